@@ -1,0 +1,1 @@
+"""One question a file: topology, workload, claims, theory."""

@@ -1,0 +1,1 @@
+"""How an experiment is run, captured, judged, compared with theory and reported."""

@@ -1,0 +1,1 @@
+"""What the network is: Mininet topologies, one drawing a file."""

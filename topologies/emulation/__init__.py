@@ -1,0 +1,1 @@
+"""How a drawing becomes a running network: sandbox, links, hosts, launcher."""
