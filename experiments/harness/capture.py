@@ -1,0 +1,158 @@
+"""Capture packets on several interfaces, in several network namespaces, into one pcapng file.
+
+    interfaces = [CaptureInterface("client:client-eth0", client.pid, "client-eth0")]
+    with Capture(folder / "capture.pcapng", interfaces) as capture:
+        ...                                   # the experiment runs here
+    capture.statistics["client:client-eth0"]  # InterfaceCounts(packets=412, dropped=0)
+
+Entering returns once every socket is bound; leaving returns once everything sent so far is in the file. The
+reading is done by another process (`capture_process`), so that a busy experiment neither delays it nor is
+delayed by it. Time stamps are the kernel's (CLOCK_REALTIME, nanoseconds), so that all interfaces share one
+clock with `time.time_ns()`.
+
+Needs CAP_NET_RAW in each namespace and CAP_SYS_ADMIN over it: root, or the owner of the user namespace
+around it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from experiments.harness.pcapng import InterfaceCounts
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+class CaptureError(RuntimeError):
+    """The capture could not start, or did not end as it should."""
+
+
+@dataclass(frozen=True)
+class CaptureInterface:
+    """Where to capture: a label for the file, a network namespace, and the interface's name inside it.
+
+    `namespace` is the id of a process that lives in the namespace, or the path of a namespace file
+    (`/run/netns/NAME`; `/proc/self/fd/N` for an open descriptor).
+    """
+
+    label: str
+    namespace: int | str | Path
+    ifname: str
+
+    @property
+    def namespace_path(self) -> str:
+        """The namespace as a path that can be opened."""
+        return f"/proc/{self.namespace}/ns/net" if isinstance(self.namespace, int) else str(self.namespace)
+
+
+class Capture:
+    """A running capture; use it as a context manager, or call `start` and `stop`.
+
+    If the body of the `with` statement raises, the capture is still finished, because it shows what went
+    wrong.
+    """
+
+    def __init__(self, path: Path, interfaces: Sequence[CaptureInterface]) -> None:
+        labels = [interface.label for interface in interfaces]
+        if not labels or len(set(labels)) != len(labels):
+            raise ValueError("a capture needs at least one interface, each with a label of its own")
+        self.path = path
+        self.interfaces = tuple(interfaces)
+        self.statistics: dict[str, InterfaceCounts] = {}
+        self._process: subprocess.Popen[str] | None = None
+
+    def start(self) -> None:
+        """Start reading; return when every socket is bound. Raises CaptureError if one cannot be."""
+        if self._process is not None:
+            raise CaptureError("this capture has been started already")
+        descriptors: list[int] = []
+        try:
+            for interface in self.interfaces:
+                descriptors.append(os.open(interface.namespace_path, os.O_RDONLY | os.O_CLOEXEC))
+            self._process = _spawn(descriptors)
+            self._send(json.dumps(self._order(descriptors)))
+        except OSError as error:
+            raise CaptureError(f"cannot open a network namespace to capture in: {error}") from error
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
+        self._receive("ready")
+
+    def stop(self) -> dict[str, InterfaceCounts]:
+        """Read all that was sent so far, write the file, and return the counts of every interface."""
+        if self._process is None:
+            raise CaptureError("this capture was never started")
+        if not self.statistics:
+            self._send("stop")
+            counts: dict[str, dict[str, int]] = self._receive("statistics")
+            self.statistics = {label: InterfaceCounts(**count) for label, count in counts.items()}
+            self._close()
+        return self.statistics
+
+    def __enter__(self) -> Capture:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _order(self, descriptors: list[int]) -> dict[str, Any]:
+        named = zip(self.interfaces, descriptors, strict=True)
+        return {
+            "target": str(self.path.resolve()),
+            "interfaces": [
+                {"label": interface.label, "ifname": interface.ifname, "namespace_fd": descriptor}
+                for interface, descriptor in named
+            ],
+        }
+
+    def _send(self, line: str) -> None:
+        assert self._process is not None
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(line + "\n")
+            self._process.stdin.flush()
+        except BrokenPipeError as error:
+            self._close()
+            raise CaptureError("the capturing process has died") from error
+
+    def _receive(self, key: str) -> Any:
+        assert self._process is not None
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        answer: dict[str, Any] = json.loads(line) if line else {"error": "the capturing process has died"}
+        if key not in answer:
+            self._close()
+            raise CaptureError(answer.get("error", f"the capturing process said {line!r}"))
+        return answer[key]
+
+    def _close(self) -> None:
+        assert self._process is not None
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream is not None:
+                stream.close()
+        self._process.wait()
+
+
+def _spawn(descriptors: list[int]) -> subprocess.Popen[str]:
+    # A fresh interpreter rather than a fork: it inherits no socket or pipe of the experiment, and no
+    # thread's lock.
+    path = os.pathsep.join(filter(None, (str(REPOSITORY), os.environ.get("PYTHONPATH"))))
+    return subprocess.Popen(
+        [sys.executable, "-m", "experiments.harness.capture_process"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        pass_fds=descriptors,
+        env={**os.environ, "PYTHONPATH": path},
+    )
