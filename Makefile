@@ -1,0 +1,35 @@
+# Every target does its own set-up; what is done already costs nothing. `make help` lists them.
+SHELL := /bin/bash
+VENV := .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test test-slow check format bench clean
+
+help: ## Show the targets.
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
+
+setup: ## Install the system packages (with sudo where needed), the virtual environment and lab7.
+	@scripts/provision.sh
+
+run: setup ## The main job: run every experiment, then print the path of the report.
+	@$(BIN)/lab7 run
+
+test: setup ## All tests that take seconds: core, loopback, emulation.
+	@$(BIN)/python -m pytest -m 'not slow' tests
+
+test-slow: setup ## The tests that take longer.
+	@$(BIN)/python -m pytest -m slow tests
+
+check: setup ## Lint, format and types.
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+format: setup ## Put the code into the house's format.
+	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
+
+bench: setup ## Speed against peers and delays against what was asked for, in one run.
+	@scripts/provision.sh --bench
+	@$(BIN)/python -m tests.bench
+
+clean: ## Remove the virtual environment, caches and results.
+	rm -rf $(VENV) results build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

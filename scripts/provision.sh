@@ -1,0 +1,88 @@
+#!/usr/bin/env bash
+# The one place that installs: system packages, the virtual environment, lab7 in it. Safe to run again at any time;
+# with everything there it does nothing. For Debian 12, Ubuntu 24.04 and their like.
+#
+#   scripts/provision.sh [--bench]     --bench: also the peers that `make bench` compares with
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+PYTHON=${PYTHON:-python3}
+EXTRAS=plots,fast,dev
+[[ ${1:-} == --bench ]] && EXTRAS=$EXTRAS,bench
+
+fail() { printf 'setup: %s\n' "$1" >&2; exit 3; }
+
+# program:package, for what the program is needed
+PROGRAMS='
+ip:iproute2            make interfaces and addresses
+tc:iproute2            shape links
+ethtool:ethtool        switch segmentation offload off, so that captures show what a wire shows
+nsenter:util-linux     run commands in hosts
+mnexec:mininet         the helper of Mininet that enters namespaces
+ifconfig:net-tools     needed by the command line of Mininet
+brctl:bridge-utils     switches of stock Mininet (mn --switch lxbr)
+tcpdump:tcpdump        read captures
+ping:iputils-ping      try networks out
+curl:curl              try services out
+newuidmap:uidmap       sandboxes of ordinary users
+'
+
+missing_packages() {
+    local program package purpose
+    while read -r program purpose; do
+        [[ -z $program ]] && continue
+        package=${program#*:} program=${program%%:*}
+        command -v "$program" >/dev/null 2>&1 || [[ -x /usr/sbin/$program || -x /sbin/$program ]] \
+            || printf '%s\t%s\n' "$package" "$purpose"
+    done <<<"$PROGRAMS"
+    "$PYTHON" -c 'import ensurepip, venv' 2>/dev/null || printf 'python3-venv\tmake the virtual environment\n'
+}
+
+install_packages() {
+    local missing packages sudo=
+    missing=$(missing_packages)
+    [[ -z $missing ]] && return
+    packages=$(cut -f1 <<<"$missing" | sort -u | tr '\n' ' ')
+    printf 'setup: system packages that lab7 needs and this machine lacks:\n'
+    sort -u <<<"$missing" | sed 's/^/  /' | expand -t 20
+    command -v apt-get >/dev/null || fail "this is not a Debian or Ubuntu; install these packages' programs by hand: $packages"
+    if [[ $(id -u) -ne 0 ]]; then
+        command -v sudo >/dev/null || fail "installing needs root and sudo is not here; ask an administrator for: apt-get install $packages"
+        sudo=sudo
+        printf 'setup: installing them with sudo\n'
+    fi
+    export DEBIAN_FRONTEND=noninteractive
+    local log
+    log=$(mktemp)
+    # A package manager that runs already is waited for, two minutes at most.
+    $sudo apt-get -q -o DPkg::Lock::Timeout=120 update >"$log" 2>&1 \
+        || fail "the package lists could not be fetched ($(tail -n 1 "$log")); check the network and run this again"
+    # shellcheck disable=SC2086
+    $sudo apt-get -q -y -o DPkg::Lock::Timeout=120 install --no-install-recommends $packages >"$log" 2>&1 \
+        || fail "the packages could not be installed ($(grep -m 1 '^E:' "$log" || tail -n 1 "$log")); mend that and run this again"
+    rm -f "$log"
+}
+
+install_project() {
+    # The stamp holds what was installed, so that a changed pyproject.toml or more extras install again.
+    local stamp=.venv/.lab7-setup wanted log
+    wanted="$EXTRAS $(cksum <pyproject.toml) $PWD"
+    [[ -x .venv/bin/lab7 && -f $stamp ]] || rm -f "$stamp"
+    if [[ -f $stamp ]]; then
+        [[ $(cat "$stamp") == "$wanted" ]] && return
+        # An environment with more extras than asked for is as good.
+        [[ $(cat "$stamp") == "plots,fast,dev,bench ${wanted#* }" ]] && return
+    fi
+    "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+        || fail "lab7 needs Python 3.11 or newer and $PYTHON is older; name a newer one by PYTHON=python3.12 make setup"
+    printf 'setup: making the virtual environment .venv (once; a minute or two)\n'
+    log=$(mktemp)
+    { "$PYTHON" -m venv .venv && .venv/bin/python -m pip install -q --disable-pip-version-check -e ".[$EXTRAS]"; } \
+        >"$log" 2>&1 || fail "the Python packages could not be installed ($(grep -m 1 '^ERROR' "$log" || tail -n 1 "$log")); mend that and run this again"
+    rm -f "$log"
+    printf '%s' "$wanted" >"$stamp"
+    printf 'setup: done; the command is .venv/bin/lab7\n'
+}
+
+install_packages
+install_project

@@ -1,0 +1,207 @@
+"""Start modules and programs in hosts, and wait until they say READY.
+
+A module (`services.http.origin --port 80`) is run by the fork server, anything else as a program of its own.
+"""
+
+import contextlib
+import importlib.util
+import json
+import os
+import select
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from topologies.emulation.errors import EmulationError
+
+READY = b"READY"
+READY_TIMEOUT_S = 15.0
+STOP_TIMEOUT_S = 3.0
+READY_LINE_MAX_BYTES = 4096
+ROOMS = ("services.", "topologies.", "experiments.")
+
+
+class ForkServer:
+    """The caller's end of topologies.emulation.forkserver. Close it to end every process that it started."""
+
+    def __init__(self, preload: Iterable[str] = ()) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        known = [name for name in sorted(set(preload)) if is_module(name)]
+        with theirs:
+            self._program = subprocess.Popen(
+                [sys.executable, "-m", "topologies.emulation.forkserver", str(theirs.fileno()), *known],
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,
+            )
+        self._channel = ours
+        self._exit_codes: dict[int, int] = {}
+
+    def start(
+        self,
+        argv: Sequence[str],
+        *,
+        host_pid: int = 0,
+        cwd: str = "/",
+        streams: tuple[int, int, int] = (0, 1, 2),
+    ) -> int:
+        """Run `module arg ...` in the namespaces of `host_pid` (0: here); returns the new process's id."""
+        request = {"module": argv[0], "argv": list(argv[1:]), "host_pid": host_pid, "cwd": cwd}
+        socket.send_fds(self._channel, [json.dumps(request).encode()], list(streams))
+        while True:
+            message = self._receive(None)
+            if message is None:
+                raise EmulationError("the process that starts the services has died; run `lab7 doctor`")
+            if "exit_code" not in message:
+                return message["pid"]
+
+    def exit_code(self, pid: int, timeout_s: float = 0.0) -> int | None:
+        """How a process ended (negative: by that signal), or None if it still runs after `timeout_s`."""
+        deadline = time.monotonic() + timeout_s
+        while pid not in self._exit_codes:
+            left_s = max(0.0, deadline - time.monotonic())
+            if not self._readable(left_s):
+                return None
+            if self._receive(left_s) is None:
+                return -signal.SIGKILL
+        return self._exit_codes[pid]
+
+    def close(self) -> None:
+        """End the server and with it every process that it started."""
+        self._channel.close()
+        try:
+            self._program.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self._program.kill()
+            self._program.wait()
+
+    def _readable(self, timeout_s: float) -> bool:
+        return bool(select.select([self._channel], [], [], timeout_s)[0])
+
+    def _receive(self, _timeout_s: float | None) -> dict[str, int] | None:
+        data = self._channel.recv(65536)
+        if not data:
+            return None
+        message: dict[str, int] = json.loads(data)
+        if "exit_code" in message:
+            self._exit_codes[message["pid"]] = message["exit_code"]
+        return message
+
+
+class Service:
+    """One running service of a host, started by a command line."""
+
+    def __init__(self, command: str, pid: int, stdout: int, errors: Path, forkserver: ForkServer) -> None:
+        self.command = command
+        self.pid = pid
+        self.ready_line = ""
+        self._stdout = stdout
+        self._errors = errors
+        self._forkserver = forkserver
+
+    def wait_ready(self, timeout_s: float = READY_TIMEOUT_S) -> str:
+        """Wait for the line that begins with READY and return it. Raises EmulationError with what it said."""
+        received = b""
+        deadline = time.monotonic() + timeout_s
+        while b"\n" not in received:
+            left_s = deadline - time.monotonic()
+            if left_s <= 0:
+                raise EmulationError(f"`{self.command}` did not say READY within {timeout_s:g} s{self._said()}")
+            if not select.select([self._stdout], [], [], left_s)[0]:
+                continue
+            piece = os.read(self._stdout, READY_LINE_MAX_BYTES)
+            received += piece
+            if not piece or len(received) > READY_LINE_MAX_BYTES:
+                raise EmulationError(f"`{self.command}` ended before it was ready{self._said()}")
+        if not received.startswith(READY):
+            raise EmulationError(f"`{self.command}` said {received[:80]!r} instead of READY")
+        self.ready_line = received.split(b"\n", 1)[0].decode(errors="replace")
+        return self.ready_line
+
+    def read_output(self, timeout_s: float) -> bytes:
+        """All that it writes to its standard output until it ends. Raises EmulationError on time-out."""
+        deadline = time.monotonic() + timeout_s
+        pieces: list[bytes] = []
+        while True:
+            left_s = deadline - time.monotonic()
+            if left_s <= 0:
+                raise EmulationError(f"`{self.command}` did not end within {timeout_s:g} s")
+            if select.select([self._stdout], [], [], left_s)[0]:
+                piece = os.read(self._stdout, 65536)
+                if not piece:
+                    return b"".join(pieces)
+                pieces.append(piece)
+
+    def exit_code(self, timeout_s: float = 0.0) -> int | None:
+        """Its exit code, or None if it still runs after `timeout_s` seconds."""
+        return self._forkserver.exit_code(self.pid, timeout_s)
+
+    def errors(self) -> str:
+        """What it wrote to its standard error so far."""
+        with contextlib.suppress(OSError):
+            return self._errors.read_text(errors="replace").strip()
+        return ""
+
+    def _said(self) -> str:
+        self.exit_code(0.5)
+        lines = self.errors().splitlines()
+        return f": {lines[-1]}" if lines else ""
+
+    def stop(self) -> None:
+        """Ask it to end (SIGTERM), then insist (SIGKILL)."""
+        for number, timeout_s in ((signal.SIGTERM, STOP_TIMEOUT_S), (signal.SIGKILL, STOP_TIMEOUT_S)):
+            if self.exit_code() is None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(self.pid, number)
+                self.exit_code(timeout_s)
+        with contextlib.suppress(OSError):
+            os.close(self._stdout)
+
+    def kill(self) -> None:
+        """End it at once, as a crash would (SIGKILL)."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+        self.exit_code(STOP_TIMEOUT_S)
+
+
+def is_module(name: str) -> bool:
+    """Whether a command's first word names a module of this project that the fork server can run."""
+    if not name.startswith(ROOMS):
+        return False
+    with contextlib.suppress(ModuleNotFoundError):
+        return importlib.util.find_spec(name) is not None
+    return False
+
+
+def split_command(command: str | Sequence[str]) -> list[str]:
+    """A command line as a list of words; raises EmulationError when it names a module that does not exist."""
+    words = shlex.split(command) if isinstance(command, str) else list(command)
+    if not words:
+        raise EmulationError("a host was given an empty command to serve")
+    if words[0].startswith(ROOMS) and not is_module(words[0]):
+        raise EmulationError(f"there is no module {words[0]}: check the spelling of what the host serves")
+    return words
+
+
+def start_service(
+    forkserver: ForkServer, command: str | Sequence[str], *, host_pid: int, cwd: Path, name: str
+) -> Service:
+    """Start a module's main in a host, its standard error kept in `cwd`/NAME.err; does not wait for READY."""
+    words = split_command(command)
+    errors = cwd / f"{name}.err"
+    read_end, write_end = os.pipe()
+    with open(os.devnull, "rb") as nothing, open(errors, "wb") as error_file:
+        try:
+            pid = forkserver.start(
+                words,
+                host_pid=host_pid,
+                cwd=str(cwd),
+                streams=(nothing.fileno(), write_end, error_file.fileno()),
+            )
+        finally:
+            os.close(write_end)
+    return Service(shlex.join(words), pid, read_end, errors, forkserver)

@@ -1,0 +1,104 @@
+"""Links: a veth pair where nothing is asked of them, else one of two back ends with TCLink's parameters."""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from mininet.link import Link
+
+from topologies.emulation import netem, tools
+from topologies.emulation.launcher import ForkServer, Service, start_service
+from topologies.emulation.node import Interface
+from topologies.emulation.shape import SHAPING, Shape, parse_shape
+
+CARRIER = "topologies.emulation.wire.carrier"
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """What every link of a testbed needs: the back end ('wire' or 'netem') and, for wires, how to start one."""
+
+    backend: str
+    forkserver: ForkServer
+    workdir: Path
+    random: Random
+
+
+class EmulatedLink(Link):  # type: ignore[misc]
+    """A link of a drawing. `shapes`: what it does to frames from end 1 to end 2, and back (None: nothing)."""
+
+    def __init__(self, node1: Any, node2: Any, *, wiring: Wiring, **options: Any) -> None:
+        self._wiring = wiring
+        self._carrier: Service | None = None
+        both = {key: options.pop(key) for key in SHAPING if key in options}
+        self.shapes = tuple(self._take_shape(options, key, both) for key in ("params1", "params2"))
+        options["intf"] = Interface
+        super().__init__(node1, node2, **options)
+
+    @staticmethod
+    def _take_shape(options: dict[str, Any], key: str, both: dict[str, Any]) -> Shape | None:
+        params = dict(options.get(key) or {})
+        own = {name: params.pop(name) for name in SHAPING if name in params}
+        options[key] = params
+        return parse_shape({**both, **own})
+
+    def makeIntfPair(  # noqa: N802
+        self,
+        name1: str,
+        name2: str,
+        addr1: str,
+        addr2: str,
+        node1: Any,
+        node2: Any,
+        deleteIntfs: bool = True,  # noqa: ARG002, N803
+    ) -> None:
+        """Make both ends where they belong. Overrides Mininet's class method of the same purpose."""
+        ends = ((name1, addr1, node1.namespace_pid), (name2, addr2, node2.namespace_pid))
+        shaped = any(self.shapes)
+        if shaped and self._wiring.backend == "wire":
+            self._carrier = self._start_carrier(ends)
+            for name, address, pid in ends:
+                tools.batch("ip", [f"link set dev {name} address {address}"], pid)
+            return
+        _make_veth(ends)
+        if shaped:
+            for (name, _, pid), shape in zip(ends, self.shapes, strict=True):
+                tools.batch("tc", netem.commands(name, shape or Shape()), pid)
+
+    def _start_carrier(self, ends: tuple[tuple[str, str, int], ...]) -> Service:
+        wiring = self._wiring
+        asked = {
+            "ends": [{"pid": pid, "name": name} for name, _, pid in ends],
+            "shapes": [asdict(shape or Shape()) for shape in self.shapes],
+            "seeds": [wiring.random.getrandbits(64) for _ in ends],
+        }
+        command = [CARRIER, json.dumps(asked)]
+        name = f"wire-{ends[0][0]}-{ends[1][0]}"
+        carrier = start_service(wiring.forkserver, command, host_pid=0, cwd=wiring.workdir, name=name)
+        carrier.wait_ready()
+        return carrier
+
+    def delete(self) -> None:
+        """Remove the link; a wire's TAP devices go with its process."""
+        if self._carrier is not None:
+            self._carrier.kill()
+        super().delete()
+
+    def stop(self) -> None:
+        """See delete."""
+        self.delete()
+
+
+def _make_veth(ends: tuple[tuple[str, str, int], ...]) -> None:
+    (name1, addr1, pid1), (name2, addr2, pid2) = ends
+    place: Callable[[int], str] = lambda pid: f"netns {pid} " if pid else ""  # noqa: E731
+    tools.batch(
+        "ip",
+        [
+            f"link add name {name1} {place(pid1)}address {addr1} type veth "
+            f"peer name {name2} {place(pid2)}address {addr2}"
+        ],
+    )

@@ -1,0 +1,37 @@
+"""The files that give hosts their names: /etc/hosts, /etc/resolv.conf, /etc/nsswitch.conf, /etc/hostname."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+NSSWITCH = Path("/etc/nsswitch.conf")
+
+
+def hosts_text(own_name: str, entries: Iterable[tuple[str, Sequence[str]]]) -> str:
+    """The text of hosts(5) from (address, names) pairs, the loopback first."""
+    lines = ["127.0.0.1 localhost"]
+    lines += [f"{address} {' '.join(names)}" for address, names in entries]
+    if not any(own_name in line.split()[1:] for line in lines):
+        lines.append(f"127.0.1.1 {own_name}")
+    return "\n".join(lines) + "\n"
+
+
+def resolv_text(resolvers: Iterable[str]) -> str:
+    """The text of resolv.conf(5). Without a resolver, names come from /etc/hosts alone."""
+    lines = [f"nameserver {address}" for address in resolvers]
+    # Without any `nameserver` line the C library asks 127.0.0.1; one quick attempt is all that should cost.
+    return "\n".join([*lines, "options timeout:2 attempts:2" if lines else "options timeout:1 attempts:1"]) + "\n"
+
+
+def nsswitch_text() -> str:
+    """The machine's nsswitch.conf(5) with names looked up in files and DNS only."""
+    lines = NSSWITCH.read_text().splitlines() if NSSWITCH.exists() else []
+    return "\n".join([*(line for line in lines if not line.startswith("hosts:")), "hosts: files dns"]) + "\n"
+
+
+def write(folder: Path, name: str, entries: Iterable[tuple[str, Sequence[str]]], resolvers: Iterable[str]) -> None:
+    """Write the files that a host shows as its own /etc."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "hosts").write_text(hosts_text(name, entries))
+    (folder / "resolv.conf").write_text(resolv_text(resolvers))
+    (folder / "nsswitch.conf").write_text(nsswitch_text())
+    (folder / "hostname").write_text(name + "\n")

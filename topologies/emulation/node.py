@@ -1,0 +1,212 @@
+"""Mininet's hosts, switches and interfaces, driven by namespaces and iproute2 instead of a shell per node.
+
+A node is a Mininet Node in every respect that a topology or Mininet's command line sees. Different: a host is
+held by one small process of the fork server, addresses are set by `ip -batch`, whose complaints become
+errors, and the bash that Mininet keeps per node is started when somebody calls cmd() first.
+"""
+
+import os
+import shlex
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mininet.link import Intf
+from mininet.node import Node, Switch
+
+from topologies.emulation import sandbox, tools
+from topologies.emulation.errors import EmulationError
+from topologies.emulation.launcher import ForkServer, Service, start_service
+
+HOLDER = "topologies.emulation.holder"
+RUN_TIMEOUT_S = 60.0
+
+
+class Interface(Intf):  # type: ignore[misc]
+    """An interface that the link has made, with its MAC address, in the node's namespace."""
+
+    def config(self, ip: str | None = None, **_params: Any) -> dict[str, Any]:
+        """Bring the interface up, offload off, with an address where the link's parameters give one."""
+        tools.batch("ip", [f"link set dev {self.name} up"], self.node.namespace_pid)
+        tools.offload_off(self.name, self.node.namespace_pid)
+        if ip is not None:
+            self.setIP(ip)
+        return {}
+
+    def setIP(self, ipstr: str, prefixLen: int | None = None) -> str:  # noqa: N802, N803
+        """Set the address: '10.0.0.1/24', or an address and a prefix length."""
+        address, _, length = ipstr.partition("/")
+        self.ip, self.prefixLen = address, length or str(prefixLen)
+        lines = [
+            f"address flush dev {self.name}",
+            f"address add {address}/{self.prefixLen} brd + dev {self.name}",
+        ]
+        tools.batch("ip", lines, self.node.namespace_pid)
+        return ""
+
+    def delete(self) -> None:
+        """Remove the interface from the switches' namespace; a host's goes with it, or with the host."""
+        # At once, because the kernel removes a dead namespace's interfaces some time later.
+        if not self.node.namespace_pid and Path("/proc/sys/net/ipv4/conf", self.name).exists():
+            tools.batch("ip", [f"link delete dev {self.name}"])
+        self.node.delIntf(self)
+        self.link = None
+
+
+class _LazyShell(Node):  # type: ignore[misc]
+    """A node whose bash is started by the first cmd(), in the node's own namespaces."""
+
+    namespace_pid = 0
+
+    def startShell(self, mnopts: str | None = None) -> None:  # noqa: N802, ARG002
+        """Do not start one yet."""
+        self.pid = self.namespace_pid or os.getpid()
+
+    def _open_shell(self) -> None:
+        if self.shell is None:
+            super().startShell("-cd" if not self.inNamespace else "-c")
+            self.pid = self.namespace_pid or self.pid
+
+    def _popen(self, cmd: list[str], **params: Any) -> subprocess.Popen[bytes]:
+        # Mininet runs its shell through mnexec and its programs through `mnexec -da PID`; both enter here.
+        words = cmd[2:] if cmd[0] == "mnexec" else cmd
+        if words and cmd[:2] == ["mnexec", "-da"]:
+            words = words[1:]
+        if self.namespace_pid:
+            words = [*self.entering(), *words]
+        params.setdefault("start_new_session", True)
+        return subprocess.Popen(words, **params)
+
+    def entering(self) -> list[str]:
+        """The command that runs another one inside this node."""
+        kinds = ["--net", "--mount", "--uts"]
+        return ["nsenter", f"--target={self.namespace_pid}", *kinds, f"--wdns={self.workdir}", "--"]
+
+    workdir: Path = Path("/")
+
+    def sendCmd(self, *args: Any, **kwargs: Any) -> None:  # noqa: N802
+        """See Mininet; starts the shell when it is the first command."""
+        self._open_shell()
+        kwargs.pop("printPid", None)
+        super().sendCmd(*args, **kwargs)
+
+    def cmd(self, *args: Any, **kwargs: Any) -> str:
+        """See Mininet; starts the shell when it is the first command."""
+        self._open_shell()
+        return str(super().cmd(*args, **kwargs))
+
+
+class Host(_LazyShell):
+    """A host of the drawing: its own network, mounts, host name, /etc/hosts and /etc/resolv.conf.
+
+    Parameters beside Mininet's: `serves` (a command line or a list of them), `names` (the domain names that
+    lead to it), `resolver` (address of its local DNS server).
+    """
+
+    def __init__(
+        self, name: str, *, forkserver: ForkServer, workdir: Path, congestion_control: str, **params: Any
+    ) -> None:
+        self.forkserver = forkserver
+        self.workdir = workdir / name
+        self.files = workdir / "etc" / name
+        self._congestion_control = congestion_control
+        self._started = 0
+        self.services: list[Service] = []
+        super().__init__(name, **params)
+
+    def startShell(self, mnopts: str | None = None) -> None:  # noqa: N802
+        """Start the process that holds the host's namespaces."""
+        self.workdir.mkdir()
+        self.files.mkdir(parents=True, exist_ok=True)
+        command = [HOLDER, self.name, str(self.files), self._congestion_control]
+        self.holder = start_service(self.forkserver, command, host_pid=0, cwd=self.workdir, name="host")
+        self.holder.wait_ready()
+        self.namespace_pid = self.holder.pid
+        if sandbox.inside():
+            # For people: `ip netns exec NAME` in a sandbox finds the host by its name.
+            tools.batch("ip", [f"netns attach {self.name} {self.namespace_pid}"])
+        super().startShell(mnopts)
+
+    def config(
+        self,
+        ip: str | None = None,
+        mac: str | None = None,  # noqa: ARG002
+        defaultRoute: str | None = None,  # noqa: N803
+        **_params: Any,
+    ) -> dict[str, Any]:
+        """Set the default interface's address and the default route ('via 10.0.0.1')."""
+        tools.batch("ip", ["link set dev lo up"], self.namespace_pid)
+        interface = self.defaultIntf()
+        if interface is not None and ip is not None and interface.ip is None:
+            interface.setIP(ip, 8)
+        if defaultRoute is not None:
+            tools.batch("ip", [f"route replace default {defaultRoute}"], self.namespace_pid)
+        return {}
+
+    def popen(self, *args: Any, **kwargs: Any) -> subprocess.Popen[bytes]:
+        """Start a program in the host: a list of words or one string; keywords as for subprocess.Popen."""
+        words = args[0] if len(args) == 1 else list(args)
+        if isinstance(words, str):
+            words = ["sh", "-c", words] if kwargs.pop("shell", False) else shlex.split(words)
+        kwargs.setdefault("stdout", subprocess.PIPE)
+        kwargs.setdefault("stderr", subprocess.PIPE)
+        return subprocess.Popen([*self.entering(), *words], **kwargs)
+
+    def run(
+        self, words: Sequence[str], timeout_s: float = RUN_TIMEOUT_S, **kwargs: Any
+    ) -> subprocess.CompletedProcess[bytes]:
+        """Run a program in the host to its end; its output and exit code are in the result.
+
+        Raises EmulationError when it does not end in time.
+        """
+        kwargs.setdefault("capture_output", True)
+        try:
+            return subprocess.run([*self.entering(), *words], timeout=timeout_s, check=False, **kwargs)
+        except subprocess.TimeoutExpired:
+            raise EmulationError(f"`{shlex.join(words)}` in {self.name} took longer than {timeout_s:g} s") from None
+
+    def start(self, command: str | Sequence[str], *, wait: bool = True) -> Service:
+        """Start a module's main in the host and, unless told otherwise, wait until it says READY."""
+        self._started += 1
+        service = start_service(
+            self.forkserver,
+            command,
+            host_pid=self.namespace_pid,
+            cwd=self.workdir,
+            name=f"service{self._started}",
+        )
+        self.services.append(service)
+        if wait:
+            service.wait_ready()
+        return service
+
+    def terminate(self) -> None:
+        """End the services, the shell and the holder; the namespace goes with the last of them."""
+        for service in self.services:
+            service.stop()
+        super().terminate()
+        if sandbox.inside():
+            tools.batch("ip", [f"netns delete {self.name}"])
+        self.holder.kill()
+
+
+class Bridge(_LazyShell, Switch):  # type: ignore[misc]
+    """A switch: one Linux bridge, without spanning tree, learning at once."""
+
+    def __init__(self, name: str, **params: Any) -> None:
+        # Any name will do: the data path id that Switch derives from it is for OpenFlow only.
+        params.setdefault("dpid", "1")
+        super().__init__(name, **params)
+
+    def start(self, _controllers: Sequence[Any]) -> None:
+        """Make the bridge and plug the interfaces in."""
+        plugs = [f"link set dev {intf.name} master {self.name}" for intf in self.intfList() if intf.name != "lo"]
+        kind = "bridge forward_delay 0 stp_state 0 mcast_snooping 0"
+        tools.batch("ip", [f"link add {self.name} type {kind}", *plugs, f"link set dev {self.name} up"])
+        Path("/proc/sys/net/ipv6/conf", self.name, "disable_ipv6").write_text("1")
+
+    def stop(self, deleteIntfs: bool = True) -> None:  # noqa: N803, ARG002
+        """Remove the bridge; its interfaces went with their links."""
+        if Path("/proc/sys/net/ipv4/conf", self.name).exists():
+            tools.batch("ip", [f"link delete dev {self.name}"])

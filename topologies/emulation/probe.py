@@ -1,0 +1,103 @@
+"""Measure what a path really does: round-trip time, rate, loss. Run inside hosts, before an experiment.
+
+    topologies.emulation.probe rtt ADDRESS COUNT            ICMP echo (RFC 792), one at a time
+    topologies.emulation.probe receive PORT COUNT           READY, then one train of UDP frames
+    topologies.emulation.probe send ADDRESS PORT COUNT SIZE the train, back to back
+
+Arrival times are the kernel's (SO_TIMESTAMPNS, socket(7)): how soon this program wakes up does not count.
+Each prints one JSON object. Every wait is bounded.
+"""
+
+import json
+import select
+import socket
+import struct
+import sys
+import time
+
+ECHO_REQUEST = 8
+HEADER = struct.Struct("!BBHHH")
+# SO_TIMESTAMPNS_OLD of asm-generic/socket.h, which Python does not name; SCM_TIMESTAMPNS has the same number.
+SO_TIMESTAMPNS = 35
+TIMESPEC = struct.Struct("@qq")
+REPLY_TIMEOUT_S = 3.0
+# A train is over when nothing has come for this long.
+SILENCE_S = 0.5
+TRAIN_START_TIMEOUT_S = 10.0
+RECEIVE_BUFFER_BYTES = 8 * 1024 * 1024
+# Ethernet 14, IPv4 20, UDP 8 (RFC 791, RFC 768): what a datagram adds to its payload on the wire.
+UDP_OVERHEAD_BYTES = 42
+
+
+def _stamped(sock: socket.socket) -> tuple[bytes, int]:
+    data, ancillary, _, _ = sock.recvmsg(2048, 128)
+    for level, kind, value in ancillary:
+        if level == socket.SOL_SOCKET and kind == SO_TIMESTAMPNS:
+            seconds, nanoseconds = TIMESPEC.unpack(value[: TIMESPEC.size])
+            return data, seconds * 1_000_000_000 + nanoseconds
+    return data, time.time_ns()
+
+
+def echo_rtts(address: str, count: int) -> list[float | None]:
+    """Round-trip times in seconds of `count` echo requests sent one after the other; None: no reply came."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM, socket.IPPROTO_ICMP) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+        return [_echo(sock, address, sequence) for sequence in range(1, count + 1)]
+
+
+def _echo(sock: socket.socket, address: str, sequence: int) -> float | None:
+    # The kernel fills in identifier and check sum of a ping socket (icmp(7)).
+    sent_ns = time.time_ns()
+    sock.sendto(HEADER.pack(ECHO_REQUEST, 0, 0, 0, sequence), (address, 0))
+    while select.select([sock], [], [], REPLY_TIMEOUT_S)[0]:
+        data, received_ns = _stamped(sock)
+        if HEADER.unpack_from(data)[4] == sequence:
+            return (received_ns - sent_ns) / 1e9
+    return None
+
+
+def receive_train(port: int, count: int) -> dict[str, float | int | None]:
+    """Receive one train of equal datagrams; says READY first. rate_bps is None with fewer than two frames."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
+        sock.bind(("0.0.0.0", port))
+        print("READY", flush=True)
+        arrivals: list[int] = []
+        size_bytes = 0
+        wait_s = TRAIN_START_TIMEOUT_S
+        while len(arrivals) < count and select.select([sock], [], [], wait_s)[0]:
+            data, stamp_ns = _stamped(sock)
+            arrivals.append(stamp_ns)
+            size_bytes = len(data) + UDP_OVERHEAD_BYTES
+            wait_s = SILENCE_S
+    elapsed_s = (arrivals[-1] - arrivals[0]) / 1e9 if len(arrivals) > 1 else 0.0
+    rate_bps = (len(arrivals) - 1) * size_bytes * 8 / elapsed_s if elapsed_s else None
+    return {"received": len(arrivals), "rate_bps": rate_bps}
+
+
+def send_train(address: str, port: int, count: int, size_bytes: int) -> dict[str, int]:
+    """Send `count` datagrams whose frames have `size_bytes` octets, as fast as the host can."""
+    payload = bytes(size_bytes - UDP_OVERHEAD_BYTES)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, RECEIVE_BUFFER_BYTES)
+        for _ in range(count):
+            sock.sendto(payload, (address, port))
+    return {"sent": count}
+
+
+def main(argv: list[str]) -> int:
+    """See the module's text."""
+    kind, *words = argv
+    if kind == "rtt":
+        result: object = {"rtts_s": echo_rtts(words[0], int(words[1]))}
+    elif kind == "receive":
+        result = receive_train(int(words[0]), int(words[1]))
+    else:
+        result = send_train(words[0], *(int(word) for word in words[1:]))
+    print(json.dumps(result))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,219 @@
+"""A sandbox: namespaces in which lab7 runs itself again, so that the kernel removes everything when it ends.
+
+New network, mount, PID, UTS and IPC namespaces; for an ordinary user also a user namespace, with the user's
+sub-id ranges where newuidmap(1) grants them (so that real servers can change user), else with one id.
+Three processes are then alive:
+
+    lab7 (outer)    waits, forwards SIGTERM, SIGHUP and SIGINT, exits as the inner one did
+      init          process 1 of the PID namespace: reaps orphans; killed by the kernel when the outer one dies
+        lab7        the same command line again
+
+When any of the three dies, process 1 dies, and with it every process, interface, mount and namespace.
+Sources: unshare(1), newuidmap(1), user_namespaces(7), pid_namespaces(7).
+
+From a shell: `python -m topologies.emulation.sandbox COMMAND [ARG ...]`.
+"""
+
+import contextlib
+import getpass
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from topologies.emulation import namespaces
+from topologies.emulation.errors import MachineError
+
+MARK = "LAB7_SANDBOX"
+FORWARDED = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+SUBUID_FILE = Path("/etc/subuid")
+SUBGID_FILE = Path("/etc/subgid")
+# Ubuntu 23.10 and later: user namespaces exist but come without any capability.
+APPARMOR_SWITCH = Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns")
+
+
+def inside() -> bool:
+    """Whether this process runs in a lab7 sandbox (its network namespace is the one that was made for it)."""
+    return os.environ.get(MARK) == _network_namespace()
+
+
+def enter() -> None:
+    """Run this process's own command line again in a sandbox and exit as it exits; inside one, do nothing.
+
+    Raises MachineError where the kernel refuses.
+    """
+    if not inside():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        sys.exit(run([sys.executable, *sys.orig_argv[1:]]))
+
+
+def run(command: Sequence[str]) -> int:
+    """Run a command in a new sandbox; returns its exit code (128 + signal number when a signal ended it).
+
+    Raises MachineError where the kernel refuses. The calling process moves into the new namespaces as well, so
+    it can call this once only.
+    """
+    _unshare_all()
+    init = os.fork()
+    if init == 0:
+        _be_init(command)
+    for number in FORWARDED:
+        signal.signal(number, lambda received, _frame: _forward(init, received))
+    return _exit_code(_wait(init))
+
+
+def _network_namespace() -> str:
+    return os.readlink("/proc/self/ns/net")
+
+
+def _unshare_all() -> None:
+    flags = (
+        namespaces.CLONE_NEWNET
+        | namespaces.CLONE_NEWNS
+        | namespaces.CLONE_NEWPID
+        | namespaces.CLONE_NEWUTS
+        | namespaces.CLONE_NEWIPC
+    )
+    try:
+        if os.geteuid() == 0:
+            namespaces.unshare(flags)
+        else:
+            _unshare_as_user(flags)
+    except OSError as error:
+        raise MachineError(_refusal(error)) from error
+
+
+def _refusal(error: OSError) -> str:
+    if APPARMOR_SWITCH.exists() and APPARMOR_SWITCH.read_text().strip() == "1":
+        return (
+            "this machine forbids user namespaces to ordinary users: run "
+            "`sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0` once, or run lab7 with sudo"
+        )
+    return f"this machine does not let lab7 make namespaces ({error.strerror}): run lab7 with sudo"
+
+
+def _unshare_as_user(flags: int) -> None:
+    """Unshare with a user namespace in which this user is root."""
+    uid, gid = os.geteuid(), os.getegid()
+    maps = _subordinate_maps(uid, gid)
+    if maps is None:
+        namespaces.unshare(flags | namespaces.CLONE_NEWUSER)
+        _map_one_id(uid, gid)
+        return
+    # newuidmap must run outside the new user namespace, so a child forked beforehand calls it.
+    go_read, go_write = os.pipe()
+    mapper = os.fork()
+    if mapper == 0:
+        os.close(go_write)
+        os.read(go_read, 1)
+        os._exit(_write_maps(os.getppid(), *maps))
+    namespaces.unshare(flags | namespaces.CLONE_NEWUSER)
+    os.write(go_write, b"g")
+    if os.waitstatus_to_exitcode(os.waitpid(mapper, 0)[1]) != 0:
+        _map_one_id(uid, gid)
+    os.close(go_read)
+    os.close(go_write)
+
+
+def _map_one_id(uid: int, gid: int) -> None:
+    # user_namespaces(7): setgroups must be denied before an unprivileged process may write its gid_map.
+    Path("/proc/self/setgroups").write_text("deny")
+    Path("/proc/self/uid_map").write_text(f"0 {uid} 1")
+    Path("/proc/self/gid_map").write_text(f"0 {gid} 1")
+
+
+def _subordinate_maps(uid: int, gid: int) -> tuple[list[str], list[str]] | None:
+    """Arguments for newuidmap and newgidmap, or None where this user has no sub-id range."""
+    uids, gids = _subordinate_range(SUBUID_FILE, uid), _subordinate_range(SUBGID_FILE, uid)
+    if uids is None or gids is None or not shutil.which("newuidmap") or not shutil.which("newgidmap"):
+        return None
+    return ["0", str(uid), "1", "1", *uids], ["0", str(gid), "1", "1", *gids]
+
+
+def _subordinate_range(file: Path, uid: int) -> tuple[str, str] | None:
+    try:
+        owners = {str(uid), getpass.getuser()}
+        rows = [line.split(":") for line in file.read_text().splitlines()]
+    except (OSError, KeyError):
+        return None
+    return next(((row[1], row[2]) for row in rows if len(row) == 3 and row[0] in owners), None)
+
+
+def _write_maps(pid: int, uids: list[str], gids: list[str]) -> int:
+    for tool, arguments in (("newuidmap", uids), ("newgidmap", gids)):
+        done = subprocess.run([tool, str(pid), *arguments], capture_output=True, check=False)
+        if done.returncode != 0:
+            return 1
+    return 0
+
+
+def _be_init(command: Sequence[str]) -> None:
+    """Process 1: prepare the mounts, start the command, reap until it ends. Never returns."""
+    code = 3
+    try:
+        namespaces.die_with_parent()
+        _prepare()
+        environment = dict(os.environ, **{MARK: _network_namespace()})
+        child = os.fork()
+        if child == 0:
+            os.execvpe(command[0], list(command), environment)
+        for number in FORWARDED:
+            signal.signal(number, lambda received, _frame: _forward(child, received))
+        code = _exit_code(_wait(child))
+    except OSError as error:
+        print(f"lab7: the sandbox could not be prepared: {error.strerror}; run lab7 with sudo", file=sys.stderr)
+    finally:
+        os._exit(code)
+
+
+def _prepare() -> None:
+    """Private mounts: /proc of this PID namespace, /run in memory, and /sys of this network where allowed."""
+    namespaces.mount("none", "/", None, namespaces.MS_REC | namespaces.MS_PRIVATE)
+    namespaces.mount("proc", "/proc", "proc")
+    namespaces.mount("tmpfs", "/run", "tmpfs", data="mode=755")
+    # Refused in some containers: /sys/class/net then shows another namespace's interfaces.
+    with contextlib.suppress(OSError):
+        namespaces.mount("sysfs", "/sys", "sysfs")
+    Path("/run/netns").mkdir()
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=False)
+
+
+def _forward(pid: int, number: int) -> None:
+    # A terminal sends SIGINT to the whole foreground group: the inner process has it already.
+    if number == signal.SIGINT and os.isatty(0) and os.tcgetpgrp(0) == os.getpgrp():
+        return
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
+def _wait(pid: int) -> int:
+    """Wait for one child, reaping all others that end before it; returns its wait status."""
+    while True:
+        ended, status = os.wait()
+        if ended == pid:
+            return status
+
+
+def _exit_code(status: int) -> int:
+    code = os.waitstatus_to_exitcode(status)
+    return code if code >= 0 else 128 - code
+
+
+def main() -> int:
+    """Run the command line's command in a sandbox."""
+    if len(sys.argv) < 2:
+        print("usage: python -m topologies.emulation.sandbox COMMAND [ARG ...]", file=sys.stderr)
+        return 2
+    try:
+        return run(sys.argv[1:])
+    except MachineError as error:
+        print(f"lab7: {error}", file=sys.stderr)
+        return 3
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,90 @@
+"""What a link does to frames: TCLink's parameters, read once and in one unit each, for both back ends."""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from topologies.emulation.errors import DrawingError
+
+# TCLink's names, as a drawing writes them.
+SHAPING = ("bw", "delay", "jitter", "loss", "max_queue_size", "reorder")
+_TIME = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(us|usecs?|ms|msecs?|s|secs?)?\s*")
+_SCALE_S = {"u": 1e-6, "m": 1e-3, "s": 1.0}
+DELAY_MAX_S = 60.0
+BW_MAX_MBIT = 10_000.0
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One direction of a link. Rates in bit/s, times in seconds, loss and reorder as fractions of 1.
+
+    rate_bps None: not limited. queue_frames: how many frames may wait for the transmitter, at most.
+    """
+
+    rate_bps: float | None = None
+    delay_s: float = 0.0
+    jitter_s: float = 0.0
+    loss: float = 0.0
+    reorder: float = 0.0
+    queue_frames: int = 1000
+
+
+def parse_time_s(text: str | float, name: str = "delay") -> float:
+    """A time as tc writes it ('5ms', '300us', '1s'; a bare number is microseconds, as for tc), in seconds.
+
+    Raises DrawingError.
+    """
+    match = _TIME.fullmatch(str(text))
+    if match is None:
+        raise DrawingError(f"{name}={text!r} is not a time: write it as 5ms, 300us or 1s")
+    return float(match[1]) * _SCALE_S[(match[2] or "us")[0]]
+
+
+def parse_shape(params: dict[str, Any]) -> Shape | None:
+    """The shape that a link's parameters ask for, or None if they ask for none. Raises DrawingError."""
+    asked = {key: value for key, value in params.items() if key in SHAPING and value is not None}
+    if not asked:
+        return None
+    shape = Shape(
+        rate_bps=_rate_bps(asked.get("bw")),
+        delay_s=parse_time_s(asked.get("delay", 0.0)),
+        jitter_s=parse_time_s(asked.get("jitter", 0.0), "jitter"),
+        loss=_fraction(asked, "loss"),
+        reorder=_fraction(asked, "reorder"),
+        queue_frames=_queue(asked.get("max_queue_size", Shape.queue_frames)),
+    )
+    if shape.delay_s > DELAY_MAX_S:
+        raise DrawingError(f"delay={asked['delay']} is longer than the {DELAY_MAX_S:g} s that a link carries")
+    if shape.jitter_s > shape.delay_s:
+        raise DrawingError(f"jitter={asked['jitter']} is larger than delay={asked.get('delay', 0)}")
+    return shape
+
+
+def _number(value: Any, name: str, unit: str) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise DrawingError(f"{name}={value!r} is not a number of {unit}") from None
+
+
+def _rate_bps(bw: Any) -> float | None:
+    if bw is None:
+        return None
+    mbit = _number(bw, "bw", "Mbit/s")
+    if not 0 < mbit <= BW_MAX_MBIT:
+        raise DrawingError(f"bw={bw} is outside of 0 to {BW_MAX_MBIT:g} Mbit/s")
+    return mbit * 1e6
+
+
+def _fraction(asked: dict[str, Any], name: str) -> float:
+    percent = _number(asked.get(name, 0), name, "percent")
+    if not 0 <= percent <= 100:
+        raise DrawingError(f"{name}={asked[name]} is not a percentage from 0 to 100")
+    return percent / 100
+
+
+def _queue(value: Any) -> int:
+    frames = _number(value, "max_queue_size", "frames")
+    if frames < 1 or frames != int(frames):
+        raise DrawingError(f"max_queue_size={value} is not a whole number of frames from 1")
+    return int(frames)

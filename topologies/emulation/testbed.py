@@ -1,0 +1,208 @@
+"""A drawing as a running network.
+
+    with Testbed(WebTopo(delay="50ms")) as bed:
+        print(bed.host("client").run(["curl", "http://www.example.com/"]).stdout)
+
+Inside a sandbox (topologies.emulation.sandbox) nothing can be left behind; as root without one it behaves as
+plain Mininet does, so that the interfaces can be seen from outside.
+"""
+
+import contextlib
+import os
+import resource
+import shutil
+import tempfile
+from collections.abc import Iterator
+from functools import partial
+from itertools import permutations
+from pathlib import Path
+from random import Random
+from types import TracebackType
+from typing import Any
+
+from mininet.net import Mininet
+from mininet.topo import Topo
+
+from topologies.emulation import drawing, names, netem, sandbox, tools
+from topologies.emulation.errors import EmulationError, MachineError
+from topologies.emulation.launcher import ForkServer, Service, is_module
+from topologies.emulation.link import EmulatedLink, Wiring
+from topologies.emulation.node import HOLDER, Bridge, Host
+
+BACKENDS = ("auto", "netem", "wire")
+CONGESTION_CONTROLS = ("cubic", "reno")
+OPEN_FILES = 8192
+
+
+class _Network(Mininet):  # type: ignore[misc]
+    """Mininet without its machine-wide settings, and with addresses that are the same in every run."""
+
+    def addLink(self, node1: Any, node2: Any, **options: Any) -> Any:  # noqa: N802
+        number = len(self.links) + 1
+        for end in (1, 2):
+            # RFC 7042 section 2.1: the second lowest bit of the first octet marks a locally administered address.
+            options.setdefault(f"addr{end}", f"02:00:00:{number >> 8:02x}:{number & 255:02x}:{end:02x}")
+        return super().addLink(node1, node2, **options)
+
+
+def congestion_control() -> str:
+    """The algorithm for all hosts: cubic, or reno where this machine keeps cubic out of namespaces (tcp(7))."""
+    allowed = Path("/proc/sys/net/ipv4/tcp_allowed_congestion_control")
+    try:
+        words = allowed.read_text().split()
+    except OSError:
+        words = []
+    return next((name for name in CONGESTION_CONTROLS if name in words), CONGESTION_CONTROLS[-1])
+
+
+def choose_backend(asked: str) -> str:
+    """'netem' or 'wire' for what was asked ('auto': netem where the kernel has it). Raises MachineError."""
+    if asked not in BACKENDS:
+        raise EmulationError(f"there is no link back end {asked!r}: choose one of {', '.join(BACKENDS)}")
+    if asked == "wire":
+        return "wire"
+    if netem.available():
+        return "netem"
+    if asked == "netem":
+        raise MachineError("this kernel has no netem: use the wire back end (`--links wire`)")
+    return "wire"
+
+
+def _raise_open_files() -> None:
+    """Let this process open enough files for many hosts. Mininet's own way also changes the machine's sysctls."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    Mininet.inited = True
+
+
+class Testbed:
+    """A running network made from a Mininet topology; use it as a context manager.
+
+    links: 'auto', 'netem' or 'wire'. seed: fixes loss, jitter and reordering of wires. host_names: whether every
+    host's /etc/hosts knows every other one (drawings with a DNS hierarchy say no). Raises DrawingError, MachineError and EmulationError, each one sentence.
+    """
+
+    __test__ = False  # not a test class, whatever its name suggests to pytest
+
+    def __init__(
+        self,
+        topo: Topo,
+        *,
+        seed: int = 0,
+        links: str = "auto",
+        sandboxed: bool = True,
+        switch: Any = Bridge,
+        host_names: bool = True,
+    ) -> None:
+        drawing.check(topo)
+        self.topo = topo
+        self.seed = seed
+        self._sandboxed = sandboxed
+        self._switch = switch
+        self._host_names = host_names
+        self._asked_links = links
+        self._stack = contextlib.ExitStack()
+
+    def __enter__(self) -> "Testbed":
+        self._check_machine()
+        _raise_open_files()
+        with contextlib.ExitStack() as stack:
+            self.backend = choose_backend(self._asked_links)
+            self.congestion_control = congestion_control()
+            self.workdir = self._make_workdir(stack)
+            self.forkserver = ForkServer([HOLDER, "topologies.emulation.wire.carrier", *self._modules()])
+            stack.callback(self.forkserver.close)
+            self.net = self._build(stack)
+            self._set_neighbours()
+            self.services = dict(self._start_services())
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def host(self, name: str) -> Host:
+        """The host of that name. Raises EmulationError that names those that exist."""
+        for host in self.net.hosts:
+            if host.name == name:
+                return host  # type: ignore[no-any-return]
+        there = ", ".join(host.name for host in self.net.hosts)
+        raise EmulationError(f"there is no host {name!r} in this topology: there are {there}")
+
+    def _check_machine(self) -> None:
+        tools.require(*tools.NEEDED)
+        if self._sandboxed and not sandbox.inside():
+            raise MachineError(
+                "a testbed needs a sandbox: call topologies.emulation.sandbox.enter() first in the script, or run "
+                "it by `python -m topologies.emulation.sandbox python SCRIPT`"
+            )
+        if os.geteuid() != 0:
+            raise MachineError("without a sandbox a testbed needs root: run it with sudo")
+
+    def _make_workdir(self, stack: contextlib.ExitStack) -> Path:
+        workdir = Path(tempfile.mkdtemp(prefix="lab7-", dir="/run"))
+        workdir.chmod(0o755)  # services that change user still reach their folder
+        stack.callback(shutil.rmtree, workdir, ignore_errors=True)
+        return workdir
+
+    def _modules(self) -> list[str]:
+        lines = [line for host in self.topo.hosts() for line in self._serves(host)]
+        return [line.split()[0] for line in lines if is_module(line.split()[0])]
+
+    def _serves(self, host: str) -> list[str]:
+        return drawing.commands(self.topo.nodeInfo(host).get("serves"))
+
+    def _build(self, stack: contextlib.ExitStack) -> Mininet:
+        self._write_names()
+        wiring = Wiring(self.backend, self.forkserver, self.workdir, Random(self.seed))
+        make_host = partial(
+            Host,
+            forkserver=self.forkserver,
+            workdir=self.workdir,
+            congestion_control=self.congestion_control,
+        )
+        net = _Network(
+            topo=self.topo,
+            host=make_host,
+            switch=self._switch,
+            link=partial(EmulatedLink, wiring=wiring),
+            controller=None,
+            build=False,
+        )
+        stack.callback(net.stop)
+        net.build()
+        net.start()
+        return net
+
+    def _write_names(self) -> None:
+        entries = []
+        for host in self.topo.hosts():
+            info = self.topo.nodeInfo(host)
+            if self._host_names and info.get("ip"):
+                entries.append((info["ip"].split("/")[0], [*info.get("names", []), host]))
+        for host in self.topo.hosts():
+            resolver = self.topo.nodeInfo(host).get("resolver", [])
+            resolvers = [resolver] if isinstance(resolver, str) else resolver
+            names.write(self.workdir / "etc" / host, host, entries, resolvers)
+
+    def _set_neighbours(self) -> None:
+        """Tell every host the MAC addresses of all others: ARP would add a round trip to each first exchange."""
+        rows: dict[Host, list[str]] = {}
+        for one, other in permutations(self.net.hosts, 2):
+            near, far = one.defaultIntf(), other.defaultIntf()
+            if near is not None and far is not None and far.ip is not None:
+                rows.setdefault(one, []).append(f"neigh replace {far.ip} lladdr {far.mac} dev {near.name}")
+        for host, lines in rows.items():
+            tools.batch("ip", lines, host.namespace_pid)
+
+    def _start_services(self) -> Iterator[tuple[str, list[Service]]]:
+        started = [(host, host.start(line, wait=False)) for host in self.net.hosts for line in self._serves(host.name)]
+        by_host: dict[str, list[Service]] = {}
+        for host, service in started:
+            service.wait_ready()
+            by_host.setdefault(host.name, []).append(service)
+        yield from by_host.items()

@@ -1,0 +1,57 @@
+"""Run the system's network tools; their first complaint becomes one sentence."""
+
+import shutil
+import subprocess
+from collections.abc import Iterable
+
+from topologies.emulation.errors import EmulationError, MachineError
+
+PACKAGES = {
+    "ip": "iproute2",
+    "tc": "iproute2",
+    "ethtool": "ethtool",
+    "nsenter": "util-linux",
+    "mnexec": "mininet",
+    "ifconfig": "net-tools",
+    "tcpdump": "tcpdump",
+    "ping": "iputils-ping",
+    "brctl": "bridge-utils",
+    "newuidmap": "uidmap",
+}
+NEEDED = ("ip", "tc", "ethtool", "nsenter", "mnexec", "ifconfig")
+
+
+def require(*names: str) -> None:
+    """Check that programs are there. Raises MachineError that names the package of the first missing one."""
+    for name in names:
+        if shutil.which(name) is None:
+            raise MachineError(
+                f"the program {name} is missing: run `make setup`, or `sudo apt-get install {PACKAGES.get(name, name)}`"
+            )
+
+
+def batch(tool: str, lines: Iterable[str], pid: int = 0) -> None:
+    """Give `ip` or `tc` several commands at once, in the network namespace of process `pid` (0: this one's).
+
+    Raises EmulationError with the tool's first complaint.
+    """
+    text = "\n".join(lines)
+    if not text:
+        return
+    prefix = ["nsenter", f"--net=/proc/{pid}/ns/net"] if pid else []
+    done = subprocess.run(
+        [*prefix, tool, "-batch", "-"], input=text + "\n", capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        complaint = (done.stderr.strip() or done.stdout.strip()).splitlines()
+        reason = complaint[0] if complaint else f"exit code {done.returncode}"
+        raise EmulationError(f"`{tool}` refused a command ({reason}): {text.splitlines()[0]}")
+
+
+def offload_off(interface: str, pid: int = 0) -> None:
+    """Switch segmentation and checksum offload off, so that a capture shows what a wire would carry."""
+    prefix = ["nsenter", f"--net=/proc/{pid}/ns/net"] if pid else []
+    features = [word for name in ("tx", "rx", "sg", "tso", "gso", "gro") for word in (name, "off")]
+    done = subprocess.run([*prefix, "ethtool", "-K", interface, *features], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise EmulationError(f"`ethtool` could not switch offload off on {interface}: {done.stderr.strip()}")

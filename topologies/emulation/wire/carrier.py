@@ -1,0 +1,117 @@
+"""One process that carries the frames of one link between two TAP devices, each at its time.
+
+Run by the fork server with one argument, a JSON object:
+
+    {"ends": [{"pid": 17, "name": "client-eth0"}, {"pid": 0, "name": "s1-eth1"}],
+     "shapes": [{...}, {...}],        one a direction: end 0 to end 1, then back (fields of Shape)
+     "seeds": [1, 2]}
+
+What reading, waking up and writing cost is kept out of the delays: see clock.
+"""
+
+import contextlib
+import heapq
+import json
+import os
+import sys
+import time
+from random import Random
+
+from topologies.emulation import namespaces
+from topologies.emulation.shape import Shape
+from topologies.emulation.wire import effects, tap
+from topologies.emulation.wire.clock import Sleeper
+
+FRAME_MAX_BYTES = 65536
+# Frames in flight a direction: 60 s of delay at 10 Gbit/s would be gigabytes, so a full wire drops, as a queue does.
+FRAMES_MAX = 100_000
+# How many frames are read in one go before those that are due are written.
+BURST = 64
+PRIORITY = 10
+
+
+class Direction:
+    """Frames on their way from one TAP descriptor to another."""
+
+    def __init__(self, source: int, target: int, chain: effects.Chain) -> None:
+        self.source = source
+        self._target = target
+        self._chain = chain
+        self._flying: list[tuple[int, int, bytes]] = []
+        self._count = 0
+
+    def take_in(self, late_ns: int) -> None:
+        """Read the frames that the source has for us, at most a burst; they came `late_ns` ago."""
+        for _ in range(BURST):
+            try:
+                frame = os.read(self.source, FRAME_MAX_BYTES)
+            except OSError:
+                return  # nothing more to read, or the device is down
+            due_ns = self._chain.exit_ns(len(frame), time.monotonic_ns() - late_ns)
+            if due_ns is None or len(self._flying) >= FRAMES_MAX:
+                continue
+            # The counter keeps frames of one time in order and bytes from being compared.
+            self._count += 1
+            heapq.heappush(self._flying, (due_ns, self._count, frame))
+
+    def let_out(self, early_ns: int) -> int | None:
+        """Write every frame that is due within `early_ns`; returns when the next one is, or None if none flies."""
+        flying = self._flying
+        while flying:
+            if flying[0][0] > time.monotonic_ns() + early_ns:
+                return flying[0][0]
+            frame = heapq.heappop(flying)[2]
+            # A device that is down or full loses the frame, as a real one does.
+            with contextlib.suppress(OSError):
+                os.write(self._target, frame)
+        return None
+
+
+def carry(directions: tuple[Direction, Direction]) -> None:
+    """Carry frames for ever."""
+    by_source = {direction.source: direction for direction in directions}
+    sleeper = Sleeper(list(by_source))
+    while True:
+        early_ns = sleeper.early_ns()
+        dues_ns = [due for due in (direction.let_out(early_ns) for direction in directions) if due is not None]
+        for source in sleeper.wait(min(dues_ns) - early_ns if dues_ns else None):
+            by_source[source].take_in(sleeper.awoke_late_ns)
+
+
+def open_ends(ends: list[dict[str, object]]) -> list[int]:
+    """One TAP descriptor an end, made in the network namespace of the end's process (pid 0: this one's)."""
+    home = os.open("/proc/self/ns/net", os.O_RDONLY)
+    taps = []
+    for end in ends:
+        space = os.open(f"/proc/{end['pid']}/ns/net", os.O_RDONLY) if end["pid"] else home
+        taps.append(tap.open_tap(str(end["name"]), space))
+        if space != home:
+            os.close(space)
+    namespaces.setns(home, namespaces.CLONE_NEWNET)
+    os.close(home)
+    return taps
+
+
+def run_urgently() -> None:
+    """Ask for the soonest wake-ups that this user may have: real-time scheduling, timers without slack."""
+    with contextlib.suppress(OSError):
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(PRIORITY))
+    namespaces.tight_timers()
+
+
+def main(argv: list[str]) -> int:
+    """Carry one link's frames until killed; says READY when both devices exist."""
+    asked = json.loads(argv[0])
+    try:
+        first, second = open_ends(asked["ends"])
+    except OSError as error:
+        print(f"a TAP device could not be made ({error.strerror}): run `lab7 doctor`", file=sys.stderr)
+        return 3
+    chains = [
+        effects.build(Shape(**shape), Random(seed)) for shape, seed in zip(asked["shapes"], asked["seeds"], strict=True)
+    ]
+    directions = (Direction(first, second, chains[0]), Direction(second, first, chains[1]))
+    run_urgently()
+    print("READY", flush=True)
+    carry(directions)
+    return 0

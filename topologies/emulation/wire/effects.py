@@ -1,0 +1,113 @@
+"""What happens to a frame on a link, one effect a class, each a function of (size, arrival time, seeded random).
+
+Every effect has one method, `exit_ns(size_bytes, now_ns) -> ns | None`: when a frame that comes in now goes
+out, or None if it is lost. A direction of a link is a chain of them. Times are integers in nanoseconds on one
+monotonic clock; sizes are those of the Ethernet frame without its check sum, as tc(8) counts them.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from random import Random
+from typing import Protocol
+
+from topologies.emulation.shape import Shape
+
+NS = 1_000_000_000
+
+
+class Effect(Protocol):
+    """One effect of a link on frames."""
+
+    def exit_ns(self, size_bytes: int, now_ns: int) -> int | None:
+        """When a frame that comes in at `now_ns` goes out; None: never."""
+
+
+class Loss:
+    """Loses each frame with a fixed probability, independently of the others (netem's `loss random`)."""
+
+    def __init__(self, probability: float, random: Random) -> None:
+        self._probability = probability
+        self._random = random
+
+    def exit_ns(self, size_bytes: int, now_ns: int) -> int | None:  # noqa: ARG002
+        """See Effect."""
+        return None if self._random.random() < self._probability else now_ns
+
+
+class Rate:
+    """A transmitter of fixed rate behind a drop-tail queue, counted in frames with the one being sent."""
+
+    def __init__(self, rate_bps: float, queue_frames: int) -> None:
+        self._ns_per_byte = 8 * NS / rate_bps
+        self._queue_frames = queue_frames
+        self._ends_ns: deque[int] = deque()
+
+    def exit_ns(self, size_bytes: int, now_ns: int) -> int | None:
+        """See Effect."""
+        ends = self._ends_ns
+        while ends and ends[0] <= now_ns:
+            ends.popleft()
+        if len(ends) >= self._queue_frames:
+            return None
+        start_ns = ends[-1] if ends else now_ns
+        end_ns = start_ns + round(size_bytes * self._ns_per_byte)
+        ends.append(end_ns)
+        return end_ns
+
+
+class Delay:
+    """Propagation: a fixed time and jitter drawn evenly from [-jitter, +jitter]; frames may overtake, as in netem."""
+
+    def __init__(self, delay_s: float, jitter_s: float, random: Random) -> None:
+        self._delay_ns = round(delay_s * NS)
+        self._jitter_ns = round(jitter_s * NS)
+        self._random = random
+
+    def exit_ns(self, size_bytes: int, now_ns: int) -> int | None:  # noqa: ARG002
+        """See Effect."""
+        extra_ns = self._random.randint(-self._jitter_ns, self._jitter_ns) if self._jitter_ns else 0
+        return now_ns + self._delay_ns + extra_ns
+
+
+class Reorder:
+    """Lets a fraction of the frames skip the delay that the others suffer (netem's `reorder`)."""
+
+    def __init__(self, probability: float, delayed: Effect, random: Random) -> None:
+        self._probability = probability
+        self._delayed = delayed
+        self._random = random
+
+    def exit_ns(self, size_bytes: int, now_ns: int) -> int | None:
+        """See Effect."""
+        if self._random.random() < self._probability:
+            return now_ns
+        return self._delayed.exit_ns(size_bytes, now_ns)
+
+
+class Chain:
+    """Effects one after the other, each taking the exit time of the one before as its arrival time."""
+
+    def __init__(self, effects: Sequence[Effect]) -> None:
+        self._effects = effects
+
+    def exit_ns(self, size_bytes: int, now_ns: int) -> int | None:
+        """See Effect."""
+        for effect in self._effects:
+            out_ns = effect.exit_ns(size_bytes, now_ns)
+            if out_ns is None:
+                return None
+            now_ns = out_ns
+        return now_ns
+
+
+def build(shape: Shape, random: Random) -> Chain:
+    """The chain of a shape, in the order of a wire: loss, transmitter with its queue, propagation."""
+    effects: list[Effect] = []
+    if shape.loss:
+        effects.append(Loss(shape.loss, random))
+    if shape.rate_bps is not None:
+        effects.append(Rate(shape.rate_bps, shape.queue_frames))
+    if shape.delay_s:
+        delay: Effect = Delay(shape.delay_s, shape.jitter_s, random)
+        effects.append(Reorder(shape.reorder, delay, random) if shape.reorder else delay)
+    return Chain(effects)

@@ -1,0 +1,28 @@
+"""Open TAP devices inside other processes' network namespaces (Linux: Documentation/networking/tuntap.rst)."""
+
+import fcntl
+import os
+import struct
+
+from topologies.emulation import namespaces
+
+TUN_DEVICE = "/dev/net/tun"
+TUNSETIFF = 0x400454CA
+IFF_TAP = 0x0002
+IFF_NO_PI = 0x1000
+
+
+def open_tap(name: str, descriptor_of_namespace: int) -> int:
+    """Make the TAP device `name` in a network namespace and return its non-blocking descriptor.
+
+    The calling thread is in that namespace afterwards. Without IFF_VNET_HDR the kernel hands out frames of at
+    most the MTU with their check sums filled in. Raises OSError.
+    """
+    namespaces.setns(descriptor_of_namespace, namespaces.CLONE_NEWNET)
+    descriptor = os.open(TUN_DEVICE, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        fcntl.ioctl(descriptor, TUNSETIFF, struct.pack("16sH22x", name.encode(), IFF_TAP | IFF_NO_PI))
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
