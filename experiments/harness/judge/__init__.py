@@ -1,0 +1,30 @@
+"""The judge: what crossed the wire, read by scapy and held against the grammar.
+
+It never uses a service's own parser: a mistake there must not vouch for itself. From the file up:
+
+    frames         a capture as numbered frames            CaptureFile, read_capture
+    reassembly     octets in order, and who brought them   Stream
+    tcp            connections as one interface saw them   Connection, connections
+    grammar        RFC 9112 as regular expressions
+    messages       requests and responses                  Conversation, converse
+    page_load      the connections of one page load        PageLoad, page_load
+    http           claims H1 to H5
+    strategies     claims H6 to H9
+    decomposition  where the time went
+"""
+
+from experiments.harness.judge.decomposition import Decomposition, decompose
+from experiments.harness.judge.frames import CaptureFile, Frame, read_capture
+from experiments.harness.judge.page_load import PageLoad, page_load
+from experiments.harness.judge.verdict import Verdict
+
+__all__ = [
+    "CaptureFile",
+    "Decomposition",
+    "Frame",
+    "PageLoad",
+    "Verdict",
+    "decompose",
+    "page_load",
+    "read_capture",
+]

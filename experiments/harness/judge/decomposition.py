@@ -1,0 +1,115 @@
+"""Where the time of a page load went, from packets at the client's own interface.
+
+The page load is a set of intervals, each with a term:
+
+    dns            query sent                         to  its answer received
+    tcp_handshake  first SYN sent                     to  SYN-ACK received
+    request        last octet of the request sent     to  first octet of its response received
+    transmission   first octet of a response received to  its last octet received
+
+The total runs from the first SYN sent (or the first query, if that came earlier) to the last octet of the
+last response received. Where intervals overlap, as they do on parallel connections and with pipelining,
+every moment counts once: as transmission if a response is arriving, else as request if one is awaited, else
+as tcp_handshake, else as dns. What no interval covers is residual: the client's own time, mostly. So the
+terms sum to the total exactly.
+
+Two things follow from looking at packets. An octet counts as received when the segment that carries it has
+arrived whole, so the time the link needs for the first segment of a response is part of request; and what a
+response waits for in the middle (a lost segment, a congestion window that is still small) is part of
+transmission. `theory` divides its closed forms in the same way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+
+from scapy.layers.dns import DNS
+from scapy.layers.inet import UDP
+
+from experiments.harness.judge.frames import Frame
+from experiments.harness.judge.page_load import PageLoad
+
+# In order of priority: a moment that several intervals cover counts as the first of these.
+TERMS = ("transmission", "request", "tcp_handshake", "dns")
+RESIDUAL = "residual"
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A stretch of time [start_ns, end_ns) that one term claims."""
+
+    term: str
+    start_ns: int
+    end_ns: int
+
+
+@dataclass(frozen=True)
+class Decomposition:
+    """The total time of a page load and the terms it consists of, in seconds."""
+
+    total_s: float
+    terms: Mapping[str, float]
+
+
+def decompose(load: PageLoad, dns_frames: Iterable[Frame] = ()) -> Decomposition:
+    """Divide a page load into its terms; `dns_frames` are frames of the same interface, in order of time.
+
+    Raises ValueError if no response was received.
+    """
+    intervals = [*_http_intervals(load), *_dns_intervals(dns_frames)]
+    responses = [exchange.response.last_ns for exchange in load.exchanges if exchange.response is not None]
+    if not responses:
+        raise ValueError("a page load without a response has no duration")
+    start_ns = min(interval.start_ns for interval in intervals)
+    return sum_up(intervals, start_ns, max(responses))
+
+
+def sum_up(intervals: Iterable[Interval], start_ns: int, end_ns: int) -> Decomposition:
+    """Share out [start_ns, end_ns) among the terms by priority; what is left is residual."""
+    clipped = [
+        Interval(one.term, max(one.start_ns, start_ns), min(one.end_ns, end_ns))
+        for one in intervals
+        if one.end_ns > start_ns and one.start_ns < end_ns
+    ]
+    edges = sorted({start_ns, end_ns, *(one.start_ns for one in clipped), *(one.end_ns for one in clipped)})
+    spent = dict.fromkeys((*TERMS, RESIDUAL), 0)
+    for low, high in pairwise(edges):
+        present = {one.term for one in clipped if one.start_ns <= low and high <= one.end_ns}
+        term = next((term for term in TERMS if term in present), RESIDUAL)
+        spent[term] += high - low
+    in_order = ("dns", "tcp_handshake", "request", "transmission", RESIDUAL)
+    return Decomposition((end_ns - start_ns) / 1e9, {term: spent[term] / 1e9 for term in in_order})
+
+
+def _http_intervals(load: PageLoad) -> list[Interval]:
+    intervals: list[Interval] = []
+    for conversation in load.conversations:
+        answer = conversation.connection.from_server.syn
+        syn_ns = conversation.connection.syn.time_ns
+        if answer is not None:
+            intervals.append(Interval("tcp_handshake", syn_ns, answer.time_ns))
+        for exchange in conversation.exchanges:
+            if exchange.response is None:
+                continue
+            first, last = exchange.response.first_ns, exchange.response.last_ns
+            intervals.append(Interval("request", exchange.request.last_ns, first))
+            intervals.append(Interval("transmission", first, last))
+    return intervals
+
+
+def _dns_intervals(frames: Iterable[Frame]) -> list[Interval]:
+    asked: dict[tuple[int, int], int] = {}
+    intervals: list[Interval] = []
+    for frame in frames:
+        packet = frame.packet
+        if UDP not in packet or DNS not in packet:
+            continue
+        udp, dns = packet[UDP], packet[DNS]
+        if not dns.qr:
+            # A repeated query began to wait when it was first sent.
+            asked.setdefault((udp.sport, dns.id), frame.time_ns)
+        elif (udp.dport, dns.id) in asked:
+            intervals.append(Interval("dns", asked.pop((udp.dport, dns.id)), frame.time_ns))
+    return intervals

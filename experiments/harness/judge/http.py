@@ -1,0 +1,236 @@
+"""Decide the HTTP/1 claims H1 to H9 from packets.
+
+Every function takes page loads (see `page_load`) and returns a Verdict. "undecided" means that the capture
+dropped packets, has a hole, or has no such traffic; "failed" names the first connection or message that
+contradicts the claim. H6 to H9 are decided here as far as packets go: which connections there were and in
+what order things happened on them. Their round trips are a comparison with theory; `timed` joins the two.
+
+Sources: RFC 9112 sections 2 to 6 and 9, RFC 1945 section 1.3 (one request a connection).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from experiments.harness.judge.messages import Conversation, Exchange, Message
+from experiments.harness.judge.page_load import PageLoad, why_not_evidence
+from experiments.harness.judge.verdict import Verdict, failed, shown, undecided
+
+HTTP_PORT = 80
+
+
+class Contradiction(Exception):  # noqa: N818 - a finding about the traffic, not an error of the program
+    """The traffic contradicts the claim; carries the evidence and its frames."""
+
+    def __init__(self, evidence: str, *frames: int) -> None:
+        super().__init__(evidence)
+        self.evidence = evidence
+        self.frames = frames
+
+
+def decide(
+    claim_id: str, loads: Sequence[PageLoad], check: Callable[[Sequence[PageLoad]], tuple[str, list[int]]]
+) -> Verdict:
+    """Run a check, which returns evidence and frames or raises Contradiction, on captures fit for it."""
+    unfit = why_not_evidence(loads)
+    if unfit is not None:
+        return undecided(claim_id, f"Nothing can be said: {unfit}.")
+    try:
+        evidence, frames = check(loads)
+    except Contradiction as found:
+        return failed(claim_id, found.evidence, found.frames)
+    return shown(claim_id, evidence, frames)
+
+
+def h1(loads: Sequence[PageLoad], port: int = HTTP_PORT) -> Verdict:
+    """Decide H1: handshake to port 80, then a request, then its response."""
+
+    def check(loads: Sequence[PageLoad]) -> tuple[str, list[int]]:
+        for load in loads:
+            for conversation in load.conversations:
+                _opens_asks_gets(conversation, port)
+        first = loads[0].conversations[0]
+        connection, exchange = first.connection, first.exchanges[0]
+        assert connection.from_server.syn is not None
+        request, response = exchange.request.frames[0], response_of(exchange).frames[0]
+        frames = [connection.syn.frame, connection.from_server.syn.frame, request, response]
+        count = sum(len(load.conversations) for load in loads)
+        return (
+            f"{count} connections to port {port}: first {connection.client} sends SYN in frame {frames[0]}, "
+            f"gets SYN-ACK in {frames[1]}, sends its request in {request}, gets the response in {response}."
+        ), frames
+
+    return decide("H1", loads, check)
+
+
+def h2(loads: Sequence[PageLoad]) -> Verdict:
+    """Decide H2: every request is a request line, header lines, CRLF and a body, octet by octet."""
+    return _grammar("H2", loads, "request", lambda exchange: exchange.request)
+
+
+def h3(loads: Sequence[PageLoad]) -> Verdict:
+    """Decide H3: every response is a status line, header lines, CRLF and a body, octet by octet."""
+    return _grammar("H3", loads, "response", response_of)
+
+
+def h4(first: PageLoad, second: PageLoad) -> Verdict:
+    """Decide H4: the same requests in another order get the same responses, but for their Date.
+
+    Undecided if the two loads did not send the same requests, or sent them in the same order: nothing
+    follows then.
+    """
+    unfit = _not_reordered(first, second)
+    if why_not_evidence([first, second]) is None and unfit is not None:
+        return undecided("H4", unfit)
+
+    def check(loads: Sequence[PageLoad]) -> tuple[str, list[int]]:
+        before, after = ({exchange.request.octets: exchange for exchange in load.exchanges} for load in loads)
+        for request, exchange in before.items():
+            one, other = response_of(exchange), response_of(after[request])
+            if _without_date(one) != _without_date(other):
+                raise Contradiction(
+                    f"{_text(exchange.target)} is answered differently in frame {one.frames[0]} and, "
+                    f"asked for in another order, in frame {other.frames[0]}.",
+                    one.frames[0],
+                    other.frames[0],
+                )
+        frames = [response_of(exchange).frames[0] for each in (before, after) for exchange in each.values()]
+        return (
+            f"{len(before)} objects asked for in two orders: each response is the same octet by octet, "
+            f"but for its Date (frames {listed(frames)})."
+        ), frames
+
+    return decide("H4", [first, second], check)
+
+
+def h5(loads: Sequence[PageLoad]) -> Verdict:
+    """Decide H5: HTTP/1.0, one object a connection, which the server closes behind the response."""
+
+    def check(loads: Sequence[PageLoad]) -> tuple[str, list[int]]:
+        every = [conversation for load in loads for conversation in load.conversations]
+        for conversation in every:
+            only_exchange(conversation, b"HTTP/1.0")
+            _closed_by_server(conversation)
+        fins = [fin.frame for one in every if (fin := one.connection.from_server.fin) is not None]
+        syns = [one.connection.syn.frame for one in every]
+        return (
+            f"{len(every)} objects on {len(syns)} connections: a SYN each (frames {listed(syns)}) "
+            f"and, behind the response, a FIN each that the server sends first (frames {listed(fins)})."
+        ), sorted(syns + fins)
+
+    return decide("H5", loads, check)
+
+
+def response_of(exchange: Exchange) -> Message:
+    """Return the response of an exchange; its absence contradicts every claim."""
+    if exchange.response is None:
+        frame = exchange.request.frames[0]
+        raise Contradiction(f"The request in frame {frame} gets no whole response.", frame)
+    return exchange.response
+
+
+def only_exchange(conversation: Conversation, version: bytes) -> Exchange:
+    """Return the one exchange on a connection, which must be of this HTTP version."""
+    syn = conversation.connection.syn.frame
+    _sound(conversation)
+    if len(conversation.exchanges) != 1:
+        raise Contradiction(
+            f"{len(conversation.exchanges)} requests on the connection opened in frame {syn}, not one.", syn
+        )
+    exchange = conversation.exchanges[0]
+    of_version(exchange, version)
+    response_of(exchange)
+    return exchange
+
+
+def of_version(exchange: Exchange, version: bytes) -> None:
+    """Require that the request says this HTTP version."""
+    found, frame = exchange.request.start_line[2], exchange.request.frames[0]
+    if found != version:
+        raise Contradiction(f"The request in frame {frame} is {_text(found)}, not {_text(version)}.", frame)
+
+
+def listed(frames: Sequence[int], most: int = 8) -> str:
+    """Return frame numbers as a list to read, cut short behind `most`."""
+    text = ", ".join(str(frame) for frame in frames[:most])
+    return f"{text} and {len(frames) - most} more" if len(frames) > most else text
+
+
+def _sound(conversation: Conversation) -> None:
+    if conversation.problem is not None:
+        syn = conversation.connection.syn.frame
+        raise Contradiction(f"On the connection opened in frame {syn}: {conversation.problem}.", syn)
+
+
+def _opens_asks_gets(conversation: Conversation, port: int) -> None:
+    connection = conversation.connection
+    syn = connection.syn.frame
+    if connection.server.port != port:
+        raise Contradiction(f"The SYN in frame {syn} goes to port {connection.server.port}, not {port}.", syn)
+    if not connection.established:
+        raise Contradiction(f"The SYN in frame {syn} is not followed by SYN-ACK and ACK.", syn)
+    _sound(conversation)
+    if not conversation.exchanges:
+        raise Contradiction(f"No request follows on the connection opened in frame {syn}.", syn)
+    exchange = conversation.exchanges[0]
+    ack, response = connection.from_client.first_ack, response_of(exchange)
+    assert ack is not None
+    if not ack.frame <= exchange.request.frames[0] < response.frames[0]:
+        raise Contradiction(
+            f"On the connection opened in frame {syn}, handshake, request and response are out of order.",
+            ack.frame,
+            exchange.request.frames[0],
+            response.frames[0],
+        )
+
+
+def _grammar(claim_id: str, loads: Sequence[PageLoad], noun: str, pick: Callable[[Exchange], Message]) -> Verdict:
+    def check(loads: Sequence[PageLoad]) -> tuple[str, list[int]]:
+        messages: list[Message] = []
+        for load in loads:
+            for conversation in load.conversations:
+                _sound(conversation)
+                messages += [pick(exchange) for exchange in conversation.exchanges]
+        if not messages:
+            frame = loads[0].conversations[0].connection.syn.frame
+            raise Contradiction(f"No {noun} on the connection opened in frame {frame}.", frame)
+        frames = [message.frames[0] for message in messages]
+        first_line = b" ".join(messages[0].start_line)
+        lines = sum(len(message.fields) for message in messages)
+        octets = sum(len(message.body) for message in messages)
+        return (
+            f"{len(messages)} {noun}s match the grammar octet by octet, with {lines} header lines "
+            f"and {octets} octets of body; the first says “{_text(first_line)}” (frame {frames[0]})."
+        ), frames
+
+    return decide(claim_id, loads, check)
+
+
+def _not_reordered(first: PageLoad, second: PageLoad) -> str | None:
+    orders = [[exchange.request.octets for exchange in load.exchanges] for load in (first, second)]
+    if sorted(orders[0]) != sorted(orders[1]) or len(set(orders[0])) != len(orders[0]):
+        return "The two runs did not send the same requests, each once: nothing follows from the responses."
+    if orders[0] == orders[1]:
+        return "The two runs sent their requests in the same order: nothing follows from the responses."
+    return None
+
+
+def _without_date(message: Message) -> tuple[object, ...]:
+    # RFC 9110 section 6.6.1: Date says when the response was made, not what it is.
+    fields = tuple(field for field in message.fields if field[0] != b"date")
+    return message.start_line, fields, message.body
+
+
+def _closed_by_server(conversation: Conversation) -> None:
+    connection = conversation.connection
+    fin, other = connection.from_server.fin, connection.from_client.fin
+    last = response_of(conversation.exchanges[0]).frames[-1]
+    if fin is None:
+        syn = connection.syn.frame
+        raise Contradiction(f"The server does not close the connection opened in frame {syn}.", syn, last)
+    if other is not None and other.frame < fin.frame:
+        raise Contradiction(f"The client closes first, in frame {other.frame}.", other.frame, fin.frame)
+
+
+def _text(octets: bytes) -> str:
+    return octets.decode("ascii", "backslashreplace")

@@ -1,0 +1,65 @@
+"""A page load: the HTTP connections that one client opened within a window of time, as one interface saw
+them.
+
+This is what the HTTP checks look at. Best taken at the client's own interface, where "before" means what
+the client did before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+from experiments.harness.judge.frames import CaptureFile
+from experiments.harness.judge.messages import Conversation, Exchange, converse
+from experiments.harness.judge.tcp import connections
+
+
+@dataclass(frozen=True)
+class PageLoad:
+    """Conversations in the order of their SYNs, and how many packets the capture dropped there."""
+
+    conversations: tuple[Conversation, ...]
+    dropped: int = 0
+
+    @cached_property
+    def exchanges(self) -> tuple[Exchange, ...]:
+        """Every exchange on every connection, in the order in which the requests were sent."""
+        every = (exchange for conversation in self.conversations for exchange in conversation.exchanges)
+        return tuple(sorted(every, key=lambda exchange: exchange.request.first_ns))
+
+    def between(self, start_ns: int, end_ns: int) -> PageLoad:
+        """Return the part whose connections begin within [start_ns, end_ns)."""
+        return PageLoad(
+            tuple(one for one in self.conversations if start_ns <= one.connection.syn.time_ns < end_ns),
+            self.dropped,
+        )
+
+
+def page_load(capture: CaptureFile, interface: str, ports: Iterable[int] = (80,)) -> PageLoad:
+    """Return the HTTP/1 connections to these server ports that began while `interface` was captured.
+
+    Raises KeyError if the capture has no such interface.
+    """
+    wanted = set(ports)
+    every = connections(capture.at(interface))
+    return PageLoad(
+        tuple(converse(connection) for connection in every if connection.server.port in wanted),
+        capture.dropped(interface),
+    )
+
+
+def why_not_evidence(loads: Iterable[PageLoad]) -> str | None:
+    """Return why nothing can be concluded from these page loads, or None if something can."""
+    loads = list(loads)
+    if any(load.dropped for load in loads):
+        return f"the capture dropped {max(load.dropped for load in loads)} packets"
+    if not loads or not all(load.conversations for load in loads):
+        return "no HTTP connection in the capture"
+    for load in loads:
+        for conversation in load.conversations:
+            if not conversation.connection.whole:
+                syn = conversation.connection.syn.frame
+                return f"the capture of the connection opened in frame {syn} has a hole"
+    return None

@@ -1,0 +1,114 @@
+"""Put the octets of one direction of a TCP connection back in order, and remember which frame brought each.
+
+RFC 9293 section 3.4: sequence numbers count octets modulo 2^32. Segments may come in any order, more than
+once and overlapping; the first copy of an octet to arrive is the one that counts, as a receiver's buffer
+would have it. Left out: two different copies of the same octet, which no honest sender produces, are not
+told apart.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+SEQUENCE_SPACE = 1 << 32
+
+
+@dataclass(frozen=True)
+class Segment:
+    """The payload of one TCP segment: its sequence number, its octets, and the frame that carried it."""
+
+    sequence: int
+    payload: bytes
+    frame: int
+    time_ns: int
+
+
+@dataclass(frozen=True)
+class Piece:
+    """The octets [start, end) of a stream, and the frame that brought them first."""
+
+    start: int
+    end: int
+    frame: int
+    time_ns: int
+
+
+class Stream:
+    """One direction of a connection, reassembled.
+
+    `data` are the octets from the first on, up to the first that is missing; `whole` says that nothing was
+    seen behind that point. `pieces` are in the order of the octets.
+    """
+
+    def __init__(self, data: bytes, pieces: Sequence[Piece], whole: bool) -> None:
+        self.data = data
+        self.pieces = tuple(pieces)
+        self.whole = whole
+        self._starts = [piece.start for piece in self.pieces]
+
+    def span(self, start: int, end: int) -> tuple[Piece, ...]:
+        """Return the pieces that brought the octets [start, end), which must lie within `data`."""
+        if not 0 <= start < end <= len(self.data):
+            raise IndexError(f"octets {start} to {end} of a stream of {len(self.data)}")
+        first = bisect_right(self._starts, start) - 1
+        last = bisect_right(self._starts, end - 1)
+        return self.pieces[first:last]
+
+
+def reassemble(first_sequence: int, segments: Iterable[Segment], end: int | None = None) -> Stream:
+    """Return the stream that these segments make, given in order of arrival.
+
+    `first_sequence` is the sequence number of the first octet (one past the SYN's); `end` is the length
+    that the sender's FIN gives to the stream, where one was seen.
+    """
+    pieces: list[Piece] = []
+    octets: dict[int, bytes] = {}
+    expected = 0
+    for segment in segments:
+        start = unwrap(segment.sequence - first_sequence, expected)
+        for low, high in _gaps(pieces, max(start, 0), start + len(segment.payload)):
+            _insert(pieces, Piece(low, high, segment.frame, segment.time_ns))
+            octets[low] = segment.payload[low - start : high - start]
+        expected = max(expected, start + len(segment.payload))
+    contiguous = _contiguous(pieces)
+    data = b"".join(octets[piece.start] for piece in contiguous)
+    whole = len(contiguous) == len(pieces) and (end is None or end == len(data))
+    return Stream(data, contiguous, whole)
+
+
+def unwrap(distance: int, near: int) -> int:
+    """Return the number congruent to `distance` modulo 2^32 that lies nearest to `near`."""
+    half = SEQUENCE_SPACE // 2
+    return near + (distance - near + half) % SEQUENCE_SPACE - half
+
+
+def _gaps(pieces: Sequence[Piece], start: int, end: int) -> list[tuple[int, int]]:
+    """Return the parts of [start, end) that no piece covers yet; the pieces are disjoint and sorted."""
+    gaps: list[tuple[int, int]] = []
+    index = max(bisect_right(pieces, start, key=lambda piece: piece.start) - 1, 0)
+    for piece in pieces[index:]:
+        if piece.start >= end:
+            break
+        if piece.start > start:
+            gaps.append((start, piece.start))
+        start = max(start, piece.end)
+    if start < end:
+        gaps.append((start, end))
+    return gaps
+
+
+def _insert(pieces: list[Piece], piece: Piece) -> None:
+    pieces.insert(bisect_right(pieces, piece.start, key=lambda other: other.start), piece)
+
+
+def _contiguous(pieces: Sequence[Piece]) -> list[Piece]:
+    expected = 0
+    prefix: list[Piece] = []
+    for piece in pieces:
+        if piece.start != expected:
+            break
+        prefix.append(piece)
+        expected = piece.end
+    return prefix

@@ -1,0 +1,176 @@
+"""Decide, as far as packets go, how a page was loaded: claims H6 to H9.
+
+The capture must be taken at the client, so that "after" means what the client had received when it sent.
+Each strategy's formula rests on an order of events; the checks here find those events in the packets, and
+`timed` adds the comparison of the measured time with the formula.
+
+    H6  1.0, one connection at a time   each SYN follows the whole response before it H7  1.0, parallel
+    connections       the named objects' SYNs follow the base page, and all precede their FINs H8  1.1
+    persistent                  one SYN; each request follows the whole response before it H9  1.1
+    persistent, pipelined       one SYN; all named objects' requests precede the first of their responses
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+from experiments.harness.judge.http import (
+    Contradiction,
+    decide,
+    listed,
+    of_version,
+    only_exchange,
+    response_of,
+)
+from experiments.harness.judge.messages import Exchange
+from experiments.harness.judge.page_load import PageLoad
+from experiments.harness.judge.verdict import Verdict, failed, undecided
+
+# With fewer named objects than two, parallel or pipelined look like one at a time.
+FEWEST_OBJECTS = 3
+
+_Check = Callable[[PageLoad], tuple[str, list[int]]]
+
+
+def h6(loads: Sequence[PageLoad]) -> Verdict:
+    """Decide H6 from packets: HTTP/1.0, one object a connection, one connection after the other."""
+    return _every_load("H6", loads, _serial, fewest=2)
+
+
+def h7(loads: Sequence[PageLoad]) -> Verdict:
+    """Decide H7 from packets: HTTP/1.0, the named objects' connections open side by side."""
+    return _every_load("H7", loads, _parallel)
+
+
+def h8(loads: Sequence[PageLoad]) -> Verdict:
+    """Decide H8 from packets: HTTP/1.1, one connection, each request behind the response before it."""
+    return _every_load("H8", loads, _persistent, fewest=2)
+
+
+def h9(loads: Sequence[PageLoad]) -> Verdict:
+    """Decide H9 from packets: HTTP/1.1, one connection, the named objects' requests back to back."""
+    return _every_load("H9", loads, _pipelined)
+
+
+def timed(packets: Verdict, measured_s: float, theory_s: float, tolerance: float) -> Verdict:
+    """Join the verdict on the packets with the comparison of a time with its theory.
+
+    The claim is shown only if the packets show it and `measured_s` lies within `tolerance` (0.15: fifteen
+    per cent) of `theory_s`.
+    """
+    ratio = measured_s / theory_s
+    figures = f"measured {measured_s * 1e3:.1f} ms, theory {theory_s * 1e3:.1f} ms, ratio {ratio:.3f}"
+    if packets.verdict != "shown":
+        return Verdict(packets.id, packets.verdict, f"{packets.evidence} ({figures}.)", packets.frames)
+    if abs(ratio - 1) > tolerance:
+        evidence = f"{packets.evidence} But {figures}, outside the tolerance of {tolerance:.0%}."
+        return failed(packets.id, evidence, packets.frames)
+    evidence = f"{packets.evidence} And {figures}, within the tolerance of {tolerance:.0%}."
+    return Verdict(packets.id, "shown", evidence, packets.frames)
+
+
+def _every_load(claim_id: str, loads: Sequence[PageLoad], check: _Check, fewest: int = FEWEST_OBJECTS) -> Verdict:
+    def checks(loads: Sequence[PageLoad]) -> tuple[str, list[int]]:
+        evidence, frames = check(loads[0])
+        for load in loads[1:]:
+            frames = frames + check(load)[1]
+        return (f"{evidence} So in all {len(loads)} page loads." if len(loads) > 1 else evidence), frames
+
+    objects = min((len(load.exchanges) for load in loads), default=0)
+    verdict = decide(claim_id, loads, checks)
+    if verdict.verdict == "shown" and objects < fewest:
+        return undecided(claim_id, f"A page of {objects} objects does not tell the strategies apart.")
+    return verdict
+
+
+def _serial(load: PageLoad) -> tuple[str, list[int]]:
+    for one in load.conversations:
+        only_exchange(one, b"HTTP/1.0")
+    for before, after in pairwise(load.conversations):
+        last = response_of(before.exchanges[0]).last_ns
+        syn = after.connection.syn
+        if syn.time_ns < last:
+            raise Contradiction(f"The SYN in frame {syn.frame} precedes the end of the response before.", syn.frame)
+    frames = [one.connection.syn.frame for one in load.conversations]
+    return (
+        f"{len(frames)} objects on {len(frames)} connections, one at a time: each SYN "
+        f"(frames {listed(frames)}) follows the whole response before it."
+    ), frames
+
+
+def _parallel(load: PageLoad) -> tuple[str, list[int]]:
+    for one in load.conversations:
+        only_exchange(one, b"HTTP/1.0")
+    base, *named = load.conversations
+    if not named:
+        return "One connection only.", [base.connection.syn.frame]
+    syns = [one.connection.syn for one in named]
+    base_ns = response_of(base.exchanges[0]).first_ns
+    for syn in syns:
+        if syn.time_ns < base_ns:
+            raise Contradiction(f"The SYN in frame {syn.frame} precedes the base page.", syn.frame)
+    fins = [fin for one in named if (fin := one.connection.from_server.fin) is not None]
+    if fins and (first_fin := min(fins, key=lambda fin: fin.frame)).frame < syns[-1].frame:
+        raise Contradiction(
+            f"FIN in frame {first_fin.frame} precedes SYN in frame {syns[-1].frame}: not parallel.",
+            first_fin.frame,
+            syns[-1].frame,
+        )
+    frames = [load.conversations[0].connection.syn.frame, *(syn.frame for syn in syns)]
+    return (
+        f"{len(named)} connections for the named objects: their SYNs (frames {listed(frames[1:])}) follow "
+        f"the base page and precede the first of their FINs ({f'frame {first_fin.frame}' if fins else 'none'})."
+    ), frames
+
+
+def _persistent(load: PageLoad) -> tuple[str, list[int]]:
+    exchanges = _one_connection(load)
+    for before, after in pairwise(exchanges):
+        if after.request.first_ns < response_of(before).last_ns:
+            frame = after.request.frames[0]
+            raise Contradiction(f"The request in frame {frame} precedes the end of the response before.", frame)
+    frames = [load.conversations[0].connection.syn.frame, *(one.request.frames[0] for one in exchanges)]
+    return (
+        f"{len(exchanges)} objects on one connection, one SYN (frame {frames[0]}): each request "
+        f"(frames {listed(frames[1:])}) follows the whole response before it."
+    ), frames
+
+
+def _pipelined(load: PageLoad) -> tuple[str, list[int]]:
+    base, *named = _one_connection(load)
+    if not named:
+        frame = base.request.frames[0]
+        return f"One object only (frame {frame}).", [frame]
+    first = response_of(named[0])
+    last = named[-1].request
+    if named[0].request.first_ns < response_of(base).first_ns:
+        frame = named[0].request.frames[0]
+        raise Contradiction(f"The request in frame {frame} precedes the base page that names it.", frame)
+    if last.last_ns > first.first_ns:
+        raise Contradiction(
+            f"Not back to back: the request in frame {last.frames[-1]} follows the response that begins in "
+            f"frame {first.frames[0]}.",
+            first.frames[0],
+            last.frames[-1],
+        )
+    requests = [one.request.frames[0] for one in named]
+    return (
+        f"{len(named) + 1} objects on one connection: the {len(named)} requests for the named objects "
+        f"(frames {listed(requests)}) all precede the first of their responses (frame {first.frames[0]})."
+    ), [load.conversations[0].connection.syn.frame, *requests, first.frames[0]]
+
+
+def _one_connection(load: PageLoad) -> tuple[Exchange, ...]:
+    syns = [one.connection.syn.frame for one in load.conversations]
+    if len(syns) != 1:
+        raise Contradiction(f"{len(syns)} connections, opened in frames {listed(syns)}, not one.", *syns)
+    conversation = load.conversations[0]
+    if conversation.problem is not None:
+        raise Contradiction(f"On the connection opened in frame {syns[0]}: {conversation.problem}.", *syns)
+    if not conversation.exchanges:
+        raise Contradiction(f"No request on the connection opened in frame {syns[0]}.", *syns)
+    for exchange in conversation.exchanges:
+        of_version(exchange, b"HTTP/1.1")
+        response_of(exchange)
+    return conversation.exchanges

@@ -1,0 +1,144 @@
+"""Group the frames of one interface into TCP connections, each as seen from that interface.
+
+RFC 9293. Who sends the SYN is the client. A connection begins with its SYN; segments of connections that
+began before the capture are left out, because nobody can say where their streams start. Ports may be used
+again: a SYN with another initial sequence number is another connection, one with the same is a
+retransmission. Left out: IP fragments (TCP avoids them), and octets of urgent data as anything but octets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from scapy.layers.inet import IP, TCP
+from scapy.layers.inet6 import IPv6
+
+from experiments.harness.judge.frames import Frame
+from experiments.harness.judge.reassembly import Segment, Stream, reassemble, unwrap
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One end of a connection."""
+
+    address: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A moment in a capture: the frame, and when it was seen."""
+
+    frame: int
+    time_ns: int
+
+
+@dataclass
+class Direction:
+    """What one end sent: its SYN (or SYN-ACK), segments with payload in order of arrival, FIN and RST."""
+
+    syn: Mark | None = None
+    syn_count: int = 0
+    initial_sequence: int | None = None
+    segments: list[Segment] = field(default_factory=list)
+    fin: Mark | None = None
+    fin_sequence: int | None = None
+    reset: Mark | None = None
+    first_ack: Mark | None = None
+
+    @cached_property
+    def stream(self) -> Stream:
+        """The octets this end sent, in order; empty and not whole if its SYN was not seen."""
+        if self.initial_sequence is None:
+            return Stream(b"", (), whole=not self.segments)
+        first = self.initial_sequence + 1
+        end = None if self.fin_sequence is None else unwrap(self.fin_sequence - first, _sent(self.segments))
+        return reassemble(first, self.segments, end)
+
+
+@dataclass
+class Connection:
+    """One TCP connection as one interface saw it."""
+
+    client: Endpoint
+    server: Endpoint
+    from_client: Direction
+    from_server: Direction
+
+    @property
+    def syn(self) -> Mark:
+        """The first SYN, with which the connection begins."""
+        assert self.from_client.syn is not None
+        return self.from_client.syn
+
+    @property
+    def established(self) -> bool:
+        """Whether SYN, SYN-ACK and ACK were seen, in that order."""
+        answer, ack = self.from_server.syn, self.from_client.first_ack
+        return answer is not None and ack is not None and self.syn.frame < answer.frame < ack.frame
+
+    @property
+    def whole(self) -> bool:
+        """Whether both streams were captured without a hole."""
+        return self.from_client.stream.whole and self.from_server.stream.whole
+
+
+def connections(frames: Iterable[Frame]) -> list[Connection]:
+    """Return the connections among the frames of one interface, in the order of their SYNs."""
+    found: list[Connection] = []
+    current: dict[frozenset[Endpoint], Connection] = {}
+    for frame in frames:
+        packet = frame.packet
+        if TCP not in packet:
+            continue
+        source, target = _endpoints(packet)
+        tcp, key = packet[TCP], frozenset((source, target))
+        if _opens(tcp, source, current.get(key)):
+            current[key] = Connection(source, target, Direction(), Direction())
+            found.append(current[key])
+        if key in current:
+            connection = current[key]
+            _note(connection.from_client if source == connection.client else connection.from_server, frame, tcp)
+    return found
+
+
+def _sent(segments: list[Segment]) -> int:
+    return sum(len(segment.payload) for segment in segments)
+
+
+def _endpoints(packet: Any) -> tuple[Endpoint, Endpoint]:
+    network = packet[IP] if IP in packet else packet[IPv6]
+    return Endpoint(network.src, packet[TCP].sport), Endpoint(network.dst, packet[TCP].dport)
+
+
+def _opens(tcp: Any, source: Endpoint, known: Connection | None) -> bool:
+    if not tcp.flags.S or tcp.flags.A:
+        return False
+    if known is None or source != known.client:
+        return True
+    return bool(known.from_client.initial_sequence != tcp.seq)
+
+
+def _note(direction: Direction, frame: Frame, tcp: Any) -> None:
+    mark = Mark(frame.number, frame.time_ns)
+    # The octets the layer was dissected from, without the padding of short Ethernet frames.
+    payload = bytes(tcp.original)[tcp.dataofs * 4 :]
+    first = tcp.seq + 1 if tcp.flags.S else tcp.seq
+    if tcp.flags.S:
+        direction.syn_count += 1
+        direction.syn = direction.syn or mark
+        direction.initial_sequence = tcp.seq
+    elif tcp.flags.A:
+        direction.first_ack = direction.first_ack or mark
+    if payload:
+        direction.segments.append(Segment(first, payload, frame.number, frame.time_ns))
+    if tcp.flags.F and direction.fin is None:
+        direction.fin, direction.fin_sequence = mark, first + len(payload)
+    if tcp.flags.R:
+        direction.reset = direction.reset or mark

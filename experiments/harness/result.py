@@ -1,0 +1,228 @@
+"""The result of an experiment as data: result.json and timings.csv, the stable formats other programs may read.
+
+    experiment, question, parameters, seed, started, duration_s, implementations {role: name} claims
+    [{id, verdict: shown | failed | undecided, evidence, frames}] comparisons  [{name, samples_s,
+    measured_s, theory_s, ratio, terms, theory_terms, formula, source, tolerance}] fidelity     {verdict:
+    valid | suspect, checks [{name, asked, measured, verdict}]} files        {capture, timings, report}
+
+Times are in seconds; `started` is UTC in ISO 8601; a file that was not written is null. `format` numbers this
+description: a reader refuses a number it does not know.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from experiments.harness.judge.verdict import WORDS, Verdict
+from experiments.harness.result_schema import Reader, ResultError
+from experiments.harness.theory import Theory
+
+__all__ = [
+    "Check",
+    "Comparison",
+    "Fidelity",
+    "FidelityWord",
+    "Files",
+    "Result",
+    "ResultError",
+    "Timing",
+]
+
+FORMAT = 1
+RESULT_NAME = "result.json"
+
+FidelityWord = Literal["valid", "suspect"]
+FIDELITY_WORDS: tuple[str, ...] = get_args(FidelityWord)
+
+
+@dataclass(frozen=True)
+class Timing:
+    """One measured sample: its total, and its terms by name, in seconds."""
+
+    total_s: float
+    terms: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One quantity measured several times, beside its theory.
+
+    `measured_s` is the median of `samples_s`, `ratio` is measured over theory, `terms` are those of the
+    median sample (of an even number, the lower of the middle two), `tolerance` is the allowed distance of
+    the ratio from 1.
+    """
+
+    name: str
+    samples_s: tuple[float, ...]
+    measured_s: float
+    theory_s: float
+    ratio: float
+    terms: Mapping[str, float]
+    theory_terms: Mapping[str, float]
+    formula: str
+    source: str
+    tolerance: float
+
+    @classmethod
+    def of(cls, name: str, timings: Sequence[Timing], theory: Theory, tolerance: float) -> Comparison:
+        """Set samples beside their theory. Raises ValueError if there are no samples or theory is not positive."""
+        if not timings or theory.total_s <= 0:
+            raise ValueError(f"{name}: a comparison needs a sample and a theory above zero")
+        samples = tuple(timing.total_s for timing in timings)
+        measured_s = statistics.median(samples)
+        middle = sorted(timings, key=lambda timing: timing.total_s)[(len(timings) - 1) // 2]
+        return cls(
+            name=name,
+            samples_s=samples,
+            measured_s=measured_s,
+            theory_s=theory.total_s,
+            ratio=measured_s / theory.total_s,
+            terms=dict(middle.terms),
+            theory_terms=dict(theory.terms),
+            formula=theory.formula,
+            source=theory.source,
+            tolerance=tolerance,
+        )
+
+    @property
+    def within(self) -> bool:
+        """Whether measured and theory agree within the tolerance."""
+        return abs(self.ratio - 1) <= self.tolerance
+
+
+@dataclass(frozen=True)
+class Check:
+    """One property of the emulation: what was asked for, what was measured, both as text with units."""
+
+    name: str
+    asked: str
+    measured: str
+    verdict: FidelityWord
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """Whether the emulation did what it was asked to."""
+
+    verdict: FidelityWord
+    checks: tuple[Check, ...] = ()
+
+
+@dataclass(frozen=True)
+class Files:
+    """Names of the files beside result.json, relative to its folder; None for one that was not written."""
+
+    capture: str | None = None
+    timings: str | None = None
+    report: str | None = None
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one run of an experiment found out."""
+
+    experiment: str
+    question: str
+    parameters: Mapping[str, Any]
+    seed: int
+    started: str
+    duration_s: float
+    implementations: Mapping[str, str]
+    claims: tuple[Verdict, ...]
+    comparisons: tuple[Comparison, ...]
+    fidelity: Fidelity
+    files: Files = field(default_factory=Files)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the result as JSON data."""
+        data: dict[str, Any] = json.loads(json.dumps({"format": FORMAT, **asdict(self)}))
+        return data
+
+    @classmethod
+    def from_json(cls, data: Any) -> Result:
+        """Return the result that JSON data describe. Raises ResultError, which names the offending field."""
+        top = Reader(data, "result")
+        if top.integer("format") != FORMAT:
+            raise ResultError(f"result.format: {data['format']}, but this reader knows {FORMAT}")
+        return cls(
+            experiment=top.text("experiment"),
+            question=top.text("question"),
+            parameters=top.mapping("parameters"),
+            seed=top.integer("seed"),
+            started=top.text("started"),
+            duration_s=top.number("duration_s"),
+            implementations=top.texts("implementations"),
+            claims=tuple(_verdict(reader) for reader in top.readers("claims")),
+            comparisons=tuple(_comparison(reader) for reader in top.readers("comparisons")),
+            fidelity=_fidelity(top.reader("fidelity")),
+            files=_files(top.reader("files")),
+        )
+
+    def save(self, folder: Path) -> Path:
+        """Write result.json into a folder, whole or not at all; return its path."""
+        text = json.dumps(self.to_json(), indent=2, ensure_ascii=False) + "\n"
+        return write_atomically(folder / RESULT_NAME, text)
+
+    @classmethod
+    def load(cls, folder: Path) -> Result:
+        """Read result.json from a folder. Raises OSError if there is none, ResultError if it is not a result."""
+        try:
+            data = json.loads((folder / RESULT_NAME).read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ResultError(f"{folder / RESULT_NAME} is not JSON: {error}") from error
+        return cls.from_json(data)
+
+
+def write_atomically(path: Path, text: str) -> Path:
+    """Write a text file so that a reader finds the old file or the whole new one, and return its path."""
+    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
+    return path
+
+
+def _verdict(reader: Reader) -> Verdict:
+    return Verdict(
+        id=reader.text("id"),
+        verdict=reader.word("verdict", WORDS),  # type: ignore[arg-type]
+        evidence=reader.text("evidence"),
+        frames=tuple(reader.integers("frames")),
+    )
+
+
+def _comparison(reader: Reader) -> Comparison:
+    return Comparison(
+        name=reader.text("name"),
+        samples_s=tuple(reader.numbers("samples_s")),
+        measured_s=reader.number("measured_s"),
+        theory_s=reader.number("theory_s"),
+        ratio=reader.number("ratio"),
+        terms=reader.seconds("terms"),
+        theory_terms=reader.seconds("theory_terms"),
+        formula=reader.text("formula"),
+        source=reader.text("source"),
+        tolerance=reader.number("tolerance"),
+    )
+
+
+def _fidelity(reader: Reader) -> Fidelity:
+    checks = tuple(
+        Check(
+            name=each.text("name"),
+            asked=each.text("asked"),
+            measured=each.text("measured"),
+            verdict=each.word("verdict", FIDELITY_WORDS),  # type: ignore[arg-type]
+        )
+        for each in reader.readers("checks")
+    )
+    return Fidelity(reader.word("verdict", FIDELITY_WORDS), checks)  # type: ignore[arg-type]
+
+
+def _files(reader: Reader) -> Files:
+    return Files(reader.optional("capture"), reader.optional("timings"), reader.optional("report"))
