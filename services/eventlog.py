@@ -1,0 +1,60 @@
+"""One JSON line an event: what a service did, for people, for graders and for experiments.
+
+    {"time": 1752150000.123456, "event": "request", "peer": "127.0.0.1:50112", "status": 200}
+
+`time` is the wall clock's, in seconds since 1970 UTC. Octets are written as text with backslash escapes, so that
+whatever a peer sent stays on one line and can be read.
+"""
+
+import json
+import sys
+from collections.abc import Callable
+from typing import TextIO
+
+from services.errors import ServiceError
+
+STANDARD_ERROR = "-"
+
+
+def _as_text(value: object) -> str:
+    if isinstance(value, bytes):
+        return value.decode("ascii", "backslashreplace")
+    return str(value)
+
+
+class EventLog:
+    """Writes events to `stream`; with None it writes nothing and `enabled` is False."""
+
+    def __init__(self, stream: TextIO | None, wall_clock: Callable[[], float]) -> None:
+        self.enabled = stream is not None
+        self._stream = stream
+        self._wall_clock = wall_clock
+
+    def write(self, event: str, **values: object) -> None:
+        """Write one event; values that JSON has no form for are written as text."""
+        if self._stream is None:
+            return
+        record = {"time": round(self._wall_clock(), 6), "event": event, **values}
+        self._stream.write(json.dumps(record, default=_as_text) + "\n")
+        self._stream.flush()
+
+    def close(self) -> None:
+        """Close the file, unless it is standard error."""
+        if self._stream is not None and self._stream is not sys.stderr:
+            self._stream.close()
+
+
+def open_log(name: str | None, wall_clock: Callable[[], float]) -> EventLog:
+    """Open the log that `--log` names: a file to append to, `-` for standard error, None for no log.
+
+    Raises ServiceError when the file cannot be opened.
+    """
+    if name is None:
+        return EventLog(None, wall_clock)
+    if name == STANDARD_ERROR:
+        return EventLog(sys.stderr, wall_clock)
+    try:
+        return EventLog(open(name, "a", encoding="utf-8"), wall_clock)
+    except OSError as error:
+        reason = error.strerror
+        raise ServiceError(f"cannot write the log {name} ({reason}): name another file with --log") from error

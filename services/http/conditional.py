@@ -1,0 +1,84 @@
+"""Preconditions: shall this representation be sent, is the client's copy good, or did the ground move? (RFC 9110 13)
+
+    >>> precondition_status(b"GET", Fields(((b"If-None-Match", b'"v1"'),)), Validators(b'"v1"', 784111777), 784111800)
+    304
+
+Left out: nothing of section 13; the fields that make no sense with a method are ignored as 13.2.1 has it.
+"""
+
+import re
+from dataclasses import dataclass
+
+from services.http.dates import parse_date
+from services.http.fields import Fields
+
+CONDITIONAL_NAMES = frozenset(
+    (b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodified-since", b"if-range", b"range")
+)
+
+# RFC 9110 section 8.8.3
+_ENTITY_TAG = rb'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*+"'
+_TAG = re.compile(_ENTITY_TAG)
+_TAG_LIST = re.compile(rb"[ \t,]*+%b(?:[ \t]*+,[ \t,]*+%b)*+[ \t,]*+" % (_ENTITY_TAG, _ENTITY_TAG))
+
+
+@dataclass(frozen=True, slots=True)
+class Validators:
+    """A representation's entity_tag (with its quotes) and last_modified, whole seconds since 1970 UTC."""
+
+    entity_tag: bytes
+    last_modified: int
+
+
+def precondition_status(method: bytes, fields: Fields, current: Validators, now: float) -> int | None:
+    """Return 304 or 412, or None when the request is to be carried out (RFC 9110 section 13.2.2, in its order)."""
+    is_read = method in (b"GET", b"HEAD")
+    # Steps 1 and 2
+    if (if_match := fields.get(b"if-match")) is not None:
+        if not _matches(if_match, current.entity_tag, strongly=True):
+            return 412
+    elif (date := _date(fields, b"if-unmodified-since", now)) is not None and current.last_modified > date:
+        return 412
+    # Step 3
+    if (if_none_match := fields.get(b"if-none-match")) is not None:
+        if _matches(if_none_match, current.entity_tag, strongly=False):
+            return 304 if is_read else 412
+        return None
+    # Step 4; section 13.1.3: for other methods than GET and HEAD the field is ignored.
+    if is_read and (date := _date(fields, b"if-modified-since", now)) is not None:
+        return 304 if current.last_modified <= date else None
+    return None
+
+
+def range_applies(fields: Fields, current: Validators, now: float) -> bool:
+    """Tell whether If-Range, if there, lets the Range field be used (RFC 9110 sections 13.1.5 and 13.2.2 step 5)."""
+    values = fields.get_all(b"if-range")
+    if not values:
+        return True
+    if len(values) > 1:
+        return False
+    if _TAG.fullmatch(values[0]):
+        return _is_same(values[0], current.entity_tag, strongly=True)
+    # RFC 9110 section 8.8.2.2: a date of this very second is weak; the file may change again within it.
+    return int(now) > current.last_modified == parse_date(values[0], now)
+
+
+def _date(fields: Fields, name: bytes, now: float) -> int | None:
+    """Return the date of a field, None where it is absent or no date, since then it is to be ignored."""
+    value = fields.get(name)
+    return None if value is None else parse_date(value, now)
+
+
+def _matches(value: bytes, entity_tag: bytes, strongly: bool) -> bool:
+    if value == b"*":
+        return True
+    if _TAG_LIST.fullmatch(value) is None:
+        return False
+    return any(_is_same(tag, entity_tag, strongly) for tag in _TAG.findall(value))
+
+
+def _is_same(tag: bytes, other: bytes, strongly: bool) -> bool:
+    """RFC 9110 section 8.8.3.2"""
+    if strongly:
+        return tag == other and not tag.startswith(b"W/")
+    return tag.removeprefix(b"W/") == other.removeprefix(b"W/")

@@ -1,0 +1,158 @@
+"""An origin server for a directory of files: which response does a request get? (RFC 9110)
+
+    $ python -m services.http.origin --root www --port 8080
+    READY http 0.0.0.0:8080
+    $ curl -i http://127.0.0.1:8080/
+
+The resource knows nothing of connections or of the HTTP version: a Request and its content go in, a Response comes
+out, and Content-Length, Date, Connection and the omission of a HEAD's content are the connection's business.
+Obeyed: RFC 9110 sections 8.3, 8.6, 8.8, 9.3, 10.2.1, 13, 14 and 15. Left out: PUT, POST and DELETE of files, TRACE
+(it would show a client's fields to whoever can make it ask), CONNECT, directory listings, and content negotiation,
+which section 12.1 leaves to the server.
+"""
+
+import argparse
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from services.http import limits
+from services.http.conditional import CONDITIONAL_NAMES, precondition_status, range_applies
+from services.http.errors import HTTPError
+from services.http.fields import FieldLine, Fields
+from services.http.messages import Request, Response
+from services.http.pages import page_response
+from services.http.partial import partial_response, whole_body
+from services.http.ranges import select_ranges
+from services.http.representation import UNKNOWN_TYPE, Representation
+from services.http.server import HTTPServer, Limits
+from services.http.static import Directory, StaticFiles
+from services.http.targets import ASTERISK, Target, split_target
+from services.shell import Shell, add_common_flags, run_service
+
+DEFAULT_PORT = 8080
+
+# RFC 9110 section 9: a method that is known but not allowed gets 405, one that is unknown 501.
+ALLOW: FieldLine = (b"Allow", b"GET, HEAD, OPTIONS")
+ALLOWED_METHODS = frozenset((b"GET", b"HEAD", b"OPTIONS"))
+KNOWN_METHODS = ALLOWED_METHODS | {b"POST", b"PUT", b"DELETE", b"TRACE", b"PATCH"}
+
+
+class Origin:
+    """Answers for the files below `root`, and at `echo_path`, if given, with whatever content it is sent."""
+
+    def __init__(self, root: Path, wall_clock: Callable[[], float], echo_path: str | None = None) -> None:
+        self._files = StaticFiles(root, wall_clock)
+        self._wall_clock = wall_clock
+        self._echo_path = None if echo_path is None else echo_path.encode("utf-8")
+
+    def __call__(self, request: Request, body: bytes) -> Response:
+        """Return the response to a request whose content is complete."""
+        try:
+            target = split_target(request.method, request.request_target)
+            if self._echo_path is not None and target.path == self._echo_path:
+                return _echo(request, body)
+            return self._answer(request, target)
+        except HTTPError as error:
+            return page_response(error.status, error.detail)
+
+    def _answer(self, request: Request, target: Target) -> Response:
+        if request.method not in KNOWN_METHODS:
+            return page_response(501, "This server does not know the method.")
+        if target.path == ASTERISK:
+            return Response(200, Fields((ALLOW,)))
+        try:
+            found = self._files.find(target.path)
+        except PermissionError:
+            return page_response(403, "The file may not be read.")
+        if found is None:
+            return page_response(404, "There is nothing here.")
+        # RFC 9110 section 15.5.6
+        if request.method not in ALLOWED_METHODS:
+            return page_response(405, "The method is not for this resource.", ALLOW)
+        # RFC 9110 section 9.3.7
+        if request.method == b"OPTIONS":
+            return Response(200, Fields((ALLOW,)))
+        return _redirect(target) if isinstance(found, Directory) else self._read(request, found)
+
+    def _read(self, request: Request, found: Representation) -> Response:
+        fields = request.fields
+        if not fields.has_any(CONDITIONAL_NAMES):
+            return self._whole(request, found)
+        now = self._wall_clock()
+        status = precondition_status(request.method, fields, found.validators, now)
+        if status == 304:
+            return _not_modified(found)
+        if status == 412:
+            return page_response(412, "The resource is not in the state that the request asks for.")
+        # RFC 9110 section 14.2: Range is for GET, and comes after the preconditions.
+        wanted = fields.get_all(b"range")
+        if request.method == b"GET" and len(wanted) == 1 and range_applies(fields, found.validators, now):
+            spans = select_ranges(wanted[0], found.size_octets) if found.size_octets else None
+            if spans is not None:
+                return self._with_file(found, lambda: partial_response(self._files, found, spans))
+        return self._whole(request, found)
+
+    def _whole(self, request: Request, found: Representation) -> Response:
+        if found.content is not None:
+            return found.response
+        return self._with_file(found, lambda: whole_body(self._files, found, request.method))
+
+    def _with_file(self, found: Representation, make: Callable[[], Response]) -> Response:
+        try:
+            return make()
+        except FileNotFoundError:
+            # It was replaced between the look and the open; the client asks again.
+            return page_response(503, "The file is being replaced.", (b"Retry-After", b"1"))
+        except OSError:
+            return page_response(503, f"{Path(found.path).name} cannot be opened.", (b"Retry-After", b"1"))
+
+
+def _echo(request: Request, body: bytes) -> Response:
+    kind = request.fields.get(b"content-type") or UNKNOWN_TYPE.encode("ascii")
+    return Response(200, Fields(((b"Content-Type", kind),)), body)
+
+
+def _redirect(target: Target) -> Response:
+    # Leading slashes beyond the first would name another host (RFC 3986 section 4.2).
+    location = b"/" + target.path.lstrip(b"/") + b"/"
+    if target.query is not None:
+        location += b"?" + target.query
+    return page_response(301, "The resource is a directory; its name ends in a slash.", (b"Location", location))
+
+
+def _not_modified(found: Representation) -> Response:
+    """RFC 9110 section 15.4.5: the fields that a cache updates its stored response with."""
+    return Response(304, found.response.fields.without((b"content-type", b"accept-ranges")))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m services.http.origin", description="Serve a directory.")
+    parser.add_argument("--root", type=Path, required=True, metavar="DIR", help="directory whose files are served")
+    parser.add_argument("--echo", metavar="PATH", help="a path that answers any method with the request's content")
+    parser.add_argument(
+        "--max-body",
+        type=int,
+        default=limits.REQUEST_BODY_OCTETS,
+        metavar="OCTETS",
+        help="content that a request may carry (default: %(default)s)",
+    )
+    add_common_flags(parser, DEFAULT_PORT)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the origin until SIGTERM; returns its exit status."""
+    options = _parser().parse_args(argv)
+
+    async def start(shell: Shell) -> Callable[[], Awaitable[None]]:
+        origin = Origin(options.root, shell.wall_clock, options.echo)
+        server = HTTPServer(origin, shell.log, shell.wall_clock, Limits(body_octets=options.max_body))
+        await shell.open_tcp(server.protocol)
+        return server.stop
+
+    return run_service("http", options, start)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,17 @@
+"""The small pages that go with an error or a redirect, whatever the resource."""
+
+from html import escape
+
+from services.http.fields import FieldLine, Fields
+from services.http.messages import PHRASES, Response
+
+HTML = (b"Content-Type", b"text/html; charset=utf-8")
+
+_PAGE = "<!DOCTYPE html>\n<title>{title}</title>\n<h1>{title}</h1>\n<p>{detail}</p>\n"
+
+
+def page_response(status: int, detail: str, *lines: FieldLine) -> Response:
+    """Return a response with a short HTML page; `detail` is escaped, `lines` are further fields."""
+    title = f"{status} {PHRASES.get(status, b'').decode('ascii')}".rstrip()
+    page = _PAGE.format(title=title, detail=escape(detail))
+    return Response(status, Fields((HTML, *lines)), page.encode("utf-8", "backslashreplace"))

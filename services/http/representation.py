@@ -1,0 +1,104 @@
+"""A file as a representation: its validators, its fields and its octets, small ones held in memory.
+
+The entity tag is strong (RFC 9110 section 8.8.1): it is made of what the file system changes with every write, the
+inode, the size and the time of the last change in nanoseconds.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from mimetypes import MimeTypes
+
+from services.http.conditional import Validators
+from services.http.dates import format_date
+from services.http.fields import Fields
+from services.http.messages import Response
+
+# The tables that Python brings, without the machine's own: a lab's answers are the same everywhere.
+_TYPES = MimeTypes(filenames=())
+_COMPRESSED = {"gzip": "application/gzip", "bzip2": "application/x-bzip2", "xz": "application/x-xz"}
+UNKNOWN_TYPE = "application/octet-stream"
+
+Identity = tuple[int, int, int, int]
+
+
+def identity_of(status: os.stat_result) -> Identity:
+    """Return what tells one state of a file from another."""
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def content_type(name: str) -> bytes:
+    """Return the media type for a file name (RFC 9110 section 8.3)."""
+    kind, encoding = _TYPES.guess_type(name)
+    if encoding is not None:
+        # The file is sent as it is, so its type is the compression's, and no Content-Encoding is claimed.
+        kind = _COMPRESSED.get(encoding, UNKNOWN_TYPE)
+    kind = kind or UNKNOWN_TYPE
+    is_text = kind.startswith("text/") or kind in ("application/javascript", "application/json")
+    return (kind + "; charset=utf-8" if is_text else kind).encode("ascii")
+
+
+@dataclass(frozen=True, slots=True)
+class Representation:
+    """What a path has to offer now. `content` is None where the file is too large to hold."""
+
+    path: str
+    identity: Identity
+    size_octets: int
+    validators: Validators
+    content_type: bytes
+    response: Response
+    content: bytes | None
+
+
+def represent(path: str, status: os.stat_result, content: bytes | None, now: float) -> Representation:
+    """Return the representation of a file in the state `status`; `now` is the wall clock's."""
+    inode, size, changed = status.st_ino, status.st_size, status.st_mtime_ns
+    # RFC 9110 section 8.8.2.1: never a Last-Modified later than the message's Date.
+    last_modified = int(min(changed // 1_000_000_000, now))
+    tag = b'"%x-%x-%x"' % (inode, size, changed)
+    kind = content_type(path)
+    fields = Fields(
+        (
+            (b"Content-Type", kind),
+            (b"Last-Modified", format_date(last_modified)),
+            (b"ETag", tag),
+            (b"Accept-Ranges", b"bytes"),
+        )
+    )
+    response = Response(200, fields, content or b"")
+    validators = Validators(tag, last_modified)
+    return Representation(path, identity_of(status), size, validators, kind, response, content)
+
+
+class FileBody:
+    """Content that is read from an open file in pieces, with octets of its own in between (multipart/byteranges)."""
+
+    def __init__(self, descriptor: int, segments: Sequence[bytes | tuple[int, int]]) -> None:
+        """`segments`: octets to send as they are, and (offset, length) of the file. Owns the descriptor."""
+        self.size_octets: int | None = sum(len(s) if isinstance(s, bytes) else s[1] for s in segments)
+        self._descriptor = descriptor
+        self._segments = list(reversed(segments))
+
+    def read(self, limit_octets: int) -> bytes:
+        """Return the next octets; raises OSError when the file has become shorter than it was."""
+        while self._segments:
+            segment = self._segments.pop()
+            if isinstance(segment, bytes):
+                return segment
+            if segment[1] > 0:
+                return self._read_file(*segment, limit_octets)
+        return b""
+
+    def _read_file(self, offset: int, length: int, limit_octets: int) -> bytes:
+        data = os.pread(self._descriptor, min(length, limit_octets), offset)
+        if not data:
+            raise OSError("the file became shorter while it was sent")
+        self._segments.append((offset + len(data), length - len(data)))
+        return data
+
+    def close(self) -> None:
+        """Close the file; may be called twice."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)

@@ -1,0 +1,113 @@
+"""An HTTP/1 server on asyncio: its connections, its limits, and one sweep that holds them to their deadlines.
+
+    server = HTTPServer(handler, log, time.time)
+    await shell.open_tcp(server.protocol)
+
+`handler` is a function of a Request and its content that returns a Response, or an awaitable of one. Whoever stalls
+gets 408 and is closed, an idle connection is closed silently, and neither costs any other connection anything.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from services.eventlog import EventLog
+from services.http import limits
+from services.http.messages import Request, Response
+from services.http.pages import page_response
+from services.http.serving import Phase, Serving
+
+Handler = Callable[[Request, bytes], Response | Awaitable[Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one server gives its clients: counts, octets and seconds."""
+
+    # nginx's worker_connections default.
+    connections: int = 1024
+    body_octets: int = limits.REQUEST_BODY_OCTETS
+    # Apache's mod_reqtimeout defaults: 20 s for a head; content 20 s, longer while 500 octets a second come.
+    head_s: float = 20.0
+    body_s: float = 20.0
+    body_rate_octets_s: float = 500.0
+    # Between nginx's 75 s and Apache's 5 s; a lab's slow link needs more than Apache gives.
+    idle_s: float = 30.0
+    # nginx's send_timeout is 60 s between two writes; half of it still is many round trips of any lab's link.
+    stall_s: float = 30.0
+    # nginx waits 5 s for octets after its last; Apache 2 s.
+    linger_s: float = 2.0
+    # How often deadlines are looked at.
+    sweep_s: float = 0.5
+
+
+class HTTPServer:
+    """Serves `handler` on any number of connections."""
+
+    def __init__(
+        self, handler: Handler, log: EventLog, wall_clock: Callable[[], float], bounds: Limits | None = None
+    ) -> None:
+        self.limits = bounds or Limits()
+        self.log = log
+        self.wall_clock = wall_clock
+        self.loop = asyncio.get_running_loop()
+        self.now = self.loop.time
+        self._handler = handler
+        self._connections: dict[Serving, None] = {}
+        self._sweep_timer = self.loop.call_later(self.limits.sweep_s, self._sweep)
+
+    def protocol(self) -> Serving:
+        """Return the protocol for a new connection."""
+        return Serving(self)
+
+    @property
+    def connection_count(self) -> int:
+        """How many connections are open."""
+        return len(self._connections)
+
+    def admit(self, connection: Serving) -> bool:
+        """Count a new connection in; False when there is no room, even by ending the one that is idle longest."""
+        self._connections[connection] = None
+        if len(self._connections) <= self.limits.connections:
+            return True
+        idle = [other for other in self._connections if other.phase is Phase.IDLE and other is not connection]
+        if not idle:
+            return False
+        min(idle, key=lambda other: other.deadline).stop()
+        return True
+
+    def forget(self, connection: Serving) -> None:
+        """Count a connection out."""
+        self._connections.pop(connection, None)
+
+    def answer(self, request: Request, body: bytes) -> Response | Awaitable[Response]:
+        """Return what the handler makes of a request; its failure is a 500 response, never a lost connection."""
+        try:
+            answer = self._handler(request, body)
+        except Exception as error:
+            return self._failed(error)
+        return answer if isinstance(answer, Response) else self._guarded(answer)
+
+    async def stop(self) -> None:
+        """End every connection and the sweep."""
+        self._sweep_timer.cancel()
+        for connection in list(self._connections):
+            connection.stop()
+        # One turn of the loop for the transports to let go.
+        await asyncio.sleep(0)
+
+    async def _guarded(self, answer: Awaitable[Response]) -> Response:
+        try:
+            return await answer
+        except Exception as error:
+            return self._failed(error)
+
+    def _failed(self, error: Exception) -> Response:
+        self.log.write("failed", error=f"{type(error).__name__}: {error}")
+        return page_response(500, "The server failed to answer.")
+
+    def _sweep(self) -> None:
+        now = self.now()
+        for connection in list(self._connections):
+            connection.check_deadline(now)
+        self._sweep_timer = self.loop.call_later(self.limits.sweep_s, self._sweep)

@@ -1,0 +1,201 @@
+"""The asyncio shell around every service: common flags, listening sockets, READY, and a clean stop.
+
+A service's main() hands its flags and a start function to run_service(). The start function opens its endpoints on
+the Shell; once it returns, one line tells where the service can be used, and the service runs until SIGTERM or
+SIGINT:
+
+    $ python -m services.http.origin --root www --port 8080
+    READY http 0.0.0.0:8080
+
+A service reaches the world only through what the Shell carries: the event loop, the wall clock, the Random and the
+log. That is what lets it run under another loop, in virtual time, with chosen faults.
+"""
+
+import argparse
+import asyncio
+import errno
+import resource
+import signal
+import socket
+import sys
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from random import Random, SystemRandom
+from typing import Any, TypeVar
+
+from services.errors import ServiceError
+from services.eventlog import EventLog, open_log
+
+# A service inside an emulated host is there for the other hosts, so all addresses is the default.
+DEFAULT_LISTEN = "0.0.0.0"
+
+# Connections that wait for accept(): Linux's own ceiling, net.core.somaxconn, is 4096 since 5.4.
+BACKLOG = 4096
+
+# Open files wanted, so that the connection limit of a service is reached before the process's own.
+OPEN_FILES = 8192
+
+# What a service that cannot start exits with, as argparse does for a wrong flag.
+EXIT_CANNOT_START = 2
+
+Result = TypeVar("Result")
+Address = tuple[str, int]
+
+
+@dataclass
+class Shell:
+    """What a service may touch of the world, and the endpoints that it opened."""
+
+    loop: asyncio.AbstractEventLoop
+    listen: Sequence[str]
+    port: int
+    log: EventLog
+    wall_clock: Callable[[], float] = time.time
+    random: Random = field(default_factory=SystemRandom)
+    addresses: list[Address] = field(default_factory=list)
+    _servers: list[asyncio.AbstractServer] = field(default_factory=list)
+    _datagrams: list[asyncio.DatagramTransport] = field(default_factory=list)
+
+    async def open_tcp(self, factory: Callable[[], asyncio.BaseProtocol]) -> None:
+        """Listen on every address of --listen; raises ServiceError with the way out when one cannot be had."""
+        for address in self.listen:
+            listener = self._bound(address, socket.SOCK_STREAM)
+            self._servers.append(await self.loop.create_server(factory, sock=listener, backlog=BACKLOG))
+            self._note(listener)
+
+    async def open_udp(self, factory: Callable[[], asyncio.DatagramProtocol]) -> None:
+        """Receive datagrams on every address of --listen, on the port that TCP has if it was opened first."""
+        for address in self.listen:
+            receiver = self._bound(address, socket.SOCK_DGRAM)
+            self._note(receiver)
+            transport, _ = await self.loop.create_datagram_endpoint(factory, sock=receiver)
+            self._datagrams.append(transport)
+
+    def close(self) -> None:
+        """Close every endpoint; connections that are already open are their owner's to end."""
+        for server in self._servers:
+            server.close()
+        for transport in self._datagrams:
+            transport.close()
+
+    def _note(self, bound: socket.socket) -> None:
+        address: Address = bound.getsockname()[:2]
+        # --port 0: the first socket takes a free port, and the others follow it.
+        self.port = address[1]
+        if address not in self.addresses:
+            self.addresses.append(address)
+
+    def _bound(self, address: str, kind: socket.SocketKind) -> socket.socket:
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        bound = socket.socket(family, kind)
+        try:
+            # A stopped service's old connections must not keep its successor from the port.
+            if kind is socket.SOCK_STREAM:
+                bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family is socket.AF_INET6:
+                bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            bound.bind((address, self.port))
+        except OSError as error:
+            bound.close()
+            raise ServiceError(_cannot_listen(address, self.port, error)) from error
+        bound.setblocking(False)
+        return bound
+
+
+def _cannot_listen(address: str, port: int, error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"port {port} on {address} is in use: stop the program that has it, or choose another with --port"
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return f"port {port} is for privileged users: choose one from 1024 on with --port, or run as root"
+    if error.errno == errno.EADDRNOTAVAIL:
+        return f"this machine has no address {address}: name one of its own with --listen"
+    return f"cannot listen on {address} port {port} ({error}): choose others with --listen and --port"
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) <= 65535):
+        raise argparse.ArgumentTypeError(f"{text!r} is no port number from 0 to 65535")
+    return int(text)
+
+
+def add_common_flags(parser: argparse.ArgumentParser, default_port: int) -> None:
+    """Add --listen, --port and --log, which every service takes."""
+    parser.add_argument(
+        "--listen",
+        action="append",
+        metavar="ADDR",
+        help=f"address to listen on; may be given more than once (default: {DEFAULT_LISTEN}, all of them)",
+    )
+    parser.add_argument(
+        "--port",
+        type=_port,
+        default=default_port,
+        metavar="N",
+        help=f"port to listen on; 0 takes a free one, which READY tells (default: {default_port})",
+    )
+    parser.add_argument(
+        "--log", metavar="FILE", help="write one JSON line an event to FILE; - is standard error (default: none)"
+    )
+
+
+def ready_line(name: str, addresses: Sequence[Address]) -> str:
+    """Return the line that says that a service can be used: `READY http 127.0.0.1:8080 [::1]:8080`."""
+    places = (f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in addresses)
+    return " ".join(["READY", name, *places])
+
+
+def run_loop(coroutine: Coroutine[Any, Any, Result]) -> Result:
+    """Run a coroutine to its end, on uvloop where it is installed and on asyncio's own loop elsewhere."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run(coroutine)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(coroutine)
+
+
+def run_service(
+    name: str, options: argparse.Namespace, start: Callable[[Shell], Awaitable[Callable[[], Awaitable[None]]]]
+) -> int:
+    """Run a service until SIGTERM or SIGINT and return its exit status.
+
+    `start` opens endpoints on the Shell and returns a coroutine function that ends what is still open. 0 is a clean
+    stop; 2 means that the service could not start, and one sentence on standard error says what to do.
+    """
+    try:
+        run_loop(_serve(name, options, start))
+    except ServiceError as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        return EXIT_CANNOT_START
+    return 0
+
+
+async def _serve(
+    name: str, options: argparse.Namespace, start: Callable[[Shell], Awaitable[Callable[[], Awaitable[None]]]]
+) -> None:
+    _raise_file_limit()
+    loop = asyncio.get_running_loop()
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    log = open_log(options.log, time.time)
+    shell = Shell(loop, options.listen or [DEFAULT_LISTEN], options.port, log)
+    try:
+        finish = await start(shell)
+        print(ready_line(name, shell.addresses), flush=True)
+        log.write("ready", service=name, addresses=[list(address) for address in shell.addresses])
+        await stopped.wait()
+        shell.close()
+        await finish()
+        log.write("stopped", service=name)
+    finally:
+        shell.close()
+        log.close()
+
+
+def _raise_file_limit() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
