@@ -1,0 +1,93 @@
+"""A client that loads a page as a browser does, and tells what that took.
+
+    $ python -m services.http.client http://127.0.0.1:8080/ --strategy 1.1-pipelined
+    $ python -m services.http.client http://127.0.0.1:8080/a.bin --strategy single --output a.bin
+
+It fetches the base page, finds the objects that it names, and fetches those by the chosen strategy (strategies.py
+says what each does). A response of any status is a response and is reported; redirects are not followed. Left out:
+TLS, cookies, content codings and caching.
+"""
+
+import argparse
+import asyncio
+import json
+import sys
+from contextlib import ExitStack
+
+from services.http.fetch import Bounds, LoadError, Sink
+from services.http.report import PageReport
+from services.http.strategies import DEFAULT_PARALLEL, SINGLE, STRATEGIES, load_page
+
+__all__ = ["Bounds", "LoadError", "PageReport", "load_page", "main"]
+
+EXIT_NOT_LOADED = 1
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 on")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no time above zero")
+    return seconds
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m services.http.client", description="Load a page and report on it.")
+    parser.add_argument("url", metavar="URL")
+    parser.add_argument("--strategy", choices=list(STRATEGIES), default="1.1-persistent", metavar="S")
+    parser.add_argument("--json", action="store_true", help="print the report as one JSON object")
+    parser.add_argument(
+        "--parallel",
+        type=_count,
+        default=DEFAULT_PARALLEL,
+        metavar="N",
+        help="connections of 1.0-parallel (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--timeout", type=_seconds, default=Bounds().wait_s, metavar="S", help="seconds for each wait (default: 30)"
+    )
+    parser.add_argument(
+        "--max-time", type=_seconds, default=Bounds().page_s, metavar="S", help="seconds for the page (default: 300)"
+    )
+    parser.add_argument("--output", metavar="FILE", help="write the content there; for the strategy single")
+    strategies = ", ".join(STRATEGIES)
+    parser.epilog = f"strategies: {strategies}"
+    return parser
+
+
+def _load(options: argparse.Namespace) -> PageReport:
+    bounds = Bounds(wait_s=options.timeout, page_s=options.max_time)
+    with ExitStack() as stack:
+        sink: Sink | None = None
+        if options.output is not None:
+            sink = stack.enter_context(open(options.output, "wb")).write
+        # Python's own loop, wherever uvloop is: its clock has microseconds, uvloop's has milliseconds.
+        loading = load_page(options.url, options.strategy, parallel=options.parallel, bounds=bounds, sink=sink)
+        return asyncio.run(loading)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Load one page; returns 0, or 1 when it could not be loaded."""
+    parser = _parser()
+    options = parser.parse_args(argv)
+    if options.output is not None and options.strategy != SINGLE:
+        parser.error("--output is for --strategy single")
+    try:
+        report = _load(options)
+    except (LoadError, OSError) as error:
+        print(f"client: {error}", file=sys.stderr)
+        return EXIT_NOT_LOADED
+    print(json.dumps(report.as_json()) if options.json else report.as_table())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

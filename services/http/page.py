@@ -1,0 +1,70 @@
+"""The objects that a page names, as a browser finds them while it reads the page.
+
+    >>> find_objects(b'<img src="a.png"><script src="/b.js"></script>', "http://h/p/")
+    ['http://h/p/a.png', 'http://h/b.js']
+
+Left out: what style sheets and scripts name in their turn, srcset (a browser takes one of several), and objects
+over anything but http.
+"""
+
+from html.parser import HTMLParser
+
+from services.http.urls import Link, resolve
+
+# Elements whose attribute names an object that a browser loads with the page.
+SOURCES = {
+    "img": "src",
+    "script": "src",
+    "iframe": "src",
+    "frame": "src",
+    "embed": "src",
+    "audio": "src",
+    "video": "src",
+    "source": "src",
+    "track": "src",
+    "object": "data",
+}
+LOADED_LINKS = frozenset(("stylesheet", "icon", "apple-touch-icon", "preload", "modulepreload"))
+
+
+class _Finder(HTMLParser):
+    def __init__(self, base: str) -> None:
+        super().__init__()
+        self.links: dict[str, Link] = {}
+        self._page = base
+        self._base = base
+        self._has_base = False
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = {name: value or "" for name, value in attrs}
+        if tag == "base" and "href" in values and not self._has_base:
+            # HTML: the first base element with an href counts, relative to the page itself.
+            link = resolve(self._page, values["href"])
+            self._base, self._has_base = (link.url if link else self._page), True
+        elif tag == "link" and LOADED_LINKS.intersection(values.get("rel", "").lower().split()):
+            self._add(values.get("href"))
+        elif tag == "input" and values.get("type", "").lower() == "image":
+            self._add(values.get("src"))
+        elif tag in SOURCES:
+            self._add(values.get(SOURCES[tag]))
+            if tag == "video":
+                self._add(values.get("poster"))
+
+    def _add(self, reference: str | None) -> None:
+        link = resolve(self._base, reference) if reference else None
+        if link is not None:
+            self.links.setdefault(link.url, link)
+
+
+def find_links(page: bytes, url: str) -> list[Link]:
+    """Return the objects that an HTML page at `url` names, each once, in the order of the page, the page left out."""
+    finder = _Finder(url)
+    finder.feed(page.decode("utf-8", "replace"))
+    finder.close()
+    finder.links.pop(url, None)
+    return list(finder.links.values())
+
+
+def find_objects(page: bytes, url: str) -> list[str]:
+    """Return the URLs of find_links()."""
+    return [link.url for link in find_links(page, url)]

@@ -1,0 +1,57 @@
+"""What loading a page took: one record an object and a connection, times in seconds from the start of the load."""
+
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionReport:
+    """One TCP connection: when it was begun, how long the name and the handshake took (dns_s 0: already known)."""
+
+    host: str
+    port: int
+    address: str
+    opened_s: float
+    dns_s: float
+    connect_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectReport:
+    """One object: `connection` is an index into the page's connections, `size_bytes` the content's size."""
+
+    url: str
+    status: int
+    size_bytes: int
+    sha256: str
+    request_s: float
+    first_byte_s: float
+    end_s: float
+    connection: int
+
+
+@dataclass(frozen=True, slots=True)
+class PageReport:
+    """A page with its objects, the base page first; `total_s` is from the start to the last octet."""
+
+    url: str
+    strategy: str
+    objects: tuple[ObjectReport, ...]
+    connections: tuple[ConnectionReport, ...]
+    total_s: float
+    size_bytes: int
+
+    def as_json(self) -> dict[str, object]:
+        """Return the report as what json.dumps() takes."""
+        return asdict(self)
+
+    def as_table(self) -> str:
+        """Return the report as a short table for people."""
+        rows = ["status      bytes  request  first   end (s)  url"]
+        for item in self.objects:
+            times = f"{item.request_s:8.3f} {item.first_byte_s:6.3f} {item.end_s:8.3f}"
+            rows.append(f"{item.status:6} {item.size_bytes:10} {times}   {item.url}")
+        rows.append(
+            f"{self.strategy}: {len(self.objects)} objects, {self.size_bytes} bytes, "
+            f"{len(self.connections)} connections, {self.total_s:.3f} s"
+        )
+        return "\n".join(rows)
