@@ -320,12 +320,15 @@ class ClientConnection(_Connection):
         return self._drain(self._step)
 
     def receive_eof(self) -> list[Event]:
-        """Take note of the connection's end: the end of a message, a Fault, or Closed between messages."""
+        """Take note of the connection's end: the end of a message, a Fault, or Closed between messages.
+
+        After Closed, `unanswered` requests will get no response.
+        """
         self.persistent = False
         if self.receiving is Half.BODY and self._decoder is not None:
             return self._drain(self._end_step)
-        if self.receiving is Half.IDLE and (self._buffer or self._methods):
-            return [self._fail(502, "the connection ended before the response")]
+        if self.receiving is Half.IDLE and self._buffer:
+            return [self._fail(502, "the connection ended inside a response's header section")]
         return [] if self.receiving is Half.FAILED else [Closed()]
 
     def _end_step(self) -> Event | None:

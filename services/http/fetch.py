@@ -62,7 +62,6 @@ class Fetched:
     link: Link
     report: ObjectReport
     fields: Fields
-    persistent: bool
 
 
 @dataclass(slots=True)
@@ -72,7 +71,6 @@ class _Arriving:
     sink: Sink | None
     status: int = 0
     fields: Fields = NO_FIELDS
-    first_byte_s: float = 0.0
     size_octets: int = 0
     digest: "hashlib._Hash" = field(default_factory=hashlib.sha256)
 
@@ -117,7 +115,7 @@ class Session:
                 found = await self.within(asked, f"no answer about the name {origin.host}")
             except (OSError, UnicodeError) as error:
                 raise LoadError(f"the name {origin.host} cannot be resolved: {error}") from error
-            self._addresses[origin] = [(item[4][0], item[4][1]) for item in found]
+            self._addresses[origin] = [(str(item[4][0]), origin.port) for item in found]
         return self._addresses[origin]
 
     async def _open(
@@ -159,6 +157,8 @@ class Connection:
         self._reader = reader
         self._writer = writer
         self._number = number
+        self._read_s = 0.0
+        self._first_byte_s: float | None = None
         self._core = ClientConnection(session.bounds.object_octets)
 
     @property
@@ -201,8 +201,12 @@ class Connection:
             try:
                 waited = self._reader.read(READ_OCTETS)
                 data = await self._session.within(waited, f"nothing came of {link.url}")
-            except OSError as error:
-                raise LoadError(f"the connection broke while {link.url} was loaded: {error}") from error
+            except OSError:
+                # A reset ends the connection as its end does: early inside a message, else between two.
+                data = b""
+            self._read_s = self._session.elapsed_s()
+            if self._first_byte_s is None:
+                self._first_byte_s = self._read_s
             events = self._core.receive_data(data) if data else self._core.receive_eof()
             if events or not data:
                 return events
@@ -213,7 +217,6 @@ class Connection:
             raise LoadError(f"{link.url} was not loaded: {event.detail}")
         if isinstance(event, Response) and event.status >= 200:
             arriving.status, arriving.fields = event.status, event.fields
-            arriving.first_byte_s = self._session.elapsed_s()
         if isinstance(event, Data):
             arriving.size_octets += len(event.data)
             arriving.digest.update(event.data)
@@ -227,8 +230,10 @@ class Connection:
             arriving.size_octets,
             arriving.digest.hexdigest(),
             request_s,
-            arriving.first_byte_s,
-            self._session.elapsed_s(),
+            self._read_s if self._first_byte_s is None else self._first_byte_s,
+            self._read_s,
             self._number,
         )
-        return Fetched(link, report, arriving.fields, self.persistent)
+        # What was read beyond this response is the next one's first octets.
+        self._first_byte_s = self._read_s if self._core.waiting_octets else None
+        return Fetched(link, report, arriving.fields)

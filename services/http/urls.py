@@ -19,11 +19,10 @@ class Origin:
 
     @property
     def authority(self) -> bytes:
-        """The Host field's value: the port is left out where it is the scheme's own (RFC 9110 section 7.2)."""
+        """The Host field's value, without the port where it is the scheme's own (RFC 9110 section 7.2)."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return (host if self.port == DEFAULT_PORT else f"{host}:{self.port}").encode(
-            "idna" if not host.isascii() else "ascii"
-        )
+        shown = host if self.port == DEFAULT_PORT else f"{host}:{self.port}"
+        return shown.encode("ascii" if shown.isascii() else "idna")
 
 
 @dataclass(frozen=True, slots=True)
