@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from experiments.harness.judge.verdict import Verdict
-from experiments.harness.result import RESULT_NAME, Result, ResultError, Timing, write_atomically
+from experiments.harness.result import RESULT_NAME, FidelityWord, Result, ResultError, Timing, write_atomically
 
 TIMINGS_NAME = "timings.csv"
 
@@ -26,6 +26,7 @@ class Latest:
     verdict: Verdict
     experiment: str
     started: str
+    fidelity: FidelityWord
     folder: Path
 
 
@@ -58,7 +59,7 @@ def read_results(results: Path) -> Iterator[tuple[Path, Result]]:
 def find_latest(results: Path) -> dict[str, Latest]:
     """Return, for every claim that any run under `results` has judged, the newest verdict."""
     return {
-        verdict.id: Latest(verdict, result.experiment, result.started, folder)
+        verdict.id: Latest(verdict, result.experiment, result.started, result.fidelity.verdict, folder)
         for folder, result in read_results(results)
         for verdict in result.claims
     }

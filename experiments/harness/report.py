@@ -1,0 +1,150 @@
+"""Write report.html: a result as one page that needs nothing but itself.
+
+The page opens with the claims and their verdicts, says at once whether the emulation was faithful, and sets
+every measured time beside its theory, term by term. It makes no request of any kind: style and plot are
+inside it. Text from the result is data and is escaped by jinja2, wherever it came from.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import jinja2
+from markupsafe import Markup
+
+from experiments.harness.claims import Claim
+from experiments.harness.judge.verdict import Verdict
+from experiments.harness.report_plot import PlotUnavailable, plot_comparisons
+from experiments.harness.result import Comparison, Result, write_atomically
+from experiments.harness.result_folder import Latest, find_latest, read_results
+
+REPORT_NAME = "report.html"
+TEMPLATES = Path(__file__).with_name("templates")
+MOST_FRAMES = 12
+
+
+@dataclass(frozen=True)
+class TermRow:
+    """One term of one comparison, in seconds; `furthest` marks the term that is off by most."""
+
+    name: str
+    measured_s: float
+    theory_s: float
+    furthest: bool
+
+    @property
+    def difference_s(self) -> float:
+        """How much longer the measured term is than theory says."""
+        return self.measured_s - self.theory_s
+
+
+@dataclass(frozen=True)
+class IndexRow:
+    """One run as the index lists it."""
+
+    result: Result
+    href: str
+    newest: bool
+
+
+def render_report(result: Result, claims: Mapping[str, Claim]) -> str:
+    """Return the page of one result; a claim that is not in `claims` is shown by its id alone."""
+    plot, no_plot = _plot(result.comparisons)
+    return _template("report.html.j2").render(
+        result=result,
+        claims=claims,
+        counts=_counts(result.claims),
+        plot=plot,
+        no_plot=no_plot,
+    )
+
+
+def write_report(folder: Path, result: Result, claims: Mapping[str, Claim]) -> Path:
+    """Write report.html into the folder of a result, and return its path."""
+    return write_atomically(folder / REPORT_NAME, render_report(result, claims))
+
+
+def render_index(runs: Sequence[IndexRow], latest: Mapping[str, Latest], claims: Mapping[str, Claim]) -> str:
+    """Return the page over several runs: every claim with its newest verdict, then the runs, newest first."""
+    groups: dict[str, list[Claim]] = {}
+    for claim in claims.values():
+        groups.setdefault(claim.group, []).append(claim)
+    verdicts = [entry.verdict for entry in latest.values()]
+    return _template("index.html.j2").render(
+        runs=runs, latest=latest, groups=groups, counts=_counts(verdicts), total=len(claims)
+    )
+
+
+def write_index(results: Path, claims: Mapping[str, Claim]) -> Path:
+    """Write report.html over every result under `results`, and return its path."""
+    seen: set[str] = set()
+    rows: list[IndexRow] = []
+    for folder, result in reversed(list(read_results(results))):
+        href = folder.relative_to(results).as_posix() + "/" + (result.files.report or "result.json")
+        rows.append(IndexRow(result, href, newest=result.experiment not in seen))
+        seen.add(result.experiment)
+    return write_atomically(results / REPORT_NAME, render_index(rows, find_latest(results), claims))
+
+
+def term_rows(comparison: Comparison) -> list[TermRow]:
+    """Return the terms of a comparison, measured beside theory; a term that one side lacks is zero there."""
+    names = list(dict.fromkeys((*comparison.terms, *comparison.theory_terms)))
+    pairs = {name: (comparison.terms.get(name, 0.0), comparison.theory_terms.get(name, 0.0)) for name in names}
+    off = max(pairs, key=lambda name: abs(pairs[name][0] - pairs[name][1]), default=None)
+    return [TermRow(name, *pair, furthest=name == off) for name, pair in pairs.items()]
+
+
+def _plot(comparisons: Sequence[Comparison]) -> tuple[Markup | None, str | None]:
+    if not comparisons:
+        return None, None
+    try:
+        # The plot's own text is escaped by matplotlib, which writes it as XML.
+        return Markup(plot_comparisons(comparisons)), None
+    except PlotUnavailable as reason:
+        return None, str(reason)
+
+
+def _counts(verdicts: Sequence[Verdict]) -> dict[str, int]:
+    counts = {"shown": 0, "failed": 0, "undecided": 0}
+    for verdict in verdicts:
+        counts[verdict.verdict] += 1
+    return counts
+
+
+def _template(name: str) -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["ms"] = _milliseconds
+    environment.filters["frames"] = _frames
+    environment.filters["term"] = lambda name: name.replace("tcp_", "TCP ").replace("dns", "DNS")
+    environment.globals["term_rows"] = term_rows
+    environment.globals["spread"] = _spread
+    return environment.get_template(name)
+
+
+def _milliseconds(seconds: float) -> str:
+    value = seconds * 1e3
+    # U+2212, so that a negative figure is as wide as a positive one.
+    return f"{value:,.1f}".replace(",", "\u202f").replace("-", "\u2212")
+
+
+def _spread(comparison: Comparison) -> str:
+    low, high = min(comparison.samples_s), max(comparison.samples_s)
+    text = f"{_milliseconds(low)} to {_milliseconds(high)}"
+    if len(comparison.samples_s) > 1:
+        text += f", s = {_milliseconds(statistics.stdev(comparison.samples_s))}"
+    return text
+
+
+def _frames(numbers: Sequence[int]) -> str:
+    text = ", ".join(str(number) for number in numbers[:MOST_FRAMES])
+    more = len(numbers) - MOST_FRAMES
+    return f"{text} and {more} more" if more > 0 else text
