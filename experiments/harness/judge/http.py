@@ -132,7 +132,7 @@ def response_of(exchange: Exchange) -> Message:
 def only_exchange(conversation: Conversation, version: bytes) -> Exchange:
     """Return the one exchange on a connection, which must be of this HTTP version."""
     syn = conversation.connection.syn.frame
-    _sound(conversation)
+    sound(conversation)
     if len(conversation.exchanges) != 1:
         raise Contradiction(
             f"{len(conversation.exchanges)} requests on the connection opened in frame {syn}, not one.", syn
@@ -156,10 +156,13 @@ def listed(frames: Sequence[int], most: int = 8) -> str:
     return f"{text} and {len(frames) - most} more" if len(frames) > most else text
 
 
-def _sound(conversation: Conversation) -> None:
+def sound(conversation: Conversation) -> None:
+    """Require that both streams of a connection are whole messages within the grammar, and nothing else."""
+    syn = conversation.connection.syn.frame
     if conversation.problem is not None:
-        syn = conversation.connection.syn.frame
         raise Contradiction(f"On the connection opened in frame {syn}: {conversation.problem}.", syn)
+    if conversation.leftover:
+        raise Contradiction(f"The connection opened in frame {syn} ends inside a message.", syn)
 
 
 def _opens_asks_gets(conversation: Conversation, port: int) -> None:
@@ -169,7 +172,7 @@ def _opens_asks_gets(conversation: Conversation, port: int) -> None:
         raise Contradiction(f"The SYN in frame {syn} goes to port {connection.server.port}, not {port}.", syn)
     if not connection.established:
         raise Contradiction(f"The SYN in frame {syn} is not followed by SYN-ACK and ACK.", syn)
-    _sound(conversation)
+    sound(conversation)
     if not conversation.exchanges:
         raise Contradiction(f"No request follows on the connection opened in frame {syn}.", syn)
     exchange = conversation.exchanges[0]
@@ -189,7 +192,7 @@ def _grammar(claim_id: str, loads: Sequence[PageLoad], noun: str, pick: Callable
         messages: list[Message] = []
         for load in loads:
             for conversation in load.conversations:
-                _sound(conversation)
+                sound(conversation)
                 messages += [pick(exchange) for exchange in conversation.exchanges]
         if not messages:
             frame = loads[0].conversations[0].connection.syn.frame

@@ -80,13 +80,13 @@ class Conversation:
     """The HTTP/1 messages on one connection.
 
     `problem` says what breaks the grammar, if anything does; the exchanges are those in front of it.
-    `unfinished` says that a message or a response was still outstanding when the streams ended.
+    `leftover` says that a stream ends inside a message.
     """
 
     connection: Connection
     exchanges: tuple[Exchange, ...]
     problem: str | None
-    unfinished: bool
+    leftover: bool
 
 
 def converse(connection: Connection) -> Conversation:
@@ -100,8 +100,7 @@ def converse(connection: Connection) -> Conversation:
     problem = request_problem or response_problem
     if problem is None and len(responses) > len(requests):
         problem = f"{len(responses)} responses to {len(requests)} requests"
-    unfinished = request_rest or response_rest or len(responses) < len(requests)
-    return Conversation(connection, exchanges, problem, unfinished)
+    return Conversation(connection, exchanges, problem, request_rest or response_rest)
 
 
 @dataclass(frozen=True)

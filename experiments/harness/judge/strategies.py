@@ -22,6 +22,7 @@ from experiments.harness.judge.http import (
     of_version,
     only_exchange,
     response_of,
+    sound,
 )
 from experiments.harness.judge.messages import Exchange
 from experiments.harness.judge.page_load import PageLoad
@@ -166,8 +167,7 @@ def _one_connection(load: PageLoad) -> tuple[Exchange, ...]:
     if len(syns) != 1:
         raise Contradiction(f"{len(syns)} connections, opened in frames {listed(syns)}, not one.", *syns)
     conversation = load.conversations[0]
-    if conversation.problem is not None:
-        raise Contradiction(f"On the connection opened in frame {syns[0]}: {conversation.problem}.", *syns)
+    sound(conversation)
     if not conversation.exchanges:
         raise Contradiction(f"No request on the connection opened in frame {syns[0]}.", *syns)
     for exchange in conversation.exchanges:

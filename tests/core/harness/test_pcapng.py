@@ -43,9 +43,7 @@ def test_scapy_reads_names_times_and_octets(tmp_path: Path) -> None:
 def test_tcpdump_reads_the_file(tmp_path: Path) -> None:
     path = tmp_path / "two.pcapng"
     write(path, ["client:eth0", "server:eth0"], [(1, TIME_NS, FRAME), (0, TIME_NS + 1, FRAME)])
-    run = subprocess.run(
-        ["tcpdump", "-n", "-tt", "--nano", "-r", path], capture_output=True, text=True, check=True
-    )
+    run = subprocess.run(["tcpdump", "-n", "-tt", "--nano", "-r", path], capture_output=True, text=True, check=True)
     lines = run.stdout.splitlines()
     assert len(lines) == 2
     assert lines[0].startswith("1700000000.123456789")
