@@ -97,9 +97,7 @@ def _open_tap(index: int, interface: dict[str, Any], home: int) -> Tap:
         finally:
             _enter(home)
     except OSError as error:
-        raise CaptureStartError(
-            error.errno, f"cannot capture on {label} ({ifname}): {error.strerror}"
-        ) from error
+        raise CaptureStartError(error.errno, f"cannot capture on {label} ({ifname}): {error.strerror}") from error
 
 
 def _enter(namespace_fd: int) -> None:
