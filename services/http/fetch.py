@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from services.http.connection import ClientConnection
+from services.http.client_connection import ClientConnection
 from services.http.fields import Fields
 from services.http.messages import (
     HTTP_1_1,

@@ -10,10 +10,10 @@ from collections.abc import Awaitable, Sequence
 from enum import Enum, auto
 from typing import TYPE_CHECKING, cast
 
-from services.http.connection import ServerConnection
 from services.http.dates import format_date
 from services.http.messages import Body, Closed, Data, EndOfMessage, Event, Fault, Request, Response
 from services.http.pages import page_response
+from services.http.server_connection import ServerConnection
 
 if TYPE_CHECKING:
     from services.http.server import HTTPServer

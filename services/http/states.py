@@ -2,16 +2,17 @@
 
 A server's receiving half and sending half make one exchange: the request half goes IDLE, BODY, DONE, then the
 response half does, then NEXT takes both back to IDLE, or CLOSE ends both (RFC 9112 section 9). Interim responses
-leave the sending half IDLE (RFC 9110 section 15.2). A client's halves do not wait for each other: it may send the
+leave the sending half IDLE (RFC 9110 section 15.2). WHOLE is a message that ends with its head, or goes out in one
+piece. A client's halves do not wait for each other: it may send the
 next request before the response came (section 9.3.2).
 """
 
-from enum import Enum, auto
+from enum import IntEnum, auto
 
 from services.http.errors import LocalProtocolError
 
 
-class Half(Enum):
+class Half(IntEnum):
     """Where one direction of a connection stands."""
 
     IDLE = auto()
@@ -21,10 +22,11 @@ class Half(Enum):
     FAILED = auto()
 
 
-class Signal(Enum):
-    """What moves a half."""
+class Signal(IntEnum):
+    """What moves a half. An IntEnum: the table is looked up for every message, and plain Enums hash slowly."""
 
     HEAD = auto()
+    WHOLE = auto()
     INTERIM = auto()
     DATA = auto()
     END = auto()
@@ -35,6 +37,7 @@ class Signal(Enum):
 
 TRANSITIONS: dict[tuple[Half, Signal], Half] = {
     (Half.IDLE, Signal.HEAD): Half.BODY,
+    (Half.IDLE, Signal.WHOLE): Half.DONE,
     (Half.IDLE, Signal.INTERIM): Half.IDLE,
     (Half.IDLE, Signal.CLOSE): Half.CLOSED,
     (Half.IDLE, Signal.FAULT): Half.FAILED,
