@@ -109,7 +109,7 @@ class ServerConnection(Connection):
         """Tell whether `data` is one head, no less and no more, as most reads are: it needs no buffer."""
         return (
             len(data) <= MEMO_HEAD_OCTETS
-            and data.find(HEAD_END) == len(data) - len(HEAD_END)
+            and 0 < data.find(HEAD_END) == len(data) - len(HEAD_END)
             and self.receiving is Half.IDLE
             and not self._buffer
             and not data.startswith(b"\r\n")
@@ -227,7 +227,9 @@ class ServerConnection(Connection):
 
     def _check_partial_head(self) -> None:
         """Refuse at once what cannot become a request; each octet is looked at once or twice, however it comes."""
-        check_partial_head(self._buffer.peek(limits.HEAD_OCTETS, max(self._checked - 1, 0)))
+        # A CR that came last is looked at again, with what follows it.
+        ends_in_cr = self._checked > 0 and self._buffer.peek(1, self._checked - 1) == b"\r"
+        check_partial_head(self._buffer.peek(limits.HEAD_OCTETS, self._checked - ends_in_cr))
         if self._checked <= limits.REQUEST_LINE_OCTETS < len(self._buffer):
             check_line_length(self._buffer.peek(limits.REQUEST_LINE_OCTETS + 2).partition(b"\r\n")[0])
         self._checked = len(self._buffer)

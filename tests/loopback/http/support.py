@@ -1,0 +1,145 @@
+"""An origin to talk to over a socket, as a process or in a thread, and a peer that sends octets as they are."""
+
+import asyncio
+import http.client
+import io
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from services.eventlog import EventLog
+from services.http.origin import Origin
+from services.http.server import Handler, HTTPServer, Limits
+
+HOST = "127.0.0.1"
+# How long a test waits for octets that must come: a bound, never a measurement.
+PATIENCE_S = 20.0
+
+
+@dataclass
+class Answer:
+    """One response as Python's own client read it."""
+
+    status: int
+    version: int
+    fields: http.client.HTTPMessage
+    body: bytes
+
+    def field(self, name: str) -> str | None:
+        """Return a field's value."""
+        value = self.fields.get(name)
+        return None if value is None else str(value)
+
+
+class _Replayed(socket.socket):
+    """What http.client takes for a socket: octets that already came."""
+
+    def __init__(self, stream: io.BytesIO) -> None:
+        super().__init__()
+        self._stream = stream
+        self.close()
+
+    def makefile(self, *_: object, **__: object) -> io.BytesIO:  # type: ignore[override]
+        return self._stream
+
+
+class _Kept(io.BytesIO):
+    def close(self) -> None:
+        """Stay readable: the next response follows in the same octets."""
+
+
+def read_answers(octets: bytes, methods: Sequence[str]) -> list[Answer]:
+    """Parse responses to `methods`, interim ones left out, until the octets end."""
+    stream = _Kept(octets)
+    answers = []
+    for method in methods:
+        if stream.tell() == len(octets):
+            break
+        response = http.client.HTTPResponse(_Replayed(stream), method=method)
+        response.begin()
+        body = response.read()
+        answers.append(Answer(response.status, response.version, response.msg, body))
+    return answers
+
+
+def talk(port: int, octets: bytes) -> bytes:
+    """Send octets, end the sending side, and return all that comes until the server ends."""
+    with socket.create_connection((HOST, port), timeout=PATIENCE_S) as peer:
+        peer.sendall(octets)
+        peer.shutdown(socket.SHUT_WR)
+        return read_to_end(peer)
+
+
+def read_to_end(peer: socket.socket) -> bytes:
+    """Return all octets until the other side ends."""
+    pieces = []
+    while piece := peer.recv(65_536):
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+def read_until(peer: socket.socket, mark: bytes) -> bytes:
+    """Return octets up to and with the read in which `mark` came."""
+    octets = b""
+    while mark not in octets:
+        piece = peer.recv(65_536)
+        if not piece:
+            raise AssertionError(f"ended without {mark!r}: {octets!r}")
+        octets += piece
+    return octets
+
+
+@contextmanager
+def origin_process(root: Path, *flags: str) -> Iterator[int]:
+    """Run the origin as people do, and yield its port."""
+    command = [sys.executable, "-m", "services.http.origin", "--root", os.fspath(root), "--port", "0", *flags]
+    with subprocess.Popen([*command, "--listen", HOST], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            ready = process.stdout.readline() if process.stdout else ""
+            assert ready.startswith("READY http 127.0.0.1:"), ready
+            yield int(ready.rpartition(":")[2])
+        finally:
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(PATIENCE_S) == 0
+
+
+@contextmanager
+def server_in_thread(handler: Handler, bounds: Limits) -> Iterator[int]:
+    """Run a server with chosen bounds in a thread of this process, and yield its port."""
+    started, ports = threading.Event(), [0]
+    loop = asyncio.new_event_loop()
+    stop = asyncio.Event()
+
+    async def serve() -> None:
+        server = HTTPServer(handler, EventLog(None, time.time), time.time, bounds)
+        listening = await loop.create_server(server.protocol, HOST, 0)
+        ports[0] = listening.sockets[0].getsockname()[1]
+        started.set()
+        await stop.wait()
+        listening.close()
+        await server.stop()
+
+    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
+    thread.start()
+    assert started.wait(PATIENCE_S)
+    try:
+        yield ports[0]
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(PATIENCE_S)
+        loop.close()
+
+
+@contextmanager
+def origin_in_thread(root: Path, bounds: Limits) -> Iterator[int]:
+    """Run an origin with chosen bounds, its echo at /echo, and yield its port."""
+    with server_in_thread(Origin(root, time.time, "/echo"), bounds) as port:
+        yield port
