@@ -22,7 +22,7 @@ from topologies.emulation.errors import EmulationError
 READY = b"READY"
 READY_TIMEOUT_S = 15.0
 STOP_TIMEOUT_S = 3.0
-READY_LINE_MAX_BYTES = 4096
+LINE_MAX_BYTES = 4 * 1024 * 1024
 ROOMS = ("services.", "topologies.", "experiments.")
 
 
@@ -93,48 +93,63 @@ class ForkServer:
 
 
 class Service:
-    """One running service of a host, started by a command line."""
+    """One running service of a host, started by a command line; its standard streams are pipes to here."""
 
-    def __init__(self, command: str, pid: int, stdout: int, errors: Path, forkserver: ForkServer) -> None:
+    def __init__(self, command: str, pid: int, streams: tuple[int, int], errors: Path, forkserver: ForkServer) -> None:
         self.command = command
         self.pid = pid
         self.ready_line = ""
-        self._stdout = stdout
+        self._stdin, self._stdout = streams
+        self._received = b""
         self._errors = errors
         self._forkserver = forkserver
 
     def wait_ready(self, timeout_s: float = READY_TIMEOUT_S) -> str:
         """Wait for the line that begins with READY and return it. Raises EmulationError with what it said."""
-        received = b""
-        deadline = time.monotonic() + timeout_s
-        while b"\n" not in received:
-            left_s = deadline - time.monotonic()
-            if left_s <= 0:
-                raise EmulationError(f"`{self.command}` did not say READY within {timeout_s:g} s{self._said()}")
-            if not select.select([self._stdout], [], [], left_s)[0]:
-                continue
-            piece = os.read(self._stdout, READY_LINE_MAX_BYTES)
-            received += piece
-            if not piece or len(received) > READY_LINE_MAX_BYTES:
-                raise EmulationError(f"`{self.command}` ended before it was ready{self._said()}")
-        if not received.startswith(READY):
-            raise EmulationError(f"`{self.command}` said {received[:80]!r} instead of READY")
-        self.ready_line = received.split(b"\n", 1)[0].decode(errors="replace")
+        line = self.read_line(timeout_s)
+        if not line.startswith(READY):
+            raise EmulationError(f"`{self.command}` said {line[:80]!r} instead of READY")
+        self.ready_line = line.decode(errors="replace")
         return self.ready_line
 
-    def read_output(self, timeout_s: float) -> bytes:
-        """All that it writes to its standard output until it ends. Raises EmulationError on time-out."""
+    def write_line(self, line: str) -> None:
+        """Write one line to its standard input. Raises EmulationError when it has ended."""
+        try:
+            os.write(self._stdin, line.encode() + b"\n")
+        except BrokenPipeError:
+            raise EmulationError(f"`{self.command}` has ended{self._said()}") from None
+
+    def read_line(self, timeout_s: float) -> bytes:
+        """The next line of its standard output, without its end. Raises EmulationError on its end or a time-out."""
         deadline = time.monotonic() + timeout_s
-        pieces: list[bytes] = []
+        while b"\n" not in self._received:
+            piece = self._read(deadline)
+            if piece is None:
+                raise EmulationError(f"`{self.command}` said nothing within {timeout_s:g} s{self._said()}")
+            if not piece or len(self._received) > LINE_MAX_BYTES:
+                raise EmulationError(f"`{self.command}` ended{self._said()}")
+            self._received += piece
+        line, _, self._received = self._received.partition(b"\n")
+        return line
+
+    def read_output(self, timeout_s: float) -> bytes:
+        """All that it writes to its standard output until it ends. Raises EmulationError on a time-out."""
+        deadline = time.monotonic() + timeout_s
+        pieces = [self._received]
         while True:
-            left_s = deadline - time.monotonic()
-            if left_s <= 0:
+            piece = self._read(deadline)
+            if piece is None:
                 raise EmulationError(f"`{self.command}` did not end within {timeout_s:g} s")
-            if select.select([self._stdout], [], [], left_s)[0]:
-                piece = os.read(self._stdout, 65536)
-                if not piece:
-                    return b"".join(pieces)
-                pieces.append(piece)
+            if not piece:
+                return b"".join(pieces)
+            pieces.append(piece)
+
+    def _read(self, deadline_s: float) -> bytes | None:
+        """What comes next; empty at the end, None if nothing comes in time."""
+        left_s = max(0.0, deadline_s - time.monotonic())
+        if not select.select([self._stdout], [], [], left_s)[0]:
+            return None
+        return os.read(self._stdout, 65536)
 
     def exit_code(self, timeout_s: float = 0.0) -> int | None:
         """Its exit code, or None if it still runs after `timeout_s` seconds."""
@@ -152,14 +167,15 @@ class Service:
         return f": {lines[-1]}" if lines else ""
 
     def stop(self) -> None:
-        """Ask it to end (SIGTERM), then insist (SIGKILL)."""
+        """Ask it to end (SIGTERM), then insist (SIGKILL); safe to call twice."""
         for number, timeout_s in ((signal.SIGTERM, STOP_TIMEOUT_S), (signal.SIGKILL, STOP_TIMEOUT_S)):
             if self.exit_code() is None:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(self.pid, number)
                 self.exit_code(timeout_s)
-        with contextlib.suppress(OSError):
-            os.close(self._stdout)
+        for descriptor in (self._stdin, self._stdout):
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
 
     def kill(self) -> None:
         """End it at once, as a crash would (SIGKILL)."""
@@ -193,15 +209,13 @@ def start_service(
     """Start a module's main in a host, its standard error kept in `cwd`/NAME.err; does not wait for READY."""
     words = split_command(command)
     errors = cwd / f"{name}.err"
-    read_end, write_end = os.pipe()
-    with open(os.devnull, "rb") as nothing, open(errors, "wb") as error_file:
+    child_stdin, stdin = os.pipe()
+    stdout, child_stdout = os.pipe()
+    with open(errors, "wb") as error_file:
         try:
-            pid = forkserver.start(
-                words,
-                host_pid=host_pid,
-                cwd=str(cwd),
-                streams=(nothing.fileno(), write_end, error_file.fileno()),
-            )
+            streams = (child_stdin, child_stdout, error_file.fileno())
+            pid = forkserver.start(words, host_pid=host_pid, cwd=str(cwd), streams=streams)
         finally:
-            os.close(write_end)
-    return Service(shlex.join(words), pid, read_end, errors, forkserver)
+            os.close(child_stdin)
+            os.close(child_stdout)
+    return Service(shlex.join(words), pid, (stdin, stdout), errors, forkserver)

@@ -5,6 +5,7 @@ lets the first ten frames through without being transmitted at the rate. Source:
 """
 
 import subprocess
+import sys
 
 from topologies.emulation.shape import Shape
 
@@ -43,3 +44,7 @@ def available() -> bool:
         check=False,
     )
     return done.returncode == 0
+
+
+if __name__ == "__main__":
+    sys.exit(0 if available() else 1)

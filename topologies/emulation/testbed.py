@@ -81,7 +81,9 @@ class Testbed:
     """A running network made from a Mininet topology; use it as a context manager.
 
     links: 'auto', 'netem' or 'wire'. seed: fixes loss, jitter and reordering of wires. host_names: whether every
-    host's /etc/hosts knows every other one (drawings with a DNS hierarchy say no). Raises DrawingError, MachineError and EmulationError, each one sentence.
+    host's /etc/hosts knows every other one (drawings with a DNS hierarchy say no). Raises DrawingError, MachineError
+    and EmulationError, each one sentence.
+    EmulationError, each one sentence.
     """
 
     __test__ = False  # not a test class, whatever its name suggests to pytest

@@ -1,0 +1,65 @@
+"""The command `lab7`.
+
+Exit codes: 0 everything asked for was shown; 1 a claim was not shown (or, with --strict, a run is suspect);
+2 wrong use; 3 this machine cannot.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from experiments.harness.cli import inspect, networks, running
+from experiments.harness.cli.common import CANNOT, USAGE
+from topologies.emulation.errors import DrawingError, EmulationError
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="lab7", prog_name="lab7")
+def lab7() -> None:
+    """The application layer as a laboratory: real protocols on an emulated network, judged from packets.
+
+    \b
+    lab7 run http-versions --set rtt=50ms     an experiment: packets, times beside theory, a report
+    lab7 shell web                            a network to live in; every host runs its service
+    lab7 doctor                               what this machine can do, and how to get the rest
+
+    Exit codes: 0 all claims shown, 1 a claim not shown, 2 wrong use, 3 this machine cannot.
+    """
+
+
+for command in (
+    inspect.list_command,
+    running.run_command,
+    inspect.claims_command,
+    networks.up_command,
+    networks.shell_command,
+    networks.exec_command,
+    inspect.doctor_command,
+):
+    lab7.add_command(command)
+
+
+def main() -> None:
+    """Run the command line; every error that a person can mend is one sentence."""
+    try:
+        lab7.main(standalone_mode=False)
+    except click.exceptions.Exit as leaving:
+        sys.exit(leaving.exit_code)
+    except click.Abort:
+        click.echo("lab7: stopped", err=True)
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(USAGE)
+    except DrawingError as error:
+        click.echo(f"lab7: {error}", err=True)
+        sys.exit(USAGE)
+    except EmulationError as error:
+        click.echo(f"lab7: {error}", err=True)
+        sys.exit(CANNOT)
+    except BrokenPipeError:
+        # The reader of our output has left (`lab7 list | head`); there is nobody to tell.
+        sys.stderr.close()
+        sys.exit(0)

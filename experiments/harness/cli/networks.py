@@ -1,0 +1,135 @@
+"""lab7 up, shell, exec: networks to live in."""
+
+from __future__ import annotations
+
+import inspect
+import signal
+import sys
+import threading
+from typing import Any
+
+import click
+from rich.markup import escape
+
+from experiments.harness.cli import common
+from experiments.harness.registry import Drawing, UnknownNameError, find_drawing
+from topologies.emulation.errors import DrawingError
+from topologies.emulation.testbed import Testbed
+
+
+@click.command("up")
+@click.argument("topology")
+@common.set_option
+@common.links_option
+@common.sandbox_option
+def up_command(topology: str, given: dict[str, str], links: str, sandboxed: bool) -> None:
+    """Start a topology with its services, say what is there and what to try, and keep it up until Ctrl-C."""
+    with _testbed(topology, given, links, sandboxed) as (drawing, bed):
+        _describe(drawing, bed)
+        click.echo("\nUp. Ctrl-C takes it down.")
+        ended = threading.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: ended.set())
+        ended.wait()
+
+
+@click.command("shell")
+@click.argument("topology")
+@common.set_option
+@common.links_option
+@common.sandbox_option
+def shell_command(topology: str, given: dict[str, str], links: str, sandboxed: bool) -> None:
+    """Start a topology with its services and open Mininet's command line on it (HOST COMMAND, help, exit)."""
+    with _testbed(topology, given, links, sandboxed) as (drawing, bed):
+        from mininet.cli import CLI
+
+        class Shell(CLI):  # type: ignore[misc]
+            prompt = "lab7> "
+
+        _describe(drawing, bed)
+        Shell(bed.net)
+
+
+@click.command("exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@common.set_option
+@common.links_option
+@common.sandbox_option
+@click.argument("topology")
+@click.argument("host")
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+def exec_command(
+    topology: str, host: str, command: tuple[str, ...], given: dict[str, str], links: str, sandboxed: bool
+) -> None:
+    """Start a topology, run COMMAND in HOST, take it down; exits as COMMAND does.
+
+    \b
+    lab7 exec web client -- curl -s http://www.example.com/
+    """
+    with _testbed(topology, given, links, sandboxed) as (_drawing, bed):
+        process = bed.host(host).popen(list(command), stdin=None, stdout=None, stderr=None)
+        code = process.wait()
+    raise click.exceptions.Exit(code if code >= 0 else 128 - code)
+
+
+class _testbed:  # noqa: N801 - used as a function
+    """The drawing and its running testbed; everything typed is checked before the sandbox is entered."""
+
+    def __init__(self, topology: str, given: dict[str, str], links: str, sandboxed: bool) -> None:
+        try:
+            self._drawing = find_drawing(topology)
+        except UnknownNameError as error:
+            raise click.UsageError(str(error)) from error
+        topo = _draw(self._drawing, given)
+        self._bed = Testbed(topo, links=links, sandboxed=sandboxed)
+        common.into_sandbox(sandboxed)
+
+    def __enter__(self) -> tuple[Drawing, Testbed]:
+        return self._drawing, self._bed.__enter__()
+
+    def __exit__(self, *error: Any) -> None:
+        self._bed.__exit__(*error)
+
+
+def _draw(drawing: Drawing, given: dict[str, str]) -> Any:
+    """Make the topology with parameters; those of its build() are named when one does not exist."""
+    known = {
+        name: parameter
+        for name, parameter in inspect.signature(drawing.make.build).parameters.items()
+        if name != "self" and parameter.kind is not inspect.Parameter.VAR_KEYWORD
+    }
+    for name in given:
+        if name not in known:
+            raise click.UsageError(f"the topology {drawing.name} has no parameter {name!r}: it has {', '.join(known)}")
+    values = {name: _as_default(name, text, known[name].default) for name, text in given.items()}
+    try:
+        return drawing.make(**values)
+    except (TypeError, ValueError) as error:
+        raise DrawingError(f"the topology {drawing.name} cannot be drawn with these parameters: {error}") from error
+
+
+def _as_default(name: str, text: str, default: Any) -> Any:
+    """A parameter's text as the type of its default."""
+    if isinstance(default, bool) or not isinstance(default, int | float):
+        return text
+    try:
+        return type(default)(text)
+    except ValueError:
+        raise click.UsageError(f"{name}={text!r} is not a number, for example {name}={default}") from None
+
+
+def _describe(drawing: Drawing, bed: Testbed) -> None:
+    console = common.out()
+    console.print(escape(drawing.text.strip()), style="dim")
+    rows = []
+    for host in bed.net.hosts:
+        names = ", ".join(host.params.get("names", []))
+        serves = "; ".join(service.command for service in bed.services.get(host.name, []))
+        rows.append([host.name, host.IP() or "", names, escape(serves)])
+    console.print()
+    console.print(common.table(["host", "address", "names", "serves"], rows))
+    console.print(f"links: {bed.backend}; congestion control: {bed.congestion_control}")
+    if drawing.tries:
+        what = "lab7 exec" if not sys.stdin.isatty() else "in `lab7 shell`"
+        console.print(f"\ntry ({what} {drawing.name}):")
+        for line in drawing.tries:
+            console.print(f"    {escape(line)}")

@@ -1,0 +1,124 @@
+"""lab7 run: run experiments, print what they found, write the report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.markup import escape
+
+from experiments.harness.cli import common
+from experiments.harness.experiment import Experiment, ParameterError
+from experiments.harness.registry import UnknownNameError, find_experiments
+from experiments.harness.result import Comparison, Result
+
+REPEAT_MAX = 1000
+
+
+@click.command("run")
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@common.set_option
+@click.option(
+    "--repeat", type=click.IntRange(1, REPEAT_MAX), help="Samples of each time; the experiment has a default."
+)
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=1, show_default=True, help="Fixes the workload.")
+@click.option("--strict", is_flag=True, help="Exit with 1 also when a run's fidelity is suspect.")
+@common.links_option
+@common.sandbox_option
+@common.results_option
+@common.json_option
+def run_command(
+    names: tuple[str, ...],
+    given: dict[str, str],
+    repeat: int | None,
+    seed: int,
+    strict: bool,
+    links: str,
+    sandboxed: bool,
+    results: Path,
+    as_json: bool,
+) -> None:
+    """Run experiments (all of them if none is named) and judge their claims.
+
+    Exits with 0 if every claim was shown, else with 1. `lab7 list` names the experiments.
+    """
+    chosen = _choose(names, given)
+    common.into_sandbox(sandboxed)
+    # Imported here: an error of use is told without waiting for scapy.
+    from experiments.harness.claims import load_claims
+    from experiments.harness.report import write_index
+    from experiments.harness.runner import run_experiment
+
+    found: list[tuple[Path, Result]] = []
+    for experiment in chosen:
+        with common.progress(experiment.name) as step:
+            folder, result = run_experiment(
+                experiment,
+                given,
+                results=results,
+                seed=seed,
+                repeat=repeat,
+                links=links,
+                sandboxed=sandboxed,
+                step=step,
+            )
+        found.append((folder, result))
+        if not as_json:
+            show(common.out(), result)
+    report = write_index(results, load_claims())
+    if as_json:
+        common.say_json({"results": [result.to_json() for _, result in found]})
+    else:
+        for folder, result in found:
+            click.echo(f"{result.experiment}: {folder}/{result.files.report}")
+        click.echo(f"report: {report}")
+    raise click.exceptions.Exit(_exit_code([result for _, result in found], strict))
+
+
+def _choose(names: tuple[str, ...], given: dict[str, str]) -> list[Experiment]:
+    """The experiments to run, their parameters checked, so that a slip of the pen costs nothing."""
+    try:
+        chosen = find_experiments(names)
+        for experiment in chosen:
+            experiment.read_parameters(given)
+    except (UnknownNameError, ParameterError) as error:
+        raise click.UsageError(str(error)) from error
+    return chosen
+
+
+def _exit_code(results: Sequence[Result], strict: bool) -> int:
+    shown = all(claim.verdict == "shown" for result in results for claim in result.claims)
+    valid = all(result.fidelity.verdict == "valid" for result in results)
+    return common.SHOWN if shown and (valid or not strict) else common.FAILED
+
+
+def show(console: Console, result: Result) -> None:
+    """Print one result: claims, times beside theory, fidelity."""
+    console.print(f"\n[bold]{result.experiment}[/]  {escape(result.question)}")
+    rows = [[claim.id, common.verdict(claim.verdict), escape(claim.evidence)] for claim in result.claims]
+    console.print(common.table(["claim", "verdict", "evidence"], rows))
+    if result.comparisons:
+        columns = ["", "formula", "theory ms", "measured ms", "ratio", *_terms(result.comparisons)]
+        console.print()
+        console.print(common.table(columns, [_row(one, result.comparisons) for one in result.comparisons], columns[2:]))
+        console.print("measured: median of the samples; terms in ms, measured/theory", style="dim")
+    console.print(f"\nfidelity {common.verdict(result.fidelity.verdict)}")
+    checks = [[each.name, each.asked, each.measured, common.verdict(each.verdict)] for each in result.fidelity.checks]
+    console.print(common.table(["check", "asked", "measured", ""], checks))
+
+
+def _terms(comparisons: Sequence[Comparison]) -> list[str]:
+    return list(dict.fromkeys(term for one in comparisons for term in one.terms if _weighs(one, term)))
+
+
+def _weighs(one: Comparison, term: str) -> bool:
+    return bool(one.terms.get(term) or one.theory_terms.get(term))
+
+
+def _row(one: Comparison, every: Sequence[Comparison]) -> list[str]:
+    style = "green" if one.within else "bold red"
+    ratio = f"[{style}]{one.ratio:.4f}[/]"
+    terms = [f"{one.terms.get(term, 0) * 1e3:.1f}/{one.theory_terms.get(term, 0) * 1e3:.1f}" for term in _terms(every)]
+    return [one.name, one.formula, f"{one.theory_s * 1e3:.2f}", f"{one.measured_s * 1e3:.2f}", ratio, *terms]

@@ -1,0 +1,122 @@
+"""What an experiment declares, and what one run of it is given and gives back.
+
+EXPERIMENT = Experiment(
+    name="http-versions",
+    question="How long does a page take, by HTTP version and use of connections?",
+    claims=("H1", ...),
+    parameters={"rtt": Parameter("100ms", seconds, "round-trip time between client and origin")},
+    run=run,
+)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from experiments.harness.judge.verdict import Verdict
+from experiments.harness.result import Comparison, Fidelity, Timing
+from topologies.emulation.errors import DrawingError
+from topologies.emulation.shape import parse_time_s
+
+
+class ParameterError(ValueError):
+    """A parameter does not exist or has no such value; the message says which there are."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter: its default as a person would type it, how to read that, and what it means."""
+
+    default: str
+    parse: Callable[[str], Any]
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one run is given. `parameters` are parsed; `step` tells the person what is being done now."""
+
+    parameters: Mapping[str, Any]
+    seed: int
+    repeat: int
+    links: str
+    sandboxed: bool
+    folder: Path
+    step: Callable[[str, float], None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one run found. `timings` are the samples behind the comparisons, by name."""
+
+    claims: tuple[Verdict, ...]
+    comparisons: tuple[Comparison, ...]
+    fidelity: Fidelity
+    implementations: Mapping[str, str]
+    timings: Mapping[str, list[Timing]] = field(default_factory=dict)
+    capture: str | None = None
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One question, and how to answer it."""
+
+    name: str
+    question: str
+    claims: tuple[str, ...]
+    parameters: Mapping[str, Parameter]
+    run: Callable[[Run], Outcome]
+    repeat: int = 5
+
+    def read_parameters(self, given: Mapping[str, str]) -> dict[str, Any]:
+        """All parameters parsed, `given` in place of the defaults. Raises ParameterError."""
+        texts = {name: parameter.default for name, parameter in self.parameters.items()}
+        for name, text in given.items():
+            if name not in texts:
+                raise ParameterError(
+                    f"the experiment {self.name} has no parameter {name!r}: it has {', '.join(self.parameters)}"
+                )
+            texts[name] = text
+        return {name: self._read(name, text) for name, text in texts.items()}
+
+    def _read(self, name: str, text: str) -> Any:
+        parameter = self.parameters[name]
+        try:
+            return parameter.parse(text)
+        except (ValueError, DrawingError) as error:
+            raise ParameterError(
+                f"{name}={text!r} cannot be ({error}): {parameter.meaning}, for example {name}={parameter.default}"
+            ) from None
+
+
+def seconds(text: str) -> float:
+    """Read a time such as 50ms, 300us or 1s; in seconds, above zero and at most a minute."""
+    value = parse_time_s(text, "it")
+    if not 0 < value <= 60:
+        raise ValueError("a time from 1us to 60s")
+    return value
+
+
+def whole(low: int, high: int) -> Callable[[str], int]:
+    """A reader of whole numbers from `low` to `high`."""
+
+    def read(text: str) -> int:
+        if not text.isascii() or not text.isdigit() or not low <= int(text) <= high:
+            raise ValueError(f"a whole number from {low} to {high}")
+        return int(text)
+
+    return read
+
+
+def megabits(text: str) -> float:
+    """Read a rate in Mbit/s, such as 10 or 1.54."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0.01 <= value <= 1000:
+        raise ValueError("a rate from 0.01 to 1000 Mbit/s")
+    return value

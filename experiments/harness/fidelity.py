@@ -1,0 +1,184 @@
+"""The fidelity certificate: what was asked of the emulation, what it does, and what the machine did meanwhile.
+
+Paths are measured before an experiment by probes inside the hosts; the machine is watched during it. A check
+that is off makes the run suspect: its packets are still evidence of order, but its times are not to be trusted.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+import threading
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from experiments.harness.pcapng import InterfaceCounts
+from experiments.harness.result import Check, Fidelity, FidelityWord
+from topologies.emulation.testbed import Testbed
+
+PROBE = "topologies.emulation.probe"
+PROBE_PORT = 9  # RFC 863: discard
+PROBE_TIMEOUT_S = 60.0
+ECHOES = 8
+ECHO_FRAME_BYTES = 42  # Ethernet 14, IPv4 20, ICMP 8
+TRAIN_FRAMES = 60
+TRAIN_FRAME_BYTES = 1442
+# How far a path may be off: of its round-trip time, or this absolute share that no software path is free of.
+RTT_TOLERANCE = 0.02
+RTT_FLOOR_S = 0.0005
+RATE_TOLERANCE = 0.03
+# A loss is estimated from this many frames; it is off beyond four standard errors of a binomial estimate.
+LOSS_FRAMES = 1500
+LOSS_BURST = 250
+LOSS_ERRORS = 4
+# The machine during the run: share of time stolen by the hypervisor, and how late a sleeping thread wakes up.
+STEAL_MAX = 0.05
+LAG_MAX_S = 0.005
+LAG_QUANTILE = 0.99
+LAG_PERIOD_S = 0.01
+
+
+@dataclass(frozen=True)
+class EmulatedPath:
+    """One emulated path and what was asked of it, there and back. rate_bps None: not limited; loss: one way."""
+
+    source: str
+    target: str
+    address: str
+    rtt_s: float
+    rate_bps: float | None = None
+    loss: float = 0.0
+
+
+def _word(good: bool) -> FidelityWord:
+    return "valid" if good else "suspect"
+
+
+def probe_path(bed: Testbed, path: EmulatedPath) -> list[Check]:
+    """Measure one path by echo requests and, where a rate or loss was asked, by a train of frames each way."""
+    checks = [_rtt_check(bed, path)]
+    if path.rate_bps is not None and not path.loss:
+        checks += [_rate_check(bed, path, *ends) for ends in _both_ways(bed, path)]
+    if path.loss:
+        checks += [_loss_check(bed, path, *ends) for ends in _both_ways(bed, path)]
+    return checks
+
+
+def _both_ways(bed: Testbed, path: EmulatedPath) -> list[tuple[str, str, str]]:
+    back = str(bed.host(path.source).IP())
+    return [(path.source, path.target, path.address), (path.target, path.source, back)]
+
+
+def _rtt_check(bed: Testbed, path: EmulatedPath) -> Check:
+    echo = bed.host(path.source).start(f"{PROBE} rtt {path.address} {ECHOES}", wait=False)
+    answers = json.loads(echo.read_output(PROBE_TIMEOUT_S))["rtts_s"]
+    echo.stop()
+    rtts_s = [rtt_s for rtt_s in answers if rtt_s is not None]
+    asked_s = path.rtt_s + (2 * ECHO_FRAME_BYTES * 8 / path.rate_bps if path.rate_bps else 0.0)
+    name = f"RTT {path.source}-{path.target}"
+    if not rtts_s:
+        return Check(name, f"{asked_s * 1e3:.2f} ms", "no reply", "suspect")
+    measured_s = statistics.median(rtts_s)
+    good = abs(measured_s - asked_s) <= max(RTT_FLOOR_S, RTT_TOLERANCE * asked_s)
+    return Check(name, f"{asked_s * 1e3:.2f} ms", f"{measured_s * 1e3:.2f} ms", _word(good))
+
+
+def _train(bed: Testbed, source: str, target: str, address: str, count: int, size_bytes: int) -> dict[str, float]:
+    receiver = bed.host(target).start(f"{PROBE} receive {PROBE_PORT} {count}")
+    sender = bed.host(source).start(f"{PROBE} send {address} {PROBE_PORT} {count} {size_bytes}", wait=False)
+    result: dict[str, float] = json.loads(receiver.read_output(PROBE_TIMEOUT_S))
+    sender.exit_code(PROBE_TIMEOUT_S)
+    for probe in (receiver, sender):
+        probe.stop()
+    return result
+
+
+def _rate_check(bed: Testbed, path: EmulatedPath, source: str, target: str, address: str) -> Check:
+    assert path.rate_bps is not None
+    found = _train(bed, source, target, address, TRAIN_FRAMES, TRAIN_FRAME_BYTES)
+    rate_bps = found["rate_bps"] or 0.0
+    good = abs(rate_bps / path.rate_bps - 1) <= RATE_TOLERANCE and found["received"] == TRAIN_FRAMES
+    lost = TRAIN_FRAMES - int(found["received"])
+    measured = f"{rate_bps / 1e6:.3g} Mbit/s" + (f", {lost} of {TRAIN_FRAMES} lost" if lost else "")
+    return Check(f"rate {source} to {target}", f"{path.rate_bps / 1e6:.3g} Mbit/s", measured, _word(good))
+
+
+def _loss_check(bed: Testbed, path: EmulatedPath, source: str, target: str, address: str) -> Check:
+    received = 0
+    for _ in range(LOSS_FRAMES // LOSS_BURST):
+        received += int(_train(bed, source, target, address, LOSS_BURST, 64)["received"])
+    measured = 1 - received / LOSS_FRAMES
+    error = math.sqrt(path.loss * (1 - path.loss) / LOSS_FRAMES)
+    good = abs(measured - path.loss) <= LOSS_ERRORS * error
+    return Check(f"loss {source} to {target}", f"{path.loss:.2%}", f"{measured:.2%}", _word(good))
+
+
+class MachineWatch:
+    """Watches the machine while an experiment runs; a context manager, with its checks afterwards."""
+
+    def __init__(self) -> None:
+        self._stop = threading.Event()
+        self._lags_s: list[float] = []
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._before = self._after = (0, 0)
+
+    def __enter__(self) -> MachineWatch:
+        self._before = _processor_times()
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join()
+        self._after = _processor_times()
+
+    def _watch(self) -> None:
+        while not self._stop.is_set():
+            began_s = time.monotonic()
+            time.sleep(LAG_PERIOD_S)
+            self._lags_s.append(time.monotonic() - began_s - LAG_PERIOD_S)
+
+    def checks(self) -> list[Check]:
+        """What the machine did while it was watched."""
+        total = self._after[0] - self._before[0]
+        steal = (self._after[1] - self._before[1]) / total if total else 0.0
+        lags_s = sorted(self._lags_s) or [0.0]
+        lag_s = lags_s[min(len(lags_s) - 1, int(len(lags_s) * LAG_QUANTILE))]
+        return [
+            Check("processor time stolen", f"at most {STEAL_MAX:.0%}", f"{steal:.1%}", _word(steal <= STEAL_MAX)),
+            Check(
+                f"scheduler lag ({LAG_QUANTILE:.0%} of wake-ups)",
+                f"at most {LAG_MAX_S * 1e3:g} ms",
+                f"{lag_s * 1e3:.2f} ms",
+                _word(lag_s <= LAG_MAX_S),
+            ),
+        ]
+
+
+def _processor_times() -> tuple[int, int]:
+    """(all, stolen) processor time of the machine in clock ticks; proc(5), /proc/stat."""
+    fields = [int(word) for word in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]]
+    # Guest time is counted in user time already, so only the first eight fields are summed.
+    return sum(fields[:8]), fields[7] if len(fields) > 7 else 0
+
+
+def capture_checks(statistics_: dict[str, InterfaceCounts]) -> list[Check]:
+    """One check an interface: a capture that dropped packets is not evidence."""
+    return [
+        Check(
+            f"capture at {label}", "0 dropped", f"{count.dropped} dropped of {count.packets}", _word(not count.dropped)
+        )
+        for label, count in statistics_.items()
+    ]
+
+
+def certificate(checks: Iterable[Check]) -> Fidelity:
+    """The certificate: valid only if every check is."""
+    every = tuple(checks)
+    return Fidelity(_word(all(check.verdict == "valid" for check in every)), every)

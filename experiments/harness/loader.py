@@ -1,0 +1,44 @@
+"""A client that stays up and loads a page whenever it is told to, so that no load pays for a new process.
+
+Run in a host: READY, then for each line `strategy URL` on the standard input one JSON line: the report of
+services.http.client with `began_ns` and `ended_ns` (CLOCK_REALTIME, the capture's clock), or {"error": ...}.
+The first loads of a process are slower than the rest by a millisecond or two (pages of memory are copied after
+the fork, caches are cold), which is no property of HTTP: let the first round be one that is not measured.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import sys
+import time
+from typing import Any
+
+from services.http.client import LoadError, load_page
+from services.shell import run_loop
+
+
+async def _load(strategy: str, url: str) -> dict[str, Any]:
+    began_ns = time.time_ns()
+    try:
+        report = await load_page(url, strategy)
+    except (LoadError, OSError) as error:
+        return {"error": str(error)}
+    return {**report.as_json(), "began_ns": began_ns, "ended_ns": time.time_ns()}
+
+
+async def _serve() -> None:
+    print("READY", flush=True)
+    # Nothing else runs in this process: between loads it may block on its standard input.
+    while line := sys.stdin.readline():
+        strategy, _, url = line.strip().partition(" ")
+        print(json.dumps(await _load(strategy, url)), flush=True)
+
+
+def main(_argv: list[str]) -> int:
+    """Load pages until the standard input ends."""
+    # What was imported stays: the collector need not look at it again during a measurement.
+    gc.collect()
+    gc.freeze()
+    run_loop(_serve())
+    return 0

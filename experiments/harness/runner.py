@@ -1,0 +1,62 @@
+"""Run one experiment into a result folder: measure, judge, write result.json, timings.csv and report.html."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from experiments.harness.claims import load_claims
+from experiments.harness.experiment import Experiment, Run
+from experiments.harness.report import write_report
+from experiments.harness.result import Files, Result
+from experiments.harness.result_folder import TIMINGS_NAME, new_folder, write_timings
+
+REPORT_NAME = "report.html"
+
+
+def run_experiment(
+    experiment: Experiment,
+    given: Mapping[str, str],
+    *,
+    results: Path,
+    seed: int,
+    repeat: int | None,
+    links: str,
+    sandboxed: bool,
+    step: Callable[[str, float], None],
+) -> tuple[Path, Result]:
+    """Run an experiment with `given` parameters; returns its folder and its result.
+
+    `step` is told what is being done and which share of all is done. Raises ParameterError, EmulationError.
+    """
+    parameters = experiment.read_parameters(given)
+    started, began_s = datetime.now(UTC), time.monotonic()
+    folder = new_folder(results, experiment.name, started)
+    count = experiment.repeat if repeat is None else repeat
+    outcome = experiment.run(Run(parameters, seed, count, links, sandboxed, folder, step))
+    write_timings(folder, outcome.timings)
+    result = Result(
+        experiment=experiment.name,
+        question=experiment.question,
+        parameters=_stored(parameters, count),
+        seed=seed,
+        started=started.isoformat(timespec="seconds"),
+        duration_s=round(time.monotonic() - began_s, 3),
+        implementations=outcome.implementations,
+        claims=outcome.claims,
+        comparisons=outcome.comparisons,
+        fidelity=outcome.fidelity,
+        files=Files(capture=outcome.capture, timings=TIMINGS_NAME, report=REPORT_NAME),
+    )
+    step("writing the report", 0.97)
+    write_report(folder, result, load_claims())
+    # Last, because a folder with a result.json is a whole one.
+    result.save(folder)
+    return folder, result
+
+
+def _stored(parameters: Mapping[str, Any], repeat: int) -> dict[str, Any]:
+    return {**parameters, "repeat": repeat}
