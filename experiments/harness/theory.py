@@ -86,9 +86,9 @@ def http_page_load(
 
     `sizes_bytes` are the bodies; `head_size_bytes` is added to each for its status line and header lines;
     `rate_bps` is the bottleneck's rate, None if it is not limited (X = 0); `request_size_bytes` is the size of
-    a request, None to take `rtt_s` as including the frames of a handshake and of a request. The transmission time of each
-    response that the client waits for is divided as the judge divides it: its first segment under request,
-    the rest under transmission. Raises KeyError for an unknown strategy, ValueError for an empty page.
+    a request, None to take `rtt_s` as including the frames of a handshake and of a request. The transmission
+    time of each response that the client waits for is divided as the judge divides it: its first segment under
+    request, the rest under transmission. Raises KeyError for an unknown strategy, ValueError for an empty page.
     """
     form, n = _FORMS[strategy], len(sizes_bytes)
     if n == 0:

@@ -66,7 +66,9 @@ def exec_command(
     lab7 exec web client -- curl -s http://www.example.com/
     """
     with _testbed(topology, given, links, sandboxed) as (_drawing, bed):
-        process = bed.host(host).popen(list(command), stdin=None, stdout=None, stderr=None)
+        # click leaves the `--` that sets the command off from our own options.
+        words = list(command[1:] if command[0] == "--" else command)
+        process = bed.host(host).popen(words, stdin=None, stdout=None, stderr=None)
         code = process.wait()
     raise click.exceptions.Exit(code if code >= 0 else 128 - code)
 
