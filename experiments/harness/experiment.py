@@ -86,17 +86,20 @@ class Experiment:
         parameter = self.parameters[name]
         try:
             return parameter.parse(text)
-        except (ValueError, DrawingError) as error:
+        except ValueError as error:
             raise ParameterError(
-                f"{name}={text!r} cannot be ({error}): {parameter.meaning}, for example {name}={parameter.default}"
+                f"{name}={text!r} cannot be: {error}, for example {name}={parameter.default} ({parameter.meaning})"
             ) from None
 
 
 def seconds(text: str) -> float:
     """Read a time such as 50ms, 300us or 1s; in seconds, above zero and at most a minute."""
-    value = parse_time_s(text, "it")
+    try:
+        value = parse_time_s(text)
+    except DrawingError:
+        value = 0.0
     if not 0 < value <= 60:
-        raise ValueError("a time from 1us to 60s")
+        raise ValueError("it takes a time from 1us to 60s")
     return value
 
 
@@ -105,7 +108,7 @@ def whole(low: int, high: int) -> Callable[[str], int]:
 
     def read(text: str) -> int:
         if not text.isascii() or not text.isdigit() or not low <= int(text) <= high:
-            raise ValueError(f"a whole number from {low} to {high}")
+            raise ValueError(f"it takes a whole number from {low} to {high}")
         return int(text)
 
     return read
@@ -118,5 +121,5 @@ def megabits(text: str) -> float:
     except ValueError:
         value = 0.0
     if not 0.01 <= value <= 1000:
-        raise ValueError("a rate from 0.01 to 1000 Mbit/s")
+        raise ValueError("it takes a rate from 0.01 to 1000 Mbit/s")
     return value

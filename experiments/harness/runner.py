@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -36,7 +37,13 @@ def run_experiment(
     started, began_s = datetime.now(UTC), time.monotonic()
     folder = new_folder(results, experiment.name, started)
     count = experiment.repeat if repeat is None else repeat
-    outcome = experiment.run(Run(parameters, seed, count, links, sandboxed, folder, step))
+    try:
+        outcome = experiment.run(Run(parameters, seed, count, links, sandboxed, folder, step))
+    except BaseException:
+        # What was captured before it failed is kept; an empty folder would only be in the way.
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+        raise
     write_timings(folder, outcome.timings)
     result = Result(
         experiment=experiment.name,

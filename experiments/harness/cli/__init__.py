@@ -44,9 +44,9 @@ for command in (
 def main() -> None:
     """Run the command line; every error that a person can mend is one sentence."""
     try:
-        lab7.main(standalone_mode=False)
-    except click.exceptions.Exit as leaving:
-        sys.exit(leaving.exit_code)
+        # Outside of its standalone mode click returns the exit code that a command raised as Exit.
+        code = lab7.main(standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
     except click.Abort:
         click.echo("lab7: stopped", err=True)
         sys.exit(130)

@@ -65,7 +65,7 @@ def exec_command(
     \b
     lab7 exec web client -- curl -s http://www.example.com/
     """
-    with _testbed(topology, given, links, sandboxed) as (_drawing, bed):
+    with _testbed(topology, given, links, sandboxed, host) as (_drawing, bed):
         # click leaves the `--` that sets the command off from our own options.
         words = list(command[1:] if command[0] == "--" else command)
         process = bed.host(host).popen(words, stdin=None, stdout=None, stderr=None)
@@ -76,12 +76,18 @@ def exec_command(
 class _testbed:  # noqa: N801 - used as a function
     """The drawing and its running testbed; everything typed is checked before the sandbox is entered."""
 
-    def __init__(self, topology: str, given: dict[str, str], links: str, sandboxed: bool) -> None:
+    def __init__(
+        self, topology: str, given: dict[str, str], links: str, sandboxed: bool, host: str | None = None
+    ) -> None:
         try:
             self._drawing = find_drawing(topology)
         except UnknownNameError as error:
             raise click.UsageError(str(error)) from error
         topo = _draw(self._drawing, given)
+        if host is not None and host not in topo.hosts():
+            raise click.UsageError(
+                f"the topology {self._drawing.name} has no host {host!r}: it has {', '.join(topo.hosts())}"
+            )
         self._bed = Testbed(topo, links=links, sandboxed=sandboxed)
         common.into_sandbox(sandboxed)
 

@@ -56,7 +56,7 @@ def run_command(
         with common.progress(experiment.name) as step:
             folder, result = run_experiment(
                 experiment,
-                given,
+                _of(experiment, given),
                 results=results,
                 seed=seed,
                 repeat=repeat,
@@ -81,11 +81,17 @@ def _choose(names: tuple[str, ...], given: dict[str, str]) -> list[Experiment]:
     """The experiments to run, their parameters checked, so that a slip of the pen costs nothing."""
     try:
         chosen = find_experiments(names)
+        nobodys = [name for name in given if all(name not in experiment.parameters for experiment in chosen)]
         for experiment in chosen:
-            experiment.read_parameters(given)
+            # A parameter that only some of the experiments have is for those.
+            experiment.read_parameters({**_of(experiment, given), **{name: given[name] for name in nobodys}})
     except (UnknownNameError, ParameterError) as error:
         raise click.UsageError(str(error)) from error
     return chosen
+
+
+def _of(experiment: Experiment, given: dict[str, str]) -> dict[str, str]:
+    return {name: text for name, text in given.items() if name in experiment.parameters}
 
 
 def _exit_code(results: Sequence[Result], strict: bool) -> int:
