@@ -75,8 +75,7 @@ def _both_ways(bed: Testbed, path: EmulatedPath) -> list[tuple[str, str, str]]:
 
 def _rtt_check(bed: Testbed, path: EmulatedPath) -> Check:
     echo = bed.host(path.source).start(f"{PROBE} rtt {path.address} {ECHOES}", wait=False)
-    answers = json.loads(echo.read_output(PROBE_TIMEOUT_S))["rtts_s"]
-    echo.stop()
+    answers = json.loads(echo.finish(PROBE_TIMEOUT_S))["rtts_s"]
     rtts_s = [rtt_s for rtt_s in answers if rtt_s is not None]
     asked_s = path.rtt_s + (2 * ECHO_FRAME_BYTES * 8 / path.rate_bps if path.rate_bps else 0.0)
     name = f"RTT {path.source}-{path.target}"
@@ -90,10 +89,8 @@ def _rtt_check(bed: Testbed, path: EmulatedPath) -> Check:
 def _train(bed: Testbed, source: str, target: str, address: str, count: int, size_bytes: int) -> dict[str, float]:
     receiver = bed.host(target).start(f"{PROBE} receive {PROBE_PORT} {count}")
     sender = bed.host(source).start(f"{PROBE} send {address} {PROBE_PORT} {count} {size_bytes}", wait=False)
-    result: dict[str, float] = json.loads(receiver.read_output(PROBE_TIMEOUT_S))
-    sender.exit_code(PROBE_TIMEOUT_S)
-    for probe in (receiver, sender):
-        probe.stop()
+    sender.finish(PROBE_TIMEOUT_S)
+    result: dict[str, float] = json.loads(receiver.finish(PROBE_TIMEOUT_S))
     return result
 
 

@@ -19,7 +19,8 @@ SYSCTLS = {
     "net/ipv4/tcp_no_metrics_save": "1",
     # Services bind their standard ports whatever user they run as.
     "net/ipv4/ip_unprivileged_port_start": "0",
-    "net/ipv4/ping_group_range": "0 2147483647",
+    # Ping sockets (icmp(7)) for root; a user namespace may not name groups that it does not map.
+    "net/ipv4/ping_group_range": "0 0",
 }
 
 

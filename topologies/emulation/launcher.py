@@ -144,6 +144,15 @@ class Service:
                 return b"".join(pieces)
             pieces.append(piece)
 
+    def finish(self, timeout_s: float) -> bytes:
+        """Wait for its end and return all its output. Raises EmulationError if it fails or does not end in time."""
+        output = self.read_output(timeout_s)
+        code = self.exit_code(timeout_s)
+        self.stop()
+        if code != 0:
+            raise EmulationError(f"`{self.command}` failed{self._said()}")
+        return output
+
     def _read(self, deadline_s: float) -> bytes | None:
         """What comes next; empty at the end, None if nothing comes in time."""
         left_s = max(0.0, deadline_s - time.monotonic())
