@@ -147,7 +147,7 @@ class ServerConnection(Connection):
         body = response.body
         size = len(body) if isinstance(body, bytes) else body.size_octets
         length = self._sent_length(response.status, size)
-        if close or length == UNTIL_CLOSE or self.receiving is not Half.DONE or self._ended:
+        if close or length == UNTIL_CLOSE or self.receiving is not Half.DONE or self._has_ended():
             self.persistent = False
         option = self._connection_option()
         head = _final_head(response.status, response.reason, response.fields, date, length, option)
@@ -182,7 +182,14 @@ class ServerConnection(Connection):
         if self.receiving is not Half.BODY:
             self.receiving = move(self.receiving, signal)
         self.sending = move(self.sending, signal)
-        return self._drain(self._step) if self.persistent and self._buffer else []
+        if not (self.persistent and self._buffer):
+            return []
+        events = self._drain(self._step)
+        return events + self.receive_eof() if self._ended and self.receiving is not Half.FAILED else events
+
+    def _has_ended(self) -> bool:
+        """Tell whether no request can follow: the client sends no more, and nothing that it sent waits."""
+        return self._ended and not self._buffer
 
     def _step(self) -> list[Event]:
         if self.receiving is Half.IDLE:

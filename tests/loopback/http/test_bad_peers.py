@@ -1,0 +1,177 @@
+"""Peers that stall, flood, read slowly or leave: each gets its due, and no other client notices."""
+
+import resource
+import socket
+from collections.abc import Awaitable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from services.http.messages import Request, Response
+from services.http.server import Limits
+from tests.loopback.http.conftest import LARGE_OCTETS
+from tests.loopback.http.musts import get
+from tests.loopback.http.support import (
+    HOST,
+    PATIENCE_S,
+    origin_in_thread,
+    read_answers,
+    read_to_end,
+    read_until,
+    server_in_thread,
+    talk,
+)
+
+SHORT = Limits(head_s=0.1, body_s=0.1, idle_s=0.1, stall_s=0.3, linger_s=0.1, sweep_s=0.02, connections=8)
+
+
+@pytest.fixture(scope="module")
+def hasty(root: Path) -> Iterator[int]:
+    with origin_in_thread(root, SHORT) as port:
+        yield port
+
+
+@contextmanager
+def peer(port: int, octets: bytes = b"") -> Iterator[socket.socket]:
+    with socket.create_connection((HOST, port), timeout=PATIENCE_S) as made:
+        made.sendall(octets)
+        yield made
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        b"G",
+        b"GET / HTTP/1.1\r\nHost: a\r\n",
+        b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhi",
+        b"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhi",
+        get() + b"GET",
+    ],
+)
+def test_who_stalls_inside_a_request_gets_408_and_is_closed(hasty: int, octets: bytes) -> None:
+    with peer(hasty, octets) as stalled:
+        answers = read_answers(read_to_end(stalled), ["GET"] * 3)
+    assert answers[-1].status == 408
+    assert answers[-1].field("Connection") == "close"
+
+
+def test_who_says_nothing_is_closed_without_a_word(hasty: int) -> None:
+    with peer(hasty) as silent:
+        assert read_to_end(silent) == b""
+    with peer(hasty, get()) as idle:
+        assert len(read_answers(read_to_end(idle), ["GET"] * 2)) == 1
+
+
+def test_who_does_not_read_is_dropped(root: Path) -> None:
+    # One place: the next client has it only once the first, who is busy and so not evicted, was dropped.
+    bounds = Limits(connections=1, stall_s=0.2, linger_s=0.1, sweep_s=0.02)
+    with origin_in_thread(root, bounds) as port, peer(port, get(target=b"/large.bin") * 3):
+        while (answer := read_answers(talk(port, get()), ["GET"])[0]).status == 503:
+            pass
+    assert answer.body == b"0123456789"
+
+
+def test_beyond_the_connection_limit_the_longest_idle_makes_room(root: Path) -> None:
+    with origin_in_thread(root, Limits(connections=4)) as port, ExitStack() as stack:
+        idle = [stack.enter_context(peer(port, get())) for _ in range(4)]
+        for made in idle:
+            read_until(made, b"0123456789")
+        with peer(port, get()) as late:
+            assert b"0123456789" in read_until(late, b"0123456789")
+        assert read_to_end(idle[0]) == b""
+
+
+def test_beyond_the_connection_limit_with_none_idle_is_503(root: Path) -> None:
+    with origin_in_thread(root, Limits(connections=2)) as port, ExitStack() as stack:
+        for _ in range(2):
+            busy = stack.enter_context(
+                peer(port, b"POST /echo HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n")
+            )
+            read_until(busy, b"100 Continue\r\n\r\n")
+        with peer(port) as late:
+            assert read_answers(read_to_end(late), ["GET"])[0].status == 503
+
+
+def test_five_hundred_clients_at_once_are_all_served(port: int) -> None:
+    with ExitStack() as stack:
+        peers = [stack.enter_context(peer(port, get())) for _ in range(500)]
+        assert all(b"0123456789" in read_until(made, b"0123456789") for made in peers)
+
+
+def test_a_thousand_pipelined_requests_are_answered_in_order(port: int) -> None:
+    targets = [b"/a.txt", b"/nope", b"/sub/b.js"]
+    octets = b"".join(get(target=targets[number % 3]) for number in range(999))
+    with peer(port, octets) as made:
+        made.shutdown(socket.SHUT_WR)
+        answers = read_answers(read_to_end(made), ["GET"] * 999)
+    assert [answer.status for answer in answers] == [200, 404, 200] * 333
+
+
+def test_a_large_file_among_pipelined_requests(port: int) -> None:
+    octets = talk(port, get() + get(target=b"/large.bin") + get(target=b"/large.bin", method=b"HEAD") + get())
+    answers = read_answers(octets, ["GET", "GET", "HEAD", "GET"])
+    assert [len(answer.body) for answer in answers] == [10, LARGE_OCTETS, 0, 10]
+
+
+def test_a_flood_of_requests_whose_answers_nobody_reads_is_held_back(root: Path) -> None:
+    with origin_in_thread(root, Limits()) as port, peer(port) as flood:
+        flood.setblocking(False)
+        sent = 0
+        request = get(target=b"/large.bin") * 100
+        try:
+            while sent < 64 * 1024 * 1024:
+                sent += flood.send(request)
+        except BlockingIOError:
+            pass
+        assert sent < 64 * 1024 * 1024
+        assert b"0123456789" in talk(port, get())
+
+
+def test_a_large_file_is_never_whole_in_memory(tmp_path: Path) -> None:
+    size = 512 * 1024 * 1024
+    with (tmp_path / "huge.bin").open("wb") as huge:
+        huge.truncate(size)
+    with origin_in_thread(tmp_path, Limits()) as port, ExitStack() as stack:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        slow = [stack.enter_context(peer(port, get(target=b"/huge.bin"))) for _ in range(8)]
+        for made in slow:
+            read_until(made, b"\r\n\r\n")
+        assert read_answers(talk(port, get(target=b"/nope")), ["GET"])[0].status == 404
+        grown_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert grown_kib * 1024 < size // 8
+
+
+def test_who_leaves_in_the_middle_costs_nobody_anything(port: int) -> None:
+    for octets in (b"GET", get(target=b"/large.bin"), b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n"):
+        for _ in range(20):
+            with peer(port, octets):
+                pass
+    assert b"0123456789" in talk(port, get())
+
+
+def test_a_refusal_arrives_though_the_peer_still_sends(port: int) -> None:
+    with peer(port, b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999\r\n\r\n") as sender:
+        try:
+            for _ in range(100):
+                sender.sendall(b"x" * 10_000)
+        except OSError:
+            pass
+        assert read_answers(read_until(sender, b"</p>"), ["POST"])[0].status == 413
+
+
+def test_a_handler_that_fails_is_a_500_and_one_that_waits_is_awaited() -> None:
+    async def later(body: bytes) -> Response:
+        return Response(200, body=body)
+
+    def handler(request: Request, body: bytes) -> Response | Awaitable[Response]:
+        if request.request_target == b"/fail":
+            raise ValueError("no")
+        return later(body)
+
+    with server_in_thread(handler, Limits()) as port:
+        answers = read_answers(
+            talk(port, get(target=b"/fail") + get(b"Content-Length: 2") + b"hi" + get(b"Content-Length: 2") + b"ho"),
+            ["GET"] * 3,
+        )
+    assert [(answer.status, answer.body[:2]) for answer in answers] == [(500, b"<!"), (200, b"hi"), (200, b"ho")]

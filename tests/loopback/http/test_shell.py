@@ -1,0 +1,79 @@
+"""The shell around a service: READY, the log, a clean stop, and one sentence when it cannot start."""
+
+import asyncio
+import json
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from services.eventlog import EventLog
+from services.shell import Shell
+from tests.loopback.http.musts import get
+from tests.loopback.http.support import HOST, PATIENCE_S, origin_process, talk
+
+
+def start(*flags: str) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "services.http.origin", *flags]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_ready_then_a_clean_stop(tmp_path: Path, number: signal.Signals) -> None:
+    with start("--root", str(tmp_path), "--port", "0", "--listen", HOST, "--listen", "::1") as process:
+        assert process.stdout is not None
+        ready = process.stdout.readline()
+        assert ready.startswith(f"READY http {HOST}:")
+        assert "[::1]:" in ready
+        with socket.create_connection((HOST, int(ready.split()[2].rpartition(":")[2]))) as idle:
+            process.send_signal(number)
+            assert process.wait(PATIENCE_S) == 0
+            assert idle.recv(1) == b""
+        assert process.stdout.read() == ""
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+
+
+def fails(*flags: str) -> str:
+    with start(*flags) as process:
+        out, said = process.communicate(timeout=PATIENCE_S)
+        assert process.returncode == 2
+        assert out == ""
+        assert "Traceback" not in said
+        assert said.count("\n") == 1
+        return said
+
+
+def test_what_keeps_it_from_starting_is_one_sentence(tmp_path: Path) -> None:
+    root = ("--root", str(tmp_path), "--listen", HOST)
+    with socket.create_server((HOST, 0)) as taken:
+        assert "in use" in fails(*root, "--port", str(taken.getsockname()[1]))
+    assert "--root" in fails("--root", str(tmp_path / "nope"), "--port", "0")
+    assert "--listen" in fails("--root", str(tmp_path), "--listen", "192.0.2.1", "--port", "0")
+    assert "--log" in fails(*root, "--port", "0", "--log", str(tmp_path / "no" / "log"))
+
+
+def test_each_request_is_one_line_of_the_log(root: Path, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with origin_process(root, "--log", str(log)) as port:
+        talk(port, get() + get(target=b"/\xff"))
+    events = [json.loads(line) for line in log.read_text().splitlines()]
+    assert [event["event"] for event in events] == ["ready", "request", "request", "stopped"]
+    assert (events[1]["method"], events[1]["target"], events[1]["status"]) == ("GET", "/a.txt", 200)
+    assert events[1]["peer"].startswith(HOST)
+    assert events[2]["status"] == 400
+
+
+def test_tcp_and_udp_share_a_port() -> None:
+    async def open_both() -> list[tuple[str, int]]:
+        loop = asyncio.get_running_loop()
+        shell = Shell(loop, [HOST], 0, EventLog(None, loop.time))
+        await shell.open_tcp(asyncio.Protocol)
+        await shell.open_udp(asyncio.DatagramProtocol)
+        shell.close()
+        return shell.addresses
+
+    assert len(asyncio.run(open_both())) == 1
