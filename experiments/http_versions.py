@@ -17,7 +17,7 @@ from experiments.harness.fidelity import EmulatedPath, MachineWatch, capture_che
 from experiments.harness.judge import http as judge_http
 from experiments.harness.judge import strategies as judge_strategies
 from experiments.harness.judge.decomposition import decompose
-from experiments.harness.judge.frames import read_capture
+from experiments.harness.judge.frames import CaptureFile, read_capture
 from experiments.harness.judge.page_load import PageLoad, page_load
 from experiments.harness.judge.verdict import Verdict
 from experiments.harness.result import Comparison, Timing
@@ -31,7 +31,7 @@ from topologies.web import WebTopo
 CLIENT = "experiments.harness.loader"
 SITE = "http://www.example.com/"
 ORIGIN_ADDRESS = "10.7.1.1"
-VANTAGE = "client:client-eth0"
+AT_CLIENT, AT_ORIGIN = "client:client-eth0", "origin:origin-eth0"
 CAPTURE_NAME = "capture.pcapng"
 LOAD_TIMEOUT_S = 120.0
 # Of the formula: what the client and the server themselves take is not in it, and weighs more in shorter times.
@@ -45,6 +45,7 @@ STRATEGY_CLAIMS: Mapping[str, tuple[str, Callable[[Sequence[PageLoad]], Verdict]
     "1.1-pipelined": ("H9", judge_strategies.h9),
 }
 ORDERS = ("in order", "reversed")
+Loads = Mapping[str, list[PageLoad]]
 Windows = Mapping[str, list[tuple[int, int]]]
 
 
@@ -61,11 +62,12 @@ def run(context: Run) -> Outcome:
         with MachineWatch() as watch, _capture(bed, context.folder / CAPTURE_NAME) as capture:
             windows = _workload(bed, context, [path.name for path in objects])
     context.step("judging the packets", 0.9)
-    loads = _loads(context.folder / CAPTURE_NAME, windows)
+    captured = read_capture(context.folder / CAPTURE_NAME)
+    loads, at_origin = (_loads(captured, interface, windows) for interface in (AT_CLIENT, AT_ORIGIN))
     timings = {strategy: [_timing(load) for load in loads[strategy]] for strategy in STRATEGY_CLAIMS}
     comparisons = [_compare(strategy, loads[strategy], timings[strategy], context) for strategy in STRATEGY_CLAIMS]
     return Outcome(
-        claims=tuple(_verdicts(loads, comparisons)),
+        claims=tuple(_verdicts(loads, at_origin, comparisons)),
         comparisons=tuple(comparisons),
         fidelity=certificate([*checks, *watch.checks(), *capture_checks(capture.statistics)]),
         implementations={"client": "services.http.client", "origin": "services.http.origin"},
@@ -111,8 +113,8 @@ def _load(client: Service, strategy: str, url: str) -> tuple[int, int]:
     return report["began_ns"], report["ended_ns"]
 
 
-def _loads(capture: Path, windows: Windows) -> dict[str, list[PageLoad]]:
-    every = page_load(read_capture(capture), VANTAGE)
+def _loads(captured: CaptureFile, interface: str, windows: Windows) -> dict[str, list[PageLoad]]:
+    every = page_load(captured, interface)
     return {name: [every.between(*span) for span in spans] for name, spans in windows.items()}
 
 
@@ -129,9 +131,10 @@ def _compare(strategy: str, loads: Sequence[PageLoad], timings: list[Timing], co
     return Comparison.of(strategy, timings, theory, TOLERANCE)
 
 
-def _verdicts(loads: Mapping[str, list[PageLoad]], comparisons: Sequence[Comparison]) -> list[Verdict]:
+def _verdicts(loads: Loads, at_origin: Loads, comparisons: Sequence[Comparison]) -> list[Verdict]:
     every = [load for name in STRATEGY_CLAIMS for load in loads[name]]
-    non_persistent = [*loads["1.0-serial"], *loads["1.0-parallel"]]
+    # Who closes first is seen where the server's FIN is sent: at the client it meets the client's own.
+    non_persistent = [*at_origin["1.0-serial"], *at_origin["1.0-parallel"]]
     verdicts = [
         judge_http.h1(every),
         judge_http.h2(every),
