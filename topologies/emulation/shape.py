@@ -57,6 +57,8 @@ def parse_shape(params: dict[str, Any]) -> Shape | None:
         raise DrawingError(f"delay={asked['delay']} is longer than the {DELAY_MAX_S:g} s that a link carries")
     if shape.jitter_s > shape.delay_s:
         raise DrawingError(f"jitter={asked['jitter']} is larger than delay={asked.get('delay', 0)}")
+    if shape.reorder and not shape.delay_s:
+        raise DrawingError(f"reorder={asked['reorder']} needs a delay that the other frames suffer")
     return shape
 
 
@@ -85,6 +87,7 @@ def _fraction(asked: dict[str, Any], name: str) -> float:
 
 def _queue(value: Any) -> int:
     frames = _number(value, "max_queue_size", "frames")
-    if frames < 1 or frames != int(frames):
+    # The first comparison is written so that it fails for NaN too, and infinity is no whole number.
+    if not frames >= 1 or not frames.is_integer():
         raise DrawingError(f"max_queue_size={value} is not a whole number of frames from 1")
     return int(frames)
