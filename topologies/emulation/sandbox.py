@@ -109,14 +109,17 @@ def _unshare_as_user(flags: int) -> None:
     mapper = os.fork()
     if mapper == 0:
         os.close(go_write)
-        os.read(go_read, 1)
-        os._exit(_write_maps(os.getppid(), *maps))
-    namespaces.unshare(flags | namespaces.CLONE_NEWUSER)
-    os.write(go_write, b"g")
-    if os.waitstatus_to_exitcode(os.waitpid(mapper, 0)[1]) != 0:
-        _map_one_id(uid, gid)
+        # Nothing to read but the end: the parent was refused its namespaces, or has died.
+        os._exit(_write_maps(os.getppid(), *maps) if os.read(go_read, 1) else 1)
     os.close(go_read)
-    os.close(go_write)
+    try:
+        namespaces.unshare(flags | namespaces.CLONE_NEWUSER)
+        os.write(go_write, b"g")
+    finally:
+        os.close(go_write)
+        mapped = os.waitstatus_to_exitcode(os.waitpid(mapper, 0)[1]) == 0
+    if not mapped:
+        _map_one_id(uid, gid)
 
 
 def _map_one_id(uid: int, gid: int) -> None:
