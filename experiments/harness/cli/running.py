@@ -71,9 +71,7 @@ def run_command(
     if as_json:
         common.say_json({"results": [result.to_json() for _, result in found]})
     else:
-        for folder, result in found:
-            click.echo(f"{result.experiment}: {folder}/{result.files.report}")
-        click.echo(f"report: {report}")
+        _say_where(found, report)
     raise click.exceptions.Exit(_exit_code([result for _, result in found], strict))
 
 
@@ -92,6 +90,12 @@ def _choose(names: tuple[str, ...], given: dict[str, str]) -> list[Experiment]:
 
 def _of(experiment: Experiment, given: dict[str, str]) -> dict[str, str]:
     return {name: text for name, text in given.items() if name in experiment.parameters}
+
+
+def _say_where(found: Sequence[tuple[Path, Result]], report: Path) -> None:
+    for folder, result in found:
+        click.echo(f"{result.experiment}: {folder}/{result.files.report}")
+    click.echo(f"report: {report}")
 
 
 def _exit_code(results: Sequence[Result], strict: bool) -> int:

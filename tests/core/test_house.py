@@ -1,0 +1,168 @@
+"""The rules of the house that can be read off the files: who imports whom, how long things are, what may be written."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+ROOMS = ("services", "topologies", "experiments")
+FILE_LINES_MAX = 400
+FUNCTION_LINES_MAX = 45
+
+# What services may use beside the standard library: each carries a hard part that is not the lesson.
+SERVICE_LIBRARIES = {"h2", "jinja2", "nh3", "uvloop"}
+# Where the world comes in. A core imports none of them, nor any shell.
+WORLD = {"asyncio", "multiprocessing", "select", "selectors", "signal", "socket", "socketserver", "threading", "time"}
+# Conversions between a number and a calendar: functions of their argument, no clock.
+PURE_TIME = {"gmtime", "struct_time"}
+# Modules of services that touch the world, and why. All others are cores.
+SHELLS = {
+    "services.shell": "the asyncio shell that all services share: sockets, signals, the wall clock",
+    "services.http.client": "the program that loads a page",
+    "services.http.fetch": "the client's connections",
+    "services.http.origin": "the program that serves a folder",
+    "services.http.server": "the server's connections and deadlines",
+    "services.http.serving": "one connection of the server",
+    "services.http.strategies": "several connections of the client at once",
+}
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(REPOSITORY).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def sources(*rooms: str) -> list[Path]:
+    return sorted(path for room in rooms for path in (REPOSITORY / room).rglob("*.py"))
+
+
+@cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), str(path))
+
+
+def imports(path: Path) -> set[str]:
+    """Every module that a file imports, anywhere in it; `from a import b` counts as a and as a.b."""
+    found: set[str] = set()
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            found |= {str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+def roots(path: Path) -> set[str]:
+    return {name.partition(".")[0] for name in imports(path)}
+
+
+def world_of(path: Path) -> set[str]:
+    """What a file imports of the world; `time` does not count where only its conversions are used."""
+    touched = (roots(path) & WORLD) | (imports(path) & set(SHELLS))
+    return touched - {"time"} if _only_pure_time(path) else touched
+
+
+def _only_pure_time(path: Path) -> bool:
+    named = {name.partition(".")[2] for name in imports(path) if name.startswith("time.")}
+    used = {
+        node.attr
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "time"
+    }
+    return named | used <= PURE_TIME
+
+
+def broken(rule: dict[str, set[str]]) -> list[str]:
+    return [f"{name}: {', '.join(sorted(what))}" for name, what in rule.items() if what]
+
+
+def test_services_import_the_standard_library_and_little_else() -> None:
+    allowed = set(sys.stdlib_module_names) | SERVICE_LIBRARIES | {"services"}
+    assert broken({module_name(path): roots(path) - allowed for path in sources("services")}) == []
+
+
+def test_topologies_import_neither_services_nor_experiments() -> None:
+    assert (
+        broken({module_name(path): roots(path) & {"services", "experiments"} for path in sources("topologies")}) == []
+    )
+
+
+def test_rooms_import_no_tests() -> None:
+    assert broken({module_name(path): roots(path) & {"tests"} for path in sources(*ROOMS)}) == []
+
+
+def test_the_judge_imports_nothing_of_services() -> None:
+    judge = sources("experiments/harness/judge")
+    assert judge
+    assert broken({module_name(path): roots(path) & {"services"} for path in judge}) == []
+
+
+def test_only_the_shells_of_services_touch_the_world() -> None:
+    """A new module is a core, or it is added to SHELLS with a reason."""
+    touching = {module_name(path) for path in sources("services") if world_of(path)}
+    assert touching == set(SHELLS)
+
+
+@pytest.mark.parametrize("path", sources(*ROOMS, "tests"), ids=module_name)
+def test_a_file_is_short_and_so_are_its_functions(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= FILE_LINES_MAX
+    functions = (node for node in ast.walk(tree(path)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+    long = {node.name: length for node in functions if (length := _lines(node)) > FUNCTION_LINES_MAX}
+    assert long == {}
+
+
+def _lines(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    return (node.end_lineno or node.lineno) - node.lineno + 1
+
+
+def test_every_module_of_the_rooms_says_what_it_is_for() -> None:
+    assert [module_name(path) for path in sources(*ROOMS) if not ast.get_docstring(tree(path))] == []
+
+
+def committed_texts() -> Iterator[tuple[str, str]]:
+    """Every file that git knows, as (path, text); files that are no text are left out."""
+    try:
+        listed = subprocess.run(["git", "ls-files", "-z"], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"needs a git checkout: {error}")
+    for name in filter(None, listed.stdout.split("\0")):
+        try:
+            yield name, (REPOSITORY / name).read_text(encoding="utf-8")
+        except (UnicodeDecodeError, FileNotFoundError, IsADirectoryError):
+            continue
+
+
+# Written in pieces, because this file is committed as well.
+FOREIGN_PATH = re.compile(r"(?<![\w.}])/wor" + r"k/")
+UNFINISHED = re.compile(r"\b(?:TO" + r"DO|FIX" + r"ME|XX" + r"X)\b")
+
+
+@pytest.mark.parametrize(
+    "pattern", [FOREIGN_PATH, UNFINISHED], ids=["a path of one machine", "a mark of unfinished work"]
+)
+def test_no_committed_file_holds(pattern: re.Pattern[str]) -> None:
+    found = [
+        f"{name}:{number}: {line.strip()[:100]}"
+        for name, text in committed_texts()
+        for number, line in enumerate(text.splitlines(), start=1)
+        if pattern.search(line)
+    ]
+    assert found == []
+
+
+def test_every_dependency_has_an_upper_bound() -> None:
+    """setuptools is free: it carries distutils for Mininet, and its newest release is the one to have."""
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    every = [*project["dependencies"], *(one for extra in project["optional-dependencies"].values() for one in extra)]
+    unbounded = [one for one in every if "<" not in one and "==" not in one]
+    assert [one for one in unbounded if not one.startswith("setuptools")] == []
