@@ -58,6 +58,7 @@ class Serving(asyncio.Protocol):
         self._read_paused = False
         self._peer_ended = False
         self._batch = 0
+        self._answered = False
 
     # What asyncio calls, in the order of a connection's life.
 
@@ -113,12 +114,13 @@ class Serving(asyncio.Protocol):
         """Act on a wait that has lasted too long."""
         if now < self.deadline:
             return
+        writes = self._body is not None or self._transport.get_write_buffer_size() > 0
         if self.phase is Phase.REQUEST:
             self._take(self._core.time_out())
             self._flush()
-        elif self._transport.get_write_buffer_size() and self._moved():
+        elif writes and self._moved():
             self.deadline = now + self._server.limits.stall_s
-        elif self.phase is Phase.IDLE:
+        elif self.phase is Phase.IDLE and not writes:
             self._transport.close()
         elif self._task is None:
             self._transport.abort()
@@ -189,8 +191,6 @@ class Serving(asyncio.Protocol):
 
     def _open(self, request: Request) -> None:
         self._request = request
-        self.phase = Phase.REQUEST
-        self.deadline = self._server.now() + self._server.limits.body_s
         if self._core.wants_continue:
             self._write(self._core.send_continue())
 
@@ -279,6 +279,7 @@ class Serving(asyncio.Protocol):
         if self._server.log.enabled:
             self._log()
         self._request = None
+        self._answered = True
         if not self._core.persistent:
             self._linger()
 
@@ -307,12 +308,17 @@ class Serving(asyncio.Protocol):
         if self.phase is Phase.LINGER or self._transport.is_closing():
             return
         waiting = self._core.waiting_octets
-        if self._body is None and self._task is None and self._request is None:
-            self._batch = 0 if not waiting else self._batch
-            if not waiting:
-                self.phase = Phase.IDLE
-                self.deadline = self._server.now() + self._server.limits.idle_s
+        if self._answered and self._body is None and self._task is None:
+            # Once a response, not once a read: octets that trickle in must not put off the deadline.
+            self._answered = False
+            self._batch = 0
+            self._await_request(begun=waiting > 0 or self._request is not None)
         self._read_when(waiting <= WAITING_OCTETS)
+
+    def _await_request(self, begun: bool) -> None:
+        self.phase = Phase.REQUEST if begun else Phase.IDLE
+        limits = self._server.limits
+        self.deadline = self._server.now() + (limits.head_s if begun else limits.idle_s)
 
     def _read_when(self, wanted: bool) -> None:
         if wanted == self._read_paused:

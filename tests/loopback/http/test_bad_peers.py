@@ -3,7 +3,7 @@
 import resource
 import socket
 from collections.abc import Awaitable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -47,6 +47,8 @@ def peer(port: int, octets: bytes = b"") -> Iterator[socket.socket]:
         b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhi",
         b"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhi",
         get() + b"GET",
+        get(target=b"/large.bin") + b"GET",
+        get(target=b"/large.bin") + b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhi",
     ],
 )
 def test_who_stalls_inside_a_request_gets_408_and_is_closed(hasty: int, octets: bytes) -> None:
@@ -54,6 +56,17 @@ def test_who_stalls_inside_a_request_gets_408_and_is_closed(hasty: int, octets: 
         answers = read_answers(read_to_end(stalled), ["GET"] * 3)
     assert answers[-1].status == 408
     assert answers[-1].field("Connection") == "close"
+
+
+def test_octets_that_trickle_in_do_not_put_off_the_deadline(hasty: int) -> None:
+    with peer(hasty, b"GET / HTTP/1.1\r\nHost: a\r\n") as slow:
+        slow.settimeout(SHORT.sweep_s)
+        octets = b""
+        while not octets:
+            slow.sendall(b"A: b\r\n")
+            with suppress(TimeoutError):
+                octets = slow.recv(65_536)
+    assert octets.startswith(b"HTTP/1.1 408 ")
 
 
 def test_who_says_nothing_is_closed_without_a_word(hasty: int) -> None:
@@ -70,6 +83,19 @@ def test_who_does_not_read_is_dropped(root: Path) -> None:
         while (answer := read_answers(talk(port, get()), ["GET"])[0]).status == 503:
             pass
     assert answer.body == b"0123456789"
+
+
+def test_who_reads_slowly_but_reads_gets_all(root: Path) -> None:
+    bounds = Limits(stall_s=0.1, sweep_s=0.02)
+    with origin_in_thread(root, bounds) as port, peer(port, get(b"Connection: close", target=b"/large.bin")) as slow:
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        octets = 0
+        while got := len(slow.recv(16_384)):
+            octets += got
+            # Another whole exchange between two reads keeps this one slow without a clock.
+            if octets % 7 == 0:
+                talk(port, get())
+    assert octets > LARGE_OCTETS
 
 
 def test_beyond_the_connection_limit_the_longest_idle_makes_room(root: Path) -> None:
