@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from experiments.harness.judge.frames import CaptureFile
+from experiments.harness.judge.http2 import converse_http2, is_http2
 from experiments.harness.judge.messages import Conversation, Exchange, converse
-from experiments.harness.judge.tcp import connections
+from experiments.harness.judge.tcp import Connection, connections
 
 
 @dataclass(frozen=True)
@@ -38,16 +39,20 @@ class PageLoad:
 
 
 def page_load(capture: CaptureFile, interface: str, ports: Iterable[int] = (80,)) -> PageLoad:
-    """Return the HTTP/1 connections to these server ports that began while `interface` was captured.
+    """Return the HTTP/1 and HTTP/2 connections to these server ports that began while `interface` was captured.
 
     Raises KeyError if the capture has no such interface.
     """
     wanted = set(ports)
     every = connections(capture.at(interface))
     return PageLoad(
-        tuple(converse(connection) for connection in every if connection.server.port in wanted),
+        tuple(_converse(connection) for connection in every if connection.server.port in wanted),
         capture.dropped(interface),
     )
+
+
+def _converse(connection: Connection) -> Conversation:
+    return converse_http2(connection) if is_http2(connection) else converse(connection)
 
 
 def why_not_evidence(loads: Iterable[PageLoad]) -> str | None:

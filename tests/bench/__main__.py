@@ -1,0 +1,20 @@
+"""All benchmarks, one after the other, each in a process of its own."""
+
+import subprocess
+import sys
+
+BENCHMARKS = ("bench_wire", "bench_origin")
+
+
+def main() -> int:
+    """Run them; returns the first exit code that is not 0."""
+    for name in BENCHMARKS:
+        print(f"\n== {name}", flush=True)
+        code = subprocess.run([sys.executable, "-m", f"tests.bench.{name}"], check=False).returncode
+        if code != 0:
+            return code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
