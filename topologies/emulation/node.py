@@ -28,6 +28,8 @@ class Interface(Intf):  # type: ignore[misc]
 
     def config(self, ip: str | None = None, **_params: Any) -> dict[str, Any]:
         """Bring the interface up, offload off, with an address where the link's parameters give one."""
+        if not self.node.namespace_pid:
+            _ipv6_off(self.name)
         tools.batch("ip", [f"link set dev {self.name} up"], self.node.namespace_pid)
         tools.offload_off(self.name, self.node.namespace_pid)
         if ip is not None:
@@ -52,6 +54,13 @@ class Interface(Intf):  # type: ignore[misc]
             tools.batch("ip", [f"link delete dev {self.name}"])
         self.node.delIntf(self)
         self.link = None
+
+
+def _ipv6_off(interface: str) -> None:
+    """Keep a switch's interface from speaking: multicast listener reports would cross the wires of the drawing."""
+    switch = Path("/proc/sys/net/ipv6/conf", interface, "disable_ipv6")
+    if switch.exists():
+        switch.write_text("1")
 
 
 class _LazyShell(Node):  # type: ignore[misc]
@@ -204,7 +213,7 @@ class Bridge(_LazyShell, Switch):  # type: ignore[misc]
         plugs = [f"link set dev {intf.name} master {self.name}" for intf in self.intfList() if intf.name != "lo"]
         kind = "bridge forward_delay 0 stp_state 0 mcast_snooping 0"
         tools.batch("ip", [f"link add {self.name} type {kind}", *plugs, f"link set dev {self.name} up"])
-        Path("/proc/sys/net/ipv6/conf", self.name, "disable_ipv6").write_text("1")
+        _ipv6_off(self.name)
 
     def stop(self, deleteIntfs: bool = True) -> None:  # noqa: N803, ARG002
         """Remove the bridge; its interfaces went with their links."""
