@@ -1,0 +1,62 @@
+"""Run the tests in a sandbox where some of them need one.
+
+A testbed works inside namespaces of its own. So pytest runs itself again in a sandbox, once, before anything is
+collected; where the machine refuses that, tests of the emulation are skipped and all others run.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from topologies.emulation import sandbox
+
+TESTS = Path(__file__).resolve().parent
+SANDBOXED = TESTS / "emulation"
+refusal = pytest.StashKey[str]()
+
+
+def _asked_for(config: pytest.Config) -> bool:
+    """Whether the command line may collect tests that need a sandbox."""
+    here = config.invocation_params.dir
+    paths = [(here / str(argument).partition("::")[0]).resolve() for argument in config.args]
+    return any(path.is_relative_to(SANDBOXED) or SANDBOXED.is_relative_to(path) for path in paths)
+
+
+def _why_refused() -> str:
+    """Why this machine makes no sandbox, in one line; empty if it does."""
+    command = [sys.executable, "-m", "topologies.emulation.sandbox", "true"]
+    done = subprocess.run(command, cwd=TESTS.parent, capture_output=True, text=True, check=False)
+    if done.returncode == 0:
+        return ""
+    return (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1].removeprefix("lab7: ")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> int | None:
+    """Run the same command line in a sandbox and exit as it does, or go on without."""
+    if config.option.collectonly or sandbox.inside() or not _asked_for(config):
+        return None
+    why = _why_refused()
+    if why:
+        config.stash[refusal] = why
+        return None
+    capture = config.pluginmanager.getplugin("capturemanager")
+    if capture is not None:
+        capture.suspend_global_capture(in_=True)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    return sandbox.run([sys.executable, *sys.orig_argv[1:]])
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip what cannot run here, and say why."""
+    why = config.stash.get(refusal, "")
+    if not why:
+        return
+    for item in items:
+        if item.path.is_relative_to(SANDBOXED):
+            item.add_marker(pytest.mark.skip(reason=f"needs a sandbox: {why}"))

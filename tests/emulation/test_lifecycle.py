@@ -1,0 +1,63 @@
+"""How a testbed comes and goes: refused before anything is built, and gone with all it made.
+
+One testbed at a time: within one sandbox the names of two would collide.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from tests.emulation.support import PairTopo, pair
+from topologies.emulation.errors import DrawingError, EmulationError
+from topologies.emulation.testbed import Testbed
+
+
+def footprint() -> tuple[list[tuple[int, str]], list[str], list[str]]:
+    """What a testbed might leave in the sandbox: interfaces, files, processes."""
+    files = sorted(str(path) for path in Path("/run").rglob("*"))
+    return socket.if_nameindex(), files, sorted(name for name in os.listdir("/proc") if name.isdigit())
+
+
+def test_bash_is_started_by_the_first_cmd() -> None:
+    with pair() as bed:
+        client = bed.host("client")
+        assert client.shell is None
+        assert client.cmd("hostname").strip() == "client"
+        assert client.shell is not None
+        client.cmd("word=kept")
+        assert client.cmd("echo $word").strip() == "kept"
+        assert bed.host("server").shell is None
+
+
+def test_a_drawing_that_cannot_be_is_refused_before_anything_is_built() -> None:
+    before = footprint()
+    with pytest.raises(DrawingError, match=r"^the link client-s1: loss=200 "):
+        pair(loss=200)
+    assert footprint() == before
+
+
+def test_an_unknown_back_end_is_named_with_those_that_exist() -> None:
+    with pytest.raises(EmulationError, match=r"^there is no link back end 'wires': .* auto, netem, wire$"):
+        Testbed(PairTopo(), links="wires").__enter__()
+
+
+def test_two_testbeds_one_after_the_other_leave_nothing() -> None:
+    before = footprint()
+    for _ in range(2):
+        with pair(delay="1ms") as bed:
+            assert bed.host("client").run(["ping", "-c", "1", "server"]).returncode == 0
+    interfaces, files, processes = footprint()
+    # The kernel numbers interfaces on; what counts is which there are.
+    assert [name for _, name in interfaces] == [name for _, name in before[0]]
+    assert (files, processes) == before[1:]
+
+
+def test_an_error_while_building_leaves_nothing_either() -> None:
+    before = footprint()
+    with pytest.raises(EmulationError, match="origin"), pair("services.http.origin --root /nowhere", delay="1ms"):
+        pytest.fail("a testbed whose service failed is no testbed")
+    assert footprint()[1:] == before[1:]
