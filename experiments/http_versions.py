@@ -1,39 +1,39 @@
-"""How long does a page take, by HTTP version and by how connections are used?  (claims H1 to H9)
+"""How long does a page take, by HTTP version and by how connections are used?  (claims H1 to H10, H12 to H14)
 
 One client, one origin, one access link with a rate and a delay. The client loads a page of n objects by each
 strategy, several times over; what crossed its interface decides the claims, and each time is set beside the
-textbook's formula, term by term.
+textbook's formula, term by term. By HTTP/2 it loads a second page of 3n objects as well: its time has no n in it.
 """
 
 from __future__ import annotations
 
-import json
+import shutil
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from experiments.harness.capture import Capture, CaptureInterface
-from experiments.harness.experiment import Experiment, Outcome, Parameter, Run, megabits, seconds, whole
+from experiments.harness.experiment import Experiment, Outcome, Parameter, Run, choices, megabits, seconds, whole
 from experiments.harness.fidelity import EmulatedPath, MachineWatch, capture_checks, certificate, probe_path
+from experiments.harness.implementations.registry import server_starter
 from experiments.harness.judge import http as judge_http
+from experiments.harness.judge import http2_claims
 from experiments.harness.judge import strategies as judge_strategies
 from experiments.harness.judge.decomposition import decompose
 from experiments.harness.judge.frames import CaptureFile, read_capture
 from experiments.harness.judge.page_load import PageLoad, page_load
-from experiments.harness.judge.verdict import Verdict
+from experiments.harness.judge.verdict import Verdict, failed, undecided
+from experiments.harness.page_client import SINGLE, LoadFailedError, PageClient, Window, make_client
 from experiments.harness.result import Comparison, Timing
 from experiments.harness.site import make_site
-from experiments.harness.theory import http_page_load
-from topologies.emulation.errors import EmulationError
-from topologies.emulation.launcher import Service
+from experiments.harness.theory import Theory, http_page_load, within_initial_window
 from topologies.emulation.testbed import Testbed
 from topologies.web import WebTopo
 
-CLIENT = "experiments.harness.loader"
-SITE = "http://www.example.com/"
+NAME = "www.example.com"
 ORIGIN_ADDRESS = "10.7.1.1"
 AT_CLIENT, AT_ORIGIN = "client:client-eth0", "origin:origin-eth0"
 CAPTURE_NAME = "capture.pcapng"
-LOAD_TIMEOUT_S = 120.0
 # Of the formula: what the client and the server themselves take is not in it, and weighs more in shorter times.
 TOLERANCE = 0.05
 
@@ -43,37 +43,82 @@ STRATEGY_CLAIMS: Mapping[str, tuple[str, Callable[[Sequence[PageLoad]], Verdict]
     "1.0-parallel": ("H7", judge_strategies.h7),
     "1.1-persistent": ("H8", judge_strategies.h8),
     "1.1-pipelined": ("H9", judge_strategies.h9),
+    "2": ("H14", http2_claims.h14),
+    "2-push": ("H13", http2_claims.h13),
 }
+STRATEGIES = tuple(STRATEGY_CLAIMS)
+NON_PERSISTENT = ("1.0-serial", "1.0-parallel")
+# The page of more objects, for "whatever n": how many times more, and small enough for the initial window.
+MORE, MORE_TIMES, MORE_SIZE_BYTES = "2, more objects", 3, 1200
 ORDERS = ("in order", "reversed")
 Loads = Mapping[str, list[PageLoad]]
-Windows = Mapping[str, list[tuple[int, int]]]
+
+
+@dataclass
+class Workload:
+    """When the loads were, by what they are called, and what could not be loaded."""
+
+    windows: dict[str, list[Window]] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Pages:
+    """The two pages on the origin, by their files' names; the first is the page itself."""
+
+    folder: Path
+    names: list[str]
+    more: list[str]
 
 
 def run(context: Run) -> Outcome:
     """Measure, judge, compare."""
     asked = context.parameters
-    site = Path("/run") / f"site-{context.folder.name}"
-    objects = make_site(site, asked["objects"], asked["size"], context.seed)
-    topo = WebTopo(bw=asked["bw"], delay=f"{asked['rtt'] / 2 * 1e6:.0f}us", root=str(site))
+    pages = _make_pages(context)
+    topo = WebTopo(bw=asked["bw"], delay=f"{asked['rtt'] / 2 * 1e6:.0f}us", root=str(pages.folder))
     path = EmulatedPath("client", "origin", ORIGIN_ADDRESS, asked["rtt"], asked["bw"] * 1e6)
-    with Testbed(topo, seed=context.seed, links=context.links, sandboxed=context.sandboxed) as bed:
-        context.step("measuring the path", 0.05)
-        checks = probe_path(bed, path)
-        with MachineWatch() as watch, _capture(bed, context.folder / CAPTURE_NAME) as capture:
-            windows = _workload(bed, context, [path.name for path in objects])
+    origin = context.replacements.get("origin")
+    starters = {} if origin is None else {"origin": server_starter(origin, pages.folder, _paths(pages.names[1:]))}
+    try:
+        with Testbed(
+            topo, seed=context.seed, links=context.links, sandboxed=context.sandboxed, starters=starters
+        ) as bed:
+            context.step("measuring the path", 0.05)
+            checks = probe_path(bed, path)
+            client = make_client(bed.host("client"), context.replacements.get("client"))
+            with MachineWatch() as watch, _capture(bed, context.folder / CAPTURE_NAME) as capture:
+                workload = _work(client, context, pages)
+    finally:
+        shutil.rmtree(pages.folder, ignore_errors=True)
     context.step("judging the packets", 0.9)
     captured = read_capture(context.folder / CAPTURE_NAME)
-    loads, at_origin = (_loads(captured, interface, windows) for interface in (AT_CLIENT, AT_ORIGIN))
-    timings = {strategy: [_timing(load) for load in loads[strategy]] for strategy in STRATEGY_CLAIMS}
-    comparisons = [_compare(strategy, loads[strategy], timings[strategy], context) for strategy in STRATEGY_CLAIMS]
+    ports = {80, *(origin.ports.values() if origin else ())}
+    loads, at_origin = (_loads(captured, interface, ports, workload) for interface in (AT_CLIENT, AT_ORIGIN))
+    timings = {name: [_timing(load) for load in loads[name]] for name in loads if name not in ORDERS}
+    comparisons = {name: _compare(name, loads[name], samples, context) for name, samples in timings.items() if samples}
     return Outcome(
-        claims=tuple(_verdicts(loads, at_origin, comparisons)),
-        comparisons=tuple(comparisons),
+        claims=tuple(_verdicts(loads, at_origin, comparisons, workload, context)),
+        comparisons=tuple(comparisons.values()),
         fidelity=certificate([*checks, *watch.checks(), *capture_checks(capture.statistics)]),
-        implementations={"client": "services.http.client", "origin": "services.http.origin"},
+        implementations={
+            "client": client.name,
+            "origin": origin.describe() if origin else "services.http.origin",
+        },
         timings=timings,
         capture=CAPTURE_NAME,
     )
+
+
+def _make_pages(context: Run) -> Pages:
+    folder = Path("/run") / f"site-{context.folder.name}"
+    asked = context.parameters
+    names = make_site(folder, asked["objects"], asked["size"], context.seed)
+    more = make_site(folder / "more", MORE_TIMES * asked["objects"], MORE_SIZE_BYTES, context.seed)
+    return Pages(folder, [path.name for path in names], [path.name for path in more])
+
+
+def _paths(names: Sequence[str], prefix: str = "/") -> list[str]:
+    return [prefix + name for name in names]
 
 
 def _capture(bed: Testbed, path: Path) -> Capture:
@@ -86,36 +131,56 @@ def _capture(bed: Testbed, path: Path) -> Capture:
     )
 
 
-def _workload(bed: Testbed, context: Run, names: list[str]) -> dict[str, list[tuple[int, int]]]:
-    """Load the page by every strategy in turns, then its objects alone in two orders; when each load was."""
-    client = bed.host("client").start(CLIENT)
+def _work(client: PageClient, context: Run, pages: Pages) -> Workload:
+    """Load the pages by every strategy in turns, then single objects in two orders."""
+    done = Workload()
+    origin = context.replacements.get("origin")
+    base = {
+        name: f"http://{NAME}" + (f":{origin.port(name)}" if origin and origin.port(name) != 80 else "")
+        for name in STRATEGIES
+    }
+    able = [
+        name
+        for name in context.parameters["strategies"]
+        if client.supports(name) and (origin is None or origin.supports(name))
+    ]
+    plan = [(name, name, "/", pages.names) for name in able]
+    plan += [(MORE, "2", "/more/", pages.more)] if "2" in able else []
     # The first round warms client and origin up; it is captured, but it is in no window.
-    rounds = [(strategy, number) for number in range(context.repeat + 1) for strategy in STRATEGY_CLAIMS]
-    windows: dict[str, list[tuple[int, int]]] = {strategy: [] for strategy in STRATEGY_CLAIMS}
-    for done, (strategy, number) in enumerate(rounds):
-        context.step(f"{strategy}, {number or 'warming up'} of {context.repeat}", 0.1 + 0.7 * done / len(rounds))
-        span = _load(client, strategy, SITE)
-        if number:
-            windows[strategy].append(span)
-    for order, listed in zip(ORDERS, (names, names[::-1]), strict=True):
+    rounds = [(number, *each) for number in range(context.repeat + 1) for each in plan]
+    for position, (number, label, strategy, place, names) in enumerate(rounds):
+        context.step(f"{label}, {number or 'warming up'} of {context.repeat}", 0.1 + 0.7 * position / len(rounds))
+        if label in done.failures:
+            continue
+        try:
+            objects = _paths(names[1:], base[strategy] + place)
+            window = client.load(strategy, base[strategy] + place, objects)
+        except LoadFailedError as error:
+            done.failures[label] = str(error)
+        else:
+            done.windows.setdefault(label, []).extend([window] if number else [])
+    _single_objects(client, context, [base[able[0]] + path for path in _paths(pages.names)] if able else [], done)
+    return done
+
+
+def _single_objects(client: PageClient, context: Run, urls: Sequence[str], done: Workload) -> None:
+    for order, listed in zip(ORDERS, (urls, urls[::-1]), strict=True):
         context.step(f"single objects, {order}", 0.85)
-        spans = [_load(client, "single", SITE + name) for name in listed]
-        windows[order] = [(spans[0][0], spans[-1][1])]
-    return windows
+        try:
+            windows = [client.load(SINGLE, url) for url in listed]
+        except LoadFailedError as error:
+            done.failures[order] = str(error)
+        else:
+            done.windows[order] = [Window(windows[0].start_ns, windows[-1].end_ns)] if windows else []
 
 
-def _load(client: Service, strategy: str, url: str) -> tuple[int, int]:
-    """Have the client load a page; returns when that began and ended, on the capture's clock in nanoseconds."""
-    client.write_line(f"{strategy} {url}")
-    report = json.loads(client.read_line(LOAD_TIMEOUT_S))
-    if "error" in report:
-        raise EmulationError(f"the client could not load the page: {report['error']}")
-    return report["began_ns"], report["ended_ns"]
-
-
-def _loads(captured: CaptureFile, interface: str, windows: Windows) -> dict[str, list[PageLoad]]:
-    every = page_load(captured, interface)
-    return {name: [every.between(*span) for span in spans] for name, spans in windows.items()}
+def _loads(captured: CaptureFile, interface: str, ports: set[int], workload: Workload) -> dict[str, list[PageLoad]]:
+    every = page_load(captured, interface, ports)
+    return {
+        name: [every.between(window.start_ns, window.end_ns) for window in windows]
+        for name, windows in workload.windows.items()
+        if name not in workload.failures
+    }
 
 
 def _timing(load: PageLoad) -> Timing:
@@ -123,43 +188,77 @@ def _timing(load: PageLoad) -> Timing:
     return Timing(found.total_s, found.terms)
 
 
-def _compare(strategy: str, loads: Sequence[PageLoad], timings: list[Timing], context: Run) -> Comparison:
+def _theory(name: str, load: PageLoad, context: Run) -> tuple[Theory, bool]:
+    """The formula's prediction for a load, and whether its condition holds: no burst exceeds the initial window."""
     # The octets of the responses as they were sent, head and body: what the link had to transmit.
-    sizes = [len(one.response.octets) for one in loads[0].exchanges if one.response is not None]
-    asked, request = context.parameters, max(len(one.request.octets) for one in loads[0].exchanges)
+    sizes = [len(one.response.octets) for one in load.exchanges if one.response is not None]
+    strategy = "2" if name == MORE else name
+    asked, request = context.parameters, max(len(one.request.octets) for one in load.exchanges)
     theory = http_page_load(strategy, asked["rtt"], sizes, asked["bw"] * 1e6, request_size_bytes=request)
-    return Comparison.of(strategy, timings, theory, TOLERANCE)
+    return theory, within_initial_window(strategy, sizes)
 
 
-def _verdicts(loads: Loads, at_origin: Loads, comparisons: Sequence[Comparison]) -> list[Verdict]:
-    every = [load for name in STRATEGY_CLAIMS for load in loads[name]]
+def _compare(name: str, loads: Sequence[PageLoad], timings: list[Timing], context: Run) -> Comparison:
+    return Comparison.of(name, timings, _theory(name, loads[0], context)[0], TOLERANCE)
+
+
+def _verdicts(
+    loads: Loads, at_origin: Loads, comparisons: Mapping[str, Comparison], workload: Workload, context: Run
+) -> list[Verdict]:
+    text = [load for name in STRATEGIES[:4] for load in loads.get(name, [])]
+    binary = [load for name in ("2", MORE, "2-push") for load in loads.get(name, [])]
+    verdicts = []
+    if text:
+        verdicts += [judge_http.h1(text), judge_http.h2(text), judge_http.h3(text)]
+    if all(loads.get(order) for order in ORDERS):
+        verdicts.append(judge_http.h4(*(loads[order][0] for order in ORDERS)))
     # Who closes first is seen where the server's FIN is sent: at the client it meets the client's own.
-    non_persistent = [*at_origin["1.0-serial"], *at_origin["1.0-parallel"]]
-    verdicts = [
-        judge_http.h1(every),
-        judge_http.h2(every),
-        judge_http.h3(every),
-        judge_http.h4(*(loads[order][0] for order in ORDERS)),
-        judge_http.h5(non_persistent),
-    ]
-    for comparison in comparisons:
-        decide = STRATEGY_CLAIMS[comparison.name][1]
-        packets = decide(loads[comparison.name])
-        verdicts.append(
-            judge_strategies.timed(packets, comparison.measured_s, comparison.theory_s, comparison.tolerance)
-        )
-    return verdicts
+    non_persistent = [load for name in NON_PERSISTENT for load in at_origin.get(name, [])]
+    if non_persistent:
+        verdicts.append(judge_http.h5(non_persistent))
+    tried = [name for name in STRATEGIES if name in workload.windows or name in workload.failures]
+    verdicts += [_of_strategy(name, loads, comparisons, workload, context) for name in tried]
+    if text and binary:
+        verdicts.append(http2_claims.h10(text, binary))
+    persistent = loads.get("1.1-persistent", []) or loads.get("1.1-pipelined", [])
+    if persistent and loads.get("2"):
+        verdicts.append(http2_claims.h12(persistent, loads["2"]))
+    return sorted(verdicts, key=lambda verdict: int(verdict.id[1:]))
+
+
+def _of_strategy(
+    name: str, loads: Loads, comparisons: Mapping[str, Comparison], workload: Workload, context: Run
+) -> Verdict:
+    claim, decide = STRATEGY_CLAIMS[name]
+    chosen = [name, MORE] if name == "2" else [name]
+    for each in chosen:
+        if each in workload.failures:
+            return failed(claim, f"{each}: the page could not be loaded: {workload.failures[each]}.")
+    verdict = decide([load for each in chosen for load in loads[each]])
+    for each in chosen:
+        one = comparisons[each]
+        if not one.within and verdict.verdict == "shown" and not _theory(each, loads[each][0], context)[1]:
+            return undecided(
+                claim,
+                f"{verdict.evidence} But the formula does not apply (ratio {one.ratio:.3f}): the responses exceed TCP's "
+                f"initial window of ten segments, and slow start adds round trips; choose fewer or smaller objects.",
+                verdict.frames,
+            )
+        verdict = judge_strategies.timed(verdict, one.measured_s, one.theory_s, one.tolerance)
+    return verdict
 
 
 EXPERIMENT = Experiment(
     name="http-versions",
     question="How long does a page take, by HTTP version and by how connections are used?",
-    claims=("H1", "H2", "H3", "H4", "H5", "H6", "H7", "H8", "H9"),
+    claims=("H1", "H2", "H3", "H4", "H5", "H6", "H7", "H8", "H9", "H10", "H12", "H13", "H14"),
     parameters={
         "rtt": Parameter("100ms", seconds, "the round-trip time between client and origin"),
         "bw": Parameter("10", megabits, "the rate of the access link in Mbit/s"),
         "objects": Parameter("3", whole(1, 100), "how many objects the page has, itself included"),
-        "size": Parameter("12500", whole(1000, 10_000_000), "the size of each object in octets"),
+        "size": Parameter("4000", whole(1000, 10_000_000), "the size of each object in octets"),
+        "strategies": Parameter("all", choices(STRATEGIES), f"by which strategies, of {','.join(STRATEGIES)}"),
     },
     run=run,
+    roles=("origin", "client"),
 )

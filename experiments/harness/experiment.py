@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from experiments.harness.implementations.registry import Implementation
 from experiments.harness.judge.verdict import Verdict
 from experiments.harness.result import Comparison, Fidelity, Timing
 from topologies.emulation.errors import DrawingError
@@ -37,7 +38,10 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Run:
-    """What one run is given. `parameters` are parsed; `step` tells the person what is being done now."""
+    """What one run is given. `parameters` are parsed; `step` tells the person what is being done now.
+
+    `replacements`: by role, what takes the place of lab7's own service.
+    """
 
     parameters: Mapping[str, Any]
     seed: int
@@ -46,6 +50,7 @@ class Run:
     sandboxed: bool
     folder: Path
     step: Callable[[str, float], None]
+    replacements: Mapping[str, Implementation] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,7 @@ class Experiment:
     parameters: Mapping[str, Parameter]
     run: Callable[[Run], Outcome]
     repeat: int = 5
+    roles: tuple[str, ...] = ()
 
     def read_parameters(self, given: Mapping[str, str]) -> dict[str, Any]:
         """All parameters parsed, `given` in place of the defaults. Raises ParameterError."""
@@ -110,6 +116,19 @@ def whole(low: int, high: int) -> Callable[[str], int]:
         if not text.isascii() or not text.isdigit() or not low <= int(text) <= high:
             raise ValueError(f"it takes a whole number from {low} to {high}")
         return int(text)
+
+    return read
+
+
+def choices(known: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:
+    """A reader of `all` or of names from a list, separated by commas, in the order of the list."""
+
+    def read(text: str) -> tuple[str, ...]:
+        asked = known if text == "all" else tuple(part.strip() for part in text.split(","))
+        for one in asked:
+            if one not in known:
+                raise ValueError(f"it takes all, or some of {','.join(known)}")
+        return tuple(one for one in known if one in asked)
 
     return read
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from experiments.harness.claims import load_claims
 from experiments.harness.experiment import Experiment, Run
+from experiments.harness.implementations.registry import Implementation
 from experiments.harness.report import write_report
 from experiments.harness.result import Files, Result
 from experiments.harness.result_folder import TIMINGS_NAME, new_folder, write_timings
@@ -27,6 +28,7 @@ def run_experiment(
     repeat: int | None,
     links: str,
     sandboxed: bool,
+    replacements: Mapping[str, Implementation],
     step: Callable[[str, float], None],
 ) -> tuple[Path, Result]:
     """Run an experiment with `given` parameters; returns its folder and its result.
@@ -38,7 +40,7 @@ def run_experiment(
     folder = new_folder(results, experiment.name, started)
     count = experiment.repeat if repeat is None else repeat
     try:
-        outcome = experiment.run(Run(parameters, seed, count, links, sandboxed, folder, step))
+        outcome = experiment.run(Run(parameters, seed, count, links, sandboxed, folder, step, replacements))
     except BaseException:
         # What was captured before it failed is kept; an empty folder would only be in the way.
         with contextlib.suppress(OSError):

@@ -18,6 +18,7 @@ from mininet.node import Node, Switch
 from topologies.emulation import sandbox, tools
 from topologies.emulation.errors import EmulationError
 from topologies.emulation.launcher import ForkServer, Service, start_service
+from topologies.emulation.program import Program
 
 HOLDER = "topologies.emulation.holder"
 RUN_TIMEOUT_S = 60.0
@@ -87,10 +88,10 @@ class _LazyShell(Node):  # type: ignore[misc]
         params.setdefault("start_new_session", True)
         return subprocess.Popen(words, **params)
 
-    def entering(self) -> list[str]:
-        """The command that runs another one inside this node."""
+    def entering(self, cwd: str | None = None) -> list[str]:
+        """The command that runs another one inside this node, in its own folder or in `cwd`."""
         kinds = ["--net", "--mount", "--uts"]
-        return ["nsenter", f"--target={self.namespace_pid}", *kinds, f"--wdns={self.workdir}", "--"]
+        return ["nsenter", f"--target={self.namespace_pid}", *kinds, f"--wdns={cwd or self.workdir}", "--"]
 
     workdir: Path = Path("/")
 
@@ -121,7 +122,7 @@ class Host(_LazyShell):
         self.files = workdir / "etc" / name
         self._congestion_control = congestion_control
         self._started = 0
-        self.services: list[Service] = []
+        self.services: list[Service | Program] = []
         super().__init__(name, **params)
 
     def startShell(self, mnopts: str | None = None) -> None:  # noqa: N802
@@ -189,6 +190,16 @@ class Host(_LazyShell):
         if wait:
             service.wait_ready()
         return service
+
+    def start_program(self, words: Sequence[str], port: int | None = None, cwd: str | None = None) -> Program:
+        """Start a program that is not ours as a service; with a port, wait until the host listens there."""
+        self._started += 1
+        output = self.workdir / f"program{self._started}.log"
+        program = Program(words, self.entering(cwd), self.namespace_pid, output)
+        self.services.append(program)
+        if port is not None:
+            program.wait_listening(port)
+        return program
 
     def terminate(self) -> None:
         """End the services, the shell and the holder; the namespace goes with the last of them."""

@@ -12,7 +12,7 @@ import os
 import resource
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import permutations
 from pathlib import Path
@@ -28,7 +28,10 @@ from topologies.emulation.errors import EmulationError, MachineError
 from topologies.emulation.launcher import ForkServer, Service, is_module
 from topologies.emulation.link import EmulatedLink, Wiring
 from topologies.emulation.node import HOLDER, Bridge, Host
+from topologies.emulation.program import Program
 
+# Starts what a host serves and returns it when it is ready.
+Starter = Callable[[Host], Service | Program]
 BACKENDS = ("auto", "netem", "wire")
 CONGESTION_CONTROLS = ("cubic", "reno")
 OPEN_FILES = 8192
@@ -82,7 +85,8 @@ class Testbed:
 
     links: 'auto', 'netem' or 'wire'. seed: fixes loss, jitter and reordering of wires. host_names: whether every
     host's /etc/hosts knows every other one (drawings with a DNS hierarchy say no). Raises DrawingError, MachineError
-    and EmulationError, each one sentence.
+    and EmulationError, each one sentence. starters: by host name, what starts something else than the drawing's
+    `serves` (a real server, a person's own program).
     EmulationError, each one sentence.
     """
 
@@ -97,6 +101,7 @@ class Testbed:
         sandboxed: bool = True,
         switch: Any = Bridge,
         host_names: bool = True,
+        starters: Mapping[str, Starter] | None = None,
     ) -> None:
         drawing.check(topo)
         self.topo = topo
@@ -104,6 +109,7 @@ class Testbed:
         self._sandboxed = sandboxed
         self._switch = switch
         self._host_names = host_names
+        self._starters = dict(starters or {})
         self._asked_links = links
         self._stack = contextlib.ExitStack()
 
@@ -118,7 +124,7 @@ class Testbed:
             stack.callback(self.forkserver.close)
             self.net = self._build(stack)
             self._set_neighbours()
-            self.services = dict(self._start_services())
+            self.services = self._start_services()
             self._stack = stack.pop_all()
         return self
 
@@ -201,10 +207,18 @@ class Testbed:
         for host, lines in rows.items():
             tools.batch("ip", lines, host.namespace_pid)
 
-    def _start_services(self) -> Iterator[tuple[str, list[Service]]]:
-        started = [(host, host.start(line, wait=False)) for host in self.net.hosts for line in self._serves(host.name)]
-        by_host: dict[str, list[Service]] = {}
-        for host, service in started:
+    def _start_services(self) -> dict[str, list[Service | Program]]:
+        """Start all services at once, then wait for each: they come up side by side."""
+        ours: list[tuple[str, Service]] = []
+        started: dict[str, list[Service | Program]] = {}
+        for host in self.net.hosts:
+            if host.name in self._starters:
+                continue
+            for line in self._serves(host.name):
+                ours.append((host.name, host.start(line, wait=False)))
+        for name, service in ours:
             service.wait_ready()
-            by_host.setdefault(host.name, []).append(service)
-        yield from by_host.items()
+            started.setdefault(name, []).append(service)
+        for name, start in self._starters.items():
+            started[name] = [start(self.host(name))]
+        return started

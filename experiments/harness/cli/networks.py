@@ -26,10 +26,11 @@ def up_command(topology: str, given: dict[str, str], links: str, sandboxed: bool
     """Start a topology with its services, say what is there and what to try, and keep it up until Ctrl-C."""
     with _testbed(topology, given, links, sandboxed) as (drawing, bed):
         _describe(drawing, bed)
-        click.echo("\nUp. Ctrl-C takes it down.")
         ended = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: ended.set())
+        # Said last: whoever waits for this line may stop us the next moment.
+        click.echo("\nUp. Ctrl-C takes it down.")
         ended.wait()
 
 

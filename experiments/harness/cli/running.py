@@ -11,6 +11,7 @@ from rich.markup import escape
 
 from experiments.harness.cli import common
 from experiments.harness.experiment import Experiment, ParameterError
+from experiments.harness.implementations.registry import Implementation, ReplacementError, parse_replacement
 from experiments.harness.registry import UnknownNameError, find_experiments
 from experiments.harness.result import Comparison, Result
 
@@ -25,6 +26,13 @@ REPEAT_MAX = 1000
 )
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=1, show_default=True, help="Fixes the workload.")
 @click.option("--strict", is_flag=True, help="Exit with 1 also when a run's fidelity is suspect.")
+@click.option(
+    "--replace",
+    "replace",
+    metavar="ROLE=WHAT",
+    multiple=True,
+    help="A real server or client by name (origin=nginx), or a program of your own as a command line.",
+)
 @common.links_option
 @common.sandbox_option
 @common.results_option
@@ -35,6 +43,7 @@ def run_command(
     repeat: int | None,
     seed: int,
     strict: bool,
+    replace: tuple[str, ...],
     links: str,
     sandboxed: bool,
     results: Path,
@@ -45,6 +54,7 @@ def run_command(
     Exits with 0 if every claim was shown, else with 1. `lab7 list` names the experiments.
     """
     chosen = _choose(names, given)
+    replacements = _replacements(chosen, replace)
     common.into_sandbox(sandboxed)
     # Imported here: an error of use is told without waiting for scapy.
     from experiments.harness.claims import load_claims
@@ -62,6 +72,7 @@ def run_command(
                 repeat=repeat,
                 links=links,
                 sandboxed=sandboxed,
+                replacements={role: one for role, one in replacements.items() if role in experiment.roles},
                 step=step,
             )
         found.append((folder, result))
@@ -88,6 +99,21 @@ def _choose(names: tuple[str, ...], given: dict[str, str]) -> list[Experiment]:
     return chosen
 
 
+def _replacements(chosen: Sequence[Experiment], texts: tuple[str, ...]) -> dict[str, Implementation]:
+    """What takes the place of lab7's services, by role; missing programs are told before anything runs."""
+    roles = tuple(dict.fromkeys(role for experiment in chosen for role in experiment.roles))
+    found: dict[str, Implementation] = {}
+    for text in texts:
+        try:
+            role, implementation = parse_replacement(text, roles)
+        except ReplacementError as error:
+            raise click.UsageError(str(error)) from error
+        if implementation is not None:
+            implementation.require()
+            found[role] = implementation
+    return found
+
+
 def _of(experiment: Experiment, given: dict[str, str]) -> dict[str, str]:
     return {name: text for name, text in given.items() if name in experiment.parameters}
 
@@ -107,6 +133,7 @@ def _exit_code(results: Sequence[Result], strict: bool) -> int:
 def show(console: Console, result: Result) -> None:
     """Print one result: claims, times beside theory, fidelity."""
     console.print(f"\n[bold]{result.experiment}[/]  {escape(result.question)}")
+    console.print(", ".join(f"{role}: {escape(name)}" for role, name in result.implementations.items()), style="dim")
     rows = [[claim.id, common.verdict(claim.verdict), escape(claim.evidence)] for claim in result.claims]
     console.print(common.table(["claim", "verdict", "evidence"], rows))
     if result.comparisons:

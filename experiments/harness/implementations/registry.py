@@ -1,0 +1,155 @@
+"""Which implementations there are, and what `--replace ROLE=...` means."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import subprocess
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from experiments.harness.templating import environment, render
+from topologies.emulation.errors import EmulationError, MachineError
+from topologies.emulation.node import Host
+from topologies.emulation.program import Program
+from topologies.emulation.testbed import Starter
+
+REGISTRY = Path(__file__).resolve().with_name("registry.toml")
+OURS = "lab7"
+DEFAULT_PORT = 80
+VERSION_TIMEOUT_S = 10.0
+
+
+class ReplacementError(ValueError):
+    """A --replace that cannot be; the message says what there is."""
+
+
+@dataclass(frozen=True)
+class Implementation:
+    """A program that can take a role. Servers have `command`, clients `commands` by strategy."""
+
+    name: str
+    role: str
+    program: str
+    package: str = ""
+    version: str = ""
+    config: str | None = None
+    command: str | None = None
+    commands: Mapping[str, str] = field(default_factory=dict)
+    speaks: tuple[str, ...] = ()
+    ports: Mapping[str, int] = field(default_factory=dict)
+    own: bool = False
+
+    def supports(self, strategy: str) -> bool:
+        """Whether it can take part in a page load by this strategy; a person's own program is put to the test."""
+        return self.own or strategy in self.speaks or strategy in self.commands
+
+    def port(self, strategy: str) -> int:
+        """Where a server is asked by this strategy."""
+        return self.ports.get(strategy, DEFAULT_PORT)
+
+    def installed(self) -> bool:
+        """Whether its program is on this machine."""
+        return shutil.which(self.program) is not None
+
+    def require(self) -> None:
+        """Raise MachineError, which says how to get it, unless it is installed."""
+        if not self.installed():
+            how = f": `sudo apt-get install {self.package}`" if self.package else ""
+            raise MachineError(f"{self.name} is not installed{how}")
+
+    def describe(self) -> str:
+        """Its name and version in words, for reports."""
+        if not self.version:
+            return self.name
+        try:
+            done = subprocess.run(
+                shlex.split(self.version), capture_output=True, text=True, timeout=VERSION_TIMEOUT_S, check=False
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            return self.name
+        first = (done.stdout or done.stderr).strip().splitlines()[:1]
+        return f"{self.name} ({first[0].strip()})" if first else self.name
+
+
+@cache
+def implementations() -> dict[tuple[str, str], Implementation]:
+    """All of the registry by (role, name)."""
+    entries = tomllib.loads(REGISTRY.read_text())["implementation"]
+    made = [Implementation(**{**entry, "speaks": tuple(entry.get("speaks", ()))}) for entry in entries]
+    return {(one.role, one.name): one for one in made}
+
+
+def of_role(role: str) -> list[Implementation]:
+    """Every implementation of the registry for a role."""
+    return [one for (its_role, _), one in implementations().items() if its_role == role]
+
+
+def parse_replacement(text: str, roles: tuple[str, ...]) -> tuple[str, Implementation | None]:
+    """Read ROLE=IMPLEMENTATION or ROLE=COMMAND LINE; None stands for lab7's own service. Raises ReplacementError."""
+    role, equals, what = text.partition("=")
+    if not equals or role not in roles:
+        raise ReplacementError(f"--replace {text!r}: the roles are {', '.join(roles) or 'none'}, as in {roles[0]}=NAME")
+    what = what.strip()
+    if what == OURS:
+        return role, None
+    if (role, what) in implementations():
+        return role, implementations()[role, what]
+    words = _words(what)
+    if len(words) < 2:
+        known = ", ".join([OURS, *(one.name for one in of_role(role))])
+        raise ReplacementError(
+            f"--replace {text!r}: there is no {role} of that name; there are {known}, or give a command line such as "
+            f"'{role}=python3 my_{role}.py --port {{port}} --root {{root}}'"
+        )
+    return role, Implementation(words[0], role, words[0], command=_as_template(what), own=True)
+
+
+def _words(text: str) -> list[str]:
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise ReplacementError(f"the command line {text!r} cannot be read: {error}") from None
+
+
+def _as_template(text: str) -> str:
+    """A person writes {port}; the registry's templates say {{ port }}."""
+    return re.sub(r"\{(\w+)\}", r"{{ \1 }}", text)
+
+
+def expand(template: str, values: Mapping[str, Any]) -> list[str]:
+    """The words of a command template. Raises EmulationError when it names something that is not known."""
+    try:
+        return shlex.split(environment().from_string(template).render(**values))
+    except Exception as error:
+        known = ", ".join(f"{{{name}}}" for name in values)
+        raise EmulationError(f"the command {template!r} cannot be filled in ({error}): it may use {known}") from error
+
+
+def server_starter(implementation: Implementation, root: Path, objects: list[str]) -> Starter:
+    """What starts this server in a host; `objects` are the paths that a page names (for servers told what to push)."""
+
+    def start(host: Host) -> Program:
+        implementation.require()
+        values: dict[str, Any] = {
+            "root": str(root),
+            "port": DEFAULT_PORT,
+            "ports": dict(implementation.ports),
+            "folder": str(host.workdir),
+            "objects": objects,
+        }
+        if implementation.config is not None:
+            config = host.workdir / implementation.config.removesuffix(".j2")
+            config.write_text(render(f"implementations/{implementation.config}", **values))
+            values["config"] = str(config)
+        assert implementation.command is not None
+        words = expand(implementation.command, values)
+        # A person's own program is found from where the person stands.
+        return host.start_program(words, DEFAULT_PORT, str(Path.cwd()) if implementation.own else None)
+
+    return start

@@ -1,0 +1,80 @@
+"""A program that is not ours as a host's service: ready when it listens, stopped as it was started."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from topologies.emulation.errors import EmulationError
+from topologies.emulation.launcher import READY_TIMEOUT_S, STOP_TIMEOUT_S
+
+LISTEN = "0A"  # enum in the kernel's include/net/tcp_states.h
+POLL_S = 0.01
+
+
+class Program:
+    """One running program of a host. Its output goes to a file, whose last line explains an early end."""
+
+    def __init__(self, words: Sequence[str], entering: Sequence[str], host_pid: int, output: Path) -> None:
+        self.command = shlex.join(words)
+        self._host_pid = host_pid
+        self._output = output
+        with open(output, "wb") as sink:
+            self._process = subprocess.Popen(
+                [*entering, *words],
+                stdin=subprocess.DEVNULL,
+                stdout=sink,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self.pid = self._process.pid
+
+    def wait_listening(self, port: int, timeout_s: float = READY_TIMEOUT_S) -> None:
+        """Wait until somebody in the host listens on a TCP port. Raises EmulationError."""
+        deadline = time.monotonic() + timeout_s
+        while not self._listens(port):
+            if self._process.poll() is not None:
+                raise EmulationError(f"`{self.command}` ended before it listened on port {port}{self._said()}")
+            if time.monotonic() > deadline:
+                raise EmulationError(f"`{self.command}` does not listen on port {port} after {timeout_s:g} s")
+            # The kernel has no event for "somebody listens"; this is a poll with a bound.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(POLL_S)
+
+    def _listens(self, port: int) -> bool:
+        suffix = f":{port:04X}"
+        for table in ("tcp", "tcp6"):
+            with contextlib.suppress(OSError):
+                rows = Path(f"/proc/{self._host_pid}/net/{table}").read_text().splitlines()[1:]
+                if any(row.split()[1].endswith(suffix) and row.split()[3] == LISTEN for row in rows):
+                    return True
+        return False
+
+    def _said(self) -> str:
+        lines = self._output.read_text(errors="replace").strip().splitlines()
+        return f": {lines[-1]}" if lines else ""
+
+    def exit_code(self) -> int | None:
+        """Its exit code, or None while it runs."""
+        return self._process.poll()
+
+    def stop(self) -> None:
+        """Ask its whole process group to end, then insist; safe to call twice."""
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            if self._process.poll() is None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(self.pid, number)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self._process.wait(STOP_TIMEOUT_S)
+
+    def kill(self) -> None:
+        """End its whole process group at once (SIGKILL)."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+        self._process.wait()
