@@ -24,7 +24,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from topologies.emulation import namespaces
+from topologies.emulation import namespaces, tools
 from topologies.emulation.errors import MachineError
 
 MARK = "LAB7_SANDBOX"
@@ -54,9 +54,10 @@ def enter() -> None:
 def run(command: Sequence[str]) -> int:
     """Run a command in a new sandbox; returns its exit code (128 + signal number when a signal ended it).
 
-    Raises MachineError where the kernel refuses. The calling process moves into the new namespaces as well, so
-    it can call this once only.
+    Raises MachineError where the kernel refuses or `ip` is missing. The calling process moves into the new
+    namespaces as well, so it can call this once only.
     """
+    tools.require("ip")
     _unshare_all()
     init = os.fork()
     if init == 0:
