@@ -16,7 +16,7 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parents[2]
 ROOMS = ("services", "topologies", "experiments")
 FILE_LINES_MAX = 400
-FUNCTION_LINES_MAX = 45
+FUNCTION_LINES_MAX = 40
 
 # What services may use beside the standard library: each carries a hard part that is not the lesson.
 SERVICE_LIBRARIES = {"h2", "jinja2", "nh3", "uvloop"}
@@ -122,7 +122,9 @@ def test_a_file_is_short_and_so_are_its_functions(path: Path) -> None:
 
 
 def _lines(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
-    return (node.end_lineno or node.lineno) - node.lineno + 1
+    """How long a function's body is: parameters, one a line, and what explains it do not make it harder to follow."""
+    body = node.body[1:] if ast.get_docstring(node) is not None else node.body
+    return (node.end_lineno or node.lineno) - body[0].lineno + 1 if body else 0
 
 
 def test_every_module_of_the_rooms_says_what_it_is_for() -> None:
