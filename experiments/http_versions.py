@@ -240,8 +240,8 @@ def _of_strategy(
         if not one.within and verdict.verdict == "shown" and not _theory(each, loads[each][0], context)[1]:
             return undecided(
                 claim,
-                f"{verdict.evidence} But the formula does not apply (ratio {one.ratio:.3f}): the responses exceed TCP's "
-                f"initial window of ten segments, and slow start adds round trips; choose fewer or smaller objects.",
+                f"{verdict.evidence} But the formula does not apply (ratio {one.ratio:.3f}): the responses exceed "
+                f"TCP's initial window of ten segments, and slow start adds round trips; choose smaller objects.",
                 verdict.frames,
             )
         verdict = judge_strategies.timed(verdict, one.measured_s, one.theory_s, one.tolerance)

@@ -24,6 +24,8 @@ async def _load(strategy: str, url: str) -> dict[str, Any]:
         report = await load_page(url, strategy)
     except (LoadError, OSError) as error:
         return {"error": str(error)}
+    except KeyError:
+        return {"error": f"this client does not know the strategy {strategy}"}
     return {**report.as_json(), "began_ns": began_ns, "ended_ns": time.time_ns()}
 
 

@@ -87,14 +87,7 @@ class CommandClient:
 
     def load(self, strategy: str, url: str, objects: Sequence[str] = ()) -> Window:
         """See PageClient."""
-        words = expand(self._template(strategy), self._values(strategy, url, objects))
-        start_ns = time.time_ns()
-        done = self._host.run(words, LOAD_TIMEOUT_S)
-        end_ns = time.time_ns()
-        if done.returncode != 0:
-            said = done.stderr.decode(errors="replace").strip().splitlines()
-            raise LoadFailedError(f"{words[0]} ended with {done.returncode}{': ' + said[-1] if said else ''}")
-        return Window(start_ns, end_ns)
+        return run_command(self._host, expand(self._template(strategy), self._values(strategy, url, objects)))
 
     def _template(self, strategy: str) -> str:
         if self._implementation.command is not None:
@@ -104,6 +97,17 @@ class CommandClient:
 
     def _values(self, strategy: str, url: str, objects: Sequence[str]) -> dict[str, Any]:
         return {"url": url, "objects": list(objects), "folder": str(self._host.workdir), "strategy": strategy}
+
+
+def run_command(host: Host, words: Sequence[str]) -> Window:
+    """Run one client program to its end; returns when it ran. Raises LoadFailedError."""
+    start_ns = time.time_ns()
+    done = host.run(words, LOAD_TIMEOUT_S)
+    end_ns = time.time_ns()
+    if done.returncode != 0:
+        said = done.stderr.decode(errors="replace").strip().splitlines()
+        raise LoadFailedError(f"{words[0]} ended with {done.returncode}{': ' + said[-1] if said else ''}")
+    return Window(start_ns, end_ns)
 
 
 def make_client(host: Host, implementation: Implementation | None) -> PageClient:

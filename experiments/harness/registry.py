@@ -14,6 +14,7 @@ from typing import Any
 import experiments
 import topologies
 from experiments.harness.experiment import Experiment
+from experiments.harness.matrix import Matrix
 
 
 class UnknownNameError(ValueError):
@@ -49,6 +50,20 @@ def find_experiments(names: tuple[str, ...]) -> list[Experiment]:
         if name not in known:
             raise UnknownNameError(f"there is no experiment {name!r}: there are {', '.join(known)}")
     return [known[name] for name in names or known]
+
+
+def all_matrices() -> dict[str, Matrix]:
+    """Every matrix by name: modules of `experiments` that define MATRIX."""
+    found = (getattr(module, "MATRIX", None) for module in _modules(experiments))
+    return {one.name: one for one in found if isinstance(one, Matrix)}
+
+
+def find_matrix(name: str) -> Matrix:
+    """The matrix of that name. Raises UnknownNameError."""
+    known = all_matrices()
+    if name not in known:
+        raise UnknownNameError(f"there is no matrix {name!r}: there are {', '.join(known)}")
+    return known[name]
 
 
 def all_drawings() -> dict[str, Drawing]:

@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import jinja2
 from markupsafe import Markup
 
 from experiments.harness.claims import Claim
@@ -20,9 +19,9 @@ from experiments.harness.judge.verdict import Verdict
 from experiments.harness.report_plot import PlotUnavailable, plot_comparisons
 from experiments.harness.result import Comparison, Result, write_atomically
 from experiments.harness.result_folder import Latest, find_latest, read_results
+from experiments.harness.templating import environment, render
 
 REPORT_NAME = "report.html"
-TEMPLATES = Path(__file__).with_name("templates")
 MOST_FRAMES = 12
 
 
@@ -53,7 +52,8 @@ class IndexRow:
 def render_report(result: Result, claims: Mapping[str, Claim]) -> str:
     """Return the page of one result; a claim that is not in `claims` is shown by its id alone."""
     plot, no_plot = _plot(result.comparisons)
-    return _template("report.html.j2").render(
+    return render(
+        "report.html.j2",
         result=result,
         claims=claims,
         counts=_counts(result.claims),
@@ -73,9 +73,7 @@ def render_index(runs: Sequence[IndexRow], latest: Mapping[str, Latest], claims:
     for claim in claims.values():
         groups.setdefault(claim.group, []).append(claim)
     verdicts = [entry.verdict for entry in latest.values()]
-    return _template("index.html.j2").render(
-        runs=runs, latest=latest, groups=groups, counts=_counts(verdicts), total=len(claims)
-    )
+    return render("index.html.j2", runs=runs, latest=latest, groups=groups, counts=_counts(verdicts), total=len(claims))
 
 
 def write_index(results: Path, claims: Mapping[str, Claim]) -> Path:
@@ -114,20 +112,8 @@ def _counts(verdicts: Sequence[Verdict]) -> dict[str, int]:
     return counts
 
 
-def _template(name: str) -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["ms"] = _milliseconds
-    environment.filters["frames"] = _frames
-    environment.filters["term"] = lambda name: name.replace("tcp_", "TCP ").replace("dns", "DNS")
-    environment.globals["term_rows"] = term_rows
-    environment.globals["spread"] = _spread
-    return environment.get_template(name)
+def _term(name: str) -> str:
+    return name.replace("tcp_", "TCP ").replace("dns", "DNS")
 
 
 def _milliseconds(seconds: float) -> str:
@@ -148,3 +134,7 @@ def _frames(numbers: Sequence[int]) -> str:
     text = ", ".join(str(number) for number in numbers[:MOST_FRAMES])
     more = len(numbers) - MOST_FRAMES
     return f"{text} and {more} more" if more > 0 else text
+
+
+environment().filters.update(ms=_milliseconds, frames=_frames, term=_term)
+environment().globals.update(term_rows=term_rows, spread=_spread)

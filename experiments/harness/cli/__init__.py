@@ -10,7 +10,7 @@ import sys
 
 import click
 
-from experiments.harness.cli import inspect, networks, running
+from experiments.harness.cli import inspect, matrices, networks, running
 from experiments.harness.cli.common import CANNOT, USAGE
 from topologies.emulation.errors import DrawingError, EmulationError
 
@@ -32,6 +32,7 @@ def lab7() -> None:
 for command in (
     inspect.list_command,
     running.run_command,
+    matrices.matrix_command,
     inspect.claims_command,
     networks.up_command,
     networks.shell_command,

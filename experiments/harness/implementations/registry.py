@@ -29,7 +29,7 @@ class ReplacementError(ValueError):
     """A --replace that cannot be; the message says what there is."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Implementation:
     """A program that can take a role. Servers have `command`, clients `commands` by strategy."""
 
@@ -41,8 +41,10 @@ class Implementation:
     config: str | None = None
     command: str | None = None
     commands: Mapping[str, str] = field(default_factory=dict)
+    fetches: Mapping[str, str] = field(default_factory=dict)
     speaks: tuple[str, ...] = ()
     ports: Mapping[str, int] = field(default_factory=dict)
+    known: Mapping[str, str] = field(default_factory=dict)
     own: bool = False
 
     def supports(self, strategy: str) -> bool:
@@ -73,8 +75,9 @@ class Implementation:
             )
         except (OSError, subprocess.TimeoutExpired):
             return self.name
-        first = (done.stdout or done.stderr).strip().splitlines()[:1]
-        return f"{self.name} ({first[0].strip()})" if first else self.name
+        # Version lines begin with a name and a number; curl's and wget's go on for lines.
+        number = re.search(r"\d+\.\d+[\w.]*", done.stdout or done.stderr)
+        return f"{self.name} {number[0]}" if number else self.name
 
 
 @cache

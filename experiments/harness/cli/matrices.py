@@ -1,0 +1,64 @@
+"""lab7 matrix: every implementation against every client."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+from rich.markup import escape
+
+from experiments.harness.cli import common
+from experiments.harness.matrix import Cell, axes, run_matrix
+from experiments.harness.registry import UnknownNameError, find_matrix
+
+STYLES = {"pass": "green", "fail": "bold red", "unsupported": "dim", "not installed": "yellow"}
+
+
+@click.command("matrix")
+@click.argument("name")
+@common.links_option
+@common.sandbox_option
+@common.results_option
+@common.json_option
+def matrix_command(name: str, links: str, sandboxed: bool, results: Path, as_json: bool) -> None:
+    """Run every server against every client and judge each pair from its packets (`lab7 matrix http`).
+
+    Exits with 1 if a cell fails for no known cause. A program that is not installed is named with how to get it.
+    """
+    try:
+        matrix = find_matrix(name)
+    except UnknownNameError as error:
+        raise click.UsageError(str(error)) from error
+    common.into_sandbox(sandboxed)
+    with common.progress(f"matrix {name}") as step:
+        folder, cells = run_matrix(matrix, results, links, sandboxed, step)
+    if as_json:
+        common.say_json({"matrix": name, "folder": str(folder), "cells": [asdict(cell) for cell in cells]})
+    else:
+        _show(matrix.question, cells)
+        click.echo(f"matrix: {folder}/matrix.html")
+    failing = any(cell.verdict == "fail" and not cell.known_cause for cell in cells)
+    raise click.exceptions.Exit(common.FAILED if failing else common.SHOWN)
+
+
+def _show(question: str, cells: list[Cell]) -> None:
+    console = common.out()
+    servers, columns = axes(cells)
+    by_place = {(cell.server, cell.column): cell for cell in cells}
+    rows = []
+    for column in columns:
+        words = [by_place[server, column].verdict for server in servers]
+        rows.append([column, *(f"[{STYLES[word]}]{word}[/]" for word in words)])
+    console.print(f"[bold]{question}[/]")
+    console.print(common.table(["client", *servers], rows))
+    for cell in cells:
+        if cell.verdict == "fail":
+            frames = ", ".join(str(frame) for frame in cell.frames)
+            where = f" [{cell.capture}, frames {frames}]" if frames else ""
+            console.print(f"[bold red]fail[/] {cell.server}, {cell.column}: {escape(cell.evidence + where)}")
+            if cell.known_cause:
+                console.print(f"     known cause: {escape(cell.known_cause)}", style="dim")
+    missing = {cell.evidence for cell in cells if cell.verdict == "not installed"}
+    for how in sorted(missing):
+        console.print(f"not installed: {how}")
