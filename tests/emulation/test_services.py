@@ -10,6 +10,7 @@ import pytest
 
 from tests.emulation.support import pair
 from topologies.emulation.errors import EmulationError
+from topologies.emulation.launcher import Service
 from topologies.emulation.testbed import Testbed
 
 
@@ -31,7 +32,8 @@ def page(bed: Testbed, url: str) -> bytes:
 
 
 def test_what_a_drawing_serves_is_ready_when_the_testbed_is(bed: Testbed) -> None:
-    assert [one.ready_line for one in bed.services["server"]] == ["READY http 0.0.0.0:80", "READY http 0.0.0.0:8080"]
+    ready = [service.ready_line for service in bed.services["server"] if isinstance(service, Service)]
+    assert ready == ["READY http 0.0.0.0:80", "READY http 0.0.0.0:8080"]
     assert page(bed, "http://www.example.com/") == b"hello"
     assert page(bed, "http://www.example.com:8080/") == b"hello"
 

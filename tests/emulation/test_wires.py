@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 from scapy.layers.inet import IP, TCP
@@ -105,7 +106,7 @@ def test_no_round_trip_is_shorter_than_its_wire() -> None:
     assert min(rtts_s) >= 0.99 * 0.1
 
 
-def arrived(seed: int, **link: float) -> list[int]:
+def arrived(seed: int, **link: Any) -> list[int]:
     """Which of the numbered datagrams that the client sends reach the server."""
     with pair(seed=seed, **link) as bed:
         receiver = bed.host("server").popen([sys.executable, "-c", RECEIVER])

@@ -1,0 +1,170 @@
+"""When lab7 dies in the middle of a run, whichever of its processes it is, the kernel removes everything."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.emulation.support import PATIENCE_S, REPOSITORY, eventually, start_lab7
+
+# Killing is the kernel's work and takes milliseconds; what ends by itself a while later would not be removed by it.
+GONE_WITHIN_S = 1.0
+TEMPORARY = ("tmp", "run", "dev/shm")
+
+# A mount namespace with temporary folders of its own, in which every file that appears is lab7's.
+PRIVATE_FOLDERS = """
+cd "$1"
+for folder in /tmp /run /dev/shm; do mount -t tmpfs none $folder || exit 1; done
+case $1 in /tmp/*) mkdir -p "$1" && mount --bind . "$1" || exit 1;; esac
+mkdir /tmp/lab
+echo ready
+exec cat
+"""
+
+
+@dataclass(frozen=True)
+class Process:
+    """A process by its id and its start time, which together name it for good; proc(5)."""
+
+    pid: int
+    started: str
+    parent: int
+    state: str
+
+    @classmethod
+    def all(cls) -> list[Process]:
+        found = (cls.read(int(name)) for name in os.listdir("/proc") if name.isdigit())
+        return [process for process in found if process is not None]
+
+    @classmethod
+    def read(cls, pid: int) -> Process | None:
+        try:
+            # The second field is the program's name in brackets, and may hold anything.
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            return None
+        return cls(pid, fields[19], int(fields[1]), fields[0])
+
+    @property
+    def lives(self) -> bool:
+        now = Process.read(self.pid)
+        return now is not None and now.started == self.started and now.state not in "ZX"
+
+    @property
+    def words(self) -> list[str]:
+        try:
+            return Path(f"/proc/{self.pid}/cmdline").read_text().split("\0")
+        except (FileNotFoundError, ProcessLookupError):
+            return []
+
+
+def namespaces(pid: int) -> set[str]:
+    """The namespaces that a process lives in; none of one that is no more."""
+    try:
+        return {os.readlink(f"/proc/{pid}/ns/{kind}") for kind in ("net", "mnt", "pid", "uts")}
+    except OSError:
+        return set()
+
+
+def descendants(pid: int) -> list[Process]:
+    every, found = Process.all(), {pid}
+    while more := {process.pid for process in every if process.parent in found} - found:
+        found |= more
+    return [process for process in every if process.pid in found - {pid}]
+
+
+@pytest.fixture
+def holder() -> Iterator[subprocess.Popen[bytes]]:
+    """A process that keeps private temporary folders; their files are below /proc/PID/root."""
+    if Path(sys.prefix).is_relative_to("/tmp") and not Path(sys.prefix).is_relative_to(REPOSITORY):
+        pytest.skip("the virtual environment is in /tmp and not in the repository")
+    command = ["unshare", "--mount", "--propagation", "private", "sh", "-c", PRIVATE_FOLDERS, "sh", str(REPOSITORY)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdin is not None
+        assert process.stdout.readline() == b"ready\n"
+        yield process
+        process.stdin.close()
+
+
+def listing(holder: subprocess.Popen[bytes]) -> dict[str, object]:
+    """All that a run could leave behind: files, mounts, interfaces."""
+    root = Path(f"/proc/{holder.pid}/root")
+    listed: dict[str, object] = {name: sorted(os.listdir(root / name)) for name in TEMPORARY}
+    listed["mounts"] = Path(f"/proc/{holder.pid}/mountinfo").read_text()
+    listed["interfaces"] = socket.if_nameindex()
+    return listed
+
+
+@pytest.fixture
+def before(holder: subprocess.Popen[bytes]) -> dict[str, object]:
+    """What was there before lab7 was started: ask for it ahead of `running`."""
+    return listing(holder)
+
+
+@pytest.fixture
+def running(holder: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes]]:
+    """lab7 in the middle of a run, its packets being captured; results are in /tmp/lab."""
+    entering = ("nsenter", f"--mount=/proc/{holder.pid}/ns/mnt", "--wdns=/tmp/lab", "--")
+    process = start_lab7("run", "http-versions", "--repeat", "500", cwd=REPOSITORY, entering=entering)
+    try:
+        results = Path(f"/proc/{holder.pid}/root/tmp/lab/results/http-versions")
+        assert eventually(lambda: bool(list(results.glob("*/*.raw"))) or process.poll() is not None)
+        assert process.poll() is None, process.communicate()
+        yield process
+    finally:
+        process.kill()
+        process.communicate(timeout=PATIENCE_S)
+
+
+def outer(process: subprocess.Popen[bytes]) -> int:
+    return process.pid
+
+
+def inner(process: subprocess.Popen[bytes]) -> int:
+    """The lab7 in the sandbox: the child of the process that is number 1 there."""
+    family = descendants(process.pid)
+    (init,) = (one for one in family if one.parent == process.pid)
+    (found,) = (
+        one for one in family if one.parent == init.pid and one.words[-4:-1] == ["http-versions", "--repeat", "500"]
+    )
+    return found.pid
+
+
+@pytest.mark.parametrize("victim", [outer, inner])
+def test_nothing_is_left_of_a_killed_run(
+    before: dict[str, object],
+    holder: subprocess.Popen[bytes],
+    running: subprocess.Popen[bytes],
+    victim: Callable[[subprocess.Popen[bytes]], int],
+) -> None:
+    family = descendants(running.pid)
+    made = set().union(*(namespaces(one.pid) for one in family)) - namespaces(os.getpid()) - namespaces(holder.pid)
+    assert len(family) > 5
+    assert made
+
+    os.kill(victim(running), signal.SIGKILL)
+
+    assert eventually(lambda: not any(one.lives for one in family), GONE_WITHIN_S), [
+        one.words for one in family if one.lives
+    ]
+    running.wait(PATIENCE_S)
+    assert eventually(lambda: not any(namespaces(one.pid) & made for one in Process.all()), GONE_WITHIN_S)
+    assert listing(holder) == before
+
+
+def test_a_killed_run_is_no_result(holder: subprocess.Popen[bytes], running: subprocess.Popen[bytes]) -> None:
+    running.kill()
+    running.wait(PATIENCE_S)
+    lab = Path(f"/proc/{holder.pid}/root/tmp/lab")
+    assert os.listdir(lab) == ["results"]
+    assert not list(lab.rglob("result.json"))
+    assert not list(lab.rglob("*.pcapng"))
