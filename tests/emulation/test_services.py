@@ -98,5 +98,5 @@ def test_a_program_that_is_no_module_is_run_as_it_is(bed: Testbed) -> None:
 
 
 def test_a_program_that_does_not_exist_is_said(bed: Testbed) -> None:
-    with pytest.raises(EmulationError, match=r"^`no-such-program --port 80` ended: no-such-program: No such file"):
-        bed.host("server").start("no-such-program --port 80")
+    with pytest.raises(EmulationError, match=r"^`/no/such/program --port 80` ended: /no/such/program: No such file"):
+        bed.host("server").start("/no/such/program --port 80")
