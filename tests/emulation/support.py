@@ -70,12 +70,14 @@ def lab7(
     )
 
 
-def start_lab7(*words: str, cwd: Path, entering: tuple[str, ...] = ()) -> subprocess.Popen[bytes]:
+def start_lab7(
+    *words: str, cwd: Path, entering: tuple[str, ...] = (), changes: Mapping[str, str] | None = None
+) -> subprocess.Popen[bytes]:
     """Start `lab7 WORDS`, by way of `entering` where that is given; the process is that of lab7 all the same."""
     return subprocess.Popen(
         [*entering, str(LAB7), *words],
         cwd=cwd,
-        env=environment(),
+        env=environment(changes),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -24,7 +24,7 @@ PRIVATE_FOLDERS = """
 cd "$1"
 for folder in /tmp /run /dev/shm; do mount -t tmpfs none $folder || exit 1; done
 case $1 in /tmp/*) mkdir -p "$1" && mount --bind . "$1" || exit 1;; esac
-mkdir /tmp/lab
+mkdir /tmp/lab /tmp/home
 echo ready
 exec cat
 """
@@ -114,7 +114,9 @@ def before(holder: subprocess.Popen[bytes]) -> dict[str, object]:
 def running(holder: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes]]:
     """lab7 in the middle of a run, its packets being captured; results are in /tmp/lab."""
     entering = ("nsenter", f"--mount=/proc/{holder.pid}/ns/mnt", "--wdns=/tmp/lab", "--")
-    process = start_lab7("run", "http-versions", "--repeat", "500", cwd=REPOSITORY, entering=entering)
+    # scapy makes folders for its settings in the home directory of whoever imports it.
+    home = {"HOME": "/tmp/home"}
+    process = start_lab7("run", "http-versions", "--repeat", "500", cwd=REPOSITORY, entering=entering, changes=home)
     try:
         results = Path(f"/proc/{holder.pid}/root/tmp/lab/results/http-versions")
         assert eventually(lambda: bool(list(results.glob("*/*.raw"))) or process.poll() is not None)
