@@ -7,33 +7,38 @@ textbook's formula, term by term. By HTTP/2 it loads a second page of 3n objects
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from experiments.harness.capture import Capture, CaptureInterface
 from experiments.harness.experiment import Experiment, Outcome, Parameter, Run, choices, megabits, seconds, whole
-from experiments.harness.fidelity import EmulatedPath, MachineWatch, capture_checks, certificate, probe_path
-from experiments.harness.implementations.registry import server_starter
+from experiments.harness.fidelity import MachineWatch, capture_checks, certificate, probe_path
+from experiments.harness.http_lab import (
+    AT_CLIENT,
+    AT_ORIGIN,
+    CAPTURE_NAME,
+    access_path,
+    base_url,
+    capture_hosts,
+    loads_in,
+    origin_name,
+    request_size,
+    response_sizes,
+    site_folder,
+    timing,
+    web_testbed,
+)
 from experiments.harness.judge import http as judge_http
 from experiments.harness.judge import http2_claims
 from experiments.harness.judge import strategies as judge_strategies
-from experiments.harness.judge.decomposition import decompose
-from experiments.harness.judge.frames import CaptureFile, read_capture
-from experiments.harness.judge.page_load import PageLoad, page_load
+from experiments.harness.judge.frames import read_capture
+from experiments.harness.judge.page_load import PageLoad
 from experiments.harness.judge.verdict import Verdict, failed, undecided
 from experiments.harness.page_client import SINGLE, LoadFailedError, PageClient, Window, make_client
 from experiments.harness.result import Comparison, Timing
 from experiments.harness.site import make_site
 from experiments.harness.theory import Theory, http_page_load, within_initial_window
-from topologies.emulation.testbed import Testbed
-from topologies.web import WebTopo
 
-NAME = "www.example.com"
-ORIGIN_ADDRESS = "10.7.1.1"
-AT_CLIENT, AT_ORIGIN = "client:client-eth0", "origin:origin-eth0"
-CAPTURE_NAME = "capture.pcapng"
 # Of the formula: what the client and the server themselves take is not in it, and weighs more in shorter times.
 TOLERANCE = 0.05
 
@@ -73,44 +78,32 @@ class Pages:
 
 def run(context: Run) -> Outcome:
     """Measure, judge, compare."""
-    asked = context.parameters
-    pages = _make_pages(context)
-    topo = WebTopo(bw=asked["bw"], delay=f"{asked['rtt'] / 2 * 1e6:.0f}us", root=str(pages.folder))
-    path = EmulatedPath("client", "origin", ORIGIN_ADDRESS, asked["rtt"], asked["bw"] * 1e6)
-    origin = context.replacements.get("origin")
-    starters = {} if origin is None else {"origin": server_starter(origin, pages.folder, _paths(pages.names[1:]))}
-    try:
-        with Testbed(
-            topo, seed=context.seed, links=context.links, sandboxed=context.sandboxed, starters=starters
-        ) as bed:
+    rtt_s, bw = context.parameters["rtt"], context.parameters["bw"]
+    with site_folder(context) as folder:
+        pages = _make_pages(context, folder)
+        with web_testbed(context, folder, rtt_s, bw, _paths(pages.names[1:])) as bed:
             context.step("measuring the path", 0.05)
-            checks = probe_path(bed, path)
+            checks = probe_path(bed, access_path(rtt_s, bw))
             client = make_client(bed.host("client"), context.replacements.get("client"))
-            with MachineWatch() as watch, _capture(bed, context.folder / CAPTURE_NAME) as capture:
+            with MachineWatch() as watch, capture_hosts(bed, context.folder / CAPTURE_NAME) as capture:
                 workload = _work(client, context, pages)
-    finally:
-        shutil.rmtree(pages.folder, ignore_errors=True)
     context.step("judging the packets", 0.9)
     captured = read_capture(context.folder / CAPTURE_NAME)
-    ports = {80, *(origin.ports.values() if origin else ())}
-    loads, at_origin = (_loads(captured, interface, ports, workload) for interface in (AT_CLIENT, AT_ORIGIN))
-    timings = {name: [_timing(load) for load in loads[name]] for name in loads if name not in ORDERS}
+    windows = {name: some for name, some in workload.windows.items() if name not in workload.failures}
+    loads, at_origin = (loads_in(context, captured, interface, windows) for interface in (AT_CLIENT, AT_ORIGIN))
+    timings = {name: [timing(load) for load in loads[name]] for name in loads if name not in ORDERS}
     comparisons = {name: _compare(name, loads[name], samples, context) for name, samples in timings.items() if samples}
     return Outcome(
         claims=tuple(_verdicts(loads, at_origin, comparisons, workload, context)),
         comparisons=tuple(comparisons.values()),
         fidelity=certificate([*checks, *watch.checks(), *capture_checks(capture.statistics)]),
-        implementations={
-            "client": client.name,
-            "origin": origin.describe() if origin else "services.http.origin",
-        },
+        implementations={"client": client.name, "origin": origin_name(context)},
         timings=timings,
         capture=CAPTURE_NAME,
     )
 
 
-def _make_pages(context: Run) -> Pages:
-    folder = Path("/run") / f"site-{context.folder.name}"
+def _make_pages(context: Run, folder: Path) -> Pages:
     asked = context.parameters
     names = make_site(folder, asked["objects"], asked["size"], context.seed)
     more = make_site(folder / "more", MORE_TIMES * asked["objects"], MORE_SIZE_BYTES, context.seed)
@@ -121,24 +114,11 @@ def _paths(names: Sequence[str], prefix: str = "/") -> list[str]:
     return [prefix + name for name in names]
 
 
-def _capture(bed: Testbed, path: Path) -> Capture:
-    return Capture(
-        path,
-        [
-            CaptureInterface(f"{name}:{name}-eth0", bed.host(name).namespace_pid, f"{name}-eth0")
-            for name in ("client", "origin")
-        ],
-    )
-
-
 def _work(client: PageClient, context: Run, pages: Pages) -> Workload:
     """Load the pages by every strategy in turns, then single objects in two orders."""
     done = Workload()
     origin = context.replacements.get("origin")
-    base = {
-        name: f"http://{NAME}" + (f":{origin.port(name)}" if origin and origin.port(name) != 80 else "")
-        for name in STRATEGIES
-    }
+    base = {name: base_url(context, name) for name in STRATEGIES}
     able = [
         name
         for name in context.parameters["strategies"]
@@ -174,27 +154,10 @@ def _single_objects(client: PageClient, context: Run, urls: Sequence[str], done:
             done.windows[order] = [Window(windows[0].start_ns, windows[-1].end_ns)] if windows else []
 
 
-def _loads(captured: CaptureFile, interface: str, ports: set[int], workload: Workload) -> dict[str, list[PageLoad]]:
-    every = page_load(captured, interface, ports)
-    return {
-        name: [every.between(window.start_ns, window.end_ns) for window in windows]
-        for name, windows in workload.windows.items()
-        if name not in workload.failures
-    }
-
-
-def _timing(load: PageLoad) -> Timing:
-    found = decompose(load)
-    return Timing(found.total_s, found.terms)
-
-
 def _theory(name: str, load: PageLoad, context: Run) -> tuple[Theory, bool]:
     """The formula's prediction for a load, and whether its condition holds: no burst exceeds the initial window."""
-    # The octets of the responses as they were sent, head and body: what the link had to transmit.
-    sizes = [len(one.response.octets) for one in load.exchanges if one.response is not None]
-    strategy = "2" if name == MORE else name
-    asked, request = context.parameters, max(len(one.request.octets) for one in load.exchanges)
-    theory = http_page_load(strategy, asked["rtt"], sizes, asked["bw"] * 1e6, request_size_bytes=request)
+    sizes, strategy, asked = response_sizes(load), "2" if name == MORE else name, context.parameters
+    theory = http_page_load(strategy, asked["rtt"], sizes, asked["bw"] * 1e6, request_size_bytes=request_size(load))
     return theory, within_initial_window(strategy, sizes)
 
 

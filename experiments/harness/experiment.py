@@ -29,11 +29,15 @@ class ParameterError(ValueError):
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter: its default as a person would type it, how to read that, and what it means."""
+    """One parameter: its default as a person would type it, how to read that, and what it means.
+
+    `full`: its default in a long run (`lab7 run --full`), where that differs.
+    """
 
     default: str
     parse: Callable[[str], Any]
     meaning: str
+    full: str | None = None
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,10 @@ class Run:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one run found. `timings` are the samples behind the comparisons, by name."""
+    """What one run found. `timings` are the samples behind the comparisons, by name.
+
+    `plot`: an SVG for the report in the place of the bars that every comparison gets.
+    """
 
     claims: tuple[Verdict, ...]
     comparisons: tuple[Comparison, ...]
@@ -63,6 +70,7 @@ class Outcome:
     implementations: Mapping[str, str]
     timings: Mapping[str, list[Timing]] = field(default_factory=dict)
     capture: str | None = None
+    plot: str | None = None
 
 
 @dataclass(frozen=True)
@@ -77,9 +85,15 @@ class Experiment:
     repeat: int = 5
     roles: tuple[str, ...] = ()
 
-    def read_parameters(self, given: Mapping[str, str]) -> dict[str, Any]:
-        """All parameters parsed, `given` in place of the defaults. Raises ParameterError."""
-        texts = {name: parameter.default for name, parameter in self.parameters.items()}
+    def read_parameters(self, given: Mapping[str, str], full: bool = False) -> dict[str, Any]:
+        """All parameters parsed, `given` in place of the defaults (with `full`, those of the long run).
+
+        Raises ParameterError.
+        """
+        texts = {
+            name: parameter.full if full and parameter.full is not None else parameter.default
+            for name, parameter in self.parameters.items()
+        }
         for name, text in given.items():
             if name not in texts:
                 raise ParameterError(
@@ -131,6 +145,15 @@ def choices(known: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:
         return tuple(one for one in known if one in asked)
 
     return read
+
+
+def listed(read: Callable[[str], Any]) -> Callable[[str], list[Any]]:
+    """A reader of several values separated by commas, each read by `read`."""
+
+    def read_all(text: str) -> list[Any]:
+        return [read(part.strip()) for part in text.split(",")]
+
+    return read_all
 
 
 def megabits(text: str) -> float:

@@ -18,10 +18,14 @@ from services.http.client import LoadError, load_page
 from services.shell import run_loop
 
 
+# The formula of parallel connections has one for every object.
+ALL_AT_ONCE = 1000
+
+
 async def _load(strategy: str, url: str) -> dict[str, Any]:
     began_ns = time.time_ns()
     try:
-        report = await load_page(url, strategy)
+        report = await load_page(url, strategy, parallel=ALL_AT_ONCE)
     except (LoadError, OSError) as error:
         return {"error": str(error)}
     except KeyError:

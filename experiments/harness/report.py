@@ -49,9 +49,12 @@ class IndexRow:
     newest: bool
 
 
-def render_report(result: Result, claims: Mapping[str, Claim]) -> str:
-    """Return the page of one result; a claim that is not in `claims` is shown by its id alone."""
-    plot, no_plot = _plot(result.comparisons)
+def render_report(result: Result, claims: Mapping[str, Claim], own_plot: str | None = None) -> str:
+    """Return the page of one result; a claim that is not in `claims` is shown by its id alone.
+
+    `own_plot` is an SVG that the experiment has drawn itself; else every comparison gets its bars.
+    """
+    plot, no_plot = (Markup(own_plot), None) if own_plot else _plot(result.comparisons)
     return render(
         "report.html.j2",
         result=result,
@@ -62,9 +65,9 @@ def render_report(result: Result, claims: Mapping[str, Claim]) -> str:
     )
 
 
-def write_report(folder: Path, result: Result, claims: Mapping[str, Claim]) -> Path:
+def write_report(folder: Path, result: Result, claims: Mapping[str, Claim], own_plot: str | None = None) -> Path:
     """Write report.html into the folder of a result, and return its path."""
-    return write_atomically(folder / REPORT_NAME, render_report(result, claims))
+    return write_atomically(folder / REPORT_NAME, render_report(result, claims, own_plot))
 
 
 def render_index(runs: Sequence[IndexRow], latest: Mapping[str, Latest], claims: Mapping[str, Claim]) -> str:

@@ -8,7 +8,7 @@ without colour.
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from experiments.harness.result import Comparison
@@ -33,16 +33,28 @@ class PlotUnavailable(RuntimeError):  # noqa: N818 - a state of the installation
 
 def plot_comparisons(comparisons: Sequence[Comparison]) -> str:
     """Return the plot as one <svg> element. Raises PlotUnavailable without matplotlib."""
+
+    def paint(figure: Any) -> None:
+        axes = figure.add_subplot()
+        _draw(axes, comparisons, _colours(comparisons))
+        _dress(axes, comparisons)
+
+    return draw_svg((8.2, 1.5 + INCHES_A_COMPARISON * len(comparisons)), paint)
+
+
+def draw_svg(size_inches: tuple[float, float], paint: Callable[[Any], None]) -> str:
+    """Return what `paint` puts on a matplotlib figure, in the house's style, as one <svg> element.
+
+    Raises PlotUnavailable without matplotlib.
+    """
     try:
         import matplotlib
         from matplotlib.figure import Figure
     except ImportError as error:
         raise PlotUnavailable("The plot needs matplotlib: pip install 'lab7[plots]'") from error
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(8.2, 1.5 + INCHES_A_COMPARISON * len(comparisons)), layout="constrained")
-        axes = figure.add_subplot()
-        _draw(axes, comparisons, _colours(comparisons))
-        _dress(axes, comparisons)
+        figure = Figure(figsize=size_inches, layout="constrained")
+        paint(figure)
         output = io.StringIO()
         # No date: the same result gives the same page.
         figure.savefig(output, format="svg", metadata={"Date": None})

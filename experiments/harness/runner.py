@@ -29,13 +29,14 @@ def run_experiment(
     links: str,
     sandboxed: bool,
     replacements: Mapping[str, Implementation],
+    full: bool,
     step: Callable[[str, float], None],
 ) -> tuple[Path, Result]:
     """Run an experiment with `given` parameters; returns its folder and its result.
 
     `step` is told what is being done and which share of all is done. Raises ParameterError, EmulationError.
     """
-    parameters = experiment.read_parameters(given)
+    parameters = experiment.read_parameters(given, full)
     started, began_s = datetime.now(UTC), time.monotonic()
     folder = new_folder(results, experiment.name, started)
     count = experiment.repeat if repeat is None else repeat
@@ -61,7 +62,7 @@ def run_experiment(
         files=Files(capture=outcome.capture, timings=TIMINGS_NAME, report=REPORT_NAME),
     )
     step("writing the report", 0.97)
-    write_report(folder, result, load_claims())
+    write_report(folder, result, load_claims(), outcome.plot)
     # Last, because a folder with a result.json is a whole one.
     result.save(folder)
     return folder, result

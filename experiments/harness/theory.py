@@ -81,6 +81,7 @@ def http_page_load(
     head_size_bytes: int = 0,
     mss_bytes: int = MSS_BYTES,
     request_size_bytes: int | None = None,
+    slow_start: bool = False,
 ) -> Theory:
     """Return the time to load a page of these objects, the base page first.
 
@@ -88,7 +89,8 @@ def http_page_load(
     `rate_bps` is the bottleneck's rate, None if it is not limited (X = 0); `request_size_bytes` is the size of
     a request, None to take `rtt_s` as including the frames of a handshake and of a request. The transmission
     time of each response that the client waits for is divided as the judge divides it: its first segment under
-    request, the rest under transmission. Raises KeyError for an unknown strategy, ValueError for an empty page.
+    request, the rest under transmission. With `slow_start`, what `page_stall_s` says is added to transmission.
+    Raises KeyError for an unknown strategy, ValueError for an empty page.
     """
     form, n = _FORMS[strategy], len(sizes_bytes)
     if n == 0:
@@ -109,7 +111,11 @@ def http_page_load(
         "request": requests * (rtt_s + asking_s) + first_s,
         "transmission": x_s - first_s,
     }
-    return Theory(sum(terms.values()), terms, form.formula, form.source)
+    formula = form.formula
+    if slow_start:
+        terms["transmission"] += page_stall_s(strategy, rtt_s, sizes, rate_bps, mss_bytes)
+        formula += " + slow start"
+    return Theory(sum(terms.values()), terms, formula, form.source)
 
 
 def segments(size_bytes: int, mss_bytes: int = MSS_BYTES) -> int:
@@ -143,6 +149,31 @@ def within_initial_window(
     return max(bursts) <= INITIAL_WINDOW_SEGMENTS
 
 
+def page_stall_s(
+    strategy: str, rtt_s: float, sizes_bytes: Sequence[int], rate_bps: float | None = None, mss_bytes: int = MSS_BYTES
+) -> float:
+    """Return the time for which slow start leaves the link idle during a page load.
+
+    On one connection the window has grown by every segment acknowledged before (RFC 5681 section 3.1); parallel
+    connections stall at the same time, the longest of them counts.
+    """
+
+    def stall(size_bytes: int, before_bytes: int = 0) -> float:
+        window = INITIAL_WINDOW_SEGMENTS + (segments(before_bytes, mss_bytes) if before_bytes else 0)
+        return slow_start_stall_s(size_bytes, rtt_s, rate_bps, mss_bytes, window)
+
+    page, named = sizes_bytes[0], list(sizes_bytes[1:])
+    if strategy == "2-push":
+        return stall(sum(sizes_bytes))
+    if strategy == "1.0-serial":
+        return sum(stall(size) for size in sizes_bytes)
+    if strategy == "1.0-parallel":
+        return stall(page) + max((stall(size) for size in named), default=0.0)
+    if strategy == "1.1-persistent":
+        return sum(stall(size, sum(sizes_bytes[:place])) for place, size in enumerate(sizes_bytes))
+    return stall(page) + (stall(sum(named), page) if named else 0.0)
+
+
 def slow_start_rounds(segment_count: int, initial_window: int = INITIAL_WINDOW_SEGMENTS) -> int:
     """Return in how many windows slow start sends this many segments, each twice the one before.
 
@@ -152,7 +183,11 @@ def slow_start_rounds(segment_count: int, initial_window: int = INITIAL_WINDOW_S
 
 
 def slow_start_stall_s(
-    size_bytes: int, rtt_s: float, rate_bps: float | None = None, mss_bytes: int = MSS_BYTES
+    size_bytes: int,
+    rtt_s: float,
+    rate_bps: float | None = None,
+    mss_bytes: int = MSS_BYTES,
+    window_segments: int = INITIAL_WINDOW_SEGMENTS,
 ) -> float:
     """Return the time for which slow start leaves the link idle while one response is sent.
 
@@ -162,6 +197,6 @@ def slow_start_stall_s(
     segment.
     """
     segment_s = transmission_time_s(mss_bytes, rate_bps, mss_bytes)
-    rounds = slow_start_rounds(segments(size_bytes, mss_bytes))
-    windows = (INITIAL_WINDOW_SEGMENTS << k for k in range(rounds - 1))
+    rounds = slow_start_rounds(segments(size_bytes, mss_bytes), window_segments)
+    windows = (window_segments << k for k in range(rounds - 1))
     return sum(max(0.0, rtt_s + segment_s - window * segment_s) for window in windows)

@@ -25,6 +25,7 @@ REPEAT_MAX = 1000
     "--repeat", type=click.IntRange(1, REPEAT_MAX), help="Samples of each time; the experiment has a default."
 )
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=1, show_default=True, help="Fixes the workload.")
+@click.option("--full", is_flag=True, help="The long run of each experiment: more points, minutes instead of seconds.")
 @click.option("--strict", is_flag=True, help="Exit with 1 also when a run's fidelity is suspect.")
 @click.option(
     "--replace",
@@ -42,6 +43,7 @@ def run_command(
     given: dict[str, str],
     repeat: int | None,
     seed: int,
+    full: bool,
     strict: bool,
     replace: tuple[str, ...],
     links: str,
@@ -73,6 +75,7 @@ def run_command(
                 links=links,
                 sandboxed=sandboxed,
                 replacements={role: one for role, one in replacements.items() if role in experiment.roles},
+                full=full,
                 step=step,
             )
         found.append((folder, result))

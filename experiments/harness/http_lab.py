@@ -1,0 +1,96 @@
+"""What the experiments on HTTP share: the web topology with one client and one origin, its capture, its page loads."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from experiments.harness.capture import Capture, CaptureInterface
+from experiments.harness.experiment import Run
+from experiments.harness.fidelity import EmulatedPath
+from experiments.harness.implementations.registry import DEFAULT_PORT, server_starter
+from experiments.harness.judge.decomposition import decompose
+from experiments.harness.judge.frames import CaptureFile
+from experiments.harness.judge.page_load import PageLoad, page_load
+from experiments.harness.page_client import Window
+from experiments.harness.result import Timing
+from topologies.emulation.testbed import Testbed
+from topologies.web import WebTopo
+
+NAME = "www.example.com"
+ORIGIN_ADDRESS = "10.7.1.1"
+HOSTS = ("client", "origin")
+AT_CLIENT, AT_ORIGIN = "client:client-eth0", "origin:origin-eth0"
+CAPTURE_NAME = "capture.pcapng"
+
+
+@contextmanager
+def site_folder(context: Run) -> Iterator[Path]:
+    """A folder for the origin to serve, gone afterwards."""
+    folder = Path("/run") / f"site-{context.folder.name}"
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def web_testbed(context: Run, folder: Path, rtt_s: float, bw_mbit: float, objects: Sequence[str] = ()) -> Testbed:
+    """The web topology, the origin (or what takes its place) serving `folder`; `objects`: what its page names."""
+    topo = WebTopo(bw=bw_mbit, delay=f"{rtt_s / 2 * 1e6:.0f}us", root=str(folder))
+    origin = context.replacements.get("origin")
+    starters = {} if origin is None else {"origin": server_starter(origin, folder, list(objects))}
+    return Testbed(topo, seed=context.seed, links=context.links, sandboxed=context.sandboxed, starters=starters)
+
+
+def access_path(rtt_s: float, bw_mbit: float) -> EmulatedPath:
+    """The path that is measured for the fidelity certificate."""
+    return EmulatedPath("client", "origin", ORIGIN_ADDRESS, rtt_s, bw_mbit * 1e6)
+
+
+def capture_hosts(bed: Testbed, path: Path, hosts: Sequence[str] = HOSTS) -> Capture:
+    """A capture at the first interface of each of these hosts."""
+    return Capture(
+        path,
+        [CaptureInterface(f"{name}:{name}-eth0", bed.host(name).namespace_pid, f"{name}-eth0") for name in hosts],
+    )
+
+
+def base_url(context: Run, strategy: str) -> str:
+    """Where the origin is asked by a strategy."""
+    origin = context.replacements.get("origin")
+    port = origin.port(strategy) if origin else DEFAULT_PORT
+    return f"http://{NAME}" + ("" if port == DEFAULT_PORT else f":{port}")
+
+
+def origin_name(context: Run) -> str:
+    """What a report calls the origin."""
+    origin = context.replacements.get("origin")
+    return origin.describe() if origin else "services.http.origin"
+
+
+def loads_in(
+    context: Run, captured: CaptureFile, interface: str, windows: Mapping[str, Sequence[Window]]
+) -> dict[str, list[PageLoad]]:
+    """The page loads that an interface saw within each window."""
+    origin = context.replacements.get("origin")
+    every = page_load(captured, interface, {DEFAULT_PORT, *(origin.ports.values() if origin else ())})
+    return {name: [every.between(one.start_ns, one.end_ns) for one in some] for name, some in windows.items()}
+
+
+def timing(load: PageLoad) -> Timing:
+    """The total time of a page load and its terms, from its packets."""
+    found = decompose(load)
+    return Timing(found.total_s, found.terms)
+
+
+def response_sizes(load: PageLoad) -> list[int]:
+    """The octets of the responses as they were sent, head and body: what the link had to transmit."""
+    return [len(one.response.octets) for one in load.exchanges if one.response is not None]
+
+
+def request_size(load: PageLoad) -> int:
+    """The octets of the largest request of a load."""
+    return max(len(one.request.octets) for one in load.exchanges)

@@ -1,0 +1,75 @@
+"""Draw series of measured points over the lines that theory gives, several panels side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from experiments.harness.report_plot import INK, PlotUnavailable, draw_svg
+
+# Okabe and Ito (2008), without the yellow, which is too light for lines on white.
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000", "#8C8C8C")
+MARKERS = "osD^vPX*"
+Points = Sequence[tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class Series:
+    """One series of a panel: measured points, the theory's line, and perhaps a refined line (dashed)."""
+
+    name: str
+    measured: Points
+    theory: Points
+    refined: Points = ()
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One panel: its title, the names of its axes, its series."""
+
+    title: str
+    x_label: str
+    y_label: str
+    series: Sequence[Series]
+
+
+def plot_lines(panels: Sequence[Panel], note: str) -> str | None:
+    """Return the panels as one <svg> element, `note` below them; None without matplotlib."""
+
+    def paint(figure: Any) -> None:
+        grid = figure.subplots(1, len(panels), squeeze=False)[0]
+        for axes, panel in zip(grid, panels, strict=True):
+            _paint_panel(axes, panel)
+        handles, labels = grid[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper center", ncols=min(len(labels), 6), frameon=False)
+        figure.supxlabel(note, fontsize=9.5, color=INK)
+
+    try:
+        return draw_svg((4.3 * max(2, len(panels)), 4.6), paint)
+    except PlotUnavailable:
+        return None
+
+
+def _paint_panel(axes: Any, panel: Panel) -> None:
+    for number, series in enumerate(panel.series):
+        colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
+        if series.theory:
+            axes.plot(*_columns(series.theory), color=colour, linewidth=1.3)
+        if series.refined:
+            axes.plot(*_columns(series.refined), color=colour, linewidth=1.2, linestyle=(0, (4, 2)))
+        axes.scatter(*_columns(series.measured), color=colour, marker=marker, s=30, label=series.name, zorder=3)
+    axes.set_title(panel.title, fontsize=11, color=INK)
+    axes.set_xlabel(panel.x_label, color=INK)
+    axes.set_ylabel(panel.y_label, color=INK)
+    axes.set_xlim(left=0)
+    axes.set_ylim(bottom=0)
+    axes.grid(color="#E3E6E9", linewidth=0.7)
+    axes.set_axisbelow(True)
+    axes.tick_params(length=0, labelcolor=INK)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+
+
+def _columns(points: Points) -> tuple[list[float], list[float]]:
+    return [x for x, _ in points], [y for _, y in points]
