@@ -17,7 +17,6 @@ from typing import Any
 from services.http.client import LoadError, load_page
 from services.shell import run_loop
 
-
 # The formula of parallel connections has one for every object.
 ALL_AT_ONCE = 1000
 

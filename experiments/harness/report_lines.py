@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ from experiments.harness.report_plot import INK, PlotUnavailable, draw_svg
 # Okabe and Ito (2008), without the yellow, which is too light for lines on white.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000", "#8C8C8C")
 MARKERS = "osD^vPX*"
+NOTE_COLUMNS = 100
 Points = Sequence[tuple[float, float]]
 
 
@@ -43,7 +45,7 @@ def plot_lines(panels: Sequence[Panel], note: str) -> str | None:
             _paint_panel(axes, panel)
         handles, labels = grid[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper center", ncols=min(len(labels), 6), frameon=False)
-        figure.supxlabel(note, fontsize=9.5, color=INK)
+        figure.supxlabel(textwrap.fill(note, NOTE_COLUMNS), fontsize=9.5, color=INK)
 
     try:
         return draw_svg((4.3 * max(2, len(panels)), 4.6), paint)

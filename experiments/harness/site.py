@@ -36,6 +36,12 @@ def make_site(folder: Path, objects: int, size_bytes: int, seed: int) -> list[Pa
     return paths
 
 
+def write_picture(path: Path, size_bytes: int, seed: int) -> None:
+    """Write one PNG picture of exactly so many octets, with a fixed modification time."""
+    path.write_bytes(_picture(size_bytes, Random(f"{seed} {path.name}")))
+    os.utime(path, (MODIFIED, MODIFIED))
+
+
 def _chunk(kind: bytes, data: bytes) -> bytes:
     # PNG (ISO/IEC 15948) section 5.3: length, type, data, CRC over type and data.
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

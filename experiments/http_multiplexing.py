@@ -1,0 +1,151 @@
+"""Does a small object wait behind a large one?  (claims H11 and H12)
+
+On one connection the client asks for a large object and, at once behind it, for several small ones: by HTTP/1.1 with
+pipelining, and by HTTP/2. 1.1 answers in the order of the requests, so the small ones wait (head-of-line blocking);
+2 interleaves the streams. The sizes are such that slow start does not stall the link: what is measured is the order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from experiments.harness.experiment import Experiment, Outcome, Parameter, Run, megabits, seconds, whole
+from experiments.harness.fidelity import MachineWatch, capture_checks, certificate, probe_path
+from experiments.harness.http_lab import (
+    AT_CLIENT,
+    CAPTURE_NAME,
+    access_path,
+    base_url,
+    capture_hosts,
+    loads_in,
+    origin_name,
+    request_size,
+    site_folder,
+    web_testbed,
+)
+from experiments.harness.judge import http2_claims
+from experiments.harness.judge.frames import read_capture
+from experiments.harness.judge.messages import Exchange
+from experiments.harness.judge.page_load import PageLoad
+from experiments.harness.page_client import LoadFailedError, OurClient, Window
+from experiments.harness.result import Comparison, Timing
+from experiments.harness.site import write_picture
+from experiments.harness.theory import KUROSE_ROSS, Theory, transmission_time_s
+from topologies.emulation.errors import EmulationError
+
+PIPELINED, MULTIPLEXED = "1.1-pipelined", "2"
+LARGE, SMALL = "large.png", "small-1.png"
+RFC_9113 = "RFC 9113, section 5; round robin by frames of at most 16,384 octets (section 6.5.2)"
+FRAME_BYTES = 16384
+# HTTP/2's figure is that of a scheduler whose first frame of the large object may be sent before the small one's.
+TOLERANCE = 0.15
+
+
+def run(context: Run) -> Outcome:
+    """Measure, judge, compare."""
+    rtt_s, bw = context.parameters["rtt"], context.parameters["bw"]
+    with site_folder(context) as folder:
+        names = _make_objects(context, folder)
+        with web_testbed(context, folder, rtt_s, bw) as bed:
+            context.step("measuring the path", 0.05)
+            checks = probe_path(bed, access_path(rtt_s, bw))
+            client = OurClient(bed.host("client"))
+            with MachineWatch() as watch, capture_hosts(bed, context.folder / CAPTURE_NAME, ["client"]) as capture:
+                windows = _work(client, context, names)
+    context.step("judging the packets", 0.9)
+    loads = loads_in(context, read_capture(context.folder / CAPTURE_NAME), AT_CLIENT, windows)
+    timings = {_name(strategy): [_timing(load) for load in some] for strategy, some in loads.items()}
+    large, small = (f"/{name}".encode() for name in (LARGE, SMALL))
+    return Outcome(
+        claims=(
+            http2_claims.h11(loads[PIPELINED], loads[MULTIPLEXED], large, small),
+            http2_claims.h12(loads[PIPELINED], loads[MULTIPLEXED]),
+        ),
+        comparisons=tuple(
+            Comparison.of(_name(each), timings[_name(each)], _theory(each, loads[each][0], context), TOLERANCE)
+            for each in loads
+        ),
+        fidelity=certificate([*checks, *watch.checks(), *capture_checks(capture.statistics)]),
+        implementations={"client": client.name, "origin": origin_name(context)},
+        timings=timings,
+        capture=CAPTURE_NAME,
+    )
+
+
+def _name(strategy: str) -> str:
+    return f"small behind large, {strategy}"
+
+
+def _make_objects(context: Run, folder: Path) -> list[str]:
+    asked = context.parameters
+    sizes = {LARGE: asked["large"]} | {f"small-{number}.png": asked["small"] for number in range(1, asked["count"] + 1)}
+    for name, size_bytes in sizes.items():
+        write_picture(folder / name, size_bytes, context.seed)
+    return list(sizes)
+
+
+def _work(client: OurClient, context: Run, names: Sequence[str]) -> dict[str, list[Window]]:
+    windows: dict[str, list[Window]] = {PIPELINED: [], MULTIPLEXED: []}
+    for number in range(context.repeat + 1):
+        for strategy in windows:
+            context.step(
+                f"{strategy}, {number or 'warming up'} of {context.repeat}", 0.1 + 0.8 * number / (context.repeat + 1)
+            )
+            try:
+                window = client.load_together(strategy, [f"{base_url(context, strategy)}/{name}" for name in names])
+            except LoadFailedError as error:
+                raise EmulationError(f"{strategy}: the objects could not be loaded: {error}") from error
+            windows[strategy] += [window] if number else []
+    return windows
+
+
+def _small(load: PageLoad) -> Exchange:
+    return next(exchange for exchange in load.exchanges if exchange.target == f"/{SMALL}".encode())
+
+
+def _timing(load: PageLoad) -> Timing:
+    """From the request for the first small object, sent, to the last octet of its response, received."""
+    exchange = _small(load)
+    if exchange.response is None:
+        raise EmulationError("the small object did not arrive whole: see the capture")
+    asked_ns, first_ns, last_ns = exchange.request.last_ns, exchange.response.first_ns, exchange.response.last_ns
+    terms: Mapping[str, float] = {"request": (first_ns - asked_ns) / 1e9, "transmission": (last_ns - first_ns) / 1e9}
+    return Timing((last_ns - asked_ns) / 1e9, terms)
+
+
+def _theory(strategy: str, load: PageLoad, context: Run) -> Theory:
+    """RTT, and the transmission of what goes before the small object: all of the large one, or one frame of it."""
+    rate_bps = context.parameters["bw"] * 1e6
+    rtt_s = context.parameters["rtt"] + transmission_time_s(request_size(load), rate_bps)
+    large, small = (_response_size(load, name) for name in (LARGE, SMALL))
+    before = large if strategy == PIPELINED else min(large, FRAME_BYTES)
+    waiting_s, small_s = transmission_time_s(before, rate_bps), transmission_time_s(small, rate_bps)
+    formula = "RTT + X(large) + X(small)" if strategy == PIPELINED else "RTT + X(one frame) + X(small)"
+    source = KUROSE_ROSS if strategy == PIPELINED else RFC_9113
+    return Theory(
+        rtt_s + waiting_s + small_s, {"request": rtt_s + waiting_s + small_s, "transmission": 0.0}, formula, source
+    )
+
+
+def _response_size(load: PageLoad, name: str) -> int:
+    for exchange in load.exchanges:
+        if exchange.target == f"/{name}".encode() and exchange.response is not None:
+            return len(exchange.response.octets)
+    raise EmulationError(f"{name} did not arrive whole: see the capture")
+
+
+EXPERIMENT = Experiment(
+    name="http-multiplexing",
+    question="Does a small object wait behind a large one, by HTTP/1.1 with pipelining and by HTTP/2?",
+    claims=("H11", "H12"),
+    parameters={
+        "rtt": Parameter("40ms", seconds, "the round-trip time between client and origin"),
+        "bw": Parameter("2", megabits, "the rate of the access link in Mbit/s"),
+        "large": Parameter("100000", whole(20_000, 10_000_000), "the size of the large object in octets"),
+        "small": Parameter("1000", whole(500, 100_000), "the size of each small object in octets"),
+        "count": Parameter("4", whole(1, 50), "how many small objects are asked for behind the large one"),
+    },
+    run=run,
+    roles=("origin",),
+)
