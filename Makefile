@@ -4,13 +4,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-slow check format bench clean
+.PHONY: help setup peers run test test-slow check format bench clean
 
 help: ## Show the targets.
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
 
 setup: ## Install the system packages (with sudo where needed), the virtual environment and lab7.
 	@scripts/provision.sh
+
+peers: ## Set-up, and the real servers and clients that can take the place of lab7's services (optional).
+	@scripts/provision.sh --peers
 
 run: setup ## The main job: run every experiment, then print the path of the report.
 	@$(BIN)/lab7 run

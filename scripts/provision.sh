@@ -2,13 +2,22 @@
 # The one place that installs: system packages, the virtual environment, lab7 in it. Safe to run again at any time;
 # with everything there it does nothing. For Debian 12, Ubuntu 24.04 and their like.
 #
-#   scripts/provision.sh [--bench]     --bench: also the peers that `make bench` compares with
+#   scripts/provision.sh [--bench] [--peers]
+#       --bench: also the Python peers that `make bench` compares with
+#       --peers: also the real servers and clients that can take the place of lab7's services
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 PYTHON=${PYTHON:-python3}
 EXTRAS=plots,fast,dev
-[[ ${1:-} == --bench ]] && EXTRAS=$EXTRAS,bench
+WITH_PEERS=
+for option in "$@"; do
+    case $option in
+        --bench) EXTRAS=$EXTRAS,bench ;;
+        --peers) WITH_PEERS=yes ;;
+        *) printf 'setup: there is no option %s: there are --bench and --peers\n' "$option" >&2; exit 2 ;;
+    esac
+done
 
 fail() { printf 'setup: %s\n' "$1" >&2; exit 3; }
 
@@ -26,6 +35,16 @@ ping:iputils-ping      try networks out
 curl:curl              try services out
 newuidmap:uidmap       sandboxes of ordinary users
 '
+
+# Optional: none is needed to run lab7; `lab7 matrix` and --replace use those that are there.
+PEERS='
+nginx:nginx-light      an origin
+apache2:apache2        an origin
+nghttpd:nghttp2-server an origin that pushes
+nghttp:nghttp2-client  an HTTP/2 client, and h2load
+wget:wget              a client that loads what a page names
+'
+[[ -n $WITH_PEERS ]] && PROGRAMS=$PROGRAMS$PEERS
 
 missing_packages() {
     local program package purpose
@@ -52,6 +71,11 @@ install_packages() {
         printf 'setup: installing them with sudo\n'
     fi
     export DEBIAN_FRONTEND=noninteractive
+    # A server that is installed for the lab must not start on the machine itself.
+    local policy=/usr/sbin/policy-rc.d made_policy=
+    if [[ -n $WITH_PEERS && ! -e $policy ]]; then
+        printf '#!/bin/sh\nexit 101\n' | $sudo tee "$policy" >/dev/null && $sudo chmod +x "$policy" && made_policy=yes
+    fi
     local log
     log=$(mktemp)
     # A package manager that runs already is waited for, two minutes at most.
@@ -60,6 +84,7 @@ install_packages() {
     # shellcheck disable=SC2086
     $sudo apt-get -q -y -o DPkg::Lock::Timeout=120 install --no-install-recommends $packages >"$log" 2>&1 \
         || fail "the packages could not be installed ($(grep -m 1 '^E:' "$log" || tail -n 1 "$log")); mend that and run this again"
+    [[ -n $made_policy ]] && $sudo rm -f "$policy"
     rm -f "$log"
 }
 
