@@ -1,0 +1,1 @@
+"""DNS: names, messages, master files, zones and the servers that answer from them."""
