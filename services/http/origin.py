@@ -137,6 +137,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="OCTETS",
         help="content that a request may carry (default: %(default)s)",
     )
+    parser.add_argument("--push", action="store_true", help="push a page's objects to HTTP/2 clients that take them")
     add_common_flags(parser, DEFAULT_PORT)
     return parser
 
@@ -147,7 +148,7 @@ def main(argv: list[str] | None = None) -> int:
 
     async def start(shell: Shell) -> Callable[[], Awaitable[None]]:
         origin = Origin(options.root, shell.wall_clock, options.echo)
-        server = HTTPServer(origin, shell.log, shell.wall_clock, Limits(body_octets=options.max_body))
+        server = HTTPServer(origin, shell.log, shell.wall_clock, Limits(body_octets=options.max_body), options.push)
         await shell.open_tcp(server.protocol)
         return server.stop
 

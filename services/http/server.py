@@ -1,4 +1,4 @@
-"""An HTTP/1 server on asyncio: its connections, its limits, and one sweep that holds them to their deadlines.
+"""An HTTP server on asyncio: its connections, its limits, and one sweep that holds them to their deadlines.
 
     server = HTTPServer(handler, log, time.time)
     await shell.open_tcp(server.protocol)
@@ -9,14 +9,19 @@ gets 408 and is closed, an idle connection is closed silently, and neither costs
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from services.eventlog import EventLog
 from services.http import limits
+from services.http.http2.limits import Waits
+from services.http.http2.serving import Http2Serving
 from services.http.messages import Request, Response
 from services.http.pages import page_response
-from services.http.serving import Phase, Serving
+from services.http.phase import Phase
+from services.http.serving import Serving
 
+Served = Serving | Http2Serving
 Handler = Callable[[Request, bytes], Response | Awaitable[Response]]
 
 
@@ -37,23 +42,39 @@ class Limits:
     stall_s: float = 30.0
     # nginx waits 5 s for octets after its last; Apache 2 s.
     linger_s: float = 2.0
+    # nghttpx waits 10 s for SETTINGS to be acknowledged.
+    settings_s: float = 10.0
+    # On a stop, what HTTP/2 streams under way may still take; Docker kills after 10 s.
+    drain_s: float = 5.0
     # How often deadlines are looked at.
     sweep_s: float = 0.5
+
+    def waits(self) -> Waits:
+        """Return how long a connection of HTTP/2 waits for its peer."""
+        return Waits(self.head_s, self.body_s, self.body_rate_octets_s, self.settings_s)
 
 
 class HTTPServer:
     """Serves `handler` on any number of connections."""
 
     def __init__(
-        self, handler: Handler, log: EventLog, wall_clock: Callable[[], float], bounds: Limits | None = None
+        self,
+        handler: Handler,
+        log: EventLog,
+        wall_clock: Callable[[], float],
+        bounds: Limits | None = None,
+        push: bool = False,
     ) -> None:
+        """`push`: send the objects that a page names before they are asked for, to whoever takes them."""
+        self.push = push
         self.limits = bounds or Limits()
         self.log = log
         self.wall_clock = wall_clock
         self.loop = asyncio.get_running_loop()
         self.now = self.loop.time
         self._handler = handler
-        self._connections: dict[Serving, None] = {}
+        self._connections: dict[Served, None] = {}
+        self._emptied = asyncio.Event()
         self._sweep_timer = self.loop.call_later(self.limits.sweep_s, self._sweep)
 
     def protocol(self) -> Serving:
@@ -65,7 +86,7 @@ class HTTPServer:
         """How many connections are open."""
         return len(self._connections)
 
-    def admit(self, connection: Serving) -> bool:
+    def admit(self, connection: Served) -> bool:
         """Count a new connection in; False when there is no room, even by ending the one that is idle longest."""
         self._connections[connection] = None
         if len(self._connections) <= self.limits.connections:
@@ -76,9 +97,11 @@ class HTTPServer:
         min(idle, key=lambda other: other.deadline).stop()
         return True
 
-    def forget(self, connection: Serving) -> None:
+    def forget(self, connection: Served) -> None:
         """Count a connection out."""
         self._connections.pop(connection, None)
+        if not self._connections:
+            self._emptied.set()
 
     def answer(self, request: Request, body: bytes) -> Response | Awaitable[Response]:
         """Return what the handler makes of a request; its failure is a 500 response, never a lost connection."""
@@ -89,11 +112,18 @@ class HTTPServer:
         return answer if isinstance(answer, Response) else self._guarded(answer)
 
     async def stop(self) -> None:
-        """End every connection and the sweep."""
-        self._sweep_timer.cancel()
+        """End every connection, those of HTTP/2 once the streams under way are through or had their time."""
+        self._emptied.clear()
         for connection in list(self._connections):
             connection.stop()
         # One turn of the loop for the transports to let go.
+        await asyncio.sleep(0)
+        if self._connections:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._emptied.wait(), self.limits.drain_s)
+        for connection in list(self._connections):
+            connection.abort()
+        self._sweep_timer.cancel()
         await asyncio.sleep(0)
 
     async def _guarded(self, answer: Awaitable[Response]) -> Response:

@@ -6,7 +6,7 @@
     server.next_exchange()                                          # what the client sent ahead
 
 RFC 9112 sections 2.2, 6.3, 9.3 (persistence), 9.3.2 (pipelining) and 9.6; RFC 9110 sections 6.6.1 and 10.1.1.
-Left out: Upgrade and CONNECT tunnels, which RFC 9110 lets a server ignore.
+Left out: CONNECT tunnels. Of Upgrade only the way out, switch(); which requests take it is said in http2/upgrade.py.
 """
 
 from functools import lru_cache
@@ -137,6 +137,12 @@ class ServerConnection(Connection):
         self.sending = move(self.sending, Signal.INTERIM)
         self.wants_continue = False
         return CONTINUE
+
+    def switch(self) -> bytes:
+        """Leave the connection to another protocol after this request; returns what came behind it (RFC 9110 7.8)."""
+        self.sending = move(self.sending, Signal.WHOLE)
+        self.persistent = False
+        return self._buffer.take(len(self._buffer))
 
     def send_response(self, response: Response, date: bytes, close: bool = False) -> bytes:
         """Return a final response's head, and with it the content where that is bytes.

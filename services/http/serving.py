@@ -7,12 +7,15 @@ takes no decision of the protocol. What one batch of requests earns goes out in 
 import asyncio
 import socket
 from collections.abc import Awaitable, Sequence
-from enum import Enum, auto
 from typing import TYPE_CHECKING, cast
 
 from services.http.dates import format_date
+from services.http.http2.serving import Http2Serving
+from services.http.http2.upgrade import SWITCHING, upgrade_settings, upgraded
 from services.http.messages import Body, Closed, Data, EndOfMessage, Event, Fault, Request, Response
+from services.http.opening import Choice, Opening
 from services.http.pages import page_response
+from services.http.phase import Phase
 from services.http.server_connection import ServerConnection
 
 if TYPE_CHECKING:
@@ -26,15 +29,6 @@ WAITING_OCTETS = 65_536
 BATCH_REQUESTS = 32
 
 
-class Phase(Enum):
-    """What a connection waits for, which decides how long it may."""
-
-    IDLE = auto()
-    REQUEST = auto()
-    ANSWER = auto()
-    LINGER = auto()
-
-
 class Serving(asyncio.Protocol):
     """Serves one client."""
 
@@ -43,6 +37,7 @@ class Serving(asyncio.Protocol):
         self.deadline = 0.0
         self._server = server
         self._core = ServerConnection(server.limits.body_octets)
+        self._opening: Opening | None = Opening()
         self._transport: asyncio.Transport
         self._peer = ""
         self._request: Request | None = None
@@ -74,11 +69,24 @@ class Serving(asyncio.Protocol):
         if not self._server.admit(self):
             self._refuse(503, "All connections are in use.")
             self._flush()
+        tls = transport.get_extra_info("ssl_object")
+        if tls is not None:
+            # RFC 9113 section 3.2: over TLS the version is agreed on in the handshake.
+            self._opening = None
+            if tls.selected_alpn_protocol() == "h2" and self.phase is not Phase.LINGER:
+                self._hand_over(b"")
 
     def data_received(self, data: bytes) -> None:
         if self.phase is Phase.LINGER:
             return
         self._begin()
+        if self._opening is not None:
+            choice, octets = self._opening.feed(data), self._opening.octets
+            if choice is Choice.HTTP_2:
+                self._hand_over(octets)
+            if choice is not Choice.HTTP_1:
+                return
+            self._opening, data = None, octets
         self._consume(self._core.receive_data(data))
 
     def eof_received(self) -> bool:
@@ -86,6 +94,9 @@ class Serving(asyncio.Protocol):
         if self.phase is Phase.LINGER:
             self._transport.close()
             return False
+        if self._opening is not None:
+            opening, self._opening = self._opening, None
+            self._consume(self._core.receive_data(opening.octets))
         self._consume(self._core.receive_eof())
         # The response to what was asked may still be on its way.
         return not self._transport.is_closing()
@@ -136,6 +147,20 @@ class Serving(asyncio.Protocol):
             self._transport.abort()
         else:
             self._transport.close()
+
+    def abort(self) -> None:
+        """End at once."""
+        self._transport.abort()
+
+    def _hand_over(self, octets: bytes) -> None:
+        """Go on in HTTP/2, which has sent `octets`."""
+        self._leave().take_over(octets, self._write_paused)
+
+    def _leave(self) -> Http2Serving:
+        self._flush()
+        self.phase = Phase.LINGER
+        self._server.forget(self)
+        return Http2Serving(self._server, self._transport, self._peer)
 
     # From events to a response.
 
@@ -205,6 +230,12 @@ class Serving(asyncio.Protocol):
             return
         body = b"".join(self._received)
         self._received = []
+        settings = upgrade_settings(request) if b"upgrade" in request.fields else None
+        if settings is not None and self._transport.get_extra_info("ssl_object") is None:
+            self._write(SWITCHING)
+            rest = self._core.switch()
+            self._leave().take_over_upgraded(settings, upgraded(request), body, rest, self._write_paused)
+            return
         answer = self._server.answer(request, body)
         if isinstance(answer, Response):
             self._send(answer)

@@ -19,7 +19,7 @@ FILE_LINES_MAX = 400
 FUNCTION_LINES_MAX = 40
 
 # What services may use beside the standard library: each carries a hard part that is not the lesson.
-SERVICE_LIBRARIES = {"h2", "jinja2", "nh3", "uvloop"}
+SERVICE_LIBRARIES = {"h2", "hpack", "jinja2", "nh3", "uvloop"}
 # Where the world comes in. A core imports none of them, nor any shell.
 WORLD = {"asyncio", "multiprocessing", "select", "selectors", "signal", "socket", "socketserver", "threading", "time"}
 # Conversions between a number and a calendar: functions of their argument, no clock.
@@ -29,6 +29,7 @@ SHELLS = {
     "services.shell": "the asyncio shell that all services share: sockets, signals, the wall clock",
     "services.http.client": "the program that loads a page",
     "services.http.fetch": "the client's connections",
+    "services.http.http2.serving": "one HTTP/2 connection of the server",
     "services.http.origin": "the program that serves a folder",
     "services.http.server": "the server's connections and deadlines",
     "services.http.serving": "one connection of the server",

@@ -1,0 +1,180 @@
+"""From header lists to requests, and from responses to header lists (RFC 9113 sections 8.1.1, 8.2 and 8.3).
+
+    >>> read_request([(b":method", b"GET"), (b":scheme", b"http"), (b":path", b"/"), (b":authority", b"a")], b"http")
+    Request(method=b'GET', request_target=b'/', fields=Fields(((b'host', b'a'),)), version=(2, 0))
+
+A malformed list raises MalformedError, which ends its stream; one that is well formed and cannot be served raises
+HTTPError, which is a response. Left out: extended CONNECT (RFC 8441), whose :protocol is unknown here.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+
+from services.http import limits
+from services.http.errors import HTTPError, LocalProtocolError
+from services.http.fields import FieldLine, Fields
+from services.http.framing import content_length
+from services.http.http2.errors import MalformedError
+from services.http.http2.limits import HEADER_LIST_OCTETS
+from services.http.messages import Request, Version
+from services.http.targets import is_host, split_target
+
+HTTP_2: Version = (2, 0)
+
+_METHOD, _SCHEME, _PATH, _AUTHORITY = b":method", b":scheme", b":path", b":authority"
+_PSEUDO = frozenset((_METHOD, _SCHEME, _PATH, _AUTHORITY))
+# RFC 9113 section 8.2.2
+CONNECTION_SPECIFIC = frozenset((b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"))
+# RFC 9113 section 8.2.1: lower-case names; values without control characters and without white space around them.
+_NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]++")
+_VALUE = re.compile(rb"(?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?")
+_TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++")
+# RFC 9113 section 6.5.2: what a field counts for beyond its octets.
+_FIELD_OVERHEAD = 32
+
+
+def read_request(lines: Sequence[FieldLine], scheme: bytes) -> Request:
+    """Return the Request that a header list spells on a connection for `scheme`."""
+    pseudo, fields = _split(lines)
+    method = _required(pseudo, _METHOD)
+    if _TOKEN.fullmatch(method) is None:
+        raise MalformedError("the method is no token")
+    # RFC 9113 section 8.5: CONNECT has neither :scheme nor :path.
+    if method == b"CONNECT":
+        if _SCHEME in pseudo or _PATH in pseudo:
+            raise MalformedError("CONNECT with :scheme or :path")
+        target = _required(pseudo, _AUTHORITY)
+    else:
+        _required(pseudo, _SCHEME)
+        target = _required(pseudo, _PATH)
+        # RFC 9113 section 8.3.1: a path begins with a slash, or is the asterisk of OPTIONS.
+        if not target.startswith(b"/") and (method, target) != (b"OPTIONS", b"*"):
+            raise MalformedError(":path is not a path")
+    request = Request(method, target, _with_host(pseudo.get(_AUTHORITY), fields), HTTP_2)
+    _check_size(lines)
+    # RFC 9110 section 7.4
+    if method != b"CONNECT" and pseudo[_SCHEME].lower() != scheme:
+        raise HTTPError(421, f"this connection is for {scheme.decode('ascii')} resources only")
+    split_target(method, target)
+    return request
+
+
+def read_length(request: Request) -> int | None:
+    """Return the request's Content-Length; raises MalformedError for what is no number, HTTPError 413 and 417."""
+    fields = request.fields
+    expect = fields.get(b"expect")
+    # RFC 9110 section 10.1.1
+    if expect is not None and expect.lower() != b"100-continue":
+        raise HTTPError(417, "an expectation other than 100-continue")
+    try:
+        return content_length(fields)
+    except HTTPError as error:
+        if error.status == 413:
+            raise
+        raise MalformedError(error.detail) from error
+
+
+def read_trailers(lines: Sequence[FieldLine]) -> Fields:
+    """Return a trailer section's fields."""
+    pseudo, fields = _split(lines)
+    # RFC 9113 section 8.1
+    if pseudo:
+        raise MalformedError("a pseudo-header field in a trailer section")
+    _check_size(lines)
+    return Fields(tuple(fields))
+
+
+def _split(lines: Sequence[FieldLine]) -> tuple[dict[bytes, bytes], list[FieldLine]]:
+    pseudo: dict[bytes, bytes] = {}
+    fields: list[FieldLine] = []
+    for name, value in lines:
+        if _VALUE.fullmatch(value) is None:
+            raise MalformedError("a field value with a character that none may have, or white space around it")
+        if name.startswith(b":"):
+            _take_pseudo(pseudo, name, value, late=bool(fields))
+        else:
+            _check_field(name, value)
+            fields.append((name, value))
+    return pseudo, fields
+
+
+def _take_pseudo(pseudo: dict[bytes, bytes], name: bytes, value: bytes, late: bool) -> None:
+    """RFC 9113 section 8.3: known ones, each once, before all others."""
+    if late:
+        raise MalformedError("a pseudo-header field after a field")
+    if name not in _PSEUDO:
+        raise MalformedError("a pseudo-header field that no request has")
+    if name in pseudo:
+        raise MalformedError("a pseudo-header field twice")
+    pseudo[name] = value
+
+
+def _check_field(name: bytes, value: bytes) -> None:
+    if _NAME.fullmatch(name) is None:
+        raise MalformedError("a field name that is empty, has upper case or a character that none may have")
+    # RFC 9113 section 8.2.2: nothing that belongs to one connection of HTTP/1, and of TE trailers alone.
+    if name in CONNECTION_SPECIFIC or (name == b"te" and value.lower() != b"trailers"):
+        raise MalformedError("a field that is for HTTP/1 connections")
+
+
+def _required(pseudo: dict[bytes, bytes], name: bytes) -> bytes:
+    value = pseudo.get(name)
+    # RFC 9113 section 8.3.1: exactly one, and :path is not empty.
+    if not value:
+        raise MalformedError(f"no {name.decode('ascii')}")
+    return value
+
+
+def _with_host(authority: bytes | None, fields: list[FieldLine]) -> Fields:
+    """Return the fields with Host in front and cookies joined, as a request of HTTP/1 has them."""
+    hosts = [value for name, value in fields if name == b"host"]
+    if authority is None and not hosts:
+        raise HTTPError(400, "a request needs :authority or Host")
+    host = hosts[0] if authority is None else authority
+    # RFC 9113 section 8.3.1: a Host that names another than :authority does makes the request malformed.
+    if any(other.lower() != host.lower() for other in hosts):
+        raise MalformedError("Host is not what :authority is")
+    # RFC 9110 section 4.2.4: the same form refuses user information.
+    if not host or not is_host(host):
+        raise HTTPError(400, "the authority is not a host with an optional port")
+    others = [line for line in fields if line[0] not in (b"host", b"cookie")]
+    # RFC 9113 section 8.2.3
+    cookies = [value for name, value in fields if name == b"cookie"]
+    if cookies:
+        others.append((b"cookie", b"; ".join(cookies)))
+    return Fields(((b"host", host), *others))
+
+
+def _check_size(lines: Sequence[FieldLine]) -> None:
+    """RFC 9113 section 10.5.1: larger than announced is answered with 431."""
+    size = sum(len(name) + len(value) + _FIELD_OVERHEAD for name, value in lines)
+    if size > HEADER_LIST_OCTETS:
+        raise HTTPError(431, f"the header section is larger than {HEADER_LIST_OCTETS} octets")
+    if len(lines) > limits.FIELD_LINES + len(_PSEUDO):
+        raise HTTPError(431, f"more than {limits.FIELD_LINES} field lines")
+
+
+def response_lines(status: int, fields: Iterable[FieldLine], date: bytes, length: int | None) -> list[FieldLine]:
+    """Return a response's header list; raises LocalProtocolError on a name or value that no field may have."""
+    lines: list[FieldLine] = [(b":status", b"%d" % status)]
+    for name, value in fields:
+        lower = name.lower()
+        if _NAME.fullmatch(lower) is None or _VALUE.fullmatch(value) is None:
+            raise LocalProtocolError(f"not a field line: {name!r}: {value!r}")
+        # RFC 9113 section 8.2.2
+        if lower not in CONNECTION_SPECIFIC:
+            lines.append((lower, value))
+    # RFC 9110 section 6.6.1: a relayed Date is left as it is.
+    if not any(name == b"date" for name, _ in lines):
+        lines.append((b"date", date))
+    if length is not None:
+        lines.append((b"content-length", b"%d" % length))
+    return lines
+
+
+def request_lines(request: Request, scheme: bytes) -> list[FieldLine]:
+    """Return a promised request's header list (RFC 9113 section 8.4.1)."""
+    authority = request.fields.get(b"host") or b""
+    rest = [(name.lower(), value) for name, value in request.fields if name.lower() != b"host"]
+    pseudo = ((_METHOD, request.method), (_SCHEME, scheme), (_AUTHORITY, authority), (_PATH, request.request_target))
+    return [*pseudo, *rest]

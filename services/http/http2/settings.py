@@ -1,0 +1,86 @@
+"""SETTINGS: what each side lets the other do (RFC 9113 sections 6.5 and 6.5.2).
+
+    >>> read_settings(bytes.fromhex("000400000000"))
+    [(<Setting.INITIAL_WINDOW_SIZE: 4>, 0)]
+
+Left out: the values of HEADER_TABLE_SIZE above the default, which no sender has to use.
+"""
+
+import struct
+from collections.abc import Iterable
+from enum import IntEnum
+
+from services.http.http2 import limits
+from services.http.http2.errors import ErrorCode, Http2ConnectionError
+
+_ENTRY = struct.Struct(">HL")
+
+
+class Setting(IntEnum):
+    """RFC 9113 section 6.5.2."""
+
+    HEADER_TABLE_SIZE = 0x1
+    ENABLE_PUSH = 0x2
+    MAX_CONCURRENT_STREAMS = 0x3
+    INITIAL_WINDOW_SIZE = 0x4
+    MAX_FRAME_SIZE = 0x5
+    MAX_HEADER_LIST_SIZE = 0x6
+
+
+# Largest and smallest value, and the error that anything else is.
+_RANGES = {
+    Setting.ENABLE_PUSH: (0, 1, ErrorCode.PROTOCOL_ERROR),
+    Setting.INITIAL_WINDOW_SIZE: (0, limits.LARGEST_WINDOW, ErrorCode.FLOW_CONTROL_ERROR),
+    Setting.MAX_FRAME_SIZE: (16_384, 2**24 - 1, ErrorCode.PROTOCOL_ERROR),
+}
+_KNOWN = frozenset(Setting)
+
+
+class PeerSettings:
+    """What the client allows; at first what section 6.5.2 gives as initial values."""
+
+    def __init__(self) -> None:
+        self.header_table_size = limits.HEADER_TABLE_OCTETS
+        self.enable_push = True
+        self.max_concurrent_streams: int | None = None
+        self.initial_window_size = limits.INITIAL_WINDOW
+        self.max_frame_size = limits.FRAME_OCTETS
+
+    def apply(self, entries: Iterable[tuple[Setting, int]]) -> None:
+        """Take values in the order they came (section 6.5.3)."""
+        for setting, value in entries:
+            if setting is Setting.ENABLE_PUSH:
+                self.enable_push = bool(value)
+            else:
+                setattr(self, setting.name.lower(), value)
+
+
+def read_settings(payload: bytes) -> list[tuple[Setting, int]]:
+    """Return the entries that this side knows, in order; raises Http2ConnectionError on a value out of range."""
+    # RFC 9113 section 6.5
+    if len(payload) % _ENTRY.size:
+        raise Http2ConnectionError(ErrorCode.FRAME_SIZE_ERROR, "SETTINGS of a length that is no multiple of 6")
+    entries: list[tuple[Setting, int]] = []
+    for identifier, value in _ENTRY.iter_unpack(payload):
+        # RFC 9113 section 6.5.2: unknown settings are ignored.
+        if identifier not in _KNOWN:
+            continue
+        setting = Setting(identifier)
+        smallest, largest, code = _RANGES.get(setting, (0, 2**32 - 1, ErrorCode.PROTOCOL_ERROR))
+        if not smallest <= value <= largest:
+            raise Http2ConnectionError(code, f"{setting.name} of {value}")
+        entries.append((setting, value))
+    return entries
+
+
+def settings_octets(entries: Iterable[tuple[Setting, int]]) -> bytes:
+    """Return a SETTINGS payload."""
+    return b"".join(_ENTRY.pack(setting, value) for setting, value in entries)
+
+
+ANNOUNCED = settings_octets(
+    (
+        (Setting.MAX_CONCURRENT_STREAMS, limits.CONCURRENT_STREAMS),
+        (Setting.MAX_HEADER_LIST_SIZE, limits.HEADER_LIST_OCTETS),
+    )
+)

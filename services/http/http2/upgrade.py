@@ -1,0 +1,62 @@
+"""Upgrade: h2c: does this HTTP/1.1 request ask to go on in HTTP/2, and as what? (RFC 7540 section 3.2)
+
+    GET / HTTP/1.1                              HTTP/1.1 101 Switching Protocols
+    Host: a                                     Connection: Upgrade
+    Connection: Upgrade, HTTP2-Settings         Upgrade: h2c
+    Upgrade: h2c
+    HTTP2-Settings: AAMAAABkAAQAAP__            (HTTP/2: SETTINGS, then the response on stream 1)
+
+RFC 9113 section 3.1 made this obsolete; curl and others still ask for it. A request that does not meet the section's
+terms is answered in HTTP/1.1, as RFC 9110 section 7.8 lets a server do. One with content is taken over once all of
+the content is there, so any method may be upgraded.
+"""
+
+import binascii
+import re
+
+from services.http.fields import Fields
+from services.http.grammar import lower_tokens
+from services.http.http2.errors import Http2ConnectionError
+from services.http.http2.header_lists import CONNECTION_SPECIFIC, HTTP_2
+from services.http.http2.settings import read_settings
+from services.http.messages import HTTP_1_1, Request
+
+SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
+
+# RFC 7540 section 3.2.1: base64url without padding.
+_BASE64URL = re.compile(rb"[A-Za-z0-9\-_]*+")
+# A SETTINGS frame of every setting twice; longer ones are no honest client's.
+_SETTINGS_OCTETS = 1024
+
+
+def upgrade_settings(request: Request) -> bytes | None:
+    """Return the SETTINGS payload of a request that is to be upgraded, None for one that is not."""
+    fields = request.fields
+    if b"upgrade" not in fields or request.version != HTTP_1_1:
+        return None
+    # RFC 9110 section 7.8: the server chooses among what is offered; names of protocols are matched without case.
+    options = lower_tokens(fields.get(b"connection"))
+    if b"h2c" not in lower_tokens(fields.get(b"upgrade")) or not {b"upgrade", b"http2-settings"} <= set(options):
+        return None
+    # RFC 7540 section 3.2.1: exactly one HTTP2-Settings field.
+    values = fields.get_all(b"http2-settings")
+    return _decode(values[0]) if len(values) == 1 else None
+
+
+def _decode(value: bytes) -> bytes | None:
+    value = value.rstrip(b"=")
+    if len(value) > _SETTINGS_OCTETS or _BASE64URL.fullmatch(value) is None:
+        return None
+    try:
+        payload = binascii.a2b_base64(value.translate(bytes.maketrans(b"-_", b"+/")) + b"=" * (-len(value) % 4))
+        read_settings(payload)
+    except (ValueError, Http2ConnectionError):
+        return None
+    return payload
+
+
+def upgraded(request: Request) -> Request:
+    """Return the request as one of HTTP/2: without the fields that were for the HTTP/1.1 connection."""
+    named = lower_tokens(request.fields.get(b"connection"))
+    fields: Fields = request.fields.without(CONNECTION_SPECIFIC | set(named))
+    return Request(request.method, request.request_target, fields, HTTP_2)
