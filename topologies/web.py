@@ -10,12 +10,14 @@ as the machine. RTT between client and origin: twice the access link's delay.
 """
 
 import shlex
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from mininet.topo import Topo
 
-PAGES = Path(__file__).resolve().parent / "www"
+# Not by __file__: `mn --custom` executes this text without one.
+PAGES = Path(str(resources.files("topologies"))) / "www"
 NETWORK = "10.7.0.0/16"
 
 

@@ -1,6 +1,6 @@
 """RTT of links against what was asked for: 1, 5, 20 and 100 ms, by ICMP echo over the topology web.
 
-    python -m tests.bench.bench_wire
+python -m tests.bench.bench_wire
 """
 
 import json

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -91,12 +92,19 @@ def test_a_killed_service_is_reported(bed: Testbed, root: Path) -> None:
     assert page(bed, "http://www.example.com/") == b"hello"
 
 
-def test_a_program_that_is_no_module_is_run_as_it_is(bed: Testbed) -> None:
-    service = bed.host("server").start(["sh", "-c", "echo READY $(hostname); exit 9"])
-    assert service.ready_line == "READY server"
-    assert service.exit_code(20) == 9
+def test_a_program_that_is_no_module_is_ready_when_it_listens(bed: Testbed, root: Path) -> None:
+    words = [sys.executable, "-m", "http.server", "--directory", str(root), "8099"]
+    program = bed.host("server").start_program(words, 8099)
+    assert page(bed, "http://www.example.com:8099/") == b"hello"
+    program.stop()
+    assert program.exit_code() is not None
+
+
+def test_a_program_that_ends_at_once_is_said_with_its_last_words(bed: Testbed) -> None:
+    with pytest.raises(EmulationError, match=r"ended before it listened on port 81: out of luck$"):
+        bed.host("server").start_program(["sh", "-c", "echo out of luck >&2; exit 9"], 81)
 
 
 def test_a_program_that_does_not_exist_is_said(bed: Testbed) -> None:
-    with pytest.raises(EmulationError, match=r"^`/no/such/program --port 80` ended: /no/such/program: No such file"):
-        bed.host("server").start("/no/such/program --port 80")
+    with pytest.raises(EmulationError, match=r"no/such/program"):
+        bed.host("server").start_program(["/no/such/program"], 80)

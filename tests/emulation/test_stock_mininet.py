@@ -13,7 +13,6 @@ from tests.emulation.support import PATIENCE_S, REPOSITORY, environment
 MN = Path(sys.executable).with_name("mn")
 
 
-@pytest.mark.xfail(reason="topologies/web.py asks for __file__, which `mn --custom` does not define")
 def test_mn_starts_the_web_and_everybody_reaches_everybody() -> None:
     # As root of the machine only: Mininet sets kernel parameters that a user namespace does not have.
     if Path("/proc/self/uid_map").read_text().split()[:2] != ["0", "0"]:

@@ -25,7 +25,6 @@ import traceback
 from typing import Any, NoReturn
 
 from topologies.emulation import namespaces
-from topologies.emulation.launcher import is_module
 
 REQUEST_MAX_BYTES = 256 * 1024
 
@@ -115,8 +114,6 @@ def _become(request: dict[str, Any], descriptors: list[int]) -> NoReturn:
 
 
 def _run(module: str, argv: list[str]) -> int:
-    if not is_module(module):
-        return _become_program([module, *argv])
     sys.argv = [module, *argv]
     try:
         result = importlib.import_module(module).main(argv)
@@ -126,17 +123,6 @@ def _run(module: str, argv: list[str]) -> int:
         print(result, file=sys.stderr)
         return 1
     return int(result or 0)
-
-
-def _become_program(words: list[str]) -> int:
-    """Run a program in place of this process; returns only where there is none, with a shell's exit code for that."""
-    # Python ignores SIGPIPE, and what is ignored stays ignored in the program.
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    try:
-        os.execvp(words[0], words)
-    except OSError as error:
-        print(f"{words[0]}: {error.strerror}", file=sys.stderr)
-    return 127
 
 
 def main(argv: list[str]) -> int:

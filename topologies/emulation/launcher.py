@@ -1,6 +1,6 @@
-"""Start modules and programs in hosts, and wait until they say READY.
+"""Start modules (`services.http.origin --port 80`) in hosts by the fork server, and wait until they say READY.
 
-A module (`services.http.origin --port 80`) is run by the fork server, anything else as a program of its own.
+What is no module of the project is a Program (see program).
 """
 
 import contextlib

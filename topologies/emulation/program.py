@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import time
@@ -23,6 +24,8 @@ class Program:
 
     def __init__(self, words: Sequence[str], entering: Sequence[str], host_pid: int, output: Path) -> None:
         self.command = shlex.join(words)
+        if shutil.which(words[0]) is None:
+            raise EmulationError(f"there is no program {words[0]}: check its spelling, or install it")
         self._host_pid = host_pid
         self._output = output
         with open(output, "wb") as sink:

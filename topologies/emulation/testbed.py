@@ -25,7 +25,7 @@ from mininet.topo import Topo
 
 from topologies.emulation import drawing, names, netem, sandbox, tools
 from topologies.emulation.errors import EmulationError, MachineError
-from topologies.emulation.launcher import ForkServer, Service, is_module
+from topologies.emulation.launcher import ForkServer, Service, is_module, split_command
 from topologies.emulation.link import EmulatedLink, Wiring
 from topologies.emulation.node import HOLDER, Bridge, Host
 from topologies.emulation.program import Program
@@ -215,7 +215,12 @@ class Testbed:
             if host.name in self._starters:
                 continue
             for line in self._serves(host.name):
-                ours.append((host.name, host.start(line, wait=False)))
+                words = split_command(line)
+                if is_module(words[0]):
+                    ours.append((host.name, host.start(words, wait=False)))
+                else:
+                    program = host.start_program(words, self.topo.nodeInfo(host.name).get("listens"))
+                    started.setdefault(host.name, []).append(program)
         for name, service in ours:
             service.wait_ready()
             started.setdefault(name, []).append(service)

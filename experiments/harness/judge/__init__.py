@@ -8,11 +8,16 @@ It never uses a service's own parser: a mistake there must not vouch for itself.
     grammar        RFC 9112 as regular expressions
     messages       requests and responses                  Conversation, converse
     page_load      the connections of one page load        PageLoad, page_load
+    http2          the same of HTTP/2
     http           claims H1 to H5
     strategies     claims H6 to H9
+    http2_claims   claims H10 to H14
+    fetched        did a page arrive whole
     decomposition  where the time went
 """
 
+# First: see there.
+from experiments.harness.judge import homeless  # noqa: F401
 from experiments.harness.judge.decomposition import Decomposition, decompose
 from experiments.harness.judge.frames import CaptureFile, Frame, read_capture
 from experiments.harness.judge.page_load import PageLoad, page_load
