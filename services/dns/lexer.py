@@ -88,9 +88,9 @@ def _unlexable(text: str, position: int) -> str:
 
 
 class Tokens:
-    """The words that are left of one line, and the origin that relative names in them end in."""
+    """The words that are left of one line; relative names in them end in `origin`, and are errors without one."""
 
-    def __init__(self, tokens: list[Token], origin: Name = ROOT) -> None:
+    def __init__(self, tokens: list[Token], origin: Name | None = ROOT) -> None:
         self.origin = origin
         self._tokens = tokens
         self._next = 0
@@ -120,7 +120,12 @@ class Tokens:
         """Take a name, relative to the origin without a final dot; @ is the origin itself."""
         token = self.take(what)
         # RFC 1035 section 5.1: a free-standing @
-        return self.origin if token.text == "@" and not token.quoted else Name.from_text(token.text, self.origin)
+        is_origin = token.text == "@" and not token.quoted
+        if self.origin is None and (is_origin or not is_absolute(token.text)):
+            raise TextError(f"{what} {token.text!r} is relative, and no $ORIGIN says to what")
+        if is_origin and self.origin is not None:
+            return self.origin
+        return Name.from_text(token.text, self.origin)
 
     def octets(self, what: str) -> bytes:
         """Take a word's octets, escapes undone."""
@@ -131,6 +136,12 @@ class Tokens:
         left = self.peek()
         if left is not None:
             raise TextError(f"{left.text!r} follows where the record should end")
+
+
+def is_absolute(text: str) -> bool:
+    """Tell whether a name's presentation form ends in a dot that no backslash escapes."""
+    before = text[:-1]
+    return text.endswith(".") and (len(before) - len(before.rstrip("\\"))) % 2 == 0
 
 
 def unescaped(text: str) -> bytes:
