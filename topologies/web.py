@@ -43,7 +43,7 @@ class WebTopo(Topo):  # type: ignore[misc]
             "origin",
             ip="10.7.1.1/16",
             names=["www.example.com"],
-            serves=f"services.http.origin --root {shlex.quote(root)} --listen 0.0.0.0 --port 80",
+            serves=f"services.http.origin --root {shlex.quote(root)} --listen 0.0.0.0 --port 80 --push",
         )
         self.addLink(origin, isp)
 
