@@ -17,6 +17,7 @@ import errno
 import resource
 import signal
 import socket
+import ssl
 import sys
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
@@ -35,6 +36,9 @@ BACKLOG = 4096
 
 # Open files wanted, so that the connection limit of a service is reached before the process's own.
 OPEN_FILES = 8192
+
+# Apache's mod_reqtimeout gives a handshake 20 s where it is told to bound it.
+TLS_HANDSHAKE_S = 20.0
 
 # What a service that cannot start exits with, as argparse does for a wrong flag.
 EXIT_CANNOT_START = 2
@@ -57,11 +61,15 @@ class Shell:
     _servers: list[asyncio.AbstractServer] = field(default_factory=list)
     _datagrams: list[asyncio.DatagramTransport] = field(default_factory=list)
 
-    async def open_tcp(self, factory: Callable[[], asyncio.BaseProtocol]) -> None:
+    async def open_tcp(self, factory: Callable[[], asyncio.BaseProtocol], tls: ssl.SSLContext | None = None) -> None:
         """Listen on every address of --listen; raises ServiceError with the way out when one cannot be had."""
         for address in self.listen:
             listener = self._bound(address, socket.SOCK_STREAM)
-            self._servers.append(await self.loop.create_server(factory, sock=listener, backlog=BACKLOG))
+            handshake_s = None if tls is None else TLS_HANDSHAKE_S
+            server = await self.loop.create_server(
+                factory, sock=listener, backlog=BACKLOG, ssl=tls, ssl_handshake_timeout=handshake_s
+            )
+            self._servers.append(server)
             self._note(listener)
 
     async def open_udp(self, factory: Callable[[], asyncio.DatagramProtocol]) -> None:

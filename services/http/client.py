@@ -5,7 +5,7 @@
 
 It fetches the base page, finds the objects that it names, and fetches those by the chosen strategy (strategies.py
 says what each does). A response of any status is a response and is reported; redirects are not followed. Left out:
-TLS, cookies, content codings and caching.
+cookies, content codings and caching.
 """
 
 import argparse
@@ -14,11 +14,12 @@ import json
 import sys
 from contextlib import ExitStack
 
-from services.http.fetch import Bounds, LoadError, Sink
 from services.http.report import PageReport
-from services.http.strategies import DEFAULT_PARALLEL, SINGLE, STRATEGIES, load_page
+from services.http.session import Bounds, LoadError, Sink
+from services.http.strategies import DEFAULT_PARALLEL, SINGLE, STRATEGIES, load_objects, load_page
+from services.http.tls import Trust
 
-__all__ = ["Bounds", "LoadError", "PageReport", "load_page", "main"]
+__all__ = ["Bounds", "LoadError", "PageReport", "Trust", "load_objects", "load_page", "main"]
 
 EXIT_NOT_LOADED = 1
 
@@ -58,6 +59,8 @@ def _parser() -> argparse.ArgumentParser:
         "--max-time", type=_seconds, default=Bounds().page_s, metavar="S", help="seconds for the page (default: 300)"
     )
     parser.add_argument("--output", metavar="FILE", help="write the content there; for the strategy single")
+    parser.add_argument("--ca", metavar="FILE", help="certificates of the authorities to trust for https")
+    parser.add_argument("--insecure", action="store_true", help="take any certificate for https")
     strategies = ", ".join(STRATEGIES)
     parser.epilog = f"strategies: {strategies}"
     return parser
@@ -70,7 +73,10 @@ def _load(options: argparse.Namespace) -> PageReport:
         if options.output is not None:
             sink = stack.enter_context(open(options.output, "wb")).write
         # Python's own loop, wherever uvloop is: its clock has microseconds, uvloop's has milliseconds.
-        loading = load_page(options.url, options.strategy, parallel=options.parallel, bounds=bounds, sink=sink)
+        trust = Trust(options.ca, options.insecure)
+        loading = load_page(
+            options.url, options.strategy, parallel=options.parallel, bounds=bounds, sink=sink, trust=trust
+        )
         return asyncio.run(loading)
 
 

@@ -4,7 +4,8 @@
     client.send_request(Request(b"GET", b"/", Fields(((b"Host", b"a"),))))   # b"GET / HTTP/1.1\\r\\n..."
     client.receive_data(b"HTTP/1.1 204 No Content\\r\\n\\r\\n")                # [Response(...), EndOfMessage()]
 
-RFC 9112 sections 6.3 (how long a response is), 9.2, 9.3.2 (pipelining) and 9.6. Left out: CONNECT and Upgrade.
+RFC 9112 sections 6.3 (how long a response is), 9.2, 9.3.2 (pipelining) and 9.6. Left out: CONNECT. Of
+Upgrade only the way out, has_switched and take_rest().
 """
 
 from collections import deque
@@ -38,7 +39,10 @@ class ClientConnection(Connection):
     def __init__(self, body_limit_octets: int = limits.RESPONSE_BODY_OCTETS) -> None:
         super().__init__(body_limit_octets)
         self._methods: deque[bytes] = deque()
+        self._head_sizes: deque[int] = deque()
         self._ends_after_this = False
+        self._offers_upgrade = False
+        self.has_switched = False
 
     @property
     def unanswered(self) -> int:
@@ -60,7 +64,16 @@ class ClientConnection(Connection):
         # RFC 9112 section 9.6: after a request with close, no further one.
         self.persistent = framing.persistent
         self._methods.append(request.method)
+        self._offers_upgrade = b"upgrade" in request.fields
         return octets
+
+    def take_head_size(self) -> int:
+        """Return the octets of the next head in order, of those that receive_data() has returned."""
+        return self._head_sizes.popleft()
+
+    def take_rest(self) -> bytes:
+        """Return what came behind 101, in whatever protocol that is (RFC 9110 section 7.8)."""
+        return self._buffer.take(len(self._buffer))
 
     def receive_data(self, data: bytes) -> list[Event]:
         """Take octets from the server; returns the events that they complete."""
@@ -112,19 +125,29 @@ class ClientConnection(Connection):
             head = self._buffer.take_through(HEAD_END, limits.HEAD_OCTETS)
         except LimitExceededError as error:
             raise HTTPError(502, "the response's header section is too long") from error
-        return [] if head is None else [self._open_response(parse_response_head(head))]
+        return [] if head is None else [self._open_response(parse_response_head(head), len(head))]
 
-    def _open_response(self, response: Response) -> Response:
+    def _open_response(self, response: Response, size_octets: int) -> Response:
         # RFC 9110 section 15.2: any number of interim responses come before the final one.
         if response.status < 200:
             if response.status == 101:
-                raise HTTPError(502, "the server switched protocols unasked")
+                return self._switch(response)
             self.receiving = move(self.receiving, Signal.INTERIM)
             return response
+        self._head_sizes.append(size_octets)
         framing = response_framing(self._methods[0], response)
         self._decoder = body_decoder(framing.length, self._body_limit_octets)
         self._ends_after_this = not framing.persistent
         if self._ends_after_this:
             self.persistent = False
         self.receiving = move(self.receiving, Signal.HEAD)
+        return response
+
+    def _switch(self, response: Response) -> Response:
+        # RFC 9110 section 7.8: a server switches to no protocol that was not offered.
+        if not self._offers_upgrade:
+            raise HTTPError(502, "the server switched protocols unasked")
+        self.receiving = move(self.receiving, Signal.CLOSE)
+        self.persistent = False
+        self.has_switched = True
         return response

@@ -12,10 +12,12 @@ which section 12.1 leaves to the server.
 """
 
 import argparse
+import ssl
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from services.errors import ServiceError
 from services.http import limits
 from services.http.conditional import CONDITIONAL_NAMES, precondition_status, range_applies
 from services.http.errors import HTTPError
@@ -28,9 +30,12 @@ from services.http.representation import UNKNOWN_TYPE, Representation
 from services.http.server import HTTPServer, Limits
 from services.http.static import Directory, StaticFiles
 from services.http.targets import ASTERISK, Target, split_target
+from services.http.tls import self_signed_context, server_context
 from services.shell import Shell, add_common_flags, run_service
 
 DEFAULT_PORT = 8080
+# Whom a self-signed certificate is for, beside the addresses of --listen.
+SELF_SIGNED_NAMES = ("localhost", "127.0.0.1", "::1")
 
 # RFC 9110 section 9: a method that is known but not allowed gets 405, one that is unknown 501.
 ALLOW: FieldLine = (b"Allow", b"GET, HEAD, OPTIONS")
@@ -138,8 +143,24 @@ def _parser() -> argparse.ArgumentParser:
         help="content that a request may carry (default: %(default)s)",
     )
     parser.add_argument("--push", action="store_true", help="push a page's objects to HTTP/2 clients that take them")
+    parser.add_argument(
+        "--tls",
+        nargs="*",
+        metavar="FILE",
+        help="speak TLS: with a certificate and its key in PEM, or with a new self-signed one where no file is named",
+    )
     add_common_flags(parser, DEFAULT_PORT)
     return parser
+
+
+def _tls_context(options: argparse.Namespace) -> ssl.SSLContext | None:
+    if options.tls is None:
+        return None
+    if len(options.tls) not in (0, 2):
+        raise ServiceError("--tls takes a certificate and its key, or nothing")
+    if options.tls:
+        return server_context(*options.tls)
+    return self_signed_context([*SELF_SIGNED_NAMES, *(options.listen or ())])
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -149,7 +170,7 @@ def main(argv: list[str] | None = None) -> int:
     async def start(shell: Shell) -> Callable[[], Awaitable[None]]:
         origin = Origin(options.root, shell.wall_clock, options.echo)
         server = HTTPServer(origin, shell.log, shell.wall_clock, Limits(body_octets=options.max_body), options.push)
-        await shell.open_tcp(server.protocol)
+        await shell.open_tcp(server.protocol, _tls_context(options))
         return server.stop
 
     return run_service("http", options, start)

@@ -4,7 +4,7 @@
     ['http://h/p/a.png', 'http://h/b.js']
 
 Left out: what style sheets and scripts name in their turn, srcset (a browser takes one of several), and objects
-over anything but http.
+by another scheme than the page's own.
 """
 
 from html.parser import HTMLParser

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 
 @dataclass(frozen=True, slots=True)
 class ConnectionReport:
-    """One TCP connection: when it was begun, how long the name and the handshake took (dns_s 0: already known)."""
+    """One TCP connection: when it was begun, how long the name, the handshake and TLS took (dns_s 0: already known)."""
 
     host: str
     port: int
@@ -13,11 +13,16 @@ class ConnectionReport:
     opened_s: float
     dns_s: float
     connect_s: float
+    tls_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectReport:
-    """One object: `connection` is an index into the page's connections, `size_bytes` the content's size."""
+    """One object: `connection` is an index into the page's connections, `size_bytes` the content's size.
+
+    The header sizes are those on the wire: in HTTP/1 the head with its start line, in HTTP/2 the compressed block. A
+    pushed object's request is the server's promise, and request_s when that came.
+    """
 
     url: str
     status: int
@@ -27,6 +32,9 @@ class ObjectReport:
     first_byte_s: float
     end_s: float
     connection: int
+    request_header_size_bytes: int = 0
+    response_header_size_bytes: int = 0
+    pushed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,11 +29,16 @@ SHELLS = {
     "services.shell": "the asyncio shell that all services share: sockets, signals, the wall clock",
     "services.http.client": "the program that loads a page",
     "services.http.fetch": "the client's connections",
+    "services.http.http2.fetch": "the client's connections of HTTP/2",
     "services.http.http2.serving": "one HTTP/2 connection of the server",
+    "services.http.http2.strategies": "several connections of HTTP/2 at once",
     "services.http.origin": "the program that serves a folder",
+    "services.http.plan": "several things of the client at once",
     "services.http.server": "the server's connections and deadlines",
     "services.http.serving": "one connection of the server",
-    "services.http.strategies": "several connections of the client at once",
+    "services.http.session": "the client's names, sockets and clock",
+    "services.http.strategies": "the client's loads and the time they may take",
+    "services.http.text_strategies": "several connections of HTTP/1 at once",
 }
 
 
