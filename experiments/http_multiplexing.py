@@ -121,11 +121,13 @@ def _theory(strategy: str, load: PageLoad, context: Run) -> Theory:
     large, small = (_response_size(load, name) for name in (LARGE, SMALL))
     before = large if strategy == PIPELINED else min(large, FRAME_BYTES)
     waiting_s, small_s = transmission_time_s(before, rate_bps), transmission_time_s(small, rate_bps)
-    formula = "RTT + X(large) + X(small)" if strategy == PIPELINED else "RTT + X(one frame) + X(small)"
-    source = KUROSE_ROSS if strategy == PIPELINED else RFC_9113
-    return Theory(
-        rtt_s + waiting_s + small_s, {"request": rtt_s + waiting_s + small_s, "transmission": 0.0}, formula, source
-    )
+    if strategy == PIPELINED:
+        # Nothing of the small response comes before the large one has ended.
+        terms = {"request": rtt_s + waiting_s + small_s, "transmission": 0.0}
+        return Theory(sum(terms.values()), terms, "RTT + X(large) + X(small)", KUROSE_ROSS)
+    # The fields of all responses come first, in HEADERS frames, then a frame of the large one, then the small one.
+    terms = {"request": rtt_s, "transmission": waiting_s + small_s}
+    return Theory(sum(terms.values()), terms, "RTT + X(one frame) + X(small)", RFC_9113)
 
 
 def _response_size(load: PageLoad, name: str) -> int:
