@@ -83,12 +83,12 @@ def run(context: Run) -> Outcome:
     points: list[Point] = []
     checks: list[Check] = []
     client_name = ""
-    with MachineWatch() as watch:
-        for place, rtt_s in enumerate(asked["rtt"]):
-            context.step(f"RTT {rtt_s * 1e3:g} ms", 0.05 + 0.9 * place / len(asked["rtt"]))
-            found, more, client_name = _at(context, rtt_s)
-            points += found
-            checks += more
+    watch = MachineWatch()
+    for place, rtt_s in enumerate(asked["rtt"]):
+        context.step(f"RTT {rtt_s * 1e3:g} ms", 0.05 + 0.9 * place / len(asked["rtt"]))
+        found, more, client_name = _at(context, rtt_s, watch)
+        points += found
+        checks += more
     comparisons = tuple(point.comparison() for point in points)
     multiplexed = [load for point in points if point.strategy == "2" for load in point.loads]
     return Outcome(
@@ -106,7 +106,7 @@ def _capture_name(rtt_s: float) -> str:
     return f"capture-{rtt_s * 1e3:g}ms.pcapng"
 
 
-def _at(context: Run, rtt_s: float) -> tuple[list[Point], list[Check], str]:
+def _at(context: Run, rtt_s: float, watch: MachineWatch) -> tuple[list[Point], list[Check], str]:
     """All points at one RTT, the checks of that network, and the client's name."""
     asked = context.parameters
     path = context.folder / _capture_name(rtt_s)
@@ -116,7 +116,7 @@ def _at(context: Run, rtt_s: float) -> tuple[list[Point], list[Check], str]:
         with web_testbed(context, folder, rtt_s, asked["bw"]) as bed:
             checks = probe_path(bed, access_path(rtt_s, asked["bw"]))
             client = make_client(bed.host("client"), context.replacements.get("client"))
-            with capture_hosts(bed, path, ["client"]) as capture:
+            with watch, capture_hosts(bed, path, ["client"]) as capture:
                 able = [name for name in asked["strategies"] if _able(context, client.supports(name), name)]
                 for name in able:
                     # Once, to warm client and origin up; it is captured, but in no window.

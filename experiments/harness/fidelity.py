@@ -115,16 +115,22 @@ def _loss_check(bed: Testbed, path: EmulatedPath, source: str, target: str, addr
 
 
 class MachineWatch:
-    """Watches the machine while an experiment runs; a context manager, with its checks afterwards."""
+    """Watches the machine while a workload runs; a context manager that may be entered several times.
+
+    Leave it before packets are judged: that keeps this process so busy that its own thread wakes up late.
+    """
 
     def __init__(self) -> None:
         self._stop = threading.Event()
         self._lags_s: list[float] = []
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-        self._before = self._after = (0, 0)
+        self._thread: threading.Thread | None = None
+        self._began = (0, 0)
+        self._ticks = [0, 0]
 
     def __enter__(self) -> MachineWatch:
-        self._before = _processor_times()
+        self._began = _processor_times()
+        self._stop.clear()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
         return self
 
@@ -132,8 +138,10 @@ class MachineWatch:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stop.set()
-        self._thread.join()
-        self._after = _processor_times()
+        if self._thread is not None:
+            self._thread.join()
+        for place, (before, after) in enumerate(zip(self._began, _processor_times(), strict=True)):
+            self._ticks[place] += after - before
 
     def _watch(self) -> None:
         while not self._stop.is_set():
@@ -143,8 +151,8 @@ class MachineWatch:
 
     def checks(self) -> list[Check]:
         """What the machine did while it was watched."""
-        total = self._after[0] - self._before[0]
-        steal = (self._after[1] - self._before[1]) / total if total else 0.0
+        total, stolen = self._ticks
+        steal = stolen / total if total else 0.0
         lags_s = sorted(self._lags_s) or [0.0]
         lag_s = lags_s[min(len(lags_s) - 1, int(len(lags_s) * LAG_QUANTILE))]
         return [

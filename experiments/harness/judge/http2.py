@@ -1,8 +1,8 @@
 """Split the two streams of a connection into HTTP/2 frames, and those into requests and responses.
 
 RFC 9113 section 3.4 (prefaces), 4.1 (frame format), 4.3 (header blocks), 5.1.1 (stream identifiers), 6.6 and
-8.4 (push); RFC 7540 section 3.2 (Upgrade: h2c). Header blocks are decoded by scapy's HPACK, which is not the
-one that the services use. Left out: flow control and priorities, which no claim needs.
+8.4 (push); RFC 7540 section 3.2 (Upgrade: h2c). Header blocks are read by `header_table`, which is not what the
+services use. Left out: flow control and priorities, which no claim needs.
 """
 
 from __future__ import annotations
@@ -10,11 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any
-
-from scapy.contrib.http2 import H2Frame, HPackHdrTable
 
 from experiments.harness.judge.grammar import END_OF_HEAD
+from experiments.harness.judge.header_table import HeaderBlockError, HeaderTable
 from experiments.harness.judge.messages import Conversation, Exchange, Message
 from experiments.harness.judge.reassembly import Piece, Stream
 from experiments.harness.judge.tcp import Connection
@@ -182,10 +180,16 @@ def _unpadded(frame: Http2Frame) -> bytes:
 
 def _halves(frames: tuple[Http2Frame, ...], promises: dict[int, _Half] | None = None) -> dict[int, _Half]:
     """What each stream got in this direction; promised requests go into `promises`."""
-    table: Any = HPackHdrTable()
+    table = HeaderTable()
     halves: dict[int, _Half] = {}
-    open_block: tuple[_Half, list[bytes]] | None = None
+    open_block: tuple[_Half, int, list[bytes]] | None = None
     for frame in frames:
+        # Section 4.3: nothing comes between the frames of a header block, and no other frame continues it.
+        if (frame.kind == Kind.CONTINUATION) != (open_block is not None) or (
+            open_block is not None and frame.stream_id != open_block[1]
+        ):
+            where = f"in packet {frame.packet}"
+            raise Http2Error(f"{f'a header block is interrupted' if open_block else 'CONTINUATION without a header block'} {where}")
         if frame.kind == Kind.DATA:
             half = halves.setdefault(frame.stream_id, _Half())
             half.frames.append(frame)
