@@ -112,7 +112,7 @@ class Host(_LazyShell):
 
     Parameters beside Mininet's: `serves` (a command line or a list of them: modules of the project, or programs,
     which count as ready when they listen on the TCP port `listens`), `names` (the domain names that lead to it),
-    `resolver` (address of its local DNS server).
+    `resolver` (address of its local DNS server), `files` (name to text: what lies in its folder when it starts).
     """
 
     def __init__(
@@ -129,6 +129,8 @@ class Host(_LazyShell):
     def startShell(self, mnopts: str | None = None) -> None:  # noqa: N802
         """Start the process that holds the host's namespaces."""
         self.workdir.mkdir()
+        for name, text in self.params.get("files", {}).items():
+            (self.workdir / name).write_text(text)
         self.files.mkdir(parents=True, exist_ok=True)
         command = [HOLDER, self.name, str(self.files), self._congestion_control]
         self.holder = start_service(self.forkserver, command, host_pid=0, cwd=self.workdir, name="host")

@@ -62,11 +62,17 @@ def _sound(conversation: Conversation, protocol: str) -> list[int]:
         version, frame = exchange.request.start_line[2], exchange.request.frames[0]
         if not second and version != b"HTTP/" + protocol.encode():
             raise Contradiction(f"The request in frame {frame} is {version.decode('latin-1')}.", frame)
-    return [response_of(exchange).frames[0] for exchange in conversation.exchanges]
+    responses = [response_of(exchange) for exchange in conversation.exchanges]
+    for response in responses:
+        # RFC 9110 section 6.2: a server says the highest minor version it speaks, whatever the request says.
+        if protocol == "1.1" and response.start_line[0] != b"HTTP/1.1":
+            said = response.start_line[0].decode("latin-1")
+            raise Contradiction(f"The response in frame {response.frames[0]} is {said}.", response.frames[0])
+    return [response.frames[0] for response in responses]
 
 
 def _no_error(conversation: Http2Conversation) -> None:
-    """RFC 9113 section 7: an error code other than NO_ERROR in GOAWAY, or any RST_STREAM, is a failure."""
+    """RFC 9113 section 7: an error code other than NO_ERROR, in GOAWAY or RST_STREAM, is a failure."""
     for frame in (*conversation.client_frames, *conversation.server_frames):
         code = int.from_bytes(frame.payload[4:8] if frame.kind == Kind.GOAWAY else frame.payload[:4], "big")
         if frame.kind in (Kind.GOAWAY, Kind.RST_STREAM) and code != NO_ERROR:

@@ -18,6 +18,7 @@ from experiments.harness.judge.reassembly import Piece, Stream
 from experiments.harness.judge.tcp import Connection
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+SWITCHING = b"HTTP/1.1 101 "
 FRAME_HEADER_BYTES = 9
 VERSION = b"HTTP/2"
 
@@ -100,6 +101,15 @@ class _Half:
         return next((value for known, value in self.fields if known == name), b"")
 
 
+@dataclass
+class _Block:
+    """A header block that has begun, in one frame or several of one stream."""
+
+    half: _Half
+    stream_id: int
+    octets: list[bytes]
+
+
 def is_http2(connection: Connection) -> bool:
     """Whether the client sent the HTTP/2 preface, at once or behind an Upgrade."""
     return PREFACE in connection.from_client.stream.data[:65536]
@@ -112,6 +122,8 @@ def converse_http2(connection: Connection) -> Http2Conversation:
     upgraded = start > 0
     server_start = server.data.find(END_OF_HEAD) + len(END_OF_HEAD) if upgraded else 0
     try:
+        if upgraded and not server.data.startswith(SWITCHING):
+            raise Http2Error("the server does not answer the upgrade by 101 Switching Protocols")
         client_frames = tuple(_frames(client, start + len(PREFACE)))
         server_frames = tuple(_frames(server, server_start))
         promises: dict[int, _Half] = {}
@@ -129,7 +141,7 @@ def converse_http2(connection: Connection) -> Http2Conversation:
     return Http2Conversation(
         connection,
         exchanges,
-        _problem(client_frames, server_frames),
+        _problem(client_frames, server_frames) or _unasked({**requests, **promises}, responses),
         leftover,
         client_frames,
         server_frames,
@@ -169,6 +181,12 @@ def _problem(client: tuple[Http2Frame, ...], server: tuple[Http2Frame, ...]) -> 
     return None
 
 
+def _unasked(requests: dict[int, _Half], responses: dict[int, _Half]) -> str | None:
+    """RFC 9113 section 5.1: a server sends on streams that the client has opened, or that it has promised."""
+    unasked = sorted(responses.keys() - requests.keys())
+    return f"the server answers on stream {unasked[0]}, which nobody opened" if unasked else None
+
+
 def _unpadded(frame: Http2Frame) -> bytes:
     payload = frame.payload
     if frame.flags & PADDED:
@@ -182,66 +200,58 @@ def _halves(frames: tuple[Http2Frame, ...], promises: dict[int, _Half] | None = 
     """What each stream got in this direction; promised requests go into `promises`."""
     table = HeaderTable()
     halves: dict[int, _Half] = {}
-    open_block: tuple[_Half, int, list[bytes]] | None = None
+    block: _Block | None = None
     for frame in frames:
-        # Section 4.3: nothing comes between the frames of a header block, and no other frame continues it.
-        if (frame.kind == Kind.CONTINUATION) != (open_block is not None) or (
-            open_block is not None and frame.stream_id != open_block[1]
-        ):
-            where = f"in packet {frame.packet}"
-            raise Http2Error(f"{f'a header block is interrupted' if open_block else 'CONTINUATION without a header block'} {where}")
+        _require_unbroken(frame, block)
         if frame.kind == Kind.DATA:
             half = halves.setdefault(frame.stream_id, _Half())
             half.frames.append(frame)
             half.body.append(_unpadded(frame))
             half.ended = half.ended or bool(frame.flags & END_STREAM)
         elif frame.kind in (Kind.HEADERS, Kind.PUSH_PROMISE):
-            half, block = _begin_block(frame, halves, promises)
-            open_block = (half, [block])
-        elif frame.kind == Kind.CONTINUATION:
-            if open_block is None:
-                raise Http2Error(f"CONTINUATION without a header block in packet {frame.packet}")
-            open_block[0].frames.append(frame)
-            open_block[1].append(frame.payload)
-        if open_block is not None and frame.flags & END_HEADERS:
-            _end_block(open_block[0], b"".join(open_block[1]), table, frame)
-            open_block = None
+            block = _begin_block(frame, halves, promises)
+        elif block is not None:
+            block.half.frames.append(frame)
+            block.octets.append(frame.payload)
+        if block is not None and frame.flags & END_HEADERS:
+            _end_block(block, table, frame)
+            block = None
     return halves
 
 
-def _begin_block(frame: Http2Frame, halves: dict[int, _Half], promises: dict[int, _Half] | None) -> tuple[_Half, bytes]:
-    block = _unpadded(frame)
+def _require_unbroken(frame: Http2Frame, block: _Block | None) -> None:
+    """RFC 9113 section 4.3: between the frames of a header block there is no other frame."""
+    if block is None and frame.kind == Kind.CONTINUATION:
+        raise Http2Error(f"CONTINUATION without a header block in packet {frame.packet}")
+    if block is not None and (frame.kind, frame.stream_id) != (Kind.CONTINUATION, block.stream_id):
+        raise Http2Error(f"another frame within a header block in packet {frame.packet}")
+
+
+def _begin_block(frame: Http2Frame, halves: dict[int, _Half], promises: dict[int, _Half] | None) -> _Block:
+    octets = _unpadded(frame)
     if frame.kind == Kind.PUSH_PROMISE:
         if promises is None:
             raise Http2Error(f"PUSH_PROMISE from a client in packet {frame.packet}")
-        promised = int.from_bytes(block[:4], "big") & 0x7FFFFFFF
-        half, block = promises.setdefault(promised, _Half()), block[4:]
+        promised = int.from_bytes(octets[:4], "big") & 0x7FFFFFFF
+        half, octets = promises.setdefault(promised, _Half()), octets[4:]
     else:
         half = halves.setdefault(frame.stream_id, _Half())
         half.ended = half.ended or bool(frame.flags & END_STREAM)
     half.frames.append(frame)
-    return half, block
+    return _Block(half, frame.stream_id, [octets])
 
 
-def _end_block(half: _Half, block: bytes, table: Any, frame: Http2Frame) -> None:
-    """Decode a whole header block: scapy takes it as the payload of one HEADERS frame."""
-    head = len(block).to_bytes(3, "big") + bytes([Kind.HEADERS, END_HEADERS]) + (1).to_bytes(4, "big")
+def _end_block(block: _Block, table: HeaderTable, frame: Http2Frame) -> None:
     try:
-        text: str = table.gen_txt_repr(H2Frame(head + block))
-    except Exception as error:
+        fields = table.read(b"".join(block.octets))
+    except HeaderBlockError as error:
         raise Http2Error(f"the header block that ends in packet {frame.packet} cannot be decoded: {error}") from error
-    fields = [_field(line) for line in text.split("\n") if line]
     status = next((value for name, value in fields if name == b":status"), b"")
-    # RFC 9113 section 8.1: an interim response precedes the final one; its fields are not the response's.
-    if not status.startswith(b"1"):
-        half.fields += fields
-
-
-def _field(line: str) -> tuple[bytes, bytes]:
-    # scapy writes ":path /" for pseudo-header fields and "name: value" for the others.
-    name, _, value = line.partition(" ")
-    name = name if name.startswith(":") else name.removesuffix(":")
-    return name.encode("latin-1"), value.encode("latin-1")
+    if status.startswith(b"1"):
+        # RFC 9113 section 8.1: an interim response precedes the final one, and is no part of it.
+        block.half.frames.clear()
+    else:
+        block.half.fields += fields
 
 
 def _upgraded_request(client: Stream, end: int) -> _Half:

@@ -11,10 +11,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from experiments.harness.judge.http import Contradiction, decide, listed, response_of
-from experiments.harness.judge.http2 import Http2Conversation, Http2Frame, Kind
+from experiments.harness.judge.http import Contradiction, decide, listed, of_version, response_of, sound
+from experiments.harness.judge.http2 import END_STREAM, Http2Conversation, Http2Frame, Kind
 from experiments.harness.judge.messages import Exchange, Message
-from experiments.harness.judge.page_load import PageLoad, why_not_evidence
+from experiments.harness.judge.page_load import PageLoad
 from experiments.harness.judge.verdict import Verdict, undecided
 
 TEXT = re.compile(rb"[\t\r\n\x20-\x7e]*")
@@ -45,6 +45,7 @@ def _text_heads(loads: Sequence[PageLoad]) -> list[int]:
             if isinstance(conversation, Http2Conversation):
                 syn = conversation.connection.syn.frame
                 raise Contradiction(f"The connection opened in frame {syn} speaks HTTP/2, not 1.x.", syn)
+            sound(conversation)
             for message in _messages(conversation.exchanges):
                 head = message.octets.partition(b"\r\n\r\n")[0]
                 if not TEXT.fullmatch(head):
@@ -72,7 +73,8 @@ def _binary_frames(loads: Sequence[PageLoad]) -> tuple[list[Http2Frame], list[Ht
             frames += [*conversation.client_frames, *conversation.server_frames]
     blocks = [frame for frame in frames if frame.kind == Kind.HEADERS]
     for block in blocks:
-        if TEXT.fullmatch(block.payload):
+        # An empty one is continued in the next frame.
+        if block.payload and TEXT.fullmatch(block.payload):
             raise Contradiction(f"The header block in frame {block.packet} is text.", block.packet)
     if not blocks:
         raise Contradiction("No HEADERS frame of HTTP/2.")
@@ -128,22 +130,43 @@ def _exchange(load: PageLoad, target: bytes) -> Exchange:
 
 def _behind(load: PageLoad, large: bytes, small: bytes) -> tuple[float, list[int]]:
     """(ms from the request for the small object to its end, frames): its response must follow the large one's."""
+    _one_text(load)
+    second, ended, began = _asked_in_order(load, large, small)
+    return (began.last_ns - second.last_ns) / 1e6, [ended.frames[-1], began.frames[0]]
+
+
+def _one_text(load: PageLoad) -> None:
+    """Require one sound connection of HTTP/1.1, on which responses follow one another (RFC 9112 section 9.3.2)."""
+    syns = [one.connection.syn.frame for one in load.conversations]
+    if len(syns) != 1:
+        raise Contradiction(f"{len(syns)} connections, opened in frames {listed(syns)}, not one.", *syns)
+    sound(load.conversations[0])
+    for exchange in load.conversations[0].exchanges:
+        of_version(exchange, b"HTTP/1.1")
+
+
+def _asked_in_order(load: PageLoad, large: bytes, small: bytes) -> tuple[Message, Message, Message]:
+    """(request for the small object, response to the large one, response to the small one), large and small as said."""
     first, second = _exchange(load, large), _exchange(load, small)
-    ended, began = response_of(first), response_of(second)
     if first.request.first_ns > second.request.first_ns:
-        raise Contradiction("The small object was asked for first.", second.request.frames[0])
-    if began.pieces[0].start < ended.pieces[-1].start:
-        raise Contradiction(f"The small response in frame {began.frames[0]} precedes the large one.", began.frames[0])
-    return (began.last_ns - second.request.last_ns) / 1e6, [ended.frames[-1], began.frames[0]]
+        frame = second.request.frames[0]
+        raise Contradiction(f"The small object was asked for first, in frame {frame}.", frame)
+    big, little = response_of(first), response_of(second)
+    if len(big.body) <= len(little.body):
+        raise Contradiction(
+            f"The large object has {len(big.body)} octets (frame {big.frames[0]}), the small one {len(little.body)} "
+            f"(frame {little.frames[0]}).",
+            big.frames[0],
+            little.frames[0],
+        )
+    return second.request, big, little
 
 
 def _interleaved(load: PageLoad, large: bytes, small: bytes) -> tuple[float, list[int]]:
     """(ms, frames): DATA of the small stream must lie between DATA of the large one, on one connection."""
     (conversation,) = _one(load)
     ids = {exchange.target: stream_id for stream_id, exchange in conversation.streams}
-    second = _exchange(load, small)
-    response_of(second)
-    _exchange(load, large)
+    second, _, delivered = _asked_in_order(load, large, small)
     order = [frame for frame in conversation.server_frames if frame.kind == Kind.DATA and frame.payload]
     places = [at for at, frame in enumerate(order) if frame.stream_id == ids[small]]
     others = [at for at, frame in enumerate(order) if frame.stream_id == ids[large]]
@@ -156,17 +179,21 @@ def _interleaved(load: PageLoad, large: bytes, small: bytes) -> tuple[float, lis
         )
     after = next(at for at in others if at > places[-1])
     frames = [order[others[0]].packet, order[places[-1]].packet, order[after].packet]
-    return (response_of(second).last_ns - second.request.last_ns) / 1e6, frames
+    return (delivered.last_ns - second.last_ns) / 1e6, frames
 
 
 def h12(text_loads: Sequence[PageLoad], binary_loads: Sequence[PageLoad]) -> Verdict:
     """Decide H12: from the second request on, headers take fewer octets by 2 than by 1.1, and than at first."""
     if not text_loads or not binary_loads:
         return undecided("H12", "A page load by HTTP/1.1 and one by HTTP/2 are needed.")
-    if min(len(load.exchanges) for load in (*text_loads, *binary_loads)) < 2:
-        return undecided("H12", "A page of one object has no second request.")
 
     def check(_loads: Sequence[PageLoad]) -> tuple[str, list[int]]:
+        for conversation in (one for load in text_loads for one in load.conversations):
+            sound(conversation)
+        for load in binary_loads:
+            _one(load)
+        if min(len(load.exchanges) for load in (*text_loads, *binary_loads)) < 2:
+            return "", []
         text, binary = header_sizes(text_loads[0]), header_sizes(binary_loads[0])
         frames = [exchange.request.frames[0] for exchange in binary_loads[0].exchanges]
         for load in binary_loads:
@@ -179,11 +206,23 @@ def h12(text_loads: Sequence[PageLoad], binary_loads: Sequence[PageLoad]) -> Ver
                         load.exchanges[number - 1].request.frames[0],
                     )
         return (
-            f"Header octets of the requests on one connection, by HTTP/1.1: {listed(text)}; by HTTP/2: "
+            f"Header octets of the requests by HTTP/1.1: {listed(text)}; by HTTP/2 on one connection: "
             f"{listed(binary)} (frames {listed(frames)})."
         ), frames
 
-    return decide("H12", [*text_loads, *binary_loads], check)
+    return _with_objects(2, decide("H12", [*text_loads, *binary_loads], check), [*text_loads, *binary_loads])
+
+
+def _with_objects(fewest: int, verdict: Verdict, loads: Sequence[PageLoad]) -> Verdict:
+    """The verdict, unless the loads are fine but have fewer objects than tell anything."""
+    objects = min((len(load.exchanges) for load in loads), default=0)
+    if verdict.verdict == "shown" and objects < fewest:
+        return undecided(verdict.id, f"A page of {objects} {'object' if objects == 1 else 'objects'} is too small.")
+    return verdict
+
+
+def _in_all(loads: Sequence[PageLoad]) -> str:
+    return f" So in all {len(loads)} page loads." if len(loads) > 1 else ""
 
 
 def header_sizes(load: PageLoad) -> list[int]:
@@ -202,7 +241,7 @@ def h13(loads: Sequence[PageLoad]) -> Verdict:
         evidence, frames = _pushed(loads[0])
         for load in loads[1:]:
             frames = frames + _pushed(load)[1]
-        return f"{evidence} So in all {len(loads)} page loads.", frames
+        return f"{evidence}{_in_all(loads)}", frames
 
     return decide("H13", loads, check)
 
@@ -212,17 +251,17 @@ def _pushed(load: PageLoad) -> tuple[str, list[int]]:
     asked = [each for stream_id, each in conversation.streams if stream_id not in conversation.promised]
     pushed = [each for stream_id, each in conversation.streams if stream_id in conversation.promised]
     if len(asked) != 1:
-        frames = [each.request.frames[0] for each in asked]
-        raise Contradiction(f"The client sent {len(asked)} requests (frames {listed(frames)}), not one.", *frames)
+        syn, requests = conversation.connection.syn.frame, [each.request.frames[0] for each in asked]
+        where = f"frames {listed(requests)}" if requests else f"connection opened in frame {syn}"
+        raise Contradiction(f"The client sent {len(asked)} requests ({where}), not one.", *(requests or [syn]))
     if not pushed:
         raise Contradiction("Nothing was pushed.", asked[0].request.frames[0])
-    page = response_of(asked[0])
+    response_of(asked[0])
+    _promised_in_time(conversation)
     for each in pushed:
-        response_of(each)
-        promise = each.request
-        if promise.first_ns > page.last_ns:
-            # RFC 9113 section 8.4.1: a promise precedes what refers to the promised response.
-            raise Contradiction(f"The promise in frame {promise.frames[0]} follows the page.", promise.frames[0])
+        if each.response is None:
+            frame = each.request.frames[0]
+            raise Contradiction(f"What was promised in frame {frame} did not arrive whole.", frame)
     promises = [each.request.frames[0] for each in pushed]
     return (
         f"One request (frame {asked[0].request.frames[0]}); {len(pushed)} objects promised (PUSH_PROMISE in frames "
@@ -230,27 +269,42 @@ def _pushed(load: PageLoad) -> tuple[str, list[int]]:
     ), [asked[0].request.frames[0], *promises]
 
 
+def _promised_in_time(conversation: Http2Conversation) -> None:
+    """RFC 9113 sections 6.6 and 8.4.1: a promise precedes the end of the response that refers to what it promises."""
+    ended: set[int] = set()
+    for frame in conversation.server_frames:
+        if frame.kind == Kind.PUSH_PROMISE and frame.stream_id in ended:
+            raise Contradiction(f"The promise in frame {frame.packet} follows the page.", frame.packet)
+        if frame.kind in (Kind.DATA, Kind.HEADERS) and frame.flags & END_STREAM:
+            ended.add(frame.stream_id)
+
+
 def h14(loads: Sequence[PageLoad]) -> Verdict:
     """Decide H14 from packets: one connection, the page first, then all requests before the first response to them."""
-    if loads and why_not_evidence(loads) is None and min(len(load.exchanges) for load in loads) < 3:
-        return undecided("H14", "A page of fewer than 3 objects does not tell the strategies apart.")
 
     def check(loads: Sequence[PageLoad]) -> tuple[str, list[int]]:
         found = [_multiplexed(load) for load in loads]
         counts = sorted({len(load.exchanges) for load in loads})
         return (
             f"{' and '.join(str(count) for count in counts)} objects on one connection each, nothing pushed: "
-            f"{found[0][0]} So in all {len(loads)} page loads."
+            f"{found[0][0]}{_in_all(loads)}"
         ), [frame for _, frames in found for frame in frames]
 
-    return decide("H14", loads, check)
+    # With fewer named objects than two, streams look like one request behind the other.
+    return _with_objects(3, decide("H14", loads, check), loads)
 
 
 def _multiplexed(load: PageLoad) -> tuple[str, list[int]]:
     (conversation,) = _one(load)
-    if conversation.promised:
-        raise Contradiction("The server pushed.", conversation.connection.syn.frame)
+    for frame in conversation.server_frames:
+        if frame.kind == Kind.PUSH_PROMISE:
+            raise Contradiction(f"The server pushed (PUSH_PROMISE in frame {frame.packet}).", frame.packet)
+    if not load.exchanges:
+        syn = conversation.connection.syn.frame
+        raise Contradiction(f"No request on the connection opened in frame {syn}.", syn)
     page, *named = load.exchanges
+    if not named:
+        return f"the page in frame {response_of(page).frames[0]} is alone.", [page.request.frames[0]]
     requests = [each.request.frames[0] for each in named]
     first = min(response_of(each).first_ns for each in named)
     late = next((each.request for each in named if each.request.last_ns > first), None)

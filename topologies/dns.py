@@ -1,0 +1,154 @@
+"""The name system: a root, four top-level domains, authoritative servers, and a campus with its local server.
+
+    root     10.53.0.1  a.root-servers.net      ── 20 ms ──┐
+    com      10.53.1.1  ns.com                  ── 30 ms ──┤
+    org      10.53.1.2  ns.org                  ── 35 ms ──┤                 ┌── local    10.53.9.53
+    uk       10.53.1.3  ns.uk                   ── 40 ms ──┤                 ├── client   10.53.9.1
+    arpa     10.53.1.4  ns.arpa                 ── 25 ms ──┼── s1 ═══════ s2 ┴── client2  10.53.9.2 ...
+    example  10.53.2.1  ns.example.com          ── 15 ms ──┤   Internet   campus
+    provider 10.53.3.1  ns.provider.org         ── 45 ms ──┤
+    web1..3  10.53.4.1  server1.example.com ... ── 15 ms ──┘
+
+All hosts are in 10.53.0.0/16; the delays are one way, times `scale`, and differ so that each leg can be told in the
+timings. example.com is served by the organisation itself, shop.org and bookshop.uk by a provider that both have hired.
+The zones come from this address plan (see naming). mode: `iterative` (the local server asks root, top-level domain
+and authoritative server in turn) or `recursive` (each asks the next on behalf of the one before).
+
+    sudo mn --custom topologies/dns.py --topo dns --switch lxbr
+"""
+
+from typing import Any
+
+from mininet.topo import Topo
+
+from topologies.naming import NamePlan, Record, Zone
+
+LEGS_MS = {"root": 20, "com": 30, "org": 35, "uk": 40, "arpa": 25, "example": 15, "provider": 45, "web": 15}
+# host: (address, name) of the name servers
+SERVERS = {
+    "root": ("10.53.0.1", "a.root-servers.net."),
+    "com": ("10.53.1.1", "ns.com."),
+    "org": ("10.53.1.2", "ns.org."),
+    "uk": ("10.53.1.3", "ns.uk."),
+    "arpa": ("10.53.1.4", "ns.arpa."),
+    "example": ("10.53.2.1", "ns.example.com."),
+    "provider": ("10.53.3.1", "ns.provider.org."),
+}
+# Which zones each of them serves.
+SERVED = {
+    "root": (".",),
+    "com": ("com.",),
+    "org": ("org.",),
+    "uk": ("uk.",),
+    "arpa": ("arpa.", "in-addr.arpa."),
+    "example": ("example.com.", "53.10.in-addr.arpa."),
+    "provider": ("provider.org.", "shop.org.", "bookshop.uk."),
+}
+WEB = {"web1": "10.53.4.1", "web2": "10.53.4.2", "web3": "10.53.4.3"}
+LOCAL = "10.53.9.53"
+POOL = "pool.example.com."
+
+
+def make_names(ttl: int = 3600) -> NamePlan:
+    """The zones of this drawing; `ttl`: of the records of example.com, in seconds."""
+    addresses = {name: [address] for address, name in SERVERS.values()}
+    servers = {f"server{number}.example.com.": [address] for number, address in enumerate(WEB.values(), start=1)}
+    canonical = {some[0]: name for name, some in (addresses | servers).items()}
+    pool = {POOL: list(WEB.values())}
+    shops = {
+        "www.shop.org.": [WEB["web2"]],
+        "www.bookshop.uk.": [WEB["web3"]],
+    }
+    own = (
+        Record("www.example.com.", "CNAME", "server1.example.com."),
+        Record("example.com.", "MX", "10 server2.example.com."),
+        Record("example.com.", "MX", "20 server3.example.com."),
+        Record("example.com.", "TXT", '"an organisation with a name server of its own"'),
+    )
+    zones = [
+        Zone(".", (SERVERS["root"][1],)),
+        Zone("com.", (SERVERS["com"][1],)),
+        Zone("org.", (SERVERS["org"][1],)),
+        Zone("uk.", (SERVERS["uk"][1],)),
+        Zone("arpa.", (SERVERS["arpa"][1],)),
+        Zone("in-addr.arpa.", (SERVERS["arpa"][1],)),
+        Zone("example.com.", (SERVERS["example"][1],), own, ttl),
+        Zone("53.10.in-addr.arpa.", (SERVERS["example"][1],)),
+        Zone("provider.org.", (SERVERS["provider"][1],)),
+        Zone("shop.org.", (SERVERS["provider"][1],)),
+        Zone("bookshop.uk.", (SERVERS["provider"][1],)),
+    ]
+    return NamePlan("dns", addresses | servers | pool | shops, zones, canonical)
+
+
+def zone_file(origin: str) -> str:
+    """The name of a zone's file: `com.zone`, `root.zone`."""
+    return ("root" if origin == "." else origin.rstrip(".")) + ".zone"
+
+
+class DnsTopo(Topo):  # type: ignore[misc]
+    """The name system. See build for the parameters."""
+
+    def build(
+        self,
+        clients: int = 2,
+        scale: float = 1.0,
+        mode: str = "iterative",
+        ttl: int = 3600,
+        cache: str = "yes",
+        **link: Any,
+    ) -> None:
+        """clients: how many; scale: of all delays; mode: iterative or recursive; ttl: of example.com's records in
+        seconds; cache: whether the local server caches (yes or no); link: further TCLink parameters of the legs."""
+        if mode not in ("iterative", "recursive"):
+            raise ValueError(f"mode={mode!r}: there are iterative and recursive")
+        names = make_names(int(ttl))
+        internet, campus = self.addSwitch("s1"), self.addSwitch("s2")
+        self.addLink(internet, campus)
+        for host, (address, name) in SERVERS.items():
+            files = {zone_file(origin): names.master_file(origin) for origin in SERVED[host]}
+            zones = " ".join(f"--zone {file}" for file in files)
+            recursive = mode == "recursive" and host in ("root", "com", "org", "uk", "arpa")
+            module = "services.dns.recursive" if recursive else "services.dns.authoritative"
+            self.addHost(
+                host,
+                ip=f"{address}/16",
+                names=[name.rstrip(".")],
+                files=files,
+                serves=f"{module} {zones} --listen {address} --port 53",
+            )
+            self.addLink(host, internet, delay=f"{LEGS_MS[host] * float(scale):g}ms", **link)
+        for number, (host, address) in enumerate(WEB.items(), start=1):
+            self.addHost(
+                host,
+                ip=f"{address}/16",
+                names=[f"server{number}.example.com"],
+                resolver=LOCAL,
+                files={"index.html": f"<!doctype html><title>{host}</title><p>This is {host}.</p>\n"},
+                serves="services.http.origin --root . --listen 0.0.0.0 --port 80",
+            )
+            self.addLink(host, internet, delay=f"{LEGS_MS['web'] * float(scale):g}ms", **link)
+        asks = "--forward" if mode == "recursive" else f"--root {SERVERS['root'][1]}="
+        asks += f" {SERVERS['root'][0]}" if mode == "recursive" else SERVERS["root"][0]
+        caching = "" if cache == "yes" else " --no-cache"
+        self.addHost(
+            "local",
+            ip=f"{LOCAL}/16",
+            serves=f"services.dns.resolver {asks}{caching} --listen 0.0.0.0 --port 53",
+        )
+        self.addLink("local", campus)
+        for number in range(1, int(clients) + 1):
+            host = "client" if number == 1 else f"client{number}"
+            self.addHost(host, ip=f"10.53.9.{number}/16", resolver=LOCAL)
+            self.addLink(host, campus)
+
+
+# Names come from the name servers, not from every host's /etc/hosts.
+HOST_NAMES = False
+TRY = (
+    "client dig www.example.com",
+    "client dig +trace www.example.com @10.53.0.1",
+    "client curl http://www.example.com/",
+    "client python -m services.dns.stub pool.example.com",
+)
+topos = {"dns": DnsTopo}

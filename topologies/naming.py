@@ -1,0 +1,140 @@
+"""Names for a drawing: zones of the whole hierarchy, filled from the drawing's own address plan.
+
+A drawing says which zones there are and who serves them; which name has which address it has said already, at its
+hosts. From that one source come the addresses (A), the way back (PTR, in-addr.arpa), the delegations (NS) and their
+glue, so that nothing is typed twice. Sources: RFC 1034 section 4.2, RFC 1035 sections 3.5 and 5.
+
+    plan = NamePlan("dns", addresses={"server1.example.com.": ["10.53.4.1"]}, zones=[
+        Zone(".", ("a.root-servers.net.",)),
+        Zone("com.", ("ns.com.",)),
+        Zone("example.com.", ("ns.example.com.",), (Record("www.example.com.", "CNAME", "server1.example.com."),)),
+    ])
+    plan.master_file("com.")          the text of that zone
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from ipaddress import IPv4Address
+
+from jinja2 import Environment, StrictUndefined
+
+REVERSE = "in-addr.arpa."
+TTL_S = 3600
+NEGATIVE_TTL_S = 300
+
+
+@dataclass(frozen=True)
+class Record:
+    """One record: owner, type, value as a master file has it; ttl None: that of its zone."""
+
+    owner: str
+    type: str
+    value: str
+    ttl: int | None = None
+
+
+@dataclass(frozen=True)
+class Zone:
+    """One zone: origin, the names of its servers (all names end with a dot), further records, TTLs in seconds."""
+
+    origin: str
+    servers: tuple[str, ...]
+    records: tuple[Record, ...] = ()
+    ttl: int = TTL_S
+    negative_ttl: int = NEGATIVE_TTL_S
+
+
+@dataclass(frozen=True)
+class _Rendered:
+    origin: str
+    servers: tuple[str, ...]
+    ttl: int
+    negative_ttl: int
+    records: tuple[Record, ...]
+
+
+def is_below(name: str, origin: str) -> bool:
+    """Whether a name lies in the domain `origin`, or is it."""
+    return origin == "." or name == origin or name.endswith("." + origin)
+
+
+def reverse_name(address: str) -> str:
+    """The name under in-addr.arpa that leads from an address to its name (RFC 1035 section 3.5)."""
+    return IPv4Address(address).reverse_pointer + "."
+
+
+@cache
+def _template() -> Environment:
+    return Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
+
+
+class NamePlan:
+    """All zones of a drawing. `addresses`: fully qualified name to its addresses; `canonical`: address to its name."""
+
+    def __init__(
+        self,
+        drawing: str,
+        addresses: Mapping[str, Sequence[str]],
+        zones: Iterable[Zone],
+        canonical: Mapping[str, str] | None = None,
+    ) -> None:
+        self.drawing = drawing
+        self.addresses = addresses
+        self.zones = {zone.origin: zone for zone in zones}
+        self.canonical = canonical or {some[0]: name for name, some in addresses.items() if len(some) == 1}
+
+    def zone_of(self, name: str) -> Zone | None:
+        """The zone that holds a name: the one with the longest origin above it."""
+        above = [zone for zone in self.zones.values() if is_below(name, zone.origin)]
+        return max(above, key=lambda zone: 0 if zone.origin == "." else len(zone.origin), default=None)
+
+    def master_file(self, origin: str) -> str:
+        """The text of one zone in master-file format."""
+        zone = self.zones[origin]
+        records = [*zone.records, *self._hosts(zone), *self._reverse(zone), *self._delegations(zone)]
+        filled = tuple(
+            Record(each.owner, each.type, each.value, zone.ttl if each.ttl is None else each.ttl)
+            for each in dict.fromkeys(records)
+        )
+        rendered = _Rendered(zone.origin, zone.servers, zone.ttl, zone.negative_ttl, filled)
+        text = resources.files("topologies").joinpath("templates/zone.j2").read_text()
+        return _template().from_string(text).render(zone=rendered, drawing=self.drawing)
+
+    def _hosts(self, zone: Zone) -> list[Record]:
+        return [
+            Record(name, "A", address)
+            for name, some in self.addresses.items()
+            if self.zone_of(name) is zone
+            for address in some
+        ]
+
+    def _reverse(self, zone: Zone) -> list[Record]:
+        if not is_below(zone.origin, REVERSE):
+            return []
+        owners = ((reverse_name(address), name) for address, name in self.canonical.items())
+        return [Record(owner, "PTR", name) for owner, name in owners if self.zone_of(owner) is zone]
+
+    def _delegations(self, zone: Zone) -> list[Record]:
+        """NS of the zones right below, and glue for servers that lie below the cut (RFC 1034 section 4.2.1)."""
+        records = []
+        for child in self.zones.values():
+            if child is zone or self._parent(child) is not zone:
+                continue
+            for server in child.servers:
+                records.append(Record(child.origin, "NS", server))
+                # Glue for whatever the zone knows no authoritative address of and a resolver would otherwise lack.
+                if is_below(server, zone.origin) and self.zone_of(server) is not zone:
+                    records += [Record(server, "A", address) for address in self.addresses.get(server, ())]
+        return records
+
+    def _parent(self, child: Zone) -> Zone | None:
+        above = [
+            zone
+            for zone in self.zones.values()
+            if zone is not child and child.origin != "." and is_below(child.origin, zone.origin)
+        ]
+        return max(above, key=lambda zone: 0 if zone.origin == "." else len(zone.origin), default=None)
