@@ -57,6 +57,8 @@ class Shell:
     log: EventLog
     wall_clock: Callable[[], float] = time.time
     random: Random = field(default_factory=SystemRandom)
+    # Several processes may then listen on one port, and the kernel shares out what comes.
+    reuse_port: bool = False
     addresses: list[Address] = field(default_factory=list)
     _servers: list[asyncio.AbstractServer] = field(default_factory=list)
     _datagrams: list[asyncio.DatagramTransport] = field(default_factory=list)
@@ -101,6 +103,8 @@ class Shell:
             # A stopped service's old connections must not keep its successor from the port.
             if kind is socket.SOCK_STREAM:
                 bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if self.reuse_port:
+                bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             if family is socket.AF_INET6:
                 bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             bound.bind((address, self.port))

@@ -2,19 +2,21 @@
 
     zones, question -> Answer(rcode, aa, answers, authority, additional)
 
-Aliases are followed through all zones of the server. Obeyed: RFC 1034 section 4.3.2 and 6.2, RFC 2181 sections 5 and
+Aliases are followed through all zones of the server, as RFC 1034 goes back to its step 1, and as NSD and PowerDNS do
+(BIND and Knot stop at the end of the zone). Obeyed: RFC 1034 section 4.3.2 and 6.2, RFC 2181 sections 5 and
 9, RFC 2308 section 2 (the SOA of a negative answer), RFC 4592 (wildcards), RFC 6604 section 3 (the code is that of the
 last name in the chain), RFC 6672 section 3.2 (DNAME), RFC 8020 (NXDOMAIN means nothing below either), RFC 8482 as its
 section 4 leaves it open (ANY gets every set of the name). Left out: NS sets in the authority section of positive
-answers, which RFC 1034 does not ask for.
+answers, which RFC 1034 does not ask for, and expanding
+wildcards for the additional section.
 """
 
 from dataclasses import dataclass, field
 
 from services.dns.codes import Rcode, RRClass, RRType
 from services.dns.errors import NameTooLongError
-from services.dns.name import Name
-from services.dns.rdata import CNAME, MX, OneName
+from services.dns.name import ROOT, Name
+from services.dns.rdata import CNAME, MX, SRV, OneName, Rdata
 from services.dns.records import Question, RRset
 from services.dns.zone import Kind, Match, Node, Zone
 from services.dns.zones import Zones
@@ -23,6 +25,8 @@ from services.dns.zones import Zones
 CHAIN_MAX = 16
 
 ADDRESS_TYPES = (RRType.A, RRType.AAAA)
+# Types whose data names a host that the asker will want to reach.
+HOST_TYPES = frozenset({RRType.NS, RRType.MX, RRType.SRV})
 
 
 @dataclass(slots=True)
@@ -42,6 +46,7 @@ def answer_question(zones: Zones, question: Question) -> Answer:
     answer = Answer()
     qname: Name | None = question.name
     seen = {question.name}
+    last: Zone | None = None
     for _ in range(CHAIN_MAX):
         if qname is None:
             break
@@ -51,12 +56,14 @@ def answer_question(zones: Zones, question: Question) -> Answer:
             if not answer.answers:
                 answer.rcode = Rcode.REFUSED
             break
+        last = zone
         qname = _step(answer, zone, qname, question.rtype)
         if qname in seen:
             break
         if qname is not None:
             seen.add(qname)
-    _add_additional(answer, zones)
+    if last is not None:
+        _add_additional(answer, last)
     # RFC 1035 section 6.2: an answer for all classes is not known to be whole.
     answer.aa = answer.aa and question.rclass != RRClass.ANY
     return answer
@@ -71,7 +78,7 @@ def _step(answer: Answer, zone: Zone, qname: Name, qtype: int) -> Name | None:
     # RFC 1035 section 4.1.1: AA is about the name that the question has, the first of a chain.
     answer.aa = True
     if match.kind is Kind.DNAME:
-        return _substitute(answer, match.node[RRType.DNAME], qname)
+        return _substitute(answer, match.node[RRType.DNAME], qname, qtype)
     if match.kind is Kind.MISSING:
         answer.rcode = Rcode.NXDOMAIN
         answer.authority.append(zone.negative_soa)
@@ -110,7 +117,7 @@ def _target(alias: RRset) -> Name | None:
     return data.target if isinstance(data, OneName) else None
 
 
-def _substitute(answer: Answer, dname: RRset, qname: Name) -> Name | None:
+def _substitute(answer: Answer, dname: RRset, qname: Name, qtype: int) -> Name | None:
     """RFC 6672 section 3.2 step 3c: the DNAME, and the CNAME that it means for this name."""
     answer.answers.append(dname)
     target = _target(dname)
@@ -124,30 +131,29 @@ def _substitute(answer: Answer, dname: RRset, qname: Name) -> Name | None:
     # RFC 6672 section 3.1: the CNAME's TTL is the DNAME's.
     answer.answers.append(RRset(qname, RRType.CNAME, dname.rclass, dname.ttl, (CNAME(substituted),)))
     answer.spells_qname = True
-    return substituted
+    # Who asks for the alias itself has it now; every server stops here, as at a CNAME that is stored.
+    return None if qtype in (RRType.CNAME, RRType.ANY) else substituted
 
 
-def _add_additional(answer: Answer, zones: Zones) -> None:
-    """RFC 1034 section 4.3.2 step 6: addresses of the hosts that NS, MX and SRV name, where they are known here."""
+def _add_additional(answer: Answer, zone: Zone) -> None:
+    """RFC 1034 section 4.3.2 step 6: addresses of the hosts that NS, MX and SRV name.
+
+    They come from the zone that has the last name, glue included: another zone's data is not this answer's to add.
+    """
     present = {(rrset.name, rrset.rtype) for rrset in answer.answers}
     for rrset in (*answer.answers, *answer.authority):
-        if rrset.rtype not in (RRType.NS, RRType.MX, RRType.SRV):
+        if rrset.rtype not in HOST_TYPES:
             continue
         for rdata in rrset.rdatas:
-            host = rdata.exchange if isinstance(rdata, MX) else getattr(rdata, "target", None)
-            if not isinstance(host, Name):
-                continue
-            for found in _addresses(zones, host):
-                if (host, found.rtype) not in present:
-                    present.add((host, found.rtype))
+            node = zone.nodes.get(_host(rdata).folded, {})
+            for rtype in ADDRESS_TYPES:
+                found = node.get(rtype)
+                if found is not None and (found.name, rtype) not in present:
+                    present.add((found.name, rtype))
                     answer.additional.append(found)
 
 
-def _addresses(zones: Zones, host: Name) -> list[RRset]:
-    zone = zones.closest(host)
-    if zone is None:
-        return []
-    node = zone.nodes.get(host.folded)
-    if node is None:
-        return []
-    return [node[rtype] for rtype in ADDRESS_TYPES if rtype in node]
+def _host(rdata: Rdata) -> Name:
+    if isinstance(rdata, MX):
+        return rdata.exchange
+    return rdata.target if isinstance(rdata, SRV | OneName) else ROOT

@@ -1,0 +1,199 @@
+"""A DNS server on asyncio: datagrams, connections, their limits, and one log line a query.
+
+    server = DNSServer(respond, shell.log, shell.wall_clock)
+    await shell.open_tcp(server.stream_protocol)
+    await shell.open_udp(server.datagram_protocol)
+
+`respond` is a services.dns.responder.Responder or anything of its form. RFC 1035 section 4.2, RFC 7766 (several
+queries on a connection, answered in the order they came; idle connections are closed; no limit that a resolver meets
+in earnest).
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from typing import cast
+
+from services.dns.codes import class_to_text, rcode_to_text, type_to_text
+from services.dns.errors import WireError
+from services.dns.message import Message
+from services.dns.responder import Client, Response, accept
+from services.dns.truncation import encode
+from services.eventlog import EventLog
+
+Respond = Callable[[bytes, Client], Response]
+Transfer = Callable[[Message, Client], Iterator[Message] | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one server gives its clients: counts and seconds."""
+
+    # BIND's tcp-clients default is 150, NSD's tcp-count 100.
+    connections: int = 150
+    # RFC 7766 section 6.2.3 asks for seconds; BIND's tcp-idle-timeout is 30 s.
+    idle_s: float = 30.0
+    # A client that does not read its answers: as long as one that does not ask.
+    write_s: float = 30.0
+    # Queries that wait for an awaited answer; unbound's outgoing-range is of this order.
+    pending: int = 4096
+
+
+class DNSServer:
+    """Serves `respond` on datagrams and connections, and `transfer`, if given, on connections."""
+
+    def __init__(
+        self, respond: Respond, log: EventLog, transfer: Transfer | None = None, bounds: Limits | None = None
+    ) -> None:
+        self.limits = bounds or Limits()
+        self.respond = respond
+        self.transfer = transfer
+        self._log = log
+        self._connections: set[asyncio.Task[None]] = set()
+        self._pending: set[asyncio.Future[None]] = set()
+
+    def datagram_protocol(self) -> asyncio.DatagramProtocol:
+        """Return the protocol for one socket."""
+        return _Datagrams(self)
+
+    def stream_protocol(self) -> asyncio.Protocol:
+        """Return the protocol for a new connection."""
+        reader = asyncio.StreamReader()
+        return asyncio.StreamReaderProtocol(reader, self._connected)
+
+    def note(self, data: bytes | None, client: Client, query: bytes) -> None:
+        """Log one query and what became of it."""
+        if self._log.enabled:
+            self._log.write("query", **_described(query, data, client))
+
+    def failed(self, error: Exception) -> None:
+        """Log what a handler raised."""
+        self._log.write("failed", error=f"{type(error).__name__}: {error}")
+
+    def later(self, awaited: Awaitable[None]) -> None:
+        """Run what a datagram's answer waits for; beyond the limit it is dropped, and the client asks again."""
+        task = asyncio.ensure_future(awaited)
+        if len(self._pending) >= self.limits.pending:
+            task.cancel()
+            return
+        self._pending.add(task)
+        task.add_done_callback(self._pending.discard)
+
+    async def stop(self) -> None:
+        """End every connection and every answer that is waited for."""
+        ending = [*self._connections, *self._pending]
+        for task in ending:
+            task.cancel()
+        await asyncio.gather(*ending, return_exceptions=True)
+
+    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if len(self._connections) >= self.limits.connections:
+            writer.transport.abort()
+            return
+        task = asyncio.ensure_future(_Connection(self, reader, writer).serve())
+        self._connections.add(task)
+        task.add_done_callback(self._connections.discard)
+
+
+class _Datagrams(asyncio.DatagramProtocol):
+    """One socket's queries."""
+
+    def __init__(self, server: DNSServer) -> None:
+        self._server = server
+        self._transport: asyncio.DatagramTransport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.DatagramTransport, transport)
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        # Nobody listens on port 0: whoever writes it as a source wants the answer to go astray.
+        if addr[1] == 0:
+            return
+        client = Client(addr[0], addr[1])
+        answer = self._server.respond(data, client)
+        if answer is None or isinstance(answer, bytes):
+            self._send(answer, data, client, addr)
+        else:
+            self._server.later(self._send_later(answer, data, client, addr))
+
+    async def _send_later(
+        self, answer: Awaitable[bytes | None], data: bytes, client: Client, addr: tuple[str, int]
+    ) -> None:
+        self._send(await answer, data, client, addr)
+
+    def _send(self, answer: bytes | None, data: bytes, client: Client, addr: tuple[str, int]) -> None:
+        if answer is not None:
+            self._transport.sendto(answer, addr)
+        self._server.note(answer, client, data)
+
+
+class _Connection:
+    """One connection's queries, answered one after the other."""
+
+    def __init__(self, server: DNSServer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._server = server
+        self._reader = reader
+        self._writer = writer
+        host, port = (writer.get_extra_info("peername") or ("0.0.0.0", 0))[:2]
+        self._client = Client(host, port, over_tcp=True)
+
+    async def serve(self) -> None:
+        """Answer until the client ends, stalls, or sends what has no place in a stream."""
+        try:
+            while True:
+                async with asyncio.timeout(self._server.limits.idle_s):
+                    # RFC 1035 section 4.2.2: two octets of length before each message.
+                    size = int.from_bytes(await self._reader.readexactly(2), "big")
+                    data = await self._reader.readexactly(size)
+                if not await self._answer(data):
+                    break
+        except (asyncio.IncompleteReadError, TimeoutError, OSError):
+            pass
+        finally:
+            self._writer.close()
+
+    async def _answer(self, data: bytes) -> bool:
+        """Answer one query; False when the connection is of no more use."""
+        transfer = self._transfer(data)
+        if transfer is not None:
+            for message in transfer:
+                await self._send(encode(message), data)
+            return True
+        answer = self._server.respond(data, self._client)
+        if answer is not None and not isinstance(answer, bytes):
+            answer = await answer
+        if answer is None:
+            self._server.note(None, self._client, data)
+            return False
+        await self._send(answer, data)
+        return True
+
+    def _transfer(self, data: bytes) -> Iterator[Message] | None:
+        query = accept(data) if self._server.transfer is not None else None
+        if self._server.transfer is None or not isinstance(query, Message):
+            return None
+        return self._server.transfer(query, self._client)
+
+    async def _send(self, answer: bytes, data: bytes) -> None:
+        self._writer.write(len(answer).to_bytes(2, "big") + answer)
+        self._server.note(answer, self._client, data)
+        async with asyncio.timeout(self._server.limits.write_s):
+            await self._writer.drain()
+
+
+def _described(query: bytes, answer: bytes | None, client: Client) -> dict[str, object]:
+    """Return what the log says of a query; of one that cannot be read only who sent it and what it got."""
+    host = f"[{client.host}]" if ":" in client.host else client.host
+    known: dict[str, object] = {"peer": f"{host}:{client.port}", "over": "tcp" if client.over_tcp else "udp"}
+    try:
+        question = Message.from_wire(query).question
+        if question is not None:
+            known |= {"qname": str(question.name), "qtype": type_to_text(question.rtype)}
+            known |= {"qclass": class_to_text(question.rclass)}
+        if answer is None:
+            return known | {"rcode": None}
+        reply = Message.from_wire(answer)
+    except WireError as error:
+        return known | {"error": error.detail, "size": 0 if answer is None else len(answer)}
+    counts = {"answers": len(reply.answers), "size": len(answer)}
+    return known | {"rcode": rcode_to_text(reply.rcode), "aa": reply.aa, "tc": reply.tc, **counts}
