@@ -32,7 +32,7 @@ class Framing:
 
 
 def request_framing(request: Request) -> Framing:
-    """Return a request's framing; raises HTTPError 400, 413, 417 or 501."""
+    """Return a request's framing; raises HTTPError 400, 413 or 501."""
     fields = request.fields
     # RFC 9112 section 6.3, rules 5 to 7: without either field a request has no content.
     length = _request_coding(request) if b"transfer-encoding" in fields else content_length(fields) or 0
@@ -80,13 +80,10 @@ def is_persistent(version: Version, fields: Fields) -> bool:
 
 
 def _expects_continue(request: Request, length: int) -> bool:
-    """RFC 9110 section 10.1.1: ignored in HTTP/1.0; a member that is not 100-continue cannot be met."""
-    if request.version < HTTP_1_1:
+    """RFC 9110 section 10.1.1: ignored in HTTP/1.0; what else may be expected is for the resource to judge."""
+    if request.version < HTTP_1_1 or length == 0:
         return False
-    expectations = lower_tokens(request.fields.get(b"expect"))
-    if any(member != b"100-continue" for member in expectations):
-        raise HTTPError(417, "an expectation other than 100-continue")
-    return bool(expectations) and length != 0
+    return b"100-continue" in lower_tokens(request.fields.get(b"expect"))
 
 
 def has_no_content(method: bytes, status: int) -> bool:

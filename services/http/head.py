@@ -13,7 +13,7 @@ from services.http import limits
 from services.http.errors import HTTPError, LocalProtocolError
 from services.http.fields import FieldLine, Fields
 from services.http.grammar import TCHAR
-from services.http.messages import Request, Response
+from services.http.messages import Request, Response, Version
 from services.http.targets import is_host, split_target
 
 HEAD_END = b"\r\n\r\n"
@@ -34,6 +34,15 @@ _NAME = re.compile(TCHAR + rb"++")
 def parse_request_head(head: bytes) -> Request:
     """Return the Request that `head`, empty line included, spells; raises HTTPError with the status it earns."""
     line, _, rest = head.partition(b"\r\n")
+    method, request_target, version = parse_request_line(line)
+    request = Request(method, request_target, parse_field_lines(rest[:-2]), version)
+    _check_host(request)
+    split_target(method, request_target)
+    return request
+
+
+def parse_request_line(line: bytes) -> tuple[bytes, bytes, Version]:
+    """Return method, target and version of a request line, given without its end; raises HTTPError 400, 414 or 505."""
     check_line_length(line)
     match = _REQUEST_LINE.fullmatch(line)
     if match is None:
@@ -42,10 +51,7 @@ def parse_request_head(head: bytes) -> Request:
     # RFC 9110 section 15.6.6: a major version that this server does not speak.
     if major != b"1":
         raise HTTPError(505, "this server speaks HTTP/1.0 and HTTP/1.1")
-    request = Request(method, request_target, parse_field_lines(rest[:-2]), (1, int(minor)))
-    _check_host(request)
-    split_target(method, request_target)
-    return request
+    return method, request_target, (1, int(minor))
 
 
 def parse_response_head(head: bytes) -> Response:

@@ -20,8 +20,9 @@ HTTP_1_1: Version = (1, 1)
 
 NO_FIELDS = Fields()
 PHRASES = {status.value: status.phrase.encode("ascii") for status in HTTPStatus}
-# RFC 9110 renamed two phrases that older registries, and Python 3.11, still carry.
-PHRASES |= {413: b"Content Too Large", 416: b"Range Not Satisfiable", 422: b"Unprocessable Content"}
+# RFC 9110 renamed phrases that older registries, and Python 3.11, still carry.
+PHRASES |= {413: b"Content Too Large", 414: b"URI Too Long"}
+PHRASES |= {416: b"Range Not Satisfiable", 422: b"Unprocessable Content"}
 # RFC 9110 section 15.5.19 keeps the number unused.
 PHRASES.pop(418, None)
 

@@ -22,14 +22,15 @@ from services.http import limits
 from services.http.conditional import CONDITIONAL_NAMES, precondition_status, range_applies
 from services.http.errors import HTTPError
 from services.http.fields import FieldLine, Fields
-from services.http.messages import Request, Response
+from services.http.grammar import lower_tokens
+from services.http.messages import HTTP_1_1, Request, Response
 from services.http.pages import page_response
 from services.http.partial import partial_response, whole_body
 from services.http.ranges import select_ranges
 from services.http.representation import UNKNOWN_TYPE, Representation
 from services.http.server import HTTPServer, Limits
 from services.http.static import Directory, StaticFiles
-from services.http.targets import ASTERISK, Target, split_target
+from services.http.targets import ASTERISK, Target, normalised, split_target
 from services.http.tls import self_signed_context, server_context
 from services.shell import Shell, add_common_flags, run_service
 
@@ -41,6 +42,8 @@ SELF_SIGNED_NAMES = ("localhost", "127.0.0.1", "::1")
 ALLOW: FieldLine = (b"Allow", b"GET, HEAD, OPTIONS")
 ALLOWED_METHODS = frozenset((b"GET", b"HEAD", b"OPTIONS"))
 KNOWN_METHODS = ALLOWED_METHODS | {b"POST", b"PUT", b"DELETE", b"TRACE", b"PATCH"}
+# The echo takes any method but TRACE.
+ECHO_ALLOW: FieldLine = (b"Allow", b"GET, HEAD, OPTIONS, POST, PUT, DELETE, PATCH")
 
 
 class Origin:
@@ -49,17 +52,29 @@ class Origin:
     def __init__(self, root: Path, wall_clock: Callable[[], float], echo_path: str | None = None) -> None:
         self._files = StaticFiles(root, wall_clock)
         self._wall_clock = wall_clock
-        self._echo_path = None if echo_path is None else echo_path.encode("utf-8")
+        self._echo_path = None if echo_path is None else normalised(echo_path.encode("utf-8"))
 
     def __call__(self, request: Request, body: bytes) -> Response:
         """Return the response to a request whose content is complete."""
         try:
+            if b"expect" in request.fields:
+                _check_expectations(request)
             target = split_target(request.method, request.request_target)
-            if self._echo_path is not None and target.path == self._echo_path:
-                return _echo(request, body)
-            return self._answer(request, target)
+            return _echo(request, body) if self._is_echo(target) else self._answer(request, target)
         except HTTPError as error:
             return page_response(error.status, error.detail)
+
+    def refusal(self, request: Request) -> Response | None:
+        """Return the error that a request earns whatever its content, None where there is none."""
+        response = self(request, b"")
+        if response.status >= 400:
+            return response
+        if not isinstance(response.body, bytes):
+            response.body.close()
+        return None
+
+    def _is_echo(self, target: Target) -> bool:
+        return self._echo_path is not None and normalised(target.path) == self._echo_path
 
     def _answer(self, request: Request, target: Target) -> Response:
         if request.method not in KNOWN_METHODS:
@@ -95,7 +110,8 @@ class Origin:
         if request.method == b"GET" and len(wanted) == 1 and range_applies(fields, found.validators, now):
             spans = select_ranges(wanted[0], found.size_octets) if found.size_octets else None
             if spans is not None:
-                return self._with_file(found, lambda: partial_response(self._files, found, spans))
+                is_known = b"if-range" in fields
+                return self._with_file(found, lambda: partial_response(self._files, found, spans, is_known))
         return self._whole(request, found)
 
     def _whole(self, request: Request, found: Representation) -> Response:
@@ -113,9 +129,21 @@ class Origin:
             return page_response(503, f"{Path(found.path).name} cannot be opened.", (b"Retry-After", b"1"))
 
 
+def _check_expectations(request: Request) -> None:
+    """RFC 9110 section 10.1.1: what an HTTP/1.0 client expects is ignored."""
+    expected = lower_tokens(request.fields.get(b"expect"))
+    if request.version >= HTTP_1_1 and any(member != b"100-continue" for member in expected):
+        raise HTTPError(417, "an expectation other than 100-continue")
+
+
 def _echo(request: Request, body: bytes) -> Response:
+    # RFC 9110 section 9.3.8: what TRACE reflects is the request itself, and a client's secrets with it.
+    if request.method == b"TRACE":
+        return page_response(405, "The method is not for this resource.", ECHO_ALLOW)
     kind = request.fields.get(b"content-type") or UNKNOWN_TYPE.encode("ascii")
-    return Response(200, Fields(((b"Content-Type", kind),)), body)
+    # RFC 9110 section 9.3.7
+    allow = (ECHO_ALLOW,) if request.method == b"OPTIONS" else ()
+    return Response(200, Fields(((b"Content-Type", kind), *allow)), body)
 
 
 def _redirect(target: Target) -> Response:
@@ -127,8 +155,8 @@ def _redirect(target: Target) -> Response:
 
 
 def _not_modified(found: Representation) -> Response:
-    """RFC 9110 section 15.4.5: the fields that a cache updates its stored response with."""
-    return Response(304, found.response.fields.without((b"content-type", b"accept-ranges")))
+    """RFC 9110 section 15.4.5: of the representation's fields no other than ETag, which says what to update."""
+    return Response(304, found.response.fields.without((b"content-type", b"last-modified", b"accept-ranges")))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -169,7 +197,8 @@ def main(argv: list[str] | None = None) -> int:
 
     async def start(shell: Shell) -> Callable[[], Awaitable[None]]:
         origin = Origin(options.root, shell.wall_clock, options.echo)
-        server = HTTPServer(origin, shell.log, shell.wall_clock, Limits(body_octets=options.max_body), options.push)
+        bounds = Limits(body_octets=options.max_body)
+        server = HTTPServer(origin, shell.log, shell.wall_clock, bounds, options.push, origin.refusal)
         await shell.open_tcp(server.protocol, _tls_context(options))
         return server.stop
 

@@ -37,33 +37,43 @@ def whole_body(files: StaticFiles, found: Representation, method: bytes) -> Resp
     return Response(200, found.response.fields, FileBody(files.open(found), [(0, found.size_octets)]))
 
 
-def partial_response(files: StaticFiles, found: Representation, spans: list[Span]) -> Response:
-    """Return 206 for the spans, 416 where there are none; raises OSError when the file cannot be opened."""
+def partial_response(files: StaticFiles, found: Representation, spans: list[Span], is_known: bool) -> Response:
+    """Return 206 for the spans, 416 where there are none; raises OSError when the file cannot be opened.
+
+    `is_known`: the client has shown by If-Range that it has the representation's fields from an earlier response.
+    """
     size = found.size_octets
     if not spans:
         unsatisfied = (b"Content-Range", b"bytes */%d" % size)
         return page_response(416, "The file has no such octets.", (b"Accept-Ranges", b"bytes"), unsatisfied)
     if len(spans) == 1:
         # RFC 9110 section 15.3.7.1
-        fields = found.response.fields.adding((b"Content-Range", _content_range(spans[0], size)))
+        fields = _fields(found, is_known).adding((b"Content-Range", _content_range(spans[0], size)))
         return Response(206, fields, _body(files, found, [(spans[0].first, len(spans[0]))]))
-    return _multipart(files, found, spans)
+    return _multipart(files, found, spans, is_known)
 
 
-def _multipart(files: StaticFiles, found: Representation, spans: list[Span]) -> Response:
+def _fields(found: Representation, is_known: bool) -> Fields:
+    """RFC 9110 section 15.3.7: after If-Range no more of the representation's fields than are required (its ETag)."""
+    fields = found.response.fields
+    return fields.without((b"content-type", b"last-modified")) if is_known else fields
+
+
+def _multipart(files: StaticFiles, found: Representation, spans: list[Span], is_known: bool) -> Response:
     """RFC 9110 section 15.3.7.2: each part has its Content-Range, the whole has none."""
     boundary = hashlib.sha256(found.validators.entity_tag + repr(spans).encode()).hexdigest()[:32].encode()
     segments: list[Segment] = []
-    for span in spans:
-        segments.append(
-            b"\r\n--%b\r\nContent-Type: %b\r\nContent-Range: %b\r\n\r\n"
-            % (boundary, found.content_type, _content_range(span, found.size_octets))
-        )
+    for number, span in enumerate(spans):
+        # RFC 2046 section 5.1.1: the line end before a boundary is the boundary's, and before the first is nothing.
+        line_end = b"\r\n" if number else b""
+        content_range = _content_range(span, found.size_octets)
+        fields = b"Content-Type: %b\r\nContent-Range: %b\r\n" % (found.content_type, content_range)
+        segments.append(b"%b--%b\r\n%b\r\n" % (line_end, boundary, fields))
         segments.append((span.first, len(span)))
     segments.append(b"\r\n--%b--\r\n" % boundary)
     kind = (b"Content-Type", b"multipart/byteranges; boundary=%b" % boundary)
-    fields = Fields((kind, *found.response.fields.without((b"content-type",))))
-    return Response(206, fields, _body(files, found, segments))
+    others = _fields(found, is_known).without((b"content-type",))
+    return Response(206, Fields((kind, *others)), _body(files, found, segments))
 
 
 def _content_range(span: Span, size: int) -> bytes:

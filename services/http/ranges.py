@@ -15,7 +15,8 @@ LARGEST_SET = 16
 # The same section: more than two overlapping ranges are a sign of a broken or hostile client.
 OVERLAPS_TAKEN = 2
 
-_SPEC = re.compile(rb"(\d{1,19})-(\d{1,19})?|-(\d{1,19})")
+_SPEC = re.compile(rb"(\d++)-(\d++)?|-(\d++)")
+# So no number in it has more digits than this, which int() reads without complaint.
 _LARGEST_SET_OCTETS = 1024
 
 
@@ -36,9 +37,13 @@ def select_ranges(value: bytes, size: int) -> list[Span] | None:
     None: the field is to be ignored. An empty list: it is well formed, and nothing of it can be had (416).
     """
     unit, _, range_set = value.partition(b"=")
-    if unit.strip(b" \t").lower() != b"bytes" or len(range_set) > _LARGEST_SET_OCTETS:
+    if unit.lower() != b"bytes" or len(range_set) > _LARGEST_SET_OCTETS:
         return None
-    specs = [spec for part in range_set.split(b",") if (spec := part.strip(b" \t"))]
+    parts = range_set.split(b",")
+    # RFC 9110 sections 5.6.1.2 and 14.1.1: white space stands around the commas, not around the equals sign.
+    if parts[0].strip(b" \t") and parts[0][:1] in (b" ", b"\t"):
+        return None
+    specs = [spec for part in parts if (spec := part.strip(b" \t"))]
     matches = [_SPEC.fullmatch(spec) for spec in specs]
     if not matches or len(matches) > LARGEST_SET:
         return None

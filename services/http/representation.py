@@ -1,7 +1,8 @@
 """A file as a representation: its validators, its fields and its octets, small ones held in memory.
 
 The entity tag is strong (RFC 9110 section 8.8.1): it is made of what the file system changes with every write, the
-inode, the size and the time of the last change in nanoseconds.
+inode, the size and the time of the inode's last change (ctime) in nanoseconds. The time of the last modification is
+no part of it: programs set that back.
 """
 
 import os
@@ -19,12 +20,12 @@ _TYPES = MimeTypes(filenames=())
 _COMPRESSED = {"gzip": "application/gzip", "bzip2": "application/x-bzip2", "xz": "application/x-xz"}
 UNKNOWN_TYPE = "application/octet-stream"
 
-Identity = tuple[int, int, int, int]
+Identity = tuple[int, int, int, int, int]
 
 
 def identity_of(status: os.stat_result) -> Identity:
     """Return what tells one state of a file from another."""
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def content_type(name: str) -> bytes:
@@ -53,10 +54,10 @@ class Representation:
 
 def represent(path: str, status: os.stat_result, content: bytes | None, now: float) -> Representation:
     """Return the representation of a file in the state `status`; `now` is the wall clock's."""
-    inode, size, changed = status.st_ino, status.st_size, status.st_mtime_ns
+    size = status.st_size
     # RFC 9110 section 8.8.2.1: never a Last-Modified later than the message's Date.
-    last_modified = int(min(changed // 1_000_000_000, now))
-    tag = b'"%x-%x-%x"' % (inode, size, changed)
+    last_modified = int(min(status.st_mtime_ns // 1_000_000_000, now))
+    tag = b'"%x-%x-%x"' % (status.st_ino, size, status.st_ctime_ns)
     kind = content_type(path)
     fields = Fields(
         (

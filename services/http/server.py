@@ -23,6 +23,7 @@ from services.http.serving import Serving
 
 Served = Serving | Http2Serving
 Handler = Callable[[Request, bytes], Response | Awaitable[Response]]
+Refusal = Callable[[Request], Response | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +41,12 @@ class Limits:
     idle_s: float = 30.0
     # nginx's send_timeout is 60 s between two writes; half of it still is many round trips of any lab's link.
     stall_s: float = 30.0
-    # nginx waits 5 s for octets after its last; Apache 2 s.
+    # After the last response: nginx waits 5 s for each further octet, Apache 2 s; both 30 s for all of them.
     linger_s: float = 2.0
+    linger_most_s: float = 30.0
     # nghttpx waits 10 s for SETTINGS to be acknowledged.
     settings_s: float = 10.0
-    # On a stop, what HTTP/2 streams under way may still take; Docker kills after 10 s.
+    # On a stop, what responses under way may still take; Docker kills after 10 s.
     drain_s: float = 5.0
     # How often deadlines are looked at.
     sweep_s: float = 0.5
@@ -64,8 +66,13 @@ class HTTPServer:
         wall_clock: Callable[[], float],
         bounds: Limits | None = None,
         push: bool = False,
+        refusal: Refusal | None = None,
     ) -> None:
-        """`push`: send the objects that a page names before they are asked for, to whoever takes them."""
+        """`push`: send the objects that a page names before they are asked for, to whoever takes them.
+
+        `refusal` tells which error a request earns by its head alone, so that nobody is asked for content in vain.
+        """
+        self._refusal = refusal
         self.push = push
         self.limits = bounds or Limits()
         self.log = log
@@ -111,8 +118,15 @@ class HTTPServer:
             return self._failed(error)
         return answer if isinstance(answer, Response) else self._guarded(answer)
 
+    def refuse(self, request: Request) -> Response | None:
+        """Return the error that a request earns whatever its content, None where there is none."""
+        try:
+            return None if self._refusal is None else self._refusal(request)
+        except Exception as error:
+            return self._failed(error)
+
     async def stop(self) -> None:
-        """End every connection, those of HTTP/2 once the streams under way are through or had their time."""
+        """End every connection, each once the responses under way on it are through or had their time."""
         self._emptied.clear()
         for connection in list(self._connections):
             connection.stop()

@@ -30,6 +30,7 @@ from services.http.head import (
     check_partial_head,
     format_response_head,
     parse_request_head,
+    parse_request_line,
 )
 from services.http.messages import (
     END,
@@ -77,6 +78,7 @@ def _final_head(
 
 
 _OVER = (Half.FAILED, Half.CLOSED)
+_HEAD = b"HEAD "
 
 
 class ServerConnection(Connection):
@@ -89,6 +91,7 @@ class ServerConnection(Connection):
         self._method = b""
         self._empty_lines = 0
         self._checked = 0
+        self._has_line = False
         self._ended = False
         self._encoder = BodyEncoder(0)
 
@@ -188,10 +191,18 @@ class ServerConnection(Connection):
         if self.receiving is not Half.BODY:
             self.receiving = move(self.receiving, signal)
         self.sending = move(self.sending, signal)
-        if not (self.persistent and self._buffer):
+        # What the last request was says nothing of the next one, even where that never becomes one.
+        self._request, self._method, self._empty_lines = None, b"", 0
+        if not self.persistent:
             return []
-        events = self._drain(self._step)
+        events = self._drain(self._step) if self._buffer else []
         return events + self.receive_eof() if self._ended and self.receiving is not Half.FAILED else events
+
+    def _fail(self, status: int, detail: str) -> Fault:
+        if self.receiving is Half.IDLE and not self._method and self._buffer.peek(len(_HEAD)) == _HEAD:
+            # RFC 9110 section 9.3.2: no content in a response to HEAD, even to one that is broken or never complete.
+            self._method = b"HEAD"
+        return super()._fail(status, detail)
 
     def _has_ended(self) -> bool:
         """Tell whether no request can follow: the client sends no more, and nothing that it sent waits."""
@@ -206,7 +217,6 @@ class ServerConnection(Connection):
     def _open(self, head: bytes) -> list[Event]:
         # Known before the head is judged: even a refused HEAD request gets no content.
         self._method = head[: head.find(b" ")]
-        self._request = None
         request, framing = _read_known_head(head) if len(head) <= MEMO_HEAD_OCTETS else _read_head(head)
         self._request = request
         self.persistent = framing.persistent
@@ -226,6 +236,7 @@ class ServerConnection(Connection):
             if self._empty_lines > limits.EMPTY_LINES_BEFORE_REQUEST:
                 raise HTTPError(400, "nothing but empty lines")
             self._buffer.take(2)
+            self._checked = 0
         try:
             head = self._buffer.take_through(HEAD_END, limits.HEAD_OCTETS)
         except LimitExceededError as error:
@@ -235,14 +246,20 @@ class ServerConnection(Connection):
         if head is None:
             self._check_partial_head()
         else:
-            self._empty_lines = self._checked = 0
+            self._checked = 0
+            self._has_line = False
         return head
 
     def _check_partial_head(self) -> None:
         """Refuse at once what cannot become a request; each octet is looked at once or twice, however it comes."""
         # A CR that came last is looked at again, with what follows it.
         ends_in_cr = self._checked > 0 and self._buffer.peek(1, self._checked - 1) == b"\r"
-        check_partial_head(self._buffer.peek(limits.HEAD_OCTETS, self._checked - ends_in_cr))
+        came = self._buffer.peek(limits.HEAD_OCTETS, self._checked - ends_in_cr)
+        check_partial_head(came)
+        if not self._has_line and b"\r\n" in came:
+            # Judged as soon as it is there: who leaves out the version waits for a response, not to send more.
+            self._has_line = True
+            parse_request_line(self._buffer.peek(limits.REQUEST_LINE_OCTETS + 2).partition(b"\r\n")[0])
         if self._checked <= limits.REQUEST_LINE_OCTETS < len(self._buffer):
             check_line_length(self._buffer.peek(limits.REQUEST_LINE_OCTETS + 2).partition(b"\r\n")[0])
         self._checked = len(self._buffer)

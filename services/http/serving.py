@@ -41,12 +41,13 @@ class Serving(asyncio.Protocol):
         self._transport: asyncio.Transport
         self._peer = ""
         self._request: Request | None = None
-        self._received: list[bytes] = []
+        self._received = bytearray()
         self._out: list[bytes] = []
         self._begun = 0.0
         self._status = 0
         self._sent_octets = 0
         self._progress = -1
+        self._linger_end = 0.0
         self._body: Body | None = None
         self._task: asyncio.Task[None] | None = None
         self._write_paused = False
@@ -78,16 +79,22 @@ class Serving(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self.phase is Phase.LINGER:
+            # RFC 9112 section 9.6: who still sends has not yet read the response.
+            self.deadline = min(self._server.now() + self._server.limits.linger_s, self._linger_end)
             return
-        self._begin()
         if self._opening is not None:
             choice, octets = self._opening.feed(data), self._opening.octets
-            if choice is Choice.HTTP_2:
-                self._hand_over(octets)
             if choice is not Choice.HTTP_1:
+                self._begin()
+                if choice is Choice.HTTP_2:
+                    self._hand_over(octets)
                 return
             self._opening, data = None, octets
-        self._consume(self._core.receive_data(data))
+        events = self._core.receive_data(data)
+        # RFC 9112 section 2.2: an empty line is no request.
+        if events or self._core.waiting_octets:
+            self._begin()
+        self._consume(events)
 
     def eof_received(self) -> bool:
         self._peer_ended = True
@@ -126,11 +133,12 @@ class Serving(asyncio.Protocol):
         if now < self.deadline:
             return
         writes = self._body is not None or self._transport.get_write_buffer_size() > 0
-        if self.phase is Phase.REQUEST:
+        if writes and self._moved():
+            # Also inside a request: whoever still reads the response before it is not to lose that.
+            self.deadline = now + self._server.limits.stall_s
+        elif self.phase is Phase.REQUEST:
             self._take(self._core.time_out())
             self._flush()
-        elif writes and self._moved():
-            self.deadline = now + self._server.limits.stall_s
         elif self.phase is Phase.IDLE and not writes:
             self._transport.close()
         elif self._task is None:
@@ -142,10 +150,9 @@ class Serving(asyncio.Protocol):
         return self._progress != before
 
     def stop(self) -> None:
-        """End the connection: at once where it is idle or streams, after what is already written elsewhere."""
-        if self._body is not None:
-            self._transport.abort()
-        else:
+        """Take no further request, and end after the response under way, if there is one."""
+        self._core.persistent = False
+        if self._body is None and self._task is None:
             self._transport.close()
 
     def abort(self) -> None:
@@ -207,7 +214,7 @@ class Serving(asyncio.Protocol):
         elif isinstance(event, EndOfMessage):
             self._answer()
         elif isinstance(event, Data):
-            self._received.append(event.data)
+            self._received += event.data
             self._extend(len(event.data))
         elif isinstance(event, Fault):
             self._refuse(event.status, f"The request cannot be used: {event.detail}.")
@@ -217,7 +224,13 @@ class Serving(asyncio.Protocol):
     def _open(self, request: Request) -> None:
         self._request = request
         if self._core.wants_continue:
-            self._write(self._core.send_continue())
+            # RFC 9110 section 10.1.1: the final response at once where the head decides it.
+            refusal = self._server.refuse(request)
+            if refusal is None:
+                self._write(self._core.send_continue())
+            else:
+                # The client may send the content or not, and nobody could tell which: no request can follow.
+                self._send(refusal, close=True)
 
     def _extend(self, octets: int) -> None:
         """Content that keeps coming may take its time, at no less than the least rate."""
@@ -228,8 +241,8 @@ class Serving(asyncio.Protocol):
         request = self._request
         if request is None:
             return
-        body = b"".join(self._received)
-        self._received = []
+        body = bytes(self._received)
+        self._received.clear()
         settings = upgrade_settings(request) if b"upgrade" in request.fields else None
         if settings is not None and self._transport.get_extra_info("ssl_object") is None:
             self._write(SWITCHING)
@@ -256,7 +269,7 @@ class Serving(asyncio.Protocol):
             # Too late for a reply: a response to this request is already on its way.
             self._transport.abort()
             return
-        self._received = []
+        self._received.clear()
         self._send(page_response(status, detail), close=True)
 
     def _send(self, response: Response, close: bool = False) -> None:
@@ -318,7 +331,8 @@ class Serving(asyncio.Protocol):
         """RFC 9112 section 9.6: end this side, then read on until the client ends its own, or a time passed."""
         self._flush()
         self.phase = Phase.LINGER
-        self.deadline = self._server.now() + self._server.limits.linger_s
+        now, limits = self._server.now(), self._server.limits
+        self.deadline, self._linger_end = now + limits.linger_s, now + limits.linger_most_s
         if self._peer_ended or not self._transport.can_write_eof():
             self._transport.close()
         else:
@@ -339,7 +353,11 @@ class Serving(asyncio.Protocol):
         if self.phase is Phase.LINGER or self._transport.is_closing():
             return
         waiting = self._core.waiting_octets
-        if self._answered and self._body is None and self._task is None:
+        if self._core.is_sent and self.phase is not Phase.ANSWER:
+            # What was sent ahead waits for this side, and this side for the client to read.
+            self.phase = Phase.ANSWER
+            self.deadline = self._server.now() + self._server.limits.stall_s
+        elif self._answered and not self._core.is_sent and self._body is None and self._task is None:
             # Once a response, not once a read: octets that trickle in must not put off the deadline.
             self._answered = False
             self._batch = 0

@@ -4,13 +4,14 @@
     files.find(b"/a.html")        # Representation, Directory (ask again with a slash), or None
 
 A path may leave the root neither by dots, nor by an encoded slash or NUL, nor by a symbolic link. Small files are
-held in memory; each request asks the file system whether the file is still the one that was read.
+held in memory; each request asks the file system whether the path still leads to the file that was read.
 """
 
 import os
 import stat
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from services.errors import ServiceError
@@ -25,6 +26,7 @@ HELD_FILE_OCTETS = 65_536
 HELD_TOTAL_OCTETS = 64 * 1024 * 1024
 # A change within the file system's clock tick (4 to 10 ms) may leave no trace, so a file this fresh is not held.
 SETTLED_S = 0.1
+_READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW
 
 
 class Directory:
@@ -32,6 +34,18 @@ class Directory:
 
 
 DIRECTORY = Directory()
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A representation and the way to it: `name` below the root, and the directories on it.
+
+    `directories` is None where a symbolic link lies on the way.
+    """
+
+    found: Representation
+    name: str
+    directories: tuple[str, ...] | None
 
 
 class StaticFiles:
@@ -42,29 +56,36 @@ class StaticFiles:
             raise ServiceError(f"the root {root} is no directory: name an existing one with --root")
         self._root = os.path.realpath(root)
         self._wall_clock = wall_clock
-        self._held: OrderedDict[bytes, Representation] = OrderedDict()
+        self._held: OrderedDict[bytes, _Held] = OrderedDict()
         self._held_octets = 0
 
     def find(self, path: bytes) -> Representation | Directory | None:
         """Return what a request's path names, None for nothing; raises HTTPError 400 and PermissionError."""
         held = self._held.get(path)
         if held is not None and self._is_current(held):
-            return held
+            return held.found
         name = self._name_below_root(path)
         return None if name is None else self._load(path, name)
 
     def open(self, representation: Representation) -> int:
         """Return a descriptor of the file as it was found; raises FileNotFoundError when it was replaced since."""
-        descriptor = os.open(representation.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        descriptor = os.open(representation.path, _READ)
         if identity_of(os.fstat(descriptor)) != representation.identity:
             os.close(descriptor)
             raise FileNotFoundError(representation.path)
         return descriptor
 
-    def _is_current(self, held: Representation) -> bool:
-        # The same inode in the same state: a link that was turned elsewhere since gives another.
+    def _is_current(self, held: _Held) -> bool:
+        """Tell whether the same way leads to the same file, in the same state, and all of it lies below the root."""
+        path = held.found.path
         try:
-            return identity_of(os.stat(held.path)) == held.identity
+            if held.directories is None:
+                if os.path.realpath(held.name, strict=True) != path:
+                    return False
+            # A link in a directory's place may lead outside, even to this very file.
+            elif not all(stat.S_ISDIR(os.lstat(directory).st_mode) for directory in held.directories):
+                return False
+            return identity_of(os.lstat(path)) == held.found.identity
         except OSError:
             return False
 
@@ -85,23 +106,24 @@ class StaticFiles:
             if os.path.isdir(real):
                 return self._load_index(path, name) if path.endswith(b"/") else DIRECTORY
             # A file's name with a slash after it names nothing.
-            return None if path.endswith(b"/") else self._read(path, real)
+            return None if path.endswith(b"/") else self._read(path, name, real)
         except PermissionError:
             raise
         except OSError:
             return None
 
     def _load_index(self, path: bytes, name: str) -> Representation | None:
-        real = os.path.realpath(os.path.join(name, INDEX), strict=True)
-        return self._read(path, real) if self._is_below_root(real) else None
+        name = os.path.join(name, INDEX)
+        real = os.path.realpath(name, strict=True)
+        return self._read(path, name, real) if self._is_below_root(real) else None
 
     def _is_below_root(self, real: str) -> bool:
         return real == self._root or real.startswith(self._root.rstrip("/") + "/")
 
-    def _read(self, path: bytes, real: str) -> Representation | None:
+    def _read(self, path: bytes, name: str, real: str) -> Representation | None:
         if not stat.S_ISREG(os.stat(real).st_mode):
             return None
-        descriptor = os.open(real, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
+        descriptor = os.open(real, _READ)
         try:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
@@ -113,21 +135,30 @@ class StaticFiles:
         representation = represent(real, status, content, now)
         if content is not None and len(content) != status.st_size:
             raise FileNotFoundError(real)
-        if now - status.st_mtime > SETTLED_S:
-            self._hold(path, representation)
+        if now - status.st_ctime > SETTLED_S:
+            self._hold(path, _Held(representation, name, self._directories(name, real)))
         return representation
 
-    def _hold(self, path: bytes, representation: Representation) -> None:
+    def _directories(self, name: str, real: str) -> tuple[str, ...] | None:
+        """Return the directories between the root and a file, outermost first; None where `name` has a link in it."""
+        if real != os.path.normpath(name):
+            return None
+        directories = []
+        while (real := os.path.dirname(real)) != self._root:
+            directories.append(real)
+        return tuple(reversed(directories))
+
+    def _hold(self, path: bytes, held: _Held) -> None:
         self._drop(path)
-        self._held[path] = representation
-        self._held_octets += _cost(path, representation)
+        self._held[path] = held
+        self._held_octets += _cost(path, held.found)
         while self._held_octets > HELD_TOTAL_OCTETS:
             self._drop(next(iter(self._held)))
 
     def _drop(self, path: bytes) -> None:
         dropped = self._held.pop(path, None)
         if dropped is not None:
-            self._held_octets -= _cost(path, dropped)
+            self._held_octets -= _cost(path, dropped.found)
 
 
 def _cost(path: bytes, representation: Representation) -> int:

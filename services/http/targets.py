@@ -7,17 +7,23 @@ Target(authority=b'www.example', path=b'/a%20b', query=b'q=1')
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from ipaddress import AddressValueError, IPv6Address
 
 from services.http.errors import HTTPError
 
-# RFC 3986 section 3.2.2: an IP literal or a registered name, then an optional port.
+# RFC 3986 sections 2.1 to 2.3
+_PERCENT_ENCODED = rb"%[0-9A-Fa-f]{2}"
+_UNRESERVED = rb"0-9A-Za-z\-._~"
+_SUB_DELIMS = rb"!$&'()*+,;="
+# RFC 3986 section 3.2.2: an IP literal or a registered name, then an optional port, any number of digits.
 _HOST = re.compile(
-    rb"(?:\[[0-9A-Fa-f:.]+\]|\[v[0-9A-Fa-f]+\.[0-9A-Za-z\-._~!$&'()*+,;=:]+\]"
-    rb"|(?:[0-9A-Za-z\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2})*+)(?::(?P<port>\d{0,5}))?"
+    rb"(?:\[(?:(?P<ipv6>[0-9A-Fa-f:.]++)|[Vv][0-9A-Fa-f]++\.[%b%b:]++)\]|(?:[%b%b]|%b)*+)(?::(?P<port>\d*+))?"
+    % (_UNRESERVED, _SUB_DELIMS, _UNRESERVED, _SUB_DELIMS, _PERCENT_ENCODED)
 )
-# Visible ASCII without the fragment's mark, which no request carries (RFC 9112 section 3.2.1).
-_VISIBLE = re.compile(rb"[\x21\x22\x24-\x7e]++")
+# RFC 3986 sections 3.3 and 3.4: what may stand in a path and a query. No fragment: RFC 9112 section 3.2.1.
+_PATH_AND_QUERY = re.compile(rb"(?:[%b%b:@/?]|%b)*+" % (_UNRESERVED, _SUB_DELIMS, _PERCENT_ENCODED))
 _ABSOLUTE = re.compile(rb"(?P<scheme>[A-Za-z][0-9A-Za-z+\-.]*)://(?P<authority>[^/?]*)(?P<rest>.*)")
+_ENCODED_UNRESERVED = re.compile(rb"%(2[DEde]|3[0-9]|[46][1-9A-Fa-f]|[57][0-9Aa]|5[Ff]|7[Ee])")
 _BAD_PERCENT = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _PERCENT = re.compile(rb"%([0-9A-Fa-f]{2})")
 
@@ -37,20 +43,29 @@ class Target:
 def is_host(value: bytes) -> bool:
     """Tell whether `value` is uri-host [":" port] (RFC 9110 section 7.2)."""
     match = _HOST.fullmatch(value)
-    return match is not None and int(match["port"] or 0) <= LARGEST_PORT
+    if match is None or (match["ipv6"] is not None and not _is_ipv6(match["ipv6"])):
+        return False
+    # A number of many digits is not made one: most of them may be zeros in front.
+    port = (match["port"] or b"").lstrip(b"0")
+    return len(port) <= len(str(LARGEST_PORT)) and int(port or b"0") <= LARGEST_PORT
+
+
+def _is_ipv6(digits: bytes) -> bool:
+    try:
+        IPv6Address(digits.decode("ascii"))
+    except AddressValueError:
+        return False
+    return True
 
 
 @lru_cache(maxsize=1024)
 def split_target(method: bytes, request_target: bytes) -> Target:
     """Return the parts of a request target; raises HTTPError 400 (421 for a scheme not served) on a bad one."""
-    if _VISIBLE.fullmatch(request_target) is None:
-        raise HTTPError(400, "the request target has characters that no target may have")
     # RFC 9112 section 3.2.3: authority-form is for CONNECT, and CONNECT has no other.
     if method == b"CONNECT":
         return _authority_form(request_target)
     if request_target.startswith(b"/"):
-        path, mark, query = request_target.partition(b"?")
-        return Target(None, path, query if mark else None)
+        return Target(None, *_path_and_query(request_target))
     # RFC 9112 section 3.2.4: asterisk-form is for OPTIONS alone.
     if request_target == ASTERISK and method == b"OPTIONS":
         return Target(None, ASTERISK, None)
@@ -76,10 +91,23 @@ def _absolute_form(method: bytes, request_target: bytes) -> Target:
     # RFC 9110 sections 4.2.1 (an empty host is invalid) and 4.2.4 (user information is an error).
     if not authority or authority.startswith(b":") or not is_host(authority):
         raise HTTPError(400, "the request target's authority is not valid")
-    path, mark, query = match["rest"].partition(b"?")
+    path, query = _path_and_query(match["rest"])
     # RFC 9112 section 3.2.4: OPTIONS for a URI without path and query asks about the server.
-    empty = ASTERISK if method == b"OPTIONS" and not mark else b"/"
-    return Target(authority, path or empty, query if mark else None)
+    empty = ASTERISK if method == b"OPTIONS" and query is None else b"/"
+    return Target(authority, path or empty, query)
+
+
+def _path_and_query(octets: bytes) -> tuple[bytes, bytes | None]:
+    # RFC 9112 section 3: who reads an invalid target leniently may read another one than those before him.
+    if _PATH_AND_QUERY.fullmatch(octets) is None:
+        raise HTTPError(400, "the request target has characters that no target may have, or a percent sign alone")
+    path, mark, query = octets.partition(b"?")
+    return path, query if mark else None
+
+
+def normalised(path: bytes) -> bytes:
+    """Return `path` with what needs no percent-encoding decoded (RFC 3986 section 6.2.2.2)."""
+    return _ENCODED_UNRESERVED.sub(lambda match: bytes((int(match[1], 16),)), path) if b"%" in path else path
 
 
 def percent_decode(path: bytes) -> bytes:

@@ -18,6 +18,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from tests.bench.load import response_octets
+from tests.bench.ports import free_port
 
 SMALL_OCTETS = 1024
 CONNECTIONS = (1, 64)
@@ -29,7 +30,6 @@ PEERS = (
     *(f"aiohttp-{kind}{loop}" for loop in LOOPS for kind in ("file", "text")),
 )
 SERVERS = (*(ORIGIN + loop for loop in LOOPS), *PEERS)
-FIRST_PORT = 18_080
 # What the project asks of its origin.
 TIMES_HTTP_SERVER = 7.0
 
@@ -73,7 +73,7 @@ def run(seconds: float, rounds: int, connections: Sequence[int] = CONNECTIONS) -
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         root = Path(folder)
         (root / "small.bin").write_bytes(os.urandom(SMALL_OCTETS))
-        ports = {name: FIRST_PORT + number for number, name in enumerate(SERVERS)}
+        ports = {name: free_port() for name in SERVERS}
         for name, port in ports.items():
             stack.enter_context(_running(name, port, root, cores[0]))
         for _ in range(rounds):

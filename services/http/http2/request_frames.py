@@ -204,10 +204,12 @@ class RequestFrames(ControlFrames):
 
     def _on_late_data(self, stream_id: int) -> None:
         """RFC 9113 sections 5.1 (closed) and 6.1: what was under way when this side reset the stream is dropped."""
-        if self._closed.get(stream_id) is Closing.BY_OUR_RESET:
-            self._budget.idle_frame(self._now)
-        else:
-            raise Http2StreamError(stream_id, ErrorCode.STREAM_CLOSED, "DATA on a closed stream")
+        closing = self._closed.get(stream_id)
+        if closing is Closing.BY_END:
+            raise Http2ConnectionError(ErrorCode.STREAM_CLOSED, "DATA on a closed stream")
+        if closing is not Closing.BY_OUR_RESET:
+            raise Http2StreamError(stream_id, ErrorCode.STREAM_CLOSED, "DATA on a stream that was reset")
+        self._budget.idle_frame(self._now)
 
     def _take_content(self, stream: Stream, data: bytes, size: int, ends_stream: bool) -> None:
         if size > stream.receive_window:

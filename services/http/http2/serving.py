@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 # Octets that the kernel holds and has not sent: little, so that who comes later still gets turns (h2o has 128 KiB).
 UNSENT_OCTETS = 65_536
+# How much of the time to linger remains where the client cannot be shown that nothing more will come.
+TLS_LINGER = 0.25
 
 
 class Http2Serving(asyncio.Protocol):
@@ -273,6 +275,9 @@ class Http2Serving(asyncio.Protocol):
             self._transport.close()
         elif self._transport.can_write_eof():
             self._transport.write_eof()
+        else:
+            # TLS has no half-closed connection, so the client has only this end to see.
+            self.deadline -= self._server.limits.linger_s * (1 - TLS_LINGER)
 
     def _log(self, stream: Stream) -> None:
         request = stream.request

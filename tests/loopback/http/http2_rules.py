@@ -152,7 +152,7 @@ STATES = [
         OPEN + RESET + frame(CONTINUATION, END_HEADERS, 1, BLOCK),
         Goaway(PROTOCOL_ERROR),
     ),
-    Rule("5.1 closed: DATA", ANSWERED, Reset(1, STREAM_CLOSED), late=frame(DATA, END_STREAM, 1, b"x")),
+    Rule("5.1 closed: DATA", ANSWERED, Goaway(STREAM_CLOSED), late=frame(DATA, END_STREAM, 1, b"x")),
     Rule("5.1 closed: HEADERS", ANSWERED, Goaway(STREAM_CLOSED), late=ANSWERED),
     Rule("5.1 closed: CONTINUATION", ANSWERED, Goaway(PROTOCOL_ERROR), late=frame(CONTINUATION, 4, 1, BLOCK)),
     Rule(
