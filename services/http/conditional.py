@@ -70,6 +70,11 @@ def _date(fields: Fields, name: bytes, now: float) -> int | None:
 
 
 def _matches(value: bytes, entity_tag: bytes, strongly: bool) -> bool:
+    """RFC 9110 sections 13.1.1 and 13.1.2: "*" alone, or a list of entity tags.
+
+    They do not say what a field means that is neither. Here nothing of it matches, the well-formed tags in it either:
+    then If-Match refuses what it was to guard, and If-None-Match sends what the client may have; neither does harm.
+    """
     if value == b"*":
         return True
     if _TAG_LIST.fullmatch(value) is None:

@@ -166,8 +166,9 @@ class Serving(asyncio.Protocol):
     def _leave(self) -> Http2Serving:
         self._flush()
         self.phase = Phase.LINGER
-        self._server.forget(self)
-        return Http2Serving(self._server, self._transport, self._peer)
+        after = Http2Serving(self._server, self._transport, self._peer)
+        self._server.replace(self, after)
+        return after
 
     # From events to a response.
 
@@ -242,7 +243,8 @@ class Serving(asyncio.Protocol):
         if request is None:
             return
         body = bytes(self._received)
-        self._received.clear()
+        if body:
+            self._received.clear()
         settings = upgrade_settings(request) if b"upgrade" in request.fields else None
         if settings is not None and self._transport.get_extra_info("ssl_object") is None:
             self._write(SWITCHING)
@@ -353,16 +355,20 @@ class Serving(asyncio.Protocol):
         if self.phase is Phase.LINGER or self._transport.is_closing():
             return
         waiting = self._core.waiting_octets
-        if self._core.is_sent and self.phase is not Phase.ANSWER:
-            # What was sent ahead waits for this side, and this side for the client to read.
-            self.phase = Phase.ANSWER
-            self.deadline = self._server.now() + self._server.limits.stall_s
-        elif self._answered and not self._core.is_sent and self._body is None and self._task is None:
+        if self._core.is_sent:
+            self._await_reader()
+        elif self._answered and self._body is None and self._task is None:
             # Once a response, not once a read: octets that trickle in must not put off the deadline.
             self._answered = False
             self._batch = 0
             self._await_request(begun=waiting > 0 or self._request is not None)
         self._read_when(waiting <= WAITING_OCTETS)
+
+    def _await_reader(self) -> None:
+        """What the client sent ahead waits for this side, which waits for the client to take its responses."""
+        if self.phase is not Phase.ANSWER:
+            self.phase = Phase.ANSWER
+            self.deadline = self._server.now() + self._server.limits.stall_s
 
     def _await_request(self, begun: bool) -> None:
         self.phase = Phase.REQUEST if begun else Phase.IDLE

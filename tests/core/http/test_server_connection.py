@@ -196,6 +196,88 @@ def test_the_end_of_the_connection_between_requests_and_inside_one() -> None:
     assert b"Connection: close" in server.send_response(Response(200), DATE)
 
 
+def refused(server: ServerConnection, events: list[Event]) -> bytes:
+    """What goes out for a fault, head and content."""
+    [fault] = events
+    assert isinstance(fault, Fault)
+    return server.send_response(Response(fault.status, body=b"why"), DATE)
+
+
+BROKEN = [
+    b" /" + b"a" * 9000,
+    b" / HTTP/1.1\r\nA: " + b"b" * 70_000,
+    b" / HTTP/1.1\nHost: a\n\n",
+    b" / HTTP/1.1\r\nHost: a\nA",
+    b" /\r\n",
+    b" / HTTP/1.1\r\n\r\n",
+]
+
+
+@pytest.mark.parametrize("broken", BROKEN)
+def test_a_broken_head_request_gets_no_content_and_others_do(broken: bytes) -> None:
+    server = connection()
+    assert refused(server, feed(server.receive_data, octet_by_octet(b"HEAD" + broken))).endswith(b"\r\n\r\n")
+    server = connection()
+    assert refused(server, feed(server.receive_data, [b"\r\nHEAD" + broken])).endswith(b"\r\n\r\n")
+    server = connection()
+    assert refused(server, server.receive_data(b"GET" + broken)).endswith(b"why")
+
+
+def test_a_head_request_that_is_never_complete_gets_no_content() -> None:
+    for octets, end in ((b"HEAD / HT", b"\r\n\r\n"), (b"HEADS / HT", b"why")):
+        server = connection()
+        server.receive_data(octets)
+        assert refused(server, [server.time_out()]).endswith(end)
+        server = connection()
+        server.receive_data(octets)
+        assert refused(server, server.receive_eof()).endswith(end)
+
+
+@pytest.mark.parametrize("broken", [*BROKEN, b" / HT"])
+def test_what_one_request_was_says_nothing_of_the_next(broken: bytes) -> None:
+    server = connection()
+    server.receive_data(b"HEAD / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+    server.send_response(Response(200, body=b"hi"), DATE)
+    assert server.next_exchange() == []
+    events = server.receive_data(b"GET" + broken) or [server.time_out()]
+    assert refused(server, events).endswith(b"Content-Length: 3\r\nConnection: close\r\n\r\nwhy")
+
+
+def test_empty_lines_are_counted_for_each_request_anew() -> None:
+    server = connection()
+    for _ in range(9):
+        assert server.receive_data(b"\r\n") == []
+        assert server.waiting_octets == 0
+        assert server.receive_data(GET) == [Request(b"GET", b"/", Fields((HOST,))), END]
+        server.send_response(Response(204), DATE)
+        server.next_exchange()
+
+
+@pytest.mark.parametrize(("line", "status"), [(b"GET /\r\n", 400), (b"GET\r\n", 400), (b"GET / HTTP/2.0\r\n", 505)])
+def test_a_request_line_is_judged_when_it_ends(line: bytes, status: int) -> None:
+    for pieces in ([line], octet_by_octet(line)):
+        [event] = feed(connection().receive_data, pieces)
+        assert isinstance(event, Fault)
+        assert event.status == status
+
+
+def test_a_client_that_ends_its_side_while_it_is_answered_is_seen_to_have() -> None:
+    server = connection()
+    server.receive_data(GET)
+    server.send_response(Response(200, body=Streamed(2)), DATE)
+    assert server.receive_eof() == []
+    server.send_data(b"hi")
+    server.send_end()
+    assert server.next_exchange() == [Closed()]
+
+
+def test_an_expectation_that_is_unknown_is_no_mistake_in_the_framing() -> None:
+    server = connection()
+    events = server.receive_data(POST + b"Expect: wonders\r\nContent-Length: 2\r\n\r\nhi")
+    assert events[1:] == [Data(b"hi"), END]
+    assert not server.wants_continue
+
+
 def test_a_request_that_does_not_come_in_time_earns_408() -> None:
     server = connection()
     server.receive_data(GET[:9])

@@ -8,9 +8,10 @@ from services.http.dates import format_date, parse_date
 from services.http.errors import HTTPError
 from services.http.fields import Fields
 from services.http.grammar import list_members
+from services.http.messages import PHRASES
 from services.http.page import find_objects
 from services.http.ranges import Span, select_ranges
-from services.http.targets import is_host, percent_decode, split_target
+from services.http.targets import is_host, normalised, percent_decode, split_target
 from services.http.urls import parse_url
 
 NOW = 1_800_000_000.0
@@ -64,7 +65,16 @@ def test_no_octets_crash_the_readers(octets: bytes) -> None:
     [
         (b"bytes=0-0", [Span(0, 0)]),
         (b"bytes=0-,-1", [Span(0, 9)]),
-        (b"bytes= 1-2 , 5-6", [Span(1, 2), Span(5, 6)]),
+        (b"bytes=1-2 ,\t5-6", [Span(1, 2), Span(5, 6)]),
+        (b"bytes=,1-2,,", [Span(1, 2)]),
+        (b"bytes= ,1-2", [Span(1, 2)]),
+        (b"bytes= 1-2", None),
+        (b"bytes =1-2", None),
+        (b"bytes = 1-2", None),
+        (b"bytes=8-" + b"9" * 40, [Span(8, 9)]),
+        (b"bytes=-" + b"9" * 40, [Span(0, 9)]),
+        (b"bytes=" + b"9" * 40 + b"-", []),
+        (b"bytes=" + b"0" * 40 + b"1-2", [Span(1, 2)]),
         (b"bytes=5-6,1-2", [Span(5, 6), Span(1, 2)]),
         (b"bytes=10-", []),
         (b"bytes=-0", []),
@@ -94,6 +104,47 @@ def test_ranges_stay_inside_and_apart(pairs: list[tuple[int, int]], size: int) -
 @given(st.binary(max_size=20))
 def test_percent_encoding_is_undone(octets: bytes) -> None:
     assert percent_decode(b"".join(b"%%%02x" % octet for octet in octets)) == octets
+
+
+@pytest.mark.parametrize(
+    "host",
+    [b"", b"a", b"a:", b"a:80", b"a:000080", b"a:" + b"0" * 5000, b"a%20b:1", b"[::]", b"[::1]:80", b"[::ffff:1.2.3.4]"]
+    + [b"[1:2:3:4:5:6:7:8]", b"[v1.a:b]", b"[V1.a:b]", b"[vF.~]"],
+)
+def test_what_is_a_host(host: bytes) -> None:
+    assert is_host(host)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [b"[1::2::3]", b"[12345::]", b"[127.0.0.1]", b"[::ffff:1.2.3.400]", b"[1:2:3:4:5:6:7:8:9]", b"[:]", b"[.]", b"[]"]
+    + [b"[::1%25lo]", b"[v.a]", b"[v1.]", b"[::1]a", b"::1", b"a:65536", b"a:" + b"9" * 5000, b"a b", b"a%2", b"a@b"],
+)
+def test_what_is_no_host(host: bytes) -> None:
+    assert not is_host(host)
+
+
+@pytest.mark.parametrize("before", [b"/", b"/?", b"http://h/", b"http://h?"])
+@pytest.mark.parametrize(
+    "wrong", [b"%c" % octet for octet in b'<>"\\^{}|`[]#'] + [b"%", b"%g0", b"%0g", b"\x80", b"%0"]
+)
+def test_no_target_has_what_no_uri_has(before: bytes, wrong: bytes) -> None:
+    with pytest.raises(HTTPError) as caught:
+        split_target(b"GET", before + wrong)
+    assert caught.value.status == 400
+
+
+@given(st.integers(0, 255))
+def test_what_needs_no_percent_encoding_is_decoded(octet: int) -> None:
+    one = bytes((octet,))
+    needs_none = one.isalnum() or one in (b"-", b".", b"_", b"~")
+    for encoded in (b"%%%02x" % octet, b"%%%02X" % octet):
+        assert normalised(b"/a" + encoded) == b"/a" + (one if needs_none else encoded)
+
+
+def test_phrases_are_those_of_the_rfc() -> None:
+    assert PHRASES[413] == b"Content Too Large"
+    assert PHRASES[414] == b"URI Too Long"
 
 
 def test_a_target_in_each_form() -> None:

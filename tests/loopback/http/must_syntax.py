@@ -40,6 +40,7 @@ SYNTAX = [
     Must("9112 3", "a request line is three words, not two", b"GET /a.txt\r\nHost: a\r\n\r\n", REFUSED),
     Must("9112 3", "a target has no white space", get(target=b"/a .txt"), REFUSED),
     Must("9112 3", "a request line beyond what is parsed earns 414", get(target=b"/" + b"a" * 9000), status(414)),
+    Must("9112 3", "414 is called as it is", get(target=b"/" + b"a" * 9000), starts(b"HTTP/1.1 414 URI Too Long\r\n")),
     Must("9112 3", "a request line of 8000 octets is read", get(target=b"/" + b"a" * 7980), status(404)),
     Must("9112 3.1", "the method is case-sensitive", get(method=b"get"), status(501)),
     Must("9112 3.1", "a method is a token", get(method=b"G(T"), REFUSED),
@@ -294,6 +295,27 @@ CONNECTIONS = [
         content(b"hi"),
     ),
     Must("9110 10.1.1", "an unknown expectation earns 417", get(b"Expect: wonders"), status(417)),
+    Must("9110 10.1.1", "417 leaves the connection as it is", get(b"Expect: wonders") + get(), statuses(417, 200)),
+    Must(
+        "9110 10.1.1",
+        "an unknown expectation beside the known one earns 417",
+        post(b"Expect: 100-continue, wonders", b"Content-Length: 2", body=b"hi"),
+        status(417),
+    ),
+    *(
+        Must(
+            "9110 10.1.1",
+            f"nobody is asked for content that earns {code} anyway",
+            get(b"Expect: 100-continue", b"Content-Length: 2", *lines, method=method, target=target),
+            both(status(code), field("Connection", "close"), lambda octets, _: b" 100 " not in octets),
+        )
+        for code, method, target, lines in (
+            (404, b"PUT", b"/nope", ()),
+            (405, b"POST", b"/a.txt", ()),
+            (501, b"BREW", b"/a.txt", ()),
+            (412, b"GET", b"/a.txt", (b'If-Match: "other"',)),
+        )
+    ),
     Must(
         "9110 15.2",
         "no 1xx to an HTTP/1.0 client",

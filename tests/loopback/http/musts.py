@@ -100,6 +100,7 @@ def multipart(_: bytes, answers: list[Answer]) -> bool:
         answer.status == 206
         and (answer.field("Content-Type") or "").startswith("multipart/byteranges; boundary=")
         and answer.field("Content-Range") is None
+        and answer.body.startswith(b"--")
         and answer.body.count(b"Content-Range: bytes ") == 2
     )
 
