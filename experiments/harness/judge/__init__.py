@@ -14,6 +14,8 @@ It never uses a service's own parser: a mistake there must not vouch for itself.
     strategies     claims H6 to H9
     http2_claims   claims H10 to H14
     fetched        did a page arrive whole
+    dns_message    one DNS message                         DnsMessage, read_message
+    dns            queries and their responses             DnsTraffic, dns_exchanges
     decomposition  where the time went
 """
 
