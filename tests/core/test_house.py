@@ -27,6 +27,9 @@ PURE_TIME = {"gmtime", "struct_time"}
 # Modules of services that touch the world, and why. All others are cores.
 SHELLS = {
     "services.shell": "the asyncio shell that all services share: sockets, signals, the wall clock",
+    "services.dns.resolver": "the program that resolves names for clients",
+    "services.dns.resolving": "resolutions under way, and who waits for them",
+    "services.dns.upstream": "one socket a query to a server",
     "services.http.client": "the program that loads a page",
     "services.http.fetch": "the client's connections",
     "services.http.http2.fetch": "the client's connections of HTTP/2",

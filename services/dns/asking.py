@@ -1,0 +1,121 @@
+"""One question to one server: what goes out, what may come of it, and which octets count as its answer.
+
+RFC 5452 section 9.1 (id, question, address and port must fit; the shell's connected socket sees to the last two), RFC
+1035 section 7.3. What does not fit is dropped, and the waiting goes on. The letters of the question are sent in random
+case ("0x20", draft-vixie-dnsext-dns0x20): a forger must guess those too.
+"""
+
+from dataclasses import dataclass, replace
+from random import Random
+
+from services.dns.codes import Opcode, Rcode, RRType
+from services.dns.edns import EDNS
+from services.dns.errors import WireError
+from services.dns.message import HEADER_OCTETS, Message
+from services.dns.name import Name
+from services.dns.records import Question
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Ask the server at `address` about `zone`, and wait for `timeout_s`.
+
+    The name goes out in `spelling`; with `exact_case` an answer must repeat it letter by letter.
+    """
+
+    address: str
+    question: Question
+    spelling: Name
+    zone: Name
+    timeout_s: float
+    tcp: bool = False
+    edns: bool = True
+    recursion_desired: bool = False
+    exact_case: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Replied:
+    """An answer that fits came after `rtt_s`."""
+
+    message: Message
+    rtt_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class TimedOut:
+    """No answer that fits came in time; `case_mangled` when one came that differed in case alone."""
+
+    case_mangled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Unreachable:
+    """The server's host said that nobody is there."""
+
+
+Outcome = Replied | TimedOut | Unreachable
+
+
+class Expected:
+    """Tells the answer to one query from all else; `case_mangled` when one came that differed in case alone."""
+
+    def __init__(self, ask: Ask, message_id: int) -> None:
+        self._ask = ask
+        self._id = message_id
+        self.case_mangled = False
+
+    def query(self) -> bytes:
+        """Return the query's octets."""
+        edns = EDNS() if self._ask.edns else None
+        questions = (replace(self._ask.question, name=self._ask.spelling),)
+        return Message(id=self._id, rd=self._ask.recursion_desired, questions=questions, edns=edns).to_wire()
+
+    def accept(self, data: bytes) -> Message | None:
+        """Return the message that octets are, if they answer the query; None drops them."""
+        if int.from_bytes(data[:2], "big") != self._id:
+            return None
+        try:
+            message = Message.from_wire(self._respelled(data))
+        except WireError:
+            return None
+        if not message.qr or message.opcode != Opcode.QUERY:
+            return None
+        return message if self._fits(message) else None
+
+    def _respelled(self, data: bytes) -> bytes:
+        """Return the octets with the name as it was meant, so that what points to it has no random letters."""
+        sent, meant = self._ask.spelling.to_wire(), self._ask.question.name.to_wire()
+        after = HEADER_OCTETS + len(sent)
+        return data[:HEADER_OCTETS] + meant + data[after:] if data[HEADER_OCTETS:after] == sent else data
+
+    def _fits(self, message: Message) -> bool:
+        asked = self._ask.question
+        # RFC 6891 section 7: a server from before EDNS may answer FORMERR with nothing but a header.
+        if not message.questions:
+            return self._ask.edns and message.rcode == Rcode.FORMERR
+        if message.questions != (asked,):
+            return False
+        if self._ask.exact_case and not kept_case(self._ask, message):
+            self.case_mangled = True
+            return False
+        return True
+
+
+def kept_case(ask: Ask, message: Message) -> bool:
+    """Tell whether a message that was accepted repeated the name letter by letter."""
+    return not message.questions or message.questions[0].name.labels == ask.question.name.labels
+
+
+def random_case(name: Name, random: Random) -> Name:
+    """Return a name with its letters in random case."""
+    return Name(tuple(_random_case(label, random) for label in name.folded))
+
+
+def _random_case(label: bytes, random: Random) -> bytes:
+    bits = random.getrandbits(len(label))
+    return bytes(octet ^ 0x20 if 0x61 <= octet <= 0x7A and bits >> at & 1 else octet for at, octet in enumerate(label))
+
+
+# Questions that a resolver does not pass on: transfers and what RFC 1035 section 3.2.3 has for mail that is gone.
+NOT_RESOLVED = frozenset({RRType.OPT, RRType.TKEY, RRType.TSIG, RRType.IXFR, RRType.AXFR, RRType.MAILB, RRType.MAILA})

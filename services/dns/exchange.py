@@ -1,0 +1,97 @@
+"""All that passes with one server about one question: over UDP or TCP, with EDNS or without, in random or plain case.
+
+RFC 7766 section 5 (TC leads to TCP), RFC 6891 section 6.2.2 (a server that does not know EDNS is asked without). Where
+an answer came in other case than the question's, that question goes over TCP, which nobody off the path can forge; if
+its answer has the case changed as well, it is the server's way, and it is asked in plain case from then on.
+"""
+
+from collections.abc import Generator
+from typing import TypeVar
+
+from services.dns.asking import Ask, Outcome, Replied, TimedOut, kept_case, random_case
+from services.dns.codes import Rcode
+from services.dns.delegation import Delegation, Service
+from services.dns.knowledge import Knowledge
+from services.dns.message import Message
+from services.dns.records import Question
+from services.dns.server_table import Server
+from services.dns.work import Work
+
+T = TypeVar("T")
+Steps = Generator[Ask, Outcome, T]
+
+# What a server answers that stumbles over OPT (RFC 6891 section 7; some say NOTIMP).
+_EDNS_STUMBLES = (Rcode.FORMERR, Rcode.NOTIMP, Rcode.BADVERS)
+# UDP; TCP; and each once more without EDNS or in plain case.
+ATTEMPTS_MAX = 4
+
+
+class Exchange:
+    """One server, one question."""
+
+    def __init__(self, known: Knowledge, work: Work, address: str, question: Question, asked: Delegation) -> None:
+        self._known = known
+        self._work = work
+        self._address = address
+        self._question = question
+        self._asked = asked
+        server = self._server()
+        self._tcp = False
+        self._edns = server.edns
+        self._cased = known.randomise_case and server.keeps_case
+
+    def run(self) -> Steps[Message | None]:
+        """Return the server's answer, None when there is none to be had."""
+        mangled = False
+        for _ in range(ATTEMPTS_MAX):
+            ask = self._ask()
+            outcome = yield self._work.spend(ask)
+            if isinstance(outcome, Replied):
+                message = self._taken(ask, outcome, mangled)
+                if message is not None:
+                    return message
+            elif isinstance(outcome, TimedOut) and outcome.case_mangled:
+                mangled = self._tcp = True
+            elif mangled and self._tcp:
+                # No TCP there: in plain case, as if nobody had ever thought of the letters.
+                self._tcp = self._cased = False
+            else:
+                self._known.servers.timed_out(self._address, self._work.now)
+                return None
+        return None
+
+    def _server(self) -> Server:
+        return self._known.servers.get(self._address, self._work.now)
+
+    def _ask(self) -> Ask:
+        name = self._question.name
+        # A connection has its handshake first.
+        waits = 2 if self._tcp else 1
+        return Ask(
+            address=self._address,
+            question=self._question,
+            spelling=random_case(name, self._known.random) if self._cased else name,
+            zone=self._asked.zone,
+            timeout_s=self._server().timeout_s() * waits,
+            tcp=self._tcp,
+            edns=self._edns,
+            recursion_desired=self._asked.service is not Service.ITERATIVE,
+            exact_case=self._cased and not self._tcp,
+        )
+
+    def _taken(self, ask: Ask, replied: Replied, mangled: bool) -> Message | None:
+        """Return the message if it is the last word, None after a change in how to ask."""
+        message, server = replied.message, self._server()
+        if not ask.tcp:
+            self._known.servers.answered(self._address, replied.rtt_s, self._work.now)
+        elif mangled and not kept_case(ask, message):
+            server.keeps_case = False
+        if message.tc and not ask.tcp:
+            self._tcp = True
+            return None
+        if ask.edns and message.rcode in _EDNS_STUMBLES:
+            self._edns = False
+            return None
+        if not ask.edns and message.rcode not in _EDNS_STUMBLES:
+            server.edns = False
+        return message
