@@ -110,6 +110,11 @@ class HTTPServer:
         if not self._connections:
             self._emptied.set()
 
+    def replace(self, before: Served, after: Served) -> None:
+        """Count one connection on that has another protocol from here on."""
+        del self._connections[before]
+        self._connections[after] = None
+
     def answer(self, request: Request, body: bytes) -> Response | Awaitable[Response]:
         """Return what the handler makes of a request; its failure is a 500 response, never a lost connection."""
         try:

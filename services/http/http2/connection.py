@@ -26,10 +26,10 @@ class Http2Connection:
         self._waits = waits
         self._now = now
         self._peer = PeerSettings()
-        self._sender = Sender(self._peer, self._forget)
+        self._budget = Budget()
+        self._sender = Sender(self._peer, self._budget, self._forget)
         self._reader = FrameReader()
         self._blocks = BlockReader()
-        self._budget = Budget()
         self._streams: dict[int, Stream] = {}
         self._requests_open = 0
         self._closed: dict[int, Closing] = {}

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from services.http.framing import has_no_content
 from services.http.http2 import limits
 from services.http.http2.blocks import BlockWriter
+from services.http.http2.budget import Budget
 from services.http.http2.errors import ErrorCode, Http2ConnectionError, Http2StreamError
 from services.http.http2.frames import (
     END_HEADERS,
@@ -35,9 +36,10 @@ class BrokenBodyError(Exception):
 class Sender:
     """The sending half of a connection; what it sends gathers until take() is called."""
 
-    def __init__(self, peer: PeerSettings, on_end: Callable[[Stream], None]) -> None:
+    def __init__(self, peer: PeerSettings, budget: Budget, on_end: Callable[[Stream], None]) -> None:
         """`on_end` is told of each stream that this side has sent its last frame on."""
         self.peer = peer
+        self._budget = budget
         self.waiting_octets = 0
         self._on_end = on_end
         self._window = limits.INITIAL_WINDOW
@@ -218,6 +220,7 @@ class Sender:
     def _send_data(self, stream: Stream, data: bytes, flags: int) -> None:
         size = len(data)
         self._window -= size
+        self._budget.earn()
         stream.send_window -= size
         stream.sent_octets += size
         self.send(frame(Kind.DATA, flags, stream.stream_id, data))

@@ -66,7 +66,6 @@ class Http2Serving(asyncio.Protocol):
         self._consume(octets)
 
     def _begin(self) -> None:
-        self._server.admit(self)
         self._transport.set_protocol(self)
         raw = self._transport.get_extra_info("socket")
         option = getattr(socket, "TCP_NOTSENT_LOWAT", None)
@@ -81,10 +80,10 @@ class Http2Serving(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         self._peer_ended = True
-        if self.phase is Phase.LINGER or not self._core.open_streams:
+        if self.phase is Phase.LINGER:
             self._transport.close()
         else:
-            # What was asked for is still answered; the end of all streams ends the connection.
+            # What was asked for is still answered, as far as that needs no further word from the client.
             self._core.stop()
             self._advance()
         return not self._transport.is_closing()
@@ -246,6 +245,9 @@ class Http2Serving(asyncio.Protocol):
         core = self._core
         if core.is_over or (core.is_stopped and not core.open_streams):
             self._linger()
+            return
+        if self._peer_ended and not (core.has_turns or core.has_whole_frame or self._tasks):
+            self._transport.close()
             return
         if not self._write_paused and (core.has_turns or core.has_whole_frame):
             self._schedule()

@@ -14,7 +14,6 @@ from hyperframe.frame import (
     PingFrame,
     PushPromiseFrame,
     RstStreamFrame,
-    SettingsFrame,
 )
 
 from tests.loopback.http.support import HOST, PATIENCE_S
@@ -114,6 +113,11 @@ class RawPeer:
         if not octets:
             self.is_closed = True
             return False
+        self.take(octets)
+        return True
+
+    def take(self, octets: bytes) -> None:
+        """Take octets that came."""
         self._octets += octets
         while len(self._octets) >= 9:
             size = int.from_bytes(self._octets[:3], "big")
@@ -123,7 +127,6 @@ class RawPeer:
             one.parse_body(memoryview(self._octets[9 : 9 + size]))
             self._octets = self._octets[9 + size :]
             self._note(one)
-        return True
 
     def until(self, done: Callable[[], bool]) -> None:
         """Read until `done` or the end."""
@@ -144,19 +147,25 @@ class RawPeer:
         elif isinstance(one, PingFrame) and "ACK" in one.flags:
             self.pongs.append(one.opaque_data)
         elif isinstance(one, PushPromiseFrame):
-            self.pushes[one.promised_stream_id] = dict(self._decoder.decode(one.data))
+            self.pushes[one.promised_stream_id] = dict(self._decoded(one.data))
         elif isinstance(one, HeadersFrame):
-            fields = [(str(name), str(value)) for name, value in self._decoder.decode(one.data)]
-            self.replies[one.stream_id] = Reply(fields, ended="END_STREAM" in one.flags)
+            self.replies[one.stream_id] = Reply(self._decoded(one.data), ended="END_STREAM" in one.flags)
         elif isinstance(one, DataFrame):
             self.replies[one.stream_id].body += one.data
             self.replies[one.stream_id].ended = "END_STREAM" in one.flags
 
+    def _decoded(self, octets: bytes) -> list[tuple[str, str]]:
+        return [(str(name), str(value)) for name, value in self._decoder.decode(octets)]
+
     def is_answered(self, stream_id: int) -> bool:
         return stream_id in self.replies and self.replies[stream_id].ended
 
-    def acknowledged(self) -> int:
-        return sum(isinstance(one, SettingsFrame) and "ACK" in one.flags for one in self.frames)
+    def until_answered(self, stream_id: int) -> None:
+        self.until(lambda: self.is_answered(stream_id))
+
+    def octets_of(self, stream_id: int) -> int:
+        """How much content came on a stream, -1 before its head."""
+        return len(self.replies[stream_id].body) if stream_id in self.replies else -1
 
 
 @contextmanager

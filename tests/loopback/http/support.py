@@ -112,14 +112,14 @@ def origin_process(root: Path, *flags: str) -> Iterator[int]:
 
 
 @contextmanager
-def server_in_thread(handler: Handler, bounds: Limits) -> Iterator[int]:
+def server_in_thread(handler: Handler, bounds: Limits, push: bool = False) -> Iterator[int]:
     """Run a server with chosen bounds in a thread of this process, and yield its port."""
     started, ports = threading.Event(), [0]
     loop = asyncio.new_event_loop()
     stop = asyncio.Event()
 
     async def serve() -> None:
-        server = HTTPServer(handler, EventLog(None, time.time), time.time, bounds)
+        server = HTTPServer(handler, EventLog(None, time.time), time.time, bounds, push)
         listening = await loop.create_server(server.protocol, HOST, 0)
         ports[0] = listening.sockets[0].getsockname()[1]
         started.set()
@@ -139,7 +139,7 @@ def server_in_thread(handler: Handler, bounds: Limits) -> Iterator[int]:
 
 
 @contextmanager
-def origin_in_thread(root: Path, bounds: Limits) -> Iterator[int]:
+def origin_in_thread(root: Path, bounds: Limits, push: bool = False) -> Iterator[int]:
     """Run an origin with chosen bounds, its echo at /echo, and yield its port."""
-    with server_in_thread(Origin(root, time.time, "/echo"), bounds) as port:
+    with server_in_thread(Origin(root, time.time, "/echo"), bounds, push) as port:
         yield port

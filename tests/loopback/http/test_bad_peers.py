@@ -96,6 +96,30 @@ def test_who_reads_slowly_but_reads_gets_all(root: Path) -> None:
     assert octets > LARGE_OCTETS
 
 
+def test_who_reads_slowly_what_it_asked_for_ahead_gets_all(tmp_path: Path) -> None:
+    """Each response is one write, and the requests wait in the server while the client has others to read."""
+    count, size = 200, 60_000
+    (tmp_path / "a.txt").write_bytes(b"x" * size)
+    bounds = Limits(head_s=0.1, stall_s=0.3, linger_s=0.1, sweep_s=0.02)
+    with origin_in_thread(tmp_path, bounds) as port, socket.socket() as slow:
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16_384)
+        slow.settimeout(PATIENCE_S)
+        slow.connect((HOST, port))
+        slow.sendall(get() * (count - 1) + get(b"Connection: close"))
+        octets = b""
+        while piece := slow.recv(65_536):
+            octets += piece
+            talk(port, get(method=b"HEAD"))
+    answers = read_answers(octets, ["GET"] * count)
+    assert [(answer.status, len(answer.body)) for answer in answers] == [(200, size)] * count
+
+
+def test_a_half_closed_connection_ends_with_its_stream(port: int) -> None:
+    # The bound on idle connections is longer than this test has patience.
+    assert Limits().idle_s > PATIENCE_S
+    assert len(talk(port, get(target=b"/large.bin"))) > LARGE_OCTETS
+
+
 def test_beyond_the_connection_limit_the_longest_idle_makes_room(root: Path) -> None:
     with origin_in_thread(root, Limits(connections=4)) as port, ExitStack() as stack:
         idle = [stack.enter_context(peer(port, get())) for _ in range(4)]

@@ -28,6 +28,12 @@ def _expect_alive(peer: RawPeer) -> None:
     assert b"the end!" in peer.pongs
 
 
+def _expect_statuses(peer: RawPeer, statuses: tuple[tuple[int, int], ...]) -> None:
+    assert peer.resets == {}
+    peer.until(lambda: all(stream_id in peer.replies for stream_id, _ in statuses))
+    assert [(one, peer.replies[one].status) for one, _ in statuses] == list(statuses)
+
+
 def _check(peer: RawPeer, rule: Rule) -> None:
     if rule.late:
         peer.until(lambda: peer.is_answered(1))
@@ -37,9 +43,7 @@ def _check(peer: RawPeer, rule: Rule) -> None:
         return
     _expect_alive(peer)
     if isinstance(rule.earns, Fine):
-        assert peer.resets == {}
-        peer.until(lambda: all(stream_id in peer.replies for stream_id, _ in rule.earns.statuses))
-        assert [(one, peer.replies[one].status) for one, _ in rule.earns.statuses] == list(rule.earns.statuses)
+        _expect_statuses(peer, rule.earns.statuses)
     else:
         assert peer.resets == {rule.earns.stream_id: rule.earns.code}
         # RFC 9113 section 5.4.2: a stream's error is no other stream's.

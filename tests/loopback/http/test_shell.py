@@ -13,7 +13,7 @@ import pytest
 from services.eventlog import EventLog
 from services.shell import Shell
 from tests.loopback.http.musts import get
-from tests.loopback.http.support import HOST, PATIENCE_S, origin_process, talk
+from tests.loopback.http.support import HOST, PATIENCE_S, origin_process, read_to_end, read_until, talk
 
 
 def start(*flags: str) -> "subprocess.Popen[str]":
@@ -35,6 +35,22 @@ def test_ready_then_a_clean_stop(tmp_path: Path, number: signal.Signals) -> None
         assert process.stdout.read() == ""
         assert process.stderr is not None
         assert process.stderr.read() == ""
+
+
+def test_a_stop_lets_a_response_under_way_come_to_its_end(tmp_path: Path) -> None:
+    size = 32 * 1024 * 1024
+    with (tmp_path / "large.bin").open("wb") as large:
+        large.truncate(size)
+    with start("--root", str(tmp_path), "--port", "0", "--listen", HOST) as process:
+        assert process.stdout is not None
+        port = int(process.stdout.readline().rpartition(":")[2])
+        with socket.create_connection((HOST, port), timeout=PATIENCE_S) as reader:
+            reader.sendall(get(target=b"/large.bin"))
+            octets = read_until(reader, b"\r\n\r\n")
+            process.send_signal(signal.SIGTERM)
+            octets += read_to_end(reader)
+        assert process.wait(PATIENCE_S) == 0
+    assert len(octets.partition(b"\r\n\r\n")[2]) == size
 
 
 def fails(*flags: str) -> str:
