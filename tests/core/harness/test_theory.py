@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from experiments.harness.theory import (
     STRATEGIES,
     http_page_load,
+    page_stall_s,
     segments,
     slow_start_rounds,
     slow_start_stall_s,
@@ -108,3 +109,113 @@ def test_slow_start_waits_less_while_the_window_keeps_the_link_busy() -> None:
     expected = (RTT_S + segment_s - 10 * segment_s) + (RTT_S + segment_s - 20 * segment_s)
     assert slow_start_stall_s(70 * 1448, RTT_S, 1e7) == pytest.approx(expected)
     assert slow_start_stall_s(70 * 1448, RTT_S, 1e5) == 0
+
+
+def full(count: int) -> int:
+    """The octets that fill so many segments."""
+    return count * 1448
+
+
+# Windows of 10, 20, 40, ... segments (RFC 6928, RFC 5681): behind each but the last, one round trip.
+@pytest.mark.parametrize(("count", "round_trips"), [(1, 0), (10, 0), (11, 1), (30, 1), (31, 2), (70, 2), (71, 3)])
+def test_a_page_alone_stalls_behind_every_window_but_the_last(count: int, round_trips: int) -> None:
+    for strategy in STRATEGIES:
+        assert page_stall_s(strategy, RTT_S, [full(count)]) == pytest.approx(round_trips * RTT_S)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "counts", "round_trips"),
+    [
+        # Each connection begins with 10 segments.
+        ("1.0-serial", [11, 11, 31], 1 + 1 + 2),
+        ("1.0-serial", [10, 10, 10], 0),
+        # Side by side the longest counts.
+        ("1.0-parallel", [11, 11, 31], 1 + 2),
+        ("1.0-parallel", [10, 31, 31], 2),
+        # The window has grown by what was acknowledged: 10, then 10 + 10, then 10 + 10 + 20.
+        ("1.1-persistent", [10, 20, 40], 0),
+        ("1.1-persistent", [10, 21, 42], 1 + 1),
+        ("1.1-persistent", [11, 21, 42], 1),
+        ("1.1-persistent", [1, 11, 22], 0),
+        ("1.1-persistent", [1, 12, 1], 1),
+        # All that the page names is one burst behind it.
+        ("1.1-pipelined", [10, 10, 10], 0),
+        ("1.1-pipelined", [10, 10, 11], 1),
+        ("2", [10, 10, 10], 0),
+        ("2", [11, 30, 34], 1 + 2),
+        # With push, the page as well.
+        ("2-push", [4, 3, 3], 0),
+        ("2-push", [4, 4, 3], 1),
+        ("2-push", [10, 10, 10], 1),
+        ("2-push", [10, 10, 11], 2),
+    ],
+)
+def test_the_bursts_of_each_strategy_stall_as_summed_by_hand(
+    strategy: str, counts: list[int], round_trips: int
+) -> None:
+    assert page_stall_s(strategy, RTT_S, [full(count) for count in counts]) == pytest.approx(round_trips * RTT_S)
+
+
+def test_a_stall_is_shorter_by_what_the_window_takes_to_send() -> None:
+    segment_s = (1448 + 66) * 8 / 1e7
+    # 31 segments: behind the window of 10 and behind that of 20.
+    behind = [RTT_S + segment_s - window * segment_s for window in (10, 20)]
+    assert page_stall_s("2-push", RTT_S, [full(11), full(20)], 1e7) == pytest.approx(sum(behind))
+    assert page_stall_s("1.1-persistent", RTT_S, [full(11), full(22)], 1e7) == pytest.approx(
+        behind[0] + RTT_S + segment_s - 21 * segment_s
+    )
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_slow_start_adds_its_stall_to_transmission_and_to_nothing_else(strategy: str) -> None:
+    sizes = [full(11), full(31), 500]
+    without, with_it = (
+        http_page_load(strategy, RTT_S, sizes, 1e7, head_size_bytes=200, slow_start=slow_start)
+        for slow_start in (False, True)
+    )
+    stall_s = page_stall_s(strategy, RTT_S, [size + 200 for size in sizes], 1e7)
+    assert stall_s > 0
+    assert with_it.total_s - without.total_s == pytest.approx(stall_s)
+    assert with_it.terms["transmission"] - without.terms["transmission"] == pytest.approx(stall_s)
+    assert {**with_it.terms, "transmission": 0} == {**without.terms, "transmission": 0}
+    assert with_it.formula == f"{without.formula} + slow start"
+
+
+@given(st.sampled_from(STRATEGIES), st.lists(st.integers(0, 100_000), min_size=1, max_size=10))
+def test_where_every_burst_fits_the_initial_window_slow_start_adds_nothing(strategy: str, sizes: list[int]) -> None:
+    if within_initial_window(strategy, sizes):
+        assert page_stall_s(strategy, RTT_S, sizes) == 0
+
+
+@pytest.mark.parametrize(
+    ("strategy", "handshakes", "requests"),
+    [
+        ("1.0-serial", 3, 3),
+        ("1.0-parallel", 2, 2),
+        ("1.1-persistent", 1, 3),
+        ("1.1-pipelined", 1, 2),
+        ("2", 1, 2),
+        ("2-push", 1, 1),
+    ],
+)
+def test_a_request_s_size_adds_the_transmission_of_its_frames_and_of_the_handshake_s(
+    strategy: str, handshakes: int, requests: int
+) -> None:
+    plain = http_page_load(strategy, RTT_S, [1000] * 3, 1e6)
+    exact = http_page_load(strategy, RTT_S, [1000] * 3, 1e6, request_size_bytes=150)
+    # SYN and SYN-ACK: 14 + 20 + 20 + 20 octets each; the request: 150 octets in one segment with 66 octets of headers.
+    syns_s, request_s = 2 * 74 * 8e-6, (150 + 66) * 8e-6
+    added = {name: exact.terms[name] - plain.terms[name] for name in plain.terms}
+    assert added["tcp_handshake"] == pytest.approx(handshakes * syns_s)
+    assert added["request"] == pytest.approx(requests * request_s)
+    assert added["transmission"] == pytest.approx(0)
+    assert exact.total_s - plain.total_s == pytest.approx(handshakes * syns_s + requests * request_s)
+
+
+def test_a_request_of_two_segments_has_two_headers() -> None:
+    plain, exact = (http_page_load("2-push", RTT_S, [9], 1e6, request_size_bytes=size) for size in (None, 1449))
+    assert exact.terms["request"] - plain.terms["request"] == pytest.approx((1449 + 2 * 66) * 8e-6)
+
+
+def test_without_a_rate_a_request_s_size_adds_nothing() -> None:
+    assert http_page_load("2", RTT_S, [9], None, request_size_bytes=150).total_s == pytest.approx(2 * RTT_S)
