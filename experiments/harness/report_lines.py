@@ -41,10 +41,13 @@ def plot_lines(panels: Sequence[Panel], note: str) -> str | None:
 
     def paint(figure: Any) -> None:
         grid = figure.subplots(1, len(panels), squeeze=False)[0]
+        # A series looks the same in every panel, and stands in the legend wherever it is.
+        names = list(dict.fromkeys(series.name for panel in panels for series in panel.series))
+        handles: dict[str, Any] = {}
         for axes, panel in zip(grid, panels, strict=True):
-            _paint_panel(axes, panel)
-        handles, labels = grid[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper center", ncols=min(len(labels), 6), frameon=False)
+            handles |= _paint_panel(axes, panel, names)
+        shown = [handles[name] for name in names]
+        figure.legend(shown, names, loc="outside upper center", ncols=max(1, min(len(names), 6)), frameon=False)
         figure.supxlabel(textwrap.fill(note, NOTE_COLUMNS), fontsize=9.5, color=INK)
 
     try:
@@ -53,14 +56,17 @@ def plot_lines(panels: Sequence[Panel], note: str) -> str | None:
         return None
 
 
-def _paint_panel(axes: Any, panel: Panel) -> None:
-    for number, series in enumerate(panel.series):
+def _paint_panel(axes: Any, panel: Panel, names: Sequence[str]) -> dict[str, Any]:
+    """Paint one panel; returns what stands for each of its series in the legend."""
+    handles = {}
+    for series in panel.series:
+        number = names.index(series.name)
         colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
         if series.theory:
             axes.plot(*_columns(series.theory), color=colour, linewidth=1.3)
         if series.refined:
             axes.plot(*_columns(series.refined), color=colour, linewidth=1.2, linestyle=(0, (4, 2)))
-        axes.scatter(*_columns(series.measured), color=colour, marker=marker, s=30, label=series.name, zorder=3)
+        handles[series.name] = axes.scatter(*_columns(series.measured), color=colour, marker=marker, s=30, zorder=3)
     axes.set_title(panel.title, fontsize=11, color=INK)
     axes.set_xlabel(panel.x_label, color=INK)
     axes.set_ylabel(panel.y_label, color=INK)
@@ -71,6 +77,7 @@ def _paint_panel(axes: Any, panel: Panel) -> None:
     axes.tick_params(length=0, labelcolor=INK)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
+    return handles
 
 
 def _columns(points: Points) -> tuple[list[float], list[float]]:

@@ -13,10 +13,10 @@ TEMPLATES = Path(__file__).resolve().parent / "templates"
 
 @cache
 def environment() -> Environment:
-    """The environment: HTML is escaped, a name that a template uses and nobody gave is an error."""
+    """The environment: HTML is escaped, command lines are not; a name that nobody gave a value is an error."""
     return Environment(
         loader=FileSystemLoader(TEMPLATES),
-        autoescape=select_autoescape(["html.j2", "html"]),
+        autoescape=select_autoescape(["html.j2", "html"], default_for_string=False),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

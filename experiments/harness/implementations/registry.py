@@ -63,7 +63,7 @@ class Implementation:
         """Raise MachineError, which says how to get it, unless it is installed."""
         if not self.installed():
             how = f": `sudo apt-get install {self.package}`" if self.package else ""
-            raise MachineError(f"{self.name} is not installed{how}")
+            raise MachineError(f"{self.program if self.own else self.name} is not installed{how}")
 
     def describe(self) -> str:
         """Its name and version in words, for reports."""
@@ -97,7 +97,8 @@ def parse_replacement(text: str, roles: tuple[str, ...]) -> tuple[str, Implement
     """Read ROLE=IMPLEMENTATION or ROLE=COMMAND LINE; None stands for lab7's own service. Raises ReplacementError."""
     role, equals, what = text.partition("=")
     if not equals or role not in roles:
-        raise ReplacementError(f"--replace {text!r}: the roles are {', '.join(roles) or 'none'}, as in {roles[0]}=NAME")
+        known = f"the roles are {', '.join(roles)}, as in {roles[0]}=NAME" if roles else "there is no role to replace"
+        raise ReplacementError(f"--replace {text!r}: {known}")
     what = what.strip()
     if what == OURS:
         return role, None
@@ -110,7 +111,8 @@ def parse_replacement(text: str, roles: tuple[str, ...]) -> tuple[str, Implement
             f"--replace {text!r}: there is no {role} of that name; there are {known}, or give a command line such as "
             f"'{role}=python3 my_{role}.py --port {{port}} --root {{root}}'"
         )
-    return role, Implementation(words[0], role, words[0], command=_as_template(what), own=True)
+    # In results it is called as the person calls it: python3 alone would say nothing.
+    return role, Implementation(what, role, words[0], command=_as_template(what), own=True)
 
 
 def _words(text: str) -> list[str]:
@@ -121,8 +123,8 @@ def _words(text: str) -> list[str]:
 
 
 def _as_template(text: str) -> str:
-    """A person writes {port}; the registry's templates say {{ port }}."""
-    return re.sub(r"\{(\w+)\}", r"{{ \1 }}", text)
+    """A person writes {port}; the registry's templates say {{ port }}, and {{ objects | join(' ') }} of a list."""
+    return re.sub(r"\{(\w+)\}", r"{{ \1 }}", text.replace("{objects}", "{{ objects | join(' ') }}"))
 
 
 def expand(template: str, values: Mapping[str, Any]) -> list[str]:
