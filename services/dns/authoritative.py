@@ -102,7 +102,7 @@ def main(argv: list[str] | None = None) -> int:
             raise ServiceError("no zone is given: name one with --zone FILE")
         zones = load_zones(options.zone, options.zones)
         respond = AuthoritativeResponder(Authority(zones), options.udp_size, options.rotate)
-        server = DNSServer(respond, shell.log, Transfers(zones, options.allow_transfer))
+        server = DNSServer(respond, shell.log, Transfers(zones, options.allow_transfer), respond.cached)
         siblings = Siblings(options.processes, arguments)
         shell.reuse_port = siblings.share
         await shell.open_tcp(server.stream_protocol)
