@@ -27,8 +27,11 @@ PURE_TIME = {"gmtime", "struct_time"}
 # Modules of services that touch the world, and why. All others are cores.
 SHELLS = {
     "services.shell": "the asyncio shell that all services share: sockets, signals, the wall clock",
+    "services.dns.authoritative": "the program that serves zones",
+    "services.dns.processes": "more processes of that program on one port",
     "services.dns.resolver": "the program that resolves names for clients",
     "services.dns.resolving": "resolutions under way, and who waits for them",
+    "services.dns.server": "datagrams, connections and their limits",
     "services.dns.upstream": "one socket a query to a server",
     "services.http.client": "the program that loads a page",
     "services.http.fetch": "the client's connections",

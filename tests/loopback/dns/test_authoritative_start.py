@@ -1,0 +1,60 @@
+"""Starting the authoritative server: zones that are none, many zones, and what BIND's checker says of our files."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import dns.message
+import dns.query
+import pytest
+
+from services.dns.master_file import parse_master_file, write_master_file
+from services.dns.zone import Zone
+from tests.loopback.dns.authority import HOST, PATIENCE_S, ZONE, run, served
+
+
+def start(*arguments: str) -> tuple[int, str]:
+    command = [sys.executable, "-m", "services.dns.authoritative", "--port", "0", "--listen", HOST, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("$ORIGIN a.\n@ 60 SOA a b 1 2 3 4\n", "broken.zone:2: minimum is missing"),
+        (
+            "$ORIGIN a.\n@ 60 SOA a b 1 2 3 4 5\n@ 60 NS b\nc 60 CNAME d\nc 60 A 192.0.2.1\n",
+            "broken.zone:5: c.a. has a CNAME",
+        ),
+        ("", "broken.zone: there is no SOA record"),
+    ],
+)
+def test_a_broken_zone_is_one_sentence(tmp_path: Path, text: str, reason: str) -> None:
+    (tmp_path / "broken.zone").write_text(text)
+    code, said = start("--zone", str(tmp_path / "broken.zone"))
+    assert code == 2
+    assert reason in said
+    assert said.count("\n") == 1
+
+
+def test_no_zone_is_one_sentence() -> None:
+    assert start() == (2, "dns: no zone is given: name one with --zone FILE\n")
+
+
+def test_a_list_of_many_zones(tmp_path: Path) -> None:
+    (tmp_path / "small").write_text("@ 60 SOA ns host 1 2 3 4 5\n  60 NS ns\nns 60 A 192.0.2.1\nwww 60 A 192.0.2.2\n")
+    (tmp_path / "list").write_text("".join(f"z{number}.test\tsmall\n" for number in range(2000)))
+    with served(tmp_path, "--zones", str(tmp_path / "list")) as port:
+        query = dns.message.make_query("www.z1999.test", "A")
+        response = dns.query.udp(query, HOST, port=port, timeout=PATIENCE_S)
+        assert response.answer[0].to_text() == "www.z1999.test. 60 IN A 192.0.2.2"
+
+
+def test_named_checkzone_takes_what_is_written(tmp_path: Path) -> None:
+    zone = Zone.from_entries(
+        parse_master_file(ZONE + 'q\\.r TXT "a;b" "\\"" "\\255"\n\\@ A 192.0.2.9\nx\\032y A 192.0.2.9\n')
+    )
+    (tmp_path / "written").write_text(write_master_file(zone.origin, zone.rrsets()))
+    said = run("named-checkzone", "-k", "ignore", "example.com", str(tmp_path / "written"))
+    assert said.rstrip().endswith("OK"), said
