@@ -36,10 +36,11 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Replied:
-    """An answer that fits came after `rtt_s`."""
+    """An answer that fits came after `rtt_s`; `case_mangled` when it, or one before it, differed in case."""
 
     message: Message
     rtt_s: float
+    case_mangled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,10 @@ Outcome = Replied | TimedOut | Unreachable
 
 
 class Expected:
-    """Tells the answer to one query from all else; `case_mangled` when one came that differed in case alone."""
+    """Tells the answer to one query from all else.
+
+    `case_mangled` tells that one came that differed in case, whether it was dropped for that or not.
+    """
 
     def __init__(self, ask: Ask, message_id: int) -> None:
         self._ask = ask
@@ -75,36 +79,28 @@ class Expected:
         """Return the message that octets are, if they answer the query; None drops them."""
         if int.from_bytes(data[:2], "big") != self._id:
             return None
-        try:
-            message = Message.from_wire(self._respelled(data))
-        except WireError:
-            return None
-        if not message.qr or message.opcode != Opcode.QUERY:
-            return None
-        return message if self._fits(message) else None
-
-    def _respelled(self, data: bytes) -> bytes:
-        """Return the octets with the name as it was meant, so that what points to it has no random letters."""
         sent, meant = self._ask.spelling.to_wire(), self._ask.question.name.to_wire()
         after = HEADER_OCTETS + len(sent)
-        return data[:HEADER_OCTETS] + meant + data[after:] if data[HEADER_OCTETS:after] == sent else data
+        kept_case = data[HEADER_OCTETS:after] == sent
+        if kept_case:
+            # With the name as it was meant, what points to it has no random letters.
+            data = data[:HEADER_OCTETS] + meant + data[after:]
+        try:
+            message = Message.from_wire(data)
+        except WireError:
+            return None
+        return message if self._fits(message, kept_case) else None
 
-    def _fits(self, message: Message) -> bool:
-        asked = self._ask.question
+    def _fits(self, message: Message, kept_case: bool) -> bool:
+        if not message.qr or message.opcode != Opcode.QUERY:
+            return False
         # RFC 6891 section 7: a server from before EDNS may answer FORMERR with nothing but a header.
         if not message.questions:
             return self._ask.edns and message.rcode == Rcode.FORMERR
-        if message.questions != (asked,):
+        if message.questions != (self._ask.question,):
             return False
-        if self._ask.exact_case and not kept_case(self._ask, message):
-            self.case_mangled = True
-            return False
-        return True
-
-
-def kept_case(ask: Ask, message: Message) -> bool:
-    """Tell whether a message that was accepted repeated the name letter by letter."""
-    return not message.questions or message.questions[0].name.labels == ask.question.name.labels
+        self.case_mangled = self.case_mangled or not kept_case
+        return kept_case or not self._ask.exact_case
 
 
 def random_case(name: Name, random: Random) -> Name:

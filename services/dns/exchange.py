@@ -8,7 +8,7 @@ its answer has the case changed as well, it is the server's way, and it is asked
 from collections.abc import Generator
 from typing import TypeVar
 
-from services.dns.asking import Ask, Outcome, Replied, TimedOut, kept_case, random_case
+from services.dns.asking import Ask, Outcome, Replied, TimedOut, random_case
 from services.dns.codes import Rcode
 from services.dns.delegation import Delegation, Service
 from services.dns.knowledge import Knowledge
@@ -84,7 +84,7 @@ class Exchange:
         message, server = replied.message, self._server()
         if not ask.tcp:
             self._known.servers.answered(self._address, replied.rtt_s, self._work.now)
-        elif mangled and not kept_case(ask, message):
+        if mangled and (replied.case_mangled or not self._cased):
             server.keeps_case = False
         if message.tc and not ask.tcp:
             self._tcp = True

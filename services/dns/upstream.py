@@ -65,7 +65,7 @@ class Upstream:
         try:
             transport.sendto(expected.query())
             async with asyncio.timeout(ask.timeout_s):
-                return Replied(await answered, self._loop.time() - begun)
+                return Replied(await answered, self._loop.time() - begun, expected.case_mangled)
         except TimeoutError:
             return TimedOut(expected.case_mangled)
         except OSError:
@@ -97,7 +97,7 @@ class Upstream:
                 while message is None:
                     size = int.from_bytes(await reader.readexactly(2), "big")
                     message = expected.accept(await reader.readexactly(size))
-                return Replied(message, self._loop.time() - begun)
+                return Replied(message, self._loop.time() - begun, expected.case_mangled)
         except TimeoutError:
             return TimedOut()
         except (OSError, asyncio.IncompleteReadError):
