@@ -16,6 +16,10 @@ It never uses a service's own parser: a mistake there must not vouch for itself.
     fetched        did a page arrive whole
     dns_message    one DNS message                         DnsMessage, read_message
     dns            queries and their responses             DnsTraffic, dns_exchanges
+    dns_evidence   what the checks of DNS share
+    dns_claims     claims D1 to D6 and D14
+    dns_path_claims    claims D7 to D9 and D15
+    dns_cache_claims   claims D10 to D13                   TtlPoint, ttl_point
     decomposition  where the time went
 """
 

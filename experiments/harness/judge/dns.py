@@ -53,7 +53,7 @@ _Key = tuple[str, str, int, str, int, int]
 
 @dataclass(frozen=True)
 class Problem:
-    """Octets on the DNS port that are no whole message, and the frame that brought them."""
+    """What is wrong with octets on the DNS port, and the frame that brought them."""
 
     frame: int
     time_ns: int
@@ -78,14 +78,14 @@ class DnsExchange:
 class DnsTraffic:
     """Exchanges in the order of their queries, and what else there was.
 
-    `dropped` counts packets that the capture lost; `holes` are the SYN frames of TCP connections that it has not whole;
-    `strays` are responses that no query in the capture asked for.
+    `problems` are what cannot be read; `dropped` counts packets that the capture lost; `holes` are TCP connections that
+    it has not whole; `strays` are responses that no query in the capture asked for.
     """
 
     exchanges: tuple[DnsExchange, ...] = ()
     problems: tuple[Problem, ...] = ()
     dropped: int = 0
-    holes: tuple[int, ...] = ()
+    holes: tuple[Problem, ...] = ()
     strays: tuple[DnsMessage, ...] = ()
 
     def between(self, start_ns: int, end_ns: int) -> DnsTraffic:
@@ -94,7 +94,7 @@ class DnsTraffic:
             tuple(one for one in self.exchanges if start_ns <= one.query.time_ns < end_ns),
             tuple(one for one in self.problems if start_ns <= one.time_ns < end_ns),
             self.dropped,
-            self.holes,
+            tuple(one for one in self.holes if start_ns <= one.time_ns < end_ns),
             tuple(one for one in self.strays if start_ns <= one.time_ns < end_ns),
         )
 
@@ -113,7 +113,7 @@ def dns_exchanges(capture: CaptureFile, interface: str, port: int = DNS_PORT) ->
         if connection.server.port != port:
             continue
         if not connection.whole:
-            holes.append(connection.syn.frame)
+            holes.append(Problem(connection.syn.frame, connection.syn.time_ns, "a TCP connection with a hole"))
         for octets, carrier in _both_ways(connection):
             _note(messages, problems, octets, carrier)
     messages.sort(key=lambda message: (message.time_ns, message.frame))

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Any, Literal
 
 from scapy.layers.dns import (
@@ -223,7 +224,7 @@ def _rdata(record: Any) -> str:
         return f"{len(record.rdata)} options"
     value: Any = getattr(record, "rdata", None)
     if isinstance(value, str):
-        return value
+        return str(ip_address(value))
     if isinstance(value, list):
         return " ".join(f'"{text.decode("ascii", "backslashreplace")}"' for text in value)
     if isinstance(value, bytes):

@@ -1,0 +1,371 @@
+"""Decide what DNS answers, from packets: claims D1 to D6 and D14.
+
+Every function takes traffic (see `dns`), names with or without their final dot, and returns a Verdict. "undecided"
+means that the capture dropped packets, has a hole, or has no such traffic; "failed" names what contradicts the claim.
+D1 to D6 are about what clients get: take their traffic at the client, where no referrals cross.
+
+Sources: RFC 1034 sections 3.6 and 4.3, RFC 1035 sections 3 and 4, RFC 2181, RFC 5321 section 5.1, RFC 7766 section 5.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from ipaddress import ip_address
+
+from experiments.harness.judge.dns import DNS_PORT, DnsExchange, DnsTraffic
+from experiments.harness.judge.dns_evidence import (
+    ADDRESS_TYPES,
+    Addresses,
+    Finding,
+    NoEvidence,
+    addresses_of,
+    answer_of,
+    asked,
+    decide,
+    follow,
+    is_referral,
+    referred_zone,
+    words,
+)
+from experiments.harness.judge.dns_message import DnsMessage, DnsRecord, canonical, is_within
+from experiments.harness.judge.http import Contradiction, listed
+from experiments.harness.judge.verdict import Verdict
+
+# Fewer rounds of all addresses than this say nothing about their order.
+FEWEST_ROUNDS = 2
+# The chi-square test wants five expected in every cell (Cochran, Biometrics 10, 1954).
+FEWEST_EXPECTED = 5
+# The 0.999 quantile of the normal distribution: one in a thousand honest random orders is taken for uneven.
+QUANTILE = 3.0902
+LARGEST_TTL = 2**31 - 1  # RFC 2181 section 8
+
+
+def d1(traffic_udp: DnsTraffic, traffic_truncated: DnsTraffic) -> Verdict:
+    """Decide D1: small answers come by UDP port 53; one that is truncated there is fetched whole by TCP port 53."""
+
+    def check() -> Finding:
+        plain = [_by_udp(exchange) for exchange in traffic_udp.exchanges]
+        if not plain:
+            raise NoEvidence("No query whose answer fits into a datagram.")
+        pairs = _retried(traffic_truncated)
+        first, (cut, whole) = plain[0], pairs[0]
+        frames = [first.query.frame, answer_of(first).frame, answer_of(cut).frame]
+        frames += [whole.query.frame, answer_of(whole).frame]
+        return (
+            f"{len(plain)} queries to UDP port {DNS_PORT} are answered from there (the first in frame {frames[0]}, "
+            f"answered in {frames[1]}); {len(pairs)} answers are truncated (TC in frame {frames[2]}, "
+            f"{answer_of(cut).size_bytes} octets) and asked for again by TCP port {whole.query.target_port} (frame "
+            f"{frames[3]}): {len(answer_of(whole).answer)} records in {answer_of(whole).size_bytes} octets (frame "
+            f"{frames[4]})."
+        ), frames
+
+    return decide("D1", [traffic_udp, traffic_truncated], check)
+
+
+def _by_udp(exchange: DnsExchange) -> DnsExchange:
+    query, response = exchange.query, answer_of(exchange)
+    if query.transport != "udp":
+        raise Contradiction(
+            f"The query in frame {query.frame} goes by TCP though no answer was truncated.", query.frame
+        )
+    if response.tc:
+        raise Contradiction(f"The answer in frame {response.frame} is truncated.", response.frame)
+    _fits(query, response)
+    return exchange
+
+
+def _fits(query: DnsMessage, response: DnsMessage) -> None:
+    """RFC 1035 section 4.2.1 and RFC 6891 section 6.2.5: no more by UDP than the asker takes."""
+    if response.size_bytes > query.udp_limit_bytes:
+        raise Contradiction(
+            f"The answer in frame {response.frame} has {response.size_bytes} octets, by UDP, and who asked in frame "
+            f"{query.frame} takes {query.udp_limit_bytes}.",
+            query.frame,
+            response.frame,
+        )
+
+
+def _retried(traffic: DnsTraffic) -> list[tuple[DnsExchange, DnsExchange]]:
+    """Pair every truncated answer with the exchange by TCP that follows it and brings more."""
+    pairs = []
+    for exchange in traffic.exchanges:
+        response = exchange.response
+        if exchange.query.transport != "udp" or response is None or not response.tc:
+            continue
+        _fits(exchange.query, response)
+        pairs.append((exchange, _again_by_tcp(exchange, response, traffic)))
+    if not pairs:
+        raise NoEvidence("No truncated answer in the capture.")
+    return pairs
+
+
+def _again_by_tcp(exchange: DnsExchange, cut: DnsMessage, traffic: DnsTraffic) -> DnsExchange:
+    query = exchange.query
+    for later in traffic.exchanges:
+        same = (later.query.source, later.query.target, later.query.question) == (
+            query.source,
+            query.target,
+            query.question,
+        )
+        if not same or later.query.transport != "tcp" or later.query.time_ns < cut.time_ns:
+            continue
+        whole = answer_of(later)
+        if whole.tc or not _data(whole) > _data(cut):
+            raise Contradiction(
+                f"The answer by TCP in frame {whole.frame} has no more than the truncated one in frame {cut.frame}.",
+                cut.frame,
+                whole.frame,
+            )
+        return later
+    raise Contradiction(
+        f"The answer in frame {cut.frame} is truncated, and {query.question} is not asked for by TCP after it.",
+        cut.frame,
+    )
+
+
+def _data(message: DnsMessage) -> set[tuple[str, str, str]]:
+    # Without the ttl, which a cache may have counted down in between.
+    return {(record.name, record.type, record.rdata) for record in message.answer}
+
+
+def d2(traffic: DnsTraffic, name: str, addresses: Collection[str]) -> Verdict:
+    """Decide D2: who asks for A of a name gets exactly these addresses, in any order."""
+
+    def check() -> Finding:
+        found = asked([traffic], name, "A")
+        for exchange, response in found:
+            aliases, values = follow(response, name, "A")
+            _exactly(values, addresses, exchange, response)
+            _only(response, [*aliases, *values])
+        return _told(found, f"A {words(addresses)}")
+
+    return decide("D2", [traffic], check)
+
+
+def d3(traffic: DnsTraffic, address: str, name: str) -> Verdict:
+    """Decide D3: who asks for PTR of an address turned round, below in-addr.arpa or ip6.arpa, gets this name."""
+    reverse = canonical(ip_address(address).reverse_pointer)
+
+    def check() -> Finding:
+        found = asked([traffic], reverse, "PTR")
+        for exchange, response in found:
+            _exactly(follow(response, reverse, "PTR")[1], [canonical(name)], exchange, response)
+        return _told(found, f"PTR {canonical(name)}, the name of {address}")
+
+    return decide("D3", [traffic], check)
+
+
+def d4(traffic: DnsTraffic, alias: str, canonical_name: str, addresses: Collection[str] = ()) -> Verdict:
+    """Decide D4: the alias has a CNAME record, and behind it come the canonical name's addresses (if given: these)."""
+    target = canonical(canonical_name)
+
+    def check() -> Finding:
+        found = asked([traffic], alias, "A")
+        for exchange, response in found:
+            aliases, values = follow(response, alias, "A")
+            _exactly(aliases[-1:], [target], exchange, response)
+            if not values:
+                raise Contradiction(f"The answer in frame {response.frame} has no address of {target}.", response.frame)
+            if addresses:
+                _exactly(values, addresses, exchange, response)
+            _only(response, [*aliases, *values])
+            # RFC 1034 section 4.3.2, step 3a: the CNAME is copied first, then what it leads to.
+            if [response.answer.index(one) for one in aliases] != list(range(len(aliases))):
+                raise Contradiction(f"In frame {response.frame} addresses precede the CNAME.", response.frame)
+        values = follow(found[0][1], alias, "A")[1]
+        return _told(found, f"CNAME {target} and behind it A {words(one.rdata for one in values)}")
+
+    return decide("D4", [traffic], check)
+
+
+def d5(traffic: DnsTraffic, domain: str, expected: Sequence[tuple[int, str]]) -> Verdict:
+    """Decide D5: who asks for MX of a domain gets these (preference, exchange), by which they have an order.
+
+    RFC 5321 section 5.1: the lower preference is tried first. The order in the message says nothing.
+    """
+    wanted = sorted((preference, canonical(exchange)) for preference, exchange in expected)
+
+    def check() -> Finding:
+        found = asked([traffic], domain, "MX")
+        for _, response in found:
+            got = sorted(record.mx for record in follow(response, domain, "MX")[1])
+            if got != wanted:
+                raise Contradiction(
+                    f"MX of {canonical(domain)} in frame {response.frame}: {_ranked(got)}, not {_ranked(wanted)}.",
+                    response.frame,
+                )
+        if len({preference for preference, _ in wanted}) < max(len(wanted), 2):
+            raise NoEvidence("Without two servers, each with a preference of its own, there is no order to be seen.")
+        return _told(found, f"MX in order of preference {_ranked(wanted)}")
+
+    return decide("D5", [traffic], check)
+
+
+def _ranked(servers: Sequence[tuple[int, str]]) -> str:
+    return ", ".join(f"{preference} {exchange}" for preference, exchange in servers) or "nothing"
+
+
+def d6(traffic: DnsTraffic, name: str, addresses: Collection[str]) -> Verdict:
+    """Decide D6: over many queries every answer has all addresses, and each of them stands first about equally often.
+
+    Equally: every address first at least once and the counts at most one apart (a cyclic order), or the counts
+    within the chi-square bound of an equal chance (a random order, or a cyclic one that others' queries turn, too).
+    """
+
+    def check() -> Finding:
+        if len(set(addresses)) < 2:
+            raise NoEvidence("One address has no order.")
+        found = asked([traffic], name, "A")
+        firsts: Counter[str] = Counter(dict.fromkeys(addresses, 0))
+        for exchange, response in found:
+            values = follow(response, name, "A")[1]
+            _exactly(values, addresses, exchange, response)
+            firsts[values[0].rdata] += 1
+        rule = _evenly(firsts, [response.frame for _, response in found])
+        counts = ", ".join(f"{address} {count}" for address, count in sorted(firsts.items()))
+        evidence, frames = _told(found, f"all {len(firsts)} addresses")
+        return f"{evidence[:-1]}; first stands {counts} times: {rule}.", frames
+
+    return decide("D6", [traffic], check)
+
+
+def _evenly(firsts: Counter[str], frames: list[int]) -> str:
+    """Return by which rule these counts are equal; unequal counts contradict, few say nothing."""
+    total, spread = firsts.total(), max(firsts.values()) - min(firsts.values())
+    counts = ", ".join(f"{address} {count}" for address, count in sorted(firsts.items()))
+    if total < FEWEST_ROUNDS * len(firsts):
+        raise NoEvidence(f"{total} answers say nothing about the order of {len(firsts)} addresses.")
+    if max(firsts.values()) == total:
+        raise Contradiction(f"The same address stands first in all {total} answers ({counts}).", *frames)
+    if min(firsts.values()) and spread <= 1:
+        return f"at most {spread} apart, as in a cyclic order"
+    if total < FEWEST_EXPECTED * len(firsts):
+        raise NoEvidence(f"{total} answers are too few to tell an uneven order from chance (first stands {counts}).")
+    expected = total / len(firsts)
+    distance = sum((count - expected) ** 2 / expected for count in firsts.values())
+    bound = chi_square_bound(len(firsts) - 1)
+    if distance > bound:
+        raise Contradiction(
+            f"First stands, in {total} answers, {counts} times: chi-square {distance:.1f}, beyond {bound:.1f}.", *frames
+        )
+    return f"chi-square {distance:.1f}, within {bound:.1f}"
+
+
+def chi_square_bound(degrees: int) -> float:
+    """Return the 0.999 quantile of chi-square (Wilson and Hilferty, PNAS 17, 1931: up to three per cent generous)."""
+    part = 2 / (9 * degrees)
+    return float(degrees * (1 - part + QUANTILE * part**0.5) ** 3)
+
+
+def d14(traffic: DnsTraffic, addresses: Addresses) -> Verdict:
+    """Decide D14, at the local server: records have name, value, type, class and ttl; NS says whom it asks next.
+
+    `addresses` needs the role local. The addresses of the servers that an NS names are those that the capture gave
+    before, in additional sections or in answers.
+    """
+
+    def check() -> Finding:
+        responses = sorted(
+            (one.response for one in traffic.exchanges if one.response is not None), key=lambda one: one.time_ns
+        )
+        records = [(response, record) for response in responses for record in response.records if record.type != "OPT"]
+        for response, record in records:
+            _complete(record, response.frame)
+        steps = _next_steps(traffic, responses, addresses_of(addresses, "local"))
+        if not records or not steps:
+            raise NoEvidence("No referral that the local server follows is in the capture.")
+        referral, zone, query = steps[0]
+        types = words({record.type for _, record in records})
+        return (
+            f"{len(records)} records of the types {types} have name, value, type, class IN and ttl; {len(steps)} "
+            f"referrals name servers that the next query goes to: NS of {zone} in frame {referral.frame}, next query "
+            f"to {query.target} in frame {query.frame}."
+        ), [referral.frame, query.frame]
+
+    return decide("D14", [traffic], check)
+
+
+def _complete(record: DnsRecord, frame: int) -> None:
+    """RFC 1034 section 3.6; RFC 6891 section 6.1.1: OPT is no record of a zone and not meant."""
+    what = f"{record.name} {record.type}"
+    if record.rclass != "IN":
+        raise Contradiction(f"{what} in frame {frame} has class {record.rclass}, not IN.", frame)
+    if record.ttl > LARGEST_TTL:
+        raise Contradiction(f"{what} in frame {frame} has a ttl of {record.ttl}, more than 31 bits.", frame)
+    if not record.rdata:
+        raise Contradiction(f"{what} in frame {frame} has no value.", frame)
+
+
+def _next_steps(
+    traffic: DnsTraffic, responses: Sequence[DnsMessage], local: frozenset[str]
+) -> list[tuple[DnsMessage, str, DnsMessage]]:
+    """(referral, its zone, the local server's next query on the way), each to a server that the referral names."""
+    steps = []
+    queries = [one.query for one in traffic.exchanges if one.query.source in local]
+    for referral in responses:
+        zone = referred_zone(referral) if referral.target in local and is_referral(referral) else None
+        following = next((query for query in queries if zone and _follows(query, referral)), None)
+        if zone is None or following is None:
+            continue
+        named = {record.rdata for record in referral.authority if record.type == "NS"}
+        known = {
+            record.rdata
+            for response in responses
+            if response.time_ns <= following.time_ns
+            for record in response.records
+            if record.name in named and record.type in ADDRESS_TYPES
+        }
+        if following.target not in known:
+            raise Contradiction(
+                f"NS of {zone} in frame {referral.frame} names {words(named)} ({words(known)}), but the next query, in "
+                f"frame {following.frame}, goes to {following.target}.",
+                referral.frame,
+                following.frame,
+            )
+        steps.append((referral, zone, following))
+    return steps
+
+
+def _follows(query: DnsMessage, referral: DnsMessage) -> bool:
+    """Whether a query is the next of the same look-up: for the same question, or (RFC 9156) for more of the name."""
+    before, after = referral.question, query.question
+    if query.time_ns < referral.time_ns or before is None or after is None:
+        return False
+    return after == before or (after.qname != before.qname and is_within(after.qname, before.qname))
+
+
+def _exactly(
+    records: Sequence[DnsRecord], values: Collection[str], exchange: DnsExchange, response: DnsMessage
+) -> None:
+    """RFC 2181 section 5: the records are a set, so each value comes once."""
+    found = [record.rdata for record in records]
+    if sorted(found) != sorted(set(values)):
+        raise Contradiction(
+            f"{exchange.query.question}, asked for in frame {exchange.query.frame}, is answered with {words(found)} in "
+            f"frame {response.frame}, not with {words(values)}.",
+            exchange.query.frame,
+            response.frame,
+        )
+
+
+def _only(response: DnsMessage, expected: Sequence[DnsRecord]) -> None:
+    """The answer section must hold nothing else (RFC 1034 section 3.6.2: beside a CNAME there is no other data)."""
+    other = [record for record in response.answer if record not in expected and record.type != "RRSIG"]
+    if other:
+        raise Contradiction(
+            f"The answer in frame {response.frame} also has {other[0].name} {other[0].type} {other[0].rdata}.",
+            response.frame,
+        )
+
+
+def _told(found: Sequence[tuple[DnsExchange, DnsMessage]], what: str) -> Finding:
+    queries, responses = [one.query.frame for one, _ in found], [response.frame for _, response in found]
+    question = found[0][0].query.question
+    return (f"{question}, asked for in {_frames(queries)}, is answered in {_frames(responses)} with {what}."), [
+        frame for pair in zip(queries, responses, strict=True) for frame in pair
+    ]
+
+
+def _frames(frames: Sequence[int]) -> str:
+    return f"frame {frames[0]}" if len(frames) == 1 else f"frames {listed(frames)}"
