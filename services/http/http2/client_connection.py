@@ -22,6 +22,7 @@ import h2.settings
 
 from services.http.errors import HTTPError, LocalProtocolError
 from services.http.fields import FieldLine, Fields
+from services.http.http2.frames import HEADER_OCTETS, KIND_AT, Kind
 from services.http.http2.header_lists import HTTP_2, request_lines
 from services.http.http2.header_sizes import HeaderSizes
 from services.http.messages import Request, Response
@@ -100,6 +101,7 @@ class Http2ClientConnection:
         self.is_open = True
         self._open_streams: set[int] = set()
         self._knows_settings = False
+        self._greeting = b""
 
     def begin(self) -> None:
         """Begin by prior knowledge, or after the version was agreed on in TLS (RFC 9113 section 3.3)."""
@@ -150,6 +152,7 @@ class Http2ClientConnection:
 
     def receive_data(self, data: bytes) -> list[Event]:
         """Take octets from the server; raises HTTPError 502 when the server broke the protocol."""
+        self._check_greeting(data)
         try:
             self.received_sizes.feed(data)
             came = self._h2.receive_data(data)
@@ -157,6 +160,14 @@ class Http2ClientConnection:
         except (h2.exceptions.ProtocolError, ValueError) as error:
             self.is_open = False
             raise HTTPError(502, f"the server broke HTTP/2: {error or type(error).__name__}") from error
+
+    def _check_greeting(self, data: bytes) -> None:
+        """RFC 9113 section 3.4: a server's first frame is SETTINGS, so its kind tells a server of HTTP/1 at once."""
+        if len(self._greeting) < HEADER_OCTETS:
+            self._greeting += data[: HEADER_OCTETS - len(self._greeting)]
+            if len(self._greeting) > KIND_AT and self._greeting[KIND_AT] != Kind.SETTINGS:
+                self.is_open = False
+                raise HTTPError(502, "the server does not speak HTTP/2")
 
     def receive_eof(self) -> list[Event]:
         """Take note of the connection's end."""

@@ -16,6 +16,7 @@ from services.http.http2.limits import FRAME_OCTETS
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 HEADER_OCTETS = 9
+KIND_AT = 3
 STREAM_ID_MASK = 0x7FFF_FFFF
 
 END_STREAM = 0x1

@@ -10,6 +10,9 @@ CONCURRENT_STREAMS = 100
 
 # RFC 9113 section 6.9.2: every stream's window at first, and the connection's.
 INITIAL_WINDOW = 65_535
+# Content sent right behind 101, before the client's preface came: as much as TCP's first flight of ten segments (RFC
+# 6928) carries anyway. curl gives up on more than 32 KiB there.
+EARLY_OCTETS = 16_384
 # RFC 9113 section 6.9.1
 LARGEST_WINDOW = 2**31 - 1
 

@@ -142,6 +142,10 @@ class Sender:
 
     # Windows.
 
+    def withhold(self, octets: int) -> None:
+        """Make the connection's window smaller than the client has it; a negative number gives it back."""
+        self._window -= octets
+
     def widen(self, increment: int) -> None:
         """Take a WINDOW_UPDATE for the connection."""
         # RFC 9113 section 6.9.1

@@ -33,6 +33,7 @@ class Http2ServerConnection(RequestFrames):
         self._has_settings = False
         self._begun = now
         self._promised = 0
+        self._withheld = 0
         self._on: dict[int, Callable[[Frame], None]] = {
             Kind.DATA: self._on_data,
             Kind.HEADERS: self._on_headers,
@@ -65,6 +66,8 @@ class Http2ServerConnection(RequestFrames):
     def upgrade(self, settings: bytes, request: Request, content: bytes) -> list[Event]:
         """Begin with a request that came by HTTP/1.1 as stream 1, half-closed already (RFC 7540 section 3.2)."""
         self._apply_settings(settings)
+        self._withheld = limits.INITIAL_WINDOW - limits.EARLY_OCTETS
+        self._sender.withhold(self._withheld)
         stream = self._open(1)
         stream.request = request
         stream.move(Signal.RECEIVE_END)
@@ -90,6 +93,7 @@ class Http2ServerConnection(RequestFrames):
             self._has_preface = self._reader.take_preface()
             if not self._has_preface:
                 return
+            self._sender.withhold(-self._withheld)
         while len(self._events) < limits.BATCH_REQUESTS:
             came = self._reader.take()
             if came is None:

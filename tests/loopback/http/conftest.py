@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.loopback.http.support import origin_process
+from tests.loopback.http.support import HOST, origin_process, run
 
 # 1994-11-06 08:49:37 UTC, the RFC's own example.
 OLD = 784_111_777
@@ -35,3 +35,12 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def port(root: Path) -> Iterator[int]:
     with origin_process(root, "--echo", "/echo") as port:
         yield port
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    folder = tmp_path_factory.mktemp("tls")
+    key, made = str(folder / "key"), str(folder / "certificate")
+    flags = ("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=origin", "-days", "2")
+    run("openssl", *flags, "-addext", f"subjectAltName=IP:{HOST}", "-keyout", key, "-out", made)
+    return made, key

@@ -70,6 +70,11 @@ def read_answers(octets: bytes, methods: Sequence[str]) -> list[Answer]:
     return answers
 
 
+def run(*command: str) -> bytes:
+    """Run a program and return what it prints."""
+    return subprocess.run(command, check=True, capture_output=True, timeout=PATIENCE_S).stdout
+
+
 def talk(port: int, octets: bytes) -> bytes:
     """Send octets, end the sending side, and return all that comes until the server ends."""
     with socket.create_connection((HOST, port), timeout=PATIENCE_S) as peer:

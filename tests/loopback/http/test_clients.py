@@ -3,21 +3,16 @@
 import asyncio
 import http.client
 import shutil
-import subprocess
 import urllib.error
 import urllib.request
 from pathlib import Path
 
 import pytest
 
-from tests.loopback.http.support import HOST, PATIENCE_S
+from tests.loopback.http.support import HOST, PATIENCE_S, run
 
 needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 needs_wget = pytest.mark.skipif(shutil.which("wget") is None, reason="wget is not installed")
-
-
-def run(*command: str) -> bytes:
-    return subprocess.run(command, check=True, capture_output=True, timeout=PATIENCE_S).stdout
 
 
 def curl(port: int, path: str, *flags: str) -> bytes:

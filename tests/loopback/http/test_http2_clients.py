@@ -13,8 +13,8 @@ import h2.connection
 import h2.events
 import pytest
 
-from tests.loopback.http.support import HOST, PATIENCE_S, origin_process
-from tests.loopback.http.test_clients import needs_curl, run
+from tests.loopback.http.support import HOST, PATIENCE_S, origin_process, run
+from tests.loopback.http.test_clients import needs_curl
 from tests.loopback.http.test_shell import fails
 
 needs_nghttp = pytest.mark.skipif(shutil.which("nghttp") is None, reason="nghttp is not installed (nghttp2-client)")
@@ -98,13 +98,11 @@ def test_the_secrets_of_tls_are_written_for_whoever_reads_a_capture(
     assert "CLIENT_TRAFFIC_SECRET_0 " in (tmp_path / "secrets").read_text()
 
 
+@needs_curl
 @needs_openssl
-def test_a_certificate_of_one_s_own(root: Path, tmp_path: Path) -> None:
-    certificate, key = str(tmp_path / "certificate"), str(tmp_path / "key")
-    made = ("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=origin", "-days", "2")
-    run("openssl", *made, "-addext", f"subjectAltName=IP:{HOST}", "-keyout", key, "-out", certificate)
-    with origin_process(root, "--tls", certificate, key) as port:
-        assert curl(f"https://{HOST}:{port}/a.txt", "--cacert", certificate) == b"0123456789\n2 200"
+def test_a_certificate_of_one_s_own(root: Path, certificate: tuple[str, str]) -> None:
+    with origin_process(root, "--tls", *certificate) as port:
+        assert curl(f"https://{HOST}:{port}/a.txt", "--cacert", certificate[0]) == b"0123456789\n2 200"
 
 
 @needs_nghttp
