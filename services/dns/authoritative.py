@@ -50,6 +50,28 @@ def _count(text: str) -> int:
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     made = argparse.ArgumentParser(prog="python -m services.dns.authoritative", description="Serve DNS zones.")
+    _add_zone_flags(made)
+    made.add_argument(
+        "--rotate",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="begin a set of addresses one address further on in each answer (default: yes)",
+    )
+    made.add_argument(
+        "--udp-size",
+        type=_udp_size,
+        default=UDP_SIZE_DEFAULT,
+        metavar="OCTETS",
+        help="longest answer in a datagram, for clients that take it (default: %(default)s)",
+    )
+    made.add_argument(
+        "--processes", type=_count, default=1, metavar="N", help="processes that share the port (default: 1)"
+    )
+    add_common_flags(made, DEFAULT_PORT)
+    return made
+
+
+def _add_zone_flags(made: argparse.ArgumentParser) -> None:
     made.add_argument(
         "--zone",
         action="append",
@@ -72,24 +94,6 @@ def parser() -> argparse.ArgumentParser:
         metavar="ADDRESS",
         help="an address or network that may have whole zones (default: none)",
     )
-    made.add_argument(
-        "--rotate",
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help="begin a set of addresses one address further on in each answer (default: yes)",
-    )
-    made.add_argument(
-        "--udp-size",
-        type=_udp_size,
-        default=UDP_SIZE_DEFAULT,
-        metavar="OCTETS",
-        help="longest answer in a datagram, for clients that take it (default: %(default)s)",
-    )
-    made.add_argument(
-        "--processes", type=_count, default=1, metavar="N", help="processes that share the port (default: 1)"
-    )
-    add_common_flags(made, DEFAULT_PORT)
-    return made
 
 
 def main(argv: list[str] | None = None) -> int:
