@@ -2,9 +2,9 @@
 
     root     10.53.0.1  a.root-servers.net      ── 20 ms ──┐
     com      10.53.1.1  ns.com                  ── 30 ms ──┤
-    org      10.53.1.2  ns.org                  ── 35 ms ──┤                 ┌── local    10.53.9.53
-    uk       10.53.1.3  ns.uk                   ── 40 ms ──┤                 ├── client   10.53.9.1
-    arpa     10.53.1.4  ns.arpa                 ── 25 ms ──┼── s1 ═══════ s2 ┴── client2  10.53.9.2 ...
+    org      10.53.1.2  ns.org                  ── 35 ms ──┤                ┌───────── local    10.53.9.53
+    uk       10.53.1.3  ns.uk                   ── 40 ms ──┤                ├─ 10 ms ─ client   10.53.9.1
+    arpa     10.53.1.4  ns.arpa                 ── 25 ms ──┼── s1 ══════ s2 ┴─ 10 ms ─ client2  10.53.9.2 ...
     example  10.53.2.1  ns.example.com          ── 15 ms ──┤   Internet   campus
     provider 10.53.3.1  ns.provider.org         ── 45 ms ──┤
     web1..3  10.53.4.1  server1.example.com ... ── 15 ms ──┘
@@ -17,6 +17,7 @@ and authoritative server in turn) or `recursive` (each asks the next on behalf o
     sudo mn --custom topologies/dns.py --topo dns --switch lxbr
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from mininet.topo import Topo
@@ -24,6 +25,7 @@ from mininet.topo import Topo
 from topologies.naming import NamePlan, Record, Zone
 
 LEGS_MS = {"root": 20, "com": 30, "org": 35, "uk": 40, "arpa": 25, "example": 15, "provider": 45, "web": 15}
+CLIENT_LEG_MS = 10
 # host: (address, name) of the name servers
 SERVERS = {
     "root": ("10.53.0.1", "a.root-servers.net."),
@@ -47,10 +49,24 @@ SERVED = {
 WEB = {"web1": "10.53.4.1", "web2": "10.53.4.2", "web3": "10.53.4.3"}
 LOCAL = "10.53.9.53"
 POOL = "pool.example.com."
+BIG = "big.example.com."
 
 
-def make_names(ttl: int = 3600) -> NamePlan:
-    """The zones of this drawing; `ttl`: of the records of example.com, in seconds."""
+# The addresses that a changing name has in turn.
+VERSIONS = ("10.53.4.1", "10.53.4.2", "10.53.4.3")
+
+
+def changing_name(ttl: int) -> str:
+    """The name in example.com whose address changes, with this TTL."""
+    return f"ttl{ttl}.example.com."
+
+
+def make_names(ttl: int = 3600, changing: Sequence[int] = (), version: int = 0) -> NamePlan:
+    """The zones of this drawing.
+
+    ttl: of the records of example.com, in seconds; changing: the TTLs for which there is a changing name; version:
+    which of its addresses each of those has.
+    """
     addresses = {name: [address] for address, name in SERVERS.values()}
     servers = {f"server{number}.example.com.": [address] for number, address in enumerate(WEB.values(), start=1)}
     canonical = {some[0]: name for name, some in (addresses | servers).items()}
@@ -64,6 +80,9 @@ def make_names(ttl: int = 3600) -> NamePlan:
         Record("example.com.", "MX", "10 server2.example.com."),
         Record("example.com.", "MX", "20 server3.example.com."),
         Record("example.com.", "TXT", '"an organisation with a name server of its own"'),
+        # More than a datagram takes: its answer is truncated and fetched again by TCP.
+        Record(BIG, "TXT", " ".join(f'"{number:02d} {"x" * 150}"' for number in range(12))),
+        *(Record(changing_name(each), "A", VERSIONS[version], each) for each in changing),
     )
     zones = [
         Zone(".", (SERVERS["root"][1],)),
@@ -96,13 +115,15 @@ class DnsTopo(Topo):  # type: ignore[misc]
         mode: str = "iterative",
         ttl: int = 3600,
         cache: str = "yes",
+        changing: str = "",
         **link: Any,
     ) -> None:
         """clients: how many; scale: of all delays; mode: iterative or recursive; ttl: of example.com's records in
-        seconds; cache: whether the local server caches (yes or no); link: further TCLink parameters of the legs."""
+        seconds; cache: whether the local server caches (yes or no); changing: TTLs of names whose address changes,
+        separated by commas; link: further TCLink parameters of the legs."""
         if mode not in ("iterative", "recursive"):
             raise ValueError(f"mode={mode!r}: there are iterative and recursive")
-        names = make_names(int(ttl))
+        names = make_names(int(ttl), [int(each) for each in changing.split(",") if each])
         internet, campus = self.addSwitch("s1"), self.addSwitch("s2")
         self.addLink(internet, campus)
         for host, (address, name) in SERVERS.items():
@@ -140,7 +161,7 @@ class DnsTopo(Topo):  # type: ignore[misc]
         for number in range(1, int(clients) + 1):
             host = "client" if number == 1 else f"client{number}"
             self.addHost(host, ip=f"10.53.9.{number}/16", resolver=LOCAL)
-            self.addLink(host, campus)
+            self.addLink(host, campus, delay=f"{CLIENT_LEG_MS * float(scale):g}ms")
 
 
 # Names come from the name servers, not from every host's /etc/hosts.

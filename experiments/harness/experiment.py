@@ -123,6 +123,17 @@ def seconds(text: str) -> float:
     return value
 
 
+def factor(text: str) -> float:
+    """Read a factor from 0.01 to 10."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0.01 <= value <= 10:
+        raise ValueError("it takes a factor from 0.01 to 10")
+    return value
+
+
 def whole(low: int, high: int) -> Callable[[str], int]:
     """A reader of whole numbers from `low` to `high`."""
 

@@ -186,10 +186,14 @@ class Service:
             with contextlib.suppress(OSError):
                 os.close(descriptor)
 
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send it a signal; nothing happens where it has ended."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, number)
+
     def kill(self) -> None:
         """End it at once, as a crash would (SIGKILL)."""
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGKILL)
+        self.send_signal(signal.SIGKILL)
         self.exit_code(STOP_TIMEOUT_S)
 
 

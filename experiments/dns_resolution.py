@@ -1,0 +1,175 @@
+"""How does a name become an address, by which servers, and how long does that take?  (claims D1, D7 to D10)
+
+A client asks its local server for www.example.com: with iterative resolution (the local server asks root, com and
+example.com in turn), with recursive resolution (each server asks the next on behalf of the one before), and from the
+cache. Each time is set beside the sum of the legs that its path has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+
+from experiments.harness.dns_lab import (
+    ADDRESSES,
+    Asker,
+    capture_dns,
+    dns_paths,
+    dns_testbed,
+    leg_rtt_s,
+    traffic_at,
+    within,
+)
+from experiments.harness.experiment import Experiment, Outcome, Parameter, Run, factor
+from experiments.harness.fidelity import MachineWatch, capture_checks, certificate, probe_path
+from experiments.harness.judge import dns_cache_claims, dns_path_claims
+from experiments.harness.judge.dns import DnsExchange, DnsTraffic
+from experiments.harness.judge.frames import read_capture
+from experiments.harness.judge.strategies import timed
+from experiments.harness.judge.verdict import Verdict
+from experiments.harness.page_client import Window
+from experiments.harness.result import Check, Comparison, Timing
+from experiments.harness.theory import Theory
+from topologies.emulation.errors import EmulationError
+
+NAME = "www.example.com"
+VANTAGES = ("client", "local", "root", "com", "example")
+PATH = ("root", "com", "example")
+TOLERANCE = 0.05
+SOURCE = "Kurose and Ross, Computer Networking: A Top-Down Approach, section 2.4.2; RFC 1034 section 4.3.1"
+ITERATIVE, RECURSIVE, CACHED = "iterative", "recursive", "cached"
+# One query before those that count: the first one finds cold programs.
+WARM_UP = 1
+
+
+@dataclass(frozen=True)
+class Lookups:
+    """The lookups of one kind: everybody's traffic during each of them."""
+
+    traffic: tuple[Mapping[str, DnsTraffic], ...]
+    everybody: Mapping[str, DnsTraffic]
+    windows: tuple[Window, ...]
+    checks: tuple[Check, ...]
+
+
+def run(context: Run) -> Outcome:
+    """Measure, judge, compare."""
+    watch = MachineWatch()
+    kinds = {
+        ITERATIVE: _look_up(context, ITERATIVE, watch, mode=ITERATIVE, cache="no"),
+        RECURSIVE: _look_up(context, RECURSIVE, watch, mode=RECURSIVE, cache="no"),
+        CACHED: _look_up(context, CACHED, watch, mode=ITERATIVE, cache="yes"),
+    }
+    scale = context.parameters["scale"]
+    timings = {kind: [_timing(kind, one) for one in each.traffic] for kind, each in kinds.items()}
+    comparisons = {kind: Comparison.of(kind, timings[kind], _theory(kind, scale), TOLERANCE) for kind in kinds}
+    return Outcome(
+        claims=tuple(_verdicts(kinds, comparisons)),
+        comparisons=tuple(comparisons.values()),
+        fidelity=certificate([*(check for each in kinds.values() for check in each.checks), *watch.checks()]),
+        implementations={"local": "services.dns.resolver", "servers": "services.dns.authoritative"},
+        timings=timings,
+        capture=f"capture-{ITERATIVE}.pcapng",
+    )
+
+
+def _look_up(context: Run, kind: str, watch: MachineWatch, mode: str, cache: str) -> Lookups:
+    """Look the name up several times; with a cache, the first time fills it."""
+    context.step(f"{kind} resolution", {ITERATIVE: 0.05, RECURSIVE: 0.35, CACHED: 0.65}[kind])
+    path = context.folder / f"capture-{kind}.pcapng"
+    scale = context.parameters["scale"]
+    with dns_testbed(context, mode=mode, cache=cache, scale=scale, clients=1) as bed:
+        checks = [check for each in dns_paths(scale) for check in probe_path(bed, each)] if kind == ITERATIVE else []
+        asker = Asker(bed.host("client"))
+        # Another name of the same servers, so that programs are warm; its zone's data do not answer the question.
+        for _ in range(WARM_UP if kind != CACHED else 0):
+            asker.ask("warm.example.com")
+        with watch, capture_dns(bed, path, VANTAGES) as capture:
+            windows = [asker.ask(NAME)[0] for _ in range(context.repeat + (1 if kind == CACHED else 0))]
+    everybody = traffic_at(read_capture(path), VANTAGES)
+    found = [within(everybody, window) for window in windows]
+    every_check = (*checks, *capture_checks({f"{label} ({kind})": one for label, one in capture.statistics.items()}))
+    # The first lookup with a cache fills it.
+    counted = slice(1, None) if kind == CACHED else slice(None)
+    return Lookups(tuple(found[counted]), everybody, tuple(windows[counted]), every_check)
+
+
+def _exchange(traffic: DnsTraffic, target: str) -> DnsExchange:
+    for exchange in traffic.exchanges:
+        if exchange.query.target == ADDRESSES[target] and exchange.response is not None:
+            return exchange
+    raise EmulationError(f"no answered query to {target} in the capture: look at it with tcpdump")
+
+
+def _duration_s(traffic: DnsTraffic, target: str) -> float:
+    return _exchange(traffic, target).duration_s or 0.0
+
+
+def _timing(kind: str, seen: Mapping[str, DnsTraffic]) -> Timing:
+    """The client's waiting time, and how it splits into the legs between neighbours of the path."""
+    total_s = _duration_s(seen["client"], "local")
+    terms: dict[str, float] = {}
+    if kind == ITERATIVE:
+        terms = {f"local-{server}": _duration_s(seen["local"], server) for server in PATH}
+        terms = {"client-local": total_s - _busy_s(seen), **terms}
+    elif kind == RECURSIVE:
+        chain = ("local", *PATH)
+        # What a server waits for the next lies within what the one before waits for it.
+        waits = [_duration_s(seen[one], other) for one, other in pairwise(chain)]
+        inner = [*waits[1:], 0.0]
+        names = [f"{one}-{other}" for one, other in pairwise(chain)]
+        terms = {name: outer - within_ for name, outer, within_ in zip(names, waits, inner, strict=True)}
+        terms = {"client-local": total_s - _busy_s(seen), **terms}
+    else:
+        terms = {"client-local": total_s - _busy_s(seen)}
+    terms["residual"] = total_s - sum(terms.values())
+    return Timing(total_s, terms)
+
+
+def _busy_s(seen: Mapping[str, DnsTraffic]) -> float:
+    """From the client's query coming in at the local server to its answer going out."""
+    mine = [one for one in seen["local"].exchanges if one.query.target == ADDRESSES["local"]]
+    if not mine or mine[0].response is None:
+        raise EmulationError("the local server did not answer the client in the capture: look at it with tcpdump")
+    return mine[0].duration_s or 0.0
+
+
+def _theory(kind: str, scale: float) -> Theory:
+    terms = {"client-local": leg_rtt_s("client", "local", scale)}
+    if kind == ITERATIVE:
+        terms |= {f"local-{server}": leg_rtt_s("local", server, scale) for server in PATH}
+    elif kind == RECURSIVE:
+        chain = ("local", *PATH)
+        terms |= {f"{one}-{other}": leg_rtt_s(one, other, scale) for one, other in pairwise(chain)}
+    formula = " + ".join(f"RTT({name})" for name in terms)
+    return Theory(sum(terms.values()), terms, formula, SOURCE)
+
+
+def _verdicts(kinds: Mapping[str, Lookups], comparisons: Mapping[str, Comparison]) -> list[Verdict]:
+    iterative, recursive, cached = (kinds[kind] for kind in (ITERATIVE, RECURSIVE, CACHED))
+    at_local, at_client = iterative.everybody["local"], iterative.everybody["client"]
+    chain = ("client", "local", *PATH)
+    second = (cached.windows[0].start_ns, cached.windows[-1].end_ns)
+    paths = [
+        dns_path_claims.d8(iterative.traffic[0]["local"], NAME, ADDRESSES, PATH),
+        dns_path_claims.d9({host: recursive.traffic[0][host] for host in chain[:-1]}, NAME, ADDRESSES, chain),
+    ]
+    return [
+        dns_path_claims.d7(at_local, [at_client], {NAME: PATH}, ADDRESSES),
+        *(
+            timed(packets, one.measured_s, one.theory_s, one.tolerance)
+            for packets, one in zip(paths, (comparisons[ITERATIVE], comparisons[RECURSIVE]), strict=True)
+        ),
+        dns_cache_claims.d10([cached.everybody["client"]], cached.everybody["local"], NAME, ADDRESSES, second),
+    ]
+
+
+EXPERIMENT = Experiment(
+    name="dns-resolution",
+    question="How does a name become an address, by which servers, and how long does that take?",
+    claims=("D7", "D8", "D9", "D10"),
+    parameters={"scale": Parameter("1", factor, "a factor on all delays of the topology")},
+    run=run,
+    repeat=5,
+)

@@ -1,0 +1,86 @@
+"""What the experiments on DNS share: the topology dns, who has which address, its captures, the legs of a lookup."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from experiments.harness.capture import Capture, CaptureInterface
+from experiments.harness.experiment import Run
+from experiments.harness.fidelity import EmulatedPath
+from experiments.harness.judge.dns import DnsTraffic, dns_exchanges
+from experiments.harness.judge.frames import CaptureFile
+from experiments.harness.page_client import Window
+from topologies.dns import CLIENT_LEG_MS, LEGS_MS, LOCAL, SERVERS, DnsTopo
+from topologies.emulation.errors import EmulationError
+from topologies.emulation.launcher import Service
+from topologies.emulation.node import Host
+from topologies.emulation.testbed import Testbed
+
+ASKER = "experiments.harness.asker"
+ASK_TIMEOUT_S = 30.0
+CLIENT = "10.53.9.1"
+ADDRESSES: Mapping[str, str] = {
+    "client": CLIENT,
+    "local": LOCAL,
+    **{host: address for host, (address, _) in SERVERS.items()},
+}
+
+
+class Asker:
+    """A DNS client in one process, on one host, asking one server."""
+
+    def __init__(self, host: Host, server: str = LOCAL) -> None:
+        self._service: Service = host.start(ASKER)
+        self._server = server
+
+    def ask(self, name: str, rtype: str = "A", buffer_bytes: int | None = None) -> tuple[Window, dict[str, Any]]:
+        """Ask a question; returns when that was and what came. Raises EmulationError without an answer."""
+        extra = "" if buffer_bytes is None else f" {buffer_bytes}"
+        self._service.write_line(f"{self._server} {name} {rtype}{extra}")
+        report: dict[str, Any] = json.loads(self._service.read_line(ASK_TIMEOUT_S))
+        if "error" in report:
+            raise EmulationError(f"no answer for {name} {rtype} from {self._server}: {report['error']}")
+        return Window(report["began_ns"], report["ended_ns"]), report
+
+
+def dns_testbed(context: Run, **parameters: Any) -> Testbed:
+    """The topology dns with these parameters; names come from its servers alone."""
+    topo = DnsTopo(**parameters)
+    return Testbed(topo, seed=context.seed, links=context.links, sandboxed=context.sandboxed, host_names=False)
+
+
+def leg_rtt_s(one: str, other: str, scale: float = 1.0) -> float:
+    """The round-trip time between two hosts of the topology, in seconds."""
+    legs = {**LEGS_MS, "client": CLIENT_LEG_MS, "local": 0}
+    return 2 * (legs[one] + legs[other]) * scale / 1e3
+
+
+def dns_paths(scale: float = 1.0) -> list[EmulatedPath]:
+    """The paths that are measured for the fidelity certificate."""
+    ends = (("client", "local"), ("local", "root"), ("local", "com"), ("local", "example"))
+    return [EmulatedPath(one, other, ADDRESSES[other], leg_rtt_s(one, other, scale)) for one, other in ends]
+
+
+def vantage(host: str) -> str:
+    """The label of a host's interface in captures."""
+    return f"{host}:{host}-eth0"
+
+
+def capture_dns(bed: Testbed, path: Path, hosts: Sequence[str]) -> Capture:
+    """A capture at the first interface of each of these hosts."""
+    return Capture(
+        path, [CaptureInterface(vantage(host), bed.host(host).namespace_pid, f"{host}-eth0") for host in hosts]
+    )
+
+
+def traffic_at(captured: CaptureFile, hosts: Sequence[str]) -> dict[str, DnsTraffic]:
+    """The DNS traffic of each of these hosts."""
+    return {host: dns_exchanges(captured, vantage(host)) for host in hosts}
+
+
+def within(traffic: Mapping[str, DnsTraffic], window: Window) -> dict[str, DnsTraffic]:
+    """The part of everybody's traffic that lies in a window."""
+    return {host: each.between(window.start_ns, window.end_ns) for host, each in traffic.items()}
