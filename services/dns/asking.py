@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from random import Random
 
 from services.dns.codes import Opcode, Rcode, RRType
-from services.dns.edns import EDNS
+from services.dns.edns import EDNS, UDP_SIZE_DEFAULT
 from services.dns.errors import WireError
 from services.dns.message import HEADER_OCTETS, Message
 from services.dns.name import Name
@@ -30,6 +30,7 @@ class Ask:
     timeout_s: float
     tcp: bool = False
     edns: bool = True
+    udp_size: int = UDP_SIZE_DEFAULT
     recursion_desired: bool = False
     exact_case: bool = False
 
@@ -41,6 +42,7 @@ class Replied:
     message: Message
     rtt_s: float
     case_mangled: bool = False
+    size_octets: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +71,13 @@ class Expected:
         self._id = message_id
         self.case_mangled = False
 
+    def replied(self, message: Message, rtt_s: float, size_octets: int) -> Replied:
+        """Return the outcome that an accepted message is."""
+        return Replied(message, rtt_s, self.case_mangled, size_octets)
+
     def query(self) -> bytes:
         """Return the query's octets."""
-        edns = EDNS() if self._ask.edns else None
+        edns = EDNS(self._ask.udp_size) if self._ask.edns else None
         questions = (replace(self._ask.question, name=self._ask.spelling),)
         return Message(id=self._id, rd=self._ask.recursion_desired, questions=questions, edns=edns).to_wire()
 

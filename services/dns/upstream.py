@@ -21,6 +21,9 @@ SOURCE_PORT_MIN, SOURCE_PORT_MAX = 1024, 65_535
 # Ports tried before the kernel is asked for one: each is taken by somebody else once in many times.
 PORT_ATTEMPTS = 8
 
+# A message and how long it was.
+Answer = tuple[Message, int]
+
 
 class Upstream:
     """Sends what a Resolution asks for, from `source` to port `port` of the servers."""
@@ -55,7 +58,7 @@ class Upstream:
         return outcome
 
     async def _over_udp(self, ask: Ask, expected: Expected) -> Outcome:
-        answered: asyncio.Future[Message] = self._loop.create_future()
+        answered: asyncio.Future[Answer] = self._loop.create_future()
         server = (ask.address, self._port)
         try:
             transport = await self._socket(lambda: _Waiting(expected, answered, server), server)
@@ -65,7 +68,8 @@ class Upstream:
         try:
             transport.sendto(expected.query())
             async with asyncio.timeout(ask.timeout_s):
-                return Replied(await answered, self._loop.time() - begun, expected.case_mangled)
+                message, size = await answered
+                return expected.replied(message, self._loop.time() - begun, size)
         except TimeoutError:
             return TimedOut(expected.case_mangled)
         except OSError:
@@ -97,7 +101,7 @@ class Upstream:
                 while message is None:
                     size = int.from_bytes(await reader.readexactly(2), "big")
                     message = expected.accept(await reader.readexactly(size))
-                return Replied(message, self._loop.time() - begun, expected.case_mangled)
+                return expected.replied(message, self._loop.time() - begun, size)
         except TimeoutError:
             return TimedOut()
         except (OSError, asyncio.IncompleteReadError):
@@ -110,7 +114,7 @@ class Upstream:
 class _Waiting(asyncio.DatagramProtocol):
     """One query's socket."""
 
-    def __init__(self, expected: Expected, answered: "asyncio.Future[Message]", server: tuple[str, int]) -> None:
+    def __init__(self, expected: Expected, answered: "asyncio.Future[Answer]", server: tuple[str, int]) -> None:
         self._expected = expected
         self._answered = answered
         self._server = server
@@ -121,7 +125,7 @@ class _Waiting(asyncio.DatagramProtocol):
             return
         message = self._expected.accept(data)
         if message is not None:
-            self._answered.set_result(message)
+            self._answered.set_result((message, len(data)))
 
     def error_received(self, exc: Exception) -> None:
         if not self._answered.done():

@@ -32,6 +32,8 @@ SHELLS = {
     "services.dns.resolver": "the program that resolves names for clients",
     "services.dns.resolving": "resolutions under way, and who waits for them",
     "services.dns.server": "datagrams, connections and their limits",
+    "services.dns.recursive": "the program that serves zones and asks below their cuts",
+    "services.dns.stub": "the program that asks one question",
     "services.dns.upstream": "one socket a query to a server",
     "services.http.client": "the program that loads a page",
     "services.http.fetch": "the client's connections",

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from random import Random
 
-from services.dns.asking import Ask, Expected, Outcome, Replied, TimedOut, Unreachable
+from services.dns.asking import Ask, Expected, Outcome, TimedOut, Unreachable
 from services.dns.authority import Authority
 from services.dns.cache import Cache
 from services.dns.codes import Rcode, type_from_text
@@ -149,7 +149,7 @@ class World:
                 message = expected.accept(data)
                 if message is not None:
                     self.now += rtt_s
-                    return Replied(message, rtt_s, expected.case_mangled)
+                    return expected.replied(message, rtt_s, len(data))
         self.now += ask.timeout_s
         return TimedOut(expected.case_mangled)
 
