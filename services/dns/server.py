@@ -85,13 +85,15 @@ class DNSServer:
         self._log.write("failed", error=f"{type(error).__name__}: {error}")
 
     def later(self, awaited: Awaitable[None]) -> None:
-        """Run what a datagram's answer waits for; beyond the limit it is dropped, and the client asks again."""
+        """Run what a datagram's answer waits for."""
         task = asyncio.ensure_future(awaited)
-        if len(self._pending) >= self.limits.pending:
-            task.cancel()
-            return
         self._pending.add(task)
         task.add_done_callback(self._pending.discard)
+
+    @property
+    def busy(self) -> bool:
+        """Whether as many answers are waited for as may be; a datagram is dropped then, and the client asks again."""
+        return len(self._pending) >= self.limits.pending
 
     async def stop(self) -> None:
         """End every connection and every answer that is waited for."""
@@ -135,6 +137,8 @@ class _Datagrams(asyncio.DatagramProtocol):
                 if server.logging:
                     server.note(known, Client(addr[0], addr[1]), data)
                 return
+        if server.busy:
+            return
         client = Client(addr[0], addr[1])
         answer = server.respond(data, client)
         if answer is None or isinstance(answer, bytes):
