@@ -39,8 +39,8 @@ PATH = ("root", "com", "example")
 TOLERANCE = 0.05
 SOURCE = "Kurose and Ross, Computer Networking: A Top-Down Approach, section 2.4.2; RFC 1034 section 4.3.1"
 ITERATIVE, RECURSIVE, CACHED = "iterative", "recursive", "cached"
-# One query before those that count: the first one finds cold programs.
-WARM_UP = 1
+# Queries before those that count: the first ones find cold programs.
+WARM_UP = 4
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ When the other end of the socket closes, every child is killed: the server dies 
 """
 
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -130,6 +131,9 @@ def main(argv: list[str]) -> int:
     namespaces.die_with_parent()
     for module in argv[1:]:
         importlib.import_module(module)
+    # What is imported stays: a collection in a child would touch, and so copy, every page of it.
+    gc.collect()
+    gc.freeze()
     server = _Server(socket.socket(fileno=int(argv[0])))
     try:
         server.serve()

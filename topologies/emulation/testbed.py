@@ -80,6 +80,14 @@ def _raise_open_files() -> None:
     Mininet.inited = True
 
 
+def _reached(far: Any, seen_from: Any, neighbours: dict[Any, list[tuple[Any, Any]]]) -> list[str]:
+    """The MAC addresses of hosts behind the far end of a bridge's port; only bridges pass frames on."""
+    if not isinstance(far.node, Bridge):
+        return [far.mac]
+    onwards = [beyond for near, beyond in neighbours[far.node] if near is not far and beyond.node is not seen_from]
+    return [mac for beyond in onwards for mac in _reached(beyond, far.node, neighbours)]
+
+
 class Testbed:
     """A running network made from a Mininet topology; use it as a context manager.
 
@@ -124,6 +132,7 @@ class Testbed:
             stack.callback(self.forkserver.close)
             self.net = self._build(stack)
             self._set_neighbours()
+            self._set_forwarding()
             self.services = self._start_services()
             self._stack = stack.pop_all()
         return self
@@ -206,6 +215,22 @@ class Testbed:
                 rows.setdefault(one, []).append(f"neigh replace {far.ip} lladdr {far.mac} dev {near.name}")
         for host, lines in rows.items():
             tools.batch("ip", lines, host.namespace_pid)
+
+    def _set_forwarding(self) -> None:
+        """Tell every bridge behind which port each MAC address lies: what it had to learn it would flood first."""
+        neighbours: dict[Any, list[tuple[Any, Any]]] = {}
+        for link in self.net.links:
+            for near, far in ((link.intf1, link.intf2), (link.intf2, link.intf1)):
+                neighbours.setdefault(near.node, []).append((near, far))
+        for bridge in self.net.switches:
+            if not isinstance(bridge, Bridge):
+                continue
+            lines = [
+                f"fdb replace {mac} dev {port.name} master static"
+                for port, far in neighbours.get(bridge, [])
+                for mac in _reached(far, bridge, neighbours)
+            ]
+            tools.batch("bridge", lines)
 
     def _start_services(self) -> dict[str, list[Service | Program]]:
         """Start all services at once, then wait for each: they come up side by side."""

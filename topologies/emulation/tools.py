@@ -9,8 +9,10 @@ from topologies.emulation.errors import EmulationError, MachineError
 PACKAGES = {
     "ip": "iproute2",
     "tc": "iproute2",
+    "bridge": "iproute2",
     "ethtool": "ethtool",
     "nsenter": "util-linux",
+    "unshare": "util-linux",
     "mnexec": "mininet",
     "ifconfig": "net-tools",
     "tcpdump": "tcpdump",
@@ -18,7 +20,7 @@ PACKAGES = {
     "brctl": "bridge-utils",
     "newuidmap": "uidmap",
 }
-NEEDED = ("ip", "tc", "ethtool", "nsenter", "mnexec", "ifconfig")
+NEEDED = ("ip", "tc", "bridge", "ethtool", "nsenter", "unshare", "mnexec", "ifconfig")
 
 
 def require(*names: str) -> None:
