@@ -169,8 +169,8 @@ def d11(
         return (
             f"{canonical(name)} {qtype} is fetched with a ttl of {whole} s (frame {answer_of(first).frame}); "
             f"{len(aged)} later answers count it down, to {oldest.ttl_s} s after {oldest.elapsed_s:.1f} s (frame "
-            f"{oldest.frame}); after {gap:.1f} s it is asked for again (frame {second.query.frame}) and has {fresh} s (frame "
-            f"{answer_of(second).frame})."
+            f"{oldest.frame}); after {gap:.1f} s it is asked for again (frame {second.query.frame}) and has {fresh} s "
+            f"(frame {answer_of(second).frame})."
         ), [answer_of(first).frame, *(one.frame for one in aged), second.query.frame, answer_of(second).frame]
 
     return decide("D11", [at_client, at_local], check)

@@ -25,6 +25,7 @@ from experiments.harness.judge.dns_evidence import (
     decide,
     follow,
     is_referral,
+    part_shown,
     referred_zone,
     words,
 )
@@ -262,7 +263,7 @@ def d14(traffic: DnsTraffic, addresses: Addresses) -> Verdict:
     """Decide D14, at the local server: records have name, value, type, class and ttl; NS says whom it asks next.
 
     `addresses` needs the role local. The addresses of the servers that an NS names are those that the capture gave
-    before, in additional sections or in answers.
+    before, in additional sections or in answers; a referral to servers whose address it never gave says nothing.
     """
 
     def check() -> Finding:
@@ -316,6 +317,8 @@ def _next_steps(
             for record in response.records
             if record.name in named and record.type in ADDRESS_TYPES
         }
+        if not known:
+            continue
         if following.target not in known:
             raise Contradiction(
                 f"NS of {zone} in frame {referral.frame} names {words(named)} ({words(known)}), but the next query, in "
@@ -332,7 +335,8 @@ def _follows(query: DnsMessage, referral: DnsMessage) -> bool:
     before, after = referral.question, query.question
     if query.time_ns < referral.time_ns or before is None or after is None:
         return False
-    return after == before or (after.qname != before.qname and is_within(after.qname, before.qname))
+    shown, more = part_shown(before), part_shown(after)
+    return after == before or (more != shown and is_within(more, shown))
 
 
 def _exactly(

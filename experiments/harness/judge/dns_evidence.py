@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from experiments.harness.judge.dns import DnsExchange, DnsTraffic
-from experiments.harness.judge.dns_message import DnsMessage, DnsRecord, canonical, is_within
+from experiments.harness.judge.dns_message import DnsMessage, DnsRecord, Question, canonical, is_within
 from experiments.harness.judge.http import Contradiction
 from experiments.harness.judge.verdict import Verdict, failed, shown, undecided
 
@@ -78,7 +78,12 @@ def asks_towards(exchange: DnsExchange, name: str, qtype: str) -> bool:
         return False
     if question.qname == canonical(name):
         return question.qtype == qtype
-    return is_within(canonical(name), question.qname) and question.qtype in (*ADDRESS_TYPES, "NS")
+    return is_within(canonical(name), part_shown(question)) and question.qtype in (*ADDRESS_TYPES, "NS")
+
+
+def part_shown(question: Question) -> str:
+    """Return how much of a name a query shows: BIND puts a label _ in front of what it shows of a longer one."""
+    return question.qname.removeprefix("_.")
 
 
 def asked(traffics: Sequence[DnsTraffic], name: str, qtype: str) -> list[tuple[DnsExchange, DnsMessage]]:

@@ -9,7 +9,7 @@ Sources: RFC 1034 sections 4.2.1, 4.3.1, 4.3.2 and 5.3.3, RFC 1035 section 4.1.1
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby, pairwise
 
 from experiments.harness.judge.dns import DnsExchange, DnsTraffic
@@ -45,7 +45,7 @@ def d7(
     """
 
     def check() -> Finding:
-        count = _only_local(at_clients, addresses)
+        count = _only_local(at_clients, addresses, {role for path in lookups.values() for role in path})
         walks = [_walk(at_local, name, addresses, path) for name, path in lookups.items()]
         if not walks:
             raise NoEvidence("No name is looked up.")
@@ -144,9 +144,9 @@ def d15(traffic: DnsTraffic, own: tuple[str, str], hired: Sequence[tuple[str, st
     return decide("D15", [traffic], check)
 
 
-def _only_local(at_clients: Sequence[DnsTraffic], addresses: Addresses) -> int:
-    """Count the clients' queries, all of which must go to the local server."""
-    servers = frozenset[str]().union(*(addresses_of(addresses, role) for role in addresses if role != "client"))
+def _only_local(at_clients: Sequence[DnsTraffic], addresses: Addresses, roles: Iterable[str]) -> int:
+    """Count the clients' queries, which are those of no server; all must go to the local one."""
+    servers = addresses_of(addresses, "local").union(*(addresses_of(addresses, role) for role in roles))
     queries = [one.query for traffic in at_clients for one in traffic.exchanges if one.query.source not in servers]
     if not queries:
         raise NoEvidence("No client's query in the capture.")
