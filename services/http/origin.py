@@ -60,7 +60,9 @@ class Origin:
             if b"expect" in request.fields:
                 _check_expectations(request)
             target = split_target(request.method, request.request_target)
-            return _echo(request, body) if self._is_echo(target) else self._answer(request, target)
+            if self._echo_path is not None and normalised(target.path) == self._echo_path:
+                return _echo(request, body)
+            return self._answer(request, target)
         except HTTPError as error:
             return page_response(error.status, error.detail)
 
@@ -72,9 +74,6 @@ class Origin:
         if not isinstance(response.body, bytes):
             response.body.close()
         return None
-
-    def _is_echo(self, target: Target) -> bool:
-        return self._echo_path is not None and normalised(target.path) == self._echo_path
 
     def _answer(self, request: Request, target: Target) -> Response:
         if request.method not in KNOWN_METHODS:

@@ -242,8 +242,9 @@ class Serving(asyncio.Protocol):
         request = self._request
         if request is None:
             return
-        body = bytes(self._received)
-        if body:
+        body = b""
+        if self._received:
+            body = bytes(self._received)
             self._received.clear()
         settings = upgrade_settings(request) if b"upgrade" in request.fields else None
         if settings is not None and self._transport.get_extra_info("ssl_object") is None:

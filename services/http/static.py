@@ -79,12 +79,13 @@ class StaticFiles:
         """Tell whether the same way leads to the same file, in the same state, and all of it lies below the root."""
         path = held.found.path
         try:
-            if held.directories is None:
-                if os.path.realpath(held.name, strict=True) != path:
-                    return False
-            # A link in a directory's place may lead outside, even to this very file.
-            elif not all(stat.S_ISDIR(os.lstat(directory).st_mode) for directory in held.directories):
+            # With every request, so a link is asked for only where one was.
+            if held.directories is None and os.path.realpath(held.name, strict=True) != path:
                 return False
+            for directory in held.directories or ():
+                # A link in its place may lead outside, even to this very file.
+                if not stat.S_ISDIR(os.lstat(directory).st_mode):
+                    return False
             return identity_of(os.lstat(path)) == held.found.identity
         except OSError:
             return False
