@@ -26,6 +26,10 @@ class Bucket:
         if self._left < 0:
             raise Http2ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, f"too many {self._what}")
 
+    def refund(self) -> None:
+        """Give one back."""
+        self._left = min(float(self._burst), self._left + 1)
+
 
 class Budget:
     """All that one connection's peer may spend."""
@@ -44,8 +48,9 @@ class Budget:
         self._idle.spend(now)
 
     def earn(self) -> None:
-        """Note a DATA frame or a stream, which may be followed by so many WINDOW_UPDATE."""
+        """Note a DATA frame or a stream, which may be followed by so many WINDOW_UPDATE, and a PING to measure it."""
         self._window_updates += limits.WINDOW_UPDATES_PER_DATA
+        self._idle.refund()
 
     def window_update(self, now: float) -> None:
         """Count a WINDOW_UPDATE: free as long as DATA was sent for it."""

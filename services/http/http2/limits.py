@@ -52,6 +52,8 @@ CLOSED_STREAMS = 1000
 BATCH_REQUESTS = 32
 # Octets that wait for the socket above which no further request is taken up and no content is read.
 OUTGOING_OCTETS = 131_072
+# Content that is read and handed to the socket at a time: two frames, after which the socket is asked again.
+TURN_OCTETS = 32_768
 
 # Objects promised with one page: as many as the streams that RFC 9113 recommends.
 PUSHED_OBJECTS = 100

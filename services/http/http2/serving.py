@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Iterable
 from typing import TYPE_CHECKING
 
 from services.http.dates import format_date
+from services.http.errors import LocalProtocolError
 from services.http.http2 import limits
 from services.http.http2.events import Asked, Cancelled, Ended, Event, Refused
 from services.http.http2.push import promised_requests
@@ -23,8 +24,9 @@ from services.http.phase import Phase
 if TYPE_CHECKING:
     from services.http.server import HTTPServer
 
-# Octets that the kernel holds and has not sent: little, so that who comes later still gets turns (h2o has 128 KiB).
-UNSENT_OCTETS = 65_536
+# Octets that the kernel, and the transport before it, hold and have not sent: two frames each, so that an object that
+# is asked for while a large one is under way still gets its turns soon on a slow link.
+UNSENT_OCTETS = 32_768
 # How much of the time to linger remains where the client cannot be shown that nothing more will come.
 TLS_LINGER = 0.25
 
@@ -67,6 +69,7 @@ class Http2Serving(asyncio.Protocol):
 
     def _begin(self) -> None:
         self._transport.set_protocol(self)
+        self._transport.set_write_buffer_limits(high=UNSENT_OCTETS)
         raw = self._transport.get_extra_info("socket")
         option = getattr(socket, "TCP_NOTSENT_LOWAT", None)
         if raw is not None and option is not None:
@@ -184,7 +187,15 @@ class Http2Serving(asyncio.Protocol):
         self._tasks[asked.stream_id] = self._server.loop.create_task(wait())
 
     def _respond(self, stream_id: int, response: Response) -> None:
-        self._core.send_response(stream_id, response, format_date(int(self._server.wall_clock())))
+        date = format_date(int(self._server.wall_clock()))
+        try:
+            self._core.send_response(stream_id, response, date)
+        except LocalProtocolError as error:
+            # The handler's fields are none that can be sent: its failure, and no other stream's.
+            self._server.log.write("failed", error=str(error))
+            if not isinstance(response.body, bytes):
+                response.body.close()
+            self._core.send_response(stream_id, page_response(500, "The server failed to answer."), date)
 
     def _respond_with_pushes(self, asked: Asked, response: Response) -> None:
         """Promise what the page names, then send the page, then what was promised (RFC 9113 section 8.4.1)."""
@@ -230,7 +241,7 @@ class Http2Serving(asyncio.Protocol):
         if self.phase is Phase.LINGER or self._transport.is_closing():
             return
         if self._core.has_turns and not self._write_paused:
-            for error in self._core.produce(limits.OUTGOING_OCTETS):
+            for error in self._core.produce(limits.TURN_OCTETS):
                 self._server.log.write("broken", peer=self._peer, error=error)
         octets = self._core.data_to_send()
         if octets:
