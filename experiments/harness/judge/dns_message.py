@@ -212,7 +212,7 @@ def _opt_ttl(record: Any) -> int:
 
 
 def _rdata(record: Any) -> str:
-    """The value of a record as a master file writes it (RFC 1035 sections 3.3 and 5.1)."""
+    """The value of a record as a master file writes it (RFC 1035 sections 3.3 and 5.1); of DNSSEC, scapy's fields."""
     if isinstance(record, DNSRRMX):
         return f"{record.preference} {_name(record.exchange)}"
     if isinstance(record, DNSRRSOA):
