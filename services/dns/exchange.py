@@ -24,6 +24,8 @@ Steps = Generator[Ask, Outcome, T]
 _EDNS_STUMBLES = (Rcode.FORMERR, Rcode.NOTIMP, Rcode.BADVERS)
 # UDP; TCP; and each once more without EDNS or in plain case.
 ATTEMPTS_MAX = 4
+# A server that has to ask others first, and may have to ask twice; stubs give theirs 5 s.
+RECURSION_TIMEOUT_MIN_S = 2.0
 
 
 class Exchange:
@@ -65,17 +67,18 @@ class Exchange:
 
     def _ask(self) -> Ask:
         name = self._question.name
-        # A connection has its handshake first.
-        waits = 2 if self._tcp else 1
+        recursion_desired = self._asked.service is not Service.ITERATIVE
+        timeout_s = max(self._server().timeout_s(), RECURSION_TIMEOUT_MIN_S if recursion_desired else 0.0)
         return Ask(
             address=self._address,
             question=self._question,
             spelling=random_case(name, self._known.random) if self._cased else name,
             zone=self._asked.zone,
-            timeout_s=self._server().timeout_s() * waits,
+            # A connection has its handshake first.
+            timeout_s=2 * timeout_s if self._tcp else timeout_s,
             tcp=self._tcp,
             edns=self._edns,
-            recursion_desired=self._asked.service is not Service.ITERATIVE,
+            recursion_desired=recursion_desired,
             exact_case=self._cased and not self._tcp,
         )
 
