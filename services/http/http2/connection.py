@@ -15,7 +15,7 @@ from services.http.http2.settings import ANNOUNCED, PeerSettings
 from services.http.http2.streams import Closing, Signal, Stream, StreamState
 
 
-class Http2Connection:
+class Http2ConnectionBase:
     """The state of one connection, and what any frame may have to do to it."""
 
     def __init__(self, scheme: bytes, body_limit_octets: int, waits: Waits, now: float) -> None:

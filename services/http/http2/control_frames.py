@@ -3,7 +3,7 @@
 Each method takes one frame, and raises one of the two errors where the section that it names says so.
 """
 
-from services.http.http2.connection import Http2Connection
+from services.http.http2.connection import Http2ConnectionBase
 from services.http.http2.errors import ErrorCode, Http2ConnectionError, Http2StreamError
 from services.http.http2.frames import ACK, PING_OCTETS, PRIORITY_OCTETS, STREAM_ID_MASK, Frame, Kind, frame, number
 from services.http.http2.settings import Setting, read_settings
@@ -28,7 +28,7 @@ def require_stream(came: Frame) -> None:
         raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, f"{Kind(came.kind).name} on stream 0")
 
 
-class ControlFrames(Http2Connection):
+class ControlFrames(Http2ConnectionBase):
     """The part of a connection that is told how to go on."""
 
     def _on_settings(self, came: Frame) -> None:
