@@ -1,8 +1,9 @@
 """A load generator for name servers: as many datagrams under way as asked for, and the answers counted.
 
-    python -m tests.bench.dns_load PORT SECONDS UNDER_WAY CORE
+    python -m tests.bench.dns_load PORT SECONDS UNDER_WAY CORE [rd]
 
-Prints answers a second. It costs much less than a server in Python does for each query, not less than one in C.
+Prints answers a second; with `rd` the queries desire recursion. It costs much less than a server in Python does for
+each query, not less than one in C.
 """
 
 import os
@@ -17,15 +18,15 @@ HOST = "127.0.0.1"
 SILENCE_S = 0.2
 
 
-def queries() -> list[bytes]:
+def queries(recursion_desired: bool = False) -> list[bytes]:
     """Return the A queries of the benchmark, without their ids."""
-    rest = b"\x00\x00\x00\x01" + bytes(6)
+    rest = bytes((recursion_desired, 0, 0, 1)) + bytes(6)
     return [rest + bytes((len(name),)) + name.encode() + b"\x07example\x03com\x00\x00\x01\x00\x01" for name in NAMES]
 
 
-def measure(port: int, seconds: float, under_way: int) -> float:
+def measure(port: int, seconds: float, under_way: int, recursion_desired: bool = False) -> float:
     """Return answers a second."""
-    asked = queries()
+    asked = queries(recursion_desired)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
         peer.connect((HOST, port))
         peer.settimeout(SILENCE_S)
@@ -47,4 +48,4 @@ def measure(port: int, seconds: float, under_way: int) -> float:
 
 if __name__ == "__main__":
     os.sched_setaffinity(0, {int(sys.argv[4])})
-    print(measure(int(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3])))
+    print(measure(int(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3]), sys.argv[5:] == ["rd"]))
