@@ -82,6 +82,10 @@ class Shell:
             transport, _ = await self.loop.create_datagram_endpoint(factory, sock=receiver)
             self._datagrams.append(transport)
 
+    def on_hangup(self, act: Callable[[], None]) -> None:
+        """Do something whenever SIGHUP comes: by custom, read the files again that the service was started with."""
+        self.loop.add_signal_handler(signal.SIGHUP, act)
+
     def close(self) -> None:
         """Close every endpoint; connections that are already open are their owner's to end."""
         for server in self._servers:

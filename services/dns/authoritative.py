@@ -4,8 +4,8 @@
     READY dns 0.0.0.0:5353
     $ dig @127.0.0.1 -p 5353 www.example.com
 
-Zones are read once, at the start; to change one, start the server again. With --processes each process answers what
-the kernel gives it (SO_REUSEPORT), from zones of its own.
+SIGHUP has the server read its zones again; one that is wrong changes nothing. With --processes each process answers
+what the kernel gives it (SO_REUSEPORT), from zones of its own.
 """
 
 import argparse
@@ -109,6 +109,21 @@ def main(argv: list[str] | None = None) -> int:
         server = DNSServer(respond, shell.log, Transfers(zones, options.allow_transfer), respond.cached)
         siblings = Siblings(options.processes, arguments)
         shell.reuse_port = siblings.share
+
+        def reload() -> None:
+            try:
+                fresh = load_zones(options.zone, options.zones)
+            except ServiceError as error:
+                # What was served goes on being served: a slip in a file takes nobody's names away.
+                shell.log.write("reload_failed", reason=str(error))
+                return
+            respond = AuthoritativeResponder(Authority(fresh), options.udp_size, options.rotate)
+            server.respond, server.shortcut = respond, respond.cached
+            server.transfer = Transfers(fresh, options.allow_transfer)
+            siblings.hang_up()
+            shell.log.write("reloaded")
+
+        shell.on_hangup(reload)
         await shell.open_tcp(server.stream_protocol)
         await shell.open_udp(server.datagram_protocol)
         await siblings.start(shell.port)

@@ -51,6 +51,12 @@ class Siblings:
                 await self.stop()
                 raise ServiceError("another process of the server did not start")
 
+    def hang_up(self) -> None:
+        """Pass SIGHUP on to the others, each of which reads its zones itself."""
+        for process in self._running:
+            if process.returncode is None:
+                process.send_signal(signal.SIGHUP)
+
     async def stop(self) -> None:
         """End the others."""
         if self._pipe is not None:
