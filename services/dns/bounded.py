@@ -39,7 +39,3 @@ class BoundedDict(Generic[K, V]):
     def drop(self, key: K) -> None:
         """Forget a value, if there is one."""
         self._entries.pop(key, None)
-
-    def clear(self) -> None:
-        """Forget everything."""
-        self._entries.clear()

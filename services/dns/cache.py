@@ -117,13 +117,13 @@ class Cache:
     def put_failure(self, name: Name, rtype: int, now: float) -> None:
         """RFC 9520 section 3.2: remember that a question could not be answered, for longer each time in a row."""
         key = (name.folded, rtype)
-        # RFC 9520 section 3: what is known to be an answer is not pushed out by a failure to get another.
-        entry = self._entries.get(key)
-        earlier = entry.value if entry is not None else None
-        if entry is not None and not isinstance(earlier, Failure) and entry.left(now) > 0:
+        count, entry = 0, self._entries.get(key)
+        if entry is not None and isinstance(entry.value, Failure):
+            # What failed long ago does not count for what fails now.
+            count = entry.value.count + 1 if entry.left(now) > -FAILURE_TTL_MAX_S else 0
+        elif entry is not None and entry.left(now) > 0:
+            # An answer that lives is not pushed out by a failure to get another.
             return
-        again = entry is not None and isinstance(earlier, Failure) and entry.left(now) > -FAILURE_TTL_MAX_S
-        count = earlier.count + 1 if again and isinstance(earlier, Failure) else 0
         ttl = min(FAILURE_TTL_MIN_S << min(count, 16), FAILURE_TTL_MAX_S)
         self._entries.put(key, _Entry(Failure(count, ttl), Trust.ANSWER, now, ttl))
 
@@ -183,7 +183,3 @@ class Cache:
                 yield found[0], int(found[1] - now)
             else:
                 self._delegations.drop(folded[begin:])
-
-    def drop_delegation(self, zone: Name) -> None:
-        """Forget whom to ask about a zone."""
-        self._delegations.drop(zone.folded)

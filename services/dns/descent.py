@@ -23,7 +23,9 @@ from services.dns.work import (
     MINIMISED_MAX,
     MINIMISED_ONE_LABEL,
     ResolutionError,
+    UnansweredError,
     Work,
+    WorkExceededError,
 )
 
 _RCODES = {Kind.NO_NAME: Rcode.NXDOMAIN, Kind.TOO_LONG: Rcode.YXDOMAIN}
@@ -141,7 +143,8 @@ class Descent:
         while True:
             address = yield from self._next(pool)
             if address is None:
-                raise ResolutionError(f"no server of {delegation.zone} answered about {question.name}: {detail}")
+                failure = UnansweredError if pool.asked else ResolutionError
+                raise failure(f"no server of {delegation.zone} answered about {question.name}: {detail}")
             pool.asked[address] = pool.asked.get(address, 0) + 1
             message = yield from Exchange(self._known, self._work, address, question, delegation).run()
             if message is None:
@@ -199,8 +202,13 @@ class Descent:
             finding = look_up(self._known.cache, host, RRType.A, self._work.now)
             if finding is None:
                 finding = yield from Descent(self._known, self._work, None, self._depth + 1).find(host, RRType.A)
-        except ResolutionError:
+        except WorkExceededError:
+            raise
+        except UnansweredError:
+            # Only what its servers did counts against a name; what this question ran into says nothing about it.
             self._known.cache.put_failure(host, RRType.A, self._work.now)
+            return ()
+        except ResolutionError:
             return ()
         # RFC 2181 section 10.3: the name of a server is no alias.
         return () if finding.target is not None or not finding.answers else addresses_of(finding.answers[-1])

@@ -70,7 +70,7 @@ def read_response(message: Message, question: Question, asked: Delegation) -> Re
 def substitute(dname: RRset, name: Name) -> tuple[RRset, Name] | None:
     """Return the CNAME that a DNAME means for a name, and its target; None where that is too long.
 
-    RFC 6672 section 3.1: the CNAME has the DNAME's TTL. Raises NameTooLongError never: that is the None.
+    RFC 6672 section 3.1: the CNAME has the DNAME's TTL.
     """
     data = dname.rdatas[0]
     if not isinstance(data, OneName):

@@ -32,6 +32,10 @@ class ResolutionError(Exception):
     """A question cannot be answered; the text says why."""
 
 
+class UnansweredError(ResolutionError):
+    """Servers were asked, and none of them was of use."""
+
+
 class WorkExceededError(ResolutionError):
     """A question costs more than one may."""
 

@@ -146,6 +146,17 @@ def test_zones_that_need_each_other_to_be_found_fail() -> None:
     result = internet.resolve("www.a.com")
     assert result.rcode == Rcode.SERVFAIL
     assert result.queries <= 6
+    # What one question could not find for going in a circle, another may.
+    for host in ("ns.a.com", "ns.b.com"):
+        assert internet.known.cache.get(name(host), RRType.A, internet.now) is None
+
+
+def test_a_host_whose_servers_are_dead_is_a_failure_that_is_remembered() -> None:
+    internet = world(s6=silent)
+    assert internet.resolve("www.provided.com").rcode == Rcode.SERVFAIL
+    assert isinstance(internet.known.cache.get(name("ns.provider.net"), RRType.A, internet.now), Failure)
+    internet.resolve("other.provided.com")
+    assert internet.asked_of("127.0.1.6") == 0
 
 
 def test_a_zone_that_needs_itself_to_be_found_fails() -> None:
