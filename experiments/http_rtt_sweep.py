@@ -27,6 +27,7 @@ from experiments.harness.fidelity import MachineWatch, capture_checks, certifica
 from experiments.harness.http_lab import (
     AT_CLIENT,
     access_path,
+    arrived,
     base_url,
     capture_hosts,
     loads_in,
@@ -131,6 +132,9 @@ def _at(context: Run, rtt_s: float, watch: MachineWatch) -> tuple[list[Point], l
     captured = read_capture(path)
     named = {f"{name} {objects}": some for (name, objects), some in windows.items()}
     loads = loads_in(context, captured, AT_CLIENT, named)
+    for name, some in loads.items():
+        if not all(arrived(load) for load in some):
+            raise EmulationError(f"{name} objects: no whole response is in the capture {path}")
     points = [_point(context, name, objects, rtt_s, loads[f"{name} {objects}"]) for name, objects in windows]
     return points, [*checks, *capture_checks(capture.statistics)], client.name
 

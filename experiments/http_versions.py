@@ -18,6 +18,7 @@ from experiments.harness.http_lab import (
     AT_ORIGIN,
     CAPTURE_NAME,
     access_path,
+    arrived,
     base_url,
     capture_hosts,
     loads_in,
@@ -91,6 +92,10 @@ def run(context: Run) -> Outcome:
     captured = read_capture(context.folder / CAPTURE_NAME)
     windows = {name: some for name, some in workload.windows.items() if name not in workload.failures}
     loads, at_origin = (loads_in(context, captured, interface, windows) for interface in (AT_CLIENT, AT_ORIGIN))
+    for name in [name for name, some in loads.items() if not all(arrived(load) for load in some)]:
+        # Whatever the client said: its packets show no response.
+        workload.failures[name] = "no whole response to it is in the capture"
+        del loads[name]
     timings = {name: [timing(load) for load in loads[name]] for name in loads if name not in ORDERS}
     comparisons = {name: _compare(name, loads[name], samples, context) for name, samples in timings.items() if samples}
     return Outcome(

@@ -126,6 +126,16 @@ class DnsTopo(Topo):  # type: ignore[misc]
         names = make_names(int(ttl), [int(each) for each in changing.split(",") if each])
         internet, campus = self.addSwitch("s1"), self.addSwitch("s2")
         self.addLink(internet, campus)
+        for host in [*self._name_servers(names, mode), *self._web_servers()]:
+            leg = "web" if host in WEB else host
+            self.addLink(host, internet, delay=f"{LEGS_MS[leg] * float(scale):g}ms", **link)
+        self.addLink(self._local_server(mode, cache), campus)
+        for number in range(1, int(clients) + 1):
+            host = "client" if number == 1 else f"client{number}"
+            self.addHost(host, ip=f"10.53.9.{number}/16", resolver=LOCAL)
+            self.addLink(host, campus, delay=f"{CLIENT_LEG_MS * float(scale):g}ms")
+
+    def _name_servers(self, names: NamePlan, mode: str) -> list[str]:
         for host, (address, name) in SERVERS.items():
             files = {zone_file(origin): names.master_file(origin) for origin in SERVED[host]}
             zones = " ".join(f"--zone {file}" for file in files)
@@ -138,7 +148,9 @@ class DnsTopo(Topo):  # type: ignore[misc]
                 files=files,
                 serves=f"{module} {zones} --listen {address} --port 53",
             )
-            self.addLink(host, internet, delay=f"{LEGS_MS[host] * float(scale):g}ms", **link)
+        return list(SERVERS)
+
+    def _web_servers(self) -> list[str]:
         for number, (host, address) in enumerate(WEB.items(), start=1):
             self.addHost(
                 host,
@@ -148,20 +160,19 @@ class DnsTopo(Topo):  # type: ignore[misc]
                 files={"index.html": f"<!doctype html><title>{host}</title><p>This is {host}.</p>\n"},
                 serves="services.http.origin --root . --listen 0.0.0.0 --port 80",
             )
-            self.addLink(host, internet, delay=f"{LEGS_MS['web'] * float(scale):g}ms", **link)
-        asks = "--forward" if mode == "recursive" else f"--root {SERVERS['root'][1]}="
-        asks += f" {SERVERS['root'][0]}" if mode == "recursive" else SERVERS["root"][0]
+        return list(WEB)
+
+    def _local_server(self, mode: str, cache: str) -> str:
+        address, name = SERVERS["root"]
+        asks = f"--forward {address}" if mode == "recursive" else f"--root {name}={address}"
         caching = "" if cache == "yes" else " --no-cache"
-        self.addHost(
-            "local",
-            ip=f"{LOCAL}/16",
-            serves=f"services.dns.resolver {asks}{caching} --listen 0.0.0.0 --port 53",
+        return str(
+            self.addHost(
+                "local",
+                ip=f"{LOCAL}/16",
+                serves=f"services.dns.resolver {asks}{caching} --listen 0.0.0.0 --port 53",
+            )
         )
-        self.addLink("local", campus)
-        for number in range(1, int(clients) + 1):
-            host = "client" if number == 1 else f"client{number}"
-            self.addHost(host, ip=f"10.53.9.{number}/16", resolver=LOCAL)
-            self.addLink(host, campus, delay=f"{CLIENT_LEG_MS * float(scale):g}ms")
 
 
 # Names come from the name servers, not from every host's /etc/hosts.

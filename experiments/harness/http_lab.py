@@ -80,6 +80,11 @@ def loads_in(
     return {name: [every.between(one.start_ns, one.end_ns) for one in some] for name, some in windows.items()}
 
 
+def arrived(load: PageLoad) -> bool:
+    """Whether any response of a load is in its packets, so that there is something to time."""
+    return any(one.response is not None for one in load.exchanges)
+
+
 def timing(load: PageLoad) -> Timing:
     """The total time of a page load and its terms, from its packets."""
     found = decompose(load)
