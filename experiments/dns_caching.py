@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
-from experiments.harness.dns_lab import ADDRESSES, Asker, capture_dns, dns_paths, dns_testbed, traffic_at
+from experiments.harness.dns_lab import ADDRESSES, Asker, capture_dns, dns_paths, dns_testbed, server_names, traffic_at
 from experiments.harness.experiment import Experiment, Outcome, Parameter, Run, factor, listed, whole
 from experiments.harness.fidelity import MachineWatch, capture_checks, certificate, probe_path
 from experiments.harness.judge import dns_cache_claims
@@ -23,7 +23,6 @@ from experiments.harness.judge.frames import read_capture
 from experiments.harness.report_lines import Panel, Series, plot_lines
 from experiments.harness.result import Check
 from topologies.dns import VERSIONS, changing_name, make_names, zone_file
-from topologies.emulation.launcher import Service
 from topologies.emulation.node import Host
 
 ZIPF_NAMES = (
@@ -78,7 +77,7 @@ def run(context: Run) -> Outcome:
         ),
         comparisons=(),
         fidelity=certificate([*checks, *watch.checks()]),
-        implementations={"local": "services.dns.resolver", "servers": "services.dns.authoritative"},
+        implementations=server_names(context),
         capture="capture-ttl.pcapng",
         plot=plot_lines(_panels(context, points), NOTE),
     )
@@ -135,9 +134,7 @@ def _change(context: Run, server: Host, sweep: Sweep, version: int) -> None:
     """Give the changing names another address, and have their server read its zone again."""
     text = make_names(changing=context.parameters["ttl"], version=version).master_file("example.com.")
     (server.workdir / zone_file("example.com.")).write_text(text)
-    (service,) = server.services
-    if isinstance(service, Service):
-        service.send_signal(signal.SIGHUP)
+    server.services[0].send_signal(signal.SIGHUP)
     # An answer that was given while the server was reading is of the version before, and is not called stale.
     time.sleep(RELOAD_S)
     sweep.changes.append((time.time_ns(), [VERSIONS[version]]))
@@ -183,4 +180,5 @@ EXPERIMENT = Experiment(
     },
     run=run,
     repeat=1,
+    roles=("authoritative", "local"),
 )

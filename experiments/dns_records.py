@@ -15,6 +15,7 @@ from experiments.harness.dns_lab import (
     capture_dns,
     dns_paths,
     dns_testbed,
+    server_names,
     traffic_at,
     within,
 )
@@ -72,7 +73,7 @@ def run(context: Run) -> Outcome:
         claims=_verdicts(seen, everybody),
         comparisons=(),
         fidelity=certificate([*checks, *watch.checks(), *capture_checks(capture.statistics)]),
-        implementations={"local": "services.dns.resolver", "servers": "services.dns.authoritative"},
+        implementations=server_names(context),
         capture=CAPTURE_NAME,
     )
 
@@ -101,4 +102,5 @@ EXPERIMENT = Experiment(
     },
     run=run,
     repeat=1,
+    roles=("authoritative", "local"),
 )

@@ -18,6 +18,7 @@ from experiments.harness.dns_lab import (
     dns_paths,
     dns_testbed,
     leg_rtt_s,
+    server_names,
     traffic_at,
     within,
 )
@@ -68,7 +69,7 @@ def run(context: Run) -> Outcome:
         claims=tuple(_verdicts(kinds, comparisons)),
         comparisons=tuple(comparisons.values()),
         fidelity=certificate([*(check for each in kinds.values() for check in each.checks), *watch.checks()]),
-        implementations={"local": "services.dns.resolver", "servers": "services.dns.authoritative"},
+        implementations=server_names(context),
         timings=timings,
         capture=f"capture-{ITERATIVE}.pcapng",
     )
@@ -172,4 +173,5 @@ EXPERIMENT = Experiment(
     parameters={"scale": Parameter("1", factor, "a factor on all delays of the topology")},
     run=run,
     repeat=5,
+    roles=("authoritative", "local"),
 )

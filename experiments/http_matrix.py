@@ -95,7 +95,8 @@ def _row(context: MatrixRun, server: Implementation | None, site: Path, files: M
         how = f"sudo apt-get install {server.package}"
         return [Cell(name, column.name, column.what, "not installed", how) for column in _columns()]
     objects = [path.decode() for path in files if path != b"/"]
-    starters = {} if server is None else {"origin": server_starter(server, site, objects)}
+    values = {"root": str(site), "objects": objects}
+    starters = {} if server is None else {"origin": server_starter(server, lambda _host: values)}
     capture_name = f"{name}.pcapng"
     try:
         with Testbed(

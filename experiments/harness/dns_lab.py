@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from experiments.harness.capture import Capture, CaptureInterface
 from experiments.harness.experiment import Run
 from experiments.harness.fidelity import EmulatedPath
+from experiments.harness.implementations.registry import server_starter
 from experiments.harness.judge.dns import DnsTraffic, dns_exchanges
 from experiments.harness.judge.frames import CaptureFile
 from experiments.harness.page_client import Window
-from topologies.dns import CLIENT_LEG_MS, LEGS_MS, LOCAL, SERVERS, DnsTopo
+from topologies.dns import CLIENT_LEG_MS, LEGS_MS, LOCAL, SERVED, SERVERS, DnsTopo, zone_file
 from topologies.emulation.errors import EmulationError
 from topologies.emulation.launcher import Service
 from topologies.emulation.node import Host
-from topologies.emulation.testbed import Testbed
+from topologies.emulation.testbed import Starter, Testbed
 
 ASKER = "experiments.harness.asker"
 ASK_TIMEOUT_S = 30.0
@@ -49,7 +51,47 @@ class Asker:
 def dns_testbed(context: Run, **parameters: Any) -> Testbed:
     """The topology dns with these parameters; names come from its servers alone."""
     topo = DnsTopo(**parameters)
-    return Testbed(topo, seed=context.seed, links=context.links, sandboxed=context.sandboxed, host_names=False)
+    return Testbed(
+        topo,
+        seed=context.seed,
+        links=context.links,
+        sandboxed=context.sandboxed,
+        host_names=False,
+        starters=_starters(context, parameters),
+    )
+
+
+def _starters(context: Run, parameters: Mapping[str, Any]) -> dict[str, Starter]:
+    """What takes the place of the name servers: of all authoritative ones, of the local one."""
+    recursive = parameters.get("mode") == "recursive"
+    starters: dict[str, Starter] = {}
+    authoritative = context.replacements.get("authoritative")
+    for host, zones in SERVED.items() if authoritative else ():
+        # Root and top-level domains that ask on behalf of others are lab7's own: nobody else's do that.
+        if authoritative and not (recursive and host not in ("example", "provider")):
+            listed = [[origin, zone_file(origin)] for origin in zones]
+            starters[host] = server_starter(authoritative, partial(_zones, listed))
+    local = context.replacements.get("local")
+    if local is not None:
+        address, name = SERVERS["root"]
+        values = {
+            "root_name": name,
+            "root_address": address,
+            "forward": address if recursive else "",
+            "cache": parameters.get("cache", "yes"),
+        }
+        starters["local"] = server_starter(local, lambda _host: values)
+    return starters
+
+
+def _zones(listed: list[list[str]], _host: Host) -> dict[str, Any]:
+    return {"zones": listed}
+
+
+def server_names(context: Run) -> dict[str, str]:
+    """What a report calls the name servers, by role."""
+    names = {"local": "services.dns.resolver", "authoritative": "services.dns.authoritative"}
+    return names | {role: one.describe() for role, one in context.replacements.items()}
 
 
 def leg_rtt_s(one: str, other: str, scale: float = 1.0) -> float:

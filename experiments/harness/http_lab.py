@@ -41,7 +41,8 @@ def web_testbed(context: Run, folder: Path, rtt_s: float, bw_mbit: float, object
     """The web topology, the origin (or what takes its place) serving `folder`; `objects`: what its page names."""
     topo = WebTopo(bw=bw_mbit, delay=f"{rtt_s / 2 * 1e6:.0f}us", root=str(folder))
     origin = context.replacements.get("origin")
-    starters = {} if origin is None else {"origin": server_starter(origin, folder, list(objects))}
+    values = {"root": str(folder), "objects": list(objects)}
+    starters = {} if origin is None else {"origin": server_starter(origin, lambda _host: values)}
     return Testbed(topo, seed=context.seed, links=context.links, sandboxed=context.sandboxed, starters=starters)
 
 

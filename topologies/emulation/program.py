@@ -67,6 +67,10 @@ class Program:
         """Its exit code, or None while it runs."""
         return self._process.poll()
 
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send it a signal; nothing happens where it has ended."""
+        self._process.send_signal(number)
+
     def stop(self) -> None:
         """Ask its whole process group to end, then insist; safe to call twice."""
         for number in (signal.SIGTERM, signal.SIGKILL):

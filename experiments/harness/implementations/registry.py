@@ -7,7 +7,7 @@ import shlex
 import shutil
 import subprocess
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -22,6 +22,9 @@ from topologies.emulation.testbed import Starter
 REGISTRY = Path(__file__).resolve().with_name("registry.toml")
 OURS = "lab7"
 DEFAULT_PORT = 80
+DNS_PORT = 53
+# Every authoritative server of the topology dns; the campus's local server.
+DNS_ROLES = ("authoritative", "local")
 VERSION_TIMEOUT_S = 10.0
 
 
@@ -50,6 +53,11 @@ class Implementation:
     def supports(self, strategy: str) -> bool:
         """Whether it can take part in a page load by this strategy; a person's own program is put to the test."""
         return self.own or strategy in self.speaks or strategy in self.commands
+
+    @property
+    def service_port(self) -> int:
+        """The port by which a server of this role shows that it is ready."""
+        return DNS_PORT if self.role in DNS_ROLES else DEFAULT_PORT
 
     def port(self, strategy: str) -> int:
         """Where a server is asked by this strategy."""
@@ -136,25 +144,25 @@ def expand(template: str, values: Mapping[str, Any]) -> list[str]:
         raise EmulationError(f"the command {template!r} cannot be filled in ({error}): it may use {known}") from error
 
 
-def server_starter(implementation: Implementation, root: Path, objects: list[str]) -> Starter:
-    """What starts this server in a host; `objects` are the paths that a page names (for servers told what to push)."""
+def server_starter(implementation: Implementation, values: Callable[[Host], Mapping[str, Any]]) -> Starter:
+    """What starts this server in a host; `values` are what its templates may use, beside port, ports and folder."""
 
     def start(host: Host) -> Program:
         implementation.require()
-        values: dict[str, Any] = {
-            "root": str(root),
-            "port": DEFAULT_PORT,
+        known: dict[str, Any] = {
+            "port": implementation.service_port,
             "ports": dict(implementation.ports),
             "folder": str(host.workdir),
-            "objects": objects,
+            "address": host.IP(),
+            **values(host),
         }
         if implementation.config is not None:
             config = host.workdir / implementation.config.removesuffix(".j2")
-            config.write_text(render(f"implementations/{implementation.config}", **values))
-            values["config"] = str(config)
+            config.write_text(render(f"implementations/{implementation.config}", **known))
+            known["config"] = str(config)
         assert implementation.command is not None
-        words = expand(implementation.command, values)
+        words = expand(implementation.command, known)
         # A person's own program is found from where the person stands.
-        return host.start_program(words, DEFAULT_PORT, str(Path.cwd()) if implementation.own else None)
+        return host.start_program(words, implementation.service_port, str(Path.cwd()) if implementation.own else None)
 
     return start
