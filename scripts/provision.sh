@@ -43,6 +43,14 @@ apache2:apache2        an origin
 nghttpd:nghttp2-server an origin that pushes
 nghttp:nghttp2-client  an HTTP/2 client, and h2load
 wget:wget              a client that loads what a page names
+named:bind9            authoritative name servers
+nsd:nsd                authoritative name servers
+unbound:unbound        a local name server
+dig:bind9-dnsutils     ask name servers
+named-checkzone:bind9-utils    check zone files
+host:bind9-host        ask name servers
+drill:ldnsutils        ask name servers
+dnsperf:dnsperf        load name servers
 '
 [[ -n $WITH_PEERS ]] && PROGRAMS=$PROGRAMS$PEERS
 
@@ -63,7 +71,7 @@ install_packages() {
     [[ -z $missing ]] && return
     packages=$(cut -f1 <<<"$missing" | sort -u | tr '\n' ' ')
     printf 'setup: system packages that lab7 needs and this machine lacks:\n'
-    sort -u <<<"$missing" | sed 's/^/  /' | expand -t 20
+    sort -u <<<"$missing" | sed 's/^/  /' | expand -t 24
     command -v apt-get >/dev/null || fail "this is not a Debian or Ubuntu; install these packages' programs by hand: $packages"
     if [[ $(id -u) -ne 0 ]]; then
         command -v sudo >/dev/null || fail "installing needs root and sudo is not here; ask an administrator for: apt-get install $packages"

@@ -1,13 +1,13 @@
 """The name system: a root, four top-level domains, authoritative servers, and a campus with its local server.
 
-    root     10.53.0.1  a.root-servers.net      ── 20 ms ──┐
-    com      10.53.1.1  ns.com                  ── 30 ms ──┤
-    org      10.53.1.2  ns.org                  ── 35 ms ──┤                ┌───────── local    10.53.9.53
-    uk       10.53.1.3  ns.uk                   ── 40 ms ──┤                ├─ 10 ms ─ client   10.53.9.1
-    arpa     10.53.1.4  ns.arpa                 ── 25 ms ──┼── s1 ══════ s2 ┴─ 10 ms ─ client2  10.53.9.2 ...
-    example  10.53.2.1  ns.example.com          ── 15 ms ──┤   Internet   campus
-    provider 10.53.3.1  ns.provider.org         ── 45 ms ──┤
-    web1..3  10.53.4.1  server1.example.com ... ── 15 ms ──┘
+    root     10.53.0.1  a.root-servers.net      ── 30 ms ──┐
+    com      10.53.1.1  ns.com                  ── 45 ms ──┤
+    org      10.53.1.2  ns.org                  ── 50 ms ──┤                ┌───────── local    10.53.9.53
+    uk       10.53.1.3  ns.uk                   ── 55 ms ──┤                ├─ 10 ms ─ client   10.53.9.1
+    arpa     10.53.1.4  ns.arpa                 ── 35 ms ──┼── s1 ══════ s2 ┴─ 10 ms ─ client2  10.53.9.2 ...
+    example  10.53.2.1  ns.example.com          ── 25 ms ──┤   Internet   campus
+    provider 10.53.3.1  ns.provider.org         ── 60 ms ──┤
+    web1..3  10.53.4.1  server1.example.com ... ── 25 ms ──┘
 
 All hosts are in 10.53.0.0/16; the delays are one way, times `scale`, and differ so that each leg can be told in the
 timings. example.com is served by the organisation itself, shop.org and bookshop.uk by a provider that both have hired.
@@ -24,7 +24,7 @@ from mininet.topo import Topo
 
 from topologies.naming import NamePlan, Record, Zone
 
-LEGS_MS = {"root": 20, "com": 30, "org": 35, "uk": 40, "arpa": 25, "example": 15, "provider": 45, "web": 15}
+LEGS_MS = {"root": 30, "com": 45, "org": 50, "uk": 55, "arpa": 35, "example": 25, "provider": 60, "web": 25}
 CLIENT_LEG_MS = 10
 # host: (address, name) of the name servers
 SERVERS = {

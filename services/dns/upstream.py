@@ -5,6 +5,7 @@ from the server's address and port only), RFC 7766 (TCP). What comes and does no
 """
 
 import asyncio
+import socket
 from collections.abc import Callable
 from contextlib import suppress
 from random import Random
@@ -80,12 +81,26 @@ class Upstream:
     async def _socket(
         self, factory: Callable[[], asyncio.DatagramProtocol], server: tuple[str, int]
     ) -> asyncio.DatagramTransport:
-        source = self._source or ("::" if ":" in server[0] else "0.0.0.0")
         for _ in range(PORT_ATTEMPTS):
             port = self._random.randint(SOURCE_PORT_MIN, SOURCE_PORT_MAX)
             with suppress(OSError):
-                return (await self._loop.create_datagram_endpoint(factory, (source, port), server))[0]
-        return (await self._loop.create_datagram_endpoint(factory, (source, 0), server))[0]
+                return await self._bound(factory, port, server)
+        return await self._bound(factory, 0, server)
+
+    async def _bound(
+        self, factory: Callable[[], asyncio.DatagramProtocol], port: int, server: tuple[str, int]
+    ) -> asyncio.DatagramTransport:
+        # Bound and connected here: given addresses, uvloop looks them up in a thread, as if they were names.
+        family = socket.AF_INET6 if ":" in server[0] else socket.AF_INET
+        sock = socket.socket(family, socket.SOCK_DGRAM)
+        try:
+            sock.setblocking(False)
+            sock.bind((self._source or ("::" if family == socket.AF_INET6 else "0.0.0.0"), port))
+            sock.connect(server)
+        except OSError:
+            sock.close()
+            raise
+        return (await self._loop.create_datagram_endpoint(factory, sock=sock))[0]
 
     async def _over_tcp(self, ask: Ask, expected: Expected) -> Outcome:
         begun = self._loop.time()

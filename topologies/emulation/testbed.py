@@ -232,23 +232,32 @@ class Testbed:
             ]
             tools.batch("bridge", lines)
 
+    def restart(self, name: str) -> None:
+        """Stop what a host serves and start it again, as after a reboot: it has forgotten what it knew."""
+        host = self.host(name)
+        for service in self.services.get(name, []):
+            service.stop()
+            host.services.remove(service)
+        self.services[name] = self._start(host)
+
     def _start_services(self) -> dict[str, list[Service | Program]]:
         """Start all services at once, then wait for each: they come up side by side."""
-        ours: list[tuple[str, Service]] = []
-        started: dict[str, list[Service | Program]] = {}
-        for host in self.net.hosts:
-            if host.name in self._starters:
-                continue
-            for line in self._serves(host.name):
-                words = split_command(line)
-                if is_module(words[0]):
-                    ours.append((host.name, host.start(words, wait=False)))
-                else:
-                    program = host.start_program(words, self.topo.nodeInfo(host.name).get("listens"))
-                    started.setdefault(host.name, []).append(program)
-        for name, service in ours:
-            service.wait_ready()
-            started.setdefault(name, []).append(service)
-        for name, start in self._starters.items():
-            started[name] = [start(self.host(name))]
+        started = {host.name: self._start(host, wait=False) for host in self.net.hosts}
+        for services in started.values():
+            for service in services:
+                if isinstance(service, Service):
+                    service.wait_ready()
+        return {name: services for name, services in started.items() if services}
+
+    def _start(self, host: Host, *, wait: bool = True) -> list[Service | Program]:
+        """Start what one host serves: what takes its place, or else each of the drawing's lines."""
+        if host.name in self._starters:
+            return [self._starters[host.name](host)]
+        started: list[Service | Program] = []
+        for line in self._serves(host.name):
+            words = split_command(line)
+            if is_module(words[0]):
+                started.append(host.start(words, wait=wait))
+            else:
+                started.append(host.start_program(words, self.topo.nodeInfo(host.name).get("listens")))
         return started
