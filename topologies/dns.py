@@ -108,6 +108,9 @@ def zone_file(origin: str) -> str:
 class DnsTopo(Topo):  # type: ignore[misc]
     """The name system. See build for the parameters."""
 
+    # Names come from the name servers, not from every host's /etc/hosts.
+    host_names = False
+
     def build(
         self,
         clients: int = 2,
@@ -175,8 +178,6 @@ class DnsTopo(Topo):  # type: ignore[misc]
         )
 
 
-# Names come from the name servers, not from every host's /etc/hosts.
-HOST_NAMES = False
 TRY = (
     "client dig www.example.com",
     "client dig +trace www.example.com @10.53.0.1",

@@ -56,7 +56,6 @@ def dns_testbed(context: Run, **parameters: Any) -> Testbed:
         seed=context.seed,
         links=context.links,
         sandboxed=context.sandboxed,
-        host_names=False,
         starters=_starters(context, parameters),
     )
 

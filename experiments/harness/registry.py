@@ -23,16 +23,12 @@ class UnknownNameError(ValueError):
 
 @dataclass(frozen=True)
 class Drawing:
-    """A topology by name: its class, its module's text, and what a person may try in it.
-
-    `host_names`: whether every host's /etc/hosts knows all others; a drawing with name servers says no.
-    """
+    """A topology by name: its class, its module's text, and what a person may try in it."""
 
     name: str
     make: Any
     text: str
     tries: tuple[str, ...]
-    host_names: bool
 
 
 def _modules(room: ModuleType) -> Iterator[ModuleType]:
@@ -89,8 +85,7 @@ def find_drawing(name: str) -> Drawing:
 
 def _drawings(module: ModuleType) -> list[Drawing]:
     text, tries = module.__doc__ or "", tuple(getattr(module, "TRY", ()))
-    host_names = bool(getattr(module, "HOST_NAMES", True))
-    return [Drawing(name, make, text, tries, host_names) for name, make in getattr(module, "topos", {}).items()]
+    return [Drawing(name, make, text, tries) for name, make in getattr(module, "topos", {}).items()]
 
 
 def _drawing_of_file(path: Path) -> Drawing:

@@ -8,6 +8,7 @@ without colour.
 from __future__ import annotations
 
 import io
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -20,10 +21,12 @@ COLOURS = {
     "transmission": "#009E73",
     "residual": "#8C8C8C",
 }
-OTHER_COLOURS = ("#56B4E9", "#D55E00", "#F0E442")
+OTHER_COLOURS = ("#56B4E9", "#D55E00", "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#F0E442")
+LEGEND_COLUMNS = 4
 INK = "#22262B"
+FORMULA_COLUMNS = 36
 BAR = 0.34
-INCHES_A_COMPARISON = 0.85
+INCHES_A_LINE = 0.42
 STYLE = {"svg.fonttype": "none", "svg.hashsalt": "lab7", "font.family": "sans-serif", "font.size": 10.5}
 
 
@@ -38,8 +41,10 @@ def plot_comparisons(comparisons: Sequence[Comparison]) -> str:
         axes = figure.add_subplot()
         _draw(axes, comparisons, _colours(comparisons))
         _dress(axes, comparisons)
+        figure.legend(loc="outside upper center", ncols=LEGEND_COLUMNS, frameon=False, labelcolor=INK)
 
-    return draw_svg((8.2, 1.5 + INCHES_A_COMPARISON * len(comparisons)), paint)
+    lines = sum(2 + len(one.formula) // FORMULA_COLUMNS for one in comparisons)
+    return draw_svg((8.2, 1.5 + INCHES_A_LINE * lines), paint)
 
 
 def draw_svg(size_inches: tuple[float, float], paint: Callable[[Any], None]) -> str:
@@ -65,10 +70,12 @@ def draw_svg(size_inches: tuple[float, float], paint: Callable[[Any], None]) -> 
 def _colours(comparisons: Sequence[Comparison]) -> dict[str, str]:
     """Return a colour for every term that occurs, in the order of stacking."""
     names = [name for one in comparisons for name in (*one.terms, *one.theory_terms)]
-    known = [name for name in COLOURS if name in names]
+    known = {name: colour for name, colour in COLOURS.items() if name in names}
     others = [name for name in dict.fromkeys(names) if name not in COLOURS]
-    spare = {name: OTHER_COLOURS[index % len(OTHER_COLOURS)] for index, name in enumerate(others)}
-    return {**{name: COLOURS[name] for name in known}, **spare}
+    free = [colour for colour in OTHER_COLOURS if colour not in known.values()]
+    spare = {name: free[index % len(free)] for index, name in enumerate(others)}
+    residual = {name: known.pop(name) for name in ("residual",) if name in known}
+    return {**known, **spare, **residual}
 
 
 def _draw(axes: Any, comparisons: Sequence[Comparison], colours: Mapping[str, str]) -> None:
@@ -106,7 +113,11 @@ def _stack(
 
 
 def _dress(axes: Any, comparisons: Sequence[Comparison]) -> None:
-    axes.set_yticks(range(len(comparisons)), [f"{one.name}\n{one.formula}" for one in comparisons], color=INK)
+    axes.set_yticks(
+        range(len(comparisons)),
+        [f"{one.name}\n{textwrap.fill(one.formula, FORMULA_COLUMNS)}" for one in comparisons],
+        color=INK,
+    )
     axes.invert_yaxis()
     axes.set_xlabel("milliseconds (upper bar: measured; hatched bar: theory; ratio: measured / theory)", color=INK)
     axes.margins(x=0.12)
@@ -116,4 +127,3 @@ def _dress(axes: Any, comparisons: Sequence[Comparison]) -> None:
     axes.tick_params(axis="both", length=0, labelcolor=INK)
     for spine in axes.spines.values():
         spine.set_visible(False)
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=6, frameon=False, borderaxespad=0, labelcolor=INK)

@@ -92,7 +92,8 @@ class Testbed:
     """A running network made from a Mininet topology; use it as a context manager.
 
     links: 'auto', 'netem' or 'wire'. seed: fixes loss, jitter and reordering of wires. host_names: whether every
-    host's /etc/hosts knows every other one (drawings with a DNS hierarchy say no). Raises DrawingError, MachineError
+    host's /etc/hosts knows every other one (None: as the drawing's own `host_names` says; one with name servers says
+    no). Raises DrawingError, MachineError
     and EmulationError, each one sentence. starters: by host name, what starts something else than the drawing's
     `serves` (a real server, a person's own program).
     EmulationError, each one sentence.
@@ -108,7 +109,7 @@ class Testbed:
         links: str = "auto",
         sandboxed: bool = True,
         switch: Any = Bridge,
-        host_names: bool = True,
+        host_names: bool | None = None,
         starters: Mapping[str, Starter] | None = None,
     ) -> None:
         drawing.check(topo)
@@ -116,7 +117,7 @@ class Testbed:
         self.seed = seed
         self._sandboxed = sandboxed
         self._switch = switch
-        self._host_names = host_names
+        self._host_names = bool(getattr(topo, "host_names", True)) if host_names is None else host_names
         self._starters = dict(starters or {})
         self._asked_links = links
         self._stack = contextlib.ExitStack()

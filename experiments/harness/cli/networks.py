@@ -89,7 +89,7 @@ class _testbed:  # noqa: N801 - used as a function
             raise click.UsageError(
                 f"the topology {self._drawing.name} has no host {host!r}: it has {', '.join(topo.hosts())}"
             )
-        self._bed = Testbed(topo, links=links, sandboxed=sandboxed, host_names=self._drawing.host_names)
+        self._bed = Testbed(topo, links=links, sandboxed=sandboxed)
         common.into_sandbox(sandboxed)
 
     def __enter__(self) -> tuple[Drawing, Testbed]:
