@@ -11,7 +11,6 @@ import pytest
 
 from topologies.dns import SERVED, SERVERS, DnsTopo, make_names, zone_file
 from topologies.emulation.testbed import Testbed
-from topologies.web import WebTopo
 
 
 @pytest.fixture(scope="module")
@@ -89,11 +88,3 @@ def test_the_zones_pass_other_servers_checks(checker: str, origin: str, tmp_path
     file.write_text(make_names(changing=[0, 4]).master_file(origin))
     done = subprocess.run([checker, origin, str(file)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-
-
-def test_another_drawing_gets_its_names_from_servers_plugged_in() -> None:
-    with Testbed(WebTopo(dns="yes")) as web:
-        client = web.host("client")
-        assert "www.example.com" not in client.run(["cat", "/etc/hosts"]).stdout.decode()
-        assert client.run(["getent", "hosts", "www.example.com"]).stdout.split() == [b"10.7.1.1", b"www.example.com"]
-        assert b"travelled over an emulated network" in client.run(["curl", "-s", "http://www.example.com/"]).stdout

@@ -23,7 +23,7 @@ TEMPORARY = ("tmp", "run", "dev/shm")
 PRIVATE_FOLDERS = """
 cd "$1"
 for folder in /tmp /run /dev/shm; do mount -t tmpfs none $folder || exit 1; done
-case $1 in /tmp/*) mkdir -p "$1" && mount --bind . "$1" || exit 1;; esac
+case $1 in /tmp/*) mkdir -p "$1" && mount --no-canonicalize --bind . "$1" || exit 1;; esac
 mkdir /tmp/lab /tmp/home
 echo ready
 exec cat

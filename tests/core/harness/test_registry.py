@@ -25,7 +25,7 @@ from experiments.harness.templating import TEMPLATES, render
 from experiments.harness.theory import STRATEGIES
 from topologies.emulation.errors import EmulationError, MachineError
 
-ROLES = ("origin", "client")
+ROLES = ("origin", "client", "authoritative", "local")
 # HTTP/2 begun by Upgrade has no formula of its own, and is asked for in the matrix only.
 SPOKEN = {*STRATEGIES, "2-upgrade"}
 FETCHED = {"1.0", "1.1", "2", "2-upgrade", "2-push"}
@@ -45,7 +45,7 @@ def test_every_entry_is_there_once() -> None:
     entries = tomllib.loads(registry.REGISTRY.read_text())["implementation"]
     assert [(one["role"], one["name"]) for one in entries] == list(implementations())
     assert {one.role for one in ALL} == set(ROLES)
-    assert len(SERVERS) + len(CLIENTS) == len(ALL)
+    assert sum(len(of_role(role)) for role in ROLES) == len(ALL)
 
 
 @pytest.mark.parametrize("one", ALL, ids=names(ALL))
@@ -177,7 +177,7 @@ def test_a_client_s_name_is_no_origin() -> None:
 
 @pytest.mark.parametrize("text", ["server=nginx", "nginx", "", "=nginx", "Origin=nginx"])
 def test_a_wrong_role_lists_the_roles(text: str) -> None:
-    with pytest.raises(ReplacementError, match="the roles are origin, client, as in origin=NAME"):
+    with pytest.raises(ReplacementError, match="the roles are origin, client, authoritative, local, as in origin=NAME"):
         parse_replacement(text, ROLES)
 
 
