@@ -64,8 +64,8 @@ def changing_name(ttl: int) -> str:
 def make_names(ttl: int = 3600, changing: Sequence[int] = (), version: int = 0) -> NamePlan:
     """The zones of this drawing.
 
-    ttl: of the records of example.com, in seconds; changing: the TTLs for which there is a changing name; version:
-    which of its addresses each of those has.
+    ttl: of the records of example.com, in seconds; changing: the TTLs for which there is a changing name; version: how
+    often their address has changed, which is the zone's serial number as well.
     """
     addresses = {name: [address] for address, name in SERVERS.values()}
     servers = {f"server{number}.example.com.": [address] for number, address in enumerate(WEB.values(), start=1)}
@@ -82,7 +82,7 @@ def make_names(ttl: int = 3600, changing: Sequence[int] = (), version: int = 0) 
         Record("example.com.", "TXT", '"an organisation with a name server of its own"'),
         # More than a datagram takes: its answer is truncated and fetched again by TCP.
         Record(BIG, "TXT", " ".join(f'"{number:02d} {"x" * 150}"' for number in range(12))),
-        *(Record(changing_name(each), "A", VERSIONS[version], each) for each in changing),
+        *(Record(changing_name(each), "A", VERSIONS[version % len(VERSIONS)], each) for each in changing),
     )
     zones = [
         Zone(".", (SERVERS["root"][1],)),
@@ -91,7 +91,7 @@ def make_names(ttl: int = 3600, changing: Sequence[int] = (), version: int = 0) 
         Zone("uk.", (SERVERS["uk"][1],)),
         Zone("arpa.", (SERVERS["arpa"][1],)),
         Zone("in-addr.arpa.", (SERVERS["arpa"][1],)),
-        Zone("example.com.", (SERVERS["example"][1],), own, ttl),
+        Zone("example.com.", (SERVERS["example"][1],), own, ttl, serial=version + 1),
         Zone("53.10.in-addr.arpa.", (SERVERS["example"][1],)),
         Zone("provider.org.", (SERVERS["provider"][1],)),
         Zone("shop.org.", (SERVERS["provider"][1],)),

@@ -46,6 +46,7 @@ class Zone:
     records: tuple[Record, ...] = ()
     ttl: int = TTL_S
     negative_ttl: int = NEGATIVE_TTL_S
+    serial: int = 1
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ class _Rendered:
     servers: tuple[str, ...]
     ttl: int
     negative_ttl: int
+    serial: int
     records: tuple[Record, ...]
 
 
@@ -100,7 +102,7 @@ class NamePlan:
             Record(each.owner, each.type, each.value, zone.ttl if each.ttl is None else each.ttl)
             for each in dict.fromkeys(records)
         )
-        rendered = _Rendered(zone.origin, zone.servers, zone.ttl, zone.negative_ttl, filled)
+        rendered = _Rendered(zone.origin, zone.servers, zone.ttl, zone.negative_ttl, zone.serial, filled)
         text = resources.files("topologies").joinpath("templates/zone.j2").read_text()
         return _template().from_string(text).render(zone=rendered, drawing=self.drawing)
 

@@ -48,15 +48,15 @@ class Asker:
         return Window(report["began_ns"], report["ended_ns"]), report
 
 
-def dns_testbed(context: Run, **parameters: Any) -> Testbed:
-    """The topology dns with these parameters; names come from its servers alone."""
-    topo = DnsTopo(**parameters)
+def dns_testbed(context: Run, own_local: bool = False, **parameters: Any) -> Testbed:
+    """The topology dns with these parameters; `own_local`: with lab7's local server, whatever takes its place."""
+    topo, starters = DnsTopo(**parameters), _starters(context, parameters)
     return Testbed(
         topo,
         seed=context.seed,
         links=context.links,
         sandboxed=context.sandboxed,
-        starters=_starters(context, parameters),
+        starters={host: one for host, one in starters.items() if not (own_local and host == "local")},
     )
 
 
