@@ -21,7 +21,6 @@ from topologies.hierarchy import plug_in
 
 # Not by __file__: `mn --custom` executes this text without one.
 PAGES = Path(str(resources.files("topologies"))) / "www"
-NETWORK = "10.7.0.0/16"
 
 
 class WebTopo(Topo):  # type: ignore[misc]

@@ -11,7 +11,6 @@ is the ceiling that a server in C reaches on the same machine.
 import argparse
 import importlib.util
 import os
-import re
 import shutil
 import statistics
 import subprocess
@@ -22,6 +21,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from tests.bench.dns_load import NAMES
+from tests.bench.dns_rate import measure_rate
 
 OURS = "authoritative"
 LOOPS = ("", "+uvloop")
@@ -92,20 +92,6 @@ def _running(name: str, port: int, folder: Path, core: int) -> Iterator[None]:
             process.terminate()
 
 
-def _measure(port: int, seconds: float, core: int, questions: Path) -> float:
-    if shutil.which("dnsperf") is None:
-        values = (port, seconds, UNDER_WAY, core)
-        command = [sys.executable, "-m", "tests.bench.dns_load", *map(str, values)]
-        return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    command = ["taskset", "-c", str(core), "dnsperf", "-s", "127.0.0.1", "-p", str(port), "-d", os.fspath(questions)]
-    command += ["-l", str(round(seconds)), "-c", "8", "-q", str(UNDER_WAY)]
-    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    found = re.search(r"Queries per second:\s+([0-9.]+)", said)
-    if found is None:
-        raise RuntimeError(f"dnsperf said no rate:\n{said}")
-    return float(found.group(1))
-
-
 def run(seconds: float, rounds: int) -> dict[str, float]:
     """Return the median queries a second of each server."""
     cores = sorted(os.sched_getaffinity(0))
@@ -119,7 +105,9 @@ def run(seconds: float, rounds: int) -> dict[str, float]:
             stack.enter_context(_running(name, port, folder, cores[0]))
         for _ in range(rounds):
             for name, port in ports.items():
-                samples.setdefault(name, []).append(_measure(port, seconds, cores[-1], folder / "questions"))
+                samples.setdefault(name, []).append(
+                    measure_rate(port, seconds, cores[-1], folder / "questions", UNDER_WAY)
+                )
     return {name: statistics.median(values) for name, values in samples.items()}
 
 

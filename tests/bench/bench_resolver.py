@@ -11,7 +11,6 @@ Unbound, where it is installed, is the ceiling that a resolver in C reaches on t
 import argparse
 import importlib.util
 import os
-import re
 import shutil
 import socket
 import statistics
@@ -24,6 +23,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from tests.bench.dns_load import NAMES
+from tests.bench.dns_rate import measure_rate
 
 OURS = "resolver"
 LOOPS = ("", "+uvloop")
@@ -87,19 +87,6 @@ def _running(name: str, command: list[str], core: int) -> Iterator[None]:
             process.terminate()
 
 
-def _measure(port: int, seconds: float, core: int, questions: Path) -> float:
-    if shutil.which("dnsperf") is None:
-        command = [sys.executable, "-m", "tests.bench.dns_load", *map(str, (port, seconds, UNDER_WAY, core)), "rd"]
-        return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    command = ["taskset", "-c", str(core), "dnsperf", "-s", HOST, "-p", str(port), "-d", os.fspath(questions)]
-    command += ["-l", str(round(seconds)), "-c", "8", "-q", str(UNDER_WAY)]
-    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    found = re.search(r"Queries per second:\s+([0-9.]+)", said)
-    if found is None:
-        raise RuntimeError(f"dnsperf said no rate:\n{said}")
-    return float(found.group(1))
-
-
 def run(seconds: float, rounds: int) -> dict[str, float]:
     """Return the median queries a second of each resolver."""
     cores = sorted(os.sched_getaffinity(0))
@@ -113,10 +100,12 @@ def run(seconds: float, rounds: int) -> dict[str, float]:
         ports = {name: FIRST_PORT + number for number, name in enumerate(resolvers(), start=1)}
         for name, port in ports.items():
             stack.enter_context(_running(name, _command(name, port, FIRST_PORT, folder), cores[0]))
-            _measure(port, 1.0, cores[-1], folder / "questions")
+            measure_rate(port, 1.0, cores[-1], folder / "questions", UNDER_WAY, recursion_desired=True)
         for _ in range(rounds):
             for name, port in ports.items():
-                samples.setdefault(name, []).append(_measure(port, seconds, cores[-1], folder / "questions"))
+                samples.setdefault(name, []).append(
+                    measure_rate(port, seconds, cores[-1], folder / "questions", UNDER_WAY, recursion_desired=True)
+                )
     return {name: statistics.median(values) for name, values in samples.items()}
 
 

@@ -53,7 +53,7 @@ class ForkServer:
         request = {"module": argv[0], "argv": list(argv[1:]), "host_pid": host_pid, "cwd": cwd}
         socket.send_fds(self._channel, [json.dumps(request).encode()], list(streams))
         while True:
-            message = self._receive(None)
+            message = self._receive()
             if message is None:
                 raise EmulationError("the process that starts the services has died; run `lab7 doctor`")
             if "exit_code" not in message:
@@ -66,7 +66,7 @@ class ForkServer:
             left_s = max(0.0, deadline - time.monotonic())
             if not self._readable(left_s):
                 return None
-            if self._receive(left_s) is None:
+            if self._receive() is None:
                 return -signal.SIGKILL
         return self._exit_codes[pid]
 
@@ -82,7 +82,7 @@ class ForkServer:
     def _readable(self, timeout_s: float) -> bool:
         return bool(select.select([self._channel], [], [], timeout_s)[0])
 
-    def _receive(self, _timeout_s: float | None) -> dict[str, int] | None:
+    def _receive(self) -> dict[str, int] | None:
         data = self._channel.recv(65536)
         if not data:
             return None
