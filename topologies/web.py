@@ -1,10 +1,15 @@
-"""The web: clients on a campus, an access link, and an origin behind the provider's network.
+"""The web: clients on a campus, perhaps a cache beside them, an access link, and origins behind the provider.
 
-    client ── s1 ══════ access link ══════ s2 ── origin
-    10.7.0.1   campus    bw, delay        isp    10.7.1.1  www.example.com
+    client  ─┐                                    ┌─ origin
+    10.7.0.1 ├─ s1 ══════ access link ══════ s2 ──┤  10.7.1.1  www.example.com
+    proxy   ─┘ campus    bw, delay          isp   └─ origin2 ...
+    10.7.0.100                                       10.7.1.2  www2.example.com
+    cache.example.com
 
-All hosts are in 10.7.0.0/16. Only the access link has a rate and a delay; the two local networks are as fast as the
-machine. RTT between client and origin: twice the access link's delay. With dns=yes there are name servers as well (see
+All hosts are in 10.7.0.0/16. Only the access link has a rate and a delay; the campus is as fast as the machine, and so
+is the Internet behind the link unless `internet` gives it a delay. RTT between client and origin: twice the access
+link's delay and twice the Internet's. The cache is a forward proxy (cache=forward; clients name it: port 3128) or
+stands in the origin's place on the campus (cache=reverse; port 80). With dns=yes there are name servers as well (see
 hierarchy), the local one on the campus.
 
     sudo mn --custom topologies/web.py --topo web --switch lxbr
@@ -21,10 +26,19 @@ from topologies.hierarchy import plug_in
 
 # Not by __file__: `mn --custom` executes this text without one.
 PAGES = Path(str(resources.files("topologies"))) / "www"
+PROXY_ADDRESS = "10.7.0.100"
+PROXY_NAME = "cache.example.com"
+# More would take the proxy's address.
+MOST_CLIENTS = 99
+# By `cache`: the flags of the proxy, in its host.
+CACHES = {
+    "forward": "--port 3128",
+    "reverse": "--port 80 --origin http://www.example.com:80",
+}
 
 
 class WebTopo(Topo):  # type: ignore[misc]
-    """Clients, an access link and an origin. See build for the parameters."""
+    """Clients, an access link, origins, and perhaps a cache. See build for the parameters."""
 
     def build(
         self,
@@ -33,25 +47,45 @@ class WebTopo(Topo):  # type: ignore[misc]
         delay: str = "10ms",
         root: str = str(PAGES),
         dns: str = "no",
+        cache: str = "none",
+        cache_flags: str = "",
+        origins: int = 1,
+        origin_flags: str = "--push",
+        internet: str = "0ms",
         **link: Any,
     ) -> None:
-        """clients: how many; bw in Mbit/s and one-way delay of the access link; root: the folder that the origin
-        serves; dns: whether names come from name servers (yes) or from every host's /etc/hosts (no); link: further
-        TCLink parameters of the access link."""
+        """clients: how many, up to 99; bw in Mbit/s and one-way delay of the access link; root: the folder that every
+        origin serves; dns: whether names come from name servers (yes) or from every host's /etc/hosts (no); cache:
+        none, forward or reverse, and further flags of the proxy; origins: how many, and further flags of theirs;
+        internet: one-way delay between the access link and the origins; link: further TCLink parameters of the access
+        link. Raises ValueError for what cannot be drawn."""
+        if cache != "none" and cache not in CACHES:
+            raise ValueError(f"cache={cache}: it takes none, {' or '.join(CACHES)}")
+        if not 1 <= int(clients) <= MOST_CLIENTS:
+            raise ValueError(f"clients={clients}: there can be 1 to {MOST_CLIENTS}")
         campus, isp = self.addSwitch("s1"), self.addSwitch("s2")
         self.addLink(campus, isp, bw=bw, delay=delay, **link)
+        names = {origin_name(number): f"10.7.1.{number}" for number in range(1, int(origins) + 1)}
+        inside = {} if cache == "none" else {PROXY_NAME: PROXY_ADDRESS}
         self.host_names = dns != "yes"
-        local = [] if self.host_names else [plug_in(self, isp, campus, "10.7", {"www.example.com": "10.7.1.1"})]
+        local = [] if self.host_names else [plug_in(self, isp, campus, "10.7", names | inside)]
         for number in range(1, int(clients) + 1):
             name = "client" if number == 1 else f"client{number}"
             self.addLink(self.addHost(name, ip=f"10.7.0.{number}/16", resolver=local), campus)
-        origin = self.addHost(
-            "origin",
-            ip="10.7.1.1/16",
-            names=["www.example.com"],
-            serves=f"services.http.origin --root {shlex.quote(root)} --listen 0.0.0.0 --port 80 --push",
-        )
-        self.addLink(origin, isp)
+        for name, address in inside.items():
+            serves = f"services.http.proxy --listen 0.0.0.0 {CACHES[cache]} {cache_flags}".strip()
+            proxy = self.addHost("proxy", ip=f"{address}/16", names=[name], resolver=local, serves=serves)
+            self.addLink(proxy, campus)
+        serves = f"services.http.origin --root {shlex.quote(root)} --listen 0.0.0.0 --port 80 {origin_flags}".strip()
+        for number, name in enumerate(names, 1):
+            host = "origin" if number == 1 else f"origin{number}"
+            origin = self.addHost(host, ip=f"10.7.1.{number}/16", names=[name], serves=serves)
+            self.addLink(origin, isp, **({} if internet == "0ms" else {"delay": internet}))
+
+
+def origin_name(number: int) -> str:
+    """The name of the origin of this number, from 1 on."""
+    return "www.example.com" if number == 1 else f"www{number}.example.com"
 
 
 TRY = ("client curl http://www.example.com/", "client ping -c 3 origin")
