@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from experiments.harness.capture import Capture, CaptureInterface
 from experiments.harness.experiment import Run
@@ -22,7 +23,8 @@ from topologies.web import WebTopo
 NAME = "www.example.com"
 ORIGIN_ADDRESS = "10.7.1.1"
 HOSTS = ("client", "origin")
-AT_CLIENT, AT_ORIGIN = "client:client-eth0", "origin:origin-eth0"
+AT_CLIENT, AT_PROXY, AT_ORIGIN = "client:client-eth0", "proxy:proxy-eth0", "origin:origin-eth0"
+PROXY_PORT = 3128
 CAPTURE_NAME = "capture.pcapng"
 
 
@@ -37,12 +39,22 @@ def site_folder(context: Run) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def web_testbed(context: Run, folder: Path, rtt_s: float, bw_mbit: float, objects: Sequence[str] = ()) -> Testbed:
-    """The web topology, the origin (or what takes its place) serving `folder`; `objects`: what its page names."""
-    topo = WebTopo(bw=bw_mbit, delay=f"{rtt_s / 2 * 1e6:.0f}us", root=str(folder))
-    origin = context.replacements.get("origin")
-    values = {"root": str(folder), "objects": list(objects)}
-    starters = {} if origin is None else {"origin": server_starter(origin, lambda _host: values)}
+def web_testbed(
+    context: Run, folder: Path, rtt_s: float, bw_mbit: float, objects: Sequence[str] = (), **drawing: Any
+) -> Testbed:
+    """The web topology, origin and proxy (or what takes their places); the origin serves `folder`.
+
+    `objects`: what its page names; `drawing`: further parameters of the topology.
+    """
+    topo = WebTopo(bw=bw_mbit, delay=f"{rtt_s / 2 * 1e6:.0f}us", root=str(folder), **drawing)
+    origin, proxy = context.replacements.get("origin"), context.replacements.get("proxy")
+    starters = {}
+    if origin is not None:
+        serves = {"root": str(folder), "objects": list(objects)}
+        starters["origin"] = server_starter(origin, lambda _host: serves)
+    if proxy is not None and "proxy" in topo.hosts():
+        stands = {"mode": drawing["cache"], "origin": f"http://{ORIGIN_ADDRESS}:{DEFAULT_PORT}"}
+        starters["proxy"] = server_starter(proxy, lambda _host: stands)
     return Testbed(topo, seed=context.seed, links=context.links, sandboxed=context.sandboxed, starters=starters)
 
 
@@ -70,6 +82,12 @@ def origin_name(context: Run) -> str:
     """What a report calls the origin."""
     origin = context.replacements.get("origin")
     return origin.describe() if origin else "services.http.origin"
+
+
+def proxy_name(context: Run) -> str:
+    """What a report calls the proxy."""
+    proxy = context.replacements.get("proxy")
+    return proxy.describe() if proxy else "services.http.proxy"
 
 
 def loads_in(
