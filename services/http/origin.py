@@ -14,11 +14,12 @@ which section 12.1 leaves to the server.
 import argparse
 import ssl
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from services.errors import ServiceError
 from services.http import limits
+from services.http.cache_rules import CacheRule, parse_rule
 from services.http.conditional import CONDITIONAL_NAMES, precondition_status, range_applies
 from services.http.errors import HTTPError
 from services.http.fields import FieldLine, Fields
@@ -47,10 +48,19 @@ ECHO_ALLOW: FieldLine = (b"Allow", b"GET, HEAD, OPTIONS, POST, PUT, DELETE, PATC
 
 
 class Origin:
-    """Answers for the files below `root`, and at `echo_path`, if given, with whatever content it is sent."""
+    """Answers for the files below `root`, and at `echo_path`, if given, with whatever content it is sent.
 
-    def __init__(self, root: Path, wall_clock: Callable[[], float], echo_path: str | None = None) -> None:
-        self._files = StaticFiles(root, wall_clock)
+    `cache_rules` say which Cache-Control goes with which file.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        wall_clock: Callable[[], float],
+        echo_path: str | None = None,
+        cache_rules: Sequence[CacheRule] = (),
+    ) -> None:
+        self._files = StaticFiles(root, wall_clock, cache_rules)
         self._wall_clock = wall_clock
         self._echo_path = None if echo_path is None else normalised(echo_path.encode("utf-8"))
 
@@ -154,8 +164,15 @@ def _redirect(target: Target) -> Response:
 
 
 def _not_modified(found: Representation) -> Response:
-    """RFC 9110 section 15.4.5: of the representation's fields no other than ETag, which says what to update."""
+    """RFC 9110 section 15.4.5: of the representation's fields ETag, which says what to update, and Cache-Control."""
     return Response(304, found.response.fields.without((b"content-type", b"last-modified", b"accept-ranges")))
+
+
+def _cache_rule(text: str) -> CacheRule:
+    try:
+        return parse_rule(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -170,6 +187,14 @@ def _parser() -> argparse.ArgumentParser:
         help="content that a request may carry (default: %(default)s)",
     )
     parser.add_argument("--push", action="store_true", help="push a page's objects to HTTP/2 clients that take them")
+    parser.add_argument(
+        "--cache-control",
+        type=_cache_rule,
+        action="append",
+        default=[],
+        metavar="PATTERN=VALUE",
+        help="send files whose path below the root fits the pattern with this Cache-Control; the first that fits",
+    )
     parser.add_argument(
         "--tls",
         nargs="*",
@@ -195,7 +220,7 @@ def main(argv: list[str] | None = None) -> int:
     options = _parser().parse_args(argv)
 
     async def start(shell: Shell) -> Callable[[], Awaitable[None]]:
-        origin = Origin(options.root, shell.wall_clock, options.echo)
+        origin = Origin(options.root, shell.wall_clock, options.echo, options.cache_control)
         bounds = Limits(body_octets=options.max_body)
         server = HTTPServer(origin, shell.log, shell.wall_clock, bounds, options.push, origin.refusal)
         await shell.open_tcp(server.protocol, _tls_context(options))

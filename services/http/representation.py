@@ -12,7 +12,7 @@ from mimetypes import MimeTypes
 
 from services.http.conditional import Validators
 from services.http.dates import format_date
-from services.http.fields import Fields
+from services.http.fields import FieldLine, Fields
 from services.http.messages import Response
 
 # The tables that Python brings, without the machine's own: a lab's answers are the same everywhere.
@@ -52,8 +52,10 @@ class Representation:
     content: bytes | None
 
 
-def represent(path: str, status: os.stat_result, content: bytes | None, now: float) -> Representation:
-    """Return the representation of a file in the state `status`; `now` is the wall clock's."""
+def represent(
+    path: str, status: os.stat_result, content: bytes | None, now: float, further: Sequence[FieldLine] = ()
+) -> Representation:
+    """Return the representation of a file in the state `status`; `now`: the wall clock's; `further`: more fields."""
     size = status.st_size
     # RFC 9110 section 8.8.2.1: never a Last-Modified later than the message's Date.
     last_modified = int(min(status.st_mtime_ns // 1_000_000_000, now))
@@ -65,6 +67,7 @@ def represent(path: str, status: os.stat_result, content: bytes | None, now: flo
             (b"Last-Modified", format_date(last_modified)),
             (b"ETag", tag),
             (b"Accept-Ranges", b"bytes"),
+            *further,
         )
     )
     response = Response(200, fields, content or b"")

@@ -10,11 +10,13 @@ held in memory; each request asks the file system whether the path still leads t
 import os
 import stat
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from services.errors import ServiceError
+from services.http.cache_rules import CacheRule, cache_control
+from services.http.fields import FieldLine
 from services.http.representation import Representation, identity_of, represent
 from services.http.targets import percent_decode
 
@@ -49,13 +51,14 @@ class _Held:
 
 
 class StaticFiles:
-    """The files below `root`; raises ServiceError when that is no directory."""
+    """The files below `root`, with a Cache-Control by `rules`; raises ServiceError when that is no directory."""
 
-    def __init__(self, root: Path, wall_clock: Callable[[], float]) -> None:
+    def __init__(self, root: Path, wall_clock: Callable[[], float], rules: Sequence[CacheRule] = ()) -> None:
         if not root.is_dir():
             raise ServiceError(f"the root {root} is no directory: name an existing one with --root")
         self._root = os.path.realpath(root)
         self._wall_clock = wall_clock
+        self._rules = rules
         self._held: OrderedDict[bytes, _Held] = OrderedDict()
         self._held_octets = 0
 
@@ -133,12 +136,16 @@ class StaticFiles:
         finally:
             os.close(descriptor)
         now = self._wall_clock()
-        representation = represent(real, status, content, now)
+        representation = represent(real, status, content, now, self._further(real))
         if content is not None and len(content) != status.st_size:
             raise FileNotFoundError(real)
         if now - status.st_ctime > SETTLED_S:
             self._hold(path, _Held(representation, name, self._directories(name, real)))
         return representation
+
+    def _further(self, real: str) -> tuple[FieldLine, ...]:
+        value = cache_control(self._rules, real[len(self._root.rstrip("/")) :])
+        return () if value is None else ((b"Cache-Control", value),)
 
     def _directories(self, name: str, real: str) -> tuple[str, ...] | None:
         """Return the directories between the root and a file, outermost first; None where `name` has a link in it."""
