@@ -7,10 +7,10 @@
     cache.example.com
 
 All hosts are in 10.7.0.0/16. Only the access link has a rate and a delay; the campus is as fast as the machine, and so
-is the Internet behind the link unless `internet` gives it a delay. RTT between client and origin: twice the access
-link's delay and twice the Internet's. The cache is a forward proxy (cache=forward; clients name it: port 3128) or
-stands in the origin's place on the campus (cache=reverse; port 80). With dns=yes there are name servers as well (see
-hierarchy), the local one on the campus.
+is the Internet behind the link, unless `campus_delay` and `internet` give them a delay. RTT between client and origin:
+twice the sum of the three. The cache is a forward proxy (cache=forward; clients name it: port 3128) or stands in the
+origin's place on the campus (cache=reverse; port 80). With dns=yes there are name servers as well (see hierarchy), the
+local one on the campus.
 
     sudo mn --custom topologies/web.py --topo web --switch lxbr
 """
@@ -52,13 +52,14 @@ class WebTopo(Topo):  # type: ignore[misc]
         origins: int = 1,
         origin_flags: str = "--push",
         internet: str = "0ms",
+        campus_delay: str = "0ms",
         **link: Any,
     ) -> None:
         """clients: how many, up to 99; bw in Mbit/s and one-way delay of the access link; root: the folder that every
         origin serves; dns: whether names come from name servers (yes) or from every host's /etc/hosts (no); cache:
         none, forward or reverse, and further flags of the proxy; origins: how many, and further flags of theirs;
-        internet: one-way delay between the access link and the origins; link: further TCLink parameters of the access
-        link. Raises ValueError for what cannot be drawn."""
+        internet: one-way delay between the access link and the origins; campus_delay: between a client and the campus;
+        link: further TCLink parameters of the access link. Raises ValueError for what cannot be drawn."""
         if cache != "none" and cache not in CACHES:
             raise ValueError(f"cache={cache}: it takes none, {' or '.join(CACHES)}")
         if not 1 <= int(clients) <= MOST_CLIENTS:
@@ -71,7 +72,7 @@ class WebTopo(Topo):  # type: ignore[misc]
         local = [] if self.host_names else [plug_in(self, isp, campus, "10.7", names | inside)]
         for number in range(1, int(clients) + 1):
             name = "client" if number == 1 else f"client{number}"
-            self.addLink(self.addHost(name, ip=f"10.7.0.{number}/16", resolver=local), campus)
+            self.addLink(self.addHost(name, ip=f"10.7.0.{number}/16", resolver=local), campus, **delayed(campus_delay))
         for name, address in inside.items():
             serves = f"services.http.proxy --listen 0.0.0.0 {CACHES[cache]} {cache_flags}".strip()
             proxy = self.addHost("proxy", ip=f"{address}/16", names=[name], resolver=local, serves=serves)
@@ -80,7 +81,12 @@ class WebTopo(Topo):  # type: ignore[misc]
         for number, name in enumerate(names, 1):
             host = "origin" if number == 1 else f"origin{number}"
             origin = self.addHost(host, ip=f"10.7.1.{number}/16", names=[name], serves=serves)
-            self.addLink(origin, isp, **({} if internet == "0ms" else {"delay": internet}))
+            self.addLink(origin, isp, **delayed(internet))
+
+
+def delayed(delay: str) -> dict[str, str]:
+    """The parameters of a link with this one-way delay; a link without any is not shaped at all."""
+    return {} if delay == "0ms" else {"delay": delay}
 
 
 def origin_name(number: int) -> str:
