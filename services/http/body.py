@@ -172,6 +172,16 @@ class BodyEncoder:
         self._length = length
         self._remaining = length
 
+    @property
+    def is_chunked(self) -> bool:
+        """Whether trailer fields have a place."""
+        return self._length == CHUNKED
+
+    @property
+    def ends_with_connection(self) -> bool:
+        """Whether nothing in the content shows where it ends."""
+        return self._length == UNTIL_CLOSE
+
     def data(self, data: bytes) -> bytes:
         """Return `data` as it goes on the wire; raises LocalProtocolError beyond the length that was given."""
         if self._length == CHUNKED:

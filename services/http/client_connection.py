@@ -15,6 +15,7 @@ from services.http import limits
 from services.http.body import BodyEncoder, body_decoder
 from services.http.connection import Connection
 from services.http.errors import HTTPError, LocalProtocolError
+from services.http.fields import Fields
 from services.http.framing import (
     request_framing,
     response_framing,
@@ -25,6 +26,7 @@ from services.http.head import (
     parse_response_head,
 )
 from services.http.messages import (
+    NO_FIELDS,
     Closed,
     Event,
     Request,
@@ -40,6 +42,7 @@ class ClientConnection(Connection):
         super().__init__(body_limit_octets)
         self._methods: deque[bytes] = deque()
         self._head_sizes: deque[int] = deque()
+        self._encoder = BodyEncoder(0)
         self._ends_after_this = False
         self._offers_upgrade = False
         self.has_switched = False
@@ -56,15 +59,34 @@ class ClientConnection(Connection):
         if body and not request.fields.has_any((b"content-length", b"transfer-encoding")):
             fields = request.fields.adding((b"Content-Length", b"%d" % len(body)))
             request = Request(request.method, request.request_target, fields, request.version)
+        return self.open_request(request) + self.send_data(body) + self.send_end()
+
+    def open_request(self, request: Request) -> bytes:
+        """Return a request's head; its content, as its fields frame it, follows with send_data() and send_end()."""
         framing = request_framing(request)
-        encoder = BodyEncoder(framing.length)
-        octets = format_request_head(request) + encoder.data(body) + encoder.end()
-        for signal in (Signal.HEAD, Signal.END, Signal.NEXT):
-            self.sending = move(self.sending, signal)
+        octets = format_request_head(request)
+        self.sending = move(self.sending, Signal.HEAD)
+        self._encoder = BodyEncoder(framing.length)
         # RFC 9112 section 9.6: after a request with close, no further one.
         self.persistent = framing.persistent
         self._methods.append(request.method)
         self._offers_upgrade = b"upgrade" in request.fields
+        return octets
+
+    @property
+    def is_request_sent(self) -> bool:
+        """Whether the last request is complete."""
+        return self.sending is Half.IDLE
+
+    def send_data(self, data: bytes) -> bytes:
+        """Return some of a request's content as it goes on the wire."""
+        self.sending = move(self.sending, Signal.DATA)
+        return self._encoder.data(data)
+
+    def send_end(self, trailers: Fields = NO_FIELDS) -> bytes:
+        """Return what ends a request; trailers are left out where the framing has no place for them."""
+        octets = self._encoder.end(trailers if self._encoder.is_chunked else NO_FIELDS)
+        self.sending = move(move(self.sending, Signal.END), Signal.NEXT)
         return octets
 
     def take_head_size(self) -> int:

@@ -88,14 +88,13 @@ def _expects_continue(request: Request, length: int) -> bool:
 
 def has_no_content(method: bytes, status: int) -> bool:
     """Tell whether such a response ends with its head (RFC 9112 section 6.3, rules 1 and 2)."""
-    return method == b"HEAD" or status in (204, 304) or status < 200
+    if status in (204, 304) or status < 200:
+        return True
+    return method == b"HEAD" or (method == b"CONNECT" and status < 300)
 
 
 def response_framing(method: bytes, response: Response) -> Framing:
-    """Return the framing of a response to `method`; raises HTTPError 502 when it cannot be relied on.
-
-    Left out: a 2xx to CONNECT, since this client opens no tunnel.
-    """
+    """Return the framing of a response to `method`; raises HTTPError 502 when it cannot be relied on."""
     fields = response.fields
     persistent = is_persistent(response.version, fields)
     if has_no_content(method, response.status):

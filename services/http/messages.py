@@ -8,6 +8,7 @@ A Fault is a peer's mistake as an event, after which nothing more is read; Close
 two messages.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Protocol
@@ -42,6 +43,30 @@ class Body(Protocol):
         ...
 
 
+def nothing() -> None:
+    """Do nothing: what a callback is before somebody wants to be told."""
+
+
+class Arriving:
+    """A response's content that comes from elsewhere while it is sent: a Body whose next octets may not be there yet.
+
+    `on_more` is called whenever there may be more to read; `trailers` are known once read() has returned b"".
+    """
+
+    def __init__(self, size_octets: int | None = None) -> None:
+        self.size_octets = size_octets
+        self.trailers = NO_FIELDS
+        self.on_more: Callable[[], None] = nothing
+
+    def read(self, limit_octets: int) -> bytes | None:
+        """Return the next octets, b"" at the end, None while nothing is there; raises OSError where it broke off."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Let go of it, read to its end or not; may be called twice."""
+        raise NotImplementedError
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """The head of a request. `request_target` is as it was sent, `version` (major, minor)."""
@@ -58,7 +83,7 @@ class Response:
 
     status: int
     fields: Fields = NO_FIELDS
-    body: bytes | Body = b""
+    body: bytes | Body | Arriving = b""
     reason: bytes | None = None
     version: Version = HTTP_1_1
 

@@ -11,19 +11,40 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Protocol
 
 from services.eventlog import EventLog
 from services.http import limits
 from services.http.http2.limits import Waits
-from services.http.http2.serving import Http2Serving
+from services.http.inbound import Inbound
 from services.http.messages import Request, Response
 from services.http.pages import page_response
 from services.http.phase import Phase
 from services.http.serving import Serving
 
-Served = Serving | Http2Serving
 Handler = Callable[[Request, bytes], Response | Awaitable[Response]]
+# A handler that is asked at the head of a request; its coroutine is cancelled when the client goes away.
+Relay = Callable[[Request, Inbound], Response | Awaitable[Response]]
 Refusal = Callable[[Request], Response | None]
+
+
+class Served(Protocol):
+    """A connection as the server sees it, whatever it speaks."""
+
+    phase: Phase
+    deadline: float
+
+    def check_deadline(self, now: float) -> None:
+        """Act on a wait that has lasted too long."""
+        ...
+
+    def stop(self) -> None:
+        """Take no further request, and end once those under way are answered."""
+        ...
+
+    def abort(self) -> None:
+        """End at once."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +88,12 @@ class HTTPServer:
         bounds: Limits | None = None,
         push: bool = False,
         refusal: Refusal | None = None,
+        relay: Relay | None = None,
+        speaks_http_2: bool = True,
     ) -> None:
-        """`push`: send the objects that a page names before they are asked for, to whoever takes them.
+        """`relay` takes the handler's place for all that clients ask.
+
+        `push`: send the objects that a page names before they are asked for, to whoever takes them.
 
         `refusal` tells which error a request earns by its head alone, so that nobody is asked for content in vain.
         """
@@ -80,6 +105,9 @@ class HTTPServer:
         self.loop = asyncio.get_running_loop()
         self.now = self.loop.time
         self._handler = handler
+        self._relay = relay
+        self.relays = relay is not None
+        self.speaks_http_2 = speaks_http_2
         self._connections: dict[Served, None] = {}
         self._emptied = asyncio.Event()
         self._sweep_timer = self.loop.call_later(self.limits.sweep_s, self._sweep)
@@ -119,6 +147,16 @@ class HTTPServer:
         """Return what the handler makes of a request; its failure is a 500 response, never a lost connection."""
         try:
             answer = self._handler(request, body)
+        except Exception as error:
+            return self._failed(error)
+        return answer if isinstance(answer, Response) else self._guarded(answer)
+
+    def relay(self, request: Request, inbound: Inbound) -> Response | Awaitable[Response]:
+        """Return what the relay makes of a request whose content may still be on its way."""
+        if self._relay is None:
+            raise TypeError("this server has a handler, not a relay")
+        try:
+            answer = self._relay(request, inbound)
         except Exception as error:
             return self._failed(error)
         return answer if isinstance(answer, Response) else self._guarded(answer)

@@ -6,7 +6,8 @@
     server.next_exchange()                                          # what the client sent ahead
 
 RFC 9112 sections 2.2, 6.3, 9.3 (persistence), 9.3.2 (pipelining) and 9.6; RFC 9110 sections 6.6.1 and 10.1.1.
-Left out: CONNECT tunnels. Of Upgrade only the way out, switch(); which requests take it is said in http2/upgrade.py.
+Of CONNECT and Upgrade only the way out, switch(); which requests take it is said in proxying/tunnel.py and
+http2/upgrade.py.
 """
 
 from functools import lru_cache
@@ -141,6 +142,16 @@ class ServerConnection(Connection):
         self.wants_continue = False
         return CONTINUE
 
+    def send_interim(self, response: Response) -> bytes:
+        """Return an interim response as it goes on the wire, nothing where the client may not have it."""
+        self.sending = move(self.sending, Signal.INTERIM)
+        # RFC 9110 section 15.2: HTTP/1.0 knows no interim responses.
+        if self._request is None or self._request.version < HTTP_1_1:
+            return b""
+        if response.status == 100:
+            self.wants_continue = False
+        return format_response_head(Response(response.status, response.fields, reason=response.reason))
+
     def switch(self) -> bytes:
         """Leave the connection to another protocol after this request; returns what came behind it (RFC 9110 7.8)."""
         self.sending = move(self.sending, Signal.WHOLE)
@@ -175,15 +186,26 @@ class ServerConnection(Connection):
         """Whether the response is complete."""
         return self.sending is Half.DONE
 
+    @property
+    def has_content_to_come(self) -> bool:
+        """Whether the request, whose head is there, is not complete."""
+        return self.receiving is Half.BODY
+
+    @property
+    def ends_with_connection(self) -> bool:
+        """Whether only the connection's end shows where the response's content does."""
+        return self.sending is Half.BODY and self._encoder.ends_with_connection
+
     def send_data(self, data: bytes) -> bytes:
         """Return content as it goes on the wire."""
         self.sending = move(self.sending, Signal.DATA)
         return self._encoder.data(data)
 
     def send_end(self, trailers: Fields = NO_FIELDS) -> bytes:
-        """Return what ends the content."""
+        """Return what ends the content; trailers are left out where the framing has no place for them."""
         self.sending = move(self.sending, Signal.END)
-        return self._encoder.end(trailers)
+        # RFC 9110 section 6.5.1: trailer fields may be discarded on the way.
+        return self._encoder.end(trailers if self._encoder.is_chunked else NO_FIELDS)
 
     def next_exchange(self) -> list[Event]:
         """Begin the next exchange, and return what of it already came; raises LocalProtocolError when too early."""
@@ -267,10 +289,13 @@ class ServerConnection(Connection):
     def _sent_length(self, status: int, size: int | None) -> int | None:
         """Return the framing of the response: octets, CHUNKED or UNTIL_CLOSE, None for no length field."""
         # RFC 9110 section 8.6: no Content-Length with 1xx and 204; with 304 it may be left out.
-        if status < 200 or status in (204, 304):
+        if status < 200 or status in (204, 304) or (self._method == b"CONNECT" and status < 300):
             return None
         if size is not None:
             return size
+        # RFC 9110 section 8.6: what a GET would have got is not known, so nothing is said of its length.
+        if self._method == b"HEAD":
+            return None
         # RFC 9112 section 6.1: chunked only for a request that says HTTP/1.1.
         return CHUNKED if self._request is None or self._request.version >= HTTP_1_1 else UNTIL_CLOSE
 

@@ -1,7 +1,8 @@
 """One connection to a server on asyncio: octets to the core, its events to the resource, responses to the socket.
 
-Owns the socket, the order of writing, back-pressure and the phase that the server's sweep holds a deadline against;
-takes no decision of the protocol. What one batch of requests earns goes out in one write.
+Owns reading, back-pressure and the phase that the server's sweep holds a deadline against; takes no decision of the
+protocol. What one batch of requests earns goes out in one write (sending.py). A relay is asked as soon as a head is
+there, and passes the content on while it comes; any other handler is asked when all of it came.
 """
 
 import asyncio
@@ -9,52 +10,34 @@ import socket
 from collections.abc import Awaitable, Sequence
 from typing import TYPE_CHECKING, cast
 
-from services.http.dates import format_date
+from services.http.arrival import Arrival
 from services.http.http2.serving import Http2Serving
 from services.http.http2.upgrade import SWITCHING, upgrade_settings, upgraded
-from services.http.messages import Body, Closed, Data, EndOfMessage, Event, Fault, Request, Response
+from services.http.inbound import Takeover
+from services.http.messages import Closed, Data, EndOfMessage, Event, Fault, Request, Response
 from services.http.opening import Choice, Opening
 from services.http.pages import page_response
 from services.http.phase import Phase
-from services.http.server_connection import ServerConnection
+from services.http.sending import Sending
 
 if TYPE_CHECKING:
     from services.http.server import HTTPServer
 
-# Read from a file and written at a time: enough for one full window of a fast path.
-PIECE_OCTETS = 262_144
 # Unparsed octets above which the socket is not read until answers went out: the bound on pipelining.
 WAITING_OCTETS = 65_536
 # Requests answered before other connections get their turn.
 BATCH_REQUESTS = 32
 
 
-class Serving(asyncio.Protocol):
+class Serving(Sending):
     """Serves one client."""
 
     def __init__(self, server: "HTTPServer") -> None:
-        self.phase = Phase.IDLE
-        self.deadline = 0.0
-        self._server = server
-        self._core = ServerConnection(server.limits.body_octets)
-        self._opening: Opening | None = Opening()
-        self._transport: asyncio.Transport
-        self._peer = ""
-        self._request: Request | None = None
+        super().__init__(server)
+        self._opening: Opening | None = Opening() if server.speaks_http_2 else None
         self._received = bytearray()
-        self._out: list[bytes] = []
-        self._begun = 0.0
-        self._status = 0
-        self._sent_octets = 0
-        self._progress = -1
-        self._linger_end = 0.0
-        self._body: Body | None = None
         self._task: asyncio.Task[None] | None = None
-        self._write_paused = False
-        self._read_paused = False
-        self._peer_ended = False
         self._batch = 0
-        self._answered = False
 
     # What asyncio calls, in the order of a connection's life.
 
@@ -122,6 +105,7 @@ class Serving(asyncio.Protocol):
         del exc
         self.phase = Phase.LINGER
         self._drop_body()
+        self._drop_incoming("the client went away")
         if self._task is not None:
             self._task.cancel()
         self._server.forget(self)
@@ -132,8 +116,9 @@ class Serving(asyncio.Protocol):
         """Act on a wait that has lasted too long."""
         if now < self.deadline:
             return
-        writes = self._body is not None or self._transport.get_write_buffer_size() > 0
-        if writes and self._moved():
+        unsent = self._transport.get_write_buffer_size()
+        writes = self._body is not None or unsent > 0
+        if (writes and self._moved()) or self._waits_elsewhere(unsent):
             # Also inside a request: whoever still reads the response before it is not to lose that.
             self.deadline = now + self._server.limits.stall_s
         elif self.phase is Phase.REQUEST:
@@ -143,6 +128,12 @@ class Serving(asyncio.Protocol):
             self._transport.close()
         elif self._task is None:
             self._transport.abort()
+
+    def _waits_elsewhere(self, unsent: int) -> bool:
+        """Tell whether it is no fault of the client's that nothing moves: content has not come, or finds no room."""
+        if self._body is not None:
+            return self._is_starved and unsent == 0
+        return self.phase is Phase.REQUEST and self._incoming is not None and self._incoming.is_full
 
     def _moved(self) -> bool:
         """Tell whether the client has taken anything since the last look."""
@@ -169,6 +160,15 @@ class Serving(asyncio.Protocol):
         after = Http2Serving(self._server, self._transport, self._peer)
         self._server.replace(self, after)
         return after
+
+    def _give_away(self, body: Takeover) -> None:
+        rest = self._core.switch()
+        self._flush()
+        if self._server.log.enabled:
+            self._log()
+        self.phase = Phase.LINGER
+        after = body.take_over(self._server, self._transport, rest)
+        self._server.replace(self, after)
 
     # From events to a response.
 
@@ -213,10 +213,12 @@ class Serving(asyncio.Protocol):
         if isinstance(event, Request):
             self._open(event)
         elif isinstance(event, EndOfMessage):
-            self._answer()
+            if self._incoming is None:
+                self._answer()
+            else:
+                self._end_incoming(event)
         elif isinstance(event, Data):
-            self._received += event.data
-            self._extend(len(event.data))
+            self._take_data(event.data)
         elif isinstance(event, Fault):
             self._refuse(event.status, f"The request cannot be used: {event.detail}.")
         elif isinstance(event, Closed):
@@ -227,11 +229,29 @@ class Serving(asyncio.Protocol):
         if self._core.wants_continue:
             # RFC 9110 section 10.1.1: the final response at once where the head decides it.
             refusal = self._server.refuse(request)
-            if refusal is None:
-                self._write(self._core.send_continue())
-            else:
+            if refusal is not None:
                 # The client may send the content or not, and nobody could tell which: no request can follow.
                 self._send(refusal, close=True)
+                return
+            if not self._server.relays:
+                self._write(self._core.send_continue())
+        if self._server.relays and self._core.has_content_to_come:
+            self._incoming = Arrival()
+            self._incoming.on_room = self._settle
+            self._answer()
+
+    def _take_data(self, data: bytes) -> None:
+        if self._incoming is None:
+            self._received += data
+        else:
+            self._incoming.feed(data)
+        self._extend(len(data))
+
+    def _end_incoming(self, end: EndOfMessage) -> None:
+        if self._incoming is not None:
+            self._incoming.finish(end.trailers)
+        if self._task is not None:
+            self.phase = Phase.ANSWER
 
     def _extend(self, octets: int) -> None:
         """Content that keeps coming may take its time, at no less than the least rate."""
@@ -246,18 +266,19 @@ class Serving(asyncio.Protocol):
         if self._received:
             body = bytes(self._received)
             self._received.clear()
-        settings = upgrade_settings(request) if b"upgrade" in request.fields else None
+        settings = upgrade_settings(request) if b"upgrade" in request.fields and not self._server.relays else None
         if settings is not None and self._transport.get_extra_info("ssl_object") is None:
             self._write(SWITCHING)
             rest = self._core.switch()
             self._leave().take_over_upgraded(settings, upgraded(request), body, rest, self._write_paused)
             return
-        answer = self._server.answer(request, body)
+        answer = self._server.relay(request, self) if self._server.relays else self._server.answer(request, body)
         if isinstance(answer, Response):
             self._send(answer)
-        else:
+            return
+        if self._incoming is None or self._incoming.is_complete:
             self.phase = Phase.ANSWER
-            self._task = self._server.loop.create_task(self._answer_later(answer))
+        self._task = self._server.loop.create_task(self._answer_later(answer))
 
     async def _answer_later(self, answer: Awaitable[Response]) -> None:
         response = await answer
@@ -272,84 +293,29 @@ class Serving(asyncio.Protocol):
             # Too late for a reply: a response to this request is already on its way.
             self._transport.abort()
             return
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+            self._drop_incoming("the content broke off")
         self._received.clear()
         self._send(page_response(status, detail), close=True)
 
-    def _send(self, response: Response, close: bool = False) -> None:
-        self._status, self._sent_octets = response.status, 0
-        date = format_date(int(self._server.wall_clock()))
-        self._write(self._core.send_response(response, date, close))
-        if isinstance(response.body, bytes):
-            self._finish()
-            return
-        self._body = response.body
-        if self._core.is_sent:
-            self._drop_body()
-            self._finish()
-        else:
-            self.phase = Phase.ANSWER
-            self.deadline = self._server.now() + self._server.limits.stall_s
-            self._server.loop.call_soon(self._pump)
+    # What a relay sees of this side (inbound.py).
 
-    # From a response to the socket.
+    @property
+    def content(self) -> Arrival | None:
+        return self._incoming
 
-    def _pump(self) -> None:
-        """Write one piece; the next when the transport has room and others had their turn."""
-        body = self._body
-        if body is None or self._write_paused or self._transport.is_closing():
-            return
-        try:
-            data = body.read(PIECE_OCTETS)
-            self._write(self._core.send_data(data) if data else self._core.send_end())
-        except Exception as error:
-            # The head is out, so the only honest sign is a connection that ends early (RFC 9112 section 8).
-            self._server.log.write("broken", peer=self._peer, error=str(error))
-            self._transport.abort()
-            return
-        self._flush()
-        if data:
-            if not self._write_paused:
-                self._server.loop.call_soon(self._pump)
-            return
-        self._drop_body()
-        self._finish()
-        self._go_on()
-        self._settle()
+    @property
+    def peer(self) -> str:
+        return self._peer or "{}:{}".format(*(self._transport.get_extra_info("peername") or ("?", "?"))[:2])
 
-    def _drop_body(self) -> None:
-        body, self._body = self._body, None
-        if body is not None:
-            body.close()
+    def send_interim(self, response: Response) -> None:
+        if self._task is not None and not self._transport.is_closing():
+            self._write(self._core.send_interim(response))
+            self._flush()
 
-    def _finish(self) -> None:
-        """The response is written: log it, and close where the connection is not to be used again."""
-        if self._server.log.enabled:
-            self._log()
-        self._request = None
-        self._answered = True
-        if not self._core.persistent:
-            self._linger()
-
-    def _linger(self) -> None:
-        """RFC 9112 section 9.6: end this side, then read on until the client ends its own, or a time passed."""
-        self._flush()
-        self.phase = Phase.LINGER
-        now, limits = self._server.now(), self._server.limits
-        self.deadline, self._linger_end = now + limits.linger_s, now + limits.linger_most_s
-        if self._peer_ended or not self._transport.can_write_eof():
-            self._transport.close()
-        else:
-            self._transport.write_eof()
-
-    def _write(self, octets: bytes) -> None:
-        self._out.append(octets)
-        self._sent_octets += len(octets)
-
-    def _flush(self) -> None:
-        out = self._out
-        if out and not self._transport.is_closing():
-            self._transport.write(out[0] if len(out) == 1 else b"".join(out))
-        self._out = []
+    # What is waited for.
 
     def _settle(self) -> None:
         """Set phase, deadline and reading to what is now waited for."""
@@ -363,7 +329,8 @@ class Serving(asyncio.Protocol):
             self._answered = False
             self._batch = 0
             self._await_request(begun=waiting > 0 or self._request is not None)
-        self._read_when(waiting <= WAITING_OCTETS)
+        is_full = self._incoming is not None and self._incoming.is_full
+        self._read_when(waiting <= WAITING_OCTETS and not is_full)
 
     def _await_reader(self) -> None:
         """What the client sent ahead waits for this side, which waits for the client to take its responses."""
@@ -375,23 +342,3 @@ class Serving(asyncio.Protocol):
         self.phase = Phase.REQUEST if begun else Phase.IDLE
         limits = self._server.limits
         self.deadline = self._server.now() + (limits.head_s if begun else limits.idle_s)
-
-    def _read_when(self, wanted: bool) -> None:
-        if wanted == self._read_paused:
-            self._read_paused = not wanted
-            if wanted:
-                self._transport.resume_reading()
-            else:
-                self._transport.pause_reading()
-
-    def _log(self) -> None:
-        request = self._request
-        self._server.log.write(
-            "request",
-            peer=self._peer,
-            method=None if request is None else request.method,
-            target=None if request is None else request.request_target,
-            status=self._status,
-            bytes=self._sent_octets,
-            duration_s=round(self._server.now() - self._begun, 6),
-        )

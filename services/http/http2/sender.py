@@ -9,6 +9,7 @@ RFC 9113 section 5.3 gave up, and padding.
 
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 
 from services.http.framing import has_no_content
 from services.http.http2 import limits
@@ -26,7 +27,7 @@ from services.http.http2.frames import (
 from services.http.http2.header_lists import request_lines, response_lines
 from services.http.http2.settings import PeerSettings
 from services.http.http2.streams import Closing, Signal, Stream, StreamState
-from services.http.messages import Body, Request, Response
+from services.http.messages import Arriving, Body, Request, Response, nothing
 
 
 class BrokenBodyError(Exception):
@@ -42,6 +43,8 @@ class Sender:
         self._budget = budget
         self.waiting_octets = 0
         self._on_end = on_end
+        # Called when a stream has its turn again for which nothing was there before.
+        self.on_more: Callable[[], None] = nothing
         self._window = limits.INITIAL_WINDOW
         self._writer = BlockWriter()
         self._queue: deque[Stream] = deque()
@@ -90,6 +93,8 @@ class Sender:
             self._begin_content(stream)
         else:
             stream.source, stream.owed_octets = body, size
+            if isinstance(body, Arriving):
+                body.on_more = partial(self._feed, stream)
             self._begin_content(stream)
 
     def _send_head(self, stream: Stream, response: Response, date: bytes, size: int | None, empty: bool) -> None:
@@ -190,6 +195,9 @@ class Sender:
     def _take_turn(self, stream: Stream) -> None:
         room = min(self._frame_limit(), stream.send_window, self._window)
         data = self._next_content(stream, room)
+        stream.is_starved = data is None
+        if data is None:
+            return
         is_last = stream.source is None and not stream.content
         if data or is_last:
             self._send_data(stream, data, END_STREAM if is_last else 0)
@@ -198,10 +206,23 @@ class Sender:
         else:
             self._enqueue(stream)
 
-    def _next_content(self, stream: Stream, room: int) -> bytes:
-        """Return the next octets, at most `room`; afterwards `source` is None where there is no more to read."""
+    def _feed(self, stream: Stream) -> None:
+        """More may be there of a stream's content."""
+        if stream.is_starved:
+            stream.is_starved = False
+            self._enqueue(stream)
+            self.on_more()
+
+    def _next_content(self, stream: Stream, room: int) -> bytes | None:
+        """Return the next octets, at most `room`, None where they have not come yet.
+
+        Afterwards `source` is None where there is no more to read.
+        """
         if not stream.content and stream.source is not None:
-            stream.content = stream.source.read(room)
+            came = stream.source.read(room)
+            if came is None:
+                return None
+            stream.content = came
             if stream.owed_octets is None:
                 finished = not stream.content
             else:
@@ -216,7 +237,7 @@ class Sender:
         return data
 
     def _close_source(self, stream: Stream) -> None:
-        source: Body | None
+        source: Body | Arriving | None
         source, stream.source = stream.source, None
         if source is not None:
             source.close()
@@ -232,7 +253,7 @@ class Sender:
     def _enqueue(self, stream: Stream) -> None:
         """Give a stream its turn, if it has something to send and room to send it in."""
         has_content = bool(stream.content) or stream.source is not None
-        if has_content and not stream.is_queued and stream.send_window > 0:
+        if has_content and not (stream.is_queued or stream.is_starved) and stream.send_window > 0:
             stream.is_queued = True
             self._queue.append(stream)
 

@@ -185,7 +185,11 @@ class Http2ServerConnection(RequestFrames):
     @property
     def is_sending(self) -> bool:
         """Whether a response is begun and not through, for want of a turn, of a window or of the socket."""
-        return any(stream.status for stream in self._streams.values())
+        return any(stream.status and not stream.is_starved for stream in self._streams.values())
+
+    def on_more(self, act: Callable[[], None]) -> None:
+        """Have `act` called when content is there that a stream waited for."""
+        self._sender.on_more = act
 
     @property
     def has_turns(self) -> bool:

@@ -17,6 +17,8 @@ from services.http.http2.events import Asked, Cancelled, Ended, Event, Refused
 from services.http.http2.push import promised_requests
 from services.http.http2.server_connection import Http2ServerConnection
 from services.http.http2.streams import Closing, Stream
+from services.http.inbound import Whole
+from services.http.limits import REQUEST_BODY_OCTETS
 from services.http.messages import Request, Response
 from services.http.pages import page_response
 from services.http.phase import Phase
@@ -42,7 +44,10 @@ class Http2Serving(asyncio.Protocol):
         self._peer = peer
         bounds = server.limits
         self._scheme = b"https" if transport.get_extra_info("ssl_object") is not None else b"http"
-        self._core = Http2ServerConnection(self._scheme, bounds.body_octets, bounds.waits(), server.now())
+        # Content is gathered here, so where others stream it, it is held to what can be held.
+        body_octets = min(bounds.body_octets, REQUEST_BODY_OCTETS) if server.relays else bounds.body_octets
+        self._core = Http2ServerConnection(self._scheme, body_octets, bounds.waits(), server.now())
+        self._core.on_more(self._schedule)
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._written_octets = 0
         self._progress = -1
@@ -169,7 +174,10 @@ class Http2Serving(asyncio.Protocol):
     def _answer(self, asked: Asked) -> None:
         if not self._core.has_stream(asked.stream_id):
             return
-        answer = self._server.answer(asked.request, asked.content)
+        if self._server.relays:
+            answer = self._server.relay(asked.request, Whole(asked.content, self._peer))
+        else:
+            answer = self._server.answer(asked.request, asked.content)
         if not isinstance(answer, Response):
             self._later(asked, answer)
         elif self._server.push:

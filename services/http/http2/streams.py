@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum, auto
 
 from services.http.errors import LocalProtocolError
-from services.http.messages import Body, Request, Response
+from services.http.messages import Arriving, Body, Request, Response
 
 
 class StreamState(IntEnum):
@@ -90,9 +90,11 @@ class Stream:
     # The response: `content` waits to be sent, `source` has more of it, `owed_octets` are still to be read of that.
     status: int = 0
     content: bytes = b""
-    source: Body | None = None
+    source: Body | Arriving | None = None
     owed_octets: int | None = 0
     is_queued: bool = False
+    # `source` has nothing now, and says when it has.
+    is_starved: bool = False
     # A promised stream's response goes after its page's; until then it is held, with its Date.
     parent: "Stream | None" = None
     held: tuple[Response, bytes] | None = None

@@ -10,7 +10,7 @@ import pytest
 from services.eventlog import EventLog
 from services.http.messages import Request, Response
 from services.http.phase import Phase
-from services.http.server import Handler, HTTPServer, Limits, Refusal
+from services.http.server import Handler, HTTPServer, Limits, Refusal, Relay
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: a\r\n"
@@ -81,9 +81,10 @@ class Stream:
 class Peer:
     """A client of one connection, and its clock."""
 
-    def __init__(self, handler: Handler, refusal: Refusal | None) -> None:
+    def __init__(self, handler: Handler, refusal: Refusal | None, relay: Relay | None = None) -> None:
         self.now = 0.0
-        self.server = HTTPServer(handler, EventLog(None, lambda: 0.0), lambda: 0.0, BOUNDS, refusal=refusal)
+        log = EventLog(None, lambda: 0.0)
+        self.server = HTTPServer(handler, log, lambda: 0.0, BOUNDS, refusal=refusal, relay=relay)
         self.server.now = lambda: self.now
         self.wire = Wire()
         self.serving = self.server.protocol()
@@ -114,10 +115,13 @@ def whole(request: Request, body: bytes) -> Response:
 
 
 def run(
-    test: Callable[[Peer], Coroutine[Any, Any, None]], handler: Handler = whole, refusal: Refusal | None = None
+    test: Callable[[Peer], Coroutine[Any, Any, None]],
+    handler: Handler = whole,
+    refusal: Refusal | None = None,
+    relay: Relay | None = None,
 ) -> None:
     async def inside() -> None:
-        await test(Peer(handler, refusal))
+        await test(Peer(handler, refusal, relay))
 
     asyncio.run(inside())
 
