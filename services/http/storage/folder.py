@@ -1,0 +1,167 @@
+"""The directory of a store: which files there are, who may use it, and what survives an end at any moment.
+
+    DIR/lab7-cache               says whose directory this is, and is locked while a process uses it
+    DIR/2a/000000000000002a.new      a head that is being written
+    DIR/2a/000000000000002a.head     a head: from the moment it has this name, the entry exists
+    DIR/2a/000000000000002a.content  the content, there before its head and gone after it; none where it is empty
+
+An entry comes and goes by one rename or one unlink of its head, so a process that is killed leaves at most files that
+belong to no head, and these go at the next start. Nothing waits for the disk (no fsync): what a power cut tears is
+found by length and checksum, and is a miss. A file's name is a number that is counted up, never part of a URI.
+"""
+
+import contextlib
+import fcntl
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from services.errors import ServiceError
+from services.http.storage.format import FormatError, Head, decode_head
+from services.http.storage.limits import BLOCK_OCTETS, HEAD_OCTETS
+
+MARK = "lab7-cache"
+_MARK_TEXT = b"The stored responses of lab7's web cache. To be rid of them, stop the cache and remove this directory.\n"
+_FILE = re.compile(r"(?P<name>[0-9a-f]{16})\.(?P<kind>head|content|new)")
+# The last two digits of a name, so that the files spread evenly: no directory with all of them in it.
+_PLACES = [f"{number:02x}" for number in range(256)]
+_CREATE = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
+_READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
+
+
+def blocks(octets: int) -> int:
+    """Return what a file of that many octets takes on a disk, in octets."""
+    return -(-octets // BLOCK_OCTETS) * BLOCK_OCTETS
+
+
+def write_all(descriptor: int, data: bytes | bytearray) -> None:
+    """Write every octet at the file's position; raises OSError."""
+    with memoryview(data) as view:
+        done = 0
+        while done < len(view):
+            done += os.write(descriptor, view[done:])
+
+
+class Folder:
+    """A directory that belongs to one store; raises ServiceError where it cannot be had."""
+
+    def __init__(self, path: Path) -> None:
+        self._root = str(path)
+        try:
+            self._lock = self._take(path)
+            for place in _PLACES:
+                (path / place).mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            reason = error.strerror
+            raise ServiceError(f"cannot use {path} as a store ({reason}): name a directory with --disk") from error
+
+    def _take(self, path: Path) -> int:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not (path / MARK).exists() and any(path.iterdir()):
+            raise ServiceError(f"{path} holds other files: name an empty or a new directory with --disk")
+        lock = os.open(path / MARK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not os.fstat(lock).st_size:
+                write_all(lock, _MARK_TEXT)
+        except BlockingIOError as error:
+            os.close(lock)
+            raise ServiceError(f"another process uses {path} as its store: name another one with --disk") from error
+        except OSError:
+            os.close(lock)
+            raise
+        return lock
+
+    def close(self) -> None:
+        """Let another process have the directory; may be called twice."""
+        lock, self._lock = self._lock, -1
+        if lock >= 0:
+            os.close(lock)
+
+    def scan(self) -> Iterator[tuple[Head, int]]:
+        """Yield each whole entry, in the order of names, with what its files take; remove every other file of ours."""
+        found: dict[str, set[str]] = {}
+        for place in _PLACES:
+            for file in os.listdir(f"{self._root}/{place}"):
+                match = _FILE.fullmatch(file)
+                # A file that no store writes is not ours to remove.
+                if match and match["name"].endswith(place):
+                    found.setdefault(match["name"], set()).add(match["kind"])
+        for name in sorted(found):
+            if "new" in found[name]:
+                self._unlink(name, "new")
+            entry = self._load(name) if "head" in found[name] else None
+            if entry is None:
+                self.remove(name)
+            else:
+                yield entry
+
+    def _load(self, name: str) -> tuple[Head, int] | None:
+        try:
+            octets = self._read_head(name)
+            head = decode_head(octets)
+            size = head.stored.size_octets
+            if head.stored.name != name or size is None:
+                return None
+            if size and os.lstat(self._at(name, "content")).st_size != size:
+                return None
+        except (OSError, FormatError):
+            return None
+        return head, blocks(len(octets)) + blocks(size)
+
+    def _read_head(self, name: str) -> bytes:
+        descriptor = os.open(self._at(name, "head"), _READ)
+        try:
+            return os.read(descriptor, HEAD_OCTETS + 1)
+        finally:
+            os.close(descriptor)
+
+    def create_content(self, name: str) -> int:
+        """Return a descriptor of a new file for reading and writing; raises OSError."""
+        return os.open(self._at(name, "content"), _CREATE, 0o600)
+
+    def open_content(self, name: str) -> int:
+        """Return a descriptor of an entry's content for reading; raises OSError."""
+        return os.open(self._at(name, "content"), _READ)
+
+    def write(self, name: str, head: bytes, content: bytes | bytearray | None) -> None:
+        """Write an entry's files; None where the content has its file already. Raises OSError, and then there is no
+        entry."""
+        if content:
+            descriptor = self.create_content(name)
+            try:
+                write_all(descriptor, content)
+            finally:
+                os.close(descriptor)
+        self.write_head(name, head)
+
+    def write_head(self, name: str, octets: bytes) -> None:
+        """Put a head in its place, in one step; raises OSError, and then the head is as it was."""
+        try:
+            descriptor = os.open(self._at(name, "new"), _CREATE, 0o600)
+            try:
+                write_all(descriptor, octets)
+            finally:
+                os.close(descriptor)
+            os.rename(self._at(name, "new"), self._at(name, "head"))
+        except OSError:
+            self._unlink(name, "new")
+            raise
+
+    def remove_head(self, name: str) -> None:
+        """Remove an entry's head, so that the entry ends with this process."""
+        self._unlink(name, "head")
+
+    def remove(self, name: str) -> None:
+        """Remove an entry's files, the head first: without it there is no entry."""
+        self._unlink(name, "head")
+        self._unlink(name, "content")
+
+    def _at(self, name: str, kind: str) -> str:
+        return f"{self._root}/{name[-2:]}/{name}.{kind}"
+
+    def _unlink(self, name: str, kind: str) -> None:
+        # What cannot be removed now is found at the next start.
+        with contextlib.suppress(OSError):
+            os.unlink(self._at(name, kind))

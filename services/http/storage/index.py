@@ -1,0 +1,199 @@
+"""Which responses are stored: found by URI, bounded, the one unused for longest leaves first. Pure bookkeeping.
+
+    index.add(entry)           -> the entries whose place it takes: of the same request fields, or too many of the URI
+    index.make_room()          -> the entries that leave so that every bound holds again
+    index.find(b"http://a/")   -> the stored responses of a URI, the newest first
+
+RFC 9111 section 2: the cache key is at least the URI, and section 4.1 tells stored responses of one URI apart by the
+request fields that Vary names. That comparison comes from outside, as `same_key`.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from services.http.caching.stored import StoredResponse
+from services.http.storage import limits
+
+SameKey = Callable[[StoredResponse, StoredResponse], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What all entries together may take; `disk_octets` 0 means that there is no disk."""
+
+    memory_octets: int = limits.MEMORY_OCTETS
+    disk_octets: int = 0
+    entries: int = limits.ENTRIES_MAX
+    variants: int = limits.VARIANTS_MAX
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """A stored response, and its content where that is held in memory."""
+
+    stored: StoredResponse
+    checksum: int
+    file_octets: int
+    """What its files take, 0 where it has none."""
+    content: bytes | bytearray | None = None
+    is_verified: bool = True
+    """Whether this process has written the content or compared it with its checksum."""
+    used: int = 0
+    """When it was last used, in uses of the index."""
+    head_octets: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.head_octets = head_octets(self.stored)
+
+    @property
+    def memory_octets(self) -> int:
+        """What it takes in memory now."""
+        return self.head_octets + (len(self.content) if self.content is not None else 0)
+
+
+def head_octets(stored: StoredResponse) -> int:
+    """Return what a stored response takes in memory without its content, estimated."""
+    octets = limits.ENTRY_OVERHEAD_OCTETS + len(stored.uri)
+    for fields in (stored.request_fields, stored.response.fields):
+        for name, value in fields:
+            octets += limits.LINE_OVERHEAD_OCTETS + len(name) + len(value)
+    return octets
+
+
+class Index:
+    """Entries by name and by URI, and what they take.
+
+    `pending_memory` and `pending_disk` are octets of responses that are still arriving: they count, and no entry.
+    """
+
+    def __init__(self, bounds: Bounds, same_key: SameKey) -> None:
+        self.bounds = bounds
+        self.memory_octets = 0
+        self.disk_octets = 0
+        self.pending_memory = 0
+        self.pending_disk = 0
+        self._same_key = same_key
+        self._uses = 0
+        # The first was not used for longest.
+        self._entries: OrderedDict[str, Entry] = OrderedDict()
+        # Those whose content is in memory and has a file as well, in the same order.
+        self._held: OrderedDict[str, Entry] = OrderedDict()
+        self._by_uri: dict[bytes, tuple[StoredResponse, ...]] = {}
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def find(self, uri: bytes) -> tuple[StoredResponse, ...]:
+        """Return the stored responses of a URI, the newest first."""
+        return self._by_uri.get(uri, ())
+
+    def get(self, name: str) -> Entry | None:
+        """Return an entry, None where it is no longer there."""
+        return self._entries.get(name)
+
+    def touch(self, name: str) -> None:
+        """Count an entry as used, if it is there."""
+        entry = self._entries.get(name)
+        if entry is None:
+            return
+        self._uses += 1
+        entry.used = self._uses
+        self._entries.move_to_end(name)
+        if name in self._held:
+            self._held.move_to_end(name)
+
+    def add(self, entry: Entry) -> list[Entry]:
+        """Add an entry; return those that it replaces, which are no longer in the index."""
+        stored = entry.stored
+        before = self.find(stored.uri)
+        gone = [other for other in before if other.method == stored.method and self._same_key(other, stored)]
+        dropped = self._drop_all(gone)
+        if len(before) - len(gone) >= self.bounds.variants:
+            dropped += self._drop_all([min(self.find(stored.uri), key=self._last_use)])
+        self._by_uri[stored.uri] = (stored, *self.find(stored.uri))
+        self._entries[stored.name] = entry
+        self._count(entry, 1)
+        self.touch(stored.name)
+        return dropped
+
+    def replace(self, entry: Entry, stored: StoredResponse, file_octets: int) -> None:
+        """Give an entry another head, with the same name and URI, which counts as the newest of that URI."""
+        self._count(entry, -1)
+        others = (other for other in self.find(stored.uri) if other.name != stored.name)
+        self._by_uri[stored.uri] = (stored, *others)
+        entry.stored, entry.head_octets, entry.file_octets = stored, head_octets(stored), file_octets
+        self._count(entry, 1)
+        self.touch(stored.name)
+
+    def hold(self, entry: Entry, content: bytes) -> None:
+        """Keep the content of an entry in memory beside its file."""
+        self._count(entry, -1)
+        entry.content = content
+        self._count(entry, 1)
+
+    def drop(self, name: str) -> Entry | None:
+        """Take an entry out; None where it is not there."""
+        entry = self._entries.pop(name, None)
+        if entry is None:
+            return None
+        self._count(entry, -1)
+        uri = entry.stored.uri
+        rest = tuple(other for other in self._by_uri[uri] if other.name != name)
+        if rest:
+            self._by_uri[uri] = rest
+        else:
+            del self._by_uri[uri]
+        return entry
+
+    def make_room(self) -> list[Entry]:
+        """Let content that has a file leave memory, then entries, until the bounds hold; return those entries.
+
+        What still arrives stays: may_reserve() is asked before it is counted.
+        """
+        bounds, evicted = self.bounds, []
+        while self._held and self.memory_octets + self.pending_memory > bounds.memory_octets:
+            self._release(next(iter(self._held.values())))
+        while self._entries and not self._has_room:
+            name = next(iter(self._entries))
+            entry = self.drop(name)
+            if entry is not None:
+                evicted.append(entry)
+        return evicted
+
+    def may_reserve(self, memory_octets: int, disk_octets: int) -> bool:
+        """Tell whether that much more may arrive, if need be in the place of every entry."""
+        return (
+            self.pending_memory + memory_octets <= self.bounds.memory_octets
+            and self.pending_disk + disk_octets <= self.bounds.disk_octets
+        )
+
+    @property
+    def _has_room(self) -> bool:
+        return (
+            self.memory_octets + self.pending_memory <= self.bounds.memory_octets
+            and self.disk_octets + self.pending_disk <= self.bounds.disk_octets
+            and len(self._entries) <= self.bounds.entries
+        )
+
+    def _release(self, entry: Entry) -> None:
+        self._count(entry, -1)
+        entry.content = None
+        self._count(entry, 1)
+
+    def _drop_all(self, gone: list[StoredResponse]) -> list[Entry]:
+        dropped = (self.drop(stored.name) for stored in gone)
+        return [entry for entry in dropped if entry is not None]
+
+    def _last_use(self, stored: StoredResponse) -> int:
+        return self._entries[stored.name].used
+
+    def _count(self, entry: Entry, sign: int) -> None:
+        self.memory_octets += sign * entry.memory_octets
+        self.disk_octets += sign * entry.file_octets
+        if entry.content is None or not entry.file_octets:
+            return
+        if sign > 0:
+            self._held[entry.stored.name] = entry
+        else:
+            self._held.pop(entry.stored.name, None)

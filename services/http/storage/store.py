@@ -1,0 +1,333 @@
+"""The store: stored responses in memory, and where there is a directory also on disk, the same through every restart.
+
+    store = Store(memory_octets=64 << 20, directory=Path("cache"), same_key=same_key)
+    writer = store.begin(stored); writer.write(b"..."); writer.commit()
+    [stored] = store.find(b"http://www.example.com/")
+    body = store.open(stored)
+
+Without a directory everything is in memory. With one everything is on disk, and the contents that are small and were
+used last are in memory as well. All calls return at once or after one access to the local disk; nothing waits for a
+peer. Left out: the order of use over a restart (entries come back in the order in which they were stored).
+"""
+
+import errno
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from services.eventlog import EventLog
+from services.http.caching.stored import StoredResponse
+from services.http.messages import Body
+from services.http.ranges import Span
+from services.http.representation import FileBody
+from services.http.storage import limits
+from services.http.storage.content import HeldBody, Segment, joined, read_content, verify_content
+from services.http.storage.folder import Folder, blocks
+from services.http.storage.format import Head, encode_head
+from services.http.storage.index import Bounds, Entry, Index, SameKey, head_octets
+from services.http.storage.writer import Writer
+
+# Errors of a machine that has too much to do; a file that cannot be opened for them is not damaged.
+_NOT_NOW = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """What is stored now, in entries and octets, and what has happened since the start."""
+
+    entries: int
+    memory_octets: int
+    disk_octets: int
+    writers: int
+    stored: int
+    evictions: int
+    aborted: int
+    damaged: int
+    disk_failures: int
+
+
+class Store:
+    """Stored responses, bounded; raises ServiceError where `directory` cannot be had."""
+
+    def __init__(
+        self,
+        *,
+        same_key: SameKey,
+        memory_octets: int = limits.MEMORY_OCTETS,
+        object_octets: int = limits.OBJECT_OCTETS,
+        directory: Path | None = None,
+        disk_octets: int = limits.DISK_OCTETS,
+        entries_max: int = limits.ENTRIES_MAX,
+        log: EventLog | None = None,
+    ) -> None:
+        """`same_key`: whether two stored responses of one URI and method answer the same requests (RFC 9111
+        section 4.1); the newer replaces the older. `object_octets` bounds one content, `memory_octets` all that is
+        in memory and `disk_octets` all files, each with heads and what arrives."""
+        self.object_octets = object_octets
+        self.folder = None if directory is None else Folder(directory)
+        self._index = Index(Bounds(memory_octets, 0 if directory is None else disk_octets, entries_max), same_key)
+        self._writers: dict[bytes, set[Writer]] = {}
+        self._log = log
+        self._disk_fails = False
+        self._last_name = 0
+        self._stored = self._evictions = self._aborted = self._damaged = self._disk_failures = 0
+        if self.folder is not None:
+            self._load(self.folder)
+
+    def find(self, uri: bytes) -> tuple[StoredResponse, ...]:
+        """Return every stored response of a URI, the newest first."""
+        return self._index.find(uri)
+
+    def begin(self, stored: StoredResponse, expected_octets: int = 0) -> Writer:
+        """Return what takes the content of a response to be stored; it is closed already where that cannot be.
+
+        `expected_octets`: how long the content is going to be, where that is known; nothing has to leave then for a
+        response that is too large in the end.
+        """
+        self._last_name += 1
+        stored = replace(stored, name=f"{self._last_name:016x}")
+        writer = Writer(self, stored)
+        self._writers.setdefault(stored.uri, set()).add(writer)
+        octets = head_octets(stored)
+        is_small = len(stored.uri) <= limits.URI_OCTETS and octets <= limits.HEAD_OCTETS
+        if not is_small or not self._may_arrive(expected_octets) or not writer.reserve(octets, 0):
+            writer.abort()
+        return writer
+
+    def open(self, stored: StoredResponse, first: int = 0, last: int | None = None) -> Body | None:
+        """Return the octets `first` to `last` of what is stored, to its end by default, as a body.
+
+        Both count from 0 in the stored content, also where that is part of a representation, and `last` may lie
+        beyond its end. The body is whole whatever becomes of the entry afterwards. None is a miss: the entry is no
+        longer there, or its files are damaged, and then it is gone now.
+        """
+        size = stored.size_octets or 0
+        end = size if last is None else min(last + 1, size)
+        return self._open(stored, [(first, max(end - first, 0))])
+
+    def open_segments(self, stored: StoredResponse, segments: Sequence[bytes | Span]) -> Body | None:
+        """Return a body of several parts of what is stored and of octets to be sent as they are, as open() does.
+
+        Raises ValueError where a span is not within the content.
+        """
+        return self._open(stored, _segments(stored, segments))
+
+    def held(self, stored: StoredResponse, segments: Sequence[bytes | Span] | None = None) -> bytes | None:
+        """Return the same at once where the content is small and in memory; None elsewhere: then open() has it."""
+        entry = self._index.get(stored.name)
+        if entry is None or not isinstance(entry.content, bytes):
+            return None
+        self._index.touch(stored.name)
+        if segments is None:
+            return entry.content
+        return joined(entry.content, _segments(stored, segments))
+
+    def touch(self, stored: StoredResponse) -> None:
+        """Count a stored response as used, as open() and held() do."""
+        self._index.touch(stored.name)
+
+    def replace(self, old: StoredResponse, new: StoredResponse) -> StoredResponse | None:
+        """Give a stored response the head that `new` has (RFC 9111 section 3.2), with the same content.
+
+        Return it as it is stored now; None where `old` is no longer there.
+        """
+        entry = self._index.get(old.name)
+        if entry is None:
+            return None
+        before = entry.stored
+        new = replace(new, uri=before.uri, name=before.name, size_octets=before.size_octets, span=before.span)
+        self._index.replace(entry, new, self._rewrite_head(entry, new))
+        self._evict()
+        return new
+
+    def remove(self, stored: StoredResponse) -> None:
+        """Remove a stored response, if it is there."""
+        entry = self._index.drop(stored.name)
+        if entry is not None:
+            self._remove_files([entry])
+
+    def remove_uri(self, uri: bytes) -> None:
+        """Remove all stored responses of a URI, and store none of those of it that still arrive (RFC 9111
+        section 4.4): they may be of the time before the change."""
+        for stored in self.find(uri):
+            self.remove(stored)
+        for writer in self._writers.get(uri, ()):
+            writer.is_revoked = True
+
+    @property
+    def statistics(self) -> Statistics:
+        """What is stored now, and what has happened since the start."""
+        index = self._index
+        return Statistics(
+            entries=len(index),
+            memory_octets=index.memory_octets + index.pending_memory,
+            disk_octets=index.disk_octets + index.pending_disk,
+            writers=sum(map(len, self._writers.values())),
+            stored=self._stored,
+            evictions=self._evictions,
+            aborted=self._aborted,
+            damaged=self._damaged,
+            disk_failures=self._disk_failures,
+        )
+
+    def close(self) -> None:
+        """Abort what arrives and let another process have the directory; what is open stays readable."""
+        for writers in tuple(self._writers.values()):
+            for writer in tuple(writers):
+                writer.abort()
+        if self.folder is not None:
+            self.folder.close()
+
+    # What a writer calls.
+
+    def reserve(self, memory_octets: int, disk_octets: int) -> bool:
+        """Make room for octets that arrive, or take them back; False where all the room is taken by others."""
+        if (memory_octets > 0 or disk_octets > 0) and not self._index.may_reserve(memory_octets, disk_octets):
+            return False
+        self._index.pending_memory += memory_octets
+        self._index.pending_disk += disk_octets
+        self._evict()
+        return True
+
+    def keep(self, writer: Writer, stored: StoredResponse) -> bool:
+        """Store what a writer has; tell whether it is stored."""
+        entry = None if writer.is_revoked else self._write_files(writer, stored)
+        if entry is None:
+            self.discard(writer)
+            return False
+        writer.release()
+        self._remove_files(self._index.add(entry))
+        self._evict()
+        self._stored += 1
+        return self._index.get(stored.name) is entry
+
+    def discard(self, writer: Writer) -> None:
+        """Remove what a writer that does not come to its end has left."""
+        self._aborted += 1
+        if self.folder is not None:
+            self.folder.remove(writer.stored.name)
+
+    def forget(self, writer: Writer) -> None:
+        """Take leave of a writer."""
+        writers = self._writers.get(writer.stored.uri, set())
+        writers.discard(writer)
+        if not writers:
+            self._writers.pop(writer.stored.uri, None)
+
+    def disk_failed(self, error: OSError) -> None:
+        """Say that the disk took something no longer, once until it does again."""
+        self._disk_failures += 1
+        if not self._disk_fails and self._log is not None:
+            self._log.write("not stored", reason=f"the disk does not take it: {error}")
+        self._disk_fails = True
+
+    # Files.
+
+    def _load(self, folder: Folder) -> None:
+        for head, file_octets in folder.scan():
+            self._last_name = int(head.stored.name, 16)
+            entry = Entry(head.stored, head.checksum, file_octets, is_verified=False)
+            self._remove_files(self._index.add(entry))
+        self._evict()
+
+    def _may_arrive(self, octets: int) -> bool:
+        is_small = self.folder is None or octets <= limits.HELD_CONTENT_OCTETS
+        room = (octets, 0) if is_small else (0, blocks(octets))
+        return octets <= self.object_octets and self._index.may_reserve(*room)
+
+    def _write_files(self, writer: Writer, stored: StoredResponse) -> Entry | None:
+        held = writer.held
+        if self.folder is None:
+            return Entry(stored, writer.checksum, 0, held)
+        octets = encode_head(Head(stored, writer.checksum))
+        more = blocks(len(octets)) + blocks(len(held or b""))
+        if len(octets) > limits.HEAD_OCTETS or not self.reserve(0, more):
+            return None
+        try:
+            self.folder.write(stored.name, octets, held)
+        except OSError as error:
+            self.disk_failed(error)
+            return None
+        finally:
+            self.reserve(0, -more)
+        self._disk_fails = False
+        return Entry(stored, writer.checksum, blocks(len(octets)) + blocks(writer.size_octets), held)
+
+    def _rewrite_head(self, entry: Entry, stored: StoredResponse) -> int:
+        """Write another head of an entry; return what its files take then."""
+        if self.folder is None:
+            return 0
+        content_octets = blocks(stored.size_octets or 0)
+        octets = encode_head(Head(stored, entry.checksum))
+        try:
+            if len(octets) > limits.HEAD_OCTETS:
+                raise OSError("the head is larger than any that is read")
+            self.folder.write_head(stored.name, octets)
+        except OSError as error:
+            # The older head must not come back at the next start.
+            self.disk_failed(error)
+            self.folder.remove_head(stored.name)
+            return content_octets
+        return blocks(len(octets)) + content_octets
+
+    def _open(self, stored: StoredResponse, segments: Sequence[Segment]) -> Body | None:
+        entry = self._index.get(stored.name)
+        if entry is None:
+            return None
+        self._index.touch(stored.name)
+        if entry.content is not None:
+            return HeldBody(entry.content, segments)
+        if self.folder is None or not entry.stored.size_octets:
+            return HeldBody(b"", segments)
+        try:
+            descriptor = self.folder.open_content(entry.stored.name)
+        except OSError as error:
+            if error.errno not in _NOT_NOW:
+                self._drop_damaged(entry, error)
+            return None
+        return self._body(entry, descriptor, segments)
+
+    def _body(self, entry: Entry, descriptor: int, segments: Sequence[Segment]) -> Body | None:
+        size = entry.stored.size_octets or 0
+        is_small = size <= limits.HELD_CONTENT_OCTETS
+        try:
+            if is_small:
+                content = read_content(descriptor, size, entry.checksum)
+            else:
+                verify_content(descriptor, size, None if entry.is_verified else entry.checksum)
+        except OSError as error:
+            os.close(descriptor)
+            self._drop_damaged(entry, error)
+            return None
+        if not is_small:
+            entry.is_verified = True
+            return FileBody(descriptor, segments)
+        os.close(descriptor)
+        self._index.hold(entry, content)
+        self._evict()
+        return HeldBody(content, segments)
+
+    def _drop_damaged(self, entry: Entry, reason: OSError) -> None:
+        self._damaged += 1
+        if self._log is not None:
+            self._log.write("damaged", uri=entry.stored.uri, reason=str(reason))
+        self.remove(entry.stored)
+
+    def _evict(self) -> None:
+        evicted = self._index.make_room()
+        self._evictions += len(evicted)
+        self._remove_files(evicted)
+
+    def _remove_files(self, entries: Iterable[Entry]) -> None:
+        if self.folder is not None:
+            for entry in entries:
+                self.folder.remove(entry.stored.name)
+
+
+def _segments(stored: StoredResponse, segments: Sequence[bytes | Span]) -> list[Segment]:
+    size = stored.size_octets or 0
+    for segment in segments:
+        if isinstance(segment, Span) and not 0 <= segment.first <= segment.last < size:
+            raise ValueError(f"{segment} is not within {size} octets of content")
+    return [segment if isinstance(segment, bytes) else (segment.first, len(segment)) for segment in segments]
