@@ -1,0 +1,120 @@
+"""What queueing theory says of a link and of a cache in front of it.
+
+    link = Queue(arrival_rate=150.0, service_s=0.0065)
+    link.utilisation, link.wait_s                       # 0.975, 0.127: the Pollaczek-Khinchine mean
+    waits_s(arrivals_s, service_s)                      # what this very sequence of arrivals waits
+    characteristic_hit_rate(zipf_weights(1000, 0.8), entries=150)
+
+A link that sends objects of one size at one rate, with room for all that wait, is an M/D/1 queue where requests are
+a Poisson process. Its mean wait is reached after a long time: the nearer the utilisation is to 1, the longer
+(`relaxation_s`). A run that ends in seconds is a sample, so a workload is drawn that is a good one (see
+representative in workload.py), and nothing of it is chosen by what was measured.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+POLLACZEK_KHINCHINE = "Pollaczek-Khinchine formula for M/D/1: Kleinrock, Queueing Systems, volume 1, section 5.6"
+CHE = "Che, Tung and Wang, Hierarchical Web Caching Systems, IEEE JSAC 20(7), 2002"
+# Bisection on a characteristic time: each step halves the interval.
+STEPS = 100
+
+
+@dataclass(frozen=True)
+class Queue:
+    """An M/D/1 queue: Poisson arrivals (per second), one constant service time (seconds)."""
+
+    arrival_rate: float
+    service_s: float
+
+    @property
+    def utilisation(self) -> float:
+        """The share of time in which the server is busy; 1 and more is a queue that grows without end."""
+        return self.arrival_rate * self.service_s
+
+    @property
+    def wait_s(self) -> float:
+        """The mean time before service begins; infinite from utilisation 1 on."""
+        load = self.utilisation
+        return math.inf if load >= 1 else load * self.service_s / (2 * (1 - load))
+
+    @property
+    def relaxation_s(self) -> float:
+        """How long the queue remembers, in order of magnitude: S / (1 - rho)^2."""
+        return math.inf if self.utilisation >= 1 else self.service_s / (1 - self.utilisation) ** 2
+
+
+def waits_s(arrivals_s: Iterable[float], service_s: float) -> list[float]:
+    """Return how long each arrival waits for a server that is idle at first (Lindley's recursion, 1952)."""
+    waits: list[float] = []
+    free_s = -math.inf
+    for arrival_s in arrivals_s:
+        start_s = max(arrival_s, free_s)
+        waits.append(start_s - arrival_s)
+        free_s = start_s + service_s
+    return waits
+
+
+def zipf_weights(count: int, exponent: float) -> list[float]:
+    """Return the probabilities of `count` objects whose popularity falls as rank^-exponent; they sum to 1."""
+    raw = [rank**-exponent for rank in range(1, count + 1)]
+    total = sum(raw)
+    return [weight / total for weight in raw]
+
+
+def characteristic_hit_rate(weights: Sequence[float], entries: int) -> float:
+    """Return the hit rate of an LRU cache with room for so many objects, by Che's approximation.
+
+    An object stays for the time T in which `entries` different ones are asked for; it is hit when it is asked for
+    again within T. Requests are independent of each other.
+    """
+    if entries <= 0:
+        return 0.0
+    if entries >= len(weights):
+        return 1.0
+    low, high = 0.0, 1.0
+    while _held(weights, high) < entries:
+        high *= 2
+    for _ in range(STEPS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _held(weights, middle) < entries else (low, middle)
+    return sum(weight * -math.expm1(-weight * high) for weight in weights)
+
+
+def _held(weights: Sequence[float], time: float) -> float:
+    """How many different objects are asked for within so many requests."""
+    return sum(-math.expm1(-weight * time) for weight in weights)
+
+
+def entries_for(weights: Sequence[float], hit_rate: float) -> int:
+    """Return the least number of entries that gives this hit rate."""
+    low, high = 0, len(weights)
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (middle + 1, high) if characteristic_hit_rate(weights, middle) < hit_rate else (low, middle)
+    return low
+
+
+class Lru:
+    """Which objects an LRU cache of so many entries holds; nothing else of a cache."""
+
+    def __init__(self, entries: int) -> None:
+        self._entries = entries
+        self._held: OrderedDict[int, None] = OrderedDict()
+
+    def ask(self, number: int) -> bool:
+        """Ask for an object, which is held from then on; tells whether it was held before."""
+        hit = number in self._held
+        self._held[number] = None
+        self._held.move_to_end(number)
+        if len(self._held) > self._entries:
+            self._held.popitem(last=False)
+        return hit
+
+    def contents(self) -> list[int]:
+        """What is held, the longest unused first."""
+        return list(self._held)
