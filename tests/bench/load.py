@@ -1,6 +1,6 @@
 """A load generator far cheaper than any server here: prebuilt request octets out, response octets counted in.
 
-    python -m tests.bench.load PORT CONNECTIONS SECONDS RESPONSE_OCTETS CORE
+    python -m tests.bench.load PORT CONNECTIONS SECONDS RESPONSE_OCTETS CORE [TARGET]
 
 prints the number of whole responses a second. Every response to the one request has the same length, which the
 caller measured, so counting octets counts responses.
@@ -12,12 +12,18 @@ import socket
 import sys
 import time
 
-REQUEST = b"GET /small.bin HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: */*\r\n\r\n"
+TARGET = "/small.bin"
 READ_OCTETS = 65_536
 
 
-def measure(port: int, connections: int, seconds: float, response_octets: int) -> float:
+def request_octets(target: str) -> bytes:
+    """Return the one request that is sent all the time."""
+    return f"GET {target} HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: */*\r\n\r\n".encode()
+
+
+def measure(port: int, connections: int, seconds: float, response_octets: int, target: str = TARGET) -> float:
     """Return whole responses a second over `connections` kept connections, one request under way on each."""
+    request = request_octets(target)
     poll = select.epoll()
     sockets: dict[int, socket.socket] = {}
     for _ in range(connections):
@@ -29,7 +35,7 @@ def measure(port: int, connections: int, seconds: float, response_octets: int) -
     done = 0
     begun = time.perf_counter()
     for made in sockets.values():
-        made.send(REQUEST)
+        made.send(request)
     while (elapsed := time.perf_counter() - begun) < seconds:
         for number, _ in poll.poll(1):
             got = len(sockets[number].recv(READ_OCTETS))
@@ -39,14 +45,14 @@ def measure(port: int, connections: int, seconds: float, response_octets: int) -
             if owed[number] <= 0:
                 done += 1
                 owed[number] = response_octets
-                sockets[number].send(REQUEST)
+                sockets[number].send(request)
     return done / elapsed
 
 
-def response_octets(port: int) -> int:
+def response_octets(port: int, target: str = TARGET) -> int:
     """Return how long the server's response to the request is, head and content."""
     with socket.create_connection(("127.0.0.1", port)) as probe:
-        probe.sendall(REQUEST)
+        probe.sendall(request_octets(target))
         octets = b""
         while b"\r\n\r\n" not in octets:
             octets += probe.recv(READ_OCTETS)
@@ -60,9 +66,9 @@ def response_octets(port: int) -> int:
 
 def main(argv: list[str]) -> None:
     """Measure once, as the command line says."""
-    port, connections, seconds, octets, core = argv
+    port, connections, seconds, octets, core, *target = argv
     os.sched_setaffinity(0, {int(core)})
-    print(measure(int(port), int(connections), float(seconds), int(octets)))
+    print(measure(int(port), int(connections), float(seconds), int(octets), *target))
 
 
 if __name__ == "__main__":
