@@ -58,9 +58,19 @@ def range_applies(fields: Fields, current: Validators, now: float) -> bool:
     if len(values) > 1:
         return False
     if _TAG.fullmatch(values[0]):
-        return _is_same(values[0], current.entity_tag, strongly=True)
+        return is_same_tag(values[0], current.entity_tag, strongly=True)
     # RFC 9110 section 8.8.2.2: a date of this very second is weak; the file may change again within it.
     return int(now) > current.last_modified == parse_date(values[0], now)
+
+
+def is_entity_tag(value: bytes) -> bool:
+    """Tell whether `value` is an entity tag, weak or strong (RFC 9110 section 8.8.3)."""
+    return _TAG.fullmatch(value) is not None
+
+
+def entity_tags(value: bytes) -> list[bytes] | None:
+    """Return the entity tags of an If-Match or If-None-Match value; None where it is no list of them, as "*" is."""
+    return None if _TAG_LIST.fullmatch(value) is None else _TAG.findall(value)
 
 
 def _date(fields: Fields, name: bytes, now: float) -> int | None:
@@ -77,13 +87,11 @@ def _matches(value: bytes, entity_tag: bytes, strongly: bool) -> bool:
     """
     if value == b"*":
         return True
-    if _TAG_LIST.fullmatch(value) is None:
-        return False
-    return any(_is_same(tag, entity_tag, strongly) for tag in _TAG.findall(value))
+    return any(is_same_tag(tag, entity_tag, strongly) for tag in entity_tags(value) or ())
 
 
-def _is_same(tag: bytes, other: bytes, strongly: bool) -> bool:
-    """RFC 9110 section 8.8.3.2"""
+def is_same_tag(tag: bytes, other: bytes, strongly: bool) -> bool:
+    """Compare two entity tags, strongly or weakly (RFC 9110 section 8.8.3.2)."""
     if strongly:
         return tag == other and not tag.startswith(b"W/")
     return tag.removeprefix(b"W/") == other.removeprefix(b"W/")

@@ -28,7 +28,7 @@ class Policy:
     heuristic_most_s    the longest that such a response is fresh, seconds
     targeted            lower-case names of the targeted fields to obey, the first one first (RFC 9213 section 2.2)
     stale_on_failure    whether a stale response is served when upstream cannot be reached, where nothing forbids it
-    stale_on_error      whether a 5xx to a validation counts as that (RFC 9111 4.3.3); stale-if-error needs no such leave
+    stale_on_error      whether a 5xx to a validation counts as that (RFC 9111 4.3.3); stale-if-error needs no leave
     stale_most_s        the longest that a response served for one of these two reasons may have been stale, seconds
     show_key            whether Cache-Status tells the cache key (RFC 9211 section 2.7)
     """

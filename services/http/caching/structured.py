@@ -1,0 +1,75 @@
+"""Dictionaries of structured fields, which targeted cache control is written in (RFC 8941 sections 3.2 and 4.2.2).
+
+    >>> parse_dictionary(b'max-age=60, no-cache="a, b", private;x=1')
+    {b'max-age': 60, b'no-cache': b'a, b', b'private': True}
+
+Left out: what a caller of directives has no use for. Parameters are checked and dropped (RFC 9213 section 2.1), and an
+inner list, a byte sequence or a decimal is checked and told as OTHER.
+"""
+
+import re
+from enum import Enum
+
+_KEY = rb"[a-z*][a-z0-9_\-.*]*+"
+_INTEGER = rb"-?+[0-9]{1,15}+(?![0-9.])"
+_DECIMAL = rb"-?+[0-9]{1,12}\.[0-9]{1,3}(?![0-9.])"
+_STRING = rb'"(?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\])*+"'
+_TOKEN = rb"[A-Za-z*][!#$%&'*+\-.^_`|~0-9A-Za-z:/]*+"
+_BYTES = rb":[A-Za-z0-9+/]*+=*+:"
+_BOOLEAN = rb"\?[01]"
+_BARE = b"(?:%b)" % b"|".join((_INTEGER, _DECIMAL, _STRING, _TOKEN, _BYTES, _BOOLEAN))
+_PARAMETERS = rb"(?:;\x20*+%b(?:=%b)?)*+" % (_KEY, _BARE)
+_ITEM = _BARE + _PARAMETERS
+_INNER_LIST = rb"\(\x20*+(?:%b(?:\x20++%b)*+)?\x20*+\)" % (_ITEM, _ITEM)
+_MEMBER = re.compile(
+    rb"(?P<key>%b)(?:=(?:(?P<integer>%b)|(?P<string>%b)|(?P<token>%b)|(?P<boolean>%b)|(?P<other>%b|%b|%b)))?%b"
+    % (_KEY, _INTEGER, _STRING, _TOKEN, _BOOLEAN, _DECIMAL, _BYTES, _INNER_LIST, _PARAMETERS)
+)
+# Section 4.2.2: a comma has a member after it, and optional white space on both sides.
+_COMMA = re.compile(rb"[ \t]*+,[ \t]*+")
+_ESCAPED = re.compile(rb'\\(["\\])')
+
+
+class Kind(Enum):
+    """A value that is none of the types a cache directive has."""
+
+    OTHER = "other"
+
+
+OTHER = Kind.OTHER
+Value = int | bytes | bool | Kind
+
+
+def parse_dictionary(value: bytes) -> dict[bytes, Value] | None:
+    """Return a dictionary's members: int, True and False, bytes for String and Token; None where parsing fails.
+
+    The last of several members with one key counts (section 4.2.2 step 2.4). An empty value is an empty dictionary.
+    """
+    value = value.strip(b" ")
+    members: dict[bytes, Value] = {}
+    at = 0
+    while at < len(value):
+        match = _MEMBER.match(value, at)
+        if match is None:
+            return None
+        members[match["key"]] = _value(match)
+        if match.end() == len(value):
+            return members
+        comma = _COMMA.match(value, match.end())
+        if comma is None or comma.end() == len(value):
+            return None
+        at = comma.end()
+    return members
+
+
+def _value(match: re.Match[bytes]) -> Value:
+    if match["integer"] is not None:
+        return int(match["integer"])
+    if match["string"] is not None:
+        return _ESCAPED.sub(rb"\1", match["string"][1:-1])
+    if match["token"] is not None:
+        return match["token"]
+    if match["other"] is not None:
+        return OTHER
+    # Section 3.2: a member without a value is true.
+    return match["boolean"] != b"?0"
