@@ -29,10 +29,12 @@ def opened(tmp_path: Path) -> Iterator[Open]:
     """Opens a store in one directory; the one before is closed."""
     stores: list[Store] = []
 
-    def open_store(**bounds: int) -> Store:
+    def open_store(memory_octets: int = limits.MEMORY_OCTETS, disk_octets: int = limits.DISK_OCTETS) -> Store:
         close()
-        stores.append(Store(same_key=same_key, directory=tmp_path / "cache", **bounds))
-        return stores[-1]
+        directory = tmp_path / "cache"
+        opened = Store(same_key=same_key, memory_octets=memory_octets, directory=directory, disk_octets=disk_octets)
+        stores.append(opened)
+        return opened
 
     def close() -> None:
         for store in stores:
