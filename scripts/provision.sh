@@ -38,11 +38,14 @@ newuidmap:uidmap       sandboxes of ordinary users
 
 # Optional: none is needed to run lab7; `lab7 matrix` and --replace use those that are there.
 PEERS='
-nginx:nginx-light      an origin
-apache2:apache2        an origin
+nginx:nginx-light      an origin, and a cache
+apache2:apache2        an origin, and a cache
 nghttpd:nghttp2-server an origin that pushes
 nghttp:nghttp2-client  an HTTP/2 client, and h2load
 wget:wget              a client that loads what a page names
+squid:squid            a cache
+varnishd:varnish       a cache
+traffic_server:trafficserver   a cache
 named:bind9            authoritative name servers
 nsd:nsd                authoritative name servers
 unbound:unbound        a local name server

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from experiments.harness.templating import environment, render
 from topologies.emulation.errors import EmulationError, MachineError
@@ -25,7 +26,10 @@ DEFAULT_PORT = 80
 DNS_PORT = 53
 # Every authoritative server of the topology dns; the campus's local server.
 DNS_ROLES = ("authoritative", "local")
+# Where a cache listens, by its mode: squid's port as a forward proxy; the origin's own in its place.
+PROXY_PORTS: Mapping[str, int] = {"forward": 3128, "reverse": DEFAULT_PORT}
 VERSION_TIMEOUT_S = 10.0
+LISTS = ("speaks", "modes")
 
 
 class ReplacementError(ValueError):
@@ -34,7 +38,11 @@ class ReplacementError(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class Implementation:
-    """A program that can take a role. Servers have `command`, clients `commands` by strategy."""
+    """A program that can take a role. Servers have `command`, clients `commands` by strategy.
+
+    `files`: further configuration files in its folder, by name, and the templates they come from. `modes`: what a
+    proxy can be, forward or reverse.
+    """
 
     name: str
     role: str
@@ -42,6 +50,8 @@ class Implementation:
     package: str = ""
     version: str = ""
     config: str | None = None
+    files: Mapping[str, str] = field(default_factory=dict)
+    modes: tuple[str, ...] = ()
     command: str | None = None
     commands: Mapping[str, str] = field(default_factory=dict)
     fetches: Mapping[str, str] = field(default_factory=dict)
@@ -92,7 +102,7 @@ class Implementation:
 def implementations() -> dict[tuple[str, str], Implementation]:
     """All of the registry by (role, name)."""
     entries = tomllib.loads(REGISTRY.read_text())["implementation"]
-    made = [Implementation(**{**entry, "speaks": tuple(entry.get("speaks", ()))}) for entry in entries]
+    made = [Implementation(**{**entry, **{name: tuple(entry.get(name, ())) for name in LISTS}}) for entry in entries]
     return {(one.role, one.name): one for one in made}
 
 
@@ -144,8 +154,25 @@ def expand(template: str, values: Mapping[str, Any]) -> list[str]:
         raise EmulationError(f"the command {template!r} cannot be filled in ({error}): it may use {known}") from error
 
 
+def of_proxy(implementation: Implementation, known: Mapping[str, Any]) -> dict[str, Any]:
+    """What a proxy's templates know beside its mode and the URL of the origin. Raises EmulationError."""
+    mode, origin = known["mode"], urlsplit(known["origin"])
+    if not implementation.own and mode not in implementation.modes:
+        raise EmulationError(
+            f"{implementation.name} cannot be a {mode} proxy: it can be a {' or a '.join(implementation.modes)} one"
+        )
+    return {
+        "port": PROXY_PORTS[mode],
+        "origin_host": origin.hostname,
+        "origin_port": origin.port or DEFAULT_PORT,
+    }
+
+
 def server_starter(implementation: Implementation, values: Callable[[Host], Mapping[str, Any]]) -> Starter:
-    """What starts this server in a host; `values` are what its templates may use, beside port, ports and folder."""
+    """What starts this server in a host; `values` are what its templates may use, beside port, ports and folder.
+
+    A proxy's must have `mode` (forward or reverse) and `origin` (the URL of the origin), and give it its port.
+    """
 
     def start(host: Host) -> Program:
         implementation.require()
@@ -156,13 +183,17 @@ def server_starter(implementation: Implementation, values: Callable[[Host], Mapp
             "address": host.IP(),
             **values(host),
         }
+        if implementation.role == "proxy":
+            known |= of_proxy(implementation, known)
         if implementation.config is not None:
             config = host.workdir / implementation.config.removesuffix(".j2")
             config.write_text(render(f"implementations/{implementation.config}", **known))
             known["config"] = str(config)
+        for name, template in implementation.files.items():
+            (host.workdir / name).write_text(render(f"implementations/{template}", **known))
         assert implementation.command is not None
         words = expand(implementation.command, known)
         # A person's own program is found from where the person stands.
-        return host.start_program(words, implementation.service_port, str(Path.cwd()) if implementation.own else None)
+        return host.start_program(words, known["port"], str(Path.cwd()) if implementation.own else None)
 
     return start

@@ -14,10 +14,12 @@ from hypothesis import strategies as st
 
 from experiments.harness.implementations import registry
 from experiments.harness.implementations.registry import (
+    PROXY_PORTS,
     Implementation,
     ReplacementError,
     expand,
     implementations,
+    of_proxy,
     of_role,
     parse_replacement,
 )
@@ -25,7 +27,7 @@ from experiments.harness.templating import TEMPLATES, render
 from experiments.harness.theory import STRATEGIES
 from topologies.emulation.errors import EmulationError, MachineError
 
-ROLES = ("origin", "client", "authoritative", "local")
+ROLES = ("origin", "client", "authoritative", "local", "proxy")
 # HTTP/2 begun by Upgrade has no formula of its own, and is asked for in the matrix only.
 SPOKEN = {*STRATEGIES, "2-upgrade"}
 FETCHED = {"1.0", "1.1", "2", "2-upgrade", "2-push"}
@@ -34,7 +36,7 @@ SERVER_VALUES: dict[str, Any] = {"root": "/srv/site", "port": 80, "folder": "/ru
 CLIENT_VALUES: dict[str, Any] = {"url": URL, "objects": OBJECTS, "folder": "/run/h"}
 
 ALL = list(implementations().values())
-SERVERS, CLIENTS = of_role("origin"), of_role("client")
+SERVERS, CLIENTS, PROXIES = of_role("origin"), of_role("client"), of_role("proxy")
 
 
 def names(some: list[Implementation]) -> list[str]:
@@ -107,9 +109,39 @@ def test_a_client_s_templates_render_to_its_words(one: Implementation, template:
 
 
 def test_every_configuration_belongs_to_an_implementation() -> None:
-    assert {path.name for path in (TEMPLATES / "implementations").iterdir()} == {
-        one.config for one in ALL if one.config
-    }
+    configs = {one.config for one in ALL if one.config} | {name for one in ALL for name in one.files.values()}
+    assert {path.name for path in (TEMPLATES / "implementations").iterdir()} == configs
+
+
+@pytest.mark.parametrize("one", PROXIES, ids=names(PROXIES))
+def test_a_proxy_s_templates_name_its_port_its_folder_and_the_origin_that_it_stands_for(one: Implementation) -> None:
+    assert set(one.modes) <= set(PROXY_PORTS)
+    assert one.modes
+    assert one.command is not None
+    for mode in one.modes:
+        known = {"mode": mode, "origin": "http://www.example.com:8081", "folder": "/run/h", "address": "10.7.0.100"}
+        known |= of_proxy(one, known)
+        templates = [*([one.config] if one.config else []), *one.files.values()]
+        texts = [render(f"implementations/{template}", **known) for template in templates]
+        words = expand(one.command, {**known, "config": "/run/h/config"})
+        said = "\n".join([*texts, *words])
+        assert one.program in said
+        assert str(PROXY_PORTS[mode]) in said
+        assert "/run/h" in said
+        # A forward proxy is told by its clients.
+        assert ("www.example.com" in said and "8081" in said) == (mode == "reverse")
+
+
+def test_a_proxy_is_refused_a_mode_that_it_does_not_know() -> None:
+    with pytest.raises(EmulationError, match="nginx cannot be a forward proxy: it can be a reverse one"):
+        of_proxy(implementations()["proxy", "nginx"], {"mode": "forward", "origin": "http://www.example.com"})
+
+
+def test_a_person_s_own_proxy_may_be_either() -> None:
+    _, own = parse_replacement("proxy=python3 my_proxy.py --port {port} --origin {origin}", ROLES)
+    assert own is not None
+    for mode, port in PROXY_PORTS.items():
+        assert of_proxy(own, {"mode": mode, "origin": "http://10.7.1.1"})["port"] == port
 
 
 @pytest.mark.parametrize("one", ALL, ids=names(ALL))
@@ -177,7 +209,9 @@ def test_a_client_s_name_is_no_origin() -> None:
 
 @pytest.mark.parametrize("text", ["server=nginx", "nginx", "", "=nginx", "Origin=nginx"])
 def test_a_wrong_role_lists_the_roles(text: str) -> None:
-    with pytest.raises(ReplacementError, match="the roles are origin, client, authoritative, local, as in origin=NAME"):
+    with pytest.raises(
+        ReplacementError, match="the roles are origin, client, authoritative, local, proxy, as in origin=NAME"
+    ):
         parse_replacement(text, ROLES)
 
 
