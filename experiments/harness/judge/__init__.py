@@ -20,6 +20,10 @@ It never uses a service's own parser: a mistake there must not vouch for itself.
     dns_claims     claims D1 to D6 and D14
     dns_path_claims    claims D7 to D9 and D15
     dns_cache_claims   claims D10 to D13                   TtlPoint, ttl_point
+    cache          both legs of a proxy                    Legs, read_legs
+    cache_claims   claims W3 to W5 and W7
+    cache_freshness    claim W6                            deliveries
+    cache_savings  claims W1 and W2, where a visit's time went
     decomposition  where the time went
 """
 

@@ -21,7 +21,7 @@ transmission. `theory` divides its closed forms in the same way.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -66,7 +66,7 @@ def decompose(load: PageLoad, dns_frames: Iterable[Frame] = ()) -> Decomposition
     return sum_up(intervals, start_ns, max(responses))
 
 
-def sum_up(intervals: Iterable[Interval], start_ns: int, end_ns: int) -> Decomposition:
+def sum_up(intervals: Iterable[Interval], start_ns: int, end_ns: int, priority: Sequence[str] = TERMS) -> Decomposition:
     """Share out [start_ns, end_ns) among the terms by priority; what is left is residual."""
     clipped = [
         Interval(one.term, max(one.start_ns, start_ns), min(one.end_ns, end_ns))
@@ -74,12 +74,12 @@ def sum_up(intervals: Iterable[Interval], start_ns: int, end_ns: int) -> Decompo
         if one.end_ns > start_ns and one.start_ns < end_ns
     ]
     edges = sorted({start_ns, end_ns, *(one.start_ns for one in clipped), *(one.end_ns for one in clipped)})
-    spent = dict.fromkeys((*TERMS, RESIDUAL), 0)
+    spent = dict.fromkeys((*priority, RESIDUAL), 0)
     for low, high in pairwise(edges):
         present = {one.term for one in clipped if one.start_ns <= low and high <= one.end_ns}
-        term = next((term for term in TERMS if term in present), RESIDUAL)
+        term = next((term for term in priority if term in present), RESIDUAL)
         spent[term] += high - low
-    in_order = ("dns", "tcp_handshake", "request", "transmission", RESIDUAL)
+    in_order = (*reversed(priority), RESIDUAL)
     return Decomposition((end_ns - start_ns) / 1e9, {term: spent[term] / 1e9 for term in in_order})
 
 

@@ -50,18 +50,22 @@ class Tcp:
     server_port: int = 80
     isn: int = 0xFFFFFFF0  # the sequence numbers wrap within the first request
     server_isn: int = 5000
+    client_address: str = CLIENT
+    server_address: str = SERVER
     sent: int = 1
     received: int = 1
 
     def client(self, flags: str, payload: bytes = b"") -> Tcp:
         seq = self.isn if "S" in flags else self.isn + self.sent
-        self._add(CLIENT, SERVER, self.port, self.server_port, seq, self.server_isn + self.received, flags, payload)
+        ack = self.server_isn + self.received
+        self._add(self.client_address, self.server_address, self.port, self.server_port, seq, ack, flags, payload)
         self.sent += len(payload) + ("F" in flags)
         return self
 
     def server(self, flags: str, payload: bytes = b"") -> Tcp:
         seq = self.server_isn if "S" in flags else self.server_isn + self.received
-        self._add(SERVER, CLIENT, self.server_port, self.port, seq, self.isn + self.sent, flags, payload)
+        ack = self.isn + self.sent
+        self._add(self.server_address, self.client_address, self.server_port, self.port, seq, ack, flags, payload)
         self.received += len(payload) + ("F" in flags)
         return self
 

@@ -1,0 +1,166 @@
+"""Both legs of a proxy as its own interface saw them: what clients asked it, what it asked the origin, what it holds.
+
+    client ──(GET http://www.example.com/a)──> proxy ──(GET /a, If-Modified-Since: ...)──> origin
+
+A leg is told by who opened the connection: towards the proxy's address, or from it. An origin's responses tell what
+the proxy may hold: the newest 200 (RFC 9110 section 15.3.1) with the validators that a later 304 has brought (RFC 9111
+section 4.3.4). Whether it does hold that is what the claims find out. Left out: partial content, Vary, other methods
+than GET; the experiments send none.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from experiments.harness.judge.frames import CaptureFile
+from experiments.harness.judge.http import Contradiction, decide
+from experiments.harness.judge.messages import Conversation, Exchange, Message
+from experiments.harness.judge.page_load import PageLoad, page_load
+from experiments.harness.judge.verdict import Verdict, undecided
+
+# When something happened, [start, end) in ns on the capture's clock.
+Span = tuple[int, int]
+# RFC 3986 section 3: scheme and authority, which the request for a proxy has in front of the path.
+_ABSOLUTE = re.compile(rb"[A-Za-z][A-Za-z0-9+.\-]*://[^/?]*")
+CONDITIONS: Mapping[bytes, bytes] = {b"if-modified-since": b"last-modified", b"if-none-match": b"etag"}
+
+
+class InconclusiveError(Exception):
+    """The traffic neither shows the claim nor contradicts it; the message says what is missing."""
+
+
+@dataclass(frozen=True)
+class Copy:
+    """What the origin gave the proxy to keep: the body of the newest 200, the newest validators, and its frame."""
+
+    body: bytes
+    validators: Mapping[bytes, bytes]
+    frame: int
+
+
+@dataclass(frozen=True)
+class Served:
+    """A client's exchange, and the exchange with the origin that was made for it, if one was."""
+
+    exchange: Exchange
+    upstream: Exchange | None
+
+    @property
+    def path(self) -> bytes:
+        """The path that was asked for."""
+        return path_of(self.exchange)
+
+
+@dataclass(frozen=True)
+class Legs:
+    """The connections to the proxy, and those that it opened."""
+
+    clients: PageLoad
+    origin: PageLoad
+
+    @cached_property
+    def _upstream(self) -> Mapping[bytes, list[Exchange]]:
+        found: dict[bytes, list[Exchange]] = {}
+        for exchange in self.origin.exchanges:
+            found.setdefault(path_of(exchange), []).append(exchange)
+        return found
+
+    def asked(self, spans: Iterable[Span]) -> list[Exchange]:
+        """What clients asked the proxy within any of these spans, in that order."""
+        return _within(self.clients.exchanges, spans)
+
+    def forwarded(self, spans: Iterable[Span]) -> list[Exchange]:
+        """What the proxy asked the origin within any of these spans, in that order."""
+        return _within(self.origin.exchanges, spans)
+
+    def served(self, spans: Iterable[Span]) -> list[Served]:
+        """Each exchange of a client with the last one that the proxy and the origin had on its path meanwhile."""
+        return [Served(exchange, self._meanwhile(exchange)) for exchange in self.asked(spans)]
+
+    def answers_before(self, path: bytes, time_ns: int) -> list[Exchange]:
+        """The exchanges with the origin on a path whose response had begun by then."""
+        return [
+            each
+            for each in self._upstream.get(path, [])
+            if each.response is not None and each.response.first_ns <= time_ns
+        ]
+
+    def copy(self, path: bytes, time_ns: int) -> Copy | None:
+        """What the proxy had been given to keep of a path by then; None if nothing."""
+        found: Copy | None = None
+        for exchange in self.answers_before(path, time_ns):
+            response = exchange.response
+            if response is None or response.last_ns > time_ns:
+                continue
+            said = {name: values[-1] for name in CONDITIONS.values() if (values := response.values(name))}
+            if status_of(response) == 200:
+                found = Copy(response.body, said, response.frames[0])
+            elif status_of(response) == 304 and found is not None:
+                found = Copy(found.body, {**found.validators, **said}, found.frame)
+        return found
+
+    def _meanwhile(self, exchange: Exchange) -> Exchange | None:
+        if exchange.response is None:
+            return None
+        began_ns, ended_ns = exchange.request.first_ns, exchange.response.last_ns
+        answers = self.answers_before(path_of(exchange), ended_ns)
+        return next((each for each in reversed(answers) if each.request.first_ns >= began_ns), None)
+
+
+def read_legs(captured: CaptureFile, interface: str, proxy: str, ports: Iterable[int]) -> Legs:
+    """Return the HTTP connections at the proxy's interface, by leg; `proxy` is its address, `ports` are the servers'.
+
+    Raises KeyError if the capture has no such interface.
+    """
+    every = page_load(captured, interface, ports)
+
+    def those(chosen: Callable[[Conversation], bool]) -> PageLoad:
+        return PageLoad(tuple(one for one in every.conversations if chosen(one)), every.dropped)
+
+    return Legs(
+        those(lambda one: one.connection.server.address == proxy),
+        those(lambda one: one.connection.client.address == proxy),
+    )
+
+
+def path_of(exchange: Exchange) -> bytes:
+    """Return path and query of a request-target, whichever form it has."""
+    return _ABSOLUTE.sub(b"", exchange.target, count=1) or b"/"
+
+
+def status_of(message: Message) -> int:
+    """Return the status code of a response."""
+    return int(message.start_line[1])
+
+
+def text(octets: bytes) -> str:
+    """Return octets of a message as text for an evidence."""
+    return octets.decode("ascii", "backslashreplace")
+
+
+def decide_legs(claim_id: str, legs: Legs, check: Callable[[], tuple[str, list[int]]]) -> Verdict:
+    """Run a check on the legs, if they are fit for it.
+
+    The check returns evidence and frames, or raises Contradiction or InconclusiveError.
+    """
+
+    def checked(loads: Sequence[PageLoad]) -> tuple[str, list[int]]:
+        for load in loads:
+            for one in load.conversations:
+                if one.problem is not None:
+                    syn = one.connection.syn.frame
+                    raise Contradiction(f"On the connection opened in frame {syn}: {one.problem}.", syn)
+        return check()
+
+    try:
+        return decide(claim_id, [legs.clients, legs.origin], checked)
+    except InconclusiveError as found:
+        return undecided(claim_id, str(found))
+
+
+def _within(exchanges: Iterable[Exchange], spans: Iterable[Span]) -> list[Exchange]:
+    wanted = list(spans)
+    return [each for each in exchanges if any(start <= each.request.first_ns < end for start, end in wanted)]

@@ -1,0 +1,329 @@
+"""What does a web cache save, and is what it gives away still good?  (claims W1 to W7)
+
+Two clients on a campus visit pages of an origin behind an access link, directly and by way of a cache on the campus:
+for the first time, again at once, again when every copy is stale, and once more when every object has changed as well.
+Each kind of visit is set beside its round trips. Then both clients keep asking for objects that the origin replaces at
+random times: what they get is held against what was current when, and against what Cache-Control allows.
+
+Lifetimes are a second or two, so that everything ends in seconds.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from random import Random
+from typing import Any
+
+from experiments.harness.cache_lab import (
+    AT_LINK,
+    AT_SECOND_CLIENT,
+    LIVE,
+    MODES,
+    NO_CACHE,
+    LiveObjects,
+    Pages,
+    Visitor,
+    capture_campus,
+    choose_mode,
+    origin_flags,
+)
+from experiments.harness.cache_report import plot
+from experiments.harness.cache_theory import cached_visit
+from experiments.harness.experiment import Experiment, Outcome, Parameter, Run, megabits, seconds, whole
+from experiments.harness.fidelity import EmulatedPath, MachineWatch, capture_checks, certificate, probe_path
+from experiments.harness.http_lab import (
+    AT_CLIENT,
+    AT_PROXY,
+    ORIGIN_ADDRESS,
+    origin_name,
+    proxy_name,
+    request_size,
+    response_sizes,
+    site_folder,
+    timing,
+    web_testbed,
+)
+from experiments.harness.implementations.registry import DEFAULT_PORT, PROXY_PORTS
+from experiments.harness.judge import cache_claims, cache_freshness, cache_savings
+from experiments.harness.judge.cache import Legs, Span, read_legs
+from experiments.harness.judge.frames import CaptureFile, read_capture
+from experiments.harness.judge.http import Contradiction
+from experiments.harness.judge.page_load import PageLoad, page_load
+from experiments.harness.judge.tcp import connections
+from experiments.harness.judge.verdict import Verdict
+from experiments.harness.page_client import Window
+from experiments.harness.result import Check, Comparison, Timing
+from experiments.harness.theory import http_page_load
+from topologies.emulation.errors import EmulationError
+from topologies.web import PROXY_ADDRESS
+
+# Of the formula, and what client, cache and origin themselves take for one object, which no formula has.
+TOLERANCE, PROGRAMS_S = 0.05, 0.002
+# Past max-age by this much every copy is stale, for a cache that counts whole seconds as well.
+STALE_AFTER_S = cache_freshness.WHOLE_SECONDS_S + 0.1
+COLD, WARM, REVALIDATED, CHANGED, AGAIN = "cold", "warm", "revalidated", "changed", "changed, next client"
+PHASES = (COLD, WARM, REVALIDATED, CHANGED, AGAIN)
+DIRECT = "no cache"
+WARMING_UP_S = 10.0
+PORTS = (DEFAULT_PORT, *PROXY_PORTS.values())
+
+
+@dataclass
+class Visits:
+    """When the visits of each phase were, and the objects that changed under load with the time of that."""
+
+    windows: dict[str, list[Window]] = field(default_factory=lambda: {phase: [] for phase in PHASES})
+    live: LiveObjects | None = None
+    load: list[Span] = field(default_factory=list)
+
+    def spans(self, *phases: str) -> list[Span]:
+        """The spans of some phases' visits, in order of time."""
+        return sorted((one.start_ns, one.end_ns) for phase in phases for one in self.windows[phase])
+
+    @property
+    def span(self) -> Span:
+        """From the beginning of the first visit to the end of the last."""
+        every = self.spans(*PHASES)
+        return every[0][0], every[-1][1]
+
+
+@dataclass(frozen=True)
+class Campus:
+    """One run of the visits: what was captured, when what was, the times of the visits by phase, checks."""
+
+    captured: CaptureFile
+    visits: Visits
+    loads: Mapping[str, list[PageLoad]]
+    checks: list[Check]
+
+
+def run(context: Run) -> Outcome:
+    """Visit without and with the cache, keep asking, judge, compare."""
+    asked, watch = context.parameters, MachineWatch()
+    _check_max_age(asked)
+    mode = choose_mode(context, asked["mode"])
+    direct = _measure(context, NO_CACHE, watch, 0.02)
+    cached = _measure(context, mode, watch, 0.2)
+    context.step("judging the packets", 0.9)
+    legs = read_legs(cached.captured, AT_PROXY, PROXY_ADDRESS, PORTS)
+    timings = _timings(direct, cached, legs)
+    comparisons = {name: _compare(context, name, timings[name], direct, cached, legs) for name in timings}
+    got = _delivered(cached, legs)
+    return Outcome(
+        claims=tuple(_verdicts(direct, cached, legs, timings, comparisons)),
+        comparisons=tuple(comparisons.values()),
+        fidelity=certificate([*direct.checks, *cached.checks, *watch.checks()]),
+        implementations={"proxy": proxy_name(context), "origin": origin_name(context), "client": "http.client"},
+        timings=timings,
+        capture=_capture_name(mode),
+        plot=plot(list(comparisons.values()), got),
+    )
+
+
+def _check_max_age(asked: Mapping[str, Any]) -> None:
+    """Raise EmulationError if what the first visit brought could be stale at the end of the second."""
+    objects, campus_s, rtt_s = asked["objects"], asked["campus_rtt"], asked["rtt"]
+    visits_s = 2 * (objects + 1) * campus_s + 2 * objects * rtt_s
+    # Date has whole seconds: a response may seem a second older than it is.
+    least_s = math.ceil(visits_s + cache_freshness.WHOLE_SECONDS_S)
+    if asked["max_age"] < least_s:
+        raise EmulationError(
+            f"max_age={asked['max_age']} cannot be: two visits to {objects} objects take up to {visits_s:.1f} s, and "
+            f"the second is to find them fresh; for example max_age={least_s}"
+        )
+
+
+def _capture_name(mode: str) -> str:
+    return f"capture-{'no-cache' if mode == NO_CACHE else mode}.pcapng"
+
+
+def _measure(context: Run, mode: str, watch: MachineWatch, share: float) -> Campus:
+    """All visits, and with a cache the load, in a network of their own."""
+    asked, path = context.parameters, context.folder / _capture_name(mode)
+    what = "without a cache" if mode == NO_CACHE else f"{mode} proxy"
+    context.step(f"{what}: the network", share)
+    with site_folder(context) as folder:
+        pages = Pages(folder, context.repeat + 1, asked["objects"], asked["size"], context.seed)
+        live = LiveObjects(folder, context.seed)
+        drawing: dict[str, Any] = {
+            "clients": 2,
+            "cache": mode,
+            "campus_delay": f"{asked['campus_rtt'] / 2 * 1e6:.0f}us",
+            "origin_flags": origin_flags(asked["max_age"]),
+        }
+        with web_testbed(context, folder, asked["rtt"], asked["bw"], **drawing) as bed:
+            checks = [check for each in _paths(context, mode) for check in probe_path(bed, each)]
+            visitors = [Visitor(bed, host, mode) for host in ("client", "client2")]
+            with watch, capture_campus(bed, path, mode) as capture:
+                visits = _visit(context, visitors, pages, mode, share)
+                if mode != NO_CACHE:
+                    context.step("objects that change while clients ask for them", 0.65)
+                    visits.live, visits.load = live, [_keep_asking(context, visitors, live)]
+    checks += capture_checks({f"{label} ({what})": one for label, one in capture.statistics.items()})
+    captured = read_capture(path)
+    return Campus(captured, visits, _loads(captured, visits), checks)
+
+
+def _paths(context: Run, mode: str) -> list[EmulatedPath]:
+    campus_s, rtt_s, rate_bps = (context.parameters[name] for name in ("campus_rtt", "rtt", "bw"))
+    if mode == NO_CACHE:
+        return [EmulatedPath("client", "origin", ORIGIN_ADDRESS, campus_s + rtt_s, rate_bps * 1e6)]
+    return [
+        EmulatedPath("client", "proxy", PROXY_ADDRESS, campus_s),
+        EmulatedPath("proxy", "origin", ORIGIN_ADDRESS, rtt_s, rate_bps * 1e6),
+    ]
+
+
+def _visit(context: Run, visitors: Sequence[Visitor], pages: Pages, mode: str, share: float) -> Visits:
+    """The phases, every page in each; the last page only warms everybody up. Without a cache nothing becomes stale."""
+    visits, max_age_s = Visits(), context.parameters["max_age"]
+    for visitor in visitors:
+        visitor.visit(pages.paths(context.repeat))
+
+    def go(number: int, phase: str, visitor: Visitor) -> None:
+        visits.windows[phase].append(visitor.visit(pages.paths(number)))
+
+    def become_stale(position: float) -> None:
+        if mode != NO_CACHE:
+            context.step("waiting until every copy is stale", position)
+            time.sleep(max_age_s + STALE_AFTER_S)
+
+    context.step("first visits, and again at once", share + 0.05)
+    for number in range(context.repeat):
+        go(number, COLD, visitors[0])
+        go(number, WARM, visitors[0])
+    become_stale(share + 0.1)
+    for number in range(context.repeat):
+        go(number, REVALIDATED, visitors[0])
+    pages.change()
+    become_stale(share + 0.25)
+    for number in range(context.repeat):
+        go(number, CHANGED, visitors[0])
+        go(number, AGAIN, visitors[1])
+    return visits
+
+
+def _keep_asking(context: Run, visitors: Sequence[Visitor], live: LiveObjects) -> Span:
+    """Let all clients ask for the live objects while those are replaced at times drawn from the seed."""
+    asked, random = context.parameters, Random(context.seed)
+    began_s = time.monotonic()
+    for number, visitor in enumerate(visitors):
+        visitor.keep_asking(live.paths(), asked["load"], asked["every"], context.seed + number)
+    changes = []
+    for name in LIVE:
+        at_s = 0.0
+        while (at_s := at_s + random.uniform(0.5, 1.5) * asked["change"]) < asked["load"]:
+            changes.append((at_s, name))
+    for at_s, name in sorted(changes):
+        time.sleep(max(0.0, began_s + at_s - time.monotonic()))
+        live.replace(name)
+    windows = [visitor.done(asked["load"] + WARMING_UP_S) for visitor in visitors]
+    return min(one.start_ns for one in windows), max(one.end_ns for one in windows)
+
+
+def _loads(captured: CaptureFile, visits: Visits) -> dict[str, list[PageLoad]]:
+    """Every visit as the client's own interface saw it, by phase."""
+    sides = {name: page_load(captured, name, PORTS) for name in (AT_CLIENT, AT_SECOND_CLIENT)}
+    return {
+        phase: [sides[AT_SECOND_CLIENT if phase == AGAIN else AT_CLIENT].between(*span) for span in visits.spans(phase)]
+        for phase in PHASES
+    }
+
+
+def _live(cached: Campus) -> dict[bytes, cache_freshness.LiveObject]:
+    return cached.visits.live.seen() if cached.visits.live is not None else {}
+
+
+def _delivered(cached: Campus, legs: Legs) -> list[cache_freshness.Delivery]:
+    """What the plot shows of the load; nothing if a client got what never was, as W6 says then."""
+    try:
+        return cache_freshness.deliveries(legs, _live(cached), cached.visits.load)
+    except Contradiction:
+        return []
+
+
+def _timings(direct: Campus, cached: Campus, legs: Legs) -> dict[str, list[Timing]]:
+    """The times of all visits without the cache, and of those with it by phase."""
+    timings = {DIRECT: [timing(load) for phase in PHASES for load in direct.loads[phase]]}
+    for phase in PHASES:
+        pairs = zip(cached.loads[phase], cached.visits.spans(phase), strict=True)
+        parts = [cache_savings.decompose_visit(load, legs, span) for load, span in pairs]
+        timings[phase] = [Timing(one.total_s, one.terms) for one in parts]
+    return timings
+
+
+def _compare(context: Run, name: str, timings: list[Timing], direct: Campus, cached: Campus, legs: Legs) -> Comparison:
+    asked = context.parameters
+    campus_s, rtt_s, rate_bps = asked["campus_rtt"], asked["rtt"], asked["bw"] * 1e6
+    if name == DIRECT:
+        load = direct.loads[COLD][0]
+        theory = http_page_load(
+            "1.1-persistent", campus_s + rtt_s, response_sizes(load), rate_bps, request_size_bytes=request_size(load)
+        )
+    else:
+        spans = cached.visits.spans(name)
+        fetched = [] if name in (WARM, AGAIN) else legs.forwarded(spans[:1])
+        sizes = [len(one.response.octets) for one in fetched if one.response is not None]
+        largest = max((len(one.request.octets) for one in fetched), default=0)
+        connections = statistics.median_low(cache_savings.opened(legs, span) for span in spans)
+        theory = cached_visit(asked["objects"], campus_s, rtt_s, rate_bps, sizes, largest, connections)
+    tolerance = TOLERANCE + PROGRAMS_S * asked["objects"] / theory.total_s
+    return Comparison.of(name, timings, theory, round(tolerance, 3))
+
+
+def _verdicts(
+    direct: Campus,
+    cached: Campus,
+    legs: Legs,
+    timings: Mapping[str, Sequence[Timing]],
+    comparisons: Mapping[str, Comparison],
+) -> list[Verdict]:
+    spans = cached.visits.spans
+    times = [one.total_s for phase in PHASES for one in timings[phase]]
+    disagreeing = [name for name, one in comparisons.items() if not one.within]
+    hits = sum(1 for one in legs.served(spans(*PHASES)) if one.upstream is None)
+    use = partial(cache_savings.link_use, interface=AT_LINK)
+    return [
+        cache_savings.w1([one.total_s for one in timings[DIRECT]], times, disagreeing),
+        cache_savings.w2(
+            use(direct.captured, span=direct.visits.span), use(cached.captured, span=cached.visits.span), hits
+        ),
+        cache_claims.w3(legs, spans(REVALIDATED, CHANGED)),
+        cache_claims.w4(legs, spans(REVALIDATED)),
+        cache_claims.w5(legs, spans(CHANGED), spans(AGAIN)),
+        cache_freshness.w6(legs, _live(cached), cached.visits.load),
+        cache_claims.w7(legs, connections(cached.captured.at(AT_LINK)), PROXY_ADDRESS, ORIGIN_ADDRESS),
+    ]
+
+
+def _mode(text: str) -> str:
+    if text not in ("any", *MODES):
+        raise ValueError(f"it takes any, {' or '.join(MODES)}")
+    return text
+
+
+EXPERIMENT = Experiment(
+    name="web-cache",
+    question="What does a web cache save, and is what it gives away still good?",
+    claims=("W1", "W2", "W3", "W4", "W5", "W6", "W7"),
+    parameters={
+        "rtt": Parameter("40ms", seconds, "the round-trip time over the access link"),
+        "campus_rtt": Parameter("10ms", seconds, "the round-trip time between a client and the campus"),
+        "bw": Parameter("10", megabits, "the rate of the access link in Mbit/s"),
+        "objects": Parameter("4", whole(1, 30), "how many objects a page has, itself included"),
+        "size": Parameter("4000", whole(1000, 13_000), "the size of each object in octets"),
+        "max_age": Parameter("2", whole(1, 60), "for how many seconds the pages may be kept"),
+        "mode": Parameter("any", _mode, f"what the proxy is, of {','.join(MODES)}; any: forward, if it can be that"),
+        "load": Parameter("4s", seconds, "for how long clients ask for objects that change", full="60s"),
+        "every": Parameter("100ms", seconds, "the mean time between two requests of a client for one of them"),
+        "change": Parameter("700ms", seconds, "the mean time between two changes of one of them"),
+    },
+    run=run,
+    repeat=3,
+    roles=("proxy",),
+)

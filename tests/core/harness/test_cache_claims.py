@@ -1,0 +1,211 @@
+"""W3, W4, W5 and W7: each has traffic that shows it, traffic that contradicts it and traffic that decides nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from experiments.harness.judge import cache_claims
+from experiments.harness.judge.cache import Legs, Span
+from experiments.harness.judge.tcp import Connection, connections
+from experiments.harness.judge.verdict import Verdict
+from tests.core.harness.cache_wire import (
+    FIRST,
+    ORIGIN,
+    PROXY,
+    SECOND,
+    TWO,
+    Campus,
+    Upstream,
+    conditions,
+    fetched,
+    not_modified,
+    replaced,
+    validators,
+)
+from tests.core.harness.verdicts import lose_one, said
+from tests.core.harness.wire import INTERFACE
+
+Claim = Callable[[Legs, list[Span]], Verdict]
+
+
+def stored(campus: Campus) -> Campus:
+    campus.ask("/a", fetched())
+    campus.ask("/b", fetched(b"other", SECOND), b"other")
+    return campus
+
+
+def stale(campus: Campus, upstream: Upstream | None, gets: bytes = b"old") -> list[Span]:
+    """A copy is stored, and asked for when it is stale."""
+    stored(campus)
+    return [campus.ask("/a", upstream, gets)]
+
+
+@pytest.mark.parametrize("claim", [cache_claims.w3, cache_claims.w4])
+def test_a_stale_copy_is_validated(claim: Claim, tmp_path: Path) -> None:
+    campus = Campus()
+    spans = stale(campus, not_modified())
+    verdict = said(claim(campus.legs(tmp_path), spans), "shown")
+    assert verdict.frames
+
+
+def test_w3_names_the_dates_and_where_they_are(tmp_path: Path) -> None:
+    campus = Campus()
+    spans = [*stale(campus, not_modified()), campus.ask("/b", not_modified(SECOND), b"other")]
+    verdict = cache_claims.w3(campus.legs(tmp_path), spans)
+    said(verdict, "shown", FIRST[0], "2 requests", "and 2 If-None-Match")
+    stored_in, asked_in, *_ = verdict.frames
+    assert f"Last-Modified of frame {stored_in}" in verdict.evidence
+    assert f"in frame {asked_in}" in verdict.evidence
+
+
+@pytest.mark.parametrize(
+    ("asks", "word"),
+    [
+        (conditions(SECOND), "failed"),
+        (["If-Modified-Since: Tue, 14 Nov 2023 22:13:19 GMT"], "failed"),
+        (["If-Modified-Since: " + FIRST[0], 'If-None-Match: "three"'], "failed"),
+        ([], "failed"),
+        (["If-None-Match: " + FIRST[1]], "undecided"),
+        (["If-Modified-Since: " + FIRST[0]], "shown"),
+    ],
+)
+def test_w3_wants_the_stored_validators(asks: list[str], word: str, tmp_path: Path) -> None:
+    campus = Campus()
+    spans = stale(campus, Upstream(asks, 304, (), b""))
+    said(cache_claims.w3(campus.legs(tmp_path), spans), word)
+
+
+def test_w3_knows_the_validators_that_a_304_has_brought(tmp_path: Path) -> None:
+    campus = Campus()
+    stale(campus, Upstream(conditions(FIRST), 304, validators(SECOND), b""))
+    again = [campus.ask("/a", not_modified(SECOND))]
+    said(cache_claims.w3(campus.legs(tmp_path), again), "shown", SECOND[0])
+    before = [campus.ask("/a", not_modified(FIRST))]
+    said(cache_claims.w3(campus.legs(tmp_path), before), "failed", FIRST[0], SECOND[0])
+
+
+def test_w3_fails_if_a_stale_copy_is_given_away_unasked(tmp_path: Path) -> None:
+    campus = Campus()
+    spans = stale(campus, None)
+    said(cache_claims.w3(campus.legs(tmp_path), spans), "failed", "without a request to the origin")
+
+
+@pytest.mark.parametrize("claim", [cache_claims.w3, cache_claims.w4])
+def test_nothing_stored_decides_nothing(claim: Claim, tmp_path: Path) -> None:
+    campus = Campus()
+    spans = [campus.ask("/a", fetched())]
+    said(claim(campus.legs(tmp_path), spans), "undecided")
+    said(claim(campus.legs(tmp_path), []), "undecided")
+
+
+def test_w4_compares_what_the_client_gets_with_the_stored_copy(tmp_path: Path) -> None:
+    campus = Campus()
+    spans = stale(campus, not_modified(), gets=b"odd")
+    said(cache_claims.w4(campus.legs(tmp_path), spans), "failed", "SHA-256")
+
+
+def test_w4_fails_on_a_whole_response_to_a_condition_that_holds_no_more(tmp_path: Path) -> None:
+    campus = Campus()
+    spans = stale(campus, Upstream(conditions(FIRST), 200, validators(FIRST), b"old"))
+    said(cache_claims.w4(campus.legs(tmp_path), spans), "failed", "says 200, not 304")
+
+
+def test_w4_fails_on_a_304_with_a_body(tmp_path: Path) -> None:
+    campus = Campus()
+    spans = stale(campus, Upstream(conditions(FIRST), 304, (), b"a body"))
+    said(cache_claims.w4(campus.legs(tmp_path), spans), "failed", "further octets")
+    campus.ask("/b", fetched(b"other"), b"other")
+    said(cache_claims.w4(campus.legs(tmp_path), spans), "failed", "not a status line")
+
+
+def test_w4_says_nothing_of_a_cache_that_asks_unconditionally(tmp_path: Path) -> None:
+    campus = Campus()
+    spans = stale(campus, fetched())
+    said(cache_claims.w4(campus.legs(tmp_path), spans), "undecided")
+
+
+def changed(campus: Campus, upstream: Upstream | None = None, gets: bytes = b"new") -> list[Span]:
+    return stale(campus, upstream or replaced(), gets)
+
+
+def test_w5_follows_the_new_copy_to_the_next_client(tmp_path: Path) -> None:
+    campus = Campus()
+    spans, again = changed(campus), [campus.ask("/a", None, b"new", TWO)]
+    said(cache_claims.w5(campus.legs(tmp_path), spans, again), "shown", SECOND[0], "1 changed")
+
+
+@pytest.mark.parametrize(
+    ("upstream", "gets", "evidence"),
+    [
+        (replaced(), b"old", "not the body of frame"),
+        (replaced(b"old"), b"old", "no new body"),
+        (not_modified(), b"old", "says 304"),
+        (replaced(those=FIRST), b"new", "no later Last-Modified"),
+        (replaced(those=("yesterday", '"two"')), b"new", "is no date"),
+    ],
+)
+def test_w5_fails_if_the_new_copy_does_not_come_through(
+    upstream: Upstream, gets: bytes, evidence: str, tmp_path: Path
+) -> None:
+    campus = Campus()
+    spans, again = changed(campus, upstream, gets), [campus.ask("/a", None, b"new", TWO)]
+    said(cache_claims.w5(campus.legs(tmp_path), spans, again), "failed", evidence)
+
+
+def test_w5_fails_if_a_stale_copy_is_given_away_unasked(tmp_path: Path) -> None:
+    campus = Campus()
+    spans = stale(campus, None, b"old")
+    said(cache_claims.w5(campus.legs(tmp_path), spans, []), "failed", "without the origin")
+
+
+def test_w5_fails_if_the_next_client_gets_the_old_copy(tmp_path: Path) -> None:
+    campus = Campus()
+    spans, again = changed(campus), [campus.ask("/a", None, b"old", TWO)]
+    said(cache_claims.w5(campus.legs(tmp_path), spans, again), "failed", "not the new copy")
+
+
+def test_w5_is_undecided_if_the_new_copy_is_not_kept_or_not_asked_for(tmp_path: Path) -> None:
+    campus = Campus()
+    spans, again = changed(campus), [campus.ask("/a", replaced(), b"new", TWO)]
+    legs = campus.legs(tmp_path)
+    said(cache_claims.w5(legs, spans, again), "undecided", "was not kept")
+    said(cache_claims.w5(legs, spans, []), "undecided")
+    said(cache_claims.w5(legs, [], again), "undecided")
+
+
+def on_link(campus: Campus, folder: Path) -> list[Connection]:
+    """What crosses the access link: every connection to the origin."""
+    every = connections(campus.wire.capture(folder).at(INTERFACE))
+    return [one for one in every if one.server.address == ORIGIN]
+
+
+def test_w7_sees_the_proxy_in_both_parts(tmp_path: Path) -> None:
+    campus = stored(Campus())
+    verdict = cache_claims.w7(campus.legs(tmp_path), on_link(campus, tmp_path), PROXY, ORIGIN)
+    said(verdict, "shown", "takes 2 connections", f"{PROXY} opens 1 to {ORIGIN}:80", "GET http://www.example.com/a")
+    assert len(verdict.frames) == 3
+
+
+def test_w7_fails_if_a_client_goes_past_the_cache(tmp_path: Path) -> None:
+    campus = stored(Campus())
+    campus.pass_by()
+    verdict = cache_claims.w7(campus.legs(tmp_path), on_link(campus, tmp_path), PROXY, ORIGIN)
+    said(verdict, "failed", "crosses the access link from 10.7.0.1")
+
+
+def test_w7_needs_requests_on_both_legs(tmp_path: Path) -> None:
+    campus = Campus()
+    campus.ask("/a", None)
+    said(cache_claims.w7(campus.legs(tmp_path), [], PROXY, ORIGIN), "undecided")
+
+
+@pytest.mark.parametrize("claim", [cache_claims.w3, cache_claims.w4])
+def test_a_capture_that_dropped_or_has_a_hole_decides_nothing(claim: Claim, tmp_path: Path) -> None:
+    campus = Campus()
+    spans = stale(campus, not_modified())
+    said(claim(campus.legs(tmp_path, dropped=2), spans), "undecided", "dropped 2")
+    lose_one(campus.wire)
+    said(claim(campus.legs(tmp_path), spans), "undecided", "hole")
