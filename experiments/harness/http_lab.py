@@ -24,7 +24,6 @@ NAME = "www.example.com"
 ORIGIN_ADDRESS = "10.7.1.1"
 HOSTS = ("client", "origin")
 AT_CLIENT, AT_PROXY, AT_ORIGIN = "client:client-eth0", "proxy:proxy-eth0", "origin:origin-eth0"
-PROXY_PORT = 3128
 CAPTURE_NAME = "capture.pcapng"
 
 
@@ -82,6 +81,12 @@ def origin_name(context: Run) -> str:
     """What a report calls the origin."""
     origin = context.replacements.get("origin")
     return origin.describe() if origin else "services.http.origin"
+
+
+def proxy_mode(context: Run) -> str:
+    """How the proxy is asked: as a forward proxy where it can be one."""
+    proxy = context.replacements.get("proxy")
+    return proxy.modes[0] if proxy and proxy.modes else "forward"
 
 
 def proxy_name(context: Run) -> str:

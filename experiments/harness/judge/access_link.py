@@ -128,8 +128,8 @@ def _problem(
         return f"{len(asked) - answered} of {len(asked)} requests have no response and {bad} no status 200"
     if paired < len(fetched):
         return f"{len(fetched) - paired} responses of the origin were not seen at the link's other end"
-    # One in a thousand moves no mean.
-    if repeated > len(asked) / 1000:
+    # One in a hundred moves no mean by a tenth.
+    if repeated > len(asked) / 100:
         return f"{repeated} segments were sent again, which is load that no formula has"
     return None
 
