@@ -107,7 +107,7 @@ class Index:
         """Add an entry; return those that it replaces, which are no longer in the index."""
         stored = entry.stored
         before = self.find(stored.uri)
-        gone = [other for other in before if other.method == stored.method and self._same_key(other, stored)]
+        gone = [other for other in before if self._replaces(other, stored)]
         dropped = self._drop_all(gone)
         if len(before) - len(gone) >= self.bounds.variants:
             dropped += self._drop_all([min(self.find(stored.uri), key=self._last_use)])
@@ -116,6 +116,11 @@ class Index:
         self._count(entry, 1)
         self.touch(stored.name)
         return dropped
+
+    def has_newer(self, stored: StoredResponse) -> bool:
+        """Tell whether one that began to arrive later is in the place already: RFC 9111 section 4 has the most recent
+        one used, and names are given in that order."""
+        return any(other.name > stored.name and self._replaces(other, stored) for other in self.find(stored.uri))
 
     def replace(self, entry: Entry, stored: StoredResponse, file_octets: int) -> None:
         """Give an entry another head, with the same name and URI, which counts as the newest of that URI."""
@@ -184,6 +189,9 @@ class Index:
     def _drop_all(self, gone: list[StoredResponse]) -> list[Entry]:
         dropped = (self.drop(stored.name) for stored in gone)
         return [entry for entry in dropped if entry is not None]
+
+    def _replaces(self, old: StoredResponse, new: StoredResponse) -> bool:
+        return old.method == new.method and self._same_key(old, new)
 
     def _last_use(self, stored: StoredResponse) -> int:
         return self._entries[stored.name].used

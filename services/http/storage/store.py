@@ -1,6 +1,6 @@
 """The store: stored responses in memory, and where there is a directory also on disk, the same through every restart.
 
-    store = Store(memory_octets=64 << 20, directory=Path("cache"), same_key=same_key)
+    store = Store(memory_octets=64 << 20, directory=Path("cache"))
     writer = store.begin(stored); writer.write(b"..."); writer.commit()
     [stored] = store.find(b"http://www.example.com/")
     body = store.open(stored)
@@ -18,6 +18,7 @@ from pathlib import Path
 
 from services.eventlog import EventLog
 from services.http.caching.stored import StoredResponse
+from services.http.caching.vary import same_key
 from services.http.messages import Body
 from services.http.ranges import Span
 from services.http.representation import FileBody
@@ -53,7 +54,7 @@ class Store:
     def __init__(
         self,
         *,
-        same_key: SameKey,
+        same_key: SameKey = same_key,
         memory_octets: int = limits.MEMORY_OCTETS,
         object_octets: int = limits.OBJECT_OCTETS,
         directory: Path | None = None,
@@ -61,9 +62,9 @@ class Store:
         entries_max: int = limits.ENTRIES_MAX,
         log: EventLog | None = None,
     ) -> None:
-        """`same_key`: whether two stored responses of one URI and method answer the same requests (RFC 9111
-        section 4.1); the newer replaces the older. `object_octets` bounds one content, `memory_octets` all that is
-        in memory and `disk_octets` all files, each with heads and what arrives."""
+        """`same_key(old, new)`: whether a new response of the same URI and method takes the place of an old one (RFC
+        9111 section 4.1). `object_octets` bounds one content, `memory_octets` all that is in memory and `disk_octets`
+        all files, both with heads and with what arrives."""
         self.object_octets = object_octets
         self.folder = None if directory is None else Folder(directory)
         self._index = Index(Bounds(memory_octets, 0 if directory is None else disk_octets, entries_max), same_key)
@@ -192,7 +193,8 @@ class Store:
 
     def keep(self, writer: Writer, stored: StoredResponse) -> bool:
         """Store what a writer has; tell whether it is stored."""
-        entry = None if writer.is_revoked else self._write_files(writer, stored)
+        is_outdated = writer.is_revoked or self._index.has_newer(stored)
+        entry = None if is_outdated else self._write_files(writer, stored)
         if entry is None:
             self.discard(writer)
             return False

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.http.storage.index import Bounds, Entry, Index, head_octets
+from services.http.storage.limits import LINE_OVERHEAD_OCTETS
 from tests.core.http.storage.entries import response, same_key
 
 HEAD = head_octets(response(b"/0", b""))
@@ -176,4 +177,4 @@ def test_dropping_what_is_not_there_drops_nothing() -> None:
 def test_a_head_is_estimated_by_its_lines(count: int) -> None:
     stored = response()
     more = replace(stored, request_fields=stored.request_fields.adding(*((b"a", b"bc"),) * count))
-    assert head_octets(more) - head_octets(stored) == count * 303
+    assert head_octets(more) - head_octets(stored) == count * (LINE_OVERHEAD_OCTETS + 3)

@@ -106,12 +106,14 @@ class StoreMachine(RuleBasedStateMachine):
         if not self.arriving:
             return
         one = self.arriving.pop(which % len(self.arriving))
+        known = self.model.get(key_of(one.writer.stored))
+        is_newest = known is None or known[0].name < one.writer.stored.name
         stored = one.writer.commit()
         one.look(100_000)
         assert one.reader.is_finished
         assert one.read == one.expected
         one.reader.close()
-        if one.is_revoked:
+        if one.is_revoked or not is_newest:
             assert stored is None
         elif stored is not None:
             self.model[key_of(stored)] = stored, one.expected

@@ -72,6 +72,15 @@ def test_a_newer_response_to_the_same_request_takes_the_place_of_the_older(store
     assert content_of(store, new) == b"new"
 
 
+def test_a_response_that_took_longer_does_not_take_the_place_of_a_newer_one(store: Store) -> None:
+    slow = arriving(store, response(), b"old")
+    slow_german = arriving(store, response(language=b"de"), b"alt")
+    new = putting(store, response(), b"new")
+    assert slow.commit() is None
+    assert store.find(URI) == (new,)
+    assert slow_german.commit() is not None
+
+
 def test_an_open_body_outlives_its_entry(store: Store) -> None:
     body = store.open(putting(store, response(), b"old" * 1000))
     assert body is not None
@@ -138,6 +147,16 @@ def test_what_the_end_tells_is_stored_with_it(store: Store) -> None:
     assert stored is not None
     assert stored.span == ContentSpan(0, 3, 8)
     assert store.find(URI) == (stored,)
+
+
+def test_without_more_said_vary_tells_which_responses_take_whose_place() -> None:
+    store = Store()
+    vary = replace(response(), response=replace(response().response, fields=Fields(((b"Vary", b"Accept-Language"),))))
+    german = replace(vary, request_fields=response(language=b"de").request_fields)
+    first, second = putting(store, vary), putting(store, german)
+    assert store.find(URI) == (second, first)
+    third = putting(store, vary)
+    assert store.find(URI) == (third, second)
 
 
 # Bounds.
