@@ -1,7 +1,10 @@
-"""A matrix: every implementation of a server against every client, each cell judged from packets.
+"""A matrix: every implementation of a server against every client, or every check, each cell judged from packets.
 
-cells  [{server, client, protocol, verdict: pass | fail | unsupported | not installed, evidence, frames, capture,
-            known_cause}]
+cells  [{server, client, protocol, verdict: pass | fail | unused | unsupported | not installed, evidence, frames,
+            capture, known_cause, level, says}]
+
+A matrix of checks has the check as `client` and the RFC's section as `protocol`; `level` is required or allowed there,
+`says` what is checked. unused: what the RFC allows and this implementation does not do.
 """
 
 from __future__ import annotations
@@ -17,8 +20,9 @@ from experiments.harness.result import write_atomically
 from experiments.harness.result_folder import new_folder
 from experiments.harness.templating import render
 
-CellWord = Literal["pass", "fail", "unsupported", "not installed"]
+CellWord = Literal["pass", "fail", "unused", "unsupported", "not installed"]
 FORMAT = 1
+JUDGED = ("pass", "fail", "unused")
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,8 @@ class Cell:
     frames: tuple[int, ...] = ()
     capture: str | None = None
     known_cause: str | None = None
+    level: str | None = None
+    says: str | None = None
 
     @property
     def column(self) -> str:
@@ -55,11 +61,12 @@ class MatrixRun:
 
 @dataclass(frozen=True)
 class Matrix:
-    """One matrix by name, its question, and how to fill it."""
+    """One matrix by name, its question, how to fill it, and what its rows are."""
 
     name: str
     question: str
     run: Callable[[MatrixRun], list[Cell]]
+    rows: str = "client"
 
 
 def run_matrix(
@@ -84,6 +91,7 @@ def run_matrix(
         servers=servers,
         columns=columns,
         cells={(cell.server, cell.column): cell for cell in cells},
+        levels=level_counts(cells),
         failing=[cell for cell in cells if cell.verdict == "fail"],
     )
     write_atomically(folder / "matrix.html", page)
@@ -94,3 +102,17 @@ def run_matrix(
 def axes(cells: Sequence[Cell]) -> tuple[list[str], list[str]]:
     """The servers and the columns of a matrix, in the order of their first cells."""
     return list(dict.fromkeys(cell.server for cell in cells)), list(dict.fromkeys(cell.column for cell in cells))
+
+
+def level_counts(cells: Sequence[Cell]) -> dict[str, dict[str, str]]:
+    """Of each server how many checks of each level it passes, as "passed/all": {level: {server: text}}.
+
+    What is not installed has none; a check that a required one presupposes and that is unused counts as not passed.
+    """
+    counts: dict[str, dict[str, str]] = {}
+    for level in dict.fromkeys(cell.level for cell in cells if cell.level is not None):
+        for server in axes(cells)[0]:
+            of = [one for one in cells if (one.level, one.server) == (level, server) and one.verdict in JUDGED]
+            passed = sum(one.verdict == "pass" for one in of)
+            counts.setdefault(level, {})[server] = f"{passed}/{len(of)}" if of else ""
+    return counts

@@ -1,4 +1,4 @@
-"""lab7 matrix: every implementation against every client."""
+"""lab7 matrix: every implementation against every client, every cache against every check."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import click
 from rich.markup import escape
 
 from experiments.harness.cli import common
-from experiments.harness.matrix import Cell, axes, run_matrix
+from experiments.harness.matrix import Cell, Matrix, axes, level_counts, run_matrix
 from experiments.harness.registry import UnknownNameError, find_matrix
 
-STYLES = {"pass": "green", "fail": "bold red", "unsupported": "dim", "not installed": "yellow"}
+STYLES = {"pass": "green", "fail": "bold red", "unused": "dim", "unsupported": "dim", "not installed": "yellow"}
 
 
 @click.command("matrix")
@@ -22,7 +22,8 @@ STYLES = {"pass": "green", "fail": "bold red", "unsupported": "dim", "not instal
 @common.results_option
 @common.json_option
 def matrix_command(name: str, links: str, sandboxed: bool, results: Path, as_json: bool) -> None:
-    """Run every server against every client and judge each pair from its packets (`lab7 matrix http`).
+    """Run every server against every client (`lab7 matrix http`), or every cache against every check of RFC 9111
+    (`lab7 matrix cache`), and judge each pair from its packets.
 
     Exits with 1 if a cell fails for no known cause. A program that is not installed is named with how to get it.
     """
@@ -36,13 +37,13 @@ def matrix_command(name: str, links: str, sandboxed: bool, results: Path, as_jso
     if as_json:
         common.say_json({"matrix": name, "folder": str(folder), "cells": [asdict(cell) for cell in cells]})
     else:
-        _show(matrix.question, cells)
+        _show(matrix, cells)
         click.echo(f"matrix: {folder}/matrix.html")
     failing = any(cell.verdict == "fail" and not cell.known_cause for cell in cells)
     raise click.exceptions.Exit(common.FAILED if failing else common.SHOWN)
 
 
-def _show(question: str, cells: list[Cell]) -> None:
+def _show(matrix: Matrix, cells: list[Cell]) -> None:
     console = common.out()
     servers, columns = axes(cells)
     by_place = {(cell.server, cell.column): cell for cell in cells}
@@ -50,9 +51,11 @@ def _show(question: str, cells: list[Cell]) -> None:
     for column in columns:
         words = [by_place[server, column].verdict for server in servers]
         rows.append([column, *(f"[{STYLES[word]}]{word}[/]" for word in words)])
-    console.print(f"[bold]{question}[/]")
-    console.print(common.table(["client", *servers], rows))
-    for cell in cells:
+    for level, counts in level_counts(cells).items():
+        rows.append([f"{level}: passed", *(counts[server] for server in servers)])
+    console.print(f"[bold]{matrix.question}[/]")
+    console.print(common.table([matrix.rows, *servers], rows))
+    for cell in _worth_telling(cells):
         if cell.verdict == "fail":
             frames = ", ".join(str(frame) for frame in cell.frames)
             where = f" [{cell.capture}, frames {frames}]" if frames else ""
@@ -62,3 +65,8 @@ def _show(question: str, cells: list[Cell]) -> None:
     missing = {cell.evidence for cell in cells if cell.verdict == "not installed"}
     for how in sorted(missing):
         console.print(f"not installed: {how}")
+
+
+def _worth_telling(cells: list[Cell]) -> list[Cell]:
+    """Every cell with evidence of its own: a server that did not start fails all of its cells for one reason."""
+    return list({(cell.server, cell.evidence, cell.frames or None): cell for cell in reversed(cells)}.values())[::-1]

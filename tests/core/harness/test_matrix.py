@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from experiments.harness.matrix import FORMAT, Cell, Matrix, MatrixRun, axes, run_matrix
+from experiments.harness.matrix import FORMAT, Cell, CellWord, Matrix, MatrixRun, axes, level_counts, run_matrix
 
 HOSTILE = "<script>alert('x')</script>&\"]]>"
 CELLS = (
@@ -19,6 +19,22 @@ CELLS = (
     Cell("nginx", "curl", "2", "fail", "The request in frame 9 gets no whole response.", (9,), "nginx.pcapng", "a bug"),
     Cell("apache", "curl", "1.1", "unsupported", "apache does not speak it"),
     Cell("apache", "curl", "2", "not installed", "sudo apt-get install apache2"),
+)
+
+RESULTS: tuple[tuple[str, str, str, CellWord], ...] = (
+    ("squid", "age", "required", "pass"),
+    ("squid", "vary", "required", "fail"),
+    ("squid", "head", "allowed", "unused"),
+    ("nginx", "age", "required", "unused"),
+    ("nginx", "vary", "required", "pass"),
+    ("nginx", "head", "allowed", "pass"),
+    ("varnish", "age", "required", "not installed"),
+    ("varnish", "vary", "required", "not installed"),
+    ("varnish", "head", "allowed", "not installed"),
+)
+CHECKED = tuple(
+    Cell(server, check, "9111 4", word, "Seen.", (1,), "a.pcapng", None, level, f"What {check} is.")
+    for server, check, level, word in RESULTS
 )
 
 
@@ -52,7 +68,7 @@ def test_the_data_have_every_cell_with_every_field(tmp_path: Path) -> None:
     assert (found["format"], found["matrix"], found["question"]) == (FORMAT, "sample", "Why?")
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", found["started"])
     assert [list(cell) for cell in found["cells"]] == [
-        ["server", "client", "protocol", "verdict", "evidence", "frames", "capture", "known_cause"]
+        ["server", "client", "protocol", "verdict", "evidence", "frames", "capture", "known_cause", "level", "says"]
     ] * len(CELLS)
     assert [Cell(**{**cell, "frames": tuple(cell["frames"])}) for cell in found["cells"]] == list(CELLS)
 
@@ -102,10 +118,29 @@ def test_a_matrix_without_cells_is_written_all_the_same(tmp_path: Path) -> None:
     assert "None." in page(folder)
 
 
+def test_checks_are_counted_by_level_and_only_where_they_were_made() -> None:
+    assert level_counts(CHECKED) == {
+        "required": {"squid": "1/2", "nginx": "1/2", "varnish": ""},
+        "allowed": {"squid": "0/1", "nginx": "1/1", "varnish": ""},
+    }
+    assert level_counts(CELLS) == {}
+
+
+def test_the_page_of_checks_says_what_each_of_them_is(tmp_path: Path) -> None:
+    folder, _ = run_matrix(
+        Matrix("c", "Why?", lambda _: list(CHECKED), "check"), tmp_path, "wire", True, lambda *_: None
+    )
+    text = page(folder)
+    assert "<th>Check</th>" in text
+    assert "Every server against every check" in text
+    assert '<th title="What age is.">age 9111 4 <span class="soft small">required</span></th>' in text
+    assert "<tr><th>required: passed</th><td>1/2</td><td>1/2</td><td></td></tr>" in text
+
+
 def test_hostile_text_stays_text(tmp_path: Path) -> None:
     cell = dataclasses.replace(
         CELLS[1], server=HOSTILE, client=HOSTILE, protocol=HOSTILE, evidence=HOSTILE, capture=HOSTILE,
-        known_cause=HOSTILE,
+        known_cause=HOSTILE, level=HOSTILE, says=HOSTILE,
     )  # fmt: skip
     folder = made(tmp_path, [cell], question=HOSTILE)
     text = page(folder)
@@ -114,8 +149,8 @@ def test_hostile_text_stays_text(tmp_path: Path) -> None:
     assert "]]>" not in text
     # Nothing leaves the attribute that it stands in.
     titles = re.findall(r'title="([^"]*)"', text)
-    assert len(titles) == 1
-    assert "&#34;" in titles[0]
+    assert len(titles) == 2
+    assert all("&#34;" in title for title in titles)
     assert data(folder)["cells"][0]["evidence"] == HOSTILE
 
 
