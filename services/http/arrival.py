@@ -44,6 +44,11 @@ class Arrival(Arriving):
         return self._was_full
 
     @property
+    def held_octets(self) -> int:
+        """How much waits to be read."""
+        return self._held
+
+    @property
     def is_over(self) -> bool:
         """Whether nothing more may be fed: it is complete, it failed, or nobody reads on."""
         return self.is_complete or self._error is not None or self._is_closed

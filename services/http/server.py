@@ -17,6 +17,7 @@ from services.eventlog import EventLog
 from services.http import limits
 from services.http.http2.limits import Waits
 from services.http.inbound import Inbound
+from services.http.later import Later
 from services.http.messages import Request, Response
 from services.http.pages import page_response
 from services.http.phase import Phase
@@ -149,7 +150,7 @@ class HTTPServer:
             answer = self._handler(request, body)
         except Exception as error:
             return self._failed(error)
-        return answer if isinstance(answer, Response) else self._guarded(answer)
+        return answer if isinstance(answer, Response) else Later(self._guarded, answer)
 
     def relay(self, request: Request, inbound: Inbound) -> Response | Awaitable[Response]:
         """Return what the relay makes of a request whose content may still be on its way."""
@@ -159,7 +160,7 @@ class HTTPServer:
             answer = self._relay(request, inbound)
         except Exception as error:
             return self._failed(error)
-        return answer if isinstance(answer, Response) else self._guarded(answer)
+        return answer if isinstance(answer, Response) else Later(self._guarded, answer)
 
     def refuse(self, request: Request) -> Response | None:
         """Return the error that a request earns whatever its content, None where there is none."""

@@ -6,8 +6,8 @@
     server.next_exchange()                                          # what the client sent ahead
 
 RFC 9112 sections 2.2, 6.3, 9.3 (persistence), 9.3.2 (pipelining) and 9.6; RFC 9110 sections 6.6.1 and 10.1.1.
-Of CONNECT and Upgrade only the way out, switch(); which requests take it is said in proxying/tunnel.py and
-http2/upgrade.py.
+Of CONNECT and Upgrade only the way out, take_rest() and switch(); which requests take it is said in
+proxying/relay.py and http2/upgrade.py.
 """
 
 from functools import lru_cache
@@ -88,6 +88,8 @@ class ServerConnection(Connection):
     def __init__(self, body_limit_octets: int) -> None:
         super().__init__(body_limit_octets)
         self.wants_continue = False
+        # Whether the request under way has content, come already or not.
+        self.has_content = False
         self._request: Request | None = None
         self._method = b""
         self._empty_lines = 0
@@ -155,6 +157,10 @@ class ServerConnection(Connection):
     def switch(self) -> bytes:
         """Leave the connection to another protocol after this request; returns what came behind it (RFC 9110 7.8)."""
         self.sending = move(self.sending, Signal.WHOLE)
+        return self.take_rest()
+
+    def take_rest(self) -> bytes:
+        """Return what came behind a request after whose response the connection is another's (RFC 9110 9.3.6)."""
         self.persistent = False
         return self._buffer.take(len(self._buffer))
 
@@ -185,11 +191,6 @@ class ServerConnection(Connection):
     def is_sent(self) -> bool:
         """Whether the response is complete."""
         return self.sending is Half.DONE
-
-    @property
-    def has_content_to_come(self) -> bool:
-        """Whether the request, whose head is there, is not complete."""
-        return self.receiving is Half.BODY
 
     @property
     def ends_with_connection(self) -> bool:
@@ -242,6 +243,7 @@ class ServerConnection(Connection):
         request, framing = _read_known_head(head) if len(head) <= MEMO_HEAD_OCTETS else _read_head(head)
         self._request = request
         self.persistent = framing.persistent
+        self.has_content = framing.length != 0
         if framing.length == 0:
             self.receiving = move(self.receiving, Signal.WHOLE)
             return [request, END]

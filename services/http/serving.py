@@ -162,7 +162,7 @@ class Serving(Sending):
         return after
 
     def _give_away(self, body: Takeover) -> None:
-        rest = self._core.switch()
+        rest = self._core.take_rest()
         self._flush()
         if self._server.log.enabled:
             self._log()
@@ -235,7 +235,7 @@ class Serving(Sending):
                 return
             if not self._server.relays:
                 self._write(self._core.send_continue())
-        if self._server.relays and self._core.has_content_to_come:
+        if self._server.relays and self._core.has_content:
             self._incoming = Arrival()
             self._incoming.on_room = self._settle
             self._answer()

@@ -109,6 +109,19 @@ def test_a_source_that_is_slow_is_not_the_client_s_fault() -> None:
     run(test, relay=relay)
 
 
+def test_content_that_came_with_its_head_is_passed_on_as_well() -> None:
+    relay = Relay()
+
+    async def test(peer: Peer) -> None:
+        peer.sends(POST + b"Content-Length: 3\r\n\r\nabc")
+        [content] = relay.contents
+        assert content is not None
+        assert content.read(10) == b"abc"
+        assert content.read(10) == b""
+
+    run(test, relay=relay)
+
+
 def test_content_is_passed_on_before_it_is_complete() -> None:
     relay = Relay()
 

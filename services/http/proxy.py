@@ -1,0 +1,120 @@
+"""A caching intermediary: a forward proxy for any origin, or a reverse proxy for one (RFC 9110 section 3.7).
+
+    $ python -m services.http.proxy --port 3128
+    READY proxy 0.0.0.0:3128
+    $ curl -x http://127.0.0.1:3128 http://www.example.com/
+
+    $ python -m services.http.proxy --port 8080 --origin http://127.0.0.1:8000
+
+Forwarding: RFC 9110 sections 7.1 to 7.7, 9.3.6 and 10.1.1, and RFC 9112 (proxying/). Caching: RFC 9111 (caching/).
+Left out: proxy authentication (RFC 9110 section 11.7; --allow-client bounds who may ask), secured origins (an https
+target is refused with 421; CONNECT reaches them), Upgrade, which is not passed on (section 7.8), and HTTP/2 to origins.
+A reverse proxy speaks HTTP/2 with clients that open with it; a forward proxy does not.
+"""
+
+import argparse
+import os
+import socket
+import sys
+from collections.abc import Awaitable, Callable
+
+from services.errors import ServiceError
+from services.http.grammar import is_token
+from services.http.messages import Request, Response
+from services.http.pages import page_response
+from services.http.proxying.allowed import Allowed, parse_allowed
+from services.http.proxying.bounds import REQUEST_OCTETS
+from services.http.proxying.relay import Proxy
+from services.http.proxying.settings import Settings
+from services.http.server import HTTPServer, Limits
+from services.http.urls import Origin, parse_url
+from services.shell import Shell, add_common_flags, run_service
+
+DEFAULT_PORT = 3128
+
+
+def _origin(text: str) -> Origin:
+    try:
+        link = parse_url(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    if link.origin.scheme != "http" or link.request_target != b"/":
+        raise argparse.ArgumentTypeError(f"{text} is no http URL of a host and a port alone")
+    return link.origin
+
+
+def _allowed(text: str) -> Allowed:
+    try:
+        return parse_allowed(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{error}; the host may be *") from error
+
+
+def _name(text: str) -> bytes:
+    host, _, port = text.partition(":")
+    if not (text.isascii() and is_token(host.encode("ascii")) and (not port or port.isdigit())):
+        raise argparse.ArgumentTypeError(f"{text!r} is no name or host:port for Via")
+    return text.encode("ascii")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m services.http.proxy", description="Pass requests on, and cache.")
+    parser.add_argument(
+        "--origin", type=_origin, metavar="URL", help="be a reverse proxy for this origin (default: a forward proxy)"
+    )
+    parser.add_argument(
+        "--allow-connect",
+        type=_allowed,
+        action="append",
+        default=[],
+        metavar="HOST:PORT",
+        help="where CONNECT may lead, * for any host; may be given more than once (default: nowhere)",
+    )
+    parser.add_argument("--name", type=_name, metavar="ID", help="name in Via and Cache-Status (default: host:port)")
+    parser.add_argument("--no-cache", action="store_true", help="store nothing and answer nothing from storage")
+    parser.add_argument("--status", metavar="PATH", help="tell numbers as JSON under this path of the proxy itself")
+    add_common_flags(parser, DEFAULT_PORT)
+    return parser
+
+
+def _default_name(port: int) -> bytes:
+    """Two proxies in a row must not have one name: it is how a loop is told."""
+    host = "".join(letter if is_token(letter.encode("utf-8")) else "-" for letter in socket.gethostname())
+    return f"{host}:{port}".encode("ascii") if port else f"{host}-{os.getpid()}".encode("ascii")
+
+
+def _settings(options: argparse.Namespace) -> Settings:
+    if options.status is not None and not options.status.startswith("/"):
+        raise ServiceError("--status takes a path, which begins with a slash")
+    status = None if options.status is None else options.status.encode("utf-8")
+    return Settings(options.name or _default_name(options.port), options.origin, tuple(options.allow_connect), status)
+
+
+def _only_relays(request: Request, body: bytes) -> Response:
+    """Stand where a server without a relay has its handler."""
+    del request, body
+    return page_response(500, "This server only passes requests on.")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the proxy until SIGTERM; returns its exit status."""
+    options = _parser().parse_args(argv)
+
+    async def start(shell: Shell) -> Callable[[], Awaitable[None]]:
+        proxy = Proxy(_settings(options), shell.loop, shell.log, shell.wall_clock)
+        bounds = Limits(body_octets=REQUEST_OCTETS)
+        is_reverse = options.origin is not None
+        server = HTTPServer(_only_relays, shell.log, shell.wall_clock, bounds, relay=proxy, speaks_http_2=is_reverse)
+        await shell.open_tcp(server.protocol)
+
+        async def finish() -> None:
+            await server.stop()
+            await proxy.close()
+
+        return finish
+
+    return run_service("proxy", options, start)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,203 @@
+"""An intermediary: each request is judged, given to an origin, and its response passed on while it comes.
+
+    proxy = Proxy(Settings(b"lab7"), loop, log, time.time)
+    server = HTTPServer(proxy.refuse_all, log, time.time, relay=proxy)
+
+This is the whole of a proxy without a cache; cached.py puts one before it.
+"""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+
+from services.eventlog import EventLog
+from services.http.arrival import Arrival
+from services.http.dates import format_date
+from services.http.errors import HTTPError
+from services.http.fields import Fields
+from services.http.framing import content_length
+from services.http.inbound import Inbound
+from services.http.later import Later
+from services.http.messages import Request, Response
+from services.http.pages import page_response
+from services.http.proxying.allowed import is_allowed
+from services.http.proxying.connection import OnInterim
+from services.http.proxying.counts import Counts
+from services.http.proxying.errors import UpstreamError
+from services.http.proxying.forwarding import (
+    check_request,
+    forwarded_request,
+    forwarded_response,
+    forwards_left,
+    own_answer,
+    stripped,
+    takes_trailers,
+)
+from services.http.proxying.pool import Pool
+from services.http.proxying.routes import Route, authority_origin, route
+from services.http.proxying.settings import Settings
+from services.http.proxying.tunnel import open_tunnel
+
+# What the rules make of a request is a function of it, and clients repeat theirs; only requests with few fields are
+# kept, as few of them as the parser keeps.
+MEMO_REQUESTS = 1024
+MEMO_FIELDS = 32
+
+Answer = Response | Awaitable[Response]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request that may be forwarded: without its connection's fields, and whether it takes trailer fields."""
+
+    request: Request
+    route: Route
+    trailers: bool
+
+
+class Proxy:
+    """Answers for others."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        loop: asyncio.AbstractEventLoop,
+        log: EventLog,
+        wall_clock: Callable[[], float],
+    ) -> None:
+        self.settings = settings
+        self.counts = Counts()
+        self.pool = Pool(loop, settings.bounds)
+        self._loop = loop
+        self._log = log
+        self._wall_clock = wall_clock
+        self._memo: dict[Request, Asked] = {}
+
+    def __call__(self, request: Request, inbound: Inbound) -> Answer:
+        """Return the response to a request, or the promise of one."""
+        self.counts.requests += 1
+        asked = self._memo.get(request)
+        if asked is not None:
+            return self.answer(asked, inbound)
+        try:
+            own = self._own_answer(request)
+            if own is not None:
+                return own
+            check_request(request, self.settings.name)
+            if request.method == b"CONNECT":
+                return self._connect(request)
+            return self.answer(self._judge(request), inbound)
+        except HTTPError as error:
+            return self._refuse(request, inbound, error)
+
+    def answer(self, asked: Asked, inbound: Inbound) -> Answer:
+        """Return the response to a request that may be forwarded."""
+        return Later(self._forward, asked, inbound)
+
+    async def close(self) -> None:
+        """End what is under way."""
+        self.pool.close()
+
+    def status(self) -> dict[str, object]:
+        """Return the numbers that the status path tells."""
+        numbers: dict[str, object] = dict(self.counts.as_dict())
+        numbers["upstream_octets"] = self.pool.received_octets
+        numbers["upstream_connections"] = self.pool.connection_count
+        return numbers
+
+    # Judging a request.
+
+    def _judge(self, request: Request) -> Asked:
+        asked = Asked(stripped(request), route(request, self.settings.origin), takes_trailers(request.fields))
+        if len(request.fields) <= MEMO_FIELDS and forwards_left(request) is None:
+            if len(self._memo) >= MEMO_REQUESTS:
+                self._memo.clear()
+            self._memo[request] = asked
+        return asked
+
+    def _own_answer(self, request: Request) -> Response | None:
+        """Return the answer to what is asked of this proxy itself, None for all else."""
+        if request.request_target == self.settings.status and request.method in (b"GET", b"HEAD"):
+            fields = Fields(((b"Content-Type", b"application/json"), (b"Cache-Control", b"no-store")))
+            return Response(200, fields, json.dumps(self.status()).encode("ascii") + b"\n")
+        # RFC 9110 section 7.6.2
+        return own_answer(request) if forwards_left(request) == 0 else None
+
+    def _refuse(self, request: Request, inbound: Inbound, error: HTTPError) -> Response:
+        self.counts.refused += 1
+        self._log.write(
+            "refused",
+            peer=inbound.peer,
+            method=request.method,
+            target=request.request_target,
+            status=error.status,
+            reason=error.detail,
+        )
+        return page_response(error.status, f"The request cannot be forwarded: {error.detail}.")
+
+    # Forwarding it.
+
+    async def _forward(self, asked: Asked, inbound: Inbound) -> Response:
+        try:
+            response = await self.exchange(asked, asked.request, inbound.content, self.interim_to(inbound))
+        except UpstreamError as error:
+            return self.failure(asked, error)
+        return whole_if_there(asked.request, response)
+
+    async def exchange(
+        self, asked: Asked, request: Request, content: Arrival | None, on_interim: OnInterim | None
+    ) -> Response:
+        """Send `request`, which may differ from the one that was asked, and return its response as it is passed on.
+
+        The body is an Arrival. Raises UpstreamError.
+        """
+        name = self.settings.name
+        # RFC 9112 section 6.3: what has no length comes in chunks, and goes on so.
+        length = 0 if content is None else content_length(request.fields)
+        sent = forwarded_request(request, asked.route, name, length, asked.trailers)
+        response = await self.pool.exchange(asked.route.origin, sent, content, on_interim)
+        return forwarded_response(response, response.version, name, format_date(int(self._wall_clock())))
+
+    def failure(self, asked: Asked, error: UpstreamError) -> Response:
+        """Return what a client gets that is to get no response of the origin."""
+        self.counts.failures += 1
+        self._log.write("failure", uri=asked.route.uri, status=error.status, reason=error.detail)
+        return page_response(error.status, f"{error.detail[:1].upper()}{error.detail[1:]}.")
+
+    def interim_to(self, inbound: Inbound) -> OnInterim:
+        """Return what passes interim responses on to a client (RFC 9110 section 15.2)."""
+
+        def pass_on(response: Response) -> None:
+            inbound.send_interim(forwarded_response(response, response.version, self.settings.name, b""))
+
+        return pass_on
+
+    # A tunnel.
+
+    def _connect(self, request: Request) -> Answer:
+        if self.settings.origin is not None:
+            raise HTTPError(403, "a reverse proxy opens no tunnels")
+        origin = authority_origin(request.request_target)
+        if not is_allowed(origin, self.settings.allowed):
+            raise HTTPError(403, "tunnels to there are not allowed")
+        return Later(self._open_tunnel, Asked(request, Route(origin, request.request_target, b"/"), False))
+
+    async def _open_tunnel(self, asked: Asked) -> Response:
+        try:
+            tunnel = await open_tunnel(self._loop, asked.route.origin, self.settings.bounds)
+        except UpstreamError as error:
+            return self.failure(asked, error)
+        self.counts.tunnels += 1
+        return Response(200, body=tunnel)
+
+
+def whole_if_there(request: Request, response: Response) -> Response:
+    """Return a response that has come to its end already with its content as octets, which cost the least to send."""
+    body = response.body
+    if not isinstance(body, Arrival) or not body.is_complete or request.method == b"HEAD" or len(body.trailers):
+        return response
+    pieces = []
+    while piece := body.read(body.held_octets):
+        pieces.append(piece)
+    return replace(response, body=b"".join(pieces))

@@ -1,0 +1,66 @@
+"""To whom does a request go, and for which resource? (RFC 9112 sections 3.2 and 3.3, RFC 9110 sections 7.1 and 7.2)
+
+    >>> route(Request(b"GET", b"http://example.com/a?b", Fields(((b"Host", b"other"),))), None)
+    Route(origin=Origin(host='example.com', port=80, scheme='http'), authority=b'example.com', request_target=b'/a?b')
+
+A forward proxy takes absolute-form, and the Host beside it is not looked at. A reverse proxy sends every request to
+its one origin, whatever host it names; the name goes on to the origin and into the cache key. What is forwarded is
+the target as it was sent: not decoded, not normalised.
+"""
+
+import re
+from dataclasses import dataclass
+
+from services.http.errors import HTTPError
+from services.http.messages import Request
+from services.http.targets import ASTERISK, split_target
+from services.http.urls import DEFAULT_PORTS, Origin
+
+_SCHEME_AND_AUTHORITY = re.compile(rb"[^:/?]++://[^/?]++")
+HTTP_PORT = DEFAULT_PORTS["http"]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where a request goes: the connection's other end, the Host to send, and the target in origin-form."""
+
+    origin: Origin
+    authority: bytes
+    request_target: bytes
+
+    @property
+    def uri(self) -> bytes:
+        """The target URI, as it was asked for (RFC 9110 section 7.1)."""
+        path = b"" if self.request_target == ASTERISK else self.request_target
+        return b"http://%b%b" % (self.authority, path)
+
+
+def route(request: Request, origin: Origin | None) -> Route:
+    """Return where a request goes, by its own words or to a reverse proxy's `origin`; raises HTTPError."""
+    target = split_target(request.method, request.request_target)
+    if target.authority is None:
+        if origin is None:
+            # RFC 9110 section 7.4: the request is for this server, which has no resources.
+            raise HTTPError(421, "this is a proxy, and the request names no other server")
+        # RFC 9112 section 3.3: an HTTP/1.0 request may name no host; it is then for the one there is.
+        authority = request.fields.get(b"host") or origin.authority
+        return Route(origin, authority, request.request_target)
+    rest = _SCHEME_AND_AUTHORITY.sub(b"", request.request_target, count=1)
+    if not rest.startswith(b"/"):
+        # RFC 9112 sections 3.2.1 and 3.2.4: an empty path is sent as a slash, and for OPTIONS as an asterisk.
+        rest = ASTERISK if target.path == ASTERISK else b"/" + rest
+    return Route(origin or authority_origin(target.authority), target.authority, rest)
+
+
+def authority_origin(authority: bytes, default_port: int = HTTP_PORT) -> Origin:
+    """Return whom an authority, known to be valid, names; raises HTTPError 400 where nobody can be reached so."""
+    host, _, port = authority.rpartition(b":") if _has_port(authority) else (authority, b"", b"")
+    name = host.decode("ascii").strip("[]").lower()
+    number = int(port or default_port)
+    if not name or number == 0:
+        raise HTTPError(400, "no server can be reached at the target's authority")
+    return Origin(name, number)
+
+
+def _has_port(authority: bytes) -> bool:
+    return b":" in authority.rpartition(b"]")[2]

@@ -1,0 +1,160 @@
+"""A proxy as a process, and origins that answer with the octets that a test gives them and keep what arrived."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from tests.loopback.http.support import HOST, PATIENCE_S, read_until
+
+Answering = Callable[[socket.socket, bytes], bool]
+
+
+@dataclass
+class RawOrigin:
+    """What an origin of raw octets saw: one entry a request, head and content; and how many connections."""
+
+    port: int = 0
+    requests: list[bytes] = field(default_factory=list)
+    connections: int = 0
+
+    @property
+    def base(self) -> str:
+        """Its URL without a path."""
+        return f"http://{HOST}:{self.port}"
+
+
+def response(content: bytes, *lines: str, status: str = "200 OK") -> bytes:
+    """Return a response of HTTP/1.1 with Content-Length."""
+    head = [f"HTTP/1.1 {status}", *lines, f"Content-Length: {len(content)}", "", ""]
+    return "\r\n".join(head).encode("latin-1") + content
+
+
+def read_request(peer: socket.socket) -> bytes:
+    """Return one request, its content counted by Content-Length or read as chunks; nothing at the end."""
+    octets = b""
+    while b"\r\n\r\n" not in octets:
+        piece = peer.recv(65_536)
+        if not piece:
+            return octets
+        octets += piece
+    head = octets.partition(b"\r\n\r\n")[0].lower()
+    if b"\r\ntransfer-encoding: chunked" in head:
+        while not octets.endswith(b"0\r\n\r\n"):
+            octets += peer.recv(65_536)
+    elif b"\r\ncontent-length:" in head:
+        length = int(head.partition(b"\r\ncontent-length:")[2].partition(b"\r\n")[0])
+        while len(octets) < len(head) + 4 + length:
+            octets += peer.recv(65_536)
+    return octets
+
+
+def always(octets: bytes, stays: bool = True) -> Answering:
+    """Answer each request with these octets."""
+
+    def answer(peer: socket.socket, request: bytes) -> bool:
+        del request
+        peer.sendall(octets)
+        return stays
+
+    return answer
+
+
+@contextmanager
+def raw_origin(answer: Answering) -> Iterator[RawOrigin]:
+    """Run an origin in threads; `answer` writes to the socket and returns whether the connection stays open."""
+    origin = RawOrigin()
+    listener = socket.create_server((HOST, 0), backlog=512)
+    origin.port = listener.getsockname()[1]
+    open_now: list[socket.socket] = []
+
+    def serve(peer: socket.socket) -> None:
+        with peer, suppress(OSError):
+            while request := read_request(peer):
+                origin.requests.append(request)
+                if not answer(peer, request):
+                    return
+
+    def accept() -> None:
+        with suppress(OSError):
+            while True:
+                peer, _ = listener.accept()
+                peer.settimeout(PATIENCE_S)
+                origin.connections += 1
+                open_now.append(peer)
+                threading.Thread(target=serve, args=(peer,), daemon=True).start()
+
+    thread = threading.Thread(target=accept, daemon=True)
+    thread.start()
+    try:
+        yield origin
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        for peer in open_now:
+            with suppress(OSError):
+                peer.shutdown(socket.SHUT_RDWR)
+
+
+@dataclass
+class RunningProxy:
+    """A proxy's port and process."""
+
+    port: int
+    pid: int
+
+    @property
+    def url(self) -> str:
+        """What curl's -x takes."""
+        return f"http://{HOST}:{self.port}"
+
+    @property
+    def most_memory_kib(self) -> int:
+        """The most that the process has had in memory."""
+        with open(f"/proc/{self.pid}/status", encoding="ascii") as lines:
+            return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
+
+
+@contextmanager
+def proxy_process(*flags: str) -> Iterator[RunningProxy]:
+    """Run the proxy as people do."""
+    command = [sys.executable, "-m", "services.http.proxy", "--port", "0", "--listen", HOST, *flags]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            ready = process.stdout.readline() if process.stdout else ""
+            assert ready.startswith(f"READY proxy {HOST}:"), ready
+            yield RunningProxy(int(ready.rpartition(":")[2]), process.pid)
+        finally:
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(PATIENCE_S) == 0
+
+
+def curl(*arguments: str | os.PathLike[str]) -> subprocess.CompletedProcess[bytes]:
+    """Run curl, which is to end in time."""
+    return subprocess.run(["curl", "-sS", *arguments], capture_output=True, timeout=PATIENCE_S * 3, check=False)
+
+
+def exchange(port: int, octets: bytes, mark: bytes) -> bytes:
+    """Send octets and return what comes up to `mark`."""
+    with socket.create_connection((HOST, port), timeout=PATIENCE_S) as peer:
+        peer.sendall(octets)
+        return read_until(peer, mark)
+
+
+def field_values(message: bytes, name: bytes) -> list[bytes]:
+    """Return the values of a message's field, in order."""
+    lines = message.partition(b"\r\n\r\n")[0].split(b"\r\n")[1:]
+    pairs = [line.split(b": ", 1) for line in lines]
+    return [pair[1] for pair in pairs if pair[0].lower() == name]
+
+
+def is_in_order(text: bytes, parts: Sequence[bytes]) -> bool:
+    """Tell whether all parts are there, one after the other."""
+    places = [text.find(part) for part in parts]
+    return -1 not in places and all(one < other for one, other in pairwise(places))
