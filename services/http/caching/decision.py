@@ -5,7 +5,7 @@ receive -> Received       what becomes of the response to a Forward
 failed  -> Serve | None   no response came
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from services.http.caching.stored import StoredResponse
 from services.http.messages import Request, Response
@@ -50,16 +50,19 @@ DEFAULT_POLICY = Policy()
 class Forward:
     """Send `request` upstream, then call receive, or failed when no response comes.
 
+    original      what is asked for: the client's request, or for `revalidate` one made of it
     request       what to send but for what every proxy changes (Via, connection fields, target): its precondition and
-                  range fields are already those to send; its method may differ from the client's only in `revalidate`
+                  range fields are already those to send
     reason        Cache-Status's fwd parameter: uri-miss, vary-miss, method, request, stale, partial, miss or bypass
                   (RFC 9211 section 2.2)
     validating    the stored responses whose validators the request carries (RFC 9111 4.3.1); () where it carries none
-    fallback      a stored response that may be sent when this request fails or, after stale-if-error, brings an error
+    fallback      a stored response that may be sent when the request fails or brings a server error: failed and receive
+                  decide whether it is
     completing    a stored partial response whose missing end the request asks for (RFC 9111 3.3), else None
     may_collapse  whether other requests for this URI may wait for the response and be decided anew with it stored
     """
 
+    original: Request
     request: Request
     reason: bytes
     validating: tuple[StoredResponse, ...] = ()
@@ -112,7 +115,6 @@ class Received:
 
     retry        send this instead and forget the response: it does not answer what the client asked
     invalidates  cache keys of which all stored responses are to be removed (RFC 9111 section 4.4)
-    removals     stored responses that are to be removed: they are outdated
     updates      (old, new): the stored response old is freshened to new, its content kept (RFC 9111 section 4.3.4)
     store        to be stored with the content that arrives, if it arrives as a whole; else None. Its size_octets is
                  None. When content of a complete response with a strong validator ends early, storing.truncated says
@@ -120,6 +122,7 @@ class Received:
     pieces       () : the content to store, and to relay, is the content that arrives. Else it is these, in order
     relays_pieces  whether the client, too, gets the pieces instead of what arrives
     serve        the answer to the client is this, from storage; None: it is `response` with its content
+    removals     stored responses that are to be removed, when the content of `serve` is open: they are outdated
     response     the head to relay: fields that concern the connection alone are removed; Date and Cache-Status are in
     """
 
@@ -127,11 +130,11 @@ class Received:
     serve: Serve | None = None
     retry: Forward | None = None
     invalidates: tuple[bytes, ...] = ()
-    removals: tuple[StoredResponse, ...] = ()
     updates: tuple[tuple[StoredResponse, StoredResponse], ...] = ()
     store: StoredResponse | None = None
-    pieces: tuple[Piece, ...] = field(default=())
+    pieces: tuple[Piece, ...] = ()
     relays_pieces: bool = False
+    removals: tuple[StoredResponse, ...] = ()
 
 
 Decision = Serve | Forward | Unsatisfiable

@@ -3,7 +3,7 @@
 The reuse of a fresh response is the cache's every day; it must not parse anything.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from services.http.caching.age import corrected_initial_age, current_age, date_value, http_date
 from services.http.caching.decision import Policy, Serve
@@ -36,7 +36,7 @@ class Facts:
     values: tuple[bytes | None, ...]
     lines: tuple[FieldLine, ...]
     # The last answer to a plain GET: within a second all of them are the same.
-    latest: Serve | None = field(default=None)
+    latest: Serve | None = None
 
     def age_s(self, now: float) -> float:
         """Return the current_age at `now` in seconds."""
@@ -57,6 +57,9 @@ class Facts:
     def has_validator(self) -> bool:
         """Whether it can be asked about upstream (RFC 9111 section 4.3.1)."""
         return self.entity_tag is not None or self.last_modified is not None
+
+
+Known = tuple[StoredResponse, Facts]
 
 
 def facts_of(stored: StoredResponse, policy: Policy) -> Facts:
@@ -101,8 +104,7 @@ def _facts(stored: StoredResponse, policy: Policy) -> Facts:
 def _lines(stored: StoredResponse) -> tuple[FieldLine, ...]:
     """Return the lines to send; a stored HEAD response keeps the Content-Length that it told (RFC 9110 9.3.2)."""
     size = stored.size_octets
-    is_measured = size is not None and stored.span is None and stored.method != b"HEAD"
     # RFC 9110 section 8.6: a 204 has none.
-    if not is_measured or stored.response.status == 204:
+    if size is None or stored.span is not None or stored.method == b"HEAD" or stored.response.status == 204:
         return stored.response.fields.without((b"age",)).lines
     return (*stored.response.fields.without((b"age", b"content-length")).lines, (b"Content-Length", b"%d" % size))

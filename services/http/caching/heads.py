@@ -34,6 +34,9 @@ def relayed(response: Response, response_time: float) -> Response:
         return response
     # RFC 9110 section 7.6.1: what is for all recipients, as Cache-Control is, must not be named in Connection.
     removed = HOP_BY_HOP | set(lower_tokens(fields.get(b"connection"))) - DEPENDED_ON
+    # RFC 9112 section 6.3: Transfer-Encoding overrides a Content-Length, which is not passed on.
+    if b"transfer-encoding" in fields:
+        removed |= {b"content-length"}
     kept = fields.without(removed if has_date else removed | {b"date"})
     if not has_date:
         kept = kept.adding((b"Date", format_date(floor(response_time))))
@@ -54,17 +57,15 @@ def stored_fields(response: Response, directives: ResponseDirectives) -> Fields:
     return response.fields.without(names) if response.fields.has_any(names) else response.fields
 
 
-def updated_fields(stored: Fields, new: Response, directives: ResponseDirectives) -> Fields:
+def updated_fields(stored: Fields, new: Response) -> Fields:
     """Return stored fields updated from a relayed head, 304 or other (RFC 9111 section 3.2).
 
-    `directives` are those that the updated response is kept by.
+    What the result is not to keep by section 3.1 is still in it: see stored_fields.
     """
-    names = excepted(directives)
-    arriving = tuple(line for line in new.fields.lines if not line[0].lower() in names | _NOT_UPDATED)
+    arriving = tuple(line for line in new.fields.lines if line[0].lower() not in _NOT_UPDATED)
     replaced = {line[0].lower() for line in arriving}
     # Section 4.2.3: without an Age the new response comes from the origin; the old one's says nothing any more.
-    kept = stored.without(replaced | names | {b"age"})
-    return kept.adding(*arriving)
+    return stored.without(replaced | {b"age"}).adding(*arriving)
 
 
 def lines_of(fields: Fields, names: frozenset[bytes]) -> tuple[FieldLine, ...]:
