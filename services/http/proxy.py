@@ -69,6 +69,12 @@ def _octets(text: str) -> int:
     return int(text)
 
 
+def _entries(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) >= 1):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of stored responses from 1 on")
+    return int(text)
+
+
 def _name(text: str) -> bytes:
     host, _, port = text.partition(":")
     if not (text.isascii() and is_token(host.encode("ascii")) and (not port or port.isdigit())):
@@ -106,6 +112,13 @@ def _parser() -> argparse.ArgumentParser:
     ):
         parser.add_argument(flag, type=_octets, default=default, metavar="OCTETS", help=f"what {what} ({default})")
     parser.add_argument(
+        "--entries",
+        type=_entries,
+        default=storage.ENTRIES_MAX,
+        metavar="N",
+        help="how many responses are stored at most (%(default)s)",
+    )
+    parser.add_argument(
         "--disk", type=Path, metavar="DIR", help="store on disk as well, there (default: in memory only)"
     )
     parser.add_argument("--status", metavar="PATH", help="tell numbers as JSON under this path of the proxy itself")
@@ -136,6 +149,7 @@ def _proxy(options: argparse.Namespace, shell: Shell) -> Proxy:
         object_octets=options.object,
         directory=options.disk,
         disk_octets=options.disk_octets,
+        entries_max=options.entries,
         log=shell.log,
     )
     policy = Policy(settings.name)
