@@ -64,6 +64,13 @@ class CachingProxy(Proxy):
 
     def respond(self, asked: Asked, inbound: Inbound) -> Answer:
         """Return the response to a request: at once where it is stored."""
+        decision = self._settled(asked)
+        if isinstance(decision, Response):
+            return decision
+        return Later(self._fetch, asked, decision, self._store.find(asked.key), inbound)
+
+    def _settled(self, asked: Asked) -> Response | Forward:
+        """Return the response to a request that needs nobody else, or what is to be asked."""
         decision = self._decide(asked)
         while isinstance(decision, Serve):
             response = self._from_storage(asked.request.method, decision)
@@ -71,9 +78,7 @@ class CachingProxy(Proxy):
                 return self._hit(asked, decision, response)
             # It was damaged, and is gone now.
             decision = self._decide(asked)
-        if isinstance(decision, Unsatisfiable):
-            return self._unsatisfied(decision)
-        return Later(self._fetch, asked, decision, inbound)
+        return self._unsatisfied(decision) if isinstance(decision, Unsatisfiable) else decision
 
     async def close(self) -> None:
         """End what is under way, and keep what is stored."""
@@ -141,8 +146,16 @@ class CachingProxy(Proxy):
 
     # Forwarding.
 
-    async def _fetch(self, asked: Asked, forward: Forward, inbound: Inbound) -> Response:
-        """Return the response to a request that storage does not answer."""
+    async def _fetch(
+        self, asked: Asked, forward: Forward, stored: tuple[StoredResponse, ...], inbound: Inbound
+    ) -> Response:
+        """Return the response to a request that storage, which had `stored`, does not answer."""
+        if self._store.find(asked.key) != stored:
+            # Between the decision and now somebody else's response has been stored.
+            decision = self._settled(asked)
+            if isinstance(decision, Response):
+                return decision
+            forward = decision
         if not forward.may_collapse or inbound.content is not None or self._is_unshared(asked.key):
             try:
                 outcome = await self._exchange(asked, forward, inbound.content, self.interim_to(inbound))

@@ -123,6 +123,25 @@ def test_sixty_four_clients_at_once_are_one_request(proxy: RunningProxy, rest: b
     assert len(origin.requests) == 1
 
 
+def test_no_moment_is_left_in_which_a_second_request_goes_out(proxy: RunningProxy) -> None:
+    """An origin that answers at once: somebody always asks just when another one's response has come."""
+
+    async def load(base: str) -> None:
+        connector = aiohttp.TCPConnector(limit=64)
+        async with aiohttp.ClientSession(connector=connector) as session:
+
+            async def all_in_order() -> None:
+                for number in range(50):
+                    async with session.get(f"{base}/{number}", proxy=proxy.url) as answer:
+                        assert await answer.read() == b"hello"
+
+            await asyncio.gather(*(all_in_order() for _ in range(64)))
+
+    with raw_origin(always(response(b"hello", FRESH))) as origin:
+        asyncio.run(load(origin.base))
+    assert len(origin.requests) == 50
+
+
 def test_a_follower_reads_what_has_come_before_the_rest_has(proxy: RunningProxy) -> None:
     gate = Gate(response(b"hello", FRESH)[:-2], b"lo")
     with raw_origin(gate) as origin, client(proxy.port, get(origin)) as first:
