@@ -175,6 +175,22 @@ def test_4_3_5_head_shows_a_change(stored: list[str], head: list[str]) -> None:
     assert cache.seen[-1] == get()
 
 
+@pytest.mark.parametrize("head", [[], [TAG]])
+def test_4_3_5_a_200_to_head_contradicts_another_status(head: list[str]) -> None:
+    cache = Cache()
+    cache.ask(get(), (ok(STALE, TAG, status=404), b"not here"))
+    cache.ask(HEAD, (ok("Cache-Control: max-age=60", *head), b""), after=10)
+    assert [one.method for one in cache.stored[URI]] == [b"HEAD"]
+
+
+def test_4_3_5_a_stored_head_response_gives_way_to_the_next() -> None:
+    cache = Cache()
+    for tag in ('ETag: "a"', 'ETag: "b"'):
+        cache.ask(HEAD, (ok("Cache-Control: max-age=1", tag), b""), after=5)
+        cache.ask(HEAD, (ok("Cache-Control: max-age=1", tag), b""), after=10)
+    assert [one.response.fields.get(b"etag") for one in cache.stored[URI]] == [b'"b"']
+
+
 @pytest.mark.parametrize("status", [404, 500, 301])
 def test_4_3_5_only_a_200_to_head_says_anything(status: int) -> None:
     cache = after_head([TAG], ['ETag: "b"'], status=status)

@@ -296,6 +296,21 @@ def test_4_3_1_a_subrange_of_what_has_only_a_date_is_not_validated() -> None:
     assert forwarded(request, stored, after=70).request is request
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "whole"),
+    [
+        (ContentSpan(0, 4, None), ContentSpan(5, 9, None), ContentSpan(0, 9, None)),
+        (ContentSpan(0, 4, None), ContentSpan(5, 9, 10), ContentSpan(0, 9, 10)),
+        (ContentSpan(0, 4, 10), ContentSpan(5, 9, 11), None),
+        (ContentSpan(0, 9, None), ContentSpan(2, 3, 5), None),
+        (ContentSpan(0, 9, None), ContentSpan(2, 3, 10), ContentSpan(0, 9, 10)),
+    ],
+)
+def test_3_4_parts_agree_on_the_complete_length(old: ContentSpan, new: ContentSpan, whole: ContentSpan | None) -> None:
+    assert combining.union(old, new) == whole
+    assert combining.union(new, old) == whole
+
+
 SPANS = st.tuples(st.integers(0, 9), st.integers(0, 9)).map(sorted)
 
 
