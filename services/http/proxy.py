@@ -82,6 +82,26 @@ def _name(text: str) -> bytes:
     return text.encode("ascii")
 
 
+def _add_store_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--no-cache", action="store_true", help="store nothing and answer nothing from storage")
+    for flag, default, what in (
+        ("--memory", storage.MEMORY_OCTETS, "stored responses may take in memory"),
+        ("--object", storage.OBJECT_OCTETS, "the largest stored content has"),
+        ("--disk-octets", storage.DISK_OCTETS, "stored responses may take on disk"),
+    ):
+        parser.add_argument(flag, type=_octets, default=default, metavar="OCTETS", help=f"what {what} ({default})")
+    parser.add_argument(
+        "--entries",
+        type=_entries,
+        default=storage.ENTRIES_MAX,
+        metavar="N",
+        help="how many responses are stored at most (%(default)s)",
+    )
+    parser.add_argument(
+        "--disk", type=Path, metavar="DIR", help="store on disk as well, there (default: in memory only)"
+    )
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m services.http.proxy", description="Pass requests on, and cache.")
     parser.add_argument(
@@ -104,23 +124,7 @@ def _parser() -> argparse.ArgumentParser:
         help="whom to serve, as an address or address/bits; may be given more than once (default: everybody)",
     )
     parser.add_argument("--name", type=_name, metavar="ID", help="name in Via and Cache-Status (default: host:port)")
-    parser.add_argument("--no-cache", action="store_true", help="store nothing and answer nothing from storage")
-    for flag, default, what in (
-        ("--memory", storage.MEMORY_OCTETS, "stored responses may take in memory"),
-        ("--object", storage.OBJECT_OCTETS, "the largest content that is stored has"),
-        ("--disk-octets", storage.DISK_OCTETS, "stored responses may take on disk"),
-    ):
-        parser.add_argument(flag, type=_octets, default=default, metavar="OCTETS", help=f"what {what} ({default})")
-    parser.add_argument(
-        "--entries",
-        type=_entries,
-        default=storage.ENTRIES_MAX,
-        metavar="N",
-        help="how many responses are stored at most (%(default)s)",
-    )
-    parser.add_argument(
-        "--disk", type=Path, metavar="DIR", help="store on disk as well, there (default: in memory only)"
-    )
+    _add_store_flags(parser)
     parser.add_argument("--status", metavar="PATH", help="tell numbers as JSON under this path of the proxy itself")
     add_common_flags(parser, DEFAULT_PORT)
     return parser

@@ -316,6 +316,9 @@ class CachingProxy(Proxy):
             source = pieces
         length = length_of(received.response) if source is arrival else source.size_octets
         writer = None if is_revoked else self._store.begin(received.store, length or 0)
+        if writer is not None and not writer.is_open and source is arrival:
+            # The store does not take it, so nobody stands between the origin and the client.
+            return True
         is_background = flight is not None and flight.is_background
         fill = Fill(source, writer, lambda: flight is not None and flight.is_wanted, is_background)
         if not received.pieces or received.relays_pieces:
