@@ -17,6 +17,7 @@ from services.http.targets import split_target
         (b"/a", b"www.example:", b"http://www.example/a"),
         (b"/a", b"www.example:0080", b"http://www.example/a"),
         (b"/a", b"www.example:8080", b"http://www.example:8080/a"),
+        (b"/a", b"12345", b"http://12345/a"),
         (b"/a", b"[::1]:80", b"http://[::1]/a"),
         (b"/a", b"[::1]", b"http://[::1]/a"),
         # The path's case is its own; a query is part of the key, an empty one too.

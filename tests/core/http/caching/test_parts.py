@@ -215,6 +215,29 @@ def test_3_4_without_the_same_strong_validator_the_new_part_takes_the_place(tag:
     assert [one.span for one in cache.stored[URI]] == [ContentSpan(5, 6, 10)]
 
 
+@pytest.mark.parametrize("line", ["Cache-Control: no-store", "Authorization: x"])
+def test_3_4_what_may_not_be_stored_is_not_combined(line: str) -> None:
+    cache = with_part(2, 4)
+    assert cache.ask(ranged("bytes=5-6", line), part(5, 6))[1] == b"56"
+    assert [one.span for one in cache.stored[URI]] == [ContentSpan(2, 4, 10)]
+
+
+def test_3_3_a_part_of_one_octet() -> None:
+    assert with_part(3, 3).ask(ranged("bytes=3-3"))[1] == b"3"
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [part(1, 4), part(0, 4, complete="*"), part(0, 4, tag='ETag: W/"a"'), part(0, 4, tag="X: no tag")],
+    ids=["not from the beginning", "no complete length", "a weak tag", "no tag"],
+)
+def test_3_3_not_every_part_can_be_completed(stored: tuple[Response, bytes]) -> None:
+    cache = Cache()
+    cache.ask(ranged("bytes=0-4"), stored)
+    assert len(cache.stored[URI]) == 1
+    assert forwarded(get(), *cache.stored[URI]).request == get()
+
+
 def incomplete(received: int = 4) -> Cache:
     """A cache that got the first octets of a 200 before the connection ended."""
     cache = with_whole("Content-Length: 10")
@@ -327,4 +350,4 @@ def test_3_4_pieces_are_the_union(old: list[int], new: list[int]) -> None:
     pieces = combining.pieces(stored, *spans)
     cut = [contents[one.stored is not None][one.span.first : one.span.last + 1] for one in pieces]
     assert b"".join(cut) == WHOLE[whole.first : whole.last + 1]
-    assert all(len(one) == len(piece.span) for one, piece in zip(cut, pieces, strict=True))
+    assert all(len(one) == len(piece.span) > 0 for one, piece in zip(cut, pieces, strict=True))

@@ -3,7 +3,8 @@
 import pytest
 
 from services.http.caching.decision import Policy
-from tests.core.http.caching.exchanges import Cache, get, ok
+from services.http.caching.receiving import failed
+from tests.core.http.caching.exchanges import NOW, URI, Cache, entry, forwarded, get, ok
 
 GIVEN = 'ETag: "a"'
 
@@ -58,7 +59,7 @@ def test_4_2_4_disconnected() -> None:
     assert after_error("max-age=60", None, 1000, policy=Policy(stale_most_s=100)) == 504
     assert after_error("max-age=60", None, 30, wish="no-cache") == 504
     assert after_error("max-age=60, must-revalidate", None, 30, wish="max-age=0") == 200
-    assert after_error("max-age=60, must-revalidate", None, 61) == 504
+    assert after_error("max-age=60, must-revalidate", None, 60) == 504
 
 
 def test_4_3_3_a_server_error_as_if_the_server_had_not_responded() -> None:
@@ -82,6 +83,13 @@ def test_rfc5861_4_a_stale_answer_says_so() -> None:
     down = cache.ask(get(), None, after=70)[0]
     assert down.fields.get(b"cache-status") == b"lab7; hit; ttl=-10; detail=unreachable"
     assert b"warning" not in down.fields
+
+
+def test_4_2_what_has_reached_its_lifetime_is_stale() -> None:
+    stored = entry("Cache-Control: max-age=60")
+    answer = failed(URI, forwarded(get(), stored, after=60), NOW + 60)
+    assert answer is not None
+    assert answer.is_stale
 
 
 def test_an_error_does_not_replace_what_is_stored() -> None:

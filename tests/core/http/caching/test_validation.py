@@ -201,6 +201,28 @@ def test_4_3_3_a_full_response_that_is_not_stored_ends_the_old_one() -> None:
     assert cache.stored[URI] == []
 
 
+@pytest.mark.parametrize(
+    ("lines", "request_lines", "is_kept"),
+    [
+        ([TAG], ["Cache-Control: no-store"], True),
+        (['ETag: "b"'], ["Cache-Control: no-store"], False),
+        ([], ["Cache-Control: no-store"], False),
+        # what one user gets says nothing of what the others would
+        ([], ["Authorization: x"], True),
+        ([], ["Content-Length: 1"], True),
+    ],
+)
+def test_4_3_3_only_what_is_outdated_goes(lines: list[str], request_lines: list[str], is_kept: bool) -> None:
+    cache, _, _ = revalidated([STALE, TAG], answer_at_10(*lines, status=200), get(*request_lines))
+    assert bool(cache.stored[URI]) is is_kept
+
+
+@pytest.mark.parametrize("status", [206, 401, 403, 412, 416, 429, 500])
+def test_4_3_3_other_answers_do_not_outdate(status: int) -> None:
+    cache, _, _ = revalidated([STALE, TAG], answer_at_10(status=status))
+    assert len(cache.stored[URI]) == 1
+
+
 def test_4_3_2_a_304_to_the_clients_tag_and_to_ours() -> None:
     """A 304 with a tag that is not in the client's list becomes a 200."""
     request = get('If-None-Match: "c"')
