@@ -18,7 +18,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from experiments.harness.experiment import Experiment, Outcome, Parameter, Run, factor, megabits, whole
+from experiments.harness.experiment import Experiment, Outcome, Parameter, Run, megabits, share, whole
 from experiments.harness.fidelity import MachineWatch, capture_checks, certificate, probe_path
 from experiments.harness.http_lab import (
     AT_CLIENT,
@@ -216,7 +216,7 @@ EXPERIMENT = Experiment(
         "scale": Parameter("20", whole(1, 100), "how many times faster than the textbook's sum everything runs"),
         "link": Parameter("1.54", megabits, "the rate of the access link before scaling, in Mbit/s"),
         "faster": Parameter("5", whole(2, 100), "how many times faster the faster link is"),
-        "hit_rate": Parameter("0.4", factor, "the share of requests that the cache is to answer"),
+        "hit_rate": Parameter("0.4", share, "the share of requests that the cache is to answer"),
         "objects": Parameter("1000", whole(10, 20_000), "how many different objects there are"),
         "requests": Parameter("1500", whole(100, 100_000), "how many requests each case gets", full="12000"),
     },

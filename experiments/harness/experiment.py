@@ -134,6 +134,17 @@ def factor(text: str) -> float:
     return value
 
 
+def share(text: str) -> float:
+    """Read a share from 0.01 to 0.99."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0.01 <= value <= 0.99:
+        raise ValueError("it takes a share from 0.01 to 0.99")
+    return value
+
+
 def whole(low: int, high: int) -> Callable[[str], int]:
     """A reader of whole numbers from `low` to `high`."""
 
