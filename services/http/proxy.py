@@ -21,6 +21,7 @@ from ipaddress import ip_network
 from pathlib import Path
 
 from services.errors import ServiceError
+from services.http.caching.cache_status import identifier
 from services.http.caching.decision import Policy
 from services.http.grammar import is_token
 from services.http.messages import Request, Response
@@ -156,7 +157,7 @@ def _proxy(options: argparse.Namespace, shell: Shell) -> Proxy:
         entries_max=options.entries,
         log=shell.log,
     )
-    policy = Policy(settings.name)
+    policy = Policy(identifier(settings.name))
     return CachingProxy(settings, shell.loop, shell.log, shell.wall_clock, store, policy)
 
 

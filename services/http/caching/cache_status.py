@@ -14,6 +14,13 @@ NAME = b"Cache-Status"
 
 # RFC 8941 section 3.3.3: what a String may hold as it is; the rest of a key is percent-encoded already.
 _NOT_IN_STRING = re.compile(rb'[^\x20-\x7e]|["\\]')
+# RFC 8941 section 3.3.4. A host's name may begin with a digit, which no Token does.
+_TOKEN = re.compile(rb"[A-Za-z*][!#$%&'*+.^_`|~0-9A-Za-z:/-]*+")
+
+
+def identifier(name: bytes) -> bytes:
+    """Return a cache's name of visible ASCII as a Token or else a String (RFC 9211 section 2)."""
+    return name if _TOKEN.fullmatch(name) else b'"%b"' % name.replace(b"\\", b"\\\\").replace(b'"', b'\\"')
 
 
 def hit_line(policy: Policy, uri: bytes, ttl_s: int, detail: bytes | None = None) -> FieldLine:

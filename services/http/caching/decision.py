@@ -23,7 +23,7 @@ STALE_MOST_S = 7 * 86_400
 class Policy:
     """What the RFCs leave to the cache. Compared by identity on the hot path: make one and keep it.
 
-    identifier          the cache's name in Cache-Status (RFC 9211 section 2): a token
+    identifier          the cache's name in Cache-Status as it stands there, a Token or String: cache_status.identifier
     heuristic_fraction  of the time since Last-Modified that a response without explicit freshness is fresh (4.2.2)
     heuristic_most_s    the longest that such a response is fresh, seconds
     targeted            lower-case names of the targeted fields to obey, the first one first (RFC 9213 section 2.2)

@@ -1,6 +1,8 @@
 """Cache-Status (RFC 9211), Date (RFC 9110 section 6.6.1) and the fields of the connection in what is relayed."""
 
-from services.http.caching.cache_status import as_collapsed
+import pytest
+
+from services.http.caching.cache_status import as_collapsed, identifier
 from services.http.caching.decision import DEFAULT_POLICY, Policy
 from services.http.caching.receiving import receive
 from services.http.messages import Request, Response
@@ -15,6 +17,24 @@ def status_of(response: Response) -> bytes | None:
 
 def relayed(response: Response, request: Request | None = None, policy: Policy = DEFAULT_POLICY) -> Response:
     return receive(URI, forwarded(request or get()), response, NOW, NOW, (), policy).response
+
+
+@pytest.mark.parametrize(
+    ("name", "item"),
+    [
+        (b"lab7", b"lab7"),
+        (b"a-b.example:8080", b"a-b.example:8080"),
+        (b"*a", b"*a"),
+        (b"3f2a9c:8080", b'"3f2a9c:8080"'),
+        (b"127.0.0.1:80", b'"127.0.0.1:80"'),
+        (b"-a", b'"-a"'),
+        (b'a"\\', b'"a\\"\\\\"'),
+    ],
+)
+def test_2_a_cache_is_a_token_or_a_string(name: bytes, item: bytes) -> None:
+    assert identifier(name) == item
+    line = status_of(relayed(ok(MAX_AGE), policy=Policy(identifier(name))))
+    assert line == item + b"; fwd=uri-miss; ttl=60; stored"
 
 
 def test_2_2_why_a_request_went_on() -> None:
