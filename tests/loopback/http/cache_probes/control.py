@@ -181,7 +181,7 @@ _REPLY = ("Cache-Control: max-age=60", 'ETag: "a"', "Date: {now-10}")
 
 
 def _requests(name: str, *fields: str, section: str = "9111 5.2.1") -> Probe:
-    return allowed(section, f"request: {name}", first(*_REPLY), miss(*fields))
+    return allowed(section, f"request: {name}", first(*_REPLY), hit(), miss(*fields))
 
 
 REQUESTS = [

@@ -106,15 +106,18 @@ FAILED = (400, 403, 404, 409, 412, 499, 500, 503, 599)
 
 def _other(name: str, method: str, *fields: str, is_gone: bool, status: int = 201) -> Probe:
     aside = "{name}/aside?a=1"
-    steps = (first(HOUR, target=aside), _sent(method, *fields, status=status))
+    steps = (first(HOUR, target=aside), hit(target=aside), _sent(method, *fields, status=status))
     if is_gone:
         return allowed("9111 4.4", name, *steps, miss(target=aside))
     return allowed("9111 4.4", name, *steps, hit(target=aside))
 
 
 INVALIDATION = [
-    *(required("9111 4.4", f"{method} invalidates", first(HOUR), _sent(method), miss()) for method in UNSAFE),
-    *(required("9111 4.4", f"{code} invalidates", first(HOUR), _sent("POST", status=code), miss()) for code in DONE),
+    *(required("9111 4.4", f"{method} invalidates", first(HOUR), hit(), _sent(method), miss()) for method in UNSAFE),
+    *(
+        required("9111 4.4", f"{code} invalidates", first(HOUR), hit(), _sent("POST", status=code), miss())
+        for code in DONE
+    ),
     *(allowed("9111 4.4", f"{method} does not", first(HOUR), _sent(method), hit()) for method in SAFE),
     *(allowed("9111 4.4", f"{code} does not", first(HOUR), _sent("DELETE", status=code), hit()) for code in FAILED),
     required(

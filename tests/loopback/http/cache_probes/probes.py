@@ -6,13 +6,31 @@ from tests.loopback.http.cache_probes import (
     dates,
     forwarding,
     incomplete,
+    messages,
     methods,
+    mixed,
     partial,
+    parts_stored,
     staleness,
     statuses,
     targeted,
     varying,
 )
 
-TABLES = (conditions, control, dates, forwarding, incomplete, methods, partial, staleness, statuses, targeted, varying)
+TABLES = (
+    conditions,
+    control,
+    dates,
+    forwarding,
+    incomplete,
+    messages,
+    methods,
+    mixed,
+    partial,
+    parts_stored,
+    staleness,
+    statuses,
+    targeted,
+    varying,
+)
 PROBES = [probe for table in TABLES for probe in table.PROBES]
