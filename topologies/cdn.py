@@ -1,0 +1,191 @@
+"""A content delivery network: an origin behind a narrow link, replicas in several regions, and names that lead to them.
+
+    europe   (R = 1)   clients 10.8.1.101 ...  local 10.8.1.2  replica 10.8.1.10 ── 5 ms ──┐
+    asia     (R = 2)   clients 10.8.2.101 ...  local 10.8.2.2  replica 10.8.2.10 ── 40 ms ─┤
+    america  (R = 3)   clients 10.8.3.101 ...  local 10.8.3.2  replica 10.8.3.10 ── 25 ms ─┼── s0, the Internet
+    ns-root 10.8.0.1   ns-com 10.8.0.2   ns-net 10.8.0.3   ns-example 10.8.0.4             │
+    ns-cdn  10.8.0.5   ── directly at the Internet ────────────────────────────────────────┤
+    origin  10.8.9.1   origin.example.com ──── bw, 10 ms ──────────────────────────────────┘
+
+All hosts are in 10.8.0.0/16; the delays are one way, times `scale`; only the origin's link has a rate. The replica of a
+region, its local name server and its clients are on the region's switch. www.example.com belongs to the provider, whose
+own name server says that it is an alias of www.example.cdn.net (cdn=yes), or the origin's address (cdn=no). The CDN's
+name server answers www.example.cdn.net by the region of whoever asks.
+
+    sudo mn --custom topologies/cdn.py --topo cdn --switch lxbr
+"""
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from mininet.topo import Topo
+
+from topologies.naming import NamePlan, Record, Zone
+
+# Not by __file__: `mn --custom` executes this text without one.
+PAGES = Path(str(resources.files("topologies"))) / "www"
+PREFIX = "10.8"
+# region: its number in addresses, the one-way delay of its link in ms
+REGIONS: Mapping[str, tuple[int, float]] = {"europe": (1, 5.0), "asia": (2, 40.0), "america": (3, 25.0)}
+ORIGIN_LEG_MS = 10.0
+ORIGIN = f"{PREFIX}.9.1"
+NAME, ALIAS, ORIGIN_NAME = "www.example.com.", "www.example.cdn.net.", "origin.example.com."
+# host: (address, name, zone) of the name servers
+SERVERS: Mapping[str, tuple[str, str, str]] = {
+    "ns-root": (f"{PREFIX}.0.1", "a.root-servers.net.", "."),
+    "ns-com": (f"{PREFIX}.0.2", "ns.com.", "com."),
+    "ns-net": (f"{PREFIX}.0.3", "ns.net.", "net."),
+    "ns-example": (f"{PREFIX}.0.4", "ns.example.com.", "example.com."),
+    "ns-cdn": (f"{PREFIX}.0.5", "ns.cdn.net.", "cdn.net."),
+}
+# Of a region: its local name server, its first replica, its first client.
+LOCAL, REPLICA, CLIENT = 2, 10, 101
+MOST_CLIENTS, MOST_REPLICAS = 64, 8
+STATUS_PATH = "/lab7-status"
+ALIAS_TTL_S = 3600
+
+
+@dataclass(frozen=True)
+class CdnPlan:
+    """What the name servers of this drawing know.
+
+    ttl and interval: of the CDN's answers and of its checks, in seconds; replicas: how many a region has; through_cdn:
+    whether the provider's name leads to the CDN.
+    """
+
+    ttl: int = 2
+    interval_s: float = 1.0
+    replicas: int = 1
+    through_cdn: bool = True
+
+    def names(self) -> NamePlan:
+        """The zones."""
+        addresses = {name: [address] for address, name, _ in SERVERS.values()} | {ORIGIN_NAME: [ORIGIN]}
+        own = Record(NAME, "CNAME", ALIAS, ALIAS_TTL_S) if self.through_cdn else Record(NAME, "A", ORIGIN)
+        records = {"example.com.": (own,)}
+        zones = [Zone(origin, (name,), records.get(origin, ())) for _, name, origin in SERVERS.values()]
+        return NamePlan("cdn", addresses, zones)
+
+    def region_map(self) -> str:
+        """The map of the CDN's name server."""
+        lines = [f"name {ALIAS.rstrip('.')}", f"ttl {self.ttl}", *self._regions(), "default europe"]
+        return "\n".join([*lines, f"otherwise origin {ORIGIN}", ""])
+
+    def _regions(self) -> list[str]:
+        lines = [f"region {name} {PREFIX}.{number}.0/24" for name, (number, _) in REGIONS.items()]
+        lines.insert(0, f"cover {' '.join(f'{PREFIX}.{number}.0/24' for number, _ in REGIONS.values())}")
+        return lines + [
+            f"replica {name} {replica_address(name, each)}" for name in REGIONS for each in range(self.replicas)
+        ]
+
+
+def replica_address(region: str, number: int = 0) -> str:
+    """The address of a region's replica."""
+    return f"{PREFIX}.{REGIONS[region][0]}.{REPLICA + number}"
+
+
+def client_address(region: str, number: int = 0) -> str:
+    """The address of a region's client."""
+    return f"{PREFIX}.{REGIONS[region][0]}.{CLIENT + number}"
+
+
+def local_address(region: str) -> str:
+    """The address of a region's local name server."""
+    return f"{PREFIX}.{REGIONS[region][0]}.{LOCAL}"
+
+
+def host_name(kind: str, region: str, number: int = 0) -> str:
+    """What a client or replica of a region is called: `client-asia`, `client-asia2`."""
+    return f"{kind}-{region}" if number == 0 else f"{kind}-{region}{number + 1}"
+
+
+class CdnTopo(Topo):  # type: ignore[misc]
+    """Regions, an origin and the name servers. See build for the parameters."""
+
+    # Names come from the name servers, not from every host's /etc/hosts.
+    host_names = False
+
+    def build(
+        self,
+        clients: int = 1,
+        replicas: int = 1,
+        cdn: str = "yes",
+        bw: float = 5,
+        ttl: int = 2,
+        interval: float = 1.0,
+        scale: float = 1.0,
+        resolver: str = "regional",
+        root: str = str(PAGES),
+        max_age: int = 3600,
+    ) -> None:
+        """clients and replicas: how many a region has; cdn: whether the provider's name leads to the CDN (yes or no);
+        bw: Mbit/s of the origin's link; ttl and interval: of the CDN's answers and of its checks, in seconds; scale: of
+        all delays; resolver: regional (each region has its own), public (all ask Europe's) or subnet (the same, which
+        tells the CDN the asker's network); root: the folder that the origin serves; max_age: for how many seconds its
+        objects may be kept. Raises ValueError for what cannot be drawn."""
+        self._check(int(clients), int(replicas), cdn, resolver)
+        plan = CdnPlan(int(ttl), float(interval), int(replicas), cdn == "yes")
+        internet = self.addSwitch("s0")
+        self._name_servers(internet, plan)
+        self._origin(internet, float(bw), float(scale), root, int(max_age))
+        for name, (number, delay_ms) in REGIONS.items():
+            switch = self.addSwitch(f"s{number}")
+            self.addLink(switch, internet, delay=f"{delay_ms * float(scale):g}ms")
+            self._region(switch, name, int(clients), int(replicas), resolver)
+
+    @staticmethod
+    def _check(clients: int, replicas: int, cdn: str, resolver: str) -> None:
+        if not 0 <= clients <= MOST_CLIENTS:
+            raise ValueError(f"clients={clients}: a region has up to {MOST_CLIENTS}")
+        if not 1 <= replicas <= MOST_REPLICAS:
+            raise ValueError(f"replicas={replicas}: a region has 1 to {MOST_REPLICAS}")
+        if cdn not in ("yes", "no"):
+            raise ValueError(f"cdn={cdn}: it takes yes or no")
+        if resolver not in ("regional", "public", "subnet"):
+            raise ValueError(f"resolver={resolver}: it takes regional, public or subnet")
+
+    def _name_servers(self, internet: str, plan: CdnPlan) -> None:
+        names = plan.names()
+        for host, (address, name, origin) in SERVERS.items():
+            files = {"own.zone": names.master_file(origin)}
+            serves = f"services.dns.authoritative --zone own.zone --listen {address} --port 53"
+            if host == "ns-cdn":
+                files["regions"] = plan.region_map()
+                checks = f"--check-path {STATUS_PATH} --interval {plan.interval_s:g} --timeout {plan.interval_s:g}"
+                serves = f"services.dns.cdn --zone own.zone --map regions {checks} --listen {address} --port 53"
+            made = self.addHost(host, ip=f"{address}/16", names=[name.rstrip(".")], files=files, serves=serves)
+            self.addLink(made, internet)
+
+    def _origin(self, internet: str, bw: float, scale: float, root: str, max_age: int) -> None:
+        flags = f"--cache-control '*=max-age={max_age}'"
+        serves = f"services.http.origin --root {shlex.quote(root)} {flags} --listen 0.0.0.0 --port 80"
+        origin = self.addHost("origin", ip=f"{ORIGIN}/16", names=[ORIGIN_NAME.rstrip(".")], serves=serves)
+        self.addLink(origin, internet, bw=bw, delay=f"{ORIGIN_LEG_MS * scale:g}ms", max_queue_size=10_000)
+
+    def _region(self, switch: str, region: str, clients: int, replicas: int, resolver: str) -> None:
+        flags = " --client-subnet 24" if resolver == "subnet" else ""
+        root, name, _ = SERVERS["ns-root"]
+        serves = f"services.dns.resolver --root {name}={root}{flags} --listen 0.0.0.0 --port 53"
+        self.addLink(self.addHost(f"local-{region}", ip=f"{local_address(region)}/16", serves=serves), switch)
+        asks = local_address(region if resolver == "regional" else "europe")
+        for number in range(replicas):
+            host, address = host_name("replica", region, number), replica_address(region, number)
+            flags = f"--name {host} --status {STATUS_PATH} --origin http://{ORIGIN}:80"
+            serves = f"services.http.proxy {flags} --listen 0.0.0.0 --port 80"
+            self.addLink(self.addHost(host, ip=f"{address}/16", serves=serves), switch)
+        for number in range(clients):
+            host = host_name("client", region, number)
+            client = self.addHost(host, ip=f"{client_address(region, number)}/16", resolver=asks)
+            self.addLink(client, switch)
+
+
+TRY = (
+    "client-asia dig www.example.com",
+    "client-europe dig +short www.example.com",
+    "client-america curl -si http://www.example.com/",
+    "client-asia curl -s http://10.8.2.10/lab7-status",
+)
+topos = {"cdn": CdnTopo}
