@@ -1,16 +1,17 @@
 """A content delivery network: an origin behind a narrow link, replicas in several regions, and names that lead to them.
 
-    europe   (R = 1)   clients 10.8.1.101 ...  local 10.8.1.2  replica 10.8.1.10 ── 5 ms ──┐
-    asia     (R = 2)   clients 10.8.2.101 ...  local 10.8.2.2  replica 10.8.2.10 ── 40 ms ─┤
-    america  (R = 3)   clients 10.8.3.101 ...  local 10.8.3.2  replica 10.8.3.10 ── 25 ms ─┼── s0, the Internet
-    ns-root 10.8.0.1   ns-com 10.8.0.2   ns-net 10.8.0.3   ns-example 10.8.0.4             │
-    ns-cdn  10.8.0.5   ── directly at the Internet ────────────────────────────────────────┤
-    origin  10.8.9.1   origin.example.com ──── bw, 10 ms ──────────────────────────────────┘
+    eu  Europe   eu-user 10.8.1.101 ...  eu-dns 10.8.1.2  eu-edge 10.8.1.10 ── s1 ──  5 ms ──┐
+    ap  Asia     ap-user 10.8.2.101 ...  ap-dns 10.8.2.2  ap-edge 10.8.2.10 ── s2 ── 40 ms ──┤
+    us  America  us-user 10.8.3.101 ...  us-dns 10.8.3.2  us-edge 10.8.3.10 ── s3 ── 25 ms ──┼─ s0, the Internet
+    ns-root 10.8.0.1   ns-com 10.8.0.2   ns-net 10.8.0.3   ns-example 10.8.0.4               │
+    ns-cdn  10.8.0.5   ── directly at the Internet ──────────────────────────────────────────┤
+    origin  10.8.9.1   origin.example.com ──── bw, 10 ms ────────────────────────────────────┘
 
-All hosts are in 10.8.0.0/16; the delays are one way, times `scale`; only the origin's link has a rate. The replica of a
-region, its local name server and its clients are on the region's switch. www.example.com belongs to the provider, whose
-own name server says that it is an alias of www.example.cdn.net (cdn=yes), or the origin's address (cdn=no). The CDN's
-name server answers www.example.cdn.net by the region of whoever asks.
+All hosts are in 10.8.0.0/16; the delays are one way, times `scale`; only the origin's link has a rate. The users of a
+region, its local name server and its edge server, which is the CDN's replica there, are on the region's switch.
+www.example.com belongs to the provider, whose own name server says that it is an alias of www.example.cdn.net
+(cdn=yes), or the origin's address (cdn=no). The CDN's name server answers www.example.cdn.net by the region of whoever
+asks.
 
     sudo mn --custom topologies/cdn.py --topo cdn --switch lxbr
 """
@@ -29,7 +30,7 @@ from topologies.naming import NamePlan, Record, Zone
 PAGES = Path(str(resources.files("topologies"))) / "www"
 PREFIX = "10.8"
 # region: its number in addresses, the one-way delay of its link in ms
-REGIONS: Mapping[str, tuple[int, float]] = {"europe": (1, 5.0), "asia": (2, 40.0), "america": (3, 25.0)}
+REGIONS: Mapping[str, tuple[int, float]] = {"eu": (1, 5.0), "ap": (2, 40.0), "us": (3, 25.0)}
 ORIGIN_LEG_MS = 10.0
 ORIGIN = f"{PREFIX}.9.1"
 NAME, ALIAS, ORIGIN_NAME = "www.example.com.", "www.example.cdn.net.", "origin.example.com."
@@ -71,7 +72,7 @@ class CdnPlan:
 
     def region_map(self) -> str:
         """The map of the CDN's name server."""
-        lines = [f"name {ALIAS.rstrip('.')}", f"ttl {self.ttl}", *self._regions(), "default europe"]
+        lines = [f"name {ALIAS.rstrip('.')}", f"ttl {self.ttl}", *self._regions(), "default eu"]
         return "\n".join([*lines, f"otherwise origin {ORIGIN}", ""])
 
     def _regions(self) -> list[str]:
@@ -98,8 +99,8 @@ def local_address(region: str) -> str:
 
 
 def host_name(kind: str, region: str, number: int = 0) -> str:
-    """What a client or replica of a region is called: `client-asia`, `client-asia2`."""
-    return f"{kind}-{region}" if number == 0 else f"{kind}-{region}{number + 1}"
+    """What a `user` or an `edge` server of a region is called: `eu-user`, `eu-user2`."""
+    return f"{region}-{kind}" if number == 0 else f"{region}-{kind}{number + 1}"
 
 
 class CdnTopo(Topo):  # type: ignore[misc]
@@ -169,23 +170,23 @@ class CdnTopo(Topo):  # type: ignore[misc]
         flags = " --client-subnet 24" if resolver == "subnet" else ""
         root, name, _ = SERVERS["ns-root"]
         serves = f"services.dns.resolver --root {name}={root}{flags} --listen 0.0.0.0 --port 53"
-        self.addLink(self.addHost(f"local-{region}", ip=f"{local_address(region)}/16", serves=serves), switch)
-        asks = local_address(region if resolver == "regional" else "europe")
+        self.addLink(self.addHost(f"{region}-dns", ip=f"{local_address(region)}/16", serves=serves), switch)
+        asks = local_address(region if resolver == "regional" else "eu")
         for number in range(replicas):
-            host, address = host_name("replica", region, number), replica_address(region, number)
+            host, address = host_name("edge", region, number), replica_address(region, number)
             flags = f"--name {host} --status {STATUS_PATH} --origin http://{ORIGIN}:80"
             serves = f"services.http.proxy {flags} --listen 0.0.0.0 --port 80"
             self.addLink(self.addHost(host, ip=f"{address}/16", serves=serves), switch)
         for number in range(clients):
-            host = host_name("client", region, number)
+            host = host_name("user", region, number)
             client = self.addHost(host, ip=f"{client_address(region, number)}/16", resolver=asks)
             self.addLink(client, switch)
 
 
 TRY = (
-    "client-asia dig www.example.com",
-    "client-europe dig +short www.example.com",
-    "client-america curl -si http://www.example.com/",
-    "client-asia curl -s http://10.8.2.10/lab7-status",
+    "ap-user dig www.example.com",
+    "eu-user dig +short www.example.com",
+    "us-user curl -si http://www.example.com/",
+    "ap-user curl -s http://10.8.2.10/lab7-status",
 )
 topos = {"cdn": CdnTopo}
