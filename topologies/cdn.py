@@ -18,7 +18,7 @@ asks.
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 
@@ -54,20 +54,26 @@ class CdnPlan:
     """What the name servers of this drawing know.
 
     ttl and interval: of the CDN's answers and of its checks, in seconds; replicas: how many a region has; through_cdn:
-    whether the provider's name leads to the CDN.
+    whether the provider's name leads to the CDN. What a larger drawing adds: name servers as in SERVERS, names with
+    their addresses, records by zone, and networks (as `10.8.4.0/24`) by the region that serves them.
     """
 
     ttl: int = 2
     interval_s: float = 1.0
     replicas: int = 1
     through_cdn: bool = True
+    servers: Mapping[str, tuple[str, str, str]] = field(default_factory=lambda: SERVERS)
+    addresses: Mapping[str, str] = field(default_factory=dict)
+    records: Mapping[str, tuple[Record, ...]] = field(default_factory=dict)
+    networks: Mapping[str, str] = field(default_factory=dict)
 
     def names(self) -> NamePlan:
         """The zones."""
-        addresses = {name: [address] for address, name, _ in SERVERS.values()} | {ORIGIN_NAME: [ORIGIN]}
+        addresses = {name: [address] for address, name, _ in self.servers.values()} | {ORIGIN_NAME: [ORIGIN]}
+        addresses |= {name: [address] for name, address in self.addresses.items()}
         own = Record(NAME, "CNAME", ALIAS, ALIAS_TTL_S) if self.through_cdn else Record(NAME, "A", ORIGIN)
-        records = {"example.com.": (own,)}
-        zones = [Zone(origin, (name,), records.get(origin, ())) for _, name, origin in SERVERS.values()]
+        records = {**self.records, "example.com.": (own, *self.records.get("example.com.", ()))}
+        zones = [Zone(origin, (name,), records.get(origin, ())) for _, name, origin in self.servers.values()]
         return NamePlan("cdn", addresses, zones)
 
     def region_map(self) -> str:
@@ -76,8 +82,11 @@ class CdnPlan:
         return "\n".join([*lines, f"otherwise origin {ORIGIN}", ""])
 
     def _regions(self) -> list[str]:
-        lines = [f"region {name} {PREFIX}.{number}.0/24" for name, (number, _) in REGIONS.items()]
-        lines.insert(0, f"cover {' '.join(f'{PREFIX}.{number}.0/24' for number, _ in REGIONS.values())}")
+        served = {name: [f"{PREFIX}.{number}.0/24"] for name, (number, _) in REGIONS.items()}
+        for network, name in self.networks.items():
+            served[name].append(network)
+        lines = [f"cover {' '.join(network for some in served.values() for network in some)}"]
+        lines += [f"region {name} {' '.join(some)}" for name, some in served.items()]
         return lines + [
             f"replica {name} {replica_address(name, each)}" for name in REGIONS for each in range(self.replicas)
         ]
@@ -103,11 +112,67 @@ def host_name(kind: str, region: str, number: int = 0) -> str:
     return f"{region}-{kind}" if number == 0 else f"{region}-{kind}{number + 1}"
 
 
-class CdnTopo(Topo):  # type: ignore[misc]
-    """Regions, an origin and the name servers. See build for the parameters."""
+def _check(clients: int, replicas: int, cdn: str, resolver: str) -> None:
+    if not 0 <= clients <= MOST_CLIENTS:
+        raise ValueError(f"clients={clients}: a region has up to {MOST_CLIENTS}")
+    if not 1 <= replicas <= MOST_REPLICAS:
+        raise ValueError(f"replicas={replicas}: a region has 1 to {MOST_REPLICAS}")
+    if cdn not in ("yes", "no"):
+        raise ValueError(f"cdn={cdn}: it takes yes or no")
+    if resolver not in ("regional", "public", "subnet"):
+        raise ValueError(f"resolver={resolver}: it takes regional, public or subnet")
+
+
+class CdnParts(Topo):  # type: ignore[misc]
+    """The parts of which a drawing with a CDN is made."""
 
     # Names come from the name servers, not from every host's /etc/hosts.
     host_names = False
+
+    def add_name_servers(self, internet: str, plan: CdnPlan) -> None:
+        """Add every name server of the plan but the regions' own."""
+        names = plan.names()
+        for host, (address, name, origin) in plan.servers.items():
+            files = {"own.zone": names.master_file(origin)}
+            serves = f"services.dns.authoritative --zone own.zone --listen {address} --port 53"
+            if host == "ns-cdn":
+                files["regions"] = plan.region_map()
+                checks = f"--check-path {STATUS_PATH} --interval {plan.interval_s:g} --timeout {plan.interval_s:g}"
+                serves = f"services.dns.cdn --zone own.zone --map regions {checks} --listen {address} --port 53"
+            made = self.addHost(host, ip=f"{address}/16", names=[name.rstrip(".")], files=files, serves=serves)
+            self.addLink(made, internet)
+
+    def add_origin(self, internet: str, bw: float, scale: float, root: str, max_age: int) -> None:
+        """Add the origin behind its narrow link; see build."""
+        flags = f"--cache-control '*=max-age={max_age}'"
+        serves = f"services.http.origin --root {shlex.quote(root)} {flags} --listen 0.0.0.0 --port 80"
+        origin = self.addHost("origin", ip=f"{ORIGIN}/16", names=[ORIGIN_NAME.rstrip(".")], serves=serves)
+        self.addLink(origin, internet, bw=bw, delay=f"{ORIGIN_LEG_MS * scale:g}ms", max_queue_size=10_000)
+
+    def add_region(self, switch: str, region: str, clients: int, plan: CdnPlan, resolver: str = "regional") -> None:
+        """Add a region's name server, edge servers and users at its switch."""
+        flags = " --client-subnet 24" if resolver == "subnet" else ""
+        self.addLink(self.add_resolver(f"{region}-dns", local_address(region), flags), switch)
+        asks = local_address(region if resolver == "regional" else "eu")
+        for number in range(plan.replicas):
+            host, address = host_name("edge", region, number), replica_address(region, number)
+            flags = f"--name {host} --status {STATUS_PATH} --origin http://{ORIGIN}:80"
+            serves = f"services.http.proxy {flags} --listen 0.0.0.0 --port 80"
+            self.addLink(self.addHost(host, ip=f"{address}/16", serves=serves), switch)
+        for number in range(clients):
+            host = host_name("user", region, number)
+            client = self.addHost(host, ip=f"{client_address(region, number)}/16", resolver=asks)
+            self.addLink(client, switch)
+
+    def add_resolver(self, host: str, address: str, flags: str = "") -> str:
+        """Add a local name server, which begins at the root."""
+        root, name, _ = SERVERS["ns-root"]
+        serves = f"services.dns.resolver --root {name}={root}{flags} --listen 0.0.0.0 --port 53"
+        return str(self.addHost(host, ip=f"{address}/16", serves=serves))
+
+
+class CdnTopo(CdnParts):
+    """Regions, an origin and the name servers. See build for the parameters."""
 
     def build(
         self,
@@ -127,60 +192,15 @@ class CdnTopo(Topo):  # type: ignore[misc]
         all delays; resolver: regional (each region has its own), public (all ask Europe's) or subnet (the same, which
         tells the CDN the asker's network); root: the folder that the origin serves; max_age: for how many seconds its
         objects may be kept. Raises ValueError for what cannot be drawn."""
-        self._check(int(clients), int(replicas), cdn, resolver)
+        _check(int(clients), int(replicas), cdn, resolver)
         plan = CdnPlan(int(ttl), float(interval), int(replicas), cdn == "yes")
         internet = self.addSwitch("s0")
-        self._name_servers(internet, plan)
-        self._origin(internet, float(bw), float(scale), root, int(max_age))
+        self.add_name_servers(internet, plan)
+        self.add_origin(internet, float(bw), float(scale), root, int(max_age))
         for name, (number, delay_ms) in REGIONS.items():
             switch = self.addSwitch(f"s{number}")
             self.addLink(switch, internet, delay=f"{delay_ms * float(scale):g}ms")
-            self._region(switch, name, int(clients), int(replicas), resolver)
-
-    @staticmethod
-    def _check(clients: int, replicas: int, cdn: str, resolver: str) -> None:
-        if not 0 <= clients <= MOST_CLIENTS:
-            raise ValueError(f"clients={clients}: a region has up to {MOST_CLIENTS}")
-        if not 1 <= replicas <= MOST_REPLICAS:
-            raise ValueError(f"replicas={replicas}: a region has 1 to {MOST_REPLICAS}")
-        if cdn not in ("yes", "no"):
-            raise ValueError(f"cdn={cdn}: it takes yes or no")
-        if resolver not in ("regional", "public", "subnet"):
-            raise ValueError(f"resolver={resolver}: it takes regional, public or subnet")
-
-    def _name_servers(self, internet: str, plan: CdnPlan) -> None:
-        names = plan.names()
-        for host, (address, name, origin) in SERVERS.items():
-            files = {"own.zone": names.master_file(origin)}
-            serves = f"services.dns.authoritative --zone own.zone --listen {address} --port 53"
-            if host == "ns-cdn":
-                files["regions"] = plan.region_map()
-                checks = f"--check-path {STATUS_PATH} --interval {plan.interval_s:g} --timeout {plan.interval_s:g}"
-                serves = f"services.dns.cdn --zone own.zone --map regions {checks} --listen {address} --port 53"
-            made = self.addHost(host, ip=f"{address}/16", names=[name.rstrip(".")], files=files, serves=serves)
-            self.addLink(made, internet)
-
-    def _origin(self, internet: str, bw: float, scale: float, root: str, max_age: int) -> None:
-        flags = f"--cache-control '*=max-age={max_age}'"
-        serves = f"services.http.origin --root {shlex.quote(root)} {flags} --listen 0.0.0.0 --port 80"
-        origin = self.addHost("origin", ip=f"{ORIGIN}/16", names=[ORIGIN_NAME.rstrip(".")], serves=serves)
-        self.addLink(origin, internet, bw=bw, delay=f"{ORIGIN_LEG_MS * scale:g}ms", max_queue_size=10_000)
-
-    def _region(self, switch: str, region: str, clients: int, replicas: int, resolver: str) -> None:
-        flags = " --client-subnet 24" if resolver == "subnet" else ""
-        root, name, _ = SERVERS["ns-root"]
-        serves = f"services.dns.resolver --root {name}={root}{flags} --listen 0.0.0.0 --port 53"
-        self.addLink(self.addHost(f"{region}-dns", ip=f"{local_address(region)}/16", serves=serves), switch)
-        asks = local_address(region if resolver == "regional" else "eu")
-        for number in range(replicas):
-            host, address = host_name("edge", region, number), replica_address(region, number)
-            flags = f"--name {host} --status {STATUS_PATH} --origin http://{ORIGIN}:80"
-            serves = f"services.http.proxy {flags} --listen 0.0.0.0 --port 80"
-            self.addLink(self.addHost(host, ip=f"{address}/16", serves=serves), switch)
-        for number in range(clients):
-            host = host_name("user", region, number)
-            client = self.addHost(host, ip=f"{client_address(region, number)}/16", resolver=asks)
-            self.addLink(client, switch)
+            self.add_region(switch, name, int(clients), plan, resolver)
 
 
 TRY = (
