@@ -54,6 +54,7 @@ named-checkzone:bind9-utils    check zone files
 host:bind9-host        ask name servers
 drill:ldnsutils        ask name servers
 dnsperf:dnsperf        load name servers
+chromium:chromium      a browser
 '
 [[ -n $WITH_PEERS ]] && PROGRAMS=$PROGRAMS$PEERS
 
@@ -66,6 +67,18 @@ missing_packages() {
             || printf '%s\t%s\n' "$package" "$purpose"
     done <<<"$PROGRAMS"
     "$PYTHON" -c 'import ensurepip, venv' 2>/dev/null || printf 'python3-venv\tmake the virtual environment\n'
+}
+
+# Of these packages those that can be had; a peer that this distribution lacks is said and left out.
+available() {
+    local package
+    for package in "$@"; do
+        if [[ $PEERS == *":$package "* ]] && ! apt-cache show "$package" >/dev/null 2>&1; then
+            printf 'setup: this distribution has no package %s; what needs it is skipped\n' "$package" >&2
+        else
+            printf '%s ' "$package"
+        fi
+    done
 }
 
 install_packages() {
@@ -92,6 +105,7 @@ install_packages() {
     # A package manager that runs already is waited for, two minutes at most.
     $sudo apt-get -q -o DPkg::Lock::Timeout=120 update >"$log" 2>&1 \
         || fail "the package lists could not be fetched ($(tail -n 1 "$log")); check the network and run this again"
+    packages=$(available $packages)
     # shellcheck disable=SC2086
     $sudo apt-get -q -y -o DPkg::Lock::Timeout=120 install --no-install-recommends $packages >"$log" 2>&1 \
         || fail "the packages could not be installed ($(grep -m 1 '^E:' "$log" || tail -n 1 "$log")); mend that and run this again"

@@ -49,6 +49,11 @@ class Arrival(Arriving):
         return self._held
 
     @property
+    def waiting_octets(self) -> int | None:
+        """How much is left to be read where all of it is here, None where it is not."""
+        return self._held if self.is_complete else None
+
+    @property
     def is_over(self) -> bool:
         """Whether nothing more may be fed: it is complete, it failed, or nobody reads on."""
         return self.is_complete or self._error is not None or self._is_closed

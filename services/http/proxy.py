@@ -17,16 +17,22 @@ import os
 import socket
 import sys
 from collections.abc import Awaitable, Callable
+from ipaddress import ip_network
+from pathlib import Path
 
 from services.errors import ServiceError
+from services.http.caching.decision import Policy
 from services.http.grammar import is_token
 from services.http.messages import Request, Response
 from services.http.pages import page_response
 from services.http.proxying.allowed import Allowed, parse_allowed
 from services.http.proxying.bounds import REQUEST_OCTETS
+from services.http.proxying.cached import CachingProxy
 from services.http.proxying.relay import Proxy
-from services.http.proxying.settings import Settings
+from services.http.proxying.settings import Network, Settings
 from services.http.server import HTTPServer, Limits
+from services.http.storage import limits as storage
+from services.http.storage.store import Store
 from services.http.urls import Origin, parse_url
 from services.shell import Shell, add_common_flags, run_service
 
@@ -50,11 +56,50 @@ def _allowed(text: str) -> Allowed:
         raise argparse.ArgumentTypeError(f"{error}; the host may be *") from error
 
 
+def _network(text: str) -> Network:
+    try:
+        return ip_network(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _octets(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of octets")
+    return int(text)
+
+
+def _entries(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) >= 1):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of stored responses from 1 on")
+    return int(text)
+
+
 def _name(text: str) -> bytes:
     host, _, port = text.partition(":")
     if not (text.isascii() and is_token(host.encode("ascii")) and (not port or port.isdigit())):
         raise argparse.ArgumentTypeError(f"{text!r} is no name or host:port for Via")
     return text.encode("ascii")
+
+
+def _add_store_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--no-cache", action="store_true", help="store nothing and answer nothing from storage")
+    for flag, default, what in (
+        ("--memory", storage.MEMORY_OCTETS, "stored responses may take in memory"),
+        ("--object", storage.OBJECT_OCTETS, "the largest stored content has"),
+        ("--disk-octets", storage.DISK_OCTETS, "stored responses may take on disk"),
+    ):
+        parser.add_argument(flag, type=_octets, default=default, metavar="OCTETS", help=f"what {what} ({default})")
+    parser.add_argument(
+        "--entries",
+        type=_entries,
+        default=storage.ENTRIES_MAX,
+        metavar="N",
+        help="how many responses are stored at most (%(default)s)",
+    )
+    parser.add_argument(
+        "--disk", type=Path, metavar="DIR", help="store on disk as well, there (default: in memory only)"
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -70,8 +115,16 @@ def _parser() -> argparse.ArgumentParser:
         metavar="HOST:PORT",
         help="where CONNECT may lead, * for any host; may be given more than once (default: nowhere)",
     )
+    parser.add_argument(
+        "--allow-client",
+        type=_network,
+        action="append",
+        default=[],
+        metavar="NETWORK",
+        help="whom to serve, as an address or address/bits; may be given more than once (default: everybody)",
+    )
     parser.add_argument("--name", type=_name, metavar="ID", help="name in Via and Cache-Status (default: host:port)")
-    parser.add_argument("--no-cache", action="store_true", help="store nothing and answer nothing from storage")
+    _add_store_flags(parser)
     parser.add_argument("--status", metavar="PATH", help="tell numbers as JSON under this path of the proxy itself")
     add_common_flags(parser, DEFAULT_PORT)
     return parser
@@ -87,7 +140,24 @@ def _settings(options: argparse.Namespace) -> Settings:
     if options.status is not None and not options.status.startswith("/"):
         raise ServiceError("--status takes a path, which begins with a slash")
     status = None if options.status is None else options.status.encode("utf-8")
-    return Settings(options.name or _default_name(options.port), options.origin, tuple(options.allow_connect), status)
+    name = options.name or _default_name(options.port)
+    return Settings(name, options.origin, tuple(options.allow_connect), tuple(options.allow_client), status)
+
+
+def _proxy(options: argparse.Namespace, shell: Shell) -> Proxy:
+    settings = _settings(options)
+    if options.no_cache:
+        return Proxy(settings, shell.loop, shell.log, shell.wall_clock)
+    store = Store(
+        memory_octets=options.memory,
+        object_octets=options.object,
+        directory=options.disk,
+        disk_octets=options.disk_octets,
+        entries_max=options.entries,
+        log=shell.log,
+    )
+    policy = Policy(settings.name)
+    return CachingProxy(settings, shell.loop, shell.log, shell.wall_clock, store, policy)
 
 
 def _only_relays(request: Request, body: bytes) -> Response:
@@ -101,10 +171,11 @@ def main(argv: list[str] | None = None) -> int:
     options = _parser().parse_args(argv)
 
     async def start(shell: Shell) -> Callable[[], Awaitable[None]]:
-        proxy = Proxy(_settings(options), shell.loop, shell.log, shell.wall_clock)
+        proxy = _proxy(options, shell)
         bounds = Limits(body_octets=REQUEST_OCTETS)
         is_reverse = options.origin is not None
         server = HTTPServer(_only_relays, shell.log, shell.wall_clock, bounds, relay=proxy, speaks_http_2=is_reverse)
+        proxy.client_octets = lambda: server.sent_octets
         await shell.open_tcp(server.protocol)
 
         async def finish() -> None:

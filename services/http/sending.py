@@ -141,6 +141,7 @@ class Sending(asyncio.Protocol):
 
     def _finish(self) -> None:
         """The response is written: log it, and close where the connection is not to be used again."""
+        self._server.sent_octets += self._sent_octets
         if self._server.log.enabled:
             self._log()
         self._request = None

@@ -109,6 +109,8 @@ class HTTPServer:
         self._relay = relay
         self.relays = relay is not None
         self.speaks_http_2 = speaks_http_2
+        self.sent_octets = 0
+        """What responses took on their way to clients, heads and content, as far as they are through."""
         self._connections: dict[Served, None] = {}
         self._emptied = asyncio.Event()
         self._sweep_timer = self.loop.call_later(self.limits.sweep_s, self._sweep)

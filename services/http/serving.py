@@ -104,6 +104,8 @@ class Serving(Sending):
     def connection_lost(self, exc: Exception | None) -> None:
         del exc
         self.phase = Phase.LINGER
+        if self._body is not None:
+            self._server.sent_octets += self._sent_octets
         self._drop_body()
         self._drop_incoming("the client went away")
         if self._task is not None:

@@ -47,6 +47,8 @@ SHELLS = {
     "services.http.plan": "several things of the client at once",
     "services.http.server": "the server's connections and deadlines",
     "services.http.proxy": "the program that passes requests on",
+    "services.http.proxying.cached": "requests under way through a cache",
+    "services.http.proxying.flight": "one request that several clients wait for",
     "services.http.proxying.connection": "one connection to an origin",
     "services.http.proxying.pool": "the connections to origins",
     "services.http.proxying.relay": "requests under way through a proxy",

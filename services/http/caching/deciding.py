@@ -157,7 +157,7 @@ def _reuse(facts: Facts, asked: RequestDirectives, age: float) -> Reuse:
     if asked.max_stale is not None and staleness <= asked.max_stale:
         return Reuse.STALE
     # Section 5.2.1.1: without max-stale, max-age says that nothing stale is wanted.
-    if staleness <= directives.stale_while_revalidate and asked.max_age is None:
+    if 0 < directives.stale_while_revalidate >= staleness and asked.max_age is None:
         return Reuse.WHILE_REVALIDATED
     return Reuse.TOO_STALE
 

@@ -57,7 +57,9 @@ def freshened(
     `request_fields` are those of the request that brought the head: it is for them that the response was selected.
     """
     status, reason = stored.response.status, stored.response.reason
-    merged = Response(status, updated_fields(stored.response.fields, head), reason=reason)
+    # RFC 9111 section 3.2: but for what the head itself says is not to be stored.
+    arriving = Response(head.status, stored_fields(head, control(head, policy).directives))
+    merged = Response(status, updated_fields(stored.response.fields, arriving), reason=reason)
     kept = stored_fields(merged, control(merged, policy).directives)
     return replace(
         stored,
@@ -70,6 +72,8 @@ def freshened(
 
 def is_confirmed(head: Response, stored: StoredResponse) -> bool:
     """Tell whether a 200 to HEAD describes the stored response to GET (RFC 9111 section 4.3.5)."""
+    if stored.response.status != head.status:
+        return False
     for name in (b"etag", b"last-modified"):
         received = head.fields.get(name)
         if received is not None and received != stored.response.fields.get(name):

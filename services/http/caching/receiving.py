@@ -198,7 +198,9 @@ def _completed(exchange: _Exchange, part: StoredResponse) -> Received:
         return Received(exchange.head, retry=Forward(original, original, exchange.forward.reason), removals=(part,))
     merged = replace(exchange.freshened(part), span=None, size_octets=None, name="")
     response, policy = merged.response, exchange.policy
-    is_stored = may_stay(response, policy) and request_allows(original, response, policy)
+    # RFC 9213 section 2.2: what came is kept by its own directives, what it becomes by all of them together.
+    heads = (exchange.head, response)
+    is_stored = all(may_stay(one, policy) and request_allows(original, one, policy) for one in heads)
     length = (b"Content-Length", b"%d" % (new.last + 1))
     fields = response.fields.without((b"content-length",)).adding(
         length, exchange.status_line(merged, is_stored=is_stored, status=206)
@@ -221,11 +223,11 @@ def _combined(exchange: _Exchange) -> Received | None:
         if not combining.is_same_representation(facts, exchange.head) or stored.response.status != 200:
             continue
         whole = None if stored.span is None else combining.union(stored.span, new)
-        if stored.span is None or whole == stored.span:
+        if whole == stored.span:
             # All of it is here: it only gets newer fields.
             relay = _with_line(exchange.head, exchange.status_line(None, is_stored=False))
             return Received(relay, updates=((stored, exchange.freshened(stored)),))
-        if whole is not None:
+        if whole is not None and stored.span is not None:
             return _joined(exchange, stored, stored.span, new, whole)
     return None
 
@@ -241,7 +243,7 @@ def _joined(
 
 def _after_head(exchange: _Exchange) -> Received:
     """RFC 9111 section 4.3.5: update what a HEAD response confirms, and let go of what it contradicts."""
-    of_get = [one for one, _ in exchange.candidates if one.method != b"HEAD" and one.response.status == 200]
+    of_get = [one for one, _ in exchange.candidates if one.method != b"HEAD"]
     confirmed = [one for one in of_get if is_confirmed(exchange.head, one)]
     contradicted = tuple(one for one in of_get if one not in confirmed)
     updates = exchange.permitted(exchange.pairs(confirmed))

@@ -4,7 +4,8 @@
     If-None-Match: "v1", "v2"
     If-Modified-Since: Sun, 06 Nov 1994 08:49:37 GMT
 
-Left out: asking about stored responses that Vary keeps from answering this request, which section 4.3.1 permits.
+Left out: asking about stored responses that Vary keeps from answering this request, which section 4.3.1 permits. Too
+many origins give all variants of a resource one entity tag, and their 304 would select the wrong one.
 """
 
 from collections.abc import Sequence

@@ -256,6 +256,7 @@ class Http2Serving(asyncio.Protocol):
             self._written_octets += len(octets)
             self._transport.write(octets)
         for stream in self._core.take_done():
+            self._server.sent_octets += stream.sent_octets
             if self._server.log.enabled:
                 self._log(stream)
         self._settle()

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 
 @dataclass(slots=True)
 class Counts:
-    """Requests by what became of them, and octets.
+    """Requests by what became of them.
 
     requests        that were taken, refused ones counted
     hits            answered from the cache without asking the origin
@@ -17,7 +17,6 @@ class Counts:
     failures        for which the origin gave no usable response
     refused         by this proxy's own rules
     tunnels         opened by CONNECT
-    client_octets   of content to clients
     """
 
     requests: int = 0
@@ -30,7 +29,6 @@ class Counts:
     failures: int = 0
     refused: int = 0
     tunnels: int = 0
-    client_octets: int = 0
 
     def as_dict(self) -> dict[str, int]:
         """Return the numbers by name."""

@@ -1,7 +1,6 @@
 """What an intermediary changes in a message that it passes on, and nothing else (RFC 9110 sections 7.6 and 6.6.1).
 
     forwarded_request(stripped(request), route, b"lab7")     # Host, Via; Content-Length or chunked
-    forwarded_response(response, b"lab7", date)              # Via, Date
 
 Removed are the fields that Connection names and those that are for one connection whoever names them (section 7.6.1);
 Proxy-Authorization and Proxy-Authenticate among them, since this proxy has no authentication and forwards nobody's
@@ -35,6 +34,7 @@ HOP_BY_HOP = frozenset(
         b"proxy-authorization",
     )
 )
+FRAMING = frozenset((b"content-length", b"transfer-encoding"))
 # RFC 9110 section 6.5.1: what changes framing, routing, authentication or the request itself is never a trailer field.
 NEVER_TRAILERS = HOP_BY_HOP | {
     b"age",
@@ -133,9 +133,9 @@ def forwarded_request(request: Request, route: Route, name: bytes, length: int |
     # RFC 9112 section 3.2: Host is the target's, and comes first.
     lines: list[FieldLine] = [(b"Host", route.authority)]
     left = forwards_left(request)
-    dropped: Collection[bytes] = (b"host", b"content-length", b"trailer" if length is not None else b"")
+    dropped: Collection[bytes] = {b"host", *FRAMING, *([] if length is None else [b"trailer"])}
     if left is not None:
-        dropped = (*dropped, b"max-forwards")
+        dropped = {*dropped, b"max-forwards"}
     lines += [line for line in request.fields.lines if line[0].lower() not in dropped]
     if left is not None:
         lines.append((b"Max-Forwards", b"%d" % (left - 1)))
@@ -147,17 +147,6 @@ def forwarded_request(request: Request, route: Route, name: bytes, length: int |
     elif length > 0 or request.method in WITH_CONTENT or b"content-length" in request.fields:
         lines.append((b"Content-Length", b"%d" % length))
     return Request(request.method, route.request_target, Fields(tuple(lines)), HTTP_1_1)
-
-
-def forwarded_response(response: Response, version: Version, name: bytes, date: bytes) -> Response:
-    """Return a response's head as it goes on; its length is left to the connection that it goes on."""
-    dropped = HOP_BY_HOP | {b"content-length", *lower_tokens(response.fields.get(b"connection"))}
-    lines = [line for line in response.fields.lines if line[0].lower() not in dropped]
-    lines.append((b"Via", via(version, name)))
-    # RFC 9110 section 6.6.1: a response without Date gets that of its receipt.
-    if response.status >= 200 and b"date" not in response.fields:
-        lines.append((b"Date", date))
-    return Response(response.status, Fields(tuple(lines)), response.body, response.reason)
 
 
 def forwarded_trailers(trailers: Fields) -> Fields:

@@ -9,11 +9,13 @@ This is the whole of a proxy without a cache; cached.py puts one before it.
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from ipaddress import ip_address
 
 from services.eventlog import EventLog
 from services.http.arrival import Arrival
-from services.http.dates import format_date
+from services.http.caching.heads import relayed
+from services.http.caching.keys import cache_key
 from services.http.errors import HTTPError
 from services.http.fields import Fields
 from services.http.framing import content_length
@@ -22,13 +24,13 @@ from services.http.later import Later
 from services.http.messages import Request, Response
 from services.http.pages import page_response
 from services.http.proxying.allowed import is_allowed
+from services.http.proxying.answers import answer
 from services.http.proxying.connection import OnInterim
 from services.http.proxying.counts import Counts
 from services.http.proxying.errors import UpstreamError
 from services.http.proxying.forwarding import (
     check_request,
     forwarded_request,
-    forwarded_response,
     forwards_left,
     own_answer,
     stripped,
@@ -38,6 +40,7 @@ from services.http.proxying.pool import Pool
 from services.http.proxying.routes import Route, authority_origin, route
 from services.http.proxying.settings import Settings
 from services.http.proxying.tunnel import open_tunnel
+from services.http.targets import split_target
 
 # What the rules make of a request is a function of it, and clients repeat theirs; only requests with few fields are
 # kept, as few of them as the parser keeps.
@@ -49,10 +52,14 @@ Answer = Response | Awaitable[Response]
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request that may be forwarded: without its connection's fields, and whether it takes trailer fields."""
+    """A request that may be forwarded: without its connection's fields, with its cache key.
+
+    `trailers` tells whether the client takes trailer fields.
+    """
 
     request: Request
     route: Route
+    key: bytes
     trailers: bool
 
 
@@ -69,6 +76,8 @@ class Proxy:
         self.settings = settings
         self.counts = Counts()
         self.pool = Pool(loop, settings.bounds)
+        self.client_octets: Callable[[], int] = lambda: 0
+        """What the server has sent to clients, as far as it has told."""
         self._loop = loop
         self._log = log
         self._wall_clock = wall_clock
@@ -77,9 +86,11 @@ class Proxy:
     def __call__(self, request: Request, inbound: Inbound) -> Answer:
         """Return the response to a request, or the promise of one."""
         self.counts.requests += 1
+        if self.settings.clients and not self._is_client(inbound):
+            return self._refuse(request, inbound, HTTPError(403, "you are none of those whom this proxy serves"))
         asked = self._memo.get(request)
         if asked is not None:
-            return self.answer(asked, inbound)
+            return self.respond(asked, inbound)
         try:
             own = self._own_answer(request)
             if own is not None:
@@ -87,11 +98,11 @@ class Proxy:
             check_request(request, self.settings.name)
             if request.method == b"CONNECT":
                 return self._connect(request)
-            return self.answer(self._judge(request), inbound)
+            return self.respond(self._judge(request), inbound)
         except HTTPError as error:
             return self._refuse(request, inbound, error)
 
-    def answer(self, asked: Asked, inbound: Inbound) -> Answer:
+    def respond(self, asked: Asked, inbound: Inbound) -> Answer:
         """Return the response to a request that may be forwarded."""
         return Later(self._forward, asked, inbound)
 
@@ -102,14 +113,21 @@ class Proxy:
     def status(self) -> dict[str, object]:
         """Return the numbers that the status path tells."""
         numbers: dict[str, object] = dict(self.counts.as_dict())
+        numbers["client_octets"] = self.client_octets()
         numbers["upstream_octets"] = self.pool.received_octets
         numbers["upstream_connections"] = self.pool.connection_count
         return numbers
 
     # Judging a request.
 
+    def _is_client(self, inbound: Inbound) -> bool:
+        address = ip_address(inbound.peer.rpartition(":")[0].partition("%")[0])
+        return any(address in network for network in self.settings.clients)
+
     def _judge(self, request: Request) -> Asked:
-        asked = Asked(stripped(request), route(request, self.settings.origin), takes_trailers(request.fields))
+        found = route(request, self.settings.origin)
+        key = cache_key(split_target(request.method, request.request_target), found.authority)
+        asked = Asked(stripped(request), found, key, takes_trailers(request.fields))
         if len(request.fields) <= MEMO_FIELDS and forwards_left(request) is None:
             if len(self._memo) >= MEMO_REQUESTS:
                 self._memo.clear()
@@ -143,33 +161,32 @@ class Proxy:
             response = await self.exchange(asked, asked.request, inbound.content, self.interim_to(inbound))
         except UpstreamError as error:
             return self.failure(asked, error)
-        return whole_if_there(asked.request, response)
+        head = relayed(response, self._wall_clock())
+        return answer(asked.request.method, head, response.body, self.settings.name, response.version)
 
     async def exchange(
         self, asked: Asked, request: Request, content: Arrival | None, on_interim: OnInterim | None
     ) -> Response:
-        """Send `request`, which may differ from the one that was asked, and return its response as it is passed on.
+        """Send `request`, which may differ from the one that was asked, and return its response's head as it came.
 
-        The body is an Arrival. Raises UpstreamError.
+        Its body is an Arrival. Raises UpstreamError.
         """
-        name = self.settings.name
         # RFC 9112 section 6.3: what has no length comes in chunks, and goes on so.
         length = 0 if content is None else content_length(request.fields)
-        sent = forwarded_request(request, asked.route, name, length, asked.trailers)
-        response = await self.pool.exchange(asked.route.origin, sent, content, on_interim)
-        return forwarded_response(response, response.version, name, format_date(int(self._wall_clock())))
+        sent = forwarded_request(request, asked.route, self.settings.name, length, asked.trailers)
+        return await self.pool.exchange(asked.route.origin, sent, content, on_interim)
 
     def failure(self, asked: Asked, error: UpstreamError) -> Response:
         """Return what a client gets that is to get no response of the origin."""
         self.counts.failures += 1
-        self._log.write("failure", uri=asked.route.uri, status=error.status, reason=error.detail)
+        self._log.write("failure", uri=asked.key, status=error.status, reason=error.detail)
         return page_response(error.status, f"{error.detail[:1].upper()}{error.detail[1:]}.")
 
     def interim_to(self, inbound: Inbound) -> OnInterim:
         """Return what passes interim responses on to a client (RFC 9110 section 15.2)."""
 
         def pass_on(response: Response) -> None:
-            inbound.send_interim(forwarded_response(response, response.version, self.settings.name, b""))
+            inbound.send_interim(answer(b"", response, b"", self.settings.name, response.version))
 
         return pass_on
 
@@ -181,7 +198,10 @@ class Proxy:
         origin = authority_origin(request.request_target)
         if not is_allowed(origin, self.settings.allowed):
             raise HTTPError(403, "tunnels to there are not allowed")
-        return Later(self._open_tunnel, Asked(request, Route(origin, request.request_target, b"/"), False))
+        return Later(
+            self._open_tunnel,
+            Asked(request, Route(origin, request.request_target, b"/"), request.request_target, False),
+        )
 
     async def _open_tunnel(self, asked: Asked) -> Response:
         try:
@@ -190,14 +210,3 @@ class Proxy:
             return self.failure(asked, error)
         self.counts.tunnels += 1
         return Response(200, body=tunnel)
-
-
-def whole_if_there(request: Request, response: Response) -> Response:
-    """Return a response that has come to its end already with its content as octets, which cost the least to send."""
-    body = response.body
-    if not isinstance(body, Arrival) or not body.is_complete or request.method == b"HEAD" or len(body.trailers):
-        return response
-    pieces = []
-    while piece := body.read(body.held_octets):
-        pieces.append(piece)
-    return replace(response, body=b"".join(pieces))

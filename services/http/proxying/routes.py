@@ -28,12 +28,6 @@ class Route:
     authority: bytes
     request_target: bytes
 
-    @property
-    def uri(self) -> bytes:
-        """The target URI, as it was asked for (RFC 9110 section 7.1)."""
-        path = b"" if self.request_target == ASTERISK else self.request_target
-        return b"http://%b%b" % (self.authority, path)
-
 
 def route(request: Request, origin: Origin | None) -> Route:
     """Return where a request goes, by its own words or to a reverse proxy's `origin`; raises HTTPError."""

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -13,6 +14,8 @@ from itertools import pairwise
 
 from tests.loopback.http.support import HOST, PATIENCE_S, read_until
 
+# What a cache may keep for longer than any test runs.
+FRESH = "Cache-Control: max-age=600"
 Answering = Callable[[socket.socket, bytes], bool]
 
 
@@ -158,3 +161,57 @@ def is_in_order(text: bytes, parts: Sequence[bytes]) -> bool:
     """Tell whether all parts are there, one after the other."""
     places = [text.find(part) for part in parts]
     return -1 not in places and all(one < other for one, other in pairwise(places))
+
+
+def get(origin: RawOrigin, *lines: str, path: str = "/x", method: str = "GET") -> bytes:
+    """Return a request to a proxy for something of an origin."""
+    return "\r\n".join([f"{method} {origin.base}{path} HTTP/1.1", "Host: x", *lines, "", ""]).encode()
+
+
+def status_of(answer: bytes) -> bytes:
+    """Return Cache-Status without the time to live."""
+    value = field_values(answer, b"cache-status")[0]
+    return b"; ".join(part for part in value.split(b"; ") if not part.startswith(b"ttl="))
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for what must come about."""
+    end = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+class Gate:
+    """An origin that sends a head and some content, and the rest when it is told to."""
+
+    def __init__(self, first: bytes, rest: bytes) -> None:
+        self.first, self.rest = first, rest
+        self.go = threading.Event()
+        self.left = threading.Event()
+
+    def __call__(self, peer: socket.socket, request: bytes) -> bool:
+        """Answer."""
+        del request
+        peer.sendall(self.first)
+        self.go.wait(PATIENCE_S)
+        try:
+            peer.sendall(self.rest)
+        except OSError:
+            self.left.set()
+            return False
+        return True
+
+
+@contextmanager
+def client(port: int, octets: bytes) -> Iterator[socket.socket]:
+    """Be a client that has sent octets."""
+    with socket.create_connection((HOST, port), timeout=PATIENCE_S) as peer:
+        peer.sendall(octets)
+        yield peer
+
+
+def leave(peer: socket.socket) -> None:
+    """Go away as a browser does whose user has closed it."""
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    peer.close()

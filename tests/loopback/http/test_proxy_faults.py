@@ -32,7 +32,7 @@ HELLO = response(b"hello")
 # Short enough for a test, and longer than anything that does not wait takes.
 SHORT_S = 0.5
 # curl's exit status for content that ended early, and for a connection that was reset.
-PARTIAL, RESET = 18, 56
+PARTIAL, RESET, STREAM_RESET = 18, 56, 92
 
 
 @pytest.fixture(scope="module")
@@ -134,6 +134,13 @@ def test_content_that_is_cut_off_is_seen_to_be(
         done = curl(version, "-x", proxy.url, f"{origin.base}/")
     # An old client has no other sign of chunked content's end than the connection's, so it is reset.
     assert done.returncode in codes | {RESET}
+
+
+def test_content_that_is_cut_off_ends_an_http_2_stream_by_a_reset() -> None:
+    cut = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"
+    with raw_origin(always(cut, stays=False)) as origin, proxy_process("--origin", origin.base) as reverse:
+        done = curl("--http2-prior-knowledge", f"{reverse.url}/")
+    assert done.returncode == STREAM_RESET
 
 
 def test_more_content_than_its_length_is_not_the_next_response(proxy: RunningProxy) -> None:

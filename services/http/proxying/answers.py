@@ -1,0 +1,60 @@
+"""From a head and content to a Response as this proxy sends it: Via in, and its length left to the connection."""
+
+from services.http.arrival import HELD_OCTETS, Arrival
+from services.http.fields import Fields
+from services.http.messages import HTTP_1_1, Arriving, Body, Response, Version
+from services.http.proxying.fill import FillReader
+from services.http.proxying.forwarding import HOP_BY_HOP, via
+
+_REPLACED = HOP_BY_HOP | {b"content-length"}
+# RFC 9112 section 6.3: a length of more digits than this is no content's.
+_DIGITS = 19
+
+
+class Unsent(Arriving):
+    """The content of a response to HEAD: its length may be known, and nothing of it is sent."""
+
+    def read(self, limit_octets: int) -> bytes | None:
+        """Return the end."""
+        del limit_octets
+        return b""
+
+    def close(self) -> None:
+        """Hold nothing."""
+
+
+def length_of(head: Response) -> int | None:
+    """Return a head's Content-Length, None where there is none that can be read."""
+    value = head.fields.get(b"content-length")
+    return int(value) if value is not None and value.isdigit() and len(value) <= _DIGITS else None
+
+
+def answer(
+    method: bytes, head: Response, body: bytes | Body | Arriving, name: bytes, version: Version = HTTP_1_1
+) -> Response:
+    """Return a response to `method`, its content as octets where all of it is here and little.
+
+    `version` is what the head came in. The body of a response to HEAD is looked at for its length alone.
+    """
+    fields = Fields((*head.fields.without(_REPLACED).lines, (b"Via", via(version, name))))
+    if method == b"HEAD":
+        length = length_of(head)
+        if not isinstance(body, bytes):
+            length = body.size_octets if length is None else length
+            body.close()
+        body = Unsent(length)
+    elif isinstance(body, FillReader | Arrival):
+        body = gathered(body)
+    return Response(head.status, fields, body, head.reason)
+
+
+def gathered(body: FillReader | Arrival) -> bytes | Arriving:
+    """Return content that is here and little as octets, which cost the least to send; else the body itself."""
+    waiting = body.waiting_octets
+    if waiting is None or waiting > HELD_OCTETS or len(body.trailers):
+        return body
+    pieces = []
+    while piece := body.read(HELD_OCTETS):
+        pieces.append(piece)
+    body.close()
+    return b"".join(pieces)
