@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_network
+from ipaddress import IPv4Address, ip_network
 
 import pytest
 
 from services.dns.access import Access
 from services.dns.address_space import Network
 from services.dns.client_subnet import SubnetPolicy
-from services.dns.codes import Rcode, RRType
+from services.dns.codes import Rcode, RRClass, RRType
 from services.dns.edns import EDNS, ClientSubnet, Option
 from services.dns.message import Message
 from services.dns.name import Name
-from services.dns.records import Question
+from services.dns.rdata import A
+from services.dns.records import Question, RRset
 from services.dns.recursion import Recursion
 from services.dns.resolution import Result
 from services.dns.responder import Client
@@ -129,3 +130,15 @@ def test_answers_of_nothing_have_the_option_too(rcode: int) -> None:
     refused = Asked(POLICY).ask("10.8.1.7", option("10.8.1.0/24"), rtype=RRType.AXFR)
     assert refused.edns is not None
     assert (refused.rcode, refused.edns.options) == (Rcode.REFUSED, (option("10.8.1.0/24"),))
+
+
+def test_the_cache_alone_answers_for_the_clients_network() -> None:
+    known = World({}).known
+    known.scoped = ScopedCache(POLICY)
+    name, subnet = Name.from_text("www.cdn.net."), ClientSubnet(ip_network("10.8.1.0/24"), 16)
+    known.scoped.put(RRset(name, RRType.A, RRClass.IN, 60, (A(IPv4Address("192.0.2.1")),)), subnet, 0.0)
+    handler = Recursion(known, lambda *_, **__: Result(Rcode.SERVFAIL), Access(), lambda: 1.0)
+    query = Message(questions=(Question(name, RRType.A),), edns=EDNS())
+    replies = [handler(query, Client(client, 5000)) for client in ("10.8.7.1", "10.9.7.1")]
+    counts = [len(reply.answers) for reply in replies if isinstance(reply, Message)]
+    assert counts == [1, 0]

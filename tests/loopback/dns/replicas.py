@@ -118,6 +118,7 @@ class CDN:
     net: str
     folder: Path
     process: subprocess.Popen[str]
+    host: str = CLIENT_HOST
     replicas: dict[int, Replica] = field(default_factory=dict)
 
     def events(self, kind: str) -> list[dict[str, object]]:
@@ -127,7 +128,7 @@ class CDN:
     def ask(self, subnet: str | None = None, name: str = "www.cdn.net") -> dns.message.Message:
         options = [] if subnet is None else [dns.edns.ECSOption.from_text(f"ECS {subnet}")]
         query = dns.message.make_query(name, "A", use_edns=0, options=options)
-        return dns.query.udp(query, CLIENT_HOST, timeout=PATIENCE_S, port=self.port)
+        return dns.query.udp(query, self.host, timeout=PATIENCE_S, port=self.port)
 
     def answered(self, subnet: str = "10.8.1.0/24") -> set[int]:
         """Return the last numbers of the addresses in an answer."""
@@ -155,9 +156,17 @@ def eventually(holds: Callable[[], bool]) -> bool:
 
 @contextmanager
 def cdn(
-    folder: Path, up: dict[int, Play], *flags: str, otherwise: str = "origin 127.0.0.99", text: str = MAP
+    folder: Path,
+    up: dict[int, Play],
+    *flags: str,
+    otherwise: str = "origin 127.0.0.99",
+    text: str = MAP,
+    is_public: bool = False,
 ) -> Iterator[CDN]:
-    """Run the name server with those of its three replicas that are in `up`."""
+    """Run the name server with those of its three replicas that are in `up`.
+
+    A public one has an address and a port where other servers can refer to it.
+    """
     net, port = free_net()
     (folder / "cdn.zone").write_text(ZONE)
     (folder / "regions").write_text(text.format(net=net, otherwise=otherwise))
@@ -167,9 +176,19 @@ def cdn(
             stack.callback(replica.goes)
             if number in up:
                 replica.does(up[number])
-        common = ["--zone", os.fspath(folder / "cdn.zone"), "--map", os.fspath(folder / "regions"), "--port", "0"]
-        common += ["--listen", CLIENT_HOST, "--log", os.fspath(folder / "log"), "--check-port", str(port)]
+        common = ["--zone", os.fspath(folder / "cdn.zone"), "--map", os.fspath(folder / "regions")]
+        host = f"{net}.5" if is_public else CLIENT_HOST
+        common += [
+            "--listen",
+            host,
+            "--port",
+            str(port if is_public else 0),
+            "--log",
+            os.fspath(folder / "log"),
+            "--check-port",
+            str(port),
+        ]
         times = ["--interval", str(INTERVAL_S), "--timeout", str(TIMEOUT_S)]
         process = start("services.dns.cdn", *common, *times, *flags)
         stack.callback(stop, process)
-        yield CDN(ready_port(process), net, folder, process, replicas)
+        yield CDN(ready_port(process), net, folder, process, host, replicas)
