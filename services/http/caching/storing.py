@@ -6,6 +6,7 @@ Left out: responses to methods other than GET, HEAD, POST and PATCH, whose defin
 
 from dataclasses import replace
 
+from services.http.caching.combining import is_complete
 from services.http.caching.decision import Policy
 from services.http.caching.directives import ResponseDirectives, request_directives
 from services.http.caching.facts import Facts, facts_of
@@ -49,14 +50,14 @@ def storable(
         and _directives_allow(response, kept_by)
     ):
         return None
-    span = content_span(response.fields) if response.status == 206 else None
+    span = _span(response)
     stored = StoredResponse(
         uri=uri,
         method=request.method,
         request_fields=request.fields,
         request_time=request_time,
         response_time=response_time,
-        response=_head(response, stored_fields(response, kept_by.directives)),
+        response=_head(response, stored_fields(response, kept_by.directives), is_whole=span is None),
         span=span,
     )
     return stored if _is_of_use(facts_of(stored, policy), kept_by) else None
@@ -80,15 +81,23 @@ def truncated(stored: StoredResponse, received_octets: int) -> StoredResponse | 
     complete = int(length) if length.isdigit() and len(length) < 20 else None
     if complete is not None and complete <= received_octets:
         return None
-    response = _head(stored.response, stored.response.fields.without((b"content-length",)))
+    response = _head(stored.response, stored.response.fields.without((b"content-length",)), is_whole=False)
     return replace(stored, response=response, span=ContentSpan(0, received_octets - 1, complete))
 
 
-def _head(response: Response, fields: Fields) -> Response:
+def _span(response: Response) -> ContentSpan | None:
+    """Return what a response holds of its representation; None for all, which a 206 may hold, too (RFC 9110 15.3.7)."""
+    span = content_span(response.fields) if response.status == 206 else None
+    # Its Content-Length, which agrees with the span, is how the store will know that all of it has come.
+    is_all = span is not None and is_complete(span) and b"content-length" in response.fields
+    return None if is_all else span
+
+
+def _head(response: Response, fields: Fields, *, is_whole: bool) -> Response:
     """RFC 9111 section 3.3: a 206 is stored as an incomplete 200; Content-Range is told by the span."""
     if response.status != 206:
         return Response(response.status, fields, reason=response.reason)
-    return Response(200, fields.without((b"content-range", b"content-length")))
+    return Response(200, fields.without((b"content-range",) if is_whole else (b"content-range", b"content-length")))
 
 
 def _method_allows(request: Request, uri: bytes, response: Response, kept_by: Control) -> bool:

@@ -279,6 +279,7 @@ class CachingProxy(Proxy):
                 raise TypeError("an origin's content is an Arrival")
             self._update(received)
             outcome = Outcome(forward, received, arrival, version=response.version)
+            self._remove(asked, outcome)
             if received.retry is None and (received.serve is not None or self._keep(outcome, arrival, flight)):
                 return outcome
             arrival.close()
@@ -297,10 +298,16 @@ class CachingProxy(Proxy):
             flight = self._flights.pop(key, None)
             if flight is not None:
                 flight.is_revoked = True
-        for stored in received.removals:
-            self._store.remove(stored)
         for old, new in received.updates:
             self._store.replace(old, new)
+
+    def _remove(self, asked: Asked, outcome: Outcome) -> None:
+        """Let go of what is outdated, or may not stay as a 304 says; this request is answered with it yet."""
+        received = outcome.received
+        if received.serve is not None and received.removals:
+            outcome.served = self._from_storage(asked.request.method, received.serve)
+        for stored in received.removals:
+            self._store.remove(stored)
 
     def _keep(self, outcome: Outcome, arrival: Arrival, flight: Flight | None) -> bool:
         """Have the content stored while it is passed on, where it is to be; False where what it lacks is gone."""
@@ -356,8 +363,9 @@ class CachingProxy(Proxy):
         if serve is None:
             head = outcome.received.response
             return answer(asked.request.method, head, outcome.content, self.settings.name, outcome.version)
+        response, outcome.served = outcome.served, None
         outcome.drop()
-        response = self._from_storage(asked.request.method, serve)
+        response = response or self._from_storage(asked.request.method, serve)
         if response is None:
             return self.failure(asked, UpstreamError(502, "what was stored is gone"))
         return response
@@ -370,7 +378,8 @@ class CachingProxy(Proxy):
             if response is not None:
                 self.counts.stale_hits += serve.is_stale
                 return response
-        page = self.failure(asked, error)
+        # RFC 9111 section 5.2.2.2: 504 instead of what is stored and must not be sent stale.
+        page = self.failure(asked, error if forward.fallback is None else UpstreamError(504, error.detail))
         line = forward_line(self._policy, asked.key, forward)
         return Response(page.status, page.fields.adding(line), page.body)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from services.http.caching.decision import Forward, Received
-from services.http.messages import HTTP_1_1, Arriving, Version
+from services.http.messages import HTTP_1_1, Arriving, Response, Version
 from services.http.proxying.errors import UpstreamError
 from services.http.proxying.fill import Fill
 
@@ -19,7 +19,8 @@ class Outcome:
     """What became of a forwarded request, all but the answering of clients carried out.
 
     `forward` is the one that was sent last, `content` what goes with `received.response` for whoever asked first,
-    `fill` where it goes into the store, `version` what the origin spoke.
+    `fill` where it goes into the store, `version` what the origin spoke. `served` is the answer from storage where
+    what it is made of was removed since.
     """
 
     forward: Forward
@@ -27,10 +28,13 @@ class Outcome:
     content: Arriving
     fill: Fill | None = None
     version: Version = HTTP_1_1
+    served: Response | None = None
 
     def drop(self) -> None:
         """Nobody takes the content."""
         self.content.close()
+        if self.served is not None and not isinstance(self.served.body, bytes):
+            self.served.body.close()
 
 
 class Flight:

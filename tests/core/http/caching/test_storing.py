@@ -235,3 +235,19 @@ def test_the_reason_phrase_is_stored() -> None:
     stored = storable(get(), URI, Response(200, fields(MAX_AGE), reason=b"Fine"), NOW, NOW, DEFAULT_POLICY)
     assert stored is not None
     assert stored.response.reason == b"Fine"
+
+
+def test_3_3_a_206_that_holds_all_is_stored_as_a_complete_200() -> None:
+    asked, all_of_it = get("Range: bytes=0-"), (*PARTIAL, "Content-Range: bytes 0-4/5")
+    stored = storable(asked, URI, ok(*all_of_it, "Content-Length: 5", status=206), NOW, NOW, DEFAULT_POLICY)
+    assert stored is not None
+    assert (stored.response.status, stored.span) == (200, None)
+    assert b"content-range" not in stored.response.fields
+    part = truncated(stored, 3)
+    assert part is not None
+    assert part.span == ContentSpan(0, 2, 5)
+
+
+def test_3_3_a_206_that_may_hold_all_is_a_part_where_nothing_counts_its_content() -> None:
+    stored = entry(*PARTIAL, "Content-Range: bytes 0-4/5", status=206, request=get("Range: bytes=0-"))
+    assert stored.span == ContentSpan(0, 4, 5)

@@ -1,0 +1,18 @@
+"""All probes of the cache."""
+
+from tests.loopback.http.cache_probes import (
+    conditions,
+    control,
+    dates,
+    forwarding,
+    incomplete,
+    methods,
+    partial,
+    staleness,
+    statuses,
+    targeted,
+    varying,
+)
+
+TABLES = (conditions, control, dates, forwarding, incomplete, methods, partial, staleness, statuses, targeted, varying)
+PROBES = [probe for table in TABLES for probe in table.PROBES]

@@ -1,0 +1,202 @@
+"""What a probe of a cache is: requests of a client, the origin's answer to each that comes through, and what must hold.
+
+    Probe("a name", "9111 4.2", (
+        Step(reply=Reply(fields=("Cache-Control: max-age=60",)), asked=True),
+        Step(asked=False, content=0),
+    ))
+
+asks for one resource twice: the first request comes to the origin, the second does not and brings what step 0 brought.
+A probe is required where a sentence with MUST or SHOULD stands behind it, and allowed where the cache may do it and
+gains from it. In fields, `{now+60}` becomes the date of a minute later (also `{rfc850+60}` and `{asctime+60}`),
+`{authority}` the proxy's host and port, and `{name}` the probe's own path.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+Line = tuple[str, str]
+Check = Callable[["Outcome"], str | None]
+
+# As a step's content: what the origin answers to that very step.
+OWN = -1
+# RFC 9211 section 2: a List whose members are Tokens or Strings with parameters.
+_STATUS_PARAMETER = (
+    r"(?:hit(?:=\?1)?|fwd=(?:bypass|method|uri-miss|vary-miss|miss|request|stale|partial)|fwd-status=\d{3}|ttl=-?\d+"
+    r'|stored(?:=\?[01])?|collapsed(?:=\?[01])?|key="[^"]*"|detail=(?:"[^"]*"|[A-Za-z*][^\s;,]*))'
+)
+CACHE_STATUS = re.compile(rf'(?:[A-Za-z*][^\s;,"]*|"[^"]*")(?:; *{_STATUS_PARAMETER})*')
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What the origin sends: a message made of these, or `pieces` as they are, where a number is a pause in seconds."""
+
+    status: int = 200
+    fields: tuple[str, ...] = ()
+    content: bytes | None = None
+    pieces: tuple[bytes | float, ...] = ()
+    has_date: bool = True
+    has_length: bool = True
+    is_closed: bool = False
+
+
+@dataclass(frozen=True)
+class Step:
+    """One request, and what is expected; None is no expectation, and a number as content that of that step's reply."""
+
+    fields: tuple[str, ...] = ()
+    method: str = "GET"
+    target: str = ""
+    host: str = ""
+    version: str = "1.1"
+    sent: bytes = b""
+    raw: bytes = b""
+    after_s: float = 0.0
+    reply: Reply | None = None
+    asked: bool | None = None
+    status: int | None = 200
+    content: int | bytes | None = None
+    checks: tuple[Check, ...] = ()
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Steps in order, under a name; `section` is RFC and section."""
+
+    name: str
+    section: str
+    steps: tuple[Step, ...]
+    is_required: bool = True
+
+    @property
+    def label(self) -> str:
+        """What a test is called."""
+        return f"{self.section} {'required' if self.is_required else 'allowed'}: {self.name}"
+
+
+@dataclass(frozen=True)
+class Message:
+    """A request or response as it came, with the interim responses before it."""
+
+    start: str
+    lines: tuple[Line, ...]
+    content: bytes = b""
+    is_whole: bool = True
+    interim: tuple[Message, ...] = ()
+
+    @property
+    def status(self) -> int:
+        """The status code; 0 where nothing came."""
+        return int(self.start.split(" ")[1]) if self.start.startswith("HTTP/") else 0
+
+    def values(self, name: str) -> list[str]:
+        """Return a field's values, line by line."""
+        return [value for known, value in self.lines if known.lower() == name.lower()]
+
+
+@dataclass
+class Outcome:
+    """What became of a step: the answer, and what the origin saw meanwhile."""
+
+    got: Message
+    seen: list[Message] = field(default_factory=list)
+    before: list[Outcome] = field(default_factory=list)
+
+
+def has(name: str, *expected: str) -> Check:
+    """The answer has the field; with these values line by line, where some are given."""
+
+    def check(outcome: Outcome) -> str | None:
+        values = outcome.got.values(name)
+        return None if values and (not expected or values == list(expected)) else f"{name} is {values}"
+
+    return check
+
+
+def lacks(*names: str) -> Check:
+    """The answer has none of the fields."""
+    return lambda outcome: next((f"{name} is there" for name in names if outcome.got.values(name)), None)
+
+
+def sees(name: str, *expected: str) -> Check:
+    """The origin saw the field in the first request of the step; with these values, where some are given."""
+
+    def check(outcome: Outcome) -> str | None:
+        values = outcome.seen[0].values(name) if outcome.seen else []
+        return None if values and (not expected or values == list(expected)) else f"the origin saw {name} {values}"
+
+    return check
+
+
+def sees_no(*names: str) -> Check:
+    """The origin saw none of the fields."""
+    return lambda outcome: next(
+        (f"the origin saw {name}" for name in names for message in outcome.seen if message.values(name)), None
+    )
+
+
+def age(least: int, most: int) -> Check:
+    """Age is one number between these."""
+
+    def check(outcome: Outcome) -> str | None:
+        values = outcome.got.values("Age")
+        good = len(values) == 1 and values[0].isdigit() and least <= int(values[0]) <= most
+        return None if good else f"Age is {values}"
+
+    return check
+
+
+def cache_status(part: str) -> Check:
+    """Cache-Status says this of the cache."""
+    return lambda outcome: None if part in ", ".join(outcome.got.values("Cache-Status")) else f"not {part!r}"
+
+
+def status_in(*allowed: int) -> Check:
+    """The status code is one of these."""
+    return lambda outcome: None if outcome.got.status in allowed else f"status {outcome.got.status}"
+
+
+def get(*fields: str, **rest: object) -> Step:
+    """A request of which nothing is expected as to whether the origin sees it."""
+    return Step(fields=fields, **rest)  # type: ignore[arg-type]
+
+
+def first(*fields: str, status: int = 200, **rest: object) -> Step:
+    """A request that comes to the origin, which answers so."""
+    known = {"asked": True, "status": status, "reply": Reply(status, fields), **rest}
+    return Step(**known)  # type: ignore[arg-type]
+
+
+def hit(*fields: str, of: int | bytes = 0, **rest: object) -> Step:
+    """A request that is answered from storage."""
+    return Step(**{"fields": fields, "asked": False, "content": of, **rest})  # type: ignore[arg-type]
+
+
+def miss(*fields: str, **rest: object) -> Step:
+    """A request that must come to the origin, whose answer to it is sent."""
+    return Step(**{"fields": fields, "asked": True, "content": OWN, **rest})  # type: ignore[arg-type]
+
+
+def required(section: str, name: str, *steps: Step) -> Probe:
+    """What a cache has to do."""
+    return Probe(name, section, steps)
+
+
+def allowed(section: str, name: str, *steps: Step) -> Probe:
+    """What a cache may do, to everybody's gain."""
+    return Probe(name, section, steps, is_required=False)
+
+
+def reused(section: str, name: str, *fields: str, **rest: object) -> Probe:
+    """A response with these fields may be used again."""
+    after_s, status = rest.pop("after_s", 0.0), rest.get("status", 200)
+    return allowed(section, name, first(*fields, **rest), hit(after_s=after_s, status=status))  # type: ignore[arg-type]
+
+
+def asked_again(section: str, name: str, *fields: str, **rest: object) -> Probe:
+    """A response with these fields must not be used again without asking."""
+    after_s = rest.pop("after_s", 0.0)
+    return required(section, name, first(*fields, **rest), miss(after_s=after_s))  # type: ignore[arg-type]
