@@ -7,8 +7,8 @@
 
 A provider's own zone leads there by an alias: `www CNAME www.cdn.net.`. The map (services.dns.region_map) says which
 replicas there are; each is asked for --check-path over HTTP, and only those that answer are named. It says READY when
-each replica has been asked once. SIGHUP has it read zones and map again; what is wrong changes nothing. In the log
-`health` is a replica taken in or out, `tailored` an answer that was chosen.
+each replica has answered or had its time to start. SIGHUP has it read zones and map again; what is wrong changes
+nothing. In the log `health` is a replica taken in or out, `tailored` an answer that was chosen.
 """
 
 import argparse

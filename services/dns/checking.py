@@ -14,6 +14,10 @@ from services.dns.replica_health import Report
 from services.dns.replica_status import StatusCheck
 
 READ_OCTETS = 65_536
+# A name server and its replicas may be started together: for so long a new one is asked again at short intervals before
+# it counts as down. Services here are ready within half a second, real caches within one.
+START_PATIENCE_S = 1.5
+START_INTERVAL_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +43,7 @@ class Checker:
         self._watches: dict[Address, asyncio.Task[None]] = {}
 
     async def follow(self, addresses: Collection[Address]) -> None:
-        """Begin to check these as well; returns when each that is new has been checked once."""
+        """Begin to check these as well; returns when each that is new has answered, or had its time to start."""
         firsts: list[asyncio.Future[None]] = []
         for address in addresses:
             if address not in self._watches:
@@ -62,12 +66,15 @@ class Checker:
         await asyncio.gather(*ending, return_exceptions=True)
 
     async def _watch(self, address: Address, first: "asyncio.Future[None]") -> None:
+        started_by = self._loop.time() + START_PATIENCE_S
         while True:
             begun = self._loop.time()
-            self._noted(address, await self._check(address))
-            if not first.done():
+            report = await self._check(address)
+            self._noted(address, report)
+            if not first.done() and (report.is_well or self._loop.time() >= started_by):
                 first.set_result(None)
-            await asyncio.sleep(max(0.0, begun + self._probe.interval_s - self._loop.time()))
+            pause_s = self._probe.interval_s if first.done() else min(START_INTERVAL_S, self._probe.interval_s)
+            await asyncio.sleep(max(0.0, begun + pause_s - self._loop.time()))
 
     async def _check(self, address: Address) -> Report:
         try:
