@@ -119,10 +119,15 @@ def paths(scale: float, rate_bps: float) -> list[EmulatedPath]:
     return to_origin
 
 
-def near_paths(scale: float) -> list[EmulatedPath]:
-    """Those that users take with the CDN: to their replica, and from their name server to the CDN's."""
-    found = [
-        EmulatedPath(host_name("user", each), host_name("edge", each), replica_address(each), 0.0) for each in REGIONS
-    ]
+def region_paths(region: str, scale: float) -> list[EmulatedPath]:
+    """Those of one region's users with the CDN: to their replica, and from their name server to the CDN's."""
     cdn, _, _ = SERVERS["ns-cdn"]
-    return found + [EmulatedPath(f"{each}-dns", "ns-cdn", cdn, region_rtt_s(each, scale)) for each in REGIONS]
+    return [
+        EmulatedPath(host_name("user", region), host_name("edge", region), replica_address(region), 0.0),
+        EmulatedPath(host_name("dns", region), "ns-cdn", cdn, region_rtt_s(region, scale)),
+    ]
+
+
+def near_paths(scale: float) -> list[EmulatedPath]:
+    """Those of all regions' users with the CDN."""
+    return [path for region in REGIONS for path in region_paths(region, scale)]
