@@ -36,19 +36,19 @@ def by_name(visit: Theory, lookup_s: float) -> Theory:
 
 def wait_s(rtts_s: Sequence[float], service_s: float, think_s: float) -> float:
     """Return the wait at the link that clients with these round-trip times share, in s; 0 below the knee."""
-    if _asked_for(rtts_s, service_s, think_s, 0.0) <= 1:
+    if asked_for(rtts_s, service_s, think_s) <= 1:
         return 0.0
     # With this wait alone they would ask for less than the link gives.
     low, high = 0.0, len(rtts_s) * service_s
     for _ in range(STEPS):
         middle = (low + high) / 2
-        low, high = (middle, high) if _asked_for(rtts_s, service_s, think_s, middle) > 1 else (low, middle)
+        low, high = (middle, high) if asked_for(rtts_s, service_s, think_s, middle) > 1 else (low, middle)
     return high
 
 
 def utilisation(rtts_s: Sequence[float], service_s: float, think_s: float) -> float:
     """Return the share of time in which the link sends."""
-    return min(1.0, _asked_for(rtts_s, service_s, think_s, wait_s(rtts_s, service_s, think_s)))
+    return min(1.0, asked_for(rtts_s, service_s, think_s, wait_s(rtts_s, service_s, think_s)))
 
 
 def interactive(rtts_s: Sequence[float], service_s: float, think_s: float) -> Theory:
@@ -60,6 +60,6 @@ def interactive(rtts_s: Sequence[float], service_s: float, think_s: float) -> Th
     return Theory(sum(terms.values()), terms, ALONE, DENNING_BUZEN)
 
 
-def _asked_for(rtts_s: Sequence[float], service_s: float, think_s: float, wait: float) -> float:
+def asked_for(rtts_s: Sequence[float], service_s: float, think_s: float, wait: float = 0.0) -> float:
     """The share of the link that they ask for if each waits so long."""
     return sum(service_s / (rtt_s + wait + service_s + think_s) for rtt_s in rtts_s)
