@@ -2,12 +2,15 @@
 
 RFC 1034 section 5.3.3 steps 2 to 4. A server that is dead, lame or fails is followed by the next; hosts without glue
 are looked up only when nobody else is left, and each such lookup is a descent of its own. RFC 2181 section 5.4.1: an
-address that was asked for replaces glue.
+address that was asked for replaces glue. RFC 7871 section 12.1: servers of the root and of top-level domains are told
+nothing of the client, and so are those that are asked for the addresses of servers.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
+from services.dns.address_space import Network
+from services.dns.answer import ADDRESS_TYPES
 from services.dns.cache import negative_soa
 from services.dns.codes import Rcode, RRType
 from services.dns.delegation import Delegation, Service, addresses_of
@@ -17,6 +20,7 @@ from services.dns.lookup import Finding, look_up
 from services.dns.name import Name
 from services.dns.reading import Kind, Reading, read_response
 from services.dns.records import Question, RRset
+from services.dns.scoped_cache import ScopedCache, holds_for_everybody
 from services.dns.work import (
     ASKED_MAX,
     HOSTS_PER_DELEGATION_MAX,
@@ -28,6 +32,8 @@ from services.dns.work import (
     WorkExceededError,
 )
 
+# Zones of fewer labels are the root's and those of top-level domains.
+_LABELS_TOLD_MIN = 2
 _RCODES = {Kind.NO_NAME: Rcode.NXDOMAIN, Kind.TOO_LONG: Rcode.YXDOMAIN}
 
 
@@ -42,13 +48,24 @@ class _Pool:
 
 
 class Descent:
-    """Finds what one question needs; `depth` counts the hosts that are being looked up for one another."""
+    """Finds what one question needs; `depth` counts the hosts that are being looked up for one another.
 
-    def __init__(self, known: Knowledge, work: Work, start: Delegation | None = None, depth: int = 0) -> None:
+    `subnet` is the network of the client, where servers may know it.
+    """
+
+    def __init__(
+        self,
+        known: Knowledge,
+        work: Work,
+        start: Delegation | None = None,
+        depth: int = 0,
+        subnet: Network | None = None,
+    ) -> None:
         self._known = known
         self._work = work
         self._start = start
         self._depth = depth
+        self._subnet = subnet
 
     def find(self, name: Name, rtype: int) -> Steps[Finding]:
         """Ask until there is an answer; raises ResolutionError."""
@@ -82,7 +99,7 @@ class Descent:
             if shown < whole:
                 reading = yield from self._ask_minimised(delegation, question.name.suffix(shown))
             else:
-                reading = yield from self._ask_servers(delegation, question)
+                reading = yield from self._ask_servers(delegation, question, self._to_tell(delegation, question))
                 self._remember(reading, question)
             if reading is not None and reading.kind is Kind.REFERRAL and reading.delegation is not None:
                 delegation = self._referred(delegation, reading.delegation)
@@ -91,6 +108,12 @@ class Descent:
             elif reading is None or reading.kind not in (Kind.ANSWER, Kind.NO_DATA):
                 # RFC 9156 section 2.3: what goes wrong with a part of the name is not the last word about the whole.
                 shown = whole
+
+    def _to_tell(self, delegation: Delegation, question: Question) -> Network | None:
+        """Return the network of the client for servers that may know it."""
+        forwards = delegation.service is Service.FORWARDER
+        told = forwards or len(delegation.zone) >= _LABELS_TOLD_MIN
+        return self._subnet if told and question.rtype in ADDRESS_TYPES else None
 
     def _to_show(self, shown: int, whole: int, steps: int, delegation: Delegation) -> int:
         """RFC 9156 section 2.3: return how many labels the next query shows."""
@@ -119,25 +142,38 @@ class Descent:
         return replace(delegation, service=asked.service)
 
     def _remember(self, reading: Reading, question: Question) -> None:
-        cache, now = self._known.cache, self._work.now
+        cache, scoped, now = self._known.cache, self._scoped_for(reading), self._work.now
         for rrset, trust in reading.answers:
-            if trust is not None:
+            if trust is None:
+                continue
+            if scoped is not None and reading.subnet is not None:
+                scoped.put(rrset, reading.subnet, now)
+            else:
                 cache.put(rrset, trust, now)
         # RFC 2308 section 5: without an SOA it is not to be kept.
         if reading.soa is not None and reading.kind in (Kind.NO_NAME, Kind.NO_DATA):
             rcode = _RCODES.get(reading.kind, Rcode.NOERROR)
             cache.put_negative(reading.name, question.rtype, rcode, negative_soa(reading.soa), now)
 
+    def _scoped_for(self, reading: Reading) -> ScopedCache | None:
+        """Return where answers are kept that are for a part of the clients alone; None where they are for all."""
+        if reading.subnet is None or holds_for_everybody(reading.subnet):
+            return None
+        # Where a server is told nothing because it refused to be told, all clients get what it says.
+        return self._known.scoped if reading.subnet.network == self._subnet else None
+
     def _finding(self, reading: Reading) -> Finding:
         limited = self._known.cache.limited
         answers = tuple(limited(rrset) for rrset, _ in reading.answers)
         target = reading.name if reading.kind is Kind.ALIAS else None
         soa = None if reading.soa is None else negative_soa(reading.soa)
-        return Finding(_RCODES.get(reading.kind, Rcode.NOERROR), answers, target, soa)
+        scoped = self._scoped_for(reading)
+        scope = scoped.tie(reading.subnet)[1] if scoped is not None and reading.subnet is not None and answers else 0
+        return Finding(_RCODES.get(reading.kind, Rcode.NOERROR), answers, target, soa, scope)
 
     # One delegation.
 
-    def _ask_servers(self, delegation: Delegation, question: Question) -> Steps[Reading]:
+    def _ask_servers(self, delegation: Delegation, question: Question, subnet: Network | None = None) -> Steps[Reading]:
         """Ask one server after the other until one is of use; raises ResolutionError when none is."""
         pool, detail = self._pool(delegation), "there is no server to ask"
         while True:
@@ -146,7 +182,7 @@ class Descent:
                 failure = UnansweredError if pool.asked else ResolutionError
                 raise failure(f"no server of {delegation.zone} answered about {question.name}: {detail}")
             pool.asked[address] = pool.asked.get(address, 0) + 1
-            message = yield from Exchange(self._known, self._work, address, question, delegation).run()
+            message = yield from Exchange(self._known, self._work, address, question, delegation, subnet).run()
             if message is None:
                 detail = f"{address} did not answer"
                 continue

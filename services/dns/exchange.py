@@ -2,13 +2,16 @@
 
 RFC 7766 section 5 (TC leads to TCP), RFC 6891 section 6.2.2 (a server that does not know EDNS is asked without). Where
 an answer came in other case than the question's, that question goes over TCP, which nobody off the path can forge; if
-its answer has the case changed as well, it is the server's way, and it is asked in plain case from then on.
+its answer has the case changed as well, it is the server's way, and it is asked in plain case from then on. A server
+that refuses a query with a client subnet is asked without, which tells whether it was for that (RFC 7871 section 7.3).
 """
 
 from collections.abc import Generator
 from typing import TypeVar
 
+from services.dns.address_space import EVERYTHING, Network
 from services.dns.asking import Ask, Outcome, Replied, TimedOut, random_case
+from services.dns.client_subnet import subnet_in
 from services.dns.codes import Rcode
 from services.dns.delegation import Delegation, Service
 from services.dns.knowledge import Knowledge
@@ -22,8 +25,9 @@ Steps = Generator[Ask, Outcome, T]
 
 # What a server answers that stumbles over OPT (RFC 6891 section 7; some say NOTIMP).
 _EDNS_STUMBLES = (Rcode.FORMERR, Rcode.NOTIMP, Rcode.BADVERS)
-# UDP; TCP; and each once more without EDNS or in plain case.
+# UDP; TCP; and each once more without EDNS or in plain case; without a client subnet before that.
 ATTEMPTS_MAX = 4
+ATTEMPTS_WITH_SUBNET_MAX = 6
 # A server that has to ask others first, and may have to ask twice; stubs give theirs 5 s.
 RECURSION_TIMEOUT_MIN_S = 2.0
 
@@ -31,7 +35,15 @@ RECURSION_TIMEOUT_MIN_S = 2.0
 class Exchange:
     """One server, one question."""
 
-    def __init__(self, known: Knowledge, work: Work, address: str, question: Question, asked: Delegation) -> None:
+    def __init__(
+        self,
+        known: Knowledge,
+        work: Work,
+        address: str,
+        question: Question,
+        asked: Delegation,
+        subnet: Network | None = None,
+    ) -> None:
         self._known = known
         self._work = work
         self._address = address
@@ -40,12 +52,14 @@ class Exchange:
         server = self._server()
         self._tcp = False
         self._edns = server.edns
+        self._subnet = subnet if server.takes_subnet else None
+        self._attempts_max = ATTEMPTS_MAX if self._subnet is None else ATTEMPTS_WITH_SUBNET_MAX
         self._cased = known.randomise_case and server.keeps_case
 
     def run(self) -> Steps[Message | None]:
         """Return the server's answer, None when there is none to be had."""
         mangled = False
-        for _ in range(ATTEMPTS_MAX):
+        for _ in range(self._attempts_max):
             ask = self._ask()
             outcome = yield self._work.spend(ask)
             if isinstance(outcome, Replied):
@@ -80,6 +94,7 @@ class Exchange:
             edns=self._edns,
             recursion_desired=recursion_desired,
             exact_case=self._cased and not self._tcp,
+            subnet=self._subnet if self._edns else None,
         )
 
     def _taken(self, ask: Ask, replied: Replied, mangled: bool) -> Message | None:
@@ -92,9 +107,19 @@ class Exchange:
         if message.tc and not ask.tcp:
             self._tcp = True
             return None
+        if ask.subnet is not None and message.rcode in (Rcode.REFUSED, *_EDNS_STUMBLES):
+            self._subnet = self._less_told(ask.subnet)
+            return None
+        if ask.subnet is not None and message.rcode in (Rcode.NOERROR, Rcode.NXDOMAIN):
+            server.takes_subnet = subnet_in(message) is not None
         if ask.edns and message.rcode in _EDNS_STUMBLES:
             self._edns = False
             return None
         if not ask.edns and message.rcode not in _EDNS_STUMBLES:
             server.edns = False
         return message
+
+    def _less_told(self, told: Network) -> Network | None:
+        """RFC 7871 section 7.1.3: a forwarder asks with no address then; section 7.3: others ask without the option."""
+        forwards = self._asked.service is Service.FORWARDER
+        return EVERYTHING[told.version] if forwards and told.prefixlen else None

@@ -5,12 +5,16 @@ from random import Random
 
 from services.dns.cache import Cache
 from services.dns.delegation import Delegation
+from services.dns.scoped_cache import ScopedCache
 from services.dns.server_table import ServerTable
 
 
 @dataclass(slots=True)
 class Knowledge:
-    """What lives longer than one question, and how this resolver goes about it."""
+    """What lives longer than one question, and how this resolver goes about it.
+
+    With `scoped` it tells servers of its clients' networks, and keeps what they answer apart.
+    """
 
     roots: Delegation
     cache: Cache
@@ -18,3 +22,4 @@ class Knowledge:
     random: Random
     minimise: bool = False
     randomise_case: bool = True
+    scoped: ScopedCache | None = None

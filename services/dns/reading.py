@@ -9,12 +9,14 @@ does not lead down, the negative answer of a zone above, an answer of nothing wi
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from services.dns.cache import Trust
+from services.dns.client_subnet import subnet_in
 from services.dns.codes import Rcode, RRClass, RRType, rcode_to_text
 from services.dns.delegation import Delegation, Service, delegation_from
+from services.dns.edns import ClientSubnet
 from services.dns.errors import NameTooLongError
 from services.dns.message import Message
 from services.dns.name import Name
@@ -46,7 +48,8 @@ Link = tuple[RRset, Trust | None]
 class Reading:
     """What a response says.
 
-    `answers` is the chain in order, `name` the last name in it, which a negative answer is about.
+    `answers` is the chain in order, `name` the last name in it, which a negative answer is about. `subnet` is the part
+    of the clients that the answers are for, None for all.
     """
 
     kind: Kind
@@ -55,6 +58,7 @@ class Reading:
     soa: RRset | None = None
     delegation: Delegation | None = None
     detail: str = ""
+    subnet: ClientSubnet | None = None
 
 
 def read_response(message: Message, question: Question, asked: Delegation) -> Reading:
@@ -64,7 +68,7 @@ def read_response(message: Message, question: Question, asked: Delegation) -> Re
         return Reading(Kind.LAME, question.name, detail=rcode_to_text(rcode))
     if rcode not in (Rcode.NOERROR, Rcode.NXDOMAIN, Rcode.YXDOMAIN):
         return Reading(Kind.FAILED, question.name, detail=rcode_to_text(rcode))
-    return _Response(message, question, asked).read()
+    return replace(_Response(message, question, asked).read(), subnet=subnet_in(message))
 
 
 def substitute(dname: RRset, name: Name) -> tuple[RRset, Name] | None:

@@ -2,7 +2,8 @@
 
 RFC 1034 section 4.3.1 (RA; without RD only what is known is told, which is how a student looks into the cache), RFC
 2181 section 5.4.1 (no AA: what is passed on is not the resolver's own), RFC 8482 (ANY is asked for like any type).
-Refused: clients from outside, classes beside IN, transfers and the like.
+Refused: clients from outside, classes beside IN, transfers and the like. RFC 7871 sections 7.1.1 and 7.2.2, where the
+resolver tells of its clients' networks: a client's own option decides, cut to the bound, and the answer has one then.
 """
 
 from collections.abc import Awaitable, Callable, Iterable
@@ -10,9 +11,12 @@ from dataclasses import replace
 from typing import Protocol
 
 from services.dns.access import Access
+from services.dns.address_space import Network
 from services.dns.asking import NOT_RESOLVED
 from services.dns.authority import rotated
+from services.dns.client_subnet import Said, said_in, with_subnet
 from services.dns.codes import META_TYPES, Rcode, RRClass, RRType
+from services.dns.errors import WireError
 from services.dns.knowledge import Knowledge
 from services.dns.message import Message
 from services.dns.ready import ReadyAnswers
@@ -28,8 +32,8 @@ TURNS = 1 << 16
 class Resolve(Protocol):
     """What gets the answer to a question of a client."""
 
-    def __call__(self, question: Question, client: str) -> Result | Awaitable[Result]:
-        """Return the result where it is known, else what brings it."""
+    def __call__(self, question: Question, client: str, *, subnet: Network | None = None) -> Result | Awaitable[Result]:
+        """Return the result where it is known, else what brings it; for clients of `subnet` where it matters."""
 
 
 class Recursion:
@@ -45,23 +49,33 @@ class Recursion:
         """Return the response to a query, or what brings it."""
         if not self._access.allows(client.host):
             return query.reply(Rcode.REFUSED)
+        if self._known.scoped is None:
+            return self._answer(query, client, None, None)
+        try:
+            said = said_in(query)
+        except WireError:
+            # RFC 7871 section 7.2.1
+            return query.reply(Rcode.FORMERR)
+        return self._answer(query, client, said, self._known.scoped.policy.subnet_for(client.host, said))
+
+    def _answer(self, query: Message, client: Client, said: Said | None, subnet: Network | None) -> Handled:
         question = query.questions[0]
         if question.rclass != RRClass.IN or question.rtype in NOT_RESOLVED:
-            return self._reply(query, Result(Rcode.REFUSED))
+            return self._reply(query, Result(Rcode.REFUSED), said)
         if question.rtype in META_TYPES and question.rtype != RRType.ANY:
-            return self._reply(query, Result(Rcode.NOTIMP))
+            return self._reply(query, Result(Rcode.NOTIMP), said)
         if not query.rd:
-            return self._reply(query, from_cache(self._known, question, self._now()))
-        result = self._resolve(question, client.host)
-        return self._reply(query, result) if isinstance(result, Result) else self._later(query, result)
+            return self._reply(query, from_cache(self._known, question, self._now(), subnet), said)
+        result = self._resolve(question, client.host, subnet=subnet)
+        return self._reply(query, result, said) if isinstance(result, Result) else self._later(query, result, said)
 
-    async def _later(self, query: Message, result: Awaitable[Result]) -> Message:
-        return self._reply(query, await result)
+    async def _later(self, query: Message, result: Awaitable[Result], said: Said | None) -> Message:
+        return self._reply(query, await result, said)
 
-    def _reply(self, query: Message, result: Result) -> Message:
+    def _reply(self, query: Message, result: Result, said: Said | None) -> Message:
         # What comes straight from a server has the order that it gave.
         turn = 0 if result.queries else self._known.random.randrange(TURNS)
-        return recursive_reply(query, result, turn)
+        return with_subnet(query, recursive_reply(query, result, turn), said, result.scope)
 
 
 def recursive_reply(query: Message, result: Result, turn: int = 0) -> Message:

@@ -13,13 +13,14 @@ SERVFAIL. Left out: DNSSEC validation; several servers asked at once, which a ca
 
 from dataclasses import dataclass, replace
 
+from services.dns.address_space import Network
 from services.dns.asking import Ask, Outcome
 from services.dns.codes import Rcode
 from services.dns.delegation import Delegation, Service
 from services.dns.descent import Descent
 from services.dns.exchange import Steps
 from services.dns.knowledge import Knowledge
-from services.dns.lookup import Finding, look_up
+from services.dns.lookup import Finding, look_up_for
 from services.dns.name import Name
 from services.dns.records import Question, RRset
 from services.dns.work import ALIASES_MAX, ResolutionError, Work
@@ -27,22 +28,36 @@ from services.dns.work import ALIASES_MAX, ResolutionError, Work
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The answer to a question, with what it cost; `detail` says why there is none."""
+    """The answer to a question, with what it cost; `detail` says why there is none.
+
+    `scope` is how many bits of the client's network it depends on (RFC 7871), 0 when on none.
+    """
 
     rcode: int
     answers: tuple[RRset, ...] = ()
     authority: tuple[RRset, ...] = ()
     queries: int = 0
     detail: str = ""
+    scope: int = 0
 
 
 class Resolution:
-    """One question being answered; with `start` from there, and aliases that lead out of it are left to the asker."""
+    """One question being answered; with `start` from there, and aliases that lead out of it are left to the asker.
 
-    def __init__(self, question: Question, known: Knowledge, start: Delegation | None = None) -> None:
+    With `subnet` it is answered for the clients of that network.
+    """
+
+    def __init__(
+        self,
+        question: Question,
+        known: Knowledge,
+        start: Delegation | None = None,
+        subnet: Network | None = None,
+    ) -> None:
         self._question = question
         self._known = known
         self._start = start
+        self._subnet = subnet
         self._work = Work(0.0, 0.0)
         self._steps = self._run()
 
@@ -80,17 +95,20 @@ class Resolution:
         """RFC 1034 section 5.3.3 step 4c: answer for one name after the other of a chain of aliases."""
         chain: list[RRset] = []
         seen: set[Name] = set()
+        scope = 0
         while True:
             if name in seen or len(chain) > 2 * ALIASES_MAX or len(seen) > ALIASES_MAX:
                 raise ResolutionError("the chain of aliases has a loop, or is too long")
             seen.add(name)
-            finding = look_up(self._known.cache, name, rtype, self._work.now)
+            finding = look_up_for(self._known, name, rtype, self._subnet, self._work.now)
             if finding is None:
-                descent = Descent(self._known, self._work, self._start)
+                descent = Descent(self._known, self._work, self._start, subnet=self._subnet)
                 finding = yield from descent.find(name, rtype)
             chain += finding.answers
+            # RFC 7871 section 7.2.1: of several sets the longest scope counts.
+            scope = max(scope, finding.scope)
             if finding.target is None or self._leaves(finding.target):
-                return _ended(finding, tuple(chain))
+                return replace(_ended(finding, tuple(chain)), scope=scope)
             name = finding.target
 
     def _leaves(self, target: Name) -> bool:
@@ -108,18 +126,19 @@ def _result(ended: StopIteration) -> Result:
     return result
 
 
-def from_cache(known: Knowledge, question: Question, now: float) -> Result:
+def from_cache(known: Knowledge, question: Question, now: float, subnet: Network | None = None) -> Result:
     """Answer without asking anybody: what the cache has, else whom to ask (RFC 1034 section 4.3.2 step 4)."""
     chain: list[RRset] = []
-    name, seen = question.name, set[Name]()
+    name, seen, scope = question.name, set[Name](), 0
     while name not in seen and len(seen) <= ALIASES_MAX:
         seen.add(name)
-        finding = look_up(known.cache, name, question.rtype, now)
+        finding = look_up_for(known, name, question.rtype, subnet, now)
         if finding is None:
             break
         chain += finding.answers
+        scope = max(scope, finding.scope)
         if finding.target is None:
-            return _ended(finding, tuple(chain))
+            return replace(_ended(finding, tuple(chain)), scope=scope)
         name = finding.target
     if known.roots.service is Service.FORWARDER:
         return Result(Rcode.NOERROR if chain else Rcode.REFUSED, tuple(chain))

@@ -7,6 +7,10 @@
 With --forward it asks those servers only, and they do the work. With --no-cache every question goes all the way, which
 is what a cache is compared with. RFC 1034 section 5, RFC 1035 section 7, RFC 7766, RFC 6891; what is done and left out
 stands in services.dns.resolution, .cache and .upstream.
+
+With --client-subnet 24 it tells servers below the top-level domains which /24 a client is in (RFC 7871), so that one
+that answers by region can, and keeps such answers apart by the networks they are for. The networks of a lab are
+private ones, which a resolver on the Internet would keep to itself (section 11.3); here they are told as they are.
 """
 
 import argparse
@@ -18,6 +22,7 @@ from pathlib import Path
 
 from services.dns.access import PRIVATE, Access, Network
 from services.dns.cache import ENTRIES_MAX, Cache
+from services.dns.client_subnet import PREFIX6_RECOMMENDED, SubnetPolicy
 from services.dns.codes import Rcode, RRType
 from services.dns.delegation import Delegation, Service, addresses_of, root_delegation
 from services.dns.hints import named_roots, roots_from_file
@@ -30,6 +35,7 @@ from services.dns.recursion import Recursion, RecursiveResponder
 from services.dns.resolution import Result
 from services.dns.resolving import Resolving
 from services.dns.responder import Responder
+from services.dns.scoped_cache import QUESTIONS_MAX, ScopedCache
 from services.dns.server import DNSServer
 from services.dns.server_table import ServerTable
 from services.dns.upstream import DNS_PORT, Upstream
@@ -61,6 +67,16 @@ def port(text: str) -> int:
     if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 65_535):
         raise argparse.ArgumentTypeError(f"{text!r} is no port number from 1 to 65535")
     return int(text)
+
+
+def prefixes(text: str) -> SubnetPolicy:
+    """Read the argument of --client-subnet: bits of an IPv4 address, and after a comma those of an IPv6 address."""
+    words = text.split(",") if "," in text else [text, str(PREFIX6_RECOMMENDED)]
+    if len(words) == 2 and all(word.isascii() and word.isdigit() and len(word) <= 3 for word in words):
+        prefix4, prefix6 = map(int, words)
+        if 1 <= prefix4 <= 32 and 1 <= prefix6 <= 128:
+            return SubnetPolicy(prefix4, prefix6)
+    raise argparse.ArgumentTypeError(f"{text!r} is neither a number of bits from 1 to 32 nor two, such as 24,56")
 
 
 def add_upstream_flags(made: argparse.ArgumentParser) -> None:
@@ -100,6 +116,12 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--qname-minimisation", action="store_true", help="show each server only as much of the name as it must see"
     )
+    made.add_argument(
+        "--client-subnet",
+        type=prefixes,
+        metavar="BITS[,BITS6]",
+        help="tell servers so many bits of a client's address, and keep answers apart by them (default: tell nothing)",
+    )
     made.add_argument("--prime", action="store_true", help="ask the root for its servers before the first question")
     add_common_flags(made, DNS_PORT)
     return made
@@ -126,6 +148,7 @@ def beginning(options: argparse.Namespace) -> Delegation:
 
 def knowledge(shell: Shell, options: argparse.Namespace, roots: Delegation, remembers: bool) -> Knowledge:
     """Return what a resolver knows at its start."""
+    policy = getattr(options, "client_subnet", None)
     return Knowledge(
         roots=roots,
         cache=Cache(ENTRIES_MAX if remembers else 0),
@@ -133,6 +156,7 @@ def knowledge(shell: Shell, options: argparse.Namespace, roots: Delegation, reme
         random=shell.random,
         minimise=getattr(options, "qname_minimisation", False),
         randomise_case=options.case_randomisation,
+        scoped=None if policy is None else ScopedCache(policy, QUESTIONS_MAX if remembers else 0),
     )
 
 
@@ -157,7 +181,8 @@ async def _own(resolving: Resolving, question: Question) -> Result:
 async def open_server(shell: Shell, resolving: Resolving, access: Access, remembers: bool) -> DNSServer:
     """Listen on the shell's addresses and answer from `resolving`."""
     recursion = Recursion(resolving.known, resolving.resolve, access, resolving.now)
-    ready = ReadyAnswers(RESPONSES_MAX if remembers else 0)
+    # Ready answers do not look at who asks.
+    ready = ReadyAnswers(RESPONSES_MAX if remembers and resolving.known.scoped is None else 0)
     responder = Responder(recursion, failed=lambda error: server.failed(error))
     server = DNSServer(RecursiveResponder(responder, access, resolving.now, ready), shell.log)
     await shell.open_tcp(server.stream_protocol)

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from services.dns.address_space import Network
 from services.dns.asking import Ask, Outcome
 from services.dns.codes import Rcode
 from services.dns.delegation import Delegation
@@ -46,15 +47,21 @@ class Resolving:
         self.now = now
         self._upstream = upstream
         self._bounds = bounds or Bounds()
-        self._under_way: dict[tuple[Question, Name | None], asyncio.Task[Result]] = {}
+        self._under_way: dict[tuple[Question, Name | None, Network | None], asyncio.Task[Result]] = {}
         self._waiting: Counter[str] = Counter()
 
-    def resolve(self, question: Question, client: str, start: Delegation | None = None) -> Result | Awaitable[Result]:
-        """Return the result where no network is needed, else what brings it."""
-        key = (question, None if start is None else start.zone)
+    def resolve(
+        self,
+        question: Question,
+        client: str,
+        start: Delegation | None = None,
+        subnet: Network | None = None,
+    ) -> Result | Awaitable[Result]:
+        """Return the result where no network is needed, else what brings it; with `subnet` that of those clients."""
+        key = (question, None if start is None else start.zone, subnet)
         task = self._under_way.get(key)
         if task is None:
-            resolution = Resolution(question, self.known, start)
+            resolution = Resolution(question, self.known, start, subnet)
             todo = resolution.start(self.now())
             if isinstance(todo, Result):
                 return todo

@@ -38,6 +38,8 @@ class Server:
     timeouts: int = 0
     edns: bool = True
     keeps_case: bool = True
+    # RFC 7871 section 12.1: who answers without the option is not told of clients again.
+    takes_subnet: bool = True
     rest_until: float = 0.0
     known_until: float = 0.0
 

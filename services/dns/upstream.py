@@ -11,6 +11,7 @@ from contextlib import suppress
 from random import Random
 
 from services.dns.asking import Ask, Expected, Outcome, Replied, TimedOut, Unreachable
+from services.dns.client_subnet import subnet_in
 from services.dns.codes import rcode_to_text, type_to_text
 from services.dns.message import Message
 from services.errors import ServiceError
@@ -160,8 +161,13 @@ def _described(ask: Ask, outcome: Outcome) -> dict[str, object]:
         "over": "tcp" if ask.tcp else "udp",
         "rd": ask.recursion_desired,
     }
+    if ask.subnet is not None:
+        known["subnet"] = str(ask.subnet)
     if isinstance(outcome, Replied):
         message = outcome.message
+        answered = subnet_in(message)
+        if answered is not None:
+            known["scope"] = answered.scope_prefix
         counts = {"answers": len(message.answers), "authority": len(message.authority)}
         return known | {
             "rcode": rcode_to_text(message.rcode),

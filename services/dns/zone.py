@@ -79,6 +79,11 @@ class Zone:
             raise ZoneError(f"the zone {zone_origin} has no NS record at its apex")
         return cls(zone_origin, nodes)
 
+    def add_name(self, name: Name) -> None:
+        """Have a name exist without records, for a server that answers for it from elsewhere."""
+        self.nodes.setdefault(name.folded, {})
+        _add_empty_non_terminals(self.nodes, self.origin)
+
     def rrsets(self) -> Iterator[RRset]:
         """Yield every set of the zone, the SOA first and then in canonical order of names and types."""
         yield self.soa

@@ -177,6 +177,7 @@ def main(argv: list[str] | None = None) -> int:
         is_reverse = options.origin is not None
         server = HTTPServer(_only_relays, shell.log, shell.wall_clock, bounds, relay=proxy, speaks_http_2=is_reverse)
         proxy.client_octets = lambda: server.sent_octets
+        proxy.requests_under_way = lambda: server.under_way_count
         await shell.open_tcp(server.protocol)
 
         async def finish() -> None:

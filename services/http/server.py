@@ -124,6 +124,11 @@ class HTTPServer:
         """How many connections are open."""
         return len(self._connections)
 
+    @property
+    def under_way_count(self) -> int:
+        """How many connections wait for a response, or for the rest of one."""
+        return sum(connection.phase is Phase.ANSWER for connection in self._connections)
+
     def admit(self, connection: Served) -> bool:
         """Count a new connection in; False when there is no room, even by ending the one that is idle longest."""
         self._connections[connection] = None

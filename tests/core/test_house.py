@@ -28,6 +28,8 @@ PURE_TIME = {"gmtime", "struct_time"}
 SHELLS = {
     "services.shell": "the asyncio shell that all services share: sockets, signals, the wall clock",
     "services.dns.authoritative": "the program that serves zones",
+    "services.dns.cdn": "the program that answers by region",
+    "services.dns.checking": "connections to replicas, and when they are made",
     "services.dns.processes": "more processes of that program on one port",
     "services.dns.resolver": "the program that resolves names for clients",
     "services.dns.resolving": "resolutions under way, and who waits for them",

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,10 @@ DEFAULT_PORT = 80
 DNS_PORT = 53
 # Every authoritative server of the topology dns; the campus's local server.
 DNS_ROLES = ("authoritative", "local")
+# Answers by region, in the topology cdn.
+CDN_DNS_ROLE = "cdn-dns"
+# Roles that others fill as well: a replica of a CDN is a proxy in reverse.
+SAME: Mapping[str, tuple[str, str]] = {"replica": ("proxy", "reverse")}
 # Where a cache listens, by its mode: squid's port as a forward proxy; the origin's own in its place.
 PROXY_PORTS: Mapping[str, int] = {"forward": 3128, "reverse": DEFAULT_PORT}
 VERSION_TIMEOUT_S = 10.0
@@ -67,7 +71,7 @@ class Implementation:
     @property
     def service_port(self) -> int:
         """The port by which a server of this role shows that it is ready."""
-        return DNS_PORT if self.role in DNS_ROLES else DEFAULT_PORT
+        return DNS_PORT if self.role in (*DNS_ROLES, CDN_DNS_ROLE) else DEFAULT_PORT
 
     def port(self, strategy: str) -> int:
         """Where a server is asked by this strategy."""
@@ -103,6 +107,12 @@ def implementations() -> dict[tuple[str, str], Implementation]:
     """All of the registry by (role, name)."""
     entries = tomllib.loads(REGISTRY.read_text())["implementation"]
     made = [Implementation(**{**entry, **{name: tuple(entry.get(name, ())) for name in LISTS}}) for entry in entries]
+    made += [
+        replace(one, role=role, modes=(mode,))
+        for role, (same, mode) in SAME.items()
+        for one in made
+        if one.role == same and mode in one.modes
+    ]
     return {(one.role, one.name): one for one in made}
 
 
@@ -171,7 +181,8 @@ def of_proxy(implementation: Implementation, known: Mapping[str, Any]) -> dict[s
 def server_starter(implementation: Implementation, values: Callable[[Host], Mapping[str, Any]]) -> Starter:
     """What starts this server in a host; `values` are what its templates may use, beside port, ports and folder.
 
-    A proxy's must have `mode` (forward or reverse) and `origin` (the URL of the origin), and give it its port.
+    A proxy's, and a replica's, must have `mode` (forward or reverse) and `origin` (the URL of the origin), and give it
+    its port.
     """
 
     def start(host: Host) -> Program:
@@ -183,7 +194,7 @@ def server_starter(implementation: Implementation, values: Callable[[Host], Mapp
             "address": host.IP(),
             **values(host),
         }
-        if implementation.role == "proxy":
+        if implementation.role in ("proxy", *SAME):
             known |= of_proxy(implementation, known)
         if implementation.config is not None:
             config = host.workdir / implementation.config.removesuffix(".j2")

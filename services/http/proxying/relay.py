@@ -78,6 +78,8 @@ class Proxy:
         self.pool = Pool(loop, settings.bounds)
         self.client_octets: Callable[[], int] = lambda: 0
         """What the server has sent to clients, as far as it has told."""
+        self.requests_under_way: Callable[[], int] = lambda: 0
+        """How many requests clients wait for, as far as the server has told."""
         self._loop = loop
         self._log = log
         self._wall_clock = wall_clock
@@ -113,6 +115,7 @@ class Proxy:
     def status(self) -> dict[str, object]:
         """Return the numbers that the status path tells."""
         numbers: dict[str, object] = dict(self.counts.as_dict())
+        numbers["requests_under_way"] = self.requests_under_way()
         numbers["client_octets"] = self.client_octets()
         numbers["upstream_octets"] = self.pool.received_octets
         numbers["upstream_connections"] = self.pool.connection_count

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from random import Random
 
+from services.dns.address_space import Network
 from services.dns.asking import Ask, Expected, Outcome, TimedOut, Unreachable
 from services.dns.authority import Authority
 from services.dns.cache import Cache
@@ -114,10 +115,12 @@ class World:
             self.roots, Cache(self.entries_max), ServerTable(random), random, self.minimise, self.randomise_case
         )
 
-    def resolve(self, text: str, rtype: str = "A", start: Delegation | None = None) -> Result:
+    def resolve(
+        self, text: str, rtype: str = "A", start: Delegation | None = None, subnet: Network | None = None
+    ) -> Result:
         """Resolve a name to the end; `asked` then has the queries of this question alone."""
         self.asked.clear()
-        resolution = Resolution(Question(name(text), type_from_text(rtype)), self.known, start)
+        resolution = Resolution(Question(name(text), type_from_text(rtype)), self.known, start, subnet)
         todo = resolution.start(self.now)
         while isinstance(todo, Ask):
             self.asked.append(todo)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from ipaddress import ip_network
 from random import Random
 
 from services.dns.access import Access
@@ -62,6 +63,22 @@ def test_the_same_question_goes_out_once() -> None:
         results = [(await one)[0] for one in waiting]
         assert [result.rcode for result in results] == [Rcode.NOERROR] * 3
         assert isinstance(resolver.resolve(question("a."), "c"), Result)
+
+    asyncio.run(scene())
+
+
+def test_the_same_question_goes_out_once_for_each_network_of_clients() -> None:
+    async def scene() -> None:
+        held = Held()
+        resolver = resolving(held, Bounds())
+        subnets = [ip_network(text) for text in ("10.8.1.0/24", "10.8.2.0/24", "10.8.1.0/24")]
+        results = [resolver.resolve(question("a."), "c", subnet=subnet) for subnet in (*subnets, None)]
+        waiting = [asyncio.ensure_future(settled(result)) for result in results]
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert len(held.asked) == 3
+        held.go.set()
+        assert [(await one)[0].rcode for one in waiting] == [Rcode.NOERROR] * 4
 
     asyncio.run(scene())
 

@@ -1,0 +1,133 @@
+"""What the experiments on the CDN share: the topology cdn, its users, where to capture, what takes whose place."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from experiments.harness.capture import Capture, CaptureInterface
+from experiments.harness.cdn_servers import name_server_values
+from experiments.harness.experiment import Run
+from experiments.harness.fidelity import EmulatedPath
+from experiments.harness.implementations.registry import DEFAULT_PORT, server_starter
+from experiments.harness.page_client import Window
+from topologies.cdn import (
+    NAME,
+    ORIGIN,
+    ORIGIN_LEG_MS,
+    REGIONS,
+    SERVERS,
+    STATUS_PATH,
+    CdnPlan,
+    CdnTopo,
+    host_name,
+    replica_address,
+)
+from topologies.emulation.errors import EmulationError
+from topologies.emulation.launcher import Service
+from topologies.emulation.testbed import Starter, Testbed
+
+USER = "experiments.harness.cdn_user"
+SITE = NAME.rstrip(".")
+ROLES = ("replica", "cdn-dns")
+OURS: Mapping[str, str] = {"replica": "services.http.proxy", "cdn-dns": "services.dns.cdn"}
+# Over the time that something is to last.
+PATIENCE_S = 60.0
+
+
+class UserFailedError(EmulationError):
+    """A user did not get what it asked for; the message is what its client said."""
+
+
+class User:
+    """The users on one host; see cdn_user for what they can be told."""
+
+    def __init__(self, bed: Testbed, host: str) -> None:
+        self._host = host
+        self._service: Service = bed.host(host).start([USER, SITE])
+
+    def begin(self, **told: Any) -> None:
+        """Tell them what to do; `done` waits for the end."""
+        self._service.write_line(json.dumps(told))
+
+    def done(self, lasts_s: float = 0.0) -> Window:
+        """Wait for the end of what they do. Raises UserFailedError."""
+        report = json.loads(self._service.read_line(lasts_s + PATIENCE_S))
+        if "error" in report:
+            raise UserFailedError(f"{self._host} did not get its object: {report['error']}")
+        return Window(report["began_ns"], report["ended_ns"])
+
+    def visit(self, paths: Sequence[str]) -> Window:
+        """Look the site up and ask for these paths on one connection. Raises UserFailedError."""
+        self.begin(visit=list(paths))
+        return self.done()
+
+
+def cdn_testbed(context: Run, folder: Path, **drawing: Any) -> Testbed:
+    """The topology cdn with these parameters, replicas and the CDN's name server or what takes their places.
+
+    The origin serves `folder`, in which the status page of foreign replicas is put: they fetch it like any object.
+    """
+    (folder / STATUS_PATH.lstrip("/")).write_text("{}\n")
+    topo = CdnTopo(root=str(folder), **drawing)
+    starters: dict[str, Starter] = {}
+    replica, server = (context.replacements.get(role) for role in ROLES)
+    if replica is not None:
+        stands = {"mode": "reverse", "origin": f"http://{ORIGIN}:{DEFAULT_PORT}"}
+        edges = [host_name("edge", region, each) for region in REGIONS for each in range(drawing.get("replicas", 1))]
+        starters |= {edge: server_starter(replica, lambda _host: stands) for edge in edges}
+    if server is not None:
+        plan = CdnPlan(*(drawing[name] for name in ("ttl", "interval", "replicas") if name in drawing))
+        starters["ns-cdn"] = server_starter(server, partial(name_server_values, plan))
+    return Testbed(topo, seed=context.seed, links=context.links, sandboxed=context.sandboxed, starters=starters)
+
+
+def implementations(context: Run) -> dict[str, str]:
+    """What a report calls replicas and the CDN's name server."""
+    return {**OURS, **{role: one.describe() for role, one in context.replacements.items()}, "client": "http.client"}
+
+
+def at(host: str) -> str:
+    """The label of a host's interface in captures."""
+    return f"{host}:{host}-eth0"
+
+
+def capture_cdn(bed: Testbed, path: Path, hosts: Sequence[str]) -> Capture:
+    """A capture at the first interface of each of these hosts."""
+    return Capture(path, [CaptureInterface(at(host), bed.host(host).namespace_pid, f"{host}-eth0") for host in hosts])
+
+
+def region_rtt_s(region: str, scale: float = 1.0) -> float:
+    """The round-trip time between a region and what is directly at the Internet, in s."""
+    return 2 * REGIONS[region][1] * scale / 1e3
+
+
+def origin_rtt_s(region: str, scale: float = 1.0) -> float:
+    """The round-trip time between a region and the origin, in s."""
+    return region_rtt_s(region, scale) + 2 * ORIGIN_LEG_MS * scale / 1e3
+
+
+def paths(scale: float, rate_bps: float) -> list[EmulatedPath]:
+    """The paths that are measured for the fidelity certificate: to the origin from each region, and near by."""
+    to_origin = [
+        EmulatedPath(host_name("user", region), "origin", ORIGIN, origin_rtt_s(region, scale)) for region in REGIONS
+    ]
+    to_origin[0] = EmulatedPath("eu-user", "origin", ORIGIN, origin_rtt_s("eu", scale), rate_bps)
+    return to_origin
+
+
+def region_paths(region: str, scale: float) -> list[EmulatedPath]:
+    """Those of one region's users with the CDN: to their replica, and from their name server to the CDN's."""
+    cdn, _, _ = SERVERS["ns-cdn"]
+    return [
+        EmulatedPath(host_name("user", region), host_name("edge", region), replica_address(region), 0.0),
+        EmulatedPath(host_name("dns", region), "ns-cdn", cdn, region_rtt_s(region, scale)),
+    ]
+
+
+def near_paths(scale: float) -> list[EmulatedPath]:
+    """Those of all regions' users with the CDN."""
+    return [path for region in REGIONS for path in region_paths(region, scale)]

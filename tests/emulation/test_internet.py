@@ -1,0 +1,45 @@
+"""The small Internet, tried as a person tries it: by dig and curl in its hosts."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+
+import pytest
+
+from topologies import internet
+from topologies.cdn import ALIAS, REGIONS, host_name, replica_address
+from topologies.emulation.testbed import Testbed
+from topologies.internet import InternetTopo
+
+WELCOME = b"travelled over an emulated network"
+ASK = ["dig", "+short", "www.example.com"]
+
+
+@pytest.fixture(scope="module")
+def whole() -> Iterator[Testbed]:
+    with Testbed(InternetTopo(scale=0.1), links="wire") as bed:
+        yield bed
+
+
+@pytest.mark.parametrize("line", internet.TRY)
+def test_what_the_internet_says_to_try_works(whole: Testbed, line: str) -> None:
+    host, *words = shlex.split(line)
+    done = whole.host(host).run(words)
+    assert done.returncode == 0, done.stderr
+    if "curl" in words:
+        assert WELCOME in done.stdout
+    else:
+        assert ALIAS.encode() in done.stdout
+
+
+def test_the_campus_cache_answers_the_second_time_and_says_so(whole: Testbed) -> None:
+    words = ["curl", "-sD", "-", "-o", "/dev/null", "-x", "http://cache.campus.edu:3128", "http://www.example.com/"]
+    whole.host("alice").run(words)
+    assert b"Cache-Status: c-cache; hit" in whole.host("carol").run(words).stdout
+
+
+@pytest.mark.parametrize("region", REGIONS)
+def test_users_of_a_region_are_led_to_its_edge_server(whole: Testbed, region: str) -> None:
+    answer = whole.host(host_name("user", region)).run(ASK).stdout.decode().split()
+    assert answer == [ALIAS, replica_address(region)]

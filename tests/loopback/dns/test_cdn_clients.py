@@ -1,0 +1,144 @@
+"""The CDN's name server asked by dig and dnspython, with client subnets and without; and what keeps it from a start."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import dns.edns
+import dns.message
+import dns.query
+import dns.rcode
+import pytest
+
+from tests.loopback.dns.authority import dig, served
+from tests.loopback.dns.internet import CLIENT_HOST, PATIENCE_S
+from tests.loopback.dns.replicas import CDN, MAP, ZONE, cdn, well
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CDN]:
+    with cdn(tmp_path_factory.mktemp("cdn"), {1: well(), 2: well(), 3: well()}) as one:
+        yield one
+
+
+def numbers(said: str) -> list[str]:
+    return sorted(re.findall(r"\sA\s+127[.\d]+\.(\d+)", said))
+
+
+@pytest.mark.parametrize(
+    ("words", "expected", "subnet"),
+    [
+        (("www.cdn.net",), ["1", "2"], None),
+        (("www.cdn.net", "+noedns"), ["1", "2"], None),
+        (("www.cdn.net", "+tcp", "+subnet=10.8.200.0/24"), ["3"], "10.8.200.0/24/17"),
+        (("www.cdn.net", "+subnet=10.8.200.0/24"), ["3"], "10.8.200.0/24/17"),
+        (("www.cdn.net", "+subnet=10.8.1.77/32"), ["1", "2"], "10.8.1.77/32/17"),
+        (("www.cdn.net", "+subnet=0.0.0.0/0"), ["1", "2"], "0.0.0.0/0/0"),
+        (("www.cdn.net", "+subnet=0"), ["1", "2"], "0.0.0.0/0/0"),
+        (("www.cdn.net", "+subnet=2001:db8::/56"), ["1", "2"], "2001:db8::/56/0"),
+        (("WWW.cdn.NET", "ANY", "+notcp", "+subnet=10.8.200.0/24"), ["3"], "10.8.200.0/24/17"),
+    ],
+)
+def test_dig_gets_the_replicas_of_a_region(
+    made: CDN, words: tuple[str, ...], expected: list[str], subnet: str | None
+) -> None:
+    said = dig(made.port, "+norecurse", *words)
+    assert "status: NOERROR" in said
+    assert re.search(r";; flags: qr aa[^;]*;", said)
+    assert numbers(said) == expected
+    assert re.findall(r"CLIENT-SUBNET: (\S+)", said) == ([] if subnet is None else [subnet])
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "answers"),
+    [
+        (("www.cdn.net", "TXT"), "NOERROR", 1),
+        (("www.cdn.net", "AAAA"), "NOERROR", 0),
+        (("no.cdn.net",), "NXDOMAIN", 0),
+        (("alias.cdn.net",), "NOERROR", 1),
+        (("cdn.net", "SOA"), "NOERROR", 1),
+    ],
+)
+def test_dig_gets_all_else_as_the_zone_says(made: CDN, words: tuple[str, ...], status: str, answers: int) -> None:
+    said = dig(made.port, "+norecurse", "+subnet=10.8.200.0/24", *words)
+    assert f"status: {status}" in said
+    assert f"ANSWER: {answers}," in said
+    assert "CLIENT-SUBNET: 10.8.200.0/24/0" in said
+
+
+@pytest.mark.parametrize("data", ["", "000118", "0001 18 00 0a0801ff", "0001 17 00 0a0801", "0009 08 00 0a"])
+def test_an_option_of_a_wrong_form_is_formerr(made: CDN, data: str) -> None:
+    option = dns.edns.GenericOption(dns.edns.OptionType.ECS, bytes.fromhex(data))
+    query = dns.message.make_query("www.cdn.net", "A", use_edns=0, options=[option])
+    reply = dns.query.udp(query, CLIENT_HOST, timeout=PATIENCE_S, port=made.port)
+    assert (dns.rcode.to_text(reply.rcode()), list(reply.answer), list(reply.options)) == ("FORMERR", [], [])
+
+
+def test_each_answer_is_one_line_of_the_log(made: CDN) -> None:
+    before = len(made.events("tailored"))
+    made.ask("10.8.130.0/24")
+    made.ask()
+    made.ask(name="alias.cdn.net")
+    first, second = made.events("tailored")[before:]
+    assert (first["subnet"], first["region"], first["scope"], first["served_by"]) == (
+        "10.8.130.0/24",
+        "asia",
+        17,
+        ["asia"],
+    )
+    assert (second["subnet"], second["peer"], second["region"]) == (None, CLIENT_HOST, "europe")
+
+
+def test_a_server_without_support_does_not_echo_the_option(tmp_path: Path) -> None:
+    with served(tmp_path) as port:
+        said = dig(port, "www.example.com", "+subnet=10.8.1.0/24", "+norecurse")
+        assert "status: NOERROR" in said
+        assert "CLIENT-SUBNET" not in said
+
+
+@pytest.mark.parametrize(
+    ("find", "put", "reason"),
+    [
+        ("region asia 10.8.128.0/17", "region asia 10.8.0.0/16", "regions:5: 10.8.0.0/16 of asia overlaps"),
+        ("region asia 10.8.128.0/17", "region asia 10.8.128.0/18", "regions:3: 10.8.192.0/18 of the cover belongs to"),
+        ("ttl 1", "tl 1", "regions:2: 'tl' is none of"),
+        ("name www.cdn.net", "name www.cdn.org", "regions:1: www.cdn.org. lies in no zone"),
+        ("name www.cdn.net", "name alias.cdn.net", "regions:1: alias.cdn.net. has a record CNAME"),
+    ],
+)
+def test_a_map_that_is_wrong_is_one_sentence(tmp_path: Path, find: str, put: str, reason: str) -> None:
+    (tmp_path / "cdn.zone").write_text(ZONE)
+    (tmp_path / "regions").write_text(MAP.format(net="127.9.9", otherwise="servfail").replace(find, put))
+    flags = ["--zone", str(tmp_path / "cdn.zone"), "--map", str(tmp_path / "regions"), "--port", "0"]
+    code, said = started(*flags)
+    assert code == 2
+    assert reason in said
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("flags", "reason"),
+    [
+        (("--map", "none"), "no zone is given"),
+        (("--map", "m", "--zone", "z", "--interval", "0"), "'0' is no number of seconds"),
+        (("--map", "m", "--zone", "z", "--interval", "nan"), "'nan' is no number of seconds"),
+        (("--map", "m", "--zone", "z", "--failures", "0"), "'0' is no number of failures"),
+        (("--map", "m", "--zone", "z", "--check-path", "a b"), "'a b' is no path"),
+        (("--map", "m", "--zone", "z", "--check-port", "0"), "'0' is no port"),
+        ((), "--map"),
+    ],
+)
+def test_flags_that_are_wrong_are_told(flags: tuple[str, ...], reason: str) -> None:
+    code, said = started(*flags)
+    assert code == 2
+    assert reason in said
+
+
+def started(*flags: str) -> tuple[int, str]:
+    command = [sys.executable, "-m", "services.dns.cdn", "--listen", CLIENT_HOST, *flags]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    return done.returncode, done.stderr

@@ -1,0 +1,212 @@
+"""A content delivery network: an origin behind a narrow link, replicas in several regions, and names that lead to them.
+
+    eu  Europe   eu-user 10.8.1.101 ...  eu-dns 10.8.1.2  eu-edge 10.8.1.10 ── s1 ──  5 ms ──┐
+    ap  Asia     ap-user 10.8.2.101 ...  ap-dns 10.8.2.2  ap-edge 10.8.2.10 ── s2 ── 40 ms ──┤
+    us  America  us-user 10.8.3.101 ...  us-dns 10.8.3.2  us-edge 10.8.3.10 ── s3 ── 25 ms ──┼─ s0, the Internet
+    ns-root 10.8.0.1   ns-com 10.8.0.2   ns-net 10.8.0.3   ns-example 10.8.0.4               │
+    ns-cdn  10.8.0.5   ── directly at the Internet ──────────────────────────────────────────┤
+    origin  10.8.9.1   origin.example.com ──── bw, 10 ms ────────────────────────────────────┘
+
+All hosts are in 10.8.0.0/16; the delays are one way, times `scale`; only the origin's link has a rate. The users of a
+region, its local name server and its edge server, which is the CDN's replica there, are on the region's switch.
+www.example.com belongs to the provider, whose own name server says that it is an alias of www.example.cdn.net
+(cdn=yes), or the origin's address (cdn=no). The CDN's name server answers www.example.cdn.net by the region of whoever
+asks.
+
+    sudo mn --custom topologies/cdn.py --topo cdn --switch lxbr
+"""
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+
+from mininet.topo import Topo
+
+from topologies.naming import NamePlan, Record, Zone
+
+# Not by __file__: `mn --custom` executes this text without one.
+PAGES = Path(str(resources.files("topologies"))) / "www"
+PREFIX = "10.8"
+# region: its number in addresses, the one-way delay of its link in ms
+REGIONS: Mapping[str, tuple[int, float]] = {"eu": (1, 5.0), "ap": (2, 40.0), "us": (3, 25.0)}
+ORIGIN_LEG_MS = 10.0
+ORIGIN = f"{PREFIX}.9.1"
+NAME, ALIAS, ORIGIN_NAME = "www.example.com.", "www.example.cdn.net.", "origin.example.com."
+# host: (address, name, zone) of the name servers
+SERVERS: Mapping[str, tuple[str, str, str]] = {
+    "ns-root": (f"{PREFIX}.0.1", "a.root-servers.net.", "."),
+    "ns-com": (f"{PREFIX}.0.2", "ns.com.", "com."),
+    "ns-net": (f"{PREFIX}.0.3", "ns.net.", "net."),
+    "ns-example": (f"{PREFIX}.0.4", "ns.example.com.", "example.com."),
+    "ns-cdn": (f"{PREFIX}.0.5", "ns.cdn.net.", "cdn.net."),
+}
+# Of a region: its local name server, its first replica, its first client.
+LOCAL, REPLICA, CLIENT = 2, 10, 101
+MOST_CLIENTS, MOST_REPLICAS = 64, 8
+STATUS_PATH = "/lab7-status"
+ALIAS_TTL_S = 3600
+
+
+@dataclass(frozen=True)
+class CdnPlan:
+    """What the name servers of this drawing know.
+
+    ttl and interval: of the CDN's answers and of its checks, in seconds; replicas: how many a region has; through_cdn:
+    whether the provider's name leads to the CDN. What a larger drawing adds: name servers as in SERVERS, names with
+    their addresses, records by zone, and networks (as `10.8.4.0/24`) by the region that serves them.
+    """
+
+    ttl: int = 2
+    interval_s: float = 1.0
+    replicas: int = 1
+    through_cdn: bool = True
+    servers: Mapping[str, tuple[str, str, str]] = field(default_factory=lambda: SERVERS)
+    addresses: Mapping[str, str] = field(default_factory=dict)
+    records: Mapping[str, tuple[Record, ...]] = field(default_factory=dict)
+    networks: Mapping[str, str] = field(default_factory=dict)
+
+    def names(self) -> NamePlan:
+        """The zones."""
+        addresses = {name: [address] for address, name, _ in self.servers.values()} | {ORIGIN_NAME: [ORIGIN]}
+        addresses |= {name: [address] for name, address in self.addresses.items()}
+        own = Record(NAME, "CNAME", ALIAS, ALIAS_TTL_S) if self.through_cdn else Record(NAME, "A", ORIGIN)
+        records = {**self.records, "example.com.": (own, *self.records.get("example.com.", ()))}
+        zones = [Zone(origin, (name,), records.get(origin, ())) for _, name, origin in self.servers.values()]
+        return NamePlan("cdn", addresses, zones)
+
+    def region_map(self) -> str:
+        """The map of the CDN's name server."""
+        lines = [f"name {ALIAS.rstrip('.')}", f"ttl {self.ttl}", *self._regions(), "default eu"]
+        return "\n".join([*lines, f"otherwise origin {ORIGIN}", ""])
+
+    def _regions(self) -> list[str]:
+        served = {name: [f"{PREFIX}.{number}.0/24"] for name, (number, _) in REGIONS.items()}
+        for network, name in self.networks.items():
+            served[name].append(network)
+        lines = [f"cover {' '.join(network for some in served.values() for network in some)}"]
+        lines += [f"region {name} {' '.join(some)}" for name, some in served.items()]
+        return lines + [
+            f"replica {name} {replica_address(name, each)}" for name in REGIONS for each in range(self.replicas)
+        ]
+
+
+def replica_address(region: str, number: int = 0) -> str:
+    """The address of a region's replica."""
+    return f"{PREFIX}.{REGIONS[region][0]}.{REPLICA + number}"
+
+
+def client_address(region: str, number: int = 0) -> str:
+    """The address of a region's client."""
+    return f"{PREFIX}.{REGIONS[region][0]}.{CLIENT + number}"
+
+
+def local_address(region: str) -> str:
+    """The address of a region's local name server."""
+    return f"{PREFIX}.{REGIONS[region][0]}.{LOCAL}"
+
+
+def host_name(kind: str, region: str, number: int = 0) -> str:
+    """What a `user` or an `edge` server of a region is called: `eu-user`, `eu-user2`."""
+    return f"{region}-{kind}" if number == 0 else f"{region}-{kind}{number + 1}"
+
+
+def _check(clients: int, replicas: int, cdn: str, resolver: str) -> None:
+    if not 0 <= clients <= MOST_CLIENTS:
+        raise ValueError(f"clients={clients}: a region has up to {MOST_CLIENTS}")
+    if not 1 <= replicas <= MOST_REPLICAS:
+        raise ValueError(f"replicas={replicas}: a region has 1 to {MOST_REPLICAS}")
+    if cdn not in ("yes", "no"):
+        raise ValueError(f"cdn={cdn}: it takes yes or no")
+    if resolver not in ("regional", "public", "subnet"):
+        raise ValueError(f"resolver={resolver}: it takes regional, public or subnet")
+
+
+class CdnParts(Topo):  # type: ignore[misc]
+    """The parts of which a drawing with a CDN is made."""
+
+    # Names come from the name servers, not from every host's /etc/hosts.
+    host_names = False
+
+    def add_name_servers(self, internet: str, plan: CdnPlan) -> None:
+        """Add every name server of the plan but the regions' own."""
+        names = plan.names()
+        for host, (address, name, origin) in plan.servers.items():
+            files = {"own.zone": names.master_file(origin)}
+            serves = f"services.dns.authoritative --zone own.zone --listen {address} --port 53"
+            if host == "ns-cdn":
+                files["regions"] = plan.region_map()
+                checks = f"--check-path {STATUS_PATH} --interval {plan.interval_s:g} --timeout {plan.interval_s:g}"
+                serves = f"services.dns.cdn --zone own.zone --map regions {checks} --listen {address} --port 53"
+            made = self.addHost(host, ip=f"{address}/16", names=[name.rstrip(".")], files=files, serves=serves)
+            self.addLink(made, internet)
+
+    def add_origin(self, internet: str, bw: float, scale: float, root: str, max_age: int) -> None:
+        """Add the origin behind its narrow link; see build."""
+        flags = f"--cache-control '*=max-age={max_age}'"
+        serves = f"services.http.origin --root {shlex.quote(root)} {flags} --listen 0.0.0.0 --port 80"
+        origin = self.addHost("origin", ip=f"{ORIGIN}/16", names=[ORIGIN_NAME.rstrip(".")], serves=serves)
+        self.addLink(origin, internet, bw=bw, delay=f"{ORIGIN_LEG_MS * scale:g}ms", max_queue_size=10_000)
+
+    def add_region(self, switch: str, region: str, clients: int, plan: CdnPlan, resolver: str = "regional") -> None:
+        """Add a region's name server, edge servers and users at its switch."""
+        flags = " --client-subnet 24" if resolver == "subnet" else ""
+        self.addLink(self.add_resolver(f"{region}-dns", local_address(region), flags), switch)
+        asks = local_address(region if resolver == "regional" else "eu")
+        for number in range(plan.replicas):
+            host, address = host_name("edge", region, number), replica_address(region, number)
+            flags = f"--name {host} --status {STATUS_PATH} --origin http://{ORIGIN}:80"
+            serves = f"services.http.proxy {flags} --listen 0.0.0.0 --port 80"
+            self.addLink(self.addHost(host, ip=f"{address}/16", serves=serves), switch)
+        for number in range(clients):
+            host = host_name("user", region, number)
+            client = self.addHost(host, ip=f"{client_address(region, number)}/16", resolver=asks)
+            self.addLink(client, switch)
+
+    def add_resolver(self, host: str, address: str, flags: str = "") -> str:
+        """Add a local name server, which begins at the root."""
+        root, name, _ = SERVERS["ns-root"]
+        serves = f"services.dns.resolver --root {name}={root}{flags} --listen 0.0.0.0 --port 53"
+        return str(self.addHost(host, ip=f"{address}/16", serves=serves))
+
+
+class CdnTopo(CdnParts):
+    """Regions, an origin and the name servers. See build for the parameters."""
+
+    def build(
+        self,
+        clients: int = 1,
+        replicas: int = 1,
+        cdn: str = "yes",
+        bw: float = 5,
+        ttl: int = 2,
+        interval: float = 1.0,
+        scale: float = 1.0,
+        resolver: str = "regional",
+        root: str = str(PAGES),
+        max_age: int = 3600,
+    ) -> None:
+        """clients and replicas: how many a region has; cdn: whether the provider's name leads to the CDN (yes or no);
+        bw: Mbit/s of the origin's link; ttl and interval: of the CDN's answers and of its checks, in seconds; scale: of
+        all delays; resolver: regional (each region has its own), public (all ask Europe's) or subnet (the same, which
+        tells the CDN the asker's network); root: the folder that the origin serves; max_age: for how many seconds its
+        objects may be kept. Raises ValueError for what cannot be drawn."""
+        _check(int(clients), int(replicas), cdn, resolver)
+        plan = CdnPlan(int(ttl), float(interval), int(replicas), cdn == "yes")
+        internet = self.addSwitch("s0")
+        self.add_name_servers(internet, plan)
+        self.add_origin(internet, float(bw), float(scale), root, int(max_age))
+        for name, (number, delay_ms) in REGIONS.items():
+            switch = self.addSwitch(f"s{number}")
+            self.addLink(switch, internet, delay=f"{delay_ms * float(scale):g}ms")
+            self.add_region(switch, name, int(clients), plan, resolver)
+
+
+TRY = (
+    "ap-user dig www.example.com",
+    "eu-user dig +short www.example.com",
+    "us-user curl -si http://www.example.com/",
+    "ap-user curl -s http://10.8.2.10/lab7-status",
+)
+topos = {"cdn": CdnTopo}

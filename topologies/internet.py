@@ -1,0 +1,91 @@
+"""One small Internet: the name system, a campus with its cache, a content provider, and the CDN that it has hired.
+
+    alice   10.8.4.101 ─┐
+    carol   10.8.4.102 ─┤
+    c-dns   10.8.4.2   ─┼─ s4, the campus (campus.edu) ── bw, 15 ms ──┐
+    c-cache 10.8.4.100 ─┘  cache.campus.edu, port 3128                │
+    c-www   10.8.4.80      www.campus.edu                             ├── s0, the Internet
+    regions eu, ap, us with users, name servers and edge servers      │   (see cdn: the same hosts and addresses)
+    ns-root, ns-com, ns-net, ns-edu, ns-example, ns-cdn, ns-campus ───┤
+    origin  10.8.9.1       origin.example.com ── origin_bw, 10 ms ────┘
+
+All hosts are in 10.8.0.0/16 and find each other by name alone. www.example.com is the provider's, by way of the CDN;
+www.campus.edu is the campus's own, on the campus. Only the access link and the origin's link have a rate. The campus is
+nearest to the CDN's region eu.
+
+    sudo mn --custom topologies/internet.py --topo internet --switch lxbr
+"""
+
+import shlex
+from collections.abc import Mapping
+
+from topologies.cdn import PAGES, PREFIX, REGIONS, SERVERS, CdnParts, CdnPlan
+
+ACCESS_LEG_MS = 15.0
+CAMPUS = f"{PREFIX}.4"
+CAMPUS_NETWORK = f"{CAMPUS}.0/24"
+# host: (address, name, zone) of the name servers beside those of cdn
+MORE_SERVERS: Mapping[str, tuple[str, str, str]] = {
+    "ns-edu": (f"{PREFIX}.0.6", "ns.edu.", "edu."),
+    "ns-campus": (f"{PREFIX}.0.7", "ns.campus.edu.", "campus.edu."),
+}
+CACHE_NAME, SITE_NAME = "cache.campus.edu.", "www.campus.edu."
+CACHE, SITE, LOCAL = f"{CAMPUS}.100", f"{CAMPUS}.80", f"{CAMPUS}.2"
+PEOPLE: Mapping[str, str] = {"alice": f"{CAMPUS}.101", "carol": f"{CAMPUS}.102"}
+
+
+class InternetTopo(CdnParts):
+    """Everything in one drawing. See build for the parameters."""
+
+    def build(
+        self,
+        users: int = 1,
+        bw: float = 10,
+        origin_bw: float = 5,
+        ttl: int = 20,
+        interval: float = 1.0,
+        scale: float = 1.0,
+        root: str = str(PAGES),
+    ) -> None:
+        """users: how many a region of the CDN has; bw and origin_bw: Mbit/s of the campus's access link and of the
+        origin's link; ttl and interval: of the CDN's answers and of its checks, in seconds; scale: of all delays; root:
+        the folder that the origin and the campus's own site serve."""
+        plan = CdnPlan(
+            int(ttl),
+            float(interval),
+            servers={**SERVERS, **MORE_SERVERS},
+            addresses={CACHE_NAME: CACHE, SITE_NAME: SITE},
+            networks={CAMPUS_NETWORK: "eu"},
+        )
+        internet = self.addSwitch("s0")
+        self.add_name_servers(internet, plan)
+        self.add_origin(internet, float(origin_bw), float(scale), root, max_age=60)
+        for name, (number, delay_ms) in REGIONS.items():
+            switch = self.addSwitch(f"s{number}")
+            self.addLink(switch, internet, delay=f"{delay_ms * float(scale):g}ms")
+            self.add_region(switch, name, int(users), plan)
+        campus = self.addSwitch("s4")
+        self.addLink(campus, internet, bw=float(bw), delay=f"{ACCESS_LEG_MS * float(scale):g}ms")
+        self._campus(campus, root)
+
+    def _campus(self, switch: str, root: str) -> None:
+        self.addLink(self.add_resolver("c-dns", LOCAL), switch)
+        for host, address, name, serves in (
+            ("c-cache", CACHE, CACHE_NAME, "services.http.proxy --name c-cache --listen 0.0.0.0 --port 3128"),
+            ("c-www", SITE, SITE_NAME, f"services.http.origin --root {shlex.quote(root)} --listen 0.0.0.0 --port 80"),
+        ):
+            made = self.addHost(host, ip=f"{address}/16", names=[name.rstrip(".")], resolver=LOCAL, serves=serves)
+            self.addLink(made, switch)
+        for person, address in PEOPLE.items():
+            self.addLink(self.addHost(person, ip=f"{address}/16", resolver=LOCAL), switch)
+
+
+TRY = (
+    "alice dig www.example.com",
+    "alice dig +trace www.example.com @10.8.0.1",
+    "alice curl http://www.example.com/",
+    "alice curl -si -x http://cache.campus.edu:3128 http://www.example.com/",
+    "ap-user curl -si http://www.example.com/",
+    "us-user curl http://www.campus.edu/",
+)
+topos = {"internet": InternetTopo}
