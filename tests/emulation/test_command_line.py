@@ -138,6 +138,12 @@ def test_up_says_what_is_there_and_stops_cleanly(tmp_path: Path, number: signal.
     assert (process.returncode, errors) == (0, b"")
 
 
+def test_shell_knows_hosts_whose_names_have_hyphens(tmp_path: Path) -> None:
+    changes = {"HOME": str(tmp_path)}
+    done = lab7("shell", "--set", "dns=yes", "web", cwd=tmp_path, stdin="ns-root hostname\nexit\n", changes=changes)
+    assert "ns-root" in [*done.stdout.splitlines(), *done.stderr.splitlines()]
+
+
 def test_shell_takes_commands_from_standard_input(tmp_path: Path) -> None:
     done = lab7("shell", "web", cwd=tmp_path, stdin="client hostname\nexit\n", changes={"HOME": str(tmp_path)})
     assert done.returncode == 0

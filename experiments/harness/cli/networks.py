@@ -46,6 +46,8 @@ def shell_command(topology: str, given: dict[str, str], links: str, sandboxed: b
 
         class Shell(CLI):  # type: ignore[misc]
             prompt = "lab7> "
+            # Names of hosts have hyphens.
+            identchars = CLI.identchars + "-"
 
         _describe(drawing, bed)
         Shell(bed.net)
