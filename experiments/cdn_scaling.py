@@ -103,7 +103,7 @@ def _capture_name(case: str) -> str:
 
 
 def _name(point: Point) -> str:
-    return f"{ALONE}, {point.clients} clients"
+    return f"{ALONE}, {point.who}"
 
 
 def _sweep(context: Run, folder: Path, case: str, evidence: Evidence) -> list[Point]:

@@ -49,7 +49,7 @@ def test_a_lone_origin_is_set_beside_its_closed_form(tmp_path: Path) -> None:
     found = verdicts(result)
     assert set(found) == {"C1", "C5", "C6"}
     assert found["C6"] == "shown"
-    assert [one["name"] for one in result["comparisons"]] == ["origin alone, 1 clients", "origin alone, 12 clients"]
+    assert [one["name"] for one in result["comparisons"]] == ["origin alone, 1 client", "origin alone, 12 clients"]
 
 
 def test_a_sweep_that_stays_below_the_knee_decides_nothing(tmp_path: Path) -> None:
