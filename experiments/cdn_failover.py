@@ -11,6 +11,7 @@ The replica is lost soon after an answer was fetched, so that almost the whole T
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -20,9 +21,11 @@ from experiments.harness.cdn_lab import (
     ROLES,
     User,
     at,
+    begin_anew,
     capture_cdn,
     cdn_testbed,
     implementations,
+    prepare,
     region_paths,
     region_rtt_s,
 )
@@ -39,6 +42,7 @@ from experiments.harness.result import Check
 from experiments.harness.site import write_picture
 from topologies.cdn import ALIAS, host_name, replica_address
 from topologies.emulation import tools
+from topologies.emulation.errors import EmulationError
 from topologies.emulation.testbed import Testbed
 
 REGION, OBJECT, OBJECT_BYTES = "eu", "ring.png", 1000
@@ -67,6 +71,7 @@ class Evidence:
 def run(context: Run) -> Outcome:
     """Let a replica fail once for each kind of fault and TTL, judge."""
     asked, evidence = context.parameters, Evidence()
+    _check_interval(context)
     faults = [(kind, ttl) for kind in asked["fault"] for ttl in asked["ttl"]]
     with site_folder(context) as folder:
         write_picture(folder / OBJECT, OBJECT_BYTES, context.seed)
@@ -90,6 +95,17 @@ def run(context: Run) -> Outcome:
     )
 
 
+def _check_interval(context: Run) -> None:
+    """Raise EmulationError if the CDN's name server cannot check its replicas that often."""
+    server = context.replacements.get("cdn-dns")
+    if server is None or context.parameters["interval"] >= server.least_interval_s:
+        return
+    if math.isinf(server.least_interval_s):
+        raise EmulationError(f"{server.name} does not check its replicas, so that nothing can be said of it here")
+    least = f"{server.least_interval_s:g}s"
+    raise EmulationError(f"{server.name} checks its replicas each {least} at most: say --set interval={least}")
+
+
 def _capture_name(kind: str, ttl: int) -> str:
     return f"capture-{kind}-ttl-{ttl}.pcapng"
 
@@ -105,6 +121,8 @@ def _fail(context: Run, folder: Path, kind: str, ttl: int, comes_back: bool, evi
                 check for each in region_paths(REGION, asked["scale"]) for check in probe_path(bed, each)
             ]
         askers = [User(bed, host) for host in users]
+        begin_anew(context, bed, asked["interval"])
+        prepare(bed, users[0], f"/{OBJECT}")
         with evidence.watch, capture_cdn(bed, path, [*users, "ns-cdn"]) as capture:
             fault = _under_load(context, bed, askers, kind, ttl, comes_back)
     evidence.checks += capture_checks({f"{label} ({kind}, {ttl} s)": one for label, one in capture.statistics.items()})

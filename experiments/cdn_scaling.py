@@ -18,6 +18,7 @@ from experiments.harness.cdn_lab import (
     ROLES,
     User,
     at,
+    begin_anew,
     capture_cdn,
     cdn_testbed,
     implementations,
@@ -102,7 +103,7 @@ def _capture_name(case: str) -> str:
 
 
 def _name(point: Point) -> str:
-    return f"{ALONE}, {point.clients} clients"
+    return f"{ALONE}, {point.who}"
 
 
 def _sweep(context: Run, folder: Path, case: str, evidence: Evidence) -> list[Point]:
@@ -115,6 +116,8 @@ def _sweep(context: Run, folder: Path, case: str, evidence: Evidence) -> list[Po
         probed = paths(asked["scale"], asked["bw"] * 1e6) if case == ALONE else near_paths(asked["scale"])
         evidence.checks += [check for each in probed for check in probe_path(bed, each)]
         users = [User(bed, host_name("user", region)) for region in REGIONS]
+        if case == THROUGH:
+            begin_anew(context, bed)
         for user in users:
             user.visit([f"/{OBJECT}"])
         hosts = [*(host_name("user", region) for region in REGIONS), "origin"]

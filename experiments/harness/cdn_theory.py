@@ -28,10 +28,10 @@ ALONE = "max(RTT + S, N S - Z)"
 STEPS = 60
 
 
-def by_name(visit: Theory, lookup_s: float) -> Theory:
-    """Return a visit with the lookup in front of it."""
+def by_name(visit: Theory, lookup_s: float, formula: str) -> Theory:
+    """Return a visit, whose formula is this one's, with the lookup in front of it."""
     terms: Mapping[str, float] = {"dns": lookup_s, **visit.terms}
-    return Theory(visit.total_s + lookup_s, terms, f"DNS + {visit.formula}", visit.source)
+    return Theory(visit.total_s + lookup_s, terms, f"DNS + {formula}", visit.source)
 
 
 def wait_s(rtts_s: Sequence[float], service_s: float, think_s: float) -> float:

@@ -45,7 +45,7 @@ class Implementation:
     """A program that can take a role. Servers have `command`, clients `commands` by strategy.
 
     `files`: further configuration files in its folder, by name, and the templates they come from. `modes`: what a
-    proxy can be, forward or reverse.
+    proxy can be, forward or reverse. `least_interval_s`: how often a CDN's name server can check its replicas at most.
     """
 
     name: str
@@ -62,6 +62,7 @@ class Implementation:
     speaks: tuple[str, ...] = ()
     ports: Mapping[str, int] = field(default_factory=dict)
     known: Mapping[str, str] = field(default_factory=dict)
+    least_interval_s: float = 0.0
     own: bool = False
 
     def supports(self, strategy: str) -> bool:
@@ -179,7 +180,7 @@ def of_proxy(implementation: Implementation, known: Mapping[str, Any]) -> dict[s
 
 
 def server_starter(implementation: Implementation, values: Callable[[Host], Mapping[str, Any]]) -> Starter:
-    """What starts this server in a host; `values` are what its templates may use, beside port, ports and folder.
+    """What starts this server in a host; `values` are what its templates may use, beside port, ports, role and folder.
 
     A proxy's, and a replica's, must have `mode` (forward or reverse) and `origin` (the URL of the origin), and give it
     its port.
@@ -190,6 +191,7 @@ def server_starter(implementation: Implementation, values: Callable[[Host], Mapp
         known: dict[str, Any] = {
             "port": implementation.service_port,
             "ports": dict(implementation.ports),
+            "role": implementation.role,
             "folder": str(host.workdir),
             "address": host.IP(),
             **values(host),
@@ -201,6 +203,7 @@ def server_starter(implementation: Implementation, values: Callable[[Host], Mapp
             config.write_text(render(f"implementations/{implementation.config}", **known))
             known["config"] = str(config)
         for name, template in implementation.files.items():
+            (host.workdir / name).parent.mkdir(parents=True, exist_ok=True)
             (host.workdir / name).write_text(render(f"implementations/{template}", **known))
         assert implementation.command is not None
         words = expand(implementation.command, known)

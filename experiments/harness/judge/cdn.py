@@ -201,7 +201,7 @@ def _fetched_once(region: Region, visits: Sequence[Span]) -> tuple[list[int], in
 
 def _crowd(region: Region, span: Span, users: int) -> tuple[str, int]:
     """What to say of many who asked at once, and the frame of the only request to the origin."""
-    requests = region.legs.asked([span])
+    requests = [one for one in region.legs.asked([span]) if path_of(one) in region.objects]
     if len(requests) < users:
         raise InconclusiveError(f"Of {users} users who were to ask at once, {len(requests)} did.")
     bodies = {_succeeded(one).body for one in requests}

@@ -41,6 +41,11 @@ class Point:
     frames: tuple[int, ...]
     problem: str | None = None
 
+    @property
+    def who(self) -> str:
+        """How many clients, in words."""
+        return f"{self.clients} client{'' if self.clients == 1 else 's'}"
+
 
 @dataclass(frozen=True)
 class Responses:
@@ -111,7 +116,7 @@ def c1(alone: Sequence[Point]) -> Verdict:
         return unfit
     first, last = alone[0], alone[-1]
     figures = "; ".join(
-        f"{one.clients} clients: link used to {one.utilisation:.0%} (theory {one.theory_utilisation:.0%}), "
+        f"{one.who}: link used to {one.utilisation:.0%} (theory {one.theory_utilisation:.0%}), "
         f"{one.response_s * 1e3:.0f} ms (theory {one.theory_s * 1e3:.0f} ms)"
         for one in alone
     )
@@ -140,11 +145,11 @@ def c5(alone: Sequence[Point], through: Sequence[Point]) -> Verdict:
         return unfit
     pairs = list(zip(alone, through, strict=True))
     figures = "; ".join(
-        f"{one.clients} clients: {one.response_s * 1e3:.1f} ms from the origin, {other.response_s * 1e3:.1f} ms from "
-        f"replicas"
+        f"{one.who}: {one.response_s * 1e3:.1f} ms from the origin, {other.response_s * 1e3:.1f} ms from replicas"
         for one, other in pairs
     )
-    frames = [frame for other in through for frame in other.frames]
+    # Of the capture that is kept as the run's.
+    frames = [frame for one in alone for frame in one.frames]
     decide = shown if all(other.response_s < one.response_s for one, other in pairs) else failed
     return decide("C5", f"Mean response time of {figures}.", frames)
 
@@ -159,12 +164,13 @@ def c6(alone: Sequence[Point], through: Sequence[Point]) -> Verdict:
         return undecided("C6", f"Nothing can be said: the captures at the origin's link dropped {dropped} packets.")
     pairs = list(zip(alone, through, strict=True))
     figures = "; ".join(
-        f"{one.clients} clients: {one.link.octets / one.responses:.0f} octets for each of {one.responses} responses "
+        f"{one.who}: {one.link.octets / one.responses:.0f} octets for each of {one.responses} responses "
         f"without and {other.link.octets / other.responses:.0f} for each of {other.responses} with the CDN"
         for one, other in pairs
     )
     good = all(other.link.octets / other.responses < one.link.octets / one.responses for one, other in pairs)
-    frames = [frame for other in through for frame in other.frames]
+    # Of the capture that is kept as the run's.
+    frames = [frame for one in alone for frame in one.frames]
     return (shown if good else failed)("C6", f"On the origin's link, {figures}.", frames)
 
 
@@ -174,7 +180,7 @@ def _unfit(claim_id: str, points: Sequence[Point]) -> Verdict | None:
     bad = next((one for one in points if one.problem), None)
     if bad is None:
         return None
-    return undecided(claim_id, f"Nothing can be concluded from {bad.clients} clients: {bad.problem}.")
+    return undecided(claim_id, f"Nothing can be concluded from {bad.who}: {bad.problem}.")
 
 
 def _unlike(claim_id: str, alone: Sequence[Point], through: Sequence[Point]) -> Verdict | None:

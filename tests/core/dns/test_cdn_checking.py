@@ -124,7 +124,11 @@ def test_one_that_starts_a_little_later_is_not_called_down() -> None:
 
     async def scene(loop: asyncio.AbstractEventLoop) -> None:
         table = HealthTable([ONE])
-        checker = Played(loop, Probe("/", 80, 10.0, 1.0), lambda address, report: table.note(address, report))
+
+        def noted(address: Address, report: Report) -> None:
+            table.note(address, report)
+
+        checker = Played(loop, Probe("/", 80, 10.0, 1.0), noted)
         checker.plays = lambda _, now: "refuse" if now < 0.5 else "well"
         checker.begun = []
         await checker.follow([ONE])

@@ -27,7 +27,7 @@ from experiments.harness.templating import TEMPLATES, render
 from experiments.harness.theory import STRATEGIES
 from topologies.emulation.errors import EmulationError, MachineError
 
-ROLES = ("origin", "client", "authoritative", "local", "proxy")
+ROLES = ("origin", "client", "authoritative", "local", "proxy", "replica", "cdn-dns")
 # HTTP/2 begun by Upgrade has no formula of its own, and is asked for in the matrix only.
 SPOKEN = {*STRATEGIES, "2-upgrade"}
 FETCHED = {"1.0", "1.1", "2", "2-upgrade", "2-push"}
@@ -45,7 +45,8 @@ def names(some: list[Implementation]) -> list[str]:
 
 def test_every_entry_is_there_once() -> None:
     entries = tomllib.loads(registry.REGISTRY.read_text())["implementation"]
-    assert [(one["role"], one["name"]) for one in entries] == list(implementations())
+    own = [key for key in implementations() if key[0] not in registry.SAME]
+    assert [(one["role"], one["name"]) for one in entries] == own
     assert {one.role for one in ALL} == set(ROLES)
     assert sum(len(of_role(role)) for role in ROLES) == len(ALL)
 
@@ -113,13 +114,23 @@ def test_every_configuration_belongs_to_an_implementation() -> None:
     assert {path.name for path in (TEMPLATES / "implementations").iterdir()} == configs
 
 
-@pytest.mark.parametrize("one", PROXIES, ids=names(PROXIES))
+def test_a_role_that_another_one_fills_has_its_programs_in_the_mode_it_needs() -> None:
+    for role, (same, mode) in registry.SAME.items():
+        fit = [one for one in of_role(same) if mode in one.modes]
+        assert fit
+        assert [(one.name, one.command, one.modes) for one in of_role(role)] == [
+            (one.name, one.command, (mode,)) for one in fit
+        ]
+
+
+@pytest.mark.parametrize("one", [*PROXIES, *of_role("replica")], ids=lambda one: f"{one.role} {one.name}")
 def test_a_proxy_s_templates_name_its_port_its_folder_and_the_origin_that_it_stands_for(one: Implementation) -> None:
     assert set(one.modes) <= set(PROXY_PORTS)
     assert one.modes
     assert one.command is not None
     for mode in one.modes:
         known = {"mode": mode, "origin": "http://www.example.com:8081", "folder": "/run/h", "address": "10.7.0.100"}
+        known["role"] = one.role
         known |= of_proxy(one, known)
         templates = [*([one.config] if one.config else []), *one.files.values()]
         texts = [render(f"implementations/{template}", **known) for template in templates]
@@ -210,7 +221,8 @@ def test_a_client_s_name_is_no_origin() -> None:
 @pytest.mark.parametrize("text", ["server=nginx", "nginx", "", "=nginx", "Origin=nginx"])
 def test_a_wrong_role_lists_the_roles(text: str) -> None:
     with pytest.raises(
-        ReplacementError, match="the roles are origin, client, authoritative, local, proxy, as in origin=NAME"
+        ReplacementError,
+        match="the roles are origin, client, authoritative, local, proxy, replica, cdn-dns, as in origin=NAME",
     ):
         parse_replacement(text, ROLES)
 
