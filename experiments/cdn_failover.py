@@ -121,7 +121,7 @@ def _fail(context: Run, folder: Path, kind: str, ttl: int, comes_back: bool, evi
                 check for each in region_paths(REGION, asked["scale"]) for check in probe_path(bed, each)
             ]
         askers = [User(bed, host) for host in users]
-        begin_anew(context, bed, asked["interval"])
+        begin_anew(context, bed)
         prepare(bed, users[0], f"/{OBJECT}")
         with evidence.watch, capture_cdn(bed, path, [*users, "ns-cdn"]) as capture:
             fault = _under_load(context, bed, askers, kind, ttl, comes_back)

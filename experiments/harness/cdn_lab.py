@@ -10,11 +10,13 @@ from typing import Any
 
 from experiments.harness.capture import Capture, CaptureInterface
 from experiments.harness.cdn_servers import name_server_starter
+from experiments.harness.dns_lab import Asker
 from experiments.harness.experiment import Run
 from experiments.harness.fidelity import EmulatedPath
 from experiments.harness.implementations.registry import DEFAULT_PORT, server_starter
 from experiments.harness.page_client import Window
 from topologies.cdn import (
+    ALIAS,
     NAME,
     ORIGIN,
     ORIGIN_LEG_MS,
@@ -35,8 +37,7 @@ VISITOR = "experiments.harness.visitor"
 SITE = NAME.rstrip(".")
 ROLES = ("replica", "cdn-dns")
 OURS: Mapping[str, str] = {"replica": "services.http.proxy", "cdn-dns": "services.dns.cdn"}
-# A check that finds a replica gone, and one that finds it back.
-CHECKS = 2.5
+POLL_S = 0.1
 # Over the time that something is to last.
 PATIENCE_S = 60.0
 
@@ -89,17 +90,30 @@ def cdn_testbed(context: Run, folder: Path, **drawing: Any) -> Testbed:
     return Testbed(topo, seed=context.seed, links=context.links, sandboxed=context.sandboxed, starters=starters)
 
 
-def begin_anew(context: Run, bed: Testbed, interval_s: float = CdnPlan().interval_s) -> None:
-    """Have foreign replicas begin during a capture, and be found healthy.
+def begin_anew(context: Run, bed: Testbed) -> None:
+    """Wait until the CDN's name server sends every region to its own replica.
 
-    The checks of their health have opened connections to the origin already, of which the capture would lack the
-    beginning: lab7's own answers them itself. And they may have begun after their first check, which lab7's never do.
+    All servers come up side by side, and who was not there at its first check is left out until the next one. Foreign
+    replicas are restarted before: the checks of their health have opened connections to the origin already, of which
+    a capture would lack the beginning, where lab7's own answers them itself.
     """
-    if "replica" not in context.replacements:
-        return
-    for name in (host_name("edge", region) for region in REGIONS):
-        bed.restart(name)
-    time.sleep(CHECKS * interval_s)
+    if "replica" in context.replacements:
+        for region in REGIONS:
+            bed.restart(host_name("edge", region))
+    address, _, _ = SERVERS["ns-cdn"]
+    until_s = time.monotonic() + PATIENCE_S
+    for region in REGIONS:
+        asker = Asker(bed.host(host_name("user", region)), address)
+        # A name server says nothing when it finds a replica well: this is a poll with a bound.
+        while replica_address(region) not in _told(asker):
+            if time.monotonic() > until_s:
+                raise EmulationError(f"the CDN's name server does not send {region} to its own replica")
+            time.sleep(POLL_S)
+
+
+def _told(asker: Asker) -> list[str]:
+    _, report = asker.ask(ALIAS)
+    return [value for _, rtype, _, value in report["answers"] if rtype == "A"]
 
 
 def prepare(bed: Testbed, host: str, path: str) -> None:
