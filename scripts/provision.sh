@@ -49,6 +49,7 @@ traffic_server:trafficserver   a cache
 named:bind9            authoritative name servers
 nsd:nsd                authoritative name servers
 unbound:unbound        a local name server
+gdnsd:gdnsd            a name server that answers by region
 dig:bind9-dnsutils     ask name servers
 named-checkzone:bind9-utils    check zone files
 host:bind9-host        ask name servers

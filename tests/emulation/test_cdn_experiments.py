@@ -28,10 +28,10 @@ def verdicts(result: dict[str, Any]) -> dict[str, str]:
     return {claim["id"]: claim["verdict"] for claim in result["claims"]}
 
 
-@pytest.mark.parametrize(
-    "replacement",
-    ["", "replica=nginx", "replica=varnish", "replica=squid", "cdn-dns=bind", "cdn-dns=gdnsd"],
-)
+REAL = ("replica=nginx", "replica=varnish", "replica=squid", "cdn-dns=bind", "cdn-dns=gdnsd")
+
+
+@pytest.mark.parametrize("replacement", ["", *(pytest.param(each, marks=pytest.mark.slow) for each in REAL)])
 def test_a_cdn_shows_what_packets_decide(replacement: str, tmp_path: Path) -> None:
     role, _, name = replacement.partition("=")
     if role and not implementations()[role, name].installed():
@@ -44,6 +44,7 @@ def test_a_cdn_shows_what_packets_decide(replacement: str, tmp_path: Path) -> No
     assert result["implementations"].get(role, "").startswith(name)
 
 
+@pytest.mark.slow
 def test_a_lone_origin_is_set_beside_its_closed_form(tmp_path: Path) -> None:
     result = result_of(tmp_path, "cdn-scaling", "--set", "clients=1,12", "--set", "for=1s")
     found = verdicts(result)
@@ -52,12 +53,13 @@ def test_a_lone_origin_is_set_beside_its_closed_form(tmp_path: Path) -> None:
     assert [one["name"] for one in result["comparisons"]] == ["origin alone, 1 client", "origin alone, 12 clients"]
 
 
+@pytest.mark.slow
 def test_a_sweep_that_stays_below_the_knee_decides_nothing(tmp_path: Path) -> None:
     result = result_of(tmp_path, "cdn-scaling", "--set", "clients=1,2", "--set", "for=1s", "--set", "bw=50")
     assert verdicts(result)["C1"] == "undecided"
 
 
-@pytest.mark.parametrize("fault", ["service", "link"])
+@pytest.mark.parametrize("fault", ["service", pytest.param("link", marks=pytest.mark.slow)])
 def test_users_of_a_replica_that_fails_are_served_again(fault: str, tmp_path: Path) -> None:
     result = result_of(tmp_path, "cdn-failover", "--set", f"fault={fault}", "--set", "ttl=1")
     assert verdicts(result) == {"C8": "shown"}
