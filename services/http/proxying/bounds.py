@@ -28,8 +28,8 @@ class Bounds:
     stall_s: float = 60.0
     # nginx's keepalive_timeout for connections to upstreams.
     idle_s: float = 60.0
-    # nginx keeps as many as its keepalive directive says; its documentation's examples have 16 and 32.
-    idle_connections_per_origin: int = 32
+    # HAProxy's pool-max-conn is without bound; half of all that one origin may have, so that a burst finds them open.
+    idle_connections_per_origin: int = 128
     # A tunnel in which nothing moves: RFC 5382 REQ-5 has routers wait 124 min, nginx's proxy_timeout is 10 min.
     tunnel_idle_s: float = 600.0
     # How often waits are looked at.
