@@ -9,7 +9,8 @@
     account_for = "login"                       # (332) or "storing" (532)
 
 `password = "plain:secret"` is taken too, for labs where everybody may read it: FTP sends it in the clear anyway.
-Without a password the name alone logs in. `anonymous` and `ftp` are the anonymous user (RFC 1635): any password, read only.
+Without a password the name alone logs in. `anonymous` and `ftp` are the anonymous user (RFC 1635): any password is
+taken, and nothing is written.
 """
 
 import hashlib

@@ -2,17 +2,57 @@
 
 import os
 
-from services.ftp.actions import Describe, Lines, Opened, OpenListing, OpenRead, OpenWrite, Storing
+from services.ftp.actions import (
+    Ask,
+    ChangeName,
+    Describe,
+    Done,
+    Found,
+    Lines,
+    Look,
+    Opened,
+    Opening,
+    OpenListing,
+    OpenRead,
+    OpenWrite,
+    Result,
+    Size,
+    Storing,
+    TransferSize,
+)
 from services.ftp.causes import Cause
 from services.ftp.grammar import DataType
 from services.ftp.home import Entry, Home
 from services.ftp.limits import STATUS_LINES
 from services.ftp.listing import Kind, Style, facts_line, long_line
-from services.ftp.moving import FileSender, PieceSender, Receiver, ascii_pieces, line_pieces
+from services.ftp.moving import FileSender, Mover, PieceSender, Receiver, ascii_pieces, line_pieces
 from services.ftp.replies import printable
 from services.ftp.tree import FileError
 
 _CUT = "The listing is cut: the directory has more entries than one listing shows."
+
+
+def open_transfer(home: Home, ask: Opening, now: float) -> tuple[Mover, Opened]:
+    """Open what a transfer moves."""
+    if isinstance(ask, OpenRead):
+        return open_read(home, ask)
+    if isinstance(ask, OpenWrite):
+        return open_write(home, ask)
+    return open_listing(home, ask, now)
+
+
+def carry_out(home: Home, ask: Ask, now: float) -> Result:
+    """Carry out what needs no data connection; raises RuntimeError for an Ask that is none of the files'."""
+    if isinstance(ask, Look):
+        return Found(home.look(ask.path, ask.directory))
+    if isinstance(ask, TransferSize):
+        return Size(home.transfer_size(ask.path, ask.data_type))
+    if isinstance(ask, Describe):
+        return describe(home, ask, now)
+    if isinstance(ask, ChangeName):
+        home.change(ask)
+        return Done()
+    raise RuntimeError(f"nobody does {ask}")
 
 
 def open_read(home: Home, asked: OpenRead) -> tuple[FileSender | PieceSender, Opened]:

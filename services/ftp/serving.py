@@ -12,7 +12,7 @@ from services.ftp.data_connection import DataConnection
 from services.ftp.home import Home
 from services.ftp.logins import admit
 from services.ftp.moving import Mover
-from services.ftp.opening import describe, open_listing, open_read, open_write
+from services.ftp.opening import carry_out, open_transfer
 from services.ftp.replies import reply
 from services.ftp.session import ServerSession, Surroundings
 from services.ftp.tree import FileError
@@ -215,7 +215,7 @@ class Serving(asyncio.Protocol):
         if isinstance(ask, actions.Authenticate):
             return await self._authenticate(ask)
         home = self._entered()
-        return await self._work(lambda: _in_files(home, ask, self._server.wall_clock()))
+        return await self._work(lambda: carry_out(home, ask, self._server.wall_clock()))
 
     async def _authenticate(self, ask: actions.Authenticate) -> actions.Result:
         found = self._server.accounts.find(ask.user)
@@ -227,7 +227,7 @@ class Serving(asyncio.Protocol):
     async def _open(self, ask: actions.Opening) -> actions.Result:
         home, now = self._entered(), self._server.wall_clock()
         self._opening = ask
-        self._mover, result = await self._work(lambda: _open(home, ask, now))
+        self._mover, result = await self._work(lambda: open_transfer(home, ask, now))
         return result
 
     async def _move(self, ask: actions.Move) -> actions.Result:
@@ -283,26 +283,3 @@ class Serving(asyncio.Protocol):
             duration_s=duration_s,
             outcome=outcome,
         )
-
-
-def _open(home: Home, ask: actions.Opening, now: float) -> tuple[Mover, actions.Opened]:
-    """Open what a transfer moves, in a worker thread."""
-    if isinstance(ask, actions.OpenRead):
-        return open_read(home, ask)
-    if isinstance(ask, actions.OpenWrite):
-        return open_write(home, ask)
-    return open_listing(home, ask, now)
-
-
-def _in_files(home: Home, ask: actions.Ask, now: float) -> actions.Result:
-    """Carry out what needs no data connection, in a worker thread."""
-    if isinstance(ask, actions.Look):
-        return actions.Found(home.look(ask.path, ask.directory))
-    if isinstance(ask, actions.TransferSize):
-        return actions.Size(home.transfer_size(ask.path, ask.data_type))
-    if isinstance(ask, actions.Describe):
-        return describe(home, ask, now)
-    if isinstance(ask, actions.ChangeName):
-        home.change(ask)
-        return actions.Done()
-    raise RuntimeError(f"nobody does {ask}")
