@@ -112,7 +112,7 @@ class Host(_LazyShell):
 
     Parameters beside Mininet's: `serves` (a command line or a list of them: modules of the project, or programs,
     which count as ready when they listen on the TCP port `listens`), `names` (the domain names that lead to it),
-    `resolver` (address of its local DNS server), `files` (name to text: what lies in its folder when it starts),
+    `resolver` (address of its local DNS server), `files` (path to text: what lies in its folder when it starts),
     `forwards` (whether it is a router: packets for others go on by its routes).
     """
 
@@ -131,6 +131,7 @@ class Host(_LazyShell):
         """Start the process that holds the host's namespaces."""
         self.workdir.mkdir()
         for name, text in self.params.get("files", {}).items():
+            (self.workdir / name).parent.mkdir(parents=True, exist_ok=True)
             (self.workdir / name).write_text(text)
         self.files.mkdir(parents=True, exist_ok=True)
         command = [HOLDER, self.name, str(self.files), self._congestion_control]
