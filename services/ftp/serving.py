@@ -198,6 +198,8 @@ class Serving(asyncio.Protocol):
         session = self._session
         if session is not None:
             self._do(session.resolved(result))
+            if not self._transport.is_closing():
+                self.deadline = self._server.now() + self._idle_s
         if self._lost and self._task is None:
             self._drop_opened()
 
