@@ -24,8 +24,10 @@ REGISTRY = Path(__file__).resolve().with_name("registry.toml")
 OURS = "lab7"
 DEFAULT_PORT = 80
 DNS_PORT = 53
+FTP_PORT = 21
 # Every authoritative server of the topology dns; the campus's local server.
 DNS_ROLES = ("authoritative", "local")
+FTP_SERVER, FTP_CLIENT = "ftp-server", "ftp-client"
 # Where a cache listens, by its mode: squid's port as a forward proxy; the origin's own in its place.
 PROXY_PORTS: Mapping[str, int] = {"forward": 3128, "reverse": DEFAULT_PORT}
 VERSION_TIMEOUT_S = 10.0
@@ -41,7 +43,7 @@ class Implementation:
     """A program that can take a role. Servers have `command`, clients `commands` by strategy.
 
     `files`: further configuration files in its folder, by name, and the templates they come from. `modes`: what a
-    proxy can be, forward or reverse.
+    proxy can be, forward or reverse. `module`: what its program, a Python, must be able to import.
     """
 
     name: str
@@ -58,6 +60,7 @@ class Implementation:
     speaks: tuple[str, ...] = ()
     ports: Mapping[str, int] = field(default_factory=dict)
     known: Mapping[str, str] = field(default_factory=dict)
+    module: str = ""
     own: bool = False
 
     def supports(self, strategy: str) -> bool:
@@ -67,6 +70,8 @@ class Implementation:
     @property
     def service_port(self) -> int:
         """The port by which a server of this role shows that it is ready."""
+        if self.role == FTP_SERVER:
+            return FTP_PORT
         return DNS_PORT if self.role in DNS_ROLES else DEFAULT_PORT
 
     def port(self, strategy: str) -> int:
@@ -75,7 +80,7 @@ class Implementation:
 
     def installed(self) -> bool:
         """Whether its program is on this machine."""
-        return shutil.which(self.program) is not None
+        return shutil.which(self.program) is not None and (not self.module or _imports(self.program, self.module))
 
     def require(self) -> None:
         """Raise MachineError, which says how to get it, unless it is installed."""
@@ -89,13 +94,29 @@ class Implementation:
             return self.name
         try:
             done = subprocess.run(
-                shlex.split(self.version), capture_output=True, text=True, timeout=VERSION_TIMEOUT_S, check=False
+                shlex.split(self.version),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=VERSION_TIMEOUT_S,
+                check=False,
             )
         except (OSError, subprocess.TimeoutExpired):
             return self.name
         # Version lines begin with a name and a number; curl's and wget's go on for lines.
         number = re.search(r"\d+\.\d+[\w.]*", done.stdout or done.stderr)
         return f"{self.name} {number[0]}" if number else self.name
+
+
+@cache
+def _imports(program: str, module: str) -> bool:
+    """Whether a Python finds a module."""
+    look = "import importlib.util, sys; sys.exit(importlib.util.find_spec(sys.argv[1]) is None)"
+    try:
+        done = subprocess.run([program, "-c", look, module], timeout=VERSION_TIMEOUT_S, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0
 
 
 @cache
