@@ -55,6 +55,8 @@ host:bind9-host        ask name servers
 drill:ldnsutils        ask name servers
 dnsperf:dnsperf        load name servers
 chromium:chromium      a browser
+vsftpd:vsftpd          an FTP server
+lftp:lftp              an FTP client that mirrors trees
 '
 [[ -n $WITH_PEERS ]] && PROGRAMS=$PROGRAMS$PEERS
 

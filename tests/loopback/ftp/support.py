@@ -5,6 +5,7 @@ from __future__ import annotations
 import ftplib
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -45,11 +46,33 @@ class Server:
         return client
 
 
+def free_pair() -> int:
+    """Return a port that is free, with the one below it, outside the range from which the system gives ports away."""
+    while True:
+        port = random.randrange(20_001, 32_000)
+        try:
+            with socket.create_server((HOST, port)), socket.create_server((HOST, port - 1)):
+                return port
+        except OSError:
+            continue
+
+
 @contextmanager
 def server_process(root: Path, log: Path, *flags: str) -> Iterator[Server]:
     """Run the server as people do; a user may write, anonymous ones may read."""
-    command = [sys.executable, "-m", "services.ftp.server", "--root", os.fspath(root), "--port", "0", "--anonymous"]
-    given = ["--user", f"{USER}:{PASSWORD}", "--listen", HOST, "--log", os.fspath(log), "--password-delay", "0.05"]
+    command = [sys.executable, "-m", "services.ftp.server", "--root", os.fspath(root), "--anonymous"]
+    given = [
+        "--port",
+        str(free_pair()),
+        "--user",
+        f"{USER}:{PASSWORD}",
+        "--listen",
+        HOST,
+        "--log",
+        os.fspath(log),
+        "--password-delay",
+        "0.05",
+    ]
     with subprocess.Popen([*command, *given, *flags], stdout=subprocess.PIPE, text=True) as process:
         try:
             ready = process.stdout.readline() if process.stdout else ""
