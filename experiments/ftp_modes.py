@@ -22,6 +22,7 @@ from experiments.harness.ftp_lab import (
     LOG_IN,
     SPARE_OCTETS,
     ScriptedUser,
+    WebUser,
     capture_at,
     client_name,
     ftp_path,
@@ -38,13 +39,12 @@ from experiments.harness.judge.ftp import FtpSession, FtpTraffic, ftp_traffic
 from experiments.harness.judge.ftp_time import decompose_session, other_commands
 from experiments.harness.judge.page_load import PageLoad, page_load
 from experiments.harness.judge.verdict import Verdict, failed
-from experiments.harness.page_client import LoadFailedError, OurClient, Window
+from experiments.harness.page_client import LoadFailedError, Window
 from experiments.harness.result import Comparison, Timing
 from experiments.harness.theory import Theory, http_page_load
 from topologies.emulation.errors import EmulationError
 from topologies.emulation.node import Host
 from topologies.emulation.testbed import Testbed
-from topologies.ftp import SERVER_NAME
 
 # Of the formula, and what client and server themselves take for one exchange, which no formula has.
 TOLERANCE, PROGRAMS_S = 0.03, 0.0005
@@ -132,7 +132,7 @@ def _upload(seed: int) -> bytes:
 def _work(context: Run, bed: Testbed, names: Sequence[str]) -> Sessions:
     """The sessions that are timed, and for each mode one that lists and one that stores."""
     done, host = Sessions(), bed.host("client")
-    web = OurClient(host)
+    web = WebUser(host)
     (host.workdir / "transfers").mkdir()
     (host.workdir / "transfers" / UPLOAD).write_bytes(_upload(context.seed))
     # The first round, of one file, warms everybody up; it is captured, but it is in no window.
@@ -151,11 +151,10 @@ def _work(context: Run, bed: Testbed, names: Sequence[str]) -> Sessions:
     return done
 
 
-def _fetch(context: Run, host: Host, web: OurClient, way: str, names: Sequence[str]) -> Window:
-    if way != HTTP:
-        return run_client(host, context.replacements.get(FTP_CLIENT), "get", way, names)
-    urls = [f"http://{SERVER_NAME}/{name}" for name in names]
-    return web.load_together(HTTP_STRATEGY, urls) if len(urls) > 1 else web.load(HTTP_STRATEGY, urls[0])
+def _fetch(context: Run, host: Host, web: WebUser, way: str, names: Sequence[str]) -> Window:
+    if way == HTTP:
+        return web.session([f"/{name}" for name in names])
+    return run_client(host, context.replacements.get(FTP_CLIENT), "get", way, names)
 
 
 def _dialogues(context: Run, bed: Testbed, done: Sessions) -> None:
@@ -263,11 +262,11 @@ EXPERIMENT = Experiment(
     parameters={
         "rtt": Parameter("100ms", seconds, "the round-trip time between client and server"),
         "bw": Parameter("10", megabits, "the rate of the link in Mbit/s"),
-        "files": Parameter("4", whole(2, 100), "how many files a session fetches", full="20"),
+        "files": Parameter("3", whole(2, 100), "how many files a session fetches", full="20"),
         # More would not fit the initial window, and every data connection would wait in slow start.
         "size": Parameter("4000", whole(100, 14_000), "the size of each file in octets"),
     },
     run=run,
-    repeat=3,
+    repeat=2,
     roles=(FTP_SERVER, FTP_CLIENT),
 )

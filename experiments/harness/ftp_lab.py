@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-import shutil
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -15,12 +14,15 @@ from experiments.harness.capture import Capture, CaptureInterface
 from experiments.harness.experiment import Run
 from experiments.harness.fidelity import EmulatedPath
 from experiments.harness.implementations.registry import (
+    DEFAULT_PORT,
     FTP_CLIENT,
     FTP_PORT,
     FTP_SERVER,
     REGISTRY,
+    SFTP_SERVER,
     Implementation,
     expand,
+    implementations,
     server_starter,
 )
 from experiments.harness.page_client import Window, run_command
@@ -37,7 +39,7 @@ UID = 61021
 AT_CLIENT, AT_EVE = "client:client-eth0", "eve:eve-eth0"
 CAPTURE_NAME = "capture.pcapng"
 OUR_CLIENT, OUR_SERVER = "services.ftp.client", "services.ftp.server"
-SCRIPTED = "experiments.harness.ftp_user"
+SCRIPTED, VISITOR = "experiments.harness.ftp_user", "experiments.harness.visitor"
 TIMEOUT_S = 120.0
 # Room on the user's disk beyond the files that are put there.
 SPARE_OCTETS = 512 * 1024
@@ -156,6 +158,31 @@ def run_client(host: Host, client: Implementation | None, what: str, mode: str, 
     return Window(began_ns, time.time_ns())
 
 
+def add_sftp_server(host: Host) -> Program:
+    """OpenSSH beside the FTP server, with the same user, password and files. Raises MachineError, EmulationError."""
+    home = host.workdir / "files" / USER
+    add_account(host, home)
+    openssh = implementations()[SFTP_SERVER, "openssh"]
+    values = {"root": str(home), "user": USER, "password": PASSWORD}
+    started = server_starter(openssh, lambda _host: values)(host)
+    assert isinstance(started, Program)
+    return started
+
+
+def run_sftp(host: Host, name: str) -> Window:
+    """Fetch one file by OpenSSH's sftp into the folder `transfers`. Raises LoadFailedError."""
+    folder = host.workdir / "transfers"
+    folder.mkdir(exist_ok=True)
+    asked = host.workdir / "askpass"
+    # ssh reads a password from a terminal, or from this program (ssh(1), SSH_ASKPASS).
+    asked.write_text(f"#!/bin/sh\necho {shlex.quote(PASSWORD)}\n")
+    asked.chmod(0o700)
+    options = ["StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "PreferredAuthentications=password"]
+    words = ["env", f"SSH_ASKPASS={asked}", "SSH_ASKPASS_REQUIRE=force", "sftp", "-q", "-F", "/dev/null"]
+    words += [word for option in options for word in ("-o", option)]
+    return run_command(host, [*words, f"{USER}@{SERVER_NAME}:{name}", str(folder / name)])
+
+
 def _ours(folder: Path, what: str, name: str) -> str:
     there, here = shlex.quote(name), shlex.quote(str(folder / name))
     return f"{there} {here}" if what == "get" else f"{here} {there}"
@@ -179,24 +206,41 @@ def _values(folder: Path, what: str, mode: str, names: Sequence[str]) -> dict[st
     }
 
 
-class ScriptedUser:
-    """A user agent on ftplib that does what it is told, step by step (see ftp_user)."""
+class _Agent:
+    """A user agent that stays up in a host, and has a session whenever it is told to."""
 
-    def __init__(self, host: Host) -> None:
-        self._service = host.start([SCRIPTED, SERVER_ADDRESS])
+    def __init__(self, host: Host, words: Sequence[str]) -> None:
+        self._service = host.start(words)
 
-    def session(self, steps: Sequence[Sequence[str]]) -> Window:
-        """One session; returns when it was. What the server says to each step is in the packets."""
-        self._service.write_line(json.dumps(steps))
+    def _tell(self, order: Any) -> Window:
+        self._service.write_line(json.dumps(order))
         report = json.loads(self._service.read_line(TIMEOUT_S))
         if "error" in report:
-            raise EmulationError(f"a scripted FTP session broke off: {report['error']}")
+            raise EmulationError(report["error"])
         return Window(report["began_ns"], report["ended_ns"])
 
 
-def clear(folder: Path) -> None:
-    """Remove what an earlier session left in a folder, so that the next has to bring it."""
-    shutil.rmtree(folder, ignore_errors=True)
+class ScriptedUser(_Agent):
+    """A user agent on ftplib that does what it is told, step by step (see ftp_user)."""
+
+    def __init__(self, host: Host) -> None:
+        super().__init__(host, [SCRIPTED, SERVER_ADDRESS])
+
+    def session(self, steps: Sequence[Sequence[str]]) -> Window:
+        """One session; returns when it was. What the server says is in the packets. Raises EmulationError."""
+        return self._tell([list(step) for step in steps])
 
 
+class WebUser(_Agent):
+    """A client of the web server beside the FTP server: Python's http.client, one lasting connection a session."""
+
+    def __init__(self, host: Host) -> None:
+        super().__init__(host, [VISITOR, SERVER_ADDRESS, str(DEFAULT_PORT), SERVER_NAME])
+
+    def session(self, paths: Sequence[str]) -> Window:
+        """Ask for these paths, one after the other; returns when that was. Raises EmulationError."""
+        return self._tell({"visit": list(paths)})
+
+
+# The commands with which a scripted session begins.
 LOG_IN = (("say", f"USER {USER}"), ("say", f"PASS {PASSWORD}"), ("say", "TYPE I"))

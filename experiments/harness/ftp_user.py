@@ -1,8 +1,8 @@
 """A user agent that follows a script, for dialogues that no client would have of itself.
 
 Run in a host with ADDRESS [PORT]: READY, then for each JSON list of steps on the standard input one session and one
-JSON line: began_ns and ended_ns (CLOCK_REALTIME, the capture's clock), or {"error": ...} where the connection broke off.
-What the server says decides nothing here; it is in the capture.
+JSON line: began_ns and ended_ns (CLOCK_REALTIME, the capture's clock), or {"error": ...} where it broke off. What the
+server says decides nothing here; it is in the capture.
 
     ["say", "PWD"]                   a command, and its replies up to the final one
     ["passive", "RETR a", ...]       PASV, connect, the command, the data

@@ -24,10 +24,10 @@ REGISTRY = Path(__file__).resolve().with_name("registry.toml")
 OURS = "lab7"
 DEFAULT_PORT = 80
 DNS_PORT = 53
-FTP_PORT = 21
+FTP_PORT, SSH_PORT = 21, 22
 # Every authoritative server of the topology dns; the campus's local server.
 DNS_ROLES = ("authoritative", "local")
-FTP_SERVER, FTP_CLIENT = "ftp-server", "ftp-client"
+FTP_SERVER, FTP_CLIENT, SFTP_SERVER = "ftp-server", "ftp-client", "sftp-server"
 # Where a cache listens, by its mode: squid's port as a forward proxy; the origin's own in its place.
 PROXY_PORTS: Mapping[str, int] = {"forward": 3128, "reverse": DEFAULT_PORT}
 VERSION_TIMEOUT_S = 10.0
@@ -70,9 +70,8 @@ class Implementation:
     @property
     def service_port(self) -> int:
         """The port by which a server of this role shows that it is ready."""
-        if self.role == FTP_SERVER:
-            return FTP_PORT
-        return DNS_PORT if self.role in DNS_ROLES else DEFAULT_PORT
+        known = {FTP_SERVER: FTP_PORT, SFTP_SERVER: SSH_PORT, **dict.fromkeys(DNS_ROLES, DNS_PORT)}
+        return known.get(self.role, DEFAULT_PORT)
 
     def port(self, strategy: str) -> int:
         """Where a server is asked by this strategy."""

@@ -22,7 +22,7 @@ from experiments.harness.judge.ftp import (
     why_not_evidence,
 )
 from experiments.harness.judge.http import Contradiction, listed
-from experiments.harness.judge.tcp import Connection, Direction
+from experiments.harness.judge.tcp import Connection, Direction, Mark
 from experiments.harness.judge.verdict import Verdict, failed, shown, undecided
 
 NAMED_VERBS = ("USER", "PASS", "LIST", "RETR", "STOR")
@@ -190,7 +190,7 @@ def _stays(session: FtpSession) -> int:
     control, syn = session.control, session.control.syn
     if not control.established:
         raise Contradiction(f"The connection of frame {syn.frame} to {control.server} was not established.", syn.frame)
-    closings = [mark for mark in _closings(control.from_client, control.from_server) if mark is not None]
+    closings = _closings(control.from_client, control.from_server)
     if not closings:
         raise Contradiction(f"The control connection of frame {syn.frame} was never closed.", syn.frame)
     end = min(closings, key=lambda mark: mark.frame)
@@ -208,8 +208,8 @@ def _stays(session: FtpSession) -> int:
     return end.frame
 
 
-def _closings(*ways: Direction) -> list:  # type: ignore[type-arg]
-    return [mark for way in ways for mark in (way.fin, way.reset)]
+def _closings(*ways: Direction) -> list[Mark]:
+    return [mark for way in ways for mark in (way.fin, way.reset) if mark is not None]
 
 
 def _own_connection(transfer: Transfer, files: Mapping[str, bytes]) -> int:

@@ -21,7 +21,7 @@ from experiments.harness.judge.reassembly import Stream
 from experiments.harness.judge.tcp import Connection, connections
 from experiments.harness.judge.verdict import Verdict, failed, shown, undecided
 
-SAID = re.compile(rb"(?:^|\n)(USER|PASS) ([^\r\n]*)\r\n", re.IGNORECASE)
+SAID = re.compile(rb"^(USER|PASS) ([^\r\n]*)\r\n", re.IGNORECASE | re.MULTILINE)
 SSH_PORT = 22
 # RFC 4253 section 4.2: the identification with which both sides begin, in the clear.
 SSH_BANNER = re.compile(rb"\ASSH-2\.0-([!-~]+)")
@@ -59,6 +59,11 @@ class Overheard:
     connections: tuple[Connection, ...]
     address: str
     dropped: int = 0
+
+    def between(self, start_ns: int, end_ns: int) -> Overheard:
+        """The part whose connections begin within [start_ns, end_ns)."""
+        inside = tuple(one for one in self.connections if start_ns <= one.syn.time_ns < end_ns)
+        return Overheard(inside, self.address, self.dropped)
 
     @property
     def streams(self) -> Iterator[tuple[Connection, Stream]]:
