@@ -18,9 +18,11 @@ from services.eventlog import EventLog
 from services.ftp.causes import Cause, Failed
 from services.ftp.grammar import DataAddress
 from services.ftp.limits import STRANGERS
-from services.ftp.moving import Mover, end_sending
+from services.ftp.moving import Discarder, Mover, end_sending
 from services.ftp.tree import FileError
 
+# Apache's lingering close waits as long for a client that still sends.
+LINGER_S = 2.0
 # One user agent connects once; a stranger who does as well is not to take its place.
 _LISTEN_BACKLOG = 8
 
@@ -195,10 +197,12 @@ class DataConnection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
             while not await self._work(lambda: mover.step(connection)):
-                cause = await self._until_ready(connection, mover.sends)
+                cause = await self._until_ready(connection, mover.sends, self._plan.stall_s)
                 if cause is not None:
                     return Failed(cause)
         except FileError as error:
+            if not mover.sends:
+                await self._discard(connection)
             return Failed(error.cause, error.detail)
         except ConnectionError:
             return Failed(Cause.CONNECTION_BROKEN)
@@ -226,7 +230,21 @@ class DataConnection:
         waited = {wanted} if self._aborted is None else {wanted, self._aborted}
         await asyncio.wait(waited, timeout=self._plan.connect_s, return_when=asyncio.FIRST_COMPLETED)
 
-    async def _until_ready(self, connection: socket.socket, to_send: bool) -> Cause | None:
+    async def _discard(self, connection: socket.socket) -> None:
+        """Take the rest of an upload that has failed here, for a while.
+
+        Closed with octets unread, the connection would be reset, and many user agents give up on that before they read
+        the reply which says why.
+        """
+        discarder, end = Discarder(), self._plan.loop.time() + LINGER_S
+        try:
+            while self._plan.loop.time() < end and not await self._work(lambda: discarder.step(connection)):
+                if await self._until_ready(connection, False, LINGER_S) is not None:
+                    return
+        except OSError:
+            return
+
+    async def _until_ready(self, connection: socket.socket, to_send: bool, stall_s: float) -> Cause | None:
         """Wait for the peer; returns why the transfer is to end, None where it goes on."""
         loop, aborted = self._plan.loop, self._aborted
         if aborted is None or aborted.done():
@@ -241,7 +259,7 @@ class DataConnection:
         (loop.add_writer if to_send else loop.add_reader)(descriptor, wake)
         try:
             waited: set[asyncio.Future[Any]] = {ready, aborted}
-            await asyncio.wait(waited, timeout=self._plan.stall_s, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(waited, timeout=stall_s, return_when=asyncio.FIRST_COMPLETED)
         finally:
             (loop.remove_writer if to_send else loop.remove_reader)(descriptor)
         if aborted.done():

@@ -157,6 +157,26 @@ class Receiver:
         self._upload.keep(resumable=self._conversion is None)
 
 
+class Discarder:
+    """Receives octets that nobody wants any more."""
+
+    def __init__(self) -> None:
+        self._room = bytearray(RECEIVE_OCTETS)
+
+    def step(self, connection: socket.socket) -> bool:
+        """Take what is there; returns True at the end."""
+        taken = 0
+        while taken < STEP_OCTETS:
+            try:
+                count = connection.recv_into(self._room)
+            except BlockingIOError:
+                return False
+            if count == 0:
+                return True
+            taken += count
+        return False
+
+
 def ascii_pieces(descriptor: int, offset: int) -> Iterator[bytes]:
     """Yield a file as TYPE A sends it, from octet `offset` of what is sent on; closes the descriptor."""
     with open(descriptor, "rb", buffering=0) as file:

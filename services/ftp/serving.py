@@ -168,6 +168,7 @@ class Serving(asyncio.Protocol):
                 self._account = self._home = None
             else:
                 self._task = self._server.loop.create_task(self._answer(action))
+                self._task.add_done_callback(self._answered)
         self._settle()
 
     def _settle(self) -> None:
@@ -202,6 +203,12 @@ class Serving(asyncio.Protocol):
                 self.deadline = self._server.now() + self._idle_s
         if self._lost and self._task is None:
             self._drop_opened()
+
+    def _answered(self, task: asyncio.Task[None]) -> None:
+        """A mistake of ours ends the session that met it, and is not hidden."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._transport.abort()
+            self._server.loop.call_exception_handler({"message": "an FTP command failed", "exception": error})
 
     async def _result(self, ask: actions.Ask) -> actions.Result:
         if isinstance(ask, actions.Move):

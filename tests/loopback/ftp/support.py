@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,9 +58,9 @@ def free_pair() -> int:
 
 
 @contextmanager
-def server_process(root: Path, log: Path, *flags: str) -> Iterator[Server]:
+def server_process(root: Path, log: Path, *flags: str, prefix: Sequence[str] = ()) -> Iterator[Server]:
     """Run the server as people do; a user may write, anonymous ones may read."""
-    command = [sys.executable, "-m", "services.ftp.server", "--root", os.fspath(root), "--anonymous"]
+    command = [*prefix, sys.executable, "-m", "services.ftp.server", "--root", os.fspath(root), "--anonymous"]
     given = [
         "--port",
         str(free_pair()),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.loopback.ftp.support import HOST, Raw, Server, server_process, wait_until
+from tests.loopback.ftp.support import HOST, Raw, Server, run, server_process, wait_until
 
 LARGE = os.urandom(1024) * 4096
 
@@ -53,7 +53,7 @@ def test_active_mode_comes_from_the_port_below(server: Server) -> None:
         assert address == (HOST, server.port - 1)
 
 
-def test_every_verb(server: Server) -> None:
+def test_directories_and_files(server: Server) -> None:
     with server.ftplib() as client:
         assert client.sendcmd("SYST") == "215 UNIX Type: L8"
         assert client.mkd("d") == "/d"
@@ -70,33 +70,26 @@ def test_every_verb(server: Server) -> None:
         client.rename("t", "u")
         assert client.nlst() == ["u"]
         assert [(name, facts["type"], facts["size"]) for name, facts in client.mlsd()] == [("u", "file", "6")]
-        assert client.sendcmd("MDTM u").startswith("213 2")
-        assert "type=file" in client.sendcmd("MLST u")
-        assert client.voidcmd("SITE CHMOD 600 u").startswith("200")
-        reply = client.storbinary("STOU", io.BytesIO(b"x"))
-        assert reply.startswith("226")
+        assert client.storbinary("STOU", io.BytesIO(b"x")).startswith("226")
         listed: list[str] = []
         client.dir(listed.append)
         assert sorted(line.split()[-1] for line in listed) == ["u", "upload"]
-        for verb, code in (("STAT", "211"), ("STAT u", "213"), ("STAT .", "212"), ("HELP", "214"), ("FEAT", "211")):
-            assert client.sendcmd(verb)[:3] == code
-        for verb in (
-            "NOOP",
-            "MODE S",
-            "STRU F",
-            "ALLO 10",
-            "OPTS UTF8 ON",
-            "XPWD",
-            "XCUP",
-            "XCWD d",
-            "XMKD e",
-            "XRMD e",
-        ):
-            assert client.voidcmd(verb).startswith("2")
         client.delete("u")
         client.delete("upload")
         client.cwd("..")
         client.rmd("d")
+
+
+def test_what_has_no_data_connection(server: Server) -> None:
+    with server.ftplib() as client:
+        for verb, code in (("STAT", "211"), ("STAT a.txt", "213"), ("STAT .", "212"), ("HELP", "214"), ("FEAT", "211")):
+            assert client.sendcmd(verb)[:3] == code
+        assert client.sendcmd("MDTM a.txt").startswith("213 2")
+        assert "type=file" in client.sendcmd("MLST a.txt")
+        verbs = ("NOOP", "MODE S", "STRU F", "ALLO 10", "OPTS UTF8 ON", "SITE CHMOD 600 a.txt", "XMKD e", "XCWD e")
+        for verb in (*verbs, "XPWD", "XCUP", "XRMD e"):
+            assert client.voidcmd(verb).startswith("2")
+        assert (server.root / "a.txt").stat().st_mode & 0o777 == 0o600
         assert client.voidcmd("REIN").startswith("220")
         client.login()
         assert "a.txt" in client.nlst()
@@ -168,3 +161,26 @@ def test_users_of_a_file_have_homes_and_quotas(tmp_path: Path) -> None:
         client.storbinary("STOR new", io.BytesIO(bytes(400)))
         with pytest.raises(ftplib.error_temp, match="452"):
             client.storbinary("STOR more", io.BytesIO(b"x"))
+
+
+@pytest.mark.skipif(run("unshare", "-m", "true").returncode != 0, reason="needs a mount namespace")
+def test_a_full_disk_is_452_and_leaves_the_old_file(tmp_path: Path) -> None:
+    small_disk = (
+        "unshare",
+        "-m",
+        "sh",
+        "-c",
+        'mount -t tmpfs -o size=1m none "$0" && echo old > "$0/a.txt" && exec "$@"',
+    )
+    prefix = (*small_disk, os.fspath(tmp_path / "disk"))
+    (tmp_path / "disk").mkdir()
+    with (
+        server_process(tmp_path / "disk", tmp_path / "log", prefix=prefix) as server,
+        server.ftplib() as client,
+    ):
+        with pytest.raises(ftplib.error_temp, match="452"):
+            client.storbinary("STOR a.txt", io.BytesIO(LARGE))
+        lines: list[str] = []
+        client.retrlines("RETR a.txt", lines.append)
+        assert lines == ["old"]
+        assert client.voidcmd("DELE .a.txt.part").startswith("250")
