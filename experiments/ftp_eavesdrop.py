@@ -17,6 +17,7 @@ from experiments.harness.ftp_lab import (
     AT_EVE,
     CAPTURE_NAME,
     PASSWORD,
+    TRANSFERS,
     USER,
     add_sftp_server,
     capture_at,
@@ -80,9 +81,10 @@ def run(context: Run) -> Outcome:
 
 def _fetch(context: Run, bed: Testbed) -> Fetched:
     client, done = bed.host("client"), Fetched()
-    path = client.workdir / "transfers" / FILE
+    path = client.workdir / TRANSFERS / FILE
 
     def by_sftp() -> Window:
+        path.unlink(missing_ok=True)
         add_sftp_server(bed.host("server"))
         return run_sftp(client, FILE)
 
@@ -94,7 +96,6 @@ def _fetch(context: Run, bed: Testbed) -> Fetched:
     }
     for place, (way, fetch) in enumerate(ways.items()):
         context.step(f"by {way}", 0.3 + 0.3 * place)
-        path.unlink(missing_ok=True)
         try:
             done.windows[way] = fetch()
             done.arrived[way] = path.read_bytes()

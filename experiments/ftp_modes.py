@@ -21,8 +21,10 @@ from experiments.harness.ftp_lab import (
     CAPTURE_NAME,
     LOG_IN,
     SPARE_OCTETS,
+    TRANSFERS,
     ScriptedUser,
     WebUser,
+    able,
     capture_at,
     client_name,
     ftp_path,
@@ -133,8 +135,8 @@ def _work(context: Run, bed: Testbed, names: Sequence[str]) -> Sessions:
     """The sessions that are timed, and for each mode one that lists and one that stores."""
     done, host = Sessions(), bed.host("client")
     web = WebUser(host)
-    (host.workdir / "transfers").mkdir()
-    (host.workdir / "transfers" / UPLOAD).write_bytes(_upload(context.seed))
+    (host.workdir / TRANSFERS).mkdir()
+    (host.workdir / TRANSFERS / UPLOAD).write_bytes(_upload(context.seed))
     # The first round, of one file, warms everybody up; it is captured, but it is in no window.
     for number in range(context.repeat + 1):
         which = names if number else names[:1]
@@ -146,6 +148,8 @@ def _work(context: Run, bed: Testbed, names: Sequence[str]) -> Sessions:
     for name, (what, mode) in BESIDE.items():
         context.step(name, 0.62)
         client, stored = context.replacements.get(FTP_CLIENT), [UPLOAD] if what == "put" else []
+        if not able(client, what, mode):
+            continue
         window = done.attempt(name, partial(run_client, host, client, what, mode, stored))
         done.windows[name] = [window] if window else []
     return done

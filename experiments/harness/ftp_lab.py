@@ -41,6 +41,8 @@ CAPTURE_NAME = "capture.pcapng"
 OUR_CLIENT, OUR_SERVER = "services.ftp.client", "services.ftp.server"
 SCRIPTED, VISITOR = "experiments.harness.ftp_user", "experiments.harness.visitor"
 TIMEOUT_S = 120.0
+# A client's folder, in its host's: what it stores, and what it has fetched.
+TRANSFERS = "transfers"
 # Room on the user's disk beyond the files that are put there.
 SPARE_OCTETS = 512 * 1024
 
@@ -141,13 +143,21 @@ def client_name(context: Run) -> str:
     return client.describe() if client else OUR_CLIENT
 
 
+def able(client: Implementation | None, what: str, mode: str) -> bool:
+    """Whether a client can list, get or put in this mode; a person's own is put to the test."""
+    return client is None or client.own or f"{what}-{mode}" in client.commands
+
+
 def run_client(host: Host, client: Implementation | None, what: str, mode: str, names: Sequence[str]) -> Window:
     """One session of a client, to its end: list, get or put, in active or passive mode; None: lab7's own.
 
-    Its files are in the folder `transfers` of its host. Raises LoadFailedError, EmulationError.
+    Its files are in the folder TRANSFERS of its host. Raises LoadFailedError, EmulationError.
     """
-    folder = host.workdir / "transfers"
+    folder = host.workdir / TRANSFERS
     folder.mkdir(exist_ok=True)
+    for name in names if what == "get" else ():
+        # What an earlier session brought would keep some clients from asking.
+        (folder / name).unlink(missing_ok=True)
     if client is not None:
         return run_command(host, expand(_template(client, what, mode), _values(folder, what, mode, names)))
     words = [OUR_CLIENT, SERVER_NAME, "--user", USER, "--password", PASSWORD, "--json"]
@@ -170,8 +180,8 @@ def add_sftp_server(host: Host) -> Program:
 
 
 def run_sftp(host: Host, name: str) -> Window:
-    """Fetch one file by OpenSSH's sftp into the folder `transfers`. Raises LoadFailedError."""
-    folder = host.workdir / "transfers"
+    """Fetch one file by OpenSSH's sftp into the folder TRANSFERS. Raises LoadFailedError."""
+    folder = host.workdir / TRANSFERS
     folder.mkdir(exist_ok=True)
     asked = host.workdir / "askpass"
     # ssh reads a password from a terminal, or from this program (ssh(1), SSH_ASKPASS).

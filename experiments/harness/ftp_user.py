@@ -75,7 +75,12 @@ def _active(ftp: FTP, command: str, path: str | None) -> None:
 
 
 def _nobody(ftp: FTP, command: str) -> None:
-    ftp.makeport().close()
+    with socket.socket() as unused:
+        unused.bind((ftp.sock.getsockname()[0], 0))
+        host, port = unused.getsockname()
+    # A server may try at once, and refuse PORT itself.
+    if not _say(ftp, f"PORT {host.replace('.', ',')},{port // 256},{port % 256}").startswith("2"):
+        return
     if _say(ftp, command).startswith("1"):
         _finish(ftp)
 

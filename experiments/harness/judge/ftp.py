@@ -190,7 +190,7 @@ class _Reading:
 
     control: Connection
     free: list[Connection]
-    announced: list[Announcement] = field(default_factory=list)
+    announced: Announcement | None = None
     transfers: list[Transfer] = field(default_factory=list)
     spare: list[Connection] = field(default_factory=list)
 
@@ -198,21 +198,18 @@ class _Reading:
         """Note an announcement, or a transfer with its connection."""
         found = _announcement(exchange, self.control.server.address)
         if found is not None:
-            self._forsake()
-            self.announced.append(found)
+            self.finish()
+            self.announced = found
         elif exchange.command.verb in TRANSFERS:
-            last = self.announced.pop() if self.announced else None
+            last, self.announced = self.announced, None
             made = self._connection(last) if last is not None else None
             self.transfers.append(Transfer(exchange, last, made, self.control.server.address))
 
     def finish(self) -> None:
-        """The dialogue has ended."""
-        self._forsake()
-
-    def _forsake(self) -> None:
-        while self.announced:
-            left = self._connection(self.announced.pop())
-            self.spare += [left] if left is not None else []
+        """What was announced serves no transfer any more."""
+        if self.announced is not None and (left := self._connection(self.announced)) is not None:
+            self.spare.append(left)
+        self.announced = None
 
     def _connection(self, announced: Announcement) -> Connection | None:
         """The first connection to the announced place that was opened behind the announcement."""
@@ -262,16 +259,23 @@ def _order(exchanges: Sequence[Exchange], left: Sequence[Reply]) -> str | None:
     return f"the reply in frame {unasked[0].frame} answers nothing" if unasked else None
 
 
+def named_port(command: Command) -> Endpoint | None:
+    """Where PORT or EPRT wants the data connection; None for another command, or an argument out of the grammar."""
+    if command.verb == "PORT" and (found := HOST_PORT.fullmatch(command.argument)) is not None:
+        return _endpoint(found)
+    if command.verb == "EPRT" and (found := EXTENDED.fullmatch(command.argument)) is not None:
+        return Endpoint(found[3].decode(), int(found[4]))
+    return None
+
+
 def _announcement(exchange: Exchange, server: str) -> Announcement | None:
-    verb, argument = exchange.command.verb, exchange.command.argument
+    verb = exchange.command.verb
     if exchange.final is None or exchange.final.code >= 300:
         return None
-    if verb == "PORT" and (found := HOST_PORT.fullmatch(argument)) is not None:
-        return Announcement("active", _endpoint(found), exchange)
+    if (place := named_port(exchange.command)) is not None:
+        return Announcement("active", place, exchange)
     if verb == "PASV" and (found := HOST_PORT.search(exchange.final.message)) is not None:
         return Announcement("passive", _endpoint(found), exchange)
-    if verb == "EPRT" and (found := EXTENDED.fullmatch(argument)) is not None:
-        return Announcement("active", Endpoint(found[3].decode(), int(found[4])), exchange)
     if verb == "EPSV" and (found := EXTENDED.search(exchange.final.message)) is not None:
         # RFC 2428 section 3: the address is that of the control connection.
         return Announcement("passive", Endpoint(server, int(found[4])), exchange)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from experiments.harness.judge.ftp import DONE, Exchange, FtpSession, FtpTraffic, Transfer
+from experiments.harness.judge.ftp import DONE, Exchange, FtpSession, FtpTraffic, Transfer, named_port
 from experiments.harness.judge.ftp_claims import Found, decide_ftp
 from experiments.harness.judge.http import Contradiction
 from experiments.harness.judge.verdict import Verdict, undecided
@@ -184,17 +184,23 @@ def _stood_before(transfer: Transfer) -> int | None:
 
 def _cannot_open(traffic: FtpTraffic) -> Found:
     session, exchange = _session_with(traffic, 425)
-    transfer = _transfer_of(session, exchange)
-    made, command = transfer.connection, exchange.command
-    if made is not None and made.established:
-        raise Contradiction(f"425, and the data connection of frame {made.syn.frame} stands.", made.syn.frame)
-    if transfer.announced is None or made is None:
+    command = exchange.command
+    place = named_port(command)
+    if place is not None:
+        # The server tried as soon as it was told where, and refuses PORT itself.
+        made = next((one for one in traffic.others if one.server == place and one.syn.frame > command.frame), None)
+    else:
+        transfer = _transfer_of(session, exchange)
+        made = transfer.connection
+    if made is None:
         raise Contradiction(f"425 in answer to frame {command.frame}, and no data connection was tried.", command.frame)
+    if made.established:
+        raise Contradiction(f"425, and the data connection of frame {made.syn.frame} stands.", made.syn.frame)
     reset = made.from_server.reset
     assert exchange.final is not None
     what = f"is answered by RST in {reset.frame}" if reset is not None else "is not answered"
     frames = [made.syn.frame, *([reset.frame] if reset is not None else []), exchange.final.frame]
-    return f"425: the SYN to {transfer.announced.endpoint} in frame {made.syn.frame} {what}.", frames
+    return f"425: the SYN to {made.server} in frame {made.syn.frame} {what}.", frames
 
 
 def _no_room(traffic: FtpTraffic) -> Found:
