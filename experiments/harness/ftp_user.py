@@ -76,8 +76,10 @@ def _active(ftp: FTP, command: str, path: str | None) -> None:
 
 def _nobody(ftp: FTP, command: str) -> None:
     with socket.socket() as unused:
-        unused.bind((ftp.sock.getsockname()[0], 0))
-        host, port = unused.getsockname()
+        unused.bind(("0.0.0.0", 0))
+        port = unused.getsockname()[1]
+    assert ftp.sock is not None
+    host = ftp.sock.getsockname()[0]
     # A server may try at once, and refuse PORT itself.
     if not _say(ftp, f"PORT {host.replace('.', ',')},{port // 256},{port % 256}").startswith("2"):
         return
