@@ -10,14 +10,15 @@ import errno
 import socket
 from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from random import Random
 from typing import Any
 
 from services.eventlog import EventLog
 from services.ftp.causes import Cause, Failed
 from services.ftp.grammar import DataAddress
-from services.ftp.limits import STRANGERS
+from services.ftp.limits import STRANGERS, WORKERS
 from services.ftp.moving import Discarder, Mover, end_sending
 from services.ftp.tree import FileError
 
@@ -25,6 +26,13 @@ from services.ftp.tree import FileError
 LINGER_S = 2.0
 # One user agent connects once; a stranger who does as well is not to take its place.
 _LISTEN_BACKLOG = 8
+
+
+@dataclass(slots=True)
+class Load:
+    """How many transfers are under way."""
+
+    transfers: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +53,7 @@ class DataPlan:
     connect_s: float = 60.0
     # vsftpd's data_connection_timeout is 300 s; a lab wants to see it happen.
     stall_s: float = 60.0
+    load: Load = field(default_factory=Load)
 
 
 class DataConnection:
@@ -148,6 +157,7 @@ class DataConnection:
         where a user agent dies, the system closes both connections, and that is how an end looks in stream mode too.
         """
         self._aborted = self._plan.loop.create_future()
+        self._plan.load.transfers += 1
         try:
             failed = await self._move(mover, target)
             if failed is None and not mover.sends:
@@ -158,10 +168,15 @@ class DataConnection:
                     failed = Failed(Cause.CONNECTION_BROKEN)
                 elif self._aborted.done():
                     failed = Failed(self._aborted.result())
-            await self._work(mover.give_up if failed else mover.finish)
+            if mover.sends:
+                # There is nothing to write, so no disk to wait for.
+                mover.give_up()
+            else:
+                await self._work(mover.give_up if failed else mover.finish)
         except FileError as error:
             failed = Failed(error.cause, error.detail)
         finally:
+            self._plan.load.transfers -= 1
             self._aborted = None
             self.close()
         return failed
@@ -196,7 +211,7 @@ class DataConnection:
             return Failed(Cause.NO_CONNECTION)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
-            while not await self._work(lambda: mover.step(connection)):
+            while not await self._work(partial(mover.step, connection, self._plan.load.transfers <= WORKERS)):
                 cause = await self._until_ready(connection, mover.sends, self._plan.stall_s)
                 if cause is not None:
                     return Failed(cause)

@@ -27,8 +27,11 @@ class Mover(Protocol):
     sends: bool
     octets: int
 
-    def step(self, connection: socket.socket) -> bool:
-        """Move some; returns True once all is moved. Raises OSError and FileError."""
+    def step(self, connection: socket.socket, patient: bool = True) -> bool:
+        """Move some; returns True once all is moved. Raises OSError and FileError.
+
+        `patient` waits a moment for the peer: where no other transfer wants the thread.
+        """
         ...
 
     def finish(self) -> None:
@@ -50,13 +53,13 @@ class FileSender:
         self._offset = offset
         self.octets = 0
 
-    def step(self, connection: socket.socket) -> bool:
+    def step(self, connection: socket.socket, patient: bool = True) -> bool:
         before = self.octets
         while self.octets - before < STEP_OCTETS:
             try:
                 sent = os.sendfile(connection.fileno(), self._file, self._offset + self.octets, _SENDFILE_OCTETS)
             except BlockingIOError:
-                if not _soon(connection, select.POLLOUT):
+                if not (patient and _soon(connection, select.POLLOUT)):
                     return False
                 continue
             if sent == 0:
@@ -82,7 +85,7 @@ class PieceSender:
         self.remark = remark
         self.octets = 0
 
-    def step(self, connection: socket.socket) -> bool:
+    def step(self, connection: socket.socket, patient: bool = True) -> bool:
         before = self.octets
         while self.octets - before < STEP_OCTETS:
             if not self._left:
@@ -94,7 +97,7 @@ class PieceSender:
             try:
                 sent = connection.send(self._left)
             except BlockingIOError:
-                if not _soon(connection, select.POLLOUT):
+                if not (patient and _soon(connection, select.POLLOUT)):
                     return False
                 continue
             self._left = self._left[sent:]
@@ -121,7 +124,7 @@ class Receiver:
         self._buffer: memoryview | None = None
         self.octets = 0
 
-    def step(self, connection: socket.socket) -> bool:
+    def step(self, connection: socket.socket, patient: bool = True) -> bool:
         if self._buffer is None:
             self._buffer = memoryview(bytearray(RECEIVE_OCTETS))
         before = self.octets
@@ -129,7 +132,7 @@ class Receiver:
             try:
                 count = connection.recv_into(self._buffer)
             except BlockingIOError:
-                if not _soon(connection, select.POLLIN):
+                if not (patient and _soon(connection, select.POLLIN)):
                     return False
                 continue
             if count == 0:
