@@ -56,6 +56,10 @@ host:bind9-host        ask name servers
 drill:ldnsutils        ask name servers
 dnsperf:dnsperf        load name servers
 chromium:chromium      a browser
+vsftpd:vsftpd          an FTP server
+lftp:lftp              an FTP client that mirrors trees
+sshd:openssh-server    a server of SFTP
+sftp:openssh-client    a client of SFTP
 '
 [[ -n $WITH_PEERS ]] && PROGRAMS=$PROGRAMS$PEERS
 
@@ -67,6 +71,9 @@ missing_packages() {
         command -v "$program" >/dev/null 2>&1 || [[ -x /usr/sbin/$program || -x /sbin/$program ]] \
             || printf '%s\t%s\n' "$package" "$purpose"
     done <<<"$PROGRAMS"
+    # A module of the system's own Python, no program.
+    [[ -z $WITH_PEERS ]] || /usr/bin/python3 -c 'import pyftpdlib' 2>/dev/null \
+        || printf 'python3-pyftpdlib\tan FTP server\n'
     "$PYTHON" -c 'import ensurepip, venv' 2>/dev/null || printf 'python3-venv\tmake the virtual environment\n'
 }
 

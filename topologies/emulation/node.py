@@ -112,7 +112,8 @@ class Host(_LazyShell):
 
     Parameters beside Mininet's: `serves` (a command line or a list of them: modules of the project, or programs,
     which count as ready when they listen on the TCP port `listens`), `names` (the domain names that lead to it),
-    `resolver` (address of its local DNS server), `files` (name to text: what lies in its folder when it starts).
+    `resolver` (address of its local DNS server), `files` (path to text: what lies in its folder when it starts),
+    `forwards` (whether it is a router: packets for others go on by its routes).
     """
 
     def __init__(
@@ -130,6 +131,7 @@ class Host(_LazyShell):
         """Start the process that holds the host's namespaces."""
         self.workdir.mkdir()
         for name, text in self.params.get("files", {}).items():
+            (self.workdir / name).parent.mkdir(parents=True, exist_ok=True)
             (self.workdir / name).write_text(text)
         self.files.mkdir(parents=True, exist_ok=True)
         command = [HOLDER, self.name, str(self.files), self._congestion_control]
@@ -155,6 +157,8 @@ class Host(_LazyShell):
             interface.setIP(ip, 8)
         if defaultRoute is not None:
             tools.batch("ip", [f"route replace default {defaultRoute}"], self.namespace_pid)
+        if self.params.get("forwards"):
+            self.run(["sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward"])
         return {}
 
     def popen(self, *args: Any, **kwargs: Any) -> subprocess.Popen[bytes]:
@@ -215,9 +219,14 @@ class Host(_LazyShell):
 
 
 class Bridge(_LazyShell, Switch):  # type: ignore[misc]
-    """A switch: one Linux bridge, without spanning tree, learning at once."""
+    """A switch: one Linux bridge, without spanning tree, learning at once.
 
-    def __init__(self, name: str, **params: Any) -> None:
+    With `mirrors` every port gets a copy of every frame, as the mirror port of a switch does: who listens there, in
+    promiscuous mode, sees what passes between the others.
+    """
+
+    def __init__(self, name: str, mirrors: bool = False, **params: Any) -> None:
+        self.mirrors = mirrors
         # Any name will do: the data path id that Switch derives from it is for OpenFlow only.
         params.setdefault("dpid", "1")
         super().__init__(name, **params)
@@ -226,6 +235,8 @@ class Bridge(_LazyShell, Switch):  # type: ignore[misc]
         """Make the bridge and plug the interfaces in."""
         plugs = [f"link set dev {intf.name} master {self.name}" for intf in self.intfList() if intf.name != "lo"]
         kind = "bridge forward_delay 0 stp_state 0 mcast_snooping 0"
+        # A bridge that forgets at once sends every frame to all of its ports.
+        kind += " ageing_time 0" if self.mirrors else ""
         tools.batch("ip", [f"link add {self.name} type {kind}", *plugs, f"link set dev {self.name} up"])
         _ipv6_off(self.name)
 

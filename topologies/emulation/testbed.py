@@ -14,7 +14,8 @@ import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from functools import partial
-from itertools import permutations
+from ipaddress import IPv4Address, IPv4Interface
+from itertools import permutations, product
 from pathlib import Path
 from random import Random
 from types import TracebackType
@@ -78,6 +79,11 @@ def _raise_open_files() -> None:
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     Mininet.inited = True
+
+
+def _addressed(host: Host) -> list[Any]:
+    """The interfaces of a host that have an address."""
+    return [interface for interface in host.intfList() if interface.ip is not None and interface.name != "lo"]
 
 
 def _reached(far: Any, seen_from: Any, neighbours: dict[Any, list[tuple[Any, Any]]]) -> list[str]:
@@ -211,9 +217,9 @@ class Testbed:
         """Tell every host the MAC addresses of all others: ARP would add a round trip to each first exchange."""
         rows: dict[Host, list[str]] = {}
         for one, other in permutations(self.net.hosts, 2):
-            near, far = one.defaultIntf(), other.defaultIntf()
-            if near is not None and far is not None and far.ip is not None:
-                rows.setdefault(one, []).append(f"neigh replace {far.ip} lladdr {far.mac} dev {near.name}")
+            for near, far in product(_addressed(one), _addressed(other)):
+                if IPv4Address(far.ip) in IPv4Interface(f"{near.ip}/{near.prefixLen}").network:
+                    rows.setdefault(one, []).append(f"neigh replace {far.ip} lladdr {far.mac} dev {near.name}")
         for host, lines in rows.items():
             tools.batch("ip", lines, host.namespace_pid)
 
@@ -224,7 +230,7 @@ class Testbed:
             for near, far in ((link.intf1, link.intf2), (link.intf2, link.intf1)):
                 neighbours.setdefault(near.node, []).append((near, far))
         for bridge in self.net.switches:
-            if not isinstance(bridge, Bridge):
+            if not isinstance(bridge, Bridge) or bridge.mirrors:
                 continue
             lines = [
                 f"fdb replace {mac} dev {port.name} master static"

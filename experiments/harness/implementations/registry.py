@@ -24,12 +24,14 @@ REGISTRY = Path(__file__).resolve().with_name("registry.toml")
 OURS = "lab7"
 DEFAULT_PORT = 80
 DNS_PORT = 53
+FTP_PORT, SSH_PORT = 21, 22
 # Every authoritative server of the topology dns; the campus's local server.
 DNS_ROLES = ("authoritative", "local")
 # Answers by region, in the topology cdn.
 CDN_DNS_ROLE = "cdn-dns"
 # Roles that others fill as well: a replica of a CDN is a proxy in reverse.
 SAME: Mapping[str, tuple[str, str]] = {"replica": ("proxy", "reverse")}
+FTP_SERVER, FTP_CLIENT, SFTP_SERVER = "ftp-server", "ftp-client", "sftp-server"
 # Where a cache listens, by its mode: squid's port as a forward proxy; the origin's own in its place.
 PROXY_PORTS: Mapping[str, int] = {"forward": 3128, "reverse": DEFAULT_PORT}
 VERSION_TIMEOUT_S = 10.0
@@ -46,6 +48,7 @@ class Implementation:
 
     `files`: further configuration files in its folder, by name, and the templates they come from. `modes`: what a
     proxy can be, forward or reverse. `least_interval_s`: how often a CDN's name server can check its replicas at most.
+    `module`: what its program, a Python, must be able to import.
     """
 
     name: str
@@ -63,6 +66,7 @@ class Implementation:
     ports: Mapping[str, int] = field(default_factory=dict)
     known: Mapping[str, str] = field(default_factory=dict)
     least_interval_s: float = 0.0
+    module: str = ""
     own: bool = False
 
     def supports(self, strategy: str) -> bool:
@@ -72,7 +76,8 @@ class Implementation:
     @property
     def service_port(self) -> int:
         """The port by which a server of this role shows that it is ready."""
-        return DNS_PORT if self.role in (*DNS_ROLES, CDN_DNS_ROLE) else DEFAULT_PORT
+        known = {FTP_SERVER: FTP_PORT, SFTP_SERVER: SSH_PORT, **dict.fromkeys((*DNS_ROLES, CDN_DNS_ROLE), DNS_PORT)}
+        return known.get(self.role, DEFAULT_PORT)
 
     def port(self, strategy: str) -> int:
         """Where a server is asked by this strategy."""
@@ -80,7 +85,7 @@ class Implementation:
 
     def installed(self) -> bool:
         """Whether its program is on this machine."""
-        return shutil.which(self.program) is not None
+        return shutil.which(self.program) is not None and (not self.module or _imports(self.program, self.module))
 
     def require(self) -> None:
         """Raise MachineError, which says how to get it, unless it is installed."""
@@ -94,13 +99,29 @@ class Implementation:
             return self.name
         try:
             done = subprocess.run(
-                shlex.split(self.version), capture_output=True, text=True, timeout=VERSION_TIMEOUT_S, check=False
+                shlex.split(self.version),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=VERSION_TIMEOUT_S,
+                check=False,
             )
         except (OSError, subprocess.TimeoutExpired):
             return self.name
         # Version lines begin with a name and a number; curl's and wget's go on for lines.
         number = re.search(r"\d+\.\d+[\w.]*", done.stdout or done.stderr)
         return f"{self.name} {number[0]}" if number else self.name
+
+
+@cache
+def _imports(program: str, module: str) -> bool:
+    """Whether a Python finds a module."""
+    look = "import importlib.util, sys; sys.exit(importlib.util.find_spec(sys.argv[1]) is None)"
+    try:
+        done = subprocess.run([program, "-c", look, module], timeout=VERSION_TIMEOUT_S, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0
 
 
 @cache

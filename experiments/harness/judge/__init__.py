@@ -26,6 +26,13 @@ It never uses a service's own parser: a mistake there must not vouch for itself.
     cache_savings  claims W1 and W2, where a visit's time went
     cache_trace    both sides of a cache, step by step     CheckSeen, check_seen
     cache_expect   what a check of a cache expects
+    ftp_grammar    commands and replies of FTP             Command, Reply
+    ftp            sessions and their data connections     FtpTraffic, ftp_traffic
+    ftp_claims     claims F1 to F3, F6 and F7
+    ftp_session_claims     claims F4 and F5
+    ftp_eavesdrop  claims F8 and F9                        Overheard, overhear
+    ftp_time       where an FTP session's time went
+    ftp_fetched    did a client of FTP do what it was to
     decomposition  where the time went
 """
 

@@ -1,0 +1,276 @@
+"""Who connects to whom in FTP, and what does a connection for every file cost?  (claims F1 to F7)
+
+One client, one server, a router between them, and a link with a rate and a delay. The client fetches n small files in
+one session in active mode, in another in passive mode, and by HTTP/1.1 on one lasting connection for contrast; each
+time is set beside its round trips, term by term. It lists and stores as well. Then a user agent has the dialogues that
+show what the server remembers and why it says 331, 125, 425 and 452; the user's disk is small and really full.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from random import Random
+
+from experiments.harness.experiment import Experiment, Outcome, Parameter, Run, megabits, seconds, whole
+from experiments.harness.fidelity import MachineWatch, capture_checks, certificate, probe_path
+from experiments.harness.ftp_lab import (
+    AT_CLIENT,
+    CAPTURE_NAME,
+    LOG_IN,
+    SPARE_OCTETS,
+    TRANSFERS,
+    ScriptedUser,
+    WebUser,
+    able,
+    capture_at,
+    client_name,
+    ftp_path,
+    ftp_testbed,
+    run_client,
+    server_name,
+)
+from experiments.harness.ftp_theory import MODES, ftp_session
+from experiments.harness.http_lab import arrived, request_size, response_sizes, timing
+from experiments.harness.implementations.registry import FTP_CLIENT, FTP_SERVER
+from experiments.harness.judge import ftp_claims, ftp_session_claims
+from experiments.harness.judge.frames import CaptureFile, read_capture
+from experiments.harness.judge.ftp import FtpSession, FtpTraffic, ftp_traffic
+from experiments.harness.judge.ftp_time import decompose_session, other_commands
+from experiments.harness.judge.page_load import PageLoad, page_load
+from experiments.harness.judge.verdict import Verdict, failed
+from experiments.harness.page_client import LoadFailedError, Window
+from experiments.harness.result import Comparison, Timing
+from experiments.harness.theory import Theory, http_page_load
+from topologies.emulation.errors import EmulationError
+from topologies.emulation.node import Host
+from topologies.emulation.testbed import Testbed
+
+# Of the formula, and what client and server themselves take for one exchange, which no formula has.
+TOLERANCE, PROGRAMS_S = 0.03, 0.0005
+HTTP, HTTP_STRATEGY = "HTTP/1.1 persistent", "1.1-persistent"
+HTTP_PORT = 80
+LETTER, LETTERS = "alice.txt", "letters"
+UPLOAD = "upload.bin"
+# Of the room on the disk: what is stored first, and what then finds too little.
+BALLAST_SHARE, LATER_SHARE = 0.75, 0.5
+STATE = "state"
+# Sessions beside the timed ones: what they do, and in which mode.
+BESIDE = {f"{what} {mode}": (what, mode) for mode in MODES for what in ("list", "put")}
+
+
+@dataclass
+class Sessions:
+    """When the sessions were, by what they are called, and which of them failed."""
+
+    windows: dict[str, list[Window]] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+
+    def of(self, traffic: FtpTraffic, *names: str) -> FtpTraffic:
+        """The sessions of these names."""
+        parts = [traffic.between(one.start_ns, one.end_ns) for name in names for one in self.windows.get(name, [])]
+        return FtpTraffic(
+            tuple(session for part in parts for session in part.sessions),
+            tuple(other for part in parts for other in part.others),
+            traffic.dropped,
+        )
+
+    def attempt(self, name: str, session: Callable[[], Window]) -> Window | None:
+        """Have a session, unless one of that name has failed before; returns when it was."""
+        if name in self.failures:
+            return None
+        try:
+            return session()
+        except (EmulationError, LoadFailedError) as error:
+            self.failures[name] = str(error)
+            return None
+
+    def broken(self, claim: str, names: Sequence[str]) -> Verdict | None:
+        """What is to be said of a claim whose sessions did not come to their end."""
+        first = next((name for name in names if name in self.failures), None)
+        return None if first is None else failed(claim, f"The session {first} broke off: {self.failures[first]}.")
+
+
+def run(context: Run) -> Outcome:
+    """Fetch, list, store, have the dialogues; judge, compare."""
+    asked = context.parameters
+    rtt_s, bw = asked["rtt"], asked["bw"]
+    files = _files(asked["files"], asked["size"], context.seed)
+    letter = Random(f"letter {context.seed}").randbytes(400)
+    on_disk = {**files, f"{LETTERS}/{LETTER}": letter}
+    beside = ("services.http.origin --root {home} --listen 0.0.0.0 --port 80",)
+    with ftp_testbed(context, rtt_s, bw, on_disk, beside) as bed:
+        context.step("measuring the path", 0.05)
+        checks = probe_path(bed, ftp_path(rtt_s, bw))
+        with MachineWatch() as watch, capture_at(bed, context.folder / CAPTURE_NAME, ["client"]) as capture:
+            sessions = _work(context, bed, list(files))
+            _dialogues(context, bed, sessions)
+    context.step("judging the packets", 0.9)
+    captured = read_capture(context.folder / CAPTURE_NAME)
+    traffic = ftp_traffic(captured, AT_CLIENT)
+    timings, comparisons = _compare_all(context, captured, traffic, sessions)
+    known = {**files, LETTER: letter, UPLOAD: _upload(context.seed)}
+    return Outcome(
+        claims=_verdicts(traffic, sessions, known),
+        comparisons=tuple(comparisons),
+        fidelity=certificate([*checks, *watch.checks(), *capture_checks(capture.statistics)]),
+        implementations={FTP_SERVER: server_name(context), FTP_CLIENT: client_name(context)},
+        timings=timings,
+        capture=CAPTURE_NAME,
+    )
+
+
+def _files(count: int, size: int, seed: int) -> dict[str, bytes]:
+    random = Random(seed)
+    return {f"file-{number:03}.bin": random.randbytes(size) for number in range(1, count + 1)}
+
+
+def _upload(seed: int) -> bytes:
+    return Random(f"upload {seed}").randbytes(5000)
+
+
+def _work(context: Run, bed: Testbed, names: Sequence[str]) -> Sessions:
+    """The sessions that are timed, and for each mode one that lists and one that stores."""
+    done, host = Sessions(), bed.host("client")
+    web = WebUser(host)
+    (host.workdir / TRANSFERS).mkdir()
+    (host.workdir / TRANSFERS / UPLOAD).write_bytes(_upload(context.seed))
+    # The first round, of one file, warms everybody up; it is captured, but it is in no window.
+    for number in range(context.repeat + 1):
+        which = names if number else names[:1]
+        for place, way in enumerate((*MODES, HTTP)):
+            share = (number + place / 3) / (context.repeat + 1)
+            context.step(f"{way}, {number or 'warming up'} of {context.repeat}", 0.1 + 0.5 * share)
+            window = done.attempt(way, partial(_fetch, context, host, web, way, which))
+            done.windows.setdefault(way, []).extend([window] if number and window else [])
+    for name, (what, mode) in BESIDE.items():
+        context.step(name, 0.62)
+        client, stored = context.replacements.get(FTP_CLIENT), [UPLOAD] if what == "put" else []
+        if not able(client, what, mode):
+            continue
+        window = done.attempt(name, partial(run_client, host, client, what, mode, stored))
+        done.windows[name] = [window] if window else []
+    return done
+
+
+def _fetch(context: Run, host: Host, web: WebUser, way: str, names: Sequence[str]) -> Window:
+    if way == HTTP:
+        return web.session([f"/{name}" for name in names])
+    return run_client(host, context.replacements.get(FTP_CLIENT), "get", way, names)
+
+
+def _dialogues(context: Run, bed: Testbed, done: Sessions) -> None:
+    """What no client does of itself: the four codes by their causes, and what the server remembers."""
+    host, name = bed.host("client"), "file-001.bin"
+    ballast, later = host.workdir / "ballast.bin", host.workdir / "later.bin"
+    random = Random(f"ballast {context.seed}")
+    ballast.write_bytes(random.randbytes(int(BALLAST_SHARE * SPARE_OCTETS)))
+    later.write_bytes(random.randbytes(int(LATER_SHARE * SPARE_OCTETS)))
+    begin, quit_ = list(LOG_IN), ("say", "QUIT")
+    scripts: dict[str, list[list[tuple[str, ...]]]] = {
+        "331": [[begin[0], ("say", "PWD"), begin[1], ("say", "PWD"), quit_]],
+        "125": [[*begin, ("early", f"RETR {name}"), ("active", f"RETR {name}"), quit_]],
+        "425": [[*begin, ("nobody", f"RETR {name}"), quit_]],
+        "452": [
+            [
+                *begin,
+                ("passive", "STOR ballast.bin", str(ballast)),
+                ("passive", "STOR later.bin", str(later)),
+                ("say", "DELE ballast.bin"),
+                ("passive", "STOR later.bin", str(later)),
+                ("say", "DELE later.bin"),
+                quit_,
+            ]
+        ],
+        STATE: [
+            [
+                ("say", "PWD"),
+                *begin,
+                ("say", "PWD"),
+                ("passive", f"RETR {LETTER}"),
+                ("say", f"CWD {LETTERS}"),
+                ("say", "PWD"),
+                ("passive", f"RETR {LETTER}"),
+                quit_,
+            ],
+            [*begin, ("passive", f"RETR {LETTER}"), quit_],
+        ],
+    }
+    user = ScriptedUser(host)
+    for place, (scenario, several) in enumerate(scripts.items()):
+        context.step(f"dialogue: {scenario}", 0.65 + 0.05 * place)
+        windows = [done.attempt(scenario, partial(user.session, steps)) for steps in several]
+        done.windows[scenario] = [one for one in windows if one is not None]
+
+
+def _compare_all(
+    context: Run, captured: CaptureFile, traffic: FtpTraffic, sessions: Sessions
+) -> tuple[dict[str, list[Timing]], list[Comparison]]:
+    """Every time that was measured beside its theory."""
+    timings: dict[str, list[Timing]] = {}
+    comparisons: list[Comparison] = []
+    for mode in MODES:
+        every = [one for one in sessions.of(traffic, mode).sessions if any(each.done for each in one.transfers)]
+        if every and mode not in sessions.failures:
+            parts = [decompose_session(one) for one in every]
+            timings[mode] = [Timing(one.total_s, one.terms) for one in parts]
+            comparisons.append(_comparison(mode, timings[mode], _ftp_theory(context, mode, every[0])))
+    web = page_load(captured, AT_CLIENT, (HTTP_PORT,))
+    loads = [web.between(one.start_ns, one.end_ns) for one in sessions.windows.get(HTTP, [])]
+    if loads and all(arrived(load) for load in loads):
+        timings[HTTP] = [timing(load) for load in loads]
+        comparisons.append(_comparison(HTTP, timings[HTTP], _http_theory(context, loads[0])))
+    return timings, comparisons
+
+
+def _comparison(name: str, timings: list[Timing], theory: Theory) -> Comparison:
+    return Comparison.of(name, timings, theory, round(TOLERANCE + PROGRAMS_S / theory.total_s, 3))
+
+
+def _ftp_theory(context: Run, mode: str, session: FtpSession) -> Theory:
+    """The formula, with the commands that this client gives beside the transfers, and the sizes that it fetched."""
+    said = [len(one.octets) for one in (*session.replies, *(each.command for each in session.exchanges))]
+    sizes = [len(one.stream.data) for one in session.transfers if one.done]
+    asked, dialogue = context.parameters, len(other_commands(session))
+    return ftp_session(mode, asked["rtt"], sizes, asked["bw"] * 1e6, dialogue, round(statistics.mean(said)))
+
+
+def _http_theory(context: Run, load: PageLoad) -> Theory:
+    asked, sizes = context.parameters, response_sizes(load)
+    return http_page_load(HTTP_STRATEGY, asked["rtt"], sizes, asked["bw"] * 1e6, request_size_bytes=request_size(load))
+
+
+def _verdicts(traffic: FtpTraffic, sessions: Sessions, known: Mapping[str, bytes]) -> tuple[Verdict, ...]:
+    every = {mode: (mode, *(name for name, (_, its) in BESIDE.items() if its == mode)) for mode in MODES}
+    names = [name for some in every.values() for name in some]
+    whole = sessions.of(traffic, *names)
+    scenarios = {code: sessions.of(traffic, str(code)) for code in ftp_session_claims.CODES}
+    verdicts = {
+        "F1": (names, ftp_claims.f1(whole, sum(len(sessions.windows.get(name, [])) for name in names))),
+        "F2": (names, ftp_claims.f2(whole, known)),
+        "F3": (names, ftp_claims.f3(whole)),
+        "F4": (list(map(str, scenarios)), ftp_session_claims.f4(scenarios)),
+        "F5": ([STATE], ftp_session_claims.f5(sessions.of(traffic, STATE))),
+        "F6": (every["active"], ftp_claims.f6(sessions.of(traffic, *every["active"]))),
+        "F7": (every["passive"], ftp_claims.f7(sessions.of(traffic, *every["passive"]))),
+    }
+    return tuple(sessions.broken(claim, rests_on) or verdict for claim, (rests_on, verdict) in verdicts.items())
+
+
+EXPERIMENT = Experiment(
+    name="ftp-modes",
+    question="Who connects to whom in FTP, and what does a connection for every file cost?",
+    claims=("F1", "F2", "F3", "F4", "F5", "F6", "F7"),
+    parameters={
+        "rtt": Parameter("100ms", seconds, "the round-trip time between client and server"),
+        "bw": Parameter("10", megabits, "the rate of the link in Mbit/s"),
+        "files": Parameter("3", whole(2, 100), "how many files a session fetches", full="20"),
+        # More would not fit the initial window, and every data connection would wait in slow start.
+        "size": Parameter("4000", whole(100, 14_000), "the size of each file in octets"),
+    },
+    run=run,
+    repeat=2,
+    roles=(FTP_SERVER, FTP_CLIENT),
+)

@@ -1,0 +1,33 @@
+"""Python's own ftplib as a program: `ftplib_client.py HOST USER PASSWORD FOLDER list|get|put active|passive [NAME]...`.
+
+Run by whatever python3 is there, so it imports nothing but the standard library.
+"""
+
+from __future__ import annotations
+
+import sys
+from ftplib import FTP
+from pathlib import Path
+
+TIMEOUT_S = 30.0
+
+
+def main(argv: list[str]) -> int:
+    """One session. Raises ftplib's errors, whose last line the caller sees."""
+    host, user, password, folder, what, mode, *names = argv
+    with FTP(host, user, password, timeout=TIMEOUT_S) as ftp:
+        ftp.set_pasv(mode == "passive")
+        if what == "list":
+            ftp.retrlines("LIST")
+        for name in names:
+            path = Path(folder, name)
+            with path.open("rb" if what == "put" else "wb") as file:
+                if what == "put":
+                    ftp.storbinary(f"STOR {name}", file)
+                else:
+                    ftp.retrbinary(f"RETR {name}", file.write)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,140 @@
+"""The lines of an FTP control connection: commands and replies, with the frames that carried them.
+
+Written from RFC 959 (sections 4.2 and 5.3) for the judge alone. A command is a verb of three or four letters, perhaps a
+space and an argument, and CRLF. A reply is a code of three digits, a space, text and CRLF; or, over several lines, the
+code and a hyphen first, and last a line that begins with the same code and a space:
+
+    C: USER ann<CRLF>
+    S: 331 Please give the password.<CRLF>
+    S: 211-Features:<CRLF> MDTM<CRLF>211 End.<CRLF>
+
+The control connection follows the Telnet protocol, so ABOR may have Telnet commands before it (section 4.1.3); they are
+skipped. Octets above 127 are taken, for names in UTF-8 (RFC 2640). A bare CR or LF is an error here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from experiments.harness.judge.reassembly import Piece, Stream
+
+# RFC 854: IAC, then a command (240 to 249), or WILL, WONT, DO, DONT and an option (251 to 254).
+TELNET = rb"(?:\xff(?:[\xf0-\xf9]|[\xfb-\xfe].))*"
+# RFC 959 section 5.3.1: <string> is any of the characters but CR and LF.
+TEXT = rb"[^\r\n]*"
+COMMAND = re.compile(TELNET + rb"([A-Za-z]{3,4})(?: (" + TEXT + rb"))?\r\n", re.DOTALL)
+# RFC 959 section 4.2.1: the first digit is 1 to 5, the second 0 to 5.
+REPLY = re.compile(rb"([1-5][0-5][0-9])(?: (" + TEXT + rb"))\r\n")
+FIRST_OF_MANY = re.compile(rb"([1-5][0-5][0-9])-(" + TEXT + rb")\r\n")
+LINE = re.compile(rb"(" + TEXT + rb")\r\n")
+EXCERPT_OCTETS = 40
+
+
+class FtpGrammarError(ValueError):
+    """These octets are not what the grammar allows; the message says which rule and shows them."""
+
+
+@dataclass(frozen=True)
+class Said:
+    """What one end said on the control connection, as it crossed the wire."""
+
+    octets: bytes
+    pieces: tuple[Piece, ...]
+
+    @property
+    def frame(self) -> int:
+        """The frame that carried its last octet: with it, it was said."""
+        return self.pieces[-1].frame
+
+    @property
+    def first_ns(self) -> int:
+        """When its first octet was seen."""
+        return self.pieces[0].time_ns
+
+    @property
+    def last_ns(self) -> int:
+        """When the last of its octets was seen, whichever that was."""
+        return max(piece.time_ns for piece in self.pieces)
+
+
+@dataclass(frozen=True)
+class Command(Said):
+    """A command: its verb in capitals, and its argument (empty where there is none)."""
+
+    verb: str
+    argument: bytes
+
+    @property
+    def text(self) -> str:
+        """The command as a person reads it."""
+        return self.octets.rstrip(b"\r\n").decode(errors="replace")
+
+
+@dataclass(frozen=True)
+class Reply(Said):
+    """A reply: its code, and the text of its lines, joined by LF."""
+
+    code: int
+    message: bytes
+
+    @property
+    def preliminary(self) -> bool:
+        """Whether another reply to the same command follows (RFC 959 section 4.2.1: 1yz)."""
+        return self.code < 200
+
+    @property
+    def text(self) -> str:
+        """The reply's first line as a person reads it."""
+        return self.octets.partition(b"\r\n")[0].decode(errors="replace")
+
+
+def read_commands(stream: Stream) -> Iterator[Command]:
+    """Yield the commands of a client's stream. Raises FtpGrammarError."""
+    start = 0
+    while b"\r\n" in (rest := stream.data[start:]):
+        found = COMMAND.match(rest)
+        if found is None:
+            raise FtpGrammarError(f"not a command: {_excerpt(rest)}")
+        end = start + found.end()
+        # Telnet's commands are not the line's own; ABOR's frame is the line's.
+        first = start + found.start(1)
+        yield Command(stream.data[first:end], stream.span(first, end), found[1].decode().upper(), found[2] or b"")
+        start = end
+    _nothing_left(stream.data[start:], "a command")
+
+
+def read_replies(stream: Stream) -> Iterator[Reply]:
+    """Yield the replies of a server's stream. Raises FtpGrammarError."""
+    start = 0
+    while b"\r\n" in (rest := stream.data[start:]):
+        code, message, length = _reply(rest)
+        yield Reply(rest[:length], stream.span(start, start + length), code, message)
+        start += length
+    _nothing_left(stream.data[start:], "a reply")
+
+
+def _reply(data: bytes) -> tuple[int, bytes, int]:
+    """The code, the text and the length of the reply with which these octets begin."""
+    if (single := REPLY.match(data)) is not None:
+        return int(single[1]), single[2], single.end()
+    first = FIRST_OF_MANY.match(data)
+    if first is None:
+        raise FtpGrammarError(f"not a reply: {_excerpt(data)}")
+    lines, at = [first[2]], first.end()
+    while (line := LINE.match(data, at)) is not None:
+        at = line.end()
+        if line[1][:4] == first[1] + b" ":
+            return int(first[1]), b"\n".join([*lines, line[1][4:]]), at
+        lines.append(line[1])
+    raise FtpGrammarError(f"a reply of several lines has no last one: {_excerpt(data)}")
+
+
+def _nothing_left(data: bytes, what: str) -> None:
+    if data.strip(b"\xff\xf0\xf1\xf2\xf4"):
+        raise FtpGrammarError(f"the end of {what} is missing: {_excerpt(data)}")
+
+
+def _excerpt(data: bytes) -> str:
+    return repr(data[:EXCERPT_OCTETS])[1:]

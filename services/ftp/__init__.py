@@ -1,0 +1,1 @@
+"""FTP (RFC 959): protocol interpreters of server and user, and the data connections that they agree on."""

@@ -1,0 +1,154 @@
+"""Who may log in, from a small TOML file or from the command line.
+
+    [users.ann]
+    password = "scrypt:16384:8:1:SALT:HASH"     # python -m services.ftp.accounts prints one for a password on stdin
+    home = "ann"                                # below the folder of --root, or of this file
+    quota = 10_000_000                          # octets; left out: no bound
+    writable = true                             # the default
+    account = "billing"                         # ACCT's argument, where one is asked for
+    account_for = "login"                       # (332) or "storing" (532)
+
+`password = "plain:secret"` is taken too, for labs where everybody may read it: FTP sends it in the clear anyway.
+Without a password the name alone logs in. `anonymous` and `ftp` are the anonymous user (RFC 1635): any password is
+taken, and nothing is written.
+"""
+
+import hashlib
+import hmac
+import os
+import sys
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from services.errors import ServiceError
+
+ANONYMOUS_NAMES = frozenset(("anonymous", "ftp"))
+# RFC 7914 section 2's parameters: about 50 ms and 16 MiB a password.
+SCRYPT_N, SCRYPT_R, SCRYPT_P = 16384, 8, 1
+_SCRYPT_MEMORY = 64 * 1024 * 1024
+_KEYS = {"password", "home", "quota", "writable", "account", "account_for"}
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One user; `password` as in the file, None where the name alone logs in; `quota_bytes` None for no bound."""
+
+    name: str
+    home: Path
+    password: str | None = None
+    writable: bool = True
+    quota_bytes: int | None = None
+    account: str | None = None
+    account_for: str = "login"
+    anonymous: bool = False
+
+
+class Accounts:
+    """All users by name."""
+
+    def __init__(self, accounts: Iterable[Account], anonymous: Account | None = None) -> None:
+        self._by_name = {account.name: account for account in accounts}
+        self._anonymous = anonymous
+
+    def __iter__(self) -> Iterator[Account]:
+        yield from self._by_name.values()
+        if self._anonymous is not None:
+            yield self._anonymous
+
+    def find(self, name: str) -> Account | None:
+        """Return the user of that name."""
+        if name.lower() in ANONYMOUS_NAMES and self._anonymous is not None:
+            return self._anonymous
+        return self._by_name.get(name)
+
+
+def hashed(password: str) -> str:
+    """Return a password as the file is to hold it."""
+    salt = os.urandom(16)
+    digest = _scrypt(password, salt, SCRYPT_N, SCRYPT_R, SCRYPT_P)
+    return f"scrypt:{SCRYPT_N}:{SCRYPT_R}:{SCRYPT_P}:{salt.hex()}:{digest.hex()}"
+
+
+def is_password(account: Account | None, password: str) -> bool:
+    """Tell whether a password is the user's; for a user that there is not it takes as long as for a hashed one."""
+    if account is None:
+        _scrypt(password, bytes(16), SCRYPT_N, SCRYPT_R, SCRYPT_P)
+        return False
+    if account.anonymous or account.password is None:
+        return True
+    kind, _, rest = account.password.partition(":")
+    if kind == "plain":
+        return hmac.compare_digest(rest.encode("utf-8"), password.encode("utf-8", "surrogateescape"))
+    n, r, p, salt, digest = rest.split(":")
+    return hmac.compare_digest(bytes.fromhex(digest), _scrypt(password, bytes.fromhex(salt), int(n), int(r), int(p)))
+
+
+def load_accounts(file: Path, base: Path) -> list[Account]:
+    """Return the users of a file, their homes below `base`; raises ServiceError."""
+    try:
+        users = tomllib.loads(file.read_text(encoding="utf-8"))["users"]
+        return [_account(name, values, base) for name, values in users.items()]
+    except OSError as error:
+        raise ServiceError(
+            f"the users in {file} cannot be read ({error.strerror}): name another with --users"
+        ) from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ServiceError(f"{file} is no list of users ({error}): it has a table [users.NAME] for each") from error
+
+
+def account_of(text: str, base: Path) -> Account:
+    """Return the user of `NAME:PASSWORD[:HOME]`; raises ValueError."""
+    name, separator, rest = text.partition(":")
+    password, _, home = rest.partition(":")
+    if not name or not separator:
+        raise ValueError(f"{text!r} is no NAME:PASSWORD[:HOME]")
+    return Account(name, base / home, f"plain:{password}")
+
+
+def _account(name: str, values: Mapping[str, object], base: Path) -> Account:
+    if unknown := set(values) - _KEYS:
+        raise ValueError(f"{name} has {', '.join(sorted(unknown))}")
+    password, quota = values.get("password"), values.get("quota")
+    account, account_for = values.get("account"), values.get("account_for", "login")
+    if quota is not None and (not isinstance(quota, int) or quota < 0):
+        raise ValueError(f"the quota of {name} is no number of octets")
+    if account_for not in ("login", "storing"):
+        raise ValueError(f"the account of {name} is for login or for storing")
+    if password is not None:
+        _check_stored(name, str(password))
+    return Account(
+        name,
+        base / str(values.get("home", ".")),
+        None if password is None else str(password),
+        values.get("writable", True) is True,
+        quota,
+        None if account is None else str(account),
+        str(account_for),
+    )
+
+
+def _check_stored(name: str, stored: str) -> None:
+    kind, _, rest = stored.partition(":")
+    parts = rest.split(":")
+    is_scrypt = kind == "scrypt" and len(parts) == 5 and all(part.isdigit() for part in parts[:3])
+    if not (kind == "plain" or is_scrypt):
+        raise ValueError(f"the password of {name} begins with neither plain: nor scrypt:")
+    if is_scrypt:
+        bytes.fromhex(parts[3] + parts[4])
+
+
+def _scrypt(password: str, salt: bytes, n: int, r: int, p: int) -> bytes:
+    octets = password.encode("utf-8", "surrogateescape")
+    return hashlib.scrypt(octets, salt=salt, n=n, r=r, p=p, maxmem=_SCRYPT_MEMORY, dklen=32)
+
+
+def main() -> int:
+    """Print the hash of a password that stands on standard input."""
+    print(hashed(sys.stdin.readline().rstrip("\n")))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,106 @@
+"""Why something was not done, and which reply that earns: one table for each kind of command (RFC 959 section 5.4)."""
+
+from dataclasses import dataclass
+from enum import Enum, auto
+
+
+class Cause(Enum):
+    """What kept a file action or a transfer from success."""
+
+    NOT_FOUND = auto()
+    DENIED = auto()
+    NOT_A_FILE = auto()
+    NOT_A_DIRECTORY = auto()
+    EXISTS = auto()
+    NOT_EMPTY = auto()
+    NAME_REFUSED = auto()
+    BUSY = auto()
+    BAD_RESTART = auto()
+    TOO_COSTLY = auto()
+    DISK_FULL = auto()
+    QUOTA_USED_UP = auto()
+    QUOTA_EXCEEDED = auto()
+    LOCAL_ERROR = auto()
+    NO_CONNECTION = auto()
+    CONNECTION_BROKEN = auto()
+    ABORTED = auto()
+    STALLED = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A result: it was not done."""
+
+    cause: Cause
+    detail: str = ""
+
+
+# Before a file is read, made, moved or removed. 450 where trying again may help.
+ACTION_CODES = {
+    Cause.NOT_FOUND: 550,
+    Cause.DENIED: 550,
+    Cause.NOT_A_FILE: 550,
+    Cause.NOT_A_DIRECTORY: 550,
+    Cause.EXISTS: 550,
+    Cause.NOT_EMPTY: 550,
+    Cause.NAME_REFUSED: 550,
+    Cause.TOO_COSTLY: 550,
+    Cause.BUSY: 450,
+    Cause.LOCAL_ERROR: 451,
+    Cause.DISK_FULL: 452,
+    Cause.QUOTA_USED_UP: 452,
+    # RFC 3659 section 5.3 has no code; 554 is that of section 5.4 for a transfer that cannot begin where REST said.
+    Cause.BAD_RESTART: 554,
+}
+
+# Before a file is stored or given a new name: 5.4 knows 553 there, and 550 not.
+NAMING_CODES = ACTION_CODES | dict.fromkeys(
+    (
+        Cause.NOT_FOUND,
+        Cause.DENIED,
+        Cause.NOT_A_FILE,
+        Cause.NOT_A_DIRECTORY,
+        Cause.EXISTS,
+        Cause.NAME_REFUSED,
+        Cause.NOT_EMPTY,
+    ),
+    553,
+)
+
+# After 125 or 150.
+TRANSFER_CODES = {
+    Cause.NO_CONNECTION: 425,
+    Cause.CONNECTION_BROKEN: 426,
+    Cause.ABORTED: 426,
+    Cause.STALLED: 426,
+    Cause.LOCAL_ERROR: 451,
+    Cause.DISK_FULL: 452,
+    Cause.QUOTA_USED_UP: 552,
+    Cause.QUOTA_EXCEEDED: 552,
+}
+
+WORDS = {
+    Cause.NOT_FOUND: "There is no such file or directory.",
+    Cause.DENIED: "That is not permitted.",
+    Cause.NOT_A_FILE: "That is not a plain file.",
+    Cause.NOT_A_DIRECTORY: "That is not a directory.",
+    Cause.EXISTS: "It exists already.",
+    Cause.NOT_EMPTY: "The directory is not empty.",
+    Cause.NAME_REFUSED: "The name cannot be used.",
+    Cause.BUSY: "The file is in use; try again later.",
+    Cause.BAD_RESTART: "The transfer cannot begin there.",
+    Cause.TOO_COSTLY: "That would take too long; ask in TYPE I.",
+    Cause.DISK_FULL: "The disk is full.",
+    Cause.QUOTA_USED_UP: "Your quota is used up.",
+    Cause.QUOTA_EXCEEDED: "Your quota is exceeded.",
+    Cause.LOCAL_ERROR: "A local error came up.",
+    Cause.NO_CONNECTION: "The data connection cannot be opened.",
+    Cause.CONNECTION_BROKEN: "The data connection broke off.",
+    Cause.ABORTED: "The transfer is aborted.",
+    Cause.STALLED: "Nothing moved on the data connection for too long; transfer aborted.",
+}
+
+
+def words(failed: Failed) -> str:
+    """Return the reply's text."""
+    return failed.detail or WORDS[failed.cause]

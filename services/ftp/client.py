@@ -1,0 +1,151 @@
+"""A client that carries out what it is told, and tells what that took.
+
+    $ python -m services.ftp.client 127.0.0.1 --port 2121 'get a.txt' 'put b.txt'
+    $ python -m services.ftp.client 127.0.0.1 --user ann --password secret --active --resume --json 'put big.bin'
+
+Commands: `get REMOTE [LOCAL]`, `put LOCAL [REMOTE]`, `ls [PATH]`, `nlst [PATH]`, `mlsd [PATH]`, `cd PATH`,
+`mkdir PATH`, `delete PATH`. A LOCAL of `-` is standard output. With --resume, get goes on where the local file ends and
+put where SIZE says that the remote one does. TYPE A is for listings alone: files go as they are.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from services.ftp.limits import RECEIVE_OCTETS
+from services.ftp.report import SessionReport
+from services.ftp.user_dtp import Choices, UserAgent
+from services.ftp.user_pi import ReplyError
+
+DEFAULT_PORT = 21
+EXIT_FAILED = 1
+_LISTINGS = {"ls": "LIST", "nlst": "NLST", "mlsd": "MLSD"}
+_NAMES = {"cd": "CWD", "mkdir": "MKD", "delete": "DELE"}
+# The least and the most words after each command.
+_WORDS = {"get": (1, 2), "put": (1, 2), **dict.fromkeys(_LISTINGS, (0, 1)), **dict.fromkeys(_NAMES, (1, 1))}
+
+
+async def run_commands(agent: UserAgent, commands: list[list[str]], resume: bool, quiet: bool) -> None:
+    """Carry out commands in their order; raises ReplyError, TimeoutError and OSError."""
+    for name, *words in commands:
+        if name == "get":
+            await _get(agent, words[0], words[-1] if len(words) > 1 else Path(words[0]).name, resume)
+        elif name == "put":
+            await _put(agent, Path(words[0]), words[-1] if len(words) > 1 else Path(words[0]).name, resume)
+        elif name in _LISTINGS:
+            show = (lambda _: None) if quiet else sys.stdout.buffer.write
+            await agent.listing(_LISTINGS[name], words[0] if words else "", show)
+        else:
+            await agent.command(_NAMES[name], words[0])
+
+
+async def _get(agent: UserAgent, remote: str, local: str, resume: bool) -> None:
+    if local == "-":
+        await agent.retrieve(remote, sys.stdout.buffer.write)
+        return
+    offset = os.path.getsize(local) if resume and os.path.exists(local) else 0
+    with open(local, "ab" if offset else "wb") as file:
+        await agent.retrieve(remote, file.write, offset)
+
+
+async def _put(agent: UserAgent, local: Path, remote: str, resume: bool) -> None:
+    offset = 0
+    if resume:
+        # What is not there begins at its first octet.
+        with suppress(ReplyError):
+            await agent.command("TYPE", "I")
+            offset = int((await agent.command("SIZE", remote, codes=(213,))).lines[-1])
+    offset = min(offset, local.stat().st_size)
+    await agent.store(remote, _pieces(local, offset), offset)
+
+
+def _pieces(local: Path, offset: int) -> Iterator[bytes]:
+    with open(local, "rb") as file:
+        file.seek(offset)
+        yield from iter(lambda: file.read(RECEIVE_OCTETS), b"")
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no time above zero")
+    return seconds
+
+
+def _command(text: str) -> list[str]:
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r}: {error}") from error
+    least, most = _WORDS.get(words[0] if words else "", (1, 0))
+    if not least <= len(words) - 1 <= most:
+        raise argparse.ArgumentTypeError(f"{text!r} is none of the commands, or lacks a name")
+    return words
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m services.ftp.client", description="Get and put files by FTP.")
+    parser.add_argument("host", metavar="HOST")
+    parser.add_argument(
+        "commands", nargs="*", type=_command, metavar="COMMAND", help="such as 'get a.txt'; one or more"
+    )
+    parser.add_argument("--port", type=int, default=DEFAULT_PORT, metavar="N")
+    parser.add_argument("--user", default="anonymous", metavar="NAME")
+    parser.add_argument("--password", default="guest@", metavar="P")
+    parser.add_argument("--account", default="", metavar="A", help="what ACCT tells where the server asks for it")
+    parser.add_argument("--active", action="store_true", help="have the server connect (PORT); else PASV")
+    parser.add_argument("--extended", action="store_true", help="EPRT and EPSV in place of PORT and PASV")
+    parser.add_argument("--resume", action="store_true", help="go on where an earlier transfer ended (REST)")
+    parser.add_argument("--json", action="store_true", help="print the report as one JSON object, and no listing")
+    parser.add_argument("--transcript", action="store_true", help="show commands and replies on standard error")
+    parser.add_argument("--timeout", type=_seconds, default=Choices().wait_s, metavar="S", help="seconds for each wait")
+    return parser
+
+
+async def _session(options: argparse.Namespace) -> SessionReport:
+    choices = Choices(options.active, options.extended, wait_s=options.timeout)
+    show = (lambda line: print(line, file=sys.stderr)) if options.transcript else (lambda _: None)
+    agent = await UserAgent.connect(options.host, options.port, choices, show)
+    try:
+        connected_s = agent.now_s()
+        await agent.greeting()
+        greeting_s = agent.now_s()
+        await agent.login(options.user, options.password, options.account)
+        login_s = agent.now_s()
+        await run_commands(agent, options.commands, options.resume, options.json)
+        await agent.quit()
+    finally:
+        agent.close()
+    size_bytes = sum(transfer.size_bytes for transfer in agent.transfers)
+    done = tuple(agent.transfers)
+    times = (connected_s, greeting_s, login_s)
+    return SessionReport(
+        options.host, options.port, agent.address, options.user, *times, done, size_bytes, agent.now_s()
+    )
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Carry out the commands; returns 0, or 1 when one of them failed."""
+    options = _parser().parse_intermixed_args(argv)
+    try:
+        # Python's own loop, wherever uvloop is: its clock has microseconds, uvloop's has milliseconds.
+        report = asyncio.run(_session(options))
+    except (ReplyError, OSError, ValueError) as error:
+        print(f"client: {str(error) or 'the wait was too long'}", file=sys.stderr)
+        return EXIT_FAILED
+    sys.stdout.flush()
+    print(json.dumps(report.as_json()) if options.json else report.as_table())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,89 @@
+"""Arguments of commands (RFC 959 section 5.3.2, RFC 2428): what is no such argument raises ArgumentError, a 501."""
+
+from dataclasses import dataclass
+from enum import Enum
+from ipaddress import ip_address
+
+from services.ftp.limits import OFFSET_DIGITS
+
+
+class ArgumentError(ValueError):
+    """An argument is not as the grammar has it; its text says what is wrong."""
+
+
+class DataType(Enum):
+    """RFC 959 section 3.1.1: how octets on the data connection stand for a file's."""
+
+    ASCII = "A"
+    IMAGE = "I"
+
+
+@dataclass(frozen=True, slots=True)
+class DataAddress:
+    """Where the user's data port is."""
+
+    host: str
+    port: int
+
+
+def parse_host_port(text: str) -> DataAddress:
+    """Parse `h1,h2,h3,h4,p1,p2` (PORT)."""
+    numbers = [_octet(part) for part in text.split(",")]
+    if len(numbers) != 6:
+        raise ArgumentError("six numbers from 0 to 255 with commas between them are asked for")
+    return DataAddress(".".join(map(str, numbers[:4])), numbers[4] << 8 | numbers[5])
+
+
+def parse_extended(text: str) -> tuple[int, DataAddress]:
+    """Parse `|protocol|address|port|` (EPRT, RFC 2428 section 2); returns the protocol's number, too.
+
+    The address is only looked at for the protocols 1 and 2: others are refused by number.
+    """
+    if len(text) < 2 or not "!" <= text[0] <= "~":
+        raise ArgumentError("a delimiter is asked for first")
+    parts = text.split(text[0])
+    if len(parts) != 5 or parts[4]:
+        raise ArgumentError("protocol, address and port between four delimiters are asked for")
+    protocol, port = _number(parts[1], 3), _number(parts[3], 5)
+    if port > 65535:
+        raise ArgumentError("a port is a number up to 65535")
+    if protocol in (1, 2):
+        try:
+            host = ip_address(parts[2])
+        except ValueError:
+            raise ArgumentError("that is no address") from None
+        if host.version != (4 if protocol == 1 else 6):
+            raise ArgumentError("the address is of another protocol")
+        return protocol, DataAddress(str(host), port)
+    return protocol, DataAddress(parts[2], port)
+
+
+def parse_offset(text: str) -> int:
+    """Parse a count of octets (REST in stream mode, RFC 3659 section 5.3; ALLO)."""
+    return _number(text, OFFSET_DIGITS)
+
+
+def parse_type(text: str) -> DataType | None:
+    """Parse TYPE's argument; None for a type that RFC 959 has and this server has not."""
+    words = text.upper().split()
+    if words in (["A"], ["A", "N"]):
+        return DataType.ASCII
+    if words in (["I"], ["L", "8"]):
+        return DataType.IMAGE
+    known = words[:1] in (["A"], ["E"]) and (len(words) == 1 or (len(words) == 2 and words[1] in ("N", "T", "C")))
+    if known or (len(words) == 2 and words[0] == "L" and words[1].isascii() and words[1].isdigit()):
+        return None
+    raise ArgumentError("A, E, I or L with its size is asked for")
+
+
+def _octet(text: str) -> int:
+    value = _number(text, 3)
+    if value > 255:
+        raise ArgumentError("a number above 255")
+    return value
+
+
+def _number(text: str, digits: int) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= digits):
+        raise ArgumentError("a number is asked for")
+    return int(text)

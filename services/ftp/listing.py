@@ -1,0 +1,103 @@
+"""Listings: as `ls -l` writes them (LIST), names alone (NLST), facts (MLSD and MLST, RFC 3659 section 7).
+
+    -rw-r--r--   1 ftp      ftp            1024 Nov 23 12:00 a.txt
+    type=file;size=1024;modify=20261123120000;perm=r;unique=fd01g1a2b; a.txt
+
+RFC 959 leaves LIST's format open; what clients parse is that of ls. Times are UTC, month names English.
+"""
+
+import stat
+import time
+from collections.abc import Collection
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from services.ftp.replies import printable
+
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+# ls(1) shows the year in place of the hour for what is older than six months, or of the future.
+RECENT_S = 365.2425 * 86400 / 2
+_FUTURE_S = 86400.0
+
+FACTS = ("type", "size", "modify", "perm", "unique", "UNIX.mode")
+DEFAULT_FACTS = FACTS
+
+
+class Kind(Enum):
+    """What a name stands for."""
+
+    FILE = "file"
+    DIRECTORY = "dir"
+
+
+class Style(Enum):
+    """How a listing looks."""
+
+    LONG = auto()
+    NAMES = auto()
+    FACTS = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class FileStatus:
+    """What is known of a file or directory; `mode` are the permission bits, `modified_s` is seconds since 1970 UTC."""
+
+    kind: Kind
+    size_bytes: int
+    modified_s: float
+    mode: int
+    unique: str
+    links: int = 1
+
+
+def long_line(name: str, status: FileStatus, now: float) -> str:
+    """Return a line of LIST."""
+    kind = stat.S_IFDIR if status.kind is Kind.DIRECTORY else stat.S_IFREG
+    modes = stat.filemode(kind | status.mode)
+    when = _when(status.modified_s, now)
+    return f"{modes} {status.links:3} ftp      ftp      {status.size_bytes:12} {when} {printable(name)}"
+
+
+def facts_line(name: str, status: FileStatus, writable: bool, wanted: Collection[str]) -> str:
+    """Return a line of MLSD or MLST: the facts, a space, the name."""
+    is_file = status.kind is Kind.FILE
+    values = {
+        "type": status.kind.value,
+        "size": str(status.size_bytes) if is_file else None,
+        "modify": time_value(status.modified_s),
+        "perm": _permissions(is_file, writable),
+        "unique": status.unique,
+        "UNIX.mode": f"0{status.mode:03o}",
+    }
+    shown = (f"{fact}={values[fact]};" for fact in FACTS if fact in wanted and values[fact] is not None)
+    return "".join(shown) + " " + printable(name)
+
+
+def time_value(modified_s: float) -> str:
+    """Return a time as MDTM and `modify` give it (RFC 3659 section 2.3), UTC."""
+    moment = time.gmtime(max(0, int(modified_s)))
+    date = f"{moment.tm_year:04}{moment.tm_mon:02}{moment.tm_mday:02}"
+    return f"{date}{moment.tm_hour:02}{moment.tm_min:02}{moment.tm_sec:02}"
+
+
+def chosen_facts(argument: str) -> tuple[str, ...]:
+    """Return the facts that `OPTS MLST a;b;` asks for, in the server's order; unknown ones are ignored (7.9)."""
+    asked = {name.lower() for name in argument.split(";")}
+    return tuple(fact for fact in FACTS if fact.lower() in asked)
+
+
+def _permissions(is_file: bool, writable: bool) -> str:
+    """RFC 3659 section 7.5.5: r retrieve, a append, w store, d delete, f rename; for a directory e enter, l list,
+    c create in it, m make directories, p remove what is in it.
+    """
+    if is_file:
+        return "adfrw" if writable else "r"
+    return "cdeflmp" if writable else "el"
+
+
+def _when(modified_s: float, now: float) -> str:
+    moment = time.gmtime(max(0, int(modified_s)))
+    day = f"{_MONTHS[moment.tm_mon - 1]} {moment.tm_mday:2}"
+    if now - RECENT_S < modified_s < now + _FUTURE_S:
+        return f"{day} {moment.tm_hour:02}:{moment.tm_min:02}"
+    return f"{day}  {moment.tm_year}"

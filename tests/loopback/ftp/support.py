@@ -1,0 +1,132 @@
+"""A server to talk to over sockets, as a process, and a user that sends octets as they are."""
+
+from __future__ import annotations
+
+import ftplib
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+HOST = "127.0.0.1"
+# Every address of 127/8 is this machine's: another host, as far as the server can see.
+OTHER_HOST = "127.0.0.2"
+# How long a test waits for what must come: a bound, never a measurement.
+PATIENCE_S = 20.0
+USER, PASSWORD = "ann", "secret"
+
+
+@dataclass
+class Server:
+    """A server process, its files and its log."""
+
+    port: int
+    root: Path
+    log: Path
+    process: subprocess.Popen[str]
+
+    def events(self, name: str) -> list[dict[str, object]]:
+        """Return the events of a name that are in the log."""
+        found = (json.loads(line) for line in self.log.read_text().splitlines())
+        return [event for event in found if event["event"] == name]
+
+    def ftplib(self, user: str = USER, password: str = PASSWORD) -> ftplib.FTP:
+        """Return Python's own client, logged in."""
+        client = ftplib.FTP(timeout=PATIENCE_S, encoding="utf-8")
+        client.connect(HOST, self.port)
+        client.login(user, password)
+        return client
+
+
+def free_pair() -> int:
+    """Return a port that is free, with the one below it, outside the range from which the system gives ports away."""
+    while True:
+        port = random.randrange(20_001, 32_000)
+        try:
+            with socket.create_server((HOST, port)), socket.create_server((HOST, port - 1)):
+                return port
+        except OSError:
+            continue
+
+
+@contextmanager
+def server_process(root: Path, log: Path, *flags: str, prefix: Sequence[str] = ()) -> Iterator[Server]:
+    """Run the server as people do; a user may write, anonymous ones may read."""
+    command = [*prefix, sys.executable, "-m", "services.ftp.server", "--root", os.fspath(root), "--anonymous"]
+    given = [
+        "--port",
+        str(free_pair()),
+        "--user",
+        f"{USER}:{PASSWORD}",
+        "--listen",
+        HOST,
+        "--log",
+        os.fspath(log),
+        "--password-delay",
+        "0.05",
+    ]
+    with subprocess.Popen([*command, *given, *flags], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            ready = process.stdout.readline() if process.stdout else ""
+            assert ready.startswith("READY ftp 127.0.0.1:"), ready
+            yield Server(int(ready.rpartition(":")[2]), root, log, process)
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+                assert process.wait(PATIENCE_S) == 0
+
+
+class Raw:
+    """A control connection as it is."""
+
+    def __init__(self, port: int, host: str = HOST) -> None:
+        self.socket = socket.create_connection((HOST, port), PATIENCE_S, source_address=(host, 0))
+        self.file = self.socket.makefile("rb")
+
+    def __enter__(self) -> Raw:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.file.close()
+        self.socket.close()
+
+    def reply(self) -> str:
+        """Return the last line of the next reply, empty at the end."""
+        while (line := self.file.readline().decode("utf-8", "replace")) and line[3:4] != " ":
+            continue
+        return line.rstrip()
+
+    def say(self, *commands: str) -> list[int]:
+        """Send commands and return as many codes."""
+        self.socket.sendall("".join(command + "\r\n" for command in commands).encode())
+        return [int(self.reply()[:3]) for _ in commands]
+
+    def log_in(self) -> None:
+        assert int(self.reply()[:3]) == 220
+        assert self.say(f"USER {USER}", f"PASS {PASSWORD}", "TYPE I") == [331, 230, 200]
+
+    def passive(self) -> tuple[str, int]:
+        """Ask for a port to connect to."""
+        self.socket.sendall(b"EPSV\r\n")
+        return HOST, int(self.reply().split("|||")[1].split("|")[0])
+
+
+def wait_until(true: Callable[[], object]) -> None:
+    """Wait for something that must come true."""
+    end = time.monotonic() + PATIENCE_S
+    while not true():
+        assert time.monotonic() < end, "it did not come true"
+        time.sleep(0.01)
+
+
+def run(*command: str, cwd: Path | None = None) -> subprocess.CompletedProcess[bytes]:
+    """Run a program to its end."""
+    return subprocess.run(command, check=False, capture_output=True, timeout=120, cwd=cwd)

@@ -1,0 +1,88 @@
+"""File transfer: a client and a server with a router between them, and a third host that sees the client's traffic.
+
+    client ──┐                                                            server
+    10.9.1.1 ├─ s1 ──────── router ══════════════════════ s2 ─────────── 10.9.2.1
+    eve    ──┘ mirror port  10.9.1.254     bw, delay                      ftp.example.com
+    10.9.1.66               10.9.2.254
+
+Networks: 10.9.1.0/24 at the client's, 10.9.2.0/24 at the server's. Only the link between router and s2 has a rate and
+a delay (one way), so RTT between client and server is twice that. s1 has a mirror port: eve gets a copy of every frame
+without taking part in anything. The server has two users, whose files are in its folder:
+
+    ann   password correct-horse      readme.txt, letters/alice.txt, letters/bob.txt
+    ben   password battery-staple     readme.txt, and a quota of 20 000 octets
+
+Stock Mininet knows no `forwards` and no `mirrors`: there, have the router forward by `router sysctl
+net.ipv4.ip_forward=1`; eve sees nothing.
+
+    sudo mn --custom topologies/ftp.py --topo ftp --switch lxbr
+"""
+
+from typing import Any
+
+from mininet.topo import Topo
+
+SERVER_NAME = "ftp.example.com"
+CLIENT_ADDRESS, EVE_ADDRESS, SERVER_ADDRESS = "10.9.1.1", "10.9.1.66", "10.9.2.1"
+PASSWORDS = {"ann": "correct-horse", "ben": "battery-staple"}
+QUOTA_OCTETS = 20_000
+# Who may log in, as services.ftp.accounts reads it. Everybody may read the passwords here: FTP shows them anyway.
+USERS = f"""\
+[users.ann]
+password = "plain:{PASSWORDS["ann"]}"
+home = "ann"
+
+[users.ben]
+password = "plain:{PASSWORDS["ben"]}"
+home = "ben"
+quota = {QUOTA_OCTETS}
+"""
+FILES = {
+    "users.toml": USERS,
+    "files/ann/readme.txt": "These are the files of ann.\n",
+    "files/ann/letters/alice.txt": "Dear Alice,\nthis went over a connection of its own.\n",
+    "files/ann/letters/bob.txt": "Dear Bob,\nand so did this.\n",
+    "files/ben/readme.txt": "These are the files of ben, who may keep 20 000 octets.\n",
+}
+DEFAULT_SERVES = "services.ftp.server --root files --users users.toml --listen 0.0.0.0 --port 21"
+
+
+class FtpTopo(Topo):  # type: ignore[misc]
+    """A client, a router, a server, and a host that listens. See build for the parameters."""
+
+    def build(
+        self,
+        bw: float = 10,
+        delay: str = "10ms",
+        serves: str = DEFAULT_SERVES,
+        mirrors: str = "yes",
+        **link: Any,
+    ) -> None:
+        """bw in Mbit/s and one-way delay of the link between router and server; serves: what the server serves;
+        mirrors: whether s1 has a mirror port (yes or no); link: further TCLink parameters of that link."""
+        if mirrors not in ("yes", "no"):
+            raise ValueError(f"mirrors={mirrors!r}: it takes yes or no")
+        near, far = self.addSwitch("s1", mirrors=mirrors == "yes"), self.addSwitch("s2")
+        self.addLink(self.addHost("client", ip=f"{CLIENT_ADDRESS}/24", defaultRoute="via 10.9.1.254"), near)
+        self.addLink(self.addHost("eve", ip=f"{EVE_ADDRESS}/24", defaultRoute="via 10.9.1.254"), near)
+        router = self.addHost("router", ip="10.9.1.254/24", forwards=True)
+        self.addLink(router, near)
+        self.addLink(router, far, params1={"ip": "10.9.2.254/24"}, bw=bw, delay=delay, **link)
+        server = self.addHost(
+            "server",
+            ip=f"{SERVER_ADDRESS}/24",
+            defaultRoute="via 10.9.2.254",
+            names=[SERVER_NAME],
+            files=FILES,
+            serves=serves,
+        )
+        self.addLink(server, far)
+
+
+TRY = (
+    "client curl ftp://ann:correct-horse@ftp.example.com/readme.txt",
+    "client curl --ftp-port - ftp://ann:correct-horse@ftp.example.com/letters/",
+    "client lftp -u ann,correct-horse -e 'cd letters; ls; bye' ftp.example.com",
+    "eve tcpdump -n -A -i eve-eth0 port 21",
+)
+topos = {"ftp": FtpTopo}
