@@ -7,11 +7,12 @@
     c-www   10.8.4.80      www.campus.edu                             ├── s0, the Internet
     regions eu, ap, us with users, name servers and edge servers      │   (see cdn: the same hosts and addresses)
     ns-root, ns-com, ns-net, ns-edu, ns-example, ns-cdn, ns-campus ───┤
-    origin  10.8.9.1       origin.example.com ── origin_bw, 10 ms ────┘
+    origin  10.8.9.1       origin.example.com ── origin_bw, 10 ms ────┤
+    ftp     10.8.9.21      ftp.example.com ── 10 ms ──────────────────┘
 
 All hosts are in 10.8.0.0/16 and find each other by name alone. www.example.com is the provider's, by way of the CDN;
-www.campus.edu is the campus's own, on the campus. Only the access link and the origin's link have a rate. The campus is
-nearest to the CDN's region eu.
+www.campus.edu is the campus's own, on the campus; ftp.example.com is open to everybody by FTP. Only the access link
+and the origin's link have a rate. The campus is nearest to the CDN's region eu.
 
     sudo mn --custom topologies/internet.py --topo internet --switch lxbr
 """
@@ -21,7 +22,7 @@ from collections.abc import Mapping
 
 from topologies.cdn import PAGES, PREFIX, REGIONS, SERVERS, CdnParts, CdnPlan
 
-ACCESS_LEG_MS = 15.0
+ACCESS_LEG_MS, FTP_LEG_MS = 15.0, 10.0
 CAMPUS = f"{PREFIX}.4"
 CAMPUS_NETWORK = f"{CAMPUS}.0/24"
 # host: (address, name, zone) of the name servers beside those of cdn
@@ -29,8 +30,8 @@ MORE_SERVERS: Mapping[str, tuple[str, str, str]] = {
     "ns-edu": (f"{PREFIX}.0.6", "ns.edu.", "edu."),
     "ns-campus": (f"{PREFIX}.0.7", "ns.campus.edu.", "campus.edu."),
 }
-CACHE_NAME, SITE_NAME = "cache.campus.edu.", "www.campus.edu."
-CACHE, SITE, LOCAL = f"{CAMPUS}.100", f"{CAMPUS}.80", f"{CAMPUS}.2"
+CACHE_NAME, SITE_NAME, FTP_NAME = "cache.campus.edu.", "www.campus.edu.", "ftp.example.com."
+CACHE, SITE, LOCAL, FTP = f"{CAMPUS}.100", f"{CAMPUS}.80", f"{CAMPUS}.2", f"{PREFIX}.9.21"
 PEOPLE: Mapping[str, str] = {"alice": f"{CAMPUS}.101", "carol": f"{CAMPUS}.102"}
 
 
@@ -54,12 +55,13 @@ class InternetTopo(CdnParts):
             int(ttl),
             float(interval),
             servers={**SERVERS, **MORE_SERVERS},
-            addresses={CACHE_NAME: CACHE, SITE_NAME: SITE},
+            addresses={CACHE_NAME: CACHE, SITE_NAME: SITE, FTP_NAME: FTP},
             networks={CAMPUS_NETWORK: "eu"},
         )
         internet = self.addSwitch("s0")
         self.add_name_servers(internet, plan)
         self.add_origin(internet, float(origin_bw), float(scale), root, max_age=60)
+        self._ftp(internet, root, float(scale))
         for name, (number, delay_ms) in REGIONS.items():
             switch = self.addSwitch(f"s{number}")
             self.addLink(switch, internet, delay=f"{delay_ms * float(scale):g}ms")
@@ -67,6 +69,11 @@ class InternetTopo(CdnParts):
         campus = self.addSwitch("s4")
         self.addLink(campus, internet, bw=float(bw), delay=f"{ACCESS_LEG_MS * float(scale):g}ms")
         self._campus(campus, root)
+
+    def _ftp(self, switch: str, root: str, scale: float) -> None:
+        serves = f"services.ftp.server --root {shlex.quote(root)} --anonymous --listen 0.0.0.0 --port 21"
+        server = self.addHost("ftp", ip=f"{FTP}/16", names=[FTP_NAME.rstrip(".")], serves=serves)
+        self.addLink(server, switch, delay=f"{FTP_LEG_MS * scale:g}ms")
 
     def _campus(self, switch: str, root: str) -> None:
         self.addLink(self.add_resolver("c-dns", LOCAL), switch)
@@ -87,5 +94,6 @@ TRY = (
     "alice curl -si -x http://cache.campus.edu:3128 http://www.example.com/",
     "ap-user curl -si http://www.example.com/",
     "us-user curl http://www.campus.edu/",
+    "carol curl ftp://ftp.example.com/index.html",
 )
 topos = {"internet": InternetTopo}
