@@ -22,7 +22,6 @@ from experiments.harness.judge.tcp import Connection, connections
 from experiments.harness.judge.verdict import Verdict, failed, shown, undecided
 
 SAID = re.compile(rb"^(USER|PASS) ([^\r\n]*)\r\n", re.IGNORECASE | re.MULTILINE)
-SSH_PORT = 22
 # RFC 4253 section 4.2: the identification with which both sides begin, in the clear.
 SSH_BANNER = re.compile(rb"\ASSH-2\.0-([!-~]+)")
 # A block of a file that is found anywhere else by chance: once in 2^256 tries.
@@ -168,7 +167,7 @@ def f9(sftp: Overheard, ftp: Overheard, secret: Secret, arrived: bytes) -> Verdi
         return failed("F9", f"Recovered from the SFTP transfer: {'; '.join(what for what, _ in leaks)}.", leaks[0][1])
     return shown(
         "F9",
-        f"The same search over {len(sftp.connections)} connections to port {SSH_PORT} finds no user, no password, no "
+        f"The same search over the whole SFTP transfer finds no user, no password, no "
         f"name and none of the {len(secret.content) // BLOCK_OCTETS} blocks of the file, which arrived whole. "
         f"{_still_leaks(carrying, secret)}",
         [carrying[0].syn.frame],

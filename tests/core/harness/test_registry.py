@@ -27,7 +27,8 @@ from experiments.harness.templating import TEMPLATES, render
 from experiments.harness.theory import STRATEGIES
 from topologies.emulation.errors import EmulationError, MachineError
 
-ROLES = ("origin", "client", "authoritative", "local", "proxy", "replica", "cdn-dns")
+WEB_ROLES, DNS_ROLES = ("origin", "client", "proxy", "replica"), ("authoritative", "local", "cdn-dns")
+ROLES = (*WEB_ROLES, *DNS_ROLES, "ftp-server", "ftp-client", "sftp-server")
 # HTTP/2 begun by Upgrade has no formula of its own, and is asked for in the matrix only.
 SPOKEN = {*STRATEGIES, "2-upgrade"}
 FETCHED = {"1.0", "1.1", "2", "2-upgrade", "2-push"}
@@ -220,10 +221,7 @@ def test_a_client_s_name_is_no_origin() -> None:
 
 @pytest.mark.parametrize("text", ["server=nginx", "nginx", "", "=nginx", "Origin=nginx"])
 def test_a_wrong_role_lists_the_roles(text: str) -> None:
-    with pytest.raises(
-        ReplacementError,
-        match="the roles are origin, client, authoritative, local, proxy, replica, cdn-dns, as in origin=NAME",
-    ):
+    with pytest.raises(ReplacementError, match=f"the roles are {', '.join(ROLES)}, as in origin=NAME"):
         parse_replacement(text, ROLES)
 
 
