@@ -96,13 +96,16 @@ def test_a_real_server_that_never_says_125_shows_the_rest(tmp_path: Path) -> Non
     assert "The scenario for 125" in next(one["evidence"] for one in result["claims"] if one["id"] == "F4")
 
 
-@pytest.mark.parametrize("client", ["curl", "lftp", "ftplib"])
+@pytest.mark.parametrize(
+    "client", ["curl", *(pytest.param(each, marks=pytest.mark.slow) for each in ("lftp", "ftplib"))]
+)
 def test_a_real_client_shows_the_modes(tmp_path: Path, client: str) -> None:
     needs(FTP_CLIENT, client)
     result = result_of(tmp_path, *MODES_RUN, "--replace", f"ftp-client={client}")
     assert verdicts(result) == dict.fromkeys(MODES_CLAIMS, "shown")
 
 
+@pytest.mark.slow
 def test_a_client_with_a_session_for_every_file_is_found_out(tmp_path: Path) -> None:
     needs(FTP_CLIENT, "wget")
     found = verdicts(result_of(tmp_path, *MODES_RUN, "--replace", "ftp-client=wget"))
@@ -110,6 +113,7 @@ def test_a_client_with_a_session_for_every_file_is_found_out(tmp_path: Path) -> 
     assert found == dict.fromkeys(MODES_CLAIMS, "shown") | {"F1": "failed", "F3": "undecided"}
 
 
+@pytest.mark.slow
 def test_a_server_that_only_says_yes_shows_nothing(tmp_path: Path) -> None:
     program = tmp_path / "yes.py"
     program.write_text(YES_MAN)
