@@ -1,7 +1,7 @@
 r"""The accounts file: whose mailboxes are here, what opens them, and where other names lead.
 
     alice:correct horse:10000000          a user, the password, and the quota in octets (may be left out: none)
-    bob@example.org:scrypt$14$8$1$...:0   a user of one domain only; the password as hash_password() returns it; no quota
+    bob@example.org:scrypt$14$8$1$...:0   a user of one domain only; the password hashed by hash_password()
     carol:secret:1000000:hold             a mailbox that takes nothing for now (reply 450)
     staff: alice, bob@example.org         a list, which EXPN shows (RFC 5321 section 3.5)
     dave => dave@example.net              a user who is forwarded (reply 251)

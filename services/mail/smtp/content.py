@@ -1,13 +1,13 @@
-"""The mail data: where it ends, what its dots mean, and what it must not hold (RFC 5321 sections 2.3.8, 4.1.1.4, 4.5.2).
+"""The mail data: its end, the meaning of its dots, what it must not hold (RFC 5321 sections 2.3.8, 4.1.1.4, 4.5.2).
 
-Only CRLF "." CRLF ends it. Whoever takes anything else for an end, as <LF>.<LF>, <LF>.<CR><LF> or <CR>.<CR>, and whoever
-passes such a shape on, lets a sender hide a second message in the first ("SMTP smuggling"). Here those shapes end nothing,
-and a message that holds one is refused. Other lines that end in a bare LF, as programs leave them that send a Unix file as
-it is, are given the CRLF that they were meant to have, so that nothing but CRLF is ever passed on; a bare CR is refused.
+Only CRLF "." CRLF ends it. Whoever takes anything else for an end, as <LF>.<LF>, <LF>.<CR><LF> or <CR>.<CR>, and
+whoever passes such a shape on, lets a sender hide a second message in the first ("SMTP smuggling"). Here those shapes
+end nothing, and a message that holds one is refused. Other lines that end in a bare LF, as programs leave them that
+send a Unix file as it is, are given the CRLF that they were meant to have, so that nothing but CRLF is ever passed on;
+a bare CR is refused.
 """
 
 import re
-from dataclasses import dataclass
 
 from services.mail.smtp import limits
 from services.mail.smtp.reply import Reply
@@ -25,13 +25,6 @@ SMUGGLING = Reply(550, "The message holds a bare CR, or a lone dot on a line tha
 NUL = Reply(550, "The message holds an octet of zero", "5.6.0")
 LINE_TOO_LONG = Reply(500, "The message holds a line of more than 1000 octets", "5.6.0")
 LOOP = Reply(554, "The message went through too many servers: it goes in a circle", "5.4.6")
-
-
-@dataclass(frozen=True, slots=True)
-class Content:
-    """A whole message in lines that end in CRLF, with nothing stuffed."""
-
-    octets: bytes
 
 
 class ContentReader:
@@ -55,23 +48,27 @@ class ContentReader:
         found = self._octets.find(END, self._searched)
         if found < 0:
             self._searched = max(0, len(self._octets) - len(END) + 1)
-            # Twice over: a dot at the front of every line is stuffing, and counts for nothing.
-            if len(self._octets) > 2 * self._limit_octets + len(END) or self._dropped:
+            if self._dropped or self._is_over(len(self._octets)):
                 self._drop(self._searched)
             return None
         rest = bytes(self._octets[found + len(END) :])
         del self._octets[found + len(CRLF) :]
         return rest
 
+    def _is_over(self, octets: int) -> bool:
+        """Twice over: a dot at the front of every line is stuffing, and counts for nothing."""
+        return octets > 2 * self._limit_octets + len(END)
+
     def _drop(self, count: int) -> None:
         del self._octets[:count]
         self._dropped += count
         self._searched = 0
 
-    def finish(self) -> Content | Reply:
-        """Return the message that came, or the reply that it earns for what is wrong with it."""
+    def finish(self) -> bytes | Reply:
+        """Return the message, its lines ended by CRLF and nothing stuffed, or the reply that its faults earn."""
         raw, self._octets = bytes(self._octets), bytearray()
-        if self._dropped:
+        # However it came, in one read or in many, the same is too much.
+        if self._dropped or self._is_over(len(raw) + len(CRLF)):
             return TOO_BIG
         fault = _fault(raw)
         if fault is not None:
@@ -82,7 +79,7 @@ class ContentReader:
             octets = _BARE_LF.sub(CRLF, octets)
         if len(octets) > self._limit_octets:
             return TOO_BIG
-        return header_fault(octets) or Content(octets)
+        return header_fault(octets) or octets
 
 
 def _fault(raw: bytes) -> Reply | None:
