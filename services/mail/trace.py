@@ -31,7 +31,7 @@ def address_literal(address: str) -> str:
 def received_field(
     hello: str, address: str, hostname: str, protocol: str, queue_id: str, recipient: Mailbox | None, seconds: float
 ) -> bytes:
-    """Return a Received field; the recipient only where there is one alone, for a field shows it to all (section 7.2)."""
+    """Return a Received field; a recipient only where it is alone, for a field shows it to all (section 7.2)."""
     lines = [
         f"Received: from {hello or 'unknown'} ({address_literal(address)})",
         f"\tby {hostname} with {protocol} id {queue_id}",

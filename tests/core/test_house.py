@@ -56,6 +56,16 @@ SHELLS = {
     "services.http.session": "the client's names, sockets and clock",
     "services.http.strategies": "the client's loads and the time they may take",
     "services.http.text_strategies": "several connections of HTTP/1 at once",
+    "services.mail.destination": "connections to one mail domain",
+    "services.mail.dispatch": "entries of the queue under way, and their later tries",
+    "services.mail.flags": "the command line of the mail server",
+    "services.mail.lookup": "where mail for a domain goes, asked of name servers",
+    "services.mail.mailboxes": "letters that wait for the disk",
+    "services.mail.mta": "the program that takes, keeps and delivers mail",
+    "services.mail.smtp.client": "one connection of a client",
+    "services.mail.smtp.server": "all connections of the server",
+    "services.mail.smtp.serving": "one connection of the server",
+    "services.mail.spool": "writes to the queue's journal that wait for the disk",
 }
 
 

@@ -111,6 +111,7 @@ class ClientSession:
         self.outcome: Outcome | None = None
         self.failure: Reply | None = None
         self.uses_tls = False
+        self.tls_failed = False
         # True from the sending of the end of the mail data to its reply: the server may have the message.
         self.in_doubt = False
         self._input = OctetBuffer(_UNREAD_OCTETS)
@@ -172,6 +173,8 @@ class ClientSession:
         if self.step is Step.QUIT:
             self.step = Step.OVER
         elif self.step is not Step.OVER:
+            # Before the first reply inside TLS, that is what it failed of.
+            self.tls_failed = self.step is Step.TLS or (self.uses_tls and self.step is Step.HELLO)
             self._end(Reply(451, f"The connection is gone: {reason}", "4.4.2"))
 
     # Replies, in the order of a session.
