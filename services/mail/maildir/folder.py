@@ -77,8 +77,11 @@ class Folder:
         """Messages from this UID on were shown to no session yet."""
         return self._index.first_recent
 
-    def refresh(self) -> None:
-        """Take in what is there now; new messages get their UIDs. Raises NoFolderError where the folder is gone."""
+    def refresh(self, added: Sequence[str] = ()) -> None:
+        """Take in what is there now; new messages get their UIDs, those `added` here in the order given.
+
+        Raises NoFolderError where the folder is gone.
+        """
         listing = self._scanner.scan()
         if listing is None and self.uidvalidity:
             # Another process may have claimed what is recent.
@@ -90,16 +93,18 @@ class Folder:
             files |= {split_name(name)[0]: f"cur/{name}" for name in listing.cur}
             known = {message.base for message in self.messages.values()}
             if files.keys() - known or not self.uidvalidity:
-                self._identify(files)
+                self._identify(files, added)
             self._take(files)
 
-    def _identify(self, files: dict[str, str]) -> None:
+    def _identify(self, files: dict[str, str], added: Sequence[str]) -> None:
         """Give a UID to each message that has none."""
+        own = frozenset(added)
         with locked(f"{self.path}/{LOCK}"):
             if not self._index.read():
                 self._index.create(self._new_uidvalidity())
             uids = self._index.uids
-            self._index.assign(sorted((base for base in files if base not in uids), key=order))
+            others = sorted((base for base in files if base not in uids and base not in own), key=order)
+            self._index.assign([*others, *(base for base in added if base in files and base not in uids)])
             self._index.forget(files)
 
     def _take(self, files: dict[str, str]) -> None:
@@ -236,7 +241,7 @@ class Folder:
     def _added(self, names: Sequence[str]) -> list[int]:
         bases = [split_name(name.partition("/")[2])[0] for name in names]
         self._quota.add(sum(stored_in(base) or 0 for base in bases), len(bases))
-        self.refresh()
+        self.refresh(bases)
         return [self._index.uids[base] for base in bases]
 
     def copy_to(self, uids: Iterable[int], target: "Folder") -> list[tuple[int, int]]:
