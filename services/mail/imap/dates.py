@@ -55,10 +55,10 @@ def day_of(seconds: float) -> date:
 
 
 def date_time(seconds: float) -> bytes:
-    """Return an internal date as FETCH shows it: `" 1-Feb-2026 09:30:00 +0000"`."""
+    """Return an internal date as FETCH shows it: `"01-Feb-2026 09:30:00 +0000"`."""
     when = datetime.fromtimestamp(int(seconds), UTC)
     month = MONTHS[when.month - 1].decode("ascii")
-    return f'"{when.day:2}-{month}-{when.year:04} {when:%H:%M:%S} +0000"'.encode("ascii")
+    return f'"{when.day:02}-{month}-{when.year:04} {when:%H:%M:%S} +0000"'.encode("ascii")
 
 
 def sent_day(value: bytes | None) -> date | None:

@@ -96,8 +96,8 @@ def _section(content: Content, item: Section) -> bytes:
         found = content.header_octets
     else:
         found = chosen_fields(content.header, item)
-    if found is None:
-        return writing.NIL
+    # A part that is not there has no octets.
+    found = found or b""
     if item.partial is not None:
         first, count = item.partial
         found = found[first : first + count]

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from services.mail.imap import writing
-from services.mail.imap.errors import BadError, NoError
+from services.mail.imap.errors import BadError
 from services.mail.imap.reader import Reader
 from services.mail.imap.steps import Steps
 from services.mail.imap.view import View
@@ -101,11 +101,10 @@ def subscribe(session: "Session", reader: Reader) -> Steps:
 
 
 def unsubscribe(session: "Session", reader: Reader) -> Steps:
-    """RFC 3501 section 6.3.7."""
+    """RFC 3501 section 6.3.7: what is not subscribed to is so already."""
     name = _only_name(reader)
     yield b""
-    if not maildir_of(session).subscriptions.remove(canonical(name)):
-        raise NoError("There is no subscription to this name.", "NONEXISTENT")
+    maildir_of(session).subscriptions.remove(canonical(name))
     return "Unsubscribe completed."
 
 

@@ -14,7 +14,7 @@ from services.mail.mime.words import decode_transfer, decode_words, text_of
 
 def folded(text: str) -> str:
     """Return text in the form in which it is compared."""
-    return text.lower() if text.isascii() else unicodedata.normalize("NFKD", text).casefold()
+    return text.lower() if text.isascii() else unicodedata.normalize("NFKD", text).lower()
 
 
 def header_has(content: Content, name: bytes, needle: str) -> bool:
@@ -23,13 +23,14 @@ def header_has(content: Content, name: bytes, needle: str) -> bool:
 
 
 def body_has(content: Content, needle: str) -> bool:
-    """Whether a text in the message's body has the folded text in it."""
-    return any(needle in folded(text) for text in _texts(content.octets, content.root))
+    """Whether a text in the message's body has the folded text in it; headers of parts do not count."""
+    return any(needle in folded(text) for part in _parts(content.root) for text in _text(content.octets, part))
 
 
 def text_has(content: Content, needle: str) -> bool:
-    """Whether the header or the body has it."""
-    return any(needle in folded(line) for line in _header_lines(content.root)) or body_has(content, needle)
+    """Whether a header of the message or of a part of it has it, or the body."""
+    lines = (line for part in _parts(content.root) for line in _header_lines(part))
+    return any(needle in folded(line) for line in lines) or body_has(content, needle)
 
 
 def _header_lines(part: Part) -> Iterator[str]:
@@ -37,17 +38,19 @@ def _header_lines(part: Part) -> Iterator[str]:
         yield f"{field.raw.partition(b':')[0].decode('utf-8', 'replace')}: {decode_words(field.value)}"
 
 
-def _texts(octets: bytes, root: Part) -> Iterator[str]:
+def _parts(root: Part) -> Iterator[Part]:
     waiting = [root]
     while waiting:
         part = waiting.pop()
-        if part is not root:
-            yield from _header_lines(part)
+        yield part
         if part.message is not None:
             waiting.append(part.message)
-        elif part.is_multipart:
-            waiting += reversed(part.children)
-        elif part.type_and_subtype[0].lower() in (b"text", b"message"):
-            body = octets[part.body_begin : part.body_end]
-            encoding = part.header.first(b"content-transfer-encoding")
-            yield text_of(decode_transfer(body, encoding), part.content_type.get(b"charset"))
+        waiting += reversed(part.children)
+
+
+def _text(octets: bytes, part: Part) -> Iterator[str]:
+    is_text = part.type_and_subtype[0].lower() in (b"text", b"message")
+    if is_text and part.message is None and not part.is_multipart:
+        body = octets[part.body_begin : part.body_end]
+        encoding = part.header.first(b"content-transfer-encoding")
+        yield text_of(decode_transfer(body, encoding), part.content_type.get(b"charset"))

@@ -121,6 +121,7 @@ def _change(view: View, uids: list[int], sign: bytes, flags: frozenset[str], sil
             if was_told:
                 view.told(uid)
             continue
+        yield from view.new_keywords()
         shown = view.flags_item(uid)
         yield b"* %d FETCH (%b%b)\r\n" % (view.number(uid) or 0, b"UID %d " % uid if by_uid else b"", shown)
     if gone:

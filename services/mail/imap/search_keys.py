@@ -13,7 +13,7 @@ from services.mail.imap.errors import BadError
 from services.mail.imap.limits import SEARCH_DEPTH_MAX, SEARCH_KEYS_MAX
 from services.mail.imap.matching import body_has, folded, header_has, text_has
 from services.mail.imap.reader import Reader
-from services.mail.imap.sequence_set import SequenceSet, numbers_in, read_sequence_set, uids_in
+from services.mail.imap.sequence_set import SequenceSet, read_sequence_set, uids_in
 from services.mail.imap.view import View
 from services.mail.maildir.folder import Message
 
@@ -159,7 +159,8 @@ class KeyReader:
         return lambda one: has(one.content, needle)
 
     def _numbers(self, wanted: SequenceSet) -> Test:
-        numbers = frozenset(numbers_in(wanted, len(self._view.uids)))
+        # A number that no message has is the number of none: a search for it finds nothing.
+        numbers = frozenset(uids_in(wanted, range(1, len(self._view.uids) + 1)))
         return lambda one: one.number in numbers
 
     def _uids(self, wanted: SequenceSet) -> Test:

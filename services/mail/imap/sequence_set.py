@@ -47,20 +47,15 @@ def _number(octets: bytes) -> int:
 
 
 def numbers_in(wanted: SequenceSet, count: int) -> list[int]:
-    """Return the sequence numbers of a set in a mailbox of `count` messages, in order; raises BadError.
+    """Return the sequence numbers of a set in a mailbox of `count` messages, in order.
 
-    RFC 3501 section 9: a number that no message has is an error; `n:*` holds the last message whatever n is.
+    RFC 3501 section 9 (seq-number): a number that no message has is an error, `*` in an empty mailbox too. Raises
+    BadError.
     """
-    found: set[int] = set()
-    for first, last in wanted:
-        if count == 0:
-            raise BadError("There are no messages in the mailbox.")
-        low, high = (count if number == LAST else number for number in (first, last))
-        low, high = min(low, high), max(low, high)
-        if high > count and not (last == LAST and low <= count):
+    for ends in wanted:
+        if count == 0 or any(count < end < LAST for end in ends):
             raise BadError("There is no message of that number.")
-        found.update(range(low, high + 1))
-    return sorted(found)
+    return uids_in(wanted, range(1, count + 1))
 
 
 def uids_in(wanted: SequenceSet, uids: Sequence[int]) -> list[int]:

@@ -81,6 +81,10 @@ class View:
         if may_expunge:
             yield from self._expunged(gone)
         yield from self._arrived()
+        if len(self.recent) != self._recent_told:
+            self._recent_told = len(self.recent)
+            yield b"* %d RECENT\r\n" % len(self.recent)
+        yield from self.new_keywords()
         yield from self._changed()
         # Whoever is still to hear of messages that are gone looks again.
         self._revision = self.folder.revision if may_expunge or not gone else -1
@@ -91,9 +95,7 @@ class View:
             place = bisect_left(self.uids, uid)
             del self.uids[place]
             self._shown.pop(uid, None)
-            if uid in self.recent:
-                self.recent.discard(uid)
-                self._recent_told -= 1
+            self.recent.discard(uid)
             yield b"* %d EXPUNGE\r\n" % (place + 1)
 
     def _arrived(self) -> Iterator[bytes]:
@@ -107,14 +109,14 @@ class View:
         for uid in arrived:
             self.told(uid)
         yield b"* %d EXISTS\r\n" % len(self.uids)
-        if len(self.recent) != self._recent_told:
-            self._recent_told = len(self.recent)
-            yield b"* %d RECENT\r\n" % len(self.recent)
 
-    def _changed(self) -> Iterator[bytes]:
+    def new_keywords(self) -> Iterator[bytes]:
+        """Yield FLAGS and PERMANENTFLAGS where there are keywords that the client was not told of."""
         if self.folder.keywords.names != self._keywords:
             self._keywords = list(self.folder.keywords.names)
             yield from self.flag_lines()
+
+    def _changed(self) -> Iterator[bytes]:
         messages = self.folder.messages
         for number, uid in enumerate(self.uids, start=1):
             message = messages.get(uid)

@@ -9,6 +9,8 @@ from services.mail.imap.reader import ASTRING_CHARS
 _QUOTABLE = re.compile(rb"[\x01-\x09\x0b\x0c\x0e-\x7f]*\Z")
 _QUOTED_OCTETS = 1024
 NIL = b"NIL"
+_SYSTEM_FLAGS = ("\\Seen", "\\Answered", "\\Flagged", "\\Deleted", "\\Draft", "\\Recent")
+_ORDER = {flag: place for place, flag in enumerate(_SYSTEM_FLAGS)} | {"\\*": len(_SYSTEM_FLAGS) + 1}
 
 
 def string(octets: bytes) -> bytes:
@@ -49,6 +51,6 @@ def parenthesized(items: Iterable[bytes]) -> bytes:
 
 
 def flag_list(flags: Iterable[str]) -> bytes:
-    """Return flags, those of the system first."""
-    ordered = sorted(flags, key=lambda flag: (not flag.startswith("\\"), flag))
+    """Return flags, those of the system first, in the order in which RFC 3501 section 2.3.2 has them."""
+    ordered = sorted(flags, key=lambda flag: (_ORDER.get(flag, len(_SYSTEM_FLAGS)), flag))
     return parenthesized(flag.encode("ascii", "replace") for flag in ordered)

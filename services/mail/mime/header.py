@@ -4,10 +4,14 @@ header = parse_header(b"Subject: Hello\r\n world\r\n\r\n")
 header.first(b"subject") == b"Hello world"
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from services.mail.mime.limits import FIELD_OCTETS_MAX, FIELDS_MAX
+
+
+_FOLD = re.compile(rb"\r?\n[ \t]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +23,7 @@ class Field:
 
     @property
     def value(self) -> bytes:
-        """The value, unfolded: RFC 5322 section 2.2.3, the line ends go and the blanks stay."""
+        """The value, unfolded (RFC 5322 section 2.2.3)."""
         return unfolded(self.raw.partition(b":")[2][:FIELD_OCTETS_MAX]).strip(b" \t")
 
 
@@ -48,8 +52,8 @@ class Header:
 
 
 def unfolded(value: bytes) -> bytes:
-    """Return octets without their line ends."""
-    return value.replace(b"\r\n", b"").replace(b"\n", b"") if b"\n" in value else value
+    """Return octets on one line: a line's end and the blanks behind it are one blank."""
+    return _FOLD.sub(b" ", value).replace(b"\r\n", b"").replace(b"\n", b"") if b"\n" in value else value
 
 
 def header_end(octets: bytes, begin: int, end: int) -> tuple[int, int]:
