@@ -26,10 +26,12 @@ from services.mail.queue.record import CHANGE, ENTRY, HEAD_OCTETS, encode, scan
 
 # A segment that is longer is not written to any more: small enough to be read in a moment, large enough to be rare.
 SEGMENT_OCTETS = 16 * 1024 * 1024
+# Zeros that are written ahead at a time.
+PREPARED_OCTETS = 4 * 1024 * 1024
 # Segments beyond which the open entries of the oldest are carried over, so that one old message keeps no disk full.
 SEGMENTS_MAX = 8
 # With nothing open in it, a segment is given up from this length on.
-IDLE_SEGMENT_OCTETS = 1024 * 1024
+IDLE_SEGMENT_OCTETS = 4 * 1024 * 1024
 _NAME = re.compile(r"([0-9]{8,})\.journal\Z")
 # Pieces of one writev(): IOV_MAX of Linux.
 _PIECES_MAX = 1024
@@ -42,7 +44,8 @@ Written = Entry | Change
 class _Segment:
     number: int
     descriptor: int
-    end: int
+    end: int = 0
+    prepared: int = 0
 
 
 class Journal:
@@ -71,6 +74,7 @@ class Journal:
         Raises OSError, and then none of them counts.
         """
         active = self._segment()
+        self._prepare(active, sum(len(item.content or b"") for item in items if isinstance(item, Entry)))
         pieces: list[bytes] = []
         places: list[Place | None] = []
         end = active.end
@@ -132,10 +136,29 @@ class Journal:
         self._close_active()
         number = max(self._numbers, default=0) + 1
         descriptor = os.open(self._path(number), _CREATE, 0o600)
-        self._active = _Segment(number, descriptor, 0)
+        self._active = _Segment(number, descriptor)
         self._numbers.append(number)
         _sync_directory(self._directory)
         return self._active
+
+    def _prepare(self, active: _Segment, octets: int) -> None:
+        """Have zeros where the next records go, on the disk already: to write over them changes nothing but themselves.
+
+        A file that grows makes each fdatasync() wait for the file system's own journal, which all others write to.
+        """
+        wanted = active.end + octets + PREPARED_OCTETS // 4
+        if wanted <= active.prepared or octets > PREPARED_OCTETS:
+            return
+        begin = max(active.end, active.prepared)
+        try:
+            _pwrite_zeros(active.descriptor, begin, PREPARED_OCTETS)
+            os.fsync(active.descriptor)
+        except OSError:
+            # No room to spare: what is written says for itself whether it fits.
+            with contextlib.suppress(OSError):
+                os.ftruncate(active.descriptor, begin)
+            return
+        active.prepared = begin + PREPARED_OCTETS
 
     def _sync(self, active: _Segment) -> None:
         try:
@@ -150,6 +173,7 @@ class Journal:
         """Forget what was written in part; a file that may not grow any longer gets a successor."""
         try:
             os.ftruncate(active.descriptor, active.end)
+            active.prepared = active.end
             os.lseek(active.descriptor, active.end, os.SEEK_SET)
         except OSError:
             self._close_active()
@@ -179,6 +203,13 @@ def _write_pieces(descriptor: int, pieces: Sequence[bytes]) -> None:
             rest = memoryview(b"".join(some))[done:]
             while rest:
                 rest = rest[os.write(descriptor, rest) :]
+
+
+def _pwrite_zeros(descriptor: int, begin: int, octets: int) -> None:
+    zeros = bytes(1 << 20)
+    end = begin + octets
+    while begin < end:
+        begin += os.pwrite(descriptor, zeros[: end - begin], begin)
 
 
 def _sync_directory(directory: Path) -> None:
