@@ -38,30 +38,43 @@ class Letter:
     may_be_there: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """A letter in tmp/: the open file, its name there, and the name that it is to have."""
+
+    at: int
+    descriptor: int
+    temporary: str
+    name: str
+    octets: int
+
+
 def deliver(path: str, maildir: Maildir, letters: Sequence[Letter]) -> list[Exception | None]:
     """Put letters into the INBOX of the Maildir at `path`; returns what went wrong with each, None for nothing."""
     there = _keys_there(path) if any(letter.may_be_there for letter in letters) else frozenset()
     results: list[Exception | None] = [None] * len(letters)
-    written: list[tuple[int, int, str, str]] = []
+    written: list[_Written] = []
+    octets = 0
     try:
         for at, letter in enumerate(letters):
             if letter.key in there:
                 continue
             try:
-                written.append((at, *_write(path, maildir, letter)))
+                written.append(_write(path, maildir, letter, at, octets))
+                octets += written[-1].octets
             except (OSError, MaildirError) as error:
                 results[at] = error
         _finish(path, maildir, written, results)
     finally:
-        for _, descriptor, _, _ in written:
-            os.close(descriptor)
+        for one in written:
+            os.close(one.descriptor)
     return results
 
 
-def _write(path: str, maildir: Maildir, letter: Letter) -> tuple[int, str, str]:
-    """Write a letter to tmp/; returns the open file, its name there, and the name that it is to have."""
+def _write(path: str, maildir: Maildir, letter: Letter, at: int, before_octets: int) -> _Written:
+    """Write a letter to tmp/; `before_octets` are on their way into the mailbox already."""
     stored = stored_form(letter.content)
-    if maildir.quota.quota_octets and not maildir.quota.allows(len(stored), 1):
+    if maildir.quota.quota_octets and not maildir.quota.allows(before_octets + len(stored), 1):
         raise MailboxFullError("The mailbox is full")
     seconds, fraction = divmod(int(letter.date_s * 1_000_000), 1_000_000)
     size_octets = len(stored) + stored.count(b"\n")
@@ -75,31 +88,28 @@ def _write(path: str, maildir: Maildir, letter: Letter) -> tuple[int, str, str]:
         os.close(descriptor)
         _remove(temporary)
         raise
-    maildir.quota.add(len(stored), 1)
-    return descriptor, temporary, f"{path}/new/{base}"
+    return _Written(at, descriptor, temporary, f"{path}/new/{base}", len(stored))
 
 
-def _finish(
-    path: str, maildir: Maildir, written: Sequence[tuple[int, int, str, str]], results: list[Exception | None]
-) -> None:
+def _finish(path: str, maildir: Maildir, written: Sequence[_Written], results: list[Exception | None]) -> None:
     """Wait for the disk, then give the files their names; all were written before, so that they go out together."""
     named = []
-    for at, descriptor, temporary, name in written:
+    for one in written:
         try:
-            os.fsync(descriptor)
-            os.rename(temporary, name)
-            named.append(at)
+            os.fsync(one.descriptor)
+            os.rename(one.temporary, one.name)
+            named.append(one)
         except OSError as error:
-            results[at] = error
-            _remove(temporary)
-            maildir.quota.add(-os.fstat(descriptor).st_size, -1)
+            results[one.at] = error
+            _remove(one.temporary)
     try:
         if named:
+            maildir.quota.add(sum(one.octets for one in named), len(named))
             sync_directory(f"{path}/new")
     except OSError as error:
         # They are there, and may not be after a power cut: the next attempt finds them.
-        for at in named:
-            results[at] = error
+        for one in named:
+            results[one.at] = error
 
 
 def _remove(temporary: str) -> None:
