@@ -13,9 +13,14 @@ _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]+")
 
 
 def text_of(octets: bytes, charset: bytes | None) -> str:
-    """Return octets of a character set as text; what cannot be read becomes U+FFFD."""
+    """Return octets of a character set as text; what cannot be read becomes U+FFFD.
+
+    Octets beyond ASCII where there should be none are read as UTF-8, which they most often are.
+    """
+    if charset is None or charset.lower() == b"us-ascii":
+        return octets.decode("utf-8", "replace")
     try:
-        return octets.decode((charset or b"utf-8").decode("ascii", "replace"), "replace")
+        return octets.decode(charset.decode("ascii", "replace"), "replace")
     except (LookupError, ValueError):
         return octets.decode("utf-8", "replace")
 
