@@ -50,7 +50,7 @@ class Remote:
     spool: Spool
     route: Route
     report: Report
-    on_wait: Callable[[Entry, Collection[int], Reply], bool]
+    on_wait: Callable[[Entry, Collection[int], Reply, float], bool]
     schedule: Schedule
     plan: Plan
     port: int
@@ -179,9 +179,10 @@ class Destination:
         """Wait before the next try; what has waited for too long is reported, and waits no more."""
         self._is_up = False
         self._failures += 1
-        self._waiting = deque(job for job in self._waiting if self._remote.on_wait(job.entry, job.recipients, reply))
+        wait_s = self._remote.schedule.wait_s(self._failures)
+        on_wait = self._remote.on_wait
+        self._waiting = deque(job for job in self._waiting if on_wait(job.entry, job.recipients, reply, wait_s))
         if self._timer is None and self._waiting:
-            wait_s = self._remote.schedule.wait_s(self._failures)
             self._timer = self._remote.loop.call_later(wait_s, self._again)
 
     def _again(self) -> None:

@@ -113,16 +113,21 @@ class Dispatcher:
         if later:
             self._try_later(entry, later, now)
 
-    def on_wait(self, entry: Entry, recipients: Collection[int], reply: Reply) -> bool:
+    def on_wait(self, entry: Entry, recipients: Collection[int], reply: Reply, wait_s: float) -> bool:
         """Note that an entry waits because its destination is out of reach; False where it has waited for too long."""
         now = self._service.wall_clock()
+        if self._service.schedule.is_over(entry.accepted_s, now):
+            self.report(entry, dict.fromkeys(recipients, reply))
+            return False
         entry.tries += 1
+        entry.next_s = now + wait_s
+        changed = any(entry.recipients[at].last != reply for at in recipients)
         for at in recipients:
             entry.recipients[at].last = reply
-        if not self._service.schedule.is_over(entry.accepted_s, now):
-            return True
-        self.report(entry, dict.fromkeys(recipients, reply))
-        return False
+        # For who looks at the queue: the first try, the second, the fourth, ... so that waiting costs no disk.
+        if changed or entry.tries & (entry.tries - 1) == 0:
+            self._spool.note(Change(entry.id, (), dict.fromkeys(recipients, reply), entry.tries, entry.next_s))
+        return True
 
     async def close(self) -> None:
         """Stop delivering; what is not settled stays in the queue."""

@@ -17,6 +17,8 @@ from services.mail.smtp.serving import Serving
 # How often deadlines are looked at, and how long a stop waits for messages that are on their way to the disk.
 SWEEP_S = 1.0
 STOP_S = 5.0
+# How long it then waits for clients to read their 421 and leave.
+FAREWELL_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +110,11 @@ class SMTPServer:
         self._sweeper.cancel()
         for serving in list(self._serving):
             serving.stop("Closing down: try again later")
+        tasks = [serving.task for serving in self._serving if serving.task is not None]
+        if tasks:
+            await asyncio.wait(tasks, timeout=STOP_S)
         try:
-            async with asyncio.timeout(STOP_S):
+            async with asyncio.timeout(FAREWELL_S):
                 await self._empty.wait()
         except TimeoutError:
             for serving in list(self._serving):

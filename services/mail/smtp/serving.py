@@ -19,13 +19,13 @@ _LOCAL_ERROR = Reply(451, "Local error in processing", "4.3.0")
 
 
 class Serving(asyncio.Protocol):
-    """Serves one client; `deadline` is when the server's sweep ends it."""
+    """Serves one client; `deadline` is when the server's sweep ends it, `task` what the session asked for."""
 
     def __init__(self, server: "SMTPServer", port: "Port") -> None:
         self._server = server
         self._port = port
         self._session: ServerSession | None = None
-        self._task: asyncio.Task[None] | None = None
+        self.task: asyncio.Task[None] | None = None
         self._lingers = False
         self._stopping = False
         self._ended = False
@@ -64,13 +64,13 @@ class Serving(asyncio.Protocol):
     def eof_received(self) -> bool:
         # A client that says no more may still want its last reply.
         self._ended = True
-        return self._task is not None
+        return self.task is not None
 
     def pause_writing(self) -> None:
         self._transport.pause_reading()
 
     def resume_writing(self) -> None:
-        if self._task is None:
+        if self.task is None:
             self._transport.resume_reading()
 
     def connection_lost(self, _: Exception | None) -> None:
@@ -82,7 +82,7 @@ class Serving(asyncio.Protocol):
     def stop(self, reason: str) -> None:
         """End the session with 421, after the reply that is under way."""
         self._stopping = True
-        if self._task is None and self._session is not None and not self._lingers:
+        if self.task is None and self._session is not None and not self._lingers:
             self._transport.write(self._session.stop(reason))
             self._end()
 
@@ -90,7 +90,7 @@ class Serving(asyncio.Protocol):
         """The deadline has passed."""
         if self._lingers or self._in_handshake or self._session is None:
             self._transport.abort()
-        elif self._task is None:
+        elif self.task is None:
             self._transport.write(self._session.stop("Nothing came for too long", "4.4.2"))
             self._end()
 
@@ -99,9 +99,9 @@ class Serving(asyncio.Protocol):
     def _sent(self, session: ServerSession, out: bytes) -> None:
         if out:
             self._transport.write(out)
-        if session.asked is not None and self._task is None:
+        if session.asked is not None and self.task is None:
             self._transport.pause_reading()
-            self._task = self._server.loop.create_task(self._answer(session, session.asked))
+            self.task = self._server.loop.create_task(self._answer(session, session.asked))
         elif session.state is State.CLOSED:
             self._end()
         self._held(session.held_octets)
@@ -135,12 +135,12 @@ class Serving(asyncio.Protocol):
             out = session.authenticated(account)
         else:
             await self._start_tls(session)
-        self._task = None
+        self.task = None
         if self._transport.is_closing():
             return
         self.deadline = self._server.now() + self._server.bounds.idle_s
         self._sent(session, out)
-        if self._task is None and not self._lingers:
+        if self.task is None and not self._lingers:
             if self._stopping:
                 self.stop("Closing down: try again later")
             elif self._ended:
