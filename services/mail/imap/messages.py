@@ -41,7 +41,6 @@ def close(session: "Session", reader: Reader) -> Steps:
     yield b""
     view = view_of(session)
     if not view.read_only:
-        view.refresh()
         view.folder.expunge(_deleted(view, view.uids))
     session.select(None)
     return "Close completed."
@@ -65,7 +64,6 @@ def expunge(session: "Session", reader: Reader) -> Steps:
     reader.end()
     yield b""
     view = writable(session)
-    view.refresh()
     view.folder.expunge(_deleted(view, view.uids))
     return "Expunge completed."
 
@@ -77,7 +75,6 @@ def uid_expunge(session: "Session", reader: Reader) -> Steps:
     reader.end()
     yield b""
     view = writable(session)
-    view.refresh()
     view.folder.expunge(_deleted(view, uids_in(wanted, view.uids)))
     return "Expunge completed."
 
@@ -106,7 +103,6 @@ def _store(session: "Session", reader: Reader, by_uid: bool) -> Steps:
 
 
 def _change(view: View, uids: list[int], sign: bytes, flags: frozenset[str], silent: bool, by_uid: bool) -> Steps:
-    view.refresh()
     gone = False
     for uid in uids:
         try:
@@ -162,7 +158,6 @@ def _read_copy(session: "Session", reader: Reader, by_uid: bool) -> tuple[list[i
 
 def _copied(view: View, uids: list[int], target: Folder) -> tuple[list[int], str]:
     """Copy, and return which messages were copied, and the code that tells their UIDs (RFC 4315 section 3)."""
-    view.refresh()
     if any(uid not in view.folder.messages for uid in uids):
         # RFC 3501 section 6.4.7: all or none.
         raise NoError(_GONE, "EXPUNGEISSUED")

@@ -77,7 +77,7 @@ def _found(view: View, test: Test, by_uid: bool) -> Generator[Output, None, list
         if number % TURN_MESSAGES == 0:
             yield b""
         try:
-            if test(Candidate(view, number, uid)):
+            if uid in view.folder.messages and test(Candidate(view, number, uid)):
                 found.append(uid if by_uid else number)
         except MessageGoneError:
             # RFC 3501 section 7.4.1: nothing is said of it now; it simply is not found.

@@ -96,6 +96,8 @@ class Session:
         yield from self._drive(tag, command, self._steps(command, reader), None)
 
     def _steps(self, command: Command, reader: Reader) -> Steps:
+        if self.view is not None:
+            self.view.refresh()
         return (yield from command.handler(self, reader))
 
     @staticmethod

@@ -7,7 +7,25 @@ import quopri
 from email.header import Header
 from random import Random
 
-WORDS = ("meeting report budget lunch Grüße über naïve café straße 東京 hello world draft invoice RE FYI urgent".split())
+WORDS = [
+    "meeting",
+    "report",
+    "budget",
+    "lunch",
+    "Grüße",
+    "über",
+    "naïve",
+    "café",
+    "straße",
+    "東京",
+    "hello",
+    "world",
+    "draft",
+    "invoice",
+    "RE",
+    "FYI",
+    "urgent",
+]
 NAMES = ("Ann Example", "Bob O'Neill", "Zoë Müller", "山田太郎", "J. R. Smith", "Doe, Jane", "", 'The "Boss"', "Dr. No")
 HOSTS = ("example.com", "mail.example.org", "[192.0.2.1]", "xn--bcher-kva.example")
 LOCAL_PARTS = ("ann", "bob.jones", "x+tag", '"odd one"')
@@ -67,7 +85,9 @@ class Letters:
         if way == 1:
             return Header(text, "utf-8", maxlinelen=60).encode(linesep="\r\n")
         if way == 2:
-            return "=?iso-8859-1?q?" + quopri.encodestring("Grüße aus Köln".encode("latin-1"), header=True).decode() + "?="
+            return (
+                "=?iso-8859-1?q?" + quopri.encodestring("Grüße aus Köln".encode("latin-1"), header=True).decode() + "?="
+            )
         return text.replace(" ", "\r\n  ") or "(none)"
 
     def addresses(self, count: int) -> str:
@@ -90,7 +110,7 @@ class Letters:
         if way == 4:
             return f"{Header(name or 'Ünï', 'utf-8').encode()} <{spec}>"
         if way == 5 and name:
-            return "\"" + name.replace('"', '\\"') + f"\" <{spec}>"
+            return '"' + name.replace('"', '\\"') + f'" <{spec}>'
         if way == 6:
             return f"<{spec}>"
         return f"Ann Example\r\n <{spec}>"
