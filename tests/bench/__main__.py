@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-BENCHMARKS = ("bench_wire", "bench_origin", "bench_http2", "bench_proxy", "bench_dns", "bench_resolver")
+BENCHMARKS = ("bench_wire", "bench_origin", "bench_http2", "bench_proxy", "bench_dns", "bench_resolver", "bench_smtp")
 
 
 def main() -> int:
