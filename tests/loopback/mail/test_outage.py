@@ -74,6 +74,18 @@ def test_mail_goes_to_the_next_host_that_takes_it(tmp_path: Path, domain: str) -
         wait_until(lambda: here.queued() == "")
 
 
+@pytest.mark.parametrize(("offered", "protocol"), [(("--tls",), "ESMTPS"), ((), "ESMTP")])
+def test_tls_is_used_where_it_is_offered(tmp_path: Path, offered: tuple[str, ...], protocol: str) -> None:
+    with (
+        mta(tmp_path / "receiver", *offered, domain="plain.example.com") as receiver,
+        sender(tmp_path, receiver.port, "--remote-tls") as here,
+    ):
+        submit(here, "bob@plain.example.com", "alice@plain.example.com")
+        (message,) = receiver.wait_for("bob", 1)
+        assert f"with {protocol} id" in (message.get_all("Received") or [])[0]
+        wait_until(lambda: here.queued() == "")
+
+
 def test_several_messages_share_a_connection(tmp_path: Path) -> None:
     log = tmp_path / "log"
     with (
