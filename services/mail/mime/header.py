@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 
 from services.mail.mime.limits import FIELD_OCTETS_MAX, FIELDS_MAX
 
-
 _FOLD = re.compile(rb"\r?\n[ \t]+")
 
 

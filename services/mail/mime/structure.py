@@ -7,7 +7,7 @@ octets[part.body_begin : part.body_end]            what BODY[1.2] is, when parts
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from services.mail.mime.header import Header, header_end, parse_header
+from services.mail.mime.header import Header, parse_header
 from services.mail.mime.limits import DELIMITER_LINES_MAX, DEPTH_MAX, PARTS_MAX
 from services.mail.mime.parameters import Parametric, parse_parametric
 
@@ -77,37 +77,51 @@ class _Parser:
         self._hit: _Hit | None = None
         self._parts = 0
         self._lines = 0
+        # Where the next empty line is, as far as it is known.
+        self._blank = -1
 
-    def part(self, depth: int, default_type: bytes, stop: _Hit | None = None) -> Part:
-        """Read a part from the present place to the delimiter that ends it, which is then in `_hit`.
-
-        `stop`, if given, is the next delimiter.
-        """
+    def part(self, depth: int, default_type: bytes) -> Part:
+        """Read a part from the present place to the delimiter that ends it, which is then in `_hit`."""
         self._parts += 1
         begin = self._place
-        stop = stop or self._next_delimiter()
-        limit = len(self._octets) if stop is None else self._before(stop.begin, begin)
-        fields_end, body_begin = header_end(self._octets, begin, limit)
+        fields_end, body_begin = self._header_end(begin)
+        self._hit = self._next_delimiter(body_begin)
+        if self._hit is not None:
+            # A delimiter ends a header as well.
+            fields_end = body_begin = self._before(self._hit.begin, begin)
         header = parse_header(self._octets[begin:fields_end])
         part = Part(begin, header, _content_type(header, default_type), body_begin)
+        if self._hit is None:
+            self._place = body_begin
+            self._body(part, depth)
+        self._close(part)
+        return part
+
+    def _body(self, part: Part, depth: int) -> None:
         kind, subtype = (half.lower() for half in part.type_and_subtype)
         boundary = part.content_type.get(b"boundary")
-        self._hit = stop
         may_nest = depth < DEPTH_MAX and self._parts < PARTS_MAX
         if kind == b"multipart" and boundary and may_nest:
             self._multipart(part, boundary, depth, _MESSAGE if subtype == b"digest" else _TEXT)
         elif (kind, subtype) == (b"message", b"rfc822") and may_nest:
-            self._place = body_begin
-            part.message = self.part(depth + 1, _TEXT, stop)
-        self._close(part)
-        return part
+            part.message = self.part(depth + 1, _TEXT)
+        else:
+            self._hit = self._next_delimiter(len(self._octets))
+
+    def _header_end(self, begin: int) -> tuple[int, int]:
+        """As header_end(), and no octet is looked at again because a header before it had no end."""
+        if self._octets.startswith(b"\r\n", begin):
+            return begin, begin + 2
+        if self._blank < begin:
+            found = self._octets.find(b"\r\n\r\n", begin)
+            self._blank = len(self._octets) if found < 0 else found
+        return min(self._blank + 2, len(self._octets)), min(self._blank + 4, len(self._octets))
 
     def _multipart(self, part: Part, boundary: bytes, depth: int, default_type: bytes) -> None:
         part.is_multipart = True
         self._boundaries.append(boundary)
         level = len(self._boundaries) - 1
-        self._place = part.body_begin
-        self._hit = self._next_delimiter()
+        self._hit = self._next_delimiter(len(self._octets))
         while self._hit is not None and self._hit.level == level and not self._hit.is_last:
             if self._parts >= PARTS_MAX:
                 self._hit = None
@@ -118,7 +132,7 @@ class _Parser:
         if self._hit is not None and self._hit.level == level:
             # Behind the last delimiter is the epilogue.
             self._place = self._hit.after
-            self._hit = self._next_delimiter()
+            self._hit = self._next_delimiter(len(self._octets))
 
     def _close(self, part: Part) -> None:
         end = len(self._octets) if self._hit is None else self._before(self._hit.begin, part.body_begin)
@@ -129,13 +143,14 @@ class _Parser:
         """RFC 2046 section 5.1.1: the line end before a delimiter belongs to it."""
         return max(begin - 2, least) if self._octets.startswith(b"\r\n", begin - 2) else begin
 
-    def _next_delimiter(self) -> _Hit | None:
+    def _next_delimiter(self, limit: int) -> _Hit | None:
+        """Return the next delimiter line that begins before `limit`."""
         if not self._boundaries:
             return None
         octets, place = self._octets, self._place
         while self._lines < DELIMITER_LINES_MAX:
-            if not (octets.startswith(b"--", place) and (place == 0 or octets[place - 1] == 10)):
-                found = octets.find(b"\n--", place)
+            if not (octets.startswith(b"--", place) and (place == 0 or octets[place - 1] == 10) and place < limit):
+                found = octets.find(b"\n--", max(place - 1, 0), limit + 1)
                 if found < 0:
                     return None
                 place = found + 1

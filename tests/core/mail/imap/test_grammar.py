@@ -137,10 +137,26 @@ def test_what_waits_is_bounded() -> None:
 
 
 WORDS = st.sampled_from(
-    [b"a ", b"UID ", b"FETCH ", b"1:* ", b"SEARCH ", b"STORE ", b"(", b")", b"BODY[", b"]", b"{3}\r\n", b"{3+}\r\n"]
-    + [b'"', b"\\", b" ", b"\r\n", b"NOT ", b"APPEND INBOX ", b"LIST ", b"*", b"%", b"IDLE\r\n", b"DONE\r\n", b"<0.1>"]
-    + [b"SELECT INBOX\r\n", b"FLAGS ", b"+FLAGS ", b"\\Seen", b"HEADER.FIELDS ", b"CREATE ", b"&", b"COPY ", b"STATUS "]
-)  # fmt: skip
+    [
+        *(
+            b"a ",
+            b"UID ",
+            b"FETCH ",
+            b"1:* ",
+            b"SEARCH ",
+            b"STORE ",
+            b"(",
+            b")",
+            b"BODY[",
+            b"]",
+            b"{3}\r\n",
+            b"{3+}\r\n",
+        ),
+        *(b'"', b"\\", b" ", b"\r\n", b"NOT ", b"APPEND INBOX ", b"LIST ", b"*", b"%", b"IDLE\r\n", b"DONE\r\n"),
+        *(b"SELECT INBOX\r\n", b"FLAGS ", b"+FLAGS ", b"\\Seen", b"HEADER.FIELDS ", b"CREATE ", b"&", b"<0.1>"),
+        *(b"COPY ", b"STATUS ", b"INBOX ", b"MOVE ", b"RENAME ", b"ALL", b"1 "),
+    ]
+)
 
 
 @given(st.lists(st.one_of(WORDS, st.binary(max_size=6)), max_size=30).map(b"".join), st.booleans())

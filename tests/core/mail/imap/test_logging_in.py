@@ -181,7 +181,7 @@ def test_a_tag_that_is_none_is_answered_without_one(client: Client, line: str) -
 def test_too_many_bad_commands_end_the_session(client: Client) -> None:
     answer = client.send(b"a BOGUS\r\n" * (BAD_COMMANDS_MAX + 5))
     assert answer.count(b"a BAD") == BAD_COMMANDS_MAX
-    assert answer.endswith(b"\r\n") and b"* BYE" in answer
+    assert answer.splitlines()[-1].startswith(b"* BYE")
     assert client.session.ended
 
 
