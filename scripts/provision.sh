@@ -55,6 +55,13 @@ host:bind9-host        ask name servers
 drill:ldnsutils        ask name servers
 dnsperf:dnsperf        load name servers
 chromium:chromium      a browser
+dovecot:dovecot-imapd  mailboxes by IMAP
+/usr/lib/dovecot/pop3:dovecot-pop3d   maildrops by POP3
+mbsync:isync           copy mailboxes
+fetchmail:fetchmail    empty maildrops
+mpop:mpop              empty maildrops
+mutt:mutt              read mail
+offlineimap:offlineimap3       copy mailboxes
 '
 [[ -n $WITH_PEERS ]] && PROGRAMS=$PROGRAMS$PEERS
 
