@@ -59,6 +59,23 @@ def _read_message(reader: Reader) -> _Appended:
     return _Appended(flags, date, content)
 
 
+def check_ahead(session: "Session", so_far: bytes, place: int, size_octets: int) -> None:
+    """Raise NoError where a message of this size, which is announced, would not be taken.
+
+    The client is told before it sends it. `so_far` are its command's octets, arguments from `place` on; where they
+    cannot be read, that is said when the command is whole.
+    """
+    reader = Reader(so_far, place)
+    try:
+        reader.space()
+        name = reader.mailbox()
+    except BadError:
+        return
+    folder = target_folder(session, name)
+    if not folder.has_room(size_octets):
+        raise NoError("There is no room left for the message.", "OVERQUOTA")
+
+
 def target_folder(session: "Session", name: str) -> Folder:
     """Return a folder that messages are to go to; where there is none, the client may make it."""
     try:

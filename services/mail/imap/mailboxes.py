@@ -49,7 +49,7 @@ def examine(session: "Session", reader: Reader) -> Steps:
 def _open(session: "Session", name: str, read_only: bool) -> Steps:
     # RFC 3501 section 6.3.1: what was selected is not any more, whether this succeeds or not.
     session.select(None)
-    view = View(canonical(name), maildir_of(session).folder(name), read_only)
+    view = View(maildir_of(session).folder(name), read_only)
     yield from view.flag_lines()
     yield b"* %d EXISTS\r\n* %d RECENT\r\n" % (len(view.uids), len(view.recent))
     messages = view.folder.messages
@@ -74,8 +74,10 @@ def delete(session: "Session", reader: Reader) -> Steps:
     """RFC 3501 section 6.3.4: what is below stays, and the name then stands for nothing but its place."""
     name = _only_name(reader)
     yield b""
-    maildir_of(session).remove(name)
-    if session.view is not None and session.view.name == canonical(name):
+    maildir = maildir_of(session)
+    folder = maildir.folder(name)
+    maildir.remove(name)
+    if session.view is not None and session.view.folder is folder:
         session.select(None)
     return "Delete completed."
 

@@ -18,8 +18,7 @@ RECENT = "\\Recent"
 class View:
     """One session's view of `folder`; `read_only` as EXAMINE has it."""
 
-    def __init__(self, name: str, folder: Folder, read_only: bool) -> None:
-        self.name = name
+    def __init__(self, folder: Folder, read_only: bool) -> None:
         self.folder = folder
         self.read_only = read_only
         self.contents = Contents(folder)

@@ -52,15 +52,20 @@ class Folder:
     def __init__(
         self, path: str, quota: Quota, new_uidvalidity: Callable[[], int], wall_clock: Callable[[], float] | None
     ) -> None:
-        self.path = path
         self.revision = 0
         self.messages: dict[int, Message] = {}
         self.uids: list[int] = []
-        self.keywords = Keywords(path)
         self._quota = quota
         self._new_uidvalidity = new_uidvalidity
+        self._wall_clock = wall_clock
+        self.moved(path)
+
+    def moved(self, path: str) -> None:
+        """The folder is in this directory now, with all that is in it."""
+        self.path = path
+        self.keywords = Keywords(path)
         self._index = UidIndex(path)
-        self._scanner = Scanner(path, wall_clock)
+        self._scanner = Scanner(path, self._wall_clock)
 
     @property
     def uidvalidity(self) -> int:
@@ -224,6 +229,10 @@ class Folder:
     def may_add_keyword(self) -> bool:
         """Whether there is room for another keyword."""
         return len(self.keywords.names) < KEYWORDS_MAX
+
+    def has_room(self, octets: int) -> bool:
+        """Whether the owner's quota allows for another message of this size."""
+        return self._quota.allows(octets, 1)
 
     def append(self, messages: Sequence[Arriving], flags: Sequence[frozenset[str]] = ()) -> list[int]:
         """Deliver messages, each with its flags, and return their UIDs.

@@ -20,7 +20,7 @@ from services.mail.maildir.errors import FolderExistsError, FolderNameError, Mai
 from services.mail.maildir.errors import QuotaExceededError as QuotaExceededError
 from services.mail.maildir.file_names import FLAGS, split_name, stored_in
 from services.mail.maildir.folder import Folder
-from services.mail.maildir.folder_names import INBOX, SEPARATOR, checked, directory_of, name_of, parents
+from services.mail.maildir.folder_names import INBOX, SEPARATOR, checked, directory_of, name_of
 from services.mail.maildir.limits import ABANDONED_S, FOLDERS_MAX
 from services.mail.maildir.locking import locked
 from services.mail.maildir.quota import Quota
@@ -142,7 +142,10 @@ class Maildir:
                 raise FolderExistsError(f"There is a mailbox {new} already.")
         for old, new in moves:
             os.rename(self._path(old), self._path(new))
-            self._folders.pop(old, None)
+            folder = self._folders.pop(old, None)
+            if folder is not None:
+                folder.moved(self._path(new))
+                self._folders[new] = folder
         sync_directory(self._root)
 
     def _move_inbox(self, new_name: str) -> None:
@@ -151,12 +154,6 @@ class Maildir:
         self.create(new_name)
         moved = inbox.copy_to(inbox.uids, self.folder(new_name))
         inbox.expunge([uid for uid, _ in moved])
-
-    def make_parents(self, name: str) -> None:
-        """Make the folders above a name where they are not there (RFC 3501 section 6.3.3)."""
-        for parent in parents(checked(name)):
-            if not self.exists(parent):
-                self.create(parent)
 
     def clean(self) -> None:
         """Remove what lies in tmp/ for 36 hours, which is all that a killed writer leaves."""

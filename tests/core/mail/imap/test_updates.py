@@ -179,6 +179,43 @@ def test_several_messages_are_appended_at_once_or_none(pair: tuple[Client, Clien
     """)
 
 
+def test_what_would_not_be_taken_is_refused_before_it_is_sent(pair: tuple[Client, Client]) -> None:
+    pair[0].play("""
+        C: a APPEND nowhere (\\\\Seen) {100}
+        S: a NO [TRYCREATE] ...
+        C: b APPEND "../x" {100}
+        S: b NO ...
+        C: c NOOP
+        S: c OK ...
+        C: d APPEND {5}
+        S: + ...
+        C: INBOX {1}
+        S: + ...
+        C: x
+        S: * 4 EXISTS
+        S: * 4 RECENT
+        S: d OK ...
+    """)
+
+
+def test_a_mailbox_that_is_renamed_stays_selected(pair: tuple[Client, Client]) -> None:
+    one, _ = pair
+    one.send(b"a CREATE box\r\nb COPY 1 box\r\nc SELECT box\r\n")
+    one.play("""
+        C: d RENAME box other
+        S: d OK ...
+        C: e FETCH 1 (UID BODY.PEEK[HEADER.FIELDS (SUBJECT)])
+        S: * 1 FETCH (UID 1 BODY[HEADER.FIELDS (SUBJECT)] {16}
+        S: Subject: one
+        S: ...
+        S: )
+        S: e OK ...
+        C: f STORE 1 FLAGS (\\\\Seen)
+        S: * 1 FETCH (FLAGS (\\\\Seen \\\\Recent))
+        S: f OK ...
+    """)
+
+
 def test_commands_may_be_sent_ahead(pair: tuple[Client, Client]) -> None:
     answer = pair[0].send(b"a NOOP\r\nb FETCH 1 UID\r\nc UNSELECT\r\nd NOOP\r\n")
     assert answer.splitlines() == [
