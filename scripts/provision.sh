@@ -60,6 +60,15 @@ vsftpd:vsftpd          an FTP server
 lftp:lftp              an FTP client that mirrors trees
 sshd:openssh-server    a server of SFTP
 sftp:openssh-client    a client of SFTP
+dovecot:dovecot-imapd  mailboxes by IMAP
+/usr/lib/dovecot/pop3:dovecot-pop3d   maildrops by POP3
+mbsync:isync           copy mailboxes
+fetchmail:fetchmail    empty maildrops
+mpop:mpop              empty maildrops
+mutt:mutt              read mail
+offlineimap:offlineimap3       copy mailboxes
+swaks:swaks            send mail by hand
+msmtp:msmtp            send mail
 '
 [[ -n $WITH_PEERS ]] && PROGRAMS=$PROGRAMS$PEERS
 

@@ -3,7 +3,17 @@
 import subprocess
 import sys
 
-BENCHMARKS = ("bench_wire", "bench_origin", "bench_http2", "bench_proxy", "bench_dns", "bench_resolver", "bench_ftp")
+BENCHMARKS = (
+    "bench_wire",
+    "bench_origin",
+    "bench_http2",
+    "bench_proxy",
+    "bench_dns",
+    "bench_resolver",
+    "bench_ftp",
+    "bench_smtp",
+    "bench_imap",
+)
 
 
 def main() -> int:

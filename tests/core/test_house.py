@@ -65,6 +65,23 @@ SHELLS = {
     "services.http.session": "the client's names, sockets and clock",
     "services.http.strategies": "the client's loads and the time they may take",
     "services.http.text_strategies": "several connections of HTTP/1 at once",
+    "services.mail.access.connection": "one connection of a server for mailboxes",
+    "services.mail.access.server": "all connections of such a server",
+    "services.mail.access.starting": "the flags and the start of such a server",
+    "services.mail.imap.__main__": "the program that serves mailboxes by IMAP, as it is called",
+    "services.mail.imap.serving": "the same, where its sessions are made",
+    "services.mail.pop3.__main__": "the program that serves maildrops by POP3, as it is called",
+    "services.mail.pop3.serving": "the same, where its sessions are made",
+    "services.mail.destination": "connections to one mail domain",
+    "services.mail.dispatch": "entries of the queue under way, and their later tries",
+    "services.mail.flags": "the command line of the mail server",
+    "services.mail.lookup": "where mail for a domain goes, asked of name servers",
+    "services.mail.mailboxes": "letters that wait for the disk",
+    "services.mail.mta": "the program that takes, keeps and delivers mail",
+    "services.mail.smtp.client": "one connection of a client",
+    "services.mail.smtp.server": "all connections of the server",
+    "services.mail.smtp.serving": "one connection of the server",
+    "services.mail.spool": "writes to the queue's journal that wait for the disk",
 }
 
 

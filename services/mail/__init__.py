@@ -1,0 +1,1 @@
+"""Mail: SMTP and its queue, mailboxes, and the protocols that read them."""

@@ -1,0 +1,196 @@
+"""One client's connection: octets to the session and back, time-outs, TLS; no decision of the protocol.
+
+While outputs of a session are on their way nothing more is read, so that a client that sends ahead fills its own
+buffers and not the server's; one that does not read is waited for as long as the bounds say.
+"""
+
+import asyncio
+from typing import TYPE_CHECKING, cast
+
+from services.mail.access.requests import Challenge, LogIn, Output, Outputs, Session
+
+if TYPE_CHECKING:
+    from services.mail.access.server import AccessServer
+
+# Octets that are gathered before they are written.
+FLUSH_OCTETS = 65_536
+# What may wait unread; reading stops until it is taken.
+INBOX_OCTETS = 262_144
+# How long one session works before others get their turn.
+TURN_S = 0.01
+
+
+class Connection(asyncio.Protocol):
+    """Serves one session of `server`."""
+
+    def __init__(self, server: "AccessServer", session: Session) -> None:
+        self._server = server
+        self._session = session
+        self._inbox = bytearray()
+        self._at_end = False
+        self._woken = asyncio.Event()
+        self._writable = asyncio.Event()
+        self._writable.set()
+        self._pending: list[bytes] = []
+        self._pending_octets = 0
+        self._task: asyncio.Task[None] | None = None
+        self._peer = ""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The client is there; or TLS has begun."""
+        self._transport = cast(asyncio.Transport, transport)
+        if self._task is None:
+            host, port = (transport.get_extra_info("peername") or ("?", 0))[:2]
+            self._peer = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+            self._task = self._server.started(self._serve())
+
+    def data_received(self, data: bytes) -> None:
+        """Octets came."""
+        self._inbox += data
+        if len(self._inbox) > INBOX_OCTETS:
+            self._transport.pause_reading()
+        self._woken.set()
+
+    def eof_received(self) -> bool:
+        """The client sends no more, and may read still."""
+        self._at_end = True
+        self._woken.set()
+        return True
+
+    def connection_lost(self, _: Exception | None) -> None:
+        """The client is gone."""
+        self._at_end = True
+        self._woken.set()
+        self._writable.set()
+
+    def pause_writing(self) -> None:
+        """The client does not keep up."""
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        """It does again."""
+        self._writable.set()
+
+    async def _serve(self) -> None:
+        session = self._session
+        try:
+            await self._write(session.greeting())
+            while not session.ended and not self._transport.is_closing():
+                data = await self._read()
+                if data is None:
+                    await self._send(session.poll())
+                elif not data:
+                    break
+                else:
+                    await self._send(session.receive(data))
+        except TimeoutError:
+            self._transport.write(session.end("Nothing came for too long."))
+        except asyncio.CancelledError:
+            self._transport.write(session.end("The server is shutting down."))
+        finally:
+            session.release()
+            self._transport.close()
+
+    async def _read(self) -> bytes | None:
+        """Return what came, empty at the end, None where it is time to poll; raises TimeoutError."""
+        if not self._inbox and not self._at_end:
+            self._woken.clear()
+            limits = self._server.bounds
+            patience_s = limits.idle_s if self._session.logged_in else limits.early_s
+            deadline = asyncio.get_running_loop().time() + patience_s
+            while not self._woken.is_set():
+                if not await self._wake(deadline):
+                    return None
+        data = bytes(self._inbox)
+        self._inbox.clear()
+        self._transport.resume_reading()
+        return data
+
+    async def _wake(self, deadline: float) -> bool:
+        """Wait until something came, or for as long as the session may go without being polled."""
+        if not self._session.waits:
+            async with asyncio.timeout_at(deadline):
+                await self._woken.wait()
+            return True
+        try:
+            async with asyncio.timeout(self._server.bounds.poll_s):
+                await self._woken.wait()
+        except TimeoutError:
+            return await self._polled(deadline)
+        return True
+
+    async def _polled(self, deadline: float) -> bool:
+        """Whether to go on waiting; RFC 2177 section 3: a client that is idle is still logged out in the end."""
+        if asyncio.get_running_loop().time() > deadline:
+            raise TimeoutError
+        await self._send(self._session.poll())
+        return not self._session.ended
+
+    async def _send(self, outputs: Outputs | object) -> None:
+        loop = asyncio.get_running_loop()
+        turn = loop.time() + TURN_S
+        steps = cast(Outputs, outputs)
+        answer: object = None
+        while True:
+            try:
+                output: Output = steps.send(answer)
+            except StopIteration:
+                break
+            answer = None
+            if not isinstance(output, bytes):
+                await self._flush()
+                answer = await self._answer(output)
+            elif output:
+                self._pending.append(output)
+                self._pending_octets += len(output)
+            if self._pending_octets >= FLUSH_OCTETS:
+                await self._flush()
+            if loop.time() > turn:
+                await asyncio.sleep(0)
+                turn = loop.time() + TURN_S
+        await self._flush()
+
+    async def _flush(self) -> None:
+        data = b"".join(self._pending)
+        self._pending.clear()
+        self._pending_octets = 0
+        if data:
+            await self._write(data)
+
+    async def _write(self, data: bytes) -> None:
+        if self._transport.is_closing():
+            return
+        self._transport.write(data)
+        if not self._writable.is_set():
+            async with asyncio.timeout(self._server.bounds.write_s):
+                await self._writable.wait()
+
+    async def _answer(self, request: Output) -> object:
+        if isinstance(request, LogIn | Challenge):
+            opened = await self._server.log_in(request)
+            self._server.log.write("login", peer=self._peer, user=request.user, ok=opened is not None)
+            if opened is None:
+                # RFC 3501 section 11.2: guessing is made slow.
+                await asyncio.sleep(self._server.bounds.failed_login_s)
+            return opened
+        await self._start_tls()
+        return None
+
+    async def _start_tls(self) -> None:
+        self._transport.pause_reading()
+        # What was sent ahead in the clear does not count inside.
+        self._inbox.clear()
+        bounds, loop = self._server.bounds, asyncio.get_running_loop()
+        try:
+            made = await loop.start_tls(
+                self._transport,
+                self,
+                self._server.tls_context(),
+                server_side=True,
+                ssl_handshake_timeout=bounds.handshake_s,
+            )
+        except OSError:
+            self._transport.abort()
+            return
+        if made is not None:
+            self._transport = made

@@ -1,0 +1,136 @@
+"""The connections of a server for mailboxes: who may log in, which mailboxes are open, how many there may be."""
+
+import asyncio
+import hashlib
+import hmac
+import ssl
+from collections import OrderedDict
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from weakref import WeakValueDictionary
+
+from services.errors import ServiceError
+from services.eventlog import EventLog
+from services.mail.access.connection import Connection
+from services.mail.access.requests import Challenge, LogIn, Opened, Session
+from services.mail.accounts import Account, Accounts
+from services.mail.maildir.store import Maildir
+from services.shell import Shell
+
+# Mailboxes that stay in memory after their last client; each takes some hundred octets a message.
+MAILBOXES_KEPT = 64
+# Dovecot's client_limit is 1000.
+CONNECTIONS_MAX = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What one server gives its clients: counts and seconds."""
+
+    connections: int = CONNECTIONS_MAX
+    # RFC 3501 section 5.4: at least 30 minutes; RFC 1939 section 3: at least 10.
+    idle_s: float = 1830.0
+    # Dovecot gives a client 3 minutes to log in.
+    early_s: float = 180.0
+    write_s: float = 300.0
+    handshake_s: float = 20.0
+    failed_login_s: float = 1.0
+    # How soon a waiting client hears of what other programs did.
+    poll_s: float = 0.25
+
+
+class AccessServer:
+    """All connections of one protocol; `session` makes a new client's."""
+
+    def __init__(
+        self,
+        shell: Shell,
+        accounts: Accounts,
+        maildirs: Path,
+        session: Callable[[], Session],
+        tls: ssl.SSLContext | None = None,
+        bounds: Bounds | None = None,
+    ) -> None:
+        self.accounts = accounts
+        self.log: EventLog = shell.log
+        self.bounds = bounds or Bounds()
+        self._shell = shell
+        self._root = maildirs
+        self._session = session
+        self._tls = tls
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._open: WeakValueDictionary[Account, Maildir] = WeakValueDictionary()
+        self._kept: OrderedDict[Account, Maildir] = OrderedDict()
+
+    def protocol(self) -> asyncio.BaseProtocol:
+        """Return the protocol of a new connection."""
+        return Connection(self, self._session()) if len(self._tasks) < self.bounds.connections else _Refused()
+
+    def started(self, serving: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run a connection."""
+        task = self._shell.loop.create_task(serving)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self.log.write("failed", error=f"{type(error).__name__}: {error}")
+
+    async def stop(self) -> None:
+        """End every connection."""
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def tls_context(self) -> ssl.SSLContext:
+        """Return the certificate's context."""
+        if self._tls is None:
+            raise ServiceError("there is no certificate: name one with --tls")
+        return self._tls
+
+    async def log_in(self, request: LogIn | Challenge) -> Opened | None:
+        """Return the mailbox of who proves to be a user; a password is checked off the loop, as it takes a while."""
+        if isinstance(request, Challenge):
+            account = self._challenged(request)
+        else:
+            check = self.accounts.check
+            account = await self._shell.loop.run_in_executor(None, check, request.user, request.password)
+        if account is None:
+            return None
+        return Opened(f"{account.user}@{account.domain}", self._maildir(account))
+
+    def _challenged(self, request: Challenge) -> Account | None:
+        """RFC 1939 section 7: APOP."""
+        found = self.accounts.plain_password(request.user)
+        if found is None:
+            return None
+        account, password = found
+        # RFC 1939 wants MD5.
+        digest = hashlib.md5(request.timestamp + password.encode("utf-8"), usedforsecurity=False).hexdigest()
+        return account if hmac.compare_digest(digest.encode("ascii"), request.digest) else None
+
+    def _maildir(self, account: Account) -> Maildir:
+        maildir = self._open.get(account)
+        if maildir is None:
+            path = account.directory(self._root)
+            maildir = Maildir(path, account.quota_octets or 0, self._shell.wall_clock)
+            maildir.clean()
+            self._open[account] = maildir
+        self._kept[account] = maildir
+        self._kept.move_to_end(account)
+        if len(self._kept) > MAILBOXES_KEPT:
+            self._kept.popitem(last=False)
+        return maildir
+
+
+class _Refused(asyncio.Protocol):
+    """A connection beyond those that there may be."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Close it."""
+        transport.close()

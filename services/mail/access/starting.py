@@ -1,0 +1,74 @@
+"""The flags of a server for mailboxes, and its start."""
+
+import argparse
+import ssl
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from services.errors import ServiceError
+from services.http.tls import self_signed_context, server_context
+from services.mail.access.requests import Session
+from services.mail.access.server import CONNECTIONS_MAX, AccessServer, Bounds
+from services.mail.accounts import Accounts
+from services.shell import Shell, add_common_flags, run_service
+
+MakeSession = Callable[[argparse.Namespace], Session]
+# Whom a self-signed certificate is for, beside the addresses of --listen.
+_SELF_SIGNED_NAMES = ("localhost", "127.0.0.1", "::1")
+
+
+def access_parser(program: str, description: str, default_port: int) -> argparse.ArgumentParser:
+    """Return a parser with all flags that these servers have."""
+    parser = argparse.ArgumentParser(prog=f"python -m {program}", description=description)
+    parser.add_argument("--maildirs", type=Path, required=True, metavar="DIR", help="mailboxes: DIR/domain/user")
+    parser.add_argument("--accounts", type=Path, required=True, metavar="FILE", help="users and their passwords")
+    parser.add_argument(
+        "--domain", action="append", metavar="NAME", help="a domain whose users log in here; the first may be left out"
+    )
+    parser.add_argument(
+        "--tls", nargs="*", metavar="FILE", help="offer TLS: with a certificate and key, or a self-signed one"
+    )
+    parser.add_argument("--need-tls", action="store_true", help="take no password in the clear")
+    parser.add_argument(
+        "--max-connections", type=int, default=CONNECTIONS_MAX, metavar="N", help="clients at once (%(default)s)"
+    )
+    add_common_flags(parser, default_port)
+    return parser
+
+
+def run_access(name: str, options: argparse.Namespace, make_session: MakeSession) -> int:
+    """Serve until SIGTERM; SIGHUP reads the accounts again. Returns the exit status."""
+
+    async def start(shell: Shell) -> Callable[[], Awaitable[None]]:
+        tls = _tls_context(options)
+        bounds = Bounds(connections=options.max_connections)
+        server = AccessServer(shell, _accounts(options), options.maildirs, lambda: make_session(options), tls, bounds)
+        shell.on_hangup(lambda: _read_again(shell, server, options))
+        await shell.open_tcp(server.protocol)
+        return server.stop
+
+    return run_service(name, options, start)
+
+
+def _accounts(options: argparse.Namespace) -> Accounts:
+    return Accounts.load(options.accounts, options.domain or ["localhost"])
+
+
+def _read_again(shell: Shell, server: AccessServer, options: argparse.Namespace) -> None:
+    try:
+        server.accounts = _accounts(options)
+    except ServiceError as error:
+        # A mistake in the file does not end what works.
+        shell.log.write("accounts", error=str(error))
+
+
+def _tls_context(options: argparse.Namespace) -> ssl.SSLContext | None:
+    if options.tls is None:
+        if options.need_tls:
+            raise ServiceError("--need-tls needs a certificate: give one with --tls")
+        return None
+    if len(options.tls) not in (0, 2):
+        raise ServiceError("--tls takes a certificate and its key, or nothing")
+    if options.tls:
+        return server_context(*options.tls)
+    return self_signed_context([*_SELF_SIGNED_NAMES, *(options.listen or ())])

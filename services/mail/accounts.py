@@ -1,0 +1,248 @@
+r"""The accounts file: whose mailboxes are here, what opens them, and where other names lead.
+
+    alice:correct horse:10000000          a user, the password, and the quota in octets (may be left out: none)
+    bob@example.org:scrypt$14$8$1$...:0   a user of one domain only; the password hashed by hash_password()
+    carol:secret:1000000:hold             a mailbox that takes nothing for now (reply 450)
+    staff: alice, bob@example.org         a list, which EXPN shows (RFC 5321 section 3.5)
+    dave => dave@example.net              a user who is forwarded (reply 251)
+    erin -> erin@example.net              a user who has moved, and whom senders are told so (reply 551)
+    # a comment
+
+A name without a domain counts in every domain that is served here. Letters of either case are alike in names. The
+postmaster is always there (RFC 5321 section 4.5.1), with a mailbox of its own where the file says nothing of it.
+"""
+
+import base64
+import binascii
+import hashlib
+import hmac
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from services.errors import ServiceError
+from services.mail import address
+from services.mail.address import POSTMASTER, Mailbox, MailboxError, PathError, parse_mailbox
+
+# What a user's name may be made of: it is the name of a folder, so it holds no slash and begins with no dot.
+_USER = re.compile(r"[a-z0-9_][a-z0-9_.+-]{0,63}\Z")
+HOLD = "hold"
+SCRYPT = "scrypt"
+# RFC 7914 section 2 leaves the cost to its user; 2^14, 8, 1 is the interactive setting of scrypt's paper: 16 MiB.
+SCRYPT_LOG_N, SCRYPT_R, SCRYPT_P = 14, 8, 1
+SCRYPT_SALT_OCTETS = 16
+_SCRYPT_MEMORY_OCTETS = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A user with a mailbox here; `quota_octets` None is no bound, `held` takes no message for now."""
+
+    user: str
+    domain: str
+    quota_octets: int | None = None
+    held: bool = False
+
+    @property
+    def mailbox(self) -> Mailbox:
+        """The user's address."""
+        return Mailbox(self.user, self.domain)
+
+    def directory(self, maildirs: Path) -> Path:
+        """Return where the user's Maildir is below the directory of all: DIR/domain/user."""
+        return maildirs / self.domain / self.user
+
+
+@dataclass(frozen=True, slots=True)
+class MailingList:
+    """A name that stands for several mailboxes."""
+
+    name: str
+    members: tuple[Mailbox, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """A user who is elsewhere: mail is passed on, or with `moved` the sender is told to do it."""
+
+    name: str
+    target: Mailbox
+    moved: bool = False
+
+
+Known = Account | MailingList | Forward
+
+
+@dataclass(frozen=True, slots=True)
+class _User:
+    name: str
+    password: str
+    quota_octets: int | None
+    held: bool
+
+
+class Accounts:
+    """The users, lists and forwards of the domains that are served here; `domains[0]` is the one meant by default."""
+
+    def __init__(self, text: str, domains: Iterable[str]) -> None:
+        """Read the file's text; raises ServiceError with the line that is wrong."""
+        self.domains = tuple(domain.lower() for domain in domains)
+        for domain in self.domains:
+            if not address.is_domain(domain):
+                raise ServiceError(f"{domain!r} is no mail domain: name another with --domain")
+        self._entries: dict[tuple[str, str], _User | MailingList | Forward] = {}
+        for number, line in enumerate(text.splitlines(), start=1):
+            if line.strip() and not line.lstrip().startswith("#"):
+                self._add(line.strip(), number)
+        self._nobody = _User("", "", None, False)
+
+    @classmethod
+    def load(cls, path: Path, domains: Iterable[str]) -> "Accounts":
+        """Read the file; raises ServiceError."""
+        try:
+            return cls(path.read_text(encoding="utf-8"), domains)
+        except (OSError, UnicodeDecodeError) as error:
+            raise ServiceError(f"cannot read the accounts in {path} ({error}): name another file") from error
+
+    def is_local(self, domain: str) -> bool:
+        """Tell whether mail for a domain ends here; the empty domain is the default one."""
+        return not domain or domain.lower() in self.domains
+
+    def find(self, local_part: str, domain: str = "") -> Known | None:
+        """Return what a name stands for in a domain that is served here, None where it is unknown."""
+        domain = domain.lower() or self.domains[0]
+        if domain not in self.domains:
+            return None
+        name = local_part.lower()
+        entry = self._entries.get((name, domain)) or self._entries.get((name, ""))
+        if isinstance(entry, _User):
+            return Account(entry.name, domain, entry.quota_octets, entry.held)
+        if entry is None and name == POSTMASTER:
+            return Account(POSTMASTER, domain)
+        return entry
+
+    def exists(self, local_part: str, domain: str = "") -> bool:
+        """Tell whether a user with a mailbox has this name."""
+        return isinstance(self.find(local_part, domain), Account)
+
+    def users(self) -> Iterator[Account]:
+        """Every user who can log in, in each domain that the name counts in."""
+        for (name, domain), entry in self._entries.items():
+            if isinstance(entry, _User):
+                for one in (domain,) if domain else self.domains:
+                    yield Account(name, one, entry.quota_octets, entry.held)
+
+    def check(self, user: str, password: str) -> Account | None:
+        """Return the account that `user` (with a domain or without) and the password open, else None.
+
+        It takes as long for a name that is not there as for a wrong password. With a hashed password it takes some
+        50 ms of processor: a shell calls it off its loop.
+        """
+        account, entry = self._login(user)
+        matches = _matches(entry.password if entry is not None else self._nobody_password(), password)
+        return account if matches and entry is not None else None
+
+    def plain_password(self, user: str) -> tuple[Account, str] | None:
+        """Return a user's password where the file has it as it is, for challenges as APOP's; None otherwise."""
+        account, entry = self._login(user)
+        if account is None or entry is None or entry.password.startswith(SCRYPT + "$"):
+            return None
+        return account, entry.password
+
+    def _login(self, user: str) -> tuple[Account | None, _User | None]:
+        local_part, at, domain = user.rpartition("@")
+        name, domain = (local_part, domain.lower()) if at else (user, self.domains[0])
+        found = self.find(name, domain)
+        entry = self._entries.get((name.lower(), domain)) or self._entries.get((name.lower(), ""))
+        return (found, entry) if isinstance(found, Account) and isinstance(entry, _User) else (None, None)
+
+    def _nobody_password(self) -> str:
+        """A password as the file's users have them, so that nobody's takes as long to check."""
+        users = (entry.password for entry in self._entries.values() if isinstance(entry, _User))
+        return next(users, self._nobody.password)
+
+    def _add(self, line: str, number: int) -> None:
+        try:
+            name, entry = _entry(line)
+            local_part, _, domain = name.lower().partition("@")
+            if not _USER.match(local_part) or ".." in local_part:
+                raise ValueError(f"{name!r} is no name for a user")
+            if domain and domain not in self.domains:
+                raise ValueError(f"{domain} is no domain of this server")
+            if (local_part, domain) in self._entries:
+                raise ValueError(f"{name} is there twice")
+        except (ValueError, MailboxError, PathError) as error:
+            raise ServiceError(f"line {number} of the accounts: {error}") from None
+        self._entries[local_part, domain] = entry
+
+
+def _entry(line: str) -> tuple[str, "_User | MailingList | Forward"]:
+    for arrow, moved in (("=>", False), ("->", True)):
+        name, found, target = line.partition(arrow)
+        if found and ":" not in name:
+            return name.strip(), Forward(name.strip(), parse_mailbox(target.strip()), moved)
+    name, colon, rest = line.partition(":")
+    if not colon:
+        raise ValueError("neither a user (name:password:quota), a list (name: a, b), nor a forward (name => mailbox)")
+    if rest[:1].isspace():
+        return name, MailingList(name, tuple(_member(member.strip()) for member in rest.split(",")))
+    return name, _user(name.partition("@")[0].lower(), rest)
+
+
+def _member(text: str) -> Mailbox:
+    """A list's member; without a domain it is of the default one."""
+    if "@" in text:
+        return parse_mailbox(text)
+    if not _USER.match(text.lower()):
+        raise ValueError(f"{text!r} is no name for a member")
+    return Mailbox(text, "")
+
+
+def _user(name: str, rest: str) -> _User:
+    password, *others = rest.split(":")
+    quota = others[0].strip() if others else ""
+    if quota and not (quota.isascii() and quota.isdigit()):
+        raise ValueError(f"{quota!r} is no quota in octets")
+    if others[1:] not in ([], [""], [HOLD]) or not password:
+        raise ValueError("a user is name:password:quota or name:password:quota:hold")
+    if password.startswith(SCRYPT + "$"):
+        _scrypt_parts(password)
+    return _User(name, password, int(quota) or None if quota else None, others[1:] == [HOLD])
+
+
+def hash_password(password: str, salt: bytes) -> str:
+    """Return `scrypt$14$8$1$salt$hash` (base64) for the accounts file (RFC 7914)."""
+    parts = (SCRYPT_LOG_N, SCRYPT_R, SCRYPT_P)
+    digest = _scrypt(password, parts, salt)
+    words = (base64.b64encode(octets).decode("ascii") for octets in (salt, digest))
+    return "$".join((SCRYPT, *map(str, parts), *words))
+
+
+def _scrypt(password: str, costs: tuple[int, int, int], salt: bytes) -> bytes:
+    log_n, r, p = costs
+    return hashlib.scrypt(
+        password.encode("utf-8"), salt=salt, n=1 << log_n, r=r, p=p, dklen=32, maxmem=_SCRYPT_MEMORY_OCTETS
+    )
+
+
+def _scrypt_parts(stored: str) -> tuple[tuple[int, int, int], bytes, bytes]:
+    try:
+        _, log_n, r, p, salt, digest = stored.split("$")
+        costs = int(log_n), int(r), int(p)
+        octets = base64.b64decode(salt, validate=True), base64.b64decode(digest, validate=True)
+    except (ValueError, binascii.Error):
+        raise ValueError("a hashed password is scrypt$log2(N)$r$p$salt$hash") from None
+    # What the memory bound refuses later is better said while the file is read.
+    if not (1 <= costs[0] <= 20 and costs[1] >= 1 and costs[2] >= 1):
+        raise ValueError("the costs of a hashed password are out of range")
+    if 128 * costs[1] * (1 << costs[0]) >= _SCRYPT_MEMORY_OCTETS:
+        raise ValueError("a hashed password needs more than 64 MiB")
+    return costs, *octets
+
+
+def _matches(stored: str, password: str) -> bool:
+    if not stored.startswith(SCRYPT + "$"):
+        return hmac.compare_digest(stored.encode("utf-8"), password.encode("utf-8"))
+    costs, salt, digest = _scrypt_parts(stored)
+    return hmac.compare_digest(_scrypt(password, costs, salt), digest)

@@ -1,0 +1,141 @@
+"""Mailboxes and paths: who a message is from and for (RFC 5321 sections 4.1.2, 4.1.3 and 4.5.3.1).
+
+    >>> parse_path(b"<@relay.example:bob@example.com> SIZE=100")
+    (Mailbox(local_part='bob', domain='example.com'), b' SIZE=100')
+
+A source route is read and ignored, as appendix C asks; a quoted local part stands for what it quotes. Left out:
+SMTPUTF8 (RFC 6531), so an octet beyond ASCII is no part of a mailbox, and comments, which only header fields have.
+"""
+
+import re
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
+
+# RFC 5321 sections 4.5.3.1.1 to 4.5.3.1.3
+LOCAL_PART_OCTETS_MAX = 64
+DOMAIN_OCTETS_MAX = 255
+PATH_OCTETS_MAX = 256
+# RFC 1035 section 2.3.4
+LABEL_OCTETS_MAX = 63
+
+_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_DOT_STRING = re.compile(rf"{_ATOM}(?:\.{_ATOM})*\Z")
+_QUOTED_STRING = re.compile(r'"((?:[ !#-\[\]-~]|\\[ -~])*)"\Z')
+_SUB_DOMAIN = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
+_DOMAIN = re.compile(rf"{_SUB_DOMAIN}(?:\.{_SUB_DOMAIN})*\Z")
+_SOURCE_ROUTE = re.compile(rf"@{_SUB_DOMAIN}(?:\.{_SUB_DOMAIN})*(?:,@{_SUB_DOMAIN}(?:\.{_SUB_DOMAIN})*)*:")
+# A path up to its ">", which may stand inside a quoted local part as well.
+_PATH = re.compile(rb'<((?:[^<>"\\]|"(?:[^"\\]|\\.)*")*)>')
+_QUOTED_PAIR = re.compile(r"\\(.)")
+
+POSTMASTER = "postmaster"
+
+
+class PathError(ValueError):
+    """What stands there is no path at all: a syntax error in the parameter (reply 501)."""
+
+
+class PathTooLongError(PathError):
+    """The path or a part of it is longer than section 4.5.3.1 has room for (reply 501)."""
+
+
+class MailboxError(ValueError):
+    """The path holds no mailbox by the grammar (reply 553)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mailbox:
+    """A local part, without quotes, and a domain or an address literal in its brackets."""
+
+    local_part: str
+    domain: str
+
+    def __str__(self) -> str:
+        return f"{quoted(self.local_part)}@{self.domain}" if self.domain else quoted(self.local_part)
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What two spellings of one mailbox have in common here: letters of either case are alike."""
+        return self.local_part.lower(), self.domain.lower()
+
+
+def quoted(local_part: str) -> str:
+    """Return a local part as it stands in a path: quoted only where it must be (RFC 5321 section 4.1.2)."""
+    if _DOT_STRING.match(local_part):
+        return local_part
+    return '"' + re.sub(r'(["\\])', r"\\\1", local_part) + '"'
+
+
+def parse_mailbox(text: str) -> Mailbox:
+    """Read `local-part@domain`; raises MailboxError or PathTooLongError."""
+    local_part, at, domain = text.rpartition("@")
+    if not at:
+        raise MailboxError("the mailbox has no domain")
+    if len(local_part) > LOCAL_PART_OCTETS_MAX or len(domain) > DOMAIN_OCTETS_MAX:
+        raise PathTooLongError("local part or domain too long")
+    if not is_domain(domain) and not is_address_literal(domain):
+        raise MailboxError("the domain is no domain name and no address literal")
+    return Mailbox(_local_part(local_part), domain)
+
+
+def _local_part(text: str) -> str:
+    if _DOT_STRING.match(text):
+        return text
+    quoted_string = _QUOTED_STRING.match(text)
+    if quoted_string is None or not quoted_string[1]:
+        raise MailboxError("the local part is neither a dot-string nor a quoted string")
+    return _QUOTED_PAIR.sub(r"\1", quoted_string[1])
+
+
+def is_domain(text: str) -> bool:
+    """Tell whether a text is a domain name by the grammar of SMTP: letters, digits and hyphens."""
+    return (
+        len(text) <= DOMAIN_OCTETS_MAX
+        and _DOMAIN.match(text) is not None
+        and all(len(label) <= LABEL_OCTETS_MAX for label in text.split("."))
+    )
+
+
+def is_address_literal(text: str) -> bool:
+    """Tell whether a text is `[192.0.2.1]` or `[IPv6:2001:db8::1]` (RFC 5321 section 4.1.3)."""
+    return literal_address(text) is not None
+
+
+def literal_address(text: str) -> str | None:
+    """Return the address in an address literal, None where it is no literal."""
+    if not (text.startswith("[") and text.endswith("]")):
+        return None
+    inner = text[1:-1]
+    try:
+        if inner[:5].lower() == "ipv6:":
+            return str(IPv6Address(inner[5:])) if "%" not in inner else None
+        return str(IPv4Address(inner))
+    except ValueError:
+        return None
+
+
+def parse_path(octets: bytes) -> tuple[Mailbox | None, bytes]:
+    """Take a path from the front of a command's parameter and return its mailbox and what follows.
+
+    `<>` is None. `<postmaster>` alone may lack a domain (section 4.1.1.3), which is then empty. Raises PathError,
+    PathTooLongError and MailboxError.
+    """
+    found = _PATH.match(octets)
+    if found is None:
+        raise PathError("no path in angle brackets")
+    if found.end() > PATH_OCTETS_MAX:
+        raise PathTooLongError("path too long")
+    rest = octets[found.end() :]
+    if rest and not rest.startswith(b" "):
+        raise PathError("a path ends in its bracket")
+    try:
+        inner = found[1].decode("ascii")
+    except UnicodeDecodeError:
+        raise MailboxError("the mailbox is not ASCII") from None
+    if not inner:
+        return None, rest
+    route = _SOURCE_ROUTE.match(inner)
+    inner = inner[route.end() :] if route is not None else inner
+    if inner.lower() == POSTMASTER:
+        return Mailbox(inner, ""), rest
+    return parse_mailbox(inner), rest

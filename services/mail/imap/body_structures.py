@@ -1,0 +1,68 @@
+"""BODY and BODYSTRUCTURE: the structure of a message, written out (RFC 3501 section 7.4.2)."""
+
+from services.mail.imap.envelopes import envelope
+from services.mail.imap.writing import NIL, nstring, parenthesized, string
+from services.mail.mime.parameters import Parametric, parse_parametric
+from services.mail.mime.structure import Part
+
+# RFC 3501 section 9 wants a part in every multipart; one that has none is shown with an empty text.
+_EMPTY = b'("text" "plain" ("charset" "us-ascii") NIL NIL "7bit" 0 0'
+# RFC 2045 section 6.1
+_DEFAULT_ENCODING = b"7bit"
+
+
+def body_structure(part: Part, extended: bool) -> bytes:
+    """Return the structure of a message or a part; `extended` for BODYSTRUCTURE."""
+    if part.is_multipart:
+        return _multipart(part, extended)
+    kind, subtype = part.type_and_subtype
+    fields = [string(kind), string(subtype), _parameters(part.content_type)]
+    encoding = parse_parametric(part.header.first(b"content-transfer-encoding") or b"").value or _DEFAULT_ENCODING
+    fields += [_value(part, b"content-id"), _value(part, b"content-description"), string(encoding)]
+    fields.append(b"%d" % part.size_octets)
+    if part.message is not None:
+        fields += [envelope(part.message.header), body_structure(part.message, extended), b"%d" % part.lines]
+    elif kind.lower() == b"text":
+        fields.append(b"%d" % part.lines)
+    if extended:
+        fields.append(_value(part, b"content-md5"))
+        fields += _extension(part)
+    return parenthesized(fields)
+
+
+def _multipart(part: Part, extended: bool) -> bytes:
+    children = b"".join(body_structure(child, extended) for child in part.children)
+    empty = _EMPTY + (b" NIL NIL NIL NIL)" if extended else b")")
+    fields = [children or empty, string(part.type_and_subtype[1])]
+    if extended:
+        fields += [_parameters(part.content_type), *_extension(part)]
+    return parenthesized(fields)
+
+
+def _extension(part: Part) -> list[bytes]:
+    return [_disposition(part), _languages(part), _value(part, b"content-location")]
+
+
+def _value(part: Part, name: bytes) -> bytes:
+    return nstring(part.header.first(name) or None)
+
+
+def _parameters(parametric: Parametric) -> bytes:
+    if not parametric.parameters:
+        return NIL
+    return parenthesized(string(half) for pair in parametric.parameters for half in pair)
+
+
+def _disposition(part: Part) -> bytes:
+    """RFC 2183 section 2."""
+    parametric = parse_parametric(part.header.first(b"content-disposition") or b"")
+    if not parametric.value:
+        return NIL
+    return parenthesized([string(parametric.value), _parameters(parametric)])
+
+
+def _languages(part: Part) -> bytes:
+    """RFC 3282 section 2: a list of tags."""
+    value = part.header.first(b"content-language") or b""
+    tags = [tag.strip() for tag in value.split(b",") if tag.strip()]
+    return parenthesized(string(tag) for tag in tags) if tags else NIL

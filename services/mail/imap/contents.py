@@ -1,0 +1,70 @@
+"""One message of the selected mailbox, read as far as it is needed, and the last one kept."""
+
+from services.mail.imap.limits import CACHE_OCTETS
+from services.mail.maildir.folder import Folder
+from services.mail.mime.header import Header, parse_header
+from services.mail.mime.structure import Part, parse
+
+
+class Content:
+    """A message's octets and structure; raises MessageGoneError and OSError where it cannot be read."""
+
+    def __init__(self, folder: Folder, uid: int) -> None:
+        self.folder = folder
+        self.uid = uid
+        self._octets: bytes | None = None
+        self._header_octets: bytes | None = None
+        self._header: Header | None = None
+        self._root: Part | None = None
+
+    @property
+    def octets(self) -> bytes:
+        """The whole message."""
+        if self._octets is None:
+            self._octets = self.folder.read(self.uid)
+        return self._octets
+
+    @property
+    def root(self) -> Part:
+        """The structure of the whole message."""
+        if self._root is None:
+            self._root = parse(self.octets)
+        return self._root
+
+    @property
+    def header_octets(self) -> bytes:
+        """The header, with its empty line."""
+        if self._root is not None:
+            return self.octets[: self._root.body_begin]
+        if self._header_octets is None:
+            self._header_octets = self.folder.read_header(self.uid)
+        return self._header_octets
+
+    @property
+    def header(self) -> Header:
+        """The header's fields."""
+        if self._root is not None:
+            return self._root.header
+        if self._header is None:
+            self._header = parse_header(self.header_octets)
+        return self._header
+
+    @property
+    def is_small(self) -> bool:
+        """Whether it may be kept."""
+        return self._octets is None or len(self._octets) <= CACHE_OCTETS
+
+
+class Contents:
+    """The messages of one folder; a message never changes, so that the last one may be kept."""
+
+    def __init__(self, folder: Folder) -> None:
+        self._folder = folder
+        self._last: Content | None = None
+
+    def get(self, uid: int) -> Content:
+        """Return a message to be read."""
+        self._folder.message(uid)
+        if self._last is None or self._last.uid != uid or not self._last.is_small:
+            self._last = Content(self._folder, uid)
+        return self._last

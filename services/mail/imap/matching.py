@@ -1,0 +1,56 @@
+"""Whether text is found in a message: substrings, in any case, in headers and texts as a person reads them.
+
+RFC 3501 section 6.4.4 with the comparison of RFC 5051: letters of either case, and a letter with its accent in one
+character or in two, are the same. No regular expressions; the time grows with the message's length alone.
+"""
+
+import unicodedata
+from collections.abc import Iterator
+
+from services.mail.imap.contents import Content
+from services.mail.mime.structure import Part
+from services.mail.mime.words import decode_transfer, decode_words, text_of
+
+
+def folded(text: str) -> str:
+    """Return text in the form in which it is compared."""
+    return text.lower() if text.isascii() else unicodedata.normalize("NFKD", text).lower()
+
+
+def header_has(content: Content, name: bytes, needle: str) -> bool:
+    """Whether a field of this name, in lower case, has the folded text in it; an empty one is in each."""
+    return any(needle in folded(decode_words(value)) for value in content.header.all(name))
+
+
+def body_has(content: Content, needle: str) -> bool:
+    """Whether a text in the message's body has the folded text in it; headers of parts do not count."""
+    return any(needle in folded(text) for part in _parts(content.root) for text in _text(content.octets, part))
+
+
+def text_has(content: Content, needle: str) -> bool:
+    """Whether a header of the message or of a part of it has it, or the body."""
+    lines = (line for part in _parts(content.root) for line in _header_lines(part))
+    return any(needle in folded(line) for line in lines) or body_has(content, needle)
+
+
+def _header_lines(part: Part) -> Iterator[str]:
+    for field in part.header.fields:
+        yield f"{field.raw.partition(b':')[0].decode('utf-8', 'replace')}: {decode_words(field.value)}"
+
+
+def _parts(root: Part) -> Iterator[Part]:
+    waiting = [root]
+    while waiting:
+        part = waiting.pop()
+        yield part
+        if part.message is not None:
+            waiting.append(part.message)
+        waiting += reversed(part.children)
+
+
+def _text(octets: bytes, part: Part) -> Iterator[str]:
+    is_text = part.type_and_subtype[0].lower() in (b"text", b"message")
+    if is_text and part.message is None and not part.is_multipart:
+        body = octets[part.body_begin : part.body_end]
+        encoding = part.header.first(b"content-transfer-encoding")
+        yield text_of(decode_transfer(body, encoding), part.content_type.get(b"charset"))

@@ -1,0 +1,19 @@
+"""The program that serves mailboxes by IMAP."""
+
+import argparse
+
+from services.mail.access.starting import access_parser, run_access
+from services.mail.imap.capabilities import Offer
+from services.mail.imap.session import Session
+
+DEFAULT_PORT = 143
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Serve IMAP until SIGTERM; returns the exit status."""
+    options = access_parser("services.mail.imap", "Serve mailboxes by IMAP.", DEFAULT_PORT).parse_args(argv)
+    return run_access("imap", options, _session)
+
+
+def _session(options: argparse.Namespace) -> Session:
+    return Session(Offer(tls=options.tls is not None, needs_tls=options.need_tls))

@@ -1,0 +1,216 @@
+"""One IMAP session without its socket: octets of the client in, octets for it out (RFC 3501).
+
+    session = Session(capabilities)
+    send(session.greeting())
+    outputs = session.receive(data)          a generator: octets to send, and requests to be answered
+    outputs = session.poll()                 while `session.waits`: what is new (RFC 2177)
+
+While outputs of receive() are left, receive() is not called again. After `session.state` is LOGOUT the connection is
+closed, and whatever the client sent after it counts for nothing.
+"""
+
+from collections.abc import Iterator
+
+from services.errors import LimitExceededError
+from services.mail.access.requests import Opened, Outputs, StartTls
+from services.mail.imap.announced import literal_allowed
+from services.mail.imap.capabilities import Offer
+from services.mail.imap.errors import BadError, ByeError, NoError
+from services.mail.imap.framing import Announced, Framing, Line, TooLong
+from services.mail.imap.limits import BAD_COMMANDS_MAX, MESSAGE_OCTETS, PIPELINE_OCTETS
+from services.mail.imap.reader import TAG, Reader
+from services.mail.imap.steps import Ask, Command, State, Steps
+from services.mail.imap.table import command_of
+from services.mail.imap.troubles import refusal
+from services.mail.imap.view import View
+from services.mail.maildir.errors import MaildirError
+from services.mail.maildir.store import Maildir
+
+_CONTINUE = b"+ OK\r\n"
+# RFC 3501 section 7.1: what cannot be tied to a command is answered without a tag.
+_UNTAGGED = b"*"
+
+
+class Session:
+    """One client's session; `offer` says what this server can do for it."""
+
+    def __init__(self, offer: Offer) -> None:
+        self.offer = offer
+        self.state = State.NOT_AUTHENTICATED
+        self.user = ""
+        # The tag of the command that runs: an ESEARCH response names it.
+        self.tag = b""
+        self.maildir: Maildir | None = None
+        self.view: View | None = None
+        self.idling = False
+        self.wants_tls = False
+        self.failed_logins = 0
+        self._framing = Framing(PIPELINE_OCTETS)
+        self._running: tuple[bytes, Command, Steps] | None = None
+        self._bad_commands = 0
+
+    def greeting(self) -> bytes:
+        """Return what the server says first (RFC 3501 section 7.1.1)."""
+        return b"* OK [%b] lab7 is ready.\r\n" % self.offer.capability(self.state)
+
+    def receive(self, data: bytes) -> Outputs:
+        """Take octets in and yield what becomes of them."""
+        try:
+            # In pieces, so that a bound on what waits is none on what may come at once.
+            for begin in range(0, len(data), PIPELINE_OCTETS):
+                self._framing.feed(data[begin : begin + PIPELINE_OCTETS])
+                yield from self._work()
+        except LimitExceededError:
+            yield from self._bye("Too much was sent ahead.")
+        except ByeError as error:
+            yield from self._bye(str(error))
+
+    def _work(self) -> Outputs:
+        while self.state is not State.LOGOUT:
+            unit = self._framing.next(with_literals=self._running is None)
+            if unit is None:
+                return
+            if isinstance(unit, Announced):
+                yield from self._announced(unit)
+            elif isinstance(unit, TooLong):
+                yield from self._too_long(unit)
+            elif self._running is not None:
+                running, self._running = self._running, None
+                yield from self._drive(*running, unit.octets)
+            else:
+                yield from self._command(unit)
+
+    def _command(self, line: Line) -> Outputs:
+        if not line.octets:
+            # Nothing was asked; people press Return.
+            return
+        reader = Reader(line.octets)
+        tag = _UNTAGGED
+        try:
+            tag = self._tag(reader)
+            self.tag = tag
+            command = command_of(reader, self.state)
+        except BadError as error:
+            yield from self._bad(tag, error)
+            return
+        yield from self._drive(tag, command, self._steps(command, reader), None)
+
+    def _steps(self, command: Command, reader: Reader) -> Steps:
+        if self.view is not None:
+            self.view.refresh()
+        return (yield from command.handler(self, reader))
+
+    @staticmethod
+    def _tag(reader: Reader) -> bytes:
+        tag = reader.match(TAG, "tag")
+        reader.space()
+        return tag
+
+    def _drive(self, tag: bytes, command: Command, steps: Steps, answer: object) -> Outputs:
+        """Go on with a command until it is done or asks the client for a line."""
+        try:
+            while True:
+                output = steps.send(answer)
+                answer = None
+                if isinstance(output, Ask):
+                    self._running = (tag, command, steps)
+                    yield output.prompt
+                    return
+                answer = yield output
+        except StopIteration as done:
+            yield from self._ended(tag, command, b"OK", done.value)
+        except BadError as error:
+            yield from self._bad(tag, error)
+        except NoError as error:
+            code = f"[{error.code}] " if error.code else ""
+            yield from self._ended(tag, command, b"NO", code + error.text)
+        except (MaildirError, OSError) as error:
+            yield from self._ended(tag, command, b"NO", refusal(error))
+
+    def _ended(self, tag: bytes, command: Command, word: bytes, text: str) -> Outputs:
+        self._bad_commands = 0
+        if self.view is not None and self.state is State.SELECTED:
+            yield from self.view.updates(command.may_expunge)
+        yield b"%b %b %b\r\n" % (tag, word, text.encode("ascii", "replace"))
+        if self.wants_tls:
+            yield from self._begin_tls()
+
+    def _begin_tls(self) -> Outputs:
+        """RFC 3501 section 6.2.1: what was sent ahead in the clear does not count."""
+        self.wants_tls = False
+        self._framing.clear()
+        yield StartTls()
+        self.offer = Offer()
+
+    def _bad(self, tag: bytes, error: BadError) -> Outputs:
+        yield b"%b BAD %b\r\n" % (tag, str(error).encode("ascii", "replace"))
+        self._bad_commands += 1
+        if self._bad_commands >= BAD_COMMANDS_MAX:
+            raise ByeError("Too many commands that cannot be read.")
+
+    def _announced(self, unit: Announced) -> Outputs:
+        refused = literal_allowed(self, unit)
+        if refused is None:
+            self._framing.accept()
+            if unit.asks:
+                yield _CONTINUE
+            return
+        yield refused
+        if not self._framing.refuse():
+            raise ByeError(f"No literal has more than {MESSAGE_OCTETS} octets.")
+
+    def _too_long(self, unit: TooLong) -> Outputs:
+        self._running = None
+        self.idling = False
+        match = TAG.match(unit.so_far)
+        tag = match[0] if match is not None and unit.so_far[match.end() :].startswith(b" ") else _UNTAGGED
+        yield from self._bad(tag, BadError("The line is too long."))
+
+    def _bye(self, text: str) -> Iterator[bytes]:
+        self.state = State.LOGOUT
+        yield b"* BYE %b\r\n" % text.encode("ascii", "replace")
+
+    def poll(self) -> Iterator[bytes]:
+        """Yield what is new in the selected mailbox, while the client waits for it (RFC 2177)."""
+        try:
+            if self.waits and self.view is not None:
+                yield from self.view.updates(may_expunge=True)
+        except ByeError as error:
+            yield from self._bye(str(error))
+        except OSError:
+            # The disk may be there again when the client asks for something.
+            return
+
+    @property
+    def ended(self) -> bool:
+        """Whether the connection is to be closed."""
+        return self.state is State.LOGOUT
+
+    @property
+    def waits(self) -> bool:
+        """Whether poll() may have something for the client now."""
+        return self.idling and self.view is not None
+
+    @property
+    def logged_in(self) -> bool:
+        """Whether the client has proved who it is."""
+        return self.state is not State.NOT_AUTHENTICATED
+
+    def release(self) -> None:
+        """The connection is gone."""
+        self.select(None)
+        self._running = None
+
+    def end(self, text: str) -> bytes:
+        """End the session from this side; returns what the client is told."""
+        return b"".join(self._bye(text)) if self.state is not State.LOGOUT else b""
+
+    def log_in(self, opened: Opened) -> None:
+        """The client has proved who it is."""
+        self.user, self.maildir = opened.name, opened.maildir
+        self.state = State.AUTHENTICATED
+
+    def select(self, view: View | None) -> None:
+        """The client works on this mailbox from now on, or on none."""
+        self.view = view
+        self.state = State.AUTHENTICATED if view is None else State.SELECTED

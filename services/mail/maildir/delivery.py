@@ -1,0 +1,104 @@
+"""A message comes into a folder: written whole in tmp/, on the disk, and only then seen under its name.
+
+After deliver_files() has returned, neither kill -9 nor a power cut loses the messages; before it has, none, some or all
+of them are there, and none in part.
+"""
+
+import contextlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from services.mail.maildir.errors import MessageTooLargeError
+from services.mail.maildir.file_names import unique_name, with_letters
+from services.mail.maildir.limits import MESSAGE_OCTETS
+
+_CREATE = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW
+
+
+@dataclass(frozen=True, slots=True)
+class Arriving:
+    """A message to deliver: `date`, if given, in seconds since 1970 UTC; `letters` are its flags."""
+
+    content: bytes
+    letters: str = ""
+    date: float | None = None
+
+
+def stored_form(content: bytes) -> bytes:
+    """Return a message as it is stored, its lines ending in LF."""
+    return content.replace(b"\r\n", b"\n") if b"\r\n" in content else content
+
+
+def wire_form(stored: bytes) -> bytes:
+    """Return a message as protocols carry it, its lines ending in CRLF."""
+    if b"\r\n" in stored:
+        stored = stored.replace(b"\r\n", b"\n")
+    return stored.replace(b"\n", b"\r\n")
+
+
+def sync_directory(path: str) -> None:
+    """Wait until the names in a directory are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_all(descriptor: int, data: bytes) -> None:
+    """Write every octet at the file's position; raises OSError."""
+    with memoryview(data) as view:
+        done = 0
+        while done < len(view):
+            done += os.write(descriptor, view[done:])
+
+
+def deliver_files(folder: str, messages: Sequence[Arriving]) -> list[str]:
+    """Deliver messages to the folder in the directory `folder`; returns their names relative to it, in order.
+
+    Raises OSError, and MessageTooLargeError; then none of them was delivered.
+    """
+    written: list[tuple[str, str]] = []
+    done: list[str] = []
+    try:
+        for message in messages:
+            written.append(_write(folder, message))
+        for temporary, name in written:
+            os.rename(f"{folder}/{temporary}", f"{folder}/{name}")
+            done.append(name)
+        for place in {name[:3] for name in done}:
+            sync_directory(f"{folder}/{place}")
+    except BaseException:
+        _undo(folder, [*done, *(temporary for temporary, _ in written)])
+        raise
+    return done
+
+
+def _undo(folder: str, names: Sequence[str]) -> None:
+    for name in names:
+        with contextlib.suppress(OSError):
+            os.unlink(f"{folder}/{name}")
+
+
+def _write(folder: str, message: Arriving) -> tuple[str, str]:
+    """Write a message to tmp/ and wait until it is on the disk; returns that name and the one that it is to have."""
+    stored = stored_form(message.content)
+    size_octets = len(stored) + stored.count(b"\n")
+    if size_octets > MESSAGE_OCTETS:
+        raise MessageTooLargeError(f"The message is larger than {MESSAGE_OCTETS} octets.")
+    temporary = f"tmp/{os.getpid()}.{os.urandom(12).hex()}"
+    descriptor = os.open(f"{folder}/{temporary}", _CREATE, 0o600)
+    try:
+        write_all(descriptor, stored)
+        base = unique_name(os.fstat(descriptor), len(stored), size_octets)
+        if message.date is not None:
+            os.utime(descriptor, (message.date, message.date))
+        os.fsync(descriptor)
+    except BaseException:
+        _undo(folder, [temporary])
+        raise
+    finally:
+        os.close(descriptor)
+    # A name in new/ has no flags.
+    return temporary, f"cur/{with_letters(base, message.letters)}" if message.letters else f"new/{base}"

@@ -1,0 +1,62 @@
+"""The name of a folder, as IMAP writes it, and the directory where it is: `Work/2026` in `.Work.2026`.
+
+A folder's directory is always one name that begins with a dot, below the user's own directory: no name leads out. A
+dot within a name is written `&AC4-` on the disk; as that is not how modified UTF-7 writes a dot, it means nothing else.
+"""
+
+from services.mail.maildir.errors import FolderNameError
+from services.mail.maildir.limits import FILE_NAME_OCTETS, FOLDER_DEPTH
+from services.mail.maildir.utf7 import decode
+
+INBOX = "INBOX"
+SEPARATOR = "/"
+_DOT = "&AC4-"
+
+
+def canonical(name: str) -> str:
+    """Return `name` with INBOX in capitals, which is all the same in any case (RFC 3501 section 5.1)."""
+    first, separator, rest = name.partition(SEPARATOR)
+    return INBOX + separator + rest if first.upper() == INBOX else name
+
+
+def checked(name: str) -> str:
+    """Return the canonical form of a name that a folder can have; raises FolderNameError."""
+    try:
+        decoded = decode(name)
+    except ValueError:
+        raise FolderNameError("The mailbox name is not written in modified UTF-7.") from None
+    parts = name.split(SEPARATOR)
+    if "" in parts:
+        raise FolderNameError("A part of the mailbox name is empty.")
+    if len(parts) > FOLDER_DEPTH:
+        raise FolderNameError(f"The mailbox name has more than {FOLDER_DEPTH} parts.")
+    if not decoded.isprintable():
+        raise FolderNameError("The mailbox name has characters that cannot be shown.")
+    found = canonical(name)
+    if len(directory_of(found)) > FILE_NAME_OCTETS:
+        raise FolderNameError("The mailbox name is too long.")
+    return found
+
+
+def directory_of(name: str) -> str:
+    """Return the directory of a canonical name, relative to the user's; that of INBOX is empty."""
+    if name == INBOX:
+        return ""
+    return "." + ".".join(part.replace(".", _DOT) for part in name.split(SEPARATOR))
+
+
+def name_of(directory: str) -> str | None:
+    """Return the name of the folder in `directory`, None where it is none that this store makes."""
+    if not directory.startswith("."):
+        return None
+    name = SEPARATOR.join(part.replace(_DOT, ".") for part in directory[1:].split("."))
+    try:
+        return name if checked(name) == name and directory_of(name) == directory else None
+    except FolderNameError:
+        return None
+
+
+def parents(name: str) -> list[str]:
+    """Return the names above `name`, the topmost first: `a/b/c` is below `a` and `a/b`."""
+    parts = name.split(SEPARATOR)
+    return [SEPARATOR.join(parts[:count]) for count in range(1, len(parts))]

@@ -1,0 +1,99 @@
+"""What a user stores, summed up in one small file: maildirsize of Maildir++, which other programs keep as well.
+
+10000000S          the quota in octets
+52345 17           octets and messages: the lines are summed up
+1040 1             one came
+-2044 -2           two went
+"""
+
+import os
+from collections.abc import Callable
+
+from services.mail.maildir.file_names import split_name, stored_in
+from services.mail.maildir.limits import SUMS_AGE_S, SUMS_OCTETS
+from services.mail.maildir.locking import locked
+from services.mail.maildir.replacing import read_file, replace_file
+
+FILE = "maildirsize"
+
+
+class Quota:
+    """The sums of one user's folders; `folders` lists their directories, 0 octets mean no quota and no accounting."""
+
+    def __init__(self, root: str, quota_octets: int, folders: Callable[[], list[str]]) -> None:
+        self.quota_octets = quota_octets
+        self._path = f"{root}/{FILE}"
+        self._lock = f"{root}/{FILE}.lock"
+        self._folders = folders
+
+    def usage(self) -> tuple[int, int]:
+        """Return (octets, messages) that are stored now."""
+        with locked(self._lock):
+            return self._sums() or self._sum_up()
+
+    def allows(self, octets: int, messages: int) -> bool:
+        """Whether so much more fits; counts afresh before it says no on the word of old sums."""
+        if not self.quota_octets:
+            return True
+        with locked(self._lock):
+            used, _ = self._sums() or self._sum_up()
+            if used + octets > self.quota_octets and self._may_be_wrong(messages):
+                used, _ = self._sum_up()
+            return used + octets <= self.quota_octets
+
+    def add(self, octets: int, messages: int) -> None:
+        """Note that so much came, or went where the numbers are negative."""
+        if not self.quota_octets:
+            return
+        with locked(self._lock):
+            if self._sums() is None:
+                self._sum_up()
+                return
+            with open(self._path, "ab") as file:
+                file.write(b"%d %d\n" % (octets, messages))
+
+    def _may_be_wrong(self, messages: int) -> bool:
+        octets = read_file(self._path) or b""
+        if octets.count(b"\n") > 2:
+            return True
+        # A fresh file of our own lock tells the file system's time.
+        os.utime(self._lock)
+        age_s = os.stat(self._lock).st_mtime - os.stat(self._path).st_mtime
+        return age_s > SUMS_AGE_S and messages > 0
+
+    def _sums(self) -> tuple[int, int] | None:
+        octets = read_file(self._path)
+        if octets is None or len(octets) > SUMS_OCTETS or not octets.endswith(b"\n"):
+            return None
+        first, *lines = octets[:-1].split(b"\n")
+        if first != b"%dS" % self.quota_octets:
+            return None
+        try:
+            pairs = [line.split() for line in lines]
+            return sum(int(pair[0]) for pair in pairs), sum(int(pair[1]) for pair in pairs)
+        except (ValueError, IndexError):
+            return None
+
+    def _sum_up(self) -> tuple[int, int]:
+        octets = messages = 0
+        for folder in self._folders():
+            for place in ("new", "cur"):
+                for size in _sizes(f"{folder}/{place}"):
+                    octets += size
+                    messages += 1
+        if self.quota_octets:
+            replace_file(self._path, b"%dS\n%d %d\n" % (self.quota_octets, octets, messages))
+        return octets, messages
+
+
+def _sizes(directory: str) -> list[int]:
+    sizes = []
+    for name in os.listdir(directory):
+        size = stored_in(split_name(name)[0])
+        if size is None:
+            try:
+                size = os.stat(f"{directory}/{name}").st_size
+            except FileNotFoundError:
+                continue
+        sizes.append(size)
+    return sizes

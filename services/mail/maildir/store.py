@@ -1,0 +1,189 @@
+"""A user's mailbox: INBOX and the folders beside it.
+
+    maildir = Maildir(Path("maildirs/example.com/alice"))
+    name = maildir.deliver(content)               on the disk, and in INBOX, when this returns
+    names = maildir.deliver_many([one, two])      many messages, and one wait for the directory
+    maildir.create("Work/2026")
+    maildir.folder("Work/2026").refresh()
+
+Names of folders are those of IMAP: modified UTF-7, parts with "/" between them, INBOX in any case.
+"""
+
+import contextlib
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from services.mail.maildir.delivery import Arriving, deliver_files, sync_directory
+from services.mail.maildir.errors import FolderExistsError, FolderNameError, MaildirError, NoFolderError
+from services.mail.maildir.errors import QuotaExceededError as QuotaExceededError
+from services.mail.maildir.file_names import FLAGS, split_name, stored_in
+from services.mail.maildir.folder import Folder
+from services.mail.maildir.folder_names import INBOX, SEPARATOR, checked, directory_of, name_of
+from services.mail.maildir.limits import ABANDONED_S, FOLDERS_MAX
+from services.mail.maildir.locking import locked
+from services.mail.maildir.quota import Quota
+from services.mail.maildir.replacing import read_file, replace_file
+from services.mail.maildir.subscriptions import Subscriptions
+
+_MARK = "maildirfolder"
+_VALIDITY = "lab7-uidvalidity"
+_GONE = ".lab7-gone"
+
+
+class Maildir:
+    """The mailbox in the directory `path`, which is made if it is not there.
+
+    `quota_octets` 0 is no quota. With a `wall_clock` a folder is listed again only when it may have changed. Raises
+    OSError where the directory cannot be used.
+    """
+
+    def __init__(self, path: Path, quota_octets: int = 0, wall_clock: Callable[[], float] | None = None) -> None:
+        self._root = str(path)
+        self._wall_clock = wall_clock
+        self._folders: dict[str, Folder] = {}
+        _make(self._root)
+        self.quota = Quota(self._root, quota_octets, self._paths)
+        self.subscriptions = Subscriptions(self._root)
+
+    def deliver(self, content: bytes, flags: Sequence[str] = ()) -> str:
+        """Put a message into INBOX and return its unique name; flags as `\\Seen`.
+
+        It is on the disk when this returns. Raises QuotaExceededError, MessageTooLargeError and OSError.
+        """
+        return self._deliver([Arriving(content, "".join(FLAGS[flag] for flag in flags))])[0]
+
+    def deliver_many(self, contents: Sequence[bytes]) -> list[str]:
+        """Put messages into INBOX, all or none, and return their unique names in order; errors as of deliver()."""
+        return self._deliver([Arriving(content) for content in contents])
+
+    def _deliver(self, messages: Sequence[Arriving]) -> list[str]:
+        if not self.quota.allows(sum(len(message.content) for message in messages), len(messages)):
+            raise QuotaExceededError("There is no room left in the mailbox.")
+        names = deliver_files(self._root, messages)
+        bases = [split_name(name[4:])[0] for name in names]
+        self.quota.add(sum(stored_in(base) or 0 for base in bases), len(bases))
+        return bases
+
+    def folder(self, name: str) -> Folder:
+        """Return a folder; raises FolderNameError and NoFolderError."""
+        name = checked(name)
+        path = self._path(name)
+        if not os.path.isdir(f"{path}/cur"):
+            self._folders.pop(name, None)
+            raise NoFolderError("There is no such mailbox.")
+        folder = self._folders.get(name)
+        if folder is None:
+            folder = Folder(path, self.quota, self._new_uidvalidity, self._wall_clock)
+            self._folders[name] = folder
+        return folder
+
+    def exists(self, name: str) -> bool:
+        """Whether there is a folder of this name."""
+        try:
+            return os.path.isdir(self._path(checked(name)) + "/cur")
+        except FolderNameError:
+            return False
+
+    def names(self) -> list[str]:
+        """Return the names of all folders, INBOX first and the others in order."""
+        found = (name_of(entry.name) for entry in os.scandir(self._root) if entry.is_dir(follow_symlinks=False))
+        return [INBOX, *sorted(name for name in found if name is not None and name != INBOX)]
+
+    def create(self, name: str) -> None:
+        """Make a folder; raises FolderNameError, FolderExistsError, and MaildirError where there are too many."""
+        name = checked(name)
+        if self.exists(name):
+            raise FolderExistsError("There is a mailbox of this name already.")
+        if len(self.names()) >= FOLDERS_MAX:
+            raise MaildirError(f"There are {FOLDERS_MAX} mailboxes already.")
+        path = self._path(name)
+        _make(path)
+        with open(f"{path}/{_MARK}", "wb"):
+            pass
+        sync_directory(self._root)
+
+    def remove(self, name: str) -> None:
+        """Remove a folder and its messages, not those below it; raises NoFolderError, FolderNameError."""
+        name = checked(name)
+        if name == INBOX:
+            raise FolderNameError("INBOX cannot be removed.")
+        folder = self.folder(name)
+        # In one step, however many messages there are; what is left when that is interrupted goes with the next.
+        gone = f"{self._root}/{_GONE}"
+        os.makedirs(gone, mode=0o700, exist_ok=True)
+        os.rename(folder.path, f"{gone}/{os.urandom(8).hex()}")
+        self._folders.pop(name, None)
+        shutil.rmtree(gone, ignore_errors=True)
+        if self.quota.quota_octets:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(f"{self._root}/maildirsize")
+
+    def rename(self, name: str, new_name: str) -> None:
+        """Rename a folder and those below it; of INBOX the messages move (RFC 3501 section 6.3.5).
+
+        Raises NoFolderError, FolderExistsError and FolderNameError.
+        """
+        name, new_name = checked(name), checked(new_name)
+        if self.exists(new_name):
+            raise FolderExistsError("There is a mailbox of the new name already.")
+        if name == INBOX:
+            self._move_inbox(new_name)
+            return
+        below = [other for other in self.names() if other.startswith(name + SEPARATOR)]
+        if not self.exists(name) and not below:
+            raise NoFolderError("There is no such mailbox.")
+        if new_name.startswith(name + SEPARATOR):
+            raise FolderNameError("A mailbox cannot be moved below itself.")
+        moves = [(old, checked(new_name + old[len(name) :])) for old in [name, *below] if self.exists(old)]
+        for _, new in moves:
+            if self.exists(new):
+                raise FolderExistsError(f"There is a mailbox {new} already.")
+        for old, new in moves:
+            os.rename(self._path(old), self._path(new))
+            folder = self._folders.pop(old, None)
+            if folder is not None:
+                folder.moved(self._path(new))
+                self._folders[new] = folder
+        sync_directory(self._root)
+
+    def _move_inbox(self, new_name: str) -> None:
+        inbox = self.folder(INBOX)
+        inbox.refresh()
+        self.create(new_name)
+        moved = inbox.copy_to(inbox.uids, self.folder(new_name))
+        inbox.expunge([uid for uid, _ in moved])
+
+    def clean(self) -> None:
+        """Remove what lies in tmp/ for 36 hours, which is all that a killed writer leaves."""
+        if self._wall_clock is None:
+            return
+        oldest = self._wall_clock() - ABANDONED_S
+        for path in self._paths():
+            for entry in os.scandir(f"{path}/tmp"):
+                with contextlib.suppress(OSError):
+                    if entry.is_file(follow_symlinks=False) and entry.stat(follow_symlinks=False).st_mtime < oldest:
+                        os.unlink(entry.path)
+
+    def _path(self, name: str) -> str:
+        directory = directory_of(name)
+        return f"{self._root}/{directory}" if directory else self._root
+
+    def _paths(self) -> list[str]:
+        return [self._path(name) for name in self.names() if self.exists(name)]
+
+    def _new_uidvalidity(self) -> int:
+        """RFC 3501 section 2.3.1.1: a folder that is made again under its old name has a larger one."""
+        path = f"{self._root}/{_VALIDITY}"
+        with locked(f"{path}.lock") as lock:
+            os.utime(lock)
+            last = read_file(path) or b""
+            value = max(int(os.fstat(lock).st_mtime), int(last) + 1 if last.isdigit() else 0)
+            replace_file(path, b"%d" % value)
+            return value
+
+
+def _make(path: str) -> None:
+    for place in ("tmp", "new", "cur"):
+        os.makedirs(f"{path}/{place}", mode=0o700, exist_ok=True)

@@ -1,0 +1,146 @@
+"""Lists of addresses as an ENVELOPE shows them (RFC 5322 section 3.4; RFC 3501 section 7.4.2).
+
+parse_addresses(b"Ann <ann@example.org>, friends: bob@example.org;") ==
+    [Address(b"Ann", None, b"ann", b"example.org"), Address(None, None, b"friends", None),
+     Address(None, None, b"bob", b"example.org"), Address(None, None, None, None)]
+"""
+
+from dataclasses import dataclass
+
+from services.mail.mime.lexer import Lexer
+from services.mail.mime.limits import ADDRESSES_MAX
+
+# RFC 3501 section 7.4.2 keeps the empty host for groups, so that an address without one needs a word in its place.
+MISSING_HOST = b"MISSING_DOMAIN"
+MISSING_MAILBOX = b"MISSING_MAILBOX"
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """The four parts; with no host, a mailbox begins a group of that name and no mailbox ends it."""
+
+    name: bytes | None
+    route: bytes | None
+    mailbox: bytes | None
+    host: bytes | None
+
+
+def parse_addresses(octets: bytes) -> list[Address]:
+    """Read a list of addresses; what cannot be read as one is shown as far as it goes."""
+    lexer = Lexer(octets)
+    found: list[Address] = []
+    in_group = False
+    while len(found) < ADDRESSES_MAX:
+        lexer.skip_blanks()
+        if lexer.at_end:
+            break
+        if lexer.take(b","):
+            continue
+        if lexer.take(b";"):
+            if in_group:
+                found.append(Address(None, None, None, None))
+                in_group = False
+            continue
+        group = None if in_group else _group_name(lexer)
+        if group is not None:
+            found.append(Address(None, None, group, None))
+            in_group = True
+            continue
+        found.append(_mailbox(lexer))
+    if in_group:
+        found.append(Address(None, None, None, None))
+    return found
+
+
+def _phrase(lexer: Lexer) -> bytes | None:
+    """Take words with dots among them, joined by single blanks."""
+    words: list[bytes] = []
+    glued = False
+    while True:
+        word = lexer.word()
+        if word is None and words and lexer.take(b"."):
+            word = b"."
+            glued = True
+        if word is None:
+            return b" ".join(words) if words else None
+        if glued and words:
+            words[-1] += word
+        else:
+            words.append(word)
+        glued = not lexer.skip_blanks()
+
+
+def _group_name(lexer: Lexer) -> bytes | None:
+    begin = lexer.place
+    name = _phrase(lexer)
+    if name is not None and lexer.take(b":"):
+        return name
+    lexer.place = begin
+    return None
+
+
+def _mailbox(lexer: Lexer) -> Address:
+    begin = lexer.place
+    name = _phrase(lexer)
+    if lexer.take(b"<"):
+        return _in_angles(lexer, name)
+    lexer.place = begin
+    lexer.comment = None
+    mailbox = _local_part(lexer)
+    host = _host(lexer) if lexer.take(b"@") else None
+    lexer.skip_blanks()
+    comment = lexer.comment
+    if mailbox is None and host is None:
+        # Not the beginning of anything: one octet is passed over, so that the end is reached.
+        lexer.place = max(lexer.place, begin + 1)
+    return Address(comment, None, mailbox or MISSING_MAILBOX, host or MISSING_HOST)
+
+
+def _in_angles(lexer: Lexer, name: bytes | None) -> Address:
+    lexer.skip_blanks()
+    route = _route(lexer)
+    mailbox = _local_part(lexer)
+    host = _host(lexer) if lexer.take(b"@") else None
+    lexer.skip_blanks()
+    while not lexer.at_end and not lexer.take(b">"):
+        lexer.place += 1
+    return Address(name, route, mailbox or MISSING_MAILBOX, host or MISSING_HOST)
+
+
+def _route(lexer: Lexer) -> bytes | None:
+    """RFC 5322 section 4.4: obs-route."""
+    begin = lexer.place
+    hosts = []
+    while lexer.take(b"@"):
+        hosts.append(b"@" + (_host(lexer) or b""))
+        lexer.skip_blanks()
+        while lexer.take(b","):
+            lexer.skip_blanks()
+    if hosts and lexer.take(b":"):
+        lexer.skip_blanks()
+        return b",".join(hosts)
+    lexer.place = begin
+    return None
+
+
+def _local_part(lexer: Lexer) -> bytes | None:
+    """Words with dots and, of the obsolete syntax, blanks around the dots."""
+    pieces: list[bytes] = []
+    while True:
+        word = lexer.quoted() if lexer.next_is(b'"') else lexer.dot_atom()
+        if word is None:
+            break
+        pieces.append(word)
+        lexer.skip_blanks()
+        # Two words side by side are none.
+        if not (word.endswith(b".") or lexer.next_is(b".")):
+            break
+    return b"".join(pieces) or None
+
+
+def _host(lexer: Lexer) -> bytes | None:
+    lexer.skip_blanks()
+    literal = lexer.domain_literal()
+    if literal is not None:
+        return literal
+    return _local_part(lexer)

@@ -1,0 +1,90 @@
+"""A header: its fields as they stand, and their values on one line (RFC 5322 section 2.2).
+
+header = parse_header(b"Subject: Hello\r\n world\r\n\r\n")
+header.first(b"subject") == b"Hello world"
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from services.mail.mime.limits import FIELD_OCTETS_MAX, FIELDS_MAX
+
+_FOLD = re.compile(rb"\r?\n[ \t]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field: its name in lower case, and all its octets with the line ends."""
+
+    name: bytes
+    raw: bytes
+
+    @property
+    def value(self) -> bytes:
+        """The value, unfolded (RFC 5322 section 2.2.3)."""
+        return unfolded(self.raw.partition(b":")[2][:FIELD_OCTETS_MAX]).strip(b" \t")
+
+
+@dataclass(slots=True)
+class Header:
+    """All fields of a header in their order, and the lines that are none."""
+
+    fields: list[Field] = field(default_factory=list)
+
+    def first(self, name: bytes) -> bytes | None:
+        """Return the value of the first field of this name, in lower case; None where there is none."""
+        return next((one.value for one in self.fields if one.name == name), None)
+
+    def last(self, name: bytes) -> bytes | None:
+        """Return the value of the last field of this name."""
+        return next((one.value for one in reversed(self.fields) if one.name == name), None)
+
+    def all(self, name: bytes) -> Iterator[bytes]:
+        """Yield the value of each field of this name."""
+        return (one.value for one in self.fields if one.name == name)
+
+    def chosen(self, names: Iterable[bytes], inverted: bool = False) -> bytes:
+        """Return the fields of these names, or all others, as they stand (RFC 3501 section 6.4.5)."""
+        wanted = {name.lower() for name in names}
+        return b"".join(one.raw for one in self.fields if (one.name in wanted) != inverted)
+
+
+def unfolded(value: bytes) -> bytes:
+    """Return octets on one line: a line's end and the blanks behind it are one blank."""
+    return _FOLD.sub(b" ", value).replace(b"\r\n", b"").replace(b"\n", b"") if b"\n" in value else value
+
+
+def header_end(octets: bytes, begin: int, end: int) -> tuple[int, int]:
+    """Return (where the fields end, where the body begins): the empty line is between them."""
+    if octets.startswith(b"\r\n", begin) and begin + 2 <= end:
+        return begin, begin + 2
+    found = octets.find(b"\r\n\r\n", begin, end)
+    return (end, end) if found < 0 else (found + 2, found + 4)
+
+
+def parse_header(octets: bytes) -> Header:
+    """Read a header up to its empty line or to the end of the octets."""
+    end, _ = header_end(octets, 0, len(octets))
+    header = Header()
+    begin = 0
+    while begin < end:
+        stop = _field_end(octets, begin, end)
+        if len(header.fields) == FIELDS_MAX:
+            stop = end
+        raw = octets[begin:stop]
+        header.fields.append(Field(raw.partition(b":")[0].strip(b" \t\r\n").lower() if b":" in raw else b"", raw))
+        begin = stop
+    return header
+
+
+def _field_end(octets: bytes, begin: int, end: int) -> int:
+    """A line that begins with a blank goes on with the field before."""
+    place = begin
+    while True:
+        found = octets.find(b"\n", place, end)
+        if found < 0:
+            return end
+        place = found + 1
+        if place >= end or octets[place] not in b" \t":
+            return place

@@ -1,0 +1,120 @@
+"""The words of structured fields: blanks and comments, atoms, quoted strings, domain literals (RFC 5322 section 3.2).
+
+Every method takes what is there and moves on, or leaves the place as it was and returns None. Octets beyond ASCII are
+taken for letters, as RFC 6532 has it.
+"""
+
+import re
+
+from services.mail.mime.limits import COMMENT_DEPTH_MAX
+
+_BLANKS = re.compile(rb"[ \t\r\n\x00]+")
+_ATOM = re.compile(rb"[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~\x80-\xff]+")
+_DOT_ATOM = re.compile(rb"[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~\x80-\xff.]+")
+# RFC 2045 section 5.1: token
+_TOKEN = re.compile(rb"[^\x00-\x20()<>@,;:\\\"/\[\]?=\x7f]+")
+_IN_QUOTES = re.compile(rb"[^\"\\]+")
+_IN_COMMENT = re.compile(rb"[^()\\]+")
+_IN_LITERAL = re.compile(rb"[^\[\]\\]*")
+
+
+class Lexer:
+    """Reads one field's value; `comment` is the last comment that was passed over."""
+
+    def __init__(self, octets: bytes) -> None:
+        self.octets = octets
+        self.place = 0
+        self.comment: bytes | None = None
+
+    @property
+    def at_end(self) -> bool:
+        """Whether nothing is left."""
+        return self.place >= len(self.octets)
+
+    def next_is(self, mark: bytes) -> bool:
+        """Whether the next octets are these."""
+        return self.octets.startswith(mark, self.place)
+
+    def take(self, mark: bytes) -> bool:
+        """Take these octets if they are next."""
+        if not self.next_is(mark):
+            return False
+        self.place += len(mark)
+        return True
+
+    def _match(self, pattern: re.Pattern[bytes]) -> bytes | None:
+        match = pattern.match(self.octets, self.place)
+        if match is None:
+            return None
+        self.place = match.end()
+        return match[0]
+
+    def skip_blanks(self) -> bool:
+        """Pass over blanks and comments; whether there were any."""
+        begin = self.place
+        while True:
+            self._match(_BLANKS)
+            if not self.next_is(b"("):
+                return self.place > begin
+            self._skip_comment()
+
+    def _skip_comment(self) -> None:
+        depth = 0
+        pieces: list[bytes] = []
+        while not self.at_end:
+            octet = self.octets[self.place : self.place + 1]
+            if octet in b"()":
+                depth += 1 if octet == b"(" else -1
+                self.place += 1
+                if depth == 0 or depth > COMMENT_DEPTH_MAX:
+                    break
+                if depth > 1 or octet == b")":
+                    pieces.append(octet)
+            elif octet == b"\\":
+                pieces.append(self.octets[self.place + 1 : self.place + 2])
+                self.place += 2
+            else:
+                pieces.append(self._match(_IN_COMMENT) or b"")
+        if depth > COMMENT_DEPTH_MAX:
+            self.place = len(self.octets)
+        self.comment = b"".join(pieces)
+
+    def atom(self) -> bytes | None:
+        """Take an atom."""
+        return self._match(_ATOM)
+
+    def dot_atom(self) -> bytes | None:
+        """Take atoms with dots."""
+        return self._match(_DOT_ATOM)
+
+    def token(self) -> bytes | None:
+        """Take a token of RFC 2045."""
+        return self._match(_TOKEN)
+
+    def quoted(self) -> bytes | None:
+        """Take a quoted string and return what it stands for; one that does not end goes to the end."""
+        if not self.take(b'"'):
+            return None
+        pieces = []
+        while not self.at_end and not self.take(b'"'):
+            if self.take(b"\\"):
+                pieces.append(self.octets[self.place : self.place + 1])
+                self.place += 1
+            else:
+                pieces.append(self._match(_IN_QUOTES) or b"")
+        return b"".join(pieces)
+
+    def domain_literal(self) -> bytes | None:
+        """Take an address in square brackets, brackets and all."""
+        begin = self.place
+        if not self.take(b"["):
+            return None
+        self._match(_IN_LITERAL)
+        if not self.take(b"]"):
+            self.place = begin
+            return None
+        return self.octets[begin : self.place]
+
+    def word(self) -> bytes | None:
+        """Take an atom or a quoted string."""
+        return self.quoted() if self.next_is(b'"') else self.atom()

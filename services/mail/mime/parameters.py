@@ -1,0 +1,97 @@
+"""Fields of the form `value; name=value; ...`: Content-Type, Content-Disposition (RFC 2045, 2183, 2231).
+
+parse_parametric(b'text/plain; charset="utf-8"') == Parametric(b"text/plain", [(b"charset", b"utf-8")])
+"""
+
+import re
+from dataclasses import dataclass, field
+
+from services.mail.mime.lexer import Lexer
+from services.mail.mime.limits import PARAMETERS_MAX
+
+# RFC 2231 section 3: a value in pieces, `name*0`, `name*1*`
+_PIECE = re.compile(rb"([^*]+)\*(\d{1,4})(\*?)")
+
+
+@dataclass(slots=True)
+class Parametric:
+    """A value and its parameters in their order."""
+
+    value: bytes
+    parameters: list[tuple[bytes, bytes]] = field(default_factory=list)
+
+    def get(self, name: bytes) -> bytes | None:
+        """Return the first parameter of this name, which is in lower case."""
+        return next((value for own, value in self.parameters if own.lower() == name), None)
+
+
+def parse_parametric(octets: bytes) -> Parametric:
+    """Read such a field; what follows a mistake is left out."""
+    lexer = Lexer(octets)
+    lexer.skip_blanks()
+    found = Parametric(_value(lexer))
+    while len(found.parameters) < PARAMETERS_MAX:
+        lexer.skip_blanks()
+        if not lexer.take(b";"):
+            break
+        parameter = _parameter(lexer)
+        if parameter is None:
+            continue
+        found.parameters.append(parameter)
+    found.parameters = _joined(found.parameters)
+    return found
+
+
+def _value(lexer: Lexer) -> bytes:
+    pieces: list[bytes] = []
+    while True:
+        piece = lexer.token()
+        if piece is None and lexer.take(b"/"):
+            piece = b"/"
+        if piece is None:
+            return b"".join(pieces)
+        pieces.append(piece)
+        lexer.skip_blanks()
+
+
+def _parameter(lexer: Lexer) -> tuple[bytes, bytes] | None:
+    lexer.skip_blanks()
+    name = lexer.token()
+    if name is None:
+        return None
+    lexer.skip_blanks()
+    if not lexer.take(b"="):
+        return None
+    lexer.skip_blanks()
+    value = lexer.quoted() if lexer.next_is(b'"') else _loose(lexer)
+    return None if value is None else (name, value)
+
+
+def _loose(lexer: Lexer) -> bytes | None:
+    """A value that should have been quoted is read up to the next semicolon or blank."""
+    begin = lexer.place
+    while not lexer.at_end and lexer.octets[lexer.place] not in b" \t\r\n;(":
+        lexer.place += 1
+    return lexer.octets[begin : lexer.place] or None
+
+
+def _joined(parameters: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """RFC 2231 section 3: the pieces of a value are put together, under a name with `*` where one was encoded."""
+    plain: list[tuple[bytes, bytes]] = []
+    pieces: dict[bytes, dict[int, tuple[bytes, bool]]] = {}
+    for name, value in parameters:
+        match = _PIECE.fullmatch(name)
+        if match is None:
+            plain.append((name, value))
+        else:
+            pieces.setdefault(match[1], {})[int(match[2])] = (value, bool(match[3]))
+    for name, numbered in pieces.items():
+        whole = []
+        for number in range(len(numbered)):
+            if number not in numbered:
+                break
+            whole.append(numbered[number])
+        if whole:
+            encoded = any(is_encoded for _, is_encoded in whole)
+            plain.append((name + b"*" if encoded else name, b"".join(value for value, _ in whole)))
+    return plain

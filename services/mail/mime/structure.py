@@ -1,0 +1,192 @@
+"""The parts of a message, each as the place of its octets (RFC 2045, RFC 2046 section 5).
+
+parts = parse(octets)
+octets[part.body_begin : part.body_end]            what BODY[1.2] is, when parts.find([1, 2]) is the part
+"""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from services.mail.mime.header import Header, parse_header
+from services.mail.mime.limits import DELIMITER_LINES_MAX, DEPTH_MAX, PARTS_MAX
+from services.mail.mime.parameters import Parametric, parse_parametric
+
+_TEXT = b"text/plain"
+_MESSAGE = b"message/rfc822"
+
+
+@dataclass
+class Part:
+    """A message or a part of one; offsets into the whole message's octets."""
+
+    header_begin: int
+    header: Header
+    content_type: Parametric
+    body_begin: int
+    body_end: int = 0
+    is_multipart: bool = False
+    children: list["Part"] = field(default_factory=list)
+    # What a part of type message/rfc822 holds.
+    message: "Part | None" = None
+    lines: int = 0
+
+    @cached_property
+    def type_and_subtype(self) -> tuple[bytes, bytes]:
+        """The two halves of the Content-Type."""
+        kind, _, subtype = self.content_type.value.partition(b"/")
+        return kind, subtype
+
+    @property
+    def size_octets(self) -> int:
+        """The size of the body."""
+        return self.body_end - self.body_begin
+
+
+def find(root: Part, numbers: list[int]) -> Part | None:
+    """Return the part that the numbers of a section lead to (RFC 3501 section 6.4.5); None where there is none."""
+    part = root
+    for place, number in enumerate(numbers):
+        inside = part.message if part.message is not None and place > 0 else part
+        if inside.is_multipart:
+            if number > len(inside.children):
+                return None
+            part = inside.children[number - 1]
+        # A message that is no multipart has one part, its body.
+        elif number != 1 or (inside is part and place > 0):
+            return None
+        else:
+            part = inside
+    return part
+
+
+@dataclass(frozen=True, slots=True)
+class _Hit:
+    """A delimiter line: where it begins, whose it is, whether it is the last, and where the next line begins."""
+
+    begin: int
+    level: int
+    is_last: bool
+    after: int
+
+
+class _Parser:
+    def __init__(self, octets: bytes) -> None:
+        self._octets = octets
+        self._boundaries: list[bytes] = []
+        self._place = 0
+        self._hit: _Hit | None = None
+        self._parts = 0
+        self._lines = 0
+        # Where the next empty line is, as far as it is known.
+        self._blank = -1
+
+    def part(self, depth: int, default_type: bytes) -> Part:
+        """Read a part from the present place to the delimiter that ends it, which is then in `_hit`."""
+        self._parts += 1
+        begin = self._place
+        fields_end, body_begin = self._header_end(begin)
+        self._hit = self._next_delimiter(body_begin)
+        if self._hit is not None:
+            # A delimiter ends a header as well.
+            fields_end = body_begin = self._before(self._hit.begin, begin)
+        header = parse_header(self._octets[begin:fields_end])
+        part = Part(begin, header, _content_type(header, default_type), body_begin)
+        if self._hit is None:
+            self._place = body_begin
+            self._body(part, depth)
+        self._close(part)
+        return part
+
+    def _body(self, part: Part, depth: int) -> None:
+        kind, subtype = (half.lower() for half in part.type_and_subtype)
+        boundary = part.content_type.get(b"boundary")
+        may_nest = depth < DEPTH_MAX and self._parts < PARTS_MAX
+        if kind == b"multipart" and boundary and may_nest:
+            self._multipart(part, boundary, depth, _MESSAGE if subtype == b"digest" else _TEXT)
+        elif (kind, subtype) == (b"message", b"rfc822") and may_nest:
+            part.message = self.part(depth + 1, _TEXT)
+        else:
+            self._hit = self._next_delimiter(len(self._octets))
+
+    def _header_end(self, begin: int) -> tuple[int, int]:
+        """As header_end(), and no octet is looked at again because a header before it had no end."""
+        if self._octets.startswith(b"\r\n", begin):
+            return begin, begin + 2
+        if self._blank < begin:
+            found = self._octets.find(b"\r\n\r\n", begin)
+            self._blank = len(self._octets) if found < 0 else found
+        return min(self._blank + 2, len(self._octets)), min(self._blank + 4, len(self._octets))
+
+    def _multipart(self, part: Part, boundary: bytes, depth: int, default_type: bytes) -> None:
+        part.is_multipart = True
+        self._boundaries.append(boundary)
+        level = len(self._boundaries) - 1
+        self._hit = self._next_delimiter(len(self._octets))
+        while self._hit is not None and self._hit.level == level and not self._hit.is_last:
+            if self._parts >= PARTS_MAX:
+                self._hit = None
+                break
+            self._place = self._hit.after
+            part.children.append(self.part(depth + 1, default_type))
+        self._boundaries.pop()
+        if self._hit is not None and self._hit.level == level:
+            # Behind the last delimiter is the epilogue.
+            self._place = self._hit.after
+            self._hit = self._next_delimiter(len(self._octets))
+
+    def _close(self, part: Part) -> None:
+        end = len(self._octets) if self._hit is None else self._before(self._hit.begin, part.body_begin)
+        part.body_end = max(end, part.body_begin)
+        part.lines = self._octets.count(b"\n", part.body_begin, part.body_end)
+
+    def _before(self, begin: int, least: int) -> int:
+        """RFC 2046 section 5.1.1: the line end before a delimiter belongs to it."""
+        return max(begin - 2, least) if self._octets.startswith(b"\r\n", begin - 2) else begin
+
+    def _next_delimiter(self, limit: int) -> _Hit | None:
+        """Return the next delimiter line that begins before `limit`."""
+        if not self._boundaries:
+            return None
+        octets, place = self._octets, self._place
+        while self._lines < DELIMITER_LINES_MAX:
+            if not (octets.startswith(b"--", place) and (place == 0 or octets[place - 1] == 10) and place < limit):
+                found = octets.find(b"\n--", max(place - 1, 0), limit + 1)
+                if found < 0:
+                    return None
+                place = found + 1
+            self._lines += 1
+            end = octets.find(b"\n", place)
+            after = len(octets) if end < 0 else end + 1
+            level = self._level(octets[place + 2 : after])
+            if level is not None:
+                is_last = octets.startswith(b"--", place + 2 + len(self._boundaries[level]))
+                return _Hit(place, level, is_last, after)
+            place = after
+            if end < 0:
+                return None
+        return None
+
+    def _level(self, line: bytes) -> int | None:
+        """RFC 2046 section 5.1.1: the line begins with the boundary; of several that fit, the longest is meant."""
+        best: int | None = None
+        for level, boundary in enumerate(self._boundaries):
+            longer = best is None or len(boundary) >= len(self._boundaries[best])
+            if longer and line.startswith(boundary):
+                best = level
+        return best
+
+
+def _content_type(header: Header, default_type: bytes) -> Parametric:
+    value = header.first(b"content-type")
+    if value is not None:
+        found = parse_parametric(value)
+        kind, slash, subtype = found.value.partition(b"/")
+        if kind and slash and subtype:
+            return found
+    # RFC 2045 section 5.2
+    return Parametric(default_type, [(b"charset", b"us-ascii")] if default_type == _TEXT else [])
+
+
+def parse(octets: bytes) -> Part:
+    """Read the structure of a message whose lines end in CRLF."""
+    return _Parser(octets).part(0, _TEXT)

@@ -1,0 +1,245 @@
+"""The mail server: takes messages, keeps them until they are delivered, and delivers them (RFC 5321, RFC 6409).
+
+    $ python -m services.mail.mta --domain example.com --accounts accounts.txt --maildirs mail --queue queue --port 2525
+    READY mta 0.0.0.0:2525
+    $ swaks --server 127.0.0.1:2525 --from alice@example.org --to bob@example.com
+
+Mail for --domain (repeatable) comes in on --port from anybody and goes into Maildirs, DIR/domain/user; mail for others
+is taken from the networks of --relay-from, and on --submission-port from users who log in, and goes to where the DNS
+says, or to --smarthost. What is answered by 250 is on the disk. SIGHUP reads the accounts again; SIGUSR1 prints what
+waits as one JSON line on standard output, as `python -m services.mail.queue DIR` does for every message.
+"""
+
+import argparse
+import errno
+import json
+import os
+import signal
+import ssl
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from services.dns.resolv_conf import servers_of
+from services.errors import ServiceError
+from services.http.tls import Trust, client_context, self_signed_context, server_context
+from services.mail.accounts import Accounts
+from services.mail.destination import Remote
+from services.mail.dispatch import Dispatcher, Service
+from services.mail.flags import parser
+from services.mail.lookup import Resolver
+from services.mail.queue.journal import Journal
+from services.mail.queue.schedule import Schedule
+from services.mail.routes import Host
+from services.mail.smtp.client import Patience
+from services.mail.smtp.client_session import Plan
+from services.mail.smtp.commands import Accept
+from services.mail.smtp.greylist import Greylist
+from services.mail.smtp.policy import Client, Policy
+from services.mail.smtp.reply import Reply
+from services.mail.smtp.server import Bounds, Port, SMTPServer
+from services.mail.smtp.server_session import Offer
+from services.mail.spool import Spool
+from services.mail.trace import completed, received_field
+from services.shell import Shell, run_service
+
+RESOLV_CONF = Path("/etc/resolv.conf")
+NO_ROOM = Reply(452, "No room on the disk for the queue", "4.3.1")
+QUEUE_FAULT = Reply(451, "The queue cannot be written to", "4.3.0")
+_NO_ROOM_ERRORS = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
+
+
+class MTA:
+    """One mail server with its queue, its ports and its deliveries."""
+
+    def __init__(self, shell: Shell, options: argparse.Namespace) -> None:
+        self._shell = shell
+        self._options = options
+        self.hostname: str = options.hostname or options.domain[0]
+        self.accounts = Accounts.load(options.accounts, options.domain)
+        self._journal = Journal(options.queue)
+        self.spool = Spool(shell.loop, self._journal, shell.log)
+        schedule = Schedule(options.retry, options.expire)
+        service = Service(shell.loop, shell.wall_clock, shell.random, shell.log, self.hostname, schedule)
+        self._dispatcher = Dispatcher(service, self.spool, lambda: self.accounts, options.maildirs)
+        self._dispatcher.connect(self._remote(schedule))
+        self.server = SMTPServer(self._policy(), shell.log, shell.loop, self._bounds(), _tls(options, self.hostname))
+
+    def recover(self) -> None:
+        """Take up what an earlier process left in the queue; raises ServiceError."""
+        try:
+            entries = self._journal.recover()
+        except OSError as error:
+            raise ServiceError(f"cannot read the queue in {self._options.queue} ({error})") from error
+        self.spool.adopt(entries)
+        for entry in entries:
+            self._dispatcher.dispatch(entry)
+
+    async def listen(self) -> None:
+        """Open the ports; raises ServiceError."""
+        options, shell = self._options, self._shell
+        has_tls = self.server.tls is not None
+        relay = Offer(self.hostname, options.max_size, starttls=has_tls)
+        await shell.open_tcp(self.server.protocol(Port(relay, self._accept)))
+        if options.submission_port is None:
+            return
+        in_clear = options.auth_in_clear or not has_tls
+        submission = Offer(self.hostname, options.max_size, has_tls, True, in_clear, auth_required=True)
+        shell.port = options.submission_port
+        await shell.open_tcp(self.server.protocol(Port(submission, self._accept_submitted)))
+
+    def status(self) -> dict[str, object]:
+        """Return how many messages wait."""
+        entries = self.spool.entries.values()
+        return {"event": "status", "queued": len(entries), "tried": sum(entry.tries > 0 for entry in entries)}
+
+    def reload(self) -> None:
+        """Read the accounts again; a file that is wrong changes nothing."""
+        try:
+            self.accounts = Accounts.load(self._options.accounts, self._options.domain)
+        except ServiceError as error:
+            self._shell.log.write("reload_failed", error=str(error))
+            return
+        self.server.policy.accounts = self.accounts
+
+    async def stop(self) -> None:
+        """End sessions, deliveries and the queue, in this order."""
+        await self.server.stop()
+        await self._dispatcher.close()
+        await self.spool.close()
+
+    async def _accept(self, asked: Accept, client: Client) -> Reply:
+        return await self._take(asked, client, asked.content)
+
+    async def _accept_submitted(self, asked: Accept, client: Client) -> Reply:
+        now = self._shell.wall_clock()
+        message_id = f"{int(now * 1_000_000):x}.{self._shell.random.getrandbits(64):016x}@{self.hostname}"
+        return await self._take(asked, client, completed(asked.content, message_id, now))
+
+    async def _take(self, asked: Accept, client: Client, content: bytes) -> Reply:
+        """Put a message on the disk and return the reply to its end: 250 takes it over."""
+        entry = self._dispatcher.new_entry(asked.reverse_path, asked.recipients, asked.is_8bit)
+        alone = asked.recipients[0] if len(asked.recipients) == 1 else None
+        field = received_field(
+            client.hello, client.address, self.hostname, client.protocol, entry.id, alone, entry.accepted_s
+        )
+        try:
+            await self._dispatcher.accept(entry, field + content)
+        except OSError as error:
+            self._shell.log.write("not_accepted", id=entry.id, error=str(error))
+            return NO_ROOM if error.errno in _NO_ROOM_ERRORS else QUEUE_FAULT
+        if self._shell.log.enabled:
+            self._log(entry.id, asked, client)
+        return Reply(250, f"Queued as {entry.id}", "2.0.0")
+
+    def _log(self, entry_id: str, asked: Accept, client: Client) -> None:
+        self._shell.log.write(
+            "accepted",
+            id=entry_id,
+            peer=client.address,
+            protocol=client.protocol,
+            sender=str(asked.reverse_path or ""),
+            recipients=[str(one) for one in asked.recipients],
+            size_octets=len(asked.content),
+        )
+
+    def _policy(self) -> Policy:
+        options = self._options
+        greylist = Greylist(options.greylist, self._shell.wall_clock) if options.greylist is not None else None
+        return Policy(
+            self.accounts,
+            options.relay_from,
+            options.refuse,
+            greylist,
+            not options.no_verify,
+            self._dispatcher.mailboxes.used_octets,
+            self._free_octets,
+        )
+
+    def _bounds(self) -> Bounds:
+        return Bounds(connections=self._options.max_connections, idle_s=self._options.idle)
+
+    def _free_octets(self) -> int:
+        """What the file systems of the queue and of the mailboxes have left, the smaller of both."""
+        free = []
+        for directory in (self._options.queue, self._options.maildirs):
+            with suppress(OSError):
+                found = os.statvfs(directory)
+                free.append(found.f_bavail * found.f_frsize)
+        return min(free, default=1 << 62)
+
+    def _remote(self, schedule: Schedule) -> Remote:
+        options, shell = self._options, self._shell
+        smarthost = options.smarthost
+        route = self._smarthost if smarthost is not None else self._route()
+        port = smarthost[1] or options.remote_port if smarthost is not None else options.remote_port
+        return Remote(
+            shell.loop,
+            shell.log,
+            self.spool,
+            route,
+            self._dispatcher.report,
+            self._dispatcher.on_wait,
+            schedule,
+            Plan(self.hostname, pipelining=not options.no_pipelining),
+            port,
+            Patience(connect_s=options.connect_timeout),
+            # RFC 7435: encryption without knowing to whom is better than none.
+            client_context(Trust(blind=True), "smtp") if options.remote_tls else None,
+        )
+
+    def _route(self) -> Callable[[str], Awaitable[Sequence[Host] | Reply]]:
+        options, shell = self._options, self._shell
+        if options.resolver is not None:
+            servers, port = [options.resolver[0]], options.resolver[1] or 53
+        else:
+            servers, port = _system_servers(), 53
+        resolver = Resolver(shell.loop, shell.random, shell.log, servers, port)
+        own_names = frozenset((self.hostname.lower(),))
+        return lambda domain: resolver.route(domain, own_names)
+
+    async def _smarthost(self, _: str) -> Sequence[Host] | Reply:
+        """RFC 5321 section 2.3.10: everything goes through one gateway."""
+        host = self._options.smarthost[0]
+        try:
+            found = await self._shell.loop.getaddrinfo(host, None, type=1)
+        except OSError as error:
+            return Reply(451, f"The smarthost {host} has no address: {error.strerror}", "4.4.4")
+        return [Host(host, str(one[4][0])) for one in found]
+
+
+def _system_servers() -> list[str]:
+    try:
+        return servers_of(RESOLV_CONF.read_text(encoding="latin-1"))
+    except OSError:
+        return []
+
+
+def _tls(options: argparse.Namespace, hostname: str) -> ssl.SSLContext | None:
+    if options.tls is None:
+        return None
+    if len(options.tls) not in (0, 2):
+        raise ServiceError("--tls takes a certificate and its key, or nothing")
+    if options.tls:
+        return server_context(*options.tls)
+    return self_signed_context([hostname, "localhost", "127.0.0.1", "::1"])
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the MTA until SIGTERM; returns its exit status."""
+    options = parser().parse_args(argv)
+
+    async def start(shell: Shell) -> Callable[[], Awaitable[None]]:
+        mta = MTA(shell, options)
+        await mta.listen()
+        mta.recover()
+        shell.on_hangup(mta.reload)
+        shell.loop.add_signal_handler(signal.SIGUSR1, lambda: print(json.dumps(mta.status()), flush=True))
+        return mta.stop
+
+    return run_service("mta", options, start)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

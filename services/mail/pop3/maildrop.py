@@ -1,0 +1,79 @@
+"""A user's maildrop while one session has it: messages by number, marks, and the lock (RFC 1939 sections 3, 5 and 8).
+
+The messages are those that were there when it was opened; what is marked goes at the end, and only there.
+"""
+
+import contextlib
+import fcntl
+import os
+
+from services.mail.maildir.errors import MaildirError, MessageGoneError
+from services.mail.maildir.folder import Folder
+from services.mail.maildir.folder_names import INBOX
+from services.mail.maildir.store import Maildir
+
+LOCK = "lab7-pop3.lock"
+_OPEN = os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
+
+
+class InUseError(MaildirError):
+    """Another session has the maildrop."""
+
+
+class Maildrop:
+    """The INBOX of a Maildir; raises InUseError where another session has it, OSError where it cannot be read."""
+
+    def __init__(self, maildir: Maildir) -> None:
+        folder: Folder = maildir.folder(INBOX)
+        self._lock = _locked(f"{folder.path}/{LOCK}")
+        try:
+            folder.refresh()
+            self.folder = folder
+            self.uids = list(folder.uids)
+            self.sizes = [folder.size_octets(uid) for uid in self.uids]
+        except BaseException:
+            self.release()
+            raise
+        self.marked: set[int] = set()
+
+    def release(self) -> None:
+        """Let another session have it; may be called twice."""
+        lock, self._lock = self._lock, -1
+        if lock >= 0:
+            os.close(lock)
+
+    def numbers(self) -> list[int]:
+        """Return the numbers of the messages that are not marked."""
+        return [number for number in range(1, len(self.uids) + 1) if number not in self.marked]
+
+    def octets(self) -> int:
+        """Return the size of all that is not marked."""
+        return sum(self.sizes[number - 1] for number in self.numbers())
+
+    def unique_id(self, number: int) -> str:
+        """RFC 1939 section 7: UIDL, which never changes, and never comes again."""
+        return f"{self.folder.uidvalidity:08x}{self.uids[number - 1]:08x}"
+
+    def read(self, number: int) -> bytes:
+        """Return a message; raises MessageGoneError where another program removed it."""
+        return self.folder.read(self.uids[number - 1])
+
+    def remove_marked(self) -> int:
+        """Remove what is marked, and return how many messages were."""
+        gone = [self.uids[number - 1] for number in sorted(self.marked)]
+        with contextlib.suppress(MessageGoneError):
+            self.folder.expunge(gone)
+        return len(gone)
+
+
+def _locked(path: str) -> int:
+    descriptor = os.open(path, _OPEN, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise InUseError("Another session has the maildrop.") from None
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor

@@ -1,0 +1,33 @@
+"""Show what waits in a queue, whether or not a server is running on it: one JSON line a message.
+
+$ python -m services.mail.queue queue
+{"id": "64b0...", "from": "alice@example.org", "to": [...], "size_octets": 1042, "tries": 3, "next_s": 1752150000.0}
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from services.mail.queue.journal import read_entries
+from services.mail.queue.listing import described
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Print the open entries, the oldest first; returns 2 where there is no queue."""
+    parser = argparse.ArgumentParser(prog="python -m services.mail.queue", description="Show what waits in a queue.")
+    parser.add_argument("directory", type=Path, metavar="DIR", help="the directory that the MTA has as --queue")
+    options = parser.parse_args(argv)
+    try:
+        entries = read_entries(options.directory)
+    except OSError as error:
+        print(f"queue: cannot read {options.directory} ({error.strerror})", file=sys.stderr)
+        return 2
+    for entry in entries:
+        if not entry.is_done:
+            print(json.dumps(described(entry)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

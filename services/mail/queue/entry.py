@@ -1,0 +1,157 @@
+"""One message in the queue: its envelope, what became of each recipient, when it is tried next (RFC 5321 4.5.4).
+
+An entry is written to the disk as one line of JSON with the content behind it, and changes of its state as lines alone.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from services.mail.address import Mailbox
+from services.mail.smtp.reply import Reply
+
+
+class StateError(ValueError):
+    """A line of the queue is none that this program writes."""
+
+
+@dataclass(slots=True)
+class Recipient:
+    """One forward_path: `original` is what the sender wrote, where a list or a forward led from it to `mailbox`."""
+
+    mailbox: Mailbox
+    original: Mailbox | None = None
+    is_done: bool = False
+    last: Reply | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an entry's content lies: octets of a segment of the journal."""
+
+    segment: int
+    offset: int
+    size_octets: int
+
+
+@dataclass(slots=True)
+class Entry:
+    """A message; times in seconds since 1970 UTC. `content` is None where it is read from `place` when it is needed.
+
+    `may_be_there` tells that an earlier attempt may have put it into a mailbox already, without anybody's knowing.
+    """
+
+    id: str
+    accepted_s: float
+    reverse_path: Mailbox | None
+    recipients: list[Recipient]
+    size_octets: int
+    is_8bit: bool = False
+    tries: int = 0
+    next_s: float = 0.0
+    content: bytes | None = None
+    place: Place | None = None
+    may_be_there: bool = False
+
+    @property
+    def open_recipients(self) -> list[int]:
+        """The places of those recipients that are not settled."""
+        return [at for at, recipient in enumerate(self.recipients) if not recipient.is_done]
+
+    @property
+    def is_done(self) -> bool:
+        """Whether every recipient is settled."""
+        return all(recipient.is_done for recipient in self.recipients)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What became of an entry: recipients that are settled, replies of those that are not, and the next try."""
+
+    id: str
+    done: Sequence[int] = ()
+    last: dict[int, Reply] = field(default_factory=dict)
+    tries: int = 0
+    next_s: float = 0.0
+
+    def apply(self, entry: Entry) -> None:
+        """Make the change in the entry."""
+        for at in self.done:
+            if at < len(entry.recipients):
+                entry.recipients[at].is_done = True
+        for at, reply in self.last.items():
+            if at < len(entry.recipients):
+                entry.recipients[at].last = reply
+        entry.tries = max(entry.tries, self.tries)
+        entry.next_s = max(entry.next_s, self.next_s)
+
+
+def _pair(mailbox: Mailbox | None) -> list[str] | None:
+    return None if mailbox is None else [mailbox.local_part, mailbox.domain]
+
+
+def _mailbox(pair: list[str] | None) -> Mailbox | None:
+    return None if pair is None else Mailbox(pair[0], pair[1])
+
+
+def _words(reply: Reply | None) -> list[Any] | None:
+    return None if reply is None else [reply.code, reply.text, reply.enhanced]
+
+
+def entry_line(entry: Entry) -> bytes:
+    """Return an entry's envelope and state as a line."""
+    recipients = [[_pair(one.mailbox), _pair(one.original), one.is_done, _words(one.last)] for one in entry.recipients]
+    state: dict[str, Any] = {
+        "id": entry.id,
+        "accepted_s": entry.accepted_s,
+        "from": _pair(entry.reverse_path),
+        "to": recipients,
+        "size_octets": entry.size_octets,
+        "is_8bit": entry.is_8bit,
+        "tries": entry.tries,
+        "next_s": entry.next_s,
+    }
+    return json.dumps(state, separators=(",", ":")).encode("ascii") + b"\n"
+
+
+def read_entry(line: bytes) -> Entry:
+    """Return the entry of a line, without its content; raises StateError."""
+    try:
+        state = json.loads(line)
+        recipients = []
+        for mailbox, original, is_done, last in state["to"]:
+            recipient = Recipient(Mailbox(*mailbox), _mailbox(original), is_done, Reply(*last) if last else None)
+            recipients.append(recipient)
+        return Entry(
+            state["id"],
+            state["accepted_s"],
+            _mailbox(state["from"]),
+            recipients,
+            state["size_octets"],
+            state["is_8bit"],
+            state["tries"],
+            state["next_s"],
+        )
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        raise StateError(str(error)) from error
+
+
+def change_line(change: Change) -> bytes:
+    """Return a change as a line."""
+    state: dict[str, Any] = {"id": change.id, "done": list(change.done)}
+    if change.last:
+        state["last"] = {str(at): _words(reply) for at, reply in change.last.items()}
+    if change.tries:
+        state |= {"tries": change.tries, "next_s": change.next_s}
+    return json.dumps(state, separators=(",", ":")).encode("ascii") + b"\n"
+
+
+def read_change(line: bytes) -> Change:
+    """Return the change of a line; raises StateError."""
+    try:
+        state = json.loads(line)
+        last = {int(at): Reply(*words) for at, words in state.get("last", {}).items()}
+        return Change(state["id"], state["done"], last, state.get("tries", 0), state.get("next_s", 0.0))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise StateError(str(error)) from error

@@ -1,0 +1,266 @@
+"""The journal: files that only grow, into which a queue writes what came and what became of it.
+
+    QUEUE/00000001.journal     a segment: records (record.py), the newest last
+    QUEUE/lock                 held by the one process that writes
+
+What many sessions have to write goes out in one write and one fdatasync, and only then does any of them get its 250. A
+segment is removed once no entry that is still open lies in it or in an older one; entries that stay long are carried
+over into the newest. So nothing is written twice that is delivered at once, and a process may be killed at any moment:
+the next reads the segments in order and knows what is open. Used by one thread at a time.
+"""
+
+import contextlib
+import errno
+import fcntl
+import mmap
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from services.errors import ServiceError
+from services.mail.queue.entry import Change as Change
+from services.mail.queue.entry import Entry, Place, StateError, change_line, entry_line, read_change, read_entry
+from services.mail.queue.record import CHANGE, ENTRY, HEAD_OCTETS, encode, scan
+
+# A segment that is longer is not written to any more: small enough to be read in a moment, large enough to be rare.
+SEGMENT_OCTETS = 16 * 1024 * 1024
+# Zeros that are written ahead at a time.
+PREPARED_OCTETS = 4 * 1024 * 1024
+# Segments beyond which the open entries of the oldest are carried over, so that one old message keeps no disk full.
+SEGMENTS_MAX = 8
+# With nothing open in it, a segment is given up from this length on.
+IDLE_SEGMENT_OCTETS = 4 * 1024 * 1024
+_NAME = re.compile(r"([0-9]{8,})\.journal\Z")
+# Pieces of one writev(): IOV_MAX of Linux.
+_PIECES_MAX = 1024
+_CREATE = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
+
+Written = Entry | Change
+
+
+@dataclass(slots=True)
+class _Segment:
+    number: int
+    descriptor: int
+    end: int = 0
+    prepared: int = 0
+
+
+class Journal:
+    """The segments of one directory, which is made if it is not there; raises ServiceError where it cannot be used."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        try:
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._lock = os.open(directory / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ServiceError(f"another process has the queue in {directory}: name another with --queue") from None
+        except OSError as error:
+            raise ServiceError(f"cannot keep a queue in {directory} ({error}): name another with --queue") from error
+        self._numbers = [number for number, _ in segments(directory)]
+        self._active: _Segment | None = None
+
+    def recover(self) -> list[Entry]:
+        """Return every entry that is open, the oldest first; raises OSError."""
+        return [entry for entry in read_entries(self._directory) if not entry.is_done]
+
+    def write(self, items: Sequence[Written], durable: bool) -> list[Place | None]:
+        """Append entries and changes, on the disk when this returns if `durable`; returns where contents lie.
+
+        Raises OSError, and then none of them counts.
+        """
+        active = self._segment()
+        self._prepare(active, sum(len(item.content or b"") for item in items if isinstance(item, Entry)))
+        pieces: list[bytes] = []
+        places: list[Place | None] = []
+        end = active.end
+        for item in items:
+            record, place = _record(item, active.number, end)
+            pieces += record
+            places.append(place)
+            end += sum(map(len, record))
+        try:
+            _write_pieces(active.descriptor, pieces)
+        except OSError as error:
+            self._take_back(active, error)
+            raise
+        if durable:
+            self._sync(active)
+        active.end = end
+        return places
+
+    def read(self, place: Place) -> bytes:
+        """Return a content; raises OSError."""
+        with open(self._path(place.segment), "rb") as file:
+            octets = os.pread(file.fileno(), place.size_octets, place.offset)
+        if len(octets) != place.size_octets:
+            raise OSError(f"segment {place.segment} of the queue is shorter than it was")
+        return octets
+
+    def release(self, oldest_open: int | None) -> None:
+        """Remove the segments before the oldest with an open entry; with None there is none at all."""
+        active = self._active
+        if active is not None and oldest_open is None and active.end >= IDLE_SEGMENT_OCTETS:
+            self._close_active()
+            active = None
+        first_kept = oldest_open if oldest_open is not None else active.number if active is not None else 1 << 62
+        # In order, and never past one that stays: a change stands behind the entry that it is of.
+        while self._numbers and self._numbers[0] < first_kept and (active is None or self._numbers[0] != active.number):
+            with contextlib.suppress(FileNotFoundError):
+                self._path(self._numbers[0]).unlink()
+            del self._numbers[0]
+
+    @property
+    def oldest_to_carry(self) -> int | None:
+        """The segment whose open entries are to be written again, None while there are not too many segments."""
+        return self._numbers[0] if len(self._numbers) > SEGMENTS_MAX else None
+
+    def close(self) -> None:
+        """Let go of the directory."""
+        self._close_active()
+        os.close(self._lock)
+
+    def _path(self, number: int) -> Path:
+        return self._directory / f"{number:08}.journal"
+
+    def _segment(self) -> _Segment:
+        """The segment that is written to, a new one where it is full; raises OSError."""
+        active = self._active
+        # Somebody who removed the file took the queue with it: nothing is accepted into a file without a name.
+        if active is not None and active.end < SEGMENT_OCTETS and os.fstat(active.descriptor).st_nlink:
+            return active
+        self._close_active()
+        number = max(self._numbers, default=0) + 1
+        descriptor = os.open(self._path(number), _CREATE, 0o600)
+        self._active = _Segment(number, descriptor)
+        self._numbers.append(number)
+        _sync_directory(self._directory)
+        return self._active
+
+    def _prepare(self, active: _Segment, octets: int) -> None:
+        """Have zeros where the next records go, on the disk already: to write over them changes nothing but themselves.
+
+        A file that grows makes each fdatasync() wait for the file system's own journal, which all others write to.
+        """
+        wanted = active.end + octets + PREPARED_OCTETS // 4
+        if wanted <= active.prepared or octets > PREPARED_OCTETS:
+            return
+        begin = max(active.end, active.prepared)
+        try:
+            _pwrite_zeros(active.descriptor, begin, PREPARED_OCTETS)
+            os.fsync(active.descriptor)
+        except OSError:
+            # No room to spare: what is written says for itself whether it fits.
+            with contextlib.suppress(OSError):
+                os.ftruncate(active.descriptor, begin)
+            return
+        active.prepared = begin + PREPARED_OCTETS
+
+    def _sync(self, active: _Segment) -> None:
+        try:
+            os.fdatasync(active.descriptor)
+        except OSError:
+            # After that nobody knows what is on the disk, and the next might claim that all is well: a new segment.
+            self._take_back(active, None)
+            self._close_active()
+            raise
+
+    def _take_back(self, active: _Segment, error: OSError | None) -> None:
+        """Forget what was written in part; a file that may not grow any longer gets a successor."""
+        try:
+            os.ftruncate(active.descriptor, active.end)
+            active.prepared = active.end
+            os.lseek(active.descriptor, active.end, os.SEEK_SET)
+        except OSError:
+            self._close_active()
+        else:
+            if error is not None and error.errno == errno.EFBIG and active.end:
+                self._close_active()
+
+    def _close_active(self) -> None:
+        if self._active is not None:
+            os.close(self._active.descriptor)
+            self._active = None
+
+
+def _record(item: Written, segment: int, begin: int) -> tuple[list[bytes], Place | None]:
+    if isinstance(item, Change):
+        return encode(CHANGE, change_line(item)), None
+    line, content = entry_line(item), item.content or b""
+    offset = begin + HEAD_OCTETS + len(line)
+    return encode(ENTRY, line, content), Place(segment, offset, len(content))
+
+
+def _write_pieces(descriptor: int, pieces: Sequence[bytes]) -> None:
+    for begin in range(0, len(pieces), _PIECES_MAX):
+        some = pieces[begin : begin + _PIECES_MAX]
+        done = os.writev(descriptor, some)
+        if done < sum(map(len, some)):
+            rest = memoryview(b"".join(some))[done:]
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
+
+
+def _pwrite_zeros(descriptor: int, begin: int, octets: int) -> None:
+    zeros = bytes(1 << 20)
+    end = begin + octets
+    while begin < end:
+        begin += os.pwrite(descriptor, zeros[: end - begin], begin)
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def segments(directory: Path) -> list[tuple[int, Path]]:
+    """Return the segments of a queue, the oldest first; raises OSError."""
+    found = ((_NAME.match(name), name) for name in os.listdir(directory))
+    return sorted((int(match[1]), directory / name) for match, name in found if match is not None)
+
+
+def read_entries(directory: Path) -> list[Entry]:
+    """Return all entries that the segments hold, with their changes, the oldest first; raises OSError."""
+    entries: dict[str, Entry] = {}
+    for number, path in segments(directory):
+        try:
+            for item in _items(number, path):
+                if isinstance(item, Entry):
+                    entries[item.id] = item
+                elif item.id in entries:
+                    item.apply(entries[item.id])
+        except FileNotFoundError:
+            # It was given up between the look and the reading: nothing in it is open.
+            continue
+    return list(entries.values())
+
+
+def _items(number: int, path: Path) -> Iterator[Written]:
+    with open(path, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        if not size:
+            return
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped, memoryview(mapped) as octets:
+            for found in scan(octets):
+                # A record that is whole and means nothing is another program's: there is nobody to tell.
+                with contextlib.suppress(StateError):
+                    yield _item(found.kind, found.data, number, found.offset)
+
+
+def _item(kind: bytes, data: bytes, number: int, offset: int) -> Written:
+    line, _, content = data.partition(b"\n")
+    if kind == CHANGE:
+        return read_change(line)
+    if kind != ENTRY:
+        raise StateError(f"no kind of record: {kind!r}")
+    entry = read_entry(line)
+    entry.place = Place(number, offset + len(line) + 1, len(content))
+    entry.may_be_there = True
+    return entry

@@ -1,0 +1,1 @@
+"""SMTP: sessions of both sides without I/O, and the shells that give them sockets."""

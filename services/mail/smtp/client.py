@@ -1,0 +1,222 @@
+"""Sends messages over one connection, as a user agent or as an MTA (RFC 5321 sections 3 and 4.5.3.2).
+
+    sent = await send(("192.0.2.1", 25), [envelope, another], Plan("client.example.org"))
+    sent.outcomes, sent.failure, sent.transcript
+
+The transcript has every write and read with its time, so that an experiment can set them beside the count of round
+trips.
+"""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from services.mail.smtp.client_session import ClientSession, Envelope, Outcome, Plan, Step
+from services.mail.smtp.reply import Reply
+
+READ_OCTETS = 65_536
+WRITE_OCTETS = 65_536
+
+_NOT_CONNECTED = "4.4.1"
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a client waits (RFC 5321 section 4.5.3.2); to connect as long as Postfix does, 30 s."""
+
+    connect_s: float = 30.0
+    greeting_s: float = 300.0
+    command_s: float = 300.0
+    data_s: float = 120.0
+    block_s: float = 180.0
+    end_s: float = 600.0
+
+    def of(self, step: Step) -> float:
+        """Return how long the reply of a step may take."""
+        known = {Step.GREETING: self.greeting_s, Step.CONTENT: self.end_s, Step.GROUP: max(self.command_s, self.data_s)}
+        return known.get(step, self.command_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One write (`C`) or read (`S`) of a connection, in seconds of the loop's clock; mail data as it went out."""
+
+    time_s: float
+    side: str
+    octets: bytes
+
+
+@dataclass
+class Sent:
+    """What came of a connection: an outcome for each message that was begun, and why it ended early, if it did."""
+
+    outcomes: list[Outcome] = field(default_factory=list)
+    failure: Reply | None = None
+    transcript: list[Line] = field(default_factory=list)
+
+
+class ConnectionFailedError(Exception):
+    """There is no session to be had with the server; `reply` says why, in SMTP's words."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__(str(reply))
+        self.reply = reply
+
+
+class Connection:
+    """A connection in which messages can be sent, one after the other."""
+
+    def __init__(self, session: ClientSession, patience: Patience, transcript: list[Line] | None) -> None:
+        self.session = session
+        self._patience = patience
+        self._transcript = transcript
+        self._loop = asyncio.get_running_loop()
+
+    async def open(
+        self,
+        server: tuple[str, int],
+        tls: ssl.SSLContext | None = None,
+        source: str | None = None,
+        server_name: str | None = None,
+    ) -> None:
+        """Connect and greet, in TLS where the plan wants it; raises ConnectionFailedError."""
+        self._tls, self._server_name = tls, server_name or server[0]
+        local = None if source is None else (source, 0)
+        try:
+            async with asyncio.timeout(self._patience.connect_s):
+                self._reader, self._writer = await asyncio.open_connection(*server, local_addr=local)
+        except TimeoutError:
+            raise ConnectionFailedError(Reply(451, f"No connection to {server[0]} in time", _NOT_CONNECTED)) from None
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise ConnectionFailedError(Reply(451, f"No connection to {server[0]}: {reason}", _NOT_CONNECTED)) from None
+        raw = self._writer.get_extra_info("socket")
+        if raw is not None:
+            # A command is one small write, and waits for nobody's acknowledgement.
+            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        await self._until(Step.READY)
+        if self.session.step is not Step.READY:
+            self.abort()
+            raise ConnectionFailedError(self.session.failure or Reply(451, "The server hung up", "4.4.2"))
+
+    async def deliver(self, envelope: Envelope) -> Outcome:
+        """Send one message; the connection can take another where the session is READY again."""
+        await self._send(self.session.send(envelope))
+        await self._until(Step.READY)
+        outcome = self.session.outcome
+        if outcome is None:
+            raise RuntimeError("a transaction ended without an outcome")
+        return outcome
+
+    async def close(self) -> None:
+        """Say QUIT where it can be said, and wait until the server closes (RFC 5321 section 4.1.1.10)."""
+        if self.session.step is Step.READY:
+            await self._send(self.session.quit())
+            await self._until(Step.OVER)
+            await self._read_end()
+        self._writer.close()
+
+    def abort(self) -> None:
+        """Leave at once."""
+        self._writer.transport.abort()
+
+    async def _until(self, wanted: Step) -> None:
+        session = self.session
+        while session.step is not wanted and session.step is not Step.OVER:
+            if session.step is Step.TLS:
+                await self._start_tls()
+                continue
+            try:
+                async with asyncio.timeout(self._patience.of(session.step)):
+                    octets = await self._reader.read(READ_OCTETS)
+            except TimeoutError:
+                session.lost("the server did not answer in time")
+            except OSError as error:
+                session.lost(error.strerror or str(error))
+            else:
+                self._note("S", octets)
+                if not octets:
+                    session.lost("the server closed it")
+                await self._send(session.receive(octets))
+
+    async def _send(self, octets: bytes) -> None:
+        if not octets:
+            return
+        self._note("C", octets)
+        try:
+            for begin in range(0, len(octets), WRITE_OCTETS):
+                self._writer.write(octets[begin : begin + WRITE_OCTETS])
+                if len(octets) > WRITE_OCTETS:
+                    async with asyncio.timeout(self._patience.block_s):
+                        await self._writer.drain()
+        except TimeoutError:
+            self.session.lost("the server does not read")
+        except OSError:
+            # What the server said before it left can still be read, and the end of it tells the rest.
+            return
+
+    async def _start_tls(self) -> None:
+        if self._tls is None:
+            self.session.lost("no TLS context was given")
+            return
+        try:
+            async with asyncio.timeout(self._patience.command_s):
+                await self._writer.start_tls(self._tls, server_hostname=self._server_name)
+        except (OSError, TimeoutError) as error:
+            self.session.lost(f"TLS could not be started: {error}")
+            return
+        await self._send(self.session.tls_started())
+
+    async def _read_end(self) -> None:
+        try:
+            async with asyncio.timeout(self._patience.command_s):
+                while octets := await self._reader.read(READ_OCTETS):
+                    self._note("S", octets)
+        except (OSError, TimeoutError):
+            return
+
+    def _note(self, side: str, octets: bytes) -> None:
+        if self._transcript is not None and octets:
+            self._transcript.append(Line(self._loop.time(), side, octets))
+
+
+async def send(
+    server: tuple[str, int],
+    envelopes: Iterable[Envelope],
+    plan: Plan,
+    patience: Patience | None = None,
+    tls: ssl.SSLContext | None = None,
+    on_outcome: Callable[[Envelope, Outcome], None] | None = None,
+) -> Sent:
+    """Send messages over one connection to (address, port), in order, and close it.
+
+    Messages that were not begun, because the connection ended, have no outcome. `on_outcome` is called after each.
+    """
+    sent = Sent()
+    connection = Connection(ClientSession(plan), patience or Patience(), sent.transcript)
+    try:
+        await connection.open(server, tls)
+    except ConnectionFailedError as error:
+        sent.failure = error.reply
+        return sent
+    for envelope in envelopes:
+        outcome = await connection.deliver(envelope)
+        sent.outcomes.append(outcome)
+        if on_outcome is not None:
+            on_outcome(envelope, outcome)
+        if connection.session.step is not Step.READY:
+            break
+    await connection.close()
+    sent.failure = connection.session.failure
+    return sent
+
+
+def text_of(transcript: Sequence[Line], begun_s: float) -> str:
+    """Return a transcript for people: `0.100 C: MAIL FROM:<...>`, one line of SMTP a line."""
+    lines = []
+    for one in transcript:
+        for line in one.octets.decode("utf-8", "replace").split("\r\n")[:-1]:
+            lines.append(f"{one.time_s - begun_s:.3f} {one.side}: {line}")
+    return "\n".join(lines)

@@ -1,0 +1,329 @@
+"""The client's side of an SMTP connection, without I/O: replies in, commands out (RFC 5321 sections 3 and 4.1).
+
+    S: 220 mx.example.com ESMTP ready
+    C: EHLO client.example.org
+    S: 250-mx.example.com ... 250 PIPELINING      step is now Step.READY: send(envelope)
+    C: MAIL FROM:<alice@example.org> RCPT TO:<bob@example.com> DATA    in one write with PIPELINING (RFC 2920)
+    S: 250 ... 250 ... 354
+    C: ... <CRLF>.<CRLF>
+    S: 250 OK                                     outcome tells what became of each recipient; step is READY again
+
+A server that does not know EHLO is greeted by HELO. SIZE (RFC 1870) and BODY=8BITMIME (RFC 6152) are sent where they
+are offered; a message with octets beyond ASCII is not sent to a server that does not take them. STARTTLS (RFC 3207) and
+AUTH PLAIN (RFC 4954) are used where the plan says so. Left out: content of the next message behind the end of the last.
+"""
+
+import base64
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from enum import Enum
+
+from services.buffer import OctetBuffer
+from services.errors import LimitExceededError
+from services.mail.address import Mailbox
+from services.mail.smtp.content import stuffed
+from services.mail.smtp.reply import REPLY_LINE_OCTETS_MAX, Reply, ReplyError, ReplyReader
+
+# Replies that may wait unread: one to each command of a group, of some lines each.
+_UNREAD_OCTETS = 1 << 20
+# Servers send longer lines than the RFC's 512 octets, and nothing is gained by refusing them.
+_LINE_OCTETS = 4 * REPLY_LINE_OCTETS_MAX
+
+NOT_SEVEN_BIT = Reply(554, "The message has octets beyond ASCII, and the next server does not take them", "5.6.3")
+TOO_BIG = Reply(552, "The message is bigger than the next server takes", "5.3.4")
+NO_TLS = Reply(454, "The server offers no TLS", "4.7.0")
+NO_AUTH = Reply(530, "The server offers no way to authenticate", "5.7.0")
+
+
+class Step(Enum):
+    """What a session waits for."""
+
+    GREETING = "220"
+    HELLO = "the reply to EHLO or HELO"
+    STARTTLS = "the reply to STARTTLS"
+    TLS = "the shell's handshake: tls_started()"
+    AUTH = "the reply to AUTH"
+    READY = "a message, or quit()"
+    GROUP = "the replies to MAIL, RCPT and DATA"
+    CONTENT = "the reply to the end of the mail data"
+    RSET = "the reply to RSET"
+    QUIT = "221"
+    OVER = "nothing more"
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """One message on its way: content in lines that end in CRLF; a reverse_path of None is the null one."""
+
+    reverse_path: Mailbox | None
+    forward_paths: tuple[Mailbox, ...]
+    content: bytes
+    is_8bit: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a session goes about it; `user` and `password` stand for AUTH."""
+
+    hello: str
+    pipelining: bool = True
+    tls: bool = False
+    tls_required: bool = False
+    user: str | None = None
+    password: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a message: the deciding reply for each recipient, in their order."""
+
+    replies: tuple[Reply, ...]
+
+    @property
+    def delivered(self) -> bool:
+        """Whether the server took it for every recipient."""
+        return all(reply.is_positive for reply in self.replies)
+
+
+@dataclass
+class _Transaction:
+    envelope: Envelope
+    # Commands not yet sent, and the names of those whose reply has not come.
+    unsent: deque[tuple[str, bytes]] = field(default_factory=deque)
+    awaited: deque[str] = field(default_factory=deque)
+    replies: list[Reply] = field(default_factory=list)
+    refusal: Reply | None = None
+    go_ahead: bool = False
+
+    @property
+    def has_recipient(self) -> bool:
+        return any(reply.is_positive for reply in self.replies)
+
+
+class ClientSession:
+    """One connection; `step` tells what it waits for, `failure` why it ended without the client's doing."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.step = Step.GREETING
+        self.plan = plan
+        self.extensions: dict[str, str] = {}
+        self.outcome: Outcome | None = None
+        self.failure: Reply | None = None
+        self.uses_tls = False
+        self.tls_failed = False
+        # True from the sending of the end of the mail data to its reply: the server may have the message.
+        self.in_doubt = False
+        self._input = OctetBuffer(_UNREAD_OCTETS)
+        self._reader = ReplyReader()
+        self._extended = True
+        self._authenticated = False
+        self._transaction: _Transaction | None = None
+
+    @property
+    def pipelines(self) -> bool:
+        """Whether commands go out in groups."""
+        return self.plan.pipelining and "PIPELINING" in self.extensions
+
+    def receive(self, data: bytes) -> bytes:
+        """Take octets and return what to send now; what is no reply ends the session."""
+        sent: list[bytes] = []
+        try:
+            self._input.feed(data)
+            while self.step is not Step.OVER and (line := self._input.take_line(_LINE_OCTETS)) is not None:
+                reply = self._reader.feed(line)
+                if reply is not None:
+                    sent.append(self._take(reply))
+        except (ReplyError, LimitExceededError) as error:
+            self._end(Reply(451, f"The server does not speak SMTP: {error}", "4.5.0"))
+        return b"".join(sent)
+
+    def tls_started(self) -> bytes:
+        """Go on inside TLS, as if nothing had been said before (RFC 3207 section 4.2)."""
+        self.uses_tls = True
+        self._input = OctetBuffer(_UNREAD_OCTETS)
+        self.extensions = {}
+        return self._hello("EHLO")
+
+    def send(self, envelope: Envelope) -> bytes:
+        """Begin a transaction in READY and return what to send; `outcome` is None until it is over."""
+        if self.step is not Step.READY:
+            raise ValueError(f"a session in {self.step.name} sends no message")
+        if not envelope.forward_paths:
+            raise ValueError("a message is for somebody")
+        self.outcome = None
+        refusal = self._cannot_send(envelope)
+        if refusal is not None:
+            self.outcome = Outcome((refusal,) * len(envelope.forward_paths))
+            return b""
+        self._transaction = transaction = _Transaction(envelope)
+        transaction.unsent.append(("MAIL", self._mail(envelope)))
+        transaction.unsent += [("RCPT", f"RCPT TO:<{path}>\r\n".encode("ascii")) for path in envelope.forward_paths]
+        transaction.unsent.append(("DATA", b"DATA\r\n"))
+        self.step = Step.GROUP
+        return self._next_group(transaction)
+
+    def quit(self) -> bytes:
+        """End the session in READY."""
+        self.step = Step.QUIT
+        return b"QUIT\r\n"
+
+    def lost(self, reason: str) -> None:
+        """Note that the connection is gone; `failure` says so where something was still to come."""
+        if self.step is Step.QUIT:
+            self.step = Step.OVER
+        elif self.step is not Step.OVER:
+            # Before the first reply inside TLS, that is what it failed of.
+            self.tls_failed = self.step is Step.TLS or (self.uses_tls and self.step is Step.HELLO)
+            self._end(Reply(451, f"The connection is gone: {reason}", "4.4.2"))
+
+    # Replies, in the order of a session.
+
+    def _take(self, reply: Reply) -> bytes:
+        # RFC 5321 section 4.2.1: 421 may come as the reply to any command.
+        if reply.code == 421 and self.step is not Step.QUIT:
+            self._end(reply)
+            return b""
+        if self.step is Step.GREETING:
+            return self._hello("EHLO") if reply.code == 220 else self._end(reply)
+        if self.step is Step.HELLO:
+            return self._take_hello(reply)
+        if self.step is Step.STARTTLS:
+            return self._take_starttls(reply)
+        if self.step is Step.AUTH:
+            self._authenticated = reply.is_positive
+            return self._after_hello() if reply.is_positive else self._end(reply)
+        if self.step is Step.GROUP and self._transaction is not None:
+            return self._take_group(reply, self._transaction)
+        if self.step is Step.CONTENT and self._transaction is not None:
+            return self._take_content(reply, self._transaction)
+        if self.step is Step.RSET:
+            self.step = Step.READY
+            return b""
+        if self.step is Step.QUIT:
+            self.step = Step.OVER
+            return b""
+        return self._end(Reply(451, f"A reply to nothing: {reply}", "4.5.0"))
+
+    def _hello(self, verb: str) -> bytes:
+        self._extended = verb == "EHLO"
+        self.step = Step.HELLO
+        return f"{verb} {self.plan.hello}\r\n".encode("ascii")
+
+    def _take_hello(self, reply: Reply) -> bytes:
+        if reply.code == 250:
+            lines = reply.lines[1:] if self._extended else []
+            self.extensions = {word.upper(): rest for word, _, rest in (line.partition(" ") for line in lines)}
+            return self._after_hello()
+        # RFC 5321 section 3.2
+        if self._extended and reply.is_permanent:
+            return self._hello("HELO")
+        return self._end(reply)
+
+    def _after_hello(self) -> bytes:
+        if self.plan.tls and not self.uses_tls:
+            if "STARTTLS" in self.extensions:
+                self.step = Step.STARTTLS
+                return b"STARTTLS\r\n"
+            if self.plan.tls_required:
+                return self._end(NO_TLS)
+        if self.plan.user is not None and not self._authenticated:
+            if "PLAIN" not in self.extensions.get("AUTH", "").upper().split():
+                return self._end(NO_AUTH)
+            self.step = Step.AUTH
+            secret = f"\0{self.plan.user}\0{self.plan.password}".encode()
+            return b"AUTH PLAIN " + base64.b64encode(secret) + b"\r\n"
+        self.step = Step.READY
+        return b""
+
+    def _take_starttls(self, reply: Reply) -> bytes:
+        if reply.code == 220:
+            self.step = Step.TLS
+            return b""
+        if self.plan.tls_required:
+            return self._end(reply)
+        self.plan = replace(self.plan, tls=False)
+        return self._after_hello()
+
+    # One transaction.
+
+    def _cannot_send(self, envelope: Envelope) -> Reply | None:
+        limit = self.extensions.get("SIZE", "")
+        if limit.isdigit() and 0 < int(limit) < len(envelope.content):
+            return TOO_BIG
+        if "8BITMIME" not in self.extensions and (envelope.is_8bit or not envelope.content.isascii()):
+            return None if envelope.content.isascii() else NOT_SEVEN_BIT
+        return None
+
+    def _mail(self, envelope: Envelope) -> bytes:
+        words = [f"MAIL FROM:<{envelope.reverse_path or ''}>"]
+        if "SIZE" in self.extensions:
+            words.append(f"SIZE={len(envelope.content)}")
+        if "8BITMIME" in self.extensions and not envelope.content.isascii():
+            words.append("BODY=8BITMIME")
+        return " ".join(words).encode("ascii") + b"\r\n"
+
+    def _next_group(self, transaction: _Transaction) -> bytes:
+        count = len(transaction.unsent) if self.pipelines else min(1, len(transaction.unsent))
+        group = [transaction.unsent.popleft() for _ in range(count)]
+        transaction.awaited += (name for name, _ in group)
+        return b"".join(octets for _, octets in group)
+
+    def _take_group(self, reply: Reply, transaction: _Transaction) -> bytes:
+        name = transaction.awaited.popleft()
+        if name == "MAIL" and not reply.is_positive:
+            transaction.refusal = reply
+        elif name == "RCPT":
+            transaction.replies.append(reply)
+        elif name == "DATA":
+            transaction.go_ahead = reply.code == 354
+            if not transaction.go_ahead and transaction.refusal is None:
+                transaction.refusal = reply
+        if transaction.awaited:
+            return b""
+        if transaction.unsent and self._is_worth_it(transaction):
+            return self._next_group(transaction)
+        return self._send_content(transaction)
+
+    def _is_worth_it(self, transaction: _Transaction) -> bool:
+        """Without PIPELINING, a transaction that is lost already goes no further."""
+        if transaction.refusal is not None:
+            return False
+        return transaction.unsent[0][0] != "DATA" or transaction.has_recipient
+
+    def _send_content(self, transaction: _Transaction) -> bytes:
+        if not transaction.go_ahead:
+            self._finish(transaction, transaction.refusal)
+            # A transaction that was begun and not ended would be in the way of the next.
+            self.step = Step.RSET
+            return b"RSET\r\n"
+        self.step = Step.CONTENT
+        if transaction.refusal is not None or not transaction.has_recipient:
+            # RFC 2920 section 3.1: a 354 wants mail data, and an empty message is for nobody.
+            return b".\r\n"
+        self.in_doubt = True
+        return stuffed(transaction.envelope.content)
+
+    def _take_content(self, reply: Reply, transaction: _Transaction) -> bytes:
+        self._finish(transaction, transaction.refusal or reply)
+        self.step = Step.READY
+        return b""
+
+    def _finish(self, transaction: _Transaction, deciding: Reply | None) -> None:
+        """The recipients that were refused have their own replies, the others the deciding one."""
+        self.in_doubt = False
+        missing = Reply(451, "The transaction was given up", "4.5.0")
+        known: Iterable[Reply] = transaction.replies
+        replies = [deciding or missing if reply.is_positive else reply for reply in known]
+        replies += [deciding or missing] * (len(transaction.envelope.forward_paths) - len(replies))
+        self.outcome = Outcome(tuple(replies))
+        self._transaction = None
+
+    def _end(self, reply: Reply) -> bytes:
+        self.failure = reply
+        self.step = Step.OVER
+        if self._transaction is not None:
+            in_doubt = self.in_doubt
+            self._finish(self._transaction, reply)
+            self.in_doubt = in_doubt
+        return b""

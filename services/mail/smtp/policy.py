@@ -1,0 +1,174 @@
+"""What an MTA lets whom do: whom it talks to, whose mail it takes, where it relays (RFC 5321 sections 3.3 to 3.9, 7).
+
+Mail for the domains that are served here is taken from anybody; mail for others only from those who are known: who
+logged in, or whose address is in a network that is relayed for. Nobody else gets a message through (550 5.7.1).
+Decisions are answers without I/O: what they need of the world (how full a mailbox is, how much room the disk has) is
+handed in.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network, ip_address
+
+from services.mail.accounts import Account, Accounts, Forward, Known, MailingList
+from services.mail.address import POSTMASTER, Mailbox, MailboxError, PathError, parse_mailbox
+from services.mail.smtp.greylist import Greylist
+from services.mail.smtp.reply import Reply
+
+Network = IPv4Network | IPv6Network
+
+NO_SERVICE = Reply(554, "No SMTP service for you here", "5.7.1")
+RELAY_DENIED = Reply(550, "No relay: mail for that domain is taken only from those who are known here", "5.7.1")
+NO_SUCH_USER = Reply(550, "No such user here", "5.1.1")
+HELD = Reply(450, "The mailbox takes no mail for now", "4.2.1")
+GREYLISTED = Reply(450, "Not yet: try again later", "4.7.1")
+FULL = Reply(552, "The mailbox is full", "5.2.2")
+NO_ROOM = Reply(452, "Not enough room on the disk", "4.3.1")
+WILL_RELAY = Reply(250, "Recipient ok, will relay", "2.1.5")
+RECIPIENT_OK = Reply(250, "Recipient ok", "2.1.5")
+CANNOT_VERIFY = Reply(252, "Cannot verify that user, but will take mail for it", "2.1.5")
+NO_LIST = Reply(550, "No list of that name here", "5.1.1")
+AUTH_REQUIRED = Reply(530, "Authentication required", "5.7.0")
+
+
+@dataclass(slots=True)
+class Client:
+    """What is known of the other side of a connection."""
+
+    address: str
+    hello: str = ""
+    is_extended: bool = False
+    account: Account | None = None
+    tls: str | None = None
+
+    @property
+    def protocol(self) -> str:
+        """What it speaks, in the words of RFC 3848: SMTP, ESMTP, ESMTPS, ESMTPA or ESMTPSA."""
+        if not self.is_extended:
+            return "SMTP"
+        return "ESMTP" + ("S" if self.tls else "") + ("A" if self.account is not None else "")
+
+
+def _nothing_used(_: Account) -> int:
+    return 0
+
+
+def _room_for_all() -> int:
+    return 1 << 62
+
+
+@dataclass
+class Policy:
+    """The rules of one server; `used_octets` and `free_octets` tell what a mailbox and the disk hold."""
+
+    accounts: Accounts
+    relay_from: Sequence[Network] = ()
+    refused: Sequence[Network] = ()
+    greylist: Greylist | None = None
+    verifies: bool = True
+    used_octets: Callable[[Account], int] = _nothing_used
+    free_octets: Callable[[], int] = _room_for_all
+    # A message is written twice, to the queue and to a mailbox, and the file system wants some for itself.
+    reserve_octets: int = field(default=1 << 20)
+
+    def connection(self, address: str) -> Reply | None:
+        """Return why a client is not served, None where it is."""
+        return NO_SERVICE if _is_in(address, self.refused) else None
+
+    def may_relay(self, client: Client) -> bool:
+        """Tell whether mail for anywhere is taken from a client."""
+        return client.account is not None or _is_in(client.address, self.relay_from)
+
+    def sender(self, size_octets: int) -> Reply | None:
+        """Return why a message of a declared size cannot come now, None where it can (RFC 1870 section 6.1)."""
+        return NO_ROOM if 2 * size_octets + self.reserve_octets > self.free_octets() else None
+
+    def recipient(self, mailbox: Mailbox, reverse_path: Mailbox | None, size_octets: int, client: Client) -> Reply:
+        """Return the reply to RCPT; a positive one takes the recipient."""
+        if not self.accounts.is_local(mailbox.domain):
+            return WILL_RELAY if self.may_relay(client) else RELAY_DENIED
+        found = self.accounts.find(mailbox.local_part, mailbox.domain)
+        # RFC 5321 section 4.5.1: the postmaster is always reached.
+        if mailbox.local_part.lower() == POSTMASTER:
+            return RECIPIENT_OK
+        refusal = self._refusal(found, size_octets)
+        if refusal is not None:
+            return refusal
+        if self.greylist is not None and not self.may_relay(client):
+            triple = (client.address, str(reverse_path or "<>").lower(), str(mailbox).lower())
+            if not self.greylist.passes(triple):
+                return GREYLISTED
+        if isinstance(found, Forward):
+            return Reply(251, f"User not local; will forward to <{found.target}>", "2.1.5")
+        return RECIPIENT_OK
+
+    def _refusal(self, found: Known | None, size_octets: int) -> Reply | None:
+        if found is None:
+            return NO_SUCH_USER
+        if isinstance(found, Forward) and found.moved:
+            return Reply(551, f"User not local; please try <{found.target}>", "5.1.6")
+        if isinstance(found, Account):
+            return HELD if found.held else self._quota(found, size_octets)
+        return None
+
+    def _quota(self, account: Account, size_octets: int) -> Reply | None:
+        if account.quota_octets is None or self.used_octets(account) + max(size_octets, 1) <= account.quota_octets:
+            return None
+        return FULL
+
+    def content(self, recipients: Sequence[Mailbox], size_octets: int) -> Reply | None:
+        """Return why a message whose real size is known fits no recipient's mailbox, None where it fits one."""
+        for mailbox in recipients:
+            found = self.accounts.find(mailbox.local_part, mailbox.domain)
+            if not isinstance(found, Account) or self._quota(found, size_octets) is None:
+                return None
+        return FULL
+
+    def verify(self, text: str, client: Client) -> Reply:
+        """Return the reply to VRFY (RFC 5321 section 3.5)."""
+        try:
+            mailbox = parse_mailbox(_bare(text)) if "@" in text else Mailbox(_bare(text), "")
+        except (MailboxError, PathError) as error:
+            return Reply(553, f"The mailbox cannot be used: {error}", "5.1.3")
+        if not self.accounts.is_local(mailbox.domain):
+            return CANNOT_VERIFY if self.may_relay(client) else RELAY_DENIED
+        if not self.verifies:
+            return CANNOT_VERIFY
+        found = self.accounts.find(mailbox.local_part, mailbox.domain)
+        refusal = self._refusal(found, 0)
+        if refusal is not None or found is None:
+            return refusal or NO_SUCH_USER
+        return self._described(found)
+
+    def _described(self, found: Known) -> Reply:
+        if isinstance(found, Forward):
+            return Reply(251, f"User not local; will forward to <{found.target}>", "2.1.5")
+        if isinstance(found, MailingList):
+            return Reply(250, f"<{Mailbox(found.name.partition('@')[0], self.accounts.domains[0])}>", "2.1.5")
+        return Reply(250, f"<{found.mailbox}>", "2.1.5")
+
+    def expand(self, text: str) -> Reply:
+        """Return the reply to EXPN: a list's members, one a line (RFC 5321 section 3.5)."""
+        local_part, _, domain = _bare(text).partition("@")
+        found = self.accounts.find(local_part, domain) if self.verifies else None
+        if not isinstance(found, MailingList):
+            return NO_LIST
+        default = self.accounts.domains[0]
+        members = (f"<{Mailbox(member.local_part, member.domain or default)}>" for member in found.members)
+        return Reply(250, "\n".join(members), "2.1.5")
+
+
+def _bare(text: str) -> str:
+    """A mailbox may stand in brackets or not."""
+    text = text.strip()
+    return text[1:-1] if text.startswith("<") and text.endswith(">") else text
+
+
+def _is_in(address: str, networks: Sequence[Network]) -> bool:
+    if not networks:
+        return False
+    try:
+        known = ip_address(address)
+    except ValueError:
+        return False
+    return any(known in network for network in networks)

@@ -1,0 +1,89 @@
+"""Replies: three digits, one or more lines of text, and an enhanced status code before each (RFC 5321 section 4.2).
+
+    >>> Reply(550, "No such user here", "5.1.1").to_wire()
+    b'550 5.1.1 No such user here\\r\\n'
+
+RFC 2034 section 3 says which replies carry an enhanced code: all of 2xx, 4xx and 5xx but the greeting and those to HELO
+and EHLO. RFC 3463 says what the codes mean.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+# RFC 5321 section 4.5.3.1.5, code and CRLF counted.
+REPLY_LINE_OCTETS_MAX = 512
+# Lines of one reply that a client takes: an EHLO reply of a big server has some twenty.
+REPLY_LINES_MAX = 256
+_LINE = re.compile(rb"([2-5][0-5][0-9])(?:([ -])(.*))?\Z", re.DOTALL)
+_ENHANCED = re.compile(r"([245]\.[0-9]{1,3}\.[0-9]{1,3})(?: |\Z)")
+_UNPRINTABLE = re.compile(r"[^ -~]")
+
+
+class ReplyError(ValueError):
+    """The peer sent what is no reply."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One reply; `text` has its lines parted by newlines, `enhanced` is empty or a code of RFC 3463."""
+
+    code: int
+    text: str = ""
+    enhanced: str = ""
+
+    @property
+    def lines(self) -> list[str]:
+        """The lines of text."""
+        return self.text.split("\n")
+
+    @property
+    def is_positive(self) -> bool:
+        """Whether it grants what was asked for, or asks for more (RFC 5321 section 4.2.1: 2yz and 3yz)."""
+        return self.code < 400
+
+    @property
+    def is_permanent(self) -> bool:
+        """Whether the same again would fail again (5yz)."""
+        return self.code >= 500
+
+    def to_wire(self) -> bytes:
+        """Return the octets; what is not printable ASCII goes out as `?`."""
+        prefix = f"{self.enhanced} " if self.enhanced else ""
+        *first, last = (_UNPRINTABLE.sub("?", prefix + line) for line in self.lines)
+        return "".join([*(f"{self.code}-{line}\r\n" for line in first), f"{self.code} {last}\r\n"]).encode("ascii")
+
+    def __str__(self) -> str:
+        return f"{self.code} {self.enhanced} {self.text}" if self.enhanced else f"{self.code} {self.text}"
+
+
+class ReplyReader:
+    """Makes replies of lines."""
+
+    def __init__(self) -> None:
+        self._lines: list[str] = []
+        self._code: bytes | None = None
+
+    def feed(self, line: bytes) -> Reply | None:
+        """Take one line without its CRLF and return the reply that it ends, if it does; raises ReplyError."""
+        found = _LINE.match(line)
+        if found is None or (self._code or found[1]) != found[1]:
+            raise ReplyError(f"no reply line: {line[:80]!r}")
+        self._code = found[1]
+        self._lines.append((found[3] or b"").decode("ascii", "replace"))
+        if len(self._lines) > REPLY_LINES_MAX:
+            raise ReplyError(f"a reply of more than {REPLY_LINES_MAX} lines")
+        if found[2] == b"-":
+            return None
+        lines, self._lines, self._code = self._lines, [], None
+        return _reply(int(found[1]), lines)
+
+
+def _reply(code: int, lines: Iterable[str]) -> Reply:
+    """Part the enhanced code from the text where every line has the same."""
+    texts = list(lines)
+    codes = {found[1] if (found := _ENHANCED.match(text)) else "" for text in texts}
+    enhanced = codes.pop() if len(codes) == 1 else ""
+    if enhanced[:1] != str(code)[:1]:
+        return Reply(code, "\n".join(texts))
+    return Reply(code, "\n".join(text[len(enhanced) + 1 :] for text in texts), enhanced)

@@ -1,0 +1,400 @@
+"""The server's side of an SMTP connection, without I/O: octets in, replies out (RFC 5321 sections 3 and 4).
+
+    S: 220 mx.example.com ESMTP ready          greeting()
+    C: EHLO client.example.org                 receive() returns all replies that the octets earn, in order
+    S: 250-mx.example.com ...
+    C: MAIL FROM:<alice@example.org>
+    S: 250 2.1.0 Sender ok
+    C: RCPT TO:<bob@example.com>
+    S: 250 2.1.5 Recipient ok
+    C: DATA
+    S: 354 Start mail input; end with <CRLF>.<CRLF>
+    C: ... <CRLF>.<CRLF>                       asked is now Accept(...): the shell puts the message on disk
+    S: 250 2.0.0 Queued as ...                 accepted()
+
+The table of commands is in commands.py. What only the world can answer (is it on disk? whose password is it? TLS)
+stands in `asked`; while it does, octets wait, and the shell reads no more. Extensions: SIZE (RFC 1870), PIPELINING (RFC
+2920), 8BITMIME (RFC 6152), ENHANCEDSTATUSCODES (RFC 2034), STARTTLS (RFC 3207), AUTH (RFC 4954), submission (RFC 6409).
+Left out: CHUNKING, DSN requests (RFC 3461), SMTPUTF8.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from services.mail.accounts import Account
+from services.mail.address import Mailbox
+from services.mail.smtp import auth, limits, parameters
+from services.mail.smtp import commands as said
+from services.mail.smtp.commands import COMMANDS, Accept, Asked, CheckPassword, StartTLS, State
+from services.mail.smtp.content import ContentReader
+from services.mail.smtp.lines import CommandLines, EndlessLineError, line_limit
+from services.mail.smtp.policy import AUTH_REQUIRED, Client, Policy
+from services.mail.smtp.reply import Reply
+
+# HELO's argument: a domain, or something in brackets; section 4.1.4 wants mail from those whose name is wrong too.
+_HELLO = re.compile(r"(?:[A-Za-z0-9._-]{1,255}|\[[!-Z^-~]{1,255}\])\Z")
+# Octets that stand in no command: controls, and a bare CR or LF above all (section 2.3.8).
+_NOT_IN_COMMANDS = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a server offers on a port."""
+
+    hostname: str
+    size_octets: int = limits.MESSAGE_OCTETS
+    starttls: bool = False
+    auth: bool = False
+    # RFC 4954 section 4: no password in the clear where TLS can be had.
+    auth_in_clear: bool = False
+    auth_required: bool = False
+
+
+class ServerSession:
+    """One connection; `state` tells where it is and `asked` what the shell has to answer."""
+
+    def __init__(self, policy: Policy, offer: Offer, client: Client) -> None:
+        self.state = State.CONNECTED
+        self.asked: Asked | None = None
+        self.client = client
+        self._policy = policy
+        self._offer = offer
+        self._input = CommandLines()
+        self._output: list[bytes] = []
+        self._content: ContentReader | None = None
+        self._exchange: auth.AuthExchange | None = None
+        self._errors = self._auth_failures = 0
+        self._reset()
+
+    # What the shell calls.
+
+    def greeting(self) -> bytes:
+        """Return the first line, 220, or 554 where the client is not served (RFC 5321 section 3.1)."""
+        refusal = self._policy.connection(self.client.address)
+        if refusal is not None:
+            self.state = State.REFUSED
+            return Reply(refusal.code, f"{self._offer.hostname} {refusal.text}").to_wire()
+        return Reply(220, f"{self._offer.hostname} ESMTP ready").to_wire()
+
+    def receive(self, data: bytes) -> bytes:
+        """Take octets and return the replies that they earn, in order; none while `asked` stands or when it is over."""
+        if self.state is State.CLOSED:
+            return b""
+        self._input.feed(data)
+        return self._go_on()
+
+    def accepted(self, reply: Reply) -> bytes:
+        """Answer Accept by the reply that the client gets; what came meanwhile is answered behind it."""
+        self._end_request(State.GREETED)
+        self._reply(reply)
+        return self._go_on()
+
+    def authenticated(self, account: Account | None) -> bytes:
+        """Answer CheckPassword."""
+        self._end_request(State.GREETED)
+        if account is not None:
+            self.client.account = account
+            self._reply(Reply(235, "Authentication successful", "2.7.0"))
+            return self._go_on()
+        self._auth_failures += 1
+        self._reply(Reply(535, "Wrong user or password", "5.7.8"))
+        if self._auth_failures >= limits.AUTH_FAILURES:
+            self._close(Reply(421, f"{self._offer.hostname} Too many wrong passwords", "4.7.0"))
+        return self._go_on()
+
+    def tls_started(self, version: str) -> bytes:
+        """Answer StartTLS: all that was said before is forgotten (RFC 3207 section 4.2)."""
+        self._end_request(State.CONNECTED)
+        self._input.clear()
+        self.client.hello, self.client.is_extended, self.client.tls = "", False, version
+        self._reset()
+        return b""
+
+    def stop(self, reason: str, enhanced: str = "4.3.2") -> bytes:
+        """End the connection from this side and return the 421 that says why (RFC 5321 section 3.8)."""
+        if self.state is State.CLOSED:
+            return b""
+        self._close(Reply(421, f"{self._offer.hostname} {reason}", enhanced))
+        return self._flush()
+
+    @property
+    def held_octets(self) -> int:
+        """How much of what the client sent is in memory."""
+        return len(self._input) + (0 if self._content is None else self._content.held_octets)
+
+    # Octets become lines, lines commands.
+
+    def _go_on(self) -> bytes:
+        while self.asked is None and self.state is not State.CLOSED and self._step():
+            pass
+        return self._flush()
+
+    def _step(self) -> bool:
+        """Take one command, or what is there of the mail data; False when nothing whole is left."""
+        if self._content is not None:
+            rest = self._content.feed(self._input.take_all())
+            if rest is None:
+                return False
+            self._input.feed(rest)
+            self._finish_data(self._content)
+            return True
+        try:
+            taken = self._input.take_line()
+        except EndlessLineError:
+            self._close(Reply(421, f"{self._offer.hostname} The line does not end", "4.5.2"))
+            return False
+        if taken is None:
+            return False
+        self._take(*taken)
+        return True
+
+    def _take(self, line: bytes, octets: int) -> None:
+        if self.state is State.AUTH:
+            self._take_response(line, octets)
+            return
+        verb, _, argument = line.partition(b" ")
+        verb = verb.upper()
+        if octets > line_limit(verb):
+            self._reply(said.LINE_TOO_LONG)
+        elif _NOT_IN_COMMANDS.search(line) is not None:
+            self._reply(said.BAD_OCTETS)
+        else:
+            self._run(verb, argument.strip(b" \t"))
+
+    def _run(self, verb: bytes, argument: bytes) -> None:
+        command = COMMANDS.get(verb)
+        if command is not None and self.state in command.states:
+            getattr(self, command.handler)(argument)
+        elif self.state is State.REFUSED:
+            self._reply(said.NOT_SERVED)
+        elif command is not None:
+            self._reply(said.ORDER.get((verb, self.state), said.OUT_OF_ORDER))
+        else:
+            self._reply(said.NO_COMMAND if verb in said.NOT_IMPLEMENTED else said.UNKNOWN)
+
+    # Handlers, in the order of the table.
+
+    def _helo(self, argument: bytes) -> None:
+        if self._hello(argument, is_extended=False):
+            self._reply(Reply(250, f"{self._offer.hostname} greets {self.client.hello}"))
+
+    def _ehlo(self, argument: bytes) -> None:
+        if self._hello(argument, is_extended=True):
+            lines = [f"{self._offer.hostname} greets {self.client.hello}", *self._extensions()]
+            self._reply(Reply(250, "\n".join(lines)))
+
+    def _hello(self, argument: bytes, is_extended: bool) -> bool:
+        name = argument.decode("ascii", "replace")
+        if not _HELLO.match(name):
+            self._reply(Reply(501, "HELO and EHLO take a domain or an address literal", "5.5.4"))
+            return False
+        self.client.hello, self.client.is_extended = name, is_extended
+        # RFC 5321 section 4.1.4: a hello in a transaction ends it as RSET does.
+        self._reset()
+        self.state = State.GREETED
+        return True
+
+    def _extensions(self) -> list[str]:
+        lines = [f"SIZE {self._offer.size_octets}", "8BITMIME", "PIPELINING", "ENHANCEDSTATUSCODES", "HELP"]
+        # RFC 3207 section 4.2: not offered again inside TLS.
+        if self._offer.starttls and self.client.tls is None:
+            lines.append("STARTTLS")
+        if self._may_authenticate():
+            lines.append("AUTH " + " ".join(auth.MECHANISMS))
+        return lines
+
+    def _may_authenticate(self) -> bool:
+        return self._offer.auth and (self.client.tls is not None or self._offer.auth_in_clear)
+
+    def _mail(self, argument: bytes) -> None:
+        if self._offer.auth_required and self.client.account is None:
+            self._reply(AUTH_REQUIRED)
+            return
+        try:
+            mail = parameters.parse_mail(argument, with_auth=self._offer.auth)
+        except parameters.ParameterError as error:
+            self._reply(error.reply)
+            return
+        # RFC 1870 section 6.1: what can never be is 552, what cannot be now 452.
+        if mail.size_octets > self._offer.size_octets:
+            self._reply(Reply(552, f"This server takes {self._offer.size_octets} octets at most", "5.3.4"))
+            return
+        refusal = self._policy.sender(mail.size_octets)
+        if refusal is not None:
+            self._reply(refusal)
+            return
+        self._transaction = mail
+        self.state = State.MAIL
+        self._reply(Reply(250, "Sender ok", "2.1.0"))
+
+    def _rcpt(self, argument: bytes) -> None:
+        if len(self._recipients) >= limits.RECIPIENTS:
+            self._reply(said.TOO_MANY_RECIPIENTS)
+            return
+        try:
+            mailbox = parameters.parse_rcpt(argument)
+        except parameters.ParameterError as error:
+            self._reply(error.reply)
+            self._refused_recipients += 1
+            return
+        mail = self._transaction
+        reply = self._policy.recipient(mailbox, mail.reverse_path, mail.size_octets, self.client)
+        self._reply(reply)
+        if reply.is_positive:
+            self._recipients.setdefault(mailbox.key, mailbox)
+            self.state = State.RCPT
+        else:
+            self._refused_recipients += 1
+
+    def _data(self, argument: bytes) -> None:
+        if argument:
+            self._reply(said.NO_ARGUMENT)
+        elif self.state is State.MAIL:
+            # RFC 5321 section 3.3: 503 or 554 where no recipient was taken.
+            self._reply(said.NO_RECIPIENTS if self._refused_recipients else said.RCPT_FIRST)
+        else:
+            self._content = ContentReader(self._offer.size_octets)
+            self.state = State.DATA
+            self._reply(said.START_MAIL_INPUT)
+
+    def _rset(self, argument: bytes) -> None:
+        if argument:
+            self._reply(said.NO_ARGUMENT)
+            return
+        self._reset()
+        self._reply(said.OK)
+
+    def _vrfy(self, argument: bytes) -> None:
+        text = argument.decode("ascii", "replace")
+        self._reply(self._policy.verify(text, self.client) if text else said.NEEDS_ARGUMENT)
+
+    def _expn(self, argument: bytes) -> None:
+        text = argument.decode("ascii", "replace")
+        self._reply(self._policy.expand(text) if text else said.NEEDS_ARGUMENT)
+
+    def _help(self, argument: bytes) -> None:
+        command = COMMANDS.get(argument.upper())
+        if command is not None:
+            self._reply(Reply(214, command.usage, "2.0.0"))
+        elif argument:
+            self._reply(Reply(504, "There is no help on that", "5.5.4"))
+        else:
+            verbs = " ".join(verb.decode() for verb in COMMANDS)
+            self._reply(Reply(211, f"{self._offer.hostname} is up, you are {self.client.address}\n{verbs}", "2.0.0"))
+
+    def _noop(self, _: bytes) -> None:
+        self._reply(said.OK)
+
+    def _quit(self, argument: bytes) -> None:
+        if argument:
+            self._reply(said.NO_ARGUMENT)
+            return
+        self._close(Reply(221, f"{self._offer.hostname} closing", "2.0.0"))
+
+    def _auth(self, argument: bytes) -> None:
+        name, _, initial = argument.partition(b" ")
+        mechanism = name.decode("ascii", "replace").upper()
+        if not self._offer.auth:
+            self._reply(said.NO_COMMAND)
+        elif self.client.account is not None:
+            self._reply(Reply(503, "You are authenticated already", "5.5.1"))
+        elif not mechanism:
+            self._reply(said.NEEDS_ARGUMENT)
+        elif mechanism not in auth.MECHANISMS:
+            self._reply(Reply(504, "This server has no such mechanism", "5.5.4"))
+        elif not self._may_authenticate():
+            # RFC 4954 section 6
+            self._reply(Reply(538, "Encryption required: STARTTLS comes first", "5.7.11"))
+        else:
+            exchange = self._exchange = auth.AuthExchange(mechanism)
+            self.state = State.AUTH
+            self._exchanged(lambda: exchange.begin(initial.strip() or None))
+
+    def _starttls(self, argument: bytes) -> None:
+        if not self._offer.starttls:
+            self._reply(said.NO_COMMAND)
+        elif self.client.tls is not None:
+            self._reply(Reply(503, "TLS is on already", "5.5.1"))
+        elif argument:
+            self._reply(said.NO_ARGUMENT)
+        else:
+            self._reply(Reply(220, "Ready to start TLS", "2.0.0"))
+            # What was sent ahead came in the clear: somebody on the path may have put it there.
+            self._input.clear()
+            self._ask(StartTLS())
+
+    # What several handlers share.
+
+    def _take_response(self, line: bytes, octets: int) -> None:
+        exchange = self._exchange
+        if octets > limits.AUTH_LINE_OCTETS or exchange is None:
+            # RFC 4954 section 4
+            self._end_exchange(Reply(500, "The response is too long", "5.5.6"))
+        elif line == b"*":
+            self._end_exchange(Reply(501, "Authentication cancelled", "5.7.0"))
+        else:
+            self._exchanged(lambda: exchange.respond(line))
+
+    def _exchanged(self, step: Callable[[], bytes | auth.Credentials]) -> None:
+        try:
+            outcome = step()
+        except auth.AuthError as error:
+            self._end_exchange(Reply(501, f"Not understood: {error}", "5.5.2"))
+            return
+        if isinstance(outcome, bytes):
+            self._reply(Reply(334, outcome.decode("ascii")))
+        else:
+            self._exchange = None
+            self._ask(CheckPassword(outcome.user, outcome.password))
+
+    def _end_exchange(self, reply: Reply) -> None:
+        self._exchange = None
+        self.state = State.GREETED
+        self._reply(reply)
+
+    def _finish_data(self, reader: ContentReader) -> None:
+        content = reader.finish()
+        mail, recipients = self._transaction, tuple(self._recipients.values())
+        self._reset()
+        if not isinstance(content, Reply):
+            content = self._policy.content(recipients, len(content)) or content
+        if isinstance(content, Reply):
+            self._reply(content)
+        else:
+            self._ask(Accept(mail.reverse_path, recipients, content, mail.is_8bit))
+
+    def _reset(self) -> None:
+        """Forget the transaction (RFC 5321 section 4.1.1.5)."""
+        self._transaction = parameters.MailParameters(None)
+        self._recipients: dict[tuple[str, str], Mailbox] = {}
+        self._refused_recipients = 0
+        self._content = None
+        if self.state is not State.CONNECTED:
+            self.state = State.GREETED
+
+    def _ask(self, asked: Asked) -> None:
+        self.asked = asked
+        self.state = State.WAITING
+
+    def _end_request(self, state: State) -> None:
+        self.asked = None
+        if self.state is not State.CLOSED:
+            self.state = state
+
+    def _reply(self, reply: Reply) -> None:
+        self._output.append(reply.to_wire())
+        if 500 <= reply.code <= 504 and self.state is not State.CLOSED:
+            self._errors += 1
+            if self._errors >= limits.ERRORS:
+                self._close(Reply(421, f"{self._offer.hostname} Too many errors", "4.7.0"))
+
+    def _close(self, reply: Reply) -> None:
+        self.state = State.CLOSED
+        self._output.append(reply.to_wire())
+        self._input.clear()
+
+    def _flush(self) -> bytes:
+        octets = b"".join(self._output)
+        self._output.clear()
+        return octets

@@ -1,0 +1,179 @@
+"""One client of an SMTP server on asyncio: octets to the session, replies to the socket, and what the session asks.
+
+Takes no decision of the protocol. While a message goes to the disk or a password is checked, nothing more is read.
+"""
+
+import asyncio
+import socket
+from typing import TYPE_CHECKING, cast
+
+from services.mail.smtp.commands import Accept, Asked, CheckPassword, State
+from services.mail.smtp.policy import Client
+from services.mail.smtp.reply import Reply
+from services.mail.smtp.server_session import ServerSession
+
+if TYPE_CHECKING:
+    from services.mail.smtp.server import Port, SMTPServer
+
+_LOCAL_ERROR = Reply(451, "Local error in processing", "4.3.0")
+
+
+class Serving(asyncio.Protocol):
+    """Serves one client; `deadline` is when the server's sweep ends it, `task` what the session asked for."""
+
+    def __init__(self, server: "SMTPServer", port: "Port") -> None:
+        self._server = server
+        self._port = port
+        self._session: ServerSession | None = None
+        self.task: asyncio.Task[None] | None = None
+        self._lingers = False
+        self._stopping = False
+        self._ended = False
+        self._held_octets = 0
+        self._in_handshake = False
+        self.deadline = 0.0
+        self.address = ""
+
+    # What asyncio calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        if self._session is not None:
+            # The second time, inside TLS.
+            return
+        raw = transport.get_extra_info("socket")
+        if raw is not None:
+            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.address = str((transport.get_extra_info("peername") or ("?",))[0])
+        session = self._session = ServerSession(self._server.policy, self._port.offer, Client(self.address))
+        self.deadline = self._server.now() + self._server.bounds.idle_s
+        if not self._server.admit(self):
+            self._transport.write(session.stop("Too many connections: try again later"))
+            self._end()
+            return
+        self._transport.write(session.greeting())
+
+    def data_received(self, data: bytes) -> None:
+        session = self._session
+        if self._lingers or session is None:
+            return
+        out = session.receive(data)
+        self._extend(len(data), bool(out))
+        self._sent(session, out)
+
+    def eof_received(self) -> bool:
+        # A client that says no more may still want its last reply.
+        self._ended = True
+        return self.task is not None
+
+    def pause_writing(self) -> None:
+        self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        if self.task is None:
+            self._transport.resume_reading()
+
+    def connection_lost(self, _: Exception | None) -> None:
+        self._held(0)
+        self._server.gone(self)
+
+    # What the server calls.
+
+    def stop(self, reason: str) -> None:
+        """End the session with 421, after the reply that is under way."""
+        self._stopping = True
+        if self.task is None and self._session is not None and not self._lingers:
+            self._transport.write(self._session.stop(reason))
+            self._end()
+
+    def time_out(self) -> None:
+        """The deadline has passed."""
+        if self._lingers or self._in_handshake or self._session is None:
+            self._transport.abort()
+        elif self.task is None:
+            self._transport.write(self._session.stop("Nothing came for too long", "4.4.2"))
+            self._end()
+
+    # The rest.
+
+    def _sent(self, session: ServerSession, out: bytes) -> None:
+        if out:
+            self._transport.write(out)
+        if session.asked is not None and self.task is None:
+            self._transport.pause_reading()
+            self.task = self._server.loop.create_task(self._answer(session, session.asked))
+        elif session.state is State.CLOSED:
+            self._end()
+        self._held(session.held_octets)
+
+    def _extend(self, octets: int, answered: bool) -> None:
+        """A command's time begins with the reply before; mail data may take its time, at the least rate or more."""
+        most = self._server.now() + self._server.bounds.idle_s
+        if answered:
+            self.deadline = most
+        elif self._session is not None and self._session.state is State.DATA:
+            self.deadline = min(most, self.deadline + octets / self._server.bounds.rate_octets_s)
+
+    def _held(self, octets: int) -> None:
+        self._server.held_octets += octets - self._held_octets
+        self._held_octets = octets
+        if octets and self._server.held_octets > self._server.bounds.held_octets:
+            self.stop("Too much mail at once: try again later")
+
+    async def _answer(self, session: ServerSession, asked: Asked) -> None:
+        """Do what the session asks, until it asks for nothing more."""
+        out = b""
+        if isinstance(asked, Accept):
+            try:
+                reply = await self._port.accept(asked, session.client)
+            except OSError:
+                reply = _LOCAL_ERROR
+            out = session.accepted(reply)
+        elif isinstance(asked, CheckPassword):
+            account = await self._server.check_password(asked.user, asked.password)
+            self._server.log.write("login", user=asked.user, peer=self.address, ok=account is not None)
+            out = session.authenticated(account)
+        else:
+            await self._start_tls(session)
+        self.task = None
+        if self._transport.is_closing():
+            return
+        self.deadline = self._server.now() + self._server.bounds.idle_s
+        self._sent(session, out)
+        if self.task is None and not self._lingers:
+            if self._stopping:
+                self.stop("Closing down: try again later")
+            elif self._ended:
+                self._transport.close()
+            else:
+                self._transport.resume_reading()
+
+    async def _start_tls(self, session: ServerSession) -> None:
+        context = self._server.tls
+        if context is None:
+            raise RuntimeError("STARTTLS was offered without a certificate")
+        self._in_handshake = True
+        try:
+            made = await self._server.loop.start_tls(
+                self._transport, self, context, server_side=True, ssl_handshake_timeout=self._server.bounds.handshake_s
+            )
+        except (OSError, TimeoutError):
+            # Nothing can be said to who is neither in TLS nor out of it.
+            self._transport.abort()
+            return
+        self._in_handshake = False
+        if made is None:
+            self._transport.abort()
+            return
+        self._transport = made
+        session.tls_started(made.get_extra_info("ssl_object").version())
+
+    def _end(self) -> None:
+        """Close from this side (RFC 5321 section 4.1.1.10); what still comes is read, lest the last reply be lost."""
+        self._lingers = True
+        self.deadline = self._server.now() + self._server.bounds.linger_s
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+            self._transport.resume_reading()
+        else:
+            self._transport.close()

@@ -1,0 +1,205 @@
+"""Writes to the journal from an event loop: what comes together goes to the disk together.
+
+One thread writes. While it does, what else comes gathers, and goes out as the next batch: the busier the server, the
+more messages share one wait for the disk.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+from services.eventlog import EventLog
+from services.mail.queue.entry import Change, Entry, Place
+from services.mail.queue.journal import Journal, Written
+
+# Octets of one batch: what is behind it waits no longer than it takes to write so much.
+BATCH_OCTETS = 8 * 1024 * 1024
+# Contents that wait in memory for their delivery; what is over is read from the journal again.
+CACHED_OCTETS = 64 * 1024 * 1024
+# How long a change may wait that nothing durable follows.
+RETRY_S = 1.0
+# Newer than any segment.
+_NEWEST = 1 << 62
+
+
+@dataclass(slots=True)
+class _Waiting:
+    items: Sequence[Written]
+    durable: bool
+    written: "asyncio.Future[None] | None"
+    octets: int
+
+
+class Spool:
+    """The open entries of one journal; `entries` has them by id."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, journal: Journal, log: EventLog) -> None:
+        self.entries: dict[str, Entry] = {}
+        self._loop = loop
+        self._journal = journal
+        self._log = log
+        self._thread = ThreadPoolExecutor(1, "journal")
+        self._waiting: list[_Waiting] = []
+        self._writing = False
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._carried: set[str] = set()
+        self._cached_octets = 0
+        # How many open entries lie in each segment.
+        self._open: Counter[int] = Counter()
+
+    def adopt(self, entries: Iterable[Entry]) -> None:
+        """Take over what an earlier process left open."""
+        for entry in entries:
+            self._enter(entry)
+
+    async def add(self, entries: Sequence[Entry], change: Change | None = None) -> None:
+        """Make entries durable, and a change that goes with them or not at all; raises OSError."""
+        written: asyncio.Future[None] = self._loop.create_future()
+        items: list[Written] = [*entries, *([] if change is None else [change])]
+        self._put(_Waiting(items, True, written, sum(len(entry.content or b"") for entry in entries)))
+        await written
+
+    def note(self, change: Change) -> None:
+        """Write a change soon: one that is lost by a crash is found out again."""
+        self._put(_Waiting([change], False, None, 0))
+
+    def settle(self, entry: Entry) -> None:
+        """Forget an entry whose every recipient is settled, once its change was given to note() or add()."""
+        if self.entries.pop(entry.id, None) is not None:
+            self._uncache(entry)
+            self._count(entry, -1)
+
+    async def content(self, entry: Entry) -> bytes:
+        """Return an entry's content; raises OSError."""
+        if entry.content is not None:
+            return entry.content
+        if entry.place is None:
+            raise OSError(f"the queue has no content of {entry.id}")
+        return await self._loop.run_in_executor(None, self._journal.read, entry.place)
+
+    async def close(self) -> None:
+        """Write what is left and let go of the journal."""
+        await self._idle.wait()
+        self._thread.shutdown()
+        self._journal.close()
+
+    def _enter(self, entry: Entry) -> None:
+        self.entries[entry.id] = entry
+        self._count(entry, 1)
+        if entry.content is not None:
+            if self._cached_octets + len(entry.content) > CACHED_OCTETS:
+                entry.content = None
+            else:
+                self._cached_octets += len(entry.content)
+
+    def _uncache(self, entry: Entry) -> None:
+        if entry.content is not None:
+            self._cached_octets -= len(entry.content)
+            entry.content = None
+
+    def _count(self, entry: Entry, number: int) -> None:
+        if entry.place is not None:
+            self._open[entry.place.segment] += number
+            if not self._open[entry.place.segment]:
+                del self._open[entry.place.segment]
+
+    def _put(self, waiting: _Waiting) -> None:
+        self._waiting.append(waiting)
+        if not self._writing:
+            self._writing = True
+            self._idle.clear()
+            # Not now: other sessions that were read in this turn of the loop may have something as well.
+            self._loop.call_soon(self._write)
+
+    def _write(self) -> None:
+        batch: list[_Waiting] = []
+        octets = 0
+        while self._waiting and (not batch or octets < BATCH_OCTETS):
+            one = self._waiting.pop(0)
+            octets += one.octets
+            batch.append(one)
+        if not batch:
+            self._writing = False
+            self._idle.set()
+            return
+        items = [item for one in batch for item in one.items]
+        durable = any(one.durable for one in batch)
+        job = self._loop.run_in_executor(self._thread, self._in_thread, items, durable, self._oldest_open(items))
+        job.add_done_callback(lambda done: self._written(batch, items, done))
+
+    def _oldest_open(self, items: Sequence[Written]) -> int | None:
+        """The oldest segment that is needed once these items are written; None where nothing at all is open."""
+        if self._open:
+            return min(self._open)
+        return _NEWEST if any(isinstance(item, Entry) for item in items) else None
+
+    def _in_thread(self, items: Sequence[Written], durable: bool, oldest: int | None) -> list[Place | None]:
+        places = self._journal.write(items, durable)
+        self._journal.release(oldest)
+        return places
+
+    def _written(
+        self, batch: list[_Waiting], items: Sequence[Written], done: "asyncio.Future[list[Place | None]]"
+    ) -> None:
+        error = done.exception()
+        if error is None:
+            for item, place in zip(items, done.result(), strict=True):
+                if isinstance(item, Entry):
+                    self._placed(item, place)
+        elif self._log.enabled:
+            self._log.write("queue_error", error=str(error))
+        for one in batch:
+            if one.written is None:
+                if error is not None:
+                    # Changes are kept until there is room for them again.
+                    self._loop.call_later(RETRY_S, self._put, one)
+            elif not one.written.cancelled():
+                one.written.set_result(None) if error is None else one.written.set_exception(error)
+        self._carry_over()
+        self._write()
+
+    def _placed(self, entry: Entry, place: Place | None) -> None:
+        known = self.entries.get(entry.id)
+        if entry.id not in self._carried:
+            entry.place = place
+            self._enter(entry)
+        elif known is not None:
+            self._carried.discard(entry.id)
+            self._count(known, -1)
+            known.place = place
+            self._count(known, 1)
+        else:
+            # It was settled meanwhile, and the copy came behind the word of that.
+            self._carried.discard(entry.id)
+            self.note(Change(entry.id, range(len(entry.recipients))))
+
+    def _carry_over(self) -> None:
+        """Write the entries of the oldest segment again where there are too many segments."""
+        oldest = self._journal.oldest_to_carry
+        if oldest is None or not self._open or self._waiting:
+            return
+        for entry in list(self.entries.values()):
+            if entry.place is not None and entry.place.segment == oldest:
+                self._loop.create_task(self._carry(entry))
+                return
+
+    async def _carry(self, entry: Entry) -> None:
+        try:
+            content = await self.content(entry)
+        except OSError:
+            return
+        if entry.id not in self.entries or entry.id in self._carried:
+            return
+        # A copy, so that what changes while it is written stands behind it as a change.
+        self._carried.add(entry.id)
+        copy = replace(entry, content=content, recipients=[replace(one) for one in entry.recipients])
+        written: asyncio.Future[None] = self._loop.create_future()
+        written.add_done_callback(lambda done: self._carried_over(entry.id, done))
+        self._put(_Waiting([copy], True, written, len(content)))
+
+    def _carried_over(self, entry_id: str, done: "asyncio.Future[None]") -> None:
+        if done.exception() is not None:
+            self._carried.discard(entry_id)

@@ -1,0 +1,99 @@
+"""The accounts file: users, passwords, lists and forwards."""
+
+from pathlib import Path
+
+import pytest
+
+from services.errors import ServiceError
+from services.mail.accounts import Account, Accounts, Forward, MailingList, hash_password
+from services.mail.address import Mailbox
+
+HASHED = hash_password("open sesame", b"0123456789abcdef")
+TEXT = f"""
+# the lab
+alice:correct horse:1000
+bob@example.org:{HASHED}
+carol:x:0:hold
+staff: alice, bob@example.org
+dave => dave@example.net
+erin -> erin@example.net
+"""
+
+
+def accounts() -> Accounts:
+    return Accounts(TEXT, ["Example.com", "example.org"])
+
+
+def test_names_are_found_in_their_domains_in_any_case() -> None:
+    known = accounts()
+    assert known.find("ALICE", "EXAMPLE.COM") == Account("alice", "example.com", 1000)
+    assert known.find("alice") == Account("alice", "example.com", 1000)
+    assert known.find("alice", "example.org") == Account("alice", "example.org", 1000)
+    assert known.find("bob", "example.org") == Account("bob", "example.org")
+    assert known.find("bob", "example.com") is None
+    assert known.find("alice", "example.net") is None
+    assert known.find("carol") == Account("carol", "example.com", None, held=True)
+
+
+def test_lists_and_forwards() -> None:
+    known = accounts()
+    assert known.find("staff") == MailingList("staff", (Mailbox("alice", ""), Mailbox("bob", "example.org")))
+    assert known.find("dave") == Forward("dave", Mailbox("dave", "example.net"))
+    assert known.find("erin") == Forward("erin", Mailbox("erin", "example.net"), moved=True)
+    assert not known.exists("staff")
+    assert known.exists("alice")
+
+
+def test_the_postmaster_is_always_there_and_logs_in_only_with_a_line_of_its_own() -> None:
+    assert accounts().exists("PostMaster", "example.org")
+    assert accounts().check("postmaster", "") is None
+
+
+def test_passwords() -> None:
+    known = accounts()
+    assert known.check("alice", "correct horse") == Account("alice", "example.com", 1000)
+    assert known.check("Alice@Example.org", "correct horse") == Account("alice", "example.org", 1000)
+    assert known.check("bob@example.org", "open sesame") == Account("bob", "example.org")
+    for user, password in (("alice", "correct"), ("alice", ""), ("bob", "open sesame"), ("nobody", "x"), ("", "")):
+        assert known.check(user, password) is None
+    assert known.check("staff", "") is None
+
+
+def test_only_a_password_that_is_written_down_is_given_for_challenges() -> None:
+    known = accounts()
+    found = known.plain_password("alice")
+    assert found is not None
+    assert found[1] == "correct horse"
+    assert known.plain_password("bob@example.org") is None
+    assert known.plain_password("nobody") is None
+
+
+def test_a_mailbox_is_below_the_root() -> None:
+    assert Account("alice", "example.com").directory(Path("/m")) == Path("/m/example.com/alice")
+
+
+def test_users_in_every_domain_that_they_are_in() -> None:
+    names = [str(one.mailbox) for one in accounts().users()]
+    assert names == [
+        "alice@example.com", "alice@example.org", "bob@example.org", "carol@example.com", "carol@example.org"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "alice", "alice:", "../x:p", "a/b:p", ".hidden:p", "a..b:p", "alice:p:many", "alice:p:1:frozen",
+        "alice@elsewhere.example:p", "alice:p\nalice:q", "x:scrypt$1$2", "x:scrypt$40$8$1$AA==$AA==",
+        "x => nowhere", "x -> a@b@", "l: a b", "x:scrypt$19$8$1$AA==$AA==",
+    ],
+)  # fmt: skip
+def test_a_line_that_is_wrong_is_named(line: str) -> None:
+    with pytest.raises(ServiceError, match=r"line \d"):
+        Accounts(line, ["example.com"])
+
+
+def test_a_file_or_a_domain_that_cannot_be_used(tmp_path: Path) -> None:
+    with pytest.raises(ServiceError, match="cannot read"):
+        Accounts.load(tmp_path / "none", ["example.com"])
+    with pytest.raises(ServiceError, match="--domain"):
+        Accounts("", ["exa mple"])

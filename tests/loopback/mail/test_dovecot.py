@@ -1,0 +1,145 @@
+"""Our answers beside Dovecot's, on messages of every shape: structure, envelope, sections, search."""
+
+from __future__ import annotations
+
+import imaplib
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from services.mail.mime.structure import parse
+from tests.loopback.mail.access import HOST, PATIENCE_S, access_process
+from tests.loopback.mail.dovecot import PASSWORD, dovecot, program
+from tests.loopback.mail.letters import Letters
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(program() is None, reason="needs Dovecot, and root to start it")]
+
+MESSAGES = 200
+_LITERAL = re.compile(rb"\{(\d+)\}\r\n")
+Pair = tuple[imaplib.IMAP4, imaplib.IMAP4]
+
+
+@pytest.fixture(scope="module")
+def letters() -> list[bytes]:
+    drawn = Letters(7)
+    return [drawn.message() for _ in range(MESSAGES)]
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory, letters: list[bytes]) -> Iterator[Pair]:
+    root = tmp_path_factory.mktemp("pair")
+    with access_process("imap", root / "ours") as port, dovecot(root / "theirs") as other:
+        made = tuple(filled(one, letters) for one in (port, other.imap))
+        yield made[0], made[1]
+        for client in made:
+            client.logout()
+
+
+def filled(port: int, letters: list[bytes]) -> imaplib.IMAP4:
+    client = imaplib.IMAP4(HOST, port, timeout=PATIENCE_S)
+    client.login("alice", PASSWORD)
+    for letter in letters:
+        assert client.append("INBOX", "", "", letter)[0] == "OK"
+    client.select()
+    return client
+
+
+def fetched(client: imaplib.IMAP4, numbers: str, item: str) -> dict[int, bytes]:
+    """What is answered for each message, strings without their quotes: a literal and a quoted string are the same."""
+    status, data = client.fetch(numbers, f"({item})")
+    assert status == "OK"
+    found: dict[int, bytes] = {}
+    number = 0
+    for piece in data:
+        octets = b"\r\n".join(piece) if isinstance(piece, tuple) else piece or b""
+        match = re.match(rb"(\d+) \(", octets)
+        if match is not None:
+            number = int(match[1])
+            found[number] = b""
+        found[number] += octets
+    return {number: _plain(octets) for number, octets in found.items()}
+
+
+def _plain(octets: bytes) -> bytes:
+    return re.sub(rb'\\(["\\])', rb"\1", _LITERAL.sub(b"", octets)).replace(b'"', b"")
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        *("ENVELOPE", "BODYSTRUCTURE", "BODY", "RFC822.SIZE", "RFC822.HEADER", "BODY.PEEK[HEADER]", "BODY.PEEK[TEXT]"),
+        *("BODY.PEEK[HEADER.FIELDS (SUBJECT DATE)]", "BODY.PEEK[HEADER.FIELDS.NOT (TO X-FOLDED)]", "BODY.PEEK[1]"),
+        *("BODY.PEEK[1.MIME]", "BODY.PEEK[1.HEADER]", "BODY.PEEK[2.TEXT]", "BODY.PEEK[]<10.50>"),
+    ],
+)
+def test_all_messages_look_the_same(pair: Pair, item: str) -> None:
+    ours, theirs = (fetched(client, "1:*", item) for client in pair)
+    assert len(ours) == MESSAGES
+    assert {number: octets for number, octets in ours.items() if octets != theirs[number]} == {}
+
+
+def test_every_part_is_the_same(pair: Pair, letters: list[bytes]) -> None:
+    """Only parts that there are: of others RFC 3501 says nothing."""
+    compared = 0
+    for number, letter in enumerate(letters, start=1):
+        sections = list(places(letter))[:12]
+        items = " ".join(f"BODY.PEEK[{one}] BODY.PEEK[{one}.MIME]" for one in sections)
+        if items:
+            ours, theirs = (fetched(client, str(number), items) for client in pair)
+            assert ours == theirs
+            compared += len(sections)
+    assert compared > MESSAGES
+
+
+def places(letter: bytes) -> Iterator[str]:
+    """The numbers of all parts of a message."""
+    waiting = [("", parse(letter))]
+    while waiting:
+        name, part = waiting.pop()
+        inside = part.message or part
+        if inside.is_multipart:
+            below = [(f"{name}.{n}".strip("."), child) for n, child in enumerate(inside.children, start=1)]
+            yield from (one for one, _ in below)
+            waiting += below
+
+
+KEYS = [
+    *("SUBJECT meeting", "SUBJECT cafe", "FROM ann", "TO undisclosed", "CC bob", 'FROM "example.com"', "BODY report"),
+    *('HEADER X-Folded "one two"', "HEADER Received by", 'HEADER Message-ID ""', "HEADER Content-Type flowed"),
+    *("SENTON 1-Jan-2001", "SENTSINCE 1-Jan-2010", "SENTBEFORE 1-Jan-2000", "SENTSINCE 1-Jan-2020", "LARGER 1000"),
+    *('BODY "lunch budget"', "BODY STRASSE", 'TEXT "b.example"', 'BODY "b.example"', 'TEXT "multipart"', "TEXT draft"),
+    *('BODY "Content-Type"', 'BODY "several parts"', 'BODY "The end"', "BODY jpeg", 'TEXT "Doe, Jane"', "SMALLER 700"),
+    *(
+        "OR SUBJECT draft BODY hello",
+        "NOT TEXT world",
+        "(BODY hello SUBJECT urgent)",
+        "UID 5:9,100:* NOT 7",
+        "2:4,9 NEW",
+    ),
+]
+
+
+@pytest.mark.parametrize("keys", KEYS)
+def test_the_same_messages_are_found(pair: Pair, keys: str) -> None:
+    ours, theirs = (client.search(None, keys) for client in pair)
+    assert ours == theirs
+
+
+@pytest.mark.parametrize(
+    "key_and_text",
+    ["SUBJECT Grüße", "SUBJECT GRÜSSE", "BODY straße", "TEXT café", "FROM zoë", "BODY 東京", "BODY naïve", "TEXT 山田"],
+)
+def test_the_same_are_found_by_text_beyond_ascii(pair: Pair, key_and_text: str) -> None:
+    key, _, text = key_and_text.partition(" ")
+    answers = []
+    for client in pair:
+        client.literal = text.encode()  # type: ignore[assignment]
+        answers.append(client.search("UTF-8", key))
+    assert answers[0] == answers[1]
+
+
+def test_the_comparison_can_fail(pair: Pair) -> None:
+    """Two messages that differ are seen to differ."""
+    one, other = (fetched(pair[0], number, "ENVELOPE") for number in ("1", "2"))
+    assert one[1][2:] != other[2][2:]

@@ -1,0 +1,117 @@
+"""A mail server that is killed at any moment: what it answered by 250 is in the mailbox, once.
+
+A message whose 250 did not come is sent again, as RFC 5321 section 6.1 asks; if the server had taken it, there are two.
+Those are counted, and there is none that was not sent twice.
+"""
+
+import random
+import smtplib
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+from services.mail.queue.journal import read_entries
+from tests.bench.ports import free_port
+from tests.loopback.mail.support import PATIENCE_S, Server, wait_until
+
+SESSIONS = 4
+MESSAGES = 400
+KILLS = 6
+
+
+class Senders:
+    """Sessions that send numbered messages until each has its 250."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._left = list(range(MESSAGES))
+        self._lock = threading.Lock()
+        self.acknowledged: set[str] = set()
+        self.attempts: Counter[str] = Counter()
+        self._threads = [threading.Thread(target=self._run) for _ in range(SESSIONS)]
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def join(self) -> None:
+        for thread in self._threads:
+            thread.join(4 * PATIENCE_S)
+            assert not thread.is_alive()
+
+    def _run(self) -> None:
+        number = self._next()
+        while number is not None:
+            try:
+                with self._server.client() as client:
+                    while number is not None:
+                        self._send(client, f"number {number}")
+                        number = self._next()
+            except (OSError, smtplib.SMTPException):
+                time.sleep(0.02)
+
+    def _next(self) -> int | None:
+        with self._lock:
+            return self._left.pop() if self._left else None
+
+    def _send(self, client: smtplib.SMTP, name: str) -> None:
+        self.attempts[name] += 1
+        client.sendmail("ann@example.net", ["alice@example.com"], f"Subject: {name}\r\n\r\n{name}\r\n")
+        self.acknowledged.add(name)
+
+
+def test_what_got_its_250_is_there_once(tmp_path: Path) -> None:
+    server = Server(tmp_path, port=free_port()).start()
+    senders = Senders(server)
+    senders.start()
+    chance = random.Random(7)
+    for _ in range(KILLS):
+        done = len(senders.acknowledged) + chance.randrange(20, 60)
+        wait_until(lambda done=done: len(senders.acknowledged) >= min(done, MESSAGES))  # type: ignore[misc]
+        server.kill()
+        server.start()
+    senders.join()
+    try:
+        wait_until(lambda: server.queued() == "")
+        copies = Counter(str(message["Subject"]) for message in server.messages("alice"))
+    finally:
+        server.stop()
+    assert len(senders.acknowledged) == MESSAGES
+    assert set(copies) == senders.acknowledged
+    twice = {name for name, count in copies.items() if count > 1}
+    assert all(copies[name] <= senders.attempts[name] for name in twice)
+    assert [entry for entry in read_entries(server.queue) if not entry.is_done] == []
+
+
+def test_what_was_delivered_and_not_written_down_is_not_delivered_again(tmp_path: Path) -> None:
+    """The journal of an earlier moment is what a crash between delivery and its note leaves."""
+    server = Server(tmp_path).start()
+    with server.client() as client:
+        for number in range(5):
+            client.sendmail("ann@example.net", ["staff@example.com"], f"Subject: number {number}\r\n\r\n")
+    wait_until(lambda: server.queued() == "")
+    server.kill()
+    (segment,) = server.queue.glob("*.journal")
+    octets = segment.read_bytes()
+    # Every change is made into what no record is; the entries stay.
+    segment.write_bytes(octets.replace(b"\x1eL7QC", b"\x1eL7Q?"))
+    assert len(server.queued().splitlines()) == 5
+    server.start()
+    try:
+        wait_until(lambda: server.queued() == "")
+        assert len(server.messages("alice")) == len(server.messages("bob")) == 5
+    finally:
+        server.stop()
+
+
+def test_a_clean_stop_and_start_keeps_everything_in_order(tmp_path: Path) -> None:
+    server = Server(tmp_path).start()
+    for _ in range(3):
+        with server.client() as client:
+            client.sendmail("ann@example.net", ["alice@example.com"], "Subject: x\r\n\r\n")
+        server.stop()
+        server.start()
+    server.stop()
+    assert len(server.messages("alice")) == 3
+    assert server.queued() == ""
