@@ -15,6 +15,7 @@ from mininet.topo import Topo
 
 from experiments.harness.capture import CaptureInterface
 from topologies.emulation import sandbox
+from topologies.emulation.launcher import readable
 from topologies.emulation.testbed import Testbed
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -90,7 +91,7 @@ def read_until(process: subprocess.Popen[bytes], text: bytes) -> bytes:
     found, deadline_s = b"", time.monotonic() + PATIENCE_S
     while text not in found:
         left_s = max(0.0, deadline_s - time.monotonic())
-        ready = select.select([process.stdout], [], [], left_s)[0]
+        ready = readable(process.stdout, left_s)
         piece = os.read(process.stdout.fileno(), 65536) if ready else b""
         assert piece, f"{text!r} did not come, but {found!r}"
         found += piece

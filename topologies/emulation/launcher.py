@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from topologies.emulation.errors import EmulationError
 
@@ -24,6 +25,16 @@ READY_TIMEOUT_S = 15.0
 STOP_TIMEOUT_S = 3.0
 LINE_MAX_BYTES = 4 * 1024 * 1024
 ROOMS = ("services.", "topologies.", "experiments.")
+
+
+def readable(source: Any, timeout_s: float) -> bool:
+    """Wait until a descriptor, or an object that has one, can be read, or has ended; False when that took too long.
+
+    By poll, since select knows no descriptors from 1024 on, and a program with many networks has such.
+    """
+    poll = select.poll()
+    poll.register(source, select.POLLIN)
+    return bool(poll.poll(max(0.0, timeout_s) * 1e3))
 
 
 class ForkServer:
@@ -80,7 +91,7 @@ class ForkServer:
             self._program.wait()
 
     def _readable(self, timeout_s: float) -> bool:
-        return bool(select.select([self._channel], [], [], timeout_s)[0])
+        return readable(self._channel, timeout_s)
 
     def _receive(self) -> dict[str, int] | None:
         data = self._channel.recv(65536)
@@ -156,7 +167,7 @@ class Service:
     def _read(self, deadline_s: float) -> bytes | None:
         """What comes next; empty at the end, None if nothing comes in time."""
         left_s = max(0.0, deadline_s - time.monotonic())
-        if not select.select([self._stdout], [], [], left_s)[0]:
+        if not readable(self._stdout, left_s):
             return None
         return os.read(self._stdout, 65536)
 

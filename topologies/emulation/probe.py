@@ -9,11 +9,12 @@ Each prints one JSON object. Every wait is bounded.
 """
 
 import json
-import select
 import socket
 import struct
 import sys
 import time
+
+from topologies.emulation.launcher import readable
 
 ECHO_REQUEST = 8
 HEADER = struct.Struct("!BBHHH")
@@ -49,7 +50,7 @@ def _echo(sock: socket.socket, address: str, sequence: int) -> float | None:
     # The kernel fills in identifier and check sum of a ping socket (icmp(7)).
     sent_ns = time.time_ns()
     sock.sendto(HEADER.pack(ECHO_REQUEST, 0, 0, 0, sequence), (address, 0))
-    while select.select([sock], [], [], REPLY_TIMEOUT_S)[0]:
+    while readable(sock, REPLY_TIMEOUT_S):
         data, received_ns = _stamped(sock)
         if HEADER.unpack_from(data)[4] == sequence:
             return (received_ns - sent_ns) / 1e9
@@ -66,7 +67,7 @@ def receive_train(port: int, count: int) -> dict[str, float | int | None]:
         arrivals: list[int] = []
         size_bytes = 0
         wait_s = TRAIN_START_TIMEOUT_S
-        while len(arrivals) < count and select.select([sock], [], [], wait_s)[0]:
+        while len(arrivals) < count and readable(sock, wait_s):
             data, stamp_ns = _stamped(sock)
             arrivals.append(stamp_ns)
             size_bytes = len(data) + UDP_OVERHEAD_BYTES
