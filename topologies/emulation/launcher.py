@@ -111,6 +111,7 @@ class Service:
         self.pid = pid
         self.ready_line = ""
         self._stdin, self._stdout = streams
+        self._open: tuple[int, ...] = streams
         self._received = b""
         self._errors = errors
         self._forkserver = forkserver
@@ -193,7 +194,9 @@ class Service:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(self.pid, number)
                 self.exit_code(timeout_s)
-        for descriptor in (self._stdin, self._stdout):
+        # Once: the number of a closed descriptor soon is somebody else's.
+        descriptors, self._open = self._open, ()
+        for descriptor in descriptors:
             with contextlib.suppress(OSError):
                 os.close(descriptor)
 

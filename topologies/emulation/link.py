@@ -85,6 +85,7 @@ class EmulatedLink(Link):  # type: ignore[misc]
         """Remove the link; a wire's TAP devices go with its process."""
         if self._carrier is not None:
             self._carrier.kill()
+            self._carrier.stop()
         super().delete()
 
     def stop(self) -> None:

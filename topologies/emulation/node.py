@@ -216,6 +216,7 @@ class Host(_LazyShell):
         if sandbox.inside():
             tools.batch("ip", [f"netns delete {self.name}"])
         self.holder.kill()
+        self.holder.stop()
 
 
 class Bridge(_LazyShell, Switch):  # type: ignore[misc]
