@@ -19,7 +19,7 @@ run: setup ## The main job: run every experiment, then print the path of the rep
 	@$(BIN)/lab7 run
 
 test: setup ## All tests that take seconds: core, loopback, emulation.
-	@$(BIN)/python -m pytest -m 'not slow' tests
+	@$(BIN)/python -m pytest -n auto -m 'not slow' tests
 
 test-slow: setup ## The tests that take longer.
 	@$(BIN)/python -m pytest -m slow tests

@@ -9,9 +9,11 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.scheduler import LoadScopeScheduling
 
 from topologies.emulation import sandbox
 
@@ -55,6 +57,22 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     sys.stdout.flush()
     sys.stderr.flush()
     return sandbox.run([sys.executable, *sys.orig_argv[1:]])
+
+
+class Sharing(LoadScopeScheduling):  # type: ignore[misc]
+    """How `pytest -n` shares the tests out: the tests of a file, which share its servers, go to one process.
+
+    All networks are in one sandbox, and are timed: one process has them all, one after the other.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = nodeid.partition("::")[0]
+        return SANDBOXED.name if (TESTS.parent / path).is_relative_to(SANDBOXED) else path
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Sharing:
+    """Share the tests out as said above."""
+    return Sharing(config, log)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
