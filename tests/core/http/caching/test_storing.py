@@ -38,9 +38,24 @@ def test_3_an_interim_response_is_never_stored(status: int) -> None:
     assert not is_stored(MAX_AGE, status=status)
 
 
-@pytest.mark.parametrize("status", [304, 407, 412, 416, 417, 428, 429, 431, 511])
+@pytest.mark.parametrize("status", [304, 407, 428, 429, 431, 511])
 def test_statuses_that_answer_more_than_the_key_are_never_stored(status: int) -> None:
     assert not is_stored("Cache-Control: max-age=60, public", status=status)
+
+
+@pytest.mark.parametrize(
+    ("status", "line"),
+    [
+        (412, 'If-Match: "a"'),
+        (412, "If-Unmodified-Since: Sun, 06 Nov 1994 08:49:37 GMT"),
+        (416, "Range: bytes=90-"),
+        (417, "Expect: 100-continue"),
+    ],
+)
+def test_3_a_status_about_a_field_is_stored_where_the_request_has_none(status: int, line: str) -> None:
+    assert is_stored(MAX_AGE, status=status)
+    assert not is_stored(MODIFIED, status=status)
+    assert not is_stored(MAX_AGE, request=get(line), status=status)
 
 
 @pytest.mark.parametrize(
