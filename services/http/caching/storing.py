@@ -98,9 +98,11 @@ def _span(response: Response) -> ContentSpan | None:
 
 def _head(response: Response, fields: Fields, *, is_whole: bool) -> Response:
     """RFC 9111 section 3.3: a 206 is stored as an incomplete 200; Content-Range is told by the span."""
+    # RFC 9110 section 7.6.3: Via will tell the version in which it came.
     if response.status != 206:
-        return Response(response.status, fields, reason=response.reason)
-    return Response(200, fields.without((b"content-range",) if is_whole else (b"content-range", b"content-length")))
+        return Response(response.status, fields, reason=response.reason, version=response.version)
+    fields = fields.without((b"content-range",) if is_whole else (b"content-range", b"content-length"))
+    return Response(200, fields, version=response.version)
 
 
 def _method_allows(request: Request, uri: bytes, response: Response, kept_by: Control) -> bool:

@@ -252,6 +252,14 @@ def test_the_reason_phrase_is_stored() -> None:
     assert stored.response.reason == b"Fine"
 
 
+@pytest.mark.parametrize(("status", "line"), [(200, MAX_AGE), (206, "Content-Range: bytes 0-4/10")])
+def test_rfc9110_7_6_3_the_version_in_which_it_came_is_stored(status: int, line: str) -> None:
+    came = Response(status, fields(MAX_AGE, line), version=(1, 0))
+    stored = storable(get("Range: bytes=0-4"), URI, came, NOW, NOW, DEFAULT_POLICY)
+    assert stored is not None
+    assert stored.response.version == (1, 0)
+
+
 def test_3_3_a_206_that_holds_all_is_stored_as_a_complete_200() -> None:
     asked, all_of_it = get("Range: bytes=0-"), (*PARTIAL, "Content-Range: bytes 0-4/5")
     stored = storable(asked, URI, ok(*all_of_it, "Content-Length: 5", status=206), NOW, NOW, DEFAULT_POLICY)
