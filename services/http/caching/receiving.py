@@ -21,7 +21,7 @@ from services.http.caching.invalidation import SAFE, invalidated
 from services.http.caching.serving import serve
 from services.http.caching.spans import content_span, is_suitable
 from services.http.caching.stored import ContentSpan, StoredResponse
-from services.http.caching.storing import may_stay, request_allows, storable
+from services.http.caching.storing import is_about_fields, may_stay, request_allows, storable
 from services.http.caching.validation import CLIENT_PRECONDITIONS
 from services.http.conditional import entity_tags, is_same_tag
 from services.http.fields import FieldLine, Fields
@@ -62,7 +62,8 @@ class _Exchange:
         return tuple(new for _, new in updates if not may_stay(new.response, self.policy))
 
     def storable(self) -> StoredResponse | None:
-        if self.forward.reason == b"bypass":
+        # What was sent has the cache's own preconditions as well.
+        if self.forward.reason == b"bypass" or is_about_fields(self.forward.request, self.head):
             return None
         original = self.forward.original
         return storable(original, self.uri, self.head, self.request_time, self.response_time, self.policy)

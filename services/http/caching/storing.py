@@ -122,12 +122,17 @@ def has_content(request: Request) -> bool:
     return b"transfer-encoding" in request.fields or (length is not None and length.strip(b"0") != b"")
 
 
+def is_about_fields(request: Request, response: Response) -> bool:
+    """Tell whether a response may be about fields of the request that are in no cache key."""
+    return request.fields.has_any(ANSWERS_TO_FIELDS.get(response.status, ()))
+
+
 def _status_allows(request: Request, response: Response, directives: ResponseDirectives) -> bool:
     status = response.status
     # RFC 9111 section 3: a final status, and with must-understand one that is understood.
     if status < 200 or status in NEVER_STORED_STATUS:
         return False
-    if request.fields.has_any(ANSWERS_TO_FIELDS.get(status, ())):
+    if is_about_fields(request, response):
         return False
     if directives.must_understand and status not in UNDERSTOOD:
         return False
