@@ -50,7 +50,7 @@ class ResponseDirectives:
     must_understand: bool = False
     immutable: bool = False
     stale_while_revalidate: int = 0
-    stale_if_error: int = 0
+    stale_if_error: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class RequestDirectives:
     no_cache: bool = False
     no_store: bool = False
     only_if_cached: bool = False
-    stale_if_error: int = 0
+    stale_if_error: int | None = None
 
 
 NO_RESPONSE_DIRECTIVES = ResponseDirectives()
@@ -106,7 +106,7 @@ def request_directives(lines: tuple[bytes, ...], pragma: bytes | None) -> Reques
         no_cache=b"no-cache" in found,
         no_store=b"no-store" in found,
         only_if_cached=b"only-if-cached" in found,
-        stale_if_error=_least(found, b"stale-if-error") or 0,
+        stale_if_error=_least(found, b"stale-if-error"),
     )
 
 
@@ -129,7 +129,7 @@ def _response(found: Arguments) -> ResponseDirectives:
         # RFC 8246 section 2: an argument has no meaning.
         immutable=b"immutable" in found,
         stale_while_revalidate=_lifetime(found, b"stale-while-revalidate") or 0,
-        stale_if_error=_lifetime(found, b"stale-if-error") or 0,
+        stale_if_error=_lifetime(found, b"stale-if-error"),
     )
 
 

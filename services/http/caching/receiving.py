@@ -21,7 +21,7 @@ from services.http.caching.invalidation import SAFE, invalidated
 from services.http.caching.serving import serve
 from services.http.caching.spans import content_span, is_suitable
 from services.http.caching.stored import ContentSpan, StoredResponse
-from services.http.caching.storing import may_stay, request_allows, storable
+from services.http.caching.storing import is_about_fields, may_stay, request_allows, storable
 from services.http.caching.validation import CLIENT_PRECONDITIONS
 from services.http.conditional import entity_tags, is_same_tag
 from services.http.fields import FieldLine, Fields
@@ -62,7 +62,8 @@ class _Exchange:
         return tuple(new for _, new in updates if not may_stay(new.response, self.policy))
 
     def storable(self) -> StoredResponse | None:
-        if self.forward.reason == b"bypass":
+        # What was sent has the cache's own preconditions as well.
+        if self.forward.reason == b"bypass" or is_about_fields(self.forward.request, self.head):
             return None
         original = self.forward.original
         return storable(original, self.uri, self.head, self.request_time, self.response_time, self.policy)
@@ -132,10 +133,13 @@ def _instead(forward: Forward, now: float, policy: Policy, status: int | None, u
     if facts.directives.no_cache or (staleness >= 0 and facts.is_prohibited_stale):
         return None
     # RFC 5861 section 4, in the response or in the request
-    window = max(facts.directives.stale_if_error, directives_of(forward.original).stale_if_error)
+    given = (facts.directives.stale_if_error, directives_of(forward.original).stale_if_error)
+    window = max((one for one in given if one is not None), default=None)
     # RFC 9111 sections 4.2.4 and 4.3.3: as if the server had failed to respond.
     is_disconnected = policy.stale_on_failure if status is None else policy.stale_on_error and bool(forward.validating)
-    if not (0 < window >= staleness or (is_disconnected and staleness <= policy.stale_most_s)):
+    # RFC 5861 section 4: what is more stale than was said SHOULD NOT be used, whatever the error is.
+    most_s = policy.stale_most_s if window is None else window
+    if staleness > most_s or not (is_disconnected or window):
         return None
     ttl_s = ttl(stored, now, policy)
     if status is None:

@@ -15,6 +15,7 @@ from services.http.caching.heads import stored_fields
 from services.http.caching.keys import resolved_key
 from services.http.caching.spans import asks_for_range, content_span
 from services.http.caching.stored import ContentSpan, StoredResponse
+from services.http.caching.validation import CLIENT_PRECONDITIONS
 from services.http.fields import Fields
 from services.http.messages import Request, Response
 
@@ -25,9 +26,11 @@ _WITH_CONTENT_LOCATION = frozenset((b"POST", b"PATCH"))
 UNDERSTOOD = frozenset(
     (*range(200, 208), 226, *range(300, 304), 305, 307, 308, *range(400, 418), 421, 422, 423, 424, 426, 451)
 ) | frozenset((500, 501, 502, 503, 504, 505, 506, 507, 508))
-# 304 updates, 407 is the proxy's, 412, 416 and 417 answer fields that no cache key has; RFC 6585 sections 3 to 6
-# forbid storing 428, 429, 431 and 511.
-NEVER_STORED_STATUS = frozenset((304, 407, 412, 416, 417, 428, 429, 431, 511))
+# 304 updates, and 407 is the proxy's; RFC 6585 sections 3 to 6 forbid storing 428, 429, 431 and 511.
+NEVER_STORED_STATUS = frozenset((304, 407, 428, 429, 431, 511))
+# These answer fields that no cache key has (RFC 9110 sections 15.5.13, 15.5.17 and 15.5.18). Where a request has none
+# of them, what comes says nothing of them either.
+ANSWERS_TO_FIELDS = {412: CLIENT_PRECONDITIONS, 416: (b"range",), 417: (b"expect",)}
 
 
 def storable(
@@ -95,9 +98,11 @@ def _span(response: Response) -> ContentSpan | None:
 
 def _head(response: Response, fields: Fields, *, is_whole: bool) -> Response:
     """RFC 9111 section 3.3: a 206 is stored as an incomplete 200; Content-Range is told by the span."""
+    # RFC 9110 section 7.6.3: Via will tell the version in which it came.
     if response.status != 206:
-        return Response(response.status, fields, reason=response.reason)
-    return Response(200, fields.without((b"content-range",) if is_whole else (b"content-range", b"content-length")))
+        return Response(response.status, fields, reason=response.reason, version=response.version)
+    fields = fields.without((b"content-range",) if is_whole else (b"content-range", b"content-length"))
+    return Response(200, fields, version=response.version)
 
 
 def _method_allows(request: Request, uri: bytes, response: Response, kept_by: Control) -> bool:
@@ -117,10 +122,17 @@ def has_content(request: Request) -> bool:
     return b"transfer-encoding" in request.fields or (length is not None and length.strip(b"0") != b"")
 
 
+def is_about_fields(request: Request, response: Response) -> bool:
+    """Tell whether a response may be about fields of the request that are in no cache key."""
+    return request.fields.has_any(ANSWERS_TO_FIELDS.get(response.status, ()))
+
+
 def _status_allows(request: Request, response: Response, directives: ResponseDirectives) -> bool:
     status = response.status
     # RFC 9111 section 3: a final status, and with must-understand one that is understood.
     if status < 200 or status in NEVER_STORED_STATUS:
+        return False
+    if is_about_fields(request, response):
         return False
     if directives.must_understand and status not in UNDERSTOOD:
         return False

@@ -7,9 +7,6 @@ REQUEST_OCTETS = 2**62
 RESPONSE_OCTETS = 2**62
 # Interim responses before one final response: a handful is honest (RFC 8297 sends one or two).
 INTERIM_RESPONSES = 32
-# Idle on a connection for less than this, an origin's own time-out has hardly begun: a request that cannot be repeated
-# (RFC 9110 section 9.2.2) still goes on it. Node, which closes earliest of the common servers, waits 5 s.
-SURELY_OPEN_S = 1.0
 # A Keep-Alive field's time-out ends at the origin; this much earlier here, for the way there.
 KEEP_ALIVE_MARGIN_S = 1.0
 

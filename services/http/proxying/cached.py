@@ -122,7 +122,7 @@ class CachingProxy(Proxy):
         body = self._content_of(serve)
         if body is None:
             return None
-        response = answer(method, serve.response, body, self.settings.name)
+        response = answer(method, serve.response, body, self.settings.name, serve.stored.response.version)
         if isinstance(body, bytes) and len(body) <= READY_OCTETS and method == b"GET":
             if len(self._ready) >= READY_ANSWERS:
                 self._ready.clear()
@@ -190,7 +190,8 @@ class CachingProxy(Proxy):
         response = None
         if isinstance(decision, Serve):
             if fill is not None and decision.stored is arriving:
-                response = answer(asked.request.method, decision.response, fill.reader(), self.settings.name)
+                body, version = fill.reader(), decision.stored.response.version
+                response = answer(asked.request.method, decision.response, body, self.settings.name, version)
             else:
                 response = self._from_storage(asked.request.method, decision)
         if response is not None:

@@ -3,7 +3,8 @@
     response = await pool.exchange(origin, request, None, None)
 
 RFC 9112 section 9.3.1 and RFC 9110 section 9.2.2: a request that reached a kept connection just when the origin closed
-it is sent once more, on a new one, where its method is idempotent and its content is not gone.
+it is sent once more, on a new one, where its method is idempotent and its content is not gone. What may not be sent
+twice goes on a new one at once, as squid has it.
 """
 
 import asyncio
@@ -12,7 +13,7 @@ from collections import deque
 
 from services.http.arrival import Arrival
 from services.http.messages import Request, Response
-from services.http.proxying.bounds import SURELY_OPEN_S, Bounds
+from services.http.proxying.bounds import Bounds
 from services.http.proxying.connection import OnInterim, UpstreamConnection
 from services.http.proxying.errors import DiedEarlyError, UpstreamError
 from services.http.urls import Origin
@@ -55,21 +56,21 @@ class Pool:
     ) -> Response:
         """Send a request to `origin` and return the response's head, its body an Arrival; raises UpstreamError."""
         may_repeat = request.method in IDEMPOTENT and content is None
-        connection = await self._connection(origin, self._bounds.idle_s if may_repeat else SURELY_OPEN_S)
+        connection = await self._connection(origin, is_new=not may_repeat)
         try:
             return await connection.ask(request, content, on_interim)
         except DiedEarlyError:
             if not may_repeat:
                 raise
-        connection = await self._connection(origin, 0.0)
+        connection = await self._connection(origin, is_new=True)
         return await connection.ask(request, content, on_interim)
 
-    async def _connection(self, origin: Origin, idle_most_s: float) -> UpstreamConnection:
-        """Return a connection that has been idle for no longer than `idle_most_s`, or a new one."""
+    async def _connection(self, origin: Origin, is_new: bool) -> UpstreamConnection:
+        """Return a connection that was kept, unless it is to be a new one or none is free."""
         try:
             async with asyncio.timeout(self._bounds.connect_s):
                 while True:
-                    connection = self._take_idle(origin, idle_most_s)
+                    connection = None if is_new else self._take_idle(origin)
                     if connection is not None:
                         return connection
                     if self._has_room(origin):
@@ -78,26 +79,22 @@ class Pool:
         except TimeoutError as error:
             raise UpstreamError(504, "no connection to the origin came about in time") from error
 
-    def _take_idle(self, origin: Origin, idle_most_s: float) -> UpstreamConnection | None:
+    def _take_idle(self, origin: Origin) -> UpstreamConnection | None:
         idle = self._idle.get(origin)
         while idle:
             # The one that was used last is the surest to be open still.
             connection = idle.pop()
             if not connection.is_open:
                 continue
-            if self._loop.time() - connection.free_since < min(idle_most_s, connection.idle_s):
+            if self._loop.time() - connection.free_since < connection.idle_s:
                 return connection
-            if idle_most_s >= self._bounds.idle_s:
-                connection.close()
-            else:
-                idle.append(connection)
-                return None
+            connection.close()
         return None
 
     def _has_room(self, origin: Origin) -> bool:
         of_origin = self._counts.get(origin, 0)
         if of_origin >= self._bounds.connections_per_origin:
-            # One that is idle for too long to be used for this request makes room for one that can be.
+            # One that was kept makes room for a new one.
             return self._end_idle(origin)
         if self._count < self._bounds.connections:
             return True

@@ -190,6 +190,24 @@ def test_what_may_have_been_done_is_not_done_again(proxy: RunningProxy) -> None:
     assert sum(request.startswith(b"POST") for request in origin.requests) == 1
 
 
+def test_what_may_not_be_sent_twice_goes_on_a_connection_of_its_own(proxy: RunningProxy) -> None:
+    """RFC 9110 section 9.2.2: on one that was kept it would be lost where the origin is just closing that."""
+
+    def first_alone(peer: socket.socket, request: bytes) -> bool:
+        if request.startswith(b"POST") and peer in kept:
+            return False
+        kept.append(peer)
+        peer.sendall(HELLO)
+        return True
+
+    kept: list[socket.socket] = []
+    with raw_origin(first_alone) as origin:
+        exchange(proxy.port, get(origin), b"hello")
+        answer = exchange(proxy.port, get(origin, "Content-Length: 1", method="POST") + b"x", b"\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert origin.connections == 2
+
+
 def test_a_request_that_never_ends_does_not_seem_to_at_the_origin(proxy: RunningProxy) -> None:
     with socket.create_server((HOST, 0)) as listener:
         port = listener.getsockname()[1]

@@ -47,6 +47,26 @@ def test_rfc5861_4_an_error_after_its_time_is_passed_on(error: int) -> None:
     assert after_error("max-age=60", error, 61) == error
 
 
+@pytest.mark.parametrize(
+    ("control", "wish", "after", "is_kept"),
+    [
+        ("max-age=60, stale-if-error=30", "", 91, False),
+        ("max-age=60, stale-if-error=30", "stale-if-error=40", 91, True),
+        ("max-age=60, stale-if-error=30", "stale-if-error=5", 91, False),
+        ("max-age=60", "stale-if-error=30", 91, False),
+        ("max-age=60, stale-if-error=0", "", 61, False),
+        ("max-age=60, stale-if-error=0", "max-age=0", 30, True),
+        ("max-age=60, stale-if-error=many", "", 61, False),
+        # An advice that is not valid says nothing.
+        ("max-age=60", "stale-if-error=many", 91, True),
+    ],
+)
+def test_rfc5861_4_its_time_bounds_what_is_served_when_disconnected(
+    control: str, wish: str, after: float, is_kept: bool
+) -> None:
+    assert after_error(control, None, after, wish) == (200 if is_kept else 504)
+
+
 @pytest.mark.parametrize("status", [501, 505, 404, 429])
 def test_rfc5861_4_other_statuses_are_no_errors(status: int) -> None:
     assert after_error("max-age=60, stale-if-error=30", status, 70) == status

@@ -38,9 +38,24 @@ def test_3_an_interim_response_is_never_stored(status: int) -> None:
     assert not is_stored(MAX_AGE, status=status)
 
 
-@pytest.mark.parametrize("status", [304, 407, 412, 416, 417, 428, 429, 431, 511])
+@pytest.mark.parametrize("status", [304, 407, 428, 429, 431, 511])
 def test_statuses_that_answer_more_than_the_key_are_never_stored(status: int) -> None:
     assert not is_stored("Cache-Control: max-age=60, public", status=status)
+
+
+@pytest.mark.parametrize(
+    ("status", "line"),
+    [
+        (412, 'If-Match: "a"'),
+        (412, "If-Unmodified-Since: Sun, 06 Nov 1994 08:49:37 GMT"),
+        (416, "Range: bytes=90-"),
+        (417, "Expect: 100-continue"),
+    ],
+)
+def test_3_a_status_about_a_field_is_stored_where_the_request_has_none(status: int, line: str) -> None:
+    assert is_stored(MAX_AGE, status=status)
+    assert not is_stored(MODIFIED, status=status)
+    assert not is_stored(MAX_AGE, request=get(line), status=status)
 
 
 @pytest.mark.parametrize(
@@ -235,6 +250,14 @@ def test_the_reason_phrase_is_stored() -> None:
     stored = storable(get(), URI, Response(200, fields(MAX_AGE), reason=b"Fine"), NOW, NOW, DEFAULT_POLICY)
     assert stored is not None
     assert stored.response.reason == b"Fine"
+
+
+@pytest.mark.parametrize(("status", "line"), [(200, MAX_AGE), (206, "Content-Range: bytes 0-4/10")])
+def test_rfc9110_7_6_3_the_version_in_which_it_came_is_stored(status: int, line: str) -> None:
+    came = Response(status, fields(MAX_AGE, line), version=(1, 0))
+    stored = storable(get("Range: bytes=0-4"), URI, came, NOW, NOW, DEFAULT_POLICY)
+    assert stored is not None
+    assert stored.response.version == (1, 0)
 
 
 def test_3_3_a_206_that_holds_all_is_stored_as_a_complete_200() -> None:

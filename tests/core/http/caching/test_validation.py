@@ -223,6 +223,12 @@ def test_4_3_3_other_answers_do_not_outdate(status: int) -> None:
     assert len(cache.stored[URI]) == 1
 
 
+def test_3_what_is_about_the_caches_own_precondition_is_not_stored() -> None:
+    cache, response, _ = revalidated([STALE, TAG], answer_at_10("Cache-Control: max-age=60", status=412))
+    assert response.status == 412
+    assert [stored.response.status for stored in cache.stored[URI]] == [200]
+
+
 def test_4_3_2_a_304_to_the_clients_tag_and_to_ours() -> None:
     """A 304 with a tag that is not in the client's list becomes a 200."""
     request = get('If-None-Match: "c"')

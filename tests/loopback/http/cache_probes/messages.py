@@ -94,6 +94,7 @@ RESPONSES = [
             reply=Reply(pieces=(b"HTTP/1.0 200 OK\r\n" + _FRESH,), is_closed=True),
             checks=(has("Via", "1.0 lab7"),),
         ),
+        get(asked=False, checks=(has("Via", "1.0 lab7"),)),
     ),
     required(
         "9110 6.6.1",

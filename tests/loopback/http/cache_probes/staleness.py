@@ -100,6 +100,8 @@ ON_ERROR = [
     _kept("stale on 500 as a window for both", "max-age=1, stale-while-revalidate=2, stale-if-error=60", Reply(500)),
     _failed("404 is no error of that kind", "max-age=1, stale-if-error=60", Reply(404), 404),
     _failed("beyond the window", "max-age=1, stale-if-error=2", Reply(503), 503),
+    _failed("beyond the window, on an end", "max-age=1, stale-if-error=2", CLOSES, 502, 504),
+    _failed("beyond the window, on garbage", "max-age=1, stale-if-error=2", GARBAGE, 502, 504),
     _failed("501 is no error of that kind", "max-age=1, stale-if-error=60", Reply(501), 501),
     _failed("with must-revalidate", "max-age=1, stale-if-error=60, must-revalidate", Reply(503), 503, 504),
     _failed("with proxy-revalidate", "max-age=1, stale-if-error=60, proxy-revalidate", Reply(503), 503, 504),
