@@ -24,8 +24,8 @@ import pytest
 from services.mail.webmail import main
 from services.mail.webmail.limits import FORM_OCTETS, HELD_OCTETS, LETTER_OCTETS, STRANGER_OCTETS
 from tests.loopback.mail.access import access_process
-from tests.loopback.mail.support import HOST, PATIENCE_S, Server, wait_until
-from tests.loopback.mail.webmail import Visitor, maildir_of, webmail, webmail_process
+from tests.loopback.mail.support import HOST, PATIENCE_S, Server, mta, wait_until
+from tests.loopback.mail.webmail import ACCOUNTS, Visitor, maildir_of, webmail, webmail_process
 
 PICTURE = bytes(range(256)) * 300
 LETTER = b"From: bob@example.com\r\nTo: alice@example.com\r\nSubject: %b\r\n\r\nHello.\r\n"
@@ -45,6 +45,14 @@ def server(both: tuple[Server, int]) -> Server:
 @pytest.fixture(scope="module")
 def port(both: tuple[Server, int]) -> int:
     return both[1]
+
+
+@pytest.fixture(scope="module")
+def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("secured")
+    (folder / "accounts").write_text(ACCOUNTS)
+    with mta(folder, "--tls", submission=True) as made:
+        yield made
 
 
 @pytest.fixture
@@ -265,6 +273,23 @@ def test_a_mail_server_that_is_down_is_said_and_the_letter_stays(server: Server)
     assert page.status == 422
     assert "No connection to" in page.html
     assert dict(page.page.forms[-1].fields)["text"].strip() == "A long letter"
+
+
+@pytest.mark.parametrize(
+    ("flags", "status"), [(("--submission-tls", "--insecure"), 303), ((), 422), (("--submission-tls",), 422)], ids=str
+)
+def test_a_password_goes_out_inside_tls_where_the_mail_server_has_it(
+    secured: Server, flags: tuple[str, ...], status: int
+) -> None:
+    """Without the flag no password goes in the clear; with it, and no word for the certificate, none goes at all."""
+    before = len(secured.messages("bob"))
+    with webmail_process(secured, *flags) as port:
+        visitor = Visitor(port)
+        visitor.log_in("alice", "secret")
+        form = visitor.get("/compose").form("/compose")
+        assert visitor.post_files("/compose", {**form, "to": "bob@example.com", "text": "x"}).status == status
+    if status == 303:
+        assert "with ESMTPSA id" in secured.wait_for("bob", before + 1)[-1]["Received"]
 
 
 @pytest.mark.parametrize(
