@@ -22,6 +22,7 @@ FUNCTION_LINES_MAX = 40
 SERVICE_LIBRARIES = {"h2", "hpack", "jinja2", "nh3", "uvloop"}
 # Where the world comes in. A core imports none of them, nor any shell.
 WORLD = {"asyncio", "multiprocessing", "select", "selectors", "signal", "socket", "socketserver", "threading", "time"}
+WORLD |= {"imaplib", "poplib", "smtplib"}
 # Conversions between a number and a calendar: functions of their argument, no clock.
 PURE_TIME = {"gmtime", "struct_time"}
 # Modules of services that touch the world, and why. All others are cores.
@@ -47,6 +48,7 @@ SHELLS = {
     "services.http.client": "the program that loads a page",
     "services.http.fetch": "the client's connections",
     "services.http.inbound": "what a relay sees of a client, and who takes a connection over",
+    "services.http.gathering": "content that is waited for",
     "services.http.http2.fetch": "the client's connections of HTTP/2",
     "services.http.http2.serving": "one HTTP/2 connection of the server",
     "services.http.http2.strategies": "several connections of HTTP/2 at once",
@@ -68,6 +70,10 @@ SHELLS = {
     "services.mail.access.connection": "one connection of a server for mailboxes",
     "services.mail.access.server": "all connections of such a server",
     "services.mail.access.starting": "the flags and the start of such a server",
+    "services.mail.agent.__main__": "the user agent, as it is called",
+    "services.mail.agent.command": "its command line",
+    "services.mail.agent.fetching": "its connections to servers for mailboxes",
+    "services.mail.agent.sending": "its connection to a server that takes mail",
     "services.mail.imap.__main__": "the program that serves mailboxes by IMAP, as it is called",
     "services.mail.imap.serving": "the same, where its sessions are made",
     "services.mail.pop3.__main__": "the program that serves maildrops by POP3, as it is called",
@@ -81,6 +87,9 @@ SHELLS = {
     "services.mail.smtp.client": "one connection of a client",
     "services.mail.smtp.server": "all connections of the server",
     "services.mail.smtp.serving": "one connection of the server",
+    "services.mail.webmail.__main__": "the program that serves mailboxes to browsers, as it is called",
+    "services.mail.webmail.sending": "its connection to the server that takes mail",
+    "services.mail.webmail.serving": "its content, its waits, and what its pages ask of the world",
     "services.mail.spool": "writes to the queue's journal that wait for the disk",
 }
 
