@@ -32,6 +32,10 @@ CDN_DNS_ROLE = "cdn-dns"
 # Roles that others fill as well: a replica of a CDN is a proxy in reverse.
 SAME: Mapping[str, tuple[str, str]] = {"replica": ("proxy", "reverse")}
 FTP_SERVER, FTP_CLIENT, SFTP_SERVER = "ftp-server", "ftp-client", "sftp-server"
+# In the topology mail: the receiving mail server (SMTP in, Maildirs out), what lets its users read (POP3 and IMAP on
+# the same Maildirs), and their user agents.
+MTA_ROLE, ACCESS_ROLE, AGENT_ROLE = "mta", "mailbox", "mail-client"
+SMTP_PORT, IMAP_PORT = 25, 143
 # Where a cache listens, by its mode: squid's port as a forward proxy; the origin's own in its place.
 PROXY_PORTS: Mapping[str, int] = {"forward": 3128, "reverse": DEFAULT_PORT}
 VERSION_TIMEOUT_S = 10.0
@@ -76,7 +80,8 @@ class Implementation:
     @property
     def service_port(self) -> int:
         """The port by which a server of this role shows that it is ready."""
-        known = {FTP_SERVER: FTP_PORT, SFTP_SERVER: SSH_PORT, **dict.fromkeys((*DNS_ROLES, CDN_DNS_ROLE), DNS_PORT)}
+        known = {FTP_SERVER: FTP_PORT, SFTP_SERVER: SSH_PORT, MTA_ROLE: SMTP_PORT, ACCESS_ROLE: IMAP_PORT}
+        known |= dict.fromkeys((*DNS_ROLES, CDN_DNS_ROLE), DNS_PORT)
         return known.get(self.role, DEFAULT_PORT)
 
     def port(self, strategy: str) -> int:
