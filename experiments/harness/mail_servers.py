@@ -11,8 +11,9 @@ import pwd
 import shlex
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from topologies.emulation.errors import MachineError
 from topologies.emulation.launcher import Service, split_command
 from topologies.emulation.node import Host
 from topologies.emulation.program import Program
+from topologies.mail import MailTopo
 
 MTA_MODULE, ACCESS_MODULES = "services.mail.mta", ("services.mail.pop3", "services.mail.imap")
 # A user whom every Debian has (base-passwd), and whose mailboxes real servers take.
@@ -150,6 +152,35 @@ class MailHost:
             "expire": self.schedule.expire_s,
             "connect_timeout": self.schedule.connect_timeout_s,
         }
+
+
+def mail_host(
+    topo: MailTopo, name: str, replacements: Mapping[str, Implementation], schedule: Schedule | None = None
+) -> MailHost:
+    """A mail server of the drawing by the name of its host, with what takes the place of its parts."""
+    info = topo.nodeInfo(name)
+    serves = list(info["serves"])
+    words = shlex.split(serves[0])
+    return MailHost(
+        serves,
+        words[words.index("--domain") + 1],
+        info["names"][0],
+        dict(_users(info["files"]["accounts"])),
+        # The drawing gives every site 256 addresses.
+        str(IPv4Network(f"{info['ip'].partition('/')[0]}/24", strict=False)),
+        replacements.get(MTA_ROLE),
+        replacements.get(ACCESS_ROLE),
+        schedule or Schedule(),
+    )
+
+
+def _users(accounts: str) -> Iterable[tuple[str, str]]:
+    """The users of an accounts file and their passwords."""
+    for line in accounts.splitlines():
+        name, colon, rest = line.partition(":")
+        # A list has a blank behind its colon, a forward an arrow and no colon.
+        if colon and not rest.startswith(" "):
+            yield name, rest.partition(":")[0]
 
 
 def _owner() -> pwd.struct_passwd:

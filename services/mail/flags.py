@@ -91,6 +91,14 @@ def _add_policy(made: argparse.ArgumentParser) -> None:
         "--relay-from", type=_network, action="append", default=[], metavar="NET", help="relay for these addresses"
     )
     made.add_argument(
+        "--relay-for",
+        type=str.lower,
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="take mail for this domain as its backup: an MX of a later preference",
+    )
+    made.add_argument(
         "--refuse", type=_network, action="append", default=[], metavar="NET", help="greet these addresses with 554"
     )
     made.add_argument("--greylist", type=_seconds, metavar="S", help="ask whoever comes first to come again after this")

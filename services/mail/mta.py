@@ -155,6 +155,7 @@ class MTA:
             not options.no_verify,
             self._dispatcher.mailboxes.used_octets,
             self._free_octets,
+            relay_for=frozenset(self._options.relay_for),
         )
 
     def _bounds(self) -> Bounds:

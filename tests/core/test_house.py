@@ -22,6 +22,7 @@ FUNCTION_LINES_MAX = 40
 SERVICE_LIBRARIES = {"h2", "hpack", "jinja2", "nh3", "uvloop"}
 # Where the world comes in. A core imports none of them, nor any shell.
 WORLD = {"asyncio", "multiprocessing", "select", "selectors", "signal", "socket", "socketserver", "threading", "time"}
+WORLD |= {"imaplib", "poplib", "smtplib"}
 # Conversions between a number and a calendar: functions of their argument, no clock.
 PURE_TIME = {"gmtime", "struct_time"}
 # Modules of services that touch the world, and why. All others are cores.
@@ -68,6 +69,10 @@ SHELLS = {
     "services.mail.access.connection": "one connection of a server for mailboxes",
     "services.mail.access.server": "all connections of such a server",
     "services.mail.access.starting": "the flags and the start of such a server",
+    "services.mail.agent.__main__": "the user agent, as it is called",
+    "services.mail.agent.command": "its command line",
+    "services.mail.agent.fetching": "its connections to servers for mailboxes",
+    "services.mail.agent.sending": "its connection to a server that takes mail",
     "services.mail.imap.__main__": "the program that serves mailboxes by IMAP, as it is called",
     "services.mail.imap.serving": "the same, where its sessions are made",
     "services.mail.pop3.__main__": "the program that serves maildrops by POP3, as it is called",

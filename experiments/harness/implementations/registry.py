@@ -33,9 +33,10 @@ CDN_DNS_ROLE = "cdn-dns"
 # Roles that others fill as well: a replica of a CDN is a proxy in reverse.
 SAME: Mapping[str, tuple[str, str]] = {"replica": ("proxy", "reverse")}
 FTP_SERVER, FTP_CLIENT, SFTP_SERVER = "ftp-server", "ftp-client", "sftp-server"
+# In the topology mail: its mail servers (SMTP in, Maildirs out), what lets their users read (POP3 and IMAP on the same
+# Maildirs), and the users' programs.
+MTA_ROLE, ACCESS_ROLE, AGENT_ROLE = "mta", "mailbox", "mail-client"
 SMTP_PORT, SUBMISSION_PORT, POP3_PORT, IMAP_PORT = 25, 587, 110, 143
-# Every mail server of the topology mail; who lets people read the mailboxes; people's programs.
-MTA_ROLE, ACCESS_ROLE, MAIL_CLIENT_ROLE = "mta", "mailbox", "mail-client"
 # Where a cache listens, by its mode: squid's port as a forward proxy; the origin's own in its place.
 PROXY_PORTS: Mapping[str, int] = {"forward": 3128, "reverse": DEFAULT_PORT}
 VERSION_TIMEOUT_S = 10.0

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import codecs
 import quopri
 import re
 
@@ -9,6 +10,8 @@ from services.mail.mime.limits import FIELD_OCTETS_MAX
 
 _ENCODED_WORD = re.compile(rb"=\?([^?*\s]{1,40})(?:\*[^?\s]{1,40})?\?([BbQq])\?([^?\s]*)\?=")
 _BETWEEN = re.compile(rb"(\?=)[ \t\r\n]+(=\?)")
+# Codecs of Python that are no character sets; the first two take time that grows with the square of what they read.
+_NO_CHARSETS = frozenset(("punycode", "idna", "unicode_escape", "raw_unicode_escape", "undefined"))
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]+")
 
 
@@ -20,7 +23,8 @@ def text_of(octets: bytes, charset: bytes | None) -> str:
     if charset is None or charset.lower() == b"us-ascii":
         return octets.decode("utf-8", "replace")
     try:
-        return octets.decode(charset.decode("ascii", "replace"), "replace")
+        codec = codecs.lookup(charset.decode("ascii", "replace")).name
+        return octets.decode("utf-8" if codec.replace("-", "_") in _NO_CHARSETS else codec, "replace")
     except (LookupError, ValueError):
         return octets.decode("utf-8", "replace")
 

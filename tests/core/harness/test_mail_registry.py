@@ -9,8 +9,8 @@ import pytest
 
 from experiments.harness.implementations.registry import (
     ACCESS_ROLE,
+    AGENT_ROLE,
     IMAP_PORT,
-    MAIL_CLIENT_ROLE,
     MTA_ROLE,
     REGISTRY,
     SMTP_PORT,
@@ -23,7 +23,7 @@ from experiments.harness.mail_servers import Schedule
 from experiments.harness.templating import render
 from topologies.emulation.errors import MachineError
 
-SERVERS, CLIENTS = [*of_role(MTA_ROLE), *of_role(ACCESS_ROLE)], of_role(MAIL_CLIENT_ROLE)
+SERVERS, CLIENTS = [*of_role(MTA_ROLE), *of_role(ACCESS_ROLE)], of_role(AGENT_ROLE)
 DEEDS = {"send", "pop3", "imap"}
 SERVER_VALUES = {
     "domain": "example.org",
@@ -109,7 +109,7 @@ def test_each_thing_to_do_has_several_clients() -> None:
 
 
 def test_the_script_of_python_s_own_clients_runs_with_the_standard_library_alone() -> None:
-    command = implementations()[MAIL_CLIENT_ROLE, "poplib"].commands["pop3"]
+    command = implementations()[AGENT_ROLE, "poplib"].commands["pop3"]
     script = Path(expand(command, CLIENT_VALUES)[1])
     assert script.is_file()
     assert "experiments" not in script.read_text()

@@ -13,7 +13,7 @@ from services.mail.mime.header import parse_header
 from services.mail.mime.limits import DEPTH_MAX, PARTS_MAX
 from services.mail.mime.parameters import parse_parametric
 from services.mail.mime.structure import Part, find, parse
-from services.mail.mime.words import decode_transfer, decode_words
+from services.mail.mime.words import decode_transfer, decode_words, text_of
 
 
 def multipart(boundary: bytes, *parts: bytes, end: bytes = b"--\r\n") -> bytes:
@@ -205,3 +205,10 @@ def test_headers_are_unfolded_and_found_in_any_case() -> None:
     assert header.first(b"body") is None
     assert header.chosen([b"Subject"]) == b"SUBJECT: one\r\n\t two\r\n"
     assert header.chosen([b"subject"], inverted=True) == b"no field\r\nX : y\r\n"
+
+
+@pytest.mark.parametrize("charset", [b"punycode", b"IDNA", b"unicode-escape", b"raw_unicode_escape", b"hex", b"\xff"])
+def test_a_codec_that_is_no_character_set_is_not_used(charset: bytes) -> None:
+    """Python's punycode takes the square of the time: ten seconds for this text, hours for a large message."""
+    octets = b"abc-" + b"a9b8c7" * 100_000 + b"\\u0041"
+    assert text_of(octets, charset) == octets.decode("ascii")

@@ -1,0 +1,21 @@
+r"""A mail user agent for the command line: writes, sends and fetches messages (RFC 5598 section 2.1).
+
+    $ python -m services.mail.agent compose --from alice@example.org --to bob@example.com --subject 'A picture' \
+          --text 'Look!' --attach picture.jpg > message.eml
+    $ python -m services.mail.agent send --server mail.example.org --port 587 --user alice --password secret message.eml
+    $ python -m services.mail.agent read --imap mail.example.com --user bob --password secret list
+    $ python -m services.mail.agent read --imap mail.example.com --user bob --password secret show 1
+    $ python -m services.mail.agent read --pop3 mail.example.com --user bob --password secret --delete save 1 folder
+
+From Python: `composing.compose_message(draft, date_s, message_id)`, `sending.send(server, [submission(content)])` and
+`fetching.fetch(access, numbers)`. What is written is ASCII whatever it says, by MIME (RFC 2045 to 2047, 2183, 2231);
+what is sent goes by smtplib, what is fetched by poplib and imaplib.
+"""
+
+from importlib import import_module
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    # Only who runs the program imports what touches the world; the package's cores do not.
+    return int(import_module("services.mail.agent.command").main(argv))

@@ -1,0 +1,8 @@
+"""`python -m services.mail.agent`."""
+
+import sys
+
+from services.mail.agent.command import main
+
+if __name__ == "__main__":
+    sys.exit(main())

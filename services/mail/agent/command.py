@@ -1,0 +1,256 @@
+"""The command line of the user agent: compose, send, read."""
+
+import argparse
+import os
+import secrets
+import ssl
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from services.http.tls import Trust, client_context
+from services.mail.address import is_domain
+from services.mail.agent import fetching, sending
+from services.mail.agent.composing import compose_message
+from services.mail.agent.drafts import Attachment, ComposeError, Draft, parse_people, parse_person
+from services.mail.agent.errors import AgentError
+from services.mail.agent.limits import TIMEOUT_S
+from services.mail.agent.showing import file_lines, message_text, shown
+from services.mail.reading.contents import Contents
+from services.mail.reading.names import safe_file_name
+
+EXIT_FAILED = 1
+_STANDARD = "-"
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; returns 0, 1 where it could not be done, 2 for wrong use."""
+    options = _parser().parse_args(argv)
+    command: Callable[[argparse.Namespace], int] = options.command
+    try:
+        return command(options)
+    except (AgentError, ComposeError) as error:
+        print(f"agent: {error}", file=sys.stderr)
+    except OSError as error:
+        print(f"agent: {error.filename or 'input'}: {error.strerror or error}", file=sys.stderr)
+    return EXIT_FAILED
+
+
+def _compose(options: argparse.Namespace) -> int:
+    sender = parse_person(options.sender, "sender")
+    draft = Draft(
+        sender,
+        parse_people(", ".join(options.to)),
+        options.subject,
+        _read(options.file).decode("utf-8", "replace") if options.file is not None else options.text,
+        cc=parse_people(", ".join(options.cc)),
+        attachments=[Attachment(path.name, path.read_bytes()) for path in options.attach],
+        in_reply_to=options.in_reply_to,
+        references=(options.in_reply_to,) if options.in_reply_to else (),
+    )
+    domain = sender.mailbox.domain if is_domain(sender.mailbox.domain) else "localhost"
+    message_id = options.message_id or f"{secrets.token_hex(16)}@{domain}"
+    content = compose_message(draft, time.time() if options.date is None else options.date, message_id)
+    sys.stdout.buffer.write(content)
+    sys.stdout.buffer.flush()
+    return 0
+
+
+def _send(options: argparse.Namespace) -> int:
+    server = sending.Server(
+        options.server, options.port, options.user, _password(options), _tls(options), options.hello, options.timeout
+    )
+    messages = [sending.submission(_read(path), options.sender, options.to) for path in options.messages]
+    refused = sending.send(server, messages)
+    for name, reply in refused.items():
+        print(f"agent: {name} was refused: {reply}", file=sys.stderr)
+    return EXIT_FAILED if refused else 0
+
+
+def _read_mail(options: argparse.Namespace) -> int:
+    protocol = "pop3" if options.pop3 is not None else "imap"
+    access = fetching.Access(
+        protocol,
+        options.pop3 or options.imap,
+        options.port or fetching.PORTS[protocol],
+        options.user,
+        _password(options),
+        options.folder,
+        _tls(options),
+        options.timeout,
+    )
+    with fetching.opened(access) as mailbox:
+        options.action(options, mailbox)
+    return 0
+
+
+def _list(_: argparse.Namespace, mailbox: fetching.Mailbox) -> None:
+    for one in mailbox.listed():
+        print(one.line)
+
+
+def _show(options: argparse.Namespace, mailbox: fetching.Mailbox) -> None:
+    content = mailbox.message(options.number)
+    if options.source:
+        sys.stdout.buffer.write(content)
+    else:
+        print(message_text(content), end="")
+    _finish(options, mailbox)
+
+
+def _save(options: argparse.Namespace, mailbox: fetching.Mailbox) -> None:
+    options.directory.mkdir(parents=True, exist_ok=True)
+    if options.part:
+        content = mailbox.part(options.number, options.part)
+        _write(options.directory, safe_file_name(f"message-{options.number}-part-{options.part}"), content)
+    else:
+        _save_message(options, mailbox.message(options.number))
+    _finish(options, mailbox)
+
+
+def _save_message(options: argparse.Namespace, content: bytes) -> None:
+    contents = Contents(content)
+    _write(options.directory, f"message-{options.number}.eml", content)
+    for piece in contents.files:
+        _write(options.directory, piece.file_name, contents.decoded(piece))
+    for line in file_lines(contents):
+        print(shown(line))
+
+
+def _finish(options: argparse.Namespace, mailbox: fetching.Mailbox) -> None:
+    """Only what has been read, and is on the disk where it was to be saved, is removed."""
+    if options.delete:
+        mailbox.delete(options.number)
+
+
+def _write(directory: Path, name: str, content: bytes) -> None:
+    """Write a new file; one that is there is not lost, the new one gets a number."""
+    stem, ending = os.path.splitext(name)
+    for number in range(1, 10_000):
+        path = directory / (name if number == 1 else f"{stem}-{number}{ending}")
+        try:
+            with open(path, "xb") as file:
+                file.write(content)
+        except FileExistsError:
+            continue
+        return
+    raise AgentError(f"{directory} has too many files named as {name}.")
+
+
+def _read(path: str) -> bytes:
+    return sys.stdin.buffer.read() if path == _STANDARD else Path(path).read_bytes()
+
+
+def _password(options: argparse.Namespace) -> str:
+    """Return the password; from a file it stands in no list of processes."""
+    if options.password_file is not None:
+        return str(options.password_file.read_text(encoding="utf-8")).rstrip("\r\n")
+    return str(options.password)
+
+
+def _tls(options: argparse.Namespace) -> ssl.SSLContext | None:
+    if not options.starttls:
+        return None
+    authorities = None if options.authorities is None else str(options.authorities)
+    try:
+        return client_context(Trust(authorities, options.insecure), "smtp")
+    except OSError as error:
+        raise AgentError(f"the authorities in {authorities} cannot be read: {error.strerror or error}.") from error
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m services.mail.agent", description="Write, send and read mail.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_compose(commands.add_parser("compose", help="write a message to standard output"))
+    _add_send(commands.add_parser("send", help="hand messages to a server by SMTP"))
+    _add_read(commands.add_parser("read", help="list, show and save messages by IMAP or POP3"))
+    return parser
+
+
+def _add_compose(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(command=_compose)
+    parser.add_argument("--from", dest="sender", required=True, metavar="MAILBOX", help="who writes")
+    parser.add_argument("--to", action="append", required=True, metavar="MAILBOX", help="to whom; may be repeated")
+    parser.add_argument("--cc", action="append", default=[], metavar="MAILBOX", help="and to whom else")
+    parser.add_argument("--subject", default="", metavar="TEXT", help="what it is about")
+    body = parser.add_mutually_exclusive_group()
+    body.add_argument("--text", default="", metavar="TEXT", help="what it says")
+    body.add_argument("--file", metavar="FILE", help="a file with what it says, in UTF-8; - is standard input")
+    parser.add_argument("--attach", action="append", type=Path, default=[], metavar="FILE", help="a file to go with it")
+    parser.add_argument("--in-reply-to", default="", metavar="ID", help="the Message-ID of what it answers, in <>")
+    parser.add_argument("--date", type=float, metavar="S", help="seconds since 1970 UTC (default: now)")
+    parser.add_argument("--message-id", metavar="ID", help="its own Message-ID, without <> (default: a random one)")
+
+
+def _add_send(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(command=_send)
+    parser.add_argument("--server", required=True, metavar="HOST", help="the mail server")
+    parser.add_argument("--port", type=int, default=587, metavar="N", help="its port (default: %(default)s)")
+    parser.add_argument("--from", dest="sender", default="", metavar="MAILBOX", help="reverse path (default: From)")
+    parser.add_argument("--to", action="append", default=[], metavar="MAILBOX", help="recipient (default: To, Cc, Bcc)")
+    parser.add_argument("--hello", default="", metavar="NAME", help="name in EHLO (default: this host's)")
+    _add_log_in(parser, required=False)
+    parser.add_argument("messages", nargs="+", metavar="FILE", help="a message, or more; - is standard input")
+
+
+def _add_read(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(command=_read_mail)
+    server = parser.add_mutually_exclusive_group(required=True)
+    server.add_argument("--imap", metavar="HOST", help="read by IMAP, where the messages are stored")
+    server.add_argument("--pop3", metavar="HOST", help="read by POP3")
+    parser.add_argument("--port", type=int, metavar="N", help="the server's port (default: 143 or 110)")
+    parser.add_argument("--folder", default="INBOX", metavar="NAME", help="of IMAP (default: %(default)s)")
+    _add_log_in(parser, required=True)
+    parser.set_defaults(delete=False)
+    _add_keeping(parser)
+    actions = parser.add_subparsers(required=True, metavar="ACTION")
+    actions.add_parser("list", help="one line a message").set_defaults(action=_list)
+    show = actions.add_parser("show", help="one message as text")
+    show.set_defaults(action=_show)
+    show.add_argument("number", type=_number, metavar="N")
+    _add_keeping(show)
+    show.add_argument("--source", action="store_true", help="as it is, octet by octet")
+    save = actions.add_parser("save", help="one message, and the files in it, into a directory")
+    save.set_defaults(action=_save)
+    save.add_argument("number", type=_number, metavar="N")
+    save.add_argument("directory", type=Path, metavar="DIR")
+    _add_keeping(save)
+    save.add_argument("--part", default="", metavar="SECTION", help="only this part; by IMAP only it is moved")
+
+
+def _add_keeping(parser: argparse.ArgumentParser) -> None:
+    """Before the action or behind it, as one thinks of it."""
+    keeping = parser.add_mutually_exclusive_group()
+    nothing = argparse.SUPPRESS
+    keeping.add_argument(
+        "--keep", dest="delete", action="store_false", default=nothing, help="leave messages there (the default)"
+    )
+    keeping.add_argument("--delete", action="store_true", default=nothing, help="remove what has been shown or saved")
+
+
+def _add_log_in(parser: argparse.ArgumentParser, required: bool) -> None:
+    parser.add_argument("--user", required=required, default="", metavar="NAME", help="who logs in")
+    password = parser.add_mutually_exclusive_group()
+    password.add_argument("--password", default="", metavar="TEXT", help="the password")
+    password.add_argument("--password-file", type=Path, metavar="FILE", help="a file that holds it")
+    parser.add_argument("--starttls", action="store_true", help="begin TLS before anything else is said")
+    parser.add_argument("--authorities", type=Path, metavar="FILE", help="who vouches for the server's certificate")
+    parser.add_argument("--insecure", action="store_true", help="take any certificate")
+    parser.add_argument("--timeout", type=_seconds, default=TIMEOUT_S, metavar="S", help="(default: %(default)s)")
+
+
+def _number(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 0 < int(text) <= 0xFFFFFFFF):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of a message, from 1 on")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no time above zero")
+    return seconds

@@ -1,0 +1,135 @@
+"""From a draft to the octets of a message (RFC 5322; RFC 2045 to 2047, 2183, 2231).
+
+    content = compose_message(draft, date_s, "123.456@example.org")
+
+    From: alice@example.org
+    To: bob@example.com
+    Subject: A picture
+    MIME-Version: 1.0
+    Content-Type: multipart/mixed; boundary="=_..."
+
+    --=_...
+    Content-Type: text/plain; charset="us-ascii"
+    ...
+    --=_...
+    Content-Type: image/jpeg
+    Content-Transfer-Encoding: base64
+    Content-Disposition: attachment; filename="picture.jpg"
+    ...
+
+The same draft, date and Message-ID give the same octets. Lines end in CRLF, and no octet is beyond ASCII, so that any
+server takes it. Left out: HTML, which a person at a terminal does not write, and encryption.
+"""
+
+import base64
+import quopri
+import re
+from email.message import Message
+from email.policy import compat32
+from hashlib import sha256
+
+from services.http.representation import UNKNOWN_TYPE, content_type
+from services.mail.agent import fields
+from services.mail.agent.drafts import Attachment, ComposeError, Draft, checked, field_text
+from services.mail.agent.limits import LINE_OCTETS, MESSAGE_OCTETS, REFERENCES_MAX
+from services.mail.trace import date_time
+
+_POLICY = compat32.clone(linesep="\r\n", cte_type="7bit")
+_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,127}/[A-Za-z0-9!#$&^_.+-]{1,127}\Z")
+# RFC 2046 sections 5.1 and 5.2.1: what holds parts is not to be encoded, so that as a file it is octets.
+_HOLDS_PARTS = ("multipart/", "message/")
+
+
+def compose_message(draft: Draft, date_s: float, message_id: str) -> bytes:
+    """Return a message; raises ComposeError with what its author must change.
+
+    `date_s` is in seconds since 1970 UTC; `message_id` is without brackets. Who gets a blind copy stands nowhere in it.
+    """
+    draft = checked(draft)
+    text = _text_part(draft.text)
+    body = _mixed(text, draft, message_id) if draft.attachments else text
+    content = _header(draft, date_s, message_id).encode("ascii") + _octets(body)
+    if len(content) > MESSAGE_OCTETS:
+        raise ComposeError(f"The message is larger than {MESSAGE_OCTETS} octets.")
+    return content
+
+
+def _header(draft: Draft, date_s: float, message_id: str) -> str:
+    lines = [f"Date: {date_time(date_s)}\r\n", fields.people("From", [draft.sender])]
+    if draft.to:
+        lines.append(fields.people("To", draft.to))
+    if draft.cc:
+        lines.append(fields.people("Cc", draft.cc))
+    lines.append(f"Message-ID: <{field_text(message_id, 'Message-ID')}>\r\n")
+    if draft.in_reply_to:
+        lines.append(fields.words("In-Reply-To", [draft.in_reply_to]))
+    if draft.references:
+        lines.append(fields.words("References", _kept(draft.references)))
+    # RFC 2045 section 4
+    return "".join([*lines, fields.unstructured("Subject", draft.subject), "MIME-Version: 1.0\r\n"])
+
+
+def _kept(references: tuple[str, ...]) -> tuple[str, ...]:
+    """The first one, which began it, and the last ones."""
+    return references if len(references) <= REFERENCES_MAX else (references[0], *references[1 - REFERENCES_MAX :])
+
+
+def _octets(part: Message) -> bytes:
+    octets = part.as_bytes(policy=_POLICY)
+    return octets if octets.endswith(b"\r\n") else octets + b"\r\n"
+
+
+def _text_part(text: str) -> Message:
+    """RFC 2045 section 6: as it is where ASCII and short lines do, else in the encoding that is shorter."""
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    text = text if not text or text.endswith("\n") else text + "\n"
+    try:
+        octets = text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise ComposeError("The text has half a character in it.") from None
+    part = Message()
+    is_plain = (
+        octets.isascii() and b"\0" not in octets and all(len(line) <= LINE_OCTETS for line in octets.split(b"\n"))
+    )
+    part["Content-Type"] = f'text/plain; charset="{"us-ascii" if octets.isascii() else "utf-8"}"'
+    # RFC 2046 section 4.1.1: base64 is of a text whose lines end in CRLF.
+    quoted, based = quopri.encodestring(octets), base64.encodebytes(octets.replace(b"\n", b"\r\n"))
+    if is_plain:
+        encoding, body = "7bit", octets
+    elif len(quoted) <= len(based):
+        encoding, body = "quoted-printable", quoted
+    else:
+        encoding, body = "base64", based
+    part["Content-Transfer-Encoding"] = encoding
+    part.set_payload(body.decode("ascii"))
+    return part
+
+
+def _mixed(text: Message, draft: Draft, message_id: str) -> Message:
+    """RFC 2046 section 5.1.3."""
+    whole = Message()
+    # RFC 2045 section 6.7: "=_" stands neither in quoted-printable nor in base64; no text has its Message-ID's digest.
+    boundary = "=_" + sha256(message_id.encode("utf-8")).hexdigest()[:40]
+    whole["Content-Type"] = f'multipart/mixed; boundary="{boundary}"'
+    whole.set_payload([text, *(_file_part(attachment) for attachment in draft.attachments)])
+    return whole
+
+
+def _file_part(attachment: Attachment) -> Message:
+    part = Message()
+    part["Content-Type"] = media_type(attachment)
+    part["Content-Transfer-Encoding"] = "base64"
+    name = attachment.file_name
+    # RFC 2231 section 4 where the name is not ASCII, or would be misread as an encoded word.
+    is_plain = name.isascii() and "=?" not in name
+    part.add_header("Content-Disposition", "attachment", filename=name if is_plain else ("utf-8", "", name))
+    part.set_payload(base64.encodebytes(attachment.content).decode("ascii"))
+    return part
+
+
+def media_type(attachment: Attachment) -> str:
+    """Return the media type that an attachment goes under."""
+    kind = attachment.content_type.partition(";")[0].strip().lower()
+    if not _TYPE.match(kind):
+        kind = content_type(attachment.file_name).decode("ascii").partition(";")[0]
+    return UNKNOWN_TYPE if kind.startswith(_HOLDS_PARTS) else kind

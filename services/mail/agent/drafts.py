@@ -1,0 +1,119 @@
+"""What a person has written and not yet sent, and the checks on it.
+
+    >>> parse_people("Bob Example <bob@example.com>, carol@example.com")
+    [Person(name='Bob Example', mailbox=Mailbox(local_part='bob', domain='example.com')), Person(name='', mailbox=...)]
+
+A text with a line end in it is no text for a field: whoever could put one there could write fields of his own.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from email.utils import getaddresses
+
+from services.mail.address import Mailbox, MailboxError, PathError, parse_mailbox
+from services.mail.agent.limits import ATTACHMENTS_MAX, FILE_NAME_OCTETS, RECIPIENTS_MAX, TEXT_OCTETS
+
+# Controls, the line ends of Unicode among them, and halves of a character.
+_NOT_IN_FIELDS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_MESSAGE_ID = re.compile(r"<[!-;=?-~]{1,900}>")
+
+
+class ComposeError(Exception):
+    """The message cannot be written as it is; its text is one sentence for its author."""
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A name, which may be empty, and a mailbox."""
+
+    name: str
+    mailbox: Mailbox
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file that goes with a message; without a content_type its name tells."""
+
+    file_name: str
+    content: bytes
+    content_type: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A message as its author thinks of it; `in_reply_to` and `references` are Message-IDs in angle brackets."""
+
+    sender: Person
+    to: tuple[Person, ...]
+    subject: str
+    text: str
+    cc: tuple[Person, ...] = ()
+    bcc: tuple[Person, ...] = ()
+    attachments: Sequence[Attachment] = ()
+    in_reply_to: str = ""
+    references: tuple[str, ...] = ()
+
+    @property
+    def recipients(self) -> tuple[Mailbox, ...]:
+        """Whom it goes to, each once."""
+        found = {one.mailbox.key: one.mailbox for one in (*self.to, *self.cc, *self.bcc)}
+        return tuple(found.values())
+
+
+def field_text(text: str, what: str) -> str:
+    """Return a text that may stand in a field; raises ComposeError."""
+    if _NOT_IN_FIELDS.search(text):
+        raise ComposeError(f"The {what} has a line end or another control character in it.")
+    if len(text.encode("utf-8")) > TEXT_OCTETS:
+        raise ComposeError(f"The {what} is longer than {TEXT_OCTETS} octets.")
+    return text
+
+
+def parse_people(text: str, what: str = "recipient") -> tuple[Person, ...]:
+    """Read mailboxes with or without names, commas between them; raises ComposeError with the one that is wrong."""
+    text = field_text(text, what)
+    if not text.strip():
+        return ()
+    # RFC 5322 section 3.4, read by the standard library; what it cannot read comes back without a mailbox.
+    pairs = getaddresses([text])
+    if len(pairs) > RECIPIENTS_MAX:
+        raise ComposeError(f"There are more than {RECIPIENTS_MAX} recipients.")
+    return tuple(_person(name, address, text) for name, address in pairs)
+
+
+def parse_person(text: str, what: str) -> Person:
+    """Read exactly one mailbox, with or without a name; raises ComposeError."""
+    people = parse_people(text, what)
+    if len(people) != 1:
+        raise ComposeError(f"The {what} must be one mailbox, as name@example.com.")
+    return people[0]
+
+
+def _person(name: str, address: str, text: str) -> Person:
+    if not address:
+        raise ComposeError(f"{text.strip()!r} is no list of mailboxes as name@example.com.")
+    try:
+        return Person(name.strip(), parse_mailbox(address))
+    except (MailboxError, PathError) as error:
+        raise ComposeError(f"{address} is no mailbox: {error}.") from None
+
+
+def checked(draft: Draft) -> Draft:
+    """Return a draft that can be written; raises ComposeError."""
+    if not draft.recipients:
+        raise ComposeError("The message needs a recipient.")
+    if len(draft.recipients) > RECIPIENTS_MAX:
+        raise ComposeError(f"There are more than {RECIPIENTS_MAX} recipients.")
+    if len(draft.attachments) > ATTACHMENTS_MAX:
+        raise ComposeError(f"There are more than {ATTACHMENTS_MAX} attachments.")
+    for person in (draft.sender, *draft.to, *draft.cc, *draft.bcc):
+        field_text(person.name, "name of a person")
+    field_text(draft.subject, "subject")
+    for attachment in draft.attachments:
+        if len(field_text(attachment.file_name, "name of an attachment").encode("utf-8")) > FILE_NAME_OCTETS:
+            raise ComposeError(f"The name of an attachment is longer than {FILE_NAME_OCTETS} octets.")
+    for message_id in filter(None, (draft.in_reply_to, *draft.references)):
+        if not _MESSAGE_ID.fullmatch(message_id):
+            raise ComposeError("A Message-ID is in angle brackets and has no blanks.")
+    return draft

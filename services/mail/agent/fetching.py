@@ -1,0 +1,209 @@
+"""Fetches messages by POP3 (RFC 1939) or IMAP (RFC 3501), with the standard library's clients.
+
+    with opened(Access("imap", "mail.example.com", 143, "bob", "secret")) as mailbox:
+        mailbox.listed()                 numbers, sizes and headers
+        mailbox.message(1)               the octets of a message
+        mailbox.part(1, "2")             of one part; by IMAP no other moves (RFC 3501 section 6.4.5)
+        mailbox.delete(1)
+
+POP3 downloads whole messages, and lists by a TOP for each; IMAP has the headers of all in one answer.
+"""
+
+import imaplib
+import poplib
+import re
+import ssl
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from services.mail.agent.errors import AgentError
+from services.mail.agent.limits import LISTED_MAX, TIMEOUT_S
+from services.mail.agent.showing import Listed
+from services.mail.mime.header import parse_header
+from services.mail.mime.words import decode_transfer
+from services.mail.reading.contents import Contents
+
+PORTS = {"imap": 143, "pop3": 110}
+_FIELDS = "BODY.PEEK[HEADER.FIELDS (FROM TO SUBJECT DATE)]"
+_NUMBER = re.compile(rb"(\d+) \(")
+_SIZE = re.compile(rb"RFC822\.SIZE (\d+)")
+_SECTION = re.compile(r"[1-9]\d{0,4}(?:\.[1-9]\d{0,4}){0,99}\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Where a mailbox is and who opens it; `tls` is a context for STARTTLS or STLS, None is none."""
+
+    protocol: str
+    host: str
+    port: int
+    user: str
+    password: str
+    folder: str = "INBOX"
+    tls: ssl.SSLContext | None = None
+    timeout_s: float = TIMEOUT_S
+
+
+class Mailbox(Protocol):
+    """An open mailbox, by either protocol; its messages are numbered from 1."""
+
+    def listed(self) -> Iterator[Listed]:
+        """Yield every message with its size and header."""
+
+    def message(self, number: int) -> bytes:
+        """Return a message, its lines ending in CRLF."""
+
+    def part(self, number: int, section: str) -> bytes:
+        """Return one part of a message, decoded."""
+
+    def delete(self, number: int) -> None:
+        """Remove a message when the mailbox is closed."""
+
+    def close(self) -> None:
+        """End the session, and do what was put off to its end."""
+
+    def abort(self) -> None:
+        """Leave without it."""
+
+
+@contextmanager
+def opened(access: Access) -> Iterator[Mailbox]:
+    """Open a mailbox for a block; raises AgentError for all that goes wrong with the server in it."""
+    try:
+        mailbox: Mailbox = _Pop3(access) if access.protocol == "pop3" else _Imap(access)
+        try:
+            yield mailbox
+        except BaseException:
+            mailbox.abort()
+            raise
+        mailbox.close()
+    except (poplib.error_proto, imaplib.IMAP4.error) as error:
+        raise AgentError(f"{access.host} said: {_said(error)}") from error
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise AgentError(f"{access.host} port {access.port} cannot be used: {reason}.") from error
+
+
+def fetch(access: Access, numbers: Iterable[int] | None = None, delete: bool = False) -> list[bytes]:
+    """Return messages, all of them where no numbers are given, and remove them where `delete`; raises AgentError."""
+    with opened(access) as mailbox:
+        chosen = [one.number for one in mailbox.listed()] if numbers is None else list(numbers)
+        contents = [mailbox.message(number) for number in chosen]
+        if delete:
+            for number in chosen:
+                mailbox.delete(number)
+    return contents
+
+
+def _said(error: Exception) -> str:
+    first = error.args[0] if error.args else ""
+    return first.decode("utf-8", "replace") if isinstance(first, bytes) else str(first)
+
+
+class _Pop3:
+    def __init__(self, access: Access) -> None:
+        self._client = poplib.POP3(access.host, access.port, access.timeout_s)
+        try:
+            if access.tls is not None:
+                self._client.stls(access.tls)
+            self._client.user(access.user)
+            self._client.pass_(access.password)
+        except BaseException:
+            self._client.close()
+            raise
+
+    def listed(self) -> Iterator[Listed]:
+        _, lines, _ = self._client.list()
+        for line in lines[:LISTED_MAX]:
+            number, size = map(int, line.split()[:2])
+            yield Listed(number, size, b"\r\n".join(self._client.top(number, 0)[1]) + b"\r\n")
+
+    def message(self, number: int) -> bytes:
+        return b"".join(line + b"\r\n" for line in self._client.retr(number)[1])
+
+    def part(self, number: int, section: str) -> bytes:
+        contents = Contents(self.message(number))
+        piece = contents.piece(section)
+        if piece is None:
+            raise AgentError(f"Message {number} has no part {section}.")
+        return contents.decoded(piece)
+
+    def delete(self, number: int) -> None:
+        self._client.dele(number)
+
+    def close(self) -> None:
+        # RFC 1939 section 6: QUIT is what removes.
+        self._client.quit()
+
+    def abort(self) -> None:
+        self._client.close()
+
+
+class _Imap:
+    def __init__(self, access: Access) -> None:
+        self._client = imaplib.IMAP4(access.host, access.port, access.timeout_s)
+        self._has_deleted = False
+        try:
+            if access.tls is not None:
+                self._client.starttls(access.tls)
+            self._client.login(access.user, access.password)
+            self._count = self._selected(access.folder)
+        except BaseException:
+            self.abort()
+            raise
+
+    def _selected(self, folder: str) -> int:
+        """Return how many messages there are."""
+        quoted = folder.replace("\\", "\\\\").replace('"', '\\"')
+        return int(self._done(self._client.select(f'"{quoted}"'))[0])
+
+    def listed(self) -> Iterator[Listed]:
+        if not self._count:
+            return
+        wanted = f"1:{min(self._count, LISTED_MAX)}"
+        for item in self._done(self._client.fetch(wanted, f"(RFC822.SIZE {_FIELDS})")):
+            if isinstance(item, tuple):
+                number, size = _NUMBER.match(item[0]), _SIZE.search(item[0])
+                if number is not None:
+                    yield Listed(int(number[1]), int(size[1]) if size else 0, item[1])
+
+    def message(self, number: int) -> bytes:
+        return self._body(number, "BODY[]")
+
+    def part(self, number: int, section: str) -> bytes:
+        if not _SECTION.match(section):
+            raise AgentError(f"{section!r} is no part's number, as 2 or 1.2 is.")
+        # The only part of a message has the message's own header (RFC 3501 section 6.4.5).
+        header = self._body(number, f"BODY.PEEK[{section}.MIME]")
+        encoding = parse_header(header).first(b"content-transfer-encoding")
+        return decode_transfer(self._body(number, f"BODY[{section}]"), encoding)
+
+    def delete(self, number: int) -> None:
+        self._done(self._client.store(str(number), "+FLAGS.SILENT", "(\\Deleted)"))
+        self._has_deleted = True
+
+    def close(self) -> None:
+        if self._has_deleted:
+            self._done(self._client.expunge())
+        self._client.logout()
+
+    def abort(self) -> None:
+        with suppress(OSError, imaplib.IMAP4.error):
+            self._client.shutdown()
+
+    def _body(self, number: int, section: str) -> bytes:
+        for item in self._done(self._client.fetch(str(number), f"({section})")):
+            if isinstance(item, tuple):
+                return bytes(item[1])
+            if isinstance(item, bytes) and item.endswith((b'""', b'"")')):
+                return b""
+        raise AgentError(f"There is no message {number}, or it has no such part.")
+
+    @staticmethod
+    def _done(answer: tuple[str, list[Any]]) -> list[Any]:
+        status, data = answer
+        if status != "OK":
+            raise imaplib.IMAP4.error(data[0] if data else status)
+        return data

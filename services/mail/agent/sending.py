@@ -1,0 +1,135 @@
+"""Hands messages to a server by SMTP (RFC 5321, RFC 6409), with the standard library's client.
+
+    sent = send(Server("mail.example.org", 587, "alice", "secret"), [content])
+
+Several messages go over one connection. Who gets one stands in its To, Cc and Bcc, unless the envelope says otherwise;
+Bcc does not go out (RFC 5322 section 3.6.3). Left out: requests for delivery reports (RFC 3461).
+"""
+
+import os
+import re
+import smtplib
+import ssl
+from collections.abc import Sequence
+from dataclasses import dataclass
+from email.utils import getaddresses
+
+from services.mail.address import Mailbox, MailboxError, PathError, is_domain, parse_mailbox
+from services.mail.agent.errors import AgentError
+from services.mail.agent.limits import RECIPIENTS_MAX, TIMEOUT_S
+from services.mail.mime.header import parse_header
+
+_LINE_END = re.compile(rb"\r\n|\r|\n")
+_RECIPIENT_FIELDS = (b"to", b"cc", b"bcc")
+_FALLBACK_NAME = "localhost"
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Where messages are handed in. `tls` is a context for STARTTLS, None is none; without a user nobody logs in."""
+
+    host: str
+    port: int = 587
+    user: str = ""
+    password: str = ""
+    tls: ssl.SSLContext | None = None
+    hello: str = ""
+    timeout_s: float = TIMEOUT_S
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """One message with its envelope."""
+
+    reverse_path: str
+    forward_paths: tuple[str, ...]
+    content: bytes
+
+
+def submission(content: bytes, sender: str = "", recipients: Sequence[str] = ()) -> Submission:
+    """Return a message ready to go; what the envelope lacks is read from its fields. Raises AgentError."""
+    # RFC 5321 section 2.3.8: lines end in CRLF, and neither octet stands alone.
+    content = _LINE_END.sub(b"\r\n", content)
+    header = parse_header(content)
+    people = _mailboxes(list(header.all(b"from"))[:1]) if not sender else [_mailbox(sender)]
+    if not people:
+        raise AgentError("The message has no From: say who sends it.")
+    values = [value for name in _RECIPIENT_FIELDS for value in header.all(name)]
+    found = [_mailbox(one) for one in recipients] or _mailboxes(values)
+    forward_paths = tuple(dict.fromkeys(map(str, found)))
+    if not 0 < len(forward_paths) <= RECIPIENTS_MAX:
+        raise AgentError(f"The message has {len(forward_paths)} recipients: one to {RECIPIENTS_MAX} can be served.")
+    kept = header.chosen([b"bcc"], inverted=True)
+    shown = sum(len(one.raw) for one in header.fields)
+    return Submission(str(people[0]), forward_paths, kept + content[shown:])
+
+
+def _mailboxes(values: Sequence[bytes]) -> list[Mailbox]:
+    texts = [value.decode("utf-8", "replace") for value in values]
+    return [_mailbox(address) for _, address in getaddresses(texts) if address]
+
+
+def _mailbox(text: str) -> Mailbox:
+    try:
+        return parse_mailbox(text)
+    except (MailboxError, PathError) as error:
+        raise AgentError(f"{text} is no mailbox: {error}.") from None
+
+
+def send(server: Server, messages: Sequence[Submission]) -> dict[str, str]:
+    """Send messages over one connection; returns the recipients that were refused, each with the server's reply.
+
+    Raises AgentError where the server cannot be used, or takes a message for nobody.
+    """
+    refused: dict[str, str] = {}
+    try:
+        with _connected(server) as client:
+            for message in messages:
+                refused |= _sent(client, message)
+    except smtplib.SMTPException as error:
+        raise AgentError(_why(server, error)) from error
+    except (OSError, UnicodeError) as error:
+        raise AgentError(f"{server.host} port {server.port} cannot be used: {_reason(error)}.") from error
+    return refused
+
+
+def _connected(server: Server) -> smtplib.SMTP:
+    name = server.hello or os.uname().nodename
+    client = smtplib.SMTP(server.host, server.port, name if is_domain(name) else _FALLBACK_NAME, server.timeout_s)
+    try:
+        if server.tls is not None:
+            client.starttls(context=server.tls)
+        if server.user:
+            client.login(server.user, server.password)
+    except BaseException:
+        client.close()
+        raise
+    return client
+
+
+def _sent(client: smtplib.SMTP, message: Submission) -> dict[str, str]:
+    client.ehlo_or_helo_if_needed()
+    # RFC 6152 section 3
+    is_8bit = not message.content.isascii()
+    if is_8bit and not client.has_extn("8bitmime"):
+        raise AgentError("The message has octets beyond ASCII, and the server does not take them.")
+    options = ["BODY=8BITMIME"] if is_8bit else []
+    refused = client.sendmail(message.reverse_path, message.forward_paths, message.content, options)
+    return {name: f"{code} {_text(reply)}" for name, (code, reply) in refused.items()}
+
+
+def _text(reply: bytes | str) -> str:
+    return reply if isinstance(reply, str) else reply.decode("utf-8", "replace")
+
+
+def _why(server: Server, error: smtplib.SMTPException) -> str:
+    if isinstance(error, smtplib.SMTPRecipientsRefused):
+        replies = "; ".join(f"{name}: {code} {_text(reply)}" for name, (code, reply) in error.recipients.items())
+        return f"{server.host} refused every recipient: {replies}"
+    if isinstance(error, smtplib.SMTPResponseException):
+        return f"{server.host} said {error.smtp_code} {_text(error.smtp_error)}"
+    return f"{server.host} port {server.port}: {error}"
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__

@@ -1,0 +1,59 @@
+"""A message on a terminal: the fields that a person wants to see, the text, and the files that came with it.
+
+Nothing in a message can move the terminal's cursor or change its colours: controls are left out.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from services.mail.mime.header import parse_header
+from services.mail.mime.words import decode_words
+from services.mail.reading.contents import HTML, Contents, Piece
+
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_FIELDS = (b"date", b"from", b"to", b"cc", b"subject")
+_TAG = re.compile(r"<[^<>]{0,10000}>")
+# What a line of a list has for a name and for a subject.
+_NAME_COLUMNS, _SUBJECT_COLUMNS = 30, 60
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One message of a mailbox as a list shows it."""
+
+    number: int
+    size_octets: int
+    header: bytes
+
+    @property
+    def line(self) -> str:
+        """One line: number, size, who, what."""
+        header = parse_header(self.header)
+        sender, subject = (shown(decode_words(header.first(name) or b"")) for name in (b"from", b"subject"))
+        return f"{self.number:>4} {self.size_octets:>9} {sender[:_NAME_COLUMNS]:<30} {subject[:_SUBJECT_COLUMNS]}"
+
+
+def shown(text: str) -> str:
+    """Return a text without what a terminal would obey."""
+    return _CONTROLS.sub("", text)
+
+
+def message_text(octets: bytes) -> str:
+    """Return a message for a terminal; HTML without its marks where there is nothing else."""
+    contents = Contents(octets)
+    lines = [f"{name.decode().capitalize()}: {contents.field(name)}" for name in _FIELDS if contents.field(name)]
+    texts = [_text(contents, piece) for piece in contents.texts(html=False)]
+    files = [f"[{line}]" for line in file_lines(contents)]
+    return shown("\n".join([*lines, "", *texts, *files]).rstrip("\n")) + "\n"
+
+
+def _text(contents: Contents, piece: Piece) -> str:
+    text = contents.text(piece)
+    return _TAG.sub("", text) if piece.kind == HTML else text
+
+
+def file_lines(contents: Contents) -> Iterator[str]:
+    """Say which files came, one a line: section, media type, name, octets."""
+    for piece in contents.files:
+        yield f"{piece.number} {piece.kind} {piece.file_name} {len(contents.decoded(piece))} octets"

@@ -1,0 +1,46 @@
+r"""The name of a file that came with a message, and one that is safe to save it under (RFC 2183 sections 2.3 and 5).
+
+safe_file_name("../../etc/passwd") == "passwd"
+safe_file_name("C:\\autoexec.bat") == "autoexec.bat"
+"""
+
+import re
+from urllib.parse import unquote_to_bytes
+
+from services.mail.mime.parameters import Parametric
+from services.mail.mime.words import decode_words, text_of
+from services.mail.reading.limits import ENDING_CHARACTERS, FILE_NAME_OCTETS
+
+# Besides controls: what turns the direction of text, so that a name shows another ending than it has.
+_UNSHOWN = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
+_SEPARATORS = re.compile(r"[/\\]")
+# What has a meaning in a shell's or another system's file names.
+_REPLACED = re.compile(r'[<>:"|?*]')
+
+
+def parameter_text(field: Parametric, name: bytes) -> str:
+    """Return a parameter as text: of RFC 2231, or in encoded words as many send it; empty where there is none."""
+    extended = field.get(name + b"*")
+    if extended is not None:
+        charset, _, rest = extended.partition(b"'")
+        _, quote, octets = rest.partition(b"'")
+        return text_of(unquote_to_bytes(octets if quote else extended), charset or None)
+    plain = field.get(name)
+    return "" if plain is None else decode_words(plain)
+
+
+def safe_file_name(name: str, otherwise: str = "file") -> str:
+    """Return a name that has no path, begins with no dot and can be a file's; `otherwise` where nothing is left."""
+    name = _SEPARATORS.split(_UNSHOWN.sub("", name))[-1]
+    name = _REPLACED.sub("_", name).strip().lstrip(".").strip()
+    if len(name.encode("utf-8")) > FILE_NAME_OCTETS:
+        name = _shortened(name)
+    return name or otherwise
+
+
+def _shortened(name: str) -> str:
+    """Keep the ending, which says what the file is."""
+    stem, dot, ending = name.rpartition(".")
+    last = (dot + ending).encode("utf-8") if stem and len(ending) <= ENDING_CHARACTERS else b""
+    kept = (stem if last else name).encode("utf-8")[: FILE_NAME_OCTETS - len(last)]
+    return (kept.decode("utf-8", "ignore").encode("utf-8") + last).decode("utf-8")
