@@ -3,8 +3,8 @@
     mail_client.py send HOST PORT USER|- PASSWORD SENDER RECIPIENT FILE
     mail_client.py pop3|imap HOST PORT USER PASSWORD FOLDER
 
-To send, it logs in unless the user is `-`; to read, it puts every message into FOLDER, and leaves it on the server. Run
-by whatever python3 is there, so it imports nothing but the standard library.
+To send, it logs in where the server offers that, unless the user is `-`; to read, it puts every message into FOLDER,
+and leaves it on the server. Run by whatever python3 is there, so it imports nothing but the standard library.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ TIMEOUT_S = 30.0
 def send(host: str, port: str, user: str, password: str, sender: str, recipient: str, file: str) -> None:
     """Send one message. Raises smtplib's errors, whose last line the caller sees."""
     with smtplib.SMTP(host, int(port), timeout=TIMEOUT_S) as client:
-        if user != "-":
+        client.ehlo_or_helo_if_needed()
+        if user != "-" and client.has_extn("auth"):
             client.login(user, password)
         client.sendmail(sender, [recipient], Path(file).read_bytes())
 
