@@ -188,7 +188,9 @@ def read_mail_data(stream: Stream, start: int) -> MailData | None:
             stuffed.append(at)
             line = line[1:]
         if len(line) + 2 > TEXT_OCTETS:
-            raise SmtpGrammarError(f"a line of the mail data has {len(line) + 2} octets, and {TEXT_OCTETS} are the most")
+            raise SmtpGrammarError(
+                f"a line of the mail data has {len(line) + 2} octets, and {TEXT_OCTETS} are the most"
+            )
         lines.append(line + b"\r\n")
         at = found.end()
     rest = stream.data[at:]
