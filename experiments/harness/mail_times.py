@@ -116,13 +116,15 @@ def step_theories(story: Story, legs: Legs, names_rtt_s: float, exchanges: int) 
     }
 
 
-def way_timing(legs: MailLegs) -> Timing:
+def way_timing(legs: MailLegs, asked: Lookups) -> Timing:
     """From the first SYN between the servers to the last reply to QUIT. Raises ValueError where a session lacks it."""
     sessions = [one for one in legs.relayed.sessions if one.messages]
     ends = [one.reply.last_ns for session in sessions for one in session.asked("QUIT") if one.reply is not None]
     if not sessions or len(ends) != len(sessions):
         raise ValueError("a connection between the servers has no end")
-    found = divide(smtp_intervals(sessions, legs.at_receiver), sessions[0].connection.syn.time_ns, max(ends))
+    begun_ns = sessions[0].connection.syn.time_ns
+    names = lookups(asked.sender, legs.who.sender, begun_ns, max(ends))
+    found = divide([*names, *smtp_intervals(sessions, legs.at_receiver)], begun_ns, max(ends))
     return Timing(found.total_s, found.terms)
 
 
