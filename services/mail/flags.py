@@ -4,6 +4,7 @@ import argparse
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 
+from services.mail.destination import CONNECTIONS_MAX, MESSAGES_MAX
 from services.mail.queue.schedule import EXPIRE_S, RETRY_S, parse_waits
 from services.mail.smtp import limits
 from services.shell import add_common_flags
@@ -114,6 +115,20 @@ def _add_delivery(made: argparse.ArgumentParser) -> None:
     made.add_argument("--remote-port", type=_port, default=25, metavar="N", help="port of other servers (default: 25)")
     made.add_argument("--remote-tls", action="store_true", help="use STARTTLS where another server offers it")
     made.add_argument("--no-pipelining", action="store_true", help="send one command at a time, even where more may go")
+    made.add_argument(
+        "--remote-connections",
+        type=_count,
+        default=CONNECTIONS_MAX,
+        metavar="N",
+        help="at once to the servers of one domain (default: %(default)s)",
+    )
+    made.add_argument(
+        "--remote-messages",
+        type=_count,
+        default=MESSAGES_MAX,
+        metavar="N",
+        help="sent one after the other on one connection (default: %(default)s)",
+    )
     made.add_argument(
         "--retry", type=_waits, default=RETRY_S, metavar="S,S,...", help="waits before later tries, the last for ever"
     )

@@ -188,6 +188,8 @@ class MTA:
             Patience(connect_s=options.connect_timeout),
             # RFC 7435: encryption without knowing to whom is better than none.
             client_context(Trust(blind=True), "smtp") if options.remote_tls else None,
+            options.remote_connections,
+            options.remote_messages,
         )
 
     def _route(self) -> Callable[[str], Awaitable[Sequence[Host] | Reply]]:

@@ -8,7 +8,7 @@ exchange (RFC 4954) each 334 asks for one more line.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
 from experiments.harness.judge.frames import CaptureFile
@@ -124,13 +124,17 @@ class SmtpTraffic:
     others: tuple[Connection, ...] = ()
     dropped: int = 0
 
-    def between(self, start_ns: int, end_ns: int) -> SmtpTraffic:
-        """The part whose connections begin within [start_ns, end_ns)."""
+    def chosen(self, wanted: Callable[[Connection], bool]) -> SmtpTraffic:
+        """The part whose connections are wanted."""
         return SmtpTraffic(
-            tuple(one for one in self.sessions if start_ns <= one.connection.syn.time_ns < end_ns),
-            tuple(one for one in self.others if start_ns <= one.syn.time_ns < end_ns),
+            tuple(one for one in self.sessions if wanted(one.connection)),
+            tuple(one for one in self.others if wanted(one)),
             self.dropped,
         )
+
+    def between(self, start_ns: int, end_ns: int) -> SmtpTraffic:
+        """The part whose connections begin within [start_ns, end_ns)."""
+        return self.chosen(lambda one: start_ns <= one.syn.time_ns < end_ns)
 
     def to(self, *addresses: str) -> SmtpTraffic:
         """The part whose sessions are with servers at these addresses."""

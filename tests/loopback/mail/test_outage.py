@@ -104,6 +104,23 @@ def test_several_messages_share_a_connection(tmp_path: Path) -> None:
     assert log.read_text().count('"connected"') < 40
 
 
+@pytest.mark.parametrize(("flags", "connections"), [((), 1), (("--remote-messages", "2"), 3)])
+def test_a_connection_has_as_many_messages_as_it_may_have(
+    tmp_path: Path, flags: tuple[str, ...], connections: int
+) -> None:
+    log, port = tmp_path / "log", free_port()
+    with sender(tmp_path, port, "--log", str(log), "--remote-connections", "1", *flags) as here:
+        for number in range(6):
+            submit(here, "bob@plain.example.com", text=f"number {number}")
+        receiver = Server(tmp_path, "plain.example.com", port=port).start()
+        try:
+            receiver.wait_for("bob", 6)
+            wait_until(lambda: here.queued() == "")
+        finally:
+            receiver.stop()
+    assert log.read_text().count('"connected"') == connections
+
+
 @pytest.mark.parametrize(
     ("recipient", "status"),
     [
