@@ -120,11 +120,11 @@ class Reader(ScriptedAgent):
         return self.tell({protocol.lower(): steps})
 
 
-def send(host: Host, server: MailHost, user: str, recipient: str, message: Path) -> Window:
-    """Hand a message in at the server of a user's domain, by Python's smtplib. Raises LoadFailedError."""
+def send(host: Host, server: MailHost, user: str, recipient: str, *messages: Path) -> Window:
+    """Hand messages in at the server of a user's domain, by Python's smtplib. Raises LoadFailedError."""
     sender, password = f"{user}@{server.domain}", server.passwords[user]
     words = [sys.executable, str(SCRIPT), "send", server.hostname, str(SUBMISSION_PORT)]
-    return run_command(host, [*words, user, password, sender, recipient, str(message)])
+    return run_command(host, [*words, user, password, sender, recipient, *map(str, messages)])
 
 
 def wait_for_count(server: MailHost, user: str, count: int, timeout_s: float = TIMEOUT_S) -> Window:

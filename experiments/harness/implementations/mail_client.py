@@ -1,6 +1,6 @@
 """Python's own smtplib, poplib and imaplib as programs.
 
-    mail_client.py send HOST PORT USER|- PASSWORD SENDER RECIPIENT FILE
+    mail_client.py send HOST PORT USER|- PASSWORD SENDER RECIPIENT FILE...
     mail_client.py pop3|imap HOST PORT USER PASSWORD FOLDER
 
 To send, it logs in where the server offers that, unless the user is `-`; to read, it puts every message into FOLDER,
@@ -19,13 +19,14 @@ from pathlib import Path
 TIMEOUT_S = 30.0
 
 
-def send(host: str, port: str, user: str, password: str, sender: str, recipient: str, file: str) -> None:
-    """Send one message. Raises smtplib's errors, whose last line the caller sees."""
+def send(host: str, port: str, user: str, password: str, sender: str, recipient: str, *files: str) -> None:
+    """Send messages on one connection. Raises smtplib's errors, whose last line the caller sees."""
     with smtplib.SMTP(host, int(port), timeout=TIMEOUT_S) as client:
         client.ehlo_or_helo_if_needed()
         if user != "-" and client.has_extn("auth"):
             client.login(user, password)
-        client.sendmail(sender, [recipient], Path(file).read_bytes())
+        for file in files:
+            client.sendmail(sender, [recipient], Path(file).read_bytes())
 
 
 def pop3(host: str, port: str, user: str, password: str, folder: str) -> None:
