@@ -63,10 +63,11 @@ class Episode:
 
 @dataclass(frozen=True)
 class Attempt:
-    """A connection of the sender's server to the peer: when it was tried, and when it had failed (None: it did not)."""
+    """A connection of the sender's server to the peer: when it was tried, and when it was answered, or had failed."""
 
     frame: int
     began_ns: int
+    answered_ns: int | None
     failed_ns: int | None
     how: str
 
@@ -83,10 +84,11 @@ def _is_to_peer(connection: Connection, outage: Outage) -> bool:
 
 
 def _attempt(connection: Connection) -> Attempt:
-    syn, reset = connection.syn, connection.from_server.reset
-    if connection.established:
-        return Attempt(syn.frame, syn.time_ns, None, "answered")
-    return Attempt(syn.frame, syn.time_ns, reset.time_ns if reset else syn.time_ns, "RST" if reset else "no answer")
+    syn, reset, answer = connection.syn, connection.from_server.reset, connection.from_server.syn
+    if connection.established and answer is not None:
+        return Attempt(syn.frame, syn.time_ns, answer.time_ns, None, "answered")
+    failed_ns, how = (reset.time_ns, "RST") if reset else (syn.time_ns, "no answer")
+    return Attempt(syn.frame, syn.time_ns, None, failed_ns, how)
 
 
 def during(episode: Episode) -> list[Attempt]:
@@ -99,8 +101,9 @@ def during(episode: Episode) -> list[Attempt]:
 def next_attempt(episode: Episode) -> Attempt | None:
     """The first attempt that was answered behind the return."""
     back_ns = episode.outage.back_ns
-    answered = [one for one in attempts(episode) if one.failed_ns is None]
-    return next((one for one in answered if back_ns is not None and one.began_ns >= back_ns), None)
+    if back_ns is None:
+        return None
+    return next((one for one in attempts(episode) if one.answered_ns is not None and one.answered_ns >= back_ns), None)
 
 
 def s5(episodes: Sequence[Episode], given_up: Episode | None = None) -> Verdict:
@@ -131,12 +134,11 @@ def _course(episode: Episode) -> Found:
     _none_lost(taken, held, sent)
     waited = [body for body in taken if not any(ns < outage.began_ns for ns, _ in arrived.get(body, []))]
     twice = _duplicates(episode, held, sent)
-    assert outage.back_ns is not None
     kills = "".join(_killed(episode, kill, taken, sent) for kill in outage.kills)
     return (
         f"{outage.kind}: {len(waited)} messages are taken over for a peer that is away; {len(failed)} attempts fail "
         f"({failed[0].how}; frames {failed[0].frame} to {failed[-1].frame}){kills}. "
-        f"{(first.began_ns - outage.back_ns) / NS:.2f} s after its return ({outage.bound_s:g} s allowed) the next one "
+        f"{_after_s(first, outage):.2f} s after its return ({outage.bound_s:g} s allowed) the next one "
         f"is answered (frame {first.frame}); all {len(taken)} are in the mailbox{twice}."
     ), [failed[0].frame, failed[-1].frame, first.frame]
 
@@ -153,8 +155,8 @@ def _tried(episode: Episode) -> list[Attempt]:
     """The attempts that failed; the peer must have been asked again and again, and must not have taken anything."""
     outage, failed = episode.outage, during(episode)
     for one in attempts(episode):
-        # A connection under way when the peer is lost is none of the outage.
-        if one.failed_ns is None and outage.began_ns <= one.began_ns < (outage.back_ns or 0):
+        # A SYN that is sent again, because it was lost, may be answered behind the return.
+        if one.answered_ns is not None and outage.began_ns <= one.answered_ns < (outage.back_ns or 0):
             raise InconclusiveError(f"The peer answers in frame {one.frame}, where it was to be away.")
     if len(failed) < ATTEMPTS_MIN:
         raise Contradiction(
@@ -168,7 +170,7 @@ def _resumed(episode: Episode) -> Attempt:
     outage, first = episode.outage, next_attempt(episode)
     if outage.back_ns is None or first is None:
         raise Contradiction(f"{outage.kind}: the peer was back, and nobody tried again.")
-    after_s = (first.began_ns - outage.back_ns) / NS
+    after_s = _after_s(first, outage)
     if after_s > outage.bound_s:
         raise Contradiction(
             f"{outage.kind}: the next attempt is in frame {first.frame}, {after_s:.2f} s after the peer's return, "
@@ -176,6 +178,11 @@ def _resumed(episode: Episode) -> Attempt:
             first.frame,
         )
     return first
+
+
+def _after_s(first: Attempt, outage: Outage) -> float:
+    """How long after the return an attempt was made that was answered."""
+    return max(0, first.began_ns - (outage.back_ns or 0)) / NS
 
 
 def _mailbox(traffic: ImapTraffic) -> Counter[bytes]:
