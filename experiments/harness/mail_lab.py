@@ -84,10 +84,13 @@ class Legs:
         ]
 
 
-def mail_testbed(context: Run, topo: MailTopo) -> Testbed:
-    """The drawing as a network; what is given for the roles mta and mailbox takes its place on mail-b."""
+def mail_testbed(context: Run, topo: MailTopo, before: Callable[[Host], object] | None = None) -> Testbed:
+    """The drawing as a network; what is given for the roles mta and mailbox takes its place on mail-b.
+
+    `before`: what is done in mail-b before its services start.
+    """
     given = {role: context.replacements.get(role) for role in (MTA_ROLE, ACCESS_ROLE)}
-    starters = {"mail-b": _serving(given)} if any(given.values()) else {}
+    starters = {"mail-b": _serving(given, before)} if any(given.values()) or before is not None else {}
     return Testbed(topo, seed=context.seed, links=context.links, sandboxed=context.sandboxed, starters=starters)
 
 
@@ -116,16 +119,19 @@ def _users(accounts: str) -> Iterable[dict[str, str]]:
             yield {"name": name, "password": rest.partition(":")[0]}
 
 
-def _serving(given: Mapping[str, Implementation | None]) -> Starter:
+def _serving(given: Mapping[str, Implementation | None], before: Callable[[Host], object] | None) -> Starter:
     """What starts a mail server, parts of which are replaced."""
 
     def start(host: Host) -> Service | Program:
         mta, *access = host.params["serves"]
         (host.workdir / "maildirs").mkdir(exist_ok=True)
+        if before is not None:
+            before(host)
         parts: list[Service | Program] = []
         for implementation, lines in ((given[MTA_ROLE], [mta]), (given[ACCESS_ROLE], access)):
             if implementation is None:
-                parts += [host.start(line) for line in lines]
+                # The testbed itself waits for the first.
+                parts += [host.start(line, wait=bool(parts)) for line in lines]
             else:
                 parts.append(server_starter(implementation, server_values)(host))
         return parts[0]
@@ -167,9 +173,9 @@ class MailUser:
         names = [str(path) for path in paths]
         return self._order({"send": names, "server": SENDER_NAME, "port": SUBMISSION_PORT, **login})
 
-    def fetch(self, number: int = 1) -> Window:
-        """Fetch one of Bob's messages by POP3, and remove it. Raises EmulationError."""
-        login = {"user": "bob", "password": PASSWORDS["bob"]}
+    def fetch(self, number: int = 1, user: str = "bob", password: str = PASSWORDS["bob"]) -> Window:
+        """Fetch a message from the receiver's server by POP3, and remove it. Raises EmulationError."""
+        login = {"user": user, "password": password}
         return self._order({"fetch": number, "server": RECEIVER_NAME, **login})
 
     def dialogue(
@@ -209,11 +215,19 @@ class WebReader:
         return Window(report["began_ns"], report["ended_ns"])
 
 
+def running_mta(host: Host) -> Service:
+    """The MTA of a host, which is lab7's. Raises EmulationError where there is none."""
+    for one in host.services:
+        if isinstance(one, Service) and one.command.startswith(OUR_MTA):
+            return one
+    raise EmulationError(f"{host.name} runs no {OUR_MTA}")
+
+
 def restart_mta(bed: Testbed, name: str, flags: str = "") -> None:
     """Stop a mail server's MTA and start it anew, with further flags. Raises EmulationError."""
     host = bed.host(name)
     line = host.params["serves"][0]
-    running = next(one for one in host.services if isinstance(one, Service) and one.command.startswith(OUR_MTA))
+    running = running_mta(host)
     running.stop()
     host.services.remove(running)
     host.start(f"{line} {flags}")
