@@ -163,11 +163,14 @@ class Way:
         at_sender = self._relay(self._submit(Wire(now_ms=5)).wire, passed)
         at_receiver = self._relay(Wire(now_ms=20), passed)
         bob = self._read(Wire(now_ms=self.relay_begins_ms + 2000), passed if self.read is None else self.read)
-        every = [one.traffic(folder / str(number)) for number, one in enumerate((at_alice, at_sender, at_receiver))]
+        alice, sender, receiver = (
+            one.traffic(folder / str(number)) for number, one in enumerate((at_alice, at_sender, at_receiver))
+        )
         (folder / "bob").mkdir(parents=True)
         seen = connections(bob.capture(folder / "bob", dropped).at(INTERFACE))
         reading = tuple(one for one in seen if one.server.port in (110, 143))
-        return MailLegs(*every, reading, tuple(one for one in seen if one.server.port == 80), dropped, WHO)
+        web = tuple(one for one in seen if one.server.port == 80)
+        return MailLegs(alice, sender, receiver, reading, web, dropped, WHO)
 
     def _submit(self, wire: Wire) -> SmtpWire:
         one = SmtpWire(wire, port=50000, server_port=587, client=ALICE, server=SENDER)
