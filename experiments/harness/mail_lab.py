@@ -21,9 +21,8 @@ from experiments.harness.implementations.registry import (
     IMAP_PORT,
     MTA_ROLE,
     SMTP_PORT,
-    Implementation,
-    server_starter,
 )
+from experiments.harness.mail_servers import mail_host
 from experiments.harness.page_client import Window
 from topologies.emulation.errors import EmulationError
 from topologies.emulation.launcher import Service
@@ -89,54 +88,16 @@ def mail_testbed(context: Run, topo: MailTopo, before: Callable[[Host], object] 
 
     `before`: what is done in mail-b before its services start.
     """
-    given = {role: context.replacements.get(role) for role in (MTA_ROLE, ACCESS_ROLE)}
-    starters = {"mail-b": _serving(given, before)} if any(given.values()) or before is not None else {}
-    return Testbed(topo, seed=context.seed, links=context.links, sandboxed=context.sandboxed, starters=starters)
-
-
-def server_values(host: Host) -> dict[str, Any]:
-    """What the templates of a mail server may use: its domain and name, its users, and where their mailboxes are.
-
-    `users`: a list of {name, password}; `maildirs`: the folder of DOMAIN/USER/{cur,new,tmp}; `queue`: a folder for what
-    waits; `resolver`: its name server.
-    """
-    accounts = (host.workdir / "accounts").read_text()
-    return {
-        "domain": "example.com",
-        "hostname": RECEIVER_NAME,
-        "users": list(_users(accounts)),
-        "maildirs": str(host.workdir / "maildirs"),
-        "queue": str(host.workdir / "queue"),
-        "resolver": host.params["resolver"],
-    }
-
-
-def _users(accounts: str) -> Iterable[dict[str, str]]:
-    for line in accounts.splitlines():
-        name, colon, rest = line.partition(":")
-        # A list has a blank behind its colon, a forward an arrow and no colon.
-        if colon and not rest.startswith(" "):
-            yield {"name": name, "password": rest.partition(":")[0]}
-
-
-def _serving(given: Mapping[str, Implementation | None], before: Callable[[Host], object] | None) -> Starter:
-    """What starts a mail server, parts of which are replaced."""
+    server = mail_host(topo, "mail-b", context.replacements)
 
     def start(host: Host) -> Service | Program:
-        mta, *access = host.params["serves"]
-        (host.workdir / "maildirs").mkdir(exist_ok=True)
         if before is not None:
             before(host)
-        parts: list[Service | Program] = []
-        for implementation, lines in ((given[MTA_ROLE], [mta]), (given[ACCESS_ROLE], access)):
-            if implementation is None:
-                # The testbed itself waits for the first.
-                parts += [host.start(line, wait=bool(parts)) for line in lines]
-            else:
-                parts.append(server_starter(implementation, server_values)(host))
-        return parts[0]
+        return server.start(host)
 
-    return start
+    is_replaced = any(role in context.replacements for role in (MTA_ROLE, ACCESS_ROLE))
+    starters: dict[str, Starter] = {"mail-b": start} if is_replaced or before is not None else {}
+    return Testbed(topo, seed=context.seed, links=context.links, sandboxed=context.sandboxed, starters=starters)
 
 
 def capture_legs(bed: Testbed, path: Path, labels: Iterable[str] = LEGS) -> Capture:

@@ -1,0 +1,316 @@
+"""How do people get at their mail, and what does each way cost?  (claims M1 to M4)
+
+Bob's mailbox has many messages, one of them with a picture. He reads it by POP3 and by IMAP: the headers of all
+messages, one attachment, everything; each time is set beside its round trips, term by term, and the octets beside those
+that were wanted. Then POP3 keeps and deletes, and IMAP makes a folder, copies, flags, searches and fetches a part.
+Alice loads a picture by HTTP, and two messages go between the servers, one each way: who opens the connection, and who
+has the payload?
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from email.message import EmailMessage
+from email.policy import SMTP
+from functools import partial
+from pathlib import Path
+from random import Random
+
+from experiments.harness.experiment import Experiment, Outcome, Parameter, Run, seconds, whole
+from experiments.harness.fidelity import MachineWatch, capture_checks, certificate, probe_path
+from experiments.harness.http_lab import site_folder
+from experiments.harness.implementations.registry import ACCESS_ROLE, DEFAULT_PORT, MTA_ROLE, SMTP_PORT
+from experiments.harness.judge.frames import CaptureFile, read_capture
+from experiments.harness.judge.imap import ImapTraffic, imap_traffic
+from experiments.harness.judge.imap_claims import Asked, ImapCourse, m2
+from experiments.harness.judge.mail_access_time import decompose_imap, decompose_pop3
+from experiments.harness.judge.mail_evidence import octets_of
+from experiments.harness.judge.page_load import page_load
+from experiments.harness.judge.pop3 import Pop3Traffic, pop3_traffic
+from experiments.harness.judge.pop3_claims import Pop3Course, m1
+from experiments.harness.judge.pull_push_claims import Pull, Push, m4
+from experiments.harness.judge.smtp import smtp_traffic
+from experiments.harness.judge.verdict import Verdict, failed, undecided
+from experiments.harness.mail_access_theory import PROTOCOLS, TASKS, mailbox_session, reading
+from experiments.harness.mail_lab import (
+    ALICE,
+    AT_ALICE,
+    AT_BOB,
+    AT_RECEIVER,
+    AT_SENDER,
+    BOB,
+    CAPTURE_NAME,
+    PASSWORDS,
+    RECEIVER_ADDRESS,
+    SENDER_ADDRESS,
+    Legs,
+    capture_legs,
+)
+from experiments.harness.mail_servers import MailHost, mail_host, names_of
+from experiments.harness.mailbox_lab import Letters, Reader, fill, held, letters, send, text, wait_for_count
+from experiments.harness.mailbox_scripts import (
+    COUNT,
+    DELETE,
+    FOLDER,
+    REFUSED,
+    looking_steps,
+    reading_steps,
+    working_steps,
+)
+from experiments.harness.page_client import LoadFailedError, Window
+from experiments.harness.report_lines import Panel, Series, plot_lines
+from experiments.harness.result import Comparison, Timing
+from experiments.harness.scripted import ScriptedAgent
+from experiments.harness.site import write_picture
+from topologies.emulation.errors import EmulationError
+from topologies.emulation.testbed import Testbed
+from topologies.mail import ADDRESSES, ALICE_ADDRESS, WEB
+
+# Beside the leg on which mail is read: RTTs from Alice to her server and between the servers, and the rate there.
+SENDER_S, BETWEEN_S, BW_MBIT = 0.02, 0.04, 10.0
+# Of the formula, and what client and server themselves take for one round trip, which no formula has: 3 % at 100 ms.
+TOLERANCE, PROGRAMS_S = 0.025, 0.0005
+PICTURE, PICTURE_BYTES = "ring.png", 12_000
+VISITOR = "experiments.harness.visitor"
+SERVERS = {"alice": "mail-a", "bob": "mail-b"}
+PEOPLE, OTHER = {"alice": ALICE, "bob": BOB}, {"alice": "bob", "bob": "alice"}
+NAMES_DELAY = "1ms"
+NOTE = (
+    "x: 1 headers of all messages, 2 one attachment, 3 everything; a point is what a session took, a line what was "
+    "wanted (octets), or what the formula counts (time in round trips)"
+)
+
+
+@dataclass
+class Sessions:
+    """When the sessions were, by what they are called, and which of them broke off."""
+
+    windows: dict[str, list[Window]] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+
+    def attempt(self, name: str, session: Callable[[], Window]) -> None:
+        """Have a session, unless one of that name has failed before."""
+        if name in self.failures:
+            return
+        try:
+            self.windows.setdefault(name, []).append(session())
+        except (EmulationError, LoadFailedError) as error:
+            self.failures[name] = str(error)
+
+    def first(self, name: str) -> Window:
+        """When the first session of this name was; an empty time where there is none."""
+        return next(iter(self.windows.get(name, [])), Window(0, 0))
+
+    def broken(self, claim: str, *names: str) -> Verdict | None:
+        """What is to be said of a claim whose sessions did not come to their end."""
+        first = next((name for name in names if name in self.failures), None)
+        return None if first is None else failed(claim, f"The session {first} broke off: {self.failures[first]}.")
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """What Bob's interface saw of both protocols."""
+
+    pop3: Pop3Traffic
+    imap: ImapTraffic
+    sessions: Sessions
+
+    def by_pop3(self, name: str) -> Pop3Traffic:
+        """The first POP3 session of this name."""
+        window = self.sessions.first(name)
+        return self.pop3.between(window.start_ns, window.end_ns)
+
+    def by_imap(self, name: str) -> ImapTraffic:
+        """The first IMAP session of this name."""
+        window = self.sessions.first(name)
+        return self.imap.between(window.start_ns, window.end_ns)
+
+    def timed(self, protocol: str, window: Window) -> list[Timing]:
+        """How long the session within a window took; nothing where nothing was answered."""
+        start_ns, end_ns = window.start_ns, window.end_ns
+        try:
+            if protocol == "POP3":
+                found = [decompose_pop3(one) for one in self.pop3.between(start_ns, end_ns).sessions]
+            else:
+                found = [decompose_imap(one) for one in self.imap.between(start_ns, end_ns).sessions]
+        except ValueError:
+            return []
+        return [Timing(one.total_s, one.terms) for one in found]
+
+    def octets(self, protocol: str, name: str) -> int:
+        """How many octets the first session of this name moved."""
+        mine = self.by_pop3(name).sessions if protocol == "POP3" else self.by_imap(name).sessions
+        return sum(octets_of(one) for one in mine)
+
+
+def run(context: Run) -> Outcome:
+    """Fill the mailbox, read it in every way, judge, compare."""
+    asked = context.parameters
+    written = letters(asked["messages"], asked["attachment"], context.seed)
+    mails = {name: _mail(name, context.seed) for name in PASSWORDS}
+    with site_folder(context) as site, _testbed(context, site) as (bed, servers):
+        write_picture(site / PICTURE, PICTURE_BYTES, context.seed)
+        fill(servers["bob"], "bob", written.contents)
+        context.step("measuring the paths", 0.05)
+        checks = [check for path in _legs(context).paths() for check in probe_path(bed, path)]
+        with MachineWatch() as watch, capture_legs(bed, context.folder / CAPTURE_NAME) as capture:
+            sessions = _work(context, bed, written)
+            _pull_and_push(bed, servers, mails, sessions)
+        picture = (site / PICTURE).read_bytes()
+    context.step("judging the packets", 0.9)
+    captured = read_capture(context.folder / CAPTURE_NAME)
+    traffic = Traffic(pop3_traffic(captured, AT_BOB), imap_traffic(captured, AT_BOB), sessions)
+    timings, comparisons = _compare_all(context, traffic, written)
+    return Outcome(
+        claims=(
+            _m1(traffic, written),
+            _m2(traffic, written),
+            undecided("M3", "No mail was read or sent by HTTP here: this machine has no webmail."),
+            _m4(captured, sessions, picture, mails),
+        ),
+        comparisons=tuple(comparisons),
+        fidelity=certificate([*checks, *watch.checks(), *capture_checks(capture.statistics)]),
+        implementations=names_of(context.replacements),
+        timings=timings,
+        capture=CAPTURE_NAME,
+        plot=plot_lines(_panels(context, traffic, comparisons, written), NOTE),
+    )
+
+
+def _legs(context: Run) -> Legs:
+    return Legs(SENDER_S, BETWEEN_S, context.parameters["rtt"], BW_MBIT)
+
+
+@contextmanager
+def _testbed(context: Run, site: Path) -> Iterator[tuple[Testbed, Mapping[str, MailHost]]]:
+    """The topology mail, and the mail server of each of the two users."""
+    topo = _legs(context).topology(backup="no", names=NAMES_DELAY, root=str(site))
+    servers = {user: mail_host(topo, host, context.replacements) for user, host in SERVERS.items()}
+    starters = {SERVERS[user]: server.start for user, server in servers.items()}
+    with Testbed(topo, seed=context.seed, links=context.links, sandboxed=context.sandboxed, starters=starters) as bed:
+        yield bed, servers
+
+
+def _mail(sender: str, seed: int) -> bytes:
+    """A message from one of the two users to the other."""
+    message = EmailMessage(policy=SMTP)
+    message["From"], message["To"] = PEOPLE[sender], PEOPLE[OTHER[sender]]
+    message["Subject"] = f"from {sender}"
+    message.set_content(text(Random(f"{sender} {seed}"), 20))
+    return message.as_bytes()
+
+
+def _work(context: Run, bed: Testbed, written: Letters) -> Sessions:
+    """The sessions on Bob's mailbox: those that are timed, and then those that change it."""
+    done, reader = Sessions(), Reader(bed.host("bob"), RECEIVER_ADDRESS)
+    count, subject = len(written.contents), written.subject.decode()
+    # The first round, which only looks, warms everybody up; it is captured, but nobody asks for it.
+    done.attempt("warming up", lambda: reader.session("POP3", COUNT))
+    done.attempt("warming up", lambda: reader.session("IMAP", looking_steps()))
+    ways = [(protocol, task) for task in TASKS for protocol in PROTOCOLS]
+    for number in range(context.repeat):
+        for place, (protocol, task) in enumerate(ways):
+            share = (number + place / len(ways)) / context.repeat
+            context.step(f"{protocol}, {task}: {number + 1} of {context.repeat}", 0.1 + 0.6 * share)
+            steps = reading_steps(protocol, task, count, subject)
+            done.attempt(f"{protocol} {task}", partial(reader.session, protocol, steps))
+    context.step("working on the mailbox", 0.72)
+    for name, protocol, script in (
+        ("works", "IMAP", working_steps(subject)),
+        ("looks", "IMAP", looking_steps()),
+        ("refused", "POP3", REFUSED),
+        ("between", "POP3", COUNT),
+        ("deletes", "POP3", DELETE),
+        ("after", "POP3", COUNT),
+    ):
+        done.attempt(name, partial(reader.session, protocol, script))
+    return done
+
+
+def _pull_and_push(bed: Testbed, servers: Mapping[str, MailHost], mails: Mapping[str, bytes], done: Sessions) -> None:
+    """Alice loads a picture by HTTP; then each of the two sends the other a message."""
+    alice = bed.host("alice")
+    web = ScriptedAgent(alice, [VISITOR, ADDRESSES[WEB], str(DEFAULT_PORT), WEB.rstrip(".")])
+    done.attempt("pull", lambda: web.tell({"visit": [f"/{PICTURE}"]}))
+    for user, mail in mails.items():
+        host, other = bed.host(user), servers[OTHER[user]]
+        path, there = host.workdir / "message", held(other, OTHER[user])
+        path.write_bytes(mail)
+        done.attempt(f"push {user}", partial(send, host, servers[user], user, PEOPLE[OTHER[user]], path))
+        done.attempt(f"push {user}", partial(wait_for_count, other, OTHER[user], there + 1))
+
+
+def _m1(traffic: Traffic, written: Letters) -> Verdict:
+    names = ("refused", "POP3 everything", "between", "deletes", "after")
+    course = Pop3Course(*(traffic.by_pop3(name) for name in names))
+    return traffic.sessions.broken("M1", *names) or m1(course, written.contents)
+
+
+def _m2(traffic: Traffic, written: Letters) -> Verdict:
+    imap, pop3 = ("IMAP everything", "works", "looks", "IMAP headers"), ("POP3 headers", "POP3 everything")
+    course = ImapCourse(*map(traffic.by_imap, imap), *map(traffic.by_pop3, pop3))  # type: ignore[arg-type]
+    broken = traffic.sessions.broken("M2", *imap, *pop3)
+    return broken or m2(course, written.contents, Asked(written.subject, FOLDER))
+
+
+def _m4(captured: CaptureFile, sessions: Sessions, picture: bytes, mails: Mapping[str, bytes]) -> Verdict:
+    window, bodies = sessions.first("pull"), {user: mail.partition(b"\r\n\r\n")[2] for user, mail in mails.items()}
+    load = page_load(captured, AT_ALICE).between(window.start_ns, window.end_ns)
+    there = smtp_traffic(captured, AT_SENDER, [SMTP_PORT]).to(RECEIVER_ADDRESS)
+    back = smtp_traffic(captured, AT_RECEIVER, [SMTP_PORT]).to(SENDER_ADDRESS)
+    pushes = [
+        Push(there, bodies["alice"], SENDER_ADDRESS, RECEIVER_ADDRESS),
+        Push(back, bodies["bob"], RECEIVER_ADDRESS, SENDER_ADDRESS),
+    ]
+    broken = sessions.broken("M4", "pull", "push alice", "push bob")
+    return broken or m4([Pull(load, picture, ALICE_ADDRESS)], pushes)
+
+
+def _compare_all(context: Run, traffic: Traffic, written: Letters) -> tuple[dict[str, list[Timing]], list[Comparison]]:
+    """The time of each task by each protocol beside its round trips."""
+    rtt_s, timings, comparisons = context.parameters["rtt"], {}, []
+    for task in TASKS:
+        for protocol in PROTOCOLS:
+            name = f"{protocol} {task}"
+            found = [
+                one for window in traffic.sessions.windows.get(name, []) for one in traffic.timed(protocol, window)
+            ]
+            if not found:
+                continue
+            timings[name] = found
+            asks = reading(protocol, task, written.headers, written.sizes, written.attached)
+            theory = mailbox_session(asks, rtt_s)
+            comparisons.append(Comparison.of(name, found, theory, TOLERANCE + PROGRAMS_S / rtt_s))
+    return timings, comparisons
+
+
+def _panels(context: Run, traffic: Traffic, comparisons: Sequence[Comparison], written: Letters) -> list[Panel]:
+    """Octets and round trips of each task by each protocol."""
+    rtt_s, by_name = context.parameters["rtt"], {one.name: one for one in comparisons}
+    wanted = [sum(written.headers), written.attached, sum(written.sizes)]
+    octets, trips = [], []
+    for protocol in PROTOCOLS:
+        mine = [(place, f"{protocol} {task}") for place, task in enumerate(TASKS, start=1)]
+        mine = [(place, name) for place, name in mine if name in by_name]
+        moved = [(place, traffic.octets(protocol, name) / 1000) for place, name in mine]
+        octets.append(Series(protocol, moved, [(place, each / 1000) for place, each in enumerate(wanted, start=1)]))
+        measured = [(place, by_name[name].measured_s / rtt_s) for place, name in mine]
+        trips.append(Series(protocol, measured, [(place, by_name[name].theory_s / rtt_s) for place, name in mine]))
+    return [Panel("octets", "task", "kilobytes moved", octets), Panel("time", "task", "round trips", trips)]
+
+
+EXPERIMENT = Experiment(
+    name="mail-access",
+    question="How do people get at their mail, and what does each way cost?",
+    claims=("M1", "M2", "M3", "M4"),
+    parameters={
+        "rtt": Parameter("40ms", seconds, "the round-trip time between Bob and his server"),
+        "messages": Parameter("50", whole(10, 1000), "how many messages the mailbox has", full="200"),
+        "attachment": Parameter("60000", whole(1000, 1_000_000), "the size of the picture in one of them in octets"),
+    },
+    run=run,
+    repeat=2,
+    roles=(MTA_ROLE, ACCESS_ROLE),
+)
