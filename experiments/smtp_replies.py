@@ -37,7 +37,6 @@ from experiments.harness.mail_lab import (
     Legs,
     MailUser,
     capture_legs,
-    implementation_names,
     mail_testbed,
     mailbox,
     restart_mta,
@@ -45,6 +44,7 @@ from experiments.harness.mail_lab import (
     wait_for_messages,
     wait_until_quiet,
 )
+from experiments.harness.mail_servers import names_of
 from experiments.harness.page_client import Window
 from experiments.harness.smtp_scenarios import (
     AT_NEW_PLACE,
@@ -227,7 +227,7 @@ def run(context: Run) -> Outcome:
         claims=(_verdict(context, done),),
         comparisons=(),
         fidelity=certificate([*checks, *watch.checks(), *capture_checks(capture.statistics)]),
-        implementations=implementation_names(context, MTA_ROLE),
+        implementations={MTA_ROLE: names_of(context.replacements)[MTA_ROLE]},
         capture=CAPTURE_NAME,
     )
 

@@ -22,7 +22,7 @@ from experiments.harness.implementations.registry import (
     MTA_ROLE,
     SMTP_PORT,
 )
-from experiments.harness.mail_servers import mail_host
+from experiments.harness.mail_servers import MTA_MODULE, mail_host
 from experiments.harness.page_client import Window
 from topologies.emulation.errors import EmulationError
 from topologies.emulation.launcher import Service
@@ -50,7 +50,6 @@ TIMEOUT_S = 60.0
 TIME_WAIT = "06"
 # Between two looks into a mailbox; the time of a delivery is the file system's, not that of the look.
 POLL_S = 0.005
-OUR_MTA, OUR_ACCESS = "services.mail.mta", "services.mail.pop3 and services.mail.imap"
 # Where a capture sees each leg, from the side that opens the connection; and the receiver's server.
 AT_ALICE, AT_SENDER, AT_RECEIVER, AT_BOB = (f"{host}:{host}-eth0" for host in ("alice", "mail-a", "mail-b", "bob"))
 LEGS = (AT_ALICE, AT_SENDER, AT_RECEIVER, AT_BOB)
@@ -107,13 +106,6 @@ def capture_legs(bed: Testbed, path: Path, labels: Iterable[str] = LEGS) -> Capt
         path,
         [CaptureInterface(f"{host}:{ifname}", bed.host(host).namespace_pid, ifname) for host, _, ifname in names],
     )
-
-
-def implementation_names(context: Run, *roles: str) -> dict[str, str]:
-    """What a report calls the servers, by role."""
-    ours = {MTA_ROLE: OUR_MTA, ACCESS_ROLE: OUR_ACCESS}
-    given = {role: context.replacements.get(role) for role in roles}
-    return {role: one.describe() if one is not None else ours[role] for role, one in given.items()}
 
 
 class MailUser:
@@ -179,9 +171,9 @@ class WebReader:
 def running_mta(host: Host) -> Service:
     """The MTA of a host, which is lab7's. Raises EmulationError where there is none."""
     for one in host.services:
-        if isinstance(one, Service) and one.command.startswith(OUR_MTA):
+        if isinstance(one, Service) and one.command.startswith(MTA_MODULE):
             return one
-    raise EmulationError(f"{host.name} runs no {OUR_MTA}")
+    raise EmulationError(f"{host.name} runs no {MTA_MODULE}")
 
 
 def restart_mta(bed: Testbed, name: str, flags: str = "") -> None:
