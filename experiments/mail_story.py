@@ -38,13 +38,13 @@ from experiments.harness.mail_lab import (
     MailUser,
     WebReader,
     capture_legs,
-    implementation_names,
     mail_testbed,
     mailbox,
     restart_mta,
     wait_for_messages,
     wait_until_quiet,
 )
+from experiments.harness.mail_servers import names_of
 from experiments.harness.mail_times import (
     WAYS,
     Lookups,
@@ -62,7 +62,6 @@ from topologies.mail import ALICE_ADDRESS, BOB_ADDRESS, PAGES
 
 # Of the formula, and what the programs and the disk take for one round trip, which no formula has: 3 % at 100 ms.
 TOLERANCE, PROGRAMS_S = 0.025, 0.0005
-NAMES_RTT_S = 0.03
 WHO = Addresses(ALICE_ADDRESS, SENDER_ADDRESS, RECEIVER_ADDRESS, BOB_ADDRESS)
 LETTER = "Dear Bob,\nthis is the view from my window.\nAlice\n"
 PICTURES = ("picture.jpg", "wave.png")
@@ -147,7 +146,7 @@ def run(context: Run) -> Outcome:
     legs = Legs(asked["near"], asked["rtt"], asked["far"], asked["bw"])
     with site_folder(context) as folder:
         objects = _objects(folder)
-        topo = legs.topology(names=f"{NAMES_RTT_S / 2 * 1e6:.0f}us", root=str(folder))
+        topo = legs.topology(names=f"{asked['names'] / 2 * 1e6:.0f}us", root=str(folder))
         with mail_testbed(context, topo) as bed:
             context.step("measuring the paths", 0.05)
             checks = [check for path in legs.paths() for check in probe_path(bed, path)]
@@ -156,12 +155,12 @@ def run(context: Run) -> Outcome:
     context.step("judging the packets", 0.9)
     captured = read_capture(context.folder / CAPTURE_NAME)
     every = mail_legs(captured, LEGS, WHO)
-    timings, comparisons = _compare(captured, every, done, legs)
+    timings, comparisons = _compare(captured, every, done, legs, asked["names"])
     return Outcome(
         claims=_verdicts(context, every, done, objects),
         comparisons=tuple(comparisons),
         fidelity=certificate([*checks, *watch.checks(), *capture_checks(capture.statistics)]),
-        implementations=implementation_names(context, MTA_ROLE, ACCESS_ROLE),
+        implementations=names_of(context.replacements),
         timings=timings,
         capture=CAPTURE_NAME,
     )
@@ -206,7 +205,7 @@ def _work(context: Run, bed: Testbed, folder: Path) -> Done:
 
 
 def _compare(
-    captured: CaptureFile, every: MailLegs, done: Done, legs: Legs
+    captured: CaptureFile, every: MailLegs, done: Done, legs: Legs, names_s: float
 ) -> tuple[dict[str, list[Timing]], list[Comparison]]:
     """Every time that was measured beside its theory."""
     timings: dict[str, list[Timing]] = {}
@@ -220,7 +219,7 @@ def _compare(
             continue
         for name, timing in step_timings(story, part, asked, window.start_ns).items():
             timings.setdefault(name, []).append(timing)
-        theories |= step_theories(story, legs, NAMES_RTT_S, exchanges=2)
+        theories |= step_theories(story, legs, names_s, exchanges=2)
     for way in WAYS:
         for window in done.ways.get(way.name, []):
             part = _within(every, window)
@@ -282,6 +281,7 @@ EXPERIMENT = Experiment(
         "rtt": Parameter("100ms", seconds, "the round-trip time between the two mail servers"),
         "near": Parameter("20ms", seconds, "that between Alice and her server"),
         "far": Parameter("40ms", seconds, "that between Bob and his server"),
+        "names": Parameter("30ms", seconds, "that between the Internet and each name server"),
         "bw": Parameter("10", megabits, "the rate between the servers in Mbit/s"),
         "messages": Parameter("2", whole(2, 20), "how many letters go from server to server at a time", full="10"),
     },

@@ -22,12 +22,13 @@ from experiments.harness.implementations.registry import (
     MTA_ROLE,
     SMTP_PORT,
 )
-from experiments.harness.mail_servers import mail_host
+from experiments.harness.mail_servers import MTA_MODULE, mail_host
 from experiments.harness.page_client import Window
 from topologies.emulation.errors import EmulationError
 from topologies.emulation.launcher import Service
 from topologies.emulation.node import Host
-from topologies.emulation.testbed import Testbed
+from topologies.emulation.program import Program
+from topologies.emulation.testbed import Starter, Testbed
 from topologies.mail import (
     ADDRESSES,
     ALICE,
@@ -49,7 +50,6 @@ TIMEOUT_S = 60.0
 TIME_WAIT = "06"
 # Between two looks into a mailbox; the time of a delivery is the file system's, not that of the look.
 POLL_S = 0.005
-OUR_MTA, OUR_ACCESS = "services.mail.mta", "services.mail.pop3 and services.mail.imap"
 # Where a capture sees each leg, from the side that opens the connection; and the receiver's server.
 AT_ALICE, AT_SENDER, AT_RECEIVER, AT_BOB = (f"{host}:{host}-eth0" for host in ("alice", "mail-a", "mail-b", "bob"))
 LEGS = (AT_ALICE, AT_SENDER, AT_RECEIVER, AT_BOB)
@@ -82,10 +82,20 @@ class Legs:
         ]
 
 
-def mail_testbed(context: Run, topo: MailTopo) -> Testbed:
-    """The drawing as a network; what is given for the roles mta and mailbox takes its place on mail-b."""
+def mail_testbed(context: Run, topo: MailTopo, before: Callable[[Host], object] | None = None) -> Testbed:
+    """The drawing as a network; what is given for the roles mta and mailbox takes its place on mail-b.
+
+    `before`: what is done in mail-b before its services start.
+    """
+    server = mail_host(topo, "mail-b", context.replacements)
+
+    def start(host: Host) -> Service | Program:
+        if before is not None:
+            before(host)
+        return server.start(host)
+
     is_replaced = any(role in context.replacements for role in (MTA_ROLE, ACCESS_ROLE))
-    starters = {"mail-b": mail_host(topo, "mail-b", context.replacements).start} if is_replaced else {}
+    starters: dict[str, Starter] = {"mail-b": start} if is_replaced or before is not None else {}
     return Testbed(topo, seed=context.seed, links=context.links, sandboxed=context.sandboxed, starters=starters)
 
 
@@ -96,13 +106,6 @@ def capture_legs(bed: Testbed, path: Path, labels: Iterable[str] = LEGS) -> Capt
         path,
         [CaptureInterface(f"{host}:{ifname}", bed.host(host).namespace_pid, ifname) for host, _, ifname in names],
     )
-
-
-def implementation_names(context: Run, *roles: str) -> dict[str, str]:
-    """What a report calls the servers, by role."""
-    ours = {MTA_ROLE: OUR_MTA, ACCESS_ROLE: OUR_ACCESS}
-    given = {role: context.replacements.get(role) for role in roles}
-    return {role: one.describe() if one is not None else ours[role] for role, one in given.items()}
 
 
 class MailUser:
@@ -123,9 +126,9 @@ class MailUser:
         names = [str(path) for path in paths]
         return self._order({"send": names, "server": SENDER_NAME, "port": SUBMISSION_PORT, **login})
 
-    def fetch(self, number: int = 1) -> Window:
-        """Fetch one of Bob's messages by POP3, and remove it. Raises EmulationError."""
-        login = {"user": "bob", "password": PASSWORDS["bob"]}
+    def fetch(self, number: int = 1, user: str = "bob", password: str = PASSWORDS["bob"]) -> Window:
+        """Fetch a message from the receiver's server by POP3, and remove it. Raises EmulationError."""
+        login = {"user": user, "password": password}
         return self._order({"fetch": number, "server": RECEIVER_NAME, **login})
 
     def dialogue(
@@ -165,11 +168,19 @@ class WebReader:
         return Window(report["began_ns"], report["ended_ns"])
 
 
+def running_mta(host: Host) -> Service:
+    """The MTA of a host, which is lab7's. Raises EmulationError where there is none."""
+    for one in host.services:
+        if isinstance(one, Service) and one.command.startswith(MTA_MODULE):
+            return one
+    raise EmulationError(f"{host.name} runs no {MTA_MODULE}")
+
+
 def restart_mta(bed: Testbed, name: str, flags: str = "") -> None:
     """Stop a mail server's MTA and start it anew, with further flags. Raises EmulationError."""
     host = bed.host(name)
     line = host.params["serves"][0]
-    running = next(one for one in host.services if isinstance(one, Service) and one.command.startswith(OUR_MTA))
+    running = running_mta(host)
     running.stop()
     host.services.remove(running)
     host.start(f"{line} {flags}")

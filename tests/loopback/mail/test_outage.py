@@ -196,6 +196,15 @@ def test_every_way_in_which_a_session_may_break_is_survived(tmp_path: Path) -> N
             here.kill()
 
 
+def test_a_server_that_never_hangs_up_keeps_the_next_message_from_nobody(tmp_path: Path) -> None:
+    replies = ["220 x", "250 x", "250 ok", "250 ok", "354 go", "250 ok", "221 bye"]
+    with ScriptedServer(replies) as peer, sender(tmp_path, peer.port, "--remote-messages", "1") as here:
+        submit(here, "bob@plain.example.com")
+        submit(here, "bob@plain.example.com")
+        wait_until(lambda: here.queued() == "")
+        assert [lines.count("QUIT") for lines in peer.heard] == [1, 1]
+
+
 def test_a_smarthost_takes_everything(tmp_path: Path) -> None:
     with mta(tmp_path / "gateway", domain="any.test") as gateway:
         flags = ("--smarthost", f"{HOST}:{gateway.port}", "--relay-from", "127.0.0.1")
