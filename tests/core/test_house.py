@@ -48,6 +48,7 @@ SHELLS = {
     "services.http.client": "the program that loads a page",
     "services.http.fetch": "the client's connections",
     "services.http.inbound": "what a relay sees of a client, and who takes a connection over",
+    "services.http.gathering": "content that is waited for",
     "services.http.http2.fetch": "the client's connections of HTTP/2",
     "services.http.http2.serving": "one HTTP/2 connection of the server",
     "services.http.http2.strategies": "several connections of HTTP/2 at once",
@@ -86,6 +87,9 @@ SHELLS = {
     "services.mail.smtp.client": "one connection of a client",
     "services.mail.smtp.server": "all connections of the server",
     "services.mail.smtp.serving": "one connection of the server",
+    "services.mail.webmail.__main__": "the program that serves mailboxes to browsers, as it is called",
+    "services.mail.webmail.sending": "its connection to the server that takes mail",
+    "services.mail.webmail.serving": "its content, its waits, and what its pages ask of the world",
     "services.mail.spool": "writes to the queue's journal that wait for the disk",
 }
 

@@ -4,23 +4,19 @@ import asyncio
 import hashlib
 import hmac
 import ssl
-from collections import OrderedDict
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from weakref import WeakValueDictionary
 
 from services.errors import ServiceError
 from services.eventlog import EventLog
 from services.mail.access.connection import Connection
+from services.mail.access.opened import OpenMailboxes
 from services.mail.access.requests import Challenge, LogIn, Opened, Session
 from services.mail.accounts import Account, Accounts
-from services.mail.maildir.store import Maildir
 from services.shell import Shell
 
-# Mailboxes that stay in memory after their last client; each takes some hundred octets a message.
-MAILBOXES_KEPT = 64
 # Dovecot's client_limit is 1000.
 CONNECTIONS_MAX = 1000
 
@@ -57,12 +53,10 @@ class AccessServer:
         self.log: EventLog = shell.log
         self.bounds = bounds or Bounds()
         self._shell = shell
-        self._root = maildirs
         self._session = session
         self._tls = tls
         self._tasks: set[asyncio.Task[None]] = set()
-        self._open: WeakValueDictionary[Account, Maildir] = WeakValueDictionary()
-        self._kept: OrderedDict[Account, Maildir] = OrderedDict()
+        self._mailboxes = OpenMailboxes(maildirs, shell.wall_clock)
 
     def protocol(self) -> asyncio.BaseProtocol:
         """Return the protocol of a new connection."""
@@ -102,7 +96,7 @@ class AccessServer:
             account = await self._shell.loop.run_in_executor(None, check, request.user, request.password)
         if account is None:
             return None
-        return Opened(f"{account.user}@{account.domain}", self._maildir(account))
+        return Opened(f"{account.user}@{account.domain}", self._mailboxes.of(account))
 
     def _challenged(self, request: Challenge) -> Account | None:
         """RFC 1939 section 7: APOP."""
@@ -113,19 +107,6 @@ class AccessServer:
         # RFC 1939 wants MD5.
         digest = hashlib.md5(request.timestamp + password.encode("utf-8"), usedforsecurity=False).hexdigest()
         return account if hmac.compare_digest(digest.encode("ascii"), request.digest) else None
-
-    def _maildir(self, account: Account) -> Maildir:
-        maildir = self._open.get(account)
-        if maildir is None:
-            path = account.directory(self._root)
-            maildir = Maildir(path, account.quota_octets or 0, self._shell.wall_clock)
-            maildir.clean()
-            self._open[account] = maildir
-        self._kept[account] = maildir
-        self._kept.move_to_end(account)
-        if len(self._kept) > MAILBOXES_KEPT:
-            self._kept.popitem(last=False)
-        return maildir
 
 
 class _Refused(asyncio.Protocol):

@@ -9,10 +9,10 @@ A text with a line end in it is no text for a field: whoever could put one there
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from email.utils import getaddresses
 
 from services.mail.address import Mailbox, MailboxError, PathError, parse_mailbox
 from services.mail.agent.limits import ATTACHMENTS_MAX, FILE_NAME_OCTETS, RECIPIENTS_MAX, TEXT_OCTETS
+from services.mail.reading.people import ReadPerson, people_in
 
 # Controls, the line ends of Unicode among them, and halves of a character.
 _NOT_IN_FIELDS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -75,11 +75,10 @@ def parse_people(text: str, what: str = "recipient") -> tuple[Person, ...]:
     text = field_text(text, what)
     if not text.strip():
         return ()
-    # RFC 5322 section 3.4, read by the standard library; what it cannot read comes back without a mailbox.
-    pairs = getaddresses([text])
-    if len(pairs) > RECIPIENTS_MAX:
+    people = people_in(text.encode("utf-8"))
+    if len(people) > RECIPIENTS_MAX:
         raise ComposeError(f"There are more than {RECIPIENTS_MAX} recipients.")
-    return tuple(_person(name, address, text) for name, address in pairs)
+    return tuple(_person(person) for person in people)
 
 
 def parse_person(text: str, what: str) -> Person:
@@ -90,13 +89,11 @@ def parse_person(text: str, what: str) -> Person:
     return people[0]
 
 
-def _person(name: str, address: str, text: str) -> Person:
-    if not address:
-        raise ComposeError(f"{text.strip()!r} is no list of mailboxes as name@example.com.")
+def _person(person: ReadPerson) -> Person:
     try:
-        return Person(name.strip(), parse_mailbox(address))
+        return Person(person.name, parse_mailbox(str(person.mailbox)))
     except (MailboxError, PathError) as error:
-        raise ComposeError(f"{address} is no mailbox: {error}.") from None
+        raise ComposeError(f"{person.shown!r} is no mailbox as name@example.com: {error}.") from None
 
 
 def checked(draft: Draft) -> Draft:

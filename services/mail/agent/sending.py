@@ -12,12 +12,12 @@ import smtplib
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
-from email.utils import getaddresses
 
 from services.mail.address import Mailbox, MailboxError, PathError, is_domain, parse_mailbox
 from services.mail.agent.errors import AgentError
 from services.mail.agent.limits import RECIPIENTS_MAX, TIMEOUT_S
 from services.mail.mime.header import parse_header
+from services.mail.reading.people import people_in
 
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 _RECIPIENT_FIELDS = (b"to", b"cc", b"bcc")
@@ -65,8 +65,7 @@ def submission(content: bytes, sender: str = "", recipients: Sequence[str] = ())
 
 
 def _mailboxes(values: Sequence[bytes]) -> list[Mailbox]:
-    texts = [value.decode("utf-8", "replace") for value in values]
-    return [_mailbox(address) for _, address in getaddresses(texts) if address]
+    return [_mailbox(str(person.mailbox)) for value in values for person in people_in(value)]
 
 
 def _mailbox(text: str) -> Mailbox:

@@ -1,0 +1,8 @@
+"""`python -m services.mail.webmail`."""
+
+import sys
+
+from services.mail.webmail.serving import main
+
+if __name__ == "__main__":
+    sys.exit(main())

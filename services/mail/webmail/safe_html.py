@@ -1,0 +1,121 @@
+"""A message's HTML, made harmless: what shows text and the message's own pictures stays, everything else goes.
+
+nh3 (ammonia, html5ever) parses it as a browser does and writes anew what is allowed, so that nothing is left whose
+meaning depends on the reader. Here is said what is allowed: no scripts, forms, frames, styles for the whole page,
+identifiers; no address but http, https and mailto to follow, and no picture but those of the message itself.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import nh3
+
+from services.mail.webmail.limits import HTML_CHARACTERS, HTML_TAGS_MAX, STYLE_CHARACTERS
+
+_TAG_NAMES = """
+a abbr acronym address b big blockquote br caption center cite code col colgroup dd del details dfn dir div dl dt em
+figcaption figure font footer h1 h2 h3 h4 h5 h6 header hr i img ins kbd li main mark ol p pre q s samp section small
+span strike strong sub summary sup table tbody td tfoot th thead time tr tt u ul var wbr
+"""
+_OF_TABLES = {"align", "valign", "bgcolor", "width", "height", "colspan", "rowspan", "nowrap"}
+_ATTRIBUTES = {
+    "*": {"style", "title", "dir", "lang", "align"},
+    "a": {"href"},
+    "img": {"src", "alt", "width", "height", "border"},
+    "font": {"color", "size", "face"},
+    "table": {"border", "cellpadding", "cellspacing", "summary", *_OF_TABLES},
+    "td": _OF_TABLES,
+    "th": _OF_TABLES,
+    "tr": _OF_TABLES,
+    "col": {"span", "width"},
+    "ol": {"start", "type"},
+    "li": {"value"},
+}
+# `cid` is for pictures, and is rewritten below; the parser must not drop it before.
+_SCHEMES = {"http", "https", "mailto", "cid"}
+_LINK = re.compile(r"(?:https?://|mailto:)[^\s\x00-\x1f]*\Z", re.IGNORECASE)
+_TAG = re.compile(r"<[A-Za-z]")
+# RFC 2392: cid:content-id
+_CONTENT_ID = re.compile(r"\s*cid:(.*)", re.IGNORECASE | re.DOTALL)
+_REMOTE = re.compile(r"\s*(?:https?:)?//", re.IGNORECASE)
+
+# What may be said of an element: how it looks where it is, never where it goes.
+_PROPERTY_NAMES = """
+background-color border border-bottom border-collapse border-color border-left border-radius border-right
+border-spacing border-style border-top border-width color display font font-family font-size font-style font-weight
+height letter-spacing line-height list-style-type margin margin-bottom margin-left margin-right margin-top max-width
+min-width padding padding-bottom padding-left padding-right padding-top text-align text-decoration text-indent
+text-transform vertical-align white-space width word-break word-wrap
+"""
+_PROPERTIES = frozenset(_PROPERTY_NAMES.split())
+# Words, numbers, colours, quoted names; no backslash, which hides letters, and no function but of colours.
+_VALUE = re.compile(r"(?:[\w\s#%.,'\"!+-]|rgba?\([\d\s.,%/]*\)|hsla?\([\d\s.,%/]*\))*\Z", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class SafeHtml:
+    """HTML that may be shown, and how many pictures from elsewhere were left out."""
+
+    html: str
+    blocked_pictures: int
+
+
+class TooMuchHtmlError(Exception):
+    """More than can be cleaned in a moment."""
+
+
+def safe_html(html: str, picture_of: Callable[[str], str | None]) -> SafeHtml:
+    """Return a harmless version; `picture_of` gives the address of a picture for a Content-ID, None for no picture.
+
+    Raises TooMuchHtmlError.
+    """
+    if len(html) > HTML_CHARACTERS or len(_TAG.findall(html)) > HTML_TAGS_MAX:
+        raise TooMuchHtmlError
+    blocked = 0
+
+    def filtered(tag: str, attribute: str, value: str) -> str | None:
+        nonlocal blocked
+        if attribute == "src":
+            blocked += _REMOTE.match(value) is not None
+            content_id = _CONTENT_ID.match(value)
+            return None if content_id is None else picture_of(content_id[1].strip())
+        if attribute == "href":
+            return value if tag == "a" and _LINK.match(value.strip()) else None
+        return safe_style(value) if attribute == "style" else value
+
+    return SafeHtml(_clean(html, filtered), blocked)
+
+
+def _clean(html: str, filtered: Callable[[str, str, str], str | None]) -> str:
+    return nh3.clean(
+        html,
+        tags=set(_TAG_NAMES.split()),
+        attributes=_ATTRIBUTES,
+        attribute_filter=filtered,
+        url_schemes=_SCHEMES,
+        link_rel="noopener noreferrer",
+        set_tag_attribute_values={"a": {"target": "_blank"}},
+    )
+
+
+def safe_style(style: str) -> str | None:
+    """Return the declarations of a style attribute that are allowed, None where there are none."""
+    kept = []
+    for declaration in style[:STYLE_CHARACTERS].split(";"):
+        name, colon, value = declaration.partition(":")
+        if colon and name.strip().lower() in _PROPERTIES and _VALUE.match(value) and "expression" not in value.lower():
+            kept.append(f"{name.strip().lower()}: {value.strip()}")
+    return "; ".join(kept) or None
+
+
+def plain_text(html: str) -> str:
+    """Return the text of a message's HTML, for a quotation; raises TooMuchHtmlError."""
+    if len(html) > HTML_CHARACTERS or len(_TAG.findall(html)) > HTML_TAGS_MAX:
+        raise TooMuchHtmlError
+    html = re.sub(r"[ \t\r\n]+", " ", html)
+    html = re.sub(r"<(?:br|/p|/div|/tr|/li|/h[1-6])\b[^<>]*>", "\n", html, flags=re.IGNORECASE)
+    escaped = nh3.clean(html, tags=set(), clean_content_tags={"script", "style", "title"})
+    for name, character in (("&nbsp;", " "), ("&lt;", "<"), ("&gt;", ">"), ("&quot;", '"'), ("&amp;", "&")):
+        escaped = escaped.replace(name, character)
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(line.strip() for line in escaped.split("\n"))).strip()

@@ -1,0 +1,140 @@
+"""The whole site, without I/O: from the head of a request to who asks, from there to a page.
+
+admitted = site.admit(request, peer, now)        at the head: an error, a redirection, or whose content may come
+site.answer(admitted, form)                      a Response, or steps that ask for the world
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from services.http.cookies import cookies
+from services.http.errors import HTTPError
+from services.http.fields import FieldLine
+from services.http.forms import Form, url_fields
+from services.http.messages import Request, Response
+from services.http.targets import split_target
+from services.mail.accounts import Account, Accounts
+from services.mail.maildir.store import Maildir
+from services.mail.webmail.asking import Page, PageError, Steps, UserVisit, Visit
+from services.mail.webmail.guard import STRANGE_FORM, check_origin, check_token
+from services.mail.webmail.logging_in import SESSION_COOKIE, LoggingIn
+from services.mail.webmail.pages import Pages, see_other
+from services.mail.webmail.sessions import Session, Sessions
+from services.mail.webmail.table import Route, table
+
+FORM_TOKEN = "form_token"
+_FAILED = "The server failed to make this page."
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A request that may go on: what answers it, who asks, and how much content it may have."""
+
+    page: Page
+    query: Form
+    peer: str
+    now: float
+    cookies: dict[str, str]
+    is_form: bool
+    content_octets: int
+    session: Session | None = None
+    token: str = ""
+
+
+class Site:
+    """Answers for the mailboxes that `mailbox_of` opens; `accounts` may be changed while it runs."""
+
+    def __init__(
+        self,
+        accounts: Accounts,
+        mailbox_of: Callable[[Account], Maildir],
+        random_octets: Callable[[int], bytes],
+        secure: bool = False,
+    ) -> None:
+        self.accounts = accounts
+        self.sessions = Sessions(random_octets)
+        self.pages = Pages()
+        self._mailbox_of = mailbox_of
+        self._secure = secure
+        self._table = table(LoggingIn(self.sessions, self.pages, secure))
+
+    def admit(self, request: Request, peer: str, now: float) -> Admitted | Response:
+        """Decide by the head of a request; whoever is refused sends nothing more."""
+        try:
+            return self._admitted(request, peer, now)
+        except HTTPError as error:
+            return self.error(error.status, f"The request cannot be used: {error.detail}.")
+        except PageError as error:
+            return self.error(error.status, error.detail)
+
+    def _admitted(self, request: Request, peer: str, now: float) -> Admitted | Response:
+        target = split_target(request.method, request.request_target)
+        route = self._table.get(target.path)
+        if route is None:
+            raise PageError(404, "There is no such page.")
+        page, is_form = _page_of(route, request.method)
+        if page is None:
+            return self.error(405, "The method is not for this page.", (b"Allow", route.allow))
+        if is_form:
+            check_origin(request.fields, self._secure)
+        sent = cookies(request.fields.get(b"cookie"))
+        query = Form(url_fields(target.query or b""))
+        limit = route.content_octets if is_form else 0
+        if route.for_all:
+            return Admitted(page, query, peer, now, sent, is_form, limit)
+        token = sent.get(SESSION_COOKIE, "")
+        session = self._session(token, now)
+        if session is None:
+            if is_form:
+                raise PageError(403, STRANGE_FORM)
+            return see_other("/login")
+        return Admitted(page, query, peer, now, sent, is_form, limit, session, token)
+
+    def _session(self, token: str, now: float) -> Session | None:
+        session = self.sessions.find(token, now) if token else None
+        if session is None:
+            return None
+        account = session.account
+        if self.accounts.find(account.user, account.domain) != account:
+            # The accounts were changed meanwhile.
+            self.sessions.end(token)
+            return None
+        return session
+
+    def answer(self, admitted: Admitted, form: Form) -> Response | Steps:
+        """Return a page, or the steps to it; a page's own errors are pages as well."""
+        if admitted.session is None:
+            return self._guarded(
+                admitted.page, Visit(admitted.query, form, admitted.peer, admitted.now, admitted.cookies)
+            )
+        try:
+            if admitted.is_form:
+                check_token(form.get(FORM_TOKEN), admitted.session.form_token)
+            maildir = self._mailbox_of(admitted.session.account)
+        except PageError as error:
+            return self.error(error.status, error.detail)
+        fresh = self.sessions.new_token()
+        visit = UserVisit(admitted.query, form, admitted.now, admitted.token, admitted.session, maildir, fresh)
+        return self._guarded(admitted.page, visit)
+
+    def _guarded(self, page: Page, visit: Visit | UserVisit) -> Steps:
+        """Run a page; what it raises for its visitor becomes a page."""
+        try:
+            answer = page(visit, self.pages)
+            return answer if isinstance(answer, Response) else (yield from answer)
+        except PageError as error:
+            return self.error(error.status, error.detail)
+
+    def error(self, status: int, detail: str, *lines: FieldLine) -> Response:
+        """Return the page that says what is wrong."""
+        return self.pages.open_page("error.html", {"code": status, "detail": detail}, *lines, status=status)
+
+    def failed(self) -> Response:
+        """Return the page for a failure of this program."""
+        return self.error(500, _FAILED)
+
+
+def _page_of(route: Route, method: bytes) -> tuple[Page | None, bool]:
+    if method in (b"GET", b"HEAD"):
+        return route.get, False
+    return (route.post, True) if method == b"POST" else (None, False)
