@@ -20,20 +20,22 @@ from random import Random
 
 from experiments.harness.experiment import Experiment, Outcome, Parameter, Run, seconds, whole
 from experiments.harness.fidelity import MachineWatch, capture_checks, certificate, probe_path
-from experiments.harness.http_lab import site_folder
-from experiments.harness.implementations.registry import ACCESS_ROLE, DEFAULT_PORT, MTA_ROLE, SMTP_PORT
+from experiments.harness.http_lab import response_sizes, site_folder, timing
+from experiments.harness.implementations.registry import ACCESS_ROLE, DEFAULT_PORT, MTA_ROLE, SMTP_PORT, SUBMISSION_PORT
 from experiments.harness.judge.frames import CaptureFile, read_capture
 from experiments.harness.judge.imap import ImapTraffic, imap_traffic
 from experiments.harness.judge.imap_claims import Asked, ImapCourse, m2
 from experiments.harness.judge.mail_access_time import decompose_imap, decompose_pop3
-from experiments.harness.judge.mail_evidence import octets_of
-from experiments.harness.judge.page_load import page_load
+from experiments.harness.judge.mail_evidence import connection_octets, octets_of
+from experiments.harness.judge.page_load import PageLoad, page_load
 from experiments.harness.judge.pop3 import Pop3Traffic, pop3_traffic
 from experiments.harness.judge.pop3_claims import Pop3Course, m1
 from experiments.harness.judge.pull_push_claims import Pull, Push, m4
 from experiments.harness.judge.smtp import smtp_traffic
+from experiments.harness.judge.tcp import connections
 from experiments.harness.judge.verdict import Verdict, failed, undecided
-from experiments.harness.mail_access_theory import PROTOCOLS, TASKS, mailbox_session, reading
+from experiments.harness.judge.webmail_claims import Screen, Webmail, m3
+from experiments.harness.mail_access_theory import PROTOCOLS, TASKS, WEBMAIL, mailbox_session, reading, webmail_session
 from experiments.harness.mail_lab import (
     ALICE,
     AT_ALICE,
@@ -55,16 +57,21 @@ from experiments.harness.mailbox_scripts import (
     DELETE,
     FOLDER,
     REFUSED,
+    log_in_steps,
     looking_steps,
     reading_steps,
+    webmail_steps,
     working_steps,
+    writing_steps,
 )
 from experiments.harness.page_client import LoadFailedError, Window
 from experiments.harness.report_lines import Panel, Series, plot_lines
 from experiments.harness.result import Comparison, Timing
 from experiments.harness.scripted import ScriptedAgent
 from experiments.harness.site import write_picture
+from experiments.harness.theory import Theory
 from topologies.emulation.errors import EmulationError
+from topologies.emulation.node import Host
 from topologies.emulation.testbed import Testbed
 from topologies.mail import ADDRESSES, ALICE_ADDRESS, WEB
 
@@ -73,7 +80,9 @@ SENDER_S, BETWEEN_S, BW_MBIT = 0.02, 0.04, 10.0
 # Of the formula, and what client and server themselves take for one round trip, which no formula has: 3 % at 100 ms.
 TOLERANCE, PROGRAMS_S = 0.025, 0.0005
 PICTURE, PICTURE_BYTES = "ring.png", 12_000
-VISITOR = "experiments.harness.visitor"
+VISITOR, BROWSER = "experiments.harness.visitor", "experiments.harness.webmail_user"
+WEBMAIL_MODULE = "services.mail.webmail"
+WAYS = (*PROTOCOLS, WEBMAIL)
 SERVERS = {"alice": "mail-a", "bob": "mail-b"}
 PEOPLE, OTHER = {"alice": ALICE, "bob": BOB}, {"alice": "bob", "bob": "alice"}
 NAMES_DELAY = "1ms"
@@ -111,10 +120,11 @@ class Sessions:
 
 @dataclass(frozen=True)
 class Traffic:
-    """What Bob's interface saw of both protocols."""
+    """What Bob's interface saw of the three protocols."""
 
     pop3: Pop3Traffic
     imap: ImapTraffic
+    http: PageLoad
     sessions: Sessions
 
     def by_pop3(self, name: str) -> Pop3Traffic:
@@ -127,10 +137,17 @@ class Traffic:
         window = self.sessions.first(name)
         return self.imap.between(window.start_ns, window.end_ns)
 
+    def by_http(self, name: str) -> PageLoad:
+        """The first session with webmail of this name."""
+        window = self.sessions.first(name)
+        return self.http.between(window.start_ns, window.end_ns)
+
     def timed(self, protocol: str, window: Window) -> list[Timing]:
         """How long the session within a window took; nothing where nothing was answered."""
         start_ns, end_ns = window.start_ns, window.end_ns
         try:
+            if protocol == WEBMAIL:
+                return [timing(self.http.between(start_ns, end_ns))]
             if protocol == "POP3":
                 found = [decompose_pop3(one) for one in self.pop3.between(start_ns, end_ns).sessions]
             else:
@@ -140,7 +157,9 @@ class Traffic:
         return [Timing(one.total_s, one.terms) for one in found]
 
     def octets(self, protocol: str, name: str) -> int:
-        """How many octets the first session of this name moved."""
+        """How many octets the first session of this name moved, without the headers of packets."""
+        if protocol == WEBMAIL:
+            return sum(connection_octets(one.connection) for one in self.by_http(name).conversations)
         mine = self.by_pop3(name).sessions if protocol == "POP3" else self.by_imap(name).sessions
         return sum(octets_of(one) for one in mine)
 
@@ -156,18 +175,20 @@ def run(context: Run) -> Outcome:
         context.step("measuring the paths", 0.05)
         checks = [check for path in _legs(context).paths() for check in probe_path(bed, path)]
         with MachineWatch() as watch, capture_legs(bed, context.folder / CAPTURE_NAME) as capture:
-            sessions = _work(context, bed, written)
+            sessions = _work(context, bed, servers, written)
             _pull_and_push(bed, servers, mails, sessions)
+            _by_webmail(bed, servers, context.seed, sessions)
         picture = (site / PICTURE).read_bytes()
     context.step("judging the packets", 0.9)
     captured = read_capture(context.folder / CAPTURE_NAME)
-    traffic = Traffic(pop3_traffic(captured, AT_BOB), imap_traffic(captured, AT_BOB), sessions)
+    at_bob = pop3_traffic(captured, AT_BOB), imap_traffic(captured, AT_BOB), page_load(captured, AT_BOB)
+    traffic = Traffic(*at_bob, sessions)
     timings, comparisons = _compare_all(context, traffic, written)
     return Outcome(
         claims=(
             _m1(traffic, written),
             _m2(traffic, written),
-            undecided("M3", "No mail was read or sent by HTTP here: this machine has no webmail."),
+            _m3(context, captured, sessions),
             _m4(captured, sessions, picture, mails),
         ),
         comparisons=tuple(comparisons),
@@ -190,7 +211,15 @@ def _testbed(context: Run, site: Path) -> Iterator[tuple[Testbed, Mapping[str, M
     servers = {user: mail_host(topo, host, context.replacements) for user, host in SERVERS.items()}
     starters = {SERVERS[user]: server.start for user, server in servers.items()}
     with Testbed(topo, seed=context.seed, links=context.links, sandboxed=context.sandboxed, starters=starters) as bed:
+        for user, server in servers.items():
+            _add_webmail(bed.host(SERVERS[user]), server.domain)
         yield bed, servers
+
+
+def _add_webmail(host: Host, domain: str) -> None:
+    """Webmail beside a mail server, on the same mailboxes."""
+    words = f"--accounts accounts --maildirs maildirs --domain {domain} --submission {host.IP()}:{SUBMISSION_PORT}"
+    host.start(f"{WEBMAIL_MODULE} {words} --listen 0.0.0.0 --port {DEFAULT_PORT}")
 
 
 def _mail(sender: str, seed: int) -> bytes:
@@ -202,20 +231,24 @@ def _mail(sender: str, seed: int) -> bytes:
     return message.as_bytes()
 
 
-def _work(context: Run, bed: Testbed, written: Letters) -> Sessions:
+def _work(context: Run, bed: Testbed, servers: Mapping[str, MailHost], written: Letters) -> Sessions:
     """The sessions on Bob's mailbox: those that are timed, and then those that change it."""
-    done, reader = Sessions(), Reader(bed.host("bob"), RECEIVER_ADDRESS)
+    done, reader, browser = Sessions(), Reader(bed.host("bob"), RECEIVER_ADDRESS), _browser(bed, servers, "bob")
     count, subject = len(written.contents), written.subject.decode()
     # The first round, which only looks, warms everybody up; it is captured, but nobody asks for it.
     done.attempt("warming up", lambda: reader.session("POP3", COUNT))
     done.attempt("warming up", lambda: reader.session("IMAP", looking_steps()))
-    ways = [(protocol, task) for task in TASKS for protocol in PROTOCOLS]
+    done.attempt("warming up", lambda: browser.tell(log_in_steps("bob")))
+    ways = [(protocol, task) for task in TASKS for protocol in WAYS]
     for number in range(context.repeat):
         for place, (protocol, task) in enumerate(ways):
             share = (number + place / len(ways)) / context.repeat
             context.step(f"{protocol}, {task}: {number + 1} of {context.repeat}", 0.1 + 0.6 * share)
-            steps = reading_steps(protocol, task, count, subject)
-            done.attempt(f"{protocol} {task}", partial(reader.session, protocol, steps))
+            if protocol == WEBMAIL:
+                session = partial(browser.tell, webmail_steps(task, count, subject))
+            else:
+                session = partial(reader.session, protocol, reading_steps(protocol, task, count, subject))
+            done.attempt(f"{protocol} {task}", session)
     context.step("working on the mailbox", 0.72)
     for name, protocol, script in (
         ("works", "IMAP", working_steps(subject)),
@@ -240,6 +273,46 @@ def _pull_and_push(bed: Testbed, servers: Mapping[str, MailHost], mails: Mapping
         path.write_bytes(mail)
         done.attempt(f"push {user}", partial(send, host, servers[user], user, PEOPLE[OTHER[user]], path))
         done.attempt(f"push {user}", partial(wait_for_count, other, OTHER[user], there + 1))
+
+
+def _browser(bed: Testbed, servers: Mapping[str, MailHost], user: str) -> ScriptedAgent:
+    """A person's browser, in front of the webmail of his or her server."""
+    address = {"alice": SENDER_ADDRESS, "bob": RECEIVER_ADDRESS}[user]
+    return ScriptedAgent(bed.host(user), [BROWSER, address, str(DEFAULT_PORT), servers[user].hostname])
+
+
+def _by_webmail(bed: Testbed, servers: Mapping[str, MailHost], seed: int, done: Sessions) -> None:
+    """Alice writes to Bob in her browser, and he reads that in his."""
+    subject, there = "by webmail", held(servers["bob"], "bob")
+    writes = writing_steps("alice", BOB, subject, f"It goes by {_token(seed)}, says Alice.")
+    done.attempt("writes", partial(_browser(bed, servers, "alice").tell, writes))
+    if "writes" not in done.failures:
+        done.attempt("arrives", partial(wait_for_count, servers["bob"], "bob", there + 1))
+        done.attempt("reads", partial(_browser(bed, servers, "bob").tell, [*log_in_steps("bob"), ("follow", subject)]))
+
+
+def _token(seed: int) -> str:
+    """A word that stands in one message only."""
+    return f"{Random(f'token {seed}').getrandbits(64):016x}"
+
+
+def _m3(context: Run, captured: CaptureFile, sessions: Sessions) -> Verdict:
+    mta = context.replacements.get(MTA_ROLE)
+    if mta is not None and not mta.own and "auth" not in mta.speaks:
+        return undecided("M3", f"Webmail logs in to send, and {mta.name} here takes mail by its people's network.")
+    screens = []
+    for name, interface in (("writes", AT_ALICE), ("reads", AT_BOB)):
+        window = sessions.first(name)
+        every = [one for one in connections(captured.at(interface)) if _within(one.syn.time_ns, window)]
+        screens.append(Screen(every, page_load(captured, interface).between(window.start_ns, window.end_ns)))
+    between = smtp_traffic(captured, AT_SENDER, [SMTP_PORT]).to(RECEIVER_ADDRESS)
+    token = _token(context.seed).encode()
+    broken = sessions.broken("M3", "writes", "arrives", "reads")
+    return broken or m3(Webmail(screens[0], between, screens[1], SENDER_ADDRESS, RECEIVER_ADDRESS, token))
+
+
+def _within(time_ns: int, window: Window) -> bool:
+    return window.start_ns <= time_ns < window.end_ns
 
 
 def _m1(traffic: Traffic, written: Letters) -> Verdict:
@@ -272,7 +345,7 @@ def _compare_all(context: Run, traffic: Traffic, written: Letters) -> tuple[dict
     """The time of each task by each protocol beside its round trips."""
     rtt_s, timings, comparisons = context.parameters["rtt"], {}, []
     for task in TASKS:
-        for protocol in PROTOCOLS:
+        for protocol in WAYS:
             name = f"{protocol} {task}"
             found = [
                 one for window in traffic.sessions.windows.get(name, []) for one in traffic.timed(protocol, window)
@@ -280,10 +353,16 @@ def _compare_all(context: Run, traffic: Traffic, written: Letters) -> tuple[dict
             if not found:
                 continue
             timings[name] = found
-            asks = reading(protocol, task, written.headers, written.sizes, written.attached)
-            theory = mailbox_session(asks, rtt_s)
+            theory = _theory(protocol, task, traffic, written, rtt_s)
             comparisons.append(Comparison.of(name, found, theory, TOLERANCE + PROGRAMS_S / rtt_s))
     return timings, comparisons
+
+
+def _theory(protocol: str, task: str, traffic: Traffic, written: Letters, rtt_s: float) -> Theory:
+    if protocol == WEBMAIL:
+        answers = response_sizes(traffic.by_http(f"{protocol} {task}"))
+        return webmail_session(task, len(written.contents), answers, rtt_s)
+    return mailbox_session(reading(protocol, task, written.headers, written.sizes, written.attached), rtt_s)
 
 
 def _panels(context: Run, traffic: Traffic, comparisons: Sequence[Comparison], written: Letters) -> list[Panel]:
@@ -291,7 +370,7 @@ def _panels(context: Run, traffic: Traffic, comparisons: Sequence[Comparison], w
     rtt_s, by_name = context.parameters["rtt"], {one.name: one for one in comparisons}
     wanted = [sum(written.headers), written.attached, sum(written.sizes)]
     octets, trips = [], []
-    for protocol in PROTOCOLS:
+    for protocol in WAYS:
         mine = [(place, f"{protocol} {task}") for place, task in enumerate(TASKS, start=1)]
         mine = [(place, name) for place, name in mine if name in by_name]
         moved = [(place, traffic.octets(protocol, name) / 1000) for place, name in mine]

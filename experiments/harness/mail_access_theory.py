@@ -12,6 +12,13 @@
 So POP3 takes (6 + n) RTT for n messages where IMAP takes 7 RTT, whatever n; and where only a part is wanted IMAP need
 not move the rest. POP3 clients may send several commands at a time (RFC 2449 section 6.6), which poplib does not.
 
+By webmail, on one lasting connection, a request takes 1 RTT:
+
+    tcp_handshake   1 RTT
+    request         the form to log in, the log-in, where that leads to (3); l lists of 50 messages each; a page for
+                    each message; for the picture a search, its message, itself (3)
+    transmission    as above
+
 The link has no rate here: what an answer takes beyond its round trip is slow start. A window of ten segments at first
 (RFC 6928) doubles with each round trip (RFC 5681 section 3.1); within one session it does not shrink.
 
@@ -20,6 +27,7 @@ Source: RFC 1939 section 3 and RFC 3501 section 2.2 (a command, its response), c
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -28,6 +36,8 @@ from experiments.harness.theory import INITIAL_WINDOW_SEGMENTS, Theory, segments
 RFCS = "RFC 1939, section 3; RFC 3501, section 2.2; RFC 5681, section 3.1: round trips counted"
 TASKS = ("headers", "attachment", "everything")
 PROTOCOLS = ("POP3", "IMAP")
+WEBMAIL = "webmail"
+LOG_IN_REQUESTS, LIST_MESSAGES = 3, 50
 
 
 @dataclass(frozen=True)
@@ -68,6 +78,28 @@ def mailbox_session(what: Reading, rtt_s: float) -> Theory:
         "farewell": rtt_s,
     }
     return Theory(sum(terms.values()), terms, what.formula, RFCS)
+
+
+def list_pages(count: int) -> int:
+    """How many pages a list of so many messages has."""
+    return math.ceil(count / LIST_MESSAGES)
+
+
+def webmail_session(task: str, count: int, answers: Sequence[int], rtt_s: float) -> Theory:
+    """Return the time from the first SYN to the last octet of the last response, whose sizes are given in order.
+
+    Raises KeyError for a task that there is not.
+    """
+    pages = list_pages(count)
+    # The picture: a search, the message, and what is in it.
+    opened = {"headers": pages, "attachment": 1 + 3, "everything": pages + count + 3}[task]
+    formula = {"headers": "(4 + l) RTT", "attachment": "8 RTT", "everything": "(7 + l + n) RTT"}[task]
+    terms = {
+        "tcp_handshake": rtt_s,
+        "request": (LOG_IN_REQUESTS + opened) * rtt_s,
+        "transmission": slow_start_windows(answers) * rtt_s,
+    }
+    return Theory(sum(terms.values()), terms, f"{formula} + slow start", RFCS)
 
 
 def slow_start_windows(answers: Sequence[int]) -> int:

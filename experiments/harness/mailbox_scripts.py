@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import urlencode
 
+from experiments.harness.mail_access_theory import list_pages
 from topologies.mail import PASSWORDS
 
 USER, PASSWORD = "bob", PASSWORDS["bob"]
@@ -73,3 +75,33 @@ DELETE: Steps = [
     *(step for number in range(1, DELETED + 1) for step in (("retr", number), ("dele", number))),
     ("quit",),
 ]
+
+
+def log_in_steps(user: str) -> Steps:
+    """Into webmail, up to the list of messages."""
+    return [("open", "/login"), ("submit", "/login", {"user": user, "password": PASSWORDS[user]})]
+
+
+def webmail_steps(task: str, count: int, subject: str) -> Steps:
+    """How a task is done by webmail."""
+    later: Steps = [("open", f"/folder?name=INBOX&page={page}") for page in range(2, list_pages(count) + 1)]
+    if task == "headers":
+        return [*log_in_steps(USER), *later]
+    if task == "everything":
+        each: Steps = [("each", "/message?")]
+        return [*log_in_steps(USER), *each, *(step for page in later for step in (page, *each)), *_picture(subject)]
+    return [*log_in_steps(USER), *_picture(subject)]
+
+
+def _picture(subject: str) -> Steps:
+    return [
+        ("open", "/folder?" + urlencode({"name": "INBOX", "q": subject})),
+        ("follow", subject),
+        ("follow", "/part?"),
+    ]
+
+
+def writing_steps(user: str, to: str, subject: str, text: str) -> Steps:
+    """A message, written in webmail."""
+    form = {"to": to, "subject": subject, "text": text}
+    return [*log_in_steps(user), ("open", "/compose"), ("submit", "/compose", form)]

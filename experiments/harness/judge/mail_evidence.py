@@ -78,5 +78,9 @@ def digest(octets: bytes) -> str:
 
 def octets_of(session: Session) -> int:
     """How many octets a session moved, both ways, without the headers of packets."""
-    connection = session.connection
+    return connection_octets(session.connection)
+
+
+def connection_octets(connection: Connection) -> int:
+    """How many octets a connection moved, both ways, without the headers of packets."""
     return len(connection.from_client.stream.data) + len(connection.from_server.stream.data)

@@ -1,8 +1,7 @@
-"""Decide M3 and M4 from packets: which protocol carries mail on which leg, and who sends the payload.
+"""Decide M4 from packets: which end opens a connection, and which end sends the payload.
 
-M3, webmail: between a person and the server there is HTTP and no other protocol of mail, and between the servers there
-is SMTP. M4: by HTTP who wants something opens the connection and gets the payload; by SMTP who holds something opens it
-and sends the payload. In both, commands and responses are lines of ASCII, and a response has a code of three digits.
+By HTTP who wants something opens the connection and gets the payload, by SMTP who holds something opens it and sends
+the payload. In both, commands and responses are lines of ASCII, and a response has a code of three digits.
 
 Source: RFC 9112 sections 2 to 4; RFC 5321 sections 2.3.3, 4.1 and 4.2.
 """
@@ -24,8 +23,6 @@ from experiments.harness.judge.tcp import Connection
 from experiments.harness.judge.verdict import Verdict, undecided
 
 HTTP_PORT, SMTP_PORT = 80, 25
-# Ports at which mail is sent or read by other protocols than HTTP.
-MAIL_PORTS = {25: "SMTP", 465: "SMTP", 587: "SMTP", 110: "POP3", 995: "POP3", 143: "IMAP", 993: "IMAP"}
 
 
 @dataclass(frozen=True)
