@@ -1,7 +1,7 @@
 """A person in front of webmail, who follows a script: pages are asked for, links are followed, forms are sent.
 
-Run in a host with ADDRESS PORT NAME: READY, then for each JSON list of steps on the standard input one connection and one
-JSON line: began_ns and ended_ns (CLOCK_REALTIME, the capture's clock), or {"error": ...} where it broke off.
+Run in a host with ADDRESS PORT NAME: READY, then for each JSON list of steps on the standard input one connection and
+one JSON line: began_ns and ended_ns (CLOCK_REALTIME, the capture's clock), or {"error": ...} where it broke off.
 
     ["open", "/login"]                            a page
     ["submit", "/login", {"user": "bob"}]         the form that goes there, with these fields and those that it holds
@@ -87,10 +87,8 @@ class Browser:
             raise PageError(f"{path} is answered with {status}")
 
     def _ask(self, path: str, body: bytes | None, kind: str) -> tuple[int, str]:
-        fields = {
-            "Host": self._name,
-            "Cookie": "; ".join(f"{one.key}={one.coded_value}" for one in self._cookies.values()),
-        }
+        cookies = "; ".join(f"{one.key}={one.coded_value}" for one in self._cookies.values())
+        fields = {"Host": self._name, "Cookie": cookies}
         fields |= {"Content-Type": kind} if body is not None else {}
         self._connection.request("GET" if body is None else "POST", path, body, fields)
         response = self._connection.getresponse()
@@ -106,7 +104,7 @@ class Browser:
         form = next((one for one in self._page.forms if one[0] == action), None)
         if form is None:
             raise PageError(f"no form goes to {action}")
-        fields = form[2] | given
+        fields = {**form[2], **given}
         if form[1] == "multipart/form-data":
             # RFC 7578 section 4.
             head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="'

@@ -14,8 +14,8 @@ from experiments.harness.judge.frames import read_capture
 from experiments.harness.judge.smtp_replies import CODES
 from tests.emulation.support import PATIENCE_S, start_lab7
 
-STORY_RUN: tuple[str, ...] = ("mail-story", "--repeat", "1")
-STORY_RUN += tuple(word for one in ("rtt=10ms", "near=2ms", "far=4ms", "names=2ms") for word in ("--set", one))
+NEAR = ("rtt=10ms", "near=2ms", "far=4ms", "names=2ms")
+STORY_RUN = ("mail-story", "--repeat", "1", *(word for one in NEAR for word in ("--set", one)))
 STORY_CLAIMS = ["S1", "S2", "S3", "S4", "S7", "S8", "S9", "S10", "S11"]
 # Takes every message as it comes, dots and all, and never hangs up.
 SLOPPY = """
