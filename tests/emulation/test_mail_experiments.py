@@ -88,10 +88,10 @@ def test_a_picture_gets_from_alice_to_bob_and_shows_what_packets_decide(story: t
         "connect": "DNS + 2 RTT",
         "transfer": "3 RTT + X",
         "read": "DNS + 5 RTT + X",
-        "PIPELINING, one connection": "(4 + 2n) RTT + X",
-        "PIPELINING, a connection each": "6n RTT + X",
-        "one command at a time, one connection": "(4 + 4n) RTT + X",
-        "one command at a time, a connection each": "8n RTT + X",
+        "pipelined, together": "(4 + 2n) RTT + X",
+        "pipelined, apart": "6n RTT + X",
+        "one by one, together": "(4 + 4n) RTT + X",
+        "one by one, apart": "8n RTT + X",
     }
 
 
@@ -105,7 +105,7 @@ def test_no_step_is_faster_than_its_round_trips(story: tuple[Result, Path]) -> N
 def test_the_report_shows_times_and_claims(story: tuple[Result, Path]) -> None:
     (report,) = (story[1] / "results" / "mail-story").glob("*/report.html")
     page = report.read_text(encoding="utf-8")
-    for text in ("<svg", "(4 + 2n) RTT + X", "PIPELINING, one connection", "tcp handshake", "S11"):
+    for text in ("<svg", "(4 + 2n) RTT + X", "pipelined, together", "tcp handshake", "S11"):
         assert text in page
     capture = read_capture(report.with_name("capture.pcapng"))
     assert max(frame for claim in story[0]["claims"] for frame in claim["frames"]) <= len(capture.frames)
