@@ -12,7 +12,7 @@ import pytest
 from experiments.harness.implementations.registry import ACCESS_ROLE, MTA_ROLE, implementations
 from experiments.harness.judge.frames import read_capture
 from experiments.harness.judge.smtp_replies import CODES
-from tests.emulation.support import PATIENCE_S, start_lab7
+from tests.emulation.support import PATIENCE_S, lab7, one_sentence, start_lab7
 
 NEAR = ("rtt=10ms", "near=2ms", "far=4ms", "names=2ms")
 STORY_RUN = ("mail-story", "--repeat", "1", *(word for one in NEAR for word in ("--set", one)))
@@ -109,6 +109,11 @@ def test_the_report_shows_times_and_claims(story: tuple[Result, Path]) -> None:
         assert text in page
     capture = read_capture(report.with_name("capture.pcapng"))
     assert max(frame for claim in story[0]["claims"] for frame in claim["frames"]) <= len(capture.frames)
+
+
+def test_letters_that_come_too_slowly_are_refused(tmp_path: Path) -> None:
+    done = lab7("run", "mail-story", "--set", "near=60ms", cwd=tmp_path)
+    assert "near is more than half of rtt" in one_sentence(done)
 
 
 @pytest.mark.slow
