@@ -110,7 +110,9 @@ def s5(episodes: Sequence[Episode], given_up: Episode | None = None) -> Verdict:
     """Decide S5 by outages that end, and by one that does not."""
     every = [*episodes, *([given_up] if given_up is not None else [])]
     traffic = [part for one in every for part in (one.submitted, one.mailbox)]
-    traffic += [part for one in episodes for part in (one.leaving, one.arriving) if part is not None]
+    # That nothing is delivered at all is for the checks to find.
+    passed = [part for one in episodes for part in (one.leaving, one.arriving) if part is not None]
+    traffic += [part for part in passed if part.sessions or part.dropped]
 
     def check() -> Found:
         if not episodes:
