@@ -61,7 +61,8 @@ KILL_AT, KILL_BEHIND = 0.5, 0.25
 SLACK_S = 0.5
 # lab7's server counts from each failure; others look through their queues once an interval, and may just have.
 TOLERANCE, TOLERANCE_OF_OTHERS = 0.1, 1.0
-TIMEOUT_S = 60.0
+# How long messages are waited for, beside what each of them may take.
+PATIENCE_S, A_MESSAGE_S = 10.0, 0.5
 TERMS = ("refusal", "wait", "tcp_handshake", "dialogue", "content")
 NOTE = (
     "a point is an attempt of the sender's server, or a message that has come into the mailbox; lines: attempts as the "
@@ -163,7 +164,7 @@ def _outage(context: Run, lab: Lab, case: str) -> Outage:
     """The receiver is lost under load, comes back, and the sender's server is killed before and behind that."""
     asked, kills = context.parameters, []
     _hand_in(lab, _messages(1, "before", context.seed))
-    wait_for_count(lab.receiver, "bob", 1)
+    _wait_for(lab.receiver, "bob", 1)
     # The servers say goodbye: a connection that is under way would hang where the cable is pulled.
     time.sleep(SLACK_S + 4 * asked["rtt"])
     began_ns = time.time_ns()
@@ -176,7 +177,7 @@ def _outage(context: Run, lab: Lab, case: str) -> Outage:
     _restore(lab, case)
     back_ns = time.time_ns()
     if case == SERVICE:
-        wait_for_count(lab.receiver, "bob", 1 + int(KILL_BEHIND * asked["messages"]))
+        _wait_for(lab.receiver, "bob", 1 + int(KILL_BEHIND * asked["messages"]))
         kills.append(_kill_sender(lab))
     _wait_for(lab.receiver, "bob", 1 + asked["messages"])
     # Whatever would still come, and be there twice, comes within an interval.
@@ -199,7 +200,7 @@ def _give_up(context: Run, lab: Lab) -> Outage:
 def _wait_for(server: MailHost, user: str, count: int) -> None:
     """Wait for messages; what does not come in time is for the judge to find missing."""
     with suppress(EmulationError):
-        wait_for_count(server, user, count, TIMEOUT_S)
+        wait_for_count(server, user, count, PATIENCE_S + count * A_MESSAGE_S)
 
 
 def _bound_s(context: Run, case: str = SERVICE) -> float:
