@@ -65,8 +65,8 @@ TOLERANCE, TOLERANCE_OF_OTHERS = 0.1, 1.0
 PATIENCE_S, A_MESSAGE_S = 10.0, 0.5
 TERMS = ("refusal", "wait", "tcp_handshake", "dialogue", "content")
 NOTE = (
-    "a point is an attempt of the sender's server, or a message that has come into the mailbox; lines: attempts as the "
-    "schedule has them"
+    "a point is a connection that the sender's server tries, or a message that has come to Bob's; lines: tries as the "
+    "schedule has them, each an interval behind the one before"
 )
 
 
@@ -293,8 +293,8 @@ def _panels(context: Run, episodes: Mapping[str, Episode]) -> list[Panel]:
         began_ns = episode.outage.began_ns
         failed = [(one.began_ns - began_ns) / NS for one in during(episode)]
         every_s = context.parameters["retry"] + (CONNECT_TIMEOUT_S if case == LINK else 0)
-        points = [(at_s, float(number)) for number, at_s in enumerate(failed, start=1)]
-        line = [(failed[0] + place * every_s, float(place + 1)) for place in range(len(failed))] if failed else []
+        points = [(at_s, _round(failed, at_s, every_s)) for at_s in failed]
+        line = [(failed[0] + (number - 1) * every_s, number) for number in sorted({number for _, number in points})]
         tries.append(Series(WORDS[case], points, line))
         arrived = episode.arriving.messages if episode.arriving is not None else []
         times = sorted(one.sent.reply.last_ns for one in arrived if one.taken and one.sent.reply is not None)
@@ -304,6 +304,17 @@ def _panels(context: Run, episodes: Mapping[str, Episode]) -> list[Panel]:
         Panel("attempts that fail", "s since the loss", "attempts", tries),
         Panel("messages delivered", "s since the loss", "messages", mails),
     ]
+
+
+def _round(failed_s: Sequence[float], at_s: float, every_s: float) -> float:
+    """Which time it is that the peer is tried: what comes within half an interval is one try on several connections."""
+    number, began_s = 1, failed_s[0]
+    for one in failed_s:
+        if one > at_s:
+            break
+        if one - began_s > every_s / 2:
+            number, began_s = number + 1, one
+    return float(number)
 
 
 EXPERIMENT = Experiment(
