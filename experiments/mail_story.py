@@ -143,6 +143,11 @@ class Lab:
 def run(context: Run) -> Outcome:
     """Send, pass on, read; judge, compare."""
     asked = context.parameters
+    if 2 * asked["near"] > asked["rtt"]:
+        # Else her server has passed one letter on before the next is there, and needs a connection for each.
+        raise EmulationError(
+            "near is more than half of rtt: Alice's letters would come too slowly to share a connection"
+        )
     legs = Legs(asked["near"], asked["rtt"], asked["far"], asked["bw"])
     with site_folder(context) as folder:
         objects = _objects(folder)

@@ -19,7 +19,6 @@ from experiments.harness.mail_theory import MESSAGE_BYTES, Leg
 from experiments.harness.result import Timing
 from experiments.harness.theory import Theory
 
-STEPS = ("queue", "connect", "transfer", "read")
 # Name servers that have to be asked by the local one when it knows nothing: the root's, the top-level domain's, the
 # domain's own; and only the last one where the others' answers are known already.
 ALL, LAST = 3, 1
@@ -27,7 +26,7 @@ ALL, LAST = 3, 1
 
 @dataclass(frozen=True)
 class Way:
-    """How an MTA sends: with PIPELINING or one command at a time; all on one connection or a connection each."""
+    """How an MTA sends: pipelined or one command at a time; together on one connection or apart on one each."""
 
     pipelining: bool
     together: bool
@@ -35,8 +34,7 @@ class Way:
     @property
     def name(self) -> str:
         """As a report calls it."""
-        said = "PIPELINING" if self.pipelining else "one command at a time"
-        return f"{said}, {'one connection' if self.together else 'a connection each'}"
+        return f"{'pipelined' if self.pipelining else 'one by one'}, {'together' if self.together else 'apart'}"
 
     @property
     def flags(self) -> str:

@@ -26,6 +26,7 @@ import smtplib
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,9 @@ from services.mail.agent.drafts import Attachment, ComposeError, Draft, parse_pe
 from services.mail.agent.errors import AgentError
 
 TIMEOUT_S = 20.0
+# How long a server may take to close behind its last reply.
+FAREWELL_S = 2.0
+READ_OCTETS = 4096
 POP3_PORT = 110
 
 
@@ -72,11 +76,21 @@ def _dialogue(order: dict[str, Any]) -> None:
         client.connect(order["server"], order["port"])
         for step, *rest in order["dialogue"]:
             _STEPS[step](client, *rest)
+        _see_it_end(client)
     except smtplib.SMTPServerDisconnected:
         # The server may end a session; that it did is in the capture.
         pass
     finally:
         client.close()
+
+
+def _see_it_end(client: smtplib.SMTP) -> None:
+    """Wait for the server to close: a client that closed at once might be seen to be the first."""
+    if client.sock is not None:
+        client.sock.settimeout(FAREWELL_S)
+        with suppress(OSError):
+            while client.sock.recv(READ_OCTETS):
+                pass
 
 
 def _data(client: smtplib.SMTP, text: str) -> None:

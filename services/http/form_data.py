@@ -26,7 +26,7 @@ PART_HEADER_OCTETS = 4096
 # What stands before the first delimiter, or blanks behind one, which no browser sends.
 PADDING_OCTETS = 1024
 
-_FIELD_LINE = re.compile(rb"([!#-'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([^\r\n\x00]*?)[ \t]*\r\n")
+_FIELD_LINE = re.compile(rb"(" + TCHAR + rb"+):([^\r\n\x00]*)\r\n")
 _DISPOSITION = re.compile(rb"form-data(?=[ \t]*(?:;|$))", re.IGNORECASE)
 # A backslash stands for itself but before a quotation mark or another one: browsers write C:\a.txt as it is.
 _QUOTED = rb'"(?:[^"\\\r\n]|\\.)*+"'
@@ -208,7 +208,7 @@ def _fields(lines: bytes) -> dict[bytes, bytes]:
         line = _FIELD_LINE.match(lines, place)
         if line is None:
             raise HTTPError(400, "the header of a part of the form is no header")
-        fields.setdefault(line[1].lower(), line[2])
+        fields.setdefault(line[1].lower(), line[2].strip(b" \t"))
         place = line.end()
     return fields
 

@@ -12,7 +12,7 @@ import pytest
 from experiments.harness.implementations.registry import ACCESS_ROLE, MTA_ROLE, implementations
 from experiments.harness.judge.frames import read_capture
 from experiments.harness.judge.smtp_replies import CODES
-from tests.emulation.support import PATIENCE_S, start_lab7
+from tests.emulation.support import PATIENCE_S, lab7, one_sentence, start_lab7
 
 NEAR = ("rtt=10ms", "near=2ms", "far=4ms", "names=2ms")
 STORY_RUN = ("mail-story", "--repeat", "1", *(word for one in NEAR for word in ("--set", one)))
@@ -88,10 +88,10 @@ def test_a_picture_gets_from_alice_to_bob_and_shows_what_packets_decide(story: t
         "connect": "DNS + 2 RTT",
         "transfer": "3 RTT + X",
         "read": "DNS + 5 RTT + X",
-        "PIPELINING, one connection": "(4 + 2n) RTT + X",
-        "PIPELINING, a connection each": "6n RTT + X",
-        "one command at a time, one connection": "(4 + 4n) RTT + X",
-        "one command at a time, a connection each": "8n RTT + X",
+        "pipelined, together": "(4 + 2n) RTT + X",
+        "pipelined, apart": "6n RTT + X",
+        "one by one, together": "(4 + 4n) RTT + X",
+        "one by one, apart": "8n RTT + X",
     }
 
 
@@ -105,10 +105,15 @@ def test_no_step_is_faster_than_its_round_trips(story: tuple[Result, Path]) -> N
 def test_the_report_shows_times_and_claims(story: tuple[Result, Path]) -> None:
     (report,) = (story[1] / "results" / "mail-story").glob("*/report.html")
     page = report.read_text(encoding="utf-8")
-    for text in ("<svg", "(4 + 2n) RTT + X", "PIPELINING, one connection", "tcp handshake", "S11"):
+    for text in ("<svg", "(4 + 2n) RTT + X", "pipelined, together", "tcp handshake", "S11"):
         assert text in page
     capture = read_capture(report.with_name("capture.pcapng"))
     assert max(frame for claim in story[0]["claims"] for frame in claim["frames"]) <= len(capture.frames)
+
+
+def test_letters_that_come_too_slowly_are_refused(tmp_path: Path) -> None:
+    done = lab7("run", "mail-story", "--set", "near=60ms", cwd=tmp_path)
+    assert "near is more than half of rtt" in one_sentence(done)
 
 
 @pytest.mark.slow

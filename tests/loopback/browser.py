@@ -121,6 +121,12 @@ class Browser:
                 seen += 1
             self.events.append(self._next())
 
+    def forget(self) -> None:
+        """Be as a new browser is: without cookies, and on no page."""
+        self.call("Network.clearBrowserCookies")
+        self.open("about:blank")
+        self.events.clear()
+
     def open(self, url: str) -> None:
         """Go to a page."""
         begun = len(self.events)

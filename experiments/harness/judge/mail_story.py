@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from experiments.harness.judge.http import Contradiction
-from experiments.harness.judge.smtp import Message, SmtpSession
+from experiments.harness.judge.smtp import Message, SmtpSession, SmtpTraffic
 from experiments.harness.judge.smtp_claims import Found, MailLegs, carried, decide_smtp, why_not_read
 from experiments.harness.judge.tcp import Connection
 from experiments.harness.judge.verdict import Verdict, undecided
@@ -79,41 +79,67 @@ def s3(legs: MailLegs, inside: Inside) -> Verdict:
 
     def check() -> Found:
         story = follow(legs)
-        at_sender = next((one for one in legs.at_sender.messages if one.body == story.handed.body), None)
-        at_receiver = next((one for one in legs.at_receiver.messages if one.body == story.handed.body), None)
-        if at_sender is None or at_receiver is None or story.relay.greeting is None:
-            raise Contradiction("A server's interface has not seen the message.", story.handed.data.frame)
-        syn = story.relay.connection.syn
-        greeting = story.relay.greeting
-        moments = [
-            ("it is composed", inside.composed_ns, 0),
-            ("its agent connects", story.submission.connection.syn.time_ns, story.submission.connection.syn.frame),
-            ("the sender's server has it", at_sender.data.last_ns, at_sender.data.frame),
-            ("the sender's server connects", syn.time_ns, syn.frame),
-            ("it is greeted", greeting.last_ns, greeting.frame),
-            ("the receiver's server has it", at_receiver.data.last_ns, at_receiver.data.frame),
-            ("it is in the mailbox", inside.filed_ns + TICK_NS, 0),
-            ("the reader connects", story.reading.syn.time_ns + TICK_NS, story.reading.syn.frame),
-            ("it is read", story.read_ns + TICK_NS, story.read_frame),
-        ]
-        for (before, early_ns, _), (after, late_ns, frame) in pairwise(moments):
-            if late_ns < early_ns:
-                raise Contradiction(
-                    f"{after.capitalize()} {(early_ns - late_ns) / 1e6:.1f} ms before {before}.", frame or 1
-                )
-        assert story.passed.sent.reply is not None
-        assert story.handed.sent.reply is not None
-        began = story.submission.connection.syn.time_ns
-        ends = [
-            (inside.composed_ns - inside.composing_ns, "compose"),
-            (story.handed.sent.reply.last_ns - began, "queue"),
-            (greeting.last_ns - syn.time_ns, "connect"),
-            (story.passed.sent.reply.last_ns - greeting.last_ns, "transfer"),
-            (max(inside.filed_ns - at_receiver.data.last_ns, 0), "mailbox"),
-            (story.read_ns - story.reading.syn.time_ns, "read"),
-        ]
-        told = ", ".join(f"{number} {name} {ns / 1e6:.0f} ms" for number, (ns, name) in enumerate(ends, start=1))
-        frames = [frame for _, _, frame in moments if frame]
-        return f"Each step begins when the one before is done: {told}.", frames
+        at_sender, at_receiver = (_seen(traffic, story) for traffic in (legs.at_sender, legs.at_receiver))
+        moments = _moments(story, inside, at_sender, at_receiver)
+        for early, late in pairwise(moments):
+            if late.time_ns < early.time_ns:
+                by_ms = (early.time_ns - late.time_ns) / 1e6
+                raise Contradiction(f"{late.what.capitalize()} {by_ms:.1f} ms before {early.what}.", late.frame or 1)
+        told = ", ".join(
+            f"{number} {name} {ns / 1e6:.0f} ms"
+            for number, (name, ns) in enumerate(_durations(story, inside, at_receiver), start=1)
+        )
+        return f"Each step begins when the one before is done: {told}.", [one.frame for one in moments if one.frame]
 
     return decide_smtp("S3", [legs.submitted, legs.relayed, legs.at_receiver], check)
+
+
+@dataclass(frozen=True)
+class _Moment:
+    """What happens, when, and in which frame (0: in none)."""
+
+    what: str
+    time_ns: int
+    frame: int = 0
+
+
+def _seen(traffic: SmtpTraffic, story: Story) -> Message:
+    """The message as a server's interface saw it come. Raises Contradiction."""
+    found = next((one for one in traffic.messages if one.body == story.handed.body), None)
+    if found is None or story.relay.greeting is None:
+        raise Contradiction("A server's interface has not seen the message.", story.handed.data.frame)
+    return found
+
+
+def _moments(story: Story, inside: Inside, at_sender: Message, at_receiver: Message) -> list[_Moment]:
+    """The moments of a story in the order in which they must come."""
+    first, syn, greeting = story.submission.connection.syn, story.relay.connection.syn, story.relay.greeting
+    assert greeting is not None
+    return [
+        _Moment("it is composed", inside.composed_ns),
+        _Moment("its agent connects", first.time_ns, first.frame),
+        _Moment("the sender's server has it", at_sender.data.last_ns, at_sender.data.frame),
+        _Moment("the sender's server connects", syn.time_ns, syn.frame),
+        _Moment("it is greeted", greeting.last_ns, greeting.frame),
+        _Moment("the receiver's server has it", at_receiver.data.last_ns, at_receiver.data.frame),
+        _Moment("it is in the mailbox", inside.filed_ns + TICK_NS),
+        _Moment("the reader connects", story.reading.syn.time_ns + TICK_NS, story.reading.syn.frame),
+        _Moment("it is read", story.read_ns + TICK_NS, story.read_frame),
+    ]
+
+
+def _durations(story: Story, inside: Inside, at_receiver: Message) -> list[tuple[str, int]]:
+    """What each step took, in nanoseconds."""
+    greeting, handed, passed = story.relay.greeting, story.handed.sent.reply, story.passed.sent.reply
+    assert greeting is not None
+    assert handed is not None
+    assert passed is not None
+    spans = (
+        inside.composed_ns - inside.composing_ns,
+        handed.last_ns - story.submission.connection.syn.time_ns,
+        greeting.last_ns - story.relay.connection.syn.time_ns,
+        passed.last_ns - greeting.last_ns,
+        max(inside.filed_ns - at_receiver.data.last_ns, 0),
+        story.read_ns - story.reading.syn.time_ns,
+    )
+    return list(zip(STEPS, spans, strict=True))

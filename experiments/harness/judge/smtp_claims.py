@@ -145,8 +145,8 @@ def s1(legs: MailLegs) -> Verdict:
         frames = [message.data.frame, passed.data.frame, frame]
         protocol = "POP3" if read.server.port == POP3_PORT else "IMAP"
         return (
-            f"{len(handed)} messages, each on all three legs with the same body: the first by SMTP from the agent "
-            f"{who.alice} to its server {who.sender} (frame {frames[0]}), by SMTP from there to the server "
+            f"{counted(len(handed), 'message')}, on all three legs with the same body: the first by SMTP from the "
+            f"agent {who.alice} to its server {who.sender} (frame {frames[0]}), by SMTP from there to the server "
             f"{who.receiver} (frame {frames[1]}), and by {protocol} from there to the agent {who.bob} (frame {frame})."
         ), frames
 
@@ -167,9 +167,9 @@ def s2(legs: MailLegs) -> Verdict:
             raise Contradiction(f"The receiver's server opens a connection itself in frame {frame}.", frame)
         came, syn, went = pushed[0]
         return (
-            f"{len(pushed)} connections from {legs.who.sender} to port {SMTP_PORT} of {legs.who.receiver}, each opened "
-            f"by the server that had the message already: the first message had arrived there in frame {came}, the SYN "
-            f"goes out in {syn} and the message in {went}. The receiver's server opens none."
+            f"{counted(len(pushed), 'connection')} from {legs.who.sender} to port {SMTP_PORT} of {legs.who.receiver}, "
+            f"opened by the server that had the message already: the first message had arrived there in frame {came}, "
+            f"the SYN goes out in {syn} and the message in {went}. The receiver's server opens none."
         ), [came, syn, went]
 
     return decide_smtp("S2", both, check)
@@ -190,8 +190,8 @@ def s4(traffic: Sequence[SmtpTraffic]) -> Verdict:
         assert plain.greeting is not None
         frames = [plain.greeting.frame, *(frame for one in plain.exchanges for frame in one.frames)]
         return (
-            f"{len(sessions)} sessions ({opened['HELO']} with HELO, {opened['EHLO']} with EHLO), every line of them in "
-            f"the grammar; the one of frame {plain.connection.syn.frame} reads: 220, {said}."
+            f"{counted(len(sessions), 'session')} ({opened['HELO']} with HELO, {opened['EHLO']} with EHLO), every line "
+            f"of them in the grammar; the one of frame {plain.connection.syn.frame} reads: 220, {said}."
         ), frames
 
     return decide_smtp("S4", traffic, check)
@@ -235,7 +235,7 @@ def s10(traffic: SmtpTraffic) -> Verdict:
         quit_, fin = first.asked("QUIT")[0], first.connection.from_server.fin
         assert fin is not None
         return (
-            f"{len(ended)} connections end with QUIT, and in each of them the first FIN is the server's: in the first, "
+            f"Behind QUIT, in {counted(len(ended), 'connection')}, the first FIN is the server's: in the first of them "
             f"QUIT in frame {quit_.said.frame}, 221 in {quit_.frames[-1]}, FIN in {fin.frame}."
         ), [*quit_.frames, fin.frame]
 
@@ -346,3 +346,8 @@ def _server_ends(session: SmtpSession) -> None:
             theirs.frame,
             ours.frame,
         )
+
+
+def counted(count: int, what: str) -> str:
+    """So many of something, in words: 1 message, 2 messages."""
+    return f"{count} {what}{'' if count == 1 else 's'}"

@@ -52,18 +52,24 @@ class Scenario:
 Check = Callable[[Scenario], Found]
 
 
-def s6(scenarios: Mapping[int, Scenario], checks: Mapping[int, Check]) -> Verdict:
-    """Decide S6 from a scenario for each code; `checks`: what each of them must show."""
-    missing = [code for code in CODES if code not in scenarios]
+def s6(
+    scenarios: Mapping[int, Scenario], checks: Mapping[int, Check], broken: Mapping[int, str] | None = None
+) -> Verdict:
+    """Decide S6 from a scenario for each code; `checks`: what each of them must show.
+
+    `broken`: the scenarios that could not be had to their end, and why.
+    """
+    broken = broken or {}
+    missing = [code for code in CODES if code not in scenarios and code not in broken]
     if missing:
         return undecided("S6", f"There is no scenario for {', '.join(map(str, missing))}.")
     unfit = why_not_evidence([one.client for one in scenarios.values()])
     if unfit is not None:
         return undecided("S6", f"Nothing can be said: {unfit}.")
     evidence: list[str] = []
-    wrong: list[str] = []
+    wrong = [f"{code}: The scenario broke off: {why}." for code, why in broken.items()]
     frames: list[int] = []
-    for code in CODES:
+    for code in (code for code in CODES if code not in broken):
         try:
             sound(scenarios[code].client)
             said, its = checks[code](scenarios[code])
@@ -73,8 +79,10 @@ def s6(scenarios: Mapping[int, Scenario], checks: Mapping[int, Check]) -> Verdic
             wrong.append(f"{code}: {found.evidence}")
         frames += its
     if wrong:
-        return failed("S6", f"{len(wrong)} of {len(CODES)} codes lack their cause. {' '.join(wrong)}", frames)
-    return shown("S6", f"All {len(CODES)} codes, each by its cause. {' '.join(evidence)}", frames)
+        return failed(
+            "S6", "\n".join([f"{len(wrong)} of {len(CODES)} codes lack their cause:", *sorted(wrong)]), frames
+        )
+    return shown("S6", "\n".join([f"All {len(CODES)} codes, each by its cause:", *evidence]), frames)
 
 
 # What the checks share.

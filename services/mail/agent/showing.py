@@ -6,6 +6,7 @@ Nothing in a message can move the terminal's cursor or change its colours: contr
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from html import unescape
 
 from services.mail.mime.header import parse_header
 from services.mail.mime.words import decode_words
@@ -50,7 +51,7 @@ def message_text(octets: bytes) -> str:
 
 def _text(contents: Contents, piece: Piece) -> str:
     text = contents.text(piece)
-    return _TAG.sub("", text) if piece.kind == HTML else text
+    return unescape(_TAG.sub("", text)) if piece.kind == HTML else text
 
 
 def file_lines(contents: Contents) -> Iterator[str]:

@@ -7,7 +7,8 @@ from typing import Any
 from services.http.forms import Form
 from services.http.messages import Response
 from services.mail.maildir.store import Maildir
-from services.mail.smtp.client_session import Envelope
+from services.mail.smtp.client_session import Envelope, Outcome
+from services.mail.smtp.reply import Reply
 from services.mail.webmail.sessions import Session
 
 
@@ -21,11 +22,19 @@ class CheckPassword:
 
 @dataclass(frozen=True, slots=True)
 class Submit:
-    """Send a message as a user; answered with a Sent of services.mail.smtp.client."""
+    """Send a message as a user; answered with a Submitted."""
 
     envelope: Envelope
     user: str
     password: str
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """What became of a message: a reply for each recipient, or why there was no transaction at all."""
+
+    outcome: Outcome | None
+    failure: Reply | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ _PAGE_POLICY = (
 )
 # A message's own HTML: styles of elements, pictures of the message. It is of this origin, so that the browser sends the
 # cookie for the pictures (a frame of no origin gets none), and without allow-scripts that gives nothing more.
-_MESSAGE_POLICY = (
+MESSAGE_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; form-action 'none'; base-uri 'none'; "
     "frame-ancestors 'self'; sandbox allow-same-origin allow-popups allow-popups-to-escape-sandbox"
 )
@@ -36,7 +36,6 @@ _ALWAYS: tuple[FieldLine, ...] = (
     # Not no-referrer: then a browser says `Origin: null` of this site's own forms.
     (b"Referrer-Policy", b"same-origin"),
     (b"Cross-Origin-Resource-Policy", b"same-origin"),
-    (b"Cross-Origin-Opener-Policy", b"same-origin"),
 )
 Values = Mapping[str, object]
 _PRIVATE: FieldLine = (b"Cache-Control", b"no-store")
@@ -94,7 +93,7 @@ class Pages:
 
     def message_document(self, values: Values) -> Response:
         """Return the document of a message's own HTML, for a frame."""
-        return self._page("message_document.html", values, (), 200, _MESSAGE_POLICY)
+        return self._page("message_document.html", values, (), 200, MESSAGE_POLICY)
 
     def style(self) -> Response:
         """Return the style sheet."""

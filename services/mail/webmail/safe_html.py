@@ -35,6 +35,7 @@ _ATTRIBUTES = {
 # `cid` is for pictures, and is rewritten below; the parser must not drop it before.
 _SCHEMES = {"http", "https", "mailto", "cid"}
 _LINK = re.compile(r"(?:https?://|mailto:)[^\s\x00-\x1f]*\Z", re.IGNORECASE)
+_PANIC = "PanicException"
 _TAG = re.compile(r"<[A-Za-z]")
 # RFC 2392: cid:content-id
 _CONTENT_ID = re.compile(r"\s*cid:(.*)", re.IGNORECASE | re.DOTALL)
@@ -62,7 +63,7 @@ class SafeHtml:
 
 
 class TooMuchHtmlError(Exception):
-    """More than can be cleaned in a moment."""
+    """More than can be cleaned in a moment, or what the cleaning does not survive."""
 
 
 def safe_html(html: str, picture_of: Callable[[str], str | None]) -> SafeHtml:
@@ -88,15 +89,21 @@ def safe_html(html: str, picture_of: Callable[[str], str | None]) -> SafeHtml:
 
 
 def _clean(html: str, filtered: Callable[[str, str, str], str | None]) -> str:
-    return nh3.clean(
-        html,
-        tags=set(_TAG_NAMES.split()),
-        attributes=_ATTRIBUTES,
-        attribute_filter=filtered,
-        url_schemes=_SCHEMES,
-        link_rel="noopener noreferrer",
-        set_tag_attribute_values={"a": {"target": "_blank"}},
-    )
+    try:
+        return nh3.clean(
+            html,
+            tags=set(_TAG_NAMES.split()),
+            attributes=_ATTRIBUTES,
+            attribute_filter=filtered,
+            url_schemes=_SCHEMES,
+            link_rel="noopener noreferrer",
+            set_tag_attribute_values={"a": {"target": "_blank"}},
+        )
+    except BaseException as error:
+        # A panic of the library's Rust is no Exception; it is the message's doing all the same.
+        if type(error).__name__ != _PANIC:
+            raise
+        raise TooMuchHtmlError from error
 
 
 def safe_style(style: str) -> str | None:

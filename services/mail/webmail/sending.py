@@ -9,7 +9,7 @@ from services.mail.address import is_domain
 from services.mail.smtp.client import Patience, Sent, send
 from services.mail.smtp.client_session import Plan
 from services.mail.smtp.reply import Reply
-from services.mail.webmail.asking import Submit
+from services.mail.webmail.asking import Submit, Submitted
 from services.mail.webmail.limits import CONNECT_S, SEND_S
 
 _FALLBACK_NAME = "localhost"
@@ -28,7 +28,7 @@ class Submission:
         name = hello or os.uname().nodename
         self._hello = name if is_domain(name) else _FALLBACK_NAME
 
-    async def send(self, asked: Submit) -> Sent:
+    async def send(self, asked: Submit) -> Submitted:
         """Send one message; what went wrong is in the outcome."""
         has_tls = self._tls is not None
         plan = Plan(self._hello, tls=has_tls, tls_required=has_tls, user=asked.user, password=asked.password)
@@ -37,11 +37,12 @@ class Submission:
                 sent = await send(self._address, [asked.envelope], plan, Patience(connect_s=CONNECT_S), self._tls)
         except TimeoutError:
             sent = Sent(failure=_TOO_SLOW)
-        self._note(asked, sent)
-        return sent
+        submitted = Submitted(sent.outcomes[0] if sent.outcomes else None, sent.failure)
+        self._note(asked, submitted)
+        return submitted
 
-    def _note(self, asked: Submit, sent: Sent) -> None:
-        replies = [str(reply) for reply in sent.outcomes[0].replies] if sent.outcomes else []
+    def _note(self, asked: Submit, sent: Submitted) -> None:
+        replies = [] if sent.outcome is None else [str(reply) for reply in sent.outcome.replies]
         recipients = [str(mailbox) for mailbox in asked.envelope.forward_paths]
         failure = None if sent.failure is None else str(sent.failure)
         self._log.write("submitted", user=asked.user, recipients=recipients, replies=replies, failure=failure)

@@ -52,10 +52,28 @@ class Webmail:
         return self._answer(request, inbound, admitted)
 
     async def _answer(self, request: Request, inbound: Inbound, admitted: Admitted) -> Response:
+        if not admitted.is_form:
+            return await self._page(request, admitted, Form())
+        length = int(request.fields.get(b"content-length") or admitted.content_octets)
+        held = min(length, admitted.content_octets)
+        if self._held_octets + held > HELD_OCTETS:
+            return self.site.error(503, "Too many others send forms: try again in a moment.")
+        self._held_octets += held
         try:
-            form = await self._form(request, inbound, admitted) if admitted.is_form else Form()
+            form = await self._form(request, inbound, admitted)
+            return await self._page(request, admitted, form)
         except HTTPError as error:
             return self.site.error(error.status, f"The form cannot be used: {error.detail}.")
+        finally:
+            self._held_octets -= held
+
+    async def _form(self, request: Request, inbound: Inbound, admitted: Admitted) -> Form:
+        """Receive a form; raises HTTPError."""
+        reader = FormReader(request.fields.get(b"content-type"))
+        await taken(request, inbound, reader.feed, admitted.content_octets)
+        return reader.finish()
+
+    async def _page(self, request: Request, admitted: Admitted, form: Form) -> Response:
         answer = self.site.answer(admitted, form)
         if isinstance(answer, Response):
             return answer
@@ -64,20 +82,6 @@ class Webmail:
             return await steps
         # What was begun is done, also where the browser does not wait for it.
         return await asyncio.shield(self._started(steps))
-
-    async def _form(self, request: Request, inbound: Inbound, admitted: Admitted) -> Form:
-        """Receive a form; raises HTTPError."""
-        length = int(request.fields.get(b"content-length") or admitted.content_octets)
-        held = min(length, admitted.content_octets)
-        if self._held_octets + held > HELD_OCTETS:
-            raise HTTPError(503, "too many others send forms")
-        self._held_octets += held
-        try:
-            reader = FormReader(request.fields.get(b"content-type"))
-            await taken(request, inbound, reader.feed, admitted.content_octets)
-            return reader.finish()
-        finally:
-            self._held_octets -= held
 
     def _started(self, steps: Coroutine[Any, Any, Response]) -> asyncio.Task[Response]:
         task = self._shell.loop.create_task(steps)

@@ -12,10 +12,9 @@ from services.mail.maildir.delivery import Arriving
 from services.mail.maildir.errors import MaildirError
 from services.mail.reading.contents import Contents
 from services.mail.reading.names import safe_file_name
-from services.mail.smtp.client import Sent
 from services.mail.smtp.client_session import Envelope
 from services.mail.webmail import folders, quoting
-from services.mail.webmail.asking import PageError, Steps, Submit, UserVisit
+from services.mail.webmail.asking import PageError, Steps, Submit, Submitted, UserVisit
 from services.mail.webmail.located import Located, located_by
 from services.mail.webmail.pages import Pages, link, see_other
 from services.mail.webmail.sessions import Sessions
@@ -77,7 +76,7 @@ def post_form(visit: UserVisit, pages: Pages) -> Steps:
         return _again(visit, pages, place, str(error))
     account = visit.session.account
     envelope = Envelope(account.mailbox, draft.recipients, content)
-    sent: Sent = yield Submit(envelope, visit.address, Sessions.password(visit.token, visit.session))
+    sent: Submitted = yield Submit(envelope, visit.address, Sessions.password(visit.token, visit.session))
     refused = _refused(sent, draft)
     if len(refused) == len(draft.recipients):
         return _again(visit, pages, place, _why(sent, refused))
@@ -131,16 +130,16 @@ def _kept(contents: Contents | None, form: Form) -> list[Attachment]:
     return [Attachment(piece.file_name, contents.decoded(piece), piece.kind) for piece in pieces]
 
 
-def _refused(sent: Sent, draft: Draft) -> dict[str, str]:
+def _refused(sent: Submitted, draft: Draft) -> dict[str, str]:
     """Return who does not get the message, each with the server's reply."""
-    if not sent.outcomes:
+    if sent.outcome is None:
         return {str(mailbox): str(sent.failure or "") for mailbox in draft.recipients}
-    pairs = zip(draft.recipients, sent.outcomes[0].replies, strict=True)
+    pairs = zip(draft.recipients, sent.outcome.replies, strict=True)
     return {str(mailbox): str(reply) for mailbox, reply in pairs if not reply.is_positive}
 
 
-def _why(sent: Sent, refused: dict[str, str]) -> str:
-    if sent.failure is not None and not sent.outcomes:
+def _why(sent: Submitted, refused: dict[str, str]) -> str:
+    if sent.outcome is None:
         return f"The message was not sent. The mail server said: {sent.failure}."
     said = "; ".join(f"{name}: {reply}" for name, reply in refused.items())
     return f"The message was not sent. The mail server refused it: {said}."

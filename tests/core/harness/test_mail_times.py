@@ -117,10 +117,10 @@ def test_connections_take_the_round_trips_that_theory_counts(tmp_path: Path, way
 def test_the_formulas_are_written_as_they_are_counted() -> None:
     formulas = {way.name: smtp_connection(FAST, [100], way.pipelining, way.together).formula for way in WAYS}
     assert formulas == {
-        "PIPELINING, one connection": "(4 + 2n) RTT + X",
-        "PIPELINING, a connection each": "6n RTT + X",
-        "one command at a time, one connection": "(4 + 4n) RTT + X",
-        "one command at a time, a connection each": "8n RTT + X",
+        "pipelined, together": "(4 + 2n) RTT + X",
+        "pipelined, apart": "6n RTT + X",
+        "one by one, together": "(4 + 4n) RTT + X",
+        "one by one, apart": "8n RTT + X",
     }
     with pytest.raises(ValueError, match="a message at least"):
         smtp_connection(FAST, [], pipelining=True)

@@ -15,12 +15,12 @@ from tests.core.harness.verdicts import lose_one, said
 @pytest.mark.parametrize("by_pop3", [True, False])
 def test_a_message_on_its_three_legs_shows_the_parts_and_who_pushes(tmp_path: Path, by_pop3: bool) -> None:
     legs = Way(by_pop3=by_pop3).legs(tmp_path)
-    said(s1(legs), "shown", "1 messages", "by POP3" if by_pop3 else "by IMAP")
-    verdict = said(s2(legs), "shown", "1 connections from 10.0.1.25 to port 25 of 10.0.2.25")
+    said(s1(legs), "shown", "1 message, on", "by POP3" if by_pop3 else "by IMAP")
+    verdict = said(s2(legs), "shown", "1 connection from 10.0.1.25 to port 25 of 10.0.2.25")
     came, syn, went = verdict.frames
     assert came < syn < went
     said(s4([legs.submitted, legs.relayed]), "shown", "2 sessions (0 with HELO, 2 with EHLO)")
-    said(s10(legs.at_receiver), "shown", "1 connections end with QUIT")
+    said(s10(legs.at_receiver), "shown", "in 1 connection, the first FIN")
 
 
 @pytest.mark.parametrize("dropped", [0, 3])

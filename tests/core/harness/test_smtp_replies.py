@@ -227,7 +227,9 @@ def test_s6_wants_all_codes_and_says_which_lack_their_cause(tmp_path: Path) -> N
     assert all(f"{code}: " in verdict.evidence for code in CODES)
     assert len(verdict.frames) > 2 * len(CODES)
     said(s6({**every, 450: every[550], 501: every[221]}, CHECKS), "failed", "2 of 21 codes lack", "450: ", "501: ")
-    said(s6({code: one for code, one in every.items() if code != 553}, CHECKS), "undecided", "no scenario for 553")
+    without = {code: one for code, one in every.items() if code != 553}
+    said(s6(without, CHECKS), "undecided", "no scenario for 553")
+    said(s6(without, CHECKS, {553: "nobody was there"}), "failed", "553: The scenario broke off: nobody was there.")
 
 
 def test_s6_is_undecided_on_a_capture_that_dropped(tmp_path: Path) -> None:

@@ -100,6 +100,14 @@ def test_the_starred_name_is_not_read() -> None:
     assert [file.file_name for file in read(octets).files] == ["a"]
 
 
+def test_blanks_cost_no_more_than_their_length() -> None:
+    head = b"X: " + b" " * (PART_HEADER_OCTETS - 200) + b"\0\r\n"
+    with pytest.raises(HTTPError):
+        read(body(head + b"\r\n"))
+    padded = b"X:" + b" " * (PART_HEADER_OCTETS - 200) + b"y\r\n" + FIELD
+    assert len(read(body(*[padded] * PARTS_MAX)).fields) == PARTS_MAX
+
+
 def test_no_file_chosen_is_no_file() -> None:
     octets = body(
         b'Content-Disposition: form-data; name="f"; filename=""\r\nContent-Type: application/octet-stream\r\n\r\n'

@@ -150,4 +150,4 @@ def test_a_terminal_is_shown_no_commands() -> None:
 
 
 def test_html_alone_is_shown_without_its_marks() -> None:
-    assert message_text(part(b"text/html", b"<p>Hello <b>Bob</b></p>")).endswith("\nHello Bob\n")
+    assert message_text(part(b"text/html", b"<p>Hello &uuml;<b>Bob</b>&#27;</p>")).endswith("\nHello üBob\n")

@@ -13,10 +13,9 @@ from services.http.forms import Form, FormFile, url_fields
 from services.http.messages import Request, Response
 from services.mail.accounts import Account, Accounts
 from services.mail.maildir.store import Maildir
-from services.mail.smtp.client import Sent
 from services.mail.smtp.client_session import Outcome
 from services.mail.smtp.reply import Reply
-from services.mail.webmail.asking import CheckPassword, Submit
+from services.mail.webmail.asking import CheckPassword, Submit, Submitted
 from services.mail.webmail.site import Admitted, Site
 
 HOST = "mail.example.com"
@@ -104,7 +103,7 @@ class World:
         if isinstance(asked, Submit):
             self.submitted.append(asked)
             replies = tuple(self.replies or [OK] * len(asked.envelope.forward_paths))
-            return Sent([Outcome(replies)] if self.failure is None else [], self.failure)
+            return Submitted(Outcome(replies) if self.failure is None else None, self.failure)
         return None
 
 
