@@ -21,11 +21,12 @@ from random import Random
 from experiments.harness.experiment import Experiment, Outcome, Parameter, Run, choices, seconds, whole
 from experiments.harness.faults import plug_in, unplug
 from experiments.harness.fidelity import MachineWatch, capture_checks, certificate, probe_path
-from experiments.harness.implementations.registry import ACCESS_ROLE, MTA_ROLE, SMTP_PORT
+from experiments.harness.implementations.registry import ACCESS_ROLE, AGENT_ROLE, MTA_ROLE, SMTP_PORT, Implementation
 from experiments.harness.judge.frames import CaptureFile, read_capture
 from experiments.harness.judge.imap import imap_traffic
 from experiments.harness.judge.mail_outage import NS, Episode, Outage, during, resumption, s5
 from experiments.harness.judge.smtp import smtp_traffic
+from experiments.harness.mail_clients import Errand, check_able, client_name, run_client
 from experiments.harness.mail_lab import (
     ALICE,
     AT_ALICE,
@@ -81,15 +82,17 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Lab:
-    """A running network: its testbed, and the two mail servers."""
+    """A running network: its testbed, the two mail servers, and what Alice sends with (None: Python's smtplib)."""
 
     bed: Testbed
     sender: MailHost
     receiver: MailHost
+    client: Implementation | None
 
 
 def run(context: Run) -> Outcome:
     """Have each kind of outage in a network of its own; judge, compare."""
+    check_able(context.replacements.get(AGENT_ROLE), "send")
     evidence, cases = Evidence(), context.parameters["case"]
     for number, case in enumerate(cases):
         context.step(WORDS[case], 0.02 + 0.9 * number / len(cases))
@@ -101,7 +104,7 @@ def run(context: Run) -> Outcome:
         claims=(s5(list(ended.values()), evidence.episodes.get(EXPIRE)),),
         comparisons=tuple(_compare(context, case, found) for case, found in timings.items()),
         fidelity=certificate([*evidence.checks, *evidence.watch.checks()]),
-        implementations=names_of(context.replacements),
+        implementations={**names_of(context.replacements), AGENT_ROLE: client_name(context.replacements)},
         timings=timings,
         capture=_capture_name(cases[-1]),
         plot=plot_lines(_panels(context, evidence.episodes), NOTE),
@@ -128,7 +131,7 @@ def _lab(context: Run, case: str) -> Iterator[Lab]:
     servers = {name: mail_host(topo, name, context.replacements, schedule) for name in ("mail-a", "mail-b")}
     starters = {name: server.start for name, server in servers.items()}
     with Testbed(topo, seed=context.seed, links=context.links, sandboxed=context.sandboxed, starters=starters) as bed:
-        yield Lab(bed, servers["mail-a"], servers["mail-b"])
+        yield Lab(bed, servers["mail-a"], servers["mail-b"], context.replacements.get(AGENT_ROLE))
 
 
 def _episode(context: Run, case: str, evidence: Evidence) -> Episode:
@@ -222,13 +225,17 @@ def _messages(count: int, kind: str, seed: int) -> list[bytes]:
 
 
 def _hand_in(lab: Lab, messages: Sequence[bytes]) -> None:
-    """Alice hands messages in at her server, on one connection."""
+    """Alice hands messages in at her server: on one connection, or by a program for each."""
     alice, paths = lab.bed.host("alice"), []
     for number, message in enumerate(messages):
         path: Path = alice.workdir / f"message{number}"
         path.write_bytes(message)
         paths.append(path)
-    send(alice, lab.sender, "alice", BOB, *paths)
+    if lab.client is None:
+        send(alice, lab.sender, "alice", BOB, *paths)
+        return
+    for path in paths:
+        run_client(alice, lab.client, Errand("send", lab.sender, "alice", recipient=BOB, message=path))
 
 
 def _read(lab: Lab, user: str, address: str) -> None:
@@ -330,5 +337,5 @@ EXPERIMENT = Experiment(
     },
     run=run,
     repeat=1,
-    roles=(MTA_ROLE, ACCESS_ROLE),
+    roles=(MTA_ROLE, ACCESS_ROLE, AGENT_ROLE),
 )

@@ -9,16 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from experiments.harness.implementations.registry import (
+    AGENT_ROLE,
     IMAP_PORT,
     POP3_PORT,
     REGISTRY,
     SUBMISSION_PORT,
     Implementation,
     expand,
+    of_role,
 )
 from experiments.harness.mail_servers import MailHost
 from experiments.harness.page_client import Window, run_command
 from experiments.harness.templating import render
+from topologies.emulation.errors import EmulationError
 from topologies.emulation.node import Host
 
 OURS, OUR_AGENT = "lab7", "services.mail.agent"
@@ -48,6 +51,21 @@ class Errand:
 def able(client: Implementation | None, deed: str) -> bool:
     """Whether a client can do this; a person's own is put to the test."""
     return client is None or client.own or deed in client.commands
+
+
+def check_able(client: Implementation | None, deed: str) -> None:
+    """Raise EmulationError unless a client can do this, MachineError unless it is here."""
+    if not able(client, deed):
+        there = ", ".join(one.name for one in of_role(AGENT_ROLE) if able(one, deed))
+        raise EmulationError(f"{client.name if client else OURS} does not do that ({deed}): there are {there}")
+    if client is not None:
+        client.require()
+
+
+def client_name(replacements: Mapping[str, Implementation]) -> str:
+    """What a report calls what people send with."""
+    client = replacements.get(AGENT_ROLE)
+    return client.describe() if client is not None else "Python's smtplib"
 
 
 def run_client(host: Host, client: Implementation | None, errand: Errand) -> Window:

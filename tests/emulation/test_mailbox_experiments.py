@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from experiments.harness.implementations.registry import ACCESS_ROLE, MTA_ROLE, implementations
+from experiments.harness.implementations.registry import ACCESS_ROLE, AGENT_ROLE, MTA_ROLE, implementations
 from experiments.harness.judge.frames import read_capture
-from tests.emulation.support import PATIENCE_S, start_lab7
+from tests.emulation.support import PATIENCE_S, lab7, one_sentence, start_lab7
 
 ACCESS_RUN = ("mail-access", "--repeat", "1", "--set", "rtt=10ms", "--set", "messages=10")
 OUTAGE_RUN = ("mail-outage", "--set", "rtt=20ms", "--set", "messages=8", "--set", "down=2s")
@@ -181,6 +181,20 @@ def test_a_real_server_loses_nothing_either(tmp_path: Path, name: str) -> None:
     needs((MTA_ROLE, name))
     result = result_of(tmp_path, *OUTAGE_RUN, *replaced((MTA_ROLE, name)))
     assert verdicts(result) == {"S5": "shown"}, evidence(result)
+
+
+@pytest.mark.slow
+def test_a_real_client_hands_in(tmp_path: Path) -> None:
+    needs((AGENT_ROLE, "curl"))
+    words = ("--set", "case=link", *replaced((AGENT_ROLE, "curl")))
+    result = result_of(tmp_path, *OUTAGE_RUN, *words)
+    assert verdicts(result) == {"S5": "shown"}, evidence(result)
+    assert result["implementations"][AGENT_ROLE].startswith("curl ")
+
+
+def test_a_client_that_cannot_send_is_refused(tmp_path: Path) -> None:
+    done = lab7("run", *OUTAGE_RUN, *replaced((AGENT_ROLE, "mpop")), cwd=tmp_path)
+    assert "mpop does not do that (send): there are swaks, curl" in one_sentence(done)
 
 
 @pytest.mark.slow
