@@ -9,9 +9,9 @@ has the payload?
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from email.message import EmailMessage
 from email.policy import SMTP
 from functools import partial
@@ -20,20 +20,18 @@ from random import Random
 
 from experiments.harness.experiment import Experiment, Outcome, Parameter, Run, seconds, whole
 from experiments.harness.fidelity import MachineWatch, capture_checks, certificate, probe_path
-from experiments.harness.http_lab import response_sizes, site_folder, timing
+from experiments.harness.http_lab import response_sizes, site_folder
 from experiments.harness.implementations.registry import ACCESS_ROLE, DEFAULT_PORT, MTA_ROLE, SMTP_PORT, SUBMISSION_PORT
 from experiments.harness.judge.frames import CaptureFile, read_capture
-from experiments.harness.judge.imap import ImapTraffic, imap_traffic
+from experiments.harness.judge.imap import imap_traffic
 from experiments.harness.judge.imap_claims import Asked, ImapCourse, m2
-from experiments.harness.judge.mail_access_time import decompose_imap, decompose_pop3
-from experiments.harness.judge.mail_evidence import connection_octets, octets_of
-from experiments.harness.judge.page_load import PageLoad, page_load
-from experiments.harness.judge.pop3 import Pop3Traffic, pop3_traffic
+from experiments.harness.judge.page_load import page_load
+from experiments.harness.judge.pop3 import pop3_traffic
 from experiments.harness.judge.pop3_claims import Pop3Course, m1
 from experiments.harness.judge.pull_push_claims import Pull, Push, m4
 from experiments.harness.judge.smtp import smtp_traffic
 from experiments.harness.judge.tcp import connections
-from experiments.harness.judge.verdict import Verdict, failed, undecided
+from experiments.harness.judge.verdict import Verdict, undecided
 from experiments.harness.judge.webmail_claims import Screen, Webmail, m3
 from experiments.harness.mail_access_theory import PROTOCOLS, TASKS, WEBMAIL, mailbox_session, reading, webmail_session
 from experiments.harness.mail_lab import (
@@ -64,13 +62,13 @@ from experiments.harness.mailbox_scripts import (
     working_steps,
     writing_steps,
 )
-from experiments.harness.page_client import LoadFailedError, Window
+from experiments.harness.mailbox_sessions import Sessions, Traffic
+from experiments.harness.page_client import Window
 from experiments.harness.report_lines import Panel, Series, plot_lines
 from experiments.harness.result import Comparison, Timing
 from experiments.harness.scripted import ScriptedAgent
 from experiments.harness.site import write_picture
 from experiments.harness.theory import Theory
-from topologies.emulation.errors import EmulationError
 from topologies.emulation.node import Host
 from topologies.emulation.testbed import Testbed
 from topologies.mail import ADDRESSES, ALICE_ADDRESS, WEB
@@ -86,82 +84,11 @@ WAYS = (*PROTOCOLS, WEBMAIL)
 SERVERS = {"alice": "mail-a", "bob": "mail-b"}
 PEOPLE, OTHER = {"alice": ALICE, "bob": BOB}, {"alice": "bob", "bob": "alice"}
 NAMES_DELAY = "1ms"
+BESIDE = 0.22
 NOTE = (
     "x: 1 headers of all messages, 2 one attachment, 3 everything; a point is what a session took, a line what was "
     "wanted (octets), or what the formula counts (time in round trips)"
 )
-
-
-@dataclass
-class Sessions:
-    """When the sessions were, by what they are called, and which of them broke off."""
-
-    windows: dict[str, list[Window]] = field(default_factory=dict)
-    failures: dict[str, str] = field(default_factory=dict)
-
-    def attempt(self, name: str, session: Callable[[], Window]) -> None:
-        """Have a session, unless one of that name has failed before."""
-        if name in self.failures:
-            return
-        try:
-            self.windows.setdefault(name, []).append(session())
-        except (EmulationError, LoadFailedError) as error:
-            self.failures[name] = str(error)
-
-    def first(self, name: str) -> Window:
-        """When the first session of this name was; an empty time where there is none."""
-        return next(iter(self.windows.get(name, [])), Window(0, 0))
-
-    def broken(self, claim: str, *names: str) -> Verdict | None:
-        """What is to be said of a claim whose sessions did not come to their end."""
-        first = next((name for name in names if name in self.failures), None)
-        return None if first is None else failed(claim, f"The session {first} broke off: {self.failures[first]}.")
-
-
-@dataclass(frozen=True)
-class Traffic:
-    """What Bob's interface saw of the three protocols."""
-
-    pop3: Pop3Traffic
-    imap: ImapTraffic
-    http: PageLoad
-    sessions: Sessions
-
-    def by_pop3(self, name: str) -> Pop3Traffic:
-        """The first POP3 session of this name."""
-        window = self.sessions.first(name)
-        return self.pop3.between(window.start_ns, window.end_ns)
-
-    def by_imap(self, name: str) -> ImapTraffic:
-        """The first IMAP session of this name."""
-        window = self.sessions.first(name)
-        return self.imap.between(window.start_ns, window.end_ns)
-
-    def by_http(self, name: str) -> PageLoad:
-        """The first session with webmail of this name."""
-        window = self.sessions.first(name)
-        return self.http.between(window.start_ns, window.end_ns)
-
-    def timed(self, protocol: str, window: Window) -> list[Timing]:
-        """How long the session within a window took; nothing where nothing was answered."""
-        start_ns, end_ns = window.start_ns, window.end_ns
-        try:
-            if protocol == WEBMAIL:
-                return [timing(self.http.between(start_ns, end_ns))]
-            if protocol == "POP3":
-                found = [decompose_pop3(one) for one in self.pop3.between(start_ns, end_ns).sessions]
-            else:
-                found = [decompose_imap(one) for one in self.imap.between(start_ns, end_ns).sessions]
-        except ValueError:
-            return []
-        return [Timing(one.total_s, one.terms) for one in found]
-
-    def octets(self, protocol: str, name: str) -> int:
-        """How many octets the first session of this name moved, without the headers of packets."""
-        if protocol == WEBMAIL:
-            return sum(connection_octets(one.connection) for one in self.by_http(name).conversations)
-        mine = self.by_pop3(name).sessions if protocol == "POP3" else self.by_imap(name).sessions
-        return sum(octets_of(one) for one in mine)
 
 
 def run(context: Run) -> Outcome:
@@ -370,14 +297,22 @@ def _panels(context: Run, traffic: Traffic, comparisons: Sequence[Comparison], w
     rtt_s, by_name = context.parameters["rtt"], {one.name: one for one in comparisons}
     wanted = [sum(written.headers), written.attached, sum(written.sizes)]
     octets, trips = [], []
-    for protocol in WAYS:
-        mine = [(place, f"{protocol} {task}") for place, task in enumerate(TASKS, start=1)]
-        mine = [(place, name) for place, name in mine if name in by_name]
-        moved = [(place, traffic.octets(protocol, name) / 1000) for place, name in mine]
-        octets.append(Series(protocol, moved, [(place, each / 1000) for place, each in enumerate(wanted, start=1)]))
-        measured = [(place, by_name[name].measured_s / rtt_s) for place, name in mine]
-        trips.append(Series(protocol, measured, [(place, by_name[name].theory_s / rtt_s) for place, name in mine]))
+    for number, protocol in enumerate(WAYS):
+        # Beside each other, so that points of one task do not hide each other.
+        tasks = [(place + (number - 1) * BESIDE, task) for place, task in enumerate(TASKS, start=1)]
+        mine = [(x, f"{protocol} {task}") for x, task in tasks if f"{protocol} {task}" in by_name]
+        moved = [(x, traffic.octets(protocol, name) / 1000) for x, name in mine]
+        octets.append(
+            Series(protocol, moved, _marks((x, each / 1000) for (x, _), each in zip(tasks, wanted, strict=True)))
+        )
+        measured = [(x, by_name[name].measured_s / rtt_s) for x, name in mine]
+        trips.append(Series(protocol, measured, _marks((x, by_name[name].theory_s / rtt_s) for x, name in mine)))
     return [Panel("octets", "task", "kilobytes moved", octets), Panel("time", "task", "round trips", trips)]
+
+
+def _marks(points: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
+    """A short line at each point, and nothing between them."""
+    return [each for x, y in points for each in ((x - BESIDE / 2, y), (x + BESIDE / 2, y), (math.nan, math.nan))]
 
 
 EXPERIMENT = Experiment(

@@ -21,11 +21,12 @@ from random import Random
 from experiments.harness.experiment import Experiment, Outcome, Parameter, Run, choices, seconds, whole
 from experiments.harness.faults import plug_in, unplug
 from experiments.harness.fidelity import MachineWatch, capture_checks, certificate, probe_path
-from experiments.harness.implementations.registry import ACCESS_ROLE, MTA_ROLE, SMTP_PORT
+from experiments.harness.implementations.registry import ACCESS_ROLE, AGENT_ROLE, MTA_ROLE, SMTP_PORT, Implementation
 from experiments.harness.judge.frames import CaptureFile, read_capture
 from experiments.harness.judge.imap import imap_traffic
 from experiments.harness.judge.mail_outage import NS, Episode, Outage, during, resumption, s5
 from experiments.harness.judge.smtp import smtp_traffic
+from experiments.harness.mail_clients import Errand, check_able, client_name, run_client
 from experiments.harness.mail_lab import (
     ALICE,
     AT_ALICE,
@@ -61,11 +62,12 @@ KILL_AT, KILL_BEHIND = 0.5, 0.25
 SLACK_S = 0.5
 # lab7's server counts from each failure; others look through their queues once an interval, and may just have.
 TOLERANCE, TOLERANCE_OF_OTHERS = 0.1, 1.0
-TIMEOUT_S = 60.0
+# How long messages are waited for, beside what each of them may take.
+PATIENCE_S, A_MESSAGE_S = 10.0, 0.5
 TERMS = ("refusal", "wait", "tcp_handshake", "dialogue", "content")
 NOTE = (
-    "a point is an attempt of the sender's server, or a message that has come into the mailbox; lines: attempts as the "
-    "schedule has them"
+    "a point is a connection that the sender's server tries, or a message that has come to Bob's; lines: tries as the "
+    "schedule has them, each an interval behind the one before"
 )
 
 
@@ -80,15 +82,17 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Lab:
-    """A running network: its testbed, and the two mail servers."""
+    """A running network: its testbed, the two mail servers, and what Alice sends with (None: Python's smtplib)."""
 
     bed: Testbed
     sender: MailHost
     receiver: MailHost
+    client: Implementation | None
 
 
 def run(context: Run) -> Outcome:
     """Have each kind of outage in a network of its own; judge, compare."""
+    check_able(context.replacements.get(AGENT_ROLE), "send")
     evidence, cases = Evidence(), context.parameters["case"]
     for number, case in enumerate(cases):
         context.step(WORDS[case], 0.02 + 0.9 * number / len(cases))
@@ -100,7 +104,7 @@ def run(context: Run) -> Outcome:
         claims=(s5(list(ended.values()), evidence.episodes.get(EXPIRE)),),
         comparisons=tuple(_compare(context, case, found) for case, found in timings.items()),
         fidelity=certificate([*evidence.checks, *evidence.watch.checks()]),
-        implementations=names_of(context.replacements),
+        implementations={**names_of(context.replacements), AGENT_ROLE: client_name(context.replacements)},
         timings=timings,
         capture=_capture_name(cases[-1]),
         plot=plot_lines(_panels(context, evidence.episodes), NOTE),
@@ -127,7 +131,7 @@ def _lab(context: Run, case: str) -> Iterator[Lab]:
     servers = {name: mail_host(topo, name, context.replacements, schedule) for name in ("mail-a", "mail-b")}
     starters = {name: server.start for name, server in servers.items()}
     with Testbed(topo, seed=context.seed, links=context.links, sandboxed=context.sandboxed, starters=starters) as bed:
-        yield Lab(bed, servers["mail-a"], servers["mail-b"])
+        yield Lab(bed, servers["mail-a"], servers["mail-b"], context.replacements.get(AGENT_ROLE))
 
 
 def _episode(context: Run, case: str, evidence: Evidence) -> Episode:
@@ -163,7 +167,7 @@ def _outage(context: Run, lab: Lab, case: str) -> Outage:
     """The receiver is lost under load, comes back, and the sender's server is killed before and behind that."""
     asked, kills = context.parameters, []
     _hand_in(lab, _messages(1, "before", context.seed))
-    wait_for_count(lab.receiver, "bob", 1)
+    _wait_for(lab.receiver, "bob", 1)
     # The servers say goodbye: a connection that is under way would hang where the cable is pulled.
     time.sleep(SLACK_S + 4 * asked["rtt"])
     began_ns = time.time_ns()
@@ -176,7 +180,7 @@ def _outage(context: Run, lab: Lab, case: str) -> Outage:
     _restore(lab, case)
     back_ns = time.time_ns()
     if case == SERVICE:
-        wait_for_count(lab.receiver, "bob", 1 + int(KILL_BEHIND * asked["messages"]))
+        _wait_for(lab.receiver, "bob", 1 + int(KILL_BEHIND * asked["messages"]))
         kills.append(_kill_sender(lab))
     _wait_for(lab.receiver, "bob", 1 + asked["messages"])
     # Whatever would still come, and be there twice, comes within an interval.
@@ -199,7 +203,7 @@ def _give_up(context: Run, lab: Lab) -> Outage:
 def _wait_for(server: MailHost, user: str, count: int) -> None:
     """Wait for messages; what does not come in time is for the judge to find missing."""
     with suppress(EmulationError):
-        wait_for_count(server, user, count, TIMEOUT_S)
+        wait_for_count(server, user, count, PATIENCE_S + count * A_MESSAGE_S)
 
 
 def _bound_s(context: Run, case: str = SERVICE) -> float:
@@ -221,13 +225,17 @@ def _messages(count: int, kind: str, seed: int) -> list[bytes]:
 
 
 def _hand_in(lab: Lab, messages: Sequence[bytes]) -> None:
-    """Alice hands messages in at her server, on one connection."""
+    """Alice hands messages in at her server: on one connection, or by a program for each."""
     alice, paths = lab.bed.host("alice"), []
     for number, message in enumerate(messages):
         path: Path = alice.workdir / f"message{number}"
         path.write_bytes(message)
         paths.append(path)
-    send(alice, lab.sender, "alice", BOB, *paths)
+    if lab.client is None:
+        send(alice, lab.sender, "alice", BOB, *paths)
+        return
+    for path in paths:
+        run_client(alice, lab.client, Errand("send", lab.sender, "alice", recipient=BOB, message=path))
 
 
 def _read(lab: Lab, user: str, address: str) -> None:
@@ -292,8 +300,8 @@ def _panels(context: Run, episodes: Mapping[str, Episode]) -> list[Panel]:
         began_ns = episode.outage.began_ns
         failed = [(one.began_ns - began_ns) / NS for one in during(episode)]
         every_s = context.parameters["retry"] + (CONNECT_TIMEOUT_S if case == LINK else 0)
-        points = [(at_s, float(number)) for number, at_s in enumerate(failed, start=1)]
-        line = [(failed[0] + place * every_s, float(place + 1)) for place in range(len(failed))] if failed else []
+        points = [(at_s, _round(failed, at_s, every_s)) for at_s in failed]
+        line = [(failed[0] + (number - 1) * every_s, number) for number in sorted({number for _, number in points})]
         tries.append(Series(WORDS[case], points, line))
         arrived = episode.arriving.messages if episode.arriving is not None else []
         times = sorted(one.sent.reply.last_ns for one in arrived if one.taken and one.sent.reply is not None)
@@ -303,6 +311,17 @@ def _panels(context: Run, episodes: Mapping[str, Episode]) -> list[Panel]:
         Panel("attempts that fail", "s since the loss", "attempts", tries),
         Panel("messages delivered", "s since the loss", "messages", mails),
     ]
+
+
+def _round(failed_s: Sequence[float], at_s: float, every_s: float) -> float:
+    """Which time it is that the peer is tried: what comes within half an interval is one try on several connections."""
+    number, began_s = 1, failed_s[0]
+    for one in failed_s:
+        if one > at_s:
+            break
+        if one - began_s > every_s / 2:
+            number, began_s = number + 1, one
+    return float(number)
 
 
 EXPERIMENT = Experiment(
@@ -318,5 +337,5 @@ EXPERIMENT = Experiment(
     },
     run=run,
     repeat=1,
-    roles=(MTA_ROLE, ACCESS_ROLE),
+    roles=(MTA_ROLE, ACCESS_ROLE, AGENT_ROLE),
 )

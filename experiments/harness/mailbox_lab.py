@@ -87,6 +87,7 @@ def letters(count: int, attachment_bytes: int, seed: int) -> Letters:
         message.set_content(text(random, random.randrange(10, 40)))
         if number == picture:
             message.add_attachment(attachment, maintype="image", subtype="png", filename="ring.png")
+            message.set_boundary(f"=_{random.getrandbits(64):016x}")
         made.append(message.as_bytes())
     return Letters(tuple(made), subject.encode(), attachment, picture)
 

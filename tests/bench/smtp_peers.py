@@ -34,8 +34,8 @@ def has_postfix() -> bool:
 
 
 @contextmanager
-def postfix(folder: Path, port: int) -> Iterator[Path]:
-    """Run Postfix on a port; yields the Maildir that it delivers to."""
+def postfix(folder: Path, port: int, **more: object) -> Iterator[Path]:
+    """Run Postfix on a port; yields the Maildir that it delivers to. `more`: what its template may know beside that."""
     for name in ("etc", "queue", "data", "mail", "log"):
         (folder / name).mkdir(parents=True)
     # Its processes run as users of their own and must get here.
@@ -44,7 +44,7 @@ def postfix(folder: Path, port: int) -> Iterator[Path]:
     os.chown(folder / "mail", _NOBODY, _NOBODY)
     values = {"folder": folder, "maildirs": folder / "mail", "uid": _NOBODY, "gid": _NOBODY, "users": ["alice"]}
     names = {"domain": "example.com", "hostname": "mx.example.com", "relay": "127.0.0.0/8", "address": "127.0.0.1"}
-    ports = {"port": f"127.0.0.1:{port}", "submission_port": None, "retry": None}
+    ports = {"port": f"127.0.0.1:{port}", "submission_port": None, "retry": None, **more}
     for name in ("main.cf", "master.cf"):
         text = render(f"implementations/postfix-{name}.j2", **values, **names, **ports)
         (folder / "etc" / name).write_text(text)

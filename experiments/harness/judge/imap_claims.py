@@ -22,6 +22,8 @@ from experiments.harness.judge.pop3_claims import downloaded
 from experiments.harness.judge.verdict import Verdict
 
 WHOLE = "BODY[]"
+# RFC 3501 section 6.4.5: items that have two names.
+SAME = {"RFC822": WHOLE, "RFC822.HEADER": "BODY[HEADER]", "RFC822.TEXT": "BODY[TEXT]"}
 
 
 @dataclass(frozen=True)
@@ -86,20 +88,25 @@ def _one(session: ImapSession, verb: str) -> Exchange:
     return every[0]
 
 
-def bodies(session: ImapSession) -> dict[int, bytes]:
-    """The whole messages that a session fetched, by number. Raises ImapGrammarError."""
-    found: dict[int, bytes] = {}
+def whole_messages(session: ImapSession) -> dict[int, bytes]:
+    """The whole messages that a session fetched, by number, at once or header and text. Raises ImapGrammarError."""
+    parts: dict[int, dict[str, bytes]] = {}
     for exchange in session.asked("FETCH"):
         for number, items in exchange.fetched().items():
-            value = items.get(WHOLE, items.get("RFC822"))
-            if isinstance(value, bytes):
-                found[number] = value
+            strings = {name: value for name, value in items.items() if isinstance(value, bytes)}
+            parts.setdefault(number, {}).update({SAME.get(name, name): value for name, value in strings.items()})
+    found = {}
+    for number, each in parts.items():
+        if WHOLE in each:
+            found[number] = each[WHOLE]
+        elif "BODY[HEADER]" in each and "BODY[TEXT]" in each:
+            found[number] = each["BODY[HEADER]"] + each["BODY[TEXT]"]
     return found
 
 
 def _stored(session: ImapSession, contents: Sequence[bytes]) -> dict[int, bytes]:
     """The messages by their numbers; Contradiction unless they are those that are known."""
-    found = bodies(session)
+    found = whole_messages(session)
     strange = Counter(found.values()) - Counter(contents)
     for number, octets in found.items():
         if octets in strange:

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 from experiments.harness.judge.http import Contradiction
 from experiments.harness.judge.imap import ImapTraffic
-from experiments.harness.judge.imap_claims import bodies
+from experiments.harness.judge.imap_claims import whole_messages
 from experiments.harness.judge.mail_evidence import Found, InconclusiveError, decide_mail
 from experiments.harness.judge.smtp import BLANK_LINE, SMTP_PORT, Message, SmtpTraffic
 from experiments.harness.judge.tcp import Connection
@@ -110,7 +110,9 @@ def s5(episodes: Sequence[Episode], given_up: Episode | None = None) -> Verdict:
     """Decide S5 by outages that end, and by one that does not."""
     every = [*episodes, *([given_up] if given_up is not None else [])]
     traffic = [part for one in every for part in (one.submitted, one.mailbox)]
-    traffic += [part for one in episodes for part in (one.leaving, one.arriving) if part is not None]
+    # That nothing is delivered at all is for the checks to find.
+    passed = [part for one in episodes for part in (one.leaving, one.arriving) if part is not None]
+    traffic += [part for part in passed if part.sessions or part.dropped]
 
     def check() -> Found:
         if not episodes:
@@ -188,7 +190,7 @@ def _after_s(first: Attempt, outage: Outage) -> float:
 def _mailbox(traffic: ImapTraffic) -> Counter[bytes]:
     """How often each body is handed out in the end."""
     session = traffic.sessions[-1]
-    return Counter(content.partition(BLANK_LINE)[2] for content in bodies(session).values())
+    return Counter(content.partition(BLANK_LINE)[2] for content in whole_messages(session).values())
 
 
 def _sent(episode: Episode) -> dict[bytes, list[Message]]:
@@ -290,7 +292,7 @@ def _reported(episode: Episode) -> Found:
 
 def _reports(traffic: ImapTraffic) -> Iterator[bytes]:
     """The messages of the mailbox that are reports of a failed delivery (RFC 3464), all of their octets."""
-    for content in bodies(traffic.sessions[-1]).values():
+    for content in whole_messages(traffic.sessions[-1]).values():
         made = email.message_from_bytes(content)
         if made.get_content_type() != "multipart/report":
             continue

@@ -109,9 +109,9 @@ class Server:
         return subprocess.run(command, check=True, capture_output=True, text=True, timeout=PATIENCE_S).stdout
 
 
-def wait_until(is_true: Callable[[], bool]) -> None:
+def wait_until(is_true: Callable[[], bool], patience_s: float = PATIENCE_S) -> None:
     """Look again and again until something is so."""
-    end = time.monotonic() + PATIENCE_S
+    end = time.monotonic() + patience_s
     while not is_true():
         assert time.monotonic() < end, "it did not come to pass"
         time.sleep(0.02)
