@@ -30,6 +30,7 @@ from experiments.harness.cdn_lab import (
     region_rtt_s,
 )
 from experiments.harness.experiment import Experiment, Outcome, Parameter, Run, choices, factor, listed, seconds, whole
+from experiments.harness.faults import plug_in, unplug
 from experiments.harness.fidelity import MachineWatch, capture_checks, certificate, probe_path
 from experiments.harness.http_lab import site_folder
 from experiments.harness.judge import cdn_failover as judge
@@ -41,7 +42,6 @@ from experiments.harness.report_lines import Panel, Series, plot_lines
 from experiments.harness.result import Check
 from experiments.harness.site import write_picture
 from topologies.cdn import ALIAS, host_name, replica_address
-from topologies.emulation import tools
 from topologies.emulation.errors import EmulationError
 from topologies.emulation.testbed import Testbed
 
@@ -168,7 +168,7 @@ def _fault(context: Run, kind: str, ttl: int, began_ns: int = 0, back_ns: int | 
 def _lose(bed: Testbed, kind: str) -> None:
     """Kill the replica, as a crash would, or pull its cable."""
     if kind == LINK:
-        _cable(bed, "down")
+        unplug(bed, host_name("edge", REGION))
         return
     for service in bed.services[host_name("edge", REGION)]:
         service.kill()
@@ -176,16 +176,9 @@ def _lose(bed: Testbed, kind: str) -> None:
 
 def _restore(bed: Testbed, kind: str) -> None:
     if kind == LINK:
-        _cable(bed, "up")
+        plug_in(bed, host_name("edge", REGION))
     else:
         bed.restart(host_name("edge", REGION))
-
-
-def _cable(bed: Testbed, state: str) -> None:
-    """Set the far end of the replica's link, which is in the namespace of the switches: it loses its carrier."""
-    link = bed.host(host_name("edge", REGION)).defaultIntf().link
-    far = link.intf2 if link.intf1.node.name == host_name("edge", REGION) else link.intf1
-    tools.batch("ip", [f"link set dev {far.name} {state}"])
 
 
 def _panels(context: Run, recoveries: Sequence[tuple[str, Fault, Recovery]]) -> list[Panel]:

@@ -68,6 +68,7 @@ mpop:mpop              empty maildrops
 mutt:mutt              read mail
 offlineimap:offlineimap3       copy mailboxes
 swaks:swaks            send mail by hand
+postconf:postfix       a mail server
 msmtp:msmtp            send mail
 '
 [[ -n $WITH_PEERS ]] && PROGRAMS=$PROGRAMS$PEERS
@@ -98,6 +99,34 @@ available() {
     done
 }
 
+# Of these packages those that take nothing away: a mail server that is here already stays.
+harmless() {
+    local package
+    for package in "$@"; do
+        if apt-get -q -s --no-remove install --no-install-recommends "$package" >/dev/null 2>&1; then
+            printf '%s ' "$package"
+        else
+            printf 'setup: installing %s would remove another package; what needs it is skipped\n' "$package" >&2
+        fi
+    done
+}
+
+# Exim beside Postfix: Debian has one mail server at a time, so this one is unpacked and not installed.
+unpack_exim() {
+    local folder=.venv/peers download
+    [[ -n $WITH_PEERS ]] || return 0
+    [[ -x $folder/usr/sbin/exim4 || -x /usr/sbin/exim4 ]] && return
+    download=$(mktemp -d)
+    if (cd "$download" && apt-get -q download exim4-daemon-light) >/dev/null 2>&1 \
+        && dpkg -x "$download"/exim4-daemon-light_*.deb "$folder" >/dev/null 2>&1; then
+        # It runs where root starts it; nobody else needs its rights.
+        chmod u-s "$folder/usr/sbin/exim4"
+    else
+        printf 'setup: exim4-daemon-light could not be fetched; what needs it is skipped\n' >&2
+    fi
+    rm -rf "$download"
+}
+
 install_packages() {
     local missing packages sudo=
     missing=$(missing_packages)
@@ -122,7 +151,8 @@ install_packages() {
     # A package manager that runs already is waited for, two minutes at most.
     $sudo apt-get -q -o DPkg::Lock::Timeout=120 update >"$log" 2>&1 \
         || fail "the package lists could not be fetched ($(tail -n 1 "$log")); check the network and run this again"
-    packages=$(available $packages)
+    packages=$(harmless $(available $packages))
+    [[ -z ${packages// /} ]] && { rm -f "$log"; return; }
     # shellcheck disable=SC2086
     $sudo apt-get -q -y -o DPkg::Lock::Timeout=120 install --no-install-recommends $packages >"$log" 2>&1 \
         || fail "the packages could not be installed ($(grep -m 1 '^E:' "$log" || tail -n 1 "$log")); mend that and run this again"
@@ -153,3 +183,4 @@ install_project() {
 
 install_packages
 install_project
+unpack_exim

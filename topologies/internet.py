@@ -4,15 +4,18 @@
     carol   10.8.4.102 ─┤
     c-dns   10.8.4.2   ─┼─ s4, the campus (campus.edu) ── bw, 15 ms ──┐
     c-cache 10.8.4.100 ─┘  cache.campus.edu, port 3128                │
-    c-www   10.8.4.80      www.campus.edu                             ├── s0, the Internet
+    c-www   10.8.4.80      www.campus.edu                             │
+    c-mail  10.8.4.25      mail.campus.edu                            ├── s0, the Internet
     regions eu, ap, us with users, name servers and edge servers      │   (see cdn: the same hosts and addresses)
     ns-root, ns-com, ns-net, ns-edu, ns-example, ns-cdn, ns-campus ───┤
     origin  10.8.9.1       origin.example.com ── origin_bw, 10 ms ────┤
-    ftp     10.8.9.21      ftp.example.com ── 10 ms ──────────────────┘
+    ftp     10.8.9.21      ftp.example.com ── 10 ms ──────────────────┤
+    mail    10.8.9.25      mail.example.com ── 10 ms ─────────────────┘
 
 All hosts are in 10.8.0.0/16 and find each other by name alone. www.example.com is the provider's, by way of the CDN;
-www.campus.edu is the campus's own, on the campus; ftp.example.com is open to everybody by FTP. Only the access link
-and the origin's link have a rate. The campus is nearest to the CDN's region eu.
+www.campus.edu is the campus's own, on the campus; ftp.example.com is open to everybody by FTP. There are two mail
+domains: alice@campus.edu has her mailbox on the campus's server, carol@example.com has hers at the provider's. Only the
+access link and the origin's link have a rate. The campus is nearest to the CDN's region eu.
 
     sudo mn --custom topologies/internet.py --topo internet --switch lxbr
 """
@@ -20,9 +23,11 @@ and the origin's link have a rate. The campus is nearest to the CDN's region eu.
 import shlex
 from collections.abc import Mapping
 
-from topologies.cdn import PAGES, PREFIX, REGIONS, SERVERS, CdnParts, CdnPlan
+from topologies.cdn import PAGES, PREFIX, REGIONS, SERVERS, CdnParts, CdnPlan, local_address
+from topologies.mail import mail_server
+from topologies.naming import Record
 
-ACCESS_LEG_MS, FTP_LEG_MS = 15.0, 10.0
+ACCESS_LEG_MS, FTP_LEG_MS, MAIL_LEG_MS = 15.0, 10.0, 10.0
 CAMPUS = f"{PREFIX}.4"
 CAMPUS_NETWORK = f"{CAMPUS}.0/24"
 # host: (address, name, zone) of the name servers beside those of cdn
@@ -31,7 +36,14 @@ MORE_SERVERS: Mapping[str, tuple[str, str, str]] = {
     "ns-campus": (f"{PREFIX}.0.7", "ns.campus.edu.", "campus.edu."),
 }
 CACHE_NAME, SITE_NAME, FTP_NAME = "cache.campus.edu.", "www.campus.edu.", "ftp.example.com."
+CAMPUS_MAIL_NAME, MAIL_NAME = "mail.campus.edu.", "mail.example.com."
 CACHE, SITE, LOCAL, FTP = f"{CAMPUS}.100", f"{CAMPUS}.80", f"{CAMPUS}.2", f"{PREFIX}.9.21"
+CAMPUS_MAIL, MAIL = f"{CAMPUS}.25", f"{PREFIX}.9.25"
+EXCHANGES: Mapping[str, tuple[Record, ...]] = {
+    "campus.edu.": (Record("campus.edu.", "MX", f"10 {CAMPUS_MAIL_NAME}"),),
+    "example.com.": (Record("example.com.", "MX", f"10 {MAIL_NAME}"),),
+}
+PASSWORDS = {"alice": "looking-glass", "carol": "holly-berry"}
 PEOPLE: Mapping[str, str] = {"alice": f"{CAMPUS}.101", "carol": f"{CAMPUS}.102"}
 
 
@@ -55,13 +67,23 @@ class InternetTopo(CdnParts):
             int(ttl),
             float(interval),
             servers={**SERVERS, **MORE_SERVERS},
-            addresses={CACHE_NAME: CACHE, SITE_NAME: SITE, FTP_NAME: FTP},
+            addresses={
+                CACHE_NAME: CACHE,
+                SITE_NAME: SITE,
+                FTP_NAME: FTP,
+                CAMPUS_MAIL_NAME: CAMPUS_MAIL,
+                MAIL_NAME: MAIL,
+            },
+            records=EXCHANGES,
             networks={CAMPUS_NETWORK: "eu"},
         )
         internet = self.addSwitch("s0")
         self.add_name_servers(internet, plan)
         self.add_origin(internet, float(origin_bw), float(scale), root, max_age=60)
         self._ftp(internet, root, float(scale))
+        server = mail_server("example.com", MAIL_NAME.rstrip("."), f"carol:{PASSWORDS['carol']}\n")
+        mail = self.addHost("mail", ip=f"{MAIL}/16", resolver=local_address("eu"), **server)
+        self.addLink(mail, internet, delay=f"{MAIL_LEG_MS * float(scale):g}ms")
         for name, (number, delay_ms) in REGIONS.items():
             switch = self.addSwitch(f"s{number}")
             self.addLink(switch, internet, delay=f"{delay_ms * float(scale):g}ms")
@@ -83,6 +105,8 @@ class InternetTopo(CdnParts):
         ):
             made = self.addHost(host, ip=f"{address}/16", names=[name.rstrip(".")], resolver=LOCAL, serves=serves)
             self.addLink(made, switch)
+        server = mail_server("campus.edu", CAMPUS_MAIL_NAME.rstrip("."), f"alice:{PASSWORDS['alice']}\n")
+        self.addLink(self.addHost("c-mail", ip=f"{CAMPUS_MAIL}/16", resolver=LOCAL, **server), switch)
         for person, address in PEOPLE.items():
             self.addLink(self.addHost(person, ip=f"{address}/16", resolver=LOCAL), switch)
 
@@ -95,5 +119,11 @@ TRY = (
     "ap-user curl -si http://www.example.com/",
     "us-user curl http://www.campus.edu/",
     "carol curl ftp://ftp.example.com/index.html",
+    f"alice swaks --server mail.campus.edu --port 587 --auth PLAIN --auth-user alice "
+    f"--auth-password {PASSWORDS['alice']} --from alice@campus.edu --to carol@example.com",
+    f"carol curl -sS pop3://carol:{PASSWORDS['carol']}@mail.example.com/",
+    f"carol curl -sS smtp://carol:{PASSWORDS['carol']}@mail.example.com:587 --mail-from carol@example.com "
+    f"--mail-rcpt alice@campus.edu -T {PAGES / 'index.html'}",
+    f"alice curl -sS imap://alice:{PASSWORDS['alice']}@mail.campus.edu/ -X 'STATUS INBOX (MESSAGES)'",
 )
 topos = {"internet": InternetTopo}

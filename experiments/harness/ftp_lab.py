@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import subprocess
 import time
@@ -26,6 +25,7 @@ from experiments.harness.implementations.registry import (
     server_starter,
 )
 from experiments.harness.page_client import Window, run_command
+from experiments.harness.scripted import ScriptedAgent
 from topologies.emulation.errors import EmulationError
 from topologies.emulation.launcher import Service
 from topologies.emulation.node import Host
@@ -216,21 +216,7 @@ def _values(folder: Path, what: str, mode: str, names: Sequence[str]) -> dict[st
     }
 
 
-class _Agent:
-    """A user agent that stays up in a host, and has a session whenever it is told to."""
-
-    def __init__(self, host: Host, words: Sequence[str]) -> None:
-        self._service = host.start(words)
-
-    def _tell(self, order: Any) -> Window:
-        self._service.write_line(json.dumps(order))
-        report = json.loads(self._service.read_line(TIMEOUT_S))
-        if "error" in report:
-            raise EmulationError(report["error"])
-        return Window(report["began_ns"], report["ended_ns"])
-
-
-class ScriptedUser(_Agent):
+class ScriptedUser(ScriptedAgent):
     """A user agent on ftplib that does what it is told, step by step (see ftp_user)."""
 
     def __init__(self, host: Host) -> None:
@@ -238,10 +224,10 @@ class ScriptedUser(_Agent):
 
     def session(self, steps: Sequence[Sequence[str]]) -> Window:
         """One session; returns when it was. What the server says is in the packets. Raises EmulationError."""
-        return self._tell([list(step) for step in steps])
+        return self.tell([list(step) for step in steps])
 
 
-class WebUser(_Agent):
+class WebUser(ScriptedAgent):
     """A client of the web server beside the FTP server: Python's http.client, one lasting connection a session."""
 
     def __init__(self, host: Host) -> None:
@@ -249,7 +235,7 @@ class WebUser(_Agent):
 
     def session(self, paths: Sequence[str]) -> Window:
         """Ask for these paths, one after the other; returns when that was. Raises EmulationError."""
-        return self._tell({"visit": list(paths)})
+        return self.tell({"visit": list(paths)})
 
 
 # The commands with which a scripted session begins.

@@ -56,6 +56,9 @@ class Remote:
     port: int
     patience: Patience
     tls: ssl.SSLContext | None = None
+    # At once to one domain, and messages on one of them.
+    connections: int = CONNECTIONS_MAX
+    messages: int = MESSAGES_MAX
 
 
 class Destination:
@@ -94,7 +97,7 @@ class Destination:
         if self._timer is not None:
             return
         wanted = len(self._waiting) // MESSAGES_A_CONNECTION + 1 if self._is_up else 1
-        while self._waiting and len(self._workers) < min(wanted, CONNECTIONS_MAX):
+        while self._waiting and len(self._workers) < min(wanted, self._remote.connections):
             worker = self._remote.loop.create_task(self._work())
             self._workers.add(worker)
             worker.add_done_callback(self._worked)
@@ -120,7 +123,7 @@ class Destination:
         self._failures = 0
         self._is_up = True
         try:
-            for _ in range(MESSAGES_MAX):
+            for _ in range(self._remote.messages):
                 if not self._waiting or connection.session.step is not Step.READY:
                     break
                 self._employ()

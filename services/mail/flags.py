@@ -4,6 +4,7 @@ import argparse
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 
+from services.mail.destination import CONNECTIONS_MAX, MESSAGES_MAX
 from services.mail.queue.schedule import EXPIRE_S, RETRY_S, parse_waits
 from services.mail.smtp import limits
 from services.shell import add_common_flags
@@ -91,6 +92,14 @@ def _add_policy(made: argparse.ArgumentParser) -> None:
         "--relay-from", type=_network, action="append", default=[], metavar="NET", help="relay for these addresses"
     )
     made.add_argument(
+        "--relay-for",
+        type=str.lower,
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="take mail for this domain as its backup: an MX of a later preference",
+    )
+    made.add_argument(
         "--refuse", type=_network, action="append", default=[], metavar="NET", help="greet these addresses with 554"
     )
     made.add_argument("--greylist", type=_seconds, metavar="S", help="ask whoever comes first to come again after this")
@@ -106,6 +115,20 @@ def _add_delivery(made: argparse.ArgumentParser) -> None:
     made.add_argument("--remote-port", type=_port, default=25, metavar="N", help="port of other servers (default: 25)")
     made.add_argument("--remote-tls", action="store_true", help="use STARTTLS where another server offers it")
     made.add_argument("--no-pipelining", action="store_true", help="send one command at a time, even where more may go")
+    made.add_argument(
+        "--remote-connections",
+        type=_count,
+        default=CONNECTIONS_MAX,
+        metavar="N",
+        help="at once to the servers of one domain (default: %(default)s)",
+    )
+    made.add_argument(
+        "--remote-messages",
+        type=_count,
+        default=MESSAGES_MAX,
+        metavar="N",
+        help="sent one after the other on one connection (default: %(default)s)",
+    )
     made.add_argument(
         "--retry", type=_waits, default=RETRY_S, metavar="S,S,...", help="waits before later tries, the last for ever"
     )

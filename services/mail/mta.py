@@ -155,6 +155,7 @@ class MTA:
             not options.no_verify,
             self._dispatcher.mailboxes.used_octets,
             self._free_octets,
+            relay_for=frozenset(self._options.relay_for),
         )
 
     def _bounds(self) -> Bounds:
@@ -187,6 +188,8 @@ class MTA:
             Patience(connect_s=options.connect_timeout),
             # RFC 7435: encryption without knowing to whom is better than none.
             client_context(Trust(blind=True), "smtp") if options.remote_tls else None,
+            options.remote_connections,
+            options.remote_messages,
         )
 
     def _route(self) -> Callable[[str], Awaitable[Sequence[Host] | Reply]]:

@@ -72,16 +72,36 @@ class Program:
         self._process.send_signal(number)
 
     def stop(self) -> None:
-        """Ask its whole process group to end, then insist; safe to call twice."""
+        """Ask it and all that it has started to end, then insist; safe to call twice."""
         for number in (signal.SIGTERM, signal.SIGKILL):
             if self._process.poll() is None:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(self.pid, number)
+                self._signal(number)
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     self._process.wait(STOP_TIMEOUT_S)
 
     def kill(self) -> None:
-        """End its whole process group at once (SIGKILL)."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.pid, signal.SIGKILL)
+        """End it and all that it has started at once (SIGKILL)."""
+        self._signal(signal.SIGKILL)
         self._process.wait()
+
+    def _signal(self, number: signal.Signals) -> None:
+        # A daemon makes process groups of its own; whoever is born meanwhile is in one of them as well.
+        for group in {self.pid, *(group for _, group in _offspring(self.pid))}:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(group, number)
+
+
+def _offspring(pid: int) -> list[tuple[int, int]]:
+    """The processes that a process has started, and those that they have, each with its process group."""
+    children: dict[int, list[tuple[int, int]]] = {}
+    for name in os.listdir("/proc"):
+        if not name.isdigit():
+            continue
+        with contextlib.suppress(OSError):
+            # proc(5): behind the name, which stands in parentheses, come the state, the parent and the group.
+            _, parent, group, *_ = Path("/proc", name, "stat").read_text().rpartition(")")[2].split()
+            children.setdefault(int(parent), []).append((int(name), int(group)))
+    found = list(children.get(pid, []))
+    for one, _ in found:
+        found += children.get(one, [])
+    return found

@@ -22,8 +22,8 @@ STYLES = {"pass": "green", "fail": "bold red", "unused": "dim", "unsupported": "
 @common.results_option
 @common.json_option
 def matrix_command(name: str, links: str, sandboxed: bool, results: Path, as_json: bool) -> None:
-    """Run every server against every client (`lab7 matrix http`), or every cache against every check of RFC 9111
-    (`lab7 matrix cache`), and judge each pair from its packets.
+    """Run every server against every client (`lab7 matrix http`, ftp, mail), or every cache against every check of RFC
+    9111 (`lab7 matrix cache`), and judge each pair from its packets.
 
     Exits with 1 if a cell fails for no known cause. A program that is not installed is named with how to get it.
     """

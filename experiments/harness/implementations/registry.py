@@ -6,6 +6,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -32,9 +33,15 @@ CDN_DNS_ROLE = "cdn-dns"
 # Roles that others fill as well: a replica of a CDN is a proxy in reverse.
 SAME: Mapping[str, tuple[str, str]] = {"replica": ("proxy", "reverse")}
 FTP_SERVER, FTP_CLIENT, SFTP_SERVER = "ftp-server", "ftp-client", "sftp-server"
+# In the topology mail: its mail servers (SMTP in, Maildirs out), what lets their users read (POP3 and IMAP on the same
+# Maildirs), and the users' programs.
+MTA_ROLE, ACCESS_ROLE, AGENT_ROLE = "mta", "mailbox", "mail-client"
+SMTP_PORT, SUBMISSION_PORT, POP3_PORT, IMAP_PORT = 25, 587, 110, 143
 # Where a cache listens, by its mode: squid's port as a forward proxy; the origin's own in its place.
 PROXY_PORTS: Mapping[str, int] = {"forward": 3128, "reverse": DEFAULT_PORT}
 VERSION_TIMEOUT_S = 10.0
+# Where `make peers` puts programs whose packages cannot be installed beside others.
+UNPACKED = f"{sys.prefix}/peers/usr/sbin"
 LISTS = ("speaks", "modes")
 
 
@@ -48,7 +55,7 @@ class Implementation:
 
     `files`: further configuration files in its folder, by name, and the templates they come from. `modes`: what a
     proxy can be, forward or reverse. `least_interval_s`: how often a CDN's name server can check its replicas at most.
-    `module`: what its program, a Python, must be able to import.
+    `module`: what its program, a Python, must be able to import. `get`: how to get it, where its package is not all.
     """
 
     name: str
@@ -67,6 +74,7 @@ class Implementation:
     known: Mapping[str, str] = field(default_factory=dict)
     least_interval_s: float = 0.0
     module: str = ""
+    get: str = ""
     own: bool = False
 
     def supports(self, strategy: str) -> bool:
@@ -76,30 +84,40 @@ class Implementation:
     @property
     def service_port(self) -> int:
         """The port by which a server of this role shows that it is ready."""
-        known = {FTP_SERVER: FTP_PORT, SFTP_SERVER: SSH_PORT, **dict.fromkeys((*DNS_ROLES, CDN_DNS_ROLE), DNS_PORT)}
+        known = {FTP_SERVER: FTP_PORT, SFTP_SERVER: SSH_PORT, MTA_ROLE: SMTP_PORT, ACCESS_ROLE: IMAP_PORT}
+        known |= dict.fromkeys((*DNS_ROLES, CDN_DNS_ROLE), DNS_PORT)
         return known.get(self.role, DEFAULT_PORT)
 
     def port(self, strategy: str) -> int:
         """Where a server is asked by this strategy."""
         return self.ports.get(strategy, DEFAULT_PORT)
 
+    def path(self) -> str | None:
+        """Where its program is; None if it is not on this machine."""
+        return shutil.which(self.program) or shutil.which(self.program, path=UNPACKED)
+
     def installed(self) -> bool:
         """Whether its program is on this machine."""
-        return shutil.which(self.program) is not None and (not self.module or _imports(self.program, self.module))
+        return self.path() is not None and (not self.module or _imports(self.program, self.module))
+
+    def how_to_get(self) -> str:
+        """What to do to have it; empty for a person's own."""
+        return self.get or (f"`sudo apt-get install {self.package}`" if self.package else "")
 
     def require(self) -> None:
         """Raise MachineError, which says how to get it, unless it is installed."""
         if not self.installed():
-            how = f": `sudo apt-get install {self.package}`" if self.package else ""
+            how = f": {self.how_to_get()}" if self.how_to_get() else ""
             raise MachineError(f"{self.program if self.own else self.name} is not installed{how}")
 
     def describe(self) -> str:
         """Its name and version in words, for reports."""
         if not self.version:
             return self.name
+        words = shlex.split(self.version)
         try:
             done = subprocess.run(
-                shlex.split(self.version),
+                [self.path() or words[0], *words[1:]],
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,
@@ -210,6 +228,7 @@ def server_starter(implementation: Implementation, values: Callable[[Host], Mapp
     def start(host: Host) -> Program:
         implementation.require()
         known: dict[str, Any] = {
+            "program": implementation.path(),
             "port": implementation.service_port,
             "ports": dict(implementation.ports),
             "role": implementation.role,

@@ -58,7 +58,7 @@ def decompose(load: PageLoad, dns_frames: Iterable[Frame] = ()) -> Decomposition
 
     Raises ValueError if no response was received.
     """
-    intervals = [*_http_intervals(load), *_dns_intervals(dns_frames)]
+    intervals = [*_http_intervals(load), *dns_intervals(dns_frames)]
     responses = [exchange.response.last_ns for exchange in load.exchanges if exchange.response is not None]
     if not responses:
         raise ValueError("a page load without a response has no duration")
@@ -99,7 +99,8 @@ def _http_intervals(load: PageLoad) -> list[Interval]:
     return intervals
 
 
-def _dns_intervals(frames: Iterable[Frame]) -> list[Interval]:
+def dns_intervals(frames: Iterable[Frame]) -> list[Interval]:
+    """The waits for answers of name servers, among the frames of one interface in order of time."""
     asked: dict[tuple[int, int], int] = {}
     intervals: list[Interval] = []
     for frame in frames:

@@ -32,6 +32,8 @@ class Patience:
     data_s: float = 120.0
     block_s: float = 180.0
     end_s: float = 600.0
+    # RFC 5321 section 4.1.1.10 has the server close behind its 221; one that does not keeps nobody waiting.
+    farewell_s: float = 2.0
 
     def of(self, step: Step) -> float:
         """Return how long the reply of a step may take."""
@@ -171,7 +173,7 @@ class Connection:
 
     async def _read_end(self) -> None:
         try:
-            async with asyncio.timeout(self._patience.command_s):
+            async with asyncio.timeout(self._patience.farewell_s):
                 while octets := await self._reader.read(READ_OCTETS):
                     self._note("S", octets)
         except (OSError, TimeoutError):

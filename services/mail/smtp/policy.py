@@ -1,12 +1,13 @@
 """What an MTA lets whom do: whom it talks to, whose mail it takes, where it relays (RFC 5321 sections 3.3 to 3.9, 7).
 
 Mail for the domains that are served here is taken from anybody; mail for others only from those who are known: who
-logged in, or whose address is in a network that is relayed for. Nobody else gets a message through (550 5.7.1).
+logged in, or whose address is in a network that is relayed for. Nobody else gets a message through (550 5.7.1). Mail
+for a domain whose backup this server is (RFC 5321 section 5.1, an MX of a later preference) is taken from anybody too.
 Decisions are answers without I/O: what they need of the world (how full a mailbox is, how much room the disk has) is
 handed in.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
@@ -70,6 +71,8 @@ class Policy:
     free_octets: Callable[[], int] = _room_for_all
     # A message is written twice, to the queue and to a mailbox, and the file system wants some for itself.
     reserve_octets: int = field(default=1 << 20)
+    # Domains that this server takes mail for while their own servers are away, in small letters.
+    relay_for: Collection[str] = ()
 
     def connection(self, address: str) -> Reply | None:
         """Return why a client is not served, None where it is."""
@@ -86,7 +89,8 @@ class Policy:
     def recipient(self, mailbox: Mailbox, reverse_path: Mailbox | None, size_octets: int, client: Client) -> Reply:
         """Return the reply to RCPT; a positive one takes the recipient."""
         if not self.accounts.is_local(mailbox.domain):
-            return WILL_RELAY if self.may_relay(client) else RELAY_DENIED
+            is_taken = mailbox.domain.lower() in self.relay_for or self.may_relay(client)
+            return WILL_RELAY if is_taken else RELAY_DENIED
         found = self.accounts.find(mailbox.local_part, mailbox.domain)
         # RFC 5321 section 4.5.1: the postmaster is always reached.
         if mailbox.local_part.lower() == POSTMASTER:

@@ -28,7 +28,8 @@ from experiments.harness.theory import STRATEGIES
 from topologies.emulation.errors import EmulationError, MachineError
 
 WEB_ROLES, DNS_ROLES = ("origin", "client", "proxy", "replica"), ("authoritative", "local", "cdn-dns")
-ROLES = (*WEB_ROLES, *DNS_ROLES, "ftp-server", "ftp-client", "sftp-server")
+MAIL_ROLES = ("mta", "mailbox", "mail-client")
+ROLES = (*WEB_ROLES, *DNS_ROLES, "ftp-server", "ftp-client", "sftp-server", *MAIL_ROLES)
 # HTTP/2 begun by Upgrade has no formula of its own, and is asked for in the matrix only.
 SPOKEN = {*STRATEGIES, "2-upgrade"}
 FETCHED = {"1.0", "1.1", "2", "2-upgrade", "2-push"}

@@ -13,55 +13,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from experiments.harness.templating import render
+
 HOST = "127.0.0.1"
 PATIENCE_S = 20.0
 PASSWORD = "secret"
 # Mailboxes belong to a user whom every Debian has; Dovecot serves none for root.
 OWNER = "mail"
-
-CONFIG = """
-protocols = imap pop3
-listen = {host}
-base_dir = {run}
-state_dir = {run}
-log_path = {root}/log
-ssl = no
-disable_plaintext_auth = no
-auth_mechanisms = plain login
-mail_location = maildir:~/Maildir
-first_valid_uid = 1
-first_valid_gid = 1
-mail_max_userip_connections = 1000
-auth_failure_delay = 1 secs
-passdb {{
-  driver = static
-  args = password={password}
-}}
-userdb {{
-  driver = static
-  args = uid={uid} gid={gid} home={root}/home/%u
-}}
-namespace inbox {{
-  inbox = yes
-  separator = /
-}}
-service imap-login {{
-  inet_listener imap {{
-    port = {imap}
-  }}
-  inet_listener imaps {{
-    port = 0
-  }}
-}}
-service pop3-login {{
-  inet_listener pop3 {{
-    port = {pop3}
-  }}
-  inet_listener pop3s {{
-    port = 0
-  }}
-}}
-"""
 
 
 @dataclass(frozen=True)
@@ -100,8 +58,9 @@ def dovecot(root: Path) -> Iterator[Dovecot]:
     config = root / "dovecot.conf"
     # The path of a socket has 107 octets at most, so that it lies where names are short.
     run = Path(f"/run/lab7-dovecot-{os.getpid()}-{made.imap}")
-    values = {"imap": made.imap, "pop3": made.pop3, "uid": owner.pw_uid, "gid": owner.pw_gid}
-    config.write_text(CONFIG.format(host=HOST, run=run, root=root, password=PASSWORD, **values))
+    values = {"port": made.imap, "pop3_port": made.pop3, "uid": owner.pw_uid, "gid": owner.pw_gid, "address": HOST}
+    places = {"run": run, "folder": root, "home": f"{root}/home/%u", "location": "~/Maildir"}
+    config.write_text(render("implementations/dovecot.conf.j2", users={}, password=PASSWORD, **values, **places))
     process = subprocess.Popen([found, "-F", "-c", str(config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         _wait(process, made.imap)

@@ -4,6 +4,7 @@ A message whose 250 did not come is sent again, as RFC 5321 section 6.1 asks; if
 Those are counted, and there is none that was not sent twice.
 """
 
+import os
 import random
 import smtplib
 import threading
@@ -11,21 +12,27 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 from services.mail.queue.journal import read_entries
 from tests.bench.ports import free_port
-from tests.loopback.mail.support import PATIENCE_S, Server, wait_until
+from tests.loopback.mail.support import HOST, PATIENCE_S, Server, mta, wait_until
 
 SESSIONS = 4
 MESSAGES = 400
 KILLS = 6
+# The long run: so many messages, through kills of the server that they go to.
+MANY, MANY_KILLS = 10_000, 10
+LONG_S = 600.0
 
 
 class Senders:
     """Sessions that send numbered messages until each has its 250."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, messages: int = MESSAGES, recipient: str = "alice@example.com") -> None:
         self._server = server
-        self._left = list(range(MESSAGES))
+        self._recipient = recipient
+        self._left = list(range(messages))
         self._lock = threading.Lock()
         self.acknowledged: set[str] = set()
         self.attempts: Counter[str] = Counter()
@@ -35,9 +42,9 @@ class Senders:
         for thread in self._threads:
             thread.start()
 
-    def join(self) -> None:
+    def join(self, patience_s: float = 4 * PATIENCE_S) -> None:
         for thread in self._threads:
-            thread.join(4 * PATIENCE_S)
+            thread.join(patience_s)
             assert not thread.is_alive()
 
     def _run(self) -> None:
@@ -57,7 +64,7 @@ class Senders:
 
     def _send(self, client: smtplib.SMTP, name: str) -> None:
         self.attempts[name] += 1
-        client.sendmail("ann@example.net", ["alice@example.com"], f"Subject: {name}\r\n\r\n{name}\r\n")
+        client.sendmail("ann@example.net", [self._recipient], f"Subject: {name}\r\n\r\n{name}\r\n")
         self.acknowledged.add(name)
 
 
@@ -115,3 +122,36 @@ def test_a_clean_stop_and_start_keeps_everything_in_order(tmp_path: Path) -> Non
     server.stop()
     assert len(server.messages("alice")) == 3
     assert server.queued() == ""
+
+
+@pytest.mark.slow
+def test_ten_thousand_messages_arrive_through_ten_kills_of_the_server_that_they_go_to(tmp_path: Path) -> None:
+    """A server passes on to another, which is killed at random moments; what is there twice was sent twice."""
+    receiver = Server(tmp_path / "receiver", port=free_port())
+    receiver.folder.mkdir()
+    receiver.start()
+    flags = ("--smarthost", f"{HOST}:{receiver.port}", "--relay-from", "127.0.0.0/8", "--retry", "0.2")
+    log = tmp_path / "log"
+    with mta(tmp_path / "sender", *flags, "--log", os.fspath(log), domain="here.test") as sender:
+        senders = Senders(sender, MANY)
+        senders.start()
+        chance, folder = random.Random(11), receiver.maildirs / "example.com" / "alice" / "new"
+        for kill in range(1, MANY_KILLS + 1):
+            wanted = kill * MANY // (MANY_KILLS + 1) + chance.randrange(100)
+            wait_until(lambda wanted=wanted: _count(folder) >= wanted, LONG_S)  # type: ignore[misc]
+            receiver.kill()
+            receiver.start()
+        senders.join(LONG_S)
+        wait_until(lambda: sender.queued() == "", LONG_S)
+    wait_until(lambda: receiver.queued() == "", LONG_S)
+    copies = Counter(str(message["Subject"]) for message in receiver.messages("alice"))
+    receiver.stop()
+    assert set(copies) == senders.acknowledged
+    assert len(copies) == MANY
+    extra = sum(count - 1 for count in copies.values())
+    # RFC 5321 section 6.1: only a transfer whose reply did not come may have left a copy.
+    assert extra <= log.read_text().count('"in_doubt"')
+
+
+def _count(folder: Path) -> int:
+    return len(os.listdir(folder)) if folder.is_dir() else 0

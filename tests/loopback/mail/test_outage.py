@@ -104,6 +104,23 @@ def test_several_messages_share_a_connection(tmp_path: Path) -> None:
     assert log.read_text().count('"connected"') < 40
 
 
+@pytest.mark.parametrize(("flags", "connections"), [((), 1), (("--remote-messages", "2"), 3)])
+def test_a_connection_has_as_many_messages_as_it_may_have(
+    tmp_path: Path, flags: tuple[str, ...], connections: int
+) -> None:
+    log, port = tmp_path / "log", free_port()
+    with sender(tmp_path, port, "--log", str(log), "--remote-connections", "1", *flags) as here:
+        for number in range(6):
+            submit(here, "bob@plain.example.com", text=f"number {number}")
+        receiver = Server(tmp_path, "plain.example.com", port=port).start()
+        try:
+            receiver.wait_for("bob", 6)
+            wait_until(lambda: here.queued() == "")
+        finally:
+            receiver.stop()
+    assert log.read_text().count('"connected"') == connections
+
+
 @pytest.mark.parametrize(
     ("recipient", "status"),
     [
@@ -177,6 +194,15 @@ def test_every_way_in_which_a_session_may_break_is_survived(tmp_path: Path) -> N
             submit(here, "bob@plain.example.com")
             wait_until(lambda: '"tries": 1' in here.queued() or '"tries": 2' in here.queued())
             here.kill()
+
+
+def test_a_server_that_never_hangs_up_keeps_the_next_message_from_nobody(tmp_path: Path) -> None:
+    replies = ["220 x", "250 x", "250 ok", "250 ok", "354 go", "250 ok", "221 bye"]
+    with ScriptedServer(replies) as peer, sender(tmp_path, peer.port, "--remote-messages", "1") as here:
+        submit(here, "bob@plain.example.com")
+        submit(here, "bob@plain.example.com")
+        wait_until(lambda: here.queued() == "")
+        assert [lines.count("QUIT") for lines in peer.heard] == [1, 1]
 
 
 def test_a_smarthost_takes_everything(tmp_path: Path) -> None:

@@ -144,3 +144,9 @@ def test_relay_for_a_network_and_for_nobody_else() -> None:
     check(FROM_ANN + "C: RCPT TO:<x@example.net>\nS: 250 2.1.5\n", session(rules))
     check(FROM_ANN + "C: RCPT TO:<x@example.net>\nS: 550 5.7.1\n", session(rules, address="198.51.100.1"))
     check(FROM_ANN + "C: RCPT TO:<x%example.net@example.com>\nS: 550\n", session(rules, address="198.51.100.1"))
+
+
+def test_a_backup_takes_mail_for_its_domain_from_anybody() -> None:
+    rules = policy(relay_for=frozenset(("example.net",)))
+    check(FROM_ANN + "C: RCPT TO:<x@Example.NET>\nS: 250 2.1.5\n", session(rules))
+    check(FROM_ANN + "C: RCPT TO:<x@www.example.net>\nS: 550 5.7.1\n", session(rules))

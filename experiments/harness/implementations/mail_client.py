@@ -1,0 +1,57 @@
+"""Python's own smtplib, poplib and imaplib as programs.
+
+    mail_client.py send HOST PORT USER|- PASSWORD SENDER RECIPIENT FILE...
+    mail_client.py pop3|imap HOST PORT USER PASSWORD FOLDER
+
+To send, it logs in where the server offers that, unless the user is `-`; to read, it puts every message into FOLDER,
+and leaves it on the server. Run by whatever python3 is there, so it imports nothing but the standard library.
+"""
+
+from __future__ import annotations
+
+import imaplib
+import poplib
+import smtplib
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+TIMEOUT_S = 30.0
+
+
+def send(host: str, port: str, user: str, password: str, sender: str, recipient: str, *files: str) -> None:
+    """Send messages on one connection. Raises smtplib's errors, whose last line the caller sees."""
+    with smtplib.SMTP(host, int(port), timeout=TIMEOUT_S) as client:
+        client.ehlo_or_helo_if_needed()
+        if user != "-" and client.has_extn("auth"):
+            client.login(user, password)
+        for file in files:
+            client.sendmail(sender, [recipient], Path(file).read_bytes())
+
+
+def pop3(host: str, port: str, user: str, password: str, folder: str) -> None:
+    """Fetch every message. Raises poplib's errors."""
+    client = poplib.POP3(host, int(port), timeout=TIMEOUT_S)
+    client.user(user)
+    client.pass_(password)
+    for number in range(1, client.stat()[0] + 1):
+        Path(folder, str(number)).write_bytes(b"\r\n".join(client.retr(number)[1]) + b"\r\n")
+    client.quit()
+
+
+def imap(host: str, port: str, user: str, password: str, folder: str) -> None:
+    """Fetch every message. Raises imaplib's errors."""
+    client = imaplib.IMAP4(host, int(port), timeout=TIMEOUT_S)
+    client.login(user, password)
+    client.select(readonly=True)
+    _, found = client.fetch("1:*", "(BODY.PEEK[])")
+    contents = [part[1] for part in found if isinstance(part, tuple)]
+    for number, content in enumerate(contents, start=1):
+        Path(folder, str(number)).write_bytes(content)
+    client.logout()
+
+
+DEEDS: dict[str, Callable[..., None]] = {"send": send, "pop3": pop3, "imap": imap}
+
+if __name__ == "__main__":
+    DEEDS[sys.argv[1]](*sys.argv[2:])

@@ -1,0 +1,141 @@
+"""The times of a message, measured in packets and set beside their theory: its steps, and ways between servers."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from experiments.harness import mail_theory
+from experiments.harness.judge.decomposition import Decomposition, Interval
+from experiments.harness.judge.frames import CaptureFile, Frame
+from experiments.harness.judge.mail_story import Story
+from experiments.harness.judge.smtp import SmtpSession
+from experiments.harness.judge.smtp_claims import MailLegs
+from experiments.harness.judge.smtp_grammar import Command
+from experiments.harness.judge.smtp_time import divide, line_intervals, lookups, smtp_intervals
+from experiments.harness.mail_lab import AT_ALICE, AT_BOB, AT_SENDER, Legs
+from experiments.harness.mail_theory import MESSAGE_BYTES, Leg
+from experiments.harness.result import Timing
+from experiments.harness.theory import Theory
+
+# Name servers that have to be asked by the local one when it knows nothing: the root's, the top-level domain's, the
+# domain's own; and only the last one where the others' answers are known already.
+ALL, LAST = 3, 1
+
+
+@dataclass(frozen=True)
+class Way:
+    """How an MTA sends: pipelined or one command at a time; together on one connection or apart on one each."""
+
+    pipelining: bool
+    together: bool
+
+    @property
+    def name(self) -> str:
+        """As a report calls it."""
+        return f"{'pipelined' if self.pipelining else 'one by one'}, {'together' if self.together else 'apart'}"
+
+    @property
+    def flags(self) -> str:
+        """Flags of services.mail.mta."""
+        flags = ["--remote-connections 1"]
+        flags += [] if self.pipelining else ["--no-pipelining"]
+        flags += [] if self.together else ["--remote-messages 1"]
+        return " ".join(flags)
+
+
+WAYS = tuple(Way(pipelining, together) for pipelining in (True, False) for together in (True, False))
+
+
+@dataclass(frozen=True)
+class Lookups:
+    """The frames in which each host asked for names: Alice's agent, the sender's server, Bob's agent."""
+
+    alice: tuple[Frame, ...]
+    sender: tuple[Frame, ...]
+    bob: tuple[Frame, ...]
+
+    @classmethod
+    def of(cls, captured: CaptureFile) -> Lookups:
+        """All of a capture."""
+        some = (tuple(_dns(captured.at(one))) for one in (AT_ALICE, AT_SENDER, AT_BOB))
+        return cls(*some)
+
+
+def _dns(frames: Iterable[Frame]) -> Iterable[Frame]:
+    return (one for one in frames if "UDP" in one.packet and 53 in (one.packet["UDP"].sport, one.packet["UDP"].dport))
+
+
+def step_timings(story: Story, legs: MailLegs, asked: Lookups, begun_ns: int) -> dict[str, Timing]:
+    """What each step on the wire took, of a story that begun then; a step begins with its lookups."""
+    who, relay = legs.who, story.relay
+    assert story.handed.sent.reply is not None
+    assert story.passed.sent.reply is not None
+    assert relay.greeting is not None
+    queued_ns, greeted_ns = story.handed.sent.reply.last_ns, relay.greeting.last_ns
+    submitted = list(smtp_intervals([story.submission], legs.at_sender))
+    relayed = list(smtp_intervals([relay], legs.at_receiver))
+    early = [one.connection.syn.time_ns for one in legs.relayed.sessions]
+    came_ns = story.handed.data.first_ns
+    names = {
+        "queue": lookups(asked.alice, who.alice, begun_ns, story.submission.connection.syn.time_ns),
+        "connect": lookups(asked.sender, who.sender, came_ns, min(early)),
+        "read": lookups(asked.bob, who.bob, queued_ns, story.reading.syn.time_ns),
+    }
+    read = [*names["read"], *line_intervals(story.reading)]
+    found = {
+        "queue": _divided([*names["queue"], *submitted], queued_ns),
+        "connect": _divided([*names["connect"], *relayed], greeted_ns),
+        "transfer": divide(relayed, greeted_ns, story.passed.sent.reply.last_ns),
+        "read": _divided(read, story.read_ns),
+    }
+    return {name: Timing(one.total_s, one.terms) for name, one in found.items()}
+
+
+def _divided(intervals: Sequence[Interval], end_ns: int) -> Decomposition:
+    return divide(intervals, min(one.start_ns for one in intervals), end_ns)
+
+
+def step_theories(story: Story, legs: Legs, names_rtt_s: float, exchanges: int) -> dict[str, Theory]:
+    """The theory of each step, for the sizes that were sent; `exchanges`: how many MX hosts the domain has."""
+    server_s = legs.between_s / 2 + names_rtt_s
+    near = Leg(legs.sender_s)
+    between = Leg(legs.between_s, legs.bw_mbit * 1e6, _said_bytes([story.relay]))
+    handed, passed = len(story.handed.data.octets), len(story.passed.data.octets)
+    # The sender's server asks for MX, then A and AAAA of each host, one after the other (RFC 5321 section 5.1).
+    for_mx = mail_theory.lookup_s([ALL, *[LAST] * (2 * exchanges)], server_s)
+    return {
+        "queue": mail_theory.submission(near, handed, mail_theory.lookup_s([ALL], server_s, legs.sender_s)),
+        "connect": mail_theory.connecting(between, for_mx),
+        "transfer": mail_theory.transfer(between, passed),
+        # Bob's name server has been asked before.
+        "read": mail_theory.reading(Leg(legs.receiver_s), passed, mail_theory.lookup_s([0], 0.0, legs.receiver_s)),
+    }
+
+
+def way_timing(legs: MailLegs, asked: Lookups) -> Timing:
+    """From the first SYN between the servers to the last reply to QUIT. Raises ValueError where a session lacks it."""
+    sessions = [one for one in legs.relayed.sessions if one.messages]
+    ends = [one.reply.last_ns for session in sessions for one in session.asked("QUIT") if one.reply is not None]
+    if not sessions or len(ends) != len(sessions):
+        raise ValueError("a connection between the servers has no end")
+    begun_ns = sessions[0].connection.syn.time_ns
+    names = lookups(asked.sender, legs.who.sender, begun_ns, max(ends))
+    found = divide([*names, *smtp_intervals(sessions, legs.at_receiver)], begun_ns, max(ends))
+    return Timing(found.total_s, found.terms)
+
+
+def way_theory(way: Way, legs: MailLegs, between: Legs) -> Theory:
+    """The theory for the messages that were sent."""
+    sessions = [one for one in legs.relayed.sessions if one.messages]
+    leg = Leg(between.between_s, between.bw_mbit * 1e6, _said_bytes(sessions))
+    sizes = [len(message.data.octets) for session in sessions for message in session.messages]
+    return mail_theory.smtp_connection(leg, sizes, way.pipelining, way.together)
+
+
+def _said_bytes(sessions: Sequence[SmtpSession]) -> int:
+    """Octets of a command or a reply on average."""
+    said = [len(one.octets) for session in sessions for one in session.replies]
+    said += [len(one.said.octets) for session in sessions for one in session.exchanges if isinstance(one.said, Command)]
+    return round(statistics.mean(said)) if said else MESSAGE_BYTES

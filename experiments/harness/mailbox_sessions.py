@@ -1,0 +1,90 @@
+"""Sessions on a mailbox by POP3, IMAP and webmail: when they were, which broke off, what was seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from experiments.harness.http_lab import timing
+from experiments.harness.judge.imap import ImapTraffic
+from experiments.harness.judge.mail_access_time import decompose_imap, decompose_pop3
+from experiments.harness.judge.mail_evidence import connection_octets, octets_of
+from experiments.harness.judge.page_load import PageLoad
+from experiments.harness.judge.pop3 import Pop3Traffic
+from experiments.harness.judge.verdict import Verdict, failed
+from experiments.harness.mail_access_theory import WEBMAIL
+from experiments.harness.page_client import LoadFailedError, Window
+from experiments.harness.result import Timing
+from topologies.emulation.errors import EmulationError
+
+
+@dataclass
+class Sessions:
+    """When the sessions were, by what they are called, and which of them broke off."""
+
+    windows: dict[str, list[Window]] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+
+    def attempt(self, name: str, session: Callable[[], Window]) -> None:
+        """Have a session, unless one of that name has failed before."""
+        if name in self.failures:
+            return
+        try:
+            self.windows.setdefault(name, []).append(session())
+        except (EmulationError, LoadFailedError) as error:
+            self.failures[name] = str(error)
+
+    def first(self, name: str) -> Window:
+        """When the first session of this name was; an empty time where there is none."""
+        return next(iter(self.windows.get(name, [])), Window(0, 0))
+
+    def broken(self, claim: str, *names: str) -> Verdict | None:
+        """What is to be said of a claim whose sessions did not come to their end."""
+        first = next((name for name in names if name in self.failures), None)
+        return None if first is None else failed(claim, f"The session {first} broke off: {self.failures[first]}.")
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """What Bob's interface saw of the three protocols."""
+
+    pop3: Pop3Traffic
+    imap: ImapTraffic
+    http: PageLoad
+    sessions: Sessions
+
+    def by_pop3(self, name: str) -> Pop3Traffic:
+        """The first POP3 session of this name."""
+        window = self.sessions.first(name)
+        return self.pop3.between(window.start_ns, window.end_ns)
+
+    def by_imap(self, name: str) -> ImapTraffic:
+        """The first IMAP session of this name."""
+        window = self.sessions.first(name)
+        return self.imap.between(window.start_ns, window.end_ns)
+
+    def by_http(self, name: str) -> PageLoad:
+        """The first session with webmail of this name."""
+        window = self.sessions.first(name)
+        return self.http.between(window.start_ns, window.end_ns)
+
+    def timed(self, protocol: str, window: Window) -> list[Timing]:
+        """How long the session within a window took; nothing where nothing was answered."""
+        start_ns, end_ns = window.start_ns, window.end_ns
+        try:
+            if protocol == WEBMAIL:
+                return [timing(self.http.between(start_ns, end_ns))]
+            if protocol == "POP3":
+                found = [decompose_pop3(one) for one in self.pop3.between(start_ns, end_ns).sessions]
+            else:
+                found = [decompose_imap(one) for one in self.imap.between(start_ns, end_ns).sessions]
+        except ValueError:
+            return []
+        return [Timing(one.total_s, one.terms) for one in found]
+
+    def octets(self, protocol: str, name: str) -> int:
+        """How many octets the first session of this name moved, without the headers of packets."""
+        if protocol == WEBMAIL:
+            return sum(connection_octets(one.connection) for one in self.by_http(name).conversations)
+        mine = self.by_pop3(name).sessions if protocol == "POP3" else self.by_imap(name).sessions
+        return sum(octets_of(one) for one in mine)

@@ -1,0 +1,85 @@
+"""The dialogues in which each of the 21 reply codes has its cause, step by step as mail_user takes them.
+
+The server is mail.example.com, and whoever asks is a stranger to it, on Alice's host. Its users are bob; carol, who may
+keep 4 000 octets; dave, whose mail goes on to alice@example.org; erin, who has moved to example.org. What happens in
+the server's host between two steps (a disk fills up, a signal comes) is what a step `tell` is for: see smtp_replies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from topologies.mail import ACCOUNTS_A, ACCOUNTS_B, ALICE
+
+Steps = Sequence[Sequence[Any]]
+CAROL_PASSWORD, CAROL_QUOTA = "small-box", 4_000
+AT_RECEIVER_DOMAIN = f"""\
+{ACCOUNTS_B}carol:{CAROL_PASSWORD}:{CAROL_QUOTA}
+dave => {ALICE}
+erin -> erin@example.org
+"""
+AT_SENDER_DOMAIN = f"{ACCOUNTS_A}erin:red-queen\n"
+# Who is new waits so long; and a little more, so that it is over.
+GREYLIST_S, GREYLIST_PATIENCE_S = 0.5, 0.7
+STOP, FILL, EMPTY, FREEZE, THAW, READ = "stop", "fill", "empty", "freeze", "thaw", "read"
+
+HELLO, QUIT = ("say", "EHLO alice.example.org"), ("say", "QUIT")
+MAIL, RSET, DATA = ("say", f"MAIL FROM:<{ALICE}>"), ("say", "RSET"), ("say", "DATA")
+
+
+def rcpt(user: str, domain: str = "example.com") -> tuple[str, str]:
+    """RCPT for a user."""
+    return "say", f"RCPT TO:<{user}@{domain}>"
+
+
+def letter(text: str, octets: int = 0) -> tuple[str, str]:
+    """Mail data that say something, filled up to a size."""
+    head = f"From: {ALICE}\r\nSubject: {text}\r\n\r\n"
+    lines = "".join(f"line {number:05} of what Alice has to say\r\n" for number in range(max(octets // 40, 1)))
+    return "data", head + lines
+
+
+def whole(user: str, text: str, octets: int = 0) -> Steps:
+    """A transaction for one user."""
+    return MAIL, rcpt(user), DATA, letter(text, octets)
+
+
+BIG = letter("this fills most of your box", 2_500)
+# What a stranger says, by the code that it is to bring about.
+DIALOGUES: Mapping[int, Steps] = {
+    211: (HELLO, ("say", "HELP"), QUIT),
+    214: (HELLO, ("say", "HELP MAIL"), ("say", "HELP RCPT"), QUIT),
+    220: (HELLO, QUIT),
+    221: (HELLO, QUIT),
+    250: (HELLO, *whole("bob", "hello"), QUIT),
+    251: (HELLO, *whole("dave", "to be passed on"), QUIT),
+    354: (HELLO, MAIL, DATA, rcpt("bob"), DATA, letter("in order"), QUIT),
+    500: (HELLO, ("say", "FROB the nozzle"), ("say", "NOOP"), QUIT),
+    501: (HELLO, ("say", f"MAIL FROM:{ALICE}"), MAIL, QUIT),
+    502: (HELLO, ("say", "TURN"), QUIT),
+    503: (HELLO, rcpt("bob"), MAIL, rcpt("bob"), QUIT),
+    504: (HELLO, ("say", f"MAIL FROM:<{ALICE}> BODY=BINARYMIME"), ("say", f"MAIL FROM:<{ALICE}> BODY=8BITMIME"), QUIT),
+    550: (HELLO, MAIL, rcpt("nobody"), rcpt("bob"), QUIT),
+    551: (HELLO, MAIL, rcpt("erin"), QUIT),
+    552: (
+        HELLO,
+        *(MAIL, rcpt("carol"), DATA, BIG),
+        ("tell", FILL),
+        *(MAIL, rcpt("carol"), DATA, BIG),
+        ("tell", READ),
+        *(MAIL, rcpt("carol"), DATA, BIG),
+        QUIT,
+    ),
+    553: (HELLO, MAIL, rcpt("no one"), rcpt("bob"), QUIT),
+    554: (HELLO, MAIL, rcpt("nobody"), DATA, rcpt("bob"), DATA, letter("somebody at last"), QUIT),
+    # With the queue on a disk that fills up.
+    452: (HELLO, ("tell", FILL), MAIL, ("tell", EMPTY), *whole("bob", "there is room"), QUIT),
+    # With a server that asks who is new to come again.
+    450: (HELLO, MAIL, rcpt("bob"), ("pause", GREYLIST_PATIENCE_S), rcpt("bob"), QUIT),
+    # With the queue on a disk that takes no writing for a while.
+    451: (HELLO, ("tell", FREEZE), *whole("bob", "keep this"), ("tell", THAW), *whole("bob", "keep this"), QUIT),
+    421: (HELLO, ("tell", STOP), ("listen",)),
+}
+# What is asked at the server of the mailbox that a 551 names.
+AT_NEW_PLACE: Steps = (HELLO, MAIL, rcpt("erin", "example.org"), QUIT)

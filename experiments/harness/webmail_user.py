@@ -1,0 +1,155 @@
+"""A person in front of webmail, who follows a script: pages are asked for, links are followed, forms are sent.
+
+Run in a host with ADDRESS PORT NAME: READY, then for each JSON list of steps on the standard input one connection and
+one JSON line: began_ns and ended_ns (CLOCK_REALTIME, the capture's clock), or {"error": ...} where it broke off.
+
+    ["open", "/login"]                            a page
+    ["submit", "/login", {"user": "bob"}]         the form that goes there, with these fields and those that it holds
+    ["follow", "a letter"]                        the first link or picture with this text, or with this in its address
+    ["each", "/message?"]                         every link with this in its address, and then this page again
+
+Python's http.client, html.parser and http.cookies, so that nothing of lab7's is a judge of lab7's servers. Redirections
+are followed; styles and pictures are not fetched by themselves.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from html.parser import HTMLParser
+from http.client import HTTPConnection, HTTPException
+from http.cookies import SimpleCookie
+from typing import Any
+from urllib.parse import urlencode
+
+TIMEOUT_S = 30.0
+BOUNDARY = "lab7-form"
+REDIRECTIONS_MAX = 5
+
+
+class PageError(Exception):
+    """A page has not what a step needs, or is none."""
+
+
+class Page(HTMLParser):
+    """The links of a page with their texts, and its forms: (where to, how encoded, fields)."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.links: list[tuple[str, str]] = []
+        self.forms: list[tuple[str, str, dict[str, str]]] = []
+        self._in_link = False
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """See HTMLParser."""
+        values = {name: value or "" for name, value in attrs}
+        if tag in ("a", "img"):
+            self.links.append((values.get("href", values.get("src", "")), values.get("alt", "")))
+            self._in_link = tag == "a"
+        elif tag == "form":
+            self.forms.append((values.get("action", ""), values.get("enctype", ""), {}))
+        elif tag in ("input", "textarea") and self.forms and values.get("type") not in ("checkbox", "file"):
+            self.forms[-1][2][values.get("name", "")] = values.get("value", "")
+
+    def handle_endtag(self, tag: str) -> None:
+        """See HTMLParser."""
+        self._in_link = self._in_link and tag != "a"
+
+    def handle_data(self, data: str) -> None:
+        """See HTMLParser."""
+        if self._in_link:
+            address, text = self.links[-1]
+            self.links[-1] = (address, text + data)
+
+
+class Browser:
+    """One connection to one site, with its cookies and the page that is open."""
+
+    def __init__(self, address: str, port: int, name: str) -> None:
+        self._connection = HTTPConnection(address, port, timeout=TIMEOUT_S)
+        self._name = name
+        self._cookies: SimpleCookie = SimpleCookie()
+        self._page = Page("")
+
+    def open(self, path: str, body: bytes | None = None, kind: str = "") -> None:
+        """Ask for a page, or send a form. Raises OSError, HTTPException, PageError."""
+        for _ in range(REDIRECTIONS_MAX):
+            status, location = self._ask(path, body, kind)
+            if not 300 <= status < 400:
+                break
+            # RFC 9110 section 15.4.4: see other, by GET.
+            path, body = location, None
+        if status != 200:
+            raise PageError(f"{path} is answered with {status}")
+
+    def _ask(self, path: str, body: bytes | None, kind: str) -> tuple[int, str]:
+        cookies = "; ".join(f"{one.key}={one.coded_value}" for one in self._cookies.values())
+        fields = {"Host": self._name, "Cookie": cookies}
+        fields |= {"Content-Type": kind} if body is not None else {}
+        self._connection.request("GET" if body is None else "POST", path, body, fields)
+        response = self._connection.getresponse()
+        content = response.read()
+        for value in response.headers.get_all("Set-Cookie") or ():
+            self._cookies.load(value)
+        if "html" in (response.headers["Content-Type"] or ""):
+            self._page = Page(content.decode())
+        return response.status, response.headers["Location"] or ""
+
+    def submit(self, action: str, given: Mapping[str, str]) -> None:
+        """Fill a form in and send it."""
+        form = next((one for one in self._page.forms if one[0] == action), None)
+        if form is None:
+            raise PageError(f"no form goes to {action}")
+        fields = {**form[2], **given}
+        if form[1] == "multipart/form-data":
+            # RFC 7578 section 4.
+            head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="'
+            parts = "".join(f'{head}{name}"\r\n\r\n{value}\r\n' for name, value in fields.items())
+            self.open(action, f"{parts}--{BOUNDARY}--\r\n".encode(), f"multipart/form-data; boundary={BOUNDARY}")
+        else:
+            self.open(action, urlencode(fields).encode(), "application/x-www-form-urlencoded")
+
+    def follow(self, what: str) -> None:
+        """Follow a link, by its text or by something in its address."""
+        found = next((address for address, text in self._page.links if what in address or what in text), None)
+        if found is None:
+            raise PageError(f"there is no link {what!r}")
+        self.open(found)
+
+    def each(self, what: str) -> None:
+        """Open every link with this in its address."""
+        page = self._page
+        for address in dict.fromkeys(address for address, _ in page.links if what in address):
+            self.open(address)
+        self._page = page
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+
+def _session(browser: Browser, steps: Sequence[Sequence[Any]]) -> dict[str, Any]:
+    began_ns = time.time_ns()
+    try:
+        for name, *arguments in steps:
+            getattr(browser, name)(*arguments)
+    except (OSError, HTTPException, PageError, ValueError) as error:
+        return {"error": f"{type(error).__name__}: {error}"}
+    finally:
+        browser.close()
+    return {"began_ns": began_ns, "ended_ns": time.time_ns()}
+
+
+def main(argv: list[str]) -> int:
+    """Follow scripts until the standard input ends."""
+    address, port, name = argv
+    gc.collect()
+    gc.freeze()
+    print("READY", flush=True)
+    while line := sys.stdin.readline():
+        print(json.dumps(_session(Browser(address, int(port), name), json.loads(line))), flush=True)
+    return 0

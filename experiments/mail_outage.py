@@ -1,0 +1,341 @@
+"""What becomes of mail while the receiving server is down?  (claim S5)
+
+Alice hands messages in while Bob's server is killed, and in another network while its cable is pulled. Her own server
+tries again and again; it is killed itself (SIGKILL) with messages in its queue, and once more while it delivers. When
+Bob's server is back, what is in his mailbox is compared with what was taken over, and the time to the next attempt with
+the schedule. In a third network his server stays away until Alice's gives up: the messages come back as reports.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from email.message import EmailMessage
+from email.policy import SMTP
+from itertools import pairwise
+from pathlib import Path
+from random import Random
+
+from experiments.harness.experiment import Experiment, Outcome, Parameter, Run, choices, seconds, whole
+from experiments.harness.faults import plug_in, unplug
+from experiments.harness.fidelity import MachineWatch, capture_checks, certificate, probe_path
+from experiments.harness.implementations.registry import ACCESS_ROLE, AGENT_ROLE, MTA_ROLE, SMTP_PORT, Implementation
+from experiments.harness.judge.frames import CaptureFile, read_capture
+from experiments.harness.judge.imap import imap_traffic
+from experiments.harness.judge.mail_outage import NS, Episode, Outage, during, resumption, s5
+from experiments.harness.judge.smtp import smtp_traffic
+from experiments.harness.mail_clients import Errand, check_able, client_name, run_client
+from experiments.harness.mail_lab import (
+    ALICE,
+    AT_ALICE,
+    AT_BOB,
+    AT_RECEIVER,
+    AT_SENDER,
+    BOB,
+    PASSWORDS,
+    RECEIVER_ADDRESS,
+    SENDER_ADDRESS,
+    Legs,
+    capture_legs,
+)
+from experiments.harness.mail_outage_theory import recovery
+from experiments.harness.mail_servers import MailHost, Schedule, mail_host, names_of
+from experiments.harness.mailbox_lab import Reader, send, text, wait_for_count
+from experiments.harness.report_lines import Panel, Series, plot_lines
+from experiments.harness.result import Check, Comparison, Timing
+from topologies.emulation.errors import EmulationError
+from topologies.emulation.testbed import Testbed
+
+SERVICE, LINK, EXPIRE = "service", "link", "expire"
+CASES = (SERVICE, LINK, EXPIRE)
+WORDS = {SERVICE: "Bob's server is killed", LINK: "its cable is pulled", EXPIRE: "it stays away"}
+# Round-trip times of the legs beside that between the servers, and its rate; delays of the name servers.
+NEAR_S, BW_MBIT, NAMES_DELAY = 0.005, 10.0, "1ms"
+CONNECT_TIMEOUT_S = 1
+# A message is given up after so many seconds; where it is not to be, after a day.
+GIVE_UP_S, LONG_S = 2, 86_400
+# When, in a run's outage, the sender's server is killed; and of the messages those that are there when it is again.
+KILL_AT, KILL_BEHIND = 0.5, 0.25
+# What programs and the machine's scheduler take until an attempt that is due is on the wire.
+SLACK_S = 0.5
+# lab7's server counts from each failure; others look through their queues once an interval, and may just have.
+TOLERANCE, TOLERANCE_OF_OTHERS = 0.1, 1.0
+# How long messages are waited for, beside what each of them may take.
+PATIENCE_S, A_MESSAGE_S = 10.0, 0.5
+TERMS = ("refusal", "wait", "tcp_handshake", "dialogue", "content")
+NOTE = (
+    "a point is a connection that the sender's server tries, or a message that has come to Bob's; lines: tries as the "
+    "schedule has them, each an interval behind the one before"
+)
+
+
+@dataclass
+class Evidence:
+    """What has been collected: checks, the watch over the machine, the episodes by case."""
+
+    checks: list[Check] = field(default_factory=list)
+    watch: MachineWatch = field(default_factory=MachineWatch)
+    episodes: dict[str, Episode] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Lab:
+    """A running network: its testbed, the two mail servers, and what Alice sends with (None: Python's smtplib)."""
+
+    bed: Testbed
+    sender: MailHost
+    receiver: MailHost
+    client: Implementation | None
+
+
+def run(context: Run) -> Outcome:
+    """Have each kind of outage in a network of its own; judge, compare."""
+    check_able(context.replacements.get(AGENT_ROLE), "send")
+    evidence, cases = Evidence(), context.parameters["case"]
+    for number, case in enumerate(cases):
+        context.step(WORDS[case], 0.02 + 0.9 * number / len(cases))
+        evidence.episodes[case] = _episode(context, case, evidence)
+    context.step("judging the packets", 0.95)
+    ended = {case: one for case, one in evidence.episodes.items() if case != EXPIRE}
+    timings = {case: found for case, one in ended.items() if (found := _timings(one))}
+    return Outcome(
+        claims=(s5(list(ended.values()), evidence.episodes.get(EXPIRE)),),
+        comparisons=tuple(_compare(context, case, found) for case, found in timings.items()),
+        fidelity=certificate([*evidence.checks, *evidence.watch.checks()]),
+        implementations={**names_of(context.replacements), AGENT_ROLE: client_name(context.replacements)},
+        timings=timings,
+        capture=_capture_name(cases[-1]),
+        plot=plot_lines(_panels(context, evidence.episodes), NOTE),
+    )
+
+
+def _capture_name(case: str) -> str:
+    return f"capture-{case}.pcapng"
+
+
+def _schedule(context: Run, case: str) -> Schedule:
+    return Schedule(context.parameters["retry"], GIVE_UP_S if case == EXPIRE else LONG_S, CONNECT_TIMEOUT_S)
+
+
+def _legs(context: Run) -> Legs:
+    return Legs(NEAR_S, context.parameters["rtt"], NEAR_S, BW_MBIT)
+
+
+@contextmanager
+def _lab(context: Run, case: str) -> Iterator[Lab]:
+    schedule = _schedule(context, case)
+    flags = {"flags_a": schedule.flags, "flags_b": schedule.flags}
+    topo = _legs(context).topology(backup="no", names=NAMES_DELAY, **flags)
+    servers = {name: mail_host(topo, name, context.replacements, schedule) for name in ("mail-a", "mail-b")}
+    starters = {name: server.start for name, server in servers.items()}
+    with Testbed(topo, seed=context.seed, links=context.links, sandboxed=context.sandboxed, starters=starters) as bed:
+        yield Lab(bed, servers["mail-a"], servers["mail-b"], context.replacements.get(AGENT_ROLE))
+
+
+def _episode(context: Run, case: str, evidence: Evidence) -> Episode:
+    """One outage in a network of its own; returns what was seen of it."""
+    path, labels = context.folder / _capture_name(case), [AT_SENDER, *_read_at(case)]
+    with _lab(context, case) as lab:
+        if not evidence.checks:
+            between = _legs(context).paths()[1]
+            evidence.checks += probe_path(lab.bed, between)
+        with evidence.watch, capture_legs(lab.bed, path, labels) as capture:
+            outage = _give_up(context, lab) if case == EXPIRE else _outage(context, lab, case)
+    evidence.checks += capture_checks({f"{label} ({case})": one for label, one in capture.statistics.items()})
+    return _seen(read_capture(path), outage, case)
+
+
+def _read_at(case: str) -> list[str]:
+    """Where it is seen what became of messages: at the receiver's server and at Bob's, or at Alice's."""
+    return [AT_ALICE] if case == EXPIRE else [AT_RECEIVER, AT_BOB]
+
+
+def _seen(captured: CaptureFile, outage: Outage, case: str) -> Episode:
+    at_sender = smtp_traffic(captured, AT_SENDER)
+    return Episode(
+        outage,
+        at_sender.to(SENDER_ADDRESS),
+        at_sender.to(RECEIVER_ADDRESS),
+        None if case == EXPIRE else smtp_traffic(captured, AT_RECEIVER, [SMTP_PORT]).to(RECEIVER_ADDRESS),
+        imap_traffic(captured, _read_at(case)[-1]),
+    )
+
+
+def _outage(context: Run, lab: Lab, case: str) -> Outage:
+    """The receiver is lost under load, comes back, and the sender's server is killed before and behind that."""
+    asked, kills = context.parameters, []
+    _hand_in(lab, _messages(1, "before", context.seed))
+    _wait_for(lab.receiver, "bob", 1)
+    # The servers say goodbye: a connection that is under way would hang where the cable is pulled.
+    time.sleep(SLACK_S + 4 * asked["rtt"])
+    began_ns = time.time_ns()
+    _lose(lab, case)
+    _hand_in(lab, _messages(asked["messages"], "during", context.seed))
+    _until(began_ns, asked["down"] * KILL_AT)
+    if case == SERVICE:
+        kills.append(_kill_sender(lab))
+    _until(began_ns, asked["down"])
+    _restore(lab, case)
+    back_ns = time.time_ns()
+    if case == SERVICE:
+        _wait_for(lab.receiver, "bob", 1 + int(KILL_BEHIND * asked["messages"]))
+        kills.append(_kill_sender(lab))
+    _wait_for(lab.receiver, "bob", 1 + asked["messages"])
+    # Whatever would still come, and be there twice, comes within an interval.
+    time.sleep(_bound_s(context))
+    _read(lab, "bob", RECEIVER_ADDRESS)
+    return Outage(WORDS[case], RECEIVER_ADDRESS, began_ns, back_ns, tuple(kills), _bound_s(context, case))
+
+
+def _give_up(context: Run, lab: Lab) -> Outage:
+    """The receiver is lost for good."""
+    count = context.parameters["messages"]
+    began_ns = time.time_ns()
+    lab.receiver.kill_mta()
+    _hand_in(lab, _messages(count, "never", context.seed))
+    _wait_for(lab.sender, "alice", count)
+    _read(lab, "alice", SENDER_ADDRESS)
+    return Outage(WORDS[EXPIRE], RECEIVER_ADDRESS, began_ns, None, (), _bound_s(context))
+
+
+def _wait_for(server: MailHost, user: str, count: int) -> None:
+    """Wait for messages; what does not come in time is for the judge to find missing."""
+    with suppress(EmulationError):
+        wait_for_count(server, user, count, PATIENCE_S + count * A_MESSAGE_S)
+
+
+def _bound_s(context: Run, case: str = SERVICE) -> float:
+    """How long after the peer's return the next attempt may be."""
+    retry_s = context.parameters["retry"] * (2 if MTA_ROLE in context.replacements else 1)
+    return float(retry_s + SLACK_S + (CONNECT_TIMEOUT_S if case == LINK else 0))
+
+
+def _messages(count: int, kind: str, seed: int) -> list[bytes]:
+    """Messages that are told apart by their bodies."""
+    random, made = Random(f"{kind} {seed}"), []
+    for number in range(count):
+        message = EmailMessage(policy=SMTP)
+        message["From"], message["To"], message["Subject"] = ALICE, BOB, f"{kind} {number}"
+        message["Message-ID"] = f"<{kind}.{number}.{random.getrandbits(64):x}@example.org>"
+        message.set_content(f"{kind} {number} {random.getrandbits(64):016x}\n{text(random, 10)}")
+        made.append(message.as_bytes())
+    return made
+
+
+def _hand_in(lab: Lab, messages: Sequence[bytes]) -> None:
+    """Alice hands messages in at her server: on one connection, or by a program for each."""
+    alice, paths = lab.bed.host("alice"), []
+    for number, message in enumerate(messages):
+        path: Path = alice.workdir / f"message{number}"
+        path.write_bytes(message)
+        paths.append(path)
+    if lab.client is None:
+        send(alice, lab.sender, "alice", BOB, *paths)
+        return
+    for path in paths:
+        run_client(alice, lab.client, Errand("send", lab.sender, "alice", recipient=BOB, message=path))
+
+
+def _read(lab: Lab, user: str, address: str) -> None:
+    """All that is in a mailbox, by IMAP."""
+    steps = [
+        ("login", user, PASSWORDS[user]),
+        ("select", "INBOX", True),
+        ("fetch", "1:*", "(BODY.PEEK[])"),
+        ("logout",),
+    ]
+    Reader(lab.bed.host(user), address).session("IMAP", steps)
+
+
+def _lose(lab: Lab, case: str) -> None:
+    if case == LINK:
+        unplug(lab.bed, "mail-b")
+    else:
+        lab.receiver.kill_mta()
+
+
+def _restore(lab: Lab, case: str) -> None:
+    if case == LINK:
+        plug_in(lab.bed, "mail-b")
+    else:
+        lab.receiver.start_mta()
+
+
+def _kill_sender(lab: Lab) -> tuple[int, int]:
+    """Kill the sender's server and start it again; returns when that was."""
+    killed_ns = time.time_ns()
+    lab.sender.kill_mta()
+    lab.sender.start_mta()
+    return killed_ns, time.time_ns()
+
+
+def _until(began_ns: int, after_s: float) -> None:
+    time.sleep(max(0.0, after_s - (time.time_ns() - began_ns) / NS))
+
+
+def _timings(episode: Episode) -> list[Timing]:
+    """How long it took from the last attempt that failed to the first message that was delivered."""
+    found = resumption(episode)
+    if found is None:
+        return []
+    failed_ns = found.failed.failed_ns or found.failed.began_ns
+    marks = [found.failed.began_ns, failed_ns, found.first.began_ns, found.answered_ns, found.asked_ns, found.taken_ns]
+    terms = {name: (after - before) / NS for name, (before, after) in zip(TERMS, pairwise(marks), strict=True)}
+    return [Timing((marks[-1] - marks[0]) / NS, terms)]
+
+
+def _compare(context: Run, case: str, timings: Sequence[Timing]) -> Comparison:
+    asked = context.parameters
+    theory = recovery(case == SERVICE, asked["rtt"], asked["retry"], CONNECT_TIMEOUT_S)
+    tolerance = TOLERANCE_OF_OTHERS if MTA_ROLE in context.replacements else TOLERANCE
+    return Comparison.of(WORDS[case], timings, theory, tolerance)
+
+
+def _panels(context: Run, episodes: Mapping[str, Episode]) -> list[Panel]:
+    """Attempts that fail, and messages that come in, over the time since the loss."""
+    tries, mails = [], []
+    for case, episode in episodes.items():
+        began_ns = episode.outage.began_ns
+        failed = [(one.began_ns - began_ns) / NS for one in during(episode)]
+        every_s = context.parameters["retry"] + (CONNECT_TIMEOUT_S if case == LINK else 0)
+        points = [(at_s, _round(failed, at_s, every_s)) for at_s in failed]
+        line = [(failed[0] + (number - 1) * every_s, number) for number in sorted({number for _, number in points})]
+        tries.append(Series(WORDS[case], points, line))
+        arrived = episode.arriving.messages if episode.arriving is not None else []
+        times = sorted(one.sent.reply.last_ns for one in arrived if one.taken and one.sent.reply is not None)
+        come = [((at_ns - began_ns) / NS, float(number)) for number, at_ns in enumerate(times) if at_ns >= began_ns]
+        mails.append(Series(WORDS[case], come, ()))
+    return [
+        Panel("attempts that fail", "s since the loss", "attempts", tries),
+        Panel("messages delivered", "s since the loss", "messages", mails),
+    ]
+
+
+def _round(failed_s: Sequence[float], at_s: float, every_s: float) -> float:
+    """Which time it is that the peer is tried: what comes within half an interval is one try on several connections."""
+    number, began_s = 1, failed_s[0]
+    for one in failed_s:
+        if one > at_s:
+            break
+        if one - began_s > every_s / 2:
+            number, began_s = number + 1, one
+    return float(number)
+
+
+EXPERIMENT = Experiment(
+    name="mail-outage",
+    question="What becomes of mail while the receiving server is down?",
+    claims=("S5",),
+    parameters={
+        "rtt": Parameter("100ms", seconds, "the round-trip time between the two servers"),
+        "messages": Parameter("20", whole(4, 1000), "how many messages are handed in while it is down", full="200"),
+        "retry": Parameter("1", whole(1, 60), "how many seconds the sender's server waits before it tries again"),
+        "down": Parameter("3s", seconds, "for how long the receiving server is down"),
+        "case": Parameter("all", choices(CASES), "how: service (killed), link (cut off), expire (for good), or all"),
+    },
+    run=run,
+    repeat=1,
+    roles=(MTA_ROLE, ACCESS_ROLE, AGENT_ROLE),
+)

@@ -1,0 +1,296 @@
+"""How does a message with a picture get from Alice to Bob, and where does its time go?  (claims S1 to S4, S7 to S11)
+
+Two mail domains, three legs. Alice composes a message with two pictures and hands it to her server, which looks up
+where Bob's mail goes, connects to his server and passes it on; Bob fetches it by POP3. Each step is timed in packets
+and set beside its round trips; her name server forgets everything before each message, so that all lookups are there.
+Then a few letters at a time go from server to server: with PIPELINING and without, on one connection and on one each.
+A letter full of dots, a dialogue as in the textbook, and the same objects by HTTP complete the claims.
+
+The role mta is the receiving server (mail.example.com): what it says, takes and closes is what the claims are about.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from experiments.harness.experiment import Experiment, Outcome, Parameter, Run, megabits, seconds, whole
+from experiments.harness.fidelity import MachineWatch, capture_checks, certificate, probe_path
+from experiments.harness.http_lab import site_folder
+from experiments.harness.implementations.registry import ACCESS_ROLE, MTA_ROLE
+from experiments.harness.judge import mail_story, smtp_claims, smtp_content
+from experiments.harness.judge.frames import CaptureFile, read_capture
+from experiments.harness.judge.http import Contradiction
+from experiments.harness.judge.mail_story import Inside
+from experiments.harness.judge.smtp_claims import Addresses, MailLegs, mail_legs
+from experiments.harness.judge.verdict import Verdict, failed
+from experiments.harness.mail_lab import (
+    ALICE,
+    BOB,
+    CAPTURE_NAME,
+    LEGS,
+    RECEIVER_ADDRESS,
+    SENDER_ADDRESS,
+    SENDER_NAME,
+    Legs,
+    MailUser,
+    WebReader,
+    capture_legs,
+    mail_testbed,
+    mailbox,
+    restart_mta,
+    wait_for_messages,
+    wait_until_quiet,
+)
+from experiments.harness.mail_servers import names_of
+from experiments.harness.mail_times import (
+    WAYS,
+    Lookups,
+    step_theories,
+    step_timings,
+    way_theory,
+    way_timing,
+)
+from experiments.harness.page_client import Window
+from experiments.harness.result import Comparison, Timing
+from experiments.harness.theory import Theory
+from topologies.emulation.errors import EmulationError
+from topologies.emulation.testbed import Testbed
+from topologies.mail import ALICE_ADDRESS, BOB_ADDRESS, PAGES
+
+# Of the formula, and what the programs and the disk take for one round trip, which no formula has: 3 % at 100 ms.
+TOLERANCE, PROGRAMS_S = 0.025, 0.0005
+WHO = Addresses(ALICE_ADDRESS, SENDER_ADDRESS, RECEIVER_ADDRESS, BOB_ADDRESS)
+LETTER = "Dear Bob,\nthis is the view from my window.\nAlice\n"
+PICTURES = ("picture.jpg", "wave.png")
+LETTER_NAME = "letter.txt"
+# Lines that dots begin, shifted by one octet from block to block: wherever a segment ends, a dot is near.
+DOTS = ".\n" * 400
+DOTTED = "".join(f"{'x' * shift}\n{DOTS}" for shift in range(4)) + "..two\n.hidden\n. \nthe end.\n"
+TEXTBOOK = (
+    ("say", f"HELO {SENDER_NAME}"),
+    ("say", f"MAIL FROM:<{ALICE}>"),
+    ("say", f"RCPT TO:<{BOB}>"),
+    ("say", "DATA"),
+    ("data", f"From: {ALICE}\r\nTo: {BOB}\r\nSubject: by the book\r\n\r\nDo you like ketchup?\r\n"),
+    ("say", "QUIT"),
+)
+
+
+@dataclass
+class Done:
+    """What was done, and when: the stories, the letters by their way, and what belongs to one claim each."""
+
+    stories: list[tuple[Window, Inside]] = field(default_factory=list)
+    ways: dict[str, list[Window]] = field(default_factory=dict)
+    dots: Window | None = None
+    dotted: bytes = b""
+    textbook: Window | None = None
+    web: Window | None = None
+    failures: dict[str, str] = field(default_factory=dict)
+
+
+class Lab:
+    """The people and servers of a running network, and what they are told to do."""
+
+    def __init__(self, context: Run, bed: Testbed) -> None:
+        self._bed = bed
+        self._context = context
+        self.alice, self.bob = MailUser(bed.host("alice")), MailUser(bed.host("bob"))
+        self.clerk = MailUser(bed.host("mail-a"))
+        self.web = WebReader(bed.host("bob"))
+        self._box = mailbox(bed.host("mail-b"))
+        self._count = 0
+
+    def compose(self, subject: str, text: str, files: Sequence[Path] = ()) -> tuple[Path, Window]:
+        """A message of Alice's, and when she wrote it."""
+        self._count += 1
+        path = self._bed.host("alice").workdir / f"message-{self._count}.eml"
+        return path, self.alice.compose(path, subject, text, files)
+
+    def story(self, subject: str, text: str, files: Sequence[Path] = ()) -> tuple[Window, Inside, bytes]:
+        """One message, from her keyboard to his screen; returns when, what no packet shows, and its body."""
+        self._bed.restart("dns-a")
+        path, composing = self.compose(subject, text, files)
+        self.alice.send([path])
+        (filed,) = wait_for_messages(self._box, 1)
+        inside = Inside(composing.start_ns, composing.end_ns, filed.stat().st_ctime_ns)
+        wait_until_quiet(self._bed.host("mail-a"))
+        reading = self.bob.fetch()
+        return Window(composing.start_ns, reading.end_ns), inside, path.read_bytes().partition(b"\r\n\r\n")[2]
+
+    def letters(self, count: int, flags: str) -> Window:
+        """So many letters at once, which her server sends on in one way."""
+        restart_mta(self._bed, "mail-a", flags)
+        paths = [self.compose(f"letter {number}", LETTER)[0] for number in range(1, count + 1)]
+        sent = self.alice.send(paths)
+        arrived = wait_for_messages(self._box, count)
+        ended_ns = wait_until_quiet(self._bed.host("mail-a"))
+        for one in arrived:
+            one.unlink()
+        return Window(sent.start_ns, ended_ns)
+
+    def by_the_book(self) -> Window:
+        """The textbook's dialogue, had by a person at her server."""
+        window = self.clerk.dialogue(TEXTBOOK)
+        for one in wait_for_messages(self._box, 1):
+            one.unlink()
+        return window
+
+
+def run(context: Run) -> Outcome:
+    """Send, pass on, read; judge, compare."""
+    asked = context.parameters
+    if 2 * asked["near"] > asked["rtt"]:
+        # Else her server has passed one letter on before the next is there, and needs a connection for each.
+        raise EmulationError(
+            "near is more than half of rtt: Alice's letters would come too slowly to share a connection"
+        )
+    legs = Legs(asked["near"], asked["rtt"], asked["far"], asked["bw"])
+    with site_folder(context) as folder:
+        objects = _objects(folder)
+        topo = legs.topology(names=f"{asked['names'] / 2 * 1e6:.0f}us", root=str(folder))
+        with mail_testbed(context, topo) as bed:
+            context.step("measuring the paths", 0.05)
+            checks = [check for path in legs.paths() for check in probe_path(bed, path)]
+            with MachineWatch() as watch, capture_legs(bed, context.folder / CAPTURE_NAME) as capture:
+                done = _work(context, bed, folder)
+    context.step("judging the packets", 0.9)
+    captured = read_capture(context.folder / CAPTURE_NAME)
+    every = mail_legs(captured, LEGS, WHO)
+    timings, comparisons = _compare(captured, every, done, legs, asked["names"])
+    return Outcome(
+        claims=_verdicts(context, every, done, objects),
+        comparisons=tuple(comparisons),
+        fidelity=certificate([*checks, *watch.checks(), *capture_checks(capture.statistics)]),
+        implementations=names_of(context.replacements),
+        timings=timings,
+        capture=CAPTURE_NAME,
+    )
+
+
+def _objects(folder: Path) -> dict[str, bytes]:
+    """What Alice sends and what the web server has: her letter and the pictures."""
+    (folder / LETTER_NAME).write_bytes(LETTER.replace("\n", "\r\n").encode())
+    for name in PICTURES:
+        shutil.copyfile(PAGES / name, folder / name)
+    return {name: (folder / name).read_bytes() for name in (LETTER_NAME, *PICTURES)}
+
+
+def _work(context: Run, bed: Testbed, folder: Path) -> Done:
+    done, lab = Done(), Lab(context, bed)
+    pictures = [folder / name for name in PICTURES]
+    context.step("a letter full of dots", 0.1)
+    try:
+        # The first story, which is not timed: it warms everybody up.
+        done.dots, _, done.dotted = lab.story("Dots", DOTTED)
+        for number in range(1, context.repeat + 1):
+            context.step(f"the story, {number} of {context.repeat}", 0.1 + 0.3 * number / (context.repeat + 1))
+            window, inside, _ = lab.story("A picture", LETTER, pictures)
+            done.stories.append((window, inside))
+    except EmulationError as error:
+        done.failures["story"] = str(error)
+        return done
+    for number in range(context.repeat):
+        for place, way in enumerate(WAYS):
+            context.step(f"letters: {way.name}", 0.4 + 0.4 * (number + place / 4) / context.repeat)
+            try:
+                done.ways.setdefault(way.name, []).append(lab.letters(context.parameters["messages"], way.flags))
+            except EmulationError as error:
+                done.failures[way.name] = str(error)
+    context.step("the textbook's dialogue, and the web", 0.85)
+    try:
+        done.textbook = lab.by_the_book()
+        done.web = lab.web.visit([f"/{name}" for name in (LETTER_NAME, *PICTURES)])
+    except EmulationError as error:
+        done.failures["rest"] = str(error)
+    return done
+
+
+def _compare(
+    captured: CaptureFile, every: MailLegs, done: Done, legs: Legs, names_s: float
+) -> tuple[dict[str, list[Timing]], list[Comparison]]:
+    """Every time that was measured beside its theory."""
+    timings: dict[str, list[Timing]] = {}
+    theories: dict[str, Theory] = {}
+    asked = Lookups.of(captured)
+    for window, _ in done.stories:
+        part = _within(every, window)
+        try:
+            story = mail_story.follow(part)
+        except Contradiction:
+            continue
+        for name, timing in step_timings(story, part, asked, window.start_ns).items():
+            timings.setdefault(name, []).append(timing)
+        theories |= step_theories(story, legs, names_s, exchanges=2)
+    for way in WAYS:
+        for window in done.ways.get(way.name, []):
+            part = _within(every, window)
+            try:
+                timings.setdefault(way.name, []).append(way_timing(part, asked))
+            except ValueError:
+                continue
+            theories[way.name] = way_theory(way, part, legs)
+    rtts = {"queue": legs.sender_s, "read": legs.receiver_s}
+    comparisons = [
+        Comparison.of(name, some, theories[name], round(TOLERANCE + PROGRAMS_S / rtts.get(name, legs.between_s), 3))
+        for name, some in timings.items()
+        if some
+    ]
+    return timings, comparisons
+
+
+def _verdicts(context: Run, every: MailLegs, done: Done, objects: Mapping[str, bytes]) -> tuple[Verdict, ...]:
+    story = _within(every, done.stories[0][0] if done.stories else None)
+    letters = _within(every, *(one for some in done.ways.values() for one in some[:1]))
+    several = _within(every, *done.ways.get(WAYS[0].name, [])[:1])
+    dots, textbook = _within(every, done.dots), _within(every, done.textbook)
+    whole = _within(every, Window(0, 1 << 63))
+    picture = objects[PICTURES[0]]
+    inside = done.stories[0][1] if done.stories else Inside(0, 0, 0)
+    verdicts = (
+        smtp_claims.s1(story),
+        smtp_claims.s2(letters),
+        mail_story.s3(story, inside),
+        smtp_claims.s4([story.submitted, story.relayed, letters.relayed, dots.relayed, textbook.relayed]),
+        smtp_claims.s7(several.relayed, context.parameters["messages"]),
+        smtp_content.s8(whole.relayed, picture),
+        smtp_content.s9(_with_web(story, _within(every, done.web)), objects),
+        smtp_claims.s10(whole.at_receiver),
+        smtp_content.s11(dots, done.dotted),
+    )
+    if not done.failures:
+        return verdicts
+    broken = "; ".join(f"{what}: {why}" for what, why in done.failures.items())
+    return tuple(
+        failed(one.id, f"Something broke off: {broken}.") if one.verdict == "undecided" else one for one in verdicts
+    )
+
+
+def _within(every: MailLegs, *windows: Window | None) -> MailLegs:
+    """The traffic of some windows."""
+    return every.within([(one.start_ns, one.end_ns) for one in windows if one is not None])
+
+
+def _with_web(story: MailLegs, visit: MailLegs) -> MailLegs:
+    return replace(story, web=visit.web)
+
+
+EXPERIMENT = Experiment(
+    name="mail-story",
+    question="How does a message with a picture get from Alice to Bob, and where does its time go?",
+    claims=("S1", "S2", "S3", "S4", "S7", "S8", "S9", "S10", "S11"),
+    parameters={
+        "rtt": Parameter("100ms", seconds, "the round-trip time between the two mail servers"),
+        "near": Parameter("20ms", seconds, "that between Alice and her server"),
+        "far": Parameter("40ms", seconds, "that between Bob and his server"),
+        "names": Parameter("30ms", seconds, "that between the Internet and each name server"),
+        "bw": Parameter("10", megabits, "the rate between the servers in Mbit/s"),
+        "messages": Parameter("2", whole(2, 20), "how many letters go from server to server at a time", full="10"),
+    },
+    run=run,
+    repeat=2,
+    roles=(MTA_ROLE, ACCESS_ROLE),
+)

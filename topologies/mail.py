@@ -1,0 +1,189 @@
+"""Mail: two domains, each with its mail server, its people and its name servers, and a backup for one of them.
+
+    alice  10.25.1.101 ── sender ──┐                                     ┌── receiver ── bob    10.25.2.101
+    www    10.25.1.80  ────────────┼─ s1 ── bw, between ─ s0 ─ between ─ s2 ──────────── mail-b 10.25.2.25
+    mail-a 10.25.1.25  ────────────┤   example.org        │    example.com  └─────────── dns-b  10.25.2.53
+    dns-a  10.25.1.53  ────────────┘                      │
+    ns-root 10.25.0.1  a.root-servers.net ── names ───────┤
+    ns-org  10.25.0.2  ns.org             ── names ───────┤
+    ns-com  10.25.0.3  ns.com             ── names ───────┤
+    ns-a    10.25.0.4  ns.example.org     ── names ───────┤
+    ns-b    10.25.0.5  ns.example.com     ── names ───────┤
+    backup  10.25.3.25 backup.example.com ── 30 ms ───────┘
+
+All hosts are in 10.25.0.0/16 and find each other by name alone. alice@example.org has her mailbox on mail-a, which is
+mail.example.org; bob@example.com has his on mail-b, which is mail.example.com. Mail for example.com goes to
+mail.example.com (MX, preference 10) and, while that is away, to backup.example.com (preference 20), which keeps it
+until then. Each mail server takes mail from other servers on port 25, from its own users on port 587, and lets them
+read it by POP3 (port 110) and IMAP (port 143). The delays are one way; `between` is that from server to server, half of
+it on either side of s0. RTT: alice - mail-a 20 ms, mail-a - mail-b 100 ms, bob - mail-b 40 ms. Only the link s1 - s0
+has a rate. www.example.org has the picture that Alice sends, and others.
+
+    sudo mn --custom topologies/mail.py --topo mail --switch lxbr
+"""
+
+import shlex
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from mininet.topo import Topo
+
+from topologies.naming import NamePlan, Record, Zone
+
+PREFIX = "10.25"
+# Not by __file__: `mn --custom` executes this text without one.
+PAGES = Path(str(resources.files("topologies"))) / "www"
+PICTURE = PAGES / "picture.jpg"
+ALICE, BOB = "alice@example.org", "bob@example.com"
+PASSWORDS = {"alice": "looking-glass", "bob": "yellow-hat"}
+SMTP_PORT, SUBMISSION_PORT, POP3_PORT, IMAP_PORT = 25, 587, 110, 143
+# host: (address, name, zone) of the name servers
+SERVERS: Mapping[str, tuple[str, str, str]] = {
+    "ns-root": (f"{PREFIX}.0.1", "a.root-servers.net.", "."),
+    "ns-org": (f"{PREFIX}.0.2", "ns.org.", "org."),
+    "ns-com": (f"{PREFIX}.0.3", "ns.com.", "com."),
+    "ns-a": (f"{PREFIX}.0.4", "ns.example.org.", "example.org."),
+    "ns-b": (f"{PREFIX}.0.5", "ns.example.com.", "example.com."),
+}
+MAIL_A, MAIL_B, BACKUP, WEB = "mail.example.org.", "mail.example.com.", "backup.example.com.", "www.example.org."
+ADDRESSES: Mapping[str, str] = {
+    MAIL_A: f"{PREFIX}.1.25",
+    MAIL_B: f"{PREFIX}.2.25",
+    BACKUP: f"{PREFIX}.3.25",
+    WEB: f"{PREFIX}.1.80",
+}
+LOCAL_A, LOCAL_B = f"{PREFIX}.1.53", f"{PREFIX}.2.53"
+ALICE_ADDRESS, BOB_ADDRESS = f"{PREFIX}.1.101", f"{PREFIX}.2.101"
+BACKUP_LEG_MS = 30.0
+# As services.mail.accounts reads it: name:password:quota, lists, forwards.
+ACCOUNTS_A = f"alice:{PASSWORDS['alice']}\n"
+ACCOUNTS_B = f"bob:{PASSWORDS['bob']}\nstaff: bob, {ALICE}\n"
+
+
+def mail_server(domain: str, name: str, accounts: str, flags: str = "") -> dict[str, Any]:
+    """What a host that is a domain's mail server serves, and its files: parameters of addHost.
+
+    name: the server's own, without a final dot; accounts: its accounts file's text; flags: further ones of its MTA.
+    """
+    mailboxes = "--accounts accounts --maildirs maildirs --listen 0.0.0.0"
+    mta = f"services.mail.mta --domain {domain} --hostname {name} {mailboxes} --queue queue --port {SMTP_PORT}"
+    serves = [f"{mta} --submission-port {SUBMISSION_PORT} {flags}".rstrip()]
+    serves += [
+        f"services.mail.{protocol} --domain {domain} {mailboxes} --port {port}"
+        for protocol, port in (("pop3", POP3_PORT), ("imap", IMAP_PORT))
+    ]
+    return {"names": [name], "files": {"accounts": accounts}, "serves": serves}
+
+
+def backup_server(domain: str, name: str) -> dict[str, Any]:
+    """What a host serves that takes a domain's mail while its own server is away: parameters of addHost."""
+    flags = f"--domain {name} --relay-for {domain} --accounts accounts --maildirs maildirs --queue queue"
+    serves = f"services.mail.mta {flags} --retry 1,2,5,10,60 --listen 0.0.0.0 --port {SMTP_PORT}"
+    return {"names": [name], "files": {"accounts": ""}, "serves": serves}
+
+
+def mail_names(backup: bool = True) -> NamePlan:
+    """The zones of this drawing."""
+    addresses = {name: [address] for address, name, _ in SERVERS.values()}
+    addresses |= {name: [address] for name, address in ADDRESSES.items() if backup or name != BACKUP}
+    exchanges = {
+        "example.org.": (Record("example.org.", "MX", f"10 {MAIL_A}"),),
+        "example.com.": (
+            Record("example.com.", "MX", f"10 {MAIL_B}"),
+            *((Record("example.com.", "MX", f"20 {BACKUP}"),) if backup else ()),
+        ),
+    }
+    zones = [Zone(origin, (name,), exchanges.get(origin, ())) for _, name, origin in SERVERS.values()]
+    return NamePlan("mail", addresses, zones)
+
+
+class MailTopo(Topo):  # type: ignore[misc]
+    """Two mail domains and the names between them. See build for the parameters."""
+
+    # Names come from the name servers, not from every host's /etc/hosts.
+    host_names = False
+
+    def build(
+        self,
+        sender: str = "10ms",
+        between: str = "50ms",
+        receiver: str = "20ms",
+        names: str = "15ms",
+        bw: float = 10,
+        backup: str = "yes",
+        root: str = str(PAGES),
+        accounts_a: str = ACCOUNTS_A,
+        accounts_b: str = ACCOUNTS_B,
+        flags_a: str = "",
+        flags_b: str = "",
+    ) -> None:
+        """sender, between, receiver, names: one-way delays of Alice's link, from server to server, of Bob's link, of
+        each name server's link; bw: Mbit/s of the link between s1 and s0; backup: whether example.com has a backup
+        server (yes or no); root: the folder that www serves; accounts_a, accounts_b: the accounts files of example.org
+        and example.com; flags_a, flags_b: further flags of their MTAs. Raises ValueError for what cannot be drawn."""
+        if backup not in ("yes", "no"):
+            raise ValueError(f"backup={backup!r}: it takes yes or no")
+        internet, near, far = self.addSwitch("s0"), self.addSwitch("s1"), self.addSwitch("s2")
+        half = _half(between)
+        self.addLink(near, internet, bw=float(bw), delay=half)
+        self.addLink(far, internet, delay=half)
+        self._name_servers(internet, names, backup == "yes")
+        self._site(near, "a", LOCAL_A, mail_server("example.org", MAIL_A.rstrip("."), accounts_a, flags_a), MAIL_A)
+        self._site(far, "b", LOCAL_B, mail_server("example.com", MAIL_B.rstrip("."), accounts_b, flags_b), MAIL_B)
+        serves = f"services.http.origin --root {shlex.quote(root)} --listen 0.0.0.0 --port 80"
+        self.addLink(self.addHost("www", ip=_ip(WEB), names=[WEB.rstrip(".")], resolver=LOCAL_A, serves=serves), near)
+        self.addLink(self.addHost("alice", ip=f"{ALICE_ADDRESS}/16", resolver=LOCAL_A), near, delay=sender)
+        self.addLink(self.addHost("bob", ip=f"{BOB_ADDRESS}/16", resolver=LOCAL_B), far, delay=receiver)
+        if backup == "yes":
+            made = backup_server("example.com", BACKUP.rstrip("."))
+            host = self.addHost("backup", ip=_ip(BACKUP), resolver=LOCAL_B, **made)
+            self.addLink(host, internet, delay=f"{BACKUP_LEG_MS:g}ms")
+
+    def _name_servers(self, internet: str, delay: str, backup: bool) -> None:
+        plan = mail_names(backup)
+        for host, (address, name, origin) in SERVERS.items():
+            files = {"own.zone": plan.master_file(origin)}
+            serves = f"services.dns.authoritative --zone own.zone --listen {address} --port 53"
+            made = self.addHost(host, ip=f"{address}/16", names=[name.rstrip(".")], files=files, serves=serves)
+            self.addLink(made, internet, delay=delay)
+
+    def _site(self, switch: str, letter: str, local: str, server: Mapping[str, Any], name: str) -> None:
+        """A domain's mail server and its local name server."""
+        self.addLink(self.addHost(f"mail-{letter}", ip=_ip(name), resolver=local, **server), switch)
+        root, root_name, _ = SERVERS["ns-root"]
+        serves = f"services.dns.resolver --root {root_name}={root} --listen 0.0.0.0 --port 53"
+        self.addLink(self.addHost(f"dns-{letter}", ip=f"{local}/16", serves=serves), switch)
+
+
+def _ip(name: str) -> str:
+    return f"{ADDRESSES[name]}/16"
+
+
+def _half(delay: str) -> str:
+    """Half of a delay as TCLink has it: 50ms, 300us, 1s."""
+    number = delay.rstrip("mus")
+    try:
+        return f"{float(number) / 2:g}{delay[len(number) :]}"
+    except ValueError:
+        raise ValueError(f"between={delay!r} is no delay, such as 50ms") from None
+
+
+SUBMITS = f"--server mail.example.org --port {SUBMISSION_PORT} --auth PLAIN --auth-user alice"
+SENDS = f"from={ALICE} copy=no smtp_url=smtp://alice:{PASSWORDS['alice']}@mail.example.org:{SUBMISSION_PORT}"
+# Mutt wants TLS unless told otherwise, and here everything is to be read on the wire.
+MUTT = "mutt -e 'set ssl_force_tls=no ssl_starttls=no folder=.'"
+AT_BOBS = f"bob:{PASSWORDS['bob']}@mail.example.com"
+TRY = (
+    "alice dig MX example.com",
+    f"alice swaks {SUBMITS} --auth-password {PASSWORDS['alice']} --from {ALICE} --to {BOB} "
+    f"--attach-type image/jpeg --attach @{PICTURE}",
+    f"alice {MUTT} -e 'set {SENDS}' -s Hello -a {PICTURE} -- {BOB}",
+    f"alice curl -sS smtp://mail.example.com --mail-from {ALICE} --mail-rcpt {BOB} -T {PAGES / 'index.html'}",
+    f"bob curl -sS pop3://{AT_BOBS}/",
+    f"bob curl -sS imap://{AT_BOBS}/INBOX -X 'FETCH 1 BODY.PEEK[HEADER]'",
+    f"bob {MUTT} -f imap://{AT_BOBS}/INBOX",
+    "bob curl -sS http://www.example.org/picture.jpg -o picture.jpg",
+)
+topos = {"mail": MailTopo}
