@@ -62,7 +62,7 @@ def run_experiment(
         files=Files(capture=outcome.capture, timings=TIMINGS_NAME, report=REPORT_NAME),
     )
     step("writing the report", 0.97)
-    write_report(folder, result, load_claims(), outcome.plot)
+    write_report(folder, result, {**load_claims(), **{one.id: one for one in experiment.own_claims}}, outcome.plot)
     # Last, because a folder with a result.json is a whole one.
     result.save(folder)
     return folder, result

@@ -150,9 +150,22 @@ def test_shell_takes_commands_from_standard_input(tmp_path: Path) -> None:
     assert "client" in [*done.stdout.splitlines(), *done.stderr.splitlines()]
 
 
+def test_shell_gives_a_host_s_command_nothing_of_what_follows_in_a_file(tmp_path: Path) -> None:
+    lines = "client cat\nclient hostname\norigin hostname\nexit\n"
+    # cat reads the terminal that its host's shell has, where nobody types: it is ended by the shell's own time-out.
+    lines = lines.replace("client cat", "client timeout 0.2 cat")
+    done = lab7("shell", "web", cwd=tmp_path, stdin=lines, changes={"HOME": str(tmp_path)})
+    assert done.returncode == 0
+    assert "client\norigin\n" in done.stderr.replace("\r", "")
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
+        (
+            ("run", "nowhere.py"),
+            "there is no file 'nowhere.py': give the path of a Python file that defines EXPERIMENT",
+        ),
         (("run", "http-version"), "there is no experiment 'http-version': there are "),
         (("run", "http-versions", "--set", "rrt=1ms"), "has no parameter 'rrt': it has rtt, bw, objects, size"),
         (("run", "http-versions", "--set", "rtt=abc"), "rtt='abc' "),
