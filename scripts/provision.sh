@@ -68,6 +68,8 @@ mpop:mpop              empty maildrops
 mutt:mutt              read mail
 offlineimap:offlineimap3       copy mailboxes
 swaks:swaks            send mail by hand
+tshark:tshark          read captures in a terminal
+rdate:rdate            ask time servers
 msmtp:msmtp            send mail
 '
 [[ -n $WITH_PEERS ]] && PROGRAMS=$PROGRAMS$PEERS

@@ -1,6 +1,6 @@
 """A server of the Time protocol (RFC 868), by UDP and by TCP: the shell around time_core.
 
-$ python docs/examples/time/time_server.py --port 3737
+$ python3 docs/examples/time/time_server.py --port 3737
 READY time 0.0.0.0:3737
 """
 
