@@ -11,13 +11,13 @@ import pytest
 
 from experiments.harness.cli import lab7
 from experiments.harness.implementations.registry import parse_replacement
-from experiments.harness.registry import all_drawings, find_drawing, find_experiments, find_matrix
+from experiments.harness.registry import all_drawings, all_experiments, find_drawing, find_experiments, find_matrix
 from tests.docs.reading import GUIDES, REPOSITORY, Command, blocks, every_command
 
 LANGUAGES = {"console", "python", "json", "toml", "text", "html", "xml", ""}
 MARKS = {"elsewhere", "slow", "topology", "file"}
 # What a guide's commands outside of tests may be, and why they are.
-ELSEWHERE = {"vagrant", "docker", "wsl", "wireshark", "make", "source", "sudo", "lab7", "python3"}
+ELSEWHERE = {"vagrant", "cd", "docker", "wsl", "wireshark", "make", "source", "sudo", "lab7", "python3"}
 VAGRANT = {"up", "ssh", "halt", "reload", "destroy", "provision", "status", "validate", "plugin"}
 # Commands of Mininet's own at the prompt `lab7>`.
 MININET = {"nodes", "net", "links", "dump", "help", "exit", "pingall", "intfs", "ports", "sh", "source", "link"}
@@ -140,6 +140,14 @@ def test_code_that_a_guide_shows_of_a_file_is_in_that_file(file: Path) -> None:
             text = (file.parent / block.marks["file"]).read_text(encoding="utf-8")
             for piece in "\n".join(block.lines).split("\n...\n"):
                 assert piece.strip("\n") in text, f"{file.name}:{block.line} is not in {block.marks['file']}:\n{piece}"
+
+
+def test_the_plan_by_weeks_names_experiments_that_exist() -> None:
+    rows = re.findall(r"^\| \d+ \| [^|]+\| ([^|]*) \|", (REPOSITORY / "docs/teachers.md").read_text(), re.MULTILINE)
+    planned = {name for row in rows for name in re.findall(r"`([a-z0-9-]+)`", row)}
+    assert len(planned) > 10
+    coming = set() if "mail" in all_drawings() else {"mail-story", "smtp-replies", "mail-outage", "mail-access"}
+    assert planned <= set(all_experiments()) | coming
 
 
 @pytest.mark.parametrize("file", GUIDES, ids=lambda file: file.name)

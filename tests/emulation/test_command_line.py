@@ -191,6 +191,13 @@ def test_a_slip_is_one_sentence_that_names_what_there_is(tmp_path: Path, words: 
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_folder_that_takes_no_results_is_one_sentence(tmp_path: Path) -> None:
+    done = lab7("run", "dns-records", "--results", "/proc/results", cwd=tmp_path)
+    assert done.returncode == CANNOT
+    assert "no results can be kept in /proc/results (" in one_sentence(done)
+    assert "name a folder by --results" in one_sentence(done)
+
+
 def test_a_drawing_of_one_s_own_is_run_from_its_file(tmp_path: Path) -> None:
     done = lab7("exec", own_drawing(tmp_path), "anna", "--", "ping", "-c", "1", "bert", cwd=tmp_path)
     assert done.returncode == 0, done.stderr

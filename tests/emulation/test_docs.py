@@ -117,12 +117,10 @@ def test_a_command_of_the_guides_says_what_they_show(one: Command, top: Path) ->
 @pytest.mark.parametrize("file", GUIDES, ids=lambda file: file.name)
 def test_the_commands_of_a_guide_work_one_after_the_other(file: Path, tmp_path: Path) -> None:
     """With the long ones, in one folder, as a person types them: some need the results of those before."""
-    top, left_out = checkout(tmp_path), []
-    for one in commands(file):
-        if one not in TERMINAL or one.text.startswith(NOT_HERE):
-            continue
-        if missing(one) or not is_there(one):
-            left_out.append(one.where)
-            continue
-        check_in_terminal(one, top)
-    assert len(left_out) < len(commands(file))
+    top = checkout(tmp_path)
+    typed = [one for one in commands(file) if one in TERMINAL and not one.text.startswith(NOT_HERE)]
+    for one in typed:
+        if not missing(one) and is_there(one):
+            check_in_terminal(one, top)
+    if not typed:
+        pytest.skip("this guide has nothing to type in a terminal")
