@@ -55,6 +55,7 @@ named-checkzone:bind9-utils    check zone files
 host:bind9-host        ask name servers
 drill:ldnsutils        ask name servers
 dnsperf:dnsperf        load name servers
+rdate:rdate            ask time servers
 chromium:chromium      a browser
 vsftpd:vsftpd          an FTP server
 lftp:lftp              an FTP client that mirrors trees
@@ -68,8 +69,6 @@ mpop:mpop              empty maildrops
 mutt:mutt              read mail
 offlineimap:offlineimap3       copy mailboxes
 swaks:swaks            send mail by hand
-tshark:tshark          read captures in a terminal
-rdate:rdate            ask time servers
 msmtp:msmtp            send mail
 '
 [[ -n $WITH_PEERS ]] && PROGRAMS=$PROGRAMS$PEERS

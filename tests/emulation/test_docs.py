@@ -32,7 +32,8 @@ def missing(one: Command) -> str:
     words = one.text.split()
     program = words[0] if one.network is None else words[1] if len(words) > 1 else "true"
     optional = (REPOSITORY / "scripts" / "provision.sh").read_text()
-    return program if f"{program}:" in optional and shutil.which(program) is None else ""
+    known = f"\n{program}:" in optional or program == "tshark"
+    return program if known and shutil.which(program) is None else ""
 
 
 def is_there(one: Command) -> bool:
