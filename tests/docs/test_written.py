@@ -146,8 +146,9 @@ def test_the_plan_by_weeks_names_experiments_that_exist() -> None:
     rows = re.findall(r"^\| \d+ \| [^|]+\| ([^|]*) \|", (REPOSITORY / "docs/teachers.md").read_text(), re.MULTILINE)
     planned = {name for row in rows for name in re.findall(r"`([a-z0-9-]+)`", row)}
     assert len(planned) > 10
-    coming = set() if "mail" in all_drawings() else {"mail-story", "smtp-replies", "mail-outage", "mail-access"}
-    assert planned <= set(all_experiments()) | coming
+    there, mail = set(all_experiments()), {"mail-story", "smtp-replies", "mail-outage", "mail-access"}
+    # Until all of them are there, none of these is missed.
+    assert planned - there <= (set() if mail <= there else mail)
 
 
 @pytest.mark.parametrize("file", GUIDES, ids=lambda file: file.name)

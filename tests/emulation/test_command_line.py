@@ -150,6 +150,12 @@ def test_shell_takes_commands_from_standard_input(tmp_path: Path) -> None:
     assert "client" in [*done.stdout.splitlines(), *done.stderr.splitlines()]
 
 
+def test_shell_puts_addresses_for_hosts_but_not_for_the_values_of_long_options(tmp_path: Path) -> None:
+    lines = "client echo origin --user origin\nexit\n"
+    done = lab7("shell", "web", cwd=tmp_path, stdin=lines, changes={"HOME": str(tmp_path)})
+    assert "10.7.1.1 --user origin" in done.stderr
+
+
 def test_shell_gives_a_host_s_command_nothing_of_what_follows_in_a_file(tmp_path: Path) -> None:
     lines = "client cat\nclient hostname\norigin hostname\nexit\n"
     # cat reads the terminal that its host's shell has, where nobody types: it is ended by the shell's own time-out.
