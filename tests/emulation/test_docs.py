@@ -9,6 +9,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -46,6 +47,16 @@ def network_of(one: Command) -> str:
     return one.network if one.network is not None else one.text.removeprefix("lab7 shell ")
 
 
+# Large networks; one guide's mark is enough.
+LARGE = {network_of(one) for one in SHELLS if "slow" in one.block.marks}
+
+
+def marked(some: list[Command]) -> list[Any]:
+    """Commands as parameters: those for large networks are slow."""
+    slow = {True: [pytest.mark.slow], False: []}
+    return [pytest.param(one, marks=slow[network_of(one) in LARGE], id=str(one)) for one in some]
+
+
 def surroundings() -> dict[str, str]:
     return environment({"PATH": f"{LAB7.parent}{os.pathsep}{os.environ['PATH']}", "COLUMNS": "200"})
 
@@ -56,13 +67,15 @@ def assert_agrees(one: Command, said: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def sessions(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Session]]:
-    """One running network for each that the guides start."""
-    cwd = checkout(tmp_path_factory.mktemp("networks"))
-    typed: dict[str, list[Command]] = {network_of(one): [] for one in SHELLS if is_there(one)}
+def sessions(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Session]]:
+    """One running network for each that the tests of this run need."""
+    mine = [item for item in request.session.items if item.path == request.path]
+    asked = [item.callspec.params.get("one") for item in mine if hasattr(item, "callspec")]
+    typed: dict[str, list[Command]] = {network_of(one): [] for one in SHELLS if one in asked and is_there(one)}
     for one in TYPED:
-        if is_there(one) and not missing(one):
-            typed[network_of(one)].append(one)
+        if one in asked and is_there(one) and not missing(one):
+            typed.setdefault(network_of(one), []).append(one)
+    cwd = checkout(tmp_path_factory.mktemp("networks"))
     running = {network: Session(LAB7, network, some, cwd, surroundings()) for network, some in typed.items()}
     try:
         yield running
@@ -76,7 +89,7 @@ def top(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return checkout(tmp_path_factory.mktemp("top"))
 
 
-@pytest.mark.parametrize("one", SHELLS, ids=str)
+@pytest.mark.parametrize("one", marked(SHELLS))
 def test_a_network_of_the_guides_starts_and_says_what_is_there(one: Command, sessions: dict[str, Session]) -> None:
     if not is_there(one):
         pytest.skip(f"this checkout has no topology {one.block.marks['topology']} yet")
@@ -84,7 +97,7 @@ def test_a_network_of_the_guides_starts_and_says_what_is_there(one: Command, ses
     assert_agrees(one, said)
 
 
-@pytest.mark.parametrize("one", TYPED, ids=str)
+@pytest.mark.parametrize("one", marked(TYPED))
 def test_a_line_at_the_prompt_says_what_the_guide_shows(one: Command, sessions: dict[str, Session]) -> None:
     if not is_there(one):
         pytest.skip(f"this checkout has no topology {one.block.marks['topology']} yet")
