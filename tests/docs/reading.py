@@ -53,7 +53,7 @@ class Command:
 
     @property
     def where(self) -> str:
-        return f"{self.block.file.name}:{self.line}"
+        return f"{short(self.block.file)}:{self.line}"
 
     def __str__(self) -> str:
         return f"{self.where} {self.text[:60]}"
@@ -63,6 +63,11 @@ class Command:
         """Its words, without what a shell does with its output."""
         words = shlex.split(self.text)
         return words[: next((place for place, word in enumerate(words) if word in (">", "|")), None)]
+
+
+def short(file: Path) -> str:
+    """A guide's name as a person would say it."""
+    return str(file.relative_to(REPOSITORY)) if file.is_relative_to(REPOSITORY) else file.name
 
 
 def blocks(file: Path) -> Iterator[Block]:

@@ -10,9 +10,11 @@ import click
 import pytest
 
 from experiments.harness.cli import lab7
+from experiments.harness.cli.networks import draw
 from experiments.harness.implementations.registry import parse_replacement
 from experiments.harness.registry import all_drawings, all_experiments, find_drawing, find_experiments, find_matrix
-from tests.docs.reading import GUIDES, REPOSITORY, Command, blocks, every_command
+from tests.docs.reading import GUIDES, REPOSITORY, Block, Command, blocks, every_command, short
+from topologies.emulation.errors import EmulationError
 
 LANGUAGES = {"console", "python", "json", "toml", "text", "html", "xml", ""}
 MARKS = {"elsewhere", "slow", "topology", "file"}
@@ -50,7 +52,7 @@ def test_there_are_guides_and_they_have_commands() -> None:
     assert len(TRIED) > 60
 
 
-@pytest.mark.parametrize("file", GUIDES, ids=lambda file: file.name)
+@pytest.mark.parametrize("file", GUIDES, ids=short)
 def test_blocks_have_known_languages_and_marks(file: Path) -> None:
     for block in blocks(file):
         assert block.language in LANGUAGES, f"{file.name}:{block.line}"
@@ -72,8 +74,7 @@ def check_run(context: click.Context) -> None:
 
 
 def check_network(context: click.Context) -> None:
-    found = find_drawing(context.params["topology"])
-    topo = found.make(**context.params["given"])
+    topo = draw(find_drawing(context.params["topology"]), context.params["given"])
     if "host" in context.params:
         assert context.params["host"] in topo.hosts()
 
@@ -87,8 +88,8 @@ CHECKS: dict[str, Callable[[click.Context], object]] = {
 }
 
 
-@pytest.mark.parametrize("one", [one for one in every_command() if one.text.startswith("lab7 ")], ids=str)
-def test_a_command_of_lab7_and_its_flags_and_names_exist(one: Command) -> None:
+def check_lab7(one: Command) -> None:
+    """Raise if a command of lab7, a flag, or a name in it does not exist."""
     name, *words = one.words[1:]
     if name in ("--help", "--version", "-h"):
         return
@@ -104,12 +105,42 @@ def test_a_command_of_lab7_and_its_flags_and_names_exist(one: Command) -> None:
         CHECKS[name](context)
 
 
+@pytest.mark.parametrize("one", [one for one in every_command() if one.text.startswith("lab7 ")], ids=str)
+def test_a_command_of_lab7_and_its_flags_and_names_exist(one: Command) -> None:
+    check_lab7(one)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "lab7 fly",
+        "lab7 list --colour",
+        "lab7 run http-version",
+        "lab7 run http-versions --colour",
+        "lab7 run http-versions --set rrt=1ms",
+        "lab7 run http-versions --set rtt=soon",
+        "lab7 run http-versions --replace proxy=squid",
+        "lab7 run http-versions --replace origin=ngnix",
+        "lab7 run docs/examples/time/time_experimant.py",
+        "lab7 shell wbe",
+        "lab7 shell web --set cash=forward",
+        "lab7 shell web --set cache=sideways",
+        "lab7 exec web nobody -- true",
+        "lab7 matrix htpt",
+    ],
+)
+def test_a_command_that_does_not_exist_is_found(text: str) -> None:
+    one = Command(Block(REPOSITORY / "docs/x.md", 1, "console", {}, ()), 1, text)
+    with pytest.raises((AssertionError, click.ClickException, ValueError, EmulationError, TypeError)):
+        check_lab7(one)
+
+
 @pytest.mark.parametrize("one", [one for one in every_command() if one.network is not None], ids=str)
 def test_a_line_at_the_prompt_begins_with_a_host_or_a_command_of_mininet(one: Command) -> None:
     assert one.network is not None
     topology, given = drawing(one.network.split())
     require(topology, one.block.marks)
-    topo = find_drawing(topology).make(**given)
+    topo = draw(find_drawing(topology), given)
     assert one.text.split()[0] in {*topo.hosts(), *MININET}, one.where
 
 
@@ -133,7 +164,7 @@ def test_what_cannot_be_run_here_is_counted(one: Command) -> None:
     pytest.skip(f"{one.block.marks['elsewhere']}: {one.text[:80]}")
 
 
-@pytest.mark.parametrize("file", GUIDES, ids=lambda file: file.name)
+@pytest.mark.parametrize("file", GUIDES, ids=short)
 def test_code_that_a_guide_shows_of_a_file_is_in_that_file(file: Path) -> None:
     for block in blocks(file):
         if block.language == "python" and "file" in block.marks:
@@ -151,7 +182,7 @@ def test_the_plan_by_weeks_names_experiments_that_exist() -> None:
     assert planned - there <= (set() if mail <= there else mail)
 
 
-@pytest.mark.parametrize("file", GUIDES, ids=lambda file: file.name)
+@pytest.mark.parametrize("file", GUIDES, ids=short)
 def test_a_link_leads_to_a_file(file: Path) -> None:
     for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", file.read_text(encoding="utf-8")):
         assert "://" in target or (file.parent / target).exists(), f"{file.name}: {target}"

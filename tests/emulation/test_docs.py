@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from experiments.harness.registry import all_drawings
-from tests.docs.reading import GUIDES, REPOSITORY, Command, agrees, commands, every_command
+from tests.docs.reading import GUIDES, REPOSITORY, Command, agrees, commands, every_command, short
 from tests.docs.sessions import Session, checkout, run_in_terminal
 from tests.emulation.support import LAB7, environment
 
@@ -128,7 +128,7 @@ def test_a_command_of_the_guides_says_what_they_show(one: Command, top: Path) ->
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("file", GUIDES, ids=lambda file: file.name)
+@pytest.mark.parametrize("file", GUIDES, ids=short)
 def test_the_commands_of_a_guide_work_one_after_the_other(file: Path, tmp_path: Path) -> None:
     """With the long ones, in one folder, as a person types them: some need the results of those before."""
     top = checkout(tmp_path)

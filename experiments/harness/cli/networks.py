@@ -85,7 +85,7 @@ class _testbed:  # noqa: N801 - used as a function
             self._drawing = find_drawing(topology)
         except UnknownNameError as error:
             raise click.UsageError(str(error)) from error
-        topo = _draw(self._drawing, given)
+        topo = draw(self._drawing, given)
         if host is not None and host not in topo.hosts():
             raise click.UsageError(
                 f"the topology {self._drawing.name} has no host {host!r}: it has {', '.join(topo.hosts())}"
@@ -100,7 +100,7 @@ class _testbed:  # noqa: N801 - used as a function
         self._bed.__exit__(*error)
 
 
-def _draw(drawing: Drawing, given: dict[str, str]) -> Any:
+def draw(drawing: Drawing, given: dict[str, str]) -> Any:
     """Make the topology with parameters; those of its build() are named when one does not exist."""
     # What is exported may be a function that makes the topology, as in Mininet's own examples.
     build = getattr(drawing.make, "build", drawing.make)
