@@ -55,6 +55,7 @@ named-checkzone:bind9-utils    check zone files
 host:bind9-host        ask name servers
 drill:ldnsutils        ask name servers
 dnsperf:dnsperf        load name servers
+rdate:rdate            ask time servers
 chromium:chromium      a browser
 vsftpd:vsftpd          an FTP server
 lftp:lftp              an FTP client that mirrors trees

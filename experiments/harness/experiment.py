@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from experiments.harness.claims import Claim
 from experiments.harness.implementations.registry import Implementation
 from experiments.harness.judge.verdict import Verdict
 from experiments.harness.result import Comparison, Fidelity, Timing
@@ -75,7 +76,10 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Experiment:
-    """One question, and how to answer it."""
+    """One question, and how to answer it.
+
+    `claims`: ids, of the course's claims (experiments/claims.toml) or of `own_claims`, which say what they state.
+    """
 
     name: str
     question: str
@@ -84,6 +88,7 @@ class Experiment:
     run: Callable[[Run], Outcome]
     repeat: int = 5
     roles: tuple[str, ...] = ()
+    own_claims: tuple[Claim, ...] = ()
 
     def read_parameters(self, given: Mapping[str, str], full: bool = False) -> dict[str, Any]:
         """All parameters parsed, `given` in place of the defaults (with `full`, those of the long run).

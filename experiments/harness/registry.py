@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import pkgutil
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import experiments
 import topologies
+from experiments.harness import own_files
 from experiments.harness.experiment import Experiment
 from experiments.harness.matrix import Matrix
+from topologies.emulation.own_file import is_own_file
 
 
 class UnknownNameError(ValueError):
@@ -23,12 +23,16 @@ class UnknownNameError(ValueError):
 
 @dataclass(frozen=True)
 class Drawing:
-    """A topology by name: its class, its module's text, and what a person may try in it."""
+    """A topology by name: its class, its module's text, and what a person may try in it.
+
+    `called`: how a command names it, which for a file of one's own is the file.
+    """
 
     name: str
     make: Any
     text: str
     tries: tuple[str, ...]
+    called: str = ""
 
 
 def _modules(room: ModuleType) -> Iterator[ModuleType]:
@@ -44,12 +48,18 @@ def all_experiments() -> dict[str, Experiment]:
 
 
 def find_experiments(names: tuple[str, ...]) -> list[Experiment]:
-    """The experiments of these names, or all of them if none is named. Raises UnknownNameError."""
+    """The experiments of these names, or files of one's own (`my_lab.py`), or all of the names if none is given.
+
+    Raises UnknownNameError, OwnFileError.
+    """
     known = all_experiments()
     for name in names:
-        if name not in known:
-            raise UnknownNameError(f"there is no experiment {name!r}: there are {', '.join(known)}")
-    return [known[name] for name in names or known]
+        if name not in known and not is_own_file(name):
+            raise UnknownNameError(
+                f"there is no experiment {name!r}: there are {', '.join(known)}; a file of your own ends in .py"
+            )
+    taken = tuple(known)
+    return [known[name] if name in known else own_files.load_experiment(name, taken) for name in names or taken]
 
 
 def all_matrices() -> dict[str, Matrix]:
@@ -72,9 +82,13 @@ def all_drawings() -> dict[str, Drawing]:
 
 
 def find_drawing(name: str) -> Drawing:
-    """A topology by name, or from a file of one's own (`my_lab.py`). Raises UnknownNameError."""
-    if name.endswith(".py"):
-        return _drawing_of_file(Path(name))
+    """A topology by name, or from a file of one's own (`my_lab.py`, or `my_lab.py:NAME` if it exports several).
+
+    Raises UnknownNameError, OwnFileError.
+    """
+    file, _, chosen = name.partition(":")
+    if is_own_file(file):
+        return Drawing(*own_files.load_drawing(file, chosen), called=name)
     known = all_drawings()
     if name not in known:
         raise UnknownNameError(
@@ -84,20 +98,5 @@ def find_drawing(name: str) -> Drawing:
 
 
 def _drawings(module: ModuleType) -> list[Drawing]:
-    text, tries = module.__doc__ or "", tuple(getattr(module, "TRY", ()))
+    text, tries = own_files.described(module)
     return [Drawing(name, make, text, tries) for name, make in getattr(module, "topos", {}).items()]
-
-
-def _drawing_of_file(path: Path) -> Drawing:
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    if not path.is_file() or spec is None or spec.loader is None:
-        raise UnknownNameError(f"there is no file {str(path)!r}: give the path of a Python file that exports `topos`")
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise UnknownNameError(f"{path} cannot be read as Python: {type(error).__name__}: {error}") from error
-    found = _drawings(module)
-    if not found:
-        raise UnknownNameError(f"{path} exports no topology: end it with  topos = {{'name': TheTopoClass}}")
-    return found[0]

@@ -23,6 +23,7 @@ from experiments.harness.templating import environment, render
 
 REPORT_NAME = "report.html"
 MOST_FRAMES = 12
+OWN_CLAIMS = "Beside the course"
 
 
 @dataclass(frozen=True)
@@ -75,8 +76,19 @@ def render_index(runs: Sequence[IndexRow], latest: Mapping[str, Latest], claims:
     groups: dict[str, list[Claim]] = {}
     for claim in claims.values():
         groups.setdefault(claim.group, []).append(claim)
-    verdicts = [entry.verdict for entry in latest.values()]
-    return render("index.html.j2", runs=runs, latest=latest, groups=groups, counts=_counts(verdicts), total=len(claims))
+    # Claims of people's own experiments; what they state stands in the reports of their runs.
+    if own := [Claim(name, OWN_CLAIMS, "", "") for name in latest if name not in claims]:
+        groups[OWN_CLAIMS] = own
+    verdicts = [latest[name].verdict for name in claims if name in latest]
+    return render(
+        "index.html.j2",
+        runs=runs,
+        latest=latest,
+        groups=groups,
+        counts=_counts(verdicts),
+        judged=len(verdicts),
+        total=len(claims),
+    )
 
 
 def write_index(results: Path, claims: Mapping[str, Claim]) -> Path:

@@ -15,6 +15,7 @@ from experiments.harness.implementations.registry import Implementation
 from experiments.harness.report import write_report
 from experiments.harness.result import Files, Result
 from experiments.harness.result_folder import TIMINGS_NAME, new_folder, write_timings
+from topologies.emulation.errors import EmulationError
 
 REPORT_NAME = "report.html"
 
@@ -38,7 +39,7 @@ def run_experiment(
     """
     parameters = experiment.read_parameters(given, full)
     started, began_s = datetime.now(UTC), time.monotonic()
-    folder = new_folder(results, experiment.name, started)
+    folder = _folder(results, experiment.name, started)
     count = experiment.repeat if repeat is None else repeat
     try:
         outcome = experiment.run(Run(parameters, seed, count, links, sandboxed, folder, step, replacements))
@@ -62,10 +63,20 @@ def run_experiment(
         files=Files(capture=outcome.capture, timings=TIMINGS_NAME, report=REPORT_NAME),
     )
     step("writing the report", 0.97)
-    write_report(folder, result, load_claims(), outcome.plot)
+    write_report(folder, result, {**load_claims(), **{one.id: one for one in experiment.own_claims}}, outcome.plot)
     # Last, because a folder with a result.json is a whole one.
     result.save(folder)
     return folder, result
+
+
+def _folder(results: Path, name: str, started: datetime) -> Path:
+    """A new folder for this run. Raises EmulationError where none can be made."""
+    try:
+        return new_folder(results, name, started)
+    except OSError as error:
+        raise EmulationError(
+            f"no results can be kept in {results} ({error.strerror}): name a folder by --results"
+        ) from error
 
 
 def _stored(parameters: Mapping[str, Any], repeat: int) -> dict[str, Any]:

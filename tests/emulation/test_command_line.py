@@ -150,9 +150,28 @@ def test_shell_takes_commands_from_standard_input(tmp_path: Path) -> None:
     assert "client" in [*done.stdout.splitlines(), *done.stderr.splitlines()]
 
 
+def test_shell_puts_addresses_for_hosts_but_not_for_the_values_of_long_options(tmp_path: Path) -> None:
+    lines = "client echo origin --user origin\nexit\n"
+    done = lab7("shell", "web", cwd=tmp_path, stdin=lines, changes={"HOME": str(tmp_path)})
+    assert "10.7.1.1 --user origin" in done.stderr
+
+
+def test_shell_gives_a_host_s_command_nothing_of_what_follows_in_a_file(tmp_path: Path) -> None:
+    lines = "client cat\nclient hostname\norigin hostname\nexit\n"
+    # cat reads the terminal that its host's shell has, where nobody types: it is ended by the shell's own time-out.
+    lines = lines.replace("client cat", "client timeout 0.2 cat")
+    done = lab7("shell", "web", cwd=tmp_path, stdin=lines, changes={"HOME": str(tmp_path)})
+    assert done.returncode == 0
+    assert "client\norigin\n" in done.stderr.replace("\r", "")
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
+        (
+            ("run", "nowhere.py"),
+            "there is no file 'nowhere.py': give the path of a Python file that defines EXPERIMENT",
+        ),
         (("run", "http-version"), "there is no experiment 'http-version': there are "),
         (("run", "http-versions", "--set", "rrt=1ms"), "has no parameter 'rrt': it has rtt, bw, objects, size"),
         (("run", "http-versions", "--set", "rtt=abc"), "rtt='abc' "),
@@ -176,6 +195,13 @@ def test_a_slip_is_one_sentence_that_names_what_there_is(tmp_path: Path, words: 
     assert sentence in one_sentence(done)
     assert done.stdout == ""
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_takes_no_results_is_one_sentence(tmp_path: Path) -> None:
+    done = lab7("run", "dns-records", "--results", "/proc/results", cwd=tmp_path)
+    assert done.returncode == CANNOT
+    assert "no results can be kept in /proc/results (" in one_sentence(done)
+    assert "name a folder by --results" in one_sentence(done)
 
 
 def test_a_drawing_of_one_s_own_is_run_from_its_file(tmp_path: Path) -> None:

@@ -11,3 +11,7 @@ class MachineError(EmulationError):
 
 class DrawingError(EmulationError):
     """A topology asks for something that cannot be: a duplicate address, a name too long, a bad parameter."""
+
+
+class OwnFileError(DrawingError):
+    """A file of a person's own cannot be used; the message names the file and, where it is known, the line."""

@@ -23,9 +23,11 @@ import signal
 import socket
 import sys
 import traceback
+from collections.abc import Callable
 from typing import Any, NoReturn
 
-from topologies.emulation import namespaces
+from topologies.emulation import namespaces, own_file
+from topologies.emulation.errors import OwnFileError
 
 REQUEST_MAX_BYTES = 256 * 1024
 
@@ -117,13 +119,26 @@ def _become(request: dict[str, Any], descriptors: list[int]) -> NoReturn:
 def _run(module: str, argv: list[str]) -> int:
     sys.argv = [module, *argv]
     try:
-        result = importlib.import_module(module).main(argv)
+        result = _main_of(module)(argv)
     except SystemExit as leaving:
         result = leaving.code
     if isinstance(result, str):
         print(result, file=sys.stderr)
         return 1
     return int(result or 0)
+
+
+def _main_of(name: str) -> Callable[[list[str]], int | str | None]:
+    """The main of a module, or of a file of a person's own. Raises SystemExit with a sentence."""
+    if not own_file.is_own_file(name):
+        return importlib.import_module(name).main  # type: ignore[no-any-return]
+    try:
+        found = getattr(own_file.load(name, "has a main(argv)"), "main", None)
+    except OwnFileError as error:
+        raise SystemExit(str(error)) from None
+    if not callable(found):
+        raise SystemExit(f"{name} has no main(argv): a service is started by it, and prints READY when it can be used")
+    return found  # type: ignore[no-any-return]
 
 
 def main(argv: list[str]) -> int:

@@ -1,6 +1,7 @@
 """Start modules (`services.http.origin --port 80`) in hosts by the fork server, and wait until they say READY.
 
-What is no module of the project is a Program (see program).
+A file of a person's own (`/home/ann/time_server.py --port 37`) is such a module, if it has a main(argv). What is
+neither is a Program (see program).
 """
 
 import contextlib
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from topologies.emulation.errors import EmulationError
+from topologies.emulation.own_file import is_own_file
 
 READY = b"READY"
 READY_TIMEOUT_S = 15.0
@@ -220,13 +222,25 @@ def is_module(name: str) -> bool:
     return False
 
 
+def is_service(name: str) -> bool:
+    """Whether a command's first word is a module of this project, or a Python file of a person's own."""
+    return is_module(name) or is_own_file(name)
+
+
 def split_command(command: str | Sequence[str]) -> list[str]:
-    """A command line as a list of words; raises EmulationError when it names a module that does not exist."""
+    """A command line as a list of words, a file as its whole path.
+
+    Raises EmulationError when it names a module or a Python file that does not exist.
+    """
     words = shlex.split(command) if isinstance(command, str) else list(command)
     if not words:
         raise EmulationError("a host was given an empty command to serve")
     if words[0].startswith(ROOMS) and not is_module(words[0]):
         raise EmulationError(f"there is no module {words[0]}: check the spelling of what the host serves")
+    if is_own_file(words[0]):
+        if not Path(words[0]).is_file():
+            raise EmulationError(f"there is no file {words[0]!r}: give the whole path of what the host serves")
+        words[0] = str(Path(words[0]).resolve())
     return words
 
 

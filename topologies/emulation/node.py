@@ -110,10 +110,10 @@ class _LazyShell(Node):  # type: ignore[misc]
 class Host(_LazyShell):
     """A host of the drawing: its own network, mounts, host name, /etc/hosts and /etc/resolv.conf.
 
-    Parameters beside Mininet's: `serves` (a command line or a list of them: modules of the project, or programs,
-    which count as ready when they listen on the TCP port `listens`), `names` (the domain names that lead to it),
-    `resolver` (address of its local DNS server), `files` (path to text: what lies in its folder when it starts),
-    `forwards` (whether it is a router: packets for others go on by its routes).
+    Parameters beside Mininet's: `serves` (a command line or a list of them: modules of the project, Python files with a
+    main(argv), or programs, which count as ready when they listen on the TCP port `listens`), `names` (the domain names
+    that lead to it), `resolver` (address of its local DNS server), `files` (path to text: what lies in its folder when
+    it starts), `forwards` (whether it is a router: packets for others go on by its routes).
     """
 
     def __init__(

@@ -26,7 +26,7 @@ from mininet.topo import Topo
 
 from topologies.emulation import drawing, names, netem, sandbox, tools
 from topologies.emulation.errors import EmulationError, MachineError
-from topologies.emulation.launcher import ForkServer, Service, is_module, split_command
+from topologies.emulation.launcher import ForkServer, Service, is_module, is_service, split_command
 from topologies.emulation.link import EmulatedLink, Wiring
 from topologies.emulation.node import HOLDER, Bridge, Host
 from topologies.emulation.program import Program
@@ -263,7 +263,7 @@ class Testbed:
         started: list[Service | Program] = []
         for line in self._serves(host.name):
             words = split_command(line)
-            if is_module(words[0]):
+            if is_service(words[0]):
                 started.append(host.start(words, wait=wait))
             else:
                 started.append(host.start_program(words, self.topo.nodeInfo(host.name).get("listens")))

@@ -13,7 +13,8 @@ from rich.markup import escape
 
 from experiments.harness.cli import common
 from experiments.harness.registry import Drawing, UnknownNameError, find_drawing
-from topologies.emulation.errors import DrawingError
+from topologies.emulation.errors import DrawingError, OwnFileError
+from topologies.emulation.own_file import explain
 from topologies.emulation.testbed import Testbed
 
 
@@ -23,7 +24,10 @@ from topologies.emulation.testbed import Testbed
 @common.links_option
 @common.sandbox_option
 def up_command(topology: str, given: dict[str, str], links: str, sandboxed: bool) -> None:
-    """Start a topology with its services, say what is there and what to try, and keep it up until Ctrl-C."""
+    """Start a topology with its services, say what is there and what to try, and keep it up until Ctrl-C.
+
+    TOPOLOGY is a name (`lab7 list`) or a Python file that exports `topos`; so it is for shell and exec.
+    """
     with _testbed(topology, given, links, sandboxed) as (drawing, bed):
         _describe(drawing, bed)
         ended = threading.Event()
@@ -42,12 +46,7 @@ def up_command(topology: str, given: dict[str, str], links: str, sandboxed: bool
 def shell_command(topology: str, given: dict[str, str], links: str, sandboxed: bool) -> None:
     """Start a topology with its services and open Mininet's command line on it (HOST COMMAND, help, exit)."""
     with _testbed(topology, given, links, sandboxed) as (drawing, bed):
-        from mininet.cli import CLI
-
-        class Shell(CLI):  # type: ignore[misc]
-            prompt = "lab7> "
-            # Names of hosts have hyphens.
-            identchars = CLI.identchars + "-"
+        from experiments.harness.cli.shell import Shell
 
         _describe(drawing, bed)
         Shell(bed.net)
@@ -86,7 +85,7 @@ class _testbed:  # noqa: N801 - used as a function
             self._drawing = find_drawing(topology)
         except UnknownNameError as error:
             raise click.UsageError(str(error)) from error
-        topo = _draw(self._drawing, given)
+        topo = draw(self._drawing, given)
         if host is not None and host not in topo.hosts():
             raise click.UsageError(
                 f"the topology {self._drawing.name} has no host {host!r}: it has {', '.join(topo.hosts())}"
@@ -101,21 +100,29 @@ class _testbed:  # noqa: N801 - used as a function
         self._bed.__exit__(*error)
 
 
-def _draw(drawing: Drawing, given: dict[str, str]) -> Any:
+def draw(drawing: Drawing, given: dict[str, str]) -> Any:
     """Make the topology with parameters; those of its build() are named when one does not exist."""
+    # What is exported may be a function that makes the topology, as in Mininet's own examples.
+    build = getattr(drawing.make, "build", drawing.make)
     known = {
         name: parameter
-        for name, parameter in inspect.signature(drawing.make.build).parameters.items()
+        for name, parameter in inspect.signature(build).parameters.items()
         if name != "self" and parameter.kind is not inspect.Parameter.VAR_KEYWORD
     }
     for name in given:
         if name not in known:
-            raise click.UsageError(f"the topology {drawing.name} has no parameter {name!r}: it has {', '.join(known)}")
+            there = ", ".join(known) or "none"
+            raise click.UsageError(f"the topology {drawing.name} has no parameter {name!r}: it has {there}")
     values = {name: _as_default(name, text, known[name].default) for name, text in given.items()}
     try:
         return drawing.make(**values)
     except (TypeError, ValueError) as error:
         raise DrawingError(f"the topology {drawing.name} cannot be drawn with these parameters: {error}") from error
+    except Exception as error:
+        # A mistake in a person's own drawing is theirs to mend; one in ours is not.
+        if where := explain(error):
+            raise OwnFileError(where) from error
+        raise
 
 
 def _as_default(name: str, text: str, default: Any) -> Any:
@@ -141,6 +148,6 @@ def _describe(drawing: Drawing, bed: Testbed) -> None:
     console.print(f"links: {bed.backend}; congestion control: {bed.congestion_control}")
     if drawing.tries:
         what = "lab7 exec" if not sys.stdin.isatty() else "in `lab7 shell`"
-        console.print(f"\ntry ({what} {drawing.name}):")
+        console.print(f"\ntry ({what} {drawing.called or drawing.name}):")
         for line in drawing.tries:
             console.print(f"    {escape(line)}")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -14,6 +15,8 @@ from experiments.harness.experiment import Experiment, ParameterError
 from experiments.harness.implementations.registry import Implementation, ReplacementError, parse_replacement
 from experiments.harness.registry import UnknownNameError, find_experiments
 from experiments.harness.result import Comparison, Result
+from topologies.emulation.errors import EmulationError, OwnFileError
+from topologies.emulation.own_file import explain
 
 REPEAT_MAX = 1000
 
@@ -53,7 +56,8 @@ def run_command(
 ) -> None:
     """Run experiments (all of them if none is named) and judge their claims.
 
-    Exits with 0 if every claim was shown, else with 1. `lab7 list` names the experiments.
+    NAME is one of `lab7 list`, or a Python file that defines EXPERIMENT. Exits with 0 if every claim was shown, else
+    with 1.
     """
     chosen = _choose(names, given)
     replacements = _replacements(chosen, replace)
@@ -65,7 +69,7 @@ def run_command(
 
     found: list[tuple[Path, Result]] = []
     for experiment in chosen:
-        with common.progress(experiment.name) as step:
+        with common.progress(experiment.name) as step, _blaming_own_files():
             folder, result = run_experiment(
                 experiment,
                 _of(experiment, given),
@@ -87,6 +91,19 @@ def run_command(
     else:
         _say_where(found, report)
     raise click.exceptions.Exit(_exit_code([result for _, result in found], strict))
+
+
+@contextmanager
+def _blaming_own_files() -> Iterator[None]:
+    """A mistake in a person's own experiment is one sentence that names its line."""
+    try:
+        yield
+    except (click.ClickException, EmulationError):
+        raise
+    except Exception as error:
+        if where := explain(error):
+            raise OwnFileError(where) from error
+        raise
 
 
 def _choose(names: tuple[str, ...], given: dict[str, str]) -> list[Experiment]:

@@ -1,0 +1,116 @@
+"""`lab7 run`, `up` and `exec` on a person's own files, as a person calls them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from tests.emulation.support import lab7, one_sentence
+
+USAGE, CANNOT = 2, 3
+
+EXPERIMENT = """
+    from experiments.harness.experiment import Experiment
+
+    def run(context):
+        {body}
+
+    EXPERIMENT = Experiment("mine", "Why?", (), {{}}, run=run)
+"""
+TOPOLOGY = """
+    from pathlib import Path
+    from mininet.topo import Topo
+
+    class Own(Topo):
+        def build(self, word="mine"):
+            {body}
+            server = Path(__file__).with_name("server.py")
+            anna = self.addHost("anna", ip="10.0.0.1/24", serves=f"{{server}} {{word}}")
+            self.addLink(anna, self.addSwitch("s1"))
+
+    topos = {{"own": {make}}}
+"""
+SERVER = """
+    import signal, sys
+    from server_words import GREETING
+
+    def main(argv):
+        Path = __import__("pathlib").Path
+        Path("said").write_text(GREETING + " " + " ".join(argv))
+        print("READY", flush=True)
+        signal.sigwait([signal.SIGTERM])
+        return 0
+"""
+
+
+def write(folder: Path, name: str, text: str) -> None:
+    (folder / name).write_text(dedent(text))
+
+
+def drawing(folder: Path, body: str = "pass", make: str = "Own", server: str = SERVER) -> None:
+    write(folder, "mine.py", TOPOLOGY.format(body=body, make=make))
+    write(folder, "server.py", server)
+    write(folder, "server_words.py", "GREETING = 'hello'")
+
+
+@pytest.mark.parametrize("make", ["Own", "lambda word='mine': Own(word=word)"])
+def test_a_host_serves_a_file_with_a_main_as_it_does_a_module(make: str, tmp_path: Path) -> None:
+    drawing(tmp_path, make=make)
+    done = lab7("exec", "--set", "word=world", "mine.py", "anna", "--", "cat", "said", cwd=tmp_path)
+    assert (done.stdout, done.stderr, done.returncode) == ("hello world", "", 0)
+
+
+@pytest.mark.parametrize(
+    ("server", "sentence"),
+    [
+        ("x = 1", "server.py has no main(argv): a service is started by it, and prints READY"),
+        ("import nobody", "server.py, line 1, fails: ModuleNotFoundError: No module named 'nobody'"),
+        ("def main(argv):\n    print('hello')", "said b'hello' instead of READY"),
+        ("def main(argv):\n    return 1 / 0", "ZeroDivisionError: division by zero"),
+    ],
+)
+def test_a_mistake_in_a_service_of_one_s_own_is_one_sentence(server: str, sentence: str, tmp_path: Path) -> None:
+    drawing(tmp_path, server=server)
+    done = lab7("exec", "mine.py", "anna", "--", "true", cwd=tmp_path)
+    assert done.returncode == CANNOT
+    assert sentence in one_sentence(done)
+
+
+def test_a_file_to_serve_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
+    drawing(tmp_path)
+    (tmp_path / "server.py").unlink()
+    done = lab7("up", "mine.py", cwd=tmp_path)
+    assert done.returncode == USAGE
+    assert "the host anna: there is no file " in one_sentence(done)
+
+
+def test_a_mistake_while_drawing_is_one_sentence_with_its_line(tmp_path: Path) -> None:
+    drawing(tmp_path, body="self.addHots('bert')")
+    done = lab7("up", "mine.py", cwd=tmp_path)
+    assert done.returncode == USAGE
+    assert "mine.py, line 7, fails: AttributeError: 'Own' object has no attribute 'addHots'" in one_sentence(done)
+
+
+def test_a_parameter_that_a_drawing_lacks_is_named(tmp_path: Path) -> None:
+    drawing(tmp_path)
+    done = lab7("up", "mine.py", "--set", "wrod=x", cwd=tmp_path)
+    assert "the topology own has no parameter 'wrod': it has word" in one_sentence(done)
+
+
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        ("return context.parameters['rtt']", "mine.py, line 5, fails: KeyError: 'rtt'"),
+        ("import json; json.loads('no')", "mine.py, line 5, fails: JSONDecodeError"),
+    ],
+)
+def test_a_mistake_while_an_experiment_runs_is_one_sentence_with_its_line(
+    body: str, sentence: str, tmp_path: Path
+) -> None:
+    write(tmp_path, "mine.py", EXPERIMENT.format(body=body))
+    done = lab7("run", "./mine.py", cwd=tmp_path)
+    assert done.returncode == USAGE
+    assert sentence in one_sentence(done)
+    assert list((tmp_path / "results" / "mine").iterdir()) == []

@@ -1,0 +1,58 @@
+"""Python files of a person's own: a topology, an experiment or a service that is no module of this project.
+
+A file is loaded as Python loads a script: what lies beside it can be imported. Its mistakes are the person's to mend,
+so each is one sentence that names the file and the line.
+"""
+
+import importlib.util
+import sys
+import traceback
+from pathlib import Path
+from types import ModuleType
+
+from topologies.emulation.errors import OwnFileError
+
+SUFFIX = ".py"
+# Folders of the files that were loaded here: what fails in one of them is a person's own.
+_folders: set[Path] = set()
+
+
+def is_own_file(name: str) -> bool:
+    """Whether a name on a command line, or the first word of what a host serves, is a file and no module."""
+    return name.endswith(SUFFIX)
+
+
+def load(name: str, kind: str) -> ModuleType:
+    """Execute a file; `kind` says what it should have been. Raises OwnFileError."""
+    path = Path(name).resolve()
+    if not path.is_file():
+        raise OwnFileError(f"there is no file {name!r}: give the path of a Python file that {kind}")
+    spec = importlib.util.spec_from_file_location(f"own_{path.stem}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    # Looked up by dataclasses, among others. The folder comes last: a file there hides nobody else's module.
+    sys.modules[spec.name] = module
+    if str(path.parent) not in sys.path:
+        sys.path.append(str(path.parent))
+    _folders.add(path.parent)
+    try:
+        spec.loader.exec_module(module)
+    except (SyntaxError, UnicodeDecodeError) as error:
+        raise OwnFileError(f"{name} cannot be read as Python: {type(error).__name__}: {error}") from error
+    except (Exception, SystemExit) as error:
+        raise OwnFileError(explain(error) or f"{name} fails: {_named(error)}") from error
+    return module
+
+
+def explain(error: BaseException) -> str | None:
+    """Say where an error arose, if that was in a person's own file; None if no such file took part."""
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        path = Path(frame.filename)
+        if path.parent in _folders:
+            return f"{path.name}, line {frame.lineno}, fails: {_named(error)}"
+    return None
+
+
+def _named(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}".rstrip(": ").replace("\n", " ")
