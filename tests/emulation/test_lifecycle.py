@@ -15,11 +15,31 @@ from tests.emulation.support import PairTopo, pair
 from topologies.emulation.errors import DrawingError, EmulationError
 from topologies.emulation.testbed import Testbed
 
+# In the environment of all that a test here starts; other tests run beside it in the same sandbox.
+MARK = "LAB7_LIFECYCLE"
+
+
+@pytest.fixture(autouse=True)
+def marked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(MARK, "yes")
+
 
 def footprint() -> tuple[list[tuple[int, str]], list[str], list[str]]:
     """What a testbed might leave in the sandbox: interfaces, files, processes."""
     files = sorted(str(path) for path in Path("/run").rglob("*"))
-    return socket.if_nameindex(), files, sorted(name for name in os.listdir("/proc") if name.isdigit())
+    return socket.if_nameindex(), files, [name for name in os.listdir("/proc") if name.isdigit() and is_marked(name)]
+
+
+def is_marked(pid: str) -> bool:
+    try:
+        return f"{MARK}=yes".encode() in Path("/proc", pid, "environ").read_bytes().split(b"\0")
+    except OSError:
+        return False
+
+
+def test_what_a_testbed_starts_is_seen() -> None:
+    with pair(delay="1ms"):
+        assert footprint()[2]
 
 
 def test_bash_is_started_by_the_first_cmd() -> None:
