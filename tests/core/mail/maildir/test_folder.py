@@ -171,7 +171,9 @@ def test_a_line_that_a_killed_process_left_is_cut_off(maildir: Maildir, tmp_path
     assert folder.messages.keys() == again.messages.keys()
 
 
-@pytest.mark.parametrize("octets", [b"", b"rubbish\n", b"lab7-uids 1 x\n", b"lab7-uids 1 0\n1 x\n", random.Random(7).randbytes(100)])
+@pytest.mark.parametrize(
+    "octets", [b"", b"rubbish\n", b"lab7-uids 1 x\n", b"lab7-uids 1 0\n1 x\n", random.Random(7).randbytes(100)]
+)
 def test_an_index_that_cannot_be_read_begins_anew(maildir: Maildir, tmp_path: Path, octets: bytes) -> None:
     fill(maildir, 2)
     folder = maildir.folder("INBOX")
