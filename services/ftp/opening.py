@@ -26,6 +26,7 @@ from services.ftp.home import Entry, Home
 from services.ftp.limits import STATUS_LINES
 from services.ftp.listing import Kind, Style, facts_line, long_line
 from services.ftp.moving import FileSender, Mover, PieceSender, Receiver, ascii_pieces, line_pieces
+from services.ftp.page_cache import is_in_memory
 from services.ftp.replies import printable
 from services.ftp.tree import FileError
 
@@ -57,14 +58,15 @@ def carry_out(home: Home, ask: Ask, now: float) -> Result:
 
 def open_read(home: Home, asked: OpenRead) -> tuple[FileSender | PieceSender, Opened]:
     """Open a file for RETR."""
-    descriptor, size = home.open_read(asked.path)
+    descriptor, found = home.open_read(asked.path)
+    size = found.st_size
     if asked.data_type is DataType.ASCII:
         # How far REST may go is not known before all of it is converted.
         return PieceSender(ascii_pieces(descriptor, asked.offset)), Opened()
     if asked.offset > size:
         os.close(descriptor)
         raise FileError(Cause.BAD_RESTART, f"The file has {size} octets.")
-    return FileSender(descriptor, asked.offset), Opened(size - asked.offset)
+    return FileSender(descriptor, asked.offset, size, is_in_memory(found.st_dev)), Opened(size - asked.offset)
 
 
 def open_write(home: Home, asked: OpenWrite) -> tuple[Receiver, Opened]:
