@@ -69,8 +69,8 @@ class Home:
             raise FileError(Cause.NOT_A_FILE)
         return descriptor, found
 
-    def open_write(self, asked: OpenWrite) -> Upload:
-        """Return the upload that a storing command begins."""
+    def open_write(self, asked: OpenWrite) -> tuple[Upload, VirtualPath]:
+        """Return the upload that a storing command begins, and the path under which it will be there."""
         self._check_writable()
         path = asked.path
         if asked.storing is Storing.UNIQUE and not self._names_file(path):
@@ -83,7 +83,7 @@ class Home:
                 name = free_name(parent, name)
             upload = Upload(parent, name, self.quota, self.sync)
             upload.open(asked.storing, asked.offset)
-            return upload
+            return upload, (*path[:-1], name)
 
     def change(self, asked: ChangeName) -> None:
         """Make, remove, rename or change the mode of a name."""

@@ -79,7 +79,8 @@ def options(session: ServerSession, argument: str) -> None:
         session.reply(*((200, "Names are in UTF-8.") if on else (501, "Names are always in UTF-8.")))
     elif name.upper() == "MLST":
         session.facts = chosen_facts(rest)
-        session.reply(200, "MLST OPTS " + "".join(f"{fact};" for fact in session.facts))
+        # RFC 3659 section 7.9: no space where no fact follows.
+        session.reply(200, " ".join(("MLST OPTS", "".join(f"{fact};" for fact in session.facts))).rstrip())
     else:
         session.reply(501, "The options are UTF8 and MLST.")
 

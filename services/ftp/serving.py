@@ -58,7 +58,7 @@ class Serving(asyncio.Protocol):
             self._transport.write(reply(421, refusal))
             self._transport.close()
             return
-        self._session = server_pi(Surroundings(peer[0], local[0]))
+        self._session = server_pi(Surroundings(peer[0], local[0], peer[1]))
         self._data = DataConnection(self._server.plan, local, peer[0], self._data_opened)
         self._log("session")
         self._do(self._session.greeting(self._server.is_ready))

@@ -33,10 +33,11 @@ BATCH_COMMANDS = 32
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a session has to know of its control connection: both addresses, as text, and the server's name."""
+    """What a session has to know of its control connection: both addresses as text, the user's port or 0."""
 
     peer_host: str
     local_host: str
+    peer_port: int = 0
     name: str = "lab7 FTP server"
 
     @property
@@ -205,6 +206,14 @@ class ServerSession:
         self.is_passive = False
         self.data_is_open = False
         self.target: DataAddress | None = None
+
+    @property
+    def default_target(self) -> DataAddress | None:
+        """RFC 959 section 3.2: where nothing was agreed on, the data connection goes to the user's control port."""
+        port = self.surroundings.peer_port
+        if self.only_extended_passive or port < limits.DATA_PORT_MIN:
+            return None
+        return DataAddress(self.surroundings.peer_host, port)
 
     def log_out(self) -> None:
         """Forget the user, here and in the shell."""

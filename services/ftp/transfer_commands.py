@@ -46,7 +46,7 @@ def append(session: ServerSession, argument: str) -> None:
 
 
 def store_unique(session: ServerSession, argument: str) -> None:
-    """STOU: under a name that nobody has; the 150 tells it (RFC 1123 section 4.1.2.9)."""
+    """STOU: under a name that nobody has; the 150 tells its whole path (RFC 1123 section 4.1.2.9)."""
     _store(session, argument, Storing.UNIQUE)
 
 
@@ -119,6 +119,8 @@ def _store(session: ServerSession, argument: str, storing: Storing) -> None:
 
 def _transfer(session: ServerSession, opening: Opening, codes: Mapping[Cause, int]) -> None:
     session.restart_offset = 0
+    if session.target is None and not session.is_passive:
+        session.target = session.default_target
     if session.target is None and not session.is_passive:
         session.reply(425, "Agree on a data connection first, with PORT, PASV, EPRT or EPSV.")
         return
