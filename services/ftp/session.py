@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from services.ftp import limits
 from services.ftp.actions import AbortTransfer, Action, Ask, Close, CloseData, LogOut, Move, Note, Result, Send
-from services.ftp.causes import Cause, Failed, words
+from services.ftp.causes import ACTION_CODES, Cause, Failed, words
 from services.ftp.grammar import ArgumentError, DataAddress, DataType
 from services.ftp.listing import DEFAULT_FACTS
 from services.ftp.paths import PathError, VirtualPath, normalise
@@ -173,6 +173,17 @@ class ServerSession:
             self.is_moving = True
             if any(line is not None and _verb_of(line) == b"ABOR" for line in self._waiting):
                 self._actions.append(AbortTransfer())
+
+    def attempt(self, question: Ask, then: Continuation, codes: Mapping[Cause, int] = ACTION_CODES) -> None:
+        """Have something done, and go on with `then` where it was; where it failed, its cause is the reply."""
+
+        def resolved(result: Result) -> None:
+            if isinstance(result, Failed):
+                self.fail(result, codes)
+            else:
+                then(result)
+
+        self.ask(question, resolved)
 
     def close(self, code: int, text: str) -> None:
         """Send a last reply and close."""

@@ -68,12 +68,10 @@ def list_facts(session: ServerSession, argument: str) -> None:
         if isinstance(result, Found) and result.status.kind is not Kind.DIRECTORY:
             session.restart_offset = 0
             session.reply(501, "MLSD lists a directory, MLST tells of a file.")
-        elif isinstance(result, Failed):
-            session.fail(result, ACTION_CODES)
         else:
             _transfer(session, OpenListing(path, None, Style.FACTS, facts=session.facts), ACTION_CODES)
 
-    session.ask(Look(path), looked)
+    session.attempt(Look(path), looked)
 
 
 def abort(session: ServerSession, _: str) -> None:
