@@ -80,6 +80,11 @@ def test_what_the_system_holds_is_told_from_what_lies_on_the_disk_alone(large: P
     assert is_cached(descriptor, 0, len(LARGE) - 1)
     os.fsync(descriptor)
     os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+    assert not is_cached(descriptor, 0, 1000)
+    # Both ends alone.
+    os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_RANDOM)
+    assert os.pread(descriptor, 1000, 0) + os.pread(descriptor, 1000, len(LARGE) - 1000) == LARGE[:1000] + LARGE[-1000:]
+    assert is_cached(descriptor, 0, 999)
     assert not is_cached(descriptor, 0, len(LARGE) - 1)
     os.close(descriptor)
 
