@@ -63,10 +63,11 @@ def list_names(session: ServerSession, argument: str) -> None:
 def list_facts(session: ServerSession, argument: str) -> None:
     """MLSD: a directory with facts; a file is 501 (RFC 3659 section 7.2)."""
     path = session.path(argument)
+    # RFC 959 section 4.1.3: REST is for the transfer command that follows at once, and this is one.
+    session.restart_offset = 0
 
     def looked(result: Result) -> None:
         if isinstance(result, Found) and result.status.kind is not Kind.DIRECTORY:
-            session.restart_offset = 0
             session.reply(501, "MLSD lists a directory, MLST tells of a file.")
         else:
             _transfer(session, OpenListing(path, None, Style.FACTS, facts=session.facts), ACTION_CODES)

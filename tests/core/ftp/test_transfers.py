@@ -152,6 +152,13 @@ def test_rest_before_retr(desk: Desk) -> None:
     assert desk.sent == [b"two\n", b"", b"one\ntwo\n", b"\ntwo\r\n"]
 
 
+@pytest.mark.parametrize("command", ["MLSD nope", "MLSD a.txt", "MLSD", "LIST nope", "RETR nope", "STOR sub", "NLST"])
+def test_rest_is_for_the_next_transfer_command_alone(desk: Desk, command: str) -> None:
+    """RFC 959 section 4.1.3."""
+    desk.say("TYPE I", "REST 4", "EPSV", command, "EPSV", "RETR a.txt")
+    assert desk.sent[-1] == b"one\ntwo\n"
+
+
 @pytest.mark.parametrize("command", ["RETR a.txt", "STOR a.txt", "STOR new"])
 def test_rest_past_the_end_is_554(desk: Desk, command: str) -> None:
     assert desk.codes("TYPE I", "REST 9", "PASV", command) == [200, 350, 227, 554]
