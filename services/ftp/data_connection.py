@@ -38,7 +38,7 @@ class DataPlan:
     workers: Executor
     log: EventLog
     random: Random
-    # Lowest and highest port to listen on in passive mode; None leaves it to the system.
+    # Lowest and highest port to listen on in passive mode; None is for any dynamic one.
     passive_ports: tuple[int, int] | None = None
     # What PASV tells in place of the control connection's own address: for a server behind a translator.
     passive_address: str | None = None
