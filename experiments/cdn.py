@@ -36,10 +36,11 @@ from experiments.harness.fidelity import MachineWatch, capture_checks, certifica
 from experiments.harness.http_lab import request_size, response_sizes, site_folder
 from experiments.harness.judge import cdn, cdn_names, cdn_savings
 from experiments.harness.judge.cache import Legs, Span, read_legs
-from experiments.harness.judge.cache_savings import link_use, opened
+from experiments.harness.judge.cache_savings import opened
 from experiments.harness.judge.cdn import Region
 from experiments.harness.judge.dns import dns_exchanges
 from experiments.harness.judge.frames import CaptureFile, read_capture
+from experiments.harness.judge.link_use import link_use
 from experiments.harness.judge.page_load import PageLoad, page_load
 from experiments.harness.judge.verdict import Verdict
 from experiments.harness.page_client import Window

@@ -41,10 +41,10 @@ from experiments.harness.fidelity import MachineWatch, capture_checks, certifica
 from experiments.harness.http_lab import site_folder
 from experiments.harness.judge import cdn_scaling as judge
 from experiments.harness.judge.cache import Span
-from experiments.harness.judge.cache_savings import link_use
 from experiments.harness.judge.cdn_scaling import Point
 from experiments.harness.judge.crossings import Traffic, crossings
 from experiments.harness.judge.frames import CaptureFile, read_capture
+from experiments.harness.judge.link_use import link_use
 from experiments.harness.report_lines import Panel, Series, plot_lines
 from experiments.harness.result import Check, Comparison, Timing
 from experiments.harness.site import write_picture

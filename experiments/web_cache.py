@@ -53,6 +53,7 @@ from experiments.harness.judge import cache_claims, cache_freshness, cache_savin
 from experiments.harness.judge.cache import Legs, Span, read_legs
 from experiments.harness.judge.frames import CaptureFile, read_capture
 from experiments.harness.judge.http import Contradiction
+from experiments.harness.judge.link_use import link_use
 from experiments.harness.judge.page_load import PageLoad, page_load
 from experiments.harness.judge.tcp import connections
 from experiments.harness.judge.verdict import Verdict
@@ -287,7 +288,7 @@ def _verdicts(
     times = [one.total_s for phase in PHASES for one in timings[phase]]
     disagreeing = [name for name, one in comparisons.items() if not one.within]
     hits = sum(1 for one in legs.served(spans(*PHASES)) if one.upstream is None)
-    use = partial(cache_savings.link_use, interface=AT_LINK)
+    use = partial(link_use, interface=AT_LINK)
     return [
         cache_savings.w1([one.total_s for one in timings[DIRECT]], times, disagreeing),
         cache_savings.w2(

@@ -59,6 +59,8 @@ rdate:rdate            ask time servers
 chromium:chromium      a browser
 vsftpd:vsftpd          an FTP server
 lftp:lftp              an FTP client that mirrors trees
+ncftpput:ncftp         an FTP client that copies trees
+tnftp:tnftp            the FTP client of the BSDs
 sshd:openssh-server    a server of SFTP
 sftp:openssh-client    a client of SFTP
 dovecot:dovecot-imapd  mailboxes by IMAP

@@ -19,20 +19,15 @@ from services.eventlog import EventLog
 from services.ftp.causes import Cause, Failed
 from services.ftp.grammar import DataAddress
 from services.ftp.limits import STRANGERS, WORKERS
-from services.ftp.moving import Discarder, Mover, end_sending
+from services.ftp.moving import Discarder, FileSender, Mover, Turn, end_sending
+from services.ftp.ports import candidates
 from services.ftp.tree import FileError
+from services.ftp.turns import Load, Turns
 
 # Apache's lingering close waits as long for a client that still sends.
 LINGER_S = 2.0
 # One user agent connects once; a stranger who does as well is not to take its place.
 _LISTEN_BACKLOG = 8
-
-
-@dataclass(slots=True)
-class Load:
-    """How many transfers are under way."""
-
-    transfers: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +38,7 @@ class DataPlan:
     workers: Executor
     log: EventLog
     random: Random
-    # Lowest and highest port to listen on in passive mode; None leaves it to the system.
+    # Lowest and highest port to listen on in passive mode; None is for any dynamic one.
     passive_ports: tuple[int, int] | None = None
     # What PASV tells in place of the control connection's own address: for a server behind a translator.
     passive_address: str | None = None
@@ -80,8 +75,6 @@ class DataConnection:
         listener = self._bound_listener()
         if listener is None:
             return None
-        listener.listen(_LISTEN_BACKLOG)
-        listener.setblocking(False)
         self._listener = listener
         self._accepted = self._plan.loop.create_future()
         self._strangers = 0
@@ -89,15 +82,13 @@ class DataConnection:
         return self._plan.passive_address or self._local_host, listener.getsockname()[1]
 
     def _bound_listener(self) -> socket.socket | None:
-        low, high = self._plan.passive_ports or (0, 0)
-        ports = list(range(low, high + 1))
-        # RFC 2577 section 8: a port that can be guessed can be stolen.
-        self._plan.random.shuffle(ports)
-        for port in ports:
+        for port in candidates(self._plan.passive_ports, self._plan.random):
             listener = socket.socket(self._family, socket.SOCK_STREAM)
             try:
                 listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 listener.bind((self._local_host, port))
+                listener.listen(_LISTEN_BACKLOG)
+                listener.setblocking(False)
                 return listener
             except OSError:
                 listener.close()
@@ -156,18 +147,18 @@ class DataConnection:
         `is_gone` tells whether the user's control connection has ended. An upload that ends while it has is broken off:
         where a user agent dies, the system closes both connections, and that is how an end looks in stream mode too.
         """
-        self._aborted = self._plan.loop.create_future()
+        aborted = self._aborted = self._plan.loop.create_future()
         self._plan.load.transfers += 1
         try:
-            failed = await self._move(mover, target)
+            failed = await self._move(mover, target, aborted)
             if failed is None and not mover.sends:
                 # What the control connection has received by now is seen before the file is put in its place.
                 await asyncio.sleep(0)
                 await asyncio.sleep(0)
                 if is_gone():
                     failed = Failed(Cause.CONNECTION_BROKEN)
-                elif self._aborted.done():
-                    failed = Failed(self._aborted.result())
+                elif aborted.done():
+                    failed = Failed(aborted.result())
             if mover.sends:
                 # There is nothing to write, so no disk to wait for.
                 mover.give_up()
@@ -203,18 +194,17 @@ class DataConnection:
             self._listener.close()
             self._listener = None
 
-    async def _move(self, mover: Mover, target: DataAddress | None) -> Failed | None:
+    async def _move(self, mover: Mover, target: DataAddress | None, aborted: asyncio.Future[Cause]) -> Failed | None:
         connection = await self._made(target)
-        if self._aborted is not None and self._aborted.done():
-            return Failed(self._aborted.result())
+        if aborted.done():
+            return Failed(aborted.result())
         if connection is None:
             return Failed(Cause.NO_CONNECTION)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
-            while not await self._work(partial(mover.step, connection, self._plan.load.transfers <= WORKERS)):
-                cause = await self._until_ready(connection, mover.sends, self._plan.stall_s)
-                if cause is not None:
-                    return Failed(cause)
+            cause = await self._move_all(mover, connection, aborted)
+            if cause is not None:
+                return Failed(cause)
         except FileError as error:
             if not mover.sends:
                 await self._discard(connection)
@@ -226,6 +216,21 @@ class DataConnection:
         if mover.sends:
             end_sending(connection)
         return None
+
+    async def _move_all(self, mover: Mover, connection: socket.socket, aborted: asyncio.Future[Cause]) -> Cause | None:
+        """Move by turns as far as that goes, by steps where a disk is needed; returns why that had to end."""
+        plan = self._plan
+        while True:
+            ended: Turn | Cause = Turn.DISK
+            if isinstance(mover, FileSender):
+                ended = await Turns(plan.loop, connection, mover, plan.load, plan.stall_s).run(aborted)
+            if isinstance(ended, Cause):
+                return ended
+            if ended is Turn.DONE or await self._work(partial(mover.step, connection, plan.load.transfers <= WORKERS)):
+                return None
+            cause = await self._until_ready(connection, mover.sends, plan.stall_s)
+            if cause is not None:
+                return cause
 
     async def _made(self, target: DataAddress | None) -> socket.socket | None:
         if target is None:
@@ -242,6 +247,8 @@ class DataConnection:
 
     async def _first_of(self, wanted: asyncio.Future[Any]) -> None:
         """Wait until it is there, the transfer is aborted, or connect_s have passed."""
+        if wanted.done():
+            return
         waited = {wanted} if self._aborted is None else {wanted, self._aborted}
         await asyncio.wait(waited, timeout=self._plan.connect_s, return_when=asyncio.FIRST_COMPLETED)
 

@@ -7,7 +7,7 @@ RFC 959 sections 4.1.1 and 4.1.3, RFC 3659. CDUP answers as CWD does, as section
 from collections.abc import Mapping
 
 from services.ftp.actions import Change, ChangeName, Describe, Found, Lines, Look, Result, Size, TransferSize
-from services.ftp.causes import ACTION_CODES, NAMING_CODES, Cause, Failed
+from services.ftp.causes import ACTION_CODES, NAMING_CODES, Cause
 from services.ftp.listing import Kind, Style, time_value
 from services.ftp.paths import VirtualPath, shown
 from services.ftp.replies import quoted
@@ -19,14 +19,11 @@ def change_directory(session: ServerSession, argument: str) -> None:
     """CWD, XCWD."""
     path = session.path(argument)
 
-    def looked(result: Result) -> None:
-        if isinstance(result, Failed):
-            session.fail(result, ACTION_CODES)
-            return
+    def looked(_: Result) -> None:
         session.directory = path
         session.reply(250, f"The directory is {quoted(shown(path))}.")
 
-    session.ask(Look(path, directory=True), looked)
+    session.attempt(Look(path, directory=True), looked)
 
 
 def change_to_parent(session: ServerSession, _: str) -> None:
@@ -61,15 +58,12 @@ def rename_from(session: ServerSession, argument: str) -> None:
     path = session.path(argument)
     session.state = State.READY
 
-    def looked(result: Result) -> None:
-        if isinstance(result, Failed):
-            session.fail(result, ACTION_CODES)
-            return
+    def looked(_: Result) -> None:
         session.rename_from = path
         session.state = State.RENAMING
         session.reply(350, "And its new name?")
 
-    session.ask(Look(path), looked)
+    session.attempt(Look(path), looked)
 
 
 def rename_to(session: ServerSession, argument: str) -> None:
@@ -85,10 +79,8 @@ def size(session: ServerSession, argument: str) -> None:
     def looked(result: Result) -> None:
         if isinstance(result, Size):
             session.reply(213, str(result.octets))
-        elif isinstance(result, Failed):
-            session.fail(result, ACTION_CODES)
 
-    session.ask(TransferSize(session.path(argument), session.data_type), looked)
+    session.attempt(TransferSize(session.path(argument), session.data_type), looked)
 
 
 def modification_time(session: ServerSession, argument: str) -> None:
@@ -97,12 +89,10 @@ def modification_time(session: ServerSession, argument: str) -> None:
     def looked(result: Result) -> None:
         if isinstance(result, Found) and result.status.kind is Kind.FILE:
             session.reply(213, time_value(result.status.modified_s))
-        elif isinstance(result, Failed):
-            session.fail(result, ACTION_CODES)
         else:
             session.reply(550, "That is not a plain file.")
 
-    session.ask(Look(session.path(argument)), looked)
+    session.attempt(Look(session.path(argument)), looked)
 
 
 def list_one(session: ServerSession, argument: str) -> None:
@@ -112,10 +102,8 @@ def list_one(session: ServerSession, argument: str) -> None:
     def looked(result: Result) -> None:
         if isinstance(result, Lines):
             session.reply(250, f"Listing {shown(path)}", *(" " + line for line in result.lines), "End.")
-        elif isinstance(result, Failed):
-            session.fail(result, ACTION_CODES)
 
-    session.ask(Describe(path, None, Style.FACTS, session.facts), looked)
+    session.attempt(Describe(path, None, Style.FACTS, session.facts), looked)
 
 
 def change_mode(session: ServerSession, argument: str) -> None:
@@ -132,10 +120,4 @@ def change_mode(session: ServerSession, argument: str) -> None:
 def _change(
     session: ServerSession, change: ChangeName, code: int, text: str, codes: Mapping[Cause, int] = ACTION_CODES
 ) -> None:
-    def changed(result: Result) -> None:
-        if isinstance(result, Failed):
-            session.fail(result, codes)
-        else:
-            session.reply(code, text)
-
-    session.ask(change, changed)
+    session.attempt(change, lambda _: session.reply(code, text), codes)

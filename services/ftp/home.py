@@ -59,18 +59,18 @@ class Home:
             raise FileError(Cause.TOO_COSTLY)
         return found.st_size + self._line_ends(path)
 
-    def open_read(self, path: VirtualPath) -> tuple[int, int]:
-        """Return a descriptor of a plain file, and its size."""
+    def open_read(self, path: VirtualPath) -> tuple[int, os.stat_result]:
+        """Return a descriptor of a plain file, and its status."""
         with self.tree.parent(path, follow=True) as (parent, name):
             descriptor = os.open(name, _READ, dir_fd=parent)
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
             os.close(descriptor)
             raise FileError(Cause.NOT_A_FILE)
-        return descriptor, found.st_size
+        return descriptor, found
 
-    def open_write(self, asked: OpenWrite) -> Upload:
-        """Return the upload that a storing command begins."""
+    def open_write(self, asked: OpenWrite) -> tuple[Upload, VirtualPath]:
+        """Return the upload that a storing command begins, and the path under which it will be there."""
         self._check_writable()
         path = asked.path
         if asked.storing is Storing.UNIQUE and not self._names_file(path):
@@ -83,7 +83,7 @@ class Home:
                 name = free_name(parent, name)
             upload = Upload(parent, name, self.quota, self.sync)
             upload.open(asked.storing, asked.offset)
-            return upload
+            return upload, (*path[:-1], name)
 
     def change(self, asked: ChangeName) -> None:
         """Make, remove, rename or change the mode of a name."""

@@ -1,7 +1,6 @@
 """SYST, STAT, HELP, NOOP, SITE (RFC 959 section 4.1.3), FEAT and OPTS (RFC 2389)."""
 
 from services.ftp.actions import Describe, Lines, Result
-from services.ftp.causes import ACTION_CODES, Failed
 from services.ftp.file_commands import change_mode
 from services.ftp.listing import FACTS, Style, chosen_facts
 from services.ftp.paths import shown
@@ -34,10 +33,8 @@ def status(session: ServerSession, argument: str) -> None:
         if isinstance(result, Lines):
             code = 212 if result.is_directory else 213
             session.reply(code, f"Status of {shown(path)}:", *(" " + line for line in result.lines), "End.")
-        elif isinstance(result, Failed):
-            session.fail(result, ACTION_CODES)
 
-    session.ask(Describe(path, pattern, Style.LONG), described)
+    session.attempt(Describe(path, pattern, Style.LONG), described)
 
 
 def help_text(session: ServerSession, argument: str) -> None:
@@ -79,7 +76,8 @@ def options(session: ServerSession, argument: str) -> None:
         session.reply(*((200, "Names are in UTF-8.") if on else (501, "Names are always in UTF-8.")))
     elif name.upper() == "MLST":
         session.facts = chosen_facts(rest)
-        session.reply(200, "MLST OPTS " + "".join(f"{fact};" for fact in session.facts))
+        # RFC 3659 section 7.9: no space where no fact follows.
+        session.reply(200, " ".join(("MLST OPTS", "".join(f"{fact};" for fact in session.facts))).rstrip())
     else:
         session.reply(501, "The options are UTF8 and MLST.")
 

@@ -58,14 +58,14 @@ def long_line(name: str, status: FileStatus, now: float) -> str:
     return f"{modes} {status.links:3} ftp      ftp      {status.size_bytes:12} {when} {printable(name)}"
 
 
-def facts_line(name: str, status: FileStatus, writable: bool, wanted: Collection[str]) -> str:
-    """Return a line of MLSD or MLST: the facts, a space, the name."""
+def facts_line(name: str, status: FileStatus, writable: bool, wanted: Collection[str], is_home: bool = False) -> str:
+    """Return a line of MLSD or MLST: the facts, a space, the name. The home itself can be neither removed nor moved."""
     is_file = status.kind is Kind.FILE
     values = {
         "type": status.kind.value,
         "size": str(status.size_bytes) if is_file else None,
         "modify": time_value(status.modified_s),
-        "perm": _permissions(is_file, writable),
+        "perm": _permissions(is_file, writable, is_home),
         "unique": status.unique,
         "UNIX.mode": f"0{status.mode:03o}",
     }
@@ -86,13 +86,15 @@ def chosen_facts(argument: str) -> tuple[str, ...]:
     return tuple(fact for fact in FACTS if fact.lower() in asked)
 
 
-def _permissions(is_file: bool, writable: bool) -> str:
+def _permissions(is_file: bool, writable: bool, is_home: bool) -> str:
     """RFC 3659 section 7.5.5: r retrieve, a append, w store, d delete, f rename; for a directory e enter, l list,
     c create in it, m make directories, p remove what is in it.
     """
     if is_file:
         return "adfrw" if writable else "r"
-    return "cdeflmp" if writable else "el"
+    if not writable:
+        return "el"
+    return "celmp" if is_home else "cdeflmp"
 
 
 def _when(modified_s: float, now: float) -> str:

@@ -1,8 +1,9 @@
-"""Octets between a data connection and a file, a step at a time, in a worker thread.
+"""Octets between a data connection and a file: a step at a time in a worker thread, or in turns on the event loop.
 
 A step moves what can be moved without waiting for the peer, at most STEP_OCTETS, and returns whether all is done; the
 event loop waits for the peer between steps. So a few threads serve all transfers, the slow ones as well, and a slow
-disk keeps no session's commands waiting. Files of TYPE I go out by sendfile(2).
+disk keeps no session's commands waiting. Files of TYPE I go out by sendfile(2); what of them needs no disk goes in
+turns that wait for nothing and are short, and so need no thread.
 """
 
 import os
@@ -10,15 +11,25 @@ import select
 import socket
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from enum import Enum, auto
 from typing import Protocol
 
 from services.ftp.converting import FromNetwork, to_network
 from services.ftp.limits import ASCII_OCTETS, RECEIVE_OCTETS, STEP_OCTETS, STEP_WAIT_MS
+from services.ftp.page_cache import is_cached
 from services.ftp.tree import FileError
 from services.ftp.upload import Upload
 
 # What one sendfile(2) is asked for.
 _SENDFILE_OCTETS = 8 * 1024 * 1024
+
+
+class Turn(Enum):
+    """How a turn ended: all is sent, the peer can take more later, or a worker thread has to take a step."""
+
+    DONE = auto()
+    MORE = auto()
+    DISK = auto()
 
 
 class Mover(Protocol):
@@ -44,14 +55,28 @@ class Mover(Protocol):
 
 
 class FileSender:
-    """Sends a file from `offset` on as it is."""
+    """Sends a file from `offset` on as it is; `size` is its length, `in_memory` tells that it lies on no disk."""
 
     sends = True
 
-    def __init__(self, descriptor: int, offset: int) -> None:
+    def __init__(self, descriptor: int, offset: int, size: int, in_memory: bool) -> None:
         self._file = descriptor
         self._offset = offset
+        self._last = size - 1
+        self._in_memory = in_memory
         self.octets = 0
+
+    def turn(self, connection: socket.socket, most: int) -> Turn:
+        """Send at most `most` octets if that needs no waiting. Raises OSError."""
+        place = self._offset + self.octets
+        if not (self._in_memory or is_cached(self._file, place, max(place, min(place + most - 1, self._last)))):
+            return Turn.DISK
+        try:
+            sent = os.sendfile(connection.fileno(), self._file, place, most)
+        except BlockingIOError:
+            return Turn.MORE
+        self.octets += sent
+        return Turn.MORE if sent else Turn.DONE
 
     def step(self, connection: socket.socket, patient: bool = True) -> bool:
         before = self.octets

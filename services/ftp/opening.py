@@ -26,6 +26,8 @@ from services.ftp.home import Entry, Home
 from services.ftp.limits import STATUS_LINES
 from services.ftp.listing import Kind, Style, facts_line, long_line
 from services.ftp.moving import FileSender, Mover, PieceSender, Receiver, ascii_pieces, line_pieces
+from services.ftp.page_cache import is_in_memory
+from services.ftp.paths import shown
 from services.ftp.replies import printable
 from services.ftp.tree import FileError
 
@@ -57,20 +59,21 @@ def carry_out(home: Home, ask: Ask, now: float) -> Result:
 
 def open_read(home: Home, asked: OpenRead) -> tuple[FileSender | PieceSender, Opened]:
     """Open a file for RETR."""
-    descriptor, size = home.open_read(asked.path)
+    descriptor, found = home.open_read(asked.path)
+    size = found.st_size
     if asked.data_type is DataType.ASCII:
         # How far REST may go is not known before all of it is converted.
         return PieceSender(ascii_pieces(descriptor, asked.offset)), Opened()
     if asked.offset > size:
         os.close(descriptor)
         raise FileError(Cause.BAD_RESTART, f"The file has {size} octets.")
-    return FileSender(descriptor, asked.offset), Opened(size - asked.offset)
+    return FileSender(descriptor, asked.offset, size, is_in_memory(found.st_dev)), Opened(size - asked.offset)
 
 
 def open_write(home: Home, asked: OpenWrite) -> tuple[Receiver, Opened]:
     """Open a file for STOR, APPE and STOU."""
-    upload = home.open_write(asked)
-    name = upload.name if asked.storing is Storing.UNIQUE else ""
+    upload, path = home.open_write(asked)
+    name = shown(path) if asked.storing is Storing.UNIQUE else ""
     return Receiver(upload, asked.data_type is DataType.ASCII), Opened(name=name)
 
 
@@ -88,8 +91,8 @@ def describe(home: Home, asked: Describe, now: float) -> Lines:
     """Answer STAT and MLST: the lines of a listing for the control connection."""
     if asked.style is Style.FACTS:
         status = home.look(asked.path)
-        name = "/" + "/".join(asked.path)
-        return Lines((facts_line(name, status, home.writable, asked.facts),), status.kind is Kind.DIRECTORY)
+        line = facts_line(shown(asked.path), status, home.writable, asked.facts, is_home=not asked.path)
+        return Lines((line,), status.kind is Kind.DIRECTORY)
     entries, is_directory, _ = home.entries(asked.path, asked.pattern)
     lines = tuple(long_line(name, status, now) for name, status in entries[:STATUS_LINES])
     return Lines(lines, is_directory)

@@ -2,8 +2,7 @@
 
 The data connection goes to the user's own host, to a port from 1024 on, and to nobody else: RFC 2577 section 3 has 504
 for all others. MODE is stream and STRU is file: RFC 1123 section 4.1.2.13 asks for no more of a host whose file system
-knows no records. The default data port of section 3.2, the user's control port, is left out: nobody can use it twice
-in stream mode, and every client names a port.
+knows no records. Where nothing was agreed on, the data connection goes to the user's control port (section 3.2).
 """
 
 from services.ftp import grammar
@@ -45,9 +44,10 @@ def extended_passive(session: ServerSession, argument: str) -> None:
     if asked == "ALL":
         session.only_extended_passive = True
         session.reply(200, _EPSV_ONLY)
-    elif asked not in ("", "1", "2"):
+    elif asked and not (asked.isascii() and asked.isdigit()):
         raise ArgumentError("1, 2 or ALL is asked for")
-    elif asked and int(asked) != session.surroundings.protocol:
+    elif asked and asked != str(session.surroundings.protocol):
+        # RFC 2428 section 3: any other protocol, also one that nobody knows.
         session.reply(522, f"Network protocol not supported, use ({session.surroundings.protocol}).")
     else:
         _listen(session, 229)

@@ -8,6 +8,8 @@ b'211-Features:\\r\\n SIZE\\r\\n211 End.\\r\\n'
 
 from collections.abc import Sequence
 
+_CONTROLS = dict.fromkeys((*range(32), 127), "?")
+
 
 def reply(code: int, *lines: str) -> bytes:
     """Return a reply in octets; with several lines, those between the first and the last are sent as they are."""
@@ -33,7 +35,7 @@ def host_port(address: str, port: int) -> str:
 
 def printable(text: str) -> str:
     """Return text without control characters, which would end a line or act on a terminal."""
-    return "".join("?" if ord(character) < 32 or ord(character) == 127 else character for character in text)
+    return text if text.isprintable() else text.translate(_CONTROLS)
 
 
 def is_refusal(code: int) -> bool:

@@ -13,6 +13,7 @@ from services.ftp.home import Home
 from services.ftp.logins import admit
 from services.ftp.moving import Mover
 from services.ftp.opening import carry_out, open_transfer
+from services.ftp.paths import shown
 from services.ftp.replies import reply
 from services.ftp.session import ServerSession, Surroundings
 from services.ftp.tree import FileError
@@ -58,7 +59,7 @@ class Serving(asyncio.Protocol):
             self._transport.write(reply(421, refusal))
             self._transport.close()
             return
-        self._session = server_pi(Surroundings(peer[0], local[0]))
+        self._session = server_pi(Surroundings(peer[0], local[0], peer[1]))
         self._data = DataConnection(self._server.plan, local, peer[0], self._data_opened)
         self._log("session")
         self._do(self._session.greeting(self._server.is_ready))
@@ -281,12 +282,11 @@ class Serving(asyncio.Protocol):
         if what is None or not self._server.log.enabled:
             return
         duration_s = round(self._server.now() - begun, 6)
-        name = "/" + "/".join(what.path)
         kind = type(what).__name__
         self._log(
             "transfer",
             action=kind,
-            path=name,
+            path=shown(what.path),
             mode=mode,
             size_bytes=mover.octets,
             duration_s=duration_s,

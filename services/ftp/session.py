@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from services.ftp import limits
 from services.ftp.actions import AbortTransfer, Action, Ask, Close, CloseData, LogOut, Move, Note, Result, Send
-from services.ftp.causes import Cause, Failed, words
+from services.ftp.causes import ACTION_CODES, Cause, Failed, words
 from services.ftp.grammar import ArgumentError, DataAddress, DataType
 from services.ftp.listing import DEFAULT_FACTS
 from services.ftp.paths import PathError, VirtualPath, normalise
@@ -33,10 +33,11 @@ BATCH_COMMANDS = 32
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a session has to know of its control connection: both addresses, as text, and the server's name."""
+    """What a session has to know of its control connection: both addresses as text, the user's port or 0."""
 
     peer_host: str
     local_host: str
+    peer_port: int = 0
     name: str = "lab7 FTP server"
 
     @property
@@ -173,6 +174,17 @@ class ServerSession:
             if any(line is not None and _verb_of(line) == b"ABOR" for line in self._waiting):
                 self._actions.append(AbortTransfer())
 
+    def attempt(self, question: Ask, then: Continuation, codes: Mapping[Cause, int] = ACTION_CODES) -> None:
+        """Have something done, and go on with `then` where it was; where it failed, its cause is the reply."""
+
+        def resolved(result: Result) -> None:
+            if isinstance(result, Failed):
+                self.fail(result, codes)
+            else:
+                then(result)
+
+        self.ask(question, resolved)
+
     def close(self, code: int, text: str) -> None:
         """Send a last reply and close."""
         self.reply(code, text)
@@ -205,6 +217,14 @@ class ServerSession:
         self.is_passive = False
         self.data_is_open = False
         self.target: DataAddress | None = None
+
+    @property
+    def default_target(self) -> DataAddress | None:
+        """RFC 959 section 3.2: where nothing was agreed on, the data connection goes to the user's control port."""
+        port = self.surroundings.peer_port
+        if self.only_extended_passive or port < limits.DATA_PORT_MIN:
+            return None
+        return DataAddress(self.surroundings.peer_host, port)
 
     def log_out(self) -> None:
         """Forget the user, here and in the shell."""

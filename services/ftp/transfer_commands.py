@@ -46,7 +46,7 @@ def append(session: ServerSession, argument: str) -> None:
 
 
 def store_unique(session: ServerSession, argument: str) -> None:
-    """STOU: under a name that nobody has; the 150 tells it (RFC 1123 section 4.1.2.9)."""
+    """STOU: under a name that nobody has; the 150 tells its whole path (RFC 1123 section 4.1.2.9)."""
     _store(session, argument, Storing.UNIQUE)
 
 
@@ -63,17 +63,16 @@ def list_names(session: ServerSession, argument: str) -> None:
 def list_facts(session: ServerSession, argument: str) -> None:
     """MLSD: a directory with facts; a file is 501 (RFC 3659 section 7.2)."""
     path = session.path(argument)
+    # RFC 959 section 4.1.3: REST is for the transfer command that follows at once, and this is one.
+    session.restart_offset = 0
 
     def looked(result: Result) -> None:
         if isinstance(result, Found) and result.status.kind is not Kind.DIRECTORY:
-            session.restart_offset = 0
             session.reply(501, "MLSD lists a directory, MLST tells of a file.")
-        elif isinstance(result, Failed):
-            session.fail(result, ACTION_CODES)
         else:
             _transfer(session, OpenListing(path, None, Style.FACTS, facts=session.facts), ACTION_CODES)
 
-    session.ask(Look(path), looked)
+    session.attempt(Look(path), looked)
 
 
 def abort(session: ServerSession, _: str) -> None:
@@ -119,6 +118,8 @@ def _store(session: ServerSession, argument: str, storing: Storing) -> None:
 
 def _transfer(session: ServerSession, opening: Opening, codes: Mapping[Cause, int]) -> None:
     session.restart_offset = 0
+    if session.target is None and not session.is_passive:
+        session.target = session.default_target
     if session.target is None and not session.is_passive:
         session.reply(425, "Agree on a data connection first, with PORT, PASV, EPRT or EPSV.")
         return

@@ -1,10 +1,11 @@
 """MB/s of one large RETR and STOR, and of a hundred sessions at once, beside pyftpdlib and vsftpd, in one run.
 
-    python -m tests.bench.bench_ftp [--rounds 5]
+    python -m tests.bench.bench_ftp [--rounds 9]
 
-The servers take turns within each round, pinned to one core, the load generator to another; the medians are compared.
-The files lie in memory (/dev/shm) where the machine has it: a disk's speed is no server's. STOR makes a new file each
-time.
+The servers are pinned to one core, the load generator to another. Within each round they take turns at each workload,
+in the other order every second round, so that what slows the machine down for a while slows all of them down; each
+round gives one ratio to each peer, and the median of those is what counts. The files lie in memory (/dev/shm) where the
+machine has it: a disk's speed is no server's. STOR makes a new file each time, which no server here syncs.
 """
 
 import argparse
@@ -19,8 +20,8 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from threading import Thread
 
+from tests.bench.ftp_load import drop, load
 from tests.bench.ftp_peers import OURS, PEERS, command, is_here
 from tests.bench.ports import free_port
 
@@ -35,7 +36,8 @@ START_S = 10.0
 # What the project asks for is not to be behind pyftpdlib; medians of one run differ by a few hundredths from the next.
 NOT_BEHIND = 0.95
 
-Rates = dict[tuple[str, str], float]
+# Octets a second, one number a round, of each server for each workload.
+Rates = dict[tuple[str, str], list[float]]
 
 
 @contextmanager
@@ -70,20 +72,16 @@ def _client(port: int) -> ftplib.FTP:
     return client
 
 
-def _retrieve(client: ftplib.FTP, name: str, room: memoryview) -> int:
-    octets = 0
-    with client.transfercmd(f"RETR {name}") as data:
-        while count := data.recv_into(room):
-            octets += count
-    client.voidresp()
-    return octets
-
-
-def _rate_retr(port: int, room: memoryview) -> float:
+def _rate_retr(port: int) -> float:
     with _client(port) as client:
-        begun = time.perf_counter()
-        octets = _retrieve(client, "large", room)
-        return octets / (time.perf_counter() - begun)
+        begun, octets = time.perf_counter(), 0
+        with client.transfercmd("RETR large") as data:
+            while count := drop(data):
+                octets += count
+        client.voidresp()
+        taken = time.perf_counter() - begun
+    _check(octets, LARGE_OCTETS)
+    return octets / taken
 
 
 def _rate_stor(port: int, source: Path) -> float:
@@ -102,66 +100,72 @@ def _rate_stor(port: int, source: Path) -> float:
 def _rate_sessions(port: int) -> float:
     """All sessions log in, one after the other, then all transfer at once."""
     with ExitStack() as stack:
-        clients = [stack.enter_context(_client(port)) for _ in range(SESSIONS)]
-        moved: list[int] = []
-
-        def transfer(client: ftplib.FTP) -> None:
-            room = memoryview(bytearray(SMALL_OCTETS))
-            moved.append(sum(_retrieve(client, "small", room) for _ in range(FILES_A_SESSION)))
-
-        threads = [Thread(target=transfer, args=(client,)) for client in clients]
+        controls = [stack.enter_context(_client(port)).sock for _ in range(SESSIONS)]
         begun = time.perf_counter()
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        octets = load([control for control in controls if control is not None], "small", FILES_A_SESSION)
         taken = time.perf_counter() - begun
-    if sum(moved) != SESSIONS * FILES_A_SESSION * SMALL_OCTETS:
-        raise RuntimeError("not all came")
-    return sum(moved) / taken
+    _check(octets, SESSIONS * FILES_A_SESSION * SMALL_OCTETS)
+    return octets / taken
+
+
+def _check(octets: int, wanted: int) -> None:
+    if octets != wanted:
+        raise RuntimeError(f"{octets} octets came, not {wanted}")
 
 
 def run(rounds: int) -> Rates:
-    """Return the median octets a second of each server for each workload."""
+    """Measure all servers."""
     cores = sorted(os.sched_getaffinity(0))
-    samples: dict[tuple[str, str], list[float]] = {}
+    rates: Rates = {}
     memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-    room = memoryview(bytearray(BLOCK_OCTETS))
     with tempfile.TemporaryDirectory(dir=memory) as name, ExitStack() as stack:
-        folder = Path(name)
-        folder.chmod(0o755)
-        (folder / "empty").mkdir()
-        (folder / "pub").mkdir()
-        (folder / "pub").chmod(0o777)
-        source = folder / "pub" / "large"
-        source.write_bytes(os.urandom(BLOCK_OCTETS) * (LARGE_OCTETS // BLOCK_OCTETS))
-        (folder / "pub" / "small").write_bytes(os.urandom(SMALL_OCTETS))
+        source = _make_files(Path(name))
         servers = {server: free_port() for server in (OURS, *filter(is_here, PEERS))}
         for server, port in servers.items():
-            stack.enter_context(_running(server, port, folder, cores[0]))
+            stack.enter_context(_running(server, port, Path(name), cores[0]))
         os.sched_setaffinity(0, {cores[-1]})
-        for _ in range(rounds):
-            for server, port in servers.items():
-                rates = (_rate_retr(port, room), _rate_stor(port, source), _rate_sessions(port))
-                for workload, rate in zip(WORKLOADS, rates, strict=True):
-                    samples.setdefault((server, workload), []).append(rate)
-    return {key: statistics.median(values) for key, values in samples.items()}
+        measures = (_rate_retr, lambda port: _rate_stor(port, source), _rate_sessions)
+        for number in range(rounds):
+            order = list(servers)[:: -1 if number % 2 else 1]
+            for workload, measure in zip(WORKLOADS, measures, strict=True):
+                for server in order:
+                    rates.setdefault((server, workload), []).append(measure(servers[server]))
+    return rates
+
+
+def _make_files(folder: Path) -> Path:
+    """Lay out what all servers serve; returns the large file."""
+    folder.chmod(0o755)
+    (folder / "empty").mkdir()
+    public = folder / "pub"
+    public.mkdir()
+    public.chmod(0o777)
+    (public / "large").write_bytes(os.urandom(BLOCK_OCTETS) * (LARGE_OCTETS // BLOCK_OCTETS))
+    (public / "small").write_bytes(os.urandom(SMALL_OCTETS))
+    return public / "large"
+
+
+def _over(rates: Rates, peer: str, workload: str) -> float:
+    """Return the median, over the rounds, of how many times as fast as a peer ours is."""
+    pairs = zip(rates[OURS, workload], rates[peer, workload], strict=True)
+    return statistics.median(ours / theirs for ours, theirs in pairs)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Measure, print a table, and return 1 where ours is behind pyftpdlib."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.bench_ftp", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=9)
     rates = run(parser.parse_args(argv).rounds)
     print("MB/s".ljust(12), *(workload.rjust(14) for workload in WORKLOADS))
     for server in dict.fromkeys(server for server, _ in rates):
-        print(server.ljust(12), *(f"{rates[server, workload] / 1e6:14.0f}" for workload in WORKLOADS))
+        medians = (statistics.median(rates[server, workload]) for workload in WORKLOADS)
+        print(server.ljust(12), *(f"{median / 1e6:14.0f}" for median in medians))
     met = True
     for peer in PEERS:
         if (peer, WORKLOADS[0]) not in rates:
             print(f"{peer} is not here")
             continue
-        over = {workload: rates[OURS, workload] / rates[peer, workload] for workload in WORKLOADS}
+        over = {workload: _over(rates, peer, workload) for workload in WORKLOADS}
         print(f"{OURS} over {peer}: " + ", ".join(f"{workload} {ratio:.2f}" for workload, ratio in over.items()))
         met = met and (peer != "pyftpdlib" or min(over.values()) >= NOT_BEHIND)
     return 0 if met else 1

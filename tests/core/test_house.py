@@ -44,6 +44,7 @@ SHELLS = {
     "services.ftp.opening": "what a transfer moves",
     "services.ftp.server": "the program that serves files by FTP",
     "services.ftp.serving": "one control connection of the server",
+    "services.ftp.turns": "what a transfer sends on the event loop",
     "services.ftp.user_dtp": "the client's connections",
     "services.http.client": "the program that loads a page",
     "services.http.fetch": "the client's connections",

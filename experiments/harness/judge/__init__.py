@@ -24,6 +24,7 @@ It never uses a service's own parser: a mistake there must not vouch for itself.
     cache_claims   claims W3 to W5 and W7
     cache_freshness    claim W6                            deliveries
     cache_savings  claims W1 and W2, where a visit's time went
+    link_use       what crossed a link                     LinkUse, link_use
     cache_trace    both sides of a cache, step by step     CheckSeen, check_seen
     cache_expect   what a check of a cache expects
     ftp_grammar    commands and replies of FTP             Command, Reply

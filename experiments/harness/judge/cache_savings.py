@@ -16,30 +16,15 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from experiments.harness.judge.cache import Legs, Span
 from experiments.harness.judge.decomposition import Decomposition, Interval, sum_up
-from experiments.harness.judge.frames import CaptureFile
+from experiments.harness.judge.link_use import LinkUse, Words, change, decide_relief
 from experiments.harness.judge.page_load import PageLoad
 from experiments.harness.judge.verdict import Verdict, failed, shown, undecided
 
 TERMS = ("transmission", "origin_request", "origin_handshake", "request", "tcp_handshake")
-
-
-@dataclass(frozen=True)
-class LinkUse:
-    """What crossed a link during a workload: octets of all frames with their headers, both ways."""
-
-    octets: int
-    frames: int
-    dropped: int
-
-
-def link_use(captured: CaptureFile, interface: str, span: Span) -> LinkUse:
-    """Count the frames of one end of a link within a span. Raises KeyError without such an interface."""
-    seen = [frame.wire_length for frame in captured.at(interface) if span[0] <= frame.time_ns < span[1]]
-    return LinkUse(sum(seen), len(seen), captured.dropped(interface))
+_AT_LINK = Words("W2", "the same visits", "the access link", "the link's own end", "the cache", "the cache alone")
 
 
 def w1(without: Sequence[float], cached: Sequence[float], disagreeing: Sequence[str]) -> Verdict:
@@ -52,7 +37,7 @@ def w1(without: Sequence[float], cached: Sequence[float], disagreeing: Sequence[
     before_s, after_s = statistics.fmean(without), statistics.fmean(cached)
     figures = (
         f"{len(cached)} visits took {before_s * 1e3:.1f} ms each on average without the cache and "
-        f"{after_s * 1e3:.1f} ms with it ({_change(before_s, after_s)})"
+        f"{after_s * 1e3:.1f} ms with it ({change(before_s, after_s)})"
     )
     if after_s >= before_s:
         return failed("W1", f"{figures}: not shorter.")
@@ -62,25 +47,8 @@ def w1(without: Sequence[float], cached: Sequence[float], disagreeing: Sequence[
 
 
 def w2(without: LinkUse, cached: LinkUse, hits: int) -> Verdict:
-    """Decide W2 by what the same visits put on the access link, without and with the cache.
-
-    `hits`: how many responses came from the cache alone. A proxy that keeps nothing may save octets as well, by keeping
-    its connections; that is no cache's doing, and decides nothing.
-    """
-    dropped = without.dropped + cached.dropped
-    if dropped:
-        return undecided("W2", f"Nothing can be said: the captures at the access link dropped {dropped} packets.")
-    if not without.octets:
-        return undecided("W2", "Nothing crossed the access link.")
-    figures = (
-        f"the same visits put {without.octets} octets in {without.frames} frames on the access link without the cache "
-        f"and {cached.octets} in {cached.frames} with it ({_change(without.octets, cached.octets)})"
-    )
-    if cached.octets >= without.octets:
-        return failed("W2", f"No relief: {figures}.")
-    if not hits:
-        return undecided("W2", f"No response came from the cache alone, although {figures}.")
-    return shown("W2", f"Counted at the link's own end, {figures}; {hits} responses came from the cache alone.")
+    """Decide W2 by what the same visits put on the access link; `hits`: responses that came from the cache alone."""
+    return decide_relief(_AT_LINK, without, cached, hits)
 
 
 def decompose_visit(load: PageLoad, legs: Legs, span: Span) -> Decomposition:
@@ -118,7 +86,3 @@ def opened(legs: Legs, span: Span) -> int:
 def _handshakes(term: str, load: PageLoad) -> list[Interval]:
     pairs = [(one.connection.syn, one.connection.from_server.syn) for one in load.conversations]
     return [Interval(term, syn.time_ns, answer.time_ns) for syn, answer in pairs if answer is not None]
-
-
-def _change(before: float, after: float) -> str:
-    return f"{abs(1 - after / before):.0%} {'less' if after <= before else 'more'}"

@@ -11,11 +11,16 @@ import statistics
 from collections.abc import Mapping, Sequence
 
 from experiments.harness.judge.cache import Legs, Span
-from experiments.harness.judge.cache_savings import LinkUse, decompose_visit
+from experiments.harness.judge.cache_savings import decompose_visit
 from experiments.harness.judge.decomposition import RESIDUAL, Decomposition, Interval, decompose, sum_up
 from experiments.harness.judge.dns import DnsTraffic
+from experiments.harness.judge.link_use import LinkUse, Words, change, decide_relief
 from experiments.harness.judge.page_load import PageLoad
 from experiments.harness.judge.verdict import Verdict, failed, shown, undecided
+
+_AT_ORIGIN = Words(
+    "C6", "the same requests", "the origin's link", "the origin's own end", "the CDN", "a replica's copy"
+)
 
 
 def c5(
@@ -32,7 +37,7 @@ def c5(
     means = {name: (statistics.fmean(without[name]), statistics.fmean(through[name])) for name in without}
     figures = "; ".join(
         f"{name} {before_s * 1e3:.1f} ms without and {after_s * 1e3:.1f} ms through the CDN "
-        f"({_change(before_s, after_s)})"
+        f"({change(before_s, after_s)})"
         for name, (before_s, after_s) in means.items()
     )
     count = sum(len(times) for times in without.values())
@@ -48,20 +53,7 @@ def c5(
 
 def c6(without: LinkUse, through: LinkUse, from_copies: int) -> Verdict:
     """Decide C6 by what the same requests put on the origin's link; `from_copies`: responses that replicas had."""
-    dropped = without.dropped + through.dropped
-    if dropped:
-        return undecided("C6", f"Nothing can be said: the captures at the origin's link dropped {dropped} packets.")
-    if not without.octets:
-        return undecided("C6", "Nothing crossed the origin's link.")
-    figures = (
-        f"the same requests put {without.octets} octets in {without.frames} frames on the origin's link without the "
-        f"CDN and {through.octets} in {through.frames} with it ({_change(without.octets, through.octets)})"
-    )
-    if through.octets >= without.octets:
-        return failed("C6", f"No relief: {figures}.")
-    if not from_copies:
-        return undecided("C6", f"No response came from a replica's copy, although {figures}.")
-    return shown("C6", f"Counted at the origin's own end, {figures}; {from_copies} responses came from copies.")
+    return decide_relief(_AT_ORIGIN, without, through, from_copies)
 
 
 def decompose_by_name(load: PageLoad, lookups: DnsTraffic, legs: Legs | None, span: Span) -> Decomposition:
@@ -83,7 +75,3 @@ def decompose_by_name(load: PageLoad, lookups: DnsTraffic, legs: Legs | None, sp
     # What the user did between the answer and its SYN.
     terms[RESIDUAL] += before.terms[RESIDUAL]
     return Decomposition(found.total_s + before.total_s, terms)
-
-
-def _change(before: float, after: float) -> str:
-    return f"{abs(1 - after / before):.0%} {'less' if after <= before else 'more'}"

@@ -11,8 +11,8 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from experiments.harness.judge.cache_savings import LinkUse
 from experiments.harness.judge.crossings import Crossing, Traffic
+from experiments.harness.judge.link_use import LinkUse
 from experiments.harness.judge.verdict import Verdict, failed, shown, undecided
 
 # How far measured may lie from theory, which is a bound that a short run comes near to.

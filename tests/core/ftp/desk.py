@@ -10,6 +10,7 @@ from pathlib import Path
 from services.ftp import actions
 from services.ftp.accounts import Account, Accounts
 from services.ftp.causes import Cause, Failed
+from services.ftp.grammar import DataAddress
 from services.ftp.home import Home
 from services.ftp.logins import admit
 from services.ftp.moving import Mover
@@ -45,6 +46,8 @@ class Desk:
         self.data = b""
         self.sent: list[bytes] = []
         self.notes: list[actions.Note] = []
+        # Where the data connections of active mode went.
+        self.targets: list[DataAddress] = []
         self.out = b""
         self.closed = False
         self.passive_ports = [50_000] * 1000
@@ -145,7 +148,10 @@ class Desk:
         if isinstance(ask, actions.OpenRead | actions.OpenWrite | actions.OpenListing):
             self._mover, opened = open_transfer(self.home, ask, NOW)
             return opened
-        return self._move() if isinstance(ask, actions.Move) else carry_out(self.home, ask, NOW)
+        if isinstance(ask, actions.Move):
+            self.targets += [ask.target] if ask.target is not None else []
+            return self._move()
+        return carry_out(self.home, ask, NOW)
 
     def _move(self) -> actions.Result:
         mover = self._mover

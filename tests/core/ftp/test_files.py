@@ -110,6 +110,13 @@ def test_facts_of_one_file(desk: Desk) -> None:
     assert facts.endswith("UNIX.mode=0644; /a.txt")
 
 
+def test_the_home_itself_can_be_neither_removed_nor_moved(desk: Desk) -> None:
+    """RFC 3659 section 7.5.5: d and f are for what RMD and RNFR may be applied to."""
+    desk.say("OPTS MLST perm;")
+    assert [desk.say(f"MLST {path}")[1] for path in ("/", "/sub")] == [" perm=celmp; /", " perm=cdeflmp; /sub"]
+    assert desk.codes("RMD /", "RNFR /", "RNTO x") == [550, 350, 553]
+
+
 def test_deleting_frees_the_quota_of_a_renamed_over_file(root: Path, stranger: Desk) -> None:
     (root / "c.txt").write_bytes(b"12")
     stranger.say("USER small", "PASS secret")

@@ -40,6 +40,9 @@ MINE = PEER.replace(".", ",")
         ("EPSV 2", 522),
         ("EPSV all", 200),
         ("EPSV x", 501),
+        # RFC 2428 section 3: also a protocol that nobody knows.
+        ("EPSV 3", 522),
+        ("EPSV 0", 522),
         ("TYPE A", 200),
         ("TYPE a n", 200),
         ("TYPE I", 200),
@@ -113,6 +116,12 @@ def test_facts_are_chosen_by_opts(desk: Desk) -> None:
     assert desk.say("MLST a.txt")[1] == " type=file;size=8; /a.txt"
     feature = next(line for line in desk.say("FEAT") if "MLST" in line)
     assert feature == " MLST type*;size*;modify;perm;unique;UNIX.mode;"
+
+
+@pytest.mark.parametrize("command", ["OPTS MLST", "OPTS MLST unknown;"])
+def test_no_fact_and_no_space_where_none_is_chosen(desk: Desk, command: str) -> None:
+    """RFC 3659 section 7.9."""
+    assert desk.say(command, "MLST a.txt")[:3] == ["200 MLST OPTS", "250-Listing /a.txt", "  /a.txt"]
 
 
 def test_user_keeps_the_parameters(desk: Desk) -> None:

@@ -11,7 +11,9 @@ import pytest
 
 from services.ftp.actions import Moved
 from services.ftp.causes import Cause, Failed
-from tests.core.ftp.desk import PEER, Desk, codes_of
+from services.ftp.grammar import DataAddress
+from services.ftp.session import Surroundings
+from tests.core.ftp.desk import OWN, PEER, Desk, codes_of
 
 PORT = f"PORT {PEER.replace('.', ',')},200,1"
 
@@ -33,6 +35,18 @@ def test_125_where_the_user_has_connected_already(desk: Desk) -> None:
 
 def test_425_without_an_agreement(desk: Desk) -> None:
     assert desk.codes("RETR a.txt", "STOR x", "LIST", "NLST", "MLSD", "APPE x", "STOU") == [425] * 7
+
+
+def test_without_an_agreement_the_data_connection_goes_to_the_control_port(root: Path) -> None:
+    """RFC 959 sections 3.2 and 3.3; RFC 2577 section 3 and RFC 2428 section 4 have it refused."""
+    codes = {}
+    for port in (51_201, 1023):
+        desk = Desk(root, Surroundings(PEER, OWN, port))
+        desk.log_in()
+        codes[port] = desk.codes("RETR a.txt", "EPSV ALL", "RETR a.txt")
+        if port >= 1024:
+            assert desk.targets == [DataAddress(PEER, port)]
+    assert codes == {51_201: [150, 226, 200, 425], 1023: [425, 200, 425]}
 
 
 def test_an_agreement_is_for_one_transfer(desk: Desk) -> None:
@@ -115,9 +129,9 @@ def test_storing_over_a_link_replaces_the_link(desk: Desk, root: Path) -> None:
 
 def test_stou_chooses_a_name_and_tells_it(desk: Desk, root: Path) -> None:
     desk.data = b"x"
-    assert desk.say("PASV", "STOU a.txt")[1] == "150 FILE: a.txt.1"
-    assert desk.say("PASV", "STOU")[1] == "150 FILE: upload"
-    assert desk.say("PASV", "STOU sub")[1] == "150 FILE: upload"
+    assert desk.say("PASV", "STOU a.txt")[1] == "150 FILE: /a.txt.1"
+    assert desk.say("PASV", "STOU")[1] == "150 FILE: /upload"
+    assert desk.say("PASV", "STOU sub")[1] == "150 FILE: /sub/upload"
     assert [(root / name).read_bytes() for name in ("a.txt.1", "upload", "sub/upload")] == [b"x"] * 3
 
 
@@ -136,6 +150,13 @@ def test_rest_before_retr(desk: Desk) -> None:
     assert desk.codes("REST 8", "PASV", "RETR a.txt", "PASV", "RETR a.txt") == [350, 227, 150, 226, 227, 150, 226]
     assert desk.codes("TYPE A", "REST 4", "PASV", "RETR a.txt")[-1] == 226
     assert desk.sent == [b"two\n", b"", b"one\ntwo\n", b"\ntwo\r\n"]
+
+
+@pytest.mark.parametrize("command", ["MLSD nope", "MLSD a.txt", "MLSD", "LIST nope", "RETR nope", "STOR sub", "NLST"])
+def test_rest_is_for_the_next_transfer_command_alone(desk: Desk, command: str) -> None:
+    """RFC 959 section 4.1.3."""
+    desk.say("TYPE I", "REST 4", "EPSV", command, "EPSV", "RETR a.txt")
+    assert desk.sent[-1] == b"one\ntwo\n"
 
 
 @pytest.mark.parametrize("command", ["RETR a.txt", "STOR a.txt", "STOR new"])

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from experiments.harness.cache_theory import cached_visit
-from experiments.harness.judge.cache_savings import LinkUse, decompose_visit, link_use, opened, w1, w2
+from experiments.harness.judge.cache_savings import decompose_visit, opened, w1, w2
+from experiments.harness.judge.link_use import LinkUse, link_use
 from experiments.harness.judge.page_load import page_load
 from experiments.harness.theory import SEGMENT_OVERHEAD_BYTES, http_page_load
 from tests.core.harness.cache_wire import FORWARD_PORT, LAN_MS, ONE, RTT_MS, Campus, fetched, not_modified

@@ -9,10 +9,10 @@ import pytest
 
 from experiments.harness.cdn_theory import asked_for, by_name, interactive, utilisation, wait_s
 from experiments.harness.judge import cdn_savings
-from experiments.harness.judge.cache_savings import LinkUse
 from experiments.harness.judge.cdn_scaling import Point, c1, c5, c6, responses
 from experiments.harness.judge.crossings import Traffic, crossings
 from experiments.harness.judge.dns import DnsTraffic
+from experiments.harness.judge.link_use import LinkUse
 from experiments.harness.judge.page_load import page_load
 from experiments.harness.theory import http_page_load
 from tests.core.harness.dns_wire import Net, a

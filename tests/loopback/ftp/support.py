@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 HOST = "127.0.0.1"
 # Every address of 127/8 is this machine's: another host, as far as the server can see.
@@ -127,6 +128,6 @@ def wait_until(true: Callable[[], object]) -> None:
         time.sleep(0.01)
 
 
-def run(*command: str, cwd: Path | None = None) -> subprocess.CompletedProcess[bytes]:
+def run(*command: str, cwd: Path | None = None, stdin: IO[bytes] | None = None) -> subprocess.CompletedProcess[bytes]:
     """Run a program to its end."""
-    return subprocess.run(command, check=False, capture_output=True, timeout=120, cwd=cwd)
+    return subprocess.run(command, check=False, capture_output=True, timeout=120, cwd=cwd, stdin=stdin)

@@ -28,7 +28,10 @@ def test_a_bounce_is_refused(server: Server) -> None:
     with socket.create_server((OTHER_HOST, 0)) as victim, Raw(server.port) as user:
         port = victim.getsockname()[1]
         user.log_in()
-        assert user.say(f"PORT 127,0,0,2,{port >> 8},{port & 255}", "PORT 127,0,0,1,0,22", "LIST") == [504, 504, 425]
+        commands = (f"PORT 127,0,0,2,{port >> 8},{port & 255}", "PORT 127,0,0,1,0,22", "LIST")
+        assert user.say(*commands) == [504, 504, 150]
+        # To the user's own control port, where nobody listens.
+        assert user.reply().startswith("425")
         victim.settimeout(0.2)
         with pytest.raises(TimeoutError):
             victim.accept()

@@ -1,4 +1,4 @@
-"""curl, wget and lftp: both modes, trees both ways, transfers that go on after a cut."""
+"""curl, wget, lftp, ncftp and tnftp: both modes, trees both ways, transfers that go on after a cut."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def digests(folder: Path) -> dict[str, str]:
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
-def make_tree(folder: Path) -> dict[str, str]:
-    for number in range(FILES):
+def make_tree(folder: Path, files: int = FILES) -> dict[str, str]:
+    for number in range(files):
         place = folder / f"d{number % 7}" / f"e{number % 3}"
         place.mkdir(parents=True, exist_ok=True)
         (place / f"f {number}.bin").write_bytes(os.urandom(number * 7))
@@ -122,3 +122,46 @@ def test_wget_goes_on_with_a_download(server: Server, tmp_path: Path) -> None:
     (tmp_path / "large").write_bytes(LARGE[:999])
     assert run("wget", "-q", "-c", url(server, "large"), cwd=tmp_path).returncode == 0
     assert (tmp_path / "large").read_bytes() == LARGE
+
+
+@needs("ncftpput")
+def test_ncftp_copies_a_tree_both_ways(server: Server, tmp_path: Path) -> None:
+    expected = make_tree(tmp_path / "tree", 60)
+    who = ("-V", "-u", USER, "-p", PASSWORD, "-P", str(server.port), "-R", HOST)
+    up = run("ncftpput", *who, "/", str(tmp_path / "tree"))
+    assert up.returncode == 0, up.stderr
+    assert digests(server.root / "tree") == expected
+    (tmp_path / "back").mkdir()
+    down = run("ncftpget", *who, str(tmp_path / "back"), "/tree")
+    assert down.returncode == 0, down.stderr
+    assert digests(tmp_path / "back" / "tree") == expected
+
+
+@needs("tnftp")
+@pytest.mark.parametrize("passive", ["on", "off"])
+def test_tnftp_in_each_mode(server: Server, tmp_path: Path, passive: str) -> None:
+    (tmp_path / "new").write_bytes(LARGE)
+    (tmp_path / "cut").write_bytes(LARGE[:1_000_001])
+    (server.root / "cut").write_bytes(LARGE)
+    commands = (
+        f"user {USER} {PASSWORD}",
+        f"passive {passive}",
+        "binary",
+        "put new",
+        "get new back",
+        "reget cut",
+        "append new cut",
+        "sunique",
+        "put new",
+        "rename new old",
+        "ls sub",
+        "quit",
+    )
+    (tmp_path / "commands").write_text("\n".join(commands) + "\n")
+    with open(tmp_path / "commands", "rb") as lines:
+        got = run("tnftp", "-n", "-v", HOST, str(server.port), cwd=tmp_path, stdin=lines)
+    assert b"FILE: /new.1" in got.stdout
+    assert [(tmp_path / name).read_bytes() == LARGE for name in ("back", "cut")] == [True, True]
+    assert (server.root / "cut").read_bytes() == LARGE * 2
+    assert [(server.root / name).read_bytes() == LARGE for name in ("old", "new.1")] == [True, True]
+    assert not (server.root / "new").exists()

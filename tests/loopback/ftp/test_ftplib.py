@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.loopback.ftp.support import HOST, Raw, Server, run, server_process, wait_until
+from tests.loopback.ftp.support import HOST, PASSWORD, USER, Raw, Server, run, server_process, wait_until
 
 LARGE = os.urandom(1024) * 4096
 
@@ -51,6 +51,30 @@ def test_active_mode_comes_from_the_port_below(server: Server) -> None:
         connection.close()
         assert client.getresp()[:3] in ("226", "426")
         assert address == (HOST, server.port - 1)
+
+
+def test_without_port_and_pasv_it_goes_to_the_control_port(server: Server) -> None:
+    """RFC 959 section 3.2: from L-1 to U, the default data ports."""
+    with socket.socket() as control, socket.socket() as listener:
+        for one in (control, listener):
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            one.settimeout(20)
+        control.bind((HOST, 0))
+        control.connect((HOST, server.port))
+        listener.bind(control.getsockname())
+        listener.listen()
+        client = ftplib.FTP(timeout=20)
+        client.sock, client.file = control, control.makefile("r", encoding="utf-8")
+        assert client.getresp().startswith("220")
+        client.login(USER, PASSWORD)
+        client.voidcmd("TYPE I")
+        assert client.sendcmd("RETR a.txt").startswith("150")
+        connection, address = listener.accept()
+        with connection:
+            assert address == (HOST, server.port - 1)
+            assert connection.recv(100) == b"one\ntwo\n"
+        assert client.getresp().startswith("226")
+        client.file.close()
 
 
 def test_directories_and_files(server: Server) -> None:
