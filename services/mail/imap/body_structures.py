@@ -16,7 +16,7 @@ def body_structure(part: Part, extended: bool) -> bytes:
     if part.is_multipart:
         return _multipart(part, extended)
     kind, subtype = part.type_and_subtype
-    fields = [string(kind), string(subtype), _parameters(part.content_type)]
+    fields = [string(kind), string(subtype), _parameters(_with_charset(part))]
     encoding = parse_parametric(part.header.first(b"content-transfer-encoding") or b"").value or _DEFAULT_ENCODING
     fields += [_value(part, b"content-id"), _value(part, b"content-description"), string(encoding)]
     fields.append(b"%d" % part.size_octets)
@@ -51,6 +51,14 @@ def _parameters(parametric: Parametric) -> bytes:
     if not parametric.parameters:
         return NIL
     return parenthesized(string(half) for pair in parametric.parameters for half in pair)
+
+
+def _with_charset(part: Part) -> Parametric:
+    """RFC 2046 section 4.1.2: a text that names no character set is in US-ASCII, and clients are told so."""
+    found = part.content_type
+    if part.type_and_subtype[0].lower() != b"text" or found.get(b"charset") is not None:
+        return found
+    return Parametric(found.value, [*found.parameters, (b"charset", b"us-ascii")])
 
 
 def _disposition(part: Part) -> bytes:

@@ -63,8 +63,7 @@ class Contents:
         self._last: Content | None = None
 
     def get(self, uid: int) -> Content:
-        """Return a message to be read."""
-        self._folder.message(uid)
+        """Return a message to be read; whether it is still there shows when it is."""
         if self._last is None or self._last.uid != uid or not self._last.is_small:
             self._last = Content(self._folder, uid)
         return self._last

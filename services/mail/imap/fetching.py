@@ -42,6 +42,7 @@ def _fetch(session: "Session", reader: Reader, by_uid: bool) -> Steps:
         items.insert(0, b"UID")
     view = view_of(session)
     reads = not view.read_only and any(isinstance(item, Section) and item.sets_seen for item in items)
+    # RFC 2180 section 4.1: what the client knows of a message that is gone it may still ask for; the rest is left out.
     gone = False
     for place, uid in enumerate(uids):
         if place % TURN_MESSAGES == 0:
@@ -50,7 +51,8 @@ def _fetch(session: "Session", reader: Reader, by_uid: bool) -> Steps:
             yield _response(view, uid, items, reads)
         except MessageGoneError:
             gone = True
-    if gone:
+    # RFC 3501 section 6.4.8: a UID that is no more is no error.
+    if gone and not by_uid:
         raise NoError("Some of the messages have been removed.", "EXPUNGEISSUED")
     return "Fetch completed."
 

@@ -181,9 +181,11 @@ def _content_type(header: Header, default_type: bytes) -> Parametric:
     if value is not None:
         found = parse_parametric(value)
         kind, slash, subtype = found.value.partition(b"/")
-        if kind and slash and subtype:
+        # RFC 2046 section 5.1.1: a multipart must name its boundary.
+        has_all = kind.lower() != b"multipart" or found.get(b"boundary")
+        if kind and slash and subtype and has_all:
             return found
-    # RFC 2045 section 5.2
+    # RFC 2045 section 5.2: so is read what has no type, and what has one that is not well formed.
     return Parametric(default_type, [(b"charset", b"us-ascii")] if default_type == _TEXT else [])
 
 

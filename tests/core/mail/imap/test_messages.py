@@ -171,6 +171,23 @@ def test_envelope_and_structure(client: Client) -> None:
     """)  # noqa: E501
 
 
+@pytest.mark.parametrize(
+    ("content_type", "structure"),
+    [
+        (b"text/html", b'("text" "html" ("charset" "us-ascii") NIL NIL "7bit" 3 1)'),
+        (b"Text/Plain; format=flowed", b'("Text" "Plain" ("format" "flowed" "charset" "us-ascii") NIL NIL "7bit" 3 1)'),
+        (b"text/plain; CHARSET=x", b'("text" "plain" ("CHARSET" "x") NIL NIL "7bit" 3 1)'),
+        (b"image/png", b'("image" "png" NIL NIL NIL "7bit" 3)'),
+        (b"multipart/mixed", b'("text" "plain" ("charset" "us-ascii") NIL NIL "7bit" 3 1)'),
+        (b'multipart/mixed; boundary=""', b'("text" "plain" ("charset" "us-ascii") NIL NIL "7bit" 3 1)'),
+    ],
+)
+def test_what_a_content_type_leaves_out(client: Client, content_type: bytes, structure: bytes) -> None:
+    """RFC 2046 section 4.1.2: a text is in US-ASCII; section 5.1.1: a multipart without boundary is none."""
+    client.maildir.deliver(b"Content-Type: %b\r\n\r\nx\r\n" % content_type)
+    assert b"(BODY %b)\r\n" % structure in client.send(b"a NOOP\r\nb FETCH 4 BODY\r\n")
+
+
 def test_store_in_its_six_forms(client: Client) -> None:
     client.play("""
         C: a STORE 1 FLAGS (\\\\Seen $Label)
