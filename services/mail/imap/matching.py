@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Iterator
 
 from services.mail.imap.contents import Content
+from services.mail.mime.addresses import MISSING_HOST, MISSING_MAILBOX, parse_addresses
 from services.mail.mime.structure import Part
 from services.mail.mime.words import decode_transfer, decode_words, text_of
 
@@ -20,6 +21,18 @@ def folded(text: str) -> str:
 def header_has(content: Content, name: bytes, needle: str) -> bool:
     """Whether a field of this name, in lower case, has the folded text in it; an empty one is in each."""
     return any(needle in folded(decode_words(value)) for value in content.header.all(name))
+
+
+def addresses_have(content: Content, name: bytes, needle: str) -> bool:
+    """Whether an address field has the folded text, as it is written or as the envelope has it (section 6.4.4)."""
+    return header_has(content, name, needle) or any(needle in folded(one) for one in _as_shown(content, name))
+
+
+def _as_shown(content: Content, name: bytes) -> Iterator[str]:
+    """Each address as `name <mailbox@host>`, however it is quoted or commented on in the header."""
+    for one in parse_addresses(b",".join(content.header.all(name))):
+        if one.mailbox not in (None, MISSING_MAILBOX) and one.host not in (None, MISSING_HOST):
+            yield decode_words(b"%b <%b@%b>" % (one.name or b"", one.mailbox, one.host)).lstrip()
 
 
 def body_has(content: Content, needle: str) -> bool:
