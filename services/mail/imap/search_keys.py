@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from services.mail.imap.contents import Content
 from services.mail.imap.dates import day_of, read_date, sent_day
-from services.mail.imap.errors import BadError
-from services.mail.imap.limits import SEARCH_DEPTH_MAX, SEARCH_KEYS_MAX
+from services.mail.imap.errors import BadError, NoError
+from services.mail.imap.limits import SEARCH_DEPTH_MAX, SEARCH_KEYS_MAX, SEARCH_TEXTS_MAX
 from services.mail.imap.matching import addresses_have, body_has, folded, header_has, text_has
 from services.mail.imap.reader import Reader
 from services.mail.imap.sequence_set import SequenceSet, read_sequence_set, uids_in
@@ -81,6 +81,7 @@ class KeyReader:
         self._view = view
         self._depth = 0
         self._keys = 0
+        self._texts = 0
 
     def program(self) -> Test:
         """Read keys up to the end; a message has to pass all."""
@@ -158,6 +159,9 @@ class KeyReader:
         return lambda one: has(one.content, name, needle)
 
     def _text(self, has: Callable[[Content, str], bool]) -> Test:
+        self._texts += 1
+        if self._texts > SEARCH_TEXTS_MAX:
+            raise NoError(f"A search reads messages {SEARCH_TEXTS_MAX} times at most.", "LIMIT")
         needle = self._needle()
         return lambda one: has(one.content, needle)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,31 @@ def test_what_cannot_be_fetched_is_bad(client: Client, arguments: str) -> None:
         C: a FETCH {arguments}
         S: a BAD ...
     """)
+
+
+def said(client: Client, octets: bytes) -> Iterator[bytes]:
+    """What the server says, piece by piece."""
+    return (output for output in client.session.receive(octets) if isinstance(output, bytes) and output)
+
+
+def test_many_sections_of_a_message_are_not_held_at_once(client: Client) -> None:
+    client.maildir.deliver(b"Subject: large\r\n\r\n" + b"x" * 100_000)
+    client.send(b"n NOOP\r\n")
+    items = b" ".join(b"BODY.PEEK[TEXT]<%d.200000>" % first for first in range(50))
+    sizes = [len(octets) for octets in said(client, b"a FETCH 4 (%b)\r\n" % items)]
+    assert sum(sizes) > 4_000_000
+    assert max(sizes) < 200_000
+
+
+def test_a_message_that_goes_while_it_is_read_is_read_to_its_end(client: Client) -> None:
+    other = Client(client.maildir)
+    command = b"a FETCH 2 (UID BODY.PEEK[TEXT] BODY.PEEK[HEADER] BODY.PEEK[HEADER.FIELDS (SUBJECT)] BODY.PEEK[1])\r\n"
+    whole = client.send(command)
+    outputs = said(client, command)
+    begun = next(outputs)
+    other.send(b"a SELECT INBOX\r\nb STORE 2 +FLAGS (\\Deleted)\r\nc EXPUNGE\r\n")
+    assert begun.startswith(b"* 2 FETCH (")
+    assert begun + b"".join(outputs) == whole
 
 
 def test_reading_a_body_marks_it_and_peeking_does_not(client: Client) -> None:

@@ -167,6 +167,17 @@ def test_nesting_is_bounded(client: Client, nest: bytes) -> None:
     assert client.send(b"a SEARCH " + nest + b"\r\n").startswith(b"a BAD")
 
 
+def test_whole_messages_are_read_a_bounded_number_of_times(client: Client) -> None:
+    keys = " ".join(["TEXT nothing"] * 32)
+    client.play(f"""
+        C: a SEARCH {keys}
+        S: * SEARCH 1
+        S: a OK ...
+        C: b SEARCH {keys} BODY nothing
+        S: b NO [LIMIT] ...
+    """)
+
+
 def test_extended_results(client: Client) -> None:
     client.play("""
         C: a SEARCH RETURN (MIN MAX COUNT ALL) UNSEEN
