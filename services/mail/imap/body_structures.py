@@ -2,6 +2,7 @@
 
 from services.mail.imap.envelopes import envelope
 from services.mail.imap.writing import NIL, nstring, parenthesized, string
+from services.mail.mime.lexer import Lexer
 from services.mail.mime.parameters import Parametric, parse_parametric
 from services.mail.mime.structure import Part
 
@@ -44,7 +45,7 @@ def _extension(part: Part) -> list[bytes]:
 
 
 def _value(part: Part, name: bytes) -> bytes:
-    return nstring(part.header.first(name) or None)
+    return nstring(part.header.exact(name) or None)
 
 
 def _parameters(parametric: Parametric) -> bytes:
@@ -63,14 +64,21 @@ def _with_charset(part: Part) -> Parametric:
 
 def _disposition(part: Part) -> bytes:
     """RFC 2183 section 2."""
-    parametric = parse_parametric(part.header.first(b"content-disposition") or b"")
+    parametric = parse_parametric(part.header.exact(b"content-disposition") or b"")
     if not parametric.value:
         return NIL
     return parenthesized([string(parametric.value), _parameters(parametric)])
 
 
 def _languages(part: Part) -> bytes:
-    """RFC 3282 section 2: a list of tags."""
-    value = part.header.first(b"content-language") or b""
-    tags = [tag.strip() for tag in value.split(b",") if tag.strip()]
+    """RFC 3282 section 2: a list of tags, with comments among them."""
+    lexer = Lexer(part.header.first(b"content-language") or b"")
+    tags: list[bytes] = []
+    lexer.skip_blanks()
+    while (tag := lexer.token()) is not None:
+        tags.append(tag)
+        lexer.skip_blanks()
+        if not lexer.take(b","):
+            break
+        lexer.skip_blanks()
     return parenthesized(string(tag) for tag in tags) if tags else NIL

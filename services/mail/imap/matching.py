@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from services.mail.imap.contents import Content
 from services.mail.mime.addresses import MISSING_HOST, MISSING_MAILBOX, parse_addresses
+from services.mail.mime.header import Field
 from services.mail.mime.structure import Part
 from services.mail.mime.words import decode_transfer, decode_words, text_of
 
@@ -20,7 +21,8 @@ def folded(text: str) -> str:
 
 def header_has(content: Content, name: bytes, needle: str) -> bool:
     """Whether a field of this name, in lower case, has the folded text in it; an empty one is in each."""
-    return any(needle in folded(decode_words(value)) for value in content.header.all(name))
+    fields = (one for one in content.header.fields if one.name == name)
+    return any(needle in folded(value) for one in fields for value in _values(one))
 
 
 def addresses_have(content: Content, name: bytes, needle: str) -> bool:
@@ -48,7 +50,16 @@ def text_has(content: Content, needle: str) -> bool:
 
 def _header_lines(part: Part) -> Iterator[str]:
     for field in part.header.fields:
-        yield f"{field.raw.partition(b':')[0].decode('utf-8', 'replace')}: {decode_words(field.value)}"
+        for value in _values(field):
+            yield f"{field.raw.partition(b':')[0].decode('utf-8', 'replace')}: {value}"
+
+
+def _values(field: Field) -> Iterator[str]:
+    """A field's value as people read it, and with all its blanks where it was folded."""
+    value = field.value
+    yield decode_words(value)
+    if b"\n" in field.raw and field.exact != value:
+        yield decode_words(field.exact)
 
 
 def _parts(root: Part) -> Iterator[Part]:

@@ -177,7 +177,7 @@ class _Parser:
 
 
 def _content_type(header: Header, default_type: bytes) -> Parametric:
-    value = header.first(b"content-type")
+    value = header.exact(b"content-type")
     if value is not None:
         found = parse_parametric(value)
         kind, slash, subtype = found.value.partition(b"/")

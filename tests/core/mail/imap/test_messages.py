@@ -197,6 +197,23 @@ def test_envelope_and_structure(client: Client) -> None:
     """)  # noqa: E501
 
 
+def test_a_folded_field_keeps_its_blanks(client: Client) -> None:
+    """RFC 5322 section 2.2.3: unfolding takes the line ends away; a subject is for people and shows one blank."""
+    client.maildir.deliver(
+        b"Date: 1 Jan\r\n  2001\r\nSubject: one\r\n  two\r\nIn-Reply-To: <a@b>\r\n\t<c@d>\r\n"
+        b"Content-Language: (spoken) en,\r\n de (written)\r\n\r\nx\r\n"
+    )
+    client.send(b"n NOOP\r\n")
+    client.play("""
+        C: a FETCH 4 (ENVELOPE BODYSTRUCTURE)
+        S: * 4 FETCH (ENVELOPE ("1 Jan  2001" "one two" NIL NIL NIL NIL NIL NIL "<a@b>\\t<c@d>" NIL) BODYSTRUCTURE (... NIL NIL ("en" "de") NIL))
+        S: a OK ...
+        C: b SEARCH SUBJECT "one two" HEADER Date "jan  2001" HEADER Date "jan 2001" TEXT "one  two"
+        S: * SEARCH 4
+        S: b OK ...
+    """)  # noqa: E501
+
+
 @pytest.mark.parametrize(
     ("content_type", "structure"),
     [
