@@ -168,6 +168,9 @@ class _Parser:
 
     def _level(self, line: bytes) -> int | None:
         """RFC 2046 section 5.1.1: the line begins with the boundary; of several that fit, the longest is meant."""
+        if not line.startswith(tuple(self._boundaries)):
+            # Most lines that begin with "--" are none of any level.
+            return None
         best: int | None = None
         for level, boundary in enumerate(self._boundaries):
             longer = best is None or len(boundary) >= len(self._boundaries[best])
