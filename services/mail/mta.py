@@ -225,8 +225,13 @@ def _tls(options: argparse.Namespace, hostname: str) -> ssl.SSLContext | None:
     if len(options.tls) not in (0, 2):
         raise ServiceError("--tls takes a certificate and its key, or nothing")
     if options.tls:
-        return server_context(*options.tls)
-    return self_signed_context([hostname, "localhost", "127.0.0.1", "::1"])
+        context = server_context(*options.tls)
+    else:
+        context = self_signed_context([hostname, "localhost", "127.0.0.1", "::1"])
+    # RFC 8446 section 4.6.1: tickets may be left out. Nobody comes back within a session of mail, and one that is sent
+    # to who has closed already takes the last reply with it.
+    context.num_tickets = 0
+    return context
 
 
 def main(argv: list[str] | None = None) -> int:

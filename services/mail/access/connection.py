@@ -55,7 +55,8 @@ class Connection(asyncio.Protocol):
         """The client sends no more, and may read still."""
         self._at_end = True
         self._woken.set()
-        return True
+        # Inside TLS asyncio leaves no connection half open, and says so where it is asked to.
+        return self._transport.can_write_eof()
 
     def connection_lost(self, _: Exception | None) -> None:
         """The client is gone."""

@@ -70,5 +70,10 @@ def _tls_context(options: argparse.Namespace) -> ssl.SSLContext | None:
     if len(options.tls) not in (0, 2):
         raise ServiceError("--tls takes a certificate and its key, or nothing")
     if options.tls:
-        return server_context(*options.tls)
-    return self_signed_context([*_SELF_SIGNED_NAMES, *(options.listen or ())])
+        context = server_context(*options.tls)
+    else:
+        context = self_signed_context([*_SELF_SIGNED_NAMES, *(options.listen or ())])
+    # RFC 8446 section 4.6.1 lets a server send none. A client that takes every octet behind the handshake for an
+    # answer waits for ever for the rest of it: the reader thread of offlineimap does.
+    context.num_tickets = 0
+    return context

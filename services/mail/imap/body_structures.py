@@ -2,6 +2,7 @@
 
 from services.mail.imap.envelopes import envelope
 from services.mail.imap.writing import NIL, nstring, parenthesized, string
+from services.mail.mime.lexer import Lexer
 from services.mail.mime.parameters import Parametric, parse_parametric
 from services.mail.mime.structure import Part
 
@@ -16,7 +17,7 @@ def body_structure(part: Part, extended: bool) -> bytes:
     if part.is_multipart:
         return _multipart(part, extended)
     kind, subtype = part.type_and_subtype
-    fields = [string(kind), string(subtype), _parameters(part.content_type)]
+    fields = [string(kind), string(subtype), _parameters(_with_charset(part))]
     encoding = parse_parametric(part.header.first(b"content-transfer-encoding") or b"").value or _DEFAULT_ENCODING
     fields += [_value(part, b"content-id"), _value(part, b"content-description"), string(encoding)]
     fields.append(b"%d" % part.size_octets)
@@ -44,7 +45,7 @@ def _extension(part: Part) -> list[bytes]:
 
 
 def _value(part: Part, name: bytes) -> bytes:
-    return nstring(part.header.first(name) or None)
+    return nstring(part.header.exact(name) or None)
 
 
 def _parameters(parametric: Parametric) -> bytes:
@@ -53,16 +54,31 @@ def _parameters(parametric: Parametric) -> bytes:
     return parenthesized(string(half) for pair in parametric.parameters for half in pair)
 
 
+def _with_charset(part: Part) -> Parametric:
+    """RFC 2046 section 4.1.2: a text that names no character set is in US-ASCII, and clients are told so."""
+    found = part.content_type
+    if part.type_and_subtype[0].lower() != b"text" or found.get(b"charset") is not None:
+        return found
+    return Parametric(found.value, [*found.parameters, (b"charset", b"us-ascii")])
+
+
 def _disposition(part: Part) -> bytes:
     """RFC 2183 section 2."""
-    parametric = parse_parametric(part.header.first(b"content-disposition") or b"")
+    parametric = parse_parametric(part.header.exact(b"content-disposition") or b"")
     if not parametric.value:
         return NIL
     return parenthesized([string(parametric.value), _parameters(parametric)])
 
 
 def _languages(part: Part) -> bytes:
-    """RFC 3282 section 2: a list of tags."""
-    value = part.header.first(b"content-language") or b""
-    tags = [tag.strip() for tag in value.split(b",") if tag.strip()]
+    """RFC 3282 section 2: a list of tags, with comments among them."""
+    lexer = Lexer(part.header.first(b"content-language") or b"")
+    tags: list[bytes] = []
+    lexer.skip_blanks()
+    while (tag := lexer.token()) is not None:
+        tags.append(tag)
+        lexer.skip_blanks()
+        if not lexer.take(b","):
+            break
+        lexer.skip_blanks()
     return parenthesized(string(tag) for tag in tags) if tags else NIL

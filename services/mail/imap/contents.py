@@ -2,7 +2,7 @@
 
 from services.mail.imap.limits import CACHE_OCTETS
 from services.mail.maildir.folder import Folder
-from services.mail.mime.header import Header, parse_header
+from services.mail.mime.header import Header, header_end, parse_header
 from services.mail.mime.structure import Part, parse
 
 
@@ -24,6 +24,10 @@ class Content:
             self._octets = self.folder.read(self.uid)
         return self._octets
 
+    def load(self, header_only: bool) -> None:
+        """Read what will be asked for."""
+        _ = self.header_octets if header_only else self.octets
+
     @property
     def root(self) -> Part:
         """The structure of the whole message."""
@@ -36,6 +40,8 @@ class Content:
         """The header, with its empty line."""
         if self._root is not None:
             return self.octets[: self._root.body_begin]
+        if self._octets is not None:
+            return self._octets[: header_end(self._octets, 0, len(self._octets))[1]]
         if self._header_octets is None:
             self._header_octets = self.folder.read_header(self.uid)
         return self._header_octets
@@ -63,8 +69,7 @@ class Contents:
         self._last: Content | None = None
 
     def get(self, uid: int) -> Content:
-        """Return a message to be read."""
-        self._folder.message(uid)
+        """Return a message to be read; whether it is still there shows when it is."""
         if self._last is None or self._last.uid != uid or not self._last.is_small:
             self._last = Content(self._folder, uid)
         return self._last

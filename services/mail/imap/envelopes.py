@@ -16,11 +16,11 @@ def envelope(header: Header) -> bytes:
     lists += [_addresses(header, name) for name in (b"to", b"cc", b"bcc")]
     return parenthesized(
         [
-            nstring(header.first(b"date")),
+            nstring(header.exact(b"date")),
             nstring(header.first(b"subject")),
             *(_address_list(one) for one in lists),
-            nstring(header.first(b"in-reply-to")),
-            nstring(header.first(b"message-id")),
+            nstring(header.exact(b"in-reply-to")),
+            nstring(header.exact(b"message-id")),
         ]
     )
 

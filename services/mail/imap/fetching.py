@@ -1,5 +1,6 @@
 """FETCH (RFC 3501 sections 6.4.5 and 7.4.2)."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from services.mail.imap import writing
@@ -42,34 +43,46 @@ def _fetch(session: "Session", reader: Reader, by_uid: bool) -> Steps:
         items.insert(0, b"UID")
     view = view_of(session)
     reads = not view.read_only and any(isinstance(item, Section) and item.sets_seen for item in items)
+    # RFC 2180 section 4.1: what the client knows of a message that is gone it may still ask for; the rest is left out.
     gone = False
     for place, uid in enumerate(uids):
         if place % TURN_MESSAGES == 0:
             yield b""
         try:
-            yield _response(view, uid, items, reads)
+            yield from _response(view, uid, items, reads)
         except MessageGoneError:
             gone = True
-    if gone:
+    # RFC 3501 section 6.4.8: a UID that is no more is no error.
+    if gone and not by_uid:
         raise NoError("Some of the messages have been removed.", "EXPUNGEISSUED")
     return "Fetch completed."
 
 
-def _response(view: View, uid: int, items: list[Item], reads: bool) -> bytes:
+def _response(view: View, uid: int, items: list[Item], reads: bool) -> Iterator[bytes]:
+    """Sections are written one by one, so that many of a large message are not all held at once."""
     content = view.contents.get(uid)
     becomes_seen = reads and SEEN not in view.folder.message(uid).flags
     if becomes_seen:
         view.folder.set_flags(uid, view.folder.message(uid).flags | {SEEN})
-    shown = [_shown(view, content, item) for item in items]
-    if becomes_seen and b"FLAGS" not in items:
-        # RFC 3501 section 6.4.5: the flags that change with it should be in the response.
-        shown.append(view.flags_item(uid))
-    return b"* %d FETCH %b\r\n" % (view.number(uid) or 0, writing.parenthesized(shown))
+    # RFC 3501 section 6.4.5: the flags that change with it should be in the response.
+    wanted = [*items, b"FLAGS"] if becomes_seen and b"FLAGS" not in items else items
+    # What cannot be read shows before a word is said of it.
+    shown = {item: _shown(view, content, item) for item in wanted if isinstance(item, bytes)}
+    _load(content, wanted)
+    yield b"* %d FETCH (" % (view.number(uid) or 0)
+    for place, item in enumerate(wanted):
+        written = item.label + b" " + _section(content, item) if isinstance(item, Section) else shown[item]
+        yield b" " + written if place else written
+    yield b")\r\n"
 
 
-def _shown(view: View, content: Content, item: Item) -> bytes:
-    if isinstance(item, Section):
-        return item.label + b" " + _section(content, item)
+def _load(content: Content, items: list[Item]) -> None:
+    sections = [item for item in items if isinstance(item, Section)]
+    if sections:
+        content.load(header_only=all(section.is_header_only for section in sections))
+
+
+def _shown(view: View, content: Content, item: bytes) -> bytes:
     if item == b"FLAGS":
         return view.flags_item(content.uid)
     return item + b" " + _value(view, content, item)

@@ -75,7 +75,7 @@ class Framing:
             if line is None:
                 return None
             if self._dropping:
-                self._dropping = False
+                self._dropped(line)
                 continue
             return self._ended(line, with_literals)
         return None
@@ -108,6 +108,15 @@ class Framing:
         command = bytes(self._command)
         self._command.clear()
         return Line(command)
+
+    def _dropped(self, line: bytes) -> None:
+        """RFC 7888 section 4: a literal that dropped octets announce, and that nobody is asked for, comes too."""
+        match = _LITERAL.search(line.rstrip(b"\r\n"))
+        self._dropping = match is not None and bool(match[2])
+        if match is not None and match[2]:
+            self._skipped = int(match[1])
+            if self._skipped > MESSAGE_OCTETS:
+                raise LimitExceededError("a literal that is dropped is too long")
 
     def accept(self) -> None:
         """Take the announced literal in."""

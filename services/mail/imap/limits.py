@@ -33,6 +33,9 @@ SEARCH_KEYS_MAX = 10_000
 # RFC 2971 section 3.3: 30 pairs, fields of 30 and values of 1024 octets.
 ID_PAIRS_MAX = 30
 
+# Keys of one SEARCH that read whole messages, each anew: a person's search has one or two.
+SEARCH_TEXTS_MAX = 32
+
 # A pattern of LIST; no name is longer.
 PATTERN_OCTETS = 1024
 

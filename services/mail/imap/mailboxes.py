@@ -8,6 +8,7 @@ from services.mail.imap.reader import Reader
 from services.mail.imap.steps import Steps
 from services.mail.imap.view import View
 from services.mail.maildir.errors import NoFolderError
+from services.mail.maildir.folder import Folder
 from services.mail.maildir.folder_names import SEPARATOR, canonical
 from services.mail.maildir.store import Maildir
 
@@ -122,7 +123,7 @@ def status(session: "Session", reader: Reader) -> Steps:
     folder.refresh()
     values = {
         b"MESSAGES": len(folder.uids),
-        b"RECENT": len(folder.uids) - folder.position(folder.first_recent),
+        b"RECENT": _recent(session, folder),
         b"UIDNEXT": folder.uidnext,
         b"UIDVALIDITY": folder.uidvalidity,
         b"UNSEEN": sum("\\Seen" not in message.flags for message in folder.messages.values()),
@@ -130,6 +131,13 @@ def status(session: "Session", reader: Reader) -> Steps:
     shown = writing.parenthesized(b"%b %d" % (item, values[item]) for item in items)
     yield b"* STATUS %b %b\r\n" % (writing.mailbox(canonical(name)), shown)
     return "Status completed."
+
+
+def _recent(session: "Session", folder: Folder) -> int:
+    """RFC 3501 section 2.3.2: what no session was shown yet, and what is recent to this one."""
+    unclaimed = set(folder.uids[folder.position(folder.first_recent) :])
+    own = session.view.recent if session.view is not None and session.view.folder is folder else set()
+    return len(unclaimed | (own & folder.messages.keys()))
 
 
 def namespace(_session: "Session", reader: Reader) -> Steps:

@@ -8,6 +8,8 @@ import unicodedata
 from collections.abc import Iterator
 
 from services.mail.imap.contents import Content
+from services.mail.mime.addresses import MISSING_HOST, MISSING_MAILBOX, parse_addresses
+from services.mail.mime.header import Field
 from services.mail.mime.structure import Part
 from services.mail.mime.words import decode_transfer, decode_words, text_of
 
@@ -19,7 +21,20 @@ def folded(text: str) -> str:
 
 def header_has(content: Content, name: bytes, needle: str) -> bool:
     """Whether a field of this name, in lower case, has the folded text in it; an empty one is in each."""
-    return any(needle in folded(decode_words(value)) for value in content.header.all(name))
+    fields = (one for one in content.header.fields if one.name == name)
+    return any(needle in folded(value) for one in fields for value in _values(one))
+
+
+def addresses_have(content: Content, name: bytes, needle: str) -> bool:
+    """Whether an address field has the folded text, as it is written or as the envelope has it (section 6.4.4)."""
+    return header_has(content, name, needle) or any(needle in folded(one) for one in _as_shown(content, name))
+
+
+def _as_shown(content: Content, name: bytes) -> Iterator[str]:
+    """Each address as `name <mailbox@host>`, however it is quoted or commented on in the header."""
+    for one in parse_addresses(b",".join(content.header.all(name))):
+        if one.mailbox not in (None, MISSING_MAILBOX) and one.host not in (None, MISSING_HOST):
+            yield decode_words(b"%b <%b@%b>" % (one.name or b"", one.mailbox, one.host)).lstrip()
 
 
 def body_has(content: Content, needle: str) -> bool:
@@ -35,7 +50,16 @@ def text_has(content: Content, needle: str) -> bool:
 
 def _header_lines(part: Part) -> Iterator[str]:
     for field in part.header.fields:
-        yield f"{field.raw.partition(b':')[0].decode('utf-8', 'replace')}: {decode_words(field.value)}"
+        for value in _values(field):
+            yield f"{field.raw.partition(b':')[0].decode('utf-8', 'replace')}: {value}"
+
+
+def _values(field: Field) -> Iterator[str]:
+    """A field's value as people read it, and with all its blanks where it was folded."""
+    value = field.value
+    yield decode_words(value)
+    if b"\n" in field.raw and field.exact != value:
+        yield decode_words(field.exact)
 
 
 def _parts(root: Part) -> Iterator[Part]:

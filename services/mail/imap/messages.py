@@ -120,7 +120,8 @@ def _change(view: View, uids: list[int], sign: bytes, flags: frozenset[str], sil
         yield from view.new_keywords()
         shown = view.flags_item(uid)
         yield b"* %d FETCH (%b%b)\r\n" % (view.number(uid) or 0, b"UID %d " % uid if by_uid else b"", shown)
-    if gone:
+    # RFC 3501 section 6.4.8: a UID that is no more is no error; RFC 2180 section 4.2.1: nor is a change told to nobody.
+    if gone and not (by_uid or silent):
         raise NoError(_GONE, "EXPUNGEISSUED")
     return "Store completed."
 

@@ -15,8 +15,8 @@ _ATOM = rb"[^\x00-\x20\x7f-\xff(){%*\"\\\]]"
 ATOM = re.compile(_ATOM + rb"+")
 ASTRING_CHARS = re.compile(rb"[^\x00-\x20\x7f-\xff(){%*\"\\]+")
 LIST_CHARS = re.compile(rb"[^\x00-\x20\x7f-\xff(){\"\\]+")
-# tag = 1*<any ASTRING-CHAR except "+">
-TAG = re.compile(rb"[^\x00-\x20\x7f-\xff(){%*\"\\+]+")
+# tag = 1*<any ASTRING-CHAR except "+">; a space follows, or a line of which it is all there is.
+TAG = re.compile(rb"[^\x00-\x20\x7f-\xff(){%*\"\\+]+(?= |\Z)")
 _QUOTED = re.compile(rb"\"((?:[^\x00\r\n\"\\\x80-\xff]|\\[\"\\])*)\"")
 _ESCAPED = re.compile(rb"\\(.)")
 _LITERAL = re.compile(rb"\{(\d{1,20})\+?\}\r\n")

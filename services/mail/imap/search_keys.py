@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from services.mail.imap.contents import Content
 from services.mail.imap.dates import day_of, read_date, sent_day
-from services.mail.imap.errors import BadError
-from services.mail.imap.limits import SEARCH_DEPTH_MAX, SEARCH_KEYS_MAX
-from services.mail.imap.matching import body_has, folded, header_has, text_has
+from services.mail.imap.errors import BadError, NoError
+from services.mail.imap.limits import SEARCH_DEPTH_MAX, SEARCH_KEYS_MAX, SEARCH_TEXTS_MAX
+from services.mail.imap.matching import addresses_have, body_has, folded, header_has, text_has
 from services.mail.imap.reader import Reader
 from services.mail.imap.sequence_set import SequenceSet, read_sequence_set, uids_in
 from services.mail.imap.view import View
@@ -66,7 +66,8 @@ _FLAGS: dict[bytes, Test] = {
     b"NEW": lambda one: one.is_recent and not one.has("\\Seen"),
 }
 # Keys of one text; those of a field, and those of more.
-_FIELDS = frozenset((b"BCC", b"CC", b"FROM", b"SUBJECT", b"TO"))
+_ADDRESSES = frozenset((b"BCC", b"CC", b"FROM", b"TO"))
+_Has = Callable[[Content, bytes, str], bool]
 _TEXTS: dict[bytes, Callable[[Content, str], bool]] = {b"BODY": body_has, b"TEXT": text_has}
 _DATES = frozenset((b"BEFORE", b"ON", b"SINCE", b"SENTBEFORE", b"SENTON", b"SENTSINCE"))
 
@@ -80,6 +81,7 @@ class KeyReader:
         self._view = view
         self._depth = 0
         self._keys = 0
+        self._texts = 0
 
     def program(self) -> Test:
         """Read keys up to the end; a message has to pass all."""
@@ -112,8 +114,10 @@ class KeyReader:
 
     def _with_argument(self, word: bytes) -> Test:
         reader = self._reader
-        if word in _FIELDS:
-            return self._field(word.lower())
+        if word in _ADDRESSES:
+            return self._field(word.lower(), addresses_have)
+        if word == b"SUBJECT":
+            return self._field(b"subject", header_has)
         if word in _TEXTS:
             return self._text(_TEXTS[word])
         if word in _DATES:
@@ -130,7 +134,7 @@ class KeyReader:
         if word == b"HEADER":
             name = reader.astring().lower()
             reader.space()
-            return self._field(name)
+            return self._field(name, header_has)
         if word == b"UID":
             return self._uids(read_sequence_set(reader))
         if word == b"NOT":
@@ -150,11 +154,14 @@ class KeyReader:
         except UnicodeDecodeError:
             raise BadError("The text is not in the character set.") from None
 
-    def _field(self, name: bytes) -> Test:
+    def _field(self, name: bytes, has: _Has) -> Test:
         needle = self._needle()
-        return lambda one: header_has(one.content, name, needle)
+        return lambda one: has(one.content, name, needle)
 
     def _text(self, has: Callable[[Content, str], bool]) -> Test:
+        self._texts += 1
+        if self._texts > SEARCH_TEXTS_MAX:
+            raise NoError(f"A search reads messages {SEARCH_TEXTS_MAX} times at most.", "LIMIT")
         needle = self._needle()
         return lambda one: has(one.content, needle)
 

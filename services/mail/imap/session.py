@@ -87,8 +87,8 @@ class Session:
         reader = Reader(line.octets)
         tag = _UNTAGGED
         try:
-            tag = self._tag(reader)
-            self.tag = tag
+            self.tag = tag = reader.match(TAG, "tag")
+            reader.space()
             command = command_of(reader, self.state)
         except BadError as error:
             yield from self._bad(tag, error)
@@ -99,12 +99,6 @@ class Session:
         if self.view is not None:
             self.view.refresh()
         return (yield from command.handler(self, reader))
-
-    @staticmethod
-    def _tag(reader: Reader) -> bytes:
-        tag = reader.match(TAG, "tag")
-        reader.space()
-        return tag
 
     def _drive(self, tag: bytes, command: Command, steps: Steps, answer: object) -> Outputs:
         """Go on with a command until it is done or asks the client for a line."""

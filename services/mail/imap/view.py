@@ -38,12 +38,17 @@ class View:
 
     def flags(self, uid: int) -> frozenset[str]:
         """Return a message's flags, \\Recent among them."""
-        flags = self.folder.message(uid).flags
+        flags = self._flags(uid)
         return flags | {RECENT} if uid in self.recent else flags
+
+    def _flags(self, uid: int) -> frozenset[str]:
+        """Of a message that is gone, what it had when the client was last told."""
+        message = self.folder.messages.get(uid)
+        return self._shown.get(uid, frozenset()) if message is None else message.flags
 
     def flags_item(self, uid: int) -> bytes:
         """Return FLAGS as FETCH shows it; the client knows them then."""
-        self._shown[uid] = self.folder.message(uid).flags
+        self._shown[uid] = self._flags(uid)
         return b"FLAGS " + writing.flag_list(self.flags(uid))
 
     def told(self, uid: int) -> None:

@@ -30,6 +30,8 @@ def parse_addresses(octets: bytes) -> list[Address]:
     lexer = Lexer(octets)
     found: list[Address] = []
     in_group = False
+    # Up to here are words that are known to name neither a group nor a mailbox: none is read for it again.
+    barren = 0
     while len(found) < ADDRESSES_MAX:
         lexer.skip_blanks()
         if lexer.at_end:
@@ -41,12 +43,17 @@ def parse_addresses(octets: bytes) -> list[Address]:
                 found.append(Address(None, None, None, None))
                 in_group = False
             continue
-        group = None if in_group else _group_name(lexer)
-        if group is not None:
-            found.append(Address(None, None, group, None))
+        begin = lexer.place
+        name = _phrase(lexer) if begin >= barren else None
+        if name is not None and not in_group and lexer.take(b":"):
+            found.append(Address(None, None, name, None))
             in_group = True
-            continue
-        found.append(_mailbox(lexer))
+        elif lexer.take(b"<"):
+            found.append(_in_angles(lexer, name))
+        else:
+            barren = max(barren, lexer.place)
+            lexer.place = begin
+            found.append(_bare(lexer))
     if in_group:
         found.append(Address(None, None, None, None))
     return found
@@ -54,37 +61,22 @@ def parse_addresses(octets: bytes) -> list[Address]:
 
 def _phrase(lexer: Lexer) -> bytes | None:
     """Take words with dots among them, joined by single blanks."""
-    words: list[bytes] = []
-    glued = False
+    pieces: list[bytes] = []
+    glued = True
     while True:
         word = lexer.word()
-        if word is None and words and lexer.take(b"."):
+        if word is None and pieces and lexer.take(b"."):
             word = b"."
             glued = True
         if word is None:
-            return b" ".join(words) if words else None
-        if glued and words:
-            words[-1] += word
-        else:
-            words.append(word)
+            return b"".join(pieces) if pieces else None
+        pieces.append(word if glued else b" " + word)
         glued = not lexer.skip_blanks()
 
 
-def _group_name(lexer: Lexer) -> bytes | None:
+def _bare(lexer: Lexer) -> Address:
+    """A mailbox without a name, which a comment may give."""
     begin = lexer.place
-    name = _phrase(lexer)
-    if name is not None and lexer.take(b":"):
-        return name
-    lexer.place = begin
-    return None
-
-
-def _mailbox(lexer: Lexer) -> Address:
-    begin = lexer.place
-    name = _phrase(lexer)
-    if lexer.take(b"<"):
-        return _in_angles(lexer, name)
-    lexer.place = begin
     lexer.comment = None
     mailbox = _local_part(lexer)
     host = _host(lexer) if lexer.take(b"@") else None

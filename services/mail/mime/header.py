@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from services.mail.mime.limits import FIELD_OCTETS_MAX, FIELDS_MAX
 
+_LINE_END = re.compile(rb"\r?\n")
 _FOLD = re.compile(rb"\r?\n[ \t]+")
 
 
@@ -22,8 +23,13 @@ class Field:
 
     @property
     def value(self) -> bytes:
-        """The value, unfolded (RFC 5322 section 2.2.3)."""
+        """The value as people read it: where it was folded is one blank."""
         return unfolded(self.raw.partition(b":")[2][:FIELD_OCTETS_MAX]).strip(b" \t")
+
+    @property
+    def exact(self) -> bytes:
+        """The value, unfolded: line ends are taken away and nothing else (RFC 5322 section 2.2.3)."""
+        return _LINE_END.sub(b"", self.raw.partition(b":")[2][:FIELD_OCTETS_MAX]).strip(b" \t")
 
 
 @dataclass(slots=True)
@@ -35,6 +41,10 @@ class Header:
     def first(self, name: bytes) -> bytes | None:
         """Return the value of the first field of this name, in lower case; None where there is none."""
         return next((one.value for one in self.fields if one.name == name), None)
+
+    def exact(self, name: bytes) -> bytes | None:
+        """Return the first field of this name, unfolded with all its blanks; None where there is none."""
+        return next((one.exact for one in self.fields if one.name == name), None)
 
     def last(self, name: bytes) -> bytes | None:
         """Return the value of the last field of this name."""

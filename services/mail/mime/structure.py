@@ -168,6 +168,9 @@ class _Parser:
 
     def _level(self, line: bytes) -> int | None:
         """RFC 2046 section 5.1.1: the line begins with the boundary; of several that fit, the longest is meant."""
+        if not line.startswith(tuple(self._boundaries)):
+            # Most lines that begin with "--" are none of any level.
+            return None
         best: int | None = None
         for level, boundary in enumerate(self._boundaries):
             longer = best is None or len(boundary) >= len(self._boundaries[best])
@@ -177,13 +180,15 @@ class _Parser:
 
 
 def _content_type(header: Header, default_type: bytes) -> Parametric:
-    value = header.first(b"content-type")
+    value = header.exact(b"content-type")
     if value is not None:
         found = parse_parametric(value)
         kind, slash, subtype = found.value.partition(b"/")
-        if kind and slash and subtype:
+        # RFC 2046 section 5.1.1: a multipart must name its boundary.
+        has_all = kind.lower() != b"multipart" or found.get(b"boundary")
+        if kind and slash and subtype and has_all:
             return found
-    # RFC 2045 section 5.2
+    # RFC 2045 section 5.2: so is read what has no type, and what has one that is not well formed.
     return Parametric(default_type, [(b"charset", b"us-ascii")] if default_type == _TEXT else [])
 
 

@@ -16,7 +16,11 @@ _LOGIN_ASKS = (b"Username:", b"Password:")
 
 
 class AuthError(Exception):
-    """The client's response is no response of the mechanism (reply 501)."""
+    """The client's response cannot be taken; `code` and `status` are for the reply (RFC 4954 section 6)."""
+
+    def __init__(self, text: str, code: int = 501, status: str = "5.5.2") -> None:
+        super().__init__(text)
+        self.code, self.status = code, status
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +68,7 @@ def _plain(response: bytes) -> Credentials:
         raise AuthError("the response is not of three parts")
     identity, user, password = map(_text, parts)
     if identity not in ("", user):
-        raise AuthError("nobody acts as another here")
+        raise AuthError("nobody acts as another here", 535, "5.7.8")
     return Credentials(user, password)
 
 

@@ -340,7 +340,7 @@ class ServerSession:
         try:
             outcome = step()
         except auth.AuthError as error:
-            self._end_exchange(Reply(501, f"Not understood: {error}", "5.5.2"))
+            self._end_exchange(Reply(error.code, f"Not accepted: {error}", error.status))
             return
         if isinstance(outcome, bytes):
             self._reply(Reply(334, outcome.decode("ascii")))

@@ -64,7 +64,7 @@ class Serving(asyncio.Protocol):
     def eof_received(self) -> bool:
         # A client that says no more may still want its last reply.
         self._ended = True
-        return self.task is not None
+        return self.task is not None and self._transport.can_write_eof()
 
     def pause_writing(self) -> None:
         self._transport.pause_reading()

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.loopback.mail.access import HOST, PATIENCE_S, access_process, maildir_of, run
+from tests.loopback.mail.terminal import on_terminal
 
 MESSAGE = b"From: ann@example.com\r\nTo: alice@example.com\r\nSubject: %d\r\nMessage-ID: <%d@x>\r\n\r\n.dot %d\r\n"
 
@@ -102,6 +103,20 @@ def test_what_is_sent_ahead_of_tls_is_not_run(imap: int) -> None:
         with trusting().wrap_socket(peer) as inside:
             inside.sendall(b"c NOOP\r\n")
             assert inside.recv(1000).startswith(b"c OK")
+
+
+@pytest.mark.parametrize("protocol", ["imap", "pop3"])
+def test_inside_tls_nothing_comes_unasked(request: pytest.FixtureRequest, protocol: str) -> None:
+    """RFC 8446 section 4.6.1: a server may send tickets, and some clients take them for an answer and wait for it."""
+    with socket.create_connection((HOST, request.getfixturevalue(protocol)), timeout=PATIENCE_S) as peer:
+        peer.recv(1000)
+        peer.sendall(b"a STARTTLS\r\n" if protocol == "imap" else b"STLS\r\n")
+        peer.recv(1000)
+        with trusting().wrap_socket(peer) as inside:
+            inside.sendall(b"b NOOP\r\n")
+            inside.recv(1000)
+            assert inside.version() == "TLSv1.3"
+            assert inside.session is None or not inside.session.has_ticket
 
 
 def test_a_client_that_does_not_read_holds_up_nobody(root: Path, imap: int) -> None:
@@ -252,9 +267,7 @@ def test_mutt_flags_moves_and_deletes(root: Path, imap: int, tmp_path: Path) -> 
         "set ssl_starttls=no ssl_force_tls=no delete=yes move=no confirmappend=no quit=yes imap_check_subscribed=no\n"
         "push '1<enter><flag-message>2<enter><save-message>=Kept<enter>3<enter><delete-message><quit>'\n"
     )
-    run(
-        *("script", "-qec", f"env TERM=xterm HOME={tmp_path} timeout 20 mutt -n -F {control}", "/dev/null"),
-    )
+    on_terminal("env", "TERM=xterm", f"HOME={tmp_path}", "mutt", "-n", "-F", str(control))
     inbox, kept = (maildir_of(root, "user10").folder(name) for name in ("INBOX", "Kept"))
     inbox.refresh()
     kept.refresh()

@@ -258,6 +258,29 @@ def test_a_literal_that_does_not_wait_and_is_refused_is_passed_over(client: Clie
     """)
 
 
+def test_literals_behind_one_that_is_refused_are_passed_over(client: Client) -> None:
+    """RFC 7888 section 4: what the client sends unasked is read to its end, and no command is found in it."""
+    client.play(
+        """
+        C: a LOGIN {5000+}\\r\\n%s {9+}\\r\\nb NOOP\\r\\n\\r {3+}\\r\\nabc
+        S: a NO [TOOBIG] ...
+        C: c NOOP
+        S: c OK ...
+        C: d BOGUS {1+}\\r\\nx {4294967295+}
+        S: d BAD ...
+        S: * BYE ...
+    """
+        % ("x" * 5000)
+    )
+
+
+def test_a_line_that_has_a_tag_only_is_answered_with_it(client: Client) -> None:
+    client.play("""
+        C: a
+        S: a BAD ...
+    """)
+
+
 def test_a_line_without_end_is_bad_once_and_the_next_is_read(client: Client) -> None:
     answer = client.send(b"a LOGIN " + b"x" * 300_000 + b"\r\nb NOOP\r\n")
     assert answer == b"a BAD The line is too long.\r\nb OK NOOP completed.\r\n"

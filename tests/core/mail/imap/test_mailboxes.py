@@ -217,6 +217,22 @@ def test_status_leaves_what_is_recent(client: Client) -> None:
     """)
 
 
+def test_status_of_the_selected_mailbox_counts_what_is_recent_to_this_session(client: Client) -> None:
+    """RFC 3501 sections 2.3.2 and 6.3.10: to others they are recent no more."""
+    other = Client(client.maildir)
+    client.send(b"a SELECT INBOX\r\n")
+    client.play("""
+        C: b STATUS INBOX (RECENT)
+        S: * STATUS INBOX (RECENT 2)
+        S: b OK ...
+    """)
+    other.play("""
+        C: a STATUS INBOX (RECENT)
+        S: * STATUS INBOX (RECENT 0)
+        S: a OK ...
+    """)
+
+
 def test_a_mailbox_made_again_has_a_larger_uidvalidity(client: Client) -> None:
     found = []
     for _ in range(3):

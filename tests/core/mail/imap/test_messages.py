@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,31 @@ def test_what_cannot_be_fetched_is_bad(client: Client, arguments: str) -> None:
         C: a FETCH {arguments}
         S: a BAD ...
     """)
+
+
+def said(client: Client, octets: bytes) -> Iterator[bytes]:
+    """What the server says, piece by piece."""
+    return (output for output in client.session.receive(octets) if isinstance(output, bytes) and output)
+
+
+def test_many_sections_of_a_message_are_not_held_at_once(client: Client) -> None:
+    client.maildir.deliver(b"Subject: large\r\n\r\n" + b"x" * 100_000)
+    client.send(b"n NOOP\r\n")
+    items = b" ".join(b"BODY.PEEK[TEXT]<%d.200000>" % first for first in range(50))
+    sizes = [len(octets) for octets in said(client, b"a FETCH 4 (%b)\r\n" % items)]
+    assert sum(sizes) > 4_000_000
+    assert max(sizes) < 200_000
+
+
+def test_a_message_that_goes_while_it_is_read_is_read_to_its_end(client: Client) -> None:
+    other = Client(client.maildir)
+    command = b"a FETCH 2 (UID BODY.PEEK[TEXT] BODY.PEEK[HEADER] BODY.PEEK[HEADER.FIELDS (SUBJECT)] BODY.PEEK[1])\r\n"
+    whole = client.send(command)
+    outputs = said(client, command)
+    begun = next(outputs)
+    other.send(b"a SELECT INBOX\r\nb STORE 2 +FLAGS (\\Deleted)\r\nc EXPUNGE\r\n")
+    assert begun.startswith(b"* 2 FETCH (")
+    assert begun + b"".join(outputs) == whole
 
 
 def test_reading_a_body_marks_it_and_peeking_does_not(client: Client) -> None:
@@ -169,6 +195,40 @@ def test_envelope_and_structure(client: Client) -> None:
         S: * 1 FETCH (BODY ("text" "plain" ("charset" "us-ascii") NIL NIL "7bit" 18 1) BODYSTRUCTURE ("text" "plain" ("charset" "us-ascii") NIL NIL "7bit" 18 1 NIL NIL NIL NIL))
         S: b OK ...
     """)  # noqa: E501
+
+
+def test_a_folded_field_keeps_its_blanks(client: Client) -> None:
+    """RFC 5322 section 2.2.3: unfolding takes the line ends away; a subject is for people and shows one blank."""
+    client.maildir.deliver(
+        b"Date: 1 Jan\r\n  2001\r\nSubject: one\r\n  two\r\nIn-Reply-To: <a@b>\r\n\t<c@d>\r\n"
+        b"Content-Language: (spoken) en,\r\n de (written)\r\n\r\nx\r\n"
+    )
+    client.send(b"n NOOP\r\n")
+    client.play("""
+        C: a FETCH 4 (ENVELOPE BODYSTRUCTURE)
+        S: * 4 FETCH (ENVELOPE ("1 Jan  2001" "one two" NIL NIL NIL NIL NIL NIL "<a@b>\\t<c@d>" NIL) BODYSTRUCTURE (... NIL NIL ("en" "de") NIL))
+        S: a OK ...
+        C: b SEARCH SUBJECT "one two" HEADER Date "jan  2001" HEADER Date "jan 2001" TEXT "one  two"
+        S: * SEARCH 4
+        S: b OK ...
+    """)  # noqa: E501
+
+
+@pytest.mark.parametrize(
+    ("content_type", "structure"),
+    [
+        (b"text/html", b'("text" "html" ("charset" "us-ascii") NIL NIL "7bit" 3 1)'),
+        (b"Text/Plain; format=flowed", b'("Text" "Plain" ("format" "flowed" "charset" "us-ascii") NIL NIL "7bit" 3 1)'),
+        (b"text/plain; CHARSET=x", b'("text" "plain" ("CHARSET" "x") NIL NIL "7bit" 3 1)'),
+        (b"image/png", b'("image" "png" NIL NIL NIL "7bit" 3)'),
+        (b"multipart/mixed", b'("text" "plain" ("charset" "us-ascii") NIL NIL "7bit" 3 1)'),
+        (b'multipart/mixed; boundary=""', b'("text" "plain" ("charset" "us-ascii") NIL NIL "7bit" 3 1)'),
+    ],
+)
+def test_what_a_content_type_leaves_out(client: Client, content_type: bytes, structure: bytes) -> None:
+    """RFC 2046 section 4.1.2: a text is in US-ASCII; section 5.1.1: a multipart without boundary is none."""
+    client.maildir.deliver(b"Content-Type: %b\r\n\r\nx\r\n" % content_type)
+    assert b"(BODY %b)\r\n" % structure in client.send(b"a NOOP\r\nb FETCH 4 BODY\r\n")
 
 
 def test_store_in_its_six_forms(client: Client) -> None:

@@ -74,6 +74,9 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Client:
         ("SUBJECT PICT", "2"),
         ('SUBJECT ""', "1 2 3"),
         ("FROM ann@", "1"),
+        ('FROM "<bob@example.com>"', "2"),
+        ('BCC "<ann@"', "2"),
+        ('HEADER FROM "<bob@"', ""),
         ("TO bob", "1"),
         ("CC eve", "1"),
         ("BCC ann", "2"),
@@ -162,6 +165,17 @@ def test_what_is_not_well_formed_is_bad(client: Client, keys: str) -> None:
 def test_nesting_is_bounded(client: Client, nest: bytes) -> None:
     client.send(b"z NOOP\r\n")
     assert client.send(b"a SEARCH " + nest + b"\r\n").startswith(b"a BAD")
+
+
+def test_whole_messages_are_read_a_bounded_number_of_times(client: Client) -> None:
+    keys = " ".join(["TEXT nothing"] * 32)
+    client.play(f"""
+        C: a SEARCH {keys}
+        S: * SEARCH 1
+        S: a OK ...
+        C: b SEARCH {keys} BODY nothing
+        S: b NO [LIMIT] ...
+    """)
 
 
 def test_extended_results(client: Client) -> None:

@@ -34,13 +34,45 @@ def test_no_message_loses_its_number_during_fetch_store_and_search(pair: tuple[C
         C: c STORE 2 +FLAGS.SILENT (\\\\Seen)
         S: c OK ...
         C: d FETCH 1 FLAGS
-        S: d NO [EXPUNGEISSUED] ...
+        S: * 1 FETCH (FLAGS ())
+        S: d OK ...
+        C: d2 FETCH 1:2 BODY.PEEK[]
+        S: * 2 FETCH (BODY[] {84}
+        S: From: ...
+        S: To: ...
+        S: Subject: ...
+        S:
+        S: The text ...
+        S: )
+        S: d2 NO [EXPUNGEISSUED] ...
+        C: d3 STORE 1 FLAGS (\\\\Seen)
+        S: d3 NO [EXPUNGEISSUED] ...
+        C: d4 STORE 1 FLAGS.SILENT (\\\\Seen)
+        S: d4 OK ...
         C: e NOOP
         S: * 1 EXPUNGE
         S: e OK ...
         C: f FETCH 1 UID
         S: * 1 FETCH (UID 2)
         S: f OK ...
+    """)
+
+
+def test_a_uid_that_is_no_more_is_no_error(pair: tuple[Client, Client]) -> None:
+    """RFC 3501 section 6.4.8: a unique identifier that does not exist is ignored."""
+    one, two = pair
+    one.send(b"a STORE 2 +FLAGS (\\Deleted)\r\nb EXPUNGE\r\n")
+    two.play("""
+        C: a UID FETCH 2 RFC822.SIZE
+        S: * 2 EXPUNGE
+        S: a OK ...
+    """)
+    one.send(b"a STORE 1 +FLAGS (\\Deleted)\r\nb EXPUNGE\r\n")
+    two.play("""
+        C: a UID STORE 1:3 FLAGS (\\\\Seen)
+        S: * 2 FETCH (UID 3 FLAGS (\\\\Seen))
+        S: * 1 EXPUNGE
+        S: a OK ...
     """)
 
 

@@ -10,6 +10,7 @@ from services.mail.imap.body_structures import body_structure
 from services.mail.imap.envelopes import envelope
 from services.mail.mime.addresses import Address, parse_addresses
 from services.mail.mime.header import parse_header
+from services.mail.mime.lexer import Lexer
 from services.mail.mime.limits import DEPTH_MAX, PARTS_MAX
 from services.mail.mime.parameters import parse_parametric
 from services.mail.mime.structure import Part, find, parse
@@ -155,6 +156,22 @@ def test_addresses(field: bytes, parts: list[tuple[bytes | None, ...]]) -> None:
 @given(st.one_of(st.binary(max_size=60), st.text('a@<>(),:;"\\[]. ', max_size=40).map(str.encode)))
 def test_any_octets_are_read_as_addresses_in_the_end(octets: bytes) -> None:
     parse_addresses(octets)
+
+
+@pytest.mark.parametrize("piece", [b'"', b"a ", b'"a"(b)', b"a.", b"a:", b"<", b"(", b"a@[", b"@", b"a<b "])
+def test_no_word_of_an_address_field_is_read_often(monkeypatch: pytest.MonkeyPatch, piece: bytes) -> None:
+    """One message with such a field would else keep all sessions waiting for minutes."""
+    read = 0
+    word = Lexer.word
+
+    def counted(lexer: Lexer) -> bytes | None:
+        nonlocal read
+        read += 1
+        assert read <= 4 * 5_000
+        return word(lexer)
+
+    monkeypatch.setattr(Lexer, "word", counted)
+    parse_addresses(piece * 5_000)
 
 
 @pytest.mark.parametrize(

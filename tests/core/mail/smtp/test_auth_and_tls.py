@@ -54,7 +54,7 @@ def test_login_asks_twice() -> None:
         ("C: AUTH PLAIN\nS: 334\nC: *\n", "501 5.7.0"),
         ("C: AUTH PLAIN not*base64\n", "501 5.5.2"),
         ("C: AUTH PLAIN =\n", "501 5.5.2"),
-        (f"C: AUTH PLAIN {plain('alice', 'secret', 'bob')}\n", "501 5.5.2"),
+        (f"C: AUTH PLAIN {plain('alice', 'secret', 'bob')}\n", "535 5.7.8"),
         ("C: AUTH CRAM-MD5\n", "504 5.5.4"),
         ("C: AUTH\n", "501 5.5.4"),
         ("C: MAIL FROM:<>\nS: 530\nC: AUTH PLAIN " + "A" * 12_300 + "\n", "500 5.5.2"),

@@ -1,0 +1,53 @@
+"""A terminal of the test's own, for programs that people use on one."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import pty
+import select
+import struct
+import subprocess
+import termios
+import time
+
+ROWS, COLUMNS = 24, 80
+PATIENCE_S = 30.0
+
+
+def on_terminal(*command: str) -> bytes:
+    """Run a program to its end on a terminal that nobody types on, and return what it shows.
+
+    It needs nothing of the standard input of who calls: `script` passes the end of that on as a key.
+    """
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
+    process = subprocess.Popen(
+        command, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True, preexec_fn=_control
+    )
+    os.close(theirs)
+    try:
+        shown = _read(ours)
+        assert process.wait(PATIENCE_S) == 0, shown
+        return shown
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
+
+
+def _control() -> None:
+    # The session is new; this is its terminal.
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
+def _read(descriptor: int) -> bytes:
+    """Read until the last program on the terminal is gone (EIO)."""
+    shown = b""
+    end = time.monotonic() + PATIENCE_S
+    with contextlib.suppress(OSError):
+        while select.select([descriptor], [], [], max(0.0, end - time.monotonic()))[0]:
+            shown += os.read(descriptor, 65_536)
+        raise AssertionError(f"it does not end: {shown!r}")
+    return shown
