@@ -36,10 +36,10 @@ from services.mail.smtp.client import Patience
 from services.mail.smtp.client_session import Plan
 from services.mail.smtp.commands import Accept
 from services.mail.smtp.greylist import Greylist
+from services.mail.smtp.offer import Offer
 from services.mail.smtp.policy import Client, Policy
 from services.mail.smtp.reply import Reply
 from services.mail.smtp.server import Bounds, Port, SMTPServer
-from services.mail.smtp.server_session import Offer
 from services.mail.spool import Spool
 from services.mail.trace import completed, received_field
 from services.shell import Shell, run_service

@@ -22,6 +22,9 @@ class State(Enum):
     AUTH = "an authentication exchange"
     WAITING = "the shell has a request to answer"
     REFUSED = "not served: nothing but QUIT"
+    # RFC 5321 section 3.8 lets a server end it by 421: where another server would have ended such a message, what comes
+    # now is a part of it that plays at being commands.
+    DISTRUSTED = "the message was made to end elsewhere: nothing but QUIT"
     CLOSED = "over"
 
 
@@ -62,7 +65,7 @@ class Command:
 
 _ANY = frozenset((State.CONNECTED, State.GREETED, State.MAIL, State.RCPT))
 _OUTSIDE = frozenset((State.CONNECTED, State.GREETED))
-_LAST = _ANY | {State.REFUSED}
+_LAST = _ANY | {State.REFUSED, State.DISTRUSTED}
 
 COMMANDS: dict[bytes, Command] = {
     b"HELO": Command(_ANY, "_helo", "HELO domain"),

@@ -2,9 +2,9 @@
 
 Only CRLF "." CRLF ends it. Whoever takes anything else for an end, as <LF>.<LF>, <LF>.<CR><LF> or <CR>.<CR>, and
 whoever passes such a shape on, lets a sender hide a second message in the first ("SMTP smuggling"). Here those shapes
-end nothing, and a message that holds one is refused. Other lines that end in a bare LF, as programs leave them that
-send a Unix file as it is, are given the CRLF that they were meant to have, so that nothing but CRLF is ever passed on;
-a bare CR is refused.
+end nothing, a message that holds one is refused, and nothing is taken on its connection any more. Other lines that end
+in a bare LF, as programs leave them that send a Unix file as it is, are given the CRLF that they were meant to have, so
+that nothing but CRLF is ever passed on; a bare CR is refused.
 """
 
 import re
@@ -23,6 +23,8 @@ TOO_BIG = Reply(552, "The message is bigger than this server takes", "5.3.4")
 HEADER_TOO_BIG = Reply(552, "The header section is bigger than this server takes", "5.3.4")
 SMUGGLING = Reply(550, "The message holds a bare CR, or a lone dot on a line that ends in a bare LF", "5.6.0")
 NUL = Reply(550, "The message holds an octet of zero", "5.6.0")
+# What follows a message with such a fault may be a part of it, to whoever takes less than CRLF for a line's end.
+HIDING = frozenset((SMUGGLING, NUL))
 LINE_TOO_LONG = Reply(500, "The message holds a line of more than 1000 octets", "5.6.0")
 LOOP = Reply(554, "The message went through too many servers: it goes in a circle", "5.4.6")
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from services.eventlog import EventLog
 from services.mail.accounts import Account
 from services.mail.smtp.commands import Accept
+from services.mail.smtp.offer import Offer
 from services.mail.smtp.policy import Client, Policy
 from services.mail.smtp.reply import Reply
-from services.mail.smtp.server_session import Offer
 from services.mail.smtp.serving import Serving
 
 # How often deadlines are looked at, and how long a stop waits for messages that are on their way to the disk.

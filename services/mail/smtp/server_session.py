@@ -20,15 +20,15 @@ Left out: CHUNKING, DSN requests (RFC 3461), SMTPUTF8.
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from services.mail.accounts import Account
 from services.mail.address import Mailbox
 from services.mail.smtp import auth, limits, parameters
 from services.mail.smtp import commands as said
 from services.mail.smtp.commands import COMMANDS, Accept, Asked, CheckPassword, StartTLS, State
-from services.mail.smtp.content import ContentReader
+from services.mail.smtp.content import HIDING, ContentReader
 from services.mail.smtp.lines import CommandLines, EndlessLineError, line_limit
+from services.mail.smtp.offer import Offer
 from services.mail.smtp.policy import AUTH_REQUIRED, Client, Policy
 from services.mail.smtp.reply import Reply
 
@@ -36,19 +36,6 @@ from services.mail.smtp.reply import Reply
 _HELLO = re.compile(r"(?:[A-Za-z0-9._-]{1,255}|\[[!-Z^-~]{1,255}\])\Z")
 # Octets that stand in no command: controls, and a bare CR or LF above all (section 2.3.8).
 _NOT_IN_COMMANDS = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
-
-
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """What a server offers on a port."""
-
-    hostname: str
-    size_octets: int = limits.MESSAGE_OCTETS
-    starttls: bool = False
-    auth: bool = False
-    # RFC 4954 section 4: no password in the clear where TLS can be had.
-    auth_in_clear: bool = False
-    auth_required: bool = False
 
 
 class ServerSession:
@@ -168,6 +155,8 @@ class ServerSession:
             getattr(self, command.handler)(argument)
         elif self.state is State.REFUSED:
             self._reply(said.NOT_SERVED)
+        elif self.state is State.DISTRUSTED:
+            self._close(Reply(421, f"{self._offer.hostname} Nothing is taken behind such a message", "4.7.0"))
         elif command is not None:
             self._reply(said.ORDER.get((verb, self.state), said.OUT_OF_ORDER))
         else:
@@ -361,6 +350,8 @@ class ServerSession:
             content = self._policy.content(recipients, len(content)) or content
         if isinstance(content, Reply):
             self._reply(content)
+            if content in HIDING:
+                self.state = State.DISTRUSTED
         else:
             self._ask(Accept(mail.reverse_path, recipients, content, mail.is_8bit))
 

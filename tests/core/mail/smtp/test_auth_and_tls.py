@@ -5,7 +5,7 @@ import base64
 import pytest
 
 from services.mail.smtp.commands import StartTLS, State
-from services.mail.smtp.server_session import Offer
+from services.mail.smtp.offer import Offer
 from tests.core.mail.smtp.transcripts import HELLO, World, check, session
 
 CLEAR = Offer("mx.example.com", auth=True, auth_in_clear=True, auth_required=True)

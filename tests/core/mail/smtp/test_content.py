@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from services.mail.smtp.commands import State
 from services.mail.smtp.content import ContentReader, stuffed
+from services.mail.smtp.offer import Offer
 from services.mail.smtp.reply import Reply
-from services.mail.smtp.server_session import Offer
 from tests.core.mail.smtp.transcripts import World, in_data
 
 HEAD = b"Subject: x\r\n\r\n"
@@ -36,7 +36,22 @@ def test_no_smuggling_shape_ends_the_data_or_is_accepted(shape: bytes) -> None:
     assert out == b""
     assert world.talk(one, b"\r\n.\r\n").startswith(b"550 5.6.0")
     assert world.messages == []
-    assert one.state is State.GREETED
+    assert one.state is State.DISTRUSTED
+
+
+def test_behind_a_message_that_another_server_ends_elsewhere_nothing_is_taken() -> None:
+    """A true end behind a bare CR: the commands that follow may be a part of the message."""
+    one, world = in_data(), World()
+    out = world.talk(one, HEAD + b"a\r\r\n.\r\n" + HIDDEN + b"\r\n.\r\n")
+    assert [line[:4] for line in out.splitlines()] == [b"550 ", b"421 "]
+    assert world.messages == []
+    assert one.state is State.CLOSED
+
+
+def test_who_sent_a_bare_cr_unawares_may_take_leave() -> None:
+    one, world = in_data(), World()
+    assert world.talk(one, HEAD + b"a\rb\r\n.\r\n").startswith(b"550 5.6.0")
+    assert world.talk(one, b"QUIT\r\n").startswith(b"221 ")
 
 
 @given(st.lists(st.sampled_from([b"\r", b"\n", b".", b"a", b"\r\n", b"\0"]), max_size=12))
@@ -48,7 +63,7 @@ def test_what_is_accepted_has_no_line_end_but_crlf(pieces: list[bytes]) -> None:
         assert not re.search(rb"(?<!\r)\n|\r(?!\n)|\0", message.content)
     # A lone dot on a line of the data itself, CRLF on both sides, is an end; on any other it never is.
     if b"\r\n.\r\n" not in HEAD + body + b"\r\n":
-        assert one.state is State.GREETED
+        assert one.state in (State.GREETED, State.DISTRUSTED)
 
 
 def test_bare_lf_without_a_lone_dot_becomes_crlf() -> None:

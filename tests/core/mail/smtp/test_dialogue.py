@@ -2,8 +2,9 @@
 
 from services.mail.address import Mailbox
 from services.mail.smtp.commands import State
+from services.mail.smtp.offer import Offer
 from services.mail.smtp.policy import Client
-from services.mail.smtp.server_session import Offer, ServerSession
+from services.mail.smtp.server_session import ServerSession
 from tests.core.mail.smtp.transcripts import HELLO, IN_DATA, TO_BOB, World, check, policy, session
 
 MESSAGE = "C: Subject: x\nC: \nC: Hello.\nC: .\nS: 250 2.0.0\n"

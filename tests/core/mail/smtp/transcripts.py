@@ -9,9 +9,10 @@ from typing import Any
 
 from services.mail.accounts import Accounts
 from services.mail.smtp.commands import Accept, CheckPassword, StartTLS, State
+from services.mail.smtp.offer import Offer
 from services.mail.smtp.policy import Client, Policy
 from services.mail.smtp.reply import Reply
-from services.mail.smtp.server_session import Offer, ServerSession
+from services.mail.smtp.server_session import ServerSession
 
 ACCOUNTS = """
 alice:secret:100000
