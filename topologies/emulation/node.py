@@ -8,7 +8,7 @@ errors, and the bash that Mininet keeps per node is started when somebody calls 
 import os
 import shlex
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ class Interface(Intf):  # type: ignore[misc]
     def config(self, ip: str | None = None, **_params: Any) -> dict[str, Any]:
         """Bring the interface up, offload off, with an address where the link's parameters give one."""
         if not self.node.namespace_pid:
-            _ipv6_off(self.name)
+            ipv6_off(self.name)
         tools.batch("ip", [f"link set dev {self.name} up"], self.node.namespace_pid)
         tools.offload_off(self.name, self.node.namespace_pid)
         if ip is not None:
@@ -57,7 +57,7 @@ class Interface(Intf):  # type: ignore[misc]
         self.link = None
 
 
-def _ipv6_off(interface: str) -> None:
+def ipv6_off(interface: str) -> None:
     """Keep a switch's interface from speaking: multicast listener reports would cross the wires of the drawing."""
     switch = Path("/proc/sys/net/ipv6/conf", interface, "disable_ipv6")
     if switch.exists():
@@ -239,7 +239,11 @@ class Bridge(_LazyShell, Switch):  # type: ignore[misc]
         # A bridge that forgets at once sends every frame to all of its ports.
         kind += " ageing_time 0" if self.mirrors else ""
         tools.batch("ip", [f"link add {self.name} type {kind}", *plugs, f"link set dev {self.name} up"])
-        _ipv6_off(self.name)
+        ipv6_off(self.name)
+
+    def teach(self, places: Iterable[tuple[str, str]]) -> None:
+        """Tell it behind which port each MAC address lies, as (address, port): nothing is learned or forgotten."""
+        tools.batch("bridge", [f"fdb replace {mac} dev {port} master static" for mac, port in places])
 
     def stop(self, deleteIntfs: bool = True) -> None:  # noqa: N803, ARG002
         """Remove the bridge; its interfaces went with their links."""
