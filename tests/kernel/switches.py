@@ -28,7 +28,7 @@ def main(argv: list[str]) -> int:
         driver = bed.net.switches[0]._driver
         found = {
             "http_code": done.stdout.decode(),
-            "datapath": driver.run("ovs-appctl", "dpif/show"),
+            "datapath": driver.control("dpif/show"),
             "bridges": driver.run("ovs-vsctl", "list-br").split(),
         }
     print(json.dumps(found))

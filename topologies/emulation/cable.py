@@ -22,8 +22,7 @@ class Cable:
 
     def __init__(self, number: int, ends: Sequence[End], shapes: Sequence[Shape | None]) -> None:
         self.interfaces = (f"cable{number}a", f"cable{number}b")
-        for inner, outer in zip(self.interfaces, ends, strict=True):
-            veth(outer, (inner, "", 0))
+        veths(*((outer, (inner, "", 0)) for inner, outer in zip(self.interfaces, ends, strict=True)))
         near, far = self.interfaces
         lines = [*netem.passing_on(near, far), *netem.passing_on(far, near)]
         for leaving, shape in zip((far, near), shapes, strict=True):
@@ -40,10 +39,11 @@ class Cable:
         tools.batch("ip", [f"link delete dev {name}" for name in there])
 
 
-def veth(end1: End, end2: End) -> None:
-    """Make a veth pair with its ends where they belong."""
-    words = [
-        f"name {name} {f'netns {pid} ' if pid else ''}{f'address {address} ' if address else ''}"
-        for name, address, pid in (end1, end2)
-    ]
-    tools.batch("ip", [f"link add {words[0]}type veth peer {words[1]}"])
+def veths(*pairs: tuple[End, End]) -> None:
+    """Make veth pairs with their ends where they belong."""
+    tools.batch("ip", [f"link add {_words(one)} type veth peer {_words(other)}" for one, other in pairs])
+
+
+def _words(end: End) -> str:
+    name, address, pid = end
+    return f"name {name}" + (f" netns {pid}" if pid else "") + (f" address {address}" if address else "")

@@ -11,7 +11,7 @@ from typing import Any
 from mininet.link import Link
 
 from topologies.emulation import tools
-from topologies.emulation.cable import Cable, End, veth
+from topologies.emulation.cable import Cable, End, veths
 from topologies.emulation.launcher import ForkServer, Service, start_service
 from topologies.emulation.node import Interface
 from topologies.emulation.shape import SHAPING, Shape, parse_shape
@@ -62,7 +62,7 @@ class EmulatedLink(Link):  # type: ignore[misc]
         """Make both ends where they belong. Overrides Mininet's class method of the same purpose."""
         ends = ((name1, addr1, node1.namespace_pid), (name2, addr2, node2.namespace_pid))
         if not any(self.shapes):
-            veth(*ends)
+            veths(ends)
         elif self._wiring.backend == "netem":
             self._cable = Cable(next(self._wiring.numbers), ends, self.shapes)
         else:

@@ -44,6 +44,12 @@ class Daemons:
             raise EmulationError(f"`{words[0]}` refused a command ({complaint[0]})")
         return done.stdout
 
+    def control(self, *words: str) -> str:
+        """Ask ovs-vswitchd itself, by ovs-appctl(8). Raises EmulationError."""
+        place = self.environment.get("OVS_RUNDIR")
+        target = [f"--target={place}/ovs-vswitchd.ctl"] if place else []
+        return self.run("ovs-appctl", *target, *words)
+
     def start(self, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
         """Start a database and a daemon, each of which answers when it has been started."""
         database, socket = folder / "conf.db", folder / "db.sock"
@@ -115,7 +121,7 @@ class OpenVSwitch(Bridge):
     def teach(self, places: Iterable[tuple[str, str]]) -> None:
         """See Bridge."""
         for mac, port in places:
-            self._driver.run("ovs-appctl", "fdb/add", self.name, port, "0", mac)
+            self._driver.control("fdb/add", self.name, port, "0", mac)
 
     def stop(self, deleteIntfs: bool = True) -> None:  # noqa: N803, ARG002
         """Remove the bridge."""
