@@ -1,21 +1,31 @@
 #!/usr/bin/env bash
 # The one place that installs: system packages, the virtual environment, lab7 in it. Safe to run again at any time;
-# with everything there it does nothing. For Debian 12, Ubuntu 24.04 and their like.
+# with everything there it does nothing, and after an interruption it goes on. For Debian 12, Ubuntu 24.04 and their like.
 #
-#   scripts/provision.sh [--bench] [--peers]
+#   scripts/provision.sh [--bench] [--peers] [--kernel] [--vm]
 #       --bench: also the Python peers that `make bench` compares with
 #       --peers: also the real servers and clients that can take the place of lab7's services
+#       --kernel: also what `make test-kernel` boots, a Linux with netem and Open vSwitch that runs as a program
+#       --vm: all of a machine made for lab7: --peers, Wireshark, Open vSwitch, and the command lab7 for every user
+#   LAB7_VENV: where the virtual environment is (.venv); LAB7_LOCK_WAIT_S: how long to wait for another package manager
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 PYTHON=${PYTHON:-python3}
+VENV=${LAB7_VENV:-.venv}
+LOCK_WAIT_S=${LAB7_LOCK_WAIT_S:-120}
 EXTRAS=plots,fast,dev
-WITH_PEERS=
+WITH_PEERS= WITH_KERNEL= WITH_VM=
 for option in "$@"; do
     case $option in
         --bench) EXTRAS=$EXTRAS,bench ;;
         --peers) WITH_PEERS=yes ;;
-        *) printf 'setup: there is no option %s: there are --bench and --peers\n' "$option" >&2; exit 2 ;;
+        --kernel) WITH_KERNEL=yes ;;
+        --vm) WITH_VM=yes WITH_PEERS=yes ;;
+        *)
+            printf 'setup: there is no option %s: there are --bench, --peers, --kernel and --vm\n' "$option" >&2
+            exit 2
+            ;;
     esac
 done
 
@@ -70,7 +80,22 @@ offlineimap:offlineimap3       copy mailboxes
 swaks:swaks            send mail by hand
 msmtp:msmtp            send mail
 '
-[[ -n $WITH_PEERS ]] && PROGRAMS=$PROGRAMS$PEERS
+
+# For tests in a kernel with netem and Open vSwitch. The first exists on x86 only; without it they are skipped.
+KERNEL='
+linux.uml:user-mode-linux      a kernel that runs as a program
+ovs-vsctl:openvswitch-switch   switches by Open vSwitch
+modprobe:kmod          load modules in it
+'
+MACHINE='
+ovs-vsctl:openvswitch-switch   switches by Open vSwitch
+tshark:tshark          read captures as Wireshark does
+'
+OPTIONAL=
+[[ -n $WITH_PEERS ]] && OPTIONAL+=$PEERS
+[[ -n $WITH_KERNEL ]] && OPTIONAL+=$KERNEL
+[[ -n $WITH_VM ]] && OPTIONAL+=$MACHINE
+PROGRAMS+=$OPTIONAL
 
 missing_packages() {
     local program package purpose
@@ -86,11 +111,11 @@ missing_packages() {
     "$PYTHON" -c 'import ensurepip, venv' 2>/dev/null || printf 'python3-venv\tmake the virtual environment\n'
 }
 
-# Of these packages those that can be had; a peer that this distribution lacks is said and left out.
+# Of these packages those that can be had; an optional one that this distribution lacks is said and left out.
 available() {
     local package
     for package in "$@"; do
-        if [[ $PEERS == *":$package "* ]] && ! apt-cache show "$package" >/dev/null 2>&1; then
+        if [[ $OPTIONAL == *":$package "* ]] && ! apt-cache show "$package" >/dev/null 2>&1; then
             printf 'setup: this distribution has no package %s; what needs it is skipped\n' "$package" >&2
         else
             printf '%s ' "$package"
@@ -98,8 +123,35 @@ available() {
     done
 }
 
+# Why a command failed, from its log, as one sentence.
+explain() {
+    local log=$1 what=$2 said
+    said=$(grep -m 1 -E '^(E|ERROR):' "$log" || tail -n 1 "$log")
+    if grep -q 'No space left on device\|not have enough free space' "$log"; then
+        fail "$what: the disk is full; free some space and run this again"
+    elif grep -q 'Could not get lock\|Unable to lock\|dpkg frontend lock' "$log"; then
+        fail "$what: another package manager still runs after $LOCK_WAIT_S s; let it end and run this again"
+    elif grep -q 'Temporary failure\|Could not resolve\|Could not connect\|Network is unreachable\|NewConnectionError' "$log"; then
+        fail "$what: the network is away; check it and run this again"
+    fi
+    fail "$what ($said); mend that and run this again"
+}
+
+apt() { $SUDO env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout="$LOCK_WAIT_S" "$@"; }
+
+# The lock of the lists is the one that apt-get does not wait for.
+update_lists() {
+    local deadline=$((SECONDS + LOCK_WAIT_S)) said
+    until said=$(apt update 2>&1); do
+        printf '%s\n' "$said"
+        [[ $said == *'Could not get lock'* && $SECONDS -lt $deadline ]] || return 1
+        sleep 2
+    done
+    printf '%s\n' "$said"
+}
+
 install_packages() {
-    local missing packages sudo=
+    local missing packages
     missing=$(missing_packages)
     [[ -z $missing ]] && return
     packages=$(cut -f1 <<<"$missing" | sort -u | tr '\n' ' ')
@@ -108,48 +160,78 @@ install_packages() {
     command -v apt-get >/dev/null || fail "this is not a Debian or Ubuntu; install these packages' programs by hand: $packages"
     if [[ $(id -u) -ne 0 ]]; then
         command -v sudo >/dev/null || fail "installing needs root and sudo is not here; ask an administrator for: apt-get install $packages"
-        sudo=sudo
+        SUDO=sudo
         printf 'setup: installing them with sudo\n'
     fi
-    export DEBIAN_FRONTEND=noninteractive
     # A server that is installed for the lab must not start on the machine itself.
-    local policy=/usr/sbin/policy-rc.d made_policy=
-    if [[ -n $WITH_PEERS && ! -e $policy ]]; then
-        printf '#!/bin/sh\nexit 101\n' | $sudo tee "$policy" >/dev/null && $sudo chmod +x "$policy" && made_policy=yes
+    if [[ -n $OPTIONAL && ! -e $POLICY ]]; then
+        printf '#!/bin/sh\nexit 101\n' | $SUDO tee "$POLICY" >/dev/null && $SUDO chmod +x "$POLICY" && trap '$SUDO rm -f "$POLICY"' EXIT
     fi
-    local log
-    log=$(mktemp)
-    # A package manager that runs already is waited for, two minutes at most.
-    $sudo apt-get -q -o DPkg::Lock::Timeout=120 update >"$log" 2>&1 \
-        || fail "the package lists could not be fetched ($(tail -n 1 "$log")); check the network and run this again"
-    packages=$(available $packages)
+    apt_install "$packages"
+}
+
+apt_install() {
+    local log packages
+    log=$(mktemp) || fail "the disk is full; free some space and run this again"
+    # What an interrupted run has left is finished first; a package manager that runs already is waited for.
+    { update_lists && finish_interrupted; } >"$log" 2>&1 || explain "$log" "the package lists could not be fetched"
     # shellcheck disable=SC2086
-    $sudo apt-get -q -y -o DPkg::Lock::Timeout=120 install --no-install-recommends $packages >"$log" 2>&1 \
-        || fail "the packages could not be installed ($(grep -m 1 '^E:' "$log" || tail -n 1 "$log")); mend that and run this again"
-    [[ -n $made_policy ]] && $sudo rm -f "$policy"
+    packages=$(available $1)
+    [[ -z $packages ]] && return
+    # The lists' own log stays: apt-get says of a network that is away only there why it finds no package.
+    # shellcheck disable=SC2086
+    apt -y install --no-install-recommends $packages >>"$log" 2>&1 || explain "$log" "the packages could not be installed"
     rm -f "$log"
+}
+
+finish_interrupted() {
+    [[ -z $(dpkg --audit) ]] || { $SUDO dpkg --configure -a --force-confold; apt -y --fix-broken install; }
+}
+
+# Their servers start in hosts of the lab, not with the machine.
+keep_quiet() {
+    [[ -n $WITH_VM && -d /run/systemd/system ]] || return 0
+    local unit
+    for unit in nginx apache2 nghttpx squid varnish varnishncsa trafficserver named nsd unbound gdnsd vsftpd dovecot fetchmail; do
+        ! systemctl is-enabled --quiet "$unit" 2>/dev/null || $SUDO systemctl disable --quiet --now "$unit"
+    done
+    systemctl is-active --quiet openvswitch-switch || $SUDO systemctl enable --quiet --now openvswitch-switch
 }
 
 install_project() {
     # The stamp holds what was installed, so that a changed pyproject.toml or more extras install again.
-    local stamp=.venv/.lab7-setup wanted log
+    local stamp=$VENV/.lab7-setup wanted log clear=--clear
     wanted="$EXTRAS $(cksum <pyproject.toml) $PWD"
-    [[ -x .venv/bin/lab7 && -f $stamp ]] || rm -f "$stamp"
+    [[ -x $VENV/bin/lab7 && -f $stamp ]] || rm -f "$stamp"
     if [[ -f $stamp ]]; then
         [[ $(cat "$stamp") == "$wanted" ]] && return
         # An environment with more extras than asked for is as good.
         [[ $(cat "$stamp") == "plots,fast,dev,bench ${wanted#* }" ]] && return
+        clear=
     fi
     "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
         || fail "lab7 needs Python 3.11 or newer and $PYTHON is older; name a newer one by PYTHON=python3.12 make setup"
-    printf 'setup: making the virtual environment .venv (once; a minute or two)\n'
-    log=$(mktemp)
-    { "$PYTHON" -m venv .venv && .venv/bin/python -m pip install -q --disable-pip-version-check -e ".[$EXTRAS]"; } \
-        >"$log" 2>&1 || fail "the Python packages could not be installed ($(grep -m 1 '^ERROR' "$log" || tail -n 1 "$log")); mend that and run this again"
+    printf 'setup: making the virtual environment %s (once; a minute or two)\n' "$VENV"
+    log=$(mktemp) || fail "the disk is full; free some space and run this again"
+    rm -f "$stamp"
+    # Without its stamp an environment is half made, and what is in it cannot be relied on: it is made anew.
+    # shellcheck disable=SC2086
+    { "$PYTHON" -m venv $clear "$VENV" && "$VENV/bin/python" -m pip install -q --disable-pip-version-check -e ".[$EXTRAS]"; } \
+        >"$log" 2>&1 || explain "$log" "the Python packages could not be installed"
     rm -f "$log"
-    printf '%s' "$wanted" >"$stamp"
-    printf 'setup: done; the command is .venv/bin/lab7\n'
+    printf '%s' "$wanted" >"$stamp" || fail "the disk is full; free some space and run this again"
+    printf 'setup: done; the command is %s/bin/lab7\n' "$VENV"
 }
 
+offer_command() {
+    [[ -n $WITH_VM && $(readlink /usr/local/bin/lab7 || true) != "$(realpath "$VENV")/bin/lab7" ]] || return 0
+    $SUDO ln -sf "$(realpath "$VENV")/bin/lab7" /usr/local/bin/lab7
+}
+
+SUDO=
+POLICY=/usr/sbin/policy-rc.d
+[[ $(id -u) -eq 0 || -z $WITH_VM ]] || SUDO=sudo
 install_packages
+keep_quiet
 install_project
+offer_command
