@@ -1,4 +1,4 @@
-"""Inside of the kernel: run the jobs and say of each how it ended. `python -m tests.kernel.guest FINDINGS`."""
+"""Inside of the kernel: run the jobs and say of each how it ended. `... guest FINDINGS NAME,NAME`."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ def run(job: Job, findings: Path) -> dict[str, object]:
 
 
 def main(argv: list[str]) -> int:
-    """Run all jobs. What is written appears at once and whole, because the host waits for it."""
-    findings = Path(argv[0])
-    for job in JOBS:
+    """Run these jobs. What is written appears at once and whole, because the host waits for it."""
+    findings, names = Path(argv[0]), argv[1].split(",")
+    for job in map(JOBS.__getitem__, names):
         ended = run(job, findings)
         unfinished = findings / f"{job.name}.unfinished"
         unfinished.write_text(json.dumps(ended))

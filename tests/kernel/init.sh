@@ -1,7 +1,7 @@
 #!/bin/sh
 # Process 1 of the lane's kernel: a root that can be written, in memory, above the machine's own; then the jobs.
 # The kernel hands its unknown parameters on as the environment: REPOSITORY and FINDINGS are folders of the host, PYTHON
-# runs the jobs, LIMIT_S is when the kernel gives up by itself, whoever still waits for it.
+# runs the JOBS, LIMIT_S is when the kernel gives up by itself, whoever still waits for it.
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 TERM=dumb
 MODULES=/usr/lib/uml/modules
 
@@ -42,5 +42,5 @@ done
 
 cd "$REPOSITORY" || end "no repository"
 trap - EXIT
-"$PYTHON" -m tests.kernel.guest "$FINDINGS"
+"$PYTHON" -m tests.kernel.guest "$FINDINGS" "$JOBS"
 end

@@ -1,4 +1,4 @@
-"""Boot the kernel, wait for its jobs, end it."""
+"""Boot the kernels, wait for their jobs, end them."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import contextlib
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from experiments.harness.judge.frames import CaptureFile, read_capture
-from tests.kernel.jobs import JOBS
+from tests.kernel.jobs import KERNELS, Job
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PROGRAM = "linux.uml"
@@ -24,8 +24,13 @@ MEMORY = "1G"
 BOOT_TIMEOUT_S = 60.0
 POLL_S = 0.1
 END_TIMEOUT_S = 10.0
-# When the kernel ends by itself, should nobody be there to end it.
-LIMIT_S = BOOT_TIMEOUT_S + sum(job.timeout_s for job in JOBS)
+
+
+def _bound_to_us() -> list[str]:
+    """The command before the kernel's. Its programs are processes of this machine; in a PID namespace of their own they
+    end when the kernel does, and the kernel when this process does, however that dies."""
+    as_user = [] if os.geteuid() == 0 else ["--user", "--map-current-user"]
+    return ["setpriv", "--pdeathsig", "KILL", "unshare", *as_user, "--pid", "--fork", "--kill-child=KILL"]
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,11 @@ class Ended:
     took_s: float
     stdout: str
     stderr: str
+    findings: Path
+
+    def capture(self, name: str) -> CaptureFile:
+        """A capture that it left."""
+        return read_capture(self.findings / name)
 
     def json(self) -> Any:
         """What it wrote, read as JSON; an AssertionError shows what came instead."""
@@ -46,10 +56,13 @@ class Ended:
 
 
 class Kernel:
-    """A running kernel, which does the jobs in their order; a context manager."""
+    """A running kernel, which does these jobs in their order; a context manager."""
 
-    def __init__(self, findings: Path) -> None:
+    def __init__(self, findings: Path, jobs: Sequence[Job]) -> None:
         self.findings = findings
+        self.jobs = jobs
+        # When it ends by itself, should nobody be there to end it.
+        self._limit_s = BOOT_TIMEOUT_S + sum(job.timeout_s for job in jobs)
         self._console = findings / "console.log"
 
     def __enter__(self) -> Kernel:
@@ -57,7 +70,8 @@ class Kernel:
             "REPOSITORY": REPOSITORY,
             "FINDINGS": self.findings,
             "PYTHON": sys.executable,
-            "LIMIT_S": f"{LIMIT_S:g}",
+            "JOBS": ",".join(job.name for job in self.jobs),
+            "LIMIT_S": f"{self._limit_s:g}",
         }
         words = [
             f"mem={MEMORY}",
@@ -68,8 +82,7 @@ class Kernel:
         ]
         with open(self._console, "wb") as console:
             self._process = subprocess.Popen(
-                # When this process dies, however it dies, so does the kernel.
-                ["setpriv", "--pdeathsig", "KILL", PROGRAM, *" ".join(words).split(" ")],
+                [*_bound_to_us(), PROGRAM, *" ".join(words).split(" ")],
                 stdin=subprocess.DEVNULL,
                 stdout=console,
                 stderr=subprocess.STDOUT,
@@ -80,21 +93,14 @@ class Kernel:
     def __exit__(self, *_error: object) -> None:
         with contextlib.suppress(subprocess.TimeoutExpired):
             # It ends by itself when all jobs are done.
-            self._process.wait(END_TIMEOUT_S if self._ended(JOBS[-1].name) else 0)
-        # Its programs are processes of this machine, in one group with it.
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait(END_TIMEOUT_S if self._ended(self.jobs[-1].name) else 0)
+        self._process.kill()
         self._process.wait()
         shutil.rmtree(self.findings / "uml", ignore_errors=True)
 
-    @property
-    def pid(self) -> int:
-        """Of the kernel, and of its process group."""
-        return self._process.pid
-
     def job(self, name: str) -> Ended:
         """How a job ended, when it has. An AssertionError when it or the kernel did not get that far."""
-        deadline_s = time.monotonic() + LIMIT_S
+        deadline_s = time.monotonic() + self._limit_s
         while not self._ended(name):
             assert self._process.poll() is None, f"the kernel ended before the job {name}: {self.said()}"
             assert time.monotonic() < deadline_s, f"no end of the job {name}: {self.said()}"
@@ -103,15 +109,38 @@ class Kernel:
                 self._process.wait(POLL_S)
         how = json.loads((self.findings / f"{name}.json").read_text())
         wrote = [(self.findings / f"{name}.{stream}").read_text(errors="replace") for stream in ("stdout", "stderr")]
-        return Ended(how["code"], how["took_s"], *wrote)
+        return Ended(how["code"], how["took_s"], wrote[0], wrote[1], self.findings)
 
-    def capture(self, name: str) -> CaptureFile:
-        """A capture among the findings."""
-        return read_capture(self.findings / name)
+    def console(self) -> list[str]:
+        """What the kernel and its first process said so far."""
+        return self._console.read_text(errors="replace").splitlines()
 
     def said(self) -> str:
         """The last lines of the console."""
-        return " | ".join(self._console.read_text(errors="replace").splitlines()[-5:])
+        return " | ".join(self.console()[-5:])
 
     def _ended(self, name: str) -> bool:
         return (self.findings / f"{name}.json").exists()
+
+
+class Lane:
+    """The kernels side by side; a context manager."""
+
+    def __init__(self, findings: Path) -> None:
+        self.kernels = [Kernel(findings / f"kernel{number}", jobs) for number, jobs in enumerate(KERNELS, start=1)]
+        self._stack = contextlib.ExitStack()
+
+    def __enter__(self) -> Lane:
+        with contextlib.ExitStack() as stack:
+            for kernel in self.kernels:
+                kernel.findings.mkdir()
+                stack.enter_context(kernel)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stack.close()
+
+    def job(self, name: str) -> Ended:
+        """See Kernel."""
+        return next(kernel for kernel in self.kernels if name in {job.name for job in kernel.jobs}).job(name)

@@ -1,0 +1,40 @@
+"""What counts as near in this kernel: its processor is shared, and each of its system calls takes long."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+# Of what was asked: a link's times and rates.
+LINK_TOLERANCE = 0.05
+# Of what the other back end takes: a term of a time, or this much where a term is short beside a wake-up that is late.
+TERM_TOLERANCE, LATE_S = 0.05, 0.02
+
+
+def near(measured: float, asked: float, tolerance: float = LINK_TOLERANCE) -> bool:
+    """Whether a measured figure is what was asked for. Nothing is ever faster than asked, but for rounding."""
+    return abs(measured - asked) <= tolerance * asked
+
+
+@dataclass(frozen=True)
+class TermPair:
+    """One term of one time, over two back ends."""
+
+    name: str
+    netem_s: float
+    wire_s: float
+
+    @property
+    def agree(self) -> bool:
+        """Within the tolerance of each other."""
+        apart_s = abs(self.netem_s - self.wire_s)
+        return apart_s <= max(TERM_TOLERANCE * max(self.netem_s, self.wire_s), LATE_S)
+
+    def __str__(self) -> str:
+        word = "agree" if self.agree else "differ"
+        return f"{self.name:<32} {self.netem_s * 1e3:9.1f} {self.wire_s * 1e3:9.1f}  {word}"
+
+
+def pairs(name: str, netem: Mapping[str, float], wire: Mapping[str, float]) -> list[TermPair]:
+    """The terms of one time side by side, those that are in neither left out."""
+    return [TermPair(f"{name} {term}", netem[term], wire[term]) for term in netem if netem[term] or wire[term]]
