@@ -27,6 +27,7 @@ cd /
 
 # From here on as any machine after its start: modules are loaded when somebody asks, TAP is open to everybody.
 [ -e "/lib/modules/$(uname -r)" ] || ln -s "$MODULES/$(uname -r)" /lib/modules/
+modprobe ipv6
 mkdir -p /dev/net /dev/pts /dev/shm
 [ -e /dev/net/tun ] || mknod /dev/net/tun c 10 200
 chmod 666 /dev/net/tun

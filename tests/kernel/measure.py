@@ -9,6 +9,7 @@ from dataclasses import dataclass
 LINK_TOLERANCE = 0.05
 # Of what the other back end takes: a term of a time, or this much where a term is short beside a wake-up that is late.
 TERM_TOLERANCE, LATE_S = 0.05, 0.02
+RESIDUAL = "residual"
 
 
 def near(measured: float, asked: float, tolerance: float = LINK_TOLERANCE) -> bool:
@@ -18,9 +19,10 @@ def near(measured: float, asked: float, tolerance: float = LINK_TOLERANCE) -> bo
 
 @dataclass(frozen=True)
 class TermPair:
-    """One term of one time, over two back ends."""
+    """One term of one time, over two back ends; the residual is no term of a formula, but what programs take."""
 
     name: str
+    term: str
     netem_s: float
     wire_s: float
 
@@ -31,10 +33,10 @@ class TermPair:
         return apart_s <= max(TERM_TOLERANCE * max(self.netem_s, self.wire_s), LATE_S)
 
     def __str__(self) -> str:
-        word = "agree" if self.agree else "differ"
-        return f"{self.name:<32} {self.netem_s * 1e3:9.1f} {self.wire_s * 1e3:9.1f}  {word}"
+        word = "" if self.term == RESIDUAL else "agree" if self.agree else "differ"
+        return f"{f'{self.name} {self.term}':<32} {self.netem_s * 1e3:9.1f} {self.wire_s * 1e3:9.1f}  {word}"
 
 
 def pairs(name: str, netem: Mapping[str, float], wire: Mapping[str, float]) -> list[TermPair]:
     """The terms of one time side by side, those that are in neither left out."""
-    return [TermPair(f"{name} {term}", netem[term], wire[term]) for term in netem if netem[term] or wire[term]]
+    return [TermPair(name, term, netem[term], wire[term]) for term in netem if netem[term] or wire[term]]

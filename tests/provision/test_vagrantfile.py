@@ -22,7 +22,13 @@ def validate(home: Path, **settings: str) -> subprocess.CompletedProcess[str]:
         # The providers are programs of their own, of which the machine needs none for this.
         ["vagrant", "validate", "--ignore-provider"],
         cwd=REPOSITORY,
-        env={**os.environ, "VAGRANT_HOME": str(home), "VAGRANT_DOTFILE_PATH": str(home / "dot"), "VAGRANT_CHECKPOINT_DISABLE": "1", **settings},
+        env={
+            **os.environ,
+            "VAGRANT_HOME": str(home),
+            "VAGRANT_DOTFILE_PATH": str(home / "dot"),
+            "VAGRANT_CHECKPOINT_DISABLE": "1",
+            **settings,
+        },
         capture_output=True,
         text=True,
         timeout=PATIENCE_S,
