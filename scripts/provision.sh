@@ -123,11 +123,18 @@ available() {
     done
 }
 
+# Not every program says so when it cannot write.
+disk_is_full() {
+    local free_kb
+    free_kb=$(df -k --output=avail / . "${TMPDIR:-/tmp}" | tail -n +2 | sort -n | head -n 1)
+    [[ $free_kb -lt 20480 ]]
+}
+
 # Why a command failed, from its log, as one sentence.
 explain() {
     local log=$1 what=$2 said
     said=$(grep -m 1 -E '^(E|ERROR):' "$log" || tail -n 1 "$log")
-    if grep -q 'No space left on device\|not have enough free space' "$log"; then
+    if grep -q 'No space left on device\|not have enough free space' "$log" || disk_is_full; then
         fail "$what: the disk is full; free some space and run this again"
     elif grep -q 'Could not get lock\|Unable to lock\|dpkg frontend lock' "$log"; then
         fail "$what: another package manager still runs after $LOCK_WAIT_S s; let it end and run this again"

@@ -50,7 +50,7 @@ KERNELS: tuple[tuple[Job, ...], ...] = (
         Job("switches", "python -m tests.kernel.switches {findings}"),
         Job("stock-mininet", "python -m topologies.emulation.sandbox sh tests/kernel/stock_mininet.sh"),
         Job("ordinary-user", "python -m pytest -p no:cacheprovider tests/emulation/test_ordinary_user.py"),
-        Job("dns-netem", _run("netem", "dns-resolution", scale=DNS_SCALE), 180.0),
+        Job("dns-netem", _run("netem", "dns-resolution", scale=DNS_SCALE), 300.0),
     ),
 )
 JOBS = {job.name: job for jobs in KERNELS for job in jobs}

@@ -9,7 +9,7 @@ frames when they leave it and when they reach it, as on a wire. The cable lies w
 from collections.abc import Sequence
 from pathlib import Path
 
-from topologies.emulation import netem, tools
+from topologies.emulation import device, netem, tools
 from topologies.emulation.node import ipv6_off
 from topologies.emulation.shape import Shape
 
@@ -22,8 +22,8 @@ class Cable:
 
     def __init__(self, number: int, ends: Sequence[End], shapes: Sequence[Shape | None]) -> None:
         self.interfaces = (f"cable{number}a", f"cable{number}b")
-        veths(*((outer, (inner, "", 0)) for inner, outer in zip(self.interfaces, ends, strict=True)))
         near, far = self.interfaces
+        veths(*((outer, (inner, "", 0)) for inner, outer in zip(self.interfaces, ends, strict=True)))
         lines = [*netem.passing_on(near, far), *netem.passing_on(far, near)]
         for leaving, shape in zip((far, near), shapes, strict=True):
             lines += netem.commands(leaving, shape) if shape else []
@@ -31,7 +31,7 @@ class Cable:
         tools.batch("tc", lines)
         for inner in self.interfaces:
             ipv6_off(inner)
-        tools.batch("ip", [f"link set dev {inner} arp off up" for inner in self.interfaces])
+            device.bring_up(inner, arp=False)
 
     def delete(self) -> None:
         """Remove the cable, and with it the ends of its link; some may be gone, with the host that they were in."""

@@ -15,7 +15,7 @@ from typing import Any
 from mininet.link import Intf
 from mininet.node import Node, Switch
 
-from topologies.emulation import namespaces, sandbox, tools
+from topologies.emulation import device, namespaces, sandbox, tools
 from topologies.emulation.errors import EmulationError
 from topologies.emulation.launcher import ForkServer, Service, start_service
 from topologies.emulation.program import Program
@@ -33,22 +33,22 @@ class Interface(Intf):  # type: ignore[misc]
         """Bring the interface up, offload off, with an address where the link's parameters give one."""
         if not self.node.namespace_pid:
             ipv6_off(self.name)
-        tools.batch("ip", [f"link set dev {self.name} up"], self.node.namespace_pid)
-        tools.offload_off(self.name, self.node.namespace_pid)
+        device.bring_up(self.name, self.node.namespace_pid)
+        device.switch_offload_off(self.name, self.node.namespace_pid)
         if ip is not None:
             self.setIP(ip)
         return {}
 
     def setIP(self, ipstr: str, prefixLen: int | None = None) -> str:  # noqa: N802, N803
         """Set the address: '10.0.0.1/24', or an address and a prefix length."""
-        address, _, length = ipstr.partition("/")
-        self.ip, self.prefixLen = address, length or str(prefixLen)
-        lines = [
-            f"address flush dev {self.name}",
-            f"address add {address}/{self.prefixLen} brd + dev {self.name}",
-        ]
-        tools.batch("ip", lines, self.node.namespace_pid)
+        tools.batch("ip", self.take_address(ipstr, prefixLen), self.node.namespace_pid)
         return ""
+
+    def take_address(self, ip: str, prefix_length: int | None = None) -> list[str]:
+        """From now on this is the address; returns the lines for `ip -batch` that make it so."""
+        self.ip, _, length = ip.partition("/")
+        self.prefixLen = length or str(prefix_length)
+        return [f"address flush dev {self.name}", f"address add {self.ip}/{self.prefixLen} brd + dev {self.name}"]
 
     def delete(self) -> None:
         """Remove the interface from the switches' namespace; a host's goes with it, or with the host."""
@@ -153,12 +153,14 @@ class Host(_LazyShell):
         **_params: Any,
     ) -> dict[str, Any]:
         """Set the default interface's address and the default route ('via 10.0.0.1')."""
-        tools.batch("ip", ["link set dev lo up"], self.namespace_pid)
+        device.bring_up("lo", self.namespace_pid)
+        lines = []
         interface = self.defaultIntf()
         if interface is not None and ip is not None and interface.ip is None:
-            interface.setIP(ip, 8)
+            lines += interface.take_address(ip, 8)
         if defaultRoute is not None:
-            tools.batch("ip", [f"route replace default {defaultRoute}"], self.namespace_pid)
+            lines.append(f"route replace default {defaultRoute}")
+        tools.batch("ip", lines, self.namespace_pid)
         if self.params.get("forwards"):
             self.run(["sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward"])
         return {}

@@ -21,7 +21,7 @@ PACKAGES = {
     "brctl": "bridge-utils",
     "newuidmap": "uidmap",
 }
-NEEDED = ("ip", "tc", "bridge", "ethtool", "nsenter", "unshare", "mnexec", "ifconfig")
+NEEDED = ("ip", "tc", "bridge", "nsenter", "unshare", "mnexec", "ifconfig")
 
 
 def require(*names: str) -> None:
@@ -46,14 +46,6 @@ def batch(tool: str, lines: Iterable[str], pid: int = 0) -> None:
         complaint = (done.stderr.strip() or done.stdout.strip()).splitlines()
         reason = complaint[0] if complaint else f"exit code {done.returncode}"
         raise EmulationError(f"`{tool}` refused a command ({reason}): {text.splitlines()[0]}")
-
-
-def offload_off(interface: str, pid: int = 0) -> None:
-    """Switch segmentation and checksum offload off, so that a capture shows what a wire would carry."""
-    features = [word for name in ("tx", "rx", "sg", "tso", "gso", "gro") for word in (name, "off")]
-    done = _run(["ethtool", "-K", interface, *features], pid)
-    if done.returncode != 0:
-        raise EmulationError(f"`ethtool` could not switch offload off on {interface}: {done.stderr.strip()}")
 
 
 def _run(words: list[str], pid: int, text: str = "") -> subprocess.CompletedProcess[str]:
