@@ -2,10 +2,11 @@
 # The one place that installs: system packages, the virtual environment, lab7 in it. Safe to run again at any time;
 # with everything there it does nothing, and after an interruption it goes on. For Debian 12, Ubuntu 24.04 and their like.
 #
-#   scripts/provision.sh [--bench] [--peers] [--kernel] [--vm]
+#   scripts/provision.sh [--bench] [--peers] [--kernel] [--vm] [--test-vm]
 #       --bench: also the Python peers that `make bench` compares with
 #       --peers: also the real servers and clients that can take the place of lab7's services
 #       --kernel: also what `make test-kernel` boots, a Linux with netem and Open vSwitch that runs as a program
+#       --test-vm: also what `make test-vm` makes a clean root with
 #       --vm: all of a machine made for lab7: --peers, Wireshark, Open vSwitch, and the command lab7 for every user
 #   LAB7_VENV: where the virtual environment is (.venv); LAB7_LOCK_WAIT_S: how long to wait for another package manager
 set -euo pipefail
@@ -15,15 +16,16 @@ PYTHON=${PYTHON:-python3}
 VENV=${LAB7_VENV:-.venv}
 LOCK_WAIT_S=${LAB7_LOCK_WAIT_S:-120}
 EXTRAS=plots,fast,dev
-WITH_PEERS= WITH_KERNEL= WITH_VM=
+WITH_PEERS= WITH_KERNEL= WITH_VM= WITH_TEST_VM=
 for option in "$@"; do
     case $option in
         --bench) EXTRAS=$EXTRAS,bench ;;
         --peers) WITH_PEERS=yes ;;
         --kernel) WITH_KERNEL=yes ;;
+        --test-vm) WITH_TEST_VM=yes ;;
         --vm) WITH_VM=yes WITH_PEERS=yes ;;
         *)
-            printf 'setup: there is no option %s: there are --bench, --peers, --kernel and --vm\n' "$option" >&2
+            printf 'setup: there is no option %s: there are --bench, --peers, --kernel, --vm and --test-vm\n' "$option" >&2
             exit 2
             ;;
     esac
@@ -35,7 +37,7 @@ fail() { printf 'setup: %s\n' "$1" >&2; exit 3; }
 PROGRAMS='
 ip:iproute2            make interfaces and addresses
 tc:iproute2            shape links
-ethtool:ethtool        switch segmentation offload off, so that captures show what a wire shows
+ethtool:ethtool        see that segmentation offload is off
 nsenter:util-linux     run commands in hosts
 mnexec:mininet         the helper of Mininet that enters namespaces
 ifconfig:net-tools     needed by the command line of Mininet
@@ -91,10 +93,15 @@ MACHINE='
 ovs-vsctl:openvswitch-switch   switches by Open vSwitch
 tshark:tshark          read captures as Wireshark does
 '
+TEST_VM='
+debootstrap:debootstrap        make a clean root
+vagrant:vagrant        check the Vagrantfile
+'
 OPTIONAL=
 [[ -n $WITH_PEERS ]] && OPTIONAL+=$PEERS
 [[ -n $WITH_KERNEL ]] && OPTIONAL+=$KERNEL
 [[ -n $WITH_VM ]] && OPTIONAL+=$MACHINE
+[[ -n $WITH_TEST_VM ]] && OPTIONAL+=$TEST_VM
 PROGRAMS+=$OPTIONAL
 
 missing_packages() {

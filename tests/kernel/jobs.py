@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 # Of the experiment that runs over both back ends. The link is slow, so that sending takes long beside what system
 # calls take; all that is sent in one go fits into TCP's initial window.
-RTT_S, BW_MBIT, OBJECTS, SIZE_BYTES, REPEAT = 0.2, 0.5, 3, 4000, 2
+RTT_S, BW_MBIT, OBJECTS, SIZE_BYTES, REPEAT = 0.2, 0.5, 3, 4000, 3
 STRATEGIES = ("1.0-serial", "1.1-persistent", "2")
 DNS_SCALE = 2
 

@@ -1,9 +1,14 @@
-"""What counts as near in this kernel: its processor is shared, and each of its system calls takes long."""
+"""What counts as near in this kernel: its processor is shared, and each of its system calls takes long.
+
+A busy machine makes times longer, never shorter: so of several samples the least says what the links do.
+"""
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 # Of what was asked: a link's times and rates.
 LINK_TOLERANCE = 0.05
@@ -13,7 +18,7 @@ RESIDUAL = "residual"
 
 
 def near(measured: float, asked: float, tolerance: float = LINK_TOLERANCE) -> bool:
-    """Whether a measured figure is what was asked for. Nothing is ever faster than asked, but for rounding."""
+    """Whether a measured figure is what was asked for."""
     return abs(measured - asked) <= tolerance * asked
 
 
@@ -40,3 +45,15 @@ class TermPair:
 def pairs(name: str, netem: Mapping[str, float], wire: Mapping[str, float]) -> list[TermPair]:
     """The terms of one time side by side, those that are in neither left out."""
     return [TermPair(name, term, netem[term], wire[term]) for term in netem if netem[term] or wire[term]]
+
+
+def least_terms(timings: Path) -> dict[str, dict[str, float]]:
+    """By comparison, the least of each of its terms among the samples of a timings.csv, in seconds."""
+    least: dict[str, dict[str, float]] = {}
+    with open(timings, newline="") as file:
+        for row in csv.DictReader(file):
+            terms = {name.removesuffix("_s"): float(text) for name, text in row.items() if name.endswith("_s") and text}
+            del terms["total"]
+            sofar = least.setdefault(row["name"], terms)
+            least[row["name"]] = {name: min(value, sofar[name]) for name, value in terms.items()}
+    return least

@@ -12,7 +12,7 @@ from topologies.emulation.openvswitch import OpenVSwitch
 from topologies.emulation.testbed import Testbed
 from topologies.web import WebTopo
 
-DELAY_MS = 25
+DELAY_MS, LOADS = 25, 5
 URL = "http://www.example.com/"
 
 
@@ -24,10 +24,12 @@ def main(argv: list[str]) -> int:
         hosts = {name: bed.host(name) for name in ("client", "client2", "origin")}
         watched = [CaptureInterface(name, host.namespace_pid, f"{name}-eth0") for name, host in hosts.items()]
         with Capture(Path(argv[0], "switches.pcapng"), watched):
-            done = hosts["client"].run(["curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", URL])
+            done = [
+                hosts["client"].run(["curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", URL]) for _ in range(LOADS)
+            ]
         driver = bed.net.switches[0]._driver
         found = {
-            "http_code": done.stdout.decode(),
+            "http_codes": [one.stdout.decode() for one in done],
             "datapath": driver.control("dpif/show"),
             "bridges": driver.run("ovs-vsctl", "list-br").split(),
         }

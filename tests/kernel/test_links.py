@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 import statistics
+from itertools import pairwise
 from typing import Any
 
 import pytest
-from scapy.layers.inet import ICMP
+from scapy.layers.inet import ICMP, UDP
 
 from tests.kernel.kernel import Lane
 from tests.kernel.links import LINKS, PINGED, TRAINS
-from tests.kernel.measure import near
+from tests.kernel.measure import LATE_S, near
 from topologies.emulation.shape import parse_time_s
 
 ECHO_REQUEST, ECHO_REPLY = 8, 0  # RFC 792
@@ -48,12 +49,12 @@ def test_the_links_are_the_kernels(found: dict[str, Any]) -> None:
 def test_a_round_trip_takes_twice_the_delay(found: dict[str, Any]) -> None:
     rtts_s = [ms / 1e3 for ms in found["ping_ms"]["delayed"]]
     assert len(rtts_s) == PINGED["delayed"]
-    assert near(statistics.median(rtts_s), 2 * asked_s("delayed"))
+    assert near(min(rtts_s), 2 * asked_s("delayed"))
 
 
 @pytest.mark.parametrize("factor", [0.9, 1.1])
 def test_a_delay_that_was_not_asked_for_is_found_out(found: dict[str, Any], factor: float) -> None:
-    measured_s = statistics.median(found["ping_ms"]["delayed"]) / 1e3
+    measured_s = min(found["ping_ms"]["delayed"]) / 1e3
     assert not near(measured_s, factor * 2 * asked_s("delayed"))
 
 
@@ -63,7 +64,7 @@ def test_each_direction_has_its_own_delay_and_captures_show_it(lane: Lane, kind:
     delay_s = parse_time_s(LINKS["uneven"][direction]["delay"])
     ways_s = one_way_s(lane, "uneven", kind)
     assert len(ways_s) == PINGED["uneven"]
-    assert near(statistics.median(ways_s), delay_s)
+    assert near(min(ways_s), delay_s)
 
 
 def test_jitter_spreads_the_delay_evenly(found: dict[str, Any]) -> None:
@@ -72,9 +73,9 @@ def test_jitter_spreads_the_delay_evenly(found: dict[str, Any]) -> None:
     assert len(rtts_s) == PINGED["jittery"]
     assert min(rtts_s) >= 0.99 * 2 * (delay_s - jitter_s)
     assert max(rtts_s) - min(rtts_s) > jitter_s
-    # The mean of this many sums of two even distributions; four standard errors of it.
+    # The mean of sums of two even distributions is off by four standard errors at most, unless the machine is late.
     error_s = jitter_s * math.sqrt(2 / 3 / len(rtts_s))
-    assert abs(statistics.mean(rtts_s) - 2 * delay_s) <= 4 * error_s
+    assert -4 * error_s <= statistics.mean(rtts_s) - 2 * delay_s <= 4 * error_s + LATE_S
 
 
 def test_reordered_frames_overtake_and_none_is_lost(lane: Lane, found: dict[str, Any]) -> None:
@@ -86,10 +87,13 @@ def test_reordered_frames_overtake_and_none_is_lost(lane: Lane, found: dict[str,
     assert sorted(order) == list(range(1, PINGED["reordered"] + 1))
 
 
-def test_a_rate_is_kept_and_nothing_is_lost_by_it(found: dict[str, Any]) -> None:
-    train = found["trains"]["rated"]
-    assert train["received"] == TRAINS["rated"][0]
-    assert near(train["rate_bps"], LINKS["rated"]["bw"] * 1e6)
+def test_a_rate_is_kept_and_nothing_is_lost_by_it(lane: Lane, found: dict[str, Any]) -> None:
+    frames, size_bytes = TRAINS["rated"]
+    assert found["trains"]["rated"]["received"] == frames
+    arrivals = [frame for frame in lane.job("links").capture("links-netem.pcapng").at("rated") if UDP in frame.packet]
+    gaps_s = [(later.time_ns - earlier.time_ns) / 1e9 for earlier, later in pairwise(arrivals)]
+    # Frames that a late wake-up delivers together are gaps too long and too short; the one in the middle is the link's.
+    assert near(size_bytes * 8 / statistics.median(gaps_s), LINKS["rated"]["bw"] * 1e6)
 
 
 def test_the_queue_takes_as_many_frames_as_asked_for_while_others_fly(found: dict[str, Any]) -> None:

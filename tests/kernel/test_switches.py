@@ -11,7 +11,7 @@ from scapy.layers.l2 import ARP
 from experiments.harness.judge.frames import CaptureFile
 from tests.kernel.kernel import Lane
 from tests.kernel.measure import near
-from tests.kernel.switches import DELAY_MS
+from tests.kernel.switches import DELAY_MS, LOADS
 
 SYN, SYN_ACK = "S", "SA"
 
@@ -37,11 +37,15 @@ def test_the_kernels_data_path_has_the_switches_with_all_their_ports(found: dict
     assert sorted(ports) == ["s1-eth1", "s1-eth2", "s1-eth3", "s2-eth1", "s2-eth2"]
 
 
-def test_a_page_comes_through_them_over_a_link_by_the_kernel(found: dict[str, Any], capture: CaptureFile) -> None:
-    assert found["http_code"] == "200"
-    times = {str(frame.packet[TCP].flags): frame.time_ns for frame in capture.at("client")[:2]}
-    assert list(times) == [SYN, SYN_ACK]
-    assert near((times[SYN_ACK] - times[SYN]) / 1e6, 2 * DELAY_MS, tolerance=0.2)
+def test_pages_come_through_them_over_a_link_by_the_kernel(found: dict[str, Any], capture: CaptureFile) -> None:
+    assert found["http_codes"] == ["200"] * LOADS
+    at_client = [frame for frame in capture.at("client") if TCP in frame.packet]
+    opened, accepted = (
+        [frame.time_ns for frame in at_client if str(frame.packet[TCP].flags) == flags] for flags in (SYN, SYN_ACK)
+    )
+    rtts_ms = [(there - here) / 1e6 for here, there in zip(opened, accepted, strict=True)]
+    assert len(rtts_ms) == LOADS
+    assert near(min(rtts_ms), 2 * DELAY_MS, tolerance=0.1)
 
 
 def test_who_has_no_part_in_it_sees_nothing(capture: CaptureFile) -> None:
