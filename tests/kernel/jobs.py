@@ -45,11 +45,11 @@ KERNELS: tuple[tuple[Job, ...], ...] = (
         Job("links", "python -m tests.kernel.links netem {findings}"),
         Job("http-netem", _http("netem"), 120.0),
         Job("http-wire", _http("wire"), 120.0),
+        Job("ordinary-user", "python -m pytest -p no:cacheprovider tests/emulation/test_ordinary_user.py"),
     ),
     (
         Job("switches", "python -m tests.kernel.switches {findings}"),
         Job("stock-mininet", "python -m topologies.emulation.sandbox sh tests/kernel/stock_mininet.sh"),
-        Job("ordinary-user", "python -m pytest -p no:cacheprovider tests/emulation/test_ordinary_user.py"),
         Job("dns-netem", _run("netem", "dns-resolution", scale=DNS_SCALE), 300.0),
     ),
 )
