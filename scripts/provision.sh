@@ -140,7 +140,7 @@ disk_is_full() {
 # Why a command failed, from its log, as one sentence.
 explain() {
     local log=$1 what=$2 said
-    said=$(grep -m 1 -E '^(E|ERROR):' "$log" || tail -n 1 "$log")
+    said=$(grep -m 1 -E '^ *(E|ERROR):' "$log" | sed 's,^ *,,' || true)
     if grep -q 'No space left on device\|not have enough free space' "$log" || disk_is_full; then
         fail "$what: the disk is full; free some space and run this again"
     elif grep -q 'Could not get lock\|Unable to lock\|dpkg frontend lock' "$log"; then
@@ -148,7 +148,7 @@ explain() {
     elif grep -q 'Temporary failure\|Could not resolve\|Could not connect\|Network is unreachable\|NewConnectionError' "$log"; then
         fail "$what: the network is away; check it and run this again"
     fi
-    fail "$what ($said); mend that and run this again"
+    fail "$what (${said:-$(tail -n 1 "$log")}); mend that and run this again"
 }
 
 apt() { $SUDO env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout="$LOCK_WAIT_S" "$@"; }

@@ -15,7 +15,7 @@ PLACE = "/opt/lab7"
 # A folder whose files are put into the root first: what a site needs to reach its mirrors.
 EXTRA = os.environ.get("LAB7_ROOT_EXTRA", "")
 # Settings that a site's mirrors need; nothing else of this environment is known in the root.
-HANDED_ON = ("http_proxy", "https_proxy", "no_proxy", "PIP_")
+HANDED_ON = ("http_proxy", "https_proxy", "no_proxy", "PIP_", "SSL_CERT_", "REQUESTS_CA_BUNDLE")
 BASE_TIMEOUT_S, RUN_TIMEOUT_S = 600.0, 900.0
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
