@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 # Of the experiment that runs over both back ends. The link is slow, so that sending takes long beside what system
 # calls take; all that is sent in one go fits into TCP's initial window.
-RTT_S, BW_MBIT, OBJECTS, SIZE_BYTES, REPEAT = 0.2, 0.5, 3, 4000, 3
+RTT_S, BW_MBIT, OBJECTS, SIZE_BYTES, REPEAT = 0.2, 0.5, 3, 4000, 5
 STRATEGIES = ("1.0-serial", "1.1-persistent", "2")
-DNS_SCALE = 2
+DNS_SCALE, DNS_REPEAT = 2, 2
 
 
 @dataclass(frozen=True)
@@ -20,15 +20,16 @@ class Job:
     timeout_s: float = 60.0
 
 
-def _run(links: str, name: str, **asked: object) -> str:
+def _run(links: str, name: str, repeat: int, **asked: object) -> str:
     settings = " ".join(f"--set {word}={value}" for word, value in asked.items())
-    return f"lab7 run {name} --links {links} --repeat {REPEAT} {settings} --results {{findings}}/{links} --json"
+    return f"lab7 run {name} --links {links} --repeat {repeat} {settings} --results {{findings}}/{links} --json"
 
 
 def _http(links: str) -> str:
     return _run(
         links,
         "http-versions",
+        REPEAT,
         rtt=f"{RTT_S * 1e3:g}ms",
         bw=f"{BW_MBIT:g}",
         objects=OBJECTS,
@@ -50,7 +51,7 @@ KERNELS: tuple[tuple[Job, ...], ...] = (
     (
         Job("switches", "python -m tests.kernel.switches {findings}"),
         Job("stock-mininet", "python -m topologies.emulation.sandbox sh tests/kernel/stock_mininet.sh"),
-        Job("dns-netem", _run("netem", "dns-resolution", scale=DNS_SCALE), 300.0),
+        Job("dns-netem", _run("netem", "dns-resolution", DNS_REPEAT, scale=DNS_SCALE), 300.0),
     ),
 )
 JOBS = {job.name: job for jobs in KERNELS for job in jobs}

@@ -17,9 +17,9 @@ TERM_TOLERANCE, LATE_S = 0.05, 0.02
 RESIDUAL = "residual"
 
 
-def near(measured: float, asked: float, tolerance: float = LINK_TOLERANCE) -> bool:
-    """Whether a measured figure is what was asked for."""
-    return abs(measured - asked) <= tolerance * asked
+def near(measured: float, asked: float, tolerance: float = LINK_TOLERANCE, floor: float = 0.0) -> bool:
+    """Whether a measured figure is what was asked for: within a share of that, or within the floor."""
+    return abs(measured - asked) <= max(tolerance * asked, floor)
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,7 @@ class TermPair:
     @property
     def agree(self) -> bool:
         """Within the tolerance of each other."""
-        apart_s = abs(self.netem_s - self.wire_s)
-        return apart_s <= max(TERM_TOLERANCE * max(self.netem_s, self.wire_s), LATE_S)
+        return near(self.netem_s, self.wire_s, TERM_TOLERANCE, LATE_S)
 
     def __str__(self) -> str:
         word = "" if self.term == RESIDUAL else "agree" if self.agree else "differ"

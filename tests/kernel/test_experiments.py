@@ -7,13 +7,15 @@ from typing import Any
 import pytest
 
 from tests.kernel.kernel import Lane
-from tests.kernel.measure import LATE_S, RESIDUAL, TermPair, least_terms, near, pairs
+from tests.kernel.measure import LATE_S, RESIDUAL, TERM_TOLERANCE, TermPair, least_terms, near, pairs
 
 # Decided by packets alone; those about time are compared with theory here, with this kernel's tolerance.
 BY_PACKETS = {"http-versions": {"H1", "H2", "H3", "H4", "H5", "H10", "H12"}, "dns-resolution": {"D7", "D10"}}
 BY_TIME = {"http-versions": {"H6", "H8", "H14"}, "dns-resolution": {"D8", "D9"}}
 # Of a formula that knows nothing of what programs and system calls take.
 THEORY_TOLERANCE = 0.15
+# Of a path, in ms and in Mbit/s: its median is taken while the machine does other things.
+FLOORS = {"RTT": 5.0, "rate": 0.0}
 JOB = {"http-versions": "http-netem", "dns-resolution": "dns-netem"}
 EXPERIMENTS = sorted(JOB)
 
@@ -48,7 +50,7 @@ def test_times_are_near_the_formula(lane: Lane, experiment: str) -> None:
     comparisons = result(lane, JOB[experiment])["comparisons"]
     assert comparisons
     figures = [(one["name"], min(one["samples_s"]), one["theory_s"]) for one in comparisons]
-    assert [one for one in figures if not near(one[1], one[2], THEORY_TOLERANCE)] == []
+    assert [one for one in figures if not near(one[1], one[2], THEORY_TOLERANCE, LATE_S)] == []
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
@@ -60,7 +62,7 @@ def test_every_path_was_as_asked_and_no_packet_was_missed(lane: Lane, experiment
     assert captures
     assert [check for check in captures if check["verdict"] != "valid"] == []
     figures = [(check["name"], *(float(check[key].split()[0]) for key in ("measured", "asked"))) for check in paths]
-    assert [one for one in figures if not near(one[1], one[2])] == []
+    assert [one for one in figures if not near(one[1], one[2], floor=FLOORS[one[0].split()[0]])] == []
 
 
 def test_the_two_back_ends_agree_term_by_term(lane: Lane, capsys: pytest.CaptureFixture[str]) -> None:
@@ -73,6 +75,7 @@ def test_the_two_back_ends_agree_term_by_term(lane: Lane, capsys: pytest.Capture
 
 
 def test_back_ends_that_differ_are_found_out(lane: Lane) -> None:
-    long = [pair for pair in terms(lane) if pair.netem_s > 10 * LATE_S]
+    long = [pair for pair in terms(lane) if pair.wire_s > LATE_S / TERM_TOLERANCE]
     assert long
-    assert not [pair for pair in long if TermPair(pair.name, pair.term, 1.12 * pair.netem_s, pair.wire_s).agree]
+    for factor in (0.94, 1.06):
+        assert not [pair for pair in long if TermPair(pair.name, pair.term, factor * pair.wire_s, pair.wire_s).agree]
