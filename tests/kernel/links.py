@@ -31,7 +31,7 @@ LINKS: dict[str, dict[str, Any]] = {
 PINGED = {"delayed": 10, "uneven": 10, "jittery": 30, "reordered": 30}
 PING_INTERVAL_S = 0.02
 # Of a train of datagrams: frames, and octets of a frame.
-TRAINS = {"rated": (40, 1442), "queued": (40, 1442), "lossy": (500, 64)}
+TRAINS = {"rated": (100, 1442), "queued": (40, 1442), "lossy": (500, 64)}
 # Those whose packets are kept.
 WATCHED = ("uneven", "reordered", "rated")
 PORT = 9  # RFC 863: discard

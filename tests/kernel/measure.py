@@ -1,12 +1,13 @@
 """What counts as near in this kernel: its processor is shared, and each of its system calls takes long.
 
-A busy machine makes times longer, never shorter: so of several samples the least says what the links do.
+A busy machine makes times longer, never shorter: so of several samples the fastest says what the links do.
 """
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,13 +47,21 @@ def pairs(name: str, netem: Mapping[str, float], wire: Mapping[str, float]) -> l
     return [TermPair(name, term, netem[term], wire[term]) for term in netem if netem[term] or wire[term]]
 
 
-def least_terms(timings: Path) -> dict[str, dict[str, float]]:
-    """By comparison, the least of each of its terms among the samples of a timings.csv, in seconds."""
-    least: dict[str, dict[str, float]] = {}
+def fastest_terms(timings: Path) -> dict[str, dict[str, float]]:
+    """By comparison, the terms of the fastest of its samples in a timings.csv, in seconds."""
+    fastest: dict[str, dict[str, float]] = {}
     with open(timings, newline="") as file:
         for row in csv.DictReader(file):
             terms = {name.removesuffix("_s"): float(text) for name, text in row.items() if name.endswith("_s") and text}
-            del terms["total"]
-            sofar = least.setdefault(row["name"], terms)
-            least[row["name"]] = {name: min(value, sofar[name]) for name, value in terms.items()}
-    return least
+            if terms["total"] < fastest.get(row["name"], {"total": math.inf})["total"]:
+                fastest[row["name"]] = terms
+    return {name: {term: value for term, value in terms.items() if term != "total"} for name, terms in fastest.items()}
+
+
+def drift(arrivals_s: Sequence[float], gap_s: float) -> float:
+    """How much longer frames are apart than asked for, as a share of that: from those that came least late against a
+    schedule of that gap, in the first and in the last quarter."""
+    late_s = [arrival_s - number * gap_s for number, arrival_s in enumerate(arrivals_s)]
+    quarter = len(late_s) // 4
+    first, last = (min(range(*span), key=late_s.__getitem__) for span in ((0, quarter), (-quarter, 0)))
+    return (late_s[last] - late_s[first]) / ((len(late_s) + last - first) * gap_s)

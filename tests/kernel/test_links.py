@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import statistics
-from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -12,7 +11,7 @@ from scapy.layers.inet import ICMP, UDP
 
 from tests.kernel.kernel import Lane
 from tests.kernel.links import LINKS, PINGED, TRAINS
-from tests.kernel.measure import LATE_S, near
+from tests.kernel.measure import LATE_S, LINK_TOLERANCE, drift, near
 from topologies.emulation.shape import parse_time_s
 
 ECHO_REQUEST, ECHO_REPLY = 8, 0  # RFC 792
@@ -87,13 +86,26 @@ def test_reordered_frames_overtake_and_none_is_lost(lane: Lane, found: dict[str,
     assert sorted(order) == list(range(1, PINGED["reordered"] + 1))
 
 
-def test_a_rate_is_kept_and_nothing_is_lost_by_it(lane: Lane, found: dict[str, Any]) -> None:
-    frames, size_bytes = TRAINS["rated"]
-    assert found["trains"]["rated"]["received"] == frames
-    arrivals = [frame for frame in lane.job("links").capture("links-netem.pcapng").at("rated") if UDP in frame.packet]
-    gaps_s = [(later.time_ns - earlier.time_ns) / 1e9 for earlier, later in pairwise(arrivals)]
-    # Frames that a late wake-up delivers together are gaps too long and too short; the one in the middle is the link's.
-    assert near(size_bytes * 8 / statistics.median(gaps_s), LINKS["rated"]["bw"] * 1e6)
+@pytest.fixture(scope="module")
+def arrivals_s(lane: Lane, found: dict[str, Any]) -> list[float]:
+    """When the frames of the train over the link with a rate arrived; all did."""
+    assert found["trains"]["rated"]["received"] == TRAINS["rated"][0]
+    frames = lane.job("links").capture("links-netem.pcapng").at("rated")
+    return [frame.time_ns / 1e9 for frame in frames if UDP in frame.packet]
+
+
+def asked_gap_s() -> float:
+    return TRAINS["rated"][1] * 8 / (float(LINKS["rated"]["bw"]) * 1e6)
+
+
+def test_a_rate_is_kept(arrivals_s: list[float]) -> None:
+    assert len(arrivals_s) == TRAINS["rated"][0]
+    assert abs(drift(arrivals_s, asked_gap_s())) <= LINK_TOLERANCE
+
+
+@pytest.mark.parametrize("factor", [0.9, 1.1])
+def test_a_rate_that_was_not_asked_for_is_found_out(arrivals_s: list[float], factor: float) -> None:
+    assert abs(drift(arrivals_s, factor * asked_gap_s())) > LINK_TOLERANCE
 
 
 def test_the_queue_takes_as_many_frames_as_asked_for_while_others_fly(found: dict[str, Any]) -> None:
