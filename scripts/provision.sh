@@ -45,6 +45,9 @@ brctl:bridge-utils     switches of stock Mininet (mn --switch lxbr)
 tcpdump:tcpdump        read captures
 ping:iputils-ping      try networks out
 curl:curl              try services out
+dig:bind9-dnsutils     try name servers out
+sysctl:procps          needed by the command line of Mininet
+killall:psmisc         needed by the command line of Mininet
 newuidmap:uidmap       sandboxes of ordinary users
 '
 
@@ -62,7 +65,6 @@ named:bind9            authoritative name servers
 nsd:nsd                authoritative name servers
 unbound:unbound        a local name server
 gdnsd:gdnsd            a name server that answers by region
-dig:bind9-dnsutils     ask name servers
 named-checkzone:bind9-utils    check zone files
 host:bind9-host        ask name servers
 drill:ldnsutils        ask name servers
