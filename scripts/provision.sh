@@ -143,7 +143,7 @@ disk_is_full() {
 explain() {
     local log=$1 what=$2 said
     said=$(grep -m 1 -E '^ *(E|ERROR):' "$log" | sed 's,^ *,,' || true)
-    if grep -q 'No space left on device\|not have enough free space' "$log" || disk_is_full; then
+    if grep -q 'No space left on device\|enough free space' "$log" || disk_is_full; then
         fail "$what: the disk is full; free some space and run this again"
     elif grep -q 'Could not get lock\|Unable to lock\|dpkg frontend lock' "$log"; then
         fail "$what: another package manager still runs after $LOCK_WAIT_S s; let it end and run this again"
