@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.kernel.kernel import PROGRAM, Lane
+from tests.skipping import skip_at_once
 
 # Set by `make test-kernel`, which installs the kernel first.
 ASKED_FOR = "LAB7_KERNEL"
@@ -27,12 +28,7 @@ def why_not() -> str:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Where there is no kernel, say so once for all of them."""
-    ours, why = [item for item in items if item.path.is_relative_to(HERE)], why_not()
-    if not ours or not why:
-        return
-    ours[0].add_marker(pytest.mark.skip(reason=why))
-    items[:] = [item for item in items if item not in ours[1:]]
-    config.hook.pytest_deselected(items=ours[1:])
+    skip_at_once(config, items, lambda item: item.path.is_relative_to(HERE), why_not())
 
 
 @pytest.fixture(scope="session")
