@@ -105,6 +105,9 @@ OPTIONAL=
 [[ -n $WITH_VM ]] && OPTIONAL+=$MACHINE
 [[ -n $WITH_TEST_VM ]] && OPTIONAL+=$TEST_VM
 PROGRAMS+=$OPTIONAL
+# Ubuntu keeps netem in a package of its own, by the kernel's version.
+MODULES=linux-modules-extra-$(uname -r)
+OPTIONAL+="sch_netem:$MODULES "
 
 missing_packages() {
     local program package purpose
@@ -117,6 +120,7 @@ missing_packages() {
     # A module of the system's own Python, no program.
     [[ -z $WITH_PEERS ]] || /usr/bin/python3 -c 'import pyftpdlib' 2>/dev/null \
         || printf 'python3-pyftpdlib\tan FTP server\n'
+    [[ -z $WITH_VM ]] || /sbin/modinfo sch_netem >/dev/null 2>&1 || printf '%s\tlinks by the kernel\n' "$MODULES"
     "$PYTHON" -c 'import ensurepip, venv' 2>/dev/null || printf 'python3-venv\tmake the virtual environment\n'
 }
 
@@ -180,7 +184,7 @@ install_packages() {
         printf 'setup: installing them with sudo\n'
     fi
     # A server that is installed for the lab must not start on the machine itself.
-    if [[ -n $OPTIONAL && ! -e $POLICY ]]; then
+    if [[ ! -e $POLICY ]]; then
         printf '#!/bin/sh\nexit 101\n' | $SUDO tee "$POLICY" >/dev/null && $SUDO chmod +x "$POLICY" && trap '$SUDO rm -f "$POLICY"' EXIT
     fi
     apt_install "$packages"
@@ -212,6 +216,14 @@ keep_quiet() {
         ! systemctl is-enabled --quiet "$unit" 2>/dev/null || $SUDO systemctl disable --quiet --now "$unit"
     done
     systemctl is-active --quiet openvswitch-switch || $SUDO systemctl enable --quiet --now openvswitch-switch
+}
+
+# Ubuntu gives user namespaces to nobody by default (see `lab7 doctor`); a machine made for lab7 does.
+allow_sandboxes() {
+    local switch=/proc/sys/kernel/apparmor_restrict_unprivileged_userns
+    [[ -n $WITH_VM && -e $switch && $(cat $switch) == 1 ]] || return 0
+    printf 'kernel.apparmor_restrict_unprivileged_userns = 0\n' | $SUDO tee /etc/sysctl.d/60-lab7.conf >/dev/null
+    $SUDO sysctl -q -p /etc/sysctl.d/60-lab7.conf
 }
 
 install_project() {
@@ -249,5 +261,6 @@ POLICY=/usr/sbin/policy-rc.d
 [[ $(id -u) -eq 0 || -z $WITH_VM ]] || SUDO=sudo
 install_packages
 keep_quiet
+allow_sandboxes
 install_project
 offer_command
