@@ -120,7 +120,8 @@ missing_packages() {
     # A module of the system's own Python, no program.
     [[ -z $WITH_PEERS ]] || /usr/bin/python3 -c 'import pyftpdlib' 2>/dev/null \
         || printf 'python3-pyftpdlib\tan FTP server\n'
-    [[ -z $WITH_VM ]] || /sbin/modinfo sch_netem >/dev/null 2>&1 || printf '%s\tlinks by the kernel\n' "$MODULES"
+    [[ -z $WITH_VM ]] || ! grep -q '^ID=ubuntu' /etc/os-release || /sbin/modinfo sch_netem >/dev/null 2>&1 \
+        || printf '%s\tlinks by the kernel\n' "$MODULES"
     "$PYTHON" -c 'import ensurepip, venv' 2>/dev/null || printf 'python3-venv\tmake the virtual environment\n'
 }
 
