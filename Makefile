@@ -1,10 +1,10 @@
 # Every target does its own set-up; what is done already costs nothing. `make help` lists them.
 SHELL := /bin/bash
-VENV := .venv
+VENV := $(or $(LAB7_VENV),.venv)
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup peers run test test-slow check format bench clean
+.PHONY: help setup peers run test test-slow test-kernel test-vm check format bench clean
 
 help: ## Show the targets.
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -23,6 +23,14 @@ test: setup ## All tests that take seconds: core, loopback, emulation.
 
 test-slow: setup ## The tests that take longer.
 	@$(BIN)/python -m pytest -m slow tests
+
+test-kernel: ## Links and switches in a kernel with netem and Open vSwitch, which runs as a program.
+	@scripts/provision.sh --kernel
+	@LAB7_KERNEL=yes $(BIN)/python -m pytest --durations=0 --durations-min=5 tests/kernel
+
+test-vm: ## Set-up from nothing, twice and interrupted, in a Debian root of its own (needs root and debootstrap).
+	@scripts/provision.sh --test-vm
+	@LAB7_VM=yes $(BIN)/python -m pytest tests/provision
 
 check: setup ## Lint, format and types.
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

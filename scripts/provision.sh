@@ -1,21 +1,33 @@
 #!/usr/bin/env bash
 # The one place that installs: system packages, the virtual environment, lab7 in it. Safe to run again at any time;
-# with everything there it does nothing. For Debian 12, Ubuntu 24.04 and their like.
+# with everything there it does nothing, and after an interruption it goes on. For Debian 12, Ubuntu 24.04 and their like.
 #
-#   scripts/provision.sh [--bench] [--peers]
+#   scripts/provision.sh [--bench] [--peers] [--kernel] [--vm] [--test-vm]
 #       --bench: also the Python peers that `make bench` compares with
 #       --peers: also the real servers and clients that can take the place of lab7's services
+#       --kernel: also what `make test-kernel` boots, a Linux with netem and Open vSwitch that runs as a program
+#       --test-vm: also what `make test-vm` makes a clean root with
+#       --vm: all of a machine made for lab7: --peers, Wireshark, Open vSwitch, and the command lab7 for every user
+#   LAB7_VENV: where the virtual environment is (.venv); LAB7_LOCK_WAIT_S: how long to wait for another package manager
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 PYTHON=${PYTHON:-python3}
+VENV=${LAB7_VENV:-.venv}
+LOCK_WAIT_S=${LAB7_LOCK_WAIT_S:-120}
 EXTRAS=plots,fast,dev
-WITH_PEERS=
+WITH_PEERS= WITH_KERNEL= WITH_VM= WITH_TEST_VM=
 for option in "$@"; do
     case $option in
         --bench) EXTRAS=$EXTRAS,bench ;;
         --peers) WITH_PEERS=yes ;;
-        *) printf 'setup: there is no option %s: there are --bench and --peers\n' "$option" >&2; exit 2 ;;
+        --kernel) WITH_KERNEL=yes ;;
+        --test-vm) WITH_TEST_VM=yes ;;
+        --vm) WITH_VM=yes WITH_PEERS=yes ;;
+        *)
+            printf 'setup: there is no option %s: there are --bench, --peers, --kernel, --vm and --test-vm\n' "$option" >&2
+            exit 2
+            ;;
     esac
 done
 
@@ -25,7 +37,7 @@ fail() { printf 'setup: %s\n' "$1" >&2; exit 3; }
 PROGRAMS='
 ip:iproute2            make interfaces and addresses
 tc:iproute2            shape links
-ethtool:ethtool        switch segmentation offload off, so that captures show what a wire shows
+ethtool:ethtool        see that segmentation offload is off
 nsenter:util-linux     run commands in hosts
 mnexec:mininet         the helper of Mininet that enters namespaces
 ifconfig:net-tools     needed by the command line of Mininet
@@ -33,6 +45,9 @@ brctl:bridge-utils     switches of stock Mininet (mn --switch lxbr)
 tcpdump:tcpdump        read captures
 ping:iputils-ping      try networks out
 curl:curl              try services out
+dig:bind9-dnsutils     try name servers out
+sysctl:procps          needed by the command line of Mininet
+killall:psmisc         needed by the command line of Mininet
 newuidmap:uidmap       sandboxes of ordinary users
 '
 
@@ -50,7 +65,6 @@ named:bind9            authoritative name servers
 nsd:nsd                authoritative name servers
 unbound:unbound        a local name server
 gdnsd:gdnsd            a name server that answers by region
-dig:bind9-dnsutils     ask name servers
 named-checkzone:bind9-utils    check zone files
 host:bind9-host        ask name servers
 drill:ldnsutils        ask name servers
@@ -74,7 +88,30 @@ swaks:swaks            send mail by hand
 postconf:postfix       a mail server
 msmtp:msmtp            send mail
 '
-[[ -n $WITH_PEERS ]] && PROGRAMS=$PROGRAMS$PEERS
+
+# For tests in a kernel with netem and Open vSwitch. The first exists on x86 only; without it they are skipped.
+KERNEL='
+linux.uml:user-mode-linux      a kernel that runs as a program
+ovs-vsctl:openvswitch-switch   switches by Open vSwitch
+modprobe:kmod          load modules in it
+'
+MACHINE='
+ovs-vsctl:openvswitch-switch   switches by Open vSwitch
+tshark:tshark          read captures as Wireshark does
+'
+TEST_VM='
+debootstrap:debootstrap        make a clean root
+vagrant:vagrant        check the Vagrantfile
+'
+OPTIONAL=
+[[ -n $WITH_PEERS ]] && OPTIONAL+=$PEERS
+[[ -n $WITH_KERNEL ]] && OPTIONAL+=$KERNEL
+[[ -n $WITH_VM ]] && OPTIONAL+=$MACHINE
+[[ -n $WITH_TEST_VM ]] && OPTIONAL+=$TEST_VM
+PROGRAMS+=$OPTIONAL
+# Ubuntu keeps netem in a package of its own, by the kernel's version.
+MODULES=linux-modules-extra-$(uname -r)
+OPTIONAL+="sch_netem:$MODULES "
 
 missing_packages() {
     local program package purpose
@@ -87,14 +124,16 @@ missing_packages() {
     # A module of the system's own Python, no program.
     [[ -z $WITH_PEERS ]] || /usr/bin/python3 -c 'import pyftpdlib' 2>/dev/null \
         || printf 'python3-pyftpdlib\tan FTP server\n'
+    [[ -z $WITH_VM ]] || ! grep -q '^ID=ubuntu' /etc/os-release || /sbin/modinfo sch_netem >/dev/null 2>&1 \
+        || printf '%s\tlinks by the kernel\n' "$MODULES"
     "$PYTHON" -c 'import ensurepip, venv' 2>/dev/null || printf 'python3-venv\tmake the virtual environment\n'
 }
 
-# Of these packages those that can be had; a peer that this distribution lacks is said and left out.
+# Of these packages those that can be had; an optional one that this distribution lacks is said and left out.
 available() {
     local package
     for package in "$@"; do
-        if [[ $PEERS == *":$package "* ]] && ! apt-cache show "$package" >/dev/null 2>&1; then
+        if [[ $OPTIONAL == *":$package "* ]] && ! apt-cache show "$package" >/dev/null 2>&1; then
             printf 'setup: this distribution has no package %s; what needs it is skipped\n' "$package" >&2
         else
             printf '%s ' "$package"
@@ -106,7 +145,7 @@ available() {
 harmless() {
     local package
     for package in "$@"; do
-        if apt-get -q -s --no-remove install --no-install-recommends "$package" >/dev/null 2>&1; then
+        if [[ $OPTIONAL != *":$package "* ]] || apt-get -q -s --no-remove install --no-install-recommends "$package" >/dev/null 2>&1; then
             printf '%s ' "$package"
         else
             printf 'setup: installing %s would remove another package; what needs it is skipped\n' "$package" >&2
@@ -116,7 +155,7 @@ harmless() {
 
 # Exim beside Postfix: Debian has one mail server at a time, so this one is unpacked and not installed.
 unpack_exim() {
-    local folder=.venv/peers download
+    local folder=$VENV/peers download
     [[ -n $WITH_PEERS ]] || return 0
     [[ -x $folder/usr/sbin/exim4 || -x /usr/sbin/exim4 ]] && return
     download=$(mktemp -d)
@@ -130,8 +169,42 @@ unpack_exim() {
     rm -rf "$download"
 }
 
+# Not every program says so when it cannot write.
+disk_is_full() {
+    local free_kb
+    free_kb=$(df -k --output=avail / . "${TMPDIR:-/tmp}" | tail -n +2 | sort -n | head -n 1)
+    [[ $free_kb -lt 20480 ]]
+}
+
+# Why a command failed, from its log, as one sentence.
+explain() {
+    local log=$1 what=$2 said
+    said=$(grep -m 1 -E '^ *(E|ERROR):' "$log" | sed 's,^ *,,' || true)
+    if grep -q 'No space left on device\|enough free space' "$log" || disk_is_full; then
+        fail "$what: the disk is full; free some space and run this again"
+    elif grep -q 'Could not get lock\|Unable to lock\|dpkg frontend lock' "$log"; then
+        fail "$what: another package manager still runs after $LOCK_WAIT_S s; let it end and run this again"
+    elif grep -q 'Temporary failure\|Could not resolve\|Could not connect\|Network is unreachable\|NewConnectionError' "$log"; then
+        fail "$what: the network is away; check it and run this again"
+    fi
+    fail "$what (${said:-$(tail -n 1 "$log")}); mend that and run this again"
+}
+
+apt() { $SUDO env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout="$LOCK_WAIT_S" "$@"; }
+
+# The lock of the lists is the one that apt-get does not wait for.
+update_lists() {
+    local deadline=$((SECONDS + LOCK_WAIT_S)) said
+    until said=$(apt update 2>&1); do
+        printf '%s\n' "$said"
+        [[ $said == *'Could not get lock'* && $SECONDS -lt $deadline ]] || return 1
+        sleep 2
+    done
+    printf '%s\n' "$said"
+}
+
 install_packages() {
-    local missing packages sudo=
+    local missing packages
     missing=$(missing_packages)
     [[ -z $missing ]] && return
     packages=$(cut -f1 <<<"$missing" | sort -u | tr '\n' ' ')
@@ -140,50 +213,88 @@ install_packages() {
     command -v apt-get >/dev/null || fail "this is not a Debian or Ubuntu; install these packages' programs by hand: $packages"
     if [[ $(id -u) -ne 0 ]]; then
         command -v sudo >/dev/null || fail "installing needs root and sudo is not here; ask an administrator for: apt-get install $packages"
-        sudo=sudo
+        SUDO=sudo
         printf 'setup: installing them with sudo\n'
     fi
-    export DEBIAN_FRONTEND=noninteractive
     # A server that is installed for the lab must not start on the machine itself.
-    local policy=/usr/sbin/policy-rc.d made_policy=
-    if [[ -n $WITH_PEERS && ! -e $policy ]]; then
-        printf '#!/bin/sh\nexit 101\n' | $sudo tee "$policy" >/dev/null && $sudo chmod +x "$policy" && made_policy=yes
+    if [[ ! -e $POLICY ]]; then
+        printf '#!/bin/sh\nexit 101\n' | $SUDO tee "$POLICY" >/dev/null && $SUDO chmod +x "$POLICY" && trap '$SUDO rm -f "$POLICY"' EXIT
     fi
-    local log
-    log=$(mktemp)
-    # A package manager that runs already is waited for, two minutes at most.
-    $sudo apt-get -q -o DPkg::Lock::Timeout=120 update >"$log" 2>&1 \
-        || fail "the package lists could not be fetched ($(tail -n 1 "$log")); check the network and run this again"
-    packages=$(harmless $(available $packages))
-    [[ -z ${packages// /} ]] && { rm -f "$log"; return; }
+    apt_install "$packages"
+}
+
+apt_install() {
+    local log packages
+    log=$(mktemp) || fail "the disk is full; free some space and run this again"
+    # What an interrupted run has left is finished first; a package manager that runs already is waited for.
+    { update_lists && finish_interrupted; } >"$log" 2>&1 || explain "$log" "the package lists could not be fetched"
+    # shellcheck disable=SC2046,SC2086
+    packages=$(harmless $(available $1))
+    [[ -z $packages ]] && return
+    # The lists' own log stays: apt-get says of a network that is away only there why it finds no package.
     # shellcheck disable=SC2086
-    $sudo apt-get -q -y -o DPkg::Lock::Timeout=120 install --no-install-recommends $packages >"$log" 2>&1 \
-        || fail "the packages could not be installed ($(grep -m 1 '^E:' "$log" || tail -n 1 "$log")); mend that and run this again"
-    [[ -n $made_policy ]] && $sudo rm -f "$policy"
+    apt -y install --no-install-recommends $packages >>"$log" 2>&1 || explain "$log" "the packages could not be installed"
     rm -f "$log"
+}
+
+finish_interrupted() {
+    [[ -z $(dpkg --audit) ]] || { $SUDO dpkg --configure -a --force-confold; apt -y --fix-broken install; }
+}
+
+# Their servers start in hosts of the lab, not with the machine.
+keep_quiet() {
+    [[ -n $WITH_VM && -d /run/systemd/system ]] || return 0
+    local unit
+    for unit in nginx apache2 nghttpx squid varnish varnishncsa trafficserver named nsd unbound gdnsd vsftpd dovecot fetchmail; do
+        ! systemctl is-enabled --quiet "$unit" 2>/dev/null || $SUDO systemctl disable --quiet --now "$unit"
+    done
+    systemctl is-active --quiet openvswitch-switch || $SUDO systemctl enable --quiet --now openvswitch-switch
+}
+
+# Ubuntu gives user namespaces to nobody by default (see `lab7 doctor`); a machine made for lab7 does.
+allow_sandboxes() {
+    local switch=/proc/sys/kernel/apparmor_restrict_unprivileged_userns
+    [[ -n $WITH_VM && -e $switch && $(cat $switch) == 1 ]] || return 0
+    printf 'kernel.apparmor_restrict_unprivileged_userns = 0\n' | $SUDO tee /etc/sysctl.d/60-lab7.conf >/dev/null
+    $SUDO sysctl -q -p /etc/sysctl.d/60-lab7.conf
 }
 
 install_project() {
     # The stamp holds what was installed, so that a changed pyproject.toml or more extras install again.
-    local stamp=.venv/.lab7-setup wanted log
+    local stamp=$VENV/.lab7-setup wanted log clear=--clear
     wanted="$EXTRAS $(cksum <pyproject.toml) $PWD"
-    [[ -x .venv/bin/lab7 && -f $stamp ]] || rm -f "$stamp"
+    [[ -x $VENV/bin/lab7 && -f $stamp ]] || rm -f "$stamp"
     if [[ -f $stamp ]]; then
         [[ $(cat "$stamp") == "$wanted" ]] && return
         # An environment with more extras than asked for is as good.
         [[ $(cat "$stamp") == "plots,fast,dev,bench ${wanted#* }" ]] && return
+        clear=
     fi
     "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
         || fail "lab7 needs Python 3.11 or newer and $PYTHON is older; name a newer one by PYTHON=python3.12 make setup"
-    printf 'setup: making the virtual environment .venv (once; a minute or two)\n'
-    log=$(mktemp)
-    { "$PYTHON" -m venv .venv && .venv/bin/python -m pip install -q --disable-pip-version-check -e ".[$EXTRAS]"; } \
-        >"$log" 2>&1 || fail "the Python packages could not be installed ($(grep -m 1 '^ERROR' "$log" || tail -n 1 "$log")); mend that and run this again"
+    printf 'setup: making the virtual environment %s (once; a minute or two)\n' "$VENV"
+    log=$(mktemp) || fail "the disk is full; free some space and run this again"
+    rm -f "$stamp"
+    # Without its stamp an environment is half made, and what is in it cannot be relied on: it is made anew.
+    # shellcheck disable=SC2086
+    { "$PYTHON" -m venv $clear "$VENV" && "$VENV/bin/python" -m pip install -q --disable-pip-version-check -e ".[$EXTRAS]"; } \
+        >"$log" 2>&1 || explain "$log" "the Python packages could not be installed"
     rm -f "$log"
-    printf '%s' "$wanted" >"$stamp"
-    printf 'setup: done; the command is .venv/bin/lab7\n'
+    printf '%s' "$wanted" >"$stamp" || fail "the disk is full; free some space and run this again"
+    printf 'setup: done; the command is %s/bin/lab7\n' "$VENV"
 }
 
+offer_command() {
+    [[ -n $WITH_VM && $(readlink /usr/local/bin/lab7 || true) != "$(realpath "$VENV")/bin/lab7" ]] || return 0
+    $SUDO ln -sf "$(realpath "$VENV")/bin/lab7" /usr/local/bin/lab7
+}
+
+SUDO=
+POLICY=/usr/sbin/policy-rc.d
+[[ $(id -u) -eq 0 || -z $WITH_VM ]] || SUDO=sudo
 install_packages
+keep_quiet
+allow_sandboxes
 install_project
 unpack_exim
+offer_command

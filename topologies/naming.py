@@ -20,7 +20,7 @@ from functools import cache
 from importlib import resources
 from ipaddress import IPv4Address
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, StrictUndefined, Template
 
 REVERSE = "in-addr.arpa."
 TTL_S = 3600
@@ -70,8 +70,10 @@ def reverse_name(address: str) -> str:
 
 
 @cache
-def _template() -> Environment:
-    return Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
+def _template() -> Template:
+    text = resources.files("topologies").joinpath("templates/zone.j2").read_text()
+    made = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
+    return made.from_string(text)
 
 
 class NamePlan:
@@ -103,8 +105,7 @@ class NamePlan:
             for each in dict.fromkeys(records)
         )
         rendered = _Rendered(zone.origin, zone.servers, zone.ttl, zone.negative_ttl, zone.serial, filled)
-        text = resources.files("topologies").joinpath("templates/zone.j2").read_text()
-        return _template().from_string(text).render(zone=rendered, drawing=self.drawing)
+        return _template().render(zone=rendered, drawing=self.drawing)
 
     def _hosts(self, zone: Zone) -> list[Record]:
         return [

@@ -13,7 +13,6 @@ from topologies.emulation import tools
 from topologies.emulation.testbed import congestion_control
 
 TAP = Path("/dev/net/tun")
-OPEN_VSWITCH = Path("/sys/module/openvswitch")
 
 
 @dataclass(frozen=True)
@@ -48,13 +47,14 @@ def _tap() -> Finding:
     return Finding("TAP", good, "links in user space can be made", remedy)
 
 
+def _in_sandbox(*command: str) -> bool:
+    """Whether a command ends well in a sandbox; what it needs of the kernel is loaded when it asks."""
+    words = [sys.executable, "-m", "topologies.emulation.sandbox", *command]
+    return subprocess.run(words, capture_output=True, check=False).returncode == 0
+
+
 def _netem() -> Finding:
-    done = subprocess.run(
-        [sys.executable, "-m", "topologies.emulation.sandbox", sys.executable, "-m", "topologies.emulation.netem"],
-        capture_output=True,
-        check=False,
-    )
-    good = done.returncode == 0
+    good = _in_sandbox(sys.executable, "-m", "topologies.emulation.netem")
     meaning = "links are shaped by the kernel" if good else "links are carried in user space instead"
     return Finding(
         "netem", good, meaning, "a kernel with sch_netem: apt-get install linux-modules-extra-$(uname -r)", False
@@ -62,9 +62,11 @@ def _netem() -> Finding:
 
 
 def _open_vswitch() -> Finding:
-    good = OPEN_VSWITCH.exists() and shutil.which("ovs-vsctl") is not None
+    # ovs-dpctl(8) asks the kernel itself, for its data paths.
+    good = shutil.which("ovs-vsctl") is not None and _in_sandbox("ovs-dpctl", "dump-dps")
     meaning = "switches can be Open vSwitch" if good else "switches are Linux bridges"
-    return Finding("Open vSwitch", good, meaning, "sudo apt-get install openvswitch-switch", False)
+    remedy = "sudo apt-get install openvswitch-switch, and a kernel with openvswitch: linux-modules-extra-$(uname -r)"
+    return Finding("Open vSwitch", good, meaning, remedy, False)
 
 
 def _congestion() -> Finding:

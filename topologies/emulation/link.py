@@ -1,15 +1,17 @@
 """Links: a veth pair where nothing is asked of them, else one of two back ends with TCLink's parameters."""
 
 import json
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from itertools import count
 from pathlib import Path
 from random import Random
 from typing import Any
 
 from mininet.link import Link
 
-from topologies.emulation import netem, tools
+from topologies.emulation import tools
+from topologies.emulation.cable import Cable, End, veths
 from topologies.emulation.launcher import ForkServer, Service, start_service
 from topologies.emulation.node import Interface
 from topologies.emulation.shape import SHAPING, Shape, parse_shape
@@ -19,12 +21,13 @@ CARRIER = "topologies.emulation.wire.carrier"
 
 @dataclass(frozen=True)
 class Wiring:
-    """What every link of a testbed needs: the back end ('wire' or 'netem') and, for wires, how to start one."""
+    """What every link of a testbed needs: the back end ('wire' or 'netem'), how to start a wire, a cable's number."""
 
     backend: str
     forkserver: ForkServer
     workdir: Path
     random: Random
+    numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
 
 class EmulatedLink(Link):  # type: ignore[misc]
@@ -33,6 +36,7 @@ class EmulatedLink(Link):  # type: ignore[misc]
     def __init__(self, node1: Any, node2: Any, *, wiring: Wiring, **options: Any) -> None:
         self._wiring = wiring
         self._carrier: Service | None = None
+        self._cable: Cable | None = None
         both = {key: options.pop(key) for key in SHAPING if key in options}
         self.shapes = tuple(self._take_shape(options, key, both) for key in ("params1", "params2"))
         options["intf"] = Interface
@@ -57,18 +61,16 @@ class EmulatedLink(Link):  # type: ignore[misc]
     ) -> None:
         """Make both ends where they belong. Overrides Mininet's class method of the same purpose."""
         ends = ((name1, addr1, node1.namespace_pid), (name2, addr2, node2.namespace_pid))
-        shaped = any(self.shapes)
-        if shaped and self._wiring.backend == "wire":
+        if not any(self.shapes):
+            veths(ends)
+        elif self._wiring.backend == "netem":
+            self._cable = Cable(next(self._wiring.numbers), ends, self.shapes)
+        else:
             self._carrier = self._start_carrier(ends)
             for name, address, pid in ends:
                 tools.batch("ip", [f"link set dev {name} address {address}"], pid)
-            return
-        _make_veth(ends)
-        if shaped:
-            for (name, _, pid), shape in zip(ends, self.shapes, strict=True):
-                tools.batch("tc", netem.commands(name, shape or Shape()), pid)
 
-    def _start_carrier(self, ends: tuple[tuple[str, str, int], ...]) -> Service:
+    def _start_carrier(self, ends: tuple[End, End]) -> Service:
         wiring = self._wiring
         asked = {
             "ends": [{"pid": pid, "name": name} for name, _, pid in ends],
@@ -86,20 +88,10 @@ class EmulatedLink(Link):  # type: ignore[misc]
         if self._carrier is not None:
             self._carrier.kill()
             self._carrier.stop()
+        if self._cable is not None:
+            self._cable.delete()
         super().delete()
 
     def stop(self) -> None:
         """See delete."""
         self.delete()
-
-
-def _make_veth(ends: tuple[tuple[str, str, int], ...]) -> None:
-    (name1, addr1, pid1), (name2, addr2, pid2) = ends
-    place: Callable[[int], str] = lambda pid: f"netns {pid} " if pid else ""  # noqa: E731
-    tools.batch(
-        "ip",
-        [
-            f"link add name {name1} {place(pid1)}address {addr1} type veth "
-            f"peer name {name2} {place(pid2)}address {addr2}"
-        ],
-    )

@@ -8,6 +8,8 @@ import ctypes
 import os
 import signal
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 CLONE_NEWNS = 0x00020000
@@ -20,6 +22,7 @@ CLONE_NEWNET = 0x40000000
 MS_BIND = 0x1000
 MS_REC = 0x4000
 MS_PRIVATE = 0x40000
+MNT_DETACH = 2
 
 PR_SET_PDEATHSIG = 1
 PR_SET_TIMERSLACK = 29
@@ -50,6 +53,11 @@ def mount(source: str, target: str, kind: str | None = None, flags: int = 0, dat
     _check(_libc.mount(*arguments, ctypes.c_ulong(flags), options), f"mount {target}")
 
 
+def unmount(target: Path) -> None:
+    """Take a mount away, at once for whoever looks and for good when nobody uses it; umount2(2). Raises OSError."""
+    _check(_libc.umount2(os.fsencode(target), MNT_DETACH), f"umount {target}")
+
+
 def die_with_parent() -> None:
     """Have the kernel kill this process (SIGKILL) when the thread that forked it ends."""
     _check(_libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL), "prctl PDEATHSIG")
@@ -66,6 +74,24 @@ def enter(pid: int, kinds: tuple[str, ...] = ("net", "uts", "mnt")) -> None:
     for descriptor in descriptors:
         setns(descriptor, 0)
         os.close(descriptor)
+
+
+@contextmanager
+def within_network(pid: int) -> Iterator[None]:
+    """Be in the network namespace of another process for a while, with what is started meanwhile (pid 0: stay).
+
+    Of this thread alone; setns(2). Raises OSError.
+    """
+    if not pid:
+        yield
+        return
+    home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        enter(pid, ("net",))
+        yield
+    finally:
+        setns(home, CLONE_NEWNET)
+        os.close(home)
 
 
 def unshare_host(hostname: str) -> None:

@@ -1,7 +1,12 @@
-"""Links by the kernel: htb for the rate, netem for delay, jitter, loss and reordering, as Mininet's TCLink.
+"""Links by the kernel: netem for loss, rate, queue, delay, jitter and reordering. Source: tc-netem(8).
 
-Different from TCLink: a complaint of tc is an error, and the rate's burst is one frame, because TCLink's 15 kB
-lets the first ten frames through without being transmitted at the rate. Source: tc-htb(8), tc-netem(8).
+A frame is lost, or waits for the transmitter, is sent, and flies, in that order; so rate and delay are a netem each,
+one below the other. Different from TCLink, which puts netem below an htb class: htb sends what is within its burst
+without the time that sending takes, and netem's limit then counts the frames that fly as if they waited.
+
+Nothing of this sits on an interface of the drawing. A capture shows an outgoing frame when it has left the queueing
+discipline, so an interface that delays would show its own frames late; and the sender's queue would be the link's.
+Each link is a cable of two more interfaces instead (see cable), and these shape.
 """
 
 import subprocess
@@ -9,37 +14,50 @@ import sys
 
 from topologies.emulation.shape import Shape
 
-# One full Ethernet frame: htb sends what is within the burst at once.
-BURST_BYTES = 1514
+# How many frames may fly, a direction: as on a wire (see wire.carrier).
+FLYING_FRAMES = 100_000
 
 
 def commands(interface: str, shape: Shape) -> list[str]:
     """Lines for `tc -batch` that give an interface's outgoing direction this shape."""
-    lines, parent = [], "root"
-    if shape.rate_bps is not None:
-        rate = f"rate {shape.rate_bps:.0f}bit burst {BURST_BYTES} cburst {BURST_BYTES}"
-        lines = [
-            f"qdisc add dev {interface} root handle 5: htb default 1",
-            f"class add dev {interface} parent 5: classid 5:1 htb {rate}",
-        ]
-        parent = "parent 5:1"
-    words = [f"delay {shape.delay_s * 1e6:.0f}us"] if shape.delay_s else []
-    if shape.jitter_s:
-        words.append(f"{shape.jitter_s * 1e6:.0f}us")
+    stages = [words for words in (_transmitter(shape), _flight(shape)) if words]
     if shape.loss:
-        words.append(f"loss random {shape.loss * 100:.5f}%")
-    if shape.reorder:
-        words.append(f"reorder {shape.reorder * 100:.5f}%")
+        stages = stages or [f"limit {FLYING_FRAMES}"]
+        stages[0] = f"loss random {shape.loss * 100:.5f}% {stages[0]}"
     return [
-        *lines,
-        f"qdisc add dev {interface} {parent} handle 10: netem {' '.join(words)} limit {shape.queue_frames}",
+        f"qdisc add dev {interface} {f'parent {number}:1' if number else 'root'} handle {number + 1}: netem {words}"
+        for number, words in enumerate(stages)
+    ]
+
+
+def _transmitter(shape: Shape) -> str:
+    """What sends: netem's rate gives every frame the time that its bits take, and its limit is the queue."""
+    return "" if shape.rate_bps is None else f"rate {shape.rate_bps:.0f}bit limit {shape.queue_frames}"
+
+
+def _flight(shape: Shape) -> str:
+    if not shape.delay_s:
+        return ""
+    jitter = f" {shape.jitter_s * 1e6:.0f}us" if shape.jitter_s else ""
+    reorder = f" reorder {shape.reorder * 100:.5f}%" if shape.reorder else ""
+    return f"delay {shape.delay_s * 1e6:.0f}us{jitter}{reorder} limit {FLYING_FRAMES}"
+
+
+def passing_on(source: str, target: str) -> list[str]:
+    """Lines for `tc -batch` that send on by one interface whatever comes in by another. tc-mirred(8)."""
+    return [
+        f"qdisc add dev {source} ingress",
+        f"filter add dev {source} ingress matchall action mirred egress redirect dev {target}",
     ]
 
 
 def available() -> bool:
-    """Whether this kernel has netem: asked by adding one to the loopback of a new network namespace."""
+    """Whether this kernel has all of it: asked by shaping the loopback of a new network namespace."""
+    lines = [*commands("lo", Shape(rate_bps=1e6, delay_s=1e-3)), *passing_on("lo", "lo")]
     done = subprocess.run(
-        ["unshare", "--net", "tc", "qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms"],
+        ["unshare", "--net", "tc", "-batch", "-"],
+        input="\n".join(lines) + "\n",
+        text=True,
         capture_output=True,
         check=False,
     )

@@ -8,20 +8,22 @@ errors, and the bash that Mininet keeps per node is started when somebody calls 
 import os
 import shlex
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from mininet.link import Intf
 from mininet.node import Node, Switch
 
-from topologies.emulation import sandbox, tools
+from topologies.emulation import device, namespaces, sandbox, tools
 from topologies.emulation.errors import EmulationError
 from topologies.emulation.launcher import ForkServer, Service, start_service
 from topologies.emulation.program import Program
 
 HOLDER = "topologies.emulation.holder"
 RUN_TIMEOUT_S = 60.0
+# Where ip-netns(8) looks for names.
+NAMED = Path("/run/netns")
 
 
 class Interface(Intf):  # type: ignore[misc]
@@ -30,23 +32,23 @@ class Interface(Intf):  # type: ignore[misc]
     def config(self, ip: str | None = None, **_params: Any) -> dict[str, Any]:
         """Bring the interface up, offload off, with an address where the link's parameters give one."""
         if not self.node.namespace_pid:
-            _ipv6_off(self.name)
-        tools.batch("ip", [f"link set dev {self.name} up"], self.node.namespace_pid)
-        tools.offload_off(self.name, self.node.namespace_pid)
+            ipv6_off(self.name)
+        device.bring_up(self.name, self.node.namespace_pid)
+        device.switch_offload_off(self.name, self.node.namespace_pid)
         if ip is not None:
             self.setIP(ip)
         return {}
 
     def setIP(self, ipstr: str, prefixLen: int | None = None) -> str:  # noqa: N802, N803
         """Set the address: '10.0.0.1/24', or an address and a prefix length."""
-        address, _, length = ipstr.partition("/")
-        self.ip, self.prefixLen = address, length or str(prefixLen)
-        lines = [
-            f"address flush dev {self.name}",
-            f"address add {address}/{self.prefixLen} brd + dev {self.name}",
-        ]
-        tools.batch("ip", lines, self.node.namespace_pid)
+        tools.batch("ip", self.take_address(ipstr, prefixLen), self.node.namespace_pid)
         return ""
+
+    def take_address(self, ip: str, prefix_length: int | None = None) -> list[str]:
+        """From now on this is the address; returns the lines for `ip -batch` that make it so."""
+        self.ip, _, length = ip.partition("/")
+        self.prefixLen = length or str(prefix_length)
+        return [f"address flush dev {self.name}", f"address add {self.ip}/{self.prefixLen} brd + dev {self.name}"]
 
     def delete(self) -> None:
         """Remove the interface from the switches' namespace; a host's goes with it, or with the host."""
@@ -57,7 +59,7 @@ class Interface(Intf):  # type: ignore[misc]
         self.link = None
 
 
-def _ipv6_off(interface: str) -> None:
+def ipv6_off(interface: str) -> None:
     """Keep a switch's interface from speaking: multicast listener reports would cross the wires of the drawing."""
     switch = Path("/proc/sys/net/ipv6/conf", interface, "disable_ipv6")
     if switch.exists():
@@ -139,8 +141,8 @@ class Host(_LazyShell):
         self.holder.wait_ready()
         self.namespace_pid = self.holder.pid
         if sandbox.inside():
-            # For people: `ip netns exec NAME` in a sandbox finds the host by its name.
-            tools.batch("ip", [f"netns attach {self.name} {self.namespace_pid}"])
+            # For people: `ip netns exec NAME` in a sandbox finds the host by its name. What `ip netns attach` does.
+            namespaces.bind_file(Path(f"/proc/{self.namespace_pid}/ns/net"), NAMED / self.name)
         super().startShell(mnopts)
 
     def config(
@@ -151,12 +153,14 @@ class Host(_LazyShell):
         **_params: Any,
     ) -> dict[str, Any]:
         """Set the default interface's address and the default route ('via 10.0.0.1')."""
-        tools.batch("ip", ["link set dev lo up"], self.namespace_pid)
+        device.bring_up("lo", self.namespace_pid)
+        lines = []
         interface = self.defaultIntf()
         if interface is not None and ip is not None and interface.ip is None:
-            interface.setIP(ip, 8)
+            lines += interface.take_address(ip, 8)
         if defaultRoute is not None:
-            tools.batch("ip", [f"route replace default {defaultRoute}"], self.namespace_pid)
+            lines.append(f"route replace default {defaultRoute}")
+        tools.batch("ip", lines, self.namespace_pid)
         if self.params.get("forwards"):
             self.run(["sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward"])
         return {}
@@ -214,7 +218,8 @@ class Host(_LazyShell):
             service.stop()
         super().terminate()
         if sandbox.inside():
-            tools.batch("ip", [f"netns delete {self.name}"])
+            namespaces.unmount(NAMED / self.name)
+            (NAMED / self.name).unlink()
         self.holder.kill()
         self.holder.stop()
 
@@ -239,7 +244,11 @@ class Bridge(_LazyShell, Switch):  # type: ignore[misc]
         # A bridge that forgets at once sends every frame to all of its ports.
         kind += " ageing_time 0" if self.mirrors else ""
         tools.batch("ip", [f"link add {self.name} type {kind}", *plugs, f"link set dev {self.name} up"])
-        _ipv6_off(self.name)
+        ipv6_off(self.name)
+
+    def teach(self, places: Iterable[tuple[str, str]]) -> None:
+        """Tell it behind which port each MAC address lies, as (address, port): nothing is learned or forgotten."""
+        tools.batch("bridge", [f"fdb replace {mac} dev {port} master static" for mac, port in places])
 
     def stop(self, deleteIntfs: bool = True) -> None:  # noqa: N803, ARG002
         """Remove the bridge; its interfaces went with their links."""

@@ -24,11 +24,12 @@ from typing import Any
 from mininet.net import Mininet
 from mininet.topo import Topo
 
-from topologies.emulation import drawing, names, netem, sandbox, tools
+from topologies.emulation import drawing, names, netem, openvswitch, sandbox, tools
 from topologies.emulation.errors import EmulationError, MachineError
 from topologies.emulation.launcher import ForkServer, Service, is_module, is_service, split_command
 from topologies.emulation.link import EmulatedLink, Wiring
 from topologies.emulation.node import HOLDER, Bridge, Host
+from topologies.emulation.openvswitch import OpenVSwitch
 from topologies.emulation.program import Program
 
 # Starts what a host serves and returns it when it is ready.
@@ -97,12 +98,10 @@ def _reached(far: Any, seen_from: Any, neighbours: dict[Any, list[tuple[Any, Any
 class Testbed:
     """A running network made from a Mininet topology; use it as a context manager.
 
-    links: 'auto', 'netem' or 'wire'. seed: fixes loss, jitter and reordering of wires. host_names: whether every
-    host's /etc/hosts knows every other one (None: as the drawing's own `host_names` says; one with name servers says
-    no). Raises DrawingError, MachineError
-    and EmulationError, each one sentence. starters: by host name, what starts something else than the drawing's
-    `serves` (a real server, a person's own program).
-    EmulationError, each one sentence.
+    links: 'auto', 'netem' or 'wire'. seed: fixes loss, jitter and reordering of wires. switch: Bridge or OpenVSwitch.
+    host_names: whether every host's /etc/hosts knows every other one (None: as the drawing's own `host_names` says; one
+    with name servers says no). starters: by host name, what starts something else than the drawing's `serves` (a real
+    server, a person's own program). Raises DrawingError, MachineError and EmulationError, each one sentence.
     """
 
     __test__ = False  # not a test class, whatever its name suggests to pytest
@@ -192,7 +191,7 @@ class Testbed:
         net = _Network(
             topo=self.topo,
             host=make_host,
-            switch=self._switch,
+            switch=self._make_switch(stack),
             link=partial(EmulatedLink, wiring=wiring),
             controller=None,
             build=False,
@@ -201,6 +200,11 @@ class Testbed:
         net.build()
         net.start()
         return net
+
+    def _make_switch(self, stack: contextlib.ExitStack) -> Any:
+        if self._switch is not OpenVSwitch:
+            return self._switch
+        return partial(OpenVSwitch, driver=stack.enter_context(openvswitch.daemons(self.workdir)))
 
     def _write_names(self) -> None:
         entries = []
@@ -232,12 +236,11 @@ class Testbed:
         for bridge in self.net.switches:
             if not isinstance(bridge, Bridge) or bridge.mirrors:
                 continue
-            lines = [
-                f"fdb replace {mac} dev {port.name} master static"
+            bridge.teach(
+                (mac, port.name)
                 for port, far in neighbours.get(bridge, [])
                 for mac in _reached(far, bridge, neighbours)
-            ]
-            tools.batch("bridge", lines)
+            )
 
     def restart(self, name: str) -> None:
         """Stop what a host serves and start it again, as after a reboot: it has forgotten what it knew."""

@@ -4,6 +4,7 @@ import shutil
 import subprocess
 from collections.abc import Iterable
 
+from topologies.emulation import namespaces
 from topologies.emulation.errors import EmulationError, MachineError
 
 PACKAGES = {
@@ -20,7 +21,7 @@ PACKAGES = {
     "brctl": "bridge-utils",
     "newuidmap": "uidmap",
 }
-NEEDED = ("ip", "tc", "bridge", "ethtool", "nsenter", "unshare", "mnexec", "ifconfig")
+NEEDED = ("ip", "tc", "bridge", "nsenter", "unshare", "mnexec", "ifconfig")
 
 
 def require(*names: str) -> None:
@@ -40,20 +41,17 @@ def batch(tool: str, lines: Iterable[str], pid: int = 0) -> None:
     text = "\n".join(lines)
     if not text:
         return
-    prefix = ["nsenter", f"--net=/proc/{pid}/ns/net"] if pid else []
-    done = subprocess.run(
-        [*prefix, tool, "-batch", "-"], input=text + "\n", capture_output=True, text=True, check=False
-    )
+    done = _run([tool, "-batch", "-"], pid, text + "\n")
     if done.returncode != 0:
         complaint = (done.stderr.strip() or done.stdout.strip()).splitlines()
         reason = complaint[0] if complaint else f"exit code {done.returncode}"
         raise EmulationError(f"`{tool}` refused a command ({reason}): {text.splitlines()[0]}")
 
 
-def offload_off(interface: str, pid: int = 0) -> None:
-    """Switch segmentation and checksum offload off, so that a capture shows what a wire would carry."""
-    prefix = ["nsenter", f"--net=/proc/{pid}/ns/net"] if pid else []
-    features = [word for name in ("tx", "rx", "sg", "tso", "gso", "gro") for word in (name, "off")]
-    done = subprocess.run([*prefix, "ethtool", "-K", interface, *features], capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise EmulationError(f"`ethtool` could not switch offload off on {interface}: {done.stderr.strip()}")
+def _run(words: list[str], pid: int, text: str = "") -> subprocess.CompletedProcess[str]:
+    """Run a tool in the network of a process. A program in between (nsenter) would cost as much as the tool itself."""
+    try:
+        with namespaces.within_network(pid):
+            return subprocess.run(words, input=text, capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise EmulationError(f"`{words[0]}` could not be run for process {pid} ({error.strerror})") from error

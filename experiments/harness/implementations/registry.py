@@ -228,7 +228,6 @@ def server_starter(implementation: Implementation, values: Callable[[Host], Mapp
     def start(host: Host) -> Program:
         implementation.require()
         known: dict[str, Any] = {
-            "program": implementation.path(),
             "port": implementation.service_port,
             "ports": dict(implementation.ports),
             "role": implementation.role,
@@ -236,6 +235,8 @@ def server_starter(implementation: Implementation, values: Callable[[Host], Mapp
             "address": host.IP(),
             **values(host),
         }
+        if not implementation.own:
+            known["program"] = implementation.path()
         if implementation.role in ("proxy", *SAME):
             known |= of_proxy(implementation, known)
         if implementation.config is not None:

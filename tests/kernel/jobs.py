@@ -1,0 +1,57 @@
+"""What is run in the kernels, in this order, and what is asked of them there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+# Of the experiment that runs over both back ends. The link is slow, so that sending takes long beside what system
+# calls take; all that is sent in one go fits into TCP's initial window.
+RTT_S, BW_MBIT, OBJECTS, SIZE_BYTES, REPEAT = 0.2, 0.5, 3, 4000, 5
+STRATEGIES = ("1.0-serial", "1.1-persistent", "2")
+DNS_SCALE, DNS_REPEAT = 2, 2
+
+
+@dataclass(frozen=True)
+class Job:
+    """One command line, `{findings}` in it being the folder for what it finds. timeout_s: then it is killed."""
+
+    name: str
+    command: str
+    timeout_s: float = 60.0
+
+
+def _run(links: str, name: str, repeat: int, **asked: object) -> str:
+    settings = " ".join(f"--set {word}={value}" for word, value in asked.items())
+    return f"lab7 run {name} --links {links} --repeat {repeat} {settings} --results {{findings}}/{links} --json"
+
+
+def _http(links: str) -> str:
+    return _run(
+        links,
+        "http-versions",
+        REPEAT,
+        rtt=f"{RTT_S * 1e3:g}ms",
+        bw=f"{BW_MBIT:g}",
+        objects=OBJECTS,
+        size=SIZE_BYTES,
+        strategies=",".join(STRATEGIES),
+    )
+
+
+# Each kernel has one processor, and machines that run tests have two: so there are two kernels, side by side. The two
+# runs that are compared are in the same one.
+KERNELS: tuple[tuple[Job, ...], ...] = (
+    (
+        Job("doctor", "lab7 doctor --json"),
+        Job("links", "python -m tests.kernel.links netem {findings}"),
+        Job("http-netem", _http("netem"), 120.0),
+        Job("http-wire", _http("wire"), 120.0),
+        Job("ordinary-user", "python -m pytest -p no:cacheprovider tests/emulation/test_ordinary_user.py"),
+    ),
+    (
+        Job("switches", "python -m tests.kernel.switches {findings}"),
+        Job("stock-mininet", "python -m topologies.emulation.sandbox sh tests/kernel/stock_mininet.sh"),
+        Job("dns-netem", _run("netem", "dns-resolution", DNS_REPEAT, scale=DNS_SCALE), 300.0),
+    ),
+)
+JOBS = {job.name: job for jobs in KERNELS for job in jobs}

@@ -1,0 +1,128 @@
+"""Switches by Open vSwitch: `Testbed(topo, switch=OpenVSwitch)`, where the kernel has its data path.
+
+A sandbox is a network of its own, and the machine's ovs-vswitchd sees nothing of it: so a testbed in a sandbox has a
+database and a daemon of its own, in its folder, and they end with it. Without a sandbox the machine's are used.
+The switches learn like any other, without a controller. Sources: ovs-vsctl(8), ovs-vswitchd(8), ovsdb-server(1).
+"""
+
+import contextlib
+import os
+import subprocess
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from topologies.emulation import sandbox, tools
+from topologies.emulation.errors import EmulationError, MachineError
+from topologies.emulation.node import Bridge, ipv6_off
+
+SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
+
+PROGRAMS_PLACE = "/usr/share/openvswitch/scripts:/usr/sbin:/sbin"
+TIMEOUT_S = 30
+STOP_TIMEOUT_S = 3.0
+
+
+class Daemons:
+    """Open vSwitch's programs in one network; `folder`: where their sockets are, None for the machine's own."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self.environment = dict(os.environ, PATH=f"{os.environ.get('PATH', '')}:{PROGRAMS_PLACE}")
+        if folder is not None:
+            self.environment |= {f"OVS_{name}DIR": str(folder) for name in ("RUN", "LOG", "DB")}
+
+    def run(self, *words: str) -> str:
+        """Run one of the tools and return what it says. Raises EmulationError with its first complaint."""
+        try:
+            done = subprocess.run(
+                words, env=self.environment, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
+            )
+        except subprocess.TimeoutExpired:
+            raise EmulationError(f"`{words[0]}` took longer than {TIMEOUT_S} s") from None
+        if done.returncode != 0:
+            complaint = (done.stderr.strip() or done.stdout.strip() or f"exit code {done.returncode}").splitlines()
+            raise EmulationError(f"`{words[0]}` refused a command ({complaint[0]})")
+        return done.stdout
+
+    def control(self, *words: str) -> str:
+        """Ask ovs-vswitchd itself, by ovs-appctl(8). Raises EmulationError."""
+        place = self.environment.get("OVS_RUNDIR")
+        target = [f"--target={place}/ovs-vswitchd.ctl"] if place else []
+        return self.run("ovs-appctl", *target, *words)
+
+    def start(self, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+        """Start a database and a daemon, each of which answers when it has been started."""
+        database, socket = folder / "conf.db", folder / "db.sock"
+        self.run("ovsdb-tool", "create", str(database), str(SCHEMA))
+        yield self._serve("ovsdb-server", str(database), f"--remote=punix:{socket}")
+        self.run("ovs-vsctl", "--no-wait", f"--timeout={TIMEOUT_S}", "--retry", "init")
+        yield self._serve("ovs-vswitchd", f"unix:{socket}")
+
+    def _serve(self, program: str, *words: str) -> subprocess.Popen[bytes]:
+        """A daemon that stays our child, so that we can end it; its log goes to its folder."""
+        control = f"--unixctl={self.environment['OVS_RUNDIR']}/{program}.ctl"
+        return subprocess.Popen(
+            [program, *words, control, "--log-file", "-vconsole:off"],
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+
+@contextlib.contextmanager
+def daemons(workdir: Path) -> Iterator[Daemons]:
+    """What drives the switches of one testbed. Raises MachineError where Open vSwitch is not installed."""
+    ours = Daemons(workdir / "openvswitch" if sandbox.inside() else None)
+    if not SCHEMA.exists():
+        raise MachineError("Open vSwitch is not here: `sudo apt-get install openvswitch-switch`")
+    running: list[subprocess.Popen[bytes]] = []
+    try:
+        if sandbox.inside():
+            (workdir / "openvswitch").mkdir()
+            running.extend(ours.start(workdir / "openvswitch"))
+        yield ours
+    finally:
+        for process in reversed(running):
+            _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(STOP_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+class OpenVSwitch(Bridge):
+    """A switch of the drawing as a bridge of Open vSwitch."""
+
+    def __init__(self, name: str, *, driver: Daemons, **params: Any) -> None:
+        self._driver = driver
+        super().__init__(name, **params)
+
+    def start(self, _controllers: Sequence[Any]) -> None:
+        """Make the bridge with its ports; Open vSwitch answers when its data path has them."""
+        words = ["add-br", self.name, "--", "set-fail-mode", self.name, "standalone"]
+        for interface in self.intfList():
+            if interface.name != "lo":
+                words += ["--", "add-port", self.name, interface.name]
+        self._driver.run("ovs-vsctl", f"--timeout={TIMEOUT_S}", "--retry", *words)
+        wrong = self._driver.run("ovs-vsctl", "--bare", "--columns=name,error", "find", "Interface", "error!=[]")
+        if wrong.strip():
+            raise MachineError(f"Open vSwitch could not plug in {' '.join(wrong.split())}")
+        if self.mirrors:
+            self._driver.run("ovs-ofctl", "add-flow", self.name, "actions=flood")
+        ipv6_off(self.name)
+        tools.batch("ip", [f"link set dev {self.name} up"])
+
+    def teach(self, places: Iterable[tuple[str, str]]) -> None:
+        """See Bridge."""
+        for mac, port in places:
+            self._driver.control("fdb/add", self.name, port, "0", mac)
+
+    def stop(self, deleteIntfs: bool = True) -> None:  # noqa: N803, ARG002
+        """Remove the bridge."""
+        self._driver.run("ovs-vsctl", f"--timeout={TIMEOUT_S}", "--if-exists", "del-br", self.name)
