@@ -228,12 +228,12 @@ def server_starter(implementation: Implementation, values: Callable[[Host], Mapp
     def start(host: Host) -> Program:
         implementation.require()
         known: dict[str, Any] = {
-            "program": implementation.path(),
             "port": implementation.service_port,
             "ports": dict(implementation.ports),
             "role": implementation.role,
             "folder": str(host.workdir),
             "address": host.IP(),
+            "program": implementation.path(),
             **values(host),
         }
         if implementation.role in ("proxy", *SAME):

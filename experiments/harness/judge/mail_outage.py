@@ -115,14 +115,14 @@ def s5(episodes: Sequence[Episode], given_up: Episode | None = None) -> Verdict:
     traffic += [part for part in passed if part.sessions or part.dropped]
 
     def check() -> Found:
-        if not episodes:
+        if not every:
             raise InconclusiveError("No peer was down.")
         found = [_course(one) for one in episodes]
         said = " ".join(text for text, _ in found)
         frames = [frame for _, some in found for frame in some]
         if given_up is not None:
             text, some = _reported(given_up)
-            said, frames = f"{said} {text}", [*frames, *some]
+            said, frames = f"{said} {text}".strip(), [*frames, *some]
         return said, frames
 
     return decide_mail("S5", traffic, check)
