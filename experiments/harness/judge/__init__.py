@@ -33,6 +33,14 @@ It never uses a service's own parser: a mistake there must not vouch for itself.
     ftp_eavesdrop  claims F8 and F9                        Overheard, overhear
     ftp_time       where an FTP session's time went
     ftp_fetched    did a client of FTP do what it was to
+    smtp_grammar   commands, replies and mail data of SMTP Command, Reply, MailData
+    smtp           sessions of SMTP                        SmtpTraffic, smtp_traffic
+    smtp_claims    claims S1, S2, S4, S7 and S10           MailLegs, mail_legs
+    smtp_content   claims S8, S9 and S11
+    smtp_replies   claim S6, and its positive codes        Scenario
+    smtp_refusals  its codes from 421 on
+    smtp_time      where a message's time went
+    mail_story     claim S3                                Story, follow
     mail_evidence  what the checks of mail share
     pop3_grammar   commands and responses of POP3          Command, Response
     pop3           sessions of POP3                        Pop3Traffic, pop3_traffic

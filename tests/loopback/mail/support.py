@@ -94,7 +94,9 @@ class Server:
     def messages(self, user: str, domain: str | None = None) -> list[mailbox.MaildirMessage]:
         """Return what is in a user's mailbox, as Python's own reader sees it."""
         path = self.maildirs / (domain or self.domain) / user
-        return list(mailbox.Maildir(path, create=False)) if (path / "new").is_dir() else []
+        # Its three folders are made one after the other.
+        is_whole = all((path / part).is_dir() for part in ("tmp", "new", "cur"))
+        return list(mailbox.Maildir(path, create=False)) if is_whole else []
 
     def wait_for(self, user: str, count: int) -> list[mailbox.MaildirMessage]:
         """Wait until a user has so many messages."""
