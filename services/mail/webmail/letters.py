@@ -102,7 +102,7 @@ def _as_message(place: Located, contents: Contents, view: str) -> dict[str, obje
         "view": "html" if in_frame else "text",
         "pictures": [(piece.file_name, part_link(place, piece.number)) for piece in pictures],
         "files": [_file(place, contents, piece) for piece in contents.files],
-        "notes": [],
+        "notes": [] if in_frame or contents.files or any(texts) else ["The message has no text."],
     }
 
 
