@@ -320,11 +320,11 @@ EXPERIMENT = Experiment(
     question="How do people get at their mail, and what does each way cost?",
     claims=("M1", "M2", "M3", "M4"),
     parameters={
-        "rtt": Parameter("25ms", seconds, "the round-trip time between Bob and his server"),
+        "rtt": Parameter("40ms", seconds, "the round-trip time between Bob and his server"),
         "messages": Parameter("50", whole(10, 1000), "how many messages the mailbox has", full="200"),
         "attachment": Parameter("60000", whole(1000, 1_000_000), "the size of the picture in one of them in octets"),
     },
     run=run,
-    repeat=2,
+    repeat=1,
     roles=(MTA_ROLE, ACCESS_ROLE),
 )
