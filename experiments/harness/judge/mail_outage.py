@@ -166,6 +166,8 @@ def _tried(episode: Episode) -> list[Attempt]:
         if one.answered_ns is not None and outage.began_ns <= one.answered_ns < (outage.back_ns or 0):
             raise InconclusiveError(f"The peer answers in frame {one.frame}, where it was to be away.")
     if not _is_again(failed):
+        if outage.back_ns is not None and outage.back_ns - outage.began_ns < 2 * outage.bound_s * NS:
+            raise InconclusiveError(f"{outage.kind}: that was too short for a second attempt to be due.")
         raise Contradiction(
             f"{outage.kind}: {len(failed)} attempts while the peer is away: it is not asked again.",
             *(one.frame for one in failed),

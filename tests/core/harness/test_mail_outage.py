@@ -138,6 +138,8 @@ def test_s5_is_undecided_where_the_fault_was_none(tmp_path: Path) -> None:
     said(s5([Course(resumes_ms=4300.0).episode(tmp_path / "a")]), "undecided", "where it was to be away")
     early = Course(kills_ms=(1005.0,)).episode(tmp_path / "b")
     said(s5([early]), "undecided", "killed with nothing in its queue")
+    short = Course(attempts_ms=(1500.0,), bound_s=2.0).episode(tmp_path / "c")
+    said(s5([short]), "undecided", "too short for a second attempt")
     said(s5([]), "undecided")
 
 
