@@ -136,9 +136,9 @@ def s5(episodes: Sequence[Episode], given_up: Episode | None = None) -> Verdict:
 def _course(episode: Episode) -> Found:
     """What became of one outage."""
     outage, taken = episode.outage, _taken(episode.submitted)
-    failed, first = _tried(episode), _resumed(episode)
     held, sent, arrived = _mailbox(episode.mailbox), _sent(episode), _arrived(episode)
     _none_lost(taken, held, sent)
+    failed, first = _tried(episode), _resumed(episode)
     waited = [body for body in taken if not any(ns < outage.began_ns for ns, _ in arrived.get(body, []))]
     twice = _duplicates(episode, held, sent)
     kills = "".join(_killed(episode, kill, taken, sent) for kill in outage.kills)
