@@ -325,6 +325,6 @@ EXPERIMENT = Experiment(
         "attachment": Parameter("60000", whole(1000, 1_000_000), "the size of the picture in one of them in octets"),
     },
     run=run,
-    repeat=2,
+    repeat=1,
     roles=(MTA_ROLE, ACCESS_ROLE),
 )

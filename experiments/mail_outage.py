@@ -173,10 +173,12 @@ def _outage(context: Run, lab: Lab, case: str) -> Outage:
     began_ns = time.time_ns()
     _lose(lab, case)
     _hand_in(lab, _messages(asked["messages"], "during", context.seed))
-    _until(began_ns, asked["down"] * KILL_AT)
+    # From now on: there is something to try with. Where nobody answers a try takes longer.
+    away_ns, away_s = time.time_ns(), asked["down"] + (CONNECT_TIMEOUT_S if case == LINK else 0)
+    _until(away_ns, away_s * KILL_AT)
     if case == SERVICE:
         kills.append(_kill_sender(lab))
-    _until(began_ns, asked["down"])
+    _until(away_ns, away_s)
     _restore(lab, case)
     back_ns = time.time_ns()
     if case == SERVICE:
@@ -332,7 +334,7 @@ EXPERIMENT = Experiment(
         "rtt": Parameter("100ms", seconds, "the round-trip time between the two servers"),
         "messages": Parameter("20", whole(4, 1000), "how many messages are handed in while it is down", full="200"),
         "retry": Parameter("1", whole(1, 60), "how many seconds the sender's server waits before it tries again"),
-        "down": Parameter("3s", seconds, "for how long the receiving server is down"),
+        "down": Parameter("3s", seconds, "how long the receiving server is down with messages for it"),
         "case": Parameter("all", choices(CASES), "how: service (killed), link (cut off), expire (for good), or all"),
     },
     run=run,

@@ -233,6 +233,7 @@ def server_starter(implementation: Implementation, values: Callable[[Host], Mapp
             "role": implementation.role,
             "folder": str(host.workdir),
             "address": host.IP(),
+            "program": implementation.path(),
             **values(host),
         }
         if not implementation.own:

@@ -125,8 +125,11 @@ def test_a_duplicate_is_counted_where_the_sender_could_not_know(tmp_path: Path) 
             "0 of these may have been in doubt",
         ),
         (Course(attempts_ms=(1500.0,)), "1 attempts while the peer is away: it is not asked again"),
+        (Course(attempts_ms=(1500.0, 1620.0)), "2 attempts while the peer is away: it is not asked again"),
         (Course(resumes_ms=6500.0), "2.00 s after the peer's return, where 1.5 s are allowed"),
-        (Course(transfers=(), held=()), "nobody tried again"),
+        (Course(transfers=(), held=()), "2 of 2 messages that were taken over are not in the mailbox (0 of them"),
+        # They came by a way that nobody saw.
+        (Course(transfers=()), "the peer was back, and nobody tried again"),
     ],
 )
 def test_s5_fails_where_packets_contradict_it(tmp_path: Path, course: Course, part: str) -> None:
@@ -137,6 +140,8 @@ def test_s5_is_undecided_where_the_fault_was_none(tmp_path: Path) -> None:
     said(s5([Course(resumes_ms=4300.0).episode(tmp_path / "a")]), "undecided", "where it was to be away")
     early = Course(kills_ms=(1005.0,)).episode(tmp_path / "b")
     said(s5([early]), "undecided", "killed with nothing in its queue")
+    short = Course(attempts_ms=(1500.0,), bound_s=2.0).episode(tmp_path / "c")
+    said(s5([short]), "undecided", "too short for a second attempt")
     said(s5([]), "undecided")
 
 
@@ -159,7 +164,7 @@ def test_what_is_given_up_must_come_back(tmp_path: Path) -> None:
     plain = given_up(*MESSAGES).episode(tmp_path / "plain")
     said(s5([ended], plain), "failed", "2 of 2 messages neither arrive nor come back")
     once = given_up(*(REPORT % body for body in BODIES), attempts_ms=(1500.0,)).episode(tmp_path / "once")
-    said(s5([ended], once), "failed", "1 attempts before it gives up")
+    said(s5([ended], once), "failed", "1 attempts at once before it gives up")
 
 
 def test_the_way_from_the_last_failure_to_the_first_message(tmp_path: Path) -> None:
