@@ -9,7 +9,7 @@ import pytest
 
 from tests.kernel.jobs import BW_MBIT
 from tests.kernel.kernel import Lane
-from tests.kernel.measure import LATE_S, RESIDUAL, TERM_TOLERANCE, TermPair, fastest_terms, near, pairs
+from tests.kernel.measure import LATE_S, RESIDUAL, TERM_TOLERANCE, TermPair, near, pairs, undisturbed_terms
 
 # Decided by packets alone; those about time are compared with theory here, with this kernel's tolerance.
 BY_PACKETS = {"http-versions": {"H1", "H2", "H3", "H4", "H5", "H10", "H12"}, "dns-resolution": {"D7", "D10"}}
@@ -39,7 +39,7 @@ def timings(lane: Lane, job: str, experiment: str) -> Path:
 
 def terms(lane: Lane) -> list[TermPair]:
     """The terms of the same experiment over both back ends."""
-    netem, wire = (fastest_terms(timings(lane, job, "http-versions")) for job in ("http-netem", "http-wire"))
+    netem, wire = (undisturbed_terms(timings(lane, job, "http-versions")) for job in ("http-netem", "http-wire"))
     assert list(netem) == list(wire)
     return [pair for name in netem for pair in pairs(name, netem[name], wire[name])]
 
@@ -57,7 +57,7 @@ def test_what_packets_decide_is_shown(lane: Lane, experiment: str) -> None:
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_times_are_near_the_formula_term_by_term(lane: Lane, experiment: str) -> None:
-    measured = fastest_terms(timings(lane, JOB[experiment], experiment))
+    measured = undisturbed_terms(timings(lane, JOB[experiment], experiment))
     theory = {one["name"]: one["theory_terms"] for one in result(lane, JOB[experiment])["comparisons"]}
     assert measured.keys() == theory.keys()
     figures = [(name, term, measured[name][term], asked) for name in theory for term, asked in theory[name].items()]
