@@ -49,7 +49,7 @@ KERNELS: tuple[tuple[Job, ...], ...] = (
         Job("ordinary-user", "python -m pytest -p no:cacheprovider tests/emulation/test_ordinary_user.py"),
     ),
     (
-        Job("switches", "python -m tests.kernel.switches {findings}"),
+        Job("switches", "python -m tests.kernel.switches {findings}", 90.0),
         Job("stock-mininet", "python -m topologies.emulation.sandbox sh tests/kernel/stock_mininet.sh"),
         Job("dns-netem", _run("netem", "dns-resolution", DNS_REPEAT, scale=DNS_SCALE), 300.0),
     ),

@@ -1,12 +1,12 @@
 """What counts as near in this kernel: its processor is shared, and each of its system calls takes long.
 
-A busy machine makes times longer, never shorter: so of several samples the fastest says what the links do.
+A busy machine makes times longer, never shorter: so of several samples the least says what the links do.
 """
 
 from __future__ import annotations
 
 import csv
-import math
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,15 +47,24 @@ def pairs(name: str, netem: Mapping[str, float], wire: Mapping[str, float]) -> l
     return [TermPair(name, term, netem[term], wire[term]) for term in netem if netem[term] or wire[term]]
 
 
-def fastest_terms(timings: Path) -> dict[str, dict[str, float]]:
-    """By comparison, the terms of the fastest of its samples in a timings.csv, in seconds."""
-    fastest: dict[str, dict[str, float]] = {}
+def undisturbed_terms(timings: Path) -> dict[str, dict[str, float]]:
+    """By comparison, each term in seconds from the samples of a timings.csv: the least, as what is late is longer; but
+    the median of a transmission, which is shorter where it begins late."""
+    samples: dict[str, list[dict[str, str]]] = {}
     with open(timings, newline="") as file:
         for row in csv.DictReader(file):
-            terms = {name.removesuffix("_s"): float(text) for name, text in row.items() if name.endswith("_s") and text}
-            if terms["total"] < fastest.get(row["name"], {"total": math.inf})["total"]:
-                fastest[row["name"]] = terms
-    return {name: {term: value for term, value in terms.items() if term != "total"} for name, terms in fastest.items()}
+            samples.setdefault(row["name"], []).append(row)
+    return {name: {term: _undisturbed(rows, term) for term in _terms(rows)} for name, rows in samples.items()}
+
+
+def _terms(rows: Sequence[Mapping[str, str]]) -> list[str]:
+    columns = [column.removesuffix("_s") for column, text in rows[0].items() if column.endswith("_s") and text]
+    return [column for column in columns if column != "total"]
+
+
+def _undisturbed(rows: Sequence[Mapping[str, str]], term: str) -> float:
+    values = [float(row[f"{term}_s"]) for row in rows]
+    return statistics.median(values) if term == "transmission" else min(values)
 
 
 def drift(arrivals_s: Sequence[float], gap_s: float) -> float:

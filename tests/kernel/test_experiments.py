@@ -9,14 +9,14 @@ import pytest
 
 from tests.kernel.jobs import BW_MBIT
 from tests.kernel.kernel import Lane
-from tests.kernel.measure import LATE_S, RESIDUAL, TERM_TOLERANCE, TermPair, fastest_terms, near, pairs
+from tests.kernel.measure import LATE_S, RESIDUAL, TERM_TOLERANCE, TermPair, near, pairs, undisturbed_terms
 
 # Decided by packets alone; those about time are compared with theory here, with this kernel's tolerance.
 BY_PACKETS = {"http-versions": {"H1", "H2", "H3", "H4", "H5", "H10", "H12"}, "dns-resolution": {"D7", "D10"}}
 BY_TIME = {"http-versions": {"H6", "H8", "H14"}, "dns-resolution": {"D8", "D9"}}
-# Of a formula that knows nothing of what programs and system calls take: here a server on the way of a name may take as
-# long as a short leg.
-THEORY_TOLERANCE, PROGRAMS_S = 0.15, 0.08
+# A formula knows nothing of what programs and system calls take, which is long here for a server on the way of a name;
+# but nothing is faster than the links of the drawing.
+THEORY_TOLERANCE, PROGRAMS_S = 0.15, 0.15
 # Of a path as the certificate has it, in ms and in Mbit/s: medians on a busy machine. What links do is another test.
 FLOORS = {"RTT": 30.0, "rate": 0.15 * BW_MBIT}
 JOB = {"http-versions": "http-netem", "dns-resolution": "dns-netem"}
@@ -39,25 +39,31 @@ def timings(lane: Lane, job: str, experiment: str) -> Path:
 
 def terms(lane: Lane) -> list[TermPair]:
     """The terms of the same experiment over both back ends."""
-    netem, wire = (fastest_terms(timings(lane, job, "http-versions")) for job in ("http-netem", "http-wire"))
+    netem, wire = (undisturbed_terms(timings(lane, job, "http-versions")) for job in ("http-netem", "http-wire"))
     assert list(netem) == list(wire)
     return [pair for name in netem for pair in pairs(name, netem[name], wire[name])]
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_what_packets_decide_is_shown(lane: Lane, experiment: str) -> None:
-    verdicts = {claim["id"]: claim["verdict"] for claim in result(lane, JOB[experiment])["claims"]}
-    assert set(verdicts) == BY_PACKETS[experiment] | BY_TIME[experiment]
-    assert {claim for claim, verdict in verdicts.items() if verdict == "shown"} >= BY_PACKETS[experiment]
+    claims = {claim["id"]: claim for claim in result(lane, JOB[experiment])["claims"]}
+    assert set(claims) == BY_PACKETS[experiment] | BY_TIME[experiment]
+    not_shown = {name: claim["evidence"] for name, claim in claims.items() if claim["verdict"] != "shown"}
+    # Of those about time the packets are in order all the same.
+    assert [
+        name for name, evidence in not_shown.items() if name in BY_PACKETS[experiment] or "But measured" not in evidence
+    ] == []
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_times_are_near_the_formula_term_by_term(lane: Lane, experiment: str) -> None:
-    measured = fastest_terms(timings(lane, JOB[experiment], experiment))
+    measured = undisturbed_terms(timings(lane, JOB[experiment], experiment))
     theory = {one["name"]: one["theory_terms"] for one in result(lane, JOB[experiment])["comparisons"]}
     assert measured.keys() == theory.keys()
     figures = [(name, term, measured[name][term], asked) for name in theory for term, asked in theory[name].items()]
-    assert [one for one in figures if not near(one[2], one[3], THEORY_TOLERANCE, PROGRAMS_S)] == []
+    fast = [one for one in figures if one[2] < (1 - THEORY_TOLERANCE) * one[3]]
+    slow = [one for one in figures if one[2] > (1 + THEORY_TOLERANCE) * one[3] + PROGRAMS_S]
+    assert (fast, slow) == ([], [])
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
