@@ -321,6 +321,6 @@ EXPERIMENT = Experiment(
         "crowd": Parameter("64", whole(2, 500), "how many users ask at once for an object that their replica lacks"),
     },
     run=run,
-    repeat=3,
+    repeat=2,
     roles=ROLES,
 )

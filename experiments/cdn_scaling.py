@@ -222,7 +222,7 @@ EXPERIMENT = Experiment(
         "bw": Parameter("5", megabits, "the rate of the origin's link in Mbit/s"),
         "size": Parameter("13000", whole(1000, 13_500), "the size of the object in octets"),
         "think": Parameter("100ms", seconds, "how long a client waits between a response and its next request"),
-        "for": Parameter("2s", seconds, "for how long each number of clients is measured", full="10s"),
+        "for": Parameter("1500ms", seconds, "for how long each number of clients is measured", full="10s"),
         "scale": Parameter("1", factor, "a factor on all delays of the topology"),
     },
     run=run,

@@ -178,6 +178,6 @@ EXPERIMENT = Experiment(
     claims=("D7", "D8", "D9", "D10"),
     parameters={"scale": Parameter("1", factor, "a factor on all delays of the topology")},
     run=run,
-    repeat=5,
+    repeat=3,
     roles=("authoritative", "local"),
 )

@@ -325,6 +325,6 @@ EXPERIMENT = Experiment(
         "change": Parameter("700ms", seconds, "the mean time between two changes of one of them"),
     },
     run=run,
-    repeat=3,
+    repeat=2,
     roles=("proxy",),
 )
