@@ -2,7 +2,8 @@
 
 One connection goes first; where it is taken, more follow while there is enough to send, each for several messages.
 Where nobody takes it, everything waits, and one connection tries again after a while (RFC 5321 section 4.5.4.1): a
-server that is down is asked once a wait, however many messages there are for it.
+server that is down is asked once a wait, however many messages there are for it. A connection that stands still, since
+its path has gone under it, is waited for as long as section 4.5.3.2 has it, and others pass it by.
 """
 
 import asyncio
@@ -28,6 +29,9 @@ MESSAGES_A_CONNECTION = 4
 RECIPIENTS_MAX = 100
 # Messages on one connection; Postfix reuses one for 300 s.
 MESSAGES_MAX = 1_000
+
+# How long a connection may stand still until it is counted out: a few times what TCP takes to send again by (RFC 6298).
+STALLED_S = 10.0
 
 Route = Callable[[str], Awaitable[Sequence[Host] | Reply]]
 Report = Callable[[Entry, dict[int, Reply]], None]
@@ -59,6 +63,7 @@ class Remote:
     # At once to one domain, and messages on one of them.
     connections: int = CONNECTIONS_MAX
     messages: int = MESSAGES_MAX
+    stalled_s: float = STALLED_S
 
 
 class Destination:
@@ -68,9 +73,11 @@ class Destination:
         self.domain = domain
         self._remote = remote
         self._waiting: deque[Job] = deque()
-        self._workers: set[asyncio.Task[None]] = set()
+        # When each of them last moved on, by the loop's clock.
+        self._workers: dict[asyncio.Task[None], float] = {}
         self._failures = 0
         self._timer: asyncio.TimerHandle | None = None
+        self._watcher: asyncio.TimerHandle | None = None
         self._is_up = False
 
     @property
@@ -86,8 +93,9 @@ class Destination:
 
     async def close(self) -> None:
         """Leave: what is under way is in the queue as well."""
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._watcher):
+            if timer is not None:
+                timer.cancel()
         for worker in list(self._workers):
             worker.cancel()
         if self._workers:
@@ -97,13 +105,31 @@ class Destination:
         if self._timer is not None:
             return
         wanted = len(self._waiting) // MESSAGES_A_CONNECTION + 1 if self._is_up else 1
-        while self._waiting and len(self._workers) < min(wanted, self._remote.connections):
+        while self._waiting and self._moving < wanted and len(self._workers) < self._remote.connections:
             worker = self._remote.loop.create_task(self._work())
-            self._workers.add(worker)
+            self._workers[worker] = self._remote.loop.time()
             worker.add_done_callback(self._worked)
+        if self._waiting and self._workers and self._watcher is None:
+            self._watcher = self._remote.loop.call_later(self._remote.stalled_s, self._watch)
+
+    @property
+    def _moving(self) -> int:
+        """How many connections have moved on of late."""
+        since_s = self._remote.loop.time() - self._remote.stalled_s
+        return sum(moved_s > since_s for moved_s in self._workers.values())
+
+    def _watch(self) -> None:
+        """Look again at what waits behind connections that may have come to a standstill."""
+        self._watcher = None
+        self._employ()
+
+    def _moved(self) -> None:
+        worker = asyncio.current_task(self._remote.loop)
+        if worker in self._workers:
+            self._workers[worker] = self._remote.loop.time()
 
     def _worked(self, worker: "asyncio.Task[None]") -> None:
-        self._workers.discard(worker)
+        self._workers.pop(worker, None)
         if not worker.cancelled():
             if worker.exception() is not None:
                 self._remote.log.write("fault", domain=self.domain, error=repr(worker.exception()))
@@ -126,6 +152,7 @@ class Destination:
             for _ in range(self._remote.messages):
                 if not self._waiting or connection.session.step is not Step.READY:
                     break
+                self._moved()
                 self._employ()
                 await self._send(connection, self._waiting.popleft())
             await connection.close()

@@ -1,0 +1,107 @@
+"""What waits for a domain, where a connection to its server stands still.
+
+The server is a script of raw lines, since none that people use falls silent when it is told to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from services.eventlog import EventLog
+from services.mail.address import Mailbox
+from services.mail.destination import Destination, Job, Remote
+from services.mail.queue.entry import Entry, Recipient
+from services.mail.queue.journal import Journal
+from services.mail.queue.schedule import Schedule
+from services.mail.routes import Host
+from services.mail.smtp.client import Patience
+from services.mail.smtp.client_session import Plan
+from services.mail.smtp.reply import Reply
+from services.mail.spool import Spool
+
+PATIENCE_S = 20.0
+STALLED_S = 0.1
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+def entry(number: int) -> Entry:
+    content = b"Subject: %d\r\n\r\n" % number
+    return Entry(str(number), 0.0, None, [Recipient(Mailbox("bob", "example.com"))], len(content), content=content)
+
+
+class Server:
+    """Takes mail; in its first connection it says nothing any more once it has been told DATA."""
+
+    def __init__(self) -> None:
+        self.connections = 0
+        self.taken: list[bytes] = []
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        is_silent = self.connections == 1
+        writer.write(b"220 ready\r\n")
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                line = await reader.readuntil(b"\r\n")
+                if line == b"DATA\r\n" and is_silent:
+                    await reader.read()
+                    break
+                if line == b"DATA\r\n":
+                    writer.write(b"354 go on\r\n")
+                    self.taken.append(await reader.readuntil(b"\r\n.\r\n"))
+                writer.write(b"221 bye\r\n" if line == b"QUIT\r\n" else b"250 ok\r\n")
+                if line == b"QUIT\r\n":
+                    break
+        writer.close()
+
+
+async def delivered(folder: Path, serve: Serve, count: int, wanted: int) -> list[str]:
+    """Hand `count` entries over; returns the first `wanted` that were settled."""
+    loop = asyncio.get_running_loop()
+    listening = await asyncio.start_server(serve, "127.0.0.1", 0)
+    log = EventLog(None, loop.time)
+    settled: asyncio.Queue[str] = asyncio.Queue()
+
+    async def route(_: str) -> list[Host]:
+        return [Host("mail.example.com", "127.0.0.1")]
+
+    def report(one: Entry, replies: dict[int, Reply]) -> None:
+        if all(reply.is_positive for reply in replies.values()):
+            settled.put_nowait(one.id)
+
+    def on_wait(*_: Any) -> bool:
+        return True
+
+    destination = Destination(
+        Remote(
+            loop,
+            log,
+            Spool(loop, Journal(folder), log),
+            route,
+            report,
+            on_wait,
+            Schedule((0.01,)),
+            Plan("client.example.org"),
+            listening.sockets[0].getsockname()[1],
+            Patience(),
+            stalled_s=STALLED_S,
+        ),
+        "example.com",
+    )
+    for number in range(count):
+        destination.add(Job(entry(number), [0]))
+    async with asyncio.timeout(PATIENCE_S):
+        names = [await settled.get() for _ in range(wanted)]
+    await destination.close()
+    listening.close()
+    return names
+
+
+def test_a_connection_that_stands_still_is_passed_by(tmp_path: Path) -> None:
+    server = Server()
+    assert sorted(asyncio.run(delivered(tmp_path, server.serve, 3, 2))) == ["1", "2"]
+    assert server.connections == 2
