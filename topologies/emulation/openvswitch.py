@@ -8,6 +8,7 @@ The switches learn like any other, without a controller. Sources: ovs-vsctl(8), 
 import contextlib
 import os
 import subprocess
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,10 @@ SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
 PROGRAMS_PLACE = "/usr/share/openvswitch/scripts:/usr/sbin:/sbin"
 TIMEOUT_S = 20
 STOP_TIMEOUT_S = 3.0
+# Open vSwitch counts the processors when ten seconds have passed since it last did, the first time since the machine's
+# start (count_cpu_cores in its lib/ovs-thread.c). Before that it finds none: nobody answers for its data path, and no
+# packet gets through, then or later.
+COUNTS_PROCESSORS_FROM_S = 10.5
 
 
 class Daemons:
@@ -52,6 +57,7 @@ class Daemons:
 
     def start(self, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
         """Start a database and a daemon, each of which answers when it has been started."""
+        time.sleep(max(0.0, COUNTS_PROCESSORS_FROM_S - time.monotonic()))
         database, socket = folder / "conf.db", folder / "db.sock"
         self.run("ovsdb-tool", "create", str(database), str(SCHEMA))
         yield self._serve("ovsdb-server", str(database), f"--remote=punix:{socket}")
