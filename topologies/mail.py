@@ -15,9 +15,9 @@ All hosts are in 10.25.0.0/16 and find each other by name alone. alice@example.o
 mail.example.org; bob@example.com has his on mail-b, which is mail.example.com. Mail for example.com goes to
 mail.example.com (MX, preference 10) and, while that is away, to backup.example.com (preference 20), which keeps it
 until then. Each mail server takes mail from other servers on port 25, from its own users on port 587, and lets them
-read it by POP3 (port 110) and IMAP (port 143). The delays are one way; `between` is that from server to server, half of
-it on either side of s0. RTT: alice - mail-a 20 ms, mail-a - mail-b 100 ms, bob - mail-b 40 ms. Only the link s1 - s0
-has a rate. www.example.org has the picture that Alice sends, and others.
+read it by POP3 (port 110), IMAP (port 143) and webmail (port 80). The delays are one way; `between` is that from server
+to server, half of it on either side of s0. RTT: alice - mail-a 20 ms, mail-a - mail-b 100 ms, bob - mail-b 40 ms. Only
+the link s1 - s0 has a rate. www.example.org has the picture that Alice sends, and others.
 
     sudo mn --custom topologies/mail.py --topo mail --switch lxbr
 """
@@ -38,7 +38,7 @@ PAGES = Path(str(resources.files("topologies"))) / "www"
 PICTURE = PAGES / "picture.jpg"
 ALICE, BOB = "alice@example.org", "bob@example.com"
 PASSWORDS = {"alice": "looking-glass", "bob": "yellow-hat"}
-SMTP_PORT, SUBMISSION_PORT, POP3_PORT, IMAP_PORT = 25, 587, 110, 143
+SMTP_PORT, SUBMISSION_PORT, POP3_PORT, IMAP_PORT, WEBMAIL_PORT = 25, 587, 110, 143, 80
 # host: (address, name, zone) of the name servers
 SERVERS: Mapping[str, tuple[str, str, str]] = {
     "ns-root": (f"{PREFIX}.0.1", "a.root-servers.net.", "."),
@@ -74,6 +74,8 @@ def mail_server(domain: str, name: str, accounts: str, flags: str = "") -> dict[
         f"services.mail.{protocol} --domain {domain} {mailboxes} --port {port}"
         for protocol, port in (("pop3", POP3_PORT), ("imap", IMAP_PORT))
     ]
+    submission = f"--submission 127.0.0.1:{SUBMISSION_PORT} --hello {name}"
+    serves.append(f"services.mail.webmail --domain {domain} {mailboxes} {submission} --port {WEBMAIL_PORT}")
     return {"names": [name], "files": {"accounts": accounts}, "serves": serves}
 
 
@@ -182,7 +184,8 @@ TRY = (
     f"alice {MUTT} -e 'set {SENDS}' -s Hello -a {PICTURE} -- {BOB}",
     f"alice curl -sS smtp://mail.example.com --mail-from {ALICE} --mail-rcpt {BOB} -T {PAGES / 'index.html'}",
     f"bob curl -sS pop3://{AT_BOBS}/",
-    f"bob curl -sS imap://{AT_BOBS}/INBOX -X 'FETCH 1 BODY.PEEK[HEADER]'",
+    f"bob curl -sS 'imap://{AT_BOBS}/INBOX;MAILINDEX=1;SECTION=HEADER'",
+    "bob curl -sSL http://mail.example.com/",
     f"bob {MUTT} -f imap://{AT_BOBS}/INBOX",
     "bob curl -sS http://www.example.org/picture.jpg -o picture.jpg",
 )

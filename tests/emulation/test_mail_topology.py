@@ -23,7 +23,8 @@ SAID = {
     "dig": b"20 backup.example.com.",
     "swaks": b"250 2.0.0 Queued as",
     "pop3:": b"1 ",
-    "imap:": b"* 1 FETCH (BODY[HEADER]",
+    "'imap:": b"Subject: ",
+    "mail.example.com/": b"<form",
 }
 
 

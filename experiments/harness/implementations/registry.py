@@ -40,6 +40,13 @@ SMTP_PORT, SUBMISSION_PORT, POP3_PORT, IMAP_PORT = 25, 587, 110, 143
 # Where a cache listens, by its mode: squid's port as a forward proxy; the origin's own in its place.
 PROXY_PORTS: Mapping[str, int] = {"forward": 3128, "reverse": DEFAULT_PORT}
 VERSION_TIMEOUT_S = 10.0
+# What a person's own program may be told, where it is not the port alone: the words of an example.
+HINTS: Mapping[str, str] = {
+    "origin": "--port {port} --root {root}",
+    "client": "{url} {objects}",
+    FTP_CLIENT: "{what} {host} {names}",
+    AGENT_ROLE: "{what} {host} {user} {message}",
+}
 # Where `make peers` puts programs whose packages cannot be installed beside others.
 UNPACKED = f"{sys.prefix}/peers/usr/sbin"
 LISTS = ("speaks", "modes")
@@ -177,7 +184,7 @@ def parse_replacement(text: str, roles: tuple[str, ...]) -> tuple[str, Implement
         known = ", ".join([OURS, *(one.name for one in of_role(role))])
         raise ReplacementError(
             f"--replace {text!r}: there is no {role} of that name; there are {known}, or give a command line such as "
-            f"'{role}=python3 my_{role}.py --port {{port}} --root {{root}}'"
+            f"'{role}=python3 my_{role}.py {HINTS.get(role, '--port {port}')}'"
         )
     # In results it is called as the person calls it: python3 alone would say nothing.
     return role, Implementation(what, role, words[0], command=_as_template(what), own=True)
@@ -201,7 +208,9 @@ def expand(template: str, values: Mapping[str, Any]) -> list[str]:
         return shlex.split(environment().from_string(template).render(**values))
     except Exception as error:
         known = ", ".join(f"{{{name}}}" for name in values)
-        raise EmulationError(f"the command {template!r} cannot be filled in ({error}): it may use {known}") from error
+        # As a person has typed it.
+        typed = re.sub(r"\{\{ (\w+)(?: \| [^}]*)? \}\}", r"{\1}", template)
+        raise EmulationError(f"the command {typed!r} cannot be filled in ({error}): it may use {known}") from error
 
 
 def of_proxy(implementation: Implementation, known: Mapping[str, Any]) -> dict[str, Any]:

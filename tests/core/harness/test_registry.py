@@ -211,8 +211,17 @@ def test_an_address_with_an_ampersand_stays_as_it_is() -> None:
 def test_an_unknown_name_lists_those_that_exist(role: str) -> None:
     with pytest.raises(ReplacementError) as error:
         parse_replacement(f"{role}=nginks", ROLES)
-    for name in ("lab7", *names(of_role(role)), f"{role}=python3 my_{role}.py --port {{port}} --root {{root}}"):
+    for name in ("lab7", *names(of_role(role)), f"{role}=python3 my_{role}.py "):
         assert name in str(error.value)
+
+
+def test_what_an_unknown_origin_is_told_can_be_typed() -> None:
+    with pytest.raises(ReplacementError) as error:
+        parse_replacement("origin=nginks", ROLES)
+    _, own = parse_replacement(str(error.value).rpartition("such as ")[2].strip("'"), ROLES)
+    assert own is not None
+    assert own.command is not None
+    assert expand(own.command, SERVER_VALUES)[-1] == SERVER_VALUES["root"]
 
 
 def test_a_client_s_name_is_no_origin() -> None:
@@ -247,7 +256,7 @@ def test_no_command_is_no_name_either(what: str) -> None:
 def test_a_command_that_cannot_be_filled_in_is_one_clear_error(template: str) -> None:
     with pytest.raises(EmulationError) as error:
         expand(template, SERVER_VALUES)
-    assert template in str(error.value)
+    assert "'own " in str(error.value).replace('"', "'")
     assert "it may use {root}, {port}, {folder}, {objects}" in str(error.value)
     assert "\n" not in str(error.value)
 
