@@ -29,6 +29,7 @@ from services.mail.destination import Remote
 from services.mail.dispatch import Dispatcher, Service
 from services.mail.flags import parser
 from services.mail.lookup import Resolver
+from services.mail.maildir.root import check_root
 from services.mail.queue.journal import Journal
 from services.mail.queue.schedule import Schedule
 from services.mail.routes import Host
@@ -58,6 +59,7 @@ class MTA:
         self._options = options
         self.hostname: str = options.hostname or options.domain[0]
         self.accounts = Accounts.load(options.accounts, options.domain)
+        check_root(options.maildirs, self.accounts.domains)
         self._journal = Journal(options.queue)
         self.spool = Spool(shell.loop, self._journal, shell.log)
         schedule = Schedule(options.retry, options.expire)

@@ -10,6 +10,7 @@ from services.http.tls import self_signed_context, server_context
 from services.mail.access.requests import Session
 from services.mail.access.server import CONNECTIONS_MAX, AccessServer, Bounds
 from services.mail.accounts import Accounts
+from services.mail.maildir.root import check_root
 from services.shell import Shell, add_common_flags, run_service
 
 MakeSession = Callable[[argparse.Namespace], Session]
@@ -42,7 +43,9 @@ def run_access(name: str, options: argparse.Namespace, make_session: MakeSession
     async def start(shell: Shell) -> Callable[[], Awaitable[None]]:
         tls = _tls_context(options)
         bounds = Bounds(connections=options.max_connections)
-        server = AccessServer(shell, _accounts(options), options.maildirs, lambda: make_session(options), tls, bounds)
+        accounts = _accounts(options)
+        check_root(options.maildirs, accounts.domains)
+        server = AccessServer(shell, accounts, options.maildirs, lambda: make_session(options), tls, bounds)
         shell.on_hangup(lambda: _read_again(shell, server, options))
         await shell.open_tcp(server.protocol)
         return server.stop

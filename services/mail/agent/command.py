@@ -6,7 +6,8 @@ import secrets
 import ssl
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from services.http.tls import Trust, client_context
@@ -100,10 +101,12 @@ def _show(options: argparse.Namespace, mailbox: fetching.Mailbox) -> None:
 
 
 def _save(options: argparse.Namespace, mailbox: fetching.Mailbox) -> None:
-    options.directory.mkdir(parents=True, exist_ok=True)
+    with _writing_to(options.directory):
+        options.directory.mkdir(parents=True, exist_ok=True)
     if options.part:
         content = mailbox.part(options.number, options.part)
-        _write(options.directory, safe_file_name(f"message-{options.number}-part-{options.part}"), content)
+        with _writing_to(options.directory):
+            _write(options.directory, safe_file_name(f"message-{options.number}-part-{options.part}"), content)
     else:
         _save_message(options, mailbox.message(options.number))
     _finish(options, mailbox)
@@ -111,9 +114,10 @@ def _save(options: argparse.Namespace, mailbox: fetching.Mailbox) -> None:
 
 def _save_message(options: argparse.Namespace, content: bytes) -> None:
     contents = Contents(content)
-    _write(options.directory, f"message-{options.number}.eml", content)
-    for piece in contents.files:
-        _write(options.directory, piece.file_name, contents.decoded(piece))
+    with _writing_to(options.directory):
+        _write(options.directory, f"message-{options.number}.eml", content)
+        for piece in contents.files:
+            _write(options.directory, piece.file_name, contents.decoded(piece))
     for line in file_lines(contents):
         print(shown(line))
 
@@ -138,6 +142,15 @@ def _write(directory: Path, name: str, content: bytes) -> None:
     raise AgentError(f"{directory} has too many files named as {name}.")
 
 
+@contextmanager
+def _writing_to(directory: Path) -> Iterator[None]:
+    """Tell the disk's errors from those of the connection, which are OSErrors as well."""
+    try:
+        yield
+    except OSError as error:
+        raise AgentError(f"{directory} cannot be written to: {error.strerror or error}.") from error
+
+
 def _read(path: str) -> bytes:
     return sys.stdin.buffer.read() if path == _STANDARD else Path(path).read_bytes()
 
@@ -146,6 +159,8 @@ def _password(options: argparse.Namespace) -> str:
     """Return the password; from a file it stands in no list of processes."""
     if options.password_file is not None:
         return str(options.password_file.read_text(encoding="utf-8")).rstrip("\r\n")
+    if options.user and not options.password:
+        raise AgentError(f"The password of {options.user} is missing: give --password or --password-file.")
     return str(options.password)
 
 

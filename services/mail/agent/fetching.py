@@ -102,9 +102,24 @@ def _said(error: Exception) -> str:
     return first.decode("utf-8", "replace") if isinstance(first, bytes) else str(first)
 
 
+def _missing(number: int, count: int) -> AgentError:
+    return AgentError(f"There is no message {number}: the mailbox has {count}.")
+
+
+def _no_server(access: Access) -> AgentError:
+    return AgentError(f"No {access.protocol.upper()} server answers at {access.host} port {access.port}.")
+
+
 class _Pop3:
     def __init__(self, access: Access) -> None:
-        self._client = poplib.POP3(access.host, access.port, access.timeout_s)
+        self._deleted = 0
+        try:
+            self._client = poplib.POP3(access.host, access.port, access.timeout_s)
+        except poplib.error_proto as error:
+            # RFC 1939 section 3: it is a POP3 server's own word only where it begins so.
+            if _said(error).startswith("-ERR"):
+                raise
+            raise _no_server(access) from error
         try:
             if access.tls is not None:
                 self._client.stls(access.tls)
@@ -121,7 +136,13 @@ class _Pop3:
             yield Listed(number, size, b"\r\n".join(self._client.top(number, 0)[1]) + b"\r\n")
 
     def message(self, number: int) -> bytes:
-        return b"".join(line + b"\r\n" for line in self._client.retr(number)[1])
+        try:
+            return b"".join(line + b"\r\n" for line in self._client.retr(number)[1])
+        except poplib.error_proto as error:
+            count = self._client.stat()[0] + self._deleted
+            if number > count:
+                raise _missing(number, count) from error
+            raise
 
     def part(self, number: int, section: str) -> bytes:
         contents = Contents(self.message(number))
@@ -132,6 +153,7 @@ class _Pop3:
 
     def delete(self, number: int) -> None:
         self._client.dele(number)
+        self._deleted += 1
 
     def close(self) -> None:
         # RFC 1939 section 6: QUIT is what removes.
@@ -143,8 +165,14 @@ class _Pop3:
 
 class _Imap:
     def __init__(self, access: Access) -> None:
-        self._client = imaplib.IMAP4(access.host, access.port, access.timeout_s)
         self._has_deleted = False
+        try:
+            self._client = imaplib.IMAP4(access.host, access.port, access.timeout_s)
+        except imaplib.IMAP4.error as error:
+            # RFC 3501 section 7.1.5: a server that takes nobody now says BYE.
+            if _said(error).startswith("* "):
+                raise
+            raise _no_server(access) from error
         try:
             if access.tls is not None:
                 self._client.starttls(access.tls)
@@ -194,11 +222,19 @@ class _Imap:
             self._client.shutdown()
 
     def _body(self, number: int, section: str) -> bytes:
-        for item in self._done(self._client.fetch(str(number), f"({section})")):
+        try:
+            items = self._done(self._client.fetch(str(number), f"({section})"))
+        except imaplib.IMAP4.error as error:
+            if number > self._count:
+                raise _missing(number, self._count) from error
+            raise
+        for item in items:
             if isinstance(item, tuple):
                 return bytes(item[1])
             if isinstance(item, bytes) and item.endswith((b'""', b'"")')):
                 return b""
+        if number > self._count:
+            raise _missing(number, self._count)
         raise AgentError(f"There is no message {number}, or it has no such part.")
 
     @staticmethod

@@ -38,6 +38,8 @@ _ALWAYS: tuple[FieldLine, ...] = (
     (b"Cross-Origin-Resource-Policy", b"same-origin"),
 )
 Values = Mapping[str, object]
+# RFC 9110 section 15: 4xx and 5xx are errors.
+_FIRST_ERROR = 400
 _PRIVATE: FieldLine = (b"Cache-Control", b"no-store")
 
 
@@ -86,7 +88,8 @@ class Pages:
             "address": visit.address,
             "form_token": visit.session.form_token,
             "folders": folders.listed(visit.maildir),
-            "notice": notice,
+            # Good news of an earlier form reads as this one's.
+            "notice": notice if status < _FIRST_ERROR else "",
             "here": "",
         }
         return self._page(template, known | dict(values), (), status)

@@ -19,6 +19,7 @@ from services.http.tls import HTTP_1, Trust, client_context, self_signed_context
 from services.mail.access.opened import OpenMailboxes
 from services.mail.accounts import Accounts
 from services.mail.flags import endpoint
+from services.mail.maildir.root import check_root
 from services.mail.webmail.asking import CheckPassword, Steps, Submit, Turn
 from services.mail.webmail.limits import CHECKS_MAX, HELD_OCTETS, LETTER_OCTETS
 from services.mail.webmail.sending import Submission
@@ -154,10 +155,11 @@ def main(argv: list[str] | None = None) -> int:
 
     async def start(shell: Shell) -> Callable[[], Awaitable[None]]:
         tls = _tls_context(options)
+        accounts = _accounts(options)
+        check_root(options.maildirs, accounts.domains)
         mailboxes = OpenMailboxes(options.maildirs, shell.wall_clock)
-        webmail = Webmail(
-            shell, Site(_accounts(options), mailboxes.of, os.urandom, tls is not None), _submission(shell, options)
-        )
+        site = Site(accounts, mailboxes.of, os.urandom, tls is not None)
+        webmail = Webmail(shell, site, _submission(shell, options))
         bounds = Limits(body_octets=LETTER_OCTETS)
         # HTTP/2 here gathers content before anybody is asked whether it may come.
         server = HTTPServer(_only_relays, shell.log, shell.wall_clock, bounds, relay=webmail, speaks_http_2=False)

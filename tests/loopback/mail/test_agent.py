@@ -143,7 +143,9 @@ def test_a_recipient_who_is_refused_is_named(server: Server) -> None:
         (["compose", "--from", "a", "--to", "b@c.example"], "no mailbox"),
         (["compose", "--from", "a@example.com", "--to", "b@c.example", "--attach", "/nowhere/x"], "No such file"),
         (["compose", "--from", "a@example.com", "--to", "b@c.example", "--subject", "a\nBcc: x@y"], "line end"),
-        (["read", "--pop3", HOST, "--port", "1", "--user", "x", "list"], "cannot be used"),
+        (["read", "--pop3", HOST, "--port", "1", "--user", "x", "--password", "x", "list"], "cannot be used"),
+        (["read", "--imap", HOST, "--port", "1", "--user", "x", "list"], "give --password or --password-file"),
+        (["send", "--server", HOST, "--port", "1", "--user", "x", "-"], "give --password or --password-file"),
         (["send", "--server", HOST, "/nowhere/message"], "No such file"),
     ],
 )
@@ -164,7 +166,23 @@ def test_a_wrong_password_is_one_sentence(protocol: str, access: int) -> None:
 def test_a_message_that_is_not_there_is_one_sentence(protocol: str, access: int) -> None:
     words = ["--user", "carol", "--password", "secret"]
     _, error = agent("read", f"--{protocol}", HOST, "--port", access, *words, "show", "7", expected=1)
-    assert error.count("\n") == 1
+    assert error == "agent: There is no message 7: the mailbox has 0.\n"
+
+
+@pytest.mark.parametrize(("asked", "greeting"), [("imap", "+OK ready"), ("imap", "220 mail"), ("pop3", "* OK ready")])
+def test_a_server_of_another_protocol_is_told(asked: str, greeting: str) -> None:
+    with ScriptedServer([f"{greeting}!"]) as scripted:
+        words = ["--port", scripted.port, "--user", "bob", "--password", "secret"]
+        _, error = agent("read", f"--{asked}", HOST, *words, "list", expected=1)
+    assert error == f"agent: No {asked.upper()} server answers at {HOST} port {scripted.port}.\n"
+
+
+def test_a_server_that_takes_nobody_is_heard() -> None:
+    for asked, greeting in (("imap", "* BYE too many"), ("pop3", "-ERR too many")):
+        with ScriptedServer([f"{greeting}!"]) as scripted:
+            words = ["--port", scripted.port, "--user", "bob", "--password", "secret"]
+            _, error = agent("read", f"--{asked}", HOST, *words, "list", expected=1)
+        assert error == f"agent: {HOST} said: {greeting}\n"
 
 
 def test_octets_beyond_ascii_go_only_where_they_are_taken() -> None:
@@ -180,6 +198,10 @@ def test_what_is_saved_replaces_nothing(root: Path, tmp_path: Path) -> None:
         words = ["read", "--pop3", HOST, "--port", port, "--user", "carol", "--password", "secret"]
         for _ in range(2):
             agent(*words, "save", "1", tmp_path / "in")
+        for folder in ("/proc/out", "/proc"):
+            _, error = agent(*words, "save", "1", folder, expected=1)
+            assert error.startswith(f"agent: {folder} cannot be written to: ")
+            assert error.count("\n") == 1
         _, error = agent(*words, "save", "2", tmp_path / "in", expected=1)
         assert error.count("\n") == 1
     names = {path.name for path in tmp_path.rglob("*") if path.is_file()}

@@ -333,6 +333,15 @@ def test_what_the_server_refuses_comes_back(alice: World) -> None:
     assert not alice.alice().exists("Sent") or alice.alice().folder("Sent").uids == []
 
 
+def test_what_was_refused_shows_no_word_of_an_earlier_message(alice: World) -> None:
+    assert alice.post("/compose", to="bob@example.com", text="One").status == 303
+    alice.replies = [Reply(550, "No such user here", "5.1.1")]
+    shown = text(alice.post("/compose", to="no@example.com", text="Two"))
+    assert "was not sent" in shown
+    assert "has been sent" not in shown
+    assert notice_of(alice) == ""
+
+
 def test_who_is_refused_among_others_is_named(alice: World) -> None:
     alice.replies = [Reply(250, "ok"), Reply(550, "No such user here", "5.1.1")]
     assert alice.post("/compose", to="bob@example.com, no@example.com").status == 303
