@@ -1,8 +1,9 @@
 """What does somebody on the path learn from a file transfer?  (claims F8 and F9)
 
 A third host at a mirror port sees the client's traffic. The client fetches a file by FTP, and the same file from the
-same server with the same password by SFTP (OpenSSH). From the third host's frames alone, and by the same search in
-both, user, password and file are to be recovered; what encryption still lets through is said.
+same server with the same password by SFTP (OpenSSH, or asyncssh where there is none). From the third host's frames
+alone, and by the same search in both, user, password and file are to be recovered; what encryption still lets through
+is said.
 """
 
 from __future__ import annotations
@@ -14,8 +15,11 @@ from random import Random
 from experiments.harness.experiment import Experiment, Outcome, Parameter, Run, megabits, seconds, whole
 from experiments.harness.fidelity import MachineWatch, capture_checks, certificate, probe_path
 from experiments.harness.ftp_lab import (
+    ANY,
+    ASYNCSSH,
     AT_EVE,
     CAPTURE_NAME,
+    OPENSSH,
     PASSWORD,
     TRANSFERS,
     USER,
@@ -27,8 +31,10 @@ from experiments.harness.ftp_lab import (
     run_client,
     run_sftp,
     server_name,
+    ssh_name,
+    which_ssh,
 )
-from experiments.harness.implementations.registry import FTP_CLIENT, FTP_SERVER, SFTP_SERVER, implementations
+from experiments.harness.implementations.registry import FTP_CLIENT, FTP_SERVER, SFTP_SERVER
 from experiments.harness.judge.frames import read_capture
 from experiments.harness.judge.ftp_eavesdrop import Overheard, Secret, f8, f9, overhear
 from experiments.harness.judge.verdict import Verdict, undecided
@@ -73,7 +79,7 @@ def run(context: Run) -> Outcome:
         implementations={
             FTP_SERVER: server_name(context),
             FTP_CLIENT: client_name(context),
-            SFTP_SERVER: implementations()[SFTP_SERVER, "openssh"].describe(),
+            SFTP_SERVER: ssh_name(asked["ssh"]),
         },
         capture=CAPTURE_NAME,
     )
@@ -85,8 +91,8 @@ def _fetch(context: Run, bed: Testbed) -> Fetched:
 
     def by_sftp() -> Window:
         path.unlink(missing_ok=True)
-        add_sftp_server(bed.host("server"))
-        return run_sftp(client, FILE)
+        add_sftp_server(bed.host("server"), context.parameters["ssh"])
+        return run_sftp(client, FILE, context.parameters["ssh"])
 
     ways: dict[str, Callable[[], Window]] = {
         FTP: lambda: run_client(
@@ -115,6 +121,12 @@ def _verdicts(everything: Overheard, fetched: Fetched, secret: Secret) -> tuple[
     )
 
 
+def _ssh(text: str) -> str:
+    if text not in (ANY, OPENSSH, ASYNCSSH):
+        raise ValueError(f"it takes {ANY}, {OPENSSH} or {ASYNCSSH}")
+    return which_ssh(text)
+
+
 def _mode(text: str) -> str:
     if text not in ("active", "passive"):
         raise ValueError("it takes active or passive")
@@ -129,6 +141,7 @@ EXPERIMENT = Experiment(
         "rtt": Parameter("20ms", seconds, "the round-trip time between client and server"),
         "bw": Parameter("10", megabits, "the rate of the link in Mbit/s"),
         "size": Parameter("100000", whole(1000, 10_000_000), "the size of the file in octets"),
+        "ssh": Parameter(ANY, _ssh, f"what SFTP is by: {OPENSSH}, {ASYNCSSH}, or {ANY}: the first that is there"),
         "mode": Parameter("passive", _mode, "how FTP transfers it, active or passive"),
     },
     run=run,

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,7 @@ from experiments.harness.implementations.registry import (
     FTP_SERVER,
     REGISTRY,
     SFTP_SERVER,
+    SSH_PORT,
     Implementation,
     expand,
     implementations,
@@ -40,6 +44,8 @@ AT_CLIENT, AT_EVE = "client:client-eth0", "eve:eve-eth0"
 CAPTURE_NAME = "capture.pcapng"
 OUR_CLIENT, OUR_SERVER = "services.ftp.client", "services.ftp.server"
 SCRIPTED, VISITOR = "experiments.harness.ftp_user", "experiments.harness.visitor"
+ANY, OPENSSH, ASYNCSSH = "any", "openssh", "asyncssh"
+ASYNCSSH_SCRIPT = REGISTRY.with_name("sftp_by_asyncssh.py")
 TIMEOUT_S = 120.0
 # A client's folder, in its host's: what it stores, and what it has fetched.
 TRANSFERS = "transfers"
@@ -168,21 +174,45 @@ def run_client(host: Host, client: Implementation | None, what: str, mode: str, 
     return Window(began_ns, time.time_ns())
 
 
-def add_sftp_server(host: Host) -> Program:
-    """OpenSSH beside the FTP server, with the same user, password and files. Raises MachineError, EmulationError."""
+def which_ssh(asked: str) -> str:
+    """What SFTP is by: OPENSSH or ASYNCSSH; where any is as good, the former if it is there."""
+    if asked != ANY:
+        return asked
+    openssh = implementations()[SFTP_SERVER, OPENSSH]
+    return OPENSSH if openssh.installed() and shutil.which("sftp") else ASYNCSSH
+
+
+def ssh_name(ssh: str) -> str:
+    """What a report calls it."""
+    if ssh == OPENSSH:
+        return implementations()[SFTP_SERVER, OPENSSH].describe()
+    try:
+        return f"{ASYNCSSH} {version(ASYNCSSH)}"
+    except PackageNotFoundError:
+        return ASYNCSSH
+
+
+def add_sftp_server(host: Host, ssh: str) -> Program:
+    """SFTP beside the FTP server, with the same user, password and files. Raises MachineError, EmulationError."""
     home = host.workdir / "files" / USER
+    if ssh == ASYNCSSH:
+        words = [sys.executable, str(ASYNCSSH_SCRIPT), "serve", host.IP(), str(SSH_PORT), USER, PASSWORD, str(home)]
+        return host.start_program(words, SSH_PORT)
     add_account(host, home)
-    openssh = implementations()[SFTP_SERVER, "openssh"]
+    openssh = implementations()[SFTP_SERVER, OPENSSH]
     values = {"root": str(home), "user": USER, "password": PASSWORD}
     started = server_starter(openssh, lambda _host: values)(host)
     assert isinstance(started, Program)
     return started
 
 
-def run_sftp(host: Host, name: str) -> Window:
-    """Fetch one file by OpenSSH's sftp into the folder TRANSFERS. Raises LoadFailedError."""
+def run_sftp(host: Host, name: str, ssh: str) -> Window:
+    """Fetch one file by SFTP into the folder TRANSFERS. Raises LoadFailedError."""
     folder = host.workdir / TRANSFERS
     folder.mkdir(exist_ok=True)
+    if ssh == ASYNCSSH:
+        words = [sys.executable, str(ASYNCSSH_SCRIPT), "get", SERVER_NAME, str(SSH_PORT), USER, PASSWORD]
+        return run_command(host, [*words, name, str(folder / name)])
     asked = host.workdir / "askpass"
     # ssh reads a password from a terminal, or from this program (ssh(1), SSH_ASKPASS).
     asked.write_text(f"#!/bin/sh\necho {shlex.quote(PASSWORD)}\n")

@@ -123,10 +123,12 @@ def test_a_server_that_only_says_yes_shows_nothing(tmp_path: Path) -> None:
     assert "shown" not in found.values()
 
 
-def test_the_third_host_recovers_everything_by_ftp_and_nothing_by_sftp(tmp_path: Path) -> None:
-    if shutil.which("sshd") is None:
+@pytest.mark.parametrize(("ssh", "program"), [("openssh", "sshd"), ("asyncssh", "python3")])
+def test_the_third_host_recovers_everything_by_ftp_and_nothing_by_sftp(tmp_path: Path, ssh: str, program: str) -> None:
+    if shutil.which(program) is None:
         pytest.skip("OpenSSH's server is not installed")
-    result = result_of(tmp_path, *EAVESDROP_RUN)
+    result = result_of(tmp_path, *EAVESDROP_RUN, "--set", f"ssh={ssh}")
+    assert result["implementations"]["sftp-server"].startswith(ssh)
     evidence = {claim["id"]: claim["evidence"] for claim in result["claims"]}
     assert verdicts(result) == {"F8": "shown", "F9": "shown"}, evidence
     assert f"'{PASSWORD}'" in evidence["F8"]

@@ -1,0 +1,65 @@
+"""SFTP where there is no OpenSSH, by the library asyncssh: a server, and a client that fetches one file.
+
+sftp_by_asyncssh.py serve ADDRESS PORT USER PASSWORD ROOT
+sftp_by_asyncssh.py get HOST PORT USER PASSWORD NAME INTO
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from secrets import compare_digest
+from typing import Any
+
+import asyncssh
+
+TIMEOUT_S = 30.0
+
+
+class Login(asyncssh.SSHServer):
+    """Takes one user with one password."""
+
+    def __init__(self, user: str, password: str) -> None:
+        self._known = (user, password)
+
+    def password_auth_supported(self) -> bool:
+        """As in FTP: passwords, and nothing else."""
+        return True
+
+    def validate_password(self, username: str, password: str) -> bool:
+        """Whether it is that user."""
+        return compare_digest("\0".join((username, password)).encode(), "\0".join(self._known).encode())
+
+
+async def serve(address: str, port: str, user: str, password: str, root: str) -> None:
+    """Serve the files below `root` until the process is ended."""
+
+    def files(channel: Any) -> asyncssh.SFTPServer:
+        return asyncssh.SFTPServer(channel, chroot=root.encode())
+
+    key = asyncssh.generate_private_key("ssh-ed25519")
+    server = await asyncssh.create_server(
+        lambda: Login(user, password), address, int(port), server_host_keys=[key], sftp_factory=files
+    )
+    await server.wait_closed()
+
+
+async def get(host: str, port: str, user: str, password: str, name: str, into: str) -> None:
+    """Fetch one file."""
+    async with asyncio.timeout(TIMEOUT_S):
+        connecting = asyncssh.connect(
+            host, int(port), username=user, password=password, known_hosts=None, client_keys=None, config=None
+        )
+        async with connecting as connection, connection.start_sftp_client() as sftp:
+            await sftp.get(name, into)
+
+
+def main(argv: list[str]) -> int:
+    """Run one of the two. Raises asyncssh's errors, whose last line the caller sees."""
+    what, *words = argv
+    asyncio.run(serve(*words) if what == "serve" else get(*words))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
