@@ -36,9 +36,9 @@ LINKS_FOLLOWED = 40
 # How deep a path may go; a walk holds one descriptor a level.
 PATH_SEGMENTS = 100
 
-# What one transfer sends in one turn of the event loop where there are many, some 0.1 ms; a sole one has its turn to
+# What one transfer sends in one turn of the event loop where there are many, some 0.2 ms; a sole one has its turn to
 # itself. Longer turns fill the socket's buffer, and then each turn waits for the peer.
-TURN_OCTETS = 256 * 1024
+TURN_OCTETS = 512 * 1024
 SOLE_TURN_OCTETS = 4 * 1024 * 1024
 
 # What moves in one step of a worker thread, so that an ABOR is seen soon and others get their turn.
