@@ -149,5 +149,6 @@ EXPERIMENT = Experiment(
         "count": Parameter("4", whole(1, 50), "how many small objects are asked for behind the large one"),
     },
     run=run,
+    repeat=3,
     roles=("origin",),
 )
