@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -124,7 +124,11 @@ def run(rounds: int) -> Rates:
         for server, port in servers.items():
             stack.enter_context(_running(server, port, Path(name), cores[0]))
         os.sched_setaffinity(0, {cores[-1]})
-        measures = (_rate_retr, lambda port: _rate_stor(port, source), _rate_sessions)
+        measures: tuple[Callable[[int], float], ...] = (
+            _rate_retr,
+            lambda port: _rate_stor(port, source),
+            _rate_sessions,
+        )
         for number in range(rounds):
             order = list(servers)[:: -1 if number % 2 else 1]
             for workload, measure in zip(WORKLOADS, measures, strict=True):

@@ -107,25 +107,25 @@ def _hits(name: str, port: int, origin_port: int, seconds: float, core: int) -> 
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
-def _median_s(port: int, targets: list[str]) -> float:
-    """The median time of one request after the other on one connection."""
+def _median_s(name: str, port: int, targets: list[str]) -> float:
+    """The median time of one request after the other on one connection to the server of this name."""
     times = []
     with socket.create_connection(("127.0.0.1", port)) as sock:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for target in targets:
             begun = time.perf_counter()
             sock.sendall(request_octets(target))
-            _read_response(sock)
+            _read_response(sock, f"{name}, asked for {target}")
             times.append(time.perf_counter() - begun)
     return statistics.median(times)
 
 
-def _read_response(sock: socket.socket) -> None:
+def _read_response(sock: socket.socket, what: str) -> None:
     octets = b""
     while (end := octets.find(b"\r\n\r\n")) < 0 or len(octets) - end - 4 < SMALL_OCTETS:
         got = sock.recv(READ_OCTETS)
         if not got:
-            raise ConnectionError("the connection ended inside a response")
+            raise ConnectionError(f"{what}: the connection ended after {len(octets)} octets: {octets[:300]!r}")
         octets += got
 
 
@@ -149,8 +149,8 @@ def run(seconds: float, rounds: int) -> dict[str, tuple[float, float]]:
             for one, port in ports.items():
                 hits.setdefault(one, []).append(_hits(one, port, origin_port, seconds, cores[-1]))
                 paths = [f"/small.bin?{next(fresh)}" for _ in range(MISSES)]
-                through = _median_s(port, [_target(one, origin_port, path) for path in paths])
-                added.setdefault(one, []).append(through - _median_s(origin_port, paths))
+                through = _median_s(one, port, [_target(one, origin_port, path) for path in paths])
+                added.setdefault(one, []).append(through - _median_s("origin", origin_port, paths))
     return {one: (statistics.median(hits[one]), statistics.median(added[one])) for one in ports}
 
 
