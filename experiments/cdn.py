@@ -29,6 +29,7 @@ from experiments.harness.cdn_lab import (
     origin_rtt_s,
     paths,
     region_rtt_s,
+    wake_up,
 )
 from experiments.harness.cdn_theory import by_name
 from experiments.harness.experiment import Experiment, Outcome, Parameter, Run, factor, megabits, whole
@@ -50,8 +51,9 @@ from experiments.harness.site import make_site, write_picture
 from experiments.harness.theory import Theory, http_page_load
 from topologies.cdn import ALIAS, NAME, REGIONS, SERVERS, host_name, local_address, replica_address
 
-# Of the formula, and what client, replica and origin themselves take for one object or lookup, which no formula has.
-TOLERANCE, PROGRAMS_S = 0.05, 0.002
+# Of the formula, and what three programs (client, replica and origin, or client and two name servers) themselves take for
+# one object or lookup, which no formula has: 2 to 3 ms together where a processor is slow.
+TOLERANCE, PROGRAMS_S = 0.05, 0.004
 WITHOUT, THROUGH = "origin", "CDN"
 FIRST, AGAIN = "first", "again"
 # How many servers the local one asks for the site's address: root, com and example.com; with the CDN root, net and
@@ -164,6 +166,7 @@ def _measure(context: Run, folder: Path, case: str, asked_for: Sequence[str], ev
         probed = near_paths(asked["scale"]) if cdn_too else paths(asked["scale"], asked["bw"] * 1e6)
         evidence.checks += [check for each in probed for check in probe_path(bed, each)]
         users = {region: User(bed, host_name("user", region)) for region in REGIONS}
+        wake_up(bed)
         with evidence.watch, capture_cdn(bed, path, _hosts(case)) as capture:
             if cdn_too:
                 begin_anew(context, bed)

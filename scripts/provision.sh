@@ -46,6 +46,7 @@ tcpdump:tcpdump        read captures
 ping:iputils-ping      try networks out
 curl:curl              try services out
 dig:bind9-dnsutils     try name servers out
+swaks:swaks            send mail by hand
 sysctl:procps          needed by the command line of Mininet
 killall:psmisc         needed by the command line of Mininet
 newuidmap:uidmap       sandboxes of ordinary users
@@ -84,7 +85,6 @@ fetchmail:fetchmail    empty maildrops
 mpop:mpop              empty maildrops
 mutt:mutt              read mail
 offlineimap:offlineimap3       copy mailboxes
-swaks:swaks            send mail by hand
 postconf:postfix       a mail server
 msmtp:msmtp            send mail
 '

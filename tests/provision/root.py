@@ -20,10 +20,17 @@ BASE_TIMEOUT_S, RUN_TIMEOUT_S = 600.0, 900.0
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-def make_base(folder: Path) -> Path:
-    """A root with what Debian always has, and the project as it is committed."""
+def make_base(folder: Path, include: str = "") -> Path:
+    """A root with what Debian always has, the packages of `include`, and the project as it is committed."""
     base = folder / "base"
-    words = ["debootstrap", "--variant=minbase", SUITE, str(base), MIRROR]
+    words = [
+        "debootstrap",
+        "--variant=minbase",
+        *([f"--include={include}"] if include else []),
+        SUITE,
+        str(base),
+        MIRROR,
+    ]
     subprocess.run(words, check=True, capture_output=True, timeout=BASE_TIMEOUT_S)
     if EXTRA:
         shutil.copytree(EXTRA, base, dirs_exist_ok=True)
@@ -61,11 +68,13 @@ class Root:
             text=True,
         )
 
-    def run(self, script: str, *, network: bool = True, **settings: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, script: str, *, network: bool = True, timeout_s: float = RUN_TIMEOUT_S, **settings: str
+    ) -> subprocess.CompletedProcess[str]:
         """Run a script to its end."""
         with self.start(script, network=network, **settings) as process:
             try:
-                out, err = process.communicate(timeout=RUN_TIMEOUT_S)
+                out, err = process.communicate(timeout=timeout_s)
             except subprocess.TimeoutExpired:
                 process.kill()
                 raise

@@ -41,6 +41,9 @@ def load(name: str, kind: str) -> ModuleType:
     except (SyntaxError, UnicodeDecodeError) as error:
         raise OwnFileError(f"{name} cannot be read as Python: {type(error).__name__}: {error}") from error
     except (Exception, SystemExit) as error:
+        # Python before 3.11.4 says ValueError of a file with NUL in it, before any line of it runs.
+        if isinstance(error, ValueError) and explain(error) is None:
+            raise OwnFileError(f"{name} cannot be read as Python: {_named(error)}") from error
         raise OwnFileError(explain(error) or f"{name} fails: {_named(error)}") from error
     return module
 
