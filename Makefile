@@ -28,7 +28,7 @@ test-kernel: ## Links and switches in a kernel with netem and Open vSwitch, whic
 	@scripts/provision.sh --kernel
 	@LAB7_KERNEL=yes $(BIN)/python -m pytest --durations=0 --durations-min=5 tests/kernel
 
-test-vm: ## Set-up from nothing, twice and interrupted, in a Debian root of its own (needs root and debootstrap).
+test-vm: ## Set-up from nothing, twice and interrupted, then all of lab7, in a Debian root of its own (needs root; 20 minutes).
 	@scripts/provision.sh --test-vm
 	@LAB7_VM=yes $(BIN)/python -m pytest tests/provision
 

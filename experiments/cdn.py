@@ -51,8 +51,8 @@ from experiments.harness.site import make_site, write_picture
 from experiments.harness.theory import Theory, http_page_load
 from topologies.cdn import ALIAS, NAME, REGIONS, SERVERS, host_name, local_address, replica_address
 
-# Of the formula, and what three programs (client, replica and origin, or client and two name servers) themselves take for
-# one object or lookup, which no formula has: 2 to 3 ms together where a processor is slow.
+# Of the formula, and what three programs (client, replica and origin, or client and two name servers) themselves take
+# for one object or lookup, which no formula has: 2 to 3 ms together where a processor is slow.
 TOLERANCE, PROGRAMS_S = 0.05, 0.004
 WITHOUT, THROUGH = "origin", "CDN"
 FIRST, AGAIN = "first", "again"
