@@ -142,10 +142,10 @@ def _say_where(found: Sequence[tuple[Path, Result]], report: Path) -> None:
     for folder, result in found:
         click.echo(f"{result.experiment}: {folder}/{result.files.report}")
     click.echo(f"report: {report}")
-    click.echo(_sum_up([result for _, result in found]))
+    click.echo(sum_up([result for _, result in found]))
 
 
-def _sum_up(results: Sequence[Result]) -> str:
+def sum_up(results: Sequence[Result]) -> str:
     """How many claims were shown and, by name, what was not and which run's fidelity is in doubt."""
     claims = [(result.experiment, claim) for result in results for claim in result.claims]
     other = [f"{name} {claim.id} {claim.verdict}" for name, claim in claims if claim.verdict != "shown"]
