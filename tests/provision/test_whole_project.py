@@ -26,7 +26,6 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Root]:
 
 def told(done: subprocess.CompletedProcess[str]) -> str:
     """What there is to read if it went wrong."""
-    print(done.stdout[-3000:], done.stderr[-3000:])
     return f"{done.stdout[-20000:]}\n{done.stderr[-5000:]}"
 
 

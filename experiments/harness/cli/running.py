@@ -149,12 +149,9 @@ def sum_up(results: Sequence[Result]) -> str:
     """How many claims were shown and, by name, what was not and which run's fidelity is in doubt."""
     claims = [(result.experiment, claim) for result in results for claim in result.claims]
     other = [f"{name} {claim.id} {claim.verdict}" for name, claim in claims if claim.verdict != "shown"]
-    other += [
-        f"{result.experiment} fidelity {result.fidelity.verdict}"
-        for result in results
-        if result.fidelity.verdict != "valid"
-    ]
-    return "; ".join([f"{sum(claim.verdict == 'shown' for _, claim in claims)} of {len(claims)} claims shown", *other])
+    doubtful = [one for one in results if one.fidelity.verdict != "valid"]
+    doubts = [f"{one.experiment} fidelity {one.fidelity.verdict}" for one in doubtful]
+    return "; ".join([f"{len(claims) - len(other)} of {len(claims)} claims shown", *other, *doubts])
 
 
 def _exit_code(results: Sequence[Result], strict: bool) -> int:
