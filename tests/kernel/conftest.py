@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kernel.kernel import PROGRAM, Lane
+from tests.kernel.kernel import PROGRAM, Lane, cannot_boot
 from tests.skipping import skip_at_once
 
 # Set by `make test-kernel`, which installs the kernel first.
@@ -23,7 +23,7 @@ def why_not() -> str:
         return "netem and Open vSwitch are tested in a kernel of their own: make test-kernel"
     if shutil.which(PROGRAM) is None:
         return "needs the package user-mode-linux (Debian on x86), which `make test-kernel` installs where there is one"
-    return ""
+    return cannot_boot()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

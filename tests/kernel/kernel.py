@@ -8,6 +8,8 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +25,9 @@ MEMORY = "1G"
 NICE = "-10"
 # From the start to the first line of process 1, on a busy machine; a job then has its own time-out.
 BOOT_TIMEOUT_S = 60.0
+# Enough for a first process on a machine with a load of ten; a kernel that has panicked spins and never ends.
+TRIAL_TIMEOUT_S = 10.0
+BOOTED, PANIC = "init: booted", "Kernel panic"
 POLL_S = 0.1
 END_TIMEOUT_S = 10.0
 
@@ -34,6 +39,49 @@ def _bound_to_us() -> list[str]:
     first = ["nice", "-n", NICE] if os.geteuid() == 0 else []
     as_user = [] if os.geteuid() == 0 else ["--user", "--map-current-user"]
     return [*first, "setpriv", "--pdeathsig", "KILL", "unshare", *as_user, "--pid", "--fork", "--kill-child=KILL"]
+
+
+def cannot_boot(program: str = PROGRAM, timeout_s: float = TRIAL_TIMEOUT_S) -> str:
+    """Why this kernel cannot start a process on this machine; empty if it can.
+
+    User-mode Linux 6.1 saves the registers of a process in 2,696 octets. Where the processor's XSAVE area is larger
+    (AMX, from Sapphire Rapids on), it panics at its first process and spins until it is killed.
+    """
+    with tempfile.TemporaryDirectory(prefix="lab7-trial-") as folder:
+        words = [
+            *("mem=64M", "root=none", "rootfstype=hostfs", "rootflags=/", "ro", "con=null", "con0=null,fd:1"),
+            *(f"init={REPOSITORY}/tests/kernel/boot.sh", f"uml_dir={folder}"),
+        ]
+        with subprocess.Popen(
+            [*_bound_to_us(), program, *words],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        ) as process:
+            # The kernel's processes are in a PID namespace that ends with it: that ends the output, too.
+            late = threading.Event()
+
+            def give_up() -> None:
+                late.set()
+                process.kill()
+
+            timer = threading.Timer(timeout_s, give_up)
+            timer.start()
+            assert process.stdout is not None
+            last = ""
+            try:
+                for line in process.stdout:
+                    last = line.decode(errors="replace").strip() or last
+                    if BOOTED in last:
+                        return ""
+                    if PANIC in last:
+                        return f"{program} cannot start a process on this machine's processor: {last}"
+            finally:
+                timer.cancel()
+                process.kill()
+        how = f"did not start a process within {timeout_s:g} s" if late.is_set() else "ended before its first process"
+        return f"{program} {how}: {last or 'it printed nothing'}"
 
 
 @dataclass(frozen=True)
