@@ -1,9 +1,11 @@
 """The result of an experiment as data: result.json and timings.csv, the stable formats other programs may read.
 
-    experiment, question, parameters, seed, started, duration_s, implementations {role: name} claims
-    [{id, verdict: shown | failed | undecided, evidence, frames}] comparisons  [{name, samples_s,
-    measured_s, theory_s, ratio, terms, theory_terms, formula, source, tolerance}] fidelity     {verdict:
-    valid | suspect, checks [{name, asked, measured, verdict}]} files        {capture, timings, report}
+    experiment, question, parameters, seed, started, duration_s, implementations {role: name}
+    claims       [{id, verdict: shown | failed | undecided, evidence, frames}]
+    comparisons  [{name, samples_s, measured_s, theory_s, ratio, terms, theory_terms, formula, source, tolerance}]
+    fidelity     {verdict: valid | suspect, checks [{name, asked, measured, verdict}]}
+    files        {capture, timings, report}
+    attempt      1, or 2 and more for a rerun (see reruns)
 
 Times are in seconds; `started` is UTC in ISO 8601; a file that was not written is null. `format` numbers this
 description: a reader refuses a number it does not know.
@@ -138,6 +140,7 @@ class Result:
     comparisons: tuple[Comparison, ...]
     fidelity: Fidelity
     files: Files = field(default_factory=Files)
+    attempt: int = 1
 
     def to_json(self) -> dict[str, Any]:
         """Return the result as JSON data."""
@@ -162,6 +165,8 @@ class Result:
             comparisons=tuple(_comparison(reader) for reader in top.readers("comparisons")),
             fidelity=_fidelity(top.reader("fidelity")),
             files=_files(top.reader("files")),
+            # Results written before reruns existed do not have it.
+            attempt=top.integer("attempt") if top.has("attempt") else 1,
         )
 
     def save(self, folder: Path) -> Path:

@@ -20,6 +20,10 @@ class Reader:
         self._data = data
         self._path = path
 
+    def has(self, name: str) -> bool:
+        """Return whether there is such a field."""
+        return name in self._data
+
     def text(self, name: str) -> str:
         """Return a string field."""
         return str(self._take(name, "a string", lambda value: isinstance(value, str)))

@@ -32,10 +32,12 @@ def run_experiment(
     replacements: Mapping[str, Implementation],
     full: bool,
     step: Callable[[str, float], None],
+    attempt: int = 1,
 ) -> tuple[Path, Result]:
     """Run an experiment with `given` parameters; returns its folder and its result.
 
-    `step` is told what is being done and which share of all is done. Raises ParameterError, EmulationError.
+    `step` is told what is being done and which share of all is done; `attempt` counts the runs of one command (see
+    reruns). Raises ParameterError, EmulationError.
     """
     parameters = experiment.read_parameters(given, full)
     started, began_s = datetime.now(UTC), time.monotonic()
@@ -61,6 +63,7 @@ def run_experiment(
         comparisons=outcome.comparisons,
         fidelity=outcome.fidelity,
         files=Files(capture=outcome.capture, timings=TIMINGS_NAME, report=REPORT_NAME),
+        attempt=attempt,
     )
     step("writing the report", 0.97)
     write_report(folder, result, {**load_claims(), **{one.id: one for one in experiment.own_claims}}, outcome.plot)

@@ -14,11 +14,13 @@ from experiments.harness.cli import common
 from experiments.harness.experiment import Experiment, ParameterError
 from experiments.harness.implementations.registry import Implementation, ReplacementError, parse_replacement
 from experiments.harness.registry import UnknownNameError, find_experiments
+from experiments.harness.reruns import RERUNS, summary, worth_a_rerun
 from experiments.harness.result import Comparison, Result
 from topologies.emulation.errors import EmulationError, OwnFileError
 from topologies.emulation.own_file import explain
 
 REPEAT_MAX = 1000
+AGAIN_MAX = 20
 
 
 @click.command("run")
@@ -30,6 +32,13 @@ REPEAT_MAX = 1000
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=1, show_default=True, help="Fixes the workload.")
 @click.option("--full", is_flag=True, help="The long run of each experiment: more points, minutes instead of seconds.")
 @click.option("--strict", is_flag=True, help="Exit with 1 also when a run's fidelity is suspect.")
+@click.option(
+    "--again",
+    type=click.IntRange(0, AGAIN_MAX),
+    default=RERUNS,
+    show_default=True,
+    help="How often an experiment is run again at most when it is suspect, undecided or outside a tolerance.",
+)
 @click.option(
     "--replace",
     "replace",
@@ -48,6 +57,7 @@ def run_command(
     seed: int,
     full: bool,
     strict: bool,
+    again: int,
     replace: tuple[str, ...],
     links: str,
     sandboxed: bool,
@@ -67,10 +77,9 @@ def run_command(
     from experiments.harness.report import write_index
     from experiments.harness.runner import run_experiment
 
-    found: list[tuple[Path, Result]] = []
-    for experiment in chosen:
+    def run_once(experiment: Experiment, attempt: int) -> tuple[Path, Result]:
         with common.progress(experiment.name) as step, _blaming_own_files():
-            folder, result = run_experiment(
+            done = run_experiment(
                 experiment,
                 _of(experiment, given),
                 results=results,
@@ -81,10 +90,22 @@ def run_command(
                 replacements={role: one for role, one in replacements.items() if role in experiment.roles},
                 full=full,
                 step=step,
+                attempt=attempt,
             )
-        found.append((folder, result))
         if not as_json:
-            show(common.out(), result)
+            show(common.out(), done[1])
+        return done
+
+    attempts = [[run_once(experiment, 1)] for experiment in chosen]
+    # After all the others, when what disturbed it has had time to end.
+    for number in range(1, again + 1):
+        for experiment, runs in zip(chosen, attempts, strict=True):
+            if len(runs) == number and worth_a_rerun([result for _, result in runs]):
+                click.echo(
+                    f"{experiment.name} is run again ({number} of at most {again}): {_why(runs[-1][1])}", err=as_json
+                )
+                runs.append(run_once(experiment, number + 1))
+    found = [runs[-1] for runs in attempts]
     report = write_index(results, load_claims())
     if as_json:
         common.say_json({"results": [result.to_json() for _, result in found]})
@@ -142,16 +163,16 @@ def _say_where(found: Sequence[tuple[Path, Result]], report: Path) -> None:
     for folder, result in found:
         click.echo(f"{result.experiment}: {folder}/{result.files.report}")
     click.echo(f"report: {report}")
-    click.echo(sum_up([result for _, result in found]))
+    for line in summary(found):
+        click.echo(line)
 
 
-def sum_up(results: Sequence[Result]) -> str:
-    """How many claims were shown and, by name, what was not and which run's fidelity is in doubt."""
-    claims = [(result.experiment, claim) for result in results for claim in result.claims]
-    other = [f"{name} {claim.id} {claim.verdict}" for name, claim in claims if claim.verdict != "shown"]
-    doubtful = [one for one in results if one.fidelity.verdict != "valid"]
-    doubts = [f"{one.experiment} fidelity {one.fidelity.verdict}" for one in doubtful]
-    return "; ".join([f"{len(claims) - len(other)} of {len(claims)} claims shown", *other, *doubts])
+def _why(result: Result) -> str:
+    """The reason of a rerun: its claims that are open, times outside their tolerance, checks that are suspect."""
+    reasons = [f"{claim.id} {claim.verdict}" for claim in result.claims if claim.verdict != "shown"]
+    reasons += [f"{one.name} at {one.ratio:.3f} of theory" for one in result.comparisons if not one.within]
+    reasons += [f"{one.name} {one.measured}" for one in result.fidelity.checks if one.verdict != "valid"]
+    return "; ".join(reasons)
 
 
 def _exit_code(results: Sequence[Result], strict: bool) -> int:

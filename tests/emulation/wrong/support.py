@@ -37,7 +37,7 @@ def judge(
     experiment: str, replace: Mapping[str, str], settings: Mapping[str, Any], cwd: Path, *, repeat: int = 1
 ) -> Judged:
     """Run one experiment by `lab7 run --replace ROLE=COMMAND ... --set NAME=VALUE ... --json` and read its result."""
-    words = ["run", experiment, "--json", "--repeat", str(repeat), "--links", "wire"]
+    words = ["run", experiment, "--json", "--again", "0", "--repeat", str(repeat), "--links", "wire"]
     words += [word for role, command in replace.items() for word in ("--replace", f"{role}={command}")]
     words += [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
     done = lab7(*words, cwd=cwd)

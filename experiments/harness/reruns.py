@@ -1,0 +1,75 @@
+"""Reruns of an experiment whose verdict may be due to the load of the machine, and the summary of what stays open.
+
+A run is repeated when its fidelity is suspect, a measured time lies outside its tolerance, or a claim is undecided. A
+claim that packets contradict is not repeated: its verdict does not depend on the machine. Every run keeps its result
+folder; the last run of an experiment counts, and its result says which attempt it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from experiments.harness.judge.verdict import Verdict
+from experiments.harness.result import Result
+
+# How often an experiment is run again at most (`lab7 run --again N`).
+RERUNS = 2
+
+
+def unsettled(result: Result) -> bool:
+    """Return whether another run of the same experiment could end differently."""
+    undecided = any(claim.verdict == "undecided" for claim in result.claims)
+    return _disturbed(result) or undecided
+
+
+def worth_a_rerun(attempts: Sequence[Result]) -> bool:
+    """Return whether to run an experiment again after these attempts, oldest first.
+
+    Two runs that neither the machine nor a time disturbed and that leave the same claims undecided have shown that the
+    reason lies elsewhere, for example in a parameter.
+    """
+    last = attempts[-1]
+    if not unsettled(last):
+        return False
+    if len(attempts) == 1 or _disturbed(last):
+        return True
+    return _not_shown(attempts[-2]) != _not_shown(last)
+
+
+def summary(results: Sequence[tuple[Path, Result]]) -> list[str]:
+    """Return the closing lines: how many claims were shown, then each that is open with what to do, one per line."""
+    claims = [claim for _, result in results for claim in result.claims]
+    shown = sum(claim.verdict == "shown" for claim in claims)
+    rows = [row for folder, result in results for row in _open(folder, result)]
+    head = f"{shown} of {len(claims)} claims shown"
+    return [f"{head}; still open:", *rows] if rows else [head]
+
+
+def _disturbed(result: Result) -> bool:
+    return result.fidelity.verdict != "valid" or not all(one.within for one in result.comparisons)
+
+
+def _not_shown(result: Result) -> set[tuple[str, str]]:
+    return {(claim.id, claim.verdict) for claim in result.claims if claim.verdict != "shown"}
+
+
+def _open(folder: Path, result: Result) -> list[str]:
+    name = result.experiment
+    rows = [f"  {name} {claim.id} {claim.verdict}: {_advice(folder, result, claim)}" for claim in _open_claims(result)]
+    if result.fidelity.verdict != "valid":
+        checks = [one for one in result.fidelity.checks if one.verdict != "valid"]
+        reasons = "; ".join(f"{one.name} {one.measured}, asked {one.asked}" for one in checks)
+        rows.append(f"  {name} fidelity suspect ({reasons}): stop other programs, then `lab7 run {name}`")
+    return rows
+
+
+def _open_claims(result: Result) -> list[Verdict]:
+    return [claim for claim in result.claims if claim.verdict != "shown"]
+
+
+def _advice(folder: Path, result: Result, claim: Verdict) -> str:
+    report = f"{folder}/{result.files.report}"
+    if claim.verdict == "undecided" or _disturbed(result):
+        return f"stop other programs, then `lab7 run {result.experiment}`; evidence in {report}"
+    return f"evidence and frames in {report}"
