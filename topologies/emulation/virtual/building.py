@@ -1,0 +1,236 @@
+"""Building the kernel of virtual time from the distribution's kernel source package, once a recipe.
+
+    python -m topologies.emulation.virtual.building [--shared]
+
+    /usr/src/linux-source-6.1.tar.xz   unpacked, without what no configuration for user-mode Linux reads
+    kernel/*.patch                     applied; one that does not fit ends the build
+    kernel/config                      all that is in the kernel, nothing else
+    a boot in virtual time             an hour of sleep, then a netem: only a kernel that can do this is kept
+
+It is built in a folder beside the others and renamed into its place, so an interrupted build leaves no kernel, and the
+next one removes what it left; a lock keeps two builds apart. --shared: for all users of this machine.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from topologies.emulation.errors import EmulationError, MachineError
+from topologies.emulation.virtual import kernel
+from topologies.emulation.virtual.job import PACKAGE_ROOT, Job
+from topologies.emulation.virtual.kernel import Kernel
+from topologies.emulation.virtual.machine import Machine
+
+SOURCES = Path("/usr/src")
+# The one that the patches are made for and tried with; of others the newest is taken, and may refuse them.
+TRIED = "linux-source-6.1"
+SOURCE_NAME = re.compile(r"linux-source-(\d+(?:\.\d+)+)\.tar\.(?:xz|bz2|gz)")
+PROGRAMS = {"make": "make", "gcc": "gcc", "ld": "binutils", "flex": "flex", "bison": "bison", "bc": "bc"} | {
+    "xz": "xz-utils",
+    "patch": "patch",
+}
+# Never compiled here, and most of the source: their Kconfig files are read all the same.
+LEFT_OUT = (
+    "*/Documentation/*/*",
+    "*/arch/[!ux]*/*.[chS]",
+    "*/arch/[!ux]*/*.dts*",
+    *(f"*/drivers/{name}/*.[ch]" for name in ("gpu", "media", "staging", "scsi", "infiniband", "iio")),
+    *(f"*/drivers/net/{name}/*.[ch]" for name in ("ethernet", "wireless")),
+    "*/sound/*.[ch]",
+    "*/tools/testing/*",
+)
+# What a kernel says of its maker goes into its pool of random numbers: the same everywhere.
+MADE_BY = {
+    "KBUILD_BUILD_TIMESTAMP": "2023-01-01",
+    "KBUILD_BUILD_USER": "lab7",
+    "KBUILD_BUILD_HOST": "lab7",
+    "LC_ALL": "C",
+}
+UNFINISHED = ".building-"
+LOG = "build.log"
+NICE = 5
+NEEDED_MB = 2000
+CHECK_SLEEP_S = 3600
+CHECK_LIMIT_S = 120.0
+
+
+def find_source() -> Path:
+    """The kernel source package of this distribution. Raises MachineError that names it where there is none."""
+    found = [(file, match) for file in SOURCES.glob("linux-source-*.tar.*") if (match := SOURCE_NAME.fullmatch(file.name))]
+    if not found:
+        raise MachineError(
+            f"there is no kernel source in {SOURCES}: `make virtual` installs it, or `sudo apt-get install {TRIED}` "
+            "(on another release its linux-source)"
+        )
+    return max(found, key=lambda one: (one[0].name.startswith(f"{TRIED}."), _number(one[1][1])))[0]
+
+
+def _number(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split("."))
+
+
+def check_machine(place: Path) -> None:
+    """Raises MachineError for what is missing."""
+    if reason := kernel.unsupported():
+        raise MachineError(reason)
+    missing = sorted({package for program, package in PROGRAMS.items() if shutil.which(program) is None})
+    if missing:
+        raise MachineError(
+            f"building the kernel needs more programs: run `make virtual`, or `sudo apt-get install {' '.join(missing)}`"
+        )
+    free_mb = shutil.disk_usage(place).free // 1_000_000
+    if free_mb < NEEDED_MB:
+        raise MachineError(f"building the kernel needs {NEEDED_MB} MB in {place} and {free_mb} MB are free: free some")
+
+
+def build(place: Path) -> Kernel:
+    """Build the kernel into a folder of kernels, unless it is there. Raises MachineError."""
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise MachineError(f"no kernel can be kept in {place} ({error.strerror})") from error
+    with _locked(place):
+        there = kernel.find()
+        if there is not None and place in there.program.parents:
+            return there
+        check_machine(place)
+        source = find_source()
+        began_s = time.monotonic()
+        with _folder(place) as folder:
+            made = _build(folder, source, place / LOG)
+            about = {"version": made.version, "source": source.name, "built_in_s": round(time.monotonic() - began_s)}
+            return _keep(folder, made, about, place)
+
+
+@contextlib.contextmanager
+def _locked(place: Path) -> Iterator[None]:
+    with open(place / "lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            _say("another build of the kernel is running here; waiting for it")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@contextlib.contextmanager
+def _folder(place: Path) -> Iterator[Path]:
+    """A folder to build in; those of builds that were killed are removed, since the lock is ours."""
+    for left in place.glob(f"{UNFINISHED}*"):
+        shutil.rmtree(left, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=place))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _build(folder: Path, source: Path, log: Path) -> Kernel:
+    log.write_text("")
+    _say(f"unpacking {source}")
+    _run(["tar", "-xf", str(source), "-C", str(folder), *(f"--exclude={one}" for one in LEFT_OUT)], folder, log)
+    tree = next(one for one in folder.iterdir() if (one / "Kconfig").exists())
+    for patch in kernel.patches():
+        # No fuzz: a patch that only nearly fits is not known to do what it says.
+        words = ["patch", "--strip=1", "--fuzz=0", "--batch", "--forward", f"--input={patch}"]
+        _run(words, tree, log, f"{source.name} is not what {patch.name} was made for, which {TRIED} is")
+    make = ["make", "ARCH=um", f"-j{os.cpu_count() or 1}"]
+    _run([*make, f"KCONFIG_ALLCONFIG={kernel.CONFIGURATION}", "allnoconfig"], tree, log)
+    _check_configuration(tree / ".config")
+    _say("compiling (a few minutes)")
+    _run([*make, "linux"], tree, log)
+    version = _run([*make, "-s", "kernelversion"], tree, log).split()[-1]
+    program = folder / kernel.PROGRAM
+    _run(["strip", "-o", str(program), str(tree / kernel.PROGRAM)], tree, log)
+    made = Kernel(program, version, kernel.recipe_hash())
+    _say("booting it in virtual time")
+    check(made)
+    return made
+
+
+def wanted_options(text: str) -> dict[str, str]:
+    """The options of a configuration and their values."""
+    rows = [line.split("=", 1) for line in text.splitlines() if line.startswith("CONFIG_")]
+    return {name: value for name, value in rows}
+
+
+def _check_configuration(file: Path) -> None:
+    """What the recipe asks for must have come out: an option of another release may have gone or need more."""
+    got = wanted_options(file.read_text())
+    wanted = wanted_options(kernel.CONFIGURATION.read_text())
+    if off := [name for name, value in wanted.items() if got.get(name, "n") != value]:
+        raise MachineError(f"this kernel source does not know what {TRIED} does: {', '.join(off)}")
+
+
+def check(made: Kernel) -> None:
+    """Boot a kernel: an hour passes at once, and links can be shaped. Raises MachineError."""
+    words = f"sleep {CHECK_SLEEP_S} && exec {sys.executable} -m topologies.emulation.netem"
+    job = Job(("sh", "-c", words), dict(os.environ), str(PACKAGE_ROOT), seed=1, limit_s=2.0 * CHECK_SLEEP_S)
+    with Machine(made, job) as machine:
+        ended = machine.wait(CHECK_LIMIT_S)
+        said = (machine.folder / "stderr").read_text(errors="replace").strip()
+    if ended.code != 0 or ended.took_s < CHECK_SLEEP_S:
+        raise MachineError(f"the kernel that was built does not shape links ({said or f'exit code {ended.code}'})")
+
+
+def _keep(folder: Path, made: Kernel, about: dict[str, object], place: Path) -> Kernel:
+    whole = folder / "whole"
+    whole.mkdir()
+    made.program.rename(whole / kernel.PROGRAM)
+    (whole / kernel.ABOUT).write_text(json.dumps(about) + "\n")
+    # A folder made by mkdtemp is its maker's alone, and this one may be for all users.
+    whole.chmod(0o755)
+    target = place / f"{made.recipe}-{made.version}"
+    shutil.rmtree(target, ignore_errors=True)
+    whole.rename(target)
+    return Kernel(target / kernel.PROGRAM, made.version, made.recipe)
+
+
+def _run(words: list[str], directory: Path, log: Path, refusal: str = "") -> str:
+    """Run a step and return what it said; a failure is one sentence that names its first error and the log."""
+    environment = {**os.environ, **MADE_BY}
+    with open(log, "ab+") as kept:
+        begin = kept.seek(0, os.SEEK_END)
+        polite = ["nice", "-n", str(NICE), *words]
+        code = subprocess.run(polite, cwd=directory, stdin=subprocess.DEVNULL, stdout=kept, stderr=kept, env=environment)
+        kept.seek(begin)
+        said = kept.read().decode(errors="replace")
+    if code.returncode != 0:
+        lines = [line.strip() for line in said.splitlines() if line.strip()]
+        first = next((line for line in lines if "rror" in line or "No space" in line), lines[-1] if lines else "")
+        raise MachineError(f"{refusal or f'the kernel could not be built: {words[0]} failed'} ({first}; see {log})")
+    return said
+
+
+def _say(what: str) -> None:
+    print(f"kernel: {what}", flush=True)
+
+
+def main(argv: list[str]) -> int:
+    """Build the kernel, unless it is there."""
+    if argv not in ([], ["--shared"]):
+        print("usage: python -m topologies.emulation.virtual.building [--shared]", file=sys.stderr)
+        return 2
+    try:
+        made = build(kernel.SHARED if argv else kernel.user_folder())
+    except EmulationError as error:
+        print(f"lab7: {error}", file=sys.stderr)
+        return 3
+    except KeyboardInterrupt:
+        print("lab7: stopped; nothing is left of this build", file=sys.stderr)
+        return 130
+    _say(f"{made.version}, recipe {made.recipe}: {made.program}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

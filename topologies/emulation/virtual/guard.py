@@ -1,0 +1,72 @@
+"""The guard of a kernel: starts it, ends it, and removes its folder, also when lab7 dies without a word.
+
+    lab7     holds one end of a pipe
+      guard  in a session of its own: waits for the end of the kernel, or of the pipe
+        linux    killed by the kernel of the host when the guard dies (PR_SET_PDEATHSIG)
+          its processes, traced by it: they die with it (PTRACE_O_EXITKILL)
+
+`python guard.py LIFELINE FOLDER JOB_FD COMMAND ...`: LIFELINE is the pipe's descriptor, FOLDER is removed at the end, and
+the kernel finds it open as descriptor JOB_FD. Exits as the kernel did. Standard library alone: it starts in no time.
+"""
+
+import contextlib
+import ctypes
+import os
+import resource
+import select
+import shutil
+import signal
+import sys
+
+PR_SET_PDEATHSIG = 1
+FAILED = 127
+
+
+def _become(folder: str, job_fd: int, command: list[str]) -> None:
+    """The kernel's process, from fork to exec. Never returns."""
+    try:
+        os.setpgid(0, 0)
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() == 1:
+            os._exit(FAILED)
+        # hostfs keeps a descriptor for each file that is in use.
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        os.dup2(opened, job_fd, inheritable=True)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
+            signal.signal(number, signal.SIG_DFL)
+        os.execv(command[0], command)
+    except OSError as error:
+        print(f"{command[0]}: {error.strerror}", file=sys.stderr)
+    os._exit(FAILED)
+
+
+def main(argv: list[str]) -> int:
+    """Guard one kernel until it ends or is not wanted any more."""
+    lifeline, folder, job_fd, command = int(argv[0]), argv[1], int(argv[2]), argv[3:]
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    try:
+        kernel = os.fork()
+        if kernel == 0:
+            os.close(lifeline)
+            _become(folder, job_fd, command)
+        # Once more than in the child, so that the group exists whichever of the two runs first.
+        with contextlib.suppress(OSError):
+            os.setpgid(kernel, kernel)
+        watched = os.pidfd_open(kernel)
+        poll = select.poll()
+        poll.register(watched, select.POLLIN)
+        poll.register(lifeline, select.POLLIN | select.POLLHUP)
+        poll.poll()
+        with contextlib.suppress(ProcessLookupError):
+            # Its helpers as well: each is a process of the kernel's group.
+            os.killpg(kernel, signal.SIGKILL)
+        return os.waitstatus_to_exitcode(os.waitpid(kernel, 0)[1]) & 0xFF
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,149 @@
+"""Process 1 of a kernel: a root that can be written, in memory, above the host's own; then the job; then the end.
+
+`python -m topologies.emulation.virtual.guest FOLDER`, FOLDER being the job's. Standard library alone.
+"""
+
+import ctypes
+import fcntl
+import json
+import os
+import signal
+import socket
+import stat
+import struct
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from topologies.emulation import namespaces
+from topologies.emulation.virtual.job import ENDED, JOB, PLACE, STDERR, STDOUT
+
+ROOT = "/run/root"
+OLD_ROOT = "run/host"
+SYS_PIVOT_ROOT = 155  # x86-64
+# reboot(2)
+POWER_OFF = 0x4321FEDC
+# netdevice(7)
+SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
+TUN_DEVICE = (10, 200)
+# Of all processes and threads together: a program that forks for ever gets an error.
+THREADS_MAX = 4000
+# Shared with topologies.emulation.sandbox, which this kernel is one of.
+SANDBOX_MARK = "LAB7_SANDBOX"
+
+
+def _make_root(folder: str, folders: list[str]) -> None:
+    """The host's root below one in memory; the job's folders of the host as they are."""
+    namespaces.mount("tmpfs", "/run", "tmpfs", data="mode=755")
+    for name in ("upper", "work", "root"):
+        os.mkdir(f"/run/{name}")
+    namespaces.mount("overlay", ROOT, "overlay", data="lowerdir=/,upperdir=/run/upper,workdir=/run/work")
+    for kind, place, data in (
+        ("proc", "/proc", None),
+        ("sysfs", "/sys", None),
+        ("devtmpfs", "/dev", None),
+        ("tmpfs", "/run", "mode=755"),
+    ):
+        namespaces.mount(kind, ROOT + place, kind, data=data)
+    for source, target in ((folder, PLACE), *((one, one) for one in folders)):
+        os.makedirs(ROOT + target, exist_ok=True)
+        namespaces.mount("host", ROOT + target, "hostfs", data=source)
+    os.makedirs(f"{ROOT}/{OLD_ROOT}")
+    os.chdir(ROOT)
+    # Not chroot(2): user_namespaces(7) gives none to a process that was moved by it.
+    if ctypes.CDLL(None, use_errno=True).syscall(SYS_PIVOT_ROOT, b".", OLD_ROOT.encode()) != 0:
+        raise OSError(ctypes.get_errno(), "pivot_root")
+    os.chdir("/")
+
+
+def _furnish(fixed_addresses: bool) -> None:
+    """What a machine has after its start: devices, the loopback interface, a host name."""
+    for place in ("/dev/net", "/dev/pts", "/dev/shm"):
+        os.makedirs(place, exist_ok=True)
+    if not os.path.exists("/dev/net/tun"):
+        os.mknod("/dev/net/tun", 0o666 | stat.S_IFCHR, os.makedev(*TUN_DEVICE))
+    os.chmod("/dev/net/tun", 0o666)
+    for link, target in (("fd", "/proc/self/fd"), ("stdin", "fd/0"), ("stdout", "fd/1"), ("stderr", "fd/2")):
+        if not os.path.lexists(f"/dev/{link}"):
+            os.symlink(target, f"/dev/{link}")
+    namespaces.mount("devpts", "/dev/pts", "devpts", data="mode=620,ptmxmode=666")
+    namespaces.mount("tmpfs", "/dev/shm", "tmpfs", data="mode=1777")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        request = struct.pack("16sh14x", b"lo", 0)
+        flags = struct.unpack_from("16sh", fcntl.ioctl(any_socket, SIOCGIFFLAGS, request))[1]
+        fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", flags | IFF_UP))
+    socket.sethostname("lab7")
+    Path("/proc/sys/kernel/threads-max").write_text(str(THREADS_MAX))
+    if fixed_addresses:
+        Path("/proc/sys/kernel/randomize_va_space").write_text("0")
+
+
+def _run(job: dict[str, Any]) -> dict[str, Any]:
+    """Run the job to its end or its limit, reaping what else ends."""
+    child = os.fork()
+    if child == 0:
+        _become(job)
+    overdue = False
+
+    def end(_number: int, _frame: object) -> None:
+        nonlocal overdue
+        overdue = True
+        os.kill(-1, signal.SIGKILL)
+
+    signal.signal(signal.SIGALRM, end)
+    signal.setitimer(signal.ITIMER_REAL, job["limit_s"])
+    while True:
+        ended, status = os.wait()
+        if ended == child:
+            break
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    code = os.waitstatus_to_exitcode(status)
+    return {"code": code if code >= 0 else 128 - code, "overdue": overdue}
+
+
+def _become(job: dict[str, Any]) -> None:
+    """The job's process, from fork to exec. Never returns."""
+    try:
+        for number, (path, flags) in enumerate(
+            (
+                ("/dev/null", os.O_RDONLY),
+                # hostfs keeps what is written until a file is closed, and these are read meanwhile.
+                (f"{PLACE}/{STDOUT}", os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_SYNC),
+                (f"{PLACE}/{STDERR}", os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_SYNC),
+            )
+        ):
+            os.dup2(os.open(path, flags), number)
+        os.setsid()
+        os.chdir(job["directory"])
+        mark = {SANDBOX_MARK: os.readlink("/proc/self/ns/net")}
+        os.execvpe(job["command"][0], job["command"], {**job["environment"], **mark})
+    except OSError as error:
+        print(f"lab7: {job['command'][0]} could not be run ({error.strerror})", file=sys.stderr)
+    os._exit(127)
+
+
+def main(argv: list[str]) -> None:
+    """From the kernel's first process to its end."""
+    try:
+        # Before this kernel has a /proc of its own: the way to the folder is through the host's.
+        job = json.loads(Path(argv[0], JOB).read_text())
+        _make_root(argv[0], job["folders"])
+        _furnish(job["fixed_addresses"])
+        time.sleep(job["settle_s"])
+        began_s = time.monotonic()
+        ended = _run(job)
+        took_s = time.monotonic() - began_s
+        os.sync()
+        partial = Path(PLACE, f"{ENDED}.part")
+        partial.write_text(json.dumps({**ended, "took_s": took_s}))
+        partial.rename(Path(PLACE, ENDED))
+    except Exception as error:
+        print(f"init: {type(error).__name__}: {error}", flush=True)
+    finally:
+        os.sync()
+        ctypes.CDLL(None).reboot(POWER_OFF)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,91 @@
+"""The kernel of virtual time: user-mode Linux with a configuration and patches of its own, and where it is kept.
+
+One recipe (configuration and patches, which lie in the folder kernel beside this file) has one hash, and a kernel is
+kept as CACHE/lab7/kernels/RECIPE-VERSION/linux: a changed recipe is another kernel, and the old one is not used.
+"""
+
+import hashlib
+import json
+import os
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+
+from topologies.emulation.errors import MachineError
+
+RECIPE = Path(__file__).parent / "kernel"
+CONFIGURATION = RECIPE / "config"
+# For all users of a machine, as `scripts/provision.sh --vm` sets it up.
+SHARED = Path("/var/cache/lab7/kernels")
+PROGRAM = "linux"
+ABOUT = "about.json"
+HASH_DIGITS = 12
+HOW_TO_GET_IT = "run `make virtual` once, which builds it in a few minutes"
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A kernel that was built: its program, the version of its source, the hash of its recipe."""
+
+    program: Path
+    version: str
+    recipe: str
+
+
+def patches() -> list[Path]:
+    """The patches, in the order in which they are applied."""
+    return sorted(RECIPE.glob("*.patch"))
+
+
+def recipe_hash() -> str:
+    """The hash of configuration and patches."""
+    digest = hashlib.sha256()
+    for file in (CONFIGURATION, *patches()):
+        content = file.read_bytes()
+        digest.update(f"{file.name} {len(content)}\n".encode() + content)
+    return digest.hexdigest()[:HASH_DIGITS]
+
+
+def user_folder() -> Path:
+    """Where this user's kernels are kept. XDG Base Directory Specification, $XDG_CACHE_HOME."""
+    cache = os.environ.get("XDG_CACHE_HOME", "")
+    # "All paths set in these environment variables must be absolute. If [...] relative [...] ignore it."
+    return (Path(cache) if cache.startswith("/") else Path.home() / ".cache") / "lab7" / "kernels"
+
+
+def unsupported() -> str:
+    """Why this machine cannot run user-mode Linux; empty if it can. In 6.1 it exists for x86 alone."""
+    machine = platform.machine()
+    if platform.system() != "Linux" or machine != "x86_64":
+        return f"virtual time needs Linux on x86-64, which user-mode Linux is limited to; this is {machine}"
+    return ""
+
+
+def find() -> Kernel | None:
+    """The kernel of today's recipe: this user's, else the machine's."""
+    recipe = recipe_hash()
+    for folder in (user_folder(), SHARED):
+        for place in sorted(folder.glob(f"{recipe}-*"), reverse=True):
+            kernel = _read(place, recipe)
+            if kernel is not None:
+                return kernel
+    return None
+
+
+def _read(place: Path, recipe: str) -> Kernel | None:
+    try:
+        about = json.loads((place / ABOUT).read_text())
+        version = str(about["version"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return Kernel(place / PROGRAM, version, recipe) if os.access(place / PROGRAM, os.X_OK) else None
+
+
+def require() -> Kernel:
+    """The kernel. Raises MachineError that says how to get it."""
+    if reason := unsupported():
+        raise MachineError(reason)
+    kernel = find()
+    if kernel is None:
+        raise MachineError(f"the kernel of virtual time is not built: {HOW_TO_GET_IT}")
+    return kernel

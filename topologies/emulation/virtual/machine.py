@@ -1,0 +1,154 @@
+"""The host's side of a kernel: it boots, runs one job and ends; nothing of it is left, however this process ends.
+
+    with Machine(kernel.require(), job) as machine:
+        ended = machine.wait()
+
+Of the host it needs no rights: the kernel is a program, its processes are processes of this user.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from topologies.emulation.errors import MachineError
+from topologies.emulation.virtual import guard, job
+from topologies.emulation.virtual.job import Job
+from topologies.emulation.virtual.kernel import Kernel
+
+CONSOLE = "console"
+# From the start to the end of a job that does nothing, on a busy machine.
+BOOT_TIMEOUT_S = 120.0
+POLL_S = 0.05
+# What the kernel says when it is well: not of interest.
+QUIET = ("reboot: Power down", "reboot: System halted")
+
+
+class OverdueError(MachineError):
+    """A job did not end within its bound, of the host's seconds or of the kernel's own."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a job ended. took_s: on the kernel's own clock; real_s: on the host's, from the start of the kernel."""
+
+    code: int
+    took_s: float
+    real_s: float
+
+
+class Machine:
+    """A running kernel with its job; a context manager, at whose end nothing is left.
+
+    `folder` is the job's while it runs: it finds it as job.PLACE.
+    """
+
+    def __init__(self, kernel: Kernel, of: Job) -> None:
+        self.kernel, self.job = kernel, of
+        self.folder = Path()
+        self._stack = contextlib.ExitStack()
+        self._began_s = 0.0
+
+    def __enter__(self) -> "Machine":
+        with contextlib.ExitStack() as stack:
+            self.folder = Path(tempfile.mkdtemp(prefix="lab7-kernel-", dir=_folders_place()))
+            stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
+            (self.folder / job.JOB).write_text(self.job.to_json())
+            (self.folder / job.INIT).write_text(job.init_script())
+            read_end, self._lifeline = os.pipe()
+            stack.callback(self._stop)
+            self._began_s = time.monotonic()
+            try:
+                self._guard = self._start(read_end)
+            finally:
+                os.close(read_end)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def _start(self, lifeline: int) -> subprocess.Popen[bytes]:
+        kernel_words = job.kernel_words(self.kernel.program, self.job)
+        words = [sys.executable, "-I", "-S", "-B", guard.__file__, str(lifeline), str(self.folder), str(job.JOB_FD)]
+        with open(self.folder / CONSOLE, "wb") as console:
+            return subprocess.Popen(
+                [*words, *kernel_words],
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=subprocess.STDOUT,
+                env=job.kernel_environment(self.job, os.environ),
+                pass_fds=(lifeline,),
+                # Away from the terminal's foreground group, whose Ctrl-C is for this process.
+                start_new_session=True,
+            )
+
+    def _stop(self) -> None:
+        os.close(self._lifeline)
+        if hasattr(self, "_guard"):
+            self._guard.wait()
+
+    def real_s(self) -> float:
+        """How long it has run, on the host's clock."""
+        return time.monotonic() - self._began_s
+
+    def poll(self) -> Ended | None:
+        """How the job ended, or None while it runs. Raises MachineError where the kernel ended without it."""
+        running = self._guard.poll() is None
+        found = self._read_ended()
+        if found is not None or running:
+            return found
+        raise MachineError(f"the kernel of virtual time ended before its job did: {self.said() or 'it said nothing'}")
+
+    def _read_ended(self) -> Ended | None:
+        try:
+            found = json.loads((self.folder / job.ENDED).read_text())
+        except OSError:
+            return None
+        if found["overdue"]:
+            raise OverdueError(f"not ended after {self.job.limit_s:g} s of its own clock")
+        return Ended(int(found["code"]), float(found["took_s"]), self.real_s())
+
+    def wait(self, limit_s: float, meanwhile: Callable[[], None] = lambda: None) -> Ended:
+        """Wait for the end of the job and call `meanwhile` again and again.
+
+        limit_s: of the host's seconds. Raises OverdueError, MachineError.
+        """
+        while True:
+            ended = self.poll()
+            meanwhile()
+            if ended is not None:
+                return ended
+            if self.real_s() > limit_s:
+                raise OverdueError(f"not ended after {limit_s:g} s")
+            # There is no event for "a file is there" on all file systems: a poll with a bound.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._guard.wait(POLL_S)
+
+    def console(self) -> list[str]:
+        """What the kernel and its first process said so far."""
+        try:
+            lines = (self.folder / CONSOLE).read_text(errors="replace").splitlines()
+        except OSError:
+            return []
+        return [line for line in lines if line.strip() not in QUIET]
+
+    def said(self) -> str:
+        """The last lines of the console."""
+        return job.said(self.console())
+
+
+def _folders_place() -> str | None:
+    """Where a job's folder is made: in memory where this machine has such a place, since small files in it are synced."""
+    place = "/dev/shm"
+    return place if os.access(place, os.W_OK | os.X_OK) else None
