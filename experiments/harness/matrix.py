@@ -16,12 +16,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
+from experiments.harness import clock
 from experiments.harness.result import write_atomically
 from experiments.harness.result_folder import new_folder
 from experiments.harness.templating import render
 
 CellWord = Literal["pass", "fail", "unused", "unsupported", "not installed"]
 FORMAT = 1
+MATRIX_NAME = "matrix.json"
 JUDGED = ("pass", "fail", "unused")
 
 
@@ -70,17 +72,28 @@ class Matrix:
 
 
 def run_matrix(
-    matrix: Matrix, results: Path, links: str, sandboxed: bool, step: Callable[[str, float], None]
+    matrix: Matrix,
+    results: Path,
+    links: str,
+    sandboxed: bool,
+    step: Callable[[str, float], None],
+    *,
+    folder: Path | None = None,
+    started: datetime | None = None,
 ) -> tuple[Path, list[Cell]]:
-    """Fill a matrix into a result folder (matrix.json, matrix.html, captures); returns the folder and the cells."""
-    started = datetime.now(UTC)
-    folder = new_folder(results, f"matrix-{matrix.name}", started)
+    """Fill a matrix into a result folder (matrix.json, matrix.html, captures); returns the folder and the cells.
+
+    `folder` and `started`: where they are made elsewhere.
+    """
+    started = started or datetime.now(UTC)
+    folder = folder or new_folder(results, f"matrix-{matrix.name}", started)
     cells = matrix.run(MatrixRun(folder, links, sandboxed, step))
     data = {
         "format": FORMAT,
         "matrix": matrix.name,
         "question": matrix.question,
         "started": started.isoformat(timespec="seconds"),
+        "clock": asdict(clock.current()),
         "cells": [asdict(cell) for cell in cells],
     }
     servers, columns = axes(cells)
@@ -95,7 +108,7 @@ def run_matrix(
         failing=[cell for cell in cells if cell.verdict == "fail"],
     )
     write_atomically(folder / "matrix.html", page)
-    write_atomically(folder / "matrix.json", json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+    write_atomically(folder / MATRIX_NAME, json.dumps(data, indent=2, ensure_ascii=False) + "\n")
     return folder, cells
 
 
@@ -116,3 +129,9 @@ def level_counts(cells: Sequence[Cell]) -> dict[str, dict[str, str]]:
             passed = sum(one.verdict == "pass" for one in of)
             counts.setdefault(level, {})[server] = f"{passed}/{len(of)}" if of else ""
     return counts
+
+
+def load_cells(folder: Path) -> list[Cell]:
+    """The cells of a matrix that was filled. Raises OSError, ValueError."""
+    rows = json.loads((folder / MATRIX_NAME).read_text(encoding="utf-8"))["cells"]
+    return [Cell(**{**row, "frames": tuple(row["frames"])}) for row in rows]

@@ -5,6 +5,7 @@
     comparisons  [{name, samples_s, measured_s, theory_s, ratio, terms, theory_terms, formula, source, tolerance}]
     fidelity     {verdict: valid | suspect, checks [{name, asked, measured, verdict}]}
     files        {capture, timings, report}
+    clock        {word: real | virtual, kernel, configuration}
     attempt      1, or 2 and more for a rerun (see reruns)
 
 Times are in seconds; `started` is UTC in ISO 8601; a file that was not written is null. `format` numbers this
@@ -21,6 +22,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from experiments.harness.clock import CLOCK_WORDS, Clock
 from experiments.harness.judge.verdict import WORDS, Verdict
 from experiments.harness.result_schema import Reader, ResultError
 from experiments.harness.theory import Theory
@@ -141,6 +143,7 @@ class Result:
     fidelity: Fidelity
     files: Files = field(default_factory=Files)
     attempt: int = 1
+    clock: Clock = field(default_factory=Clock)
 
     def to_json(self) -> dict[str, Any]:
         """Return the result as JSON data."""
@@ -167,6 +170,8 @@ class Result:
             files=_files(top.reader("files")),
             # Results written before reruns existed do not have it.
             attempt=top.integer("attempt") if top.has("attempt") else 1,
+            # Nor do those written before virtual time existed have this one.
+            clock=_clock(top.reader("clock")) if top.has("clock") else Clock(),
         )
 
     def save(self, folder: Path) -> Path:
@@ -231,3 +236,8 @@ def _fidelity(reader: Reader) -> Fidelity:
 
 def _files(reader: Reader) -> Files:
     return Files(reader.optional("capture"), reader.optional("timings"), reader.optional("report"))
+
+
+def _clock(reader: Reader) -> Clock:
+    word = reader.word("word", CLOCK_WORDS)
+    return Clock(word, reader.optional("kernel"), reader.optional("configuration"))  # type: ignore[arg-type]

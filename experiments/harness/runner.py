@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from experiments.harness import clock
 from experiments.harness.claims import load_claims
 from experiments.harness.experiment import Experiment, Run
 from experiments.harness.implementations.registry import Implementation
@@ -33,15 +34,17 @@ def run_experiment(
     full: bool,
     step: Callable[[str, float], None],
     attempt: int = 1,
+    folder: Path | None = None,
+    started: datetime | None = None,
 ) -> tuple[Path, Result]:
     """Run an experiment with `given` parameters; returns its folder and its result.
 
     `step` is told what is being done and which share of all is done; `attempt` counts the runs of one command (see
-    reruns). Raises ParameterError, EmulationError.
+    reruns). `folder` and `started`: where they are made elsewhere. Raises ParameterError, EmulationError.
     """
     parameters = experiment.read_parameters(given, full)
-    started, began_s = datetime.now(UTC), time.monotonic()
-    folder = _folder(results, experiment.name, started)
+    started, began_s = started or datetime.now(UTC), time.monotonic()
+    folder = folder or _folder(results, experiment.name, started)
     count = experiment.repeat if repeat is None else repeat
     try:
         outcome = experiment.run(Run(parameters, seed, count, links, sandboxed, folder, step, replacements))
@@ -64,6 +67,7 @@ def run_experiment(
         fidelity=outcome.fidelity,
         files=Files(capture=outcome.capture, timings=TIMINGS_NAME, report=REPORT_NAME),
         attempt=attempt,
+        clock=clock.current(),
     )
     step("writing the report", 0.97)
     write_report(folder, result, {**load_claims(), **{one.id: one for one in experiment.own_claims}}, outcome.plot)

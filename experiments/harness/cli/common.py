@@ -14,8 +14,11 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from experiments.harness import clock
+from experiments.harness.virtual import VirtualTime
 from topologies.emulation import sandbox
 from topologies.emulation.testbed import BACKENDS
+from topologies.emulation.virtual import kernel
 
 SHOWN, FAILED, USAGE, CANNOT = 0, 1, 2, 3
 VERDICT_STYLES = {
@@ -55,17 +58,51 @@ def verdict(word: str) -> str:
     return f"[{VERDICT_STYLES[word]}]{word}[/]"
 
 
+class Bars:
+    """Progress bars on the terminal's standard error; none when piped. A context manager."""
+
+    def __init__(self) -> None:
+        console = Console(stderr=True)
+        columns = (TextColumn("{task.fields[name]}"), BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+        self._shown = console.is_terminal
+        # What is printed meanwhile goes where it would go without a bar.
+        self._progress = Progress(
+            *columns, console=console, transient=True, redirect_stdout=False, redirect_stderr=False
+        )
+
+    def __enter__(self) -> Bars:
+        if self._shown:
+            self._progress.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        if self._shown:
+            self._progress.stop()
+
+    @contextmanager
+    def bar(self, name: str) -> Iterator[Step]:
+        """A bar for as long as something runs; gives the function that moves it. For any thread."""
+        task = self._progress.add_task("starting", total=1.0, name=name)
+        try:
+            yield lambda what, share: self._progress.update(task, description=what, completed=share)
+        finally:
+            self._progress.remove_task(task)
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """Take the bars away while something else is printed."""
+        self.__exit__()
+        try:
+            yield
+        finally:
+            self.__enter__()
+
+
 @contextmanager
 def progress(name: str) -> Iterator[Step]:
     """A progress bar on the terminal's standard error; silent when piped. Gives the function that moves it."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield lambda _what, _share: None
-        return
-    columns = (TextColumn("{task.fields[name]}"), BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("starting", total=1.0, name=name)
-        yield lambda what, share: bar.update(task, description=what, completed=share)
+    with Bars() as bars, bars.bar(name) as step:
+        yield step
 
 
 def settings(_context: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
@@ -95,6 +132,25 @@ sandbox_option = click.option(
     default=True,
     help="Without a sandbox (as root) interfaces can be seen from outside, as with plain Mininet.",
 )
+TIMES = ("auto", "virtual", "real")
+time_option = click.option(
+    "--time",
+    "timed",
+    type=click.Choice(TIMES),
+    default="auto",
+    show_default=True,
+    envvar="LAB7_TIME",
+    help="The clock: this machine's (real), or that of a kernel in which programs take no time (virtual); auto: real.",
+)
+real_time_option = click.option(
+    "--time",
+    "timed",
+    type=click.Choice(TIMES),
+    default="auto",
+    show_default=True,
+    callback=lambda _context, _option, value: _only_real(value),
+    help="The clock: a network to live in has this machine's (real).",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
 results_option = click.option(
     "--results",
@@ -109,3 +165,24 @@ def into_sandbox(sandboxed: bool) -> None:
     """Go on inside a sandbox, unless none is wanted. Call it when everything a person typed has been checked."""
     if sandboxed:
         sandbox.enter()
+
+
+def _only_real(timed: str) -> str:
+    if timed == "virtual":
+        raise click.BadParameter(
+            "a network to live in runs in real time: virtual time stands still while a person types, and an hour of "
+            "waiting would pass at once; `lab7 run` and `lab7 exec` have virtual time"
+        )
+    return timed
+
+
+def virtual_time(timed: str, links: str, sandboxed: bool, seed: int = 1) -> VirtualTime | None:
+    """The kernel whose clock is wanted, or None for real time. Raises UsageError, MachineError."""
+    # Inside of such a kernel its time is the only one.
+    if timed != "virtual" or clock.current().word == "virtual":
+        return None
+    if links == "wire":
+        raise click.UsageError("virtual time shapes links by its kernel: leave --links wire out, or use --time real")
+    if not sandboxed:
+        raise click.UsageError("virtual time runs in a kernel of its own: leave --no-sandbox out, or use --time real")
+    return VirtualTime(kernel.require(), seed)

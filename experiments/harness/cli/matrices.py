@@ -9,7 +9,7 @@ import click
 from rich.markup import escape
 
 from experiments.harness.cli import common
-from experiments.harness.matrix import Cell, Matrix, axes, level_counts, run_matrix
+from experiments.harness.matrix import Cell, Matrix, axes, level_counts, load_cells, run_matrix
 from experiments.harness.registry import UnknownNameError, find_matrix
 
 STYLES = {"pass": "green", "fail": "bold red", "unused": "dim", "unsupported": "dim", "not installed": "yellow"}
@@ -19,9 +19,10 @@ STYLES = {"pass": "green", "fail": "bold red", "unused": "dim", "unsupported": "
 @click.argument("name")
 @common.links_option
 @common.sandbox_option
+@common.time_option
 @common.results_option
 @common.json_option
-def matrix_command(name: str, links: str, sandboxed: bool, results: Path, as_json: bool) -> None:
+def matrix_command(name: str, links: str, sandboxed: bool, timed: str, results: Path, as_json: bool) -> None:
     """Run every server against every client (`lab7 matrix http`, ftp, mail), or every cache against every check of RFC
     9111 (`lab7 matrix cache`), and judge each pair from its packets.
 
@@ -31,9 +32,15 @@ def matrix_command(name: str, links: str, sandboxed: bool, results: Path, as_jso
         matrix = find_matrix(name)
     except UnknownNameError as error:
         raise click.UsageError(str(error)) from error
-    common.into_sandbox(sandboxed)
+    virtual = common.virtual_time(timed, links, sandboxed)
+    if virtual is None:
+        common.into_sandbox(sandboxed)
     with common.progress(f"matrix {name}") as step:
-        folder, cells = run_matrix(matrix, results, links, sandboxed, step)
+        if virtual is None:
+            folder, cells = run_matrix(matrix, results, links, sandboxed, step)
+        else:
+            folder = virtual.run(results, f"matrix-{name}", {"kind": "matrix", "name": name}, step)
+            cells = load_cells(folder)
     if as_json:
         common.say_json({"matrix": name, "folder": str(folder), "cells": [asdict(cell) for cell in cells]})
     else:

@@ -23,7 +23,8 @@ from topologies.emulation.testbed import Testbed
 @common.set_option
 @common.links_option
 @common.sandbox_option
-def up_command(topology: str, given: dict[str, str], links: str, sandboxed: bool) -> None:
+@common.real_time_option
+def up_command(topology: str, given: dict[str, str], links: str, sandboxed: bool, timed: str) -> None:  # noqa: ARG001
     """Start a topology with its services, say what is there and what to try, and keep it up until Ctrl-C.
 
     TOPOLOGY is a name (`lab7 list`) or a Python file that exports `topos`; so it is for shell and exec.
@@ -43,7 +44,8 @@ def up_command(topology: str, given: dict[str, str], links: str, sandboxed: bool
 @common.set_option
 @common.links_option
 @common.sandbox_option
-def shell_command(topology: str, given: dict[str, str], links: str, sandboxed: bool) -> None:
+@common.real_time_option
+def shell_command(topology: str, given: dict[str, str], links: str, sandboxed: bool, timed: str) -> None:  # noqa: ARG001
     """Start a topology with its services and open Mininet's command line on it (HOST COMMAND, help, exit)."""
     with _testbed(topology, given, links, sandboxed) as (drawing, bed):
         from experiments.harness.cli.shell import Shell
@@ -56,18 +58,26 @@ def shell_command(topology: str, given: dict[str, str], links: str, sandboxed: b
 @common.set_option
 @common.links_option
 @common.sandbox_option
+@common.time_option
 @click.argument("topology")
 @click.argument("host")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def exec_command(
-    topology: str, host: str, command: tuple[str, ...], given: dict[str, str], links: str, sandboxed: bool
+    topology: str, host: str, command: tuple[str, ...], given: dict[str, str], links: str, sandboxed: bool, timed: str
 ) -> None:
     """Start a topology, run COMMAND in HOST, take it down; exits as COMMAND does.
 
     \b
     lab7 exec web client -- curl -s http://www.example.com/
     """
-    with _testbed(topology, given, links, sandboxed, host) as (_drawing, bed):
+    virtual = common.virtual_time(timed, links, sandboxed)
+    network = _testbed(topology, given, links, sandboxed, host)
+    if virtual is not None:
+        settings = [word for name, value in given.items() for word in ("--set", f"{name}={value}")]
+        words = ["exec", "--links", "netem", *settings, topology, host, *command]
+        code = virtual.command([sys.executable, "-m", "experiments.harness.cli", *words], f"the command in {host}")
+        raise click.exceptions.Exit(code)
+    with network as (_drawing, bed):
         # click leaves the `--` that sets the command off from our own options.
         words = list(command[1:] if command[0] == "--" else command)
         process = bed.host(host).popen(words, stdin=None, stdout=None, stderr=None)
@@ -91,9 +101,10 @@ class _testbed:  # noqa: N801 - used as a function
                 f"the topology {self._drawing.name} has no host {host!r}: it has {', '.join(topo.hosts())}"
             )
         self._bed = Testbed(topo, links=links, sandboxed=sandboxed)
-        common.into_sandbox(sandboxed)
+        self._sandboxed = sandboxed
 
     def __enter__(self) -> tuple[Drawing, Testbed]:
+        common.into_sandbox(self._sandboxed)
         return self._drawing, self._bed.__enter__()
 
     def __exit__(self, *error: Any) -> None:

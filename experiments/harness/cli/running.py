@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, NoReturn
 
 import click
 from rich.console import Console
 from rich.markup import escape
 
 from experiments.harness.cli import common
+from experiments.harness.cli.virtual_runs import run_side_by_side
 from experiments.harness.experiment import Experiment, ParameterError
 from experiments.harness.implementations.registry import Implementation, ReplacementError, parse_replacement
 from experiments.harness.registry import UnknownNameError, find_experiments
@@ -20,6 +23,7 @@ from topologies.emulation.errors import EmulationError, OwnFileError
 from topologies.emulation.own_file import explain
 
 REPEAT_MAX = 1000
+JOBS_MAX = 64
 AGAIN_MAX = 20
 
 
@@ -48,6 +52,13 @@ AGAIN_MAX = 20
 )
 @common.links_option
 @common.sandbox_option
+@common.time_option
+@click.option(
+    "--jobs",
+    type=click.IntRange(1, JOBS_MAX),
+    metavar="N",
+    help="Experiments side by side in virtual time, each in a kernel of its own; by default one for each processor.",
+)
 @common.results_option
 @common.json_option
 def run_command(
@@ -61,6 +72,8 @@ def run_command(
     replace: tuple[str, ...],
     links: str,
     sandboxed: bool,
+    timed: str,
+    jobs: int | None,
     results: Path,
     as_json: bool,
 ) -> None:
@@ -71,10 +84,15 @@ def run_command(
     """
     chosen = _choose(names, given)
     replacements = _replacements(chosen, replace)
+    virtual = common.virtual_time(timed, links, sandboxed, seed)
+    if virtual is not None:
+        called = zip(names or [one.name for one in chosen], chosen, strict=True)
+        wanted = [(one, _request(name, one, given, repeat, full, replace)) for name, one in called]
+        told = (lambda _result: None) if as_json else (lambda result: show(common.out(), result))
+        found = run_side_by_side(virtual, wanted, results, jobs or os.cpu_count() or 1, told)
+        _conclude(found, results, strict, as_json)
     common.into_sandbox(sandboxed)
     # Imported here: an error of use is told without waiting for scapy.
-    from experiments.harness.claims import load_claims
-    from experiments.harness.report import write_index
     from experiments.harness.runner import run_experiment
 
     def run_once(experiment: Experiment, attempt: int) -> tuple[Path, Result]:
@@ -105,7 +123,22 @@ def run_command(
                     f"{experiment.name} is run again ({number} of at most {again}): {_why(runs[-1][1])}", err=as_json
                 )
                 runs.append(run_once(experiment, number + 1))
-    found = [runs[-1] for runs in attempts]
+    _conclude([runs[-1] for runs in attempts], results, strict, as_json)
+
+
+def _request(
+    name: str, of: Experiment, given: dict[str, str], repeat: int | None, full: bool, replace: Sequence[str]
+) -> dict[str, Any]:
+    """What a kernel is told of an experiment, as a person typed it."""
+    replaced = [text for text in replace if text.partition("=")[0] in of.roles]
+    return {"name": name, "given": _of(of, given), "repeat": repeat, "full": full, "replace": replaced}
+
+
+def _conclude(found: list[tuple[Path, Result]], results: Path, strict: bool, as_json: bool) -> NoReturn:
+    """Write the report over all results, tell where it is, and exit as their verdicts say."""
+    from experiments.harness.claims import load_claims
+    from experiments.harness.report import write_index
+
     report = write_index(results, load_claims())
     if as_json:
         common.say_json({"results": [result.to_json() for _, result in found]})
@@ -192,7 +225,8 @@ def show(console: Console, result: Result) -> None:
         console.print()
         console.print(common.table(columns, [_row(one, result.comparisons) for one in result.comparisons], columns[2:]))
         console.print("measured: median of the samples; terms in ms, measured/theory", style="dim")
-    console.print(f"\nfidelity {common.verdict(result.fidelity.verdict)}")
+    console.print(f"\n{escape(result.clock.sentence(result.seed))}", style="dim")
+    console.print(f"fidelity {common.verdict(result.fidelity.verdict)}")
     checks = [[each.name, each.asked, each.measured, common.verdict(each.verdict)] for each in result.fidelity.checks]
     console.print(common.table(["check", "asked", "measured", ""], checks))
 

@@ -33,7 +33,7 @@ THREADS_MAX = 4000
 SANDBOX_MARK = "LAB7_SANDBOX"
 
 
-def _make_root(folder: str, folders: list[str]) -> None:
+def _make_root(folder: str, folders: dict[str, str]) -> None:
     """The host's root below one in memory; the job's folders of the host as they are."""
     namespaces.mount("tmpfs", "/run", "tmpfs", data="mode=755")
     for name in ("upper", "work", "root"):
@@ -43,10 +43,14 @@ def _make_root(folder: str, folders: list[str]) -> None:
         ("proc", "/proc", None),
         ("sysfs", "/sys", None),
         ("devtmpfs", "/dev", None),
+        ("devpts", "/dev/pts", "mode=620,ptmxmode=666"),
+        ("tmpfs", "/dev/shm", "mode=1777"),
         ("tmpfs", "/run", "mode=755"),
     ):
+        os.makedirs(ROOT + place, exist_ok=True)
         namespaces.mount(kind, ROOT + place, kind, data=data)
-    for source, target in ((folder, PLACE), *((one, one) for one in folders)):
+    # A folder within another one is mounted after it.
+    for source, target in sorted([(folder, PLACE), *folders.items()], key=lambda one: one[1]):
         os.makedirs(ROOT + target, exist_ok=True)
         namespaces.mount("host", ROOT + target, "hostfs", data=source)
     os.makedirs(f"{ROOT}/{OLD_ROOT}")
@@ -59,16 +63,13 @@ def _make_root(folder: str, folders: list[str]) -> None:
 
 def _furnish(fixed_addresses: bool) -> None:
     """What a machine has after its start: devices, the loopback interface, a host name."""
-    for place in ("/dev/net", "/dev/pts", "/dev/shm"):
-        os.makedirs(place, exist_ok=True)
+    os.makedirs("/dev/net", exist_ok=True)
     if not os.path.exists("/dev/net/tun"):
         os.mknod("/dev/net/tun", 0o666 | stat.S_IFCHR, os.makedev(*TUN_DEVICE))
     os.chmod("/dev/net/tun", 0o666)
     for link, target in (("fd", "/proc/self/fd"), ("stdin", "fd/0"), ("stdout", "fd/1"), ("stderr", "fd/2")):
         if not os.path.lexists(f"/dev/{link}"):
             os.symlink(target, f"/dev/{link}")
-    namespaces.mount("devpts", "/dev/pts", "devpts", data="mode=620,ptmxmode=666")
-    namespaces.mount("tmpfs", "/dev/shm", "tmpfs", data="mode=1777")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
         request = struct.pack("16sh14x", b"lo", 0)
         flags = struct.unpack_from("16sh", fcntl.ioctl(any_socket, SIOCGIFFLAGS, request))[1]

@@ -9,8 +9,8 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 JOB_FD = 60
@@ -33,14 +33,14 @@ SETTLE_S = 10.0
 class Job:
     """A command line to run in a kernel.
 
-    folders: of the host, which it may write, at the same paths. seed: fixes the kernel's entropy and the wall clock; None:
+    folders: of the host, which it may write, and where it finds each. seed: fixes the kernel's entropy and the wall clock; None:
     the host's. limit_s: when it is ended, in the kernel's own seconds. virtual: whether its clock is.
     """
 
     command: tuple[str, ...]
     environment: Mapping[str, str]
     directory: str
-    folders: tuple[str, ...] = ()
+    folders: Mapping[str, str] = field(default_factory=dict)
     limit_s: float = 3600.0
     seed: int | None = None
     virtual: bool = True
@@ -49,7 +49,7 @@ class Job:
         """The job as process 1 reads it."""
         settle_s = SETTLE_S if self.virtual else 0.0
         fixed = self.seed is not None
-        return json.dumps({**asdict(self), "settle_s": settle_s, "fixed_addresses": fixed}, indent=1)
+        return json.dumps({**asdict(self), "folders": dict(self.folders), "environment": dict(self.environment), "settle_s": settle_s, "fixed_addresses": fixed}, indent=1)
 
 
 def kernel_words(program: Path, job: Job) -> list[str]:
@@ -83,16 +83,6 @@ def init_script(python: str = sys.executable) -> str:
 def handed_on(outer: Mapping[str, str], seed: int | None) -> dict[str, str]:
     """The environment for a job: the caller's, with Python's own order of hashes fixed where the run is seeded."""
     return dict(outer) if seed is None else {**outer, "PYTHONHASHSEED": "0"}
-
-
-def topmost(folders: Iterable[str | Path]) -> tuple[str, ...]:
-    """These folders as absolute paths, without those that lie in another one, and without the root."""
-    real = sorted({os.path.abspath(folder) for folder in folders} - {"/"})
-    return tuple(one for one in real if not any(_within(one, other) for other in real))
-
-
-def _within(one: str, other: str) -> bool:
-    return one != other and os.path.commonpath([one, other]) == other
 
 
 def said(lines: Sequence[str], count: int = 3) -> str:

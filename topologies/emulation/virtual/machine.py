@@ -119,17 +119,17 @@ class Machine:
             raise OverdueError(f"not ended after {self.job.limit_s:g} s of its own clock")
         return Ended(int(found["code"]), float(found["took_s"]), self.real_s())
 
-    def wait(self, limit_s: float, meanwhile: Callable[[], None] = lambda: None) -> Ended:
+    def wait(self, limit_s: float | None, meanwhile: Callable[[], None] = lambda: None) -> Ended:
         """Wait for the end of the job and call `meanwhile` again and again.
 
-        limit_s: of the host's seconds. Raises OverdueError, MachineError.
+        limit_s: of the host's seconds, if any. Raises OverdueError, MachineError.
         """
         while True:
             ended = self.poll()
             meanwhile()
             if ended is not None:
                 return ended
-            if self.real_s() > limit_s:
+            if limit_s is not None and self.real_s() > limit_s:
                 raise OverdueError(f"not ended after {limit_s:g} s")
             # There is no event for "a file is there" on all file systems: a poll with a bound.
             with contextlib.suppress(subprocess.TimeoutExpired):

@@ -1,0 +1,159 @@
+"""A run in virtual time, seen from outside: a result folder is made, a kernel boots, runs it and ends.
+
+Each run has a kernel of its own, so several are run side by side without disturbing each other's times.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from experiments.harness import clock
+from experiments.harness.result_folder import new_folder
+from experiments.harness.virtual_job import ANSWER, PROGRESS, REQUEST, RESULT_PLACE
+from topologies.emulation.errors import EmulationError
+from topologies.emulation.virtual import job, kernel
+from topologies.emulation.virtual.job import Job
+from topologies.emulation.virtual.machine import Ended, Machine, OverdueError
+
+Step = Callable[[str, float], None]
+# Without any progress for so long on the host's clock, the run hangs: a program that computes for ever stops virtual
+# time, so that no time-out of the run itself can end it. On an idle processor no step takes a tenth of it.
+QUIET_LIMIT_S = 300.0
+# On the kernel's own clock: all times of an experiment are hours to days at most.
+VIRTUAL_LIMIT_S = 400 * 86_400.0
+
+
+class StoppedError(EmulationError):
+    """The run was stopped from outside."""
+
+
+@dataclass
+class Relay:
+    """Copies what grows in a job's folder: its output, and its progress."""
+
+    folder: Path
+    step: Step
+    live: bool
+    grown_s: float = 0.0
+    _read: dict[str, int] = field(default_factory=dict)
+
+    def __call__(self, now_s: float) -> None:
+        """Copy what is new; it is `now_s` on the host's clock."""
+        for line in self._new(PROGRESS).splitlines():
+            with contextlib.suppress(ValueError):
+                what, share = json.loads(line)
+                self.step(what, share)
+            self.grown_s = now_s
+        if self.live:
+            self.output()
+
+    def output(self) -> None:
+        """Write what the job has written since."""
+        for name, stream in ((job.STDOUT, sys.stdout), (job.STDERR, sys.stderr)):
+            if new := self._new(name):
+                stream.flush()
+                stream.buffer.write(new)
+                stream.flush()
+
+    def _new(self, name: str) -> bytes:
+        try:
+            with open(self.folder / name, "rb") as file:
+                file.seek(self._read.get(name, 0))
+                new = file.read()
+        except FileNotFoundError:
+            return b""
+        self._read[name] = self._read.get(name, 0) + len(new)
+        return new
+
+
+@dataclass(frozen=True)
+class VirtualTime:
+    """The kernel for the runs of one command, and what ends them all."""
+
+    kernel: kernel.Kernel
+    seed: int = 1
+    stopped: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def clock(self) -> clock.Clock:
+        """As a result names it."""
+        return clock.Clock("virtual", self.kernel.version, self.kernel.recipe)
+
+    def command(self, words: Sequence[str], what: str) -> int:
+        """Run a command line, its output as it comes; returns its exit code. Raises EmulationError."""
+        made = self._job(words, {}, {})
+        with Machine(self.kernel, made) as machine:
+            relay = Relay(machine.folder, lambda _what, _share: None, live=True)
+            ended = self._wait(machine, relay, what)
+            relay.output()
+        return ended.code
+
+    def run(self, results: Path, name: str, request: Mapping[str, Any], step: Step) -> Path:
+        """Run an experiment or a matrix (see virtual_job) into a new result folder, which is returned.
+
+        Raises EmulationError; what was found until then is kept.
+        """
+        started = datetime.now(UTC)
+        try:
+            folder = new_folder(results, name, started)
+        except OSError as error:
+            raise EmulationError(
+                f"no results can be kept in {results} ({error.strerror}): name a folder by --results"
+            ) from error
+        whole = {**request, "started": started.isoformat(), "seed": self.seed}
+        words = [sys.executable, "-m", "experiments.harness.virtual_job"]
+        made = self._job(words, {REQUEST: json.dumps(whole)}, {str(folder.resolve()): RESULT_PLACE})
+        try:
+            with Machine(self.kernel, made) as machine:
+                self._answer(machine, Relay(machine.folder, step, live=False), name)
+        except BaseException:
+            # An empty folder would only be in the way.
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+            raise
+        return folder
+
+    def _job(self, words: Sequence[str], more: Mapping[str, str], places: Mapping[str, str]) -> Job:
+        here = os.getcwd()
+        environment = {**job.handed_on(os.environ, self.seed), **more, clock.VARIABLE: self.clock.to_text()}
+        environment["PYTHONPATH"] = os.pathsep.join([str(job.PACKAGE_ROOT), *filter(None, [environment.get("PYTHONPATH")])])
+        shown = {} if here == "/" else {here: here}
+        return Job(tuple(words), environment, here, {**shown, **places}, VIRTUAL_LIMIT_S, self.seed)
+
+    def _wait(self, machine: Machine, relay: Relay, what: str) -> Ended:
+        def meanwhile() -> None:
+            relay(machine.real_s())
+            if self.stopped.is_set():
+                raise StoppedError("stopped")
+            if machine.real_s() - relay.grown_s > QUIET_LIMIT_S:
+                raise OverdueError(f"nothing happened for {QUIET_LIMIT_S:g} s")
+
+        try:
+            return machine.wait(None, meanwhile)
+        except OverdueError as error:
+            relay.output()
+            raise EmulationError(
+                f"{what} was ended ({error}): a program that computes or forks for ever stops virtual time; "
+                "`--time real` shows which"
+            ) from error
+
+    def _answer(self, machine: Machine, relay: Relay, name: str) -> None:
+        ended = self._wait(machine, relay, name)
+        relay.output()
+        try:
+            error = json.loads((machine.folder / ANSWER).read_text())["error"]
+        except (OSError, ValueError):
+            raise EmulationError(
+                f"{name} broke off in virtual time with exit code {ended.code}; `--time real` may show why"
+            ) from None
+        if error is not None:
+            raise EmulationError(error)
