@@ -4,7 +4,7 @@ VENV := $(or $(LAB7_VENV),.venv)
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup peers run test test-slow test-kernel test-vm check format bench clean
+.PHONY: help setup peers virtual run test test-slow test-kernel test-vm check format bench clean
 
 help: ## Show the targets.
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -14,6 +14,9 @@ setup: ## Install the system packages (with sudo where needed), the virtual envi
 
 peers: ## Set-up, and the real servers and clients that can take the place of lab7's services (optional).
 	@scripts/provision.sh --peers
+
+virtual: ## Set-up, and the kernel of virtual time (lab7 run --time virtual), built once; x86-64 only.
+	@scripts/provision.sh --virtual
 
 run: setup ## The main job: run every experiment, then print the path of the report.
 	@$(BIN)/lab7 run

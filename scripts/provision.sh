@@ -2,12 +2,14 @@
 # The one place that installs: system packages, the virtual environment, lab7 in it. Safe to run again at any time;
 # with everything there it does nothing, and after an interruption it goes on. For Debian 12, Ubuntu 24.04 and their like.
 #
-#   scripts/provision.sh [--bench] [--peers] [--kernel] [--vm] [--test-vm]
+#   scripts/provision.sh [--bench] [--peers] [--virtual] [--kernel] [--vm] [--test-vm]
 #       --bench: also the Python peers that `make bench` compares with
 #       --peers: also the real servers and clients that can take the place of lab7's services
-#       --kernel: also what `make test-kernel` boots, a Linux with netem and Open vSwitch that runs as a program
+#       --virtual: also the kernel of virtual time, built from the distribution's source and kept in the user's cache
+#       --kernel: also what `make test-kernel` needs, that kernel and Open vSwitch
 #       --test-vm: also what `make test-vm` makes a clean root with
-#       --vm: all of a machine made for lab7: --peers, Wireshark, Open vSwitch, and the command lab7 for every user
+#       --vm: all of a machine made for lab7: --peers, Wireshark, Open vSwitch, the kernel of virtual time and the command
+#           lab7 for every user
 #   LAB7_VENV: where the virtual environment is (.venv); LAB7_LOCK_WAIT_S: how long to wait for another package manager
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -16,16 +18,17 @@ PYTHON=${PYTHON:-python3}
 VENV=${LAB7_VENV:-.venv}
 LOCK_WAIT_S=${LAB7_LOCK_WAIT_S:-120}
 EXTRAS=plots,fast,sftp,dev
-WITH_PEERS= WITH_KERNEL= WITH_VM= WITH_TEST_VM=
+WITH_PEERS= WITH_VIRTUAL= WITH_KERNEL= WITH_VM= WITH_TEST_VM=
 for option in "$@"; do
     case $option in
         --bench) EXTRAS=$EXTRAS,bench ;;
         --peers) WITH_PEERS=yes ;;
-        --kernel) WITH_KERNEL=yes ;;
+        --virtual) WITH_VIRTUAL=yes ;;
+        --kernel) WITH_KERNEL=yes WITH_VIRTUAL=yes ;;
         --test-vm) WITH_TEST_VM=yes ;;
-        --vm) WITH_VM=yes WITH_PEERS=yes ;;
+        --vm) WITH_VM=yes WITH_PEERS=yes WITH_VIRTUAL=yes ;;
         *)
-            printf 'setup: there is no option %s: there are --bench, --peers, --kernel, --vm and --test-vm\n' "$option" >&2
+            printf 'setup: there is no option %s: there are --bench, --peers, --virtual, --kernel, --vm and --test-vm\n' "$option" >&2
             exit 2
             ;;
     esac
@@ -89,12 +92,21 @@ postconf:postfix       a mail server
 msmtp:msmtp            send mail
 '
 
-# For tests in a kernel with netem and Open vSwitch. The first exists on x86 only; without it they are skipped.
+# For tests in a kernel with netem and Open vSwitch.
 KERNEL='
-linux.uml:user-mode-linux      a kernel that runs as a program
 ovs-vsctl:openvswitch-switch   switches by Open vSwitch
-modprobe:kmod          load modules in it
 '
+# To build the kernel of virtual time, which exists for x86-64 alone.
+VIRTUAL='
+make:make              build the kernel of virtual time
+gcc:gcc                build the kernel of virtual time
+flex:flex              build the kernel of virtual time
+bison:bison            build the kernel of virtual time
+bc:bc                  build the kernel of virtual time
+xz:xz-utils            build the kernel of virtual time
+patch:patch            build the kernel of virtual time
+'
+[[ $(uname -m) == x86_64 ]] || VIRTUAL=
 MACHINE='
 ovs-vsctl:openvswitch-switch   switches by Open vSwitch
 tshark:tshark          read captures as Wireshark does
@@ -105,13 +117,22 @@ vagrant:vagrant        check the Vagrantfile
 '
 OPTIONAL=
 [[ -n $WITH_PEERS ]] && OPTIONAL+=$PEERS
+[[ -n $WITH_VIRTUAL ]] && OPTIONAL+=$VIRTUAL
 [[ -n $WITH_KERNEL ]] && OPTIONAL+=$KERNEL
 [[ -n $WITH_VM ]] && OPTIONAL+=$MACHINE
 [[ -n $WITH_TEST_VM ]] && OPTIONAL+=$TEST_VM
 PROGRAMS+=$OPTIONAL
 # Ubuntu keeps netem in a package of its own, by the kernel's version.
 MODULES=linux-modules-extra-$(uname -r)
-OPTIONAL+="sch_netem:$MODULES "
+OPTIONAL+="sch_netem:$MODULES source:linux-source-6.1 source:linux-source "
+
+kernel_source() {
+    if ! command -v apt-cache >/dev/null || apt-cache show linux-source-6.1 >/dev/null 2>&1; then
+        printf 'linux-source-6.1'
+    else
+        printf 'linux-source'
+    fi
+}
 
 missing_packages() {
     local program package purpose
@@ -126,6 +147,11 @@ missing_packages() {
         || printf 'python3-pyftpdlib\tan FTP server\n'
     [[ -z $WITH_VM ]] || ! grep -q '^ID=ubuntu' /etc/os-release || /sbin/modinfo sch_netem >/dev/null 2>&1 \
         || printf '%s\tlinks by the kernel\n' "$MODULES"
+    # Source, no program: the release that the patches are made for, else this distribution's own.
+    [[ -z $WITH_VIRTUAL || -z $VIRTUAL ]] || compgen -G '/usr/src/linux-source-*.tar.*' >/dev/null \
+        || printf '%s\tbuild the kernel of virtual time\n' "$(kernel_source)"
+    [[ -z $WITH_VIRTUAL || -z $VIRTUAL || -e /usr/include/stdio.h ]] \
+        || printf 'libc6-dev\tbuild the kernel of virtual time\n'
     "$PYTHON" -c 'import ensurepip, venv' 2>/dev/null || printf 'python3-venv\tmake the virtual environment\n'
 }
 
@@ -284,6 +310,17 @@ install_project() {
     printf 'setup: done; the command is %s/bin/lab7\n' "$VENV"
 }
 
+# The kernel of virtual time, once for each recipe. Nothing else needs it, so without it set-up goes on.
+build_kernel() {
+    [[ -n $WITH_VIRTUAL ]] || return 0
+    # In the user's own cache, or for all users of a machine that is made for lab7.
+    local words=("$VENV/bin/python" -m topologies.emulation.virtual.building)
+    # shellcheck disable=SC2086
+    if [[ -n $WITH_VM ]]; then $SUDO "${words[@]}" --shared; else "${words[@]}"; fi && return
+    printf 'setup: without its kernel there is no virtual time here; all else works\n' >&2
+    [[ -n $WITH_VM || -n $WITH_KERNEL ]] || exit 3
+}
+
 offer_command() {
     [[ -n $WITH_VM && $(readlink /usr/local/bin/lab7 || true) != "$(realpath "$VENV")/bin/lab7" ]] || return 0
     $SUDO ln -sf "$(realpath "$VENV")/bin/lab7" /usr/local/bin/lab7
@@ -297,4 +334,5 @@ keep_quiet
 allow_sandboxes
 install_project
 unpack_exim
+build_kernel
 offer_command

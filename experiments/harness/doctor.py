@@ -11,6 +11,7 @@ from pathlib import Path
 
 from topologies.emulation import tools
 from topologies.emulation.testbed import congestion_control
+from topologies.emulation.virtual import kernel
 
 TAP = Path("/dev/net/tun")
 
@@ -28,7 +29,7 @@ class Finding:
 
 def examine() -> list[Finding]:
     """Look at this machine; changes nothing."""
-    return [_sandbox(), _tap(), _netem(), _open_vswitch(), _congestion(), *_programs(), _python()]
+    return [_sandbox(), _tap(), _netem(), _open_vswitch(), _virtual_time(), _congestion(), *_programs(), _python()]
 
 
 def _sandbox() -> Finding:
@@ -67,6 +68,17 @@ def _open_vswitch() -> Finding:
     meaning = "switches can be Open vSwitch" if good else "switches are Linux bridges"
     remedy = "sudo apt-get install openvswitch-switch, and a kernel with openvswitch: linux-modules-extra-$(uname -r)"
     return Finding("Open vSwitch", good, meaning, remedy, False)
+
+
+def _virtual_time() -> Finding:
+    found = kernel.find()
+    name = "virtual time"
+    if reason := kernel.unsupported():
+        return Finding(name, False, "only real time", reason, False)
+    if found is None:
+        remedy = "make virtual (builds its kernel once, in a few minutes)"
+        return Finding(name, False, "experiments run in real time only", remedy, False)
+    return Finding(name, True, f"lab7 run --time virtual: kernel {found.version}, {found.program}", "", False)
 
 
 def _congestion() -> Finding:

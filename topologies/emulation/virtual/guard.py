@@ -5,8 +5,9 @@
         linux    killed by the kernel of the host when the guard dies (PR_SET_PDEATHSIG)
           its processes, traced by it: they die with it (PTRACE_O_EXITKILL)
 
-`python guard.py LIFELINE FOLDER JOB_FD COMMAND ...`: LIFELINE is the pipe's descriptor, FOLDER is removed at the end, and
-the kernel finds it open as descriptor JOB_FD. Exits as the kernel did. Standard library alone: it starts in no time.
+`python guard.py LIFELINE FOLDER JOB_FD COMMAND ...`: LIFELINE is the pipe's descriptor; the kernel finds FOLDER open as
+descriptor JOB_FD. When the kernel ends its exit code is left in FOLDER/exit; FOLDER is removed when the pipe ends. Standard
+library alone: it starts in no time.
 """
 
 import contextlib
@@ -20,6 +21,7 @@ import sys
 
 PR_SET_PDEATHSIG = 1
 FAILED = 127
+EXIT = "exit"
 
 
 def _become(folder: str, job_fd: int, command: list[str]) -> None:
@@ -55,15 +57,17 @@ def main(argv: list[str]) -> int:
         # Once more than in the child, so that the group exists whichever of the two runs first.
         with contextlib.suppress(OSError):
             os.setpgid(kernel, kernel)
-        watched = os.pidfd_open(kernel)
-        poll = select.poll()
-        poll.register(watched, select.POLLIN)
-        poll.register(lifeline, select.POLLIN | select.POLLHUP)
-        poll.poll()
+        select.select([os.pidfd_open(kernel), lifeline], [], [])
         with contextlib.suppress(ProcessLookupError):
             # Its helpers as well: each is a process of the kernel's group.
             os.killpg(kernel, signal.SIGKILL)
-        return os.waitstatus_to_exitcode(os.waitpid(kernel, 0)[1]) & 0xFF
+        code = os.waitstatus_to_exitcode(os.waitpid(kernel, 0)[1])
+        with open(f"{folder}/{EXIT}.part", "w") as file:
+            file.write(str(code))
+        os.rename(file.name, f"{folder}/{EXIT}")
+        # Nothing is written to it: it becomes readable when it ends.
+        os.read(lifeline, 1)
+        return 0
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -104,9 +104,9 @@ class Machine:
 
     def poll(self) -> Ended | None:
         """How the job ended, or None while it runs. Raises MachineError where the kernel ended without it."""
-        running = self._guard.poll() is None
+        exited = self._guard.poll() is not None or (self.folder / guard.EXIT).exists()
         found = self._read_ended()
-        if found is not None or running:
+        if found is not None or not exited:
             return found
         raise MachineError(f"the kernel of virtual time ended before its job did: {self.said() or 'it said nothing'}")
 
