@@ -25,9 +25,14 @@ from topologies.emulation.virtual.job import Job
 from topologies.emulation.virtual.machine import Ended, Machine, OverdueError
 
 Step = Callable[[str, float], None]
-# Without any progress for so long on the host's clock, the run hangs: a program that computes for ever stops virtual
-# time, so that no time-out of the run itself can end it. On an idle processor no step takes a tenth of it.
+# A program that computes for ever stops virtual time, so that no time-out of the run itself can end it. Then the run is
+# ended after so much processor time without any progress: that does not depend on what else the machine does. Of the
+# experiments no step takes a tenth of it; those of long runs (--full) take longer.
 QUIET_LIMIT_S = 300.0
+QUIET_LIMIT_FULL_S = 1800.0
+# And if it does not even compute, on the host's clock.
+STALL_LIMIT_S = 3600.0
+LOOK_S = 1.0
 # On the kernel's own clock: all times of an experiment are hours to days at most.
 VIRTUAL_LIMIT_S = 400 * 86_400.0
 
@@ -43,16 +48,16 @@ class Relay:
     folder: Path
     step: Step
     live: bool
-    grown_s: float = 0.0
+    grown: bool = False
     _read: dict[str, int] = field(default_factory=dict)
 
-    def __call__(self, now_s: float) -> None:
-        """Copy what is new; it is `now_s` on the host's clock."""
+    def __call__(self) -> None:
+        """Copy what is new."""
         for line in self._new(PROGRESS).splitlines():
             with contextlib.suppress(ValueError):
                 what, share = json.loads(line)
                 self.step(what, share)
-            self.grown_s = now_s
+            self.grown = True
         if self.live:
             self.output()
 
@@ -60,6 +65,7 @@ class Relay:
         """Write what the job has written since."""
         for name, stream in ((job.STDOUT, sys.stdout), (job.STDERR, sys.stderr)):
             if new := self._new(name):
+                self.grown = True
                 stream.flush()
                 stream.buffer.write(new)
                 stream.flush()
@@ -75,12 +81,34 @@ class Relay:
         return new
 
 
+class Patience:
+    """Ends a run that computes without any progress. Raises OverdueError."""
+
+    def __init__(self, machine: Machine, relay: Relay, limit_s: float) -> None:
+        self._machine, self._relay, self._limit_s = machine, relay, limit_s
+        self._looked_s = self._grown_s = self._used_s = 0.0
+
+    def check(self) -> None:
+        """Look, now and then."""
+        now_s = self._machine.real_s()
+        if now_s - self._looked_s < LOOK_S:
+            return
+        self._looked_s, used_s = now_s, self._machine.used_s()
+        if self._relay.grown:
+            self._relay.grown, self._grown_s, self._used_s = False, now_s, used_s
+        if used_s - self._used_s > self._limit_s:
+            raise OverdueError(f"it computed for {self._limit_s:g} s without any progress")
+        if now_s - self._grown_s > STALL_LIMIT_S:
+            raise OverdueError(f"nothing happened for {STALL_LIMIT_S:g} s")
+
+
 @dataclass(frozen=True)
 class VirtualTime:
     """The kernel for the runs of one command, and what ends them all."""
 
     kernel: kernel.Kernel
     seed: int = 1
+    quiet_limit_s: float = QUIET_LIMIT_S
     stopped: threading.Event = field(default_factory=threading.Event)
 
     @property
@@ -125,17 +153,20 @@ class VirtualTime:
     def _job(self, words: Sequence[str], more: Mapping[str, str], places: Mapping[str, str]) -> Job:
         here = os.getcwd()
         environment = {**job.handed_on(os.environ, self.seed), **more, clock.VARIABLE: self.clock.to_text()}
-        environment["PYTHONPATH"] = os.pathsep.join([str(job.PACKAGE_ROOT), *filter(None, [environment.get("PYTHONPATH")])])
+        environment["PYTHONPATH"] = os.pathsep.join(
+            [str(job.PACKAGE_ROOT), *filter(None, [environment.get("PYTHONPATH")])]
+        )
         shown = {} if here == "/" else {here: here}
         return Job(tuple(words), environment, here, {**shown, **places}, VIRTUAL_LIMIT_S, self.seed)
 
     def _wait(self, machine: Machine, relay: Relay, what: str) -> Ended:
+        patience = Patience(machine, relay, self.quiet_limit_s)
+
         def meanwhile() -> None:
-            relay(machine.real_s())
+            relay()
             if self.stopped.is_set():
                 raise StoppedError("stopped")
-            if machine.real_s() - relay.grown_s > QUIET_LIMIT_S:
-                raise OverdueError(f"nothing happened for {QUIET_LIMIT_S:g} s")
+            patience.check()
 
         try:
             return machine.wait(None, meanwhile)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.kernel.kernel import PROGRAM, Lane, cannot_boot
+from tests.kernel.kernel import Lane
 from tests.skipping import skip_at_once
+from topologies.emulation.virtual import kernel
 
-# Set by `make test-kernel`, which installs the kernel first.
+# Set by `make test-kernel`, which builds the kernel first.
 ASKED_FOR = "LAB7_KERNEL"
 HERE = Path(__file__).parent
 
@@ -20,10 +20,10 @@ HERE = Path(__file__).parent
 def why_not() -> str:
     """Why there is no kernel for these tests now; empty if there is."""
     if not os.environ.get(ASKED_FOR):
-        return "netem and Open vSwitch are tested in a kernel of their own: make test-kernel"
-    if shutil.which(PROGRAM) is None:
-        return "needs the package user-mode-linux (Debian on x86), which `make test-kernel` installs where there is one"
-    return cannot_boot()
+        return "netem, Open vSwitch and virtual time are tested in a kernel of their own: make test-kernel"
+    if reason := kernel.unsupported():
+        return reason
+    return "" if kernel.find() else f"the kernel of virtual time is not built: {kernel.HOW_TO_GET_IT}"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from experiments.harness import clock
-from experiments.harness.virtual import VirtualTime
+from experiments.harness.virtual import QUIET_LIMIT_FULL_S, QUIET_LIMIT_S, VirtualTime
 from topologies.emulation import sandbox
 from topologies.emulation.testbed import BACKENDS
 from topologies.emulation.virtual import kernel
@@ -63,7 +63,12 @@ class Bars:
 
     def __init__(self) -> None:
         console = Console(stderr=True)
-        columns = (TextColumn("{task.fields[name]}"), BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+        columns = (
+            TextColumn("{task.fields[name]}"),
+            BarColumn(),
+            TextColumn("{task.description}"),
+            TimeElapsedColumn(),
+        )
         self._shown = console.is_terminal
         # What is printed meanwhile goes where it would go without a bar.
         self._progress = Progress(
@@ -176,7 +181,7 @@ def _only_real(timed: str) -> str:
     return timed
 
 
-def virtual_time(timed: str, links: str, sandboxed: bool, seed: int = 1) -> VirtualTime | None:
+def virtual_time(timed: str, links: str, sandboxed: bool, seed: int = 1, full: bool = False) -> VirtualTime | None:
     """The kernel whose clock is wanted, or None for real time. Raises UsageError, MachineError."""
     # Inside of such a kernel its time is the only one.
     if timed != "virtual" or clock.current().word == "virtual":
@@ -185,4 +190,4 @@ def virtual_time(timed: str, links: str, sandboxed: bool, seed: int = 1) -> Virt
         raise click.UsageError("virtual time shapes links by its kernel: leave --links wire out, or use --time real")
     if not sandboxed:
         raise click.UsageError("virtual time runs in a kernel of its own: leave --no-sandbox out, or use --time real")
-    return VirtualTime(kernel.require(), seed)
+    return VirtualTime(kernel.require(), seed, QUIET_LIMIT_FULL_S if full else QUIET_LIMIT_S)

@@ -84,7 +84,7 @@ def run_command(
     """
     chosen = _choose(names, given)
     replacements = _replacements(chosen, replace)
-    virtual = common.virtual_time(timed, links, sandboxed, seed)
+    virtual = common.virtual_time(timed, links, sandboxed, seed, full)
     if virtual is not None:
         called = zip(names or [one.name for one in chosen], chosen, strict=True)
         wanted = [(one, _request(name, one, given, repeat, full, replace)) for name, one in called]

@@ -1,4 +1,4 @@
-"""Experiments in virtual time, side by side: each in a kernel of its own, told in the order in which they were named."""
+"""Experiments in virtual time, side by side, each in a kernel of its own; results come in the order of the names."""
 
 from __future__ import annotations
 

@@ -65,7 +65,9 @@ CHECK_LIMIT_S = 120.0
 
 def find_source() -> Path:
     """The kernel source package of this distribution. Raises MachineError that names it where there is none."""
-    found = [(file, match) for file in SOURCES.glob("linux-source-*.tar.*") if (match := SOURCE_NAME.fullmatch(file.name))]
+    found = [
+        (file, match) for file in SOURCES.glob("linux-source-*.tar.*") if (match := SOURCE_NAME.fullmatch(file.name))
+    ]
     if not found:
         raise MachineError(
             f"there is no kernel source in {SOURCES}: `make virtual` installs it, or `sudo apt-get install {TRIED}` "
@@ -85,7 +87,8 @@ def check_machine(place: Path) -> None:
     missing = sorted({package for program, package in PROGRAMS.items() if shutil.which(program) is None})
     if missing:
         raise MachineError(
-            f"building the kernel needs more programs: run `make virtual`, or `sudo apt-get install {' '.join(missing)}`"
+            f"building the kernel needs more programs: run `make virtual`, or `sudo apt-get install "
+            f"{' '.join(missing)}`"
         )
     free_mb = shutil.disk_usage(place).free // 1_000_000
     if free_mb < NEEDED_MB:
@@ -160,7 +163,7 @@ def _build(folder: Path, source: Path, log: Path) -> Kernel:
 def wanted_options(text: str) -> dict[str, str]:
     """The options of a configuration and their values."""
     rows = [line.split("=", 1) for line in text.splitlines() if line.startswith("CONFIG_")]
-    return {name: value for name, value in rows}
+    return dict(rows)
 
 
 def _check_configuration(file: Path) -> None:
@@ -201,7 +204,9 @@ def _run(words: list[str], directory: Path, log: Path, refusal: str = "") -> str
     with open(log, "ab+") as kept:
         begin = kept.seek(0, os.SEEK_END)
         polite = ["nice", "-n", str(NICE), *words]
-        code = subprocess.run(polite, cwd=directory, stdin=subprocess.DEVNULL, stdout=kept, stderr=kept, env=environment)
+        code = subprocess.run(
+            polite, cwd=directory, stdin=subprocess.DEVNULL, stdout=kept, stderr=kept, env=environment
+        )
         kept.seek(begin)
         said = kept.read().decode(errors="replace")
     if code.returncode != 0:

@@ -6,8 +6,8 @@
           its processes, traced by it: they die with it (PTRACE_O_EXITKILL)
 
 `python guard.py LIFELINE FOLDER JOB_FD COMMAND ...`: LIFELINE is the pipe's descriptor; the kernel finds FOLDER open as
-descriptor JOB_FD. When the kernel ends its exit code is left in FOLDER/exit; FOLDER is removed when the pipe ends. Standard
-library alone: it starts in no time.
+descriptor JOB_FD. When the kernel ends its exit code is left in FOLDER/exit; FOLDER is removed when the pipe ends.
+Standard library alone: it starts in no time.
 """
 
 import contextlib

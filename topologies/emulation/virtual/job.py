@@ -6,7 +6,6 @@ differs (folders, the job) is in a file, in a folder that the kernel finds open 
 """
 
 import json
-import os
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -33,8 +32,8 @@ SETTLE_S = 10.0
 class Job:
     """A command line to run in a kernel.
 
-    folders: of the host, which it may write, and where it finds each. seed: fixes the kernel's entropy and the wall clock; None:
-    the host's. limit_s: when it is ended, in the kernel's own seconds. virtual: whether its clock is.
+    folders: of the host, which it may write, and where it finds each. seed: fixes the kernel's entropy and the wall
+    clock; None: the host's. limit_s: when it is ended, in the kernel's own seconds. virtual: whether its clock is.
     """
 
     command: tuple[str, ...]
@@ -49,7 +48,16 @@ class Job:
         """The job as process 1 reads it."""
         settle_s = SETTLE_S if self.virtual else 0.0
         fixed = self.seed is not None
-        return json.dumps({**asdict(self), "folders": dict(self.folders), "environment": dict(self.environment), "settle_s": settle_s, "fixed_addresses": fixed}, indent=1)
+        return json.dumps(
+            {
+                **asdict(self),
+                "folders": dict(self.folders),
+                "environment": dict(self.environment),
+                "settle_s": settle_s,
+                "fixed_addresses": fixed,
+            },
+            indent=1,
+        )
 
 
 def kernel_words(program: Path, job: Job) -> list[str]:

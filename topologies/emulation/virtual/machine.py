@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -48,11 +48,12 @@ class Ended:
 class Machine:
     """A running kernel with its job; a context manager, at whose end nothing is left.
 
-    `folder` is the job's while it runs: it finds it as job.PLACE.
+    `folder` is the job's while it runs: it finds it as job.PLACE. first: the command before the kernel's, such as nice.
     """
 
-    def __init__(self, kernel: Kernel, of: Job) -> None:
+    def __init__(self, kernel: Kernel, of: Job, first: Sequence[str] = ()) -> None:
         self.kernel, self.job = kernel, of
+        self._first = list(first)
         self.folder = Path()
         self._stack = contextlib.ExitStack()
         self._began_s = 0.0
@@ -83,7 +84,7 @@ class Machine:
         words = [sys.executable, "-I", "-S", "-B", guard.__file__, str(lifeline), str(self.folder), str(job.JOB_FD)]
         with open(self.folder / CONSOLE, "wb") as console:
             return subprocess.Popen(
-                [*words, *kernel_words],
+                [*self._first, *words, *kernel_words],
                 stdin=subprocess.DEVNULL,
                 stdout=console,
                 stderr=subprocess.STDOUT,
@@ -98,9 +99,18 @@ class Machine:
         if hasattr(self, "_guard"):
             self._guard.wait()
 
+    @property
+    def pid(self) -> int:
+        """The process that guards the kernel, in a session of its own."""
+        return self._guard.pid
+
     def real_s(self) -> float:
         """How long it has run, on the host's clock."""
         return time.monotonic() - self._began_s
+
+    def used_s(self) -> float:
+        """Processor time that the kernel and its processes, as far as they live, have used; proc(5)."""
+        return sum(_used_s(int(name), self.pid) for name in os.listdir("/proc") if name.isdigit())
 
     def poll(self) -> Ended | None:
         """How the job ended, or None while it runs. Raises MachineError where the kernel ended without it."""
@@ -149,6 +159,16 @@ class Machine:
 
 
 def _folders_place() -> str | None:
-    """Where a job's folder is made: in memory where this machine has such a place, since small files in it are synced."""
+    """Where a job's folder is made: in memory where this machine allows it, since small files in it are synced."""
     place = "/dev/shm"
     return place if os.access(place, os.W_OK | os.X_OK) else None
+
+
+def _used_s(pid: int, session: int) -> float:
+    """Processor time of a process and of the children that it has waited for; 0 for one of another session."""
+    try:
+        # The second field is the program's name in brackets, and may hold anything.
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK") if int(fields[3]) == session else 0.0
