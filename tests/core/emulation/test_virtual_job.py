@@ -1,0 +1,63 @@
+"""The job of a kernel and the kernel's command line, without a kernel."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+
+import pytest
+
+from topologies.emulation.virtual import job
+from topologies.emulation.virtual.job import Job
+
+PROGRAM = Path("/cache/linux")
+
+
+def a_job(**changes: object) -> Job:
+    given: dict[str, object] = {"command": ("true",), "environment": {}, "directory": "/", "seed": 1, **changes}
+    return Job(**given)  # type: ignore[arg-type]
+
+
+def test_the_command_line_is_the_same_whatever_is_run_and_wherever() -> None:
+    """The kernel mixes it into its pool of random numbers."""
+    one = a_job()
+    other = a_job(command=("lab7", "run"), environment={"A": "b"}, directory="/home/x", folders={"/r": "/s"}, seed=2)
+    assert job.kernel_words(PROGRAM, one) == job.kernel_words(PROGRAM, other)
+
+
+def test_entropy_and_wall_clock_come_from_the_seed() -> None:
+    seeded, free = a_job(seed=7), a_job(seed=None)
+    assert job.kernel_environment(seeded, {"PATH": "/bin", "LANG": "C"}) == {"PATH": "/bin", "LAB7_ENTROPY": "7"}
+    assert job.kernel_environment(free, {"PATH": "/bin"}) == {"PATH": "/bin"}
+    assert "time-travel-start=1893456000000000000" in job.kernel_words(PROGRAM, seeded)
+    assert not any(word.startswith("time-travel-start") for word in job.kernel_words(PROGRAM, free))
+
+
+def test_with_the_hosts_clock_time_does_not_travel() -> None:
+    words = job.kernel_words(PROGRAM, a_job(virtual=False))
+    assert not any(word.startswith("time-travel") for word in words)
+
+
+def test_words_for_process_1_stand_behind_the_kernels_own() -> None:
+    words = job.kernel_words(PROGRAM, a_job())
+    assert words[words.index("--") :] == ["--", f"/proc/self/fd/{job.JOB_FD}/init"]
+    assert not any(" " in word for word in words)
+
+
+def test_process_1_is_the_same_python_also_in_a_folder_with_a_space() -> None:
+    script = job.init_script("/home/a b/python")
+    assert shlex.split(script.partition("exec ")[2])[0] == "/home/a b/python"
+
+
+@pytest.mark.parametrize(("seed", "settles", "fixed"), [(3, True, True), (None, True, False)])
+def test_process_1_reads_the_whole_job(seed: int | None, settles: bool, fixed: bool) -> None:
+    made = a_job(command=("sh", "-c", "a 'b'"), environment={"X": "1"}, folders={"/a": "/b"}, seed=seed)
+    read = json.loads(made.to_json())
+    assert (read["command"], read["environment"], read["folders"]) == (["sh", "-c", "a 'b'"], {"X": "1"}, {"/a": "/b"})
+    assert (read["settle_s"] > 0, read["fixed_addresses"]) == (settles, fixed)
+
+
+def test_a_seeded_run_has_one_order_of_hashes() -> None:
+    assert job.handed_on({"A": "b", "PYTHONHASHSEED": "random"}, 1) == {"A": "b", "PYTHONHASHSEED": "0"}
+    assert job.handed_on({"A": "b"}, None) == {"A": "b"}

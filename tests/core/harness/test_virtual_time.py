@@ -1,0 +1,106 @@
+"""Virtual time as the command line and a result see it, without a kernel."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from experiments.harness import clock
+from experiments.harness.cli import common, lab7
+from experiments.harness.clock import Clock
+from experiments.harness.fidelity import MachineWatch
+from experiments.harness.virtual import OverdueError, Patience, Relay
+from topologies.emulation.virtual import kernel
+
+VIRTUAL = Clock("virtual", "6.1.9", "0123456789ab")
+
+
+@pytest.mark.parametrize("command", ["up", "shell"])
+def test_a_network_to_live_in_has_real_time_and_says_why(command: str) -> None:
+    done = CliRunner().invoke(lab7, [command, "web", "--time", "virtual"])
+    assert done.exit_code == common.USAGE
+    assert "a network to live in runs in real time" in done.output
+
+
+@pytest.mark.parametrize(
+    ("option", "said"), [(["--links", "wire"], "--links wire"), (["--no-sandbox"], "--no-sandbox")]
+)
+def test_what_contradicts_virtual_time_is_wrong_use(option: list[str], said: str) -> None:
+    done = CliRunner().invoke(lab7, ["run", "http-versions", "--time", "virtual", *option])
+    assert done.exit_code == common.USAGE
+    assert f"leave {said} out" in done.output
+
+
+@pytest.mark.parametrize("words", [["--time", "virtual"], []])
+def test_without_its_kernel_a_sentence_says_how_to_get_it(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(kernel, "SHARED", tmp_path)
+    monkeypatch.setattr(kernel, "unsupported", lambda: "")
+    if not words:
+        monkeypatch.setenv("LAB7_TIME", "virtual")
+    done = CliRunner().invoke(lab7, ["run", "http-versions", *words])
+    assert "make virtual" in str(done.exception)
+
+
+def test_in_the_kernel_its_time_is_the_only_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(clock.VARIABLE, VIRTUAL.to_text())
+    assert clock.current() == VIRTUAL
+    assert common.virtual_time("virtual", "netem", True) is None
+
+
+def test_a_clock_says_what_its_figures_are_good_for() -> None:
+    said = VIRTUAL.sentence(7)
+    assert said.startswith("the clock was virtual: programs take no time; for order, content and formulas")
+    assert said.endswith("(kernel 6.1.9, configuration 0123456789ab, seed 7)")
+    assert "virtual" not in Clock().sentence(7)
+
+
+def test_what_the_machine_does_is_no_check_in_virtual_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    with MachineWatch() as real:
+        pass
+    assert len(real.checks()) == 2
+    monkeypatch.setenv(clock.VARIABLE, VIRTUAL.to_text())
+    with MachineWatch() as virtual:
+        pass
+    assert virtual.checks() == []
+
+
+class Spinning:
+    """A machine that computes all the time."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def real_s(self) -> float:
+        return self.now_s
+
+    def used_s(self) -> float:
+        return self.now_s
+
+
+def steps(folder: Path, rows: list[Any]) -> None:
+    with open(folder / "progress", "a") as file:
+        file.writelines(json.dumps(row) + "\n" for row in rows)
+
+
+def test_a_run_that_computes_without_progress_is_ended_and_one_with_progress_is_not(tmp_path: Path) -> None:
+    machine, told = Spinning(), []
+    relay = Relay(tmp_path, lambda what, share: told.append((what, share)), live=False)
+    patience = Patience(machine, relay, 10.0)  # type: ignore[arg-type]
+    for second in range(2, 60, 2):
+        machine.now_s = float(second)
+        steps(tmp_path, [["measuring", second / 100]])
+        relay()
+        patience.check()
+    assert told[-1] == ("measuring", 0.58)
+    machine.now_s += 9
+    patience.check()
+    machine.now_s += 9
+    with pytest.raises(OverdueError, match="computed for 10 s without any progress"):
+        patience.check()

@@ -1,0 +1,231 @@
+"""Virtual time from outside: the clock, one seed and one result, and what is left when something goes wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import sysconfig
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from topologies.emulation.virtual import kernel
+from topologies.emulation.virtual.job import Job
+from topologies.emulation.virtual.machine import Ended, Machine, OverdueError
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+LAB7 = [sys.executable, "-m", "experiments.harness.cli"]
+SMALL = ["run", "http-versions", "--set", "strategies=1.0-serial", "--repeat", "1", "--time", "virtual"]
+PATIENCE_S = 300.0
+HOUR_S = 3600.0
+NOBODY = "65534"
+
+
+def in_kernel(command: str, *, seed: int = 1, limit_s: float = 10 * HOUR_S, real_s: float = PATIENCE_S) -> Ended:
+    with Machine(kernel.require(), Job(("sh", "-c", command), dict(os.environ), "/", {}, limit_s, seed)) as machine:
+        return machine.wait(real_s)
+
+
+@pytest.fixture
+def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A place of its own for all that is made in the host's temporary folders."""
+    made = tmp_path / "scratch"
+    made.mkdir()
+    monkeypatch.setenv("TMPDIR", str(made))
+    monkeypatch.setattr("tempfile.tempdir", str(made))
+    monkeypatch.setattr("topologies.emulation.virtual.machine._folders_place", lambda: str(made))
+    yield made
+    assert list(made.iterdir()) == []
+
+
+def lab7(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    path = os.pathsep.join([str(REPOSITORY), os.environ.get("PYTHONPATH", "")])
+    return subprocess.run(
+        [*LAB7, *words],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+
+
+def start(*words: str, cwd: Path) -> subprocess.Popen[str]:
+    path = os.pathsep.join([str(REPOSITORY), os.environ.get("PYTHONPATH", "")])
+    return subprocess.Popen(
+        [*LAB7, *words],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": path},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def kernels_of(pid: int) -> list[int]:
+    """The guard of a kernel that a process has started, and the processes of that guard's session."""
+    found, rows = set(), []
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            fields = Path(f"/proc/{name}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if fields[0] not in "ZX":
+            rows.append((int(name), int(fields[1]), int(fields[3])))
+    guards = {process for process, parent, session in rows if parent == pid and session == process}
+    found |= {process for process, _parent, session in rows if session in guards}
+    return sorted(found)
+
+
+def alive(pids: list[int]) -> list[int]:
+    found = []
+    for pid in pids:
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            continue
+        if state not in "ZX":
+            found.append(pid)
+    return found
+
+
+def eventually_none(pids: list[int]) -> list[int]:
+    deadline_s = time.monotonic() + 20
+    while alive(pids) and time.monotonic() < deadline_s:
+        time.sleep(0.05)
+    return alive(pids)
+
+
+@pytest.mark.usefixtures("scratch")
+def test_an_hour_passes_at_once_and_exactly() -> None:
+    ended = in_kernel(f"sleep {HOUR_S:.0f}; exit 7")
+    assert ended.code == 7
+    assert HOUR_S <= ended.took_s < HOUR_S + 0.01
+
+
+@pytest.mark.usefixtures("scratch")
+def test_a_job_that_waits_too_long_ends_on_the_kernels_clock() -> None:
+    with pytest.raises(OverdueError, match="after 60 s of its own clock"):
+        in_kernel(f"sleep {HOUR_S:.0f}", limit_s=60)
+
+
+@pytest.mark.usefixtures("scratch")
+@pytest.mark.parametrize("command", ["while :; do :; done", "f() { f | f & }; f; while :; do :; done"])
+def test_a_job_that_computes_or_forks_for_ever_ends_on_the_hosts_clock(command: str) -> None:
+    with pytest.raises(OverdueError, match="not ended after 10 s"):
+        in_kernel(command, real_s=10)
+
+
+@pytest.mark.usefixtures("scratch")
+def test_the_host_is_read_and_not_written(tmp_path: Path) -> None:
+    (tmp_path / "own").write_text("mine")
+    assert in_kernel(f"test $(cat {tmp_path}/own) = mine && echo x > {tmp_path}/own && rm -r {tmp_path}").code == 0
+    assert (tmp_path / "own").read_text() == "mine"
+
+
+@pytest.mark.usefixtures("scratch")
+def test_the_seed_alone_decides_what_is_random() -> None:
+    found = []
+    for seed in (1, 1, 2):
+        words = ("sh", "-c", "od -x -N 64 /dev/urandom; date; cat /proc/self/stat; uptime")
+        with Machine(kernel.require(), Job(words, {"PATH": os.environ["PATH"]}, "/", seed=seed)) as machine:
+            assert machine.wait(PATIENCE_S).code == 0
+            found.append((machine.folder / "stdout").read_text())
+    assert found[0] == found[1]
+    assert found[0].splitlines()[:4] != found[2].splitlines()[:4]
+
+
+def test_one_seed_gives_one_result_to_the_octet(tmp_path: Path) -> None:
+    folders = []
+    for name in ("one", "other"):
+        done = lab7(*SMALL, "--results", name, "--json", cwd=tmp_path)
+        assert (done.returncode, done.stderr) == (0, "")
+        (result,) = json.loads(done.stdout)["results"]
+        assert result["clock"]["word"] == "virtual"
+        folders += list((tmp_path / name / "http-versions").iterdir())
+    one, other = folders
+    for file in ("capture.pcapng", "timings.csv"):
+        assert (one / file).read_bytes() == (other / file).read_bytes()
+    results = [json.loads((folder / "result.json").read_text()) for folder in folders]
+    assert {**results[0], "started": ""} == {**results[1], "started": ""}
+    assert "the clock was virtual: programs take no time" in (one / "report.html").read_text()
+
+
+def test_a_command_runs_in_a_host_and_exits_as_it_does(tmp_path: Path) -> None:
+    script = "curl -sS -o /dev/null -w %{http_code} http://www.example.com/; echo oh >&2; exit 9"
+    done = lab7("exec", "--time", "virtual", "web", "client", "--", "sh", "-c", script, cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (9, "200", "oh\n")
+
+
+def test_a_mistake_in_an_own_file_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "from experiments.harness.experiment import Experiment\n"
+        "def run(context):\n    return 1 / 0\n"
+        "EXPERIMENT = Experiment(name='mine', question='?', claims=(), parameters={}, run=run)\n"
+    )
+    done = lab7("run", "mine.py", "--time", "virtual", cwd=tmp_path)
+    assert done.returncode in (2, 3)
+    assert "mine.py" in done.stderr
+    assert "line 3" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert list((tmp_path / "results" / "mine").iterdir()) == []
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGKILL, -9), (signal.SIGTERM, -15), (signal.SIGINT, 130)])
+def test_whatever_ends_lab7_nothing_of_the_kernel_is_left(number: signal.Signals, code: int, tmp_path: Path) -> None:
+    before = set(os.listdir("/dev/shm")) | set(os.listdir("/tmp"))
+    process = start(*SMALL, cwd=tmp_path)
+    deadline_s = time.monotonic() + PATIENCE_S
+    # The kernel has processes of its own when it runs the job.
+    while len(kernels_of(process.pid)) < 4 and time.monotonic() < deadline_s:
+        time.sleep(0.05)
+    started = kernels_of(process.pid)
+    assert len(started) >= 4
+    process.send_signal(number)
+    said = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == code, said
+    assert eventually_none(started) == []
+    left = (set(os.listdir("/dev/shm")) | set(os.listdir("/tmp"))) - before
+    assert [name for name in left if name.startswith(("lab7-", "vm_file"))] == []
+
+
+def test_an_ordinary_user_needs_no_namespaces_and_owns_the_result(tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can become another user")
+    becoming = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--no-new-privs", "--", "env"]
+    packages = os.pathsep.join([str(REPOSITORY), sysconfig.get_path("purelib")])
+    cache = tmp_path / "cache"
+    place = kernel.require().program.parent
+    copied = cache / "lab7" / "kernels" / place.name
+    copied.mkdir(parents=True)
+    for name in (kernel.PROGRAM, kernel.ABOUT):
+        (copied / name).write_bytes((place / name).read_bytes())
+    (copied / kernel.PROGRAM).chmod(0o755)
+    own = tmp_path / "own"
+    own.mkdir()
+    own.chmod(0o777)
+    changes = {"PYTHONPATH": packages, "PYTHONDONTWRITEBYTECODE": "1", "HOME": "/", "XDG_CACHE_HOME": str(cache)}
+    subprocess.run(["chmod", "o+x", *map(str, list(tmp_path.parents)[:-2]), str(tmp_path)], check=True)
+    probe = subprocess.run(
+        [*becoming, sys.executable, "-c", "import click, experiments"], env={**os.environ, **changes}
+    )
+    if probe.returncode != 0:
+        pytest.skip(f"another user cannot read {sys.executable} or {REPOSITORY}")
+    done = subprocess.run(
+        [*becoming, *LAB7, *SMALL],
+        cwd=own,
+        env={**os.environ, **changes},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    owners = {one.stat().st_uid for one in own.rglob("*")}
+    assert owners == {int(NOBODY)}
