@@ -70,7 +70,8 @@ def start(*words: str, cwd: Path) -> subprocess.Popen[str]:
 
 def kernels_of(pid: int) -> list[int]:
     """The guard of a kernel that a process has started, and the processes of that guard's session."""
-    found, rows = set(), []
+    found: set[int] = set()
+    rows: list[tuple[int, int, int]] = []
     for name in filter(str.isdigit, os.listdir("/proc")):
         try:
             fields = Path(f"/proc/{name}/stat").read_text().rpartition(")")[2].split()
@@ -183,9 +184,8 @@ def test_whatever_ends_lab7_nothing_of_the_kernel_is_left(number: signal.Signals
     process = start(*SMALL, cwd=tmp_path)
     deadline_s = time.monotonic() + PATIENCE_S
     # The kernel has processes of its own when it runs the job.
-    while len(kernels_of(process.pid)) < 4 and time.monotonic() < deadline_s:
+    while len(started := kernels_of(process.pid)) < 4 and time.monotonic() < deadline_s:
         time.sleep(0.05)
-    started = kernels_of(process.pid)
     assert len(started) >= 4
     process.send_signal(number)
     said = process.communicate(timeout=PATIENCE_S)

@@ -55,7 +55,8 @@ def test_a_kernel_that_is_not_whole_is_not_taken(cache: Path, about: str, mode: 
     assert kernel.find() is None
 
 
-def test_without_one_the_machines_is_taken_and_without_any_a_sentence_says_how(cache: Path) -> None:
+@pytest.mark.usefixtures("cache")
+def test_without_one_the_machines_is_taken_and_without_any_a_sentence_says_how() -> None:
     with pytest.raises(MachineError, match="not built: run `make virtual`"):
         kernel.require()
     shared = keep(kernel.SHARED, f"{kernel.recipe_hash()}-6.1.9")
@@ -113,7 +114,7 @@ def test_programs_that_are_missing_are_named_by_their_packages(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     cache.mkdir(parents=True)
-    with pytest.raises(MachineError, match="apt-get install .*bison flex gcc"):
+    with pytest.raises(MachineError, match=r"apt-get install .*bison flex gcc"):
         building.check_machine(cache)
 
 

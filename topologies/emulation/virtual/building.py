@@ -17,12 +17,14 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from topologies.emulation.errors import EmulationError, MachineError
 from topologies.emulation.virtual import kernel
@@ -200,13 +202,9 @@ def _keep(folder: Path, made: Kernel, about: dict[str, object], place: Path) -> 
 
 def _run(words: list[str], directory: Path, log: Path, refusal: str = "") -> str:
     """Run a step and return what it said; a failure is one sentence that names its first error and the log."""
-    environment = {**os.environ, **MADE_BY}
     with open(log, "ab+") as kept:
         begin = kept.seek(0, os.SEEK_END)
-        polite = ["nice", "-n", str(NICE), *words]
-        code = subprocess.run(
-            polite, cwd=directory, stdin=subprocess.DEVNULL, stdout=kept, stderr=kept, env=environment
-        )
+        code = _run_to_its_end(["nice", "-n", str(NICE), *words], directory, kept)
         kept.seek(begin)
         said = kept.read().decode(errors="replace")
     if code.returncode != 0:
@@ -214,6 +212,28 @@ def _run(words: list[str], directory: Path, log: Path, refusal: str = "") -> str
         first = next((line for line in lines if "rror" in line or "No space" in line), lines[-1] if lines else "")
         raise MachineError(f"{refusal or f'the kernel could not be built: {words[0]} failed'} ({first}; see {log})")
     return said
+
+
+def _run_to_its_end(words: list[str], directory: Path, output: IO[bytes]) -> int:
+    """Run a program with all that it starts; when this process is stopped meanwhile, none of them is left."""
+    with subprocess.Popen(
+        words,
+        cwd=directory,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        env={**os.environ, **MADE_BY},
+        start_new_session=True,
+    ) as process:
+        try:
+            return process.wait()
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+
+
+def _stop(_number: int, _frame: object) -> None:
+    raise KeyboardInterrupt
 
 
 def _say(what: str) -> None:
@@ -225,6 +245,8 @@ def main(argv: list[str]) -> int:
     if argv not in ([], ["--shared"]):
         print("usage: python -m topologies.emulation.virtual.building [--shared]", file=sys.stderr)
         return 2
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _stop)
     try:
         made = build(kernel.SHARED if argv else kernel.user_folder())
     except EmulationError as error:
