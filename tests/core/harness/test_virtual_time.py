@@ -13,8 +13,9 @@ from experiments.harness import clock
 from experiments.harness.cli import common, lab7
 from experiments.harness.clock import Clock
 from experiments.harness.fidelity import MachineWatch
-from experiments.harness.virtual import OverdueError, Patience, Relay
+from experiments.harness.virtual import Patience, Relay
 from topologies.emulation.virtual import kernel
+from topologies.emulation.virtual.machine import OverdueError
 
 VIRTUAL = Clock("virtual", "6.1.9", "0123456789ab")
 

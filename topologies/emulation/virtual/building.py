@@ -207,7 +207,7 @@ def _run(words: list[str], directory: Path, log: Path, refusal: str = "") -> str
         code = _run_to_its_end(["nice", "-n", str(NICE), *words], directory, kept)
         kept.seek(begin)
         said = kept.read().decode(errors="replace")
-    if code.returncode != 0:
+    if code != 0:
         lines = [line.strip() for line in said.splitlines() if line.strip()]
         first = next((line for line in lines if "rror" in line or "No space" in line), lines[-1] if lines else "")
         raise MachineError(f"{refusal or f'the kernel could not be built: {words[0]} failed'} ({first}; see {log})")
