@@ -60,7 +60,7 @@ def _open(folder: Path, result: Result) -> list[str]:
     if result.fidelity.verdict != "valid":
         checks = [one for one in result.fidelity.checks if one.verdict != "valid"]
         reasons = "; ".join(f"{one.name} {one.measured}, asked {one.asked}" for one in checks)
-        rows.append(f"  {name} fidelity suspect ({reasons}): stop other programs, then `lab7 run {name}`")
+        rows.append(f"  {name} fidelity suspect ({reasons}): {_remedy(result)}")
     return rows
 
 
@@ -68,8 +68,14 @@ def _open_claims(result: Result) -> list[Verdict]:
     return [claim for claim in result.claims if claim.verdict != "shown"]
 
 
+def _remedy(result: Result) -> str:
+    if result.clock.word == "virtual":
+        return "no other program had a part in it, and another run with this seed ends the same"
+    return f"stop other programs, then `lab7 run {result.experiment}`"
+
+
 def _advice(folder: Path, result: Result, claim: Verdict) -> str:
     report = f"{folder}/{result.files.report}"
     if claim.verdict == "undecided" or _disturbed(result):
-        return f"stop other programs, then `lab7 run {result.experiment}`; evidence in {report}"
+        return f"{_remedy(result)}; evidence in {report}"
     return f"evidence and frames in {report}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
@@ -88,8 +88,7 @@ def run_command(
     if virtual is not None:
         called = zip(names or [one.name for one in chosen], chosen, strict=True)
         wanted = [(one, _request(name, one, given, repeat, full, replace)) for name, one in called]
-        told = (lambda _result: None) if as_json else (lambda result: show(common.out(), result))
-        found = run_side_by_side(virtual, wanted, results, jobs or os.cpu_count() or 1, told)
+        found = run_side_by_side(virtual, wanted, results, jobs or os.cpu_count() or 1, _told(as_json))
         _conclude(found, results, strict, as_json)
     common.into_sandbox(sandboxed)
     # Imported here: an error of use is told without waiting for scapy.
@@ -110,10 +109,24 @@ def run_command(
                 step=step,
                 attempt=attempt,
             )
-        if not as_json:
-            show(common.out(), done[1])
+        _told(as_json)(done[1])
         return done
 
+    _conclude(_run_again(chosen, run_once, again, as_json), results, strict, as_json)
+
+
+def _told(as_json: bool) -> Callable[[Result], None]:
+    """What is done with each result when it is there."""
+    return (lambda _result: None) if as_json else (lambda result: show(common.out(), result))
+
+
+def _run_again(
+    chosen: Sequence[Experiment],
+    run_once: Callable[[Experiment, int], tuple[Path, Result]],
+    again: int,
+    as_json: bool,
+) -> list[tuple[Path, Result]]:
+    """Run each, and again what the machine may have disturbed; returns the last run of each."""
     attempts = [[run_once(experiment, 1)] for experiment in chosen]
     # After all the others, when what disturbed it has had time to end.
     for number in range(1, again + 1):
@@ -123,7 +136,7 @@ def run_command(
                     f"{experiment.name} is run again ({number} of at most {again}): {_why(runs[-1][1])}", err=as_json
                 )
                 runs.append(run_once(experiment, number + 1))
-    _conclude([runs[-1] for runs in attempts], results, strict, as_json)
+    return [runs[-1] for runs in attempts]
 
 
 def _request(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,10 @@ from experiments.harness import clock
 from experiments.harness.cli import common, lab7
 from experiments.harness.clock import Clock
 from experiments.harness.fidelity import MachineWatch
+from experiments.harness.reruns import summary
+from experiments.harness.result import Check, Fidelity
 from experiments.harness.virtual import Patience, Relay
+from tests.core.harness.samples import sample_result
 from topologies.emulation.virtual import kernel
 from topologies.emulation.virtual.machine import OverdueError
 
@@ -70,6 +74,14 @@ def test_what_the_machine_does_is_no_check_in_virtual_time(monkeypatch: pytest.M
     with MachineWatch() as virtual:
         pass
     assert virtual.checks() == []
+
+
+def test_the_summary_does_not_blame_other_programs_for_what_happened_in_virtual_time() -> None:
+    result = sample_result(fidelity=Fidelity("suspect", (Check("RTT a-b", "10 ms", "20 ms", "suspect"),)))
+    assert "stop other programs" in " ".join(summary([(Path("folder"), result)]))
+    said = " ".join(summary([(Path("folder"), replace(result, clock=VIRTUAL))]))
+    assert "stop other programs" not in said
+    assert "another run with this seed ends the same" in said
 
 
 class Spinning:
