@@ -1,0 +1,104 @@
+"""Dialogue over one connection of the path model: messages in turns, and what they take beyond round trips and X.
+
+    path = Path((Hop(10e6, 0.05),))
+    turns = [Turn.of_client(120), Turn.of_server(4200)]
+    beyond(path, turns)       # {"window": 0.0, "acknowledgements": 0.0000528}
+
+A turn begins when all of the turn before has been received. That is every protocol of commands and replies (SMTP, POP3,
+IMAP, FTP's control connection), and HTTP/1.1 without pipelining.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from experiments.harness.pathmodel.events import Application, Clock
+from experiments.harness.pathmodel.links import NS, Link, Route
+from experiments.harness.pathmodel.tcp import Connection, Options
+
+FULL, ANY_WINDOW, IDEAL = Options(), Options(window=False), Options(window=False, acknowledgements=False)
+
+
+@dataclass(frozen=True)
+class Hop:
+    """A link both ways. rate_bps: None if it is not limited; delay_s: one way."""
+
+    rate_bps: float | None = None
+    delay_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Path:
+    """The hops from the client to the server."""
+
+    hops: tuple[Hop, ...]
+
+    def routes(self, clock: Clock) -> tuple[Route, Route]:
+        """Make the links of both directions, and the routes over them."""
+        there, back = ([Link(hop.rate_bps, hop.delay_s) for hop in self.hops] for _ in range(2))
+        return Route(clock, there), Route(clock, back[::-1])
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What one side says before the other goes on: the octets of each of its writes."""
+
+    by_client: bool
+    writes_bytes: tuple[int, ...]
+
+    @classmethod
+    def of_client(cls, *writes_bytes: int) -> Turn:
+        """What the client says."""
+        return cls(True, writes_bytes)
+
+    @classmethod
+    def of_server(cls, *writes_bytes: int) -> Turn:
+        """What the server says."""
+        return cls(False, writes_bytes)
+
+
+def session_s(path: Path, turns: Sequence[Turn], options: Options = FULL, connect: bool = True) -> float:
+    """Return the time from the SYN until the last turn has been received whole, in seconds.
+
+    `connect` false: the connection stands already, and time begins with the first turn.
+    """
+    clock = Clock()
+    connection = Connection(clock, *path.routes(clock), options)
+    began_ns = 0
+
+    def converse() -> Application:
+        nonlocal began_ns
+        yield connection.connect()
+        if not connect:
+            yield connection.server.established
+            began_ns = clock.now_ns
+        sent = {True: 0, False: 0}
+        for turn in turns:
+            speaker, listener = connection.client, connection.server
+            if not turn.by_client:
+                speaker, listener = listener, speaker
+                yield connection.server.established
+            speaker.write(*turn.writes_bytes)
+            sent[turn.by_client] += sum(turn.writes_bytes)
+            yield listener.received(sent[turn.by_client])
+
+    ended_ns = 0
+
+    def end() -> None:
+        nonlocal ended_ns
+        ended_ns = clock.now_ns
+
+    clock.start(converse()).when_met(end)
+    clock.run()
+    return (ended_ns - began_ns) / NS
+
+
+def beyond(path: Path, turns: Sequence[Turn], connect: bool = True) -> dict[str, float]:
+    """Return what a dialogue takes beyond its round trips and transmissions, by name, in seconds.
+
+    window: the congestion window makes the sender wait for acknowledgements. acknowledgements: they take their place on
+    the links, ahead of what the application writes.
+    """
+    full, windowless, ideal = (session_s(path, turns, options, connect) for options in (FULL, ANY_WINDOW, IDEAL))
+    return {"window": full - windowless, "acknowledgements": windowless - ideal}

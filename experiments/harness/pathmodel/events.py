@@ -1,0 +1,83 @@
+"""Discrete-event clock of the path model, and applications as generators that wait on it.
+
+clock = Clock()
+clock.start(client(connection))     # a generator; it yields what it waits for
+clock.run()                         # until nothing is left to do
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Generator
+from itertools import count
+
+# The most events of one model: a bound on a workload that never ends.
+EVENTS_MAX = 5_000_000
+
+
+class Condition:
+    """An event that is met once; actions that wait for it run then, in the order of their registration."""
+
+    def __init__(self, holds: bool = False) -> None:
+        self.holds = holds
+        self._waiting: list[Callable[[], None]] = []
+
+    def when_met(self, action: Callable[[], None]) -> None:
+        """Call `action` once the condition holds; at once if it does."""
+        if self.holds:
+            action()
+        else:
+            self._waiting.append(action)
+
+    def meet(self) -> None:
+        """From now on it holds."""
+        self.holds = True
+        waiting, self._waiting = self._waiting, []
+        for action in waiting:
+            action()
+
+
+Application = Generator[Condition, None, None]
+
+
+class Clock:
+    """Events in order of time, and of their making where times are equal. Times are in ns from 0."""
+
+    def __init__(self) -> None:
+        self.now_ns = 0
+        self._events: list[tuple[int, int, Callable[[], None]]] = []
+        self._numbers = count()
+
+    def at(self, time_ns: int, action: Callable[[], None]) -> None:
+        """Do something at a time, not before now."""
+        heapq.heappush(self._events, (max(time_ns, self.now_ns), next(self._numbers), action))
+
+    def after(self, delay_ns: int) -> Condition:
+        """Return a condition that is met in `delay_ns`."""
+        met = Condition()
+        self.at(self.now_ns + delay_ns, met.meet)
+        return met
+
+    def start(self, application: Application) -> Condition:
+        """Run an application from now on; returns the condition that it has ended."""
+        ended = Condition()
+
+        def go_on() -> None:
+            try:
+                awaited = next(application)
+            except StopIteration:
+                ended.meet()
+            else:
+                awaited.when_met(go_on)
+
+        self.at(self.now_ns, go_on)
+        return ended
+
+    def run(self) -> None:
+        """Go through all events. Raises RuntimeError if there is no end of them."""
+        for _ in range(EVENTS_MAX):
+            if not self._events:
+                return
+            self.now_ns, _, action = heapq.heappop(self._events)
+            action()
+        raise RuntimeError(f"the path model did not end within {EVENTS_MAX} events")

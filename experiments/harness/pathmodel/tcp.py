@@ -1,0 +1,301 @@
+"""TCP of the path model: one connection between two applications, as Linux runs it over a path without loss.
+
+Modelled: the handshake; segments of at most MSS octets, with Nagle's algorithm off; the congestion window from RFC 6928
+with slow start (RFC 5681 section 3.1) and its growth only where it limits the sender (RFC 7661); HyStart, by which
+cubic leaves slow start; restart after idleness (RFC 2861); acknowledgements of every second full segment, at once in
+quickack mode, and delayed otherwise (RFC 9293 section 3.8.6.3; net/ipv4/tcp_input.c and tcp_output.c of Linux 6.1).
+Left out: loss, reordering, the receive window (it exceeds what a short exchange has in flight).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from experiments.harness.pathmodel.events import Clock, Condition
+from experiments.harness.pathmodel.links import Route
+from experiments.harness.theory import INITIAL_WINDOW_SEGMENTS, MSS_BYTES, SEGMENT_OVERHEAD_BYTES, SYN_FRAME_BYTES
+
+MS = 1_000_000
+# Linux: TCP_MAX_QUICKACKS, TCP_ATO_MIN, TCP_DELACK_MAX, TCP_RTO_MIN (include/net/tcp.h).
+QUICKACKS, ATO_MIN_NS, DELACK_MAX_NS, RTO_MIN_NS = 16, 40 * MS, 200 * MS, 200 * MS
+# Linux: tcp_cubic.c, hystart_low_window, HYSTART_MIN_SAMPLES, HYSTART_DELAY_MIN and _MAX, hystart_ack_delta_us.
+HYSTART_WINDOW, HYSTART_SAMPLES, HYSTART_MIN_NS, HYSTART_MAX_NS, ACK_TRAIN_NS = 16, 8, 4 * MS, 16 * MS, 2 * MS
+UNLIMITED = 1 << 30
+
+
+@dataclass(frozen=True)
+class Options:
+    """What of TCP is modelled. Off, it is ideal: an unlimited window; acknowledgements that take no room on a link."""
+
+    window: bool = True
+    acknowledgements: bool = True
+    hystart: bool = True
+    mss_bytes: int = MSS_BYTES
+
+
+class Endpoint:
+    """One end of a connection: what the application has written, and what has been received in order."""
+
+    def __init__(self, clock: Clock, route: Route, options: Options) -> None:
+        self._clock, self._route, self._options = clock, route, options
+        self.peer: Endpoint = self
+        self.established = Condition()
+        self.received_bytes = 0
+        self._awaited: list[tuple[int, Condition]] = []
+        # Sender, in octets of the stream; `_flight`: (end of segment, when it was sent).
+        self._writes: deque[int] = deque()
+        self._blocked = False
+        self._next = self._acknowledged = 0
+        self._flight: deque[tuple[int, int]] = deque()
+        self._window = INITIAL_WINDOW_SEGMENTS if options.window else UNLIMITED
+        self._threshold = UNLIMITED
+        self._limited = False
+        self._most_flight = 0
+        self._usage_next = 0
+        self._used = 0
+        self._validated_ns = self._last_sent_ns = 0
+        self._smoothed_ns = self._least_rtt_ns = 0
+        self._round_end = self._round_start_ns = self._last_train_ns = self._samples = 0
+        self._round_rtt_ns = 0
+        # Receiver.
+        self._confirmed = 0
+        self._scheduled = self._pushed = self._pushed_twice = False
+        self._quick = 0
+        self._interval_ns = 0
+        self._last_received_ns = 0
+        self._interactive = False
+        self._timer = 0
+
+    # The application's side.
+
+    def write(self, *sizes_bytes: int) -> None:
+        """Write octets, each number by one call: a call's last segment may be shorter than the MSS."""
+        for size_bytes in sizes_bytes:
+            if size_bytes > 0:
+                self._writes.append(size_bytes)
+                self._transmit()
+
+    def received(self, total_bytes: int) -> Condition:
+        """Return the condition that so many octets have been received since the connection began."""
+        condition = Condition(self.received_bytes >= total_bytes)
+        if not condition.holds:
+            self._awaited.append((total_bytes, condition))
+        return condition
+
+    def close(self) -> None:
+        """Send a FIN, which takes the room of an empty segment."""
+        self._send(0, lambda: None)
+
+    # Sending.
+
+    @property
+    def _rto_ns(self) -> int:
+        return self._smoothed_ns + RTO_MIN_NS
+
+    def _transmit(self) -> None:
+        now_ns = self._clock.now_ns
+        if self._options.window and not self._flight and now_ns - self._last_sent_ns > self._rto_ns:
+            self._restart(now_ns - self._last_sent_ns)
+        sent = 0
+        while self._writes and len(self._flight) < self._window:
+            size = min(self._writes[0], self._options.mss_bytes)
+            # What did not leave at once is joined with what was written behind it.
+            while size < self._options.mss_bytes and len(self._writes) > 1 and self._blocked:
+                size += self._join(self._options.mss_bytes - size)
+            self._consume(size)
+            self._next += size
+            self._flight.append((self._next, now_ns))
+            self._segment(size)
+            sent += 1
+        self._blocked = bool(self._writes)
+        limited = len(self._flight) >= self._window
+        if sent or limited:
+            self._validate(limited)
+
+    def _join(self, room: int) -> int:
+        first = self._writes.popleft()
+        taken = min(self._writes[0], room)
+        self._writes[0] -= taken
+        if not self._writes[0]:
+            self._writes.popleft()
+        self._writes.appendleft(first + taken)
+        return taken
+
+    def _consume(self, size: int) -> None:
+        self._writes[0] -= size
+        if not self._writes[0]:
+            self._writes.popleft()
+
+    def _segment(self, size: int) -> None:
+        now_ns = self._clock.now_ns
+        # It acknowledges as well. Sent soon after what came last it is a reply, and the connection an interactive one.
+        self._acknowledge_sent()
+        self._last_sent_ns = now_ns
+        if now_ns - self._last_received_ns < self._interval_ns:
+            self._interactive = True
+        acknowledged = self.received_bytes
+        self._send(size, lambda: self.peer.arrive(size, acknowledged))
+
+    def _send(self, size: int, deliver: Callable[[], None]) -> None:
+        self._route.send(size + SEGMENT_OVERHEAD_BYTES, deliver)
+
+    def _restart(self, idle_ns: int) -> None:
+        """RFC 2861: a window that has not been used for several time-outs decays to the initial one."""
+        while (idle_ns := idle_ns - self._rto_ns) > 0 and self._window > INITIAL_WINDOW_SEGMENTS:
+            self._window >>= 1
+        self._window = max(self._window, INITIAL_WINDOW_SEGMENTS)
+        self._validated_ns, self._used = self._clock.now_ns, 0
+
+    def _validate(self, limited: bool) -> None:
+        flight = len(self._flight)
+        if self._acknowledged >= self._usage_next or limited or (not self._limited and flight > self._most_flight):
+            self._limited, self._most_flight, self._usage_next = limited, flight, self._next
+        now_ns = self._clock.now_ns
+        if self._may_grow():
+            self._used, self._validated_ns = 0, now_ns
+            return
+        self._used = max(self._used, flight)
+        if self._options.window and now_ns - self._validated_ns >= self._rto_ns:
+            used = max(self._used, INITIAL_WINDOW_SEGMENTS)
+            if used < self._window:
+                self._threshold = max(self._threshold, self._window * 3 // 4)
+                self._window = (self._window + used) >> 1
+            self._used, self._validated_ns = 0, now_ns
+
+    def _may_grow(self) -> bool:
+        if self._limited:
+            return True
+        return self._window < self._threshold and self._window < 2 * self._most_flight
+
+    def _acknowledge(self, acknowledged: int) -> None:
+        """Take the peer's acknowledgement of octets."""
+        count, sent_ns = 0, 0
+        while self._flight and self._flight[0][0] <= acknowledged:
+            sent_ns = self._flight.popleft()[1]
+            count += 1
+        if not count:
+            return
+        self._acknowledged = acknowledged
+        rtt_ns = self._clock.now_ns - sent_ns
+        self._smoothed_ns = rtt_ns if not self._smoothed_ns else self._smoothed_ns + (rtt_ns - self._smoothed_ns) // 8
+        self._least_rtt_ns = min(self._least_rtt_ns or rtt_ns, rtt_ns)
+        if self._options.window:
+            if self._options.hystart and self._window < self._threshold:
+                self._hystart(rtt_ns)
+            # Beyond slow start the window grows by less than a segment in the round trips of an exchange.
+            if self._may_grow() and self._window < self._threshold:
+                self._window = min(self._window + count, self._threshold)
+        self._transmit()
+
+    def _hystart(self, rtt_ns: int) -> None:
+        now_ns = self._clock.now_ns
+        if self._acknowledged > self._round_end:
+            self._round_end, self._round_start_ns, self._last_train_ns = self._next, now_ns, now_ns
+            self._samples, self._round_rtt_ns = 0, rtt_ns
+        if self._window < HYSTART_WINDOW:
+            return
+        if now_ns - self._last_train_ns <= ACK_TRAIN_NS:
+            self._last_train_ns = now_ns
+            if now_ns - self._round_start_ns > self._least_rtt_ns // 2:
+                self._threshold = self._window
+        self._round_rtt_ns = min(self._round_rtt_ns, rtt_ns)
+        if self._samples < HYSTART_SAMPLES:
+            self._samples += 1
+        elif self._round_rtt_ns > self._least_rtt_ns + min(
+            max(self._least_rtt_ns // 8, HYSTART_MIN_NS), HYSTART_MAX_NS
+        ):
+            self._threshold = self._window
+
+    # Receiving.
+
+    def arrive(self, size: int, acknowledged: int) -> None:
+        """A segment of `size` octets that acknowledges so many of what was sent."""
+        if size:
+            self._receive(size)
+        self._acknowledge(acknowledged)
+        if size:
+            self._read()
+
+    def _receive(self, size: int) -> None:
+        now_ns = self._clock.now_ns
+        self.received_bytes += size
+        self._scheduled = True
+        if size < self._options.mss_bytes:
+            self._pushed_twice, self._pushed = self._pushed, True
+        if not self._interval_ns:
+            self._quick, self._interval_ns = QUICKACKS, ATO_MIN_NS
+        else:
+            gap_ns = now_ns - self._last_received_ns
+            if gap_ns <= ATO_MIN_NS // 2:
+                self._interval_ns = self._interval_ns // 2 + ATO_MIN_NS // 2
+            elif gap_ns < self._interval_ns:
+                self._interval_ns = min(self._interval_ns // 2 + gap_ns, self._rto_ns)
+            elif gap_ns > self._rto_ns:
+                self._quick = max(self._quick, QUICKACKS)
+        self._last_received_ns = now_ns
+        if self.received_bytes - self._confirmed > self._options.mss_bytes or (self._quick and not self._interactive):
+            self._acknowledge_now()
+        else:
+            self._acknowledge_later()
+
+    def _read(self) -> None:
+        """The application reads all there is; then those go on that waited for it."""
+        if self._scheduled and (self._pushed_twice or (self._pushed and not self._interactive)):
+            self._acknowledge_now()
+        ready = [condition for total, condition in self._awaited if total <= self.received_bytes]
+        self._awaited = [each for each in self._awaited if each[0] > self.received_bytes]
+        for condition in ready:
+            condition.meet()
+
+    def _acknowledge_now(self) -> None:
+        acknowledged = self.received_bytes
+        self._acknowledge_sent()
+        if self._options.acknowledgements:
+            self._send(0, lambda: self.peer.arrive(0, acknowledged))
+        else:
+            self._route.send(0, lambda: self.peer.arrive(0, acknowledged))
+
+    def _acknowledge_sent(self) -> None:
+        if self._quick and self._scheduled:
+            self._quick -= 1
+            if not self._quick:
+                self._interval_ns = ATO_MIN_NS
+        self._confirmed = self.received_bytes
+        self._scheduled = self._pushed = self._pushed_twice = False
+        self._timer += 1
+
+    def _acknowledge_later(self) -> None:
+        self._timer += 1
+        number, wait_ns = self._timer, min(self._interval_ns, DELACK_MAX_NS)
+
+        def expire() -> None:
+            if number == self._timer and self._scheduled:
+                self._acknowledge_now()
+
+        self._clock.at(self._clock.now_ns + wait_ns, expire)
+
+
+class Connection:
+    """A TCP connection of the model, from the client to the server over two routes."""
+
+    def __init__(self, clock: Clock, there: Route, back: Route, options: Options | None = None) -> None:
+        asked = options or Options()
+        self.client, self.server = Endpoint(clock, there, asked), Endpoint(clock, back, asked)
+        self.client.peer, self.server.peer = self.server, self.client
+        self._there, self._back, self._options = there, back, asked
+
+    def connect(self) -> Condition:
+        """Send the SYN; returns the condition that the client has the SYN-ACK."""
+        self._there.send(SYN_FRAME_BYTES, self._accept)
+        return self.client.established
+
+    def _accept(self) -> None:
+        self._back.send(SYN_FRAME_BYTES, self._established)
+
+    def _established(self) -> None:
+        # The client's ACK goes ahead of its first request.
+        size = SEGMENT_OVERHEAD_BYTES if self._options.acknowledgements else 0
+        self._there.send(size, self.server.established.meet)
+        self.client.established.meet()
