@@ -47,6 +47,12 @@ class Theory:
     formula: str
     source: str
 
+    def plus(self, terms: Mapping[str, float]) -> Theory:
+        """Return the same formula with terms of their own for what it leaves out; those of 0 s are left out."""
+        more = {name: value_s for name, value_s in terms.items() if value_s}
+        every = {**self.terms, **{name: self.terms.get(name, 0.0) + value_s for name, value_s in more.items()}}
+        return Theory(sum(every.values()), every, self.formula, self.source)
+
 
 @dataclass(frozen=True)
 class _Form:

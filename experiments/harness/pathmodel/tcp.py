@@ -42,11 +42,15 @@ class Endpoint:
         self._clock, self._route, self._options = clock, route, options
         self.peer: Endpoint = self
         self.established = Condition()
+        # The peer has sent its FIN, and it has come.
+        self.finished = Condition()
         self.received_bytes = 0
+        # (when, octets received by then), in order of time.
+        self.arrivals: list[tuple[int, int]] = []
         self._awaited: list[tuple[int, Condition]] = []
         # Sender, in octets of the stream; `_flight`: (end of segment, when it was sent).
         self._writes: deque[int] = deque()
-        self._blocked = False
+        self._blocked = self._closing = self._closed = False
         self._next = self._acknowledged = 0
         self._flight: deque[tuple[int, int]] = deque()
         self._window = INITIAL_WINDOW_SEGMENTS if options.window else UNLIMITED
@@ -85,8 +89,17 @@ class Endpoint:
         return condition
 
     def close(self) -> None:
-        """Send a FIN, which takes the room of an empty segment."""
-        self._send(0, lambda: None)
+        """Send a FIN behind all that was written; it takes the room of an empty segment."""
+        self._closing = True
+        self._finish()
+
+    def _finish(self) -> None:
+        if not self._closing or self._closed or self._writes:
+            return
+        self._closed = True
+        self._acknowledge_sent()
+        acknowledged = self.received_bytes
+        self._send(0, lambda: self.peer.arrive(0, acknowledged, fin=True))
 
     # Sending.
 
@@ -113,6 +126,7 @@ class Endpoint:
         limited = len(self._flight) >= self._window
         if sent or limited:
             self._validate(limited)
+        self._finish()
 
     def _join(self, room: int) -> int:
         first = self._writes.popleft()
@@ -210,17 +224,30 @@ class Endpoint:
 
     # Receiving.
 
-    def arrive(self, size: int, acknowledged: int) -> None:
-        """A segment of `size` octets that acknowledges so many of what was sent."""
+    def arrive(self, size: int, acknowledged: int, fin: bool = False) -> None:
+        """Take a segment of `size` octets that acknowledges so many of what was sent."""
         if size:
             self._receive(size)
         self._acknowledge(acknowledged)
         if size:
             self._read()
+        if fin:
+            self._take_fin()
+
+    def _take_fin(self) -> None:
+        # RFC 9293 section 3.10.7.4: an end that has closed acknowledges at once, another with its own FIN if it can.
+        self._scheduled = True
+        if self._closed:
+            self._acknowledge_now()
+        else:
+            self._interactive = True
+            self._acknowledge_later()
+        self.finished.meet()
 
     def _receive(self, size: int) -> None:
         now_ns = self._clock.now_ns
         self.received_bytes += size
+        self.arrivals.append((now_ns, self.received_bytes))
         self._scheduled = True
         if size < self._options.mss_bytes:
             self._pushed_twice, self._pushed = self._pushed, True
@@ -290,6 +317,11 @@ class Connection:
         """Send the SYN; returns the condition that the client has the SYN-ACK."""
         self._there.send(SYN_FRAME_BYTES, self._accept)
         return self.client.established
+
+    def stand(self) -> None:
+        """Be established from the start, as a connection that was opened before."""
+        self.client.established.meet()
+        self.server.established.meet()
 
     def _accept(self) -> None:
         self._back.send(SYN_FRAME_BYTES, self._established)

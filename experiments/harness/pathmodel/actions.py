@@ -1,0 +1,203 @@
+"""Actions of the applications in a capture, each with the arrival that it waited for: the causal order, without times.
+
+An application opens a connection, writes, closes, or sends a datagram. What it waited for is the latest arrival of
+octets, of a FIN or of a handshake's end at its host before that. Frames that TCP sends by itself (acknowledgements,
+the segments of a write that its window held back) are no actions. Every host that acts has to be captured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from scapy.layers.inet import IP, TCP, UDP
+
+from experiments.harness.judge.frames import Frame
+
+# An application that acts later than this after the latest arrival acts by its own plan: a pause.
+PAUSE_NS = 5_000_000
+MODULUS = 1 << 32
+
+
+class Kind(Enum):
+    """What an application does."""
+
+    OPEN, WRITE, CLOSE, DATAGRAM = range(4)
+
+
+@dataclass(frozen=True)
+class Flow:
+    """A TCP connection: (address, port) of the client and of the server, and which connection of these it is."""
+
+    client: tuple[str, int]
+    server: tuple[str, int]
+    number: int = 0
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """What came to an end of a flow: octets in total, its establishment, or a FIN; or a datagram by its number."""
+
+    flow: Flow | None
+    at_client: bool
+    total_bytes: int = 0
+    established: bool = False
+    fin: bool = False
+    datagram: tuple[Any, ...] | None = None
+
+
+@dataclass
+class Action:
+    """One action of a host. `pause_ns`: how long after its trigger, where that is a pause; `frame`: its first frame."""
+
+    host: str
+    kind: Kind
+    flow: Flow | None
+    by_client: bool
+    size_bytes: int
+    trigger: Arrival | None
+    pause_ns: int
+    frame: Frame
+    datagram: tuple[Any, ...] | None = None
+
+
+class CausalOrderError(ValueError):
+    """The capture has no causal order that TCP without loss could have: the message says where."""
+
+
+class _Streams:
+    """What one interface has seen of a flow: first sequence numbers, and octets sent in each direction."""
+
+    def __init__(self, flow: Flow) -> None:
+        self.flow = flow
+        self.base: dict[bool, int] = {}
+        self.sent: dict[bool, int] = {True: 0, False: 0}
+        self.fin: dict[bool, bool] = {True: False, False: False}
+        self.established = False
+        self.writing: dict[bool, Action | None] = {True: None, False: None}
+
+
+def actions_of(
+    frames: Iterable[Frame], host: str, addresses: Mapping[str, str]
+) -> tuple[list[Action], dict[int, Arrival]]:
+    """Return the actions of a host in order, and for each frame that brought it something what that was, by number.
+
+    `frames`: those of its own interface, in order of time; `addresses`: the host of each address. Raises
+    CausalOrderError for a retransmission or a hole.
+    """
+    reader = _Reader(host, addresses)
+    for frame in frames:
+        packet = frame.packet
+        if IP not in packet:
+            continue
+        if TCP in packet:
+            reader.tcp(frame, packet[IP], packet[TCP])
+        elif UDP in packet:
+            reader.udp(frame, packet[IP], packet[UDP])
+    return reader.actions, reader.arrivals
+
+
+class _Reader:
+    def __init__(self, host: str, addresses: Mapping[str, str]) -> None:
+        self._host, self._addresses = host, addresses
+        self._flows: dict[frozenset[tuple[str, int]], _Streams] = {}
+        self._numbers: dict[tuple[tuple[str, int], tuple[str, int]], int] = {}
+        self._datagrams: dict[tuple[Any, ...], int] = {}
+        self._latest: tuple[Arrival, int] | None = None
+        self.actions: list[Action] = []
+        self.arrivals: dict[int, Arrival] = {}
+
+    def udp(self, frame: Frame, network: Any, udp: Any) -> None:
+        key = (network.src, udp.sport, network.dst, udp.dport)
+        number = self._datagrams[key] = self._datagrams.get(key, 0) + 1
+        if self._addresses.get(network.src) == self._host:
+            self._act(frame, Kind.DATAGRAM, None, True, frame.wire_length, (*key, number))
+        elif self._addresses.get(network.dst) == self._host:
+            self._arrive(frame, Arrival(None, True, datagram=(*key, number)))
+
+    def tcp(self, frame: Frame, network: Any, tcp: Any) -> None:
+        source, target = (network.src, tcp.sport), (network.dst, tcp.dport)
+        ours = self._addresses.get(network.src) == self._host
+        if not ours and self._addresses.get(network.dst) != self._host:
+            return
+        streams = self._streams(frame, source, target, tcp, ours)
+        if streams is None:
+            return
+        by_client = source == streams.flow.client
+        if tcp.flags.R:
+            return
+        if tcp.flags.S:
+            streams.base[by_client] = (tcp.seq + 1) % MODULUS
+            if not by_client and not ours:
+                streams.established = True
+                self._arrive(frame, Arrival(streams.flow, True, established=True))
+            return
+        if not streams.established and by_client:
+            streams.established = True
+            if not ours:
+                self._arrive(frame, Arrival(streams.flow, False, established=True))
+        self._segment(frame, streams, by_client, ours, tcp)
+
+    def _segment(self, frame: Frame, streams: _Streams, by_client: bool, ours: bool, tcp: Any) -> None:
+        size = len(bytes(tcp.original)) - tcp.dataofs * 4
+        offset = (tcp.seq - streams.base.setdefault(by_client, tcp.seq)) % MODULUS
+        if size and offset != streams.sent[by_client]:
+            raise CausalOrderError(f"frame {frame.number} is a retransmission, or there is a hole before it")
+        if size:
+            streams.sent[by_client] += size
+            if ours:
+                self._write(frame, streams, by_client, size, bool(tcp.flags.P))
+            else:
+                self._arrive(frame, Arrival(streams.flow, not by_client, total_bytes=streams.sent[by_client]))
+        if tcp.flags.F and not streams.fin[by_client]:
+            streams.fin[by_client] = True
+            if ours:
+                self._act(frame, Kind.CLOSE, streams.flow, by_client, 0)
+            else:
+                self._arrive(frame, Arrival(streams.flow, not by_client, fin=True))
+
+    def _write(self, frame: Frame, streams: _Streams, by_client: bool, size: int, pushed: bool) -> None:
+        """A segment without PSH is continued by the next one of the same write (RFC 9293 section 3.9.1.2)."""
+        current = streams.writing[by_client]
+        if current is None:
+            current = self._act(frame, Kind.WRITE, streams.flow, by_client, 0)
+        current.size_bytes += size
+        streams.writing[by_client] = None if pushed else current
+
+    def _streams(
+        self, frame: Frame, source: tuple[str, int], target: tuple[str, int], tcp: Any, ours: bool
+    ) -> _Streams | None:
+        key = frozenset((source, target))
+        if tcp.flags.S and not tcp.flags.A:
+            known = self._flows.get(key)
+            if known is not None and known.base.get(True) == (tcp.seq + 1) % MODULUS:
+                raise CausalOrderError(f"frame {frame.number} is a SYN sent again")
+            number = self._numbers[source, target] = self._numbers.get((source, target), 0) + 1
+            self._flows[key] = _Streams(Flow(source, target, number))
+            if ours:
+                self._act(frame, Kind.OPEN, self._flows[key].flow, True, 0)
+        elif key not in self._flows:
+            # Opened before the capture began: the higher port is the client's.
+            client, server = (source, target) if source[1] > target[1] else (target, source)
+            self._flows[key] = _Streams(Flow(client, server))
+            self._flows[key].established = True
+        return self._flows[key]
+
+    def _arrive(self, frame: Frame, arrival: Arrival) -> None:
+        self._latest = (arrival, frame.time_ns)
+        self.arrivals[frame.number] = arrival
+
+    def _act(
+        self, frame: Frame, kind: Kind, flow: Flow | None, by_client: bool, size: int, datagram: Any = None
+    ) -> Action:
+        trigger, pause_ns = None, 0
+        if self._latest is not None:
+            trigger, since_ns = self._latest
+            pause_ns = frame.time_ns - since_ns
+        action = Action(
+            self._host, kind, flow, by_client, size, trigger, pause_ns if pause_ns > PAUSE_NS else 0, frame, datagram
+        )
+        self.actions.append(action)
+        return action

@@ -1,0 +1,69 @@
+"""Network of the path model: the links of a Mininet topology, and the route between each two of its hosts."""
+
+from __future__ import annotations
+
+from collections import deque
+from itertools import pairwise
+from typing import Any
+
+from mininet.topo import Topo
+
+from experiments.harness.pathmodel.events import Clock
+from experiments.harness.pathmodel.links import Link, Route
+from topologies.emulation.shape import SHAPING, parse_shape
+
+
+class Network:
+    """Links with their queues, made anew for each model. Addresses are those of the hosts' `ip` parameters."""
+
+    def __init__(self, topo: Topo, clock: Clock) -> None:
+        self._clock = clock
+        self._links: dict[tuple[str, str], Link] = {}
+        self._neighbours: dict[str, list[str]] = {}
+        for one, other, info in topo.links(withInfo=True):
+            for near, far, key in ((one, other, "params1"), (other, one, "params2")):
+                self._links.setdefault((near, far), _link(info, key))
+                self._neighbours.setdefault(near, []).append(far)
+        self._routes: dict[tuple[str, str], Route] = {}
+
+    def route(self, source: str, target: str) -> Route:
+        """Return the route with the fewest hops. Raises KeyError where there is none."""
+        if (source, target) not in self._routes:
+            path = self._path(source, target)
+            links = [self._links[pair] for pair in pairwise(path)]
+            self._routes[source, target] = Route(self._clock, links)
+        return self._routes[source, target]
+
+    def _path(self, source: str, target: str) -> list[str]:
+        came_from, waiting = {source: source}, deque([source])
+        while waiting:
+            node = waiting.popleft()
+            if node == target:
+                break
+            for neighbour in self._neighbours.get(node, []):
+                if neighbour not in came_from:
+                    came_from[neighbour] = node
+                    waiting.append(neighbour)
+        path = [target]
+        while path[-1] != source:
+            path.append(came_from[path[-1]])
+        return path[::-1]
+
+
+def addresses(topo: Topo) -> dict[str, str]:
+    """Return the host of each address that the topology gives."""
+    found: dict[str, str] = {}
+    for host in topo.hosts():
+        if address := topo.nodeInfo(host).get("ip"):
+            found[str(address).split("/")[0]] = host
+    for one, other, info in topo.links(withInfo=True):
+        for host, key in ((one, "params1"), (other, "params2")):
+            if address := (info.get(key) or {}).get("ip"):
+                found[str(address).split("/")[0]] = host
+    return found
+
+
+def _link(info: dict[str, Any], key: str) -> Link:
+    asked = {name: value for name, value in info.items() if name in SHAPING}
+    shape = parse_shape({**asked, **{name: one for name, one in (info.get(key) or {}).items() if name in SHAPING}})
+    return Link() if shape is None else Link(shape.rate_bps, shape.delay_s)

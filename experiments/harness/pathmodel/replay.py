@@ -1,0 +1,187 @@
+"""Replay of a capture in the path model: the same actions in the same causal order, with the model's own times.
+
+    replay = Replay(capture.frames, {"client:client-eth0": "client", ...}, topo)
+    replay.between_s(first_frame, last_frame)                          # what the model predicts for a sample
+    beyond(capture, topo, "client:client-eth0", [(first_ns, last_ns), ...])   # terms that a closed form leaves out
+
+Only sizes and causal order come from the capture; every time comes from the links' rates and delays and from TCP. A
+pause inside of a sample is left out, so that a server that waits without a cause differs from its prediction.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mininet.topo import Topo
+
+from experiments.harness.judge.frames import CaptureFile, Frame
+from experiments.harness.pathmodel.actions import Action, Arrival, CausalOrderError, Flow, Kind, actions_of
+from experiments.harness.pathmodel.events import Application, Clock, Condition
+from experiments.harness.pathmodel.links import NS
+from experiments.harness.pathmodel.network import Network, addresses
+from experiments.harness.pathmodel.tcp import Connection, Endpoint, Options
+
+FULL, ANY_WINDOW, IDEAL = Options(), Options(window=False), Options(window=False, acknowledgements=False)
+Span = tuple[int, int]
+
+
+class Replay:
+    """The model's run of a capture.
+
+    interfaces: the host of each interface label, one interface a host; spans: [first, last] frame times of the samples
+    in ns, inside of which nothing pauses. Raises CausalOrderError for a capture with loss.
+    """
+
+    def __init__(
+        self,
+        frames: Iterable[Frame],
+        interfaces: Mapping[str, str],
+        topo: Topo,
+        spans: Sequence[Span] = (),
+        options: Options = FULL,
+    ) -> None:
+        self._clock = Clock()
+        self._network = Network(topo, self._clock)
+        self._hosts = addresses(topo)
+        self._options = options
+        self._connections: dict[Flow, Connection] = {}
+        self._datagrams: dict[tuple[Any, ...], Condition] = {}
+        self._times_ns: dict[int, int] = {}
+        self._arrivals: dict[int, Arrival] = {}
+        self._datagram_ns: dict[tuple[Any, ...], int] = {}
+        self._spans = sorted(spans)
+        by_host: dict[str, list[Frame]] = {host: [] for host in interfaces.values()}
+        for frame in frames:
+            if frame.interface in interfaces:
+                by_host[interfaces[frame.interface]].append(frame)
+        for host, some in by_host.items():
+            found, arrivals = actions_of(some, host, self._hosts)
+            self._arrivals |= arrivals
+            self._clock.start(self._act(found))
+        self._clock.run()
+
+    def time_ns(self, frame: Frame) -> int:
+        """Return when the model has this frame, by its first frame an action or an arrival. Raises KeyError else."""
+        if frame.number in self._times_ns:
+            return self._times_ns[frame.number]
+        arrival = self._arrivals[frame.number]
+        if arrival.flow is None:
+            assert arrival.datagram is not None
+            return self._datagram_ns[arrival.datagram]
+        moments = self._end(arrival.flow, arrival.at_client).arrivals
+        place = bisect_left(moments, arrival.total_bytes, key=lambda each: each[1])
+        if not arrival.total_bytes or place == len(moments):
+            raise KeyError(f"frame {frame.number} brings no octets in the model")
+        return moments[place][0]
+
+    def between_s(self, first: Frame, last: Frame) -> float:
+        """Return the time from one frame to another, in seconds."""
+        return (self.time_ns(last) - self.time_ns(first)) / NS
+
+    def last_arrival(self, frames: Sequence[Frame], last: Frame) -> Frame:
+        """Return the last of these frames up to `last` that brought octets or a datagram: where a sample ends."""
+        for frame in reversed(frames[: frames.index(last) + 1]):
+            arrival = self._arrivals.get(frame.number)
+            if arrival is not None and (arrival.total_bytes or arrival.datagram):
+                return frame
+        raise CausalOrderError(f"nothing arrives up to frame {last.number}")
+
+    def _act(self, actions: Sequence[Action]) -> Application:
+        """The application of one host: each action when its trigger has come, in their order."""
+        for action in actions:
+            yield self._condition(action.trigger)
+            if action.pause_ns and not self._in_a_sample(action):
+                yield self._clock.after(action.pause_ns)
+            self._times_ns[action.frame.number] = self._clock.now_ns
+            self._do(action)
+
+    def _in_a_sample(self, action: Action) -> bool:
+        # The action that begins a sample may come after a pause: that lies before it.
+        return any(first_ns < action.frame.time_ns <= last_ns for first_ns, last_ns in self._spans)
+
+    def _do(self, action: Action) -> None:
+        if action.flow is None:
+            self._send_datagram(action)
+        elif action.kind is Kind.OPEN:
+            self._connection(action.flow).connect()
+        elif action.kind is Kind.WRITE:
+            self._end(action.flow, action.by_client).write(action.size_bytes)
+        else:
+            self._end(action.flow, action.by_client).close()
+
+    def _send_datagram(self, action: Action) -> None:
+        assert action.datagram is not None
+        key, met = action.datagram, self._datagrams.setdefault(action.datagram, Condition())
+
+        def deliver() -> None:
+            self._datagram_ns[key] = self._clock.now_ns
+            met.meet()
+
+        target = self._hosts[key[2]]
+        self._network.route(action.host, target).send(action.size_bytes, deliver)
+
+    def _condition(self, trigger: Arrival | None) -> Condition:
+        if trigger is None:
+            return Condition(True)
+        if trigger.flow is None:
+            assert trigger.datagram is not None
+            return self._datagrams.setdefault(trigger.datagram, Condition())
+        end = self._end(trigger.flow, trigger.at_client)
+        if trigger.established:
+            return end.established
+        return end.finished if trigger.fin else end.received(trigger.total_bytes)
+
+    def _end(self, flow: Flow, client: bool) -> Endpoint:
+        connection = self._connection(flow)
+        return connection.client if client else connection.server
+
+    def _connection(self, flow: Flow) -> Connection:
+        if flow not in self._connections:
+            client, server = self._hosts[flow.client[0]], self._hosts[flow.server[0]]
+            routes = self._network.route(client, server), self._network.route(server, client)
+            self._connections[flow] = Connection(self._clock, *routes, self._options)
+            if not flow.number:
+                self._connections[flow].stand()
+        return self._connections[flow]
+
+
+@dataclass(frozen=True)
+class Beyond:
+    """What the closed form of one sample leaves out, in seconds.
+
+    window: the congestion window makes a sender wait for acknowledgements. acknowledgements: they and FINs take their
+    place on the links. ideal: what is left, which the closed form should give.
+    """
+
+    window_s: float
+    acknowledgements_s: float
+    ideal_s: float
+
+    @property
+    def terms(self) -> dict[str, float]:
+        """The terms to add to a closed form."""
+        return {"window": self.window_s, "acknowledgements": self.acknowledgements_s}
+
+
+def beyond(captured: CaptureFile, topo: Topo, at: str, samples: Sequence[Span]) -> list[Beyond]:
+    """Return what the closed forms of these samples leave out.
+
+    captured: at the interfaces `HOST:INTERFACE` of every host that acts; at: the interface of the samples, each given
+    by the times of its first and its last frame there, in ns. Raises CausalOrderError for a capture with loss.
+    """
+    interfaces = {label: label.split(":")[0] for label in captured.counts}
+    frames = captured.at(at)
+    times = [frame.time_ns for frame in frames]
+    ends = [(frames[bisect_left(times, first)], frames[bisect_right(times, last) - 1]) for first, last in samples]
+    runs = [Replay(captured.frames, interfaces, topo, samples, options) for options in (FULL, ANY_WINDOW, IDEAL)]
+    found = []
+    for first, last in ends:
+        full, windowless, ideal = (run.between_s(first, run.last_arrival(frames, last)) for run in runs)
+        found.append(Beyond(full - windowless, windowless - ideal, ideal))
+    return found
+
+
+__all__ = ["Beyond", "CausalOrderError", "Replay", "beyond"]
