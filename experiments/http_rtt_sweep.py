@@ -8,7 +8,7 @@ points lie there.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +30,7 @@ from experiments.harness.http_lab import (
     arrived,
     base_url,
     capture_hosts,
+    left_out,
     loads_in,
     origin_name,
     request_size,
@@ -117,7 +118,7 @@ def _at(context: Run, rtt_s: float, watch: MachineWatch) -> tuple[list[Point], l
         with web_testbed(context, folder, rtt_s, asked["bw"]) as bed:
             checks = probe_path(bed, access_path(rtt_s, asked["bw"]))
             client = make_client(bed.host("client"), context.replacements.get("client"))
-            with watch, capture_hosts(bed, path, ["client"]) as capture:
+            with watch, capture_hosts(bed, path) as capture:
                 able = [name for name in asked["strategies"] if _able(context, client.supports(name), name)]
                 for name in able:
                     # Once, to warm client and origin up; it is captured, but in no window.
@@ -135,7 +136,11 @@ def _at(context: Run, rtt_s: float, watch: MachineWatch) -> tuple[list[Point], l
     for name, some in loads.items():
         if not all(arrived(load) for load in some):
             raise EmulationError(f"{name} objects: no whole response is in the capture {path}")
-    points = [_point(context, name, objects, rtt_s, loads[f"{name} {objects}"]) for name, objects in windows]
+    beyond = left_out(captured, bed.topo, loads, asked["bw"] * 1e6)
+    points = [
+        _point(context, name, objects, rtt_s, loads[f"{name} {objects}"], beyond[f"{name} {objects}"])
+        for name, objects in windows
+    ]
     return points, [*checks, *capture_checks(capture.statistics)], client.name
 
 
@@ -154,13 +159,18 @@ def _load(context: Run, client: PageClient, strategy: str, page: Path) -> Window
         raise EmulationError(f"{strategy}: the page of {page.name} objects could not be loaded: {error}") from error
 
 
-def _point(context: Run, strategy: str, objects: int, rtt_s: float, loads: Sequence[PageLoad]) -> Point:
+def _point(
+    context: Run,
+    strategy: str,
+    objects: int,
+    rtt_s: float,
+    loads: Sequence[PageLoad],
+    beyond: Mapping[str, float],
+) -> Point:
     rate_bps = context.parameters["bw"] * 1e6
     sizes, request = response_sizes(loads[0]), request_size(loads[0])
-    textbook, refined = (
-        http_page_load(strategy, rtt_s, sizes, rate_bps, request_size_bytes=request, slow_start=slow_start)
-        for slow_start in (False, True)
-    )
+    textbook = http_page_load(strategy, rtt_s, sizes, rate_bps, request_size_bytes=request)
+    refined = textbook.plus(beyond)
     return Point(strategy, objects, rtt_s, tuple(timing(load) for load in loads), tuple(loads), textbook, refined)
 
 

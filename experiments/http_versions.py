@@ -21,6 +21,7 @@ from experiments.harness.http_lab import (
     arrived,
     base_url,
     capture_hosts,
+    left_out,
     loads_in,
     origin_name,
     request_size,
@@ -97,7 +98,9 @@ def run(context: Run) -> Outcome:
         workload.failures[name] = "no whole response to it is in the capture"
         del loads[name]
     timings = {name: [timing(load) for load in loads[name]] for name in loads if name not in ORDERS}
-    comparisons = {name: _compare(name, loads[name], samples, context) for name, samples in timings.items() if samples}
+    timed = {name: loads[name] for name, samples in timings.items() if samples}
+    beyond = left_out(captured, bed.topo, timed, bw * 1e6)
+    comparisons = {name: _compare(name, loads[name], timings[name], beyond[name], context) for name in timed}
     return Outcome(
         claims=tuple(_verdicts(loads, at_origin, comparisons, workload, context)),
         comparisons=tuple(comparisons.values()),
@@ -166,8 +169,10 @@ def _theory(name: str, load: PageLoad, context: Run) -> tuple[Theory, bool]:
     return theory, within_initial_window(strategy, sizes)
 
 
-def _compare(name: str, loads: Sequence[PageLoad], timings: list[Timing], context: Run) -> Comparison:
-    theory = _theory(name, loads[0], context)[0]
+def _compare(
+    name: str, loads: Sequence[PageLoad], timings: list[Timing], beyond: Mapping[str, float], context: Run
+) -> Comparison:
+    theory = _theory(name, loads[0], context)[0].plus(beyond)
     return Comparison.of(name, timings, theory, round(TOLERANCE + PROGRAMS_S / theory.total_s, 3))
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import shutil
+import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from mininet.topo import Topo
 
 from experiments.harness.capture import Capture, CaptureInterface
 from experiments.harness.experiment import Run
@@ -14,9 +17,12 @@ from experiments.harness.fidelity import EmulatedPath
 from experiments.harness.implementations.registry import DEFAULT_PORT, server_starter
 from experiments.harness.judge.decomposition import decompose
 from experiments.harness.judge.frames import CaptureFile
+from experiments.harness.judge.messages import Conversation
 from experiments.harness.judge.page_load import PageLoad, page_load
 from experiments.harness.page_client import Window
+from experiments.harness.pathmodel.replay import CausalOrderError, beyond
 from experiments.harness.result import Timing
+from experiments.harness.theory import transmission_time_s
 from topologies.emulation.testbed import Testbed
 from topologies.web import WebTopo
 
@@ -113,6 +119,65 @@ def timing(load: PageLoad) -> Timing:
     """The total time of a page load and its terms, from its packets."""
     found = decompose(load)
     return Timing(found.total_s, found.terms)
+
+
+def left_out(
+    captured: CaptureFile, topo: Topo, loads: Mapping[str, Sequence[PageLoad]], rate_bps: float, at: str = AT_CLIENT
+) -> dict[str, dict[str, float]]:
+    """What the closed form of each of these cases leaves out, by name, in seconds: terms of the median of its loads.
+
+    window and acknowledgements: see pathmodel.replay; framing: octets that are neither requests nor responses, and
+    segments that are shorter than they could be. Empty where TCP lost a segment.
+    """
+    spans = {name: [_span(load) for load in some] for name, some in loads.items()}
+    try:
+        found = iter(beyond(captured, topo, at, [span for some in spans.values() for span in some]))
+    except CausalOrderError:
+        return {name: {} for name in loads}
+    terms = {name: [next(found).terms for _ in some] for name, some in spans.items()}
+    return {
+        name: {
+            **{term: statistics.median(each[term] for each in some) for term in some[0]},
+            "framing": framing_s(loads[name][0], rate_bps),
+        }
+        for name, some in terms.items()
+        if some
+    }
+
+
+def _span(load: PageLoad) -> tuple[int, int]:
+    """The times of the first and the last frame of a page load, as `decompose` takes them."""
+    responses = [one.response.last_ns for one in load.exchanges if one.response is not None]
+    return min(one.connection.syn.time_ns for one in load.conversations), max(responses)
+
+
+def framing_s(load: PageLoad, rate_bps: float) -> float:
+    """What a link takes for the frames of a page load beyond those that its requests and responses need, in s.
+
+    The closed forms count one request a round, of the largest size, and each response in as few segments as can be.
+    A connection preface, settings, several requests in one segment and short segments come on top of that.
+    """
+    size = request_size(load)
+    return sum(_framing_s(conversation, rate_bps, size) for conversation in load.conversations)
+
+
+def _framing_s(conversation: Conversation, rate_bps: float, request_size_bytes: int) -> float:
+    answered = [(one.request, one.response) for one in conversation.exchanges if one.response is not None]
+    if not answered:
+        return 0.0
+    connection, extra_s = conversation.connection, 0.0
+    last_ns = max(response.last_ns for _, response in answered)
+    # A round begins with a request that is sent when all before it have been answered.
+    answered_ns = connection.syn.time_ns
+    for request, response in sorted(answered, key=lambda each: each[0].first_ns):
+        if request.first_ns >= answered_ns:
+            since = [each for each in connection.from_client.segments if answered_ns <= each.time_ns <= request.last_ns]
+            extra_s += sum(transmission_time_s(len(each.payload), rate_bps) for each in since)
+            extra_s -= transmission_time_s(request_size_bytes, rate_bps)
+        answered_ns = max(answered_ns, response.last_ns)
+    serving = [each for each in connection.from_server.segments if each.time_ns <= last_ns]
+    extra_s += sum(transmission_time_s(len(each.payload), rate_bps) for each in serving)
+    return extra_s - sum(transmission_time_s(len(response.octets), rate_bps) for _, response in answered)
 
 
 def response_sizes(load: PageLoad) -> list[int]:

@@ -7,6 +7,7 @@ the segments of a write that its window held back) are no actions. Every host th
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -15,6 +16,7 @@ from typing import Any
 from scapy.layers.inet import IP, TCP, UDP
 
 from experiments.harness.judge.frames import Frame
+from experiments.harness.theory import INITIAL_WINDOW_SEGMENTS
 
 # An application that acts later than this after the latest arrival acts by its own plan: a pause.
 PAUSE_NS = 5_000_000
@@ -77,6 +79,10 @@ class _Streams:
         self.fin: dict[bool, bool] = {True: False, False: False}
         self.established = False
         self.writing: dict[bool, Action | None] = {True: None, False: None}
+        self.written: dict[bool, Action | None] = {True: None, False: None}
+        # Ends of the segments in flight, by who sent them, and how many there were before the latest acknowledgement.
+        self.flight: dict[bool, deque[int]] = {True: deque(), False: deque()}
+        self.flight_before: dict[bool, int] = {True: 0, False: 0}
 
 
 def actions_of(
@@ -145,9 +151,12 @@ class _Reader:
         offset = (tcp.seq - streams.base.setdefault(by_client, tcp.seq)) % MODULUS
         if size and offset != streams.sent[by_client]:
             raise CausalOrderError(f"frame {frame.number} is a retransmission, or there is a hole before it")
+        if tcp.flags.A and not ours:
+            self._acknowledged(streams, not by_client, tcp.ack)
         if size:
             streams.sent[by_client] += size
             if ours:
+                streams.flight[by_client].append(streams.sent[by_client])
                 self._write(frame, streams, by_client, size, bool(tcp.flags.P))
             else:
                 self._arrive(frame, Arrival(streams.flow, not by_client, total_bytes=streams.sent[by_client]))
@@ -161,10 +170,32 @@ class _Reader:
     def _write(self, frame: Frame, streams: _Streams, by_client: bool, size: int, pushed: bool) -> None:
         """A segment without PSH is continued by the next one of the same write (RFC 9293 section 3.9.1.2)."""
         current = streams.writing[by_client]
+        if current is None and self._held_back(streams, by_client):
+            current = streams.written[by_client]
         if current is None:
             current = self._act(frame, Kind.WRITE, streams.flow, by_client, 0)
         current.size_bytes += size
+        streams.written[by_client] = current
         streams.writing[by_client] = None if pushed else current
+
+    def _acknowledged(self, streams: _Streams, by_client: bool, sequence: int) -> None:
+        flight, base = streams.flight[by_client], streams.base.get(by_client)
+        streams.flight_before[by_client] = len(flight)
+        if base is None:
+            return
+        acknowledged = (sequence - base) % MODULUS
+        while flight and flight[0] <= acknowledged:
+            flight.popleft()
+
+    def _held_back(self, streams: _Streams, by_client: bool) -> bool:
+        """Say whether a segment is one of an earlier write that the window held back.
+
+        What has just come on the same connection may be a message that the application answers, or only carry the
+        acknowledgement that lets the next segments go: it is the latter where a whole initial window was in flight.
+        """
+        if self._latest is None or self._latest[0].flow != streams.flow:
+            return False
+        return streams.flight_before[by_client] >= INITIAL_WINDOW_SEGMENTS
 
     def _streams(
         self, frame: Frame, source: tuple[str, int], target: tuple[str, int], tcp: Any, ours: bool

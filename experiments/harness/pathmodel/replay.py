@@ -81,6 +81,16 @@ class Replay:
         """Return the time from one frame to another, in seconds."""
         return (self.time_ns(last) - self.time_ns(first)) / NS
 
+    def known(self, frame: Frame) -> bool:
+        """Say whether the frame is the first of an action, or an arrival."""
+        return frame.number in self._times_ns or frame.number in self._arrivals
+
+    def first_known(self, frames: Sequence[Frame], place: int) -> Frame:
+        """Return the first frame of the moment at `place` that the model knows, or else the last one before it."""
+        now_ns = frames[place].time_ns
+        at_once = [frame for frame in frames[place:] if frame.time_ns == now_ns and self.known(frame)]
+        return at_once[0] if at_once else next(frame for frame in reversed(frames[:place]) if self.known(frame))
+
     def last_arrival(self, frames: Sequence[Frame], last: Frame) -> Frame:
         """Return the last of these frames up to `last` that brought octets or a datagram: where a sample ends."""
         for frame in reversed(frames[: frames.index(last) + 1]):
@@ -175,11 +185,13 @@ def beyond(captured: CaptureFile, topo: Topo, at: str, samples: Sequence[Span]) 
     interfaces = {label: label.split(":")[0] for label in captured.counts}
     frames = captured.at(at)
     times = [frame.time_ns for frame in frames]
-    ends = [(frames[bisect_left(times, first)], frames[bisect_right(times, last) - 1]) for first, last in samples]
+    ends = [(bisect_left(times, first), frames[bisect_right(times, last) - 1]) for first, last in samples]
     runs = [Replay(captured.frames, interfaces, topo, samples, options) for options in (FULL, ANY_WINDOW, IDEAL)]
     found = []
     for first, last in ends:
-        full, windowless, ideal = (run.between_s(first, run.last_arrival(frames, last)) for run in runs)
+        full, windowless, ideal = (
+            run.between_s(run.first_known(frames, first), run.last_arrival(frames, last)) for run in runs
+        )
         found.append(Beyond(full - windowless, windowless - ideal, ideal))
     return found
 

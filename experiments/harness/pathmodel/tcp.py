@@ -99,7 +99,7 @@ class Endpoint:
         self._closed = True
         self._acknowledge_sent()
         acknowledged = self.received_bytes
-        self._send(0, lambda: self.peer.arrive(0, acknowledged, fin=True))
+        self._send_empty(lambda: self.peer.arrive(0, acknowledged, fin=True))
 
     # Sending.
 
@@ -154,6 +154,10 @@ class Endpoint:
 
     def _send(self, size: int, deliver: Callable[[], None]) -> None:
         self._route.send(size + SEGMENT_OVERHEAD_BYTES, deliver)
+
+    def _send_empty(self, deliver: Callable[[], None]) -> None:
+        """Send a segment without octets: an acknowledgement, or a FIN."""
+        self._route.send(SEGMENT_OVERHEAD_BYTES if self._options.acknowledgements else 0, deliver)
 
     def _restart(self, idle_ns: int) -> None:
         """RFC 2861: a window that has not been used for several time-outs decays to the initial one."""
@@ -279,10 +283,7 @@ class Endpoint:
     def _acknowledge_now(self) -> None:
         acknowledged = self.received_bytes
         self._acknowledge_sent()
-        if self._options.acknowledgements:
-            self._send(0, lambda: self.peer.arrive(0, acknowledged))
-        else:
-            self._route.send(0, lambda: self.peer.arrive(0, acknowledged))
+        self._send_empty(lambda: self.peer.arrive(0, acknowledged))
 
     def _acknowledge_sent(self) -> None:
         if self._quick and self._scheduled:
