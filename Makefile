@@ -2,6 +2,8 @@
 SHELL := /bin/bash
 VENV := $(or $(LAB7_VENV),.venv)
 BIN := $(VENV)/bin
+# Where tc and many servers are: the PATH of an ordinary user of Debian lacks them.
+export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 
 .DEFAULT_GOAL := help
 .PHONY: help setup peers virtual run test test-slow test-kernel test-vm check format bench clean

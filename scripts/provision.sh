@@ -13,6 +13,8 @@
 #   LAB7_VENV: where the virtual environment is (.venv); LAB7_LOCK_WAIT_S: how long to wait for another package manager
 set -euo pipefail
 cd "$(dirname "$0")/.."
+# Where tc and many servers are; the PATH of an ordinary user of Debian lacks them, and so does that of root after `su`.
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 
 PYTHON=${PYTHON:-python3}
 VENV=${LAB7_VENV:-.venv}
@@ -139,8 +141,7 @@ missing_packages() {
     while read -r program purpose; do
         [[ -z $program ]] && continue
         package=${program#*:} program=${program%%:*}
-        command -v "$program" >/dev/null 2>&1 || [[ -x /usr/sbin/$program || -x /sbin/$program ]] \
-            || printf '%s\t%s\n' "$package" "$purpose"
+        command -v "$program" >/dev/null 2>&1 || printf '%s\t%s\n' "$package" "$purpose"
     done <<<"$PROGRAMS"
     # A module of the system's own Python, no program.
     [[ -z $WITH_PEERS ]] || /usr/bin/python3 -c 'import pyftpdlib' 2>/dev/null \

@@ -15,11 +15,14 @@ import pytest
 from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadScopeScheduling
 
-from topologies.emulation import sandbox
+from topologies.emulation import sandbox, tools
+from topologies.emulation.interpreter import module_command
 
 TESTS = Path(__file__).resolve().parent
 SANDBOXED = TESTS / "emulation"
 refusal = pytest.StashKey[str]()
+# Tests that need a program look for it where lab7 does.
+tools.search_system_folders()
 
 # How fast a machine draws examples is no property of lab7: neither a deadline nor a slow start fails a test.
 settings.register_profile("lab7", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -35,8 +38,8 @@ def _asked_for(config: pytest.Config) -> bool:
 
 def _why_refused() -> str:
     """Why this machine makes no sandbox, in one line; empty if it does."""
-    command = [sys.executable, "-m", "topologies.emulation.sandbox", "true"]
-    done = subprocess.run(command, cwd=TESTS.parent, capture_output=True, text=True, check=False)
+    command = module_command("topologies.emulation.sandbox", "true")
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode == 0:
         return ""
     return (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1].removeprefix("lab7: ")

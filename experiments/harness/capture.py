@@ -19,7 +19,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,8 +26,7 @@ from types import TracebackType
 from typing import Any
 
 from experiments.harness.pcapng import InterfaceCounts
-
-REPOSITORY = Path(__file__).resolve().parents[2]
+from topologies.emulation.interpreter import module_command
 
 
 class CaptureError(RuntimeError):
@@ -147,12 +145,10 @@ class Capture:
 def _spawn(descriptors: list[int]) -> subprocess.Popen[str]:
     # A fresh interpreter rather than a fork: it inherits no socket or pipe of the experiment, and no
     # thread's lock.
-    path = os.pathsep.join(filter(None, (str(REPOSITORY), os.environ.get("PYTHONPATH"))))
     return subprocess.Popen(
-        [sys.executable, "-m", "experiments.harness.capture_process"],
+        module_command("experiments.harness.capture_process"),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
         pass_fds=descriptors,
-        env={**os.environ, "PYTHONPATH": path},
     )

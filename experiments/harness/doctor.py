@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from topologies.emulation import tools
+from topologies.emulation.interpreter import module_command
 from topologies.emulation.testbed import congestion_control
 from topologies.emulation.virtual import kernel
 
 TAP = Path("/dev/net/tun")
+SANDBOX = "topologies.emulation.sandbox"
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ def examine() -> list[Finding]:
 
 def _sandbox() -> Finding:
     done = subprocess.run(
-        [sys.executable, "-m", "topologies.emulation.sandbox", "true"], capture_output=True, text=True, check=False
+        module_command(SANDBOX, "true"), capture_output=True, text=True, check=False
     )
     who = "as root" if os.geteuid() == 0 else "as an ordinary user, no sudo"
     good = done.returncode == 0
@@ -50,12 +52,11 @@ def _tap() -> Finding:
 
 def _in_sandbox(*command: str) -> bool:
     """Whether a command ends well in a sandbox; what it needs of the kernel is loaded when it asks."""
-    words = [sys.executable, "-m", "topologies.emulation.sandbox", *command]
-    return subprocess.run(words, capture_output=True, check=False).returncode == 0
+    return subprocess.run(module_command(SANDBOX, *command), capture_output=True, check=False).returncode == 0
 
 
 def _netem() -> Finding:
-    good = _in_sandbox(sys.executable, "-m", "topologies.emulation.netem")
+    good = _in_sandbox(*module_command("topologies.emulation.netem"))
     meaning = "links are shaped by the kernel" if good else "links are carried in user space instead"
     return Finding(
         "netem", good, meaning, "a kernel with sch_netem: apt-get install linux-modules-extra-$(uname -r)", False

@@ -10,7 +10,6 @@ from __future__ import annotations
 import pwd
 import shlex
 import shutil
-import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network
@@ -28,6 +27,7 @@ from experiments.harness.implementations.registry import (
     server_starter,
 )
 from topologies.emulation.errors import MachineError
+from topologies.emulation.interpreter import module_command
 from topologies.emulation.launcher import Service, split_command
 from topologies.emulation.node import Host
 from topologies.emulation.program import Program
@@ -125,7 +125,7 @@ class MailHost:
             shutil.chown(host.workdir / name, OWNER, OWNER)
         ids = [f"--reuid={owner.pw_uid}", f"--regid={owner.pw_gid}", "--clear-groups"]
         rights = [f"--inh-caps={_CAPABILITIES}", f"--ambient-caps={_CAPABILITIES}"]
-        words = ["setpriv", *ids, *rights, sys.executable, "-m", *split_command(line)]
+        words = ["setpriv", *ids, *rights, *module_command(*split_command(line))]
         return host.start_program(words, SMTP_PORT)
 
     def _lines(self, *modules: str) -> list[str]:

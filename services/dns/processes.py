@@ -9,12 +9,19 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from services.errors import ServiceError
 
 # Tells a process that it is one of several, and the descriptor that ends when the first one does.
 _VARIABLE = "LAB7_DNS_SIBLING"
 _MODULE = "services.dns.authoritative"
+_ROOT = Path(__file__).resolve().parents[2]
+# `python -m` would put the current directory in front of the import path: a file socket.py there would be executed.
+_START = (
+    "import runpy, sys; sys.path.append(sys.argv.pop(1)); "
+    f"runpy.run_module({_MODULE!r}, run_name='__main__', alter_sys=True)"
+)
 
 
 class Siblings:
@@ -37,7 +44,7 @@ class Siblings:
             return
         reading, self._pipe = os.pipe()
         environment = {**os.environ, _VARIABLE: str(reading)}
-        command = [sys.executable, "-m", _MODULE, *self._arguments, "--port", str(port)]
+        command = [sys.executable, "-P", "-c", _START, str(_ROOT), *self._arguments, "--port", str(port)]
         for _ in range(self._others):
             self._running.append(
                 await asyncio.create_subprocess_exec(

@@ -14,7 +14,7 @@ mount -t sysfs sysfs sys
 mount -t tmpfs tmpfs run
 mkdir run/outside
 [ ! -s /etc/resolv.conf ] || { touch etc/resolv.conf; mount --bind /etc/resolv.conf etc/resolv.conf; }
-pivot_root . run/outside
+/sbin/pivot_root . run/outside
 cd /
 umount -l /run/outside
 exec "$@"

@@ -17,7 +17,8 @@ EXTRA = os.environ.get("LAB7_ROOT_EXTRA", "")
 # Settings that a site's mirrors need; nothing else of this environment is known in the root.
 HANDED_ON = ("http_proxy", "https_proxy", "no_proxy", "PIP_", "SSL_CERT_", "REQUESTS_CA_BUNDLE")
 BASE_TIMEOUT_S, RUN_TIMEOUT_S = 600.0, 900.0
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+# login.defs(5): ENV_PATH of Debian, which every user but root has. It lacks the folders of tc, brctl and most servers.
+PATH = "/usr/local/bin:/usr/bin:/bin:/usr/local/games:/usr/games"
 
 
 def make_base(folder: Path, include: str = "") -> Path:

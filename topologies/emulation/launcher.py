@@ -13,13 +13,13 @@ import shlex
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from topologies.emulation.errors import EmulationError
+from topologies.emulation.interpreter import module_command
 from topologies.emulation.own_file import is_own_file
 
 READY = b"READY"
@@ -47,7 +47,7 @@ class ForkServer:
         known = [name for name in sorted(set(preload)) if is_module(name)]
         with theirs:
             self._program = subprocess.Popen(
-                [sys.executable, "-m", "topologies.emulation.forkserver", str(theirs.fileno()), *known],
+                module_command("topologies.emulation.forkserver", str(theirs.fileno()), *known),
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,
             )

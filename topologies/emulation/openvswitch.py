@@ -19,7 +19,7 @@ from topologies.emulation.node import Bridge, ipv6_off
 
 SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
 
-PROGRAMS_PLACE = "/usr/share/openvswitch/scripts:/usr/sbin:/sbin"
+SCRIPTS = "/usr/share/openvswitch/scripts"
 TIMEOUT_S = 20
 STOP_TIMEOUT_S = 3.0
 # Open vSwitch counts the processors when ten seconds have passed since it last did, the first time since the machine's
@@ -32,7 +32,7 @@ class Daemons:
     """Open vSwitch's programs in one network; `folder`: where their sockets are, None for the machine's own."""
 
     def __init__(self, folder: Path | None) -> None:
-        self.environment = dict(os.environ, PATH=f"{os.environ.get('PATH', '')}:{PROGRAMS_PLACE}")
+        self.environment = dict(os.environ, PATH=f"{os.environ.get('PATH', os.defpath)}:{SCRIPTS}")
         if folder is not None:
             self.environment |= {f"OVS_{name}DIR": str(folder) for name in ("RUN", "LOG", "DB")}
 

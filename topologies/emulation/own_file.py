@@ -1,12 +1,16 @@
 """Python files of a person's own: a topology, an experiment or a service that is no module of this project.
 
-A file is loaded as Python loads a script: what lies beside it can be imported. Its mistakes are the person's to mend,
-so each is one sentence that names the file and the line.
+What lies beside such a file can be imported, as beside a script, but never takes the place of a module of the standard
+library, of this project or of an installed package. Its mistakes are the person's to mend, so each is one sentence that
+names the file and the line.
 """
 
 import importlib.util
 import sys
 import traceback
+from collections.abc import Sequence
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
 
@@ -15,6 +19,26 @@ from topologies.emulation.errors import OwnFileError
 SUFFIX = ".py"
 # Folders of the files that were loaded here: what fails in one of them is a person's own.
 _folders: set[Path] = set()
+
+
+class _FinderBesideFiles(MetaPathFinder):
+    """Finds modules in the folders of the files that were loaded, when no other finder has found one.
+
+    The folders are not on sys.path: the finder of an editable installation of this project is asked after that path, so
+    that a file services.py there would hide the package.
+    """
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """A module of its own name in one of the folders; names of the standard library are left to it."""
+        # Some of those exist on other systems only, and are tried first here as well (msvcrt, winreg).
+        if path is not None or fullname in sys.stdlib_module_names:
+            return None
+        return PathFinder.find_spec(fullname, [str(folder) for folder in sorted(_folders)], target)
+
+
+_finder = _FinderBesideFiles()
 
 
 def is_own_file(name: str) -> bool:
@@ -31,11 +55,11 @@ def load(name: str, kind: str) -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    # Looked up by dataclasses, among others. The folder comes last: a file there hides nobody else's module.
+    # Looked up by dataclasses, among others.
     sys.modules[spec.name] = module
-    if str(path.parent) not in sys.path:
-        sys.path.append(str(path.parent))
     _folders.add(path.parent)
+    if _finder not in sys.meta_path:
+        sys.meta_path.append(_finder)
     try:
         spec.loader.exec_module(module)
     except (SyntaxError, UnicodeDecodeError) as error:

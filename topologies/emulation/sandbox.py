@@ -11,7 +11,8 @@ Three processes are then alive:
 When any of the three dies, process 1 dies, and with it every process, interface, mount and namespace.
 Sources: unshare(1), newuidmap(1), user_namespaces(7), pid_namespaces(7).
 
-From a shell: `python -m topologies.emulation.sandbox COMMAND [ARG ...]`.
+From a shell: `python -P -m topologies.emulation.sandbox COMMAND [ARG ...]`; without -P, Python imports what lies in the
+current directory before anything else.
 """
 
 import contextlib
@@ -57,6 +58,7 @@ def run(command: Sequence[str]) -> int:
     Raises MachineError where the kernel refuses or `ip` is missing. The calling process moves into the new
     namespaces as well, so it can call this once only.
     """
+    tools.search_system_folders()
     tools.require("ip")
     _unshare_all()
     init = os.fork()
@@ -210,7 +212,7 @@ def _exit_code(status: int) -> int:
 def main() -> int:
     """Run the command line's command in a sandbox."""
     if len(sys.argv) < 2:
-        print("usage: python -m topologies.emulation.sandbox COMMAND [ARG ...]", file=sys.stderr)
+        print("usage: python -P -m topologies.emulation.sandbox COMMAND [ARG ...]", file=sys.stderr)
         return 2
     try:
         return run(sys.argv[1:])

@@ -157,11 +157,12 @@ class Testbed:
         raise EmulationError(f"there is no host {name!r} in this topology: there are {there}")
 
     def _check_machine(self) -> None:
+        tools.search_system_folders()
         tools.require(*tools.NEEDED)
         if self._sandboxed and not sandbox.inside():
             raise MachineError(
                 "a testbed needs a sandbox: call topologies.emulation.sandbox.enter() first in the script, or run "
-                "it by `python -m topologies.emulation.sandbox python SCRIPT`"
+                "it by `python -P -m topologies.emulation.sandbox python SCRIPT`"
             )
         if os.geteuid() != 0:
             raise MachineError("without a sandbox a testbed needs root: run it with sudo")

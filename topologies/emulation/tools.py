@@ -1,5 +1,6 @@
 """Run the system's network tools; their first complaint becomes one sentence."""
 
+import os
 import shutil
 import subprocess
 from collections.abc import Iterable
@@ -21,7 +22,15 @@ PACKAGES = {
     "brctl": "bridge-utils",
     "newuidmap": "uidmap",
 }
+# Where tc, brctl and many servers are. The PATH that Debian gives to ordinary users (login.defs(5), ENV_PATH) lacks them.
+SYSTEM_FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 NEEDED = ("ip", "tc", "bridge", "nsenter", "unshare", "mnexec", "ifconfig")
+
+
+def search_system_folders() -> None:
+    """Let this process, and what it starts, find the programs of SYSTEM_FOLDERS, behind those of its own PATH."""
+    folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    os.environ["PATH"] = os.pathsep.join([*folders, *(each for each in SYSTEM_FOLDERS if each not in folders)])
 
 
 def require(*names: str) -> None:

@@ -12,6 +12,7 @@ import click
 
 from experiments.harness.cli import inspect, matrices, networks, running
 from experiments.harness.cli.common import CANNOT, USAGE
+from topologies.emulation import tools
 from topologies.emulation.errors import DrawingError, EmulationError
 
 
@@ -44,6 +45,7 @@ for command in (
 
 def main() -> None:
     """Run the command line; every error that a person can mend is one sentence."""
+    tools.search_system_folders()
     try:
         # Outside of its standalone mode click returns the exit code that a command raised as Exit.
         code = lab7.main(standalone_mode=False)

@@ -143,7 +143,7 @@ def _imports(program: str, module: str) -> bool:
     """Whether a Python finds a module."""
     look = "import importlib.util, sys; sys.exit(importlib.util.find_spec(sys.argv[1]) is None)"
     try:
-        done = subprocess.run([program, "-c", look, module], timeout=VERSION_TIMEOUT_S, check=False)
+        done = subprocess.run([program, "-I", "-c", look, module], timeout=VERSION_TIMEOUT_S, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return False
     return done.returncode == 0

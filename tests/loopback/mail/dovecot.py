@@ -32,7 +32,7 @@ class Dovecot:
 
 def program() -> str | None:
     """Where Dovecot is, None where it is not installed or may not be started."""
-    return shutil.which("dovecot", path=f"{os.environ.get('PATH', '')}:/usr/sbin") if os.geteuid() == 0 else None
+    return shutil.which("dovecot") if os.geteuid() == 0 else None
 
 
 def free_port() -> int:
