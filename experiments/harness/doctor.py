@@ -35,9 +35,7 @@ def examine() -> list[Finding]:
 
 
 def _sandbox() -> Finding:
-    done = subprocess.run(
-        module_command(SANDBOX, "true"), capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(module_command(SANDBOX, "true"), capture_output=True, text=True, check=False)
     who = "as root" if os.geteuid() == 0 else "as an ordinary user, no sudo"
     good = done.returncode == 0
     said = done.stderr.strip().removeprefix("lab7: ")

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 import select
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from mininet.topo import Topo
 
 from experiments.harness.capture import CaptureInterface
-from topologies.emulation import sandbox
+from topologies.emulation import sandbox, tools
 from topologies.emulation.launcher import readable
 from topologies.emulation.testbed import Testbed
 
@@ -56,11 +58,15 @@ def environment(changes: Mapping[str, str] | None = None) -> dict[str, str]:
 
 
 def lab7(
-    *words: str, cwd: Path, stdin: str = "", changes: Mapping[str, str] | None = None
+    *words: str,
+    cwd: Path,
+    stdin: str = "",
+    changes: Mapping[str, str] | None = None,
+    entering: tuple[str, ...] = (),
 ) -> subprocess.CompletedProcess[str]:
-    """Run `lab7 WORDS` to its end."""
+    """Run `lab7 WORDS` to its end, by way of `entering` where that is given."""
     return subprocess.run(
-        [str(LAB7), *words],
+        [*entering, str(LAB7), *words],
         cwd=cwd,
         input=stdin,
         env=environment(changes),
@@ -69,6 +75,24 @@ def lab7(
         timeout=2 * PATIENCE_S,
         check=False,
     )
+
+
+def lab7_with_programs(*words: str, cwd: Path, programs: Iterable[str]) -> subprocess.CompletedProcess[str]:
+    """Run `lab7 WORDS` on a machine that has no programs but these."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name in programs:
+            shutil.copy(str(shutil.which(name)), folder)
+        # lab7 looks in these as well, whatever PATH says.
+        hiding = "; ".join(f"{shutil.which('mount')} -t tmpfs none {each}" for each in tools.SYSTEM_FOLDERS)
+        entering = (
+            str(shutil.which("unshare")),
+            "--mount",
+            str(shutil.which("sh")),
+            "-c",
+            f'{hiding}; exec "$@"',
+            "sh",
+        )
+        return lab7(*words, cwd=cwd, changes={"PATH": folder}, entering=entering)
 
 
 def start_lab7(

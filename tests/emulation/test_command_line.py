@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import pytest
 
 from experiments.harness.judge.frames import read_capture
-from tests.emulation.support import PATIENCE_S, lab7, one_sentence, read_until, start_lab7
+from tests.emulation.support import PATIENCE_S, lab7, lab7_with_programs, one_sentence, read_until, start_lab7
 from topologies.emulation import netem, tools
 
 SHOWN, FAILED, USAGE, CANNOT = 0, 1, 2, 3
@@ -242,9 +241,8 @@ def test_netem_where_the_kernel_has_none_is_one_sentence(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("missing", tools.NEEDED)
 def test_a_missing_tool_is_one_sentence_that_names_its_package(tmp_path: Path, missing: str) -> None:
-    for name in {*tools.NEEDED, "sh", "bash"} - {missing}:
-        (tmp_path / name).symlink_to(str(shutil.which(name)))
-    done = lab7("exec", "web", "client", "true", cwd=tmp_path, changes={"PATH": str(tmp_path)})
+    programs = {*tools.NEEDED, "sh", "bash"} - {missing}
+    done = lab7_with_programs("exec", "web", "client", "true", cwd=tmp_path, programs=programs)
     assert done.returncode == CANNOT
     assert f"the program {missing} is missing" in one_sentence(done)
     assert f"apt-get install {tools.PACKAGES[missing]}" in one_sentence(done)

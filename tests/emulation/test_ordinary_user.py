@@ -11,9 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.emulation.support import PATIENCE_S, REPOSITORY, environment
+from tests.emulation.support import PATIENCE_S, REPOSITORY, environment, lab7
+from topologies.emulation.interpreter import module_command
 
 NOBODY = "65534"
+# login.defs(5): ENV_PATH of Debian, which every user but root has. It lacks the folders of tc and of most servers.
+DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/local/games:/usr/games"
 IMPORTS = "import sys, click, jinja2, mininet.net, rich, scapy.utils; sys.exit(sys.version_info < (3, 11))"
 TESTBED = """
 import os
@@ -27,20 +30,21 @@ with pair(["services.http.origin --root %s --port 80" % REPOSITORY], delay="1ms"
 LAB7 = "from experiments.harness.cli import main; main()"
 
 
-def as_nobody(*words: str) -> subprocess.CompletedProcess[str]:
+def as_nobody(*words: str, cwd: str | Path = "/") -> subprocess.CompletedProcess[str]:
     # `setpriv` may still use root's rights to find the program that it becomes; `env` in between has none.
     becoming = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--no-new-privs", "--", "env"]
     packages = os.pathsep.join([str(REPOSITORY), sysconfig.get_path("purelib")])
     changes = {
         "PYTHONPATH": packages,
         "PYTHONDONTWRITEBYTECODE": "1",
+        "PATH": DEFAULT_PATH,
         "HOME": "/",
         "USER": "nobody",
         "LOGNAME": "nobody",
     }
     return subprocess.run(
         [*becoming, *words],
-        cwd="/",
+        cwd=cwd,
         env=environment(changes),
         capture_output=True,
         text=True,
@@ -49,9 +53,8 @@ def as_nobody(*words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.fixture(scope="module")
-def python() -> str:
-    """An interpreter that nobody can run, with the packages that lab7 needs."""
+def find_python() -> str:
+    """An interpreter that another user can run, with the packages that lab7 needs; without one the test is skipped."""
     if as_nobody("true").returncode != 0:
         pytest.skip("this user cannot become another one")
     if as_nobody("test", "-w", "/dev/net/tun").returncode != 0:
@@ -61,6 +64,25 @@ def python() -> str:
         if Path(candidate).exists() and as_nobody(candidate, "-c", IMPORTS).returncode == 0:
             return candidate
     pytest.skip(f"another user can read neither {os.path.realpath(sys.executable)} nor a python like it")
+
+
+@pytest.fixture(scope="module")
+def python() -> str:
+    return find_python()
+
+
+def test_lab7_runs_with_the_path_of_an_ordinary_user(tmp_path: Path) -> None:
+    words = ("exec", "web", "client", "--", "sh", "-c", "curl -sS -o /dev/null http://www.example.com/ && which tc")
+    done = lab7(*words, cwd=tmp_path, changes={"PATH": DEFAULT_PATH})
+    assert (done.stderr, done.returncode) == ("", 0)
+    assert done.stdout.endswith("sbin/tc\n")
+
+
+def test_a_sandbox_is_made_with_the_path_of_an_ordinary_user(tmp_path: Path) -> None:
+    words = module_command("topologies.emulation.sandbox", "sh", "-c", "which tc && which brctl")
+    changed = environment({"PATH": DEFAULT_PATH})
+    done = subprocess.run(words, cwd=tmp_path, env=changed, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_doctor_finds_that_an_ordinary_user_can_run_lab7(python: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import pytest
 
 from experiments.harness.implementations.registry import implementations
-from tests.emulation.support import lab7, one_sentence
+from tests.emulation.support import lab7, lab7_with_programs, one_sentence
 from topologies.emulation import tools
 
 SHOWN, FAILED, USAGE, CANNOT = 0, 1, 2, 3
@@ -45,9 +44,9 @@ socketserver.ThreadingTCPServer(("", int(sys.argv[1])), Handler).serve_forever()
 """
 
 
-def run(folder: Path, *replace: str, **more: Any) -> subprocess.CompletedProcess[str]:
+def run(folder: Path, *replace: str) -> subprocess.CompletedProcess[str]:
     words = [word for each in replace for word in ("--replace", each)]
-    return lab7(*SHORT, *words, "--json", cwd=folder, **more)
+    return lab7(*SHORT, *words, "--json", cwd=folder)
 
 
 def result_of(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
@@ -177,11 +176,8 @@ def test_a_command_that_names_what_nobody_knows_is_one_sentence(tmp_path: Path) 
     ],
 )
 def test_a_program_that_is_not_installed_is_told_with_its_package(replace: str, package: str, tmp_path: Path) -> None:
-    found = tmp_path / "found"
-    found.mkdir()
-    for name in {*tools.NEEDED, "sh", "bash"}:
-        (found / name).symlink_to(str(shutil.which(name)))
-    done = run(tmp_path, replace, changes={"PATH": str(found)})
+    words = (*SHORT, "--replace", replace, "--json")
+    done = lab7_with_programs(*words, cwd=tmp_path, programs={*tools.NEEDED, "sh", "bash"})
     assert done.returncode == CANNOT
     name = replace.partition("=")[2]
     assert one_sentence(done) == f"lab7: {name} is not installed: `sudo apt-get install {package}`"

@@ -1,9 +1,9 @@
-"""The command line of a Python process that lab7 starts: a module of this project, whatever the current directory holds.
+"""The command line of a Python process that lab7 starts, which runs a module of this project.
 
-`python -m MODULE` and `python -c CODE` put the current directory in front of the import path, so that a file `socket.py`
-where `lab7` is typed would be executed in the place of the standard library's. Option -P (Python 3.11, "Command line
-and environment" of its documentation) leaves it out. It holds for that one process: a program of a person's own that it
-starts imports what lies beside it, as ever, which the variable PYTHONSAFEPATH would forbid. PYTHONPATH means what it
+`python -m MODULE` and `python -c CODE` put the current directory in front of the import path: a file `socket.py` where
+`lab7` is typed would be executed in the place of the standard library's. Option -P (Python 3.11, "Command line and
+environment" of its documentation) leaves it out. It holds for that process alone: a student's program that it starts
+imports what lies beside it, which the variable PYTHONSAFEPATH, once inherited, would forbid. PYTHONPATH means what it
 always means.
 
 The project's root comes last on the path, for a checkout that is not installed: it hides nothing.

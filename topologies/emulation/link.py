@@ -39,7 +39,8 @@ class EmulatedLink(Link):  # type: ignore[misc]
         self._cable: Cable | None = None
         both = {key: options.pop(key) for key in SHAPING if key in options}
         self.shapes = tuple(self._take_shape(options, key, both) for key in ("params1", "params2"))
-        options["intf"] = Interface
+        # Mininet's own classes of interfaces give way to this one (see classes), which has both ends made at once.
+        options |= {"intf": Interface, "cls1": None, "cls2": None, "fast": True}
         super().__init__(node1, node2, **options)
 
     @staticmethod

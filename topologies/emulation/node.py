@@ -19,6 +19,7 @@ from topologies.emulation import device, namespaces, sandbox, tools
 from topologies.emulation.errors import EmulationError
 from topologies.emulation.launcher import ForkServer, Service, start_service
 from topologies.emulation.program import Program
+from topologies.emulation.shape import SHAPING
 
 HOLDER = "topologies.emulation.holder"
 RUN_TIMEOUT_S = 60.0
@@ -29,8 +30,16 @@ NAMED = Path("/run/netns")
 class Interface(Intf):  # type: ignore[misc]
     """An interface that the link has made, with its MAC address, in the node's namespace."""
 
-    def config(self, ip: str | None = None, **_params: Any) -> dict[str, Any]:
-        """Bring the interface up, offload off, with an address where the link's parameters give one."""
+    def config(self, ip: str | None = None, **params: Any) -> dict[str, Any]:
+        """Bring the interface up, offload off, with an address where the link's parameters give one.
+
+        Raises EmulationError when it is told to shape: a link has its shape from the start.
+        """
+        if asked := [f"{name}={params[name]!r}" for name in SHAPING if params.get(name) is not None]:
+            raise EmulationError(
+                f"the link of {self.name} is up and keeps its shape: "
+                f"give {', '.join(asked)} to addLink() and start again"
+            )
         if not self.node.namespace_pid:
             ipv6_off(self.name)
         device.bring_up(self.name, self.node.namespace_pid)
@@ -43,6 +52,13 @@ class Interface(Intf):  # type: ignore[misc]
         """Set the address: '10.0.0.1/24', or an address and a prefix length."""
         tools.batch("ip", self.take_address(ipstr, prefixLen), self.node.namespace_pid)
         return ""
+
+    def setMAC(self, macstr: str) -> str:  # noqa: N802
+        """Refuse: all hosts and switches know the address from the start. Raises EmulationError."""
+        raise EmulationError(
+            f"{self.name} is up and keeps its address {self.mac}, which all hosts and switches know: give "
+            f"mac={macstr!r} to addHost(), or addr1 or addr2 to addLink(), and start again"
+        )
 
     def take_address(self, ip: str, prefix_length: int | None = None) -> list[str]:
         """From now on this is the address; returns the lines for `ip -batch` that make it so."""
@@ -127,12 +143,13 @@ class Host(_LazyShell):
         self._congestion_control = congestion_control
         self._started = 0
         self.services: list[Service | Program] = []
+        params["privateDirs"] = params.get("privateDirs") or []
         super().__init__(name, **params)
 
     def startShell(self, mnopts: str | None = None) -> None:  # noqa: N802
         """Start the process that holds the host's namespaces."""
         self.workdir.mkdir()
-        for name, text in self.params.get("files", {}).items():
+        for name, text in (self.params.get("files") or {}).items():
             (self.workdir / name).parent.mkdir(parents=True, exist_ok=True)
             (self.workdir / name).write_text(text)
         self.files.mkdir(parents=True, exist_ok=True)
@@ -148,7 +165,7 @@ class Host(_LazyShell):
     def config(
         self,
         ip: str | None = None,
-        mac: str | None = None,  # noqa: ARG002
+        mac: str | None = None,  # noqa: ARG002 - its link has set it
         defaultRoute: str | None = None,  # noqa: N803
         **_params: Any,
     ) -> dict[str, Any]:
@@ -159,7 +176,9 @@ class Host(_LazyShell):
         if interface is not None and ip is not None and interface.ip is None:
             lines += interface.take_address(ip, 8)
         if defaultRoute is not None:
-            lines.append(f"route replace default {defaultRoute}")
+            # As in Node.setDefaultRoute: one word is the name of an interface.
+            route = defaultRoute if " " in defaultRoute else f"dev {defaultRoute}"
+            lines.append(f"route replace default {route}")
         tools.batch("ip", lines, self.namespace_pid)
         if self.params.get("forwards"):
             self.run(["sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward"])
@@ -234,8 +253,7 @@ class Bridge(_LazyShell, Switch):  # type: ignore[misc]
     def __init__(self, name: str, mirrors: bool = False, **params: Any) -> None:
         self.mirrors = mirrors
         # Any name will do: the data path id that Switch derives from it is for OpenFlow only.
-        params.setdefault("dpid", "1")
-        super().__init__(name, **params)
+        super().__init__(name, **{**params, "dpid": params.get("dpid") or "1"})
 
     def start(self, _controllers: Sequence[Any]) -> None:
         """Make the bridge and plug the interfaces in."""

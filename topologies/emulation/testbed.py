@@ -24,7 +24,7 @@ from typing import Any
 from mininet.net import Mininet
 from mininet.topo import Topo
 
-from topologies.emulation import drawing, names, netem, openvswitch, sandbox, tools
+from topologies.emulation import classes, drawing, names, netem, openvswitch, options, sandbox, tools
 from topologies.emulation.errors import EmulationError, MachineError
 from topologies.emulation.launcher import ForkServer, Service, is_module, is_service, split_command
 from topologies.emulation.link import EmulatedLink, Wiring
@@ -40,14 +40,49 @@ OPEN_FILES = 8192
 
 
 class _Network(Mininet):  # type: ignore[misc]
-    """Mininet without its machine-wide settings, and with addresses that are the same in every run."""
+    """Mininet without its machine-wide settings, with lab7's nodes and links, and addresses that no run changes."""
+
+    def addHost(self, name: str, cls: Any = None, **options: Any) -> Any:  # noqa: N802
+        """See Mininet; a class of Mininet's own gives way to lab7's."""
+        return super().addHost(name, cls=None if cls in classes.HOSTS else cls, **options)
+
+    def addSwitch(self, name: str, cls: Any = None, **options: Any) -> Any:  # noqa: N802
+        """See Mininet; a class of Mininet's own gives way to lab7's."""
+        return super().addSwitch(name, cls=None if cls in classes.SWITCHES else cls, **options)
 
     def addLink(self, node1: Any, node2: Any, **options: Any) -> Any:  # noqa: N802
+        """See Mininet; a class of Mininet's own gives way to lab7's."""
+        if options.get("cls") in classes.LINKS:
+            del options["cls"]
+        for end, node in ((1, node1), (2, node2)):
+            mac = self._mac_of_first_interface(node, options.get(f"port{end}"))
+            if mac is not None:
+                options.setdefault(f"addr{end}", mac)
         number = len(self.links) + 1
         for end in (1, 2):
             # RFC 7042 section 2.1: the second lowest bit of the first octet marks a locally administered address.
             options.setdefault(f"addr{end}", f"02:00:00:{number >> 8:02x}:{number & 255:02x}:{end:02x}")
         return super().addLink(node1, node2, **options)
+
+    def iperf(self, hosts: Any = None, l4Type: str = "TCP", *args: Any, **options: Any) -> Any:  # noqa: N803
+        """See Mininet, by UDP. Raises EmulationError for TCP."""
+        # Its loop waits for a second report of the server, of the connection by which it saw that the server listens.
+        # iperf 2.1 makes none of a connection without data, so that it would wait for ever.
+        if l4Type == "TCP":
+            client, server = hosts or (self.hosts[0], self.hosts[-1])
+            raise EmulationError(
+                "Mininet's TCP test does not end with iperf from 2.1 on: "
+                f"type `{server} iperf -s &`, then `{client} iperf -c {server}`"
+            )
+        return super().iperf(hosts, l4Type, *args, **options)
+
+    def _mac_of_first_interface(self, node: Any, port: int | None) -> str | None:
+        """What addHost(mac=...) asks for, which is the address of the interface of the lowest port."""
+        name = node if isinstance(node, str) else node.name
+        if port is None or port != min(self.topo.ports.get(name, {}), default=None):
+            return None
+        mac: str | None = self[name].params.get("mac")
+        return mac
 
 
 def congestion_control() -> str:
@@ -87,12 +122,19 @@ def _addressed(host: Host) -> list[Any]:
     return [interface for interface in host.intfList() if interface.ip is not None and interface.name != "lo"]
 
 
-def _reached(far: Any, seen_from: Any, neighbours: dict[Any, list[tuple[Any, Any]]]) -> list[str]:
-    """The MAC addresses of hosts behind the far end of a bridge's port; only bridges pass frames on."""
-    if not isinstance(far.node, Bridge):
-        return [far.mac]
-    onwards = [beyond for near, beyond in neighbours[far.node] if near is not far and beyond.node is not seen_from]
-    return [mac for beyond in onwards for mac in _reached(beyond, far.node, neighbours)]
+def _reached(far: Any, neighbours: dict[Any, list[tuple[Any, Any]]]) -> list[str]:
+    """The MAC addresses of hosts behind the far end of a bridge's port; only bridges pass frames on.
+
+    It ends since switches form no loop, which was checked.
+    """
+    found, waiting = [], [far]
+    while waiting:
+        end = waiting.pop()
+        if isinstance(end.node, Bridge):
+            waiting.extend(beyond for near, beyond in neighbours[end.node] if near is not end)
+        else:
+            found.append(end.mac)
+    return found
 
 
 class Testbed:
@@ -168,7 +210,7 @@ class Testbed:
             raise MachineError("without a sandbox a testbed needs root: run it with sudo")
 
     def _make_workdir(self, stack: contextlib.ExitStack) -> Path:
-        workdir = Path(tempfile.mkdtemp(prefix="lab7-", dir="/run"))
+        workdir = Path(tempfile.mkdtemp(prefix="lab7-", dir=options.RUN))
         workdir.chmod(0o755)  # services that change user still reach their folder
         stack.callback(shutil.rmtree, workdir, ignore_errors=True)
         return workdir
@@ -209,12 +251,10 @@ class Testbed:
 
     def _write_names(self) -> None:
         entries = []
+        for host, address in drawing.host_addresses(self.topo).items() if self._host_names else ():
+            entries.append((address.split("/")[0], [*(self.topo.nodeInfo(host).get("names") or []), host]))
         for host in self.topo.hosts():
-            info = self.topo.nodeInfo(host)
-            if self._host_names and info.get("ip"):
-                entries.append((info["ip"].split("/")[0], [*info.get("names", []), host]))
-        for host in self.topo.hosts():
-            resolver = self.topo.nodeInfo(host).get("resolver", [])
+            resolver = self.topo.nodeInfo(host).get("resolver") or []
             resolvers = [resolver] if isinstance(resolver, str) else resolver
             names.write(self.workdir / "etc" / host, host, entries, resolvers)
 
@@ -238,9 +278,7 @@ class Testbed:
             if not isinstance(bridge, Bridge) or bridge.mirrors:
                 continue
             bridge.teach(
-                (mac, port.name)
-                for port, far in neighbours.get(bridge, [])
-                for mac in _reached(far, bridge, neighbours)
+                (mac, port.name) for port, far in neighbours.get(bridge, []) for mac in _reached(far, neighbours)
             )
 
     def restart(self, name: str) -> None:

@@ -1,6 +1,7 @@
 """Run the system's network tools; their first complaint becomes one sentence."""
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterable
@@ -22,8 +23,9 @@ PACKAGES = {
     "brctl": "bridge-utils",
     "newuidmap": "uidmap",
 }
-# Where tc, brctl and many servers are. The PATH that Debian gives to ordinary users (login.defs(5), ENV_PATH) lacks them.
+# Where tc, brctl and many servers are. ENV_PATH of login.defs(5), the PATH of ordinary users of Debian, lacks them.
 SYSTEM_FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin")
+_FAILED_LINE = re.compile(r"Command failed -:(\d+)")
 NEEDED = ("ip", "tc", "bridge", "nsenter", "unshare", "mnexec", "ifconfig")
 
 
@@ -54,7 +56,10 @@ def batch(tool: str, lines: Iterable[str], pid: int = 0) -> None:
     if done.returncode != 0:
         complaint = (done.stderr.strip() or done.stdout.strip()).splitlines()
         reason = complaint[0] if complaint else f"exit code {done.returncode}"
-        raise EmulationError(f"`{tool}` refused a command ({reason}): {text.splitlines()[0]}")
+        # Both tools say which line of the batch it was, and stop there.
+        refused = _FAILED_LINE.search(done.stderr)
+        line = text.splitlines()[int(refused[1]) - 1 if refused else 0]
+        raise EmulationError(f"`{tool}` refused a command ({reason}): {line}")
 
 
 def _run(words: list[str], pid: int, text: str = "") -> subprocess.CompletedProcess[str]:

@@ -113,13 +113,7 @@ class _testbed:  # noqa: N801 - used as a function
 
 def draw(drawing: Drawing, given: dict[str, str]) -> Any:
     """Make the topology with parameters; those of its build() are named when one does not exist."""
-    # What is exported may be a function that makes the topology, as in Mininet's own examples.
-    build = getattr(drawing.make, "build", drawing.make)
-    known = {
-        name: parameter
-        for name, parameter in inspect.signature(build).parameters.items()
-        if name != "self" and parameter.kind is not inspect.Parameter.VAR_KEYWORD
-    }
+    known = _parameters(drawing.make)
     for name in given:
         if name not in known:
             there = ", ".join(known) or "none"
@@ -127,13 +121,26 @@ def draw(drawing: Drawing, given: dict[str, str]) -> Any:
     values = {name: _as_default(name, text, known[name].default) for name, text in given.items()}
     try:
         return drawing.make(**values)
-    except (TypeError, ValueError) as error:
-        raise DrawingError(f"the topology {drawing.name} cannot be drawn with these parameters: {error}") from error
     except Exception as error:
         # A mistake in a person's own drawing is theirs to mend; one in ours is not.
         if where := explain(error):
             raise OwnFileError(where) from error
+        if isinstance(error, TypeError | ValueError):
+            raise DrawingError(f"the topology {drawing.name} cannot be drawn with these parameters: {error}") from error
         raise
+
+
+def _parameters(make: Any) -> dict[str, inspect.Parameter]:
+    """The parameters by which a topology is made.
+
+    What is exported may be a function, as in Mininet's own examples. An __init__() that takes any name, as that of Topo
+    does, hands these on to build().
+    """
+    found = list(inspect.signature(make).parameters.values())
+    if hasattr(make, "build") and any(one.kind is one.VAR_KEYWORD for one in found):
+        found += inspect.signature(make.build).parameters.values()
+    unnamed = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+    return {one.name: one for one in found if one.name != "self" and one.kind not in unnamed}
 
 
 def _as_default(name: str, text: str, default: Any) -> Any:

@@ -6,7 +6,9 @@ from itertools import pairwise
 from typing import Any
 
 from mininet.cli import CLI
-from mininet.log import output
+from mininet.log import error, output
+
+from topologies.emulation.errors import EmulationError
 
 
 class Shell(CLI):  # type: ignore[misc]
@@ -15,6 +17,14 @@ class Shell(CLI):  # type: ignore[misc]
     prompt = "lab7> "
     # Names of hosts have hyphens.
     identchars = CLI.identchars + "-"
+
+    def onecmd(self, line: str) -> bool:
+        """Run one line; what the network refuses is one sentence, and the next line is read."""
+        try:
+            return bool(super().onecmd(line))
+        except EmulationError as refused:
+            error(f"{refused}\n")
+            return False
 
     def default(self, line: str) -> None:
         """Run a command in a host. Mininet puts addresses in the place of hosts' names, also where a person is meant:

@@ -70,6 +70,23 @@ def test_a_duplicate_address_given_on_a_link_is_found_as_well() -> None:
     assert complaint(topo) == "the hosts anna and bert both have the address 10.0.0.1"
 
 
+def test_an_address_that_mininet_counts_up_to_is_one_as_well() -> None:
+    topo = draw({"anna": {}, "bert": {"ip": "10.7.0.1/8"}, "carl": {}, "dora": {"ip": None}})
+    assert drawing.host_addresses(topo) == {"anna": "10.0.0.1/8", "bert": "10.7.0.1/8", "carl": "10.0.0.3/8"}
+    assert complaint(draw({"anna": {}, "bert": {"ip": "10.0.0.1/24"}})) == (
+        "the hosts anna and bert both have the address 10.0.0.1"
+    )
+
+
+def test_an_address_that_a_link_gives_to_the_first_interface_is_the_host_s() -> None:
+    topo = Topo()
+    switch = topo.addSwitch("s1")
+    topo.addLink(switch, topo.addHost("anna"), params2={"ip": "10.1.0.1/24"})
+    topo.addLink("anna", switch, params1={"ip": "10.2.0.1/24"})
+    topo.addHost("alone")
+    assert drawing.host_addresses(topo) == {"anna": "10.1.0.1/24"}
+
+
 @pytest.mark.parametrize("ip", ["10.0.0.256/24", "10.0.0.1/33", "ten", "::1/64", "10.0.0"])
 def test_an_address_that_is_none_names_the_host(ip: str) -> None:
     assert complaint(draw({"anna": {"ip": ip}})) == f"the host anna has ip={ip!r}, which is not an IPv4 address"

@@ -1,0 +1,58 @@
+"""Mininet's classes of nodes, links and interfaces, as `cls=` names them in a topology.
+
+A testbed makes hosts, switches and links of its own classes. Where a topology names a class of Mininet's that does
+nothing else, `cls=TCLink` or `cls=OVSSwitch`, the testbed's takes its place. Any other class is refused.
+"""
+
+from typing import Any
+
+from mininet import link, node, nodelib
+from mininet.topo import Topo
+
+from topologies.emulation.errors import DrawingError
+from topologies.emulation.link import EmulatedLink
+from topologies.emulation.node import Bridge, Host, Interface
+from topologies.emulation.openvswitch import OpenVSwitch
+
+HOSTS = (node.Node, node.Host, Host)
+# OVSKernelSwitch is OVSSwitch by another name. Without a controller of one's own all of them learn where addresses are.
+SWITCHES = (node.Switch, node.OVSSwitch, node.OVSBridge, nodelib.LinuxBridge, Bridge)
+# TCULink turns check sums by the device off, as every link here does; OVSLink is what is fast between two OVSSwitches.
+LINKS = (link.Link, link.TCLink, link.TCULink, link.OVSLink, EmulatedLink)
+INTERFACES = (link.Intf, link.TCIntf, Interface)
+INTERFACE_OPTIONS = ("intf", "cls1", "cls2")
+
+
+def check(topo: Topo) -> None:
+    """Raise DrawingError for the first class that a testbed cannot use."""
+    for host in topo.hosts():
+        _check(f"the host {host}", topo.nodeInfo(host).get("cls"), HOSTS, _INSTEAD_OF_HOST)
+    for switch in topo.switches():
+        kind = topo.nodeInfo(switch).get("cls")
+        if not _is_own_bridge(kind):
+            _check(f"the switch {switch}", kind, SWITCHES, _INSTEAD_OF_SWITCH)
+    for first, second, params in topo.links(withInfo=True):
+        _check(f"the link {first}-{second}", params.get("cls"), LINKS, _INSTEAD_OF_LINK)
+        for option in INTERFACE_OPTIONS:
+            _check(f"the link {first}-{second}, option {option},", params.get(option), INTERFACES, _INSTEAD_OF_LINK)
+
+
+_INSTEAD_OF_HOST = "give addHost() what it does: forwards=True for a router, serves='COMMAND' for a program"
+_INSTEAD_OF_SWITCH = "for Open vSwitch call Testbed(topo, switch=OpenVSwitch), for a mirror port set mirrors=True"
+_INSTEAD_OF_LINK = "give addLink() what it does: bw, delay, jitter, loss, max_queue_size, reorder"
+
+
+def _check(place: str, kind: Any, stock: tuple[type, ...], instead: str) -> None:
+    if kind is None or kind in stock:
+        return
+    name = getattr(kind, "__name__", None)
+    if name is None or not callable(kind):
+        raise DrawingError(f"{place} has the class {kind!r}, which is none: leave it out")
+    known = ", ".join(dict.fromkeys(one.__name__ for one in stock))
+    raise DrawingError(f"{place} is of the class {name}, and lab7 runs none but {known}: leave it out and {instead}")
+
+
+def _is_own_bridge(kind: Any) -> bool:
+    """Whether a class is derived from the switch of lab7, which takes no more than a name and options."""
+    # Open vSwitch needs its daemons, which a testbed starts when all of its switches are such.
+    return isinstance(kind, type) and issubclass(kind, Bridge) and not issubclass(kind, OpenVSwitch)

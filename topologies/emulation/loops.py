@@ -1,0 +1,55 @@
+"""Loops between switches: a broadcast frame that enters one circulates until the network is taken down.
+
+IEEE 802.1D breaks them by a spanning tree, which the switches here do not run: they forward at once. So a topology must
+have none. Two links between the same two switches are one.
+"""
+
+from collections import deque
+from collections.abc import Iterable
+
+from mininet.topo import Topo
+
+
+def find_loop(topo: Topo) -> list[str]:
+    """The switches along the first loop of a topology, the first of them again at the end; empty if there is none."""
+    switches = topo.switches()
+    joined: dict[str, list[str]] = {switch: [] for switch in switches}
+    for one, other in topo.links():
+        if one not in joined or other not in joined:
+            continue
+        # Where the ends of a link are joined already, it closes a loop.
+        if path := _path(joined, one, other):
+            return _from_first(path, switches)
+        joined[one].append(other)
+        joined[other].append(one)
+    return []
+
+
+def _path(joined: dict[str, list[str]], start: str, end: str) -> list[str]:
+    """The switches from one to another, both included; empty if no links lead there."""
+    before = {start: ""}
+    waiting = deque([start])
+    while waiting:
+        here = waiting.popleft()
+        if here == end:
+            return list(reversed(list(_backwards(before, end))))
+        for there in joined[here]:
+            if there not in before:
+                before[there] = here
+                waiting.append(there)
+    return []
+
+
+def _backwards(before: dict[str, str], end: str) -> Iterable[str]:
+    while end:
+        yield end
+        end = before[end]
+
+
+def _from_first(path: list[str], switches: list[str]) -> list[str]:
+    """The loop as a person would name it: from its first switch, by the lower of that one's two neighbours."""
+    start = min(range(len(path)), key=lambda place: switches.index(path[place]))
+    loop = path[start:] + path[:start]
+    if len(loop) > 2 and switches.index(loop[1]) > switches.index(loop[-1]):
+        loop = [loop[0], *reversed(loop[1:])]
+    return [*loop, loop[0]]

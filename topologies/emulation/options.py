@@ -1,0 +1,190 @@
+"""Options of addHost(), addSwitch() and addLink(): their types and values, checked before anything is built.
+
+The names are Mininet's (Node.config, Intf.config, Link.__init__), and those that hosts and switches of lab7 have beside
+them. What stock Mininet ignores is ignored here as well: its classes take options of any name.
+"""
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from ipaddress import AddressValueError, IPv4Address, IPv4Interface
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from mininet.topo import Topo
+
+from topologies.emulation.errors import DrawingError
+from topologies.emulation.shape import SHAPING, parse_shape
+
+# The folder of every host lies here while it runs.
+RUN = Path("/run")
+# linux/if.h: IFNAMSIZ is 16 with the final NUL.
+INTERFACE_NAME_MAX = 15
+PORT_MAX = 65535
+_MAC = re.compile(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}")
+# mininet.node.Switch: a data path id has at most 16 hexadecimal digits, which colons may part.
+_DPID = re.compile(r"[0-9a-fA-F]{1,16}")
+
+# What is wrong with a value, or None.
+Check = Callable[[Any], str | None]
+
+
+def _of(kinds: type | tuple[type, ...], meaning: str) -> Check:
+    return lambda value: None if isinstance(value, kinds) else f"is not {meaning}"
+
+
+def _address_with_prefix(value: Any) -> str | None:
+    try:
+        good = isinstance(value, str) and "/" in value and bool(IPv4Interface(value))
+    except ValueError:
+        good = False
+    return None if good else "is not an IPv4 address with the length of its prefix: write 'ip': '10.0.0.1/24'"
+
+
+def _texts(value: Any) -> bool:
+    return isinstance(value, list | tuple) and all(isinstance(each, str) for each in value)
+
+
+def _text_or_texts(meaning: str) -> Check:
+    return lambda value: None if isinstance(value, str) or _texts(value) else f"is not {meaning}"
+
+
+def _names(value: Any) -> str | None:
+    return None if _texts(value) else "is not a list of names: write names=['www.example.com']"
+
+
+def _resolvers(value: Any) -> str | None:
+    try:
+        for address in [value] if isinstance(value, str) else value:
+            IPv4Address(str(address))
+    except (AddressValueError, TypeError):
+        return "is not the IPv4 address of a name server, or a list of such"
+    return None
+
+
+def _mac(value: Any) -> str | None:
+    if not isinstance(value, str) or not _MAC.fullmatch(value):
+        return "is not a MAC address: write it as 00:00:00:00:00:01"
+    # RFC 7042 section 2.1: the lowest bit of the first octet marks a group address.
+    return "is a group address, which no interface can have" if int(value[:2], 16) & 1 else None
+
+
+def _files(value: Any) -> str | None:
+    if not isinstance(value, Mapping) or not all(
+        isinstance(name, str) and isinstance(text, str) for name, text in value.items()
+    ):
+        return "is not a dictionary of names and texts: write files={'own.zone': text}"
+    outside = [name for name in value if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts]
+    return f"names {outside[0]}, which is not in the host's folder" if outside else None
+
+
+def _private_folders(value: Any) -> str | None:
+    if not isinstance(value, list | tuple) or not all(
+        isinstance(each, str) or (isinstance(each, tuple) and len(each) == 2 and _texts(each)) for each in value
+    ):
+        return "is not a list of folders, or of pairs of such: write privateDirs=['/var/log']"
+    for each in value:
+        folder = each if isinstance(each, str) else each[0]
+        if RUN.is_relative_to(os.path.realpath(folder)):
+            return f"hides {RUN}, where the folder of every host lies: name a folder in it, {RUN}/NAME"
+    return None
+
+
+def _own_namespace(value: Any) -> str | None:
+    return None if value else "asks for a host in the machine's own network, and every host here has one of its own"
+
+
+def _number(low: int, high: int, meaning: str) -> Check:
+    def check(value: Any) -> str | None:
+        good = isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+        return None if good else f"is not {meaning}"
+
+    return check
+
+
+def _dpid(value: Any) -> str | None:
+    good = isinstance(value, str) and _DPID.fullmatch(value.replace(":", ""))
+    return None if good else "is not a data path id: write it in hexadecimal digits, '0000000000000001'"
+
+
+def _interface_name(value: Any) -> str | None:
+    if isinstance(value, str) and 0 < len(value) <= INTERFACE_NAME_MAX and not re.search(r"[\s/:]", value):
+        return None
+    return f"is not the name of an interface: at most {INTERFACE_NAME_MAX} characters, no space, slash or colon"
+
+
+def _not_taken(instead: str) -> Check:
+    return lambda _value: f"is no option that is taken here: {instead}"
+
+
+def _unless_false(instead: str) -> Check:
+    return lambda value: f"is not supported: {instead}" if value else None
+
+
+_PORT = _number(0, PORT_MAX, f"a number from 0 to {PORT_MAX}")
+_RESERVED = _not_taken("leave it out")
+
+HOST: Mapping[str, Check] = {
+    "ip": _of(str, "an IPv4 address: write ip='10.0.0.1/24'"),
+    "mac": _mac,
+    "defaultRoute": _of(str, "a route: write defaultRoute='via 10.0.0.254'"),
+    "serves": _text_or_texts("a command line or a list of them"),
+    "listens": _number(1, PORT_MAX, f"a TCP port from 1 to {PORT_MAX}"),
+    "names": _names,
+    "resolver": _resolvers,
+    "files": _files,
+    "privateDirs": _private_folders,
+    "inNamespace": _own_namespace,
+    "forkserver": _RESERVED,
+    "workdir": _RESERVED,
+    "congestion_control": _RESERVED,
+}
+SWITCH: Mapping[str, Check] = {"dpid": _dpid, "driver": _RESERVED}
+LINK: Mapping[str, Check] = {
+    "port1": _PORT,
+    "port2": _PORT,
+    "intfName1": _interface_name,
+    "intfName2": _interface_name,
+    "addr1": _mac,
+    "addr2": _mac,
+    "params1": _of(dict, "a dictionary of options: write params1={'ip': '10.0.0.1/24'}"),
+    "params2": _of(dict, "a dictionary of options: write params2={'ip': '10.0.0.1/24'}"),
+    "ip": _not_taken("both ends would have that address; write params1={'ip': ...} and params2={'ip': ...}"),
+    "mac": _not_taken("write addr1= and addr2= for the two ends"),
+    "name": _not_taken("write intfName1= and intfName2= for the two ends"),
+    "enable_red": _unless_false("a queue drops its newest frame; leave it out, or set max_queue_size"),
+    "enable_ecn": _unless_false("a queue drops its newest frame; leave it out, or set max_queue_size"),
+    **dict.fromkeys(("link", "node", "wiring", "moveIntfFn"), _RESERVED),
+}
+END: Mapping[str, Check] = {
+    "ip": _address_with_prefix,
+    "port": _PORT,
+    "mac": _not_taken("write addr1= or addr2= beside params1 or params2"),
+    "name": _not_taken("write intfName1= or intfName2= beside params1 or params2"),
+    **dict.fromkeys(("link", "node", "moveIntfFn"), _RESERVED),
+}
+
+
+def check(topo: Topo) -> None:
+    """Raise DrawingError for the first option of a topology whose type or value cannot be."""
+    for host in topo.hosts():
+        _check(f"the host {host}", topo.nodeInfo(host), HOST)
+    for switch in topo.switches():
+        _check(f"the switch {switch}", topo.nodeInfo(switch), SWITCH)
+    for first, second, params in topo.links(withInfo=True):
+        place = f"the link {first}-{second}"
+        _check(place, params, LINK)
+        for side in ("params1", "params2"):
+            own = params.get(side) or {}
+            _check(f"{place}, {side}", own, END)
+            try:
+                parse_shape({key: {**params, **own}.get(key) for key in SHAPING})
+            except DrawingError as error:
+                raise DrawingError(f"{place}: {error}") from None
+
+
+def _check(place: str, given: Mapping[str, Any], known: Mapping[str, Check]) -> None:
+    for name, value in given.items():
+        wrong = known[name](value) if name in known and value is not None else None
+        if wrong:
+            raise DrawingError(f"{place}: {name}={value!r} {wrong}")
