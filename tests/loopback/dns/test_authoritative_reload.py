@@ -12,6 +12,7 @@ import dns.message
 import dns.query
 import pytest
 
+ROOT = Path(__file__).resolve().parents[3]
 ZONE = """$ORIGIN example.com.
 $TTL 60
 @ IN SOA ns hostmaster ( {serial} 3600 900 604800 60 )
@@ -57,3 +58,20 @@ def test_a_hangup_has_the_zones_read_again(tmp_path: Path, processes: int) -> No
         assert {address_of_www(port) for _ in range(8)} == {"192.0.2.2"}
         server.terminate()
         assert server.wait(20) == 0
+
+
+def test_no_process_imports_from_the_current_directory(tmp_path: Path) -> None:
+    zone, marker = tmp_path / "example.com.zone", tmp_path / "imported"
+    zone.write_text(ZONE.format(serial=1, address="192.0.2.1"))
+    for name in ("socket", "json", "services", "asyncio"):
+        (tmp_path / f"{name}.py").write_text(f"open({str(marker)!r}, 'a').write(__name__)")
+    # What starts the first process decides of its import path; that of the others is its own to choose.
+    start = f"import sys; sys.path.append({str(ROOT)!r}); from services.dns.authoritative import main; main(sys.argv[1:])"
+    command = [sys.executable, "-P", "-c", start, "--zone", str(zone), "--listen", "127.0.0.1", "--port", "0"]
+    with subprocess.Popen([*command, "--processes", "2"], cwd=tmp_path, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        port = int(server.stdout.readline().rsplit(":", 1)[1])
+        assert address_of_www(port) == "192.0.2.1"
+        server.terminate()
+        assert server.wait(20) == 0
+    assert not marker.exists()
