@@ -65,8 +65,8 @@ def test_no_process_imports_from_the_current_directory(tmp_path: Path) -> None:
     zone.write_text(ZONE.format(serial=1, address="192.0.2.1"))
     for name in ("socket", "json", "services", "asyncio"):
         (tmp_path / f"{name}.py").write_text(f"open({str(marker)!r}, 'a').write(__name__)")
-    # What starts the first process decides of its import path; that of the others is its own to choose.
-    start = f"import sys; sys.path.append({str(ROOT)!r}); from services.dns.authoritative import main; main(sys.argv[1:])"
+    # The first process leaves the current directory out, as a host's service does: so must those that it starts.
+    start = f"import sys; sys.path.append({str(ROOT)!r}); import services.dns.authoritative as s; s.main(sys.argv[1:])"
     command = [sys.executable, "-P", "-c", start, "--zone", str(zone), "--listen", "127.0.0.1", "--port", "0"]
     with subprocess.Popen([*command, "--processes", "2"], cwd=tmp_path, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
