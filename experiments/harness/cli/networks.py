@@ -14,6 +14,7 @@ from rich.markup import escape
 from experiments.harness.cli import common
 from experiments.harness.registry import Drawing, UnknownNameError, find_drawing
 from topologies.emulation.errors import DrawingError, OwnFileError
+from topologies.emulation.interpreter import module_command
 from topologies.emulation.own_file import explain
 from topologies.emulation.testbed import Testbed
 
@@ -75,7 +76,7 @@ def exec_command(
     if virtual is not None:
         settings = [word for name, value in given.items() for word in ("--set", f"{name}={value}")]
         words = ["exec", "--links", "netem", *settings, topology, host, *command]
-        code = virtual.command([sys.executable, "-m", "experiments.harness.cli", *words], f"the command in {host}")
+        code = virtual.command(module_command("experiments.harness.cli", *words), f"the command in {host}")
         raise click.exceptions.Exit(code)
     with network as (_drawing, bed):
         # click leaves the `--` that sets the command off from our own options.
