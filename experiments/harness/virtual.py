@@ -20,6 +20,7 @@ from experiments.harness import clock
 from experiments.harness.result_folder import new_folder
 from experiments.harness.virtual_job import ANSWER, PROGRESS, REQUEST, RESULT_PLACE
 from topologies.emulation.errors import EmulationError
+from topologies.emulation.interpreter import module_command
 from topologies.emulation.virtual import job, kernel
 from topologies.emulation.virtual.job import Job
 from topologies.emulation.virtual.machine import Ended, Machine, OverdueError
@@ -138,7 +139,7 @@ class VirtualTime:
                 f"no results can be kept in {results} ({error.strerror}): name a folder by --results"
             ) from error
         whole = {**request, "started": started.isoformat(), "seed": self.seed}
-        words = [sys.executable, "-m", "experiments.harness.virtual_job"]
+        words = module_command("experiments.harness.virtual_job")
         made = self._job(words, {REQUEST: json.dumps(whole)}, {str(folder.resolve()): RESULT_PLACE})
         try:
             with Machine(self.kernel, made) as machine:
