@@ -5,7 +5,7 @@ the Shell; once it returns, one line tells where the service can be used, and th
 SIGINT:
 
     $ python -m services.http.origin --root www --port 8080
-    READY http 0.0.0.0:8080
+    READY http 127.0.0.1:8080 [::1]:8080
 
 A service reaches the world only through what the Shell carries: the event loop, the wall clock, the Random and the
 log. That is what lets it run under another loop, in virtual time, with chosen faults.
@@ -25,14 +25,19 @@ from dataclasses import dataclass, field
 from random import Random, SystemRandom
 from typing import Any, TypeVar
 
+from services.connections import ConnectionLimits
 from services.errors import ServiceError
 from services.eventlog import EventLog, open_log
+from services.listener import Connections, Factory, Listener
 
-# A service inside an emulated host is there for the other hosts, so all addresses is the default.
-DEFAULT_LISTEN = "0.0.0.0"
+# Other machines reach a service only where it is told to listen for them, as with Redis, PostgreSQL and Unbound.
+DEFAULT_LISTEN = ("127.0.0.1", "::1")
 
 # Connections that wait for accept(): Linux's own ceiling, net.core.somaxconn, is 4096 since 5.4.
 BACKLOG = 4096
+
+# Connections at once of a service that sets no limit of its own: nginx's worker_connections is 512, of late 1024.
+CONNECTIONS = 1024
 
 # Open files wanted, so that the connection limit of a service is reached before the process's own.
 OPEN_FILES = 8192
@@ -60,19 +65,26 @@ class Shell:
     # Several processes may then listen on one port, and the kernel shares out what comes.
     reuse_port: bool = False
     addresses: list[Address] = field(default_factory=list)
-    _servers: list[asyncio.AbstractServer] = field(default_factory=list)
+    _listeners: list[Listener] = field(default_factory=list)
+    _connections: list[Connections] = field(default_factory=list)
     _datagrams: list[asyncio.DatagramTransport] = field(default_factory=list)
 
-    async def open_tcp(self, factory: Callable[[], asyncio.BaseProtocol], tls: ssl.SSLContext | None = None) -> None:
-        """Listen on every address of --listen; raises ServiceError with the way out when one cannot be had."""
+    async def open_tcp(
+        self, factory: Factory, tls: ssl.SSLContext | None = None, connections: Connections | None = None
+    ) -> None:
+        """Listen on every address of --listen; raises ServiceError with the way out when one cannot be had.
+
+        `factory` makes the protocol of each connection that `connections` admits (default: CONNECTIONS of them).
+        """
+        if connections is None:
+            connections = Connections(self.loop, ConnectionLimits(CONNECTIONS), log=self.log)
+        self._connections.append(connections)
         for address in self.listen:
-            listener = self._bound(address, socket.SOCK_STREAM)
+            listening = self._bound(address, socket.SOCK_STREAM)
+            listening.listen(BACKLOG)
             handshake_s = None if tls is None else TLS_HANDSHAKE_S
-            server = await self.loop.create_server(
-                factory, sock=listener, backlog=BACKLOG, ssl=tls, ssl_handshake_timeout=handshake_s
-            )
-            self._servers.append(server)
-            self._note(listener)
+            self._listeners.append(Listener(self.loop, listening, factory, connections, tls, handshake_s))
+            self._note(listening)
 
     async def open_udp(self, factory: Callable[[], asyncio.DatagramProtocol]) -> None:
         """Receive datagrams on every address of --listen, on the port that TCP has if it was opened first."""
@@ -88,8 +100,10 @@ class Shell:
 
     def close(self) -> None:
         """Close every endpoint; connections that are already open are their owner's to end."""
-        for server in self._servers:
-            server.close()
+        for listener in self._listeners:
+            listener.close()
+        for connections in self._connections:
+            connections.close()
         for transport in self._datagrams:
             transport.close()
 
@@ -141,7 +155,7 @@ def add_common_flags(parser: argparse.ArgumentParser, default_port: int) -> None
         "--listen",
         action="append",
         metavar="ADDR",
-        help=f"address to listen on; may be given more than once (default: {DEFAULT_LISTEN}, all of them)",
+        help="address to listen on, 0.0.0.0 and :: for all; may be given more than once (default: 127.0.0.1 and ::1)",
     )
     parser.add_argument(
         "--port",
@@ -153,6 +167,20 @@ def add_common_flags(parser: argparse.ArgumentParser, default_port: int) -> None
     parser.add_argument(
         "--log", metavar="FILE", help="write one JSON line an event to FILE; - is standard error (default: none)"
     )
+
+
+def default_addresses() -> list[str]:
+    """Return the loopback addresses that this machine has: ::1 is missing where IPv6 is switched off."""
+    return [address for address in DEFAULT_LISTEN if _exists(address)]
+
+
+def _exists(address: str) -> bool:
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.bind((address, 0))
+    except OSError:
+        return False
+    return True
 
 
 def ready_line(name: str, addresses: Sequence[Address]) -> str:
@@ -196,7 +224,7 @@ async def _serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
     log = open_log(options.log, time.time)
-    shell = Shell(loop, options.listen or [DEFAULT_LISTEN], options.port, log)
+    shell = Shell(loop, options.listen or default_addresses(), options.port, log)
     try:
         finish = await start(shell)
         print(ready_line(name, shell.addresses), flush=True)

@@ -1,7 +1,7 @@
 """An authoritative name server for zones in master files.
 
     $ python -m services.dns.authoritative --zone example.com.zone --port 5353
-    READY dns 0.0.0.0:5353
+    READY dns 127.0.0.1:5353 [::1]:5353
     $ dig @127.0.0.1 -p 5353 www.example.com
 
 SIGHUP has the server read its zones again; one that is wrong changes nothing. With --processes each process answers
@@ -124,7 +124,7 @@ def main(argv: list[str] | None = None) -> int:
             shell.log.write("reloaded")
 
         shell.on_hangup(reload)
-        await shell.open_tcp(server.stream_protocol)
+        await shell.open_tcp(server.stream_protocol, connections=server.connections)
         await shell.open_udp(server.datagram_protocol)
         await siblings.start(shell.port)
 

@@ -1,7 +1,7 @@
 """The name server of a CDN: answers some names of its zone by the asker's region, by load and by health.
 
     $ python -m services.dns.cdn --zone cdn.net.zone --map regions --port 5353
-    READY cdn 0.0.0.0:5353
+    READY cdn 127.0.0.1:5353 [::1]:5353
     $ dig @127.0.0.1 -p 5353 www.cdn.net +subnet=10.8.1.0/24 +short
     10.8.1.10
 
@@ -143,7 +143,7 @@ class _NameServer:
         loaded = _load(self._options)
         await self._begin_checks(loaded)
         self.server = DNSServer(self._responder(loaded), self._shell.log)
-        await self._shell.open_tcp(self.server.stream_protocol)
+        await self._shell.open_tcp(self.server.stream_protocol, connections=self.server.connections)
         await self._shell.open_udp(self.server.datagram_protocol)
         self._shell.on_hangup(self._hang_up)
 

@@ -113,7 +113,7 @@ def main(argv: list[str] | None = None) -> int:
         resolving = Resolving(known, upstream, shell.loop.time)
         handler = RecursiveAuthority(authority, resolving, Access(options.allow or PRIVATE))
         server = DNSServer(Responder(handler, failed=lambda error: server.failed(error)), shell.log)
-        await shell.open_tcp(server.stream_protocol)
+        await shell.open_tcp(server.stream_protocol, connections=server.connections)
         await shell.open_udp(server.datagram_protocol)
 
         async def finish() -> None:

@@ -1,7 +1,7 @@
 """A resolver: the local server that asks root, TLD and authoritative servers in turn for its clients, and remembers.
 
     $ python -m services.dns.resolver --root a.root.test=127.0.1.1 --port 5353
-    READY resolver 0.0.0.0:5353
+    READY resolver 127.0.0.1:5353 [::1]:5353
     $ python -m services.dns.stub www.example.com @127.0.0.1 --port 5353
 
 With --forward it asks those servers only, and they do the work. With --no-cache every question goes all the way, which
@@ -185,7 +185,7 @@ async def open_server(shell: Shell, resolving: Resolving, access: Access, rememb
     ready = ReadyAnswers(RESPONSES_MAX if remembers and resolving.known.scoped is None else 0)
     responder = Responder(recursion, failed=lambda error: server.failed(error))
     server = DNSServer(RecursiveResponder(responder, access, resolving.now, ready), shell.log)
-    await shell.open_tcp(server.stream_protocol)
+    await shell.open_tcp(server.stream_protocol, connections=server.connections)
     await shell.open_udp(server.datagram_protocol)
     return server
 

@@ -1,7 +1,7 @@
 """A DNS server on asyncio: datagrams, connections, their limits, and one log line a query.
 
     server = DNSServer(respond, shell.log, shell.wall_clock)
-    await shell.open_tcp(server.stream_protocol)
+    await shell.open_tcp(server.stream_protocol, connections=server.connections)
     await shell.open_udp(server.datagram_protocol)
 
 `respond` is a services.dns.responder.Responder or anything of its form. RFC 1035 section 4.2, RFC 7766 (several
@@ -14,12 +14,14 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import cast
 
+from services.connections import ConnectionLimits, Stage
 from services.dns.codes import class_to_text, rcode_to_text, type_to_text
 from services.dns.errors import WireError
 from services.dns.message import Message
 from services.dns.responder import Client, Response, accept
 from services.dns.truncation import encode
 from services.eventlog import EventLog
+from services.listener import Connections, Slot
 
 # RFC 768: a length of two octets.
 DATAGRAM_OCTETS_MAX = 65_535
@@ -39,6 +41,8 @@ class Limits:
     idle_s: float = 30.0
     # A client that does not read its answers: as long as one that does not ask.
     write_s: float = 30.0
+    # For the last answer; HTTP servers wait as long.
+    linger_s: float = 2.0
     # Queries that wait for an awaited answer; unbound's outgoing-range is of this order.
     pending: int = 4096
 
@@ -63,6 +67,9 @@ class DNSServer:
         self.shortcut = shortcut
         self.logging = log.enabled
         self._log = log
+        # RFC 7766 section 6.2.3: a server that has too many connections closes them in an order of its own.
+        limits = ConnectionLimits(self.limits.connections)
+        self.connections = Connections(asyncio.get_running_loop(), limits, log=log)
         self._connections: set[asyncio.Task[None]] = set()
         self._pending: set[asyncio.Future[None]] = set()
 
@@ -70,10 +77,9 @@ class DNSServer:
         """Return the protocol for one socket."""
         return _Datagrams(self)
 
-    def stream_protocol(self) -> asyncio.Protocol:
+    def stream_protocol(self, slot: Slot) -> asyncio.Protocol:
         """Return the protocol for a new connection."""
-        reader = asyncio.StreamReader()
-        return asyncio.StreamReaderProtocol(reader, self._connected)
+        return _Stream(slot, self._connected)
 
     def note(self, data: bytes | None, client: Client, query: bytes) -> None:
         """Log one query and what became of it."""
@@ -102,13 +108,25 @@ class DNSServer:
             task.cancel()
         await asyncio.gather(*ending, return_exceptions=True)
 
-    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if len(self._connections) >= self.limits.connections:
-            writer.transport.abort()
-            return
-        task = asyncio.ensure_future(_Connection(self, reader, writer).serve())
+    def _connected(self, slot: Slot, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.ensure_future(_Connection(self, slot, reader, writer).serve())
+        slot.on_evict = task.cancel
         self._connections.add(task)
         task.add_done_callback(self._connections.discard)
+
+
+class _Stream(asyncio.StreamReaderProtocol):
+    """The streams of one connection, whose place is free once it is lost."""
+
+    def __init__(
+        self, slot: Slot, connected: Callable[[Slot, asyncio.StreamReader, asyncio.StreamWriter], None]
+    ) -> None:
+        super().__init__(asyncio.StreamReader(), lambda reader, writer: connected(slot, reader, writer))
+        self._slot = slot
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._slot.release()
 
 
 class _Datagrams(asyncio.DatagramProtocol):
@@ -160,8 +178,11 @@ class _Datagrams(asyncio.DatagramProtocol):
 class _Connection:
     """One connection's queries, answered one after the other."""
 
-    def __init__(self, server: DNSServer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(
+        self, server: DNSServer, slot: Slot, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         self._server = server
+        self._slot = slot
         self._reader = reader
         self._writer = writer
         host, port = (writer.get_extra_info("peername") or ("0.0.0.0", 0))[:2]
@@ -175,12 +196,16 @@ class _Connection:
                     # RFC 1035 section 4.2.2: two octets of length before each message.
                     size = int.from_bytes(await self._reader.readexactly(2), "big")
                     data = await self._reader.readexactly(size)
+                self._slot.complete(Stage.ACTIVE)
                 if not await self._answer(data):
                     break
+                self._slot.complete(Stage.IDLE)
         except (asyncio.IncompleteReadError, TimeoutError, OSError):
             pass
         finally:
             self._writer.close()
+            # What the client does not read must not keep the connection.
+            asyncio.get_running_loop().call_later(self._server.limits.linger_s, self._writer.transport.abort)
 
     async def _answer(self, data: bytes) -> bool:
         """Answer one query; False when the connection is of no more use."""

@@ -1,7 +1,7 @@
 """An FTP server: users with homes and quotas, and anonymous ones who read.
 
     $ python -m services.ftp.server --root pub --port 2121
-    READY ftp 0.0.0.0:2121
+    READY ftp 127.0.0.1:2121 [::1]:2121
     $ curl ftp://127.0.0.1:2121/
 
     $ python -m services.ftp.server --root srv --users users.toml --anonymous --passive-ports 50000-50099
@@ -14,22 +14,24 @@ for none of them); server-to-server transfers, which are the bounce attack (RFC 
 import argparse
 import asyncio
 import sys
-from collections import Counter
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
+from services.connections import ConnectionLimits, Refusal
 from services.errors import ServiceError
 from services.ftp.accounts import Account, Accounts, account_of, load_accounts
 from services.ftp.data_connection import DataPlan
 from services.ftp.home import Home
 from services.ftp.limits import WORKERS
 from services.ftp.quota import Quota
+from services.ftp.replies import reply
 from services.ftp.serving import Serving
 from services.ftp.tree import Tree
 from services.ftp.upload import Sync
+from services.listener import Connections, Slot
 from services.shell import Shell, add_common_flags, run_service
 
 DEFAULT_PORT = 21
@@ -45,7 +47,7 @@ class Limits:
     sessions_an_address: int = 256
     # RFC 1123 section 4.1.3.2: five minutes at least.
     idle_s: float = 300.0
-    # OpenSSH's LoginGraceTime.
+    # OpenSSH's LoginGraceTime: from the connection to the login, whatever the client sends meanwhile.
     login_s: float = 120.0
     # vsftpd's delay_failed_login; RFC 2577 section 5 suggests 5 s.
     wrong_password_s: float = 1.0
@@ -67,17 +69,18 @@ class FTPServer:
         self.homes = {one.name: _home(one, sync) for one in accounts}
         self.is_ready = False
         self.command_budget = int(limits.commands_a_second * limits.sweep_s)
+        bounds = ConnectionLimits(limits.sessions, limits.sessions_an_address)
+        self.connections = Connections(shell.loop, bounds, _refusal, shell.log)
         self._sessions: set[Serving] = set()
-        self._by_address: Counter[str] = Counter()
         self._sweeping = self.loop.call_later(limits.sweep_s, self._sweep)
 
     def now(self) -> float:
         """Return the loop's time."""
         return self.loop.time()
 
-    def protocol(self) -> Serving:
+    def protocol(self, slot: Slot) -> Serving:
         """Return what serves a connection that came."""
-        return Serving(self)
+        return Serving(self, slot)
 
     async def count_files(self) -> None:
         """Find out what the homes that have a quota hold; until then users are told to wait (120)."""
@@ -89,22 +92,13 @@ class FTPServer:
         for session in list(self._sessions):
             session.ready()
 
-    def admit(self, session: Serving) -> str | None:
-        """Count a session in; returns why it cannot be had, None where it can."""
+    def serve(self, session: Serving) -> None:
+        """Hold a session to its deadlines from here on."""
         self._sessions.add(session)
-        self._by_address[session.peer_host] += 1
-        if len(self._sessions) > self.limits.sessions:
-            return "Too many users are connected; try again later."
-        if self._by_address[session.peer_host] > self.limits.sessions_an_address:
-            return "Too many sessions come from your address."
-        return None
 
     def forget(self, session: Serving) -> None:
         """Count a session out."""
         self._sessions.discard(session)
-        self._by_address[session.peer_host] -= 1
-        if not self._by_address[session.peer_host]:
-            del self._by_address[session.peer_host]
 
     async def stop(self) -> None:
         """End all sessions, and wait for what is under way, for a while."""
@@ -121,6 +115,13 @@ class FTPServer:
         for session in list(self._sessions):
             session.sweep(now)
         self._sweeping = self.loop.call_later(self.limits.sweep_s, self._sweep)
+
+
+def _refusal(why: Refusal) -> bytes:
+    """RFC 959 section 5.4: a connection is answered by 120, 220 or 421."""
+    if why is Refusal.ADDRESS:
+        return reply(421, "Too many sessions come from your address.")
+    return reply(421, "Too many users are connected; try again later.")
 
 
 def _home(account: Account, sync: Sync) -> Home:
@@ -180,6 +181,7 @@ def _parser() -> argparse.ArgumentParser:
         ("--max-sessions", _count, bounds.sessions, "sessions at once"),
         ("--max-per-address", _count, bounds.sessions_an_address, "sessions at once from one address"),
         ("--idle", _positive, bounds.idle_s, "seconds without a command after which a session ends"),
+        ("--login-timeout", _positive, bounds.login_s, "seconds from the connection to the login"),
         ("--password-delay", _positive, bounds.wrong_password_s, "seconds before the reply to a wrong password"),
         ("--connect-timeout", _positive, data["connect_s"].default, "seconds for a data connection to be made"),
         ("--stall-timeout", _positive, data["stall_s"].default, "seconds without an octet after which a transfer ends"),
@@ -219,10 +221,14 @@ def main(argv: list[str] | None = None) -> int:
             options.stall_timeout,
         )
         limits = Limits(
-            options.max_sessions, options.max_per_address, options.idle, wrong_password_s=options.password_delay
+            options.max_sessions,
+            options.max_per_address,
+            options.idle,
+            options.login_timeout,
+            options.password_delay,
         )
         server = FTPServer(shell, _accounts(options), plan, limits, Sync(options.fsync))
-        await shell.open_tcp(server.protocol)
+        await shell.open_tcp(server.protocol, connections=server.connections)
         await server.count_files()
         return server.stop
 

@@ -5,6 +5,7 @@ import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar, cast
 
+from services.connections import Stage
 from services.ftp import actions
 from services.ftp.accounts import Account
 from services.ftp.causes import Cause, Failed
@@ -14,10 +15,10 @@ from services.ftp.logins import admit
 from services.ftp.moving import Mover
 from services.ftp.opening import carry_out, open_transfer
 from services.ftp.paths import shown
-from services.ftp.replies import reply
 from services.ftp.session import ServerSession, Surroundings
 from services.ftp.tree import FileError
 from services.ftp.verbs import server_pi
+from services.listener import Slot
 
 if TYPE_CHECKING:
     from services.ftp.server import FTPServer
@@ -28,8 +29,9 @@ Value = TypeVar("Value")
 class Serving(asyncio.Protocol):
     """Serves one user."""
 
-    def __init__(self, server: "FTPServer") -> None:
+    def __init__(self, server: "FTPServer", slot: Slot) -> None:
         self._server = server
+        self._slot = slot
         self._session: ServerSession | None = None
         self._task: asyncio.Task[None] | None = None
         self._account: Account | None = None
@@ -38,7 +40,7 @@ class Serving(asyncio.Protocol):
         self._opening: actions.Opening | None = None
         self._write_paused = self._ended = self._lost = self._slowed = False
         self._commands_seen = 0
-        self.peer_host = "?"
+        self._commands_timed = 0
         self.deadline = server.now() + server.limits.login_s
 
     # What asyncio calls.
@@ -51,14 +53,9 @@ class Serving(asyncio.Protocol):
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         peer = (transport.get_extra_info("peername") or ("?", 0))[:2]
         local = (transport.get_extra_info("sockname") or ("?", 0))[:2]
-        self.peer_host = peer[0]
         self._peer = f"{peer[0]}:{peer[1]}"
-        refusal = self._server.admit(self)
-        if refusal is not None:
-            self._log("session_refused", reason=refusal)
-            self._transport.write(reply(421, refusal))
-            self._transport.close()
-            return
+        self._slot.on_evict = self._evict
+        self._server.serve(self)
         self._session = server_pi(Surroundings(peer[0], local[0], peer[1]))
         self._data = DataConnection(self._server.plan, local, peer[0], self._data_opened)
         self._log("session")
@@ -67,7 +64,6 @@ class Serving(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._session is None:
             return
-        self.deadline = self._server.now() + self._idle_s
         self._do(self._session.receive(data))
 
     def eof_received(self) -> bool:
@@ -89,6 +85,7 @@ class Serving(asyncio.Protocol):
             if self._task is None:
                 self._drop_opened()
             self._log("session_end")
+        self._slot.release()
         self._server.forget(self)
 
     def pause_writing(self) -> None:
@@ -109,6 +106,8 @@ class Serving(asyncio.Protocol):
     def ready(self) -> None:
         """The server can be used from now on."""
         if self._session is not None and not self._lost:
+            # The client waited for the server up to here.
+            self.deadline = self._server.now() + self._server.limits.login_s
             self._do(self._session.ready())
 
     def sweep(self, now: float) -> None:
@@ -122,8 +121,8 @@ class Serving(asyncio.Protocol):
         if self._transport.is_closing():
             if now > self.deadline:
                 self._transport.abort()
-        elif self._session is not None and self._session.is_busy:
-            self.deadline = now + self._idle_s
+        elif self._session is not None and self._session.is_busy and self._session.is_logged_in:
+            self.deadline = now + self._server.limits.idle_s
         elif now > self.deadline:
             self.stop("You were idle for too long.")
 
@@ -138,10 +137,21 @@ class Serving(asyncio.Protocol):
 
     # Actions.
 
-    @property
-    def _idle_s(self) -> float:
-        limits = self._server.limits
-        return limits.idle_s if self._session is not None and self._session.is_logged_in else limits.login_s
+    def _time(self, session: ServerSession) -> None:
+        """Begin the wait for the next command where one came: the login has one deadline, which nothing puts off."""
+        if session.commands == self._commands_timed and not session.is_busy:
+            return
+        self._commands_timed = session.commands
+        if not session.is_logged_in:
+            self._slot.stage = Stage.OPENING
+            return
+        self.deadline = self._server.now() + self._server.limits.idle_s
+        is_known = self._account is not None and not self._account.anonymous
+        # An anonymous login costs an attacker nothing, so it does not protect a session that does nothing.
+        self._slot.complete(Stage.ACTIVE if is_known or session.is_busy else Stage.IDLE)
+
+    def _evict(self) -> None:
+        self.stop("Too many users are connected; try again later.")
 
     def _go_on(self) -> None:
         if self._session is not None and not self._lost and not self._held:
@@ -166,6 +176,8 @@ class Serving(asyncio.Protocol):
             elif isinstance(action, actions.AbortTransfer):
                 self._data.abort(Cause.ABORTED)
             elif isinstance(action, actions.LogOut):
+                if self._account is not None:
+                    self.deadline = self._server.now() + self._server.limits.login_s
                 self._account = self._home = None
             else:
                 self._task = self._server.loop.create_task(self._answer(action))
@@ -177,6 +189,7 @@ class Serving(asyncio.Protocol):
         session = self._session
         if session is None or self._transport.is_closing():
             return
+        self._time(session)
         if session.commands - self._commands_seen > self._server.command_budget and not self._slowed:
             self._slowed = True
             self._log("flood", commands=session.commands)
@@ -199,9 +212,9 @@ class Serving(asyncio.Protocol):
         self._task = None
         session = self._session
         if session is not None:
+            # The reply begins the wait for the next command.
+            self._commands_timed = -1
             self._do(session.resolved(result))
-            if not self._transport.is_closing():
-                self.deadline = self._server.now() + self._idle_s
         if self._lost and self._task is None:
             self._drop_opened()
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from services.http.arrival import Arrival
 from services.http.messages import Arriving, Response
+from services.listener import Slot
 
 if TYPE_CHECKING:
     from services.http.server import HTTPServer, Served
@@ -50,6 +51,6 @@ class Whole:
 class Takeover(Arriving):
     """No content, but who goes on with the client's connection behind this response's head (RFC 9110 9.3.6)."""
 
-    def take_over(self, server: "HTTPServer", transport: asyncio.Transport, octets: bytes) -> "Served":
+    def take_over(self, server: "HTTPServer", transport: asyncio.Transport, slot: Slot, octets: bytes) -> "Served":
         """Return who is served from here on; `octets` came behind the request."""
         raise NotImplementedError

@@ -1,7 +1,7 @@
 """An origin server for a directory of files: which response does a request get? (RFC 9110)
 
     $ python -m services.http.origin --root www --port 8080
-    READY http 0.0.0.0:8080
+    READY http 127.0.0.1:8080 [::1]:8080
     $ curl -i http://127.0.0.1:8080/
 
 The resource knows nothing of connections or of the HTTP version: a Request and its content go in, a Response comes
@@ -223,7 +223,7 @@ def main(argv: list[str] | None = None) -> int:
         origin = Origin(options.root, shell.wall_clock, options.echo, options.cache_control)
         bounds = Limits(body_octets=options.max_body)
         server = HTTPServer(origin, shell.log, shell.wall_clock, bounds, options.push, origin.refusal)
-        await shell.open_tcp(server.protocol, _tls_context(options))
+        await shell.open_tcp(server.protocol, _tls_context(options), server.connections)
         return server.stop
 
     return run_service("http", options, start)

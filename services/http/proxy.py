@@ -1,7 +1,7 @@
 """A caching intermediary: a forward proxy for any origin, or a reverse proxy for one (RFC 9110 section 3.7).
 
     $ python -m services.http.proxy --port 3128
-    READY proxy 0.0.0.0:3128
+    READY proxy 127.0.0.1:3128 [::1]:3128
     $ curl -x http://127.0.0.1:3128 http://www.example.com/
 
     $ python -m services.http.proxy --port 8080 --origin http://127.0.0.1:8000
@@ -178,7 +178,7 @@ def main(argv: list[str] | None = None) -> int:
         server = HTTPServer(_only_relays, shell.log, shell.wall_clock, bounds, relay=proxy, speaks_http_2=is_reverse)
         proxy.client_octets = lambda: server.sent_octets
         proxy.requests_under_way = lambda: server.under_way_count
-        await shell.open_tcp(server.protocol)
+        await shell.open_tcp(server.protocol, connections=server.connections)
 
         async def finish() -> None:
             await server.stop()

@@ -9,12 +9,14 @@ import socket
 import struct
 from typing import TYPE_CHECKING
 
+from services.connections import Stage
 from services.http.arrival import Arrival
 from services.http.dates import format_date
 from services.http.inbound import Takeover
 from services.http.messages import Arriving, Body, Request, Response
 from services.http.phase import Phase
 from services.http.server_connection import ServerConnection
+from services.listener import Slot
 
 if TYPE_CHECKING:
     from services.http.server import HTTPServer
@@ -28,7 +30,8 @@ RESET = struct.pack("ii", 1, 0)
 class Sending(asyncio.Protocol):
     """One client's connection as far as it is written to."""
 
-    def __init__(self, server: "HTTPServer") -> None:
+    def __init__(self, server: "HTTPServer", slot: Slot) -> None:
+        self.slot = slot
         self.phase = Phase.IDLE
         self.deadline = 0.0
         self._server = server
@@ -156,6 +159,7 @@ class Sending(asyncio.Protocol):
         self._flush()
         self._read_when(True)
         self.phase = Phase.LINGER
+        self.slot.complete(Stage.IDLE)
         now, limits = self._server.now(), self._server.limits
         self.deadline, self._linger_end = now + limits.linger_s, now + limits.linger_most_s
         if self._peer_ended or not self._transport.can_write_eof():

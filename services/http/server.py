@@ -1,10 +1,11 @@
 """An HTTP server on asyncio: its connections, its limits, and one sweep that holds them to their deadlines.
 
     server = HTTPServer(handler, log, time.time)
-    await shell.open_tcp(server.protocol)
+    await shell.open_tcp(server.protocol, connections=server.connections)
 
 `handler` is a function of a Request and its content that returns a Response, or an awaitable of one. Whoever stalls
-gets 408 and is closed, an idle connection is closed silently, and neither costs any other connection anything.
+gets 408 and is closed, an idle connection is closed silently, and neither costs any other connection anything. Which
+connection is closed for a new one when all are in use is decided in services/connections.py.
 """
 
 import asyncio
@@ -13,20 +14,24 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
+from services.connections import ConnectionLimits, Refusal
 from services.eventlog import EventLog
 from services.http import limits
+from services.http.dates import format_date
 from services.http.http2.limits import Waits
 from services.http.inbound import Inbound
 from services.http.later import Later
 from services.http.messages import Request, Response
 from services.http.pages import page_response
 from services.http.phase import Phase
+from services.http.server_connection import ServerConnection
 from services.http.serving import Serving
+from services.listener import Connections, Slot
 
 Handler = Callable[[Request, bytes], Response | Awaitable[Response]]
 # A handler that is asked at the head of a request; its coroutine is cancelled when the client goes away.
 Relay = Callable[[Request, Inbound], Response | Awaitable[Response]]
-Refusal = Callable[[Request], Response | None]
+Refuse = Callable[[Request], Response | None]
 
 
 class Served(Protocol):
@@ -34,6 +39,7 @@ class Served(Protocol):
 
     phase: Phase
     deadline: float
+    slot: Slot
 
     def check_deadline(self, now: float) -> None:
         """Act on a wait that has lasted too long."""
@@ -45,6 +51,10 @@ class Served(Protocol):
 
     def abort(self) -> None:
         """End at once."""
+        ...
+
+    def evict(self) -> None:
+        """End for another client's sake, with a last response where one can still be sent."""
         ...
 
 
@@ -88,7 +98,7 @@ class HTTPServer:
         wall_clock: Callable[[], float],
         bounds: Limits | None = None,
         push: bool = False,
-        refusal: Refusal | None = None,
+        refusal: Refuse | None = None,
         relay: Relay | None = None,
         speaks_http_2: bool = True,
     ) -> None:
@@ -111,13 +121,14 @@ class HTTPServer:
         self.speaks_http_2 = speaks_http_2
         self.sent_octets = 0
         """What responses took on their way to clients, heads and content, as far as they are through."""
+        self.connections = Connections(self.loop, ConnectionLimits(self.limits.connections), self._no_room, log)
         self._connections: dict[Served, None] = {}
         self._emptied = asyncio.Event()
         self._sweep_timer = self.loop.call_later(self.limits.sweep_s, self._sweep)
 
-    def protocol(self) -> Serving:
+    def protocol(self, slot: Slot) -> Serving:
         """Return the protocol for a new connection."""
-        return Serving(self)
+        return Serving(self, slot)
 
     @property
     def connection_count(self) -> int:
@@ -129,27 +140,22 @@ class HTTPServer:
         """How many connections wait for a response, or for the rest of one."""
         return sum(connection.phase is Phase.ANSWER for connection in self._connections)
 
-    def admit(self, connection: Served) -> bool:
-        """Count a new connection in; False when there is no room, even by ending the one that is idle longest."""
+    def serve(self, connection: Served) -> None:
+        """Hold a new connection to its deadlines from here on."""
         self._connections[connection] = None
-        if len(self._connections) <= self.limits.connections:
-            return True
-        idle = [other for other in self._connections if other.phase is Phase.IDLE and other is not connection]
-        if not idle:
-            return False
-        min(idle, key=lambda other: other.deadline).stop()
-        return True
+        connection.slot.on_evict = connection.evict
 
     def forget(self, connection: Served) -> None:
         """Count a connection out."""
         self._connections.pop(connection, None)
+        connection.slot.release()
         if not self._connections:
             self._emptied.set()
 
     def replace(self, before: Served, after: Served) -> None:
         """Count one connection on that has another protocol from here on."""
         del self._connections[before]
-        self._connections[after] = None
+        self.serve(after)
 
     def answer(self, request: Request, body: bytes) -> Response | Awaitable[Response]:
         """Return what the handler makes of a request; its failure is a 500 response, never a lost connection."""
@@ -196,6 +202,12 @@ class HTTPServer:
             return await answer
         except Exception as error:
             return self._failed(error)
+
+    def _no_room(self, _: Refusal) -> bytes:
+        """RFC 9110 section 15.6.4: a server may also refuse the connection; a client learns more from a response."""
+        response = page_response(503, "All connections are in use.")
+        date = format_date(int(self.wall_clock()))
+        return ServerConnection(self.limits.body_octets).send_response(response, date, close=True)
 
     def _failed(self, error: Exception) -> Response:
         self.log.write("failed", error=f"{type(error).__name__}: {error}")

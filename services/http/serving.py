@@ -10,6 +10,7 @@ import socket
 from collections.abc import Awaitable, Sequence
 from typing import TYPE_CHECKING, cast
 
+from services.connections import Stage, paid_deadline
 from services.http.arrival import Arrival
 from services.http.http2.serving import Http2Serving
 from services.http.http2.upgrade import SWITCHING, upgrade_settings, upgraded
@@ -19,6 +20,7 @@ from services.http.opening import Choice, Opening
 from services.http.pages import page_response
 from services.http.phase import Phase
 from services.http.sending import Sending
+from services.listener import Slot
 
 if TYPE_CHECKING:
     from services.http.server import HTTPServer
@@ -32,8 +34,8 @@ BATCH_REQUESTS = 32
 class Serving(Sending):
     """Serves one client."""
 
-    def __init__(self, server: "HTTPServer") -> None:
-        super().__init__(server)
+    def __init__(self, server: "HTTPServer", slot: Slot) -> None:
+        super().__init__(server, slot)
         self._opening: Opening | None = Opening() if server.speaks_http_2 else None
         self._received = bytearray()
         self._task: asyncio.Task[None] | None = None
@@ -50,14 +52,12 @@ class Serving(Sending):
         if self._server.log.enabled:
             self._peer = "{}:{}".format(*(transport.get_extra_info("peername") or ("?", "?"))[:2])
         self.deadline = self._server.now() + self._server.limits.idle_s
-        if not self._server.admit(self):
-            self._refuse(503, "All connections are in use.")
-            self._flush()
+        self._server.serve(self)
         tls = transport.get_extra_info("ssl_object")
         if tls is not None:
             # RFC 9113 section 3.2: over TLS the version is agreed on in the handshake.
             self._opening = None
-            if tls.selected_alpn_protocol() == "h2" and self.phase is not Phase.LINGER:
+            if tls.selected_alpn_protocol() == "h2":
                 self._hand_over(b"")
 
     def data_received(self, data: bytes) -> None:
@@ -152,6 +152,21 @@ class Serving(Sending):
         """End at once."""
         self._transport.abort()
 
+    def evict(self) -> None:
+        """End for another client's sake, with a last response where one can still be sent."""
+        if self._body is not None:
+            self._break_off("evicted: all connections are in use")
+        elif self._task is not None:
+            self._refuse(503, "All connections are in use.")
+            self._flush()
+        elif self.phase is Phase.REQUEST:
+            self._take(self._core.time_out())
+            self._flush()
+        elif self.phase is Phase.LINGER:
+            self._transport.abort()
+        else:
+            self._transport.close()
+
     def _hand_over(self, octets: bytes) -> None:
         """Go on in HTTP/2, which has sent `octets`."""
         self._leave().take_over(octets, self._write_paused)
@@ -159,7 +174,7 @@ class Serving(Sending):
     def _leave(self) -> Http2Serving:
         self._flush()
         self.phase = Phase.LINGER
-        after = Http2Serving(self._server, self._transport, self._peer)
+        after = Http2Serving(self._server, self._transport, self._peer, self.slot)
         self._server.replace(self, after)
         return after
 
@@ -169,7 +184,7 @@ class Serving(Sending):
         if self._server.log.enabled:
             self._log()
         self.phase = Phase.LINGER
-        after = body.take_over(self._server, self._transport, rest)
+        after = body.take_over(self._server, self._transport, self.slot, rest)
         self._server.replace(self, after)
 
     # From events to a response.
@@ -228,6 +243,7 @@ class Serving(Sending):
 
     def _open(self, request: Request) -> None:
         self._request = request
+        self.slot.stage = Stage.ACTIVE
         if self._core.wants_continue:
             # RFC 9110 section 10.1.1: the final response at once where the head decides it.
             refusal = self._server.refuse(request)
@@ -257,8 +273,9 @@ class Serving(Sending):
 
     def _extend(self, octets: int) -> None:
         """Content that keeps coming may take its time, at no less than the least rate."""
-        most = self._server.now() + self._server.limits.body_s
-        self.deadline = min(self.deadline + octets / self._server.limits.body_rate_octets_s, most)
+        limits = self._server.limits
+        latest = self._server.now() + limits.body_s
+        self.deadline = paid_deadline(self.deadline, octets, limits.body_rate_octets_s, latest)
 
     def _answer(self) -> None:
         request = self._request
@@ -341,6 +358,7 @@ class Serving(Sending):
             self.deadline = self._server.now() + self._server.limits.stall_s
 
     def _await_request(self, begun: bool) -> None:
+        self.slot.complete(Stage.ACTIVE if self._request is not None else Stage.IDLE)
         self.phase = Phase.REQUEST if begun else Phase.IDLE
         limits = self._server.limits
         self.deadline = self._server.now() + (limits.head_s if begun else limits.idle_s)

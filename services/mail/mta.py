@@ -1,7 +1,7 @@
 """The mail server: takes messages, keeps them until they are delivered, and delivers them (RFC 5321, RFC 6409).
 
     $ python -m services.mail.mta --domain example.com --accounts accounts.txt --maildirs mail --queue queue --port 2525
-    READY mta 0.0.0.0:2525
+    READY mta 127.0.0.1:2525 [::1]:2525
     $ swaks --server 127.0.0.1:2525 --from alice@example.org --to bob@example.com
 
 Mail for --domain (repeatable) comes in on --port from anybody and goes into Maildirs, DIR/domain/user; mail for others
@@ -83,13 +83,14 @@ class MTA:
         options, shell = self._options, self._shell
         has_tls = self.server.tls is not None
         relay = Offer(self.hostname, options.max_size, starttls=has_tls)
-        await shell.open_tcp(self.server.protocol(Port(relay, self._accept)))
+        connections = self.server.connections
+        await shell.open_tcp(self.server.protocol(Port(relay, self._accept)), connections=connections)
         if options.submission_port is None:
             return
         in_clear = options.auth_in_clear or not has_tls
         submission = Offer(self.hostname, options.max_size, has_tls, True, in_clear, auth_required=True)
         shell.port = options.submission_port
-        await shell.open_tcp(self.server.protocol(Port(submission, self._accept_submitted)))
+        await shell.open_tcp(self.server.protocol(Port(submission, self._accept_submitted)), connections=connections)
 
     def status(self) -> dict[str, object]:
         """Return how many messages wait."""

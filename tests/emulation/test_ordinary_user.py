@@ -23,7 +23,7 @@ import os
 from topologies.emulation import sandbox
 sandbox.enter()
 from tests.emulation.support import REPOSITORY, pair
-with pair(["services.http.origin --root %s --port 80" % REPOSITORY], delay="1ms", loss=0) as bed:
+with pair(["services.http.origin --root %s --listen 0.0.0.0 --port 80" % REPOSITORY], delay="1ms", loss=0) as bed:
     done = bed.host("client").run(["curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", "http://www.example.com/"])
     print(done.stdout.decode(), bed.host("client").run(["hostname"]).stdout.decode(), end="")
 """

@@ -24,7 +24,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def bed(root: Path) -> Iterator[Testbed]:
-    with pair([f"services.http.origin --root {root} --port {port}" for port in (80, 8080)]) as running:
+    with pair([f"services.http.origin --root {root} --listen 0.0.0.0 --port {port}" for port in (80, 8080)]) as running:
         yield running
 
 
@@ -55,7 +55,7 @@ def test_a_service_that_fails_at_start_says_why(bed: Testbed) -> None:
 
 def test_a_port_that_is_taken_is_said(bed: Testbed, root: Path) -> None:
     with pytest.raises(EmulationError, match=r"port 80 on 0\.0\.0\.0 is in use"):
-        bed.host("server").start(f"services.http.origin --root {root} --port 80")
+        bed.host("server").start(f"services.http.origin --root {root} --listen 0.0.0.0 --port 80")
 
 
 def test_a_wrong_flag_is_said(bed: Testbed) -> None:
@@ -77,7 +77,7 @@ def test_a_service_that_never_gets_ready_is_given_up(bed: Testbed) -> None:
 
 
 def test_a_stopped_service_ends_well(bed: Testbed, root: Path) -> None:
-    service = bed.host("server").start(f"services.http.origin --root {root} --port 82")
+    service = bed.host("server").start(f"services.http.origin --root {root} --listen 0.0.0.0 --port 82")
     assert service.exit_code() is None
     service.stop()
     service.stop()
@@ -86,7 +86,7 @@ def test_a_stopped_service_ends_well(bed: Testbed, root: Path) -> None:
 
 
 def test_a_killed_service_is_reported(bed: Testbed, root: Path) -> None:
-    service = bed.host("server").start(f"services.http.origin --root {root} --port 83")
+    service = bed.host("server").start(f"services.http.origin --root {root} --listen 0.0.0.0 --port 83")
     service.kill()
     assert service.exit_code() == -signal.SIGKILL
     assert page(bed, "http://www.example.com/") == b"hello"

@@ -50,7 +50,7 @@ def transfer(tmp_path_factory: pytest.TempPathFactory) -> tuple[CaptureFile, flo
     content = Random(1).randbytes(SIZE_BYTES)
     (folder / "file.bin").write_bytes(content)
     with (
-        pair(f"services.http.origin --root {folder} --port 80", bw=RATE_MBIT, delay="2ms") as bed,
+        pair(f"services.http.origin --root {folder} --listen 0.0.0.0 --port 80", bw=RATE_MBIT, delay="2ms") as bed,
         Capture(folder / "capture.pcapng", both_ends(bed)) as capture,
     ):
         began_s = time.monotonic()

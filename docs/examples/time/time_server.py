@@ -1,7 +1,7 @@
 """A server of the Time protocol (RFC 868), by UDP and by TCP: the shell around time_core.
 
 $ python3 docs/examples/time/time_server.py --port 3737
-READY time 0.0.0.0:3737
+READY time 127.0.0.1:3737 [::1]:3737
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import cast
 
 import time_core
 
+from services.listener import Slot
 from services.shell import Shell, add_common_flags, run_service
 
 DEFAULT_PORT = 37  # RFC 868
@@ -38,8 +39,9 @@ class _Datagrams(asyncio.DatagramProtocol):
 class _Connection(asyncio.Protocol):
     """By TCP: to be connected is the question; the server answers and closes."""
 
-    def __init__(self, shell: Shell) -> None:
+    def __init__(self, shell: Shell, slot: Slot) -> None:
         self._shell = shell
+        self._slot = slot
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         writing = cast(asyncio.Transport, transport)
@@ -49,6 +51,10 @@ class _Connection(asyncio.Protocol):
         host, port = writing.get_extra_info("peername")[:2]
         self._shell.log.write("connection", peer=f"{host}:{port}")
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        del exc
+        self._slot.release()
+
 
 def main(argv: list[str]) -> int:
     """Run the server until SIGTERM; returns its exit status."""
@@ -57,7 +63,7 @@ def main(argv: list[str]) -> int:
 
     async def start(shell: Shell) -> Callable[[], Awaitable[None]]:
         await shell.open_udp(lambda: _Datagrams(shell))
-        await shell.open_tcp(lambda: _Connection(shell))
+        await shell.open_tcp(lambda slot: _Connection(shell, slot))
 
         async def finish() -> None:
             """No connection outlives its answer."""

@@ -25,7 +25,7 @@ class TimeTopo(Topo):  # type: ignore[misc]
         near, far = self.addSwitch("s1"), self.addSwitch("s2")
         self.addLink(near, far, delay=delay)
         self.addLink(self.addHost("client", ip=f"{CLIENT_ADDRESS}/24"), near)
-        serves = f"{shlex.quote(str(SERVER))} --port 37"
+        serves = f"{shlex.quote(str(SERVER))} --listen 0.0.0.0 --port 37"
         server = self.addHost("server", ip=f"{SERVER_ADDRESS}/24", names=["time.example.com"], serves=serves)
         self.addLink(server, far)
 

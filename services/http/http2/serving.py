@@ -10,6 +10,7 @@ import socket
 from collections.abc import Awaitable, Iterable
 from typing import TYPE_CHECKING
 
+from services.connections import Stage
 from services.http.dates import format_date
 from services.http.errors import LocalProtocolError
 from services.http.http2 import limits
@@ -22,6 +23,7 @@ from services.http.limits import REQUEST_BODY_OCTETS
 from services.http.messages import Request, Response
 from services.http.pages import page_response
 from services.http.phase import Phase
+from services.listener import Slot
 
 if TYPE_CHECKING:
     from services.http.server import HTTPServer
@@ -36,7 +38,8 @@ TLS_LINGER = 0.25
 class Http2Serving(asyncio.Protocol):
     """Serves one client."""
 
-    def __init__(self, server: "HTTPServer", transport: asyncio.Transport, peer: str) -> None:
+    def __init__(self, server: "HTTPServer", transport: asyncio.Transport, peer: str, slot: Slot) -> None:
+        self.slot = slot
         self.phase = Phase.REQUEST
         self.deadline = 0.0
         self._server = server
@@ -145,6 +148,13 @@ class Http2Serving(asyncio.Protocol):
     def abort(self) -> None:
         """End at once."""
         self._transport.abort()
+
+    def evict(self) -> None:
+        """End for another client's sake (RFC 9113 section 6.8: GOAWAY tells which requests may be sent again)."""
+        self._core.stop()
+        self._advance()
+        if self.phase is not Phase.LINGER:
+            self._transport.abort()
 
     # From events to responses.
 
@@ -273,12 +283,15 @@ class Http2Serving(asyncio.Protocol):
             self._schedule()
         self._read_when(not self._write_paused and core.waiting_octets <= limits.OUTGOING_OCTETS)
         if core.open_streams:
+            self.slot.stage = Stage.ACTIVE
             if self.phase is not Phase.ANSWER:
                 self.phase = Phase.REQUEST
         elif self.phase is not Phase.IDLE:
             # Once, when the last stream ended: PING and its like do not put off the deadline.
             self.phase = Phase.IDLE
             self.deadline = self._server.now() + self._server.limits.idle_s
+            if self.slot.stage is Stage.ACTIVE:
+                self.slot.complete(Stage.IDLE)
 
     def _read_when(self, wanted: bool) -> None:
         if wanted == self._read_paused:

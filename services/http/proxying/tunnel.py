@@ -9,12 +9,14 @@ read from the other; a tunnel in which nothing moves is closed.
 import asyncio
 from typing import cast
 
+from services.connections import Stage
 from services.http.inbound import Takeover
 from services.http.phase import Phase
 from services.http.proxying.bounds import Bounds
 from services.http.proxying.errors import UpstreamError
 from services.http.server import HTTPServer, Served
 from services.http.urls import Origin
+from services.listener import Slot
 
 
 class End(asyncio.Protocol):
@@ -117,8 +119,9 @@ class End(asyncio.Protocol):
 class ClientEnd(End):
     """The end that the server counts among its connections, and holds to the idle time-out."""
 
-    def __init__(self, server: HTTPServer, idle_s: float) -> None:
+    def __init__(self, server: HTTPServer, slot: Slot, idle_s: float) -> None:
         super().__init__()
+        self.slot = slot
         self.phase = Phase.ANSWER
         self.deadline = server.now() + idle_s
         self._server = server
@@ -130,12 +133,17 @@ class ClientEnd(End):
         moved = self.moved_octets + (self.other.moved_octets if self.other is not None else 0)
         if moved != self._seen_octets:
             self._seen_octets = moved
+            self.slot.complete(Stage.ACTIVE)
             self.deadline = now + self._idle_s
         elif now >= self.deadline:
             self._server.log.write("tunnel_idle", octets=moved)
-            self.abort()
-            if self.other is not None:
-                self.other.abort()
+            self.evict()
+
+    def evict(self) -> None:
+        """Close both ends at once."""
+        self.abort()
+        if self.other is not None:
+            self.other.abort()
 
     def stop(self) -> None:
         """A tunnel has no end of its own, so it ends now, as far as it is."""
@@ -153,9 +161,9 @@ class Tunnel(Takeover):
         self._far = far
         self._idle_s = idle_s
 
-    def take_over(self, server: HTTPServer, transport: asyncio.Transport, octets: bytes) -> Served:
+    def take_over(self, server: HTTPServer, transport: asyncio.Transport, slot: Slot, octets: bytes) -> Served:
         """Join the two ends."""
-        near = ClientEnd(server, self._idle_s)
+        near = ClientEnd(server, slot, self._idle_s)
         near.adopt(transport)
         transport.set_protocol(near)
         self._far.join(near)

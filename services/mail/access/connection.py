@@ -7,6 +7,8 @@ buffers and not the server's; one that does not read is waited for as long as th
 import asyncio
 from typing import TYPE_CHECKING, cast
 
+from services.connections import Stage, paid_deadline
+from services.listener import Slot
 from services.mail.access.requests import Challenge, LogIn, Output, Outputs, Session
 
 if TYPE_CHECKING:
@@ -23,8 +25,13 @@ TURN_S = 0.01
 class Connection(asyncio.Protocol):
     """Serves one session of `server`."""
 
-    def __init__(self, server: "AccessServer", session: Session) -> None:
+    def __init__(self, server: "AccessServer", session: Session, slot: Slot) -> None:
         self._server = server
+        self._slot = slot
+        self._farewell = "The server is shutting down."
+        # The end of the phase: of the login, or of the wait for a complete command.
+        self._deadline = 0.0
+        self._answered = False
         self._session = session
         self._inbox = bytearray()
         self._at_end = False
@@ -41,6 +48,8 @@ class Connection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         if self._task is None:
             host, port = (transport.get_extra_info("peername") or ("?", 0))[:2]
+            self._deadline = asyncio.get_running_loop().time() + self._server.bounds.login_s
+            self._slot.on_evict = self._evict
             self._peer = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
             self._task = self._server.started(self._serve())
 
@@ -63,6 +72,12 @@ class Connection(asyncio.Protocol):
         self._at_end = True
         self._woken.set()
         self._writable.set()
+        self._slot.release()
+
+    def _evict(self) -> None:
+        self._farewell = "Too many connections: try again later."
+        if self._task is not None:
+            self._task.cancel()
 
     def pause_writing(self) -> None:
         """The client does not keep up."""
@@ -84,28 +99,42 @@ class Connection(asyncio.Protocol):
                     break
                 else:
                     await self._send(session.receive(data))
+                    self._time(len(data))
         except TimeoutError:
             self._transport.write(session.end("Nothing came for too long."))
         except asyncio.CancelledError:
-            self._transport.write(session.end("The server is shutting down."))
+            self._transport.write(session.end(self._farewell))
         finally:
             session.release()
             self._transport.close()
+            loop = asyncio.get_running_loop()
+            loop.call_later(self._server.bounds.linger_s, self._transport.abort)
 
     async def _read(self) -> bytes | None:
         """Return what came, empty at the end, None where it is time to poll; raises TimeoutError."""
+        if asyncio.get_running_loop().time() > self._deadline:
+            raise TimeoutError
         if not self._inbox and not self._at_end:
             self._woken.clear()
-            limits = self._server.bounds
-            patience_s = limits.idle_s if self._session.logged_in else limits.early_s
-            deadline = asyncio.get_running_loop().time() + patience_s
             while not self._woken.is_set():
-                if not await self._wake(deadline):
+                if not await self._wake(self._deadline):
                     return None
         data = bytes(self._inbox)
         self._inbox.clear()
         self._transport.resume_reading()
         return data
+
+    def _time(self, octets: int) -> None:
+        """Begin the wait for the next command where one was complete; the login has one deadline, never put off."""
+        if not self._session.logged_in:
+            return
+        bounds, now = self._server.bounds, asyncio.get_running_loop().time()
+        if self._answered:
+            self._deadline = now + bounds.idle_s
+            self._slot.complete(Stage.ACTIVE)
+        else:
+            self._deadline = paid_deadline(self._deadline, octets, bounds.rate_octets_s, now + bounds.idle_s)
+        self._answered = False
 
     async def _wake(self, deadline: float) -> bool:
         """Wait until something came, or for as long as the session may go without being polled."""
@@ -142,6 +171,7 @@ class Connection(asyncio.Protocol):
                 await self._flush()
                 answer = await self._answer(output)
             elif output:
+                self._answered = True
                 self._pending.append(output)
                 self._pending_octets += len(output)
             if self._pending_octets >= FLUSH_OCTETS:
@@ -163,7 +193,8 @@ class Connection(asyncio.Protocol):
             return
         self._transport.write(data)
         if not self._writable.is_set():
-            async with asyncio.timeout(self._server.bounds.write_s):
+            latest = asyncio.get_running_loop().time() + self._server.bounds.write_s
+            async with asyncio.timeout_at(latest if self._session.logged_in else min(latest, self._deadline)):
                 await self._writable.wait()
 
     async def _answer(self, request: Output) -> object:

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from services.connections import ConnectionLimits, Refusal
 from services.errors import ServiceError
 from services.eventlog import EventLog
+from services.listener import Connections, Slot
 from services.mail.access.connection import Connection
 from services.mail.access.opened import OpenMailboxes
 from services.mail.access.requests import Challenge, LogIn, Opened, Session
@@ -19,6 +21,7 @@ from services.shell import Shell
 
 # Dovecot's client_limit is 1000.
 CONNECTIONS_MAX = 1000
+LOGIN_S = 180.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +31,15 @@ class Bounds:
     connections: int = CONNECTIONS_MAX
     # RFC 3501 section 5.4: at least 30 minutes; RFC 1939 section 3: at least 10.
     idle_s: float = 1830.0
-    # Dovecot gives a client 3 minutes to log in.
-    early_s: float = 180.0
+    # Dovecot gives a client 3 minutes to log in, from the connection on, whatever it sends meanwhile.
+    login_s: float = LOGIN_S
+    # A command that comes more slowly than this uses its time up, as mail data does in SMTP.
+    rate_octets_s: float = 100.0
     write_s: float = 300.0
     handshake_s: float = 20.0
     failed_login_s: float = 1.0
+    # For a client that does not read its last response.
+    linger_s: float = 5.0
     # How soon a waiting client hears of what other programs did.
     poll_s: float = 0.25
 
@@ -55,12 +62,18 @@ class AccessServer:
         self._shell = shell
         self._session = session
         self._tls = tls
+        limits = ConnectionLimits(self.bounds.connections)
+        self.connections = Connections(shell.loop, limits, self._refusal, shell.log)
         self._tasks: set[asyncio.Task[None]] = set()
         self._mailboxes = OpenMailboxes(maildirs, shell.wall_clock)
 
-    def protocol(self) -> asyncio.BaseProtocol:
+    def protocol(self, slot: Slot) -> asyncio.BaseProtocol:
         """Return the protocol of a new connection."""
-        return Connection(self, self._session()) if len(self._tasks) < self.bounds.connections else _Refused()
+        return Connection(self, self._session(), slot)
+
+    def _refusal(self, _: Refusal) -> bytes:
+        """RFC 3501 section 7.1.5: BYE is one of the three greetings; in POP3 -ERR."""
+        return self._session().end("Too many connections: try again later.")
 
     def started(self, serving: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run a connection."""
@@ -107,11 +120,3 @@ class AccessServer:
         # RFC 1939 wants MD5.
         digest = hashlib.md5(request.timestamp + password.encode("utf-8"), usedforsecurity=False).hexdigest()
         return account if hmac.compare_digest(digest.encode("ascii"), request.digest) else None
-
-
-class _Refused(asyncio.Protocol):
-    """A connection beyond those that there may be."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Close it."""
-        transport.close()

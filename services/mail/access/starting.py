@@ -8,7 +8,7 @@ from pathlib import Path
 from services.errors import ServiceError
 from services.http.tls import self_signed_context, server_context
 from services.mail.access.requests import Session
-from services.mail.access.server import CONNECTIONS_MAX, AccessServer, Bounds
+from services.mail.access.server import CONNECTIONS_MAX, LOGIN_S, AccessServer, Bounds
 from services.mail.accounts import Accounts
 from services.mail.maildir.root import check_root
 from services.shell import Shell, add_common_flags, run_service
@@ -16,6 +16,16 @@ from services.shell import Shell, add_common_flags, run_service
 MakeSession = Callable[[argparse.Namespace], Session]
 # Whom a self-signed certificate is for, beside the addresses of --listen.
 _SELF_SIGNED_NAMES = ("localhost", "127.0.0.1", "::1")
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no time in seconds above zero")
+    return seconds
 
 
 def access_parser(program: str, description: str, default_port: int) -> argparse.ArgumentParser:
@@ -33,6 +43,13 @@ def access_parser(program: str, description: str, default_port: int) -> argparse
     parser.add_argument(
         "--max-connections", type=int, default=CONNECTIONS_MAX, metavar="N", help="clients at once (%(default)s)"
     )
+    parser.add_argument(
+        "--login-timeout",
+        type=_seconds,
+        default=LOGIN_S,
+        metavar="S",
+        help="time from the connection to the login (%(default)s)",
+    )
     add_common_flags(parser, default_port)
     return parser
 
@@ -42,12 +59,12 @@ def run_access(name: str, options: argparse.Namespace, make_session: MakeSession
 
     async def start(shell: Shell) -> Callable[[], Awaitable[None]]:
         tls = _tls_context(options)
-        bounds = Bounds(connections=options.max_connections)
+        bounds = Bounds(connections=options.max_connections, login_s=options.login_timeout)
         accounts = _accounts(options)
         check_root(options.maildirs, accounts.domains)
         server = AccessServer(shell, accounts, options.maildirs, lambda: make_session(options), tls, bounds)
         shell.on_hangup(lambda: _read_again(shell, server, options))
-        await shell.open_tcp(server.protocol)
+        await shell.open_tcp(server.protocol, connections=server.connections)
         return server.stop
 
     return run_service(name, options, start)

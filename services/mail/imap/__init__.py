@@ -1,7 +1,7 @@
 """IMAP4rev1: messages are handled where they are stored (RFC 3501).
 
     $ python -m services.mail.imap --maildirs maildirs --accounts accounts --domain example.com --port 1143
-    READY imap 0.0.0.0:1143
+    READY imap 127.0.0.1:1143 [::1]:1143
 
     S: * OK [CAPABILITY IMAP4rev1 ...] lab7 is ready.
     C: a LOGIN alice secret

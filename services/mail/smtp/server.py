@@ -2,11 +2,12 @@
 
 import asyncio
 import ssl
-from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from services.connections import ConnectionLimits, Refusal
 from services.eventlog import EventLog
+from services.listener import Connections, Factory
 from services.mail.accounts import Account
 from services.mail.smtp.commands import Accept
 from services.mail.smtp.offer import Offer
@@ -63,40 +64,33 @@ class SMTPServer:
         self.bounds = bounds
         self.tls = tls
         self.held_octets = 0
-        self.stopping = False
+        self._hostname = ""
+        limits = ConnectionLimits(bounds.connections, bounds.connections_of_client)
+        self.connections = Connections(loop, limits, self._refusal, log)
         self._serving: set[Serving] = set()
-        self._clients: Counter[str] = Counter()
         self._empty = asyncio.Event()
         self._empty.set()
         self._sweeper: asyncio.TimerHandle = loop.call_later(SWEEP_S, self._sweep)
 
-    def protocol(self, port: Port) -> Callable[[], asyncio.BaseProtocol]:
+    def protocol(self, port: Port) -> Factory:
         """Return what makes a connection's protocol on a port."""
-        return lambda: Serving(self, port)
+        self._hostname = port.offer.hostname
+        return lambda slot: Serving(self, port, slot)
 
     def now(self) -> float:
         """The loop's clock."""
         return self.loop.time()
 
-    def admit(self, serving: Serving) -> bool:
-        """Take a connection in; False where there are too many."""
+    def serve(self, serving: Serving) -> None:
+        """Hold a connection to its deadlines from here on."""
         self._serving.add(serving)
-        self._clients[serving.address] += 1
         self._empty.clear()
-        return (
-            not self.stopping
-            and len(self._serving) <= self.bounds.connections
-            and self._clients[serving.address] <= self.bounds.connections_of_client
-        )
 
     def gone(self, serving: Serving) -> None:
         """Forget a connection."""
         if serving not in self._serving:
             return
         self._serving.discard(serving)
-        self._clients[serving.address] -= 1
-        if not self._clients[serving.address]:
-            del self._clients[serving.address]
         if not self._serving:
             self._empty.set()
 
@@ -106,7 +100,6 @@ class SMTPServer:
 
     async def stop(self) -> None:
         """End every session by 421, those that have a message under way after its reply (RFC 5321 section 3.8)."""
-        self.stopping = True
         self._sweeper.cancel()
         for serving in list(self._serving):
             serving.stop("Closing down: try again later")
@@ -119,6 +112,10 @@ class SMTPServer:
         except TimeoutError:
             for serving in list(self._serving):
                 serving.time_out()
+
+    def _refusal(self, _: Refusal) -> bytes:
+        # RFC 5321 section 4.2.3: 421 is a reply to any command, and to a connection where the service is not available.
+        return Reply(421, f"{self._hostname} Too many connections: try again later", "4.3.2").to_wire()
 
     def _sweep(self) -> None:
         now = self.now()

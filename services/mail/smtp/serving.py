@@ -7,6 +7,8 @@ import asyncio
 import socket
 from typing import TYPE_CHECKING, cast
 
+from services.connections import Stage, paid_deadline
+from services.listener import Slot
 from services.mail.smtp.commands import Accept, Asked, CheckPassword, State
 from services.mail.smtp.policy import Client
 from services.mail.smtp.reply import Reply
@@ -18,11 +20,18 @@ if TYPE_CHECKING:
 _LOCAL_ERROR = Reply(451, "Local error in processing", "4.3.0")
 
 
+def _stage_of(session: ServerSession) -> Stage:
+    if session.client.account is not None or session.state is State.DATA:
+        return Stage.ACTIVE
+    return Stage.IDLE if session.client.hello else Stage.OPENING
+
+
 class Serving(asyncio.Protocol):
     """Serves one client; `deadline` is when the server's sweep ends it, `task` what the session asked for."""
 
-    def __init__(self, server: "SMTPServer", port: "Port") -> None:
+    def __init__(self, server: "SMTPServer", port: "Port", slot: Slot) -> None:
         self._server = server
+        self._slot = slot
         self._port = port
         self._session: ServerSession | None = None
         self.task: asyncio.Task[None] | None = None
@@ -47,10 +56,8 @@ class Serving(asyncio.Protocol):
         self.address = str((transport.get_extra_info("peername") or ("?",))[0])
         session = self._session = ServerSession(self._server.policy, self._port.offer, Client(self.address))
         self.deadline = self._server.now() + self._server.bounds.idle_s
-        if not self._server.admit(self):
-            self._transport.write(session.stop("Too many connections: try again later"))
-            self._end()
-            return
+        self._slot.on_evict = self._evict
+        self._server.serve(self)
         self._transport.write(session.greeting())
 
     def data_received(self, data: bytes) -> None:
@@ -58,7 +65,7 @@ class Serving(asyncio.Protocol):
         if self._lingers or session is None:
             return
         out = session.receive(data)
-        self._extend(len(data), bool(out))
+        self._time(session, len(data), bool(out))
         self._sent(session, out)
 
     def eof_received(self) -> bool:
@@ -75,6 +82,7 @@ class Serving(asyncio.Protocol):
 
     def connection_lost(self, _: Exception | None) -> None:
         self._held(0)
+        self._slot.release()
         self._server.gone(self)
 
     # What the server calls.
@@ -101,18 +109,28 @@ class Serving(asyncio.Protocol):
             self._transport.write(out)
         if session.asked is not None and self.task is None:
             self._transport.pause_reading()
+            if isinstance(session.asked, Accept):
+                self._slot.stage = Stage.ACTIVE
             self.task = self._server.loop.create_task(self._answer(session, session.asked))
         elif session.state is State.CLOSED:
             self._end()
         self._held(session.held_octets)
 
-    def _extend(self, octets: int, answered: bool) -> None:
+    def _time(self, session: ServerSession, octets: int, answered: bool) -> None:
         """A command's time begins with the reply before; mail data may take its time, at the least rate or more."""
-        most = self._server.now() + self._server.bounds.idle_s
+        bounds = self._server.bounds
+        latest = self._server.now() + bounds.idle_s
         if answered:
-            self.deadline = most
-        elif self._session is not None and self._session.state is State.DATA:
-            self.deadline = min(most, self.deadline + octets / self._server.bounds.rate_octets_s)
+            self.deadline = latest
+            self._slot.complete(_stage_of(session))
+        elif session.state is State.DATA:
+            self.deadline = paid_deadline(self.deadline, octets, bounds.rate_octets_s, latest)
+
+    def _evict(self) -> None:
+        if self._lingers:
+            self._transport.abort()
+        else:
+            self.stop("Too many connections: try again later")
 
     def _held(self, octets: int) -> None:
         self._server.held_octets += octets - self._held_octets
@@ -139,6 +157,7 @@ class Serving(asyncio.Protocol):
         if self._transport.is_closing():
             return
         self.deadline = self._server.now() + self._server.bounds.idle_s
+        self._slot.complete(_stage_of(session))
         self._sent(session, out)
         if self.task is None and not self._lingers:
             if self._stopping:

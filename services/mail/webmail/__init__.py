@@ -2,7 +2,7 @@
 
     $ python -m services.mail.webmail --maildirs maildirs --accounts accounts --domain example.com \\
           --submission 127.0.0.1:587 --port 8025
-    READY webmail 0.0.0.0:8025
+    READY webmail 127.0.0.1:8025 [::1]:8025
 
 It works on the same Maildirs as the POP3 and IMAP servers, so that all three see one mailbox; what is written leaves by
 SMTP to the submission server, with AUTH by the user's own password. Pages are HTML without scripts.

@@ -164,7 +164,7 @@ def main(argv: list[str] | None = None) -> int:
         # HTTP/2 here gathers content before anybody is asked whether it may come.
         server = HTTPServer(_only_relays, shell.log, shell.wall_clock, bounds, relay=webmail, speaks_http_2=False)
         shell.on_hangup(lambda: _read_again(shell, webmail.site, options))
-        await shell.open_tcp(server.protocol, tls)
+        await shell.open_tcp(server.protocol, tls, server.connections)
 
         async def finish() -> None:
             await server.stop()

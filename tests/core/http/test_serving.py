@@ -1,6 +1,7 @@
 """One connection's waits and ends, over a transport that writes nowhere and a clock that moves when it is told to."""
 
 import asyncio
+import socket
 import tracemalloc
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 from services.eventlog import EventLog
 from services.http.messages import Request, Response
 from services.http.phase import Phase
-from services.http.server import Handler, HTTPServer, Limits, Refusal, Relay
+from services.http.server import Handler, HTTPServer, Limits, Refuse, Relay
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: a\r\n"
@@ -81,13 +82,16 @@ class Stream:
 class Peer:
     """A client of one connection, and its clock."""
 
-    def __init__(self, handler: Handler, refusal: Refusal | None, relay: Relay | None = None) -> None:
+    def __init__(self, handler: Handler, refusal: Refuse | None, relay: Relay | None = None) -> None:
         self.now = 0.0
         log = EventLog(None, lambda: 0.0)
         self.server = HTTPServer(handler, log, lambda: 0.0, BOUNDS, refusal=refusal, relay=relay)
         self.server.now = lambda: self.now
         self.wire = Wire()
-        self.serving = self.server.protocol()
+        self.socket = socket.socket()
+        slot = self.server.connections.admit(self.socket, "192.0.2.7", speaks_tls=False)
+        assert slot is not None
+        self.serving = self.server.protocol(slot)
         self.serving.connection_made(self.wire)
 
     def sends(self, octets: bytes) -> None:
@@ -117,7 +121,7 @@ def whole(request: Request, body: bytes) -> Response:
 def run(
     test: Callable[[Peer], Coroutine[Any, Any, None]],
     handler: Handler = whole,
-    refusal: Refusal | None = None,
+    refusal: Refuse | None = None,
     relay: Relay | None = None,
 ) -> None:
     async def inside() -> None:

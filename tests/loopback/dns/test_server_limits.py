@@ -16,6 +16,7 @@ from services.dns.message import Message
 from services.dns.responder import Client, Handler, Responder
 from services.dns.server import DNSServer, Limits
 from services.eventlog import EventLog
+from services.listener import Listener
 from tests.loopback.dns.authority import HOST, PATIENCE_S, framed
 
 QUERY = dns.message.make_query("www.example.com", "A", id=1).to_wire()
@@ -37,8 +38,10 @@ def with_server(
         events = EventLog(log, time.time)
         server = DNSServer(Responder(handler), events, bounds=bounds)
         server.respond = Responder(handler, failed=server.failed)
-        listening = await asyncio.get_running_loop().create_server(server.stream_protocol, HOST, 0)
-        port = listening.sockets[0].getsockname()[1]
+        bound = socket.create_server((HOST, 0))
+        bound.setblocking(False)
+        port = bound.getsockname()[1]
+        listening = Listener(asyncio.get_running_loop(), bound, server.stream_protocol, server.connections)
         async with asyncio.timeout(PATIENCE_S):
             await body(lambda: asyncio.open_connection(HOST, port))
         listening.close()

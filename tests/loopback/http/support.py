@@ -18,6 +18,7 @@ from pathlib import Path
 from services.eventlog import EventLog
 from services.http.origin import Origin
 from services.http.server import Handler, HTTPServer, Limits
+from services.listener import Listener
 
 HOST = "127.0.0.1"
 # How long a test waits for octets that must come: a bound, never a measurement.
@@ -116,6 +117,14 @@ def origin_process(root: Path, *flags: str) -> Iterator[int]:
             assert process.wait(PATIENCE_S) == 0
 
 
+def listen(server: HTTPServer) -> tuple[Listener, int]:
+    """Have a server listen on a free port; returns what ends that, and the port."""
+    bound = socket.create_server((HOST, 0), backlog=1024)
+    bound.setblocking(False)
+    port: int = bound.getsockname()[1]
+    return Listener(asyncio.get_running_loop(), bound, server.protocol, server.connections), port
+
+
 @contextmanager
 def server_in_thread(handler: Handler, bounds: Limits, push: bool = False) -> Iterator[int]:
     """Run a server with chosen bounds in a thread of this process, and yield its port."""
@@ -125,8 +134,7 @@ def server_in_thread(handler: Handler, bounds: Limits, push: bool = False) -> It
 
     async def serve() -> None:
         server = HTTPServer(handler, EventLog(None, time.time), time.time, bounds, push)
-        listening = await loop.create_server(server.protocol, HOST, 0)
-        ports[0] = listening.sockets[0].getsockname()[1]
+        listening, ports[0] = listen(server)
         started.set()
         await stop.wait()
         listening.close()

@@ -26,7 +26,7 @@ from tests.loopback.http.proxied import (
     raw_origin,
     response,
 )
-from tests.loopback.http.support import HOST, PATIENCE_S, read_to_end, read_until
+from tests.loopback.http.support import HOST, PATIENCE_S, listen, read_to_end, read_until
 
 HELLO = response(b"hello")
 # Short enough for a test, and longer than anything that does not wait takes.
@@ -52,8 +52,7 @@ def proxy_in_thread(bounds: Bounds) -> Iterator[int]:
         log = EventLog(None, time.time)
         proxy = Proxy(Settings(b"lab7", bounds=bounds), loop, log, time.time)
         server = HTTPServer(lambda *_: Response(500), log, time.time, Limits(), relay=proxy, speaks_http_2=False)
-        listening = await loop.create_server(server.protocol, HOST, 0)
-        ports[0] = listening.sockets[0].getsockname()[1]
+        listening, ports[0] = listen(server)
         started.set()
         await stop.wait()
         listening.close()
