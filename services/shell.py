@@ -171,7 +171,8 @@ def add_common_flags(parser: argparse.ArgumentParser, default_port: int) -> None
 
 def default_addresses() -> list[str]:
     """Return the loopback addresses that this machine has: ::1 is missing where IPv6 is switched off."""
-    return [address for address in DEFAULT_LISTEN if _exists(address)]
+    # Without any, binding the first one says what is wrong.
+    return [address for address in DEFAULT_LISTEN if _exists(address)] or [DEFAULT_LISTEN[0]]
 
 
 def _exists(address: str) -> bool:

@@ -184,6 +184,7 @@ class Http2Serving(asyncio.Protocol):
     def _answer(self, asked: Asked) -> None:
         if not self._core.has_stream(asked.stream_id):
             return
+        self.slot.stage = Stage.ACTIVE
         if self._server.relays:
             answer = self._server.relay(asked.request, Whole(asked.content, self._peer))
         else:
@@ -286,7 +287,7 @@ class Http2Serving(asyncio.Protocol):
             self.slot.stage = Stage.ACTIVE
             if self.phase is not Phase.ANSWER:
                 self.phase = Phase.REQUEST
-        elif self.phase is not Phase.IDLE:
+        elif self.phase is not Phase.IDLE or self.slot.stage is Stage.ACTIVE:
             # Once, when the last stream ended: PING and its like do not put off the deadline.
             self.phase = Phase.IDLE
             self.deadline = self._server.now() + self._server.limits.idle_s

@@ -1,7 +1,7 @@
 """POP3: a client takes its messages home (RFC 1939).
 
     $ python -m services.mail.pop3 --maildirs maildirs --accounts accounts --domain example.com --port 1110
-    READY pop3 0.0.0.0:1110
+    READY pop3 127.0.0.1:1110 [::1]:1110
 
     S: +OK lab7 is ready. <77.1795442557@lab7>
     C: USER alice

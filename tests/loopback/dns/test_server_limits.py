@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import dns.message
-import pytest
 
 from services.dns.codes import Rcode
 from services.dns.message import Message
@@ -67,19 +66,37 @@ def test_a_connection_that_is_idle_is_closed() -> None:
     with_server(refusing, Limits(idle_s=0.05), body)
 
 
-def test_no_more_connections_are_served_than_may_be() -> None:
+def test_beyond_the_connection_limit_the_longest_idle_makes_room() -> None:
     async def body(connect: Connect) -> None:
         first, second = await connect(), await connect()
         await ask(first)
         await ask(second)
         third = await connect()
-        with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
-            await ask(third)
-        assert (await ask(first)).rcode == Rcode.REFUSED
+        assert (await ask(third)).rcode == Rcode.REFUSED
+        assert await first[0].read() == b""
+        assert (await ask(second)).rcode == Rcode.REFUSED
         for _, writer in (first, second, third):
             writer.close()
 
     with_server(refusing, Limits(connections=2), body)
+
+
+def test_beyond_the_connection_limit_with_none_idle_a_connection_is_refused() -> None:
+    async def waiting(query: Message, _: Client) -> Message | None:
+        await asyncio.Event().wait()
+        return query.reply(Rcode.NOERROR)
+
+    async def body(connect: Connect) -> None:
+        first, second = await connect(), await connect()
+        for _, writer in (first, second):
+            writer.write(framed(QUERY))
+        third = await connect()
+        assert await third[0].read() == b""
+        for reader, writer in (first, second, third):
+            assert reader is third[0] or not reader.at_eof()
+            writer.close()
+
+    with_server(waiting, Limits(connections=2), body)
 
 
 def test_a_handler_that_waits_is_waited_for_and_one_that_fails_is_servfail() -> None:
