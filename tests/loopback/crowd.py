@@ -13,9 +13,12 @@ from dataclasses import dataclass, field
 HOST = "127.0.0.1"
 # Descriptors for two ends of a thousand connections and what a test has beside them.
 OPEN_FILES = 4096
-TRICKLE_S = 0.05
-# Connections opened again at a time.
-AGAIN = 20
+# In each turn some connections send a byte, so that each does every TRICKLE_TURNS turns: slowly, as it is the places
+# that the attacker takes and not the processor.
+TURN_S = 0.05
+TRICKLE_TURNS = 60
+# Connections opened again in one turn.
+AGAIN = 5
 
 
 def raise_file_limit() -> None:
@@ -59,7 +62,9 @@ class Crowd:
 
     def keep(self) -> None:
         """Send a byte on each now and then, and open those again that are closed, until stop()."""
-        while not self._stopped.wait(TRICKLE_S):
+        turn = 0
+        while not self._stopped.wait(TURN_S):
+            turn += 1
             poller = select.poll()
             for descriptor in self._open:
                 poller.register(descriptor, select.POLLIN | select.POLLHUP | select.POLLERR)
@@ -67,7 +72,7 @@ class Crowd:
                 if self._is_over(self._open[descriptor]):
                     self._open.pop(descriptor).close()
                     self.closed += 1
-            for made in list(self._open.values()):
+            for made in list(self._open.values())[turn % TRICKLE_TURNS :: TRICKLE_TURNS]:
                 self._send(made)
             missing = min(AGAIN, self.count - len(self._open))
             for number in range(missing):
