@@ -12,10 +12,12 @@ What is decided is in connections.py; a protocol only tells how far it is, and h
 
 import asyncio
 import errno
+import resource
 import socket
 import ssl
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 
 from services.connections import Admission, ConnectionLimits, ConnectionTable, Entry, Refusal, Stage
 from services.eventlog import EventLog
@@ -24,10 +26,14 @@ from services.eventlog import EventLog
 ACCEPTS_PER_TURN = 128
 # What an evicted or refused client has to read its last reply, before the socket is closed whatever it does.
 FAREWELL_S = 1.0
-# Clients that have this time at once; beyond them sockets are closed at once.
-FAREWELLS = 128
-# After the process ran out of descriptors and no connection could be evicted: when to try again.
-ACCEPT_AGAIN_S = 0.1
+# Clients that have this time, as a part of all connections; beyond them the oldest is closed at once.
+FAREWELL_SHARE = 1 / 8
+# When to accept again after the process ran out of descriptors: an evicted connection has given its own back by then.
+ACCEPT_AGAIN_S = 0.02
+# Descriptors that are no connection's: libraries, logs, listening sockets; and the part of all others that connections
+# may have, for many need a second one, for a file or another server. nginx only warns of a limit that is too low.
+OTHER_FILES = 64
+CONNECTIONS_OF_FILES = 0.75
 
 _OUT_OF_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
@@ -36,6 +42,15 @@ Factory = Callable[["Slot"], asyncio.BaseProtocol]
 
 def _say_nothing(_: Refusal) -> bytes:
     return b""
+
+
+def fitting(limits: ConnectionLimits) -> ConnectionLimits:
+    """Return limits that the process's own limit of open files leaves room for."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if files == resource.RLIM_INFINITY:
+        return limits
+    most = max(1, int((files - OTHER_FILES) * CONNECTIONS_OF_FILES))
+    return replace(limits, connections=min(limits.connections, most))
 
 
 class Slot:
@@ -103,7 +118,8 @@ class Connections:
         log: EventLog | None = None,
     ) -> None:
         """`refusal` is the protocol's reply to a client that is not admitted; none goes to one that wants TLS."""
-        self.table = ConnectionTable(limits)
+        self.table = ConnectionTable(fitting(limits))
+        self._farewells = max(1, int(self.table.limits.connections * FAREWELL_SHARE))
         self.now = loop.time
         self._loop = loop
         self._refusal = refusal
@@ -124,14 +140,13 @@ class Connections:
         slot = self._slots[result.entry] = Slot(self, result.entry, accepted)
         return slot
 
-    def evict_any(self) -> bool:
-        """Evict one connection because the process has no descriptor left; tells whether there was one."""
+    def evict_any(self) -> None:
+        """Evict one connection, if one may be, because the process has no descriptor left."""
+        self._forget_closed()
         entry = self.table.evict_any(self.now())
         slot = None if entry is None else self._slots.pop(entry, None)
-        if slot is None:
-            return False
-        slot.cut()
-        return True
+        if slot is not None:
+            slot.cut()
 
     def release(self, entry: Entry) -> None:
         """Count a connection out."""
@@ -140,7 +155,7 @@ class Connections:
 
     def farewell(self, leaving: socket.socket) -> None:
         """Cut a connection that is still open when it had time for its last reply."""
-        if len(self._leaving) >= FAREWELLS:
+        if len(self._leaving) >= self._farewells:
             oldest = next(iter(self._leaving))
             self._leaving[oldest].cancel()
             self._end_farewell(oldest)
@@ -226,8 +241,8 @@ class Listener:
                 # accept(2): what else is passed on from the network, such as ECONNABORTED, is the client's.
                 if error.errno not in _OUT_OF_DESCRIPTORS:
                     continue
-                if not self._connections.evict_any():
-                    self._pause()
+                self._connections.evict_any()
+                self._pause()
                 return
             accepted.setblocking(False)
             slot = self._connections.admit(accepted, str(peer[0]), self._tls is not None)
@@ -237,7 +252,7 @@ class Listener:
                 task.add_done_callback(self._opening.discard)
 
     def _pause(self) -> None:
-        """Wait for a descriptor; the socket stays readable, so looking on would only take the processor."""
+        """Wait for a descriptor: the socket stays readable, so trying on would only take the processor."""
         self._loop.remove_reader(self._listening)
         self._again = self._loop.call_later(ACCEPT_AGAIN_S, self._loop.add_reader, self._listening, self._accept)
 
@@ -247,6 +262,13 @@ class Listener:
                 lambda: self._factory(slot), accepted, ssl=self._tls, ssl_handshake_timeout=self._handshake_s
             )
         except (OSError, asyncio.CancelledError):
-            # A handshake that failed is the client's affair (ssl.SSLError is an OSError); a cancelled one ends here.
-            slot.release()
-            accepted.close()
+            # A handshake that failed is the client's fault (ssl.SSLError is an OSError); a cancelled one ends here.
+            self._drop(accepted, slot)
+        except Exception as error:
+            self._drop(accepted, slot)
+            self._loop.call_exception_handler({"message": "a connection could not be served", "exception": error})
+
+    @staticmethod
+    def _drop(accepted: socket.socket, slot: Slot) -> None:
+        slot.release()
+        accepted.close()

@@ -6,13 +6,14 @@ import ftplib
 import imaplib
 import os
 import poplib
+import resource
 import signal
 import smtplib
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,13 +53,20 @@ def folder(tmp_path: Path) -> Path:
 @contextmanager
 def service(folder: Path, command: str) -> Iterator[int]:
     """Run a service in a folder and yield its port."""
-    words = [sys.executable, "-m", *command.split(), "--listen", HOST, "--port", "0"]
+    with running(folder, command) as (_, port):
+        yield port
+
+
+@contextmanager
+def running(folder: Path, command: str, prefix: Sequence[str] = ()) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """Run a service in a folder, by another program if need be, and yield it and its port."""
+    words = [*prefix, sys.executable, "-m", *command.split(), "--listen", HOST, "--port", "0"]
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, cwd=folder, env=environment) as process:
         try:
             ready = process.stdout.readline() if process.stdout else ""
             assert ready.startswith("READY "), ready
-            yield int(ready.split()[2].rpartition(":")[2])
+            yield process, int(ready.split()[2].rpartition(":")[2])
         finally:
             process.send_signal(signal.SIGTERM)
             assert process.wait(PATIENCE_S) == 0
@@ -200,32 +208,63 @@ def test_a_new_client_is_served_while_others_keep_all_connections(folder: Path, 
             case.ask(port)
 
 
+def test_a_new_client_is_served_when_the_server_has_no_descriptors_left(folder: Path) -> None:
+    with (
+        running(folder, AUTHORITATIVE) as (process, port),
+        crowd(port, addresses(5), 100, b"\x40"),
+    ):
+        resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (60, 60))
+        with crowd(port, addresses(5), 40, b"\x40"):
+            for _ in range(3):
+                ask_dns(port)
+
+
+def test_a_server_that_may_open_few_files_has_fewer_connections(folder: Path) -> None:
+    limit = ["prlimit", "--nofile=104:104"]
+    with running(folder, f"services.mail.imap {MAILBOXES}", limit) as (_, port), crowd(port, addresses(5), 100):
+        for _ in range(3):
+            ask_imap(port)
+
+
 # Phases end though octets come.
 
 
+IMAP, POP3 = f"services.mail.imap {MAILBOXES}", f"services.mail.pop3 {MAILBOXES}"
+
+
 @pytest.mark.parametrize(
-    ("command", "farewell"),
+    ("command", "trickled", "farewell"),
     [
-        (f"services.mail.imap {MAILBOXES} --login-timeout 0.5", b"* BYE "),
-        (f"services.mail.pop3 {MAILBOXES} --login-timeout 0.5", b"-ERR "),
-        (f"{FTP} --login-timeout 0.5", b"421 "),
-        (f"{MTA} --idle 0.5", b"421 "),
+        (f"{IMAP} --login-timeout 0.5", b"x", b"* BYE "),
+        (f"{IMAP} --login-timeout 0.5", b"a NOOP\r\n", b"* BYE "),
+        (f"{POP3} --login-timeout 0.5", b"x", b"-ERR "),
+        (f"{POP3} --login-timeout 0.5", b"CAPA\r\n", b"-ERR "),
+        (f"{FTP} --login-timeout 0.5", b"x", b"421 "),
+        (f"{FTP} --login-timeout 0.5", b"NOOP\r\n", b"421 "),
+        # RFC 5321 section 4.5.3.2.7: the wait is for the next command, and there is no login.
+        (f"{MTA} --idle 0.5", b"x", b"421 "),
     ],
 )
-@pytest.mark.parametrize("trickled", [b"x", b"NOOP\r\n"])
 def test_the_wait_for_a_login_is_put_off_by_nothing(
-    folder: Path, command: str, farewell: bytes, trickled: bytes
+    folder: Path, command: str, trickled: bytes, farewell: bytes
 ) -> None:
-    if "mta" in command and trickled != b"x":
-        pytest.skip("RFC 5321 section 4.5.3.2.7: the wait is for the next command, and there is no login")
     with service(folder, command) as port, socket.create_connection((HOST, port), PATIENCE_S) as peer:
         assert farewell in trickle(peer, trickled)
 
 
-@pytest.mark.parametrize(("login", "farewell"), [(b"USER ann\r\nPASS secret\r\n", b"421 ")])
-def test_the_wait_for_a_command_is_not_put_off_by_a_part_of_one(folder: Path, login: bytes, farewell: bytes) -> None:
+@pytest.mark.parametrize(
+    ("command", "login", "farewell"),
+    [
+        (FTP, b"USER ann\r\nPASS secret\r\n", b"421 "),
+        (IMAP, b"a LOGIN alice secret\r\n", b"* BYE "),
+        (POP3, b"USER alice\r\nPASS secret\r\n", b"-ERR "),
+    ],
+)
+def test_the_wait_for_a_command_is_not_put_off_by_a_part_of_one(
+    folder: Path, command: str, login: bytes, farewell: bytes
+) -> None:
     with (
-        service(folder, f"{FTP} --idle 1") as port,
+        service(folder, f"{command} --idle 1") as port,
         socket.create_connection((HOST, port), PATIENCE_S) as peer,
     ):
         peer.sendall(login)

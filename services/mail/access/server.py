@@ -21,7 +21,10 @@ from services.shell import Shell
 
 # Dovecot's client_limit is 1000.
 CONNECTIONS_MAX = 1000
+# Dovecot gives a client 3 minutes to log in, from the connection on, whatever it sends meanwhile.
 LOGIN_S = 180.0
+# RFC 3501 section 5.4: at least 30 minutes; RFC 1939 section 3: at least 10.
+IDLE_S = 1830.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +32,7 @@ class Bounds:
     """What one server gives its clients: counts and seconds."""
 
     connections: int = CONNECTIONS_MAX
-    # RFC 3501 section 5.4: at least 30 minutes; RFC 1939 section 3: at least 10.
-    idle_s: float = 1830.0
-    # Dovecot gives a client 3 minutes to log in, from the connection on, whatever it sends meanwhile.
+    idle_s: float = IDLE_S
     login_s: float = LOGIN_S
     # A command that comes more slowly than this uses its time up, as mail data does in SMTP.
     rate_octets_s: float = 100.0

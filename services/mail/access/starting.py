@@ -8,7 +8,7 @@ from pathlib import Path
 from services.errors import ServiceError
 from services.http.tls import self_signed_context, server_context
 from services.mail.access.requests import Session
-from services.mail.access.server import CONNECTIONS_MAX, LOGIN_S, AccessServer, Bounds
+from services.mail.access.server import CONNECTIONS_MAX, IDLE_S, LOGIN_S, AccessServer, Bounds
 from services.mail.accounts import Accounts
 from services.mail.maildir.root import check_root
 from services.shell import Shell, add_common_flags, run_service
@@ -50,6 +50,13 @@ def access_parser(program: str, description: str, default_port: int) -> argparse
         metavar="S",
         help="time from the connection to the login (%(default)s)",
     )
+    parser.add_argument(
+        "--idle",
+        type=_seconds,
+        default=IDLE_S,
+        metavar="S",
+        help="time without a complete command after which a client is logged out (%(default)s)",
+    )
     add_common_flags(parser, default_port)
     return parser
 
@@ -59,7 +66,7 @@ def run_access(name: str, options: argparse.Namespace, make_session: MakeSession
 
     async def start(shell: Shell) -> Callable[[], Awaitable[None]]:
         tls = _tls_context(options)
-        bounds = Bounds(connections=options.max_connections, login_s=options.login_timeout)
+        bounds = Bounds(connections=options.max_connections, idle_s=options.idle, login_s=options.login_timeout)
         accounts = _accounts(options)
         check_root(options.maildirs, accounts.domains)
         server = AccessServer(shell, accounts, options.maildirs, lambda: make_session(options), tls, bounds)
