@@ -1,6 +1,6 @@
 """A web server by Python's own library, to be put in the place of lab7's:
 
-lab7 run http-versions --replace 'origin=python3 docs/examples/my_server.py --port {port} --root {root}'
+lab7 run http-versions --replace 'origin=python3 docs/examples/my_server.py --listen {address} --port {port} --root {root}'
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ class Handler(SimpleHTTPRequestHandler):
 def main() -> None:
     """Serve a folder until it is stopped."""
     options = argparse.ArgumentParser()
+    options.add_argument("--listen", default="127.0.0.1")
     options.add_argument("--port", type=int, required=True)
     options.add_argument("--root", required=True)
     asked = options.parse_args()
     handler = functools.partial(Handler, directory=asked.root)
-    ThreadingHTTPServer(("", asked.port), handler).serve_forever()
+    ThreadingHTTPServer((asked.listen, asked.port), handler).serve_forever()
 
 
 if __name__ == "__main__":

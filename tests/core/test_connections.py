@@ -217,7 +217,8 @@ STEPS = st.lists(st.tuples(st.integers(0, 11), st.sampled_from(Stage), st.floats
 def test_the_table_never_holds_more_than_it_may_and_counts_right(
     steps: list[tuple[int, Stage, float, bool]], size: int
 ) -> None:
-    table, now, held = table_of(size), 0.0, []
+    table, now = table_of(size), 0.0
+    held: list[Entry] = []
     for number, stage, passed, removes in steps:
         now += passed
         result = table.admit(f"10.{number % 3}.0.{number}", now)

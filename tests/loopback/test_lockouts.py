@@ -86,7 +86,7 @@ class _Imap(imaplib.IMAP4):
 
 
 class _Pop(poplib.POP3):
-    def _create_socket(self, timeout: float | None) -> socket.socket:  # type: ignore[override]
+    def _create_socket(self, timeout: float | None) -> socket.socket:
         return socket.create_connection((self.host, self.port), timeout, (CLIENT, 0))
 
 
