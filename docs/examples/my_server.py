@@ -1,7 +1,7 @@
 """A web server by Python's own library, to be put in the place of lab7's:
 
-    command='python3 docs/examples/my_server.py --listen {address} --port {port} --root {root}'
-    lab7 run http-versions --replace "origin=$command"
+command='python3 docs/examples/my_server.py --listen {address} --port {port} --root {root}'
+lab7 run http-versions --replace "origin=$command"
 """
 
 from __future__ import annotations
