@@ -6,7 +6,8 @@
 
     $ python -m services.http.proxy --port 8080 --origin http://127.0.0.1:8000
 
-Forwarding: RFC 9110 sections 7.1 to 7.7, 9.3.6 and 10.1.1, and RFC 9112 (proxying/). Caching: RFC 9111 (caching/).
+Forwarding: RFC 9110 sections 7.1 to 7.7, 9.3.6 and 10.1.1, RFC 9112, and RFC 9931 section 7: a refused CONNECT closes
+the connection (proxying/). Caching: RFC 9111 (caching/).
 Left out: proxy authentication (RFC 9110 section 11.7; --allow-client bounds who may ask), secured origins (an https
 target is refused with 421; CONNECT reaches them), Upgrade, which is not passed on (section 7.8), and HTTP/2 to origins.
 A reverse proxy speaks HTTP/2 with clients that open with it; a forward proxy does not.

@@ -5,7 +5,8 @@
     server.send_response(Response(200, body=b"hi"), date)           # b"HTTP/1.1 200 OK\\r\\n..."
     server.next_exchange()                                          # what the client sent ahead
 
-RFC 9112 sections 2.2, 6.3, 9.3 (persistence), 9.3.2 (pipelining) and 9.6; RFC 9110 sections 6.6.1 and 10.1.1.
+RFC 9112 sections 2.2, 6.3, 9.3 (persistence), 9.3.2 (pipelining) and 9.6; RFC 9110 sections 6.6.1 and 10.1.1;
+RFC 9931 sections 4 (a refused Upgrade leaves the connection open) and 7 (a refused CONNECT closes it).
 Of CONNECT and Upgrade only the way out, take_rest() and switch(); which requests take it is said in
 proxying/relay.py and http2/upgrade.py.
 """
@@ -175,7 +176,13 @@ class ServerConnection(Connection):
         length = self._sent_length(response.status, size)
         if close or length == UNTIL_CLOSE or self.receiving is not Half.DONE or self._has_ended():
             self.persistent = False
+        if self._method == b"CONNECT" and response.status >= 300:
+            # RFC 9931 section 7: what follows a CONNECT may be a tunnel's octets, which are no requests of the client's.
+            self.persistent = False
         option = self._connection_option()
+        if self._method == b"CONNECT":
+            # RFC 9110 section 9.3.6: behind a 2xx the connection is a tunnel, and speaks HTTP no more.
+            self.persistent = False
         head = _final_head(response.status, response.reason, response.fields, date, length, option)
         if length is None or has_no_content(self._method, response.status):
             self.sending = move(self.sending, Signal.WHOLE)

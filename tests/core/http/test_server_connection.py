@@ -313,3 +313,21 @@ def test_where_a_request_is_cut_changes_nothing(seed: bytes, at: int, change: by
     assert [e if not isinstance(e, Fault) else Fault for e in whole] == [
         e if not isinstance(e, Fault) else Fault for e in cut
     ]
+
+
+@pytest.mark.parametrize("status", [301, 400, 403, 407, 501, 502])
+def test_nothing_behind_a_refused_connect_is_a_request(status: int) -> None:
+    server = connection()
+    server.receive_data(b"CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n" + GET)
+    assert b"\r\nConnection: close\r\n" in server.send_response(Response(status), DATE)
+    assert server.next_exchange() == []
+    assert server.receive_data(GET) == []
+
+
+def test_nothing_behind_an_accepted_connect_is_a_request() -> None:
+    server = connection()
+    server.receive_data(b"CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n" + GET)
+    assert b"Connection" not in server.send_response(Response(200), DATE)
+    assert server.take_rest() == GET
+    assert server.next_exchange() == []
+    assert server.receive_data(GET) == []
