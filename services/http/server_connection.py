@@ -177,7 +177,7 @@ class ServerConnection(Connection):
         if close or length == UNTIL_CLOSE or self.receiving is not Half.DONE or self._has_ended():
             self.persistent = False
         if self._method == b"CONNECT" and response.status >= 300:
-            # RFC 9931 section 7: what follows a CONNECT may be a tunnel's octets, which are no requests of the client's.
+            # RFC 9931 section 7: what follows a CONNECT may be a tunnel's octets, no requests of the client's.
             self.persistent = False
         option = self._connection_option()
         if self._method == b"CONNECT":
