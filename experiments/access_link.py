@@ -39,6 +39,7 @@ from experiments.harness.judge import access_link as judge
 from experiments.harness.judge.access_link import CaseFigures, Setting
 from experiments.harness.judge.crossings import crossings
 from experiments.harness.judge.frames import read_capture
+from experiments.harness.judge.versions import objects_in
 from experiments.harness.queueing import CHE, POLLACZEK_KHINCHINE, characteristic_hit_rate, entries_for, zipf_weights
 from experiments.harness.report_lines import Panel, Series, plot_lines
 from experiments.harness.result import Check, Comparison, Timing
@@ -154,9 +155,10 @@ def _measure(
     evidence.checks += capture_checks(statistics)
     captured = read_capture(path)
     origin = crossings(captured.at(AT_ORIGIN), DEFAULT_PORT)
-    client_side = crossings(captured.at(AT_CLIENT), PROXY_PORTS[mode] if case.cached else DEFAULT_PORT)
+    client_port = PROXY_PORTS[mode] if case.cached else DEFAULT_PORT
+    client_side = crossings(captured.at(AT_CLIENT), client_port, keep_content=True)
     near = crossings(captured.at(AT_PROXY), DEFAULT_PORT) if case.cached else client_side
-    return judge.case_figures(setting, client_side, near, origin, report["began_ns"])
+    return judge.case_figures(setting, client_side, near, origin, report["began_ns"], objects_in(folder))
 
 
 def _plan(workload: Workload, case: Case, mode: str) -> dict[str, object]:

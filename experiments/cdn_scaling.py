@@ -45,6 +45,7 @@ from experiments.harness.judge.cdn_scaling import Point
 from experiments.harness.judge.crossings import Traffic, crossings
 from experiments.harness.judge.frames import CaptureFile, read_capture
 from experiments.harness.judge.link_use import link_use
+from experiments.harness.judge.versions import Objects, objects_in
 from experiments.harness.report_lines import Panel, Series, plot_lines
 from experiments.harness.result import Check, Comparison, Timing
 from experiments.harness.site import write_picture
@@ -86,13 +87,13 @@ def run(context: Run) -> Outcome:
         write_picture(folder / OBJECT, context.parameters["size"], context.seed)
         alone = _sweep(context, folder, ALONE, evidence)
         through = _sweep(context, folder, THROUGH, evidence)
-    comparisons = [_compare(context, one) for one in alone if not one.problem]
+    comparisons = [_compare(context, one) for one in alone if not (one.problem or one.wrong)]
     return Outcome(
         claims=(judge.c1(alone), judge.c5(alone, through), judge.c6(alone, through)),
         comparisons=tuple(comparisons),
         fidelity=certificate([*evidence.checks, *evidence.watch.checks()]),
         implementations=implementations(context),
-        timings={_name(one): [Timing(one.response_s, one.terms)] for one in alone if not one.problem},
+        timings={_name(one): [Timing(one.response_s, one.terms)] for one in alone if not (one.problem or one.wrong)},
         capture=_capture_name(ALONE),
         plot=plot_lines(_panels(context, alone, through), NOTE),
     )
@@ -127,7 +128,11 @@ def _sweep(context: Run, folder: Path, case: str, evidence: Evidence) -> list[Po
                 stays.append(_stay(context, users, clients, case))
     evidence.checks += capture_checks({f"{label} ({case})": one for label, one in capture.statistics.items()})
     captured = read_capture(path)
-    return [_point(context, captured, clients, stay) for clients, stay in zip(asked["clients"], stays, strict=True)]
+    objects = objects_in(folder)
+    return [
+        _point(context, captured, clients, stay, objects)
+        for clients, stay in zip(asked["clients"], stays, strict=True)
+    ]
 
 
 def _stay(context: Run, users: Sequence[User], clients: int, case: str) -> Stay:
@@ -161,11 +166,11 @@ def _service_s(context: Run) -> float:
     return transmission_time_s(asked["size"] + HEAD_BYTES, asked["bw"] * 1e6)
 
 
-def _point(context: Run, captured: CaptureFile, clients: int, stay: Stay) -> Point:
+def _point(context: Run, captured: CaptureFile, clients: int, stay: Stay, objects: Objects) -> Point:
     asked = context.parameters
     rate_bps, length_s = asked["bw"] * 1e6, asked["for"]
     users = [_crossings(captured, host_name("user", region), stay) for region in REGIONS]
-    found = judge.responses(users, _crossings(captured, "origin", stay), stay.span, rate_bps)
+    found = judge.responses(users, _crossings(captured, "origin", stay), stay.span, rate_bps, objects)
     rtts_s, service_s = _rtts_s(context, clients), _service_s(context)
     theory = cdn_theory.interactive(rtts_s, service_s, asked["think"])
     return Point(
@@ -180,13 +185,14 @@ def _point(context: Run, captured: CaptureFile, clients: int, stay: Stay) -> Poi
         needs=cdn_theory.asked_for(rtts_s, service_s, asked["think"]),
         frames=found.frames,
         problem=found.problem,
+        wrong=found.wrong,
     )
 
 
 def _crossings(captured: CaptureFile, host: str, stay: Stay) -> Traffic:
-    """What a host saw of a span's requests, whose responses may come after it."""
-    frames = captured.at(at(host))
-    return crossings((frame for frame in frames if stay.span[0] <= frame.time_ns < stay.over_ns), 80)
+    """What a host saw of a span's requests, whose responses may come after it; their octets, unless it is the origin."""
+    frames = (frame for frame in captured.at(at(host)) if stay.span[0] <= frame.time_ns < stay.over_ns)
+    return crossings(frames, 80, keep_content=host != "origin")
 
 
 def _compare(context: Run, one: Point) -> Comparison:

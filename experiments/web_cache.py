@@ -57,6 +57,7 @@ from experiments.harness.judge.link_use import link_use
 from experiments.harness.judge.page_load import PageLoad, page_load
 from experiments.harness.judge.tcp import connections
 from experiments.harness.judge.verdict import Verdict
+from experiments.harness.judge.versions import Objects, confirm
 from experiments.harness.page_client import Window
 from experiments.harness.result import Check, Comparison, Timing
 from experiments.harness.theory import http_page_load
@@ -95,12 +96,18 @@ class Visits:
 
 @dataclass(frozen=True)
 class Campus:
-    """One run of the visits: what was captured, when what was, the times of the visits by phase, checks."""
+    """One run of the visits: what was captured, when what was, the visits by phase, what the origin held, checks."""
 
     captured: CaptureFile
     visits: Visits
     loads: Mapping[str, list[PageLoad]]
+    objects: Objects
     checks: list[Check]
+
+    @property
+    def every_load(self) -> list[PageLoad]:
+        """The loads of all phases."""
+        return [load for phase in PHASES for load in self.loads[phase]]
 
 
 def run(context: Run) -> Outcome:
@@ -167,7 +174,7 @@ def _measure(context: Run, mode: str, watch: MachineWatch, share: float) -> Camp
                     visits.live, visits.load = live, [_keep_asking(context, visitors, live)]
     checks += capture_checks({f"{label} ({what})": one for label, one in capture.statistics.items()})
     captured = read_capture(path)
-    return Campus(captured, visits, _loads(captured, visits), checks)
+    return Campus(captured, visits, _loads(captured, visits), pages.objects(), checks)
 
 
 def _paths(context: Run, mode: str) -> list[EmulatedPath]:
@@ -289,14 +296,17 @@ def _verdicts(
     disagreeing = [name for name, one in comparisons.items() if not one.within]
     hits = sum(1 for one in legs.served(spans(*PHASES)) if one.upstream is None)
     use = partial(link_use, interface=AT_LINK)
-    return [
+    saved = (
         cache_savings.w1([one.total_s for one in timings[DIRECT]], times, disagreeing),
         cache_savings.w2(
             use(direct.captured, span=direct.visits.span), use(cached.captured, span=cached.visits.span), hits
         ),
+    )
+    return [
+        *(confirm(one, cached.objects, cached.every_load, direct.every_load) for one in saved),
         cache_claims.w3(legs, spans(REVALIDATED, CHANGED)),
-        cache_claims.w4(legs, spans(REVALIDATED)),
-        cache_claims.w5(legs, spans(CHANGED), spans(AGAIN)),
+        cache_claims.w4(legs, spans(REVALIDATED), cached.objects),
+        cache_claims.w5(legs, spans(CHANGED), spans(AGAIN), cached.objects),
         cache_freshness.w6(legs, _live(cached), cached.visits.load),
         cache_claims.w7(legs, connections(cached.captured.at(AT_LINK)), PROXY_ADDRESS, ORIGIN_ADDRESS),
     ]

@@ -79,6 +79,17 @@ class Pages:
         ]
         self._random = Random(seed)
         self._version = 0
+        self._contents: dict[Path, list[bytes]] = {
+            path: [path.read_bytes()] for files in self._files for path in files
+        }
+
+    def objects(self) -> dict[bytes, tuple[bytes, ...]]:
+        """Every version that there has been of each object, by the path by which clients ask for it."""
+        return {
+            path.encode(): tuple(self._contents[file])
+            for number, files in enumerate(self._files)
+            for path, file in zip(self.paths(number), files, strict=True)
+        }
 
     def paths(self, number: int) -> list[str]:
         """The paths of one page and of its objects."""
@@ -90,7 +101,8 @@ class Pages:
         for path in (path for files in self._files for path in files):
             # Nobody shows the pictures: it is enough that their octets are others.
             mark = f"<!-- {self._random.randbytes(8).hex()} -->".encode()
-            replace_file(path, path.read_bytes()[: -len(mark)] + mark, self._version)
+            self._contents[path].append(path.read_bytes()[: -len(mark)] + mark)
+            replace_file(path, self._contents[path][-1], self._version)
 
 
 class LiveObjects:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from experiments.harness.judge.crossings import Crossing, Traffic
 from experiments.harness.judge.verdict import Verdict, failed, shown, undecided
+from experiments.harness.judge.versions import Objects, crossed_wrongly
 from experiments.harness.queueing import Queue
 
 # How far measured may lie from theory: the textbook's sum is meant to a tenth.
@@ -33,7 +34,10 @@ class Setting:
 
 @dataclass(frozen=True)
 class CaseFigures:
-    """What a case was, from its packets: means over all requests, in seconds; `problem` says why it is no evidence."""
+    """What a case was, from its packets: means over all requests, in seconds; `problem` says why it is no evidence.
+
+    `wrong`: which response is no object of the origin's, and how.
+    """
 
     setting: Setting
     requests: int
@@ -47,6 +51,7 @@ class CaseFigures:
     length_s: float
     frames: tuple[int, ...]
     problem: str | None = None
+    wrong: str | None = None
 
     @property
     def hit_rate(self) -> float:
@@ -84,8 +89,13 @@ class CaseFigures:
         return known | {"residual": self.delay_s - sum(known.values())}
 
 
-def case_figures(setting: Setting, client: Traffic, near: Traffic, origin: Traffic, began_ns: int) -> CaseFigures:
-    """Put the crossings of one case together; `began_ns` is when its first second began."""
+def case_figures(
+    setting: Setting, client: Traffic, near: Traffic, origin: Traffic, began_ns: int, objects: Objects
+) -> CaseFigures:
+    """Put the crossings of one case together; `began_ns` is when its first second began.
+
+    `client` has the octets of responses as well, which have to be those of `objects`.
+    """
     asked = [one for one in client.crossings if one.asked_ns >= began_ns]
     fetched = [one for one in origin.crossings if one.asked_ns >= began_ns]
     delays = [(one.last_ns - one.asked_ns) / 1e9 for one in asked if one.end]
@@ -111,6 +121,7 @@ def case_figures(setting: Setting, client: Traffic, near: Traffic, origin: Traff
         length_s=(max((one.asked_ns for one in asked), default=began_ns) - began_ns) / 1e9,
         frames=tuple(one.frame for one in fetched[:3]),
         problem=_problem(asked, fetched, len(delays), len(pairs), client, near, origin),
+        wrong=crossed_wrongly([client], objects),
     )
 
 
@@ -122,11 +133,13 @@ def _problem(
     asked: Sequence[Crossing], fetched: Sequence[Crossing], answered: int, paired: int, *traffic: Traffic
 ) -> str | None:
     repeated = sum(one.repeated for one in traffic)
-    bad = sum(one.status != b"200" for one in asked)
+    unseen = sum(one.content is None for one in asked if one.end)
     if not asked or not fetched:
         return "there are no requests in the capture"
-    if answered < len(asked) or bad:
-        return f"{len(asked) - answered} of {len(asked)} requests have no response and {bad} no status 200"
+    if answered < len(asked):
+        return f"{len(asked) - answered} of {len(asked)} requests have no response"
+    if unseen:
+        return f"{unseen} of {len(asked)} responses were not captured whole"
     if paired < len(fetched):
         return f"{len(fetched) - paired} responses of the origin were not seen at the link's other end"
     # One in a hundred moves no mean by a tenth; a few come from TCP's impatience when a queue grows fast.
@@ -137,6 +150,8 @@ def _problem(
 
 def w1(without: CaseFigures, cached: CaseFigures) -> Verdict:
     """A cache shortens response times."""
+    if wrong := without.wrong or cached.wrong:
+        return failed("W1", wrong)
     if problem := without.problem or cached.problem:
         return undecided("W1", f"Nothing can be concluded: {problem}.")
     said = (
@@ -149,6 +164,8 @@ def w1(without: CaseFigures, cached: CaseFigures) -> Verdict:
 
 def w2(without: CaseFigures, cached: CaseFigures) -> Verdict:
     """A cache relieves the access link."""
+    if wrong := without.wrong or cached.wrong:
+        return failed("W2", wrong)
     if problem := without.problem or cached.problem:
         return undecided("W2", f"Nothing can be concluded: {problem}.")
     kept = cached.link_bytes / without.link_bytes
@@ -163,6 +180,8 @@ def w2(without: CaseFigures, cached: CaseFigures) -> Verdict:
 def w8(cases: Mapping[str, CaseFigures]) -> Verdict:
     """Utilisation and mean delay of every case agree with theory, and the order of the cases is the textbook's."""
     for name, one in cases.items():
+        if one.wrong:
+            return failed("W8", f"{name}: {one.wrong}")
         if one.problem:
             return undecided("W8", f"Nothing can be concluded from {name}: {one.problem}.")
     said = "; ".join(

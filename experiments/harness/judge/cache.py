@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from scapy.layers.inet import IP, TCP
+
 from experiments.harness.judge.frames import CaptureFile
 from experiments.harness.judge.http import Contradiction, decide
 from experiments.harness.judge.messages import Conversation, Exchange, Message
@@ -60,6 +62,14 @@ class Legs:
 
     clients: PageLoad
     origin: PageLoad
+    # Whether the proxy sent octets to a server on a connection that began before the capture.
+    unseen: bool = False
+
+    @property
+    def alone(self) -> bool:
+        """Whether the proxy answered clients and never opened a connection to the origin."""
+        answered = any(one.response is not None for one in self.clients.exchanges)
+        return answered and not self.origin.conversations and not self.unseen
 
     @cached_property
     def _upstream(self) -> Mapping[bytes, list[Exchange]]:
@@ -120,9 +130,17 @@ def read_legs(captured: CaptureFile, interface: str, proxy: str, ports: Iterable
     def those(chosen: Callable[[Conversation], bool]) -> PageLoad:
         return PageLoad(tuple(one for one in every.conversations if chosen(one)), every.dropped)
 
-    return Legs(
-        those(lambda one: one.connection.server.address == proxy),
-        those(lambda one: one.connection.client.address == proxy),
+    clients = those(lambda one: one.connection.server.address == proxy)
+    origin = those(lambda one: one.connection.client.address == proxy)
+    return Legs(clients, origin, not origin.conversations and _asks(captured, interface, proxy, set(ports)))
+
+
+def _asks(captured: CaptureFile, interface: str, proxy: str, ports: set[int]) -> bool:
+    """Whether the proxy sends a server any octets, on whatever connection."""
+    return any(
+        frame.packet[IP].src == proxy and frame.packet[TCP].dport in ports and bytes(frame.packet[TCP].payload)
+        for frame in captured.at(interface)
+        if IP in frame.packet and TCP in frame.packet
     )
 
 
@@ -155,8 +173,10 @@ def decide_legs(claim_id: str, legs: Legs, check: Callable[[], tuple[str, list[i
                     raise Contradiction(f"On the connection opened in frame {syn}: {one.problem}.", syn)
         return check()
 
+    # A proxy that never asks the origin is no hole in the evidence: it is what the check has to judge.
+    loads = [legs.clients] if legs.alone else [legs.clients, legs.origin]
     try:
-        return decide(claim_id, [legs.clients, legs.origin], checked)
+        return decide(claim_id, loads, checked)
     except InconclusiveError as found:
         return undecided(claim_id, str(found))
 

@@ -1,6 +1,6 @@
 """Decide the claims W3, W4, W5 and W7 about a web cache from the packets on both of its legs (see `cache`).
 
-Sources: RFC 9111 section 4.3 (validation), RFC 9110 sections 13.1 (preconditions), 15.4.5 (304) and 8.8 (validators).
+What the origin holds is known as well (see `versions`): a copy, and what takes its place, has to be that. Sources: RFC 9111 section 4.3 (validation), RFC 9110 sections 13.1 (preconditions), 15.4.5 (304) and 8.8 (validators).
 A cache need not send If-Modified-Since where it sends If-None-Match; W3 speaks of the former, so that one who sends
 entity tags alone leaves it undecided. A cache may keep whatever it likes: one that does not keep a response is not
 called wrong for it.
@@ -25,9 +25,10 @@ from experiments.harness.judge.cache import (
     text,
 )
 from experiments.harness.judge.http import Contradiction, listed, response_of
-from experiments.harness.judge.messages import Exchange, Message
+from experiments.harness.judge.messages import Conversation, Exchange, Message
 from experiments.harness.judge.tcp import Connection
 from experiments.harness.judge.verdict import Verdict
+from experiments.harness.judge.versions import Objects
 
 
 def w3(legs: Legs, spans: Sequence[Span]) -> Verdict:
@@ -40,6 +41,8 @@ def w3(legs: Legs, spans: Sequence[Span]) -> Verdict:
         known = [(each, copy) for each in legs.forwarded(spans) if (copy := _copy_for(legs, each)) is not None]
         if not known:
             raise _nothing_asked(legs, spans)
+        for served in legs.served(spans):
+            _asked_for(legs, served)
         frames: list[int] = []
         named: dict[bytes, int] = dict.fromkeys(CONDITIONS, 0)
         for exchange, copy in known:
@@ -62,14 +65,14 @@ def w3(legs: Legs, spans: Sequence[Span]) -> Verdict:
     return decide_legs("W3", legs, check)
 
 
-def w4(legs: Legs, spans: Sequence[Span]) -> Verdict:
+def w4(legs: Legs, spans: Sequence[Span], objects: Objects) -> Verdict:
     """Decide W4 by the spans in which copies are stale and nothing has changed: 304 without a body, 200 for clients."""
 
     def check() -> tuple[str, list[int]]:
         frames: list[int] = []
         validated = [one for one in legs.served(spans) if _validates(legs, one.upstream)]
         for served in validated:
-            frames += _not_modified(legs, served)
+            frames += _not_modified(legs, served, objects)
         _nothing_behind(legs, [one.upstream for one in validated])
         if not frames:
             raise InconclusiveError("No request asks the origin conditionally for a copy that has not changed.")
@@ -84,14 +87,15 @@ def w4(legs: Legs, spans: Sequence[Span]) -> Verdict:
     return decide_legs("W4", legs, check)
 
 
-def w5(legs: Legs, changed: Sequence[Span], again: Sequence[Span]) -> Verdict:
+def w5(legs: Legs, changed: Sequence[Span], again: Sequence[Span], objects: Objects) -> Verdict:
     """Decide W5 by the spans in which stale copies of changed objects are asked for, and those in which they are again.
 
-    Undecided if the cache does not keep the new response; failed if a client gets the old one.
+    Undecided if the cache does not keep the new response; failed if a client gets the old one, or if the new one is not
+    the newest of the object's versions.
     """
 
     def check() -> tuple[str, list[int]]:
-        found = [(served.path, *_changed(legs, served)) for served in legs.served(changed)]
+        found = [(served.path, *_changed(legs, served, objects)) for served in legs.served(changed)]
         fresh = {path: response for path, response, _ in found}
         later = [_in_its_place(served, fresh[served.path]) for served in legs.served(again) if served.path in fresh]
         if not found or not later:
@@ -119,8 +123,15 @@ def w7(legs: Legs, on_link: Sequence[Connection], proxy: str, origin: str) -> Ve
                 raise Contradiction(f"The SYN in frame {syn} crosses the access link from {ends[0]} to {ends[1]}.", syn)
         inward, outward = ([one.connection for one in leg.conversations] for leg in (legs.clients, legs.origin))
         asked, forwarded = legs.clients.exchanges, legs.origin.exchanges
+        if legs.alone:
+            frame = asked[0].request.frames[0]
+            raise Contradiction(f"The request in frame {frame} is answered, as others are, and none goes on.", frame)
         if not asked or not forwarded:
             raise InconclusiveError("There is no request on one of the two legs.")
+        for each in forwarded:
+            _in_origin_form(each)
+        for one in legs.origin.conversations:
+            _no_tunnel(one, legs.clients.conversations)
         frames = [one.syn.frame for one in (*inward, *outward)]
         return (
             f"As a server {inward[0].server} takes {len(inward)} connections (first SYN from "
@@ -131,6 +142,30 @@ def w7(legs: Legs, on_link: Sequence[Connection], proxy: str, origin: str) -> Ve
         ), frames
 
     return decide_legs("W7", legs, check)
+
+
+def _in_origin_form(forwarded: Exchange) -> None:
+    # RFC 9112 section 3.2.1: a client of an origin sends origin-form; absolute-form is for proxies.
+    if not forwarded.target.startswith(b"/"):
+        frame = forwarded.request.frames[0]
+        raise Contradiction(f"The origin is asked for {text(forwarded.target)} in frame {frame}, as a proxy is.", frame)
+
+
+def _no_tunnel(outward: Conversation, inward: Sequence[Conversation]) -> None:
+    # RFC 9110 section 3.7: a tunnel relays octets both ways, and is no party to the HTTP that they are.
+    streams = _streams(outward)
+    for one in inward:
+        if all(streams) and _streams(one) == streams:
+            frames = one.connection.syn.frame, outward.connection.syn.frame
+            raise Contradiction(
+                f"The connections opened in frames {frames[0]} and {frames[1]} carry the same octets both ways: that is "
+                f"a tunnel.",
+                *frames,
+            )
+
+
+def _streams(one: Conversation) -> tuple[bytes, bytes]:
+    return one.connection.from_client.stream.data, one.connection.from_server.stream.data
 
 
 def _copy_for(legs: Legs, exchange: Exchange) -> Copy | None:
@@ -144,6 +179,15 @@ def _nothing_asked(legs: Legs, spans: Iterable[Span]) -> Exception:
         return InconclusiveError("Nobody asks for a stale copy.")
     frame = response_of(old[0].exchange).frames[0]
     return Contradiction(f"{text(old[0].path)} is answered in frame {frame} without a request to the origin.", frame)
+
+
+def _asked_for(legs: Legs, served: Served) -> None:
+    """Require that the origin was asked for what a client got of a stale copy."""
+    if served.upstream is None and served.exchange.response is not None and _copy_for(legs, served.exchange):
+        frame = served.exchange.response.frames[0]
+        raise Contradiction(
+            f"{text(served.path)} is answered in frame {frame} without a request to the origin.", frame
+        )
 
 
 def _conditions(exchange: Exchange, copy: Copy) -> list[bytes]:
@@ -173,7 +217,7 @@ def _validates(legs: Legs, upstream: Exchange | None) -> bool:
     return upstream is not None and conditional and _copy_for(legs, upstream) is not None
 
 
-def _not_modified(legs: Legs, served: Served) -> list[int]:
+def _not_modified(legs: Legs, served: Served, objects: Objects) -> list[int]:
     """Frames of the stored copy, of the 304 and of what the client gets, which must fit one another."""
     assert served.upstream is not None
     copy = _copy_for(legs, served.upstream)
@@ -184,6 +228,8 @@ def _not_modified(legs: Legs, served: Served) -> list[int]:
             f"{text(served.path)} has not changed, but frame {answer.frames[0]} says {status_of(answer)}, not 304.",
             answer.frames[0],
         )
+    if copy.body not in objects.get(served.path, ()):
+        raise Contradiction(f"Frame {copy.frame} brings octets of {text(served.path)} that it never had.", copy.frame)
     _gets(given, copy.body, f"the copy of frame {copy.frame}")
     return [copy.frame, answer.frames[0], given.frames[0]]
 
@@ -197,7 +243,7 @@ def _nothing_behind(legs: Legs, upstream: Sequence[Exchange | None]) -> None:
             raise Contradiction(f"Behind the head of the 304 in frame {frame} there are further octets.", frame)
 
 
-def _changed(legs: Legs, served: Served) -> tuple[Message, list[int]]:
+def _changed(legs: Legs, served: Served, objects: Objects) -> tuple[Message, list[int]]:
     """The origin's new response and its frames: of the old copy, of the new one, of what the client gets."""
     given = response_of(served.exchange)
     if served.upstream is None:
@@ -211,6 +257,8 @@ def _changed(legs: Legs, served: Served) -> tuple[Message, list[int]]:
         raise Contradiction(
             f"{text(served.path)} has changed, but frame {frame} says {status_of(answer)}, with no new body.", frame
         )
+    if answer.body != objects[served.path][-1]:
+        raise Contradiction(f"The 200 in frame {frame} does not bring what {text(served.path)} is now.", frame)
     before, after = copy.validators.get(b"last-modified"), answer.values(b"last-modified")
     if before is not None and (not after or _date(after[0]) <= _date(before)):
         raise Contradiction(f"The 200 in frame {frame} has no later Last-Modified than frame {copy.frame}.", frame)

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from experiments.harness.judge.cache import InconclusiveError, Legs, Served, Span, decide_legs, status_of, text
-from experiments.harness.judge.http import Contradiction
+from experiments.harness.judge.http import Contradiction, response_of
 from experiments.harness.judge.verdict import Verdict
 
 # RFC 9111 section 1.2.2: delta-seconds are whole.
@@ -66,17 +66,19 @@ class Delivery:
 def deliveries(legs: Legs, live: Mapping[bytes, LiveObject], spans: Sequence[Span]) -> list[Delivery]:
     """Return every copy of these objects (by path) that clients got within the spans.
 
-    Raises Contradiction for a body that is no version of its object.
+    Raises Contradiction for a response that is no version of its object: another body, another status, none at all.
     """
     known = {path: {each.body: each for each in one.versions} for path, one in live.items()}
     found = []
     for served in legs.served(spans):
-        response = served.exchange.response
-        if served.path not in live or response is None or status_of(response) != 200:
+        if served.path not in live:
             continue
+        response = response_of(served.exchange)
+        frame = response.frames[0]
+        if status_of(response) != 200:
+            raise Contradiction(f"{text(served.path)} is answered with {status_of(response)} in frame {frame}.", frame)
         version = known[served.path].get(response.body)
         if version is None:
-            frame = response.frames[0]
             raise Contradiction(f"The body in frame {frame} is no version of {text(served.path)}.", frame)
         found.append(_delivery(legs, served, version, live[served.path].max_age_s))
     return found

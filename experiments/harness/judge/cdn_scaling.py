@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from experiments.harness.judge.crossings import Crossing, Traffic
 from experiments.harness.judge.link_use import LinkUse
 from experiments.harness.judge.verdict import Verdict, failed, shown, undecided
+from experiments.harness.judge.versions import Objects, crossed_wrongly
 
 # How far measured may lie from theory, which is a bound that a short run comes near to.
 WITHIN = 0.15
@@ -26,7 +27,7 @@ class Point:
     """So many clients for a while: means over their responses in s, and what crossed the origin's link meanwhile.
 
     `theory_s` and `theory_utilisation` are the closed form's; `needs` is the share of the link that the clients would
-    use if none ever waited for another; `problem` says why it is no evidence.
+    use if none ever waited for another; `problem` says why it is no evidence, `wrong` which response is not the object.
     """
 
     clients: int
@@ -40,6 +41,7 @@ class Point:
     needs: float
     frames: tuple[int, ...]
     problem: str | None = None
+    wrong: str | None = None
 
     @property
     def who(self) -> str:
@@ -57,10 +59,13 @@ class Responses:
     link_bytes: int
     frames: tuple[int, ...]
     problem: str | None
+    wrong: str | None = None
 
 
-def responses(users: Iterable[Traffic], origin: Traffic, span: tuple[int, int], rate_bps: float) -> Responses:
-    """Put together what was asked for within a span, as users and the origin saw it.
+def responses(
+    users: Iterable[Traffic], origin: Traffic, span: tuple[int, int], rate_bps: float, objects: Objects
+) -> Responses:
+    """Put together what was asked for within a span, as users and the origin saw it; users got `objects`, or are wrong.
 
     A request crosses a way on which nothing waits, so that what its response takes beyond that and beyond its
     transmission is its time in the queue of the link.
@@ -87,6 +92,7 @@ def responses(users: Iterable[Traffic], origin: Traffic, span: tuple[int, int], 
         link_bytes=sum(one.wire_bytes for one in origin.crossings if span[0] <= one.asked_ns < span[1]),
         frames=tuple(one.frame for one in mine[:2]),
         problem=_problem(mine, done, [*users, origin]),
+        wrong=crossed_wrongly(users, objects),
     )
 
 
@@ -98,9 +104,11 @@ def _mean(values: Iterable[float]) -> float:
 def _problem(asked: Sequence[Crossing], done: Sequence[Crossing], traffics: Sequence[Traffic]) -> str | None:
     if not done:
         return "there are no responses in the capture"
-    bad = sum(one.status != b"200" for one in done)
-    if bad or len(done) < len(asked):
-        return f"{len(asked) - len(done)} of {len(asked)} requests have no response and {bad} no status 200"
+    if len(done) < len(asked):
+        return f"{len(asked) - len(done)} of {len(asked)} requests have no response"
+    unseen = sum(one.content is None for one in done)
+    if unseen:
+        return f"{unseen} of {len(asked)} responses were not captured whole"
     repeated = sum(one.repeated for one in traffics)
     # One in a hundred moves no mean by a tenth.
     if repeated > len(asked) / 100:
@@ -177,6 +185,9 @@ def c6(alone: Sequence[Point], through: Sequence[Point]) -> Verdict:
 def _unfit(claim_id: str, points: Sequence[Point]) -> Verdict | None:
     if not points:
         return undecided(claim_id, "Nobody asked for anything.")
+    wrong = next((one for one in points if one.wrong), None)
+    if wrong is not None:
+        return failed(claim_id, f"{wrong.who}: {wrong.wrong}")
     bad = next((one for one in points if one.problem), None)
     if bad is None:
         return None

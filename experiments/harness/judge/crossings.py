@@ -9,16 +9,22 @@ reassembly; a segment that was sent twice is counted, and the experiment says so
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from experiments.harness.judge.frames import Frame
+from experiments.harness.judge.grammar import GrammarError, chunked_body
 
 ETHERNET_BYTES, IPV4, TCP = 14, 0x0800, 6
 _ETHERTYPE = struct.Struct("!12xH")
 _TCP = struct.Struct("!HHII")
 Address = tuple[bytes, int]
+# RFC 3986 section 3: scheme and authority, which the request for a proxy has in front of the path.
+_ABSOLUTE = re.compile(rb"[A-Za-z][A-Za-z0-9+.\-]*://[^/?]*")
+_CHUNKED = re.compile(rb"\r\ntransfer-encoding:[ \t]*chunked[ \t]*\r\n", re.IGNORECASE)
+_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]+)[ \t]*\r\n", re.IGNORECASE)
 
 
 @dataclass(slots=True)
@@ -26,7 +32,7 @@ class Crossing:
     """One exchange as one interface saw it: when the request was seen, and first and last segment of the response.
 
     `end` is the sequence number of the response's last octet, by which the same response is known elsewhere;
-    `wire_bytes` is what the response's frames took, their headers included.
+    `wire_bytes` is what the response's frames took, their headers included; `pieces` are its octets, if they are kept.
     """
 
     client: Address
@@ -39,6 +45,32 @@ class Crossing:
     end: int = 0
     wire_bytes: int = 0
     status: bytes = b""
+    start: int = 0
+    pieces: list[bytes] = field(default_factory=list)
+
+    @property
+    def path(self) -> bytes:
+        """Path and query of the request-target."""
+        return _ABSOLUTE.sub(b"", self.target, count=1) or b"/"
+
+    @property
+    def content(self) -> bytes | None:
+        """The response's content as its head frames it (RFC 9112 section 6.3); None where it was not kept or seen whole.
+
+        Octets that are more or fewer than the head says are part of it, so that they are noticed.
+        """
+        octets = b"".join(self.pieces)
+        if not octets or len(octets) != (self.end - self.start) % 2**32:
+            return None
+        head, _, body = octets.partition(b"\r\n\r\n")
+        head += b"\r\n"
+        if _CHUNKED.search(head):
+            try:
+                return chunked_body(octets, len(head) + 2)[0]
+            except (GrammarError, EOFError):
+                return body
+        length = _LENGTH.search(head)
+        return body if length is None or int(length[1]) == len(body) else octets
 
     @property
     def key(self) -> tuple[Address, Address, int]:
@@ -62,8 +94,8 @@ class _Segment:
     payload: bytes
 
 
-def crossings(frames: Iterable[Frame], port: int) -> Traffic:
-    """Return the exchanges with servers at this port among the frames of one interface."""
+def crossings(frames: Iterable[Frame], port: int, keep_content: bool = False) -> Traffic:
+    """Return the exchanges with servers at this port among the frames of one interface, with their octets or without."""
     traffic = Traffic()
     current: dict[tuple[Address, Address], Crossing] = {}
     highest: dict[tuple[Address, Address], int] = {}
@@ -79,13 +111,16 @@ def crossings(frames: Iterable[Frame], port: int) -> Traffic:
             current[way] = Crossing(segment.source, segment.target, target, frame.time_ns, frame.number)
             traffic.crossings.append(current[way])
         elif segment.source[1] == port and (way[1], way[0]) in current:
-            _extend(current[way[1], way[0]], frame, segment.payload, end)
+            _extend(current[way[1], way[0]], frame, segment, end, keep_content)
     return traffic
 
 
-def _extend(crossing: Crossing, frame: Frame, payload: bytes, end: int) -> None:
+def _extend(crossing: Crossing, frame: Frame, segment: _Segment, end: int, keep_content: bool) -> None:
+    payload = segment.payload
+    if keep_content:
+        crossing.pieces.append(payload)
     if not crossing.first_ns:
-        crossing.first_ns = frame.time_ns
+        crossing.first_ns, crossing.start = frame.time_ns, segment.sequence
         crossing.status = payload.split(b" ", 2)[1] if payload.startswith(b"HTTP/1.") else b""
     crossing.last_ns, crossing.end = frame.time_ns, end
     crossing.wire_bytes += frame.wire_length
