@@ -44,6 +44,7 @@ from experiments.harness.judge.frames import CaptureFile, read_capture
 from experiments.harness.judge.link_use import link_use
 from experiments.harness.judge.page_load import PageLoad, page_load
 from experiments.harness.judge.verdict import Verdict
+from experiments.harness.judge.versions import Objects, confirm, objects_in
 from experiments.harness.page_client import Window
 from experiments.harness.report_plot import PlotUnavailable, plot_comparisons
 from experiments.harness.result import Check, Comparison, Timing
@@ -106,12 +107,18 @@ class Visits:
 
 @dataclass(frozen=True)
 class Measured:
-    """One of the two networks: what was captured, when what was."""
+    """One of the two networks: what was captured, when what was, what the origin held."""
 
     captured: CaptureFile
     visits: Visits
     legs: Mapping[str, Legs]
     loads: Mapping[str, PageLoad]
+    objects: Objects
+
+    @property
+    def visited(self) -> list[PageLoad]:
+        """What the users of every region asked for in their visits."""
+        return [self.loads[region].between(*span) for region in REGIONS for span in self.visits.spans(region)]
 
 
 def run(context: Run) -> Outcome:
@@ -178,7 +185,7 @@ def _measure(context: Run, folder: Path, case: str, asked_for: Sequence[str], ev
                 window = users[FARTHEST].done()
                 visits.crowd = window.start_ns, window.end_ns
     evidence.checks += capture_checks({f"{label} ({case})": one for label, one in capture.statistics.items()})
-    return _read(read_capture(path), visits, case)
+    return _read(read_capture(path), visits, case, objects_in(folder))
 
 
 def _hosts(case: str) -> list[str]:
@@ -197,14 +204,14 @@ def _visit(context: Run, users: Mapping[str, User], asked_for: Sequence[str], wa
     return visits
 
 
-def _read(captured: CaptureFile, visits: Visits, case: str) -> Measured:
+def _read(captured: CaptureFile, visits: Visits, case: str, objects: Objects) -> Measured:
     legs = {
         region: read_legs(captured, at(host_name("edge", region)), replica_address(region), [80])
         for region in REGIONS
         if case == THROUGH
     }
     loads = {region: page_load(captured, at(host_name("user", region))) for region in REGIONS}
-    return Measured(captured, visits, legs, loads)
+    return Measured(captured, visits, legs, loads, objects)
 
 
 def _timings(measured: Measured, region: str) -> dict[str, list[Timing]]:
@@ -268,10 +275,8 @@ def _verdicts(
         for served in one.legs.served(visits)
         if cdn.is_of_user(one, served) and served.upstream is None
     )
-    return [
-        cdn.c2(regions, page_load(through.captured, at("origin"))),
-        cdn_names.c3(regions, NAME),
-        cdn_names.c4(local, NAME, ALIAS, addresses),
+    objects, crowd = through.objects, {FARTHEST: through.visits.crowd}
+    saved = (
         cdn_savings.c5(
             _times(timings, WITHOUT), _times(timings, THROUGH), [one.name for one in comparisons if not one.within]
         ),
@@ -280,7 +285,13 @@ def _verdicts(
             link_use(through.captured, at("origin"), through.visits.span),
             copies,
         ),
-        cdn.c7(regions, visits, {FARTHEST: through.visits.crowd}, context.parameters["crowd"]),
+    )
+    return [
+        cdn.c2(regions, page_load(through.captured, at("origin")), objects),
+        cdn_names.c3(regions, NAME),
+        cdn_names.c4(local, NAME, ALIAS, addresses),
+        *(confirm(one, objects, through.visited, without.visited) for one in saved),
+        cdn.c7(regions, visits, crowd, context.parameters["crowd"], objects),
     ]
 
 

@@ -38,10 +38,11 @@ from experiments.harness.judge.cdn_failover import Episode, Fault, Recovery
 from experiments.harness.judge.dns import dns_exchanges
 from experiments.harness.judge.frames import read_capture
 from experiments.harness.judge.page_load import page_load
+from experiments.harness.judge.versions import objects_in
 from experiments.harness.report_lines import Panel, Series, plot_lines
 from experiments.harness.result import Check
 from experiments.harness.site import write_picture
-from topologies.cdn import ALIAS, host_name, replica_address
+from topologies.cdn import ALIAS, ORIGIN, REGIONS, host_name, replica_address
 from topologies.emulation.errors import EmulationError
 from topologies.emulation.testbed import Testbed
 
@@ -127,8 +128,12 @@ def _fail(context: Run, folder: Path, kind: str, ttl: int, comes_back: bool, evi
             fault = _under_load(context, bed, askers, kind, ttl, comes_back)
     evidence.checks += capture_checks({f"{label} ({kind}, {ttl} s)": one for label, one in capture.statistics.items()})
     captured = read_capture(path)
-    seen = [judge.User(host, dns_exchanges(captured, at(host)), page_load(captured, at(host))) for host in users]
-    return Episode(fault, seen, dns_exchanges(captured, at("ns-cdn")), ALIAS)
+    objects = objects_in(folder)
+    seen = [
+        judge.User(host, dns_exchanges(captured, at(host)), page_load(captured, at(host)), objects) for host in users
+    ]
+    serving = frozenset([*(replica_address(region) for region in REGIONS), ORIGIN])
+    return Episode(fault, seen, dns_exchanges(captured, at("ns-cdn")), ALIAS, serving)
 
 
 def _under_load(context: Run, bed: Testbed, askers: Sequence[User], kind: str, ttl: int, comes_back: bool) -> Fault:

@@ -130,8 +130,7 @@ def _sweep(context: Run, folder: Path, case: str, evidence: Evidence) -> list[Po
     captured = read_capture(path)
     objects = objects_in(folder)
     return [
-        _point(context, captured, clients, stay, objects)
-        for clients, stay in zip(asked["clients"], stays, strict=True)
+        _point(context, captured, clients, stay, objects) for clients, stay in zip(asked["clients"], stays, strict=True)
     ]
 
 
@@ -190,7 +189,7 @@ def _point(context: Run, captured: CaptureFile, clients: int, stay: Stay, object
 
 
 def _crossings(captured: CaptureFile, host: str, stay: Stay) -> Traffic:
-    """What a host saw of a span's requests, whose responses may come after it; their octets, unless it is the origin."""
+    """What a host saw of a span's requests, whose responses may come after it; what users got with its octets."""
     frames = (frame for frame in captured.at(at(host)) if stay.span[0] <= frame.time_ns < stay.over_ns)
     return crossings(frames, 80, keep_content=host != "origin")
 

@@ -79,9 +79,7 @@ class Pages:
         ]
         self._random = Random(seed)
         self._version = 0
-        self._contents: dict[Path, list[bytes]] = {
-            path: [path.read_bytes()] for files in self._files for path in files
-        }
+        self._contents: dict[Path, list[bytes]] = {path: [path.read_bytes()] for files in self._files for path in files}
 
     def objects(self) -> dict[bytes, tuple[bytes, ...]]:
         """Every version that there has been of each object, by the path by which clients ask for it."""

@@ -14,6 +14,7 @@ from experiments.harness.judge.cache_expect import (
     in_background,
     may,
     not_forwarded,
+    of_origin,
     status,
 )
 from experiments.harness.judge.cache_trace import Expectation
@@ -34,7 +35,9 @@ def passed(name: str, section: str, says: str, *fields: tuple[str, str], more_s:
 def preferred(name: str, section: str, says: str, directive: str, *expect: Expectation) -> Check:
     """A check of a request directive: section 5.2.1 calls them advisory, so that none is required."""
     first = Step(reply=Reply(fields=(MINUTE,)))
-    second = Step(fields=(("Cache-Control", directive),), wait_s=PASSED_S, expect=(may(from_origin), *expect))
+    second = Step(
+        fields=(("Cache-Control", directive),), wait_s=PASSED_S, expect=(may(from_origin), of_origin, *expect)
+    )
     # What is asked about is a choice only where something is stored.
     return Check(name, section, "allowed", says, (first, Step(expect=(may(from_store(1)),)), second))
 
@@ -204,7 +207,7 @@ ASKED_FOR = (
         "The response to a request with no-store is not stored.",
         (
             Step(fields=(("Cache-Control", "no-store"),), reply=Reply(fields=(MINUTE,))),
-            Step(reply=Reply(fields=(MINUTE,)), expect=(may(from_origin),)),
+            Step(reply=Reply(fields=(MINUTE,)), expect=(may(from_origin), of_origin)),
             Step(expect=(may(from_store(2)),)),
         ),
     ),

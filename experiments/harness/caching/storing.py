@@ -6,11 +6,11 @@ from experiments.harness.caching.scenario import Check, Reply, Step
 from experiments.harness.judge.cache_expect import (
     content,
     content_of,
-    from_origin,
     from_store,
     incomplete,
     may,
     not_content_of,
+    of_origin,
     status,
 )
 from experiments.harness.judge.cache_trace import Expectation
@@ -35,7 +35,7 @@ def not_kept(name: str, section: str, says: str, *fields: tuple[str, str]) -> Ch
 
 def asked(*more: Expectation, wait_s: float = 0.25, **step: str) -> Step:
     """A step for which the origin must be asked, and whose answer is made of what it says."""
-    return Step(wait_s=wait_s, expect=(from_origin, *more), **step)  # type: ignore[arg-type]
+    return Step(wait_s=wait_s, expect=(of_origin, *more), **step)  # type: ignore[arg-type]
 
 
 CHECKS = (

@@ -1,9 +1,10 @@
 """Decide the claims W3, W4, W5 and W7 about a web cache from the packets on both of its legs (see `cache`).
 
-What the origin holds is known as well (see `versions`): a copy, and what takes its place, has to be that. Sources: RFC 9111 section 4.3 (validation), RFC 9110 sections 13.1 (preconditions), 15.4.5 (304) and 8.8 (validators).
-A cache need not send If-Modified-Since where it sends If-None-Match; W3 speaks of the former, so that one who sends
-entity tags alone leaves it undecided. A cache may keep whatever it likes: one that does not keep a response is not
-called wrong for it.
+Sources: RFC 9111 section 4.3 (validation), RFC 9110 sections 13.1 (preconditions), 15.4.5 (304), 8.8 (validators) and
+3.7 (intermediaries). What the origin holds is known as well (see `versions`): a copy, and what takes its place, has to
+be that. A cache need not send If-Modified-Since where it sends If-None-Match; W3 speaks of the former, so that one that
+sends entity tags alone leaves it undecided. A cache may keep whatever it likes: one that does not keep a response is
+not called wrong for it.
 """
 
 from __future__ import annotations
@@ -158,8 +159,8 @@ def _no_tunnel(outward: Conversation, inward: Sequence[Conversation]) -> None:
         if all(streams) and _streams(one) == streams:
             frames = one.connection.syn.frame, outward.connection.syn.frame
             raise Contradiction(
-                f"The connections opened in frames {frames[0]} and {frames[1]} carry the same octets both ways: that is "
-                f"a tunnel.",
+                f"The connections opened in frames {frames[0]} and {frames[1]} carry the same octets both ways: "
+                f"that is a tunnel.",
                 *frames,
             )
 
@@ -185,9 +186,7 @@ def _asked_for(legs: Legs, served: Served) -> None:
     """Require that the origin was asked for what a client got of a stale copy."""
     if served.upstream is None and served.exchange.response is not None and _copy_for(legs, served.exchange):
         frame = served.exchange.response.frames[0]
-        raise Contradiction(
-            f"{text(served.path)} is answered in frame {frame} without a request to the origin.", frame
-        )
+        raise Contradiction(f"{text(served.path)} is answered in frame {frame} without a request to the origin.", frame)
 
 
 def _conditions(exchange: Exchange, copy: Copy) -> list[bytes]:

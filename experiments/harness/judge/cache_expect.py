@@ -37,10 +37,26 @@ def judge(seen: CheckSeen, expected: Iterable[tuple[Expectation, ...]]) -> tuple
             for expectation in expectations:
                 expectation(seen, number)
     except NotUsed as found:
+        if (error := _own_error(seen)) is not None:
+            return "fail", error.evidence, error.frames
         return "unused", found.evidence, found.frames
     except Contradiction as found:
         return "fail", found.evidence, found.frames
     return "pass", " ".join(_told(number, step) for number, step in enumerate(seen.steps, 1)), _frames(seen)
+
+
+def _own_error(seen: CheckSeen) -> Contradiction | None:
+    """An error that no origin said, in the place of a response: not using a right is no reason for one."""
+    for number, step in enumerate(seen.steps, 1):
+        for asked in step.client:
+            answer, directives = asked.answer, b", ".join(asked.values("cache-control"))
+            # RFC 9111 section 5.2.1.7: only-if-cached wants 504 where nothing is stored.
+            if answer is None or answer.status < 400 or step.origin or b"only-if-cached" in directives:
+                continue
+            if answer.status not in {one.answer.status for each in seen.steps for one in each.origin if one.answer}:
+                what = f"Step {number} gets {answer.status} in frame {answer.frame}, and the origin is not asked."
+                return Contradiction(what, answer.frame)
+    return None
 
 
 def _told(number: int, step: StepSeen) -> str:
@@ -91,18 +107,30 @@ def relayed(code: int) -> Expectation:
         answer = answer_of(seen, number)
         if not answer.whole:
             raise Contradiction(f"Step {number} gets a part of a response in frame {answer.frame}.", answer.frame)
+        if answer.status == code and seen.steps[number - 1].client[0].method != b"HEAD":
+            _wanted_content(answer, number, (seen.contents[number - 1],), Contradiction)
 
     return check
 
 
 def from_store(source: int) -> Expectation:
-    """The answer is made of the reply of an earlier step, and the origin is not asked for it."""
+    """The answer is made of the reply of an earlier step, and the origin is not asked for it.
+
+    That is the stored response, 304 where the client asked under a condition, a part where it asked for one.
+    """
 
     def check(seen: CheckSeen, number: int) -> None:
         answer = answer_of(seen, number)
         for asked in _before_answer(seen, number):
             raise Contradiction(f"Step {number} asks the origin, in frame {asked.frame}.", asked.frame)
-        if answer.status == 200 and seen.steps[number - 1].client[0].method != b"HEAD":
+        request, brought = seen.steps[number - 1].client[0], seen.steps[source - 1].client[0].answer
+        wanted = {200 if brought is None or brought.status == 206 else brought.status, *_of_fields(request)}
+        if answer.status not in wanted:
+            raise WrongContent(
+                f"Step {number} gets {answer.status} in frame {answer.frame}, which is not what step {source} brought.",
+                answer.frame,
+            )
+        if answer.status not in (206, 304) and request.method != b"HEAD":
             _wanted_content(answer, number, (seen.contents[source - 1],), WrongContent)
 
     return check
@@ -115,6 +143,37 @@ def from_origin(seen: CheckSeen, number: int) -> None:
         raise Contradiction(
             f"Step {number} is answered in frame {answer.frame} and the origin is not asked.", answer.frame
         )
+
+
+def of_origin(seen: CheckSeen, number: int) -> None:
+    """The origin is asked, and the client gets what it says, or, where it says 304, what an earlier step brought."""
+    from_origin(seen, number)
+    request, answer = seen.steps[number - 1].client[0], answer_of(seen, number)
+    said = _before_answer(seen, number)[-1].answer
+    if said is None:
+        return
+    wanted = {200, 304} if said.status == 304 else {said.status, *_of_fields(request)}
+    if answer.status not in wanted:
+        raise Contradiction(
+            f"Step {number} gets {answer.status} in frame {answer.frame}, where the origin said {said.status} in frame "
+            f"{said.frame}.",
+            said.frame,
+            answer.frame,
+        )
+    if answer.status in (206, 304) or request.method == b"HEAD":
+        return
+    contents = seen.contents[: number - 1] if said.status == 304 else (seen.contents[number - 1],)
+    _wanted_content(answer, number, contents, Contradiction)
+
+
+def _of_fields(request: Asked) -> set[int]:
+    """What a request's fields may turn the status 200 into (RFC 9110 sections 13.2.2 and 14.2)."""
+    found = set()
+    if any(request.values(name) for name in ("if-none-match", "if-modified-since")):
+        found |= {200, 304}
+    if request.values("range"):
+        found |= {200, 206}
+    return found
 
 
 def not_forwarded(seen: CheckSeen, number: int) -> None:

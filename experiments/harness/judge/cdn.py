@@ -22,6 +22,7 @@ from experiments.harness.judge.messages import Exchange, Message
 from experiments.harness.judge.page_load import PageLoad
 from experiments.harness.judge.page_load import why_not_evidence as unfit_load
 from experiments.harness.judge.verdict import Verdict, failed, shown, undecided
+from experiments.harness.judge.versions import Objects, require
 
 
 @dataclass(frozen=True)
@@ -66,14 +67,15 @@ def _readable(loads: Sequence[PageLoad], traffics: Sequence[DnsTraffic]) -> None
         raise Contradiction(f"In frame {problem.frame}: {problem.text}.", problem.frame)
 
 
-def c2(regions: Sequence[Region], origin: PageLoad) -> Verdict:
-    """Decide C2: what replicas give away is octet by octet, and by its validators, what the origin sent.
+def c2(regions: Sequence[Region], origin: PageLoad, objects: Objects) -> Verdict:
+    """Decide C2: what replicas give away is octet by octet, and by its validators, what the origin sent and holds.
 
     Undecided if a region got nothing from its replica's own copy.
     """
 
     def check() -> Finding:
         originals = {path_of(one): _succeeded(one) for one in origin.exchanges}
+        require(origin.exchanges, objects)
         frames: list[int] = []
         hashes: list[str] = []
         for region in regions:
@@ -95,33 +97,37 @@ def c2(regions: Sequence[Region], origin: PageLoad) -> Verdict:
     return decide("C2", loads, [], check)
 
 
-def c7(regions: Sequence[Region], visits: Sequence[Span], crowd: Mapping[str, Span], users: int) -> Verdict:
+def c7(
+    regions: Sequence[Region], visits: Sequence[Span], crowd: Mapping[str, Span], users: int, objects: Objects
+) -> Verdict:
     """Decide C7: for each object a replica asks the origin once, before it first gives it away, and never again.
 
-    `visits`: when objects were asked for one after the other; `crowd`: by region, when `users` asked at once for one
-    that its replica lacked, which must not cost more either.
+    What it gives away has to be the origin's object every time. `visits`: when objects were asked for one after the
+    other; `crowd`: by region, when `users` asked at once for one that its replica lacked, which must not cost more.
     """
 
     def check() -> Finding:
         frames: list[int] = []
-        objects = later = 0
+        count = later = 0
         for region in regions:
-            firsts, repeats = _fetched_once(region, visits)
+            firsts, repeats = _fetched_once(region, visits, objects)
             frames += firsts
-            objects, later = objects + len(firsts), later + repeats
+            count, later = count + len(firsts), later + repeats
         if not later:
             raise NoEvidence("Nothing was asked for a second time.")
         crowds = []
         for region in (one for one in regions if one.name in crowd):
-            sentence, frame = _crowd(region, crowd[region.name], users)
+            sentence, frame = _crowd(region, crowd[region.name], users, objects)
             crowds.append(sentence)
             frames.append(frame)
         return (
-            f"{objects} objects that a replica lacked were each fetched once from the origin (first in frame "
+            f"{count} objects that a replica lacked were each fetched once from the origin (first in frame "
             f"{frames[0]}), and {later} later requests were served without asking it{''.join(crowds)}."
         ), frames
 
-    return decide("C7", [leg for one in regions for leg in (one.legs.clients, one.legs.origin)], [], check)
+    # A replica that never asks the origin is no hole in the evidence: what it gives away is looked at.
+    legs = [leg for one in regions for leg in (one.legs.clients, one.legs.origin) if leg.conversations]
+    return decide("C7", legs, [], check)
 
 
 def is_of_user(region: Region, served: Served) -> bool:
@@ -162,8 +168,10 @@ def _equals(exchange: Exchange, original: Message | None) -> list[int]:
             frame,
         )
     for name in CONDITIONS.values():
-        if response.values(name) and response.values(name) != original.values(name):
-            raise Contradiction(f"{path} in frame {frame} has another {text(name)} than the origin's.", frame)
+        # RFC 9111 sections 3.1 and 4: a cache stores all fields, and a response that it reuses is the stored one.
+        if response.values(name) != original.values(name):
+            what = f"another {text(name)} than" if response.values(name) else f"no {text(name)}, unlike"
+            raise Contradiction(f"{path} in frame {frame} has {what} the origin's.", original.frames[0], frame)
     return [original.frames[0], frame]
 
 
@@ -174,11 +182,11 @@ def _from_copy(region: Region, exchange: Exchange) -> bool:
     return path_of(exchange) not in {path_of(one) for one in fetched}
 
 
-def _fetched_once(region: Region, visits: Sequence[Span]) -> tuple[list[int], int]:
+def _fetched_once(region: Region, visits: Sequence[Span], objects: Objects) -> tuple[list[int], int]:
     """(frames of the only request to the origin for each object, how many requests of users came later)."""
     frames, repeats, seen = [], 0, set()
     for served in (one for one in region.legs.served(visits) if is_of_user(region, one)):
-        _succeeded(served.exchange)
+        require([served.exchange], objects)
         frame = served.exchange.request.frames[0]
         if served.path not in seen:
             seen.add(served.path)
@@ -199,11 +207,12 @@ def _fetched_once(region: Region, visits: Sequence[Span]) -> tuple[list[int], in
     return frames, repeats
 
 
-def _crowd(region: Region, span: Span, users: int) -> tuple[str, int]:
+def _crowd(region: Region, span: Span, users: int, objects: Objects) -> tuple[str, int]:
     """What to say of many who asked at once, and the frame of the only request to the origin."""
     requests = [one for one in region.legs.asked([span]) if path_of(one) in region.objects]
     if len(requests) < users:
         raise InconclusiveError(f"Of {users} users who were to ask at once, {len(requests)} did.")
+    require(requests, objects)
     bodies = {_succeeded(one).body for one in requests}
     paths = {path_of(one) for one in requests}
     if len(paths) > 1:

@@ -7,7 +7,9 @@ response (the user's). An answer may be given until the next check has failed, a
     no answer names it later than      interval + timeout + slack
     no request fails later than  TTL + interval + timeout + slack      after the fault
 
-`timeout` counts where a check gets no answer at all; where the replica's machine refuses connections it takes none.
+`timeout` counts where a check gets no answer at all; where the replica's machine refuses connections it takes none. A
+200 that does not bring the object contradicts the claim whenever it comes, as does an answer that names no server of
+the object, or has another time to live.
 """
 
 from __future__ import annotations
@@ -18,12 +20,13 @@ from dataclasses import dataclass
 from experiments.harness.judge.cache import InconclusiveError, status_of
 from experiments.harness.judge.cdn import decide
 from experiments.harness.judge.dns import DnsMessage, DnsTraffic
-from experiments.harness.judge.dns_evidence import RCODES, Finding
+from experiments.harness.judge.dns_evidence import RCODES, Finding, words
 from experiments.harness.judge.dns_message import canonical
 from experiments.harness.judge.http import Contradiction
 from experiments.harness.judge.messages import Conversation
 from experiments.harness.judge.page_load import PageLoad
 from experiments.harness.judge.verdict import Verdict
+from experiments.harness.judge.versions import Objects, require
 
 NS = 1_000_000_000
 
@@ -75,21 +78,24 @@ class Attempt:
 
 @dataclass(frozen=True)
 class User:
-    """One user: its lookups and its loads at its own interface."""
+    """One user: its lookups and its loads at its own interface, and what the origin holds of what it asks for."""
 
     name: str
     dns: DnsTraffic
     load: PageLoad
+    objects: Objects
 
 
 @dataclass(frozen=True)
 class Episode:
-    """One fault under load: the users, and what the CDN's name server was asked for the name and said."""
+    """One fault under load: the users, what the CDN's name server was asked for the name and said, and the addresses of
+    those that serve the object: the replicas' and the origin's."""
 
     fault: Fault
     users: Sequence[User]
     server: DnsTraffic
     alias: str
+    serving: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -125,6 +131,10 @@ def c8(episodes: Sequence[Episode]) -> Verdict:
     def check() -> Finding:
         if not episodes:
             raise InconclusiveError("No replica failed.")
+        for episode in episodes:
+            _names_servers(episode)
+            for user in episode.users:
+                _gets_objects(user)
         found = [_course(episode) for episode in episodes]
         last, fault = found[-1], episodes[-1].fault
         costs = ", ".join(
@@ -167,6 +177,29 @@ def recovery(episode: Episode, user: User) -> Recovery | None:
         return None
     after = [(one.began_ns - fault.began_ns) / NS for one in (failed[-1], served)]
     return Recovery(user.name, len(failed), max(0.0, after[0]), after[1])
+
+
+def _gets_objects(user: User) -> None:
+    """Require that each 200 brings the object."""
+    exchanges = [one for one in user.load.exchanges if one.response is not None and status_of(one.response) == 200]
+    require(exchanges, user.objects)
+
+
+def _names_servers(episode: Episode) -> None:
+    """Require that each answer names servers of the object, with the TTL that was asked for."""
+    for answer, addresses in _answers(episode):
+        strangers = addresses - episode.serving
+        if strangers:
+            raise Contradiction(
+                f"The answer in frame {answer.frame} names {words(strangers)}, which does not serve the object.",
+                answer.frame,
+            )
+        ttls = {record.ttl for record in answer.answer if record.type == "A"}
+        if ttls - {episode.fault.ttl_s}:
+            raise Contradiction(
+                f"The answer in frame {answer.frame} has the TTL {words(map(str, ttls))}, not {episode.fault.ttl_s:g}.",
+                answer.frame,
+            )
 
 
 def _attempt(conversation: Conversation) -> Attempt:

@@ -55,7 +55,7 @@ class Crossing:
 
     @property
     def content(self) -> bytes | None:
-        """The response's content as its head frames it (RFC 9112 section 6.3); None where it was not kept or seen whole.
+        """The response's content as its head frames it (RFC 9112 section 6.3), None where it was not seen whole.
 
         Octets that are more or fewer than the head says are part of it, so that they are noticed.
         """
@@ -95,7 +95,7 @@ class _Segment:
 
 
 def crossings(frames: Iterable[Frame], port: int, keep_content: bool = False) -> Traffic:
-    """Return the exchanges with servers at this port among the frames of one interface, with their octets or without."""
+    """Return the exchanges with servers at this port among the frames of an interface, with their octets or without."""
     traffic = Traffic()
     current: dict[tuple[Address, Address], Crossing] = {}
     highest: dict[tuple[Address, Address], int] = {}

@@ -66,6 +66,7 @@ class Campus:
         gets: bytes = b"old",
         client: str = ONE,
         status: int = 200,
+        says: Lines = (),
     ) -> Span:
         """One client asks on a connection of its own; returns when."""
         began_ns = self.now_ns
@@ -73,7 +74,7 @@ class Campus:
         tcp.client("PA", _request(f"http://www.example.com{path}", ()))
         if upstream is not None:
             self.forward(path, upstream)
-        tcp.server("PA", _response(status, (), gets))
+        tcp.server("PA", _response(status, says, gets))
         self.wire.after(LAN_MS)
         tcp.close()
         self.wire.after(LAN_MS)

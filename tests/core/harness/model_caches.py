@@ -163,6 +163,31 @@ class Cutting(Model):
         return None if relayed is None else replace(relayed, content=relayed.content[:-1])
 
 
+class Garbling(Model):
+    """Asks the origin as it should, and answers with octets of its own."""
+
+    def relayed(self, answer: Answer | None) -> Answer | None:
+        relayed = super().relayed(answer)
+        return None if relayed is None else replace(relayed, content=b"x" * len(relayed.content))
+
+
+class Refusing(Greedy):
+    """Answers with an error, instead of from the store, whatever it has answered before."""
+
+    status = 502
+
+    def answer(self, request: Asked, number: int) -> Answer | None:
+        known = request.path.partition(b"?")[0] in self.stored
+        answer = super().answer(request, number)
+        return self.error(self.status) if known else answer
+
+
+class Emptying(Refusing):
+    """The same with a response that has no content and no error either."""
+
+    status = 204
+
+
 def play(check: Check, make: Callable[[Scene], Model]) -> CheckSeen:
     """What would be seen of a check if this model were the cache."""
     scene = Scene(check)

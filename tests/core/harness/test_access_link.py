@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 
 from experiments.harness.judge.access_link import CaseFigures, Setting, case_figures, w1, w2, w8
-from experiments.harness.judge.crossings import Traffic, crossings
+from experiments.harness.judge.crossings import Crossing, Traffic, crossings
 from tests.core.harness.verdicts import said
 from tests.core.harness.wire import INTERFACE, MS, START_NS, Tcp, Wire, request, response
 
 RATE_BPS = 1e6
 BODY = b"x" * 1000
+OBJECTS = {b"/0": (BODY,), b"/1": (BODY,)}
 
 
 def _exchange(tcp: Tcp, target: str, wait_ms: float) -> None:
@@ -34,7 +35,7 @@ def _traffic(folder: Path, waits_ms: list[float], start_ms: float = 0.0, repeat:
         _exchange(tcp, f"/{number}", wait_ms)
     if repeat:
         wire.packets.append((wire.packets[-1][0] + MS, wire.packets[-2][1]))
-    return crossings(wire.capture(folder).at(INTERFACE), 80)
+    return crossings(wire.capture(folder).at(INTERFACE), 80, keep_content=True)
 
 
 def test_each_request_has_its_response_with_times_and_octets(tmp_path: Path) -> None:
@@ -59,8 +60,8 @@ def test_terms_sum_to_the_mean_delay(tmp_path: Path) -> None:
     for there, here in zip(origin.crossings, client.crossings, strict=True):
         there.asked_ns, there.first_ns = here.asked_ns + 50 * MS, here.asked_ns + 52 * MS
     setting = Setting(10, RATE_BPS, 0.1, 0.0)
-    figures = case_figures(setting, client, client, origin, START_NS)
-    assert figures.problem is None
+    figures = case_figures(setting, client, client, origin, START_NS, OBJECTS)
+    assert (figures.problem, figures.wrong) == (None, None)
     assert figures.delay_s == pytest.approx(0.113)
     assert sum(figures.terms().values()) == pytest.approx(figures.delay_s)
     # The second waited 20 ms longer than the first.
@@ -71,11 +72,41 @@ def test_terms_sum_to_the_mean_delay(tmp_path: Path) -> None:
 def test_what_has_no_response_is_no_evidence(tmp_path: Path) -> None:
     wire = Wire()
     Tcp(wire).open(1).client("PA", request("/", "1.1"))
-    traffic = crossings(wire.capture(tmp_path).at(INTERFACE), 80)
-    figures = case_figures(Setting(10, RATE_BPS, 0.1, 0.0), traffic, traffic, traffic, START_NS)
-    assert figures.problem == "1 of 1 requests have no response and 1 no status 200"
+    traffic = crossings(wire.capture(tmp_path).at(INTERFACE), 80, keep_content=True)
+    figures = case_figures(Setting(10, RATE_BPS, 0.1, 0.0), traffic, traffic, traffic, START_NS, OBJECTS)
+    assert figures.problem == "1 of 1 requests have no response"
     said(w1(figures, figures), "undecided", "no response")
     said(w8({"slow": figures}), "undecided", "slow")
+
+
+def test_other_octets_and_errors_fail_every_claim(tmp_path: Path) -> None:
+    traffic = _traffic(tmp_path, [40, 20])
+    for objects, part in (({b"/0": (BODY,)}, "Of /1"), ({b"/0": (BODY,), b"/1": (BODY[1:],)}, "never given")):
+        figures = case_figures(Setting(10, RATE_BPS, 0.1, 0.0), traffic, traffic, traffic, START_NS, objects)
+        said(w1(figures, figures), "failed", part)
+        said(w2(figures, figures), "failed", part)
+        said(w8({"slow": figures}), "failed", "slow: ", part)
+    traffic.crossings[0].status = b"404"
+    figures = case_figures(Setting(10, RATE_BPS, 0.1, 0.0), traffic, traffic, traffic, START_NS, OBJECTS)
+    said(w2(figures, figures), "failed", "/0 is answered with 404")
+
+
+@pytest.mark.parametrize(
+    ("octets", "content"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc", b"abc"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", b"abc"),
+        (b"HTTP/1.1 200 OK\r\n\r\nabc", b"abc"),
+    ],
+)
+def test_the_content_of_a_crossing_is_what_its_head_frames(octets: bytes, content: bytes) -> None:
+    crossing = Crossing((b"", 1), (b"", 80), b"/", 0, 1, end=len(octets), start=0, pieces=[octets[:9], octets[9:]])
+    assert crossing.content == content
+    # A segment that was not seen, and a head that does not fit what follows.
+    assert replace(crossing, end=len(octets) + 1).content is None
+    if b"Content-Length" in octets:
+        more = octets.replace(b"abc", b"abcd")
+        assert replace(crossing, end=len(more), pieces=[more]).content != content
 
 
 def _figures(delay_ms: float, crossed: int, hit_rate: float, load: float = 0.9) -> CaseFigures:

@@ -10,7 +10,18 @@ import pytest
 from experiments.harness.caching import forwarding
 from experiments.harness.caching.checks import CHECKS
 from experiments.harness.caching.scenario import Check
-from tests.core.harness.model_caches import Cutting, Forgetful, Greedy, Model, Unmodified, Verbatim, verdict
+from tests.core.harness.model_caches import (
+    Cutting,
+    Emptying,
+    Forgetful,
+    Garbling,
+    Greedy,
+    Model,
+    Refusing,
+    Unmodified,
+    Verbatim,
+    verdict,
+)
 
 WRONG = (Verbatim, Greedy, Unmodified, Forgetful, Cutting)
 REQUIRED = [check for check in CHECKS if check.level == "required"]
@@ -60,3 +71,30 @@ def test_whoever_keeps_everything_passes_what_asks_for_reuse_alone() -> None:
         assert words[name] == "pass"
     for name in ("no-store", "private", "max-age-passed", "vary-other", "invalidated-post", "age", "query"):
         assert words[name] == "fail"
+
+
+def words(make: type[Model]) -> dict[str, str]:
+    return {check.name: verdict(check, make) for check in CHECKS}
+
+
+@pytest.mark.parametrize("make", [Refusing, Emptying])
+def test_an_error_without_the_origin_is_no_reuse(make: type[Model]) -> None:
+    said = words(make)
+    for name in ("max-age", "s-maxage", "expires", "heuristic", "not-found", "vary-same", "age", "head"):
+        assert said[name] == "fail"
+    if make is Refusing:
+        for name in ("freshened", "validated-by-tag", "validated-by-date", "no-cache-validated"):
+            assert said[name] == "fail"
+
+
+def test_asking_the_origin_is_not_enough() -> None:
+    said = words(Garbling)
+    for name in ("no-store", "private", "max-age-passed", "vary-star", "no-cache", "invalidated-put", "via"):
+        assert said[name] == "fail"
+    # What is refused has no content that could be another.
+    assert {name for name, word in said.items() if word == "pass"} == {
+        "two-framings-of-request",
+        "two-lengths-of-request",
+        "space-before-colon",
+        "two-lengths-of-response",
+    }

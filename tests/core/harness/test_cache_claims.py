@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from scapy.layers.inet import TCP
+from scapy.layers.l2 import Ether
 
 from experiments.harness.judge import cache_claims
 from experiments.harness.judge.cache import Legs, Span
@@ -13,6 +15,8 @@ from experiments.harness.judge.tcp import Connection, connections
 from experiments.harness.judge.verdict import Verdict
 from tests.core.harness.cache_wire import (
     FIRST,
+    FORWARD_PORT,
+    ONE,
     ORIGIN,
     PROXY,
     SECOND,
@@ -26,9 +30,19 @@ from tests.core.harness.cache_wire import (
     validators,
 )
 from tests.core.harness.verdicts import lose_one, said
-from tests.core.harness.wire import INTERFACE
+from tests.core.harness.wire import INTERFACE, Tcp, request, response
 
 Claim = Callable[[Legs, list[Span]], Verdict]
+# What the origin holds: of /a first one, then the other.
+OBJECTS = {b"/a": (b"old", b"new"), b"/b": (b"other",)}
+
+
+def w4(legs: Legs, spans: list[Span]) -> Verdict:
+    return cache_claims.w4(legs, spans, OBJECTS)
+
+
+def w5(legs: Legs, changed: list[Span], again: list[Span]) -> Verdict:
+    return cache_claims.w5(legs, changed, again, OBJECTS)
 
 
 def stored(campus: Campus) -> Campus:
@@ -43,7 +57,7 @@ def stale(campus: Campus, upstream: Upstream | None, gets: bytes = b"old") -> li
     return [campus.ask("/a", upstream, gets)]
 
 
-@pytest.mark.parametrize("claim", [cache_claims.w3, cache_claims.w4])
+@pytest.mark.parametrize("claim", [cache_claims.w3, w4])
 def test_a_stale_copy_is_validated(claim: Claim, tmp_path: Path) -> None:
     campus = Campus()
     spans = stale(campus, not_modified())
@@ -93,7 +107,7 @@ def test_w3_fails_if_a_stale_copy_is_given_away_unasked(tmp_path: Path) -> None:
     said(cache_claims.w3(campus.legs(tmp_path), spans), "failed", "without a request to the origin")
 
 
-@pytest.mark.parametrize("claim", [cache_claims.w3, cache_claims.w4])
+@pytest.mark.parametrize("claim", [cache_claims.w3, w4])
 def test_nothing_stored_decides_nothing(claim: Claim, tmp_path: Path) -> None:
     campus = Campus()
     spans = [campus.ask("/a", fetched())]
@@ -104,27 +118,27 @@ def test_nothing_stored_decides_nothing(claim: Claim, tmp_path: Path) -> None:
 def test_w4_compares_what_the_client_gets_with_the_stored_copy(tmp_path: Path) -> None:
     campus = Campus()
     spans = stale(campus, not_modified(), gets=b"odd")
-    said(cache_claims.w4(campus.legs(tmp_path), spans), "failed", "SHA-256")
+    said(w4(campus.legs(tmp_path), spans), "failed", "SHA-256")
 
 
 def test_w4_fails_on_a_whole_response_to_a_condition_that_holds_no_more(tmp_path: Path) -> None:
     campus = Campus()
     spans = stale(campus, Upstream(conditions(FIRST), 200, validators(FIRST), b"old"))
-    said(cache_claims.w4(campus.legs(tmp_path), spans), "failed", "says 200, not 304")
+    said(w4(campus.legs(tmp_path), spans), "failed", "says 200, not 304")
 
 
 def test_w4_fails_on_a_304_with_a_body(tmp_path: Path) -> None:
     campus = Campus()
     spans = stale(campus, Upstream(conditions(FIRST), 304, (), b"a body"))
-    said(cache_claims.w4(campus.legs(tmp_path), spans), "failed", "further octets")
+    said(w4(campus.legs(tmp_path), spans), "failed", "further octets")
     campus.ask("/b", fetched(b"other"), b"other")
-    said(cache_claims.w4(campus.legs(tmp_path), spans), "failed", "not a status line")
+    said(w4(campus.legs(tmp_path), spans), "failed", "not a status line")
 
 
 def test_w4_says_nothing_of_a_cache_that_asks_unconditionally(tmp_path: Path) -> None:
     campus = Campus()
     spans = stale(campus, fetched())
-    said(cache_claims.w4(campus.legs(tmp_path), spans), "undecided")
+    said(w4(campus.legs(tmp_path), spans), "undecided")
 
 
 def changed(campus: Campus, upstream: Upstream | None = None, gets: bytes = b"new") -> list[Span]:
@@ -134,7 +148,7 @@ def changed(campus: Campus, upstream: Upstream | None = None, gets: bytes = b"ne
 def test_w5_follows_the_new_copy_to_the_next_client(tmp_path: Path) -> None:
     campus = Campus()
     spans, again = changed(campus), [campus.ask("/a", None, b"new", TWO)]
-    said(cache_claims.w5(campus.legs(tmp_path), spans, again), "shown", SECOND[0], "1 changed")
+    said(w5(campus.legs(tmp_path), spans, again), "shown", SECOND[0], "1 changed")
 
 
 @pytest.mark.parametrize(
@@ -152,28 +166,28 @@ def test_w5_fails_if_the_new_copy_does_not_come_through(
 ) -> None:
     campus = Campus()
     spans, again = changed(campus, upstream, gets), [campus.ask("/a", None, b"new", TWO)]
-    said(cache_claims.w5(campus.legs(tmp_path), spans, again), "failed", evidence)
+    said(w5(campus.legs(tmp_path), spans, again), "failed", evidence)
 
 
 def test_w5_fails_if_a_stale_copy_is_given_away_unasked(tmp_path: Path) -> None:
     campus = Campus()
     spans = stale(campus, None, b"old")
-    said(cache_claims.w5(campus.legs(tmp_path), spans, []), "failed", "without the origin")
+    said(w5(campus.legs(tmp_path), spans, []), "failed", "without the origin")
 
 
 def test_w5_fails_if_the_next_client_gets_the_old_copy(tmp_path: Path) -> None:
     campus = Campus()
     spans, again = changed(campus), [campus.ask("/a", None, b"old", TWO)]
-    said(cache_claims.w5(campus.legs(tmp_path), spans, again), "failed", "not the new copy")
+    said(w5(campus.legs(tmp_path), spans, again), "failed", "not the new copy")
 
 
 def test_w5_is_undecided_if_the_new_copy_is_not_kept_or_not_asked_for(tmp_path: Path) -> None:
     campus = Campus()
     spans, again = changed(campus), [campus.ask("/a", replaced(), b"new", TWO)]
     legs = campus.legs(tmp_path)
-    said(cache_claims.w5(legs, spans, again), "undecided", "was not kept")
-    said(cache_claims.w5(legs, spans, []), "undecided")
-    said(cache_claims.w5(legs, [], again), "undecided")
+    said(w5(legs, spans, again), "undecided", "was not kept")
+    said(w5(legs, spans, []), "undecided")
+    said(w5(legs, [], again), "undecided")
 
 
 def on_link(campus: Campus, folder: Path) -> list[Connection]:
@@ -196,13 +210,79 @@ def test_w7_fails_if_a_client_goes_past_the_cache(tmp_path: Path) -> None:
     said(verdict, "failed", "crosses the access link from 10.7.0.1")
 
 
-def test_w7_needs_requests_on_both_legs(tmp_path: Path) -> None:
+def test_w7_fails_if_the_origin_is_never_asked(tmp_path: Path) -> None:
     campus = Campus()
     campus.ask("/a", None)
-    said(cache_claims.w7(campus.legs(tmp_path), [], PROXY, ORIGIN), "undecided")
+    said(cache_claims.w7(campus.legs(tmp_path), [], PROXY, ORIGIN), "failed", "none goes on")
 
 
-@pytest.mark.parametrize("claim", [cache_claims.w3, cache_claims.w4])
+def test_w7_is_undecided_if_the_origin_is_asked_on_a_connection_of_before(tmp_path: Path) -> None:
+    campus = Campus()
+    campus.ask("/a", fetched())
+    opens = [number for number, (_, octets) in enumerate(campus.wire.packets) if is_syn(octets, 80)]
+    del campus.wire.packets[opens[0]]
+    said(cache_claims.w7(campus.legs(tmp_path), [], PROXY, ORIGIN), "undecided", "no HTTP connection")
+
+
+def is_syn(octets: bytes, port: int) -> bool:
+    packet = Ether(octets)
+    return bool(packet[TCP].dport == port and packet[TCP].flags == "S")
+
+
+def test_w7_fails_if_octets_are_relayed_as_in_a_tunnel(tmp_path: Path) -> None:
+    campus = stored(Campus())
+    asked, got = request("/c", "1.1"), response(b"old", "1.1")
+    for client, server, port in ((ONE, PROXY, FORWARD_PORT), (PROXY, ORIGIN, 80)):
+        tcp = Tcp(campus.wire, port=52000, server_port=port, client_address=client, server_address=server).open(1)
+        tcp.client("PA", asked).server("PA", got).close()
+    verdict = cache_claims.w7(campus.legs(tmp_path), on_link(campus, tmp_path), PROXY, ORIGIN)
+    said(verdict, "failed", "that is a tunnel")
+    assert len(verdict.frames) == 2
+
+
+def test_w7_fails_if_the_origin_is_asked_as_a_proxy_is(tmp_path: Path) -> None:
+    campus = stored(Campus())
+    campus.forward("http://www.example.com/a", fetched())
+    verdict = cache_claims.w7(campus.legs(tmp_path), on_link(campus, tmp_path), PROXY, ORIGIN)
+    said(verdict, "failed", "as a proxy is")
+
+
+def test_w3_fails_if_one_of_several_stale_copies_is_given_away_unasked(tmp_path: Path) -> None:
+    campus = Campus()
+    spans = [*stale(campus, not_modified()), campus.ask("/b", None, b"other")]
+    said(cache_claims.w3(campus.legs(tmp_path), spans), "failed", "/b is answered in frame", "without a request")
+
+
+def test_w3_fails_if_all_is_answered_without_the_origin(tmp_path: Path) -> None:
+    campus = Campus()
+    spans = [campus.ask("/a", None, b"made up"), campus.ask("/a", None, b"made up")]
+    legs = campus.legs(tmp_path)
+    said(cache_claims.w3(legs, spans), "failed", "without a request to the origin")
+    said(w4(legs, spans), "undecided", "No request asks")
+    said(w5(legs, spans, []), "failed", "without the origin")
+
+
+@pytest.mark.parametrize("status", [304, 404])
+def test_w4_fails_if_the_client_gets_another_status(status: int, tmp_path: Path) -> None:
+    campus = stored(Campus())
+    spans = [campus.ask("/a", not_modified(), b"" if status == 304 else b"old", status=status)]
+    said(w4(campus.legs(tmp_path), spans), "failed", f"the client gets {status}")
+
+
+def test_w4_fails_if_the_stored_copy_was_never_the_origins_object(tmp_path: Path) -> None:
+    campus = Campus()
+    campus.ask("/a", fetched(b"odd"), b"odd")
+    spans = [campus.ask("/a", not_modified(), b"odd")]
+    said(w4(campus.legs(tmp_path), spans), "failed", "that it never had")
+
+
+def test_w5_fails_if_the_origin_sends_what_it_does_not_hold(tmp_path: Path) -> None:
+    campus = Campus()
+    spans = changed(campus, replaced(b"odd"), b"odd")
+    said(w5(campus.legs(tmp_path), spans, []), "failed", "does not bring what /a is now")
+
+
+@pytest.mark.parametrize("claim", [cache_claims.w3, w4])
 def test_a_capture_that_dropped_or_has_a_hole_decides_nothing(claim: Claim, tmp_path: Path) -> None:
     campus = Campus()
     spans = stale(campus, not_modified())

@@ -52,6 +52,25 @@ def test_what_is_made_of_the_store_is_told_from_what_the_origin_was_asked_for() 
     assert fails(expect.from_origin, BACKGROUND).frames == (12,)
 
 
+def test_what_is_reused_has_the_status_that_was_stored() -> None:
+    for status in (204, 304, 404, 502):
+        fails(may(expect.from_store(1)), second_step(answer(frame=12, at_s=10.1, status=status)), WrongContent)
+    conditional = asked(answer(b"", 12, 10.1, status=304), 11, 10.0, (b"if-none-match", b'"1"'))
+    first = second_step(None).steps[0]
+    expect.from_store(1)(CheckSeen((first, StepSeen((conditional,), ())), CONTENTS), 2)
+
+
+def test_what_the_client_gets_is_what_the_origin_says() -> None:
+    expect.of_origin(FETCHED, 2)
+    fails(expect.of_origin, REUSED)
+    fetching = asked(answer(b"second\n", 13), 12, 10.1)
+    for wrong in (answer(b"first\n", 14, 10.2), answer(b"second\n", 14, 10.2, status=502), answer(b"", 14, 10.2)):
+        fails(expect.of_origin, second_step(wrong, fetching))
+    validating = asked(answer(b"", 13, status=304), 12, 10.1)
+    expect.of_origin(second_step(answer(b"first\n", 14, 10.2), validating), 2)
+    fails(expect.of_origin, second_step(answer(b"second\n", 14, 10.2), validating))
+
+
 def test_a_question_behind_the_answer_is_in_the_background() -> None:
     expect.in_background(BACKGROUND, 2)
     fails(expect.in_background, REUSED)
@@ -108,8 +127,8 @@ def test_a_cut_response_has_to_show() -> None:
 
 
 def test_a_step_that_prepares_has_to_bring_its_reply() -> None:
-    expect.relayed(404)(second_step(answer(status=404)), 2)
-    for wrong in (answer(status=500), answer(whole=False), None):
+    expect.relayed(404)(second_step(answer(b"second\n", status=404)), 2)
+    for wrong in (answer(status=500), answer(b"second\n", whole=False), answer(), None):
         fails(expect.relayed(200), second_step(wrong))
 
 

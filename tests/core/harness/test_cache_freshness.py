@@ -111,7 +111,8 @@ def test_without_a_change_or_without_a_hit_nothing_follows(tmp_path: Path) -> No
     said(w6(unkept.campus.legs(tmp_path), unkept.live, unkept.span), "undecided", "0 responses from the cache")
 
 
-def test_errors_are_no_copies(tmp_path: Path) -> None:
+@pytest.mark.parametrize("status", [304, 404, 504])
+def test_an_error_in_the_place_of_a_copy_contradicts(status: int, tmp_path: Path) -> None:
     load = Load().at(100).replace().at(1000).ask(None, b"old")
-    load.campus.ask(AGED, None, b"<h1>sorry</h1>", status=504)
-    said(w6(load.campus.legs(tmp_path), load.live, load.span), "shown")
+    load.campus.ask(AGED, None, b"" if status == 304 else b"<h1>sorry</h1>", status=status)
+    said(w6(load.campus.legs(tmp_path), load.live, load.span), "failed", f"/aged is answered with {status}")

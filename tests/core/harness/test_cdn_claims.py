@@ -6,19 +6,22 @@ from pathlib import Path
 
 import pytest
 
+from experiments.harness.judge import cdn
 from experiments.harness.judge.cache import Legs, Span
-from experiments.harness.judge.cdn import Region, c2, c7
+from experiments.harness.judge.cdn import Region
 from experiments.harness.judge.cdn_names import c3, c4
 from experiments.harness.judge.dns import DnsTraffic
 from experiments.harness.judge.page_load import PageLoad, page_load
 from experiments.harness.judge.verdict import Verdict
-from tests.core.harness.cache_wire import FORWARD_PORT, LAN_MS, PROXY, SECOND, Campus, fetched
+from tests.core.harness.cache_wire import FIRST, FORWARD_PORT, LAN_MS, PROXY, SECOND, Campus, fetched, validators
 from tests.core.harness.dns_wire import ADDRESSES, Net, a, opt, rr
 from tests.core.harness.verdicts import said
 from tests.core.harness.wire import INTERFACE, Tcp, Wire, request, response
 
 NAME, ALIAS = "www.example.com", "www.example.cdn.net"
 EU, AP = "10.8.1.10", "10.8.2.10"
+OBJECTS = {b"/a": (b"old",), b"/b": (b"old",), b"/crowd": (b"old",)}
+SAYS = validators(FIRST)
 ROLES = {"local": ADDRESSES["local"], "provider": ADDRESSES["example"], "cdn": ADDRESSES["provider"]}
 
 
@@ -28,13 +31,17 @@ def region(legs: Legs, name: str = "eu") -> Region:
 
 def copies(campus: Campus, folder: Path, dropped: int = 0) -> Verdict:
     legs = campus.legs(folder, dropped)
-    return c2([region(legs)], legs.origin)
+    return cdn.c2([region(legs)], legs.origin, OBJECTS)
+
+
+def c7(regions: list[Region], spans: list[Span], together: dict[str, Span], users: int) -> Verdict:
+    return cdn.c7(regions, spans, together, users, OBJECTS)
 
 
 def visits(*asked: tuple[str, bool]) -> tuple[Campus, list[Span]]:
     """Visits to paths one after the other; whether the replica asks the origin for it."""
     campus = Campus()
-    return campus, [campus.ask(path, fetched() if asks else None) for path, asks in asked]
+    return campus, [campus.ask(path, fetched() if asks else None, says=SAYS) for path, asks in asked]
 
 
 def test_copies_are_what_the_origin_sent(tmp_path: Path) -> None:
@@ -44,7 +51,7 @@ def test_copies_are_what_the_origin_sent(tmp_path: Path) -> None:
 
 def test_other_octets_contradict_c2(tmp_path: Path) -> None:
     campus, _ = visits(("/a", True))
-    campus.ask("/a", None, gets=b"mad")
+    campus.ask("/a", None, gets=b"mad", says=SAYS)
     verdict = said(copies(campus, tmp_path), "failed", "/a in frame", "where the origin sent it in frame")
     assert len(verdict.frames) == 2
 
@@ -53,9 +60,36 @@ def test_another_validator_contradicts_c2(tmp_path: Path) -> None:
     campus, _ = visits(("/a", True), ("/a", False))
     tcp = Tcp(campus.wire, port=50000, server_port=FORWARD_PORT, server_address=PROXY).open(LAN_MS)
     tcp.client("PA", request("/a", "1.1"))
-    answer = response(b"old", "1.1").replace(b"200 OK\r\n", f"200 OK\r\nETag: {SECOND[1]}\r\n".encode())
+    lines = "\r\n".join(["200 OK", *validators((FIRST[0], SECOND[1])), ""])
+    answer = response(b"old", "1.1").replace(b"200 OK\r\n", lines.encode())
     tcp.server("PA", answer).close()
     said(copies(campus, tmp_path), "failed", "another etag")
+
+
+def test_a_validator_that_is_left_out_contradicts_c2(tmp_path: Path) -> None:
+    campus, _ = visits(("/a", True))
+    campus.ask("/a", None, says=SAYS[:1])
+    said(copies(campus, tmp_path), "failed", "no etag, unlike the origin's")
+
+
+def test_what_the_origin_does_not_hold_contradicts_c2(tmp_path: Path) -> None:
+    campus = Campus()
+    campus.ask("/a", fetched(b"odd"), b"odd", says=SAYS)
+    campus.ask("/a", None, b"odd", says=SAYS)
+    said(copies(campus, tmp_path), "failed", "never given")
+
+
+@pytest.mark.parametrize(("gets", "status"), [(b"mad", 200), (b"", 200), (b"old", 404)])
+def test_what_is_served_later_has_to_be_the_object(gets: bytes, status: int, tmp_path: Path) -> None:
+    campus, spans = visits(("/a", True), ("/a", False))
+    spans.append(campus.ask("/a", None, gets, status=status))
+    said(c7([region(campus.legs(tmp_path))], spans, {}, 2), "failed", "never given" if status == 200 else "with 404")
+
+
+def test_what_is_made_up_without_the_origin_contradicts_c7(tmp_path: Path) -> None:
+    campus = Campus()
+    spans = [campus.ask("/a", None, b"made up"), campus.ask("/a", None, b"made up")]
+    said(c7([region(campus.legs(tmp_path))], spans, {}, 2), "failed", "never given")
 
 
 def test_what_the_origin_never_sent_contradicts_c2(tmp_path: Path) -> None:
@@ -83,7 +117,7 @@ def test_fetching_it_again_contradicts_c7(tmp_path: Path) -> None:
 
 def test_what_was_there_before_or_is_asked_for_once_leaves_c7_undecided(tmp_path: Path) -> None:
     campus, spans = visits(("/a", False), ("/a", False))
-    said(c7([region(campus.legs(tmp_path))], spans, {}, 2), "undecided", "no HTTP connection")
+    said(c7([region(campus.legs(tmp_path))], spans, {}, 2), "undecided", "had /a before")
     campus, spans = visits(("/b", True), ("/a", False), ("/a", False))
     said(c7([region(campus.legs(tmp_path))], spans, {}, 2), "undecided", "had /a before")
     campus, spans = visits(("/a", True), ("/b", True))
@@ -119,7 +153,7 @@ def test_one_copy_for_a_crowd(tmp_path: Path) -> None:
     ("how", "word", "part"),
     [
         ({"copies_fetched": 2}, "failed", "asked the origin 2 times"),
-        ({"gets": b"mad"}, "failed", "other octets"),
+        ({"gets": b"mad"}, "failed", "never given"),
         ({"late": True}, "undecided", "on its way"),
     ],
 )

@@ -15,6 +15,8 @@ from tests.core.harness.verdicts import said
 from tests.core.harness.wire import INTERFACE, MS, START_NS, Tcp, Wire, request, response
 
 ALIAS = "www.example.cdn.net"
+BODY = b"the object"
+OBJECTS = {b"/": (BODY,)}
 OWN, OTHER = "10.8.1.10", "10.8.2.10"
 FAULT_MS, BACK_MS = 1000.0, 6000.0
 # TTL 2 s, interval 0.5 s, slack 0.1 s: nobody may fail 2.6 s after the fault.
@@ -26,25 +28,26 @@ AFTER: list[Request] = [(3000, OTHER, True), (3800, OTHER, True)]
 USUAL: list[tuple[float, str]] = [(100, OWN), (1200, OWN), (2950, OTHER)]
 
 
-def asks(folder: Path, requests: list[Request]) -> User:
-    """A user: when it connects where, and whether it is served or reset."""
+def asks(folder: Path, requests: list[Request], odd_from: float = 1e9) -> User:
+    """A user: when it connects where, and whether it is served (from some time on with other octets) or reset."""
     wire = Wire()
     for number, (at_ms, address, served) in enumerate(requests):
         wire.now_ms = at_ms
         tcp = Tcp(wire, port=41000 + number, server_address=address)
         if served:
-            tcp.open(5).client("PA", request("/", "1.1")).server("PA", response(version="1.1")).close()
+            body = BODY if at_ms < odd_from else b"sorry"
+            tcp.open(5).client("PA", request("/", "1.1")).server("PA", response(body, version="1.1")).close()
         else:
             tcp.client("S").server("RA")
-    return User("eu-user", DnsTraffic(), page_load(wire.capture(folder), INTERFACE))
+    return User("eu-user", DnsTraffic(), page_load(wire.capture(folder), INTERFACE), OBJECTS)
 
 
-def names(answers: list[tuple[float, str]]) -> DnsTraffic:
+def names(answers: list[tuple[float, str]], ttl: int = 2) -> DnsTraffic:
     """What the CDN's name server says, and when."""
     net = Net()
     for at_ms, address in answers:
         net.now_ms = at_ms
-        net.ask("local", "provider", ALIAS, answer=[a(ALIAS, address, 2)], rtt_ms=1, aa=1)
+        net.ask("local", "provider", ALIAS, answer=[a(ALIAS, address, ttl)], rtt_ms=1, aa=1)
     return net.at("provider")
 
 
@@ -55,7 +58,7 @@ def episode(
     fault: Fault = FAULT,
 ) -> Episode:
     user = asks(folder, [*BEFORE, *MEANWHILE, *AFTER] if requests is None else requests)
-    return Episode(fault, [user], names(USUAL if answers is None else answers), ALIAS)
+    return Episode(fault, [user], names(USUAL if answers is None else answers), ALIAS, frozenset([OWN, OTHER]))
 
 
 def test_users_served_again_in_time_show_c8(tmp_path: Path) -> None:
@@ -79,6 +82,18 @@ def test_requests_are_told_by_how_they_end(tmp_path: Path) -> None:
         "its lookup is answered with SERVFAIL",
         "its lookup gets no answer",
     ]
+
+
+@pytest.mark.parametrize("odd_from", [0.0, 700.0, 3000.0])
+def test_other_octets_contradict_c8_whenever_they_come(odd_from: float, tmp_path: Path) -> None:
+    user = asks(tmp_path, [*BEFORE, *MEANWHILE, *AFTER], odd_from)
+    said(c8([Episode(FAULT, [user], names(USUAL), ALIAS, frozenset([OWN, OTHER]))]), "failed", "never given")
+
+
+def test_an_answer_with_a_stranger_or_another_ttl_contradicts_c8(tmp_path: Path) -> None:
+    one = episode(tmp_path)
+    said(c8([replace(one, serving=frozenset([OWN]))]), "failed", f"names {OTHER}, which does not serve the object")
+    said(c8([replace(one, server=names(USUAL, ttl=0))]), "failed", "has the TTL 0, not 2")
 
 
 def test_a_late_failure_contradicts_c8(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from tests.core.harness.verdicts import said
 from tests.core.harness.wire import INTERFACE, MS, START_NS, Tcp, Wire, request, response
 
 RATE_BPS = 1e6
+OBJECTS = {b"/0": (b"x" * 900,), b"/1": (b"x" * 900,)}
 
 
 def test_below_the_knee_nobody_waits_and_beyond_it_each_adds_its_service() -> None:
@@ -61,6 +62,13 @@ def test_c1_needs_both_sides_of_the_knee_and_theory() -> None:
     said(c1([]), "undecided")
 
 
+def test_other_octets_fail_every_claim() -> None:
+    odd = [*THROUGH[:2], replace(THROUGH[2], wrong="Of /picture.png the client got other octets.")]
+    said(c1(odd), "failed", "16 clients: Of /picture.png")
+    said(c5(ALONE, odd), "failed", "other octets")
+    said(c6(ALONE, odd), "failed", "other octets")
+
+
 def test_c5_and_c6_compare_the_same_numbers_of_clients() -> None:
     said(c5(ALONE, THROUGH), "shown", "16 clients: 250.0 ms from the origin, 1.0 ms from replicas")
     said(c5(ALONE, [*THROUGH[:2], replace(THROUGH[2], response_s=0.25)]), "failed")
@@ -78,15 +86,15 @@ def traffic(folder: Path, waits_ms: list[float], start_ms: float = 0.0) -> Traff
         tcp.server("PA", response(b"x" * 900, "1.1"))
         tcp.client("A")
         tcp.wire.after(10)
-    return crossings(tcp.wire.capture(folder).at(INTERFACE), 80)
+    return crossings(tcp.wire.capture(folder).at(INTERFACE), 80, keep_content=True)
 
 
 def test_terms_of_what_crossed_the_link_sum_to_the_mean(tmp_path: Path) -> None:
     users, origin = traffic(tmp_path, [60, 80]), traffic(tmp_path, [2, 2])
     for there, here in zip(origin.crossings, users.crossings, strict=True):
         there.asked_ns, there.first_ns = here.asked_ns + 20 * MS, here.asked_ns + 22 * MS
-    found = responses([users], origin, (START_NS, START_NS + 1000 * MS), RATE_BPS)
-    assert found.problem is None
+    found = responses([users], origin, (START_NS, START_NS + 1000 * MS), RATE_BPS, OBJECTS)
+    assert (found.problem, found.wrong) == (None, None)
     assert (found.count, found.response_s) == pytest.approx((2, 0.07))
     assert sum(found.terms.values()) == pytest.approx(0.07)
     service_s = origin.crossings[0].wire_bytes * 8 / RATE_BPS
@@ -94,8 +102,10 @@ def test_terms_of_what_crossed_the_link_sum_to_the_mean(tmp_path: Path) -> None:
     assert found.terms["queueing"] == pytest.approx((0.038 + 0.058) / 2 - 0.02 - service_s)
     assert found.terms["residual"] == pytest.approx(0.002)
     users.crossings[1].status = b"503"
-    assert "1 no status 200" in str(responses([users], origin, (START_NS, START_NS + 1000 * MS), RATE_BPS).problem)
-    assert responses([], origin, (START_NS, START_NS + 1), RATE_BPS).problem is not None
+    assert "/1 is answered with 503" in str(
+        responses([users], origin, (START_NS, START_NS + 1000 * MS), RATE_BPS, OBJECTS).wrong
+    )
+    assert responses([], origin, (START_NS, START_NS + 1), RATE_BPS, OBJECTS).problem is not None
 
 
 def test_c5_of_visits_by_region() -> None:
