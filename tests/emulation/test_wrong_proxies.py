@@ -63,6 +63,7 @@ PROXIES = (
     case("own-date", "W3"),
     case("passes-304", "W1 W2 W4 W6"),
     case("keeps-old", "W5 W6"),
+    case("old-fields", "W5"),
     case("ignores-no-cache", "W6"),
     case("page-alone", "W3 W5 W6"),
     # No cache, or no proxy.

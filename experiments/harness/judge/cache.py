@@ -105,7 +105,7 @@ class Legs:
             response = exchange.response
             if response is None or response.last_ns > time_ns:
                 continue
-            said = {name: values[-1] for name in CONDITIONS.values() if (values := response.values(name))}
+            said = validators_of(response)
             if status_of(response) == 200:
                 found = Copy(response.body, said, response.frames[0])
             elif status_of(response) == 304 and found is not None:
@@ -147,6 +147,11 @@ def _asks(captured: CaptureFile, interface: str, proxy: str, ports: set[int]) ->
 def path_of(exchange: Exchange) -> bytes:
     """Return path and query of a request-target, whichever form it has."""
     return _ABSOLUTE.sub(b"", exchange.target, count=1) or b"/"
+
+
+def validators_of(message: Message) -> dict[bytes, bytes]:
+    """Return Last-Modified and ETag of a response, as far as it has them."""
+    return {name: values[-1] for name in CONDITIONS.values() if (values := message.values(name))}
 
 
 def status_of(message: Message) -> int:

@@ -10,7 +10,7 @@ not called wrong for it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 
 from experiments.harness.judge.cache import (
@@ -24,6 +24,7 @@ from experiments.harness.judge.cache import (
     path_of,
     status_of,
     text,
+    validators_of,
 )
 from experiments.harness.judge.http import Contradiction, listed, response_of
 from experiments.harness.judge.messages import Conversation, Exchange, Message
@@ -229,7 +230,7 @@ def _not_modified(legs: Legs, served: Served, objects: Objects) -> list[int]:
         )
     if copy.body not in objects.get(served.path, ()):
         raise Contradiction(f"Frame {copy.frame} brings octets of {text(served.path)} that it never had.", copy.frame)
-    _gets(given, copy.body, f"the copy of frame {copy.frame}")
+    _gets(given, copy.body, {**copy.validators, **validators_of(answer)}, f"the copy of frame {copy.frame}")
     return [copy.frame, answer.frames[0], given.frames[0]]
 
 
@@ -261,14 +262,14 @@ def _changed(legs: Legs, served: Served, objects: Objects) -> tuple[Message, lis
     before, after = copy.validators.get(b"last-modified"), answer.values(b"last-modified")
     if before is not None and (not after or _date(after[0]) <= _date(before)):
         raise Contradiction(f"The 200 in frame {frame} has no later Last-Modified than frame {copy.frame}.", frame)
-    _gets(given, answer.body, f"the body of frame {frame}")
+    _gets(given, answer.body, validators_of(answer), f"the body of frame {frame}")
     return answer, [copy.frame, frame, given.frames[0]]
 
 
 def _in_its_place(served: Served, fresh: Message) -> int:
     """The frame in which the next client gets the new copy from the cache."""
     given = response_of(served.exchange)
-    _gets(given, fresh.body, f"the new copy of frame {fresh.frames[0]}")
+    _gets(given, fresh.body, validators_of(fresh), f"the new copy of frame {fresh.frames[0]}")
     if served.upstream is not None:
         frame = served.upstream.request.frames[0]
         raise InconclusiveError(
@@ -277,13 +278,22 @@ def _in_its_place(served: Served, fresh: Message) -> int:
     return given.frames[0]
 
 
-def _gets(given: Message, body: bytes, what: str) -> None:
+def _gets(given: Message, body: bytes, validators: Mapping[bytes, bytes], what: str) -> None:
+    """Require that a client gets a copy, and no other validator than the copy's."""
     if status_of(given) != 200 or given.body != body:
         raise Contradiction(
             f"In frame {given.frames[0]} the client gets {status_of(given)} with SHA-256 {_hash(given.body)}, not "
             f"{what} ({_hash(body)}).",
             given.frames[0],
         )
+    for name, value in validators_of(given).items():
+        # RFC 9110 section 8.8.3.2: what a transformation has made weak still is the same tag.
+        if name in validators and value.removeprefix(b"W/") != validators[name].removeprefix(b"W/"):
+            raise Contradiction(
+                f"In frame {given.frames[0]} the client gets {text(name)} “{text(value)}” with {what}, which has "
+                f"“{text(validators[name])}”.",
+                given.frames[0],
+            )
 
 
 def _date(value: bytes) -> float:

@@ -276,6 +276,17 @@ def test_w4_fails_if_the_stored_copy_was_never_the_origins_object(tmp_path: Path
     said(w4(campus.legs(tmp_path), spans), "failed", "that it never had")
 
 
+def test_w4_and_w5_fail_if_a_copy_comes_with_the_validators_of_another(tmp_path: Path) -> None:
+    campus = stored(Campus())
+    spans = [campus.ask("/a", not_modified(), says=validators(SECOND))]
+    said(w4(campus.legs(tmp_path), spans), "failed", f"the client gets last-modified “{SECOND[0]}”")
+    spans = [campus.ask("/a", replaced(), b"new", says=validators(SECOND))]
+    again = [campus.ask("/a", None, b"new", TWO, says=[f"ETag: {FIRST[1]}"])]
+    said(w5(campus.legs(tmp_path), spans, again), "failed", "the client gets etag")
+    weak = [campus.ask("/a", None, b"new", TWO, says=[f"ETag: W/{SECOND[1]}"])]
+    said(w5(campus.legs(tmp_path), spans, weak), "shown")
+
+
 def test_w5_fails_if_the_origin_sends_what_it_does_not_hold(tmp_path: Path) -> None:
     campus = Campus()
     spans = changed(campus, replaced(b"odd"), b"odd")

@@ -31,6 +31,7 @@ FAULTS = {
     "own-date": "If-Modified-Since says when the copy was fetched, not its Last-Modified",
     "passes-304": "the origin's 304 goes on to the client, which had no condition",
     "keeps-old": "a 200 to a conditional request goes on to the client, but the old copy is kept for fresh",
+    "old-fields": "the content of a 200 to a conditional request takes the old one's place, its fields do not",
     "ignores-no-cache": "a response with no-cache is served for a second without asking",
     "page-alone": "the page is validated, what else is stale is served without asking",
     "stores-nothing": "every request is fetched anew",
@@ -174,6 +175,8 @@ class Handler(socketserver.StreamRequestHandler):
             return 200, lines, self._keep(path, lines, known.body, asked_s)
         if status == 200 and cache.fault == "keeps-old" and known is not None:
             self._keep(path, known.lines, known.body, asked_s)
+        elif status == 200 and cache.fault == "old-fields" and known is not None:
+            self._keep(path, known.lines, body, asked_s)
         elif status == 200:
             self._keep(path, lines, body, asked_s)
         return status, lines, body
