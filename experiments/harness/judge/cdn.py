@@ -9,7 +9,7 @@ for how long, is RFC 9111's: here it is asked for nothing that could be stale. C
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -93,8 +93,8 @@ def c2(regions: Sequence[Region], origin: PageLoad, objects: Objects) -> Verdict
             f"copies, for example, {'; '.join(hashes)}."
         ), frames
 
-    loads = [origin, *(one for region in regions for one in (region.load, region.legs.clients, region.legs.origin))]
-    return decide("C2", loads, [], check)
+    legs = [origin, *(leg for region in regions for leg in (region.legs.clients, region.legs.origin))]
+    return decide("C2", [*(region.load for region in regions), *_used(legs)], [], check)
 
 
 def c7(
@@ -125,9 +125,13 @@ def c7(
             f"{frames[0]}), and {later} later requests were served without asking it{''.join(crowds)}."
         ), frames
 
-    # A replica that never asks the origin is no hole in the evidence: what it gives away is looked at.
-    legs = [leg for one in regions for leg in (one.legs.clients, one.legs.origin) if leg.conversations]
-    return decide("C7", legs, [], check)
+    return decide("C7", _used([leg for one in regions for leg in (one.legs.clients, one.legs.origin)]), [], check)
+
+
+def _used(legs: Iterable[PageLoad]) -> list[PageLoad]:
+    """The legs with connections: a replica that never asks the origin is no hole in the evidence, what it gives away
+    is looked at."""
+    return [leg for leg in legs if leg.conversations]
 
 
 def is_of_user(region: Region, served: Served) -> bool:

@@ -90,6 +90,7 @@ def test_what_is_made_up_without_the_origin_contradicts_c7(tmp_path: Path) -> No
     campus = Campus()
     spans = [campus.ask("/a", None, b"made up"), campus.ask("/a", None, b"made up")]
     said(c7([region(campus.legs(tmp_path))], spans, {}, 2), "failed", "never given")
+    said(copies(campus, tmp_path), "failed", "nothing that the origin sent")
 
 
 def test_what_the_origin_never_sent_contradicts_c2(tmp_path: Path) -> None:
