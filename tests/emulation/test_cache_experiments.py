@@ -53,7 +53,7 @@ HOARDER = RELAY.replace("    def do_GET", "    known = {}\n\n    def do_GET").re
 
 def result_of(tmp_path: Path, *replace: str) -> dict[str, Any]:
     words = [word for each in replace for word in ("--replace", each)]
-    run = start_lab7("run", *SHORT, *words, "--json", cwd=tmp_path)
+    run = start_lab7("run", *SHORT, *words, "--again", "0", "--json", cwd=tmp_path)
     output, errors = run.communicate(timeout=3 * PATIENCE_S)
     assert errors == b""
     result: dict[str, Any] = json.loads(output)["results"][0]
@@ -112,7 +112,8 @@ def test_lifetimes_too_short_for_the_page_are_refused(tmp_path: Path) -> None:
 
 
 def test_the_access_links_sum_ends_in_packets_that_agree(tmp_path: Path) -> None:
-    run = start_lab7("run", "access-link", "--set", "requests=200", "--set", "objects=200", "--json", cwd=tmp_path)
+    words = ("--set", "requests=200", "--set", "objects=200", "--again", "0", "--json")
+    run = start_lab7("run", "access-link", *words, cwd=tmp_path)
     output, errors = run.communicate(timeout=3 * PATIENCE_S)
     assert errors == b""
     result: dict[str, Any] = json.loads(output)["results"][0]

@@ -17,7 +17,7 @@ BY_PACKETS = ("C2", "C3", "C4", "C6", "C7")
 
 
 def result_of(tmp_path: Path, *arguments: str) -> dict[str, Any]:
-    run = start_lab7("run", *arguments, "--json", cwd=tmp_path)
+    run = start_lab7("run", *arguments, "--again", "0", "--json", cwd=tmp_path)
     output, errors = run.communicate(timeout=3 * PATIENCE_S)
     assert errors == b""
     result: dict[str, Any] = json.loads(output)["results"][0]
