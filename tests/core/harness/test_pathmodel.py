@@ -72,10 +72,10 @@ def segments_acknowledged(turns: list[Turn]) -> list[int]:
     connection, seen = Connection(clock, there, back), []
     take = connection.server.arrive
 
-    def arrive(size: int, acknowledged: int) -> None:
+    def arrive(size: int, acknowledged: int, fin: bool = False) -> None:
         if not size:
             seen.append(acknowledged)
-        take(size, acknowledged)
+        take(size, acknowledged, fin)
 
     connection.server.arrive = arrive  # type: ignore[method-assign]
 
