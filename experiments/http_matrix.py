@@ -1,7 +1,7 @@
 """Does every origin serve every client, by every protocol that both speak?
 
 One page of three objects, over an emulated link, for each pair. A cell passes if the packets show that every object
-arrived whole by the protocol asked for, from sound messages on both sides.
+arrived by the protocol asked for, with status 200 and the content of its file, from sound messages on both sides.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from experiments.harness.judge.frames import read_capture
 from experiments.harness.judge.page_load import page_load
 from experiments.harness.matrix import Cell, CellWord, Matrix, MatrixRun
 from experiments.harness.page_client import LoadFailedError, OurClient, Window, run_command
-from experiments.harness.site import make_site
+from experiments.harness.site import make_site, site_files
 from topologies.emulation.errors import EmulationError
 from topologies.emulation.testbed import Testbed
 from topologies.web import WebTopo
@@ -77,7 +77,7 @@ def run(context: MatrixRun) -> list[Cell]:
     """Fill the matrix, a row at a time."""
     site = Path("/run") / f"site-{context.folder.name}"
     paths = make_site(site, OBJECTS, SIZE_BYTES, SEED)
-    files = {b"/" + path.name.encode(): path.read_bytes() for path in paths[1:]} | {b"/": paths[0].read_bytes()}
+    files = site_files(paths)
     servers: list[Implementation | None] = [None, *of_role("origin")]
     cells: list[Cell] = []
     try:

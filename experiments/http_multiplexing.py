@@ -22,6 +22,8 @@ from experiments.harness.http_lab import (
     access_path,
     base_url,
     capture_hosts,
+    delivered,
+    failure_seen,
     loads_in,
     origin_name,
     request_size,
@@ -32,7 +34,8 @@ from experiments.harness.judge import http2_claims
 from experiments.harness.judge.frames import CaptureFile, read_capture
 from experiments.harness.judge.http2 import Http2Conversation, Kind
 from experiments.harness.judge.messages import Exchange
-from experiments.harness.judge.page_load import PageLoad
+from experiments.harness.judge.page_load import Files, PageLoad
+from experiments.harness.judge.verdict import Verdict, failed
 from experiments.harness.page_client import LoadFailedError, OurClient, Window
 from experiments.harness.pathmodel.replay import CausalOrderError, beyond
 from experiments.harness.result import Comparison, Timing
@@ -53,34 +56,40 @@ def run(context: Run) -> Outcome:
     rtt_s, bw = context.parameters["rtt"], context.parameters["bw"]
     with site_folder(context) as folder:
         names = _make_objects(context, folder)
+        files = {f"/{name}".encode(): (folder / name).read_bytes() for name in names}
         with web_testbed(context, folder, rtt_s, bw) as bed:
             context.step("measuring the path", 0.05)
             checks = probe_path(bed, access_path(rtt_s, bw))
             client = OurClient(bed.host("client"))
             with MachineWatch() as watch, capture_hosts(bed, context.folder / CAPTURE_NAME) as capture:
-                windows = _work(client, context, names)
+                windows, failures = _work(client, context, names)
     context.step("judging the packets", 0.9)
     captured = read_capture(context.folder / CAPTURE_NAME)
-    loads = loads_in(context, captured, AT_CLIENT, windows)
-    beyond = {name: _left_out(captured, bed.topo, some, bw * 1e6) for name, some in loads.items()}
-    timings = {_name(strategy): [_timing(load) for load in some] for strategy, some in loads.items()}
-    large, small = (f"/{name}".encode() for name in (LARGE, SMALL))
+    every: Mapping[str, Files] = dict.fromkeys(windows, files)
+    loads = loads_in(context, captured, AT_CLIENT, windows, every)
+    # What was not delivered has no time.
+    good = [strategy for strategy, some in loads.items() if strategy not in failures and delivered(some)]
+    beyond = {strategy: _left_out(captured, bed.topo, loads[strategy], bw * 1e6) for strategy in good}
+    timings = {_name(strategy): [_timing(load) for load in loads[strategy]] for strategy in good}
     return Outcome(
-        claims=(
-            http2_claims.h11(loads[PIPELINED], loads[MULTIPLEXED], large, small),
-            http2_claims.h12(loads[PIPELINED], loads[MULTIPLEXED]),
-        ),
+        claims=(_interleaving(loads, failures), http2_claims.h12(loads[PIPELINED], loads[MULTIPLEXED])),
         comparisons=tuple(
             Comparison.of(
                 _name(each), timings[_name(each)], _theory(each, loads[each][0], context).plus(beyond[each]), TOLERANCE
             )
-            for each in loads
+            for each in good
         ),
         fidelity=certificate([*checks, *watch.checks(), *capture_checks(capture.statistics)]),
         implementations={"client": client.name, "origin": origin_name(context)},
         timings=timings,
         capture=CAPTURE_NAME,
     )
+
+
+def _interleaving(loads: Mapping[str, list[PageLoad]], failures: Mapping[str, str]) -> Verdict:
+    for strategy, said in failures.items():
+        return failed("H11", f"{strategy}: the objects could not be loaded: {said}{failure_seen(loads[strategy])}.")
+    return http2_claims.h11(loads[PIPELINED], loads[MULTIPLEXED], *(f"/{name}".encode() for name in (LARGE, SMALL)))
 
 
 def _name(strategy: str) -> str:
@@ -95,19 +104,23 @@ def _make_objects(context: Run, folder: Path) -> list[str]:
     return list(sizes)
 
 
-def _work(client: OurClient, context: Run, names: Sequence[str]) -> dict[str, list[Window]]:
+def _work(client: OurClient, context: Run, names: Sequence[str]) -> tuple[dict[str, list[Window]], dict[str, str]]:
+    """(when the loads by each strategy were, why those of a strategy failed)."""
     windows: dict[str, list[Window]] = {PIPELINED: [], MULTIPLEXED: []}
+    failures: dict[str, str] = {}
     for number in range(context.repeat + 1):
-        for strategy in windows:
+        for strategy in (one for one in windows if one not in failures):
             context.step(
                 f"{strategy}, {number or 'warming up'} of {context.repeat}", 0.1 + 0.8 * number / (context.repeat + 1)
             )
             try:
                 window = client.load_together(strategy, [f"{base_url(context, strategy)}/{name}" for name in names])
             except LoadFailedError as error:
-                raise EmulationError(f"{strategy}: the objects could not be loaded: {error}") from error
-            windows[strategy] += [window] if number else []
-    return windows
+                failures[strategy] = str(error)
+                windows[strategy] = [] if error.window is None else [error.window]
+            else:
+                windows[strategy] += [window] if number else []
+    return windows, failures
 
 
 def _small(load: PageLoad) -> Exchange:

@@ -3,13 +3,15 @@
 A page of n objects over links of several RTTs by every strategy. The plot has the textbook's lines and the measured
 points; where the responses that a server may send at once exceed TCP's initial window of ten segments (RFC 6928),
 slow start adds round trips that the formulas do not have: the dashed lines add them (RFC 5681 section 3.1), and the
-points lie there.
+points lie there. A page that was not delivered has no point, and the claim on its strategy (H6 to H9, H13 or H14) has
+failed.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from experiments.harness.experiment import (
@@ -27,9 +29,10 @@ from experiments.harness.fidelity import MachineWatch, capture_checks, certifica
 from experiments.harness.http_lab import (
     AT_CLIENT,
     access_path,
-    arrived,
     base_url,
     capture_hosts,
+    delivered,
+    failure_seen,
     left_out,
     loads_in,
     origin_name,
@@ -40,15 +43,21 @@ from experiments.harness.http_lab import (
     web_testbed,
 )
 from experiments.harness.judge import http2_claims
+from experiments.harness.judge.delivered import undelivered
 from experiments.harness.judge.frames import read_capture
 from experiments.harness.judge.page_load import PageLoad
+from experiments.harness.judge.verdict import Verdict, failed
 from experiments.harness.page_client import LoadFailedError, PageClient, Window, make_client
 from experiments.harness.report_lines import Panel, Series, plot_lines
 from experiments.harness.result import Check, Comparison, Timing
-from experiments.harness.site import make_site
+from experiments.harness.site import make_site, site_files
 from experiments.harness.theory import STRATEGIES, Theory, http_page_load
-from topologies.emulation.errors import EmulationError
 
+MULTIPLEXED = "2"
+# By strategy: the claim on its time.
+CLAIMS = dict(zip(STRATEGIES, ("H6", "H7", "H8", "H9", "H14", "H13"), strict=True))
+# By strategy and number of objects: when the loads were, and why one failed, empty where none did.
+Tried = dict[tuple[str, int], tuple[list[Window], str]]
 # Of the formula with slow start. The parallel strategy's connections share the link in ways that no formula has.
 TOLERANCE = 0.10
 NOTE = (
@@ -65,42 +74,68 @@ class Point:
     objects: int
     rtt_s: float
     timings: tuple[Timing, ...]
-    loads: tuple[PageLoad, ...]
     textbook: Theory
     refined: Theory
 
     @property
     def name(self) -> str:
         """What reports call it."""
-        return f"{self.strategy}, n={self.objects}, RTT {self.rtt_s * 1e3:g} ms"
+        return _name(self.strategy, self.objects, self.rtt_s)
 
     def comparison(self) -> Comparison:
         """Measured beside the formula with slow start."""
         return Comparison.of(self.name, self.timings, self.refined, TOLERANCE)
 
 
+def _name(strategy: str, objects: int, rtt_s: float) -> str:
+    return f"{strategy}, n={objects}, RTT {rtt_s * 1e3:g} ms"
+
+
+@dataclass
+class Found:
+    """What the loads gave: points, the loads by HTTP/2, and by claim why it has failed: the first page of its strategy
+    that was not delivered."""
+
+    points: list[Point] = field(default_factory=list)
+    multiplexed: list[PageLoad] = field(default_factory=list)
+    failures: dict[str, Verdict] = field(default_factory=dict)
+
+    def fail(self, name: str, strategy: str, loads: Sequence[PageLoad], said: str) -> None:
+        """Note a point whose page was not delivered; `said` is why its loads failed, empty where the client says that
+        none did."""
+        why = f"could not be loaded: {said}" if said else "was not delivered"
+        wrong = (undelivered(load, load.files or {}) for load in loads if load.conversations)
+        frames = [one.frame for one in wrong if one is not None][:1]
+        claim = CLAIMS[strategy]
+        self.failures.setdefault(claim, failed(claim, f"{name}: the page {why}{failure_seen(loads)}.", frames))
+
+    def claims(self) -> list[Verdict]:
+        """H14, if any page was to be loaded by HTTP/2, and what has failed."""
+        verdicts = dict(self.failures)
+        if self.multiplexed:
+            verdicts.setdefault("H14", http2_claims.h14(self.multiplexed))
+        return sorted(verdicts.values(), key=lambda verdict: int(verdict.id[1:]))
+
+
 def run(context: Run) -> Outcome:
     """Measure every point, one emulated network an RTT."""
     asked = context.parameters
-    points: list[Point] = []
+    found = Found()
     checks: list[Check] = []
     client_name = ""
     watch = MachineWatch()
     for place, rtt_s in enumerate(asked["rtt"]):
         context.step(f"RTT {rtt_s * 1e3:g} ms", 0.05 + 0.9 * place / len(asked["rtt"]))
-        found, more, client_name = _at(context, rtt_s, watch)
-        points += found
+        more, client_name = _at(context, rtt_s, watch, found)
         checks += more
-    comparisons = tuple(point.comparison() for point in points)
-    multiplexed = [load for point in points if point.strategy == "2" for load in point.loads]
     return Outcome(
-        claims=(http2_claims.h14(multiplexed),) if multiplexed else (),
-        comparisons=comparisons,
+        claims=tuple(found.claims()),
+        comparisons=tuple(point.comparison() for point in found.points),
         fidelity=certificate([*checks, *watch.checks()]),
         implementations={"client": client_name, "origin": origin_name(context)},
-        timings={point.name: list(point.timings) for point in points},
+        timings={point.name: list(point.timings) for point in found.points},
         capture=_capture_name(asked["rtt"][-1]),
-        plot=plot_lines(_panels(points, asked["objects"]), NOTE),
+        plot=plot_lines(_panels(found.points, asked["objects"]), NOTE) if found.points else None,
     )
 
 
@@ -108,40 +143,53 @@ def _capture_name(rtt_s: float) -> str:
     return f"capture-{rtt_s * 1e3:g}ms.pcapng"
 
 
-def _at(context: Run, rtt_s: float, watch: MachineWatch) -> tuple[list[Point], list[Check], str]:
-    """All points at one RTT, the checks of that network, and the client's name."""
+def _at(context: Run, rtt_s: float, watch: MachineWatch, found: Found) -> tuple[list[Check], str]:
+    """Find all points at one RTT; returns the checks of that network, and the client's name."""
     asked = context.parameters
     path = context.folder / _capture_name(rtt_s)
     with site_folder(context) as folder:
-        for objects in asked["objects"]:
-            make_site(folder / str(objects), objects, asked["size"], context.seed)
+        pages = {
+            count: make_site(folder / str(count), count, asked["size"], context.seed) for count in asked["objects"]
+        }
+        files = {count: site_files(paths, f"/{count}/") for count, paths in pages.items()}
         with web_testbed(context, folder, rtt_s, asked["bw"]) as bed:
             checks = probe_path(bed, access_path(rtt_s, asked["bw"]))
             client = make_client(bed.host("client"), context.replacements.get("client"))
             with watch, capture_hosts(bed, path) as capture:
-                able = [name for name in asked["strategies"] if _able(context, client.supports(name), name)]
-                for name in able:
-                    # Once, to warm client and origin up; it is captured, but in no window.
-                    _load(context, client, name, folder / str(min(asked["objects"])))
-                windows = {
-                    (name, objects): [
-                        _load(context, client, name, folder / str(objects)) for _ in range(context.repeat)
-                    ]
-                    for name in able
-                    for objects in asked["objects"]
-                }
+                tried = _work(context, client, pages)
     captured = read_capture(path)
-    named = {f"{name} {objects}": some for (name, objects), some in windows.items()}
-    loads = loads_in(context, captured, AT_CLIENT, named)
-    for name, some in loads.items():
-        if not all(arrived(load) for load in some):
-            raise EmulationError(f"{name} objects: no whole response is in the capture {path}")
-    beyond = left_out(captured, bed.topo, loads, asked["bw"] * 1e6)
-    points = [
-        _point(context, name, objects, rtt_s, loads[f"{name} {objects}"], beyond[f"{name} {objects}"])
-        for name, objects in windows
-    ]
-    return points, [*checks, *capture_checks(capture.statistics)], client.name
+    names = {_name(strategy, count, rtt_s): (strategy, count) for strategy, count in tried}
+    windows = {name: tried[key][0] for name, key in names.items()}
+    loads = loads_in(context, captured, AT_CLIENT, windows, {name: files[count] for name, (_, count) in names.items()})
+    good = {name: some for name, some in loads.items() if not tried[names[name]][1] and delivered(some)}
+    beyond = left_out(captured, bed.topo, good, asked["bw"] * 1e6)
+    for name, (strategy, count) in names.items():
+        if name in good:
+            found.points.append(_point(context, strategy, count, rtt_s, loads[name], beyond[name]))
+            found.multiplexed += loads[name] if strategy == MULTIPLEXED else []
+        else:
+            found.fail(name, strategy, loads[name], tried[strategy, count][1])
+    return [*checks, *capture_checks(capture.statistics)], client.name
+
+
+def _work(context: Run, client: PageClient, pages: Mapping[int, Sequence[Path]]) -> Tried:
+    """Load every page by every strategy that client and origin are able to."""
+    able = [name for name in context.parameters["strategies"] if _able(context, client.supports(name), name)]
+    for name in able:
+        # Once, to warm client and origin up; it is captured, but in no window.
+        with contextlib.suppress(LoadFailedError):
+            _load(context, client, name, pages[min(pages)])
+    tried: Tried = {}
+    for name, count in ((name, count) for name in able for count in pages):
+        windows: list[Window] = []
+        failure = ""
+        try:
+            for _ in range(context.repeat):
+                windows.append(_load(context, client, name, pages[count]))
+        except LoadFailedError as error:
+            windows, failure = [] if error.window is None else [error.window], str(error)
+        tried[name, count] = windows, failure
+    return tried
 
 
 def _able(context: Run, client_can: bool, strategy: str) -> bool:
@@ -149,14 +197,10 @@ def _able(context: Run, client_can: bool, strategy: str) -> bool:
     return client_can and (origin is None or origin.supports(strategy))
 
 
-def _load(context: Run, client: PageClient, strategy: str, page: Path) -> Window:
-    """Load one page; when that was."""
-    url = f"{base_url(context, strategy)}/{page.name}/"
-    objects = [url + path.name for path in sorted(page.glob("*.png"))]
-    try:
-        return client.load(strategy, url, objects)
-    except LoadFailedError as error:
-        raise EmulationError(f"{strategy}: the page of {page.name} objects could not be loaded: {error}") from error
+def _load(context: Run, client: PageClient, strategy: str, page: Sequence[Path]) -> Window:
+    """Load one page; when that was. Raises LoadFailedError."""
+    url = f"{base_url(context, strategy)}/{page[0].parent.name}/"
+    return client.load(strategy, url, sorted(url + path.name for path in page[1:]))
 
 
 def _point(
@@ -171,7 +215,7 @@ def _point(
     sizes, request = response_sizes(loads[0]), request_size(loads[0])
     textbook = http_page_load(strategy, rtt_s, sizes, rate_bps, request_size_bytes=request)
     refined = textbook.plus(beyond)
-    return Point(strategy, objects, rtt_s, tuple(timing(load) for load in loads), tuple(loads), textbook, refined)
+    return Point(strategy, objects, rtt_s, tuple(timing(load) for load in loads), textbook, refined)
 
 
 def _panels(points: Sequence[Point], counts: Sequence[int]) -> list[Panel]:

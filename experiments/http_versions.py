@@ -3,6 +3,7 @@
 One client, one origin, one access link with a rate and a delay. The client loads a page of n objects by each
 strategy, several times over; what crossed its interface decides the claims, and each time is set beside the
 textbook's formula, term by term. By HTTP/2 it loads a second page of 3n objects as well: its time has no n in it.
+Time is compared for loads that delivered the files of the page; a load that failed is judged as far as its packets go.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from experiments.harness.http_lab import (
     arrived,
     base_url,
     capture_hosts,
+    delivered,
+    failure_seen,
     left_out,
     loads_in,
     origin_name,
@@ -33,12 +36,12 @@ from experiments.harness.http_lab import (
 from experiments.harness.judge import http as judge_http
 from experiments.harness.judge import http2_claims
 from experiments.harness.judge import strategies as judge_strategies
-from experiments.harness.judge.frames import read_capture
-from experiments.harness.judge.page_load import PageLoad
+from experiments.harness.judge.frames import CaptureFile, read_capture
+from experiments.harness.judge.page_load import Files, PageLoad
 from experiments.harness.judge.verdict import Verdict, failed, undecided
 from experiments.harness.page_client import SINGLE, LoadFailedError, PageClient, Window, make_client
 from experiments.harness.result import Comparison, Timing
-from experiments.harness.site import make_site
+from experiments.harness.site import make_site, site_files
 from experiments.harness.theory import Theory, http_page_load, within_initial_window
 
 # Of the formula, and for what the client and the server themselves take, which no formula has.
@@ -63,19 +66,51 @@ Loads = Mapping[str, list[PageLoad]]
 
 @dataclass
 class Workload:
-    """When the loads were, by what they are called, and what could not be loaded."""
+    """When the loads were, by what they are called, and what could not be loaded, with when that was tried.
+
+    `warm_ups` are the loads of the first round, in which nothing is measured.
+    """
 
     windows: dict[str, list[Window]] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
+    tried: dict[str, list[Window]] = field(default_factory=dict)
+    warm_ups: dict[str, list[Window]] = field(default_factory=dict)
+
+    def fail(self, name: str, error: LoadFailedError) -> None:
+        """Note a load that failed."""
+        self.failures[name] = str(error)
+        self.tried[name] = [] if error.window is None else [error.window]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the capture holds: page loads by name at the client and at the origin, those that failed, warm-ups."""
+
+    loads: Loads
+    at_origin: Loads
+    tried: Loads
+    warm_ups: Loads
+
+    def every(self, *names: str) -> list[PageLoad]:
+        """The loads of these names at the client that sent anything, whether or not they failed."""
+        either = (load for name in names for some in (self.loads, self.tried) for load in some.get(name, []))
+        return [load for load in either if load.conversations]
 
 
 @dataclass(frozen=True)
 class Pages:
-    """The two pages on the origin, by their files' names; the first is the page itself."""
+    """The two pages on the origin: their files' names, the page's own first, and by which paths they are served."""
 
-    folder: Path
     names: list[str]
+    files: Files
     more: list[str]
+    more_files: Files
+
+    def files_by_name(self) -> dict[str, Files]:
+        """The files of the page that a load of each name is of."""
+        # Single objects are named by their files, the page as well.
+        single = {f"/{name}".encode(): octets for name, octets in zip(self.names, self.files.values(), strict=True)}
+        return {**dict.fromkeys(STRATEGIES, self.files), **dict.fromkeys(ORDERS, single), MORE: self.more_files}
 
 
 def run(context: Run) -> Outcome:
@@ -91,18 +126,13 @@ def run(context: Run) -> Outcome:
                 workload = _work(client, context, pages)
     context.step("judging the packets", 0.9)
     captured = read_capture(context.folder / CAPTURE_NAME)
-    windows = {name: some for name, some in workload.windows.items() if name not in workload.failures}
-    loads, at_origin = (loads_in(context, captured, interface, windows) for interface in (AT_CLIENT, AT_ORIGIN))
-    for name in [name for name, some in loads.items() if not all(arrived(load) for load in some)]:
-        # Whatever the client said: its packets show no response.
-        workload.failures[name] = "no whole response to it is in the capture"
-        del loads[name]
-    timings = {name: [timing(load) for load in loads[name]] for name in loads if name not in ORDERS}
-    timed = {name: loads[name] for name, samples in timings.items() if samples}
+    seen = _seen(context, captured, workload, pages)
+    timed = {name: some for name, some in seen.loads.items() if some and name not in ORDERS and delivered(some)}
+    timings = {name: [timing(load) for load in some] for name, some in timed.items()}
     beyond = left_out(captured, bed.topo, timed, bw * 1e6)
-    comparisons = {name: _compare(name, loads[name], timings[name], beyond[name], context) for name in timed}
+    comparisons = {name: _compare(name, timed[name], timings[name], beyond[name], context) for name in timed}
     return Outcome(
-        claims=tuple(_verdicts(loads, at_origin, comparisons, workload, context)),
+        claims=tuple(_verdicts(seen, comparisons, workload, context)),
         comparisons=tuple(comparisons.values()),
         fidelity=certificate([*checks, *watch.checks(), *capture_checks(capture.statistics)]),
         implementations={"client": client.name, "origin": origin_name(context)},
@@ -111,11 +141,27 @@ def run(context: Run) -> Outcome:
     )
 
 
+def _seen(context: Run, captured: CaptureFile, workload: Workload, pages: Pages) -> Seen:
+    files = pages.files_by_name()
+    windows = {name: some for name, some in workload.windows.items() if name not in workload.failures}
+    loads, at_origin = (loads_in(context, captured, interface, windows, files) for interface in (AT_CLIENT, AT_ORIGIN))
+    tried, warm_ups = (
+        loads_in(context, captured, AT_CLIENT, some, files) for some in (workload.tried, workload.warm_ups)
+    )
+    for name in [name for name, some in loads.items() if not all(arrived(load) for load in some)]:
+        # The client reported no failure, but its packets show no response.
+        workload.failures[name] = "no whole response to it is in the capture"
+        tried[name] = loads.pop(name)
+    return Seen(loads, at_origin, tried, warm_ups)
+
+
 def _make_pages(context: Run, folder: Path) -> Pages:
     asked = context.parameters
     names = make_site(folder, asked["objects"], asked["size"], context.seed)
     more = make_site(folder / "more", MORE_TIMES * asked["objects"], MORE_SIZE_BYTES, context.seed)
-    return Pages(folder, [path.name for path in names], [path.name for path in more])
+    return Pages(
+        [path.name for path in names], site_files(names), [path.name for path in more], site_files(more, "/more/")
+    )
 
 
 def _paths(names: Sequence[str], prefix: str = "/") -> list[str]:
@@ -144,11 +190,20 @@ def _work(client: PageClient, context: Run, pages: Pages) -> Workload:
             objects = _paths(names[1:], base[strategy] + place)
             window = client.load(strategy, base[strategy] + place, objects)
         except LoadFailedError as error:
-            done.failures[label] = str(error)
+            done.fail(label, error)
         else:
             done.windows.setdefault(label, []).extend([window] if number else [])
-    _single_objects(client, context, [base[able[0]] + path for path in _paths(pages.names)] if able else [], done)
+            done.warm_ups.setdefault(label, []).extend([] if number else [window])
+    if _able_single(able, context):
+        _single_objects(client, context, [base[able[0]] + path for path in _paths(pages.names)], done)
     return done
+
+
+def _able_single(able: Sequence[str], context: Run) -> bool:
+    """Whether single objects can be loaded: lab7's client does that by HTTP/1.1, which not every origin speaks."""
+    if "origin" not in context.replacements or "client" in context.replacements:
+        return bool(able)
+    return any(name in STRATEGIES[:4] for name in able)
 
 
 def _single_objects(client: PageClient, context: Run, urls: Sequence[str], done: Workload) -> None:
@@ -157,7 +212,7 @@ def _single_objects(client: PageClient, context: Run, urls: Sequence[str], done:
         try:
             windows = [client.load(SINGLE, url) for url in listed]
         except LoadFailedError as error:
-            done.failures[order] = str(error)
+            done.fail(order, error)
         else:
             done.windows[order] = [Window(windows[0].start_ns, windows[-1].end_ns)] if windows else []
 
@@ -176,42 +231,66 @@ def _compare(
     return Comparison.of(name, timings, theory, round(TOLERANCE + PROGRAMS_S / theory.total_s, 3))
 
 
-def _verdicts(
-    loads: Loads, at_origin: Loads, comparisons: Mapping[str, Comparison], workload: Workload, context: Run
-) -> list[Verdict]:
-    text = [load for name in STRATEGIES[:4] for load in loads.get(name, [])]
-    binary = [load for name in ("2", MORE, "2-push") for load in loads.get(name, [])]
+def _verdicts(seen: Seen, comparisons: Mapping[str, Comparison], workload: Workload, context: Run) -> list[Verdict]:
+    text, binary = seen.every(*STRATEGIES[:4]), seen.every("2", MORE, "2-push")
     verdicts = []
     if text:
         verdicts += [judge_http.h1(text), judge_http.h2(text), judge_http.h3(text)]
-    if all(loads.get(order) for order in ORDERS):
-        verdicts.append(judge_http.h4(*(loads[order][0] for order in ORDERS)))
-    # Who closes first is seen where the server's FIN is sent: at the client it meets the client's own.
-    non_persistent = [load for name in NON_PERSISTENT for load in at_origin.get(name, [])]
-    if non_persistent:
-        verdicts.append(judge_http.h5(non_persistent))
+    verdicts += _stateless(seen, workload)
+    verdicts += _one_object_each(seen, workload)
     tried = [name for name in STRATEGIES if name in workload.windows or name in workload.failures]
-    verdicts += [_of_strategy(name, loads, comparisons, workload, context) for name in tried]
+    verdicts += [_of_strategy(name, seen, comparisons, workload, context) for name in tried]
     if text and binary:
         verdicts.append(http2_claims.h10(text, binary))
-    persistent = loads.get("1.1-persistent", []) or loads.get("1.1-pipelined", [])
-    if persistent and loads.get("2"):
-        verdicts.append(http2_claims.h12(persistent, loads["2"]))
+    persistent = seen.every("1.1-persistent") or seen.every("1.1-pipelined")
+    if persistent and (multiplexed := seen.every("2")):
+        verdicts.append(http2_claims.h12(persistent, multiplexed))
     return sorted(verdicts, key=lambda verdict: int(verdict.id[1:]))
 
 
+def _stateless(seen: Seen, workload: Workload) -> list[Verdict]:
+    for order in ORDERS:
+        if order in workload.failures:
+            said = workload.failures[order] + failure_seen(seen.tried[order])
+            return [failed("H4", f"Single objects, {order}: they could not be loaded: {said}.")]
+    if not all(seen.loads.get(order) for order in ORDERS):
+        return []
+    # With pipelining, responses in a wrong order would look like other responses.
+    one_by_one = STRATEGIES[:3]
+    others = [*(load for name in one_by_one for load in seen.warm_ups.get(name, [])), *seen.every(*one_by_one)]
+    first, second = (seen.loads[order][0] for order in ORDERS)
+    return [judge_http.h4(first, second, others)]
+
+
+def _one_object_each(seen: Seen, workload: Workload) -> list[Verdict]:
+    for name in NON_PERSISTENT:
+        if name in workload.failures:
+            return [failed("H5", _not_loaded(name, seen, workload))]
+    # Which side closes first is seen where the server's FIN is sent: at the client it meets the client's own.
+    loads = [load for name in NON_PERSISTENT for load in seen.at_origin.get(name, [])]
+    return [judge_http.h5(loads)] if loads else []
+
+
+def _not_loaded(name: str, seen: Seen, workload: Workload) -> str:
+    said = workload.failures[name] + failure_seen(seen.tried.get(name, []))
+    return f"{name}: the page could not be loaded: {said}."
+
+
 def _of_strategy(
-    name: str, loads: Loads, comparisons: Mapping[str, Comparison], workload: Workload, context: Run
+    name: str, seen: Seen, comparisons: Mapping[str, Comparison], workload: Workload, context: Run
 ) -> Verdict:
     claim, decide = STRATEGY_CLAIMS[name]
     chosen = [name, MORE] if name == "2" else [name]
     for each in chosen:
         if each in workload.failures:
-            return failed(claim, f"{each}: the page could not be loaded: {workload.failures[each]}.")
-    verdict = decide([load for each in chosen for load in loads[each]])
+            return failed(claim, _not_loaded(each, seen, workload))
+    verdict = decide([load for each in chosen for load in seen.loads[each]])
     for each in chosen:
+        if each not in comparisons:
+            # What was not delivered has failed already, and its time is no evidence.
+            continue
         one = comparisons[each]
-        if not one.within and verdict.verdict == "shown" and not _theory(each, loads[each][0], context)[1]:
+        if not one.within and verdict.verdict == "shown" and not _theory(each, seen.loads[each][0], context)[1]:
             return undecided(
                 claim,
                 f"{verdict.evidence} But the formula does not apply (ratio {one.ratio:.3f}): the responses exceed "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,10 @@ from experiments.harness.experiment import Run
 from experiments.harness.fidelity import EmulatedPath
 from experiments.harness.implementations.registry import DEFAULT_PORT, server_starter
 from experiments.harness.judge.decomposition import decompose
+from experiments.harness.judge.delivered import undelivered
 from experiments.harness.judge.frames import CaptureFile
 from experiments.harness.judge.messages import Conversation
-from experiments.harness.judge.page_load import PageLoad, page_load
+from experiments.harness.judge.page_load import Files, PageLoad, page_load
 from experiments.harness.page_client import Window
 from experiments.harness.pathmodel.replay import CausalOrderError, beyond
 from experiments.harness.result import Timing
@@ -102,17 +103,35 @@ def proxy_name(context: Run) -> str:
 
 
 def loads_in(
-    context: Run, captured: CaptureFile, interface: str, windows: Mapping[str, Sequence[Window]]
+    context: Run,
+    captured: CaptureFile,
+    interface: str,
+    windows: Mapping[str, Sequence[Window]],
+    files: Mapping[str, Files],
 ) -> dict[str, list[PageLoad]]:
-    """The page loads that an interface saw within each window."""
+    """The page loads that an interface saw within each window, with the files of the page by the same names."""
     origin = context.replacements.get("origin")
     every = page_load(captured, interface, {DEFAULT_PORT, *(origin.ports.values() if origin else ())})
-    return {name: [every.between(one.start_ns, one.end_ns) for one in some] for name, some in windows.items()}
+    return {
+        name: [every.between(one.start_ns, one.end_ns, files[name]) for one in some] for name, some in windows.items()
+    }
 
 
 def arrived(load: PageLoad) -> bool:
     """Whether any response of a load is in its packets, so that there is something to time."""
     return any(one.response is not None for one in load.exchanges)
+
+
+def delivered(loads: Iterable[PageLoad]) -> bool:
+    """Whether every one of these loads delivered the files of its page, without which its time says nothing."""
+    return all(undelivered(load, load.files or {}) is None for load in loads)
+
+
+def failure_seen(loads: Sequence[PageLoad]) -> str:
+    """What the packets of loads that failed show, as the rest of a sentence; empty where they show nothing."""
+    found = (undelivered(load, load.files or {}) for load in loads if load.conversations)
+    wrong = next((one for one in found if one is not None), None)
+    return f"; in the packets, {wrong.evidence}" if wrong is not None else ""
 
 
 def timing(load: PageLoad) -> Timing:

@@ -2,9 +2,9 @@
 
 Run in a host: READY, then for each line `strategy URL` on the standard input (or `strategy URL URL ...`: objects of one
 origin asked for together, no page) one JSON line: the report of services.http.client with `began_ns` and `ended_ns`
-(CLOCK_REALTIME, the capture's clock), or {"error": ...}. The first loads of a process are slower than the rest by a
-millisecond or two (pages of memory are copied after the fork, caches are cold), which is no property of HTTP: let the
-first round be one that is not measured.
+(CLOCK_REALTIME, the capture's clock), or {"error": ...} with these two. The first loads of a process are slower than
+the rest by a millisecond or two (pages of memory are copied after the fork, caches are cold), which is no property of
+HTTP: let the first round be one that is not measured.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ async def _load(strategy: str, urls: list[str]) -> dict[str, Any]:
         else:
             report = await load_objects(urls, strategy)
     except (LoadError, OSError) as error:
-        return {"error": str(error)}
+        return {"error": str(error), "began_ns": began_ns, "ended_ns": time.time_ns()}
     except KeyError:
         return {"error": f"this client does not know the strategy {strategy}"}
     return {**report.as_json(), "began_ns": began_ns, "ended_ns": time.time_ns()}

@@ -17,16 +17,20 @@ LOAD_TIMEOUT_S = 120.0
 SINGLE = "single"
 
 
-class LoadFailedError(Exception):
-    """A page could not be loaded; the message is what the client said."""
-
-
 @dataclass(frozen=True)
 class Window:
     """When a load began and ended, on the capture's clock (CLOCK_REALTIME) in nanoseconds."""
 
     start_ns: int
     end_ns: int
+
+
+class LoadFailedError(Exception):
+    """A page could not be loaded; the message is what the client said, `window` when it tried."""
+
+    def __init__(self, message: str, window: Window | None = None) -> None:
+        super().__init__(message)
+        self.window = window
 
 
 class PageClient(Protocol):
@@ -68,7 +72,8 @@ class OurClient:
         self._service.write_line(line)
         report: dict[str, Any] = json.loads(self._service.read_line(LOAD_TIMEOUT_S))
         if "error" in report:
-            raise LoadFailedError(report["error"])
+            tried = Window(report["began_ns"], report["ended_ns"]) if "began_ns" in report else None
+            raise LoadFailedError(report["error"], tried)
         return report
 
 
@@ -106,7 +111,8 @@ def run_command(host: Host, words: Sequence[str]) -> Window:
     end_ns = time.time_ns()
     if done.returncode != 0:
         said = done.stderr.decode(errors="replace").strip().splitlines()
-        raise LoadFailedError(f"{words[0]} ended with {done.returncode}{': ' + said[-1] if said else ''}")
+        message = f"{words[0]} ended with {done.returncode}{': ' + said[-1] if said else ''}"
+        raise LoadFailedError(message, Window(start_ns, end_ns))
     return Window(start_ns, end_ns)
 
 

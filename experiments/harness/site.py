@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import struct
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 
@@ -34,6 +35,12 @@ def make_site(folder: Path, objects: int, size_bytes: int, seed: int) -> list[Pa
         os.utime(path, (MODIFIED, MODIFIED))
         paths.append(path)
     return paths
+
+
+def site_files(paths: Sequence[Path], place: str = "/") -> dict[bytes, bytes]:
+    """What an origin has to send for the files of make_site(), the page first: octets by path below `place`."""
+    named = {f"{place}{path.name}".encode(): path.read_bytes() for path in paths[1:]}
+    return {place.encode(): paths[0].read_bytes(), **named}
 
 
 def write_picture(path: Path, size_bytes: int, seed: int) -> None:

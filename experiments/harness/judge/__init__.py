@@ -8,6 +8,7 @@ It never uses a service's own parser: a mistake there must not vouch for itself.
     grammar        RFC 9112 as regular expressions
     messages       requests and responses                  Conversation, converse
     page_load      the connections of one page load        PageLoad, page_load
+    delivered      status and content against the files    undelivered, difference
     header_table   fields in header blocks of HTTP/2
     http2          frames, requests and responses of HTTP/2
     http           claims H1 to H5

@@ -1,24 +1,23 @@
-"""Did a page arrive whole? Decided from packets, whoever the client and the server were.
+"""Did a page arrive whole? Decided from packets, for any client and any server.
 
-The body of every response is compared with the file's octets; the versions and the soundness of both sides'
-messages are checked on the way.
+Every response must have status 200 and the content of its file; the versions and the soundness of both sides' messages
+are checked on the way. A client may ask for an object more than once, as load generators do, but for nothing else.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
+from experiments.harness.judge.delivered import difference, path_of
 from experiments.harness.judge.http import Contradiction, listed, response_of
 from experiments.harness.judge.http2 import Http2Conversation, Kind
 from experiments.harness.judge.messages import Conversation
-from experiments.harness.judge.page_load import PageLoad, why_not_evidence
+from experiments.harness.judge.page_load import Files, PageLoad, why_not_evidence
 from experiments.harness.judge.verdict import Verdict, failed, shown, undecided
 
 NO_ERROR = 0
 
 
-def fetched(cell_id: str, load: PageLoad, protocol: str, files: Mapping[bytes, bytes]) -> Verdict:
-    """Whether every file (path: octets) arrived whole by a protocol: 1.0, 1.1, 2, 2-upgrade or 2-push.
+def fetched(cell_id: str, load: PageLoad, protocol: str, files: Files) -> Verdict:
+    """Whether every file (path: octets, the page first) arrived whole by a protocol: 1.0, 1.1, 2, 2-upgrade or 2-push.
 
     The verdict's id is `cell_id`; its evidence names the packet that shows a failure.
     """
@@ -27,22 +26,48 @@ def fetched(cell_id: str, load: PageLoad, protocol: str, files: Mapping[bytes, b
         return undecided(cell_id, f"Nothing can be said: {unfit}.")
     try:
         frames = [frame for conversation in load.conversations for frame in _sound(conversation, protocol)]
-        got = _bodies(load)
-        for path, octets in files.items():
-            if path not in got:
-                raise Contradiction(f"{path.decode()} was not fetched.", load.conversations[0].connection.syn.frame)
-            body, frame = got[path]
-            if body != octets:
-                raise Contradiction(f"{path.decode()} in frame {frame} has {len(body)} octets, not its own.", frame)
-        if protocol == "2-push" and not any(_promised(conversation) for conversation in load.conversations):
-            raise Contradiction("Nothing was pushed.", load.conversations[0].connection.syn.frame)
+        _every_file(load, files)
+        if protocol == "2-push":
+            _all_pushed(load, files)
     except Contradiction as found:
         return failed(cell_id, found.evidence, found.frames)
     return shown(cell_id, f"{len(files)} objects whole (responses in frames {listed(frames)}).", frames)
 
 
-def _promised(conversation: Conversation) -> bool:
-    return isinstance(conversation, Http2Conversation) and bool(conversation.promised)
+def _every_file(load: PageLoad, files: Files) -> None:
+    """Require that every file was asked for, nothing else was, and each response is its file."""
+    got = set()
+    for exchange in load.exchanges:
+        path, frame = path_of(exchange), exchange.request.frames[0]
+        if path not in files:
+            raise Contradiction(
+                f"{path.decode('latin-1')} is requested in frame {frame}, which is no object of the page.", frame
+            )
+        wrong = difference(exchange, files[path])
+        if wrong is not None:
+            raise Contradiction(f"{wrong.evidence[0].upper()}{wrong.evidence[1:]}.", wrong.frame)
+        got.add(path)
+    for path in files:
+        if path not in got:
+            syn = load.conversations[0].connection.syn.frame
+            raise Contradiction(f"{path.decode()} was not fetched.", syn)
+
+
+def _all_pushed(load: PageLoad, files: Files) -> None:
+    """Require that every object but the page came by a promise."""
+    conversations = [each for each in load.conversations if isinstance(each, Http2Conversation)]
+    promised = {
+        path_of(exchange)
+        for each in conversations
+        for stream_id, exchange in each.streams
+        if stream_id in each.promised
+    }
+    syn = load.conversations[0].connection.syn.frame
+    if not promised:
+        raise Contradiction("Nothing was pushed.", syn)
+    for path in list(files)[1:]:
+        if path not in promised:
+            raise Contradiction(f"{path.decode()} was requested, not pushed.", syn)
 
 
 def _sound(conversation: Conversation, protocol: str) -> list[int]:
@@ -50,6 +75,8 @@ def _sound(conversation: Conversation, protocol: str) -> list[int]:
     syn = conversation.connection.syn.frame
     if conversation.problem is not None:
         raise Contradiction(f"On the connection opened in frame {syn}: {conversation.problem}.", syn)
+    if conversation.leftover and all(exchange.response is not None for exchange in conversation.exchanges):
+        raise Contradiction(f"The connection opened in frame {syn} ends inside a message.", syn)
     second = isinstance(conversation, Http2Conversation)
     if second != protocol.startswith("2"):
         raise Contradiction(f"The connection opened in frame {syn} speaks HTTP/{'2' if second else '1'}.", syn)
@@ -78,13 +105,3 @@ def _no_error(conversation: Http2Conversation) -> None:
         if frame.kind in (Kind.GOAWAY, Kind.RST_STREAM) and code != NO_ERROR:
             name = Kind(frame.kind).name
             raise Contradiction(f"{name} with error code {code} in frame {frame.packet}.", frame.packet)
-
-
-def _bodies(load: PageLoad) -> dict[bytes, tuple[bytes, int]]:
-    """What arrived: by path, the body of a 200 response and the frame in which it begins."""
-    got = {}
-    for exchange in load.exchanges:
-        response = response_of(exchange)
-        if response.start_line[1] == b"200":
-            got[exchange.target] = (response.body, response.frames[0])
-    return got

@@ -1,22 +1,29 @@
-"""Decide the HTTP/1 claims H1 to H9 from packets.
+"""Decide the HTTP/1 claims H1 to H5 from packets.
 
 Every function takes page loads (see `page_load`) and returns a Verdict. "undecided" means that the capture
 dropped packets, has a hole, or has no such traffic; "failed" names the first connection or message that
-contradicts the claim. H6 to H9 are decided here as far as packets go: which connections there were and in
-what order things happened on them. Their round trips are a comparison with theory; `timed` joins the two.
+contradicts the claim. H1 to H3 are about connections and messages: an error response is a response to them. H4 and H5,
+as H6 to H9, H11, H13 and H14, are about objects: they cannot be shown by loads that did not deliver the files that
+the origin was given (see `delivered`).
 
-Sources: RFC 9112 sections 2 to 6 and 9, RFC 1945 section 1.3 (one request a connection).
+Sources: RFC 9112 sections 2 to 7 and 9, RFC 9110 sections 2.5 and 15, RFC 1945 section 1.3 (one request a connection).
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 
+from experiments.harness.judge.delivered import content_of, undelivered
 from experiments.harness.judge.messages import Conversation, Exchange, Message
 from experiments.harness.judge.page_load import PageLoad, why_not_evidence
 from experiments.harness.judge.verdict import Verdict, failed, shown, undecided
 
 HTTP_PORT = 80
+# RFC 9110 section 2.5: a response has no higher major version than its request.
+VERSION_1 = re.compile(rb"HTTP/1\.[0-9]")
+# RFC 9110 section 15: what lies outside is no status code.
+STATUS = re.compile(rb"[1-5][0-9]{2}")
 
 
 class Contradiction(Exception):  # noqa: N818 - a finding about the traffic, not an error of the program
@@ -42,6 +49,29 @@ def decide(
     return shown(claim_id, evidence, frames)
 
 
+def decide_delivered(
+    claim_id: str, loads: Sequence[PageLoad], check: Callable[[Sequence[PageLoad]], tuple[str, list[int]]]
+) -> Verdict:
+    """Decide as `decide` does a claim on objects: it needs loads that delivered their files as well."""
+
+    def checks(loads: Sequence[PageLoad]) -> tuple[str, list[int]]:
+        found = check(loads)
+        for load in loads:
+            require_delivered(load)
+        return found
+
+    if any(load.files is None for load in loads):
+        return undecided(claim_id, "Nothing can be said: what the origin was given is not known.")
+    return decide(claim_id, loads, checks)
+
+
+def require_delivered(load: PageLoad) -> None:
+    """Require that a load delivered the files of its page, each by a response of its own."""
+    wrong = undelivered(load, load.files or {})
+    if wrong is not None:
+        raise Contradiction(f"The page was not delivered: {wrong.evidence}.", wrong.frame)
+
+
 def h1(loads: Sequence[PageLoad], port: int = HTTP_PORT) -> Verdict:
     """Decide H1: handshake to port 80, then a request, then its response."""
 
@@ -65,26 +95,28 @@ def h1(loads: Sequence[PageLoad], port: int = HTTP_PORT) -> Verdict:
 
 def h2(loads: Sequence[PageLoad]) -> Verdict:
     """Decide H2: every request is a request line, header lines, CRLF and a body, octet by octet."""
-    return _grammar("H2", loads, "request", lambda exchange: exchange.request)
+    return _grammar("H2", loads, "request", lambda exchange: exchange.request, sound_requests)
 
 
 def h3(loads: Sequence[PageLoad]) -> Verdict:
     """Decide H3: every response is a status line, header lines, CRLF and a body, octet by octet."""
-    return _grammar("H3", loads, "response", response_of)
+    return _grammar("H3", loads, "response", _proper_response, sound)
 
 
-def h4(first: PageLoad, second: PageLoad) -> Verdict:
+def h4(first: PageLoad, second: PageLoad, others: Sequence[PageLoad] = ()) -> Verdict:
     """Decide H4: the same requests in another order get the same responses, but for their Date.
 
-    Undecided if the two loads did not send the same requests, or sent them in the same order: nothing
-    follows then.
+    `others` are all further loads: no request in them may be answered by another status or content than the same
+    request, octet by octet, elsewhere. Undecided if the two loads did not send the same requests, or sent them in the
+    same order: nothing follows then. Failed also where the responses are the same, but not the files: the responses of
+    an origin whose memory had filled before the first of them would be the same.
     """
     unfit = _not_reordered(first, second)
     if why_not_evidence([first, second]) is None and unfit is not None:
         return undecided("H4", unfit)
 
     def check(loads: Sequence[PageLoad]) -> tuple[str, list[int]]:
-        before, after = ({exchange.request.octets: exchange for exchange in load.exchanges} for load in loads)
+        before, after = ({exchange.request.octets: exchange for exchange in load.exchanges} for load in loads[:2])
         for request, exchange in before.items():
             one, other = response_of(exchange), response_of(after[request])
             if _without_date(one) != _without_date(other):
@@ -94,13 +126,48 @@ def h4(first: PageLoad, second: PageLoad) -> Verdict:
                     one.frames[0],
                     other.frames[0],
                 )
+        _always_the_same(loads)
         frames = [response_of(exchange).frames[0] for each in (before, after) for exchange in each.values()]
         return (
             f"{len(before)} objects asked for in two orders: each response is the same octet by octet, "
             f"but for its Date (frames {listed(frames)})."
         ), frames
 
-    return decide("H4", [first, second], check)
+    verdict = decide("H4", [first, second, *(load for load in others if load.conversations)], check)
+    if verdict.verdict == "shown":
+        for load in (first, second):
+            wrong = undelivered(load, load.files or {}, as_page=False)
+            if wrong is not None:
+                evidence = f"{verdict.evidence} But {wrong.evidence}: earlier requests may have altered it."
+                return failed("H4", evidence, [wrong.frame])
+    return verdict
+
+
+def _always_the_same(loads: Sequence[PageLoad]) -> None:
+    """Require that equal requests got equal status and content wherever they were sent."""
+    known: dict[bytes, tuple[tuple[bytes, bytes], int]] = {}
+    for exchange in (exchange for load in loads for exchange in load.exchanges):
+        response = exchange.response
+        if response is None or not VERSION_1.fullmatch(exchange.request.start_line[2]):
+            continue
+        said, frame = (response.start_line[1], _content(response)), response.frames[0]
+        before, earlier = known.setdefault(exchange.request.octets, (said, frame))
+        if said != before:
+            raise Contradiction(
+                f"{_text(exchange.target)} is answered differently in frame {earlier} and, asked for by the same "
+                f"request, in frame {frame}: status {_text(before[0])} with {len(before[1])} octets, status "
+                f"{_text(said[0])} with {len(said[1])}.",
+                earlier,
+                frame,
+            )
+
+
+def _content(response: Message) -> bytes:
+    try:
+        return content_of(response)
+    except ValueError:
+        # What cannot be decoded is compared as it came.
+        return response.body
 
 
 def h5(loads: Sequence[PageLoad]) -> Verdict:
@@ -118,7 +185,7 @@ def h5(loads: Sequence[PageLoad]) -> Verdict:
             f"and, behind the response, a FIN each that the server sends first (frames {listed(fins)})."
         ), sorted(syns + fins)
 
-    return decide("H5", loads, check)
+    return decide_delivered("H5", loads, check)
 
 
 def response_of(exchange: Exchange) -> Message:
@@ -172,28 +239,66 @@ def _opens_asks_gets(conversation: Conversation, port: int) -> None:
         raise Contradiction(f"The SYN in frame {syn} goes to port {connection.server.port}, not {port}.", syn)
     if not connection.established:
         raise Contradiction(f"The SYN in frame {syn} is not followed by SYN-ACK and ACK.", syn)
-    sound(conversation)
+    sound_requests(conversation)
     if not conversation.exchanges:
         raise Contradiction(f"No request follows on the connection opened in frame {syn}.", syn)
-    exchange = conversation.exchanges[0]
-    ack, response = connection.from_client.first_ack, response_of(exchange)
-    assert ack is not None
-    if not ack.frame <= exchange.request.frames[0] < response.frames[0]:
-        raise Contradiction(
-            f"On the connection opened in frame {syn}, handshake, request and response are out of order.",
-            ack.frame,
-            exchange.request.frames[0],
-            response.frames[0],
-        )
+    if conversation.exchanges[0].response is None:
+        # What stands in the place of a response is a better reason than its absence.
+        sound(conversation)
+        response_of(conversation.exchanges[0])
+    for exchange in conversation.exchanges:
+        ack, response = connection.from_client.first_ack, exchange.response
+        assert ack is not None
+        if response is None:
+            # RFC 9112 section 9.3.2: a server may close before it has answered every pipelined request.
+            continue
+        # A request without content is complete before anything can respond to it.
+        if not ack.frame <= exchange.request.frames[0] <= max(exchange.request.frames) < response.frames[0]:
+            raise Contradiction(
+                f"On the connection opened in frame {syn}, handshake, request and response are out of order.",
+                ack.frame,
+                exchange.request.frames[0],
+                response.frames[0],
+            )
 
 
-def _grammar(claim_id: str, loads: Sequence[PageLoad], noun: str, pick: Callable[[Exchange], Message]) -> Verdict:
+def sound_requests(conversation: Conversation) -> None:
+    """Require that the client's stream is whole requests within the grammar, and nothing else."""
+    if conversation.request_problem is not None:
+        syn = conversation.connection.syn.frame
+        raise Contradiction(f"On the connection opened in frame {syn}: {conversation.request_problem}.", syn)
+
+
+def _proper_response(exchange: Exchange) -> Message | None:
+    """Return the response of an exchange, if there is one; it must have a status code and a version of HTTP/1."""
+    response = exchange.response
+    if response is None:
+        return None
+    version, status, _ = response.start_line
+    frame = response.frames[0]
+    if not VERSION_1.fullmatch(version):
+        raise Contradiction(f"The response in frame {frame} is {_text(version)}.", frame)
+    if not STATUS.fullmatch(status):
+        raise Contradiction(f"The response in frame {frame} has status {_text(status)}, which is no code.", frame)
+    # RFC 9112 section 6.1: no transfer coding in a response to a request of HTTP/1.0.
+    if exchange.request.start_line[2] == b"HTTP/1.0" and response.values(b"transfer-encoding"):
+        raise Contradiction(f"The response in frame {frame} has a transfer coding, which HTTP/1.0 lacks.", frame)
+    return response
+
+
+def _grammar(
+    claim_id: str,
+    loads: Sequence[PageLoad],
+    noun: str,
+    pick: Callable[[Exchange], Message | None],
+    require: Callable[[Conversation], None],
+) -> Verdict:
     def check(loads: Sequence[PageLoad]) -> tuple[str, list[int]]:
         messages: list[Message] = []
         for load in loads:
             for conversation in load.conversations:
-                sound(conversation)
-                messages += [pick(exchange) for exchange in conversation.exchanges]
+                require(conversation)
+                messages += [found for exchange in conversation.exchanges if (found := pick(exchange)) is not None]
         if not messages:
             frame = loads[0].conversations[0].connection.syn.frame
             raise Contradiction(f"No {noun} on the connection opened in frame {frame}.", frame)

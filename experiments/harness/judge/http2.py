@@ -90,12 +90,13 @@ class _Half:
     frames: list[Http2Frame] = field(default_factory=list)
     body: list[bytes] = field(default_factory=list)
     ended: bool = False
+    block: bytes = b""
 
     def message(self, words: tuple[bytes, bytes, bytes]) -> Message:
         pieces = tuple(piece for frame in self.frames for piece in frame.pieces)
         plain = tuple(pair for pair in self.fields if not pair[0].startswith(b":"))
         octets = b"".join(frame.octets for frame in self.frames)
-        return Message(words, plain, b"".join(self.body), octets, pieces)
+        return Message(words, plain, b"".join(self.body), octets, pieces, self.block)
 
     def value(self, name: bytes) -> bytes:
         return next((value for known, value in self.fields if known == name), b"")
@@ -143,11 +144,11 @@ def converse_http2(connection: Connection) -> Http2Conversation:
         exchanges,
         _problem(client_frames, server_frames) or _unasked({**requests, **promises}, responses),
         leftover,
-        client_frames,
-        server_frames,
-        frozenset(promises),
-        upgraded,
-        streams,
+        client_frames=client_frames,
+        server_frames=server_frames,
+        promised=frozenset(promises),
+        upgraded=upgraded,
+        streams=streams,
     )
 
 
@@ -242,8 +243,9 @@ def _begin_block(frame: Http2Frame, halves: dict[int, _Half], promises: dict[int
 
 
 def _end_block(block: _Block, table: HeaderTable, frame: Http2Frame) -> None:
+    octets = b"".join(block.octets)
     try:
-        fields = table.read(b"".join(block.octets))
+        fields = table.read(octets)
     except HeaderBlockError as error:
         raise Http2Error(f"the header block that ends in packet {frame.packet} cannot be decoded: {error}") from error
     status = next((value for name, value in fields if name == b":status"), b"")
@@ -252,6 +254,8 @@ def _end_block(block: _Block, table: HeaderTable, frame: Http2Frame) -> None:
         block.half.frames.clear()
     else:
         block.half.fields += fields
+        # Behind content come trailer fields (RFC 9113 section 8.1), in a block of their own.
+        block.half.block = block.half.block or octets
 
 
 def _upgraded_request(client: Stream, end: int) -> _Half:

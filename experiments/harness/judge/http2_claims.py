@@ -1,9 +1,10 @@
 """Decide the claims on HTTP/2 from packets: H10 to H14.
 
 Every function takes page loads captured at the client and returns a Verdict; see `http` for what "undecided"
-and "failed" mean. H13 and H14 are decided here as far as packets go; `strategies.timed` adds the time.
+and "failed" mean. H13 and H14 are decided here as far as packets go; `strategies.timed` adds the time. H11, H13 and
+H14 need loads that delivered their files.
 
-Sources: RFC 9113 sections 4.1, 5 and 8.4, RFC 7541, RFC 9112 sections 2.1 and 9.3.2.
+Sources: RFC 9113 sections 4.1, 5 and 8.4, RFC 7541 sections 2 and 6.2.2, RFC 9112 sections 2.1 and 9.3.2.
 """
 
 from __future__ import annotations
@@ -11,7 +12,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from experiments.harness.judge.http import Contradiction, decide, listed, of_version, response_of, sound
+from experiments.harness.judge.http import (
+    Contradiction,
+    decide,
+    decide_delivered,
+    listed,
+    of_version,
+    response_of,
+    sound,
+    sound_requests,
+)
 from experiments.harness.judge.http2 import END_STREAM, Http2Conversation, Http2Frame, Kind
 from experiments.harness.judge.messages import Exchange, Message
 from experiments.harness.judge.page_load import PageLoad
@@ -60,7 +70,8 @@ def _text_heads(loads: Sequence[PageLoad]) -> list[int]:
 def _messages(exchanges: Sequence[Exchange]) -> Iterator[Message]:
     for exchange in exchanges:
         yield exchange.request
-        yield response_of(exchange)
+        if exchange.response is not None:
+            yield exchange.response
 
 
 def _binary_frames(loads: Sequence[PageLoad]) -> tuple[list[Http2Frame], list[Http2Frame]]:
@@ -70,6 +81,9 @@ def _binary_frames(loads: Sequence[PageLoad]) -> tuple[list[Http2Frame], list[Ht
             if conversation.leftover:
                 syn = conversation.connection.syn.frame
                 raise Contradiction(f"On the connection opened in frame {syn} octets lie outside of frames.", syn)
+            if not any(frame.kind == Kind.HEADERS for frame in conversation.server_frames):
+                syn = conversation.connection.syn.frame
+                raise Contradiction(f"On the connection opened in frame {syn} the server sends no HEADERS frame.", syn)
             frames += [*conversation.client_frames, *conversation.server_frames]
     blocks = [frame for frame in frames if frame.kind == Kind.HEADERS]
     for block in blocks:
@@ -97,7 +111,8 @@ def http2_conversations(load: PageLoad) -> list[Http2Conversation]:
 def h11(pipelined: Sequence[PageLoad], multiplexed: Sequence[PageLoad], large: bytes, small: bytes) -> Verdict:
     """Decide H11: behind `large`, 1.1 delivers `small` last; 2 interleaves both and delivers `small` first.
 
-    `large` and `small` are request-targets, asked for in this order by both.
+    `large` and `small` are request-targets, asked for in this order by both. By 2, nothing else that was asked for may
+    wait for the end of `large` either.
     """
     loads = [*pipelined, *multiplexed]
     if not pipelined or not multiplexed:
@@ -118,7 +133,7 @@ def h11(pipelined: Sequence[PageLoad], multiplexed: Sequence[PageLoad], large: b
             f"DATA of the large one (frames {frames[2]} and {frames[4]}), complete after {free_ms:.1f} ms."
         ), frames
 
-    return decide("H11", loads, check)
+    return decide_delivered("H11", loads, check)
 
 
 def _exchange(load: PageLoad, target: bytes) -> Exchange:
@@ -177,19 +192,29 @@ def _interleaved(load: PageLoad, large: bytes, small: bytes) -> tuple[float, lis
             f"DATA of the small object (frame {order[places[-1]].packet}) is not between DATA of the large one.",
             order[places[-1]].packet,
         )
+    for stream_id in ids.values():
+        last = max((at for at, frame in enumerate(order) if frame.stream_id == stream_id), default=0)
+        if stream_id != ids[large] and last > others[-1]:
+            path = next(target for target, each in ids.items() if each == stream_id)
+            raise Contradiction(
+                f"DATA of {path.decode('latin-1')} (frame {order[last].packet}) follows the end of the large object.",
+                order[last].packet,
+            )
     after = next(at for at in others if at > places[-1])
     frames = [order[others[0]].packet, order[places[-1]].packet, order[after].packet]
     return (delivered.last_ns - second.last_ns) / 1e6, frames
 
 
 def h12(text_loads: Sequence[PageLoad], binary_loads: Sequence[PageLoad]) -> Verdict:
-    """Decide H12: from the second request on, headers take fewer octets by 2 than by 1.1, and than at first."""
+    """Decide H12: from the second request on, headers take fewer octets by 2 than by 1.1, and than at first; the fields
+    of each response take fewer octets than they have when they are spelled out.
+    """
     if not text_loads or not binary_loads:
         return undecided("H12", "A page load by HTTP/1.1 and one by HTTP/2 are needed.")
 
     def check(_loads: Sequence[PageLoad]) -> tuple[str, list[int]]:
         for conversation in (one for load in text_loads for one in load.conversations):
-            sound(conversation)
+            sound_requests(conversation)
         for load in binary_loads:
             _one(load)
         if min(len(load.exchanges) for load in (*text_loads, *binary_loads)) < 2:
@@ -205,12 +230,34 @@ def h12(text_loads: Sequence[PageLoad], binary_loads: Sequence[PageLoad]) -> Ver
                         f"HTTP/1.1 {min(text[1:])}.",
                         load.exchanges[number - 1].request.frames[0],
                     )
+        blocks, plain = _response_blocks(binary_loads)
         return (
             f"Header octets of the requests by HTTP/1.1: {listed(text)}; by HTTP/2 on one connection: "
-            f"{listed(binary)} (frames {listed(frames)})."
+            f"{listed(binary)} (frames {listed(frames)}); header blocks of all responses: {blocks} octets, "
+            f"spelled out {plain}."
         ), frames
 
     return _with_objects(2, decide("H12", [*text_loads, *binary_loads], check), [*text_loads, *binary_loads])
+
+
+def _response_blocks(loads: Sequence[PageLoad]) -> tuple[int, int]:
+    """(octets of the header blocks of all responses, octets they would have without compression)."""
+    blocks = plain = 0
+    for response in (each.response for load in loads for each in load.exchanges if each.response is not None):
+        # RFC 7541 section 6.2.2: an octet and two lengths of an octet each, name and value as they are.
+        fields = sum(3 + len(name) + len(value) for name, value in response.fields)
+        # The status is an octet of the static table (appendix A); that alone compresses no field.
+        if fields and len(response.header_block) >= 1 + fields:
+            raise Contradiction(
+                f"The header block of the response in frame {response.frames[0]} has {len(response.header_block)} "
+                f"octets, its fields spelled out {fields}.",
+                response.frames[0],
+            )
+        blocks, plain = blocks + len(response.header_block), plain + 1 + fields
+    if not blocks:
+        syn = loads[0].conversations[0].connection.syn.frame
+        raise Contradiction(f"On the connection opened in frame {syn} no response by HTTP/2 has header fields.", syn)
+    return blocks, plain
 
 
 def _with_objects(fewest: int, verdict: Verdict, loads: Sequence[PageLoad]) -> Verdict:
@@ -243,7 +290,7 @@ def h13(loads: Sequence[PageLoad]) -> Verdict:
             frames = frames + _pushed(load)[1]
         return f"{evidence}{_in_all(loads)}", frames
 
-    return decide("H13", loads, check)
+    return decide_delivered("H13", loads, check)
 
 
 def _pushed(load: PageLoad) -> tuple[str, list[int]]:
@@ -291,7 +338,7 @@ def h14(loads: Sequence[PageLoad]) -> Verdict:
         ), [frame for _, frames in found for frame in frames]
 
     # With fewer named objects than two, streams look like one request behind the other.
-    return _with_objects(3, decide("H14", loads, check), loads)
+    return _with_objects(3, decide_delivered("H14", loads, check), loads)
 
 
 def _multiplexed(load: PageLoad) -> tuple[str, list[int]]:

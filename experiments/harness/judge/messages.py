@@ -33,7 +33,7 @@ class Message:
 
     `start_line` holds the three words of the first line (method, request-target, version; or version,
     status code, reason phrase); `fields` have names in lower case; `octets` is the whole message as it
-    crossed the wire.
+    crossed the wire; `header_block` is what HTTP/2 compressed its fields to, empty in HTTP/1.
     """
 
     start_line: tuple[bytes, bytes, bytes]
@@ -41,6 +41,7 @@ class Message:
     body: bytes
     octets: bytes
     pieces: tuple[Piece, ...]
+    header_block: bytes = b""
 
     @property
     def first_ns(self) -> int:
@@ -80,13 +81,15 @@ class Conversation:
     """The HTTP/1 messages on one connection.
 
     `problem` says what breaks the grammar, if anything does; the exchanges are those in front of it.
-    `leftover` says that a stream ends inside a message.
+    `leftover` says that a stream ends inside a message. `request_problem` is either of them where the
+    requests alone are wrong.
     """
 
     connection: Connection
     exchanges: tuple[Exchange, ...]
     problem: str | None
     leftover: bool
+    request_problem: str | None = None
 
 
 def converse(connection: Connection) -> Conversation:
@@ -100,7 +103,9 @@ def converse(connection: Connection) -> Conversation:
     problem = request_problem or response_problem
     if problem is None and len(responses) > len(requests):
         problem = f"{len(responses)} responses to {len(requests)} requests"
-    return Conversation(connection, exchanges, problem, request_rest or response_rest)
+    if request_problem is None and request_rest:
+        request_problem = "the client's octets end inside a request"
+    return Conversation(connection, exchanges, problem, request_rest or response_rest, request_problem)
 
 
 @dataclass(frozen=True)

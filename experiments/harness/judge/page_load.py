@@ -7,8 +7,8 @@ the client did before.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from experiments.harness.judge.frames import CaptureFile
@@ -16,13 +16,20 @@ from experiments.harness.judge.http2 import converse_http2, is_http2
 from experiments.harness.judge.messages import Conversation, Exchange, converse
 from experiments.harness.judge.tcp import Connection, connections
 
+# What an origin was given to serve: octets by path, the page before the objects that it names.
+Files = Mapping[bytes, bytes]
+
 
 @dataclass(frozen=True)
 class PageLoad:
-    """Conversations in the order of their SYNs, and how many packets the capture dropped there."""
+    """Conversations in the order of their SYNs, how many packets the capture dropped there, and the files of the page.
+
+    `files` None: what the origin was given is not known.
+    """
 
     conversations: tuple[Conversation, ...]
     dropped: int = 0
+    files: Files | None = field(default=None, compare=False, repr=False)
 
     @cached_property
     def exchanges(self) -> tuple[Exchange, ...]:
@@ -30,11 +37,12 @@ class PageLoad:
         every = (exchange for conversation in self.conversations for exchange in conversation.exchanges)
         return tuple(sorted(every, key=lambda exchange: exchange.request.first_ns))
 
-    def between(self, start_ns: int, end_ns: int) -> PageLoad:
-        """Return the part whose connections begin within [start_ns, end_ns)."""
+    def between(self, start_ns: int, end_ns: int, files: Files | None = None) -> PageLoad:
+        """Return the part whose connections begin within [start_ns, end_ns), a load of the page with these files."""
         return PageLoad(
             tuple(one for one in self.conversations if start_ns <= one.connection.syn.time_ns < end_ns),
             self.dropped,
+            self.files if files is None else files,
         )
 
 

@@ -4,10 +4,13 @@ The capture must be taken at the client, so that "after" means what the client h
 Each strategy's formula rests on an order of events; the checks here find those events in the packets, and
 `timed` adds the comparison of the measured time with the formula.
 
-    H6  1.0, one connection at a time   each SYN follows the whole response before it H7  1.0, parallel
-    connections       the named objects' SYNs follow the base page, and all precede their FINs H8  1.1
-    persistent                  one SYN; each request follows the whole response before it H9  1.1
-    persistent, pipelined       one SYN; all named objects' requests precede the first of their responses
+    H6  1.0, one connection at a time   each SYN follows the whole response before it
+    H7  1.0, parallel connections       the named objects' SYNs follow the base page, and all precede their FINs; all
+                                        their requests precede the end of the first of their responses
+    H8  1.1 persistent                  one SYN; each request follows the whole response before it
+    H9  1.1 persistent, pipelined       one SYN; all named objects' requests precede the first of their responses
+
+What takes less time because it delivers less shows nothing: every load must have delivered the files of its page.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from itertools import pairwise
 
 from experiments.harness.judge.http import (
     Contradiction,
-    decide,
+    decide_delivered,
     listed,
     of_version,
     only_exchange,
@@ -79,7 +82,7 @@ def _every_load(claim_id: str, loads: Sequence[PageLoad], check: _Check, fewest:
         return (f"{evidence} So in all {len(loads)} page loads." if len(loads) > 1 else evidence), frames
 
     objects = min((len(load.exchanges) for load in loads), default=0)
-    verdict = decide(claim_id, loads, checks)
+    verdict = decide_delivered(claim_id, loads, checks)
     if verdict.verdict == "shown" and objects < fewest:
         return undecided(claim_id, f"A page of {objects} objects does not tell the strategies apart.")
     return verdict
@@ -117,6 +120,15 @@ def _parallel(load: PageLoad) -> tuple[str, list[int]]:
             f"FIN in frame {first_fin.frame} precedes SYN in frame {syns[-1].frame}: not parallel.",
             first_fin.frame,
             syns[-1].frame,
+        )
+    first = min((response_of(one.exchanges[0]) for one in named), key=lambda response: response.last_ns)
+    late = next((one.exchanges[0].request for one in named if one.exchanges[0].request.first_ns > first.last_ns), None)
+    if late is not None:
+        raise Contradiction(
+            f"The request in frame {late.frames[0]} follows the response that ends in frame {first.frames[-1]}: not "
+            f"parallel.",
+            first.frames[-1],
+            late.frames[0],
         )
     frames = [load.conversations[0].connection.syn.frame, *(syn.frame for syn in syns)]
     return (
@@ -172,5 +184,12 @@ def _one_connection(load: PageLoad) -> tuple[Exchange, ...]:
         raise Contradiction(f"No request on the connection opened in frame {syns[0]}.", *syns)
     for exchange in conversation.exchanges:
         of_version(exchange, b"HTTP/1.1")
-        response_of(exchange)
+        response = response_of(exchange)
+        # RFC 9110 section 2.5: a server says the highest version that it conforms to.
+        if response.start_line[0] != b"HTTP/1.1":
+            frame, said = response.frames[0], response.start_line[0].decode("latin-1")
+            raise Contradiction(f"The response in frame {frame} is {said}, not HTTP/1.1.", frame)
+        if response.frames[0] < max(exchange.request.frames):
+            frame = response.frames[0]
+            raise Contradiction(f"The response in frame {frame} precedes its request.", frame)
     return conversation.exchanges

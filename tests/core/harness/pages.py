@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from experiments.harness.judge.page_load import PageLoad, page_load
+from experiments.harness.judge.page_load import Files, PageLoad, page_load
 from tests.core.harness.wire import INTERFACE, Tcp, Wire, request, response
 
 TARGETS = ("/", "/a", "/b")
@@ -13,8 +14,19 @@ RTT_MS = 40.0
 BODY_MS = 3.0
 
 
-def load(wire: Wire, folder: Path, dropped: int = 0) -> PageLoad:
-    return page_load(wire.capture(folder, dropped), INTERFACE, ports=(80, 8080))
+def body_of(target: str) -> bytes:
+    """The file at a path."""
+    return target.encode() * 50
+
+
+def files_of(targets: Sequence[str] = TARGETS) -> Files:
+    """What the origin was given for a page of these objects."""
+    return {target.encode(): body_of(target) for target in targets}
+
+
+def load(wire: Wire, folder: Path, dropped: int = 0, files: Files | None = None) -> PageLoad:
+    every = page_load(wire.capture(folder, dropped), INTERFACE, ports=(80, 8080))
+    return replace(every, files=files_of() if files is None else files)
 
 
 def serial(wire: Wire, targets: Sequence[str] = TARGETS, version: str = "1.0", server_port: int = 80) -> Wire:
@@ -70,7 +82,7 @@ def pipelined(wire: Wire, targets: Sequence[str] = TARGETS) -> Wire:
 
 def answer(tcp: Tcp, target: str, version: str = "1.0") -> None:
     """Send a response in two segments, BODY_MS apart."""
-    octets = response(target.encode() * 50, version)
+    octets = response(body_of(target), version)
     tcp.server("A", octets[:60])
     tcp.wire.after(BODY_MS)
     tcp.server("PA", octets[60:])

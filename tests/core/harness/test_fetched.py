@@ -58,7 +58,12 @@ def test_an_object_that_was_not_fetched_fails(protocol: str, traffic: Traffic, t
 @pytest.mark.parametrize("octets", [body_of("/a")[:-1], body_of("/a") + b"x", b"", body_of("/b")])
 def test_wrong_octets_fail(protocol: str, traffic: Traffic, octets: bytes, tmp_path: Path) -> None:
     wire = traffic(Wire())
-    verdict = said(decide(wire, protocol, tmp_path, FILES | {b"/a": octets}), "failed", "has 100 octets, not its own")
+    verdict = said(
+        decide(wire, protocol, tmp_path, FILES | {b"/a": octets}),
+        "failed",
+        "The response for /a in frame ",
+        "is no file",
+    )
     wrong = next(one for one in load(wire, tmp_path).exchanges if one.target == b"/a").response
     assert wrong is not None
     assert verdict.frames == (wrong.frames[0],)
@@ -124,7 +129,38 @@ def test_a_response_that_is_not_200_is_no_object(status: str, tmp_path: Path) ->
     wire = Wire()
     http2 = Http2(wire)
     http2.start(http2.ask("/")).server(http2.head(1, status), data(1, b"page"))
-    said(decide(wire, "2", tmp_path, {b"/": b"page"}), "failed", "/ was not fetched")
+    said(decide(wire, "2", tmp_path, {b"/": b"page"}), "failed", f"its status is {status}, not 200")
+
+
+def test_a_wrong_response_is_not_mended_by_a_right_one(tmp_path: Path) -> None:
+    wire = Wire()
+    tcp = Tcp(wire).open()
+    for body in (b"wrong", b"page!"):
+        tcp.client("PA", request("/", "1.1")).server("PA", response(body, "1.1"))
+        wire.after(1)
+    said(decide(wire, "1.1", tmp_path, {b"/": b"page!"}), "failed", "differs from octet 0 on")
+    # Load generators ask for what they have had.
+    said(decide(persistent(Wire(), (*TARGETS, "/a")), "1.1", tmp_path), "shown")
+
+
+def test_what_is_no_object_of_the_page_fails(tmp_path: Path) -> None:
+    wire = persistent(Wire(), (*TARGETS, "/other"))
+    said(decide(wire, "1.1", tmp_path), "failed", "/other is requested", "no object of the page")
+
+
+def test_octets_behind_the_last_response_fail(tmp_path: Path) -> None:
+    wire = Wire()
+    tcp = Tcp(wire).open()
+    tcp.client("PA", request("/", "1.1")).server("PA", response(b"page", "1.1") + b"HTTP/1.1 200 OK\r\nCont").close()
+    said(decide(wire, "1.1", tmp_path, {b"/": b"page"}), "failed", "ends inside a message")
+
+
+def test_an_object_that_was_requested_was_not_pushed(tmp_path: Path) -> None:
+    wire = Wire()
+    http2 = Http2(wire)
+    http2.start(http2.ask("/")).server(http2.head(1), http2.push(1, 2, "/a"), data(1, body_of("/")))
+    http2.client(http2.ask("/b")).server(http2.head(2), data(2, body_of("/a")), http2.head(3), data(3, body_of("/b")))
+    said(decide(wire, "2-push", tmp_path), "failed", "/b was requested, not pushed")
 
 
 @pytest.mark.parametrize("rest", [b"", data(1, b"pa", end=False)])

@@ -24,7 +24,7 @@ from tests.core.harness.http2_wire import (
     pushed,
     upgraded,
 )
-from tests.core.harness.pages import load, persistent, pipelined, serial
+from tests.core.harness.pages import files_of, load, persistent, pipelined, serial
 from tests.core.harness.verdicts import holds, lose_one, said
 from tests.core.harness.wire import Tcp, Wire, request, response
 
@@ -263,7 +263,8 @@ def test_h13_fails_on_two_connections_and_by_1_1(tmp_path: Path) -> None:
 
 def test_h14_all_requests_before_the_first_response_show_it_whatever_n(tmp_path: Path) -> None:
     three = load(multiplexed(Wire()), tmp_path)
-    nine = load(multiplexed(Wire(), ["/", *(f"/{number}" for number in range(8))]), tmp_path)
+    targets = ["/", *(f"/{number}" for number in range(8))]
+    nine = load(multiplexed(Wire(), targets), tmp_path, files=files_of(targets))
     verdict = said(h14([three, nine]), "shown", "3 and 9 objects", "So in all 2 page loads.")
     assert verdict.frames == tuple(each.request.frames[0] for one in (three, nine) for each in one.exchanges)
     assert "page loads" not in said(h14([three]), "shown", "3 objects on one connection").evidence
@@ -327,7 +328,7 @@ def test_h14_fails_by_1_1(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("targets", [TARGETS[:1], TARGETS[:2]])
 def test_h14_needs_three_objects(targets: Sequence[str], tmp_path: Path) -> None:
-    found = load(multiplexed(Wire(), targets), tmp_path)
+    found = load(multiplexed(Wire(), targets), tmp_path, files=files_of(targets))
     said(h14([found]), "undecided", f"A page of {len(targets)} object")
     said(h14([load(multiplexed(Wire()), tmp_path), found]), "undecided")
 

@@ -53,11 +53,13 @@ def decide_h11(tmp_path: Path, text: Wire, binary: Wire) -> Verdict:
 
 @pytest.mark.parametrize("order", ["LSL", "LLSLL", "SLSL"])
 def test_h11_a_small_object_that_passes_the_large_one_shows_it(order: str, tmp_path: Path) -> None:
-    text, binary = load(queued(Wire()), tmp_path), load(mixed(Wire(), order), tmp_path)
+    files = {LARGE: BIG * order.count("L"), SMALL: LITTLE * order.count("S")}
+    texts = queued(Wire(), answers=(files[LARGE], files[SMALL]))
+    text, binary = load(texts, tmp_path, files=files), load(mixed(Wire(), order), tmp_path, files=files)
     verdict = said(h11([text], [binary], LARGE, SMALL), "shown", "begins when the large one has ended")
     ended, began, before, between, after = verdict.frames
     assert ended < began
-    assert holds(text, began, response(LITTLE, "1.1"))
+    assert holds(text, began, response(files[SMALL], "1.1"))
     assert before < between < after
     last = next(each for each in binary.exchanges if each.target == SMALL).response
     assert last is not None

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from experiments.harness.judge import http, strategies
-from experiments.harness.judge.page_load import PageLoad
+from experiments.harness.judge.page_load import Files, PageLoad
 from experiments.harness.judge.verdict import Verdict
-from tests.core.harness.pages import load, parallel, persistent, pipelined, serial
+from tests.core.harness.pages import files_of, load, parallel, persistent, pipelined, serial
 from tests.core.harness.wire import Tcp, Wire, request, response
 
 Decide = Callable[[list[PageLoad]], Verdict]
@@ -85,7 +85,8 @@ def test_one_bad_page_load_among_good_ones_contradicts_the_claim(tmp_path: Path)
 @pytest.mark.parametrize("decide", [strategies.h7, strategies.h9])
 def test_two_objects_do_not_tell_parallel_or_pipelined_from_serial(decide: Decide, tmp_path: Path) -> None:
     traffic = parallel if decide is strategies.h7 else pipelined
-    assert decide([load(traffic(Wire(), ("/", "/a")), tmp_path)]).verdict == "undecided"
+    targets = ("/", "/a")
+    assert decide([load(traffic(Wire(), targets), tmp_path, files=files_of(targets))]).verdict == "undecided"
 
 
 def exchange(tmp_path: Path, asked: bytes, answered: bytes, server_port: int = 80) -> PageLoad:
@@ -173,7 +174,7 @@ def test_h3_fails_on_a_response_outside_the_grammar(answered: bytes, tmp_path: P
     ],
 )
 def test_h3_knows_every_framing(answered: bytes, tmp_path: Path) -> None:
-    verdict = http.h3([exchange(tmp_path, request("/"), answered)])
+    verdict = http.h3([exchange(tmp_path, request("/", "1.1"), answered)])
     assert verdict.verdict == "shown", verdict.evidence
 
 
@@ -200,14 +201,17 @@ def test_h5_fails_for_http_1_1(tmp_path: Path) -> None:
     assert http.h5([load(serial(Wire(), version="1.1"), tmp_path)]).verdict == "failed"
 
 
-def ordered(tmp_path: Path, answers: dict[str, bytes]) -> PageLoad:
+ORDERED: Files = {b"/a": b"a", b"/b": b"b"}
+
+
+def ordered(tmp_path: Path, answers: dict[str, bytes], files: Files = ORDERED) -> PageLoad:
     wire = Wire()
     for number, (target, octets) in enumerate(answers.items()):
         tcp = Tcp(wire, port=42000 + number).open()
         tcp.client("PA", request(target))
         wire.after(40)
         tcp.server("PA", octets).close()
-    return load(wire, tmp_path)
+    return load(wire, tmp_path, files=files)
 
 
 def test_h4_shown_when_order_changes_nothing_but_the_date(tmp_path: Path) -> None:
