@@ -41,6 +41,7 @@ AGAIN_MAX = 20
     type=click.IntRange(0, AGAIN_MAX),
     default=RERUNS,
     show_default=True,
+    envvar="LAB7_AGAIN",
     help="How often an experiment is run again at most when it is suspect, undecided or outside a tolerance.",
 )
 @click.option(
