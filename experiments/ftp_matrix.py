@@ -1,8 +1,8 @@
 """Does every FTP server serve every client: list, get and put, in active and in passive mode?
 
 Two files over an emulated link, for each pair. A cell passes if the packets show that the files crossed whole on data
-connections of the mode asked for (in active mode from the server's port 20), or that the listing names them, and that
-every command and reply is as the grammar has it.
+connections of the mode asked for (in active mode from the server's port 20), or that the listing names them and nothing
+else, and that every command and reply is as the grammar has it. What was put is looked up on the server's disk.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from random import Random
 
-from experiments.harness.ftp_lab import AT_CLIENT, TRANSFERS, able, capture_at, run_client, serving
+from experiments.harness.ftp_lab import AT_CLIENT, TRANSFERS, able, capture_at, disk_of, run_client, serving
 from experiments.harness.ftp_theory import MODES
 from experiments.harness.implementations.registry import FTP_CLIENT, FTP_SERVER, Implementation, of_role
 from experiments.harness.judge.frames import read_capture
@@ -88,16 +88,20 @@ def _of_server(context: MatrixRun, server: Implementation | None) -> list[Cell]:
             Testbed(topo, links=context.links, sandboxed=context.sandboxed, starters={"server": starter}) as bed,
             capture_at(bed, context.folder / capture_name, ["client"]),
         ):
-            windows = dict(_sessions(bed))
+            windows, stored = {}, {}
+            for column, window, kept in _sessions(bed):
+                windows[column], stored[column] = window, kept
     except EmulationError as error:
         return [Cell(name, each.name, each.protocol, "fail", str(error)) for each in columns()]
     traffic = ftp_traffic(read_capture(context.folder / capture_name), AT_CLIENT)
-    return [_cell(name, each, windows.get(each), traffic, capture_name, server) for each in columns()]
+    return [
+        _cell(name, each, windows.get(each), stored.get(each, {}), traffic, capture_name, server) for each in columns()
+    ]
 
 
-def _sessions(bed: Testbed) -> Iterator[tuple[Column, Window | str]]:
-    """Have every client do what it can; when that was, or why it failed."""
-    host = bed.host("client")
+def _sessions(bed: Testbed) -> Iterator[tuple[Column, Window | str, dict[str, bytes]]]:
+    """Have every client do what it can; when that was, or why it failed, and what the server then has of its files."""
+    host, disk = bed.host("client"), disk_of(bed.host("server"))
     for column in columns():
         installed = column.client is None or column.client.installed()
         if not installed or not able(column.client, column.what, column.mode):
@@ -105,17 +109,22 @@ def _sessions(bed: Testbed) -> Iterator[tuple[Column, Window | str]]:
         (host.workdir / TRANSFERS).mkdir(exist_ok=True)
         for name, octets in HERE.items():
             (host.workdir / TRANSFERS / name).write_bytes(octets)
+            # What an earlier client put would hide that this one did not.
+            (disk / name).unlink(missing_ok=True)
         names = [] if column.what == "list" else list(column.files)
+        window: Window | str
         try:
-            yield column, run_client(host, column.client, column.what, column.mode, names)
+            window = run_client(host, column.client, column.what, column.mode, names)
         except (LoadFailedError, EmulationError) as error:
-            yield column, str(error)
+            window = str(error)
+        yield column, window, {name: (disk / name).read_bytes() for name in HERE if (disk / name).is_file()}
 
 
 def _cell(
     name: str,
     column: Column,
     window: Window | str | None,
+    stored: Mapping[str, bytes],
     traffic: FtpTraffic,
     capture_name: str,
     server: Implementation | None,
@@ -129,7 +138,7 @@ def _cell(
     if isinstance(window, str):
         return Cell(name, column.name, column.protocol, "fail", window, (), capture_name, known)
     part = traffic.between(window.start_ns, window.end_ns)
-    found = transferred("cell", part, column.what, column.mode, column.files)  # type: ignore[arg-type]
+    found = transferred("cell", part, column.what, column.mode, column.files, stored)  # type: ignore[arg-type]
     word = WORDS[found.verdict]
     cause = known if word == "fail" else None
     return Cell(name, column.name, column.protocol, word, found.evidence, found.frames, capture_name, cause)

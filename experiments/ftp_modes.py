@@ -9,7 +9,8 @@ show what the server remembers and why it says 331, 125, 425 and 452; the user's
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from random import Random
@@ -20,6 +21,7 @@ from experiments.harness.ftp_lab import (
     AT_CLIENT,
     CAPTURE_NAME,
     LOG_IN,
+    PASSWORD,
     SPARE_OCTETS,
     TRANSFERS,
     ScriptedUser,
@@ -38,6 +40,7 @@ from experiments.harness.implementations.registry import FTP_CLIENT, FTP_SERVER
 from experiments.harness.judge import ftp_claims, ftp_session_claims
 from experiments.harness.judge.frames import CaptureFile, read_capture
 from experiments.harness.judge.ftp import FtpSession, FtpTraffic, ftp_traffic
+from experiments.harness.judge.ftp_claims import Assignment, What
 from experiments.harness.judge.ftp_time import decompose_session, other_commands
 from experiments.harness.judge.page_load import PageLoad, page_load
 from experiments.harness.judge.verdict import Verdict, failed
@@ -53,24 +56,38 @@ TOLERANCE, PROGRAMS_S = 0.025, 0.0005
 HTTP, HTTP_STRATEGY = "HTTP/1.1 persistent", "1.1-persistent"
 HTTP_PORT = 80
 LETTER, LETTERS = "alice.txt", "letters"
-UPLOAD = "upload.bin"
+UPLOADS = {mode: f"upload-{mode}.bin" for mode in MODES}
+BACK = "back"
+BALLAST, LATER = "ballast.bin", "later.bin"
 # Of the room on the disk: what is stored first, and what then finds too little.
 BALLAST_SHARE, LATER_SHARE = 0.75, 0.5
 STATE = "state"
+WRONG_PASSWORD = f"{PASSWORD}s"
 # Sessions beside the timed ones: what they do, and in which mode.
-BESIDE = {f"{what} {mode}": (what, mode) for mode in MODES for what in ("list", "put")}
+BESIDE: dict[str, tuple[What, str]] = {f"{what} {mode}": (what, mode) for mode in MODES for what in ("list", "put")}
 
 
 @dataclass
 class Sessions:
-    """When the sessions were, by what they are called, and which of them failed."""
+    """When the sessions were, by what they are called, and which of them failed.
+
+    `broken_off`: when those were that failed; `folder`: what the user's folder had when a session listed it.
+    """
 
     windows: dict[str, list[Window]] = field(default_factory=dict)
+    broken_off: dict[str, list[Window]] = field(default_factory=dict)
+    folder: dict[str, list[str]] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
 
-    def of(self, traffic: FtpTraffic, *names: str) -> FtpTraffic:
+    def each(self, traffic: FtpTraffic, *names: str, broken_off: bool = False) -> list[FtpTraffic]:
+        """The sessions of these names one by one; those that broke off, too, where they are asked for."""
+        windows = [one for name in names for one in self.windows.get(name, [])]
+        windows += [one for name in names for one in self.broken_off.get(name, [])] if broken_off else []
+        return [traffic.between(one.start_ns, one.end_ns) for one in windows]
+
+    def of(self, traffic: FtpTraffic, *names: str, broken_off: bool = False) -> FtpTraffic:
         """The sessions of these names."""
-        parts = [traffic.between(one.start_ns, one.end_ns) for name in names for one in self.windows.get(name, [])]
+        parts = self.each(traffic, *names, broken_off=broken_off)
         return FtpTraffic(
             tuple(session for part in parts for session in part.sessions),
             tuple(other for part in parts for other in part.others),
@@ -81,10 +98,12 @@ class Sessions:
         """Have a session, unless one of that name has failed before; returns when it was."""
         if name in self.failures:
             return None
+        began_ns = time.time_ns()
         try:
             return session()
         except (EmulationError, LoadFailedError) as error:
             self.failures[name] = str(error)
+            self.broken_off.setdefault(name, []).append(Window(began_ns, time.time_ns()))
             return None
 
     def broken(self, claim: str, names: Sequence[str]) -> Verdict | None:
@@ -111,9 +130,9 @@ def run(context: Run) -> Outcome:
     captured = read_capture(context.folder / CAPTURE_NAME)
     traffic = ftp_traffic(captured, AT_CLIENT)
     timings, comparisons = _compare_all(context, captured, traffic, sessions)
-    known = {**files, LETTER: letter, UPLOAD: _upload(context.seed)}
+    known = {**files, LETTER: letter, **_uploads(context.seed), **_too_much(context.seed)}
     return Outcome(
-        claims=_verdicts(traffic, sessions, known),
+        claims=_verdicts(traffic, sessions, known, list(files)),
         comparisons=tuple(comparisons),
         fidelity=certificate([*checks, *watch.checks(), *capture_checks(capture.statistics)]),
         implementations={FTP_SERVER: server_name(context), FTP_CLIENT: client_name(context)},
@@ -127,8 +146,15 @@ def _files(count: int, size: int, seed: int) -> dict[str, bytes]:
     return {f"file-{number:03}.bin": random.randbytes(size) for number in range(1, count + 1)}
 
 
-def _upload(seed: int) -> bytes:
-    return Random(f"upload {seed}").randbytes(5000)
+def _uploads(seed: int) -> dict[str, bytes]:
+    return {name: Random(f"{name} {seed}").randbytes(5000) for name in UPLOADS.values()}
+
+
+def _too_much(seed: int) -> dict[str, bytes]:
+    """Files that have room on the user's disk one by one, and not together."""
+    random = Random(f"ballast {seed}")
+    shares = {BALLAST: BALLAST_SHARE, LATER: LATER_SHARE}
+    return {name: random.randbytes(int(share * SPARE_OCTETS)) for name, share in shares.items()}
 
 
 def _work(context: Run, bed: Testbed, names: Sequence[str]) -> Sessions:
@@ -136,7 +162,8 @@ def _work(context: Run, bed: Testbed, names: Sequence[str]) -> Sessions:
     done, host = Sessions(), bed.host("client")
     web = WebUser(host)
     (host.workdir / TRANSFERS).mkdir()
-    (host.workdir / TRANSFERS / UPLOAD).write_bytes(_upload(context.seed))
+    for name, octets in _uploads(context.seed).items():
+        (host.workdir / TRANSFERS / name).write_bytes(octets)
     # The first round, of one file, warms everybody up; it is captured, but it is in no window.
     for number in range(context.repeat + 1):
         which = names if number else names[:1]
@@ -145,13 +172,21 @@ def _work(context: Run, bed: Testbed, names: Sequence[str]) -> Sessions:
             context.step(f"{way}, {number or 'warming up'} of {context.repeat}", 0.1 + 0.5 * share)
             window = done.attempt(way, partial(_fetch, context, host, web, way, which))
             done.windows.setdefault(way, []).extend([window] if number and window else [])
+    folder = [*names, LETTERS]
     for name, (what, mode) in BESIDE.items():
         context.step(name, 0.62)
-        client, stored = context.replacements.get(FTP_CLIENT), [UPLOAD] if what == "put" else []
+        client, stored = context.replacements.get(FTP_CLIENT), [UPLOADS[mode]] if what == "put" else []
         if not able(client, what, mode):
             continue
+        done.folder[name] = list(folder)
         window = done.attempt(name, partial(run_client, host, client, what, mode, stored))
         done.windows[name] = [window] if window else []
+        folder += stored if window else []
+    if put := [name for name in UPLOADS.values() if name in folder]:
+        # What was stored is fetched again, by another client: a 226 alone could be said of anything.
+        steps = [*LOG_IN, *(("passive", f"RETR {name}") for name in put), ("say", "QUIT")]
+        window = done.attempt(BACK, partial(ScriptedUser(host).session, steps))
+        done.windows[BACK], done.folder[BACK] = [window] if window else [], put
     return done
 
 
@@ -164,23 +199,25 @@ def _fetch(context: Run, host: Host, web: WebUser, way: str, names: Sequence[str
 def _dialogues(context: Run, bed: Testbed, done: Sessions) -> None:
     """What no client does of itself: the four codes by their causes, and what the server remembers."""
     host, name = bed.host("client"), "file-001.bin"
-    ballast, later = host.workdir / "ballast.bin", host.workdir / "later.bin"
-    random = Random(f"ballast {context.seed}")
-    ballast.write_bytes(random.randbytes(int(BALLAST_SHARE * SPARE_OCTETS)))
-    later.write_bytes(random.randbytes(int(LATER_SHARE * SPARE_OCTETS)))
+    ballast, later = host.workdir / BALLAST, host.workdir / LATER
+    for each, octets in _too_much(context.seed).items():
+        (host.workdir / each).write_bytes(octets)
     begin, quit_ = list(LOG_IN), ("say", "QUIT")
     scripts: dict[str, list[list[tuple[str, ...]]]] = {
-        "331": [[begin[0], ("say", "PWD"), begin[1], ("say", "PWD"), quit_]],
+        "331": [
+            [begin[0], ("say", "PWD"), begin[1], ("say", "PWD"), quit_],
+            [begin[0], ("say", f"PASS {WRONG_PASSWORD}"), ("say", "PWD"), quit_],
+        ],
         "125": [[*begin, ("early", f"RETR {name}"), ("active", f"RETR {name}"), quit_]],
         "425": [[*begin, ("nobody", f"RETR {name}"), quit_]],
         "452": [
             [
                 *begin,
-                ("passive", "STOR ballast.bin", str(ballast)),
-                ("passive", "STOR later.bin", str(later)),
-                ("say", "DELE ballast.bin"),
-                ("passive", "STOR later.bin", str(later)),
-                ("say", "DELE later.bin"),
+                ("passive", f"STOR {BALLAST}", str(ballast)),
+                ("passive", f"STOR {LATER}", str(later)),
+                ("say", f"DELE {BALLAST}"),
+                ("passive", f"STOR {LATER}", str(later)),
+                ("say", f"DELE {LATER}"),
                 quit_,
             ]
         ],
@@ -193,9 +230,14 @@ def _dialogues(context: Run, bed: Testbed, done: Sessions) -> None:
                 ("say", f"CWD {LETTERS}"),
                 ("say", "PWD"),
                 ("passive", f"RETR {LETTER}"),
+                ("say", "CWD no-such-directory"),
+                ("say", "PWD"),
+                ("say", "CDUP"),
+                ("say", "PWD"),
+                ("passive", f"RETR {LETTER}"),
                 quit_,
             ],
-            [*begin, ("passive", f"RETR {LETTER}"), quit_],
+            [*begin, ("say", "PWD"), ("passive", f"RETR {LETTER}"), quit_],
         ],
     }
     user = ScriptedUser(host)
@@ -242,21 +284,40 @@ def _http_theory(context: Run, load: PageLoad) -> Theory:
     return http_page_load(HTTP_STRATEGY, asked["rtt"], sizes, asked["bw"] * 1e6, request_size_bytes=request_size(load))
 
 
-def _verdicts(traffic: FtpTraffic, sessions: Sessions, known: Mapping[str, bytes]) -> tuple[Verdict, ...]:
+def _assignments(traffic: FtpTraffic, sessions: Sessions, names: Sequence[str]) -> Iterator[Assignment]:
+    """What the clients were to do in each session."""
+    for mode in MODES:
+        for part in sessions.each(traffic, mode):
+            yield Assignment(part, "get", names)
+    for name, (what, mode) in BESIDE.items():
+        for part in sessions.each(traffic, name):
+            yield Assignment(part, what, [UPLOADS[mode]] if what == "put" else [], sessions.folder[name])
+    for part in sessions.each(traffic, BACK):
+        yield Assignment(part, "get", sessions.folder[BACK])
+
+
+def _verdicts(
+    traffic: FtpTraffic, sessions: Sessions, known: Mapping[str, bytes], files: Sequence[str]
+) -> tuple[Verdict, ...]:
     every = {mode: (mode, *(name for name, (_, its) in BESIDE.items() if its == mode)) for mode in MODES}
     names = [name for some in every.values() for name in some]
-    whole = sessions.of(traffic, *names)
+    whole, every_one = sessions.of(traffic, *names, BACK), sessions.each(traffic, *names, broken_off=True)
     scenarios = {code: sessions.of(traffic, str(code)) for code in ftp_session_claims.CODES}
     verdicts = {
-        "F1": (names, ftp_claims.f1(whole, sum(len(sessions.windows.get(name, [])) for name in names))),
-        "F2": (names, ftp_claims.f2(whole, known)),
-        "F3": (names, ftp_claims.f3(whole)),
-        "F4": (list(map(str, scenarios)), ftp_session_claims.f4(scenarios)),
-        "F5": ([STATE], ftp_session_claims.f5(sessions.of(traffic, STATE))),
+        # A session that breaks off has a control connection and commands all the same.
+        "F1": ([], ftp_claims.f1(every_one)),
+        "F2": ([*names, BACK], ftp_claims.f2(whole, known, list(_assignments(traffic, sessions, files)))),
+        "F3": ([], ftp_claims.f3(sessions.of(traffic, *names, broken_off=True))),
+        "F4": (list(map(str, scenarios)), ftp_session_claims.f4(scenarios, known)),
+        "F5": ([STATE], ftp_session_claims.f5(sessions.of(traffic, STATE), known)),
         "F6": (every["active"], ftp_claims.f6(sessions.of(traffic, *every["active"]))),
         "F7": (every["passive"], ftp_claims.f7(sessions.of(traffic, *every["passive"]))),
     }
-    return tuple(sessions.broken(claim, rests_on) or verdict for claim, (rests_on, verdict) in verdicts.items())
+    found = [sessions.broken(claim, rests_on) or verdict for claim, (rests_on, verdict) in verdicts.items()]
+    return tuple(
+        (sessions.broken(one.id, names) or one) if one.verdict == "undecided" and one.id in ("F1", "F3") else one
+        for one in found
+    )
 
 
 EXPERIMENT = Experiment(

@@ -63,17 +63,18 @@ class Home:
             raise EmulationError(
                 f"the user's disk could not be made: {mounted.stderr.decode(errors='replace').strip()}"
             )
-        # What a host has mounted is seen through one of its processes.
-        self._seen = Path(f"/proc/{host.namespace_pid}/root{self.path}")
+        self._seen = disk_of(host)
         for name, octets in files.items():
             path = self._seen / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(octets)
         host.run(["chown", "-R", f"{UID}:{UID}", str(self.path)])
 
-    def read(self, name: str) -> bytes:
-        """The octets of a file as the server has it. Raises OSError."""
-        return (self._seen / name).read_bytes()
+
+def disk_of(host: Host) -> Path:
+    """Where the user's files on the server are seen from outside its host."""
+    # What a host has mounted is seen through one of its processes.
+    return Path(f"/proc/{host.namespace_pid}/root{host.workdir}/files/{USER}")
 
 
 def add_account(host: Host, home: Path) -> None:

@@ -86,6 +86,11 @@ class Transfer:
         return self.exchange.command.argument.decode(errors="replace")
 
     @property
+    def base_name(self) -> str:
+        """The last part of that."""
+        return self.name.rpartition("/")[2]
+
+    @property
     def done(self) -> bool:
         """Whether the server said that it succeeded."""
         return self.exchange.code in DONE

@@ -10,7 +10,10 @@ Source: RFC 959 sections 2.3, 3.2, 3.3 and 5.3, and RFC 2428 for EPRT and EPSV.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 from experiments.harness.judge.ftp import (
     CONTROL_PORT,
@@ -26,6 +29,19 @@ from experiments.harness.judge.tcp import Connection, Direction, Mark
 from experiments.harness.judge.verdict import Verdict, failed, shown, undecided
 
 NAMED_VERBS = ("USER", "PASS", "LIST", "RETR", "STOR")
+# RFC 959 section 4.2.1: not understood, not implemented, not for that parameter.
+NOT_IMPLEMENTED = (500, 502, 504)
+# The verbs by which a client lists, gets and puts.
+What = Literal["list", "get", "put"]
+VERBS: Mapping[str, tuple[str, ...]] = {
+    "list": ("LIST", "NLST", "MLSD"),
+    "get": ("RETR",),
+    "put": ("STOR", "STOU", "APPE"),
+}
+# type and rights, links, owner, group, size, three words of a date, name.
+LONG_LINE = re.compile(r"[-dlbcps][-rwxsStT]{9}[+.@]?\s+\d+\s+\S+\s+\S+\s+(?P<size>\d+)\s+\S+\s+\S+\s+\S+ (?P<name>.+)")
+# RFC 3659 section 7.2: facts, each ended by a semicolon, a space, and the name.
+FACTS_LINE = re.compile(r"(?P<facts>(?:[A-Za-z.-]+=[^;]*;)+) (?P<name>.+)")
 # So many octets of a file are looked for on the control connection: more than a listing or a reply repeats by chance.
 SAMPLE_OCTETS = 32
 Found = tuple[str, list[int]]
@@ -53,34 +69,61 @@ def sound(traffic: FtpTraffic) -> None:
             raise Contradiction(f"On the control connection opened in frame {frame}: {session.problem}.", frame)
 
 
-def f1(traffic: FtpTraffic, sessions: int) -> Verdict:
-    """Decide F1: each of so many sessions has one control connection to port 21, there before and after its data."""
+def f1(traffic: Sequence[FtpTraffic]) -> Verdict:
+    """Decide F1: each of these sessions has one control connection to port 21, there before and after its data."""
+
+    without = sum(not one.sessions for one in traffic)
+    if 0 < without < len(traffic) and not any(one.dropped for one in traffic):
+        return failed("F1", f"{without} of {len(traffic)} sessions have no control connection to port {CONTROL_PORT}.")
 
     def check() -> Found:
-        if len(traffic.sessions) != sessions:
-            frame = traffic.sessions[0].control.syn.frame
-            raise Contradiction(f"{len(traffic.sessions)} control connections for {sessions} sessions.", frame)
-        ends = [_stays(session) for session in traffic.sessions]
-        first = traffic.sessions[0]
+        for one in traffic:
+            if len(one.sessions) != 1:
+                frame = one.sessions[0].control.syn.frame
+                raise Contradiction(f"{len(one.sessions)} control connections for 1 session.", frame)
+        sessions = [one.sessions[0] for one in traffic]
+        if not any(
+            one.connection is not None and one.connection.established for each in traffic for one in each.transfers
+        ):
+            frame = sessions[0].control.syn.frame
+            raise Contradiction("No session has a data connection, which the control connection could outlive.", frame)
+        ends = [_stays(session) for session in sessions]
+        first = sessions[0]
         return (
-            f"{sessions} sessions, each with one connection from the client to port {CONTROL_PORT}, which carries all "
-            f"of its commands and outlives all of its data connections: the first is opened in frame "
+            f"{len(sessions)} sessions, each with one connection from the client to port {CONTROL_PORT}, which carries "
+            f"all of its commands and outlives all of its data connections: the first is opened in frame "
             f"{first.control.syn.frame} and closed in {ends[0]}, with {len(first.transfers)} transfers between."
         ), [first.control.syn.frame, ends[0]]
 
-    return decide_ftp("F1", [traffic], check)
+    return decide_ftp("F1", traffic, check)
 
 
-def f2(traffic: FtpTraffic, files: Mapping[str, bytes]) -> Verdict:
+@dataclass(frozen=True)
+class Assignment:
+    """A session of a client, and what the client was to do in it: list, get or put files of these names.
+
+    `folder`: the names that the user's folder has at that time, for a listing.
+    """
+
+    traffic: FtpTraffic
+    what: What
+    names: Sequence[str] = ()
+    folder: Collection[str] = ()
+
+
+def f2(traffic: FtpTraffic, files: Mapping[str, bytes], assignments: Sequence[Assignment] = ()) -> Verdict:
     """Decide F2: every transfer has a data connection to itself, which carries its data and nothing else.
 
-    `files`: what the names stand for, for RETR and STOR; a transfer of another name shows nothing.
+    `files`: what the names stand for, for RETR and STOR; a transfer of another name shows nothing. `assignments`: what
+    clients were to do; nothing of it may be missing, and a listing must be that of the folder.
     """
     done = [one for one in traffic.transfers if one.done]
-    if why_not_evidence([traffic]) is None and len(done) < 2:
+    if why_not_evidence([traffic]) is None and len(done) < 2 and not assignments:
         return undecided("F2", f"{len(done)} transfers are too few to see whether each has a connection of its own.")
 
     def check() -> Found:
+        for one in assignments:
+            _carried_out(one, files)
         frames = [_own_connection(one, files) for one in done]
         used = {id(one.connection) for one in done}
         if len(used) != len(done):
@@ -92,10 +135,13 @@ def f2(traffic: FtpTraffic, files: Mapping[str, bytes]) -> Verdict:
                 raise Contradiction(
                     f"The connection opened in frame {one.syn.frame} serves no transfer.", one.syn.frame
                 )
-        whole = sum(1 for one in done if one.name in files)
+        whole = sum(1 for one in done if one.base_name in files)
+        listings = sum(1 for one in assignments if one.what == "list")
+        beside = f", {listings} listings of the folder" if listings else ""
         return (
             f"{len(done)} transfers on {len(done)} data connections of their own (SYNs in frames {listed(frames)}), "
-            f"{whole} of them files that arrived octet by octet; none of their octets is on a control connection."
+            f"{whole} of them files that arrived octet by octet{beside}; "
+            "none of their octets is on a control connection."
         ), frames
 
     return decide_ftp("F2", [traffic], check)
@@ -105,6 +151,7 @@ def f3(traffic: FtpTraffic) -> Verdict:
     """Decide F3: all commands are lines of ASCII, the five that the course names among them."""
     said = [one.command for session in traffic.sessions for one in session.exchanges]
     missing = [verb for verb in NAMED_VERBS if all(one.verb != verb for one in said)]
+    taken = {one.command.verb for session in traffic.sessions for one in session.exchanges if 0 < one.code < 400}
     if why_not_evidence([traffic]) is None and all(one.problem is None for one in traffic.sessions) and missing:
         return undecided("F3", f"The capture has no {', '.join(missing)}.")
 
@@ -113,6 +160,12 @@ def f3(traffic: FtpTraffic) -> Verdict:
             if not one.octets.isascii():
                 raise Contradiction(f"{one.verb} in frame {one.frame} has octets above 127.", one.frame)
         first = {verb: next(one for one in said if one.verb == verb) for verb in NAMED_VERBS}
+        for verb, one in first.items():
+            # A line that the server never takes is no command of it.
+            if verb not in taken:
+                raise Contradiction(
+                    f"The server takes no {verb}, of which the first is in frame {one.frame}.", one.frame
+                )
         where = ", ".join(f"{verb} in frame {one.frame}" for verb, one in first.items())
         return (f"{len(said)} commands, each a verb, perhaps an argument, and CRLF, all of them ASCII: {where}."), [
             one.frame for one in first.values()
@@ -154,13 +207,18 @@ def f7(traffic: FtpTraffic) -> Verdict:
 def _mode(
     claim_id: str, traffic: FtpTraffic, mode: Mode, syn: Callable[[Transfer, FtpSession], None], what: str
 ) -> Verdict:
-    pairs = [(one, session) for session in traffic.sessions for one in session.transfers if one.done]
+    every = [(one, session) for session in traffic.sessions for one in session.transfers]
+    # A client may try a command that the server does not have.
+    pairs = [(one, session) for one, session in every if one.exchange.code not in NOT_IMPLEMENTED]
     if why_not_evidence([traffic]) is None and not pairs and all(one.problem is None for one in traffic.sessions):
-        return undecided(claim_id, f"No transfer in {mode} mode succeeded.")
+        return undecided(claim_id, f"No transfer in {mode} mode was tried.")
 
     def check() -> Found:
         for transfer, session in pairs:
             syn(transfer, session)
+            if not transfer.done:
+                frame = transfer.exchange.command.frame
+                raise Contradiction(f"{transfer.exchange.text!r} in frame {frame}.", frame)
         first = pairs[0][0]
         assert first.announced is not None
         assert first.connection is not None
@@ -217,7 +275,7 @@ def _own_connection(transfer: Transfer, files: Mapping[str, bytes]) -> int:
     command = transfer.exchange.command
     if transfer.connection is None or not transfer.connection.established:
         raise Contradiction(f"{command.text!r} in frame {command.frame} has no data connection.", command.frame)
-    expected = files.get(transfer.name)
+    expected = files.get(transfer.base_name)
     got = transfer.stream.data
     if expected is not None and got != expected:
         frame = transfer.connection.syn.frame
@@ -227,6 +285,63 @@ def _own_connection(transfer: Transfer, files: Mapping[str, bytes]) -> int:
             frame,
         )
     return transfer.connection.syn.frame
+
+
+def _carried_out(assignment: Assignment, files: Mapping[str, bytes]) -> None:
+    """Raise Contradiction unless all of an assignment was done."""
+    traffic, what = assignment.traffic, assignment.what
+    done = [one for one in traffic.transfers if one.verb in VERBS[what] and one.done]
+    frame = traffic.sessions[0].control.syn.frame if traffic.sessions else 0
+    names = {one.base_name for one in done}
+    missing = [name for name in assignment.names if name not in names]
+    if missing or not done:
+        lacking = f" of {', '.join(missing)}" if missing else ""
+        raise Contradiction(
+            f"In the session of frame {frame} no {' or '.join(VERBS[what])}{lacking} succeeds.",
+            *([frame] if frame else []),
+        )
+    if what == "list":
+        for one in done:
+            is_listing(one, assignment.folder, {name: len(octets) for name, octets in files.items()})
+
+
+def is_listing(transfer: Transfer, folder: Collection[str], sizes: Mapping[str, int]) -> None:
+    """Raise Contradiction unless a listing has a line for every name of a folder and for nothing else.
+
+    `sizes`: in octets, of the files whose size a line has to say where it says one. RFC 959 section 4.1.3 leaves the
+    form of LIST open; read are that of `ls -l`, which servers in use have, names alone (NLST) and facts (RFC 3659).
+    """
+    frame = transfer.exchange.command.frame
+    entries = [_entry(line) for line in transfer.stream.data.decode(errors="replace").splitlines()]
+    found = {name: size for name, size in (one for one in entries if one is not None) if name not in (".", "..")}
+    for name in folder:
+        if name not in found:
+            raise Contradiction(f"The listing asked for in frame {frame} has no {name}.", frame)
+        size, said = sizes.get(name), found[name]
+        if size is not None and said is not None and size != said:
+            raise Contradiction(
+                f"The listing asked for in frame {frame} has {name} with {said} octets, not {size}.", frame
+            )
+    strange = [name for name in found if name not in folder]
+    if strange:
+        raise Contradiction(f"The listing asked for in frame {frame} has {strange[0]!r}, which is not there.", frame)
+
+
+def _entry(line: str) -> tuple[str, int | None] | None:
+    """The name and, of a file, the size in a line of a listing; None where the line has no entry."""
+    if not line.strip() or re.fullmatch(r"total \d+", line):
+        return None
+    if (long := LONG_LINE.fullmatch(line)) is not None:
+        is_file = line.startswith("-")
+        return long["name"].partition(" -> ")[0] if line.startswith("l") else long["name"], (
+            int(long["size"]) if is_file else None
+        )
+    if (facts := FACTS_LINE.fullmatch(line)) is not None:
+        size = re.search(r"(?i)(?:^|;)size=(\d+);", facts["facts"])
+        is_file = re.search(r"(?i)(?:^|;)type=(?!file;)", facts["facts"]) is None
+        name = "." if re.search(r"(?i)(?:^|;)type=[cp]dir;", facts["facts"]) else facts["name"]
+        return name, int(size[1]) if size and is_file else None
+    return line.removeprefix("./").removeprefix("/").rstrip("/"), None
 
 
 def _digest(octets: bytes) -> str:

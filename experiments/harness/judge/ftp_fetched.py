@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, get_args
+from typing import get_args
 
 from experiments.harness.judge.ftp import FtpTraffic, Mode, Transfer, why_not_evidence
-from experiments.harness.judge.ftp_claims import f6, f7, sound
+from experiments.harness.judge.ftp_claims import VERBS, What, f6, f7, is_listing, sound
 from experiments.harness.judge.http import Contradiction, listed
 from experiments.harness.judge.verdict import Verdict, failed, shown, undecided
 
-What = Literal["list", "get", "put"]
 WHATS: tuple[str, ...] = get_args(What)
-VERBS: Mapping[str, tuple[str, ...]] = {"list": ("LIST", "NLST", "MLSD"), "get": ("RETR",), "put": ("STOR",)}
 
 
-def transferred(cell_id: str, traffic: FtpTraffic, what: What, mode: Mode, files: Mapping[str, bytes]) -> Verdict:
-    """Whether every file was got or put octet by octet, or listed by its name, in this mode.
+def transferred(
+    cell_id: str,
+    traffic: FtpTraffic,
+    what: What,
+    mode: Mode,
+    files: Mapping[str, bytes],
+    stored: Mapping[str, bytes] | None = None,
+) -> Verdict:
+    """Whether every file was got or put octet by octet, or listed and nothing else, in this mode.
 
-    The verdict's id is `cell_id`; its evidence names the packet that shows a failure.
+    `stored`: what the server has of the files that were put, where that was looked up. The verdict's id
+    is `cell_id`; its evidence names the packet that shows a failure.
     """
     unfit = why_not_evidence([traffic])
     if unfit is not None:
@@ -32,6 +38,8 @@ def transferred(cell_id: str, traffic: FtpTraffic, what: What, mode: Mode, files
             frame = traffic.sessions[0].control.syn.frame
             raise Contradiction(f"In the session of frame {frame} there is no {' or '.join(VERBS[what])}.", frame)
         (_listed if what == "list" else _moved)(wanted, files)
+        if what == "put" and stored is not None:
+            _kept(wanted, files, stored)
     except Contradiction as found:
         return failed(cell_id, found.evidence, found.frames)
     how = (f6 if mode == "active" else f7)(traffic)
@@ -52,7 +60,7 @@ def _succeeded(transfer: Transfer) -> None:
 
 def _moved(transfers: list[Transfer], files: Mapping[str, bytes]) -> None:
     """Raise Contradiction unless each file is the data of a transfer of its name."""
-    got = {one.name.rpartition("/")[2]: one for one in transfers}
+    got = {one.base_name: one for one in transfers}
     for name, octets in files.items():
         if name not in got:
             raise Contradiction(f"{name} was not transferred.", transfers[0].exchange.command.frame)
@@ -61,10 +69,16 @@ def _moved(transfers: list[Transfer], files: Mapping[str, bytes]) -> None:
             raise Contradiction(f"{name} in frame {frame}: {len(data)} octets crossed, not its own.", frame)
 
 
+def _kept(transfers: list[Transfer], files: Mapping[str, bytes], stored: Mapping[str, bytes]) -> None:
+    """Raise Contradiction unless the server has every file as it was put."""
+    for one in transfers:
+        expected, kept, frame = files.get(one.base_name), stored.get(one.base_name), one.exchange.command.frame
+        if expected is not None and kept != expected:
+            what = "nothing" if kept is None else f"{len(kept)} octets, not those of the file"
+            raise Contradiction(f"{one.exchange.text!r} in frame {frame}, and the server keeps {what}.", frame)
+
+
 def _listed(transfers: list[Transfer], files: Mapping[str, bytes]) -> None:
-    """Raise Contradiction unless each file has a line, which ends with its name, in a listing."""
-    lines = [line for one in transfers for line in one.stream.data.decode(errors="replace").splitlines()]
-    for name in files:
-        if not any(line == name or line.endswith((f" {name}", f"/{name}")) for line in lines):
-            frame = transfers[0].exchange.command.frame
-            raise Contradiction(f"The listing asked for in frame {frame} has no {name}.", frame)
+    """Raise Contradiction unless each listing has the files, with their sizes if it has sizes, and nothing else."""
+    for one in transfers:
+        is_listing(one, files, {name: len(octets) for name, octets in files.items()})

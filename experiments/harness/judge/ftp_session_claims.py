@@ -3,7 +3,8 @@
 A reply code alone proves nothing: a server could say 452 whenever it likes. So each of the four codes is judged by its
 cause, as far as that is seen in the packets:
 
-    331  USER is answered by it; what needs a login is refused until PASS, and done after it
+    331  USER is answered by it; what needs a login is refused until PASS, and done after it; another password is
+         refused, and what needs a login behind it
     125  the data connection stood before the command that uses it; where it did not, the same server says 150
     425  nobody opened the data connection: the server's SYN was answered by RST, or not at all
     452  a file is refused, another one is deleted, and the same octets are taken then: there was no room
@@ -13,7 +14,9 @@ Source: RFC 959 sections 4.2 and 5.4. The capture must be taken at the client.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from functools import partial
 
 from experiments.harness.judge.ftp import DONE, Exchange, FtpSession, FtpTraffic, Transfer, named_port
 from experiments.harness.judge.ftp_claims import Found, decide_ftp
@@ -25,26 +28,28 @@ LOGGED_IN, NOT_LOGGED_IN, NO_FILE = 230, 530, 550
 # Commands that need a login, and that RFC 959 section 5.4 lets a server refuse by 530.
 NEED_LOGIN = ("PWD", "CWD", "CDUP", "RETR", "STOR", "LIST", "NLST", "DELE", "PORT", "PASV")
 DIRECTORY = 257
+QUOTED = re.compile(rb'[^"]*"((?:[^"]|"")*)"')
 
 
-def f4(scenarios: Mapping[int, FtpTraffic]) -> Verdict:
-    """Decide F4 from four scenarios by the code that each is to bring about."""
+def f4(scenarios: Mapping[int, FtpTraffic], uploads: Mapping[str, bytes] | None = None) -> Verdict:
+    """Decide F4 from four scenarios by the code that each is to bring about; `uploads`: the files that are stored."""
     missing = [code for code in CODES if code not in scenarios]
     if missing:
         return undecided("F4", f"There is no scenario for {', '.join(map(str, missing))}.")
 
     def check() -> Found:
-        checks = {331: _asks_for_password, 125: _open_already, 425: _cannot_open, 452: _no_room}
+        checks = {331: _asks_for_password, 125: _open_already, 425: _cannot_open, 452: partial(_no_room, uploads or {})}
         found = [checks[code](scenarios[code]) for code in CODES]
         return " ".join(evidence for evidence, _ in found), [frame for _, frames in found for frame in frames]
 
     return decide_ftp("F4", [scenarios[code] for code in CODES if code in scenarios], check)
 
 
-def f5(traffic: FtpTraffic) -> Verdict:
+def f5(traffic: FtpTraffic, files: Mapping[str, bytes] | None = None) -> Verdict:
     """Decide F5: the same command is answered otherwise after CWD, and after USER and PASS, on the same connection.
 
-    A later session, on a connection of its own, must have to begin anew.
+    PWD must name another directory behind CWD, the same one behind a CWD that is refused, and the first one behind
+    CDUP; a later session, on a connection of its own, must have to begin anew. `files`: what the names stand for.
     """
     if len(traffic.sessions) < 2:
         return undecided("F5", "It takes two sessions to see that the second one begins anew.")
@@ -53,7 +58,10 @@ def f5(traffic: FtpTraffic) -> Verdict:
         first, second = traffic.sessions[:2]
         refused, done = _login(first)
         before, after, moved = _relative(first)
+        _is_file(_transfer_of(first, after), files or {})
+        _directories(first, moved)
         again = _begins_anew(second, after)
+        _starts_where(first, second)
         assert refused.final is not None
         frames = [refused.command.frame, done.command.frame, before.command.frame, moved.command.frame]
         frames += [after.command.frame, again.command.frame]
@@ -108,6 +116,63 @@ def _relative(session: FtpSession) -> tuple[Exchange, Exchange, Exchange]:
     raise Contradiction(f"In the session of frame {frame} no file is found by CWD that was not there before.", frame)
 
 
+def _is_file(transfer: Transfer, files: Mapping[str, bytes]) -> None:
+    """Raise Contradiction unless what was fetched is the file."""
+    expected, got = files.get(transfer.base_name), transfer.stream.data
+    if expected is not None and got != expected:
+        frame = transfer.exchange.command.frame
+        raise Contradiction(
+            f"{transfer.exchange.text!r} in frame {frame} brings {len(got)} octets, not the file's.", frame
+        )
+
+
+def _directories(session: FtpSession, moved: Exchange) -> None:
+    """Raise Contradiction unless PWD follows CWD and CDUP, and stays where CWD is refused."""
+    seen: list[tuple[Exchange, bytes]] = []
+    place = session.exchanges.index(moved)
+    home: bytes | None = None
+    for at, one in enumerate(session.exchanges):
+        if one.command.verb != "PWD" or one.code != DIRECTORY:
+            continue
+        directory = _directory(one)
+        last = seen[-1][0] if seen else None
+        since = session.exchanges[session.exchanges.index(last) + 1 : at] if last is not None else ()
+        changes = [each for each in since if each.command.verb in ("CWD", "CDUP")]
+        if last is not None and (directory != seen[-1][1]) != any(0 < each.code < 300 for each in changes):
+            what = ", ".join(each.text for each in changes) or "nothing"
+            raise Contradiction(
+                f"PWD in frame {one.command.frame} says {directory.decode(errors='replace')!r} behind {what}, and "
+                f"{seen[-1][1].decode(errors='replace')!r} before.",
+                one.command.frame,
+            )
+        if at < place:
+            home = directory
+        elif any(each.command.verb == "CDUP" and 0 < each.code < 300 for each in changes) and directory != home:
+            raise Contradiction(f"CDUP before frame {one.command.frame} does not lead back.", one.command.frame)
+        seen.append((one, directory))
+    if len({directory for _, directory in seen}) < 2:
+        frame = moved.command.frame
+        raise Contradiction(f"No PWD shows that {moved.text!r} in frame {frame} changed the directory.", frame)
+
+
+def _starts_where(first: FtpSession, second: FtpSession) -> None:
+    """Raise Contradiction if the next session begins in another directory than the one before did."""
+    start, later = (_first(one, DIRECTORY, "PWD") for one in (first, second))
+    if start is not None and later is not None and _directory(start) != _directory(later):
+        frame = later.command.frame
+        raise Contradiction(f"A new connection begins in another directory: PWD in frame {frame}.", frame)
+
+
+def _directory(exchange: Exchange) -> bytes:
+    """What a 257 names (RFC 959 appendix II: between quotes, a quote in it doubled). Raises Contradiction."""
+    assert exchange.final is not None
+    found = QUOTED.match(exchange.final.message)
+    if found is None:
+        frame = exchange.final.frame
+        raise Contradiction(f"The reply {exchange.final.text!r} in frame {frame} names no directory.", frame)
+    return found[1].replace(b'""', b'"')
+
+
 def _begins_anew(session: FtpSession, known: Exchange) -> Exchange:
     """The command that another session carried out, here refused again. Raises Contradiction."""
     again = next((one for one in session.asked("RETR") if one.command.argument == known.command.argument), None)
@@ -145,11 +210,37 @@ def _asks_for_password(traffic: FtpTraffic) -> Found:
     if session.exchanges.index(password) < place or session.exchanges.index(refused) < place:
         frame = refused.command.frame
         raise Contradiction("Nothing was asked between USER and PASS: the name alone may have logged in.", frame)
-    frames = [asked.command.frame, refused.command.frame, password.command.frame, done.command.frame]
+    wrong = _wrong_password(traffic, password)
+    frames = [
+        asked.command.frame,
+        refused.command.frame,
+        password.command.frame,
+        done.command.frame,
+        wrong.command.frame,
+    ]
     return (
         f"331: after {asked.command.text!r} {refused.text!r}, and only behind PASS {done.text!r} "
-        f"(frames {frames[0]} to {frames[-1]})."
+        f"(frames {frames[0]} to {frames[3]}); another password is answered by {wrong.code} (frame {frames[4]})."
     ), frames
+
+
+def _wrong_password(traffic: FtpTraffic, right: Exchange) -> Exchange:
+    """A PASS with another password: it must be refused, and so must what needs a login behind it."""
+    for session in traffic.sessions:
+        for place, one in enumerate(session.exchanges):
+            if one.command.verb != "PASS" or one.command.argument == right.command.argument:
+                continue
+            if one.code != NOT_LOGGED_IN:
+                frame = one.command.frame
+                raise Contradiction(f"A wrong password in frame {frame} is answered by {one.code or 'nothing'}.", frame)
+            for later in session.exchanges[place + 1 :]:
+                if later.command.verb in ("USER", "PASS"):
+                    break
+                if later.command.verb in NEED_LOGIN and later.code < 400:
+                    frame = later.command.frame
+                    raise Contradiction(f"{later.text!r} in frame {frame}, behind a wrong password.", frame)
+            return one
+    raise Contradiction("No wrong password was tried.", right.command.frame)
 
 
 def _open_already(traffic: FtpTraffic) -> Found:
@@ -203,7 +294,7 @@ def _cannot_open(traffic: FtpTraffic) -> Found:
     return f"425: the SYN to {made.server} in frame {made.syn.frame} {what}.", frames
 
 
-def _no_room(traffic: FtpTraffic) -> Found:
+def _no_room(uploads: Mapping[str, bytes], traffic: FtpTraffic) -> Found:
     session, exchange = _session_with(traffic, 452)
     refused = _transfer_of(session, exchange)
     place = session.exchanges.index(exchange)
@@ -225,6 +316,11 @@ def _no_room(traffic: FtpTraffic) -> Found:
         raise Contradiction(f"{exchange.text!r}, and with room made it is not taken either.", exchange.command.frame)
     # The server may have stopped reading: what came of the file must be its beginning.
     sent, whole = refused.stream.data, taken.stream.data
+    for one in (transfer for transfer in session.transfers if transfer.done and transfer.verb == refused.verb):
+        expected, frame = uploads.get(one.base_name), one.exchange.command.frame
+        if expected is not None and one.stream.data != expected:
+            crossed = f"{len(one.stream.data)} of {len(expected)} octets crossed"
+            raise Contradiction(f"{one.exchange.text!r} in frame {frame}, and {crossed}.", frame)
     if not whole.startswith(sent):
         raise Contradiction("What was taken is not what had been refused.", taken.exchange.command.frame)
     frames = [exchange.command.frame, room.command.frame, taken.exchange.command.frame]

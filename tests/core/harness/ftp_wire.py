@@ -21,7 +21,9 @@ WORDS = {
     257: '"/" it is.',
     331: "Password?",
     425: "Cannot open.",
+    426: "Aborted.",
     452: "No room.",
+    502: "Not implemented.",
     530: "Log in.",
     550: "No such file.",
 }

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from experiments.harness.judge.ftp_claims import f1, f2, f3, f6, f7
+from experiments.harness.judge.ftp import FtpTraffic
+from experiments.harness.judge.ftp_claims import Assignment, f1, f2, f3, f6, f7
 from experiments.harness.judge.ftp_fetched import transferred
 from tests.core.harness.ftp_wire import FtpWire, another, host_port
 from tests.core.harness.verdicts import lose_one, said
@@ -16,6 +17,11 @@ DATA = bytes(range(256)) * 9
 OTHER = DATA[::-1]
 FILES = {"a": DATA, "b": OTHER}
 LISTING = b"-rw-r--r-- 1 ann ann 2304 Jan 01 00:00 a\r\n-rw-r--r-- 1 ann ann 2304 Jan 01 00:00 b\r\n"
+
+
+def parts_of(traffic: FtpTraffic) -> list[FtpTraffic]:
+    """Each session alone."""
+    return [FtpTraffic((one,), (), traffic.dropped) for one in traffic.sessions]
 
 
 def whole() -> FtpWire:
@@ -29,7 +35,7 @@ def test_a_sound_session_shows_connections_transfers_and_commands(tmp_path: Path
     assert [one.verb for one in session.transfers] == ["LIST", "RETR", "RETR", "STOR"]
     assert [one.stream.data for one in session.transfers] == [LISTING, DATA, OTHER, DATA]
     assert [one.announced and one.announced.mode for one in session.transfers] == ["passive"] * 2 + ["active"] * 2
-    verdict = said(f1(traffic, 1), "shown", "4 transfers between")
+    verdict = said(f1([traffic]), "shown", "4 transfers between")
     assert verdict.frames[0] == session.control.syn.frame == 1
     said(f2(traffic, FILES), "shown", "4 transfers on 4 data connections")
     said(f3(traffic), "shown", "STOR in frame")
@@ -41,17 +47,25 @@ def test_what_is_not_whole_decides_nothing(tmp_path: Path, dropped: int) -> None
     if not dropped:
         lose_one(session.wire)
     traffic = session.traffic(tmp_path, dropped)
-    for verdict in (f1(traffic, 1), f2(traffic, FILES), f3(traffic), f6(traffic), f7(traffic)):
+    for verdict in (f1([traffic]), f2(traffic, FILES), f3(traffic), f6(traffic), f7(traffic)):
         assert verdict.verdict == "undecided"
-    assert f1(FtpWire().traffic(tmp_path), 1).verdict == "undecided"
+    assert f1([FtpWire().traffic(tmp_path)]).verdict == "undecided"
 
 
 def test_f1_wants_one_control_connection_a_session(tmp_path: Path) -> None:
     first = whole()
-    another(first).log_in().quit()
+    second = another(first).log_in().quit()
     traffic = first.traffic(tmp_path)
-    said(f1(traffic, 1), "failed", "2 control connections for 1 sessions")
-    said(f1(traffic, 2), "shown")
+    said(f1([traffic]), "failed", "2 control connections for 1 session")
+    parts = parts_of(traffic)
+    said(f1(parts), "shown", "2 sessions")
+    # Two in one session and none in the next are as many as there are sessions.
+    said(f1([traffic, traffic.between(0, 1)]), "failed", "1 of 2 sessions have no control connection")
+    assert second.port != first.port
+
+
+def test_f1_wants_data_that_the_control_connection_outlives(tmp_path: Path) -> None:
+    said(f1([FtpWire().log_in().quit().traffic(tmp_path)]), "failed", "No session has a data connection")
 
 
 def test_f1_wants_the_control_connection_to_outlast_the_data(tmp_path: Path) -> None:
@@ -62,12 +76,12 @@ def test_f1_wants_the_control_connection_to_outlast_the_data(tmp_path: Path) -> 
     session.reply(226)
     session.control.close()
     data.server("PA", b"too late").close()
-    said(f1(session.traffic(tmp_path), 1), "failed", "The control connection is there from frame")
+    said(f1([session.traffic(tmp_path)]), "failed", "The control connection is there from frame")
 
 
 def test_f1_wants_the_control_connection_closed(tmp_path: Path) -> None:
     session = FtpWire().log_in().passive("RETR a", DATA)
-    said(f1(session.traffic(tmp_path), 1), "failed", "was never closed")
+    said(f1([session.traffic(tmp_path)]), "failed", "was never closed")
 
 
 def test_f2_wants_the_files_octets(tmp_path: Path) -> None:
@@ -99,6 +113,93 @@ def test_f2_says_nothing_of_one_transfer(tmp_path: Path) -> None:
     said(f2(FtpWire().log_in().passive("RETR a", DATA).quit().traffic(tmp_path), FILES), "undecided")
 
 
+def assigned(traffic: FtpTraffic) -> list[Assignment]:
+    return [
+        Assignment(traffic, "list", folder=["a", "b"]),
+        Assignment(traffic, "get", ["a", "b"]),
+        Assignment(traffic, "put", ["a"]),
+    ]
+
+
+def test_f2_wants_all_that_clients_were_to_do(tmp_path: Path) -> None:
+    traffic = whole().traffic(tmp_path)
+    said(f2(traffic, FILES, assigned(traffic)), "shown", "1 listings of the folder")
+    said(f2(traffic, FILES, [Assignment(traffic, "put", ["b"])]), "failed", "no STOR or STOU or APPE of b succeeds")
+    said(f2(traffic, FILES, [Assignment(traffic, "get", ["a", "c"])]), "failed", "no RETR of c succeeds")
+
+
+def test_f2_wants_what_is_refused_to_be_missed(tmp_path: Path) -> None:
+    session = FtpWire().log_in().passive("LIST", LISTING).passive("RETR a", DATA).passive("RETR b", first=550)
+    traffic = session.passive("STOR a", DATA).quit().traffic(tmp_path)
+    said(f2(traffic, FILES, assigned(traffic)), "failed", "no RETR of b succeeds")
+
+
+def test_f2_wants_the_octets_under_a_path_as_well(tmp_path: Path) -> None:
+    session = FtpWire().log_in().passive("RETR a", DATA).passive("RETR /home/b", DATA).quit()
+    said(f2(session.traffic(tmp_path), FILES), "failed", "carries 2304 octets")
+
+
+@pytest.mark.parametrize(
+    ("listing", "why"),
+    [
+        (b"", "has no a"),
+        (b"total 2\r\n" + LISTING.splitlines(keepends=True)[0], "has no b"),
+        (LISTING.replace(b" a\r\n", b" aa\r\n"), "has no a"),
+        (LISTING.replace(b"2304 Jan 01 00:00 b", b"2305 Jan 01 00:00 b"), "has b with 2305 octets, not 2304"),
+        (LISTING + LISTING.splitlines(keepends=True)[0].replace(b" a\r", b" c\r"), "has 'c', which is not there"),
+        (b"type=file;size=2304; a\r\ntype=file;size=1; b\r\n", "has b with 1 octets"),
+    ],
+)
+def test_f2_wants_the_listing_of_the_folder(tmp_path: Path, listing: bytes, why: str) -> None:
+    session = FtpWire().log_in().passive("LIST", listing).passive("RETR a", DATA).quit()
+    traffic = session.traffic(tmp_path)
+    said(f2(traffic, FILES, [Assignment(traffic, "list", folder=["a", "b"])]), "failed", why)
+
+
+@pytest.mark.parametrize(
+    "listing",
+    [
+        b"a\r\n./b\r\nlog\r\n",
+        b"total 3\r\n"
+        + LISTING
+        + b"drwxr-xr-x 2 ann ann 4096 Jan 01 00:00 log\r\ndrwx------ 2 0 0 40 Jan 01 2031 .\r\n",
+        b"type=cdir;modify=20310101000000; /home\r\nType=file;Size=2304; a\r\nsize=2304;type=file; b\r\n"
+        b"type=dir;size=4096; log\r\n",
+    ],
+)
+def test_listings_come_in_several_forms(tmp_path: Path, listing: bytes) -> None:
+    session = FtpWire().log_in().passive("LIST", listing).passive("RETR a", DATA).quit()
+    traffic = session.traffic(tmp_path)
+    sizes = {**FILES, "log": b"no file"}
+    said(f2(traffic, sizes, [Assignment(traffic, "list", folder=["a", "b", "log"])]), "shown")
+
+
+def test_f3_wants_commands_that_the_server_takes(tmp_path: Path) -> None:
+    session = FtpWire().log_in().passive("LIST", first=550).passive("RETR a", DATA).passive("STOR b", OTHER).quit()
+    said(f3(session.traffic(tmp_path)), "failed", "The server takes no LIST")
+
+
+def test_f6_and_f7_want_every_transfer_to_succeed(tmp_path: Path) -> None:
+    (tmp_path / "p").mkdir()
+    active = FtpWire().log_in().active("RETR a", DATA).active("RETR b", OTHER, last=426).quit()
+    said(f6(active.traffic(tmp_path)), "failed", "'RETR b - 150 426'")
+    passive = FtpWire().log_in().passive("RETR a", DATA).passive("RETR b", OTHER, last=426).quit()
+    said(f7(passive.traffic(tmp_path / "p")), "failed", "'RETR b - 150 426'")
+
+
+def test_a_command_that_the_server_does_not_have_is_no_failed_transfer(tmp_path: Path) -> None:
+    session = FtpWire().log_in().passive("RETR a", DATA).say("MLSD", 502).quit()
+    said(f7(session.traffic(tmp_path)), "shown", "1 transfers")
+
+
+def test_a_put_that_is_not_kept_is_a_failure(tmp_path: Path) -> None:
+    traffic = FtpWire().log_in().passive("STOR a", DATA).quit().traffic(tmp_path)
+    files = {"a": DATA}
+    said(transferred("cell", traffic, "put", "passive", files, files), "shown")
+    said(transferred("cell", traffic, "put", "passive", files, {}), "failed", "the server keeps nothing")
+    said(transferred("cell", traffic, "put", "passive", files, {"a": OTHER}), "failed", "keeps 2304 octets, not those")
+
+
 def test_f3_wants_ascii(tmp_path: Path) -> None:
     session = whole()
     another(session).log_in().say("CWD Bücher", 250).quit()
@@ -119,7 +220,7 @@ def test_a_line_out_of_the_grammar_is_a_failure(tmp_path: Path, line: bytes) -> 
     later.reply(200)
     later.quit()
     traffic = session.traffic(tmp_path)
-    for verdict in (f1(traffic, 2), f2(traffic, FILES), f3(traffic)):
+    for verdict in (f1(parts_of(traffic)), f2(traffic, FILES), f3(traffic)):
         said(verdict, "failed", "not a command")
 
 
@@ -128,16 +229,16 @@ def test_a_reply_out_of_the_grammar_is_a_failure(tmp_path: Path, octets: bytes) 
     session = FtpWire().log_in()
     session.control.client("PA", b"NOOP\r\n").server("PA", octets)
     session.control.close()
-    said(f1(session.traffic(tmp_path), 1), "failed", "repl")
+    said(f1([session.traffic(tmp_path)]), "failed", "repl")
 
 
 def test_a_reply_to_nothing_is_a_failure(tmp_path: Path) -> None:
     early = FtpWire().log_in().reply(200)
     early.wire.after(1)
-    said(f1(early.quit().traffic(tmp_path), 1), "failed", "precedes its command")
+    said(f1([early.quit().traffic(tmp_path)]), "failed", "precedes its command")
     late = FtpWire().log_in().say("QUIT", 221, 200)
     late.control.close()
-    said(f1(late.traffic(tmp_path), 1), "failed", "answers nothing")
+    said(f1([late.traffic(tmp_path)]), "failed", "answers nothing")
 
 
 def test_f6_wants_the_servers_port_20(tmp_path: Path) -> None:
@@ -232,5 +333,6 @@ def test_a_listing_must_name_the_files(tmp_path: Path) -> None:
     traffic = FtpWire().log_in().passive("LIST", LISTING).quit().traffic(tmp_path)
     said(transferred("cell", traffic, "list", "passive", FILES), "shown", "2 files listed")
     said(transferred("cell", traffic, "list", "passive", {"c": b""}), "failed", "has no c")
+    said(transferred("cell", traffic, "list", "passive", {"a": DATA}), "failed", "has 'b', which is not there")
     refused = FtpWire().log_in().passive("LIST", first=550).quit().traffic(tmp_path)
     said(transferred("cell", refused, "list", "passive", FILES), "failed", "'LIST - 550'")

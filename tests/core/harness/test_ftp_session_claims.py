@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,28 @@ Scenario = Callable[[FtpWire], FtpWire]
 
 
 def asks(session: FtpWire) -> FtpWire:
+    session.begin().say("USER ann", 331).say("PWD", 530).say("PASS correct-horse", 230).say("PWD", 257).quit()
+    wrong_password(session)
+    return session
+
+
+def wrong_password(session: FtpWire, code: int = 530, behind: int = 530) -> FtpWire:
+    return another(session).begin().say("USER ann", 331).say("PASS guessed", code).say("PWD", behind).quit()
+
+
+def any_password(session: FtpWire) -> FtpWire:
+    session.begin().say("USER ann", 331).say("PWD", 530).say("PASS correct-horse", 230).say("PWD", 257).quit()
+    wrong_password(session, 230, 257)
+    return session
+
+
+def open_behind_a_wrong_one(session: FtpWire) -> FtpWire:
+    session.begin().say("USER ann", 331).say("PWD", 530).say("PASS correct-horse", 230).say("PWD", 257).quit()
+    wrong_password(session, 530, 257)
+    return session
+
+
+def no_wrong_one(session: FtpWire) -> FtpWire:
     return session.begin().say("USER ann", 331).say("PWD", 530).say("PASS correct-horse", 230).say("PWD", 257).quit()
 
 
@@ -48,7 +71,7 @@ def scenarios(folder: Path, **changed: Scenario) -> dict[int, FtpTraffic]:
 def test_four_codes_by_their_causes(tmp_path: Path) -> None:
     verdict = said(f4(scenarios(tmp_path)), "shown", "331: after", "125: the data", "425: the SYN", "452: 'STOR b")
     assert "answered by RST" in verdict.evidence
-    assert len(verdict.frames) == 4 + 4 + 3 + 3
+    assert len(verdict.frames) == 5 + 4 + 3 + 3
 
 
 def test_a_scenario_that_is_missing_decides_nothing(tmp_path: Path) -> None:
@@ -118,6 +141,9 @@ def other_octets(session: FtpWire) -> FtpWire:
         (331, shut_out, "nobody logs in"),
         (331, asked_before_user, "Nothing was asked between USER and PASS"),
         (331, nothing_asked, "nothing was asked before the login"),
+        (331, any_password, "A wrong password in frame"),
+        (331, open_behind_a_wrong_one, "behind a wrong password"),
+        (331, no_wrong_one, "No wrong password was tried"),
         (125, always_125, "was not open then"),
         (125, never_150, "was answered by 150"),
         (425, stood_at_425, "stands"),
@@ -147,10 +173,49 @@ def test_a_server_may_refuse_port_itself(tmp_path: Path) -> None:
     said(f4(scenarios(again, c425=lambda session: at_once(session, False))), "failed", "was tried")
 
 
-def remembers(session: FtpWire, moved: int = 250, after: int = 150) -> FtpWire:
+def remembers(
+    session: FtpWire,
+    moved: int = 250,
+    after: int = 150,
+    data: bytes = DATA,
+    there: str = "/letters",
+    stays: str = "/letters",
+    back: str = "/",
+) -> FtpWire:
     session.begin().say("PWD", 530).say("USER ann", 331).say("PASS correct-horse", 230).say("PWD", 257)
-    session.passive("RETR alice.txt", first=550).say("CWD letters", moved)
-    return session.passive("RETR alice.txt", DATA, first=after).quit()
+    session.passive("RETR alice.txt", first=550).say("CWD letters", moved).say("PWD", 257, text=f'"{there}"')
+    session.passive("RETR alice.txt", data, first=after).say("CWD nowhere", 550).say("PWD", 257, text=f'"{stays}"')
+    return session.say("CDUP", 200).say("PWD", 257, text=f'"{back}"').quit()
+
+
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [
+        ({"there": "/", "stays": "/"}, "PWD in frame"),
+        ({"stays": "/"}, "says '/' behind CWD nowhere - 550"),
+        ({"back": "/letters"}, "behind CDUP - 200"),
+        ({"back": "/elsewhere"}, "does not lead back"),
+        ({"data": DATA[::-1]}, "brings 2304 octets, not the file's"),
+        ({"data": DATA[:-1]}, "brings 2303 octets, not the file's"),
+    ],
+)
+def test_f5_wants_the_directory_and_the_file_in_it(tmp_path: Path, changed: dict[str, Any], why: str) -> None:
+    session = remembers(FtpWire(), **changed)
+    forgets(session)
+    said(f5(session.traffic(tmp_path), {"alice.txt": DATA}), "failed", why)
+
+
+def test_f5_wants_the_next_session_to_begin_where_the_first_did(tmp_path: Path) -> None:
+    session = remembers(FtpWire())
+    later = another(session).log_in().say("PWD", 257, text='"/letters"').passive("RETR alice.txt", first=550).quit()
+    said(f5(session.traffic(tmp_path)), "failed", "begins in another directory")
+    assert later.port != session.port
+
+
+def test_452_wants_uploads_that_cross_whole(tmp_path: Path) -> None:
+    sound = scenarios(tmp_path)
+    said(f4(sound, {"b": DATA}), "shown")
+    said(f4(sound, {"b": DATA + b"more"}), "failed", "2304 of 2308 octets crossed")
 
 
 def forgets(session: FtpWire) -> FtpWire:
