@@ -17,6 +17,7 @@ from email.policy import SMTP
 from functools import partial
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from experiments.harness.experiment import Experiment, Outcome, Parameter, Run, seconds, whole
 from experiments.harness.fidelity import MachineWatch, capture_checks, certificate, probe_path
@@ -53,11 +54,14 @@ from experiments.harness.mailbox_lab import Letters, Reader, fill, held, letters
 from experiments.harness.mailbox_scripts import (
     COUNT,
     DELETE,
+    DROP,
     FOLDER,
     REFUSED,
+    folder_steps,
     log_in_steps,
     looking_steps,
     reading_steps,
+    rest_steps,
     webmail_steps,
     working_steps,
     writing_steps,
@@ -180,10 +184,12 @@ def _work(context: Run, bed: Testbed, servers: Mapping[str, MailHost], written: 
     for name, protocol, script in (
         ("works", "IMAP", working_steps(subject)),
         ("looks", "IMAP", looking_steps()),
+        ("folder", "IMAP", folder_steps()),
         ("refused", "POP3", REFUSED),
+        ("drops", "POP3", DROP),
         ("between", "POP3", COUNT),
         ("deletes", "POP3", DELETE),
-        ("after", "POP3", COUNT),
+        ("after", "POP3", rest_steps(count)),
     ):
         done.attempt(name, partial(reader.session, protocol, script))
     return done
@@ -211,7 +217,7 @@ def _browser(bed: Testbed, servers: Mapping[str, MailHost], user: str) -> Script
 def _by_webmail(bed: Testbed, servers: Mapping[str, MailHost], seed: int, done: Sessions) -> None:
     """Alice writes to Bob in her browser, and he reads that in his."""
     subject, there = "by webmail", held(servers["bob"], "bob")
-    writes = writing_steps("alice", BOB, subject, f"It goes by {_token(seed)}, says Alice.")
+    writes = writing_steps("alice", BOB, subject, _said(seed))
     done.attempt("writes", partial(_browser(bed, servers, "alice").tell, writes))
     if "writes" not in done.failures:
         done.attempt("arrives", partial(wait_for_count, servers["bob"], "bob", there + 1))
@@ -221,6 +227,11 @@ def _by_webmail(bed: Testbed, servers: Mapping[str, MailHost], seed: int, done: 
 def _token(seed: int) -> str:
     """A word that stands in one message only."""
     return f"{Random(f'token {seed}').getrandbits(64):016x}"
+
+
+def _said(seed: int) -> str:
+    """What Alice writes in her browser."""
+    return f"It goes by {_token(seed)}, says Alice."
 
 
 def _m3(context: Run, captured: CaptureFile, sessions: Sessions) -> Verdict:
@@ -233,9 +244,9 @@ def _m3(context: Run, captured: CaptureFile, sessions: Sessions) -> Verdict:
         every = [one for one in connections(captured.at(interface)) if _within(one.syn.time_ns, window)]
         screens.append(Screen(every, page_load(captured, interface).between(window.start_ns, window.end_ns)))
     between = smtp_traffic(captured, AT_SENDER, [SMTP_PORT]).to(RECEIVER_ADDRESS)
-    token = _token(context.seed).encode()
+    token, said = _token(context.seed).encode(), _said(context.seed).encode()
     broken = sessions.broken("M3", "writes", "arrives", "reads")
-    return broken or m3(Webmail(screens[0], between, screens[1], SENDER_ADDRESS, RECEIVER_ADDRESS, token))
+    return broken or m3(Webmail(screens[0], between, screens[1], SENDER_ADDRESS, RECEIVER_ADDRESS, token, said))
 
 
 def _within(time_ns: int, window: Window) -> bool:
@@ -243,16 +254,25 @@ def _within(time_ns: int, window: Window) -> bool:
 
 
 def _m1(traffic: Traffic, written: Letters) -> Verdict:
-    names = ("refused", "POP3 everything", "between", "deletes", "after")
+    names = ("refused", "POP3 everything", "drops", "between", "deletes", "after")
     course = Pop3Course(*(traffic.by_pop3(name) for name in names))
     return traffic.sessions.broken("M1", *names) or m1(course, written.contents)
 
 
 def _m2(traffic: Traffic, written: Letters) -> Verdict:
-    imap, pop3 = ("IMAP everything", "works", "looks", "IMAP headers"), ("POP3 headers", "POP3 everything")
-    course = ImapCourse(*map(traffic.by_imap, imap), *map(traffic.by_pop3, pop3))  # type: ignore[arg-type]
-    broken = traffic.sessions.broken("M2", *imap, *pop3)
-    return broken or m2(course, written.contents, Asked(written.subject, FOLDER))
+    imap = {
+        "everything": "IMAP everything",
+        "works": "works",
+        "looks": "looks",
+        "folder": "folder",
+        "headers": "IMAP headers",
+        "attachment": "IMAP attachment",
+    }
+    pop3 = {"top": "POP3 headers", "download": "POP3 everything"}
+    parts: dict[str, Any] = {part: traffic.by_imap(name) for part, name in imap.items()}
+    parts |= {part: traffic.by_pop3(name) for part, name in pop3.items()}
+    broken = traffic.sessions.broken("M2", *imap.values(), *pop3.values())
+    return broken or m2(ImapCourse(**parts), written.contents, Asked(written.subject, FOLDER, written.attachment))
 
 
 def _m4(captured: CaptureFile, sessions: Sessions, picture: bytes, mails: Mapping[str, bytes]) -> Verdict:

@@ -1,8 +1,8 @@
 """Does every mail client work with every mail server, and do servers pass mail on to each other?
 
 Three kinds of cells, each judged from packets. send: the client hands a message in at the server, which takes it over.
-relay: the server takes a message over from another one, to which it was handed in. pop3 and imap: the client fetches
-all messages of a mailbox, and each is handed out whole.
+relay: the server takes a message over from another one, to which it was handed in, and delivers it unaltered. pop3 and
+imap: the client fetches all messages of a mailbox, and each is handed out whole.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from experiments.harness.implementations.registry import (
 )
 from experiments.harness.judge.frames import CaptureFile, read_capture
 from experiments.harness.judge.imap import imap_traffic
-from experiments.harness.judge.mail_fetched import fetched_by_imap, fetched_by_pop3, sent
+from experiments.harness.judge.mail_delivery import why_altered, with_crlf
+from experiments.harness.judge.mail_fetched import fetched_by_imap, fetched_by_pop3, relayed, sent
 from experiments.harness.judge.pop3 import pop3_traffic
 from experiments.harness.judge.smtp import smtp_traffic
 from experiments.harness.judge.verdict import Verdict
@@ -40,7 +41,7 @@ from experiments.harness.mail_lab import (
     capture_legs,
 )
 from experiments.harness.mail_servers import MailHost, mail_host
-from experiments.harness.mailbox_lab import fill, letters, send, wait_for_count
+from experiments.harness.mailbox_lab import contents_of, fill, letters, send
 from experiments.harness.matrix import Cell, CellWord, Matrix, MatrixRun
 from experiments.harness.page_client import LoadFailedError, Window
 from topologies.emulation.errors import EmulationError
@@ -52,8 +53,7 @@ LEGS = Legs(0.004, 0.01, 0.004, 100.0)
 # In the mailbox: plain messages, and one with a file.
 LETTERS = letters(3, 3000, seed=7)
 MESSAGE = letters(2, 10, seed=8).contents[0]
-BODY = MESSAGE.partition(b"\r\n\r\n")[2]
-DELIVERY_S, SETTLE_S = 20.0, 0.5
+DELIVERY_S, SETTLE_S, POLL_S = 20.0, 0.5, 0.02
 Key = tuple[str, "Column"]
 Party = Implementation | None
 # A running network, and the mail servers of Alice's domain and of Bob's.
@@ -142,19 +142,28 @@ def _transfer(context: MatrixRun, mta: Party, peer: Party) -> dict[Key, Cell]:
             path.write_bytes(MESSAGE)
             windows = _send_all(bed, near, sending, path)
             send(bed.host("alice"), near, "alice", BOB, path)
-            # All of them have the same body; the last one to come is as good as the first.
-            wait_for_count(far, "bob", 1, DELIVERY_S)
+            _wait_for_delivery(far)
             # The reply may still be on its way: Exim sends it with that to QUIT where QUIT came along.
             time.sleep(SETTLE_S)
+            delivered = contents_of(far, "bob")
     except (EmulationError, LoadFailedError) as error:
         return {key: _failed(key, str(error), None) for key in keys}
     captured = read_capture(context.folder / name)
     there = smtp_traffic(captured, AT_SENDER, [SMTP_PORT]).to(RECEIVER_ADDRESS)
-    cells = {relay: _judged(relay, sent("cell", there, BODY, BOB), name)}
+    cells = {relay: _judged(relay, relayed("cell", there, MESSAGE, BOB, delivered), name)}
     for each in sending:
         key = _name(mta), each
         cells[key] = _of_window(key, windows.get(each), captured, name)
     return cells
+
+
+def _wait_for_delivery(server: MailHost) -> None:
+    """Wait until the message is in the mailbox unaltered; what does not come in time is for the judge to find."""
+    deadline_s = time.monotonic() + DELIVERY_S
+    while time.monotonic() < deadline_s:
+        if any(why_altered(MESSAGE, with_crlf(one)) is None for one in contents_of(server, "bob")):
+            return
+        time.sleep(POLL_S)
 
 
 def _send_all(bed: Testbed, near: MailHost, sending: Sequence[Column], path: Path) -> dict[Column, Window | str]:
@@ -208,7 +217,7 @@ def _verdict(deed: str, captured: CaptureFile, window: Window) -> Verdict:
     start_ns, end_ns = window.start_ns, window.end_ns
     if deed == "send":
         traffic = smtp_traffic(captured, AT_ALICE, [SUBMISSION_PORT]).to(SENDER_ADDRESS)
-        return sent("cell", traffic.between(start_ns, end_ns), BODY, BOB)
+        return sent("cell", traffic.between(start_ns, end_ns), MESSAGE, BOB)
     if deed == "pop3":
         return fetched_by_pop3("cell", pop3_traffic(captured, AT_BOB).between(start_ns, end_ns), LETTERS.contents)
     return fetched_by_imap("cell", imap_traffic(captured, AT_BOB).between(start_ns, end_ns), LETTERS.contents)

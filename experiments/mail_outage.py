@@ -145,8 +145,9 @@ def _episode(context: Run, case: str, evidence: Evidence) -> Episode:
             evidence.checks += probe_path(lab.bed, between)
         with evidence.watch, capture_legs(lab.bed, path, labels) as capture:
             outage = _give_up(context, lab) if case == EXPIRE else _outage(context, lab, case)
+            composed = _composed(context, case)
     evidence.checks += capture_checks({f"{label} ({case})": one for label, one in capture.statistics.items()})
-    return _seen(read_capture(path), outage, case)
+    return _seen(read_capture(path), outage, case, composed)
 
 
 def _read_at(case: str) -> list[str]:
@@ -154,7 +155,15 @@ def _read_at(case: str) -> list[str]:
     return [AT_ALICE] if case == EXPIRE else [AT_RECEIVER, AT_BOB]
 
 
-def _seen(captured: CaptureFile, outage: Outage, case: str) -> Episode:
+def _composed(context: Run, case: str) -> tuple[bytes, ...]:
+    """What Alice is to hand in."""
+    count, seed = context.parameters["messages"], context.seed
+    if case == EXPIRE:
+        return tuple(_messages(count, "never", seed))
+    return (*_messages(1, "before", seed), *_messages(count, "during", seed))
+
+
+def _seen(captured: CaptureFile, outage: Outage, case: str, composed: tuple[bytes, ...]) -> Episode:
     at_sender = smtp_traffic(captured, AT_SENDER)
     return Episode(
         outage,
@@ -162,6 +171,7 @@ def _seen(captured: CaptureFile, outage: Outage, case: str) -> Episode:
         at_sender.to(RECEIVER_ADDRESS),
         None if case == EXPIRE else smtp_traffic(captured, AT_RECEIVER, [SMTP_PORT]).to(RECEIVER_ADDRESS),
         imap_traffic(captured, _read_at(case)[-1]),
+        composed,
     )
 
 

@@ -12,7 +12,8 @@ The role mta is the receiving server (mail.example.com): what it says, takes and
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from experiments.harness.implementations.registry import ACCESS_ROLE, MTA_ROLE
 from experiments.harness.judge import mail_story, smtp_claims, smtp_content
 from experiments.harness.judge.frames import CaptureFile, read_capture
 from experiments.harness.judge.http import Contradiction
+from experiments.harness.judge.mail_delivery import BLANK_LINE, stored_bodies
 from experiments.harness.judge.mail_story import Inside
 from experiments.harness.judge.smtp_claims import Addresses, MailLegs, mail_legs
 from experiments.harness.judge.verdict import Verdict, failed
@@ -66,6 +68,8 @@ WHO = Addresses(ALICE_ADDRESS, SENDER_ADDRESS, RECEIVER_ADDRESS, BOB_ADDRESS)
 LETTER = "Dear Bob,\nthis is the view from my window.\nAlice\n"
 PICTURES = ("picture.jpg", "wave.png")
 LETTER_NAME = "letter.txt"
+# How long a message may be on its way: six round trips, and the programs of a busy machine.
+DELIVERY_S = 20.0
 # Lines that dots begin, shifted by one octet from block to block: wherever a segment ends, a dot is near.
 DOTS = ".\n" * 400
 DOTTED = "".join(f"{'x' * shift}\n{DOTS}" for shift in range(4)) + "..two\n.hidden\n. \nthe end.\n"
@@ -81,15 +85,24 @@ TEXTBOOK = (
 
 @dataclass
 class Done:
-    """What was done, and when: the stories, the letters by their way, and what belongs to one claim each."""
+    """What was done, and when: the stories, the letters by their way, and what belongs to one claim each.
 
-    stories: list[tuple[Window, Inside]] = field(default_factory=list)
+    `delivered`: the bodies of the letters that lay in Bob's mailbox in the end, by their way.
+    """
+
+    stories: list[tuple[Window, Inside, bytes]] = field(default_factory=list)
     ways: dict[str, list[Window]] = field(default_factory=dict)
+    delivered: dict[str, list[list[bytes]]] = field(default_factory=dict)
     dots: Window | None = None
     dotted: bytes = b""
     textbook: Window | None = None
     web: Window | None = None
     failures: dict[str, str] = field(default_factory=dict)
+
+    def note(self, what: str, problems: Sequence[str]) -> None:
+        """Remember what kept something from its end; the packets of it are judged all the same."""
+        if problems:
+            self.failures[what] = "; ".join(problems)
 
 
 class Lab:
@@ -103,6 +116,12 @@ class Lab:
         self.web = WebReader(bed.host("bob"))
         self._box = mailbox(bed.host("mail-b"))
         self._count = 0
+        self._problems: list[str] = []
+
+    def problems(self) -> list[str]:
+        """What went wrong since this was last called."""
+        found, self._problems = self._problems, []
+        return found
 
     def compose(self, subject: str, text: str, files: Sequence[Path] = ()) -> tuple[Path, Window]:
         """A message of Alice's, and when she wrote it."""
@@ -111,33 +130,65 @@ class Lab:
         return path, self.alice.compose(path, subject, text, files)
 
     def story(self, subject: str, text: str, files: Sequence[Path] = ()) -> tuple[Window, Inside, bytes]:
-        """One message, from her keyboard to his screen; returns when, what no packet shows, and its body."""
+        """One message, from her keyboard to his screen; returns when, what no packet shows, and what she wrote."""
         self._bed.restart("dns-a")
         path, composing = self.compose(subject, text, files)
-        self.alice.send([path])
-        (filed,) = wait_for_messages(self._box, 1)
-        inside = Inside(composing.start_ns, composing.end_ns, filed.stat().st_ctime_ns)
-        wait_until_quiet(self._bed.host("mail-a"))
-        reading = self.bob.fetch()
-        return Window(composing.start_ns, reading.end_ns), inside, path.read_bytes().partition(b"\r\n\r\n")[2]
+        self._attempt(lambda: self.alice.send([path]))
+        filed = self._arrived(1)
+        inside = Inside(composing.start_ns, composing.end_ns, filed[0].stat().st_ctime_ns if filed else 0)
+        self._quiet()
+        if filed:
+            self._attempt(self.bob.fetch)
+        ended_ns = time.time_ns()
+        self._clear()
+        return Window(composing.start_ns, ended_ns), inside, path.read_bytes()
 
-    def letters(self, count: int, flags: str) -> Window:
-        """So many letters at once, which her server sends on in one way."""
+    def letters(self, count: int, flags: str) -> tuple[Window, list[bytes]]:
+        """So many letters at once, which her server sends on in one way; returns when, and the bodies that came."""
         restart_mta(self._bed, "mail-a", flags)
-        paths = [self.compose(f"letter {number}", LETTER)[0] for number in range(1, count + 1)]
-        sent = self.alice.send(paths)
-        arrived = wait_for_messages(self._box, count)
-        ended_ns = wait_until_quiet(self._bed.host("mail-a"))
-        for one in arrived:
-            one.unlink()
-        return Window(sent.start_ns, ended_ns)
+        # Each is told from all others by its body.
+        numbers = range(self._count + 1, self._count + 1 + count)
+        paths = [self.compose(f"letter {number}", f"{number:04}. {LETTER}")[0] for number in numbers]
+        began_ns = time.time_ns()
+        self._attempt(lambda: self.alice.send(paths))
+        self._arrived(count)
+        ended_ns = self._quiet()
+        bodies = stored_bodies([one.read_bytes() for one in self._mailbox()])
+        self._clear()
+        return Window(began_ns, ended_ns), bodies
 
     def by_the_book(self) -> Window:
         """The textbook's dialogue, had by a person at her server."""
-        window = self.clerk.dialogue(TEXTBOOK)
-        for one in wait_for_messages(self._box, 1):
-            one.unlink()
-        return window
+        began_ns = time.time_ns()
+        self._attempt(lambda: self.clerk.dialogue(TEXTBOOK))
+        self._arrived(1)
+        self._clear()
+        return Window(began_ns, time.time_ns())
+
+    def _attempt(self, act: Callable[[], object]) -> None:
+        """Do something that the servers may keep from its end; what of it crossed is for the judge."""
+        try:
+            act()
+        except EmulationError as error:
+            self._problems.append(str(error))
+
+    def _arrived(self, count: int) -> list[Path]:
+        """Wait for so many messages; those that are there in the end, in order of arrival."""
+        self._attempt(lambda: wait_for_messages(self._box, count, DELIVERY_S))
+        return sorted(self._box.glob("*"), key=lambda path: path.stat().st_ctime_ns)
+
+    def _quiet(self) -> int:
+        self._attempt(lambda: wait_until_quiet(self._bed.host("mail-a"), timeout_s=DELIVERY_S))
+        return time.time_ns()
+
+    def _mailbox(self) -> list[Path]:
+        """Every message of the mailbox, those that were read as well."""
+        return [one for place in ("new", "cur") for one in (self._box.parent / place).glob("*")]
+
+    def _clear(self) -> None:
+        """Take away what is left, which would be taken for what comes next."""
+        for one in self._mailbox():
+            one.unlink(missing_ok=True)
 
 
 def run(context: Run) -> Outcome:
@@ -183,29 +234,28 @@ def _work(context: Run, bed: Testbed, folder: Path) -> Done:
     done, lab = Done(), Lab(context, bed)
     pictures = [folder / name for name in PICTURES]
     context.step("a letter full of dots", 0.1)
-    try:
-        # The first story, which is not timed: it warms everybody up.
-        done.dots, _, done.dotted = lab.story("Dots", DOTTED)
-        for number in range(1, context.repeat + 1):
-            context.step(f"the story, {number} of {context.repeat}", 0.1 + 0.3 * number / (context.repeat + 1))
-            window, inside, _ = lab.story("A picture", LETTER, pictures)
-            done.stories.append((window, inside))
-    except EmulationError as error:
-        done.failures["story"] = str(error)
-        return done
+    # The first story, which is not timed: it warms everybody up.
+    done.dots, _, dotted = lab.story("Dots", DOTTED)
+    done.dotted = dotted.partition(BLANK_LINE)[2]
+    done.note("the letter full of dots", lab.problems())
+    for number in range(1, context.repeat + 1):
+        context.step(f"the story, {number} of {context.repeat}", 0.1 + 0.3 * number / (context.repeat + 1))
+        done.stories.append(lab.story("A picture", LETTER, pictures))
+        done.note(f"the story, {number}", lab.problems())
     for number in range(context.repeat):
         for place, way in enumerate(WAYS):
             context.step(f"letters: {way.name}", 0.4 + 0.4 * (number + place / 4) / context.repeat)
-            try:
-                done.ways.setdefault(way.name, []).append(lab.letters(context.parameters["messages"], way.flags))
-            except EmulationError as error:
-                done.failures[way.name] = str(error)
+            window, bodies = lab.letters(context.parameters["messages"], way.flags)
+            done.ways.setdefault(way.name, []).append(window)
+            done.delivered.setdefault(way.name, []).append(bodies)
+            done.note(way.name, lab.problems())
     context.step("the textbook's dialogue, and the web", 0.85)
+    done.textbook = lab.by_the_book()
+    done.note("the textbook's dialogue", lab.problems())
     try:
-        done.textbook = lab.by_the_book()
         done.web = lab.web.visit([f"/{name}" for name in (LETTER_NAME, *PICTURES)])
     except EmulationError as error:
-        done.failures["rest"] = str(error)
+        done.failures["the web"] = str(error)
     return done
 
 
@@ -216,7 +266,7 @@ def _compare(
     timings: dict[str, list[Timing]] = {}
     theories: dict[str, Theory] = {}
     asked = Lookups.of(captured)
-    for window, _ in done.stories:
+    for window, _, _ in done.stories:
         part = _within(every, window)
         try:
             story = mail_story.follow(part)
@@ -249,14 +299,15 @@ def _verdicts(context: Run, every: MailLegs, done: Done, objects: Mapping[str, b
     dots, textbook = _within(every, done.dots), _within(every, done.textbook)
     whole = _within(every, Window(0, 1 << 63))
     picture = objects[PICTURES[0]]
-    inside = done.stories[0][1] if done.stories else Inside(0, 0, 0)
+    inside, composed = done.stories[0][1:] if done.stories else (Inside(0, 0, 0), b"")
+    delivered = done.delivered.get(WAYS[0].name, [[]])[0]
     verdicts = (
-        smtp_claims.s1(story),
+        smtp_claims.s1(story, [composed]),
         smtp_claims.s2(letters),
         mail_story.s3(story, inside),
         smtp_claims.s4([story.submitted, story.relayed, letters.relayed, dots.relayed, textbook.relayed]),
-        smtp_claims.s7(several.relayed, context.parameters["messages"]),
-        smtp_content.s8(whole.relayed, picture),
+        smtp_claims.s7(several.relayed, context.parameters["messages"], delivered),
+        smtp_content.s8(whole, picture),
         smtp_content.s9(_with_web(story, _within(every, done.web)), objects),
         smtp_claims.s10(whole.at_receiver),
         smtp_content.s11(dots, done.dotted),

@@ -141,9 +141,14 @@ def wait_for_count(server: MailHost, user: str, count: int, timeout_s: float = T
 
 def held(server: MailHost, user: str) -> int:
     """How many different messages are in a user's INBOX: copies have the same body."""
-    found = set()
+    return len({content.partition(b"\n\n")[2] for content in contents_of(server, user)})
+
+
+def contents_of(server: MailHost, user: str) -> list[bytes]:
+    """The messages in a user's INBOX, as the files have them."""
+    found = []
     for path in (path for place in ("new", "cur") for path in (server.mailbox(user) / place).glob("*")):
         # Whoever reads the mailbox may give a message another name meanwhile.
         with suppress(FileNotFoundError):
-            found.add(path.read_bytes().partition(b"\n\n")[2])
-    return len(found)
+            found.append(path.read_bytes())
+    return found

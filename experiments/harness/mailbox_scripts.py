@@ -51,6 +51,10 @@ def working_steps(subject: str) -> Steps:
         ("store", "$found", "+FLAGS", "(\\Flagged)"),
         ("copy", "$found", FOLDER),
         ("fetch", "$found", f"(BODY.PEEK[]<0.{PART_OCTETS}>)"),
+        ("fetch", "$found", f"(BODY.PEEK[]<{PART_OCTETS // 2}.{PART_OCTETS}>)"),
+        ("store", "1", "+FLAGS", "(\\Answered)"),
+        ("store", "1", "-FLAGS", "(\\Answered)"),
+        ("search", None, "NOT", "SUBJECT", f'"{subject}"'),
         ("logout",),
     ]
 
@@ -62,19 +66,33 @@ def looking_steps() -> Steps:
         ("search", None, "FLAGGED"),
         ("status", FOLDER, "(MESSAGES)"),
         ("list",),
+        ("fetch", "1:*", "(FLAGS)"),
         ("logout",),
     ]
+
+
+def folder_steps() -> Steps:
+    """By IMAP: what the folder has."""
+    return [*_IMAP, ("select", FOLDER, True), ("fetch", "1:*", "(BODY.PEEK[])"), ("logout",)]
 
 
 # By POP3: a wrong password, and messages all the same; a look; a download of some messages that go.
 REFUSED: Steps = [("user", USER), ("pass_", f"{PASSWORD}s"), ("stat",), ("retr", 1), ("quit",)]
 COUNT: Steps = [*_POP3, ("stat",), ("quit",)]
+# A message is marked, and the connection closed without QUIT.
+DROP: Steps = [*_POP3, ("dele", 1), ("close",)]
 DELETE: Steps = [
     *_POP3,
     ("stat",),
     *(step for number in range(1, DELETED + 1) for step in (("retr", number), ("dele", number))),
     ("quit",),
 ]
+
+
+def rest_steps(count: int) -> Steps:
+    """By POP3: what is left of so many messages behind DELETE."""
+    every = range(1, count - DELETED + 1)
+    return [*_POP3, ("stat",), ("list",), *(("retr", number) for number in every), ("quit",)]
 
 
 def log_in_steps(user: str) -> Steps:

@@ -21,7 +21,7 @@ erin -> erin@example.org
 """
 AT_SENDER_DOMAIN = f"{ACCOUNTS_A}erin:red-queen\n"
 # Who is new waits so long; and a little more, so that it is over.
-GREYLIST_S, GREYLIST_PATIENCE_S = 0.5, 0.7
+GREYLIST_S, GREYLIST_PATIENCE_S = 2.0, 2.3
 STOP, FILL, EMPTY, FREEZE, THAW, READ = "stop", "fill", "empty", "freeze", "thaw", "read"
 
 HELLO, QUIT = ("say", "EHLO alice.example.org"), ("say", "QUIT")
@@ -74,9 +74,9 @@ DIALOGUES: Mapping[int, Steps] = {
     553: (HELLO, MAIL, rcpt("no one"), rcpt("bob"), QUIT),
     554: (HELLO, MAIL, rcpt("nobody"), DATA, rcpt("bob"), DATA, letter("somebody at last"), QUIT),
     # With the queue on a disk that fills up.
-    452: (HELLO, ("tell", FILL), MAIL, ("tell", EMPTY), *whole("bob", "there is room"), QUIT),
+    452: (HELLO, MAIL, RSET, ("tell", FILL), MAIL, ("tell", EMPTY), *whole("bob", "there is room"), QUIT),
     # With a server that asks who is new to come again.
-    450: (HELLO, MAIL, rcpt("bob"), ("pause", GREYLIST_PATIENCE_S), rcpt("bob"), QUIT),
+    450: (HELLO, MAIL, rcpt("bob"), rcpt("bob"), ("pause", GREYLIST_PATIENCE_S), rcpt("bob"), QUIT),
     # With the queue on a disk that takes no writing for a while.
     451: (HELLO, ("tell", FREEZE), *whole("bob", "keep this"), ("tell", THAW), *whole("bob", "keep this"), QUIT),
     421: (HELLO, ("tell", STOP), ("listen",)),

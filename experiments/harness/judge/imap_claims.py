@@ -9,6 +9,8 @@ Source: RFC 3501 sections 6.3 (folders), 6.4.4 (SEARCH), 6.4.5 (FETCH, partial),
 
 from __future__ import annotations
 
+import base64
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,34 +24,48 @@ from experiments.harness.judge.pop3_claims import downloaded
 from experiments.harness.judge.verdict import Verdict
 
 WHOLE = "BODY[]"
-# RFC 3501 section 6.4.5: items that have two names.
+# RFC 3501 section 6.4.5: <origin.octets> behind a section.
+PARTIAL = re.compile(rb"(?i)BODY(?:\.PEEK)?\[\]<(\d+)\.(\d+)>")
+PART_NUMBER = re.compile(r"BODY\[[1-9][0-9.]*\]")
+# Section 6.4.6, of one message.
+STORED = re.compile(rb"(?i)(\d+) ([+-])FLAGS(?:\.SILENT)? \(([^)]*)\)\Z")
+# Section 2.3.2: flags that only STORE sets here.
+TOUCHED = frozenset(("\\flagged", "\\answered", "\\deleted", "\\draft"))
+# Section 6.4.5: items that have two names.
 SAME = {"RFC822": WHOLE, "RFC822.HEADER": "BODY[HEADER]", "RFC822.TEXT": "BODY[TEXT]"}
 
 
 @dataclass(frozen=True)
 class ImapCourse:
-    """Sessions on one mailbox: one that fetches everything, one that works on it, a later one that looks; and one that
-    fetches the headers of all messages, by IMAP, by POP3's TOP, and by a download by POP3."""
+    """Sessions on one mailbox: one that fetches everything, one that works on it, a later one that looks, one that
+    fetches what the folder has; one that fetches the headers of all messages, by IMAP, by POP3's TOP, and by a download
+    by POP3; and one that fetches an attachment."""
 
     everything: ImapTraffic
     works: ImapTraffic
     looks: ImapTraffic
+    folder: ImapTraffic
     headers: ImapTraffic
     top: Pop3Traffic
     download: Pop3Traffic
+    attachment: ImapTraffic
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What the working session is to do: to find the one message with this in its Subject, and put it into a folder."""
+    """What the working session is to do: to find the one message with this in its Subject, and put it into a folder.
+
+    `attachment`: what that message has as a part in base64.
+    """
 
     subject: bytes
     folder: str
+    attachment: bytes
 
 
 def m2(course: ImapCourse, contents: Sequence[bytes], asked: Asked) -> Verdict:
     """Decide M2; `contents`: the messages of the mailbox, lines ending in CRLF."""
-    imap = (course.everything, course.works, course.looks, course.headers)
+    imap = (course.everything, course.works, course.looks, course.folder, course.headers, course.attachment)
 
     def check() -> Found:
         try:
@@ -66,14 +82,19 @@ def _check(course: ImapCourse, contents: Sequence[bytes], asked: Asked) -> Found
     found = _search(works, stored, asked)
     part = _partial(works, stored)
     folder = _folder(looks, asked.folder, of=_one(works, "COPY"))
+    _copied(course.folder.sessions[0], stored[found], of=_one(works, "COPY"))
     flagged = _flagged(looks, found, of=_one(works, "STORE"))
+    _flags(works, looks, found)
+    attached = _attachment(course.attachment.sessions[0], asked.attachment)
     there = _exists(looks, len(contents))
     volume = _volume(course, stored)
     return (
         f"Folder {asked.folder}: made in frame {_one(works, 'CREATE').frames[0]}, and in a later session it is there "
-        f"with the copy in it ({folder.frames[-1]}). Flag: set in {_one(works, 'STORE').frames[0]}, found in "
-        f"{flagged.frames[-1]}. Search: {found} is the one message with {asked.subject.decode()!r}. Part: "
-        f"{part} octets of {len(stored[found])}. All {len(contents)} messages stay where they are "
+        f"with the copy in it, octet by octet ({folder.frames[-1]}). Flag: set in "
+        f"{_one(works, 'STORE').frames[0]}, found in "
+        f"{flagged.frames[-1]}, and on no other message. Search: {found} is the one message with "
+        f"{asked.subject.decode()!r}. Parts: {part} octets of {len(stored[found])}, and {attached} of an "
+        f"attachment. All {len(contents)} messages stay where they are "
         f"({there.frames[-1]}). {volume}"
     ), [_one(works, "CREATE").frames[0], folder.frames[-1], flagged.frames[-1], there.frames[-1]]
 
@@ -130,16 +151,25 @@ def _numbers(exchange: Exchange) -> set[int]:
 
 
 def _search(session: ImapSession, stored: Mapping[int, bytes], asked: Asked) -> int:
-    exchange = _one(session, "SEARCH")
+    _one(session, "SEARCH")
     expected = {number for number, octets in stored.items() if asked.subject in _subject(octets)}
     if len(expected) != 1:
         raise InconclusiveError(f"{len(expected)} messages have {asked.subject!r} in their Subject.")
-    if (found := _numbers(exchange)) != expected:
-        raise Contradiction(
-            f"SEARCH in frame {exchange.frames[0]} finds {sorted(found)}, and {sorted(expected)} has it.",
-            *exchange.frames,
-        )
+    others = set(stored) - expected
+    for one in session.asked("SEARCH"):
+        negated = re.search(rb"(?i)\bNOT SUBJECT ", one.command.argument) is not None
+        if (found := _numbers(one)) != (others if negated else expected) or not one.ok:
+            raise Contradiction(
+                f"SEARCH in frame {one.frames[0]} finds {sorted(found)}, and {sorted(expected)} has it"
+                f"{', where the others were asked for' if negated else ''}.",
+                *one.frames,
+            )
     return expected.pop()
+
+
+def _header(content: bytes) -> bytes:
+    """The header of a message, the empty line included."""
+    return content.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
 
 
 def _subject(octets: bytes) -> bytes:
@@ -148,19 +178,89 @@ def _subject(octets: bytes) -> bytes:
 
 
 def _partial(session: ImapSession, stored: Mapping[int, bytes]) -> int:
-    """How many octets a partial FETCH brought; Contradiction unless they are the message's first ones."""
+    """How many octets partial FETCHes brought; Contradiction unless they are those that were asked for."""
+    brought = 0
     for exchange in session.asked("FETCH"):
-        for number, items in exchange.fetched().items():
-            part = items.get(f"{WHOLE}<0>")
-            if not isinstance(part, bytes):
-                continue
-            if not part or not stored[number].startswith(part) or len(part) >= len(stored[number]):
+        asked = PARTIAL.search(exchange.command.argument)
+        if asked is None:
+            continue
+        start, most = int(asked[1]), int(asked[2])
+        parts = [(number, items.get(f"{WHOLE}<{start}>")) for number, items in exchange.fetched().items()]
+        if not exchange.ok or not parts:
+            raise Contradiction(f"{exchange.text!r} in frame {exchange.frames[0]} brings nothing.", *exchange.frames)
+        for number, part in parts:
+            # RFC 3501 section 6.4.5: the octets from the origin on, as many as were asked for or are there.
+            if part != stored.get(number, b"")[start : start + most]:
+                what = f"{len(part)} octets come" if isinstance(part, bytes) else "No part comes"
                 raise Contradiction(
-                    f"The {len(part)} octets in frame {exchange.frames[-1]} are not the first of message {number}.",
+                    f"{what} in frame {exchange.frames[-1]}, and octets {start} to {start + most} of message {number} "
+                    "were asked for.",
                     *exchange.frames,
                 )
-            return len(part)
-    raise InconclusiveError("No part of a message is fetched.")
+            brought += most
+    if not brought:
+        raise InconclusiveError("No part of a message is fetched.")
+    return brought
+
+
+def _copied(session: ImapSession, content: bytes, of: Exchange) -> None:
+    """Raise Contradiction unless the one message of the folder is the one that was copied."""
+    found = list(whole_messages(session).values())
+    if found != [content]:
+        what = f"{len(found)} messages" if len(found) != 1 else f"a message of {len(found[0])} octets, not that one"
+        raise Contradiction(
+            f"COPY in frame {of.frames[0]} succeeded, and the folder has {what} (session of frame {session.frame}).",
+            *of.frames,
+            session.frame,
+        )
+
+
+def _flags(works: ImapSession, looks: ImapSession, number: int) -> None:
+    """Raise Contradiction unless FETCH FLAGS says in the later session what STORE did in the one before."""
+    expected: dict[int, set[str]] = {}
+    for exchange in (one for one in works.asked("STORE") if one.ok):
+        said = STORED.match(exchange.command.argument)
+        if said is None:
+            raise InconclusiveError(f"{exchange.command.text!r} is a STORE of another kind.")
+        flags = set(said[3].decode().lower().split())
+        have = expected.setdefault(int(said[1]), set())
+        expected[int(said[1])] = have | flags if said[2] == b"+" else have - flags
+    asked = next((one for one in looks.asked("FETCH") if b"FLAGS" in one.command.argument.upper()), None)
+    if asked is None:
+        raise InconclusiveError(f"The session of frame {looks.frame} fetches no flags.")
+    told = {at: items.get("FLAGS") for at, items in asked.fetched().items()}
+    for at, flags_said in told.items():
+        have = {str(one).lower() for one in flags_said} if isinstance(flags_said, list) else set()
+        # Reading may have set \Seen; the others are set by STORE only.
+        if have & TOUCHED != expected.get(at, set()) & TOUCHED:
+            stored = sorted(expected.get(at, ()))
+            raise Contradiction(
+                f"Message {at} has the flags {sorted(have)} in frame {asked.frames[-1]}, and {stored} were stored.",
+                *asked.frames,
+            )
+    if number not in told:
+        raise Contradiction(f"FETCH in frame {asked.frames[0]} says nothing of message {number}.", *asked.frames)
+
+
+def _attachment(session: ImapSession, attachment: bytes) -> int:
+    """How many octets a part has as it is in the message; Contradiction unless it is the attachment."""
+    for exchange in session.asked("FETCH"):
+        for items in exchange.fetched().values():
+            for name, part in items.items():
+                if PART_NUMBER.fullmatch(name) is None or not isinstance(part, bytes):
+                    continue
+                try:
+                    decoded = base64.b64decode(part, validate=False)
+                except ValueError:
+                    decoded = b""
+                if decoded != attachment:
+                    raise Contradiction(
+                        f"{name} in frame {exchange.frames[-1]} decodes to {len(decoded)} octets (SHA-256 "
+                        f"{digest(decoded)}), and is not the attachment.",
+                        *exchange.frames,
+                    )
+                return len(part)
+    raise Contradiction(f"No attachment comes in the session of frame {session.frame}.", session.frame)
 
 
 def _folder(session: ImapSession, folder: str, of: Exchange) -> Exchange:
@@ -211,9 +311,21 @@ def _volume(course: ImapCourse, stored: Mapping[int, bytes]) -> str:
     """What the headers of all messages took, in words; Contradiction unless IMAP moves less than a download."""
     imap, top, download = course.headers.sessions[0], course.top.sessions[0], course.download.sessions[0]
     needed = sum(len(octets.partition(b"\r\n\r\n")[0]) + 4 for octets in stored.values())
-    items = [each for one in imap.asked("FETCH") for each in one.fetched().values()]
-    headers = [value for each in items for name, value in each.items() if name.startswith("BODY[HEADER")]
-    got = sum(len(value) for value in headers if isinstance(value, bytes))
+    items = [each for one in imap.asked("FETCH") for each in one.fetched().items()]
+    headers = [(at, value) for at, each in items for name, value in each.items() if name.startswith("BODY[HEADER")]
+    for at, value in headers:
+        if at in stored and value != _header(stored[at]):
+            where = f"in the session of frame {imap.frame}"
+            raise Contradiction(f"The header of message {at} {where} is not its own.", imap.frame)
+    for one in top.asked("TOP"):
+        number = one.command.argument.split()[0]
+        content = next((each.content for each in downloaded(course.download) if each.command.argument == number), None)
+        if content is not None and one.content != _header(content):
+            raise Contradiction(
+                f"{one.command.text!r} in frame {one.frames[0]} brings another header than that of the message.",
+                *one.frames,
+            )
+    got = sum(len(value) for _, value in headers if isinstance(value, bytes))
     if got != needed or len(downloaded(course.download)) != len(stored) or len(top.asked("TOP")) != len(stored):
         raise InconclusiveError(f"{got} octets of {needed} in the headers of {len(stored)} messages were fetched.")
     moved, all_of_it = octets_of(imap), octets_of(download)

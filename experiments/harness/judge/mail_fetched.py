@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from email.parser import BytesParser
+from email.policy import SMTP
 
 from experiments.harness.judge.http import Contradiction, listed
 from experiments.harness.judge.imap import ImapTraffic
 from experiments.harness.judge.imap_claims import whole_messages
 from experiments.harness.judge.imap_grammar import ImapGrammarError
+from experiments.harness.judge.mail_delivery import BLANK_LINE, why_altered, with_crlf
 from experiments.harness.judge.mail_evidence import Found, decide_mail, digest
 from experiments.harness.judge.pop3 import Pop3Traffic
 from experiments.harness.judge.smtp import Message, SmtpTraffic
@@ -16,12 +19,16 @@ from experiments.harness.judge.smtp_grammar import Command
 from experiments.harness.judge.verdict import Verdict
 
 
-def sent(cell_id: str, traffic: SmtpTraffic, body: bytes, recipient: str) -> Verdict:
-    """Whether a message with this body was taken over for this recipient; some clients put an empty line behind it."""
+def sent(cell_id: str, traffic: SmtpTraffic, message: bytes, recipient: str) -> Verdict:
+    """Whether a message was taken over for this recipient, with its body and with what its header says.
+
+    Some clients put an empty line behind it, and write the header anew.
+    """
 
     def check() -> Found:
         for one in traffic.messages:
-            if _text(one.body) == _text(body) and one.taken and recipient in _recipients(one):
+            if _text(one.body) == _text(_body(message)) and one.taken and recipient in _recipients(one):
+                _means_the_same(message, one)
                 frames = [one.mail.frames[0], one.sent.frames[-1]]
                 return f"The message is taken over (MAIL in frame {frames[0]}, 250 in {frames[1]}).", frames
         for one in traffic.messages:
@@ -33,6 +40,50 @@ def sent(cell_id: str, traffic: SmtpTraffic, body: bytes, recipient: str) -> Ver
         raise Contradiction(f"No message is sent; the last exchange: {said}.", last.connection.syn.frame)
 
     return decide_mail(cell_id, [traffic], check)
+
+
+def relayed(
+    cell_id: str, traffic: SmtpTraffic, message: bytes, recipient: str, mailbox: Sequence[bytes] | None = None
+) -> Verdict:
+    """Whether a message was passed on for this recipient unaltered, and lies so in the mailbox (its files)."""
+
+    def check() -> Found:
+        same = [one for one in traffic.messages if one.taken and why_altered(message, one.content) is None]
+        passed = next((one for one in same if recipient in _recipients(one)), None)
+        if passed is None:
+            for one in (one for one in traffic.messages if one.taken):
+                why = why_altered(message, one.content) or f"it goes to {', '.join(_recipients(one))}"
+                frame = one.data.frame
+                raise Contradiction(f"The message in frame {frame} is not as it was sent: {why}.", *one.sent.frames)
+            frame = traffic.sessions[-1].connection.syn.frame
+            raise Contradiction(f"No message is passed on (last session: frame {frame}).", frame)
+        frames = [passed.mail.frames[0], passed.sent.frames[-1]]
+        if mailbox is not None:
+            reasons = [why_altered(message, with_crlf(one)) for one in mailbox]
+            if None not in reasons:
+                why = reasons[0] if reasons else "it is empty"
+                raise Contradiction(f"The message taken in frame {frames[1]} is not in the mailbox: {why}.", *frames)
+        return (
+            f"The message is passed on unaltered (MAIL in frame {frames[0]}, 250 in {frames[1]}) and delivered.",
+            frames,
+        )
+
+    return decide_mail(cell_id, [traffic], check)
+
+
+def _body(content: bytes) -> bytes:
+    return content.partition(BLANK_LINE)[2]
+
+
+def _means_the_same(message: bytes, sent_: Message) -> None:
+    """Raise Contradiction unless From, To and Subject say what they said."""
+    before, after = (BytesParser(policy=SMTP).parsebytes(one, headersonly=True) for one in (message, sent_.content))
+    for name in ("From", "To", "Subject"):
+        if str(before[name]) != str(after[name]):
+            frame = sent_.data.frame
+            raise Contradiction(
+                f"The message in frame {frame} has the {name} {str(after[name])!r}, not {str(before[name])!r}.", frame
+            )
 
 
 def _text(body: bytes) -> bytes:

@@ -15,6 +15,7 @@ Where the peer stays away for too long, each message comes back as a report (RFC
 from __future__ import annotations
 
 import email
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -22,12 +23,15 @@ from dataclasses import dataclass
 from experiments.harness.judge.http import Contradiction
 from experiments.harness.judge.imap import ImapTraffic
 from experiments.harness.judge.imap_claims import whole_messages
+from experiments.harness.judge.mail_delivery import why_altered
 from experiments.harness.judge.mail_evidence import Found, InconclusiveError, decide_mail
 from experiments.harness.judge.smtp import BLANK_LINE, SMTP_PORT, Message, SmtpTraffic
+from experiments.harness.judge.smtp_grammar import Command
 from experiments.harness.judge.tcp import Connection
 from experiments.harness.judge.verdict import Verdict
 
 NS = 1_000_000_000
+FINAL_RECIPIENT = re.compile(rb"(?im)^Final-Recipient:([^\r\n]*)")
 # What comes so long behind a first attempt is another one, and not the same on a further connection.
 AGAIN_NS = 3 * NS // 10
 # A server writes down what was delivered as soon as the disk lets it; half a second is a very slow disk.
@@ -52,13 +56,17 @@ class Outage:
 @dataclass(frozen=True)
 class Episode:
     """One outage: what the sender's server was given and what left it, at its interface; what came to the peer, at its
-    own; and the mailbox in the end (the sender's own, where the peer stayed away)."""
+    own; and the mailbox in the end (the sender's own, where the peer stayed away).
+
+    `composed`: the messages that were to be handed in, where that is known.
+    """
 
     outage: Outage
     submitted: SmtpTraffic
     leaving: SmtpTraffic
     arriving: SmtpTraffic | None
     mailbox: ImapTraffic
+    composed: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -135,9 +143,11 @@ def s5(episodes: Sequence[Episode], given_up: Episode | None = None) -> Verdict:
 
 def _course(episode: Episode) -> Found:
     """What became of one outage."""
-    outage, taken = episode.outage, _taken(episode.submitted)
-    held, sent, arrived = _mailbox(episode.mailbox), _sent(episode), _arrived(episode)
+    outage, taken = episode.outage, _taken(episode)
+    contents = list(whole_messages(episode.mailbox.sessions[-1]).values())
+    held, sent, arrived = Counter(map(_body, contents)), _sent(episode), _arrived(episode)
     _none_lost(taken, held, sent)
+    _none_altered(taken, contents)
     failed, first = _tried(episode), _resumed(episode)
     waited = [body for body in taken if not any(ns < outage.began_ns for ns, _ in arrived.get(body, []))]
     twice = _duplicates(episode, held, sent)
@@ -150,12 +160,37 @@ def _course(episode: Episode) -> Found:
     ), [failed[0].frame, failed[-1].frame, first.frame]
 
 
-def _taken(traffic: SmtpTraffic) -> dict[bytes, Message]:
-    """What the sender's server has taken over, by body."""
+def _taken(episode: Episode) -> dict[bytes, Message]:
+    """What the sender's server has taken over, by body; all that was composed must be among it."""
+    traffic = episode.submitted
     found = {message.body: message for message in traffic.messages if message.taken}
     if not found:
         raise InconclusiveError("The sender's server took no message over.")
+    # Some agents put an empty line behind a message.
+    handed = {body.rstrip(b"\r\n") for body in found}
+    missing = sum(_body(one).rstrip(b"\r\n") not in handed for one in episode.composed)
+    if missing:
+        frame = traffic.sessions[0].connection.syn.frame
+        raise Contradiction(
+            f"{episode.outage.kind}: {missing} of {len(episode.composed)} messages are not handed in and taken over.",
+            frame,
+        )
     return found
+
+
+def _body(content: bytes) -> bytes:
+    return content.partition(BLANK_LINE)[2]
+
+
+def _none_altered(taken: dict[bytes, Message], contents: Sequence[bytes]) -> None:
+    """Raise Contradiction if a message of the mailbox is not as it was taken over (see mail_delivery)."""
+    for content in contents:
+        message = taken.get(_body(content))
+        why = why_altered(message.content, content) if message is not None else None
+        if message is not None and why is not None:
+            raise Contradiction(
+                f"The message that was taken over in frame {message.data.frame} was changed: {why}.", message.data.frame
+            )
 
 
 def _tried(episode: Episode) -> list[Attempt]:
@@ -192,12 +227,6 @@ def _resumed(episode: Episode) -> Attempt:
 def _after_s(first: Attempt, outage: Outage) -> float:
     """How long after the return an attempt was made that was answered."""
     return max(0, first.began_ns - (outage.back_ns or 0)) / NS
-
-
-def _mailbox(traffic: ImapTraffic) -> Counter[bytes]:
-    """How often each body is handed out in the end."""
-    session = traffic.sessions[-1]
-    return Counter(content.partition(BLANK_LINE)[2] for content in whole_messages(session).values())
 
 
 def _sent(episode: Episode) -> dict[bytes, list[Message]]:
@@ -279,12 +308,11 @@ def _is_done(message: Message, at_ns: int) -> bool:
 
 def _reported(episode: Episode) -> Found:
     """What became of messages to a peer that stays away: each comes back as a report."""
-    failed, taken = during(episode), _taken(episode.submitted)
+    failed, taken = during(episode), _taken(episode)
     if not _is_again(failed):
         raise Contradiction(f"{episode.outage.kind}: {len(failed)} attempts at once before it gives up.")
     reports = list(_reports(episode.mailbox))
-    text = b"\n".join(reports)
-    silent = [message for body, message in taken.items() if _token(body) not in text]
+    silent = [message for body, message in taken.items() if not any(_is_of(one, message) for one in reports)]
     if silent:
         frames = [frame for message in silent[:3] for frame in message.sent.frames]
         raise Contradiction(
@@ -307,6 +335,13 @@ def _reports(traffic: ImapTraffic) -> Iterator[bytes]:
         words = "".join(str(part) for part in status).lower()
         if "action: failed" in words and "final-recipient:" in words:
             yield content
+
+
+def _is_of(report: bytes, message: Message) -> bool:
+    """Whether a report returns a message, and names a recipient of it as not reached (RFC 3464 section 2.3)."""
+    recipients = [one.said.path for one in message.recipients if isinstance(one.said, Command)]
+    named = [one.decode(errors="replace").lower() for one in FINAL_RECIPIENT.findall(report)]
+    return _token(message.body) in report and any(each.lower() in one for each in recipients for one in named)
 
 
 def _token(body: bytes) -> bytes:

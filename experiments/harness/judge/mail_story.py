@@ -18,8 +18,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from experiments.harness.judge.http import Contradiction
+from experiments.harness.judge.mail_delivery import arrivals
 from experiments.harness.judge.smtp import Message, SmtpSession, SmtpTraffic
-from experiments.harness.judge.smtp_claims import Found, MailLegs, carried, decide_smtp, why_not_read
+from experiments.harness.judge.smtp_claims import Found, MailLegs, decide_smtp, why_not_read
 from experiments.harness.judge.tcp import Connection
 from experiments.harness.judge.verdict import Verdict, undecided
 
@@ -61,9 +62,8 @@ def follow(legs: MailLegs) -> Story:
     if relay is None:
         raise Contradiction("The message is not passed on to the receiver's server.", handed.data.frame)
     for reading in legs.reading:
-        if end := carried(body, reading):
-            piece = reading.from_server.stream.span(end - 1, end)[0]
-            return Story(submission, handed, *relay, reading, piece.time_ns, piece.frame)
+        if (got := next((one for one in arrivals(reading) if one.body == body), None)) is not None:
+            return Story(submission, handed, *relay, reading, got.time_ns, got.frame)
     raise Contradiction("The message does not come to the receiver's agent.", relay[1].data.frame)
 
 

@@ -9,13 +9,16 @@ Source: RFC 5321 sections 2.1, 3.1, 3.3, 4.1.1.10, 4.2 and 4.3; RFC 6409 for the
 
 from __future__ import annotations
 
-import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from experiments.harness.judge.frames import CaptureFile
 from experiments.harness.judge.http import Contradiction, listed
+from experiments.harness.judge.mail_delivery import Arrival, arrived, why_altered
 from experiments.harness.judge.smtp import (
+    BLANK_LINE,
+    PORTS,
     SMTP_PORT,
     Exchange,
     Message,
@@ -29,7 +32,6 @@ from experiments.harness.judge.tcp import Connection, connections
 from experiments.harness.judge.verdict import Verdict, failed, shown, undecided
 
 POP3_PORT, IMAP_PORT, WEB_PORT = 110, 143, 80
-LINE_START = re.compile(rb"(?m)^\.")
 Found = tuple[str, list[int]]
 
 
@@ -126,8 +128,12 @@ def why_not_read(legs: MailLegs) -> str | None:
     return f"the capture of the connection opened in frame {hole.syn.frame} has a hole" if hole is not None else None
 
 
-def s1(legs: MailLegs) -> Verdict:
-    """Decide S1: every message that the agent hands to its server goes on to the receiver's, and is read there."""
+def s1(legs: MailLegs, composed: Sequence[bytes] = ()) -> Verdict:
+    """Decide S1: every message that the agent hands to its server goes on to the receiver's, and is read there.
+
+    No server may change it beyond what RFC 5321 and RFC 6409 allow (see mail_delivery). `composed`: the messages as the
+    agent wrote them, all of which must be handed in.
+    """
     unfit = why_not_read(legs)
     if unfit is not None:
         return undecided("S1", f"Nothing can be said: {unfit}.")
@@ -135,17 +141,20 @@ def s1(legs: MailLegs) -> Verdict:
     def check() -> Found:
         who = legs.who
         handed = _taken(legs.submitted, "hands in")
+        for content in composed:
+            _same(content, handed, "handed in", handed[0].data.frame)
         for session in (*legs.at_alice.sessions, *legs.at_receiver.sessions):
             ends = (session.connection.client.address, session.connection.server.address)
             if ends not in ((who.alice, who.sender), (who.sender, who.receiver)):
                 frame = session.connection.syn.frame
                 raise Contradiction(f"SMTP from {ends[0]} to {ends[1]} in frame {frame}: a leg is left out.", frame)
         ways = [(one, _passed_on(one, legs.relayed), _read(one, legs)) for one in handed]
-        message, passed, (read, frame) = ways[0]
-        frames = [message.data.frame, passed.data.frame, frame]
+        message, passed, (read, arrival) = ways[0]
+        frames = [message.data.frame, passed.data.frame, arrival.frame]
+        frame = arrival.frame
         protocol = "POP3" if read.server.port == POP3_PORT else "IMAP"
         return (
-            f"{counted(len(handed), 'message')}, on all three legs with the same body: the first by SMTP from the "
+            f"{counted(len(handed), 'message')}, on all three legs the same: the first by SMTP from the "
             f"agent {who.alice} to its server {who.sender} (frame {frames[0]}), by SMTP from there to the server "
             f"{who.receiver} (frame {frames[1]}), and by {protocol} from there to the agent {who.bob} (frame {frame})."
         ), frames
@@ -158,12 +167,19 @@ def s2(legs: MailLegs) -> Verdict:
     both = [legs.relayed, legs.at_sender.to(legs.who.sender)]
 
     def check() -> Found:
+        refused = [one for one in legs.relayed.messages if not one.taken]
+        if refused:
+            frame = refused[0].data.frame
+            raise Contradiction(f"{refused[0].sent.text!r} in frame {frame}: what is pushed is not taken.", frame)
         pushed = [_pushes(session, both[1]) for session in legs.relayed.sessions if session.messages]
         if not pushed:
             raise Contradiction("No message goes from server to server.", legs.relayed.sessions[0].connection.syn.frame)
-        back = [one for one in legs.at_sender.sessions if one.connection.client.address == legs.who.receiver]
+        back = [one.connection for one in legs.at_sender.sessions] + [
+            one for one in legs.at_sender.others if one.server.port in PORTS
+        ]
+        back = [one for one in back if one.client.address == legs.who.receiver]
         if back:
-            frame = back[0].connection.syn.frame
+            frame = back[0].syn.frame
             raise Contradiction(f"The receiver's server opens a connection itself in frame {frame}.", frame)
         came, syn, went = pushed[0]
         return (
@@ -176,15 +192,16 @@ def s2(legs: MailLegs) -> Verdict:
 
 
 def s4(traffic: Sequence[SmtpTraffic]) -> Verdict:
-    """Decide S4: every session that carries a message has the dialogue in order, each line as the grammar has it."""
+    """Decide S4: every session has the dialogue in order, each line as the grammar has it, and some carry a message."""
 
     def check() -> Found:
-        sessions = [one for every in traffic for one in every.sessions if one.messages]
-        if not sessions:
+        sessions = [one for every in traffic for one in every.sessions]
+        if not any(one.messages for one in sessions):
             raise Contradiction("No session carries a message.", traffic[0].sessions[0].connection.syn.frame)
         for session in sessions:
             transcript(session)
-        plain = next((one for one in sessions if one.asked("HELO")), sessions[0])
+        carrying = [one for one in sessions if one.messages]
+        plain = next((one for one in carrying if one.asked("HELO")), carrying[0])
         said = ", ".join(_short(one) for one in plain.exchanges)
         opened = {verb: sum(bool(one.asked(verb)) for one in sessions) for verb in ("HELO", "EHLO")}
         assert plain.greeting is not None
@@ -197,8 +214,11 @@ def s4(traffic: Sequence[SmtpTraffic]) -> Verdict:
     return decide_smtp("S4", traffic, check)
 
 
-def s7(traffic: SmtpTraffic, count: int) -> Verdict:
-    """Decide S7: so many messages follow each other on one connection, each taken with a 250 of its own."""
+def s7(traffic: SmtpTraffic, count: int, delivered: Sequence[bytes] | None = None) -> Verdict:
+    """Decide S7: so many messages follow each other on one connection, each taken with a 250 of its own.
+
+    `delivered`: the bodies that then lie in the receiver's mailbox, each of them to be there; None where that is open.
+    """
 
     def check() -> Found:
         several = [one for one in traffic.sessions if len(one.messages) > 1]
@@ -214,6 +234,13 @@ def s7(traffic: SmtpTraffic, count: int) -> Verdict:
                 frame,
             )
         frames = [session.connection.syn.frame, *(one.sent.frames[-1] for one in session.messages)]
+        lost = Counter(one.body for one in session.messages) - Counter(delivered or ())
+        if delivered is not None and lost:
+            raise Contradiction(
+                f"{lost.total()} of the {count} messages on the connection of frame {frames[0]} are not in the mailbox "
+                "as they were sent.",
+                *frames,
+            )
         return (
             f"One SYN, in frame {frames[0]}, and {count} messages behind it, each answered by 250 "
             f"(frames {listed(frames[1:])}), before QUIT."
@@ -255,7 +282,7 @@ def transcript(session: SmtpSession) -> None:
             where = ", ".join(f"{verb} {'/'.join(map(str, codes))}" for verb, codes in expected.items())
             raise Contradiction(f"{one.text!r} in frame {one.said.frame}, where {where} may stand.", one.said.frame)
         expected = _NEXT[one.verb]
-    if session.exchanges[-1].verb != "QUIT":
+    if not session.exchanges or session.exchanges[-1].verb != "QUIT":
         raise Contradiction(f"The session of frame {frame} does not end with QUIT.", frame)
 
 
@@ -288,31 +315,31 @@ def _taken(traffic: SmtpTraffic, what: str) -> list[Message]:
 
 
 def _passed_on(message: Message, relayed: SmtpTraffic) -> Message:
-    found = next((one for one in relayed.messages if one.taken and one.body == message.body), None)
+    taken, frame = [one for one in relayed.messages if one.taken], message.data.frame
+    return _same(message.content, taken, "passed on to the receiver's server", frame)
+
+
+def _same(content: bytes, among: Sequence[Message], what: str, frame: int) -> Message:
+    """The message among these that is another one, unaltered. Raises Contradiction."""
+    body = content.partition(BLANK_LINE)[2]
+    same = [one for one in among if one.body == body]
+    if not same:
+        raise Contradiction(f"The message of frame {frame} is not {what}.", frame)
+    why = [why_altered(content, one.content) for one in same]
+    if None not in why:
+        where = same[0].data.frame
+        raise Contradiction(f"The message of frame {where} is {what}, and it was changed: {why[0]}.", where)
+    return same[why.index(None)]
+
+
+def _read(message: Message, legs: MailLegs) -> tuple[Connection, Arrival]:
+    """The connection by which the reader's agent got a message, and how that came. Raises Contradiction."""
+    mine = [one for one in legs.reading if one.server.address == legs.who.receiver]
+    found = arrived(message.content, mine)
     if found is None:
         frame = message.data.frame
-        raise Contradiction(f"The message of frame {frame} is not passed on to the receiver's server.", frame)
+        raise Contradiction(f"The message of frame {frame} does not come to the receiver's agent.", frame)
     return found
-
-
-def _read(message: Message, legs: MailLegs) -> tuple[Connection, int]:
-    """The connection by which the reader's agent got a message, and the frame with the last octet of its body."""
-    for connection in legs.reading:
-        end = carried(message.body, connection)
-        if connection.server.address == legs.who.receiver and end:
-            return connection, connection.from_server.stream.span(end - 1, end)[0].frame
-    frame = message.data.frame
-    raise Contradiction(f"The message of frame {frame} does not come to the receiver's agent.", frame)
-
-
-def carried(body: bytes, connection: Connection) -> int:
-    """Where in a server's stream a body ends, as it is (IMAP) or with dots doubled (POP3); 0 if it is not there."""
-    data = connection.from_server.stream.data
-    for form in (body, LINE_START.sub(b"..", body)):
-        at = data.find(form)
-        if form and at >= 0:
-            return at + len(form)
-    return 0
 
 
 def _pushes(session: SmtpSession, submitted: SmtpTraffic) -> tuple[int, int, int]:

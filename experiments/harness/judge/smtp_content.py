@@ -16,10 +16,11 @@ from email.message import EmailMessage
 from email.parser import BytesParser
 
 from experiments.harness.judge.http import Contradiction, listed
+from experiments.harness.judge.mail_delivery import Arrival, arrivals
 from experiments.harness.judge.messages import converse
 from experiments.harness.judge.reassembly import Stream
 from experiments.harness.judge.smtp import Message, SmtpSession, SmtpTraffic
-from experiments.harness.judge.smtp_claims import Found, MailLegs, carried, decide_smtp, why_not_read
+from experiments.harness.judge.smtp_claims import Found, MailLegs, decide_smtp, why_not_read
 from experiments.harness.judge.verdict import Verdict, undecided
 
 # RFC 2045 section 6.8: what a line of base64 may hold.
@@ -32,9 +33,9 @@ def digest(octets: bytes) -> str:
     return hashlib.sha256(octets).hexdigest()
 
 
-def parts(message: Message) -> Iterator[EmailMessage]:
+def parts(content: bytes) -> Iterator[EmailMessage]:
     """The parts of a message that hold something, as the email package reads them."""
-    parsed = BytesParser(policy=policy.SMTP).parsebytes(message.content)
+    parsed = BytesParser(policy=policy.SMTP).parsebytes(content)
     for part in parsed.walk():
         if isinstance(part, EmailMessage) and not part.is_multipart():
             yield part
@@ -46,8 +47,14 @@ def decoded(part: EmailMessage) -> bytes:
     return octets if isinstance(octets, bytes) else b""
 
 
-def s8(traffic: SmtpTraffic, picture: bytes) -> Verdict:
-    """Decide S8: all that crosses is 7-bit, and a JPEG picture that is not comes through by MIME, octet by octet."""
+def s8(legs: MailLegs, picture: bytes) -> Verdict:
+    """Decide S8: all that crosses is 7-bit, and a JPEG picture that is not comes through by MIME, octet by octet.
+
+    So it must also be in what the receiver's agent gets.
+    """
+    traffic = legs.relayed
+    if why_not_read(legs) is not None:
+        return undecided("S8", f"Nothing can be said: {why_not_read(legs)}.")
 
     def check() -> Found:
         for message in traffic.messages:
@@ -64,15 +71,36 @@ def s8(traffic: SmtpTraffic, picture: bytes) -> Verdict:
                 f"The picture that arrives has the hash {digest(decoded(part))[:16]}, not {digest(picture)[:16]}.",
                 message.data.frame,
             )
+        read = _read_picture(legs, picture, message)
         high = sum(octet > 127 for octet in picture)
         count, size = len(traffic.messages), sum(len(one.data.octets) for one in traffic.messages)
         return (
             f"{count} messages, {size} octets, and none of them above 127. The picture ({len(picture)} octets, {high} "
             f"of them above 127) goes as Content-Type: image/jpeg in base64, {len(raw)} octets, and decodes to the "
-            f"same SHA-256, {digest(picture)[:16]}... (frame {message.data.frame})."
-        ), [message.data.frame]
+            f"same SHA-256, {digest(picture)[:16]}..., between the servers (frame {message.data.frame}) and with the "
+            f"receiver's agent (frame {read.frame})."
+        ), [message.data.frame, read.frame]
 
     return decide_smtp("S8", [traffic], check)
+
+
+def _read_picture(legs: MailLegs, picture: bytes, sent: Message) -> Arrival:
+    """The message by which the picture comes to the receiver's agent. Raises Contradiction."""
+    first = None
+    for one in (one for connection in legs.reading for one in arrivals(connection)):
+        for part in (part for part in parts(one.content) if part.get_content_type() == "image/jpeg"):
+            if not one.content.isascii():
+                raise Contradiction(f"The message that comes in frame {one.frame} has octets above 127.", one.frame)
+            if digest(decoded(part)) != digest(picture):
+                raise Contradiction(
+                    f"The picture that comes to the receiver's agent in frame {one.frame} has the hash "
+                    f"{digest(decoded(part))[:16]}, not {digest(picture)[:16]}.",
+                    one.frame,
+                )
+            first = first or one
+    if first is None:
+        raise Contradiction("No picture comes to the receiver's agent.", sent.data.frame)
+    return first
 
 
 def s9(legs: MailLegs, objects: Mapping[str, bytes]) -> Verdict:
@@ -84,6 +112,11 @@ def s9(legs: MailLegs, objects: Mapping[str, bytes]) -> Verdict:
 
     def check() -> Found:
         message = _with_all(legs.relayed, objects)
+        read = [one for connection in legs.reading for one in arrivals(connection)]
+        whole = next((one for one in read if not _missing(one.content, objects)), None)
+        if whole is None:
+            frame = message.data.frame
+            raise Contradiction("No message that comes to the receiver's agent holds all of the objects.", frame)
         answers = []
         for one in (one for connection in legs.web for one in converse(connection).exchanges):
             if one.response is not None and one.response.start_line[1] == b"200":
@@ -96,7 +129,8 @@ def s9(legs: MailLegs, objects: Mapping[str, bytes]) -> Verdict:
         frames = [one.frames[0] for one in answers]
         return (
             f"One message, ended by one dot and answered by one 250 (frame {message.sent.frames[-1]}), holds "
-            f"{', '.join(objects)}; by HTTP the same {len(objects)} objects come in {len(answers)} responses with a "
+            f"{', '.join(objects)}, also as it is read (frame {whole.frame}); by HTTP the same "
+            f"{len(objects)} objects come in {len(answers)} responses with a "
             f"status line and a header each (frames {listed(frames)})."
         ), [*message.sent.frames, *frames]
 
@@ -123,7 +157,7 @@ def s11(legs: MailLegs, body: bytes) -> Verdict:
                     f"{len(message.data.stuffed_at)} lines have a dot more, and {dotted} begin with one.",
                     message.data.frame,
                 )
-        read = next((one for one in legs.reading if carried(body, one)), None)
+        read = next((one for one in legs.reading if any(each.body == body for each in arrivals(one))), None)
         if read is None:
             raise Contradiction("What the receiver's agent gets is another text.", found[1][1].data.frame)
         frames = [message.data.frame for _, message in found] + [read.syn.frame]
@@ -148,7 +182,7 @@ def _seven_bit(message: Message) -> None:
 
 def _picture(traffic: SmtpTraffic) -> tuple[Message, EmailMessage]:
     for message in traffic.messages:
-        for part in parts(message):
+        for part in parts(message.content):
             if part.get_content_type() == "image/jpeg":
                 return message, part
     raise Contradiction("No message has a part of the type image/jpeg.", traffic.sessions[0].connection.syn.frame)
@@ -157,13 +191,18 @@ def _picture(traffic: SmtpTraffic) -> tuple[Message, EmailMessage]:
 def _with_all(traffic: SmtpTraffic, objects: Mapping[str, bytes]) -> Message:
     best: list[str] = []
     for message in traffic.messages:
-        held = [digest(decoded(part)) for part in parts(message)]
-        missing = [name for name, octets in objects.items() if digest(octets) not in held]
+        missing = _missing(message.content, objects)
         if not missing and message.taken:
             return message
         best = missing if not best or len(missing) < len(best) else best
     frame = traffic.sessions[0].connection.syn.frame
     raise Contradiction(f"No message holds all of the objects: {', '.join(best)} is missing.", frame)
+
+
+def _missing(content: bytes, objects: Mapping[str, bytes]) -> list[str]:
+    """The names of the objects that a message does not hold."""
+    held = [digest(decoded(part)) for part in parts(content)]
+    return [name for name, octets in objects.items() if digest(octets) not in held]
 
 
 def _with_body(traffic: SmtpTraffic, body: bytes) -> tuple[SmtpSession, Message]:

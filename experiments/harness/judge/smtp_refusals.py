@@ -1,9 +1,9 @@
 """What must be seen for each reply code from 421 on: the cause, and that without the cause the reply is another.
 
     421          unasked, behind a signal to the server; it ends the connection and takes no new one
-    450          a mailbox that is not to be had now; the same RCPT is taken after the delay
+    450          a mailbox that is not to be had now; the same RCPT is refused again within the delay, taken after it
     451          the queue's disk takes no writing; the same message is taken when it does again
-    452          the disk is full; the same is taken when there is room
+    452          the disk is full; the same is taken before, and when there is room
     500 to 504   no verb of any RFC; a verb out of its form; a verb of some RFC that this server does not have; a verb
                  out of place; a parameter that it does not have. Its like is taken, or the same in its place
     550 551 553  nobody of that name; somebody who has moved, and the mailbox that is named takes mail; no mailbox by
@@ -20,7 +20,8 @@ from collections.abc import Mapping
 
 from experiments.harness.judge import smtp_replies as replies
 from experiments.harness.judge.http import Contradiction
-from experiments.harness.judge.smtp import Message
+from experiments.harness.judge.pop3 import read_session
+from experiments.harness.judge.smtp import Exchange, Message
 from experiments.harness.judge.smtp_claims import Found
 from experiments.harness.judge.smtp_grammar import ARGUMENTS, OTHER_VERBS
 from experiments.harness.judge.smtp_replies import (
@@ -28,6 +29,7 @@ from experiments.harness.judge.smtp_replies import (
     Scenario,
     answered,
     command,
+    later,
     of_both,
     reply_lines,
     same_again,
@@ -64,6 +66,9 @@ def not_now(scenario: Scenario) -> Found:
     waited_s = (second.said.first_ns - first.said.first_ns) / 1e9
     if waited_s < scenario.facts.get("delay_s", float("inf")):
         raise Contradiction(f"The same RCPT is taken after {waited_s:.2f} s, before the delay is over.", *second.frames)
+    again = [one for one in later(scenario, first) if one.said.octets == first.said.octets and one.code == 450]
+    if not again:
+        raise Contradiction("The same RCPT was not tried again before the delay is over.", *first.frames)
     return f"{first.text!r}; the same is taken {waited_s:.1f} s later, a delay for who is new being over.", of_both(
         first, second
     )
@@ -86,12 +91,23 @@ def no_room(scenario: Scenario) -> Found:
     """452: the disk is full; the same command is taken when there is room."""
     _, first = answered(scenario, 452, "MAIL", "RCPT", ".")
     second = same_again(scenario, first, *POSITIVE)
+    _taken_before(scenario, first)
     before, after = (scenario.facts.get(name, -1.0) for name in ("free_octets", "free_octets_later"))
     if not 0 <= before < after:
         raise Contradiction(f"The disk had {before:.0f} octets free, and {after:.0f} later.", first.said.frame)
     return (
         f"{first.text!r} with {before:.0f} octets free on the queue's disk, {second.code} to the same with {after:.0f}."
     ), of_both(first, second)
+
+
+def _taken_before(scenario: Scenario, refused: Exchange) -> None:
+    """Raise Contradiction unless the same was taken before its cause was there: else the first of all is refused."""
+    for session in scenario.sessions:
+        for one in session.exchanges:
+            if one is refused:
+                raise Contradiction(f"{refused.text!r}, and the same was not taken before that.", refused.said.frame)
+            if one.said.octets == refused.said.octets and one.code in POSITIVE:
+                return
 
 
 def unknown(scenario: Scenario) -> Found:
@@ -202,8 +218,9 @@ def quota(scenario: Scenario) -> Found:
 
 def _emptied(scenario: Scenario, refused: Message, after: Message) -> None:
     refused_ns, after_ns = refused.data.last_ns, after.data.last_ns
-    if not any(refused_ns < one.syn.time_ns < after_ns for one in scenario.reading):
-        raise Contradiction("Nobody reads the mailbox between the refusal and the next message.", refused.data.frame)
+    between = [one for one in scenario.reading if refused_ns < one.syn.time_ns < after_ns]
+    if not any(one.ok for connection in between for one in read_session(connection).asked("DELE")):
+        raise Contradiction("Nobody empties the mailbox between the refusal and the next message.", refused.data.frame)
 
 
 def no_mailbox(scenario: Scenario) -> Found:

@@ -22,8 +22,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from experiments.harness.judge.http import Contradiction
+from experiments.harness.judge.mail_delivery import arrived, why_altered
 from experiments.harness.judge.smtp import Exchange, SmtpSession, SmtpTraffic, why_not_evidence
-from experiments.harness.judge.smtp_claims import Found, carried, sound
+from experiments.harness.judge.smtp_claims import Found, sound
 from experiments.harness.judge.smtp_grammar import Command
 from experiments.harness.judge.tcp import Connection
 from experiments.harness.judge.verdict import Verdict, failed, shown, undecided
@@ -203,7 +204,8 @@ def taken(scenario: Scenario) -> Found:
     for one in (message.mail, *message.recipients):
         if one.code != 250:
             raise Contradiction(f"{one.text!r}, not 250.", one.said.frame)
-    read = next((one for one in scenario.reading if carried(message.body, one)), None)
+    found = arrived(message.content, scenario.reading)
+    read = found[0] if found is not None else None
     if read is None:
         raise Contradiction("250, and the receiver does not find the message.", asked.frames[-1])
     frames = [*message.mail.frames, *asked.frames, read.syn.frame]
@@ -221,7 +223,7 @@ def forwarded(scenario: Scenario) -> Found:
         raise Contradiction(f"{asked.text!r}, and no message is taken for it.", asked.said.frame)
     address = session.connection.server.address
     for onward in (one for one in scenario.server.sessions if one.connection.client.address == address):
-        for passed in (one for one in onward.messages if one.taken and one.body == message.body):
+        for passed in (one for one in onward.messages if one.taken and not why_altered(message.content, one.content)):
             for path in (command(one).path for one in passed.recipients):
                 if any(f"<{path}>" in line for line in reply_lines(asked)):
                     frames = [*asked.frames, onward.connection.syn.frame, passed.data.frame]

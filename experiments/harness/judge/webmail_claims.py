@@ -33,7 +33,10 @@ class Screen:
 
 @dataclass(frozen=True)
 class Webmail:
-    """One message by webmail: who writes, what leaves that server for the other, who reads, what the message says."""
+    """One message by webmail: who writes, what leaves that server for the other, who reads, and what the message says.
+
+    `token` is a word of the `text`, which is the same in every form.
+    """
 
     writes: Screen
     between: SmtpTraffic
@@ -41,10 +44,11 @@ class Webmail:
     sender: str
     receiver: str
     token: bytes
+    text: bytes
 
 
 def m3(webmail: Webmail) -> Verdict:
-    """Decide M3; `token` stands in the message and nowhere else."""
+    """Decide M3; the token stands in the message and nowhere else, and the whole text between the servers and read."""
     unfit = why_no_pages([webmail.writes.load, webmail.reads.load])
     if unfit is not None:
         return undecided("M3", f"Nothing can be said: {unfit}.")
@@ -54,7 +58,7 @@ def m3(webmail: Webmail) -> Verdict:
             _only_http(screen)
         posted = _posted(webmail.writes.load, webmail.token)
         syn, transferred = _transferred(webmail)
-        shown = _shown(webmail.reads.load, webmail.token)
+        shown = _shown(webmail.reads.load, webmail.text)
         count = len(webmail.writes.load.exchanges) + len(webmail.reads.load.exchanges)
         return (
             f"Written by HTTP: the message goes to the server in a POST (frame {posted}). Between the servers by SMTP: "
@@ -95,6 +99,9 @@ def _transferred(webmail: Webmail) -> tuple[int, int]:
         for message in session.messages:
             if webmail.token not in message.content or not message.taken:
                 continue
+            if webmail.text not in message.content:
+                frame = message.data.frame
+                raise Contradiction(f"The message in frame {frame} is not the text that was written.", frame)
             ends = session.connection.client.address, session.connection.server.address
             if ends != (webmail.sender, webmail.receiver):
                 raise Contradiction(
@@ -106,9 +113,9 @@ def _transferred(webmail: Webmail) -> tuple[int, int]:
     raise Contradiction(f"No session of SMTP between the servers carries the message (first: frame {frame}).", frame)
 
 
-def _shown(load: PageLoad, token: bytes) -> int:
-    """The frame of the response that shows the message to who reads."""
-    found = [one for one in load.exchanges if _shows(one, token)]
+def _shown(load: PageLoad, text: bytes) -> int:
+    """The frame of the response that shows the whole text of the message to who reads."""
+    found = [one for one in load.exchanges if _shows(one, text)]
     if not found:
         frame = load.exchanges[-1].request.frames[0] if load.exchanges else 0
         raise Contradiction(f"No response shows the message; the last request is in frame {frame}.", frame)
@@ -117,6 +124,6 @@ def _shown(load: PageLoad, token: bytes) -> int:
     return response.frames[0]
 
 
-def _shows(exchange: Exchange, token: bytes) -> bool:
+def _shows(exchange: Exchange, text: bytes) -> bool:
     response = exchange.response
-    return response is not None and status_of(response) == 200 and token in response.body
+    return response is not None and status_of(response) == 200 and text in response.body

@@ -141,6 +141,40 @@ def another(first: SmtpWire, number: int = 1) -> SmtpWire:
     return SmtpWire(first.wire, first.port + number, first.server_port, first.client, first.server)
 
 
+def read_by_pop3(wire: Wire, content: bytes, raw: bytes = b"") -> None:
+    """A session in which Bob downloads a message, and deletes it; `raw` goes as it is where there is no content."""
+    tcp = Tcp(wire, port=52000, server_port=110, client_address=BOB, server_address=RECEIVER).open()
+    tcp.server("PA", b"+OK\r\n")
+    for command in (b"USER bob", b"PASS secret", b"RETR 1", b"DELE 1", b"QUIT"):
+        wire.after(RTT_MS)
+        tcp.client("PA", command + b"\r\n")
+        octets = b"+OK\r\n"
+        if command == b"RETR 1":
+            octets += stuffed(content) if content else raw + b".\r\n"
+        for start in range(0, len(octets), 1000):
+            tcp.server("PA", octets[start : start + 1000])
+    tcp.close()
+
+
+def read_by_imap(wire: Wire, _: bytes, content: bytes) -> None:
+    """A session in which Bob fetches a message."""
+    tcp = Tcp(wire, port=52000, server_port=143, client_address=BOB, server_address=RECEIVER).open()
+    tcp.server("PA", b"* OK\r\n")
+    answers = {
+        b"LOGIN bob secret": b"",
+        b"SELECT INBOX": b"* 1 EXISTS\r\n",
+        b"FETCH 1 (BODY.PEEK[])": b"* 1 FETCH (BODY[] {%d}\r\n%s)\r\n" % (len(content), content),
+        b"LOGOUT": b"* BYE\r\n",
+    }
+    for number, (command, answer) in enumerate(answers.items()):
+        wire.after(RTT_MS)
+        tcp.client("PA", b"a%d %s\r\n" % (number, command))
+        octets = answer + b"a%d OK\r\n" % number
+        for start in range(0, len(octets), 1000):
+            tcp.server("PA", octets[start : start + 1000])
+    tcp.close()
+
+
 @dataclass
 class Way:
     """A message on its three legs, each interface with a wire of its own; a test changes what it is about."""
@@ -154,6 +188,8 @@ class Way:
     relay_begins_ms: float = 1000.0
     piece: int = 1000
     by_pop3: bool = True
+    # Whether the reader's server doubles the dots that lines begin with, as POP3 has it.
+    stuffed: bool = True
     objects: tuple[bytes, ...] = ()
 
     def legs(self, folder: Path, dropped: int = 0) -> MailLegs:
@@ -183,14 +219,7 @@ class Way:
         return one.begin().hello().message(content, piece=self.piece).quit()
 
     def _read(self, wire: Wire, content: bytes) -> Wire:
-        port = 110 if self.by_pop3 else 143
-        tcp = Tcp(wire, port=52000, server_port=port, client_address=BOB, server_address=RECEIVER).open()
-        tcp.server("PA", b"+OK\r\n").client("PA", b"RETR 1\r\n")
-        wire.after(RTT_MS)
-        octets = stuffed(content) if self.by_pop3 else content
-        for start in range(0, len(octets), 1000):
-            tcp.server("PA", octets[start : start + 1000])
-        tcp.close()
+        (read_by_pop3 if self.by_pop3 else read_by_imap)(wire, content if self.stuffed else b"", content)
         if self.objects:
             wire.after(10)
             web = Tcp(wire, port=53000, client_address=BOB, server_address=SENDER, isn=77).open()

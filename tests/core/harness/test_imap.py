@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,9 @@ from experiments.harness.judge.reassembly import Piece, Stream
 from tests.core.harness.mailbox_wire import LETTERS, ImapWire, Pop3Wire, literal
 from tests.core.harness.verdicts import lose_one, said
 
-ASKED = Asked(b"a picture", "Kept")
+ATTACHMENT = b"the ring"
+ASKED = Asked(b"a picture", "Kept", ATTACHMENT)
+ASKED_PART = LETTERS[1][:20]
 
 
 def stream(data: bytes) -> Stream:
@@ -114,16 +117,44 @@ def everything(*contents: bytes) -> ImapWire:
     return ImapWire().log_in().fetch("BODY[]", *contents).quit()
 
 
-def works(found: bytes = b"SEARCH 2", part: bytes = LETTERS[1][:20], store: str = "OK") -> ImapWire:
+def works(
+    found: bytes = b"SEARCH 2",
+    part: bytes = ASKED_PART,
+    store: str = "OK",
+    middle: bytes = LETTERS[1][10:30],
+    others: bytes = b"SEARCH 1 3",
+    item: str = "BODY[]<0>",
+) -> ImapWire:
     wire = ImapWire().log_in().say("CREATE Kept").say('SEARCH SUBJECT "a picture"', found)
     wire.say("STORE 2 +FLAGS (\\Flagged)", b"2 FETCH (FLAGS (\\Flagged))", status=store).say("COPY 2 Kept")
-    return wire.say("FETCH 2 (BODY.PEEK[]<0.20>)", literal(2, "BODY[]<0>", part)).quit()
+    wire.say("FETCH 2 (BODY.PEEK[]<0.20>)", literal(2, item, part))
+    wire.say("FETCH 2 (BODY.PEEK[]<10.20>)", literal(2, "BODY[]<10>", middle))
+    wire.say("STORE 1 +FLAGS (\\Answered)").say("STORE 1 -FLAGS (\\Answered)")
+    return wire.say('SEARCH NOT SUBJECT "a picture"', others).quit()
 
 
-def looks(count: int = 3, found: bytes = b"SEARCH 2", inside: int = 1, name: bytes = b"Kept") -> ImapWire:
+FLAGS = (b"\\Seen", b"\\Flagged \\Seen", b"\\Seen")
+
+
+def looks(
+    count: int = 3,
+    found: bytes = b"SEARCH 2",
+    inside: int = 1,
+    name: bytes = b"Kept",
+    flags: tuple[bytes, ...] = FLAGS,
+) -> ImapWire:
     wire = ImapWire().log_in(count, "EXAMINE").say("SEARCH FLAGGED", found)
     wire.say("STATUS Kept (MESSAGES)", b"STATUS Kept (MESSAGES %d)" % inside)
-    return wire.say('LIST "" *', b'LIST (\\HasNoChildren) "/" INBOX', b'LIST () "/" ' + name).quit()
+    wire.say('LIST "" *', b'LIST (\\HasNoChildren) "/" INBOX', b'LIST () "/" ' + name)
+    return wire.say("FETCH 1:* (FLAGS)", *(b"%d FETCH (FLAGS (%s))" % one for one in enumerate(flags, 1))).quit()
+
+
+def folder(*contents: bytes) -> ImapWire:
+    return ImapWire().log_in(len(contents), "EXAMINE").fetch("BODY[]", *contents).quit()
+
+
+def attachment(part: bytes = base64.encodebytes(ATTACHMENT), item: str = "BODY[2]") -> ImapWire:
+    return ImapWire().log_in().say("FETCH 2 (BODY.PEEK[2])", literal(2, item, part)).quit()
 
 
 def headers(*contents: bytes, beside: bytes = b"0 RECENT") -> ImapWire:
@@ -131,9 +162,9 @@ def headers(*contents: bytes, beside: bytes = b"0 RECENT") -> ImapWire:
     return ImapWire().log_in().fetch("BODY[HEADER]", *heads).say("NOOP", beside).quit()
 
 
-def top() -> Pop3Wire:
+def top(*contents: bytes) -> Pop3Wire:
     wire = Pop3Wire().log_in()
-    for number, content in enumerate(LETTERS, start=1):
+    for number, content in enumerate(contents or LETTERS, start=1):
         wire.say(f"TOP {number} 0", b"+OK", content.partition(b"\r\n\r\n")[0] + b"\r\n\r\n")
     return wire.quit()
 
@@ -143,17 +174,26 @@ def download(*contents: bytes) -> Pop3Wire:
     return Pop3Wire().log_in().retrieve(*contents).say("RETR 9", b"+OK", b"x" * 900 + b"\r\n").quit()
 
 
-def course(folder: Path, **other: ImapWire) -> ImapCourse:
-    wires = {"everything": everything(*LETTERS), "works": works(), "looks": looks(), "headers": headers(*LETTERS)}
-    traffic: dict[str, ImapTraffic] = {name: one.traffic(folder / name) for name, one in (wires | other).items()}
+def course(place: Path, by_top: Pop3Wire | None = None, **other: ImapWire) -> ImapCourse:
+    wires = {
+        "everything": everything(*LETTERS),
+        "works": works(),
+        "looks": looks(),
+        "folder": folder(LETTERS[1]),
+        "headers": headers(*LETTERS),
+        "attachment": attachment(),
+    }
+    traffic: dict[str, ImapTraffic] = {name: one.traffic(place / name) for name, one in (wires | other).items()}
     return ImapCourse(
-        **traffic, top=top().traffic(folder / "top"), download=download(*LETTERS[:2]).traffic(folder / "download")
+        **traffic,
+        top=(by_top or top()).traffic(place / "top"),
+        download=download(*LETTERS[:2]).traffic(place / "download"),
     )
 
 
 def test_m2_is_shown_by_a_folder_a_flag_a_search_and_a_part(tmp_path: Path) -> None:
     verdict = m2(course(tmp_path), LETTERS, ASKED)
-    said(verdict, "shown", "Folder Kept", "2 is the one message", "20 octets", "All 3 messages stay", "IMAP moves")
+    said(verdict, "shown", "Folder Kept", "2 is the one message", "40 octets", "All 3 messages stay", "IMAP moves")
 
 
 @pytest.mark.parametrize(
@@ -162,8 +202,21 @@ def test_m2_is_shown_by_a_folder_a_flag_a_search_and_a_part(tmp_path: Path) -> N
         ({"everything": everything(LETTERS[0], b"Subject: x\r\n\r\n", LETTERS[2])}, "is no message of the mailbox"),
         ({"everything": everything(*LETTERS[:2])}, "2 of 3 messages"),
         ({"works": works(found=b"SEARCH 1 2")}, "SEARCH in frame"),
-        ({"works": works(part=LETTERS[0][5:20])}, "are not the first of message 2"),
-        ({"works": works(part=LETTERS[1])}, "are not the first of message 2"),
+        ({"works": works(part=LETTERS[0][5:20])}, "and octets 0 to 20 of message 2 were asked for"),
+        ({"works": works(part=LETTERS[1])}, "and octets 0 to 20 of message 2 were asked for"),
+        ({"works": works(part=LETTERS[1][:19])}, "and octets 0 to 20 of message 2 were asked for"),
+        ({"works": works(part=LETTERS[1], item="BODY[]")}, "No part comes in frame"),
+        ({"works": works(middle=LETTERS[1][:20])}, "and octets 10 to 30 of message 2 were asked for"),
+        ({"works": works(others=b"SEARCH 1 2 3")}, "where the others were asked for"),
+        ({"works": works(others=b"SEARCH 2")}, "where the others were asked for"),
+        ({"looks": looks(flags=(b"", b"", b""))}, "['\\\\flagged'] were stored"),
+        ({"looks": looks(flags=(b"\\Answered", *FLAGS[1:]))}, "[] were stored"),
+        ({"looks": looks(flags=FLAGS[:1])}, "says nothing of message 2"),
+        ({"folder": folder(LETTERS[0])}, "not that one"),
+        ({"folder": folder(LETTERS[1], LETTERS[1])}, "the folder has"),
+        ({"attachment": attachment(base64.encodebytes(ATTACHMENT[::-1]))}, "is not the attachment"),
+        ({"attachment": attachment(item="BODY[TEXT]")}, "No attachment comes"),
+        ({"headers": headers(LETTERS[1], LETTERS[0], LETTERS[2])}, "The header of message 1"),
         ({"works": works(store="NO")}, "STORE"),
         ({"looks": looks(found=b"SEARCH")}, "[] are flagged"),
         ({"looks": looks(inside=0)}, "has ['0'] messages"),
@@ -177,10 +230,15 @@ def test_m2_fails_where_packets_contradict_it(tmp_path: Path, other: dict[str, I
     assert verdict.frames
 
 
+def test_m2_fails_where_top_brings_another_header(tmp_path: Path) -> None:
+    wrong = top(LETTERS[1], LETTERS[0], LETTERS[2])
+    said(m2(course(tmp_path, by_top=wrong), LETTERS, ASKED), "failed", "'TOP 1 0", "brings another header")
+
+
 def test_m2_is_undecided_without_what_it_looks_at(tmp_path: Path) -> None:
     said(m2(course(tmp_path / "a", works=ImapWire().log_in().quit()), LETTERS, ASKED), "undecided", "has no")
     said(m2(course(tmp_path / "b", headers=headers(LETTERS[0])), LETTERS, ASKED), "undecided", "were fetched")
-    said(m2(course(tmp_path / "c"), LETTERS, Asked(b"nowhere", "Kept")), "undecided", "0 messages have")
+    said(m2(course(tmp_path / "c"), LETTERS, Asked(b"nowhere", "Kept", ATTACHMENT)), "undecided", "0 messages have")
     lossy = everything(*LETTERS)
     lose_one(lossy.wire)
     said(m2(course(tmp_path / "d", everything=lossy), LETTERS, ASKED), "undecided", "has a hole")

@@ -7,22 +7,22 @@ from pathlib import Path
 import pytest
 
 from experiments.harness.implementations.registry import AGENT_ROLE, MTA_ROLE, implementations, of_role
-from experiments.harness.judge.mail_fetched import fetched_by_imap, fetched_by_pop3, sent
+from experiments.harness.judge.mail_fetched import fetched_by_imap, fetched_by_pop3, relayed, sent
 from experiments.harness.mail_clients import DEEDS, Errand, able
 from experiments.harness.mail_servers import MailHost
 from experiments.mail_matrix import RELAY, columns
 from tests.core.harness.mailbox_wire import LETTERS, ImapWire, Pop3Wire
-from tests.core.harness.smtp_wire import BODY, HEADER, SmtpWire, whole
+from tests.core.harness.smtp_wire import BODY, HEADER, PLAIN, SmtpWire, whole
 from tests.core.harness.verdicts import said
 
 WHOM = "bob@example.com"
 
 
 def test_a_message_that_is_taken_over_is_sent(tmp_path: Path) -> None:
-    said(sent("cell", whole().traffic(tmp_path / "1"), BODY, WHOM), "shown", "taken over")
+    said(sent("cell", whole().traffic(tmp_path / "1"), PLAIN, WHOM), "shown", "taken over")
     # curl and swaks put an empty line behind it.
     more = whole(HEADER + b"\r\n" + BODY + b"\r\n").traffic(tmp_path / "2")
-    said(sent("cell", more, BODY, WHOM), "shown")
+    said(sent("cell", more, PLAIN, WHOM), "shown")
 
 
 @pytest.mark.parametrize(
@@ -38,11 +38,33 @@ def test_a_message_that_is_taken_over_is_sent(tmp_path: Path) -> None:
     ],
 )
 def test_a_message_that_is_not_taken_over_is_not(tmp_path: Path, wire: SmtpWire, part: str) -> None:
-    said(sent("cell", wire.traffic(tmp_path), BODY, WHOM), "failed", part)
+    said(sent("cell", wire.traffic(tmp_path), PLAIN, WHOM), "failed", part)
 
 
 def test_a_message_for_somebody_else_is_not_sent(tmp_path: Path) -> None:
-    said(sent("cell", whole().traffic(tmp_path), BODY, "carol@example.com"), "failed")
+    said(sent("cell", whole().traffic(tmp_path), PLAIN, "carol@example.com"), "failed")
+
+
+def test_a_message_with_another_header_is_not_sent(tmp_path: Path) -> None:
+    other = whole(PLAIN.replace(b"Subject: hello", b"Subject: other")).traffic(tmp_path / "1")
+    said(sent("cell", other, PLAIN, WHOM), "failed", "has the Subject 'other', not 'hello'")
+    # A client may write it anew, and say the same.
+    anew = PLAIN.replace(b"Subject: hello", b"SUBJECT:  hello").replace(b"From: alice", b"User-Agent: x\r\nFrom: alice")
+    said(sent("cell", whole(anew).traffic(tmp_path / "2"), PLAIN, WHOM), "shown")
+
+
+def test_a_relayed_message_is_unaltered_and_delivered(tmp_path: Path) -> None:
+    traffic = whole(b"Received: from x\r\n" + PLAIN).traffic(tmp_path / "1")
+    stored = b"Return-Path: <>\n" + PLAIN.replace(b"\r\n", b"\n")
+    said(relayed("cell", traffic, PLAIN, WHOM, [stored]), "shown", "and delivered")
+    said(relayed("cell", traffic, PLAIN, WHOM, []), "failed", "is not in the mailbox: it is empty")
+    changed = stored.replace(b"hidden", b"other")
+    said(relayed("cell", traffic, PLAIN, WHOM, [changed]), "failed", "is not in the mailbox: the body has")
+    said(relayed("cell", traffic, PLAIN, "carol@example.com", [stored]), "failed", "it goes to bob@example.com")
+    other = whole(PLAIN.replace(b"hello", b"other")).traffic(tmp_path / "2")
+    said(relayed("cell", other, PLAIN, WHOM, [stored]), "failed", "is not as it was sent: the field 'Subject: hello'")
+    refused = SmtpWire().begin().hello().message(code=451).quit().traffic(tmp_path / "3")
+    said(relayed("cell", refused, PLAIN, WHOM, [stored]), "failed", "No message is passed on")
 
 
 def test_all_messages_are_fetched_whole(tmp_path: Path) -> None:

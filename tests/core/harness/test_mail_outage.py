@@ -43,6 +43,7 @@ class Course:
     kills_ms: tuple[float, ...] = ()
     back_ms: float | None = BACK_MS
     bound_s: float = 1.5
+    composed: tuple[bytes, ...] = ()
     ports: list[int] = field(default_factory=lambda: list(range(50000, 50100)))
 
     def submitted(self) -> SmtpWire:
@@ -92,6 +93,7 @@ class Course:
             leaving,
             leaving if self.transfers else None,
             mailbox.traffic(folder / "mailbox"),
+            self.composed,
         )
 
 
@@ -128,6 +130,11 @@ def test_a_duplicate_is_counted_where_the_sender_could_not_know(tmp_path: Path) 
         (Course(attempts_ms=(1500.0, 1620.0)), "2 attempts while the peer is away: it is not asked again"),
         (Course(resumes_ms=6500.0), "2.00 s after the peer's return, where 1.5 s are allowed"),
         (Course(transfers=(), held=()), "2 of 2 messages that were taken over are not in the mailbox (0 of them"),
+        (Course(composed=(*MESSAGES, HEADER + b"third\r\n")), "1 of 3 messages are not handed in and taken over"),
+        (
+            Course(held=(MESSAGES[0].replace(b"Subject: x", b"Subject: y"), MESSAGES[1])),
+            "was changed: the field 'Subject: x' is not there",
+        ),
         # They came by a way that nobody saw.
         (Course(transfers=()), "the peer was back, and nobody tried again"),
     ],
@@ -161,6 +168,9 @@ def test_what_is_given_up_must_come_back(tmp_path: Path) -> None:
     said(s5([ended], both), "shown", "2 messages come back to whom they are from (2 reports")
     one = given_up(REPORT % BODIES[0]).episode(tmp_path / "one")
     said(s5([ended], one), "failed", "1 of 2 messages neither arrive nor come back")
+    others = (REPORT.replace(b"rfc822; bob@", b"rfc822; carol@") % body for body in BODIES)
+    wrong = given_up(*others).episode(tmp_path / "wrong")
+    said(s5([ended], wrong), "failed", "2 of 2 messages neither arrive nor come back")
     plain = given_up(*MESSAGES).episode(tmp_path / "plain")
     said(s5([ended], plain), "failed", "2 of 2 messages neither arrive nor come back")
     once = given_up(*(REPORT % body for body in BODIES), attempts_ms=(1500.0,)).episode(tmp_path / "once")

@@ -139,8 +139,8 @@ def test_each_step_takes_its_round_trips(tmp_path: Path) -> None:
     assert found["queue"].total_s == pytest.approx(submission(FAST, 100, 0.0).total_s, abs=1e-3)
     assert found["connect"].total_s == pytest.approx(connecting(FAST, 0.0).total_s, abs=1e-3)
     assert found["transfer"].total_s == pytest.approx(transfer(FAST, 100, pipelining=False).total_s, abs=1e-3)
-    # Its reader asks at once, and is not greeted: SYN and RETR.
-    assert found["read"].total_s == pytest.approx(2 * RTT_S, abs=1e-3)
+    # Its reader is greeted at once: SYN, USER, PASS and RETR.
+    assert found["read"].total_s == pytest.approx(4 * RTT_S, abs=1e-3)
     for timing in found.values():
         assert sum(timing.terms.values()) == pytest.approx(timing.total_s)
 

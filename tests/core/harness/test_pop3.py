@@ -81,8 +81,29 @@ def keeps(*contents: bytes) -> Pop3Wire:
     return Pop3Wire().log_in().count(3).retrieve(*contents).quit()
 
 
-def looks(count: int) -> Pop3Wire:
-    return Pop3Wire().log_in().count(count).quit()
+def octets(*contents: bytes) -> int:
+    return sum(map(len, contents))
+
+
+def looks(count: int, size: int = octets(*LETTERS)) -> Pop3Wire:
+    return Pop3Wire().log_in().say("STAT", b"+OK %d %d" % (count, size)).quit()
+
+
+def drops(last: str = "") -> Pop3Wire:
+    """A message is marked, and the connection closed."""
+    wire = Pop3Wire().log_in().say("DELE 1")
+    if last:
+        wire.say(last)
+    wire.tcp.close()
+    return wire
+
+
+def rest(*contents: bytes, sizes: tuple[int, ...] = ()) -> Pop3Wire:
+    """What is left is listed and downloaded."""
+    wire = Pop3Wire().log_in().say("STAT", b"+OK %d %d" % (len(contents), octets(*contents)))
+    said = sizes or tuple(map(len, contents))
+    wire.say("LIST", b"+OK", b"".join(b"%d %d\r\n" % one for one in enumerate(said, start=1)))
+    return wire.retrieve(*contents).quit()
 
 
 def deletes(*contents: bytes, quits: bytes = b"+OK bye") -> Pop3Wire:
@@ -93,16 +114,19 @@ def course(folder: Path, **other: Pop3Wire) -> Pop3Course:
     wires = {
         "refused": refused(),
         "keeps": keeps(*LETTERS),
+        "drops": drops(),
         "between": looks(3),
         "deletes": deletes(*LETTERS[:2]),
-        "after": looks(1),
+        "after": rest(LETTERS[2]),
     } | other
     traffic: dict[str, Pop3Traffic] = {name: wire.traffic(folder / name) for name, wire in wires.items()}
     return Pop3Course(**traffic)
 
 
 def test_m1_is_shown_by_authorization_keeping_and_deleting(tmp_path: Path) -> None:
-    verdict = said(m1(course(tmp_path), LETTERS), "shown", "wrong password", "3 messages cross", "1 are left")
+    verdict = said(
+        m1(course(tmp_path), LETTERS), "shown", "wrong password", "3 messages cross", "the 1 others are left"
+    )
     assert verdict.frames
 
 
@@ -116,6 +140,12 @@ def test_m1_is_shown_by_authorization_keeping_and_deleting(tmp_path: Path) -> No
         ({"keeps": keeps(*LETTERS[:2])}, ("2 of 3 messages",)),
         ({"between": looks(2)}, ("none deleted, and 2 are there",)),
         ({"after": looks(3)}, ("2 of 3 messages were deleted, and 3 are there",)),
+        ({"between": looks(3, 17)}, ("'STAT - +OK 3 17'", "the messages have")),
+        ({"after": rest(LETTERS[0])}, ("brings a message that was deleted",)),
+        ({"after": rest(LETTERS[2], sizes=(5,))}, ("LIST says that the message has 5 octets",)),
+        ({"after": looks(1, len(LETTERS[2]) + 1)}, ("the messages have",)),
+        # Each download is a message of the maildrop, and what DELE removes is another one.
+        ({"deletes": deletes(LETTERS[0], LETTERS[2])}, ("the messages have",)),
         ({"deletes": deletes(*LETTERS[:2], quits=b"-ERR not all of them")}, ("QUIT that succeeds",)),
         ({"keeps": Pop3Wire().log_in().say("RETR 1", b"-ERR gone").quit()}, ("-ERR gone",)),
         ({"keeps": Pop3Wire().begin(b"hello")}, ("not a response",)),
@@ -131,6 +161,8 @@ def test_m1_fails_where_packets_contradict_it(
 
 def test_m1_is_undecided_without_what_it_looks_at(tmp_path: Path) -> None:
     said(m1(course(tmp_path / "a", deletes=keeps()), LETTERS), "undecided", "No session deletes")
+    said(m1(course(tmp_path / "f", drops=drops("QUIT")), LETTERS), "undecided", "without QUIT")
+    said(m1(course(tmp_path / "g", after=looks(1, len(LETTERS[2]))), LETTERS), "undecided", "were downloaded")
     said(m1(course(tmp_path / "b", refused=Pop3Wire().begin().quit()), LETTERS), "undecided", "wrong password")
     lossy = keeps(*LETTERS)
     lose_one(lossy.wire)

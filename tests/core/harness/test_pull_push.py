@@ -16,7 +16,8 @@ from tests.core.harness.verdicts import said
 from tests.core.harness.wire import INTERFACE, Tcp, Wire, request, response
 
 OBJECT, TOKEN = b"x" * 400, b"0f1e2d3c"
-LETTER = HEADER + b"\r\nIt goes by " + TOKEN + b".\r\n"
+TEXT = b"It goes by " + TOKEN + b"."
+LETTER = HEADER + b"\r\n" + TEXT + b"\r\n"
 
 
 def load(wire: Wire, folder: Path, dropped: int = 0) -> PageLoad:
@@ -91,10 +92,10 @@ def screen(folder: Path, asked: bytes, answered: bytes, person: str, beside: int
 def webmail(folder: Path, between: SmtpWire | None = None, **other: Screen) -> Webmail:
     screens = {
         "writes": screen(folder / "writes", post(b"text=" + TOKEN), response(b"Sent.", "1.1"), ALICE),
-        "reads": screen(folder / "reads", request("/message", "1.1"), response(b"<p>" + TOKEN, "1.1"), BOB),
+        "reads": screen(folder / "reads", request("/message", "1.1"), response(b"<p>" + TEXT, "1.1"), BOB),
     } | other
     traffic = (between or whole(LETTER)).traffic(folder / "between")
-    return Webmail(screens["writes"], traffic, screens["reads"], SENDER, RECEIVER, TOKEN)
+    return Webmail(screens["writes"], traffic, screens["reads"], SENDER, RECEIVER, TOKEN, TEXT)
 
 
 def test_m3_is_shown_by_http_to_the_people_and_smtp_between_the_servers(tmp_path: Path) -> None:
@@ -115,6 +116,10 @@ def test_m3_fails_where_a_leg_does_not_carry_the_message(tmp_path: Path) -> None
     said(m3(webmail(tmp_path / "2", between=whole())), "failed", "No session of SMTP between the servers carries")
     back = whole(LETTER, client=RECEIVER, server=SENDER)
     said(m3(webmail(tmp_path / "3", between=back)), "failed", "from 10.0.2.25 to 10.0.1.25")
+    changed = whole(HEADER + b"\r\nIt went by " + TOKEN + b".\r\n")
+    said(m3(webmail(tmp_path / "5", between=changed)), "failed", "is not the text that was written")
+    part = screen(tmp_path / "p", request("/m", "1.1"), response(b"<p>" + TOKEN, "1.1"), BOB)
+    said(m3(webmail(tmp_path / "6", reads=part)), "failed", "No response shows the message")
     other = screen(tmp_path / "o", request("/m", "1.1"), response(b"<p>nothing", "1.1"), BOB)
     said(m3(webmail(tmp_path / "4", reads=other)), "failed", "No response shows the message")
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from experiments.harness.judge.mail_delivery import why_altered
 from experiments.harness.judge.smtp_claims import s1, s2, s4, s7, s10
-from tests.core.harness.smtp_wire import ALICE, PLAIN, RECEIVER, SENDER, SmtpWire, Way, another, whole
+from tests.core.harness.smtp_wire import ALICE, BODY, HEADER, PLAIN, RECEIVER, SENDER, SmtpWire, Way, another, whole
 from tests.core.harness.verdicts import lose_one, said
 
 
@@ -42,6 +43,38 @@ def test_s1_wants_the_same_message_on_every_leg(tmp_path: Path) -> None:
     said(s1(Way(read=other).legs(tmp_path / "b")), "failed", "does not come to the receiver's agent")
 
 
+@pytest.mark.parametrize("by_pop3", [True, False])
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [
+        (PLAIN.replace(b"Subject: hello", b"Subject: buy now"), "the field 'Subject: hello' is not there"),
+        (PLAIN.replace(b"Subject: hello\r\n", b""), "the field 'Subject: hello' is not there"),
+        (b"Reply-To: eve@example.net\r\n" + PLAIN, "a field 'reply-to' was added"),
+        (b"Content-Type: text/html\r\n" + PLAIN, "a field 'content-type' was added"),
+        (PLAIN.replace(b"From: alice", b"From: alicia"), "the field 'From: alice@example.org' is not there"),
+    ],
+)
+def test_s1_wants_the_header_unaltered(tmp_path: Path, changed: bytes, why: str, by_pop3: bool) -> None:
+    relayed = Way(relayed=changed, by_pop3=by_pop3).legs(tmp_path / "a")
+    said(s1(relayed), "failed", "is passed on to the receiver's server, and it was changed", why)
+    said(s1(Way(read=changed, by_pop3=by_pop3).legs(tmp_path / "b")), "failed", "was changed", why)
+
+
+def test_s1_lets_servers_add_what_the_rfcs_allow(tmp_path: Path) -> None:
+    traced = b"Return-Path: <alice@example.org>\r\nReceived: from x\r\n\tby y\r\nDate: today\r\nX-Spam: no\r\n" + PLAIN
+    said(s1(Way(relayed=traced, read=b"Delivered-To: bob\r\n" + traced).legs(tmp_path), [PLAIN]), "shown")
+    dated = b"Return-Path: <a@x>\r\nBcc: carol\r\nDate: today\r\nMessage-ID: <1@x>\r\n" + PLAIN
+    assert why_altered(dated, dated.replace(b"Bcc: carol\r\n", b"").replace(b"<a@x>", b"<b@x>")) is None
+    assert why_altered(dated, b"Date: tomorrow\r\n" + dated) == "a field 'date' was added"
+
+
+def test_s1_wants_what_was_composed_handed_in(tmp_path: Path) -> None:
+    legs = Way().legs(tmp_path)
+    said(s1(legs, [PLAIN]), "shown")
+    said(s1(legs, [PLAIN.replace(b"hidden", b"other")]), "failed", "is not handed in")
+    said(s1(legs, [PLAIN.replace(b"hello", b"goodbye")]), "failed", "is handed in, and it was changed")
+
+
 def test_s1_wants_no_leg_left_out(tmp_path: Path) -> None:
     legs = Way().legs(tmp_path)
     direct = whole(client=ALICE, server=RECEIVER).traffic(tmp_path / "direct")
@@ -62,6 +95,18 @@ def test_s2_wants_no_connection_from_the_receivers_server(tmp_path: Path) -> Non
     back = SmtpWire(client=RECEIVER, server=SENDER).begin().traffic(tmp_path / "back")
     both = replace(legs.at_sender, sessions=(*legs.at_sender.sessions, *back.sessions))
     said(s2(replace(legs, at_sender=both)), "failed", "opens a connection itself")
+    # A SYN alone is a connection that it opens, too.
+    tried = SmtpWire(client=RECEIVER, server=SENDER)
+    tried.tcp.client("S").server("RA")
+    others = (*legs.at_sender.others, *tried.traffic(tmp_path / "tried").others)
+    said(s2(replace(legs, at_sender=replace(legs.at_sender, others=others))), "failed", "opens a connection itself")
+
+
+def test_s2_wants_what_is_pushed_to_be_taken(tmp_path: Path) -> None:
+    legs = Way().legs(tmp_path)
+    refused = SmtpWire(client=SENDER).begin().hello().message(code=554).quit().traffic(tmp_path / "refused")
+    both = replace(legs.at_sender, sessions=(*legs.at_sender.sessions, *refused.sessions))
+    said(s2(replace(legs, at_sender=both)), "failed", "what is pushed is not taken")
 
 
 def test_s4_takes_the_textbooks_dialogue_and_pipelining(tmp_path: Path) -> None:
@@ -89,6 +134,8 @@ def test_s4_takes_the_textbooks_dialogue_and_pipelining(tmp_path: Path) -> None:
         (lambda: SmtpWire().begin().hello().say("RCPT TO:<b@x>", 250).message().quit(), "where MAIL 250, QUIT 221"),
         (lambda: SmtpWire().begin().hello().message().reply(250).quit(), "answers nothing"),
         (lambda: SmtpWire().begin("+OK hello").message().quit(), "not a reply"),
+        (lambda: another(whole()).begin().hello().say("MAIL FROM:<a@x>", 451).quit(), "'MAIL FROM:<a@x> - 451'"),
+        (lambda: another(whole()).begin("554 no").quit(), "does not begin with 220"),
     ],
 )
 def test_s4_wants_the_dialogue_in_order(tmp_path: Path, session: object, why: str) -> None:
@@ -112,6 +159,15 @@ def test_s7_wants_one_connection_for_several_messages(tmp_path: Path) -> None:
     one = whole()
     another(one).begin().hello().message().quit()
     said(s7(one.traffic(tmp_path), 2), "failed", "2 connections, none of them with more than one message")
+
+
+def test_s7_wants_each_in_the_mailbox(tmp_path: Path) -> None:
+    one = SmtpWire().begin().hello().message().message(HEADER + b"\r\nanother\r\n").quit()
+    traffic, bodies = one.traffic(tmp_path), [BODY, b"another\r\n"]
+    said(s7(traffic, 2, bodies), "shown")
+    said(s7(traffic, 2, bodies[:1]), "failed", "1 of the 2 messages", "are not in the mailbox as they were sent")
+    said(s7(traffic, 2, [BODY, BODY]), "failed", "1 of the 2 messages")
+    said(s7(traffic, 2, []), "failed", "2 of the 2 messages")
 
 
 def test_s7_wants_each_taken(tmp_path: Path) -> None:

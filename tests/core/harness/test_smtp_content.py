@@ -8,14 +8,15 @@ from pathlib import Path
 import pytest
 
 from experiments.harness.judge.smtp_content import s8, s9, s11
-from tests.core.harness.smtp_wire import BODY, HEADER, PAGE, PICTURE, PLAIN, SmtpWire, Way, stuffed, whole, with_picture
+from tests.core.harness.smtp_wire import BODY, HEADER, PAGE, PICTURE, PLAIN, SmtpWire, Way, stuffed, with_picture
 from tests.core.harness.verdicts import said
 
 OBJECTS = {"page.html": PAGE, "picture.jpg": PICTURE}
 
 
 def test_a_picture_in_base64_comes_through_seven_bits(tmp_path: Path) -> None:
-    said(s8(whole(with_picture()).traffic(tmp_path), PICTURE), "shown", "384 of them above 127", "768 octets")
+    verdict = said(s8(Way(with_picture()).legs(tmp_path), PICTURE), "shown", "384 of them above 127", "768 octets")
+    assert "with the receiver's agent (frame" in verdict.evidence
 
 
 @pytest.mark.parametrize(
@@ -30,7 +31,36 @@ def test_a_picture_in_base64_comes_through_seven_bits(tmp_path: Path) -> None:
     ],
 )
 def test_s8_wants_seven_bits_and_the_same_picture(tmp_path: Path, content: bytes, why: str) -> None:
-    said(s8(whole(content).traffic(tmp_path), PICTURE), "failed", why)
+    said(s8(Way(content, relayed=content).legs(tmp_path), PICTURE), "failed", why)
+
+
+@pytest.mark.parametrize(
+    ("read", "why"),
+    [
+        (with_picture(PICTURE[::-1]), "The picture that comes to the receiver's agent in frame"),
+        (PLAIN, "No picture comes to the receiver's agent"),
+        (with_picture(page=b"caf\xe9"), "has octets above 127"),
+    ],
+)
+def test_s8_wants_the_picture_read_as_it_was_sent(tmp_path: Path, read: bytes, why: str) -> None:
+    said(s8(Way(with_picture(), read=read).legs(tmp_path), PICTURE), "failed", why)
+    assert s8(Way(with_picture()).legs(tmp_path / "d", dropped=1), PICTURE).verdict == "undecided"
+
+
+def test_s9_wants_the_objects_also_in_what_is_read(tmp_path: Path) -> None:
+    way = Way(with_picture(), read=with_picture(page=b"other"), objects=tuple(OBJECTS.values()))
+    said(s9(way.legs(tmp_path), OBJECTS), "failed", "No message that comes to the receiver's agent holds all")
+
+
+def test_s11_wants_dots_doubled_by_pop3_and_not_by_imap(tmp_path: Path) -> None:
+    text = PLAIN.replace(b"\r\n.\r\n", b"\r\n")
+    body, edge = text.partition(b"\r\n\r\n")[2], len(HEADER) + 2 + len(b"Dear Bob,\r\n")
+    said(s11(Way(text, piece=edge).legs(tmp_path / "a"), body), "shown")
+    bare = Way(text, piece=edge, stuffed=False).legs(tmp_path / "b")
+    said(s11(bare, body), "failed", "What the receiver's agent gets is another text")
+    kept = text.replace(b"\r\n.", b"\r\n..")
+    doubled = Way(text, read=kept, piece=edge, by_pop3=False).legs(tmp_path / "c")
+    said(s11(doubled, body), "failed", "What the receiver's agent gets is another text")
 
 
 def test_s9_sets_one_message_beside_a_response_for_each_object(tmp_path: Path) -> None:

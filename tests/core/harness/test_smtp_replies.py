@@ -13,7 +13,18 @@ from experiments.harness.judge.smtp import SmtpTraffic
 from experiments.harness.judge.smtp_refusals import CHECKS
 from experiments.harness.judge.smtp_replies import CODES, Scenario, s6
 from experiments.harness.judge.tcp import connections
-from tests.core.harness.smtp_wire import ALICE, BOB, PLAIN, RECEIVER, RTT_MS, SENDER, SmtpWire, another, stuffed
+from tests.core.harness.smtp_wire import (
+    ALICE,
+    BOB,
+    PLAIN,
+    RECEIVER,
+    RTT_MS,
+    SENDER,
+    SmtpWire,
+    another,
+    read_by_pop3,
+    stuffed,
+)
 from tests.core.harness.verdicts import said
 from tests.core.harness.wire import INTERFACE, START_NS, Tcp, Wire
 
@@ -57,8 +68,10 @@ def stopped(unasked: bool = True, closes: bool = True, refuses: bool = True) -> 
     return one
 
 
-def late(milliseconds: float, code: int = 250) -> SmtpWire:
+def late(milliseconds: float, code: int = 250, again: int = 450) -> SmtpWire:
     one = begin().say(*MAIL).say(BOBS, 450)
+    if again:
+        one.say(BOBS, again)
     one.wire.after(milliseconds)
     return one.say(BOBS, code).quit()
 
@@ -83,7 +96,7 @@ SHOWN: Mapping[int, Build] = {
     421: stopped,
     450: lambda: late(600),
     451: lambda: messages(451, 250),
-    452: lambda: begin().say("MAIL FROM:<alice@example.org>", 452).say(*MAIL).quit(),
+    452: lambda: begin().say(*MAIL).say("RSET", 250).say(MAIL[0], 452).say(*MAIL).quit(),
     500: lambda: begin().say("FROB", 500).say("NOOP", 250).quit(),
     501: lambda: begin().say("MAIL FROM:alice@example.org", 501).say(*MAIL).quit(),
     502: lambda: begin().say("TURN", 502).quit(),
@@ -132,8 +145,11 @@ FAILS: list[tuple[int, Build, str]] = [
     (421, lambda: stopped(refuses=False), "takes new connections"),
     (450, lambda: late(600, 450), "never answered by 250/251"),
     (450, lambda: late(100), "before the delay is over"),
+    (450, lambda: late(600, again=250), "before the delay is over"),
+    (450, lambda: late(600, again=0), "was not tried again before the delay"),
     (451, lambda: messages(451, 451), "never answered by 250"),
     (452, lambda: begin().say("MAIL FROM:<alice@example.org>", 452).quit(), "never answered by"),
+    (452, lambda: begin().say(MAIL[0], 452).say(*MAIL).quit(), "the same was not taken before that"),
     (500, lambda: begin().say("TURN", 500).say("NOOP", 250).quit(), "which is a command"),
     (500, lambda: begin().say("FROB", 500).quit(), "nothing is answered by 250 behind it"),
     (501, lambda: begin().say("MAIL FROM:<>", 501).say(*MAIL).quit(), "which the grammar has"),
@@ -176,8 +192,7 @@ def scenario(folder: Path, code: int, build: Build | None = None) -> Scenario:
     if code in (250, 552):
         # In the pause behind the second message, or at any time.
         reading.now_ms = 2 * (1000 + 8 * RTT_MS) - 300
-        pop3 = Tcp(reading, 52000, 110, client_address=BOB, server_address=RECEIVER).open()
-        pop3.server("PA", stuffed(PLAIN)).close()
+        read_by_pop3(reading, PLAIN)
     (folder / "reading").mkdir(parents=True)
     seen = connections(reading.capture(folder / "reading").at(INTERFACE))
     return Scenario(one.traffic(folder / "client"), server, tuple(seen), FACTS.get(code, {}))
@@ -217,8 +232,21 @@ def test_what_was_seen_in_the_host_must_be_the_cause(
 
 
 def test_a_mailbox_that_nobody_emptied_is_no_cause(tmp_path: Path) -> None:
-    with pytest.raises(Contradiction, match="Nobody reads the mailbox"):
+    with pytest.raises(Contradiction, match="Nobody empties the mailbox"):
         CHECKS[552](replace(scenario(tmp_path, 552), reading=()))
+    looked = Wire(now_ms=2 * (1000 + 8 * RTT_MS) - 300)
+    Tcp(looked, 52000, 110, client_address=BOB, server_address=RECEIVER).open().server("PA", b"+OK\r\n").close()
+    seen = connections(looked.capture(tmp_path).at(INTERFACE))
+    with pytest.raises(Contradiction, match="Nobody empties the mailbox"):
+        CHECKS[552](replace(scenario(tmp_path / "looked", 552), reading=tuple(seen)))
+
+
+def test_a_message_that_is_read_altered_was_not_taken(tmp_path: Path) -> None:
+    altered = Wire()
+    read_by_pop3(altered, PLAIN.replace(b"Subject: hello", b"Subject: other"))
+    seen = connections(altered.capture(tmp_path).at(INTERFACE))
+    with pytest.raises(Contradiction, match="was changed"):
+        CHECKS[250](replace(scenario(tmp_path / "250", 250), reading=tuple(seen)))
 
 
 def test_s6_wants_all_codes_and_says_which_lack_their_cause(tmp_path: Path) -> None:
