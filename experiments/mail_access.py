@@ -276,13 +276,13 @@ def _m2(traffic: Traffic, written: Letters) -> Verdict:
 
 
 def _m4(captured: CaptureFile, sessions: Sessions, picture: bytes, mails: Mapping[str, bytes]) -> Verdict:
-    window, bodies = sessions.first("pull"), {user: mail.partition(b"\r\n\r\n")[2] for user, mail in mails.items()}
+    window = sessions.first("pull")
     load = page_load(captured, AT_ALICE).between(window.start_ns, window.end_ns)
     there = smtp_traffic(captured, AT_SENDER, [SMTP_PORT]).to(RECEIVER_ADDRESS)
     back = smtp_traffic(captured, AT_RECEIVER, [SMTP_PORT]).to(SENDER_ADDRESS)
     pushes = [
-        Push(there, bodies["alice"], SENDER_ADDRESS, RECEIVER_ADDRESS),
-        Push(back, bodies["bob"], RECEIVER_ADDRESS, SENDER_ADDRESS),
+        Push(there, mails["alice"], SENDER_ADDRESS, RECEIVER_ADDRESS),
+        Push(back, mails["bob"], RECEIVER_ADDRESS, SENDER_ADDRESS),
     ]
     broken = sessions.broken("M4", "pull", "push alice", "push bob")
     return broken or m4([Pull(load, picture, ALICE_ADDRESS)], pushes)

@@ -122,8 +122,8 @@ def f2(traffic: FtpTraffic, files: Mapping[str, bytes], assignments: Sequence[As
         return undecided("F2", f"{len(done)} transfers are too few to see whether each has a connection of its own.")
 
     def check() -> Found:
-        for one in assignments:
-            _carried_out(one, files)
+        for assignment in assignments:
+            _carried_out(assignment, files)
         frames = [_own_connection(one, files) for one in done]
         used = {id(one.connection) for one in done}
         if len(used) != len(done):

@@ -15,7 +15,7 @@ Source: RFC 959 sections 4.2 and 5.4. The capture must be taken at the client.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from experiments.harness.judge.ftp import DONE, Exchange, FtpSession, FtpTraffic, Transfer, named_port
@@ -38,7 +38,13 @@ def f4(scenarios: Mapping[int, FtpTraffic], uploads: Mapping[str, bytes] | None 
         return undecided("F4", f"There is no scenario for {', '.join(map(str, missing))}.")
 
     def check() -> Found:
-        checks = {331: _asks_for_password, 125: _open_already, 425: _cannot_open, 452: partial(_no_room, uploads or {})}
+        no_room = partial(_no_room, uploads or {})
+        checks: dict[int, Callable[[FtpTraffic], Found]] = {
+            331: _asks_for_password,
+            125: _open_already,
+            425: _cannot_open,
+            452: no_room,
+        }
         found = [checks[code](scenarios[code]) for code in CODES]
         return " ".join(evidence for evidence, _ in found), [frame for _, frames in found for frame in frames]
 

@@ -61,8 +61,8 @@ def relayed(
         if mailbox is not None:
             reasons = [why_altered(message, with_crlf(one)) for one in mailbox]
             if None not in reasons:
-                why = reasons[0] if reasons else "it is empty"
-                raise Contradiction(f"The message taken in frame {frames[1]} is not in the mailbox: {why}.", *frames)
+                what = reasons[0] if reasons else "it is empty"
+                raise Contradiction(f"The message taken in frame {frames[1]} is not in the mailbox: {what}.", *frames)
         return (
             f"The message is passed on unaltered (MAIL in frame {frames[0]}, 250 in {frames[1]}) and delivered.",
             frames,

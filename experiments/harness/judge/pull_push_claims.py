@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from experiments.harness.judge.cache import status_of
 from experiments.harness.judge.http import Contradiction, response_of
+from experiments.harness.judge.mail_delivery import why_altered
 from experiments.harness.judge.mail_evidence import Found, InconclusiveError, decide_mail
 from experiments.harness.judge.messages import Conversation
 from experiments.harness.judge.page_load import PageLoad
@@ -36,10 +37,10 @@ class Pull:
 
 @dataclass(frozen=True)
 class Push:
-    """Mail between two servers, the body of the message, and the addresses of who holds it and of who gets it."""
+    """Mail between two servers, the message, and the addresses of who holds it and of who gets it."""
 
     traffic: SmtpTraffic
-    body: bytes
+    content: bytes
     holds: str
     gets: str
 
@@ -97,21 +98,21 @@ def _opened_by(connection: Connection, address: str, why: str) -> None:
         )
 
 
-def message_with(traffic: SmtpTraffic, body: bytes) -> tuple[SmtpSession, Message] | None:
-    """The session that carried a message with this body, and the message."""
+def message_with(traffic: SmtpTraffic, content: bytes) -> tuple[SmtpSession, Message] | None:
+    """The session that carried a message, unaltered but for what servers may add, and the message as it went."""
     for session in traffic.sessions:
         for message in session.messages:
-            if message.taken and message.body == body:
+            if message.taken and why_altered(content, message.content) is None:
                 return session, message
     return None
 
 
 def _pushed(push: Push) -> int:
     """The SYN of the connection on which who opened it sent the message. Raises Contradiction."""
-    found = message_with(push.traffic, push.body)
+    found = message_with(push.traffic, push.content)
     if found is None:
         frame = push.traffic.sessions[0].connection.syn.frame
-        raise Contradiction(f"The message does not go by SMTP (session of frame {frame}).", frame)
+        raise Contradiction(f"The message does not go by SMTP as it was written (session of frame {frame}).", frame)
     session, _ = found
     connection = session.connection
     _opened_by(connection, push.holds, "holds the message")

@@ -11,7 +11,7 @@ from experiments.harness.judge.page_load import PageLoad, page_load
 from experiments.harness.judge.pull_push_claims import Pull, Push, m4
 from experiments.harness.judge.tcp import connections
 from experiments.harness.judge.webmail_claims import Screen, Webmail, m3
-from tests.core.harness.smtp_wire import ALICE, BOB, BODY, HEADER, RECEIVER, SENDER, SmtpWire, whole
+from tests.core.harness.smtp_wire import ALICE, BOB, HEADER, PLAIN, RECEIVER, SENDER, SmtpWire, whole
 from tests.core.harness.verdicts import said
 from tests.core.harness.wire import INTERFACE, Tcp, Wire, request, response
 
@@ -34,7 +34,7 @@ def pulled(folder: Path, payload: bytes = OBJECT, client: str = ALICE, line: byt
 
 
 def pushed(folder: Path, wire: SmtpWire | None = None) -> Push:
-    return Push((wire or whole()).traffic(folder), BODY, SENDER, RECEIVER)
+    return Push((wire or whole()).traffic(folder), PLAIN, SENDER, RECEIVER)
 
 
 def test_m4_is_shown_by_who_opens_and_who_sends(tmp_path: Path) -> None:
@@ -54,6 +54,7 @@ def test_m4_is_shown_by_who_opens_and_who_sends(tmp_path: Path) -> None:
         ({}, whole(client=RECEIVER, server=SENDER), "not from 10.0.1.25, which holds the message"),
         ({}, whole(server=BOB), "not to 10.0.2.25:25"),
         ({}, whole(HEADER + b"\r\nSomething else.\r\n"), "The message does not go by SMTP"),
+        ({}, whole(PLAIN.replace(b"Subject: hello", b"Subject: other")), "does not go by SMTP as it was written"),
         ({}, whole(server_port=26), "not in the capture"),
     ],
 )
@@ -66,7 +67,7 @@ def test_m4_fails_where_packets_contradict_it(
 
 def test_m4_is_undecided_on_a_capture_that_dropped(tmp_path: Path) -> None:
     good = pulled(tmp_path / "pull")
-    lossy = Push(whole().traffic(tmp_path / "push", dropped=3), BODY, SENDER, RECEIVER)
+    lossy = Push(whole().traffic(tmp_path / "push", dropped=3), PLAIN, SENDER, RECEIVER)
     said(m4([good], [lossy]), "undecided", "dropped 3 packets")
     said(m4([replace(good, load=PageLoad(()))], [pushed(tmp_path / "again")]), "undecided", "no HTTP connection")
 

@@ -18,7 +18,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from services.mail.imap import fetch_items, fetching, messages, searching, serving
+from services.mail.imap import fetch_items, fetching, messages, searching, sections, serving
 from services.mail.pop3 import maildrop, transaction
 from services.mail.pop3 import serving as pop3_serving
 
@@ -98,7 +98,7 @@ def _long_part() -> None:
 
 
 def _other_part() -> None:
-    octets_of = fetching.section_octets
+    octets_of = sections.section_octets
 
     def other(octets: bytes, root: Any, section: Any) -> bytes | None:
         found = octets_of(octets, root, section)
