@@ -1,6 +1,6 @@
 """lab7's mail server with one fault: FAULT [FLAG ...], with the flags of services.mail.mta.
 
-drops-large        a message of more than 5000 octets is answered by 250 and kept nowhere
+drops-pictures     a message with a picture is answered by 250 and kept nowhere
 drops-third        so is every third message
 changes-subject    the Subject of messages becomes another one
 changes-text       a word of the body becomes another one of the same length
@@ -23,7 +23,6 @@ from services.mail.mta import MTA, main
 from services.mail.smtp import content, policy, server_session, serving
 from services.mail.smtp.reply import Reply
 
-LARGE_OCTETS = 5000
 QUEUED = Reply(250, "Queued, of course", "2.0.0")
 
 
@@ -38,8 +37,8 @@ def _altered(change: Callable[[bytes], bytes | None]) -> None:
     patch(MTA, "_take", taken)
 
 
-def _drops_large() -> None:
-    _altered(lambda octets: None if len(octets) > LARGE_OCTETS else octets)
+def _drops_pictures() -> None:
+    _altered(lambda octets: None if b"Content-Type: image/" in octets else octets)
 
 
 def _drops_third() -> None:
@@ -123,7 +122,7 @@ def _first_mail_452() -> None:
 
 FAULTS = {
     "none": lambda: None,
-    "drops-large": _drops_large,
+    "drops-pictures": _drops_pictures,
     "drops-third": _drops_third,
     "changes-subject": _changes_subject,
     "changes-text": _changes_text,
