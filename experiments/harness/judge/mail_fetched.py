@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from email.parser import BytesParser
 from email.policy import SMTP
+from typing import Any
 
 from experiments.harness.judge.http import Contradiction, listed
 from experiments.harness.judge.imap import ImapTraffic
@@ -76,14 +77,24 @@ def _body(content: bytes) -> bytes:
 
 
 def _means_the_same(message: bytes, sent_: Message) -> None:
-    """Raise Contradiction unless From, To and Subject say what they said."""
+    """Raise Contradiction unless From and To name whom they named, and Subject says what it said.
+
+    A client may put a name beside an address: mutt does with the system's.
+    """
     before, after = (BytesParser(policy=SMTP).parsebytes(one, headersonly=True) for one in (message, sent_.content))
     for name in ("From", "To", "Subject"):
-        if str(before[name]) != str(after[name]):
+        if _said(before[name]) != _said(after[name]):
             frame = sent_.data.frame
             raise Contradiction(
                 f"The message in frame {frame} has the {name} {str(after[name])!r}, not {str(before[name])!r}.", frame
             )
+
+
+def _said(field: Any) -> Any:
+    """What a field says: the addresses of From and To, the text of another one; None where it is not there."""
+    if field is None:
+        return None
+    return [one.addr_spec for one in field.addresses] if hasattr(field, "addresses") else str(field)
 
 
 def _text(body: bytes) -> bytes:

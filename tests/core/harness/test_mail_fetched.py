@@ -51,6 +51,10 @@ def test_a_message_with_another_header_is_not_sent(tmp_path: Path) -> None:
     # A client may write it anew, and say the same.
     anew = PLAIN.replace(b"Subject: hello", b"SUBJECT:  hello").replace(b"From: alice", b"User-Agent: x\r\nFrom: alice")
     said(sent("cell", whole(anew).traffic(tmp_path / "2"), PLAIN, WHOM), "shown")
+    named = PLAIN.replace(b"From: alice@example.org", b"From: Alice <alice@example.org>")
+    said(sent("cell", whole(named).traffic(tmp_path / "3"), PLAIN, WHOM), "shown")
+    eve = PLAIN.replace(b"From: alice@example.org", b"From: Alice <eve@example.net>")
+    said(sent("cell", whole(eve).traffic(tmp_path / "4"), PLAIN, WHOM), "failed", "has the From")
 
 
 def test_a_relayed_message_is_unaltered_and_delivered(tmp_path: Path) -> None:
