@@ -143,10 +143,17 @@ class MailUser:
 
     def _order(self, order: Mapping[str, Any], at: Callable[[str], None] | None = None) -> Window:
         self._service.write_line(json.dumps(order))
+        broken: EmulationError | None = None
         while "reached" in (report := json.loads(self._service.read_line(TIMEOUT_S))):
-            if at is not None:
-                at(report["reached"])
+            if at is not None and broken is None:
+                try:
+                    at(report["reached"])
+                except EmulationError as error:
+                    # The agent goes on to its end all the same: what is left of this order would answer the next one.
+                    broken = error
             self._service.write_line("on")
+        if broken is not None:
+            raise broken
         if "error" in report:
             raise EmulationError(report["error"])
         return Window(report["began_ns"], report["ended_ns"])

@@ -122,7 +122,8 @@ def lacking(found: Judged) -> set[int]:
 @slow
 @pytest.mark.parametrize(("fault", "codes"), [("any-recipient", {550, 554}), ("first-mail-452", {452})])
 def test_a_reply_without_its_cause_is_named(fault: str, codes: set[int], tmp_path: Path) -> None:
-    # What takes another server's flags (greylisting, a start anew) a server that is given lacks in any case.
+    # What takes another server's flags (greylisting, a start anew) a server that is given lacks in any case; and where
+    # MAIL is refused, so does what needs it.
     sound = lacking(wrong("smtp-replies", "none").judged(tmp_path))
     assert lacking(wrong("smtp-replies", fault).judged(tmp_path)) >= sound | codes
     assert not sound & codes
