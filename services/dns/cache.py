@@ -5,12 +5,15 @@ RFC 1034 section 5.3.3 and RFC 2181 sections 5.4 and 5.4.1 (what may replace wha
 is left of it in whole seconds, rounded down, so that whoever keeps it never keeps it longer than its origin allowed.
 
 Delegations and their glue lie in a store of their own: no referral can touch an answer, and no lookup of an answer can
-see them. Left out: serving stale data (RFC 8767), which would hide what the course wants to show about TTLs.
+see them. A delegation lives no longer than the one above whose servers gave it: when the parent's TTL is over, the
+parent is asked again, and what it no longer delegates is gone with all below it. Without that bound the servers of a
+revoked domain can renew it for ever by delegating ever longer names ("phoenix domains", CVE-2022-30698, -30699). Left out: serving stale data (RFC 8767), which would hide what the course wants to show about TTLs.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
+from math import inf
 
 from services.dns.bounded import BoundedDict
 from services.dns.codes import Rcode
@@ -38,7 +41,7 @@ ANY_TYPE = -1
 class Trust(IntEnum):
     """RFC 2181 section 5.4.1: how far a set is to be believed, for the ranks that a cache of answers may hold."""
 
-    # The answer section without AA, and what follows an alias in the answer section with it.
+    # The answer section without AA.
     ANSWER = 1
     # The authority section of an authoritative answer.
     AUTHORITY = 2
@@ -91,9 +94,7 @@ class Cache:
         self, entries_max: int = ENTRIES_MAX, delegations_max: int = DELEGATIONS_MAX, ttl_max_s: int = TTL_MAX_S
     ) -> None:
         self._entries: BoundedDict[Key, _Entry] = BoundedDict(entries_max)
-        self._delegations: BoundedDict[tuple[bytes, ...], tuple[Delegation, float]] = BoundedDict(
-            min(delegations_max, entries_max)
-        )
+        self._delegations: BoundedDict[tuple[bytes, ...], Delegation] = BoundedDict(min(delegations_max, entries_max))
         self._ttl_max_s = ttl_max_s
 
     def __len__(self) -> int:
@@ -166,11 +167,15 @@ class Cache:
 
     # Delegations.
 
-    def put_delegation(self, delegation: Delegation, now: float) -> None:
-        """Remember whom to ask about a zone."""
-        ttl = min(delegation.ttl, self._ttl_max_s)
-        if ttl > 0:
-            self._delegations.put(delegation.zone.folded, (delegation, now + ttl))
+    def put_delegation(self, delegation: Delegation, now: float, until: float = inf) -> Delegation:
+        """Remember whom to ask about a zone, `until` the end of the delegation whose servers said so at the latest.
+
+        Returns the delegation with its own end.
+        """
+        held = replace(delegation, until=min(now + min(delegation.ttl, self._ttl_max_s), until))
+        if held.until > now:
+            self._delegations.put(held.zone.folded, held)
+        return held
 
     def delegations(self, name: Name, now: float) -> Iterator[tuple[Delegation, int]]:
         """Yield the live delegations at and above a name, nearest first, each with the seconds that are left of it."""
@@ -179,7 +184,7 @@ class Cache:
             found = self._delegations.get(folded[begin:])
             if found is None:
                 continue
-            if found[1] > now:
-                yield found[0], int(found[1] - now)
+            if found.until > now:
+                yield found, int(found.until - now)
             else:
                 self._delegations.drop(folded[begin:])

@@ -10,6 +10,7 @@ Left out: IPv6 between servers; the lab's network has IPv4, so AAAA glue is not 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from math import inf
 
 from services.dns.codes import RRClass, RRType
 from services.dns.name import ROOT, Name
@@ -33,13 +34,17 @@ class Service(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Delegation:
-    """Whom to ask about names at and below `zone`; `glue` maps hosts to the IPv4 addresses that came along."""
+    """Whom to ask about names at and below `zone`; `glue` maps hosts to the IPv4 addresses that came along.
+
+    `until` is the time up to which it holds: never later than that of the delegation whose servers gave it.
+    """
 
     zone: Name
     hosts: tuple[Name, ...]
     glue: Mapping[Name, tuple[str, ...]] = field(default_factory=dict)
     ttl: int = 0
     service: Service = Service.ITERATIVE
+    until: float = inf
 
     def ns_rrset(self, ttl: int) -> RRset:
         """Return the delegation as the records that say it."""

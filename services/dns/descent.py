@@ -50,7 +50,9 @@ class _Pool:
 class Descent:
     """Finds what one question needs; `depth` counts the hosts that are being looked up for one another.
 
-    `subnet` is the network of the client, where servers may know it.
+    `subnet` is the network of the client, where servers may know it. `near` is a delegation that the question came to
+    before, for a name that led to this one; it may be too short-lived for the cache. `delegation` is where the descent
+    ended.
     """
 
     def __init__(
@@ -60,12 +62,15 @@ class Descent:
         start: Delegation | None = None,
         depth: int = 0,
         subnet: Network | None = None,
+        near: Delegation | None = None,
     ) -> None:
         self._known = known
         self._work = work
         self._start = start
         self._depth = depth
         self._subnet = subnet
+        self._near = near
+        self.delegation = near
 
     def find(self, name: Name, rtype: int) -> Steps[Finding]:
         """Ask until there is an answer; raises ResolutionError."""
@@ -86,9 +91,10 @@ class Descent:
             return self._known.roots
         # RFC 4035 section 3.1.4.1: DS is the parent's.
         name = question.name.parent if question.rtype == RRType.DS else question.name
-        for delegation, _ in self._known.cache.delegations(name, self._work.now):
-            return delegation
-        return self._known.roots
+        known = next(self._known.cache.delegations(name, self._work.now), None)
+        best = self._known.roots if known is None else known[0]
+        near = self._near
+        return near if near is not None and name.is_below(near.zone) and len(near.zone) > len(best.zone) else best
 
     def _descend(self, question: Question) -> Steps[Finding]:
         delegation, shown, steps = self._nearest(question), 0, 0
@@ -104,6 +110,7 @@ class Descent:
             if reading is not None and reading.kind is Kind.REFERRAL and reading.delegation is not None:
                 delegation = self._referred(delegation, reading.delegation)
             elif shown >= whole and reading is not None:
+                self.delegation = delegation
                 return self._finding(reading)
             elif reading is None or reading.kind not in (Kind.ANSWER, Kind.NO_DATA):
                 # RFC 9156 section 2.3: what goes wrong with a part of the name is not the last word about the whole.
@@ -137,9 +144,9 @@ class Descent:
 
     def _referred(self, asked: Delegation, delegation: Delegation) -> Delegation:
         """Remember a referral and return it; whoever was asked to recurse is followed by others asked so too."""
-        if asked.service is Service.ITERATIVE:
-            self._known.cache.put_delegation(delegation, self._work.now)
-        return replace(delegation, service=asked.service)
+        if asked.service is not Service.ITERATIVE:
+            return replace(delegation, service=asked.service)
+        return self._known.cache.put_delegation(delegation, self._work.now, asked.until)
 
     def _remember(self, reading: Reading, question: Question) -> None:
         cache, scoped, now = self._known.cache, self._scoped_for(reading), self._work.now
@@ -150,8 +157,9 @@ class Descent:
                 scoped.put(rrset, reading.subnet, now)
             else:
                 cache.put(rrset, trust, now)
-        # RFC 2308 section 5: without an SOA it is not to be kept.
-        if reading.soa is not None and reading.kind in (Kind.NO_NAME, Kind.NO_DATA):
+        # RFC 2308 section 5: without an SOA it is not to be kept. Behind an alias it is about a name that was not asked
+        # for, and like the records behind an alias not kept either.
+        if reading.soa is not None and not reading.answers and reading.kind in (Kind.NO_NAME, Kind.NO_DATA):
             rcode = _RCODES.get(reading.kind, Rcode.NOERROR)
             cache.put_negative(reading.name, question.rtype, rcode, negative_soa(reading.soa), now)
 

@@ -3,9 +3,21 @@
     response of com's server to www.example.com A  ->  Reading(REFERRAL, delegation=example.com.)
 
 RFC 1034 sections 4.3.1 and 5.3.3 step 4, RFC 2308 section 2 (negative answers), RFC 6672 section 3.4 (a DNAME in a
-response), RFC 2181 section 5.4.1 (AA holds for the first name of a chain only). Nothing outside the zone that the
-server was asked about is looked at, whichever section it stands in. Lame is: REFUSED and its like, a referral that
-does not lead down, the negative answer of a zone above, an answer of nothing without AA.
+response). Nothing outside the zone that the server was asked about is looked at, whichever section it stands in. Lame
+is: REFUSED and its like, a referral that does not lead down, the negative answer of a zone above, an answer of nothing
+without AA.
+
+Behind an alias, RFC 2181 section 5.4.1: "only the record describing that alias is necessarily authoritative". The
+target may lie behind a zone cut that this response does not show, even one label below the zone asked, and nothing in
+the response can prove that it does not. So an iterative response is read up to its first alias: what the response says
+behind it, records as well as a negative answer, is ignored, and the target is asked for in a question of its own, as
+BIND does it. One forged response to a random name then cannot give any other name an address, or deny it.
+
+A forwarder, or a server that recurses for its zone, is asked for just that: the answer together with its alias chain
+(RFC 1034 section 4.3.1), and its reply has no AA and no zone whose bailiwick could be checked: `.` is the zone of a
+forwarder. It is trusted for the question and for the chain that begins at the question's name, link by link; records
+that no link leads to are ignored. Only the first link is remembered. The rest is passed on with this answer and kept
+under no name of its own, so that a forged reply lasts as long as one answer and cannot enter any other name.
 """
 
 from collections.abc import Iterable
@@ -40,7 +52,7 @@ class Kind(Enum):
     FAILED = "the server could not answer"
 
 
-# A set of a chain; without trust it follows from others and is not kept.
+# A set of a chain; without trust it follows from others, or stands behind an alias, and is not kept.
 Link = tuple[RRset, Trust | None]
 
 
@@ -48,8 +60,8 @@ Link = tuple[RRset, Trust | None]
 class Reading:
     """What a response says.
 
-    `answers` is the chain in order, `name` the last name in it, which a negative answer is about. `subnet` is the part
-    of the clients that the answers are for, None for all.
+    `answers` is the chain in order, `name` the last name in it, which a negative answer is about (RFC 2308 section
+    2.1, RFC 6604 section 3). `subnet` is the part of the clients that the answers are for, None for all.
     """
 
     kind: Kind
@@ -106,6 +118,8 @@ class _Response:
         name, chain, too_long = self._chain()
         if too_long:
             return Reading(Kind.TOO_LONG, name, chain)
+        if chain and self._asked.service is Service.ITERATIVE:
+            return Reading(Kind.ALIAS, name, chain)
         wanted = self._wanted(name)
         if wanted:
             return Reading(Kind.ANSWER, name, (*chain, *((rrset, self._trust(chain)) for rrset in wanted)))
@@ -114,9 +128,14 @@ class _Response:
             return negative
         return Reading(Kind.ALIAS, name, chain) if chain else self._without_answer(name)
 
-    def _trust(self, chain: tuple[Link, ...]) -> Trust:
-        """RFC 2181 section 5.4.1: of an authoritative answer, only what is said of the first name has that rank."""
-        return Trust.AUTHORITATIVE_ANSWER if self._message.aa and not chain else Trust.ANSWER
+    def _trust(self, chain: tuple[Link, ...]) -> Trust | None:
+        """RFC 2181 section 5.4.1: of an authoritative answer, only what is said of the first name has that rank.
+
+        None behind an alias: that is not kept.
+        """
+        if chain:
+            return None
+        return Trust.AUTHORITATIVE_ANSWER if self._message.aa else Trust.ANSWER
 
     def _wanted(self, name: Name) -> list[RRset]:
         if self._question.rtype == RRType.ANY:
@@ -127,7 +146,8 @@ class _Response:
     def _chain(self) -> tuple[Name, tuple[Link, ...], bool]:
         """Follow the aliases that stand in the answer; returns the last name, the links, and whether it is too long."""
         name, links, seen = self._question.name, list[Link](), set[Name]()
-        while name not in seen and len(seen) < CHAIN_MAX and not self._wanted(name):
+        aliases_max = 1 if self._asked.service is Service.ITERATIVE else CHAIN_MAX
+        while name not in seen and len(seen) < aliases_max and not self._wanted(name):
             seen.add(name)
             dname = self._dname_above(name)
             if dname is not None:

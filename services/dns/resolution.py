@@ -95,15 +95,16 @@ class Resolution:
         """RFC 1034 section 5.3.3 step 4c: answer for one name after the other of a chain of aliases."""
         chain: list[RRset] = []
         seen: set[Name] = set()
-        scope = 0
+        scope, near = 0, None
         while True:
             if name in seen or len(chain) > 2 * ALIASES_MAX or len(seen) > ALIASES_MAX:
                 raise ResolutionError("the chain of aliases has a loop, or is too long")
             seen.add(name)
             finding = look_up_for(self._known, name, rtype, self._subnet, self._work.now)
             if finding is None:
-                descent = Descent(self._known, self._work, self._start, subnet=self._subnet)
+                descent = Descent(self._known, self._work, self._start, subnet=self._subnet, near=near)
                 finding = yield from descent.find(name, rtype)
+                near = descent.delegation
             chain += finding.answers
             # RFC 7871 section 7.2.1: of several sets the longest scope counts.
             scope = max(scope, finding.scope)

@@ -15,13 +15,16 @@ from services.dns.records import Question, RRset
 from tests.core.dns.res_world import (
     EXAMPLE_ZONE,
     ROOT_ZONE,
+    Behaviour,
     World,
     authoritative,
+    forwarding,
     name,
     saying,
     saying_all,
     texts,
     world,
+    zone,
 )
 
 GOOD = ["www.example.com. A 192.0.2.1", "www.example.com. A 192.0.2.2"]
@@ -209,3 +212,88 @@ def test_a_server_from_before_edns_is_asked_without(bare: bool, rcode: int) -> N
         internet.resolve(f"n{number}.example.com")
     internet.resolve("mail.example.com")
     assert [ask.edns for ask in internet.asked] == [False]
+
+
+# Behind an alias (RFC 2181 section 5.4.1).
+
+
+def lying_about(qname: str, lie: Behaviour, true: Behaviour = EXAMPLE) -> Behaviour:
+    """Return a server whose answers about one name are forged."""
+
+    def answer(query: Message, ask: Ask) -> Message | None:
+        return (lie if query.questions[0].name == name(qname) else true)(query, ask)
+
+    return answer
+
+
+SOA = "example.com. SOA a. b. 1 1 1 1 300\n"
+BEHIND = {
+    "an address": saying("r1.example.com. CNAME www.example.com.\nwww.example.com. A 203.0.113.1"),
+    "an address of a zone below": saying("r1.example.com. CNAME a.cut.example.com.\na.cut.example.com. A 203.0.113.1"),
+    "another alias": saying(
+        "r1.example.com. CNAME www.example.com.\nwww.example.com. CNAME evil.example.com.\n"
+        "evil.example.com. A 203.0.113.1"
+    ),
+    "no name": saying_all("r1.example.com. CNAME www.example.com.", SOA, rcode=Rcode.NXDOMAIN),
+    "no name, of the zone itself": saying_all("r1.example.com. CNAME example.com.", SOA, rcode=Rcode.NXDOMAIN),
+    "no data": saying_all("r1.example.com. CNAME www.example.com.", SOA),
+}
+CUT = zone(
+    "example.com.",
+    "@ NS ns1\n@ A 192.0.2.7\nns1 A 127.0.1.3\nwww A 192.0.2.1\nwww A 192.0.2.2\ncut NS ns.cut\nns.cut A 127.0.1.13\n",
+)
+BELOW = authoritative(zone("cut.example.com.", "@ NS ns\nns A 127.0.1.13\na A 192.0.2.13\n"))
+
+
+@pytest.mark.parametrize("lie", BEHIND.values(), ids=BEHIND.keys())
+def test_what_stands_behind_an_alias_is_not_believed(lie: Behaviour) -> None:
+    server = lying_about("r1.example.com", lie, authoritative(CUT))
+    internet = world(s3=server, s4=server, s13=BELOW)
+    result = internet.resolve("r1.example.com")
+    # The target is asked for anew, so not even this answer is false.
+    assert result.rcode in (Rcode.NOERROR, Rcode.SERVFAIL)
+    assert "203.0.113.1" not in str(texts(result.answers))
+    assert texts(internet.resolve("www.example.com").answers) == GOOD
+    assert texts(internet.resolve("a.cut.example.com").answers) == ["a.cut.example.com. A 192.0.2.13"]
+    assert internet.resolve("evil.example.com").rcode == Rcode.NXDOMAIN
+
+
+def test_nothing_behind_a_dname_is_believed() -> None:
+    lie = saying_all("old.example.com. DNAME cut.example.com.\na.cut.example.com. A 203.0.113.1")
+    server = lying_about("a.old.example.com", lie, authoritative(CUT))
+    internet = world(s3=server, s4=server, s13=BELOW)
+    result = internet.resolve("a.old.example.com")
+    assert texts(result.answers)[-1] == "a.cut.example.com. A 192.0.2.13"
+    denied = saying_all("old.example.com. DNAME cut.example.com.", SOA, rcode=Rcode.NXDOMAIN)
+    server = lying_about("a.old.example.com", denied, authoritative(CUT))
+    internet = world(s3=server, s4=server, s13=BELOW)
+    assert internet.resolve("a.old.example.com").rcode == Rcode.NOERROR
+    assert texts(internet.resolve("a.cut.example.com").answers) == ["a.cut.example.com. A 192.0.2.13"]
+
+
+def test_nxdomain_behind_an_alias_is_the_targets_own_servers_to_say() -> None:
+    """RFC 6604 section 3: the response code is about the last name of the chain."""
+    internet = world()
+    result = internet.resolve("gone.example.com")
+    assert (result.rcode, texts(result.answers)) == (
+        Rcode.NXDOMAIN,
+        ["gone.example.com. CNAME nothing.example.com."],
+    )
+    assert str(internet.asked[-1].question.name) == "nothing.example.com."
+
+
+FORWARDED = {
+    "an address": saying("r1.evil.com. CNAME www.example.com.\nwww.example.com. A 203.0.113.1", aa=False),
+    "no name": saying_all("r1.evil.com. CNAME example.com.", "com. SOA a. b. 1 1 1 1 300", aa=False, rcode=3),
+    "no data": saying_all("r1.evil.com. CNAME www.example.com.", "com. SOA a. b. 1 1 1 1 300", aa=False),
+    "an address beside the chain": saying("r1.evil.com. A 192.0.2.9\nwww.example.com. A 203.0.113.1", aa=False),
+}
+
+
+@pytest.mark.parametrize("lie", FORWARDED.values(), ids=FORWARDED.keys())
+def test_a_forged_answer_of_a_forwarder_enters_no_other_name(lie: Behaviour) -> None:
+    true = saying("www.example.com. A 192.0.2.1\nwww.example.com. A 192.0.2.2", aa=False)
+    internet = World({"127.0.1.9": lying_about("r1.evil.com", lie, true)}, roots=forwarding("127.0.1.9"))
+    internet.resolve("r1.evil.com")
+    result = internet.resolve("www.example.com")
+    assert (texts(result.answers), result.queries) == (GOOD, 1)
