@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from ipaddress import ip_network
 from random import Random
 
+import pytest
+
 from services.dns.access import Access
 from services.dns.asking import Ask, Outcome, Replied
 from services.dns.cache import Cache
+from services.dns.client_subnet import SubnetPolicy
 from services.dns.codes import Rcode, RRType
-from services.dns.delegation import root_delegation
+from services.dns.delegation import Delegation, root_delegation
+from services.dns.edns import EDNS, ClientSubnet
 from services.dns.knowledge import Knowledge
 from services.dns.master_file import parse_master_file
 from services.dns.message import Message
@@ -19,6 +25,7 @@ from services.dns.name import Name
 from services.dns.records import Question
 from services.dns.resolution import Result
 from services.dns.resolving import Bounds, Resolving
+from services.dns.scoped_cache import ScopedCache
 from services.dns.server_table import ServerTable
 
 
@@ -67,18 +74,97 @@ def test_the_same_question_goes_out_once() -> None:
     asyncio.run(scene())
 
 
-def test_the_same_question_goes_out_once_for_each_network_of_clients() -> None:
+class Telling:
+    """An upstream that answers at the next turn of the loop, for so many bits of the client's network; counts."""
+
+    def __init__(self, scope: int, ttl: int = 60, alias: str | None = None) -> None:
+        self.asked: list[Ask] = []
+        self.most = 0
+        self._outstanding: Counter[Question] = Counter()
+        self._scope = scope
+        self._ttl = ttl
+        self._alias = alias
+
+    async def ask(self, ask: Ask) -> Outcome:
+        self.asked.append(ask)
+        self._outstanding[ask.question] += 1
+        self.most = max(self.most, *self._outstanding.values())
+        await asyncio.sleep(0.001)
+        self._outstanding[ask.question] -= 1
+        name = str(ask.question.name)
+        data = "A 192.0.2.1" if self._alias in (None, name) else f"CNAME {self._alias}"
+        records = tuple(entry.record for entry in parse_master_file(f"{name} {self._ttl} {data}"))
+        options = () if ask.subnet is None else (ClientSubnet(ask.subnet, self._scope).to_option(),)
+        message = Message(qr=True, aa=True, questions=(ask.question,), answers=records, edns=EDNS(options=options))
+        return Replied(message, 0.01)
+
+
+def telling(upstream: Telling, clock: Callable[[], float] = lambda: 0.0) -> Resolving:
+    """Return a resolver that tells a server of example.com of its clients' networks."""
+    random = Random(1)
+    known = Knowledge(root_delegation({}), Cache(), ServerTable(random), random, scoped=ScopedCache(SubnetPolicy()))
+    zone = Name.from_text("example.com.")
+    known.cache.put_delegation(Delegation(zone, (zone,), {zone: ("127.0.0.1",)}, 300), 0.0)
+    return Resolving(known, upstream, clock)
+
+
+SUBNETS = [ip_network(f"10.8.{number}.0/24") for number in range(40)]
+
+
+@pytest.mark.parametrize(("scope", "queries"), [(16, 1), (20, 3), (24, 40), (0, 1)])
+def test_clients_of_many_networks_have_one_query_outstanding(scope: int, queries: int) -> None:
+    """CVE-2025-5994."""
+
     async def scene() -> None:
-        held = Held()
-        resolver = resolving(held, Bounds())
-        subnets = [ip_network(text) for text in ("10.8.1.0/24", "10.8.2.0/24", "10.8.1.0/24")]
-        results = [resolver.resolve(question("a."), "c", subnet=subnet) for subnet in (*subnets, None)]
-        waiting = [asyncio.ensure_future(settled(result)) for result in results]
+        upstream = Telling(scope)
+        resolver = telling(upstream)
+        asked = question("www.example.com.")
+        results = [resolver.resolve(asked, f"c{number}", subnet=net) for number, net in enumerate(SUBNETS)]
+        found = await settled(*results)
+        assert [result.rcode for result in found] == [Rcode.NOERROR] * len(SUBNETS)
+        # What the scope of an answer covers is not asked for again.
+        assert (upstream.most, len(upstream.asked)) == (1, queries)
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize("ttl", [60, 0])
+def test_aliases_of_one_name_have_one_query_outstanding_for_it(ttl: int) -> None:
+    async def scene() -> None:
+        upstream = Telling(24, ttl, alias="www.example.com.")
+        resolver = telling(upstream)
+        results = [
+            resolver.resolve(question(f"r{number}.example.com."), "c", subnet=net) for number, net in enumerate(SUBNETS)
+        ]
+        assert [result.rcode for result in await settled(*results)] == [Rcode.NOERROR] * len(SUBNETS)
+        assert upstream.most == 1
+
+    asyncio.run(scene())
+
+
+def test_resolutions_that_come_to_the_same_query_share_it() -> None:
+    async def scene() -> None:
+        upstream = Telling(0, alias="www.example.com.")
+        resolver = telling(upstream)
+        results = [resolver.resolve(question(f"r{number}.example.com."), "c") for number in range(9)]
+        assert [len(result.answers) for result in await settled(*results)] == [2] * 9
+        assert [str(ask.question.name) for ask in upstream.asked].count("www.example.com.") == 1
+
+    asyncio.run(scene())
+
+
+def test_who_waits_too_long_for_others_is_told_so() -> None:
+    async def scene() -> None:
+        now = 0.0
+        upstream = Telling(24)
+        resolver = telling(upstream, lambda: now)
+        first, second = (resolver.resolve(question("www.example.com."), "c", subnet=net) for net in SUBNETS[:2])
+        waiting = [asyncio.ensure_future(settled(one)) for one in (first, second)]
         await asyncio.sleep(0)
         await asyncio.sleep(0)
-        assert len(held.asked) == 3
-        held.go.set()
-        assert [(await one)[0].rcode for one in waiting] == [Rcode.NOERROR] * 4
+        now = 11.0
+        assert [(await one)[0].rcode for one in waiting] == [Rcode.NOERROR, Rcode.SERVFAIL]
+        assert len(upstream.asked) == 1
 
     asyncio.run(scene())
 
