@@ -7,7 +7,9 @@ is left of it in whole seconds, rounded down, so that whoever keeps it never kee
 Delegations and their glue lie in a store of their own: no referral can touch an answer, and no lookup of an answer can
 see them. A delegation lives no longer than the one above whose servers gave it: when the parent's TTL is over, the
 parent is asked again, and what it no longer delegates is gone with all below it. Without that bound the servers of a
-revoked domain can renew it for ever by delegating ever longer names ("phoenix domains", CVE-2022-30698, -30699). Left out: serving stale data (RFC 8767), which would hide what the course wants to show about TTLs.
+revoked domain can renew it for ever by delegating ever longer names ("phoenix domains", CVE-2022-30698, -30699).
+
+Left out: serving stale data (RFC 8767), which would hide what the course wants to show about TTLs.
 """
 
 from collections.abc import Iterator

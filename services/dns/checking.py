@@ -8,6 +8,8 @@ services.dns.replica_status.
 import asyncio
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from errno import ECONNRESET
+from os import strerror
 
 from services.dns.address_space import Address
 from services.dns.replica_health import Report
@@ -92,6 +94,9 @@ class Checker:
         check = StatusCheck(address, self._probe.port, self._probe.path)
         reader, writer = await asyncio.open_connection(str(address), self._probe.port)
         try:
+            # The replica may have closed it at once, and uvloop's transport then takes no octets.
+            if writer.transport.is_closing():
+                raise ConnectionResetError(ECONNRESET, strerror(ECONNRESET))
             writer.write(check.request())
             while data := await reader.read(READ_OCTETS):
                 report = check.receive(data)

@@ -230,6 +230,10 @@ class _Connection:
         return self._server.transfer(query, self._client)
 
     async def _send(self, answer: bytes, data: bytes) -> None:
+        # A client may reset the connection while its answer is waited for. What a transport does with octets after that
+        # differs: asyncio's drops them, uvloop's raises RuntimeError, which would pass for a fault of this program.
+        if self._writer.transport.is_closing():
+            raise ConnectionResetError("the client closed the connection before its answer")
         self._writer.write(len(answer).to_bytes(2, "big") + answer)
         self._server.note(answer, self._client, data)
         async with asyncio.timeout(self._server.limits.write_s):

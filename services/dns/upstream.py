@@ -110,6 +110,9 @@ class Upstream:
         try:
             async with asyncio.timeout(ask.timeout_s):
                 reader, writer = await asyncio.open_connection(ask.address, self._port, local_addr=source)
+                # The server may have closed it at once, and uvloop's transport then takes no octets.
+                if writer.transport.is_closing():
+                    return Unreachable()
                 query = expected.query()
                 # RFC 7766 section 8: length and message in one write.
                 writer.write(len(query).to_bytes(2, "big") + query)
