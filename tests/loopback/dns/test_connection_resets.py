@@ -30,7 +30,8 @@ from tests.loopback.dns.internet import free_net, played, ready_port
 QUERY = dns.message.make_query("www.example.com", "A", id=1).to_wire()
 # A reset at close() instead of an orderly end (SO_LINGER with a time of 0).
 RESET = struct.pack("ii", 1, 0)
-LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {"asyncio": asyncio.new_event_loop}
+Factory = Callable[[], asyncio.AbstractEventLoop]
+LOOPS: dict[str, Factory] = {"asyncio": asyncio.new_event_loop}
 with suppress(ImportError):
     import uvloop
 
@@ -62,9 +63,7 @@ async def resets_while(server: DNSServer, answering: asyncio.Event, release: asy
     await server.stop()
 
 
-def run_on(
-    factory: Callable[[], asyncio.AbstractEventLoop], body: Callable[[], Coroutine[Any, Any, None]]
-) -> list[str]:
+def run_on(factory: Factory, body: Callable[[], Coroutine[Any, Any, None]]) -> list[str]:
     """Run on a loop and return what the loop had to report."""
     reports: list[str] = []
 
@@ -79,7 +78,7 @@ def run_on(
 
 
 @pytest.mark.parametrize("factory", LOOPS.values(), ids=LOOPS.keys())
-def test_a_reset_while_the_answer_is_waited_for(factory: Callable[[], asyncio.AbstractEventLoop]) -> None:
+def test_a_reset_while_the_answer_is_waited_for(factory: Factory) -> None:
     log = io.StringIO()
 
     async def body() -> None:
@@ -98,7 +97,7 @@ def test_a_reset_while_the_answer_is_waited_for(factory: Callable[[], asyncio.Ab
 
 
 @pytest.mark.parametrize("factory", LOOPS.values(), ids=LOOPS.keys())
-def test_a_reset_during_a_zone_transfer(factory: Callable[[], asyncio.AbstractEventLoop]) -> None:
+def test_a_reset_during_a_zone_transfer(factory: Factory) -> None:
     async def body() -> None:
         answering, release = asyncio.Event(), asyncio.Event()
         text = " ".join('"' + "x" * 250 + '"' for _ in range(60))
