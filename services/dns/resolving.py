@@ -147,13 +147,14 @@ class Resolving:
         answered = asyncio.get_running_loop().create_future()
         self._outstanding[question] = ask, answered
         try:
-            outcome = await self._upstream.ask(ask)
-            answered.set_result(outcome)
-            return outcome
+            answered.set_result(await self._upstream.ask(ask))
+        except Exception as error:
+            answered.set_exception(error)
         finally:
             del self._outstanding[question]
-            # It ended without an outcome.
+            # At a stop it ends with neither.
             answered.cancel()
+        return await answered
 
 
 def _is_same(one: Ask, other: Ask) -> bool:

@@ -153,6 +153,22 @@ def test_resolutions_that_come_to_the_same_query_share_it() -> None:
     asyncio.run(scene())
 
 
+def test_an_upstream_that_fails_fails_all_who_share_it() -> None:
+    class Broken(Telling):
+        async def ask(self, ask: Ask) -> Outcome:
+            await super().ask(ask)
+            raise ValueError("no socket")
+
+    async def scene() -> None:
+        resolver = telling(Broken(0))
+        names = ("r1.example.com.", "r1.example.com.")
+        results = [resolver.resolve(question(text), "c", subnet=net) for text, net in zip(names, SUBNETS, strict=False)]
+        found = await asyncio.gather(*map(settled, results), return_exceptions=True)
+        assert [type(one) for one in found] == [ValueError, ValueError]
+
+    asyncio.run(scene())
+
+
 def test_who_waits_too_long_for_others_is_told_so() -> None:
     async def scene() -> None:
         now = 0.0

@@ -106,8 +106,7 @@ def test_a_reset_during_a_zone_transfer(factory: Factory) -> None:
         def transfer(query: Message, _: Client) -> Iterator[Message]:
             answering.set()
             # More than the buffers of both ends hold, so that sending waits for the client.
-            for _ in range(2000):
-                yield replace(query.reply(), answers=records)
+            yield from (replace(query.reply(), answers=records) for number in range(2000))
 
         release.set()
         server = DNSServer(Responder(lambda query, _: query.reply()), EventLog(None, time.time), transfer=transfer)

@@ -87,11 +87,8 @@ def test_a_revoked_domain_ends_though_its_servers_delegate_on(tmp_path: Path) ->
             reply = replace(reply, aa=True, answers=records(f"{qname} 0 A {TRUE}"))
         else:
             ttl = 1 if depth == 1 else 86_400
-            delegation = {
-                "authority": records(f"{cut} {ttl} NS ns.{cut}"),
-                "additional": records(f"ns.{cut} {ttl} A {net}.1"),
-            }
-            reply = replace(reply, **delegation)
+            servers, glue = records(f"{cut} {ttl} NS ns.{cut}"), records(f"ns.{cut} {ttl} A {net}.1")
+            reply = replace(reply, authority=servers, additional=glue)
         yield 0, reply.to_wire()
 
     depths: dict[tuple[bytes, ...], int] = {}
