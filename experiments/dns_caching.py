@@ -13,7 +13,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
-from experiments.harness.dns_lab import ADDRESSES, Asker, capture_dns, dns_paths, dns_testbed, server_names, traffic_at
+from experiments.harness.dns_lab import (
+    ADDRESSES,
+    Asker,
+    capture_dns,
+    dns_paths,
+    dns_testbed,
+    given_zones,
+    server_names,
+    traffic_at,
+)
 from experiments.harness.experiment import Experiment, Outcome, Parameter, Run, factor, listed, whole
 from experiments.harness.fidelity import MachineWatch, capture_checks, certificate, probe_path
 from experiments.harness.judge import dns_cache_claims
@@ -62,24 +71,26 @@ def run(context: Run) -> Outcome:
     workloads = {cache: _zipf(context, cache, watch, checks) for cache in ("no", "yes")}
     context.step("TTLs", 0.3)
     sweep = _sweep(context, watch, checks)
-    points = [
-        dns_cache_claims.ttl_point(
-            ttl, [sweep.traffic["client"]], sweep.traffic["local"], changing_name(ttl), ADDRESSES, sweep.changes
-        )
-        for ttl in context.parameters["ttl"]
-    ]
-    longest = max(context.parameters["ttl"])
+    client, local = sweep.traffic["client"], sweep.traffic["local"]
+    points, d13 = dns_cache_claims.d13_of(
+        [client, local],
+        lambda: [
+            dns_cache_claims.ttl_point(ttl, [client], local, changing_name(ttl), ADDRESSES, sweep.changes)
+            for ttl in context.parameters["ttl"]
+        ],
+    )
+    longest, zones = max(context.parameters["ttl"]), given_zones(make_names())
     return Outcome(
         claims=(
-            dns_cache_claims.d11(sweep.traffic["client"], sweep.traffic["local"], changing_name(longest), ADDRESSES),
-            dns_cache_claims.d12(workloads["no"], workloads["yes"], ADDRESSES, FEWER_BY),
-            dns_cache_claims.d13(points),
+            dns_cache_claims.d11(client, local, changing_name(longest), ADDRESSES, ttl_s=longest, cold=True),
+            dns_cache_claims.d12(workloads["no"], workloads["yes"], ADDRESSES, FEWER_BY, zones, cold=True),
+            d13,
         ),
         comparisons=(),
         fidelity=certificate([*checks, *watch.checks()]),
         implementations=server_names(context),
         capture="capture-ttl.pcapng",
-        plot=plot_lines(_panels(context, points), NOTE),
+        plot=plot_lines(_panels(context, points), NOTE) if points else None,
     )
 
 
@@ -97,7 +108,7 @@ def _zipf(context: Run, cache: str, watch: MachineWatch, checks: list[Check]) ->
         asker = Asker(bed.host("client"))
         with watch, capture_dns(bed, path, ["client", "root"]) as capture:
             for name in names:
-                asker.ask(name)
+                asker.try_to_ask(name)
     checks += capture_checks({f"{label} (cache: {cache})": one for label, one in capture.statistics.items()})
     seen = traffic_at(read_capture(path), ["client", "root"])
     return Workload((seen["client"],), seen["root"])
@@ -111,7 +122,7 @@ def _sweep(context: Run, watch: MachineWatch, checks: list[Check]) -> Sweep:
     ttls = ",".join(str(ttl) for ttl in asked["ttl"])
     with dns_testbed(context, scale=asked["scale"], clients=1, changing=ttls) as bed:
         server, asker = bed.host("example"), Asker(bed.host("client"))
-        asker.ask("www.example.com")
+        asker.try_to_ask("www.example.com")
         with watch, capture_dns(bed, path, ["client", "local"]) as capture:
             start_s = time.monotonic()
             for number in range(asked["periods"]):
@@ -119,7 +130,7 @@ def _sweep(context: Run, watch: MachineWatch, checks: list[Check]) -> Sweep:
                 if wanted_changes >= len(sweep.changes):
                     _change(context, server, sweep, wanted_changes)
                 for name in names:
-                    asker.ask(name)
+                    asker.try_to_ask(name)
                 context.step(f"period {number + 1} of {asked['periods']}", 0.3 + 0.6 * number / asked["periods"])
                 _sleep_until(start_s + (number + 1) * asked["period_ms"] / 1e3)
     checks += capture_checks({f"{label} (TTLs)": one for label, one in capture.statistics.items()})

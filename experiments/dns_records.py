@@ -15,6 +15,7 @@ from experiments.harness.dns_lab import (
     capture_dns,
     dns_paths,
     dns_testbed,
+    given_zones,
     server_names,
     traffic_at,
     within,
@@ -26,7 +27,7 @@ from experiments.harness.judge.dns import DnsTraffic
 from experiments.harness.judge.frames import read_capture
 from experiments.harness.judge.verdict import Verdict
 from experiments.harness.page_client import Window
-from topologies.dns import BIG, POOL, WEB
+from topologies.dns import BIG, POOL, WEB, make_names
 
 VANTAGES = ("client", "local")
 CAPTURE_NAME = "capture.pcapng"
@@ -62,9 +63,9 @@ def run(context: Run) -> Outcome:
             windows: dict[str, Window] = {}
             for place, (what, (name, rtype)) in enumerate(questions.items()):
                 context.step(f"{name} {rtype}", 0.1 + 0.3 * place / len(questions))
-                windows[what] = asker.ask(name, rtype)[0]
+                windows[what] = asker.try_to_ask(name, rtype)
             context.step(f"{context.parameters['queries']} queries for one name", 0.5)
-            pool = [asker.ask(POOL.rstrip("."))[0] for _ in range(context.parameters["queries"])]
+            pool = [asker.try_to_ask(POOL.rstrip(".")) for _ in range(context.parameters["queries"])]
             windows["pool"] = Window(pool[0].start_ns, pool[-1].end_ns)
     context.step("judging the packets", 0.9)
     everybody = traffic_at(read_capture(path), VANTAGES)
@@ -80,15 +81,16 @@ def run(context: Run) -> Outcome:
 
 def _verdicts(seen: Mapping[str, Mapping[str, DnsTraffic]], everybody: Mapping[str, DnsTraffic]) -> tuple[Verdict, ...]:
     at_client = {what: each["client"] for what, each in seen.items()}
+    zones = given_zones(make_names())
     return (
-        dns_claims.d1(at_client["address"], at_client["large"]),
+        dns_claims.d1(at_client["address"], at_client["large"], everybody["local"], zones),
         dns_claims.d2(at_client["address"], CANONICAL, [WEB["web1"]]),
         dns_claims.d3(at_client["reverse"], WEB["web1"], CANONICAL),
         dns_claims.d4(at_client["alias"], ALIAS, CANONICAL, [WEB["web1"]]),
         dns_claims.d5(at_client["mail"], DOMAIN, MAIL),
         dns_claims.d6(at_client["pool"], POOL.rstrip("."), list(WEB.values())),
-        dns_claims.d14(everybody["local"], ADDRESSES),
-        dns_path_claims.d15(everybody["local"], OWN, HIRED),
+        dns_claims.d14(everybody["local"], ADDRESSES, zones, cold=True),
+        dns_path_claims.d15(everybody["local"], OWN, HIRED, zones),
     )
 
 

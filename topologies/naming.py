@@ -15,7 +15,7 @@ glue, so that nothing is typed twice. Sources: RFC 1034 section 4.2, RFC 1035 se
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 from ipaddress import IPv4Address
@@ -25,6 +25,8 @@ from jinja2 import Environment, StrictUndefined, Template
 REVERSE = "in-addr.arpa."
 TTL_S = 3600
 NEGATIVE_TTL_S = 300
+# The times of a secondary server, of which a drawing has none; RFC 1912 section 2.2 has them in this order of size.
+REFRESH_S, RETRY_S, EXPIRE_S = 3600, 900, 604_800
 
 
 @dataclass(frozen=True)
@@ -47,16 +49,6 @@ class Zone:
     ttl: int = TTL_S
     negative_ttl: int = NEGATIVE_TTL_S
     serial: int = 1
-
-
-@dataclass(frozen=True)
-class _Rendered:
-    origin: str
-    servers: tuple[str, ...]
-    ttl: int
-    negative_ttl: int
-    serial: int
-    records: tuple[Record, ...]
 
 
 def is_below(name: str, origin: str) -> bool:
@@ -99,13 +91,24 @@ class NamePlan:
     def master_file(self, origin: str) -> str:
         """The text of one zone in master-file format."""
         zone = self.zones[origin]
-        records = [*zone.records, *self._hosts(zone), *self._reverse(zone), *self._delegations(zone)]
-        filled = tuple(
-            Record(each.owner, each.type, each.value, zone.ttl if each.ttl is None else each.ttl)
-            for each in dict.fromkeys(records)
+        return _template().render(zone=zone, records=self.records(origin), drawing=self.drawing)
+
+    def records(self, origin: str) -> tuple[Record, ...]:
+        """All records of one zone, each with its TTL: what its master file holds, the SOA and NS sets included."""
+        zone = self.zones[origin]
+        mailbox = f"hostmaster.{'' if origin == '.' else origin}"
+        numbers = " ".join(map(str, (zone.serial, REFRESH_S, RETRY_S, EXPIRE_S, zone.negative_ttl)))
+        apex = [
+            Record(origin, "SOA", f"{zone.servers[0]} {mailbox} {numbers}"),
+            *(Record(origin, "NS", server) for server in zone.servers),
+        ]
+        return tuple(
+            each if each.ttl is not None else replace(each, ttl=zone.ttl) for each in [*apex, *self._filled(zone)]
         )
-        rendered = _Rendered(zone.origin, zone.servers, zone.ttl, zone.negative_ttl, zone.serial, filled)
-        return _template().render(zone=rendered, drawing=self.drawing)
+
+    def _filled(self, zone: Zone) -> list[Record]:
+        records = [*zone.records, *self._hosts(zone), *self._reverse(zone), *self._delegations(zone)]
+        return list(dict.fromkeys(records))
 
     def _hosts(self, zone: Zone) -> list[Record]:
         return [

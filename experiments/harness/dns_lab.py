@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,7 @@ from experiments.harness.experiment import Run
 from experiments.harness.fidelity import EmulatedPath
 from experiments.harness.implementations.registry import server_starter
 from experiments.harness.judge.dns import DnsTraffic, dns_exchanges
+from experiments.harness.judge.dns_zones import GivenRecord, GivenZones
 from experiments.harness.judge.frames import CaptureFile
 from experiments.harness.page_client import Window
 from topologies.dns import CLIENT_LEG_MS, LEGS_MS, LOCAL, SERVED, SERVERS, DnsTopo, zone_file
@@ -20,9 +22,12 @@ from topologies.emulation.errors import EmulationError
 from topologies.emulation.launcher import Service
 from topologies.emulation.node import Host
 from topologies.emulation.testbed import Starter, Testbed
+from topologies.naming import NamePlan
 
 ASKER = "experiments.harness.asker"
 ASK_TIMEOUT_S = 30.0
+# Each of them takes the asker's patience, 10 s; a server that is wrong about one kind of question has fewer.
+UNANSWERED_MAX = 2
 CLIENT = "10.53.9.1"
 ADDRESSES: Mapping[str, str] = {
     "client": CLIENT,
@@ -37,6 +42,7 @@ class Asker:
     def __init__(self, host: Host, server: str = LOCAL) -> None:
         self._service: Service = host.start(ASKER)
         self._server = server
+        self._unanswered = 0
 
     def ask(self, name: str, rtype: str = "A", buffer_bytes: int | None = None) -> tuple[Window, dict[str, Any]]:
         """Ask a question; returns when that was and what came. Raises EmulationError without an answer."""
@@ -46,6 +52,20 @@ class Asker:
         if "error" in report:
             raise EmulationError(f"no answer for {name} {rtype} from {self._server}: {report['error']}")
         return Window(report["began_ns"], report["ended_ns"]), report
+
+    def try_to_ask(self, name: str, rtype: str = "A") -> Window:
+        """Ask a question whose answer the packets are judged for, so that its absence is a finding as well.
+
+        Raises EmulationError when so many had none that the server is simply not there.
+        """
+        began_ns = time.time_ns()
+        try:
+            return self.ask(name, rtype)[0]
+        except EmulationError:
+            self._unanswered += 1
+            if self._unanswered > UNANSWERED_MAX:
+                raise
+        return Window(began_ns, time.time_ns())
 
 
 def dns_testbed(context: Run, own_local: bool = False, **parameters: Any) -> Testbed:
@@ -83,14 +103,28 @@ def _starters(context: Run, parameters: Mapping[str, Any]) -> dict[str, Starter]
     return starters
 
 
-def _zones(listed: list[list[str]], _host: Host) -> dict[str, Any]:
-    return {"zones": listed}
+def _zones(listed: list[list[str]], host: Host) -> dict[str, Any]:
+    files = " ".join(f"{origin}={host.workdir / file}" for origin, file in listed)
+    return {"zones": listed, "zone_files": files}
 
 
 def server_names(context: Run) -> dict[str, str]:
     """What a report calls the name servers, by role."""
     names = {"local": "services.dns.resolver", "authoritative": "services.dns.authoritative"}
     return names | {role: one.describe() for role, one in context.replacements.items()}
+
+
+def given_zones(names: NamePlan) -> GivenZones:
+    """The zones that the name servers of the topology are given, for the judge."""
+    records = [(zone, each) for zone in names.zones.values() for each in names.records(zone.origin)]
+    given = [GivenRecord(each.owner, each.type, each.ttl or 0, each.value) for _, each in records]
+    # RFC 2308 section 3: in negative answers the SOA has the lesser of its TTL and its minimum.
+    negative = [
+        GivenRecord(each.owner, each.type, min(each.ttl or 0, zone.negative_ttl), each.value)
+        for zone, each in records
+        if each.type == "SOA"
+    ]
+    return GivenZones([*given, *negative])
 
 
 def leg_rtt_s(one: str, other: str, scale: float = 1.0) -> float:

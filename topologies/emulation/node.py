@@ -221,14 +221,19 @@ class Host(_LazyShell):
             service.wait_ready()
         return service
 
-    def start_program(self, words: Sequence[str], port: int | None = None, cwd: str | None = None) -> Program:
-        """Start a program that is not ours as a service; with a port, wait until the host listens there."""
+    def start_program(
+        self, words: Sequence[str], port: int | None = None, cwd: str | None = None, by_udp: bool = False
+    ) -> Program:
+        """Start a program that is not ours as a service; with a port, wait until the host listens there.
+
+        `by_udp`: a UDP socket on that port is enough.
+        """
         self._started += 1
         output = self.workdir / f"program{self._started}.log"
         program = Program(words, self.entering(cwd), self.namespace_pid, output)
         self.services.append(program)
         if port is not None:
-            program.wait_listening(port)
+            program.wait_listening(port, by_udp=by_udp)
         return program
 
     def terminate(self) -> None:

@@ -16,6 +16,8 @@ from topologies.emulation.errors import EmulationError
 from topologies.emulation.launcher import READY_TIMEOUT_S, STOP_TIMEOUT_S
 
 LISTEN = "0A"  # enum in the kernel's include/net/tcp_states.h
+UNCONNECTED = "07"  # TCP_CLOSE there: what a UDP socket is that is bound and connected to no peer
+TCP_TABLES, UDP_TABLES = ("tcp", "tcp6"), ("udp", "udp6")
 POLL_S = 0.01
 
 
@@ -38,10 +40,10 @@ class Program:
             )
         self.pid = self._process.pid
 
-    def wait_listening(self, port: int, timeout_s: float = READY_TIMEOUT_S) -> None:
-        """Wait until somebody in the host listens on a TCP port. Raises EmulationError."""
+    def wait_listening(self, port: int, timeout_s: float = READY_TIMEOUT_S, by_udp: bool = False) -> None:
+        """Wait until the host listens on a TCP port, or with `by_udp` on that UDP port. Raises EmulationError."""
         deadline = time.monotonic() + timeout_s
-        while not self._listens(port):
+        while not (self._listens(port) or (by_udp and self._listens(port, UDP_TABLES, UNCONNECTED))):
             if self._process.poll() is not None:
                 raise EmulationError(f"`{self.command}` ended before it listened on port {port}{self._said()}")
             if time.monotonic() > deadline:
@@ -50,12 +52,12 @@ class Program:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(POLL_S)
 
-    def _listens(self, port: int) -> bool:
+    def _listens(self, port: int, tables: Sequence[str] = TCP_TABLES, state: str = LISTEN) -> bool:
         suffix = f":{port:04X}"
-        for table in ("tcp", "tcp6"):
+        for table in tables:
             with contextlib.suppress(OSError):
                 rows = Path(f"/proc/{self._host_pid}/net/{table}").read_text().splitlines()[1:]
-                if any(row.split()[1].endswith(suffix) and row.split()[3] == LISTEN for row in rows):
+                if any(row.split()[1].endswith(suffix) and row.split()[3] == state for row in rows):
                     return True
         return False
 

@@ -44,6 +44,8 @@ VERSION_TIMEOUT_S = 10.0
 HINTS: Mapping[str, str] = {
     "origin": "--port {port} --root {root}",
     "client": "{url} {objects}",
+    DNS_ROLES[0]: "--port {port} {zone_files}",
+    DNS_ROLES[1]: "--port {port} --root {root_address}",
     FTP_CLIENT: "{what} {host} {names}",
     AGENT_ROLE: "{what} {host} {user} {message}",
 }
@@ -259,6 +261,9 @@ def server_starter(implementation: Implementation, values: Callable[[Host], Mapp
         assert implementation.command is not None
         words = expand(implementation.command, known)
         # A person's own program is found from where the person stands.
-        return host.start_program(words, known["port"], str(Path.cwd()) if implementation.own else None)
+        cwd = str(Path.cwd()) if implementation.own else None
+        # A person's own name server may have no TCP, which is for the experiment to find out.
+        by_udp = implementation.own and implementation.service_port == DNS_PORT
+        return host.start_program(words, known["port"], cwd, by_udp)
 
     return start

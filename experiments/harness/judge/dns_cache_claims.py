@@ -30,11 +30,14 @@ from experiments.harness.judge.dns_evidence import (
     words,
 )
 from experiments.harness.judge.dns_message import DnsMessage, canonical
+from experiments.harness.judge.dns_zones import GivenZones
 from experiments.harness.judge.http import Contradiction, listed
 from experiments.harness.judge.verdict import Verdict, failed, shown, undecided
 
 # Seconds are counted whole: a cache may round up or down.
 TTL_TOLERANCE_S = 1.0
+# A change is noted as soon as its zone has been read for certain, which is a moment after it was read.
+CHANGE_TOLERANCE_NS = 1_000_000_000
 # With two points everything is monotone.
 FEWEST_POINTS = 3
 
@@ -73,10 +76,13 @@ def d10(
     addresses: Addresses,
     second: tuple[int, int],
     qtype: str = "A",
+    zones: GivenZones | None = None,
+    cold: bool = False,
 ) -> Verdict:
     """Decide D10: a name that was fetched for one query is answered to the next with no query upstream.
 
-    `second` is the window [start_ns, end_ns) of the later queries; the first one precedes it.
+    `second` is the window [start_ns, end_ns) of the later queries; the first one precedes it. With `zones`, all answers
+    have to be what they have. `cold`: the local server knew nothing of the name before, so that it must ask once.
     """
     local = addresses_of(addresses, "local")
 
@@ -89,6 +95,11 @@ def d10(
             raise NoEvidence(f"{canonical(name)} is not asked for both before the window and within it.")
         (first, told), (later, cached) = before[0], again[0]
         fetched = _upstream(at_local.between(first.query.time_ns, told.time_ns), local, name, qtype)
+        if not fetched and cold:
+            raise Contradiction(
+                f"The local server answers in frame {told.frame} what it cannot know: it asks nobody before.",
+                told.frame,
+            )
         if not fetched:
             raise NoEvidence(f"The first query, in frame {first.query.frame}, brings no query upstream either.")
         for one in _upstream(at_local.between(*second), local, name, qtype):
@@ -98,8 +109,12 @@ def d10(
                 later.query.frame,
                 one.query.frame,
             )
+        for response in (told, *(response for _, response in again)):
+            if zones is not None:
+                zones.answered(response, name, qtype)
         for _, response in again:
             _same(told, response, name, qtype)
+            _without_authority(response)
         queries = [one.query.frame for one in fetched]
         return (
             f"{canonical(name)} {qtype}, first asked for by {first.query.source} in frame {first.query.frame}, takes "
@@ -109,6 +124,12 @@ def d10(
         ), [first.query.frame, *queries, told.frame, later.query.frame, cached.frame]
 
     return decide("D10", [*at_clients, at_local], check)
+
+
+def _without_authority(cached: DnsMessage) -> None:
+    """RFC 1034 section 6.2.1, RFC 1035 section 4.1.1: what comes from a cache is no authority's word."""
+    if cached.aa:
+        raise Contradiction(f"The answer from the cache in frame {cached.frame} claims authority.", cached.frame)
 
 
 def _to_local(exchanges: Sequence[DnsExchange], local: frozenset[str]) -> None:
@@ -142,18 +163,30 @@ def d11(
     addresses: Addresses,
     qtype: str = "A",
     tolerance_s: float = TTL_TOLERANCE_S,
+    ttl_s: int | None = None,
+    cold: bool = False,
 ) -> Verdict:
-    """Decide D11: the TTL in answers counts down from when the record was fetched, to 0; then it is fetched again."""
+    """Decide D11: the TTL in answers counts down from when the record was fetched, to 0; then it is fetched again.
+
+    `ttl_s`: what the record's zone has. `cold`: the local server knew nothing of the name when the capture began.
+    """
     local = addresses_of(addresses, "local")
 
     def check() -> Finding:
-        fetches = _fetches(at_local, local, name, qtype)
         told = [(one, response) for one, response in asked([at_client], name, qtype) if one.query.target in local]
+        fetches = _fetches(at_local, local, name, qtype, told[0][1] if told and cold else None)
+        for one in fetches if ttl_s is not None else ():
+            _has_ttl(answer_of(one), name, ttl_s or 0)
         counted: list[_Told] = []
         for _, response in told:
             fetch = next((one for one in reversed(fetches) if answer_of(one).time_ns <= response.time_ns), None)
             if fetch is not None:
                 counted.append(_counted_down(answer_of(fetch), response, name, tolerance_s))
+                _same(answer_of(fetch), response, name, qtype)
+            elif cold:
+                raise Contradiction(
+                    f"{canonical(name)} is told in frame {response.frame} before it is fetched.", response.frame
+                )
         _never_grows(counted)
         for before, after in pairwise(fetches):
             _lives(answer_of(before), after, name, tolerance_s)
@@ -176,13 +209,18 @@ def d11(
     return decide("D11", [at_client, at_local], check)
 
 
-def _fetches(traffic: DnsTraffic, local: frozenset[str], name: str, qtype: str) -> list[DnsExchange]:
-    """The local server's queries for a name that brought it, in order of time."""
+def _fetches(
+    traffic: DnsTraffic, local: frozenset[str], name: str, qtype: str, invented: DnsMessage | None
+) -> list[DnsExchange]:
+    """The local server's queries for a name that brought it, in order of time; without one, an answer is invented."""
     found = [
         one
         for one in sent_by(traffic, local)
         if asks_for(one, name, qtype) and one.response is not None and not one.response.tc and one.response.answer
     ]
+    if not found and invented is not None:
+        frame = invented.frame
+        raise Contradiction(f"{canonical(name)} is told in frame {frame}, and never fetched in the capture.", frame)
     if not found:
         raise NoEvidence(f"The local server does not fetch {canonical(name)} in the capture.")
     return found
@@ -195,6 +233,16 @@ def _ttl(response: DnsMessage, name: str) -> int:
         what = f"{len(ttls)} different TTLs" if ttls else "no records"
         raise Contradiction(f"{canonical(name)} has {what} in frame {response.frame}.", response.frame)
     return ttls.pop()
+
+
+def _has_ttl(fetched: DnsMessage, name: str, ttl_s: float) -> None:
+    """A server of the zone tells the TTL that the zone has."""
+    ttl = _ttl(fetched, name)
+    if ttl != ttl_s:
+        raise Contradiction(
+            f"{canonical(name)} has a ttl of {ttl} s in frame {fetched.frame}, and {ttl_s:g} s in its zone.",
+            fetched.frame,
+        )
 
 
 def _counted_down(fetched: DnsMessage, told: DnsMessage, name: str, tolerance_s: float) -> _Told:
@@ -234,8 +282,19 @@ def _lives(fetched: DnsMessage, again: DnsExchange, name: str, tolerance_s: floa
         )
 
 
-def d12(without: Workload, cached: Workload, addresses: Addresses, ratio: float) -> Verdict:
-    """Decide D12: with caches the root gets at most 1/`ratio` of the queries it gets without, for the same workload."""
+def d12(
+    without: Workload,
+    cached: Workload,
+    addresses: Addresses,
+    ratio: float,
+    zones: GivenZones | None = None,
+    cold: bool = False,
+) -> Verdict:
+    """Decide D12: with caches the root gets at most 1/`ratio` of the queries it gets without, for the same workload.
+
+    With `zones`, the clients have to get what they have: a server that answers anything at all spares the root as well.
+    `cold`: the caches were empty, so that not even they can do without the root.
+    """
     root = addresses_of(addresses, "root")
 
     def check() -> Finding:
@@ -248,10 +307,15 @@ def d12(without: Workload, cached: Workload, addresses: Addresses, ratio: float)
         many, few = (_arriving(each.at_root, root) for each in (without, cached))
         if not many:
             raise NoEvidence("No query reaches the root without caches.")
+        if zones is not None:
+            for workload in (without, cached):
+                _delivered(workload, addresses, zones)
         figures = (
             f"{questions[0].total()} queries of the clients send {len(many)} to the root without caches and "
             f"{len(few)} with them"
         )
+        if cold and not few:
+            raise Contradiction(f"{figures}: what an empty cache answers without the root, nobody told it.", *many)
         if len(few) * ratio > len(many):
             raise Contradiction(f"{figures}: not fewer by {ratio:g}.", *many, *few)
         return f"{figures} (frames {listed(few) or 'none'}): fewer by at least {ratio:g}.", [*many, *few]
@@ -267,6 +331,15 @@ def _questions(workload: Workload, addresses: Addresses) -> Counter[str]:
     for one in exchanges:
         answer_of(one)
     return Counter(str(one.query.question) for one in exchanges)
+
+
+def _delivered(workload: Workload, addresses: Addresses, zones: GivenZones) -> None:
+    """What clients are answered is what the zones have."""
+    local = addresses_of(addresses, "local")
+    for one in (one for traffic in workload.at_clients for one in traffic.exchanges):
+        question = one.query.question
+        if one.query.target in local and question is not None and not answer_of(one).tc:
+            zones.answered(answer_of(one), question.qname, question.qtype)
 
 
 def _arriving(traffic: DnsTraffic, targets: frozenset[str]) -> list[int]:
@@ -286,19 +359,59 @@ def ttl_point(
 ) -> TtlPoint:
     """Count, for D13, answers, stale ones among them, and queries upstream for a name.
 
-    `changes` are (time_ns, addresses from then on), in order of time. An answer is stale if the values in it had been
-    replaced when it was asked for. Raises Contradiction or NoEvidence as `asked` does.
+    `changes` are (time_ns, addresses from then on), in order of time; the name has `ttl_s` in its zone. An answer is
+    stale if the values in it had been replaced when it was asked for. Raises NoEvidence as `asked` does, and
+    Contradiction as well where an answer has another TTL, values that the name never had until then, or values that
+    were replaced for longer than its TTL: what the sweep compares are then not the TTLs that it is about.
     """
     upstream = [one for one in sent_by(at_local, addresses_of(addresses, "local")) if asks_for(one, name, "A")]
+    for one in upstream:
+        if one.response is not None and one.response.answer:
+            _has_ttl(one.response, name, ttl_s)
     found = asked(at_clients, name, "A")
-    stale = sum(_is_stale(one.query.time_ns, response, name, changes) for one, response in found)
+    stale = sum(_is_stale(one, response, name, changes, ttl_s) for one, response in found)
     return TtlPoint(ttl_s, len(upstream), stale, len(found))
 
 
-def _is_stale(asked_ns: int, response: DnsMessage, name: str, changes: Sequence[tuple[int, Collection[str]]]) -> bool:
+def _is_stale(
+    exchange: DnsExchange,
+    response: DnsMessage,
+    name: str,
+    changes: Sequence[tuple[int, Collection[str]]],
+    ttl_s: float,
+) -> bool:
     values = {record.rdata for record in follow(response, name, "A")[1]}
-    past = [set(addresses) for time_ns, addresses in changes if time_ns <= asked_ns]
-    return bool(past) and values != past[-1] and values in past
+    asked_ns = exchange.query.time_ns
+    # The zone may have been read before the time that is noted for its change.
+    so_far = [(time_ns, set(some)) for time_ns, some in changes if time_ns <= response.time_ns + CHANGE_TOLERANCE_NS]
+    if so_far and values not in [some for _, some in so_far]:
+        raise Contradiction(
+            f"{canonical(name)} is {words(values)} in frame {response.frame}, which it never was.", response.frame
+        )
+    past = [(time_ns, some) for time_ns, some in so_far if time_ns <= asked_ns]
+    if not past or values == past[-1][1] or values not in [some for _, some in past]:
+        return False
+    replaced_ns = next(after for (_, some), (after, _) in reversed([*pairwise(past)]) if some == values)
+    age_s = (asked_ns - replaced_ns) / 1e9
+    if age_s > ttl_s + TTL_TOLERANCE_S:
+        raise Contradiction(
+            f"{canonical(name)} is {words(values)} in frame {response.frame}, {age_s:.1f} s after that was replaced, "
+            f"with a ttl of {ttl_s:g} s.",
+            response.frame,
+        )
+    return True
+
+
+def d13_of(traffics: Sequence[DnsTraffic], count: Callable[[], Sequence[TtlPoint]]) -> tuple[list[TtlPoint], Verdict]:
+    """Count the points of a sweep and decide D13; what contradicts the counting contradicts the claim."""
+    points: list[TtlPoint] = []
+
+    def check() -> Finding:
+        points.extend(count())
+        return "", []
+
+    counted = decide("D13", traffics, check)
+    return points, d13(points) if counted.verdict == "shown" else counted
 
 
 def d13(points: Sequence[tuple[float, int, int, int]], tolerance: float = 0.05) -> Verdict:

@@ -4,6 +4,9 @@ Every function takes traffic (see `dns`), names with or without their final dot,
 means that the capture dropped packets, has a hole, or has no such traffic; "failed" names what contradicts the claim.
 D1 to D6 are about what clients get: take their traffic at the client, where no referrals cross.
 
+What a verdict is worth depends on what it is compared with: the values that the servers' zones have (`dns_zones`), so
+that an answer of the right form with another content contradicts the claim, whichever server on the way made it up.
+
 Sources: RFC 1034 sections 3.6 and 4.3, RFC 1035 sections 3 and 4, RFC 2181, RFC 5321 section 5.1, RFC 7766 section 5.
 """
 
@@ -29,7 +32,8 @@ from experiments.harness.judge.dns_evidence import (
     referred_zone,
     words,
 )
-from experiments.harness.judge.dns_message import DnsMessage, DnsRecord, canonical, is_within
+from experiments.harness.judge.dns_message import UDP_SIZE_BYTES, DnsMessage, DnsRecord, canonical, is_within
+from experiments.harness.judge.dns_zones import GivenZones
 from experiments.harness.judge.http import Contradiction, listed
 from experiments.harness.judge.verdict import Verdict
 
@@ -42,14 +46,29 @@ QUANTILE = 3.0902
 LARGEST_TTL = 2**31 - 1  # RFC 2181 section 8
 
 
-def d1(traffic_udp: DnsTraffic, traffic_truncated: DnsTraffic) -> Verdict:
-    """Decide D1: small answers come by UDP port 53; one that is truncated there is fetched whole by TCP port 53."""
+def d1(
+    traffic_udp: DnsTraffic,
+    traffic_truncated: DnsTraffic,
+    upstream: DnsTraffic | None = None,
+    zones: GivenZones | None = None,
+) -> Verdict:
+    """Decide D1: small answers come by UDP port 53; one that is truncated there is fetched whole by TCP port 53.
+
+    `upstream` is what the local server and the servers above exchange for the same answers, of which the same holds.
+    With `zones`, what comes by TCP has to be what they have.
+    """
 
     def check() -> Finding:
+        if upstream is not None:
+            _each_fits(upstream)
         plain = [_by_udp(exchange) for exchange in traffic_udp.exchanges]
         if not plain:
             raise NoEvidence("No query whose answer fits into a datagram.")
         pairs = _retried(traffic_truncated)
+        for _, by_tcp in pairs:
+            question = by_tcp.query.question
+            if zones is not None and question is not None:
+                zones.answered(answer_of(by_tcp), question.qname, question.qtype)
         first, (cut, whole) = plain[0], pairs[0]
         frames = [first.query.frame, answer_of(first).frame, answer_of(cut).frame]
         frames += [whole.query.frame, answer_of(whole).frame]
@@ -61,7 +80,27 @@ def d1(traffic_udp: DnsTraffic, traffic_truncated: DnsTraffic) -> Verdict:
             f"{frames[4]})."
         ), frames
 
-    return decide("D1", [traffic_udp, traffic_truncated], check)
+    traffics = [traffic_udp, traffic_truncated, *([] if upstream is None else [upstream])]
+    return decide("D1", traffics, check)
+
+
+def _each_fits(traffic: DnsTraffic) -> None:
+    """No answer by UDP is longer than its asker takes; one that is truncated is fetched by TCP, and needed to be."""
+    for exchange in traffic.exchanges:
+        response = exchange.response
+        if exchange.query.transport != "udp" or response is None:
+            continue
+        _fits(exchange.query, response)
+        if response.tc:
+            whole = answer_of(_again_by_tcp(exchange, response, traffic))
+            # RFC 1035 section 4.2.1: this would have passed whole, whatever the asker takes.
+            if whole.size_bytes <= UDP_SIZE_BYTES:
+                raise Contradiction(
+                    f"The answer in frame {response.frame} is truncated, though all of it has {whole.size_bytes} "
+                    f"octets (frame {whole.frame}).",
+                    response.frame,
+                    whole.frame,
+                )
 
 
 def _by_udp(exchange: DnsExchange) -> DnsExchange:
@@ -92,7 +131,11 @@ def _retried(traffic: DnsTraffic) -> list[tuple[DnsExchange, DnsExchange]]:
     pairs = []
     for exchange in traffic.exchanges:
         response = exchange.response
-        if exchange.query.transport != "udp" or response is None or not response.tc:
+        if exchange.query.transport != "udp":
+            continue
+        if response is None or not response.tc:
+            # An error instead of a truncated answer is none of the two.
+            answer_of(exchange)
             continue
         _fits(exchange.query, response)
         pairs.append((exchange, _again_by_tcp(exchange, response, traffic)))
@@ -151,7 +194,9 @@ def d3(traffic: DnsTraffic, address: str, name: str) -> Verdict:
     def check() -> Finding:
         found = asked([traffic], reverse, "PTR")
         for exchange, response in found:
-            _exactly(follow(response, reverse, "PTR")[1], [canonical(name)], exchange, response)
+            aliases, values = follow(response, reverse, "PTR")
+            _exactly(values, [canonical(name)], exchange, response)
+            _only(response, [*aliases, *values])
         return _told(found, f"PTR {canonical(name)}, the name of {address}")
 
     return decide("D3", [traffic], check)
@@ -190,12 +235,14 @@ def d5(traffic: DnsTraffic, domain: str, expected: Sequence[tuple[int, str]]) ->
     def check() -> Finding:
         found = asked([traffic], domain, "MX")
         for _, response in found:
-            got = sorted(record.mx for record in follow(response, domain, "MX")[1])
+            aliases, values = follow(response, domain, "MX")
+            got = sorted(record.mx for record in values)
             if got != wanted:
                 raise Contradiction(
                     f"MX of {canonical(domain)} in frame {response.frame}: {_ranked(got)}, not {_ranked(wanted)}.",
                     response.frame,
                 )
+            _only(response, [*aliases, *values])
         if len({preference for preference, _ in wanted}) < max(len(wanted), 2):
             raise NoEvidence("Without two servers, each with a preference of its own, there is no order to be seen.")
         return _told(found, f"MX in order of preference {_ranked(wanted)}")
@@ -220,8 +267,9 @@ def d6(traffic: DnsTraffic, name: str, addresses: Collection[str]) -> Verdict:
         found = asked([traffic], name, "A")
         firsts: Counter[str] = Counter(dict.fromkeys(addresses, 0))
         for exchange, response in found:
-            values = follow(response, name, "A")[1]
+            aliases, values = follow(response, name, "A")
             _exactly(values, addresses, exchange, response)
+            _only(response, [*aliases, *values])
             firsts[values[0].rdata] += 1
         rule = _evenly(firsts, [response.frame for _, response in found])
         counts = ", ".join(f"{address} {count}" for address, count in sorted(firsts.items()))
@@ -259,21 +307,30 @@ def chi_square_bound(degrees: int) -> float:
     return float(degrees * (1 - part + QUANTILE * part**0.5) ** 3)
 
 
-def d14(traffic: DnsTraffic, addresses: Addresses) -> Verdict:
+def d14(traffic: DnsTraffic, addresses: Addresses, zones: GivenZones | None = None, cold: bool = False) -> Verdict:
     """Decide D14, at the local server: records have name, value, type, class and ttl; NS says whom it asks next.
 
     `addresses` needs the role local. The addresses of the servers that an NS names are those that the capture gave
     before, in additional sections or in answers; a referral to servers whose address it never gave says nothing.
+    With `zones`, every NS, what stands in authority and additional sections, and every TTL have to be theirs (the
+    values of other answers are what D2 to D6 are about). `cold`: the local server knew nothing when the capture began,
+    so that it cannot answer without asking.
     """
+    local = addresses_of(addresses, "local")
 
     def check() -> Finding:
+        if cold and any(one.query.target in local and one.response for one in traffic.exchanges):
+            _asks_somebody(traffic, local)
         responses = sorted(
             (one.response for one in traffic.exchanges if one.response is not None), key=lambda one: one.time_ns
         )
         records = [(response, record) for response in responses for record in response.records if record.type != "OPT"]
         for response, record in records:
             _complete(record, response.frame)
-        steps = _next_steps(traffic, responses, addresses_of(addresses, "local"))
+        if zones is not None:
+            for response in responses:
+                _as_given(response, zones, local)
+        steps = _next_steps(traffic, responses, local)
         if not records or not steps:
             raise NoEvidence("No referral that the local server follows is in the capture.")
         referral, zone, query = steps[0]
@@ -285,6 +342,28 @@ def d14(traffic: DnsTraffic, addresses: Addresses) -> Verdict:
         ), [referral.frame, query.frame]
 
     return decide("D14", [traffic], check)
+
+
+def _asks_somebody(traffic: DnsTraffic, local: frozenset[str]) -> None:
+    if not any(one.query.source in local for one in traffic.exchanges):
+        answer = next(one.response for one in traffic.exchanges if one.query.target in local and one.response)
+        raise Contradiction(
+            f"The local server answers in frame {answer.frame} and asks no server in the whole capture.", answer.frame
+        )
+
+
+def _as_given(response: DnsMessage, zones: GivenZones, local: frozenset[str]) -> None:
+    """Compare what a response says of name servers, and its TTLs, with the zones; a cache counts TTLs down."""
+    from_cache = response.source in local
+    for record in response.answer:
+        if record.type == "NS" and record.rdata not in zones.values(record.name, "NS"):
+            zones.has(record, response.frame)
+        (zones.lives_no_longer if from_cache else zones.lives)(record, response.frame)
+    if from_cache:
+        return
+    for record in (*response.authority, *response.additional):
+        if record.type != "OPT":
+            zones.has(record, response.frame)
 
 
 def _complete(record: DnsRecord, frame: int) -> None:

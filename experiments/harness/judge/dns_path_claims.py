@@ -29,6 +29,7 @@ from experiments.harness.judge.dns_evidence import (
     words,
 )
 from experiments.harness.judge.dns_message import DnsMessage, canonical, is_within
+from experiments.harness.judge.dns_zones import GivenZones
 from experiments.harness.judge.http import Contradiction, listed
 from experiments.harness.judge.verdict import Verdict
 
@@ -38,15 +39,19 @@ def d7(
     at_clients: Sequence[DnsTraffic],
     lookups: Mapping[str, Sequence[str]],
     addresses: Addresses,
+    zones: GivenZones | None = None,
 ) -> Verdict:
     """Decide D7: clients ask the local server only, which goes down the hierarchy by referrals, for each name its path.
 
-    `lookups`: name -> path; `addresses`: the role local and every role of a path.
+    `lookups`: name -> path; `addresses`: the role local and every role of a path. With `zones`, the answers of the last
+    server and of the local one have to be what they have.
     """
 
     def check() -> Finding:
         count = _only_local(at_clients, addresses, {role for path in lookups.values() for role in path})
-        walks = [_walk(at_local, name, addresses, path) for name, path in lookups.items()]
+        walks = [_walk(at_local, name, addresses, path, zones) for name, path in lookups.items()]
+        for outer, _ in walks:
+            _offers_recursion(answer_of(outer))
         if not walks:
             raise NoEvidence("No name is looked up.")
         name, path = next(iter(lookups.items()))
@@ -61,11 +66,22 @@ def d7(
     return decide("D7", [at_local, *at_clients], check)
 
 
-def d8(at_local: DnsTraffic, name: str, addresses: Addresses, path: Sequence[str]) -> Verdict:
-    """Decide D8, at the local server: it sends every query on the path itself, each behind the response before."""
+def d8(
+    at_local: DnsTraffic, name: str, addresses: Addresses, path: Sequence[str], zones: GivenZones | None = None
+) -> Verdict:
+    """Decide D8, at the local server: it sends every query on the path itself, each behind the response before.
+
+    None of them desires recursion (RFC 1034 section 4.3.1: without RD a server answers with what it knows itself). With
+    `zones`, the answers have to be what they have.
+    """
 
     def check() -> Finding:
-        outer, inner = _walk(at_local, name, addresses, path)
+        outer, inner = _walk(at_local, name, addresses, path, zones)
+        for one in inner:
+            if one.query.rd:
+                raise Contradiction(
+                    f"The local server's query in frame {one.query.frame} desires recursion.", one.query.frame
+                )
         for before, after in pairwise(inner):
             if after.query.time_ns < answer_of(before).time_ns:
                 raise Contradiction(
@@ -84,11 +100,18 @@ def d8(at_local: DnsTraffic, name: str, addresses: Addresses, path: Sequence[str
     return decide("D8", [at_local], check)
 
 
-def d9(by_host: Mapping[str, DnsTraffic], name: str, addresses: Addresses, chain: Sequence[str]) -> Verdict:
+def d9(
+    by_host: Mapping[str, DnsTraffic],
+    name: str,
+    addresses: Addresses,
+    chain: Sequence[str],
+    zones: GivenZones | None = None,
+) -> Verdict:
     """Decide D9: along the chain of roles each asks the next and waits for its answer.
 
     `chain`: ("client", "local", "root", ...), ending with the authoritative server; `by_host`: the traffic at each
-    role of the chain but the last; `addresses`: of each role of the chain.
+    role of the chain but the last; `addresses`: of each role of the chain. With `zones`, the answer that comes back has
+    to be what they have.
     """
 
     def check() -> Finding:
@@ -100,6 +123,7 @@ def d9(by_host: Mapping[str, DnsTraffic], name: str, addresses: Addresses, chain
         for link in links[:-1]:
             _recursive(link)
         last = answer_of(links[-1])
+        _as_given(last, links[-1], zones)
         if not last.aa:
             raise Contradiction(f"The answer in frame {last.frame} is not authoritative.", last.frame)
         queries, responses = [one.query.frame for one in links], [answer_of(one).frame for one in links]
@@ -114,11 +138,13 @@ def d9(by_host: Mapping[str, DnsTraffic], name: str, addresses: Addresses, chain
     return decide("D9", list(by_host.values()), check)
 
 
-def d15(traffic: DnsTraffic, own: tuple[str, str], hired: Sequence[tuple[str, str]]) -> Verdict:
+def d15(
+    traffic: DnsTraffic, own: tuple[str, str], hired: Sequence[tuple[str, str]], zones: GivenZones | None = None
+) -> Verdict:
     """Decide D15, at the local server: a server of the organisation's own, and one that serves others' zones for hire.
 
     `own` and `hired` are (domain, name of its server). NS of the one names a server within the domain, NS of the
-    others one outside, which answers with authority for all of them.
+    others one outside, which answers with authority for all of them; with `zones`, what they have.
     """
 
     def check() -> Finding:
@@ -127,7 +153,7 @@ def d15(traffic: DnsTraffic, own: tuple[str, str], hired: Sequence[tuple[str, st
         own_frame = _named(traffic, *own, inside=True)
         hired_frames = [_named(traffic, domain, server, inside=False) for domain, server in hired]
         (_, own_answer) = _authoritative(traffic, *own)
-        answers = [_authoritative(traffic, domain, server) for domain, server in hired]
+        answers = [_authoritative(traffic, domain, server, zones) for domain, server in hired]
         common = set.intersection(*(servers for servers, _ in answers))
         answer_frames = [frame for _, frame in answers]
         if not common:
@@ -160,7 +186,7 @@ def _only_local(at_clients: Sequence[DnsTraffic], addresses: Addresses, roles: I
 
 
 def _walk(
-    traffic: DnsTraffic, name: str, addresses: Addresses, path: Sequence[str]
+    traffic: DnsTraffic, name: str, addresses: Addresses, path: Sequence[str], zones: GivenZones | None
 ) -> tuple[DnsExchange, list[DnsExchange]]:
     """The client's first query for a name, and the local server's on its behalf, which must go along the path."""
     local = addresses_of(addresses, "local")
@@ -178,7 +204,36 @@ def _walk(
             *(one.query.frame for one in inner),
         )
     _descends([answer_of(group[-1]) for group in by_server])
+    for one in (inner[-1], outer):
+        _as_given(answer_of(one), one, zones)
+    _brought(outer, inner[-1])
     return outer, inner
+
+
+def _as_given(response: DnsMessage, exchange: DnsExchange, zones: GivenZones | None) -> None:
+    """What was asked for is answered with what the zones have."""
+    question = exchange.query.question
+    if zones is not None and question is not None:
+        zones.answered(response, question.qname, question.qtype)
+
+
+def _brought(outer: DnsExchange, inner: DnsExchange) -> None:
+    """What the client gets is what the last server said: a walk is of no use whose end is not told."""
+    told, said = answer_of(outer), answer_of(inner)
+    values = [{(record.type, record.rdata) for record in one.answer if record.type != "RRSIG"} for one in (told, said)]
+    if not values[1] <= values[0]:
+        raise Contradiction(
+            f"The client is told {words(value for _, value in values[0])} in frame {told.frame}; the last server said "
+            f"{words(value for _, value in values[1])} in frame {said.frame}.",
+            said.frame,
+            told.frame,
+        )
+
+
+def _offers_recursion(response: DnsMessage) -> None:
+    """RFC 1035 section 4.1.1: RA says that a server recurses for its clients, which a local server is there for."""
+    if not response.ra:
+        raise Contradiction(f"The response in frame {response.frame} does not offer recursion.", response.frame)
 
 
 def _on_behalf(traffic: DnsTraffic, outer: DnsExchange, name: str, local: frozenset[str]) -> list[DnsExchange]:
@@ -213,6 +268,13 @@ def _descends(responses: Sequence[DnsMessage]) -> None:
     if not last.aa or not last.answer:
         what = "has no answer" if last.aa else "is not authoritative"
         raise Contradiction(f"The response in frame {last.frame} {what}.", last.frame)
+
+
+def _owned(exchange: DnsExchange, zones: GivenZones) -> None:
+    """What the zones have, their server answers with, though an alias may lead out of what it serves."""
+    question = exchange.query.question
+    if question is not None and any(zones.answer(question.qname, question.qtype)):
+        zones.answered(answer_of(exchange), question.qname, question.qtype, whole=False)
 
 
 def _role(address: str, addresses: Addresses) -> str:
@@ -272,13 +334,12 @@ def _recursive(link: DnsExchange) -> None:
     response = answer_of(link)
     if not link.query.rd:
         raise Contradiction(f"The query in frame {link.query.frame} does not desire recursion.", link.query.frame)
-    if not response.ra:
-        raise Contradiction(f"The response in frame {response.frame} does not offer recursion.", response.frame)
+    _offers_recursion(response)
 
 
 def _named(traffic: DnsTraffic, domain: str, server: str, inside: bool) -> int:
-    """The frame with NS of a domain, which must name the server, and servers inside or outside of the domain only."""
-    owner = canonical(domain)
+    """The first frame with NS of a domain; each must name the server, and only servers inside or outside of it."""
+    owner, frames = canonical(domain), list[int]()
     for exchange in traffic.exchanges:
         response = exchange.response
         if response is None:
@@ -293,11 +354,15 @@ def _named(traffic: DnsTraffic, domain: str, server: str, inside: bool) -> int:
                 f"NS of {owner} in frame {response.frame}: {words(names)}, not {canonical(server)} {where} the domain.",
                 response.frame,
             )
-        return response.frame
-    raise NoEvidence(f"No NS of {owner} in the capture.")
+        frames.append(response.frame)
+    if not frames:
+        raise NoEvidence(f"No NS of {owner} in the capture.")
+    return frames[0]
 
 
-def _authoritative(traffic: DnsTraffic, domain: str, server: str) -> tuple[set[str], int]:
+def _authoritative(
+    traffic: DnsTraffic, domain: str, server: str, zones: GivenZones | None = None
+) -> tuple[set[str], int]:
     """(addresses from which the server answers for a domain with authority, the frame of the first such answer)."""
     responses = [one.response for one in traffic.exchanges if one.response is not None]
     known = {
@@ -306,11 +371,18 @@ def _authoritative(traffic: DnsTraffic, domain: str, server: str) -> tuple[set[s
         for record in response.records
         if record.name == canonical(server) and record.type in ADDRESS_TYPES
     }
-    answers = [
-        one
-        for one in responses
-        if one.source in known and one.answer and one.question and is_within(one.question.qname, canonical(domain))
+    within = [
+        (one, one.response)
+        for one in traffic.exchanges
+        if one.query.target in known
+        and one.query.question is not None
+        and is_within(one.query.question.qname, canonical(domain))
+        and one.response is not None
     ]
+    for exchange, response in within:
+        if zones is not None and not response.tc:
+            _owned(exchange, zones)
+    answers = [response for _, response in within if response.answer]
     if not answers:
         raise NoEvidence(f"No answer of {canonical(server)} for {canonical(domain)} in the capture.")
     for answer in answers:

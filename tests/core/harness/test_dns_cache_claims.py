@@ -229,11 +229,11 @@ def test_a_point_of_the_sweep_is_counted_from_packets() -> None:
     cached(net.after(1000), client="other")
     iterative(net.after(1000), path=("example",), value="10.9.0.2")
     point = claims.ttl_point(
-        5.0,
+        300.0,
         [net.at("client"), net.at("other")],
         net.at("local"),
         NAME,
         ADDRESSES,
         [(before_ns, [WEB]), (changed_ns, ["10.9.0.2"])],
     )
-    assert point == TtlPoint(5.0, upstream_queries=4, stale_answers=2, answers=5)
+    assert point == TtlPoint(300.0, upstream_queries=4, stale_answers=2, answers=5)
