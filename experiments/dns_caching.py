@@ -25,9 +25,10 @@ from experiments.harness.dns_lab import (
 )
 from experiments.harness.experiment import Experiment, Outcome, Parameter, Run, factor, listed, whole
 from experiments.harness.fidelity import MachineWatch, capture_checks, certificate, probe_path
-from experiments.harness.judge import dns_cache_claims
+from experiments.harness.judge import dns_cache_claims, dns_ttl_claims
 from experiments.harness.judge.dns import DnsTraffic
-from experiments.harness.judge.dns_cache_claims import TtlPoint, Workload
+from experiments.harness.judge.dns_cache_claims import Workload
+from experiments.harness.judge.dns_ttl_claims import TtlPoint
 from experiments.harness.judge.frames import read_capture
 from experiments.harness.report_lines import Panel, Series, plot_lines
 from experiments.harness.result import Check
@@ -72,10 +73,10 @@ def run(context: Run) -> Outcome:
     context.step("TTLs", 0.3)
     sweep = _sweep(context, watch, checks)
     client, local = sweep.traffic["client"], sweep.traffic["local"]
-    points, d13 = dns_cache_claims.d13_of(
+    points, d13 = dns_ttl_claims.d13_of(
         [client, local],
         lambda: [
-            dns_cache_claims.ttl_point(ttl, [client], local, changing_name(ttl), ADDRESSES, sweep.changes)
+            dns_ttl_claims.ttl_point(ttl, [client], local, changing_name(ttl), ADDRESSES, sweep.changes)
             for ttl in context.parameters["ttl"]
         ],
     )

@@ -22,7 +22,7 @@ from experiments.harness.dns_lab import (
 )
 from experiments.harness.experiment import Experiment, Outcome, Parameter, Run, factor, whole
 from experiments.harness.fidelity import MachineWatch, capture_checks, certificate, probe_path
-from experiments.harness.judge import dns_claims, dns_path_claims
+from experiments.harness.judge import dns_claims, dns_path_claims, dns_transport_claims
 from experiments.harness.judge.dns import DnsTraffic
 from experiments.harness.judge.frames import read_capture
 from experiments.harness.judge.verdict import Verdict
@@ -83,7 +83,7 @@ def _verdicts(seen: Mapping[str, Mapping[str, DnsTraffic]], everybody: Mapping[s
     at_client = {what: each["client"] for what, each in seen.items()}
     zones = given_zones(make_names())
     return (
-        dns_claims.d1(at_client["address"], at_client["large"], everybody["local"], zones),
+        dns_transport_claims.d1(at_client["address"], at_client["large"], everybody["local"], zones),
         dns_claims.d2(at_client["address"], CANONICAL, [WEB["web1"]]),
         dns_claims.d3(at_client["reverse"], WEB["web1"], CANONICAL),
         dns_claims.d4(at_client["alias"], ALIAS, CANONICAL, [WEB["web1"]]),

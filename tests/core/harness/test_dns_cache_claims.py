@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from experiments.harness.judge import dns_cache_claims as claims
-from experiments.harness.judge.dns_cache_claims import TtlPoint, Workload
+from experiments.harness.judge import dns_ttl_claims as sweep
+from experiments.harness.judge.dns_cache_claims import Workload
+from experiments.harness.judge.dns_ttl_claims import TtlPoint
 from experiments.harness.judge.verdict import Verdict
 from tests.core.harness.dns_lookups import NAME, WEB, cached, iterative
 from tests.core.harness.dns_wire import ADDRESSES, Net, a
@@ -187,15 +189,15 @@ GOOD = [(0.0, 100, 0, 100), (1.0, 40, 6, 100), (4.0, 12, 20, 100), (16.0, 3, 55,
 
 
 def test_opposite_trends_show_d13() -> None:
-    verdict = claims.d13(GOOD[::-1])
+    verdict = sweep.d13(GOOD[::-1])
     assert verdict.verdict == "shown", verdict.evidence
     assert "4 s: 12 queries upstream and 20 stale for 100 answers" in verdict.evidence
 
 
 def test_d13_forgives_a_little_against_the_trend_but_not_at_the_ends() -> None:
     little = [GOOD[0], (1.0, 12, 21, 100), (4.0, 14, 20, 100), GOOD[3]]
-    assert claims.d13(little).verdict == "shown"
-    assert claims.d13(little, tolerance=0).verdict == "failed"
+    assert sweep.d13(little).verdict == "shown"
+    assert sweep.d13(little, tolerance=0).verdict == "failed"
 
 
 @pytest.mark.parametrize(
@@ -204,19 +206,19 @@ def test_d13_forgives_a_little_against_the_trend_but_not_at_the_ends() -> None:
     ids=["as many at the ends", "rises again", "never stale", "less stale again"],
 )
 def test_no_trend_contradicts_d13(wrong: tuple[float, int, int, int]) -> None:
-    assert claims.d13([*GOOD[:3], wrong]).verdict == "failed"
+    assert sweep.d13([*GOOD[:3], wrong]).verdict == "failed"
 
 
 def test_shares_count_not_numbers() -> None:
     doubled = [*GOOD[:3], (16.0, 30, 550, 1000)]
-    assert claims.d13(doubled).verdict == "shown"
+    assert sweep.d13(doubled).verdict == "shown"
 
 
 def test_few_points_leave_d13_undecided() -> None:
-    assert claims.d13(GOOD[:2]).verdict == "undecided"
-    assert claims.d13([*GOOD[:2], GOOD[1]]).verdict == "undecided"
-    assert claims.d13([*GOOD[:3], (16.0, 0, 0, 0)]).verdict == "undecided"
-    assert claims.d13([]).verdict == "undecided"
+    assert sweep.d13(GOOD[:2]).verdict == "undecided"
+    assert sweep.d13([*GOOD[:2], GOOD[1]]).verdict == "undecided"
+    assert sweep.d13([*GOOD[:3], (16.0, 0, 0, 0)]).verdict == "undecided"
+    assert sweep.d13([]).verdict == "undecided"
 
 
 def test_a_point_of_the_sweep_is_counted_from_packets() -> None:
@@ -228,7 +230,7 @@ def test_a_point_of_the_sweep_is_counted_from_packets() -> None:
     cached(net)
     cached(net.after(1000), client="other")
     iterative(net.after(1000), path=("example",), value="10.9.0.2")
-    point = claims.ttl_point(
+    point = sweep.ttl_point(
         300.0,
         [net.at("client"), net.at("other")],
         net.at("local"),

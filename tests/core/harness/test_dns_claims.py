@@ -11,6 +11,7 @@ from scapy.layers.dns import DNSRR
 from scapy.layers.inet import UDP
 
 from experiments.harness.judge import dns_claims as claims
+from experiments.harness.judge import dns_transport_claims as transport
 from experiments.harness.judge.dns import DnsTraffic
 from experiments.harness.judge.verdict import Verdict
 from tests.core.harness.dns_lookups import NAME, WEB, iterative, referral
@@ -171,7 +172,7 @@ def truncated(
 
 @pytest.mark.parametrize("cut", [[], BIG[:10]])
 def test_a_truncated_answer_is_fetched_by_tcp(cut: list[Any]) -> None:
-    verdict = claims.d1(small().at("client"), truncated(cut).at("client"))
+    verdict = transport.d1(small().at("client"), truncated(cut).at("client"))
     assert verdict.verdict == "shown", verdict.evidence
     assert "TC in frame 4" in verdict.evidence
     assert "100 records" in verdict.evidence
@@ -189,7 +190,7 @@ def test_a_truncated_answer_is_fetched_by_tcp(cut: list[Any]) -> None:
     ids=["no TCP", "no more by TCP", "other data", "other question", "too long for a datagram"],
 )
 def test_a_truncated_answer_that_is_not_fetched_whole_contradicts_d1(net: Net) -> None:
-    verdict = claims.d1(small().at("client"), net.at("client"))
+    verdict = transport.d1(small().at("client"), net.at("client"))
     assert verdict.verdict == "failed", verdict.evidence
     assert verdict.frames
 
@@ -198,13 +199,13 @@ def test_tcp_before_the_truncated_answer_is_not_because_of_it() -> None:
     net = Net()
     net.tcp("client", "local", "big.example.com", answer=BIG)
     net.after(1).ask("client", "local", "big.example.com", tc=1)
-    assert claims.d1(small().at("client"), net.at("client")).verdict == "failed"
+    assert transport.d1(small().at("client"), net.at("client")).verdict == "failed"
 
 
 def test_tcp_without_need_contradicts_d1() -> None:
     net = small()
     net.tcp("client", "local", NAME, answer=[a(NAME, WEB)])
-    verdict = claims.d1(net.at("client"), truncated().at("client"))
+    verdict = transport.d1(net.at("client"), truncated().at("client"))
     assert verdict.verdict == "failed"
     assert "by TCP though" in verdict.evidence
 
@@ -213,16 +214,16 @@ def test_an_answer_may_be_as_long_as_edns_allows() -> None:
     net = small()
     asked = net.query("client", "local", "big.example.com", extra=[opt(4096)])
     net.after(1).answer(asked, BIG)
-    assert claims.d1(net.at("client"), truncated().at("client")).verdict == "shown"
+    assert transport.d1(net.at("client"), truncated().at("client")).verdict == "shown"
     asked = net.query("client", "local", "big.example.com", extra=[opt(1232)])
     net.after(1).answer(asked, BIG)
-    assert claims.d1(net.at("client"), truncated().at("client")).verdict == "failed"
+    assert transport.d1(net.at("client"), truncated().at("client")).verdict == "failed"
 
 
 def test_without_a_truncated_answer_d1_is_undecided() -> None:
-    assert claims.d1(small().at("client"), small().at("client")).verdict == "undecided"
-    assert claims.d1(Net().at("client"), truncated().at("client")).verdict == "undecided"
-    assert claims.d1(small().at("client"), truncated().at("client", dropped=1)).verdict == "undecided"
+    assert transport.d1(small().at("client"), small().at("client")).verdict == "undecided"
+    assert transport.d1(Net().at("client"), truncated().at("client")).verdict == "undecided"
+    assert transport.d1(small().at("client"), truncated().at("client", dropped=1)).verdict == "undecided"
 
 
 # D6

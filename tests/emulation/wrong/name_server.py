@@ -38,6 +38,18 @@ UDP_SIZE_BYTES = 1232
 PATIENCE_S = 3.0
 A, NS, CNAME, SOA = dns.rdatatype.A, dns.rdatatype.NS, dns.rdatatype.CNAME, dns.rdatatype.SOA
 ADDRESS_ELSEWHERE = "10.53.4.77"
+# What may be wrong, by role.
+FAULTS = {
+    "authoritative": """
+    none wrong-address wrong-customer wrong-ptr no-name-for-addresses flattened-alias swapped-preferences
+    wrong-exchange no-rotation one-address-of-three no-authority wrong-server no-tcp too-long
+    needless-truncation other-text other-ttl deaf-to-reload
+    """,
+    "local": """
+    none imagined no-cache no-countdown beyond-ttl half-ttl recursion-desired root-skipped all-asked-first
+    no-recursion-offered claims-authority wrong-from-cache flattened-alias no-rotation no-tcp
+    """,
+}
 
 
 def rrset(name: Name, ttl: int, rtype: str, *values: str) -> RRset:
@@ -47,27 +59,6 @@ def rrset(name: Name, ttl: int, rtype: str, *values: str) -> RRset:
 
 class Authoritative:
     """Answers from its zones."""
-
-    faults = (
-        "none",
-        "wrong-address",
-        "wrong-customer",
-        "wrong-ptr",
-        "no-name-for-addresses",
-        "flattened-alias",
-        "swapped-preferences",
-        "wrong-exchange",
-        "no-rotation",
-        "one-address-of-three",
-        "no-authority",
-        "wrong-server",
-        "no-tcp",
-        "too-long",
-        "needless-truncation",
-        "other-text",
-        "other-ttl",
-        "deaf-to-reload",
-    )
 
     def __init__(self, fault: str, options: argparse.Namespace) -> None:
         self.fault = fault
@@ -176,24 +167,6 @@ class Kept:
 
 class Local:
     """Asks root, top-level domain and authoritative server in turn, and remembers."""
-
-    faults = (
-        "none",
-        "imagined",
-        "no-cache",
-        "no-countdown",
-        "beyond-ttl",
-        "half-ttl",
-        "recursion-desired",
-        "root-skipped",
-        "all-asked-first",
-        "no-recursion-offered",
-        "claims-authority",
-        "wrong-from-cache",
-        "flattened-alias",
-        "no-rotation",
-        "no-tcp",
-    )
 
     def __init__(self, fault: str, options: argparse.Namespace) -> None:
         self.fault = fault
@@ -391,7 +364,7 @@ def main() -> None:
     """Serve as the command line says."""
     parser = argparse.ArgumentParser()
     parser.add_argument("role", choices=ROLES)
-    parser.add_argument("fault", choices=(*Authoritative.faults, *Local.faults))
+    parser.add_argument("fault", choices=[fault for each in FAULTS.values() for fault in each.split()])
     parser.add_argument("zones", nargs="*")
     parser.add_argument("--listen", default="0.0.0.0")
     parser.add_argument("--port", type=int, default=53)
