@@ -24,6 +24,7 @@ from services.dns.message import Message
 from services.dns.responder import Client, Responder
 from services.dns.server import DNSServer, Limits
 from services.eventlog import EventLog
+from services.listener import Listener
 from tests.loopback.dns.authority import HOST, PATIENCE_S, framed
 from tests.loopback.dns.internet import free_net, played, ready_port
 
@@ -47,10 +48,13 @@ def reset(peer: socket.socket) -> None:
 async def resets_while(server: DNSServer, answering: asyncio.Event, release: asyncio.Event) -> None:
     """Have a client ask and reset once its query is being answered; then let the answer go on."""
     loop = asyncio.get_running_loop()
-    listening = await loop.create_server(server.stream_protocol, HOST, 0)
+    bound = socket.create_server((HOST, 0))
+    bound.setblocking(False)
+    address = bound.getsockname()
+    listening = Listener(loop, bound, server.stream_protocol, server.connections)
     with socket.socket() as peer:
         peer.setblocking(False)
-        await loop.sock_connect(peer, listening.sockets[0].getsockname())
+        await loop.sock_connect(peer, address)
         await loop.sock_sendall(peer, framed(QUERY, QUERY))
         await answering.wait()
         reset(peer)
