@@ -14,7 +14,7 @@ RECORDS = ("D1", "D2", "D3", "D4", "D5", "D6", "D14", "D15")
 
 
 def result_of(tmp_path: Path, *arguments: str) -> dict[str, object]:
-    run = start_lab7("run", *arguments, "--json", cwd=tmp_path)
+    run = start_lab7("run", *arguments, "--json", "--again", "0", cwd=tmp_path)
     output, errors = run.communicate(timeout=3 * PATIENCE_S)
     assert errors == b""
     result: dict[str, object] = json.loads(output)["results"][0]
