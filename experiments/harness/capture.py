@@ -19,17 +19,26 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from experiments.harness.capture_process import salvage
 from experiments.harness.pcapng import InterfaceCounts
+from topologies.emulation.errors import EmulationError
 from topologies.emulation.interpreter import module_command
+from topologies.emulation.watch import Watch, Watched, current, held, how_it_ended, last_line
+
+MODULE = "experiments.harness.capture_process"
+NAME = f"the capturing process ({MODULE})"
+STOP_TIMEOUT_S = 3.0
 
 
-class CaptureError(RuntimeError):
+class CaptureError(EmulationError):
     """The capture could not start, or did not end as it should."""
 
 
@@ -55,7 +64,8 @@ class Capture:
     """A running capture; use it as a context manager, or call `start` and `stop`.
 
     If the body of the `with` statement raises, the capture is still finished, because it shows what went
-    wrong.
+    wrong; and if the capturing process dies, what it had written by then becomes the file. Within a testbed that process
+    is on the testbed's watch.
     """
 
     def __init__(self, path: Path, interfaces: Sequence[CaptureInterface]) -> None:
@@ -66,6 +76,9 @@ class Capture:
         self.interfaces = tuple(interfaces)
         self.statistics: dict[str, InterfaceCounts] = {}
         self._process: subprocess.Popen[str] | None = None
+        self._pidfd = -1
+        self._ready = False
+        self._watch: Watch | None = None
 
     def start(self) -> None:
         """Start reading; return when every socket is bound. Raises CaptureError if one cannot be."""
@@ -75,24 +88,36 @@ class Capture:
         try:
             for interface in self.interfaces:
                 descriptors.append(os.open(interface.namespace_path, os.O_RDONLY | os.O_CLOEXEC))
-            self._process = _spawn(descriptors)
+            self._spawn(descriptors)
             self._send(json.dumps(self._order(descriptors)))
         except OSError as error:
             raise CaptureError(f"cannot open a network namespace to capture in: {error}") from error
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)
-        self._receive("ready")
+        try:
+            self._receive("ready")
+            self._ready = True
+        except BaseException:
+            self._abandon()
+            raise
 
     def stop(self) -> dict[str, InterfaceCounts]:
         """Read all that was sent so far, write the file, and return the counts of every interface."""
         if self._process is None:
             raise CaptureError("this capture was never started")
         if not self.statistics:
-            self._send("stop")
-            counts: dict[str, dict[str, int]] = self._receive("statistics")
-            self.statistics = {label: InterfaceCounts(**count) for label, count in counts.items()}
-            self._close()
+            # A death meanwhile does not keep the packets from the file; that of the process itself ends the waiting.
+            with held():
+                try:
+                    self._send("stop")
+                    counts: dict[str, dict[str, int]] = self._receive("statistics")
+                    self.statistics = {label: InterfaceCounts(**count) for label, count in counts.items()}
+                except CaptureError:
+                    salvage(self.path, [interface.label for interface in self.interfaces])
+                    raise
+                finally:
+                    self._abandon()
         return self.statistics
 
     def __enter__(self) -> Capture:
@@ -114,41 +139,73 @@ class Capture:
             ],
         }
 
+    def _spawn(self, descriptors: list[int]) -> None:
+        # A fresh interpreter rather than a fork: it inherits no socket or pipe of the experiment, and no
+        # thread's lock.
+        with held():
+            self._errors = tempfile.TemporaryFile()
+            self._process = subprocess.Popen(
+                module_command(MODULE),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._errors,
+                text=True,
+                pass_fds=descriptors,
+            )
+            self._pidfd = os.pidfd_open(self._process.pid)
+            self._watched = Watched(self._pidfd, NAME, self._process.poll, self._said, self._is_death)
+            self._watch = current()
+            if self._watch is not None:
+                self._watch.add(self._watched)
+
+    def _is_death(self, code: int) -> bool:
+        """Whether an end is the lab's death: of one that could not start, the process itself says why."""
+        return code != 0 if self._ready else code < 0
+
+    def _said(self) -> str:
+        """The last line that the capturing process wrote to its standard error."""
+        return last_line(Path(f"/proc/self/fd/{self._errors.fileno()}"))
+
     def _send(self, line: str) -> None:
         assert self._process is not None
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(line + "\n")
             self._process.stdin.flush()
-        except BrokenPipeError as error:
-            self._close()
-            raise CaptureError("the capturing process has died") from error
+        except BrokenPipeError:
+            raise self._dead() from None
 
     def _receive(self, key: str) -> Any:
         assert self._process is not None
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
-        answer: dict[str, Any] = json.loads(line) if line else {"error": "the capturing process has died"}
+        if not line:
+            raise self._dead()
+        answer: dict[str, Any] = json.loads(line)
         if key not in answer:
-            self._close()
-            raise CaptureError(answer.get("error", f"the capturing process said {line!r}"))
+            raise CaptureError(answer.get("error", f"{NAME} said {line!r}"))
         return answer[key]
 
-    def _close(self) -> None:
+    def _dead(self) -> CaptureError:
         assert self._process is not None
+        said = self._said()
+        return CaptureError(f"{NAME} {how_it_ended(self._process.wait())}{f': {said}' if said else ''}")
+
+    def _abandon(self) -> None:
+        """End the process, if it has not ended, and close what is left of it; safe to call twice."""
+        if self._process is None or self._pidfd < 0:
+            return
+        pidfd, self._pidfd = self._pidfd, -1
+        if self._watch is not None:
+            self._watch.remove(self._watched)
         for stream in (self._process.stdin, self._process.stdout):
-            if stream is not None:
-                stream.close()
-        self._process.wait()
-
-
-def _spawn(descriptors: list[int]) -> subprocess.Popen[str]:
-    # A fresh interpreter rather than a fork: it inherits no socket or pipe of the experiment, and no
-    # thread's lock.
-    return subprocess.Popen(
-        module_command("experiments.harness.capture_process"),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        pass_fds=descriptors,
-    )
+            # What was not read by a process that is dead cannot be flushed.
+            with suppress(BrokenPipeError):
+                if stream is not None:
+                    stream.close()
+        try:
+            self._process.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        os.close(pidfd)

@@ -31,6 +31,7 @@ import struct
 import sys
 import time
 from array import array
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,6 +63,8 @@ LARGE_BUFFER_BYTES = 8 << 20
 SETTLE_S = 0.02
 PARENT_POLL_S = 1.0
 FILE_BUFFER_BYTES = 1 << 20
+# What is written by then is not lost when this process is killed.
+FLUSH_S = 0.25
 
 
 class CaptureStartError(OSError):
@@ -148,8 +151,11 @@ class Recorder:
         poll = select.epoll()
         for fd in (control_fd, *by_fd):
             poll.register(fd, select.EPOLLIN)
-        parent = os.getppid()
+        parent, flush_s = os.getppid(), time.monotonic() + FLUSH_S
         while os.getppid() == parent:
+            if time.monotonic() > flush_s:
+                self._raw.flush()
+                flush_s = time.monotonic() + FLUSH_S
             for fd, _ in poll.poll(PARENT_POLL_S):
                 if fd == control_fd:
                     return os.read(control_fd, 16).startswith(b"stop")
@@ -208,13 +214,33 @@ def finalise(raw_path: Path, target: Path, taps: list[Tap]) -> None:
     partial.replace(target)
 
 
+def salvage(target: Path, labels: Sequence[str]) -> None:
+    """Make the file of what a capturing process had written when it died, as far as it goes; without counts of drops."""
+    raw_path, partial = raw_of(target), target.with_name(target.name + ".part")
+    with suppress(OSError):
+        if not target.exists() and raw_path.stat().st_size:
+            with raw_path.open("rb") as raw, partial.open("wb", FILE_BUFFER_BYTES) as stream:
+                with mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ) as records:
+                    _write_sorted(records, PcapngWriter(stream, labels))
+            partial.replace(target)
+    for leftover in (raw_path, partial):
+        leftover.unlink(missing_ok=True)
+
+
+def raw_of(target: Path) -> Path:
+    """Where the raw records of a capture are until it ends."""
+    return target.with_name(target.name + ".raw")
+
+
 def _write_sorted(records: mmap.mmap, writer: PcapngWriter) -> None:
     stamps, offsets = array("Q"), array("Q")
     offset = 0
-    while offset < len(records):
+    # The last record of a process that died may be cut short.
+    while offset + RECORD.size <= len(records):
         _, captured, _, time_ns = RECORD.unpack_from(records, offset)
-        stamps.append(time_ns)
-        offsets.append(offset)
+        if offset + RECORD.size + captured <= len(records):
+            stamps.append(time_ns)
+            offsets.append(offset)
         offset += RECORD.size + captured
     for position in sorted(range(len(stamps)), key=stamps.__getitem__):
         start = offsets[position]
@@ -251,11 +277,14 @@ def main() -> int:
             return 1
         line += octet
     order: dict[str, Any] = json.loads(line)
-    raw_path = Path(order["target"]).with_name(Path(order["target"]).name + ".raw")
+    raw_path = raw_of(Path(order["target"]))
     try:
         _record(order, raw_path)
     except CaptureStartError as error:
         _say({"error": str(error)})
+        return 1
+    except OSError as error:
+        print(f"{order['target']} cannot be written ({error.strerror})", file=sys.stderr)
         return 1
     finally:
         with suppress(FileNotFoundError):

@@ -7,10 +7,9 @@ frames when they leave it and when they reach it, as on a wire. The cable lies w
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from topologies.emulation import device, netem, tools
-from topologies.emulation.node import ipv6_off
+from topologies.emulation.node import ipv6_off, remove
 from topologies.emulation.shape import Shape
 
 # Name, MAC address and process of the namespace (0: that of the switches) of one end of a link.
@@ -35,8 +34,8 @@ class Cable:
 
     def delete(self) -> None:
         """Remove the cable, and with it the ends of its link; some may be gone, with the host that they were in."""
-        there = [name for name in self.interfaces if Path("/proc/sys/net/ipv4/conf", name).exists()]
-        tools.batch("ip", [f"link delete dev {name}" for name in there])
+        for name in self.interfaces:
+            remove(name)
 
 
 def veths(*pairs: tuple[End, End]) -> None:

@@ -7,7 +7,7 @@ children cannot be given another host's standard streams.
 One request a datagram on a SOCK_SEQPACKET socket, JSON with the child's stdin, stdout and stderr attached:
 
     -> {"module": "services.http.origin", "argv": ["--port", "80"], "host_pid": 17, "cwd": "/run/...", "hostname": ..}
-    <- {"pid": 23}
+    <- {"pid": 23}                      with a pidfd of it attached
     <- {"pid": 23, "exit_code": 0}      when it ends (negative: the signal that ended it)
 
 When the other end of the socket closes, every child is killed: the server dies with the process that made it.
@@ -23,7 +23,7 @@ import signal
 import socket
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from topologies.emulation import namespaces, own_file
@@ -67,7 +67,10 @@ class _Server:
         self.children.add(pid)
         for descriptor in descriptors:
             os.close(descriptor)
-        self._tell({"pid": pid})
+        # Taken here, where the child cannot have been reaped yet, so that its number cannot be another process's.
+        pidfd = os.pidfd_open(pid)
+        self._tell({"pid": pid}, [pidfd])
+        os.close(pidfd)
         return True
 
     def _reap(self) -> None:
@@ -81,9 +84,13 @@ class _Server:
             self.children.discard(pid)
             self._tell({"pid": pid, "exit_code": os.waitstatus_to_exitcode(status)})
 
-    def _tell(self, message: dict[str, int]) -> None:
+    def _tell(self, message: dict[str, int], descriptors: Sequence[int] = ()) -> None:
+        data = [json.dumps(message).encode()]
         with contextlib.suppress(OSError):
-            self.channel.send(json.dumps(message).encode())
+            if descriptors:
+                socket.send_fds(self.channel, data, list(descriptors))
+            else:
+                self.channel.sendmsg(data)
 
     def kill_all(self) -> None:
         for pid in self.children:

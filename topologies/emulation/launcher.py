@@ -13,18 +13,23 @@ import shlex
 import signal
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from topologies.emulation.errors import EmulationError
 from topologies.emulation.interpreter import module_command
 from topologies.emulation.own_file import is_own_file
+from topologies.emulation.watch import FORK_SERVER, OTHER, STATUS_TIMEOUT_S, Watch, Watched, last_line
 
 READY = b"READY"
 READY_TIMEOUT_S = 15.0
 STOP_TIMEOUT_S = 3.0
+SLICE_S = 0.05
+NAME = "the fork server, which starts the services (topologies.emulation.forkserver),"
 LINE_MAX_BYTES = 4 * 1024 * 1024
 ROOMS = ("services.", "topologies.", "experiments.")
 
@@ -40,19 +45,31 @@ def readable(source: Any, timeout_s: float) -> bool:
 
 
 class ForkServer:
-    """The caller's end of topologies.emulation.forkserver. Close it to end every process that it started."""
+    """The caller's end of topologies.emulation.forkserver. Close it to end every process that it started.
 
-    def __init__(self, preload: Iterable[str] = ()) -> None:
+    `watch`: of the testbed that it is for; `errors`: the file for what it says of its own.
+    """
+
+    def __init__(self, preload: Iterable[str] = (), *, watch: Watch | None = None, errors: Path | None = None) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         known = [name for name in sorted(set(preload)) if is_module(name)]
-        with theirs:
+        with theirs, open(errors, "wb") if errors else contextlib.nullcontext() as sink:
             self._program = subprocess.Popen(
                 module_command("topologies.emulation.forkserver", str(theirs.fileno()), *known),
                 pass_fds=[theirs.fileno()],
+                stderr=sink,
                 start_new_session=True,
             )
+        self.watch = watch
         self._channel = ours
+        # Of the channel, from which the watch's thread learns how a child has ended.
+        self._lock = threading.Lock()
         self._exit_codes: dict[int, int] = {}
+        self._pidfd = os.pidfd_open(self._program.pid)
+        self._said = partial(last_line, errors) if errors else str
+        self._watched = Watched(self._pidfd, NAME, self._program.poll, self._said, rank=FORK_SERVER)
+        if watch is not None:
+            watch.add(self._watched)
 
     def start(
         self,
@@ -61,62 +78,108 @@ class ForkServer:
         host_pid: int = 0,
         cwd: str = "/",
         streams: tuple[int, int, int] = (0, 1, 2),
-    ) -> int:
-        """Run `module arg ...` in the namespaces of `host_pid` (0: here); returns the new process's id."""
+    ) -> tuple[int, int]:
+        """Run `module arg ...` in the namespaces of `host_pid` (0: here); returns the new process's id and pidfd."""
         request = {"module": argv[0], "argv": list(argv[1:]), "host_pid": host_pid, "cwd": cwd}
-        socket.send_fds(self._channel, [json.dumps(request).encode()], list(streams))
-        while True:
-            message = self._receive()
-            if message is None:
-                raise EmulationError("the process that starts the services has died; run `lab7 doctor`")
-            if "exit_code" not in message:
-                return message["pid"]
+        with self._lock:
+            try:
+                socket.send_fds(self._channel, [json.dumps(request).encode()], list(streams))
+            except OSError:
+                raise self._gone() from None
+            while True:
+                message, descriptors = self._receive()
+                if message is None:
+                    raise self._gone()
+                if "exit_code" not in message:
+                    return message["pid"], descriptors[0]
 
     def exit_code(self, pid: int, timeout_s: float = 0.0) -> int | None:
         """How a process ended (negative: by that signal), or None if it still runs after `timeout_s`."""
         deadline = time.monotonic() + timeout_s
-        while pid not in self._exit_codes:
-            left_s = max(0.0, deadline - time.monotonic())
-            if not self._readable(left_s):
+        while (code := self._collected(pid)) is None:
+            left_s = deadline - time.monotonic()
+            if left_s <= 0:
                 return None
-            if self._receive() is None:
-                return -signal.SIGKILL
-        return self._exit_codes[pid]
+            # In slices: another thread may be the one that reads what this one waits for.
+            readable(self._channel, min(left_s, SLICE_S))
+        return code
 
     def close(self) -> None:
         """End the server and with it every process that it started."""
+        if self.watch is not None:
+            self.watch.remove(self._watched)
         self._channel.close()
         try:
             self._program.wait(STOP_TIMEOUT_S)
         except subprocess.TimeoutExpired:
             self._program.kill()
             self._program.wait()
+        os.close(self._pidfd)
 
-    def _readable(self, timeout_s: float) -> bool:
-        return readable(self._channel, timeout_s)
-
-    def _receive(self) -> dict[str, int] | None:
-        data = self._channel.recv(65536)
-        if not data:
+    def _collected(self, pid: int) -> int | None:
+        """The exit code of a process, as far as it has been reported."""
+        if not self._lock.acquire(timeout=SLICE_S):
             return None
+        try:
+            while pid not in self._exit_codes and readable(self._channel, 0.0):
+                if self._receive()[0] is None:
+                    return -signal.SIGKILL  # every child dies with the server
+            return self._exit_codes.get(pid)
+        finally:
+            self._lock.release()
+
+    def _receive(self) -> tuple[dict[str, int] | None, list[int]]:
+        """The server's next message with its descriptors; None when the server has ended."""
+        try:
+            data, descriptors, _, _ = socket.recv_fds(self._channel, 65536, 1)
+        except OSError:
+            data, descriptors = b"", []
+        if not data:
+            return None, []
         message: dict[str, int] = json.loads(data)
         if "exit_code" in message:
             self._exit_codes[message["pid"]] = message["exit_code"]
-        return message
+        return message, descriptors
+
+    def _gone(self) -> EmulationError:
+        said = self._said()
+        return EmulationError(f"{NAME} has ended{f': {said}' if said else ''}; run `lab7 doctor`")
 
 
 class Service:
-    """One running service of a host, started by a command line; its standard streams are pipes to here."""
+    """One running service of a host, started by a command line; its standard streams are pipes to here.
 
-    def __init__(self, command: str, pid: int, streams: tuple[int, int], errors: Path, forkserver: ForkServer) -> None:
+    It is on the watch until it is stopped. Before it says READY, only a signal from elsewhere is the death of the lab;
+    afterwards each end with another exit code than 0 is one, and if it `serves`, each end.
+    """
+
+    def __init__(
+        self,
+        command: str,
+        process: tuple[int, int],
+        streams: tuple[int, int],
+        errors: Path,
+        forkserver: ForkServer,
+        *,
+        name: str = "",
+        rank: int = OTHER,
+    ) -> None:
         self.command = command
-        self.pid = pid
+        self.pid, self._pidfd = process
+        self.serves = False
         self.ready_line = ""
         self._stdin, self._stdout = streams
-        self._open: tuple[int, ...] = streams
+        self._open: tuple[int, ...] = (*streams, self._pidfd)
         self._received = b""
         self._errors = errors
         self._forkserver = forkserver
+        ended, said = partial(self.exit_code, STATUS_TIMEOUT_S), partial(last_line, errors)
+        self._watched = Watched(self._pidfd, name or command, ended, said, self._is_death, rank)
+        if forkserver.watch is not None:
+            forkserver.watch.add(self._watched)
+
+    def _is_death(self, code: int) -> bool:
+        return code < 0 or (bool(self.ready_line) and (self.serves or code != 0))
 
     def wait_ready(self, timeout_s: float = READY_TIMEOUT_S) -> str:
         """Wait for the line that begins with READY and return it. Raises EmulationError with what it said."""
@@ -186,29 +249,36 @@ class Service:
 
     def _said(self) -> str:
         self.exit_code(0.5)
-        lines = self.errors().splitlines()
-        return f": {lines[-1]}" if lines else ""
+        said = last_line(self._errors)
+        return f": {said}" if said else ""
+
+    def expect_end(self) -> None:
+        """Take it off the watch: from now on its end is no death of the lab."""
+        if self._forkserver.watch is not None:
+            self._forkserver.watch.remove(self._watched)
 
     def stop(self) -> None:
         """Ask it to end (SIGTERM), then insist (SIGKILL); safe to call twice."""
+        self.expect_end()
         for number, timeout_s in ((signal.SIGTERM, STOP_TIMEOUT_S), (signal.SIGKILL, STOP_TIMEOUT_S)):
             if self.exit_code() is None:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(self.pid, number)
+                self.send_signal(number)
                 self.exit_code(timeout_s)
-        # Once: the number of a closed descriptor soon is somebody else's.
+        # Once: the number of a closed descriptor soon is another file's.
         descriptors, self._open = self._open, ()
         for descriptor in descriptors:
             with contextlib.suppress(OSError):
                 os.close(descriptor)
 
     def send_signal(self, number: signal.Signals) -> None:
-        """Send it a signal; nothing happens where it has ended."""
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid, number)
+        """Send it a signal; nothing happens where it has ended. One that ends it is sent after `expect_end`."""
+        if self._open:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._pidfd, number)
 
     def kill(self) -> None:
         """End it at once, as a crash would (SIGKILL)."""
+        self.expect_end()
         self.send_signal(signal.SIGKILL)
         self.exit_code(STOP_TIMEOUT_S)
 
@@ -245,9 +315,19 @@ def split_command(command: str | Sequence[str]) -> list[str]:
 
 
 def start_service(
-    forkserver: ForkServer, command: str | Sequence[str], *, host_pid: int, cwd: Path, name: str
+    forkserver: ForkServer,
+    command: str | Sequence[str],
+    *,
+    host_pid: int,
+    cwd: Path,
+    name: str,
+    called: str | None = None,
+    rank: int = OTHER,
 ) -> Service:
-    """Start a module's main in a host, its standard error kept in `cwd`/NAME.err; does not wait for READY."""
+    """Start a module's main in a host, its standard error kept in `cwd`/NAME.err; does not wait for READY.
+
+    `called`: what a sentence on its death calls it (None: its command line), `rank`: see the watch.
+    """
     words = split_command(command)
     errors = cwd / f"{name}.err"
     child_stdin, stdin = os.pipe()
@@ -255,8 +335,9 @@ def start_service(
     with open(errors, "wb") as error_file:
         try:
             streams = (child_stdin, child_stdout, error_file.fileno())
-            pid = forkserver.start(words, host_pid=host_pid, cwd=str(cwd), streams=streams)
+            process = forkserver.start(words, host_pid=host_pid, cwd=str(cwd), streams=streams)
         finally:
             os.close(child_stdin)
             os.close(child_stdout)
-    return Service(shlex.join(words), pid, (stdin, stdout), errors, forkserver)
+    line = shlex.join(words)
+    return Service(line, process, (stdin, stdout), errors, forkserver, name=called or f"the program {line}", rank=rank)

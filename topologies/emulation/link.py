@@ -79,8 +79,16 @@ class EmulatedLink(Link):  # type: ignore[misc]
             "seeds": [wiring.random.getrandbits(64) for _ in ends],
         }
         command = [CARRIER, json.dumps(asked)]
-        name = f"wire-{ends[0][0]}-{ends[1][0]}"
-        carrier = start_service(wiring.forkserver, command, host_pid=0, cwd=wiring.workdir, name=name)
+        near, far = (name for name, _, _ in ends)
+        carrier = start_service(
+            wiring.forkserver,
+            command,
+            host_pid=0,
+            cwd=wiring.workdir,
+            name=f"wire-{near}-{far}",
+            called=f"the carrier of the link {near} to {far} ({CARRIER})",
+        )
+        carrier.serves = True
         carrier.wait_ready()
         return carrier
 

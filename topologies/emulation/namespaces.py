@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from topologies.emulation.watch import held
+
 CLONE_NEWNS = 0x00020000
 CLONE_NEWUTS = 0x04000000
 CLONE_NEWIPC = 0x08000000
@@ -85,13 +87,15 @@ def within_network(pid: int) -> Iterator[None]:
     if not pid:
         yield
         return
-    home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        enter(pid, ("net",))
-        yield
-    finally:
-        setns(home, CLONE_NEWNET)
-        os.close(home)
+    # An interruption on the way back would leave this thread in the wrong network.
+    with held():
+        home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            enter(pid, ("net",))
+            yield
+        finally:
+            setns(home, CLONE_NEWNET)
+            os.close(home)
 
 
 def unshare_host(hostname: str) -> None:

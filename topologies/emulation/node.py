@@ -20,6 +20,8 @@ from topologies.emulation.errors import EmulationError
 from topologies.emulation.launcher import ForkServer, Service, start_service
 from topologies.emulation.program import Program
 from topologies.emulation.shape import SHAPING
+from topologies.emulation.watch import HOLDER as HOLDER_RANK
+from topologies.emulation.watch import program_of
 
 HOLDER = "topologies.emulation.holder"
 RUN_TIMEOUT_S = 60.0
@@ -69,10 +71,22 @@ class Interface(Intf):  # type: ignore[misc]
     def delete(self) -> None:
         """Remove the interface from the switches' namespace; a host's goes with it, or with the host."""
         # At once, because the kernel removes a dead namespace's interfaces some time later.
-        if not self.node.namespace_pid and Path("/proc/sys/net/ipv4/conf", self.name).exists():
-            tools.batch("ip", [f"link delete dev {self.name}"])
+        if not self.node.namespace_pid:
+            remove(self.name)
         self.node.delIntf(self)
         self.link = None
+
+
+def remove(interface: str) -> None:
+    """Remove an interface from the switches' namespace, if it is there. Raises EmulationError."""
+    place = Path("/proc/sys/net/ipv4/conf", interface)
+    if place.exists():
+        try:
+            tools.batch("ip", [f"link delete dev {interface}"])
+        except EmulationError:
+            # The kernel may have been faster: the process at its other end has died.
+            if place.exists():
+                raise
 
 
 def ipv6_off(interface: str) -> None:
@@ -154,7 +168,11 @@ class Host(_LazyShell):
             (self.workdir / name).write_text(text)
         self.files.mkdir(parents=True, exist_ok=True)
         command = [HOLDER, self.name, str(self.files), self._congestion_control]
-        self.holder = start_service(self.forkserver, command, host_pid=0, cwd=self.workdir, name="host")
+        called = f"the holder of host {self.name}'s namespaces ({HOLDER})"
+        self.holder = start_service(
+            self.forkserver, command, host_pid=0, cwd=self.workdir, name="host", called=called, rank=HOLDER_RANK
+        )
+        self.holder.serves = True
         self.holder.wait_ready()
         self.namespace_pid = self.holder.pid
         if sandbox.inside():
@@ -206,16 +224,23 @@ class Host(_LazyShell):
         except subprocess.TimeoutExpired:
             raise EmulationError(f"`{shlex.join(words)}` in {self.name} took longer than {timeout_s:g} s") from None
 
-    def start(self, command: str | Sequence[str], *, wait: bool = True) -> Service:
-        """Start a module's main in the host and, unless told otherwise, wait until it says READY."""
+    def start(self, command: str | Sequence[str], *, wait: bool = True, serves: bool = False) -> Service:
+        """Start a module's main in the host and, unless told otherwise, wait until it says READY.
+
+        serves: it is to run until it is stopped, so that any end of it before, also with exit code 0, is the death of
+        the lab (see the watch).
+        """
         self._started += 1
+        shown = command if isinstance(command, str) else shlex.join(command)
         service = start_service(
             self.forkserver,
             command,
             host_pid=self.namespace_pid,
             cwd=self.workdir,
             name=f"service{self._started}",
+            called=program_of(shown, self.name),
         )
+        service.serves = serves
         self.services.append(service)
         if wait:
             service.wait_ready()
@@ -226,7 +251,8 @@ class Host(_LazyShell):
     ) -> Program:
         """Start a program that is not ours as a service; with a port, wait until the host listens there.
 
-        `by_udp`: a UDP socket on that port is enough.
+        `by_udp`: a UDP socket on that port is enough. From then on its end is the death of the lab (see the watch),
+        unless it is stopped; without a port it may be one that sets something up, and ends with exit code 0.
         """
         self._started += 1
         output = self.workdir / f"program{self._started}.log"
@@ -234,6 +260,7 @@ class Host(_LazyShell):
         self.services.append(program)
         if port is not None:
             program.wait_listening(port, by_udp=by_udp)
+        program.watch_over(self.forkserver.watch, program_of(program.command, self.name), may_end=port is None)
         return program
 
     def terminate(self) -> None:
@@ -275,5 +302,4 @@ class Bridge(_LazyShell, Switch):  # type: ignore[misc]
 
     def stop(self, deleteIntfs: bool = True) -> None:  # noqa: N803, ARG002
         """Remove the bridge; its interfaces went with their links."""
-        if Path("/proc/sys/net/ipv4/conf", self.name).exists():
-            tools.batch("ip", [f"link delete dev {self.name}"])
+        remove(self.name)

@@ -10,12 +10,14 @@ import os
 import subprocess
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from topologies.emulation import sandbox, tools
 from topologies.emulation.errors import EmulationError, MachineError
 from topologies.emulation.node import Bridge, ipv6_off
+from topologies.emulation.watch import Watch, Watched, last_line
 
 SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
 
@@ -31,7 +33,8 @@ COUNTS_PROCESSORS_FROM_S = 10.5
 class Daemons:
     """Open vSwitch's programs in one network; `folder`: where their sockets are, None for the machine's own."""
 
-    def __init__(self, folder: Path | None) -> None:
+    def __init__(self, folder: Path | None, watch: Watch | None = None) -> None:
+        self.watch = watch
         self.environment = dict(os.environ, PATH=f"{os.environ.get('PATH', os.defpath)}:{SCRIPTS}")
         if folder is not None:
             self.environment |= {f"OVS_{name}DIR": str(folder) for name in ("RUN", "LOG", "DB")}
@@ -55,7 +58,7 @@ class Daemons:
         target = [f"--target={place}/ovs-vswitchd.ctl"] if place else []
         return self.run("ovs-appctl", *target, *words)
 
-    def start(self, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    def start(self, folder: Path) -> Iterator["Daemon"]:
         """Start a database and a daemon, each of which answers when it has been started."""
         time.sleep(max(0.0, COUNTS_PROCESSORS_FROM_S - time.monotonic()))
         database, socket = folder / "conf.db", folder / "db.sock"
@@ -64,25 +67,54 @@ class Daemons:
         self.run("ovs-vsctl", "--no-wait", f"--timeout={TIMEOUT_S}", "--retry", "init")
         yield self._serve("ovs-vswitchd", f"unix:{socket}")
 
-    def _serve(self, program: str, *words: str) -> subprocess.Popen[bytes]:
-        """A daemon that stays our child, so that we can end it; its log goes to its folder."""
+    def _serve(self, program: str, *words: str) -> "Daemon":
         control = f"--unixctl={self.environment['OVS_RUNDIR']}/{program}.ctl"
-        return subprocess.Popen(
-            [program, *words, control, "--log-file", "-vconsole:off"],
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+        return Daemon(
+            program,
+            subprocess.Popen(
+                [program, *words, control, "--log-file", "-vconsole:off"],
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            ),
+            Path(self.environment["OVS_LOGDIR"], f"{program}.log"),
+            self.watch,
         )
 
 
+class Daemon:
+    """A program of Open vSwitch that stays our child, so that we can end it; on the watch until then."""
+
+    def __init__(self, program: str, process: subprocess.Popen[bytes], log: Path, watch: Watch | None) -> None:
+        self._process = process
+        self._watch = watch
+        self._pidfd = os.pidfd_open(process.pid)
+        name = f"the Open vSwitch daemon {program}"
+        self._watched = Watched(self._pidfd, name, process.poll, partial(last_line, log))
+        if watch is not None:
+            watch.add(self._watched)
+
+    def end(self) -> None:
+        """Ask it to end (SIGTERM), then insist (SIGKILL)."""
+        if self._watch is not None:
+            self._watch.remove(self._watched)
+        self._process.terminate()
+        try:
+            self._process.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        os.close(self._pidfd)
+
+
 @contextlib.contextmanager
-def daemons(workdir: Path) -> Iterator[Daemons]:
+def daemons(workdir: Path, watch: Watch | None = None) -> Iterator[Daemons]:
     """What drives the switches of one testbed. Raises MachineError where Open vSwitch is not installed."""
-    ours = Daemons(workdir / "openvswitch" if sandbox.inside() else None)
+    ours = Daemons(workdir / "openvswitch" if sandbox.inside() else None, watch)
     if not SCHEMA.exists():
         raise MachineError("Open vSwitch is not here: `sudo apt-get install openvswitch-switch`")
-    running: list[subprocess.Popen[bytes]] = []
+    running: list[Daemon] = []
     try:
         if sandbox.inside():
             (workdir / "openvswitch").mkdir()
@@ -90,16 +122,7 @@ def daemons(workdir: Path) -> Iterator[Daemons]:
         yield ours
     finally:
         for process in reversed(running):
-            _end(process)
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(STOP_TIMEOUT_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+            process.end()
 
 
 class OpenVSwitch(Bridge):

@@ -11,6 +11,7 @@ import contextlib
 import os
 import resource
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -31,6 +32,7 @@ from topologies.emulation.link import EmulatedLink, Wiring
 from topologies.emulation.node import HOLDER, Bridge, Host
 from topologies.emulation.openvswitch import OpenVSwitch
 from topologies.emulation.program import Program
+from topologies.emulation.watch import Watch
 
 # Starts what a host serves and returns it when it is ready.
 Starter = Callable[[Host], Service | Program]
@@ -143,7 +145,8 @@ class Testbed:
     links: 'auto', 'netem' or 'wire'. seed: fixes loss, jitter and reordering of wires. switch: Bridge or OpenVSwitch.
     host_names: whether every host's /etc/hosts knows every other one (None: as the drawing's own `host_names` says; one
     with name servers says no). starters: by host name, what starts something else than the drawing's `serves` (a real
-    server, a person's own program). Raises DrawingError, MachineError and EmulationError, each one sentence.
+    server, a person's own program). Raises DrawingError, MachineError and EmulationError, each one sentence; and
+    LabDied within the block, when a process of the network dies that was not stopped.
     """
 
     __test__ = False  # not a test class, whatever its name suggests to pytest
@@ -168,27 +171,64 @@ class Testbed:
         self._starters = dict(starters or {})
         self._asked_links = links
         self._stack = contextlib.ExitStack()
+        self.net: Any = None
 
     def __enter__(self) -> "Testbed":
         self._check_machine()
         _raise_open_files()
+        self._watch = Watch()
+        self._watch.open()
         with contextlib.ExitStack() as stack:
-            self.backend = choose_backend(self._asked_links)
-            self.congestion_control = congestion_control()
-            self.workdir = self._make_workdir(stack)
-            self.forkserver = ForkServer([HOLDER, "topologies.emulation.wire.carrier", *self._modules()])
-            stack.callback(self.forkserver.close)
-            self.net = self._build(stack)
-            self._set_neighbours()
-            self._set_forwarding()
-            self.services = self._start_services()
+            try:
+                self._bring_up(stack)
+            except BaseException as error:
+                self._stack = stack.pop_all()
+                self._take_down(error)
+                raise
             self._stack = stack.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stack.close()
+        self._take_down(error)
+
+    def _bring_up(self, stack: contextlib.ExitStack) -> None:
+        self.backend = choose_backend(self._asked_links)
+        self.congestion_control = congestion_control()
+        self.workdir = self._make_workdir(stack)
+        modules = [HOLDER, "topologies.emulation.wire.carrier", *self._modules()]
+        self.forkserver = ForkServer(modules, watch=self._watch, errors=self.workdir / "forkserver.err")
+        stack.callback(self.forkserver.close)
+        self.net = self._build(stack)
+        self._set_neighbours()
+        self._set_forwarding()
+        self.services = self._start_services()
+
+    def _take_down(self, error: BaseException | None) -> None:
+        """End everything; `error`: what is under way. Raises LabDied where a process has died."""
+        self._watch.close(failing=error is not None)
+        death = self._watch.death
+        try:
+            if death is not None:
+                self._kill_services()
+            self._stack.close()
+        except Exception:
+            # Of a dead lab much is missing: what comes of that is no news.
+            if death is None:
+                raise
+        finally:
+            self._watch.release()
+        # What went wrong because of the death (a connection was reset, the capture has ended) is told by its cause.
+        if death is not None and (error is None or isinstance(error, Exception)):
+            raise death from None
+
+    def _kill_services(self) -> None:
+        """Send SIGKILL to all services at once: none of them is waited for, one after the other, to end in order."""
+        for host in self.net.hosts if self.net is not None else []:
+            for service in host.services:
+                service.expect_end()
+                service.send_signal(signal.SIGKILL)
 
     def host(self, name: str) -> Host:
         """The host of that name. Raises EmulationError that names those that exist."""
@@ -239,6 +279,7 @@ class Testbed:
             controller=None,
             build=False,
         )
+        self.net = net
         stack.callback(net.stop)
         net.build()
         net.start()
@@ -247,7 +288,7 @@ class Testbed:
     def _make_switch(self, stack: contextlib.ExitStack) -> Any:
         if self._switch is not OpenVSwitch:
             return self._switch
-        return partial(OpenVSwitch, driver=stack.enter_context(openvswitch.daemons(self.workdir)))
+        return partial(OpenVSwitch, driver=stack.enter_context(openvswitch.daemons(self.workdir, self._watch)))
 
     def _write_names(self) -> None:
         entries = []
@@ -301,12 +342,15 @@ class Testbed:
     def _start(self, host: Host, *, wait: bool = True) -> list[Service | Program]:
         """Start what one host serves: what takes its place, or else each of the drawing's lines."""
         if host.name in self._starters:
-            return [self._starters[host.name](host)]
+            instead = self._starters[host.name](host)
+            if isinstance(instead, Service):
+                instead.serves = True
+            return [instead]
         started: list[Service | Program] = []
         for line in self._serves(host.name):
             words = split_command(line)
             if is_service(words[0]):
-                started.append(host.start(words, wait=wait))
+                started.append(host.start(words, wait=wait, serves=True))
             else:
                 started.append(host.start_program(words, self.topo.nodeInfo(host.name).get("listens")))
         return started
