@@ -23,6 +23,7 @@ from experiments.harness.judge.frames import CaptureFile, read_capture
 from experiments.harness.matrix import Cell, Matrix, MatrixRun
 from topologies.emulation.errors import EmulationError
 from topologies.emulation.testbed import Starter, Testbed
+from topologies.emulation.watch import ServerDied
 from topologies.web import PROXY_ADDRESS, WebTopo
 
 OURS = "lab7"
@@ -67,7 +68,7 @@ def check_cache(context: MatrixRun, cache: Implementation | None, mode: str, che
     try:
         _write_scripts(scripts, checks, mode)
         _exchange(context, cache, mode, scripts, context.folder / capture_name)
-    except EmulationError as error:
+    except (EmulationError, ServerDied) as error:
         return [_cell(name, check, "fail", str(error)) for check in checks]
     finally:
         shutil.rmtree(scripts, ignore_errors=True)

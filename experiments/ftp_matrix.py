@@ -21,6 +21,7 @@ from experiments.harness.matrix import Cell, CellWord, Matrix, MatrixRun
 from experiments.harness.page_client import LoadFailedError, Window
 from topologies.emulation.errors import EmulationError
 from topologies.emulation.testbed import Testbed
+from topologies.emulation.watch import ServerDied
 from topologies.ftp import FtpTopo
 
 OURS = "lab7"
@@ -91,7 +92,7 @@ def _of_server(context: MatrixRun, server: Implementation | None) -> list[Cell]:
             windows, stored = {}, {}
             for column, window, kept in _sessions(bed):
                 windows[column], stored[column] = window, kept
-    except EmulationError as error:
+    except (EmulationError, ServerDied) as error:
         return [Cell(name, each.name, each.protocol, "fail", str(error)) for each in columns()]
     traffic = ftp_traffic(read_capture(context.folder / capture_name), AT_CLIENT)
     return [

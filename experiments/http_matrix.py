@@ -21,6 +21,7 @@ from experiments.harness.page_client import LoadFailedError, OurClient, Window, 
 from experiments.harness.site import make_site, site_files
 from topologies.emulation.errors import EmulationError
 from topologies.emulation.testbed import Testbed
+from topologies.emulation.watch import ServerDied
 from topologies.web import WebTopo
 
 NAME = "www.example.com"
@@ -108,7 +109,7 @@ def _row(context: MatrixRun, server: Implementation | None, site: Path, files: M
             interface = CaptureInterface(AT_CLIENT, bed.host("client").namespace_pid, "client-eth0")
             with Capture(context.folder / capture_name, [interface]):
                 windows = dict(_fetch_all(bed, server, objects))
-    except EmulationError as error:
+    except (EmulationError, ServerDied) as error:
         return [Cell(name, column.name, column.what, "fail", str(error)) for column in _columns()]
     return list(_judge(context, server, windows, files, capture_name))
 

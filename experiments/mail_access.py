@@ -150,7 +150,7 @@ def _testbed(context: Run, site: Path) -> Iterator[tuple[Testbed, Mapping[str, M
 def _add_webmail(host: Host, domain: str) -> None:
     """Webmail beside a mail server, on the same mailboxes."""
     words = f"--accounts accounts --maildirs maildirs --domain {domain} --submission {host.IP()}:{SUBMISSION_PORT}"
-    host.start(f"{WEBMAIL_MODULE} {words} --listen 0.0.0.0 --port {DEFAULT_PORT}")
+    host.start(f"{WEBMAIL_MODULE} {words} --listen 0.0.0.0 --port {DEFAULT_PORT}", serves=True)
 
 
 def _mail(sender: str, seed: int) -> bytes:

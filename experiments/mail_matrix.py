@@ -46,6 +46,7 @@ from experiments.harness.matrix import Cell, CellWord, Matrix, MatrixRun
 from experiments.harness.page_client import LoadFailedError, Window
 from topologies.emulation.errors import EmulationError
 from topologies.emulation.testbed import Testbed
+from topologies.emulation.watch import ServerDied
 
 WORDS: Mapping[str, CellWord] = {"shown": "pass", "failed": "fail", "undecided": "fail"}
 RELAY = "relay"
@@ -146,7 +147,7 @@ def _transfer(context: MatrixRun, mta: Party, peer: Party) -> dict[Key, Cell]:
             # The reply may still be on its way: Exim sends it with that to QUIT where QUIT came along.
             time.sleep(SETTLE_S)
             delivered = contents_of(far, "bob")
-    except (EmulationError, LoadFailedError) as error:
+    except (EmulationError, LoadFailedError, ServerDied) as error:
         return {key: _failed(key, str(error), None) for key in keys}
     captured = read_capture(context.folder / name)
     there = smtp_traffic(captured, AT_SENDER, [SMTP_PORT]).to(RECEIVER_ADDRESS)
@@ -197,7 +198,7 @@ def _access(context: MatrixRun, mailbox: Party) -> dict[Key, Cell]:
                 for each in reading
                 if each.client is None or each.client.installed()
             }
-    except EmulationError as error:
+    except (EmulationError, ServerDied) as error:
         return {key: _failed(key, str(error), None) for key in keys}
     captured = read_capture(context.folder / name)
     return {key: _of_window(key, windows.get(key[1]), captured, name) for key in keys}

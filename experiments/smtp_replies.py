@@ -193,7 +193,9 @@ class Lab:
 
     def _stop(self) -> None:
         self._facts["stopped_ns"] = float(time.time_ns())
-        os.kill(self._mta.pid, signal.SIGTERM)
+        mta = self._mta
+        mta.expect_end()
+        mta.send_signal(signal.SIGTERM)
 
     def _freeze(self) -> None:
         self._queue.freeze()

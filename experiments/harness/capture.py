@@ -64,8 +64,8 @@ class Capture:
     """A running capture; use it as a context manager, or call `start` and `stop`.
 
     If the body of the `with` statement raises, the capture is still finished, because it shows what went
-    wrong; and if the capturing process dies, what it had written by then becomes the file. Within a testbed that process
-    is on the testbed's watch.
+    wrong; and if the capturing process dies, what it had written by then becomes the file. Within a testbed that
+    process is on the testbed's watch.
     """
 
     def __init__(self, path: Path, interfaces: Sequence[CaptureInterface]) -> None:
@@ -143,7 +143,7 @@ class Capture:
         # A fresh interpreter rather than a fork: it inherits no socket or pipe of the experiment, and no
         # thread's lock.
         with held():
-            self._errors = tempfile.TemporaryFile()
+            self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - it lasts as long as the process
             self._process = subprocess.Popen(
                 module_command(MODULE),
                 stdin=subprocess.PIPE,

@@ -215,13 +215,16 @@ def finalise(raw_path: Path, target: Path, taps: list[Tap]) -> None:
 
 
 def salvage(target: Path, labels: Sequence[str]) -> None:
-    """Make the file of what a capturing process had written when it died, as far as it goes; without counts of drops."""
+    """Make the file of what a capturing process had written when it died; it holds no counts of drops."""
     raw_path, partial = raw_of(target), target.with_name(target.name + ".part")
     with suppress(OSError):
         if not target.exists() and raw_path.stat().st_size:
-            with raw_path.open("rb") as raw, partial.open("wb", FILE_BUFFER_BYTES) as stream:
-                with mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ) as records:
-                    _write_sorted(records, PcapngWriter(stream, labels))
+            with (
+                raw_path.open("rb") as raw,
+                partial.open("wb", FILE_BUFFER_BYTES) as stream,
+                mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ) as records,
+            ):
+                _write_sorted(records, PcapngWriter(stream, labels))
             partial.replace(target)
     for leftover in (raw_path, partial):
         leftover.unlink(missing_ok=True)

@@ -115,7 +115,7 @@ def serving(server: Implementation | None, files: Mapping[str, bytes], beside: S
     def start(host: Host) -> Service | Program:
         home = Home(host, files, sum(len(octets) for octets in files.values()) + SPARE_OCTETS)
         for line in beside:
-            host.start(line.format(home=shlex.quote(str(home.path))))
+            host.start(line.format(home=shlex.quote(str(home.path))), serves=True)
         if server is None:
             return host.start([OUR_SERVER, *shlex.split("--root files --users users.toml --port 21")], wait=False)
         add_account(host, home.path)

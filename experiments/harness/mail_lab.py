@@ -190,7 +190,7 @@ def restart_mta(bed: Testbed, name: str, flags: str = "") -> None:
     running = running_mta(host)
     running.stop()
     host.services.remove(running)
-    host.start(f"{line} {flags}")
+    host.start(f"{line} {flags}", serves=True)
 
 
 def mailbox(host: Host, domain: str = "example.com", user: str = "bob") -> Path:

@@ -83,7 +83,7 @@ class MailHost:
             server_starter(self.access, self._values)(host)
         else:
             for line in self._lines(*ACCESS_MODULES):
-                host.start(line)
+                host.start(line, serves=True)
         return self._running
 
     def kill_mta(self) -> None:
@@ -118,7 +118,7 @@ class MailHost:
             return server_starter(self.mta, self._values)(host)
         (line,) = self._lines(MTA_MODULE)
         if self.access is None:
-            return host.start(line, wait=wait)
+            return host.start(line, wait=wait, serves=True)
         owner = _owner()
         for name in (MAILDIRS, "queue"):
             (host.workdir / name).mkdir(exist_ok=True)

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Literal
 
 from experiments.harness import clock
+from experiments.harness.incomplete import complete, make_folder, unfinished, writing
 from experiments.harness.result import write_atomically
-from experiments.harness.result_folder import new_folder
 from experiments.harness.templating import render
 
 CellWord = Literal["pass", "fail", "unused", "unsupported", "not installed"]
@@ -86,8 +86,9 @@ def run_matrix(
     `folder` and `started`: where they are made elsewhere.
     """
     started = started or datetime.now(UTC)
-    folder = folder or new_folder(results, f"matrix-{matrix.name}", started)
-    cells = matrix.run(MatrixRun(folder, links, sandboxed, step))
+    folder = folder or make_folder(results, f"matrix-{matrix.name}", started)
+    with unfinished(folder):
+        cells = matrix.run(MatrixRun(folder, links, sandboxed, step))
     data = {
         "format": FORMAT,
         "matrix": matrix.name,
@@ -107,8 +108,10 @@ def run_matrix(
         levels=level_counts(cells),
         failing=[cell for cell in cells if cell.verdict == "fail"],
     )
-    write_atomically(folder / "matrix.html", page)
-    write_atomically(folder / MATRIX_NAME, json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+    with writing(folder):
+        write_atomically(folder / "matrix.html", page)
+        write_atomically(folder / MATRIX_NAME, json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+        complete(folder)
     return folder, cells
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Any, Protocol
 from experiments.harness.implementations.registry import Implementation, expand
 from topologies.emulation.launcher import Service
 from topologies.emulation.node import Host
+from topologies.emulation.watch import LabDied, how_it_ended, program_of
 
 LOADER = "experiments.harness.loader"
 LOAD_TIMEOUT_S = 120.0
@@ -105,12 +107,15 @@ class CommandClient:
 
 
 def run_command(host: Host, words: Sequence[str]) -> Window:
-    """Run one client program to its end; returns when it ran. Raises LoadFailedError."""
+    """Run one client program to its end; returns when it ran. Raises LoadFailedError, and LabDied if it was killed."""
     start_ns = time.time_ns()
     done = host.run(words, LOAD_TIMEOUT_S)
     end_ns = time.time_ns()
+    said = done.stderr.decode(errors="replace").strip().splitlines()
+    if done.returncode < 0:
+        program = program_of(shlex.join(words), host.name)
+        raise LabDied(f"{program} {how_it_ended(done.returncode)}{': ' + said[-1] if said else ''}")
     if done.returncode != 0:
-        said = done.stderr.decode(errors="replace").strip().splitlines()
         message = f"{words[0]} ended with {done.returncode}{': ' + said[-1] if said else ''}"
         raise LoadFailedError(message, Window(start_ns, end_ns))
     return Window(start_ns, end_ns)

@@ -24,6 +24,7 @@ import socket
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from topologies.emulation import namespaces, own_file
@@ -107,6 +108,7 @@ def _become(request: dict[str, Any], descriptors: list[int]) -> NoReturn:
         # Ctrl-C reaches the person's command line alone, which then stops its services in order.
         os.setsid()
         namespaces.die_with_parent()
+        namespaces.set_name(_short(request["module"]))
         for target, descriptor in enumerate(descriptors):
             os.dup2(descriptor, target)
         os.closerange(3, 64)
@@ -121,6 +123,11 @@ def _become(request: dict[str, Any], descriptors: list[int]) -> NoReturn:
             with contextlib.suppress(OSError, ValueError):
                 stream.flush()
         os._exit(code)
+
+
+def _short(module: str) -> str:
+    """What a module or a file is called in a list of processes, where all children would else look like the server."""
+    return Path(module).stem if own_file.is_own_file(module) else module.rpartition(".")[2]
 
 
 def _run(module: str, argv: list[str]) -> int:

@@ -150,7 +150,7 @@ class Service:
     """One running service of a host, started by a command line; its standard streams are pipes to here.
 
     It is on the watch until it is stopped. Before it says READY, only a signal from elsewhere is the death of the lab;
-    afterwards each end with another exit code than 0 is one, and if it `serves`, each end.
+    afterwards each end with another exit code than 0 is one, and if it `lasts`, each end.
     """
 
     def __init__(
@@ -166,7 +166,7 @@ class Service:
     ) -> None:
         self.command = command
         self.pid, self._pidfd = process
-        self.serves = False
+        self.lasts = False
         self.ready_line = ""
         self._stdin, self._stdout = streams
         self._open: tuple[int, ...] = (*streams, self._pidfd)
@@ -178,8 +178,12 @@ class Service:
         if forkserver.watch is not None:
             forkserver.watch.add(self._watched)
 
+    def expect_to_serve(self) -> None:
+        """From READY on it is what its host serves, until it is stopped."""
+        self.lasts = self._watched.serves = True
+
     def _is_death(self, code: int) -> bool:
-        return code < 0 or (bool(self.ready_line) and (self.serves or code != 0))
+        return code < 0 or (bool(self.ready_line) and (self.lasts or code != 0))
 
     def wait_ready(self, timeout_s: float = READY_TIMEOUT_S) -> str:
         """Wait for the line that begins with READY and return it. Raises EmulationError with what it said."""

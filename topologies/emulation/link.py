@@ -88,7 +88,7 @@ class EmulatedLink(Link):  # type: ignore[misc]
             name=f"wire-{near}-{far}",
             called=f"the carrier of the link {near} to {far} ({CARRIER})",
         )
-        carrier.serves = True
+        carrier.lasts = True
         carrier.wait_ready()
         return carrier
 

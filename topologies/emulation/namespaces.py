@@ -27,6 +27,7 @@ MS_PRIVATE = 0x40000
 MNT_DETACH = 2
 
 PR_SET_PDEATHSIG = 1
+PR_SET_NAME = 15
 PR_SET_TIMERSLACK = 29
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -63,6 +64,11 @@ def unmount(target: Path) -> None:
 def die_with_parent() -> None:
     """Have the kernel kill this process (SIGKILL) when the thread that forked it ends."""
     _check(_libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL), "prctl PDEATHSIG")
+
+
+def set_name(name: str) -> None:
+    """Name this process as ps and top show it; prctl(2) keeps 15 octets."""
+    _check(_libc.prctl(PR_SET_NAME, os.fsencode(name)), "prctl NAME")
 
 
 def tight_timers() -> None:

@@ -172,7 +172,7 @@ class Host(_LazyShell):
         self.holder = start_service(
             self.forkserver, command, host_pid=0, cwd=self.workdir, name="host", called=called, rank=HOLDER_RANK
         )
-        self.holder.serves = True
+        self.holder.lasts = True
         self.holder.wait_ready()
         self.namespace_pid = self.holder.pid
         if sandbox.inside():
@@ -240,7 +240,8 @@ class Host(_LazyShell):
             name=f"service{self._started}",
             called=program_of(shown, self.name),
         )
-        service.serves = serves
+        if serves:
+            service.expect_to_serve()
         self.services.append(service)
         if wait:
             service.wait_ready()

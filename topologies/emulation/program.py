@@ -51,7 +51,9 @@ class Program:
         """From now on its end is the death of the lab; with `may_end` only one that is not with exit code 0."""
         said = partial(last_line, self._output)
         self._watch = watch
-        self._watched = Watched(self._pidfd, name, self._process.poll, said, lambda code: code != 0 or not may_end)
+        self._watched = Watched(
+            self._pidfd, name, self._process.poll, said, lambda code: code != 0 or not may_end, serves=True
+        )
         if watch is not None:
             watch.add(self._watched)
 

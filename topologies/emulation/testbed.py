@@ -344,7 +344,7 @@ class Testbed:
         if host.name in self._starters:
             instead = self._starters[host.name](host)
             if isinstance(instead, Service):
-                instead.serves = True
+                instead.expect_to_serve()
             return [instead]
         started: list[Service | Program] = []
         for line in self._serves(host.name):

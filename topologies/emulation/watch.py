@@ -46,12 +46,20 @@ class LabDied(BaseException):
     experiment expects (a server refused, a client gave up) must not take it for the outcome of the experiment.
     """
 
+    def kept_in(self, folder: str) -> LabDied:
+        """The same, which says where to find what was captured until then."""
+        return type(self)(f"{self}; what was captured until then is in {folder}")
+
+
+class ServerDied(LabDied):
+    """What a host serves has ended by itself: the failure of that server, where it is one under test."""
+
 
 @dataclass(eq=False)
 class Watched:
     """One process. `name`: what it is and where; `ended`: its exit code, negative for a signal; `said`: its last line.
 
-    `is_death`: whether an end with this exit code is the death of the lab.
+    `is_death`: whether an end with this exit code is the death of the lab. `serves`: it is what a host serves.
     """
 
     pidfd: int
@@ -60,6 +68,7 @@ class Watched:
     said: Callable[[], str]
     is_death: Callable[[int], bool] = lambda _code: True
     rank: int = OTHER
+    serves: bool = False
 
 
 class Watch:
@@ -156,7 +165,8 @@ class Watch:
         ended = [(one, one.ended()) for one in taken if one is not None]
         deaths = [(one, code) for one, code in ended if code is None or one.is_death(code)]
         if deaths:
-            self.death = LabDied(_sentence(*min(deaths, key=lambda death: death[0].rank)))
+            cause, code = min(deaths, key=lambda death: death[0].rank)
+            self.death = (ServerDied if cause.serves else LabDied)(_sentence(cause, code))
         return bool(deaths)
 
     def _interrupt(self) -> None:

@@ -1,11 +1,12 @@
 """The command `lab7`.
 
 Exit codes: 0 everything asked for was shown; 1 a claim was not shown (or, with --strict, a run is suspect);
-2 wrong use; 3 this machine cannot.
+2 wrong use; 3 this machine cannot, or a process of the network died.
 """
 
 from __future__ import annotations
 
+import select
 import sys
 
 import click
@@ -14,6 +15,7 @@ from experiments.harness.cli import inspect, matrices, networks, running
 from experiments.harness.cli.common import CANNOT, USAGE
 from topologies.emulation import tools
 from topologies.emulation.errors import DrawingError, EmulationError
+from topologies.emulation.watch import LabDied
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -26,7 +28,8 @@ def lab7() -> None:
     lab7 shell web                            a network to live in; every host runs its service
     lab7 doctor                               what this machine can do, and how to get the rest
 
-    Exit codes: 0 all claims shown, 1 a claim not shown, 2 wrong use, 3 this machine cannot.
+    Exit codes: 0 all claims shown, 1 a claim not shown, 2 wrong use, 3 this machine cannot, or a process of the network
+    died.
     """
 
 
@@ -62,7 +65,19 @@ def main() -> None:
     except EmulationError as error:
         click.echo(f"lab7: {error}", err=True)
         sys.exit(CANNOT)
+    except LabDied as death:
+        click.echo(f"lab7: {death}", err=True)
+        sys.exit(CANNOT)
     except BrokenPipeError:
+        if not _reader_has_left():
+            raise
         # The reader of our output has left (`lab7 list | head`); there is nobody to tell.
         sys.stderr.close()
         sys.exit(0)
+
+
+def _reader_has_left() -> bool:
+    """Whether the standard output is a pipe that nothing reads any more; pipe(7), poll(2)."""
+    poll = select.poll()
+    poll.register(1, 0)
+    return bool(poll.poll(0))
