@@ -114,7 +114,7 @@ class Capture:
                     counts: dict[str, dict[str, int]] = self._receive("statistics")
                     self.statistics = {label: InterfaceCounts(**count) for label, count in counts.items()}
                 except CaptureError:
-                    salvage(self.path, [interface.label for interface in self.interfaces])
+                    salvage(self.path)
                     raise
                 finally:
                     self._abandon()

@@ -10,7 +10,8 @@ standard streams:
 
 While packets flow it only appends raw records to one file; sorting by time and the pcapng format wait until
 the end, so that two busy cores stay with the experiment. If its standard input closes before "stop", its
-parent has died, and it removes its file and leaves.
+parent has died, and it leaves; of the raw records, which begin with a line of the interfaces' labels (JSON), `salvage`
+makes a capture.
 
 Sources: packet(7) for AF_PACKET, socket(7) for time stamps and buffers, setns(2). Left out: VLAN tags that
 the kernel strips into auxiliary data (the emulated networks use none), and capture filters, because
@@ -31,7 +32,6 @@ import struct
 import sys
 import time
 from array import array
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,6 +63,7 @@ LARGE_BUFFER_BYTES = 8 << 20
 SETTLE_S = 0.02
 PARENT_POLL_S = 1.0
 FILE_BUFFER_BYTES = 1 << 20
+RAW_SUFFIX = ".raw"
 # What is written by then is not lost when this process is killed.
 FLUSH_S = 0.25
 
@@ -204,27 +205,20 @@ class Recorder:
 def finalise(raw_path: Path, target: Path, taps: list[Tap]) -> None:
     """Sort the raw records by time and write them as pcapng; the target appears whole or not at all."""
     partial = target.with_name(target.name + ".part")
-    with raw_path.open("rb") as raw, partial.open("wb", FILE_BUFFER_BYTES) as stream:
-        writer = PcapngWriter(stream, [tap.label for tap in taps])
-        if raw_path.stat().st_size:
-            with mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ) as records:
-                _write_sorted(records, writer)
+    with partial.open("wb", FILE_BUFFER_BYTES) as stream:
+        writer = _write_sorted(raw_path, stream)
         for tap in taps:
             writer.statistics(tap.index, received=tap.packets + tap.dropped, dropped=tap.dropped)
     partial.replace(target)
 
 
-def salvage(target: Path, labels: Sequence[str]) -> None:
+def salvage(target: Path) -> None:
     """Make the file of what a capturing process had written when it died; it holds no counts of drops."""
     raw_path, partial = raw_of(target), target.with_name(target.name + ".part")
-    with suppress(OSError):
-        if not target.exists() and raw_path.stat().st_size:
-            with (
-                raw_path.open("rb") as raw,
-                partial.open("wb", FILE_BUFFER_BYTES) as stream,
-                mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ) as records,
-            ):
-                _write_sorted(records, PcapngWriter(stream, labels))
+    with suppress(OSError, ValueError):
+        if not target.exists():
+            with partial.open("wb", FILE_BUFFER_BYTES) as stream:
+                _write_sorted(raw_path, stream)
             partial.replace(target)
     for leftover in (raw_path, partial):
         leftover.unlink(missing_ok=True)
@@ -232,24 +226,29 @@ def salvage(target: Path, labels: Sequence[str]) -> None:
 
 def raw_of(target: Path) -> Path:
     """Where the raw records of a capture are until it ends."""
-    return target.with_name(target.name + ".raw")
+    return target.with_name(target.name + RAW_SUFFIX)
 
 
-def _write_sorted(records: mmap.mmap, writer: PcapngWriter) -> None:
+def _write_sorted(raw_path: Path, stream: BinaryIO) -> PcapngWriter:
+    """Write the records of a raw file by their times; returns the writer. Raises ValueError if no labels are there."""
     stamps, offsets = array("Q"), array("Q")
-    offset = 0
-    # The last record of a process that died may be cut short.
-    while offset + RECORD.size <= len(records):
-        _, captured, _, time_ns = RECORD.unpack_from(records, offset)
-        if offset + RECORD.size + captured <= len(records):
-            stamps.append(time_ns)
-            offsets.append(offset)
-        offset += RECORD.size + captured
-    for position in sorted(range(len(stamps)), key=stamps.__getitem__):
-        start = offsets[position]
-        interface, captured, length, time_ns = RECORD.unpack_from(records, start)
-        data = records[start + RECORD.size : start + RECORD.size + captured]
-        writer.packet(interface, time_ns, data, length)
+    with raw_path.open("rb") as raw:
+        writer = PcapngWriter(stream, json.loads(raw.readline()))
+        offset = raw.tell()
+        with mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ) as records:
+            # The last record of a process that died may be cut short.
+            while offset + RECORD.size <= len(records):
+                _, captured, _, time_ns = RECORD.unpack_from(records, offset)
+                if offset + RECORD.size + captured <= len(records):
+                    stamps.append(time_ns)
+                    offsets.append(offset)
+                offset += RECORD.size + captured
+            for position in sorted(range(len(stamps)), key=stamps.__getitem__):
+                start = offsets[position]
+                interface, captured, length, time_ns = RECORD.unpack_from(records, start)
+                data = records[start + RECORD.size : start + RECORD.size + captured]
+                writer.packet(interface, time_ns, data, length)
+    return writer
 
 
 def _say(message: dict[str, Any]) -> None:
@@ -260,12 +259,15 @@ def _say(message: dict[str, Any]) -> None:
 def _record(order: dict[str, Any], raw_path: Path) -> None:
     taps = open_taps(order["interfaces"])
     with raw_path.open("wb", FILE_BUFFER_BYTES) as raw:
+        raw.write(json.dumps([tap.label for tap in taps]).encode() + b"\n")
+        raw.flush()
         recorder = Recorder(taps, raw)
         _say({"ready": True})
         if not recorder.run(sys.stdin.fileno()):
             return
         recorder.finish()
     finalise(raw_path, Path(order["target"]), taps)
+    raw_path.unlink()
     _say({"statistics": {tap.label: {"packets": tap.packets, "dropped": tap.dropped} for tap in taps}})
 
 
@@ -289,9 +291,6 @@ def main() -> int:
     except OSError as error:
         print(f"{order['target']} cannot be written ({error.strerror})", file=sys.stderr)
         return 1
-    finally:
-        with suppress(FileNotFoundError):
-            raw_path.unlink()
     return 0
 
 

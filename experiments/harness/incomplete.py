@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
+from experiments.harness.capture_process import RAW_SUFFIX, salvage
 from experiments.harness.result_folder import new_folder
+from topologies.emulation import sandbox
 from topologies.emulation.errors import EmulationError
 from topologies.emulation.watch import LabDied
 
@@ -35,6 +37,7 @@ def unfinished(folder: Path) -> Iterator[None]:
     mark = folder / INCOMPLETE_NAME
     with writing(folder):
         mark.write_text("This run has not ended, or was killed.\n")
+    sandbox.unfinished(folder)
     try:
         yield
     except LabDied as death:
@@ -44,6 +47,8 @@ def unfinished(folder: Path) -> Iterator[None]:
     except BaseException as error:
         _leave(folder, str(error) or type(error).__name__)
         raise
+    finally:
+        sandbox.unfinished(None)
 
 
 def _leave(folder: Path, why: str) -> bool:
@@ -67,6 +72,12 @@ def writing(folder: Path) -> Iterator[None]:
         raise EmulationError(
             f"the result cannot be written to {folder} ({error.strerror}): make room, or name a folder by --results"
         ) from error
+
+
+def salvage_captures(folder: Path) -> None:
+    """Make captures of what capturing processes had written in a folder when they were killed."""
+    for path in folder.glob(f"*{RAW_SUFFIX}"):
+        salvage(path.with_name(path.name.removesuffix(RAW_SUFFIX)))
 
 
 def complete(folder: Path) -> None:

@@ -4,11 +4,12 @@ New network, mount, PID, UTS and IPC namespaces; for an ordinary user also a use
 sub-id ranges where newuidmap(1) grants them (so that real servers can change user), else with one id.
 Three processes are then alive:
 
-    lab7 (outer)    waits, forwards SIGTERM, SIGHUP and SIGINT, exits as the inner one did
+    lab7 (outer)    waits, passes SIGTERM, SIGHUP and SIGINT on, exits as the inner one did
       init          process 1 of the PID namespace: reaps orphans; killed by the kernel when the outer one dies
         lab7        the same command line again
 
-When any of the three dies, process 1 dies, and with it every process, interface, mount and namespace.
+When any of the three dies, process 1 dies, and with it every process, interface, mount and namespace. Where that is by
+a signal of no person's (SIGKILL for want of memory, SIGSEGV), the next outer one says so and exits with 3.
 Sources: unshare(1), newuidmap(1), user_namespaces(7), pid_namespaces(7).
 
 From a shell: `python -P -m topologies.emulation.sandbox COMMAND [ARG ...]`; without -P, Python imports what lies in the
@@ -18,18 +19,27 @@ current directory before anything else.
 import contextlib
 import getpass
 import os
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from topologies.emulation import namespaces, tools
 from topologies.emulation.errors import MachineError
+from topologies.emulation.watch import how_it_ended, shorten
 
 MARK = "LAB7_SANDBOX"
 FORWARDED = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+WAITED_FOR = (signal.SIGCHLD, *FORWARDED)
+# Which signals end a command by the will of a person, or because the reader of its output has left.
+USUAL = (*FORWARDED, signal.SIGQUIT, signal.SIGPIPE)
+SI_KERNEL = 0x80  # asm-generic/siginfo.h: a terminal's, for instance
+CANNOT = 3
+# Where the command inside says which folder it is writing its result to; the outer process sees the same /run.
+UNFINISHED = Path("/run/lab7-unfinished")
 SUBUID_FILE = Path("/etc/subuid")
 SUBGID_FILE = Path("/etc/subgid")
 # Ubuntu 23.10 and later: user namespaces exist but come without any capability.
@@ -41,19 +51,20 @@ def inside() -> bool:
     return os.environ.get(MARK) == _network_namespace()
 
 
-def enter() -> None:
+def enter(salvage: Callable[[Path], None] | None = None) -> None:
     """Run this process's own command line again in a sandbox and exit as it exits; inside one, do nothing.
 
+    salvage: called with the folder of an unfinished result (see `unfinished`) when the command there has been killed.
     Raises MachineError where the kernel refuses.
     """
     if not inside():
         sys.stdout.flush()
         sys.stderr.flush()
-        sys.exit(run([sys.executable, *sys.orig_argv[1:]]))
+        sys.exit(run([sys.executable, *sys.orig_argv[1:]], salvage))
 
 
-def run(command: Sequence[str]) -> int:
-    """Run a command in a new sandbox; returns its exit code (128 + signal number when a signal ended it).
+def run(command: Sequence[str], salvage: Callable[[Path], None] | None = None) -> int:
+    """Run a command in a new sandbox; returns its exit code (128 + signal number when a person's signal ended it).
 
     Raises MachineError where the kernel refuses or `ip` is missing. The calling process moves into the new
     namespaces as well, so it can call this once only.
@@ -61,12 +72,44 @@ def run(command: Sequence[str]) -> int:
     tools.search_system_folders()
     tools.require("ip")
     _unshare_all()
-    init = os.fork()
-    if init == 0:
-        _be_init(command)
-    for number in FORWARDED:
-        signal.signal(number, lambda received, _frame: _forward(init, received))
-    return _exit_code(_wait(init))
+    told, telling = os.pipe()
+    with _passed_on() as former:
+        init = os.fork()
+        if init == 0:
+            _be_init(command, former, telling)
+        os.close(telling)
+        status = _wait(init)
+    if (died := _death(command, status, os.read(told, 64))) is None:
+        return _exit_code(status)
+    folder = _unfinished_folder()
+    if folder is not None and salvage is not None:
+        salvage(folder)
+    print(f"lab7: {died}{f'; what was captured until then is in {folder}' if folder else ''}", file=sys.stderr)
+    return CANNOT
+
+
+def _death(command: Sequence[str], status: int, told: bytes) -> str | None:
+    """The sentence on a process of the sandbox that was killed, by the wait status of process 1 and what that told."""
+    code = os.waitstatus_to_exitcode(status)
+    if code < 0 and -code not in USUAL:
+        return f"process 1 of the sandbox {how_it_ended(code)}"
+    if told:
+        return f"the process in the sandbox that runs `{shorten(shlex.join(command))}` {how_it_ended(int(told))}"
+    return None
+
+
+def _unfinished_folder() -> Path | None:
+    try:
+        text = UNFINISHED.read_text()
+    except OSError:
+        return None
+    return Path(text) if text else None
+
+
+def unfinished(folder: Path | None) -> None:
+    """Say to which folder a result is being written; None: to none any more. Nothing happens outside of a sandbox."""
+    if inside():
+        UNFINISHED.write_text(str(folder.resolve()) if folder else "")
 
 
 def _network_namespace() -> str:
@@ -157,8 +200,11 @@ def _write_maps(pid: int, uids: list[str], gids: list[str]) -> int:
     return 0
 
 
-def _be_init(command: Sequence[str]) -> None:
-    """Process 1: prepare the mounts, start the command, reap until it ends. Never returns."""
+def _be_init(command: Sequence[str], former: Iterable[int], telling: int) -> None:
+    """Process 1: prepare the mounts, start the command, reap until it ends. Never returns.
+
+    former: the signals that the command finds blocked; telling: where to write how the command was killed.
+    """
     code = 3
     try:
         namespaces.die_with_parent()
@@ -166,10 +212,12 @@ def _be_init(command: Sequence[str]) -> None:
         environment = dict(os.environ, **{MARK: _network_namespace()})
         child = os.fork()
         if child == 0:
+            signal.pthread_sigmask(signal.SIG_SETMASK, former)
             os.execvpe(command[0], list(command), environment)
-        for number in FORWARDED:
-            signal.signal(number, lambda received, _frame: _forward(child, received))
-        code = _exit_code(_wait(child))
+        status = _wait(child)
+        code = _exit_code(status)
+        if (died := os.waitstatus_to_exitcode(status)) < 0 and -died not in USUAL:
+            os.write(telling, str(died).encode())
     except OSError as error:
         print(f"lab7: the sandbox could not be prepared: {error.strerror}; run lab7 with sudo", file=sys.stderr)
     finally:
@@ -188,20 +236,38 @@ def _prepare() -> None:
     subprocess.run(["ip", "link", "set", "lo", "up"], check=False)
 
 
-def _forward(pid: int, number: int) -> None:
-    # A terminal sends SIGINT to the whole foreground group: the inner process has it already.
-    if number == signal.SIGINT and os.isatty(0) and os.tcgetpgrp(0) == os.getpgrp():
-        return
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, number)
+@contextlib.contextmanager
+def _passed_on() -> Iterator[set[int]]:
+    """Signals wait for `_wait` to take them, instead of ending this process; gives those that were blocked before."""
+    former = {int(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, WAITED_FOR)}
+    try:
+        yield former
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, former)
 
 
 def _wait(pid: int) -> int:
-    """Wait for one child, reaping all others that end before it; returns its wait status."""
+    """Wait for one child, passing signals on to it and reaping all others that end before; returns its wait status."""
     while True:
-        ended, status = os.wait()
-        if ended == pid:
-            return status
+        received = signal.sigwaitinfo(WAITED_FOR)
+        # A terminal sends its signals to the whole foreground group: the inner process has them already.
+        if received.si_signo != signal.SIGCHLD:
+            if received.si_code != SI_KERNEL:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, received.si_signo)
+            continue
+        # One signal may stand for several children.
+        while (ended := _reap()) is not None:
+            if ended[0] == pid:
+                return ended[1]
+
+
+def _reap() -> tuple[int, int] | None:
+    try:
+        pid, status = os.waitpid(-1, os.WNOHANG)
+    except ChildProcessError:
+        return None
+    return (pid, status) if pid else None
 
 
 def _exit_code(status: int) -> int:

@@ -248,8 +248,12 @@ def how_it_ended(code: int | None) -> str:
 
 def program_of(command: str, host: str) -> str:
     """What a sentence calls a program, or a service, of a host; a long command line is cut."""
-    shown = command if len(command) <= COMMAND_MAX else f"{command[:COMMAND_MAX]}..."
-    return f"the program {shown} of host {host}"
+    return f"the program {shorten(command)} of host {host}"
+
+
+def shorten(command: str) -> str:
+    """A command line, cut where it is too long for a sentence."""
+    return command if len(command) <= COMMAND_MAX else f"{command[:COMMAND_MAX]}..."
 
 
 def last_line(file: Path) -> str:

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from experiments.harness import clock
+from experiments.harness.incomplete import salvage_captures
 from experiments.harness.virtual import QUIET_LIMIT_FULL_S, QUIET_LIMIT_S, VirtualTime
 from topologies.emulation import sandbox
 from topologies.emulation.testbed import BACKENDS
@@ -169,7 +170,7 @@ results_option = click.option(
 def into_sandbox(sandboxed: bool) -> None:
     """Go on inside a sandbox, unless none is wanted. Call it when everything a person typed has been checked."""
     if sandboxed:
-        sandbox.enter()
+        sandbox.enter(salvage_captures)
 
 
 def _only_real(timed: str) -> str:
