@@ -146,7 +146,8 @@ class Testbed:
     host_names: whether every host's /etc/hosts knows every other one (None: as the drawing's own `host_names` says; one
     with name servers says no). starters: by host name, what starts something else than the drawing's `serves` (a real
     server, a person's own program). Raises DrawingError, MachineError and EmulationError, each one sentence; and
-    LabDied within the block, when a process of the network dies that was not stopped.
+    LabDied within the block, when a process of the network dies that was not stopped. server_died: called with one
+    sentence, instead, where that is what a host serves, by a thread of its own.
     """
 
     __test__ = False  # not a test class, whatever its name suggests to pytest
@@ -161,6 +162,7 @@ class Testbed:
         switch: Any = Bridge,
         host_names: bool | None = None,
         starters: Mapping[str, Starter] | None = None,
+        server_died: Callable[[str], None] | None = None,
     ) -> None:
         drawing.check(topo)
         self.topo = topo
@@ -169,6 +171,7 @@ class Testbed:
         self._switch = switch
         self._host_names = bool(getattr(topo, "host_names", True)) if host_names is None else host_names
         self._starters = dict(starters or {})
+        self._server_died = server_died
         self._asked_links = links
         self._stack = contextlib.ExitStack()
         self.net: Any = None
@@ -176,7 +179,7 @@ class Testbed:
     def __enter__(self) -> "Testbed":
         self._check_machine()
         _raise_open_files()
-        self._watch = Watch()
+        self._watch = Watch(self._server_died)
         self._watch.open()
         with contextlib.ExitStack() as stack:
             try:

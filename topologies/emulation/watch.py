@@ -72,9 +72,13 @@ class Watched:
 
 
 class Watch:
-    """The watch of one testbed. `death`: what has happened, None as long as all is well."""
+    """The watch of one testbed. `death`: what has happened, None as long as all is well.
 
-    def __init__(self) -> None:
+    server_died: what is called with the sentence on a server of a host that has died, if the network is to stay up.
+    """
+
+    def __init__(self, server_died: Callable[[str], None] | None = None) -> None:
+        self._server_died = server_died
         self.death: LabDied | None = None
         self._watched: dict[int, Watched] = {}
         self._lock = threading.Lock()
@@ -164,6 +168,10 @@ class Watch:
             taken = [self._take(descriptor) for descriptor, _ in self._epoll.poll(0)]
         ended = [(one, one.ended()) for one in taken if one is not None]
         deaths = [(one, code) for one, code in ended if code is None or one.is_death(code)]
+        if self._server_died is not None and all(one.serves for one, _ in deaths):
+            for death in deaths:
+                self._server_died(_sentence(*death))
+            return False
         if deaths:
             cause, code = min(deaths, key=lambda death: death[0].rank)
             self.death = (ServerDied if cause.serves else LabDied)(_sentence(cause, code))

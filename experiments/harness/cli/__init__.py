@@ -8,7 +8,17 @@ from __future__ import annotations
 
 import gc
 import select
+import signal
 import sys
+import threading
+
+# ruff: noqa: E402 - imports come behind this:
+# while all of the command is imported, Ctrl-C ends it as it ends any program, and not by a traceback.
+_IMPORTING = threading.current_thread() is threading.main_thread() and (
+    signal.getsignal(signal.SIGINT) is signal.default_int_handler
+)
+if _IMPORTING:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 import click
 
@@ -17,6 +27,9 @@ from experiments.harness.cli.common import CANNOT, USAGE
 from topologies.emulation import tools
 from topologies.emulation.errors import DrawingError, EmulationError
 from topologies.emulation.watch import LabDied
+
+if _IMPORTING:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

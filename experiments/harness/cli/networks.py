@@ -6,6 +6,7 @@ import inspect
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -47,8 +48,11 @@ def up_command(topology: str, given: dict[str, str], links: str, sandboxed: bool
 @common.sandbox_option
 @common.real_time_option
 def shell_command(topology: str, given: dict[str, str], links: str, sandboxed: bool, timed: str) -> None:  # noqa: ARG001
-    """Start a topology with its services and open Mininet's command line on it (HOST COMMAND, help, exit)."""
-    with _testbed(topology, given, links, sandboxed) as (drawing, bed):
+    """Start a topology with its services and open Mininet's command line on it (HOST COMMAND, help, exit).
+
+    A server that ends meanwhile is told, and the network stays up.
+    """
+    with _testbed(topology, given, links, sandboxed, server_died=_tell) as (drawing, bed):
         from experiments.harness.cli.shell import Shell
 
         _describe(drawing, bed)
@@ -90,7 +94,13 @@ class _testbed:  # noqa: N801 - used as a function
     """The drawing and its running testbed; everything typed is checked before the sandbox is entered."""
 
     def __init__(
-        self, topology: str, given: dict[str, str], links: str, sandboxed: bool, host: str | None = None
+        self,
+        topology: str,
+        given: dict[str, str],
+        links: str,
+        sandboxed: bool,
+        host: str | None = None,
+        server_died: Callable[[str], None] | None = None,
     ) -> None:
         try:
             self._drawing = find_drawing(topology)
@@ -101,7 +111,7 @@ class _testbed:  # noqa: N801 - used as a function
             raise click.UsageError(
                 f"the topology {self._drawing.name} has no host {host!r}: it has {', '.join(topo.hosts())}"
             )
-        self._bed = Testbed(topo, links=links, sandboxed=sandboxed)
+        self._bed = Testbed(topo, links=links, sandboxed=sandboxed, server_died=server_died)
         self._sandboxed = sandboxed
 
     def __enter__(self) -> tuple[Drawing, Testbed]:
@@ -110,6 +120,10 @@ class _testbed:  # noqa: N801 - used as a function
 
     def __exit__(self, *error: Any) -> None:
         self._bed.__exit__(*error)
+
+
+def _tell(sentence: str) -> None:
+    click.echo(f"lab7: {sentence}", err=True)
 
 
 def draw(drawing: Drawing, given: dict[str, str]) -> Any:
