@@ -41,6 +41,12 @@ STEAL_MAX = 0.05
 LAG_MAX_S = 0.005
 LAG_QUANTILE = 0.99
 LAG_PERIOD_S = 0.01
+# Beyond this no scheduler is late: the run, or the machine under it, was suspended (SIGSTOP, Ctrl-Z, a paused VM).
+GAP_MAX_S = 0.5
+# How far CLOCK_REALTIME, the capture's clock, may move against CLOCK_MONOTONIC: half an hour of NTP's slewing at the
+# usual 20 ppm, but no step (adjtimex(2)), nor a suspended machine, where CLOCK_MONOTONIC stands still.
+CLOCK_STEP_MAX_S = 0.05
+CLOCK_READINGS = 5
 
 
 @dataclass(frozen=True)
@@ -129,11 +135,14 @@ class MachineWatch:
         self._thread: threading.Thread | None = None
         self._began = (0, 0)
         self._ticks = [0, 0]
+        self._offset_s = 0.0
+        self._step_s = 0.0
 
     def __enter__(self) -> MachineWatch:
         if clock.current().word == "virtual":
             return self
         self._began = _processor_times()
+        self._offset_s = _clock_offset_s()
         self._stop.clear()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
@@ -149,6 +158,7 @@ class MachineWatch:
         self._thread = None
         for place, (before, after) in enumerate(zip(self._began, _processor_times(), strict=True)):
             self._ticks[place] += after - before
+        self._step_s = max(self._step_s, abs(_clock_offset_s() - self._offset_s))
 
     def _watch(self) -> None:
         while not self._stop.is_set():
@@ -172,7 +182,28 @@ class MachineWatch:
                 f"{lag_s * 1e3:.2f} ms",
                 _word(lag_s <= LAG_MAX_S),
             ),
+            Check(
+                "longest suspension",
+                f"at most {GAP_MAX_S * 1e3:g} ms",
+                f"{lags_s[-1] * 1e3:.2f} ms",
+                _word(lags_s[-1] <= GAP_MAX_S),
+            ),
+            Check(
+                "clock step",
+                f"at most {CLOCK_STEP_MAX_S * 1e3:g} ms",
+                f"{self._step_s * 1e3:.2f} ms",
+                _word(self._step_s <= CLOCK_STEP_MAX_S),
+            ),
         ]
+
+
+def _clock_offset_s() -> float:
+    """CLOCK_REALTIME minus CLOCK_MONOTONIC, of several readings the one that was interrupted least."""
+    readings = []
+    for _ in range(CLOCK_READINGS):
+        before_s, real_s, after_s = time.monotonic(), time.time(), time.monotonic()
+        readings.append((after_s - before_s, real_s - before_s))
+    return min(readings)[1]
 
 
 def _processor_times() -> tuple[int, int]:
