@@ -32,7 +32,7 @@ from topologies.emulation.link import EmulatedLink, Wiring
 from topologies.emulation.node import HOLDER, Bridge, Host
 from topologies.emulation.openvswitch import OpenVSwitch
 from topologies.emulation.program import Program
-from topologies.emulation.watch import Watch
+from topologies.emulation.watch import LabDied, Watch
 
 # Starts what a host serves and returns it when it is ready.
 Starter = Callable[[Host], Service | Program]
@@ -195,6 +195,11 @@ class Testbed:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._take_down(error)
+
+    @property
+    def death(self) -> LabDied | None:
+        """What has happened to a process of this network that was not stopped; None as long as all is well."""
+        return self._watch.death
 
     def _bring_up(self, stack: contextlib.ExitStack) -> None:
         self.backend = choose_backend(self._asked_links)

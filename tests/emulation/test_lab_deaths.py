@@ -1,0 +1,414 @@
+"""A process of a lab dies: the run ends with one sentence that names it, and never with a verdict.
+
+Each kind of process of three experiments is killed (SIGKILL) while the packets are captured, and some of them before.
+"""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from scapy.utils import PcapNgReader
+
+from tests.emulation.processes import Process, descendants, namespaces
+from tests.emulation.support import (
+    LAB7,
+    PATIENCE_S,
+    REPOSITORY,
+    PairTopo,
+    environment,
+    eventually,
+    lab7,
+    one_sentence,
+    pair,
+    read_until,
+    start_lab7,
+)
+from topologies.emulation.launcher import Service
+from topologies.emulation.testbed import Testbed
+from topologies.emulation.watch import LabDied, ServerDied, held
+
+CANNOT, USUAL_TERM = 3, 128 + signal.SIGTERM
+# No measure of a death, which takes a fraction of a second: what hangs is found by it, also on a busy machine.
+ENDS_WITHIN_S = 30.0
+WEB = ("http-versions", "--repeat", "500", "--set", "rtt=20ms")
+DNS = ("dns-resolution", "--repeat", "500")
+MAIL = ("smtp-replies",)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A running `lab7 run` and what it writes to."""
+
+    process: subprocess.Popen[bytes]
+    results: Path
+
+    @property
+    def family(self) -> list[Process]:
+        return descendants(self.process.pid)
+
+    def find(self, kind: str, number: int = 0) -> Process | None:
+        """One of its processes: init, inner, forkserver, capture, or by the name of the module that it runs."""
+        family = sorted(self.family, key=lambda one: one.pid)
+        init = [one for one in family if one.parent == self.process.pid]
+        inner = [one for one in family if one.parent in {each.pid for each in init} and "run" in one.words]
+        inside = [one for one in family if one.parent in {each.pid for each in inner}]
+        server = [one for one in inside if "topologies.emulation.forkserver" in one.words]
+        children = [one for one in family if one.parent in {each.pid for each in server}]
+        found = {
+            "init": init,
+            "inner": inner,
+            "forkserver": server,
+            "capture": [one for one in inside if "experiments.harness.capture_process" in one.words],
+        }.get(kind, [one for one in children if one.name == kind[:15]])
+        return found[number] if len(found) > number else None
+
+    def captures(self) -> bool:
+        """Whether packets are being captured, and some are in the file."""
+        return any(path.stat().st_size > 1000 for path in self.results.glob("*/*/*.raw"))
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Run]]:
+    started: list[Run] = []
+
+    def begin(*words: str) -> Run:
+        started.append(Run(start_lab7("run", *words, cwd=tmp_path), tmp_path / "results"))
+        return started[-1]
+
+    yield begin
+    for run in started:
+        run.process.kill()
+        run.process.communicate(timeout=PATIENCE_S)
+
+
+def kill(run: Run, kind: str, number: int = 0) -> str:
+    """Kill one process, check that nothing is left, and return the one sentence that lab7 says."""
+    assert eventually(lambda: run.find(kind, number) is not None or run.process.poll() is not None)
+    victim = run.find(kind, number)
+    assert victim is not None, run.process.communicate()
+    family = run.family
+    made = set().union(*(namespaces(one.pid) for one in family)) - namespaces(os.getpid())
+    began_s = time.monotonic()
+    os.kill(victim.pid, signal.SIGKILL)
+    output, errors = run.process.communicate(timeout=ENDS_WITHIN_S)
+    print(f"{kind}: ended after {time.monotonic() - began_s:.2f} s")
+    assert run.process.returncode == CANNOT, (output, errors)
+    assert output == b""
+    assert eventually(lambda: not any(one.lives for one in family)), [one.words for one in family if one.lives]
+    assert eventually(lambda: not any(namespaces(one.pid) & made for one in Process.all()))
+    done = subprocess.CompletedProcess(run.process.args, CANNOT, "", errors.decode())
+    sentence = one_sentence(done)
+    assert sentence.startswith("lab7: ")
+    return sentence.removeprefix("lab7: ")
+
+
+def assert_kept(run: Run, sentence: str) -> None:
+    """What was captured is a capture, the folder is marked, and the sentence names it."""
+    said, _, place = sentence.partition("; what was captured until then is in ")
+    folder = REPOSITORY / run.results.parent / place
+    captures = [path for path in folder.iterdir() if path.suffix == ".pcapng"]
+    assert captures
+    for path in captures:
+        with PcapNgReader(str(path)) as reader:
+            assert list(reader)
+    assert "run" in (folder / "incomplete").read_text()
+    assert said
+    assert sorted(path.name for path in folder.iterdir()) == sorted([*(path.name for path in captures), "incomplete"])
+
+
+def died_while_capturing(run: Run, kind: str, says: str, number: int = 0) -> None:
+    assert eventually(lambda: run.captures() or run.process.poll() is not None)
+    sentence = kill(run, kind, number)
+    assert re.match(says, sentence), sentence
+    assert " was killed by SIGKILL" in sentence
+    assert_kept(run, sentence)
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        ("carrier", r"the carrier of the link s1-eth1 to s2-eth1 "),
+        ("origin", r"the program services\.http\.origin .* of host origin "),
+        ("capture", r"the capturing process "),
+        ("forkserver", r"the fork server, "),
+        ("inner", r"the process in the sandbox that runs `.*lab7 run http-versions"),
+    ],
+)
+def test_a_death_during_http_versions_is_one_sentence(start: Callable[..., Run], kind: str, says: str) -> None:
+    died_while_capturing(start(*WEB), kind, says)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("words", "kind", "number", "says"),
+    [
+        (WEB, "init", 0, r"process 1 of the sandbox "),
+        (WEB, "holder", 0, r"the holder of host client's namespaces "),
+        (WEB, "holder", 1, r"the holder of host origin's namespaces "),
+        (WEB, "loader", 0, r"the program experiments\.harness\.loader of host client "),
+        (DNS, "authoritative", 0, r"the program services\.dns\.authoritative .* of host ns-"),
+        (DNS, "resolver", 0, r"the program services\.dns\.resolver .* of host local "),
+        (DNS, "asker", 0, r"the program experiments\.harness\.asker.* of host "),
+        (DNS, "carrier", 2, r"the carrier of the link "),
+        (DNS, "capture", 0, r"the capturing process "),
+        (DNS, "forkserver", 0, r"the fork server, "),
+        (MAIL, "mta", 0, r"the program services\.mail\.mta .* of host mail-"),
+        (MAIL, "pop3", 0, r"the program services\.mail\.pop3 .* of host mail-"),
+        (MAIL, "mail_user", 0, r"the program experiments\.harness\.mail_user of host alice "),
+        (MAIL, "carrier", 1, r"the carrier of the link "),
+        (MAIL, "holder", 3, r"the holder of host .*'s namespaces "),
+        (MAIL, "capture", 0, r"the capturing process "),
+        (MAIL, "forkserver", 0, r"the fork server, "),
+        (MAIL, "inner", 0, r"the process in the sandbox that runs "),
+    ],
+)
+def test_a_death_during_an_experiment_is_one_sentence(
+    start: Callable[..., Run], words: tuple[str, ...], kind: str, number: int, says: str
+) -> None:
+    died_while_capturing(start(*words), kind, says, number)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("words", "kind"), [(WEB, "forkserver"), (WEB, "holder"), (DNS, "carrier"), (MAIL, "mta"), (WEB, "inner")]
+)
+def test_a_death_while_the_network_is_built_leaves_no_folder(
+    start: Callable[..., Run], words: tuple[str, ...], kind: str
+) -> None:
+    run = start(*words)
+    sentence = kill(run, kind)
+    assert " was killed by SIGKILL" in sentence
+    # The inner process cannot remove what it has begun: there it is marked.
+    left = [path.name for path in run.results.glob("*/*/*")]
+    assert left == (["incomplete"] if left and kind == "inner" else [])
+
+
+CRASHING = """
+import argparse, functools, http.server, os, sys
+
+class Handler(http.server.SimpleHTTPRequestHandler):
+    def do_GET(self):
+        print("out of luck", file=sys.stderr, flush=True)
+        os._exit(4)
+
+options = argparse.ArgumentParser()
+options.add_argument("--port", type=int)
+asked = options.parse_args()
+http.server.HTTPServer(("", asked.port), Handler).serve_forever()
+"""
+
+
+def test_a_program_of_one_s_own_that_ends_is_told_with_its_last_line(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(CRASHING)
+    typed = "origin=python3 mine.py --port {port}"
+    done = lab7("run", *WEB, "--replace", typed, cwd=tmp_path)
+    assert done.returncode == CANNOT
+    assert done.stdout == ""
+    sentence = one_sentence(done)
+    says = "lab7: the program python3 mine.py --port 80 of host origin ended with exit status 4: out of luck; "
+    assert sentence.startswith(says)
+
+
+# ---- The watch itself, on a testbed in this process.
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("www")
+    (folder / "index.html").write_text("hello")
+    return folder
+
+
+def origin(root: Path, **more: Any) -> Testbed:
+    return pair(f"services.http.origin --root {root} --port 80", **more)
+
+
+def server(bed: Testbed) -> Service:
+    (service,) = bed.services["server"]
+    assert isinstance(service, Service)
+    return service
+
+
+def wait_in_sleep(_bed: Testbed) -> None:
+    time.sleep(ENDS_WITHIN_S)
+
+
+def wait_for_a_line(bed: Testbed) -> None:
+    bed.host("client").start("experiments.harness.loader").read_line(ENDS_WITHIN_S)
+
+
+def wait_for_a_program(bed: Testbed) -> None:
+    bed.host("client").run(["sleep", str(ENDS_WITHIN_S)])
+
+
+def wait_for_an_event(_bed: Testbed) -> None:
+    threading.Event().wait(ENDS_WITHIN_S)
+
+
+def death_in(bed: Testbed, body: Callable[[Testbed], object]) -> LabDied:
+    """The death that interrupts `body` on a running testbed."""
+
+    def run() -> None:
+        with bed:
+            body(bed)
+
+    with pytest.raises(LabDied) as raised:
+        run()
+    return raised.value
+
+
+@pytest.mark.parametrize("wait", [wait_in_sleep, wait_for_a_line, wait_for_a_program, wait_for_an_event])
+def test_a_death_interrupts_whatever_the_experiment_waits_for(root: Path, wait: Callable[[Testbed], None]) -> None:
+    def body(bed: Testbed) -> None:
+        threading.Timer(0.3, os.kill, (server(bed).pid, signal.SIGKILL)).start()
+        wait(bed)
+        pytest.fail("nothing interrupted it")
+
+    death = death_in(origin(root), body)
+    assert isinstance(death, ServerDied)
+    assert re.fullmatch(r"the program services\.http\.origin .* of host server was killed by SIGKILL", str(death))
+
+
+def test_handlers_of_expected_errors_do_not_take_a_death_for_the_outcome(root: Path) -> None:
+    taken: list[Exception] = []
+
+    def body(bed: Testbed) -> None:
+        try:
+            os.kill(server(bed).pid, signal.SIGKILL)
+            time.sleep(ENDS_WITHIN_S)
+        except Exception as error:
+            taken.append(error)
+
+    death_in(origin(root), body)
+    assert taken == []
+
+
+def test_an_error_that_a_death_has_caused_is_told_by_its_cause(root: Path) -> None:
+    def body(bed: Testbed) -> None:
+        os.kill(server(bed).pid, signal.SIGKILL)
+        raise ConnectionResetError("the server's connection was reset")
+
+    assert "of host server was killed" in str(death_in(origin(root), body))
+
+
+def test_a_death_waits_for_the_end_of_a_block_that_holds_it(root: Path) -> None:
+    reached: list[str] = []
+
+    def body(bed: Testbed) -> None:
+        with held():
+            os.kill(server(bed).pid, signal.SIGKILL)
+            assert eventually(lambda: bed.death is not None)
+            time.sleep(0.1)
+            reached.append("the end of the block")
+        reached.append("more")
+
+    death_in(origin(root), body)
+    assert reached == ["the end of the block"]
+
+
+def test_a_server_that_ends_well_without_being_told_is_a_death(root: Path) -> None:
+    def body(bed: Testbed) -> None:
+        os.kill(server(bed).pid, signal.SIGTERM)
+        time.sleep(ENDS_WITHIN_S)
+
+    assert "of host server ended with exit status 0" in str(death_in(origin(root), body))
+
+
+def test_of_several_deaths_the_cause_is_told(root: Path) -> None:
+    def body(_bed: Testbed) -> None:
+        for one in Process.all():
+            if "topologies.emulation.forkserver" in one.words and one.parent == os.getpid():
+                os.kill(one.pid, signal.SIGKILL)
+        time.sleep(ENDS_WITHIN_S)
+
+    assert str(death_in(origin(root), body)).startswith("the fork server, ")
+
+
+def test_what_is_stopped_on_purpose_is_no_death(root: Path) -> None:
+    with origin(root) as bed:
+        server(bed).kill()
+        bed.restart("server")
+        bed.restart("server")
+        server(bed).stop()
+        helper = bed.host("client").start_program([sys.executable, "-m", "http.server", "8099"], 8099)
+        helper.kill()
+        time.sleep(0.2)
+        assert bed.host("client").run(["true"]).returncode == 0
+
+
+def test_a_network_that_is_to_stay_up_tells_of_a_server(root: Path) -> None:
+    told: list[str] = []
+    topo = PairTopo(serves=f"services.http.origin --root {root} --port 80")
+    with Testbed(topo, links="wire", server_died=told.append) as bed:
+        os.kill(server(bed).pid, signal.SIGKILL)
+        assert eventually(lambda: bool(told))
+        assert bed.host("client").run(["true"]).returncode == 0
+    (sentence,) = told
+    assert "of host server was killed by SIGKILL" in sentence
+
+
+# ---- The sandbox.
+
+
+@pytest.mark.parametrize(
+    ("script", "code", "says"),
+    [
+        ("exit 7", 7, ""),
+        ("kill -TERM $$", USUAL_TERM, ""),
+        (
+            "kill -SEGV $$",
+            CANNOT,
+            "lab7: the process in the sandbox that runs `sh -c 'kill -SEGV $$'` was killed by SIGSEGV",
+        ),
+        (
+            "kill -KILL $$",
+            CANNOT,
+            "lab7: the process in the sandbox that runs `sh -c 'kill -KILL $$'` was killed by SIGKILL",
+        ),
+    ],
+)
+def test_a_sandbox_tells_how_its_command_was_killed(script: str, code: int, says: str) -> None:
+    words = [sys.executable, "-m", "topologies.emulation.sandbox", "sh", "-c", script]
+    done = subprocess.run(
+        words, cwd=REPOSITORY, env=environment(), capture_output=True, text=True, check=False, timeout=PATIENCE_S
+    )
+    assert (done.returncode, done.stderr.strip()) == (code, says)
+
+
+@pytest.mark.parametrize("how", ["to its pid", "by the terminal"])
+def test_up_on_a_terminal_ends_by_sigint(tmp_path: Path, how: str) -> None:
+    near, far = pty.openpty()
+    process = subprocess.Popen(
+        ["setsid", "--ctty", "--wait", str(LAB7), "up", "web"],
+        cwd=tmp_path,
+        env=environment(),
+        stdin=far,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    try:
+        os.close(far)
+        read_until(process, b"Ctrl-C takes it down.")
+        if how == "by the terminal":
+            os.write(near, b"\x03")
+        else:
+            # setsid(1) becomes what it starts, where it does not lead a process group.
+            os.kill(process.pid, signal.SIGINT)
+        _, errors = process.communicate(timeout=ENDS_WITHIN_S)
+        assert (process.returncode, errors) == (0, b"")
+    finally:
+        process.kill()
+        process.communicate()
+        os.close(near)
