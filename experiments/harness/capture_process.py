@@ -213,15 +213,24 @@ def finalise(raw_path: Path, target: Path, taps: list[Tap]) -> None:
 
 
 def salvage(target: Path) -> None:
-    """Make the file of what a capturing process had written when it died; it holds no counts of drops."""
+    """Make the file of what a capturing process had written when it died; it holds no counts of drops.
+
+    Where there is no room for it, the raw records stay.
+    """
     raw_path, partial = raw_of(target), target.with_name(target.name + ".part")
-    with suppress(OSError, ValueError):
+    try:
         if not target.exists():
             with partial.open("wb", FILE_BUFFER_BYTES) as stream:
                 _write_sorted(raw_path, stream)
             partial.replace(target)
-    for leftover in (raw_path, partial):
-        leftover.unlink(missing_ok=True)
+        raw_path.unlink()
+    except ValueError:
+        # It died before it had written anything.
+        raw_path.unlink()
+    except OSError:
+        pass
+    with suppress(OSError):
+        partial.unlink()
 
 
 def raw_of(target: Path) -> Path:

@@ -151,9 +151,11 @@ def _request(
 def _conclude(found: list[tuple[Path, Result]], results: Path, strict: bool, as_json: bool) -> NoReturn:
     """Write the report over all results, tell where it is, and exit as their verdicts say."""
     from experiments.harness.claims import load_claims
+    from experiments.harness.incomplete import writing
     from experiments.harness.report import write_index
 
-    report = write_index(results, load_claims())
+    with writing(results):
+        report = write_index(results, load_claims())
     if as_json:
         common.say_json({"results": [result.to_json() for _, result in found]})
     else:
