@@ -153,7 +153,9 @@ class Capture:
                 pass_fds=descriptors,
             )
             self._pidfd = os.pidfd_open(self._process.pid)
-            self._watched = Watched(self._pidfd, NAME, self._process.poll, self._said, self._is_death)
+            self._watched = Watched(
+                self._pidfd, self._process.pid, NAME, self._process.poll, self._said, self._is_death
+            )
             self._watch = current()
             if self._watch is not None:
                 self._watch.add(self._watched)

@@ -20,6 +20,7 @@ from experiments.harness import clock
 from experiments.harness.pcapng import InterfaceCounts
 from experiments.harness.result import Check, Fidelity, FidelityWord
 from topologies.emulation.testbed import Testbed
+from topologies.emulation.watch import current
 
 PROBE = "topologies.emulation.probe"
 PROBE_PORT = 9  # RFC 863: discard
@@ -47,6 +48,8 @@ GAP_MAX_S = 0.5
 # usual 20 ppm, but no step (adjtimex(2)), nor a suspended machine, where CLOCK_MONOTONIC stands still.
 CLOCK_STEP_MAX_S = 0.05
 CLOCK_READINGS = 5
+# How often it is looked whether a process of the network is suspended.
+STOPPED_PERIOD_S = 0.25
 
 
 @dataclass(frozen=True)
@@ -137,6 +140,7 @@ class MachineWatch:
         self._ticks = [0, 0]
         self._offset_s = 0.0
         self._step_s = 0.0
+        self._stopped: set[str] = set()
 
     def __enter__(self) -> MachineWatch:
         if clock.current().word == "virtual":
@@ -161,10 +165,15 @@ class MachineWatch:
         self._step_s = max(self._step_s, abs(_clock_offset_s() - self._offset_s))
 
     def _watch(self) -> None:
+        look_s = time.monotonic() + STOPPED_PERIOD_S
         while not self._stop.is_set():
             began_s = time.monotonic()
             time.sleep(LAG_PERIOD_S)
-            self._lags_s.append(time.monotonic() - began_s - LAG_PERIOD_S)
+            woke_s = time.monotonic()
+            self._lags_s.append(woke_s - began_s - LAG_PERIOD_S)
+            if woke_s >= look_s and (network := current()) is not None:
+                self._stopped.update(network.stopped())
+                look_s = woke_s + STOPPED_PERIOD_S
 
     def checks(self) -> list[Check]:
         """What the machine did while it was watched; of no meaning where it does not move the clock."""
@@ -188,6 +197,7 @@ class MachineWatch:
                 f"{lags_s[-1] * 1e3:.2f} ms",
                 _word(lags_s[-1] <= GAP_MAX_S),
             ),
+            Check("processes suspended", "none", ", ".join(sorted(self._stopped)) or "none", _word(not self._stopped)),
             Check(
                 "clock step",
                 f"at most {CLOCK_STEP_MAX_S * 1e3:g} ms",

@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 from scapy.utils import PcapNgReader
 
+from experiments.harness.fidelity import GAP_MAX_S, MachineWatch
 from tests.emulation.processes import Process, descendants, namespaces
 from tests.emulation.support import (
     LAB7,
@@ -412,3 +413,43 @@ def test_up_on_a_terminal_ends_by_sigint(tmp_path: Path, how: str) -> None:
         process.kill()
         process.communicate()
         os.close(near)
+
+
+# ---- Suspension.
+
+
+def test_a_suspended_process_makes_a_run_suspect(root: Path) -> None:
+    with origin(root) as bed, MachineWatch() as machine:
+        os.kill(server(bed).pid, signal.SIGSTOP)
+        assert eventually(lambda: bed.stopped != [])
+        assert eventually(lambda: verdict_of(machine, "processes suspended") == "suspect")
+        os.kill(server(bed).pid, signal.SIGCONT)
+
+
+SUSPENDING = """
+import os, signal, sys
+from experiments.harness.fidelity import MachineWatch
+
+with MachineWatch() as machine:
+    print("suspended", flush=True)
+    os.kill(os.getpid(), signal.SIGSTOP)
+(check,) = [each for each in machine.checks() if each.name == "longest suspension"]
+print(check.verdict)
+"""
+
+
+def test_a_run_that_stood_still_is_suspect() -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", SUSPENDING], cwd=REPOSITORY, env=environment(), stdout=subprocess.PIPE
+    )
+    read_until(process, b"suspended\n")
+    assert eventually(lambda: (found := Process.read(process.pid)) is not None and found.state == "T")
+    time.sleep(2 * GAP_MAX_S)
+    process.send_signal(signal.SIGCONT)
+    output, _ = process.communicate(timeout=PATIENCE_S)
+    assert output.strip() == b"suspect"
+
+
+def verdict_of(machine: MachineWatch, name: str) -> str:
+    (found,) = (check.verdict for check in machine.checks() if check.name == name)
+    return found

@@ -67,7 +67,7 @@ class ForkServer:
         self._exit_codes: dict[int, int] = {}
         self._pidfd = os.pidfd_open(self._program.pid)
         self._said = partial(last_line, errors) if errors else str
-        self._watched = Watched(self._pidfd, NAME, self._program.poll, self._said, rank=FORK_SERVER)
+        self._watched = Watched(self._pidfd, self._program.pid, NAME, self._program.poll, self._said, rank=FORK_SERVER)
         if watch is not None:
             watch.add(self._watched)
 
@@ -174,7 +174,7 @@ class Service:
         self._errors = errors
         self._forkserver = forkserver
         ended, said = partial(self.exit_code, STATUS_TIMEOUT_S), partial(last_line, errors)
-        self._watched = Watched(self._pidfd, name or command, ended, said, self._is_death, rank)
+        self._watched = Watched(self._pidfd, self.pid, name or command, ended, said, self._is_death, rank)
         if forkserver.watch is not None:
             forkserver.watch.add(self._watched)
 

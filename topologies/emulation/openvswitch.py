@@ -91,7 +91,7 @@ class Daemon:
         self._watch = watch
         self._pidfd = os.pidfd_open(process.pid)
         name = f"the Open vSwitch daemon {program}"
-        self._watched = Watched(self._pidfd, name, process.poll, partial(last_line, log))
+        self._watched = Watched(self._pidfd, process.pid, name, process.poll, partial(last_line, log))
         if watch is not None:
             watch.add(self._watched)
 

@@ -52,7 +52,7 @@ class Program:
         said = partial(last_line, self._output)
         self._watch = watch
         self._watched = Watched(
-            self._pidfd, name, self._process.poll, said, lambda code: code != 0 or not may_end, serves=True
+            self._pidfd, self.pid, name, self._process.poll, said, lambda code: code != 0 or not may_end, serves=True
         )
         if watch is not None:
             watch.add(self._watched)

@@ -201,6 +201,11 @@ class Testbed:
         """What has happened to a process of this network that was not stopped; None as long as all is well."""
         return self._watch.death
 
+    @property
+    def stopped(self) -> list[str]:
+        """Which processes of this network are suspended at this moment (SIGSTOP)."""
+        return self._watch.stopped()
+
     def _bring_up(self, stack: contextlib.ExitStack) -> None:
         self.backend = choose_backend(self._asked_links)
         self.congestion_control = congestion_control()

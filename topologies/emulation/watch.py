@@ -33,6 +33,7 @@ STATUS_TIMEOUT_S = 0.3
 # How long after an error that a death may have caused (a connection was reset) its pidfd is still waited for.
 GRACE_S = 0.2
 COMMAND_MAX = 120
+STOPPED = ("T", "t")  # proc(5): by a signal, by a tracer
 LAST_WORDS_MAX = 300
 
 # Which of several deaths at once is told: the smallest is the cause of the others.
@@ -57,12 +58,14 @@ class ServerDied(LabDied):
 
 @dataclass(eq=False)
 class Watched:
-    """One process. `name`: what it is and where; `ended`: its exit code, negative for a signal; `said`: its last line.
+    """One process, by its pidfd and its id.
 
-    `is_death`: whether an end with this exit code is the death of the lab. `serves`: it is what a host serves.
+    `name`: what it is and where; `ended`: its exit code, negative for a signal; `said`: its last line; `is_death`:
+    whether an end with this exit code is the death of the lab; `serves`: it is what a host serves.
     """
 
     pidfd: int
+    pid: int
     name: str
     ended: Callable[[], int | None]
     said: Callable[[], str]
@@ -116,6 +119,11 @@ class Watch:
                     if not _has_ended(descriptor):
                         self._take(descriptor)
                     return
+
+    def stopped(self) -> list[str]:
+        """What is suspended at this moment (SIGSTOP, Ctrl-Z), by its name."""
+        with self._lock:
+            return [one.name for one in self._watched.values() if _state(one.pid) in STOPPED]
 
     def close(self, failing: bool) -> None:
         """End: nothing interrupts any more. `failing`: an error is under way, which a death may have caused."""
@@ -229,6 +237,13 @@ def _uninstall() -> None:
     if _installed and not _interrupting:
         signal.signal(SIGNAL, _installed.pop() or signal.SIG_DFL)
         _held_back.clear()
+
+
+def _state(pid: int) -> str:
+    with suppress(OSError):
+        # Behind the name of the program, which may hold anything, in parentheses.
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    return ""
 
 
 def _has_ended(pidfd: int) -> bool:
