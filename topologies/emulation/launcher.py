@@ -105,7 +105,9 @@ class ForkServer:
         return code
 
     def close(self) -> None:
-        """End the server and with it every process that it started."""
+        """End the server and with it every process that it started; safe to call twice."""
+        if self._channel.fileno() < 0:
+            return
         if self.watch is not None:
             self.watch.remove(self._watched)
         self._channel.close()
@@ -118,6 +120,8 @@ class ForkServer:
 
     def _collected(self, pid: int) -> int | None:
         """The exit code of a process, as far as it has been reported."""
+        if self._channel.fileno() < 0:
+            return self._exit_codes.get(pid, -signal.SIGKILL)
         if not self._lock.acquire(timeout=SLICE_S):
             return None
         try:

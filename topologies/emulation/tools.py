@@ -44,15 +44,15 @@ def require(*names: str) -> None:
             )
 
 
-def batch(tool: str, lines: Iterable[str], pid: int = 0) -> None:
+def batch(tool: str, lines: Iterable[str], pid: int = 0, *, all_of_them: bool = False) -> None:
     """Give `ip` or `tc` several commands at once, in the network namespace of process `pid` (0: this one's).
 
-    Raises EmulationError with the tool's first complaint.
+    Raises EmulationError with the tool's first complaint, which ends it, unless `all_of_them` are to be tried.
     """
     text = "\n".join(lines)
     if not text:
         return
-    done = _run([tool, "-batch", "-"], pid, text + "\n")
+    done = _run([tool, *(["-force"] if all_of_them else []), "-batch", "-"], pid, text + "\n")
     if done.returncode != 0:
         complaint = (done.stderr.strip() or done.stdout.strip()).splitlines()
         reason = complaint[0] if complaint else f"exit code {done.returncode}"
