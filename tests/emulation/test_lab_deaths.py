@@ -453,3 +453,32 @@ def test_a_run_that_stood_still_is_suspect() -> None:
 def verdict_of(machine: MachineWatch, name: str) -> str:
     (found,) = (check.verdict for check in machine.checks() if check.name == name)
     return found
+
+
+def test_ctrl_c_during_the_imports_of_lab7_ends_it_silently(tmp_path: Path) -> None:
+    # With -v Python says what it has imported: the rest of the command is still to come then.
+    process = subprocess.Popen(
+        [sys.executable, "-v", str(LAB7), "run", "http-versions"],
+        cwd=tmp_path,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    read_until(process, b"import 'experiments.harness.cli.common' ")
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == -signal.SIGINT
+    assert b"Traceback" not in output
+
+
+def test_a_results_folder_without_room_is_one_sentence(tmp_path: Path) -> None:
+    mounting = 'mount -t tmpfs -o size=8k none "$1" && shift && exec "$@"'
+    process = start_lab7(
+        *("run", *WEB, "--results", str(tmp_path)),
+        cwd=tmp_path,
+        entering=("unshare", "--mount", "--propagation", "private", "sh", "-c", mounting, "sh", str(tmp_path)),
+    )
+    _, errors = process.communicate(timeout=2 * PATIENCE_S)
+    done = subprocess.CompletedProcess(process.args, process.returncode, "", errors.decode())
+    assert done.returncode == CANNOT
+    assert "No space left on device" in one_sentence(done)
