@@ -143,7 +143,6 @@ def died_while_capturing(run: Run, kind: str, says: str, number: int = 0) -> Non
         ("carrier", r"the carrier of the link s1-eth1 to s2-eth1 "),
         ("origin", r"the program services\.http\.origin .* of host origin "),
         ("capture", r"the capturing process "),
-        ("forkserver", r"the fork server, "),
         ("inner", r"the process in the sandbox that runs `.*lab7 run http-versions"),
     ],
 )
@@ -155,6 +154,7 @@ def test_a_death_during_http_versions_is_one_sentence(start: Callable[..., Run],
 @pytest.mark.parametrize(
     ("words", "kind", "number", "says"),
     [
+        (WEB, "forkserver", 0, r"the fork server, "),
         (WEB, "init", 0, r"process 1 of the sandbox "),
         (WEB, "holder", 0, r"the holder of host client's namespaces "),
         (WEB, "holder", 1, r"the holder of host origin's namespaces "),
