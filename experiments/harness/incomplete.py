@@ -54,13 +54,15 @@ def unfinished(folder: Path) -> Iterator[None]:
 def _leave(folder: Path, why: str) -> bool:
     """Leave the folder of a run that failed; returns whether anything is in it."""
     mark = folder / INCOMPLETE_NAME
+    kept = any(path.name != INCOMPLETE_NAME for path in folder.iterdir())
+    # Without room the mark stays as it is; and a folder that is mounted cannot be removed from inside.
     with contextlib.suppress(OSError):
-        if {path.name for path in folder.iterdir()} <= {INCOMPLETE_NAME}:
+        if kept:
+            mark.write_text(f"This run did not end: {why}\n")
+        else:
             mark.unlink(missing_ok=True)
             folder.rmdir()
-            return False
-        mark.write_text(f"This run did not end: {why}\n")
-    return True
+    return kept
 
 
 @contextlib.contextmanager

@@ -143,7 +143,7 @@ class VirtualTime:
         made = self._job(words, {REQUEST: json.dumps(whole)}, {str(folder.resolve()): RESULT_PLACE})
         try:
             with Machine(self.kernel, made) as machine:
-                self._answer(machine, Relay(machine.folder, step, live=False), name)
+                self._answer(machine, Relay(machine.folder, step, live=False), name, folder)
         except BaseException:
             # An empty folder would only be in the way.
             with contextlib.suppress(OSError):
@@ -178,7 +178,7 @@ class VirtualTime:
                 "`--time real` shows which"
             ) from error
 
-    def _answer(self, machine: Machine, relay: Relay, name: str) -> None:
+    def _answer(self, machine: Machine, relay: Relay, name: str, folder: Path) -> None:
         ended = self._wait(machine, relay, name)
         relay.output()
         try:
@@ -188,4 +188,5 @@ class VirtualTime:
                 f"{name} broke off in virtual time with exit code {ended.code}; `--time real` may show why"
             ) from None
         if error is not None:
-            raise EmulationError(error)
+            # The folder has another name inside.
+            raise EmulationError(error.replace(RESULT_PLACE, str(folder)))

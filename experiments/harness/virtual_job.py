@@ -19,6 +19,7 @@ import click
 from topologies.emulation.errors import EmulationError, OwnFileError
 from topologies.emulation.own_file import explain
 from topologies.emulation.virtual.job import PLACE
+from topologies.emulation.watch import LabDied
 
 REQUEST = "LAB7_REQUEST"
 ANSWER, PROGRESS = "answer.json", "progress"
@@ -86,7 +87,7 @@ def main() -> int:
     error = None
     try:
         KINDS[request["kind"]](request)
-    except (click.ClickException, EmulationError) as failure:
+    except (click.ClickException, EmulationError, LabDied) as failure:
         error = str(failure)
     except Exception as failure:
         where = explain(failure)
