@@ -117,7 +117,9 @@ def serving(server: Implementation | None, files: Mapping[str, bytes], beside: S
         for line in beside:
             host.start(line.format(home=shlex.quote(str(home.path))), serves=True)
         if server is None:
-            return host.start([OUR_SERVER, *shlex.split("--root files --users users.toml --port 21")], wait=False)
+            return host.start(
+                [OUR_SERVER, *shlex.split("--root files --users users.toml --listen 0.0.0.0 --port 21")], wait=False
+            )
         add_account(host, home.path)
         values = {"root": str(home.path), "user": USER, "password": PASSWORD}
         return server_starter(server, lambda _host: values)(host)

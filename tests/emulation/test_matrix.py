@@ -14,6 +14,7 @@ from experiments.harness.implementations.registry import Implementation, of_role
 from experiments.harness.judge.frames import read_capture
 from experiments.http_matrix import NEEDS, OUR_STRATEGIES
 from tests.emulation.support import lab7, one_sentence
+from topologies.emulation import tools
 
 SHOWN, USAGE = 0, 2
 SERVERS: list[Implementation | None] = [None, *of_role("origin")]
@@ -115,8 +116,13 @@ def all_programs_but(missing: set[str], folder: Path) -> Path:
 
 
 def test_programs_that_are_not_installed_are_named_with_how_to_get_them(tmp_path: Path) -> None:
-    found = all_programs_but({one.program for one in (*of_role("origin"), *of_role("client"))}, tmp_path / "found")
-    done = lab7("matrix", "http", cwd=tmp_path, changes={"PATH": str(found)})
+    missing = {one.program for one in (*of_role("origin"), *of_role("client"))}
+    found = all_programs_but(missing, tmp_path / "found")
+    # lab7 looks in the system folders as well, whatever PATH says: there these programs cannot be executed.
+    places = [Path(folder) / name for folder in tools.SYSTEM_FOLDERS for name in missing]
+    hiding = "; ".join(f"mount --bind /dev/null {place}" for place in places if place.is_file())
+    entering = ("unshare", "--mount", "sh", "-c", f'{hiding or ":"}; exec "$@"', "sh")
+    done = lab7("matrix", "http", cwd=tmp_path, changes={"PATH": str(found)}, entering=entering)
     assert (done.returncode, done.stderr) == (SHOWN, "")
     said = done.stdout.splitlines()
     for one in (*of_role("origin"), *of_role("client")):

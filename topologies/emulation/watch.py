@@ -28,8 +28,9 @@ SIGNAL = signal.SIGRTMIN + 7
 RESEND_S = 0.02
 # What one death has caused (a fork server takes its children along) is there this much later, so the cause can be told.
 SETTLE_S = 0.01
-# How soon the fork server says how a child of its own ended.
-STATUS_TIMEOUT_S = 0.3
+# How long the fork server may take, on a busy machine, to say how a child of its own ended. When it has died itself its
+# channel ends at once.
+STATUS_TIMEOUT_S = 5.0
 # How long after an error that a death may have caused (a connection was reset) its pidfd is still waited for.
 GRACE_S = 0.2
 COMMAND_MAX = 120

@@ -96,7 +96,7 @@ def test_every_client_is_a_column_with_all_there_is_to_do() -> None:
 
 
 def test_ftplib_s_script_runs_with_the_standard_library_alone() -> None:
-    script = Path(expand(implementations()[FTP_CLIENT, "ftplib"].commands["list-active"], CLIENT_VALUES)[1])
+    script = Path(expand(implementations()[FTP_CLIENT, "ftplib"].commands["list-active"], CLIENT_VALUES)[2])
     assert script.is_file()
     assert "experiments" not in script.read_text().replace(script.name, "")
 

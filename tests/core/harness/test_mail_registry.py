@@ -110,7 +110,7 @@ def test_each_thing_to_do_has_several_clients() -> None:
 
 def test_the_script_of_python_s_own_clients_runs_with_the_standard_library_alone() -> None:
     command = implementations()[AGENT_ROLE, "poplib"].commands["pop3"]
-    script = Path(expand(command, CLIENT_VALUES)[1])
+    script = Path(expand(command, CLIENT_VALUES)[2])
     assert script.is_file()
     assert "experiments" not in script.read_text()
 

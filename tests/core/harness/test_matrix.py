@@ -64,7 +64,7 @@ def page(folder: Path) -> str:
 
 def test_the_data_have_every_cell_with_every_field(tmp_path: Path) -> None:
     found = data(made(tmp_path))
-    assert list(found) == ["format", "matrix", "question", "started", "cells"]
+    assert list(found) == ["format", "matrix", "question", "started", "clock", "cells"]
     assert (found["format"], found["matrix"], found["question"]) == (FORMAT, "sample", "Why?")
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", found["started"])
     assert [list(cell) for cell in found["cells"]] == [
