@@ -189,8 +189,9 @@ def _measure(context: Run, folder: Path, case: str, asked_for: Sequence[str], ev
 
 
 def _hosts(case: str) -> list[str]:
-    kinds = ("user", "dns", "edge") if case == THROUGH else ("user",)
-    return [*(host_name(kind, region) for kind in kinds for region in REGIONS), "origin"]
+    """Every host that takes part in a visit."""
+    kinds = ("user", "dns", "edge") if case == THROUGH else ("user", "dns")
+    return [*(host_name(kind, region) for kind in kinds for region in REGIONS), *SERVERS, "origin"]
 
 
 def _visit(context: Run, users: Mapping[str, User], asked_for: Sequence[str], wait: bool, share: float) -> Visits:

@@ -17,7 +17,7 @@ from random import Random
 
 from experiments.harness.capture import Capture, CaptureInterface
 from experiments.harness.experiment import Run
-from experiments.harness.http_lab import AT_CLIENT, AT_PROXY, NAME, ORIGIN_ADDRESS
+from experiments.harness.http_lab import AT_CLIENT, AT_ORIGIN, AT_PROXY, NAME, ORIGIN_ADDRESS
 from experiments.harness.implementations.registry import DEFAULT_PORT, PROXY_PORTS
 from experiments.harness.judge.cache_freshness import LiveObject, Version
 from experiments.harness.page_client import Window
@@ -167,10 +167,12 @@ def choose_mode(context: Run, asked: str) -> str:
 
 
 def capture_campus(bed: Testbed, path: Path, mode: str) -> Capture:
-    """A capture at both clients, at the campus's end of the access link and, if there is one, at the proxy."""
+    """A capture at every host, and at the campus's end of the access link."""
     link = bed.net.linksBetween(bed.net.get("s1"), bed.net.get("s2"))[0]
     near = next(end for end in (link.intf1, link.intf2) if end.node.name == "s1")
-    hosts = {AT_CLIENT: "client", AT_SECOND_CLIENT: "client2", **({} if mode == NO_CACHE else {AT_PROXY: "proxy"})}
+    hosts = {AT_CLIENT: "client", AT_SECOND_CLIENT: "client2", AT_ORIGIN: "origin"}
+    if mode != NO_CACHE:
+        hosts[AT_PROXY] = "proxy"
     interfaces = [
         CaptureInterface(label, bed.host(name).namespace_pid, f"{name}-eth0") for label, name in hosts.items()
     ]

@@ -58,6 +58,10 @@ class Clock:
         self.at(self.now_ns + delay_ns, met.meet)
         return met
 
+    def at_time(self, time_ns: int) -> Condition:
+        """Return a condition that is met at a time, or at once if that has passed."""
+        return self.after(max(0, time_ns - self.now_ns))
+
     def start(self, application: Application) -> Condition:
         """Run an application from now on; returns the condition that it has ended."""
         ended = Condition()

@@ -53,6 +53,8 @@ class Replay:
         self._arrivals: dict[int, Arrival] = {}
         self._datagram_ns: dict[tuple[Any, ...], int] = {}
         self._spans = sorted(spans)
+        frames = list(frames)
+        self._began_ns = frames[0].time_ns if frames else 0
         by_host: dict[str, list[Frame]] = {host: [] for host in interfaces.values()}
         for frame in frames:
             if frame.interface in interfaces:
@@ -103,8 +105,8 @@ class Replay:
         """The application of one host: each action when its trigger has come, in their order."""
         for action in actions:
             yield self._condition(action.trigger)
-            if action.pause_ns and not self._in_a_sample(action):
-                yield self._clock.after(action.pause_ns)
+            if (action.pause_ns or action.trigger is None) and not self._in_a_sample(action):
+                yield self._clock.at_time(action.frame.time_ns - self._began_ns)
             self._times_ns[action.frame.number] = self._clock.now_ns
             self._do(action)
 
