@@ -15,6 +15,8 @@ VARIABLE = "LAB7_CLOCK"
 VIRTUAL_MEANING = (
     "the clock was virtual: programs take no time; for order, content and formulas, not for the speed of programs"
 )
+# In virtual time: what programs take by reading the clock (256 ns each time) is all that theory does not count.
+VIRTUAL_TOLERANCE = 0.003
 REAL_MEANING = "the clock was this machine's: programs and the machine's other work take part in every time"
 
 
@@ -41,3 +43,9 @@ def current(environment: Mapping[str, str] = os.environ) -> Clock:
     """The clock of this process."""
     text = environment.get(VARIABLE)
     return Clock(**json.loads(text)) if text else Clock()
+
+
+def tolerance(real: float, timed_by: Clock | None = None) -> float:
+    """Return how far measured may lie from theory, as a share: `real` by the machine's clock, always the same by a
+    virtual one. `timed_by`: None for the clock of this process."""
+    return VIRTUAL_TOLERANCE if (timed_by or current()).word == "virtual" else real
