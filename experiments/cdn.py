@@ -12,9 +12,11 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+from mininet.topo import Topo
 
 from experiments.harness.cache_theory import cached_visit
 from experiments.harness.cdn_lab import (
@@ -32,9 +34,10 @@ from experiments.harness.cdn_lab import (
     wake_up,
 )
 from experiments.harness.cdn_theory import by_name
+from experiments.harness.clock import tolerance
 from experiments.harness.experiment import Experiment, Outcome, Parameter, Run, factor, megabits, whole
 from experiments.harness.fidelity import MachineWatch, capture_checks, certificate, probe_path
-from experiments.harness.http_lab import request_size, response_sizes, site_folder
+from experiments.harness.http_lab import request_size, response_sizes, sample_of, site_folder, turns_framing_s
 from experiments.harness.judge import cdn, cdn_names, cdn_savings
 from experiments.harness.judge.cache import Legs, Span, read_legs
 from experiments.harness.judge.cache_savings import opened
@@ -42,10 +45,12 @@ from experiments.harness.judge.cdn import Region
 from experiments.harness.judge.dns import dns_exchanges
 from experiments.harness.judge.frames import CaptureFile, read_capture
 from experiments.harness.judge.link_use import link_use
+from experiments.harness.judge.messages import Exchange
 from experiments.harness.judge.page_load import PageLoad, page_load
 from experiments.harness.judge.verdict import Verdict
 from experiments.harness.judge.versions import Objects, confirm, objects_in
 from experiments.harness.page_client import Window
+from experiments.harness.pathmodel.replay import Sample, terms_of
 from experiments.harness.report_plot import PlotUnavailable, plot_comparisons
 from experiments.harness.result import Check, Comparison, Timing
 from experiments.harness.site import make_site, write_picture
@@ -114,6 +119,7 @@ class Measured:
     legs: Mapping[str, Legs]
     loads: Mapping[str, PageLoad]
     objects: Objects
+    topo: Topo
 
     @property
     def visited(self) -> list[PageLoad]:
@@ -131,14 +137,15 @@ def run(context: Run) -> Outcome:
         through = _measure(context, folder, THROUGH, asked_for, evidence)
     context.step("judging the packets", 0.75)
     timings = {
-        f"{region} {case}, {phase}": found
+        _name(region, case, phase): found
         for case, measured in ((WITHOUT, without), (THROUGH, through))
         for region in REGIONS
         for phase, found in _timings(measured, region).items()
     }
     comparisons = [
-        _compare(context, region, case, phase, measured, timings)
+        _compare(context, region, case, phase, measured, timings, beyond)
         for case, measured in ((WITHOUT, without), (THROUGH, through))
+        for beyond in [_left_out(measured, case)]
         for region in REGIONS
         for phase in (FIRST, AGAIN)
     ]
@@ -185,7 +192,7 @@ def _measure(context: Run, folder: Path, case: str, asked_for: Sequence[str], ev
                 window = users[FARTHEST].done()
                 visits.crowd = window.start_ns, window.end_ns
     evidence.checks += capture_checks({f"{label} ({case})": one for label, one in capture.statistics.items()})
-    return _read(read_capture(path), visits, case, objects_in(folder))
+    return _read(read_capture(path), visits, case, objects_in(folder), bed.topo)
 
 
 def _hosts(case: str) -> list[str]:
@@ -205,14 +212,14 @@ def _visit(context: Run, users: Mapping[str, User], asked_for: Sequence[str], wa
     return visits
 
 
-def _read(captured: CaptureFile, visits: Visits, case: str, objects: Objects) -> Measured:
+def _read(captured: CaptureFile, visits: Visits, case: str, objects: Objects, topo: Topo) -> Measured:
     legs = {
         region: read_legs(captured, at(host_name("edge", region)), replica_address(region), [80])
         for region in REGIONS
         if case == THROUGH
     }
     loads = {region: page_load(captured, at(host_name("user", region))) for region in REGIONS}
-    return Measured(captured, visits, legs, loads, objects)
+    return Measured(captured, visits, legs, loads, objects, topo)
 
 
 def _timings(measured: Measured, region: str) -> dict[str, list[Timing]]:
@@ -228,14 +235,51 @@ def _timings(measured: Measured, region: str) -> dict[str, list[Timing]]:
     return {FIRST: found[:1], AGAIN: found[1:]}
 
 
+def _name(region: str, case: str, phase: str) -> str:
+    return f"{region} {case}, {phase}"
+
+
 def _compare(
-    context: Run, region: str, case: str, phase: str, measured: Measured, timings: Mapping[str, list[Timing]]
+    context: Run,
+    region: str,
+    case: str,
+    phase: str,
+    measured: Measured,
+    timings: Mapping[str, list[Timing]],
+    beyond: Mapping[str, Mapping[str, float]],
 ) -> Comparison:
-    asked, name = context.parameters, f"{region} {case}, {phase}"
+    asked, name = context.parameters, _name(region, case, phase)
     lookup_s = LOOKUPS[case, phase] * region_rtt_s(region, asked["scale"])
     theory = by_name(_visit_theory(context, region, case, phase, measured), lookup_s, FORMULAS[case, phase])
-    steps = asked["objects"] + LOOKUPS[case, phase]
-    return Comparison.of(name, timings[name], theory, round(TOLERANCE + PROGRAMS_S[phase] * steps / theory.total_s, 3))
+    allowed = TOLERANCE + PROGRAMS_S[phase] * (asked["objects"] + LOOKUPS[case, phase]) / theory.total_s
+    left_out = beyond[name]
+    if left_out:
+        asked_for = _at_origin(measured, region, case, phase)
+        left_out = {**left_out, "framing": turns_framing_s(asked_for, asked["bw"] * 1e6)}
+    return Comparison.of(name, timings[name], theory.plus(left_out), tolerance(round(allowed, 3)))
+
+
+def _left_out(measured: Measured, case: str) -> dict[str, dict[str, float]]:
+    """What the closed form of each of a network's comparisons leaves out on its links, by name, in s."""
+    samples: dict[str, list[Sample]] = {}
+    for region in REGIONS:
+        user = at(host_name("user", region))
+        lookups = dns_exchanges(measured.captured, user)
+        for number, span in enumerate(measured.visits.spans(region)):
+            visit = sample_of(measured.loads[region].between(*span), user)
+            waits = lookups.between(*span).exchanges
+            began_ns = min([visit.first_ns, *(one.query.time_ns for one in waits)])
+            name = _name(region, case, AGAIN if number else FIRST)
+            samples.setdefault(name, []).append(replace(visit, first_ns=began_ns))
+    return terms_of(measured.captured, measured.topo, samples)
+
+
+def _at_origin(measured: Measured, region: str, case: str, phase: str) -> Sequence[Exchange]:
+    """What the origin is asked in a visit of this phase."""
+    span = measured.visits.spans(region)[0]
+    if case == WITHOUT:
+        return measured.loads[region].between(*span).exchanges
+    return measured.legs[region].forwarded([span]) if phase == FIRST else []
 
 
 def _visit_theory(context: Run, region: str, case: str, phase: str, measured: Measured) -> Theory:
@@ -245,8 +289,7 @@ def _visit_theory(context: Run, region: str, case: str, phase: str, measured: Me
         load = measured.loads[region].between(*spans[0])
         size = request_size(load)
         return http_page_load("1.1-persistent", rtt_s, response_sizes(load), rate_bps, request_size_bytes=size)
-    legs = measured.legs[region]
-    fetched = legs.forwarded(spans[:1]) if phase == FIRST else []
+    legs, fetched = measured.legs[region], _at_origin(measured, region, case, phase)
     sizes = [len(one.response.octets) for one in fetched if one.response is not None]
     largest = max((len(one.request.octets) for one in fetched), default=0)
     chosen = spans[:1] if phase == FIRST else spans[1:]

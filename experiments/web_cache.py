@@ -19,6 +19,8 @@ from functools import partial
 from random import Random
 from typing import Any
 
+from mininet.topo import Topo
+
 from experiments.harness.cache_lab import (
     AT_LINK,
     AT_SECOND_CLIENT,
@@ -34,6 +36,7 @@ from experiments.harness.cache_lab import (
 )
 from experiments.harness.cache_report import plot
 from experiments.harness.cache_theory import cached_visit
+from experiments.harness.clock import tolerance
 from experiments.harness.experiment import Experiment, Outcome, Parameter, Run, megabits, seconds, whole
 from experiments.harness.fidelity import EmulatedPath, MachineWatch, capture_checks, certificate, probe_path
 from experiments.harness.http_lab import (
@@ -44,8 +47,10 @@ from experiments.harness.http_lab import (
     proxy_name,
     request_size,
     response_sizes,
+    sample_of,
     site_folder,
     timing,
+    turns_framing_s,
     web_testbed,
 )
 from experiments.harness.implementations.registry import DEFAULT_PORT, PROXY_PORTS
@@ -54,13 +59,15 @@ from experiments.harness.judge.cache import Legs, Span, read_legs
 from experiments.harness.judge.frames import CaptureFile, read_capture
 from experiments.harness.judge.http import Contradiction
 from experiments.harness.judge.link_use import link_use
+from experiments.harness.judge.messages import Exchange
 from experiments.harness.judge.page_load import PageLoad, page_load
 from experiments.harness.judge.tcp import connections
 from experiments.harness.judge.verdict import Verdict
 from experiments.harness.judge.versions import Objects, confirm
 from experiments.harness.page_client import Window
+from experiments.harness.pathmodel.replay import Sample, terms_of
 from experiments.harness.result import Check, Comparison, Timing
-from experiments.harness.theory import http_page_load
+from experiments.harness.theory import Theory, http_page_load
 from topologies.emulation.errors import EmulationError
 from topologies.web import PROXY_ADDRESS
 
@@ -103,6 +110,7 @@ class Campus:
     loads: Mapping[str, list[PageLoad]]
     objects: Objects
     checks: list[Check]
+    topo: Topo
 
     @property
     def every_load(self) -> list[PageLoad]:
@@ -120,7 +128,16 @@ def run(context: Run) -> Outcome:
     context.step("judging the packets", 0.9)
     legs = read_legs(cached.captured, AT_PROXY, PROXY_ADDRESS, PORTS)
     timings = _timings(direct, cached, legs)
-    comparisons = {name: _compare(context, name, timings[name], direct, cached, legs) for name in timings}
+    beyond = _left_out(context, direct, cached, legs)
+    comparisons = {
+        name: Comparison.of(
+            name,
+            timings[name],
+            (theory := _theory(context, name, direct, cached, legs)).plus(beyond[name]),
+            tolerance(round(TOLERANCE + PROGRAMS_S * asked["objects"] / theory.total_s, 3)),
+        )
+        for name in timings
+    }
     got = _delivered(cached, legs)
     return Outcome(
         claims=tuple(_verdicts(direct, cached, legs, timings, comparisons)),
@@ -174,7 +191,7 @@ def _measure(context: Run, mode: str, watch: MachineWatch, share: float) -> Camp
                     visits.live, visits.load = live, [_keep_asking(context, visitors, live)]
     checks += capture_checks({f"{label} ({what})": one for label, one in capture.statistics.items()})
     captured = read_capture(path)
-    return Campus(captured, visits, _loads(captured, visits), pages.objects(), checks)
+    return Campus(captured, visits, _loads(captured, visits), pages.objects(), checks, bed.topo)
 
 
 def _paths(context: Run, mode: str) -> list[EmulatedPath]:
@@ -265,23 +282,39 @@ def _timings(direct: Campus, cached: Campus, legs: Legs) -> dict[str, list[Timin
     return timings
 
 
-def _compare(context: Run, name: str, timings: list[Timing], direct: Campus, cached: Campus, legs: Legs) -> Comparison:
+def _theory(context: Run, name: str, direct: Campus, cached: Campus, legs: Legs) -> Theory:
     asked = context.parameters
     campus_s, rtt_s, rate_bps = asked["campus_rtt"], asked["rtt"], asked["bw"] * 1e6
     if name == DIRECT:
         load = direct.loads[COLD][0]
-        theory = http_page_load(
+        return http_page_load(
             "1.1-persistent", campus_s + rtt_s, response_sizes(load), rate_bps, request_size_bytes=request_size(load)
         )
-    else:
-        spans = cached.visits.spans(name)
-        fetched = [] if name in (WARM, AGAIN) else legs.forwarded(spans[:1])
-        sizes = [len(one.response.octets) for one in fetched if one.response is not None]
-        largest = max((len(one.request.octets) for one in fetched), default=0)
-        connections = statistics.median_low(cache_savings.opened(legs, span) for span in spans)
-        theory = cached_visit(asked["objects"], campus_s, rtt_s, rate_bps, sizes, largest, connections)
-    tolerance = TOLERANCE + PROGRAMS_S * asked["objects"] / theory.total_s
-    return Comparison.of(name, timings, theory, round(tolerance, 3))
+    spans, fetched = cached.visits.spans(name), _fetched(name, cached, legs)
+    sizes = [len(one.response.octets) for one in fetched if one.response is not None]
+    largest = max((len(one.request.octets) for one in fetched), default=0)
+    connections = statistics.median_low(cache_savings.opened(legs, span) for span in spans)
+    return cached_visit(asked["objects"], campus_s, rtt_s, rate_bps, sizes, largest, connections)
+
+
+def _fetched(phase: str, cached: Campus, legs: Legs) -> list[Exchange]:
+    """What the cache asks the origin for in a visit of this phase."""
+    return [] if phase in (WARM, AGAIN) else legs.forwarded(cached.visits.spans(phase)[:1])
+
+
+def _left_out(context: Run, direct: Campus, cached: Campus, legs: Legs) -> dict[str, dict[str, float]]:
+    """What the closed form of each comparison leaves out, by name, in s."""
+    rate_bps = context.parameters["bw"] * 1e6
+    every = {DIRECT: [sample for phase in PHASES for sample in _samples(direct, phase)]}
+    framing = {DIRECT: turns_framing_s(direct.loads[COLD][0].exchanges, rate_bps)}
+    framing |= {phase: turns_framing_s(_fetched(phase, cached, legs), rate_bps) for phase in PHASES}
+    found = terms_of(direct.captured, direct.topo, every)
+    found |= terms_of(cached.captured, cached.topo, {phase: _samples(cached, phase) for phase in PHASES})
+    return {name: terms and {**terms, "framing": framing[name]} for name, terms in found.items()}
+
+
+def _samples(campus: Campus, phase: str) -> list[Sample]:
+    return [sample_of(load, AT_SECOND_CLIENT if phase == AGAIN else AT_CLIENT) for load in campus.loads[phase]]
 
 
 def _verdicts(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,10 +17,10 @@ from experiments.harness.implementations.registry import DEFAULT_PORT, server_st
 from experiments.harness.judge.decomposition import decompose
 from experiments.harness.judge.delivered import undelivered
 from experiments.harness.judge.frames import CaptureFile
-from experiments.harness.judge.messages import Conversation
+from experiments.harness.judge.messages import Conversation, Exchange
 from experiments.harness.judge.page_load import Files, PageLoad, page_load
 from experiments.harness.page_client import Window
-from experiments.harness.pathmodel.replay import CausalOrderError, beyond
+from experiments.harness.pathmodel.replay import Sample, terms_of
 from experiments.harness.result import Timing
 from experiments.harness.theory import transmission_time_s
 from topologies.emulation.testbed import Testbed
@@ -148,26 +147,17 @@ def left_out(
     window and acknowledgements: see pathmodel.replay; framing: octets that are neither requests nor responses, and
     segments that are shorter than they could be. Empty where TCP lost a segment.
     """
-    spans = {name: [_span(load) for load in some] for name, some in loads.items()}
-    try:
-        found = iter(beyond(captured, topo, at, [span for some in spans.values() for span in some]))
-    except CausalOrderError:
-        return {name: {} for name in loads}
-    terms = {name: [next(found).terms for _ in some] for name, some in spans.items()}
+    samples = {name: [sample_of(load, at) for load in some] for name, some in loads.items()}
     return {
-        name: {
-            **{term: statistics.median(each[term] for each in some) for term in some[0]},
-            "framing": framing_s(loads[name][0], rate_bps),
-        }
-        for name, some in terms.items()
-        if some
+        name: terms and {**terms, "framing": framing_s(loads[name][0], rate_bps)}
+        for name, terms in terms_of(captured, topo, samples).items()
     }
 
 
-def _span(load: PageLoad) -> tuple[int, int]:
-    """The times of the first and the last frame of a page load, as `decompose` takes them."""
+def sample_of(load: PageLoad, at: str) -> Sample:
+    """A page load from its first frame to its last, as `decompose` takes it."""
     responses = [one.response.last_ns for one in load.exchanges if one.response is not None]
-    return min(one.connection.syn.time_ns for one in load.conversations), max(responses)
+    return Sample(at, min(one.connection.syn.time_ns for one in load.conversations), max(responses))
 
 
 def framing_s(load: PageLoad, rate_bps: float) -> float:
@@ -197,6 +187,21 @@ def _framing_s(conversation: Conversation, rate_bps: float, request_size_bytes: 
     serving = [each for each in connection.from_server.segments if each.time_ns <= last_ns]
     extra_s += sum(transmission_time_s(len(each.payload), rate_bps) for each in serving)
     return extra_s - sum(transmission_time_s(len(response.octets), rate_bps) for _, response in answered)
+
+
+def turns_framing_s(exchanges: Sequence[Exchange], rate_bps: float) -> float:
+    """What a link takes for exchanges in turns beyond what a closed form counts, in s; see framing_s.
+
+    That is a request of the largest size for each, and each response in as few segments as can be.
+    """
+    answered = [(one.request, one.response) for one in exchanges if one.response is not None]
+    largest = max((len(request.octets) for request, _ in answered), default=0)
+    counted_s = sum(
+        transmission_time_s(largest, rate_bps) + transmission_time_s(len(response.octets), rate_bps)
+        for _, response in answered
+    )
+    pieces = [piece for pair in answered for message in pair for piece in message.pieces]
+    return sum(transmission_time_s(piece.end - piece.start, rate_bps) for piece in pieces) - counted_s
 
 
 def response_sizes(load: PageLoad) -> list[int]:

@@ -5,11 +5,14 @@
     beyond(capture, topo, "client:client-eth0", [(first_ns, last_ns), ...])   # terms that a closed form leaves out
 
 Only sizes and causal order come from the capture; every time comes from the links' rates and delays and from TCP. A
-pause inside of a sample is left out, so that a server that waits without a cause differs from its prediction.
+pause inside of a sample is left out, so that a server that waits without a cause differs from its prediction. Outside
+of samples, what an application does by its own plan is done when the capture has it: so samples that begin one after
+the other do not drift into each other, nor hosts whose order no packet shows.
 """
 
 from __future__ import annotations
 
+import statistics
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -54,7 +57,7 @@ class Replay:
         self._datagram_ns: dict[tuple[Any, ...], int] = {}
         self._spans = sorted(spans)
         frames = list(frames)
-        self._began_ns = frames[0].time_ns if frames else 0
+        self._began_ns = min((frame.time_ns for frame in frames), default=0)
         by_host: dict[str, list[Frame]] = {host: [] for host in interfaces.values()}
         for frame in frames:
             if frame.interface in interfaces:
@@ -106,6 +109,7 @@ class Replay:
         for action in actions:
             yield self._condition(action.trigger)
             if (action.pause_ns or action.trigger is None) and not self._in_a_sample(action):
+                # At its time, not its pause after the trigger, which other hosts do not share.
                 yield self._clock.at_time(action.frame.time_ns - self._began_ns)
             self._times_ns[action.frame.number] = self._clock.now_ns
             self._do(action)
@@ -178,24 +182,61 @@ class Beyond:
         return {"window": self.window_s, "acknowledgements": self.acknowledgements_s}
 
 
+@dataclass(frozen=True)
+class Sample:
+    """What was timed at an interface `at`: from its first frame there to its last, by their times in ns."""
+
+    at: str
+    first_ns: int
+    last_ns: int
+
+
 def beyond(captured: CaptureFile, topo: Topo, at: str, samples: Sequence[Span]) -> list[Beyond]:
+    """Return what the closed forms of these samples of one interface leave out; see `beyond_each`."""
+    return beyond_each(captured, topo, [Sample(at, first_ns, last_ns) for first_ns, last_ns in samples])
+
+
+def beyond_each(captured: CaptureFile, topo: Topo, samples: Sequence[Sample]) -> list[Beyond]:
     """Return what the closed forms of these samples leave out.
 
-    captured: at the interfaces `HOST:INTERFACE` of every host that acts; at: the interface of the samples, each given
-    by the times of its first and its last frame there, in ns. Raises CausalOrderError for a capture with loss.
+    captured: at the interfaces `HOST:INTERFACE` of every host that acts; labels of anything else are not looked at.
+    What comes behind the last sample plays no part. Raises CausalOrderError for a capture with loss.
     """
-    interfaces = {label: label.split(":")[0] for label in captured.counts}
-    frames = captured.at(at)
+    if not samples:
+        return []
+    hosts, over_ns = set(topo.hosts()), max(one.last_ns for one in samples)
+    interfaces = {label: host for label in captured.counts if (host := label.split(":")[0]) in hosts}
+    acting = [frame for frame in captured.frames if frame.interface in interfaces and frame.time_ns <= over_ns]
+    spans = [(one.first_ns, one.last_ns) for one in samples]
+    runs = [Replay(acting, interfaces, topo, spans, options) for options in (FULL, ANY_WINDOW, IDEAL)]
+    seen = {at: captured.at(at) for at in {one.at for one in samples}}
+    return [_beyond(runs, seen[one.at], one) for one in samples]
+
+
+def _beyond(runs: Sequence[Replay], frames: Sequence[Frame], sample: Sample) -> Beyond:
     times = [frame.time_ns for frame in frames]
-    ends = [(bisect_left(times, first), frames[bisect_right(times, last) - 1]) for first, last in samples]
-    runs = [Replay(captured.frames, interfaces, topo, samples, options) for options in (FULL, ANY_WINDOW, IDEAL)]
-    found = []
-    for first, last in ends:
-        full, windowless, ideal = (
-            run.between_s(run.first_known(frames, first), run.last_arrival(frames, last)) for run in runs
-        )
-        found.append(Beyond(full - windowless, windowless - ideal, ideal))
-    return found
+    first, last = bisect_left(times, sample.first_ns), frames[bisect_right(times, sample.last_ns) - 1]
+    full, windowless, ideal = (
+        run.between_s(run.first_known(frames, first), run.last_arrival(frames, last)) for run in runs
+    )
+    return Beyond(full - windowless, windowless - ideal, ideal)
 
 
-__all__ = ["Beyond", "CausalOrderError", "Replay", "beyond"]
+def terms_of(captured: CaptureFile, topo: Topo, samples: Mapping[str, Sequence[Sample]]) -> dict[str, dict[str, float]]:
+    """Return the terms that the closed form of each of these cases leaves out: medians over its samples.
+
+    Empty where TCP lost a segment: then nothing is known of what its capture would have been without that.
+    """
+    every = [one for some in samples.values() for one in some]
+    try:
+        found = iter(beyond_each(captured, topo, every))
+    except CausalOrderError:
+        return {name: {} for name in samples}
+    each = {name: [next(found).terms for _ in some] for name, some in samples.items()}
+    return {
+        name: {term: statistics.median(one[term] for one in some) for term in (some[0] if some else {})}
+        for name, some in each.items()
+    }
+
+
+__all__ = ["Beyond", "CausalOrderError", "Replay", "Sample", "beyond", "beyond_each", "terms_of"]

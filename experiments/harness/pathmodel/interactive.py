@@ -1,0 +1,87 @@
+"""Interactive system on the path model: N clients that ask, get, think for Z and ask again, over links they share.
+
+    clients = [Client("eu-user", first_think_s=0.03), Client("ap-user", first_think_s=0.08)]
+    requests_of(topo, Plan(clients, "origin", think_s=0.1, until_s=2.0, request_bytes=70, response_bytes=13_300))
+
+The asymptotic bounds of operational analysis are reached far below and far above the knee; near it clients meet in the
+queue although there is room for all of them. A closed system whose clients think for a constant time has no product
+form, so that no mean value analysis is exact for it: this is its exact law, event by event. Nothing is measured: a
+client opens a connection, thinks for its first time, and then asks until `until_s`, as the workload has it; the server
+answers when a request has come whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mininet.topo import Topo
+
+from experiments.harness.pathmodel.events import Application, Clock
+from experiments.harness.pathmodel.links import NS
+from experiments.harness.pathmodel.network import Network
+from experiments.harness.pathmodel.tcp import Connection, Options
+
+
+@dataclass(frozen=True)
+class Client:
+    """A client by its host; `first_think_s`: how long it thinks before its first request."""
+
+    host: str
+    first_think_s: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The workload: clients of one server, each of which begins no request after `until_s`."""
+
+    clients: Sequence[Client]
+    server: str
+    think_s: float
+    until_s: float
+    request_bytes: int
+    response_bytes: int
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One request: by which client, when it was sent after the clients began, and how long its response took, in s."""
+
+    client: int
+    at_s: float
+    response_s: float
+
+
+def requests_of(topo: Topo, plan: Plan, options: Options | None = None) -> list[Asked]:
+    """Return every request of the plan, in the order in which they are answered."""
+    clock, asked = Clock(), list[Asked]()
+    network = Network(topo, clock)
+    for number, client in enumerate(plan.clients):
+        routes = network.route(client.host, plan.server), network.route(plan.server, client.host)
+        connection = Connection(clock, *routes, options)
+        clock.start(_serve(connection, plan))
+        clock.start(_ask(clock, connection, plan, number, asked))
+    clock.run()
+    return asked
+
+
+def _ask(clock: Clock, connection: Connection, plan: Plan, number: int, asked: list[Asked]) -> Application:
+    end, until_ns, received = connection.client, round(plan.until_s * NS), 0
+    yield connection.connect()
+    yield clock.after(round(plan.clients[number].first_think_s * NS))
+    while clock.now_ns < until_ns:
+        at_ns = clock.now_ns
+        end.write(plan.request_bytes)
+        received += plan.response_bytes
+        yield end.received(received)
+        asked.append(Asked(number, at_ns / NS, (clock.now_ns - at_ns) / NS))
+        yield clock.after(round(plan.think_s * NS))
+    end.close()
+
+
+def _serve(connection: Connection, plan: Plan) -> Application:
+    end, received = connection.server, 0
+    while True:
+        received += plan.request_bytes
+        yield end.received(received)
+        end.write(plan.response_bytes)
