@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mininet.topo import Topo
+
 from experiments.harness import cdn_theory
 from experiments.harness.cdn_lab import (
     ROLES,
@@ -26,6 +28,8 @@ from experiments.harness.cdn_lab import (
     origin_rtt_s,
     paths,
 )
+from experiments.harness.cdn_user import first_think_s, random_of
+from experiments.harness.clock import tolerance
 from experiments.harness.experiment import (
     Experiment,
     Outcome,
@@ -41,20 +45,21 @@ from experiments.harness.fidelity import MachineWatch, capture_checks, certifica
 from experiments.harness.http_lab import site_folder
 from experiments.harness.judge import cdn_scaling as judge
 from experiments.harness.judge.cache import Span
-from experiments.harness.judge.cdn_scaling import Point
+from experiments.harness.judge.cdn_scaling import Point, Responses
 from experiments.harness.judge.crossings import Traffic, crossings
 from experiments.harness.judge.frames import CaptureFile, read_capture
 from experiments.harness.judge.link_use import link_use
 from experiments.harness.judge.versions import Objects, objects_in
+from experiments.harness.pathmodel.interactive import Client, Plan
 from experiments.harness.report_lines import Panel, Series, plot_lines
 from experiments.harness.result import Check, Comparison, Timing
 from experiments.harness.site import write_picture
-from experiments.harness.theory import transmission_time_s
+from experiments.harness.theory import Theory, transmission_time_s
 from topologies.cdn import REGIONS, host_name
 
 OBJECT = "picture.png"
 ALONE, THROUGH = "origin alone", "CDN"
-# The octets of a response's head, about, for the theory of what nobody has measured; and of one segment's window.
+# The octets of a response's head, about, for what is planned before any response was seen.
 HEAD_BYTES = 300
 # Clients begin within one pause, and the queue has its length when each of them has asked this often.
 SETTLE_CYCLES = 2
@@ -66,9 +71,10 @@ NOTE = (
 
 @dataclass(frozen=True)
 class Stay:
-    """When so many clients asked and had settled, and when the last of them had its last response."""
+    """When so many clients had settled and asked, how long that took them, and when the last had its last response."""
 
     span: Span
+    settle_s: float
     over_ns: int
 
 
@@ -78,6 +84,8 @@ class Evidence:
 
     checks: list[Check] = field(default_factory=list)
     watch: MachineWatch = field(default_factory=MachineWatch)
+    # Of a lone origin, by how many clients it has.
+    theories: dict[int, Theory] = field(default_factory=dict)
 
 
 def run(context: Run) -> Outcome:
@@ -87,7 +95,7 @@ def run(context: Run) -> Outcome:
         write_picture(folder / OBJECT, context.parameters["size"], context.seed)
         alone = _sweep(context, folder, ALONE, evidence)
         through = _sweep(context, folder, THROUGH, evidence)
-    comparisons = [_compare(context, one) for one in alone if not (one.problem or one.wrong)]
+    comparisons = [_compare(evidence.theories[one.clients], one) for one in alone if not (one.problem or one.wrong)]
     return Outcome(
         claims=(judge.c1(alone), judge.c5(alone, through), judge.c6(alone, through)),
         comparisons=tuple(comparisons),
@@ -129,9 +137,13 @@ def _sweep(context: Run, folder: Path, case: str, evidence: Evidence) -> list[Po
     evidence.checks += capture_checks({f"{label} ({case})": one for label, one in capture.statistics.items()})
     captured = read_capture(path)
     objects = objects_in(folder)
-    return [
-        _point(context, captured, clients, stay, objects) for clients, stay in zip(asked["clients"], stays, strict=True)
-    ]
+    points = []
+    for clients, stay in zip(asked["clients"], stays, strict=True):
+        found = _found(context, captured, stay, objects)
+        theory = _theory(context, clients, found, stay, bed.topo if case == ALONE else None)
+        evidence.theories.setdefault(clients, theory)
+        points.append(_point(context, captured, clients, stay, found, theory))
+    return points
 
 
 def _stay(context: Run, users: Sequence[User], clients: int, case: str) -> Stay:
@@ -151,7 +163,7 @@ def _stay(context: Run, users: Sequence[User], clients: int, case: str) -> Stay:
         if share:
             user.done(lasts_s)
     start_ns = began_ns + round(settle_s * 1e9)
-    return Stay((start_ns, start_ns + round(asked["for"] * 1e9)), time.time_ns())
+    return Stay((start_ns, start_ns + round(asked["for"] * 1e9)), settle_s, time.time_ns())
 
 
 def _rtts_s(context: Run, clients: int) -> list[float]:
@@ -160,24 +172,55 @@ def _rtts_s(context: Run, clients: int) -> list[float]:
     return [origin_rtt_s(regions[number % len(regions)], context.parameters["scale"]) for number in range(clients)]
 
 
-def _service_s(context: Run) -> float:
+def _service_s(context: Run, response_bytes: int = 0) -> float:
+    """What the origin's link takes for a response of so many octets, or for the object with about such a head."""
     asked = context.parameters
-    return transmission_time_s(asked["size"] + HEAD_BYTES, asked["bw"] * 1e6)
+    return transmission_time_s(response_bytes or asked["size"] + HEAD_BYTES, asked["bw"] * 1e6)
 
 
-def _point(context: Run, captured: CaptureFile, clients: int, stay: Stay, objects: Objects) -> Point:
-    asked = context.parameters
-    rate_bps, length_s = asked["bw"] * 1e6, asked["for"]
+def _found(context: Run, captured: CaptureFile, stay: Stay, objects: Objects) -> Responses:
     users = [_crossings(captured, host_name("user", region), stay) for region in REGIONS]
-    found = judge.responses(users, _crossings(captured, "origin", stay), stay.span, rate_bps, objects)
-    rtts_s, service_s = _rtts_s(context, clients), _service_s(context)
-    theory = cdn_theory.interactive(rtts_s, service_s, asked["think"])
+    origin = _crossings(captured, "origin", stay)
+    return judge.responses(users, origin, stay.span, context.parameters["bw"] * 1e6, objects)
+
+
+def _theory(context: Run, clients: int, found: Responses, stay: Stay, topo: Topo | None) -> Theory:
+    """The bound for so many clients, and with the topology of a lone origin the terms that it leaves out."""
+    asked, rtts_s = context.parameters, _rtts_s(context, clients)
+    bound = cdn_theory.interactive(rtts_s, _service_s(context, found.response_bytes), asked["think"])
+    if topo is None or not found.count:
+        return bound
+    plan = Plan(
+        clients=_clients(context, clients),
+        server="origin",
+        rate_bps=asked["bw"] * 1e6,
+        think_s=asked["think"],
+        until_s=stay.settle_s + asked["for"],
+        request_bytes=found.request_bytes,
+        response_bytes=found.response_bytes,
+    )
+    return bound.plus(cdn_theory.beyond_bound(bound, plan, topo, stay.settle_s, rtts_s))
+
+
+def _clients(context: Run, clients: int) -> list[Client]:
+    """The clients as `_stay` deals them out to the regions' hosts."""
+    regions, made = list(REGIONS), []
+    for number in range(clients):
+        turn, place = divmod(number, len(regions))
+        first_s = first_think_s(random_of(context.seed, turn), context.parameters["think"])
+        made.append(Client(host_name("user", regions[place]), first_s))
+    return made
+
+
+def _point(context: Run, captured: CaptureFile, clients: int, stay: Stay, found: Responses, theory: Theory) -> Point:
+    asked = context.parameters
+    rtts_s, service_s = _rtts_s(context, clients), _service_s(context, found.response_bytes)
     return Point(
         clients=clients,
         responses=found.count,
         response_s=found.response_s,
         terms=found.terms,
-        utilisation=found.link_bytes * 8 / (rate_bps * length_s),
+        utilisation=found.link_bytes * 8 / (asked["bw"] * 1e6 * asked["for"]),
         link=link_use(captured, at("origin"), stay.span),
         theory_s=theory.total_s,
         theory_utilisation=cdn_theory.utilisation(rtts_s, service_s, asked["think"]),
@@ -185,6 +228,7 @@ def _point(context: Run, captured: CaptureFile, clients: int, stay: Stay, object
         frames=found.frames,
         problem=found.problem,
         wrong=found.wrong,
+        tolerance=tolerance(judge.WITHIN),
     )
 
 
@@ -194,9 +238,8 @@ def _crossings(captured: CaptureFile, host: str, stay: Stay) -> Traffic:
     return crossings(frames, 80, keep_content=host != "origin")
 
 
-def _compare(context: Run, one: Point) -> Comparison:
-    theory = cdn_theory.interactive(_rtts_s(context, one.clients), _service_s(context), context.parameters["think"])
-    return Comparison.of(_name(one), [Timing(one.response_s, one.terms)], theory, judge.WITHIN)
+def _compare(theory: Theory, one: Point) -> Comparison:
+    return Comparison.of(_name(one), [Timing(one.response_s, one.terms)], theory, one.tolerance)
 
 
 def _panels(context: Run, alone: Sequence[Point], through: Sequence[Point]) -> list[Panel]:

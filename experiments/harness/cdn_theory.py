@@ -11,13 +11,21 @@ object, X requests a second and a response time R, Little's law says R = N/X - Z
 which a link with room for all that wait comes near to: below the knee N* = (RTT + S + Z)/S each client needs as much of
 the link as the others, above it each further one costs all of them S. Clients whose RTT differ wait in one queue: the
 wait W is what makes the sum of S / (RTT + W + S + Z) over all of them no more than 1.
+
+The bound is none for the finite run of a few clients: near the knee they meet in the queue although there is room for
+all of them. What that takes, the path model knows (pathmodel.interactive), and `beyond_bound` gives it as terms.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 
-from experiments.harness.theory import Theory
+from mininet.topo import Topo
+
+from experiments.harness.pathmodel.interactive import Plan, requests_of
+from experiments.harness.pathmodel.tcp import Options
+from experiments.harness.theory import Theory, transmission_time_s
 
 DENNING_BUZEN = (
     "Denning and Buzen, The Operational Analysis of Queueing Network Models, ACM Computing Surveys 10(3), 1978: "
@@ -58,6 +66,33 @@ def interactive(rtts_s: Sequence[float], service_s: float, think_s: float) -> Th
     mean_rtt_s = sum(rate * rtt_s for rate, rtt_s in zip(rates, rtts_s, strict=True)) / sum(rates)
     terms = {"internet": mean_rtt_s, "queueing": wait, "transmission": service_s}
     return Theory(sum(terms.values()), terms, ALONE, DENNING_BUZEN)
+
+
+def beyond_bound(bound: Theory, plan: Plan, topo: Topo, from_s: float, rtts_s: Sequence[float]) -> dict[str, float]:
+    """Return what the bound of `interactive` leaves out of a run of this plan, by name, in s: means over the requests
+    from `from_s` to the plan's end. `rtts_s`: of each client of the plan, without any frame.
+
+    internet: how often the near and the far clients asked; queueing: how they met at the link; request: its frame;
+    window and acknowledgements: of TCP, see pathmodel.
+    """
+    full, windowless, ideal = (
+        [one for one in requests_of(topo, plan, options) if from_s <= one.at_s < plan.until_s]
+        for options in (Options(), Options(window=False), Options(window=False, acknowledgements=False))
+    )
+    if not (full and windowless and ideal):
+        return {}
+    full_s, windowless_s, ideal_s = (fmean(one.response_s for one in some) for some in (full, windowless, ideal))
+    internet_s = fmean(rtts_s[one.client] for one in ideal)
+    # A request is alone on its way, and so the first of its clients' link: what is left is the wait of its response.
+    request_s = transmission_time_s(plan.request_bytes, plan.rate_bps)
+    wait_s = ideal_s - internet_s - request_s - bound.terms["transmission"]
+    return {
+        "internet": internet_s - bound.terms["internet"],
+        "queueing": wait_s - bound.terms["queueing"],
+        "request": request_s,
+        "window": full_s - windowless_s,
+        "acknowledgements": windowless_s - ideal_s,
+    }
 
 
 def asked_for(rtts_s: Sequence[float], service_s: float, think_s: float, wait: float = 0.0) -> float:

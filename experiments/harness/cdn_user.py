@@ -64,13 +64,13 @@ class Users:
 
         def paths(random: Random) -> Iterable[str]:
             # Nobody's first request waits for anybody's: what is wanted is the mean of a long time.
-            time.sleep(random.random() * think_s)
+            time.sleep(first_think_s(random, think_s))
             while time.monotonic() < end_s:
                 yield told["stay"]
                 time.sleep(think_s)
 
         def work(number: int) -> int:
-            return self._on_one_connection(paths(Random(f"{told['seed']} {number}")))
+            return self._on_one_connection(paths(random_of(told["seed"], number)))
 
         return sum(_side_by_side(told["users"], work)), 0
 
@@ -113,6 +113,16 @@ class Users:
     def _ask(self, connection: HTTPConnection, path: str) -> None:
         connection.request("GET", path, headers={"Host": self._name})
         connection.getresponse().read()
+
+
+def random_of(seed: int, number: int) -> Random:
+    """The random numbers of one of the users of a host."""
+    return Random(f"{seed} {number}")
+
+
+def first_think_s(random: Random, think_s: float) -> float:
+    """How long a user who stays thinks before its first request."""
+    return random.random() * think_s
 
 
 def _side_by_side(count: int, work: Callable[[int], int]) -> list[int]:

@@ -32,7 +32,8 @@ class Crossing:
     """One exchange as one interface saw it: when the request was seen, and first and last segment of the response.
 
     `end` is the sequence number of the response's last octet, by which the same response is known elsewhere;
-    `wire_bytes` is what the response's frames took, their headers included; `pieces` are its octets, if they are kept.
+    `wire_bytes` is what the response's frames took, their headers included; `pieces` are its octets, if they are kept;
+    `request_bytes` are the octets of the request's first segment, which is all of it here.
     """
 
     client: Address
@@ -47,6 +48,12 @@ class Crossing:
     status: bytes = b""
     start: int = 0
     pieces: list[bytes] = field(default_factory=list)
+    request_bytes: int = 0
+
+    @property
+    def octets(self) -> int:
+        """The octets of the response, head and content."""
+        return (self.end - self.start) % 2**32
 
     @property
     def path(self) -> bytes:
@@ -60,7 +67,7 @@ class Crossing:
         Octets that are more or fewer than the head says are part of it, so that they are noticed.
         """
         octets = b"".join(self.pieces)
-        if not octets or len(octets) != (self.end - self.start) % 2**32:
+        if not octets or len(octets) != self.octets:
             return None
         head, _, body = octets.partition(b"\r\n\r\n")
         head += b"\r\n"
@@ -109,6 +116,7 @@ def crossings(frames: Iterable[Frame], port: int, keep_content: bool = False) ->
         if segment.target[1] == port and segment.payload.startswith(b"GET "):
             target = segment.payload.split(b" ", 2)[1]
             current[way] = Crossing(segment.source, segment.target, target, frame.time_ns, frame.number)
+            current[way].request_bytes = len(segment.payload)
             traffic.crossings.append(current[way])
         elif segment.source[1] == port and (way[1], way[0]) in current:
             _extend(current[way[1], way[0]], frame, segment, end, keep_content)

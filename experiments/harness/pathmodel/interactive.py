@@ -1,7 +1,7 @@
 """Interactive system on the path model: N clients that ask, get, think for Z and ask again, over links they share.
 
     clients = [Client("eu-user", first_think_s=0.03), Client("ap-user", first_think_s=0.08)]
-    requests_of(topo, Plan(clients, "origin", think_s=0.1, until_s=2.0, request_bytes=70, response_bytes=13_300))
+    requests_of(topo, Plan(clients, "origin", 5e6, think_s=0.1, until_s=2.0, request_bytes=70, response_bytes=13_300))
 
 The asymptotic bounds of operational analysis are reached far below and far above the knee; near it clients meet in the
 queue although there is room for all of them. A closed system whose clients think for a constant time has no product
@@ -33,10 +33,11 @@ class Client:
 
 @dataclass(frozen=True)
 class Plan:
-    """The workload: clients of one server, each of which begins no request after `until_s`."""
+    """The workload: clients of one server behind a link of `rate_bps`; none begins a request after `until_s`."""
 
     clients: Sequence[Client]
     server: str
+    rate_bps: float
     think_s: float
     until_s: float
     request_bytes: int
