@@ -59,6 +59,47 @@ def waits_s(arrivals_s: Iterable[float], service_s: float) -> list[float]:
     return waits
 
 
+@dataclass(frozen=True)
+class Passage:
+    """What one request was to a cache in front of a link: a hit (all 0), one that crossed it, or a collapsed one.
+
+    wait_s: before its response was sent; joined_s: for the rest of a response that another request had asked for.
+    """
+
+    crossed: bool = False
+    wait_s: float = 0.0
+    joined_s: float = 0.0
+
+
+def passages(
+    arrivals_s: Sequence[float], objects: Sequence[int], rtt_s: float, service_s: float, cache: Lru | None = None
+) -> list[Passage]:
+    """Return what each of these requests is to a cache (None: there is none) whose misses queue at a link.
+
+    `service_s`: what each takes on the link; `rtt_s`: from a request until its response begins, but for the wait. An
+    object is in the cache when its response has come whole; a request for it meanwhile waits for that (a collapsed
+    request, RFC 9111 section 4). Lindley's recursion gives the waits.
+    """
+    if cache is None:
+        return [Passage(True, wait_s) for wait_s in waits_s(arrivals_s, service_s)]
+    on_the_way: OrderedDict[int, float] = OrderedDict()
+    free_s, found = -math.inf, list[Passage]()
+    for arrival_s, number in zip(arrivals_s, objects, strict=True):
+        # In the order of their requests, as the link has one queue.
+        while on_the_way and next(iter(on_the_way.values())) <= arrival_s:
+            cache.put(on_the_way.popitem(last=False)[0])
+        if number in on_the_way:
+            found.append(Passage(joined_s=on_the_way[number] - arrival_s))
+        elif cache.find(number):
+            found.append(Passage())
+        else:
+            start_s = max(arrival_s, free_s)
+            free_s = start_s + service_s
+            on_the_way[number] = free_s + rtt_s
+            found.append(Passage(True, start_s - arrival_s))
+    return found
+
+
 def zipf_weights(count: int, exponent: float) -> list[float]:
     """Return the probabilities of `count` objects whose popularity falls as rank^-exponent; they sum to 1."""
     raw = [rank**-exponent for rank in range(1, count + 1)]
@@ -102,18 +143,33 @@ def entries_for(weights: Sequence[float], hit_rate: float) -> int:
 class Lru:
     """Which objects an LRU cache of so many entries holds; nothing else of a cache."""
 
-    def __init__(self, entries: int) -> None:
+    def __init__(self, entries: int, held: Iterable[int] = ()) -> None:
+        """`held`: what it holds at first, the longest unused first."""
         self._entries = entries
         self._held: OrderedDict[int, None] = OrderedDict()
+        for number in held:
+            self.put(number)
 
     def ask(self, number: int) -> bool:
         """Ask for an object, which is held from then on; tells whether it was held before."""
-        hit = number in self._held
+        hit = self.find(number)
+        if not hit:
+            self.put(number)
+        return hit
+
+    def find(self, number: int) -> bool:
+        """Tell whether an object is held, and count it as used if it is."""
+        if number not in self._held:
+            return False
+        self._held.move_to_end(number)
+        return True
+
+    def put(self, number: int) -> None:
+        """Hold an object from now on, in the place of the one unused for longest."""
         self._held[number] = None
         self._held.move_to_end(number)
         if len(self._held) > self._entries:
             self._held.popitem(last=False)
-        return hit
 
     def contents(self) -> list[int]:
         """What is held, the longest unused first."""
