@@ -29,6 +29,7 @@ from experiments.harness.cdn_lab import (
     region_paths,
     region_rtt_s,
 )
+from experiments.harness.clock import programs_s
 from experiments.harness.experiment import Experiment, Outcome, Parameter, Run, choices, factor, listed, seconds, whole
 from experiments.harness.faults import plug_in, unplug
 from experiments.harness.fidelity import MachineWatch, capture_checks, certificate, probe_path
@@ -52,7 +53,7 @@ SERVICE, LINK = "service", "link"
 BEFORE_S, AFTER_S = 0.5, 0.4
 # For a new replica to be ready, or a cable to be plugged in.
 RESTART_S = 0.5
-# What name servers, users and the machine's scheduler take, together.
+# What name servers, users and the machine's scheduler take, together, by the machine's clock.
 PROGRAMS_S = 0.05
 NOTE = (
     "a point is a user of the region: when after the fault the last request began that failed; lines: TTL and interval "
@@ -166,7 +167,7 @@ def _fault(context: Run, kind: str, ttl: int, began_ns: int = 0, back_ns: int | 
         # A check may take as long as an interval: so the drawing says.
         timeout_s=asked["interval"] if kind == LINK else 0.0,
         # A check that is refused takes a round trip, and an answer half of one before its time begins to run.
-        slack_s=2 * region_rtt_s(REGION, asked["scale"]) + PROGRAMS_S,
+        slack_s=2 * region_rtt_s(REGION, asked["scale"]) + programs_s(PROGRAMS_S),
     )
 
 

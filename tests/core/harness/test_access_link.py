@@ -69,6 +69,21 @@ def test_terms_sum_to_the_mean_delay(tmp_path: Path) -> None:
     assert figures.terms()["residual"] == pytest.approx(0.002)
 
 
+def test_a_request_for_what_is_on_its_way_is_collapsed(tmp_path: Path) -> None:
+    # The cache asks for /0 at 0 ms and has it at 41 ms; the second client asked for it at 11 ms.
+    near, client = _traffic(tmp_path, [40]), _traffic(tmp_path, [60])
+    first = client.crossings[0]
+    second = replace(first, asked_ns=first.asked_ns + 11 * MS, last_ns=first.asked_ns + 41 * MS)
+    later = replace(first, asked_ns=first.asked_ns + 50 * MS, last_ns=first.asked_ns + 51 * MS)
+    own = replace(first, asked_ns=near.crossings[0].asked_ns - 1)
+    client = Traffic([own, second, later])
+    figures = case_figures(Setting(10, RATE_BPS, 0.1, 0.4), client, near, near, START_NS, OBJECTS)
+    assert figures.terms()["collapsed"] == pytest.approx(0.030 / 3)
+    request_s = (len(request("/0", "1.1")) + 66) * 8 / RATE_BPS
+    assert figures.terms()["request"] == pytest.approx(request_s / 3)
+    assert sum(figures.terms().values()) == pytest.approx(figures.delay_s)
+
+
 def test_what_has_no_response_is_no_evidence(tmp_path: Path) -> None:
     wire = Wire()
     Tcp(wire).open(1).client("PA", request("/", "1.1"))
@@ -134,6 +149,15 @@ def test_the_sum_holds() -> None:
     said(w1(WITHOUT, CACHED), "shown", "149.5 ms without", "68.6 ms with")
     said(w2(WITHOUT, CACHED), "shown", "60.0%")
     said(w8({"slow": WITHOUT, "cache": CACHED}), "shown", "utilisation 0.900", "hit rate 0.400")
+
+
+def test_what_the_formula_leaves_out_counts_and_its_tolerance_decides() -> None:
+    late = replace(WITHOUT, delay_s=0.1505)
+    said(w1(late, CACHED), "shown")
+    exact = replace(late, tolerance=0.003)
+    said(w1(exact, CACHED), "failed")
+    said(w1(replace(exact, beyond={"arrivals": 0.001}), CACHED), "shown", "(theory: 150.5 and")
+    said(w8({"slow": replace(exact, beyond={"arrivals": 0.001})}), "shown")
 
 
 def test_what_is_off_by_more_than_a_tenth_fails() -> None:

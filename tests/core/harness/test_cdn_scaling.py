@@ -14,7 +14,7 @@ from experiments.harness.judge.crossings import Traffic, crossings
 from experiments.harness.judge.dns import DnsTraffic
 from experiments.harness.judge.link_use import LinkUse
 from experiments.harness.judge.page_load import page_load
-from experiments.harness.theory import http_page_load
+from experiments.harness.theory import http_page_load, transmission_time_s
 from tests.core.harness.dns_wire import Net, a
 from tests.core.harness.verdicts import said
 from tests.core.harness.wire import INTERFACE, MS, START_NS, Tcp, Wire, request, response
@@ -58,6 +58,9 @@ def test_c1_needs_both_sides_of_the_knee_and_theory() -> None:
     said(c1([replace(one, needs=one.needs * 10) for one in ALONE]), "undecided", "knee")
     said(c1([*ALONE[:1], replace(ALONE[1], response_s=0.1), ALONE[2]]), "failed", "not as theory says for [4]")
     said(c1([*ALONE[:2], replace(ALONE[2], utilisation=0.7)]), "failed", "[16]")
+    late = replace(ALONE[1], response_s=0.0704)
+    said(c1([ALONE[0], late, ALONE[2]]), "shown")
+    said(c1([ALONE[0], replace(late, tolerance=0.003), ALONE[2]]), "failed", "not as theory says for [4]")
     said(c1([*ALONE[:2], replace(ALONE[2], problem="there is a hole")]), "undecided", "16 clients: there is a hole")
     said(c1([]), "undecided")
 
@@ -98,9 +101,14 @@ def test_terms_of_what_crossed_the_link_sum_to_the_mean(tmp_path: Path) -> None:
     assert (found.count, found.response_s) == pytest.approx((2, 0.07))
     assert sum(found.terms.values()) == pytest.approx(0.07)
     service_s = origin.crossings[0].wire_bytes * 8 / RATE_BPS
-    assert found.terms["internet"] == pytest.approx(0.04)
-    assert found.terms["queueing"] == pytest.approx((0.038 + 0.058) / 2 - 0.02 - service_s)
+    # What a request's frame takes on the link is on its way, and no response waits for it.
+    request_s = transmission_time_s(len(request("/0", "1.1")), RATE_BPS)
+    assert found.terms["request"] == pytest.approx(request_s)
+    assert found.terms["internet"] == pytest.approx(0.04 - 2 * request_s)
+    assert found.terms["queueing"] == pytest.approx((0.038 + 0.058) / 2 - 0.02 + request_s - service_s)
     assert found.terms["residual"] == pytest.approx(0.002)
+    assert found.request_bytes == len(request("/0", "1.1"))
+    assert found.response_bytes == len(response(b"x" * 900, "1.1"))
     users.crossings[1].status = b"503"
     assert "/1 is answered with 503" in str(
         responses([users], origin, (START_NS, START_NS + 1000 * MS), RATE_BPS, OBJECTS).wrong
