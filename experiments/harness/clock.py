@@ -52,5 +52,5 @@ def tolerance(real: float, timed_by: Clock | None = None) -> float:
 
 
 def programs_s(real_s: float, timed_by: Clock | None = None) -> float:
-    """Return what to allow for the time that programs take: `real_s` by the machine's clock, nothing by a virtual one."""
+    """Return the allowance for the time that programs take: `real_s` by the machine's clock, none by a virtual one."""
     return 0.0 if (timed_by or current()).word == "virtual" else real_s

@@ -69,18 +69,21 @@ class Replay:
         self._clock.run()
 
     def time_ns(self, frame: Frame) -> int:
-        """Return when the model has this frame, by its first frame an action or an arrival. Raises KeyError else."""
+        """Return when the model has this frame, the first one of an action or an arrival.
+
+        Raises CausalOrderError if the model has no such frame, or stops before it.
+        """
         if frame.number in self._times_ns:
             return self._times_ns[frame.number]
-        arrival = self._arrivals[frame.number]
-        if arrival.flow is None:
-            assert arrival.datagram is not None
+        arrival = self._arrivals.get(frame.number)
+        if arrival is not None and arrival.flow is None and arrival.datagram in self._datagram_ns:
             return self._datagram_ns[arrival.datagram]
-        moments = self._end(arrival.flow, arrival.at_client).arrivals
-        place = bisect_left(moments, arrival.total_bytes, key=lambda each: each[1])
-        if not arrival.total_bytes or place == len(moments):
-            raise KeyError(f"frame {frame.number} brings no octets in the model")
-        return moments[place][0]
+        if arrival is not None and arrival.flow is not None and arrival.total_bytes:
+            moments = self._end(arrival.flow, arrival.at_client).arrivals
+            place = bisect_left(moments, arrival.total_bytes, key=lambda each: each[1])
+            if place < len(moments):
+                return moments[place][0]
+        raise CausalOrderError(f"the model does not come to frame {frame.number}")
 
     def between_s(self, first: Frame, last: Frame) -> float:
         """Return the time from one frame to another, in seconds."""
@@ -94,7 +97,11 @@ class Replay:
         """Return the first frame of the moment at `place` that the model knows, or else the last one before it."""
         now_ns = frames[place].time_ns
         at_once = [frame for frame in frames[place:] if frame.time_ns == now_ns and self.known(frame)]
-        return at_once[0] if at_once else next(frame for frame in reversed(frames[:place]) if self.known(frame))
+        before = (frame for frame in reversed(frames[:place]) if self.known(frame))
+        found = at_once[0] if at_once else next(before, None)
+        if found is None:
+            raise CausalOrderError(f"nothing of the model comes before frame {frames[place].number}")
+        return found
 
     def last_arrival(self, frames: Sequence[Frame], last: Frame) -> Frame:
         """Return the last of these frames up to `last` that brought octets or a datagram: where a sample ends."""
@@ -136,8 +143,10 @@ class Replay:
             self._datagram_ns[key] = self._clock.now_ns
             met.meet()
 
-        target = self._hosts[key[2]]
-        self._network.route(action.host, target).send(action.size_bytes, deliver)
+        target = self._hosts.get(key[2])
+        # To no host, such as a group of them: nothing of a sample waits for it.
+        if target is not None:
+            self._network.route(action.host, target).send(action.size_bytes, deliver)
 
     def _condition(self, trigger: Arrival | None) -> Condition:
         if trigger is None:

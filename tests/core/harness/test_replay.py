@@ -168,3 +168,12 @@ def test_framing_is_what_requests_and_segments_take_more_or_less_than_counted() 
     saved, split = len(long) - len(short), 2 * 66
     assert turns_framing_s(load_of(path).exchanges, RATE_BPS) == pytest.approx((split - saved) * 8 / RATE_BPS)
     assert turns_framing_s([], RATE_BPS) == 0
+
+
+def test_a_server_that_is_not_captured_leaves_nothing_to_say() -> None:
+    path = visit("client", 0)
+    whole = captured(path)
+    frames = tuple(one for one in whole.frames if one.interface == AT_CLIENT)
+    alone = CaptureFile(frames, {AT_CLIENT: whole.counts[AT_CLIENT]})
+    samples = {"visit": [Sample(AT_CLIENT, 0, frames[-1].time_ns)]}
+    assert terms_of(alone, WebTopo(bw=10, delay="50ms"), samples) == {"visit": {}}
