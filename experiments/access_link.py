@@ -12,7 +12,7 @@ The Internet's delay is put on the access link, whose queue comes before it: the
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
@@ -110,12 +110,12 @@ def run(context: Run) -> Outcome:
             hit_rate = characteristic_hit_rate(weights, entries) if case.cached else 0.0
             setting = Setting(rate, link_bps * case.times, INTERNET_S / asked["scale"], hit_rate)
             found = _measure(context, folder, case, setting, workload, entries, evidence)
+            cache: Lru | Sequence[bool] | None = Lru(entries, workload.held) if case.cached else None
             if case.cached and "proxy" in context.replacements:
                 # Nobody told it how many objects it has room for: theory takes the hit rate that it has.
                 found = replace(found, setting=replace(setting, hit_rate=found.hit_rate))
-            else:
-                beyond = _left_out(found, workload, entries if case.cached else 0)
-                found = replace(found, beyond=beyond, tolerance=tolerance(judge.WITHIN))
+                cache = found.forwarded
+            found = replace(found, beyond=_left_out(found, workload, cache), tolerance=tolerance(judge.WITHIN))
             figures[case.name] = found
     return Outcome(
         claims=(
@@ -189,14 +189,16 @@ def _plan(workload: Workload, case: Case, mode: str) -> dict[str, object]:
     }
 
 
-def _left_out(one: CaseFigures, workload: Workload, entries: int) -> dict[str, float]:
+def _left_out(one: CaseFigures, workload: Workload, cache: Lru | Sequence[bool] | None) -> dict[str, float]:
     """What the formula leaves out of this very workload, by name: means over all requests, in s.
 
     arrivals: they are a sample, which waits by Lindley's recursion; hit rate: of this sample, too; request: its frame
-    on the link; collapsed: requests that wait for a response which another one has asked for.
+    on the link; collapsed: requests that wait for a response which another one has asked for. Nothing of a case that
+    lacks requests, which is no evidence.
     """
+    if len(one.forwarded) != len(workload.arrivals_s):
+        return {}
     setting, service_s = one.setting, one.queue.service_s
-    cache = Lru(entries, workload.held) if entries else None
     found = passages(workload.arrivals_s, workload.objects, setting.rtt_s, service_s, cache)
     crossed = fmean(each.crossed for each in found)
     waits_s, joined_s = (fmean(getattr(each, name) for each in found) for name in ("wait_s", "joined_s"))

@@ -72,30 +72,38 @@ class Passage:
 
 
 def passages(
-    arrivals_s: Sequence[float], objects: Sequence[int], rtt_s: float, service_s: float, cache: Lru | None = None
+    arrivals_s: Sequence[float],
+    objects: Sequence[int],
+    rtt_s: float,
+    service_s: float,
+    cache: Lru | Sequence[bool] | None = None,
 ) -> list[Passage]:
     """Return what each of these requests is to a cache (None: there is none) whose misses queue at a link.
 
     `service_s`: what each takes on the link; `rtt_s`: from a request until its response begins, but for the wait. An
     object is in the cache when its response has come whole; a request for it meanwhile waits for that (a collapsed
-    request, RFC 9111 section 4). Lindley's recursion gives the waits.
+    request, RFC 9111 section 4). Of a cache that is no LRU list, `cache` says which requests it forwards. Lindley's
+    recursion gives the waits.
     """
     if cache is None:
         return [Passage(True, wait_s) for wait_s in waits_s(arrivals_s, service_s)]
+    lru = cache if isinstance(cache, Lru) else Lru(len(objects))
+    forwarded = [None] * len(objects) if isinstance(cache, Lru) else list(cache)
     on_the_way: OrderedDict[int, float] = OrderedDict()
     free_s, found = -math.inf, list[Passage]()
-    for arrival_s, number in zip(arrivals_s, objects, strict=True):
+    for arrival_s, number, forwards in zip(arrivals_s, objects, forwarded, strict=True):
         # In the order of their requests, as the link has one queue.
         while on_the_way and next(iter(on_the_way.values())) <= arrival_s:
-            cache.put(on_the_way.popitem(last=False)[0])
-        if number in on_the_way:
+            lru.put(on_the_way.popitem(last=False)[0])
+        if number in on_the_way and not forwards:
             found.append(Passage(joined_s=on_the_way[number] - arrival_s))
-        elif cache.find(number):
+        elif lru.find(number) if forwards is None else not forwards:
             found.append(Passage())
         else:
             start_s = max(arrival_s, free_s)
             free_s = start_s + service_s
-            on_the_way[number] = free_s + rtt_s
+            # Of two that are on the way the earlier one ends a wait.
+            on_the_way.setdefault(number, free_s + rtt_s)
             found.append(Passage(True, start_s - arrival_s))
     return found
 

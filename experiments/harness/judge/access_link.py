@@ -39,7 +39,8 @@ class CaseFigures:
 
     `wrong`: which response is no object of the origin's, and how; `joined_s`: collapsed requests' waits for a response
     that another one had asked for; `request_s`: a request's frame on the link; `beyond`: what theory adds to the
-    textbook's formula, by name, and `tolerance`: how far from that a mean may be.
+    textbook's formula, by name, and `tolerance`: how far from that a mean may be; `forwarded`: which requests, in their
+    order, crossed the link.
     """
 
     setting: Setting
@@ -59,6 +60,7 @@ class CaseFigures:
     request_s: float = 0.0
     beyond: Mapping[str, float] = field(default_factory=dict)
     tolerance: float = WITHIN
+    forwarded: tuple[bool, ...] = ()
 
     @property
     def hit_rate(self) -> float:
@@ -134,7 +136,20 @@ def case_figures(
         wrong=crossed_wrongly([client], objects),
         joined_s=sum(_joined(asked, near)) / len(asked) / 1e9 if near is not client and asked else 0.0,
         request_s=share * request_s,
+        forwarded=tuple(_forwarded(asked, near)) if near is not client else (True,) * len(asked),
     )
+
+
+def _forwarded(asked: Sequence[Crossing], near: Traffic) -> Iterator[bool]:
+    """Say of each request whether the cache, which asks at `near`, began to ask for its object while it waited."""
+    begun: dict[bytes, list[int]] = {}
+    for one in near.crossings:
+        begun.setdefault(one.path, []).append(one.asked_ns)
+    for one in asked:
+        mine = next((at_ns for at_ns in begun.get(one.path, ()) if one.asked_ns <= at_ns < one.last_ns), None)
+        if mine is not None:
+            begun[one.path].remove(mine)
+        yield mine is not None
 
 
 def _joined(asked: Sequence[Crossing], near: Traffic) -> Iterator[int]:

@@ -79,6 +79,7 @@ def test_a_request_for_what_is_on_its_way_is_collapsed(tmp_path: Path) -> None:
     client = Traffic([own, second, later])
     figures = case_figures(Setting(10, RATE_BPS, 0.1, 0.4), client, near, near, START_NS, OBJECTS)
     assert figures.terms()["collapsed"] == pytest.approx(0.030 / 3)
+    assert figures.forwarded == (True, False, False)
     request_s = (len(request("/0", "1.1")) + 66) * 8 / RATE_BPS
     assert figures.terms()["request"] == pytest.approx(request_s / 3)
     assert sum(figures.terms().values()) == pytest.approx(figures.delay_s)

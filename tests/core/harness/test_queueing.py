@@ -102,6 +102,15 @@ def test_a_request_for_what_is_on_its_way_waits_for_that_and_no_longer() -> None
     assert found[2] == found[3] == Passage()
 
 
+def test_another_cache_is_held_to_what_it_forwards() -> None:
+    # It fetches 7 twice although that is on its way, and answers 9, which it never asked for.
+    found = passages([0.0, 0.1, 0.5, 0.6], [7, 7, 7, 9], 1.0, 0.2, [True, True, False, False])
+    assert [one.crossed for one in found] == [True, True, False, False]
+    assert found[1].wait_s == pytest.approx(0.1)
+    assert found[2].joined_s == pytest.approx(0.7)
+    assert found[3] == Passage()
+
+
 @given(st.lists(st.tuples(st.floats(0, 2), st.integers(0, 5)), max_size=40), st.integers(1, 6))
 def test_passages_with_instant_responses_are_those_of_the_list(asked: list[tuple[float, int]], entries: int) -> None:
     arrivals, objects = list(accumulate(gap_s for gap_s, _ in asked)), [number for _, number in asked]
