@@ -14,6 +14,7 @@ from pathlib import Path
 
 from mininet.topo import Topo
 
+from experiments.harness.clock import tolerance
 from experiments.harness.experiment import Experiment, Outcome, Parameter, Run, megabits, seconds, whole
 from experiments.harness.fidelity import MachineWatch, capture_checks, certificate, probe_path
 from experiments.harness.http_lab import (
@@ -75,7 +76,10 @@ def run(context: Run) -> Outcome:
         claims=(_interleaving(loads, failures), http2_claims.h12(loads[PIPELINED], loads[MULTIPLEXED])),
         comparisons=tuple(
             Comparison.of(
-                _name(each), timings[_name(each)], _theory(each, loads[each][0], context).plus(beyond[each]), TOLERANCE
+                _name(each),
+                timings[_name(each)],
+                _theory(each, loads[each][0], context).plus(beyond[each]),
+                tolerance(TOLERANCE),
             )
             for each in good
         ),

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from experiments.harness.clock import tolerance
 from experiments.harness.experiment import (
     Experiment,
     Outcome,
@@ -84,7 +85,7 @@ class Point:
 
     def comparison(self) -> Comparison:
         """Measured beside the formula with slow start."""
-        return Comparison.of(self.name, self.timings, self.refined, TOLERANCE)
+        return Comparison.of(self.name, self.timings, self.refined, tolerance(TOLERANCE))
 
 
 def _name(strategy: str, objects: int, rtt_s: float) -> str:

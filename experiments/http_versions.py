@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from experiments.harness.clock import tolerance
 from experiments.harness.experiment import Experiment, Outcome, Parameter, Run, choices, megabits, seconds, whole
 from experiments.harness.fidelity import MachineWatch, capture_checks, certificate, probe_path
 from experiments.harness.http_lab import (
@@ -228,7 +229,7 @@ def _compare(
     name: str, loads: Sequence[PageLoad], timings: list[Timing], beyond: Mapping[str, float], context: Run
 ) -> Comparison:
     theory = _theory(name, loads[0], context)[0].plus(beyond)
-    return Comparison.of(name, timings, theory, round(TOLERANCE + PROGRAMS_S / theory.total_s, 3))
+    return Comparison.of(name, timings, theory, tolerance(round(TOLERANCE + PROGRAMS_S / theory.total_s, 3)))
 
 
 def _verdicts(seen: Seen, comparisons: Mapping[str, Comparison], workload: Workload, context: Run) -> list[Verdict]:
