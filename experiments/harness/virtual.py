@@ -27,12 +27,15 @@ from topologies.emulation.virtual.machine import Ended, Machine, OverdueError
 
 Step = Callable[[str, float], None]
 # A program that computes for ever stops virtual time, so that no time-out of the run itself can end it. Then the run is
-# ended after so much processor time without any progress: that does not depend on what else the machine does. Of the
-# experiments no step takes a tenth of it; those of long runs (--full) take longer.
+# ended after so much processor time in which neither the kernel's clock nor the run got on: that does not depend on what
+# else the machine does. The judges compute while the clock stands still, too: at most a fifth of it.
+STILL_LIMIT_S = 60.0
+# And if the clock moves, but no step of the run is done. Of the experiments no step takes a tenth of it; those of long
+# runs (--full) take longer.
 QUIET_LIMIT_S = 300.0
 QUIET_LIMIT_FULL_S = 1800.0
-# And if it does not even compute, on the host's clock.
-STALL_LIMIT_S = 3600.0
+# And if it uses no processor time at all, on the host's clock.
+STALL_LIMIT_S = 300.0
 LOOK_S = 1.0
 # On the kernel's own clock: all times of an experiment are hours to days at most.
 VIRTUAL_LIMIT_S = 400 * 86_400.0
@@ -44,12 +47,16 @@ class StoppedError(EmulationError):
 
 @dataclass
 class Relay:
-    """Copies what grows in a job's folder: its output, and its progress."""
+    """Copies what grows in a job's folder: its output, and its progress.
+
+    grown, moved: there was output or progress, and the kernel's clock has moved, since they were last reset.
+    """
 
     folder: Path
     step: Step
     live: bool
     grown: bool = False
+    moved: bool = False
     _read: dict[str, int] = field(default_factory=dict)
 
     def __call__(self) -> None:
@@ -59,6 +66,7 @@ class Relay:
                 what, share = json.loads(line)
                 self.step(what, share)
             self.grown = True
+        self.moved = bool(self._new(job.BEATS)) or self.moved
         if self.live:
             self.output()
 
@@ -83,24 +91,33 @@ class Relay:
 
 
 class Patience:
-    """Ends a run that computes without any progress. Raises OverdueError."""
+    """Ends a run that gets no further: its clock stands still, or no step is done, or it does not even compute."""
 
-    def __init__(self, machine: Machine, relay: Relay, limit_s: float) -> None:
-        self._machine, self._relay, self._limit_s = machine, relay, limit_s
-        self._looked_s = self._grown_s = self._used_s = 0.0
+    def __init__(self, machine: Machine, relay: Relay, quiet_limit_s: float) -> None:
+        self._machine, self._relay, self._quiet_limit_s = machine, relay, quiet_limit_s
+        self._looked_s = self._computed_s = 0.0
+        # Processor time used until now, until the last step, and until the clock last moved.
+        self._used_s = self._grown_used_s = self._moved_used_s = 0.0
 
     def check(self) -> None:
-        """Look, now and then."""
+        """Look, now and then. Raises OverdueError."""
         now_s = self._machine.real_s()
         if now_s - self._looked_s < LOOK_S:
             return
         self._looked_s, used_s = now_s, self._machine.used_s()
+        if used_s != self._used_s:
+            self._used_s, self._computed_s = used_s, now_s
         if self._relay.grown:
-            self._relay.grown, self._grown_s, self._used_s = False, now_s, used_s
-        if used_s - self._used_s > self._limit_s:
-            raise OverdueError(f"it computed for {self._limit_s:g} s without any progress")
-        if now_s - self._grown_s > STALL_LIMIT_S:
-            raise OverdueError(f"nothing happened for {STALL_LIMIT_S:g} s")
+            self._grown_used_s = self._moved_used_s = used_s
+        if self._relay.moved:
+            self._moved_used_s = used_s
+        self._relay.grown = self._relay.moved = False
+        if used_s - self._moved_used_s > STILL_LIMIT_S:
+            raise OverdueError(f"it computed for {STILL_LIMIT_S:g} s while its clock stood still")
+        if used_s - self._grown_used_s > self._quiet_limit_s:
+            raise OverdueError(f"it computed for {self._quiet_limit_s:g} s without any progress")
+        if now_s - self._computed_s > STALL_LIMIT_S:
+            raise OverdueError(f"it did nothing for {STALL_LIMIT_S:g} s")
 
 
 @dataclass(frozen=True)

@@ -102,18 +102,57 @@ def steps(folder: Path, rows: list[Any]) -> None:
         file.writelines(json.dumps(row) + "\n" for row in rows)
 
 
+def beats(folder: Path) -> None:
+    with open(folder / "beats", "ab") as file:
+        file.write(b".")
+
+
 def test_a_run_that_computes_without_progress_is_ended_and_one_with_progress_is_not(tmp_path: Path) -> None:
     machine, told = Spinning(), []
     relay = Relay(tmp_path, lambda what, share: told.append((what, share)), live=False)
-    patience = Patience(machine, relay, 10.0)  # type: ignore[arg-type]
-    for second in range(2, 60, 2):
+    patience = Patience(machine, relay, 100.0)  # type: ignore[arg-type]
+    for second in range(2, 200, 2):
         machine.now_s = float(second)
-        steps(tmp_path, [["measuring", second / 100]])
+        steps(tmp_path, [["measuring", second / 1000]])
         relay()
         patience.check()
-    assert told[-1] == ("measuring", 0.58)
-    machine.now_s += 9
-    patience.check()
-    machine.now_s += 9
-    with pytest.raises(OverdueError, match="computed for 10 s without any progress"):
+    assert told[-1] == ("measuring", 0.198)
+    # The clock moves, so nothing has stopped it.
+    for _ in range(2):
+        machine.now_s += 50
+        beats(tmp_path)
+        relay()
+        patience.check()
+    machine.now_s += 2
+    beats(tmp_path)
+    relay()
+    with pytest.raises(OverdueError, match="computed for 100 s without any progress"):
+        patience.check()
+
+
+def test_a_run_whose_clock_stands_still_while_it_computes_is_ended(tmp_path: Path) -> None:
+    machine = Spinning()
+    relay = Relay(tmp_path, lambda _what, _share: None, live=False)
+    patience = Patience(machine, relay, 1e6)  # type: ignore[arg-type]
+    beats(tmp_path)
+    for _ in range(30):
+        machine.now_s += 2
+        relay()
+        patience.check()
+    machine.now_s += 3
+    relay()
+    with pytest.raises(OverdueError, match="computed for 60 s while its clock stood still"):
+        patience.check()
+
+
+def test_a_run_that_uses_no_processor_time_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Spinning()
+    monkeypatch.setattr(machine, "used_s", lambda: 1.0)
+    relay = Relay(tmp_path, lambda _what, _share: None, live=False)
+    patience = Patience(machine, relay, 1e6)  # type: ignore[arg-type]
+    for second in range(2, 300, 2):
+        machine.now_s = float(second)
+        patience.check()
+    machine.now_s = 303.0
+    with pytest.raises(OverdueError, match="it did nothing for 300 s"):
         patience.check()
