@@ -6,7 +6,9 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 
 from topologies.emulation import tools
@@ -16,17 +18,42 @@ from topologies.emulation.virtual import kernel
 
 TAP = Path("/dev/net/tun")
 SANDBOX = "topologies.emulation.sandbox"
+VIRTUAL_TIME = "virtual time"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One ability: whether it is there, what that means, and how to get it. `needed`: lab7 cannot run without."""
+    """One ability: whether it is there, what that means, and how to get it.
+
+    needed: lab7 cannot run without; real_alone: but in virtual time it can.
+    """
 
     name: str
     good: bool
     meaning: str
     remedy: str = ""
     needed: bool = True
+    real_alone: bool = False
+
+
+class Ability(Enum):
+    """What this machine can run, as a sentence."""
+
+    ALL = "lab7 can run here."
+    VIRTUAL_ALONE = (
+        "lab7 can run here in virtual time alone: `lab7 run`, `lab7 matrix` and `lab7 exec` with --time virtual; for the "
+        "rest see the lines in red."
+    )
+    NONE = "lab7 cannot run here: see the lines in red, or run `make setup`."
+
+
+def ability(findings: Sequence[Finding]) -> Ability:
+    """What can be run by these findings."""
+    lacking = [one for one in findings if one.needed and not one.good]
+    if not lacking:
+        return Ability.ALL
+    virtual = any(one.name == VIRTUAL_TIME and one.good for one in findings)
+    return Ability.VIRTUAL_ALONE if virtual and all(one.real_alone for one in lacking) else Ability.NONE
 
 
 def examine() -> list[Finding]:
@@ -39,13 +66,13 @@ def _sandbox() -> Finding:
     who = "as root" if os.geteuid() == 0 else "as an ordinary user, no sudo"
     good = done.returncode == 0
     said = done.stderr.strip().removeprefix("lab7: ")
-    return Finding("sandbox", good, f"namespaces can be made {who}", "" if good else said)
+    return Finding("sandbox", good, f"namespaces can be made {who}", "" if good else said, real_alone=True)
 
 
 def _tap() -> Finding:
     good = TAP.exists() and os.access(TAP, os.R_OK | os.W_OK)
     remedy = "sudo modprobe tun (in a container: run it with --device /dev/net/tun)"
-    return Finding("TAP", good, "links in user space can be made", remedy)
+    return Finding("TAP", good, "links in user space can be made", remedy, real_alone=True)
 
 
 def _in_sandbox(*command: str) -> bool:
@@ -71,7 +98,7 @@ def _open_vswitch() -> Finding:
 
 def _virtual_time() -> Finding:
     found = kernel.find()
-    name = "virtual time"
+    name = VIRTUAL_TIME
     if reason := kernel.unsupported():
         return Finding(name, False, "only real time", reason, False)
     if found is None:

@@ -133,13 +133,17 @@ def _unshare_all() -> None:
         raise MachineError(_refusal(error)) from error
 
 
+# Where no namespaces are to be had, on x86-64.
+WITHOUT = "`lab7 run --time virtual` needs no namespaces"
+
+
 def _refusal(error: OSError) -> str:
     if APPARMOR_SWITCH.exists() and APPARMOR_SWITCH.read_text().strip() == "1":
         return (
             "this machine forbids user namespaces to ordinary users: run "
-            "`sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0` once, or run lab7 with sudo"
+            "`sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0` once, or run lab7 with sudo; " + WITHOUT
         )
-    return f"this machine does not let lab7 make namespaces ({error.strerror}): run lab7 with sudo"
+    return f"this machine does not let lab7 make namespaces ({error.strerror}): run lab7 with sudo; {WITHOUT}"
 
 
 def _unshare_as_user(flags: int) -> None:

@@ -83,10 +83,11 @@ def doctor_command(as_json: bool) -> None:
     """Say what this machine can do, and how to get what is missing. Exits with 3 if lab7 cannot run here."""
     from dataclasses import asdict
 
-    from experiments.harness.doctor import examine
+    from experiments.harness.doctor import Ability, ability, examine
 
     findings = examine()
-    able = all(one.good for one in findings if one.needed)
+    found = ability(findings)
+    able = found is not Ability.NONE
     if as_json:
         common.say_json({"able": able, "findings": [asdict(one) for one in findings]})
     else:
@@ -95,5 +96,5 @@ def doctor_command(as_json: bool) -> None:
             word = "[green]yes[/]" if one.good else "[bold red]no[/]" if one.needed else "[yellow]no[/]"
             rows.append([one.name, word, escape(one.meaning), "" if one.good else escape(one.remedy)])
         common.out().print(common.table(["", "", "means", "to get it"], rows))
-        click.echo("lab7 can run here." if able else "lab7 cannot run here: see the lines in red, or run `make setup`.")
+        click.echo(found.value)
     raise click.exceptions.Exit(common.SHOWN if able else common.CANNOT)
