@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from topologies.emulation.errors import MachineError
 from topologies.emulation.virtual import job
 from topologies.emulation.virtual.job import Job
+from topologies.emulation.virtual.machine import memory_place
 
 PROGRAM = Path("/cache/linux")
 
@@ -61,3 +63,40 @@ def test_process_1_reads_the_whole_job(seed: int | None, settles: bool, fixed: b
 def test_a_seeded_run_has_one_order_of_hashes() -> None:
     assert job.handed_on({"A": "b", "PYTHONHASHSEED": "random"}, 1) == {"A": "b", "PYTHONHASHSEED": "0"}
     assert job.handed_on({"A": "b"}, None) == {"A": "b"}
+
+
+class Usage:
+    """As shutil.disk_usage: so much is free in each place."""
+
+    def __init__(self, free: dict[str, int]) -> None:
+        self._free = free
+
+    def __call__(self, place: str) -> Usage:
+        if place not in self._free:
+            raise FileNotFoundError(place)
+        self.free = self._free[place] * 2**20
+        return self
+
+
+@pytest.mark.parametrize(
+    ("free_mb", "place"),
+    [
+        ({"/dev/shm": 4000, "/tmp": 9000}, "/dev/shm"),
+        # A container's, by default.
+        ({"/dev/shm": 64, "/tmp": 9000}, "/tmp"),
+        ({"/tmp": 64, "/var/tmp": 9000}, "/var/tmp"),
+    ],
+)
+def test_the_kernels_memory_is_where_there_is_room(
+    free_mb: dict[str, int], place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("topologies.emulation.virtual.machine.shutil.disk_usage", Usage(free_mb))
+    monkeypatch.setattr("topologies.emulation.virtual.machine.os.access", lambda _place, _mode: True)
+    assert memory_place({}) == place
+    assert memory_place({"TMPDIR": "/mine"}) == "/mine"
+
+
+def test_without_room_for_the_kernels_memory_one_sentence_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("topologies.emulation.virtual.machine.shutil.disk_usage", Usage({"/dev/shm": 64, "/tmp": 65}))
+    with pytest.raises(MachineError, match=r"needs 1536 MB .* 64 MB in /dev/shm and 65 MB in /tmp: .* TMPDIR"):
+        memory_place({})

@@ -24,7 +24,7 @@ BEAT_S, BEAT_SHARE = 1.0, 1e-3
 PACKAGE_ROOT = Path(__file__).resolve().parents[3]
 GUEST = "topologies.emulation.virtual.guest"
 
-MEMORY = "1536M"
+MEMORY_MB = 1536
 # The wall clock when the kernel boots, 2030-01-01T00:00:00Z: after all files that it reads, so that none is from the
 # future (RFC 9110 section 8.8.2.1 on Last-Modified).
 WALL_CLOCK_S = 1_893_456_000
@@ -68,7 +68,7 @@ def kernel_words(program: Path, job: Job) -> list[str]:
     """The kernel's command line; of the job it knows no more than which clock it has."""
     words = [
         str(program),
-        f"mem={MEMORY}",
+        f"mem={MEMORY_MB}M",
         *("root=none", "rootfstype=hostfs", "rootflags=/", "ro"),
         *("quiet", "con=null", "con0=null,fd:1"),
         *(f"uml_dir={JOB_FOLDER}", "umid=uml"),

@@ -10,11 +10,12 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -28,6 +29,8 @@ CONSOLE = "console"
 # From the start to the end of a job that does nothing, on a busy machine.
 BOOT_TIMEOUT_S = 120.0
 POLL_S = 0.05
+# In memory, where this machine has enough of it.
+MEMORY_PLACES = ("/dev/shm", "/tmp", "/var/tmp")
 # What the kernel says when it is well: not of interest.
 QUIET = ("reboot: Power down", "reboot: System halted")
 
@@ -80,6 +83,7 @@ class Machine:
         self._stack.close()
 
     def _start(self, lifeline: int) -> subprocess.Popen[bytes]:
+        memory = memory_place()
         kernel_words = job.kernel_words(self.kernel.program, self.job)
         words = [sys.executable, "-I", "-S", "-B", guard.__file__, str(lifeline), str(self.folder), str(job.JOB_FD)]
         with open(self.folder / CONSOLE, "wb") as console:
@@ -88,7 +92,7 @@ class Machine:
                 stdin=subprocess.DEVNULL,
                 stdout=console,
                 stderr=subprocess.STDOUT,
-                env=job.kernel_environment(self.job, os.environ),
+                env={**job.kernel_environment(self.job, os.environ), "TMPDIR": memory},
                 pass_fds=(lifeline,),
                 # Away from the terminal's foreground group, whose Ctrl-C is for this process.
                 start_new_session=True,
@@ -118,7 +122,16 @@ class Machine:
         found = self._read_ended()
         if found is not None or not exited:
             return found
-        raise MachineError(f"the kernel of virtual time ended before its job did: {self.said() or 'it said nothing'}")
+        said = self.said() or "it said nothing"
+        raise MachineError(f"the kernel of virtual time ended before its job did{self._signal()}: {said}")
+
+    def _signal(self) -> str:
+        """The signal that ended the kernel, if one did."""
+        try:
+            code = int((self.folder / guard.EXIT).read_text())
+        except (OSError, ValueError):
+            return ""
+        return f" ({signal.Signals(-code).name})" if code < 0 else ""
 
     def _read_ended(self) -> Ended | None:
         try:
@@ -156,6 +169,26 @@ class Machine:
     def said(self) -> str:
         """The last lines of the console."""
         return job.said(self.console())
+
+
+def memory_place(outer: Mapping[str, str] = os.environ) -> str:
+    """The folder of the file that is the kernel's memory: $TMPDIR, else the first with room. Raises MachineError.
+
+    A file that cannot grow to the whole memory would end the kernel by SIGBUS, whatever it does then.
+    """
+    if given := outer.get("TMPDIR"):
+        return given
+    rooms = {}
+    for place in MEMORY_PLACES:
+        with contextlib.suppress(OSError):
+            rooms[place] = shutil.disk_usage(place).free // 2**20
+            if rooms[place] >= job.MEMORY_MB and os.access(place, os.W_OK | os.X_OK):
+                return place
+    free = " and ".join(f"{room} MB in {place}" for place, room in rooms.items())
+    raise MachineError(
+        f"the kernel of virtual time needs {job.MEMORY_MB} MB for its memory, and there are {free}: name a folder with "
+        "more by TMPDIR (for a container: --shm-size 2g)"
+    )
 
 
 def _folders_place() -> str | None:
