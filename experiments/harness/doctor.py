@@ -41,8 +41,8 @@ class Ability(Enum):
 
     ALL = "lab7 can run here."
     VIRTUAL_ALONE = (
-        "lab7 can run here in virtual time alone: `lab7 run`, `lab7 matrix` and `lab7 exec` with --time virtual; for the "
-        "rest see the lines in red."
+        "lab7 can run here in virtual time alone: `lab7 run`, `lab7 matrix` and `lab7 exec` with --time virtual; "
+        "for the rest see the lines in red."
     )
     NONE = "lab7 cannot run here: see the lines in red, or run `make setup`."
 

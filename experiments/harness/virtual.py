@@ -27,8 +27,8 @@ from topologies.emulation.virtual.machine import Ended, Machine, OverdueError
 
 Step = Callable[[str, float], None]
 # A program that computes for ever stops virtual time, so that no time-out of the run itself can end it. Then the run is
-# ended after so much processor time in which neither the kernel's clock nor the run got on: that does not depend on what
-# else the machine does. The judges compute while the clock stands still, too: at most a fifth of it.
+# ended after so much processor time in which neither the kernel's clock nor the run got on: that does not depend on
+# what else the machine does. The judges compute while the clock stands still, too, but for less than half of it.
 STILL_LIMIT_S = 60.0
 # And if the clock moves, but no step of the run is done. Of the experiments no step takes a tenth of it; those of long
 # runs (--full) take longer.

@@ -48,7 +48,9 @@ def _at_the_top_of_the_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_there_are_guides_and_they_have_commands() -> None:
-    assert {"README.md", "students.md", "teachers.md", "extending.md", "platforms.md", "clocks.md"} <= {one.name for one in GUIDES}
+    assert {"README.md", "students.md", "teachers.md", "extending.md", "platforms.md", "clocks.md"} <= {
+        one.name for one in GUIDES
+    }
     assert len(TRIED) > 60
 
 
