@@ -30,6 +30,9 @@ Step = Callable[[str, float], None]
 # ended after so much processor time in which neither the kernel's clock nor the run got on: that does not depend on
 # what else the machine does. The judges compute while the clock stands still, too, but for less than half of it.
 STILL_LIMIT_S = 60.0
+# Until the first step: a network starts within a moment of its own clock, which takes 10 s of a processor, or 25 s of a
+# crowded one. A command (lab7 exec) has no steps.
+STILL_LIMIT_START_S = 120.0
 # And if the clock moves, but no step of the run is done. Of the experiments no step takes a tenth of it; those of long
 # runs (--full) take longer.
 QUIET_LIMIT_S = 300.0
@@ -50,6 +53,7 @@ class Relay:
     """Copies what grows in a job's folder: its output, and its progress.
 
     grown, moved: there was output or progress, and the kernel's clock has moved, since they were last reset.
+    begun: a first step was told.
     """
 
     folder: Path
@@ -57,6 +61,7 @@ class Relay:
     live: bool
     grown: bool = False
     moved: bool = False
+    begun: bool = False
     _read: dict[str, int] = field(default_factory=dict)
 
     def __call__(self) -> None:
@@ -65,7 +70,7 @@ class Relay:
             with contextlib.suppress(ValueError):
                 what, share = json.loads(line)
                 self.step(what, share)
-            self.grown = True
+            self.grown = self.begun = True
         self.moved = bool(self._new(job.BEATS)) or self.moved
         if self.live:
             self.output()
@@ -112,8 +117,9 @@ class Patience:
         if self._relay.moved:
             self._moved_used_s = used_s
         self._relay.grown = self._relay.moved = False
-        if used_s - self._moved_used_s > STILL_LIMIT_S:
-            raise OverdueError(f"it computed for {STILL_LIMIT_S:g} s while its clock stood still")
+        still_limit_s = STILL_LIMIT_S if self._relay.begun else STILL_LIMIT_START_S
+        if used_s - self._moved_used_s > still_limit_s:
+            raise OverdueError(f"it computed for {still_limit_s:g} s while its clock stood still")
         if used_s - self._grown_used_s > self._quiet_limit_s:
             raise OverdueError(f"it computed for {self._quiet_limit_s:g} s without any progress")
         if now_s - self._computed_s > STALL_LIMIT_S:

@@ -130,18 +130,21 @@ def test_a_run_that_computes_without_progress_is_ended_and_one_with_progress_is_
         patience.check()
 
 
-def test_a_run_whose_clock_stands_still_while_it_computes_is_ended(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("begun", "limit_s"), [(True, 60), (False, 120)])
+def test_a_run_whose_clock_stands_still_while_it_computes_is_ended(begun: bool, limit_s: int, tmp_path: Path) -> None:
     machine = Spinning()
     relay = Relay(tmp_path, lambda _what, _share: None, live=False)
     patience = Patience(machine, relay, 1e6)  # type: ignore[arg-type]
     beats(tmp_path)
-    for _ in range(30):
+    if begun:
+        steps(tmp_path, [["measuring", 0.1]])
+    for _ in range(limit_s // 2):
         machine.now_s += 2
         relay()
         patience.check()
     machine.now_s += 3
     relay()
-    with pytest.raises(OverdueError, match="computed for 60 s while its clock stood still"):
+    with pytest.raises(OverdueError, match=f"computed for {limit_s} s while its clock stood still"):
         patience.check()
 
 
