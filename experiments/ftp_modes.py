@@ -123,7 +123,7 @@ def run(context: Run) -> Outcome:
     with ftp_testbed(context, rtt_s, bw, on_disk, beside) as bed:
         context.step("measuring the path", 0.05)
         checks = probe_path(bed, ftp_path(rtt_s, bw))
-        with MachineWatch() as watch, capture_at(bed, context.folder / CAPTURE_NAME, ["client"]) as capture:
+        with MachineWatch() as watch, capture_at(bed, context.folder / CAPTURE_NAME, ["client", "server"]) as capture:
             sessions = _work(context, bed, list(files))
             _dialogues(context, bed, sessions)
     context.step("judging the packets", 0.9)

@@ -35,7 +35,7 @@ from topologies.emulation.launcher import Service
 from topologies.emulation.node import Host
 from topologies.emulation.program import Program
 from topologies.emulation.testbed import Starter, Testbed
-from topologies.ftp import PASSWORDS, SERVER_ADDRESS, SERVER_NAME, FtpTopo
+from topologies.ftp import DEFAULT_SERVES, PASSWORDS, SERVER_ADDRESS, SERVER_NAME, FtpTopo
 
 USER, PASSWORD = "ann", PASSWORDS["ann"]
 # An ordinary user's number that no distribution gives away (Debian policy, section 9.2.2: 60000 to 64999 are reserved).
@@ -117,9 +117,7 @@ def serving(server: Implementation | None, files: Mapping[str, bytes], beside: S
         for line in beside:
             host.start(line.format(home=shlex.quote(str(home.path))), serves=True)
         if server is None:
-            return host.start(
-                [OUR_SERVER, *shlex.split("--root files --users users.toml --listen 0.0.0.0 --port 21")], wait=False
-            )
+            return host.start(DEFAULT_SERVES, wait=False)
         add_account(host, home.path)
         values = {"root": str(home.path), "user": USER, "password": PASSWORD}
         return server_starter(server, lambda _host: values)(host)
