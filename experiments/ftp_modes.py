@@ -15,6 +15,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from random import Random
 
+from mininet.topo import Topo
+
+from experiments.harness import clock
 from experiments.harness.experiment import Experiment, Outcome, Parameter, Run, megabits, seconds, whole
 from experiments.harness.fidelity import MachineWatch, capture_checks, certificate, probe_path
 from experiments.harness.ftp_lab import (
@@ -34,24 +37,26 @@ from experiments.harness.ftp_lab import (
     run_client,
     server_name,
 )
-from experiments.harness.ftp_theory import MODES, ftp_session
-from experiments.harness.http_lab import arrived, request_size, response_sizes, timing
+from experiments.harness.ftp_theory import MODES, framing_s, ftp_session
+from experiments.harness.http_lab import arrived, request_size, response_sizes, sample_of, timing
+from experiments.harness.http_lab import framing_s as http_framing_s
 from experiments.harness.implementations.registry import FTP_CLIENT, FTP_SERVER
 from experiments.harness.judge import ftp_claims, ftp_session_claims
 from experiments.harness.judge.frames import CaptureFile, read_capture
 from experiments.harness.judge.ftp import FtpSession, FtpTraffic, ftp_traffic
 from experiments.harness.judge.ftp_claims import Assignment, What
-from experiments.harness.judge.ftp_time import decompose_session, other_commands
+from experiments.harness.judge.ftp_time import decompose_session, other_commands, segment_sizes, span_of
 from experiments.harness.judge.page_load import PageLoad, page_load
 from experiments.harness.judge.verdict import Verdict, failed
 from experiments.harness.page_client import LoadFailedError, Window
+from experiments.harness.pathmodel.replay import Sample, terms_of
 from experiments.harness.result import Comparison, Timing
 from experiments.harness.theory import Theory, http_page_load
 from topologies.emulation.errors import EmulationError
 from topologies.emulation.node import Host
 from topologies.emulation.testbed import Testbed
 
-# Of the formula, and what client and server themselves take for one round trip, which no formula has: 3 % at 100 ms.
+# In real time: of the formula, and what client and server themselves take for one round trip: 3 % at 100 ms.
 TOLERANCE, PROGRAMS_S = 0.025, 0.0005
 HTTP, HTTP_STRATEGY = "HTTP/1.1 persistent", "1.1-persistent"
 HTTP_PORT = 80
@@ -129,7 +134,7 @@ def run(context: Run) -> Outcome:
     context.step("judging the packets", 0.9)
     captured = read_capture(context.folder / CAPTURE_NAME)
     traffic = ftp_traffic(captured, AT_CLIENT)
-    timings, comparisons = _compare_all(context, captured, traffic, sessions)
+    timings, comparisons = _compare_all(context, captured, bed.topo, traffic, sessions)
     known = {**files, LETTER: letter, **_uploads(context.seed), **_too_much(context.seed)}
     return Outcome(
         claims=_verdicts(traffic, sessions, known, list(files)),
@@ -248,40 +253,59 @@ def _dialogues(context: Run, bed: Testbed, done: Sessions) -> None:
 
 
 def _compare_all(
-    context: Run, captured: CaptureFile, traffic: FtpTraffic, sessions: Sessions
+    context: Run, captured: CaptureFile, topo: Topo, traffic: FtpTraffic, sessions: Sessions
 ) -> tuple[dict[str, list[Timing]], list[Comparison]]:
     """Every time that was measured beside its theory."""
-    timings: dict[str, list[Timing]] = {}
-    comparisons: list[Comparison] = []
-    for mode in MODES:
-        every = [one for one in sessions.of(traffic, mode).sessions if any(each.done for each in one.transfers)]
-        if every and mode not in sessions.failures:
-            parts = [decompose_session(one) for one in every]
-            timings[mode] = [Timing(one.total_s, one.terms) for one in parts]
-            comparisons.append(_comparison(context, mode, timings[mode], _ftp_theory(context, mode, every[0])))
+    every = {
+        mode: [one for one in sessions.of(traffic, mode).sessions if any(each.done for each in one.transfers)]
+        for mode in MODES
+        if mode not in sessions.failures
+    }
+    every = {mode: some for mode, some in every.items() if some}
     web = page_load(captured, AT_CLIENT, (HTTP_PORT,))
     loads = [web.between(one.start_ns, one.end_ns) for one in sessions.windows.get(HTTP, [])]
-    if loads and all(arrived(load) for load in loads):
+    loads = loads if all(arrived(load) for load in loads) else []
+    samples = {mode: [Sample(AT_CLIENT, *span_of(one)) for one in some] for mode, some in every.items()}
+    samples |= {HTTP: [sample_of(load, AT_CLIENT) for load in loads]} if loads else {}
+    beyond = terms_of(captured, topo, samples)
+    timings: dict[str, list[Timing]] = {}
+    comparisons: list[Comparison] = []
+    for mode, some in every.items():
+        parts = [decompose_session(one) for one in some]
+        timings[mode] = [Timing(one.total_s, one.terms) for one in parts]
+        comparisons.append(_comparison(context, mode, timings[mode], _ftp_theory(context, mode, some[0], beyond[mode])))
+    if loads:
         timings[HTTP] = [timing(load) for load in loads]
-        comparisons.append(_comparison(context, HTTP, timings[HTTP], _http_theory(context, loads[0])))
+        comparisons.append(_comparison(context, HTTP, timings[HTTP], _http_theory(context, loads[0], beyond[HTTP])))
     return timings, comparisons
 
 
 def _comparison(context: Run, name: str, timings: list[Timing], theory: Theory) -> Comparison:
-    return Comparison.of(name, timings, theory, round(TOLERANCE + PROGRAMS_S / context.parameters["rtt"], 3))
+    return Comparison.of(
+        name, timings, theory, clock.tolerance(round(TOLERANCE + PROGRAMS_S / context.parameters["rtt"], 3))
+    )
 
 
-def _ftp_theory(context: Run, mode: str, session: FtpSession) -> Theory:
+def _ftp_theory(context: Run, mode: str, session: FtpSession, beyond: Mapping[str, float]) -> Theory:
     """The formula, with the commands that this client gives beside the transfers, and the sizes that it fetched."""
     said = [len(one.octets) for one in (*session.replies, *(each.command for each in session.exchanges))]
     sizes = [len(one.stream.data) for one in session.transfers if one.done]
-    asked, dialogue = context.parameters, len(other_commands(session))
-    return ftp_session(mode, asked["rtt"], sizes, asked["bw"] * 1e6, dialogue, round(statistics.mean(said)))
+    rate_bps, dialogue, mean = (
+        context.parameters["bw"] * 1e6,
+        len(other_commands(session)),
+        round(statistics.mean(said)),
+    )
+    theory = ftp_session(mode, context.parameters["rtt"], sizes, rate_bps, dialogue, mean)
+    if not beyond:
+        return theory
+    framing = framing_s(*segment_sizes(session), sizes, rate_bps, dialogue, mean)
+    return theory.plus({**beyond, "framing": framing})
 
 
-def _http_theory(context: Run, load: PageLoad) -> Theory:
-    asked, sizes = context.parameters, response_sizes(load)
-    return http_page_load(HTTP_STRATEGY, asked["rtt"], sizes, asked["bw"] * 1e6, request_size_bytes=request_size(load))
+def _http_theory(context: Run, load: PageLoad, beyond: Mapping[str, float]) -> Theory:
+    sizes, rtt_s, rate_bps = response_sizes(load), context.parameters["rtt"], context.parameters["bw"] * 1e6
+    theory = http_page_load(HTTP_STRATEGY, rtt_s, sizes, rate_bps, request_size_bytes=request_size(load))
+    return theory.plus({**beyond, "framing": http_framing_s(load, rate_bps)}) if beyond else theory
 
 
 def _assignments(traffic: FtpTraffic, sessions: Sessions, names: Sequence[str]) -> Iterator[Assignment]:

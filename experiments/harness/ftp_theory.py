@@ -33,6 +33,8 @@ RFC_959 = "RFC 959, sections 3.3, 5.4 and 6: round trips counted"
 MODES = ("active", "passive")
 # What a command or its reply takes without its own text: one octet of text at least.
 MESSAGE_BYTES = 30
+# PORT or PASV and its reply, RETR, 150, 226.
+MESSAGES_A_FILE = 5
 
 
 def ftp_session(
@@ -66,6 +68,26 @@ def ftp_session(
         "confirmation": n * said_s,
     }
     return Theory(sum(terms.values()), terms, f"({2 + dialogue} + 3n) RTT + X", RFC_959)
+
+
+def framing_s(
+    control_bytes: Sequence[int],
+    data_bytes: Sequence[int],
+    sizes_bytes: Sequence[int],
+    rate_bps: float,
+    dialogue: int,
+    message_bytes: int,
+) -> float:
+    """Return what a link takes for the segments of a session beyond those that `ftp_session` counts, in seconds.
+
+    control_bytes: octets of each segment on the control connection up to the last 226; data_bytes: of each segment on
+    the data connections; the rest as there. Messages that are longer or shorter than the average, replies of several
+    segments and data in short segments have this term; it is negative where there are fewer.
+    """
+    messages = 1 + 2 * dialogue + MESSAGES_A_FILE * len(sizes_bytes)
+    sent_s = sum(transmission_time_s(size, rate_bps) for size in (*control_bytes, *data_bytes))
+    counted_s = messages * transmission_time_s(message_bytes, rate_bps)
+    return sent_s - counted_s - sum(transmission_time_s(size, rate_bps) for size in sizes_bytes)
 
 
 def fits_initial_window(sizes_bytes: Sequence[int]) -> bool:

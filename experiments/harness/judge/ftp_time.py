@@ -35,12 +35,26 @@ FTP_TERMS = (
 
 def decompose_session(session: FtpSession) -> Decomposition:
     """Divide a session, up to the end of its last transfer, into its terms. Raises ValueError without a transfer."""
+    start_ns, end_ns = span_of(session)
+    intervals = [*_dialogue(session), *(each for one in session.transfers for each in _of_transfer(one, session))]
+    return sum_up(intervals, start_ns, end_ns, FTP_TERMS)
+
+
+def span_of(session: FtpSession) -> tuple[int, int]:
+    """Return when a session begins, and when its last transfer ends, in ns. Raises ValueError without a transfer."""
     ends = [one.exchange.final.last_ns for one in session.transfers if one.done and one.exchange.final is not None]
     if not ends:
         raise ValueError("a session without a transfer has no duration")
-    end_ns = max(ends)
-    intervals = [*_dialogue(session), *(each for one in session.transfers for each in _of_transfer(one, session))]
-    return sum_up(intervals, session.control.syn.time_ns, end_ns, FTP_TERMS)
+    return session.control.syn.time_ns, max(ends)
+
+
+def segment_sizes(session: FtpSession) -> tuple[list[int], list[int]]:
+    """Return the octets of each segment up to the end of the last transfer: on the control connection, of the data."""
+    _, end_ns = span_of(session)
+    both = (session.control.from_client, session.control.from_server)
+    control = [len(each.payload) for way in both for each in way.segments if each.time_ns <= end_ns]
+    ways = [one.direction for one in session.transfers if one.done and one.direction is not None]
+    return control, [len(each.payload) for way in ways for each in way.segments]
 
 
 def other_commands(session: FtpSession) -> list[Exchange]:

@@ -115,15 +115,19 @@ class Replay:
         """The application of one host: each action when its trigger has come, in their order."""
         for action in actions:
             yield self._condition(action.trigger)
-            if (action.pause_ns or action.trigger is None) and not self._in_a_sample(action):
+            if self._by_its_own_plan(action):
                 # At its time, not its pause after the trigger, which other hosts do not share.
                 yield self._clock.at_time(action.frame.time_ns - self._began_ns)
             self._times_ns[action.frame.number] = self._clock.now_ns
             self._do(action)
 
-    def _in_a_sample(self, action: Action) -> bool:
-        # The action that begins a sample may come after a pause: that lies before it.
-        return any(first_ns < action.frame.time_ns <= last_ns for first_ns, last_ns in self._spans)
+    def _by_its_own_plan(self, action: Action) -> bool:
+        """Say whether the application chose the time of an action: before a sample, or where one begins."""
+        # However short, what passes before a sample decides which frames its first one finds on the link.
+        if any(action.frame.time_ns == first_ns for first_ns, _ in self._spans):
+            return True
+        in_a_sample = any(first_ns < action.frame.time_ns <= last_ns for first_ns, last_ns in self._spans)
+        return not in_a_sample and (action.pause_ns > 0 or action.trigger is None)
 
     def _do(self, action: Action) -> None:
         if action.flow is None:

@@ -300,9 +300,15 @@ class Endpoint:
 
         def expire() -> None:
             if number == self._timer and self._scheduled:
+                self._miss()
                 self._acknowledge_now()
 
         self._clock.at(self._clock.now_ns + wait_ns, expire)
+
+    def _miss(self) -> None:
+        """No reply came in time to carry the acknowledgement (tcp_timer.c, tcp_delack_timer_handler)."""
+        self._interval_ns = ATO_MIN_NS if self._interactive else min(2 * self._interval_ns, self._rto_ns)
+        self._interactive = False
 
 
 class Connection:
