@@ -16,7 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from experiments.harness import clock
 from experiments.harness.claims import Claim
+from experiments.harness.clock import ClockWord
 from experiments.harness.implementations.registry import Implementation
 from experiments.harness.judge.verdict import Verdict
 from experiments.harness.result import Comparison, Fidelity, Timing
@@ -32,13 +34,21 @@ class ParameterError(ValueError):
 class Parameter:
     """One parameter: its default as a person would type it, how to read that, and what it means.
 
-    `full`: its default in a long run (`lab7 run --full`), where that differs.
+    `full`: its default in a long run (`lab7 run --full`), where that differs; `full_virtual`: in a long run in virtual
+    time, in which hours of waiting take none, where it differs again.
     """
 
     default: str
     parse: Callable[[str], Any]
     meaning: str
     full: str | None = None
+    full_virtual: str | None = None
+
+    def text(self, full: bool, timed_by: ClockWord) -> str:
+        """Return its default as a person would type it, in a long run or not, by this clock."""
+        if full and timed_by == "virtual" and self.full_virtual is not None:
+            return self.full_virtual
+        return self.full if full and self.full is not None else self.default
 
 
 @dataclass(frozen=True)
@@ -91,14 +101,12 @@ class Experiment:
     own_claims: tuple[Claim, ...] = ()
 
     def read_parameters(self, given: Mapping[str, str], full: bool = False) -> dict[str, Any]:
-        """All parameters parsed, `given` in place of the defaults (with `full`, those of the long run).
+        """All parameters parsed, `given` in place of the defaults (with `full`, those of the long run by this clock).
 
         Raises ParameterError.
         """
-        texts = {
-            name: parameter.full if full and parameter.full is not None else parameter.default
-            for name, parameter in self.parameters.items()
-        }
+        timed_by = clock.current().word
+        texts = {name: parameter.text(full, timed_by) for name, parameter in self.parameters.items()}
         for name, text in given.items():
             if name not in texts:
                 raise ParameterError(

@@ -27,8 +27,8 @@ from services.dns.records import RRset
 # Sets, negative answers and failures; Unbound's default of 4 MiB for sets holds about as many.
 ENTRIES_MAX = 50_000
 DELEGATIONS_MAX = 10_000
-# Unbound's cache-max-ttl is a day, BIND's max-cache-ttl a week; RFC 1035 section 3.2.1 leaves it to the resolver.
-TTL_MAX_S = 86_400
+# RFC 8767 section 4: "a recommended cap of 604,800 seconds (7 days)", as BIND's max-cache-ttl; Unbound's is a day.
+TTL_MAX_S = 604_800
 # RFC 2308 section 5: one to three hours are sensible, and more than a day is not. BIND's max-ncache-ttl is 3 hours.
 NEGATIVE_TTL_MAX_S = 10_800
 # RFC 9520 section 3.2: at least a second, never more than five minutes, longer each time it fails again. The lab breaks
