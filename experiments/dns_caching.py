@@ -54,8 +54,8 @@ NOTE = (
 # The new zone is served this long after the signal, at the latest.
 RELOAD_S = 0.05
 DAY_S, WEEK_S = 86_400, 604_800
-# The long run in virtual time: TTLs of hours, a day and a week, for fifteen days. No TTL is a multiple of its period, so
-# that no question comes at the moment at which a TTL ends.
+# The long run in virtual time: TTLs of hours, a day and a week, for fifteen days. No TTL is a multiple of its period,
+# so that no question comes at the moment at which a TTL ends.
 LONG_PERIOD_S = 3000
 # A cache has to save the root this much, at least; what it saves grows with the length of the workload.
 FEWER_BY = 5
@@ -195,7 +195,11 @@ EXPERIMENT = Experiment(
             "0,1,2,4", listed(whole(0, WEEK_S)), "the TTLs in s", "0,1,2,4,8,16", f"0,{DAY_S // 4},{DAY_S},{WEEK_S}"
         ),
         "periods": Parameter(
-            "50", whole(10, 100_000), "how often every changing name is asked for", "600", str(15 * DAY_S // LONG_PERIOD_S)
+            "50",
+            whole(10, 100_000),
+            "how often every changing name is asked for",
+            "600",
+            str(15 * DAY_S // LONG_PERIOD_S),
         ),
         "period_ms": Parameter(
             "200",

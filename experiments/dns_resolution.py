@@ -68,7 +68,9 @@ def run(context: Run) -> Outcome:
     scale = context.parameters["scale"]
     timings = {kind: _timings(kind, each) for kind, each in kinds.items()}
     comparisons = {
-        kind: Comparison.of(kind, timings[kind], _theory(kind, scale), clock.tolerance(TOLERANCE)) for kind in kinds if timings[kind]
+        kind: Comparison.of(kind, timings[kind], _theory(kind, scale), clock.tolerance(TOLERANCE))
+        for kind in kinds
+        if timings[kind]
     }
     return Outcome(
         claims=tuple(_verdicts(kinds, comparisons)),

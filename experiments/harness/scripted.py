@@ -19,10 +19,10 @@ class ScriptedAgent:
     def __init__(self, host: Host, words: Sequence[str]) -> None:
         self._service = host.start(words)
 
-    def tell(self, order: Any) -> Window:
+    def tell(self, order: Any, timeout_s: float = TIMEOUT_S) -> Window:
         """Give an order; returns when it was followed. What servers say is in the packets. Raises EmulationError."""
         self._service.write_line(json.dumps(order))
-        report = json.loads(self._service.read_line(TIMEOUT_S))
+        report = json.loads(self._service.read_line(timeout_s))
         if "error" in report:
             raise EmulationError(report["error"])
         return Window(report["began_ns"], report["ended_ns"])

@@ -4,7 +4,9 @@ Run in a host with ADDRESS PORT NAME [PREFIX]: NAME goes into Host; PREFIX, http
 section 3.2.2), stands in front of every path. READY, then for each JSON line on the standard input one on the standard
 output:
 
-    {"visit": [PATH, ...]}      one connection, each path after the other           {"began_ns", "ended_ns", "asked"}
+    {"visit": [PATH, ...], "pause_s": S}                                            {"began_ns", "ended_ns", "asked"}
+        one connection, each path after the other, with so many seconds of silence between them (by default none); where
+        the server has closed it meanwhile, another one
     {"keep": [PATH, ...], "for_s": S, "every_s": S, "seed": N}                      the same
         for each path a connection, on which it is asked for at random times, every so often on average
 
@@ -16,6 +18,7 @@ from __future__ import annotations
 
 import gc
 import json
+import select
 import sys
 import threading
 import time
@@ -35,12 +38,15 @@ class Visitor:
         self._fields = {"Host": name}
         self._prefix = prefix
 
-    def visit(self, paths: Iterable[str]) -> int:
+    def visit(self, paths: Iterable[str], pause_s: float = 0.0) -> int:
         """Ask for these paths on one connection; returns how many were. Raises OSError, HTTPException."""
         connection = HTTPConnection(*self._server, timeout=TIMEOUT_S)
         asked = 0
         try:
             for path in paths:
+                if asked and pause_s:
+                    time.sleep(pause_s)
+                    _close_if_over(connection)
                 self._ask(connection, path)
                 asked += 1
         finally:
@@ -80,12 +86,19 @@ class Visitor:
         connection.getresponse().read()
 
 
+def _close_if_over(connection: HTTPConnection) -> None:
+    """RFC 9112 section 9.5: a client notices that the server has closed; http.client then connects anew by itself."""
+    # Nothing is due between two responses, so what can be read is the end.
+    if connection.sock is not None and select.select([connection.sock], [], [], 0)[0]:
+        connection.close()
+
+
 def _answer(visitor: Visitor, line: str) -> dict[str, Any]:
     told = json.loads(line)
     began_ns = time.time_ns()
     try:
         if "visit" in told:
-            asked = visitor.visit(told["visit"])
+            asked = visitor.visit(told["visit"], told.get("pause_s", 0.0))
         else:
             asked = visitor.keep(told["keep"], told["for_s"], told["every_s"], told["seed"])
     except (OSError, HTTPException) as error:

@@ -14,6 +14,7 @@ import json
 import sys
 from contextlib import ExitStack
 
+from services.http.flags import seconds
 from services.http.report import PageReport
 from services.http.session import Bounds, LoadError, Sink
 from services.http.strategies import DEFAULT_PARALLEL, SINGLE, STRATEGIES, load_objects, load_page
@@ -30,16 +31,6 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is no time above zero")
-    return seconds
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m services.http.client", description="Load a page and report on it.")
     parser.add_argument("url", metavar="URL")
@@ -53,10 +44,10 @@ def _parser() -> argparse.ArgumentParser:
         help="connections of 1.0-parallel (default: %(default)s)",
     )
     parser.add_argument(
-        "--timeout", type=_seconds, default=Bounds().wait_s, metavar="S", help="seconds for each wait (default: 30)"
+        "--timeout", type=seconds, default=Bounds().wait_s, metavar="S", help="seconds for each wait (default: 30)"
     )
     parser.add_argument(
-        "--max-time", type=_seconds, default=Bounds().page_s, metavar="S", help="seconds for the page (default: 300)"
+        "--max-time", type=seconds, default=Bounds().page_s, metavar="S", help="seconds for the page (default: 300)"
     )
     parser.add_argument("--output", metavar="FILE", help="write the content there; for the strategy single")
     parser.add_argument("--ca", metavar="FILE", help="certificates of the authorities to trust for https")

@@ -23,6 +23,7 @@ from services.http.cache_rules import CacheRule, parse_rule
 from services.http.conditional import CONDITIONAL_NAMES, precondition_status, range_applies
 from services.http.errors import HTTPError
 from services.http.fields import FieldLine, Fields
+from services.http.flags import add_idle_flag
 from services.http.grammar import lower_tokens
 from services.http.messages import HTTP_1_1, Request, Response
 from services.http.pages import page_response
@@ -186,6 +187,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="OCTETS",
         help="content that a request may carry (default: %(default)s)",
     )
+    add_idle_flag(parser)
     parser.add_argument("--push", action="store_true", help="push a page's objects to HTTP/2 clients that take them")
     parser.add_argument(
         "--cache-control",
@@ -221,7 +223,7 @@ def main(argv: list[str] | None = None) -> int:
 
     async def start(shell: Shell) -> Callable[[], Awaitable[None]]:
         origin = Origin(options.root, shell.wall_clock, options.echo, options.cache_control)
-        bounds = Limits(body_octets=options.max_body)
+        bounds = Limits(body_octets=options.max_body, idle_s=options.idle)
         server = HTTPServer(origin, shell.log, shell.wall_clock, bounds, options.push, origin.refusal)
         await shell.open_tcp(server.protocol, _tls_context(options), server.connections)
         return server.stop

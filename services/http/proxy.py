@@ -24,6 +24,7 @@ from pathlib import Path
 from services.errors import ServiceError
 from services.http.caching.cache_status import identifier
 from services.http.caching.decision import Policy
+from services.http.flags import add_idle_flag
 from services.http.grammar import is_token
 from services.http.messages import Request, Response
 from services.http.pages import page_response
@@ -127,6 +128,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--name", type=_name, metavar="ID", help="name in Via and Cache-Status (default: host:port)")
     _add_store_flags(parser)
+    add_idle_flag(parser)
     parser.add_argument("--status", metavar="PATH", help="tell numbers as JSON under this path of the proxy itself")
     add_common_flags(parser, DEFAULT_PORT)
     return parser
@@ -174,7 +176,7 @@ def main(argv: list[str] | None = None) -> int:
 
     async def start(shell: Shell) -> Callable[[], Awaitable[None]]:
         proxy = _proxy(options, shell)
-        bounds = Limits(body_octets=REQUEST_OCTETS)
+        bounds = Limits(body_octets=REQUEST_OCTETS, idle_s=options.idle)
         is_reverse = options.origin is not None
         server = HTTPServer(_only_relays, shell.log, shell.wall_clock, bounds, relay=proxy, speaks_http_2=is_reverse)
         proxy.client_octets = lambda: server.sent_octets

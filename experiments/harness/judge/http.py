@@ -50,14 +50,20 @@ def decide(
 
 
 def decide_delivered(
-    claim_id: str, loads: Sequence[PageLoad], check: Callable[[Sequence[PageLoad]], tuple[str, list[int]]]
+    claim_id: str,
+    loads: Sequence[PageLoad],
+    check: Callable[[Sequence[PageLoad]], tuple[str, list[int]]],
+    as_page: bool = True,
 ) -> Verdict:
-    """Decide as `decide` does a claim on objects: it needs loads that delivered their files as well."""
+    """Decide as `decide` does a claim on objects: it needs loads that delivered their files as well.
+
+    `as_page`: see `undelivered`.
+    """
 
     def checks(loads: Sequence[PageLoad]) -> tuple[str, list[int]]:
         found = check(loads)
         for load in loads:
-            require_delivered(load)
+            require_delivered(load, as_page)
         return found
 
     if any(load.files is None for load in loads):
@@ -65,9 +71,9 @@ def decide_delivered(
     return decide(claim_id, loads, checks)
 
 
-def require_delivered(load: PageLoad) -> None:
+def require_delivered(load: PageLoad, as_page: bool = True) -> None:
     """Require that a load delivered the files of its page, each by a response of its own."""
-    wrong = undelivered(load, load.files or {})
+    wrong = undelivered(load, load.files or {}, as_page)
     if wrong is not None:
         raise Contradiction(f"The page was not delivered: {wrong.evidence}.", wrong.frame)
 
