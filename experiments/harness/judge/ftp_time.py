@@ -51,8 +51,9 @@ def span_of(session: FtpSession) -> tuple[int, int]:
 def segment_sizes(session: FtpSession) -> tuple[list[int], list[int]]:
     """Return the octets of each segment up to the end of the last transfer: on the control connection, of the data."""
     _, end_ns = span_of(session)
-    both = (session.control.from_client, session.control.from_server)
-    control = [len(each.payload) for way in both for each in way.segments if each.time_ns <= end_ns]
+    # What the client says at once when it has the last reply is behind the end.
+    control = [len(each.payload) for each in session.control.from_client.segments if each.time_ns < end_ns]
+    control += [len(each.payload) for each in session.control.from_server.segments if each.time_ns <= end_ns]
     ways = [one.direction for one in session.transfers if one.done and one.direction is not None]
     return control, [len(each.payload) for way in ways for each in way.segments]
 

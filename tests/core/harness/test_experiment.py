@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from dataclasses import replace
+from typing import Any, Literal, NoReturn
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from experiments.harness import clock
+from experiments.harness.clock import Clock
 from experiments.harness.experiment import (
     Experiment,
     Parameter,
@@ -52,6 +55,25 @@ def test_full_takes_the_defaults_of_the_long_run_where_they_differ() -> None:
         "which": KNOWN,
         "bw": 10.0,
     }
+
+
+@pytest.mark.parametrize(("timed_by", "wait"), [("real", 5), ("virtual", 600)])
+def test_a_long_run_takes_hours_only_where_they_take_no_time(
+    monkeypatch: pytest.MonkeyPatch, timed_by: Literal["real", "virtual"], wait: int
+) -> None:
+    waiting = Parameter("1", whole(1, 1000), "how long", full="5", full_virtual="600")
+    experiment = replace(EXPERIMENT, parameters={"wait": waiting})
+    monkeypatch.setattr(clock, "current", lambda: Clock(timed_by))
+    assert experiment.read_parameters({}) == {"wait": 1}
+    assert experiment.read_parameters({}, full=True) == {"wait": wait}
+    assert experiment.read_parameters({"wait": "7"}, full=True) == {"wait": 7}
+
+
+def test_every_default_can_be_read_by_every_clock() -> None:
+    for experiment in all_experiments().values():
+        for parameter in experiment.parameters.values():
+            for text in (parameter.default, parameter.text(True, "real"), parameter.text(True, "virtual")):
+                parameter.parse(text)
 
 
 @pytest.mark.parametrize("full", [False, True])

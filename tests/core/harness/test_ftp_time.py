@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from experiments.harness.ftp_theory import MODES, ftp_session
-from experiments.harness.judge.ftp_time import FTP_TERMS, decompose_session, other_commands
-from experiments.harness.theory import http_page_load
+from experiments.harness.ftp_theory import MESSAGES_A_FILE, MODES, framing_s, ftp_session
+from experiments.harness.judge.ftp_time import FTP_TERMS, decompose_session, other_commands, segment_sizes, span_of
+from experiments.harness.theory import SEGMENT_OVERHEAD_BYTES, http_page_load
 from tests.core.harness.ftp_wire import RTT_MS, FtpWire
 
 RTT_S = RTT_MS / 1e3
@@ -79,3 +79,29 @@ def test_a_lasting_connection_for_all_saves_two_round_trips_a_file() -> None:
 def test_what_is_no_session_is_refused(mode: str, sizes: list[int]) -> None:
     with pytest.raises(ValueError, match="modes active and passive"):
         ftp_session(mode, 0.1, sizes, 1e7, 3)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_framing_is_what_the_segments_take_beyond_those_that_are_counted(tmp_path: Path, mode: str) -> None:
+    session = FtpWire().log_in()
+    for number in range(2):
+        getattr(session, mode)(f"RETR {number}", DATA)
+    (found,) = session.quit().traffic(tmp_path).sessions
+    control, data = segment_sizes(found)
+    dialogue, sizes = len(other_commands(found)), [len(DATA)] * 2
+    assert sum(data) == sum(sizes)
+    assert len(control) == 1 + 2 * dialogue + 2 * MESSAGES_A_FILE
+    mean = round(sum(control) / len(control))
+    rounding_s = (sum(control) - mean * len(control)) * 8 / 1e6
+    # These files come in two segments each, and need one.
+    assert framing_s(control, data, sizes, 1e6, dialogue, mean) == pytest.approx(
+        rounding_s + (len(data) - 2) * SEGMENT_OVERHEAD_BYTES * 8 / 1e6, abs=1e-9
+    )
+
+
+def test_what_comes_behind_the_last_transfer_is_in_no_term(tmp_path: Path) -> None:
+    short, long = FtpWire().log_in().passive("RETR a", DATA), FtpWire().log_in().passive("RETR a", DATA)
+    (one,) = short.quit().traffic(tmp_path).sessions
+    (other,) = long.say("PWD", 257).quit().traffic(tmp_path).sessions
+    assert segment_sizes(one) == segment_sizes(other)
+    assert span_of(one) == span_of(other)

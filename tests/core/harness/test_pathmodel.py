@@ -118,3 +118,42 @@ def test_the_window_grows_only_where_it_limits_the_sender() -> None:
     free = session_s(path, large + long) - session_s(path, large + long, Options(window=False))
     assert stalled == pytest.approx(0.1, abs=NS)
     assert free == pytest.approx(0.0, abs=NS)
+
+
+def test_a_missed_delayed_acknowledgement_ends_interactive_mode() -> None:
+    # As long as the client replies soon, its acknowledgements wait for its replies.
+    assert last_acknowledged_after_ms(think_ms=0) == pytest.approx(140)
+    # A reply that takes longer than the timer has the next segment acknowledged at once again.
+    assert last_acknowledged_after_ms(think_ms=100) == pytest.approx(100)
+
+
+def last_acknowledged_after_ms(think_ms: int) -> float:
+    """How long after the server's third and last message its acknowledgement comes, over 50 ms each way.
+
+    Before it asks for that the client waits for `think_ms`, and behind it says nothing.
+    """
+    clock = Clock()
+    there, back = Route(clock, [Link(None, 0.05)]), Route(clock, [Link(None, 0.05)])
+    connection, times_ns = Connection(clock, there, back), []
+    take = connection.server.arrive
+
+    def arrive(size: int, acknowledged: int, fin: bool = False) -> None:
+        times_ns.extend([clock.now_ns] if acknowledged == 90 else [])
+        take(size, acknowledged, fin)
+
+    connection.server.arrive = arrive  # type: ignore[method-assign]
+
+    def converse() -> Iterator[Condition]:
+        yield connection.connect()
+        for number in (1, 2, 3):
+            if number == 3:
+                yield clock.after(think_ms * 1_000_000)
+            connection.client.write(10)
+            yield connection.server.received(10 * number)
+            times_ns.append(clock.now_ns)
+            connection.server.write(30)
+            yield connection.client.received(30 * number)
+
+    clock.start(converse())  # type: ignore[arg-type]
+    clock.run()
+    return (times_ns[-1] - times_ns[-2]) / 1e6
