@@ -61,7 +61,6 @@ SHORT_PAUSE_S = 0.0005
 LARGE_BUFFER_BYTES = 8 << 20
 # A packet that left one interface may still be on its way through the kernel's backlog to another.
 SETTLE_S = 0.02
-PARENT_POLL_S = 1.0
 FILE_BUFFER_BYTES = 1 << 20
 RAW_SUFFIX = ".raw"
 # What is written by then is not lost when this process is killed.
@@ -150,17 +149,26 @@ class Recorder:
         """Read until the control pipe speaks; return whether it asked to stop, rather than closed."""
         by_fd = {tap.socket.fileno(): tap for tap in self._taps}
         poll = select.epoll()
-        for fd in (control_fd, *by_fd):
+        parent = os.getppid()
+        try:
+            parent_fd = os.pidfd_open(parent)
+        except ProcessLookupError:
+            return False
+        for fd in (control_fd, parent_fd, *by_fd):
             poll.register(fd, select.EPOLLIN)
-        parent, flush_s = os.getppid(), time.monotonic() + FLUSH_S
+        written, flush_s = False, 0.0
         while os.getppid() == parent:
-            if time.monotonic() > flush_s:
+            if written and time.monotonic() > flush_s:
                 self._raw.flush()
-                flush_s = time.monotonic() + FLUSH_S
-            for fd, _ in poll.poll(PARENT_POLL_S):
+                written = False
+            # A time-out only for what is not flushed: it would wake the processor all through hours of silence.
+            for fd, _ in poll.poll(FLUSH_S if written else None):
                 if fd == control_fd:
                     return os.read(control_fd, 16).startswith(b"stop")
-                self.drain(by_fd[fd])
+                if fd in by_fd:
+                    self.drain(by_fd[fd])
+                    flush_s = flush_s if written else time.monotonic() + FLUSH_S
+                    written = True
             time.sleep(self._pause_s)
         return False
 

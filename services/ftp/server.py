@@ -33,6 +33,7 @@ from services.ftp.tree import Tree
 from services.ftp.upload import Sync
 from services.listener import Connections, Slot
 from services.shell import Shell, add_common_flags, run_service
+from services.sweep import Sweep
 
 DEFAULT_PORT = 21
 
@@ -72,7 +73,7 @@ class FTPServer:
         bounds = ConnectionLimits(limits.sessions, limits.sessions_an_address)
         self.connections = Connections(shell.loop, bounds, _refusal, shell.log)
         self._sessions: set[Serving] = set()
-        self._sweeping = self.loop.call_later(limits.sweep_s, self._sweep)
+        self._sweep = Sweep(self.loop, limits.sweep_s, self._look)
 
     def now(self) -> float:
         """Return the loop's time."""
@@ -95,6 +96,7 @@ class FTPServer:
     def serve(self, session: Serving) -> None:
         """Hold a session to its deadlines from here on."""
         self._sessions.add(session)
+        self._sweep.wake()
 
     def forget(self, session: Serving) -> None:
         """Count a session out."""
@@ -102,7 +104,7 @@ class FTPServer:
 
     async def stop(self) -> None:
         """End all sessions, and wait for what is under way, for a while."""
-        self._sweeping.cancel()
+        self._sweep.cancel()
         working = {session.work for session in self._sessions if session.work is not None}
         for session in list(self._sessions):
             session.stop("The server stops.")
@@ -110,11 +112,11 @@ class FTPServer:
             await asyncio.wait(working, timeout=self.limits.drain_s)
         self.plan.workers.shutdown(wait=True)
 
-    def _sweep(self) -> None:
+    def _look(self) -> bool:
         now = self.now()
         for session in list(self._sessions):
             session.sweep(now)
-        self._sweeping = self.loop.call_later(self.limits.sweep_s, self._sweep)
+        return bool(self._sessions)
 
 
 def _refusal(why: Refusal) -> bytes:

@@ -27,6 +27,7 @@ from services.http.phase import Phase
 from services.http.server_connection import ServerConnection
 from services.http.serving import Serving
 from services.listener import Connections, Slot
+from services.sweep import Sweep
 
 Handler = Callable[[Request, bytes], Response | Awaitable[Response]]
 # A handler that is asked at the head of a request; its coroutine is cancelled when the client goes away.
@@ -124,7 +125,7 @@ class HTTPServer:
         self.connections = Connections(self.loop, ConnectionLimits(self.limits.connections), self._no_room, log)
         self._connections: dict[Served, None] = {}
         self._emptied = asyncio.Event()
-        self._sweep_timer = self.loop.call_later(self.limits.sweep_s, self._sweep)
+        self._sweep = Sweep(self.loop, self.limits.sweep_s, self._look)
 
     def protocol(self, slot: Slot) -> Serving:
         """Return the protocol for a new connection."""
@@ -143,6 +144,7 @@ class HTTPServer:
     def serve(self, connection: Served) -> None:
         """Hold a new connection to its deadlines from here on."""
         self._connections[connection] = None
+        self._sweep.wake()
         connection.slot.on_evict = connection.evict
 
     def forget(self, connection: Served) -> None:
@@ -194,7 +196,7 @@ class HTTPServer:
                 await asyncio.wait_for(self._emptied.wait(), self.limits.drain_s)
         for connection in list(self._connections):
             connection.abort()
-        self._sweep_timer.cancel()
+        self._sweep.cancel()
         await asyncio.sleep(0)
 
     async def _guarded(self, answer: Awaitable[Response]) -> Response:
@@ -213,8 +215,8 @@ class HTTPServer:
         self.log.write("failed", error=f"{type(error).__name__}: {error}")
         return page_response(500, "The server failed to answer.")
 
-    def _sweep(self) -> None:
+    def _look(self) -> bool:
         now = self.now()
         for connection in list(self._connections):
             connection.check_deadline(now)
-        self._sweep_timer = self.loop.call_later(self.limits.sweep_s, self._sweep)
+        return bool(self._connections)

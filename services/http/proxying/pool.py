@@ -17,6 +17,7 @@ from services.http.proxying.bounds import Bounds
 from services.http.proxying.connection import OnInterim, UpstreamConnection
 from services.http.proxying.errors import DiedEarlyError, UpstreamError
 from services.http.urls import Origin
+from services.sweep import Sweep
 
 IDEMPOTENT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"))
 
@@ -33,7 +34,7 @@ class Pool:
         self._count = 0
         self._waiting: dict[Origin, deque[asyncio.Future[None]]] = {}
         self._received_octets = 0
-        self._sweep_timer = loop.call_later(bounds.sweep_s, self._sweep)
+        self._sweep = Sweep(loop, bounds.sweep_s, self._look)
 
     @property
     def received_octets(self) -> int:
@@ -47,7 +48,7 @@ class Pool:
 
     def close(self) -> None:
         """End all connections."""
-        self._sweep_timer.cancel()
+        self._sweep.cancel()
         for connection in list(self._origins):
             connection.close()
 
@@ -124,6 +125,7 @@ class Pool:
                 raise UpstreamError(502, f"no connection to {origin.host} port {origin.port}: {_why(error)}") from error
             raise
         self._origins[connection] = origin
+        self._sweep.wake()
         return connection
 
     async def _wait(self, origin: Origin) -> None:
@@ -180,11 +182,11 @@ class Pool:
             del self._counts[origin]
         self._wake(origin)
 
-    def _sweep(self) -> None:
+    def _look(self) -> bool:
         now = self._loop.time()
         for connection in list(self._origins):
             connection.check(now)
-        self._sweep_timer = self._loop.call_later(self._bounds.sweep_s, self._sweep)
+        return bool(self._origins)
 
 
 def _why(error: OSError | UnicodeError) -> str:
