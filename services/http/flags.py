@@ -2,8 +2,6 @@
 
 import argparse
 
-from services.http.server import Limits
-
 
 def seconds(text: str) -> float:
     """Read a time in seconds, above zero. Raises ArgumentTypeError."""
@@ -16,12 +14,12 @@ def seconds(text: str) -> float:
     return value
 
 
-def add_idle_flag(parser: argparse.ArgumentParser) -> None:
+def add_idle_flag(parser: argparse.ArgumentParser, default_s: float) -> None:
     """Add --idle, the time-out of a server's persistent connections (RFC 9112 section 9.5)."""
     parser.add_argument(
         "--idle",
         type=seconds,
-        default=Limits().idle_s,
+        default=default_s,
         metavar="S",
         help="seconds without a request after which a client's connection is closed (default: %(default)s)",
     )

@@ -187,7 +187,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="OCTETS",
         help="content that a request may carry (default: %(default)s)",
     )
-    add_idle_flag(parser)
+    add_idle_flag(parser, Limits().idle_s)
     parser.add_argument("--push", action="store_true", help="push a page's objects to HTTP/2 clients that take them")
     parser.add_argument(
         "--cache-control",

@@ -128,7 +128,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--name", type=_name, metavar="ID", help="name in Via and Cache-Status (default: host:port)")
     _add_store_flags(parser)
-    add_idle_flag(parser)
+    add_idle_flag(parser, Limits().idle_s)
     parser.add_argument("--status", metavar="PATH", help="tell numbers as JSON under this path of the proxy itself")
     add_common_flags(parser, DEFAULT_PORT)
     return parser

@@ -29,6 +29,7 @@ PURE_TIME = {"gmtime", "struct_time"}
 SHELLS = {
     "services.shell": "the asyncio shell that all services share: sockets, signals, the wall clock",
     "services.listener": "listening sockets, and the connections that they accept",
+    "services.sweep": "when deadlines of connections are looked at",
     "services.dns.authoritative": "the program that serves zones",
     "services.dns.cdn": "the program that answers by region",
     "services.dns.checking": "connections to replicas, and when they are made",

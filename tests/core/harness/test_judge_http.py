@@ -265,3 +265,10 @@ def test_a_time_outside_the_tolerance_contradicts_the_claim(measured_s: float, e
 def test_a_good_time_does_not_mend_bad_packets(tmp_path: Path) -> None:
     packets = strategies.h6([load(parallel(Wire()), tmp_path)])
     assert strategies.timed(packets, 0.25, 0.25, 0.1).verdict == "failed"
+
+
+@pytest.mark.parametrize(("tolerance", "text"), [(0.003, "0.3%"), (0.07, "7%"), (0.06, "6%")])
+def test_a_tolerance_is_told_as_it_is(tolerance: float, text: str) -> None:
+    packets = Verdict("H8", "shown", "Packets.")
+    assert f"within the tolerance of {text}." in strategies.timed(packets, 0.25, 0.25, tolerance).evidence
+    assert f"outside the tolerance of {text}." in strategies.timed(packets, 0.35, 0.25, tolerance).evidence
