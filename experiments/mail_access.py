@@ -15,9 +15,12 @@ from contextlib import contextmanager
 from email.message import EmailMessage
 from email.policy import SMTP
 from functools import partial
+from itertools import product
 from pathlib import Path
 from random import Random
 from typing import Any
+
+from mininet.topo import Topo
 
 from experiments.harness.experiment import Experiment, Outcome, Parameter, Run, seconds, whole
 from experiments.harness.fidelity import MachineWatch, capture_checks, certificate, probe_path
@@ -34,7 +37,15 @@ from experiments.harness.judge.smtp import smtp_traffic
 from experiments.harness.judge.tcp import connections
 from experiments.harness.judge.verdict import Verdict, undecided
 from experiments.harness.judge.webmail_claims import Screen, Webmail, m3
-from experiments.harness.mail_access_theory import PROTOCOLS, TASKS, WEBMAIL, mailbox_session, reading, webmail_session
+from experiments.harness.mail_access_theory import (
+    PROTOCOLS,
+    TASKS,
+    WEBMAIL,
+    mailbox_session,
+    reading,
+    webmail_session,
+    with_window,
+)
 from experiments.harness.mail_lab import (
     ALICE,
     AT_ALICE,
@@ -50,6 +61,7 @@ from experiments.harness.mail_lab import (
     capture_legs,
 )
 from experiments.harness.mail_servers import MailHost, mail_host, names_of
+from experiments.harness.mail_times import compared, left_out
 from experiments.harness.mailbox_lab import Letters, Reader, fill, held, letters, send, text, wait_for_count
 from experiments.harness.mailbox_scripts import (
     COUNT,
@@ -114,7 +126,7 @@ def run(context: Run) -> Outcome:
     captured = read_capture(context.folder / CAPTURE_NAME)
     at_bob = pop3_traffic(captured, AT_BOB), imap_traffic(captured, AT_BOB), page_load(captured, AT_BOB)
     traffic = Traffic(*at_bob, sessions)
-    timings, comparisons = _compare_all(context, traffic, written)
+    timings, comparisons = _compare_all(context, captured, bed.topo, traffic, written)
     return Outcome(
         claims=(
             _m1(traffic, written),
@@ -288,21 +300,23 @@ def _m4(captured: CaptureFile, sessions: Sessions, picture: bytes, mails: Mappin
     return broken or m4([Pull(load, picture, ALICE_ADDRESS)], pushes)
 
 
-def _compare_all(context: Run, traffic: Traffic, written: Letters) -> tuple[dict[str, list[Timing]], list[Comparison]]:
+def _compare_all(
+    context: Run, captured: CaptureFile, topo: Topo, traffic: Traffic, written: Letters
+) -> tuple[dict[str, list[Timing]], list[Comparison]]:
     """The time of each task by each protocol beside its round trips."""
-    rtt_s, timings, comparisons = context.parameters["rtt"], {}, []
-    for task in TASKS:
-        for protocol in WAYS:
-            name = f"{protocol} {task}"
-            found = [
-                one for window in traffic.sessions.windows.get(name, []) for one in traffic.timed(protocol, window)
-            ]
-            if not found:
-                continue
-            timings[name] = found
-            theory = _theory(protocol, task, traffic, written, rtt_s)
-            comparisons.append(Comparison.of(name, found, theory, TOLERANCE + PROGRAMS_S / rtt_s))
-    return timings, comparisons
+    rtt_s, theories, samples = context.parameters["rtt"], {}, []
+    for task, protocol in product(TASKS, WAYS):
+        name = f"{protocol} {task}"
+        windows = traffic.sessions.windows.get(name, [])
+        if found := [one for window in windows for one in traffic.timed(protocol, window)]:
+            theories[name] = _theory(protocol, task, traffic, written, rtt_s)
+            samples += [(name, one) for one in found]
+    by_name: dict[str, list[tuple[Timing, Theory]]] = {}
+    for (name, timed), beyond in zip(samples, left_out(captured, topo, [one for _, one in samples]), strict=True):
+        theory = theories[name] if beyond is None else with_window(theories[name], beyond)
+        by_name.setdefault(name, []).append((timed.timing, theory))
+    timings = {name: [timing for timing, _ in some] for name, some in by_name.items()}
+    return timings, [compared(name, some, TOLERANCE + PROGRAMS_S / rtt_s) for name, some in by_name.items()]
 
 
 def _theory(protocol: str, task: str, traffic: Traffic, written: Letters, rtt_s: float) -> Theory:

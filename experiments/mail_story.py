@@ -14,6 +14,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -39,7 +40,7 @@ from experiments.harness.mail_lab import (
     Legs,
     MailUser,
     WebReader,
-    capture_legs,
+    capture_all,
     mail_testbed,
     mailbox,
     restart_mta,
@@ -49,9 +50,13 @@ from experiments.harness.mail_lab import (
 from experiments.harness.mail_servers import names_of
 from experiments.harness.mail_times import (
     WAYS,
+    Closed,
     Lookups,
+    Timed,
+    compared,
     step_theories,
     step_timings,
+    theories,
     way_theory,
     way_timing,
 )
@@ -60,7 +65,7 @@ from experiments.harness.result import Comparison, Timing
 from experiments.harness.theory import Theory
 from topologies.emulation.errors import EmulationError
 from topologies.emulation.testbed import Testbed
-from topologies.mail import ALICE_ADDRESS, BOB_ADDRESS, PAGES
+from topologies.mail import ALICE_ADDRESS, BOB_ADDRESS, PAGES, MailTopo
 
 # Of the formula, and what the programs and the disk take for one round trip, which no formula has: 3 % at 100 ms.
 TOLERANCE, PROGRAMS_S = 0.025, 0.0005
@@ -206,12 +211,12 @@ def run(context: Run) -> Outcome:
         with mail_testbed(context, topo) as bed:
             context.step("measuring the paths", 0.05)
             checks = [check for path in legs.paths() for check in probe_path(bed, path)]
-            with MachineWatch() as watch, capture_legs(bed, context.folder / CAPTURE_NAME) as capture:
+            with MachineWatch() as watch, capture_all(bed, context.folder / CAPTURE_NAME) as capture:
                 done = _work(context, bed, folder)
     context.step("judging the packets", 0.9)
     captured = read_capture(context.folder / CAPTURE_NAME)
     every = mail_legs(captured, LEGS, WHO)
-    timings, comparisons = _compare(captured, every, done, legs, asked["names"])
+    timings, comparisons = _compare(captured, every, done, legs, asked["names"], topo)
     return Outcome(
         claims=_verdicts(context, every, done, objects),
         comparisons=tuple(comparisons),
@@ -260,11 +265,10 @@ def _work(context: Run, bed: Testbed, folder: Path) -> Done:
 
 
 def _compare(
-    captured: CaptureFile, every: MailLegs, done: Done, legs: Legs, names_s: float
+    captured: CaptureFile, every: MailLegs, done: Done, legs: Legs, names_s: float, topo: MailTopo
 ) -> tuple[dict[str, list[Timing]], list[Comparison]]:
     """Every time that was measured beside its theory."""
-    timings: dict[str, list[Timing]] = {}
-    theories: dict[str, Theory] = {}
+    samples: list[tuple[str, Timed, Closed]] = []
     asked = Lookups.of(captured)
     for window, _, _ in done.stories:
         part = _within(every, window)
@@ -272,24 +276,23 @@ def _compare(
             story = mail_story.follow(part)
         except Contradiction:
             continue
-        for name, timing in step_timings(story, part, asked, window.start_ns).items():
-            timings.setdefault(name, []).append(timing)
-        theories |= step_theories(story, legs, names_s, exchanges=2)
+        closed = step_theories(story, legs, names_s, exchanges=2)
+        found = step_timings(story, part, asked, window.start_ns)
+        samples += [(name, timed, closed[name]) for name, timed in found.items()]
     for way in WAYS:
         for window in done.ways.get(way.name, []):
             part = _within(every, window)
-            try:
-                timings.setdefault(way.name, []).append(way_timing(part, asked))
-            except ValueError:
-                continue
-            theories[way.name] = way_theory(way, part, legs)
+            with suppress(ValueError):
+                samples.append((way.name, way_timing(part, asked), way_theory(way, part, legs)))
+    predicted = theories(captured, topo, [(timed, closed) for _, timed, closed in samples])
+    by_name: dict[str, list[tuple[Timing, Theory]]] = {}
+    for (name, timed, _), theory in zip(samples, predicted, strict=True):
+        by_name.setdefault(name, []).append((timed.timing, theory))
     rtts = {"queue": legs.sender_s, "read": legs.receiver_s}
     comparisons = [
-        Comparison.of(name, some, theories[name], round(TOLERANCE + PROGRAMS_S / rtts.get(name, legs.between_s), 3))
-        for name, some in timings.items()
-        if some
+        compared(name, some, TOLERANCE + PROGRAMS_S / rtts.get(name, legs.between_s)) for name, some in by_name.items()
     ]
-    return timings, comparisons
+    return {name: [timing for timing, _ in some] for name, some in by_name.items()}, comparisons
 
 
 def _verdicts(context: Run, every: MailLegs, done: Done, objects: Mapping[str, bytes]) -> tuple[Verdict, ...]:

@@ -31,6 +31,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from experiments.harness.pathmodel.replay import Beyond
 from experiments.harness.theory import INITIAL_WINDOW_SEGMENTS, Theory, segments, slow_start_rounds
 
 RFCS = "RFC 1939, section 3; RFC 3501, section 2.2; RFC 5681, section 3.1: round trips counted"
@@ -112,3 +113,14 @@ def slow_start_windows(answers: Sequence[int]) -> int:
         # Linux lets the window grow only where it is used (RFC 7661); then by every segment that is acknowledged.
         window += count if rounds > 1 else 0
     return waits
+
+
+def with_window(theory: Theory, beyond: Beyond) -> Theory:
+    """Return the same closed form with what the congestion window makes a server wait beyond the slow start in it.
+
+    The form counts whole windows of ten segments at first; on the wire a window is also let go of in an idle time
+    (RFC 2861), grows only where it is used (RFC 7661), and waits for an acknowledgement that is delayed (RFC 9293
+    section 3.8.6.3).
+    """
+    terms = {"window": beyond.window_s - theory.terms["transmission"], "acknowledgements": beyond.acknowledgements_s}
+    return theory.plus({name: round(value_s, 9) for name, value_s in terms.items()})

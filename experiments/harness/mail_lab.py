@@ -100,12 +100,17 @@ def mail_testbed(context: Run, topo: MailTopo, before: Callable[[Host], object] 
 
 
 def capture_legs(bed: Testbed, path: Path, labels: Iterable[str] = LEGS) -> Capture:
-    """A capture on the three legs: at both user agents, and at both servers."""
+    """A capture on the three legs: at both user agents, and at both servers; or at the interfaces of these labels."""
     names = [label.partition(":") for label in labels]
     return Capture(
         path,
         [CaptureInterface(f"{host}:{ifname}", bed.host(host).namespace_pid, ifname) for host, _, ifname in names],
     )
+
+
+def capture_all(bed: Testbed, path: Path) -> Capture:
+    """A capture at every host: what acts on the way of a message are name servers as well (see pathmodel.replay)."""
+    return capture_legs(bed, path, [f"{host}:{host}-eth0" for host in bed.topo.hosts()])
 
 
 class MailUser:

@@ -15,13 +15,16 @@ link takes for the first segment of the mail data, and for commands and replies,
 data do not fit TCP's initial window, what slow start leaves idle is part of transmission (see `theory`).
 
 A reader's POP3 session up to the end of a message is 5 RTT + X: SYN, the greeting, USER, PASS, RETR (RFC 1939).
+
+What these forms leave out has terms of its own (see `completed`): window, acknowledgements, framing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
+from experiments.harness.pathmodel.replay import Beyond
 from experiments.harness.theory import (
     INITIAL_WINDOW_SEGMENTS,
     MSS_BYTES,
@@ -44,11 +47,15 @@ ONE_AT_A_TIME, PIPELINED = 4, 2
 
 @dataclass(frozen=True)
 class Leg:
-    """What lies between two hosts: round-trip time, rate (None: not limited), mean octets of a command or reply."""
+    """What lies between two hosts: round-trip time, rate (None: not limited), mean octets of a command or reply.
+
+    `slow_start`: whether forms count the time for which slow start leaves the link idle.
+    """
 
     rtt_s: float
     rate_bps: float | None = None
     message_bytes: int = MESSAGE_BYTES
+    slow_start: bool = True
 
     @property
     def handshake_s(self) -> float:
@@ -66,8 +73,10 @@ class Leg:
 
     def rest_s(self, size_bytes: int, window_segments: int = INITIAL_WINDOW_SEGMENTS) -> float:
         """What it takes for all others, with the time for which slow start leaves the link idle."""
-        stall_s = slow_start_stall_s(size_bytes, self.rtt_s, self.rate_bps, window_segments=window_segments)
-        return transmission_time_s(size_bytes, self.rate_bps) - self.first_s(size_bytes) + stall_s
+        rest_s = transmission_time_s(size_bytes, self.rate_bps) - self.first_s(size_bytes)
+        if not self.slow_start:
+            return rest_s
+        return rest_s + slow_start_stall_s(size_bytes, self.rtt_s, self.rate_bps, window_segments=window_segments)
 
 
 def lookup_s(asked: Sequence[int], server_rtt_s: float, local_rtt_s: float = 0.0) -> float:
@@ -154,3 +163,27 @@ def reading(leg: Leg, size_bytes: int, dns_s: float) -> Theory:
         "transmission": leg.rest_s(size_bytes),
     }
     return Theory(sum(terms.values()), terms, "DNS + 5 RTT + X", RFC_1939)
+
+
+def completed(form: Callable[[Leg], Theory], leg: Leg, beyond: Beyond) -> Theory:
+    """Return a closed form of this leg with terms for what it leaves out.
+
+    window: what the congestion window holds back beyond the form's own slow start. acknowledgements: see
+    pathmodel.replay. framing: what links take for the frames of the sample beyond the commands, replies and mail data
+    that the form counts: DNS messages, short segments, lengths beside the mean.
+    """
+    whole = form(leg)
+    full_window_s = form(replace(leg, slow_start=False)).total_s
+    trips_s = form(replace(leg, slow_start=False, rate_bps=None)).total_s
+    return whole.plus(
+        {
+            "window": to_ns(beyond.window_s - (whole.total_s - full_window_s)),
+            "acknowledgements": to_ns(beyond.acknowledgements_s),
+            "framing": to_ns(beyond.sending_s - (full_window_s - trips_s)),
+        }
+    )
+
+
+def to_ns(value_s: float) -> float:
+    """Return a time to the nanosecond, which is as exact as any of them is."""
+    return round(value_s, 9)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from experiments.harness import mail_theory
-from experiments.harness.judge.decomposition import Decomposition, Interval
+from mininet.topo import Topo
+
+from experiments.harness import clock, mail_theory
+from experiments.harness.judge.decomposition import Interval
 from experiments.harness.judge.frames import CaptureFile, Frame
 from experiments.harness.judge.mail_story import Story
 from experiments.harness.judge.smtp import SmtpSession
@@ -16,7 +18,8 @@ from experiments.harness.judge.smtp_grammar import Command
 from experiments.harness.judge.smtp_time import divide, line_intervals, lookups, smtp_intervals
 from experiments.harness.mail_lab import AT_ALICE, AT_BOB, AT_SENDER, Legs
 from experiments.harness.mail_theory import MESSAGE_BYTES, Leg
-from experiments.harness.result import Timing
+from experiments.harness.pathmodel.replay import Beyond, CausalOrderError, Sample, beyond_each
+from experiments.harness.result import Comparison, Timing
 from experiments.harness.theory import Theory
 
 # Name servers that have to be asked by the local one when it knows nothing: the root's, the top-level domain's, the
@@ -67,7 +70,36 @@ def _dns(frames: Iterable[Frame]) -> Iterable[Frame]:
     return (one for one in frames if "UDP" in one.packet and 53 in (one.packet["UDP"].sport, one.packet["UDP"].dport))
 
 
-def step_timings(story: Story, legs: MailLegs, asked: Lookups, begun_ns: int) -> dict[str, Timing]:
+@dataclass(frozen=True)
+class Timed:
+    """One sample: the interface that saw it, its first and its last moment there in ns, and its terms."""
+
+    at: str
+    first_ns: int
+    last_ns: int
+    timing: Timing
+
+    @classmethod
+    def of(cls, at: str, intervals: Sequence[Interval], first_ns: int, last_ns: int) -> Timed:
+        """The sample with these intervals in it."""
+        found = divide(intervals, first_ns, last_ns)
+        return cls(at, first_ns, last_ns, Timing(found.total_s, found.terms))
+
+
+@dataclass(frozen=True)
+class Closed:
+    """A closed form for the sizes of one sample, and the leg that it is for."""
+
+    form: Callable[[Leg], Theory]
+    leg: Leg
+
+    @property
+    def theory(self) -> Theory:
+        """What it predicts."""
+        return self.form(self.leg)
+
+
+def step_timings(story: Story, legs: MailLegs, asked: Lookups, begun_ns: int) -> dict[str, Timed]:
     """What each step on the wire took, of a story that begun then; a step begins with its lookups."""
     who, relay = legs.who, story.relay
     assert story.handed.sent.reply is not None
@@ -84,37 +116,38 @@ def step_timings(story: Story, legs: MailLegs, asked: Lookups, begun_ns: int) ->
         "read": lookups(asked.bob, who.bob, queued_ns, story.reading.syn.time_ns),
     }
     read = [*names["read"], *line_intervals(story.reading)]
-    found = {
-        "queue": _divided([*names["queue"], *submitted], queued_ns),
-        "connect": _divided([*names["connect"], *relayed], greeted_ns),
-        "transfer": divide(relayed, greeted_ns, story.passed.sent.reply.last_ns),
-        "read": _divided(read, story.read_ns),
+    return {
+        "queue": _timed(AT_ALICE, [*names["queue"], *submitted], queued_ns),
+        "connect": _timed(AT_SENDER, [*names["connect"], *relayed], greeted_ns),
+        "transfer": Timed.of(AT_SENDER, relayed, greeted_ns, story.passed.sent.reply.last_ns),
+        "read": _timed(AT_BOB, read, story.read_ns),
     }
-    return {name: Timing(one.total_s, one.terms) for name, one in found.items()}
 
 
-def _divided(intervals: Sequence[Interval], end_ns: int) -> Decomposition:
-    return divide(intervals, min(one.start_ns for one in intervals), end_ns)
+def _timed(at: str, intervals: Sequence[Interval], end_ns: int) -> Timed:
+    return Timed.of(at, intervals, min(one.start_ns for one in intervals), end_ns)
 
 
-def step_theories(story: Story, legs: Legs, names_rtt_s: float, exchanges: int) -> dict[str, Theory]:
-    """The theory of each step, for the sizes that were sent; `exchanges`: how many MX hosts the domain has."""
+def step_theories(story: Story, legs: Legs, names_rtt_s: float, exchanges: int) -> dict[str, Closed]:
+    """The closed form of each step, for the sizes that were sent; `exchanges`: how many MX hosts the domain has."""
     server_s = legs.between_s / 2 + names_rtt_s
-    near = Leg(legs.sender_s)
+    near, far = Leg(legs.sender_s), Leg(legs.receiver_s)
     between = Leg(legs.between_s, legs.bw_mbit * 1e6, _said_bytes([story.relay]))
     handed, passed = len(story.handed.data.octets), len(story.passed.data.octets)
     # The sender's server asks for MX, then A and AAAA of each host, one after the other (RFC 5321 section 5.1).
     for_mx = mail_theory.lookup_s([ALL, *[LAST] * (2 * exchanges)], server_s)
+    for_submission = mail_theory.lookup_s([ALL], server_s, legs.sender_s)
+    # Bob's name server has been asked before.
+    for_reading = mail_theory.lookup_s([0], 0.0, legs.receiver_s)
     return {
-        "queue": mail_theory.submission(near, handed, mail_theory.lookup_s([ALL], server_s, legs.sender_s)),
-        "connect": mail_theory.connecting(between, for_mx),
-        "transfer": mail_theory.transfer(between, passed),
-        # Bob's name server has been asked before.
-        "read": mail_theory.reading(Leg(legs.receiver_s), passed, mail_theory.lookup_s([0], 0.0, legs.receiver_s)),
+        "queue": Closed(lambda leg: mail_theory.submission(leg, handed, for_submission), near),
+        "connect": Closed(lambda leg: mail_theory.connecting(leg, for_mx), between),
+        "transfer": Closed(lambda leg: mail_theory.transfer(leg, passed), between),
+        "read": Closed(lambda leg: mail_theory.reading(leg, passed, for_reading), far),
     }
 
 
-def way_timing(legs: MailLegs, asked: Lookups) -> Timing:
+def way_timing(legs: MailLegs, asked: Lookups) -> Timed:
     """From the first SYN between the servers to the last reply to QUIT. Raises ValueError where a session lacks it."""
     sessions = [one for one in legs.relayed.sessions if one.messages]
     ends = [one.reply.last_ns for session in sessions for one in session.asked("QUIT") if one.reply is not None]
@@ -122,16 +155,41 @@ def way_timing(legs: MailLegs, asked: Lookups) -> Timing:
         raise ValueError("a connection between the servers has no end")
     begun_ns = sessions[0].connection.syn.time_ns
     names = lookups(asked.sender, legs.who.sender, begun_ns, max(ends))
-    found = divide([*names, *smtp_intervals(sessions, legs.at_receiver)], begun_ns, max(ends))
-    return Timing(found.total_s, found.terms)
+    return Timed.of(AT_SENDER, [*names, *smtp_intervals(sessions, legs.at_receiver)], begun_ns, max(ends))
 
 
-def way_theory(way: Way, legs: MailLegs, between: Legs) -> Theory:
-    """The theory for the messages that were sent."""
+def way_theory(way: Way, legs: MailLegs, between: Legs) -> Closed:
+    """The closed form for the messages that were sent."""
     sessions = [one for one in legs.relayed.sessions if one.messages]
     leg = Leg(between.between_s, between.bw_mbit * 1e6, _said_bytes(sessions))
     sizes = [len(message.data.octets) for session in sessions for message in session.messages]
-    return mail_theory.smtp_connection(leg, sizes, way.pipelining, way.together)
+    return Closed(lambda each: mail_theory.smtp_connection(each, sizes, way.pipelining, way.together), leg)
+
+
+def theories(captured: CaptureFile, topo: Topo, samples: Sequence[tuple[Timed, Closed]]) -> list[Theory]:
+    """The theory of each of these samples, with terms for what its closed form leaves out (see mail_theory.completed).
+
+    captured: at every host that acts.
+    """
+    found = left_out(captured, topo, [timed for timed, _ in samples])
+    return [
+        closed.theory if beyond is None else mail_theory.completed(closed.form, closed.leg, beyond)
+        for (_, closed), beyond in zip(samples, found, strict=True)
+    ]
+
+
+def left_out(captured: CaptureFile, topo: Topo, samples: Sequence[Timed]) -> list[Beyond] | list[None]:
+    """What closed forms leave out of these samples; None for each where a segment was lost or a host not captured."""
+    try:
+        return beyond_each(captured, topo, [Sample(one.at, one.first_ns, one.last_ns) for one in samples])
+    except CausalOrderError:
+        return [None] * len(samples)
+
+
+def compared(name: str, samples: Sequence[tuple[Timing, Theory]], tolerance: float) -> Comparison:
+    """Samples beside the theory of the median one; `tolerance`: by the machine's clock."""
+    median = sorted(samples, key=lambda each: each[0].total_s)[(len(samples) - 1) // 2][1]
+    return Comparison.of(name, [timing for timing, _ in samples], median, clock.tolerance(round(tolerance, 4)))
 
 
 def _said_bytes(sessions: Sequence[SmtpSession]) -> int:

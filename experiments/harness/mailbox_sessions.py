@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from experiments.harness.http_lab import timing
+from experiments.harness.judge.decomposition import Decomposition
 from experiments.harness.judge.imap import ImapTraffic
 from experiments.harness.judge.mail_access_time import decompose_imap, decompose_pop3
 from experiments.harness.judge.mail_evidence import connection_octets, octets_of
@@ -13,6 +14,8 @@ from experiments.harness.judge.page_load import PageLoad
 from experiments.harness.judge.pop3 import Pop3Traffic
 from experiments.harness.judge.verdict import Verdict, failed
 from experiments.harness.mail_access_theory import WEBMAIL
+from experiments.harness.mail_lab import AT_BOB
+from experiments.harness.mail_times import Timed
 from experiments.harness.page_client import LoadFailedError, Window
 from experiments.harness.result import Timing
 from topologies.emulation.errors import EmulationError
@@ -68,19 +71,20 @@ class Traffic:
         window = self.sessions.first(name)
         return self.http.between(window.start_ns, window.end_ns)
 
-    def timed(self, protocol: str, window: Window) -> list[Timing]:
+    def timed(self, protocol: str, window: Window) -> list[Timed]:
         """How long the session within a window took; nothing where nothing was answered."""
         start_ns, end_ns = window.start_ns, window.end_ns
         try:
             if protocol == WEBMAIL:
-                return [timing(self.http.between(start_ns, end_ns))]
+                load = self.http.between(start_ns, end_ns)
+                return [_timed(min(one.connection.syn.time_ns for one in load.conversations), timing(load))]
             if protocol == "POP3":
-                found = [decompose_pop3(one) for one in self.pop3.between(start_ns, end_ns).sessions]
-            else:
-                found = [decompose_imap(one) for one in self.imap.between(start_ns, end_ns).sessions]
+                by_pop3 = self.pop3.between(start_ns, end_ns).sessions
+                return [_timed(one.connection.syn.time_ns, decompose_pop3(one)) for one in by_pop3]
+            by_imap = self.imap.between(start_ns, end_ns).sessions
+            return [_timed(one.connection.syn.time_ns, decompose_imap(one)) for one in by_imap]
         except ValueError:
             return []
-        return [Timing(one.total_s, one.terms) for one in found]
 
     def octets(self, protocol: str, name: str) -> int:
         """How many octets the first session of this name moved, without the headers of packets."""
@@ -88,3 +92,9 @@ class Traffic:
             return sum(connection_octets(one.connection) for one in self.by_http(name).conversations)
         mine = self.by_pop3(name).sessions if protocol == "POP3" else self.by_imap(name).sessions
         return sum(octets_of(one) for one in mine)
+
+
+def _timed(first_ns: int, found: Timing | Decomposition) -> Timed:
+    """A sample that Bob's interface saw from its first SYN on."""
+    last_ns = first_ns + round(found.total_s * 1e9)
+    return Timed(AT_BOB, first_ns, last_ns, Timing(found.total_s, found.terms))

@@ -241,6 +241,8 @@ def show(console: Console, result: Result) -> None:
         console.print()
         console.print(common.table(columns, [_row(one, result.comparisons) for one in result.comparisons], columns[2:]))
         console.print("measured: median of the samples; terms in ms, measured/theory", style="dim")
+        if all(one.adds_up for one in result.comparisons):
+            console.print("the terms of each median sample add up to it, to the nanosecond", style="dim")
     console.print(f"\n{escape(result.clock.sentence(result.seed))}", style="dim")
     console.print(f"fidelity {common.verdict(result.fidelity.verdict)}")
     checks = [[each.name, each.asked, each.measured, common.verdict(each.verdict)] for each in result.fidelity.checks]

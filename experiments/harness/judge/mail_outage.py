@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from experiments.harness.judge.http import Contradiction
 from experiments.harness.judge.imap import ImapTraffic
 from experiments.harness.judge.imap_claims import whole_messages
+from experiments.harness.judge.mail_attempts import NS, Attempt, Keeping, is_again, kept
 from experiments.harness.judge.mail_delivery import why_altered
 from experiments.harness.judge.mail_evidence import Found, InconclusiveError, decide_mail
 from experiments.harness.judge.smtp import BLANK_LINE, SMTP_PORT, Message, SmtpTraffic
@@ -30,10 +31,7 @@ from experiments.harness.judge.smtp_grammar import Command
 from experiments.harness.judge.tcp import Connection
 from experiments.harness.judge.verdict import Verdict
 
-NS = 1_000_000_000
 FINAL_RECIPIENT = re.compile(rb"(?im)^Final-Recipient:([^\r\n]*)")
-# What comes so long behind a first attempt is another one, and not the same on a further connection.
-AGAIN_NS = 3 * NS // 10
 # A server writes down what was delivered as soon as the disk lets it; half a second is a very slow disk.
 NOTED_NS = NS // 2
 
@@ -42,7 +40,8 @@ NOTED_NS = NS // 2
 class Outage:
     """When the peer was lost, and was back (None: it stayed away); when the sender's server was killed, and back.
 
-    `bound_s`: how long after the return the next attempt may be; `receiver`: the peer's address.
+    `bound_s`: how long after the return the next attempt may be; `receiver`: the peer's address; `keeping`: what is
+    asked of the intervals of a peer that stays away, where they are the RFC's.
     """
 
     kind: str
@@ -51,6 +50,7 @@ class Outage:
     back_ns: int | None
     kills: tuple[tuple[int, int], ...]
     bound_s: float
+    keeping: Keeping | None = None
 
 
 @dataclass(frozen=True)
@@ -67,17 +67,6 @@ class Episode:
     arriving: SmtpTraffic | None
     mailbox: ImapTraffic
     composed: tuple[bytes, ...] = ()
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """A connection of the sender's server to the peer: when it was tried, and when it was answered, or had failed."""
-
-    frame: int
-    began_ns: int
-    answered_ns: int | None
-    failed_ns: int | None
-    how: str
 
 
 def attempts(episode: Episode) -> list[Attempt]:
@@ -106,11 +95,6 @@ def during(episode: Episode) -> list[Attempt]:
     return [one for one in attempts(episode) if one.failed_ns and outage.began_ns <= one.began_ns < end_ns]
 
 
-def _is_again(failed: Sequence[Attempt]) -> bool:
-    """Whether the peer was tried at more than one time."""
-    return bool(failed) and failed[-1].began_ns - failed[0].began_ns >= AGAIN_NS
-
-
 def next_attempt(episode: Episode) -> Attempt | None:
     """The first attempt that was answered behind the return."""
     back_ns = episode.outage.back_ns
@@ -119,9 +103,9 @@ def next_attempt(episode: Episode) -> Attempt | None:
     return next((one for one in attempts(episode) if one.answered_ns is not None and one.answered_ns >= back_ns), None)
 
 
-def s5(episodes: Sequence[Episode], given_up: Episode | None = None) -> Verdict:
-    """Decide S5 by outages that end, and by one that does not."""
-    every = [*episodes, *([given_up] if given_up is not None else [])]
+def s5(episodes: Sequence[Episode], given_up: Sequence[Episode] = ()) -> Verdict:
+    """Decide S5 by outages that end, and by those that do not."""
+    every = [*episodes, *given_up]
     traffic = [part for one in every for part in (one.submitted, one.mailbox)]
     # That nothing is delivered at all is for the checks to find.
     passed = [part for one in episodes for part in (one.leaving, one.arriving) if part is not None]
@@ -133,8 +117,8 @@ def s5(episodes: Sequence[Episode], given_up: Episode | None = None) -> Verdict:
         found = [_course(one) for one in episodes]
         said = " ".join(text for text, _ in found)
         frames = [frame for _, some in found for frame in some]
-        if given_up is not None:
-            text, some = _reported(given_up)
+        for one in given_up:
+            text, some = _reported(one)
             said, frames = f"{said} {text}".strip(), [*frames, *some]
         return said, frames
 
@@ -200,7 +184,7 @@ def _tried(episode: Episode) -> list[Attempt]:
         # A SYN that is sent again, because it was lost, may be answered behind the return.
         if one.answered_ns is not None and outage.began_ns <= one.answered_ns < (outage.back_ns or 0):
             raise InconclusiveError(f"The peer answers in frame {one.frame}, where it was to be away.")
-    if not _is_again(failed):
+    if not is_again(failed):
         if outage.back_ns is not None and outage.back_ns - outage.began_ns < 2 * outage.bound_s * NS:
             raise InconclusiveError(f"{outage.kind}: that was too short for a second attempt to be due.")
         raise Contradiction(
@@ -309,7 +293,7 @@ def _is_done(message: Message, at_ns: int) -> bool:
 def _reported(episode: Episode) -> Found:
     """What became of messages to a peer that stays away: each comes back as a report."""
     failed, taken = during(episode), _taken(episode)
-    if not _is_again(failed):
+    if not is_again(failed):
         raise Contradiction(f"{episode.outage.kind}: {len(failed)} attempts at once before it gives up.")
     reports = list(_reports(episode.mailbox))
     silent = [message for body, message in taken.items() if not any(_is_of(one, message) for one in reports)]
@@ -318,11 +302,15 @@ def _reported(episode: Episode) -> Found:
         raise Contradiction(
             f"{episode.outage.kind}: {len(silent)} of {len(taken)} messages neither arrive nor come back.", *frames
         )
-    tries_s = [(one.began_ns - episode.outage.began_ns) / NS for one in failed]
+    last_s, kept = (failed[-1].began_ns - episode.outage.began_ns) / NS, _keeping(episode.outage, failed)
     return (
-        f"{episode.outage.kind}: behind {len(failed)} attempts, the last {tries_s[-1]:.1f} s after the loss, "
+        f"{episode.outage.kind}: behind {len(failed)} attempts, the last {last_s:.1f} s after the loss{kept}, "
         f"{len(taken)} messages come back to whom they are from ({len(reports)} reports that delivery failed)."
     ), [failed[0].frame, failed[-1].frame]
+
+
+def _keeping(outage: Outage, failed: Sequence[Attempt]) -> str:
+    return "" if outage.keeping is None else kept(outage.kind, outage.keeping, failed)
 
 
 def _reports(traffic: ImapTraffic) -> Iterator[bytes]:

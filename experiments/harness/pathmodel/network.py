@@ -14,15 +14,18 @@ from topologies.emulation.shape import SHAPING, parse_shape
 
 
 class Network:
-    """Links with their queues, made anew for each model. Addresses are those of the hosts' `ip` parameters."""
+    """Links with their queues, made anew for each model. Addresses are those of the hosts' `ip` parameters.
 
-    def __init__(self, topo: Topo, clock: Clock) -> None:
+    `rates`: false for links that take no time for any frame, and have their delays alone.
+    """
+
+    def __init__(self, topo: Topo, clock: Clock, rates: bool = True) -> None:
         self._clock = clock
         self._links: dict[tuple[str, str], Link] = {}
         self._neighbours: dict[str, list[str]] = {}
         for one, other, info in topo.links(withInfo=True):
             for near, far, key in ((one, other, "params1"), (other, one, "params2")):
-                self._links.setdefault((near, far), _link(info, key))
+                self._links.setdefault((near, far), _link(info, key, rates))
                 self._neighbours.setdefault(near, []).append(far)
         self._routes: dict[tuple[str, str], Route] = {}
 
@@ -63,7 +66,7 @@ def addresses(topo: Topo) -> dict[str, str]:
     return found
 
 
-def _link(info: dict[str, Any], key: str) -> Link:
+def _link(info: dict[str, Any], key: str, rates: bool) -> Link:
     asked = {name: value for name, value in info.items() if name in SHAPING}
     shape = parse_shape({**asked, **{name: one for name, one in (info.get(key) or {}).items() if name in SHAPING}})
-    return Link() if shape is None else Link(shape.rate_bps, shape.delay_s)
+    return Link() if shape is None else Link(shape.rate_bps if rates else None, shape.delay_s)

@@ -28,14 +28,18 @@ from experiments.harness.pathmodel.network import Network, addresses
 from experiments.harness.pathmodel.tcp import Connection, Endpoint, Options
 
 FULL, ANY_WINDOW, IDEAL = Options(), Options(window=False), Options(window=False, acknowledgements=False)
+TRIPS = Options(window=False, acknowledgements=False, rates=False)
 Span = tuple[int, int]
+# Of each host what it does, and what comes to it by the number of the frame.
+ByHost = Mapping[str, tuple[list[Action], dict[int, Arrival]]]
 
 
 class Replay:
     """The model's run of a capture.
 
     interfaces: the host of each interface label, one interface a host; spans: [first, last] frame times of the samples
-    in ns, inside of which nothing pauses. Raises CausalOrderError for a capture with loss.
+    in ns, inside of which nothing pauses; read: what `actions_by_host` has read from the same frames before. Raises
+    CausalOrderError for a capture with loss.
     """
 
     def __init__(
@@ -45,9 +49,10 @@ class Replay:
         topo: Topo,
         spans: Sequence[Span] = (),
         options: Options = FULL,
+        read: ByHost | None = None,
     ) -> None:
         self._clock = Clock()
-        self._network = Network(topo, self._clock)
+        self._network = Network(topo, self._clock, options.rates)
         self._hosts = addresses(topo)
         self._options = options
         self._connections: dict[Flow, Connection] = {}
@@ -58,12 +63,7 @@ class Replay:
         self._spans = sorted(spans)
         frames = list(frames)
         self._began_ns = min((frame.time_ns for frame in frames), default=0)
-        by_host: dict[str, list[Frame]] = {host: [] for host in interfaces.values()}
-        for frame in frames:
-            if frame.interface in interfaces:
-                by_host[interfaces[frame.interface]].append(frame)
-        for host, some in by_host.items():
-            found, arrivals = actions_of(some, host, self._hosts)
+        for found, arrivals in (actions_by_host(frames, interfaces, topo) if read is None else read).values():
             self._arrivals |= arrivals
             self._clock.start(self._act(found))
         self._clock.run()
@@ -177,17 +177,29 @@ class Replay:
         return self._connections[flow]
 
 
+def actions_by_host(frames: Iterable[Frame], interfaces: Mapping[str, str], topo: Topo) -> ByHost:
+    """Read the actions and arrivals of every captured host. Raises CausalOrderError for a capture with loss."""
+    by_host: dict[str, list[Frame]] = {host: [] for host in interfaces.values()}
+    for frame in frames:
+        if frame.interface in interfaces:
+            by_host[interfaces[frame.interface]].append(frame)
+    hosts = addresses(topo)
+    return {host: actions_of(some, host, hosts) for host, some in by_host.items()}
+
+
 @dataclass(frozen=True)
 class Beyond:
     """What the closed form of one sample leaves out, in seconds.
 
     window: the congestion window makes a sender wait for acknowledgements. acknowledgements: they and FINs take their
-    place on the links. ideal: what is left, which the closed form should give.
+    place on the links. ideal: what is left, which the closed form should give. sending: what of that the links' rates
+    take for all other frames; without it only delays are left.
     """
 
     window_s: float
     acknowledgements_s: float
     ideal_s: float
+    sending_s: float = 0.0
 
     @property
     def terms(self) -> dict[str, float]:
@@ -213,15 +225,25 @@ def beyond_each(captured: CaptureFile, topo: Topo, samples: Sequence[Sample]) ->
     """Return what the closed forms of these samples leave out.
 
     captured: at the interfaces `HOST:INTERFACE` of every host that acts; labels of anything else are not looked at.
-    What comes behind the last sample plays no part. Raises CausalOrderError for a capture with loss.
+    What comes behind the last sample plays no part. Raises CausalOrderError for a capture with
+    loss, and for one with a sample that the model cannot follow.
     """
+    try:
+        return _beyond_each(captured, topo, samples)
+    except (KeyError, StopIteration) as error:
+        # A host that was not captured acted, or an address is none of the topology's.
+        raise CausalOrderError(f"the model does not come to the end of a sample: {error}") from error
+
+
+def _beyond_each(captured: CaptureFile, topo: Topo, samples: Sequence[Sample]) -> list[Beyond]:
     if not samples:
         return []
     hosts, over_ns = set(topo.hosts()), max(one.last_ns for one in samples)
     interfaces = {label: host for label in captured.counts if (host := label.split(":")[0]) in hosts}
     acting = [frame for frame in captured.frames if frame.interface in interfaces and frame.time_ns <= over_ns]
     spans = [(one.first_ns, one.last_ns) for one in samples]
-    runs = [Replay(acting, interfaces, topo, spans, options) for options in (FULL, ANY_WINDOW, IDEAL)]
+    read, every = actions_by_host(acting, interfaces, topo), (FULL, ANY_WINDOW, IDEAL, TRIPS)
+    runs = [Replay(acting, interfaces, topo, spans, options, read) for options in every]
     seen = {at: captured.at(at) for at in {one.at for one in samples}}
     return [_beyond(runs, seen[one.at], one) for one in samples]
 
@@ -229,10 +251,10 @@ def beyond_each(captured: CaptureFile, topo: Topo, samples: Sequence[Sample]) ->
 def _beyond(runs: Sequence[Replay], frames: Sequence[Frame], sample: Sample) -> Beyond:
     times = [frame.time_ns for frame in frames]
     first, last = bisect_left(times, sample.first_ns), frames[bisect_right(times, sample.last_ns) - 1]
-    full, windowless, ideal = (
+    full, windowless, ideal, trips = (
         run.between_s(run.first_known(frames, first), run.last_arrival(frames, last)) for run in runs
     )
-    return Beyond(full - windowless, windowless - ideal, ideal)
+    return Beyond(full - windowless, windowless - ideal, ideal, ideal - trips)
 
 
 def terms_of(captured: CaptureFile, topo: Topo, samples: Mapping[str, Sequence[Sample]]) -> dict[str, dict[str, float]]:

@@ -27,10 +27,14 @@ UNLIMITED = 1 << 30
 
 @dataclass(frozen=True)
 class Options:
-    """What of TCP is modelled. Off, it is ideal: an unlimited window; acknowledgements that take no room on a link."""
+    """What of TCP is modelled. Off, it is ideal: an unlimited window; acknowledgements that take no room on a link.
+
+    `rates`: off, a replay's links take no time for any frame (see network).
+    """
 
     window: bool = True
     acknowledgements: bool = True
+    rates: bool = True
     hystart: bool = True
     mss_bytes: int = MSS_BYTES
 
@@ -195,7 +199,8 @@ class Endpoint:
             count += 1
         if not count:
             return
-        self._acknowledged = acknowledged
+        # Linux: tcp_cong_avoid stamps the window with each acknowledgement: RFC 2861's decay needs an idle time.
+        self._acknowledged, self._validated_ns = acknowledged, self._clock.now_ns
         rtt_ns = self._clock.now_ns - sent_ns
         self._smoothed_ns = rtt_ns if not self._smoothed_ns else self._smoothed_ns + (rtt_ns - self._smoothed_ns) // 8
         self._least_rtt_ns = min(self._least_rtt_ns or rtt_ns, rtt_ns)

@@ -14,6 +14,7 @@ from services.mail.smtp.offer import Offer
 from services.mail.smtp.policy import Client, Policy
 from services.mail.smtp.reply import Reply
 from services.mail.smtp.serving import Serving
+from services.sweep import Sweep
 
 # How often deadlines are looked at, and how long a stop waits for messages that are on their way to the disk.
 SWEEP_S = 1.0
@@ -70,7 +71,7 @@ class SMTPServer:
         self._serving: set[Serving] = set()
         self._empty = asyncio.Event()
         self._empty.set()
-        self._sweeper: asyncio.TimerHandle = loop.call_later(SWEEP_S, self._sweep)
+        self._sweeping = Sweep(loop, SWEEP_S, self._sweep)
 
     def protocol(self, port: Port) -> Factory:
         """Return what makes a connection's protocol on a port."""
@@ -85,6 +86,7 @@ class SMTPServer:
         """Hold a connection to its deadlines from here on."""
         self._serving.add(serving)
         self._empty.clear()
+        self._sweeping.wake()
 
     def gone(self, serving: Serving) -> None:
         """Forget a connection."""
@@ -100,7 +102,7 @@ class SMTPServer:
 
     async def stop(self) -> None:
         """End every session by 421, those that have a message under way after its reply (RFC 5321 section 3.8)."""
-        self._sweeper.cancel()
+        self._sweeping.cancel()
         for serving in list(self._serving):
             serving.stop("Closing down: try again later")
         tasks = [serving.task for serving in self._serving if serving.task is not None]
@@ -117,8 +119,8 @@ class SMTPServer:
         # RFC 5321 section 4.2.3: 421 is a reply to any command, and to a connection where the service is not available.
         return Reply(421, f"{self._hostname} Too many connections: try again later", "4.3.2").to_wire()
 
-    def _sweep(self) -> None:
+    def _sweep(self) -> bool:
         now = self.now()
         for serving in [one for one in self._serving if one.deadline <= now]:
             serving.time_out()
-        self._sweeper = self.loop.call_later(SWEEP_S, self._sweep)
+        return bool(self._serving)

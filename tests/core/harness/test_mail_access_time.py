@@ -15,9 +15,11 @@ from experiments.harness.mail_access_theory import (
     reading,
     slow_start_windows,
     webmail_session,
+    with_window,
 )
 from experiments.harness.mailbox_lab import letters
 from experiments.harness.mailbox_scripts import reading_steps, webmail_steps
+from experiments.harness.pathmodel.replay import Beyond
 from tests.core.harness.mailbox_wire import LETTERS, RTT_MS, ImapWire, Pop3Wire
 
 RTT_S = RTT_MS / 1000
@@ -92,3 +94,20 @@ def test_letters_are_the_same_for_one_seed_and_hold_the_attachment() -> None:
     assert made.subject in made.contents[made.picture]
     assert all(b"\n" not in content.replace(b"\r\n", b"") for content in made.contents)
     assert made.attached == 4 * 3000 // 3 + 2 * -(-4000 // 76)
+
+
+def test_the_window_is_what_the_counted_slow_start_leaves_out() -> None:
+    closed = mailbox_session(reading("POP3", "attachment", [50], [45_000], 100), RTT_S)
+    waits_s = closed.terms["transmission"]
+    assert waits_s == pytest.approx(2 * RTT_S)
+    assert with_window(closed, Beyond(waits_s, 0.0, 9.0)) == closed
+    more = with_window(closed, Beyond(waits_s + RTT_S, 0.001, 9.0))
+    assert more.formula == closed.formula
+    assert more.total_s == pytest.approx(closed.total_s + RTT_S + 0.001)
+    assert (more.terms["window"], more.terms["acknowledgements"]) == pytest.approx((RTT_S, 0.001))
+
+
+def test_the_terms_of_a_session_add_up_to_it_exactly(tmp_path: Path) -> None:
+    (session,) = Pop3Wire().log_in().count(3).retrieve(*LETTERS).quit().traffic(tmp_path).sessions
+    found = decompose_pop3(session)
+    assert sum(round(value_s * 1e9) for value_s in found.terms.values()) == round(found.total_s * 1e9)

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
-from experiments.harness.judge.mail_outage import Episode, Outage, attempts, during, resumption, s5
-from experiments.harness.mail_outage_theory import recovery
+from experiments.harness.clock import VARIABLE
+from experiments.harness.experiment import Run
+from experiments.harness.judge.mail_attempts import Keeping, tries
+from experiments.harness.judge.mail_outage import (
+    Episode,
+    Outage,
+    attempts,
+    during,
+    resumption,
+    s5,
+)
+from experiments.harness.mail_outage_theory import completed, recovery, spacing
+from experiments.harness.pathmodel.replay import Beyond
+from experiments.mail_outage import EXPERIMENT, run
 from tests.core.harness.mailbox_wire import ImapWire
 from tests.core.harness.smtp_wire import ALICE, RECEIVER, SENDER, SmtpWire
 from tests.core.harness.verdicts import said
 from tests.core.harness.wire import MS, START_NS, Tcp, Wire
+from topologies.emulation.errors import EmulationError
 
 HEADER = b"From: alice@example.org\r\nTo: bob@example.com\r\nSubject: x\r\n\r\n"
 BODIES = [b"first 11\r\nline\r\n", b"second 22\r\nline\r\n"]
@@ -165,16 +178,16 @@ def given_up(*reports: bytes, attempts_ms: tuple[float, ...] = (1500.0, 2600.0))
 def test_what_is_given_up_must_come_back(tmp_path: Path) -> None:
     ended = Course().episode(tmp_path / "ended")
     both = given_up(*(REPORT % body for body in BODIES)).episode(tmp_path / "both")
-    said(s5([ended], both), "shown", "2 messages come back to whom they are from (2 reports")
+    said(s5([ended], [both]), "shown", "2 messages come back to whom they are from (2 reports")
     one = given_up(REPORT % BODIES[0]).episode(tmp_path / "one")
-    said(s5([ended], one), "failed", "1 of 2 messages neither arrive nor come back")
+    said(s5([ended], [one]), "failed", "1 of 2 messages neither arrive nor come back")
     others = (REPORT.replace(b"rfc822; bob@", b"rfc822; carol@") % body for body in BODIES)
     wrong = given_up(*others).episode(tmp_path / "wrong")
-    said(s5([ended], wrong), "failed", "2 of 2 messages neither arrive nor come back")
+    said(s5([ended], [wrong]), "failed", "2 of 2 messages neither arrive nor come back")
     plain = given_up(*MESSAGES).episode(tmp_path / "plain")
-    said(s5([ended], plain), "failed", "2 of 2 messages neither arrive nor come back")
+    said(s5([ended], [plain]), "failed", "2 of 2 messages neither arrive nor come back")
     once = given_up(*(REPORT % body for body in BODIES), attempts_ms=(1500.0,)).episode(tmp_path / "once")
-    said(s5([ended], once), "failed", "1 attempts at once before it gives up")
+    said(s5([ended], [once]), "failed", "1 attempts at once before it gives up")
 
 
 def test_the_way_from_the_last_failure_to_the_first_message(tmp_path: Path) -> None:
@@ -198,3 +211,43 @@ def test_theory_counts_the_wait_and_six_round_trips() -> None:
     assert silent.total_s == pytest.approx(3.5)
     assert sum(refused.terms.values()) == pytest.approx(refused.total_s)
     assert (refused.terms["wait"], silent.terms["wait"]) == (2.0, 3.0)
+
+
+def test_frames_have_a_term_of_their_own() -> None:
+    refused = completed(recovery(True, 0.1, 2.0, 1.0), True, 1e6, Beyond(0.0, 0.002, 9.0, 0.003))
+    assert refused.formula == "6 RTT + wait"
+    # A SYN of 74 octets and a RST of 54 at 1 Mbit/s, and what the answered connection's frames take.
+    assert refused.terms["framing"] == pytest.approx(0.003 + 128 * 8e-6)
+    assert refused.total_s == pytest.approx(2.6 + 0.002 + 0.003 + 128 * 8e-6)
+    silent = completed(recovery(False, 0.1, 2.0, 1.0), False, 1e6, None)
+    assert silent.total_s == pytest.approx(3.5)
+    assert spacing(0.1, 1800).total_s == pytest.approx(1800.1)
+
+
+def kept(folder: Path, *attempts_ms: float) -> Episode:
+    reports = (REPORT % body for body in BODIES)
+    episode = given_up(*reports, attempts_ms=attempts_ms).episode(folder)
+    # Instead of half an hour, twice that, and four days.
+    return replace(episode, outage=replace(episode.outage, keeping=Keeping(2, 4, 9)))
+
+
+def test_a_queue_keeps_to_its_intervals(tmp_path: Path) -> None:
+    every = (1500.0, 3540.0, 3600.0, 5580.0, 7620.0, 10_500.0)
+    said(s5([], [kept(tmp_path / "a", *every)]), "shown", "6 attempts", "behind the one before, for 0.00 days")
+    assert [one.began_ns for one in tries(during(kept(tmp_path / "b", *every)))] == [
+        at_ns(ms) for ms in (1500, 3540, 5580, 7620, 10_500)
+    ]
+    early = (1500.0, 2900.0, 10_500.0)
+    said(s5([], [kept(tmp_path / "c", *early)]), "failed", "tried again after 1 s, where 2 to 4 s are allowed")
+    rare = (1500.0, 10_500.0)
+    said(s5([], [kept(tmp_path / "d", *rare)]), "failed", "tried again after 9 s, where 2 to 4 s are allowed")
+    short = (1500.0, 3540.0, 5580.0)
+    said(s5([], [kept(tmp_path / "e", *short)]), "failed", "4 s behind the first one", "kept for 9 s")
+
+
+def test_five_days_are_for_virtual_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(VARIABLE, raising=False)
+    assert "days" not in EXPERIMENT.read_parameters({})["case"]
+    parameters = EXPERIMENT.read_parameters({}, full=True)
+    with pytest.raises(EmulationError, match=r"five days of time: run it with --time virtual$"):
+        run(Run(parameters, 1, 1, "auto", True, tmp_path, lambda _what, _share: None))

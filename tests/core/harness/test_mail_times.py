@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from experiments.harness.clock import VARIABLE
 from experiments.harness.judge.http import Contradiction
 from experiments.harness.judge.mail_story import TICK_NS, Inside, follow, s3
 from experiments.harness.judge.smtp_claims import MailLegs
 from experiments.harness.judge.smtp_time import MAIL_TERMS, divide, line_intervals, smtp_intervals
 from experiments.harness.mail_theory import (
     Leg,
+    completed,
     connecting,
     lookup_s,
     reading,
@@ -20,7 +23,10 @@ from experiments.harness.mail_theory import (
     submission,
     transfer,
 )
-from experiments.harness.mail_times import WAYS, Lookups, Way, step_timings, way_timing
+from experiments.harness.mail_times import WAYS, Lookups, Way, compared, step_timings, way_timing
+from experiments.harness.pathmodel.replay import Beyond
+from experiments.harness.result import Timing
+from experiments.harness.theory import Theory
 from tests.core.harness.smtp_wire import PLAIN, RTT_MS, SmtpWire, another, stuffed, whole
 from tests.core.harness.smtp_wire import Way as Legs
 from tests.core.harness.verdicts import said
@@ -105,7 +111,7 @@ def relay(folder: Path, way: Way, count: int) -> MailLegs:
 @pytest.mark.parametrize("count", [1, 3])
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.name)
 def test_connections_take_the_round_trips_that_theory_counts(tmp_path: Path, way: Way, count: int) -> None:
-    found = way_timing(relay(tmp_path, way, count), Lookups((), (), ()))
+    found = way_timing(relay(tmp_path, way, count), Lookups((), (), ())).timing
     theory = smtp_connection(FAST, [len(stuffed(PLAIN))] * count, way.pipelining, way.together)
     assert found.total_s == pytest.approx(theory.total_s, abs=1e-3)
     for term in MAIL_TERMS:
@@ -135,7 +141,7 @@ def test_a_connection_that_has_no_end_has_no_duration(tmp_path: Path) -> None:
 
 def test_each_step_takes_its_round_trips(tmp_path: Path) -> None:
     legs = Legs().legs(tmp_path)
-    found = step_timings(follow(legs), legs, Lookups((), (), ()), 0)
+    found = {name: one.timing for name, one in step_timings(follow(legs), legs, Lookups((), (), ()), 0).items()}
     assert found["queue"].total_s == pytest.approx(submission(FAST, 100, 0.0).total_s, abs=1e-3)
     assert found["connect"].total_s == pytest.approx(connecting(FAST, 0.0).total_s, abs=1e-3)
     assert found["transfer"].total_s == pytest.approx(transfer(FAST, 100, pipelining=False).total_s, abs=1e-3)
@@ -191,3 +197,51 @@ def test_a_reader_waits_for_the_greeting_and_each_answer(tmp_path: Path) -> None
     (reader,) = legs.reading
     found = {one.term for one in line_intervals(reader)}
     assert found == {"tcp_handshake", "dialogue", "transmission"}
+
+
+def test_the_terms_of_each_sample_add_up_to_it_exactly(tmp_path: Path) -> None:
+    legs = Legs().legs(tmp_path / "steps")
+    some = list(step_timings(follow(legs), legs, Lookups((), (), ()), 0).values())
+    some += [way_timing(relay(tmp_path / way.name, way, 2), Lookups((), (), ())) for way in WAYS]
+    for one in some:
+        assert sum(round(value_s * 1e9) for value_s in one.timing.terms.values()) == one.last_ns - one.first_ns
+        assert round(one.timing.total_s * 1e9) == one.last_ns - one.first_ns
+
+
+SLOW = Leg(RTT_S, 1e6, 60)
+FORM = partial(transfer, size_bytes=40_000)
+
+
+def counted_s() -> tuple[float, float]:
+    """What the form itself counts of slow start, and of frames."""
+    full_window, trips = replace(SLOW, slow_start=False), replace(SLOW, slow_start=False, rate_bps=None)
+    return FORM(SLOW).total_s - FORM(full_window).total_s, FORM(full_window).total_s - FORM(trips).total_s
+
+
+def test_what_the_form_counts_is_not_counted_again() -> None:
+    stalls_s, frames_s = counted_s()
+    theory = completed(FORM, SLOW, Beyond(stalls_s, 0.0, 9.0, frames_s))
+    assert theory == FORM(SLOW)
+
+
+def test_what_the_form_leaves_out_has_terms_of_its_own() -> None:
+    stalls_s, frames_s = counted_s()
+    theory = completed(FORM, SLOW, Beyond(stalls_s + 0.003, 0.002, 9.0, frames_s - 0.001))
+    assert theory.formula == FORM(SLOW).formula
+    added = {name: value_s for name, value_s in theory.terms.items() if name not in FORM(SLOW).terms}
+    assert added == pytest.approx({"window": 0.003, "acknowledgements": 0.002, "framing": -0.001})
+    assert theory.total_s == pytest.approx(FORM(SLOW).total_s + 0.004)
+
+
+def test_theory_is_not_fitted_to_round_trips_that_a_server_wastes() -> None:
+    # They are in the model's ideal time, and in no term.
+    seen = [completed(FORM, SLOW, Beyond(0.0, 0.0, ideal_s, 0.1)) for ideal_s in (0.5, 0.5 + RTT_S)]
+    assert seen[0] == seen[1]
+
+
+def test_samples_are_compared_with_the_theory_of_the_median_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(VARIABLE, raising=False)
+    some = [(Timing(total_s, {"dns": total_s}), Theory(total_s, {"dns": total_s}, "f", "s")) for total_s in (3, 1, 2)]
+    found = compared("x", some, 0.03)
+    assert (found.measured_s, found.theory_s, found.tolerance) == (2, 2, 0.03)
+    assert found.adds_up

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from mininet.topo import Topo
 
 from experiments.harness.pathmodel.dialogue import IDEAL, Hop, Path, Turn, beyond, session_s
 from experiments.harness.pathmodel.events import Clock, Condition
 from experiments.harness.pathmodel.links import Link, Route
+from experiments.harness.pathmodel.network import Network
 from experiments.harness.pathmodel.tcp import Connection, Options
 from experiments.harness.theory import SEGMENT_OVERHEAD_BYTES, http_page_load, slow_start_stall_s
 
@@ -157,3 +159,27 @@ def last_acknowledged_after_ms(think_ms: int) -> float:
     clock.start(converse())  # type: ignore[arg-type]
     clock.run()
     return (times_ns[-1] - times_ns[-2]) / 1e6
+def test_a_window_that_is_used_at_all_is_not_let_go_of() -> None:
+    # A page grows the window to twenty segments; a second of short responses behind it; twenty segments again. RFC 2861
+    # lets go of a window that has been idle, and each acknowledgement ends an idle time.
+    short = [turn for _ in range(25) for turn in (Turn.of_client(100), Turn.of_server(4 * 1448))]
+    page = [Turn.of_client(100), Turn.of_server(20 * 1448)]
+    unlimited = Path((Hop(None, 0.02),))
+    once, twice = (beyond(unlimited, turns)["window"] for turns in (page, [*page, *short, *page]))
+    assert once == pytest.approx(0.04)
+    assert twice == pytest.approx(0.04)
+
+
+def test_links_without_rates_have_their_delays_alone() -> None:
+    topo = Topo()
+    topo.addLink(topo.addHost("a", ip="10.0.0.1/8"), topo.addHost("b", ip="10.0.0.2/8"), bw=8, delay="1ms")
+    arrived: list[int] = []
+
+    def send(rates: bool) -> None:
+        clock = Clock()
+        Network(topo, clock, rates).route("a", "b").send(1000, lambda: arrived.append(clock.now_ns))
+        clock.run()
+
+    send(rates=True)
+    send(rates=False)
+    assert arrived == [2_000_000, 1_000_000]
