@@ -159,6 +159,8 @@ def last_acknowledged_after_ms(think_ms: int) -> float:
     clock.start(converse())  # type: ignore[arg-type]
     clock.run()
     return (times_ns[-1] - times_ns[-2]) / 1e6
+
+
 def test_a_window_that_is_used_at_all_is_not_let_go_of() -> None:
     # A page grows the window to twenty segments; a second of short responses behind it; twenty segments again. RFC 2861
     # lets go of a window that has been idle, and each acknowledgement ends an idle time.
