@@ -4,10 +4,10 @@
 
 FILE is JSON: {"connect": [host, port], "host": name, "connections": n, "warm": [target, ...],
 "requests": [[offset_s, target], ...]}. It opens n connections and asks for the warm targets over them, one after the
-other on each; prints READY; waits for a line on its standard input; then sends each request at its offset on a
-connection that is idle, on a new one where none is; and prints one JSON line: began_ns and ended_ns (CLOCK_REALTIME,
-the capture's clock), late_s (how late the latest request left), opened (connections beyond n), failures (by sentence,
-how many).
+other on each; lets the link's queue empty; prints READY; waits for a line on its standard input; then sends each
+request at its offset on a connection that is idle, on a new one where none is; and prints one JSON line: began_ns and
+ended_ns (CLOCK_REALTIME, the capture's clock), late_s (how late the latest request left), opened (connections beyond
+n), failures (by sentence, how many).
 """
 
 from __future__ import annotations
@@ -100,10 +100,17 @@ class OpenLoop:
         self._late_s = 0.0
 
     async def warm_up(self) -> None:
-        """Open the connections, and ask for the warm targets over them."""
+        """Open the connections, ask for the warm targets over them, and wait until nothing of that is under way.
+
+        All at once they fill the link's queue for longer than TCP's probe timeout, two round trips (RFC 8985 section
+        7.2). What TCP then sends again is under way when the last response has come, and would count as load of the
+        workload; it left before that, so the queue has passed it on after as long again.
+        """
+        began_s = asyncio.get_running_loop().time()
         self._idle.extend(await asyncio.gather(*(self._open() for _ in range(self._plan["connections"]))))
         waiting = deque(self._plan["warm"])
         await asyncio.gather(*(self._drain(waiting) for _ in range(len(self._idle))))
+        await asyncio.sleep(asyncio.get_running_loop().time() - began_s)
 
     async def run(self) -> dict[str, Any]:
         """Send every request at its time, and wait for the responses."""
