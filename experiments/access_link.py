@@ -260,4 +260,5 @@ EXPERIMENT = Experiment(
     run=run,
     repeat=1,
     roles=("proxy", "origin"),
+    cost=75,
 )

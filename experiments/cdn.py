@@ -382,4 +382,5 @@ EXPERIMENT = Experiment(
     run=run,
     repeat=2,
     roles=ROLES,
+    cost=55,
 )

@@ -231,4 +231,5 @@ EXPERIMENT = Experiment(
     run=run,
     repeat=1,
     roles=ROLES,
+    cost=80,
 )

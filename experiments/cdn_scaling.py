@@ -276,4 +276,5 @@ EXPERIMENT = Experiment(
     run=run,
     repeat=1,
     roles=ROLES,
+    cost=55,
 )

@@ -6,6 +6,7 @@ collected; where the machine refuses that, tests of the emulation are skipped an
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -23,6 +24,10 @@ SANDBOXED = TESTS / "emulation"
 refusal = pytest.StashKey[str]()
 # Tests that need a program look for it where lab7 does.
 tools.search_system_folders()
+
+# What is tested, in this process and in those that tests start, has the machine's clock unless a test asks otherwise:
+# the default would depend on whether the kernel of virtual time happens to be built.
+os.environ.setdefault("LAB7_TIME", "real")
 
 # How fast a machine draws examples is no property of lab7: neither a deadline nor a slow start fails a test.
 settings.register_profile("lab7", deadline=None, suppress_health_check=[HealthCheck.too_slow])

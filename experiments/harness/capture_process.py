@@ -37,6 +37,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from experiments.harness import clock
 from experiments.harness.pcapng import SNAP_LENGTH, PcapngWriter
 
 CLONE_NEWNET = 0x40000000  # linux/sched.h
@@ -65,6 +66,9 @@ FILE_BUFFER_BYTES = 1 << 20
 RAW_SUFFIX = ".raw"
 # What is written by then is not lost when this process is killed.
 FLUSH_S = 0.25
+# In virtual time, when its kernel is: in seconds of its clock, and as a share of what has passed, so that a run of days
+# syncs some hundred times and not a hundred thousand.
+SYNC_S, SYNC_SHARE = 1.0, 0.02
 
 
 class CaptureStartError(OSError):
@@ -144,6 +148,8 @@ class Recorder:
         self._buffer = bytearray(SNAP_LENGTH)
         smallest = min(tap.socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) for tap in taps)
         self._pause_s = PAUSE_S if smallest >= LARGE_BUFFER_BYTES else SHORT_PAUSE_S
+        self._syncs = clock.current().word == "virtual"
+        self._began_s = self._synced_s = time.monotonic()
 
     def run(self, control_fd: int) -> bool:
         """Read until the control pipe speaks; return whether it asked to stop, rather than closed."""
@@ -160,6 +166,7 @@ class Recorder:
         while os.getppid() == parent:
             if written and time.monotonic() > flush_s:
                 self._raw.flush()
+                self._sync()
                 written = False
             # A time-out only for what is not flushed: it would wake the processor all through hours of silence.
             for fd, _ in poll.poll(FLUSH_S if written else None):
@@ -171,6 +178,13 @@ class Recorder:
                     written = True
             time.sleep(self._pause_s)
         return False
+
+    def _sync(self) -> None:
+        """In virtual time hand the host what has been read, now and then: the kernel that holds it may be ended."""
+        now_s = time.monotonic()
+        if self._syncs and now_s - self._synced_s >= max(SYNC_S, SYNC_SHARE * (now_s - self._began_s)):
+            self._synced_s = now_s
+            os.fsync(self._raw.fileno())
 
     def finish(self) -> None:
         """Read everything that was on an interface by now, and the kernel's counts of what was dropped."""
@@ -253,9 +267,11 @@ def _write_sorted(raw_path: Path, stream: BinaryIO) -> PcapngWriter:
         writer = PcapngWriter(stream, json.loads(raw.readline()))
         offset = raw.tell()
         with mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ) as records:
-            # The last record of a process that died may be cut short.
+            # The last record of a process that died may be cut short, or a hole in the file.
             while offset + RECORD.size <= len(records):
                 _, captured, _, time_ns = RECORD.unpack_from(records, offset)
+                if not time_ns:
+                    break
                 if offset + RECORD.size + captured <= len(records):
                     stamps.append(time_ns)
                     offsets.append(offset)

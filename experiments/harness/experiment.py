@@ -89,6 +89,7 @@ class Experiment:
     """One question, and how to answer it.
 
     `claims`: ids, of the course's claims (experiments/claims.toml) or of `own_claims`, which say what they state.
+    `cost`: about how many seconds a processor works for a run in virtual time; the longest are started first.
     """
 
     name: str
@@ -99,6 +100,7 @@ class Experiment:
     repeat: int = 5
     roles: tuple[str, ...] = ()
     own_claims: tuple[Claim, ...] = ()
+    cost: float = 15.0
 
     def read_parameters(self, given: Mapping[str, str], full: bool = False) -> dict[str, Any]:
         """All parameters parsed, `given` in place of the defaults (with `full`, those of the long run by this clock).

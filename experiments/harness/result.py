@@ -4,7 +4,7 @@
     claims       [{id, verdict: shown | failed | undecided, evidence, frames}]
     comparisons  [{name, samples_s, measured_s, theory_s, ratio, terms, theory_terms, formula, source, tolerance}]
     fidelity     {verdict: valid | suspect, checks [{name, asked, measured, verdict}]}
-    files        {capture, timings, report}
+    files        {capture, timings, report, capture_sha256}
     clock        {word: real | virtual, kernel, configuration}
     attempt      1, or 2 and more for a rerun (see reruns)
 
@@ -131,6 +131,8 @@ class Files:
     capture: str | None = None
     timings: str | None = None
     report: str | None = None
+    # In hexadecimal, of the file `capture`: the same in two runs that are identical.
+    capture_sha256: str | None = None
 
 
 @dataclass(frozen=True)
@@ -241,7 +243,9 @@ def _fidelity(reader: Reader) -> Fidelity:
 
 
 def _files(reader: Reader) -> Files:
-    return Files(reader.optional("capture"), reader.optional("timings"), reader.optional("report"))
+    # Results written before there was a hash do not have it.
+    hashed = reader.optional("capture_sha256") if reader.has("capture_sha256") else None
+    return Files(reader.optional("capture"), reader.optional("timings"), reader.optional("report"), hashed)
 
 
 def _clock(reader: Reader) -> Clock:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -59,7 +60,7 @@ def run_experiment(
         claims=outcome.claims,
         comparisons=outcome.comparisons,
         fidelity=outcome.fidelity,
-        files=Files(capture=outcome.capture, timings=TIMINGS_NAME, report=REPORT_NAME),
+        files=Files(outcome.capture, TIMINGS_NAME, REPORT_NAME, _sha256(folder, outcome.capture)),
         attempt=attempt,
         clock=clock.current(),
     )
@@ -71,6 +72,13 @@ def run_experiment(
         result.save(folder)
         complete(folder)
     return folder, result
+
+
+def _sha256(folder: Path, name: str | None) -> str | None:
+    if name is None:
+        return None
+    with (folder / name).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _stored(parameters: Mapping[str, Any], repeat: int) -> dict[str, Any]:

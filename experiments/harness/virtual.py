@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.harness import clock
+from experiments.harness.incomplete import salvage_captures
 from experiments.harness.result_folder import new_folder
 from experiments.harness.virtual_job import ANSWER, PROGRESS, REQUEST, RESULT_PLACE
 from topologies.emulation.errors import EmulationError
@@ -168,6 +169,7 @@ class VirtualTime:
             with Machine(self.kernel, made) as machine:
                 self._answer(machine, Relay(machine.folder, step, live=False), name, folder)
         except BaseException:
+            salvage_captures(folder)
             # An empty folder would only be in the way.
             with contextlib.suppress(OSError):
                 folder.rmdir()

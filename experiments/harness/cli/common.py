@@ -148,6 +148,16 @@ time_option = click.option(
     envvar="LAB7_TIME",
     help="The clock: this machine's (real), or that of a kernel in which programs take no time (virtual); auto: real.",
 )
+run_time_option = click.option(
+    "--time",
+    "timed",
+    type=click.Choice(TIMES),
+    default="auto",
+    show_default=True,
+    envvar="LAB7_TIME",
+    help="The clock: this machine's (real), or that of a kernel in which programs take no time (virtual); auto: virtual "
+    "where that kernel is built (make virtual) and no option contradicts it, else real.",
+)
 real_time_option = click.option(
     "--time",
     "timed",
@@ -180,6 +190,12 @@ def _only_real(timed: str) -> str:
             "waiting would pass at once; `lab7 run` and `lab7 exec` have virtual time"
         )
     return timed
+
+
+def run_clock(timed: str, links: str, sandboxed: bool) -> str:
+    """Which clock experiments have: `auto` is virtual where its kernel is there and the other options allow it."""
+    possible = links != "wire" and sandboxed and not kernel.unsupported() and kernel.find() is not None
+    return "virtual" if timed == "auto" and possible else timed
 
 
 def virtual_time(timed: str, links: str, sandboxed: bool, seed: int = 1, full: bool = False) -> VirtualTime | None:

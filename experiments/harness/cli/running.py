@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from experiments.harness.cli import common
-from experiments.harness.cli.virtual_runs import run_side_by_side
+from experiments.harness.cli.virtual_runs import Told, run_side_by_side
 from experiments.harness.experiment import Experiment, ParameterError
 from experiments.harness.implementations.registry import Implementation, ReplacementError, parse_replacement
 from experiments.harness.registry import UnknownNameError, find_experiments
@@ -53,7 +53,12 @@ AGAIN_MAX = 20
 )
 @common.links_option
 @common.sandbox_option
-@common.time_option
+@common.run_time_option
+@click.option(
+    "--twice",
+    is_flag=True,
+    help="In virtual time: run each experiment a second time and compare everything; exits with 1 on a difference.",
+)
 @click.option(
     "--jobs",
     type=click.IntRange(1, JOBS_MAX),
@@ -74,6 +79,7 @@ def run_command(
     links: str,
     sandboxed: bool,
     timed: str,
+    twice: bool,
     jobs: int | None,
     results: Path,
     as_json: bool,
@@ -85,12 +91,15 @@ def run_command(
     """
     chosen = _choose(names, given)
     replacements = _replacements(chosen, replace)
-    virtual = common.virtual_time(timed, links, sandboxed, seed, full)
+    virtual = common.virtual_time(common.run_clock(timed, links, sandboxed), links, sandboxed, seed, full)
     if virtual is not None:
         called = zip(names or [one.name for one in chosen], chosen, strict=True)
         wanted = [(one, _request(name, one, given, repeat, full, replace)) for name, one in called]
-        found = run_side_by_side(virtual, wanted, results, jobs or os.cpu_count() or 1, _told(as_json))
-        _conclude(found, results, strict, as_json)
+        told = Told(_told(as_json), lambda said: click.echo(said, err=as_json))
+        done = run_side_by_side(virtual, wanted, results, jobs or os.cpu_count() or 1, told, twice)
+        _conclude(done.found, results, strict, as_json, done.different)
+    if twice:
+        raise click.UsageError("in real time no two runs are identical: --twice needs virtual time (--time virtual)")
     common.into_sandbox(sandboxed)
     # Imported here: an error of use is told without waiting for scapy.
     from experiments.harness.runner import run_experiment
@@ -148,8 +157,13 @@ def _request(
     return {"name": name, "given": _of(of, given), "repeat": repeat, "full": full, "replace": replaced}
 
 
-def _conclude(found: list[tuple[Path, Result]], results: Path, strict: bool, as_json: bool) -> NoReturn:
-    """Write the report over all results, tell where it is, and exit as their verdicts say."""
+def _conclude(
+    found: list[tuple[Path, Result]], results: Path, strict: bool, as_json: bool, different: int = 0
+) -> NoReturn:
+    """Write the report over all results, tell where it is, and exit as their verdicts say.
+
+    `different`: how many differ from a second run.
+    """
     from experiments.harness.claims import load_claims
     from experiments.harness.incomplete import writing
     from experiments.harness.report import write_index
@@ -160,7 +174,8 @@ def _conclude(found: list[tuple[Path, Result]], results: Path, strict: bool, as_
         common.say_json({"results": [result.to_json() for _, result in found]})
     else:
         _say_where(found, report)
-    raise click.exceptions.Exit(_exit_code([result for _, result in found], strict))
+    code = _exit_code([result for _, result in found], strict)
+    raise click.exceptions.Exit(common.FAILED if different else code)
 
 
 @contextmanager

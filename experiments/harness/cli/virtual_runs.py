@@ -2,42 +2,88 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from experiments.harness.cli import common
 from experiments.harness.experiment import Experiment
+from experiments.harness.repeatability import first_difference, sentence
 from experiments.harness.result import Result
 from experiments.harness.virtual import VirtualTime
 
 # An experiment, and what the kernel is told of it.
 Wanted = tuple[Experiment, Mapping[str, Any]]
 Found = tuple[Path, Result]
+# Of a second run that differs from the first, whose folder it lies beside.
+SECOND = "-second"
+
+
+@dataclass(frozen=True)
+class Told:
+    """What is done with each result in its turn, and with the sentence that compares it to that of a second run."""
+
+    result: Callable[[Result], None]
+    comparison: Callable[[str], None]
+
+
+@dataclass
+class SideBySide:
+    """What ran: each folder with its result, and how many differ from their second run."""
+
+    found: list[Found] = field(default_factory=list)
+    different: int = 0
 
 
 def run_side_by_side(
-    virtual: VirtualTime, wanted: Sequence[Wanted], results: Path, jobs: int, told: Callable[[Result], None]
-) -> list[Found]:
-    """Run them, at most `jobs` at a time; `told` gets each result in its turn. Raises EmulationError."""
-    found: list[Found] = []
-    with common.Bars() as bars, ThreadPoolExecutor(jobs) as pool:
+    virtual: VirtualTime, wanted: Sequence[Wanted], results: Path, jobs: int, told: Told, twice: bool = False
+) -> SideBySide:
+    """Run them, at most `jobs` at a time, and with `twice` each a second time. Raises EmulationError."""
+    done = SideBySide()
+    with (
+        tempfile.TemporaryDirectory(prefix="lab7-twice-") as scratch,
+        common.Bars() as bars,
+        ThreadPoolExecutor(jobs) as pool,
+    ):
 
-        def run(one: Wanted) -> Found:
+        def run(one: Wanted, place: Path) -> Found:
             experiment, request = one
             with bars.bar(experiment.name) as step:
-                folder = virtual.run(results, experiment.name, {"kind": "run", **request}, step)
+                folder = virtual.run(place, experiment.name, {"kind": "run", **request}, step)
             return folder, Result.load(folder)
 
-        running = [pool.submit(run, one) for one in wanted]
+        places = [results, *([Path(scratch)] if twice else [])]
+        running: dict[tuple[int, Path], Future[Found]] = {}
+        # The longest first, so that none of them is left to run alone at the end.
+        for number, one in sorted(enumerate(wanted), key=lambda each: -each[1][0].cost):
+            running |= {(number, place): pool.submit(run, one, place) for place in places}
         try:
-            for each in running:
-                found.append(each.result())
+            for number, (_experiment, request) in enumerate(wanted):
+                done.found.append(running[number, results].result())
                 with bars.away():
-                    told(found[-1][1])
+                    told.result(done.found[-1][1])
+                if twice:
+                    second = running[number, places[1]].result()
+                    with bars.away():
+                        done.different += _compare(done.found[-1], second, request, told)
         except BaseException:
             virtual.stopped.set()
             pool.shutdown(cancel_futures=True)
             raise
-    return found
+    return done
+
+
+def _compare(first: Found, second: Found, request: Mapping[str, Any], told: Told) -> bool:
+    """Tell how two runs compare; a second one that differs is kept beside the first. Returns whether it does."""
+    difference = first_difference(first[0], second[0])
+    said = sentence(first[1], difference, [text.partition("=")[0] for text in request["replace"]])
+    if difference is not None:
+        kept = first[0].with_name(first[0].name + SECOND)
+        shutil.copytree(second[0], kept)
+        said += f"; the second run: {kept}"
+    told.comparison(said)
+    return difference is not None

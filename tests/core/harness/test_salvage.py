@@ -36,6 +36,14 @@ def test_whole_records_are_kept_in_the_order_of_their_times(tmp_path: Path, cut:
     assert [path.name for path in tmp_path.iterdir()] == ["capture.pcapng"]
 
 
+def test_a_hole_that_the_end_of_a_kernel_left_in_the_file_is_no_record(tmp_path: Path) -> None:
+    target = tmp_path / "capture.pcapng"
+    raw_of(target).write_bytes(HEADER + records()[0] + bytes(4096))
+    salvage(target)
+    with PcapNgReader(str(target)) as reader:
+        assert [bytes(packet) for packet in reader] == [FRAMES[0]]
+
+
 @pytest.mark.parametrize("octets", [b"", HEADER[:5]])
 def test_of_nothing_no_capture_is_made(tmp_path: Path, octets: bytes) -> None:
     target = tmp_path / "capture.pcapng"

@@ -53,6 +53,32 @@ def test_without_its_kernel_a_sentence_says_how_to_get_it(
     assert "make virtual" in str(done.exception)
 
 
+def test_two_runs_are_compared_in_virtual_time_alone() -> None:
+    done = CliRunner().invoke(lab7, ["run", "http-versions", "--time", "real", "--no-sandbox", "--twice"])
+    assert done.exit_code == common.USAGE
+    assert "--twice needs virtual time" in done.output
+
+
+@pytest.mark.parametrize(
+    ("timed", "links", "sandboxed", "built", "clock_word"),
+    [
+        ("auto", "auto", True, True, "virtual"),
+        ("auto", "netem", True, True, "virtual"),
+        ("auto", "auto", True, False, "auto"),
+        ("auto", "wire", True, True, "auto"),
+        ("auto", "auto", False, True, "auto"),
+        ("real", "auto", True, True, "real"),
+        ("virtual", "auto", True, False, "virtual"),
+    ],
+)
+def test_experiments_have_virtual_time_where_its_kernel_is_there(
+    timed: str, links: str, sandboxed: bool, built: bool, clock_word: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kernel, "unsupported", lambda: "")
+    monkeypatch.setattr(kernel, "find", lambda: object() if built else None)
+    assert common.run_clock(timed, links, sandboxed) == clock_word
+
+
 def test_in_the_kernel_its_time_is_the_only_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(clock.VARIABLE, VIRTUAL.to_text())
     assert clock.current() == VIRTUAL
