@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import sysconfig
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
+from experiments.harness.repeatability import first_difference
 from topologies.emulation.virtual import kernel
 from topologies.emulation.virtual.job import Job
 from topologies.emulation.virtual.machine import Ended, Machine, OverdueError
@@ -43,12 +46,14 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     assert list(made.iterdir()) == []
 
 
-def lab7(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    path = os.pathsep.join([str(REPOSITORY), os.environ.get("PYTHONPATH", "")])
+def lab7(
+    *words: str, cwd: Path, repository: Path = REPOSITORY, changes: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    path = os.pathsep.join([str(repository), os.environ.get("PYTHONPATH", "")])
     return subprocess.run(
         [*LAB7, *words],
         cwd=cwd,
-        env={**os.environ, "PYTHONPATH": path},
+        env={**os.environ, **(changes or {}), "PYTHONPATH": path},
         capture_output=True,
         text=True,
         timeout=PATIENCE_S,
@@ -142,20 +147,34 @@ def test_the_seed_alone_decides_what_is_random() -> None:
     assert found[0].splitlines()[:4] != found[2].splitlines()[:4]
 
 
-def test_one_seed_gives_one_result_to_the_octet(tmp_path: Path) -> None:
-    folders = []
-    for name in ("one", "other"):
-        done = lab7(*SMALL, "--results", name, "--json", cwd=tmp_path)
-        assert (done.returncode, done.stderr) == (0, "")
-        (result,) = json.loads(done.stdout)["results"]
-        assert result["clock"]["word"] == "virtual"
-        folders += list((tmp_path / name / "http-versions").iterdir())
-    one, other = folders
-    for file in ("capture.pcapng", "timings.csv"):
-        assert (one / file).read_bytes() == (other / file).read_bytes()
-    results = [json.loads((folder / "result.json").read_text()) for folder in folders]
-    assert {**results[0], "started": ""} == {**results[1], "started": ""}
+def test_one_seed_gives_one_result_to_the_octet_for_every_user_and_checkout(tmp_path: Path) -> None:
+    done = lab7(*SMALL, "--results", "one", "--twice", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "http-versions twice: identical; SHA-256 of capture.pcapng: " in done.stderr
+    (result,) = json.loads(done.stdout)["results"]
+    assert result["clock"]["word"] == "virtual"
+    elsewhere = tmp_path / "a longer place" / "checkout"
+    shutil.copytree(
+        REPOSITORY, elsewhere, ignore=shutil.ignore_patterns(".*", "results", "build"), copy_function=shutil.copy
+    )
+    user = {"HOME": str(tmp_path), "USER": "other", "LANG": "de_DE.UTF-8", "TZ": "Asia/Tokyo", "HOSTNAME": "other"}
+    done = lab7(
+        *SMALL, "--results", "other", cwd=tmp_path, repository=elsewhere, changes=user | _kernels_place(tmp_path)
+    )
+    assert done.returncode == 0, done.stderr
+    one, other = (next((tmp_path / name / "http-versions").iterdir()) for name in ("one", "other"))
+    assert first_difference(one, other) is None
+    digest = hashlib.sha256((other / "capture.pcapng").read_bytes()).hexdigest()
+    assert result["files"]["capture_sha256"] == digest
     assert "the clock was virtual: programs take no time" in (one / "report.html").read_text()
+
+
+def _kernels_place(folder: Path) -> dict[str, str]:
+    """A cache folder of another user, with the kernel that is there."""
+    place = kernel.require().program.parent
+    (folder / "cache" / "lab7").mkdir(parents=True)
+    (folder / "cache" / "lab7" / "kernels").symlink_to(place.parent)
+    return {"XDG_CACHE_HOME": str(folder / "cache")}
 
 
 def test_a_command_runs_in_a_host_and_exits_as_it_does(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from experiments.harness import clock
 from experiments.harness.incomplete import salvage_captures
-from experiments.harness.virtual import QUIET_LIMIT_FULL_S, QUIET_LIMIT_S, VirtualTime
+from experiments.harness.virtual import QUIET_LIMIT_FULL_S, QUIET_LIMIT_S, VirtualTime, compile_packages
 from topologies.emulation import sandbox
 from topologies.emulation.testbed import BACKENDS
 from topologies.emulation.virtual import kernel
@@ -207,4 +207,6 @@ def virtual_time(timed: str, links: str, sandboxed: bool, seed: int = 1, full: b
         raise click.UsageError("virtual time shapes links by its kernel: leave --links wire out, or use --time real")
     if not sandboxed:
         raise click.UsageError("virtual time runs in a kernel of its own: leave --no-sandbox out, or use --time real")
-    return VirtualTime(kernel.require(), seed, QUIET_LIMIT_FULL_S if full else QUIET_LIMIT_S)
+    found = kernel.require()
+    compile_packages()
+    return VirtualTime(found, seed, QUIET_LIMIT_FULL_S if full else QUIET_LIMIT_S)

@@ -61,7 +61,13 @@ def test_process_1_reads_the_whole_job(seed: int | None, settles: bool, fixed: b
 
 
 def test_a_seeded_run_has_one_order_of_hashes() -> None:
-    assert job.handed_on({"A": "b", "PYTHONHASHSEED": "random"}, 1) == {"A": "b", "PYTHONHASHSEED": "0"}
+    outer = {"A": "b", "PYTHONHASHSEED": "random", "PATH": "/bin"}
+    one = {"HOME": "/home/one", "LANG": "de_DE.UTF-8", "LC_ALL": "C", "USER": "one", "http_proxy": "http://one:3128"}
+    other = {"HOME": "/root", "TZ": "Asia/Tokyo", "HOSTNAME": "other", "EMAIL": "other@example.com"}
+    seen = [job.handed_on({**outer, **user}, 1) for user in (one, other)]
+    assert [each.pop("PYTHONUSERBASE") for each in seen] == ["/home/one/.local", "/root/.local"]
+    assert seen[0] == seen[1]
+    assert (seen[0]["A"], seen[0]["PATH"], seen[0]["PYTHONHASHSEED"]) == ("b", "/bin", "0")
     assert job.handed_on({"A": "b"}, None) == {"A": "b"}
 
 

@@ -69,9 +69,7 @@ def _frame(number: int, changed: tuple[int, int, bytes]) -> Callable[[Path], Non
         ),
     ],
 )
-def test_the_first_difference_is_named(
-    folders: tuple[Path, Path], change: Callable[[Path], object], said: str
-) -> None:
+def test_the_first_difference_is_named(folders: tuple[Path, Path], change: Callable[[Path], object], said: str) -> None:
     change(folders[1])
     assert said in str(first_difference(*folders))
 
@@ -79,6 +77,8 @@ def test_the_first_difference_is_named(
 def test_a_sentence_has_the_hash_and_names_programs_that_no_seed_fixes() -> None:
     result = sample_result(files=Files("capture.pcapng", None, None, "ab12"))
     assert sentence(result, None, []).endswith("twice: identical; SHA-256 of capture.pcapng: ab12")
-    said = sentence(replace(result, implementations={"origin": "nginx 1.22"}), "timings.csv, line 2: 1, then 2", ["origin"])
+    said = sentence(
+        replace(result, implementations={"origin": "nginx 1.22"}), "timings.csv, line 2: 1, then 2", ["origin"]
+    )
     assert "different: timings.csv, line 2" in said
     assert "(programs that are not lab7's took part (origin: nginx 1.22)" in said

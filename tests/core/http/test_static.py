@@ -113,3 +113,14 @@ def test_a_change_that_hides_behind_an_old_time_is_another_state(site: Site) -> 
     assert after.content == b"two"
     assert after.validators.last_modified == before.validators.last_modified
     assert after.validators.entity_tag != before.validators.entity_tag
+
+
+def test_one_content_has_one_entity_tag_wherever_and_whenever_it_was_written(site: Site) -> None:
+    (site.root / "copy").write_bytes((site.root / "one" / "deep" / "f.txt").read_bytes())
+    os.utime(site.root / "copy", (1_000_000_000, 1_000_000_000))
+    tags = []
+    for path in (b"/one/deep/f.txt", b"/copy"):
+        found = site.files.find(path)
+        assert isinstance(found, Representation)
+        tags.append(found.validators.entity_tag)
+    assert tags[0] == tags[1]

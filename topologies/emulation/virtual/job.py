@@ -29,6 +29,24 @@ MEMORY_MB = 1536
 # The wall clock when the kernel boots, 2030-01-01T00:00:00Z: after all files that it reads, so that none is from the
 # future (RFC 9110 section 8.8.2.1 on Last-Modified).
 WALL_CLOCK_S = 1_893_456_000
+HOME = "/run/home"
+SAME_EVERYWHERE = {
+    "HOME": HOME,
+    "USER": "root",
+    "LOGNAME": "root",
+    "LANG": "C.UTF-8",
+    "TZ": "UTC0",
+    "PYTHONHASHSEED": "0",
+    # What is written is in memory and gone with the kernel, and takes numbers of files that others would get.
+    "PYTHONDONTWRITEBYTECODE": "1",
+}
+PERSONAL = ("LC_", "XDG_", "SSH_", "GIT_", "SUDO_")
+PERSONAL_NAMES = frozenset(
+    ("LANGUAGE", "HOSTNAME", "HOST", "MAIL", "EMAIL", "REPLYTO", "USERNAME", "PWD", "OLDPWD", "SHLVL", "_")
+    + tuple(
+        name for kind in ("http", "https", "ftp", "all", "no") for name in (f"{kind}_proxy", f"{kind}_proxy".upper())
+    )
+)
 # A clock at 0 s is "not yet" for some programs (ping); until then nothing is started.
 SETTLE_S = 10.0
 
@@ -94,8 +112,19 @@ def init_script(python: str = sys.executable) -> str:
 
 
 def handed_on(outer: Mapping[str, str], seed: int | None) -> dict[str, str]:
-    """The environment for a job: the caller's, with Python's own order of hashes fixed where the run is seeded."""
-    return dict(outer) if seed is None else {**outer, "PYTHONHASHSEED": "0"}
+    """The environment for a job: the caller's; where the run is seeded, without what could change a frame.
+
+    A program's start-up files lie in the home folder, its language and its zone are variables: those are the same for
+    every user of every machine. Packages that a user has installed for Python alone are still found.
+    """
+    if seed is None:
+        return dict(outer)
+    kept = {
+        name: value for name, value in outer.items() if not name.startswith(PERSONAL) and name not in PERSONAL_NAMES
+    }
+    if "HOME" in outer:
+        kept.setdefault("PYTHONUSERBASE", f"{outer['HOME']}/.local")
+    return kept | SAME_EVERYWHERE
 
 
 def said(lines: Sequence[str], count: int = 3) -> str:
