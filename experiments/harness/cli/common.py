@@ -155,8 +155,8 @@ run_time_option = click.option(
     default="auto",
     show_default=True,
     envvar="LAB7_TIME",
-    help="The clock: this machine's (real), or that of a kernel in which programs take no time (virtual); auto: virtual "
-    "where that kernel is built (make virtual) and no option contradicts it, else real.",
+    help="The clock: this machine's (real), or that of a kernel in which programs take no time (virtual); auto: "
+    "virtual where that kernel is built (make virtual) and no option contradicts it, else real.",
 )
 real_time_option = click.option(
     "--time",

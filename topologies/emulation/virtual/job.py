@@ -42,10 +42,8 @@ SAME_EVERYWHERE = {
 }
 PERSONAL = ("LC_", "XDG_", "SSH_", "GIT_", "SUDO_")
 PERSONAL_NAMES = frozenset(
-    ("LANGUAGE", "HOSTNAME", "HOST", "MAIL", "EMAIL", "REPLYTO", "USERNAME", "PWD", "OLDPWD", "SHLVL", "_")
-    + tuple(
-        name for kind in ("http", "https", "ftp", "all", "no") for name in (f"{kind}_proxy", f"{kind}_proxy".upper())
-    )
+    "LANGUAGE HOSTNAME HOST MAIL EMAIL REPLYTO USERNAME PWD OLDPWD SHLVL _ http_proxy https_proxy ftp_proxy all_proxy "
+    "no_proxy HTTP_PROXY HTTPS_PROXY FTP_PROXY ALL_PROXY NO_PROXY".split()
 )
 # A clock at 0 s is "not yet" for some programs (ping); until then nothing is started.
 SETTLE_S = 10.0
