@@ -12,7 +12,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -153,6 +153,9 @@ class VirtualTime:
     def command(self, words: Sequence[str], what: str) -> int:
         """Run a command line, its output as it comes; returns its exit code. Raises EmulationError."""
         made = self._job(words, {}, {})
+        if sys.stdout.isatty() and sys.stderr.isatty():
+            size = os.get_terminal_size(sys.stdout.fileno())
+            made = replace(made, terminal=(size.lines, size.columns))
         with Machine(self.kernel, made) as machine:
             relay = Relay(machine.folder, lambda _what, _share: None, live=True)
             ended = self._wait(machine, relay, what)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import json
 import os
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import sysconfig
+import termios
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -181,6 +185,26 @@ def test_a_command_runs_in_a_host_and_exits_as_it_does(tmp_path: Path) -> None:
     script = "curl -sS -o /dev/null -w %{http_code} http://www.example.com/; echo oh >&2; exit 9"
     done = lab7("exec", "--time", "virtual", "web", "client", "--", "sh", "-c", script, cwd=tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (9, "200", "oh\n")
+
+
+def test_a_command_has_a_terminal_where_lab7_has_one(tmp_path: Path) -> None:
+    ours, its = os.openpty()
+    fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 111, 0, 0))
+    script = "test -t 1 && stty size; cat; exit 4"
+    process = subprocess.Popen(
+        [*LAB7, "exec", "--time", "virtual", "web", "client", "--", "sh", "-c", script],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(REPOSITORY), os.environ.get("PYTHONPATH", "")])},
+        stdout=its,
+        stderr=its,
+    )
+    os.close(its)
+    said = b""
+    with contextlib.suppress(OSError):
+        while piece := os.read(ours, 4096):
+            said += piece
+    assert process.wait(PATIENCE_S) == 4, said
+    assert said.decode().split() == ["33", "111"]
 
 
 def test_a_mistake_in_an_own_file_is_one_sentence(tmp_path: Path) -> None:

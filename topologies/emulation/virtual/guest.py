@@ -3,6 +3,7 @@
 `python -m topologies.emulation.virtual.guest FOLDER`, FOLDER being the job's. Standard library alone.
 """
 
+import contextlib
 import ctypes
 import fcntl
 import json
@@ -12,6 +13,7 @@ import socket
 import stat
 import struct
 import sys
+import termios
 import time
 from pathlib import Path
 from typing import Any
@@ -39,6 +41,8 @@ SYS_PIVOT_ROOT = 155  # x86-64
 POWER_OFF = 0x4321FEDC
 # netdevice(7)
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
+# termios(3), VEOF.
+END_OF_INPUT = b"\x04"
 TUN_DEVICE = (10, 200)
 # Of all processes and threads together: a program that forks for ever gets an error.
 THREADS_MAX = 4000
@@ -145,6 +149,8 @@ def _become(job: dict[str, Any]) -> None:
         ):
             os.dup2(os.open(path, flags), number)
         os.setsid()
+        if job["terminal"]:
+            _get_terminal(*job["terminal"])
         os.chdir(job["directory"])
         environment = dict(job["environment"])
         if job["virtual"]:
@@ -153,6 +159,35 @@ def _become(job: dict[str, Any]) -> None:
     except OSError as error:
         print(f"lab7: {job['command'][0]} could not be run ({error.strerror})", file=sys.stderr)
     os._exit(127)
+
+
+def _get_terminal(rows: int, columns: int) -> None:
+    """Go on in a child whose terminal passes its output on to what was standard output; this process ends as it does.
+
+    It passes on what is written as it is, since the host's own terminal makes the ends of lines. Nothing is typed: time
+    would stand still meanwhile.
+    """
+    ours, its = os.openpty()
+    fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+    settings = termios.tcgetattr(its)
+    settings[1] &= ~termios.OPOST
+    termios.tcsetattr(its, termios.TCSANOW, settings)
+    child = os.fork()
+    if child == 0:
+        os.close(ours)
+        os.setsid()
+        fcntl.ioctl(its, termios.TIOCSCTTY, 0)
+        for number in range(3):
+            os.dup2(its, number)
+        return
+    os.close(its)
+    os.write(ours, END_OF_INPUT)
+    with contextlib.suppress(OSError):
+        # Ends with EIO when the last process that has the terminal open ends.
+        while piece := os.read(ours, 65_536):
+            os.write(1, piece)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    os._exit(code if code >= 0 else 128 - code)
 
 
 def main(argv: list[str]) -> None:

@@ -42,8 +42,29 @@ SAME_EVERYWHERE = {
 }
 PERSONAL = ("LC_", "XDG_", "SSH_", "GIT_", "SUDO_")
 PERSONAL_NAMES = frozenset(
-    "LANGUAGE HOSTNAME HOST MAIL EMAIL REPLYTO USERNAME PWD OLDPWD SHLVL _ http_proxy https_proxy ftp_proxy all_proxy "
-    "no_proxy HTTP_PROXY HTTPS_PROXY FTP_PROXY ALL_PROXY NO_PROXY".split()
+    [
+        "LANGUAGE",
+        "HOSTNAME",
+        "HOST",
+        "MAIL",
+        "EMAIL",
+        "REPLYTO",
+        "USERNAME",
+        "PWD",
+        "OLDPWD",
+        "SHLVL",
+        "_",
+        "http_proxy",
+        "https_proxy",
+        "ftp_proxy",
+        "all_proxy",
+        "no_proxy",
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "FTP_PROXY",
+        "ALL_PROXY",
+        "NO_PROXY",
+    ]
 )
 # A clock at 0 s is "not yet" for some programs (ping); until then nothing is started.
 SETTLE_S = 10.0
@@ -55,6 +76,7 @@ class Job:
 
     folders: of the host, which it may write, and where it finds each. seed: fixes the kernel's entropy and the wall
     clock; None: the host's. limit_s: when it is ended, in the kernel's own seconds. virtual: whether its clock is.
+    terminal: rows and columns of the terminal that its output goes to, None where it goes elsewhere.
     """
 
     command: tuple[str, ...]
@@ -64,6 +86,7 @@ class Job:
     limit_s: float = 3600.0
     seed: int | None = None
     virtual: bool = True
+    terminal: tuple[int, int] | None = None
 
     def to_json(self) -> str:
         """The job as process 1 reads it."""
