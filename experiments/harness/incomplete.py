@@ -41,17 +41,17 @@ def unfinished(folder: Path) -> Iterator[None]:
     try:
         yield
     except LabDied as death:
-        if _leave(folder, str(death)):
+        if leave(folder, str(death)):
             raise death.kept_in(str(folder)) from None
         raise
     except BaseException as error:
-        _leave(folder, str(error) or type(error).__name__)
+        leave(folder, str(error) or type(error).__name__)
         raise
     finally:
         sandbox.unfinished(None)
 
 
-def _leave(folder: Path, why: str) -> bool:
+def leave(folder: Path, why: str) -> bool:
     """Leave the folder of a run that failed; returns whether anything is in it."""
     mark = folder / INCOMPLETE_NAME
     kept = any(path.name != INCOMPLETE_NAME for path in folder.iterdir())

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.harness import clock
-from experiments.harness.incomplete import salvage_captures
+from experiments.harness.incomplete import leave, salvage_captures
 from experiments.harness.result_folder import new_folder
 from experiments.harness.virtual_job import ANSWER, PROGRESS, REQUEST, RESULT_PLACE
 from topologies.emulation.errors import EmulationError
@@ -180,11 +180,10 @@ class VirtualTime:
         try:
             with Machine(self.kernel, made) as machine:
                 self._answer(machine, Relay(machine.folder, step, live=False), name, folder)
-        except BaseException:
+        except BaseException as error:
             salvage_captures(folder)
-            # An empty folder would only be in the way.
             with contextlib.suppress(OSError):
-                folder.rmdir()
+                leave(folder, str(error) or type(error).__name__)
             raise
         return folder
 
