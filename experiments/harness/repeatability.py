@@ -41,7 +41,8 @@ def first_difference(one: Path, other: Path) -> str | None:
 
 def _difference(name: str, paths: tuple[Path, Path], contents: list[bytes], dates: list[str]) -> str | None:
     if name == RESULT_NAME:
-        return _of_fields(*(_kept(json.loads(content)) for content in contents), "result")
+        one, other = (_kept(json.loads(content)) for content in contents)
+        return _of_fields(one, other, "result")
     if name.endswith(CAPTURE_ENDING):
         return _of_captures(*paths)
     texts = [content.replace(date.encode(), b"") for content, date in zip(contents, dates, strict=True)]
@@ -54,12 +55,12 @@ def _kept(result: dict[str, Any]) -> dict[str, Any]:
 
 def _of_fields(one: Any, other: Any, path: str) -> str | None:
     if isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys():
-        pairs: Iterator[tuple[str, Any, Any]] = ((f"{path}.{name}", one[name], other[name]) for name in one)
+        pairs: Iterator[tuple[Any, Any, str]] = ((one[name], other[name], f"{path}.{name}") for name in one)
     elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
-        pairs = ((f"{path}[{number}]", *pair) for number, pair in enumerate(zip(one, other, strict=True)))
+        pairs = ((*pair, f"{path}[{number}]") for number, pair in enumerate(zip(one, other, strict=True)))
     else:
         return None if one == other else f"{path}: {_shown(one)}, then {_shown(other)}"
-    return next((found for name, *pair in pairs if (found := _of_fields(*pair, name))), None)
+    return next((found for pair in pairs if (found := _of_fields(*pair))), None)
 
 
 def _of_captures(one: Path, other: Path) -> str:
