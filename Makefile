@@ -27,12 +27,13 @@ run: setup ## Run every experiment, in virtual time where its kernel can be buil
 test: setup ## All tests that take seconds: core, loopback, emulation.
 	@$(BIN)/python -m pytest -n auto -m 'not slow' tests
 
-test-slow: setup ## The tests that take longer.
-	@$(BIN)/python -m pytest -m slow tests
+test-slow: setup ## The tests that take longer, those in the kernel of virtual time among them.
+	@scripts/provision.sh --kernel
+	@LAB7_KERNEL=yes $(BIN)/python -m pytest -m slow tests
 
 test-kernel: ## Links and switches in a kernel with netem and Open vSwitch, which runs as a program.
 	@scripts/provision.sh --kernel
-	@LAB7_KERNEL=yes $(BIN)/python -m pytest --durations=0 --durations-min=5 tests/kernel
+	@LAB7_KERNEL=yes $(BIN)/python -m pytest -m 'not slow' --durations=0 --durations-min=5 tests/kernel
 
 test-vm: ## Set-up from nothing, twice and interrupted, then all of lab7, in a Debian root of its own (needs root; 20 minutes).
 	@scripts/provision.sh --test-vm

@@ -10,6 +10,9 @@ import pytest
 from experiments.harness.virtual import STILL_LIMIT_S
 from tests.kernel.test_virtual_time import SMALL, lab7
 
+# Each computes until a bound of processor time.
+pytestmark = pytest.mark.slow
+
 LISTENS = "import os, socket, sys, time\nserver = socket.create_server((sys.argv[1], int(sys.argv[2])))\n"
 SPINS = "server.accept()\nend = time.time() + 60\nwhile time.time() < end: pass\n"
 FORKS = "server.accept()\nwhile True:\n    try: os.fork()\n    except OSError: pass\n"

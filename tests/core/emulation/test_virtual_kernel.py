@@ -69,7 +69,7 @@ def test_a_relative_cache_folder_is_ignored(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_every_patch_says_why_and_changes_something() -> None:
-    assert len(kernel.patches()) == 5
+    assert kernel.patches()
     for patch in kernel.patches():
         text = patch.read_text()
         assert not text.startswith("---")
