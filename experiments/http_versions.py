@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from experiments.harness.clock import tolerance
@@ -43,10 +44,7 @@ from experiments.harness.judge.verdict import Verdict, failed, undecided
 from experiments.harness.page_client import SINGLE, LoadFailedError, PageClient, Window, make_client
 from experiments.harness.result import Comparison, Timing
 from experiments.harness.site import make_site, site_files
-from experiments.harness.theory import Theory, http_page_load, within_initial_window
-
-# Of the formula, and for what the client and the server themselves take, which no formula has.
-TOLERANCE, PROGRAMS_S = 0.05, 0.003
+from experiments.harness.theory import Theory, http_page_load, tolerance_of_round_trips, within_initial_window
 
 # strategy: the claim that its time and its packets decide
 STRATEGY_CLAIMS: Mapping[str, tuple[str, Callable[[Sequence[PageLoad]], Verdict]]] = {
@@ -124,12 +122,13 @@ def run(context: Run) -> Outcome:
             checks = probe_path(bed, access_path(rtt_s, bw))
             client = make_client(bed.host("client"), context.replacements.get("client"))
             with MachineWatch() as watch, capture_hosts(bed, context.folder / CAPTURE_NAME) as capture:
-                workload = _work(client, context, pages)
+                workload = _work(client, context, pages, watch)
     context.step("judging the packets", 0.9)
     captured = read_capture(context.folder / CAPTURE_NAME)
+    watch.follow(captured, bed.topo)
     seen = _seen(context, captured, workload, pages)
     timed = {name: some for name, some in seen.loads.items() if some and name not in ORDERS and delivered(some)}
-    timings = {name: [timing(load) for load in some] for name, some in timed.items()}
+    timings = {name: [timing(load, watch) for load in some] for name, some in timed.items()}
     beyond = left_out(captured, bed.topo, timed, bw * 1e6)
     comparisons = {name: _compare(name, timed[name], timings[name], beyond[name], context) for name in timed}
     return Outcome(
@@ -169,7 +168,7 @@ def _paths(names: Sequence[str], prefix: str = "/") -> list[str]:
     return [prefix + name for name in names]
 
 
-def _work(client: PageClient, context: Run, pages: Pages) -> Workload:
+def _work(client: PageClient, context: Run, pages: Pages, watch: MachineWatch) -> Workload:
     """Load the pages by every strategy in turns, then single objects in two orders."""
     done = Workload()
     origin = context.replacements.get("origin")
@@ -189,12 +188,13 @@ def _work(client: PageClient, context: Run, pages: Pages) -> Workload:
             continue
         try:
             objects = _paths(names[1:], base[strategy] + place)
-            window = client.load(strategy, base[strategy] + place, objects)
+            load = partial(client.load, strategy, base[strategy] + place, objects)
+            windows = watch.samples(load) if number else [load()]
         except LoadFailedError as error:
             done.fail(label, error)
         else:
-            done.windows.setdefault(label, []).extend([window] if number else [])
-            done.warm_ups.setdefault(label, []).extend([] if number else [window])
+            done.windows.setdefault(label, []).extend(windows if number else [])
+            done.warm_ups.setdefault(label, []).extend([] if number else windows)
     if _able_single(able, context):
         _single_objects(client, context, [base[able[0]] + path for path in _paths(pages.names)], done)
     return done
@@ -229,7 +229,7 @@ def _compare(
     name: str, loads: Sequence[PageLoad], timings: list[Timing], beyond: Mapping[str, float], context: Run
 ) -> Comparison:
     theory = _theory(name, loads[0], context)[0].plus(beyond)
-    return Comparison.of(name, timings, theory, tolerance(round(TOLERANCE + PROGRAMS_S / theory.total_s, 3)))
+    return Comparison.of(name, timings, theory, tolerance(tolerance_of_round_trips(context.parameters["rtt"])))
 
 
 def _verdicts(seen: Seen, comparisons: Mapping[str, Comparison], workload: Workload, context: Run) -> list[Verdict]:

@@ -62,13 +62,11 @@ from experiments.harness.mail_times import (
 )
 from experiments.harness.page_client import Window
 from experiments.harness.result import Comparison, Timing
-from experiments.harness.theory import Theory
+from experiments.harness.theory import TOLERANCE_OF_DIALOGUE, Theory
 from topologies.emulation.errors import EmulationError
 from topologies.emulation.testbed import Testbed
 from topologies.mail import ALICE_ADDRESS, BOB_ADDRESS, PAGES, MailTopo
 
-# Of the formula, and what the programs and the disk take for one round trip, which no formula has: 3 % at 100 ms.
-TOLERANCE, PROGRAMS_S = 0.025, 0.0005
 WHO = Addresses(ALICE_ADDRESS, SENDER_ADDRESS, RECEIVER_ADDRESS, BOB_ADDRESS)
 LETTER = "Dear Bob,\nthis is the view from my window.\nAlice\n"
 PICTURES = ("picture.jpg", "wave.png")
@@ -215,8 +213,9 @@ def run(context: Run) -> Outcome:
                 done = _work(context, bed, folder)
     context.step("judging the packets", 0.9)
     captured = read_capture(context.folder / CAPTURE_NAME)
+    watch.follow(captured, topo)
     every = mail_legs(captured, LEGS, WHO)
-    timings, comparisons = _compare(captured, every, done, legs, asked["names"], topo)
+    timings, comparisons = _compare(captured, every, done, legs, asked["names"], topo, watch)
     return Outcome(
         claims=_verdicts(context, every, done, objects),
         comparisons=tuple(comparisons),
@@ -265,7 +264,7 @@ def _work(context: Run, bed: Testbed, folder: Path) -> Done:
 
 
 def _compare(
-    captured: CaptureFile, every: MailLegs, done: Done, legs: Legs, names_s: float, topo: MailTopo
+    captured: CaptureFile, every: MailLegs, done: Done, legs: Legs, names_s: float, topo: MailTopo, watch: MachineWatch
 ) -> tuple[dict[str, list[Timing]], list[Comparison]]:
     """Every time that was measured beside its theory."""
     samples: list[tuple[str, Timed, Closed]] = []
@@ -287,11 +286,9 @@ def _compare(
     predicted = theories(captured, topo, [(timed, closed) for _, timed, closed in samples])
     by_name: dict[str, list[tuple[Timing, Theory]]] = {}
     for (name, timed, _), theory in zip(samples, predicted, strict=True):
-        by_name.setdefault(name, []).append((timed.timing, theory))
-    rtts = {"queue": legs.sender_s, "read": legs.receiver_s}
-    comparisons = [
-        compared(name, some, TOLERANCE + PROGRAMS_S / rtts.get(name, legs.between_s)) for name, some in by_name.items()
-    ]
+        timing = watch.noted(timed.timing, timed.first_ns, timed.last_ns)
+        by_name.setdefault(name, []).append((timing, theory))
+    comparisons = [compared(name, some, TOLERANCE_OF_DIALOGUE) for name, some in by_name.items()]
     return {name: [timing for timing, _ in some] for name, some in by_name.items()}, comparisons
 
 

@@ -67,12 +67,10 @@ from experiments.harness.judge.versions import Objects, confirm
 from experiments.harness.page_client import Window
 from experiments.harness.pathmodel.replay import Sample, terms_of
 from experiments.harness.result import Check, Comparison, Timing
-from experiments.harness.theory import Theory, http_page_load
+from experiments.harness.theory import Theory, http_page_load, tolerance_of_round_trips
 from topologies.emulation.errors import EmulationError
 from topologies.web import PROXY_ADDRESS
 
-# Of the formula, and what client, cache and origin themselves take for one object, which no formula has.
-TOLERANCE, PROGRAMS_S = 0.05, 0.002
 # Past max-age by this much every copy is stale, for a cache that counts whole seconds as well.
 STALE_AFTER_S = cache_freshness.WHOLE_SECONDS_S + 0.1
 COLD, WARM, REVALIDATED, CHANGED, AGAIN = "cold", "warm", "revalidated", "changed", "changed, next client"
@@ -127,14 +125,17 @@ def run(context: Run) -> Outcome:
     cached = _measure(context, mode, watch, 0.2)
     context.step("judging the packets", 0.9)
     legs = read_legs(cached.captured, AT_PROXY, PROXY_ADDRESS, PORTS)
-    timings = _timings(direct, cached, legs)
+    timings = _timings(direct, cached, legs, watch)
     beyond = _left_out(context, direct, cached, legs)
+    # A hit takes round trips of the campus, a miss as many of the access link as well.
+    campus_s, both_s = asked["campus_rtt"], asked["campus_rtt"] + asked["rtt"]
+    rtts_s = {DIRECT: both_s, WARM: campus_s, AGAIN: campus_s}
     comparisons = {
         name: Comparison.of(
             name,
             timings[name],
-            (theory := _theory(context, name, direct, cached, legs)).plus(beyond[name]),
-            tolerance(round(TOLERANCE + PROGRAMS_S * asked["objects"] / theory.total_s, 3)),
+            _theory(context, name, direct, cached, legs).plus(beyond[name]),
+            tolerance(tolerance_of_round_trips(rtts_s.get(name, both_s / 2))),
         )
         for name in timings
     }
@@ -191,6 +192,7 @@ def _measure(context: Run, mode: str, watch: MachineWatch, share: float) -> Camp
                     visits.live, visits.load = live, [_keep_asking(context, visitors, live)]
     checks += capture_checks({f"{label} ({what})": one for label, one in capture.statistics.items()})
     captured = read_capture(path)
+    watch.follow(captured, bed.topo)
     return Campus(captured, visits, _loads(captured, visits), pages.objects(), checks, bed.topo)
 
 
@@ -272,13 +274,13 @@ def _delivered(cached: Campus, legs: Legs) -> list[cache_freshness.Delivery]:
         return []
 
 
-def _timings(direct: Campus, cached: Campus, legs: Legs) -> dict[str, list[Timing]]:
+def _timings(direct: Campus, cached: Campus, legs: Legs, watch: MachineWatch) -> dict[str, list[Timing]]:
     """The times of all visits without the cache, and of those with it by phase."""
-    timings = {DIRECT: [timing(load) for phase in PHASES for load in direct.loads[phase]]}
+    timings = {DIRECT: [timing(load, watch) for phase in PHASES for load in direct.loads[phase]]}
     for phase in PHASES:
         pairs = zip(cached.loads[phase], cached.visits.spans(phase), strict=True)
-        parts = [cache_savings.decompose_visit(load, legs, span) for load, span in pairs]
-        timings[phase] = [Timing(one.total_s, one.terms) for one in parts]
+        parts = [(cache_savings.decompose_visit(load, legs, span), span) for load, span in pairs]
+        timings[phase] = [watch.noted(Timing(one.total_s, one.terms), *span) for one, span in parts]
     return timings
 
 

@@ -12,7 +12,7 @@ from mininet.topo import Topo
 
 from experiments.harness.capture import Capture, CaptureInterface
 from experiments.harness.experiment import Run
-from experiments.harness.fidelity import EmulatedPath
+from experiments.harness.fidelity import EmulatedPath, MachineWatch
 from experiments.harness.implementations.registry import DEFAULT_PORT, server_starter
 from experiments.harness.judge.decomposition import decompose
 from experiments.harness.judge.delivered import undelivered
@@ -133,10 +133,14 @@ def failure_seen(loads: Sequence[PageLoad]) -> str:
     return f"; in the packets, {wrong.evidence}" if wrong is not None else ""
 
 
-def timing(load: PageLoad) -> Timing:
-    """The total time of a page load and its terms, from its packets."""
+def timing(load: PageLoad, watch: MachineWatch | None = None) -> Timing:
+    """The total time of a page load and its terms, from its packets; with a watch, also what disturbed it."""
     found = decompose(load)
-    return Timing(found.total_s, found.terms)
+    timed = Timing(found.total_s, found.terms)
+    if watch is None:
+        return timed
+    span = sample_of(load, AT_CLIENT)
+    return watch.noted(timed, span.first_ns, span.last_ns)
 
 
 def left_out(

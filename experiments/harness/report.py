@@ -15,6 +15,7 @@ from pathlib import Path
 from markupsafe import Markup
 
 from experiments.harness.claims import Claim
+from experiments.harness.disturbance import DISTURBED_SHARE
 from experiments.harness.judge.verdict import Verdict
 from experiments.harness.report_plot import PlotUnavailable, plot_comparisons
 from experiments.harness.result import Comparison, Result, write_atomically
@@ -128,7 +129,7 @@ def _counts(verdicts: Sequence[Verdict]) -> dict[str, int]:
 
 
 def _term(name: str) -> str:
-    return name.replace("tcp_", "TCP ").replace("dns", "DNS")
+    return name.replace("tcp_", "TCP ").replace("dns", "DNS").replace("_", " ")
 
 
 def _milliseconds(seconds: float) -> str:
@@ -152,4 +153,4 @@ def _frames(numbers: Sequence[int]) -> str:
 
 
 environment().filters.update(ms=_milliseconds, frames=_frames, term=_term)
-environment().globals.update(term_rows=term_rows, spread=_spread)
+environment().globals.update(term_rows=term_rows, spread=_spread, disturbed_share=f"{DISTURBED_SHARE:.0%}")

@@ -2,7 +2,8 @@
 
     experiment, question, parameters, seed, started, duration_s, implementations {role: name}
     claims       [{id, verdict: shown | failed | undecided, evidence, frames}]
-    comparisons  [{name, samples_s, measured_s, theory_s, ratio, terms, theory_terms, formula, source, tolerance}]
+    comparisons  [{name, samples_s, measured_s, theory_s, ratio, terms, theory_terms, formula, source, tolerance,
+                   raw_s, disturbed}]
     fidelity     {verdict: valid | suspect, checks [{name, asked, measured, verdict}]}
     files        {capture, timings, report, capture_sha256}
     clock        {word: real | virtual, kernel, configuration}
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from experiments.harness.clock import CLOCK_WORDS, Clock
+from experiments.harness.disturbance import TERMS, Disturbance, settled
 from experiments.harness.judge.verdict import WORDS, Verdict
 from experiments.harness.result_schema import Reader, ResultError
 from experiments.harness.theory import Theory
@@ -47,19 +49,39 @@ FIDELITY_WORDS: tuple[str, ...] = get_args(FidelityWord)
 
 @dataclass(frozen=True)
 class Timing:
-    """One measured sample: its total, and its terms by name, in seconds."""
+    """One measured sample: its total, and its terms by name, in seconds; in real time also what disturbed it."""
 
     total_s: float
     terms: Mapping[str, float]
+    disturbance: Disturbance | None = None
+
+    def beside(self, theory_terms: Mapping[str, float]) -> Timing:
+        """The same sample with what disturbed it as terms of their own; see disturbance.settled."""
+        if self.disturbance is None:
+            return self
+        terms = settled(self.total_s, self.terms, theory_terms, self.disturbance)
+        return Timing(self.total_s, terms, self.disturbance)
+
+    @property
+    def left_s(self) -> float:
+        """Its total without the terms of a disturbance."""
+        return self.total_s - sum(self.terms.get(name, 0.0) for name in TERMS)
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether the machine disturbed it beyond the bound."""
+        return self.disturbance is not None and self.disturbance.beyond_bound(self.total_s)
 
 
 @dataclass(frozen=True)
 class Comparison:
     """One quantity measured several times, beside its theory.
 
-    `measured_s` is the median of `samples_s`, `ratio` is measured over theory, `terms` are those of the
-    median sample (of an even number, the lower of the middle two), `tolerance` is the allowed distance of
-    the ratio from 1.
+    `samples_s` are the times as they were measured, `disturbed` the numbers (from 1) of those that the machine
+    disturbed beyond the bound (None: that was not measured); the figures are of the others, where there are any.
+    `raw_s` is their median, `measured_s` the median of what is left of them without what disturbed them (see
+    disturbance), `ratio` is that over theory. `terms` are those of the median sample (of an even number, the lower of
+    the middle two) and add up to its raw time; `tolerance` is the allowed distance of the ratio from 1.
     """
 
     name: str
@@ -72,18 +94,21 @@ class Comparison:
     formula: str
     source: str
     tolerance: float
+    raw_s: float
+    disturbed: tuple[int, ...] | None = None
 
     @classmethod
     def of(cls, name: str, timings: Sequence[Timing], theory: Theory, tolerance: float) -> Comparison:
         """Set samples beside their theory. Raises ValueError if there are no samples or theory is not positive."""
         if not timings or theory.total_s <= 0:
             raise ValueError(f"{name}: a comparison needs a sample and a theory above zero")
-        samples = tuple(timing.total_s for timing in timings)
-        measured_s = statistics.median(samples)
-        middle = sorted(timings, key=lambda timing: timing.total_s)[(len(timings) - 1) // 2]
+        every = [timing.beside(theory.terms) for timing in timings]
+        counted = [timing for timing in every if not timing.disturbed] or every
+        measured_s = statistics.median(timing.left_s for timing in counted)
+        middle = sorted(counted, key=lambda timing: timing.left_s)[(len(counted) - 1) // 2]
         return cls(
             name=name,
-            samples_s=samples,
+            samples_s=tuple(timing.total_s for timing in every),
             measured_s=measured_s,
             theory_s=theory.total_s,
             ratio=measured_s / theory.total_s,
@@ -92,6 +117,8 @@ class Comparison:
             formula=theory.formula,
             source=theory.source,
             tolerance=tolerance,
+            raw_s=statistics.median(timing.total_s for timing in counted),
+            disturbed=_disturbed(every),
         )
 
     @property
@@ -205,6 +232,12 @@ def write_atomically(path: Path, text: str) -> Path:
     return path
 
 
+def _disturbed(timings: Sequence[Timing]) -> tuple[int, ...] | None:
+    if all(timing.disturbance is None for timing in timings):
+        return None
+    return tuple(number for number, timing in enumerate(timings, start=1) if timing.disturbed)
+
+
 def _verdict(reader: Reader) -> Verdict:
     return Verdict(
         id=reader.text("id"),
@@ -226,6 +259,9 @@ def _comparison(reader: Reader) -> Comparison:
         formula=reader.text("formula"),
         source=reader.text("source"),
         tolerance=reader.number("tolerance"),
+        # Results written before disturbances were measured have neither.
+        raw_s=reader.number("raw_s") if reader.has("raw_s") else reader.number("measured_s"),
+        disturbed=reader.optional_integers("disturbed") if reader.has("disturbed") else None,
     )
 
 

@@ -66,13 +66,33 @@ def find_latest(results: Path) -> dict[str, Latest]:
 
 
 def write_timings(folder: Path, timings: Mapping[str, Sequence[Timing]]) -> Path:
-    """Write timings.csv: one row a sample, with its comparison's name, total and terms in seconds."""
-    terms = list(dict.fromkeys(term for samples in timings.values() for one in samples for term in one.terms))
+    """Write timings.csv: one row a sample, with its comparison's name, total and terms in seconds.
+
+    In real time there come last: whether the machine disturbed it beyond the bound, all that was counted as disturbance
+    (its terms are no more than the sample's slack over theory), and the latest frame with its wire.
+    """
+    every = [one for samples in timings.values() for one in samples]
+    terms = list(dict.fromkeys(term for one in every for term in one.terms))
+    real = any(one.disturbance is not None for one in every)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["name", "sample", "total_s", *(f"{term}_s" for term in terms)])
+    header = ["name", "sample", "total_s", *(f"{term}_s" for term in terms)]
+    writer.writerow([*header, "disturbed", "counted_s", "latest_frame_s", "wire"] if real else header)
     for name, samples in timings.items():
         for number, one in enumerate(samples, start=1):
             cells = [f"{one.terms[term]:.9f}" if term in one.terms else "" for term in terms]
-            writer.writerow([name, number, f"{one.total_s:.9f}", *cells])
+            row = [name, number, f"{one.total_s:.9f}", *cells]
+            writer.writerow([*row, *_disturbed(one)] if real else row)
     return write_atomically(folder / TIMINGS_NAME, text.getvalue())
+
+
+def _disturbed(one: Timing) -> list[str]:
+    if one.disturbance is None:
+        return ["", "", "", ""]
+    counted_s = sum(one.disturbance.terms().values())
+    return [
+        "yes" if one.disturbed else "no",
+        f"{counted_s:.9f}",
+        f"{one.disturbance.late_frame_s:.9f}",
+        one.disturbance.wire,
+    ]

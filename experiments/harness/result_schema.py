@@ -49,6 +49,12 @@ class Reader:
         """Return an array of integers."""
         return list(self._take(name, "an array of integers", _each(_is_integer)))
 
+    def optional_integers(self, name: str) -> tuple[int, ...] | None:
+        """Return an array of integers that may be null."""
+        if self._data.get(name, ...) is None:
+            return None
+        return tuple(self.integers(name))
+
     def numbers(self, name: str) -> list[float]:
         """Return an array of finite numbers."""
         return [float(value) for value in self._take(name, "an array of numbers", _each(_is_number))]

@@ -11,11 +11,12 @@ from typing import Any
 
 from experiments.harness import clock
 from experiments.harness.claims import load_claims
-from experiments.harness.experiment import Experiment, Run
+from experiments.harness.experiment import Experiment, Outcome, Run
+from experiments.harness.fidelity import certificate, undisturbed_check
 from experiments.harness.implementations.registry import Implementation
 from experiments.harness.incomplete import complete, make_folder, unfinished, writing
 from experiments.harness.report import write_report
-from experiments.harness.result import Files, Result
+from experiments.harness.result import Files, Result, Timing
 from experiments.harness.result_folder import TIMINGS_NAME, write_timings
 
 REPORT_NAME = "report.html"
@@ -59,14 +60,14 @@ def run_experiment(
         implementations=outcome.implementations,
         claims=outcome.claims,
         comparisons=outcome.comparisons,
-        fidelity=outcome.fidelity,
+        fidelity=certificate([*outcome.fidelity.checks, *undisturbed_check(outcome.comparisons)]),
         files=Files(outcome.capture, TIMINGS_NAME, REPORT_NAME, _sha256(folder, outcome.capture)),
         attempt=attempt,
         clock=clock.current(),
     )
     step("writing the report", 0.97)
     with writing(folder):
-        write_timings(folder, outcome.timings)
+        write_timings(folder, _beside(outcome))
         write_report(folder, result, {**load_claims(), **{one.id: one for one in experiment.own_claims}}, outcome.plot)
         # Last, because a folder with a result.json is a whole one.
         result.save(folder)
@@ -83,3 +84,12 @@ def _sha256(folder: Path, name: str | None) -> str | None:
 
 def _stored(parameters: Mapping[str, Any], repeat: int) -> dict[str, Any]:
     return {**parameters, "repeat": repeat}
+
+
+def _beside(outcome: Outcome) -> dict[str, list[Timing]]:
+    """The samples with what disturbed them as terms. Without a theory no slack is known, and so no such terms."""
+    theories = {one.name: one.theory_terms for one in outcome.comparisons}
+    return {
+        name: [one.beside(theories[name]) if name in theories else one for one in some]
+        for name, some in outcome.timings.items()
+    }

@@ -38,6 +38,18 @@ SYN_FRAME_BYTES = 14 + 20 + 20 + 20
 INITIAL_WINDOW_SEGMENTS = 10  # RFC 6928 section 2
 
 
+# What a comparison may be off: a share of theory, and of each round trip this much that nothing accounts for (a
+# processor that leaves an idle state, the kernel's own work on a frame at each hop): 1 % at 100 ms, 3 % at 20 ms.
+TOLERANCE_SHARE, TOLERANCE_OF_ROUND_TRIP_S = 0.005, 0.0005
+# Of dialogues, whose short exchanges go by several programs (a name server, a mail server and its disk).
+TOLERANCE_OF_DIALOGUE = 0.03
+
+
+def tolerance_of_round_trips(rtt_s: float) -> float:
+    """Return the tolerance of a measured time that consists of round trips of this length: 0.01 at 100 ms."""
+    return round(TOLERANCE_SHARE + TOLERANCE_OF_ROUND_TRIP_S / rtt_s, 4)
+
+
 @dataclass(frozen=True)
 class Theory:
     """What a formula predicts: total and terms in seconds (the terms sum to the total), the formula, its source."""

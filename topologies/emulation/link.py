@@ -37,6 +37,8 @@ class EmulatedLink(Link):  # type: ignore[misc]
         self._wiring = wiring
         self._carrier: Service | None = None
         self._cable: Cable | None = None
+        # Of a wire: by "INTERFACE to INTERFACE" the record of that direction (see wire.record).
+        self.wire_records: dict[str, Path] = {}
         both = {key: options.pop(key) for key in SHAPING if key in options}
         self.shapes = tuple(self._take_shape(options, key, both) for key in ("params1", "params2"))
         # Mininet's own classes of interfaces give way to this one (see classes), which has both ends made at once.
@@ -73,23 +75,27 @@ class EmulatedLink(Link):  # type: ignore[misc]
 
     def _start_carrier(self, ends: tuple[End, End]) -> Service:
         wiring = self._wiring
+        name = f"wire-{ends[0][0]}-{ends[1][0]}"
+        names = [f"{one[0]} to {other[0]}" for one, other in (ends, ends[::-1])]
+        records = {each: wiring.workdir / f"{name}.{place}" for place, each in enumerate(names)}
         asked = {
             "ends": [{"pid": pid, "name": name} for name, _, pid in ends],
             "shapes": [asdict(shape or Shape()) for shape in self.shapes],
             "seeds": [wiring.random.getrandbits(64) for _ in ends],
+            "records": [str(path) for path in records.values()],
         }
         command = [CARRIER, json.dumps(asked)]
-        near, far = (name for name, _, _ in ends)
         carrier = start_service(
             wiring.forkserver,
             command,
             host_pid=0,
             cwd=wiring.workdir,
-            name=f"wire-{near}-{far}",
-            called=f"the carrier of the link {near} to {far} ({CARRIER})",
+            name=name,
+            called=f"the carrier of the link {names[0]} ({CARRIER})",
         )
         carrier.lasts = True
         carrier.wait_ready()
+        self.wire_records = records
         return carrier
 
     def delete(self) -> None:

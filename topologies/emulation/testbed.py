@@ -37,6 +37,8 @@ from topologies.emulation.watch import LabDied, Watch
 # Starts what a host serves and returns it when it is ready.
 Starter = Callable[[Host], Service | Program]
 BACKENDS = ("auto", "netem", "wire")
+# The testbeds of this process that are up.
+_running: "list[Testbed]" = []
 CONGESTION_CONTROLS = ("cubic", "reno")
 OPEN_FILES = 8192
 
@@ -85,6 +87,11 @@ class _Network(Mininet):  # type: ignore[misc]
             return None
         mac: str | None = self[name].params.get("mac")
         return mac
+
+
+def running() -> "tuple[Testbed, ...]":
+    """The testbeds of this process that are up."""
+    return tuple(_running)
 
 
 def congestion_control() -> str:
@@ -189,11 +196,14 @@ class Testbed:
                 self._take_down(error)
                 raise
             self._stack = stack.pop_all()
+        _running.append(self)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self in _running:
+            _running.remove(self)
         self._take_down(error)
 
     @property

@@ -14,6 +14,7 @@ from rich.markup import escape
 
 from experiments.harness.cli import common
 from experiments.harness.cli.virtual_runs import Told, run_side_by_side
+from experiments.harness.disturbance import TERMS
 from experiments.harness.experiment import Experiment, ParameterError
 from experiments.harness.implementations.registry import Implementation, ReplacementError, parse_replacement
 from experiments.harness.registry import UnknownNameError, find_experiments
@@ -252,12 +253,18 @@ def show(console: Console, result: Result) -> None:
     rows = [[claim.id, common.verdict(claim.verdict), escape(claim.evidence)] for claim in result.claims]
     console.print(common.table(["claim", "verdict", "evidence"], rows))
     if result.comparisons:
-        columns = ["", "formula", "theory ms", "measured ms", "ratio", *_terms(result.comparisons)]
+        columns = ["", "formula", "theory ms", "measured ms", "left ms", "ratio", *_terms(result.comparisons)]
         console.print()
         console.print(common.table(columns, [_row(one, result.comparisons) for one in result.comparisons], columns[2:]))
         console.print("measured: median of the samples; terms in ms, measured/theory", style="dim")
         if all(one.adds_up for one in result.comparisons):
             console.print("the terms of each median sample add up to it, to the nanosecond", style="dim")
+        if any(one.raw_s != one.measured_s for one in result.comparisons):
+            console.print(f"left: measured without {', '.join(TERMS)}; ratio: left/theory", style="dim")
+        for one in result.comparisons:
+            if one.disturbed:
+                numbers = ", ".join(str(number) for number in one.disturbed)
+                console.print(f"{one.name}: disturbed samples {numbers} of {len(one.samples_s)}", style="dim")
     console.print(f"\n{escape(result.clock.sentence(result.seed))}", style="dim")
     console.print(f"fidelity {common.verdict(result.fidelity.verdict)}")
     checks = [[each.name, each.asked, each.measured, common.verdict(each.verdict)] for each in result.fidelity.checks]
@@ -276,4 +283,5 @@ def _row(one: Comparison, every: Sequence[Comparison]) -> list[str]:
     style = "green" if one.within else "bold red"
     ratio = f"[{style}]{one.ratio:.4f}[/]"
     terms = [f"{one.terms.get(term, 0) * 1e3:.1f}/{one.theory_terms.get(term, 0) * 1e3:.1f}" for term in _terms(every)]
-    return [one.name, one.formula, f"{one.theory_s * 1e3:.2f}", f"{one.measured_s * 1e3:.2f}", ratio, *terms]
+    figures = [f"{value_s * 1e3:.2f}" for value_s in (one.theory_s, one.raw_s, one.measured_s)]
+    return [one.name, one.formula, *figures, ratio, *terms]

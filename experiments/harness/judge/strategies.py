@@ -68,9 +68,9 @@ def timed(packets: Verdict, measured_s: float, theory_s: float, tolerance: float
     if packets.verdict != "shown":
         return Verdict(packets.id, packets.verdict, f"{packets.evidence} ({figures}.)", packets.frames)
     if abs(ratio - 1) > tolerance:
-        evidence = f"{packets.evidence} But {figures}, outside the tolerance of {tolerance * 100:g}%."
+        evidence = f"{packets.evidence} But {figures}, outside the tolerance of {tolerance * 100:.3g}%."
         return failed(packets.id, evidence, packets.frames)
-    evidence = f"{packets.evidence} And {figures}, within the tolerance of {tolerance * 100:g}%."
+    evidence = f"{packets.evidence} And {figures}, within the tolerance of {tolerance * 100:.3g}%."
     return Verdict(packets.id, "shown", evidence, packets.frames)
 
 

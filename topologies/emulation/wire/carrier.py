@@ -4,7 +4,8 @@ Run by the fork server with one argument, a JSON object:
 
     {"ends": [{"pid": 17, "name": "client-eth0"}, {"pid": 0, "name": "s1-eth1"}],
      "shapes": [{...}, {...}],        one a direction: end 0 to end 1, then back (fields of Shape)
-     "seeds": [1, 2]}
+     "seeds": [1, 2],
+     "records": ["/run/.../wire-a-b.0", "/run/.../wire-a-b.1"]}    where to note each frame's times: see record
 
 What reading, waking up and writing cost is kept out of the delays: see clock.
 """
@@ -15,12 +16,14 @@ import json
 import os
 import sys
 import time
+from pathlib import Path
 from random import Random
 
 from topologies.emulation import namespaces
 from topologies.emulation.shape import Shape
 from topologies.emulation.wire import effects, tap
 from topologies.emulation.wire.clock import Sleeper
+from topologies.emulation.wire.record import Writer
 
 FRAME_MAX_BYTES = 65536
 # Frames in flight a direction: 60 s of delay at 10 Gbit/s would be gigabytes, so a full wire drops, as a queue does.
@@ -33,21 +36,28 @@ PRIORITY = 10
 class Direction:
     """Frames on their way from one TAP descriptor to another."""
 
-    def __init__(self, source: int, target: int, chain: effects.Chain) -> None:
+    def __init__(self, source: int, target: int, chain: effects.Chain, record: Writer) -> None:
+        self._record = record
         self.source = source
         self._target = target
         self._chain = chain
         self._flying: list[tuple[int, int, bytes]] = []
         self._count = 0
 
-    def take_in(self, late_ns: int) -> None:
-        """Read the frames that the source has for us, at most a burst; they came `late_ns` ago."""
-        for _ in range(BURST):
-            try:
-                frame = os.read(self.source, FRAME_MAX_BYTES)
-            except OSError:
-                return  # nothing more to read, or the device is down
-            due_ns = self._chain.exit_ns(len(frame), time.monotonic_ns() - late_ns)
+    def take_in(self, late_ns: int, waited_ns: int) -> None:
+        """Read the frames that the source has for us, at most a burst.
+
+        The first came `waited_ns` and `late_ns` ago, while this process slept and waited for a processor; the others
+        are taken to have come evenly in the time that it waited.
+        """
+        frames = []
+        # More to read than that, nothing more, or the device is down.
+        with contextlib.suppress(OSError):
+            for _ in range(BURST):
+                frames.append(os.read(self.source, FRAME_MAX_BYTES))
+        now_ns = time.monotonic_ns() - late_ns
+        for place, frame in enumerate(frames):
+            due_ns = self._chain.exit_ns(len(frame), now_ns - waited_ns * (len(frames) - place) // len(frames))
             if due_ns is None or len(self._flying) >= FRAMES_MAX:
                 continue
             # The counter keeps frames of one time in order and bytes from being compared.
@@ -60,10 +70,11 @@ class Direction:
         while flying:
             if flying[0][0] > time.monotonic_ns() + early_ns:
                 return flying[0][0]
-            frame = heapq.heappop(flying)[2]
+            due_ns, _, frame = heapq.heappop(flying)
             # A device that is down or full loses the frame, as a real one does.
             with contextlib.suppress(OSError):
                 os.write(self._target, frame)
+            self._record.add(due_ns, time.monotonic_ns())
         return None
 
 
@@ -74,8 +85,10 @@ def carry(directions: tuple[Direction, Direction]) -> None:
     while True:
         early_ns = sleeper.early_ns()
         dues_ns = [due for due in (direction.let_out(early_ns) for direction in directions) if due is not None]
-        for source in sleeper.wait(min(dues_ns) - early_ns if dues_ns else None):
-            by_source[source].take_in(sleeper.awoke_late_ns)
+        ready = sleeper.wait(min(dues_ns) - early_ns if dues_ns else None)
+        for source in ready:
+            # Of frames from both ends it is not known which came first and woke this process.
+            by_source[source].take_in(sleeper.awoke_late_ns, sleeper.waited_ns if len(ready) == 1 else 0)
 
 
 def open_ends(ends: list[dict[str, object]]) -> list[int]:
@@ -110,7 +123,8 @@ def main(argv: list[str]) -> int:
     chains = [
         effects.build(Shape(**shape), Random(seed)) for shape, seed in zip(asked["shapes"], asked["seeds"], strict=True)
     ]
-    directions = (Direction(first, second, chains[0]), Direction(second, first, chains[1]))
+    records = [Writer(Path(path)) for path in asked["records"]]
+    directions = (Direction(first, second, chains[0], records[0]), Direction(second, first, chains[1], records[1]))
     run_urgently()
     print("READY", flush=True)
     carry(directions)

@@ -1,0 +1,241 @@
+"""The disturbance of a sample in real time: what the machine, and no protocol, has added to a measured time.
+
+    record.within(start_ns, end_ns)    # Disturbance(late_s=0.0004, stolen_s=0.0, waiting_s=0.003, programs_s=0.0021)
+
+Four terms, each measured apart from the packets, in the order in which they are taken out of a sample:
+
+    late_frames             frames that left a wire after they were due
+    waiting_for_processor   run-queue delay of the programs of the hosts (proc_pid_schedstat(5), second field)
+    programs                time that these programs computed (first field)
+    stolen                  time that the hypervisor gave to others (/proc/stat, in steps of a clock tick)
+
+Not all that was counted lies on a sample's critical path: programs of two hosts wait at the same time, a server writes
+its log when its response is already on the way. These rules keep the terms from explaining too much:
+
+- Programs are counted while it is their host's turn (see turns), of each turn no more than it lasted: first what they
+  waited, then what they computed, then what was stolen, between the last reading before the turn and the first one
+  behind it; and of all turns of a host in a sample together no more than was counted in the sample. Of a host that was
+  not captured (a name server behind others) all counts. Neither this command nor the captures do.
+- A host takes no part if its own wires carried no frame in the sample's window. What a wire's process computes and
+  waits is in its frames.
+- Frames of one direction that are due within BURST_NS are one burst, of which only the latest frame counts: those
+  behind it would have waited for it anyway, or for their predecessor on the link.
+- `settled` takes out no more than the sample's slack, what it lasted longer than theory says, so that no sample is
+  made shorter than its theory; and from each measured term no more than that term's own excess.
+
+So a waste that a server has in every sample (a sleep, a round trip too many) stays visible: nothing measured here
+accounts for it.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+Turn = tuple[int, int]
+NS = 1_000_000_000
+LATE_FRAMES, STOLEN, WAITING, PROGRAMS = "late_frames", "stolen", "waiting_for_processor", "programs"
+TERMS = (LATE_FRAMES, WAITING, PROGRAMS, STOLEN)
+# Longer than a full frame takes at 5 Mbit/s, shorter than a round trip of any topology here.
+BURST_NS = 3_000_000
+# Beyond either of these a sample says more about the machine than about the network: it is marked and taken again.
+DISTURBED_SHARE = 0.1
+DISTURBED_S = 0.05
+# How often one sample is taken again at most.
+RETAKES = 3
+LATE_QUANTILE = 0.99
+
+
+@dataclass(frozen=True)
+class Counter:
+    """A counter that only grows, as it was read at some times; in between it grows evenly."""
+
+    times_ns: Sequence[int]
+    values: Sequence[int]
+
+    def growth(self, start_ns: int, end_ns: int) -> float:
+        """How much it grew between two times, as far as it was read."""
+        return self._at(end_ns) - self._at(start_ns)
+
+    def growth_about(self, start_ns: int, end_ns: int) -> int:
+        """How much it grew at most: from the last reading before a time to the first one behind another."""
+        if not self.times_ns:
+            return 0
+        first = max(0, bisect_right(self.times_ns, start_ns) - 1)
+        last = min(len(self.times_ns) - 1, bisect_left(self.times_ns, end_ns))
+        return max(0, self.values[last] - self.values[first])
+
+    def _at(self, time_ns: int) -> float:
+        place = bisect_right(self.times_ns, time_ns)
+        if not self.times_ns:
+            return 0.0
+        if place == 0:
+            return float(self.values[0])
+        if place == len(self.times_ns):
+            return float(self.values[-1])
+        low_ns, high_ns = self.times_ns[place - 1], self.times_ns[place]
+        low, high = self.values[place - 1], self.values[place]
+        return low + (high - low) * (time_ns - low_ns) / (high_ns - low_ns)
+
+
+@dataclass(frozen=True)
+class Task:
+    """One thread of a program of a host: the time that it computed, and that it waited for a processor, in ns."""
+
+    host: str
+    computed: Counter
+    waited: Counter
+
+
+@dataclass(frozen=True)
+class Wire:
+    """One direction of a wire: the hosts at its ends, and of each frame when it was due, in order, and when it left."""
+
+    name: str
+    hosts: tuple[str, ...]
+    due_ns: Sequence[int]
+    left_ns: Sequence[int]
+
+    def late_ns(self, start_ns: int = 0, end_ns: int = 1 << 63) -> list[int]:
+        """How late each frame was that was due in a window, in their order."""
+        first, last = bisect_left(self.due_ns, start_ns), bisect_right(self.due_ns, end_ns)
+        pairs = zip(self.due_ns[first:last], self.left_ns[first:last], strict=True)
+        return [max(0, left - due) for due, left in pairs]
+
+    def bursts_ns(self, start_ns: int, end_ns: int) -> list[int]:
+        """How late the latest frame was of each burst in a window."""
+        first = bisect_left(self.due_ns, start_ns)
+        found: list[int] = []
+        last_due_ns = -BURST_NS
+        for due_ns, late_ns in zip(self.due_ns[first:], self.late_ns(start_ns, end_ns), strict=False):
+            # What leaves behind the window's end is late beyond it.
+            late_in_window_ns = min(late_ns, end_ns - due_ns)
+            if due_ns - last_due_ns <= BURST_NS and found:
+                found[-1] = max(found[-1], late_in_window_ns)
+            else:
+                found.append(late_in_window_ns)
+            last_due_ns = due_ns
+        return found
+
+
+@dataclass(frozen=True)
+class Disturbance:
+    """What disturbed one sample, in seconds; `late_frame_s` and `wire`: the latest frame of all, and on which wire."""
+
+    late_s: float = 0.0
+    waiting_s: float = 0.0
+    programs_s: float = 0.0
+    stolen_s: float = 0.0
+    late_frame_s: float = 0.0
+    wire: str = ""
+
+    def terms(self) -> dict[str, float]:
+        """The terms by their names, in the order in which they are taken out of a sample."""
+        return dict(zip(TERMS, (self.late_s, self.waiting_s, self.programs_s, self.stolen_s), strict=True))
+
+    def beyond_bound(self, total_s: float) -> bool:
+        """Whether the machine disturbed a sample of this time so much that it is to be taken again.
+
+        What the programs compute is no disturbance: it is the same each time.
+        """
+        machine_s = self.late_s + self.stolen_s + self.waiting_s
+        return machine_s > min(DISTURBED_S, DISTURBED_SHARE * total_s)
+
+
+@dataclass(frozen=True)
+class _Share:
+    """The part of one host's programs in a sample."""
+
+    waited_ns: float
+    computed_ns: float
+    stolen_ns: float
+
+
+@dataclass(frozen=True)
+class Record:
+    """What was read while a workload ran, times on the capture's clock (CLOCK_REALTIME); `stolen` in ns.
+
+    turns: of each host that was captured, in order of time; None while they are not known. Of another host all counts
+    that its programs waited and computed.
+    """
+
+    tasks: Sequence[Task] = ()
+    wires: Sequence[Wire] = ()
+    stolen: Counter = field(default_factory=lambda: Counter((), ()))
+    turns: Mapping[str, Sequence[Turn]] | None = None
+
+    def within(self, start_ns: int, end_ns: int) -> Disturbance:
+        """What disturbed a sample that lasted from `start_ns` to `end_ns`."""
+        used = [wire for wire in self.wires if wire.late_ns(start_ns, end_ns)]
+        # A host without a wire of its own is linked to its switch directly, where nothing is recorded.
+        idle = {host for wire in self.wires for host in wire.hosts} - {host for wire in used for host in wire.hosts}
+        hosts = {task.host for task in self.tasks} - idle
+        shares = [self._programs_ns(host, start_ns, end_ns) for host in sorted(hosts)]
+        stolen_ns = self.stolen.growth_about(start_ns, end_ns)
+        latest = max(((max(wire.late_ns(start_ns, end_ns)), wire.name) for wire in used), default=(0, ""))
+        return Disturbance(
+            late_s=sum(sum(wire.bursts_ns(start_ns, end_ns)) for wire in used) / NS,
+            waiting_s=sum(share.waited_ns for share in shares) / NS,
+            programs_s=sum(share.computed_ns for share in shares) / NS,
+            stolen_s=min(stolen_ns, sum(share.stolen_ns for share in shares)) / NS,
+            late_frame_s=latest[0] / NS,
+            wire=latest[1] if latest[0] else "",
+        )
+
+    def _programs_ns(self, host: str, start_ns: int, end_ns: int) -> _Share:
+        """What the programs of a host waited and computed, and what was stolen from them, on the path of a sample."""
+        tasks = [task for task in self.tasks if task.host == host]
+        if self.turns is None or host not in self.turns:
+            return _Share(
+                sum(task.waited.growth(start_ns, end_ns) for task in tasks),
+                sum(task.computed.growth(start_ns, end_ns) for task in tasks),
+                self.stolen.growth(start_ns, end_ns),
+            )
+        waited_ns = computed_ns = stolen_ns = 0
+        turns = self.turns[host]
+        for first_ns, last_ns in turns[bisect_left(turns, (start_ns, 0)) :]:
+            if last_ns > end_ns:
+                break
+            waited = min(last_ns - first_ns, sum(task.waited.growth_about(first_ns, last_ns) for task in tasks))
+            left_ns = last_ns - first_ns - waited
+            computed = min(left_ns, sum(task.computed.growth_about(first_ns, last_ns) for task in tasks))
+            waited_ns, computed_ns = waited_ns + waited, computed_ns + computed
+            stolen_ns += min(left_ns - computed, self.stolen.growth_about(first_ns, last_ns))
+        return _Share(
+            min(waited_ns, sum(task.waited.growth_about(start_ns, end_ns) for task in tasks)),
+            min(computed_ns, sum(task.computed.growth_about(start_ns, end_ns) for task in tasks)),
+            stolen_ns,
+        )
+
+
+def settled(
+    total_s: float, terms: Mapping[str, float], theory: Mapping[str, float], disturbance: Disturbance
+) -> dict[str, float]:
+    """Return the measured terms of a sample without the disturbance, and that as terms of its own; the sum is the same.
+
+    What is taken out is bounded by the sample's slack over theory, and in each term by that term's (see above).
+    """
+    slack_s = max(0.0, total_s - sum(theory.values()))
+    excess = {name: max(0.0, value_s - theory.get(name, 0.0)) for name, value_s in terms.items()}
+    taken: dict[str, float] = {}
+    for name, value_s in disturbance.terms().items():
+        taken[name] = min(max(0.0, value_s), slack_s - sum(taken.values()))
+    there_s = sum(excess.values())
+    share = min(1.0, sum(taken.values()) / there_s) if there_s else 0.0
+    found = {name: value_s - share * excess[name] for name, value_s in terms.items()} | taken
+    # In whole nanoseconds, as the times of frames are; what rounding leaves over goes to the largest term.
+    found_ns = {name: round(value_s * NS) for name, value_s in found.items()}
+    found_ns[max(found_ns, key=found_ns.__getitem__)] += sum(round(each * NS) for each in terms.values()) - sum(
+        found_ns.values()
+    )
+    return {name: value_ns / NS for name, value_ns in found_ns.items()}
+
+
+def lateness_s(wires: Iterable[Wire]) -> dict[str, tuple[float, float]]:
+    """Of each wire's direction that carried frames the 99th percentile of their lateness, and the largest."""
+    found = {}
+    for wire in wires:
+        if late_ns := sorted(wire.late_ns()):
+            found[wire.name] = late_ns[int((len(late_ns) - 1) * LATE_QUANTILE)] / NS, late_ns[-1] / NS
+    return found

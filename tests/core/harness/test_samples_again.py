@@ -1,0 +1,78 @@
+"""Samples that the machine disturbed are taken again, and path measurements that are off are made again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from experiments.harness import disturbance_sampler, fidelity
+from experiments.harness.disturbance import RETAKES, Record, Task
+from experiments.harness.fidelity import PROBES, MachineWatch, certificate, undisturbed_check
+from experiments.harness.page_client import Window
+from experiments.harness.result import Check, Comparison
+from tests.core.harness.test_disturbance import NOTHING, steps
+
+MS = 1_000_000
+HUNDRED = [Window(number * 100 * MS, (number + 1) * 100 * MS) for number in range(10)]
+
+
+def watch_that_reads(monkeypatch: pytest.MonkeyPatch, record: Record) -> Iterator[MachineWatch]:
+    monkeypatch.setattr(disturbance_sampler.Sampler, "record", lambda _self: record)
+    with MachineWatch() as watch:
+        yield watch
+
+
+def waiting_in(*windows: int) -> Record:
+    """A host's program that waited 40 ms for a processor in each of these windows."""
+    readings, waited = [(0.0, 0.0)], 0.0
+    for number in range(10):
+        waited += 40 if number in windows else 0
+        readings.append(((number + 1) * 100, waited))
+    return Record([Task("origin", NOTHING, steps(*readings))])
+
+
+@pytest.mark.parametrize(("disturbed", "taken"), [((), 1), ((0,), 2), ((0, 1), 3), (tuple(range(10)), RETAKES + 1)])
+def test_a_disturbed_sample_is_taken_again_up_to_a_limit(
+    monkeypatch: pytest.MonkeyPatch, disturbed: tuple[int, ...], taken: int
+) -> None:
+    windows = iter(HUNDRED)
+    for watch in watch_that_reads(monkeypatch, waiting_in(*disturbed)):
+        assert watch.samples(lambda: next(windows)) == HUNDRED[:taken]
+
+
+def test_where_nothing_is_watched_each_sample_is_taken_once() -> None:
+    assert MachineWatch().samples(lambda: HUNDRED[0]) == HUNDRED[:1]
+
+
+def comparison(samples: int, *disturbed: int) -> Comparison:
+    return Comparison("a time", (0.1,) * samples, 0.1, 0.1, 1.0, {}, {}, "", "", 0.01, 0.1, disturbed)
+
+
+def test_a_run_with_an_undisturbed_sample_of_each_time_is_valid() -> None:
+    (check,) = undisturbed_check([comparison(3, 1, 2), comparison(1)])
+    assert (check.verdict, check.measured) == ("valid", "2 of 4 samples disturbed")
+
+
+def test_a_time_without_an_undisturbed_sample_makes_a_run_suspect() -> None:
+    (check,) = undisturbed_check([comparison(2, 1, 2)])
+    assert certificate([check]).verdict == "suspect"
+    assert "all of a time" in check.measured
+
+
+def test_where_no_disturbance_was_measured_there_is_no_such_check() -> None:
+    unknown = Comparison("a time", (0.1,), 0.1, 0.1, 1.0, {}, {}, "", "", 0.01, 0.1)
+    assert undisturbed_check([unknown]) == []
+
+
+@pytest.mark.parametrize(("good_at", "made", "verdict"), [(1, 1, "valid"), (3, 3, "valid"), (9, PROBES, "suspect")])
+def test_a_path_that_is_off_is_measured_again(good_at: int, made: int, verdict: str) -> None:
+    calls: list[int] = []
+
+    def measure() -> Check:
+        calls.append(len(calls) + 1)
+        return Check("RTT", "10 ms", "10 ms", "valid" if calls[-1] == good_at else "suspect")
+
+    check = fidelity._measured(measure)
+    assert (len(calls), check.verdict) == (made, verdict)
+    assert check.measured == ("10 ms" if made == 1 else f"10 ms (measured {made} times)")
