@@ -121,7 +121,7 @@ def test_the_access_links_sum_ends_in_packets_that_agree(tmp_path: Path) -> None
     # Octets on the link are no matter of time; W1 and W8 hang on it, which a busy machine may spoil.
     assert verdicts(result)["W2"] == "shown"
     assert [one["name"] for one in result["comparisons"]] == ["slow link", "faster link", "slow link and cache"]
-    assert {"internet", "queueing", "transmission", "residual"} == set(result["comparisons"][0]["terms"])
+    assert {"internet", "queueing", "transmission", "residual"} <= set(result["comparisons"][0]["terms"])
 
 
 def test_a_cache_that_would_answer_all_is_refused_in_a_sentence(tmp_path: Path) -> None:

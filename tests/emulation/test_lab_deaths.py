@@ -277,6 +277,8 @@ def test_ctrl_c_during_the_imports_of_lab7_ends_it_silently(tmp_path: Path) -> N
         env=environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
+        # A job in the background of a script has SIGINT ignored, and hands that on.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     read_until(process, b"import 'click.globals' ")
     process.send_signal(signal.SIGINT)
