@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,7 @@ def run_side_by_side(
     """Run them, at most `jobs` at a time, and with `twice` each a second time. Raises EmulationError."""
     done = SideBySide()
     with (
-        tempfile.TemporaryDirectory(prefix="lab7-twice-") as scratch,
+        _scratch(results, twice) as seconds,
         common.Bars() as bars,
         ThreadPoolExecutor(jobs) as pool,
     ):
@@ -56,7 +57,7 @@ def run_side_by_side(
                 folder = virtual.run(place, experiment.name, {"kind": "run", **request}, step)
             return folder, Result.load(folder)
 
-        places = [results, *([Path(scratch)] if twice else [])]
+        places = [results, *seconds]
         running: dict[tuple[int, Path], Future[Found]] = {}
         # The longest first, so that none of them is left to run alone at the end.
         for number, one in sorted(enumerate(wanted), key=lambda each: -each[1][0].cost):
@@ -75,6 +76,17 @@ def run_side_by_side(
             pool.shutdown(cancel_futures=True)
             raise
     return done
+
+
+@contextmanager
+def _scratch(results: Path, twice: bool) -> Iterator[list[Path]]:
+    """Where second runs go, gone afterwards; among the results, so that a kill leaves nothing elsewhere."""
+    if not twice:
+        yield []
+        return
+    results.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".second-", dir=results) as folder:
+        yield [Path(folder)]
 
 
 def _compare(first: Found, second: Found, request: Mapping[str, Any], told: Told) -> bool:
