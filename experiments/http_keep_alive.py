@@ -1,4 +1,4 @@
-"""What becomes of a persistent connection on which nothing is asked for a time?  (claims K1 to K3, of its own)
+"""Idle time-out of persistent connections, at an origin and through a proxy  (claims K1 to K3, of its own)
 
 A client asks for a page, is silent, and asks for it again: of an origin that waits for longer than that (the connection
 is kept), of one with a shorter time-out (it is closed), and through a proxy that waits for longer while the origin does

@@ -1,4 +1,4 @@
-"""What disturbs samples in a running network is seen: the programs of its hosts, and the frames of its wires."""
+"""Disturbances of samples in a running network: the programs of its hosts, and the frames of its wires."""
 
 from __future__ import annotations
 

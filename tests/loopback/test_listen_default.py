@@ -1,4 +1,4 @@
-"""What a service listens on when it is not told: loopback, and nothing that another machine reaches."""
+"""Default of --listen in every service: loopback, and no address that another machine reaches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a page load delivered: status and content of every response against the files that the origin was given.
+"""Delivery of a page load: status and content of every response against the files that the origin was given.
 
     undelivered(load, {b"/": page, b"/picture-1.png": picture})      None, or an Undelivered that says what is wrong
 

@@ -1,4 +1,4 @@
-"""What became of a message on its way: the fields that a relay may add, and what a reader's agent got by POP3 or IMAP.
+"""Delivery of a message: the fields that a relay may add, and the content that a user agent got by POP3 or IMAP.
 
 RFC 5321 section 6.4: servers must not change a message that they relay, beyond trace fields (section 4.4); final
 delivery puts Return-Path on top in place of any that is there. RFC 6409 section 8 lets a submission server add Sender,

@@ -1,4 +1,4 @@
-"""What clients got, against every version that the origin was given of an object: status, whole response, octets.
+"""Versions of an object at the origin, and responses held against them: status, whole response, octets.
 
     confirm(verdict, {b"/a": (b"old", b"new")}, [load])      the verdict; failed where a response is none of these
 

@@ -1,4 +1,4 @@
-"""Where the kernel of virtual time is looked for, and what its build says where it cannot."""
+"""Kernel of virtual time: the places it is looked for, and the errors of its build."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What disturbed a sample: from series of readings to terms, and how much of them is taken out of its time."""
+"""Disturbance of a sample: from series of readings to terms, and the part of them that is taken out of its time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a cheating or broken name server could do and still answer in the right form: its zones tell the difference."""
+"""Faulty name servers that answer in the right form: their zones tell the difference."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a cheating or broken name server could do on the way to a name, or from a cache, with its zones beside it."""
+"""Faulty name servers on the way to a name, or with a cache, held against their zones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a broken or cheating origin or client could do and still have a claim shown: each such capture must not show it.
+"""Faults of an origin or a client with which a claim was once shown: each such capture must not show it.
 
 Claim  What would pass a check that looks at less                        What finds it
 -----  ----------------------------------------------------------------  --------------------------------------------

@@ -1,4 +1,4 @@
-"""What a capturing process had written when it was killed becomes a capture, as far as it goes."""
+"""Salvage of a killed capture: its raw records become a capture file, as far as they go."""
 
 from __future__ import annotations
 

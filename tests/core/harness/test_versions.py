@@ -1,4 +1,4 @@
-"""What clients got is held against every version that the origin was given, whatever a claim found beside that."""
+"""Responses to clients are held against every version that the origin was given."""
 
 from __future__ import annotations
 
