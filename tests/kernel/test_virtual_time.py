@@ -7,6 +7,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import struct
@@ -149,6 +150,19 @@ def test_the_seed_alone_decides_what_is_random() -> None:
             found.append((machine.folder / "stdout").read_text())
     assert found[0] == found[1]
     assert found[0].splitlines()[:4] != found[2].splitlines()[:4]
+
+
+@pytest.mark.usefixtures("scratch")
+def test_the_kernel_has_as_much_memory_each_time() -> None:
+    """The sizes of its hash tables follow from that, and identifications of datagrams are drawn from one of them."""
+    found = set()
+    for _ in range(4):
+        words = ("sh", "-c", "cat /proc/meminfo | grep MemTotal; grep -E 'spanned|present' /proc/zoneinfo; dmesg")
+        with Machine(kernel.require(), Job(words, {"PATH": os.environ["PATH"]}, "/", seed=1)) as machine:
+            assert machine.wait(PATIENCE_S).code == 0
+            said = (machine.folder / "stdout").read_text()
+        found.add(tuple(line for line in said.splitlines() if re.search("MemTotal|spanned|present|hash table", line)))
+    assert len(found) == 1
 
 
 def test_one_seed_gives_one_result_to_the_octet_for_every_user_and_checkout(tmp_path: Path) -> None:

@@ -20,6 +20,8 @@ import signal
 import sys
 
 PR_SET_PDEATHSIG = 1
+# personality(2)
+PERSONALITY_READ, ADDR_NO_RANDOMIZE = 0xFFFFFFFF, 0x0040000
 FAILED = 127
 EXIT = "exit"
 
@@ -28,7 +30,9 @@ def _become(folder: str, job_fd: int, command: list[str]) -> None:
     """The kernel's process, from fork to exec. Never returns."""
     try:
         os.setpgid(0, 0)
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        libc = ctypes.CDLL(None)
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        _fix_addresses(libc)
         if os.getppid() == 1:
             os._exit(FAILED)
         # hostfs keeps a descriptor for each file that is in use.
@@ -42,6 +46,18 @@ def _become(folder: str, job_fd: int, command: list[str]) -> None:
     except OSError as error:
         print(f"{command[0]}: {error.strerror}", file=sys.stderr)
     os._exit(FAILED)
+
+
+def _fix_addresses(libc: ctypes.CDLL) -> None:
+    """Have the host load the kernel at the same addresses each time, where it allows that.
+
+    The kernel counts the gap between its program and its heap, which is random (up to 1 GB), as memory, and the sizes
+    of its hash tables follow from that: of the one for the identifications of datagrams, too.
+    """
+    known = libc.personality(PERSONALITY_READ)
+    if known >= 0:
+        # A container may forbid it (seccomp); then it is as it was.
+        libc.personality(known | ADDR_NO_RANDOMIZE)
 
 
 def main(argv: list[str]) -> int:
