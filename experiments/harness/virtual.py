@@ -8,6 +8,7 @@ from __future__ import annotations
 import compileall
 import contextlib
 import json
+import math
 import os
 import sys
 import threading
@@ -32,19 +33,22 @@ Step = Callable[[str, float], None]
 # ended after so much processor time in which neither the kernel's clock nor the run got on: that does not depend on
 # what else the machine does. The judges compute while the clock stands still, too, but for less than half of it.
 STILL_LIMIT_S = 60.0
+# Changes it: for a slow machine, and for the tests of this bound.
+STILL_VARIABLE = "LAB7_STILL_LIMIT"
 # Until the first step: a network starts within a moment of its own clock, which takes 10 s of a processor, or 25 s of a
 # crowded one. A command (lab7 exec) has no steps.
 STILL_LIMIT_START_S = 120.0
-# And if the clock moves, but no step of the run is done. Of the experiments no step takes a tenth of it; those of long
-# runs (--full) take longer.
-QUIET_LIMIT_S = 300.0
+# And if the clock moves, but no step of the run is done. Of the experiments no step takes a quarter of it; those of
+# long runs (--full) take longer.
+QUIET_LIMIT_S = 120.0
 QUIET_LIMIT_FULL_S = 1800.0
 # And if it uses no processor time at all, on the host's clock.
 STALL_LIMIT_S = 300.0
 LOOK_S = 1.0
 PACKAGES = ("services", "topologies", "experiments")
-# On the kernel's own clock: all times of an experiment are hours to days at most.
-VIRTUAL_LIMIT_S = 400 * 86_400.0
+# On the kernel's own clock: the times of an experiment are weeks at most. A processor needs half a minute to let so
+# long pass, since an idle kernel has its own timers (of the neighbour tables, for example).
+VIRTUAL_LIMIT_S = 100 * 86_400.0
 
 
 def compile_packages() -> None:
@@ -52,6 +56,20 @@ def compile_packages() -> None:
     for name in PACKAGES:
         # One that may not be written is compiled inside, as before.
         compileall.compile_dir(job.PACKAGE_ROOT / name, quiet=2)
+
+
+def still_limit_s(environment: Mapping[str, str] = os.environ) -> float:
+    """Return the bound of processor time while the clock stands still, in s. Raises ValueError with a sentence."""
+    text = environment.get(STILL_VARIABLE, "")
+    if not text:
+        return STILL_LIMIT_S
+    try:
+        given_s = float(text)
+    except ValueError:
+        given_s = math.nan
+    if not 0 < given_s < math.inf:
+        raise ValueError(f"{STILL_VARIABLE}={text} cannot be: it takes seconds of processor time above 0, such as 60")
+    return given_s
 
 
 class StoppedError(EmulationError):
@@ -108,8 +126,11 @@ class Relay:
 class Patience:
     """Ends a run that gets no further: its clock stands still, or no step is done, or it does not even compute."""
 
-    def __init__(self, machine: Machine, relay: Relay, quiet_limit_s: float) -> None:
-        self._machine, self._relay, self._quiet_limit_s = machine, relay, quiet_limit_s
+    def __init__(
+        self, machine: Machine, relay: Relay, quiet_limit_s: float, still_limit_s: float = STILL_LIMIT_S
+    ) -> None:
+        self._machine, self._relay = machine, relay
+        self._quiet_limit_s, self._still_limit_s = quiet_limit_s, still_limit_s
         self._looked_s = self._computed_s = 0.0
         # Processor time used until now, until the last step, and until the clock last moved.
         self._used_s = self._grown_used_s = self._moved_used_s = 0.0
@@ -127,7 +148,9 @@ class Patience:
         if self._relay.moved:
             self._moved_used_s = used_s
         self._relay.grown = self._relay.moved = False
-        still_limit_s = STILL_LIMIT_S if self._relay.begun else STILL_LIMIT_START_S
+        still_limit_s = self._still_limit_s
+        if not self._relay.begun:
+            still_limit_s = max(still_limit_s, STILL_LIMIT_START_S)
         if used_s - self._moved_used_s > still_limit_s:
             raise OverdueError(f"it computed for {still_limit_s:g} s while its clock stood still")
         if used_s - self._grown_used_s > self._quiet_limit_s:
@@ -143,6 +166,7 @@ class VirtualTime:
     kernel: kernel.Kernel
     seed: int = 1
     quiet_limit_s: float = QUIET_LIMIT_S
+    still_limit_s: float = STILL_LIMIT_S
     stopped: threading.Event = field(default_factory=threading.Event)
 
     @property
@@ -197,7 +221,7 @@ class VirtualTime:
         return Job(tuple(words), environment, here, {**shown, **places}, VIRTUAL_LIMIT_S, self.seed)
 
     def _wait(self, machine: Machine, relay: Relay, what: str) -> Ended:
-        patience = Patience(machine, relay, self.quiet_limit_s)
+        patience = Patience(machine, relay, self.quiet_limit_s, self.still_limit_s)
 
         def meanwhile() -> None:
             relay()

@@ -7,35 +7,54 @@ from pathlib import Path
 
 import pytest
 
-from experiments.harness.virtual import STILL_LIMIT_S
+from experiments.harness.virtual import VIRTUAL_LIMIT_S
 from tests.kernel.test_virtual_time import SMALL, lab7
 
-# Each computes until a bound of processor time.
+# Each starts a network; those that stop the clock compute until a bound of processor time, which is shorter here.
 pytestmark = pytest.mark.slow
+LIMIT_S = 8
+SHORTER = {"LAB7_STILL_LIMIT": str(LIMIT_S)}
 
 LISTENS = "import os, socket, sys, time\nserver = socket.create_server((sys.argv[1], int(sys.argv[2])))\n"
 SPINS = "server.accept()\nend = time.time() + 60\nwhile time.time() < end: pass\n"
 FORKS = "server.accept()\nwhile True:\n    try: os.fork()\n    except OSError: pass\n"
+NEVER_ENDS = "import time\ntime.sleep(1e9)\n"
 SAYS_NOTHING = "kept = []\nwhile True: kept.append(server.accept())\n"
 
 
 def replaced_by(program: str, cwd: Path) -> tuple[int, str, str]:
-    (cwd / "mine.py").write_text(LISTENS + program)
-    done = lab7(*SMALL, "--json", "--replace", "origin=python3 mine.py {address} {port}", cwd=cwd)
+    (cwd / "mine.py").write_text(program)
+    words = [*SMALL, "--json", "--replace", "origin=python3 mine.py {address} {port}"]
+    done = lab7(*words, cwd=cwd, changes=SHORTER)
     return done.returncode, done.stdout, done.stderr
 
 
 @pytest.mark.parametrize("program", [SPINS, FORKS])
 def test_a_program_that_stops_the_clock_ends_the_run_with_a_sentence(program: str, tmp_path: Path) -> None:
-    code, _, said = replaced_by(program, tmp_path)
+    code, _, said = replaced_by(LISTENS + program, tmp_path)
     assert code == 3
-    assert f"it computed for {STILL_LIMIT_S:g} s while its clock stood still" in said
+    assert f"it computed for {LIMIT_S} s while its clock stood still" in said
     assert len(said.strip().splitlines()) == 1
 
 
 def test_a_program_that_never_answers_fails_its_claims(tmp_path: Path) -> None:
-    code, out, said = replaced_by(SAYS_NOTHING, tmp_path)
+    code, out, said = replaced_by(LISTENS + SAYS_NOTHING, tmp_path)
     assert (code, said) == (1, "")
     (result,) = json.loads(out)["results"]
     verdicts = {claim["id"]: claim["verdict"] for claim in result["claims"]}
     assert verdicts["H3"] == "failed"
+
+
+def test_a_program_that_never_listens_ends_the_run_with_a_sentence(tmp_path: Path) -> None:
+    code, _, said = replaced_by(NEVER_ENDS, tmp_path)
+    assert code == 3
+    assert "python3 mine.py" in said
+    assert len(said.strip().splitlines()) == 1
+
+
+def test_a_command_that_waits_for_ever_ends_on_the_kernels_clock(tmp_path: Path) -> None:
+    """Waiting takes no time: the bound of virtual time ends it, and not one of the machine's."""
+    done = lab7("exec", "--time", "virtual", "web", "client", "--", "sleep", "infinity", cwd=tmp_path)
+    assert done.returncode == 3
+    assert f"not ended after {VIRTUAL_LIMIT_S:g} s of its own clock" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1

@@ -29,7 +29,7 @@ from topologies.emulation.virtual.machine import Ended, Machine, OverdueError
 REPOSITORY = Path(__file__).resolve().parents[2]
 LAB7 = [sys.executable, "-m", "experiments.harness.cli"]
 SMALL = ["run", "http-versions", "--set", "strategies=1.0-serial", "--repeat", "1", "--time", "virtual"]
-PATIENCE_S = 300.0
+PATIENCE_S = 900.0
 HOUR_S = 3600.0
 NOBODY = "65534"
 

@@ -16,7 +16,13 @@ from rich.table import Table
 
 from experiments.harness import clock
 from experiments.harness.incomplete import salvage_captures
-from experiments.harness.virtual import QUIET_LIMIT_FULL_S, QUIET_LIMIT_S, VirtualTime, compile_packages
+from experiments.harness.virtual import (
+    QUIET_LIMIT_FULL_S,
+    QUIET_LIMIT_S,
+    VirtualTime,
+    compile_packages,
+    still_limit_s,
+)
 from topologies.emulation import sandbox
 from topologies.emulation.testbed import BACKENDS
 from topologies.emulation.virtual import kernel
@@ -207,6 +213,10 @@ def virtual_time(timed: str, links: str, sandboxed: bool, seed: int = 1, full: b
         raise click.UsageError("virtual time shapes links by its kernel: leave --links wire out, or use --time real")
     if not sandboxed:
         raise click.UsageError("virtual time runs in a kernel of its own: leave --no-sandbox out, or use --time real")
+    try:
+        still_s = still_limit_s()
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
     found = kernel.require()
     compile_packages()
-    return VirtualTime(found, seed, QUIET_LIMIT_FULL_S if full else QUIET_LIMIT_S)
+    return VirtualTime(found, seed, QUIET_LIMIT_FULL_S if full else QUIET_LIMIT_S, still_s)

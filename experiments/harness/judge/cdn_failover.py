@@ -153,6 +153,23 @@ def c8(episodes: Sequence[Episode]) -> Verdict:
     return decide("C8", loads, traffics, check)
 
 
+def check_episode(episode: Episode) -> list[int]:
+    """Check one fault as `c8` does; returns the frames of the first failure, the last one and the request served next.
+
+    Raises Contradiction, InconclusiveError.
+    """
+    _names_servers(episode)
+    for user in episode.users:
+        _gets_objects(user)
+    course = _course(episode)
+    return [course.first.frame, course.last.frame, course.served.frame]
+
+
+def naming_answers(episode: Episode) -> list[DnsMessage]:
+    """The answers of the CDN's name server that name the replica which fails, in order of time."""
+    return [answer for answer, addresses in _answers(episode) if episode.fault.address in addresses]
+
+
 def attempts(user: User) -> list[Attempt]:
     """A user's requests in the order of their first packets; a lookup that fails is one of them."""
     found = [_attempt(one) for one in user.load.conversations]

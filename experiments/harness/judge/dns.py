@@ -30,7 +30,8 @@ from experiments.harness.judge.dns_message import (
     canonical,
     read_message,
 )
-from experiments.harness.judge.frames import CaptureFile, Frame
+from experiments.harness.judge.frames import UDP as UDP_PROTOCOL
+from experiments.harness.judge.frames import UDP_HEADER_BYTES, CaptureFile, Frame
 from experiments.harness.judge.tcp import Connection, Direction, Endpoint, connections
 
 __all__ = [
@@ -45,7 +46,6 @@ __all__ = [
 ]
 
 DNS_PORT = 53
-UDP_HEADER_BYTES = 8
 LENGTH_BYTES = 2  # RFC 1035 section 4.2.2
 
 _Key = tuple[str, str, int, str, int, int]
@@ -105,9 +105,11 @@ def dns_exchanges(capture: CaptureFile, interface: str, port: int = DNS_PORT) ->
     messages: list[DnsMessage] = []
     problems: list[Problem] = []
     for frame in frames:
-        packet = frame.packet
+        if not frame.may_carry(UDP_PROTOCOL):
+            continue
+        packet = frame.headers
         if UDP in packet and port in (packet[UDP].sport, packet[UDP].dport):
-            _note(messages, problems, _datagram(frame), _udp_carrier(frame))
+            _note(messages, problems, _datagram(frame, packet), _udp_carrier(frame, packet))
     holes = []
     for connection in connections(frames):
         if connection.server.port != port:
@@ -173,16 +175,17 @@ def _note(messages: list[DnsMessage], problems: list[Problem], octets: bytes | s
     problems.append(Problem(carrier.frame, carrier.time_ns, f"{octets} ({way})"))
 
 
-def _datagram(frame: Frame) -> bytes | str:
-    udp = frame.packet[UDP]
-    original = bytes(udp.original)
+def _datagram(frame: Frame, packet: Any) -> bytes | str:
+    udp = packet[UDP]
+    # The octets from its header on: `packet` may end behind that.
+    original = frame.data[len(packet.original) - len(udp.original) :]
     if not UDP_HEADER_BYTES <= udp.len <= len(original):
         return f"a datagram of {udp.len} octets of which the frame holds {len(original)}"
     return original[UDP_HEADER_BYTES : udp.len]
 
 
-def _udp_carrier(frame: Frame) -> Carrier:
-    network, udp = _network(frame.packet), frame.packet[UDP]
+def _udp_carrier(frame: Frame, packet: Any) -> Carrier:
+    network, udp = _network(packet), packet[UDP]
     return Carrier(frame.number, frame.time_ns, network.src, udp.sport, network.dst, udp.dport, "udp")
 
 

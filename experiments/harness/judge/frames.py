@@ -7,6 +7,7 @@ interface only.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,6 +18,13 @@ from scapy.layers.l2 import Ether
 from scapy.utils import RawPcapNgReader
 
 from experiments.harness.pcapng import InterfaceCounts, read_counts
+
+# RFC 894; RFC 791 section 3.1, offsets within the frame; RFC 768.
+IPV4, TCP, UDP = b"\x08\x00", 6, 17
+ETHERNET_BYTES, IPV4_FRAGMENT, IPV4_PROTOCOL, IPV4_OPTIONS = 14, 20, 23, 34
+DONT_FRAGMENT = 0x4000
+UDP_HEADER_BYTES = 8
+_FRAGMENT = struct.Struct("!H")
 
 
 @dataclass(frozen=True)
@@ -37,6 +45,23 @@ class Frame:
     def packet(self) -> Any:
         """The frame as a scapy Ether packet."""
         return Ether(self.data)
+
+    def may_carry(self, protocol: int) -> bool:
+        """Whether scapy could find this protocol of IPv4 in the frame: of a long capture it dissects no others."""
+        return self.data[12:14] != IPV4 or len(self.data) < IPV4_OPTIONS or self.data[IPV4_PROTOCOL] == protocol
+
+    @property
+    def headers(self) -> Any:
+        """The frame up to its UDP header as a scapy packet; all of it where it is no whole datagram of IPv4.
+
+        What a datagram carries is dissected by the judge of that protocol, and once is enough.
+        """
+        start = ETHERNET_BYTES + 4 * (self.data[ETHERNET_BYTES] & 0x0F) if len(self.data) > ETHERNET_BYTES else 0
+        end = start + UDP_HEADER_BYTES
+        if self.data[12:14] != IPV4 or len(self.data) < end or self.data[IPV4_PROTOCOL] != UDP:
+            return self.packet
+        (fragment,) = _FRAGMENT.unpack_from(self.data, IPV4_FRAGMENT)
+        return self.packet if fragment & ~DONT_FRAGMENT else Ether(self.data[:end])
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from typing import Any
 from scapy.layers.inet import IP, TCP
 from scapy.layers.inet6 import IPv6
 
+from experiments.harness.judge.frames import TCP as TCP_PROTOCOL
 from experiments.harness.judge.frames import Frame
 from experiments.harness.judge.reassembly import Segment, Stream, reassemble, unwrap
 
@@ -94,6 +95,8 @@ def connections(frames: Iterable[Frame]) -> list[Connection]:
     found: list[Connection] = []
     current: dict[frozenset[Endpoint], Connection] = {}
     for frame in frames:
+        if not frame.may_carry(TCP_PROTOCOL):
+            continue
         packet = frame.packet
         if TCP not in packet:
             continue

@@ -16,7 +16,7 @@ from experiments.harness.clock import Clock
 from experiments.harness.fidelity import MachineWatch
 from experiments.harness.reruns import summary
 from experiments.harness.result import Check, Fidelity
-from experiments.harness.virtual import Patience, Relay
+from experiments.harness.virtual import Patience, Relay, still_limit_s
 from tests.core.harness.samples import sample_result
 from topologies.emulation.virtual import kernel
 from topologies.emulation.virtual.machine import OverdueError
@@ -156,11 +156,16 @@ def test_a_run_that_computes_without_progress_is_ended_and_one_with_progress_is_
         patience.check()
 
 
-@pytest.mark.parametrize(("begun", "limit_s"), [(True, 60), (False, 120)])
-def test_a_run_whose_clock_stands_still_while_it_computes_is_ended(begun: bool, limit_s: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("given", "begun", "limit_s"),
+    [({}, True, 60), ({}, False, 120), ({"LAB7_STILL_LIMIT": "8"}, True, 8), ({"LAB7_STILL_LIMIT": "8"}, False, 120)],
+)
+def test_a_run_whose_clock_stands_still_while_it_computes_is_ended(
+    given: dict[str, str], begun: bool, limit_s: int, tmp_path: Path
+) -> None:
     machine = Spinning()
     relay = Relay(tmp_path, lambda _what, _share: None, live=False)
-    patience = Patience(machine, relay, 1e6)  # type: ignore[arg-type]
+    patience = Patience(machine, relay, 1e6, still_limit_s(given))  # type: ignore[arg-type]
     beats(tmp_path)
     if begun:
         steps(tmp_path, [["measuring", 0.1]])
@@ -172,6 +177,14 @@ def test_a_run_whose_clock_stands_still_while_it_computes_is_ended(begun: bool, 
     relay()
     with pytest.raises(OverdueError, match=f"computed for {limit_s} s while its clock stood still"):
         patience.check()
+
+
+@pytest.mark.parametrize("text", ["soon", "0", "-1", "nan", "inf"])
+def test_a_bound_that_is_none_is_wrong_use(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAB7_STILL_LIMIT", text)
+    done = CliRunner().invoke(lab7, ["run", "http-versions", "--time", "virtual"])
+    assert done.exit_code == common.USAGE
+    assert f"LAB7_STILL_LIMIT={text} cannot be" in done.output
 
 
 def test_a_run_that_uses_no_processor_time_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
