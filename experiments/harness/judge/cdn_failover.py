@@ -156,13 +156,23 @@ def c8(episodes: Sequence[Episode]) -> Verdict:
 def check_episode(episode: Episode) -> list[int]:
     """Check one fault as `c8` does; returns the frames of the first failure, the last one and the request served next.
 
-    Raises Contradiction, InconclusiveError.
+    A fault that ended before a request came has none of them. Raises Contradiction, InconclusiveError.
     """
     _names_servers(episode)
     for user in episode.users:
         _gets_objects(user)
+    if all(recovery(episode, user) is None and first_served(episode, user) for user in episode.users):
+        _no_longer_named(episode)
+        return []
     course = _course(episode)
     return [course.first.frame, course.last.frame, course.served.frame]
+
+
+def first_served(episode: Episode, user: User) -> Attempt | None:
+    """The first request after the fault that was served, and behind which none failed; None if there is none."""
+    every = [one for one in attempts(user) if not _before(one, episode.fault)]
+    last = next((place for place in range(len(every), 0, -1) if every[place - 1].failure is not None), 0)
+    return next((one for one in every[last:] if one.failure is None), None)
 
 
 def naming_answers(episode: Episode) -> list[DnsMessage]:

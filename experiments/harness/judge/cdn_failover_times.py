@@ -22,7 +22,7 @@ from itertools import pairwise
 
 from experiments.harness.judge.cache import InconclusiveError
 from experiments.harness.judge.cdn import decide
-from experiments.harness.judge.cdn_failover import NS, Episode, Recovery, check_episode, naming_answers, recovery
+from experiments.harness.judge.cdn_failover import NS, Episode, check_episode, first_served, naming_answers
 from experiments.harness.judge.dns_evidence import Finding
 from experiments.harness.judge.verdict import Verdict
 from experiments.harness.result import Timing
@@ -96,23 +96,23 @@ class FailOverTheory:
 
 
 def fail_over(episode: Episode) -> Timing | None:
-    """What one fault took its first user, from the fault to the first request that is served; None if it took nothing.
+    """What one fault took its first user, from the fault to the first request that is served; None if none is.
 
-    Terms: what was left of the TTL of the answer in the cache, further lifetimes of answers fetched before the check
-    noticed the fault, and the time until a request came.
+    It may have met no request: then that is the next one. Terms: what was left of the TTL of the answer in the cache,
+    further lifetimes of answers fetched before the check noticed the fault, and the time until a request came.
     """
-    found: Recovery | None = recovery(episode, episode.users[0])
+    served = first_served(episode, episode.users[0])
     answers = naming_answers(episode)
     before = [one for one in answers if one.time_ns <= episode.fault.began_ns]
-    if found is None or not before:
+    if served is None or not before:
         return None
     began_ns, ttl_s = episode.fault.began_ns, episode.fault.ttl_s
     later = [one.time_ns for one in answers if began_ns < one.time_ns <= episode.fault.noticed_ns]
     used = [before[-1].time_ns, *later]
+    total_s = (served.began_ns - began_ns) / NS
     remaining_s = (used[0] - began_ns) / NS + ttl_s
     early_s = sum(after - one for one, after in pairwise(used)) / NS
-    terms = {REMAINING: remaining_s, EARLY: early_s, PERIOD: found.served_s - remaining_s - early_s}
-    return Timing(found.served_s, terms)
+    return Timing(total_s, {REMAINING: remaining_s, EARLY: early_s, PERIOD: total_s - remaining_s - early_s})
 
 
 def c8_many(episodes: Sequence[Episode], theory: FailOverTheory) -> Verdict:
@@ -124,26 +124,26 @@ def c8_many(episodes: Sequence[Episode], theory: FailOverTheory) -> Verdict:
     def check() -> Finding:
         if not episodes:
             raise InconclusiveError("No replica failed.")
-        frames: list[int] = []
-        for episode in episodes:
-            frames = check_episode(episode)
+        met = [frames for frames in map(check_episode, episodes) if frames]
+        if not met:
+            raise InconclusiveError("No fault met a request.")
         times_s = [one.total_s for one in map(fail_over, episodes) if one is not None]
         count, fault = len(times_s), episodes[-1].fault
         if count < len(episodes):
-            raise InconclusiveError(f"{len(episodes) - count} of {len(episodes)} faults met no request.")
+            raise InconclusiveError(f"After {len(episodes) - count} of {len(episodes)} faults no request was served.")
         mean_s = statistics.fmean(times_s)
         half_s = NORMAL_Z * statistics.stdev(times_s) / math.sqrt(count) if count > 1 else math.inf
         sample = [quantile(times_s, share) for share in QUANTILES]
         expected = [theory.quantile_s(share) for share in QUANTILES]
         return (
-            f"After each of {count} faults of {fault.address} users were served again within {fault.allowed_s:.1f} s "
-            f"(TTL {fault.ttl_s:g} s): after {mean_s:.1f} s in the mean ({LEVEL:.0%} confidence interval "
-            f"+-{half_s:.1f} s; theory {theory.mean_s:.1f} s), quartiles {_listed(sample)} s (theory "
+            f"After each of {count} faults of {fault.address} ({len(met)} met a request) users were served within "
+            f"{fault.allowed_s:.1f} s (TTL {fault.ttl_s:g} s): after {mean_s:.1f} s in the mean ({LEVEL:.0%} "
+            f"confidence interval +-{half_s:.1f} s; theory {theory.mean_s:.1f} s), quartiles {_listed(sample)} s (theory "
             f"{_listed(expected)} s), longest {max(times_s):.1f} s; Kolmogorov's distance to the theory "
             f"{theory.distance(times_s):.3f} (one sample in a hundred exceeds {theory.distance_allowed(count):.3f}). "
             "The last fault: first failure, last failure and first request served in frames "
-            f"{', '.join(map(str, frames))}."
-        ), frames
+            f"{', '.join(map(str, met[-1]))}."
+        ), met[-1]
 
     loads = [user.load for episode in episodes for user in episode.users]
     traffics = [one for episode in episodes for one in (episode.server, *(user.dns for user in episode.users))]

@@ -56,9 +56,10 @@ class Frame:
 
         What a datagram carries is dissected by the judge of that protocol, and once is enough.
         """
-        start = ETHERNET_BYTES + 4 * (self.data[ETHERNET_BYTES] & 0x0F) if len(self.data) > ETHERNET_BYTES else 0
-        end = start + UDP_HEADER_BYTES
-        if self.data[12:14] != IPV4 or len(self.data) < end or self.data[IPV4_PROTOCOL] != UDP:
+        if self.data[12:14] != IPV4 or len(self.data) < IPV4_OPTIONS or self.data[IPV4_PROTOCOL] != UDP:
+            return self.packet
+        end = ETHERNET_BYTES + 4 * (self.data[ETHERNET_BYTES] & 0x0F) + UDP_HEADER_BYTES
+        if len(self.data) < end:
             return self.packet
         (fragment,) = _FRAGMENT.unpack_from(self.data, IPV4_FRAGMENT)
         return self.packet if fragment & ~DONT_FRAGMENT else Ether(self.data[:end])
