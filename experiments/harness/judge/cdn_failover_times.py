@@ -138,8 +138,8 @@ def c8_many(episodes: Sequence[Episode], theory: FailOverTheory) -> Verdict:
         return (
             f"After each of {count} faults of {fault.address} ({len(met)} met a request) users were served within "
             f"{fault.allowed_s:.1f} s (TTL {fault.ttl_s:g} s): after {mean_s:.1f} s in the mean ({LEVEL:.0%} "
-            f"confidence interval +-{half_s:.1f} s; theory {theory.mean_s:.1f} s), quartiles {_listed(sample)} s (theory "
-            f"{_listed(expected)} s), longest {max(times_s):.1f} s; Kolmogorov's distance to the theory "
+            f"confidence interval +-{half_s:.1f} s; theory {theory.mean_s:.1f} s), quartiles {_listed(sample)} s "
+            f"(theory {_listed(expected)} s), longest {max(times_s):.1f} s; Kolmogorov's distance to the theory "
             f"{theory.distance(times_s):.3f} (one sample in a hundred exceeds {theory.distance_allowed(count):.3f}). "
             "The last fault: first failure, last failure and first request served in frames "
             f"{', '.join(map(str, met[-1]))}."
