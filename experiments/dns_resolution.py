@@ -29,7 +29,6 @@ from experiments.harness.experiment import Experiment, Outcome, Parameter, Run, 
 from experiments.harness.fidelity import MachineWatch, capture_checks, certificate, probe_path
 from experiments.harness.judge import dns_cache_claims, dns_path_claims
 from experiments.harness.judge.dns import DnsExchange, DnsTraffic
-from experiments.harness.judge.frames import read_capture
 from experiments.harness.judge.strategies import timed
 from experiments.harness.judge.verdict import Verdict, undecided
 from experiments.harness.page_client import Window
@@ -96,8 +95,7 @@ def _look_up(context: Run, kind: str, watch: MachineWatch, mode: str) -> Lookups
                 asker.try_to_ask(NAME)  # fills the cache
             for _ in range(context.repeat):
                 windows += watch.samples(partial(_ask, bed, asker, kind))
-    captured = read_capture(path)
-    watch.follow(captured, bed.topo)
+    captured = watch.read_capture(path, bed.topo)
     everybody = traffic_at(captured, VANTAGES)
     found = [within(everybody, window) for window in windows]
     every_check = (*checks, *capture_checks({f"{label} ({kind})": one for label, one in capture.statistics.items()}))

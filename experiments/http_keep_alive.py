@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ from experiments.harness.http_lab import (
 from experiments.harness.implementations.registry import DEFAULT_PORT, PROXY_PORTS
 from experiments.harness.judge import keep_alive_claims
 from experiments.harness.judge.decomposition import Interval, sum_up
-from experiments.harness.judge.frames import CaptureFile, read_capture
+from experiments.harness.judge.frames import CaptureFile
 from experiments.harness.judge.messages import Exchange
 from experiments.harness.judge.page_load import Files, PageLoad, page_load
 from experiments.harness.judge.strategies import timed
@@ -42,11 +43,9 @@ from experiments.harness.pathmodel.replay import Sample, terms_of
 from experiments.harness.result import Check, Comparison, Timing
 from experiments.harness.scripted import TIMEOUT_S, ScriptedAgent
 from experiments.harness.site import make_site, site_files
-from experiments.harness.theory import KUROSE_ROSS, Theory, http_page_load
+from experiments.harness.theory import KUROSE_ROSS, Theory, http_page_load, tolerance_of_round_trips
 from topologies.web import PROXY_ADDRESS
 
-# In real time: of the formula, and what the programs on the way take for a request.
-TOLERANCE, PROGRAMS_S = 0.05, 0.003
 VISITOR = "experiments.harness.visitor"
 KEPT, CLOSED, PROXY = "kept", "closed", "proxy: kept, closed"
 CAPTURES = {KEPT: "capture-kept.pcapng", CLOSED: "capture-closed.pcapng", PROXY: "capture-closed.pcapng"}
@@ -96,11 +95,15 @@ def run(context: Run) -> Outcome:
                 case: [_sample(case, load) for load in one.at_client] for case, one in found.items() if one.complete
             }
             beyond |= terms_of(captured, topo, samples)
-    timings = {case: _timings(case, one) for case, one in visits.items() if one.complete}
+    timings = {case: _timings(case, one, watch) for case, one in visits.items() if one.complete}
     comparisons = {
-        case: Comparison.of(case, some, theory, clock.tolerance(round(TOLERANCE + PROGRAMS_S / theory.total_s, 3)))
+        case: Comparison.of(
+            case,
+            some,
+            _theory(context, case, visits[case], beyond[case]),
+            clock.tolerance(tolerance_of_round_trips(asked["rtt"])),
+        )
         for case, some in timings.items()
-        for theory in [_theory(context, case, visits[case], beyond[case])]
     }
     return Outcome(
         claims=_verdicts(visits, comparisons, asked["idle"], short_s),
@@ -133,10 +136,10 @@ def _work(
             for number in range(context.repeat):
                 for case, agent in agents.items():
                     context.step(f"{case}, {number + 1} of {context.repeat}", 0.1 + 0.2 * list(CAPTURES).index(case))
-                    windows[case].append(agent.tell(order, asked["idle"] + TIMEOUT_S))
+                    windows[case] += watch.samples(partial(agent.tell, order, asked["idle"] + TIMEOUT_S))
     names = {f"{label} ({', '.join(cases)})": one for label, one in capture.statistics.items()}
     checks += capture_checks(names)
-    return read_capture(path), windows, bed.topo
+    return watch.read_capture(path, bed.topo), windows, bed.topo
 
 
 def _visitor(case: str) -> list[str]:
@@ -164,7 +167,7 @@ def _sample(case: str, load: PageLoad) -> Sample:
     return Sample(AT_CLIENT, second.request.first_ns, second.response.last_ns)
 
 
-def _timings(case: str, visits: Visits) -> list[Timing]:
+def _timings(case: str, visits: Visits, watch: MachineWatch) -> list[Timing]:
     """The second requests' times and their terms; those of a proxy's from its own interface."""
     timings = []
     for number, load in enumerate(visits.at_client):
@@ -181,7 +184,8 @@ def _timings(case: str, visits: Visits) -> list[Timing]:
             if (answer := one.connection.from_server.syn) is not None:
                 intervals.append(Interval("tcp_handshake", one.connection.syn.time_ns, answer.time_ns))
         found = sum_up(intervals, sample.first_ns, sample.last_ns)
-        timings.append(Timing(found.total_s, {term: found.terms[term] for term in found.terms if term != "dns"}))
+        terms = {term: found.terms[term] for term in found.terms if term != "dns"}
+        timings.append(watch.timing(found.total_s, terms, sample.first_ns, sample.last_ns))
     return timings
 
 

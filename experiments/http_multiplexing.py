@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from mininet.topo import Topo
@@ -32,7 +33,7 @@ from experiments.harness.http_lab import (
     web_testbed,
 )
 from experiments.harness.judge import http2_claims
-from experiments.harness.judge.frames import CaptureFile, read_capture
+from experiments.harness.judge.frames import CaptureFile
 from experiments.harness.judge.http2 import Http2Conversation, Kind
 from experiments.harness.judge.messages import Exchange
 from experiments.harness.judge.page_load import Files, PageLoad
@@ -41,15 +42,19 @@ from experiments.harness.page_client import LoadFailedError, OurClient, Window
 from experiments.harness.pathmodel.replay import CausalOrderError, beyond
 from experiments.harness.result import Comparison, Timing
 from experiments.harness.site import write_picture
-from experiments.harness.theory import KUROSE_ROSS, MSS_BYTES, Theory, transmission_time_s
+from experiments.harness.theory import (
+    KUROSE_ROSS,
+    MSS_BYTES,
+    Theory,
+    tolerance_of_round_trips,
+    transmission_time_s,
+)
 from topologies.emulation.errors import EmulationError
 
 PIPELINED, MULTIPLEXED = "1.1-pipelined", "2"
 LARGE, SMALL = "large.png", "small-1.png"
 RFC_9113 = "RFC 9113, section 5; round robin by frames of at most 16,384 octets (section 6.5.2)"
 FRAME_BYTES = 16384
-# HTTP/2's figure is that of a scheduler whose first frame of the large object may be sent before the small one's.
-TOLERANCE = 0.15
 
 
 def run(context: Run) -> Outcome:
@@ -63,15 +68,15 @@ def run(context: Run) -> Outcome:
             checks = probe_path(bed, access_path(rtt_s, bw))
             client = OurClient(bed.host("client"))
             with MachineWatch() as watch, capture_hosts(bed, context.folder / CAPTURE_NAME) as capture:
-                windows, failures = _work(client, context, names)
+                windows, failures = _work(client, context, names, watch)
     context.step("judging the packets", 0.9)
-    captured = read_capture(context.folder / CAPTURE_NAME)
+    captured = watch.read_capture(context.folder / CAPTURE_NAME, bed.topo)
     every: Mapping[str, Files] = dict.fromkeys(windows, files)
     loads = loads_in(context, captured, AT_CLIENT, windows, every)
     # What was not delivered has no time.
     good = [strategy for strategy, some in loads.items() if strategy not in failures and delivered(some)]
     beyond = {strategy: _left_out(captured, bed.topo, loads[strategy], bw * 1e6) for strategy in good}
-    timings = {_name(strategy): [_timing(load) for load in loads[strategy]] for strategy in good}
+    timings = {_name(strategy): [_timing(load, watch) for load in loads[strategy]] for strategy in good}
     return Outcome(
         claims=(_interleaving(loads, failures), http2_claims.h12(loads[PIPELINED], loads[MULTIPLEXED])),
         comparisons=tuple(
@@ -79,7 +84,7 @@ def run(context: Run) -> Outcome:
                 _name(each),
                 timings[_name(each)],
                 _theory(each, loads[each][0], context).plus(beyond[each]),
-                tolerance(TOLERANCE),
+                tolerance(tolerance_of_round_trips(rtt_s)),
             )
             for each in good
         ),
@@ -108,7 +113,9 @@ def _make_objects(context: Run, folder: Path) -> list[str]:
     return list(sizes)
 
 
-def _work(client: OurClient, context: Run, names: Sequence[str]) -> tuple[dict[str, list[Window]], dict[str, str]]:
+def _work(
+    client: OurClient, context: Run, names: Sequence[str], watch: MachineWatch
+) -> tuple[dict[str, list[Window]], dict[str, str]]:
     """(when the loads by each strategy were, why those of a strategy failed)."""
     windows: dict[str, list[Window]] = {PIPELINED: [], MULTIPLEXED: []}
     failures: dict[str, str] = {}
@@ -118,12 +125,14 @@ def _work(client: OurClient, context: Run, names: Sequence[str]) -> tuple[dict[s
                 f"{strategy}, {number or 'warming up'} of {context.repeat}", 0.1 + 0.8 * number / (context.repeat + 1)
             )
             try:
-                window = client.load_together(strategy, [f"{base_url(context, strategy)}/{name}" for name in names])
+                urls = [f"{base_url(context, strategy)}/{name}" for name in names]
+                load = partial(client.load_together, strategy, urls)
+                loaded = watch.samples(load) if number else [load()]
             except LoadFailedError as error:
                 failures[strategy] = str(error)
                 windows[strategy] = [] if error.window is None else [error.window]
             else:
-                windows[strategy] += [window] if number else []
+                windows[strategy] += loaded if number else []
     return windows, failures
 
 
@@ -131,14 +140,14 @@ def _small(load: PageLoad) -> Exchange:
     return next(exchange for exchange in load.exchanges if exchange.target == f"/{SMALL}".encode())
 
 
-def _timing(load: PageLoad) -> Timing:
+def _timing(load: PageLoad, watch: MachineWatch) -> Timing:
     """From the request for the first small object, sent, to the last octet of its response, received."""
     exchange = _small(load)
     if exchange.response is None:
         raise EmulationError("the small object did not arrive whole: see the capture")
     asked_ns, first_ns, last_ns = exchange.request.last_ns, exchange.response.first_ns, exchange.response.last_ns
     terms: Mapping[str, float] = {"request": (first_ns - asked_ns) / 1e9, "transmission": (last_ns - first_ns) / 1e9}
-    return Timing((last_ns - asked_ns) / 1e9, terms)
+    return watch.timing((last_ns - asked_ns) / 1e9, terms, asked_ns, last_ns)
 
 
 def _theory(strategy: str, load: PageLoad, context: Run) -> Theory:

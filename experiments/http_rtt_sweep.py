@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from experiments.harness.clock import tolerance
@@ -45,22 +46,19 @@ from experiments.harness.http_lab import (
 )
 from experiments.harness.judge import http2_claims
 from experiments.harness.judge.delivered import undelivered
-from experiments.harness.judge.frames import read_capture
 from experiments.harness.judge.page_load import PageLoad
 from experiments.harness.judge.verdict import Verdict, failed
 from experiments.harness.page_client import LoadFailedError, PageClient, Window, make_client
 from experiments.harness.report_lines import Panel, Series, plot_lines
 from experiments.harness.result import Check, Comparison, Timing
 from experiments.harness.site import make_site, site_files
-from experiments.harness.theory import STRATEGIES, Theory, http_page_load
+from experiments.harness.theory import STRATEGIES, Theory, http_page_load, tolerance_of_round_trips
 
 MULTIPLEXED = "2"
 # By strategy: the claim on its time.
 CLAIMS = dict(zip(STRATEGIES, ("H6", "H7", "H8", "H9", "H14", "H13"), strict=True))
 # By strategy and number of objects: when the loads were, and why one failed, empty where none did.
 Tried = dict[tuple[str, int], tuple[list[Window], str]]
-# Of the formula with slow start. The parallel strategy's connections share the link in ways that no formula has.
-TOLERANCE = 0.10
 NOTE = (
     "points: measured (median); solid: the textbook's formula; dashed: with slow start, "
     "where a burst exceeds TCP's initial window of 10 segments"
@@ -85,7 +83,7 @@ class Point:
 
     def comparison(self) -> Comparison:
         """Measured beside the formula with slow start."""
-        return Comparison.of(self.name, self.timings, self.refined, tolerance(TOLERANCE))
+        return Comparison.of(self.name, self.timings, self.refined, tolerance(tolerance_of_round_trips(self.rtt_s)))
 
 
 def _name(strategy: str, objects: int, rtt_s: float) -> str:
@@ -157,8 +155,8 @@ def _at(context: Run, rtt_s: float, watch: MachineWatch, found: Found) -> tuple[
             checks = probe_path(bed, access_path(rtt_s, asked["bw"]))
             client = make_client(bed.host("client"), context.replacements.get("client"))
             with watch, capture_hosts(bed, path) as capture:
-                tried = _work(context, client, pages)
-    captured = read_capture(path)
+                tried = _work(context, client, pages, watch)
+    captured = watch.read_capture(path, bed.topo)
     names = {_name(strategy, count, rtt_s): (strategy, count) for strategy, count in tried}
     windows = {name: tried[key][0] for name, key in names.items()}
     loads = loads_in(context, captured, AT_CLIENT, windows, {name: files[count] for name, (_, count) in names.items()})
@@ -166,14 +164,14 @@ def _at(context: Run, rtt_s: float, watch: MachineWatch, found: Found) -> tuple[
     beyond = left_out(captured, bed.topo, good, asked["bw"] * 1e6)
     for name, (strategy, count) in names.items():
         if name in good:
-            found.points.append(_point(context, strategy, count, rtt_s, loads[name], beyond[name]))
+            found.points.append(_point(context, strategy, count, rtt_s, loads[name], beyond[name], watch))
             found.multiplexed += loads[name] if strategy == MULTIPLEXED else []
         else:
             found.fail(name, strategy, loads[name], tried[strategy, count][1])
     return [*checks, *capture_checks(capture.statistics)], client.name
 
 
-def _work(context: Run, client: PageClient, pages: Mapping[int, Sequence[Path]]) -> Tried:
+def _work(context: Run, client: PageClient, pages: Mapping[int, Sequence[Path]], watch: MachineWatch) -> Tried:
     """Load every page by every strategy that client and origin are able to."""
     able = [name for name in context.parameters["strategies"] if _able(context, client.supports(name), name)]
     for name in able:
@@ -186,7 +184,7 @@ def _work(context: Run, client: PageClient, pages: Mapping[int, Sequence[Path]])
         failure = ""
         try:
             for _ in range(context.repeat):
-                windows.append(_load(context, client, name, pages[count]))
+                windows += watch.samples(partial(_load, context, client, name, pages[count]))
         except LoadFailedError as error:
             windows, failure = [] if error.window is None else [error.window], str(error)
         tried[name, count] = windows, failure
@@ -211,12 +209,13 @@ def _point(
     rtt_s: float,
     loads: Sequence[PageLoad],
     beyond: Mapping[str, float],
+    watch: MachineWatch,
 ) -> Point:
     rate_bps = context.parameters["bw"] * 1e6
     sizes, request = response_sizes(loads[0]), request_size(loads[0])
     textbook = http_page_load(strategy, rtt_s, sizes, rate_bps, request_size_bytes=request)
     refined = textbook.plus(beyond)
-    return Point(strategy, objects, rtt_s, tuple(timing(load) for load in loads), textbook, refined)
+    return Point(strategy, objects, rtt_s, tuple(timing(load, watch) for load in loads), textbook, refined)
 
 
 def _panels(points: Sequence[Point], counts: Sequence[int]) -> list[Panel]:

@@ -38,7 +38,7 @@ from experiments.harness.http_lab import (
 from experiments.harness.judge import http as judge_http
 from experiments.harness.judge import http2_claims
 from experiments.harness.judge import strategies as judge_strategies
-from experiments.harness.judge.frames import CaptureFile, read_capture
+from experiments.harness.judge.frames import CaptureFile
 from experiments.harness.judge.page_load import Files, PageLoad
 from experiments.harness.judge.verdict import Verdict, failed, undecided
 from experiments.harness.page_client import SINGLE, LoadFailedError, PageClient, Window, make_client
@@ -124,8 +124,7 @@ def run(context: Run) -> Outcome:
             with MachineWatch() as watch, capture_hosts(bed, context.folder / CAPTURE_NAME) as capture:
                 workload = _work(client, context, pages, watch)
     context.step("judging the packets", 0.9)
-    captured = read_capture(context.folder / CAPTURE_NAME)
-    watch.follow(captured, bed.topo)
+    captured = watch.read_capture(context.folder / CAPTURE_NAME, bed.topo)
     seen = _seen(context, captured, workload, pages)
     timed = {name: some for name, some in seen.loads.items() if some and name not in ORDERS and delivered(some)}
     timings = {name: [timing(load, watch) for load in some] for name, some in timed.items()}

@@ -56,7 +56,7 @@ from experiments.harness.http_lab import (
 from experiments.harness.implementations.registry import DEFAULT_PORT, PROXY_PORTS
 from experiments.harness.judge import cache_claims, cache_freshness, cache_savings
 from experiments.harness.judge.cache import Legs, Span, read_legs
-from experiments.harness.judge.frames import CaptureFile, read_capture
+from experiments.harness.judge.frames import CaptureFile
 from experiments.harness.judge.http import Contradiction
 from experiments.harness.judge.link_use import link_use
 from experiments.harness.judge.messages import Exchange
@@ -191,8 +191,7 @@ def _measure(context: Run, mode: str, watch: MachineWatch, share: float) -> Camp
                     context.step("objects that change while clients ask for them", 0.65)
                     visits.live, visits.load = live, [_keep_asking(context, visitors, live)]
     checks += capture_checks({f"{label} ({what})": one for label, one in capture.statistics.items()})
-    captured = read_capture(path)
-    watch.follow(captured, bed.topo)
+    captured = watch.read_capture(path, bed.topo)
     return Campus(captured, visits, _loads(captured, visits), pages.objects(), checks, bed.topo)
 
 

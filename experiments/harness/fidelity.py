@@ -11,7 +11,7 @@ import math
 import statistics
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,7 @@ from mininet.topo import Topo
 from experiments.harness import clock
 from experiments.harness.disturbance import RETAKES, Record, lateness_s
 from experiments.harness.disturbance_sampler import Sampler
-from experiments.harness.judge.frames import CaptureFile
+from experiments.harness.judge.frames import CaptureFile, read_capture
 from experiments.harness.pcapng import InterfaceCounts
 from experiments.harness.result import Check, Comparison, Fidelity, FidelityWord, Timing
 from experiments.harness.turns import Turn, turns_of
@@ -170,8 +170,8 @@ class MachineWatch:
 
         with MachineWatch() as watch:                           # inside of `with Testbed(...)`
             windows = watch.samples(lambda: client.load(...))   # taken again where the machine disturbed it
-        watch.follow(captured, bed.topo)                        # the turns of the hosts
-        timing = watch.noted(timing, start_ns, end_ns)          # with what disturbed it
+        captured = watch.read_capture(path, bed.topo)           # with the turns of the hosts
+        timing = watch.timing(total_s, terms, start_ns, end_ns) # with what disturbed it
 
     In virtual time there is nothing to watch: what else the machine does has no part in any time.
 
@@ -229,21 +229,34 @@ class MachineWatch:
                 self._stopped.update(network.stopped())
                 look_s = woke_s + STOPPED_PERIOD_S
 
-    def samples(self, take: Callable[[], Sample]) -> list[Sample]:
+    def samples(self, take: Callable[[], Sample], retakes: int = RETAKES) -> list[Sample]:
         """Take a sample, and again where the machine disturbed it beyond the bound; returns all, the last one last."""
         taken: list[Sample] = []
-        while len(taken) <= RETAKES:
-            if self._thread is not None:
-                self._sampler.read()
+        while len(taken) <= retakes:
+            self.begin_sample()
             taken.append(take())
-            if self._thread is None:
-                break
-            self._sampler.read()
-            start_ns, end_ns = taken[-1].start_ns, taken[-1].end_ns
-            found = self._sampler.record().within(start_ns, end_ns)
-            if not found.beyond_bound((end_ns - start_ns) / 1e9):
+            if not self.disturbed(taken[-1]):
                 break
         return taken
+
+    def begin_sample(self) -> None:
+        """Read all counters just before a sample that `disturbed` is called for."""
+        if self._thread is not None:
+            self._sampler.read()
+
+    def disturbed(self, sample: Span) -> bool:
+        """Whether the machine disturbed a sample beyond the bound, so far as is known before its packets are read."""
+        if self._thread is None:
+            return False
+        self._sampler.read()
+        found = self._sampler.record().within(sample.start_ns, sample.end_ns)
+        return found.beyond_bound((sample.end_ns - sample.start_ns) / 1e9)
+
+    def read_capture(self, path: Path, topo: Topo) -> CaptureFile:
+        """Read a capture that was made while it watched, and take the turns of the hosts from it."""
+        captured = read_capture(path)
+        self.follow(captured, topo)
+        return captured
 
     def follow(self, captured: CaptureFile, topo: Topo) -> None:
         """Take the turns of the hosts from a capture that was made while it watched."""
@@ -252,6 +265,10 @@ class MachineWatch:
         for host, turns in turns_of(captured, topo).items():
             self._turns[host] = sorted([*self._turns.get(host, []), *turns])
         self._record = None
+
+    def timing(self, total_s: float, terms: Mapping[str, float], start_ns: int, end_ns: int) -> Timing:
+        """The timing of a sample that was taken in this window, with what disturbed it then."""
+        return self.noted(Timing(total_s, terms), start_ns, end_ns)
 
     def noted(self, timing: Timing, start_ns: int, end_ns: int) -> Timing:
         """A sample that was taken in this window, with what disturbed it then."""
