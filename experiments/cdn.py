@@ -26,6 +26,7 @@ from experiments.harness.cdn_lab import (
     begin_anew,
     capture_cdn,
     cdn_testbed,
+    forget,
     implementations,
     near_paths,
     origin_rtt_s,
@@ -35,6 +36,7 @@ from experiments.harness.cdn_lab import (
 )
 from experiments.harness.cdn_theory import by_name
 from experiments.harness.clock import tolerance
+from experiments.harness.disturbance import RETAKES
 from experiments.harness.experiment import Experiment, Outcome, Parameter, Run, factor, megabits, whole
 from experiments.harness.fidelity import MachineWatch, capture_checks, certificate, probe_path
 from experiments.harness.http_lab import request_size, response_sizes, sample_of, site_folder, turns_framing_s
@@ -43,7 +45,7 @@ from experiments.harness.judge.cache import Legs, Span, read_legs
 from experiments.harness.judge.cache_savings import opened
 from experiments.harness.judge.cdn import Region
 from experiments.harness.judge.dns import dns_exchanges
-from experiments.harness.judge.frames import CaptureFile, read_capture
+from experiments.harness.judge.frames import CaptureFile
 from experiments.harness.judge.link_use import link_use
 from experiments.harness.judge.messages import Exchange
 from experiments.harness.judge.page_load import PageLoad, page_load
@@ -54,15 +56,12 @@ from experiments.harness.pathmodel.replay import Sample, terms_of
 from experiments.harness.report_plot import PlotUnavailable, plot_comparisons
 from experiments.harness.result import Check, Comparison, Timing
 from experiments.harness.site import make_site, write_picture
-from experiments.harness.theory import Theory, http_page_load
+from experiments.harness.theory import TOLERANCE_OF_DIALOGUE, Theory, http_page_load, tolerance_of_round_trips
 from topologies.cdn import ALIAS, NAME, REGIONS, SERVERS, host_name, local_address, replica_address
+from topologies.emulation.testbed import Testbed
 
 WITHOUT, THROUGH = "origin", "CDN"
 FIRST, AGAIN = "first", "again"
-# Of the formula, and what the programs themselves take for one object or lookup, which no formula has. Three of them
-# take part in most steps of a first visit (client, replica and origin, or client and two name servers), later two.
-TOLERANCE = 0.05
-PROGRAMS_S: Mapping[str, float] = {FIRST: 0.004, AGAIN: 0.002}
 # How many servers the local one asks for the site's address: root, com and example.com; with the CDN root, net and
 # cdn.net for the alias as well. Later it knows the provider's records, and has to ask the CDN's name server alone.
 LOOKUPS: Mapping[tuple[str, str], int] = {
@@ -94,20 +93,35 @@ class Evidence:
 
 @dataclass
 class Visits:
-    """When each region's visits were, the first one first, and when everybody asked at once."""
+    """When each region's visits of each phase were, and when everybody asked at once.
 
-    windows: dict[str, list[Window]] = field(default_factory=lambda: {region: [] for region in REGIONS})
+    A visit is a list: where the machine disturbed it, those that took its place follow.
+    """
+
+    windows: dict[tuple[str, str], list[list[Window]]] = field(
+        default_factory=lambda: {(region, phase): [] for region in REGIONS for phase in (FIRST, AGAIN)}
+    )
     crowd: Span = (0, 0)
 
-    def spans(self, region: str) -> list[Span]:
-        """The spans of a region's visits."""
-        return [(one.start_ns, one.end_ns) for one in self.windows[region]]
+    def spans(self, region: str, *phases: str) -> list[Span]:
+        """The spans of a region's visits in these phases, in order of time."""
+        every = (one for phase in phases for some in self.windows[region, phase] for one in some)
+        return sorted((one.start_ns, one.end_ns) for one in every)
+
+    @property
+    def every_span(self) -> list[Span]:
+        """The spans of all visits, in order of time."""
+        return sorted(span for region in REGIONS for span in self.spans(region, FIRST, AGAIN))
 
     @property
     def span(self) -> Span:
         """From the beginning of the first visit to the end of the last."""
-        every = [span for region in REGIONS for span in self.spans(region)]
-        return min(start for start, _ in every), max(end for _, end in every)
+        return min(start for start, _ in self.every_span), max(end for _, end in self.every_span)
+
+    @property
+    def not_counted(self) -> list[Span]:
+        """The spans of those visits that others took the place of: the rest is the same without the CDN and with it."""
+        return [(one.start_ns, one.end_ns) for every in self.windows.values() for some in every for one in some[:-1]]
 
 
 @dataclass(frozen=True)
@@ -124,23 +138,25 @@ class Measured:
     @property
     def visited(self) -> list[PageLoad]:
         """What the users of every region asked for in their visits."""
-        return [self.loads[region].between(*span) for region in REGIONS for span in self.visits.spans(region)]
+        return [
+            self.loads[region].between(*span) for region in REGIONS for span in self.visits.spans(region, FIRST, AGAIN)
+        ]
 
 
 def run(context: Run) -> Outcome:
     """Visit without and with the CDN, judge, compare."""
     evidence = Evidence()
     with site_folder(context) as folder:
-        objects = [path.name for path in _make_objects(context, folder)]
-        asked_for = ["/", *(f"/{name}" for name in objects if name not in ("index.html", CROWD))]
-        without = _measure(context, folder, WITHOUT, asked_for, evidence)
-        through = _measure(context, folder, THROUGH, asked_for, evidence)
+        pages = _make_pages(context, folder)
+        without = _measure(context, folder, WITHOUT, pages, evidence)
+        through = _measure(context, folder, THROUGH, pages, evidence)
     context.step("judging the packets", 0.75)
     timings = {
         _name(region, case, phase): found
         for case, measured in ((WITHOUT, without), (THROUGH, through))
         for region in REGIONS
-        for phase, found in _timings(measured, region).items()
+        for phase in (FIRST, AGAIN)
+        for found in [_timings(measured, region, phase, evidence.watch)]
     }
     comparisons = [
         _compare(context, region, case, phase, measured, timings, beyond)
@@ -160,18 +176,25 @@ def run(context: Run) -> Outcome:
     )
 
 
-def _make_objects(context: Run, folder: Path) -> list[Path]:
-    asked = context.parameters
-    made = make_site(folder, asked["objects"], asked["size"], context.seed)
+def _make_pages(context: Run, folder: Path) -> list[list[str]]:
+    """Put pages and the crowd's object into the folder; returns the paths of each page, its own first.
+
+    A first visit that the machine disturbed is made again to another page, which no replica holds.
+    """
+    asked, pages = context.parameters, []
+    for number in range(1 + RETAKES):
+        prefix = f"/page-{number}/" if number else "/"
+        made = make_site(folder / prefix.strip("/"), asked["objects"], asked["size"], context.seed + number)
+        pages.append([prefix, *(prefix + path.name for path in made if path.name != "index.html")])
     write_picture(folder / CROWD, asked["size"], context.seed)
-    return made
+    return pages
 
 
 def _capture_name(case: str) -> str:
     return f"capture-{'cdn' if case == THROUGH else 'origin'}.pcapng"
 
 
-def _measure(context: Run, folder: Path, case: str, asked_for: Sequence[str], evidence: Evidence) -> Measured:
+def _measure(context: Run, folder: Path, case: str, pages: Sequence[Sequence[str]], evidence: Evidence) -> Measured:
     """All visits, and with the CDN the crowd, in a network of their own."""
     asked, path, share = context.parameters, context.folder / _capture_name(case), 0.02 if case == WITHOUT else 0.35
     context.step(f"the network ({case})", share)
@@ -185,14 +208,14 @@ def _measure(context: Run, folder: Path, case: str, asked_for: Sequence[str], ev
         with evidence.watch, capture_cdn(bed, path, _hosts(case)) as capture:
             if cdn_too:
                 begin_anew(context, bed)
-            visits = _visit(context, users, asked_for, cdn_too, share)
+            visits = _visit(context, bed, case, users, pages, evidence.watch, share)
             if cdn_too:
                 context.step(f"{asked['crowd']} users of {FARTHEST} at once", 0.7)
                 users[FARTHEST].begin(crowd=f"/{CROWD}", users=asked["crowd"])
                 window = users[FARTHEST].done()
                 visits.crowd = window.start_ns, window.end_ns
     evidence.checks += capture_checks({f"{label} ({case})": one for label, one in capture.statistics.items()})
-    return _read(read_capture(path), visits, case, objects_in(folder), bed.topo)
+    return _read(evidence.watch.read_capture(path, bed.topo), visits, case, objects_in(folder), bed.topo)
 
 
 def _hosts(case: str) -> list[str]:
@@ -201,14 +224,35 @@ def _hosts(case: str) -> list[str]:
     return [*(host_name(kind, region) for kind in kinds for region in REGIONS), *SERVERS, "origin"]
 
 
-def _visit(context: Run, users: Mapping[str, User], asked_for: Sequence[str], wait: bool, share: float) -> Visits:
-    visits = Visits()
+def _visit(
+    context: Run,
+    bed: Testbed,
+    case: str,
+    users: Mapping[str, User],
+    pages: Sequence[Sequence[str]],
+    watch: MachineWatch,
+    share: float,
+) -> Visits:
+    """Every region's first visit, and the later ones of that page; those that the machine disturbed are made again."""
+    visits, page = Visits(), dict.fromkeys(users, pages[0])
     for number in range(context.repeat + 1):
         context.step(f"visit {number + 1} of {context.repeat + 1}", share + 0.05 + 0.25 * number / context.repeat)
-        if number and wait:
-            time.sleep(context.parameters["ttl"] + TOO_OLD_S)
-        for region, user in users.items():
-            visits.windows[region].append(user.visit(asked_for))
+        phase, to_visit = (AGAIN if number else FIRST), list(users)
+        for region in users:
+            visits.windows[region, phase].append([])
+        for retake in range(RETAKES + 1):
+            if number and case == THROUGH and to_visit:
+                time.sleep(context.parameters["ttl"] + TOO_OLD_S)
+            disturbed = []
+            for region in to_visit:
+                if retake and not number:
+                    page[region] = pages[retake] if case == THROUGH else pages[0]
+                    forget(bed, region, cdn=case == THROUGH)
+                watch.begin_sample()
+                window = users[region].visit(page[region])
+                visits.windows[region, phase][-1].append(window)
+                disturbed += [region] if watch.disturbed(window) else []
+            to_visit = disturbed
     return visits
 
 
@@ -222,17 +266,15 @@ def _read(captured: CaptureFile, visits: Visits, case: str, objects: Objects, to
     return Measured(captured, visits, legs, loads, objects, topo)
 
 
-def _timings(measured: Measured, region: str) -> dict[str, list[Timing]]:
-    """The times of a region's first visit, and of the later ones."""
+def _timings(measured: Measured, region: str, phase: str, watch: MachineWatch) -> list[Timing]:
+    """The times of a region's visits of this phase."""
     lookups = dns_exchanges(measured.captured, at(host_name("user", region)))
-    parts = [
-        cdn_savings.decompose_by_name(
-            measured.loads[region].between(*span), lookups.between(*span), measured.legs.get(region), span
-        )
-        for span in measured.visits.spans(region)
-    ]
-    found = [Timing(one.total_s, one.terms) for one in parts]
-    return {FIRST: found[:1], AGAIN: found[1:]}
+    timings = []
+    for span, sample in zip(measured.visits.spans(region, phase), _samples(measured, region, phase), strict=True):
+        load, legs = measured.loads[region].between(*span), measured.legs.get(region)
+        found = cdn_savings.decompose_by_name(load, lookups.between(*span), legs, span)
+        timings.append(watch.timing(found.total_s, found.terms, sample.first_ns, sample.last_ns))
+    return timings
 
 
 def _name(region: str, case: str, phase: str) -> str:
@@ -251,39 +293,46 @@ def _compare(
     asked, name = context.parameters, _name(region, case, phase)
     lookup_s = LOOKUPS[case, phase] * region_rtt_s(region, asked["scale"])
     theory = by_name(_visit_theory(context, region, case, phase, measured), lookup_s, FORMULAS[case, phase])
-    allowed = TOLERANCE + PROGRAMS_S[phase] * (asked["objects"] + LOOKUPS[case, phase]) / theory.total_s
     left_out = beyond[name]
     if left_out:
         asked_for = _at_origin(measured, region, case, phase)
         left_out = {**left_out, "framing": turns_framing_s(asked_for, asked["bw"] * 1e6)}
-    return Comparison.of(name, timings[name], theory.plus(left_out), tolerance(round(allowed, 3)))
+    # The client's lookup, those of its name server, the handshake, and each object.
+    rtt_s = theory.total_s / (1 + LOOKUPS[case, phase] + 1 + asked["objects"])
+    allowed = max(TOLERANCE_OF_DIALOGUE, tolerance_of_round_trips(rtt_s))
+    return Comparison.of(name, timings[name], theory.plus(left_out), tolerance(allowed))
 
 
 def _left_out(measured: Measured, case: str) -> dict[str, dict[str, float]]:
     """What the closed form of each of a network's comparisons leaves out on its links, by name, in s."""
-    samples: dict[str, list[Sample]] = {}
-    for region in REGIONS:
-        user = at(host_name("user", region))
-        lookups = dns_exchanges(measured.captured, user)
-        for number, span in enumerate(measured.visits.spans(region)):
-            visit = sample_of(measured.loads[region].between(*span), user)
-            waits = lookups.between(*span).exchanges
-            began_ns = min([visit.first_ns, *(one.query.time_ns for one in waits)])
-            name = _name(region, case, AGAIN if number else FIRST)
-            samples.setdefault(name, []).append(replace(visit, first_ns=began_ns))
+    samples = {
+        _name(region, case, phase): _samples(measured, region, phase) for region in REGIONS for phase in (FIRST, AGAIN)
+    }
     return terms_of(measured.captured, measured.topo, samples)
+
+
+def _samples(measured: Measured, region: str, phase: str) -> list[Sample]:
+    """A region's visits of this phase, each from its lookup on."""
+    user, found = at(host_name("user", region)), []
+    lookups = dns_exchanges(measured.captured, user)
+    for span in measured.visits.spans(region, phase):
+        visit = sample_of(measured.loads[region].between(*span), user)
+        waits = lookups.between(*span).exchanges
+        began_ns = min([visit.first_ns, *(one.query.time_ns for one in waits)])
+        found.append(replace(visit, first_ns=began_ns))
+    return found
 
 
 def _at_origin(measured: Measured, region: str, case: str, phase: str) -> Sequence[Exchange]:
     """What the origin is asked in a visit of this phase."""
-    span = measured.visits.spans(region)[0]
+    span = measured.visits.spans(region, FIRST)[0]
     if case == WITHOUT:
         return measured.loads[region].between(*span).exchanges
     return measured.legs[region].forwarded([span]) if phase == FIRST else []
 
 
 def _visit_theory(context: Run, region: str, case: str, phase: str, measured: Measured) -> Theory:
-    asked, spans = context.parameters, measured.visits.spans(region)
+    asked, spans = context.parameters, measured.visits.spans(region, phase)
     rtt_s, rate_bps = origin_rtt_s(region, asked["scale"]), asked["bw"] * 1e6
     if case == WITHOUT:
         load = measured.loads[region].between(*spans[0])
@@ -292,8 +341,7 @@ def _visit_theory(context: Run, region: str, case: str, phase: str, measured: Me
     legs, fetched = measured.legs[region], _at_origin(measured, region, case, phase)
     sizes = [len(one.response.octets) for one in fetched if one.response is not None]
     largest = max((len(one.request.octets) for one in fetched), default=0)
-    chosen = spans[:1] if phase == FIRST else spans[1:]
-    connections = statistics.median_low(opened(legs, span) for span in chosen)
+    connections = statistics.median_low(opened(legs, span) for span in spans)
     return cached_visit(asked["objects"], 0.0, rtt_s, rate_bps, sizes, largest, connections)
 
 
@@ -305,7 +353,7 @@ def _verdicts(
     comparisons: Sequence[Comparison],
 ) -> list[Verdict]:
     regions = _regions(through)
-    visits = sorted(span for region in REGIONS for span in through.visits.spans(region))
+    visits = through.visits.every_span
     local = dns_exchanges(through.captured, at(f"{FARTHEST}-dns"))
     addresses = {
         "local": local_address(FARTHEST),
@@ -322,11 +370,15 @@ def _verdicts(
     objects, crowd = through.objects, {FARTHEST: through.visits.crowd}
     saved = (
         cdn_savings.c5(
-            _times(timings, WITHOUT), _times(timings, THROUGH), [one.name for one in comparisons if not one.within]
+            _times(timings, WITHOUT, without),
+            _times(timings, THROUGH, through),
+            [one.name for one in comparisons if not one.within],
         ),
         cdn_savings.c6(
-            link_use(without.captured, at("origin"), without.visits.span),
-            link_use(through.captured, at("origin"), through.visits.span),
+            *(
+                link_use(one.captured, at("origin"), one.visits.span, one.visits.not_counted)
+                for one in (without, through)
+            ),
             copies,
         ),
     )
@@ -352,12 +404,17 @@ def _regions(through: Measured) -> list[Region]:
     ]
 
 
-def _times(timings: Mapping[str, Sequence[Timing]], case: str) -> dict[str, list[float]]:
-    """The times of all visits by region."""
-    return {
-        region: [one.total_s for phase in (FIRST, AGAIN) for one in timings[f"{region} {case}, {phase}"]]
-        for region in REGIONS
-    }
+def _times(timings: Mapping[str, Sequence[Timing]], case: str, measured: Measured) -> dict[str, list[float]]:
+    """The times in s of those visits that count, by region."""
+    visits, found = measured.visits, {}
+    for region in REGIONS:
+        found[region] = [
+            one.total_s
+            for phase in (FIRST, AGAIN)
+            for one, span in zip(timings[_name(region, case, phase)], visits.spans(region, phase), strict=True)
+            if span not in visits.not_counted
+        ]
+    return found
 
 
 def _plot(comparisons: Sequence[Comparison]) -> str | None:

@@ -8,6 +8,7 @@ whichever hop that is. Two seconds of silence; in the long run in virtual time t
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -136,10 +137,18 @@ def _work(
             for number in range(context.repeat):
                 for case, agent in agents.items():
                     context.step(f"{case}, {number + 1} of {context.repeat}", 0.1 + 0.2 * list(CAPTURES).index(case))
-                    windows[case] += watch.samples(partial(agent.tell, order, asked["idle"] + TIMEOUT_S))
+                    windows[case] += watch.samples(partial(_pair, agent, order, asked["idle"], []))
     names = {f"{label} ({', '.join(cases)})": one for label, one in capture.statistics.items()}
     checks += capture_checks(names)
     return watch.read_capture(path, bed.topo), windows, bed.topo
+
+
+def _pair(agent: ScriptedAgent, order: Mapping[str, Any], idle_s: float, taken: list[Window]) -> Window:
+    """Ask twice; again only when the origin has closed the connection of the proxy that was used for the pair before."""
+    if taken:
+        time.sleep(idle_s)
+    taken.append(agent.tell(order, idle_s + TIMEOUT_S))
+    return taken[-1]
 
 
 def _visitor(case: str) -> list[str]:

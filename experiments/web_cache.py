@@ -15,7 +15,6 @@ import statistics
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from random import Random
 from typing import Any
 
@@ -37,6 +36,7 @@ from experiments.harness.cache_lab import (
 from experiments.harness.cache_report import plot
 from experiments.harness.cache_theory import cached_visit
 from experiments.harness.clock import tolerance
+from experiments.harness.disturbance import RETAKES
 from experiments.harness.experiment import Experiment, Outcome, Parameter, Run, megabits, seconds, whole
 from experiments.harness.fidelity import EmulatedPath, MachineWatch, capture_checks, certificate, probe_path
 from experiments.harness.http_lab import (
@@ -82,21 +82,36 @@ PORTS = (DEFAULT_PORT, *PROXY_PORTS.values())
 
 @dataclass
 class Visits:
-    """When the visits of each phase were, and the objects that changed under load with the time of that."""
+    """When the visits of each phase were, and the objects that changed under load with the time of that.
 
-    windows: dict[str, list[Window]] = field(default_factory=lambda: {phase: [] for phase in PHASES})
+    A visit is a list: where the machine disturbed it, those that took its place follow.
+    """
+
+    windows: dict[str, list[list[Window]]] = field(default_factory=lambda: {phase: [] for phase in PHASES})
+    filling: list[Window] = field(default_factory=list)
     live: LiveObjects | None = None
     load: list[Span] = field(default_factory=list)
 
     def spans(self, *phases: str) -> list[Span]:
         """The spans of some phases' visits, in order of time."""
-        return sorted((one.start_ns, one.end_ns) for phase in phases for one in self.windows[phase])
+        return sorted((one.start_ns, one.end_ns) for phase in phases for some in self.windows[phase] for one in some)
+
+    @property
+    def counted(self) -> list[Span]:
+        """The spans of all visits but those that others took the place of: the same without a cache and with it."""
+        return [(some[-1].start_ns, some[-1].end_ns) for phase in PHASES for some in self.windows[phase]]
 
     @property
     def span(self) -> Span:
         """From the beginning of the first visit to the end of the last."""
         every = self.spans(*PHASES)
         return every[0][0], every[-1][1]
+
+    @property
+    def not_counted(self) -> list[Span]:
+        """The spans of the other visits, and of those that only filled the cache."""
+        filling = [(one.start_ns, one.end_ns) for one in self.filling]
+        return [*filling, *(set(self.spans(*PHASES)) - set(self.counted))]
 
 
 @dataclass(frozen=True)
@@ -154,7 +169,8 @@ def run(context: Run) -> Outcome:
 def _check_max_age(asked: Mapping[str, Any]) -> None:
     """Raise EmulationError if what the first visit brought could be stale at the end of the second."""
     objects, campus_s, rtt_s = asked["objects"], asked["campus_rtt"], asked["rtt"]
-    visits_s = 2 * (objects + 1) * campus_s + 2 * objects * rtt_s
+    # The second one may be taken again.
+    visits_s = (2 + RETAKES) * (objects + 1) * campus_s + 2 * objects * rtt_s
     # Date has whole seconds: a response may seem a second older than it is.
     least_s = math.ceil(visits_s + cache_freshness.WHOLE_SECONDS_S)
     if asked["max_age"] < least_s:
@@ -174,7 +190,7 @@ def _measure(context: Run, mode: str, watch: MachineWatch, share: float) -> Camp
     what = "without a cache" if mode == NO_CACHE else f"{mode} proxy"
     context.step(f"{what}: the network", share)
     with site_folder(context) as folder:
-        pages = Pages(folder, context.repeat + 1, asked["objects"], asked["size"], context.seed)
+        pages = Pages(folder, len(_spares(context)) + context.repeat + 1, asked["objects"], asked["size"], context.seed)
         live = LiveObjects(folder, context.seed)
         drawing: dict[str, Any] = {
             "clients": 2,
@@ -186,7 +202,7 @@ def _measure(context: Run, mode: str, watch: MachineWatch, share: float) -> Camp
             checks = [check for each in _paths(context, mode) for check in probe_path(bed, each)]
             visitors = [Visitor(bed, host, mode) for host in ("client", "client2")]
             with watch, capture_campus(bed, path, mode) as capture:
-                visits = _visit(context, visitors, pages, mode, share)
+                visits = _visit(context, visitors, pages, mode, share, watch)
                 if mode != NO_CACHE:
                     context.step("objects that change while clients ask for them", 0.65)
                     visits.live, visits.load = live, [_keep_asking(context, visitors, live)]
@@ -205,14 +221,24 @@ def _paths(context: Run, mode: str) -> list[EmulatedPath]:
     ]
 
 
-def _visit(context: Run, visitors: Sequence[Visitor], pages: Pages, mode: str, share: float) -> Visits:
-    """The phases, every page in each; the last page only warms everybody up. Without a cache nothing becomes stale."""
+def _visit(
+    context: Run, visitors: Sequence[Visitor], pages: Pages, mode: str, share: float, watch: MachineWatch
+) -> Visits:
+    """The phases, every page in each; a page of its own warms everybody up. Without a cache nothing becomes stale."""
     visits, max_age_s = Visits(), context.parameters["max_age"]
     for visitor in visitors:
         visitor.visit(pages.paths(context.repeat))
+    spares = _spares(context)
 
-    def go(number: int, phase: str, visitor: Visitor) -> None:
-        visits.windows[phase].append(visitor.visit(pages.paths(number)))
+    def go(phase: str, visitor: Visitor, number: int, spare: list[int] | None = None) -> int:
+        """Visit a page, and where the machine disturbed that a spare one (None: the same) again; which one was last."""
+        numbers = [number, *([number] * RETAKES if spare is None else spare)]
+        each = iter(numbers)
+        windows = watch.samples(lambda: visitor.visit(pages.paths(next(each))), min(RETAKES, len(numbers) - 1))
+        visits.windows[phase].append(windows)
+        if spare is not None:
+            del spare[: len(windows) - 1]
+        return numbers[len(windows) - 1]
 
     def become_stale(position: float) -> None:
         if mode != NO_CACHE:
@@ -220,18 +246,27 @@ def _visit(context: Run, visitors: Sequence[Visitor], pages: Pages, mode: str, s
             time.sleep(max_age_s + STALE_AFTER_S)
 
     context.step("first visits, and again at once", share + 0.05)
+    spare = list(spares)
     for number in range(context.repeat):
-        go(number, COLD, visitors[0])
-        go(number, WARM, visitors[0])
+        go(WARM, visitors[0], go(COLD, visitors[0], number, spare))
+    if mode != NO_CACHE and watch.watching:
+        # In the later phases a spare page needs copies that have become stale, too.
+        visits.filling = [visitors[0].visit(pages.paths(number)) for number in spare]
     become_stale(share + 0.1)
+    spare = list(spares)
     for number in range(context.repeat):
-        go(number, REVALIDATED, visitors[0])
+        go(REVALIDATED, visitors[0], number, spare)
     pages.change()
     become_stale(share + 0.25)
+    spare = list(spares)
     for number in range(context.repeat):
-        go(number, CHANGED, visitors[0])
-        go(number, AGAIN, visitors[1])
+        go(AGAIN, visitors[1], go(CHANGED, visitors[0], number, spare))
     return visits
+
+
+def _spares(context: Run) -> range:
+    """The pages for visits that are made again: only one that was not asked for is as cold, or as stale, as the first."""
+    return range(context.repeat + 1, context.repeat + 1 + RETAKES * context.repeat)
 
 
 def _keep_asking(context: Run, visitors: Sequence[Visitor], live: LiveObjects) -> Span:
@@ -279,7 +314,7 @@ def _timings(direct: Campus, cached: Campus, legs: Legs, watch: MachineWatch) ->
     for phase in PHASES:
         pairs = zip(cached.loads[phase], cached.visits.spans(phase), strict=True)
         parts = [(cache_savings.decompose_visit(load, legs, span), span) for load, span in pairs]
-        timings[phase] = [watch.noted(Timing(one.total_s, one.terms), *span) for one, span in parts]
+        timings[phase] = [watch.timing(one.total_s, one.terms, *span) for one, span in parts]
     return timings
 
 
@@ -326,14 +361,16 @@ def _verdicts(
     comparisons: Mapping[str, Comparison],
 ) -> list[Verdict]:
     spans = cached.visits.spans
-    times = [one.total_s for phase in PHASES for one in timings[phase]]
+    direct_s, cached_s = (
+        _counted_s(timings, names, campus.visits) for names, campus in (([DIRECT], direct), (PHASES, cached))
+    )
     disagreeing = [name for name, one in comparisons.items() if not one.within]
     hits = sum(1 for one in legs.served(spans(*PHASES)) if one.upstream is None)
-    use = partial(link_use, interface=AT_LINK)
     saved = (
-        cache_savings.w1([one.total_s for one in timings[DIRECT]], times, disagreeing),
+        cache_savings.w1(direct_s, cached_s, disagreeing),
         cache_savings.w2(
-            use(direct.captured, span=direct.visits.span), use(cached.captured, span=cached.visits.span), hits
+            *(link_use(one.captured, AT_LINK, one.visits.span, one.visits.not_counted) for one in (direct, cached)),
+            hits,
         ),
     )
     return [
@@ -344,6 +381,13 @@ def _verdicts(
         cache_freshness.w6(legs, _live(cached), cached.visits.load),
         cache_claims.w7(legs, connections(cached.captured.at(AT_LINK)), PROXY_ADDRESS, ORIGIN_ADDRESS),
     ]
+
+
+def _counted_s(timings: Mapping[str, Sequence[Timing]], names: Sequence[str], visits: Visits) -> list[float]:
+    """The times of those visits that count, in s."""
+    counted, spans = set(visits.counted), [span for phase in PHASES for span in visits.spans(phase)]
+    every = [one for name in names for one in timings[name]]
+    return [one.total_s for one, span in zip(every, spans, strict=True) if span in counted]
 
 
 def _mode(text: str) -> str:

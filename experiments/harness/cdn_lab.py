@@ -98,10 +98,23 @@ def wake_up(bed: Testbed) -> None:
     the names that are looked up later nothing is in a cache afterwards.
     """
     for region in REGIONS:
-        Asker(bed.host(host_name("user", region)), local_address(region)).ask("nobody.invalid.")
+        _wake_up_local(bed, region)
     near = bed.host(host_name("user", min(REGIONS, key=lambda region: REGIONS[region][1])))
     for address, _, origin in SERVERS.values():
         Asker(near, address).ask(f"nobody.{origin.lstrip('.')}")
+
+
+def _wake_up_local(bed: Testbed, region: str) -> None:
+    Asker(bed.host(host_name("user", region)), local_address(region)).ask("nobody.invalid.")
+
+
+def forget(bed: Testbed, region: str, cdn: bool) -> None:
+    """Restart a region's local name server and, with the CDN, its replica: their next visit is a first one again."""
+    bed.restart(host_name("dns", region))
+    _wake_up_local(bed, region)
+    if cdn:
+        bed.restart(host_name("edge", region))
+        _wait_until_named(bed, region)
 
 
 def begin_anew(context: Run, bed: Testbed) -> None:
@@ -114,15 +127,20 @@ def begin_anew(context: Run, bed: Testbed) -> None:
     if "replica" in context.replacements:
         for region in REGIONS:
             bed.restart(host_name("edge", region))
+    for region in REGIONS:
+        _wait_until_named(bed, region)
+
+
+def _wait_until_named(bed: Testbed, region: str) -> None:
+    """Wait until the CDN's name server sends a region to its own replica."""
     address, _, _ = SERVERS["ns-cdn"]
     until_s = time.monotonic() + PATIENCE_S
-    for region in REGIONS:
-        asker = Asker(bed.host(host_name("user", region)), address)
-        # A name server says nothing when it finds a replica well: this is a poll with a bound.
-        while replica_address(region) not in _told(asker):
-            if time.monotonic() > until_s:
-                raise EmulationError(f"the CDN's name server does not send {region} to its own replica")
-            time.sleep(POLL_S)
+    asker = Asker(bed.host(host_name("user", region)), address)
+    # A name server says nothing when it finds a replica well: this is a poll with a bound.
+    while replica_address(region) not in _told(asker):
+        if time.monotonic() > until_s:
+            raise EmulationError(f"the CDN's name server does not send {region} to its own replica")
+        time.sleep(POLL_S)
 
 
 def _told(asker: Asker) -> list[str]:

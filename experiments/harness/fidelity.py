@@ -239,6 +239,11 @@ class MachineWatch:
                 break
         return taken
 
+    @property
+    def watching(self) -> bool:
+        """Whether it watches the machine now: never in virtual time."""
+        return self._thread is not None
+
     def begin_sample(self) -> None:
         """Read all counters just before a sample that `disturbed` is called for."""
         if self._thread is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from experiments.harness.judge.cache import Span
@@ -32,9 +33,16 @@ class Words:
     copy: str
 
 
-def link_use(captured: CaptureFile, interface: str, span: Span) -> LinkUse:
-    """Count the frames of one end of a link within a span. Raises KeyError without such an interface."""
-    seen = [frame.wire_length for frame in captured.at(interface) if span[0] <= frame.time_ns < span[1]]
+def link_use(captured: CaptureFile, interface: str, span: Span, but: Sequence[Span] = ()) -> LinkUse:
+    """Count the frames of one end of a link within a span, but not those within others.
+
+    Raises KeyError without such an interface.
+    """
+    seen = [
+        frame.wire_length
+        for frame in captured.at(interface)
+        if span[0] <= frame.time_ns < span[1] and not any(start <= frame.time_ns < end for start, end in but)
+    ]
     return LinkUse(sum(seen), len(seen), captured.dropped(interface))
 
 
