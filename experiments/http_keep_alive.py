@@ -144,7 +144,7 @@ def _work(
 
 
 def _pair(agent: ScriptedAgent, order: Mapping[str, Any], idle_s: float, taken: list[Window]) -> Window:
-    """Ask twice; again only when the origin has closed the connection of the proxy that was used for the pair before."""
+    """Ask twice; once more only when the origin has closed the connection that the proxy used for the pair before."""
     if taken:
         time.sleep(idle_s)
     taken.append(agent.tell(order, idle_s + TIMEOUT_S))

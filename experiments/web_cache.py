@@ -265,7 +265,7 @@ def _visit(
 
 
 def _spares(context: Run) -> range:
-    """The pages for visits that are made again: only one that was not asked for is as cold, or as stale, as the first."""
+    """The pages for visits that are made again: only one not asked for yet is as cold or stale as the first."""
     return range(context.repeat + 1, context.repeat + 1 + RETAKES * context.repeat)
 
 
