@@ -6,7 +6,8 @@ often and then names another one; but what it said before may be used for its ti
 of the last request that fails is set beside TTL and interval of the checks; after the first fault the replica comes
 back, and is used again.
 
-The replica is lost soon after an answer was fetched, so that almost the whole TTL is still to go.
+The replica is lost soon after an answer was fetched, so that almost the whole TTL is still to go. In real time what
+the machine added to the checks and to a request is measured, and allowed on top of the bound.
 
 In the long run in virtual time the TTL is 300 s, and a replica fails a hundred times, each time at a moment drawn from
 a seed of its own: the distribution of the fail-over time, beside that of theory (cdn_failover_times).
@@ -17,6 +18,7 @@ from __future__ import annotations
 import math
 import statistics
 import time
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -34,7 +36,7 @@ from experiments.harness.cdn_lab import (
     region_paths,
     region_rtt_s,
 )
-from experiments.harness.clock import programs_s, tolerance
+from experiments.harness.clock import tolerance
 from experiments.harness.experiment import Experiment, Outcome, Parameter, Run, choices, factor, listed, seconds, whole
 from experiments.harness.faults import plug_in, unplug
 from experiments.harness.fidelity import MachineWatch, capture_checks, certificate, probe_path
@@ -44,7 +46,6 @@ from experiments.harness.judge import cdn_failover_times as times
 from experiments.harness.judge.cdn_failover import Episode, Fault, Recovery
 from experiments.harness.judge.cdn_failover_times import FailOverTheory
 from experiments.harness.judge.dns import DnsTraffic, dns_exchanges
-from experiments.harness.judge.frames import read_capture
 from experiments.harness.judge.page_load import page_load
 from experiments.harness.judge.versions import objects_in
 from experiments.harness.report_lines import Panel, Series, plot_lines
@@ -61,8 +62,6 @@ SERVICE, LINK = "service", "link"
 BEFORE_S, AFTER_S = 0.5, 0.4
 # For a new replica to be ready, or a cable to be plugged in.
 RESTART_S = 0.5
-# What name servers, users and the machine's scheduler take, together, by the machine's clock.
-PROGRAMS_S = 0.05
 NOTE = (
     "a point is a user of the region: when after the fault the last request began that failed; lines: TTL and interval "
     "of the checks, for a link also the time-out of a check"
@@ -149,7 +148,7 @@ def _many(context: Run, evidence: Evidence) -> Outcome:
                     windows.append(_one_of_many(context, bed, asker, kind, theory, phase_s))
     evidence.checks += capture_checks(capture.statistics)
     context.step("judging the packets", 0.88)
-    captured = read_capture(path)
+    captured = evidence.watch.read_capture(path, bed.topo)
     dns, load = dns_exchanges(captured, at(user)), page_load(captured, at(user))
     server = _asked_of_cdn(dns_exchanges(captured, at(resolver)))
     serving = frozenset([*(replica_address(region) for region in REGIONS), ORIGIN])
@@ -277,13 +276,34 @@ def _fail(context: Run, folder: Path, kind: str, ttl: int, comes_back: bool, evi
         with evidence.watch, capture_cdn(bed, path, [*users, "ns-cdn"]) as capture:
             fault = _under_load(context, bed, askers, kind, ttl, comes_back)
     evidence.checks += capture_checks({f"{label} ({kind}, {ttl} s)": one for label, one in capture.statistics.items()})
-    captured = read_capture(path)
+    captured = evidence.watch.read_capture(path, bed.topo)
     objects = objects_in(folder)
     seen = [
         judge.User(host, dns_exchanges(captured, at(host)), page_load(captured, at(host)), objects) for host in users
     ]
     serving = frozenset([*(replica_address(region) for region in REGIONS), ORIGIN])
+    fault = replace(fault, slack_s=fault.slack_s + _disturbed_s(fault, seen, evidence.watch))
     return Episode(fault, seen, dns_exchanges(captured, at("ns-cdn")), ALIAS, serving)
+
+
+def _disturbed_s(fault: Fault, users: Sequence[judge.User], watch: MachineWatch) -> float:
+    """What the machine added, in s: to the checks until the fault, and the return, were noticed; and to one request.
+
+    A request is under way from its lookup to its SYN: then the last answer with the replica is passed on, and used.
+    """
+    checking = ["ns-cdn", host_name("edge", REGION)]
+    moments_ns = [fault.began_ns] + ([fault.back_ns] if fault.back_ns is not None else [])
+    notice_ns = fault.noticed_ns - fault.began_ns
+    checks_s = max(watch.disturbance(begin, begin + notice_ns, checking).total_s for begin in moments_ns)
+    requests = [span for user in users for span in _under_way(user)]
+    return checks_s + max((watch.disturbance(*span).total_s for span in requests), default=0.0)
+
+
+def _under_way(user: judge.User) -> list[tuple[int, int]]:
+    """From each lookup of a user to the SYN behind it."""
+    syns = sorted(one.connection.syn.time_ns for one in user.load.conversations)
+    asked = [one.query.time_ns for one in user.dns.exchanges]
+    return [(query_ns, syns[place]) for query_ns in asked if (place := bisect_left(syns, query_ns)) < len(syns)]
 
 
 def _under_load(context: Run, bed: Testbed, askers: Sequence[User], kind: str, ttl: int, comes_back: bool) -> Fault:
@@ -296,13 +316,15 @@ def _under_load(context: Run, bed: Testbed, askers: Sequence[User], kind: str, t
     time.sleep(BEFORE_S)
     began_ns, back_ns = time.time_ns(), None
     _lose(bed, kind)
+    losing_s = (time.time_ns() - began_ns) / judge.NS
     if comes_back:
         time.sleep(waits_s)
         _restore(bed, kind)
         back_ns = time.time_ns()
     for asker in askers:
         asker.done(lasts_s)
-    return _fault(context, kind, ttl, began_ns, back_ns)
+    lost = _fault(context, kind, ttl, began_ns, back_ns)
+    return replace(lost, slack_s=lost.slack_s + losing_s)
 
 
 def _fault(context: Run, kind: str, ttl: int, began_ns: int = 0, back_ns: int | None = None) -> Fault:
@@ -316,7 +338,7 @@ def _fault(context: Run, kind: str, ttl: int, began_ns: int = 0, back_ns: int | 
         # A check may take as long as an interval: so the drawing says.
         timeout_s=asked["interval"] if kind == LINK else 0.0,
         # A check that is refused takes a round trip, and an answer half of one before its time begins to run.
-        slack_s=2 * region_rtt_s(REGION, asked["scale"]) + programs_s(PROGRAMS_S),
+        slack_s=2 * region_rtt_s(REGION, asked["scale"]),
     )
 
 

@@ -49,8 +49,3 @@ def tolerance(real: float, timed_by: Clock | None = None) -> float:
     """Return how far measured may lie from theory, as a share: `real` by the machine's clock, always the same by a
     virtual one. `timed_by`: None for the clock of this process."""
     return VIRTUAL_TOLERANCE if (timed_by or current()).word == "virtual" else real
-
-
-def programs_s(real_s: float, timed_by: Clock | None = None) -> float:
-    """Return the allowance for the time that programs take: `real_s` by the machine's clock, none by a virtual one."""
-    return 0.0 if (timed_by or current()).word == "virtual" else real_s

@@ -30,8 +30,8 @@ accounts for it.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 Turn = tuple[int, int]
 NS = 1_000_000_000
@@ -134,6 +134,11 @@ class Disturbance:
         """The terms by their names, in the order in which they are taken out of a sample."""
         return dict(zip(TERMS, (self.late_s, self.waiting_s, self.programs_s, self.stolen_s), strict=True))
 
+    @property
+    def total_s(self) -> float:
+        """All terms together."""
+        return sum(self.terms().values())
+
     def beyond_bound(self, total_s: float) -> bool:
         """Whether the machine disturbed a sample of this time so much that it is to be taken again.
 
@@ -182,6 +187,14 @@ class Record:
             late_frame_s=latest[0] / NS,
             wire=latest[1] if latest[0] else "",
         )
+
+    def of_hosts(self, hosts: Collection[str] | None = None) -> Record:
+        """The part of these hosts (None: of all), with all that their programs waited and computed, in turn or not."""
+        if hosts is None:
+            return replace(self, turns=None)
+        # A wire between switches may be on their way.
+        wires = [wire for wire in self.wires if not wire.hosts or set(wire.hosts) & set(hosts)]
+        return Record([task for task in self.tasks if task.host in hosts], wires, self.stolen)
 
     def _programs_ns(self, host: str, start_ns: int, end_ns: int) -> _Share:
         """What the programs of a host waited and computed, and what was stolen from them, on the path of a sample."""

@@ -11,7 +11,7 @@ import math
 import statistics
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,7 @@ from typing import Protocol, TypeVar
 from mininet.topo import Topo
 
 from experiments.harness import clock
-from experiments.harness.disturbance import RETAKES, Record, lateness_s
+from experiments.harness.disturbance import RETAKES, Disturbance, Record, lateness_s
 from experiments.harness.disturbance_sampler import Sampler
 from experiments.harness.judge.frames import CaptureFile, read_capture
 from experiments.harness.pcapng import InterfaceCounts
@@ -281,6 +281,16 @@ class MachineWatch:
             return timing
         self._noted = True
         return replace(timing, disturbance=self.record.within(start_ns, end_ns))
+
+    def disturbance(self, start_ns: int, end_ns: int, hosts: Collection[str] | None = None) -> Disturbance:
+        """What disturbed these hosts (None: all) in a window in which they act by timers, not only when frames arrive.
+
+        None at all in virtual time.
+        """
+        if clock.current().word == "virtual":
+            return Disturbance()
+        self._noted = True
+        return self.record.of_hosts(hosts).within(start_ns, end_ns)
 
     @property
     def record(self) -> Record:

@@ -41,6 +41,10 @@ def test_the_use_of_a_link_is_its_frames_within_the_span(tmp_path: Path) -> None
     use = link_use(captured, INTERFACE, span)
     assert use == LinkUse(sum(len(frame.data) for frame in inside), len(inside), 0)
     assert 0 < use.frames < len(captured.frames)
+    everything = (captured.frames[0].time_ns, captured.frames[-1].time_ns + 1)
+    rest = link_use(captured, INTERFACE, everything, [span])
+    assert rest.frames + use.frames == len(captured.frames)
+    assert rest.octets + use.octets == link_use(captured, INTERFACE, everything).octets
 
 
 def parts(campus: Campus, span: tuple[int, int], folder: Path) -> dict[str, float]:

@@ -71,6 +71,20 @@ def test_a_turn_that_reaches_beyond_the_sample_does_not_count() -> None:
     assert Record([task], turns={"client": [(10 * MS, 40 * MS)]}).within(0, 30 * MS).programs_s == 0.0
 
 
+def test_of_some_hosts_all_counts_that_acts_by_timers_and_nothing_of_others() -> None:
+    counted = steps((0, 0), (100, 4))
+    record = Record(
+        [Task(host, computed=NOTHING, waited=counted) for host in ("server", "client")],
+        [Wire("server to s1", ("server",), [50 * MS], [51 * MS]), Wire("s1 to s2", (), [60 * MS], [62 * MS])],
+        turns={"server": [], "client": []},
+    )
+    assert record.within(0, 100 * MS).waiting_s == 0.0
+    found = record.of_hosts(["server"]).within(0, 100 * MS)
+    assert (found.waiting_s, found.late_s) == (0.004, 0.003)
+    assert found.total_s == pytest.approx(0.007)
+    assert record.of_hosts().within(0, 100 * MS).waiting_s == 0.008
+
+
 def test_a_host_whose_wires_carried_nothing_has_no_part() -> None:
     wires = [Wire(f"{host} to s1", (host,), [at * MS], [at * MS]) for host, at in (("busy", 10), ("idle", 90))]
     tasks = [Task(host, NOTHING, steps((0, 0), (50, 7))) for host in ("busy", "idle", "without a wire")]

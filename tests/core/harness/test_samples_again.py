@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from experiments.harness import disturbance_sampler, fidelity
-from experiments.harness.disturbance import RETAKES, Record, Task
+from experiments.harness.clock import VARIABLE, Clock
+from experiments.harness.disturbance import RETAKES, Disturbance, Record, Task
 from experiments.harness.fidelity import PROBES, MachineWatch, certificate, undisturbed_check
 from experiments.harness.page_client import Window
 from experiments.harness.result import Check, Comparison
@@ -41,8 +42,38 @@ def test_a_disturbed_sample_is_taken_again_up_to_a_limit(
         assert watch.samples(lambda: next(windows)) == HUNDRED[:taken]
 
 
+def test_a_lower_limit_where_an_experiment_has_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    windows = iter(HUNDRED)
+    for watch in watch_that_reads(monkeypatch, waiting_in(*range(10))):
+        assert watch.samples(lambda: next(windows), 1) == HUNDRED[:2]
+
+
+def test_a_sample_is_known_to_be_disturbed_before_its_packets_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    for watch in watch_that_reads(monkeypatch, waiting_in(1)):
+        assert watch.watching
+        assert [watch.disturbed(window) for window in HUNDRED[:3]] == [False, True, False]
+
+
 def test_where_nothing_is_watched_each_sample_is_taken_once() -> None:
-    assert MachineWatch().samples(lambda: HUNDRED[0]) == HUNDRED[:1]
+    watch = MachineWatch()
+    assert watch.samples(lambda: HUNDRED[0]) == HUNDRED[:1]
+    assert (watch.watching, watch.disturbed(HUNDRED[0])) == (False, False)
+
+
+def test_in_virtual_time_nothing_disturbs_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, Clock("virtual", "6.1", "abc").to_text())
+    with MachineWatch() as watch:
+        assert not watch.watching
+    assert watch.timing(0.1, {"request": 0.1}, 0, 100 * MS).disturbance is None
+    assert watch.disturbance(0, 100 * MS) == Disturbance()
+
+
+def test_a_timing_knows_what_disturbed_it_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    for watch in watch_that_reads(monkeypatch, waiting_in(0)):
+        timings = [watch.timing(0.1, {"request": 0.1}, one.start_ns, one.end_ns) for one in HUNDRED[:2]]
+        assert [one.disturbed for one in timings] == [True, False]
+        assert watch.disturbance(0, 200 * MS, ["client"]).waiting_s == 0.0
+        assert watch.disturbance(0, 200 * MS, ["origin"]).waiting_s == pytest.approx(0.04)
 
 
 def comparison(samples: int, *disturbed: int) -> Comparison:
