@@ -7,6 +7,10 @@ rate as they are and ends in seconds. Arrivals are Poisson, popularity is Zipf's
 as Che's approximation wants for the hit rate.
 
 The Internet's delay is put on the access link, whose queue comes before it: the sum of the two is the same.
+
+In real time no sample knows what disturbed it, and the tolerance is that of the load model. Requests come whether or
+not earlier ones are answered, so that dozens are under way at once: what one waits for a processor passes to those
+behind it in the queue, or hides in the wait of the link, and no part of the mean belongs to one request.
 """
 
 from __future__ import annotations

@@ -4,6 +4,10 @@ More and more clients in three regions ask for one object, each again and again 
 origin behind its narrow link, once from the replicas of their regions, which have it. Up to the knee the origin's link
 is used in step with the clients; from there on it is full, and each further client makes all of them wait. What a
 client is, is a connection: those of a region come from one host.
+
+In real time no sample knows what disturbed it, and the tolerance is that of the load model. A time is the mean over all
+requests of many clients at once: what a program waits for a processor is waited for by all clients of its host, hides
+in the wait at the full link, or delays a client's next request instead of its response.
 """
 
 from __future__ import annotations

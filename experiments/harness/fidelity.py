@@ -301,10 +301,11 @@ class MachineWatch:
             self._record = replace(self._sampler.record(), turns=self._turns or None)
         return self._record
 
-    def checks(self) -> list[Check]:
+    def checks(self, times: bool = True) -> list[Check]:
         """What the machine did while it was watched; of no meaning where it does not move the clock.
 
         Lag and lateness are bounded where no sample was `noted`; else undisturbed_check says whether times are good.
+        times: False for an experiment that judges no time, or whole seconds only: then they are not bounded either.
         """
         if clock.current().word == "virtual":
             return []
@@ -314,9 +315,11 @@ class MachineWatch:
         lag_s = lags_s[min(len(lags_s) - 1, int(len(lags_s) * LAG_QUANTILE))]
         return [
             Check("processor time stolen", f"at most {STEAL_MAX:.0%}", f"{steal:.1%}", _word(steal <= STEAL_MAX)),
-            self._bounded(f"scheduler lag ({LAG_QUANTILE:.0%} of wake-ups)", "", lag_s, LAG_MAX_S),
+            self._bounded(times, f"scheduler lag ({LAG_QUANTILE:.0%} of wake-ups)", "", lag_s, LAG_MAX_S),
             *(
-                self._bounded(f"late frames, {name}", "p99 ", p99_s, LATE_MAX_S, f", largest {largest_s * 1e3:.2f} ms")
+                self._bounded(
+                    times, f"late frames, {name}", "p99 ", p99_s, LATE_MAX_S, f", largest {largest_s * 1e3:.2f} ms"
+                )
                 for name, (p99_s, largest_s) in lateness_s(self.record.wires).items()
             ),
             Check(
@@ -334,9 +337,11 @@ class MachineWatch:
             ),
         ]
 
-    def _bounded(self, name: str, figure: str, value_s: float, bound_s: float, more: str = "") -> Check:
+    def _bounded(self, times: bool, name: str, figure: str, value_s: float, bound_s: float, more: str = "") -> Check:
         """A check of a time: bounded, unless each sample says for itself how much of that there was in it."""
         measured = f"{figure}{value_s * 1e3:.2f} ms{more}"
+        if not times:
+            return Check(name, "any: no time depends on it", measured, "valid")
         if self._noted:
             return Check(name, "accounted for in each sample", measured, "valid")
         return Check(name, f"{figure}at most {bound_s * 1e3:g} ms", measured, _word(value_s <= bound_s))

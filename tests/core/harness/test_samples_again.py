@@ -76,6 +76,16 @@ def test_a_timing_knows_what_disturbed_it_then(monkeypatch: pytest.MonkeyPatch) 
         assert watch.disturbance(0, 200 * MS, ["origin"]).waiting_s == pytest.approx(0.04)
 
 
+def test_lag_makes_no_run_suspect_that_compares_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fidelity, "LAG_MAX_S", -1.0)
+    for watch in watch_that_reads(monkeypatch, Record()):
+        found = [
+            next(one.verdict for one in some if one.name.startswith("scheduler lag"))
+            for some in (watch.checks(), watch.checks(times=False))
+        ]
+        assert found == ["suspect", "valid"]
+
+
 def comparison(samples: int, *disturbed: int) -> Comparison:
     return Comparison("a time", (0.1,) * samples, 0.1, 0.1, 1.0, {}, {}, "", "", 0.01, 0.1, disturbed)
 
