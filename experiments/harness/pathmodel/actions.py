@@ -105,6 +105,30 @@ def actions_of(
     return reader.actions, reader.arrivals
 
 
+def needless_retransmissions(frames: Iterable[Frame]) -> set[int]:
+    """Return the numbers of the frames that carry a segment once more of which nothing had been lost.
+
+    That is a segment that left its sender's interface several times and came to its receiver's as often: the receiver's
+    acknowledgement was late (its program waited for a processor), and the sender probed (RFC 8985 section 7) or timed
+    out (RFC 6298). No program caused it. `frames`: those of one interface of each host, in order of time.
+    """
+    seen: dict[tuple[Any, ...], dict[str, list[int]]] = {}
+    for frame in frames:
+        packet = frame.packet
+        if IP not in packet or TCP not in packet:
+            continue
+        network, tcp = packet[IP], packet[TCP]
+        size = network.len - network.ihl * 4 - tcp.dataofs * 4
+        if size > 0:
+            key = (network.src, tcp.sport, network.dst, tcp.dport, tcp.seq, size)
+            seen.setdefault(key, {}).setdefault(frame.interface, []).append(frame.number)
+    found: set[int] = set()
+    for by_interface in seen.values():
+        if len(by_interface) > 1 and len({len(numbers) for numbers in by_interface.values()}) == 1:
+            found.update(number for numbers in by_interface.values() for number in numbers[1:])
+    return found
+
+
 class _Reader:
     def __init__(self, host: str, addresses: Mapping[str, str]) -> None:
         self._host, self._addresses = host, addresses

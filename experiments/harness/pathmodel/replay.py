@@ -21,7 +21,15 @@ from typing import Any
 from mininet.topo import Topo
 
 from experiments.harness.judge.frames import CaptureFile, Frame
-from experiments.harness.pathmodel.actions import Action, Arrival, CausalOrderError, Flow, Kind, actions_of
+from experiments.harness.pathmodel.actions import (
+    Action,
+    Arrival,
+    CausalOrderError,
+    Flow,
+    Kind,
+    actions_of,
+    needless_retransmissions,
+)
 from experiments.harness.pathmodel.events import Application, Clock, Condition
 from experiments.harness.pathmodel.links import NS
 from experiments.harness.pathmodel.network import Network, addresses
@@ -180,8 +188,10 @@ class Replay:
 def actions_by_host(frames: Iterable[Frame], interfaces: Mapping[str, str], topo: Topo) -> ByHost:
     """Read the actions and arrivals of every captured host. Raises CausalOrderError for a capture with loss."""
     by_host: dict[str, list[Frame]] = {host: [] for host in interfaces.values()}
-    for frame in frames:
-        if frame.interface in interfaces:
+    acting = [frame for frame in frames if frame.interface in interfaces]
+    needless = needless_retransmissions(acting)
+    for frame in acting:
+        if frame.number not in needless:
             by_host[interfaces[frame.interface]].append(frame)
     hosts = addresses(topo)
     return {host: actions_of(some, host, hosts) for host, some in by_host.items()}

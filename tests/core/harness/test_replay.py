@@ -154,6 +154,29 @@ def test_what_was_captured_elsewhere_or_later_plays_no_part() -> None:
     assert terms_of(capture, topo, {"none": []}) == {"none": {}}
 
 
+def probed(both_arrive: bool) -> dict[str, dict[str, float]]:
+    """The terms of a visit whose response the origin sends once more 45 ms later, as a tail loss probe."""
+    path = visit("client", 0)
+    path.pass_on(45)
+    path.said[False] -= len(RESPONSE)
+    path.send(False, "PA", RESPONSE)
+    if not both_arrive:
+        # Of the first one only what left the origin was seen.
+        first = next(each for each in path.frames if each[1] == "client" and RESPONSE in each[2])
+        path.frames.remove(first)
+    path.pass_on().send(True, "A").pass_on(10).send(True, "PA", REQUEST).pass_on().send(False, "PA", RESPONSE)
+    sample = Sample(AT_CLIENT, 0, round((path.now_ms + ONE_WAY_MS) * MS))
+    return terms_of(captured(path), WebTopo(clients=2, bw=10, delay="50ms"), {"visit": [sample]})
+
+
+def test_a_retransmission_of_what_had_arrived_is_no_loss() -> None:
+    assert probed(both_arrive=True)["visit"]["acknowledgements"] > 0
+
+
+def test_a_retransmission_of_what_was_lost_is_a_loss() -> None:
+    assert probed(both_arrive=False) == {"visit": {}}
+
+
 def load_of(path: Path) -> PageLoad:
     return page_load(captured(path), AT_CLIENT)
 
