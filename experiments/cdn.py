@@ -368,19 +368,14 @@ def _verdicts(
         if cdn.is_of_user(one, served) and served.upstream is None
     )
     objects, crowd = through.objects, {FARTHEST: through.visits.crowd}
+    used = [link_use(one.captured, at("origin"), one.visits.span, one.visits.not_counted) for one in (without, through)]
     saved = (
         cdn_savings.c5(
             _times(timings, WITHOUT, without),
             _times(timings, THROUGH, through),
             [one.name for one in comparisons if not one.within],
         ),
-        cdn_savings.c6(
-            *(
-                link_use(one.captured, at("origin"), one.visits.span, one.visits.not_counted)
-                for one in (without, through)
-            ),
-            copies,
-        ),
+        cdn_savings.c6(used[0], used[1], copies),
     )
     return [
         cdn.c2(regions, page_load(through.captured, at("origin")), objects),

@@ -366,12 +366,10 @@ def _verdicts(
     )
     disagreeing = [name for name, one in comparisons.items() if not one.within]
     hits = sum(1 for one in legs.served(spans(*PHASES)) if one.upstream is None)
+    used = [link_use(one.captured, AT_LINK, one.visits.span, one.visits.not_counted) for one in (direct, cached)]
     saved = (
         cache_savings.w1(direct_s, cached_s, disagreeing),
-        cache_savings.w2(
-            *(link_use(one.captured, AT_LINK, one.visits.span, one.visits.not_counted) for one in (direct, cached)),
-            hits,
-        ),
+        cache_savings.w2(used[0], used[1], hits),
     )
     return [
         *(confirm(one, cached.objects, cached.every_load, direct.every_load) for one in saved),

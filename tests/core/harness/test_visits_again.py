@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from experiments import cdn, web_cache
 from experiments.harness.page_client import Window
+from topologies.cdn import REGIONS
 
 
 def windows(*starts: int) -> list[Window]:
@@ -22,7 +23,7 @@ def test_of_a_visit_to_a_cache_that_was_made_again_the_last_one_counts() -> None
 
 def test_of_a_visit_to_a_cdn_that_was_made_again_the_last_one_counts() -> None:
     visits = cdn.Visits()
-    for region in cdn.REGIONS:
+    for region in REGIONS:
         visits.windows[region, cdn.FIRST] = [windows(1)]
     visits.windows["eu", cdn.FIRST] = [windows(0, 5)]
     visits.windows["eu", cdn.AGAIN] = [windows(7), windows(8, 9)]
