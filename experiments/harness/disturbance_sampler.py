@@ -12,8 +12,10 @@ import os
 import threading
 import time
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from experiments.harness.disturbance import NS, Counter, Record, Task, Wire
 from topologies.emulation import testbed
@@ -22,6 +24,10 @@ from topologies.emulation.wire.record import Reader
 # How often it is looked for programs that have started or ended.
 LOOK_NS = 100_000_000
 READ_BYTES = 200
+# How exactly it is known when a counter was read, and how often that is tried.
+READING_NS, READINGS = 1_000_000, 3
+
+Value = TypeVar("Value")
 
 
 class _TaskSeries:
@@ -37,15 +43,17 @@ class _TaskSeries:
         self.computed.append(computed_ns)
         self.waited.append(waited_ns)
 
-    def read(self, now_ns: int) -> None:
+    def read(self) -> None:
         if self._descriptor is None:
             return
         try:
-            words = os.pread(self._descriptor, READ_BYTES, 0).split()
+            found = _at_a_time(partial(os.pread, self._descriptor, READ_BYTES, 0))
         except ProcessLookupError:
             self.close()
         else:
-            self.add(now_ns, int(words[0]), int(words[1]))
+            if found is not None:
+                words = found[1].split()
+                self.add(found[0], int(words[0]), int(words[1]))
 
     def task(self) -> Task:
         times_ns = self.times_ns[:]
@@ -121,9 +129,10 @@ class Sampler:
             if now_ns - self._looked_ns >= LOOK_NS:
                 self._look(now_ns)
             for series in self._there.values():
-                series.read(now_ns)
-            self._stolen_times_ns.append(now_ns)
-            self._stolen_ns.append(_stolen_ns())
+                series.read()
+            if (found := _at_a_time(_stolen_ns)) is not None:
+                self._stolen_times_ns.append(found[0])
+                self._stolen_ns.append(found[1])
 
     def record(self) -> Record:
         """What was read so far."""
@@ -154,6 +163,20 @@ class Sampler:
         for gone in self._there.values():
             gone.close()
         self._there, self._looked_ns = there, now_ns
+
+
+def _at_a_time(read: Callable[[], Value]) -> tuple[int, Value] | None:
+    """Return when a counter was read, and its value; None where that is not known to READING_NS.
+
+    This thread waits for a processor, too: what is read after such a wait, under the time before it, would put the
+    growth of the wait before a turn in which it was. Without that reading the growth lies between the two around it.
+    """
+    for _ in range(READINGS):
+        before_ns = time.time_ns()
+        value = read()
+        if time.time_ns() - before_ns <= READING_NS:
+            return before_ns, value
+    return None
 
 
 def _threads(hosts: dict[str, str]) -> Iterator[tuple[str, int, int]]:

@@ -86,6 +86,20 @@ def test_lag_makes_no_run_suspect_that_compares_no_time(monkeypatch: pytest.Monk
         assert found == ["suspect", "valid"]
 
 
+def test_a_reading_is_kept_only_with_the_time_at_which_it_was_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Before and after each reading: the first one was interrupted for 80 ms.
+    times = iter([0, 80 * MS, 81 * MS, 81 * MS])
+    monkeypatch.setattr("experiments.harness.disturbance_sampler.time.time_ns", lambda: next(times))
+    values = iter(["late", "in time"])
+    assert disturbance_sampler._at_a_time(lambda: next(values)) == (81 * MS, "in time")
+
+
+def test_a_counter_that_is_never_read_at_a_known_time_has_no_reading(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = iter(range(0, 10_000 * MS, 80 * MS))
+    monkeypatch.setattr("experiments.harness.disturbance_sampler.time.time_ns", lambda: next(times))
+    assert disturbance_sampler._at_a_time(lambda: 1) is None
+
+
 def comparison(samples: int, *disturbed: int) -> Comparison:
     return Comparison("a time", (0.1,) * samples, 0.1, 0.1, 1.0, {}, {}, "", "", 0.01, 0.1, disturbed)
 
