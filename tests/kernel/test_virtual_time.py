@@ -201,6 +201,20 @@ def test_a_command_runs_in_a_host_and_exits_as_it_does(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (9, "200", "oh\n")
 
 
+# Of the kernel's own timers about one a second are left; an idle network has none.
+IDLE_INTERRUPTS_A_SECOND = 5
+INTERRUPTS = "awk '/hr timer/ { print $2 }' /proc/interrupts"
+
+
+@pytest.mark.parametrize(("topology", "host"), [("web", "client"), ("ftp", "client")])
+def test_an_idle_network_wakes_nothing(topology: str, host: str, tmp_path: Path) -> None:
+    script = f"{INTERRUPTS}; sleep {HOUR_S:.0f}; {INTERRUPTS}"
+    done = lab7("exec", "--time", "virtual", topology, host, "--", "sh", "-c", script, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    before, after = map(int, done.stdout.split())
+    assert after - before < IDLE_INTERRUPTS_A_SECOND * HOUR_S
+
+
 def test_a_command_has_a_terminal_where_lab7_has_one(tmp_path: Path) -> None:
     ours, its = os.openpty()
     fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 111, 0, 0))
