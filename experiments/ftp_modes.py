@@ -267,7 +267,7 @@ def _compare_all(
     loads = loads if all(arrived(load) for load in loads) else []
     samples = {mode: [Sample(AT_CLIENT, *span_of(one)) for one in some] for mode, some in every.items()}
     samples |= {HTTP: [sample_of(load, AT_CLIENT) for load in loads]} if loads else {}
-    beyond = terms_of(captured, topo, samples)
+    beyond = terms_of(captured, topo, samples, context.waiting({FTP_SERVER: "server"}))
     timings: dict[str, list[Timing]] = {}
     comparisons: list[Comparison] = []
     for mode, some in every.items():

@@ -161,7 +161,8 @@ def _at(context: Run, rtt_s: float, watch: MachineWatch, found: Found) -> tuple[
     windows = {name: tried[key][0] for name, key in names.items()}
     loads = loads_in(context, captured, AT_CLIENT, windows, {name: files[count] for name, (_, count) in names.items()})
     good = {name: some for name, some in loads.items() if not tried[names[name]][1] and delivered(some)}
-    beyond = left_out(captured, bed.topo, good, asked["bw"] * 1e6)
+    waiting = context.waiting({"origin": "origin"})
+    beyond = left_out(captured, bed.topo, good, asked["bw"] * 1e6, waiting=waiting)
     for name, (strategy, count) in names.items():
         if name in good:
             found.points.append(_point(context, strategy, count, rtt_s, loads[name], beyond[name], watch))

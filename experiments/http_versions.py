@@ -128,7 +128,7 @@ def run(context: Run) -> Outcome:
     seen = _seen(context, captured, workload, pages)
     timed = {name: some for name, some in seen.loads.items() if some and name not in ORDERS and delivered(some)}
     timings = {name: [timing(load, watch) for load in some] for name, some in timed.items()}
-    beyond = left_out(captured, bed.topo, timed, bw * 1e6)
+    beyond = left_out(captured, bed.topo, timed, bw * 1e6, waiting=context.waiting({"origin": "origin"}))
     comparisons = {name: _compare(name, timed[name], timings[name], beyond[name], context) for name in timed}
     return Outcome(
         claims=tuple(_verdicts(seen, comparisons, workload, context)),

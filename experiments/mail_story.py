@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -67,6 +67,7 @@ from topologies.emulation.errors import EmulationError
 from topologies.emulation.testbed import Testbed
 from topologies.mail import ALICE_ADDRESS, BOB_ADDRESS, PAGES, MailTopo
 
+RECEIVER = "mail-b"
 WHO = Addresses(ALICE_ADDRESS, SENDER_ADDRESS, RECEIVER_ADDRESS, BOB_ADDRESS)
 LETTER = "Dear Bob,\nthis is the view from my window.\nAlice\n"
 PICTURES = ("picture.jpg", "wave.png")
@@ -215,7 +216,8 @@ def run(context: Run) -> Outcome:
     captured = read_capture(context.folder / CAPTURE_NAME)
     watch.follow(captured, topo)
     every = mail_legs(captured, LEGS, WHO)
-    timings, comparisons = _compare(captured, every, done, legs, asked["names"], topo, watch)
+    waiting = context.waiting(dict.fromkeys((MTA_ROLE, ACCESS_ROLE), RECEIVER))
+    timings, comparisons = _compare(captured, every, done, legs, asked["names"], topo, watch, waiting)
     return Outcome(
         claims=_verdicts(context, every, done, objects),
         comparisons=tuple(comparisons),
@@ -264,7 +266,14 @@ def _work(context: Run, bed: Testbed, folder: Path) -> Done:
 
 
 def _compare(
-    captured: CaptureFile, every: MailLegs, done: Done, legs: Legs, names_s: float, topo: MailTopo, watch: MachineWatch
+    captured: CaptureFile,
+    every: MailLegs,
+    done: Done,
+    legs: Legs,
+    names_s: float,
+    topo: MailTopo,
+    watch: MachineWatch,
+    waiting: Collection[str],
 ) -> tuple[dict[str, list[Timing]], list[Comparison]]:
     """Every time that was measured beside its theory."""
     samples: list[tuple[str, Timed, Closed]] = []
@@ -283,7 +292,7 @@ def _compare(
             part = _within(every, window)
             with suppress(ValueError):
                 samples.append((way.name, way_timing(part, asked), way_theory(way, part, legs)))
-    predicted = theories(captured, topo, [(timed, closed) for _, timed, closed in samples])
+    predicted = theories(captured, topo, [(timed, closed) for _, timed, closed in samples], waiting)
     by_name: dict[str, list[tuple[Timing, Theory]]] = {}
     for (name, timed, _), theory in zip(samples, predicted, strict=True):
         timing = watch.noted(timed.timing, timed.first_ns, timed.last_ns)

@@ -345,7 +345,8 @@ def _left_out(context: Run, direct: Campus, cached: Campus, legs: Legs) -> dict[
     framing = {DIRECT: turns_framing_s(direct.loads[COLD][0].exchanges, rate_bps)}
     framing |= {phase: turns_framing_s(_fetched(phase, cached, legs), rate_bps) for phase in PHASES}
     found = terms_of(direct.captured, direct.topo, every)
-    found |= terms_of(cached.captured, cached.topo, {phase: _samples(cached, phase) for phase in PHASES})
+    samples = {phase: _samples(cached, phase) for phase in PHASES}
+    found |= terms_of(cached.captured, cached.topo, samples, context.waiting({"proxy": "proxy"}))
     return {name: terms and {**terms, "framing": framing[name]} for name, terms in found.items()}
 
 

@@ -67,6 +67,16 @@ class Run:
     step: Callable[[str, float], None]
     replacements: Mapping[str, Implementation] = field(default_factory=dict)
 
+    def waiting(self, hosts: Mapping[str, str]) -> frozenset[str]:
+        """Return those of the hosts, given by role, whose programs wait by timers of their own (see pathmodel.replay).
+
+        These are real servers in virtual time: programs take no time there, so that what passes before one acts is a
+        timer of its. A person's own program is set beside the formula as lab7's are.
+        """
+        if clock.current().word != "virtual":
+            return frozenset()
+        return frozenset(hosts[role] for role, one in self.replacements.items() if role in hosts and not one.own)
+
 
 @dataclass(frozen=True)
 class Outcome:

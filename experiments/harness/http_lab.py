@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -144,17 +144,22 @@ def timing(load: PageLoad, watch: MachineWatch | None = None) -> Timing:
 
 
 def left_out(
-    captured: CaptureFile, topo: Topo, loads: Mapping[str, Sequence[PageLoad]], rate_bps: float, at: str = AT_CLIENT
+    captured: CaptureFile,
+    topo: Topo,
+    loads: Mapping[str, Sequence[PageLoad]],
+    rate_bps: float,
+    at: str = AT_CLIENT,
+    waiting: Collection[str] = (),
 ) -> dict[str, dict[str, float]]:
     """What the closed form of each of these cases leaves out, by name, in seconds: terms of the median of its loads.
 
-    window and acknowledgements: see pathmodel.replay; framing: octets that are neither requests nor responses, and
+    window, acknowledgements, server_waits, and waiting: see pathmodel.replay; framing: octets that are neither requests nor responses, and
     segments that are shorter than they could be. Empty where TCP lost a segment.
     """
     samples = {name: [sample_of(load, at) for load in some] for name, some in loads.items()}
     return {
         name: terms and {**terms, "framing": framing_s(loads[name][0], rate_bps)}
-        for name, terms in terms_of(captured, topo, samples).items()
+        for name, terms in terms_of(captured, topo, samples, waiting).items()
     }
 
 

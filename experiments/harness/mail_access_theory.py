@@ -122,5 +122,5 @@ def with_window(theory: Theory, beyond: Beyond) -> Theory:
     (RFC 2861), grows only where it is used (RFC 7661), and waits for an acknowledgement that is delayed (RFC 9293
     section 3.8.6.3).
     """
-    terms = {"window": beyond.window_s - theory.terms["transmission"], "acknowledgements": beyond.acknowledgements_s}
+    terms = {**beyond.terms, "window": beyond.window_s - theory.terms["transmission"]}
     return theory.plus({name: round(value_s, 9) for name, value_s in terms.items()})

@@ -16,7 +16,7 @@ data do not fit TCP's initial window, what slow start leaves idle is part of tra
 
 A reader's POP3 session up to the end of a message is 5 RTT + X: SYN, the greeting, USER, PASS, RETR (RFC 1939).
 
-What these forms leave out has terms of its own (see `completed`): window, acknowledgements, framing.
+What these forms leave out has terms of its own (see `completed`): window, acknowledgements, framing, server_waits.
 """
 
 from __future__ import annotations
@@ -170,7 +170,7 @@ def completed(form: Callable[[Leg], Theory], leg: Leg, beyond: Beyond) -> Theory
 
     window: what the congestion window holds back beyond the form's own slow start. acknowledgements: see
     pathmodel.replay. framing: what links take for the frames of the sample beyond the commands, replies and mail data
-    that the form counts: DNS messages, short segments, lengths beside the mean.
+    that the form counts: DNS messages, short segments, lengths beside the mean. server_waits: see pathmodel.replay.
     """
     whole = form(leg)
     full_window_s = form(replace(leg, slow_start=False)).total_s
@@ -180,6 +180,7 @@ def completed(form: Callable[[Leg], Theory], leg: Leg, beyond: Beyond) -> Theory
             "window": to_ns(beyond.window_s - (whole.total_s - full_window_s)),
             "acknowledgements": to_ns(beyond.acknowledgements_s),
             "framing": to_ns(beyond.sending_s - (full_window_s - trips_s)),
+            "server_waits": to_ns(beyond.server_waits_s),
         }
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from mininet.topo import Topo
@@ -166,22 +166,26 @@ def way_theory(way: Way, legs: MailLegs, between: Legs) -> Closed:
     return Closed(lambda each: mail_theory.smtp_connection(each, sizes, way.pipelining, way.together), leg)
 
 
-def theories(captured: CaptureFile, topo: Topo, samples: Sequence[tuple[Timed, Closed]]) -> list[Theory]:
+def theories(
+    captured: CaptureFile, topo: Topo, samples: Sequence[tuple[Timed, Closed]], waiting: Collection[str] = ()
+) -> list[Theory]:
     """The theory of each of these samples, with terms for what its closed form leaves out (see mail_theory.completed).
 
-    captured: at every host that acts.
+    captured: at every host that acts; waiting: see pathmodel.replay.
     """
-    found = left_out(captured, topo, [timed for timed, _ in samples])
+    found = left_out(captured, topo, [timed for timed, _ in samples], waiting)
     return [
         closed.theory if beyond is None else mail_theory.completed(closed.form, closed.leg, beyond)
         for (_, closed), beyond in zip(samples, found, strict=True)
     ]
 
 
-def left_out(captured: CaptureFile, topo: Topo, samples: Sequence[Timed]) -> list[Beyond] | list[None]:
+def left_out(
+    captured: CaptureFile, topo: Topo, samples: Sequence[Timed], waiting: Collection[str] = ()
+) -> list[Beyond] | list[None]:
     """What closed forms leave out of these samples; None for each where a segment was lost or a host not captured."""
     try:
-        return beyond_each(captured, topo, [Sample(one.at, one.first_ns, one.last_ns) for one in samples])
+        return beyond_each(captured, topo, [Sample(one.at, one.first_ns, one.last_ns) for one in samples], waiting)
     except CausalOrderError:
         return [None] * len(samples)
 

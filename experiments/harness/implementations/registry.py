@@ -123,10 +123,10 @@ class Implementation:
         """Its name and version in words, for reports."""
         if not self.version:
             return self.name
-        words = shlex.split(self.version)
+        words = expand(self.version, {"program": self.path() or self.program})
         try:
             done = subprocess.run(
-                [self.path() or words[0], *words[1:]],
+                [(self.path() or words[0]) if words[0] == self.program else words[0], *words[1:]],
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,

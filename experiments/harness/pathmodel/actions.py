@@ -52,7 +52,10 @@ class Arrival:
 
 @dataclass
 class Action:
-    """One action of a host. `pause_ns`: how long after its trigger, where that is a pause; `frame`: its first frame."""
+    """One action of a host. `pause_ns`: how long after its trigger, where that is a pause; `frame`: its first frame.
+
+    `lag_ns`: how long after its trigger, or after the host's action before it if that came later.
+    """
 
     host: str
     kind: Kind
@@ -63,6 +66,7 @@ class Action:
     pause_ns: int
     frame: Frame
     datagram: tuple[Any, ...] | None = None
+    lag_ns: int = 0
 
 
 class CausalOrderError(ValueError):
@@ -189,7 +193,10 @@ class _Reader:
             if ours:
                 self._act(frame, Kind.CLOSE, streams.flow, by_client, 0)
             else:
-                self._arrive(frame, Arrival(streams.flow, not by_client, fin=True))
+                fin = Arrival(streams.flow, not by_client, fin=True)
+                self._latest = (fin, frame.time_ns)
+                # A frame that brings octets, too, is the arrival of these: by them a sample ends.
+                self.arrivals.setdefault(frame.number, fin)
 
     def _write(self, frame: Frame, streams: _Streams, by_client: bool, size: int, pushed: bool) -> None:
         """A segment without PSH is continued by the next one of the same write (RFC 9293 section 3.9.1.2)."""
@@ -247,12 +254,13 @@ class _Reader:
     def _act(
         self, frame: Frame, kind: Kind, flow: Flow | None, by_client: bool, size: int, datagram: Any = None
     ) -> Action:
-        trigger, pause_ns = None, 0
+        trigger, pause_ns, lag_ns = None, 0, 0
         if self._latest is not None:
             trigger, since_ns = self._latest
             pause_ns = frame.time_ns - since_ns
-        action = Action(
-            self._host, kind, flow, by_client, size, trigger, pause_ns if pause_ns > PAUSE_NS else 0, frame, datagram
-        )
+            before_ns = self.actions[-1].frame.time_ns if self.actions else since_ns
+            lag_ns = frame.time_ns - max(since_ns, before_ns)
+        pause_ns = pause_ns if pause_ns > PAUSE_NS else 0
+        action = Action(self._host, kind, flow, by_client, size, trigger, pause_ns, frame, datagram, lag_ns)
         self.actions.append(action)
         return action

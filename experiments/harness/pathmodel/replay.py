@@ -5,8 +5,9 @@
     beyond(capture, topo, "client:client-eth0", [(first_ns, last_ns), ...])   # terms that a closed form leaves out
 
 Only sizes and causal order come from the capture; every time comes from the links' rates and delays and from TCP. A
-pause inside of a sample is left out, so that a server that waits without a cause differs from its prediction. Outside
-of samples, what an application does by its own plan is done when the capture has it: so samples that begin one after
+pause inside of a sample is left out, so that a server that waits without a cause differs from its prediction; a real
+server in the place of lab7's waits by its own timers, and what that adds to a sample is a term (see `Beyond`). Outside of
+samples, what an application does by its own plan is done when the capture has it: so samples that begin one after
 the other do not drift into each other, nor hosts whose order no packet shows.
 """
 
@@ -14,8 +15,8 @@ from __future__ import annotations
 
 import statistics
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mininet.topo import Topo
@@ -126,6 +127,8 @@ class Replay:
             if self._by_its_own_plan(action):
                 # At its time, not its pause after the trigger, which other hosts do not share.
                 yield self._clock.at_time(action.frame.time_ns - self._began_ns)
+            elif action.lag_ns and action.host in self._options.waiting:
+                yield self._clock.after(action.lag_ns)
             self._times_ns[action.frame.number] = self._clock.now_ns
             self._do(action)
 
@@ -203,18 +206,24 @@ class Beyond:
 
     window: the congestion window makes a sender wait for acknowledgements. acknowledgements: they and FINs take their
     place on the links. ideal: what is left, which the closed form should give. sending: what of that the links' rates
-    take for all other frames; without it only delays are left.
+    take for all other frames; without it only delays are left. server_waits: the programs of the `waiting` hosts act
+    later than at once.
     """
 
     window_s: float
     acknowledgements_s: float
     ideal_s: float
     sending_s: float = 0.0
+    server_waits_s: float = 0.0
 
     @property
     def terms(self) -> dict[str, float]:
         """The terms to add to a closed form."""
-        return {"window": self.window_s, "acknowledgements": self.acknowledgements_s}
+        return {
+            "window": self.window_s,
+            "acknowledgements": self.acknowledgements_s,
+            "server_waits": self.server_waits_s,
+        }
 
 
 @dataclass(frozen=True)
@@ -231,28 +240,33 @@ def beyond(captured: CaptureFile, topo: Topo, at: str, samples: Sequence[Span]) 
     return beyond_each(captured, topo, [Sample(at, first_ns, last_ns) for first_ns, last_ns in samples])
 
 
-def beyond_each(captured: CaptureFile, topo: Topo, samples: Sequence[Sample]) -> list[Beyond]:
+def beyond_each(
+    captured: CaptureFile, topo: Topo, samples: Sequence[Sample], waiting: Collection[str] = ()
+) -> list[Beyond]:
     """Return what the closed forms of these samples leave out.
 
     captured: at the interfaces `HOST:INTERFACE` of every host that acts; labels of anything else are not looked at.
-    What comes behind the last sample plays no part. Raises CausalOrderError for a capture with
+    What comes behind the last sample plays no part. waiting: the hosts whose programs wait by timers of their own, where
+    the clock is one in which programs take no time (see replaced_hosts). Raises CausalOrderError for a capture with
     loss, and for one with a sample that the model cannot follow.
     """
     try:
-        return _beyond_each(captured, topo, samples)
+        return _beyond_each(captured, topo, samples, frozenset(waiting))
     except (KeyError, StopIteration) as error:
         # A host that was not captured acted, or an address is none of the topology's.
         raise CausalOrderError(f"the model does not come to the end of a sample: {error}") from error
 
 
-def _beyond_each(captured: CaptureFile, topo: Topo, samples: Sequence[Sample]) -> list[Beyond]:
+def _beyond_each(captured: CaptureFile, topo: Topo, samples: Sequence[Sample], waiting: frozenset[str]) -> list[Beyond]:
     if not samples:
         return []
     hosts, over_ns = set(topo.hosts()), max(one.last_ns for one in samples)
     interfaces = {label: host for label in captured.counts if (host := label.split(":")[0]) in hosts}
     acting = [frame for frame in captured.frames if frame.interface in interfaces and frame.time_ns <= over_ns]
     spans = [(one.first_ns, one.last_ns) for one in samples]
-    read, every = actions_by_host(acting, interfaces, topo), (FULL, ANY_WINDOW, IDEAL, TRIPS)
+    read, every = actions_by_host(acting, interfaces, topo), [FULL, ANY_WINDOW, IDEAL, TRIPS]
+    if waiting:
+        every.append(replace(FULL, waiting=waiting))
     runs = [Replay(acting, interfaces, topo, spans, options, read) for options in every]
     seen = {at: captured.at(at) for at in {one.at for one in samples}}
     return [_beyond(runs, seen[one.at], one) for one in samples]
@@ -261,20 +275,23 @@ def _beyond_each(captured: CaptureFile, topo: Topo, samples: Sequence[Sample]) -
 def _beyond(runs: Sequence[Replay], frames: Sequence[Frame], sample: Sample) -> Beyond:
     times = [frame.time_ns for frame in frames]
     first, last = bisect_left(times, sample.first_ns), frames[bisect_right(times, sample.last_ns) - 1]
-    full, windowless, ideal, trips = (
+    full, windowless, ideal, trips, *with_waits = (
         run.between_s(run.first_known(frames, first), run.last_arrival(frames, last)) for run in runs
     )
-    return Beyond(full - windowless, windowless - ideal, ideal, ideal - trips)
+    waits_s = with_waits[0] - full if with_waits else 0.0
+    return Beyond(full - windowless, windowless - ideal, ideal, ideal - trips, waits_s)
 
 
-def terms_of(captured: CaptureFile, topo: Topo, samples: Mapping[str, Sequence[Sample]]) -> dict[str, dict[str, float]]:
+def terms_of(
+    captured: CaptureFile, topo: Topo, samples: Mapping[str, Sequence[Sample]], waiting: Collection[str] = ()
+) -> dict[str, dict[str, float]]:
     """Return the terms that the closed form of each of these cases leaves out: medians over its samples.
 
     Empty where TCP lost a segment: then nothing is known of what its capture would have been without that.
     """
     every = [one for some in samples.values() for one in some]
     try:
-        found = iter(beyond_each(captured, topo, every))
+        found = iter(beyond_each(captured, topo, every, waiting))
     except CausalOrderError:
         return {name: {} for name in samples}
     each = {name: [next(found).terms for _ in some] for name, some in samples.items()}

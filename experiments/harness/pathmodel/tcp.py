@@ -29,7 +29,8 @@ UNLIMITED = 1 << 30
 class Options:
     """What of TCP is modelled. Off, it is ideal: an unlimited window; acknowledgements that take no room on a link.
 
-    `rates`: off, a replay's links take no time for any frame (see network).
+    `rates`: off, a replay's links take no time for any frame (see network). `waiting`: hosts whose programs act as late
+    after what they waited for as the capture shows, in a replay; those of all others act at once.
     """
 
     window: bool = True
@@ -37,6 +38,7 @@ class Options:
     rates: bool = True
     hystart: bool = True
     mss_bytes: int = MSS_BYTES
+    waiting: frozenset[str] = frozenset()
 
 
 class Endpoint:

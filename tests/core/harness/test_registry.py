@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import re
 import shlex
 import tomllib
 from pathlib import Path
@@ -57,7 +59,8 @@ def test_every_entry_is_there_once() -> None:
 def test_every_entry_says_how_to_get_it_and_which_version_it_is(one: Implementation) -> None:
     assert one.program
     assert one.package
-    assert shlex.split(one.version)[0] == one.program
+    words = expand(one.version, {"program": f"/opt/{one.program}"})
+    assert one.program in words or f"/opt/{one.program} " in words[-1]
     assert not one.own
 
 
@@ -283,6 +286,15 @@ def test_what_is_not_installed_is_named_with_its_package(monkeypatch: pytest.Mon
         own.require()
     # What cannot say its version is called by its name.
     assert nginx.describe() == "nginx"
+
+
+@pytest.mark.parametrize("one", ALL, ids=names(ALL))
+def test_every_program_that_is_here_says_its_version(one: Implementation) -> None:
+    if not one.installed():
+        pytest.skip(f"{one.name} is not installed")
+    if "unshare" in one.version and os.geteuid() != 0:
+        pytest.skip("it says that in a mount namespace, which a sandbox or root can make")
+    assert re.fullmatch(rf"{re.escape(one.name)} \d+\.\d+[\w.]*", one.describe())
 
 
 @pytest.mark.parametrize(

@@ -79,6 +79,12 @@ def waits(path: Path) -> None:
     path.send(True, "PA", REQUEST).pass_on().pass_on(RTT_MS).send(False, "PA", RESPONSE)
 
 
+def corks(path: Path) -> None:
+    """It answers by two segments, the first one after a millisecond, and holds the second one back for 200 ms."""
+    path.send(True, "PA", REQUEST).pass_on().pass_on(1).send(False, "PA", RESPONSE[:100])
+    path.pass_on(200).send(False, "FPA", RESPONSE[100:])
+
+
 def waits_for_an_acknowledgement(path: Path) -> None:
     """It sends the content when the head has been acknowledged, as Nagle's algorithm does (RFC 9293 section 3.7.4)."""
     path.send(True, "PA", REQUEST).pass_on().send(False, "PA", RESPONSE[:60]).pass_on()
@@ -91,7 +97,7 @@ def wants_to_be_asked_twice(path: Path) -> None:
     path.send(True, "PA", REQUEST[30:]).pass_on().send(False, "PA", RESPONSE)
 
 
-def compared(serve: Callable[[Path], None]) -> Comparison:
+def compared(serve: Callable[[Path], None], *waiting: str) -> Comparison:
     path = Path().open()
     serve(path)
     capture = captured(path)
@@ -103,8 +109,8 @@ def compared(serve: Callable[[Path], None]) -> Comparison:
         RATE_BPS,
         request_size_bytes=request_size(load),
     )
-    terms = left_out(capture, WebTopo(bw=10, delay="50ms"), {"page": [load]}, RATE_BPS)["page"]
-    assert set(terms) == {"window", "acknowledgements", "framing"}
+    terms = left_out(capture, WebTopo(bw=10, delay="50ms"), {"page": [load]}, RATE_BPS, waiting=waiting)["page"]
+    assert set(terms) == {"window", "acknowledgements", "framing", "server_waits"}
     return Comparison.of("page", [timing(load)], theory.plus(terms), 0.01)
 
 
@@ -118,6 +124,14 @@ def test_no_term_explains_a_round_trip_that_a_server_wastes(serve: Callable[[Pat
     found = compared(serve)
     assert not found.within
     assert found.ratio == pytest.approx(1.5, abs=0.02)
+
+
+@pytest.mark.parametrize(("serve", "waits_ms"), [(good, 0), (waits, RTT_MS), (corks, 201)])
+def test_what_a_real_server_waits_for_has_a_term(serve: Callable[[Path], None], waits_ms: float) -> None:
+    found = compared(serve, "origin")
+    assert found.ratio == pytest.approx(1, abs=0.01)
+    # The frames above take no time on the link, and those of the model do.
+    assert found.theory_terms.get("server_waits", 0.0) == pytest.approx(waits_ms / 1e3, abs=3e-4)
 
 
 def visit(client: str, begin_ms: float) -> Path:
