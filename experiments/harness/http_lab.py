@@ -153,8 +153,8 @@ def left_out(
 ) -> dict[str, dict[str, float]]:
     """What the closed form of each of these cases leaves out, by name, in seconds: terms of the median of its loads.
 
-    window, acknowledgements, server_waits, and waiting: see pathmodel.replay; framing: octets that are neither requests nor responses, and
-    segments that are shorter than they could be. Empty where TCP lost a segment.
+    window, acknowledgements, server_waits, and waiting: see pathmodel.replay; framing: octets that are neither requests
+    nor responses, and segments that are shorter than they could be. Empty where TCP lost a segment.
     """
     samples = {name: [sample_of(load, at) for load in some] for name, some in loads.items()}
     return {

@@ -5,10 +5,10 @@
     beyond(capture, topo, "client:client-eth0", [(first_ns, last_ns), ...])   # terms that a closed form leaves out
 
 Only sizes and causal order come from the capture; every time comes from the links' rates and delays and from TCP. A
-pause inside of a sample is left out, so that a server that waits without a cause differs from its prediction; a real
-server in the place of lab7's waits by its own timers, and what that adds to a sample is a term (see `Beyond`). Outside of
-samples, what an application does by its own plan is done when the capture has it: so samples that begin one after
-the other do not drift into each other, nor hosts whose order no packet shows.
+pause inside of a sample is left out, so that a server that waits without a cause differs from its prediction; what a
+real server in the place of lab7's waits for by timers of its own is a term (see `Beyond`). Outside of samples, what an
+application does by its own plan is done when the capture has it: so samples that begin one after the other do not drift
+into each other, nor hosts whose order no packet shows.
 """
 
 from __future__ import annotations
@@ -246,9 +246,9 @@ def beyond_each(
     """Return what the closed forms of these samples leave out.
 
     captured: at the interfaces `HOST:INTERFACE` of every host that acts; labels of anything else are not looked at.
-    What comes behind the last sample plays no part. waiting: the hosts whose programs wait by timers of their own, where
-    the clock is one in which programs take no time (see replaced_hosts). Raises CausalOrderError for a capture with
-    loss, and for one with a sample that the model cannot follow.
+    What comes behind the last sample plays no part. waiting: the hosts whose programs wait by timers of their own (see
+    Run.waiting). Raises CausalOrderError for a capture with loss, and for one with a sample that the model cannot
+    follow.
     """
     try:
         return _beyond_each(captured, topo, samples, frozenset(waiting))
