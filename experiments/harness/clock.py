@@ -15,7 +15,7 @@ VARIABLE = "LAB7_CLOCK"
 VIRTUAL_MEANING = (
     "the clock was virtual: programs take no time; for order, content and formulas, not for the speed of programs"
 )
-# In virtual time: what programs take by reading the clock (256 ns each time) is all that theory does not count.
+# In virtual time: what programs take by reading the clock (32 ns each time) is all that theory does not count.
 VIRTUAL_TOLERANCE = 0.003
 REAL_MEANING = "the clock was this machine's: programs and the machine's other work take part in every time"
 

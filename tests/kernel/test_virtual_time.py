@@ -21,6 +21,7 @@ from pathlib import Path
 
 import pytest
 
+from experiments.harness.implementations.registry import implementations
 from experiments.harness.repeatability import first_difference
 from topologies.emulation.virtual import kernel
 from topologies.emulation.virtual.job import Job
@@ -213,6 +214,30 @@ def test_an_idle_network_wakes_nothing(topology: str, host: str, tmp_path: Path)
     assert (done.returncode, done.stderr) == (0, "")
     before, after = map(int, done.stdout.split())
     assert after - before < IDLE_INTERRUPTS_A_SECOND * HOUR_S
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("experiment", "replacement", "name", "waits_s"),
+    # mod_cache_disk sleeps for 1 ms before each of the four folders; the 221 of two connections is held for 200 ms each.
+    [
+        ("web-cache", ("proxy", "apache"), "cold", 0.004),
+        ("mail-story", ("mta", "exim"), "pipelined, apart", 0.4),
+    ],
+)
+def test_a_timer_of_a_real_server_is_a_term_of_its_own(
+    experiment: str, replacement: tuple[str, str], name: str, waits_s: float, tmp_path: Path
+) -> None:
+    if not implementations()[replacement].installed():
+        pytest.skip(f"{replacement[1]} is not installed")
+    words = ["run", experiment, "--replace", "=".join(replacement), "--repeat", "1", "--time", "virtual", "--json"]
+    done = lab7(*words, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    (result,) = json.loads(done.stdout)["results"]
+    assert result["implementations"][replacement[0]].startswith(f"{replacement[1]} ")
+    (found,) = (one for one in result["comparisons"] if one["name"] == name)
+    assert found["theory_terms"]["server_waits"] == pytest.approx(waits_s, rel=0.1)
+    assert found["ratio"] == pytest.approx(1, abs=found["tolerance"])
 
 
 def test_a_command_has_a_terminal_where_lab7_has_one(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ JOB_FOLDER = f"/proc/self/fd/{JOB_FD}/"
 PLACE = "/run/lab7-job"
 JOB, INIT, ENDED, STDOUT, STDERR = "job.json", "init", "ended.json", "stdout", "stderr"
 # Grows by an octet as the kernel's clock moves: each five seconds, later each thousandth of what has passed, which
-# are a few thousand octets in a week. Reading the clock moves it by 256 ns (TIMER_MULTIPLIER of arch/um), so that a
+# are a few thousand octets in a week. Reading the clock moves it by 32 ns (TIMER_MULTIPLIER of arch/um), so that a
 # program which spins for a second computes for a minute: that must not count as moving.
 BEATS = "beats"
 BEAT_S, BEAT_SHARE = 5.0, 1e-3
