@@ -219,7 +219,7 @@ def test_an_idle_network_wakes_nothing(topology: str, host: str, tmp_path: Path)
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("experiment", "replacement", "name", "waits_s"),
-    # mod_cache_disk sleeps for 1 ms before each of the four folders; the 221 of two connections is held for 200 ms each.
+    # mod_cache_disk sleeps for 1 ms before each of four folders; the 221 of two connections is held for 200 ms each.
     [
         ("web-cache", ("proxy", "apache"), "cold", 0.004),
         ("mail-story", ("mta", "exim"), "pipelined, apart", 0.4),
