@@ -51,13 +51,11 @@ from experiments.harness.judge.verdict import Verdict, failed
 from experiments.harness.page_client import LoadFailedError, Window
 from experiments.harness.pathmodel.replay import Sample, terms_of
 from experiments.harness.result import Comparison, Timing
-from experiments.harness.theory import Theory, http_page_load
+from experiments.harness.theory import Theory, http_page_load, tolerance_of_round_trips
 from topologies.emulation.errors import EmulationError
 from topologies.emulation.node import Host
 from topologies.emulation.testbed import Testbed
 
-# In real time: of the formula, and what client and server themselves take for one round trip: 3 % at 100 ms.
-TOLERANCE, PROGRAMS_S = 0.025, 0.0005
 HTTP, HTTP_STRATEGY = "HTTP/1.1 persistent", "1.1-persistent"
 HTTP_PORT = 80
 LETTER, LETTERS = "alice.txt", "letters"
@@ -101,15 +99,19 @@ class Sessions:
 
     def attempt(self, name: str, session: Callable[[], Window]) -> Window | None:
         """Have a session, unless one of that name has failed before; returns when it was."""
+        return next(iter(self.attempt_several(name, lambda: [session()])), None)
+
+    def attempt_several(self, name: str, sessions: Callable[[], list[Window]]) -> list[Window]:
+        """Have sessions that follow each other, unless one of that name has failed before; returns when they were."""
         if name in self.failures:
-            return None
+            return []
         began_ns = time.time_ns()
         try:
-            return session()
+            return sessions()
         except (EmulationError, LoadFailedError) as error:
             self.failures[name] = str(error)
             self.broken_off.setdefault(name, []).append(Window(began_ns, time.time_ns()))
-            return None
+            return []
 
     def broken(self, claim: str, names: Sequence[str]) -> Verdict | None:
         """What is to be said of a claim whose sessions did not come to their end."""
@@ -129,12 +131,13 @@ def run(context: Run) -> Outcome:
         context.step("measuring the path", 0.05)
         checks = probe_path(bed, ftp_path(rtt_s, bw))
         with MachineWatch() as watch, capture_at(bed, context.folder / CAPTURE_NAME, ["client", "server"]) as capture:
-            sessions = _work(context, bed, list(files))
+            sessions = _work(context, bed, list(files), watch)
             _dialogues(context, bed, sessions)
     context.step("judging the packets", 0.9)
     captured = read_capture(context.folder / CAPTURE_NAME)
+    watch.follow(captured, bed.topo)
     traffic = ftp_traffic(captured, AT_CLIENT)
-    timings, comparisons = _compare_all(context, captured, bed.topo, traffic, sessions)
+    timings, comparisons = _compare_all(context, captured, bed.topo, traffic, sessions, watch)
     known = {**files, LETTER: letter, **_uploads(context.seed), **_too_much(context.seed)}
     return Outcome(
         claims=_verdicts(traffic, sessions, known, list(files)),
@@ -162,7 +165,7 @@ def _too_much(seed: int) -> dict[str, bytes]:
     return {name: random.randbytes(int(share * SPARE_OCTETS)) for name, share in shares.items()}
 
 
-def _work(context: Run, bed: Testbed, names: Sequence[str]) -> Sessions:
+def _work(context: Run, bed: Testbed, names: Sequence[str], watch: MachineWatch) -> Sessions:
     """The sessions that are timed, and for each mode one that lists and one that stores."""
     done, host = Sessions(), bed.host("client")
     web = WebUser(host)
@@ -175,8 +178,11 @@ def _work(context: Run, bed: Testbed, names: Sequence[str]) -> Sessions:
         for place, way in enumerate((*MODES, HTTP)):
             share = (number + place / 3) / (context.repeat + 1)
             context.step(f"{way}, {number or 'warming up'} of {context.repeat}", 0.1 + 0.5 * share)
-            window = done.attempt(way, partial(_fetch, context, host, web, way, which))
-            done.windows.setdefault(way, []).extend([window] if number and window else [])
+            fetch = partial(_fetch, context, host, web, way, which)
+            if number:
+                done.windows.setdefault(way, []).extend(done.attempt_several(way, partial(watch.samples, fetch)))
+            else:
+                done.attempt(way, fetch)
     folder = [*names, LETTERS]
     for name, (what, mode) in BESIDE.items():
         context.step(name, 0.62)
@@ -253,7 +259,7 @@ def _dialogues(context: Run, bed: Testbed, done: Sessions) -> None:
 
 
 def _compare_all(
-    context: Run, captured: CaptureFile, topo: Topo, traffic: FtpTraffic, sessions: Sessions
+    context: Run, captured: CaptureFile, topo: Topo, traffic: FtpTraffic, sessions: Sessions, watch: MachineWatch
 ) -> tuple[dict[str, list[Timing]], list[Comparison]]:
     """Every time that was measured beside its theory."""
     every = {
@@ -271,19 +277,17 @@ def _compare_all(
     timings: dict[str, list[Timing]] = {}
     comparisons: list[Comparison] = []
     for mode, some in every.items():
-        parts = [decompose_session(one) for one in some]
-        timings[mode] = [Timing(one.total_s, one.terms) for one in parts]
+        parts = [(decompose_session(one), span_of(one)) for one in some]
+        timings[mode] = [watch.noted(Timing(one.total_s, one.terms), *span) for one, span in parts]
         comparisons.append(_comparison(context, mode, timings[mode], _ftp_theory(context, mode, some[0], beyond[mode])))
     if loads:
-        timings[HTTP] = [timing(load) for load in loads]
+        timings[HTTP] = [timing(load, watch) for load in loads]
         comparisons.append(_comparison(context, HTTP, timings[HTTP], _http_theory(context, loads[0], beyond[HTTP])))
     return timings, comparisons
 
 
 def _comparison(context: Run, name: str, timings: list[Timing], theory: Theory) -> Comparison:
-    return Comparison.of(
-        name, timings, theory, clock.tolerance(round(TOLERANCE + PROGRAMS_S / context.parameters["rtt"], 3))
-    )
+    return Comparison.of(name, timings, theory, clock.tolerance(tolerance_of_round_trips(context.parameters["rtt"])))
 
 
 def _ftp_theory(context: Run, mode: str, session: FtpSession, beyond: Mapping[str, float]) -> Theory:
