@@ -84,15 +84,13 @@ from experiments.harness.report_lines import Panel, Series, plot_lines
 from experiments.harness.result import Comparison, Timing
 from experiments.harness.scripted import ScriptedAgent
 from experiments.harness.site import write_picture
-from experiments.harness.theory import Theory
+from experiments.harness.theory import Theory, tolerance_of_round_trips
 from topologies.emulation.node import Host
 from topologies.emulation.testbed import Testbed
 from topologies.mail import ADDRESSES, ALICE_ADDRESS, WEB
 
 # Beside the leg on which mail is read: RTTs from Alice to her server and between the servers, and the rate there.
 SENDER_S, BETWEEN_S, BW_MBIT = 0.02, 0.04, 10.0
-# Of the formula, and what client and server themselves take for one round trip, which no formula has: 3 % at 100 ms.
-TOLERANCE, PROGRAMS_S = 0.025, 0.0005
 PICTURE, PICTURE_BYTES = "ring.png", 12_000
 VISITOR, BROWSER = "experiments.harness.visitor", "experiments.harness.webmail_user"
 WEBMAIL_MODULE = "services.mail.webmail"
@@ -118,15 +116,16 @@ def run(context: Run) -> Outcome:
         context.step("measuring the paths", 0.05)
         checks = [check for path in _legs(context).paths() for check in probe_path(bed, path)]
         with MachineWatch() as watch, capture_legs(bed, context.folder / CAPTURE_NAME) as capture:
-            sessions = _work(context, bed, servers, written)
+            sessions = _work(context, bed, servers, written, watch)
             _pull_and_push(bed, servers, mails, sessions)
             _by_webmail(bed, servers, context.seed, sessions)
         picture = (site / PICTURE).read_bytes()
     context.step("judging the packets", 0.9)
     captured = read_capture(context.folder / CAPTURE_NAME)
+    watch.follow(captured, bed.topo)
     at_bob = pop3_traffic(captured, AT_BOB), imap_traffic(captured, AT_BOB), page_load(captured, AT_BOB)
     traffic = Traffic(*at_bob, sessions)
-    timings, comparisons = _compare_all(context, captured, bed.topo, traffic, written)
+    timings, comparisons = _compare_all(context, captured, bed.topo, traffic, written, watch)
     return Outcome(
         claims=(
             _m1(traffic, written),
@@ -174,7 +173,9 @@ def _mail(sender: str, seed: int) -> bytes:
     return message.as_bytes()
 
 
-def _work(context: Run, bed: Testbed, servers: Mapping[str, MailHost], written: Letters) -> Sessions:
+def _work(
+    context: Run, bed: Testbed, servers: Mapping[str, MailHost], written: Letters, watch: MachineWatch
+) -> Sessions:
     """The sessions on Bob's mailbox: those that are timed, and then those that change it."""
     done, reader, browser = Sessions(), Reader(bed.host("bob"), RECEIVER_ADDRESS), _browser(bed, servers, "bob")
     count, subject = len(written.contents), written.subject.decode()
@@ -191,7 +192,7 @@ def _work(context: Run, bed: Testbed, servers: Mapping[str, MailHost], written: 
                 session = partial(browser.tell, webmail_steps(task, count, subject))
             else:
                 session = partial(reader.session, protocol, reading_steps(protocol, task, count, subject))
-            done.attempt(f"{protocol} {task}", session)
+            done.attempt_several(f"{protocol} {task}", partial(watch.samples, session))
     context.step("working on the mailbox", 0.72)
     for name, protocol, script in (
         ("works", "IMAP", working_steps(subject)),
@@ -301,7 +302,7 @@ def _m4(captured: CaptureFile, sessions: Sessions, picture: bytes, mails: Mappin
 
 
 def _compare_all(
-    context: Run, captured: CaptureFile, topo: Topo, traffic: Traffic, written: Letters
+    context: Run, captured: CaptureFile, topo: Topo, traffic: Traffic, written: Letters, watch: MachineWatch
 ) -> tuple[dict[str, list[Timing]], list[Comparison]]:
     """The time of each task by each protocol beside its round trips."""
     rtt_s, theories, samples = context.parameters["rtt"], {}, []
@@ -316,9 +317,10 @@ def _compare_all(
     left = left_out(captured, topo, [one for _, one in samples], waiting)
     for (name, timed), beyond in zip(samples, left, strict=True):
         theory = theories[name] if beyond is None else with_window(theories[name], beyond)
-        by_name.setdefault(name, []).append((timed.timing, theory))
+        timing = watch.noted(timed.timing, timed.first_ns, timed.last_ns)
+        by_name.setdefault(name, []).append((timing, theory))
     timings = {name: [timing for timing, _ in some] for name, some in by_name.items()}
-    return timings, [compared(name, some, TOLERANCE + PROGRAMS_S / rtt_s) for name, some in by_name.items()]
+    return timings, [compared(name, some, tolerance_of_round_trips(rtt_s)) for name, some in by_name.items()]
 
 
 def _theory(protocol: str, task: str, traffic: Traffic, written: Letters, rtt_s: float) -> Theory:

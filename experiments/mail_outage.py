@@ -5,12 +5,17 @@ tries again and again; it is killed itself (SIGKILL) with messages in its queue,
 Bob's server is back, what is in his mailbox is compared with what was taken over, and the time to the next attempt with
 the schedule. In a third network his server stays away until Alice's gives up: the messages come back as reports. The
 long run has a fourth, in which that takes the five days of RFC 5321, which only virtual time can wait for.
+
+What disturbed a time is measured where a time has a dialogue in it: the delivery that is taken up again. An outage in
+which the machine disturbed that beyond the bound is had once more, in a network of its own. The schedule of days has no
+such terms: it runs in virtual time alone, and by a machine's clock the milliseconds that a program waits are nothing
+beside an interval of half an hour.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from email.message import EmailMessage
@@ -19,6 +24,7 @@ from pathlib import Path
 from random import Random
 
 from experiments.harness import clock
+from experiments.harness.disturbance import RETAKES
 from experiments.harness.experiment import Experiment, Outcome, Parameter, Run, choices, seconds, whole
 from experiments.harness.faults import plug_in, unplug
 from experiments.harness.fidelity import MachineWatch, capture_checks, certificate, probe_path
@@ -49,7 +55,7 @@ from experiments.harness.mail_times import Timed, compared, left_out
 from experiments.harness.mailbox_lab import Reader, send, text, wait_for_count
 from experiments.harness.report_lines import Panel, Series, plot_lines
 from experiments.harness.result import Check, Timing
-from experiments.harness.theory import Theory
+from experiments.harness.theory import TOLERANCE_OF_DIALOGUE, Theory
 from topologies.emulation.errors import EmulationError
 from topologies.emulation.testbed import Testbed
 from topologies.mail import MailTopo
@@ -81,7 +87,7 @@ SLACK_S = 0.5
 # What servers take to say goodbye, beside their round trips.
 GOODBYE_S = 0.2
 # lab7's server counts from each failure; others look through their queues once an interval, and may just have.
-TOLERANCE, TOLERANCE_OF_OTHERS = 0.1, 1.0
+TOLERANCE_OF_OTHERS = 1.0
 # How long messages are waited for, beside what each of them may take.
 PATIENCE_S, A_MESSAGE_S = 10.0, 0.5
 NOTE = (
@@ -92,13 +98,31 @@ NOTE = (
 
 @dataclass
 class Evidence:
-    """What has been collected: checks, the watch over the machine, the episodes by case."""
+    """What has been collected: checks, the watch over the machine, by case its outages; one is not the last of its case
+    where the machine disturbed it.
+    """
 
     checks: list[Check] = field(default_factory=list)
     watch: MachineWatch = field(default_factory=MachineWatch)
-    episodes: dict[str, Episode] = field(default_factory=dict)
-    captures: dict[str, CaptureFile] = field(default_factory=dict)
-    topologies: dict[str, MailTopo] = field(default_factory=dict)
+    outages: dict[str, list[Seen]] = field(default_factory=dict)
+
+    def episodes(self, cases: Iterable[str]) -> list[Episode]:
+        """Every outage of these cases."""
+        return [one.episode for case in cases for one in self.outages.get(case, [])]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What was seen of one outage: its capture there, and each time beside its theory."""
+
+    episode: Episode
+    capture: str
+    times: list[tuple[Timing, Theory]]
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether the machine disturbed a time of it beyond the bound."""
+        return any(timing.beside(theory.terms).disturbed for timing, theory in self.times)
 
 
 @dataclass(frozen=True)
@@ -119,11 +143,12 @@ def run(context: Run) -> Outcome:
     evidence, cases = Evidence(), context.parameters["case"]
     for number, case in enumerate(cases):
         context.step(WORDS[case], 0.02 + 0.9 * number / len(cases))
-        evidence.episodes[case] = _episode(context, case, evidence)
+        evidence.outages[case] = _outages(context, case, evidence)
     context.step("judging the packets", 0.95)
-    ended = [one for case, one in evidence.episodes.items() if case not in FOR_GOOD]
-    given_up = [one for case, one in evidence.episodes.items() if case in FOR_GOOD]
-    found = {case: some for case, one in evidence.episodes.items() if (some := _timed(context, case, one, evidence))}
+    ended = evidence.episodes(case for case in cases if case not in FOR_GOOD)
+    given_up = evidence.episodes(case for case in cases if case in FOR_GOOD)
+    times = {case: [each for one in some for each in one.times] for case, some in evidence.outages.items()}
+    found = {case: some for case, some in times.items() if some}
     timings = {WORDS[case]: [timing for timing, _ in some] for case, some in found.items()}
     return Outcome(
         claims=(s5(ended, given_up),),
@@ -131,13 +156,19 @@ def run(context: Run) -> Outcome:
         fidelity=certificate([*evidence.checks, *evidence.watch.checks()]),
         implementations={**names_of(context.replacements), AGENT_ROLE: client_name(context.replacements)},
         timings=timings,
-        capture=_capture_name(cases[-1]),
-        plot=plot_lines(_panels(context, evidence.episodes), NOTE),
+        capture=evidence.outages[cases[-1]][-1].capture,
+        plot=plot_lines(_panels(context, {case: some[-1].episode for case, some in evidence.outages.items()}), NOTE),
     )
 
 
-def _capture_name(case: str) -> str:
-    return f"capture-{case}.pcapng"
+def _outages(context: Run, case: str, evidence: Evidence) -> list[Seen]:
+    """One outage, and others like it while the machine disturbs it beyond the bound, up to a limit."""
+    seen: list[Seen] = []
+    while len(seen) <= RETAKES:
+        seen.append(_seen(context, case, f"capture-{case}{f'-{len(seen) + 1}' if seen else ''}.pcapng", evidence))
+        if not seen[-1].disturbed:
+            break
+    return seen
 
 
 def _schedule(context: Run, case: str) -> Schedule:
@@ -161,9 +192,9 @@ def _lab(context: Run, case: str) -> Iterator[Lab]:
         yield Lab(bed, servers["mail-a"], servers["mail-b"], context.replacements.get(AGENT_ROLE))
 
 
-def _episode(context: Run, case: str, evidence: Evidence) -> Episode:
+def _seen(context: Run, case: str, name: str, evidence: Evidence) -> Seen:
     """One outage in a network of its own; returns what was seen of it."""
-    path, labels = context.folder / _capture_name(case), [AT_SENDER, *_read_at(case)]
+    path, labels = context.folder / name, [AT_SENDER, *_read_at(case)]
     with _lab(context, case) as lab:
         if not evidence.checks:
             between = _legs(context).paths()[1]
@@ -171,10 +202,13 @@ def _episode(context: Run, case: str, evidence: Evidence) -> Episode:
         with evidence.watch, capture_legs(lab.bed, path, labels) as capture:
             outage = _give_up(context, lab, case) if case in FOR_GOOD else _outage(context, lab, case)
             composed = _composed(context, case)
-        evidence.topologies[case] = lab.bed.topo
-    evidence.checks += capture_checks({f"{label} ({case})": one for label, one in capture.statistics.items()})
-    evidence.captures[case] = read_capture(path)
-    return _seen(evidence.captures[case], outage, case, composed)
+        topo = lab.bed.topo
+    what = path.stem.removeprefix("capture-")
+    evidence.checks += capture_checks({f"{label} ({what})": one for label, one in capture.statistics.items()})
+    captured = read_capture(path)
+    evidence.watch.follow(captured, topo)
+    episode = _episode(captured, outage, case, composed)
+    return Seen(episode, name, _timed(context, case, episode, captured, topo, evidence.watch))
 
 
 def _read_at(case: str) -> list[str]:
@@ -190,7 +224,7 @@ def _composed(context: Run, case: str) -> tuple[bytes, ...]:
     return (*_messages(1, "before", seed), *_messages(count, "during", seed))
 
 
-def _seen(captured: CaptureFile, outage: Outage, case: str, composed: tuple[bytes, ...]) -> Episode:
+def _episode(captured: CaptureFile, outage: Outage, case: str, composed: tuple[bytes, ...]) -> Episode:
     at_sender = smtp_traffic(captured, AT_SENDER)
     return Episode(
         outage,
@@ -326,8 +360,10 @@ def _until(began_ns: int, after_s: float) -> None:
     time.sleep(max(0.0, after_s - (time.time_ns() - began_ns) / NS))
 
 
-def _timed(context: Run, case: str, episode: Episode, evidence: Evidence) -> list[tuple[Timing, Theory]]:
-    """Each time of a case beside its theory."""
+def _timed(
+    context: Run, case: str, episode: Episode, captured: CaptureFile, topo: MailTopo, watch: MachineWatch
+) -> list[tuple[Timing, Theory]]:
+    """Each time of an outage beside its theory."""
     if case == EXPIRE:
         return []
     if case == DAYS:
@@ -338,13 +374,14 @@ def _timed(context: Run, case: str, episode: Episode, evidence: Evidence) -> lis
         return []
     asked, is_refused = context.parameters, case == SERVICE
     sample = Timed(AT_SENDER, found.first.began_ns, found.taken_ns, recovery_timing(found))
-    (beyond,) = left_out(between_servers(evidence.captures[case], sample), evidence.topologies[case], [sample])
+    (beyond,) = left_out(between_servers(captured, sample), topo, [sample])
     theory = recovery(is_refused, asked["rtt"], asked["retry"], CONNECT_TIMEOUT_S)
-    return [(sample.timing, completed(theory, is_refused, BW_MBIT * 1e6, beyond))]
+    timing = watch.noted(sample.timing, sample.first_ns, sample.last_ns)
+    return [(timing, completed(theory, is_refused, BW_MBIT * 1e6, beyond))]
 
 
 def _tolerance(context: Run) -> float:
-    return TOLERANCE_OF_OTHERS if MTA_ROLE in context.replacements else TOLERANCE
+    return TOLERANCE_OF_OTHERS if MTA_ROLE in context.replacements else TOLERANCE_OF_DIALOGUE
 
 
 def _panels(context: Run, episodes: Mapping[str, Episode]) -> list[Panel]:

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from experiments.harness.experiment import Experiment, Outcome, Parameter, Run, megabits, seconds, whole
@@ -87,16 +88,44 @@ TEXTBOOK = (
 )
 
 
+@dataclass(frozen=True)
+class Told:
+    """One story: when it was, what no packet shows, and the message as Alice composed it."""
+
+    start_ns: int
+    end_ns: int
+    inside: Inside
+    composed: bytes
+
+    @property
+    def window(self) -> Window:
+        """When it was."""
+        return Window(self.start_ns, self.end_ns)
+
+
+@dataclass(frozen=True)
+class Passed:
+    """Letters that went from server to server in one way: when, and the bodies that came."""
+
+    start_ns: int
+    end_ns: int
+    bodies: list[bytes]
+
+    @property
+    def window(self) -> Window:
+        """When it was."""
+        return Window(self.start_ns, self.end_ns)
+
+
 @dataclass
 class Done:
     """What was done, and when: the stories, the letters by their way, and what belongs to one claim each.
 
-    `delivered`: the bodies of the letters that lay in Bob's mailbox in the end, by their way.
+    A story, or letters of a way, that the machine disturbed are there as well as those that were taken again.
     """
 
-    stories: list[tuple[Window, Inside, bytes]] = field(default_factory=list)
-    ways: dict[str, list[Window]] = field(default_factory=dict)
-    delivered: dict[str, list[list[bytes]]] = field(default_factory=dict)
+    stories: list[Told] = field(default_factory=list)
+    ways: dict[str, list[Passed]] = field(default_factory=dict)
     dots: Window | None = None
     dotted: bytes = b""
     textbook: Window | None = None
@@ -133,8 +162,8 @@ class Lab:
         path = self._bed.host("alice").workdir / f"message-{self._count}.eml"
         return path, self.alice.compose(path, subject, text, files)
 
-    def story(self, subject: str, text: str, files: Sequence[Path] = ()) -> tuple[Window, Inside, bytes]:
-        """One message, from her keyboard to his screen; returns when, what no packet shows, and what she wrote."""
+    def story(self, subject: str, text: str, files: Sequence[Path] = ()) -> Told:
+        """One message, from her keyboard to his screen."""
         self._bed.restart("dns-a")
         path, composing = self.compose(subject, text, files)
         self._attempt(lambda: self.alice.send([path]))
@@ -145,10 +174,10 @@ class Lab:
             self._attempt(self.bob.fetch)
         ended_ns = time.time_ns()
         self._clear()
-        return Window(composing.start_ns, ended_ns), inside, path.read_bytes()
+        return Told(composing.start_ns, ended_ns, inside, path.read_bytes())
 
-    def letters(self, count: int, flags: str) -> tuple[Window, list[bytes]]:
-        """So many letters at once, which her server sends on in one way; returns when, and the bodies that came."""
+    def letters(self, count: int, flags: str) -> Passed:
+        """So many letters at once, which her server sends on in one way."""
         restart_mta(self._bed, "mail-a", flags)
         # Each is told from all others by its body.
         numbers = range(self._count + 1, self._count + 1 + count)
@@ -159,7 +188,7 @@ class Lab:
         ended_ns = self._quiet()
         bodies = stored_bodies([one.read_bytes() for one in self._mailbox()])
         self._clear()
-        return Window(began_ns, ended_ns), bodies
+        return Passed(began_ns, ended_ns, bodies)
 
     def by_the_book(self) -> Window:
         """The textbook's dialogue, had by a person at her server."""
@@ -211,7 +240,7 @@ def run(context: Run) -> Outcome:
             context.step("measuring the paths", 0.05)
             checks = [check for path in legs.paths() for check in probe_path(bed, path)]
             with MachineWatch() as watch, capture_all(bed, context.folder / CAPTURE_NAME) as capture:
-                done = _work(context, bed, folder)
+                done = _work(context, bed, folder, watch)
     context.step("judging the packets", 0.9)
     captured = read_capture(context.folder / CAPTURE_NAME)
     watch.follow(captured, topo)
@@ -236,24 +265,23 @@ def _objects(folder: Path) -> dict[str, bytes]:
     return {name: (folder / name).read_bytes() for name in (LETTER_NAME, *PICTURES)}
 
 
-def _work(context: Run, bed: Testbed, folder: Path) -> Done:
+def _work(context: Run, bed: Testbed, folder: Path, watch: MachineWatch) -> Done:
     done, lab = Done(), Lab(context, bed)
     pictures = [folder / name for name in PICTURES]
     context.step("a letter full of dots", 0.1)
     # The first story, which is not timed: it warms everybody up.
-    done.dots, _, dotted = lab.story("Dots", DOTTED)
-    done.dotted = dotted.partition(BLANK_LINE)[2]
+    dots = lab.story("Dots", DOTTED)
+    done.dots, done.dotted = dots.window, dots.composed.partition(BLANK_LINE)[2]
     done.note("the letter full of dots", lab.problems())
     for number in range(1, context.repeat + 1):
         context.step(f"the story, {number} of {context.repeat}", 0.1 + 0.3 * number / (context.repeat + 1))
-        done.stories.append(lab.story("A picture", LETTER, pictures))
+        done.stories += watch.samples(partial(lab.story, "A picture", LETTER, pictures))
         done.note(f"the story, {number}", lab.problems())
     for number in range(context.repeat):
         for place, way in enumerate(WAYS):
             context.step(f"letters: {way.name}", 0.4 + 0.4 * (number + place / 4) / context.repeat)
-            window, bodies = lab.letters(context.parameters["messages"], way.flags)
-            done.ways.setdefault(way.name, []).append(window)
-            done.delivered.setdefault(way.name, []).append(bodies)
+            passed = watch.samples(partial(lab.letters, context.parameters["messages"], way.flags))
+            done.ways.setdefault(way.name, []).extend(passed)
             done.note(way.name, lab.problems())
     context.step("the textbook's dialogue, and the web", 0.85)
     done.textbook = lab.by_the_book()
@@ -278,18 +306,18 @@ def _compare(
     """Every time that was measured beside its theory."""
     samples: list[tuple[str, Timed, Closed]] = []
     asked = Lookups.of(captured)
-    for window, _, _ in done.stories:
-        part = _within(every, window)
+    for told in done.stories:
+        part = _within(every, told.window)
         try:
             story = mail_story.follow(part)
         except Contradiction:
             continue
         closed = step_theories(story, legs, names_s, exchanges=2)
-        found = step_timings(story, part, asked, window.start_ns)
+        found = step_timings(story, part, asked, told.start_ns)
         samples += [(name, timed, closed[name]) for name, timed in found.items()]
     for way in WAYS:
-        for window in done.ways.get(way.name, []):
-            part = _within(every, window)
+        for passed in done.ways.get(way.name, []):
+            part = _within(every, passed.window)
             with suppress(ValueError):
                 samples.append((way.name, way_timing(part, asked), way_theory(way, part, legs)))
     predicted = theories(captured, topo, [(timed, closed) for _, timed, closed in samples], waiting)
@@ -302,14 +330,15 @@ def _compare(
 
 
 def _verdicts(context: Run, every: MailLegs, done: Done, objects: Mapping[str, bytes]) -> tuple[Verdict, ...]:
-    story = _within(every, done.stories[0][0] if done.stories else None)
-    letters = _within(every, *(one for some in done.ways.values() for one in some[:1]))
-    several = _within(every, *done.ways.get(WAYS[0].name, [])[:1])
+    first, passed = done.stories[:1], done.ways.get(WAYS[0].name, [])[:1]
+    story = _within(every, *(one.window for one in first))
+    letters = _within(every, *(one.window for some in done.ways.values() for one in some[:1]))
+    several = _within(every, *(one.window for one in passed))
     dots, textbook = _within(every, done.dots), _within(every, done.textbook)
     whole = _within(every, Window(0, 1 << 63))
     picture = objects[PICTURES[0]]
-    inside, composed = done.stories[0][1:] if done.stories else (Inside(0, 0, 0), b"")
-    delivered = done.delivered.get(WAYS[0].name, [[]])[0]
+    inside, composed = (first[0].inside, first[0].composed) if first else (Inside(0, 0, 0), b"")
+    delivered = passed[0].bodies if passed else []
     verdicts = (
         smtp_claims.s1(story, [composed]),
         smtp_claims.s2(letters),

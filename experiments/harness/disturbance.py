@@ -18,6 +18,8 @@ its log when its response is already on the way. These rules keep the terms from
   not captured (a name server behind others) all counts. Neither this command nor the captures do.
 - A host takes no part if its own wires carried no frame in the sample's window. What a wire's process computes and
   waits is in its frames.
+- While the turns are not known (a sample has just been taken), all counts between the first frame on a wire and the
+  last one: a client that is started for the sample computes before it sends anything.
 - Frames of one direction that are due within BURST_NS are one burst, of which only the latest frame counts: those
   behind it would have waited for it anyway, or for their predecessor on the link.
 - `settled` takes out no more than the sample's slack, what it lasted longer than theory says, so that no sample is
@@ -37,11 +39,13 @@ Turn = tuple[int, int]
 NS = 1_000_000_000
 LATE_FRAMES, STOLEN, WAITING, PROGRAMS = "late_frames", "stolen", "waiting_for_processor", "programs"
 TERMS = (LATE_FRAMES, WAITING, PROGRAMS, STOLEN)
+# What the programs compute is no disturbance by the machine: it is the same each time.
+MACHINE_TERMS = (LATE_FRAMES, WAITING, STOLEN)
 # Longer than a full frame takes at 5 Mbit/s, shorter than a round trip of any topology here.
 BURST_NS = 3_000_000
-# Beyond either of these a sample says more about the machine than about the network: it is marked and taken again.
+# Beyond this a sample says too much about the machine: it is marked and taken again. It is a share and no time, because
+# each exchange of a long dialogue has its turns: a session of fifty commands waits fifty times as often as one of one.
 DISTURBED_SHARE = 0.1
-DISTURBED_S = 0.05
 # How often one sample is taken again at most.
 RETAKES = 3
 LATE_QUANTILE = 0.99
@@ -97,6 +101,10 @@ class Wire:
     due_ns: Sequence[int]
     left_ns: Sequence[int]
 
+    def due_in(self, start_ns: int, end_ns: int) -> Sequence[int]:
+        """When the frames of a window were due, in order."""
+        return self.due_ns[bisect_left(self.due_ns, start_ns) : bisect_right(self.due_ns, end_ns)]
+
     def late_ns(self, start_ns: int = 0, end_ns: int = 1 << 63) -> list[int]:
         """How late each frame was that was due in a window, in their order."""
         first, last = bisect_left(self.due_ns, start_ns), bisect_right(self.due_ns, end_ns)
@@ -140,12 +148,8 @@ class Disturbance:
         return sum(self.terms().values())
 
     def beyond_bound(self, total_s: float) -> bool:
-        """Whether the machine disturbed a sample of this time so much that it is to be taken again.
-
-        What the programs compute is no disturbance: it is the same each time.
-        """
-        machine_s = self.late_s + self.stolen_s + self.waiting_s
-        return machine_s > min(DISTURBED_S, DISTURBED_SHARE * total_s)
+        """Whether the machine disturbed a sample of this time so much that it is to be taken again."""
+        return beyond_bound(sum(self.terms()[name] for name in MACHINE_TERMS), total_s)
 
 
 @dataclass(frozen=True)
@@ -196,6 +200,13 @@ class Record:
         wires = [wire for wire in self.wires if not wire.hosts or set(wire.hosts) & set(hosts)]
         return Record([task for task in self.tasks if task.host in hosts], wires, self.stolen)
 
+    def on_wires(self, start_ns: int, end_ns: int) -> tuple[int, int]:
+        """The part of a window from its first frame on a wire to its last; all of it where no wire is recorded."""
+        due = [each for wire in self.wires if (each := wire.due_in(start_ns, end_ns))]
+        if not due:
+            return start_ns, end_ns
+        return min(each[0] for each in due), max(each[-1] for each in due)
+
     def _programs_ns(self, host: str, start_ns: int, end_ns: int) -> _Share:
         """What the programs of a host waited and computed, and what was stolen from them, on the path of a sample."""
         tasks = [task for task in self.tasks if task.host == host]
@@ -220,6 +231,11 @@ class Record:
             min(computed_ns, sum(task.computed.growth_about(start_ns, end_ns) for task in tasks)),
             stolen_ns,
         )
+
+
+def beyond_bound(machine_s: float, total_s: float) -> bool:
+    """Return whether so much of a sample of this time says more about the machine than about the network."""
+    return machine_s > DISTURBED_SHARE * total_s
 
 
 def settled(

@@ -254,8 +254,9 @@ class MachineWatch:
         if self._thread is None:
             return False
         self._sampler.read()
-        found = self._sampler.record().within(sample.start_ns, sample.end_ns)
-        return found.beyond_bound((sample.end_ns - sample.start_ns) / 1e9)
+        record = self._sampler.record()
+        start_ns, end_ns = record.on_wires(sample.start_ns, sample.end_ns)
+        return record.within(start_ns, end_ns).beyond_bound((end_ns - start_ns) / 1e9)
 
     def read_capture(self, path: Path, topo: Topo) -> CaptureFile:
         """Read a capture that was made while it watched, and take the turns of the hosts from it."""

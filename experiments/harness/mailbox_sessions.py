@@ -30,10 +30,14 @@ class Sessions:
 
     def attempt(self, name: str, session: Callable[[], Window]) -> None:
         """Have a session, unless one of that name has failed before."""
+        self.attempt_several(name, lambda: [session()])
+
+    def attempt_several(self, name: str, sessions: Callable[[], list[Window]]) -> None:
+        """Have sessions that follow each other, unless one of that name has failed before."""
         if name in self.failures:
             return
         try:
-            self.windows.setdefault(name, []).append(session())
+            self.windows.setdefault(name, []).extend(sessions())
         except (EmulationError, LoadFailedError) as error:
             self.failures[name] = str(error)
 

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from experiments.harness.clock import CLOCK_WORDS, Clock
-from experiments.harness.disturbance import TERMS, Disturbance, settled
+from experiments.harness.disturbance import MACHINE_TERMS, TERMS, Disturbance, beyond_bound, settled
 from experiments.harness.judge.verdict import WORDS, Verdict
 from experiments.harness.result_schema import Reader, ResultError
 from experiments.harness.theory import Theory
@@ -69,8 +69,12 @@ class Timing:
 
     @property
     def disturbed(self) -> bool:
-        """Whether the machine disturbed it beyond the bound."""
-        return self.disturbance is not None and self.disturbance.beyond_bound(self.total_s)
+        """Whether the machine disturbed it beyond the bound; once it is `beside` its theory, by what was taken out."""
+        if self.disturbance is None:
+            return False
+        if any(name in self.terms for name in TERMS):
+            return beyond_bound(sum(self.terms.get(name, 0.0) for name in MACHINE_TERMS), self.total_s)
+        return self.disturbance.beyond_bound(self.total_s)
 
 
 @dataclass(frozen=True)

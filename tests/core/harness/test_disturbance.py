@@ -91,6 +91,15 @@ def test_a_host_whose_wires_carried_nothing_has_no_part() -> None:
     assert Record(tasks, wires).within(0, 50 * MS).waiting_s == 0.014
 
 
+def test_a_sample_on_the_wires_lasts_from_its_first_frame_to_its_last() -> None:
+    out = Wire("client to s1", ("client",), [5 * MS, 200 * MS, 400 * MS], [5 * MS, 200 * MS, 400 * MS])
+    back = Wire("s1 to client", ("client",), [300 * MS], [301 * MS])
+    record = Record(wires=[out, back])
+    assert record.on_wires(100 * MS, 350 * MS) == (200 * MS, 300 * MS)
+    assert record.on_wires(10 * MS, 20 * MS) == (10 * MS, 20 * MS)
+    assert Record().on_wires(10 * MS, 20 * MS) == (10 * MS, 20 * MS)
+
+
 def test_of_a_burst_only_the_latest_frame_counts() -> None:
     due = [10 * MS, 11 * MS, 12 * MS, 60 * MS]
     left = [14 * MS, 14 * MS, 14 * MS, 61 * MS]
@@ -168,6 +177,28 @@ def test_the_figures_are_those_of_the_samples_that_were_not_disturbed() -> None:
     ]
     one = Comparison.of("", timings, Theory(0.1, {"request": 0.1}, "RTT", ""), 0.01)
     assert (one.samples_s, one.disturbed, one.raw_s) == ((0.2, 0.1), (1,), 0.1)
+
+
+def test_a_sample_beside_its_theory_was_disturbed_by_what_is_taken_out_of_it() -> None:
+    # 120 ms were counted, beyond the bound, but it lasted 15 ms longer than theory.
+    timing = Timing(1.015, {"request": 1.015}, Disturbance(waiting_s=0.12))
+    assert timing.disturbed
+    one = Comparison.of("", [timing], Theory(1.0, {"request": 1.0}, "RTT", ""), 0.01)
+    assert one.disturbed == ()
+    longer = Timing(1.2, {"request": 1.2}, Disturbance(waiting_s=0.13))
+    assert Comparison.of("", [longer], Theory(1.0, {"request": 1.0}, "RTT", ""), 0.01).disturbed == (1,)
+
+
+@pytest.mark.parametrize("exchanges", [1, 50])
+def test_each_exchange_of_a_dialogue_may_wait_as_long_as_a_single_one(exchanges: int) -> None:
+    total_s = exchanges * 0.044
+    assert not Timing(total_s, {}, Disturbance(waiting_s=exchanges * 0.004)).disturbed
+    assert Timing(total_s, {}, Disturbance(waiting_s=exchanges * 0.005)).disturbed
+
+
+def test_what_programs_compute_does_not_disturb() -> None:
+    timing = Timing(1.2, {"request": 1.2}, Disturbance(programs_s=0.2))
+    assert not timing.beside({"request": 1.0}).disturbed
 
 
 def test_where_every_sample_was_disturbed_all_count() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from experiments.harness import disturbance_sampler, fidelity
 from experiments.harness.clock import VARIABLE, Clock
-from experiments.harness.disturbance import RETAKES, Disturbance, Record, Task
+from experiments.harness.disturbance import RETAKES, Disturbance, Record, Task, Wire
 from experiments.harness.fidelity import PROBES, MachineWatch, certificate, undisturbed_check
 from experiments.harness.page_client import Window
 from experiments.harness.result import Check, Comparison
@@ -52,6 +52,15 @@ def test_a_sample_is_known_to_be_disturbed_before_its_packets_are_read(monkeypat
     for watch in watch_that_reads(monkeypatch, waiting_in(1)):
         assert watch.watching
         assert [watch.disturbed(window) for window in HUNDRED[:3]] == [False, True, False]
+
+
+def test_what_a_program_waits_before_its_first_frame_disturbs_no_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    # A client that is started for the sample waits 40 ms before it sends anything; the wire has frames from 50 ms on.
+    before = steps((0, 0), (30, 40), (100, 40))
+    frames = [50 * MS, 90 * MS]
+    wire = Wire("client to s1", ("client",), frames, frames)
+    for watch in watch_that_reads(monkeypatch, Record([Task("client", NOTHING, before)], [wire])):
+        assert watch.samples(lambda: HUNDRED[0]) == HUNDRED[:1]
 
 
 def test_where_nothing_is_watched_each_sample_is_taken_once() -> None:

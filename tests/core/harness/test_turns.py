@@ -9,7 +9,7 @@ from scapy.layers.l2 import Ether
 
 from experiments.harness.judge.frames import CaptureFile, Frame
 from experiments.harness.pcapng import InterfaceCounts
-from experiments.harness.turns import TURN_MAX_NS, Turn, turns_of
+from experiments.harness.turns import TIMER_NS, TURN_MAX_NS, Turn, turns_of
 
 MS = 1_000_000
 CLIENT, SERVER = "10.0.0.1", "10.0.0.2"
@@ -76,6 +76,27 @@ def test_datagrams_take_turns() -> None:
     assert turns((0, SERVER, UDP() / b"query"), (3, CLIENT, UDP() / b"answer")) == [(0, 3)]
 
 
-def test_a_host_that_acts_by_its_own_plan_takes_no_turn() -> None:
-    late_ms = TURN_MAX_NS // MS + 1
-    assert turns((0, SERVER, UDP() / b"query"), (late_ms, CLIENT, UDP() / b"other")) == []
+def test_a_timer_has_a_turn_when_it_is_set_and_one_when_it_fires() -> None:
+    late_ms, timer_ms = TURN_MAX_NS // MS + 1, TIMER_NS // MS
+    assert turns((0, SERVER, UDP() / b"query"), (late_ms, CLIENT, UDP() / b"other")) == [
+        (0, timer_ms),
+        (late_ms - timer_ms, late_ms),
+    ]
+
+
+def test_what_is_sent_within_the_limit_is_no_timers_doing() -> None:
+    limit_ms = TURN_MAX_NS // MS
+    assert turns((0, SERVER, UDP() / b"query"), (limit_ms, CLIENT, UDP() / b"other")) == [(0, limit_ms)]
+
+
+def test_a_refused_connection_begins_a_turn() -> None:
+    assert turns(
+        (0, CLIENT, TCP(flags="S")),
+        (100, SERVER, TCP(flags="RA")),
+        (103, CLIENT, TCP(flags="S")),
+    ) == [(100, 103)]
+
+
+def test_a_reset_of_its_own_ends_no_turn() -> None:
+    arrived = (0, SERVER, TCP(flags="PA") / b"octets")
+    assert turns(arrived, (1, CLIENT, TCP(flags="R")), (4, CLIENT, TCP(flags="PA") / b"answer")) == [(0, 4)]
