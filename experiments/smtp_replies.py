@@ -6,6 +6,9 @@ shows the same, or its like, without the cause. What cannot be seen in packets i
 
 The server runs with what the drawing gives it; for 450 it is started anew and asks who is new to come again. What is
 given for the role mta is asked the same, with its own configuration; it lacks what it does not do.
+
+No time is compared: that 450 becomes 250 is a matter of whether the delay is over, which a busy machine makes longer at
+most. So what disturbed a dialogue is not measured.
 """
 
 from __future__ import annotations
@@ -239,7 +242,7 @@ def run(context: Run) -> Outcome:
     return Outcome(
         claims=(_verdict(context, done),),
         comparisons=(),
-        fidelity=certificate([*checks, *watch.checks(), *capture_checks(capture.statistics)]),
+        fidelity=certificate([*checks, *watch.checks(times=False), *capture_checks(capture.statistics)]),
         implementations={MTA_ROLE: names_of(context.replacements)[MTA_ROLE]},
         capture=CAPTURE_NAME,
     )

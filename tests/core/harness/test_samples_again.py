@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -140,3 +141,20 @@ def test_a_path_that_is_off_is_measured_again(good_at: int, made: int, verdict: 
     check = fidelity._measured(measure)
     assert (len(calls), check.verdict) == (made, verdict)
     assert check.measured == ("10 ms" if made == 1 else f"10 ms (measured {made} times)")
+
+
+@pytest.mark.parametrize(("waits", "verdict"), [(True, "valid"), (False, "suspect")])
+def test_a_thread_that_waits_for_a_processor_was_not_suspended(
+    monkeypatch: pytest.MonkeyPatch, waits: bool, verdict: str
+) -> None:
+    sleep = time.sleep
+    monkeypatch.setattr(fidelity, "_waited_s", lambda: time.monotonic() if waits else 0.0)
+    monkeypatch.setattr(fidelity.time, "sleep", lambda _seconds: sleep(1.2 * fidelity.GAP_MAX_S))
+    with MachineWatch() as watch:
+        pass
+    assert verdict_of(watch, "longest suspension") == verdict
+
+
+def verdict_of(watch: MachineWatch, name: str) -> str:
+    (found,) = (check.verdict for check in watch.checks() if check.name == name)
+    return found
