@@ -2,20 +2,22 @@
 
     record.within(start_ns, end_ns)    # Disturbance(late_s=0.0004, stolen_s=0.0, waiting_s=0.003, programs_s=0.0021)
 
-Four terms, each measured apart from the packets, in the order in which they are taken out of a sample:
+Five terms, each measured apart from the packets, in the order in which they are taken out of a sample:
 
     late_frames             frames that left a wire after they were due
     waiting_for_processor   run-queue delay of the programs of the hosts (proc_pid_schedstat(5), second field)
     programs                time that these programs computed (first field)
+    waiting_for_disk        time that these programs slept uninterruptibly (state D in proc_pid_stat(5)): an fsync
     stolen                  time that the hypervisor gave to others (/proc/stat, in steps of a clock tick)
 
 Not all that was counted lies on a sample's critical path: programs of two hosts wait at the same time, a server writes
 its log when its response is already on the way. These rules keep the terms from explaining too much:
 
 - Programs are counted while it is their host's turn (see turns), of each turn no more than it lasted: first what they
-  waited, then what they computed, then what was stolen, between the last reading before the turn and the first one
-  behind it; and of all turns of a host in a sample together no more than was counted in the sample. Of a host that was
-  not captured (a name server behind others) all counts. Neither this command nor the captures do.
+  waited for a processor, then what they computed, then what they waited for a disk, then what was stolen, between the
+  last reading before the turn and the first one behind it; and of all turns of a host in a sample together no more than
+  was counted in the sample. Of a host that was not captured (a name server behind others) all counts. Neither this
+  command nor the captures do.
 - A host takes no part if its own wires carried no frame in the sample's window. What a wire's process computes and
   waits is in its frames.
 - While the turns are not known (a sample has just been taken), all counts between the first frame on a wire and the
@@ -38,9 +40,10 @@ from dataclasses import dataclass, field, replace
 Turn = tuple[int, int]
 NS = 1_000_000_000
 LATE_FRAMES, STOLEN, WAITING, PROGRAMS = "late_frames", "stolen", "waiting_for_processor", "programs"
-TERMS = (LATE_FRAMES, WAITING, PROGRAMS, STOLEN)
+DISK = "waiting_for_disk"
+TERMS = (LATE_FRAMES, WAITING, PROGRAMS, DISK, STOLEN)
 # What the programs compute is no disturbance by the machine: it is the same each time.
-MACHINE_TERMS = (LATE_FRAMES, WAITING, STOLEN)
+MACHINE_TERMS = (LATE_FRAMES, WAITING, DISK, STOLEN)
 # Longer than a full frame takes at 5 Mbit/s, shorter than a round trip of any topology here.
 BURST_NS = 3_000_000
 # Beyond this a sample says too much about the machine: it is marked and taken again. It is a share and no time, because
@@ -85,11 +88,12 @@ class Counter:
 
 @dataclass(frozen=True)
 class Task:
-    """One thread of a program of a host: the time that it computed, and that it waited for a processor, in ns."""
+    """One thread of a program of a host: the time that it computed, waited for a processor and for a disk, in ns."""
 
     host: str
     computed: Counter
     waited: Counter
+    disk: Counter = field(default_factory=lambda: Counter((), ()))
 
 
 @dataclass(frozen=True)
@@ -137,10 +141,12 @@ class Disturbance:
     stolen_s: float = 0.0
     late_frame_s: float = 0.0
     wire: str = ""
+    disk_s: float = 0.0
 
     def terms(self) -> dict[str, float]:
         """The terms by their names, in the order in which they are taken out of a sample."""
-        return dict(zip(TERMS, (self.late_s, self.waiting_s, self.programs_s, self.stolen_s), strict=True))
+        found = (self.late_s, self.waiting_s, self.programs_s, self.disk_s, self.stolen_s)
+        return dict(zip(TERMS, found, strict=True))
 
     @property
     def total_s(self) -> float:
@@ -158,6 +164,7 @@ class _Share:
 
     waited_ns: float
     computed_ns: float
+    disk_ns: float
     stolen_ns: float
 
 
@@ -187,6 +194,7 @@ class Record:
             late_s=sum(sum(wire.bursts_ns(start_ns, end_ns)) for wire in used) / NS,
             waiting_s=sum(share.waited_ns for share in shares) / NS,
             programs_s=sum(share.computed_ns for share in shares) / NS,
+            disk_s=sum(share.disk_ns for share in shares) / NS,
             stolen_s=min(stolen_ns, sum(share.stolen_ns for share in shares)) / NS,
             late_frame_s=latest[0] / NS,
             wire=latest[1] if latest[0] else "",
@@ -214,9 +222,10 @@ class Record:
             return _Share(
                 sum(task.waited.growth(start_ns, end_ns) for task in tasks),
                 sum(task.computed.growth(start_ns, end_ns) for task in tasks),
+                sum(task.disk.growth(start_ns, end_ns) for task in tasks),
                 self.stolen.growth(start_ns, end_ns),
             )
-        waited_ns = computed_ns = stolen_ns = 0
+        waited_ns = computed_ns = disk_ns = stolen_ns = 0
         turns = self.turns[host]
         for first_ns, last_ns in turns[bisect_left(turns, (start_ns, 0)) :]:
             if last_ns > end_ns:
@@ -224,11 +233,14 @@ class Record:
             waited = min(last_ns - first_ns, sum(task.waited.growth_about(first_ns, last_ns) for task in tasks))
             left_ns = last_ns - first_ns - waited
             computed = min(left_ns, sum(task.computed.growth_about(first_ns, last_ns) for task in tasks))
-            waited_ns, computed_ns = waited_ns + waited, computed_ns + computed
-            stolen_ns += min(left_ns - computed, self.stolen.growth_about(first_ns, last_ns))
+            left_ns -= computed
+            disk = min(left_ns, sum(task.disk.growth_about(first_ns, last_ns) for task in tasks))
+            waited_ns, computed_ns, disk_ns = waited_ns + waited, computed_ns + computed, disk_ns + disk
+            stolen_ns += min(left_ns - disk, self.stolen.growth_about(first_ns, last_ns))
         return _Share(
             min(waited_ns, sum(task.waited.growth_about(start_ns, end_ns) for task in tasks)),
             min(computed_ns, sum(task.computed.growth_about(start_ns, end_ns) for task in tasks)),
+            min(disk_ns, sum(task.disk.growth_about(start_ns, end_ns) for task in tasks)),
             stolen_ns,
         )
 

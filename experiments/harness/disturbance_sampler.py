@@ -3,6 +3,9 @@
 It is called every few milliseconds, and at the ends of samples, by the watch over the machine (see fidelity). Which
 programs there are is found by their network namespace, which is that of a host; a program that starts and ends between
 two looks is missed, and so is the last growth of one that has ended.
+
+How long a thread waited for a disk is counted by no kernel as Debian sets it up (kernel.task_delayacct is off). So its
+state is read: between two readings it slept all the time if it did at both, half of it if it did at one of them.
 """
 
 from __future__ import annotations
@@ -26,6 +29,9 @@ LOOK_NS = 100_000_000
 READ_BYTES = 200
 # How exactly it is known when a counter was read, and how often that is tried.
 READING_NS, READINGS = 1_000_000, 3
+# Of proc_pid_stat(5) only the state is needed, the first word behind the name, which is at most 16 octets long.
+STAT_BYTES = 64
+ON_DISK = b"D"
 
 Value = TypeVar("Value")
 
@@ -35,13 +41,20 @@ class _TaskSeries:
 
     def __init__(self, host: str, path: str) -> None:
         self.host = host
-        self.times_ns, self.computed, self.waited = array("q"), array("q"), array("q")
-        self._descriptor: int | None = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self.times_ns, self.computed, self.waited, self.disk = array("q"), array("q"), array("q"), array("q")
+        self._stat = f"{path}/stat"
+        self._on_disk = False
+        self._descriptor: int | None = os.open(f"{path}/schedstat", os.O_RDONLY | os.O_CLOEXEC)
 
-    def add(self, now_ns: int, computed_ns: int, waited_ns: int) -> None:
+    def add(self, now_ns: int, computed_ns: int, waited_ns: int, on_disk: bool = False) -> None:
+        disk_ns = 0
+        if self.times_ns:
+            disk_ns = self.disk[-1] + (self._on_disk + on_disk) * (now_ns - self.times_ns[-1]) // 2
+        self._on_disk = on_disk
         self.times_ns.append(now_ns)
         self.computed.append(computed_ns)
         self.waited.append(waited_ns)
+        self.disk.append(disk_ns)
 
     def read(self) -> None:
         if self._descriptor is None:
@@ -53,11 +66,16 @@ class _TaskSeries:
         else:
             if found is not None:
                 words = found[1].split()
-                self.add(found[0], int(words[0]), int(words[1]))
+                computed_ns = int(words[0])
+                # A thread that has not run since it was last read sleeps as it did.
+                has_run = not self.computed or computed_ns != self.computed[-1]
+                on_disk = state_of(self._stat) == ON_DISK if has_run or self._on_disk else False
+                self.add(found[0], computed_ns, int(words[1]), on_disk)
 
     def task(self) -> Task:
+        series = self.computed[:], self.waited[:], self.disk[:]
         times_ns = self.times_ns[:]
-        return Task(self.host, Counter(times_ns, self.computed[:]), Counter(times_ns, self.waited[:]))
+        return Task(self.host, *(Counter(times_ns, each) for each in series))
 
     def close(self) -> None:
         if self._descriptor is not None:
@@ -153,7 +171,7 @@ class Sampler:
             series = self._there.pop((pid, tid), None)
             if series is None:
                 with contextlib.suppress(OSError):
-                    series = _TaskSeries(host, f"/proc/{pid}/task/{tid}/schedstat")
+                    series = _TaskSeries(host, f"/proc/{pid}/task/{tid}")
                     self._tasks.append(series)
                     if not first:
                         # It has started since the last look, with nothing counted.
@@ -177,6 +195,15 @@ def _at_a_time(read: Callable[[], Value]) -> tuple[int, Value] | None:
         if time.time_ns() - before_ns <= READING_NS:
             return before_ns, value
     return None
+
+
+def state_of(path: str) -> bytes:
+    """The state in a file of proc_pid_stat(5): one letter; nothing where the thread has ended."""
+    try:
+        with open(path, "rb", buffering=0) as file:
+            return file.read(STAT_BYTES).rpartition(b")")[2].split()[0]
+    except (OSError, IndexError):
+        return b""
 
 
 def _threads(hosts: dict[str, str]) -> Iterator[tuple[str, int, int]]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from experiments.harness import disturbance_sampler
 from experiments.harness.disturbance import (
+    DISK,
     LATE_FRAMES,
     PROGRAMS,
     TERMS,
@@ -19,6 +23,7 @@ from experiments.harness.disturbance import (
     lateness_s,
     settled,
 )
+from experiments.harness.disturbance_sampler import _TaskSeries, state_of
 from experiments.harness.result import Comparison, Timing
 from experiments.harness.theory import Theory, tolerance_of_round_trips
 
@@ -114,6 +119,43 @@ def test_a_frame_that_left_early_takes_nothing_off_the_others() -> None:
     assert lateness_s([wire]) == {"s1 to s2": (0.0, 0.002)}
 
 
+def test_time_that_a_program_waited_for_a_disk_is_a_term() -> None:
+    disk = steps((0, 0), (50, 20), (100, 20))
+    task = Task("mail-b", steps((0, 0), (50, 1)), NOTHING, disk)
+    in_turn = Record([task], turns={"mail-b": [(20 * MS, 34 * MS)]}).within(0, 100 * MS)
+    assert (in_turn.programs_s, in_turn.disk_s) == (0.001, 0.013)
+    assert in_turn.terms()[DISK] == 0.013
+    assert Record([task], turns={"mail-b": [(60 * MS, 64 * MS)]}).within(0, 100 * MS).disk_s == 0.0
+    assert Record([task]).within(0, 100 * MS).disk_s == 0.02
+
+
+def test_a_disk_that_is_slow_disturbs_a_sample() -> None:
+    assert Timing(0.1, {}, Disturbance(disk_s=0.011)).disturbed
+
+
+@pytest.mark.parametrize(
+    ("states", "waited_ms"), [("SSS", 0), ("SDS", 10), ("SDDS", 20), ("D", 0), ("DD", 10), ("SDSDS", 20)]
+)
+def test_a_thread_waited_for_a_disk_half_of_the_time_around_a_reading_of_its_state(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, states: str, waited_ms: int
+) -> None:
+    (tmp_path / "schedstat").write_text("0 0 0\n")
+    series = _TaskSeries("mail-b", str(tmp_path))
+    for number, state in enumerate(states):
+        # It runs between two readings.
+        (tmp_path / "schedstat").write_text(f"{number + 1} 0 1\n")
+        (tmp_path / "stat").write_text(f"17 (a) name) {state} 1 17")
+        now_ns = number * 10 * MS
+        monkeypatch.setattr(disturbance_sampler, "_at_a_time", lambda read, at_ns=now_ns: (at_ns, read()))
+        series.read()
+    assert series.task().disk.growth(0, 1000 * MS) == waited_ms * MS
+
+
+def test_the_state_of_a_thread() -> None:
+    assert state_of("/proc/thread-self/stat") == b"R"
+    assert state_of("/proc/0/stat") == b""
+
+
 def test_time_that_was_stolen_from_a_turn_is_a_term() -> None:
     task, stolen = Task("origin", steps((0, 0), (50, 1)), NOTHING), steps((0, 0), (50, 10), (100, 10))
     in_turn = Record([task], stolen=stolen, turns={"origin": [(20 * MS, 24 * MS)]}).within(0, 100 * MS)
@@ -164,7 +206,7 @@ def test_the_terms_still_add_up_and_none_falls_below_its_theory(
     terms: dict[str, float], theory: dict[str, float], each_s: float
 ) -> None:
     total_s = sum(terms.values())
-    found = settled(total_s, terms, theory, Disturbance(each_s, each_s, each_s, each_s))
+    found = settled(total_s, terms, theory, Disturbance(each_s, each_s, each_s, each_s, disk_s=each_s))
     assert sum(found.values()) == pytest.approx(total_s, abs=1e-8)
     for name, value_s in terms.items():
         assert found[name] >= min(value_s, theory.get(name, 0.0)) - 1e-8
