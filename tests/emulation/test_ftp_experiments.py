@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from experiments.harness.capture import Capture, CaptureInterface
+from experiments.harness.disturbance import TERMS
 from experiments.harness.ftp_lab import PASSWORD, USER
 from experiments.harness.implementations.registry import FTP_CLIENT, FTP_SERVER, implementations
 from experiments.harness.judge.frames import read_capture
@@ -77,6 +78,12 @@ def test_lab7_s_server_and_client_show_what_packets_decide(modes: tuple[Result, 
         assert one["formula"] == "(5 + 3n) RTT + X"
         assert one["theory_terms"]["announcement"] > 2 * 0.010
     assert all(claim["frames"] for claim in result["claims"])
+
+
+def test_each_session_says_what_disturbed_it(modes: tuple[Result, Path]) -> None:
+    for one in modes[0]["comparisons"]:
+        assert one["disturbed"] is not None
+        assert set(TERMS) <= set(one["terms"])
 
 
 def test_the_report_shows_times_and_claims(modes: tuple[Result, Path]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from experiments.harness.disturbance import TERMS
 from experiments.harness.implementations.registry import ACCESS_ROLE, AGENT_ROLE, MTA_ROLE, implementations
 from experiments.harness.judge.frames import read_capture
 from tests.emulation.support import PATIENCE_S, lab7, one_sentence, start_lab7
@@ -119,6 +120,8 @@ def test_a_mailbox_is_read_in_three_ways_and_shows_what_packets_decide(access: t
     for one in result["comparisons"]:
         # A theory that counts one round trip too many would be above what was measured.
         assert one["ratio"] > 0.99, one["name"]
+        assert set(TERMS) <= set(one["terms"])
+        assert one["disturbed"] is not None
     assert "IMAP moves" in evidence(result)["M2"]
 
 
@@ -171,6 +174,7 @@ def test_nothing_is_lost_in_outages_of_every_kind(tmp_path: Path) -> None:
     ):
         assert part in said
     assert [one["formula"] for one in result["comparisons"]] == ["6 RTT + wait", "time-out + wait + 5 RTT"]
+    assert all(set(TERMS) <= set(one["terms"]) for one in result["comparisons"])
     (report,) = (tmp_path / "results" / "mail-outage").glob("*/report.html")
     assert "attempts that fail" in report.read_text(encoding="utf-8")
 

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from experiments import mail_outage
 from experiments.harness.clock import VARIABLE
+from experiments.harness.disturbance import RETAKES, Disturbance
 from experiments.harness.experiment import Run
+from experiments.harness.judge.imap import ImapTraffic
 from experiments.harness.judge.mail_attempts import Keeping, tries
 from experiments.harness.judge.mail_outage import (
     Episode,
@@ -18,9 +21,12 @@ from experiments.harness.judge.mail_outage import (
     resumption,
     s5,
 )
+from experiments.harness.judge.smtp import SmtpTraffic
 from experiments.harness.mail_outage_theory import completed, recovery, spacing
 from experiments.harness.pathmodel.replay import Beyond
-from experiments.mail_outage import EXPERIMENT, run
+from experiments.harness.result import Timing
+from experiments.harness.theory import Theory
+from experiments.mail_outage import EXPERIMENT, Evidence, Seen, run
 from tests.core.harness.mailbox_wire import ImapWire
 from tests.core.harness.smtp_wire import ALICE, RECEIVER, SENDER, SmtpWire
 from tests.core.harness.verdicts import said
@@ -251,3 +257,30 @@ def test_five_days_are_for_virtual_time(tmp_path: Path, monkeypatch: pytest.Monk
     parameters = EXPERIMENT.read_parameters({}, full=True)
     with pytest.raises(EmulationError, match=r"five days of time: run it with --time virtual$"):
         run(Run(parameters, 1, 1, "auto", True, tmp_path, lambda _what, _share: None))
+
+
+def outage_of(wait_s: float) -> Seen:
+    """An outage whose sample the machine made wait for so long."""
+    theory = Theory(1.0, {"wait": 1.0}, "wait", "")
+    timing = Timing(1.0 + wait_s, {"wait": 1.0 + wait_s}, Disturbance(waiting_s=wait_s))
+    nothing = Outage("", RECEIVER, 0, 0, (), 1.0)
+    silent = SmtpTraffic(())
+    episode = Episode(nothing, silent, silent, None, ImapTraffic(()), ())
+    return Seen(episode, "", [(timing, theory)])
+
+
+@pytest.mark.parametrize(("waits_s", "taken"), [((0.05,), 1), ((0.5, 0.05), 2), ((0.5,) * 9, RETAKES + 1)])
+def test_an_outage_that_the_machine_disturbed_is_had_again_up_to_a_limit(
+    monkeypatch: pytest.MonkeyPatch, waits_s: tuple[float, ...], taken: int
+) -> None:
+    outages, names = [outage_of(each) for each in waits_s], []
+
+    def seen(_context: Run, _case: str, name: str, _evidence: Evidence) -> Seen:
+        names.append(name)
+        return outages[len(names) - 1]
+
+    monkeypatch.setattr(mail_outage, "_seen", seen)
+    run_of = Run({}, 1, 1, "auto", True, Path(), lambda _what, _share: None)
+    assert mail_outage._outages(run_of, "link", Evidence()) == outages[:taken]
+    assert names[:2] == ["capture-link.pcapng", "capture-link-2.pcapng"][:taken]
+    assert len(set(names)) == taken
