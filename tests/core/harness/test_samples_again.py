@@ -149,7 +149,7 @@ def test_a_thread_that_waits_for_a_processor_was_not_suspended(
 ) -> None:
     sleep = time.sleep
     monkeypatch.setattr(fidelity, "_waited_s", lambda: time.monotonic() if waits else 0.0)
-    monkeypatch.setattr(fidelity.time, "sleep", lambda _seconds: sleep(1.2 * fidelity.GAP_MAX_S))
+    monkeypatch.setattr(time, "sleep", lambda _seconds: sleep(1.2 * fidelity.GAP_MAX_S))
     with MachineWatch() as watch:
         pass
     assert verdict_of(watch, "longest suspension") == verdict
