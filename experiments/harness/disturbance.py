@@ -5,7 +5,8 @@
 Five terms, each measured apart from the packets, in the order in which they are taken out of a sample:
 
     late_frames             frames that left a wire after they were due
-    waiting_for_processor   run-queue delay of the programs of the hosts (proc_pid_schedstat(5), second field)
+    waiting_for_processor   run-queue delay of the programs of the hosts (proc_pid_schedstat(5), second field), and of
+                            the kernel's threads that hand them their frames (ksoftirqd)
     programs                time that these programs computed (first field)
     waiting_for_disk        time that these programs slept uninterruptibly (state D in proc_pid_stat(5)): an fsync
     stolen                  time that the hypervisor gave to others (/proc/stat, in steps of a clock tick)
@@ -18,6 +19,8 @@ its log when its response is already on the way. These rules keep the terms from
   last reading before the turn and the first one behind it; and of all turns of a host in a sample together no more than
   was counted in the sample. Of a host that was not captured (a name server behind others) all counts. Neither this
   command nor the captures do.
+- What ksoftirqd waited is the machine's, as stolen time is: of a turn the rest that no program accounts for, by the
+  thread of one processor, since a frame is on one; of a sample no more than these threads waited in it.
 - A host takes no part if its own wires carried no frame in the sample's window. What a wire's process computes and
   waits is in its frames.
 - While the turns are not known (a sample has just been taken), all counts between the first frame on a wire and the
@@ -165,6 +168,7 @@ class _Share:
     waited_ns: float
     computed_ns: float
     disk_ns: float
+    softirq_ns: float
     stolen_ns: float
 
 
@@ -172,6 +176,7 @@ class _Share:
 class Record:
     """What was read while a workload ran, times on the capture's clock (CLOCK_REALTIME); `stolen` in ns.
 
+    softirq: what each of the kernel's threads that hand frames to sockets waited for a processor.
     turns: of each host that was captured, in order of time; None while they are not known. Of another host all counts
     that its programs waited and computed.
     """
@@ -180,6 +185,7 @@ class Record:
     wires: Sequence[Wire] = ()
     stolen: Counter = field(default_factory=lambda: Counter((), ()))
     turns: Mapping[str, Sequence[Turn]] | None = None
+    softirq: Sequence[Counter] = ()
 
     def within(self, start_ns: int, end_ns: int) -> Disturbance:
         """What disturbed a sample that lasted from `start_ns` to `end_ns`."""
@@ -189,10 +195,12 @@ class Record:
         hosts = {task.host for task in self.tasks} - idle
         shares = [self._programs_ns(host, start_ns, end_ns) for host in sorted(hosts)]
         stolen_ns = self.stolen.growth_about(start_ns, end_ns)
+        softirq_ns = sum(each.growth_about(start_ns, end_ns) for each in self.softirq)
+        handed_ns = sum(share.softirq_ns for share in shares)
         latest = max(((max(wire.late_ns(start_ns, end_ns)), wire.name) for wire in used), default=(0, ""))
         return Disturbance(
             late_s=sum(sum(wire.bursts_ns(start_ns, end_ns)) for wire in used) / NS,
-            waiting_s=sum(share.waited_ns for share in shares) / NS,
+            waiting_s=(sum(share.waited_ns for share in shares) + min(softirq_ns, handed_ns)) / NS,
             programs_s=sum(share.computed_ns for share in shares) / NS,
             disk_s=sum(share.disk_ns for share in shares) / NS,
             stolen_s=min(stolen_ns, sum(share.stolen_ns for share in shares)) / NS,
@@ -223,9 +231,10 @@ class Record:
                 sum(task.waited.growth(start_ns, end_ns) for task in tasks),
                 sum(task.computed.growth(start_ns, end_ns) for task in tasks),
                 sum(task.disk.growth(start_ns, end_ns) for task in tasks),
+                0,
                 self.stolen.growth(start_ns, end_ns),
             )
-        waited_ns = computed_ns = disk_ns = stolen_ns = 0
+        waited_ns = computed_ns = disk_ns = softirq_ns = stolen_ns = 0
         turns = self.turns[host]
         for first_ns, last_ns in turns[bisect_left(turns, (start_ns, 0)) :]:
             if last_ns > end_ns:
@@ -236,11 +245,15 @@ class Record:
             left_ns -= computed
             disk = min(left_ns, sum(task.disk.growth_about(first_ns, last_ns) for task in tasks))
             waited_ns, computed_ns, disk_ns = waited_ns + waited, computed_ns + computed, disk_ns + disk
-            stolen_ns += min(left_ns - disk, self.stolen.growth_about(first_ns, last_ns))
+            left_ns -= disk
+            handed = min(left_ns, max((each.growth_about(first_ns, last_ns) for each in self.softirq), default=0))
+            softirq_ns += handed
+            stolen_ns += min(left_ns - handed, self.stolen.growth_about(first_ns, last_ns))
         return _Share(
             min(waited_ns, sum(task.waited.growth_about(start_ns, end_ns) for task in tasks)),
             min(computed_ns, sum(task.computed.growth_about(start_ns, end_ns) for task in tasks)),
             min(disk_ns, sum(task.disk.growth_about(start_ns, end_ns) for task in tasks)),
+            softirq_ns,
             stolen_ns,
         )
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from experiments.harness.disturbance import NS, Counter, Record, Task, Wire
-from topologies.emulation import testbed
+from topologies.emulation import softirq, testbed
 from topologies.emulation.wire.record import Reader
 
 # How often it is looked for programs that have started or ended.
@@ -113,6 +113,7 @@ class Sampler:
         self._hosts: dict[str, str] = {}
         self._looked_ns = 0
         self._stolen_times_ns, self._stolen_ns = array("q"), array("q")
+        self._softirq = [(one, array("q"), array("q")) for one in softirq.schedstats()]
 
     def open(self) -> None:
         """Begin to read the testbeds that are up."""
@@ -151,6 +152,10 @@ class Sampler:
             if (found := _at_a_time(_stolen_ns)) is not None:
                 self._stolen_times_ns.append(found[0])
                 self._stolen_ns.append(found[1])
+            for descriptor, times_ns, waited in self._softirq:
+                if (found := _at_a_time(partial(softirq.waited_ns, descriptor))) is not None:
+                    times_ns.append(found[0])
+                    waited.append(found[1])
 
     def record(self) -> Record:
         """What was read so far."""
@@ -161,6 +166,7 @@ class Sampler:
                 [one.task() for one in self._tasks],
                 [each.wire() for each in (*self._wires, *self._reading)],
                 Counter(self._stolen_times_ns[:], self._stolen_ns[:]),
+                softirq=[Counter(times_ns[:], waited[:]) for _, times_ns, waited in self._softirq],
             )
 
     def _look(self, now_ns: int) -> None:

@@ -27,7 +27,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from topologies.emulation import namespaces, tools
+from topologies.emulation import namespaces, softirq, tools
 from topologies.emulation.errors import MachineError
 from topologies.emulation.watch import how_it_ended, shorten
 
@@ -71,6 +71,7 @@ def run(command: Sequence[str], salvage: Callable[[Path], None] | None = None) -
     """
     tools.search_system_folders()
     tools.require("ip")
+    softirq.pass_on()
     _unshare_all()
     told, telling = os.pipe()
     with _passed_on() as former:

@@ -156,6 +156,22 @@ def test_the_state_of_a_thread() -> None:
     assert state_of("/proc/0/stat") == b""
 
 
+def test_a_frame_that_waits_for_the_kernels_thread_waits_for_a_processor() -> None:
+    task, two = Task("mail-b", steps((0, 0), (50, 1)), steps((0, 0), (50, 2))), steps((0, 0), (50, 5), (100, 5))
+    turns = {"mail-b": [(20 * MS, 34 * MS)]}
+    one = Record([task], softirq=[two], turns=turns).within(0, 100 * MS)
+    # 2 ms by the program, 5 ms by the thread; on another processor there is none of this frame.
+    assert (one.waiting_s, one.programs_s) == (0.007, 0.001)
+    assert Record([task], softirq=[two, two], turns=turns).within(0, 100 * MS).waiting_s == 0.007
+
+
+def test_what_the_kernels_thread_waited_once_is_not_taken_by_two_hosts() -> None:
+    tasks = [Task(host, NOTHING, NOTHING) for host in ("client", "origin")]
+    turns = {host: [(10 * MS, 40 * MS)] for host in ("client", "origin")}
+    found = Record(tasks, softirq=[steps((0, 0), (50, 20))], turns=turns).within(0, 50 * MS)
+    assert found.waiting_s == 0.02
+
+
 def test_time_that_was_stolen_from_a_turn_is_a_term() -> None:
     task, stolen = Task("origin", steps((0, 0), (50, 1)), NOTHING), steps((0, 0), (50, 10), (100, 10))
     in_turn = Record([task], stolen=stolen, turns={"origin": [(20 * MS, 24 * MS)]}).within(0, 100 * MS)
