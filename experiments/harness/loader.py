@@ -16,7 +16,7 @@ import time
 from typing import Any
 
 from services.http.client import LoadError, load_page
-from services.http.strategies import load_objects
+from services.http.page_load.strategies import load_objects
 from services.shell import run_loop
 
 # The formula of parallel connections has one for every object.

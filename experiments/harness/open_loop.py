@@ -22,8 +22,8 @@ from collections import Counter, deque
 from pathlib import Path
 from typing import Any, cast
 
-from services.http.client_connection import ClientConnection
 from services.http.fields import Fields
+from services.http.http1.client_connection import ClientConnection
 from services.http.messages import Closed, EndOfMessage, Fault, Request, Response
 from services.shell import run_loop
 

@@ -13,13 +13,13 @@ import sys
 from collections.abc import Awaitable, Callable
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
-from services.dns.answer_cache import AuthoritativeResponder
-from services.dns.authority import Authority
-from services.dns.edns import UDP_SIZE_DEFAULT, UDP_SIZE_MIN
-from services.dns.loading import load_zones
-from services.dns.processes import Siblings
-from services.dns.server import DNSServer
-from services.dns.transfer import Transfers
+from services.dns.codec.edns import UDP_SIZE_DEFAULT, UDP_SIZE_MIN
+from services.dns.server.server import DNSServer
+from services.dns.server.workers import Siblings
+from services.dns.zones.handler import Authority
+from services.dns.zones.loading import load_zones
+from services.dns.zones.response_cache import AuthoritativeResponder
+from services.dns.zones.transfer import Transfers
 from services.errors import ServiceError
 from services.shell import Shell, add_common_flags, run_service
 

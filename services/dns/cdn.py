@@ -5,7 +5,7 @@
     $ dig @127.0.0.1 -p 5353 www.cdn.net +subnet=10.8.1.0/24 +short
     10.8.1.10
 
-A provider's own zone leads there by an alias: `www CNAME www.cdn.net.`. The map (services.dns.region_map) says which
+A provider's own zone leads there by an alias: `www CNAME www.cdn.net.`. The map (steering.region_map) says which
 replicas there are; each is asked for --check-path over HTTP, and only those that answer are named. It says READY when
 each replica has answered or had its time to start. SIGHUP has it read zones and map again; what is wrong changes
 nothing. In the log `health` is a replica taken in or out, `tailored` an answer that was chosen.
@@ -20,16 +20,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 from services.dns.address_space import Address
-from services.dns.authority import Authority
-from services.dns.checking import Checker, Probe
-from services.dns.loading import load_zones
-from services.dns.placement import Placement
-from services.dns.region_map import RegionMap, RegionMapError, read_region_map
-from services.dns.replica_health import HealthTable, Report
-from services.dns.responder import Responder
-from services.dns.server import DNSServer
-from services.dns.tailoring import TailoringAuthority, add_names
-from services.dns.zones import Zones
+from services.dns.server.responder import Responder
+from services.dns.server.server import DNSServer
+from services.dns.steering.handler import TailoringAuthority, add_names
+from services.dns.steering.health import HealthTable, Report
+from services.dns.steering.health_checker import Checker, Probe
+from services.dns.steering.placement import Placement
+from services.dns.steering.region_map import RegionMap, RegionMapError, read_region_map
+from services.dns.zones.handler import Authority
+from services.dns.zones.loading import load_zones
+from services.dns.zones.zone import Zones
 from services.errors import ServiceError
 from services.shell import Shell, add_common_flags, run_service
 

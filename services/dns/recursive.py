@@ -17,23 +17,23 @@ import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
-from services.dns.access import PRIVATE, Access
-from services.dns.answer import Answer
-from services.dns.authority import Authority, response
-from services.dns.codes import Rcode, RRType
-from services.dns.delegation import Delegation, Service, delegation_from
-from services.dns.loading import load_zones
-from services.dns.message import Message
-from services.dns.name import ROOT
-from services.dns.rdata import CNAME
-from services.dns.records import Question
-from services.dns.recursion import records_of
-from services.dns.resolution import Result
+from services.dns.codec.codes import Rcode, RRType
+from services.dns.codec.message import Message
+from services.dns.codec.name import ROOT
+from services.dns.codec.rdata import CNAME
+from services.dns.codec.records import Question
+from services.dns.recursion.delegation import Delegation, Service, delegation_from
+from services.dns.recursion.handler import records_of
+from services.dns.recursion.resolution import Result
+from services.dns.recursion.scheduler import Resolving
+from services.dns.recursion.transport import DNS_PORT, Upstream
 from services.dns.resolver import add_upstream_flags, given_roots, knowledge
-from services.dns.resolving import Resolving
-from services.dns.responder import Client, Handled, Responder
-from services.dns.server import DNSServer
-from services.dns.upstream import DNS_PORT, Upstream
+from services.dns.server.access import PRIVATE, Access
+from services.dns.server.responder import Client, Handled, Responder
+from services.dns.server.server import DNSServer
+from services.dns.zones.handler import Authority, response
+from services.dns.zones.loading import load_zones
+from services.dns.zones.lookup import Answer
 from services.errors import ServiceError
 from services.shell import Shell, add_common_flags, run_service
 

@@ -6,7 +6,7 @@
 
 With --forward it asks those servers only, and they do the work. With --no-cache every question goes all the way, which
 is what a cache is compared with. RFC 1034 section 5, RFC 1035 section 7, RFC 7766, RFC 6891; what is done and left out
-stands in services.dns.resolution, .cache and .upstream.
+stands in services.dns.recursion.resolution, .cache and .upstream.
 
 With --client-subnet 24 it tells servers below the top-level domains which /24 a client is in (RFC 7871), so that one
 that answers by region can, and keeps such answers apart by the networks they are for. The networks of a lab are
@@ -20,25 +20,31 @@ from collections.abc import Awaitable, Callable
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 
-from services.dns.access import PRIVATE, Access, Network
-from services.dns.cache import ENTRIES_MAX, Cache
-from services.dns.client_subnet import PREFIX6_RECOMMENDED, SubnetPolicy
-from services.dns.codes import Rcode, RRType
-from services.dns.delegation import Delegation, Service, addresses_of, root_delegation
-from services.dns.hints import named_roots, roots_from_file
-from services.dns.knowledge import Knowledge
-from services.dns.name import ROOT, Name
-from services.dns.rdata import NS
-from services.dns.ready import RESPONSES_MAX, ReadyAnswers
-from services.dns.records import Question
-from services.dns.recursion import Recursion, RecursiveResponder
-from services.dns.resolution import Result
-from services.dns.resolving import Resolving
-from services.dns.responder import Responder
-from services.dns.scoped_cache import QUESTIONS_MAX, ScopedCache
-from services.dns.server import DNSServer
-from services.dns.server_table import ServerTable
-from services.dns.upstream import DNS_PORT, Upstream
+from services.dns.codec.client_subnet import PREFIX6_RECOMMENDED, SubnetPolicy
+from services.dns.codec.codes import Rcode, RRType
+from services.dns.codec.name import ROOT, Name
+from services.dns.codec.rdata import NS
+from services.dns.codec.records import Question
+from services.dns.recursion.cache import ENTRIES_MAX, Cache
+from services.dns.recursion.context import Knowledge
+from services.dns.recursion.delegation import (
+    Delegation,
+    Service,
+    addresses_of,
+    named_roots,
+    root_delegation,
+    roots_from_file,
+)
+from services.dns.recursion.ecs_cache import QUESTIONS_MAX, ScopedCache
+from services.dns.recursion.handler import Recursion, RecursiveResponder
+from services.dns.recursion.infra_cache import ServerTable
+from services.dns.recursion.resolution import Result
+from services.dns.recursion.response_cache import RESPONSES_MAX, ReadyAnswers
+from services.dns.recursion.scheduler import Resolving
+from services.dns.recursion.transport import DNS_PORT, Upstream
+from services.dns.server.access import PRIVATE, Access, Network
+from services.dns.server.responder import Responder
+from services.dns.server.server import DNSServer
 from services.errors import ServiceError
 from services.shell import Shell, add_common_flags, run_service
 

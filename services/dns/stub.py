@@ -20,15 +20,15 @@ from pathlib import Path
 from random import SystemRandom
 from typing import NoReturn
 
-from services.dns.asking import Ask, Outcome, Replied
-from services.dns.codes import RRType, type_from_text
-from services.dns.edns import UDP_SIZE_DEFAULT
-from services.dns.errors import TextError
-from services.dns.name import ROOT, Name
-from services.dns.records import Question
-from services.dns.report import Received, as_json, as_short, as_text
+from services.dns.codec.codes import RRType, type_from_text
+from services.dns.codec.edns import UDP_SIZE_DEFAULT
+from services.dns.codec.errors import TextError
+from services.dns.codec.name import ROOT, Name
+from services.dns.codec.records import Question
+from services.dns.dig_output import Received, as_json, as_short, as_text
+from services.dns.recursion.query import Ask, Outcome, Replied
+from services.dns.recursion.transport import DNS_PORT, Upstream
 from services.dns.resolv_conf import servers_of
-from services.dns.upstream import DNS_PORT, Upstream
 from services.eventlog import EventLog
 
 EXIT_USAGE = 1

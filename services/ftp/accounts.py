@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from services.errors import ServiceError
+from services.ftp.server_pi.actions import Admitted, Authenticate, Credential, Rejected
 
 ANONYMOUS_NAMES = frozenset(("anonymous", "ftp"))
 # RFC 7914 section 2's parameters: about 50 ms and 16 MiB a password.
@@ -148,6 +149,36 @@ def main() -> int:
     """Print the hash of a password that stands on standard input."""
     print(hashed(sys.stdin.readline().rstrip("\n")))
     return 0
+
+
+# May this user go on? The answer to each step of a login (RFC 959 section 4.1.1).
+
+
+def admit(account: Account | None, ask: Authenticate) -> Admitted | Rejected:
+    """Return the answer; `account` None is a user that there is not, who is asked for a password like all others."""
+    if ask.shows is Credential.NAME:
+        if account is None or account.password is not None or account.anonymous:
+            return Admitted(Credential.PASSWORD)
+        return _after_password(account)
+    if account is None or ask.shows is Credential.PASSWORD:
+        return _after_password(account) if account is not None and is_password(account, ask.value) else _reject(account)
+    given, right = ask.value.encode("utf-8", "surrogateescape"), (account.account or "").encode("utf-8")
+    return Admitted() if hmac.compare_digest(given, right) else Rejected()
+
+
+def _reject(account: Account | None) -> Rejected:
+    if account is None:
+        # As long as a hash takes.
+        is_password(None, "")
+    return Rejected()
+
+
+def _after_password(account: Account) -> Admitted:
+    if account.account is None:
+        return Admitted()
+    if account.account_for == "login":
+        return Admitted(Credential.ACCOUNT)
+    return Admitted(account_to_store=True)
 
 
 if __name__ == "__main__":

@@ -19,9 +19,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from services.ftp.limits import RECEIVE_OCTETS
-from services.ftp.report import SessionReport
-from services.ftp.user_dtp import Choices, UserAgent
-from services.ftp.user_pi import ReplyError
+from services.ftp.user.report import SessionReport
+from services.ftp.user.user_dtp import Choices, UserAgent
+from services.ftp.user.user_pi import ReplyError
 
 DEFAULT_PORT = 21
 EXIT_FAILED = 1

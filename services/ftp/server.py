@@ -23,14 +23,14 @@ from threading import Lock
 from services.connections import ConnectionLimits, Refusal
 from services.errors import ServiceError
 from services.ftp.accounts import Account, Accounts, account_of, load_accounts
-from services.ftp.data_connection import DataPlan
-from services.ftp.home import Home
+from services.ftp.files.jailed_tree import Tree
+from services.ftp.files.quota import Quota
+from services.ftp.files.user_files import Home
 from services.ftp.limits import WORKERS
-from services.ftp.quota import Quota
 from services.ftp.replies import reply
-from services.ftp.serving import Serving
-from services.ftp.tree import Tree
-from services.ftp.upload import Sync
+from services.ftp.server_dtp.data_connection import DataPlan
+from services.ftp.server_dtp.upload import Sync
+from services.ftp.server_pi.connection import Serving
 from services.listener import Connections, Slot
 from services.shell import Shell, add_common_flags, run_service
 from services.sweep import Sweep

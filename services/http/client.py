@@ -15,10 +15,10 @@ import sys
 from contextlib import ExitStack
 
 from services.http.flags import seconds
-from services.http.report import PageReport
-from services.http.session import Bounds, LoadError, Sink
-from services.http.strategies import DEFAULT_PARALLEL, SINGLE, STRATEGIES, load_objects, load_page
-from services.http.tls import Trust
+from services.http.page_load.load import Bounds, LoadError, Sink
+from services.http.page_load.strategies import DEFAULT_PARALLEL, SINGLE, STRATEGIES, load_objects, load_page
+from services.http.page_load.timing import PageReport
+from services.tls import Trust
 
 __all__ = ["Bounds", "LoadError", "PageReport", "Trust", "load_objects", "load_page", "main"]
 

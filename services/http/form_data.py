@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from services.http.errors import HTTPError
-from services.http.grammar import TCHAR
+from services.http.syntax import TCHAR
 
 # RFC 2046 section 5.1.1: 1 to 70 characters.
 _BOUNDARY = re.compile(rb"[0-9A-Za-z'()+_,\-./:=? ]{0,69}[0-9A-Za-z'()+_,\-./:=?]")

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 
 from services.http.errors import HTTPError
 from services.http.form_data import MultipartParser, PartData, PartEvent, PartHead, unquoted
-from services.http.grammar import QUOTED_STRING, TCHAR
+from services.http.syntax import QUOTED_STRING, TCHAR
 
 # Fields of a form: a list of 50 messages to tick has some sixty.
 FIELDS_MAX = 500

@@ -19,22 +19,22 @@ from pathlib import Path
 
 from services.errors import ServiceError
 from services.http import limits
-from services.http.cache_rules import CacheRule, parse_rule
 from services.http.conditional import CONDITIONAL_NAMES, precondition_status, range_applies
 from services.http.errors import HTTPError
 from services.http.fields import FieldLine, Fields
+from services.http.files.cache_rules import CacheRule, parse_rule
+from services.http.files.partial import partial_response, whole_body
+from services.http.files.representation import UNKNOWN_TYPE, Representation
+from services.http.files.static import Directory, StaticFiles
 from services.http.flags import add_idle_flag
-from services.http.grammar import lower_tokens
 from services.http.messages import HTTP_1_1, Request, Response
-from services.http.pages import page_response
-from services.http.partial import partial_response, whole_body
 from services.http.ranges import select_ranges
-from services.http.representation import UNKNOWN_TYPE, Representation
-from services.http.server import HTTPServer, Limits
-from services.http.static import Directory, StaticFiles
+from services.http.server.error_pages import page_response
+from services.http.server.server import HTTPServer, Limits
+from services.http.syntax import lower_tokens
 from services.http.targets import ASTERISK, Target, normalised, split_target
-from services.http.tls import self_signed_context, server_context
 from services.shell import Shell, add_common_flags, run_service
+from services.tls import self_signed_context, server_context
 
 DEFAULT_PORT = 8080
 # Whom a self-signed certificate is for, beside the addresses of --listen.

@@ -22,20 +22,18 @@ from ipaddress import ip_network
 from pathlib import Path
 
 from services.errors import ServiceError
-from services.http.caching.cache_status import identifier
-from services.http.caching.decision import Policy
+from services.http.cache.cache_status import identifier
+from services.http.cache.decisions import Policy
 from services.http.flags import add_idle_flag
-from services.http.grammar import is_token
+from services.http.intermediary.caching_proxy import CachingProxy
+from services.http.intermediary.proxy import Proxy
+from services.http.intermediary.settings import REQUEST_OCTETS, Allowed, Network, Settings, parse_allowed
 from services.http.messages import Request, Response
-from services.http.pages import page_response
-from services.http.proxying.allowed import Allowed, parse_allowed
-from services.http.proxying.bounds import REQUEST_OCTETS
-from services.http.proxying.cached import CachingProxy
-from services.http.proxying.relay import Proxy
-from services.http.proxying.settings import Network, Settings
-from services.http.server import HTTPServer, Limits
+from services.http.server.error_pages import page_response
+from services.http.server.server import HTTPServer, Limits
 from services.http.storage import limits as storage
 from services.http.storage.store import Store
+from services.http.syntax import is_token
 from services.http.urls import Origin, parse_url
 from services.shell import Shell, add_common_flags, run_service
 

@@ -4,8 +4,8 @@ import argparse
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 
-from services.mail.destination import CONNECTIONS_MAX, MESSAGES_MAX
-from services.mail.queue.schedule import EXPIRE_S, RETRY_S, parse_waits
+from services.mail.delivery.remote import CONNECTIONS_MAX, MESSAGES_MAX
+from services.mail.queue.entry import EXPIRE_S, RETRY_S, parse_waits
 from services.mail.smtp import limits
 from services.shell import add_common_flags
 

@@ -23,16 +23,17 @@ from pathlib import Path
 
 from services.dns.resolv_conf import servers_of
 from services.errors import ServiceError
-from services.http.tls import Trust, client_context, self_signed_context, server_context
 from services.mail.accounts import Accounts
-from services.mail.destination import Remote
-from services.mail.dispatch import Dispatcher, Service
+from services.mail.delivery.dispatcher import Dispatcher, Service
+from services.mail.delivery.mx_lookup import Resolver
+from services.mail.delivery.remote import Remote
+from services.mail.delivery.routes import Host
+from services.mail.delivery.trace import completed, received_field
 from services.mail.flags import parser
-from services.mail.lookup import Resolver
 from services.mail.maildir.root import check_root
+from services.mail.queue.entry import Schedule
 from services.mail.queue.journal import Journal
-from services.mail.queue.schedule import Schedule
-from services.mail.routes import Host
+from services.mail.queue.spool import Spool
 from services.mail.smtp.client import Patience
 from services.mail.smtp.client_session import Plan
 from services.mail.smtp.commands import Accept
@@ -41,9 +42,8 @@ from services.mail.smtp.offer import Offer
 from services.mail.smtp.policy import Client, Policy
 from services.mail.smtp.reply import Reply
 from services.mail.smtp.server import Bounds, Port, SMTPServer
-from services.mail.spool import Spool
-from services.mail.trace import completed, received_field
 from services.shell import Shell, run_service
+from services.tls import Trust, client_context, self_signed_context, server_context
 
 RESOLV_CONF = Path("/etc/resolv.conf")
 NO_ROOM = Reply(452, "No room on the disk for the queue", "4.3.1")

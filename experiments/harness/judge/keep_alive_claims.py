@@ -16,7 +16,7 @@ from experiments.harness.judge.messages import Conversation, Exchange
 from experiments.harness.judge.page_load import PageLoad, why_not_evidence
 from experiments.harness.judge.verdict import Verdict, undecided
 
-# A server looks at its time-outs from time to time: lab7's every half second (services.http.server.Limits.sweep_s).
+# A server looks at its time-outs from time to time: lab7's every half second (server.Limits.sweep_s).
 LATE_S = 1.0
 EARLY_S = 0.01
 

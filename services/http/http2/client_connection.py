@@ -24,7 +24,7 @@ from services.http.errors import HTTPError, LocalProtocolError
 from services.http.fields import FieldLine, Fields
 from services.http.http2.frames import HEADER_OCTETS, KIND_AT, Kind
 from services.http.http2.header_lists import HTTP_2, request_lines
-from services.http.http2.header_sizes import HeaderSizes
+from services.http.http2.hpack import HeaderSizes
 from services.http.messages import Request, Response
 
 STREAM_WINDOW = 16 * 1024 * 1024

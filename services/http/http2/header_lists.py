@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from services.http import limits
 from services.http.errors import HTTPError, LocalProtocolError
 from services.http.fields import FieldLine, Fields
-from services.http.framing import content_length
+from services.http.http1.framing import content_length
 from services.http.http2.errors import MalformedError
 from services.http.http2.limits import HEADER_LIST_OCTETS
 from services.http.messages import Request, Version

@@ -13,7 +13,7 @@ from services.http.fields import FieldLine, Fields
 from services.http.http2.header_lists import HTTP_2
 from services.http.http2.limits import PUSHED_OBJECTS, REMEMBERED_PAGES
 from services.http.messages import Request, Response
-from services.http.page import find_links
+from services.http.page_load.page import find_links
 from services.http.urls import parse_url
 
 # What a promised request takes over from the page's: what a response may depend on (RFC 9110 section 12.5.5).

@@ -11,9 +11,8 @@ from collections import deque
 from collections.abc import Callable
 from functools import partial
 
-from services.http.framing import has_no_content
+from services.http.http1.framing import has_no_content
 from services.http.http2 import limits
-from services.http.http2.blocks import BlockWriter
 from services.http.http2.budget import Budget
 from services.http.http2.errors import ErrorCode, Http2ConnectionError, Http2StreamError
 from services.http.http2.frames import (
@@ -25,6 +24,7 @@ from services.http.http2.frames import (
     number_octets,
 )
 from services.http.http2.header_lists import request_lines, response_lines
+from services.http.http2.hpack import BlockWriter
 from services.http.http2.settings import PeerSettings
 from services.http.http2.streams import Closing, Signal, Stream, StreamState
 from services.http.messages import Arriving, Body, Request, Response, nothing

@@ -15,11 +15,11 @@ import binascii
 import re
 
 from services.http.fields import Fields
-from services.http.grammar import lower_tokens
 from services.http.http2.errors import Http2ConnectionError
 from services.http.http2.header_lists import CONNECTION_SPECIFIC, HTTP_2
 from services.http.http2.settings import read_settings
 from services.http.messages import HTTP_1_1, Request
+from services.http.syntax import lower_tokens
 
 SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
 

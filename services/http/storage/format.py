@@ -17,7 +17,7 @@ import zlib
 from dataclasses import dataclass
 from typing import Any
 
-from services.http.caching.stored import ContentSpan, StoredResponse
+from services.http.cache.stored import ContentSpan, StoredResponse
 from services.http.fields import FieldLine, Fields
 from services.http.messages import Response
 from services.http.storage.limits import HEAD_OCTETS

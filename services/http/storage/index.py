@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from services.http.caching.stored import StoredResponse
+from services.http.cache.stored import StoredResponse
 from services.http.storage import limits
 
 SameKey = Callable[[StoredResponse, StoredResponse], bool]

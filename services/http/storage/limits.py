@@ -27,7 +27,7 @@ HEAD_OCTETS = 512 * 1024
 HELD_CONTENT_OCTETS = 65_536
 
 # What the objects around a stored response take in CPython: per entry, and per field line of its two heads. Measured
-# 1200 and 300; the rest is for what services.http.caching works out and keeps with it.
+# 1200 and 300; the rest is for what services.http.cache works out and keeps with it.
 ENTRY_OVERHEAD_OCTETS = 2000
 LINE_OVERHEAD_OCTETS = 400
 

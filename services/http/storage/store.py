@@ -17,11 +17,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from services.eventlog import EventLog
-from services.http.caching.stored import StoredResponse
-from services.http.caching.vary import same_key
+from services.http.cache.stored import StoredResponse
+from services.http.cache.vary import same_key
+from services.http.files.representation import FileBody
 from services.http.messages import Body
 from services.http.ranges import Span
-from services.http.representation import FileBody
 from services.http.storage import limits
 from services.http.storage.content import HeldBody, Segment, joined, read_content, verify_content
 from services.http.storage.folder import Folder, blocks

@@ -16,7 +16,7 @@ from dataclasses import replace
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
-from services.http.caching.stored import StoredResponse
+from services.http.cache.stored import StoredResponse
 from services.http.storage.content import FileContent, MemoryContent
 from services.http.storage.folder import blocks
 from services.http.storage.limits import HELD_CONTENT_OCTETS

@@ -14,7 +14,7 @@ from services.errors import ServiceError
 from services.eventlog import EventLog
 from services.listener import Connections, Slot
 from services.mail.access.connection import Connection
-from services.mail.access.opened import OpenMailboxes
+from services.mail.access.open_mailboxes import OpenMailboxes
 from services.mail.access.requests import Challenge, LogIn, Opened, Session
 from services.mail.accounts import Account, Accounts
 from services.shell import Shell

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from services.http.tls import Trust, client_context
 from services.mail.address import is_domain
 from services.mail.agent import fetching, sending
 from services.mail.agent.composing import compose_message
@@ -20,6 +19,7 @@ from services.mail.agent.limits import TIMEOUT_S
 from services.mail.agent.showing import file_lines, message_text, shown
 from services.mail.reading.contents import Contents
 from services.mail.reading.names import safe_file_name
+from services.tls import Trust, client_context
 
 EXIT_FAILED = 1
 _STANDARD = "-"

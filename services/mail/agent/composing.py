@@ -28,11 +28,11 @@ from email.message import Message
 from email.policy import compat32
 from hashlib import sha256
 
-from services.http.representation import UNKNOWN_TYPE, content_type
+from services.http.files.representation import UNKNOWN_TYPE, content_type
 from services.mail.agent import fields
 from services.mail.agent.drafts import Attachment, ComposeError, Draft, checked, field_text
 from services.mail.agent.limits import LINE_OCTETS, MESSAGE_OCTETS, REFERENCES_MAX
-from services.mail.trace import date_time
+from services.mail.delivery.trace import date_time
 
 _POLICY = compat32.clone(linesep="\r\n", cte_type="7bit")
 _TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,127}/[A-Za-z0-9!#$&^_.+-]{1,127}\Z")

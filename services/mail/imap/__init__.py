@@ -23,4 +23,4 @@ from importlib import import_module
 def main(argv: list[str] | None = None) -> int:
     """Serve IMAP until SIGTERM; returns the exit status."""
     # Only who runs the program imports what touches the world; the package's cores do not.
-    return int(import_module("services.mail.imap.serving").main(argv))
+    return int(import_module("services.mail.imap.__main__").main(argv))

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from services.mail.imap.steps import State
+from services.mail.imap.command import State
 
 _ALWAYS = "IMAP4rev1 SASL-IR LITERAL+ ID IDLE"
 _AFTER_LOG_IN = "CHILDREN ESEARCH MOVE MULTIAPPEND NAMESPACE UIDPLUS UNSELECT"

@@ -13,15 +13,14 @@ from collections.abc import Iterator
 
 from services.errors import LimitExceededError
 from services.mail.access.requests import Opened, Outputs, StartTls
-from services.mail.imap.announced import literal_allowed
 from services.mail.imap.capabilities import Offer
-from services.mail.imap.errors import BadError, ByeError, NoError
-from services.mail.imap.framing import Announced, Framing, Line, TooLong
+from services.mail.imap.command import Ask, Command, State, Steps
+from services.mail.imap.commands.table import command_of
+from services.mail.imap.errors import BadError, ByeError, NoError, refusal
 from services.mail.imap.limits import BAD_COMMANDS_MAX, MESSAGE_OCTETS, PIPELINE_OCTETS
-from services.mail.imap.reader import TAG, Reader
-from services.mail.imap.steps import Ask, Command, State, Steps
-from services.mail.imap.table import command_of
-from services.mail.imap.troubles import refusal
+from services.mail.imap.syntax.framing import Announced, Framing, Line, TooLong
+from services.mail.imap.syntax.literals import literal_allowed
+from services.mail.imap.syntax.reader import TAG, Reader
 from services.mail.imap.view import View
 from services.mail.maildir.errors import MaildirError
 from services.mail.maildir.store import Maildir

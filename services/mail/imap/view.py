@@ -6,9 +6,9 @@ The folder may change at any time; the numbers change only when the client is to
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 
-from services.mail.imap import writing
 from services.mail.imap.contents import Contents
 from services.mail.imap.errors import ByeError
+from services.mail.imap.syntax import formatting
 from services.mail.maildir.errors import NoFolderError
 from services.mail.maildir.folder import SYSTEM_FLAGS, Folder
 
@@ -49,7 +49,7 @@ class View:
     def flags_item(self, uid: int) -> bytes:
         """Return FLAGS as FETCH shows it; the client knows them then."""
         self._shown[uid] = self._flags(uid)
-        return b"FLAGS " + writing.flag_list(self.flags(uid))
+        return b"FLAGS " + formatting.flag_list(self.flags(uid))
 
     def told(self, uid: int) -> None:
         """The client knows a message's flags without being told."""
@@ -64,8 +64,8 @@ class View:
         every = [*SYSTEM_FLAGS, *self.folder.keywords.names]
         lasting = [] if self.read_only else [*every, *(["\\*"] if self.folder.may_add_keyword() else [])]
         return [
-            b"* FLAGS " + writing.flag_list(every) + b"\r\n",
-            b"* OK [PERMANENTFLAGS " + writing.flag_list(lasting) + b"] Flags permitted.\r\n",
+            b"* FLAGS " + formatting.flag_list(every) + b"\r\n",
+            b"* OK [PERMANENTFLAGS " + formatting.flag_list(lasting) + b"] Flags permitted.\r\n",
         ]
 
     def refresh(self) -> None:

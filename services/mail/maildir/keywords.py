@@ -2,9 +2,8 @@
 
 from services.mail.maildir.errors import TooManyKeywordsError
 from services.mail.maildir.file_names import FLAGS, LETTERS
+from services.mail.maildir.files import locked, read_file, replace_file
 from services.mail.maildir.limits import KEYWORD_OCTETS, KEYWORDS_MAX
-from services.mail.maildir.locking import locked
-from services.mail.maildir.replacing import read_file, replace_file
 
 FILE = "lab7-keywords"
 LOCK = "lab7-keywords.lock"

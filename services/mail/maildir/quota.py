@@ -10,9 +10,8 @@ import os
 from collections.abc import Callable
 
 from services.mail.maildir.file_names import split_name, stored_in
+from services.mail.maildir.files import locked, read_file, replace_file
 from services.mail.maildir.limits import SUMS_AGE_S, SUMS_OCTETS
-from services.mail.maildir.locking import locked
-from services.mail.maildir.replacing import read_file, replace_file
 
 FILE = "maildirsize"
 

@@ -15,8 +15,8 @@ import os
 from collections.abc import Iterable
 
 from services.mail.maildir.delivery import write_all
+from services.mail.maildir.files import replace_file
 from services.mail.maildir.limits import DEAD_LINES_MAX
-from services.mail.maildir.replacing import replace_file
 
 FILE = "lab7-uids"
 LOCK = "lab7-uids.lock"

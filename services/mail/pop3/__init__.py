@@ -27,4 +27,4 @@ from importlib import import_module
 def main(argv: list[str] | None = None) -> int:
     """Serve POP3 until SIGTERM; returns the exit status."""
     # Only who runs the program imports what touches the world; the package's cores do not.
-    return int(import_module("services.mail.pop3.serving").main(argv))
+    return int(import_module("services.mail.pop3.__main__").main(argv))

@@ -1,8 +1,30 @@
 """`python -m services.mail.pop3`."""
 
+import argparse
+import os
 import sys
+from itertools import count
 
-from services.mail.pop3.serving import main
+from services.mail.access.program import access_parser, run_access
+from services.mail.pop3.session import Offer, Session
+
+# The program that serves maildrops by POP3.
+
+DEFAULT_PORT = 110
+_numbers = count(1)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Serve POP3 until SIGTERM; returns the exit status."""
+    options = access_parser("services.mail.pop3", "Serve maildrops by POP3.", DEFAULT_PORT).parse_args(argv)
+    return run_access("pop3", options, _session)
+
+
+def _session(options: argparse.Namespace) -> Session:
+    # RFC 1939 section 7: no two greetings are the same.
+    unique = f"<{os.getpid()}.{next(_numbers)}.{os.urandom(8).hex()}@{os.uname().nodename}>"
+    return Session(Offer(tls=options.tls is not None, needs_tls=options.need_tls, timestamp=unique.encode("ascii")))
+
 
 if __name__ == "__main__":
     sys.exit(main())

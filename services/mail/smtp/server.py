@@ -13,7 +13,7 @@ from services.mail.smtp.commands import Accept
 from services.mail.smtp.offer import Offer
 from services.mail.smtp.policy import Client, Policy
 from services.mail.smtp.reply import Reply
-from services.mail.smtp.serving import Serving
+from services.mail.smtp.server_connection import Serving
 from services.sweep import Sweep
 
 # How often deadlines are looked at, and how long a stop waits for messages that are on their way to the disk.

@@ -26,4 +26,4 @@ from importlib import import_module
 def main(argv: list[str] | None = None) -> int:
     """Serve webmail until SIGTERM; returns the exit status."""
     # Only who runs the program imports what touches the world; the package's cores do not.
-    return int(import_module("services.mail.webmail.serving").main(argv))
+    return int(import_module("services.mail.webmail.program").main(argv))

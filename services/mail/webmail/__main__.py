@@ -2,7 +2,7 @@
 
 import sys
 
-from services.mail.webmail.serving import main
+from services.mail.webmail.program import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -11,9 +11,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from services.http.fields import FieldLine, Fields
 from services.http.messages import Response
-from services.http.pages import HTML
-from services.mail.webmail import folders
-from services.mail.webmail.asking import UserVisit
+from services.http.server.error_pages import HTML
+from services.mail.webmail.requests import UserVisit
+from services.mail.webmail.views import folders
 
 _TEMPLATES = Path(__file__).parent / "templates"
 STYLE = "style.css"

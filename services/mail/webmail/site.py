@@ -15,12 +15,12 @@ from services.http.messages import Request, Response
 from services.http.targets import split_target
 from services.mail.accounts import Account, Accounts
 from services.mail.maildir.store import Maildir
-from services.mail.webmail.asking import Page, PageError, Steps, UserVisit, Visit
-from services.mail.webmail.guard import STRANGE_FORM, check_origin, check_token
-from services.mail.webmail.logging_in import SESSION_COOKIE, LoggingIn
+from services.mail.webmail.csrf import STRANGE_FORM, check_origin, check_token
+from services.mail.webmail.login import SESSION_COOKIE, LoggingIn
 from services.mail.webmail.pages import Pages, see_other
+from services.mail.webmail.requests import Page, PageError, Steps, UserVisit, Visit
+from services.mail.webmail.routes import Route, table
 from services.mail.webmail.sessions import Session, Sessions
-from services.mail.webmail.table import Route, table
 
 FORM_TOKEN = "form_token"
 _FAILED = "The server failed to make this page."

@@ -22,10 +22,12 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from services.ftp import data_connection, logins, moving, transfer_commands, upload, verbs
-from services.ftp.paths import partial_name
+from services.ftp import accounts
+from services.ftp.files.jailed_tree import FileError
+from services.ftp.files.paths import partial_name
 from services.ftp.server import main
-from services.ftp.tree import FileError
+from services.ftp.server_dtp import data_connection, transfer, upload
+from services.ftp.server_pi import commands, transfer_commands
 
 LARGE_OCTETS, CHANGED_AT = 1000, 999
 SMALL_UPLOAD_OCTETS = 10_000
@@ -45,8 +47,8 @@ def _send_files(altered: Callable[[bytes, int, int], bytes]) -> None:
                 return False
         return not octets
 
-    patch(moving.FileSender, "turn", lambda *_: moving.Turn.DISK)
-    patch(moving.FileSender, "step", step)
+    patch(transfer.FileSender, "turn", lambda *_: transfer.Turn.DISK)
+    patch(transfer.FileSender, "step", step)
 
 
 def _wrong_octets() -> None:
@@ -64,7 +66,7 @@ def _truncates() -> None:
 
 
 def _empty_list() -> None:
-    patch(moving.PieceSender, "step", lambda *_: True)
+    patch(transfer.PieceSender, "step", lambda *_: True)
 
 
 def _drops_uploads() -> None:
@@ -80,11 +82,11 @@ def _drops_uploads() -> None:
 
 
 def _ignores_cwd() -> None:
-    verbs.VERBS[b"CWD"] = replace(verbs.VERBS[b"CWD"], handle=lambda one, _: one.reply(250, "Of course."))
+    commands.VERBS[b"CWD"] = replace(commands.VERBS[b"CWD"], handle=lambda one, _: one.reply(250, "Of course."))
 
 
 def _any_password() -> None:
-    patch(logins, "is_password", lambda *_: True)
+    patch(accounts, "is_password", lambda *_: True)
 
 
 def _other_source_port() -> None:

@@ -18,9 +18,11 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from services.mail.imap import fetch_items, fetching, messages, searching, sections, serving
+from services.mail.imap import __main__
+from services.mail.imap.commands import fetch, messages, search
+from services.mail.imap.syntax import fetch_items
+from services.mail.pop3 import __main__ as pop3_serving
 from services.mail.pop3 import maildrop, transaction
-from services.mail.pop3 import serving as pop3_serving
 
 
 def patch(owner: Any, name: str, value: Any) -> None:
@@ -84,7 +86,7 @@ def _all_found() -> None:
         yield b""
         return list(range(1, len(view.uids) + 1))
 
-    patch(searching, "_found", found)
+    patch(search, "_found", found)
 
 
 def _long_part() -> None:
@@ -98,7 +100,7 @@ def _long_part() -> None:
 
 
 def _other_part() -> None:
-    octets_of = sections.section_octets
+    octets_of = fetch_items.section_octets
 
     def other(octets: bytes, root: Any, section: Any) -> bytes | None:
         found = octets_of(octets, root, section)
@@ -106,7 +108,7 @@ def _other_part() -> None:
             return found
         return (b"B" if found.startswith(b"A") else b"A") + found[1:]
 
-    patch(fetching, "section_octets", other)
+    patch(fetch, "section_octets", other)
 
 
 FAULTS = {
@@ -128,4 +130,4 @@ if __name__ == "__main__":
     FAULTS[fault]()
     if os.fork() == 0:
         sys.exit(pop3_serving.main([*flags, "--port", pop3_port]))
-    sys.exit(serving.main([*flags, "--port", imap_port]))
+    sys.exit(__main__.main([*flags, "--port", imap_port]))

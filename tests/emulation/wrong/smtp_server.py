@@ -20,7 +20,7 @@ from collections.abc import Callable
 from typing import Any
 
 from services.mail.mta import MTA, main
-from services.mail.smtp import content, policy, server_session, serving
+from services.mail.smtp import content, policy, server_connection, server_session
 from services.mail.smtp.reply import Reply
 
 QUEUED = Reply(250, "Queued, of course", "2.0.0")
@@ -90,7 +90,7 @@ def _open_after_quit() -> None:
         self.deadline = self._server.now() + self._server.bounds.idle_s
         self._transport.resume_reading()
 
-    patch(serving.Serving, "_end", stays)
+    patch(server_connection.Serving, "_end", stays)
 
 
 def _quit_250() -> None:

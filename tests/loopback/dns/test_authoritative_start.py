@@ -8,8 +8,8 @@ import dns.message
 import dns.query
 import pytest
 
-from services.dns.master_file import parse_master_file, write_master_file
-from services.dns.zone import Zone
+from services.dns.codec.master_file import parse_master_file, write_master_file
+from services.dns.zones.zone import Zone
 from tests.loopback.dns.authority import HOST, PATIENCE_S, ZONE, run, served
 
 

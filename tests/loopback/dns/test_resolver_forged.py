@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from services.dns.codes import RRType
-from services.dns.master_file import parse_master_file
-from services.dns.message import Message
-from services.dns.name import Name
-from services.dns.records import Question
+from services.dns.codec.codes import RRType
+from services.dns.codec.master_file import parse_master_file
+from services.dns.codec.message import Message
+from services.dns.codec.name import Name
+from services.dns.codec.records import Question
 from tests.loopback.dns.internet import CLIENT_HOST, PATIENCE_S, free_net, played, resolver, start, stop
 
 TRUE, FORGED = "192.0.2.1", "203.0.113.1"

@@ -14,12 +14,12 @@ import dns.query
 import dns.rcode
 import pytest
 
-from services.dns.client_subnet import subnet_in
-from services.dns.codes import Rcode
-from services.dns.edns import EDNS, ClientSubnet
-from services.dns.master_file import parse_master_file
-from services.dns.message import Message
-from services.dns.records import Record
+from services.dns.codec.client_subnet import subnet_in
+from services.dns.codec.codes import Rcode
+from services.dns.codec.edns import EDNS, ClientSubnet
+from services.dns.codec.master_file import parse_master_file
+from services.dns.codec.message import Message
+from services.dns.codec.records import Record
 from tests.loopback.dns.internet import CLIENT_HOST, PATIENCE_S, Play, free_net, played, resolver
 
 TRUE, FORGED = "192.0.2.1", "203.0.113.1"

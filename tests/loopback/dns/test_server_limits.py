@@ -10,10 +10,10 @@ from typing import Any
 
 import dns.message
 
-from services.dns.codes import Rcode
-from services.dns.message import Message
-from services.dns.responder import Client, Handler, Responder
-from services.dns.server import DNSServer, Limits
+from services.dns.codec.codes import Rcode
+from services.dns.codec.message import Message
+from services.dns.server.responder import Client, Handler, Responder
+from services.dns.server.server import DNSServer, Limits
 from services.eventlog import EventLog
 from services.listener import Listener
 from tests.loopback.dns.authority import HOST, PATIENCE_S, framed

@@ -15,11 +15,11 @@ from random import Random
 import pytest
 
 from services.eventlog import EventLog
-from services.ftp import moving
-from services.ftp.causes import Cause, Failed
-from services.ftp.data_connection import DataConnection, DataPlan
-from services.ftp.moving import FileSender, Turn
-from services.ftp.page_cache import is_cached, is_in_memory
+from services.ftp.server_dtp import transfer as server_dtp_transfer
+from services.ftp.server_dtp.data_connection import DataConnection, DataPlan
+from services.ftp.server_dtp.page_cache import is_cached, is_in_memory
+from services.ftp.server_dtp.transfer import FileSender, Turn
+from services.ftp.server_pi.failures import Cause, Failed
 from tests.loopback.ftp.support import HOST
 
 LARGE = os.urandom(4096) * 1024
@@ -64,7 +64,7 @@ def test_a_peer_that_takes_nothing_is_not_waited_for(large: Path, pair: tuple[so
 def test_a_disk_is_not_waited_for(
     large: Path, pair: tuple[socket.socket, socket.socket], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(moving, "is_cached", lambda *_: False)
+    monkeypatch.setattr(server_dtp_transfer, "is_cached", lambda *_: False)
     moved = sender(large)
     assert moved.turn(pair[0], 1000) is Turn.DISK
     assert moved.octets == 0
@@ -118,9 +118,9 @@ def transfer(moved: FileSender, reads: bool = True, stall_s: float = 20.0) -> tu
 
 def test_turns_and_steps_follow_each_other_without_a_gap(large: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     answers = cycle((True, True, False))
-    monkeypatch.setattr(moving, "is_cached", lambda *_: next(answers))
-    monkeypatch.setattr(moving, "STEP_OCTETS", 100_000)
-    monkeypatch.setattr(moving, "_SENDFILE_OCTETS", 50_000)
+    monkeypatch.setattr(server_dtp_transfer, "is_cached", lambda *_: next(answers))
+    monkeypatch.setattr(server_dtp_transfer, "STEP_OCTETS", 100_000)
+    monkeypatch.setattr(server_dtp_transfer, "_SENDFILE_OCTETS", 50_000)
     assert transfer(sender(large)) == (None, LARGE)
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from services.eventlog import EventLog
 from services.http.origin import Origin
-from services.http.server import Handler, HTTPServer, Limits
+from services.http.server.server import Handler, HTTPServer, Limits
 from services.listener import Listener
 
 HOST = "127.0.0.1"

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from services.http.client import Bounds, LoadError, load_page, main
-from services.http.strategies import STRATEGIES
+from services.http.page_load.strategies import STRATEGIES
 from tests.loopback.http.support import HOST, PATIENCE_S
 
 PAGE_STRATEGIES = [name for name in STRATEGIES if name != "single"]

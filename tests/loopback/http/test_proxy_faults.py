@@ -11,11 +11,10 @@ from contextlib import contextmanager, suppress
 import pytest
 
 from services.eventlog import EventLog
+from services.http.intermediary.proxy import Proxy
+from services.http.intermediary.settings import Bounds, Settings
 from services.http.messages import Response
-from services.http.proxying.bounds import Bounds
-from services.http.proxying.relay import Proxy
-from services.http.proxying.settings import Settings
-from services.http.server import HTTPServer, Limits
+from services.http.server.server import HTTPServer, Limits
 from tests.loopback.http.proxied import (
     RawOrigin,
     RunningProxy,

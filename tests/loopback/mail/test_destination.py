@@ -13,15 +13,14 @@ from typing import Any
 
 from services.eventlog import EventLog
 from services.mail.address import Mailbox
-from services.mail.destination import Destination, Job, Remote
-from services.mail.queue.entry import Entry, Recipient
+from services.mail.delivery.remote import Destination, Job, Remote
+from services.mail.delivery.routes import Host
+from services.mail.queue.entry import Entry, Recipient, Schedule
 from services.mail.queue.journal import Journal
-from services.mail.queue.schedule import Schedule
-from services.mail.routes import Host
+from services.mail.queue.spool import Spool
 from services.mail.smtp.client import Patience
 from services.mail.smtp.client_session import Plan
 from services.mail.smtp.reply import Reply
-from services.mail.spool import Spool
 
 PATIENCE_S = 20.0
 STALLED_S = 0.1

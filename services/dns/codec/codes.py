@@ -1,0 +1,151 @@
+"""The numbers of DNS and their names: types, classes, opcodes and response codes.
+
+RFC 1035 sections 3.2 and 4.1.1, RFC 2136 section 2.2 (NOTIFY, UPDATE and their codes), RFC 6891 section 9 (BADVERS),
+RFC 3597 section 5 (TYPE1234 and CLASS32 for what has no name here). Numbers that are not listed stay plain ints:
+every function that takes one takes any.
+"""
+
+from enum import IntEnum
+
+from services.dns.codec.errors import TextError
+
+UINT16_MAX = 65_535
+
+
+class RRType(IntEnum):
+    """Types and query types that have a name here."""
+
+    A = 1
+    NS = 2
+    MD = 3
+    MF = 4
+    CNAME = 5
+    SOA = 6
+    MB = 7
+    MG = 8
+    MR = 9
+    NULL = 10
+    WKS = 11
+    PTR = 12
+    HINFO = 13
+    MINFO = 14
+    MX = 15
+    TXT = 16
+    RP = 17
+    AFSDB = 18
+    RT = 21
+    SIG = 24
+    KEY = 25
+    PX = 26
+    AAAA = 28
+    LOC = 29
+    NXT = 30
+    SRV = 33
+    NAPTR = 35
+    DNAME = 39
+    OPT = 41
+    DS = 43
+    SSHFP = 44
+    RRSIG = 46
+    NSEC = 47
+    DNSKEY = 48
+    NSEC3 = 50
+    NSEC3PARAM = 51
+    TLSA = 52
+    SVCB = 64
+    HTTPS = 65
+    SPF = 99
+    TKEY = 249
+    TSIG = 250
+    IXFR = 251
+    AXFR = 252
+    MAILB = 253
+    MAILA = 254
+    ANY = 255
+    URI = 256
+    CAA = 257
+
+
+class RRClass(IntEnum):
+    """Classes; NONE is RFC 2136's, ANY a query's only."""
+
+    IN = 1
+    CH = 3
+    HS = 4
+    NONE = 254
+    ANY = 255
+
+
+class Opcode(IntEnum):
+    """What a query wants done."""
+
+    QUERY = 0
+    IQUERY = 1
+    STATUS = 2
+    NOTIFY = 4
+    UPDATE = 5
+
+
+class Rcode(IntEnum):
+    """Response codes, the extended ones of EDNS included."""
+
+    NOERROR = 0
+    FORMERR = 1
+    SERVFAIL = 2
+    NXDOMAIN = 3
+    NOTIMP = 4
+    REFUSED = 5
+    YXDOMAIN = 6
+    YXRRSET = 7
+    NXRRSET = 8
+    NOTAUTH = 9
+    NOTZONE = 10
+    BADVERS = 16
+
+
+# Types that stand for a question and never for a record that is stored (RFC 1035 section 3.2.3, RFC 6895 section 3.1).
+META_TYPES = frozenset({RRType.OPT, *range(128, 256)})
+
+_TYPE_NAMES = {int(one): one.name for one in RRType}
+_CLASS_NAMES = {int(one): one.name for one in RRClass}
+_TYPES = {name: number for number, name in _TYPE_NAMES.items()}
+_CLASSES = {name: number for number, name in _CLASS_NAMES.items()} | {"CHAOS": 3, "HESIOD": 4}
+
+
+def type_to_text(number: int) -> str:
+    """Return a type's name, or TYPE and its number."""
+    return _TYPE_NAMES.get(number) or f"TYPE{number}"
+
+
+def class_to_text(number: int) -> str:
+    """Return a class's name, or CLASS and its number."""
+    return _CLASS_NAMES.get(number) or f"CLASS{number}"
+
+
+def rcode_to_text(number: int) -> str:
+    """Return a response code's name, or RCODE and its number."""
+    try:
+        return Rcode(number).name
+    except ValueError:
+        return f"RCODE{number}"
+
+
+def type_from_text(text: str) -> int:
+    """Return a type's number from its name in any case or from TYPE1234; raises TextError."""
+    return _from_text(text, _TYPES, "TYPE")
+
+
+def class_from_text(text: str) -> int:
+    """Return a class's number from its name in any case or from CLASS32; raises TextError."""
+    return _from_text(text, _CLASSES, "CLASS")
+
+
+def _from_text(text: str, known: dict[str, int], prefix: str) -> int:
+    upper = text.upper()
+    if upper in known:
+        return known[upper]
+    # RFC 3597 section 5
+    digits = upper.removeprefix(prefix)
+    if digits != upper and digits.isascii() and digits.isdigit() and len(digits) <= 5 and int(digits) <= UINT16_MAX:
+        return int(digits)
+    raise TextError(f"{text!r} is no {prefix.lower()}")

@@ -1,0 +1,1 @@
+"""The DNS server shell: datagrams, TCP connections, access control and worker processes."""

@@ -1,0 +1,1 @@
+"""Request routing by DNS: region map, placement and health checks of replicas."""

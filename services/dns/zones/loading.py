@@ -1,0 +1,65 @@
+"""Zones from files: what --zone and --zones name, loaded, with every error as one sentence that says where.
+
+--zone example.com.zone            the origin is the SOA's owner; relative names need $ORIGIN
+--zone example.com=FILE            relative names end in example.com. until $ORIGIN says otherwise
+--zones LIST                       a file with a line `origin<TAB>file` for each zone, files relative to it
+"""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from services.dns.codec.errors import MasterFileError, TextError, ZoneError
+from services.dns.codec.master_file import read_master_file
+from services.dns.codec.name import Name
+from services.dns.zones.zone import Zone, Zones
+from services.errors import ServiceError
+
+
+def load_zone(path: Path, origin: Name | None = None) -> Zone:
+    """Load one zone; raises ServiceError."""
+    try:
+        return Zone.from_entries(read_master_file(path, origin), origin)
+    except MasterFileError as error:
+        raise ServiceError(str(error)) from error
+    except ZoneError as error:
+        raise ServiceError(f"{path}: {error}") from error
+
+
+def load_zones(arguments: Iterable[str], lists: Iterable[str]) -> Zones:
+    """Load what the arguments of --zone and --zones name; raises ServiceError."""
+    zones = Zones()
+    for path, origin in _named(arguments, lists):
+        try:
+            zones.add(load_zone(path, origin))
+        except ZoneError as error:
+            raise ServiceError(f"{path}: {error}") from error
+    return zones
+
+
+def _named(arguments: Iterable[str], lists: Iterable[str]) -> Iterator[tuple[Path, Name | None]]:
+    for argument in arguments:
+        origin, equals, file = argument.rpartition("=")
+        yield Path(file), _origin(origin, argument) if equals else None
+    for name in lists:
+        yield from _listed(Path(name))
+
+
+def _listed(path: Path) -> Iterator[tuple[Path, Name | None]]:
+    try:
+        lines = path.read_text(encoding="latin-1").splitlines()
+    except OSError as error:
+        raise ServiceError(f"cannot read the list of zones {path} ({error.strerror})") from error
+    for number, line in enumerate(lines, start=1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        origin, tab, file = line.partition("\t")
+        if not tab:
+            raise ServiceError(f"{path}:{number}: a line is `origin<TAB>file`")
+        yield path.parent / file.strip(), _origin(origin.strip(), f"{path}:{number}")
+
+
+def _origin(text: str, where: str) -> Name:
+    try:
+        return Name.from_text(text)
+    except TextError as error:
+        raise ServiceError(f"{where}: {error}") from error

@@ -1,0 +1,230 @@
+"""What one user may do with files: the tree below their home, whether they may write, their quota.
+
+Each method blocks on the file system, runs in a worker thread, and raises FileError.
+"""
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from services.ftp.files.jailed_tree import FileError, Tree, cause_of
+from services.ftp.files.listing import FileStatus, Kind
+from services.ftp.files.paths import VirtualPath, is_partial_name, matches, partial_name
+from services.ftp.files.quota import Quota
+from services.ftp.grammar import DataType
+from services.ftp.limits import ASCII_OCTETS, ASCII_SIZE_OCTETS, LISTED_ENTRIES
+from services.ftp.server_dtp.upload import Sync, Upload, free_name, size_or_none
+from services.ftp.server_pi.actions import Change, ChangeName, OpenWrite, Storing
+from services.ftp.server_pi.failures import Cause
+
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+# STOU without a path.
+_UNIQUE_NAME = "upload"
+
+Entry = tuple[str, FileStatus]
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """One user's files."""
+
+    tree: Tree
+    quota: Quota
+    writable: bool
+    sync: Sync = Sync.REPLACE
+
+    def look(self, path: VirtualPath, directory: bool = False) -> FileStatus:
+        """Return what is there; with `directory` only a directory that can be entered."""
+        if directory:
+            with self.tree.directory(path) as descriptor:
+                return _status(os.fstat(descriptor))
+        return _status(self.tree.status(path))
+
+    def transfer_size(self, path: VirtualPath, data_type: DataType) -> int:
+        """Return the octets that RETR would send; where an upload broke off and no file is, those that came of it."""
+        try:
+            found = self.tree.status(path)
+        except FileError as error:
+            if error.cause is not Cause.NOT_FOUND or not self.writable:
+                raise
+            return self._partial_size(path)
+        if not stat.S_ISREG(found.st_mode):
+            raise FileError(Cause.NOT_A_FILE)
+        if data_type is DataType.IMAGE:
+            return found.st_size
+        if found.st_size > ASCII_SIZE_OCTETS:
+            raise FileError(Cause.TOO_COSTLY)
+        return found.st_size + self._line_ends(path)
+
+    def open_read(self, path: VirtualPath) -> tuple[int, os.stat_result]:
+        """Return a descriptor of a plain file, and its status."""
+        with self.tree.parent(path, follow=True) as (parent, name):
+            descriptor = os.open(name, _READ, dir_fd=parent)
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            os.close(descriptor)
+            raise FileError(Cause.NOT_A_FILE)
+        return descriptor, found
+
+    def open_write(self, asked: OpenWrite) -> tuple[Upload, VirtualPath]:
+        """Return the upload that a storing command begins, and the path under which it will be there."""
+        self._check_writable()
+        path = asked.path
+        if asked.storing is Storing.UNIQUE and not self._names_file(path):
+            path = (*path, _UNIQUE_NAME)
+        if asked.offset and asked.data_type is DataType.ASCII and asked.storing is Storing.WHOLE:
+            raise FileError(Cause.BAD_RESTART, "REST before STOR is for TYPE I.")
+        with self.tree.parent(path) as (parent, name):
+            _check_new_name(name)
+            if asked.storing is Storing.UNIQUE:
+                name = free_name(parent, name)
+            upload = Upload(parent, name, self.quota, self.sync)
+            upload.open(asked.storing, asked.offset)
+            return upload, (*path[:-1], name)
+
+    def change(self, asked: ChangeName) -> None:
+        """Make, remove, rename or change the mode of a name."""
+        self._check_writable()
+        {
+            Change.MAKE_DIRECTORY: self._make_directory,
+            Change.REMOVE_DIRECTORY: self._remove_directory,
+            Change.REMOVE_FILE: self._remove_file,
+            Change.RENAME: self._rename,
+            Change.CHANGE_MODE: self._change_mode,
+        }[asked.change](asked)
+
+    def entries(self, path: VirtualPath, pattern: str | None) -> tuple[list[Entry], bool, bool]:
+        """Return what a listing shows, whether it is of a directory, and whether it was cut at its bound.
+
+        A name that is no directory is listed by itself.
+        """
+        found = self.look(path)
+        if found.kind is not Kind.DIRECTORY:
+            if pattern is not None:
+                raise FileError(Cause.NOT_A_DIRECTORY)
+            return [(path[-1], found)], False, False
+        with self.tree.directory(path) as descriptor:
+            names = [name for name in os.listdir(descriptor) if pattern is None or matches(pattern, name)]
+            names.sort()
+            is_cut = len(names) > LISTED_ENTRIES
+            listed = [
+                (name, status)
+                for name in names[:LISTED_ENTRIES]
+                if (status := self._entry_status(path, descriptor, name)) is not None
+            ]
+            return listed, True, is_cut
+
+    def _entry_status(self, path: VirtualPath, directory: int, name: str) -> FileStatus | None:
+        """Return an entry's status, None for one that has gone, leads outside, or is neither file nor directory."""
+        try:
+            found = os.stat(name, dir_fd=directory, follow_symlinks=False)
+            if stat.S_ISLNK(found.st_mode):
+                found = self.tree.status((*path, name))
+            return _status(found)
+        except (OSError, FileError):
+            return None
+
+    def _partial_size(self, path: VirtualPath) -> int:
+        with self.tree.parent(path) as (parent, name):
+            size = size_or_none(parent, partial_name(name))
+        if size is None:
+            raise FileError(Cause.NOT_FOUND)
+        return size
+
+    def _line_ends(self, path: VirtualPath) -> int:
+        descriptor, _ = self.open_read(path)
+        with open(descriptor, "rb", buffering=0) as file:
+            return sum(piece.count(b"\n") for piece in iter(lambda: file.read(ASCII_OCTETS), b""))
+
+    def _names_file(self, path: VirtualPath) -> bool:
+        """Tell whether a path may be a file's name: it is not the directory that STOU is to choose a name in."""
+        try:
+            return not stat.S_ISDIR(self.tree.status(path).st_mode)
+        except FileError:
+            return True
+
+    def _check_writable(self) -> None:
+        if not self.writable:
+            raise FileError(Cause.DENIED)
+
+    @contextmanager
+    def _named(self, path: VirtualPath) -> Iterator[tuple[int, str]]:
+        with self.tree.parent(path) as (parent, name):
+            if name == ".":
+                # The home itself is not the user's to remove or move.
+                raise FileError(Cause.DENIED)
+            yield parent, name
+
+    def _make_directory(self, asked: ChangeName) -> None:
+        with self.tree.parent(asked.path) as (parent, name):
+            if name == ".":
+                raise FileError(Cause.EXISTS)
+            _check_new_name(name)
+            os.mkdir(name, 0o755, dir_fd=parent)
+
+    def _remove_directory(self, asked: ChangeName) -> None:
+        with self._named(asked.path) as (parent, name):
+            os.rmdir(name, dir_fd=parent)
+
+    def _remove_file(self, asked: ChangeName) -> None:
+        """The file, and what an upload of it left."""
+        with self._named(asked.path) as (parent, name):
+            sizes = [self._unlink(parent, one) for one in (name, partial_name(name))]
+            if sizes == [None, None]:
+                raise FileError(Cause.NOT_FOUND)
+
+    def _unlink(self, parent: int, name: str) -> int | None:
+        try:
+            size = size_or_none(parent, name)
+        except OSError as error:
+            # The name of a partial file is longer, and may be too long.
+            if cause_of(error) is Cause.NAME_REFUSED:
+                return None
+            raise
+        if size is not None:
+            os.unlink(name, dir_fd=parent)
+            self.quota.give_back(size)
+        return size
+
+    def _rename(self, asked: ChangeName) -> None:
+        with self._named(asked.path) as (source, name), self._named(asked.to) as (target, new_name):
+            _check_new_name(new_name)
+            replaced = None
+            # A name moved onto itself replaces nothing.
+            if asked.path != asked.to and not _is_directory(target, new_name):
+                replaced = size_or_none(target, new_name)
+            os.rename(name, new_name, src_dir_fd=source, dst_dir_fd=target)
+            self.quota.give_back(replaced or 0)
+
+    def _change_mode(self, asked: ChangeName) -> None:
+        with self._named(asked.path) as (parent, name):
+            descriptor = os.open(name, _READ, dir_fd=parent)
+            try:
+                os.fchmod(descriptor, asked.mode)
+            finally:
+                os.close(descriptor)
+
+
+def _check_new_name(name: str) -> None:
+    if name == "." or is_partial_name(name):
+        raise FileError(Cause.NAME_REFUSED)
+
+
+def _is_directory(parent: int, name: str) -> bool:
+    try:
+        return stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode)
+    except FileNotFoundError:
+        return False
+
+
+def _status(found: os.stat_result) -> FileStatus:
+    if stat.S_ISDIR(found.st_mode):
+        kind = Kind.DIRECTORY
+    elif stat.S_ISREG(found.st_mode):
+        kind = Kind.FILE
+    else:
+        raise FileError(Cause.NOT_A_FILE)
+    unique = f"{found.st_dev:x}g{found.st_ino:x}"
+    return FileStatus(kind, found.st_size, found.st_mtime, found.st_mode & 0o777, unique, found.st_nlink)

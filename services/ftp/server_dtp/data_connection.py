@@ -1,0 +1,292 @@
+"""The server's data transfer process, server_dtp (RFC 959 section 3.2): one data connection, made either way.
+
+Active: from the port below the control connection's (20 below 21) to where PORT said. Passive: a port of the range is
+listened on, once; only the control connection's peer may connect to it, anybody else is closed and logged, and the port
+goes on waiting (RFC 2577 section 4). Every wait has an end.
+"""
+
+import asyncio
+import errno
+import socket
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from functools import partial
+from random import Random
+from typing import Any
+
+from services.eventlog import EventLog
+from services.ftp.files.jailed_tree import FileError
+from services.ftp.grammar import DataAddress
+from services.ftp.limits import STRANGERS, WORKERS
+from services.ftp.server_dtp.loop_sender import Load, Turns
+from services.ftp.server_dtp.ports import candidates
+from services.ftp.server_dtp.transfer import Discarder, FileSender, Mover, Turn, end_sending
+from services.ftp.server_pi.failures import Cause, Failed
+
+# Apache's lingering close waits as long for a client that still sends.
+LINGER_S = 2.0
+# One user agent connects once; a stranger who does as well is not to take its place.
+_LISTEN_BACKLOG = 8
+
+
+@dataclass(frozen=True, slots=True)
+class DataPlan:
+    """How data connections are made, for all sessions of a server."""
+
+    loop: asyncio.AbstractEventLoop
+    workers: Executor
+    log: EventLog
+    random: Random
+    # Lowest and highest port to listen on in passive mode; None is for any dynamic one.
+    passive_ports: tuple[int, int] | None = None
+    # What PASV tells in place of the control connection's own address: for a server behind a translator.
+    passive_address: str | None = None
+    # The port of active mode; None is the control port's neighbour below.
+    data_port: int | None = None
+    # vsftpd's accept_timeout and connect_timeout.
+    connect_s: float = 60.0
+    # vsftpd's data_connection_timeout is 300 s; a lab wants to see it happen.
+    stall_s: float = 60.0
+    load: Load = field(default_factory=Load)
+
+
+class DataConnection:
+    """The data connection of one session; `on_open` is called when the user has connected in passive mode."""
+
+    def __init__(self, plan: DataPlan, local: tuple[str, int], peer_host: str, on_open: Callable[[], None]) -> None:
+        self._plan = plan
+        self._local_host, self._local_port = local
+        self._peer_host = peer_host
+        self._family = socket.AF_INET6 if ":" in peer_host else socket.AF_INET
+        self._on_open = on_open
+        self._listener: socket.socket | None = None
+        # Whether the user has connected in passive mode, or too many others have; None in active mode.
+        self._accepted: asyncio.Future[bool] | None = None
+        self._strangers = 0
+        self._connection: socket.socket | None = None
+        self._aborted: asyncio.Future[Cause] | None = None
+
+    # Passive mode.
+
+    def listen(self) -> tuple[str, int] | None:
+        """Listen for the user; returns the address to tell them, None where no port is free."""
+        self.close()
+        listener = self._bound_listener()
+        if listener is None:
+            return None
+        self._listener = listener
+        self._accepted = self._plan.loop.create_future()
+        self._strangers = 0
+        self._plan.loop.add_reader(listener.fileno(), self._accept)
+        return self._plan.passive_address or self._local_host, listener.getsockname()[1]
+
+    def _bound_listener(self) -> socket.socket | None:
+        for port in candidates(self._plan.passive_ports, self._plan.random):
+            listener = socket.socket(self._family, socket.SOCK_STREAM)
+            try:
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                listener.bind((self._local_host, port))
+                listener.listen(_LISTEN_BACKLOG)
+                listener.setblocking(False)
+                return listener
+            except OSError:
+                listener.close()
+        return None
+
+    def _accept(self) -> None:
+        """Take whoever has connected, if it is the user."""
+        if self._listener is None or self._accepted is None:
+            return
+        try:
+            connection, address = self._listener.accept()
+        except OSError:
+            # It has gone again.
+            return
+        if address[0] == self._peer_host:
+            connection.setblocking(False)
+            self._connection = connection
+            self._accepted.set_result(True)
+            self._close_listener()
+            self._on_open()
+            return
+        connection.close()
+        self._strangers += 1
+        self._plan.log.write("data_connection_refused", peer=address[0], expected=self._peer_host)
+        if self._strangers >= STRANGERS:
+            self._accepted.set_result(False)
+            self._close_listener()
+
+    # Active mode.
+
+    async def _connect(self, target: DataAddress) -> socket.socket | None:
+        own_port = self._plan.data_port if self._plan.data_port is not None else self._local_port - 1
+        for port in dict.fromkeys((max(own_port, 0), 0)):
+            connection = socket.socket(self._family, socket.SOCK_STREAM)
+            connection.setblocking(False)
+            try:
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                connection.bind((self._local_host, port))
+                await self._plan.loop.sock_connect(connection, (target.host, target.port))
+                return connection
+            except OSError as error:
+                connection.close()
+                if not port or error.errno not in (errno.EACCES, errno.EPERM, errno.EADDRINUSE, errno.EADDRNOTAVAIL):
+                    return None
+                self._plan.log.write("data_port_not_had", port=port, reason=error.strerror)
+            except asyncio.CancelledError:
+                connection.close()
+                raise
+        return None
+
+    # A transfer.
+
+    async def transfer(self, mover: Mover, target: DataAddress | None, is_gone: Callable[[], bool]) -> Failed | None:
+        """Move everything and make it last; returns None, or why that was not possible.
+
+        `is_gone` tells whether the user's control connection has ended. An upload that ends while it has is broken off:
+        where a user agent dies, the system closes both connections, and that is how an end looks in stream mode too.
+        """
+        aborted = self._aborted = self._plan.loop.create_future()
+        self._plan.load.transfers += 1
+        try:
+            failed = await self._move(mover, target, aborted)
+            if failed is None and not mover.sends:
+                # What the control connection has received by now is seen before the file is put in its place.
+                await asyncio.sleep(0)
+                await asyncio.sleep(0)
+                if is_gone():
+                    failed = Failed(Cause.CONNECTION_BROKEN)
+                elif aborted.done():
+                    failed = Failed(aborted.result())
+            if mover.sends:
+                # There is nothing to write, so no disk to wait for.
+                mover.give_up()
+            else:
+                await self._work(mover.give_up if failed else mover.finish)
+        except FileError as error:
+            failed = Failed(error.cause, error.detail)
+        finally:
+            self._plan.load.transfers -= 1
+            self._aborted = None
+            self.close()
+        return failed
+
+    def abort(self, cause: Cause) -> None:
+        """End the transfer under way."""
+        if self._aborted is not None and not self._aborted.done():
+            self._aborted.set_result(cause)
+
+    def close(self) -> None:
+        """Drop the listening port and the connection; a transfer under way is aborted and closes it itself."""
+        if self._aborted is not None:
+            self.abort(Cause.ABORTED)
+            return
+        self._accepted = None
+        self._close_listener()
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _close_listener(self) -> None:
+        if self._listener is not None:
+            self._plan.loop.remove_reader(self._listener.fileno())
+            self._listener.close()
+            self._listener = None
+
+    async def _move(self, mover: Mover, target: DataAddress | None, aborted: asyncio.Future[Cause]) -> Failed | None:
+        connection = await self._made(target)
+        if aborted.done():
+            return Failed(aborted.result())
+        if connection is None:
+            return Failed(Cause.NO_CONNECTION)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        try:
+            cause = await self._move_all(mover, connection, aborted)
+            if cause is not None:
+                return Failed(cause)
+        except FileError as error:
+            if not mover.sends:
+                await self._discard(connection)
+            return Failed(error.cause, error.detail)
+        except ConnectionError:
+            return Failed(Cause.CONNECTION_BROKEN)
+        except OSError as error:
+            return Failed(Cause.CONNECTION_BROKEN if error.errno == errno.ETIMEDOUT else Cause.LOCAL_ERROR)
+        if mover.sends:
+            end_sending(connection)
+        return None
+
+    async def _move_all(self, mover: Mover, connection: socket.socket, aborted: asyncio.Future[Cause]) -> Cause | None:
+        """Move by turns as far as that goes, by steps where a disk is needed; returns why that had to end."""
+        plan = self._plan
+        while True:
+            ended: Turn | Cause = Turn.DISK
+            if isinstance(mover, FileSender):
+                ended = await Turns(plan.loop, connection, mover, plan.load, plan.stall_s).run(aborted)
+            if isinstance(ended, Cause):
+                return ended
+            if ended is Turn.DONE or await self._work(partial(mover.step, connection, plan.load.transfers <= WORKERS)):
+                return None
+            cause = await self._until_ready(connection, mover.sends, plan.stall_s)
+            if cause is not None:
+                return cause
+
+    async def _made(self, target: DataAddress | None) -> socket.socket | None:
+        if target is None:
+            if self._accepted is not None:
+                await self._first_of(self._accepted)
+            return self._connection
+        connecting = self._plan.loop.create_task(self._connect(target))
+        await self._first_of(connecting)
+        if not connecting.done():
+            connecting.cancel()
+            await asyncio.wait({connecting})
+        self._connection = None if connecting.cancelled() else connecting.result()
+        return self._connection
+
+    async def _first_of(self, wanted: asyncio.Future[Any]) -> None:
+        """Wait until it is there, the transfer is aborted, or connect_s have passed."""
+        if wanted.done():
+            return
+        waited = {wanted} if self._aborted is None else {wanted, self._aborted}
+        await asyncio.wait(waited, timeout=self._plan.connect_s, return_when=asyncio.FIRST_COMPLETED)
+
+    async def _discard(self, connection: socket.socket) -> None:
+        """Take the rest of an upload that has failed here, for a while.
+
+        Closed with octets unread, the connection would be reset, and many user agents give up on that before they read
+        the reply which says why.
+        """
+        discarder, end = Discarder(), self._plan.loop.time() + LINGER_S
+        try:
+            while self._plan.loop.time() < end and not await self._work(lambda: discarder.step(connection)):
+                if await self._until_ready(connection, False, LINGER_S) is not None:
+                    return
+        except OSError:
+            return
+
+    async def _until_ready(self, connection: socket.socket, to_send: bool, stall_s: float) -> Cause | None:
+        """Wait for the peer; returns why the transfer is to end, None where it goes on."""
+        loop, aborted = self._plan.loop, self._aborted
+        if aborted is None or aborted.done():
+            return None if aborted is None else aborted.result()
+        ready: asyncio.Future[None] = loop.create_future()
+
+        def wake() -> None:
+            if not ready.done():
+                ready.set_result(None)
+
+        descriptor = connection.fileno()
+        (loop.add_writer if to_send else loop.add_reader)(descriptor, wake)
+        try:
+            waited: set[asyncio.Future[Any]] = {ready, aborted}
+            await asyncio.wait(waited, timeout=stall_s, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            (loop.remove_writer if to_send else loop.remove_reader)(descriptor)
+        if aborted.done():
+            return aborted.result()
+        return None if ready.done() else Cause.STALLED
+
+    async def _work(self, function: Callable[[], bool | None]) -> bool | None:
+        return await self._plan.loop.run_in_executor(self._plan.workers, function)

@@ -1,0 +1,215 @@
+"""Storing a file so that nobody ever sees half of it under its name.
+
+    STOR a      octets go to .a.part; when all came, that is renamed to a
+    broken off  .a.part stays, the old a stays as well
+    REST n      STOR a goes on in .a.part at n, or, where no upload broke off, in a copy of the first n octets of a
+    APPE a      goes on at the end of .a.part where there is that and no a; else octets are added to a in its place
+
+SIZE tells the length of .a.part where there is no a: that is how clients learn where to go on (curl: SIZE, then APPE;
+lftp: SIZE, REST, STOR). Where both are, whoever appends blindly would mix two files: APPE waits (450) until the upload
+is completed, begun again or deleted. A lock on .a.part keeps two uploads of one name apart. So kill -9 leaves the old
+file, and what came of the new.
+"""
+
+import fcntl
+import os
+import stat
+from contextlib import suppress
+from enum import Enum
+
+from services.ftp.files.jailed_tree import FileError, cause_of
+from services.ftp.files.paths import partial_name
+from services.ftp.files.quota import Quota
+from services.ftp.server_pi.actions import Storing
+from services.ftp.server_pi.failures import Cause
+
+_FLAGS = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+_NEW_MODE = 0o644
+# Octets that one copy_file_range(2) is asked for.
+_COPY_OCTETS = 64 * 1024 * 1024
+# Names tried for STOU.
+_UNIQUE_NAMES = 10_000
+
+
+class Sync(Enum):
+    """When an upload waits for the disk before its 226: where it replaces a file, with each file, or never."""
+
+    REPLACE = "replace"
+    ALWAYS = "always"
+    NEVER = "never"
+
+
+def size_or_none(directory: int, name: str) -> int | None:
+    """Return a plain file's size, None where there is nothing; raises FileError for what is no plain file."""
+    try:
+        found = os.stat(name, dir_fd=directory, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+    if stat.S_ISLNK(found.st_mode):
+        return 0
+    if not stat.S_ISREG(found.st_mode):
+        raise FileError(Cause.NOT_A_FILE)
+    return found.st_size
+
+
+class Upload:
+    """One file being stored: `write` octets, then `commit` or `keep`."""
+
+    def __init__(self, directory: int, name: str, quota: Quota, sync: Sync) -> None:
+        self.name = name
+        self._directory = os.dup(directory)
+        self._quota = quota
+        self._sync = sync
+        self._file = -1
+        self._in_place = False
+        # What the file to be replaced takes: its place may be used, since it will be free.
+        self._credit = self._replaced = 0
+
+    def open(self, storing: Storing, offset: int) -> None:
+        """Open what is written to; raises FileError, and OSError."""
+        try:
+            self._open(storing, offset)
+        except BaseException:
+            self._close()
+            raise
+
+    def write(self, octets: memoryview) -> None:
+        """Write all octets; raises FileError with QUOTA_EXCEEDED or what the system says."""
+        from_credit = min(self._credit, len(octets))
+        self._quota.take(len(octets) - from_credit)
+        self._credit -= from_credit
+        try:
+            while octets:
+                octets = octets[os.write(self._file, octets) :]
+        except OSError as error:
+            self._quota.give_back(len(octets))
+            raise FileError(cause_of(error)) from error
+
+    def commit(self) -> None:
+        """Put the file in the place of the old one; raises FileError."""
+        try:
+            if not self._in_place:
+                self._replace()
+        except OSError as error:
+            raise FileError(cause_of(error)) from error
+        finally:
+            self._close()
+
+    def keep(self, resumable: bool) -> None:
+        """Leave what came for REST or APPE, or nothing where nothing came or it cannot be resumed."""
+        try:
+            size = os.fstat(self._file).st_size
+            if self._in_place:
+                return
+            if size and resumable:
+                # The old file is there as well.
+                self._quota.take_anyway(self._replaced - self._credit)
+                return
+            os.unlink(partial_name(self.name), dir_fd=self._directory)
+            self._quota.give_back(size - (self._replaced - self._credit))
+        except OSError:
+            # It was removed meanwhile: there is nothing to leave.
+            return
+        finally:
+            self._close()
+
+    # How it is opened.
+
+    def _open(self, storing: Storing, offset: int) -> None:
+        there = size_or_none(self._directory, self.name)
+        broken_off = size_or_none(self._directory, partial_name(self.name))
+        if storing is Storing.APPENDED and there is not None:
+            if broken_off:
+                raise FileError(Cause.BUSY, "An upload of it broke off: go on with REST and STOR, or begin again.")
+            self._open_in_place()
+            return
+        if self._quota.is_used_up and not there:
+            raise FileError(Cause.QUOTA_USED_UP)
+        if storing is Storing.APPENDED:
+            offset = broken_off or 0
+        self._check_restart(offset, there, broken_off)
+        self._open_partial()
+        self._credit = self._replaced = there or 0
+        if offset and not broken_off:
+            self._copy(offset)
+        else:
+            self._quota.give_back((broken_off or 0) - offset)
+            os.ftruncate(self._file, offset)
+        os.lseek(self._file, offset, os.SEEK_SET)
+
+    def _check_restart(self, offset: int, there: int | None, broken_off: int | None) -> None:
+        most = broken_off or there or 0
+        if offset > most:
+            raise FileError(Cause.BAD_RESTART, f"There are {most} octets to go on from.")
+
+    def _open_in_place(self) -> None:
+        if self._quota.is_used_up:
+            raise FileError(Cause.QUOTA_USED_UP)
+        self._in_place = True
+        self._file = os.open(self.name, os.O_WRONLY | os.O_APPEND | _FLAGS, dir_fd=self._directory)
+        fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def _open_partial(self) -> None:
+        name = partial_name(self.name)
+        self._file = os.open(name, os.O_RDWR | os.O_CREAT | _FLAGS, _NEW_MODE, dir_fd=self._directory)
+        fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Whoever had the lock before may have renamed it: then this is the file itself, which is not to be touched.
+        opened, named = os.fstat(self._file), os.stat(name, dir_fd=self._directory, follow_symlinks=False)
+        if (opened.st_dev, opened.st_ino) != (named.st_dev, named.st_ino) or not stat.S_ISREG(opened.st_mode):
+            raise FileError(Cause.BUSY)
+
+    def _copy(self, count: int) -> None:
+        source = os.open(self.name, os.O_RDONLY | _FLAGS, dir_fd=self._directory)
+        try:
+            while count:
+                copied = os.copy_file_range(source, self._file, min(count, _COPY_OCTETS))
+                if copied == 0:
+                    raise FileError(Cause.BAD_RESTART)
+                from_credit = min(self._credit, copied)
+                self._quota.take(copied - from_credit)
+                self._credit -= from_credit
+                count -= copied
+        except (OSError, FileError):
+            os.unlink(partial_name(self.name), dir_fd=self._directory)
+            raise
+        finally:
+            os.close(source)
+
+    # How it ends.
+
+    def _replace(self) -> None:
+        with suppress(FileNotFoundError):
+            old = os.stat(self.name, dir_fd=self._directory, follow_symlinks=False)
+            if stat.S_ISREG(old.st_mode):
+                os.fchmod(self._file, old.st_mode & 0o777)
+        lasting = self._sync is Sync.ALWAYS or (self._sync is Sync.REPLACE and self._replaced > 0)
+        if lasting:
+            os.fsync(self._file)
+        os.rename(partial_name(self.name), self.name, src_dir_fd=self._directory, dst_dir_fd=self._directory)
+        if lasting:
+            os.fsync(self._directory)
+        # The part of the old file's place that the new one did not need.
+        self._quota.give_back(self._credit)
+
+    def _close(self) -> None:
+        for descriptor in (self._file, self._directory):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._file = self._directory = -1
+
+
+def free_name(directory: int, wanted: str) -> str:
+    """Return a name for STOU that neither a file nor an upload has."""
+    for number in range(_UNIQUE_NAMES):
+        name = f"{wanted}.{number}" if number else wanted
+        if all(not _exists(directory, one) for one in (name, partial_name(name))):
+            return name
+    raise FileError(Cause.NAME_REFUSED)
+
+
+def _exists(directory: int, name: str) -> bool:
+    try:
+        os.stat(name, dir_fd=directory, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True

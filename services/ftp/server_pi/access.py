@@ -1,0 +1,83 @@
+"""USER, PASS, ACCT, REIN and QUIT: who the user is (RFC 959 section 4.1.1).
+
+U: USER ann       S: 331
+U: PASS secret    S: 230, or 332 where an account is asked for as well, or 530
+"""
+
+from services.ftp.limits import LOGIN_ATTEMPTS
+from services.ftp.server_pi.actions import Admitted, Authenticate, Credential, Pause, Result
+from services.ftp.server_pi.session import ServerSession, State
+
+
+def user(session: ServerSession, argument: str) -> None:
+    """USER: begins the login again, whoever was logged in; transfer parameters are unchanged."""
+    parameters = (session.data_type, session.only_extended_passive)
+    session.log_out()
+    session.data_type, session.only_extended_passive = parameters
+    session.user = argument
+
+    def checked(result: Result) -> None:
+        if isinstance(result, Admitted) and result.wants is not Credential.PASSWORD:
+            _admit(session, result)
+        else:
+            # RFC 2577 section 6: whether there is such a user is not to be told before the password.
+            session.state = State.PASSWORD
+            session.reply(331, "The password, please.")
+
+    session.ask(Authenticate(argument, Credential.NAME), checked)
+
+
+def password(session: ServerSession, argument: str) -> None:
+    """PASS."""
+    name = session.user
+    session.ask(Authenticate(name, Credential.PASSWORD, argument), lambda result: _checked(session, result))
+
+
+def account(session: ServerSession, argument: str) -> None:
+    """ACCT: asked for at login (332), before storing (532), or superfluous (202)."""
+    if session.state is not State.ACCOUNT and not session.account_to_store:
+        session.reply(202, "No account is needed here.")
+        return
+    session.ask(Authenticate(session.user, Credential.ACCOUNT, argument), lambda result: _checked(session, result))
+
+
+def reinitialise(session: ServerSession, _: str) -> None:
+    """REIN: as after the greeting; a transfer under way has ended by then."""
+    session.log_out()
+    session.reply(220, "Ready for a new user.")
+
+
+def quit_session(session: ServerSession, _: str) -> None:
+    """QUIT: a transfer under way ends first, since commands are carried out one after the other."""
+    session.close(221, "Goodbye.")
+
+
+def _checked(session: ServerSession, result: Result) -> None:
+    if isinstance(result, Admitted):
+        _admit(session, result)
+        return
+    session.note("login_refused", user=session.user)
+    session.attempts += 1
+    session.ask(Pause(), lambda _: _refuse(session))
+
+
+def _admit(session: ServerSession, admitted: Admitted) -> None:
+    session.account_to_store = admitted.account_to_store
+    if admitted.wants is Credential.ACCOUNT:
+        session.state = State.ACCOUNT
+        session.reply(332, "The account, please.")
+        return
+    session.state = State.READY
+    session.attempts = 0
+    session.note("login", user=session.user)
+    session.reply(230, "You are logged in.")
+
+
+def _refuse(session: ServerSession) -> None:
+    if session.attempts >= LOGIN_ATTEMPTS:
+        session.close(421, "Too many wrong passwords.")
+        return
+    # A wrong account keeps a user who is logged in; a login begins again.
+    if not session.is_logged_in:
+        session.forget_user()
+    session.reply(530, "The login is incorrect.")

@@ -1,0 +1,122 @@
+"""Files and directories without a data connection: CWD, CDUP, PWD, MKD, RMD, DELE, RNFR, RNTO, SIZE, MDTM, MLST.
+
+RFC 959 sections 4.1.1 and 4.1.3, RFC 3659. CDUP answers as CWD does, as section 4.1.1 has it (250; the list of section
+5.4 has 200).
+"""
+
+from collections.abc import Mapping
+
+from services.ftp.files.listing import Kind, Style, time_value
+from services.ftp.files.paths import VirtualPath, shown
+from services.ftp.replies import quoted
+from services.ftp.server_pi.actions import Change, ChangeName, Describe, Found, Lines, Look, Result, Size, TransferSize
+from services.ftp.server_pi.failures import ACTION_CODES, NAMING_CODES, Cause
+from services.ftp.server_pi.session import ServerSession, State
+
+
+def change_directory(session: ServerSession, argument: str) -> None:
+    """CWD, XCWD."""
+    path = session.path(argument)
+
+    def looked(_: Result) -> None:
+        session.directory = path
+        session.reply(250, f"The directory is {quoted(shown(path))}.")
+
+    session.attempt(Look(path, directory=True), looked)
+
+
+def change_to_parent(session: ServerSession, _: str) -> None:
+    """CDUP, XCUP."""
+    change_directory(session, "..")
+
+
+def print_directory(session: ServerSession, _: str) -> None:
+    """PWD, XPWD."""
+    session.reply(257, f"{quoted(shown(session.directory))} is the current directory.")
+
+
+def make_directory(session: ServerSession, argument: str) -> None:
+    """MKD, XMKD."""
+    path = session.path(argument)
+    text = f"{quoted(shown(path))} is created."
+    _change(session, ChangeName(Change.MAKE_DIRECTORY, path), 257, text)
+
+
+def remove_directory(session: ServerSession, argument: str) -> None:
+    """RMD, XRMD."""
+    _change(session, ChangeName(Change.REMOVE_DIRECTORY, session.path(argument)), 250, "The directory is removed.")
+
+
+def delete(session: ServerSession, argument: str) -> None:
+    """DELE."""
+    _change(session, ChangeName(Change.REMOVE_FILE, session.path(argument)), 250, "The file is deleted.")
+
+
+def rename_from(session: ServerSession, argument: str) -> None:
+    """RNFR: the name has to be there; RNTO follows."""
+    path = session.path(argument)
+    session.state = State.READY
+
+    def looked(_: Result) -> None:
+        session.rename_from = path
+        session.state = State.RENAMING
+        session.reply(350, "And its new name?")
+
+    session.attempt(Look(path), looked)
+
+
+def rename_to(session: ServerSession, argument: str) -> None:
+    """RNTO."""
+    session.state = State.READY
+    change = ChangeName(Change.RENAME, session.rename_from, to=session.path(argument))
+    _change(session, change, 250, "The file is renamed.", NAMING_CODES)
+
+
+def size(session: ServerSession, argument: str) -> None:
+    """SIZE: the octets that RETR would send in this TYPE (RFC 3659 section 4)."""
+
+    def looked(result: Result) -> None:
+        if isinstance(result, Size):
+            session.reply(213, str(result.octets))
+
+    session.attempt(TransferSize(session.path(argument), session.data_type), looked)
+
+
+def modification_time(session: ServerSession, argument: str) -> None:
+    """MDTM (RFC 3659 section 3)."""
+
+    def looked(result: Result) -> None:
+        if isinstance(result, Found) and result.status.kind is Kind.FILE:
+            session.reply(213, time_value(result.status.modified_s))
+        else:
+            session.reply(550, "That is not a plain file.")
+
+    session.attempt(Look(session.path(argument)), looked)
+
+
+def list_one(session: ServerSession, argument: str) -> None:
+    """MLST: the facts of one name, on the control connection (RFC 3659 section 7)."""
+    path: VirtualPath = session.path(argument)
+
+    def looked(result: Result) -> None:
+        if isinstance(result, Lines):
+            session.reply(250, f"Listing {shown(path)}", *(" " + line for line in result.lines), "End.")
+
+    session.attempt(Describe(path, None, Style.FACTS, session.facts), looked)
+
+
+def change_mode(session: ServerSession, argument: str) -> None:
+    """SITE CHMOD mode path, which clients send after an upload to keep a file's permissions."""
+    digits, _, name = argument.partition(" ")
+    if not (len(digits) in (3, 4) and set(digits) <= set("01234567")) or not name:
+        session.reply(501, "The syntax is: SITE CHMOD mode path")
+        return
+    # No set-user-id, set-group-id or sticky bit comes from a user.
+    change = ChangeName(Change.CHANGE_MODE, session.path(name), mode=int(digits, 8) & 0o777)
+    _change(session, change, 200, "The mode is changed.")
+
+
+def _change(
+    session: ServerSession, change: ChangeName, code: int, text: str, codes: Mapping[Cause, int] = ACTION_CODES
+) -> None:
+    session.attempt(change, lambda _: session.reply(code, text), codes)

@@ -1,0 +1,99 @@
+"""SYST, STAT, HELP, NOOP, SITE (RFC 959 section 4.1.3), FEAT and OPTS (RFC 2389)."""
+
+from services.ftp.files.listing import FACTS, Style, chosen_facts
+from services.ftp.files.paths import shown
+from services.ftp.replies import list_of, quoted
+from services.ftp.server_pi.actions import Describe, Lines, Result
+from services.ftp.server_pi.file_commands import change_mode
+from services.ftp.server_pi.session import ServerSession
+from services.ftp.server_pi.transfer_commands import target_of_listing
+
+
+def system(session: ServerSession, _: str) -> None:
+    """SYST: the name of the system by the list of Assigned Numbers; clients read from it how LIST looks."""
+    session.reply(215, "UNIX Type: L8")
+
+
+def no_operation(session: ServerSession, _: str) -> None:
+    """NOOP."""
+    session.reply(200, "Nothing is done.")
+
+
+def status(session: ServerSession, argument: str) -> None:
+    """STAT: of the session, or, with a path, a listing on the control connection (212 a directory, 213 a file)."""
+    if not argument:
+        session.reply(211, "Status:", *_status_lines(session), "End.")
+        return
+    if not session.is_logged_in:
+        session.reply(530, "Log in with USER and PASS first.")
+        return
+    path, pattern = target_of_listing(session, argument)
+
+    def described(result: Result) -> None:
+        if isinstance(result, Lines):
+            code = 212 if result.is_directory else 213
+            session.reply(code, f"Status of {shown(path)}:", *(" " + line for line in result.lines), "End.")
+
+    session.attempt(Describe(path, pattern, Style.LONG), described)
+
+
+def help_text(session: ServerSession, argument: str) -> None:
+    """HELP: the commands, or the syntax of one."""
+    verb = session.table.get(argument.strip().upper().encode("utf-8", "surrogateescape"))
+    if verb is not None:
+        session.reply(214, f"The syntax is: {argument.strip().upper()} {verb.syntax}".rstrip())
+    elif argument:
+        session.reply(501, "There is no such command.")
+    else:
+        names = [name.decode("ascii") for name in session.table]
+        session.reply(214, "The commands are:", *list_of(names), "End.")
+
+
+def site(session: ServerSession, argument: str) -> None:
+    """SITE: HELP and CHMOD."""
+    name, _, rest = argument.partition(" ")
+    if name.upper() == "CHMOD":
+        change_mode(session, rest)
+    elif name.upper() == "HELP":
+        session.reply(214, "The site's own commands are:", " CHMOD HELP", "End.")
+    else:
+        session.reply(504, "SITE has CHMOD and HELP.")
+
+
+def features(session: ServerSession, _: str) -> None:
+    """FEAT (RFC 2389 section 3); which facts are on is marked by a star (RFC 3659 section 7.8)."""
+    facts = "".join(f"{fact}{'*' if fact in session.facts else ''};" for fact in FACTS)
+    lines = ("EPRT", "EPSV", "MDTM", f"MLST {facts}", "REST STREAM", "SIZE", "TVFS", "UTF8")
+    session.reply(211, "Features:", *(" " + line for line in lines), "End")
+
+
+def options(session: ServerSession, argument: str) -> None:
+    """OPTS (RFC 2389 section 4): UTF8, which is always on, and the facts of MLST."""
+    name, _, rest = argument.partition(" ")
+    if name.upper() == "UTF8":
+        # draft-ietf-ftpext-utf-8-option: ON is confirmed; RFC 2640 knows no off.
+        on = rest.strip().upper() in ("", "ON")
+        session.reply(*((200, "Names are in UTF-8.") if on else (501, "Names are always in UTF-8.")))
+    elif name.upper() == "MLST":
+        session.facts = chosen_facts(rest)
+        # RFC 3659 section 7.9: no space where no fact follows.
+        session.reply(200, " ".join(("MLST OPTS", "".join(f"{fact};" for fact in session.facts))).rstrip())
+    else:
+        session.reply(501, "The options are UTF8 and MLST.")
+
+
+def _status_lines(session: ServerSession) -> list[str]:
+    user = f"Logged in as {session.user}" if session.is_logged_in else "Not logged in"
+    lines = [
+        f" {session.surroundings.name}, connected from {session.surroundings.peer_host}",
+        f" {user}",
+        f" Directory {quoted(shown(session.directory))}",
+        f" TYPE {session.data_type.value}, STRU F, MODE S",
+    ]
+    if session.is_moving:
+        lines.append(" A transfer is under way")
+    elif session.is_passive:
+        lines.append(" A passive port waits for a data connection")
+    elif session.target is not None:
+        lines.append(f" The data port is {session.target.host} port {session.target.port}")
+    return lines

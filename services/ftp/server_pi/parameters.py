@@ -1,0 +1,136 @@
+"""Transfer parameters: PORT, PASV, EPRT, EPSV, TYPE, MODE, STRU, ALLO, REST (RFC 959 4.1.2, RFC 2428, RFC 3659).
+
+The data connection goes to the user's own host, to a port from 1024 on, and to nobody else: RFC 2577 section 3 has 504
+for all others. MODE is stream and STRU is file: RFC 1123 section 4.1.2.13 asks for no more of a host whose file system
+knows no records. Where nothing was agreed on, the data connection goes to the user's control port (section 3.2).
+"""
+
+from services.ftp import grammar
+from services.ftp.grammar import ArgumentError, DataAddress
+from services.ftp.limits import DATA_PORT_MIN
+from services.ftp.replies import host_port
+from services.ftp.server_pi.actions import CloseData, Listening, OpenPassive, Result
+from services.ftp.server_pi.failures import Failed
+from services.ftp.server_pi.session import ServerSession
+
+_EPSV_ONLY = "After EPSV ALL only EPSV makes a data connection."
+
+
+def port(session: ServerSession, argument: str) -> None:
+    """PORT: the user tells an address to connect to."""
+    _take_target(session, 1, grammar.parse_host_port(argument))
+
+
+def extended_port(session: ServerSession, argument: str) -> None:
+    """EPRT: the same for any address family (RFC 2428 section 2)."""
+    protocol, target = grammar.parse_extended(argument)
+    if protocol != session.surroundings.protocol:
+        session.reply(522, f"Network protocol not supported, use ({session.surroundings.protocol}).")
+        return
+    _take_target(session, protocol, target)
+
+
+def passive(session: ServerSession, _: str) -> None:
+    """PASV: the server tells an address to connect to; IPv4 alone can be written in the reply."""
+    if session.surroundings.protocol != 1:
+        session.reply(502, "PASV has no form for IPv6: use EPSV.")
+        return
+    _listen(session, 227)
+
+
+def extended_passive(session: ServerSession, argument: str) -> None:
+    """EPSV: only the port is told (RFC 2428 section 3); EPSV ALL forbids the others from now on (section 4)."""
+    asked = argument.strip().upper()
+    if asked == "ALL":
+        session.only_extended_passive = True
+        session.reply(200, _EPSV_ONLY)
+    elif asked and not (asked.isascii() and asked.isdigit()):
+        raise ArgumentError("1, 2 or ALL is asked for")
+    elif asked and asked != str(session.surroundings.protocol):
+        # RFC 2428 section 3: any other protocol, also one that nobody knows.
+        session.reply(522, f"Network protocol not supported, use ({session.surroundings.protocol}).")
+    else:
+        _listen(session, 229)
+
+
+def representation_type(session: ServerSession, argument: str) -> None:
+    """TYPE."""
+    data_type = grammar.parse_type(argument)
+    if data_type is None:
+        session.reply(504, "The types are A N, I and L 8.")
+        return
+    session.data_type = data_type
+    session.reply(200, f"The type is {data_type.value}.")
+
+
+def transmission_mode(session: ServerSession, argument: str) -> None:
+    """MODE."""
+    _only(session, argument, "S", "SBC", "The mode is stream.")
+
+
+def structure(session: ServerSession, argument: str) -> None:
+    """STRU."""
+    _only(session, argument, "F", "FRP", "The structure is file.")
+
+
+def allocate(session: ServerSession, argument: str) -> None:
+    """ALLO: nothing is reserved here, and then it is superfluous; its syntax is `n` or `n R m`."""
+    words = argument.upper().split()
+    if len(words) not in (1, 3) or (len(words) == 3 and words[1] != "R"):
+        raise ArgumentError("a number, or two with R between them, is asked for")
+    for number in words[::2]:
+        grammar.parse_offset(number)
+    session.reply(202, "No room has to be reserved here.")
+
+
+def restart(session: ServerSession, argument: str) -> None:
+    """REST: the octet of the file at which the next transfer begins (RFC 3659 section 5)."""
+    session.restart_offset = grammar.parse_offset(argument.strip())
+    session.reply(350, f"The next transfer begins at {session.restart_offset}.")
+
+
+def _take_target(session: ServerSession, protocol: int, target: DataAddress) -> None:
+    if session.only_extended_passive:
+        session.reply(503, _EPSV_ONLY)
+    elif protocol != session.surroundings.protocol or target.host != session.surroundings.peer_host:
+        # RFC 2577 section 3: the bounce attack.
+        session.note("bounce_refused", asked_host=target.host, asked_port=target.port)
+        session.reply(504, "A data connection goes to your own address only.")
+    elif target.port < DATA_PORT_MIN:
+        session.note("bounce_refused", asked_host=target.host, asked_port=target.port)
+        session.reply(504, f"A data connection goes to a port from {DATA_PORT_MIN} on only.")
+    else:
+        session.forget_data_port()
+        session.act(CloseData())
+        session.target = target
+        session.reply(200, "The data port is noted.")
+
+
+def _listen(session: ServerSession, code: int) -> None:
+    if session.only_extended_passive and code != 229:
+        session.reply(503, _EPSV_ONLY)
+        return
+    session.forget_data_port()
+    session.act(CloseData())
+
+    def opened(result: Result) -> None:
+        if isinstance(result, Listening):
+            session.is_passive = True
+            if code == 227:
+                session.reply(227, f"Entering Passive Mode ({host_port(result.address, result.port)}).")
+            else:
+                session.reply(229, f"Entering Extended Passive Mode (|||{result.port}|)")
+        elif isinstance(result, Failed):
+            session.reply(425, result.detail or "No port can be listened on.")
+
+    session.ask(OpenPassive(), opened)
+
+
+def _only(session: ServerSession, argument: str, letter: str, known: str, text: str) -> None:
+    asked = argument.strip().upper()
+    if asked == letter:
+        session.reply(200, text)
+    elif len(asked) == 1 and asked in known:
+        session.reply(504, f"Only {letter} is implemented.")
+    else:
+        raise ArgumentError(f"one of {', '.join(known)} is asked for")

@@ -1,0 +1,160 @@
+"""Commands with a data connection: RETR, STOR, STOU, APPE, LIST, NLST, MLSD, and ABOR (RFC 959 section 4.1.3).
+
+    U: RETR a.txt     S: 150 (125 where the connection is open), then octets on the data connection, then 226
+
+What keeps a transfer from beginning is told before 150 and what ends it early after it, with the codes of section 5.4.
+One deviation: section 5.4 gives LIST and NLST 450 alone for a name that is not there; here it is 550, as section 4.2
+words it and as clients expect, since 450 has them try again and again.
+"""
+
+from collections.abc import Mapping
+
+from services.ftp.files.listing import Kind, Style
+from services.ftp.files.paths import VirtualPath, has_wildcard, split_flags
+from services.ftp.server_pi.actions import (
+    CloseData,
+    Found,
+    Look,
+    Move,
+    Moved,
+    Opened,
+    Opening,
+    OpenListing,
+    OpenRead,
+    OpenWrite,
+    Result,
+    Storing,
+)
+from services.ftp.server_pi.failures import ACTION_CODES, NAMING_CODES, TRANSFER_CODES, Cause, Failed
+from services.ftp.server_pi.session import ServerSession
+
+
+def retrieve(session: ServerSession, argument: str) -> None:
+    """RETR."""
+    opening = OpenRead(session.path(argument), session.data_type, session.restart_offset)
+    _transfer(session, opening, ACTION_CODES)
+
+
+def store(session: ServerSession, argument: str) -> None:
+    """STOR."""
+    _store(session, argument, Storing.WHOLE)
+
+
+def append(session: ServerSession, argument: str) -> None:
+    """APPE."""
+    _store(session, argument, Storing.APPENDED)
+
+
+def store_unique(session: ServerSession, argument: str) -> None:
+    """STOU: under a name that nobody has; the 150 tells its whole path (RFC 1123 section 4.1.2.9)."""
+    _store(session, argument, Storing.UNIQUE)
+
+
+def list_long(session: ServerSession, argument: str) -> None:
+    """LIST."""
+    _list(session, argument, Style.LONG)
+
+
+def list_names(session: ServerSession, argument: str) -> None:
+    """NLST."""
+    _list(session, argument, Style.NAMES)
+
+
+def list_facts(session: ServerSession, argument: str) -> None:
+    """MLSD: a directory with facts; a file is 501 (RFC 3659 section 7.2)."""
+    path = session.path(argument)
+    # RFC 959 section 4.1.3: REST is for the transfer command that follows at once, and this is one.
+    session.restart_offset = 0
+
+    def looked(result: Result) -> None:
+        if isinstance(result, Found) and result.status.kind is not Kind.DIRECTORY:
+            session.reply(501, "MLSD lists a directory, MLST tells of a file.")
+        else:
+            _transfer(session, OpenListing(path, None, Style.FACTS, facts=session.facts), ACTION_CODES)
+
+    session.attempt(Look(path), looked)
+
+
+def abort(session: ServerSession, _: str) -> None:
+    """ABOR: a transfer under way was ended when it came, with a 426 of its own, so what is left is the connection."""
+    had_connection = session.data_is_open
+    session.forget_data_port()
+    session.act(CloseData())
+    if had_connection:
+        session.reply(225, "There is no transfer; the data connection is closed.")
+    else:
+        session.reply(226, "The transfer before is ended; no data connection is open.")
+
+
+def target_of_listing(session: ServerSession, argument: str) -> tuple[VirtualPath, str | None]:
+    """Return the path to list and the pattern that its entries are to fit: wildcards are for the last name only."""
+    path = session.path(split_flags(argument))
+    if path and has_wildcard(path[-1]):
+        return path[:-1], path[-1]
+    return path, None
+
+
+def _list(session: ServerSession, argument: str, style: Style) -> None:
+    path, pattern = target_of_listing(session, argument)
+    prefix = _prefix(split_flags(argument), pattern is not None)
+    _transfer(session, OpenListing(path, pattern, style, prefix), ACTION_CODES)
+
+
+def _prefix(argument: str, is_pattern: bool) -> str:
+    if is_pattern:
+        return argument[: argument.rfind("/") + 1]
+    return argument if argument in ("", "/") or argument.endswith("/") else argument + "/"
+
+
+def _store(session: ServerSession, argument: str, storing: Storing) -> None:
+    if session.account_to_store:
+        session.restart_offset = 0
+        session.reply(532, "An account is needed for storing files: use ACCT.")
+        return
+    path = session.path(argument)
+    offset = session.restart_offset
+    _transfer(session, OpenWrite(path, session.data_type, offset, storing), NAMING_CODES)
+
+
+def _transfer(session: ServerSession, opening: Opening, codes: Mapping[Cause, int]) -> None:
+    session.restart_offset = 0
+    if session.target is None and not session.is_passive:
+        session.target = session.default_target
+    if session.target is None and not session.is_passive:
+        session.reply(425, "Agree on a data connection first, with PORT, PASV, EPRT or EPSV.")
+        return
+
+    def opened(result: Result) -> None:
+        if isinstance(result, Failed):
+            # What was agreed on was for this transfer: the next one agrees again.
+            _end_data(session)
+            session.fail(result, codes)
+        elif isinstance(result, Opened):
+            _begin(session, result)
+
+    session.ask(opening, opened)
+
+
+def _begin(session: ServerSession, opened: Opened) -> None:
+    code = 125 if session.data_is_open else 150
+    size = "" if opened.octets is None else f" ({opened.octets} bytes)"
+    if opened.name:
+        session.reply(code, f"FILE: {opened.name}")
+    elif session.data_is_open:
+        session.reply(code, f"The data connection is open; the transfer starts{size}.")
+    else:
+        session.reply(code, f"The data connection is about to open{size}.")
+    session.ask(Move(session.target), lambda result: _moved(session, result))
+
+
+def _moved(session: ServerSession, result: Result) -> None:
+    _end_data(session)
+    if isinstance(result, Moved):
+        session.reply(226, f"The transfer is complete. {result.remark}".rstrip())
+    elif isinstance(result, Failed):
+        session.fail(result, TRANSFER_CODES)
+
+
+def _end_data(session: ServerSession) -> None:
+    session.forget_data_port()
+    session.act(CloseData())

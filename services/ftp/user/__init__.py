@@ -1,0 +1,1 @@
+"""The FTP client: user-PI and user-DTP (RFC 959 section 2.2)."""

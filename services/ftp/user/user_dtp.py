@@ -1,0 +1,260 @@
+"""The client's connections: the control connection, and one data connection a transfer, made either way.
+
+    agent = await UserAgent.connect("127.0.0.1", 2121, Choices())
+    await agent.login("anonymous", "guest@")
+    report = await agent.retrieve("a.txt", sink.write)
+
+Passive: the user connects to the port that the server tells, at the control connection's host and no other. Active: the
+user listens, tells the port and takes one connection, from that host and no other.
+"""
+
+import asyncio
+import hashlib
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from services.ftp.grammar import DataType
+from services.ftp.limits import RECEIVE_OCTETS
+from services.ftp.user import user_pi
+from services.ftp.user.report import TransferReport
+from services.ftp.user.user_pi import Reply, ReplyError, ReplyReader
+
+Sink = Callable[[bytes], object]
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+# Replies that may wait unread: a server sends two a command.
+_REPLIES_WAITING = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """How a user agent works: `extended` uses EPSV and EPRT for IPv4 as well; each wait ends after `wait_s`."""
+
+    active: bool = False
+    extended: bool = False
+    data_type: DataType = DataType.IMAGE
+    wait_s: float = 30.0
+
+
+@dataclass(slots=True)
+class _Data:
+    """A data connection that stands, and what is noted of its transfer."""
+
+    streams: Streams
+    connected_s: float
+    preliminary: Reply
+    digest: "hashlib._Hash" = field(default_factory=hashlib.sha256)
+    octets: int = 0
+    first_byte_s: float | None = None
+
+
+class UserAgent:
+    """One session. A reply that nothing can go on with raises ReplyError; a wait that is too long, TimeoutError."""
+
+    def __init__(self, streams: Streams, choices: Choices, begun: float, transcript: Callable[[str], object]) -> None:
+        self._reader, self._writer = streams
+        self._choices = choices
+        self._begun = begun
+        self._transcript = transcript
+        self._replies = ReplyReader()
+        self._waiting: list[Reply] = []
+        self._type: DataType | None = None
+        self.address: str = self._writer.get_extra_info("peername")[0]
+        self.transfers: list[TransferReport] = []
+
+    @classmethod
+    async def connect(
+        cls, host: str, port: int, choices: Choices, transcript: Callable[[str], object] = lambda _: None
+    ) -> "UserAgent":
+        """Make the control connection."""
+        begun = asyncio.get_running_loop().time()
+        async with asyncio.timeout(choices.wait_s):
+            streams = await asyncio.open_connection(host, port)
+        return cls(streams, choices, begun, transcript)
+
+    def now_s(self) -> float:
+        """Return the time since the session began."""
+        return asyncio.get_running_loop().time() - self._begun
+
+    async def greeting(self) -> Reply:
+        """Wait for 220; 120 comes before it where the server is not ready."""
+        return await self._final((220,))
+
+    async def login(self, user: str, password: str, account: str = "") -> Reply:
+        """Show what the server asks for (RFC 959 section 5.4)."""
+        reply = await self.command("USER", user, codes=(230, 331, 332))
+        if reply.code == 331:
+            reply = await self.command("PASS", password, codes=(202, 230, 332))
+        if reply.code == 332:
+            reply = await self.command("ACCT", account, codes=(202, 230))
+        return reply
+
+    async def command(self, verb: str, argument: str = "", codes: Iterable[int] = ()) -> Reply:
+        """Send a command and return its last reply; raises ReplyError unless that is in `codes`, or 2yz with none."""
+        self._send(user_pi.command(verb, argument))
+        return await self._final(tuple(codes))
+
+    async def retrieve(self, path: str, sink: Sink, offset: int = 0) -> TransferReport:
+        """Get a file from `offset` on."""
+        return await self._receive("RETR", path, sink, offset)
+
+    async def listing(self, verb: str, path: str, sink: Sink) -> TransferReport:
+        """Get a listing: LIST, NLST or MLSD."""
+        return await self._receive(verb, path, sink, 0)
+
+    async def store(self, path: str, pieces: Iterator[bytes], offset: int = 0, verb: str = "STOR") -> TransferReport:
+        """Put a file; `pieces` are its octets from `offset` on."""
+        command_s = self.now_s()
+        async with self._data_connection(verb, path, offset) as data:
+            writer = data.streams[1]
+            for piece in pieces:
+                data.digest.update(piece)
+                data.octets += len(piece)
+                writer.write(piece)
+                async with asyncio.timeout(self._choices.wait_s):
+                    await writer.drain()
+        return await self._finish(verb, path, offset, command_s, data)
+
+    async def quit(self) -> None:
+        """End the session."""
+        await self.command("QUIT")
+        self.close()
+
+    def close(self) -> None:
+        """Close the control connection."""
+        self._writer.close()
+
+    # The control connection.
+
+    def _send(self, octets: bytes) -> None:
+        line = octets.decode("utf-8", "replace").rstrip()
+        self._transcript("U: PASS ..." if line.startswith("PASS ") else f"U: {line}")
+        self._writer.write(octets)
+
+    async def _final(self, codes: tuple[int, ...]) -> Reply:
+        while (reply := await self._reply()).is_preliminary:
+            continue
+        if reply.code not in codes and (codes or not 200 <= reply.code < 300):
+            raise ReplyError(reply.text)
+        return reply
+
+    async def _reply(self) -> Reply:
+        while not self._waiting:
+            async with asyncio.timeout(self._choices.wait_s):
+                octets = await self._reader.read(RECEIVE_OCTETS)
+            if not octets:
+                raise ReplyError("the server closed the control connection")
+            self._waiting += self._replies.feed(octets)
+            if len(self._waiting) > _REPLIES_WAITING:
+                raise ReplyError("the server sends replies that nobody asked for")
+        reply = self._waiting.pop(0)
+        self._transcript(f"S: {reply.text}")
+        return reply
+
+    # Data connections.
+
+    async def _receive(self, verb: str, path: str, sink: Sink, offset: int) -> TransferReport:
+        command_s = self.now_s()
+        async with self._data_connection(verb, path, offset) as data:
+            while True:
+                async with asyncio.timeout(self._choices.wait_s):
+                    piece = await data.streams[0].read(RECEIVE_OCTETS)
+                if not piece:
+                    break
+                if data.first_byte_s is None:
+                    data.first_byte_s = self.now_s()
+                data.octets += len(piece)
+                data.digest.update(piece)
+                sink(piece)
+        return await self._finish(verb, path, offset, command_s, data)
+
+    async def _finish(self, verb: str, path: str, offset: int, command_s: float, data: _Data) -> TransferReport:
+        reply = await self._final((226, 250))
+        writer = data.streams[1]
+        report = TransferReport(
+            action=verb,
+            path=path,
+            mode="active" if self._choices.active else "passive",
+            restart_offset=offset,
+            size_bytes=data.octets,
+            sha256=data.digest.hexdigest(),
+            command_s=command_s,
+            connected_s=data.connected_s,
+            first_byte_s=data.first_byte_s,
+            end_s=self.now_s(),
+            local_port=writer.get_extra_info("sockname")[1],
+            remote_port=writer.get_extra_info("peername")[1],
+            reply_codes=(data.preliminary.code, reply.code),
+        )
+        self.transfers.append(report)
+        return report
+
+    @asynccontextmanager
+    async def _data_connection(self, verb: str, path: str, offset: int) -> AsyncIterator[_Data]:
+        """Agree on a data connection, have the command carried out, and close the connection at the end."""
+        await self._set_type(DataType.ASCII if verb in ("LIST", "NLST", "MLSD") else self._choices.data_type)
+        opened = self._active if self._choices.active else self._passive
+        async with opened() as connected:
+            if offset:
+                await self.command("REST", str(offset), codes=(350,))
+            self._send(user_pi.command(verb, path))
+            preliminary = await self._reply()
+            if not preliminary.is_preliminary:
+                raise ReplyError(preliminary.text)
+            streams = await connected()
+            data = _Data(streams, self.now_s(), preliminary)
+            try:
+                yield data
+            finally:
+                streams[1].close()
+
+    async def _set_type(self, data_type: DataType) -> None:
+        if self._type is not data_type:
+            await self.command("TYPE", data_type.value)
+            self._type = data_type
+
+    @asynccontextmanager
+    async def _passive(self) -> AsyncIterator[Callable[[], Awaitable[Streams]]]:
+        if self._choices.extended or ":" in self.address:
+            port = user_pi.extended_port(await self.command("EPSV"))
+        else:
+            # The address told is not used: it could be a third party's, or one before a translator.
+            port = user_pi.passive_address(await self.command("PASV")).port
+        async with asyncio.timeout(self._choices.wait_s):
+            streams = await asyncio.open_connection(self.address, port)
+
+        async def connected() -> Streams:
+            return streams
+
+        try:
+            yield connected
+        finally:
+            streams[1].close()
+
+    @asynccontextmanager
+    async def _active(self) -> AsyncIterator[Callable[[], Awaitable[Streams]]]:
+        came: asyncio.Future[Streams] = asyncio.get_running_loop().create_future()
+
+        def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            if came.done() or writer.get_extra_info("peername")[0] != self.address:
+                writer.close()
+            else:
+                came.set_result((reader, writer))
+
+        family = socket.AF_INET6 if ":" in self.address else socket.AF_INET
+        host = self._writer.get_extra_info("sockname")[0]
+        listening = await asyncio.start_server(take, host, 0, family=family)
+        try:
+            port = listening.sockets[0].getsockname()[1]
+            self._send(user_pi.active_command(host, port, self._choices.extended))
+            await self._final((200,))
+
+            async def connected() -> Streams:
+                async with asyncio.timeout(self._choices.wait_s):
+                    return await came
+
+            yield connected
+        finally:
+            listening.close()

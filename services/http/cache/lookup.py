@@ -1,0 +1,211 @@
+"""What becomes of a request: served from storage, forwarded, or neither (RFC 9111 sections 4 to 4.3 and 5.2.1).
+
+    decision = decide(request, uri, store.find(uri), now, policy)
+
+Of the stored responses that Vary lets answer the request, the most recent one that may be reused is served; else the
+request goes upstream with all their validators. Directives of requests are obeyed where they are advisory, too.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from math import floor
+
+from services.http.cache import cache_status
+from services.http.cache.decisions import DEFAULT_POLICY, Decision, Forward, Policy, Serve, Unsatisfiable
+from services.http.cache.derived import Facts, Known, facts_of
+from services.http.cache.directives import NO_REQUEST_DIRECTIVES, RequestDirectives, request_directives
+from services.http.cache.ranges import asks_for_range, is_suitable
+from services.http.cache.reuse import serve
+from services.http.cache.storable import has_content
+from services.http.cache.stored import StoredResponse
+from services.http.cache.validation import CLIENT_PRECONDITIONS, completing, unconditional, validating
+from services.http.conditional import CONDITIONAL_NAMES
+from services.http.messages import Request, Response
+
+# What makes a GET more than the question for the current representation.
+_NOT_PLAIN = CONDITIONAL_NAMES | {b"cache-control", b"pragma", b"content-length", b"transfer-encoding"}
+_READS = (b"GET", b"HEAD")
+
+
+class Reuse(Enum):
+    """What a request and a stored response that could answer it allow, whoever else could."""
+
+    FRESH = "fresh"
+    STALE = "stale, and the client accepts that"
+    WHILE_REVALIDATED = "stale, and the origin allows it while it is asked"
+    REQUEST_FORBIDS = "fresh, and not for this request"
+    TOO_STALE = "stale"
+
+
+_REUSED = (Reuse.FRESH, Reuse.STALE, Reuse.WHILE_REVALIDATED)
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    stored: StoredResponse
+    facts: Facts
+    reuse: Reuse
+    is_suitable: bool
+
+
+def decide(
+    request: Request, uri: bytes, stored: Sequence[StoredResponse], now: float, policy: Policy = DEFAULT_POLICY
+) -> Decision:
+    """Return what to do with a request.
+
+    `uri` is its cache key (keys.cache_key), `stored` all that is stored under it, `now` the wall clock in seconds since
+    1970 UTC. `request` is the client's, without the fields of its connection but with those of its content's framing.
+    """
+    if request.method == b"GET" and not request.fields.has_any(_NOT_PLAIN):
+        answer = _plain_hit(request, uri, stored, now, policy)
+        return answer or _considered(request, NO_REQUEST_DIRECTIVES, uri, stored, now, policy)
+    # RFC 9111 section 4: everything else is written through.
+    if request.method not in _READS:
+        return Forward(request, request, b"method")
+    if has_content(request):
+        return Forward(request, request, b"bypass")
+    return _considered(request, directives_of(request), uri, stored, now, policy)
+
+
+def directives_of(request: Request) -> RequestDirectives:
+    """Return a request's cache directives."""
+    return request_directives(tuple(request.fields.get_all(b"cache-control")), request.fields.get(b"pragma"))
+
+
+def known(request: Request, stored: Sequence[StoredResponse], policy: Policy) -> list[Known]:
+    """Return the stored responses that method and Vary let answer a request, the first one to be preferred.
+
+    RFC 9111 section 4.1: those with Vary first; section 4: the most recent first, by Date.
+    """
+    found = []
+    for one in stored:
+        # RFC 9110 section 9.3.2: a response to HEAD has no content to answer GET with.
+        if one.method == b"HEAD" and request.method != b"HEAD":
+            continue
+        facts = facts_of(one, policy)
+        if facts.answers(request.fields):
+            found.append((one, facts))
+    return sorted(found, key=_recency, reverse=True) if len(found) > 1 else found
+
+
+def _recency(one: Known) -> tuple[bool, int, float]:
+    return bool(one[1].names), one[1].date, one[0].response_time
+
+
+def _plain_hit(
+    request: Request, uri: bytes, stored: Sequence[StoredResponse], now: float, policy: Policy
+) -> Serve | None:
+    """Return the answer to a plain GET where a fresh, complete response is the first choice; None elsewhere."""
+    found = known(request, stored, policy)
+    if not found:
+        return None
+    one, facts = found[0]
+    age = facts.age_s(now)
+    if one.span is not None or facts.lifetime_s <= age or facts.directives.no_cache:
+        return None
+    latest = facts.latest
+    if latest is None or latest.age_s != floor(age):
+        line = cache_status.hit_line(policy, uri, facts.lifetime_s - floor(age))
+        latest = facts.latest = serve(request, one, now, policy, line)
+    return latest
+
+
+def _considered(
+    request: Request,
+    asked: RequestDirectives,
+    uri: bytes,
+    stored: Sequence[StoredResponse],
+    now: float,
+    policy: Policy,
+) -> Decision:
+    found = known(request, stored, policy)
+    candidates = [
+        _Candidate(one, facts, _reuse(facts, asked, facts.age_s(now)), is_suitable(one, facts, request))
+        for one, facts in found
+    ]
+    for one in candidates:
+        if one.is_suitable and one.reuse in _REUSED:
+            return _served(request, one, uri, now, policy)
+    # RFC 9111 section 5.2.1.7
+    if asked.only_if_cached:
+        return Unsatisfiable(Response(504))
+    return _forward(request, asked, candidates, _reason(request, stored, candidates))
+
+
+def _reuse(facts: Facts, asked: RequestDirectives, age: float) -> Reuse:
+    """RFC 9111 sections 4.2, 4.2.4 and 5.2.1; RFC 5861 section 3; RFC 8246 section 2.1."""
+    staleness = age - facts.lifetime_s
+    is_fresh = staleness < 0
+    refused = Reuse.REQUEST_FORBIDS if is_fresh else Reuse.TOO_STALE
+    directives = facts.directives
+    # Sections 5.2.1.4 and 5.2.2.4
+    if asked.no_cache or directives.no_cache:
+        return refused if asked.no_cache else Reuse.TOO_STALE
+    # Section 5.2.1.3: still fresh after that time.
+    if asked.min_fresh is not None and -staleness < asked.min_fresh:
+        return refused
+    # Section 5.2.1.1. RFC 8246: what the origin will not change needs no validation for its age.
+    if asked.max_age is not None and age > asked.max_age and not (is_fresh and directives.immutable):
+        return refused
+    if is_fresh:
+        return Reuse.FRESH
+    # Section 4.2.4: nothing that a request says overrides these.
+    if facts.is_prohibited_stale:
+        return Reuse.TOO_STALE
+    # Section 5.2.1.2
+    if asked.max_stale is not None and staleness <= asked.max_stale:
+        return Reuse.STALE
+    # Section 5.2.1.1: without max-stale, max-age says that nothing stale is wanted.
+    if 0 < directives.stale_while_revalidate >= staleness and asked.max_age is None:
+        return Reuse.WHILE_REVALIDATED
+    return Reuse.TOO_STALE
+
+
+def _served(request: Request, one: _Candidate, uri: bytes, now: float, policy: Policy) -> Serve:
+    revalidate = None
+    if one.reuse is Reuse.WHILE_REVALIDATED:
+        # RFC 5861 section 3. What is asked for is a GET of the whole, whatever part the client wants.
+        wanted = unconditional(Request(b"GET", request.request_target, request.fields, request.version))
+        asking, about = validating(wanted, [(one.stored, one.facts)])
+        revalidate = Forward(wanted, asking, b"stale", about, may_collapse=True)
+    line = cache_status.hit_line(policy, uri, one.facts.lifetime_s - floor(one.facts.age_s(now)))
+    return serve(request, one.stored, now, policy, line, revalidate=revalidate)
+
+
+def _reason(request: Request, stored: Sequence[StoredResponse], candidates: list[_Candidate]) -> bytes:
+    """RFC 9211 section 2.2: the most specific reason that is known."""
+    if not candidates:
+        usable = [one for one in stored if one.method != b"HEAD" or request.method == b"HEAD"]
+        return b"vary-miss" if usable else b"uri-miss"
+    suitable = [one for one in candidates if one.is_suitable]
+    if not suitable:
+        return b"partial"
+    return b"request" if suitable[0].reuse is Reuse.REQUEST_FORBIDS else b"stale"
+
+
+def _forward(request: Request, asked: RequestDirectives, candidates: list[_Candidate], reason: bytes) -> Forward:
+    pairs = [(one.stored, one.facts) for one in candidates]
+    asking, about = validating(request, pairs)
+    if not any(one.is_suitable for one in candidates) and (rest := completing(request, pairs)) is not None:
+        return Forward(request, rest[0], reason, completing=rest[1])
+    is_shared = request.method == b"GET" and not asks_for_range(request) and b"authorization" not in request.fields
+    is_clients_own = not about and request.fields.has_any(CLIENT_PRECONDITIONS)
+    return Forward(
+        request,
+        asking,
+        reason,
+        validating=about,
+        fallback=_fallback(asked, candidates),
+        may_collapse=is_shared and not is_clients_own and not asked.no_cache and not asked.no_store,
+    )
+
+
+def _fallback(asked: RequestDirectives, candidates: list[_Candidate]) -> StoredResponse | None:
+    """Return what may stand in for a response that does not come; RFC 9111 section 5.2.1.4: not for no-cache."""
+    if asked.no_cache and not asked.stale_if_error:
+        return None
+    for one in candidates:
+        if one.is_suitable and not one.facts.directives.no_cache:
+            return one.stored
+    return None

@@ -1,0 +1,288 @@
+"""What becomes of the response to a forwarded request, or when none comes (RFC 9111 sections 3, 4.3 and 4.4; RFC 5861).
+
+    received = receive(uri, forward, response, request_time, response_time, store.find(uri), policy)
+
+A 304 to the cache's own validators freshens what is stored and the client gets that; another response is relayed, and
+stored where it may be. A server error gives way to a stale response where stale-if-error lets it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import floor
+
+from services.http.cache import cache_status, ranges
+from services.http.cache.decisions import DEFAULT_POLICY, Forward, Policy, Received, Serve
+from services.http.cache.derived import Known, facts_of
+from services.http.cache.freshness import control
+from services.http.cache.headers import lines_of, relayed
+from services.http.cache.lookup import directives_of, known
+from services.http.cache.ranges import content_span, is_suitable
+from services.http.cache.reuse import serve
+from services.http.cache.storable import SAFE, invalidated, is_about_fields, may_stay, request_allows, storable
+from services.http.cache.stored import ContentSpan, StoredResponse
+from services.http.cache.validation import CLIENT_PRECONDITIONS, freshened, identified, is_confirmed
+from services.http.conditional import entity_tags, is_same_tag
+from services.http.fields import FieldLine, Fields
+from services.http.messages import Response
+
+# RFC 5861 section 4: the errors that stale-if-error is about.
+ERRORS = frozenset((500, 502, 503, 504))
+# Statuses that say what the resource is now, to everybody: what was stored of it is outdated.
+_CURRENT = frozenset((*range(200, 206), 300, 301, 302, 303, 307, 308, 404, 410))
+
+
+Pairs = tuple[tuple[StoredResponse, StoredResponse], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Exchange:
+    uri: bytes
+    forward: Forward
+    head: Response
+    request_time: float
+    response_time: float
+    candidates: list[Known]
+    policy: Policy
+
+    def freshened(self, stored: StoredResponse) -> StoredResponse:
+        fields = self.forward.original.fields
+        return freshened(stored, self.head, fields, self.request_time, self.response_time, self.policy)
+
+    def pairs(self, stored: Sequence[StoredResponse]) -> Pairs:
+        return tuple((one, self.freshened(one)) for one in stored)
+
+    def permitted(self, updates: Pairs) -> Pairs:
+        """RFC 9111 section 5.2.1.5: of a response to a request with no-store, nothing is stored."""
+        original = self.forward.original
+        return tuple(pair for pair in updates if request_allows(original, pair[1].response, self.policy))
+
+    def not_to_stay(self, updates: Pairs) -> tuple[StoredResponse, ...]:
+        return tuple(new for _, new in updates if not may_stay(new.response, self.policy))
+
+    def storable(self) -> StoredResponse | None:
+        # What was sent has the cache's own preconditions as well.
+        if self.forward.reason == b"bypass" or is_about_fields(self.forward.request, self.head):
+            return None
+        original = self.forward.original
+        return storable(original, self.uri, self.head, self.request_time, self.response_time, self.policy)
+
+    def status_line(self, stored: StoredResponse | None, *, is_stored: bool, status: int | None = None) -> FieldLine:
+        ttl_s = None if stored is None else ttl(stored, self.response_time, self.policy)
+        return cache_status.forward_line(
+            self.policy, self.uri, self.forward, forward_status=status, ttl_s=ttl_s, is_stored=is_stored
+        )
+
+
+def receive(
+    uri: bytes,
+    forward: Forward,
+    response: Response,
+    request_time: float,
+    response_time: float,
+    stored: Sequence[StoredResponse],
+    policy: Policy = DEFAULT_POLICY,
+) -> Received:
+    """Return what becomes of a response to `forward.request`; interim responses are relayed and stored by nobody.
+
+    `uri` is the request's cache key, `response` the head as it came, `request_time` and `response_time` when the
+    request was sent and the head came (wall clock, seconds since 1970 UTC), `stored` all that is stored under `uri`.
+    """
+    head = relayed(response, response_time) if response.status >= 200 else response
+    request = forward.original
+    candidates = known(request, stored, policy) if request.method in (b"GET", b"HEAD") else []
+    exchange = _Exchange(uri, forward, head, request_time, response_time, candidates, policy)
+    if response.status < 200:
+        return Received(head)
+    if response.status == 304:
+        return _not_modified(exchange)
+    if forward.completing is not None and response.status in (206, 412, 416):
+        return _completed(exchange, forward.completing)
+    if response.status in ERRORS and (instead := _instead(forward, response_time, policy, response.status, uri)):
+        return Received(head, serve=instead)
+    if response.status == 206 and (combined := _combined(exchange)) is not None:
+        return combined
+    if request.method == b"HEAD" and response.status == 200:
+        return _after_head(exchange)
+    return _relayed(exchange)
+
+
+def failed(uri: bytes, forward: Forward, now: float, policy: Policy = DEFAULT_POLICY) -> Serve | None:
+    """Return a stored answer to send where upstream did not respond (RFC 9111 4.2.4, RFC 5861 4); None: an error.
+
+    The error's status is 502 or 504; RFC 9111 section 5.2.2.2 asks for 504 where must-revalidate forbids the stale one.
+    """
+    return _instead(forward, now, policy, None, uri)
+
+
+def ttl(stored: StoredResponse, now: float, policy: Policy) -> int:
+    """Return the remaining freshness lifetime in seconds, negative where stale (RFC 9211 section 2.4)."""
+    facts = facts_of(stored, policy)
+    return facts.lifetime_s - floor(facts.age_s(now))
+
+
+def _instead(forward: Forward, now: float, policy: Policy, status: int | None, uri: bytes) -> Serve | None:
+    """Return the fallback as an answer, where it may be one; `status` is the error's, None where nothing came."""
+    stored = forward.fallback
+    if stored is None:
+        return None
+    facts = facts_of(stored, policy)
+    staleness = facts.age_s(now) - facts.lifetime_s
+    # RFC 9111 section 4.2.4: what forbids stale responses holds when disconnected, too.
+    if facts.directives.no_cache or (staleness >= 0 and facts.is_prohibited_stale):
+        return None
+    # RFC 5861 section 4, in the response or in the request
+    given = (facts.directives.stale_if_error, directives_of(forward.original).stale_if_error)
+    window = max((one for one in given if one is not None), default=None)
+    # RFC 9111 sections 4.2.4 and 4.3.3: as if the server had failed to respond.
+    is_disconnected = policy.stale_on_failure if status is None else policy.stale_on_error and bool(forward.validating)
+    # RFC 5861 section 4: what is more stale than was said SHOULD NOT be used, whatever the error is.
+    most_s = policy.stale_most_s if window is None else window
+    if staleness > most_s or not (is_disconnected or window):
+        return None
+    ttl_s = ttl(stored, now, policy)
+    if status is None:
+        line = cache_status.hit_line(policy, uri, ttl_s, detail=b"unreachable")
+    else:
+        line = cache_status.forward_line(policy, uri, forward, forward_status=status, ttl_s=ttl_s)
+    return serve(forward.original, stored, now, policy, line)
+
+
+def _not_modified(exchange: _Exchange) -> Received:
+    """RFC 9111 sections 4.3.2 to 4.3.4."""
+    forward, head = exchange.forward, exchange.head
+    is_clients_own = forward.original.fields.has_any(CLIENT_PRECONDITIONS)
+    about = () if b"if-none-match" in forward.original.fields else forward.validating
+    found = exchange.pairs([one for one, _ in identified(head, exchange.candidates, about)])
+    updates = exchange.permitted(found)
+    done = Received(head, updates=updates, removals=exchange.not_to_stay(updates))
+    chosen = next((new for _, new in found if _answers(exchange, new)), None)
+    if chosen is not None and (forward.validating or not is_clients_own):
+        return replace(done, serve=_validated(exchange, chosen))
+    says_nothing = not is_clients_own or (bool(forward.validating) and not _is_clients(exchange))
+    if says_nothing and forward.request != forward.original:
+        # It is about nothing that the client has or could be sent. Without our validators, another answer comes.
+        return replace(done, retry=Forward(forward.original, forward.original, forward.reason))
+    return replace(done, response=_with_line(head, exchange.status_line(None, is_stored=False)))
+
+
+def _answers(exchange: _Exchange, stored: StoredResponse) -> bool:
+    return is_suitable(stored, facts_of(stored, exchange.policy), exchange.forward.original)
+
+
+def _is_clients(exchange: _Exchange) -> bool:
+    """Tell whether a 304 is about what the client has (RFC 9111 section 4.3.2)."""
+    theirs = entity_tags(exchange.forward.original.fields.get(b"if-none-match") or b"") or []
+    tag = exchange.head.fields.get(b"etag") or b""
+    return any(is_same_tag(tag, one, strongly=False) for one in theirs)
+
+
+def _validated(exchange: _Exchange, stored: StoredResponse) -> Serve:
+    """Return the freshened response as the answer; Age only if upstream sent one (RFC 9111 section 5.1)."""
+    head, policy = exchange.head, exchange.policy
+    # RFC 9111 section 5.2.2.4: fields that are not stored may go with a response that is validated.
+    names = control(stored.response, policy).directives
+    extra = lines_of(head.fields, names.no_cache_fields | names.private_fields)
+    line = exchange.status_line(stored, is_stored=False, status=304)
+    request = exchange.forward.original
+    with_age = b"age" in head.fields
+    return serve(request, stored, exchange.response_time, policy, line, with_age=with_age, extra=extra)
+
+
+def _completed(exchange: _Exchange, part: StoredResponse) -> Received:
+    """The missing end of a stored response has come, or not (RFC 9111 sections 3.3 and 3.4)."""
+    original = exchange.forward.original
+    new = content_span(exchange.head.fields) if exchange.head.status == 206 else None
+    old = part.span
+    facts = facts_of(part, exchange.policy)
+    whole = None if new is None or old is None else ranges.union(old, new)
+    is_whole = whole is not None and ranges.is_complete(whole) and new is not None and old is not None
+    if not is_whole or not ranges.is_same_representation(facts, exchange.head) or new is None or old is None:
+        return Received(exchange.head, retry=Forward(original, original, exchange.forward.reason), removals=(part,))
+    merged = replace(exchange.freshened(part), span=None, size_octets=None, name="")
+    response, policy = merged.response, exchange.policy
+    # RFC 9213 section 2.2: what came is kept by its own directives, what it becomes by all of them together.
+    heads = (exchange.head, response)
+    is_stored = all(may_stay(one, policy) and request_allows(original, one, policy) for one in heads)
+    length = (b"Content-Length", b"%d" % (new.last + 1))
+    fields = response.fields.without((b"content-length",)).adding(
+        length, exchange.status_line(merged, is_stored=is_stored, status=206)
+    )
+    return Received(
+        Response(200, fields),
+        store=merged if is_stored else None,
+        pieces=ranges.pieces(part, old, new),
+        relays_pieces=True,
+    )
+
+
+def _combined(exchange: _Exchange) -> Received | None:
+    """A part of a representation of which something is stored (RFC 9111 section 3.4); None where nothing is."""
+    new = content_span(exchange.head.fields)
+    fresh = exchange.storable()
+    if new is None or fresh is None:
+        return None
+    for stored, facts in exchange.candidates:
+        if not ranges.is_same_representation(facts, exchange.head) or stored.response.status != 200:
+            continue
+        whole = None if stored.span is None else ranges.union(stored.span, new)
+        if whole == stored.span:
+            # All of it is here: it only gets newer fields.
+            relay = _with_line(exchange.head, exchange.status_line(None, is_stored=False))
+            return Received(relay, updates=((stored, exchange.freshened(stored)),))
+        if whole is not None and stored.span is not None:
+            return _joined(exchange, stored, stored.span, new, whole)
+    return None
+
+
+def _joined(
+    exchange: _Exchange, stored: StoredResponse, old: ContentSpan, new: ContentSpan, whole: ContentSpan
+) -> Received:
+    span = None if ranges.is_complete(whole) else whole
+    merged = replace(exchange.freshened(stored), span=span, size_octets=None, name="")
+    relay = _with_line(exchange.head, exchange.status_line(merged, is_stored=True))
+    return Received(relay, store=merged, pieces=ranges.pieces(stored, old, new))
+
+
+def _after_head(exchange: _Exchange) -> Received:
+    """RFC 9111 section 4.3.5: update what a HEAD response confirms, and let go of what it contradicts."""
+    of_get = [one for one, _ in exchange.candidates if one.method != b"HEAD"]
+    confirmed = [one for one in of_get if is_confirmed(exchange.head, one)]
+    contradicted = tuple(one for one in of_get if one not in confirmed)
+    updates = exchange.permitted(exchange.pairs(confirmed))
+    # What a stored response to GET answers needs no second entry.
+    plain = _relayed(exchange, may_store=not updates)
+    return replace(plain, updates=updates, removals=(*contradicted, *exchange.not_to_stay(updates)))
+
+
+def _relayed(exchange: _Exchange, may_store: bool = True) -> Received:
+    """RFC 9111 sections 3 and 4.4: relay a response, store it where it may be."""
+    forward, head = exchange.forward, exchange.head
+    stored = exchange.storable() if may_store else None
+    line = exchange.status_line(stored, is_stored=stored is not None)
+    return Received(
+        _with_line(head, line),
+        invalidates=() if forward.original.method in SAFE else invalidated(forward.original.method, exchange.uri, head),
+        store=stored,
+        removals=_outdated(exchange, stored),
+    )
+
+
+def _outdated(exchange: _Exchange, stored: StoredResponse | None) -> tuple[StoredResponse, ...]:
+    """Return what a full response shows not to be current any more (RFC 9111 section 4.3.3).
+
+    What is stored takes the place of older ones itself; else they would be reused in spite of it.
+    """
+    request, head = exchange.forward.original, exchange.head
+    if stored is not None or request.method != b"GET" or head.status not in _CURRENT:
+        return ()
+    if exchange.forward.reason == b"bypass":
+        return ()
+    # Section 3.5: what one user gets says nothing of what the others would.
+    if b"authorization" in request.fields:
+        return ()
+    tag = head.fields.get(b"etag")
+    return tuple(one for one, facts in exchange.candidates if tag is None or facts.entity_tag != tag)
+
+
+def _with_line(head: Response, line: FieldLine) -> Response:
+    return Response(head.status, Fields((*head.fields.lines, line)), reason=head.reason, version=head.version)

@@ -1,0 +1,1 @@
+"""Static files over HTTP: representations, ranges and cache directives."""

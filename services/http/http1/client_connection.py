@@ -1,0 +1,167 @@
+"""The client's side of one HTTP/1 connection, without I/O: requests in, octets out; octets in, events out.
+
+    client = ClientConnection()
+    client.send_request(Request(b"GET", b"/", Fields(((b"Host", b"a"),))))   # b"GET / HTTP/1.1\\r\\n..."
+    client.receive_data(b"HTTP/1.1 204 No Content\\r\\n\\r\\n")                # [Response(...), EndOfMessage()]
+
+RFC 9112 sections 6.3 (how long a response is), 9.2, 9.3.2 (pipelining) and 9.6. Left out: CONNECT. Of
+Upgrade only the way out, has_switched and take_rest().
+"""
+
+from collections import deque
+
+from services.errors import LimitExceededError
+from services.http import limits
+from services.http.errors import HTTPError, LocalProtocolError
+from services.http.fields import Fields
+from services.http.http1.body import BodyEncoder, body_decoder
+from services.http.http1.connection import Connection, Half, Signal, move
+from services.http.http1.framing import request_framing, response_framing
+from services.http.http1.head import HEAD_END, format_request_head, parse_response_head
+from services.http.messages import (
+    NO_FIELDS,
+    Closed,
+    Event,
+    Request,
+    Response,
+)
+
+
+class ClientConnection(Connection):
+    """The client's side: requests may go ahead of their responses, which come in order (section 9.3.2)."""
+
+    def __init__(self, body_limit_octets: int = limits.RESPONSE_BODY_OCTETS) -> None:
+        super().__init__(body_limit_octets)
+        self._methods: deque[bytes] = deque()
+        self._head_sizes: deque[int] = deque()
+        self._encoder = BodyEncoder(0)
+        self._ends_after_this = False
+        self._offers_upgrade = False
+        self.has_switched = False
+
+    @property
+    def unanswered(self) -> int:
+        """How many requests have no complete response yet."""
+        return len(self._methods)
+
+    def send_request(self, request: Request, body: bytes = b"") -> bytes:
+        """Return a whole request; Content-Length is added where there is a body and no field frames it."""
+        if not self.persistent or self.unanswered >= limits.PIPELINED_REQUESTS:
+            raise LocalProtocolError("no further request may be sent on this connection now")
+        if body and not request.fields.has_any((b"content-length", b"transfer-encoding")):
+            fields = request.fields.adding((b"Content-Length", b"%d" % len(body)))
+            request = Request(request.method, request.request_target, fields, request.version)
+        return self.open_request(request) + self.send_data(body) + self.send_end()
+
+    def open_request(self, request: Request) -> bytes:
+        """Return a request's head; its content, as its fields frame it, follows with send_data() and send_end()."""
+        framing = request_framing(request)
+        octets = format_request_head(request)
+        self.sending = move(self.sending, Signal.HEAD)
+        self._encoder = BodyEncoder(framing.length)
+        # RFC 9112 section 9.6: after a request with close, no further one.
+        self.persistent = framing.persistent
+        self._methods.append(request.method)
+        self._offers_upgrade = b"upgrade" in request.fields
+        return octets
+
+    @property
+    def is_request_sent(self) -> bool:
+        """Whether the last request is complete."""
+        return self.sending is Half.IDLE
+
+    def send_data(self, data: bytes) -> bytes:
+        """Return some of a request's content as it goes on the wire."""
+        self.sending = move(self.sending, Signal.DATA)
+        return self._encoder.data(data)
+
+    def send_end(self, trailers: Fields = NO_FIELDS) -> bytes:
+        """Return what ends a request; trailers are left out where the framing has no place for them."""
+        octets = self._encoder.end(trailers if self._encoder.is_chunked else NO_FIELDS)
+        self.sending = move(move(self.sending, Signal.END), Signal.NEXT)
+        return octets
+
+    def take_head_size(self) -> int:
+        """Return the octets of the next head in order, of those that receive_data() has returned."""
+        return self._head_sizes.popleft()
+
+    def take_rest(self) -> bytes:
+        """Return what came behind 101, in whatever protocol that is (RFC 9110 section 7.8)."""
+        return self._buffer.take(len(self._buffer))
+
+    def receive_data(self, data: bytes) -> list[Event]:
+        """Take octets from the server; returns the events that they complete."""
+        if self.receiving in (Half.FAILED, Half.CLOSED):
+            return []
+        if fault := self._feed(data):
+            return [fault]
+        return self._drain(self._step)
+
+    def receive_eof(self) -> list[Event]:
+        """Take note of the connection's end: the end of a message, a Fault, or Closed between messages.
+
+        After Closed, `unanswered` requests will get no response.
+        """
+        self.persistent = False
+        if self.receiving is Half.BODY:
+            return self._drain(self._end_step)
+        if self.receiving is Half.IDLE and self._buffer:
+            return [self._fail(502, "the connection ended inside a response's header section")]
+        return [] if self.receiving is Half.FAILED else [Closed()]
+
+    def _end_step(self) -> list[Event]:
+        if self.receiving is not Half.BODY:
+            return []
+        end = self._decoder.at_eof()
+        self.receiving = move(self.receiving, Signal.END)
+        self._complete()
+        return [end]
+
+    def _step(self) -> list[Event]:
+        if self.receiving is Half.IDLE:
+            return self._head_step()
+        events = self._body_step() if self.receiving is Half.BODY else []
+        if self.receiving is Half.DONE:
+            self._complete()
+        return events
+
+    def _complete(self) -> None:
+        self._methods.popleft()
+        self.receiving = move(self.receiving, Signal.CLOSE if self._ends_after_this else Signal.NEXT)
+
+    def _head_step(self) -> list[Event]:
+        if not self._methods:
+            if self._buffer:
+                # RFC 9112 section 9.2: octets that answer no request are not a response.
+                raise HTTPError(502, "the server sent octets that nothing asked for")
+            return []
+        try:
+            head = self._buffer.take_through(HEAD_END, limits.HEAD_OCTETS)
+        except LimitExceededError as error:
+            raise HTTPError(502, "the response's header section is too long") from error
+        return [] if head is None else [self._open_response(parse_response_head(head), len(head))]
+
+    def _open_response(self, response: Response, size_octets: int) -> Response:
+        # RFC 9110 section 15.2: any number of interim responses come before the final one.
+        if response.status < 200:
+            if response.status == 101:
+                return self._switch(response)
+            self.receiving = move(self.receiving, Signal.INTERIM)
+            return response
+        self._head_sizes.append(size_octets)
+        framing = response_framing(self._methods[0], response)
+        self._decoder = body_decoder(framing.length, self._body_limit_octets)
+        self._ends_after_this = not framing.persistent
+        if self._ends_after_this:
+            self.persistent = False
+        self.receiving = move(self.receiving, Signal.HEAD)
+        return response
+
+    def _switch(self, response: Response) -> Response:
+        # RFC 9110 section 7.8: a server switches to no protocol that was not offered.
+        if not self._offers_upgrade:
+            raise HTTPError(502, "the server switched protocols unasked")
+        self.receiving = move(self.receiving, Signal.CLOSE)
+        self.persistent = False
+        self.has_switched = True
+        return response

@@ -1,0 +1,390 @@
+"""An intermediary with a cache: RFC 9111's decisions (caching/) carried out with a store and connections to origins.
+
+    proxy = CachingProxy(settings, loop, log, time.time, Store(), Policy(b"lab7"))
+
+A fresh response is sent at once; a stale one that may be sent still is, and is validated behind the client's back (RFC
+5861); what has to be asked for is asked for once for all who want it meanwhile (flight.py).
+"""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+
+from services.eventlog import EventLog
+from services.http.cache.cache_status import as_collapsed, forward_line
+from services.http.cache.decisions import Forward, Policy, Received, Serve, Unsatisfiable
+from services.http.cache.lookup import decide
+from services.http.cache.response import failed, receive
+from services.http.cache.stored import StoredResponse
+from services.http.fields import Fields
+from services.http.intermediary.cache_fill import Fill
+from services.http.intermediary.collapsed_request import Flight, Outcome
+from services.http.intermediary.errors import UpstreamError
+from services.http.intermediary.proxy import Answer, Asked, Proxy
+from services.http.intermediary.responses import Pieces, answer, length_of
+from services.http.intermediary.settings import Settings
+from services.http.intermediary.upstream_connection import OnInterim
+from services.http.messages import Arriving, Body, Response
+from services.http.server.body_stream import Arrival
+from services.http.server.error_pages import page_response
+from services.http.server.inbound import Inbound
+from services.http.server.lazy import Later
+from services.http.storage.store import Store
+
+# Answers that are kept ready for the second in which their Age does not change: so many, each with so little content
+# that all of them together are small beside the store.
+READY_ANSWERS = 1024
+READY_OCTETS = 16_384
+# A request may be sent again in another form, because what came answers nobody: that has an end.
+ATTEMPTS = 3
+# A URI whose response others could not share is not waited for by others for so long: Varnish's hit-for-miss.
+UNSHARED_S = 120.0
+UNSHARED_URIS = 4096
+
+
+class CachingProxy(Proxy):
+    """Answers for others, from what they said before where that may be."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        loop: asyncio.AbstractEventLoop,
+        log: EventLog,
+        wall_clock: Callable[[], float],
+        store: Store,
+        policy: Policy,
+    ) -> None:
+        super().__init__(settings, loop, log, wall_clock)
+        self._store = store
+        self._policy = policy
+        self._ready: dict[str, tuple[Serve, Response]] = {}
+        self._flights: dict[bytes, Flight] = {}
+        self._unshared: dict[bytes, float] = {}
+
+    def respond(self, asked: Asked, inbound: Inbound) -> Answer:
+        """Return the response to a request: at once where it is stored."""
+        decision = self._settled(asked)
+        if isinstance(decision, Response):
+            return decision
+        return Later(self._fetch, asked, decision, self._store.find(asked.key), inbound)
+
+    def _settled(self, asked: Asked) -> Response | Forward:
+        """Return the response to a request that needs nobody else, or what is to be asked."""
+        decision = self._decide(asked)
+        while isinstance(decision, Serve):
+            response = self._from_storage(asked.request.method, decision)
+            if response is not None:
+                return self._hit(asked, decision, response)
+            # It was damaged, and is gone now.
+            decision = self._decide(asked)
+        return self._unsatisfied(decision) if isinstance(decision, Unsatisfiable) else decision
+
+    async def close(self) -> None:
+        """End what is under way, and keep what is stored."""
+        for flight in list(self._flights.values()):
+            if flight.task is not None:
+                flight.task.cancel()
+        await super().close()
+        await asyncio.sleep(0)
+        self._store.close()
+
+    def status(self) -> dict[str, object]:
+        """Return the numbers that the status path tells."""
+        stored = self._store.statistics
+        return super().status() | {
+            "entries": stored.entries,
+            "memory_octets": stored.memory_octets,
+            "disk_octets": stored.disk_octets,
+            "evictions": stored.evictions,
+        }
+
+    # From storage.
+
+    def _decide(self, asked: Asked, *arriving: StoredResponse) -> Serve | Forward | Unsatisfiable:
+        stored = (*arriving, *self._store.find(asked.key)) if arriving else self._store.find(asked.key)
+        return decide(asked.request, asked.key, stored, self._wall_clock(), self._policy)
+
+    def _hit(self, asked: Asked, serve: Serve, response: Response) -> Response:
+        self.counts.hits += 1
+        if serve.is_stale:
+            self.counts.stale_hits += 1
+        if serve.revalidate is not None and asked.key not in self._flights:
+            self._launch(asked, serve.revalidate, None, is_background=True)
+        return response
+
+    def _from_storage(self, method: bytes, serve: Serve) -> Response | None:
+        """Return the answer that is to be served; None where its content is not there any more."""
+        ready = self._ready.get(serve.stored.name)
+        if ready is not None and ready[0] is serve:
+            self._store.touch(serve.stored)
+            return ready[1]
+        body = self._content_of(serve)
+        if body is None:
+            return None
+        response = answer(method, serve.response, body, self.settings.name, serve.stored.response.version)
+        if isinstance(body, bytes) and len(body) <= READY_OCTETS and method == b"GET":
+            if len(self._ready) >= READY_ANSWERS:
+                self._ready.clear()
+            self._ready[serve.stored.name] = serve, response
+        return response
+
+    def _content_of(self, serve: Serve) -> bytes | Body | None:
+        if serve.segments == ():
+            return b""
+        held = self._store.held(serve.stored, serve.segments)
+        if held is not None:
+            return held
+        if serve.segments is None:
+            return self._store.open(serve.stored)
+        return self._store.open_segments(serve.stored, serve.segments)
+
+    def _unsatisfied(self, decision: Unsatisfiable) -> Response:
+        page = page_response(504, "Nothing that is stored may answer this, and nobody may be asked.")
+        fields = Fields((*page.fields.lines, *decision.response.fields.lines))
+        return Response(504, fields, page.body)
+
+    # Forwarding.
+
+    async def _fetch(
+        self, asked: Asked, forward: Forward, stored: tuple[StoredResponse, ...], inbound: Inbound
+    ) -> Response:
+        """Return the response to a request that storage, which had `stored`, does not answer."""
+        if self._store.find(asked.key) != stored:
+            # Between the decision and now somebody else's response has been stored.
+            decision = self._settled(asked)
+            if isinstance(decision, Response):
+                return decision
+            forward = decision
+        if not forward.may_collapse or inbound.content is not None or self._is_unshared(asked.key):
+            try:
+                outcome = await self._exchange(asked, forward, inbound.content, self.interim_to(inbound))
+            except UpstreamError as error:
+                return self._failed(asked, forward, error)
+            return self._relay(asked, outcome)
+        flight = self._flights.get(asked.key)
+        if flight is None:
+            return await self._lead(asked, forward, inbound)
+        return await self._follow(flight, asked, forward, inbound)
+
+    async def _lead(self, asked: Asked, forward: Forward, inbound: Inbound) -> Response:
+        flight = self._launch(asked, forward, self.interim_to(inbound))
+        try:
+            outcome = await flight.join()
+        except asyncio.CancelledError:
+            # This client left; others may wait on, and what was to be for it must not hold them up.
+            flight.outcome.add_done_callback(_drop)
+            raise
+        if isinstance(outcome, UpstreamError):
+            return self._failed(asked, forward, outcome)
+        return self._relay(asked, outcome)
+
+    async def _follow(self, flight: Flight, asked: Asked, forward: Forward, inbound: Inbound) -> Response:
+        """Wait for the response that another client asked for, and use it if it may be used."""
+        outcome = await flight.join()
+        if isinstance(outcome, UpstreamError):
+            return self._failed(asked, forward, outcome)
+        fill = flight.fill
+        arriving = None if fill is None else fill.joined
+        decision = self._decide(asked) if arriving is None else self._decide(asked, arriving)
+        response = None
+        if isinstance(decision, Serve):
+            if fill is not None and decision.stored is arriving:
+                body, version = fill.reader(), decision.stored.response.version
+                response = answer(asked.request.method, decision.response, body, self.settings.name, version)
+            else:
+                response = self._from_storage(asked.request.method, decision)
+        if response is not None:
+            self.counts.collapsed += 1
+            return as_collapsed(response, self._policy, forward)
+        if isinstance(decision, Unsatisfiable):
+            return self._unsatisfied(decision)
+        self._note_unshared(asked.key)
+        return await self._fetch_alone(asked, decision if isinstance(decision, Forward) else forward, inbound)
+
+    async def _fetch_alone(self, asked: Asked, forward: Forward, inbound: Inbound) -> Response:
+        """Forward a request that another one's response did not answer."""
+        try:
+            outcome = await self._exchange(asked, forward, None, self.interim_to(inbound))
+        except UpstreamError as error:
+            return self._failed(asked, forward, error)
+        return as_collapsed(self._relay(asked, outcome), self._policy, forward, is_reused=False)
+
+    def _is_unshared(self, key: bytes) -> bool:
+        until = self._unshared.get(key)
+        return until is not None and self._loop.time() < until
+
+    def _note_unshared(self, key: bytes) -> None:
+        if len(self._unshared) >= UNSHARED_URIS:
+            self._unshared.clear()
+        self._unshared[key] = self._loop.time() + UNSHARED_S
+
+    # A flight.
+
+    def _launch(
+        self, asked: Asked, forward: Forward, on_interim: OnInterim | None, is_background: bool = False
+    ) -> Flight:
+        flight = Flight(self._loop, partial(self._land, asked.key), is_background)
+        self._flights[asked.key] = flight
+        flight.task = self._loop.create_task(self._fly(flight, asked, forward, on_interim))
+        return flight
+
+    async def _fly(self, flight: Flight, asked: Asked, forward: Forward, on_interim: OnInterim | None) -> None:
+        outcome: Outcome | UpstreamError
+        try:
+            outcome = await self._exchange(asked, forward, None, on_interim, flight)
+        except UpstreamError as error:
+            outcome = error
+        except asyncio.CancelledError:
+            self._land(asked.key, flight)
+            flight.outcome.cancel()
+            raise
+        except Exception as error:
+            self._log.write("failed", error=f"{type(error).__name__}: {error}")
+            outcome = UpstreamError(500, "the proxy failed to ask")
+        flight.outcome.set_result(outcome)
+        if isinstance(outcome, Outcome) and flight.is_background:
+            outcome.drop()
+        fill = flight.fill
+        if fill is None or fill.is_over:
+            self._land(asked.key, flight)
+        else:
+            fill.on_over = partial(self._land, asked.key, flight)
+
+    def _land(self, key: bytes, flight: Flight) -> None:
+        if self._flights.get(key) is flight:
+            del self._flights[key]
+
+    # An exchange, and what follows from it.
+
+    async def _exchange(
+        self,
+        asked: Asked,
+        forward: Forward,
+        content: Arrival | None,
+        on_interim: OnInterim | None,
+        flight: Flight | None = None,
+    ) -> Outcome:
+        """Forward a request and carry out what its response means for the store; raises UpstreamError."""
+        for _ in range(ATTEMPTS):
+            self._count(forward)
+            request_time = self._wall_clock()
+            response = await self.exchange(asked, forward.request, content, on_interim)
+            now = self._wall_clock()
+            if response.status == 304 and forward.validating:
+                self.counts.not_modified += 1
+            stored = self._store.find(asked.key)
+            received = receive(asked.key, forward, response, request_time, now, stored, self._policy)
+            arrival = response.body
+            if not isinstance(arrival, Arrival):
+                raise TypeError("an origin's content is an Arrival")
+            self._update(received)
+            outcome = Outcome(forward, received, arrival, version=response.version)
+            self._remove(asked, outcome)
+            if received.retry is None and (received.serve is not None or self._keep(outcome, arrival, flight)):
+                return outcome
+            arrival.close()
+            forward = received.retry or Forward(forward.original, forward.original, forward.reason)
+        raise UpstreamError(502, "the origin's responses contradict each other")
+
+    def _count(self, forward: Forward) -> None:
+        if forward.validating:
+            self.counts.revalidations += 1
+        else:
+            self.counts.misses += 1
+
+    def _update(self, received: Received) -> None:
+        for key in received.invalidates:
+            self._store.remove_uri(key)
+            flight = self._flights.pop(key, None)
+            if flight is not None:
+                flight.is_revoked = True
+        for old, new in received.updates:
+            self._store.replace(old, new)
+
+    def _remove(self, asked: Asked, outcome: Outcome) -> None:
+        """Let go of what is outdated, or may not stay as a 304 says; this request is answered with it yet."""
+        received = outcome.received
+        if received.serve is not None and received.removals:
+            outcome.served = self._from_storage(asked.request.method, received.serve)
+        for stored in received.removals:
+            self._store.remove(stored)
+
+    def _keep(self, outcome: Outcome, arrival: Arrival, flight: Flight | None) -> bool:
+        """Have the content stored while it is passed on, where it is to be; False where what it lacks is gone."""
+        received = outcome.received
+        is_revoked = flight is not None and flight.is_revoked
+        if received.store is None or (is_revoked and not received.relays_pieces):
+            return True
+        source: Arriving = arrival
+        if received.pieces:
+            pieces = self._pieces(outcome, arrival)
+            if pieces is None:
+                return not received.relays_pieces
+            source = pieces
+        length = length_of(received.response) if source is arrival else source.size_octets
+        writer = None if is_revoked else self._store.begin(received.store, length or 0)
+        if writer is not None and not writer.is_open and source is arrival:
+            # The store does not take it, so nobody stands between the origin and the client.
+            return True
+        is_background = flight is not None and flight.is_background
+        fill = Fill(source, writer, lambda: flight is not None and flight.is_wanted, is_background)
+        if not received.pieces or received.relays_pieces:
+            outcome.content, outcome.fill = fill.reader(), fill
+        fill.start()
+        return True
+
+    def _pieces(self, outcome: Outcome, arrival: Arrival) -> Pieces | None:
+        """Return the content that is put together; None where what was stored is gone."""
+        received = outcome.received
+        bodies: list[Body | Arriving] = []
+        for piece in received.pieces:
+            if piece.stored is None:
+                bodies.append(arrival if received.relays_pieces else self._branch(outcome, arrival))
+                continue
+            body = self._store.open(piece.stored, piece.span.first, piece.span.last)
+            if body is None:
+                return None
+            bodies.append(body)
+        return Pieces(bodies)
+
+    def _branch(self, outcome: Outcome, arrival: Arrival) -> Arriving:
+        """Return what arrives a second time, beside what the client gets of it."""
+        both = Fill(arrival, None)
+        outcome.content = both.reader()
+        branch = both.reader()
+        self._loop.call_soon(both.start)
+        return branch
+
+    # Answers.
+
+    def _relay(self, asked: Asked, outcome: Outcome) -> Response:
+        """Return the answer to whoever asked first."""
+        serve = outcome.received.serve
+        if serve is None:
+            head = outcome.received.response
+            return answer(asked.request.method, head, outcome.content, self.settings.name, outcome.version)
+        response, outcome.served = outcome.served, None
+        outcome.drop()
+        response = response or self._from_storage(asked.request.method, serve)
+        if response is None:
+            return self.failure(asked, UpstreamError(502, "what was stored is gone"))
+        return response
+
+    def _failed(self, asked: Asked, forward: Forward, error: UpstreamError) -> Response:
+        """Return what a client gets when no response came: something stored, or the error."""
+        serve = failed(asked.key, forward, self._wall_clock(), self._policy)
+        if serve is not None:
+            response = self._from_storage(asked.request.method, serve)
+            if response is not None:
+                self.counts.stale_hits += serve.is_stale
+                return response
+        # RFC 9111 section 5.2.2.2: 504 instead of what is stored and must not be sent stale.
+        page = self.failure(asked, error if forward.fallback is None else UpstreamError(504, error.detail))
+        line = forward_line(self._policy, asked.key, forward)
+        return Response(page.status, page.fields.adding(line), page.body)
+
+
+def _drop(outcome: "asyncio.Future[Outcome | UpstreamError]") -> None:
+    """Close the content of one who has left."""
+    if not outcome.cancelled() and isinstance(result := outcome.result(), Outcome):
+        result.drop()

@@ -1,0 +1,195 @@
+"""The connections to origins: kept for the next request, bounded, and opened where none is free.
+
+    response = await pool.exchange(origin, request, None, None)
+
+RFC 9112 section 9.3.1 and RFC 9110 section 9.2.2: a request that reached a kept connection just when the origin closed
+it is sent once more, on a new one, where its method is idempotent and its content is not gone. What may not be sent
+twice goes on a new one at once, as squid has it.
+"""
+
+import asyncio
+import socket
+from collections import deque
+
+from services.http.intermediary.errors import DiedEarlyError, UpstreamError
+from services.http.intermediary.settings import Bounds
+from services.http.intermediary.upstream_connection import OnInterim, UpstreamConnection
+from services.http.messages import Request, Response
+from services.http.server.body_stream import Arrival
+from services.http.urls import Origin
+from services.sweep import Sweep
+
+IDEMPOTENT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"))
+
+
+class Pool:
+    """Connections to any number of origins."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, bounds: Bounds) -> None:
+        self._loop = loop
+        self._bounds = bounds
+        self._idle: dict[Origin, deque[UpstreamConnection]] = {}
+        self._origins: dict[UpstreamConnection, Origin] = {}
+        self._counts: dict[Origin, int] = {}
+        self._count = 0
+        self._waiting: dict[Origin, deque[asyncio.Future[None]]] = {}
+        self._received_octets = 0
+        self._sweep = Sweep(loop, bounds.sweep_s, self._look)
+
+    @property
+    def received_octets(self) -> int:
+        """What came from all origins, heads counted."""
+        return self._received_octets + sum(connection.received_octets for connection in self._origins)
+
+    @property
+    def connection_count(self) -> int:
+        """How many connections are open or being opened."""
+        return self._count
+
+    def close(self) -> None:
+        """End all connections."""
+        self._sweep.cancel()
+        for connection in list(self._origins):
+            connection.close()
+
+    async def exchange(
+        self, origin: Origin, request: Request, content: Arrival | None, on_interim: OnInterim | None
+    ) -> Response:
+        """Send a request to `origin` and return the response's head, its body an Arrival; raises UpstreamError."""
+        may_repeat = request.method in IDEMPOTENT and content is None
+        connection = await self._connection(origin, is_new=not may_repeat)
+        try:
+            return await connection.ask(request, content, on_interim)
+        except DiedEarlyError:
+            if not may_repeat:
+                raise
+        connection = await self._connection(origin, is_new=True)
+        return await connection.ask(request, content, on_interim)
+
+    async def _connection(self, origin: Origin, is_new: bool) -> UpstreamConnection:
+        """Return a connection that was kept, unless it is to be a new one or none is free."""
+        try:
+            async with asyncio.timeout(self._bounds.connect_s):
+                while True:
+                    connection = None if is_new else self._take_idle(origin)
+                    if connection is not None:
+                        return connection
+                    if self._has_room(origin):
+                        return await self._open(origin)
+                    await self._wait(origin)
+        except TimeoutError as error:
+            raise UpstreamError(504, "no connection to the origin came about in time") from error
+
+    def _take_idle(self, origin: Origin) -> UpstreamConnection | None:
+        idle = self._idle.get(origin)
+        while idle:
+            # The one that was used last is the surest to be open still.
+            connection = idle.pop()
+            if not connection.is_open:
+                continue
+            if self._loop.time() - connection.free_since < connection.idle_s:
+                return connection
+            connection.close()
+        return None
+
+    def _has_room(self, origin: Origin) -> bool:
+        of_origin = self._counts.get(origin, 0)
+        if of_origin >= self._bounds.connections_per_origin:
+            # One that was kept makes room for a new one.
+            return self._end_idle(origin)
+        if self._count < self._bounds.connections:
+            return True
+        return any(self._end_idle(other) for other in list(self._idle))
+
+    def _end_idle(self, origin: Origin) -> bool:
+        idle = self._idle.get(origin)
+        if not idle:
+            return False
+        connection = idle.popleft()
+        self._forget(connection)
+        connection.close()
+        return True
+
+    async def _open(self, origin: Origin) -> UpstreamConnection:
+        self._count += 1
+        self._counts[origin] = self._counts.get(origin, 0) + 1
+
+        def make() -> UpstreamConnection:
+            return UpstreamConnection(self._bounds, self._loop.time, self._free, self._lost)
+
+        try:
+            _, connection = await self._loop.create_connection(make, origin.host, origin.port)
+        except BaseException as error:
+            self._uncount(origin)
+            if isinstance(error, OSError | UnicodeError):
+                raise UpstreamError(502, f"no connection to {origin.host} port {origin.port}: {_why(error)}") from error
+            raise
+        self._origins[connection] = origin
+        self._sweep.wake()
+        return connection
+
+    async def _wait(self, origin: Origin) -> None:
+        future: asyncio.Future[None] = self._loop.create_future()
+        self._waiting.setdefault(origin, deque()).append(future)
+        try:
+            await future
+        except asyncio.CancelledError:
+            if future.done() and not future.cancelled():
+                self._wake(origin)
+            raise
+
+    def _wake(self, origin: Origin) -> None:
+        """Tell one who waits for a connection that there is one, or room for one: to this origin, or else to any."""
+        for place in (origin, *self._waiting):
+            waiting = self._waiting.get(place)
+            while waiting:
+                future = waiting.popleft()
+                if not future.done():
+                    future.set_result(None)
+                    return
+        self._waiting = {place: waiting for place, waiting in self._waiting.items() if waiting}
+
+    def _free(self, connection: UpstreamConnection) -> None:
+        origin = self._origins.get(connection)
+        if origin is None:
+            connection.close()
+            return
+        idle = self._idle.setdefault(origin, deque())
+        idle.append(connection)
+        if len(idle) > self._bounds.idle_connections_per_origin:
+            idle[0].close()
+        self._wake(origin)
+
+    def _lost(self, connection: UpstreamConnection) -> None:
+        if connection in self._origins:
+            self._forget(connection)
+
+    def _forget(self, connection: UpstreamConnection) -> None:
+        origin = self._origins.pop(connection)
+        self._received_octets += connection.received_octets
+        idle = self._idle.get(origin)
+        if idle is not None:
+            if connection in idle:
+                idle.remove(connection)
+            if not idle:
+                del self._idle[origin]
+        self._uncount(origin)
+
+    def _uncount(self, origin: Origin) -> None:
+        self._count -= 1
+        self._counts[origin] -= 1
+        if not self._counts[origin]:
+            del self._counts[origin]
+        self._wake(origin)
+
+    def _look(self) -> bool:
+        now = self._loop.time()
+        for connection in list(self._origins):
+            connection.check(now)
+        return bool(self._origins)
+
+
+def _why(error: OSError | UnicodeError) -> str:
+    if isinstance(error, socket.gaierror):
+        return "its name has no address"
+    return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__

@@ -1,0 +1,214 @@
+"""An intermediary: each request is judged, given to an origin, and its response passed on while it comes.
+
+    proxy = Proxy(Settings(b"lab7"), loop, log, time.time)
+    server = HTTPServer(proxy.refuse_all, log, time.time, relay=proxy)
+
+This is the whole of a proxy without a cache; cached.py puts one before it.
+"""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+from services.eventlog import EventLog
+from services.http.cache.headers import relayed
+from services.http.cache.keys import cache_key
+from services.http.errors import HTTPError
+from services.http.fields import Fields
+from services.http.http1.framing import content_length
+from services.http.intermediary.counts import Counts
+from services.http.intermediary.errors import UpstreamError
+from services.http.intermediary.forwarding import (
+    check_request,
+    forwarded_request,
+    forwards_left,
+    own_answer,
+    stripped,
+    takes_trailers,
+)
+from services.http.intermediary.pool import Pool
+from services.http.intermediary.responses import answer
+from services.http.intermediary.routing import Route, authority_origin, route
+from services.http.intermediary.settings import Settings, is_allowed
+from services.http.intermediary.tunnel import open_tunnel
+from services.http.intermediary.upstream_connection import OnInterim
+from services.http.messages import Request, Response
+from services.http.server.body_stream import Arrival
+from services.http.server.error_pages import page_response
+from services.http.server.inbound import Inbound
+from services.http.server.lazy import Later
+from services.http.targets import split_target
+
+# What the rules make of a request is a function of it, and clients repeat theirs; only requests with few fields are
+# kept, as few of them as the parser keeps.
+MEMO_REQUESTS = 1024
+MEMO_FIELDS = 32
+
+Answer = Response | Awaitable[Response]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request that may be forwarded: without its connection's fields, with its cache key.
+
+    `trailers` tells whether the client takes trailer fields.
+    """
+
+    request: Request
+    route: Route
+    key: bytes
+    trailers: bool
+
+
+class Proxy:
+    """Answers for others."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        loop: asyncio.AbstractEventLoop,
+        log: EventLog,
+        wall_clock: Callable[[], float],
+    ) -> None:
+        self.settings = settings
+        self.counts = Counts()
+        self.pool = Pool(loop, settings.bounds)
+        self.client_octets: Callable[[], int] = lambda: 0
+        """What the server has sent to clients, as far as it has told."""
+        self.requests_under_way: Callable[[], int] = lambda: 0
+        """How many requests clients wait for, as far as the server has told."""
+        self._loop = loop
+        self._log = log
+        self._wall_clock = wall_clock
+        self._memo: dict[Request, Asked] = {}
+
+    def __call__(self, request: Request, inbound: Inbound) -> Answer:
+        """Return the response to a request, or the promise of one."""
+        self.counts.requests += 1
+        if self.settings.clients and not self._is_client(inbound):
+            return self._refuse(request, inbound, HTTPError(403, "you are none of those whom this proxy serves"))
+        asked = self._memo.get(request)
+        if asked is not None:
+            return self.respond(asked, inbound)
+        try:
+            own = self._own_answer(request)
+            if own is not None:
+                return own
+            check_request(request, self.settings.name)
+            if request.method == b"CONNECT":
+                return self._connect(request)
+            return self.respond(self._judge(request), inbound)
+        except HTTPError as error:
+            return self._refuse(request, inbound, error)
+
+    def respond(self, asked: Asked, inbound: Inbound) -> Answer:
+        """Return the response to a request that may be forwarded."""
+        return Later(self._forward, asked, inbound)
+
+    async def close(self) -> None:
+        """End what is under way."""
+        self.pool.close()
+
+    def status(self) -> dict[str, object]:
+        """Return the numbers that the status path tells."""
+        numbers: dict[str, object] = dict(self.counts.as_dict())
+        numbers["requests_under_way"] = self.requests_under_way()
+        numbers["client_octets"] = self.client_octets()
+        numbers["upstream_octets"] = self.pool.received_octets
+        numbers["upstream_connections"] = self.pool.connection_count
+        return numbers
+
+    # Judging a request.
+
+    def _is_client(self, inbound: Inbound) -> bool:
+        address = ip_address(inbound.peer.rpartition(":")[0].partition("%")[0])
+        return any(address in network for network in self.settings.clients)
+
+    def _judge(self, request: Request) -> Asked:
+        found = route(request, self.settings.origin)
+        key = cache_key(split_target(request.method, request.request_target), found.authority)
+        asked = Asked(stripped(request), found, key, takes_trailers(request.fields))
+        if len(request.fields) <= MEMO_FIELDS and forwards_left(request) is None:
+            if len(self._memo) >= MEMO_REQUESTS:
+                self._memo.clear()
+            self._memo[request] = asked
+        return asked
+
+    def _own_answer(self, request: Request) -> Response | None:
+        """Return the answer to what is asked of this proxy itself, None for all else."""
+        if request.request_target == self.settings.status and request.method in (b"GET", b"HEAD"):
+            fields = Fields(((b"Content-Type", b"application/json"), (b"Cache-Control", b"no-store")))
+            return Response(200, fields, json.dumps(self.status()).encode("ascii") + b"\n")
+        # RFC 9110 section 7.6.2
+        return own_answer(request) if forwards_left(request) == 0 else None
+
+    def _refuse(self, request: Request, inbound: Inbound, error: HTTPError) -> Response:
+        self.counts.refused += 1
+        self._log.write(
+            "refused",
+            peer=inbound.peer,
+            method=request.method,
+            target=request.request_target,
+            status=error.status,
+            reason=error.detail,
+        )
+        return page_response(error.status, f"The request cannot be forwarded: {error.detail}.")
+
+    # Forwarding it.
+
+    async def _forward(self, asked: Asked, inbound: Inbound) -> Response:
+        try:
+            response = await self.exchange(asked, asked.request, inbound.content, self.interim_to(inbound))
+        except UpstreamError as error:
+            return self.failure(asked, error)
+        head = relayed(response, self._wall_clock())
+        return answer(asked.request.method, head, response.body, self.settings.name, response.version)
+
+    async def exchange(
+        self, asked: Asked, request: Request, content: Arrival | None, on_interim: OnInterim | None
+    ) -> Response:
+        """Send `request`, which may differ from the one that was asked, and return its response's head as it came.
+
+        Its body is an Arrival. Raises UpstreamError.
+        """
+        # RFC 9112 section 6.3: what has no length comes in chunks, and goes on so.
+        length = 0 if content is None else content_length(request.fields)
+        sent = forwarded_request(request, asked.route, self.settings.name, length, asked.trailers)
+        return await self.pool.exchange(asked.route.origin, sent, content, on_interim)
+
+    def failure(self, asked: Asked, error: UpstreamError) -> Response:
+        """Return what a client gets that is to get no response of the origin."""
+        self.counts.failures += 1
+        self._log.write("failure", uri=asked.key, status=error.status, reason=error.detail)
+        return page_response(error.status, f"{error.detail[:1].upper()}{error.detail[1:]}.")
+
+    def interim_to(self, inbound: Inbound) -> OnInterim:
+        """Return what passes interim responses on to a client (RFC 9110 section 15.2)."""
+
+        def pass_on(response: Response) -> None:
+            inbound.send_interim(answer(b"", response, b"", self.settings.name, response.version))
+
+        return pass_on
+
+    # A tunnel.
+
+    def _connect(self, request: Request) -> Answer:
+        if self.settings.origin is not None:
+            raise HTTPError(403, "a reverse proxy opens no tunnels")
+        origin = authority_origin(request.request_target)
+        if not is_allowed(origin, self.settings.allowed):
+            raise HTTPError(403, "tunnels to there are not allowed")
+        return Later(
+            self._open_tunnel,
+            Asked(request, Route(origin, request.request_target, b"/"), request.request_target, False),
+        )
+
+    async def _open_tunnel(self, asked: Asked) -> Response:
+        try:
+            tunnel = await open_tunnel(self._loop, asked.route.origin, self.settings.bounds)
+        except UpstreamError as error:
+            return self.failure(asked, error)
+        self.counts.tunnels += 1
+        return Response(200, body=tunnel)

@@ -1,0 +1,191 @@
+"""CONNECT: octets both ways between a client and a server that the operator allowed (RFC 9110 section 9.3.6).
+
+    CONNECT www.example.com:443 HTTP/1.1        ->  HTTP/1.1 200 OK, then whatever the two say to each other
+
+Where a tunnel may lead is said in allowed.py. Each side's end is passed on alone; what one side does not take is not
+read from the other; a tunnel in which nothing moves is closed.
+"""
+
+import asyncio
+from typing import cast
+
+from services.connections import Stage
+from services.http.intermediary.errors import UpstreamError
+from services.http.intermediary.settings import Bounds
+from services.http.server.inbound import Takeover
+from services.http.server.phase import Phase
+from services.http.server.server import HTTPServer, Served
+from services.http.urls import Origin
+from services.listener import Slot
+
+
+class End(asyncio.Protocol):
+    """One end of a tunnel: what it receives, the other end sends."""
+
+    def __init__(self) -> None:
+        self.other: End | None = None
+        self.on_lost: list[asyncio.Future[None]] = []
+        self.has_ended = False
+        self.moved_octets = 0
+        self._transport: asyncio.Transport | None = None
+        self._early: list[bytes] = []
+
+    def adopt(self, transport: asyncio.Transport) -> None:
+        """Begin with a transport that is open already."""
+        self._transport = transport
+
+    def join(self, other: "End") -> None:
+        """Have this end send what the other one receives."""
+        self.other = other
+        early, self._early = self._early, []
+        for data in early:
+            other.write(data)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.adopt(cast(asyncio.Transport, transport))
+        # Nothing is read before the client's side is there to take it.
+        self.pause(True)
+
+    def data_received(self, data: bytes) -> None:
+        self.moved_octets += len(data)
+        if self.other is None:
+            self._early.append(data)
+        else:
+            self.other.write(data)
+
+    def eof_received(self) -> bool:
+        self.has_ended = True
+        if self.other is not None:
+            self.other.end()
+        return True
+
+    def pause_writing(self) -> None:
+        if self.other is not None:
+            self.other.pause(True)
+
+    def resume_writing(self) -> None:
+        if self.other is not None:
+            self.other.pause(False)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.has_ended = True
+        if self.other is not None:
+            if exc is None:
+                self.other.finish()
+            else:
+                # A connection that was reset is not one that ended: the other side is to see the difference.
+                self.other.abort()
+        self.forget()
+
+    def forget(self) -> None:
+        """Take leave of whoever counts this end."""
+
+    def write(self, data: bytes) -> None:
+        """Send octets."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(data)
+
+    def end(self) -> None:
+        """Send no more, and close once the other direction is over as well."""
+        if self._transport is None or self._transport.is_closing():
+            return
+        if self.has_ended:
+            self._transport.close()
+            if self.other is not None:
+                self.other.finish()
+        elif self._transport.can_write_eof():
+            self._transport.write_eof()
+
+    def finish(self) -> None:
+        """Send what waits, and close."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Close at once."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def pause(self, is_paused: bool) -> None:
+        """Read or do not read."""
+        if self._transport is None or self._transport.is_closing():
+            return
+        if is_paused:
+            self._transport.pause_reading()
+        else:
+            self._transport.resume_reading()
+
+
+class ClientEnd(End):
+    """The end that the server counts among its connections, and holds to the idle time-out."""
+
+    def __init__(self, server: HTTPServer, slot: Slot, idle_s: float) -> None:
+        super().__init__()
+        self.slot = slot
+        self.phase = Phase.ANSWER
+        self.deadline = server.now() + idle_s
+        self._server = server
+        self._idle_s = idle_s
+        self._seen_octets = 0
+
+    def check_deadline(self, now: float) -> None:
+        """Close where nothing has moved in either direction."""
+        moved = self.moved_octets + (self.other.moved_octets if self.other is not None else 0)
+        if moved != self._seen_octets:
+            self._seen_octets = moved
+            self.slot.complete(Stage.ACTIVE)
+            self.deadline = now + self._idle_s
+        elif now >= self.deadline:
+            self._server.log.write("tunnel_idle", octets=moved)
+            self.evict()
+
+    def evict(self) -> None:
+        """Close both ends at once."""
+        self.abort()
+        if self.other is not None:
+            self.other.abort()
+
+    def stop(self) -> None:
+        """A tunnel has no end of its own, so it ends now, as far as it is."""
+        self.finish()
+
+    def forget(self) -> None:
+        self._server.forget(self)
+
+
+class Tunnel(Takeover):
+    """A tunnel whose far end is open, for the client's connection to be given to."""
+
+    def __init__(self, far: End, idle_s: float) -> None:
+        super().__init__()
+        self._far = far
+        self._idle_s = idle_s
+
+    def take_over(self, server: HTTPServer, transport: asyncio.Transport, slot: Slot, octets: bytes) -> Served:
+        """Join the two ends."""
+        near = ClientEnd(server, slot, self._idle_s)
+        near.adopt(transport)
+        transport.set_protocol(near)
+        self._far.join(near)
+        near.join(self._far)
+        if octets:
+            near.data_received(octets)
+        self._far.pause(False)
+        transport.resume_reading()
+        return near
+
+    def close(self) -> None:
+        """The client went away before it had its tunnel."""
+        self._far.abort()
+
+
+async def open_tunnel(loop: asyncio.AbstractEventLoop, origin: Origin, bounds: Bounds) -> Tunnel:
+    """Return a tunnel to `origin`; raises UpstreamError."""
+    try:
+        async with asyncio.timeout(bounds.connect_s):
+            _, far = await loop.create_connection(End, origin.host, origin.port)
+    except TimeoutError as error:
+        raise UpstreamError(504, "no connection came about in time") from error
+    except (OSError, UnicodeError) as error:
+        raise UpstreamError(502, f"no connection to {origin.host} port {origin.port}") from error
+    return Tunnel(far, bounds.tunnel_idle_s)

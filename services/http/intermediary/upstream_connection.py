@@ -1,0 +1,250 @@
+"""One connection to an origin on asyncio: one exchange at a time, content both ways while it comes.
+
+    response = await connection.ask(request, content, on_interim)      # the head; response.body is an Arrival
+
+What the origin sends is held back when the client does not take it, and what the client sends when the origin does
+not. A response that breaks off is passed on as one that breaks off.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from typing import cast
+
+from services.http.errors import HTTPError
+from services.http.http1.client_connection import ClientConnection
+from services.http.http1.framing import content_length
+from services.http.intermediary.errors import DiedEarlyError, UpstreamError
+from services.http.intermediary.forwarding import forwarded_trailers
+from services.http.intermediary.settings import INTERIM_RESPONSES, KEEP_ALIVE_MARGIN_S, RESPONSE_OCTETS, Bounds
+from services.http.messages import Data, EndOfMessage, Event, Fault, Request, Response, nothing
+from services.http.server.body_stream import Arrival
+from services.http.syntax import lower_tokens
+
+# Read from the client's side and written at a time.
+PIECE_OCTETS = 65_536
+
+OnInterim = Callable[[Response], None]
+
+
+class UpstreamConnection(asyncio.Protocol):
+    """Asks one origin; `on_free` is called with it when another request may follow, `on_lost` when none may."""
+
+    def __init__(
+        self,
+        bounds: Bounds,
+        now: Callable[[], float],
+        on_free: Callable[["UpstreamConnection"], None],
+        on_lost: Callable[["UpstreamConnection"], None],
+    ) -> None:
+        self.free_since = 0.0
+        self.idle_s = bounds.idle_s
+        self.received_octets = 0
+        self._bounds = bounds
+        self._now = now
+        self._on_free, self._on_lost = on_free, on_lost
+        self._core = ClientConnection(RESPONSE_OCTETS)
+        self._transport: asyncio.Transport
+        self._head: asyncio.Future[Response] | None = None
+        self._body: Arrival | None = None
+        self._content: Arrival | None = None
+        self._on_interim: OnInterim | None = None
+        self._moved = 0.0
+        self._exchanges = 0
+        self._interims = 0
+        self._has_answered = False
+        self._write_paused = False
+        self._read_paused = False
+
+    # What asyncio calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        self.received_octets += len(data)
+        self._has_answered = True
+        self._take(self._core.receive_data(data))
+
+    def eof_received(self) -> bool:
+        self._take(self._core.receive_eof())
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        # An orderly end came to eof_received() first: content that ends with the connection is broken by any other.
+        del exc
+        self._fail(self._early_end())
+        self._on_lost(self)
+
+    def pause_writing(self) -> None:
+        self._write_paused = True
+
+    def resume_writing(self) -> None:
+        self._write_paused = False
+        self._moved = self._now()
+        self._send_content()
+
+    # What the pool calls.
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a request may be sent."""
+        return self._core.persistent and not self._transport.is_closing()
+
+    def close(self) -> None:
+        """End the connection, whatever is under way."""
+        self._transport.abort()
+
+    def check(self, now: float) -> None:
+        """Act on a wait that has lasted too long."""
+        waited = now - self._moved
+        if self._head is None and self._body is None:
+            if now - self.free_since >= self.idle_s:
+                self._transport.close()
+        elif not self._core.is_request_sent:
+            if self._write_paused and waited >= self._bounds.stall_s:
+                self._give_up(UpstreamError(504, "the origin stopped taking the request"))
+        elif self._head is not None:
+            if waited >= self._bounds.head_s:
+                self._give_up(UpstreamError(504, "the origin did not answer in time"))
+        elif not self._read_paused and waited >= self._bounds.stall_s:
+            self._give_up(UpstreamError(504, "the origin stopped sending the response"))
+
+    # An exchange.
+
+    async def ask(self, request: Request, content: Arrival | None, on_interim: OnInterim | None) -> Response:
+        """Send a request and return the response's head, whose body is an Arrival; raises UpstreamError.
+
+        A cancelled exchange takes the connection with it, as does a body that is closed before its end.
+        """
+        self._head = asyncio.get_running_loop().create_future()
+        self._moved = self._now()
+        self._interims, self._has_answered = 0, False
+        self._on_interim = on_interim
+        self._content = content
+        octets = self._core.open_request(request)
+        if content is None:
+            octets += self._core.send_end()
+        self._transport.write(octets)
+        if content is not None:
+            content.on_more = self._send_content
+            self._send_content()
+        try:
+            return await self._head
+        except asyncio.CancelledError:
+            self.close()
+            raise
+        finally:
+            self._exchanges += 1
+
+    def _send_content(self) -> None:
+        content = self._content
+        while content is not None and not self._write_paused and not self._transport.is_closing():
+            try:
+                data = content.read(PIECE_OCTETS)
+            except OSError:
+                # The client broke off, so the origin is to see that the request is incomplete.
+                self.close()
+                return
+            if data is None:
+                return
+            self._moved = self._now()
+            if not data:
+                self._content = None
+                self._transport.write(self._core.send_end(forwarded_trailers(content.trailers)))
+                return
+            self._transport.write(self._core.send_data(data))
+
+    # From events to whoever waits.
+
+    def _take(self, events: list[Event]) -> None:
+        for event in events:
+            if isinstance(event, Data):
+                self._take_data(event.data)
+            elif isinstance(event, Response):
+                self._take_head(event)
+            elif isinstance(event, EndOfMessage):
+                self._end(event)
+            elif isinstance(event, Fault):
+                self._give_up(UpstreamError(502, f"the origin's response cannot be used: {event.detail}"))
+
+    def _take_head(self, response: Response) -> None:
+        if response.status < 200:
+            self._interims += 1
+            if self._interims > INTERIM_RESPONSES:
+                self._give_up(UpstreamError(502, "the origin sent interim responses without end"))
+            elif self._on_interim is not None:
+                self._on_interim(response)
+            return
+        head, self._head = self._head, None
+        self._moved = self._now()
+        self._note_keep_alive(response)
+        body = self._body = Arrival(_size(response))
+        body.on_room = self._resume
+        body.on_close = self.close
+        if head is not None and not head.done():
+            head.set_result(replace(response, body=body))
+
+    def _take_data(self, data: bytes) -> None:
+        body = self._body
+        if body is None:
+            return
+        self._moved = self._now()
+        body.feed(data)
+        if body.is_full and not self._read_paused:
+            self._read_paused = True
+            self._transport.pause_reading()
+
+    def _resume(self) -> None:
+        if self._read_paused and not self._transport.is_closing():
+            self._read_paused = False
+            self._moved = self._now()
+            self._transport.resume_reading()
+
+    def _end(self, end: EndOfMessage) -> None:
+        body, self._body = self._body, None
+        is_sent, self._content = self._core.is_request_sent, None
+        self._on_interim = None
+        if body is not None:
+            body.finish(forwarded_trailers(end.trailers))
+            body.on_room = body.on_close = nothing
+        self._resume()
+        self.free_since = self._now()
+        if is_sent and self.is_open:
+            self._on_free(self)
+        else:
+            # RFC 9112 section 9.6; also where the origin answered before it had the whole request.
+            self._transport.close()
+
+    def _give_up(self, error: UpstreamError) -> None:
+        self._fail(error)
+        self._transport.abort()
+
+    def _fail(self, error: UpstreamError) -> None:
+        head, self._head = self._head, None
+        body, self._body = self._body, None
+        self._content = None
+        if head is not None and not head.done():
+            head.set_exception(error)
+        if body is not None:
+            body.fail(error.detail)
+
+    def _early_end(self) -> UpstreamError:
+        if self._exchanges and not self._has_answered:
+            return DiedEarlyError()
+        return UpstreamError(502, "the origin closed the connection instead of answering")
+
+    def _note_keep_alive(self, response: Response) -> None:
+        """The time-out that many origins tell, so that no request meets a connection that just ends."""
+        for parameter in lower_tokens(response.fields.get(b"keep-alive")):
+            name, _, value = parameter.partition(b"=")
+            if name == b"timeout" and value.isdigit() and len(value) < 10:
+                self.idle_s = min(self._bounds.idle_s, max(int(value) - KEEP_ALIVE_MARGIN_S, 0.0))
+
+
+def _size(response: Response) -> int | None:
+    try:
+        return content_length(response.fields)
+    except HTTPError:
+        # Of a response whose content it does not frame: to HEAD, or 204 and 304.
+        return None

@@ -1,0 +1,1 @@
+"""The page load client: HTML links, connection strategies and timings."""

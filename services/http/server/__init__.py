@@ -1,0 +1,1 @@
+"""The HTTP server shell: connections, deadlines and request bodies."""

@@ -1,0 +1,116 @@
+"""Delivery status notifications: what a sender is told of a message that did not arrive (RFC 3464, RFC 6522, RFC 3834).
+
+From: Mail delivery <postmaster@mx.example.com>          reverse_path <>: nobody answers a bounce by a bounce
+Content-Type: multipart/report; report-type=delivery-status
+    text/plain                 for people
+    message/delivery-status    for programs: Final-Recipient, Action, Status, Diagnostic-Code
+    message/rfc822             what was sent, or text/rfc822-headers where that is long
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from services.mail.address import POSTMASTER, Mailbox
+from services.mail.delivery.trace import date_time
+from services.mail.queue.entry import Recipient
+from services.mail.smtp.content import header_section
+from services.mail.smtp.reply import Reply
+
+# A longer message comes back as its header section alone; Postfix's bounce_size_limit is 50,000.
+RETURNED_OCTETS_MAX = 50_000
+_UNKNOWN = Reply(554, "Delivery failed", "5.0.0")
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A message that did not reach some of its recipients; times in seconds since 1970 UTC."""
+
+    queue_id: str
+    accepted_s: float
+    reverse_path: Mailbox
+    recipients: Sequence[Recipient]
+    content: bytes
+
+
+def bounce(failed: Failed, hostname: str, now_s: float, boundary: str) -> bytes:
+    """Return the notification for a failed message, whole, in lines that end in CRLF; `boundary` is in none of it."""
+    parts = (_for_people(failed, hostname), _for_programs(failed, hostname), _returned(failed.content))
+    head = _header(failed, hostname, now_s, boundary) + "".join(f"--{boundary}\r\n{part}" for part in parts)
+    end = f"\r\n--{boundary}--\r\n"
+    return head.encode("ascii", "replace") + _returned_octets(failed.content) + end.encode("ascii")
+
+
+def _header(failed: Failed, hostname: str, now_s: float, boundary: str) -> str:
+    return (
+        f"From: Mail delivery <{POSTMASTER}@{hostname}>\r\n"
+        f"To: {failed.reverse_path}\r\n"
+        "Subject: Undelivered mail, returned to its sender\r\n"
+        f"Date: {date_time(now_s)}\r\n"
+        f"Message-ID: <{boundary}@{hostname}>\r\n"
+        "Auto-Submitted: auto-replied\r\n"
+        "MIME-Version: 1.0\r\n"
+        "Content-Type: multipart/report; report-type=delivery-status;\r\n"
+        f'\tboundary="{boundary}"\r\n\r\n'
+    )
+
+
+def _for_people(failed: Failed, hostname: str) -> str:
+    lines = [
+        "Content-Type: text/plain; charset=us-ascii",
+        "",
+        f"This is the mail server {hostname}. A message of yours, which it took on",
+        f"{date_time(failed.accepted_s)}, did not reach all whom it was for:",
+        "",
+    ]
+    for recipient in failed.recipients:
+        lines += [f"    {recipient.mailbox}", f"        {_one_line(recipient.last or _UNKNOWN)}", ""]
+    lines += ["It will not be tried again. What you sent is below.", ""]
+    return "\r\n".join(_ascii(line) for line in lines) + "\r\n"
+
+
+def _for_programs(failed: Failed, hostname: str) -> str:
+    """RFC 3464 section 2: a block of the message, then one a recipient."""
+    blocks = [
+        f"Reporting-MTA: dns; {hostname}\r\n"
+        f"X-Queue-ID: {failed.queue_id}\r\n"
+        f"Arrival-Date: {date_time(failed.accepted_s)}\r\n"
+    ]
+    for recipient in failed.recipients:
+        reply = recipient.last or _UNKNOWN
+        original = f"Original-Recipient: rfc822; {recipient.original}\r\n" if recipient.original is not None else ""
+        blocks.append(
+            f"{original}Final-Recipient: rfc822; {recipient.mailbox}\r\n"
+            "Action: failed\r\n"
+            f"Status: {_status(reply)}\r\n"
+            f"Diagnostic-Code: smtp; {_one_line(reply)}\r\n"
+        )
+    body = "\r\n".join(_ascii(block) for block in blocks)
+    return f"Content-Type: message/delivery-status\r\n\r\n{body}\r\n"
+
+
+def _status(reply: Reply) -> str:
+    """RFC 3464 section 2.3.4: the code of the failure; one that lasted until the end of all tries stays of class 4."""
+    return reply.enhanced or f"{reply.code // 100}.0.0"
+
+
+def _one_line(reply: Reply) -> str:
+    return str(reply).replace("\n", " ")[:400]
+
+
+def _ascii(text: str) -> str:
+    return text.encode("ascii", "replace").decode("ascii")
+
+
+def _is_short(content: bytes) -> bool:
+    return len(content) <= RETURNED_OCTETS_MAX
+
+
+def _returned(content: bytes) -> str:
+    """The head of the part that brings the message back."""
+    kind = "message/rfc822" if _is_short(content) else "text/rfc822-headers"
+    encoding = "" if _returned_octets(content).isascii() else "Content-Transfer-Encoding: 8bit\r\n"
+    return f"Content-Type: {kind}\r\n{encoding}\r\n"
+
+
+def _returned_octets(content: bytes) -> bytes:
+    return content if _is_short(content) else header_section(content)[:RETURNED_OCTETS_MAX]

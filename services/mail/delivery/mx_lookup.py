@@ -1,0 +1,57 @@
+"""Asks the host's name servers what routes.py wants to know, over UDP and, where it does not fit, over TCP."""
+
+import asyncio
+from collections.abc import Collection, Sequence
+from random import Random
+
+from services.dns.codec.name import ROOT
+from services.dns.codec.records import Question
+from services.dns.recursion.query import Ask, Replied
+from services.dns.recursion.transport import DNS_PORT, Upstream
+from services.eventlog import EventLog
+from services.mail.delivery.routes import Answer, Host, Lookup, find_route
+from services.mail.smtp.reply import Reply
+
+# As the C library's resolver does: two tries of five seconds a server.
+TRIES = 2
+TIMEOUT_S = 5.0
+
+
+class Resolver:
+    """Asks `servers`, in order, as a stub."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        random: Random,
+        log: EventLog,
+        servers: Sequence[str],
+        port: int = DNS_PORT,
+    ) -> None:
+        self._servers = servers
+        self._random = random
+        self._upstream = Upstream(loop, random, log, port)
+
+    async def route(self, domain: str, own_names: Collection[str]) -> Sequence[Host] | Reply:
+        """Return the hosts that take mail for a domain, in the order in which to try them, or why there is none."""
+        steps = find_route(domain, own_names, self._random)
+        try:
+            lookup = next(steps)
+            while True:
+                lookup = steps.send(await self._look_up(lookup))
+        except StopIteration as end:
+            route: Sequence[Host] | Reply = end.value
+            return route
+
+    async def _look_up(self, lookup: Lookup) -> Answer:
+        question = Question(lookup.name, lookup.rtype)
+        for _ in range(TRIES):
+            for server in self._servers:
+                for tcp in (False, True):
+                    ask = Ask(server, question, question.name, ROOT, TIMEOUT_S, tcp=tcp, recursion_desired=True)
+                    outcome = await self._upstream.ask(ask)
+                    if not isinstance(outcome, Replied):
+                        break
+                    if tcp or not outcome.message.tc:
+                        return Answer(outcome.message)
+        return Answer(None)

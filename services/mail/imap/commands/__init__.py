@@ -1,0 +1,1 @@
+"""IMAP commands by session state (RFC 9051 section 6)."""

@@ -1,0 +1,84 @@
+"""APPEND (RFC 3501 section 6.3.11), several messages at once (MULTIAPPEND, RFC 3502), with their UIDs (RFC 4315)."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from services.mail.imap.command import Steps
+from services.mail.imap.commands.mailboxes import maildir_of
+from services.mail.imap.errors import BadError, NoError
+from services.mail.imap.syntax.dates import read_date_time
+from services.mail.imap.syntax.reader import Reader, read_flag
+from services.mail.imap.syntax.sequence_set import format_sequence_set
+from services.mail.maildir.delivery import Arriving
+from services.mail.maildir.errors import NoFolderError
+from services.mail.maildir.folder import Folder
+
+if TYPE_CHECKING:
+    from services.mail.imap.session import Session
+
+
+@dataclass(frozen=True, slots=True)
+class _Appended:
+    flags: frozenset[str]
+    date: float | None
+    content: bytes
+
+
+def append(session: "Session", reader: Reader) -> Steps:
+    """RFC 3501 section 6.3.11: all messages, or none."""
+    reader.space()
+    name = reader.mailbox()
+    messages = []
+    while not reader.at_end:
+        messages.append(_read_message(reader))
+    if not messages:
+        raise BadError("There is no message.")
+    yield b""
+    folder = target_folder(session, name)
+    folder.refresh()
+    arriving = [Arriving(message.content, date=message.date) for message in messages]
+    uids = folder.append(arriving, [message.flags for message in messages])
+    return f"[APPENDUID {folder.uidvalidity} {format_sequence_set(uids)}] Append completed."
+
+
+def _read_message(reader: Reader) -> _Appended:
+    reader.space()
+    flags: frozenset[str] = frozenset()
+    date = None
+    if reader.next_is(b"("):
+        flags = frozenset(reader.in_parentheses(lambda: read_flag(reader), may_be_empty=True))
+        reader.space()
+    if reader.next_is(b'"'):
+        date = read_date_time(reader)
+        reader.space()
+    content = reader.literal()
+    # RFC 3502 section 6.3.11: an empty literal calls the command off.
+    if not content:
+        raise NoError("There is nothing to append.")
+    return _Appended(flags, date, content)
+
+
+def check_ahead(session: "Session", so_far: bytes, place: int, size_octets: int) -> None:
+    """Raise NoError where a message of this size, which is announced, would not be taken.
+
+    The client is told before it sends it. `so_far` are its command's octets, arguments from `place` on; where they
+    cannot be read, that is said when the command is whole.
+    """
+    reader = Reader(so_far, place)
+    try:
+        reader.space()
+        name = reader.mailbox()
+    except BadError:
+        return
+    folder = target_folder(session, name)
+    if not folder.has_room(size_octets):
+        raise NoError("There is no room left for the message.", "OVERQUOTA")
+
+
+def target_folder(session: "Session", name: str) -> Folder:
+    """Return a folder that messages are to go to; where there is none, the client may make it."""
+    try:
+        return maildir_of(session).folder(name)
+    except NoFolderError as error:
+        # RFC 3501 section 6.3.11
+        raise NoError(str(error), "TRYCREATE") from None

@@ -1,0 +1,23 @@
+"""IDLE (RFC 2177): the client waits, and hears at once what is new."""
+
+from typing import TYPE_CHECKING
+
+from services.mail.imap.command import Ask, Steps
+from services.mail.imap.errors import BadError
+from services.mail.imap.syntax.reader import Reader
+
+if TYPE_CHECKING:
+    from services.mail.imap.session import Session
+
+
+def idle(session: "Session", reader: Reader) -> Steps:
+    """RFC 2177 section 3: ended by a line with DONE, in any case."""
+    reader.end()
+    session.idling = True
+    try:
+        line = yield Ask(b"+ idling\r\n")
+    finally:
+        session.idling = False
+    if line.upper() != b"DONE":
+        raise BadError("DONE ends IDLE.")
+    return "Idle completed."

@@ -1,0 +1,147 @@
+"""Commands on mailboxes as wholes (RFC 3501 section 6.3; NAMESPACE of RFC 2342)."""
+
+from typing import TYPE_CHECKING
+
+from services.mail.imap.command import Steps
+from services.mail.imap.errors import BadError
+from services.mail.imap.syntax import formatting
+from services.mail.imap.syntax.reader import Reader
+from services.mail.imap.view import View
+from services.mail.maildir.errors import NoFolderError
+from services.mail.maildir.folder import Folder
+from services.mail.maildir.folder_names import SEPARATOR, canonical
+from services.mail.maildir.store import Maildir
+
+if TYPE_CHECKING:
+    from services.mail.imap.session import Session
+
+STATUS_ITEMS = frozenset((b"MESSAGES", b"RECENT", b"UIDNEXT", b"UIDVALIDITY", b"UNSEEN"))
+
+
+def maildir_of(session: "Session") -> Maildir:
+    """Return the store of who has logged in."""
+    if session.maildir is None:
+        raise BadError("Log in first.")
+    return session.maildir
+
+
+def read_name(reader: Reader) -> str:
+    """Read a space and the name of a mailbox."""
+    reader.space()
+    return reader.mailbox()
+
+
+def _only_name(reader: Reader) -> str:
+    name = read_name(reader)
+    reader.end()
+    return name
+
+
+def select(session: "Session", reader: Reader) -> Steps:
+    """RFC 3501 section 6.3.1."""
+    return (yield from _open(session, _only_name(reader), read_only=False))
+
+
+def examine(session: "Session", reader: Reader) -> Steps:
+    """RFC 3501 section 6.3.2."""
+    return (yield from _open(session, _only_name(reader), read_only=True))
+
+
+def _open(session: "Session", name: str, read_only: bool) -> Steps:
+    # RFC 3501 section 6.3.1: what was selected is not any more, whether this succeeds or not.
+    session.select(None)
+    view = View(maildir_of(session).folder(name), read_only)
+    yield from view.flag_lines()
+    yield b"* %d EXISTS\r\n* %d RECENT\r\n" % (len(view.uids), len(view.recent))
+    messages = view.folder.messages
+    unseen = next((n for n, uid in enumerate(view.uids, start=1) if "\\Seen" not in messages[uid].flags), 0)
+    if unseen:
+        yield b"* OK [UNSEEN %d] First unseen.\r\n" % unseen
+    yield b"* OK [UIDVALIDITY %d] UIDs valid.\r\n" % view.folder.uidvalidity
+    yield b"* OK [UIDNEXT %d] Predicted next UID.\r\n" % view.folder.uidnext
+    session.select(view)
+    return "[READ-ONLY] Examined." if read_only else "[READ-WRITE] Selected."
+
+
+def create(session: "Session", reader: Reader) -> Steps:
+    """RFC 3501 section 6.3.3: a separator at the end only says that there will be more below."""
+    name = _only_name(reader)
+    yield b""
+    maildir_of(session).create(name.removesuffix(SEPARATOR))
+    return "Create completed."
+
+
+def delete(session: "Session", reader: Reader) -> Steps:
+    """RFC 3501 section 6.3.4: what is below stays, and the name then stands for nothing but its place."""
+    name = _only_name(reader)
+    yield b""
+    maildir = maildir_of(session)
+    folder = maildir.folder(name)
+    maildir.remove(name)
+    if session.view is not None and session.view.folder is folder:
+        session.select(None)
+    return "Delete completed."
+
+
+def rename(session: "Session", reader: Reader) -> Steps:
+    """RFC 3501 section 6.3.5."""
+    name = read_name(reader)
+    new_name = _only_name(reader)
+    yield b""
+    maildir_of(session).rename(name, new_name.removesuffix(SEPARATOR))
+    return "Rename completed."
+
+
+def subscribe(session: "Session", reader: Reader) -> Steps:
+    """RFC 3501 section 6.3.6."""
+    name = _only_name(reader)
+    yield b""
+    maildir = maildir_of(session)
+    if not maildir.exists(name):
+        raise NoFolderError("There is no such mailbox.")
+    maildir.subscriptions.add(canonical(name))
+    return "Subscribe completed."
+
+
+def unsubscribe(session: "Session", reader: Reader) -> Steps:
+    """RFC 3501 section 6.3.7: what is not subscribed to is so already."""
+    name = _only_name(reader)
+    yield b""
+    maildir_of(session).subscriptions.remove(canonical(name))
+    return "Unsubscribe completed."
+
+
+def status(session: "Session", reader: Reader) -> Steps:
+    """RFC 3501 section 6.3.10."""
+    name = read_name(reader)
+    reader.space()
+    items = reader.in_parentheses(lambda: reader.word("item"))
+    reader.end()
+    if not STATUS_ITEMS.issuperset(items):
+        raise BadError("STATUS has no such item.")
+    folder = maildir_of(session).folder(name)
+    folder.refresh()
+    values = {
+        b"MESSAGES": len(folder.uids),
+        b"RECENT": _recent(session, folder),
+        b"UIDNEXT": folder.uidnext,
+        b"UIDVALIDITY": folder.uidvalidity,
+        b"UNSEEN": sum("\\Seen" not in message.flags for message in folder.messages.values()),
+    }
+    shown = formatting.parenthesized(b"%b %d" % (item, values[item]) for item in items)
+    yield b"* STATUS %b %b\r\n" % (formatting.mailbox(canonical(name)), shown)
+    return "Status completed."
+
+
+def _recent(session: "Session", folder: Folder) -> int:
+    """RFC 3501 section 2.3.2: what no session was shown yet, and what is recent to this one."""
+    unclaimed = set(folder.uids[folder.position(folder.first_recent) :])
+    own = session.view.recent if session.view is not None and session.view.folder is folder else set()
+    return len(unclaimed | (own & folder.messages.keys()))
+
+
+def namespace(_session: "Session", reader: Reader) -> Steps:
+    """RFC 2342 section 5: one personal namespace, without a prefix."""
+    reader.end()
+    yield b'* NAMESPACE (("" "%b")) NIL NIL\r\n' % SEPARATOR.encode("ascii")
+    return "Namespace completed."

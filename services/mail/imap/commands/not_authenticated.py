@@ -1,0 +1,99 @@
+"""Commands before log-in (RFC 3501 section 6.2; SASL PLAIN of RFC 4616, with the initial response of RFC 4959)."""
+
+import base64
+import binascii
+from typing import TYPE_CHECKING
+
+from services.mail.access.requests import LogIn
+from services.mail.imap.command import Ask, Steps
+from services.mail.imap.errors import BadError, ByeError, NoError
+from services.mail.imap.limits import FAILED_LOGINS_MAX
+from services.mail.imap.syntax.reader import Reader
+
+if TYPE_CHECKING:
+    from services.mail.imap.session import Session
+
+
+def starttls(session: "Session", reader: Reader) -> Steps:
+    """RFC 3501 section 6.2.1."""
+    reader.end()
+    if not session.offer.tls:
+        raise BadError("There is no TLS here.")
+    # The tagged OK is the last that goes in the clear, so that the request comes with the command's end.
+    yield b""
+    session.wants_tls = True
+    return "Begin TLS negotiation now."
+
+
+def login(session: "Session", reader: Reader) -> Steps:
+    """RFC 3501 section 6.2.3."""
+    reader.space()
+    user = reader.astring()
+    reader.space()
+    password = reader.astring()
+    reader.end()
+    return (yield from _log_in(session, user, password))
+
+
+def authenticate(session: "Session", reader: Reader) -> Steps:
+    """RFC 3501 section 6.2.2."""
+    reader.space()
+    mechanism = reader.word("mechanism")
+    initial: bytes | None = None
+    if reader.try_take(b" "):
+        initial = reader.octets[reader.place :]
+    else:
+        reader.end()
+    if mechanism == b"PLAIN":
+        return (yield from _plain(session, initial))
+    if mechanism == b"LOGIN":
+        return (yield from _login_mechanism(session, initial))
+    raise NoError("There is no such mechanism here.", "CANNOT")
+
+
+def _plain(session: "Session", initial: bytes | None) -> Steps:
+    """RFC 4616 section 2: authzid NUL authcid NUL passwd."""
+    if initial is None:
+        initial = yield Ask(b"+ \r\n")
+    parts = _decoded(initial).split(b"\0")
+    if len(parts) != 3:
+        raise BadError("The response of PLAIN has three parts.")
+    authzid, user, password = parts
+    if authzid and authzid != user:
+        raise NoError("You may only act as yourself.", "AUTHORIZATIONFAILED")
+    return (yield from _log_in(session, user, password))
+
+
+def _login_mechanism(session: "Session", initial: bytes | None) -> Steps:
+    """The mechanism LOGIN has no RFC: the server asks for a name and a password in turn."""
+    if initial is None:
+        initial = yield Ask(b"+ " + base64.b64encode(b"Username:") + b"\r\n")
+    user = _decoded(initial)
+    line = yield Ask(b"+ " + base64.b64encode(b"Password:") + b"\r\n")
+    return (yield from _log_in(session, user, _decoded(line)))
+
+
+def _decoded(line: bytes) -> bytes:
+    # RFC 3501 section 6.2.2: the client ends it with "*"; RFC 4959 section 3: "=" is an empty response.
+    if line == b"*":
+        raise BadError("Authentication was ended.")
+    if line == b"=":
+        return b""
+    try:
+        return base64.b64decode(line, validate=True)
+    except binascii.Error:
+        raise BadError("The response is not written in base64.") from None
+
+
+def _log_in(session: "Session", user: bytes, password: bytes) -> Steps:
+    if not session.offer.takes_passwords:
+        raise NoError("Begin TLS first.", "PRIVACYREQUIRED")
+    name = user.decode("utf-8", "replace")
+    opened = yield LogIn(name, password.decode("utf-8", "replace"))
+    if opened is None:
+        session.failed_logins += 1
+        if session.failed_logins >= FAILED_LOGINS_MAX:
+            raise ByeError("Too many log-ins failed.")
+        raise NoError("The name or the password is wrong.", "AUTHENTICATIONFAILED")
+    session.log_in(opened)
+    return f"[{session.offer.capability(session.state).decode('ascii')}] Logged in."

@@ -1,0 +1,94 @@
+"""Every command, the states in which it is allowed, and what it does (RFC 3501 section 6)."""
+
+from services.mail.imap.command import Command, State
+from services.mail.imap.commands import (
+    any_state,
+    append,
+    fetch,
+    idle,
+    mailboxes,
+    messages,
+    not_authenticated,
+    search,
+)
+from services.mail.imap.commands import (
+    list as commands_list,
+)
+from services.mail.imap.errors import BadError
+from services.mail.imap.syntax.reader import Reader
+
+_ANY = frozenset((State.NOT_AUTHENTICATED, State.AUTHENTICATED, State.SELECTED))
+_NOT_YET = frozenset((State.NOT_AUTHENTICATED,))
+_LOGGED_IN = frozenset((State.AUTHENTICATED, State.SELECTED))
+_SELECTED = frozenset((State.SELECTED,))
+
+COMMANDS: dict[bytes, Command] = {
+    # RFC 3501 section 6.1
+    b"CAPABILITY": Command(_ANY, any_state.capability),
+    b"NOOP": Command(_ANY, any_state.noop),
+    b"LOGOUT": Command(_ANY, any_state.logout),
+    # RFC 2971
+    b"ID": Command(_ANY, any_state.identify),
+    # RFC 3501 section 6.2
+    b"STARTTLS": Command(_NOT_YET, not_authenticated.starttls),
+    b"AUTHENTICATE": Command(_NOT_YET, not_authenticated.authenticate),
+    b"LOGIN": Command(_NOT_YET, not_authenticated.login),
+    # RFC 3501 section 6.3
+    b"SELECT": Command(_LOGGED_IN, mailboxes.select),
+    b"EXAMINE": Command(_LOGGED_IN, mailboxes.examine),
+    b"CREATE": Command(_LOGGED_IN, mailboxes.create),
+    b"DELETE": Command(_LOGGED_IN, mailboxes.delete),
+    b"RENAME": Command(_LOGGED_IN, mailboxes.rename),
+    b"SUBSCRIBE": Command(_LOGGED_IN, mailboxes.subscribe),
+    b"UNSUBSCRIBE": Command(_LOGGED_IN, mailboxes.unsubscribe),
+    b"LIST": Command(_LOGGED_IN, commands_list.list_mailboxes),
+    b"LSUB": Command(_LOGGED_IN, commands_list.list_subscribed),
+    b"STATUS": Command(_LOGGED_IN, mailboxes.status),
+    b"APPEND": Command(_LOGGED_IN, append.append),
+    # RFC 2342
+    b"NAMESPACE": Command(_LOGGED_IN, mailboxes.namespace),
+    # RFC 2177
+    b"IDLE": Command(_LOGGED_IN, idle.idle),
+    # RFC 3501 section 6.4; section 7.4.1 has the three in which no message may lose its number.
+    b"CHECK": Command(_SELECTED, messages.check),
+    b"CLOSE": Command(_SELECTED, messages.close),
+    b"EXPUNGE": Command(_SELECTED, messages.expunge),
+    b"SEARCH": Command(_SELECTED, search.search, may_expunge=False),
+    b"FETCH": Command(_SELECTED, fetch.fetch, may_expunge=False),
+    b"STORE": Command(_SELECTED, messages.store, may_expunge=False),
+    b"COPY": Command(_SELECTED, messages.copy),
+    # RFC 3691, RFC 6851
+    b"UNSELECT": Command(_SELECTED, messages.unselect),
+    b"MOVE": Command(_SELECTED, messages.move),
+}
+
+# RFC 3501 section 6.4.8, RFC 4315 section 2.1, RFC 6851
+UID_COMMANDS: dict[bytes, Command] = {
+    b"COPY": Command(_SELECTED, messages.uid_copy),
+    b"EXPUNGE": Command(_SELECTED, messages.uid_expunge),
+    b"FETCH": Command(_SELECTED, fetch.uid_fetch),
+    b"MOVE": Command(_SELECTED, messages.uid_move),
+    b"SEARCH": Command(_SELECTED, search.uid_search),
+    b"STORE": Command(_SELECTED, messages.uid_store),
+}
+
+
+def command_of(reader: Reader, state: State) -> Command:
+    """Read the name of a command and return its line of the table; raises BadError where it has no place."""
+    word = reader.word("command")
+    if word == b"UID":
+        reader.space()
+        command = UID_COMMANDS.get(reader.word("command"))
+    else:
+        command = COMMANDS.get(word)
+    if command is None:
+        raise BadError("There is no such command.")
+    if state not in command.states:
+        raise BadError(_misplaced(command))
+    return command
+
+
+def _misplaced(command: Command) -> str:
+    if State.NOT_AUTHENTICATED in command.states:
+        return "You are logged in already."
+    return "No mailbox is selected." if State.AUTHENTICATED not in command.states else "Log in first."

@@ -1,0 +1,76 @@
+"""Dates of IMAP (RFC 3501 section 9): `date` in SEARCH, `date-time` in APPEND and INTERNALDATE."""
+
+import re
+from datetime import UTC, date, datetime, timedelta, timezone
+
+from services.mail.imap.errors import BadError
+from services.mail.imap.syntax.reader import Reader
+
+MONTHS = (b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec")
+_MONTH = rb"(" + rb"|".join(MONTHS) + rb")"
+_DATE = re.compile(rb"(\d{1,2})-" + _MONTH + rb"-(\d{4})", re.IGNORECASE)
+_QUOTED_DATE = re.compile(rb'"' + _DATE.pattern + rb'"', re.IGNORECASE)
+_DATE_TIME = re.compile(
+    rb'"( \d|\d\d)-' + _MONTH + rb'-(\d{4}) (\d\d):(\d\d):(\d\d) ([+-])(\d\d)(\d\d)"', re.IGNORECASE
+)
+# RFC 5322 section 3.3, and what of it is read of a Date field
+_FIELD_DATE = re.compile(rb"(?:[A-Za-z]+\s*,?\s*)?(\d{1,2})\s+" + _MONTH + rb"[a-z]*\s+(\d{2,4})(?!\d)", re.IGNORECASE)
+
+
+def _month(name: bytes) -> int:
+    return MONTHS.index(name.capitalize()) + 1
+
+
+def read_date(reader: Reader) -> date:
+    """Read a date, in quotes or without; raises BadError."""
+    pattern = _QUOTED_DATE if reader.next_is(b'"') else _DATE
+    match = pattern.fullmatch(reader.match(pattern, "date"))
+    if match is None:
+        raise BadError("The date is not well formed.")
+    try:
+        return date(int(match[3]), _month(match[2]), int(match[1]))
+    except ValueError:
+        raise BadError("There is no such day.") from None
+
+
+def read_date_time(reader: Reader) -> float:
+    """Read a date-time and return it in seconds since 1970 UTC; raises BadError."""
+    match = _DATE_TIME.fullmatch(reader.match(_DATE_TIME, "date and time"))
+    if match is None:
+        raise BadError("The date is not well formed.")
+    day, month, year = int(match[1]), _month(match[2]), int(match[3])
+    hour, minute, second = int(match[4]), int(match[5]), int(match[6])
+    offset = timedelta(hours=int(match[8]), minutes=int(match[9]))
+    try:
+        zone = timezone(-offset if match[7] == b"-" else offset)
+        # A leap second has no place in the time of files.
+        return datetime(year, month, day, hour, minute, min(second, 59), tzinfo=zone).timestamp()
+    except (ValueError, OverflowError):
+        raise BadError("There is no such time.") from None
+
+
+def day_of(seconds: float) -> date:
+    """Return the day of an internal date, in UTC."""
+    return datetime.fromtimestamp(seconds, UTC).date()
+
+
+def date_time(seconds: float) -> bytes:
+    """Return an internal date as FETCH shows it: `"01-Feb-2026 09:30:00 +0000"`."""
+    when = datetime.fromtimestamp(int(seconds), UTC)
+    month = MONTHS[when.month - 1].decode("ascii")
+    return f'"{when.day:02}-{month}-{when.year:04} {when:%H:%M:%S} +0000"'.encode("ascii")
+
+
+def sent_day(value: bytes | None) -> date | None:
+    """Return the day that a Date field names, its time and zone disregarded; None where it names none."""
+    match = None if value is None else _FIELD_DATE.match(value.strip())
+    if match is None:
+        return None
+    year = int(match[3])
+    if len(match[3]) < 4:
+        # RFC 5322 section 4.3
+        year += 2000 if len(match[3]) == 2 and year < 50 else 1900
+    try:
+        return date(year, _month(match[2]), int(match[1]))
+    except ValueError:
+        return None

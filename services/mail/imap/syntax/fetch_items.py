@@ -1,0 +1,167 @@
+"""What FETCH asks for (RFC 3501 sections 6.4.5 and 9: fetch-att)."""
+
+import re
+from dataclasses import dataclass
+
+from services.mail.imap.errors import BadError
+from services.mail.imap.limits import NUMBER_MAX
+from services.mail.imap.syntax import formatting
+from services.mail.imap.syntax.reader import Reader
+from services.mail.mime.header import Header
+from services.mail.mime.structure import Part, find
+
+_NAME = re.compile(rb"[A-Za-z0-9.]+")
+_SECTION_WORD = re.compile(rb"[A-Za-z.]+")
+_PARTIAL = re.compile(rb"<(\d{1,10})\.([1-9]\d{0,9})>")
+_PART_NUMBER = re.compile(rb"[1-9]\d{0,9}")
+# How long a section's number may be; no structure is deeper than services.mail.mime reads it.
+_PART_NUMBERS_MAX = 1000
+
+SIMPLE = frozenset(
+    (b"BODY", b"BODYSTRUCTURE", b"ENVELOPE", b"FLAGS", b"INTERNALDATE", b"RFC822.SIZE", b"UID")
+)  # fmt: skip
+_FAST = (b"FLAGS", b"INTERNALDATE", b"RFC822.SIZE")
+# RFC 3501 section 6.4.5
+MACROS = {b"ALL": (*_FAST, b"ENVELOPE"), b"FAST": _FAST, b"FULL": (*_FAST, b"ENVELOPE", b"BODY")}
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Octets of a message: `label` is how the response names them.
+
+    `numbers` lead to a part, `text` is HEADER, TEXT, MIME, HEADER.FIELDS, HEADER.FIELDS.NOT or empty, `partial` is
+    (first octet, how many). `sets_seen` where looking at them means having read them.
+    """
+
+    label: bytes
+    numbers: tuple[int, ...] = ()
+    text: bytes = b""
+    fields: tuple[bytes, ...] = ()
+    partial: tuple[int, int] | None = None
+    sets_seen: bool = True
+
+    @property
+    def is_header_only(self) -> bool:
+        """Whether the message's own header is enough to answer."""
+        return not self.numbers and self.text.startswith(b"HEADER")
+
+
+# RFC 3501 section 6.4.5: the older names, and what they are the same as.
+_RFC822 = {
+    b"RFC822": Section(b"RFC822"),
+    b"RFC822.HEADER": Section(b"RFC822.HEADER", text=b"HEADER", sets_seen=False),
+    b"RFC822.TEXT": Section(b"RFC822.TEXT", text=b"TEXT"),
+}
+Item = bytes | Section
+
+
+def read_items(reader: Reader) -> list[Item]:
+    """Read a macro, an item or a list of items; raises BadError."""
+    if reader.next_is(b"("):
+        return _distinct(reader.in_parentheses(lambda: _read_item(reader)))
+    place = reader.place
+    macro = MACROS.get(reader.match(_NAME, "item").upper())
+    if macro is not None:
+        return list(macro)
+    reader.place = place
+    return [_read_item(reader)]
+
+
+def _distinct(items: list[Item]) -> list[Item]:
+    return list(dict.fromkeys(items))
+
+
+def _read_item(reader: Reader) -> Item:
+    name = reader.match(_NAME, "item").upper()
+    if name in (b"BODY", b"BODY.PEEK") and reader.next_is(b"["):
+        return _read_section(reader, sets_seen=name == b"BODY")
+    if name in SIMPLE:
+        return name
+    if name in _RFC822:
+        return _RFC822[name]
+    raise BadError("FETCH has no such item.")
+
+
+def _read_section(reader: Reader, sets_seen: bool) -> Section:
+    reader.take(b"[")
+    numbers = _read_numbers(reader)
+    text = b""
+    fields: tuple[bytes, ...] = ()
+    if not reader.next_is(b"]"):
+        text = reader.match(_SECTION_WORD, "section").upper()
+        if text in (b"HEADER.FIELDS", b"HEADER.FIELDS.NOT"):
+            reader.space()
+            fields = tuple(reader.in_parentheses(reader.astring))
+        # RFC 3501 section 9: MIME is for parts.
+        elif text not in (b"HEADER", b"TEXT") and not (text == b"MIME" and numbers):
+            raise BadError("There is no such section.")
+    reader.take(b"]")
+    partial = _read_partial(reader)
+    return Section(_label(numbers, text, fields, partial), numbers, text, fields, partial, sets_seen)
+
+
+def _read_numbers(reader: Reader) -> tuple[int, ...]:
+    """Read part numbers; a dot behind the last is followed by a word."""
+    numbers: list[int] = []
+    while reader.octets[reader.place : reader.place + 1].isdigit():
+        number = int(reader.match(_PART_NUMBER, "part number"))
+        if number > NUMBER_MAX or len(numbers) == _PART_NUMBERS_MAX:
+            raise BadError("The section is not well formed.")
+        numbers.append(number)
+        if not reader.try_take(b"."):
+            if not reader.next_is(b"]"):
+                raise BadError("The section is not well formed.")
+            return tuple(numbers)
+    if numbers and reader.next_is(b"]"):
+        raise BadError("The section is not well formed.")
+    return tuple(numbers)
+
+
+def _read_partial(reader: Reader) -> tuple[int, int] | None:
+    if not reader.next_is(b"<"):
+        return None
+    match = _PARTIAL.fullmatch(reader.match(_PARTIAL, "partial range"))
+    if match is None or max(int(match[1]), int(match[2])) > NUMBER_MAX:
+        raise BadError("The partial range is not well formed.")
+    return int(match[1]), int(match[2])
+
+
+def _label(numbers: tuple[int, ...], text: bytes, fields: tuple[bytes, ...], partial: tuple[int, int] | None) -> bytes:
+    pieces = [b"%d" % number for number in numbers]
+    if text:
+        names = b" " + formatting.parenthesized(formatting.astring(field) for field in fields) if fields else b""
+        pieces.append(text + names)
+    place = b"" if partial is None else b"<%d>" % partial[0]
+    return b"BODY[" + b".".join(pieces) + b"]" + place
+
+
+# The octets of a section of a message (RFC 3501 section 6.4.5).
+
+
+def section_octets(octets: bytes, root: Part, section: Section) -> bytes | None:
+    """Return what the section stands for, all of it; None where the message has no such part."""
+    part = find(root, list(section.numbers))
+    return None if part is None else _text_of(octets, root, part, section)
+
+
+def _text_of(octets: bytes, root: Part, part: Part, section: Section) -> bytes | None:
+    if section.text == b"MIME":
+        return octets[part.header_begin : part.body_begin]
+    if not section.text:
+        if not section.numbers:
+            return octets
+        return octets[part.body_begin : part.body_end]
+    # RFC 3501 section 6.4.5: of a part, HEADER and TEXT are those of the message that it holds.
+    message = part.message if section.numbers else root
+    if message is None:
+        return None
+    if section.text == b"TEXT":
+        return octets[message.body_begin : message.body_end]
+    if section.text == b"HEADER":
+        return octets[message.header_begin : message.body_begin]
+    return chosen_fields(message.header, section)
+
+
+def chosen_fields(header: Header, section: Section) -> bytes:
+    """Return the fields that HEADER.FIELDS or HEADER.FIELDS.NOT names, and the empty line."""
+    return header.chosen(section.fields, section.text == b"HEADER.FIELDS.NOT") + b"\r\n"

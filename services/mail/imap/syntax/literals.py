@@ -1,0 +1,49 @@
+"""Whether a literal that a client announces is taken in (RFC 3501 section 4.3, RFC 7888, RFC 4469 section 5.3).
+
+The decision comes before the octets: a client that waits for "+" sends none of a literal that is refused.
+"""
+
+from typing import TYPE_CHECKING
+
+from services.mail.imap.command import State
+from services.mail.imap.commands.append import check_ahead
+from services.mail.imap.commands.table import command_of
+from services.mail.imap.errors import BadError, NoError, refusal
+from services.mail.imap.limits import EARLY_LITERAL_OCTETS, LITERAL_OCTETS, MESSAGE_OCTETS, NUMBER_MAX
+from services.mail.imap.syntax.framing import Announced
+from services.mail.imap.syntax.reader import TAG, Reader
+from services.mail.maildir.errors import MaildirError
+
+if TYPE_CHECKING:
+    from services.mail.imap.session import Session
+
+
+def literal_allowed(session: "Session", unit: Announced) -> bytes | None:
+    """Return None where the literal is taken, and else what the client is told."""
+    reader = Reader(unit.so_far)
+    tag = b"*"
+    try:
+        tag = reader.match(TAG, "tag")
+        reader.space()
+        command_of(reader, session.state)
+        if unit.size_octets > NUMBER_MAX:
+            raise BadError("The number is too large.")
+        _check_size(session, unit, reader.place, unit.so_far[len(tag) + 1 : reader.place].upper() == b"APPEND")
+    except BadError as error:
+        return b"%b BAD %b\r\n" % (tag, str(error).encode("ascii"))
+    except NoError as error:
+        return b"%b NO [%b] %b\r\n" % (tag, error.code.encode("ascii"), error.text.encode("ascii"))
+    except (MaildirError, OSError) as error:
+        return b"%b NO %b\r\n" % (tag, refusal(error).encode("ascii", "replace"))
+    return None
+
+
+def _check_size(session: "Session", unit: Announced, place: int, is_append: bool) -> None:
+    """All literals of a command count together; of APPEND the message counts for itself."""
+    limit = EARLY_LITERAL_OCTETS if session.state is State.NOT_AUTHENTICATED else LITERAL_OCTETS
+    if is_append:
+        limit += MESSAGE_OCTETS
+    if unit.size_octets + len(unit.so_far) > limit:
+        raise NoError("The literal is too large.", "TOOBIG")
+    if is_append:
+        check_ahead(session, unit.so_far, place, unit.size_octets)

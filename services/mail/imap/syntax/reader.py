@@ -1,0 +1,187 @@
+r"""Reads the arguments of one command by the formal syntax (RFC 3501 section 9).
+
+Every method takes one thing of the grammar and moves on, or raises BadError. Exactly one space stands between
+arguments, and nothing behind the last.
+"""
+
+import re
+from collections.abc import Callable
+from typing import TypeVar
+
+from services.mail.imap.errors import BadError
+from services.mail.imap.limits import NUMBER_MAX
+from services.mail.maildir.folder import SYSTEM_FLAGS
+
+_ATOM = rb"[^\x00-\x20\x7f-\xff(){%*\"\\\]]"
+ATOM = re.compile(_ATOM + rb"+")
+ASTRING_CHARS = re.compile(rb"[^\x00-\x20\x7f-\xff(){%*\"\\]+")
+LIST_CHARS = re.compile(rb"[^\x00-\x20\x7f-\xff(){\"\\]+")
+# tag = 1*<any ASTRING-CHAR except "+">; a space follows, or a line of which it is all there is.
+TAG = re.compile(rb"[^\x00-\x20\x7f-\xff(){%*\"\\+]+(?= |\Z)")
+_QUOTED = re.compile(rb"\"((?:[^\x00\r\n\"\\\x80-\xff]|\\[\"\\])*)\"")
+_ESCAPED = re.compile(rb"\\(.)")
+_LITERAL = re.compile(rb"\{(\d{1,20})\+?\}\r\n")
+_DIGITS = re.compile(rb"\d+")
+_FLAG = re.compile(rb"\\?" + _ATOM + rb"+")
+
+Item = TypeVar("Item")
+
+
+class Reader:
+    """Reads the octets of a command from `place` on."""
+
+    def __init__(self, octets: bytes, place: int = 0) -> None:
+        self.octets = octets
+        self.place = place
+
+    @property
+    def at_end(self) -> bool:
+        """Whether nothing is left."""
+        return self.place >= len(self.octets)
+
+    def end(self) -> None:
+        """Nothing is left."""
+        if not self.at_end:
+            raise BadError("There is more than the command takes.")
+
+    def next_is(self, mark: bytes) -> bool:
+        """Whether these octets come next."""
+        return self.octets.startswith(mark, self.place)
+
+    def try_take(self, mark: bytes) -> bool:
+        """Take these octets if they come next."""
+        if not self.next_is(mark):
+            return False
+        self.place += len(mark)
+        return True
+
+    def take(self, mark: bytes) -> None:
+        """Take exactly these octets."""
+        if not self.try_take(mark):
+            raise BadError(f"There is no {mark.decode('ascii')!r} where there should be one.")
+
+    def space(self) -> None:
+        """One space."""
+        if not self.try_take(b" "):
+            raise BadError("An argument is missing." if self.at_end else "A space is missing.")
+
+    def match(self, pattern: re.Pattern[bytes], what: str) -> bytes:
+        """Take what fits the pattern."""
+        match = pattern.match(self.octets, self.place)
+        if match is None:
+            raise BadError(f"There is no {what} where there should be one.")
+        self.place = match.end()
+        return match[0]
+
+    def atom(self, what: str = "atom") -> bytes:
+        """An atom."""
+        return self.match(ATOM, what)
+
+    def word(self, what: str = "word") -> bytes:
+        """An atom that names something in any case, in capitals."""
+        return self.atom(what).upper()
+
+    def string(self) -> bytes:
+        """A quoted string or a literal."""
+        if self.next_is(b'"'):
+            match = _QUOTED.match(self.octets, self.place)
+            if match is None:
+                raise BadError("The quoted string is not well formed.")
+            self.place = match.end()
+            return _ESCAPED.sub(rb"\1", match[1]) if b"\\" in match[1] else match[1]
+        return self.literal()
+
+    def literal(self) -> bytes:
+        """A literal: its size has been checked against what follows when it was read."""
+        match = _LITERAL.match(self.octets, self.place)
+        if match is None:
+            raise BadError("There is no string where there should be one.")
+        end = match.end() + int(match[1])
+        if end > len(self.octets):
+            raise BadError("The literal is not complete.")
+        self.place = end
+        octets = self.octets[match.end() : end]
+        # RFC 3501 section 9: CHAR8 has no NUL.
+        if b"\0" in octets:
+            raise BadError("There is a NUL in a literal.")
+        return octets
+
+    def astring(self) -> bytes:
+        """Atom characters, with `]` among them, or a string."""
+        if self.next_is(b'"') or self.next_is(b"{"):
+            return self.string()
+        return self.match(ASTRING_CHARS, "string")
+
+    def nstring(self) -> bytes | None:
+        """A string or NIL."""
+        if self.next_is(b'"') or self.next_is(b"{"):
+            return self.string()
+        if self.word("string") != b"NIL":
+            raise BadError("There is no string where there should be one.")
+        return None
+
+    def mailbox(self) -> str:
+        """The name of a mailbox, as it came; whether it can be one, the store says."""
+        return self.astring().decode("latin-1")
+
+    def list_mailbox(self) -> bytes:
+        """A name with wildcards."""
+        if self.next_is(b'"') or self.next_is(b"{"):
+            return self.string()
+        return self.match(LIST_CHARS, "mailbox pattern")
+
+    def number(self) -> int:
+        """An unsigned number of 32 bits."""
+        value = int(self.match(_DIGITS, "number")[:12])
+        if value > NUMBER_MAX:
+            raise BadError("The number is too large.")
+        return value
+
+    def nz_number(self) -> int:
+        """A number that is not 0 and does not begin with it."""
+        if self.next_is(b"0"):
+            raise BadError("The number may not be 0.")
+        return self.number()
+
+    def flag(self) -> bytes:
+        """A flag or a keyword."""
+        return self.match(_FLAG, "flag")
+
+    def in_parentheses(self, item: Callable[[], Item], may_be_empty: bool = False) -> list[Item]:
+        """A list of such items with single spaces between them."""
+        self.take(b"(")
+        found: list[Item] = []
+        if may_be_empty and self.try_take(b")"):
+            return found
+        found.append(item())
+        while not self.try_take(b")"):
+            self.space()
+            found.append(item())
+        return found
+
+
+# Flags as a client may write them (RFC 3501 sections 2.3.2 and 9).
+
+_SYSTEM = {flag.upper(): flag for flag in SYSTEM_FLAGS}
+
+
+def read_flag(reader: Reader) -> str:
+    """Read a flag and return it as this server writes it; raises BadError."""
+    flag = reader.flag().decode("ascii")
+    if not flag.startswith("\\"):
+        return flag
+    known = _SYSTEM.get(flag.upper())
+    if known is None:
+        # \\Recent is the server's alone, and no others are defined.
+        raise BadError(f"A client cannot set {flag}.")
+    return known
+
+
+def read_flags(reader: Reader) -> frozenset[str]:
+    """Read a list of flags, with parentheses or without."""
+    if reader.next_is(b"("):
+        return frozenset(reader.in_parentheses(lambda: read_flag(reader), may_be_empty=True))
+    found = [read_flag(reader)]
+    while reader.try_take(b" "):
+        found.append(read_flag(reader))
+    return frozenset(found)

@@ -1,0 +1,48 @@
+"""Hands what was written to the submission server: SMTP with the user's own AUTH, as any user agent does (RFC 6409)."""
+
+import asyncio
+import os
+import ssl
+
+from services.eventlog import EventLog
+from services.mail.address import is_domain
+from services.mail.smtp.client import Patience, Sent, send
+from services.mail.smtp.client_session import Plan
+from services.mail.smtp.reply import Reply
+from services.mail.webmail.limits import CONNECT_S, SEND_S
+from services.mail.webmail.requests import Submit, Submitted
+
+_FALLBACK_NAME = "localhost"
+_TOO_SLOW = Reply(451, "The mail server took too long", "4.4.2")
+
+
+class Submission:
+    """The server at `address`; with a `tls` context nobody logs in outside TLS."""
+
+    def __init__(
+        self, log: EventLog, address: tuple[str, int], tls: ssl.SSLContext | None = None, hello: str | None = None
+    ) -> None:
+        self._log = log
+        self._address = address
+        self._tls = tls
+        name = hello or os.uname().nodename
+        self._hello = name if is_domain(name) else _FALLBACK_NAME
+
+    async def send(self, asked: Submit) -> Submitted:
+        """Send one message; what went wrong is in the outcome."""
+        has_tls = self._tls is not None
+        plan = Plan(self._hello, tls=has_tls, tls_required=has_tls, user=asked.user, password=asked.password)
+        try:
+            async with asyncio.timeout(SEND_S):
+                sent = await send(self._address, [asked.envelope], plan, Patience(connect_s=CONNECT_S), self._tls)
+        except TimeoutError:
+            sent = Sent(failure=_TOO_SLOW)
+        submitted = Submitted(sent.outcomes[0] if sent.outcomes else None, sent.failure)
+        self._note(asked, submitted)
+        return submitted
+
+    def _note(self, asked: Submit, sent: Submitted) -> None:
+        replies = [] if sent.outcome is None else [str(reply) for reply in sent.outcome.replies]
+        recipients = [str(mailbox) for mailbox in asked.envelope.forward_paths]
+        failure = None if sent.failure is None else str(sent.failure)
+        self._log.write("submitted", user=asked.user, recipients=recipients, replies=replies, failure=failure)

@@ -1,0 +1,1 @@
+"""Webmail pages: mailbox list, message, compose form and sanitised HTML."""

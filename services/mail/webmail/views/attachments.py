@@ -1,0 +1,48 @@
+"""What came with a message, as files: pictures that a page may show, and everything else only to be saved.
+
+A browser shows a picture in a page whatever its Content-Disposition; opened by itself it is saved, too. HTML, SVG and
+XML, in which scripts could be, go out as octets.
+"""
+
+from urllib.parse import quote
+
+from services.http.messages import Response
+from services.mail.reading.contents import Contents
+from services.mail.reading.names import safe_file_name
+from services.mail.webmail.message_url import Located, located
+from services.mail.webmail.pages import Pages, download
+from services.mail.webmail.requests import PageError, UserVisit
+
+_OCTETS = "application/octet-stream"
+# Raster pictures that browsers show, in which nothing runs.
+PICTURES = frozenset(("image/png", "image/jpeg", "image/gif", "image/webp", "image/avif", "image/bmp"))
+
+
+def disposition(file_name: str) -> str:
+    """Return a Content-Disposition for a file's name (RFC 6266 section 4 and appendix D)."""
+    name = safe_file_name(file_name)
+    # In quotes goes what every reader takes for itself.
+    plain = "".join(one if one.isascii() and one not in '"\\%;' else "_" for one in name)
+    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
+
+
+def get_part(visit: UserVisit, _: Pages) -> Response:
+    """One part of a message."""
+    place = located(visit)
+    contents = Contents(place.read())
+    piece = contents.piece(visit.query.get("section"))
+    if piece is None:
+        raise PageError(404, "The message has no such part.")
+    kind = piece.kind if piece.kind in PICTURES else _OCTETS
+    return download(contents.decoded(piece), kind, disposition(piece.file_name))
+
+
+def get_source(visit: UserVisit, _: Pages) -> Response:
+    """A whole message, octet by octet."""
+    place = located(visit)
+    return download(place.read(), _OCTETS, disposition(f"message-{place.uid}.eml"))
+
+
+def part_link(place: Located, section: str) -> str:
+    """Return the address of a part."""
+    return place.link("/part", section=section)

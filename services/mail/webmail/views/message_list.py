@@ -1,0 +1,123 @@
+"""The list of a folder's messages, a page at a time, the newest first; and the search in their headers."""
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from services.mail.maildir.errors import MaildirError
+from services.mail.maildir.folder import Folder
+from services.mail.mime.header import Header, parse_header
+from services.mail.mime.words import decode_words
+from services.mail.reading.people import people_in
+from services.mail.webmail.limits import PAGE_MESSAGES, SEARCH_CHARACTERS, SEARCHED_MAX, TURN_MESSAGES
+from services.mail.webmail.message_url import Located, number
+from services.mail.webmail.pages import Pages
+from services.mail.webmail.requests import Request, Steps, Turn, UserVisit
+from services.mail.webmail.views import folders
+
+_SEARCHED_FIELDS = (b"from", b"to", b"cc", b"subject")
+_SHOWN_CHARACTERS = 200
+# A name and an address fit, with all that is encoded in them; of a long list of people the first do.
+_PEOPLE_OCTETS = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One message of a list."""
+
+    uid: int
+    href: str
+    who: str
+    subject: str
+    date: str
+    size_octets: int
+    is_unread: bool
+    is_flagged: bool
+    is_answered: bool
+
+
+def get_folder(visit: UserVisit, pages: Pages) -> Steps:
+    """One page of a folder."""
+    name = visit.query.get("name") or "INBOX"
+    folder = folders.opened(visit.maildir, name)
+    words = visit.query.get("q").strip()[:SEARCH_CHARACTERS]
+    uids: Sequence[int] = folder.uids[::-1]
+    if words:
+        uids = yield from _found(folder, uids, words.casefold().split())
+    last = max((len(uids) - 1) // PAGE_MESSAGES + 1, 1)
+    page = min(max(number(visit.query.get("page")) or 1, 1), last)
+    shown = uids[(page - 1) * PAGE_MESSAGES : page * PAGE_MESSAGES]
+    values = {
+        "here": name,
+        "title": folders.title_of(name),
+        "rows": [row for uid in shown if (row := _row(name, folder, uid)) is not None],
+        "count": len(uids),
+        "page": page,
+        "last": last,
+        "words": words,
+        "uidvalidity": folder.uidvalidity,
+        "in_trash": name == folders.TRASH,
+        "in_sent": name == folders.SENT,
+        "searched_max": SEARCHED_MAX if words and len(folder.uids) > SEARCHED_MAX else None,
+    }
+    return pages.page(visit, "folder.html", values)
+
+
+def _found(folder: Folder, uids: Sequence[int], words: Sequence[str]) -> Generator[Request, None, list[int]]:
+    """Return the messages in whose header every word stands."""
+    found = []
+    for place, uid in enumerate(uids[:SEARCHED_MAX]):
+        header = _header(folder, uid)
+        text = " ".join(_text(header, name) for name in _SEARCHED_FIELDS).casefold() if header is not None else ""
+        if header is not None and all(word in text for word in words):
+            found.append(uid)
+        if place % TURN_MESSAGES == TURN_MESSAGES - 1:
+            yield Turn()
+    return found
+
+
+def _header(folder: Folder, uid: int) -> Header | None:
+    try:
+        return parse_header(folder.read_header(uid))
+    except MaildirError:
+        return None
+
+
+def _text(header: Header, name: bytes) -> str:
+    return decode_words(header.first(name) or b"")
+
+
+def _row(name: str, folder: Folder, uid: int) -> Row | None:
+    header = _header(folder, uid)
+    if header is None:
+        return None
+    try:
+        message, date, size_octets = folder.message(uid), folder.date(uid), folder.size_octets(uid)
+    except MaildirError:
+        return None
+    who = _names(header.first(b"to" if name == folders.SENT else b"from") or b"")
+    return Row(
+        uid,
+        Located(name, folder, uid).link("/message"),
+        who or "(nobody)",
+        _text(header, b"subject").strip()[:_SHOWN_CHARACTERS] or "(no subject)",
+        date_text(date),
+        size_octets,
+        folders.SEEN not in message.flags,
+        folders.FLAGGED in message.flags,
+        folders.ANSWERED in message.flags,
+    )
+
+
+def _names(field: bytes) -> str:
+    """Return names where there are some, mailboxes where not."""
+    people = people_in(field[:_PEOPLE_OCTETS])
+    return ", ".join(person.shown for person in people if person.shown)[:_SHOWN_CHARACTERS]
+
+
+def date_text(seconds: float) -> str:
+    """Return a time as people read it, in UTC."""
+    try:
+        return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M}"
+    except (ValueError, OverflowError, OSError):
+        return "?"

@@ -1,0 +1,152 @@
+"""One message on a page: its fields, its text, its pictures and its files.
+
+HTML is in a frame of its own (get_document), whose policy lets nothing run. What cannot be read as a message is shown
+as the text that it is.
+"""
+
+import re
+
+from services.http.messages import Response
+from services.mail.maildir.errors import MaildirError
+from services.mail.reading.contents import HTML, Contents, Piece
+from services.mail.webmail.limits import LINKED_CHARACTERS, PICTURES_MAX, SOURCE_CHARACTERS
+from services.mail.webmail.message_url import Located, located
+from services.mail.webmail.pages import Pages
+from services.mail.webmail.requests import UserVisit
+from services.mail.webmail.views import folders
+from services.mail.webmail.views.attachments import PICTURES, part_link
+from services.mail.webmail.views.message_list import date_text
+from services.mail.webmail.views.safe_html import TooMuchHtmlError, safe_html
+
+_FIELDS = ((b"from", "From"), (b"to", "To"), (b"cc", "Cc"), (b"date", "Date"))
+_MENTIONED = re.compile(r"cid:([^\"'\s<>)]{1,500})", re.IGNORECASE)
+_FIELD_CHARACTERS = 5_000
+
+
+def get_message(visit: UserVisit, pages: Pages) -> Response:
+    """The page of one message, which is seen from here on."""
+    place = located(visit)
+    octets = place.read()
+    try:
+        folders.change_flag(place.folder, place.uid, folders.SEEN, True)
+    except MaildirError:
+        # It went while it was read: what was read can still be shown.
+        visit.session.notice = "The message has just been moved or removed."
+    shown = _shown(place, octets, visit.query.get("as"))
+    return pages.page(visit, "message.html", {"here": place.folder_name} | _around(place) | shown)
+
+
+def _around(place: Located) -> dict[str, object]:
+    """What a page says of the message's place in the folder."""
+    folder = place.folder
+    position = folder.position(place.uid)
+    newer, older = folder.uids[position + 1 : position + 2], folder.uids[max(position - 1, 0) : position]
+    message = folder.messages.get(place.uid)
+    return {
+        "place": place,
+        "folder_title": folders.title_of(place.folder_name),
+        "newer": Located(place.folder_name, folder, newer[0]).link("/message") if newer else "",
+        "older": Located(place.folder_name, folder, older[0]).link("/message") if older else "",
+        "is_flagged": message is not None and folders.FLAGGED in message.flags,
+        "is_answered": message is not None and folders.ANSWERED in message.flags,
+        "in_trash": place.folder_name == folders.TRASH,
+    }
+
+
+def _shown(place: Located, octets: bytes, view: str) -> dict[str, object]:
+    if view != "source":
+        try:
+            return _as_message(place, Contents(octets), view)
+        except Exception:
+            # A message that nobody foresaw is no reason to show nothing: its text is there.
+            return _as_source(octets, "This message cannot be read as one, so here is its source.")
+    return _as_source(octets, "")
+
+
+def _source(octets: bytes) -> list[str]:
+    return [octets[:SOURCE_CHARACTERS].decode("utf-8", "replace").replace("\r\n", "\n")]
+
+
+def _as_source(octets: bytes, why: str) -> dict[str, object]:
+    note = (
+        "Only the beginning is shown; the whole message can be downloaded." if len(octets) > SOURCE_CHARACTERS else ""
+    )
+    return {
+        "subject": "Source of the message",
+        "fields": [],
+        "texts": _source(octets),
+        "linked": False,
+        "has_html": False,
+        "view": "source",
+        "pictures": [],
+        "files": [],
+        "notes": [one for one in (why, note) if one],
+    }
+
+
+def _as_message(place: Located, contents: Contents, view: str) -> dict[str, object]:
+    fields = [(title, text) for name, title in _FIELDS if (text := contents.field(name)[:_FIELD_CHARACTERS].strip())]
+    if "Date" not in dict(fields):
+        fields.append(("Arrived", date_text(place.folder.date(place.uid)) + " UTC"))
+    in_frame = view != "text" and contents.has_html
+    texts = [] if in_frame else [contents.text(piece) for piece in contents.texts(html=False)]
+    mentioned = _mentioned(contents) if in_frame else frozenset()
+    others = [piece for piece in contents.files if piece.content_id not in mentioned]
+    pictures = [piece for piece in others if piece.kind in PICTURES][:PICTURES_MAX]
+    return {
+        "subject": contents.field(b"subject").strip() or "(no subject)",
+        "fields": fields,
+        "texts": texts,
+        "linked": sum(map(len, texts)) <= LINKED_CHARACTERS,
+        "has_html": contents.has_html,
+        "view": "html" if in_frame else "text",
+        "pictures": [(piece.file_name, part_link(place, piece.number)) for piece in pictures],
+        "files": [_file(place, contents, piece) for piece in contents.files],
+        "notes": [] if in_frame or contents.files or any(texts) else ["The message has no text."],
+    }
+
+
+def _file(place: Located, contents: Contents, piece: Piece) -> tuple[str, str, int, str]:
+    return piece.file_name, piece.kind, len(contents.decoded(piece)), part_link(place, piece.number)
+
+
+def _mentioned(contents: Contents) -> frozenset[str]:
+    """Return the Content-IDs of the pictures that the HTML shows itself."""
+    texts = (contents.text(piece) for piece in contents.texts(html=True) if piece.kind == HTML)
+    return frozenset(found[1] for text in texts for found in _MENTIONED.finditer(text))
+
+
+def get_document(visit: UserVisit, pages: Pages) -> Response:
+    """The HTML of a message, for the frame on its page."""
+    place = located(visit)
+    octets = place.read()
+    try:
+        shown = _document(place, Contents(octets))
+    except Exception:
+        shown = {"texts": [(False, text) for text in _source(octets)], "blocked": 0, "too_much": False}
+    return pages.message_document(shown)
+
+
+def _document(place: Located, contents: Contents) -> dict[str, object]:
+    by_id = {piece.content_id: piece for piece in contents.files if piece.content_id and piece.kind in PICTURES}
+
+    def picture_of(content_id: str) -> str | None:
+        piece = by_id.get(content_id)
+        return None if piece is None else part_link(place, piece.number)
+
+    texts: list[tuple[bool, str]] = []
+    blocked, too_much = 0, False
+    for piece in contents.texts(html=True):
+        text = contents.text(piece)
+        if piece.kind != HTML:
+            texts.append((False, text))
+            continue
+        try:
+            safe = safe_html(text, picture_of)
+        except TooMuchHtmlError:
+            too_much = True
+            texts.append((False, text))
+        else:
+            blocked += safe.blocked_pictures
+            texts.append((True, safe.html))
+    return {"texts": texts, "blocked": blocked, "too_much": too_much}

@@ -1,0 +1,108 @@
+"""What an answer begins with: to whom, about what, and the words that it answers (RFC 5322 section 3.6.4)."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from services.mail.address import Mailbox
+from services.mail.reading.contents import HTML, Contents
+from services.mail.reading.people import people_in
+from services.mail.webmail.limits import QUOTED_CHARACTERS
+from services.mail.webmail.views.safe_html import TooMuchHtmlError, plain_text
+
+_MESSAGE_ID = re.compile(rb"<[!-;=?-~]{1,900}>")
+_REPLY = re.compile(r"re\s*:", re.IGNORECASE)
+_FORWARD = re.compile(r"fwd?\s*:", re.IGNORECASE)
+_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
+_PLAIN_NAME = re.compile(r"[\w .'-]*\Z")
+_FIELDS = ((b"from", "From"), (b"date", "Date"), (b"subject", "Subject"), (b"to", "To"), (b"cc", "Cc"))
+# What a form is filled with; a person writes more by hand.
+_PEOPLE_CHARACTERS = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a form for an answer holds at first."""
+
+    to: str
+    cc: str
+    subject: str
+    text: str
+
+
+def reply(contents: Contents, own: Mailbox, to_all: bool) -> Answer:
+    """Return a reply to who wrote a message, or to all who have it but oneself."""
+    asked = contents.root.header.first(b"reply-to") or contents.root.header.first(b"from") or b""
+    to = people([asked], ())
+    others = people(contents.root.header.all(b"to"), (own,)), people(contents.root.header.all(b"cc"), (own,))
+    subject = _one_line(contents.field(b"subject"))
+    date, sender = (_one_line(contents.field(name)) for name in (b"date", b"from"))
+    begun = (f"On {date}, " if date else "") + f"{sender or 'somebody'} wrote:\n"
+    quoted = "".join(f">{line}\n" if line.startswith(">") else f"> {line}\n" for line in text_of(contents).split("\n"))
+    return Answer(
+        to,
+        ", ".join(filter(None, others)) if to_all else "",
+        subject if _REPLY.match(subject) else f"Re: {subject}",
+        f"\n\n{begun}{quoted}",
+    )
+
+
+def forward(contents: Contents) -> Answer:
+    """Return a message to be passed on; its files are chosen on the form."""
+    subject = _one_line(contents.field(b"subject"))
+    lines = [f"{title}: {_one_line(contents.field(name))}" for name, title in _FIELDS if contents.field(name)]
+    head = "\n".join(["", "", "---------- Forwarded message ----------", *lines])
+    return Answer("", "", subject if _FORWARD.match(subject) else f"Fwd: {subject}", f"{head}\n\n{text_of(contents)}")
+
+
+def text_of(contents: Contents) -> str:
+    """Return the text of a message, as much of it as is worth a quotation."""
+    texts = []
+    for piece in contents.texts(html=False):
+        text = contents.text(piece)
+        if piece.kind == HTML:
+            try:
+                text = plain_text(text)
+            except TooMuchHtmlError:
+                text = ""
+        texts.append(text)
+    return "\n".join(texts)[:QUOTED_CHARACTERS].rstrip("\n")
+
+
+def people(values: Iterable[bytes], but: Iterable[Mailbox]) -> str:
+    """Return the mailboxes of fields as a person would type them, without some."""
+    left_out = {mailbox.key for mailbox in but}
+    found: dict[tuple[str, str], str] = {}
+    for value in values:
+        for one in people_in(value):
+            if one.mailbox.local_part and one.mailbox.domain and one.mailbox.key not in left_out:
+                found.setdefault(one.mailbox.key, _typed(_one_line(one.name), one.mailbox))
+    text = ""
+    for typed in found.values():
+        if len(text) + len(typed) < _PEOPLE_CHARACTERS:
+            text = f"{text}, {typed}" if text else typed
+    return text
+
+
+def _typed(name: str, mailbox: Mailbox) -> str:
+    address = _one_line(str(mailbox))
+    if not name or name == address:
+        return address
+    quoted = name if _PLAIN_NAME.match(name) else '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return f"{quoted} <{address}>"
+
+
+def _one_line(text: str) -> str:
+    return _CONTROLS.sub(" ", text).strip()
+
+
+def references(contents: Contents) -> tuple[str, tuple[str, ...]]:
+    """Return what In-Reply-To and References of an answer hold (RFC 5322 section 3.6.4)."""
+    header = contents.root.header
+    own = _MESSAGE_ID.search(header.first(b"message-id") or b"")
+    if own is None:
+        return "", ()
+    before = header.first(b"references") or header.first(b"in-reply-to") or b""
+    earlier = [one.decode("ascii") for one in _MESSAGE_ID.findall(before)]
+    last = own[0].decode("ascii")
+    return last, tuple(dict.fromkeys([*earlier, last]))

@@ -1,0 +1,227 @@
+"""The cache: what it keeps, for how long, what may replace what; and that a naive model of it says the same."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.bounded_dict import BoundedDict
+from services.dns.codec.codes import Rcode, RRClass, RRType
+from services.dns.codec.name import ROOT, Name
+from services.dns.codec.rdata import rdata_from_text
+from services.dns.codec.records import RRset
+from services.dns.recursion.cache import NEGATIVE_TTL_MAX_S, TTL_MAX_S, Cache, Failure, Negative, Trust, negative_soa
+from services.dns.recursion.delegation import Delegation, delegation_from
+
+WWW = Name.from_text("www.example.com.")
+EXAMPLE = Name.from_text("example.com.")
+
+
+def address(ttl: int, last: int = 1, name: Name = WWW) -> RRset:
+    return RRset(name, RRType.A, RRClass.IN, ttl, (rdata_from_text(RRType.A, f"192.0.2.{last}"),))
+
+
+def soa(ttl: int, minimum: int) -> RRset:
+    return RRset(EXAMPLE, RRType.SOA, RRClass.IN, ttl, (rdata_from_text(RRType.SOA, f"ns. host. 1 1 1 1 {minimum}"),))
+
+
+def name_servers(ttl: int, *hosts: str) -> RRset:
+    return RRset(EXAMPLE, RRType.NS, RRClass.IN, ttl, tuple(rdata_from_text(RRType.NS, host) for host in hosts))
+
+
+def test_a_ttl_is_what_is_left_rounded_down() -> None:
+    cache = Cache()
+    cache.put(address(10), Trust.ANSWER, 100.25)
+    for now, left in ((100.25, 10), (100.5, 9), (101.25, 9), (110.0, 0), (110.25, None)):
+        found = cache.get(WWW, RRType.A, now)
+        assert (found.ttl if isinstance(found, RRset) else None) == left
+
+
+def test_names_are_found_in_any_case() -> None:
+    cache = Cache()
+    cache.put(address(10), Trust.ANSWER, 0)
+    assert cache.get(Name.from_text("WWW.Example.COM."), RRType.A, 1) is not None
+
+
+def test_bounds_on_ttls() -> None:
+    cache = Cache()
+    cache.put(address(10 * TTL_MAX_S), Trust.ANSWER, 0)
+    found = cache.get(WWW, RRType.A, 0)
+    assert isinstance(found, RRset)
+    assert found.ttl == TTL_MAX_S
+    cache.put(address(0, name=EXAMPLE), Trust.ANSWER, 0)
+    assert cache.get(EXAMPLE, RRType.A, 0) is None
+
+
+@pytest.mark.parametrize(
+    ("ttl", "minimum", "expected"), [(300, 60, 60), (60, 300, 60), (10**6, 10**6, NEGATIVE_TTL_MAX_S)]
+)
+def test_a_negative_answer_lives_as_long_as_the_lesser_of_ttl_and_minimum(
+    ttl: int, minimum: int, expected: int
+) -> None:
+    cache = Cache()
+    cache.put_negative(WWW, RRType.MX, Rcode.NOERROR, negative_soa(soa(ttl, minimum)), 0)
+    found = cache.get(WWW, RRType.MX, 0)
+    assert isinstance(found, Negative)
+    assert found.soa.ttl == expected
+    assert cache.get(WWW, RRType.MX, expected) is None
+    assert cache.get(WWW, RRType.A, 0) is None
+
+
+def test_nxdomain_is_for_every_type_and_all_below() -> None:
+    cache = Cache()
+    cache.put_negative(EXAMPLE, RRType.A, Rcode.NXDOMAIN, soa(60, 60), 0)
+    assert cache.nonexistence(WWW, 1) is not None
+    assert cache.nonexistence(EXAMPLE.parent, 1) is None
+    assert cache.nonexistence(WWW, 60) is None
+
+
+def test_less_trust_replaces_nothing_that_lives() -> None:
+    cache = Cache()
+    cache.put(address(10, 1), Trust.AUTHORITATIVE_ANSWER, 0)
+    cache.put(address(1000, 2), Trust.ANSWER, 1)
+    assert cache.get(WWW, RRType.A, 1) == address(9, 1)
+    cache.put(address(1000, 3), Trust.ANSWER, 10)
+    assert cache.get(WWW, RRType.A, 10) == address(1000, 3)
+    cache.put(address(20, 4), Trust.AUTHORITATIVE_ANSWER, 11)
+    assert cache.get(WWW, RRType.A, 11) == address(20, 4)
+
+
+def test_a_failure_replaces_no_answer_and_an_answer_every_failure() -> None:
+    cache = Cache()
+    cache.put(address(10), Trust.ANSWER, 0)
+    cache.put_failure(WWW, RRType.A, 1)
+    assert isinstance(cache.get(WWW, RRType.A, 1), RRset)
+    cache.put_failure(EXAMPLE, RRType.A, 1)
+    assert isinstance(cache.get(EXAMPLE, RRType.A, 1), Failure)
+    cache.put(address(10, name=EXAMPLE), Trust.ANSWER, 1)
+    assert isinstance(cache.get(EXAMPLE, RRType.A, 1), RRset)
+
+
+def test_a_delegation_is_no_answer_and_ends() -> None:
+    cache = Cache()
+    glue = [address(50, name=Name.from_text("ns.example.com."))]
+    cache.put_delegation(delegation_from(name_servers(100, "ns.example.com."), glue, EXAMPLE.parent), 0)
+    assert [(found.zone, left) for found, left in cache.delegations(WWW, 0)] == [(EXAMPLE, 50)]
+    assert cache.get(EXAMPLE, RRType.NS, 0) is None
+    assert cache.get(Name.from_text("ns.example.com."), RRType.A, 0) is None
+    assert list(cache.delegations(WWW, 50)) == []
+    assert list(cache.delegations(ROOT, 0)) == []
+
+
+def test_the_nearest_delegation_comes_first() -> None:
+    cache = Cache()
+    for text in (".", "com.", "example.com.", "other.com."):
+        cache.put_delegation(Delegation(Name.from_text(text), (WWW,), ttl=10), 0)
+    assert [str(found.zone) for found, _ in cache.delegations(WWW, 1)] == ["example.com.", "com.", "."]
+
+
+def test_glue_from_outside_of_the_bailiwick_or_for_others_is_left_out() -> None:
+    glue = [address(50, 1, Name.from_text("ns.other.net.")), address(50, 2, Name.from_text("x.example.com."))]
+    made = delegation_from(name_servers(100, "ns.other.net.", "ns.example.com."), glue, Name.from_text("com."))
+    assert (made.glue, made.ttl) == ({}, 100)
+
+
+def test_a_cache_of_no_entries_keeps_nothing() -> None:
+    cache = Cache(0)
+    cache.put(address(10), Trust.ANSWER, 0)
+    cache.put_delegation(Delegation(EXAMPLE, (WWW,), ttl=10), 0)
+    cache.put_failure(WWW, RRType.A, 0)
+    assert (len(cache), cache.get(WWW, RRType.A, 0), list(cache.delegations(WWW, 0))) == (0, None, [])
+
+
+def test_what_was_not_used_for_longest_goes_first() -> None:
+    kept: BoundedDict[int, str] = BoundedDict(2)
+    kept.put(1, "a")
+    kept.put(2, "b")
+    assert kept.get(1) == "a"
+    kept.put(3, "c")
+    assert [kept.get(key) for key in (1, 2, 3)] == ["a", None, "c"]
+
+
+# A model that keeps everything for ever and looks at it again each time.
+
+NAMES = [Name.from_text(text) for text in ("a.", "b.a.", "c.b.a.")]
+
+
+@dataclass(frozen=True)
+class Put:
+    name: Name
+    ttl: int
+    last: int
+    trust: Trust
+    after: float
+
+
+class Model:
+    """What was put, and what may be handed out."""
+
+    def __init__(self) -> None:
+        self.live: dict[Name, tuple[Put, float]] = {}
+
+    def put(self, put: Put, now: float) -> None:
+        if put.ttl <= 0:
+            return
+        present = self.live.get(put.name)
+        if present is not None and present[0].trust > put.trust and now < present[1] + present[0].ttl:
+            return
+        self.live[put.name] = (put, now)
+
+    def get(self, name: Name, now: float) -> tuple[int, float] | None:
+        present = self.live.get(name)
+        if present is None or now >= present[1] + present[0].ttl:
+            return None
+        return present[0].last, present[1] + present[0].ttl - now
+
+
+PUTS = st.builds(
+    Put,
+    st.sampled_from(NAMES),
+    st.integers(0, 20),
+    st.integers(1, 250),
+    st.sampled_from(Trust),
+    # Eighths are exact in binary, so that the model and the cache compute the same.
+    st.integers(0, 80).map(lambda eighths: eighths / 8),
+)
+
+
+@settings(deadline=None)
+@given(st.lists(PUTS, max_size=40))
+def test_the_cache_hands_out_what_the_model_does(puts: list[Put]) -> None:
+    cache, model, now = Cache(), Model(), 1000.0
+    for put in puts:
+        now += put.after
+        for name in NAMES:
+            found, expected = cache.get(name, RRType.A, now), model.get(name, now)
+            assert (found is None) == (expected is None)
+            if isinstance(found, RRset) and expected is not None:
+                assert found.rdatas == address(0, expected[0]).rdatas
+                # Never more than is left, and never a second less.
+                assert 0 <= expected[1] - found.ttl < 1
+        cache.put(address(put.ttl, put.last, put.name), put.trust, now)
+        model.put(put, now)
+
+
+@settings(deadline=None)
+@given(st.integers(1, 10**6), st.lists(st.integers(0, 10**5).map(lambda eighths: eighths / 8), max_size=30))
+def test_a_ttl_never_grows(ttl: int, waits: list[float]) -> None:
+    cache, now, before = Cache(), 5.0, ttl
+    cache.put(address(ttl), Trust.ANSWER, now)
+    for wait in waits:
+        now += wait
+        found = cache.get(WWW, RRType.A, now)
+        after = found.ttl if isinstance(found, RRset) else -1
+        assert after <= before
+        before = after
+
+
+@settings(deadline=None)
+@given(st.integers(0, 8), st.lists(st.integers(0, 20), max_size=60))
+def test_the_cache_never_has_more_than_it_may(entries_max: int, lasts: list[int]) -> None:
+    cache = Cache(entries_max)
+    for last in lasts:
+        cache.put(address(100, 1, WWW.child(b"%d" % last)), Trust.ANSWER, 0)
+        assert len(cache) <= entries_max

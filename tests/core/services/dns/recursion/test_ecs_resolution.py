@@ -1,0 +1,299 @@
+"""Resolution for the clients of a network: who is told of it, what is believed, and for whom answers are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from ipaddress import ip_network
+
+import pytest
+
+from services.dns.address_space import Network
+from services.dns.codec.client_subnet import SubnetPolicy
+from services.dns.codec.codes import Rcode
+from services.dns.codec.edns import EDNS, ClientSubnet
+from services.dns.codec.message import Message
+from services.dns.recursion.delegation import Service, root_delegation
+from services.dns.recursion.ecs_cache import ScopedCache
+from services.dns.recursion.query import Ask
+from services.dns.recursion.resolution import Result, from_cache
+from services.dns.server.responder import Client
+from services.dns.steering.handler import TailoringAuthority, add_names
+from services.dns.steering.region_map import parse_region_map
+from services.dns.zones.handler import Authority
+from services.dns.zones.zone import Zones
+from tests.core.services.dns.recursion.simulated_internet import Behaviour, World, authoritative, name, zone
+from tests.core.services.dns.steering.cdn_maps import MAP, placed
+
+ROOT = zone(".", "@ NS a.root.test.\nnet. NS a.gtld.\ncom. NS a.gtld.\na.gtld. A 127.0.1.2\n")
+NET = zone("net", "cdn NS ns.cdn\nns.cdn A 127.0.1.9\n@ NS a.gtld.\n")
+COM = zone("com", "example NS ns.example\nns.example A 127.0.1.3\n@ NS a.gtld.\n")
+EXAMPLE = zone("example.com", "@ NS ns\nns A 127.0.1.3\nwww CNAME www.cdn.net.\nown A 192.0.2.1\n")
+CDN = "@ NS ns\nns A 127.0.1.9\nalias CNAME www\n"
+UP = {"10.8.1.10": None, "10.8.128.10": None, "10.8.192.10": None}
+# In the scopes 10.8.0.0/17 (europe), the same, and 10.8.128.0/18 (asia).
+EUROPE, EUROPE_TOO, ASIA = (ip_network(text) for text in ("10.8.1.0/24", "10.8.7.0/24", "10.8.130.0/24"))
+NO_BITS = ip_network("0.0.0.0/0")
+
+
+def tailoring() -> Behaviour:
+    regions = parse_region_map(MAP)
+    zones = Zones([zone("cdn.net", CDN)])
+    add_names(zones, regions)
+    handler = TailoringAuthority(Authority(zones), regions, placed(regions, dict(UP))[0], lambda _: None)
+    # The resolver's own address is one of asia's.
+    return lambda query, _: handler(query, Client("10.8.130.53", 5000))
+
+
+def world(cdn: Behaviour | None = None, policy: SubnetPolicy | None = None) -> World:
+    servers = {
+        "127.0.1.1": authoritative(ROOT),
+        "127.0.1.2": authoritative(NET, COM),
+        "127.0.1.3": authoritative(EXAMPLE),
+        "127.0.1.9": cdn or tailoring(),
+    }
+    made = World(servers)
+    made.known.scoped = ScopedCache(policy or SubnetPolicy())
+    return made
+
+
+def asked(internet: World) -> list[tuple[str, str | None]]:
+    """Return the last octet of each server asked, and what it was told."""
+    return [(ask.address.rpartition(".")[2], None if ask.subnet is None else str(ask.subnet)) for ask in internet.asked]
+
+
+def addresses(result: Result) -> list[str]:
+    return [rdata.to_text() for rrset in result.answers for rdata in rrset.rdatas]
+
+
+def test_only_servers_below_the_top_level_domains_are_told() -> None:
+    internet = world()
+    result = internet.resolve("www.cdn.net", subnet=EUROPE)
+    assert (addresses(result), result.scope) == (["10.8.1.10"], 17)
+    assert asked(internet) == [("1", None), ("2", None), ("9", "10.8.1.0/24")]
+
+
+def test_an_answer_is_for_those_in_its_scope() -> None:
+    internet = world()
+    internet.resolve("www.cdn.net", subnet=EUROPE)
+    again = internet.resolve("www.cdn.net", subnet=EUROPE_TOO)
+    assert (again.queries, addresses(again), again.scope) == (0, ["10.8.1.10"], 17)
+    other = internet.resolve("www.cdn.net", subnet=ASIA)
+    assert (addresses(other), other.scope) == (["10.8.128.10"], 18)
+    assert asked(internet) == [("9", "10.8.130.0/24")]
+    assert internet.resolve("www.cdn.net", subnet=EUROPE).queries == 0
+    # RFC 7871 section 7.3: who has no network has no part in it.
+    without = internet.resolve("www.cdn.net")
+    assert (without.queries, addresses(without), without.scope) == (1, ["10.8.128.10"], 0)
+
+
+def test_a_scope_ends_with_its_ttl() -> None:
+    internet = world()
+    internet.resolve("www.cdn.net", subnet=EUROPE)
+    internet.now += 3
+    internet.resolve("www.cdn.net", subnet=EUROPE)
+    assert asked(internet) == [("9", "10.8.1.0/24")]
+
+
+def test_an_alias_that_is_everybodys_is_not_asked_for_again() -> None:
+    internet = world()
+    result = internet.resolve("www.example.com", subnet=EUROPE)
+    assert (addresses(result), result.scope) == (["www.cdn.net.", "10.8.1.10"], 17)
+    assert asked(internet)[-1] == ("9", "10.8.1.0/24")
+    other = internet.resolve("www.example.com", subnet=ASIA)
+    assert (addresses(other), other.scope) == (["www.cdn.net.", "10.8.128.10"], 18)
+    assert asked(internet) == [("9", "10.8.130.0/24")]
+    # An alias of the server's own leads to as many answers.
+    assert addresses(internet.resolve("alias.cdn.net", subnet=EUROPE)) == ["www.cdn.net.", "10.8.1.10"]
+    assert addresses(internet.resolve("alias.cdn.net", subnet=ASIA)) == ["www.cdn.net.", "10.8.128.10"]
+
+
+def test_a_server_that_has_no_use_for_it_is_not_told_again() -> None:
+    internet = world()
+    first = internet.resolve("own.example.com", subnet=EUROPE)
+    assert (asked(internet)[-1], first.scope) == (("3", "10.8.1.0/24"), 0)
+    # Its answer is everybody's.
+    assert internet.resolve("own.example.com", subnet=ASIA).queries == 0
+    internet.resolve("www.example.com", subnet=ASIA)
+    assert ("3", None) in asked(internet)
+    internet.now += 1000
+    internet.resolve("own.example.com", subnet=ASIA)
+    assert asked(internet)[-1] == ("3", "10.8.130.0/24")
+
+
+@pytest.mark.parametrize(("rtype", "told"), [("A", True), ("AAAA", True), ("TXT", False), ("CNAME", False)])
+def test_questions_for_addresses_tell(rtype: str, told: bool) -> None:
+    internet = world()
+    internet.resolve("www.cdn.net", rtype, subnet=EUROPE)
+    assert asked(internet)[-1] == ("9", "10.8.1.0/24" if told else None)
+
+
+def test_answers_of_nothing_are_everybodys() -> None:
+    internet = world()
+    assert internet.resolve("no.cdn.net", subnet=EUROPE).rcode == Rcode.NXDOMAIN
+    assert internet.resolve("no.cdn.net", subnet=ASIA).queries == 0
+    internet.resolve("www.cdn.net", "AAAA", subnet=EUROPE)
+    assert internet.resolve("www.cdn.net", "AAAA", subnet=ASIA).queries == 0
+
+
+def test_parts_of_a_name_tell_nothing() -> None:
+    internet = world()
+    internet.known.minimise = True
+    internet.resolve("a.b.cdn.net", subnet=EUROPE)
+    assert {(len(ask.question.name), ask.subnet) for ask in internet.asked if ask.subnet} == {(4, EUROPE)}
+
+
+def test_the_addresses_of_servers_are_asked_for_without() -> None:
+    internet = world()
+    internet.servers["127.0.1.2"] = authoritative(NET, zone("com", "other NS ns.cdn.net.\n@ NS a.gtld.\n"))
+    internet.resolve("www.other.com", subnet=EUROPE)
+    told = {(ask.question.name, ask.subnet) for ask in internet.asked}
+    assert (name("ns.cdn.net"), None) in told
+    assert (name("ns.cdn.net"), EUROPE) not in told
+
+
+def test_no_bits_are_told_as_none_and_kept_apart() -> None:
+    internet = world()
+    result = internet.resolve("www.cdn.net", subnet=NO_BITS)
+    assert asked(internet)[-1] == ("9", "0.0.0.0/0")
+    assert (addresses(result), result.scope) == (["10.8.128.10"], 0)
+    assert internet.resolve("www.cdn.net", subnet=NO_BITS).queries == 0
+    # RFC 7871 section 7.3.1: nobody else gets it.
+    assert internet.resolve("www.cdn.net", subnet=EUROPE).queries == 1
+    assert internet.resolve("www.cdn.net", subnet=NO_BITS).queries == 0
+
+
+def test_the_cache_alone_answers_by_network_too() -> None:
+    internet = world()
+    internet.resolve("www.cdn.net", subnet=EUROPE)
+    question = internet.asked[-1].question
+    known = from_cache(internet.known, question, internet.now, EUROPE_TOO)
+    assert (addresses(known), known.scope) == (["10.8.1.10"], 17)
+    assert from_cache(internet.known, question, internet.now, ASIA).answers == ()
+
+
+# Servers that do not want to be told, and answers that are not to be believed.
+
+
+def disliking(rcode: int) -> Behaviour:
+    """Return a server that answers nothing else to queries with the option."""
+    answer = authoritative(zone("cdn.net", CDN + "www A 192.0.2.7\n"))
+
+    def behave(query: Message, ask: Ask) -> Message | None:
+        options = () if query.edns is None else query.edns.options
+        return query.reply(rcode) if options else answer(query, ask)
+
+    return behave
+
+
+@pytest.mark.parametrize("rcode", [Rcode.REFUSED, Rcode.FORMERR, Rcode.NOTIMP])
+def test_a_server_that_does_not_want_to_be_told_is_asked_without(rcode: int) -> None:
+    internet = world(disliking(rcode))
+    result = internet.resolve("www.cdn.net", subnet=EUROPE)
+    assert (addresses(result), result.scope) == (["192.0.2.7"], 0)
+    assert asked(internet)[-2:] == [("9", "10.8.1.0/24"), ("9", None)]
+    # EDNS is not to blame.
+    assert internet.asked[-1].edns
+    assert internet.resolve("www.cdn.net", subnet=ASIA).queries == 0
+
+
+def test_a_server_that_refuses_all_is_lame() -> None:
+    internet = world(lambda query, _: query.reply(Rcode.REFUSED))
+    result = internet.resolve("www.cdn.net", subnet=EUROPE)
+    assert result.rcode == Rcode.SERVFAIL
+    assert asked(internet)[-2:] == [("9", "10.8.1.0/24"), ("9", None)]
+
+
+def test_a_forwarder_is_asked_with_no_bits_then() -> None:
+    """RFC 7871 section 7.1.3."""
+    answer = authoritative(zone("cdn.net", CDN + "www A 192.0.2.7\n"))
+
+    def behave(query: Message, ask: Ask) -> Message | None:
+        told = ask.subnet is not None and ask.subnet.prefixlen > 0
+        reply = query.reply(Rcode.REFUSED) if told else answer(query, ask)
+        echo = query.edns.options if query.edns is not None else ()
+        return None if reply is None else replace(reply, ra=True, edns=EDNS(options=echo))
+
+    internet = world(behave)
+    internet.known.roots = root_delegation({name("forwarder"): ("127.0.1.9",)}, Service.FORWARDER)
+    assert addresses(internet.resolve("www.cdn.net", subnet=EUROPE)) == ["192.0.2.7"]
+    assert asked(internet) == [("9", "10.8.1.0/24"), ("9", "0.0.0.0/0")]
+    # It does not want to know of anybody, so its answer is everybody's.
+    assert internet.resolve("www.cdn.net", subnet=ASIA).queries == 0
+
+
+def echoing(*subnets: ClientSubnet) -> Behaviour:
+    """Return a server that puts these options into its answers whatever it is asked."""
+    answer = authoritative(zone("cdn.net", CDN + "www A 192.0.2.7\n"))
+
+    def behave(query: Message, ask: Ask) -> Message | None:
+        reply = answer(query, ask)
+        edns = EDNS(options=tuple(subnet.to_option() for subnet in subnets))
+        return None if reply is None else replace(reply, edns=edns)
+
+    return behave
+
+
+def said(text: str, scope: int) -> ClientSubnet:
+    return ClientSubnet(ip_network(text), scope)
+
+
+@pytest.mark.parametrize(
+    "subnets",
+    [
+        (said("10.8.2.0/24", 24),),
+        (said("10.8.1.0/25", 24),),
+        (said("10.8.0.0/16", 16),),
+        (said("0.0.0.0/0", 0),),
+        (said("::/24", 24),),
+        (said("10.8.1.0/24", 24), said("10.8.1.0/24", 24)),
+        (said("10.8.1.0/24", 33),),
+    ],
+    ids=["address", "longer", "shorter", "no bits", "family", "twice", "scope"],
+)
+def test_an_answer_for_another_network_is_dropped(subnets: tuple[ClientSubnet, ...]) -> None:
+    internet = world(echoing(*subnets))
+    result = internet.resolve("www.cdn.net", subnet=EUROPE)
+    assert (result.rcode, result.answers) == (Rcode.SERVFAIL, ())
+
+
+def test_the_true_answer_after_a_forged_one_is_taken() -> None:
+    internet = world()
+
+    def forging(data: bytes, ask: Ask) -> Iterable[bytes]:
+        true = Message.from_wire(data)
+        if ask.subnet is not None:
+            edns = EDNS(options=(said("10.8.2.0/24", 0).to_option(),))
+            yield replace(true, edns=edns).to_wire()
+        yield data
+
+    internet.wire = forging
+    assert internet.resolve("www.cdn.net", subnet=EUROPE).scope == 17
+
+
+def test_an_option_that_nobody_asked_for_means_nothing() -> None:
+    internet = world(echoing(said("10.8.2.0/24", 24)))
+    without = internet.resolve("www.cdn.net")
+    assert (addresses(without), without.scope) == (["192.0.2.7"], 0)
+    # It was kept for everybody, as always.
+    assert internet.resolve("www.cdn.net", subnet=ASIA).queries == 0
+
+
+@pytest.mark.parametrize(
+    ("policy", "subnet", "scope", "told"),
+    [
+        # As much as is ever told: the answer holds for all of it, whatever it says.
+        (SubnetPolicy(24), "10.8.1.0/24", 32, 24),
+        # Less than that: it says how much would be needed.
+        (SubnetPolicy(24), "10.8.0.0/16", 20, 20),
+        (SubnetPolicy(24), "10.8.1.0/24", 24, 24),
+    ],
+)
+def test_the_scope_that_clients_are_told_is_the_one_that_the_cache_has(
+    policy: SubnetPolicy, subnet: str, scope: int, told: int
+) -> None:
+    network: Network = ip_network(subnet)
+    internet = world(echoing(ClientSubnet(network, scope)), policy)
+    assert internet.resolve("www.cdn.net", subnet=network).scope == told
+    again = internet.resolve("www.cdn.net", subnet=network)
+    assert (again.queries, again.scope) == (0, told)

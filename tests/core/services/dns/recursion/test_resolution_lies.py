@@ -1,0 +1,299 @@
+"""Answers that are forged, lie, or come from servers that do things their own way: what is believed of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+import pytest
+
+from services.dns.codec.codes import Rcode, RRType
+from services.dns.codec.message import Message
+from services.dns.codec.name import Name
+from services.dns.codec.records import Question, RRset
+from services.dns.recursion.query import Ask
+from tests.core.services.dns.recursion.simulated_internet import (
+    EXAMPLE_ZONE,
+    ROOT_ZONE,
+    Behaviour,
+    World,
+    authoritative,
+    forwarding,
+    name,
+    saying,
+    saying_all,
+    texts,
+    world,
+    zone,
+)
+
+GOOD = ["www.example.com. A 192.0.2.1", "www.example.com. A 192.0.2.2"]
+EXAMPLE = authoritative(EXAMPLE_ZONE)
+
+
+# Lies.
+
+
+def test_what_lies_out_of_bailiwick_is_not_believed_in_any_section() -> None:
+    evil = "www.victim.net. A 203.0.113.1\nvictim.net. NS ns.evil.com.\nns.evil.com. A 203.0.113.2\n"
+    soa = "victim.net. SOA a. b. 1 1 1 1 86400\n"
+    lying = saying_all("www.example.com. A 192.0.2.1\n" + evil, evil + soa, evil)
+    internet = world(s3=lying, s4=lying)
+    assert texts(internet.resolve("www.example.com").answers) == GOOD[:1]
+    cache, now = internet.known.cache, internet.now
+    for text, rtype in (("www.victim.net", RRType.A), ("ns.evil.com", RRType.A), ("victim.net", RRType.NS)):
+        assert cache.get(name(text), rtype, now) is None
+    assert {str(found.zone) for found, _ in cache.delegations(name("www.victim.net"), now)} == set()
+
+
+def test_an_alias_does_not_carry_foreign_data_in() -> None:
+    lying = saying("www.example.com. CNAME host.provider.net.\nhost.provider.net. A 203.0.113.1")
+    internet = world(s3=lying, s4=lying)
+    assert texts(internet.resolve("www.example.com").answers)[-1] == "host.provider.net. A 192.0.2.60"
+
+
+def test_glue_for_other_names_leads_nowhere() -> None:
+    lying = saying_all(
+        authority="example.com. NS ns.provider.net.",
+        # Of provider.net's server com has no say.
+        additional="ns.provider.net. A 203.0.113.1\nwww.example.com. A 203.0.113.2\na.gtld.test. A 203.0.113.3",
+        aa=False,
+    )
+    internet = world(s2=lying)
+    internet.servers["127.0.1.1"] = authoritative(ROOT_ZONE)
+    internet.resolve("www.example.com")
+    assert not any(ask.address.startswith("203.") for ask in internet.asked)
+
+
+def test_glue_is_no_answer() -> None:
+    internet = world()
+    internet.resolve("www.example.com")
+    result = internet.resolve("ns1.example.com")
+    assert (result.queries, texts(result.answers)) == (1, ["ns1.example.com. A 127.0.1.3"])
+
+
+def test_a_referral_does_not_replace_an_answer() -> None:
+    internet = world()
+    internet.resolve("ns1.example.com")
+    before = internet.known.cache.get(name("ns1.example.com"), RRType.A, internet.now)
+    assert isinstance(before, RRset)
+    lying = saying_all(
+        authority="below.example.com. NS ns1.example.com.", additional="ns1.example.com. A 203.0.113.1", aa=False
+    )
+    internet.servers |= {"127.0.1.3": lying, "127.0.1.4": lying}
+    internet.resolve("www.below.example.com")
+    after = internet.known.cache.get(name("ns1.example.com"), RRType.A, internet.now)
+    assert isinstance(after, RRset)
+    assert after.rdatas == before.rdatas
+
+
+def test_what_comes_without_authority_does_not_replace_what_has_it() -> None:
+    internet = world()
+    internet.resolve("www.example.com")
+    liar = saying("any.example.com. CNAME www.example.com.\nwww.example.com. A 203.0.113.1", aa=False)
+    internet.servers |= {"127.0.1.3": liar, "127.0.1.4": liar}
+    internet.resolve("any.example.com")
+    assert texts(internet.resolve("www.example.com").answers) == GOOD
+
+
+# Octets that do not fit.
+
+
+def forging(change: Message) -> Callable[[bytes, Ask], Iterable[bytes]]:
+    """Return a wire that brings a forged message before the true one."""
+
+    def wire(data: bytes, _: Ask) -> Iterable[bytes]:
+        true = Message.from_wire(data)
+        forged = replace(true, id=change.id or true.id, questions=change.questions or true.questions)
+        yield forged.to_wire()
+        yield data
+
+    return wire
+
+
+FORGED = {
+    "another id": Message(id=8),
+    "another name": Message(questions=(Question(name("other.example.com"), RRType.A),)),
+    "another type": Message(questions=(Question(name("www.example.com"), RRType.MX),)),
+    "another class": Message(questions=(Question(name("www.example.com"), RRType.A, 3),)),
+    "another question in all": Message(questions=(Question(name("victim.net"), RRType.A),)),
+}
+
+
+@pytest.mark.parametrize("change", FORGED.values(), ids=FORGED.keys())
+def test_what_does_not_fit_is_dropped_and_the_wait_goes_on(change: Message) -> None:
+    internet = World(world().servers, wire=forging(change))
+    result = internet.resolve("www.example.com")
+    assert (texts(result.answers), result.queries) == (GOOD, 3)
+
+
+@pytest.mark.parametrize("octets", [b"", b"\0", b"\0\7", b"\0\7\x80", bytes(11), b"\0\7" + bytes(40)])
+def test_octets_that_are_no_message_are_dropped(octets: bytes) -> None:
+    internet = World(world().servers, wire=lambda data, _: (octets, data, octets))
+    assert internet.resolve("www.example.com").queries == 3
+
+
+def test_a_query_is_no_answer() -> None:
+    internet = World(world().servers, wire=lambda data, _: (data[:2] + b"\x00" + data[3:], data))
+    assert internet.resolve("www.example.com").queries == 3
+
+
+def test_an_answer_in_other_case_is_dropped() -> None:
+    def wire(data: bytes, ask: Ask) -> Iterable[bytes]:
+        forged = Message.from_wire(data)
+        question = replace(forged.questions[0], name=Name(ask.spelling.folded))
+        yield replace(forged, questions=(question,), rcode=Rcode.NXDOMAIN).to_wire()
+        yield data
+
+    internet = World(world().servers, wire=wire)
+    assert texts(internet.resolve("www.example.com").answers) == GOOD
+
+
+def folding(data: bytes, _: Ask) -> Iterable[bytes]:
+    """Be servers that do not keep case."""
+    message = Message.from_wire(data)
+    yield replace(
+        message, questions=tuple(replace(one, name=Name(one.name.folded)) for one in message.questions)
+    ).to_wire()
+
+
+def test_servers_that_do_not_keep_case_are_asked_over_tcp_and_then_in_plain_case() -> None:
+    internet = World(world().servers, wire=folding)
+    assert texts(internet.resolve("www.example.com").answers) == GOOD
+    assert [ask.tcp for ask in internet.asked] == [False, True] * 3
+    for number in range(6):
+        internet.resolve(f"n{number}.example.com")
+    internet.resolve("last.example.com")
+    assert [(ask.tcp, ask.exact_case) for ask in internet.asked] == [(False, False)]
+
+
+def test_servers_that_do_not_keep_case_and_have_no_tcp_are_asked_in_plain_case() -> None:
+    def wire(data: bytes, ask: Ask) -> Iterable[bytes]:
+        return () if ask.tcp else folding(data, ask)
+
+    internet = World(world().servers, wire=wire)
+    assert texts(internet.resolve("www.example.com").answers) == GOOD
+    assert [(ask.tcp, ask.exact_case) for ask in internet.asked[:3]] == [(False, True), (True, False), (False, False)]
+    # And remembered as such.
+    internet.resolve("n.com")
+    assert [(ask.tcp, ask.exact_case) for ask in internet.asked] == [(False, False)]
+
+
+def test_a_truncated_answer_is_asked_for_again_over_tcp() -> None:
+    def short(query: Message, ask: Ask) -> Message | None:
+        reply = EXAMPLE(query, ask)
+        return reply if ask.tcp or reply is None else replace(reply, tc=True, answers=reply.answers[:1])
+
+    internet = world(s3=short, s4=short)
+    assert texts(internet.resolve("www.example.com").answers) == GOOD
+    assert [ask.tcp for ask in internet.asked] == [False, False, False, True]
+
+
+def test_a_truncated_answer_without_tcp_leads_to_the_next_server() -> None:
+    def short(query: Message, ask: Ask) -> Message | None:
+        reply = EXAMPLE(query, ask)
+        return None if ask.tcp or reply is None else replace(reply, tc=True, answers=())
+
+    internet = world(s3=short)
+    assert texts(internet.resolve("www.example.com").answers) == GOOD
+
+
+@pytest.mark.parametrize(("rcode", "bare"), [(Rcode.FORMERR, False), (Rcode.FORMERR, True), (Rcode.NOTIMP, False)])
+def test_a_server_from_before_edns_is_asked_without(bare: bool, rcode: int) -> None:
+    def old(query: Message, ask: Ask) -> Message | None:
+        if query.edns is None:
+            return EXAMPLE(query, ask)
+        return replace(query.reply(rcode), questions=() if bare else query.questions)
+
+    internet = world(s3=old, s4=old)
+    assert texts(internet.resolve("www.example.com").answers) == GOOD
+    assert [ask.edns for ask in internet.asked] == [True, True, True, False]
+    for number in range(2):
+        internet.resolve(f"n{number}.example.com")
+    internet.resolve("mail.example.com")
+    assert [ask.edns for ask in internet.asked] == [False]
+
+
+# Behind an alias (RFC 2181 section 5.4.1).
+
+
+def lying_about(qname: str, lie: Behaviour, true: Behaviour = EXAMPLE) -> Behaviour:
+    """Return a server whose answers about one name are forged."""
+
+    def answer(query: Message, ask: Ask) -> Message | None:
+        return (lie if query.questions[0].name == name(qname) else true)(query, ask)
+
+    return answer
+
+
+SOA = "example.com. SOA a. b. 1 1 1 1 300\n"
+BEHIND = {
+    "an address": saying("r1.example.com. CNAME www.example.com.\nwww.example.com. A 203.0.113.1"),
+    "an address of a zone below": saying("r1.example.com. CNAME a.cut.example.com.\na.cut.example.com. A 203.0.113.1"),
+    "another alias": saying(
+        "r1.example.com. CNAME www.example.com.\nwww.example.com. CNAME evil.example.com.\n"
+        "evil.example.com. A 203.0.113.1"
+    ),
+    "no name": saying_all("r1.example.com. CNAME www.example.com.", SOA, rcode=Rcode.NXDOMAIN),
+    "no name, of the zone itself": saying_all("r1.example.com. CNAME example.com.", SOA, rcode=Rcode.NXDOMAIN),
+    "no data": saying_all("r1.example.com. CNAME www.example.com.", SOA),
+}
+CUT = zone(
+    "example.com.",
+    "@ NS ns1\n@ A 192.0.2.7\nns1 A 127.0.1.3\nwww A 192.0.2.1\nwww A 192.0.2.2\ncut NS ns.cut\nns.cut A 127.0.1.13\n",
+)
+BELOW = authoritative(zone("cut.example.com.", "@ NS ns\nns A 127.0.1.13\na A 192.0.2.13\n"))
+
+
+@pytest.mark.parametrize("lie", BEHIND.values(), ids=BEHIND.keys())
+def test_what_stands_behind_an_alias_is_not_believed(lie: Behaviour) -> None:
+    server = lying_about("r1.example.com", lie, authoritative(CUT))
+    internet = world(s3=server, s4=server, s13=BELOW)
+    result = internet.resolve("r1.example.com")
+    # The target is asked for anew, so not even this answer is false.
+    assert result.rcode in (Rcode.NOERROR, Rcode.SERVFAIL)
+    assert "203.0.113.1" not in str(texts(result.answers))
+    assert texts(internet.resolve("www.example.com").answers) == GOOD
+    assert texts(internet.resolve("a.cut.example.com").answers) == ["a.cut.example.com. A 192.0.2.13"]
+    assert internet.resolve("evil.example.com").rcode == Rcode.NXDOMAIN
+
+
+def test_nothing_behind_a_dname_is_believed() -> None:
+    lie = saying_all("old.example.com. DNAME cut.example.com.\na.cut.example.com. A 203.0.113.1")
+    server = lying_about("a.old.example.com", lie, authoritative(CUT))
+    internet = world(s3=server, s4=server, s13=BELOW)
+    result = internet.resolve("a.old.example.com")
+    assert texts(result.answers)[-1] == "a.cut.example.com. A 192.0.2.13"
+    denied = saying_all("old.example.com. DNAME cut.example.com.", SOA, rcode=Rcode.NXDOMAIN)
+    server = lying_about("a.old.example.com", denied, authoritative(CUT))
+    internet = world(s3=server, s4=server, s13=BELOW)
+    assert internet.resolve("a.old.example.com").rcode == Rcode.NOERROR
+    assert texts(internet.resolve("a.cut.example.com").answers) == ["a.cut.example.com. A 192.0.2.13"]
+
+
+def test_nxdomain_behind_an_alias_is_the_targets_own_servers_to_say() -> None:
+    """RFC 6604 section 3: the response code is about the last name of the chain."""
+    internet = world()
+    result = internet.resolve("gone.example.com")
+    assert (result.rcode, texts(result.answers)) == (
+        Rcode.NXDOMAIN,
+        ["gone.example.com. CNAME nothing.example.com."],
+    )
+    assert str(internet.asked[-1].question.name) == "nothing.example.com."
+
+
+FORWARDED = {
+    "an address": saying("r1.evil.com. CNAME www.example.com.\nwww.example.com. A 203.0.113.1", aa=False),
+    "no name": saying_all("r1.evil.com. CNAME example.com.", "com. SOA a. b. 1 1 1 1 300", aa=False, rcode=3),
+    "no data": saying_all("r1.evil.com. CNAME www.example.com.", "com. SOA a. b. 1 1 1 1 300", aa=False),
+    "an address beside the chain": saying("r1.evil.com. A 192.0.2.9\nwww.example.com. A 203.0.113.1", aa=False),
+}
+
+
+@pytest.mark.parametrize("lie", FORWARDED.values(), ids=FORWARDED.keys())
+def test_a_forged_answer_of_a_forwarder_enters_no_other_name(lie: Behaviour) -> None:
+    true = saying("www.example.com. A 192.0.2.1\nwww.example.com. A 192.0.2.2", aa=False)
+    internet = World({"127.0.1.9": lying_about("r1.evil.com", lie, true)}, roots=forwarding("127.0.1.9"))
+    internet.resolve("r1.evil.com")
+    result = internet.resolve("www.example.com")
+    assert (texts(result.answers), result.queries) == (GOOD, 1)

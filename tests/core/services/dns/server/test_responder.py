@@ -1,0 +1,157 @@
+"""What octets earn: silence, an error, or what the handler says, cut to what the client takes."""
+
+import asyncio
+from dataclasses import replace
+from ipaddress import IPv4Address
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.dns.codec.codes import Rcode, RRType
+from services.dns.codec.edns import EDNS, Option
+from services.dns.codec.message import Message
+from services.dns.codec.name import Name
+from services.dns.codec.rdata import NS, TXT, A
+from services.dns.codec.records import Question, Record
+from services.dns.codec.truncation import encode
+from services.dns.server.responder import Client, Responder, accept
+from tests.core.services.dns.strategies import messages
+
+NAME = Name.from_text("www.example.")
+QUERY = Message(id=7, rd=True, questions=(Question(NAME, RRType.TXT),))
+UDP, TCP = Client("192.0.2.1", 5353), Client("192.0.2.1", 5353, over_tcp=True)
+
+
+def text(size: int, count: int = 1) -> tuple[Record, ...]:
+    return tuple(Record(NAME, RRType.TXT, 1, 60, TXT((b"%02d" % n, b"x" * size))) for n in range(count))
+
+
+def answered(data: bytes, client: Client = UDP) -> Message | None:
+    response = Responder(lambda query, _: replace(query.reply(), answers=text(200, 3)))(data, client)
+    assert response is None or isinstance(response, bytes)
+    return None if response is None else Message.from_wire(response)
+
+
+def changed(place: int, octets: bytes) -> bytes:
+    wire = QUERY.to_wire()
+    return wire[:place] + octets + wire[place + len(octets) :]
+
+
+@pytest.mark.parametrize("data", [b"", b"\x00", QUERY.to_wire()[:11], changed(2, b"\x81")], ids=["0", "1", "11", "QR"])
+def test_silence(data: bytes) -> None:
+    assert answered(data) is None
+
+
+@pytest.mark.parametrize(
+    ("data", "rcode"),
+    [
+        (changed(2, b"\x29"), Rcode.NOTIMP),  # UPDATE
+        (changed(2, b"\x21"), Rcode.NOTIMP),  # NOTIFY
+        (changed(4, b"\x00\x00"), Rcode.FORMERR),
+        (changed(4, b"\x00\x02"), Rcode.FORMERR),
+        (QUERY.to_wire()[:-1], Rcode.FORMERR),
+        (QUERY.to_wire() + b"\x00", Rcode.FORMERR),
+        (QUERY.to_wire()[:12], Rcode.FORMERR),
+    ],
+)
+def test_errors_have_the_id_and_no_more_octets_than_the_query(data: bytes, rcode: Rcode) -> None:
+    response = accept(data)
+    assert isinstance(response, bytes)
+    assert len(response) <= len(data)
+    said = Message.from_wire(response)
+    assert (said.id, said.qr, said.rd, said.rcode, said.questions) == (7, True, True, rcode, ())
+
+
+def test_a_later_version_of_edns_is_badvers() -> None:
+    said = answered(replace(QUERY, edns=EDNS(version=1)).to_wire())
+    assert said is not None
+    assert (said.rcode, said.edns and said.edns.version, said.answers) == (Rcode.BADVERS, 0, ())
+
+
+def test_edns_is_answered_with_edns_and_only_then() -> None:
+    plain, extended = answered(QUERY.to_wire()), answered(replace(QUERY, edns=EDNS(do=True)).to_wire())
+    assert plain is not None
+    assert plain.edns is None
+    assert extended is not None
+    assert extended.edns == EDNS(1232, do=True)
+
+
+@pytest.mark.parametrize(
+    ("edns", "client", "tc", "count"),
+    [
+        (None, UDP, True, 0),
+        (EDNS(udp_size=0), UDP, True, 0),
+        (EDNS(udp_size=700), UDP, False, 3),
+        (EDNS(udp_size=65_535), UDP, False, 3),
+        (None, TCP, False, 3),
+    ],
+)
+def test_a_datagram_has_what_the_client_takes(edns: EDNS | None, client: Client, tc: bool, count: int) -> None:
+    said = answered(replace(QUERY, edns=edns).to_wire(), client)
+    assert said is not None
+    assert (said.tc, len(said.answers)) == (tc, count)
+
+
+def test_a_handler_that_fails_is_servfail_and_is_told_of() -> None:
+    told: list[Exception] = []
+
+    def failing(_query: Message, _client: Client) -> Message:
+        raise RuntimeError("no")
+
+    response = Responder(failing, failed=told.append)(QUERY.to_wire(), UDP)
+    assert isinstance(response, bytes)
+    assert Message.from_wire(response).rcode == Rcode.SERVFAIL
+    assert [str(error) for error in told] == ["no"]
+
+
+def test_a_handler_may_be_awaited_and_may_be_silent() -> None:
+    async def slow(query: Message, _: Client) -> Message | None:
+        return None if query.id == 8 else query.reply(Rcode.REFUSED)
+
+    async def both() -> tuple[bytes | None, bytes | None]:
+        respond = Responder(slow)
+        first, second = respond(QUERY.to_wire(), UDP), respond(QUERY.with_id(8).to_wire(), UDP)
+        assert first is not None
+        assert second is not None
+        assert not isinstance(first, bytes)
+        assert not isinstance(second, bytes)
+        return await first, await second
+
+    first, second = asyncio.run(both())
+    assert first is not None
+    assert Message.from_wire(first).rcode == Rcode.REFUSED
+    assert second is None
+
+
+@given(messages(), st.integers(512, 4096))
+def test_what_does_not_fit_goes_by_whole_sets_and_says_so(message: Message, limit: int) -> None:
+    message = replace(message, tc=False)
+    octets = encode(message, limit)
+    read = Message.from_wire(octets)
+    # A question of 255 octets and options may alone take more than the least limit.
+    assert len(octets) <= limit or not (read.answers or read.authority or read.additional)
+    assert read.edns == message.edns
+    for ours, whole in ((read.answers, message.answers), (read.authority, message.authority)):
+        assert ours == whole[: len(ours)]
+    if (read.answers, read.authority) != (message.answers, message.authority):
+        assert read.tc
+    if encode(message) == octets:
+        assert not read.tc
+
+
+def test_missing_glue_is_told_and_other_missing_addresses_are_not() -> None:
+    cut = Name.from_text("child.example.")
+    servers = [Name.from_text(f"ns{n}.child.example.") for n in range(20)]
+    others = [Name.from_text(f"ns{n}.other.") for n in range(20)]
+    for hosts, tc in ((servers, True), (others, False)):
+        authority = tuple(Record(cut, RRType.NS, 1, 60, NS(host)) for host in hosts)
+        additional = tuple(Record(host, RRType.A, 1, 60, A(IPv4Address(n))) for n, host in enumerate(hosts))
+        referral = Message(qr=True, questions=(Question(cut, 1),), authority=authority, additional=additional)
+        assert Message.from_wire(encode(referral, 512)).tc == tc
+
+
+def test_an_option_does_not_make_a_query_wrong() -> None:
+    said = answered(replace(QUERY, edns=EDNS(options=(Option(10, b"12345678"),))).to_wire())
+    assert said is not None
+    assert said.rcode == Rcode.NOERROR

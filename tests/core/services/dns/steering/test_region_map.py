@@ -1,0 +1,176 @@
+"""The region map: what it says, and the line of whatever is wrong with it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.dns.codec.name import Name
+from services.dns.steering.region_map import (
+    DEFAULT_TTL_S,
+    MAP_OCTETS_MAX,
+    REPLICAS_MAX,
+    RegionMap,
+    RegionMapError,
+    parse_region_map,
+    read_region_map,
+)
+from tests.core.services.dns.steering.cdn_maps import MAP, address, region_maps
+
+REGION = "region all 0.0.0.0/0\nreplica all 192.0.2.1\n"
+
+
+def test_what_a_map_says() -> None:
+    read = parse_region_map(MAP)
+    assert read.names == {Name.from_text("www.cdn.net."): 2}
+    assert read.ttl == 2
+    assert read.origin == (address("10.9.0.1"),)
+    assert read.default == "asia"
+    assert list(read.regions) == ["europe", "asia", "america"]
+    assert [(str(one.address), one.capacity) for one in read.regions["europe"].replicas] == [
+        ("10.8.1.10", 100.0),
+        ("10.8.1.11", 100.0),
+    ]
+    assert {name: region.spill for name, region in read.regions.items()} == {
+        "europe": ("asia", "america"),
+        "asia": ("america", "europe"),
+        "america": ("europe", "asia"),
+    }
+
+
+def test_what_is_not_said() -> None:
+    read = parse_region_map("name www.cdn.net\n" + REGION)
+    assert (read.ttl, read.default, read.origin) == (DEFAULT_TTL_S, "all", ())
+    assert list(map(str, read.cover)) == ["0.0.0.0/0"]
+
+
+def test_without_a_cover_the_families_that_have_regions_are_covered() -> None:
+    read = parse_region_map("name a.b\nregion x ::/1\nregion y 8000::/1\nreplica x 192.0.2.1\nreplica y ::2\n")
+    assert list(map(str, read.cover)) == ["::/0"]
+
+
+@pytest.mark.parametrize(
+    ("find", "put", "line", "detail"),
+    [
+        ("region    asia     10.8.128.0/18", "region asia 10.8.64.0/18", 6, "overlaps 10.8.0.0/17 of europe in line 5"),
+        ("10.8.0.0/17", "10.8.0.0/17 10.8.3.0/24", 5, "10.8.3.0/24 of europe overlaps 10.8.0.0/17"),
+        ("10.8.0.0/17", "10.8.0.0/17 10.8.0.0/17", 5, "overlaps"),
+        ("cover     10.8.0.0/16", "cover 10.8.0.0/16 10.8.7.0/24", 4, "10.8.7.0/24 of the cover overlaps"),
+        ("10.8.192.0/18", "10.8.192.0/19", 4, "10.8.224.0/19 of the cover belongs to no region"),
+        ("10.8.0.0/17", "10.8.64.0/18", 4, "10.8.0.0/18 of the cover belongs to no region"),
+        ("cover     10.8.0.0/16", "", 7, "0.0.0.0/5 of the cover belongs to no region"),
+        ("cover     10.8.0.0/16", "cover 10.8.0.0/16 10.9.0.0/16", 4, "10.9.0.0/16 of the cover belongs to no region"),
+        ("10.8.192.0/18", "10.8.192.0/18 10.7.0.0/24", 7, "10.7.0.0/24 of america lies outside the cover"),
+        ("10.8.192.0/18", "10.8.192.0/18 ::/0", 7, "::/0 of america lies outside the cover"),
+        ("ttl       2", "tll 2", 3, "'tll' is none of name, ttl, cover"),
+        ("ttl       2", "ttl 2\nttl 3", 4, "ttl is given twice"),
+        ("ttl       2", "ttl soon", 3, "the TTL is 'soon'"),
+        ("ttl       2", "ttl", 3, "it should be `ttl SECONDS`"),
+        ("name      www.cdn.net", "name www.cdn.net\nname WWW.cdn.net.", 3, "the name WWW.cdn.net. is given twice"),
+        ("name      www.cdn.net", "name a..b", 2, "'a..b'"),
+        ("name      www.cdn.net", "", 14, "there is no name in it"),
+        ("replica   asia     10.8.128.10", "replica africa 10.8.128.10", 10, "there is no region africa"),
+        ("replica   asia     10.8.128.10", "", 6, "the region asia has no replica"),
+        ("10.8.128.10", "10.8.1.10", 10, "the replica 10.8.1.10 is given twice"),
+        ("10.8.128.10", "10.8.128", 10, "'10.8.128' is no address"),
+        ("10.8.128.10", "fe80::1%eth0", 10, "is no address that a client could connect to"),
+        ("10.8.128.10", "0.0.0.0", 10, "is no address that a client could connect to"),
+        ("10.8.128.10", "10.8.128.10 100", 10, "it should be `replica REGION ADDRESS`"),
+        ("10.8.128.10", "10.8.128.10 weight 100", 10, "it should be `replica REGION ADDRESS`"),
+        ("10.8.128.10", "10.8.128.10 capacity 0", 10, "the capacity '0' is no number over 0"),
+        ("10.8.128.10", "10.8.128.10 capacity nan", 10, "the capacity 'nan' is no number over 0"),
+        ("10.8.128.10", "10.8.128.10 capacity .", 10, "the capacity '.' is no number over 0"),
+        ("10.8.128.0/18", "10.8.128.1/18", 6, "'10.8.128.1/18' is no network"),
+        ("10.8.128.0/18", "", 6, "it should be `region NAME NETWORK...`"),
+        ("region    asia", "region europe", 6, "the region europe is given twice"),
+        ("spill     asia     america", "spill asia africa", 12, "there is no region africa"),
+        ("spill     asia     america", "spill asia asia", 12, "asia in one spill is given twice"),
+        ("default   asia", "default africa", 13, "there is no region africa"),
+        ("default   asia", "default asia europe", 13, "it should be `default REGION`"),
+        ("otherwise origin   10.9.0.1", "otherwise origin", 14, "it should be `otherwise servfail`"),
+        ("otherwise origin   10.9.0.1", "otherwise nxdomain", 14, "it should be `otherwise servfail`"),
+        ("otherwise origin   10.9.0.1", "otherwise servfail 1", 14, "it should be `otherwise servfail`"),
+        ("otherwise origin   10.9.0.1", "otherwise origin ::1", 14, "the origin has no IPv4 address"),
+        ("10.8.128.10", "2001:db8::10", 14, "the origin has no IPv6 address"),
+    ],
+)
+def test_what_is_wrong_is_told_with_its_line(find: str, put: str, line: int, detail: str) -> None:
+    assert find in MAP
+    with pytest.raises(RegionMapError) as caught:
+        parse_region_map(MAP.replace(find, put, 1), "regions")
+    assert str(caught.value).startswith(f"regions:{line}: ")
+    assert detail in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "\n\n"])
+def test_an_empty_map_is_none(text: str) -> None:
+    with pytest.raises(RegionMapError, match="there is no name in it"):
+        parse_region_map(text)
+
+
+def test_bounds() -> None:
+    many = "".join(f"replica all 10.{n >> 8}.{n & 255}.1\n" for n in range(REPLICAS_MAX))
+    with pytest.raises(RegionMapError, match=rf"map:{REPLICAS_MAX + 3}: there are more than"):
+        parse_region_map("name a.b\n" + REGION + many)
+
+
+def test_a_file_that_is_no_map(tmp_path: Path) -> None:
+    with pytest.raises(RegionMapError, match="none:1: it cannot be read"):
+        read_region_map(tmp_path / "none")
+    (tmp_path / "large").write_bytes(b"#" * (MAP_OCTETS_MAX + 1))
+    with pytest.raises(RegionMapError, match="large:1: it has more than"):
+        read_region_map(tmp_path / "large")
+
+
+@given(region_maps())
+def test_a_partition_is_a_map(made: tuple[str, object, list[object]]) -> None:
+    text, whole, parts = made
+    read = parse_region_map(text)
+    assert read.cover == (whole,)
+    assert {network for region in read.regions.values() for network in region.networks} == set(parts)
+
+
+@given(region_maps(), st.data())
+def test_a_partition_without_one_part_has_a_gap(made: tuple[str, object, list[object]], data: st.DataObject) -> None:
+    text, _, parts = made
+    part = data.draw(st.sampled_from(parts))
+    lines = [
+        re.sub(rf" {re.escape(str(part))}(?= |$)", "", line, count=1) if "region" in line else line
+        for line in text.split("\n")
+    ]
+    with pytest.raises(RegionMapError) as caught:
+        parse_region_map("\n".join(lines))
+    # A region that had no other network is no statement any more.
+    assert re.fullmatch(r"map:\d+: .*(belongs to no region|NETWORK\.\.\.`)", str(caught.value))
+
+
+def read_or_line(text: str) -> RegionMap | int:
+    """Return the map, or the line that is wrong."""
+    try:
+        return parse_region_map(text)
+    except RegionMapError as error:
+        return error.line
+
+
+@given(st.text(max_size=200))
+def test_no_text_does_anything_but_parse_or_tell_a_line(text: str) -> None:
+    read = read_or_line(text)
+    assert isinstance(read, RegionMap) or 1 <= read <= text.count("\n") + 1
+
+
+WORDS = ["name", "ttl", "cover", "region", "replica", "spill", "default", "otherwise", "origin", "servfail", "capacity"]
+WORDS += ["a.b", "2", "10.0.0.0/8", "10.0.0.0/9", "10.128.0.0/9", "0.0.0.0/0", "::/0", "10.1.1.1", "::1", "x", "y", "#"]
+
+
+@given(st.lists(st.lists(st.sampled_from(WORDS), max_size=5), max_size=8))
+def test_no_row_of_words_does_anything_but_parse_or_tell_a_line(lines: list[list[str]]) -> None:
+    read = read_or_line("\n".join(map(" ".join, lines)))
+    if isinstance(read, RegionMap):
+        assert all(region.replicas for region in read.regions.values())
+    else:
+        assert 1 <= read <= max(1, len(lines))

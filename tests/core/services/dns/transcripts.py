@@ -1,0 +1,30 @@
+"""Questions and answers as a person would write them, one line a record."""
+
+from services.dns.codec.codes import RRClass, rcode_to_text, type_from_text
+from services.dns.codec.master_file import parse_master_file
+from services.dns.codec.name import Name
+from services.dns.codec.records import Question, RRset
+from services.dns.zones.lookup import answer_question
+from services.dns.zones.zone import Zone, Zones
+
+
+def zone(text: str, origin: str = "example.") -> Zone:
+    """A zone with an SOA, a name server, and what `text` says."""
+    name = Name.from_text(origin)
+    head = "$TTL 60\n@ SOA ns hostmaster 1 2 3 4 30\n@ NS ns\nns A 192.0.2.1\n"
+    return Zone.from_entries(parse_master_file(head + text, name))
+
+
+def lines(rrsets: list[RRset]) -> list[str]:
+    return [record.to_text().replace(" IN ", " ") for rrset in rrsets for record in rrset.records()]
+
+
+def ask(zones: Zone | Zones, question: str, rclass: int = RRClass.IN) -> list[str]:
+    """Return the code with AA, and each section that is not empty: `C: www.example. A`, then `S:` these lines."""
+    qname, qtype = question.split()
+    held = zones if isinstance(zones, Zones) else Zones([zones])
+    answer = answer_question(held, Question(Name.from_text(qname), type_from_text(qtype), rclass))
+    said = [rcode_to_text(answer.rcode) + (" aa" if answer.aa else "")]
+    for title, section in (("", answer.answers), ("authority ", answer.authority), ("additional ", answer.additional)):
+        said += [title + line for line in lines(section)]
+    return said

@@ -1,0 +1,130 @@
+"""A kept response is, octet for octet, the one that would be made anew, also in the turn of its addresses."""
+
+from dataclasses import replace
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.dns.codec.codes import RRType
+from services.dns.codec.edns import EDNS, Option
+from services.dns.codec.message import Message
+from services.dns.codec.name import Name
+from services.dns.codec.records import Question
+from services.dns.server.responder import Client
+from services.dns.zones import response_cache
+from services.dns.zones.handler import Authority
+from services.dns.zones.response_cache import AuthoritativeResponder
+from services.dns.zones.zone import Zones
+from tests.core.services.dns.transcripts import zone
+
+TEXT = """
+www    A     192.0.2.1
+www    A     192.0.2.2
+www    A     192.0.2.3
+www    AAAA  2001:db8::1
+www    AAAA  2001:db8::2
+*.w    A     192.0.2.4
+*.w    A     192.0.2.5
+alias  CNAME www
+old    DNAME new
+x.new  A     192.0.2.6
+cut    NS    ns.cut
+ns.cut A     192.0.2.7
+@      MX    10 www
+big    TXT   "{}" "{}" "{}"
+\\000z  A     192.0.2.8
+""".format(*["t" * 250] * 3)
+ZONES = Zones([zone(TEXT)])
+UDP, TCP = Client("192.0.2.9", 53), Client("192.0.2.9", 53, over_tcp=True)
+NAMES = [
+    ".",
+    "www",
+    "q.w",
+    "Q.r.W",
+    "alias",
+    "x.old",
+    "a.cut",
+    "ns.cut",
+    "@",
+    "big",
+    "none",
+    "A.none",
+    r"\000z",
+    r"b.\000w.w",
+]
+
+
+def respond(caching: bool, rotate: bool = True) -> AuthoritativeResponder:
+    return AuthoritativeResponder(Authority(ZONES), rotate=rotate, caching=caching)
+
+
+@st.composite
+def queries(draw: st.DrawFn) -> tuple[bytes, Client]:
+    text = draw(st.sampled_from(NAMES))
+    name = Name.from_text("example." if text == "@" else text, None if text == "." else Name.from_text("example."))
+    cased = Name(tuple(label.swapcase() if draw(st.booleans()) else label for label in name.labels))
+    edns = draw(st.none() | st.builds(EDNS, st.sampled_from([512, 700, 1232, 4096]), st.sampled_from([0, 0, 0, 1]),
+                                      st.booleans(), st.sampled_from([(), (Option(10, b"12345678"),)])))  # fmt: skip
+    rtype = draw(
+        st.sampled_from([RRType.A, RRType.AAAA, RRType.TXT, RRType.MX, RRType.ANY, RRType.SOA, RRType.AXFR, 65])
+    )
+    message = Message(id=draw(st.integers(0, 65_535)), rd=draw(st.booleans()), cd=draw(st.booleans()), edns=edns,
+                      questions=(Question(cased, rtype, draw(st.sampled_from([1, 1, 1, 3, 255]))),))  # fmt: skip
+    octets = bytearray(message.to_wire())
+    if draw(st.integers(0, 9)) == 0:
+        octets[draw(st.integers(0, len(octets) - 1))] = draw(st.integers(0, 255))
+    return bytes(octets), draw(st.sampled_from([UDP, UDP, UDP, TCP]))
+
+
+@settings(max_examples=300)
+@given(st.lists(queries(), min_size=1, max_size=40), st.booleans())
+def test_kept_responses_are_those_that_would_be_made(asked: list[tuple[bytes, Client]], rotate: bool) -> None:
+    with_cache, without = respond(True, rotate), respond(False, rotate)
+    for data, client in [*asked, *asked]:
+        assert with_cache(data, client) == without(data, client)
+
+
+def ask(server: AuthoritativeResponder, name: str, client: Client = UDP, **changes: object) -> Message:
+    query = replace(Message(id=1, questions=(Question(Name.from_text(name), RRType.A),)), **changes)  # type: ignore[arg-type]
+    response = server(query.to_wire(), client)
+    assert response is not None
+    return Message.from_wire(response)
+
+
+def first(message: Message) -> str:
+    return message.answers[0].rdata.to_text()
+
+
+def test_each_answer_begins_one_address_further_on_whoever_asks_and_however() -> None:
+    server = respond(True)
+    turns = [ask(server, "www.example."), ask(server, "WWW.example."), ask(server, "www.example.", rd=True)]
+    turns += [
+        ask(server, "www.example.", edns=EDNS(options=(Option(10, b"12345678"),))),
+        ask(server, "www.example.", TCP),
+    ]
+    assert [first(one)[-1] for one in turns] == ["1", "2", "3", "1", "2"]
+
+
+def test_without_rotation_the_order_is_the_files() -> None:
+    server = respond(True, rotate=False)
+    assert [first(ask(server, "www.example.")) for _ in range(4)] == ["192.0.2.1"] * 4
+
+
+def test_the_question_has_the_spelling_of_the_query() -> None:
+    server = respond(True)
+    for name in ("www.example.", "WWW.EXAMPLE.", "wWw.eXample."):
+        message = ask(server, name)
+        assert [str(one.name) for one in message.questions] == [name]
+        assert [str(one.name) for one in message.answers] == [name] * 3
+
+
+def test_what_is_kept_is_bounded() -> None:
+    server = respond(True)
+    kept = server._kept
+    bound, response_cache.RESPONSES_MAX = response_cache.RESPONSES_MAX, 10
+    try:
+        for number in range(100):
+            ask(server, f"n{number}.example.")
+            assert 0 < len(kept) <= 10
+    finally:
+        response_cache.RESPONSES_MAX = bound

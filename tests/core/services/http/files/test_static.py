@@ -1,0 +1,126 @@
+"""Files as they are now: what a path leads to may change between two requests, and is never outside the root."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from services.http.files.representation import Representation
+from services.http.files.static import StaticFiles
+
+# Far from any file's own time, so that every file is settled and may be held.
+LATER = 4_000_000_000.0
+
+
+class Site:
+    """A root beside a folder that is outside it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.root, self.outside = folder / "www", folder / "outside"
+        (self.root / "one" / "deep").mkdir(parents=True)
+        (self.root / "two" / "deep").mkdir(parents=True)
+        self.outside.mkdir()
+        for name in ("one", "two"):
+            (self.root / name / "deep" / "f.txt").write_text(name)
+        self.files = StaticFiles(self.root, lambda: LATER)
+
+    def get(self, path: bytes) -> bytes | None:
+        """Content, as it is found the first time, and then once more."""
+        found = self.files.find(path)
+        assert self.files.find(path) is found or not isinstance(found, Representation)
+        return found.content if isinstance(found, Representation) else None
+
+    def turn(self, link: Path, target: Path | str) -> None:
+        """Point a link elsewhere in one step, as deployments do."""
+        fresh = link.with_name("fresh")
+        fresh.symlink_to(target)
+        fresh.rename(link)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    return Site(tmp_path)
+
+
+def test_a_link_to_a_file_is_followed_to_where_it_points_now(site: Site) -> None:
+    link = site.root / "link.txt"
+    link.symlink_to("one/deep/f.txt")
+    assert site.get(b"/link.txt") == b"one"
+    site.turn(link, "two/deep/f.txt")
+    assert site.get(b"/link.txt") == b"two"
+    link.unlink()
+    assert site.get(b"/link.txt") is None
+
+
+def test_a_link_to_a_directory_is_followed_to_where_it_points_now(site: Site) -> None:
+    link = site.root / "current"
+    link.symlink_to("one")
+    assert site.get(b"/current/deep/f.txt") == b"one"
+    site.turn(link, "two")
+    assert site.get(b"/current/deep/f.txt") == b"two"
+    site.turn(link, site.outside)
+    assert site.get(b"/current/deep/f.txt") is None
+
+
+def leave_by_file(site: Site) -> None:
+    (site.root / "one" / "deep" / "f.txt").rename(site.outside / "f.txt")
+    (site.root / "one" / "deep" / "f.txt").symlink_to(site.outside / "f.txt")
+
+
+def leave_by_directory(site: Site) -> None:
+    (site.root / "one" / "deep").rename(site.outside / "deep")
+    (site.root / "one" / "deep").symlink_to(site.outside / "deep")
+
+
+def leave_by_outer_directory(site: Site) -> None:
+    (site.root / "one").rename(site.outside / "one")
+    (site.root / "one").symlink_to(site.outside / "one")
+
+
+@pytest.mark.parametrize("leave", [leave_by_file, leave_by_directory, leave_by_outer_directory])
+@pytest.mark.parametrize("path", [b"/one/deep/f.txt", b"/link/deep/f.txt", b"//one//deep/f.txt"])
+def test_the_same_file_moved_out_of_the_root_is_not_there(
+    site: Site, leave: Callable[[Site], None], path: bytes
+) -> None:
+    (site.root / "link").symlink_to("one")
+    assert site.get(path) == b"one"
+    leave(site)
+    assert site.get(path) is None
+
+
+def test_an_index_that_is_a_link_is_followed_to_where_it_points_now(site: Site) -> None:
+    index = site.root / "index.html"
+    index.symlink_to("one/deep/f.txt")
+    assert site.get(b"/") == b"one"
+    site.turn(index, "two/deep/f.txt")
+    assert site.get(b"/") == b"two"
+    site.turn(index, site.outside)
+    assert site.get(b"/") is None
+
+
+def test_a_change_that_hides_behind_an_old_time_is_another_state(site: Site) -> None:
+    file = site.root / "one" / "deep" / "f.txt"
+    os.utime(file, (1_000_000_000, 1_000_000_000))
+    before = site.files.find(b"/one/deep/f.txt")
+    # Once more until the file system's clock has ticked.
+    while isinstance(before, Representation) and file.stat().st_ctime_ns == before.identity[-1]:
+        file.write_text("two")
+        os.utime(file, (1_000_000_000, 1_000_000_000))
+    after = site.files.find(b"/one/deep/f.txt")
+    assert isinstance(before, Representation)
+    assert isinstance(after, Representation)
+    assert after.content == b"two"
+    assert after.validators.last_modified == before.validators.last_modified
+    assert after.validators.entity_tag != before.validators.entity_tag
+
+
+def test_one_content_has_one_entity_tag_wherever_and_whenever_it_was_written(site: Site) -> None:
+    (site.root / "copy").write_bytes((site.root / "one" / "deep" / "f.txt").read_bytes())
+    os.utime(site.root / "copy", (1_000_000_000, 1_000_000_000))
+    tags = []
+    for path in (b"/one/deep/f.txt", b"/copy"):
+        found = site.files.find(path)
+        assert isinstance(found, Representation)
+        tags.append(found.validators.entity_tag)
+    assert tags[0] == tags[1]

@@ -1,0 +1,163 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.http.errors import LocalProtocolError
+from services.http.fields import Fields
+from services.http.http1.client_connection import ClientConnection
+from services.http.http1.server_connection import ServerConnection
+from services.http.messages import END, Closed, Data, EndOfMessage, Event, Fault, Request, Response
+from tests.core.services.http.http1.feeding import feed, joined, octet_by_octet
+
+HOST = (b"Host", b"a")
+GET = Request(b"GET", b"/", Fields((HOST,)))
+HEAD = Request(b"HEAD", b"/", Fields((HOST,)))
+
+
+def client(*requests: Request) -> ClientConnection:
+    made = ClientConnection(body_limit_octets=1000)
+    for request in requests or (GET,):
+        made.send_request(request)
+    return made
+
+
+def ok(status: int = 200, *lines: tuple[bytes, bytes], reason: bytes = b"OK") -> Response:
+    return Response(status, Fields(lines), reason=reason)
+
+
+TWO = (b"Content-Length", b"2")
+CHUNKED = (b"Transfer-Encoding", b"chunked")
+# RFC 9112 section 6.3, rule by rule: request, octets, events, events at the end of the connection.
+RULES: list[tuple[Request, bytes, list[Event], list[Event]]] = [
+    (HEAD, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n", [ok(200, TWO), END], [Closed()]),
+    (GET, b"HTTP/1.1 204 OK\r\nContent-Length: 2\r\n\r\n", [ok(204, TWO), END], [Closed()]),
+    (GET, b"HTTP/1.1 304 OK\r\nContent-Length: 2\r\n\r\n", [ok(304, TWO), END], [Closed()]),
+    (
+        GET,
+        b"HTTP/1.1 103 OK\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi",
+        [ok(103), ok(200, TWO), Data(b"hi"), END],
+        [Closed()],
+    ),
+    (
+        GET,
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nA: b\r\n\r\n",
+        [ok(200, CHUNKED), Data(b"hi"), EndOfMessage(Fields(((b"A", b"b"),)))],
+        [Closed()],
+    ),
+    (GET, b"HTTP/1.1 200 OK\r\n\r\nhi", [ok(), Data(b"hi")], [END]),
+    (
+        GET,
+        b"HTTP/1.1 200\r\nContent-Length: 0\r\n\r\n",
+        [ok(200, (b"Content-Length", b"0"), reason=b""), END],
+        [Closed()],
+    ),
+]
+
+
+@pytest.mark.parametrize(("request_", "octets", "events", "at_end"), RULES)
+def test_each_rule_for_a_response_s_length(
+    request_: Request, octets: bytes, events: list[Event], at_end: list[Event]
+) -> None:
+    for pieces in ([octets], octet_by_octet(octets)):
+        made = client(request_)
+        assert feed(made.receive_data, pieces) == events
+        assert made.receive_eof() == at_end
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2, 3\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 1001\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 1001,
+        b"HTTP/1.1 101 OK\r\n\r\n",
+        b"HTTP/2 200 OK\r\n\r\n",
+        b"HTTP/2.0 200 OK\r\n\r\n",
+        b"ICY 200 OK\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\nmore",
+        b"x" * 70_000,
+    ],
+)
+def test_a_response_that_cannot_be_relied_on_is_a_fault(octets: bytes) -> None:
+    assert isinstance(client().receive_data(octets)[-1], Fault)
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nh",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n",
+        b"HTTP/1.1 20",
+    ],
+)
+def test_a_response_that_ends_early_is_a_fault(octets: bytes) -> None:
+    made = client()
+    made.receive_data(octets)
+    assert isinstance(made.receive_eof()[-1], Fault)
+
+
+def test_pipelined_responses_answer_requests_in_order() -> None:
+    made = client(GET, HEAD, GET)
+    octets = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"
+    assert joined(made.receive_data(octets + b"hi" + octets + octets + b"ho")) == [
+        ok(200, TWO),
+        Data(b"hi"),
+        END,
+        ok(200, TWO),
+        END,
+        ok(200, TWO),
+        Data(b"ho"),
+        END,
+    ]
+    assert made.unanswered == 0
+    assert made.persistent
+
+
+def test_after_close_nothing_more_is_read_or_sent() -> None:
+    made = client(GET, GET)
+    octets = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+    assert len(made.receive_data(octets + octets)) == 2
+    assert made.unanswered == 1
+    assert made.receive_eof() == [Closed()]
+    with pytest.raises(LocalProtocolError):
+        made.send_request(GET)
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [Request(b"GET", b"/ a", Fields((HOST,))), Request(b"G T", b"/"), Request(b"GET", b"/", Fields(((b"A b", b""),)))],
+)
+def test_a_malformed_request_is_a_mistake_of_ours(request_: Request) -> None:
+    with pytest.raises(LocalProtocolError):
+        ClientConnection().send_request(request_)
+
+
+TOKENS = st.text("abcXYZ019-_", min_size=1, max_size=8).map(str.encode)
+VALUES = st.text('abc ,;="\t\xe9', max_size=12).map(lambda text: text.encode("latin-1").strip(b" \t"))
+NAMES = TOKENS.map(lambda token: b"X-" + token)
+SECTIONS = st.lists(st.tuples(NAMES, VALUES), max_size=5).map(lambda lines: Fields((HOST, *lines)))
+
+
+@given(TOKENS, TOKENS, SECTIONS, st.binary(max_size=50), st.booleans())
+def test_what_a_client_sends_a_server_reads(
+    method: bytes, path: bytes, fields: Fields, body: bytes, chunked: bool
+) -> None:
+    fields = fields.adding(CHUNKED) if chunked else fields
+    octets = ClientConnection().send_request(Request(method, b"/" + path, fields), body)
+    events = joined(ServerConnection(100).receive_data(octets))
+    assert isinstance(events[0], Request)
+    assert (events[0].method, events[0].request_target) == (method, b"/" + path)
+    assert events[0].fields.without((b"content-length",)) == fields
+    assert [event.data for event in events if isinstance(event, Data)] == ([body] if body else [])
+    assert events[-1] == END
+
+
+@given(st.lists(st.binary(max_size=60), max_size=6))
+def test_no_octets_crash_it(pieces: list[bytes]) -> None:
+    made = client(GET, HEAD)
+    for piece in pieces:
+        made.receive_data(b"HTTP/1.1 2" + piece)
+    made.receive_eof()

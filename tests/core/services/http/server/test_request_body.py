@@ -1,0 +1,86 @@
+"""Content that a handler waits for after it has seen the head."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+import pytest
+
+from services.http.errors import HTTPError
+from services.http.fields import Fields
+from services.http.messages import Request, Response
+from services.http.server.body_stream import Arrival
+from services.http.server.request_body import taken
+
+
+@dataclass
+class Client:
+    """A request's client as a relay sees it."""
+
+    content: Arrival | None = field(default_factory=Arrival)
+    peer: str = "192.0.2.1:1"
+    interim: list[Response] = field(default_factory=list)
+
+    def send_interim(self, response: Response) -> None:
+        self.interim.append(response)
+
+
+def request(**fields: str) -> Request:
+    lines = tuple((name.replace("_", "-").encode(), value.encode()) for name, value in fields.items())
+    return Request(b"POST", b"/", Fields(lines))
+
+
+async def gathered(client: Client, asked: Request, limit: int, *pieces: bytes, end: bool = True) -> bytes:
+    came: list[bytes] = []
+    task = asyncio.ensure_future(taken(asked, client, came.append, limit))
+    content = client.content
+    for piece in pieces:
+        await asyncio.sleep(0)
+        assert content is not None
+        content.feed(piece)
+    await asyncio.sleep(0)
+    if content is not None and end:
+        content.finish()
+    assert await task == len(b"".join(came))
+    return b"".join(came)
+
+
+def test_it_is_taken_as_it_comes() -> None:
+    assert asyncio.run(gathered(Client(), request(), 10, b"one", b"", b"two")) == b"onetwo"
+    assert asyncio.run(gathered(Client(content=None), request(), 10)) == b""
+
+
+def test_who_waits_to_be_asked_is_asked() -> None:
+    client = Client()
+    asyncio.run(gathered(client, request(expect="100-continue"), 10, b"x"))
+    assert [one.status for one in client.interim] == [100]
+
+
+def test_too_much_is_refused_by_the_head_alone() -> None:
+    client = Client()
+    with pytest.raises(HTTPError) as caught:
+        asyncio.run(gathered(client, request(content_length="11", expect="100-continue"), 10, end=False))
+    assert caught.value.status == 413
+    assert client.interim == []
+
+
+def test_too_much_that_nobody_announced_is_refused_when_it_is_there() -> None:
+    client = Client()
+    with pytest.raises(HTTPError) as caught:
+        asyncio.run(gathered(client, request(), 5, b"four", b"more", end=False))
+    assert caught.value.status == 413
+    assert client.content is not None
+    assert client.content.is_over
+
+
+def test_content_that_breaks_off_says_so() -> None:
+    async def broken() -> None:
+        client = Client()
+        assert client.content is not None
+        client.content.feed(b"x")
+        client.content.fail("the client went away")
+        await taken(request(), client, lambda _: None, 10)
+
+    with pytest.raises(OSError, match="went away"):
+        asyncio.run(broken())

@@ -1,0 +1,73 @@
+"""Stored responses for the tests of the store."""
+
+from services.http.cache.stored import ContentSpan, StoredResponse
+from services.http.fields import Fields
+from services.http.messages import Body, Response
+from services.http.storage.store import Store
+from services.http.storage.writer import Writer
+
+URI = b"http://www.example.com/"
+
+
+def same_key(one: StoredResponse, other: StoredResponse) -> bool:
+    """The same language was asked for."""
+    return one.request_fields.get(b"accept-language") == other.request_fields.get(b"accept-language")
+
+
+def response(
+    uri: bytes = URI, language: bytes = b"en", tag: bytes = b'"1"', span: ContentSpan | None = None
+) -> StoredResponse:
+    """A response that is about to be stored."""
+    return StoredResponse(
+        uri=uri,
+        method=b"GET",
+        request_fields=Fields(((b"Accept-Language", language),)),
+        request_time=1_752_150_000.25,
+        response_time=1_752_150_000.5,
+        response=Response(200, Fields(((b"ETag", tag), (b"Cache-Control", b"max-age=60"), (b"X-Name", b"caf\xe9")))),
+        size_octets=None,
+        span=span,
+        name="",
+    )
+
+
+def put(store: Store, stored: StoredResponse, content: bytes = b"content") -> StoredResponse | None:
+    """Store a response in three pieces."""
+    writer = store.begin(stored)
+    third = len(content) // 3
+    for piece in (content[:third], content[third : 2 * third], content[2 * third :]):
+        writer.write(piece)
+    return writer.commit()
+
+
+def putting(store: Store, stored: StoredResponse, content: bytes = b"content") -> StoredResponse:
+    """Store a response that there is room for."""
+    kept = put(store, stored, content)
+    assert kept is not None
+    return kept
+
+
+def arriving(store: Store, stored: StoredResponse, content: bytes) -> Writer:
+    """Begin with a response, which stays unfinished."""
+    writer = store.begin(stored)
+    writer.write(content)
+    return writer
+
+
+def read_all(body: Body | None, piece_octets: int = 1000) -> bytes | None:
+    """What a body yields to its end; None for none."""
+    if body is None:
+        return None
+    pieces = []
+    while piece := body.read(piece_octets):
+        assert len(piece) <= piece_octets
+        pieces.append(piece)
+    octets = b"".join(pieces)
+    assert body.size_octets == len(octets)
+    body.close()
+    return octets
+
+
+def content_of(store: Store, stored: StoredResponse) -> bytes | None:
+    """The content of a stored response; None for a miss."""
+    return read_all(store.open(stored))

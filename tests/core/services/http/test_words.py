@@ -1,0 +1,196 @@
+"""Dates, ranges, conditions, targets, fields and pages: plain functions."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.http.dates import format_date, parse_date
+from services.http.errors import HTTPError
+from services.http.fields import Fields
+from services.http.messages import PHRASES
+from services.http.page_load.page import find_objects
+from services.http.ranges import Span, select_ranges
+from services.http.syntax import list_members
+from services.http.targets import is_host, normalised, percent_decode, split_target
+from services.http.urls import parse_url
+
+NOW = 1_800_000_000.0
+
+
+@given(st.integers(0, 4_000_000_000))
+def test_a_date_is_read_as_it_was_written(seconds: int) -> None:
+    assert parse_date(format_date(seconds), NOW) == seconds
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"Sun, 06 Nov 1994 08:49:37 GMT",
+        b"Sunday, 06-Nov-94 08:49:37 GMT",
+        b"Sun Nov  6 08:49:37 1994",
+    ],
+)
+def test_three_formats_are_one_moment(value: bytes) -> None:
+    assert parse_date(value, NOW) == 784_111_777
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"",
+        b"yesterday",
+        b"Sun, 6 Nov 1994 08:49:37 GMT",
+        b"Sun, 06 Nov 1994 08:49:37 UTC",
+        b"Sun, 31 Feb 1994 08:49:37 GMT",
+        b"Sun, 29 Feb 1995 08:49:37 GMT",
+        b"Sun, 06 Nov 1994 24:49:37 GMT",
+        b"Sun, 00 Nov 1994 08:49:37 GMT",
+    ],
+)
+def test_anything_else_is_no_date(value: bytes) -> None:
+    assert parse_date(value, NOW) is None
+
+
+@given(st.binary(max_size=40))
+def test_no_octets_crash_the_readers(octets: bytes) -> None:
+    parse_date(octets, NOW)
+    select_ranges(b"bytes=" + octets, 100)
+    list_members(octets)
+    is_host(octets)
+    find_objects(octets, "http://h/")
+
+
+@pytest.mark.parametrize(
+    ("value", "spans"),
+    [
+        (b"bytes=0-0", [Span(0, 0)]),
+        (b"bytes=0-,-1", [Span(0, 9)]),
+        (b"bytes=1-2 ,\t5-6", [Span(1, 2), Span(5, 6)]),
+        (b"bytes=,1-2,,", [Span(1, 2)]),
+        (b"bytes= ,1-2", [Span(1, 2)]),
+        (b"bytes= 1-2", None),
+        (b"bytes =1-2", None),
+        (b"bytes = 1-2", None),
+        (b"bytes=8-" + b"9" * 40, [Span(8, 9)]),
+        (b"bytes=-" + b"9" * 40, [Span(0, 9)]),
+        (b"bytes=" + b"9" * 40 + b"-", []),
+        (b"bytes=" + b"0" * 40 + b"1-2", [Span(1, 2)]),
+        (b"bytes=5-6,1-2", [Span(5, 6), Span(1, 2)]),
+        (b"bytes=10-", []),
+        (b"bytes=-0", []),
+        (b"bytes=", None),
+        (b"bytes=-", None),
+        (b"bytes=2-1", None),
+        (b"bytes 0-1", None),
+        (b"bytes=0-9,0-9,0-9,0-9", None),
+    ],
+)
+def test_which_octets_a_range_selects(value: bytes, spans: list[Span] | None) -> None:
+    assert select_ranges(value, 10) == spans
+
+
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)), min_size=1, max_size=5), st.integers(1, 20))
+def test_ranges_stay_inside_and_apart(pairs: list[tuple[int, int]], size: int) -> None:
+    value = b"bytes=" + b",".join(b"%d-%d" % (min(pair), max(pair)) for pair in pairs)
+    taken: set[int] = set()
+    for span in select_ranges(value, size) or []:
+        octets = set(range(span.first, span.last + 1))
+        assert octets
+        assert max(octets) < size
+        assert not octets & taken
+        taken |= octets
+
+
+@given(st.binary(max_size=20))
+def test_percent_encoding_is_undone(octets: bytes) -> None:
+    assert percent_decode(b"".join(b"%%%02x" % octet for octet in octets)) == octets
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *(b"", b"a", b"a:", b"a:80", b"a:000080", b"a:" + b"0" * 5000, b"a%20b:1"),
+        *(b"[::]", b"[::1]:80", b"[::ffff:1.2.3.4]", b"[1:2:3:4:5:6:7:8]", b"[v1.a:b]", b"[V1.a:b]", b"[vF.~]"),
+    ],
+)
+def test_what_is_a_host(host: bytes) -> None:
+    assert is_host(host)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *(b"[1::2::3]", b"[12345::]", b"[127.0.0.1]", b"[::ffff:1.2.3.400]", b"[1:2:3:4:5:6:7:8:9]", b"[:]", b"[.]"),
+        *(b"[]", b"[::1%25lo]", b"[v.a]", b"[v1.]", b"[::1]a", b"::1", b"a:65536", b"a:" + b"9" * 5000, b"a b"),
+        *(b"a%2", b"a@b"),
+    ],
+)
+def test_what_is_no_host(host: bytes) -> None:
+    assert not is_host(host)
+
+
+@pytest.mark.parametrize("before", [b"/", b"/?", b"http://h/", b"http://h?"])
+@pytest.mark.parametrize(
+    "wrong", [b"%c" % octet for octet in b'<>"\\^{}|`[]#'] + [b"%", b"%g0", b"%0g", b"\x80", b"%0"]
+)
+def test_no_target_has_what_no_uri_has(before: bytes, wrong: bytes) -> None:
+    with pytest.raises(HTTPError) as caught:
+        split_target(b"GET", before + wrong)
+    assert caught.value.status == 400
+
+
+@given(st.integers(0, 255))
+def test_what_needs_no_percent_encoding_is_decoded(octet: int) -> None:
+    one = bytes((octet,))
+    needs_none = one.isalnum() or one in (b"-", b".", b"_", b"~")
+    for encoded in (b"%%%02x" % octet, b"%%%02X" % octet):
+        assert normalised(b"/a" + encoded) == b"/a" + (one if needs_none else encoded)
+
+
+def test_phrases_are_those_of_the_rfc() -> None:
+    assert PHRASES[413] == b"Content Too Large"
+    assert PHRASES[414] == b"URI Too Long"
+
+
+def test_a_target_in_each_form() -> None:
+    assert split_target(b"GET", b"/a?b?c").query == b"b?c"
+    assert split_target(b"GET", b"http://h").path == b"/"
+    assert split_target(b"OPTIONS", b"http://h").path == b"*"
+    assert split_target(b"CONNECT", b"h:1").authority == b"h:1"
+    for method, target in ((b"GET", b"*"), (b"GET", b"a"), (b"CONNECT", b"/"), (b"GET", b"/\xff")):
+        with pytest.raises(HTTPError):
+            split_target(method, target)
+
+
+def test_fields_of_one_name_combine_in_order() -> None:
+    fields = Fields(((b"A", b"1"), (b"B", b"2"), (b"a", b"3")))
+    assert fields.get(b"a") == b"1, 3"
+    assert fields.get_all(b"a") == [b"1", b"3"]
+    assert fields.without((b"a",)).lines == ((b"B", b"2"),)
+    assert fields.get(b"c") is None
+
+
+def test_a_page_s_objects_are_found_as_a_browser_finds_them() -> None:
+    page = b"""<base href="/x/"><IMG SRC=a.png><img src="a.png#b"><script src='//other:81/s.js'></script>
+    <link rel="Shortcut ICON" href="i.ico"><link rel=canonical href="c"><video poster=p.jpg src=v.mp4></video>
+    <a href="no"><img src="data:image/png;base64,xx"><img src="https://h/no"><img src="a b.png">
+    <!-- <img src=comment> --><script>"<img src=inscript>"</script><iframe src="f.html">"""
+    assert find_objects(page, "http://h/p") == [
+        "http://h/x/a.png",
+        "http://other:81/s.js",
+        "http://h/x/i.ico",
+        "http://h/x/v.mp4",
+        "http://h/x/p.jpg",
+        "http://h/x/a b.png",
+        "http://h/x/f.html",
+    ]
+
+
+def test_a_url_s_parts() -> None:
+    link = parse_url("http://H:8080/a b?c=d#e")
+    assert (link.origin.host, link.origin.port, link.request_target) == ("h", 8080, b"/a%20b?c=d")
+    assert link.origin.authority == b"h:8080"
+    assert parse_url("http://[::1]/").origin.authority == b"[::1]"
+    for url in ("ftp://h/", "http:///", "http://h:x/", "h", "http://a b/"):
+        with pytest.raises(ValueError, match="no "):
+            parse_url(url)

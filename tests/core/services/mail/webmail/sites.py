@@ -1,0 +1,118 @@
+"""A site without sockets: requests go in as octets of a head and fields of a form, pages come out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from urllib.parse import urlencode
+
+from services.http.fields import Fields
+from services.http.forms import Form, FormFile, url_fields
+from services.http.messages import Request, Response
+from services.mail.accounts import Account, Accounts
+from services.mail.maildir.store import Maildir
+from services.mail.smtp.client_session import Outcome
+from services.mail.smtp.reply import Reply
+from services.mail.webmail.requests import CheckPassword, Submit, Submitted
+from services.mail.webmail.site import Admitted, Site
+
+HOST = "mail.example.com"
+OK = Reply(250, "Queued", "2.0.0")
+
+
+@dataclass
+class World:
+    """A site, and a world that answers what it asks for."""
+
+    root: Path
+    now: float = 1_795_442_557.0
+    cookie: str = ""
+    submitted: list[Submit] = field(default_factory=list)
+    replies: list[Reply] = field(default_factory=list)
+    failure: Reply | None = None
+
+    def __post_init__(self) -> None:
+        numbers = count(1)
+        self._maildirs: dict[Account, Maildir] = {}
+        accounts = Accounts("alice:secret\nbob:hunter2\n", ["example.com"])
+        self.site = Site(accounts, self.mailbox_of, lambda octets: next(numbers).to_bytes(octets, "big"))
+
+    def mailbox_of(self, account: Account) -> Maildir:
+        """One object for each mailbox."""
+        return self._maildirs.setdefault(account, Maildir(account.directory(self.root)))
+
+    def alice(self) -> Maildir:
+        """Alice's mailbox."""
+        return self.mailbox_of(Account("alice", "example.com"))
+
+    def log_in(self, user: str = "alice", password: str = "secret") -> Response:
+        """Get a session by the form."""
+        self.cookie = "login=" + "0" * 8
+        response = self.post("/login", form_token="0" * 8, user=user, password=password)
+        if response.status == 303:
+            value = next(line for name, line in response.fields if name == b"Set-Cookie")
+            self.cookie = value.decode().partition(";")[0]
+        return response
+
+    @property
+    def form_token(self) -> str:
+        """The token of the session's forms."""
+        session = self.site.sessions.find(self.cookie.partition("=")[2], self.now)
+        return "" if session is None else session.form_token
+
+    def head(self, method: bytes, target: str, fields: Mapping[str, str]) -> Request:
+        """The head of a request."""
+        lines = {"Host": HOST, "Cookie": self.cookie, **fields}
+        pairs = tuple((name.encode(), value.encode()) for name, value in lines.items() if value)
+        return Request(method, target.encode(), Fields(pairs))
+
+    def get(self, path: str, /, **query: object) -> Response:
+        """Ask for a page."""
+        target = path + ("?" + urlencode(query) if query else "")
+        return self.answer(self.head(b"GET", target, {}), Form())
+
+    def post(
+        self, path: str, files: list[FormFile] | None = None, /, origin: object = "http://" + HOST, **values: object
+    ) -> Response:
+        """Send a form; the session's token goes with it unless it is given."""
+        values.setdefault("form_token", self.form_token)
+        form = Form(url_fields(urlencode(values, doseq=True).encode()), files or [])
+        return self.answer(self.head(b"POST", path, {"Origin": str(origin)}), form)
+
+    def answer(self, request: Request, form: Form) -> Response:
+        """Put a request to the site, and do what it asks for."""
+        admitted = self.site.admit(request, "192.0.2.1", self.now)
+        if not isinstance(admitted, Admitted):
+            return admitted
+        answer = self.site.answer(admitted, form)
+        given: object = None
+        while not isinstance(answer, Response):
+            try:
+                asked = answer.send(given)
+            except StopIteration as end:
+                response: Response = end.value
+                return response
+            given = self._do(asked)
+        return answer
+
+    def _do(self, asked: object) -> object:
+        if isinstance(asked, CheckPassword):
+            return self.site.accounts.check(asked.user, asked.password)
+        if isinstance(asked, Submit):
+            self.submitted.append(asked)
+            replies = tuple(self.replies or [OK] * len(asked.envelope.forward_paths))
+            return Submitted(Outcome(replies) if self.failure is None else None, self.failure)
+        return None
+
+
+def text(response: Response) -> str:
+    """A page as text."""
+    assert isinstance(response.body, bytes)
+    return response.body.decode("utf-8")
+
+
+def value_of(response: Response, name: bytes) -> str:
+    """A field of a response."""
+    return (response.fields.get(name) or b"").decode()
