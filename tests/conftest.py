@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadScopeScheduling
 
 from topologies.emulation import sandbox, tools
-from topologies.emulation.interpreter import module_command
+from topologies.emulation.process.interpreter import module_command
 
 TESTS = Path(__file__).resolve().parent
 SANDBOXED = TESTS / "emulation"

@@ -24,7 +24,7 @@ from pathlib import Path
 
 from mininet.topo import Topo
 
-from topologies.naming import NamePlan, Record, Zone
+from topologies.dns_zones import NamePlan, Record, Zone
 
 # Not by __file__: `mn --custom` executes this text without one.
 PAGES = Path(str(resources.files("topologies"))) / "www"

@@ -22,7 +22,7 @@ from typing import Any
 
 from mininet.topo import Topo
 
-from topologies.naming import NamePlan, Record, Zone
+from topologies.dns_zones import NamePlan, Record, Zone
 
 LEGS_MS = {"root": 30, "com": 45, "org": 50, "uk": 55, "arpa": 35, "example": 25, "provider": 60, "web": 25}
 CLIENT_LEG_MS = 10

@@ -24,8 +24,8 @@ import shlex
 from collections.abc import Mapping
 
 from topologies.cdn import PAGES, PREFIX, REGIONS, SERVERS, CdnParts, CdnPlan, local_address
+from topologies.dns_zones import Record
 from topologies.mail import mail_server
-from topologies.naming import Record
 
 ACCESS_LEG_MS, FTP_LEG_MS, MAIL_LEG_MS = 15.0, 10.0, 10.0
 CAMPUS = f"{PREFIX}.4"

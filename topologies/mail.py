@@ -30,7 +30,7 @@ from typing import Any
 
 from mininet.topo import Topo
 
-from topologies.naming import NamePlan, Record, Zone
+from topologies.dns_zones import NamePlan, Record, Zone
 
 PREFIX = "10.25"
 # Not by __file__: `mn --custom` executes this text without one.

@@ -22,7 +22,7 @@ from typing import Any
 
 from mininet.topo import Topo
 
-from topologies.hierarchy import plug_in
+from topologies.dns_hierarchy import plug_in
 
 # Not by __file__: `mn --custom` executes this text without one.
 PAGES = Path(str(resources.files("topologies"))) / "www"

@@ -12,7 +12,7 @@ from enum import Enum
 from pathlib import Path
 
 from topologies.emulation import tools
-from topologies.emulation.interpreter import module_command
+from topologies.emulation.process.interpreter import module_command
 from topologies.emulation.testbed import congestion_control
 from topologies.emulation.virtual import kernel
 
@@ -81,7 +81,7 @@ def _in_sandbox(*command: str) -> bool:
 
 
 def _netem() -> Finding:
-    good = _in_sandbox(*module_command("topologies.emulation.netem"))
+    good = _in_sandbox(*module_command("topologies.emulation.links.netem"))
     meaning = "links are shaped by the kernel" if good else "links are carried in user space instead"
     return Finding(
         "netem", good, meaning, "a kernel with sch_netem: apt-get install linux-modules-extra-$(uname -r)", False

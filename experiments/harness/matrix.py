@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Literal
 
 from experiments.harness import clock
-from experiments.harness.incomplete import complete, make_folder, unfinished, writing
-from experiments.harness.result import write_atomically
+from experiments.harness.results.incomplete import complete, make_folder, unfinished, writing
+from experiments.harness.results.result import write_atomically
 from experiments.harness.templating import render
 
 CellWord = Literal["pass", "fail", "unused", "unsupported", "not installed"]

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from experiments.harness.judge.verdict import Verdict
-from experiments.harness.result import Result
+from experiments.harness.results.result import Result
 
 # How often an experiment is run again at most (`lab7 run --again N`).
 RERUNS = 2

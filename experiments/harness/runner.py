@@ -12,12 +12,12 @@ from typing import Any
 from experiments.harness import clock
 from experiments.harness.claims import load_claims
 from experiments.harness.experiment import Experiment, Outcome, Run
-from experiments.harness.fidelity import certificate, undisturbed_check
+from experiments.harness.fidelity.certificate import certificate, undisturbed_check
 from experiments.harness.implementations.registry import Implementation
-from experiments.harness.incomplete import complete, make_folder, unfinished, writing
-from experiments.harness.report import write_report
-from experiments.harness.result import Files, Result, Timing
-from experiments.harness.result_folder import TIMINGS_NAME, write_timings
+from experiments.harness.report.page import write_report
+from experiments.harness.results.folder import TIMINGS_NAME, write_timings
+from experiments.harness.results.incomplete import complete, make_folder, unfinished, writing
+from experiments.harness.results.result import Files, Result, Timing
 
 REPORT_NAME = "report.html"
 

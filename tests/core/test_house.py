@@ -159,10 +159,15 @@ def test_rooms_import_no_tests() -> None:
     assert broken({module_name(path): roots(path) & {"tests"} for path in sources(*ROOMS)}) == []
 
 
-def test_the_judge_imports_nothing_of_services() -> None:
-    judge = sources("experiments/harness/judge")
-    assert judge
-    assert broken({module_name(path): roots(path) & {"services"} for path in judge}) == []
+def test_parsers_of_captures_and_claims_import_nothing_of_services() -> None:
+    """A defect of a service's parser must not hide itself."""
+    judges = [
+        path
+        for path in sources("experiments")
+        if {"wire", "claims", "judge"} & set(path.relative_to(REPOSITORY).parts[:-1])
+    ]
+    assert judges
+    assert broken({module_name(path): roots(path) & {"services"} for path in judges}) == []
 
 
 def test_only_the_shells_of_services_touch_the_world() -> None:

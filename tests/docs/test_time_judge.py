@@ -12,7 +12,7 @@ from scapy.layers.l2 import Ether
 
 from experiments.harness.judge.frames import Frame
 from experiments.harness.judge.verdict import Verdict
-from tests.core.harness.wire import CLIENT, INTERFACE, SERVER, START_NS, Tcp, Wire
+from tests.core.experiments.harness.wire import CLIENT, INTERFACE, SERVER, START_NS, Tcp, Wire
 
 Judge = Callable[[tuple[Frame, ...]], Verdict]
 RIGHT = (START_NS // 10**9 + 2_208_988_800).to_bytes(4, "big")

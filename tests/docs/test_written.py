@@ -11,8 +11,8 @@ import pytest
 
 from experiments.harness.cli import lab7
 from experiments.harness.cli.networks import draw
+from experiments.harness.discovery import all_drawings, all_experiments, find_drawing, find_experiments, find_matrix
 from experiments.harness.implementations.registry import parse_replacement
-from experiments.harness.registry import all_drawings, all_experiments, find_drawing, find_experiments, find_matrix
 from tests.docs.reading import GUIDES, REPOSITORY, Block, Command, blocks, every_command, short
 from topologies.emulation.errors import EmulationError
 

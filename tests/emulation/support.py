@@ -15,9 +15,9 @@ from typing import Any
 
 from mininet.topo import Topo
 
-from experiments.harness.capture import CaptureInterface
+from experiments.harness.capture.capture import CaptureInterface
 from topologies.emulation import sandbox, tools
-from topologies.emulation.launcher import readable
+from topologies.emulation.process.launcher import readable
 from topologies.emulation.testbed import Testbed
 
 REPOSITORY = Path(__file__).resolve().parents[2]

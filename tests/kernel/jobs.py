@@ -46,7 +46,7 @@ KERNELS: tuple[tuple[Job, ...], ...] = (
         Job("links", "python -m tests.kernel.links netem {findings}"),
         Job("http-netem", _http("netem"), 120.0),
         Job("http-wire", _http("wire"), 120.0),
-        Job("ordinary-user", "python -m pytest -p no:cacheprovider tests/emulation/test_ordinary_user.py"),
+        Job("ordinary-user", "python -m pytest -p no:cacheprovider tests/emulation/testbed/test_ordinary_user.py"),
     ),
     (
         Job("switches", "python -m tests.kernel.switches {findings}", 90.0),

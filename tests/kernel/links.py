@@ -14,7 +14,7 @@ from typing import Any
 
 from mininet.topo import Topo
 
-from experiments.harness.capture import Capture, CaptureInterface
+from experiments.harness.capture.capture import Capture, CaptureInterface
 from topologies.emulation import sandbox
 from topologies.emulation.testbed import Testbed
 

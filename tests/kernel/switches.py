@@ -6,9 +6,9 @@ import json
 import sys
 from pathlib import Path
 
-from experiments.harness.capture import Capture, CaptureInterface
+from experiments.harness.capture.capture import Capture, CaptureInterface
 from topologies.emulation import sandbox
-from topologies.emulation.openvswitch import OpenVSwitch
+from topologies.emulation.links.openvswitch import OpenVSwitch
 from topologies.emulation.testbed import Testbed
 from topologies.web import WebTopo
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.harness.virtual import VIRTUAL_LIMIT_S
+from experiments.harness.virtual_time.kernel_run import VIRTUAL_LIMIT_S
 from tests.kernel.test_virtual_time import SMALL, lab7
 
 # Each starts a network; those that stop the clock compute until a bound of processor time, which is shorter here.

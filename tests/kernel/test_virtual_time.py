@@ -22,7 +22,7 @@ from pathlib import Path
 import pytest
 
 from experiments.harness.implementations.registry import implementations
-from experiments.harness.repeatability import first_difference
+from experiments.harness.results.repeatability import first_difference
 from topologies.emulation.virtual import kernel
 from topologies.emulation.virtual.job import Job
 from topologies.emulation.virtual.machine import Ended, Machine, OverdueError

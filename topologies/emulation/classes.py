@@ -10,9 +10,9 @@ from mininet import link, node, nodelib
 from mininet.topo import Topo
 
 from topologies.emulation.errors import DrawingError
-from topologies.emulation.link import EmulatedLink
+from topologies.emulation.links.link import EmulatedLink
+from topologies.emulation.links.openvswitch import OpenVSwitch
 from topologies.emulation.node import Bridge, Host, Interface
-from topologies.emulation.openvswitch import OpenVSwitch
 
 HOSTS = (node.Node, node.Host, Host)
 # OVSKernelSwitch is OVSSwitch by another name. Without a controller of one's own all of them learn where addresses are.

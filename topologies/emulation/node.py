@@ -15,15 +15,17 @@ from typing import Any
 from mininet.link import Intf
 from mininet.node import Node, Switch
 
-from topologies.emulation import device, namespaces, sandbox, tools
+from topologies.emulation import sandbox, tools
 from topologies.emulation.errors import EmulationError
-from topologies.emulation.launcher import ForkServer, Service, start_service
-from topologies.emulation.program import Program
+from topologies.emulation.links import device
+from topologies.emulation.process import namespaces
+from topologies.emulation.process.launcher import ForkServer, Service, start_service
+from topologies.emulation.process.program import Program
 from topologies.emulation.shape import SHAPING
 from topologies.emulation.watch import HOLDER as HOLDER_RANK
 from topologies.emulation.watch import program_of
 
-HOLDER = "topologies.emulation.holder"
+HOLDER = "topologies.emulation.process.holder"
 RUN_TIMEOUT_S = 60.0
 # Where ip-netns(8) looks for names.
 NAMED = Path("/run/netns")

@@ -14,7 +14,7 @@ import struct
 import sys
 import time
 
-from topologies.emulation.launcher import readable
+from topologies.emulation.process.launcher import readable
 
 ECHO_REQUEST = 8
 HEADER = struct.Struct("!BBHHH")

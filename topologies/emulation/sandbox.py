@@ -27,8 +27,9 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from topologies.emulation import namespaces, softirq, tools
+from topologies.emulation import tools
 from topologies.emulation.errors import MachineError
+from topologies.emulation.process import namespaces, softirq
 from topologies.emulation.watch import how_it_ended, shorten
 
 MARK = "LAB7_SANDBOX"

@@ -25,13 +25,14 @@ from typing import Any
 from mininet.net import Mininet
 from mininet.topo import Topo
 
-from topologies.emulation import classes, drawing, names, netem, openvswitch, options, sandbox, tools
+from topologies.emulation import classes, etc_files, options, sandbox, tools, topology_checks
 from topologies.emulation.errors import EmulationError, MachineError
-from topologies.emulation.launcher import ForkServer, Service, is_module, is_service, split_command
-from topologies.emulation.link import EmulatedLink, Wiring
+from topologies.emulation.links import netem, openvswitch
+from topologies.emulation.links.link import EmulatedLink, Wiring
+from topologies.emulation.links.openvswitch import OpenVSwitch
 from topologies.emulation.node import HOLDER, Bridge, Host
-from topologies.emulation.openvswitch import OpenVSwitch
-from topologies.emulation.program import Program
+from topologies.emulation.process.launcher import ForkServer, Service, is_module, is_service, split_command
+from topologies.emulation.process.program import Program
 from topologies.emulation.watch import LabDied, Watch
 
 # Starts what a host serves and returns it when it is ready.
@@ -171,7 +172,7 @@ class Testbed:
         starters: Mapping[str, Starter] | None = None,
         server_died: Callable[[str], None] | None = None,
     ) -> None:
-        drawing.check(topo)
+        topology_checks.check(topo)
         self.topo = topo
         self.seed = seed
         self._sandboxed = sandboxed
@@ -257,9 +258,9 @@ class Testbed:
                 service.send_signal(signal.SIGKILL)
         self.forkserver.close()
         if self.net is not None:
-            names = [switch.name for switch in self.net.switches]
-            names += [interface.name for switch in self.net.switches for interface in switch.intfList()]
-            there = [name for name in names if name != "lo" and Path("/proc/sys/net/ipv4/conf", name).exists()]
+            etc_files = [switch.name for switch in self.net.switches]
+            etc_files += [interface.name for switch in self.net.switches for interface in switch.intfList()]
+            there = [name for name in etc_files if name != "lo" and Path("/proc/sys/net/ipv4/conf", name).exists()]
             # Some vanish meanwhile, with the process that held them.
             with contextlib.suppress(EmulationError):
                 tools.batch("ip", [f"link delete dev {name}" for name in there], all_of_them=True)
@@ -294,7 +295,7 @@ class Testbed:
         return [line.split()[0] for line in lines if is_module(line.split()[0])]
 
     def _serves(self, host: str) -> list[str]:
-        return drawing.commands(self.topo.nodeInfo(host).get("serves"))
+        return topology_checks.commands(self.topo.nodeInfo(host).get("serves"))
 
     def _build(self, stack: contextlib.ExitStack) -> Mininet:
         self._write_names()
@@ -326,12 +327,12 @@ class Testbed:
 
     def _write_names(self) -> None:
         entries = []
-        for host, address in drawing.host_addresses(self.topo).items() if self._host_names else ():
+        for host, address in topology_checks.host_addresses(self.topo).items() if self._host_names else ():
             entries.append((address.split("/")[0], [*(self.topo.nodeInfo(host).get("names") or []), host]))
         for host in self.topo.hosts():
             resolver = self.topo.nodeInfo(host).get("resolver") or []
             resolvers = [resolver] if isinstance(resolver, str) else resolver
-            names.write(self.workdir / "etc" / host, host, entries, resolvers)
+            etc_files.write(self.workdir / "etc" / host, host, entries, resolvers)
 
     def _set_neighbours(self) -> None:
         """Tell every host the MAC addresses of all others: ARP would add a round trip to each first exchange."""
@@ -388,3 +389,23 @@ class Testbed:
             else:
                 started.append(host.start_program(words, self.topo.nodeInfo(host.name).get("listens")))
         return started
+
+
+# Faults of the network that experiments make: a cable is pulled, and plugged in again.
+
+
+def unplug(bed: Testbed, name: str) -> None:
+    """Pull the cable of a host's first interface."""
+    _cable(bed, name, "down")
+
+
+def plug_in(bed: Testbed, name: str) -> None:
+    """Plug it in again."""
+    _cable(bed, name, "up")
+
+
+def _cable(bed: Testbed, name: str, state: str) -> None:
+    """Set the far end of the host's link, which is in the namespace of the switches: the host loses its carrier."""
+    link = bed.host(name).defaultIntf().link
+    far = link.intf2 if link.intf1.node.name == name else link.intf1
+    tools.batch("ip", [f"link set dev {far.name} {state}"])

@@ -6,8 +6,8 @@ import shutil
 import subprocess
 from collections.abc import Iterable
 
-from topologies.emulation import namespaces
 from topologies.emulation.errors import EmulationError, MachineError
+from topologies.emulation.process import namespaces
 
 PACKAGES = {
     "ip": "iproute2",

@@ -14,17 +14,17 @@ from pathlib import Path
 import time_judge
 from time_topology import SERVER_ADDRESS, TimeTopo
 
-from experiments.harness.capture import Capture, CaptureInterface
+from experiments.harness.capture.capture import Capture, CaptureInterface
 from experiments.harness.claims import Claim
-from experiments.harness.experiment import Experiment, Outcome, Parameter, Run, seconds
-from experiments.harness.fidelity import EmulatedPath, MachineWatch, capture_checks, certificate, probe_path
+from experiments.harness.experiment import Experiment, Outcome, Parameter, Run
+from experiments.harness.fidelity.certificate import EmulatedPath, MachineWatch, capture_checks, certificate, probe_path
 from experiments.harness.judge.frames import Frame, read_capture
-from experiments.harness.judge.strategies import timed
-from experiments.harness.judge.verdict import Verdict, shown, undecided
-from experiments.harness.result import Check, Comparison, Timing
-from experiments.harness.theory import Theory
+from experiments.harness.judge.verdict import Verdict, shown, timed, undecided
+from experiments.harness.parameters import seconds
+from experiments.harness.results.result import Check, Comparison, Timing
+from experiments.harness.theory.tcp import Theory
 from topologies.emulation.errors import EmulationError
-from topologies.emulation.launcher import Service
+from topologies.emulation.process.launcher import Service
 from topologies.emulation.testbed import Testbed
 
 CLIENT = Path(__file__).resolve().with_name("time_client.py")

@@ -15,8 +15,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from experiments.harness import clock
-from experiments.harness.incomplete import salvage_captures
-from experiments.harness.virtual import (
+from experiments.harness.results.incomplete import salvage_captures
+from experiments.harness.virtual_time.kernel_run import (
     QUIET_LIMIT_FULL_S,
     QUIET_LIMIT_S,
     VirtualTime,

@@ -8,7 +8,7 @@ import click
 from rich.markup import escape
 
 from experiments.harness.cli import common
-from experiments.harness.registry import all_drawings, all_experiments
+from experiments.harness.discovery import all_drawings, all_experiments
 
 
 @click.command("list")
@@ -51,7 +51,7 @@ def list_command(as_json: bool) -> None:
 def claims_command(results: Path, as_json: bool) -> None:
     """List every claim of the course with the verdict of the last run that judged it."""
     from experiments.harness.claims import load_claims
-    from experiments.harness.result_folder import find_latest
+    from experiments.harness.results.folder import find_latest
 
     claims, latest = load_claims(), find_latest(results)
     if as_json:

@@ -7,17 +7,55 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import click
+from mininet.cli import CLI
+from mininet.log import error, output
 from rich.markup import escape
 
 from experiments.harness.cli import common
-from experiments.harness.registry import Drawing, UnknownNameError, find_drawing
-from topologies.emulation.errors import DrawingError, OwnFileError
-from topologies.emulation.interpreter import module_command
-from topologies.emulation.own_file import explain
+from experiments.harness.discovery import Drawing, UnknownNameError, find_drawing
+from topologies.emulation.errors import DrawingError, EmulationError, OwnFileError
+from topologies.emulation.process.interpreter import module_command
 from topologies.emulation.testbed import Testbed
+from topologies.emulation.user_module import explain
+
+# Mininet's command line as `lab7 shell` opens it: HOST COMMAND, help, exit.
+
+
+class Shell(CLI):  # type: ignore[misc]
+    """The command line on a running network; from a terminal, a pipe or a file."""
+
+    prompt = "lab7> "
+    # Names of hosts have hyphens.
+    identchars = CLI.identchars + "-"
+
+    def onecmd(self, line: str) -> bool:
+        """Run one line; what the network refuses is one sentence, and the next line is read."""
+        try:
+            return bool(super().onecmd(line))
+        except EmulationError as refused:
+            error(f"{refused}\n")
+            return False
+
+    def default(self, line: str) -> None:
+        """Run a command in a host. Mininet puts addresses in the place of hosts' names, also where a person is meant:
+        what stands behind a long option, as in `alice swaks --auth-user alice`, is left as it is."""
+        words = line.split(" ")
+        for place, (before, word) in enumerate(pairwise(words), start=1):
+            if before.startswith("--") and word in self.mn:
+                words[place] = f"'{word}'"
+        super().default(" ".join(words))
+
+    def waitForNode(self, node: Any) -> None:  # noqa: N802
+        """Print what a host's command says until it ends; a terminal's keys go to it, a file's next lines do not."""
+        if self.isatty():
+            super().waitForNode(node)
+            return
+        while node.waiting:
+            output(node.monitor())
 
 
 @click.command("up")
@@ -53,7 +91,7 @@ def shell_command(topology: str, given: dict[str, str], links: str, sandboxed: b
     A server that ends meanwhile is told, and the network stays up.
     """
     with _testbed(topology, given, links, sandboxed, server_died=_tell) as (drawing, bed):
-        from experiments.harness.cli.shell import Shell
+        from experiments.harness.cli.networks import Shell
 
         _describe(drawing, bed)
         Shell(bed.net)

@@ -14,14 +14,14 @@ from rich.markup import escape
 
 from experiments.harness.cli import common
 from experiments.harness.cli.virtual_runs import Told, run_side_by_side
-from experiments.harness.disturbance import TERMS
+from experiments.harness.discovery import UnknownNameError, find_experiments
 from experiments.harness.experiment import Experiment, ParameterError
+from experiments.harness.fidelity.disturbance import TERMS
 from experiments.harness.implementations.registry import Implementation, ReplacementError, parse_replacement
-from experiments.harness.registry import UnknownNameError, find_experiments
 from experiments.harness.reruns import RERUNS, summary, worth_a_rerun
-from experiments.harness.result import Comparison, Result
+from experiments.harness.results.result import Comparison, Result
 from topologies.emulation.errors import EmulationError, OwnFileError
-from topologies.emulation.own_file import explain
+from topologies.emulation.user_module import explain
 
 REPEAT_MAX = 1000
 JOBS_MAX = 64
@@ -166,8 +166,8 @@ def _conclude(
     `different`: how many differ from a second run.
     """
     from experiments.harness.claims import load_claims
-    from experiments.harness.incomplete import writing
-    from experiments.harness.report import write_index
+    from experiments.harness.report.page import write_index
+    from experiments.harness.results.incomplete import writing
 
     with writing(results):
         report = write_index(results, load_claims())

@@ -13,9 +13,9 @@ from typing import Any
 
 from experiments.harness.cli import common
 from experiments.harness.experiment import Experiment
-from experiments.harness.repeatability import first_difference, sentence
-from experiments.harness.result import Result
-from experiments.harness.virtual import VirtualTime
+from experiments.harness.results.repeatability import first_difference, sentence
+from experiments.harness.results.result import Result
+from experiments.harness.virtual_time.kernel_run import VirtualTime
 
 # An experiment, and what the kernel is told of it.
 Wanted = tuple[Experiment, Mapping[str, Any]]

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from experiments.harness.templating import environment, render
 from topologies.emulation.errors import EmulationError, MachineError
 from topologies.emulation.node import Host
-from topologies.emulation.program import Program
+from topologies.emulation.process.program import Program
 from topologies.emulation.testbed import Starter
 
 REGISTRY = Path(__file__).resolve().with_name("registry.toml")

@@ -29,7 +29,6 @@ from scapy.layers.dns import DNS
 from scapy.layers.inet import UDP
 
 from experiments.harness.judge.frames import Frame
-from experiments.harness.judge.page_load import PageLoad
 
 # In order of priority: a moment that several intervals cover counts as the first of these.
 TERMS = ("transmission", "request", "tcp_handshake", "dns")
@@ -53,19 +52,6 @@ class Decomposition:
     terms: Mapping[str, float]
 
 
-def decompose(load: PageLoad, dns_frames: Iterable[Frame] = ()) -> Decomposition:
-    """Divide a page load into its terms; `dns_frames` are frames of the same interface, in order of time.
-
-    Raises ValueError if no response was received.
-    """
-    intervals = [*_http_intervals(load), *dns_intervals(dns_frames)]
-    responses = [exchange.response.last_ns for exchange in load.exchanges if exchange.response is not None]
-    if not responses:
-        raise ValueError("a page load without a response has no duration")
-    start_ns = min(interval.start_ns for interval in intervals)
-    return sum_up(intervals, start_ns, max(responses))
-
-
 def sum_up(intervals: Iterable[Interval], start_ns: int, end_ns: int, priority: Sequence[str] = TERMS) -> Decomposition:
     """Share out [start_ns, end_ns) among the terms by priority; what is left is residual."""
     clipped = [
@@ -81,22 +67,6 @@ def sum_up(intervals: Iterable[Interval], start_ns: int, end_ns: int, priority: 
         spent[term] += high - low
     in_order = (*reversed(priority), RESIDUAL)
     return Decomposition((end_ns - start_ns) / 1e9, {term: spent[term] / 1e9 for term in in_order})
-
-
-def _http_intervals(load: PageLoad) -> list[Interval]:
-    intervals: list[Interval] = []
-    for conversation in load.conversations:
-        answer = conversation.connection.from_server.syn
-        syn_ns = conversation.connection.syn.time_ns
-        if answer is not None:
-            intervals.append(Interval("tcp_handshake", syn_ns, answer.time_ns))
-        for exchange in conversation.exchanges:
-            if exchange.response is None:
-                continue
-            first, last = exchange.response.first_ns, exchange.response.last_ns
-            intervals.append(Interval("request", exchange.request.last_ns, first))
-            intervals.append(Interval("transmission", first, last))
-    return intervals
 
 
 def dns_intervals(frames: Iterable[Frame]) -> list[Interval]:

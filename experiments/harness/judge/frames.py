@@ -17,7 +17,7 @@ from typing import Any
 from scapy.layers.l2 import Ether
 from scapy.utils import RawPcapNgReader
 
-from experiments.harness.pcapng import InterfaceCounts, read_counts
+from experiments.harness.capture.pcapng import InterfaceCounts, read_counts
 
 # RFC 894; RFC 791 section 3.1, offsets within the frame; RFC 768.
 IPV4, TCP, UDP = b"\x08\x00", 6, 17

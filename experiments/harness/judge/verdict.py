@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -37,3 +37,35 @@ def failed(claim_id: str, evidence: str, frames: Iterable[int] = ()) -> Verdict:
 def undecided(claim_id: str, evidence: str, frames: Iterable[int] = ()) -> Verdict:
     """The capture cannot tell: it is not whole, or there is no such traffic in it."""
     return Verdict(claim_id, "undecided", evidence, tuple(frames))
+
+
+class Contradiction(Exception):  # noqa: N818 - a finding about the traffic, not an error of the program
+    """The traffic contradicts the claim; carries the evidence and its frames."""
+
+    def __init__(self, evidence: str, *frames: int) -> None:
+        super().__init__(evidence)
+        self.evidence = evidence
+        self.frames = frames
+
+
+def listed(frames: Sequence[int], most: int = 8) -> str:
+    """Return frame numbers as a list to read, cut short behind `most`."""
+    text = ", ".join(str(frame) for frame in frames[:most])
+    return f"{text} and {len(frames) - most} more" if len(frames) > most else text
+
+
+def timed(packets: Verdict, measured_s: float, theory_s: float, tolerance: float) -> Verdict:
+    """Join the verdict on the packets with the comparison of a time with its theory.
+
+    The claim is shown only if the packets show it and `measured_s` lies within `tolerance` (0.15: fifteen
+    per cent) of `theory_s`.
+    """
+    ratio = measured_s / theory_s
+    figures = f"measured {measured_s * 1e3:.1f} ms, theory {theory_s * 1e3:.1f} ms, ratio {ratio:.3f}"
+    if packets.verdict != "shown":
+        return Verdict(packets.id, packets.verdict, f"{packets.evidence} ({figures}.)", packets.frames)
+    if abs(ratio - 1) > tolerance:
+        evidence = f"{packets.evidence} But {figures}, outside the tolerance of {tolerance * 100:.3g}%."
+        return failed(packets.id, evidence, packets.frames)
+    evidence = f"{packets.evidence} And {figures}, within the tolerance of {tolerance * 100:.3g}%."
+    return Verdict(packets.id, "shown", evidence, packets.frames)

@@ -16,7 +16,7 @@ from typing import Any
 from scapy.layers.inet import IP, TCP, UDP
 
 from experiments.harness.judge.frames import Frame
-from experiments.harness.theory import INITIAL_WINDOW_SEGMENTS
+from experiments.harness.theory.tcp import INITIAL_WINDOW_SEGMENTS
 
 # An application that acts later than this after the latest arrival acts by its own plan: a pause.
 PAUSE_NS = 5_000_000

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from experiments.harness.pathmodel.events import Clock, Condition
 from experiments.harness.pathmodel.links import Route
-from experiments.harness.theory import INITIAL_WINDOW_SEGMENTS, MSS_BYTES, SEGMENT_OVERHEAD_BYTES, SYN_FRAME_BYTES
+from experiments.harness.theory.tcp import INITIAL_WINDOW_SEGMENTS, MSS_BYTES, SEGMENT_OVERHEAD_BYTES, SYN_FRAME_BYTES
 
 MS = 1_000_000
 # Linux: TCP_MAX_QUICKACKS, TCP_ATO_MIN, TCP_DELACK_MAX, TCP_RTO_MIN (include/net/tcp.h).

@@ -178,7 +178,7 @@ def _check_configuration(file: Path) -> None:
 
 def check(made: Kernel) -> None:
     """Boot a kernel: an hour passes at once, and links can be shaped. Raises MachineError."""
-    words = f"sleep {CHECK_SLEEP_S} && exec {sys.executable} -m topologies.emulation.netem"
+    words = f"sleep {CHECK_SLEEP_S} && exec {sys.executable} -m topologies.emulation.links.netem"
     job = Job(("sh", "-c", words), dict(os.environ), str(PACKAGE_ROOT), seed=1, limit_s=2.0 * CHECK_SLEEP_S)
     with Machine(made, job) as machine:
         ended = machine.wait(CHECK_LIMIT_S)

@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from topologies.emulation import namespaces
+from topologies.emulation.process import namespaces
 from topologies.emulation.virtual.job import (
     BEAT_S,
     BEAT_SHARE,

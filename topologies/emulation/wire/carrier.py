@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 from random import Random
 
-from topologies.emulation import namespaces
+from topologies.emulation.process import namespaces
 from topologies.emulation.shape import Shape
 from topologies.emulation.wire import effects, tap
 from topologies.emulation.wire.clock import Sleeper

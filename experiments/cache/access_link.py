@@ -1,0 +1,269 @@
+"""Is it better to buy a faster access link or to put a cache in front of it?  (claims W1, W2, W8)
+
+The classic sum: a campus asks 15 times a second for objects of 100 kbit over an access link of 1.54 Mbit/s, behind
+which the Internet takes 2 s. It is run three times with one workload: as it is, with a faster link, and with a cache
+that answers two requests of five. Rates are multiplied and times divided by `scale`, which leaves utilisation and hit
+rate as they are and ends in seconds. Arrivals are Poisson, popularity is Zipf's, the cache has room for as many objects
+as Che's approximation wants for the hit rate.
+
+The Internet's delay is put on the access link, whose queue comes before it: the sum of the two is the same.
+
+In real time no sample knows what disturbed it, and the tolerance is that of the load model. Requests come whether or
+not earlier ones are answered, so that dozens are under way at once: what one waits for a processor passes to those
+behind it in the queue, or hides in the wait of the link, and no part of the mean belongs to one request.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from random import Random
+from statistics import fmean
+from typing import Any
+
+from experiments.cache.claims import access_link as judge
+from experiments.cache.claims.access_link import CaseFigures, Setting
+from experiments.cache.claims.versions import objects_in
+from experiments.cache.workload import Plan, Workload, representative
+from experiments.harness.clock import tolerance
+from experiments.harness.experiment import Experiment, Outcome, Parameter, Run
+from experiments.harness.fidelity.certificate import MachineWatch, capture_checks, certificate, probe_path
+from experiments.harness.implementations.registry import DEFAULT_PORT, PROXY_PORTS
+from experiments.harness.judge.frames import read_capture
+from experiments.harness.measurement import site_folder
+from experiments.harness.parameters import megabits, share, whole
+from experiments.harness.report.line_plots import Panel, Series, plot_lines
+from experiments.harness.results.result import Check, Comparison, Timing
+from experiments.harness.theory.queueing import (
+    CHE,
+    POLLACZEK_KHINCHINE,
+    Lru,
+    characteristic_hit_rate,
+    entries_for,
+    passages,
+    zipf_weights,
+)
+from experiments.harness.theory.tcp import SEGMENT_OVERHEAD_BYTES, Theory, segments
+from experiments.http.lab import (
+    AT_CLIENT,
+    AT_ORIGIN,
+    AT_PROXY,
+    HOSTS,
+    NAME,
+    access_path,
+    capture_hosts,
+    origin_name,
+    proxy_mode,
+    proxy_name,
+    web_testbed,
+)
+from experiments.http.wire.bulk import crossings
+from topologies.web import PROXY_ADDRESS
+
+# The textbook's figures: Kurose and Ross, Computer Networking: A Top-Down Approach, section 2.2.5.
+REQUESTS_PER_S, OBJECT_BITS, INTERNET_S = 15.0, 100_000, 2.0
+TEXTBOOK = "Kurose and Ross, Computer Networking: A Top-Down Approach, section 2.2.5"
+ZIPF_EXPONENT = 0.8
+SLOW, FASTER, CACHE = "slow link", "faster link", "slow link and cache"
+# The octets of a response's head; what is measured goes into the theory.
+HEAD_BYTES = 280
+# No object is asked for again because it might have changed: that is the experiment web-cache.
+ORIGIN_FLAGS = "--cache-control '*=max-age=86400'"
+# A connection carries a request at a time: Little's law at twice the mean delay of the worst case.
+CONNECTIONS = 100
+# Room for all that ever wait: a queue that drops is no M/D/1.
+QUEUE_PACKETS = 20_000
+RUN_TIMEOUT_S = 300.0
+LINES_TO = 0.99
+
+
+@dataclass(frozen=True)
+class Case:
+    """One of the three: how many times the link's rate, and whether there is a cache."""
+
+    name: str
+    times: float
+    cached: bool
+
+
+@dataclass
+class Evidence:
+    """What has been collected while the cases ran."""
+
+    checks: list[Check]
+    watch: MachineWatch
+
+
+def run(context: Run) -> Outcome:
+    """Run the three cases, judge, compare."""
+    asked = context.parameters
+    weights = zipf_weights(asked["objects"], ZIPF_EXPONENT)
+    entries = entries_for(weights, asked["hit_rate"])
+    rate, link_bps = REQUESTS_PER_S * asked["scale"], asked["link"] * 1e6 * asked["scale"]
+    context.step("drawing the workload", 0.02)
+    plan = Plan(rate, asked["requests"], asked["objects"], ZIPF_EXPONENT, entries)
+    workload = representative(plan, OBJECT_BITS / link_bps, context.seed)
+    evidence = Evidence([], MachineWatch())
+    cases = [Case(SLOW, 1, False), Case(FASTER, asked["faster"], False), Case(CACHE, 1, True)]
+    figures: dict[str, CaseFigures] = {}
+    with site_folder(context) as folder:
+        _make_objects(folder, asked["objects"], context.seed)
+        for number, case in enumerate(cases):
+            context.step(case.name, 0.05 + 0.3 * number)
+            hit_rate = characteristic_hit_rate(weights, entries) if case.cached else 0.0
+            setting = Setting(rate, link_bps * case.times, INTERNET_S / asked["scale"], hit_rate)
+            found = _measure(context, folder, case, setting, workload, entries, evidence)
+            cache: Lru | Sequence[bool] | None = Lru(entries, workload.held) if case.cached else None
+            if case.cached and "proxy" in context.replacements:
+                # Nobody told it how many objects it has room for: theory takes the hit rate that it has.
+                found = replace(found, setting=replace(setting, hit_rate=found.hit_rate))
+                cache = found.forwarded
+            found = replace(found, beyond=_left_out(found, workload, cache), tolerance=tolerance(judge.WITHIN))
+            figures[case.name] = found
+    return Outcome(
+        claims=(
+            judge.w1(figures[SLOW], figures[CACHE]),
+            judge.w2(figures[SLOW], figures[CACHE]),
+            judge.w8(figures),
+        ),
+        comparisons=tuple(_compare(name, one) for name, one in figures.items()),
+        fidelity=certificate([*evidence.checks, *evidence.watch.checks()]),
+        implementations={"proxy": proxy_name(context), "origin": origin_name(context)},
+        timings={name: [Timing(one.delay_s, one.terms())] for name, one in figures.items()},
+        capture=_capture_name(CACHE),
+        plot=plot_lines(_panels(figures), _note(workload)),
+    )
+
+
+def _capture_name(case: str) -> str:
+    return f"capture-{case.replace(' ', '-')}.pcapng"
+
+
+def _make_objects(folder: Path, count: int, seed: int) -> None:
+    """Objects that take OBJECT_BITS on the link each, all headers included."""
+    wire = OBJECT_BITS // 8
+    frames = segments(wire - segments(wire) * SEGMENT_OVERHEAD_BYTES)
+    random = Random(seed)
+    for number in range(count):
+        (folder / f"{number}.bin").write_bytes(random.randbytes(wire - frames * SEGMENT_OVERHEAD_BYTES - HEAD_BYTES))
+
+
+def _measure(
+    context: Run, folder: Path, case: Case, setting: Setting, workload: Workload, entries: int, evidence: Evidence
+) -> CaseFigures:
+    mbit = setting.rate_bps / 1e6
+    mode = proxy_mode(context)
+    drawing: dict[str, Any] = {"cache": mode, "cache_flags": f"--entries {entries}"} if case.cached else {}
+    hosts = [*HOSTS, "proxy"] if case.cached else list(HOSTS)
+    path = context.folder / _capture_name(case.name)
+    drawing |= {"origin_flags": ORIGIN_FLAGS, "max_queue_size": QUEUE_PACKETS}
+    bed = web_testbed(context, folder, setting.rtt_s, mbit, **drawing)
+    with bed:
+        evidence.checks += probe_path(bed, access_path(setting.rtt_s, mbit))
+        client = bed.host("client")
+        file = client.workdir / "plan.json"
+        file.write_text(json.dumps(_plan(workload, case, mode)))
+        load = client.start(["experiments.http.drivers.open_loop", str(file)])
+        with evidence.watch, capture_hosts(bed, path, hosts) as capture:
+            load.write_line("go")
+            report = json.loads(load.read_line(RUN_TIMEOUT_S))
+    statistics = {f"{label} ({case.name})": one for label, one in capture.statistics.items()}
+    evidence.checks += capture_checks(statistics)
+    captured = read_capture(path)
+    origin = crossings(captured.at(AT_ORIGIN), DEFAULT_PORT)
+    client_port = PROXY_PORTS[mode] if case.cached else DEFAULT_PORT
+    client_side = crossings(captured.at(AT_CLIENT), client_port, keep_content=True)
+    near = crossings(captured.at(AT_PROXY), DEFAULT_PORT) if case.cached else client_side
+    return judge.case_figures(setting, client_side, near, origin, report["began_ns"], objects_in(folder))
+
+
+def _plan(workload: Workload, case: Case, mode: str) -> dict[str, object]:
+    prefix = f"http://{NAME}" if case.cached and mode == "forward" else ""
+    # What an LRU cache holds at the start has to be in the cache; the others need their connections open alone.
+    warm = workload.held if case.cached else workload.held[:CONNECTIONS]
+    return {
+        "connect": [PROXY_ADDRESS, PROXY_PORTS[mode]] if case.cached else [NAME, DEFAULT_PORT],
+        "host": NAME,
+        "connections": CONNECTIONS,
+        "warm": [f"{prefix}/{number}.bin" for number in warm],
+        "requests": [
+            [at, f"{prefix}/{number}.bin"] for at, number in zip(workload.arrivals_s, workload.objects, strict=True)
+        ],
+    }
+
+
+def _left_out(one: CaseFigures, workload: Workload, cache: Lru | Sequence[bool] | None) -> dict[str, float]:
+    """What the formula leaves out of this very workload, by name: means over all requests, in s.
+
+    arrivals: they are a sample, which waits by Lindley's recursion; hit rate: of this sample, too; request: its frame
+    on the link; collapsed: requests that wait for a response which another one has asked for. Nothing of a case that
+    lacks requests, which is no evidence.
+    """
+    if len(one.forwarded) != len(workload.arrivals_s):
+        return {}
+    setting, service_s = one.setting, one.queue.service_s
+    found = passages(workload.arrivals_s, workload.objects, setting.rtt_s, service_s, cache)
+    crossed = fmean(each.crossed for each in found)
+    waits_s, joined_s = (fmean(getattr(each, name) for each in found) for name in ("wait_s", "joined_s"))
+    return {
+        "arrivals": waits_s - one.theory_terms()["queueing"],
+        "hit rate": (crossed - (1 - setting.hit_rate)) * (setting.rtt_s + service_s),
+        "request": one.request_s,
+        "collapsed": joined_s,
+    }
+
+
+def _compare(name: str, one: CaseFigures) -> Comparison:
+    formula = "RTT + W + S" if not one.setting.hit_rate else "(1 - h)(RTT + W + S)"
+    terms = one.theory_terms()
+    theory = Theory(sum(terms.values()), terms, formula, f"{TEXTBOOK}; W: {POLLACZEK_KHINCHINE}; h: {CHE}")
+    return Comparison.of(name, [Timing(one.delay_s, one.terms())], theory.plus(one.beyond), one.tolerance)
+
+
+def _note(workload: Workload) -> str:
+    return (
+        "points: measured means; line: (1 - h)(RTT + W + S), W the mean wait of M/D/1. The arrivals are one Poisson "
+        f"sample chosen for being typical: its own waits and hits lie within {workload.distance:.1%} of the long run."
+    )
+
+
+def _panels(figures: Mapping[str, CaseFigures]) -> list[Panel]:
+    """Mean delay over utilisation for each rate of the link, and the octets that cross it."""
+    delays = [Series(name, [(one.utilisation, one.delay_s * 1e3)], _line(one)) for name, one in figures.items()]
+    octets = [Series(name, [(1 - one.setting.hit_rate, one.link_bytes / 1e6)], ()) for name, one in figures.items()]
+    return [
+        Panel("delay", "utilisation of the access link", "mean response time in ms", delays),
+        Panel("traffic", "share of requests that cross the link", "MB on the access link", octets),
+    ]
+
+
+def _line(one: CaseFigures) -> list[tuple[float, float]]:
+    """The mean delay as requests become more or fewer, all else equal."""
+    share, queue = 1 - one.setting.hit_rate, one.queue
+    loads = [LINES_TO * step / 200 for step in range(200)]
+    waits = [load * queue.service_s / (2 * (1 - load)) for load in loads]
+    return [
+        (load, 1e3 * share * (one.setting.rtt_s + wait + queue.service_s))
+        for load, wait in zip(loads, waits, strict=True)
+    ]
+
+
+EXPERIMENT = Experiment(
+    name="access-link",
+    question="Is it better to buy a faster access link, or to put a cache in front of it?",
+    claims=("W1", "W2", "W8"),
+    parameters={
+        "scale": Parameter("20", whole(1, 100), "how many times faster than the textbook's sum everything runs"),
+        "link": Parameter("1.54", megabits, "the rate of the access link before scaling, in Mbit/s"),
+        "faster": Parameter("5", whole(2, 100), "how many times faster the faster link is"),
+        "hit_rate": Parameter("0.4", share, "the share of requests that the cache is to answer"),
+        "objects": Parameter("1000", whole(10, 20_000), "how many different objects there are"),
+        "requests": Parameter("1500", whole(100, 100_000), "how many requests each case gets", full="12000"),
+    },
+    run=run,
+    repeat=1,
+    roles=("proxy", "origin"),
+    cost=75,
+)

@@ -1,0 +1,149 @@
+"""Decide W6: no client gets a copy older than the freshness rules allow, while the origin changes its objects.
+
+The experiment knows when it replaced which version of an object; the body of every response says which version it is.
+A copy with max-age=N may be given away for N seconds after the origin has vouched for it (RFC 9111 sections 4.2 and
+4.2.3), and thus at most N seconds after the next version has taken its place. One with no-cache may not be given away
+without asking (section 5.2.2.4): its version must still have been the current one when the request reached the proxy.
+Ages are counted in whole seconds (section 1.2.2), so that a cache may be up to one second late.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from experiments.cache.wire.legs import InconclusiveError, Legs, Served, Span, decide_legs, status_of, text
+from experiments.harness.judge.verdict import Contradiction, Verdict
+from experiments.http.claims.http1 import response_of
+
+# RFC 9111 section 1.2.2: delta-seconds are whole.
+WHOLE_SECONDS_S = 1.0
+
+
+@dataclass(frozen=True)
+class Version:
+    """One version of an object; `replaced_ns`: the next one had surely taken its place then (None: it never did)."""
+
+    body: bytes
+    replaced_ns: int | None
+
+
+@dataclass(frozen=True)
+class LiveObject:
+    """An object that changes: its versions in their order, and max-age in seconds (None: no-cache)."""
+
+    max_age_s: float | None
+    versions: Sequence[Version]
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One 200 response that a client got, times in ns when they were seen at the proxy.
+
+    `staleness_s`: for how long its version had been replaced (0: it had not); `age_s`: since the origin was last asked
+    about the path; `from_cache`: without asking the origin meanwhile.
+    """
+
+    path: bytes
+    frame: int
+    asked_ns: int
+    answered_ns: int
+    staleness_s: float
+    age_s: float
+    from_cache: bool
+    max_age_s: float | None
+    replaced_ns: int | None
+
+    @property
+    def too_old(self) -> bool:
+        """Whether the freshness rules exclude it."""
+        if self.max_age_s is None:
+            return self.replaced_ns is not None and self.asked_ns > self.replaced_ns
+        oldest = self.max_age_s + WHOLE_SECONDS_S
+        return self.staleness_s > oldest or (self.from_cache and self.age_s > oldest)
+
+
+def deliveries(legs: Legs, live: Mapping[bytes, LiveObject], spans: Sequence[Span]) -> list[Delivery]:
+    """Return every copy of these objects (by path) that clients got within the spans.
+
+    Raises Contradiction for a response that is no version of its object: another body, another status, none at all.
+    """
+    known = {path: {each.body: each for each in one.versions} for path, one in live.items()}
+    found = []
+    for served in legs.served(spans):
+        if served.path not in live:
+            continue
+        response = response_of(served.exchange)
+        frame = response.frames[0]
+        if status_of(response) != 200:
+            raise Contradiction(f"{text(served.path)} is answered with {status_of(response)} in frame {frame}.", frame)
+        version = known[served.path].get(response.body)
+        if version is None:
+            raise Contradiction(f"The body in frame {frame} is no version of {text(served.path)}.", frame)
+        found.append(_delivery(legs, served, version, live[served.path].max_age_s))
+    return found
+
+
+def w6(legs: Legs, live: Mapping[bytes, LiveObject], spans: Sequence[Span]) -> Verdict:
+    """Decide W6 from what clients got of these objects within the spans."""
+
+    def check() -> tuple[str, list[int]]:
+        got = deliveries(legs, live, spans)
+        for each in got:
+            if each.too_old:
+                raise Contradiction(_why_too_old(each), each.frame)
+        aged = [each for each in got if each.max_age_s is not None]
+        checked = [each for each in got if each.max_age_s is None]
+        changes = sum(1 for one in live.values() for version in one.versions if version.replaced_ns is not None)
+        kept = [each for each in aged if each.from_cache]
+        if not changes or not kept:
+            raise InconclusiveError(
+                f"{changes} changes, and {len(kept)} responses from the cache alone: too few to tell."
+            )
+        stalest, oldest = max(kept, key=lambda one: one.staleness_s), max(kept, key=lambda one: one.age_s)
+        never = (
+            f"; of {len(checked)} responses with no-cache every one was current when it was asked for"
+            if checked
+            else ""
+        )
+        return (
+            f"{changes} changes, {len(got)} responses, {len(kept)} of them from the cache alone: the stalest had been "
+            f"replaced {stalest.staleness_s:.2f} s before (frame {stalest.frame}, max-age={stalest.max_age_s:g}), the "
+            f"oldest had been asked for {oldest.age_s:.2f} s before (frame {oldest.frame}, "
+            f"max-age={oldest.max_age_s:g}){never}."
+        ), [stalest.frame, oldest.frame]
+
+    return decide_legs("W6", legs, check)
+
+
+def _delivery(legs: Legs, served: Served, version: Version, max_age_s: float | None) -> Delivery:
+    response, asked_ns = served.exchange.response, served.exchange.request.first_ns
+    assert response is not None
+    replaced_ns, answered_ns = version.replaced_ns, response.first_ns
+    late_ns = 0 if replaced_ns is None else max(0, answered_ns - replaced_ns)
+    answers = legs.answers_before(served.path, answered_ns)
+    vouched = [each for each in answers if each.response and status_of(each.response) in (200, 304)]
+    age_ns = max(0, answered_ns - vouched[-1].request.last_ns) if vouched else 0
+    return Delivery(
+        path=served.path,
+        frame=response.frames[0],
+        asked_ns=asked_ns,
+        answered_ns=answered_ns,
+        staleness_s=late_ns / 1e9,
+        age_s=age_ns / 1e9,
+        from_cache=served.upstream is None,
+        max_age_s=max_age_s,
+        replaced_ns=replaced_ns,
+    )
+
+
+def _why_too_old(one: Delivery) -> str:
+    what = f"Frame {one.frame} brings a copy of {text(one.path)}"
+    if one.max_age_s is None:
+        assert one.replaced_ns is not None
+        before_s = (one.asked_ns - one.replaced_ns) / 1e9
+        return f"{what} that had been replaced {before_s:.3f} s before it was asked for, although it has no-cache."
+    return (
+        f"{what} that had been replaced for {one.staleness_s:.2f} s and about which the origin was asked "
+        f"{one.age_s:.2f} s before: more than max-age={one.max_age_s:g} allows."
+    )

@@ -1,0 +1,88 @@
+"""Decide W1 and W2: what a cache saves its clients in time and the access link in octets; where a visit's time went.
+
+A visit through a proxy is divided like any page load (see `decomposition`), with the proxy's own waits taken out of the
+client's, as the proxy's interface saw them:
+
+    tcp_handshake     the client's SYN sent             to  SYN-ACK received
+    request           the client's request sent         to  its response received, without the following
+    origin_handshake  the proxy's SYN sent              to  SYN-ACK received
+    origin_request    the proxy's request sent          to  first octet of its response received
+    transmission      first octet of a response received to its last: by the proxy, and of a hit by the client
+
+So it makes no difference whether a proxy passes on what has come so far or waits for the whole.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+
+from experiments.cache.wire.legs import Legs, Span
+from experiments.cache.wire.link_use import LinkUse, Words, change, decide_relief
+from experiments.harness.judge.decomposition import Decomposition, Interval, sum_up
+from experiments.harness.judge.verdict import Verdict, failed, shown, undecided
+from experiments.http.wire.page_load import PageLoad
+
+TERMS = ("transmission", "origin_request", "origin_handshake", "request", "tcp_handshake")
+_AT_LINK = Words("W2", "the same visits", "the access link", "the link's own end", "the cache", "the cache alone")
+
+
+def w1(without: Sequence[float], cached: Sequence[float], disagreeing: Sequence[str]) -> Verdict:
+    """Decide W1 by the times of the same visits in s, without and with the cache.
+
+    Undecided if measured times disagree with theory, of which `disagreeing` names the cases.
+    """
+    if not without or len(without) != len(cached):
+        return undecided("W1", f"{len(without)} visits without the cache and {len(cached)} with it are not the same.")
+    before_s, after_s = statistics.fmean(without), statistics.fmean(cached)
+    figures = (
+        f"{len(cached)} visits took {before_s * 1e3:.1f} ms each on average without the cache and "
+        f"{after_s * 1e3:.1f} ms with it ({change(before_s, after_s)})"
+    )
+    if after_s >= before_s:
+        return failed("W1", f"{figures}: not shorter.")
+    if disagreeing:
+        return undecided("W1", f"{figures}, but not as theory says: {', '.join(disagreeing)} outside the tolerance.")
+    return shown("W1", f"{figures}, each kind of visit within its tolerance of theory.")
+
+
+def w2(without: LinkUse, cached: LinkUse, hits: int) -> Verdict:
+    """Decide W2 by what the same visits put on the access link; `hits`: responses that came from the cache alone."""
+    return decide_relief(_AT_LINK, without, cached, hits)
+
+
+def decompose_visit(load: PageLoad, legs: Legs, span: Span) -> Decomposition:
+    """Divide a visit, `load` at the client's own interface, by what the proxy did within the span.
+
+    Raises ValueError if no response was received.
+    """
+    upstream = legs.forwarded([span])
+    hits = {one.exchange.target for one in legs.served([span]) if one.upstream is None}
+    intervals: list[Interval] = []
+    ends = [exchange.response.last_ns for exchange in load.exchanges if exchange.response is not None]
+    if not ends:
+        raise ValueError("a visit without a response has no duration")
+    for exchange in load.exchanges:
+        if exchange.response is None:
+            continue
+        first, last = exchange.response.first_ns, exchange.response.last_ns
+        hit = exchange.target in hits
+        intervals.append(Interval("request", exchange.request.last_ns, first if hit else last))
+        intervals += [Interval("transmission", first, last)] if hit else []
+    for exchange in upstream:
+        if exchange.response is not None:
+            first, last = exchange.response.first_ns, exchange.response.last_ns
+            intervals.append(Interval("origin_request", exchange.request.last_ns, first))
+            intervals.append(Interval("transmission", first, last))
+    intervals += [*_handshakes("tcp_handshake", load), *_handshakes("origin_handshake", legs.origin.between(*span))]
+    return sum_up(intervals, min(one.connection.syn.time_ns for one in load.conversations), max(ends), TERMS)
+
+
+def opened(legs: Legs, span: Span) -> int:
+    """How many connections the proxy opened to the origin within a span."""
+    return len(legs.origin.between(*span).conversations)
+
+
+def _handshakes(term: str, load: PageLoad) -> list[Interval]:
+    pairs = [(one.connection.syn, one.connection.from_server.syn) for one in load.conversations]
+    return [Interval(term, syn.time_ns, answer.time_ns) for syn, answer in pairs if answer is not None]

@@ -1,0 +1,311 @@
+"""Decide the claims W3, W4, W5 and W7 about a web cache from the packets on both of its legs (see `cache`).
+
+Sources: RFC 9111 section 4.3 (validation), RFC 9110 sections 13.1 (preconditions), 15.4.5 (304), 8.8 (validators) and
+3.7 (intermediaries). What the origin holds is known as well (see `versions`): a copy, and what takes its place, has to
+be that. A cache need not send If-Modified-Since where it sends If-None-Match; W3 speaks of the former, so that one that
+sends entity tags alone leaves it undecided. A cache may keep whatever it likes: one that does not keep a response is
+not called wrong for it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from email.utils import parsedate_to_datetime
+
+from experiments.cache.claims.versions import Objects
+from experiments.cache.wire.legs import (
+    CONDITIONS,
+    Copy,
+    InconclusiveError,
+    Legs,
+    Served,
+    Span,
+    decide_legs,
+    path_of,
+    status_of,
+    text,
+    validators_of,
+)
+from experiments.harness.judge.tcp import Connection
+from experiments.harness.judge.verdict import Contradiction, Verdict, listed
+from experiments.http.claims.http1 import response_of
+from experiments.http.wire.http1 import Conversation, Exchange, Message
+
+
+def w3(legs: Legs, spans: Sequence[Span]) -> Verdict:
+    """Decide W3 by the spans in which every copy is stale: the origin is asked under the condition of its validators.
+
+    Failed if a copy is not asked for, or unconditionally, or with another value than the origin gave.
+    """
+
+    def check() -> tuple[str, list[int]]:
+        known = [(each, copy) for each in legs.forwarded(spans) if (copy := _copy_for(legs, each)) is not None]
+        if not known:
+            raise _nothing_asked(legs, spans)
+        for served in legs.served(spans):
+            _asked_for(legs, served)
+        frames: list[int] = []
+        named: dict[bytes, int] = dict.fromkeys(CONDITIONS, 0)
+        for exchange, copy in known:
+            for name in _conditions(exchange, copy):
+                named[name] += 1
+            frames += [copy.frame, exchange.request.frames[0]]
+        if named[b"if-modified-since"] < len(known):
+            raise InconclusiveError(
+                f"Of {len(known)} requests for stale copies {named[b'if-none-match']} are conditional by "
+                f"If-None-Match, but {named[b'if-modified-since']} by If-Modified-Since."
+            )
+        exchange, copy = known[0]
+        tags = f", and {named[b'if-none-match']} If-None-Match with the ETag as well" if named[b"if-none-match"] else ""
+        return (
+            f"{len(known)} requests for stale copies, each with If-Modified-Since: the first says "
+            f"“{text(exchange.request.values(b'if-modified-since')[0])}” in frame {frames[1]}, which is the "
+            f"Last-Modified of frame {frames[0]}{tags}."
+        ), frames
+
+    return decide_legs("W3", legs, check)
+
+
+def w4(legs: Legs, spans: Sequence[Span], objects: Objects) -> Verdict:
+    """Decide W4 by the spans in which copies are stale and nothing has changed: 304 without a body, 200 for clients."""
+
+    def check() -> tuple[str, list[int]]:
+        frames: list[int] = []
+        validated = [one for one in legs.served(spans) if _validates(legs, one.upstream)]
+        for served in validated:
+            frames += _not_modified(legs, served, objects)
+        _nothing_behind(legs, [one.upstream for one in validated])
+        if not frames:
+            raise InconclusiveError("No request asks the origin conditionally for a copy that has not changed.")
+        first = response_of(validated[0].exchange)
+        stored, answer, client = frames[:3]
+        return (
+            f"{len(validated)} unchanged objects: the origin says 304 without a body (first in frame {answer}), and "
+            f"the client gets 200 with the stored copy (first in frame {client}: {len(first.body)} octets, stored in "
+            f"frame {stored}, SHA-256 {_hash(first.body)} both)."
+        ), frames
+
+    return decide_legs("W4", legs, check)
+
+
+def w5(legs: Legs, changed: Sequence[Span], again: Sequence[Span], objects: Objects) -> Verdict:
+    """Decide W5 by the spans in which stale copies of changed objects are asked for, and those in which they are again.
+
+    Undecided if the cache does not keep the new response; failed if a client gets the old one, or if the new one is not
+    the newest of the object's versions.
+    """
+
+    def check() -> tuple[str, list[int]]:
+        found = [(served.path, *_changed(legs, served, objects)) for served in legs.served(changed)]
+        fresh = {path: response for path, response, _ in found}
+        later = [_in_its_place(served, fresh[served.path]) for served in legs.served(again) if served.path in fresh]
+        if not found or not later:
+            raise InconclusiveError("Nobody asked for a changed object, or nobody asked for it again.")
+        _, response, (stored, answer, client) = found[0]
+        modified = response.values(b"last-modified")
+        said = f" and Last-Modified “{text(modified[0])}”" if modified else ""
+        return (
+            f"{len(fresh)} changed objects: in frame {answer} the origin sends 200 with another body than in frame "
+            f"{stored}{said}, the client gets it in frame {client}, and the next client gets the same from the cache "
+            f"without a request to the origin (frames {listed(later)})."
+        ), [*(frame for _, _, frames in found for frame in frames), *later]
+
+    return decide_legs("W5", legs, check)
+
+
+def w7(legs: Legs, on_link: Sequence[Connection], proxy: str, origin: str) -> Verdict:
+    """Decide W7: clients' SYNs go to the proxy, its own to the origin; `on_link`: all that cross the access link."""
+
+    def check() -> tuple[str, list[int]]:
+        for connection in on_link:
+            ends = connection.client.address, connection.server.address
+            if ends != (proxy, origin):
+                syn = connection.syn.frame
+                raise Contradiction(f"The SYN in frame {syn} crosses the access link from {ends[0]} to {ends[1]}.", syn)
+        inward, outward = ([one.connection for one in leg.conversations] for leg in (legs.clients, legs.origin))
+        asked, forwarded = legs.clients.exchanges, legs.origin.exchanges
+        if legs.alone:
+            frame = asked[0].request.frames[0]
+            raise Contradiction(f"The request in frame {frame} is answered, as others are, and none goes on.", frame)
+        if not asked or not forwarded:
+            raise InconclusiveError("There is no request on one of the two legs.")
+        for each in forwarded:
+            _in_origin_form(each)
+        for one in legs.origin.conversations:
+            _no_tunnel(one, legs.clients.conversations)
+        frames = [one.syn.frame for one in (*inward, *outward)]
+        return (
+            f"As a server {inward[0].server} takes {len(inward)} connections (first SYN from "
+            f"{inward[0].client.address} in frame {inward[0].syn.frame}) and {len(asked)} requests "
+            f"(“{_first_line(asked[0])}”); as a client {proxy} opens {len(outward)} to {outward[0].server} (first SYN "
+            f"in frame {outward[0].syn.frame}) and sends {len(forwarded)} (“{_first_line(forwarded[0])}”); no other "
+            f"SYN crosses the access link."
+        ), frames
+
+    return decide_legs("W7", legs, check)
+
+
+def _in_origin_form(forwarded: Exchange) -> None:
+    # RFC 9112 section 3.2.1: a client of an origin sends origin-form; absolute-form is for proxies.
+    if not forwarded.target.startswith(b"/"):
+        frame = forwarded.request.frames[0]
+        raise Contradiction(f"The origin is asked for {text(forwarded.target)} in frame {frame}, as a proxy is.", frame)
+
+
+def _no_tunnel(outward: Conversation, inward: Sequence[Conversation]) -> None:
+    # RFC 9110 section 3.7: a tunnel relays octets both ways, and is no party to the HTTP that they are.
+    streams = _streams(outward)
+    for one in inward:
+        if all(streams) and _streams(one) == streams:
+            frames = one.connection.syn.frame, outward.connection.syn.frame
+            raise Contradiction(
+                f"The connections opened in frames {frames[0]} and {frames[1]} carry the same octets both ways: "
+                f"that is a tunnel.",
+                *frames,
+            )
+
+
+def _streams(one: Conversation) -> tuple[bytes, bytes]:
+    return one.connection.from_client.stream.data, one.connection.from_server.stream.data
+
+
+def _copy_for(legs: Legs, exchange: Exchange) -> Copy | None:
+    return legs.copy(path_of(exchange), exchange.request.first_ns)
+
+
+def _nothing_asked(legs: Legs, spans: Iterable[Span]) -> Exception:
+    served = legs.served(spans)
+    old = [one for one in served if one.upstream is None and one.exchange.response is not None]
+    if not old:
+        return InconclusiveError("Nobody asks for a stale copy.")
+    frame = response_of(old[0].exchange).frames[0]
+    return Contradiction(f"{text(old[0].path)} is answered in frame {frame} without a request to the origin.", frame)
+
+
+def _asked_for(legs: Legs, served: Served) -> None:
+    """Require that the origin was asked for what a client got of a stale copy."""
+    if served.upstream is None and served.exchange.response is not None and _copy_for(legs, served.exchange):
+        frame = served.exchange.response.frames[0]
+        raise Contradiction(f"{text(served.path)} is answered in frame {frame} without a request to the origin.", frame)
+
+
+def _conditions(exchange: Exchange, copy: Copy) -> list[bytes]:
+    """The conditions of a request, each of which must repeat the validator of the copy."""
+    frame = exchange.request.frames[0]
+    found = [name for name in CONDITIONS if exchange.request.values(name)]
+    if not found:
+        raise Contradiction(
+            f"{text(path_of(exchange))}, stored in frame {copy.frame}, is asked for unconditionally in frame {frame}.",
+            copy.frame,
+            frame,
+        )
+    for name in found:
+        said, given = exchange.request.values(name), copy.validators.get(CONDITIONS[name])
+        if said != [given]:
+            raise Contradiction(
+                f"{text(name)} in frame {frame} says “{text(b', '.join(said))}”, but the origin had given "
+                f"“{text(given or b'nothing')}”.",
+                copy.frame,
+                frame,
+            )
+    return found
+
+
+def _validates(legs: Legs, upstream: Exchange | None) -> bool:
+    conditional = upstream is not None and any(upstream.request.values(name) for name in CONDITIONS)
+    return upstream is not None and conditional and _copy_for(legs, upstream) is not None
+
+
+def _not_modified(legs: Legs, served: Served, objects: Objects) -> list[int]:
+    """Frames of the stored copy, of the 304 and of what the client gets, which must fit one another."""
+    assert served.upstream is not None
+    copy = _copy_for(legs, served.upstream)
+    assert copy is not None
+    answer, given = response_of(served.upstream), response_of(served.exchange)
+    if status_of(answer) != 304:
+        raise Contradiction(
+            f"{text(served.path)} has not changed, but frame {answer.frames[0]} says {status_of(answer)}, not 304.",
+            answer.frames[0],
+        )
+    if copy.body not in objects.get(served.path, ()):
+        raise Contradiction(f"Frame {copy.frame} brings octets of {text(served.path)} that it never had.", copy.frame)
+    _gets(given, copy.body, {**copy.validators, **validators_of(answer)}, f"the copy of frame {copy.frame}")
+    return [copy.frame, answer.frames[0], given.frames[0]]
+
+
+def _nothing_behind(legs: Legs, upstream: Sequence[Exchange | None]) -> None:
+    """Require that no 304 has a body: what follows one is the next response, or nothing."""
+    # Octets in front of another response are no status line, which `decide_legs` has found.
+    for conversation in legs.origin.conversations:
+        if conversation.leftover and conversation.exchanges and conversation.exchanges[-1] in upstream:
+            frame = response_of(conversation.exchanges[-1]).frames[-1]
+            raise Contradiction(f"Behind the head of the 304 in frame {frame} there are further octets.", frame)
+
+
+def _changed(legs: Legs, served: Served, objects: Objects) -> tuple[Message, list[int]]:
+    """The origin's new response and its frames: of the old copy, of the new one, of what the client gets."""
+    given = response_of(served.exchange)
+    if served.upstream is None:
+        frame = given.frames[0]
+        raise Contradiction(f"{text(served.path)} has changed, but frame {frame} answers without the origin.", frame)
+    copy, answer = _copy_for(legs, served.upstream), response_of(served.upstream)
+    if copy is None:
+        raise InconclusiveError(f"The proxy had never been given {text(served.path)} before it changed.")
+    frame = answer.frames[0]
+    if status_of(answer) != 200 or answer.body == copy.body:
+        raise Contradiction(
+            f"{text(served.path)} has changed, but frame {frame} says {status_of(answer)}, with no new body.", frame
+        )
+    if answer.body != objects[served.path][-1]:
+        raise Contradiction(f"The 200 in frame {frame} does not bring what {text(served.path)} is now.", frame)
+    before, after = copy.validators.get(b"last-modified"), answer.values(b"last-modified")
+    if before is not None and (not after or _date(after[0]) <= _date(before)):
+        raise Contradiction(f"The 200 in frame {frame} has no later Last-Modified than frame {copy.frame}.", frame)
+    _gets(given, answer.body, validators_of(answer), f"the body of frame {frame}")
+    return answer, [copy.frame, frame, given.frames[0]]
+
+
+def _in_its_place(served: Served, fresh: Message) -> int:
+    """The frame in which the next client gets the new copy from the cache."""
+    given = response_of(served.exchange)
+    _gets(given, fresh.body, validators_of(fresh), f"the new copy of frame {fresh.frames[0]}")
+    if served.upstream is not None:
+        frame = served.upstream.request.frames[0]
+        raise InconclusiveError(
+            f"The new {text(served.path)} was not kept: the origin is asked again in frame {frame}."
+        )
+    return given.frames[0]
+
+
+def _gets(given: Message, body: bytes, validators: Mapping[bytes, bytes], what: str) -> None:
+    """Require that a client gets a copy, and no other validator than the copy's."""
+    if status_of(given) != 200 or given.body != body:
+        raise Contradiction(
+            f"In frame {given.frames[0]} the client gets {status_of(given)} with SHA-256 {_hash(given.body)}, not "
+            f"{what} ({_hash(body)}).",
+            given.frames[0],
+        )
+    for name, value in validators_of(given).items():
+        # RFC 9110 section 8.8.3.2: what a transformation has made weak still is the same tag.
+        if name in validators and value.removeprefix(b"W/") != validators[name].removeprefix(b"W/"):
+            raise Contradiction(
+                f"In frame {given.frames[0]} the client gets {text(name)} “{text(value)}” with {what}, which has "
+                f"“{text(validators[name])}”.",
+                given.frames[0],
+            )
+
+
+def _date(value: bytes) -> float:
+    try:
+        return parsedate_to_datetime(value.decode("ascii", "replace")).timestamp()
+    except ValueError:
+        raise Contradiction(f"“{text(value)}” is no date.") from None
+
+
+def _hash(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()[:8]
+
+
+def _first_line(exchange: Exchange) -> str:
+    return text(b" ".join(exchange.request.start_line))

@@ -1,0 +1,101 @@
+"""Versions of an object at the origin, and responses held against them: status, whole response, octets.
+
+    confirm(verdict, {b"/a": (b"old", b"new")}, [load])      the verdict; failed where a response is none of these
+
+RFC 9110 sections 15.3.1 (200) and 9.3.1 (GET). A claim that something is faster, or takes fewer octets, is one about
+the same objects: an implementation that answers with an error, with nothing or with octets of its own does neither.
+Which version was current, and which may still be delivered, is decided by `cache_claims` and `cache_freshness`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from experiments.cache.wire.legs import path_of, status_of, text
+from experiments.harness.judge.verdict import Contradiction, Verdict, failed, undecided
+from experiments.http.wire.bulk import Traffic
+from experiments.http.wire.http1 import Exchange
+from experiments.http.wire.page_load import PageLoad, why_not_evidence
+
+# By path, the octets of each version in their order.
+Objects = Mapping[bytes, Sequence[bytes]]
+INDEX = "index.html"
+
+
+def objects_in(folder: Path) -> dict[bytes, tuple[bytes, ...]]:
+    """The one version of every file below a folder that an origin serves; an index stands for its directory."""
+    found: dict[bytes, tuple[bytes, ...]] = {}
+    for file in (file for file in sorted(folder.rglob("*")) if file.is_file()):
+        path, octets = f"/{file.relative_to(folder).as_posix()}", (file.read_bytes(),)
+        found[path.encode()] = octets
+        if file.name == INDEX:
+            found[path.removesuffix(INDEX).encode()] = octets
+    return found
+
+
+def difference(exchange: Exchange, objects: Objects) -> Contradiction | None:
+    """How the response of an exchange differs from every version of its object, None if it is one of them."""
+    path, response = path_of(exchange), exchange.response
+    if response is None:
+        frame = exchange.request.frames[0]
+        return Contradiction(f"The request for {text(path)} in frame {frame} gets no whole response.", frame)
+    frame = response.frames[0]
+    if status_of(response) != 200:
+        return Contradiction(f"{text(path)} is answered with {status_of(response)} in frame {frame}.", frame)
+    if response.body not in objects.get(path, ()):
+        return Contradiction(_not_held(path, response.body, frame), frame)
+    return None
+
+
+def require(exchanges: Iterable[Exchange], objects: Objects) -> None:
+    """Require that every response is a version of its object; raises Contradiction."""
+    for exchange in exchanges:
+        if (found := difference(exchange, objects)) is not None:
+            raise found
+
+
+def confirm(
+    verdict: Verdict, objects: Objects, loads: Sequence[PageLoad], elsewhere: Sequence[PageLoad] = ()
+) -> Verdict:
+    """Return the verdict if clients got the origin's objects in all loads; failed if not, undecided if unknown.
+
+    `elsewhere`: loads of a capture whose frames are not the verdict's.
+    """
+    if verdict.verdict == "failed":
+        return verdict
+    for those, is_own in ((loads, True), (elsewhere, False)):
+        unfit = why_not_evidence(those) if those else None
+        if unfit is not None:
+            return undecided(verdict.id, f"Nothing can be said: {unfit}.")
+        try:
+            for load in those:
+                for one in (one for one in load.conversations if one.problem is not None):
+                    syn = one.connection.syn.frame
+                    raise Contradiction(f"On the connection opened in frame {syn}: {one.problem}.", syn)
+                require(load.exchanges, objects)
+        except Contradiction as found:
+            return failed(verdict.id, found.evidence, found.frames if is_own else ())
+    return verdict
+
+
+def crossed_wrongly(traffics: Iterable[Traffic], objects: Objects) -> str | None:
+    """The same of exchanges that were read from headers alone: what a response is instead of its object, or None.
+
+    One that came without its end, or with a hole, is no evidence, and is counted where crossings are.
+    """
+    for one in (one for traffic in traffics for one in traffic.crossings):
+        content, path = one.content, one.path
+        if not one.end:
+            continue
+        if one.status != b"200":
+            return f"{text(path)} is answered with {text(one.status)}, its request being in frame {one.frame}."
+        if content is not None and content not in objects.get(path, ()):
+            return _not_held(path, content, one.frame, "the response to the request of")
+    return None
+
+
+def _not_held(path: bytes, octets: bytes, frame: int, where: str = "what the client gets in") -> str:
+    told = f"{len(octets)} octets (SHA-256 {hashlib.sha256(octets).hexdigest()[:8]})"
+    return f"Of {text(path)} {where} frame {frame} has {told} that the origin was never given."

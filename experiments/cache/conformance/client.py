@@ -1,0 +1,71 @@
+"""A client that sends what a script tells it, octet by octet, for checks of caches.
+
+    python -m experiments.cache.conformance.client SCRIPT ADDRESS PORT
+
+SCRIPT is a JSON list of {name, steps: [{octets, method, wait_s, copies}]}. It says READY, repeats the first check until
+the proxy has brought anything but an error (Traffic Server, for one, listens before it knows any names), goes through
+the others side by side (steps of one check follow each other, a connection for each request) and says DONE. What came
+back is in the packets; here nothing is judged, only read to its end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import socket
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+# Longer than any reply takes, shorter than a proxy's own patience with a silent origin.
+ANSWER_S = 8.0
+# All at once would be a burst of connections that only tests queues.
+APART_S = 0.03
+WARM_UP_S = 10.0
+WARM_UP_PAUSE_S = 0.1
+
+
+def _exchange(address: tuple[str, int], step: Mapping[str, Any]) -> int:
+    """Send one request and read the response to its end, whatever it is; its status code, 0 without one."""
+    with (
+        contextlib.suppress(OSError, http.client.HTTPException, ValueError),
+        socket.create_connection(address, ANSWER_S) as sock,
+    ):
+        sock.sendall(step["octets"].encode("latin-1"))
+        response = http.client.HTTPResponse(sock, method=step["method"])
+        with contextlib.closing(response):
+            response.begin()
+            response.read()
+            return response.status
+    return 0
+
+
+def _warm_up(address: tuple[str, int], check: Mapping[str, Any]) -> None:
+    deadline = time.monotonic() + WARM_UP_S
+    while not 200 <= _exchange(address, check["steps"][0]) < 500 and time.monotonic() < deadline:
+        time.sleep(WARM_UP_PAUSE_S)
+
+
+def _go_through(address: tuple[str, int], check: Mapping[str, Any]) -> None:
+    for step in check["steps"]:
+        time.sleep(step["wait_s"])
+        with ThreadPoolExecutor(step["copies"]) as together:
+            for _ in range(step["copies"]):
+                together.submit(_exchange, address, step)
+
+
+def main(argv: list[str]) -> int:
+    """Go through the script once."""
+    script, host, port = argv
+    first, *checks = json.loads(Path(script).read_text(encoding="utf-8"))
+    print("READY", flush=True)
+    _warm_up((host, int(port)), first)
+    with ThreadPoolExecutor(len(checks)) as side_by_side:
+        for check in checks:
+            side_by_side.submit(_go_through, (host, int(port)), check)
+            time.sleep(APART_S)
+    print("DONE", flush=True)
+    return 0

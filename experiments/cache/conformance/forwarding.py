@@ -1,0 +1,128 @@
+"""Checks of what a cache forwards, as every intermediary must: RFC 9110 section 7.6, RFC 9112 sections 5.1 and 6.3."""
+
+from __future__ import annotations
+
+from experiments.cache.conformance.expectations import (
+    answer_framed_once,
+    answer_lacks,
+    content,
+    framed_once,
+    not_forwarded,
+    of_origin,
+    origin_has,
+    origin_lacks,
+    origin_not_asked_for,
+    status,
+    unless_error,
+)
+from experiments.cache.conformance.scenario import Check, Reply, Step
+
+HEAD = "{{method}} {target} HTTP/1.1\r\nHost: {host}\r\nLab-Step: 1\r\n"
+POST, GET = (HEAD.replace("{{method}}", method) for method in ("POST", "GET"))
+OK = "HTTP/1.1 200 OK\r\nDate: {now}\r\nCache-Control: no-store\r\n"
+
+CHECKS = (
+    Check(
+        "via",
+        "9110 7.6.3",
+        "required",
+        "A forwarded request names the cache in Via.",
+        (Step(expect=(origin_has("Via", r"\b1\.1 \S"), of_origin)),),
+    ),
+    Check(
+        "connection-of-request",
+        "9110 7.6.1",
+        "required",
+        "A field that Connection names is not forwarded, to the origin.",
+        (
+            Step(
+                fields=(("Connection", "Lab-Private"), ("Lab-Private", "1")),
+                expect=(origin_lacks("Lab-Private"), of_origin),
+            ),
+        ),
+    ),
+    Check(
+        "connection-of-response",
+        "9110 7.6.1",
+        "required",
+        "A field that Connection names is not forwarded, to the client.",
+        (
+            Step(
+                reply=Reply(fields=(("Connection", "Lab-Private"), ("Lab-Private", "1"))),
+                expect=(of_origin, answer_lacks("Lab-Private"), answer_lacks("Connection", "(?i)lab-private")),
+            ),
+        ),
+    ),
+    Check(
+        "two-framings-of-request",
+        "9112 6.3",
+        "required",
+        "A request with Transfer-Encoding and Content-Length is refused, or framed in one way; nothing is smuggled.",
+        (
+            Step(
+                method="POST",
+                octets=POST + "Content-Length: 90\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+                "GET {target}/smuggled HTTP/1.1\r\nHost: {host}\r\nLab-Step: 1\r\n\r\n",
+                expect=(framed_once, origin_not_asked_for("/smuggled")),
+            ),
+        ),
+    ),
+    Check(
+        "two-lengths-of-request",
+        "9112 6.3",
+        "required",
+        "A request with two different lengths is refused: 400.",
+        (
+            Step(
+                method="POST",
+                octets=POST + "Content-Length: 5\r\nContent-Length: 6\r\n\r\n123456",
+                expect=(not_forwarded, status(400)),
+            ),
+        ),
+    ),
+    Check(
+        "space-before-colon",
+        "9112 5.1",
+        "required",
+        "A request with a space between a field's name and its colon is refused: 400.",
+        (Step(octets=GET + "Lab-Word : 1\r\n\r\n", expect=(not_forwarded, status(400))),),
+    ),
+    Check(
+        "two-lengths-of-response",
+        "9112 6.3",
+        "required",
+        "A response with two different lengths is not forwarded: 502.",
+        (
+            Step(
+                reply=Reply(octets=OK + "Content-Length: 5\r\nContent-Length: 6\r\n\r\n123456"),
+                expect=(status(502),),
+            ),
+        ),
+    ),
+    Check(
+        "two-framings-of-response",
+        "9112 6.3",
+        "required",
+        "A response with Transfer-Encoding and Content-Length is framed in one way, by its chunks, or is an error.",
+        (
+            Step(
+                reply=Reply(
+                    octets=OK + "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n12345\r\n0\r\n\r\n"
+                ),
+                expect=(answer_framed_once, unless_error(content(b"12345"))),
+            ),
+        ),
+    ),
+    Check(
+        "chunks",
+        "9112 7.1",
+        "required",
+        "Chunked content arrives whole, and chunk extensions are ignored.",
+        (
+            Step(
+                reply=Reply(octets=OK + "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n4;x=y\r\ndefg\r\n0\r\n\r\n"),
+                expect=(content(b"abcdefg"),),
+            ),
+        ),
+    ),
+)

@@ -1,0 +1,118 @@
+"""A check of a cache: what the client asks, step by step, what the origin answers, and what must then be seen.
+
+    Check("max-age-reused", "9111 4.2.1", "allowed", "A response is reused while its max-age lasts.", (
+        Step(reply=Reply(fields=(("Cache-Control", "max-age=60"),))),
+        Step(expect=(may(from_store(1)),)),
+    ))
+
+Every check has URLs of its own, and every request the number of its step in the field Lab-Step: the origin answers with
+that step's reply. A reply's content names check and step, so that packets show which reply a response is made of.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from experiments.cache.conformance.expectations import relayed
+from experiments.cache.conformance.origin import STEP_FIELD
+from experiments.cache.conformance.trace import Expectation
+
+Level = Literal["required", "allowed"]
+NAME = "www.example.com"
+# A cache may store a response after it has been relayed.
+SETTLE_S = 0.25
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What the origin answers. In values of fields {now-100} is the date 100 s ago, {now} that of now.
+
+    body None: one that names check and step. `validates`: 304 with these fields to any conditional request. `part`: the
+    positions of the first and the last octet that a request with Range gets, as 206. `cut`: the connection ends after
+    so many octets of the content; `drop`: instead of any answer. `octets`: the whole response, octet by octet, instead
+    of all that; the origin closes behind it. `delay_s`: how long it takes.
+    """
+
+    fields: tuple[tuple[str, str], ...] = ()
+    status: int = 200
+    body: str | None = None
+    validates: bool = False
+    part: tuple[int, int] | None = None
+    cut: int | None = None
+    drop: bool = False
+    octets: str | None = None
+    delay_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Step:
+    """One request, sent `wait_s` after the response to the one before; `copies` of it at once.
+
+    `path` is appended to the check's own. `octets`: the whole request in the place of what the other values make, in
+    which {target} and {host} stand for the request-target and the host.
+    """
+
+    method: str = "GET"
+    path: str = ""
+    fields: tuple[tuple[str, str], ...] = ()
+    body: str = ""
+    wait_s: float = SETTLE_S
+    copies: int = 1
+    octets: str | None = None
+    reply: Reply = field(default_factory=Reply)
+    expect: tuple[Expectation, ...] = ()
+
+
+@dataclass(frozen=True)
+class Check:
+    """One question to a cache. `level`: whether the RFC requires what is expected, or allows it as an optimisation."""
+
+    name: str
+    section: str
+    level: Level
+    says: str
+    steps: tuple[Step, ...]
+
+    def content(self, number: int) -> bytes:
+        """The content of the reply of a step, which counts from 1."""
+        body = self.steps[number - 1].reply.body
+        return (f"{self.name} {number}\n" if body is None else body).encode("latin-1")
+
+    def expected(self) -> list[tuple[Expectation, ...]]:
+        """What is expected of each step; one that says nothing prepares others and has to bring its reply."""
+        return [step.expect or (relayed(step.reply.status),) for step in self.steps]
+
+    def request(self, number: int, forward: bool) -> bytes:
+        """The octets of a step's request, to a forward proxy or to a server."""
+        step = self.steps[number - 1]
+        path = f"/{self.name}{step.path}"
+        # RFC 9112 section 3.2.2: a client sends the absolute form to a proxy.
+        target = f"http://{NAME}{path}" if forward else path
+        if step.octets is not None:
+            return step.octets.format(target=target, host=NAME).encode("latin-1")
+        fields = [("Host", NAME), (STEP_FIELD, str(number)), *step.fields]
+        if step.body:
+            fields.append(("Content-Length", str(len(step.body))))
+        lines = [f"{step.method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in fields)]
+        return ("\r\n".join(lines) + "\r\n\r\n" + step.body).encode("latin-1")
+
+    def script_of_client(self, forward: bool) -> dict[str, Any]:
+        """What the client's part of the check is, for scripted_client."""
+        steps = [
+            {
+                "octets": self.request(number, forward).decode("latin-1"),
+                "method": step.method,
+                "wait_s": step.wait_s,
+                "copies": step.copies,
+            }
+            for number, step in enumerate(self.steps, 1)
+        ]
+        return {"name": self.name, "steps": steps}
+
+    def script_of_origin(self) -> list[dict[str, Any]]:
+        """What the origin answers, step by step, for scripted_origin."""
+        return [
+            {**vars(step.reply), "body": self.content(number).decode("latin-1")}
+            for number, step in enumerate(self.steps, 1)
+        ]

@@ -1,0 +1,154 @@
+"""Checks of what a shared cache may keep: RFC 9111 sections 3, 5.2.2 and 7.3, RFC 9213."""
+
+from __future__ import annotations
+
+from experiments.cache.conformance.expectations import (
+    content,
+    content_of,
+    from_store,
+    incomplete,
+    may,
+    not_content_of,
+    of_origin,
+    status,
+)
+from experiments.cache.conformance.scenario import Check, Reply, Step
+from experiments.cache.conformance.trace import Expectation
+
+MINUTE = ("Cache-Control", "max-age=60")
+AUTHORIZED = (("Authorization", "Basic bGFiNzpsYWI3"),)
+
+FIRST_FIVE = ("Range", "bytes=0-4")
+IN_PARTS = Reply((MINUTE, ("ETag", '"p"')), body="0123456789abcdefghij", part=(0, 4))
+
+
+def kept(name: str, section: str, says: str, *fields: tuple[str, str], **reply: int) -> Check:
+    """A check that a reply with these fields is reused, as the RFC allows."""
+    first = Step(reply=Reply(fields=fields, **reply))  # type: ignore[arg-type]
+    return Check(name, section, "allowed", says, (first, Step(expect=(may(from_store(1)),))))
+
+
+def not_kept(name: str, section: str, says: str, *fields: tuple[str, str]) -> Check:
+    """A check that a reply with these fields is not reused without asking the origin."""
+    return Check(name, section, "required", says, (Step(reply=Reply(fields=fields)), asked()))
+
+
+def asked(*more: Expectation, wait_s: float = 0.25, **step: str) -> Step:
+    """A step for which the origin must be asked, and whose answer is made of what it says."""
+    return Step(wait_s=wait_s, expect=(of_origin, *more), **step)  # type: ignore[arg-type]
+
+
+CHECKS = (
+    not_kept("no-store", "9111 5.2.2.5", "no-store: not reused.", ("Cache-Control", "no-store, max-age=60")),
+    not_kept(
+        "private", "9111 5.2.2.7", "private: not reused by a shared cache.", ("Cache-Control", "private, max-age=60")
+    ),
+    Check(
+        "authorization",
+        "9111 3.5",
+        "required",
+        "The response to a request with Authorization is not reused, unless it says that it may be.",
+        (Step(fields=AUTHORIZED, reply=Reply(fields=(MINUTE,))), asked(content_of(2))),
+    ),
+    Check(
+        "authorization-public",
+        "9111 3.5",
+        "allowed",
+        "The response to a request with Authorization is reused when it is public.",
+        (
+            Step(fields=AUTHORIZED, reply=Reply(fields=(("Cache-Control", "public, max-age=60"),))),
+            Step(expect=(may(from_store(1)),)),
+        ),
+    ),
+    kept(
+        "set-cookie",
+        "9111 7.3",
+        "Set-Cookie does not keep a fresh response from being reused.",
+        MINUTE,
+        ("Set-Cookie", "a=b"),
+    ),
+    kept("not-found", "9111 3", "A 404 with a lifetime is reused.", MINUTE, status=404),
+    Check(
+        "targeted",
+        "9213 2.2",
+        "allowed",
+        "CDN-Cache-Control goes before Cache-Control where a cache is meant by it.",
+        (
+            Step(reply=Reply(fields=(("Cache-Control", "no-store"), ("CDN-Cache-Control", "max-age=60")))),
+            Step(expect=(may(from_store(1)),)),
+        ),
+    ),
+    Check(
+        "must-understand",
+        "9111 5.2.2.3",
+        "allowed",
+        "no-store is ignored beside must-understand, by a cache that knows the status code.",
+        (
+            Step(reply=Reply(fields=(("Cache-Control", "must-understand, no-store, max-age=60"),))),
+            Step(expect=(may(from_store(1)),)),
+        ),
+    ),
+    Check(
+        "cut-length",
+        "9111 3.3",
+        "required",
+        "A response that was cut short is not reused as a whole one (Content-Length).",
+        (
+            Step(reply=Reply(fields=(MINUTE,), body="first half second half", cut=10), expect=(incomplete,)),
+            asked(not_content_of(1), content_of(2)),
+        ),
+    ),
+    Check(
+        "cut-chunks",
+        "9111 3.3",
+        "required",
+        "A response that was cut short is not reused as a whole one (chunked).",
+        (
+            Step(
+                reply=Reply(
+                    octets="HTTP/1.1 200 OK\r\nDate: {now}\r\nCache-Control: max-age=60\r\n"
+                    "Transfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n",
+                    body="first half second half",
+                ),
+                expect=(incomplete,),
+            ),
+            asked(not_content_of(1), content_of(2)),
+        ),
+    ),
+    Check(
+        "part-not-whole",
+        "9111 3.3",
+        "required",
+        "A part is not reused for a request for the whole.",
+        (
+            Step(fields=(FIRST_FIVE,), reply=IN_PARTS, expect=(status(200, 206),)),
+            Step(reply=IN_PARTS, expect=(status(200), content_of(1))),
+        ),
+    ),
+    Check(
+        "part-reused",
+        "9111 3.4",
+        "allowed",
+        "What a request for a part has brought is reused for the same part.",
+        (
+            Step(fields=(FIRST_FIVE,), reply=IN_PARTS),
+            Step(
+                fields=(FIRST_FIVE,), reply=IN_PARTS, expect=(may(from_store(1)), may(status(206)), content(b"01234"))
+            ),
+        ),
+    ),
+    Check(
+        "range-of-stored",
+        "9110 14.2",
+        "allowed",
+        "A part of what is stored whole is served from the store.",
+        (
+            Step(reply=Reply((MINUTE, ("ETag", '"w"'), ("Accept-Ranges", "bytes")), 200, "0123456789")),
+            Step(
+                fields=(("Range", "bytes=2-5"),),
+                reply=Reply((MINUTE, ("ETag", '"w"')), 200, "0123456789"),
+                expect=(may(from_store(1)), may(status(206)), content(b"2345")),
+            ),
+        ),
+    ),
+)

@@ -1,0 +1,183 @@
+"""What a capture shows of one check of a cache: on the client's side and on the origin's, step by step.
+
+A check's requests are told by their path, whose first segment is the check's name. On the client's side every request
+has a connection of its own, in the order of the steps. A request on the origin's side belongs to the step during which
+it was sent: after that step's request, before the next step's. What breaks the grammar is read as far as it can be:
+such messages are what some checks are about. Left out: HTTP/2 on either side.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from experiments.harness.judge.frames import CaptureFile
+from experiments.harness.judge.reassembly import Stream
+from experiments.harness.judge.tcp import Connection, connections
+from experiments.http.wire.http1 import Conversation, Message, converse
+
+STATUS = re.compile(rb"HTTP/1\.[01] ([0-9]{3})")
+AUTHORITY = re.compile(rb"^https?://[^/]*", re.IGNORECASE)
+
+Fields = tuple[tuple[bytes, bytes], ...]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A final response: its content without framing; `whole`: it ended as its framing says."""
+
+    status: int
+    fields: Fields
+    content: bytes
+    whole: bool
+    frame: int
+    first_ns: int
+    last_ns: int
+
+    def values(self, name: str) -> list[bytes]:
+        """The values of every field line of this name."""
+        return _values(self.fields, name)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request and what came back, if anything did; `path` without an authority; `closed`: by the answering side."""
+
+    method: bytes
+    path: bytes
+    fields: Fields
+    frame: int
+    first_ns: int
+    answer: Answer | None
+    closed: bool
+
+    def values(self, name: str) -> list[bytes]:
+        """The values of every field line of this name."""
+        return _values(self.fields, name)
+
+
+@dataclass(frozen=True)
+class StepSeen:
+    """One step: what the client asked (every copy) and what the origin was asked meanwhile, each in order of time."""
+
+    client: tuple[Asked, ...]
+    origin: tuple[Asked, ...]
+
+
+@dataclass(frozen=True)
+class CheckSeen:
+    """One check, step by step; `contents` are those of the origin's replies, by step."""
+
+    steps: tuple[StepSeen, ...]
+    contents: tuple[bytes, ...]
+
+
+# What must be seen in a step (counted from 1). Raises Contradiction, or NotUsed where it need not be.
+Expectation = Callable[[CheckSeen, int], None]
+
+
+def _values(fields: Fields, name: str) -> list[bytes]:
+    return [value for known, value in fields if known == name.lower().encode()]
+
+
+def asked_at(captured: CaptureFile, interface: str, port: int) -> list[Asked]:
+    """Every request to a port that an interface saw, in order of time. Raises KeyError for an unknown interface."""
+    every = [one for one in connections(captured.at(interface)) if one.server.port == port]
+    found = [asked for connection in every for asked in _of(connection)]
+    return sorted(found, key=lambda one: one.first_ns)
+
+
+def check_seen(
+    name: str, copies: Sequence[int], contents: Sequence[bytes], client: Iterable[Asked], origin: Iterable[Asked]
+) -> CheckSeen:
+    """The steps of one check among all requests; `copies`: how many requests the client sends in each step."""
+    ours, theirs = [one for one in client if _is_of(name, one)], [one for one in origin if _is_of(name, one)]
+    groups, start = [], 0
+    for count in copies:
+        groups.append(tuple(ours[start : start + count]))
+        start += count
+    begins = [group[0].first_ns if group else None for group in groups]
+    steps = []
+    for place, group in enumerate(groups):
+        later = [begin for begin in begins[place + 1 :] if begin is not None]
+        began, ended = begins[place], min(later, default=None)
+        steps.append(StepSeen(group, tuple(one for one in theirs if _within(one.first_ns, began, ended))))
+    return CheckSeen(tuple(steps), tuple(contents))
+
+
+def _within(time_ns: int, began: int | None, ended: int | None) -> bool:
+    return began is not None and began <= time_ns and (ended is None or time_ns < ended)
+
+
+def _is_of(name: str, asked: Asked) -> bool:
+    return re.split(rb"[/?]", asked.path.removeprefix(b"/"))[0] == name.encode()
+
+
+def _of(connection: Connection) -> list[Asked]:
+    """The requests on one connection: those within the grammar, and what is behind them as far as it can be read."""
+    conversation = converse(connection)
+    closed = connection.from_server.fin is not None or connection.from_server.reset is not None
+    found = [_asked(exchange.request, exchange.response, closed) for exchange in conversation.exchanges]
+    sent = sum(len(exchange.request.octets) for exchange in conversation.exchanges)
+    rest = connection.from_client.stream.data[sent:]
+    if rest.strip():
+        found.append(_broken_request(connection.from_client.stream, sent, closed))
+    return [*found[:-1], _with_rest(found[-1], conversation)] if found else []
+
+
+def _asked(request: Message, response: Message | None, closed: bool) -> Asked:
+    method, target, _ = request.start_line
+    answer = None
+    if response is not None:
+        answer = Answer(
+            int(response.start_line[1]),
+            response.fields,
+            response.body,
+            True,
+            response.frames[0],
+            response.first_ns,
+            response.last_ns,
+        )
+    path = AUTHORITY.sub(b"", target)
+    return Asked(method, path, request.fields, request.frames[0], request.first_ns, answer, closed)
+
+
+def _head(data: bytes) -> tuple[bytes, Fields, bytes]:
+    """Start line, fields (names in lower case) and the octets behind the head, of whatever it is."""
+    head, _, rest = data.partition(b"\r\n\r\n")
+    line, *lines = head.split(b"\r\n")
+    pairs = (one.partition(b":") for one in lines)
+    return line, tuple((name.strip().lower(), value.strip()) for name, _, value in pairs), rest
+
+
+def _broken_request(stream: Stream, start: int, closed: bool) -> Asked:
+    line, fields, _ = _head(stream.data[start:])
+    words = [*line.split(), b"", b""]
+    piece = stream.span(start, len(stream.data))[0]
+    return Asked(words[0], AUTHORITY.sub(b"", words[1]), fields, piece.frame, piece.time_ns, None, closed)
+
+
+def _with_rest(asked: Asked, conversation: Conversation) -> Asked:
+    """A request that has no whole answer, with what came of one."""
+    stream = conversation.connection.from_server.stream
+    used = sum(len(one.response.octets) for one in conversation.exchanges if one.response is not None)
+    start = _final(stream.data, used)
+    if asked.answer is not None or start is None:
+        return asked
+    _, fields, content = _head(stream.data[start:])
+    pieces = stream.span(start, len(stream.data))
+    found = STATUS.match(stream.data, start)
+    status = int(found[1]) if found else 0
+    answer = Answer(status, fields, content, False, pieces[0].frame, pieces[0].time_ns, pieces[-1].time_ns)
+    return Asked(asked.method, asked.path, asked.fields, asked.frame, asked.first_ns, answer, asked.closed)
+
+
+def _final(data: bytes, start: int) -> int | None:
+    """Where the final response begins, behind interim ones (RFC 9110 section 15.2)."""
+    while (found := STATUS.match(data, start)) and found[1].startswith(b"1"):
+        end = data.find(b"\r\n\r\n", start)
+        if end < 0:
+            return None
+        start = end + 4
+    return start if found else None

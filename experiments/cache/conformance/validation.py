@@ -1,0 +1,222 @@
+"""Checks of validation, freshening and invalidation: RFC 9111 sections 4.3, 4.4 and 5.2.2.4, RFC 9110 section 9.3.2."""
+
+from __future__ import annotations
+
+from experiments.cache.conformance.expectations import (
+    answer_has,
+    content,
+    content_of,
+    from_origin,
+    from_store,
+    may,
+    of_origin,
+    origin_has,
+    status,
+)
+from experiments.cache.conformance.reuse import PASSED_S, SHORT
+from experiments.cache.conformance.scenario import Check, Reply, Step
+from experiments.cache.conformance.storing import MINUTE, asked
+
+TAG = ("ETag", '"1"')
+MATCHING, OTHER = ("If-None-Match", '"1"'), ("If-None-Match", '"0"')
+
+
+def invalidates(method: str) -> Check:
+    """A check that what a successful unsafe request may have changed is not reused."""
+    return Check(
+        f"invalidated-{method.lower()}",
+        "9111 4.4",
+        "required",
+        f"What is stored is not reused after a successful {method}.",
+        (
+            Step(reply=Reply(fields=(MINUTE,))),
+            Step(expect=(may(from_store(1)),)),
+            Step(method=method, body="" if method == "DELETE" else "new", expect=(of_origin,)),
+            asked(),
+        ),
+    )
+
+
+SENT = (
+    Check(
+        "no-cache",
+        "9111 5.2.2.4",
+        "required",
+        "no-cache: not reused without validation.",
+        (
+            Step(reply=Reply(fields=(("Cache-Control", "no-cache"), TAG))),
+            Step(
+                reply=Reply(fields=(("Cache-Control", "no-cache"), TAG), validates=True),
+                expect=(of_origin, status(200)),
+            ),
+        ),
+    ),
+    Check(
+        "no-cache-validated",
+        "9111 5.2.2.4",
+        "allowed",
+        "no-cache: kept, and reused when it was validated.",
+        (
+            Step(reply=Reply(fields=(("Cache-Control", "no-cache"), TAG))),
+            Step(
+                reply=Reply(fields=(("Cache-Control", "no-cache"), TAG), validates=True),
+                expect=(may(origin_has("If-None-Match", '^"1"$')), status(200), content_of(1)),
+            ),
+        ),
+    ),
+    Check(
+        "validated-by-tag",
+        "9111 4.3.1",
+        "allowed",
+        "What is stale is validated by its entity tag.",
+        (
+            Step(reply=Reply(fields=(SHORT, TAG))),
+            Step(
+                wait_s=PASSED_S,
+                reply=Reply(fields=(SHORT, TAG), validates=True),
+                expect=(may(origin_has("If-None-Match", '"1"')), status(200), content_of(1)),
+            ),
+        ),
+    ),
+    Check(
+        "validated-by-date",
+        "9111 4.3.1",
+        "allowed",
+        "What is stale is validated by its Last-Modified.",
+        (
+            Step(reply=Reply(fields=(SHORT, ("Last-Modified", "Sun, 06 Nov 1994 08:49:37 GMT")))),
+            Step(
+                wait_s=PASSED_S,
+                reply=Reply(fields=(SHORT,), validates=True),
+                expect=(
+                    may(origin_has("If-Modified-Since", "^Sun, 06 Nov 1994 08:49:37 GMT$")),
+                    status(200),
+                    content_of(1),
+                ),
+            ),
+        ),
+    ),
+    Check(
+        "changed",
+        "9111 4.3.3",
+        "required",
+        "A validation that brings another response: that one is used.",
+        (Step(reply=Reply(fields=(SHORT, TAG))), asked(status(200), content_of(2), wait_s=PASSED_S)),
+    ),
+    Check(
+        "freshened",
+        "9111 4.3.4",
+        "required",
+        "304 updates the fields of what is stored.",
+        (
+            Step(reply=Reply(fields=(SHORT, TAG, ("Lab-Word", "old")))),
+            Step(
+                wait_s=PASSED_S,
+                reply=Reply(fields=(MINUTE, TAG, ("Lab-Word", "new")), validates=True),
+                expect=(may(origin_has("If-None-Match")), content_of(1), answer_has("Lab-Word", "^new$")),
+            ),
+            Step(expect=(may(from_store(1)), answer_has("Lab-Word", "^new$"))),
+        ),
+    ),
+    Check(
+        "freshened-reused",
+        "9111 4.3.4",
+        "allowed",
+        "304 makes what is stored fresh for as long as it says.",
+        (
+            Step(reply=Reply(fields=(SHORT, TAG))),
+            Step(
+                wait_s=PASSED_S,
+                reply=Reply(fields=(MINUTE, TAG), validates=True),
+                expect=(may(origin_has("If-None-Match")),),
+            ),
+            Step(wait_s=PASSED_S, expect=(may(from_store(1)),)),
+        ),
+    ),
+)
+
+RECEIVED = (
+    Check(
+        "asked-if-none-match",
+        "9111 4.3.2",
+        "allowed",
+        "A client's If-None-Match is answered from the store: 304.",
+        (
+            Step(reply=Reply(fields=(MINUTE, TAG))),
+            Step(fields=(MATCHING,), reply=Reply(fields=(MINUTE, TAG)), expect=(may(from_store(1)), may(status(304)))),
+        ),
+    ),
+    Check(
+        "asked-if-none-match-other",
+        "9111 4.3.2",
+        "required",
+        "A client's If-None-Match with another tag gets the whole response.",
+        (
+            Step(reply=Reply(fields=(MINUTE, TAG))),
+            Step(
+                fields=(OTHER,), reply=Reply(fields=(MINUTE, TAG), body="whole"), expect=(status(200), content_of(1, 2))
+            ),
+        ),
+    ),
+    Check(
+        "asked-if-modified-since",
+        "9111 4.3.2",
+        "allowed",
+        "A client's If-Modified-Since is answered from the store: 304.",
+        (
+            Step(reply=Reply(fields=(MINUTE, ("Last-Modified", "Sun, 06 Nov 1994 08:49:37 GMT")))),
+            Step(
+                fields=(("If-Modified-Since", "Sun, 06 Nov 1994 08:49:37 GMT"),),
+                reply=Reply(fields=(MINUTE,)),
+                expect=(may(from_store(1)), may(status(304))),
+            ),
+        ),
+    ),
+    Check(
+        "head",
+        "9110 9.3.2",
+        "allowed",
+        "HEAD is answered by what GET has stored, without content.",
+        (
+            Step(reply=Reply(fields=(MINUTE, TAG))),
+            Step(method="HEAD", expect=(may(from_store(1)), status(200), answer_has("ETag", '"1"'))),
+        ),
+    ),
+    Check(
+        "head-not-get",
+        "9111 4",
+        "required",
+        "GET after HEAD gets the content, whether the cache had asked for that at once or asks now.",
+        (Step(method="HEAD", reply=Reply(fields=(MINUTE, TAG))), Step(expect=(status(200), content_of(1, 2)))),
+    ),
+)
+
+INVALIDATED = (
+    *(invalidates(method) for method in ("POST", "PUT", "DELETE")),
+    Check(
+        "invalidated-not-by-error",
+        "9111 4.4",
+        "allowed",
+        "An unsafe request that fails leaves what is stored.",
+        (
+            Step(reply=Reply(fields=(MINUTE,))),
+            Step(expect=(may(from_store(1)),)),
+            Step(method="POST", body="new", reply=Reply(status=500)),
+            Step(expect=(may(from_store(1)), content(b"invalidated-not-by-error 1\n"))),
+        ),
+    ),
+    Check(
+        "invalidated-location",
+        "9111 4.4",
+        "allowed",
+        "A successful POST that names another URI in Location invalidates that one, too.",
+        (
+            Step(path="/made", reply=Reply(fields=(MINUTE,))),
+            Step(path="/made", expect=(may(from_store(1)),)),
+            Step(method="POST", body="new", reply=Reply((("Location", "/invalidated-location/made"),), 201)),
+            Step(path="/made", expect=(may(from_origin), of_origin)),
+        ),
+    ),
+)
+
+CHECKS = (*SENT, *RECEIVED, *INVALIDATED)

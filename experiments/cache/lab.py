@@ -1,0 +1,182 @@
+"""What the experiment on the web cache shares with nobody: pages and objects that change, visitors, where to capture.
+
+Every version of a file has a modification time of its own, one second after the version before it and long ago: so
+Last-Modified, which has whole seconds, tells versions apart that are milliseconds old, and is a strong validator (RFC
+9110 section 8.8.2.2). Whoever uses the entity tag does not need that.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from random import Random
+
+from experiments.cache.claims.freshness import LiveObject, Version
+from experiments.harness.capture.capture import Capture, CaptureInterface
+from experiments.harness.experiment import Run
+from experiments.harness.implementations.registry import DEFAULT_PORT, PROXY_PORTS
+from experiments.harness.measurement import Window
+from experiments.http.lab import AT_CLIENT, AT_ORIGIN, AT_PROXY, MODIFIED, NAME, ORIGIN_ADDRESS, make_site
+from topologies.emulation.errors import EmulationError
+from topologies.emulation.process.launcher import Service
+from topologies.emulation.testbed import Testbed
+from topologies.web import PROXY_ADDRESS
+
+VISITOR = "experiments.http.drivers.visitor"
+VISIT_TIMEOUT_S = 60.0
+AT_SECOND_CLIENT, AT_LINK = "client2:client2-eth0", "access link:s1"
+NO_CACHE, MODES = "none", ("forward", "reverse")
+# name: max-age in seconds (None: never without asking), Cache-Control
+LIVE: Mapping[str, tuple[float | None, str]] = {
+    "brief.txt": (1, "max-age=1"),
+    "strict.txt": (1, "max-age=1, must-revalidate"),
+    "lasting.txt": (2, "max-age=2"),
+    "checked.txt": (None, "no-cache"),
+}
+LIVE_OCTETS = 400
+
+
+class VisitFailedError(EmulationError):
+    """A visit did not succeed; the message is what the visitor said."""
+
+
+class Visitor:
+    """A client on one host, which asks the origin itself (NO_CACHE) or the proxy in one of its modes."""
+
+    def __init__(self, bed: Testbed, host: str, mode: str) -> None:
+        words = [VISITOR, *map(str, server_of(mode)), NAME]
+        self._service: Service = bed.host(host).start([*words, f"http://{NAME}"] if mode == "forward" else words)
+
+    def visit(self, paths: Sequence[str]) -> Window:
+        """Ask for these paths on one connection. Raises VisitFailedError."""
+        self._service.write_line(json.dumps({"visit": list(paths)}))
+        return self.done(VISIT_TIMEOUT_S)
+
+    def keep_asking(self, paths: Sequence[str], for_s: float, every_s: float, seed: int) -> None:
+        """Begin to ask for these paths at random times; `done` waits for the end."""
+        told = {"keep": list(paths), "for_s": for_s, "every_s": every_s, "seed": seed}
+        self._service.write_line(json.dumps(told))
+
+    def done(self, timeout_s: float) -> Window:
+        """Wait for the end of what it does. Raises VisitFailedError."""
+        report = json.loads(self._service.read_line(timeout_s))
+        if "error" in report:
+            raise VisitFailedError(f"a client on the campus could not get its objects: {report['error']}")
+        return Window(report["began_ns"], report["ended_ns"])
+
+
+class Pages:
+    """Pages of equal size in `folder`, one for each round of visits, whose every object can change."""
+
+    def __init__(self, folder: Path, rounds: int, objects: int, size_bytes: int, seed: int) -> None:
+        self._files = [
+            make_site(folder / _page(number), objects, size_bytes, seed + number) for number in range(rounds)
+        ]
+        self._random = Random(seed)
+        self._version = 0
+        self._contents: dict[Path, list[bytes]] = {path: [path.read_bytes()] for files in self._files for path in files}
+
+    def objects(self) -> dict[bytes, tuple[bytes, ...]]:
+        """Every version that there has been of each object, by the path by which clients ask for it."""
+        return {
+            path.encode(): tuple(self._contents[file])
+            for number, files in enumerate(self._files)
+            for path, file in zip(self.paths(number), files, strict=True)
+        }
+
+    def paths(self, number: int) -> list[str]:
+        """The paths of one page and of its objects."""
+        return [f"/{_page(number)}/{'' if path.name == 'index.html' else path.name}" for path in self._files[number]]
+
+    def change(self) -> None:
+        """Give every file other octets, as many as before, and a later modification time."""
+        self._version += 1
+        for path in (path for files in self._files for path in files):
+            # Nobody shows the pictures: it is enough that their octets are others.
+            mark = f"<!-- {self._random.randbytes(8).hex()} -->".encode()
+            self._contents[path].append(path.read_bytes()[: -len(mark)] + mark)
+            replace_file(path, self._contents[path][-1], self._version)
+
+
+class LiveObjects:
+    """The objects of LIVE below `folder`, replaced one at a time; it remembers which version was when."""
+
+    def __init__(self, folder: Path, seed: int) -> None:
+        self._folder = folder / "live"
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._random = Random(seed)
+        self._versions: dict[str, list[tuple[bytes, int | None]]] = {name: [] for name in LIVE}
+        for name in LIVE:
+            self.replace(name)
+
+    @staticmethod
+    def paths() -> list[str]:
+        """The paths by which clients ask for them."""
+        return [f"/live/{name}" for name in LIVE]
+
+    def replace(self, name: str) -> None:
+        """Put the next version of an object in the place of the present one."""
+        versions = self._versions[name]
+        head = f"{name}, version {len(versions)}\n".encode()
+        body = head + self._random.randbytes((LIVE_OCTETS - len(head)) // 2).hex().encode()
+        replace_file(self._folder / name, body, len(versions))
+        # Behind the replacement: whatever was asked for later cannot have been the old version at the origin.
+        replaced_ns = time.time_ns()
+        if versions:
+            versions[-1] = (versions[-1][0], replaced_ns)
+        versions.append((body, None))
+
+    def seen(self) -> dict[bytes, LiveObject]:
+        """What the judge is told, by path."""
+        return {
+            f"/live/{name}".encode(): LiveObject(LIVE[name][0], [Version(*one) for one in versions])
+            for name, versions in self._versions.items()
+        }
+
+
+def replace_file(path: Path, content: bytes, version: int) -> None:
+    """Put content in the place of a file in one step, with the modification time of its version."""
+    fresh = path.with_name(f".{path.name}.new")
+    fresh.write_bytes(content)
+    os.utime(fresh, (MODIFIED + version, MODIFIED + version))
+    fresh.replace(path)
+
+
+def origin_flags(max_age_s: int) -> str:
+    """The origin's flags: how long live objects, and all others, may be kept."""
+    rules = [f"/live/{name}={value}" for name, (_, value) in LIVE.items()]
+    return shlex.join(word for rule in [*rules, f"*=max-age={max_age_s}"] for word in ("--cache-control", rule))
+
+
+def server_of(mode: str) -> tuple[str, int]:
+    """Whom a client connects to."""
+    return (ORIGIN_ADDRESS, DEFAULT_PORT) if mode == NO_CACHE else (PROXY_ADDRESS, PROXY_PORTS[mode])
+
+
+def choose_mode(context: Run, asked: str) -> str:
+    """The mode that was asked for; `any`: forward, unless what takes the proxy's place can be a reverse proxy only."""
+    proxy = context.replacements.get("proxy")
+    if asked != "any":
+        return asked
+    return "reverse" if proxy is not None and proxy.modes == ("reverse",) else "forward"
+
+
+def capture_campus(bed: Testbed, path: Path, mode: str) -> Capture:
+    """A capture at every host, and at the campus's end of the access link."""
+    link = bed.net.linksBetween(bed.net.get("s1"), bed.net.get("s2"))[0]
+    near = next(end for end in (link.intf1, link.intf2) if end.node.name == "s1")
+    hosts = {AT_CLIENT: "client", AT_SECOND_CLIENT: "client2", AT_ORIGIN: "origin"}
+    if mode != NO_CACHE:
+        hosts[AT_PROXY] = "proxy"
+    interfaces = [
+        CaptureInterface(label, bed.host(name).namespace_pid, f"{name}-eth0") for label, name in hosts.items()
+    ]
+    return Capture(path, [*interfaces, CaptureInterface(AT_LINK, "/proc/self/ns/net", near.name)])
+
+
+def _page(number: int) -> str:
+    return f"page-{number}"

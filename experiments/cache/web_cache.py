@@ -1,0 +1,460 @@
+"""What does a web cache save, and is what it gives away still good?  (claims W1 to W7)
+
+Two clients on a campus visit pages of an origin behind an access link, directly and by way of a cache on the campus:
+for the first time, again at once, again when every copy is stale, and once more when every object has changed as well.
+Each kind of visit is set beside its round trips. Then both clients keep asking for objects that the origin replaces at
+random times: what they get is held against what was current when, and against what Cache-Control allows.
+
+Lifetimes are a second or two, so that everything ends in seconds.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+from mininet.topo import Topo
+
+from experiments.cache.claims import freshness, savings, validation
+from experiments.cache.claims.freshness import Delivery
+from experiments.cache.claims.versions import Objects, confirm
+from experiments.cache.lab import (
+    AT_LINK,
+    AT_SECOND_CLIENT,
+    LIVE,
+    MODES,
+    NO_CACHE,
+    LiveObjects,
+    Pages,
+    Visitor,
+    capture_campus,
+    choose_mode,
+    origin_flags,
+)
+from experiments.cache.theory import cached_visit
+from experiments.cache.wire.legs import Legs, Span, read_legs, text
+from experiments.cache.wire.link_use import link_use
+from experiments.harness.clock import tolerance
+from experiments.harness.experiment import Experiment, Outcome, Parameter, Run
+from experiments.harness.fidelity.certificate import EmulatedPath, MachineWatch, capture_checks, certificate, probe_path
+from experiments.harness.fidelity.disturbance import RETAKES
+from experiments.harness.implementations.registry import DEFAULT_PORT, PROXY_PORTS
+from experiments.harness.judge.frames import CaptureFile
+from experiments.harness.judge.tcp import connections
+from experiments.harness.judge.verdict import Contradiction, Verdict
+from experiments.harness.measurement import Window, site_folder
+from experiments.harness.parameters import megabits, seconds, whole
+from experiments.harness.pathmodel.replay import Sample, terms_of
+from experiments.harness.report.line_plots import Panel, Series, plot_lines
+from experiments.harness.report.plots import PlotUnavailable, plot_comparisons
+from experiments.harness.results.result import Check, Comparison, Timing
+from experiments.harness.theory.tcp import Theory, tolerance_of_round_trips
+from experiments.http.lab import (
+    AT_CLIENT,
+    AT_PROXY,
+    ORIGIN_ADDRESS,
+    origin_name,
+    proxy_name,
+    request_size,
+    response_sizes,
+    sample_of,
+    timing,
+    turns_framing_s,
+    web_testbed,
+)
+from experiments.http.theory import http_page_load
+from experiments.http.wire.http1 import Exchange
+from experiments.http.wire.page_load import PageLoad, page_load
+from topologies.emulation.errors import EmulationError
+from topologies.web import PROXY_ADDRESS
+
+# The plots of the experiment on the web cache: visits beside theory, and how old what clients got under load was.
+
+NOTE = (
+    "a point is a response that a client got; lines: what max-age allows (caches that count whole seconds may be one "
+    "second above it); no-cache allows what was current when it was asked for"
+)
+
+
+def plot(comparisons: Sequence[Comparison], got: Sequence[Delivery]) -> str | None:
+    """Return bars and panels as SVG elements, one below the other; None without matplotlib."""
+    try:
+        bars = plot_comparisons(comparisons)
+    except PlotUnavailable:
+        return None
+    return bars + (plot_lines(_panels(got), NOTE) or "") if got else bars
+
+
+def _panels(got: Sequence[Delivery]) -> list[Panel]:
+    ages = Panel("age", "time in s", "since the origin was asked, in s", _series(got, lambda one: one.age_s))
+    staleness = Panel(
+        "staleness", "time in s", "since it was replaced, in s", _series(got, lambda one: one.staleness_s)
+    )
+    return [ages, staleness]
+
+
+def _series(got: Sequence[Delivery], height: Callable[[Delivery], float]) -> list[Series]:
+    """One series an object; its line is what max-age allows."""
+    start_ns = min(one.answered_ns for one in got)
+    end_s = (max(one.answered_ns for one in got) - start_ns) / 1e9
+    series = []
+    for path in sorted({one.path for one in got}):
+        mine = [one for one in got if one.path == path]
+        limit = mine[0].max_age_s
+        allowed = [] if limit is None else [(0.0, limit), (end_s, limit)]
+        name = text(path).rpartition("/")[2].partition(".")[0]
+        label = f"{name} ({'no-cache' if limit is None else f'max-age={limit:g}'})"
+        points = [((one.answered_ns - start_ns) / 1e9, height(one)) for one in mine]
+        series.append(Series(label, points, allowed))
+    return series
+
+
+# Past max-age by this much every copy is stale, for a cache that counts whole seconds as well.
+STALE_AFTER_S = freshness.WHOLE_SECONDS_S + 0.1
+COLD, WARM, REVALIDATED, CHANGED, AGAIN = "cold", "warm", "revalidated", "changed", "changed, next client"
+PHASES = (COLD, WARM, REVALIDATED, CHANGED, AGAIN)
+DIRECT = "no cache"
+WARMING_UP_S = 10.0
+PORTS = (DEFAULT_PORT, *PROXY_PORTS.values())
+
+
+@dataclass
+class Visits:
+    """When the visits of each phase were, and the objects that changed under load with the time of that.
+
+    A visit is a list: where the machine disturbed it, those that took its place follow.
+    """
+
+    windows: dict[str, list[list[Window]]] = field(default_factory=lambda: {phase: [] for phase in PHASES})
+    filling: list[Window] = field(default_factory=list)
+    live: LiveObjects | None = None
+    load: list[Span] = field(default_factory=list)
+
+    def spans(self, *phases: str) -> list[Span]:
+        """The spans of some phases' visits, in order of time."""
+        return sorted((one.start_ns, one.end_ns) for phase in phases for some in self.windows[phase] for one in some)
+
+    @property
+    def counted(self) -> list[Span]:
+        """The spans of all visits but those that others took the place of: the same without a cache and with it."""
+        return [(some[-1].start_ns, some[-1].end_ns) for phase in PHASES for some in self.windows[phase]]
+
+    @property
+    def span(self) -> Span:
+        """From the beginning of the first visit to the end of the last."""
+        every = self.spans(*PHASES)
+        return every[0][0], every[-1][1]
+
+    @property
+    def not_counted(self) -> list[Span]:
+        """The spans of the other visits, and of those that only filled the cache."""
+        filling = [(one.start_ns, one.end_ns) for one in self.filling]
+        return [*filling, *(set(self.spans(*PHASES)) - set(self.counted))]
+
+
+@dataclass(frozen=True)
+class Campus:
+    """One run of the visits: what was captured, when what was, the visits by phase, what the origin held, checks."""
+
+    captured: CaptureFile
+    visits: Visits
+    loads: Mapping[str, list[PageLoad]]
+    objects: Objects
+    checks: list[Check]
+    topo: Topo
+
+    @property
+    def every_load(self) -> list[PageLoad]:
+        """The loads of all phases."""
+        return [load for phase in PHASES for load in self.loads[phase]]
+
+
+def run(context: Run) -> Outcome:
+    """Visit without and with the cache, keep asking, judge, compare."""
+    asked, watch = context.parameters, MachineWatch()
+    _check_max_age(asked)
+    mode = choose_mode(context, asked["mode"])
+    direct = _measure(context, NO_CACHE, watch, 0.02)
+    cached = _measure(context, mode, watch, 0.2)
+    context.step("judging the packets", 0.9)
+    legs = read_legs(cached.captured, AT_PROXY, PROXY_ADDRESS, PORTS)
+    timings = _timings(direct, cached, legs, watch)
+    beyond = _left_out(context, direct, cached, legs)
+    # A hit takes round trips of the campus, a miss as many of the access link as well.
+    campus_s, both_s = asked["campus_rtt"], asked["campus_rtt"] + asked["rtt"]
+    rtts_s = {DIRECT: both_s, WARM: campus_s, AGAIN: campus_s}
+    comparisons = {
+        name: Comparison.of(
+            name,
+            timings[name],
+            _theory(context, name, direct, cached, legs).plus(beyond[name]),
+            tolerance(tolerance_of_round_trips(rtts_s.get(name, both_s / 2))),
+        )
+        for name in timings
+    }
+    got = _delivered(cached, legs)
+    return Outcome(
+        claims=tuple(_verdicts(direct, cached, legs, timings, comparisons)),
+        comparisons=tuple(comparisons.values()),
+        fidelity=certificate([*direct.checks, *cached.checks, *watch.checks()]),
+        implementations={"proxy": proxy_name(context), "origin": origin_name(context), "client": "http.client"},
+        timings=timings,
+        capture=_capture_name(mode),
+        plot=plot(list(comparisons.values()), got),
+    )
+
+
+def _check_max_age(asked: Mapping[str, Any]) -> None:
+    """Raise EmulationError if what the first visit brought could be stale at the end of the second."""
+    objects, campus_s, rtt_s = asked["objects"], asked["campus_rtt"], asked["rtt"]
+    # The second one may be taken again.
+    visits_s = (2 + RETAKES) * (objects + 1) * campus_s + 2 * objects * rtt_s
+    # Date has whole seconds: a response may seem a second older than it is.
+    least_s = math.ceil(visits_s + freshness.WHOLE_SECONDS_S)
+    if asked["max_age"] < least_s:
+        raise EmulationError(
+            f"max_age={asked['max_age']} cannot be: two visits to {objects} objects take up to {visits_s:.1f} s, and "
+            f"the second is to find them fresh; for example max_age={least_s}"
+        )
+
+
+def _capture_name(mode: str) -> str:
+    return f"capture-{'no-cache' if mode == NO_CACHE else mode}.pcapng"
+
+
+def _measure(context: Run, mode: str, watch: MachineWatch, share: float) -> Campus:
+    """All visits, and with a cache the load, in a network of their own."""
+    asked, path = context.parameters, context.folder / _capture_name(mode)
+    what = "without a cache" if mode == NO_CACHE else f"{mode} proxy"
+    context.step(f"{what}: the network", share)
+    with site_folder(context) as folder:
+        pages = Pages(folder, len(_spares(context)) + context.repeat + 1, asked["objects"], asked["size"], context.seed)
+        live = LiveObjects(folder, context.seed)
+        drawing: dict[str, Any] = {
+            "clients": 2,
+            "cache": mode,
+            "campus_delay": f"{asked['campus_rtt'] / 2 * 1e6:.0f}us",
+            "origin_flags": origin_flags(asked["max_age"]),
+        }
+        with web_testbed(context, folder, asked["rtt"], asked["bw"], **drawing) as bed:
+            checks = [check for each in _paths(context, mode) for check in probe_path(bed, each)]
+            visitors = [Visitor(bed, host, mode) for host in ("client", "client2")]
+            with watch, capture_campus(bed, path, mode) as capture:
+                visits = _visit(context, visitors, pages, mode, share, watch)
+                if mode != NO_CACHE:
+                    context.step("objects that change while clients ask for them", 0.65)
+                    visits.live, visits.load = live, [_keep_asking(context, visitors, live)]
+    checks += capture_checks({f"{label} ({what})": one for label, one in capture.statistics.items()})
+    captured = watch.read_capture(path, bed.topo)
+    return Campus(captured, visits, _loads(captured, visits), pages.objects(), checks, bed.topo)
+
+
+def _paths(context: Run, mode: str) -> list[EmulatedPath]:
+    campus_s, rtt_s, rate_bps = (context.parameters[name] for name in ("campus_rtt", "rtt", "bw"))
+    if mode == NO_CACHE:
+        return [EmulatedPath("client", "origin", ORIGIN_ADDRESS, campus_s + rtt_s, rate_bps * 1e6)]
+    return [
+        EmulatedPath("client", "proxy", PROXY_ADDRESS, campus_s),
+        EmulatedPath("proxy", "origin", ORIGIN_ADDRESS, rtt_s, rate_bps * 1e6),
+    ]
+
+
+def _visit(
+    context: Run, visitors: Sequence[Visitor], pages: Pages, mode: str, share: float, watch: MachineWatch
+) -> Visits:
+    """The phases, every page in each; a page of its own warms everybody up. Without a cache nothing becomes stale."""
+    visits, max_age_s = Visits(), context.parameters["max_age"]
+    for visitor in visitors:
+        visitor.visit(pages.paths(context.repeat))
+    spares = _spares(context)
+
+    def go(phase: str, visitor: Visitor, number: int, spare: list[int] | None = None) -> int:
+        """Visit a page, and where the machine disturbed that a spare one (None: the same) again; which one was last."""
+        numbers = [number, *([number] * RETAKES if spare is None else spare)]
+        each = iter(numbers)
+        windows = watch.samples(lambda: visitor.visit(pages.paths(next(each))), min(RETAKES, len(numbers) - 1))
+        visits.windows[phase].append(windows)
+        if spare is not None:
+            del spare[: len(windows) - 1]
+        return numbers[len(windows) - 1]
+
+    def become_stale(position: float) -> None:
+        if mode != NO_CACHE:
+            context.step("waiting until every copy is stale", position)
+            time.sleep(max_age_s + STALE_AFTER_S)
+
+    context.step("first visits, and again at once", share + 0.05)
+    spare = list(spares)
+    for number in range(context.repeat):
+        go(WARM, visitors[0], go(COLD, visitors[0], number, spare))
+    if mode != NO_CACHE and watch.watching:
+        # In the later phases a spare page needs copies that have become stale, too.
+        visits.filling = [visitors[0].visit(pages.paths(number)) for number in spare]
+    become_stale(share + 0.1)
+    spare = list(spares)
+    for number in range(context.repeat):
+        go(REVALIDATED, visitors[0], number, spare)
+    pages.change()
+    become_stale(share + 0.25)
+    spare = list(spares)
+    for number in range(context.repeat):
+        go(AGAIN, visitors[1], go(CHANGED, visitors[0], number, spare))
+    return visits
+
+
+def _spares(context: Run) -> range:
+    """The pages for visits that are made again: only one not asked for yet is as cold or stale as the first."""
+    return range(context.repeat + 1, context.repeat + 1 + RETAKES * context.repeat)
+
+
+def _keep_asking(context: Run, visitors: Sequence[Visitor], live: LiveObjects) -> Span:
+    """Let all clients ask for the live objects while those are replaced at times drawn from the seed."""
+    asked, random = context.parameters, Random(context.seed)
+    began_s = time.monotonic()
+    for number, visitor in enumerate(visitors):
+        visitor.keep_asking(live.paths(), asked["load"], asked["every"], context.seed + number)
+    changes = []
+    for name in LIVE:
+        at_s = 0.0
+        while (at_s := at_s + random.uniform(0.5, 1.5) * asked["change"]) < asked["load"]:
+            changes.append((at_s, name))
+    for at_s, name in sorted(changes):
+        time.sleep(max(0.0, began_s + at_s - time.monotonic()))
+        live.replace(name)
+    windows = [visitor.done(asked["load"] + WARMING_UP_S) for visitor in visitors]
+    return min(one.start_ns for one in windows), max(one.end_ns for one in windows)
+
+
+def _loads(captured: CaptureFile, visits: Visits) -> dict[str, list[PageLoad]]:
+    """Every visit as the client's own interface saw it, by phase."""
+    sides = {name: page_load(captured, name, PORTS) for name in (AT_CLIENT, AT_SECOND_CLIENT)}
+    return {
+        phase: [sides[AT_SECOND_CLIENT if phase == AGAIN else AT_CLIENT].between(*span) for span in visits.spans(phase)]
+        for phase in PHASES
+    }
+
+
+def _live(cached: Campus) -> dict[bytes, freshness.LiveObject]:
+    return cached.visits.live.seen() if cached.visits.live is not None else {}
+
+
+def _delivered(cached: Campus, legs: Legs) -> list[freshness.Delivery]:
+    """What the plot shows of the load; nothing if a client got what never was, as W6 says then."""
+    try:
+        return freshness.deliveries(legs, _live(cached), cached.visits.load)
+    except Contradiction:
+        return []
+
+
+def _timings(direct: Campus, cached: Campus, legs: Legs, watch: MachineWatch) -> dict[str, list[Timing]]:
+    """The times of all visits without the cache, and of those with it by phase."""
+    timings = {DIRECT: [timing(load, watch) for phase in PHASES for load in direct.loads[phase]]}
+    for phase in PHASES:
+        pairs = zip(cached.loads[phase], cached.visits.spans(phase), strict=True)
+        parts = [(savings.decompose_visit(load, legs, span), span) for load, span in pairs]
+        timings[phase] = [watch.timing(one.total_s, one.terms, *span) for one, span in parts]
+    return timings
+
+
+def _theory(context: Run, name: str, direct: Campus, cached: Campus, legs: Legs) -> Theory:
+    asked = context.parameters
+    campus_s, rtt_s, rate_bps = asked["campus_rtt"], asked["rtt"], asked["bw"] * 1e6
+    if name == DIRECT:
+        load = direct.loads[COLD][0]
+        return http_page_load(
+            "1.1-persistent", campus_s + rtt_s, response_sizes(load), rate_bps, request_size_bytes=request_size(load)
+        )
+    spans, fetched = cached.visits.spans(name), _fetched(name, cached, legs)
+    sizes = [len(one.response.octets) for one in fetched if one.response is not None]
+    largest = max((len(one.request.octets) for one in fetched), default=0)
+    connections = statistics.median_low(savings.opened(legs, span) for span in spans)
+    return cached_visit(asked["objects"], campus_s, rtt_s, rate_bps, sizes, largest, connections)
+
+
+def _fetched(phase: str, cached: Campus, legs: Legs) -> list[Exchange]:
+    """What the cache asks the origin for in a visit of this phase."""
+    return [] if phase in (WARM, AGAIN) else legs.forwarded(cached.visits.spans(phase)[:1])
+
+
+def _left_out(context: Run, direct: Campus, cached: Campus, legs: Legs) -> dict[str, dict[str, float]]:
+    """What the closed form of each comparison leaves out, by name, in s."""
+    rate_bps = context.parameters["bw"] * 1e6
+    every = {DIRECT: [sample for phase in PHASES for sample in _samples(direct, phase)]}
+    framing = {DIRECT: turns_framing_s(direct.loads[COLD][0].exchanges, rate_bps)}
+    framing |= {phase: turns_framing_s(_fetched(phase, cached, legs), rate_bps) for phase in PHASES}
+    found = terms_of(direct.captured, direct.topo, every)
+    samples = {phase: _samples(cached, phase) for phase in PHASES}
+    found |= terms_of(cached.captured, cached.topo, samples, context.waiting({"proxy": "proxy"}))
+    return {name: terms and {**terms, "framing": framing[name]} for name, terms in found.items()}
+
+
+def _samples(campus: Campus, phase: str) -> list[Sample]:
+    return [sample_of(load, AT_SECOND_CLIENT if phase == AGAIN else AT_CLIENT) for load in campus.loads[phase]]
+
+
+def _verdicts(
+    direct: Campus,
+    cached: Campus,
+    legs: Legs,
+    timings: Mapping[str, Sequence[Timing]],
+    comparisons: Mapping[str, Comparison],
+) -> list[Verdict]:
+    spans = cached.visits.spans
+    direct_s, cached_s = (
+        _counted_s(timings, names, campus.visits) for names, campus in (([DIRECT], direct), (PHASES, cached))
+    )
+    disagreeing = [name for name, one in comparisons.items() if not one.within]
+    hits = sum(1 for one in legs.served(spans(*PHASES)) if one.upstream is None)
+    used = [link_use(one.captured, AT_LINK, one.visits.span, one.visits.not_counted) for one in (direct, cached)]
+    saved = (
+        savings.w1(direct_s, cached_s, disagreeing),
+        savings.w2(used[0], used[1], hits),
+    )
+    return [
+        *(confirm(one, cached.objects, cached.every_load, direct.every_load) for one in saved),
+        validation.w3(legs, spans(REVALIDATED, CHANGED)),
+        validation.w4(legs, spans(REVALIDATED), cached.objects),
+        validation.w5(legs, spans(CHANGED), spans(AGAIN), cached.objects),
+        freshness.w6(legs, _live(cached), cached.visits.load),
+        validation.w7(legs, connections(cached.captured.at(AT_LINK)), PROXY_ADDRESS, ORIGIN_ADDRESS),
+    ]
+
+
+def _counted_s(timings: Mapping[str, Sequence[Timing]], names: Sequence[str], visits: Visits) -> list[float]:
+    """The times of those visits that count, in s."""
+    counted, spans = set(visits.counted), [span for phase in PHASES for span in visits.spans(phase)]
+    every = [one for name in names for one in timings[name]]
+    return [one.total_s for one, span in zip(every, spans, strict=True) if span in counted]
+
+
+def _mode(text: str) -> str:
+    if text not in ("any", *MODES):
+        raise ValueError(f"it takes any, {' or '.join(MODES)}")
+    return text
+
+
+EXPERIMENT = Experiment(
+    name="web-cache",
+    question="What does a web cache save, and is what it gives away still good?",
+    claims=("W1", "W2", "W3", "W4", "W5", "W6", "W7"),
+    parameters={
+        "rtt": Parameter("40ms", seconds, "the round-trip time over the access link"),
+        "campus_rtt": Parameter("10ms", seconds, "the round-trip time between a client and the campus"),
+        "bw": Parameter("10", megabits, "the rate of the access link in Mbit/s"),
+        "objects": Parameter("4", whole(1, 30), "how many objects a page has, itself included"),
+        "size": Parameter("4000", whole(1000, 13_000), "the size of each object in octets"),
+        "max_age": Parameter("2", whole(1, 60), "for how many seconds the pages may be kept"),
+        "mode": Parameter("any", _mode, f"what the proxy is, of {','.join(MODES)}; any: forward, if it can be that"),
+        "load": Parameter("4s", seconds, "for how long clients ask for objects that change", full="60s"),
+        "every": Parameter("100ms", seconds, "the mean time between two requests of a client for one of them"),
+        "change": Parameter("700ms", seconds, "the mean time between two changes of one of them"),
+    },
+    run=run,
+    repeat=2,
+    roles=("proxy",),
+)

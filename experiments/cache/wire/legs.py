@@ -1,0 +1,191 @@
+"""Both legs of a proxy as its own interface saw them: what clients asked it, what it asked the origin, what it holds.
+
+    client ──(GET http://www.example.com/a)──> proxy ──(GET /a, If-Modified-Since: ...)──> origin
+
+A leg is told by who opened the connection: towards the proxy's address, or from it. An origin's responses tell what
+the proxy may hold: the newest 200 (RFC 9110 section 15.3.1) with the validators that a later 304 has brought (RFC 9111
+section 4.3.4). Whether it does hold that is what the claims find out. Left out: partial content, Vary, other methods
+than GET; the experiments send none.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from scapy.layers.inet import IP, TCP
+
+from experiments.harness.judge.frames import CaptureFile
+from experiments.harness.judge.verdict import Contradiction, Verdict, undecided
+from experiments.http.claims.http1 import decide
+from experiments.http.wire.http1 import Conversation, Exchange, Message
+from experiments.http.wire.page_load import PageLoad, page_load
+
+# When something happened, [start, end) in ns on the capture's clock.
+Span = tuple[int, int]
+# RFC 3986 section 3: scheme and authority, which the request for a proxy has in front of the path.
+_ABSOLUTE = re.compile(rb"[A-Za-z][A-Za-z0-9+.\-]*://[^/?]*")
+CONDITIONS: Mapping[bytes, bytes] = {b"if-modified-since": b"last-modified", b"if-none-match": b"etag"}
+
+
+class InconclusiveError(Exception):
+    """The traffic neither shows the claim nor contradicts it; the message says what is missing."""
+
+
+@dataclass(frozen=True)
+class Copy:
+    """What the origin gave the proxy to keep: the body of the newest 200, the newest validators, and its frame."""
+
+    body: bytes
+    validators: Mapping[bytes, bytes]
+    frame: int
+
+
+@dataclass(frozen=True)
+class Served:
+    """A client's exchange, and the exchange with the origin that was made for it, if one was."""
+
+    exchange: Exchange
+    upstream: Exchange | None
+
+    @property
+    def path(self) -> bytes:
+        """The path that was asked for."""
+        return path_of(self.exchange)
+
+
+@dataclass(frozen=True)
+class Legs:
+    """The connections to the proxy, and those that it opened."""
+
+    clients: PageLoad
+    origin: PageLoad
+    # Whether the proxy sent octets to a server on a connection that began before the capture.
+    unseen: bool = False
+
+    @property
+    def alone(self) -> bool:
+        """Whether the proxy answered clients and never opened a connection to the origin."""
+        answered = any(one.response is not None for one in self.clients.exchanges)
+        return answered and not self.origin.conversations and not self.unseen
+
+    @cached_property
+    def _upstream(self) -> Mapping[bytes, list[Exchange]]:
+        found: dict[bytes, list[Exchange]] = {}
+        for exchange in self.origin.exchanges:
+            found.setdefault(path_of(exchange), []).append(exchange)
+        return found
+
+    def asked(self, spans: Iterable[Span]) -> list[Exchange]:
+        """What clients asked the proxy within any of these spans, in that order."""
+        return _within(self.clients.exchanges, spans)
+
+    def forwarded(self, spans: Iterable[Span]) -> list[Exchange]:
+        """What the proxy asked the origin within any of these spans, in that order."""
+        return _within(self.origin.exchanges, spans)
+
+    def served(self, spans: Iterable[Span]) -> list[Served]:
+        """Each exchange of a client with the last one that the proxy and the origin had on its path meanwhile."""
+        return [Served(exchange, self._meanwhile(exchange)) for exchange in self.asked(spans)]
+
+    def answers_before(self, path: bytes, time_ns: int) -> list[Exchange]:
+        """The exchanges with the origin on a path whose response had begun by then."""
+        return [
+            each
+            for each in self._upstream.get(path, [])
+            if each.response is not None and each.response.first_ns <= time_ns
+        ]
+
+    def copy(self, path: bytes, time_ns: int) -> Copy | None:
+        """What the proxy had been given to keep of a path by then; None if nothing."""
+        found: Copy | None = None
+        for exchange in self.answers_before(path, time_ns):
+            response = exchange.response
+            if response is None or response.last_ns > time_ns:
+                continue
+            said = validators_of(response)
+            if status_of(response) == 200:
+                found = Copy(response.body, said, response.frames[0])
+            elif status_of(response) == 304 and found is not None:
+                found = Copy(found.body, {**found.validators, **said}, found.frame)
+        return found
+
+    def _meanwhile(self, exchange: Exchange) -> Exchange | None:
+        if exchange.response is None:
+            return None
+        began_ns, ended_ns = exchange.request.first_ns, exchange.response.last_ns
+        answers = self.answers_before(path_of(exchange), ended_ns)
+        return next((each for each in reversed(answers) if each.request.first_ns >= began_ns), None)
+
+
+def read_legs(captured: CaptureFile, interface: str, proxy: str, ports: Iterable[int]) -> Legs:
+    """Return the HTTP connections at the proxy's interface, by leg; `proxy` is its address, `ports` are the servers'.
+
+    Raises KeyError if the capture has no such interface.
+    """
+    every = page_load(captured, interface, ports)
+
+    def those(chosen: Callable[[Conversation], bool]) -> PageLoad:
+        return PageLoad(tuple(one for one in every.conversations if chosen(one)), every.dropped)
+
+    clients = those(lambda one: one.connection.server.address == proxy)
+    origin = those(lambda one: one.connection.client.address == proxy)
+    return Legs(clients, origin, not origin.conversations and _asks(captured, interface, proxy, set(ports)))
+
+
+def _asks(captured: CaptureFile, interface: str, proxy: str, ports: set[int]) -> bool:
+    """Whether the proxy sends a server any octets, on whatever connection."""
+    return any(
+        frame.packet[IP].src == proxy and frame.packet[TCP].dport in ports and bytes(frame.packet[TCP].payload)
+        for frame in captured.at(interface)
+        if IP in frame.packet and TCP in frame.packet
+    )
+
+
+def path_of(exchange: Exchange) -> bytes:
+    """Return path and query of a request-target, whichever form it has."""
+    return _ABSOLUTE.sub(b"", exchange.target, count=1) or b"/"
+
+
+def validators_of(message: Message) -> dict[bytes, bytes]:
+    """Return Last-Modified and ETag of a response, as far as it has them."""
+    return {name: values[-1] for name in CONDITIONS.values() if (values := message.values(name))}
+
+
+def status_of(message: Message) -> int:
+    """Return the status code of a response."""
+    return int(message.start_line[1])
+
+
+def text(octets: bytes) -> str:
+    """Return octets of a message as text for an evidence."""
+    return octets.decode("ascii", "backslashreplace")
+
+
+def decide_legs(claim_id: str, legs: Legs, check: Callable[[], tuple[str, list[int]]]) -> Verdict:
+    """Run a check on the legs, if they are fit for it.
+
+    The check returns evidence and frames, or raises Contradiction or InconclusiveError.
+    """
+
+    def checked(loads: Sequence[PageLoad]) -> tuple[str, list[int]]:
+        for load in loads:
+            for one in load.conversations:
+                if one.problem is not None:
+                    syn = one.connection.syn.frame
+                    raise Contradiction(f"On the connection opened in frame {syn}: {one.problem}.", syn)
+        return check()
+
+    # A proxy that never asks the origin is no hole in the evidence: it is what the check has to judge.
+    loads = [legs.clients] if legs.alone else [legs.clients, legs.origin]
+    try:
+        return decide(claim_id, loads, checked)
+    except InconclusiveError as found:
+        return undecided(claim_id, str(found))
+
+
+def _within(exchanges: Iterable[Exchange], spans: Iterable[Span]) -> list[Exchange]:
+    wanted = list(spans)
+    return [each for each in exchanges if any(start <= each.request.first_ns < end for start, end in wanted)]

@@ -1,0 +1,73 @@
+"""What crossed a link during a workload, and whether copies nearer to the clients kept octets off it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from experiments.cache.wire.legs import Span
+from experiments.harness.judge.frames import CaptureFile
+from experiments.harness.judge.verdict import Verdict, failed, shown, undecided
+
+
+@dataclass(frozen=True)
+class LinkUse:
+    """What crossed a link during a workload: octets of all frames with their headers, both ways."""
+
+    octets: int
+    frames: int
+    dropped: int
+
+
+@dataclass(frozen=True)
+class Words:
+    """How a verdict names what it compares: `the same visits on the access link, without the cache and with it`."""
+
+    claim: str
+    workload: str
+    link: str
+    # Whose end of the link was captured.
+    end: str
+    saver: str
+    # Whence a response came that did not cross the link.
+    copy: str
+
+
+def link_use(captured: CaptureFile, interface: str, span: Span, but: Sequence[Span] = ()) -> LinkUse:
+    """Count the frames of one end of a link within a span, but not those within others.
+
+    Raises KeyError without such an interface.
+    """
+    seen = [
+        frame.wire_length
+        for frame in captured.at(interface)
+        if span[0] <= frame.time_ns < span[1] and not any(start <= frame.time_ns < end for start, end in but)
+    ]
+    return LinkUse(sum(seen), len(seen), captured.dropped(interface))
+
+
+def decide_relief(words: Words, without: LinkUse, relieved: LinkUse, from_copies: int) -> Verdict:
+    """Decide by what the same workload put on a link, without the saver and with it.
+
+    `from_copies`: how many responses came from copies alone. A saver that keeps nothing may save octets as well, by
+    keeping its connections; that is no copy's doing, and decides nothing.
+    """
+    dropped = without.dropped + relieved.dropped
+    if dropped:
+        return undecided(words.claim, f"Nothing can be said: the captures at {words.link} dropped {dropped} packets.")
+    if not without.octets:
+        return undecided(words.claim, f"Nothing crossed {words.link}.")
+    figures = (
+        f"{words.workload} put {without.octets} octets in {without.frames} frames on {words.link} without "
+        f"{words.saver} and {relieved.octets} in {relieved.frames} with it ({change(without.octets, relieved.octets)})"
+    )
+    if relieved.octets >= without.octets:
+        return failed(words.claim, f"No relief: {figures}.")
+    if not from_copies:
+        return undecided(words.claim, f"No response came from {words.copy}, although {figures}.")
+    return shown(words.claim, f"Counted at {words.end}, {figures}; {from_copies} responses came from {words.copy}.")
+
+
+def change(before: float, after: float) -> str:
+    """Return by how much something changed, in words."""
+    return f"{abs(1 - after / before):.0%} {'less' if after <= before else 'more'}"

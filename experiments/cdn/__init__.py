@@ -1,0 +1,1 @@
+"""Experiments on content delivery networks: DNS steering, scaling and fail-over."""

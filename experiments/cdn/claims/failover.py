@@ -1,0 +1,360 @@
+"""Decide C8: a replica that fails is no longer named, and who was sent to it is served again in time.
+
+What is known beside the packets is when the replica failed and when it was back. The rest is theirs: an answer of the
+CDN's name server that still names the replica (its own interface), a connection of a user that ends without a whole
+response (the user's). An answer may be given until the next check has failed, and then be used for its time to live:
+
+    no answer names it later than      interval + timeout + slack
+    no request fails later than  TTL + interval + timeout + slack      after the fault
+
+`timeout` counts where a check gets no answer at all; where the replica's machine refuses connections it takes none. A
+200 that does not bring the object contradicts the claim whenever it comes, as does an answer that names no server of
+the object, or has another time to live.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from experiments.cache.claims.versions import Objects, require
+from experiments.cache.wire.legs import InconclusiveError, status_of
+from experiments.cdn.claims.replicas import decide
+from experiments.dns.claims.evidence import RCODES, Finding, words
+from experiments.dns.wire.message import canonical
+from experiments.dns.wire.traffic import DnsMessage, DnsTraffic
+from experiments.harness.judge.verdict import Contradiction, Verdict
+from experiments.http.wire.http1 import Conversation
+from experiments.http.wire.page_load import PageLoad
+
+NS = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Which replica failed, when it did and when it was back (None: not at all), and what bounds the recovery, in s."""
+
+    address: str
+    began_ns: int
+    back_ns: int | None
+    ttl_s: float
+    interval_s: float
+    timeout_s: float
+    slack_s: float
+
+    @property
+    def noticed_ns(self) -> int:
+        """From when on no answer may name it."""
+        return self.began_ns + round((self.interval_s + self.timeout_s + self.slack_s) * NS)
+
+    @property
+    def over_ns(self) -> int:
+        """From when on no request may fail."""
+        return self.noticed_ns + round(self.ttl_s * NS)
+
+    @property
+    def allowed_s(self) -> float:
+        """For how long after the fault requests may fail."""
+        return (self.over_ns - self.began_ns) / NS
+
+    @property
+    def used_again_ns(self) -> int | None:
+        """By when users are sent to it again, if it is back."""
+        waits_s = self.ttl_s + self.interval_s + self.timeout_s + self.slack_s
+        return None if self.back_ns is None else self.back_ns + round(waits_s * NS)
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One request of a user, from its first packet on; `failure` says why it was not served, None if it was."""
+
+    began_ns: int
+    frame: int
+    address: str
+    ended_ns: int | None
+    failure: str | None
+
+
+@dataclass(frozen=True)
+class User:
+    """One user: its lookups and its loads at its own interface, and what the origin holds of what it asks for."""
+
+    name: str
+    dns: DnsTraffic
+    load: PageLoad
+    objects: Objects
+
+
+@dataclass(frozen=True)
+class Episode:
+    """One fault under load: the users, what the CDN's name server was asked for the name and said, and the addresses of
+    those that serve the object: the replicas' and the origin's."""
+
+    fault: Fault
+    users: Sequence[User]
+    server: DnsTraffic
+    alias: str
+    serving: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """What a fault cost one user: how many requests failed, when after the fault the last of them and the first one
+    that was served behind it began, in s."""
+
+    user: str
+    failed: int
+    last_s: float
+    served_s: float
+
+
+@dataclass(frozen=True)
+class _Course:
+    """What became of one fault: of the user whom it cost most the first and the last request that failed and the one
+    served next; the last answer with the replica; what to say of its return."""
+
+    first: Attempt
+    last: Attempt
+    served: Attempt
+    named: DnsMessage
+    last_s: float
+    back: str
+
+
+def c8(episodes: Sequence[Episode]) -> Verdict:
+    """Decide C8 by several faults.
+
+    Undecided if a fault met no request, if requests failed without it, or if nobody asked long enough afterwards.
+    """
+
+    def check() -> Finding:
+        if not episodes:
+            raise InconclusiveError("No replica failed.")
+        for episode in episodes:
+            _names_servers(episode)
+            for user in episode.users:
+                _gets_objects(user)
+        found = [_course(episode) for episode in episodes]
+        last, fault = found[-1], episodes[-1].fault
+        costs = ", ".join(
+            f"{one.last_s:.2f} s with a TTL of {each.fault.ttl_s:g} s ({each.fault.allowed_s:.2f} s allowed)"
+            for one, each in zip(found, episodes, strict=True)
+        )
+        return (
+            f"Requests failed until {costs} after {fault.address} had; allowed are the TTL, {_terms(episodes)}. "
+            f"With the last TTL the first failed in frame {last.first.frame}, the last in frame {last.last.frame}, and "
+            f"{last.served.address} served the next one (frame {last.served.frame})"
+            f"{''.join(one.back for one in found)}."
+        ), [last.named.frame, last.first.frame, last.last.frame, last.served.frame]
+
+    loads = [user.load for episode in episodes for user in episode.users]
+    traffics = [one for episode in episodes for one in (episode.server, *(user.dns for user in episode.users))]
+    return decide("C8", loads, traffics, check)
+
+
+def check_episode(episode: Episode) -> list[int]:
+    """Check one fault as `c8` does; returns the frames of the first failure, the last one and the request served next.
+
+    A fault that ended before a request came has none of them. Raises Contradiction, InconclusiveError.
+    """
+    _names_servers(episode)
+    for user in episode.users:
+        _gets_objects(user)
+    if all(recovery(episode, user) is None and first_served(episode, user) for user in episode.users):
+        _no_longer_named(episode)
+        return []
+    course = _course(episode)
+    return [course.first.frame, course.last.frame, course.served.frame]
+
+
+def first_served(episode: Episode, user: User) -> Attempt | None:
+    """The first request after the fault that was served, and behind which none failed; None if there is none."""
+    every = [one for one in attempts(user) if not _before(one, episode.fault)]
+    last = next((place for place in range(len(every), 0, -1) if every[place - 1].failure is not None), 0)
+    return next((one for one in every[last:] if one.failure is None), None)
+
+
+def naming_answers(episode: Episode) -> list[DnsMessage]:
+    """The answers of the CDN's name server that name the replica which fails, in order of time."""
+    return [answer for answer, addresses in _answers(episode) if episode.fault.address in addresses]
+
+
+def attempts(user: User) -> list[Attempt]:
+    """A user's requests in the order of their first packets; a lookup that fails is one of them."""
+    found = [_attempt(one) for one in user.load.conversations]
+    for one in user.dns.exchanges:
+        answer = one.response
+        if answer is None or answer.rcode:
+            what = "gets no answer" if answer is None else f"is answered with {RCODES.get(answer.rcode, answer.rcode)}"
+            ended_ns = None if answer is None else answer.time_ns
+            found.append(Attempt(one.query.time_ns, one.query.frame, "", ended_ns, f"its lookup {what}"))
+    return sorted(found, key=lambda one: one.began_ns)
+
+
+def recovery(episode: Episode, user: User) -> Recovery | None:
+    """What the fault cost a user; None if nothing, or if it was not served again."""
+    fault = episode.fault
+    every = [one for one in attempts(user) if not _before(one, fault)]
+    failed = [one for one in every if one.failure is not None]
+    if not failed:
+        return None
+    served = next((one for one in every if one.failure is None and one.began_ns > failed[-1].began_ns), None)
+    if served is None:
+        return None
+    after = [(one.began_ns - fault.began_ns) / NS for one in (failed[-1], served)]
+    return Recovery(user.name, len(failed), max(0.0, after[0]), after[1])
+
+
+def _gets_objects(user: User) -> None:
+    """Require that each 200 brings the object."""
+    exchanges = [one for one in user.load.exchanges if one.response is not None and status_of(one.response) == 200]
+    require(exchanges, user.objects)
+
+
+def _names_servers(episode: Episode) -> None:
+    """Require that each answer names servers of the object, with the TTL that was asked for."""
+    for answer, addresses in _answers(episode):
+        strangers = addresses - episode.serving
+        if strangers:
+            raise Contradiction(
+                f"The answer in frame {answer.frame} names {words(strangers)}, which does not serve the object.",
+                answer.frame,
+            )
+        ttls = {record.ttl for record in answer.answer if record.type == "A"}
+        if ttls - {episode.fault.ttl_s}:
+            raise Contradiction(
+                f"The answer in frame {answer.frame} has the TTL {words(map(str, ttls))}, not {episode.fault.ttl_s:g}.",
+                answer.frame,
+            )
+
+
+def _attempt(conversation: Conversation) -> Attempt:
+    connection = conversation.connection
+    responses = [one.response for one in conversation.exchanges if one.response is not None]
+    failure, ended_ns = None, responses[-1].last_ns if responses else None
+    if not responses:
+        reset = connection.from_server.reset
+        ended_ns = reset.time_ns if reset else None
+        failure = f"reset in frame {reset.frame}" if reset else "no response comes"
+    elif status_of(responses[-1]) != 200:
+        failure = f"answered with {status_of(responses[-1])} in frame {responses[-1].frames[0]}"
+    return Attempt(connection.syn.time_ns, connection.syn.frame, connection.server.address, ended_ns, failure)
+
+
+def _before(attempt: Attempt, fault: Fault) -> bool:
+    """Whether it was over when the replica failed; what was under way may fail with it."""
+    return attempt.ended_ns is not None and attempt.ended_ns < fault.began_ns
+
+
+def _course(episode: Episode) -> _Course:
+    """Follow one fault to its end."""
+    fault = episode.fault
+    named = _no_longer_named(episode)
+    users = [_served_again(user, fault) for user in episode.users]
+    slowest = max(users, key=lambda one: one[1].began_ns)
+    return _Course(*slowest, named, max(0.0, _after(slowest[1].began_ns, fault)), _back(episode))
+
+
+def _terms(episodes: Sequence[Episode]) -> str:
+    """What is allowed beside the TTL, in words."""
+    fault, timeout_s = episodes[-1].fault, max(one.fault.timeout_s for one in episodes)
+    waits = f", {timeout_s:g} s until a check without an answer has failed" if timeout_s else ""
+    return f"{fault.interval_s:g} s to the next check{waits} and {fault.slack_s:g} s for what is under way"
+
+
+def _after(time_ns: int, fault: Fault) -> float:
+    return (time_ns - fault.began_ns) / NS
+
+
+def _answers(episode: Episode) -> list[tuple[DnsMessage, set[str]]]:
+    """What the CDN's name server said of the name, in order of time, with the addresses."""
+    found = []
+    for one in episode.server.exchanges:
+        question, answer = one.query.question, one.response
+        if answer is None or question is None or question.qname != canonical(episode.alias) or question.qtype != "A":
+            continue
+        found.append((answer, {record.rdata for record in answer.answer if record.type == "A"}))
+    return sorted(found, key=lambda one: one[0].time_ns)
+
+
+def _no_longer_named(episode: Episode) -> DnsMessage:
+    """The last answer with the replica before the fault took effect; there must be none from then on."""
+    fault = episode.fault
+    until_ns = fault.back_ns or max((one.began_ns for user in episode.users for one in attempts(user)), default=0)
+    named = [answer for answer, addresses in _answers(episode) if fault.address in addresses]
+    for answer in named:
+        if fault.noticed_ns < answer.time_ns < until_ns:
+            raise Contradiction(
+                f"The answer in frame {answer.frame}, {_after(answer.time_ns, fault):.2f} s after the fault, still "
+                f"names {fault.address}.",
+                answer.frame,
+            )
+    before = [answer for answer in named if answer.time_ns <= fault.noticed_ns]
+    if not before:
+        raise InconclusiveError(f"No answer names {fault.address} before it fails.")
+    if not any(fault.noticed_ns < answer.time_ns < until_ns for answer, _ in _answers(episode)):
+        # Whoever uses what it was told for longer asks nobody.
+        asked = [answer for answer, _ in _answers(episode) if fault.began_ns < answer.time_ns < until_ns]
+        if not asked:
+            raise InconclusiveError("Nobody asks for the name after the fault.")
+    return before[-1]
+
+
+def _served_again(user: User, fault: Fault) -> tuple[Attempt, Attempt, Attempt]:
+    """(the first request that fails, the last one, the one served next); none may fail outside the bound."""
+    every = attempts(user)
+    before = [one for one in every if _before(one, fault)]
+    during = [one for one in every if not _before(one, fault)]
+    _served_before(user, before, fault)
+    failed = [one for one in during if one.failure is not None]
+    if not failed:
+        raise InconclusiveError(f"The fault of {fault.address} met no request of {user.name}.")
+    late = next((one for one in failed if one.began_ns > fault.over_ns), None)
+    if late is not None:
+        raise Contradiction(
+            f"With a TTL of {fault.ttl_s:g} s the request of {user.name} in frame {late.frame} fails "
+            f"{_after(late.began_ns, fault):.2f} s after the fault ({late.failure}), where "
+            f"{fault.allowed_s:.2f} s are allowed.",
+            late.frame,
+        )
+    served = next((one for one in during if one.failure is None and one.began_ns > failed[-1].began_ns), None)
+    if served is None or during[-1].began_ns <= fault.over_ns:
+        raise InconclusiveError(f"{user.name} did not go on asking until {fault.address} must not matter any more.")
+    return failed[0], failed[-1], served
+
+
+def _served_before(user: User, before: Iterable[Attempt], fault: Fault) -> None:
+    before = list(before)
+    bad = next((one for one in before if one.failure is not None), None)
+    if bad is not None:
+        raise InconclusiveError(
+            f"The request of {user.name} in frame {bad.frame} failed before the fault: {bad.failure}."
+        )
+    if not any(one.address == fault.address for one in before):
+        raise InconclusiveError(f"{user.name} was not served by {fault.address} before it failed.")
+
+
+def _back(episode: Episode) -> str:
+    """What to say of a replica that is back: it must be named, and serve users, again in time."""
+    fault = episode.fault
+    if fault.back_ns is None or fault.used_again_ns is None:
+        return ""
+    named = next(
+        (
+            answer
+            for answer, addresses in _answers(episode)
+            if answer.time_ns > fault.back_ns and fault.address in addresses
+        ),
+        None,
+    )
+    every = [one for user in episode.users for one in attempts(user)]
+    served = [
+        one for one in every if one.began_ns > fault.back_ns and one.address == fault.address and one.failure is None
+    ]
+    if not any(one.began_ns > fault.used_again_ns for one in every):
+        raise InconclusiveError("Nobody asked for long enough after the replica was back.")
+    if named is None or not served:
+        raise Contradiction(f"The replica {fault.address} was back, but nobody was sent there again.")
+    first = min(served, key=lambda one: one.began_ns)
+    after_s = (first.began_ns - fault.back_ns) / NS
+    return f"; once it is back (TTL {fault.ttl_s:g} s), it serves users again after {after_s:.2f} s"

@@ -1,0 +1,194 @@
+"""Decide the claims C3 and C4: how names lead users of a CDN to its replicas.
+
+Sources: RFC 1034 sections 3.6.2 (CNAME), 4.2.1 (referrals and glue) and 4.3.2. A region is looked at from its users'
+interfaces (which answers came, where their SYNs went) and from its local name server's (whom that asked).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from experiments.cdn.claims.replicas import Region, decide
+from experiments.dns.claims.evidence import (
+    Addresses,
+    Finding,
+    NoEvidence,
+    addresses_of,
+    answer_of,
+    asked,
+    follow,
+    part_shown,
+    referred_zone,
+    sent_by,
+    words,
+)
+from experiments.dns.wire.message import canonical, is_within
+from experiments.dns.wire.traffic import DnsExchange, DnsTraffic
+from experiments.harness.judge.verdict import Contradiction, Verdict
+
+
+def c3(regions: Sequence[Region], name: str) -> Verdict:
+    """Decide C3: users of each region get addresses of its own replicas alone, and connect to these."""
+
+    def check() -> Finding:
+        if len(regions) < 2:
+            raise NoEvidence("One region is not enough to tell one from another.")
+        frames: list[int] = []
+        told: list[str] = []
+        for region in regions:
+            answered, where = _answers(region, name)
+            frames += [where[0], *_follows_answers(region, answered)]
+            told.append(f"{region.name} is told {words(set().union(*answered.values()))} (frame {where[0]})")
+        return (
+            f"For one name, {canonical(name)}: {'; '.join(told)}; and the SYN of each of the users' "
+            f"{sum(len(region.load.conversations) for region in regions)} connections goes there."
+        ), frames
+
+    return decide("C3", [one.load for one in regions], [one.dns for one in regions], check)
+
+
+def c4(local: DnsTraffic, name: str, alias: str, addresses: Addresses) -> Verdict:
+    """Decide C4 by what a local name server asks on behalf of the first question for the name.
+
+    `addresses`: by role, of which `provider` and `cdn` are the two servers' that matter, `local` is the asker's. The
+    provider's has to say that the name is an alias, and the CDN's, to which a referral must lead, where the alias is.
+    """
+
+    def check() -> Finding:
+        outer, inner = _walk(local, name, addresses)
+        cname = _tells_alias(inner, name, alias, addresses)
+        referral = _refers_to_cdn(inner, alias, addresses)
+        final = _answers_alias(inner, alias, addresses, cname)
+        order = [_role(one.query.target, addresses) for one in inner]
+        got = {record.rdata for record in follow(answer_of(outer), name, "A")[1]}
+        if got != {record.rdata for record in follow(answer_of(final), alias, "A")[1]}:
+            raise Contradiction(
+                f"The client is told {words(got)} in frame {answer_of(outer).frame}, which is not what the CDN's name "
+                f"server said in frame {answer_of(final).frame}.",
+                answer_of(outer).frame,
+                answer_of(final).frame,
+            )
+        frames = [outer.query.frame, answer_of(cname).frame, referral, final.query.frame, answer_of(final).frame]
+        return (
+            f"For {canonical(name)}, asked for in frame {outer.query.frame}, the local name server asks "
+            f"{', '.join(order)}; the provider's answers in frame {frames[1]} with CNAME {canonical(alias)}, the "
+            f"referral in frame {referral} leads to the CDN's, which is asked in frame {frames[3]} and answers "
+            f"{words(got)} in frame {frames[4]}."
+        ), frames
+
+    return decide("C4", [], [local], check)
+
+
+def _answers(region: Region, name: str) -> tuple[dict[int, set[str]], list[int]]:
+    """(the addresses of each answer by its time, the answers' frames) that the users of a region got for the name."""
+    found: dict[int, set[str]] = {}
+    frames = []
+    for _, answer in asked([region.dns], name, "A"):
+        addresses = {record.rdata for record in follow(answer, name, "A")[1]}
+        if not addresses or not addresses <= region.replicas:
+            raise Contradiction(
+                f"The answer in frame {answer.frame} sends {region.name} to {words(addresses)}; its own region has "
+                f"{words(region.replicas)}.",
+                answer.frame,
+            )
+        found[answer.time_ns] = addresses
+        frames.append(answer.frame)
+    return found, frames
+
+
+def _follows_answers(region: Region, answered: Mapping[int, set[str]]) -> list[int]:
+    """The SYNs of a region's users; each must go where an answer before it said."""
+    frames = []
+    for connection in (one.connection for one in region.load.conversations):
+        before = [addresses for time_ns, addresses in answered.items() if time_ns < connection.syn.time_ns]
+        if not before or connection.server.address not in set().union(*before):
+            raise Contradiction(
+                f"The SYN in frame {connection.syn.frame} goes to {connection.server.address}, where no answer before "
+                f"it sends {region.name}.",
+                connection.syn.frame,
+            )
+        frames.append(connection.syn.frame)
+    if not frames:
+        raise NoEvidence(f"No user of {region.name} connects to anybody.")
+    return frames
+
+
+def _walk(local: DnsTraffic, name: str, addresses: Addresses) -> tuple[DnsExchange, list[DnsExchange]]:
+    """The first question for the name that the local server is asked, and what it asks meanwhile, in order."""
+    mine = addresses_of(addresses, "local")
+    outer = next(
+        (
+            one
+            for one in local.exchanges
+            if one.query.target in mine and one.query.question and one.query.question.qname == canonical(name)
+        ),
+        None,
+    )
+    if outer is None:
+        raise NoEvidence(f"Nobody asks the local name server for {canonical(name)}.")
+    meanwhile = sent_by(local.between(outer.query.time_ns, answer_of(outer).time_ns), mine)
+    # A resolver asks for the root's servers to prime its cache (RFC 8109); and what got no answer it asked elsewhere.
+    inner = [
+        one
+        for one in meanwhile
+        if one.response is not None and one.query.question is not None and one.query.question.qname != "."
+    ]
+    if not inner:
+        raise NoEvidence(f"The local name server knew {canonical(name)} already.")
+    return outer, inner
+
+
+def _tells_alias(inner: Sequence[DnsExchange], name: str, alias: str, addresses: Addresses) -> DnsExchange:
+    """The exchange that brought the CNAME, with authority and from the provider's own name server."""
+    for one in inner:
+        answer = answer_of(one)
+        aliases = [each for each in answer.answer if each.name == canonical(name) and each.type == "CNAME"]
+        if not aliases:
+            continue
+        if one.query.target not in addresses_of(addresses, "provider") or not answer.aa:
+            raise Contradiction(
+                f"The CNAME in frame {answer.frame} comes from {_role(one.query.target, addresses)}"
+                f"{'' if answer.aa else ' without authority'}, not from the provider's own name server.",
+                answer.frame,
+            )
+        if aliases[0].rdata != canonical(alias):
+            raise Contradiction(f"The CNAME in frame {answer.frame} leads to {aliases[0].rdata}.", answer.frame)
+        return one
+    raise Contradiction(f"No answer says that {canonical(name)} is an alias.", *(answer_of(one).frame for one in inner))
+
+
+def _refers_to_cdn(inner: Sequence[DnsExchange], alias: str, addresses: Addresses) -> int:
+    """The frame of the referral, from another server, that gives the address of the CDN's."""
+    cdn = addresses_of(addresses, "cdn")
+    for one in inner:
+        answer = answer_of(one)
+        zone = referred_zone(answer)
+        glue = {record.rdata for record in answer.additional if record.type == "A"}
+        if one.query.target not in cdn and zone and is_within(canonical(alias), zone) and glue & cdn:
+            return answer.frame
+    raise NoEvidence("No referral to the CDN's name server in the capture: it was known already.")
+
+
+def _answers_alias(inner: Sequence[DnsExchange], alias: str, addresses: Addresses, cname: DnsExchange) -> DnsExchange:
+    """The exchange in which the CDN's server, asked after the CNAME came, says with authority where the alias is."""
+    for one in inner:
+        answer = answer_of(one)
+        question = one.query.question
+        if question is None or part_shown(question) != canonical(alias) or not follow(answer, alias, "A")[1]:
+            continue
+        if one.query.target not in addresses_of(addresses, "cdn") or not answer.aa:
+            raise Contradiction(
+                f"{canonical(alias)} is answered in frame {answer.frame} by {_role(one.query.target, addresses)}"
+                f"{'' if answer.aa else ' without authority'}, not by the CDN's name server.",
+                answer.frame,
+            )
+        if one.query.time_ns < answer_of(cname).time_ns:
+            raise Contradiction(
+                f"{canonical(alias)} is asked for in frame {one.query.frame}, before the CNAME came.", one.query.frame
+            )
+        return one
+    raise Contradiction(f"No answer of the CDN's name server says where {canonical(alias)} is.", answer_of(cname).frame)
+
+
+def _role(address: str, addresses: Addresses) -> str:
+    return next((role for role in addresses if address in addresses_of(addresses, role)), address)

@@ -1,0 +1,77 @@
+"""Decide C5 and C6: what a CDN saves its users in time, and the link to the content provider in octets.
+
+Times are taken at a user's own interface, from the first query for the site's name to the last octet of the visit, and
+divided as `decomposition` divides a page load, with a replica's waits for the origin taken out of its users', as
+`cache_savings` does.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+
+from experiments.cache.claims.savings import decompose_visit
+from experiments.cache.wire.legs import Legs, Span
+from experiments.cache.wire.link_use import LinkUse, Words, change, decide_relief
+from experiments.dns.wire.traffic import DnsTraffic
+from experiments.harness.judge.decomposition import RESIDUAL, Decomposition, Interval, sum_up
+from experiments.harness.judge.verdict import Verdict, failed, shown, undecided
+from experiments.http.wire.page_load import PageLoad, decompose
+
+_AT_ORIGIN = Words(
+    "C6", "the same requests", "the origin's link", "the origin's own end", "the CDN", "a replica's copy"
+)
+
+
+def c5(
+    without: Mapping[str, Sequence[float]], through: Mapping[str, Sequence[float]], disagreeing: Sequence[str]
+) -> Verdict:
+    """Decide C5 by the times in s of the same visits by region, without the CDN and through it.
+
+    `disagreeing`: names of the comparisons in which measured times are not what theory says; undecided then.
+    """
+    if not without or {name: len(times) for name, times in without.items()} != {
+        name: len(times) for name, times in through.items()
+    }:
+        return undecided("C5", "The visits with and without the CDN are not the same.")
+    means = {name: (statistics.fmean(without[name]), statistics.fmean(through[name])) for name in without}
+    figures = "; ".join(
+        f"{name} {before_s * 1e3:.1f} ms without and {after_s * 1e3:.1f} ms through the CDN "
+        f"({change(before_s, after_s)})"
+        for name, (before_s, after_s) in means.items()
+    )
+    count = sum(len(times) for times in without.values())
+    slower = [name for name, (before_s, after_s) in means.items() if after_s >= before_s]
+    if slower:
+        return failed("C5", f"Not shorter for {', '.join(slower)}: the mean visit takes {figures}.")
+    if disagreeing:
+        return undecided(
+            "C5", f"The mean visit takes {figures}, but not as theory says: {', '.join(disagreeing)} outside."
+        )
+    return shown("C5", f"The mean of {count} visits each, the first one with all caches empty included: {figures}.")
+
+
+def c6(without: LinkUse, through: LinkUse, from_copies: int) -> Verdict:
+    """Decide C6 by what the same requests put on the origin's link; `from_copies`: responses that replicas had."""
+    return decide_relief(_AT_ORIGIN, without, through, from_copies)
+
+
+def decompose_by_name(load: PageLoad, lookups: DnsTraffic, legs: Legs | None, span: Span) -> Decomposition:
+    """Divide a visit that begins with a lookup; `legs` are the replica's, None where the origin is asked.
+
+    `load` and `lookups` are of the user's own interface and the visit's span. Raises ValueError without a response.
+    """
+    found = decompose(load) if legs is None else decompose_visit(load, legs, span)
+    start_ns = load.conversations[0].connection.syn.time_ns
+    waits = [
+        Interval("dns", one.query.time_ns, one.response.time_ns)
+        for one in lookups.exchanges
+        if one.response is not None and one.response.time_ns <= start_ns
+    ]
+    if not waits:
+        return Decomposition(found.total_s, {"dns": 0.0} | dict(found.terms))
+    before = sum_up(waits, min(one.start_ns for one in waits), start_ns, ("dns",))
+    terms = {"dns": 0.0} | dict(found.terms) | {"dns": before.terms["dns"]}
+    # What the user did between the answer and its SYN.
+    terms[RESIDUAL] += before.terms[RESIDUAL]
+    return Decomposition(found.total_s + before.total_s, terms)

@@ -1,0 +1,214 @@
+"""Decide C1, C5 and C6 from a sweep over the number of clients: a lone origin against a CDN.
+
+The crossings (see `crossings`) at the interfaces of users and origin are put together. A client asks, gets, thinks and
+asks again, so that the link is used as `cdn_theory` says: in step with the clients up to the knee, and fully from there
+on, when each further client costs all of them time.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from experiments.cache.claims.versions import Objects, crossed_wrongly
+from experiments.cache.wire.link_use import LinkUse
+from experiments.harness.judge.verdict import Verdict, failed, shown, undecided
+from experiments.harness.theory.tcp import transmission_time_s
+from experiments.http.wire.bulk import Crossing, Traffic
+
+# How far the use of the link may lie from its bound, which a short run comes near to, and times by the machine's clock.
+WITHIN = 0.15
+# A link is full from this utilisation on; a sweep reaches beyond the knee if it asks for so many times the link.
+FULL, BEYOND = 0.9, 1.2
+
+
+@dataclass(frozen=True)
+class Point:
+    """So many clients for a while: means over their responses in s, and what crossed the origin's link meanwhile.
+
+    `theory_s` is what theory says of the response time and `tolerance` how far it may be from that;
+    `theory_utilisation` is the closed form's; `needs` is the share of the link that the clients would
+    use if none ever waited for another; `problem` says why it is no evidence, `wrong` which response is not the object.
+    """
+
+    clients: int
+    responses: int
+    response_s: float
+    terms: Mapping[str, float]
+    utilisation: float
+    link: LinkUse
+    theory_s: float
+    theory_utilisation: float
+    needs: float
+    frames: tuple[int, ...]
+    problem: str | None = None
+    wrong: str | None = None
+    tolerance: float = WITHIN
+
+    @property
+    def who(self) -> str:
+        """How many clients, in words."""
+        return f"{self.clients} client{'' if self.clients == 1 else 's'}"
+
+
+@dataclass(frozen=True)
+class Responses:
+    """What users got within a span: mean times in s, the terms of those that came over the origin's link.
+
+    `request_bytes` and `response_bytes` are the largest of what was said, 0 where nothing was.
+    """
+
+    count: int
+    response_s: float
+    terms: Mapping[str, float]
+    link_bytes: int
+    frames: tuple[int, ...]
+    problem: str | None
+    wrong: str | None = None
+    request_bytes: int = 0
+    response_bytes: int = 0
+
+
+def responses(
+    users: Iterable[Traffic], origin: Traffic, span: tuple[int, int], rate_bps: float, objects: Objects
+) -> Responses:
+    """Put together what was asked for within a span, as users and the origin saw it; users got `objects`, or are wrong.
+
+    A request crosses a way on which nothing waits, so that what its response takes beyond that way and beyond its
+    transmission is its time in the queue of the link.
+    """
+    users = list(users)
+    mine = [one for traffic in users for one in traffic.crossings if span[0] <= one.asked_ns < span[1]]
+    done = [one for one in mine if one.end]
+    sent = {one.key: one for one in origin.crossings if one.end}
+    pairs = [(one, sent[one.key]) for one in done if one.key in sent]
+    response_s = statistics.fmean((one.last_ns - one.asked_ns) / 1e9 for one in done) if done else 0.0
+    one_way_s = _mean((there.asked_ns - here.asked_ns) / 1e9 for here, there in pairs)
+    back_s = _mean((here.last_ns - there.first_ns) / 1e9 for here, there in pairs)
+    transmission_s = _mean(there.wire_bytes * 8 / rate_bps for _, there in pairs)
+    request_s = _mean(transmission_time_s(here.request_bytes, rate_bps) for here, _ in pairs)
+    one_way_s -= request_s
+    share = len(pairs) / len(done) if done else 0.0
+    terms = {
+        "internet": share * 2 * one_way_s,
+        "request": share * request_s,
+        "queueing": share * (back_s - one_way_s - transmission_s),
+        "transmission": share * transmission_s,
+    }
+    return Responses(
+        count=len(done),
+        response_s=response_s,
+        terms=terms | {"residual": response_s - sum(terms.values())},
+        link_bytes=sum(one.wire_bytes for one in origin.crossings if span[0] <= one.asked_ns < span[1]),
+        frames=tuple(one.frame for one in mine[:2]),
+        problem=_problem(mine, done, [*users, origin]),
+        wrong=crossed_wrongly(users, objects),
+        request_bytes=max((one.request_bytes for one in done), default=0),
+        response_bytes=max((one.octets for one in done), default=0),
+    )
+
+
+def _mean(values: Iterable[float]) -> float:
+    found = list(values)
+    return statistics.fmean(found) if found else 0.0
+
+
+def _problem(asked: Sequence[Crossing], done: Sequence[Crossing], traffics: Sequence[Traffic]) -> str | None:
+    if not done:
+        return "there are no responses in the capture"
+    if len(done) < len(asked):
+        return f"{len(asked) - len(done)} of {len(asked)} requests have no response"
+    unseen = sum(one.content is None for one in done)
+    if unseen:
+        return f"{unseen} of {len(asked)} responses were not captured whole"
+    repeated = sum(one.repeated for one in traffics)
+    # One in a hundred moves no mean by a tenth.
+    if repeated > len(asked) / 100:
+        return f"{repeated} segments were sent again, which is load that no formula has"
+    return None
+
+
+def c1(alone: Sequence[Point]) -> Verdict:
+    """Decide C1: the use of a lone origin's link grows with its clients as theory says until it is full, and then their
+    response time does. Undecided if the sweep does not reach from well below the knee to well beyond it."""
+    unfit = _unfit("C1", alone)
+    if unfit is not None:
+        return unfit
+    first, last = alone[0], alone[-1]
+    figures = "; ".join(
+        f"{one.who}: link used to {one.utilisation:.0%} (theory {one.theory_utilisation:.0%}), "
+        f"{one.response_s * 1e3:.0f} ms (theory {one.theory_s * 1e3:.0f} ms)"
+        for one in alone
+    )
+    if first.needs > 1 / BEYOND or last.needs < BEYOND:
+        return undecided("C1", f"The sweep has the knee not between its ends: {figures}.")
+    off = [
+        one.clients
+        for one in alone
+        if abs(one.utilisation / one.theory_utilisation - 1) > WITHIN
+        or abs(one.response_s / one.theory_s - 1) > one.tolerance
+    ]
+    frames = [frame for one in alone for frame in one.frames]
+    if off or last.utilisation < FULL or last.response_s <= first.response_s:
+        return failed("C1", f"{figures}{f'; not as theory says for {off}' if off else ''}.", frames)
+    return shown(
+        "C1",
+        f"{figures}: to serve {last.clients} as it serves {first.clients}, the link would have to be "
+        f"{last.needs:.1f} times as fast.",
+        frames,
+    )
+
+
+def c5(alone: Sequence[Point], through: Sequence[Point]) -> Verdict:
+    """Decide C5: with each number of clients the mean response time is shorter through the CDN."""
+    unfit = _unfit("C5", [*alone, *through]) or _unlike("C5", alone, through)
+    if unfit is not None:
+        return unfit
+    pairs = list(zip(alone, through, strict=True))
+    figures = "; ".join(
+        f"{one.who}: {one.response_s * 1e3:.1f} ms from the origin, {other.response_s * 1e3:.1f} ms from replicas"
+        for one, other in pairs
+    )
+    # Of the capture that is kept as the run's.
+    frames = [frame for one in alone for frame in one.frames]
+    decide = shown if all(other.response_s < one.response_s for one, other in pairs) else failed
+    return decide("C5", f"Mean response time of {figures}.", frames)
+
+
+def c6(alone: Sequence[Point], through: Sequence[Point]) -> Verdict:
+    """Decide C6: for each response fewer octets cross the origin's link with the CDN, however many clients ask."""
+    unfit = _unfit("C6", [*alone, *through]) or _unlike("C6", alone, through)
+    if unfit is not None:
+        return unfit
+    dropped = sum(one.link.dropped for one in (*alone, *through))
+    if dropped:
+        return undecided("C6", f"Nothing can be said: the captures at the origin's link dropped {dropped} packets.")
+    pairs = list(zip(alone, through, strict=True))
+    figures = "; ".join(
+        f"{one.who}: {one.link.octets / one.responses:.0f} octets for each of {one.responses} responses "
+        f"without and {other.link.octets / other.responses:.0f} for each of {other.responses} with the CDN"
+        for one, other in pairs
+    )
+    good = all(other.link.octets / other.responses < one.link.octets / one.responses for one, other in pairs)
+    # Of the capture that is kept as the run's.
+    frames = [frame for one in alone for frame in one.frames]
+    return (shown if good else failed)("C6", f"On the origin's link, {figures}.", frames)
+
+
+def _unfit(claim_id: str, points: Sequence[Point]) -> Verdict | None:
+    if not points:
+        return undecided(claim_id, "Nobody asked for anything.")
+    wrong = next((one for one in points if one.wrong), None)
+    if wrong is not None:
+        return failed(claim_id, f"{wrong.who}: {wrong.wrong}")
+    bad = next((one for one in points if one.problem), None)
+    if bad is None:
+        return None
+    return undecided(claim_id, f"Nothing can be concluded from {bad.who}: {bad.problem}.")
+
+
+def _unlike(claim_id: str, alone: Sequence[Point], through: Sequence[Point]) -> Verdict | None:
+    if [one.clients for one in alone] == [one.clients for one in through]:
+        return None
+    return undecided(claim_id, "The two sweeps are not over the same numbers of clients.")

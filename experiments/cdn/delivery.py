@@ -1,0 +1,439 @@
+"""What does a CDN change for its users and for the content provider?  (claims C2 to C7)
+
+Users in three regions visit a page by its name: first with all caches empty, then again and again, each time after the
+addresses that the CDN gave are too old to be used. Once the name leads to the origin itself, behind a narrow link, and
+once by an alias to the CDN, whose name server sends everybody to the replica of its region. Each kind of visit is set
+beside its round trips. Then all users of the region that is farthest away ask at one moment for an object that their
+replica does not have: one copy of it is to cross the origin's link.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from mininet.topo import Topo
+
+from experiments.cache.claims.savings import opened
+from experiments.cache.claims.versions import Objects, confirm, objects_in
+from experiments.cache.theory import cached_visit
+from experiments.cache.wire.legs import Legs, Span, read_legs
+from experiments.cache.wire.link_use import link_use
+from experiments.cdn.claims import names, replicas, savings
+from experiments.cdn.claims.replicas import Region
+from experiments.cdn.lab import (
+    ROLES,
+    User,
+    at,
+    begin_anew,
+    capture_cdn,
+    cdn_testbed,
+    forget,
+    implementations,
+    near_paths,
+    origin_rtt_s,
+    paths,
+    region_rtt_s,
+    wake_up,
+)
+from experiments.cdn.theory import by_name
+from experiments.dns.wire.traffic import dns_exchanges
+from experiments.harness.clock import tolerance
+from experiments.harness.experiment import Experiment, Outcome, Parameter, Run
+from experiments.harness.fidelity.certificate import MachineWatch, capture_checks, certificate, probe_path
+from experiments.harness.fidelity.disturbance import RETAKES
+from experiments.harness.judge.frames import CaptureFile
+from experiments.harness.judge.verdict import Verdict
+from experiments.harness.measurement import Window, site_folder
+from experiments.harness.parameters import factor, megabits, whole
+from experiments.harness.pathmodel.replay import Sample, terms_of
+from experiments.harness.report.plots import PlotUnavailable, plot_comparisons
+from experiments.harness.results.result import Check, Comparison, Timing
+from experiments.harness.theory.tcp import TOLERANCE_OF_DIALOGUE, Theory, tolerance_of_round_trips
+from experiments.http.lab import make_site, request_size, response_sizes, sample_of, turns_framing_s, write_picture
+from experiments.http.theory import http_page_load
+from experiments.http.wire.http1 import Exchange
+from experiments.http.wire.page_load import PageLoad, page_load
+from topologies.cdn import ALIAS, NAME, REGIONS, SERVERS, host_name, local_address, replica_address
+from topologies.emulation.testbed import Testbed
+
+WITHOUT, THROUGH = "origin", "CDN"
+FIRST, AGAIN = "first", "again"
+# How many servers the local one asks for the site's address: root, com and example.com; with the CDN root, net and
+# cdn.net for the alias as well. Later it knows the provider's records, and has to ask the CDN's name server alone.
+LOOKUPS: Mapping[tuple[str, str], int] = {
+    (WITHOUT, FIRST): 3,
+    (WITHOUT, AGAIN): 0,
+    (THROUGH, FIRST): 6,
+    (THROUGH, AGAIN): 1,
+}
+# n objects, m of them fetched over c connections; between a user and its replica there is no delay.
+FORMULAS: Mapping[tuple[str, str], str] = {
+    (WITHOUT, FIRST): "(n+1) RTT origin + X",
+    (WITHOUT, AGAIN): "(n+1) RTT origin + X",
+    (THROUGH, FIRST): "(m+c) RTT origin + X",
+    (THROUGH, AGAIN): "(n+1) RTT replica",
+}
+CROWD = "crowd.png"
+FARTHEST = max(REGIONS, key=lambda region: REGIONS[region][1])
+# A resolver may round a time to live up to whole seconds.
+TOO_OLD_S = 1.1
+
+
+@dataclass
+class Evidence:
+    """What has been collected while the networks ran: checks, and the watch over the machine."""
+
+    checks: list[Check] = field(default_factory=list)
+    watch: MachineWatch = field(default_factory=MachineWatch)
+
+
+@dataclass
+class Visits:
+    """When each region's visits of each phase were, and when everybody asked at once.
+
+    A visit is a list: where the machine disturbed it, those that took its place follow.
+    """
+
+    windows: dict[tuple[str, str], list[list[Window]]] = field(
+        default_factory=lambda: {(region, phase): [] for region in REGIONS for phase in (FIRST, AGAIN)}
+    )
+    crowd: Span = (0, 0)
+
+    def spans(self, region: str, *phases: str) -> list[Span]:
+        """The spans of a region's visits in these phases, in order of time."""
+        every = (one for phase in phases for some in self.windows[region, phase] for one in some)
+        return sorted((one.start_ns, one.end_ns) for one in every)
+
+    @property
+    def every_span(self) -> list[Span]:
+        """The spans of all visits, in order of time."""
+        return sorted(span for region in REGIONS for span in self.spans(region, FIRST, AGAIN))
+
+    @property
+    def span(self) -> Span:
+        """From the beginning of the first visit to the end of the last."""
+        return min(start for start, _ in self.every_span), max(end for _, end in self.every_span)
+
+    @property
+    def not_counted(self) -> list[Span]:
+        """The spans of those visits that others took the place of: the rest is the same without the CDN and with it."""
+        return [(one.start_ns, one.end_ns) for every in self.windows.values() for some in every for one in some[:-1]]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One of the two networks: what was captured, when what was, what the origin held."""
+
+    captured: CaptureFile
+    visits: Visits
+    legs: Mapping[str, Legs]
+    loads: Mapping[str, PageLoad]
+    objects: Objects
+    topo: Topo
+
+    @property
+    def visited(self) -> list[PageLoad]:
+        """What the users of every region asked for in their visits."""
+        return [
+            self.loads[region].between(*span) for region in REGIONS for span in self.visits.spans(region, FIRST, AGAIN)
+        ]
+
+
+def run(context: Run) -> Outcome:
+    """Visit without and with the CDN, judge, compare."""
+    evidence = Evidence()
+    with site_folder(context) as folder:
+        pages = _make_pages(context, folder)
+        without = _measure(context, folder, WITHOUT, pages, evidence)
+        through = _measure(context, folder, THROUGH, pages, evidence)
+    context.step("judging the packets", 0.75)
+    timings = {
+        _name(region, case, phase): found
+        for case, measured in ((WITHOUT, without), (THROUGH, through))
+        for region in REGIONS
+        for phase in (FIRST, AGAIN)
+        for found in [_timings(measured, region, phase, evidence.watch)]
+    }
+    comparisons = [
+        _compare(context, region, case, phase, measured, timings, beyond)
+        for case, measured in ((WITHOUT, without), (THROUGH, through))
+        for beyond in [_left_out(measured, case)]
+        for region in REGIONS
+        for phase in (FIRST, AGAIN)
+    ]
+    return Outcome(
+        claims=tuple(_verdicts(context, without, through, timings, comparisons)),
+        comparisons=tuple(comparisons),
+        fidelity=certificate([*evidence.checks, *evidence.watch.checks()]),
+        implementations=implementations(context),
+        timings=timings,
+        capture=_capture_name(THROUGH),
+        plot=_plot(comparisons),
+    )
+
+
+def _make_pages(context: Run, folder: Path) -> list[list[str]]:
+    """Put pages and the crowd's object into the folder; returns the paths of each page, its own first.
+
+    A first visit that the machine disturbed is made again to another page, which no replica holds.
+    """
+    asked, pages = context.parameters, []
+    for number in range(1 + RETAKES):
+        prefix = f"/page-{number}/" if number else "/"
+        made = make_site(folder / prefix.strip("/"), asked["objects"], asked["size"], context.seed + number)
+        pages.append([prefix, *(prefix + path.name for path in made if path.name != "index.html")])
+    write_picture(folder / CROWD, asked["size"], context.seed)
+    return pages
+
+
+def _capture_name(case: str) -> str:
+    return f"capture-{'cdn' if case == THROUGH else 'origin'}.pcapng"
+
+
+def _measure(context: Run, folder: Path, case: str, pages: Sequence[Sequence[str]], evidence: Evidence) -> Measured:
+    """All visits, and with the CDN the crowd, in a network of their own."""
+    asked, path, share = context.parameters, context.folder / _capture_name(case), 0.02 if case == WITHOUT else 0.35
+    context.step(f"the network ({case})", share)
+    cdn_too = case == THROUGH
+    drawing: dict[str, Any] = {"cdn": "yes" if cdn_too else "no", "ttl": asked["ttl"]}
+    with cdn_testbed(context, folder, bw=asked["bw"], scale=asked["scale"], **drawing) as bed:
+        probed = near_paths(asked["scale"]) if cdn_too else paths(asked["scale"], asked["bw"] * 1e6)
+        evidence.checks += [check for each in probed for check in probe_path(bed, each)]
+        users = {region: User(bed, host_name("user", region)) for region in REGIONS}
+        wake_up(bed)
+        with evidence.watch, capture_cdn(bed, path, _hosts(case)) as capture:
+            if cdn_too:
+                begin_anew(context, bed)
+            visits = _visit(context, bed, case, users, pages, evidence.watch, share)
+            if cdn_too:
+                context.step(f"{asked['crowd']} users of {FARTHEST} at once", 0.7)
+                users[FARTHEST].begin(crowd=f"/{CROWD}", users=asked["crowd"])
+                window = users[FARTHEST].done()
+                visits.crowd = window.start_ns, window.end_ns
+    evidence.checks += capture_checks({f"{label} ({case})": one for label, one in capture.statistics.items()})
+    return _read(evidence.watch.read_capture(path, bed.topo), visits, case, objects_in(folder), bed.topo)
+
+
+def _hosts(case: str) -> list[str]:
+    """Every host that takes part in a visit."""
+    kinds = ("user", "dns", "edge") if case == THROUGH else ("user", "dns")
+    return [*(host_name(kind, region) for kind in kinds for region in REGIONS), *SERVERS, "origin"]
+
+
+def _visit(
+    context: Run,
+    bed: Testbed,
+    case: str,
+    users: Mapping[str, User],
+    pages: Sequence[Sequence[str]],
+    watch: MachineWatch,
+    share: float,
+) -> Visits:
+    """Every region's first visit, and the later ones of that page; those that the machine disturbed are made again."""
+    visits, page = Visits(), dict.fromkeys(users, pages[0])
+    for number in range(context.repeat + 1):
+        context.step(f"visit {number + 1} of {context.repeat + 1}", share + 0.05 + 0.25 * number / context.repeat)
+        phase, to_visit = (AGAIN if number else FIRST), list(users)
+        for region in users:
+            visits.windows[region, phase].append([])
+        for retake in range(RETAKES + 1):
+            if number and case == THROUGH and to_visit:
+                time.sleep(context.parameters["ttl"] + TOO_OLD_S)
+            disturbed = []
+            for region in to_visit:
+                if retake and not number:
+                    page[region] = pages[retake] if case == THROUGH else pages[0]
+                    forget(bed, region, cdn=case == THROUGH)
+                watch.begin_sample()
+                window = users[region].visit(page[region])
+                visits.windows[region, phase][-1].append(window)
+                disturbed += [region] if watch.disturbed(window) else []
+            to_visit = disturbed
+    return visits
+
+
+def _read(captured: CaptureFile, visits: Visits, case: str, objects: Objects, topo: Topo) -> Measured:
+    legs = {
+        region: read_legs(captured, at(host_name("edge", region)), replica_address(region), [80])
+        for region in REGIONS
+        if case == THROUGH
+    }
+    loads = {region: page_load(captured, at(host_name("user", region))) for region in REGIONS}
+    return Measured(captured, visits, legs, loads, objects, topo)
+
+
+def _timings(measured: Measured, region: str, phase: str, watch: MachineWatch) -> list[Timing]:
+    """The times of a region's visits of this phase."""
+    lookups = dns_exchanges(measured.captured, at(host_name("user", region)))
+    timings = []
+    for span, sample in zip(measured.visits.spans(region, phase), _samples(measured, region, phase), strict=True):
+        load, legs = measured.loads[region].between(*span), measured.legs.get(region)
+        found = savings.decompose_by_name(load, lookups.between(*span), legs, span)
+        timings.append(watch.timing(found.total_s, found.terms, sample.first_ns, sample.last_ns))
+    return timings
+
+
+def _name(region: str, case: str, phase: str) -> str:
+    return f"{region} {case}, {phase}"
+
+
+def _compare(
+    context: Run,
+    region: str,
+    case: str,
+    phase: str,
+    measured: Measured,
+    timings: Mapping[str, list[Timing]],
+    beyond: Mapping[str, Mapping[str, float]],
+) -> Comparison:
+    asked, name = context.parameters, _name(region, case, phase)
+    lookup_s = LOOKUPS[case, phase] * region_rtt_s(region, asked["scale"])
+    theory = by_name(_visit_theory(context, region, case, phase, measured), lookup_s, FORMULAS[case, phase])
+    left_out = beyond[name]
+    if left_out:
+        asked_for = _at_origin(measured, region, case, phase)
+        left_out = {**left_out, "framing": turns_framing_s(asked_for, asked["bw"] * 1e6)}
+    # The client's lookup, those of its name server, the handshake, and each object.
+    rtt_s = theory.total_s / (1 + LOOKUPS[case, phase] + 1 + asked["objects"])
+    allowed = max(TOLERANCE_OF_DIALOGUE, tolerance_of_round_trips(rtt_s))
+    return Comparison.of(name, timings[name], theory.plus(left_out), tolerance(allowed))
+
+
+def _left_out(measured: Measured, case: str) -> dict[str, dict[str, float]]:
+    """What the closed form of each of a network's comparisons leaves out on its links, by name, in s."""
+    samples = {
+        _name(region, case, phase): _samples(measured, region, phase) for region in REGIONS for phase in (FIRST, AGAIN)
+    }
+    return terms_of(measured.captured, measured.topo, samples)
+
+
+def _samples(measured: Measured, region: str, phase: str) -> list[Sample]:
+    """A region's visits of this phase, each from its lookup on."""
+    user, found = at(host_name("user", region)), []
+    lookups = dns_exchanges(measured.captured, user)
+    for span in measured.visits.spans(region, phase):
+        visit = sample_of(measured.loads[region].between(*span), user)
+        waits = lookups.between(*span).exchanges
+        began_ns = min([visit.first_ns, *(one.query.time_ns for one in waits)])
+        found.append(replace(visit, first_ns=began_ns))
+    return found
+
+
+def _at_origin(measured: Measured, region: str, case: str, phase: str) -> Sequence[Exchange]:
+    """What the origin is asked in a visit of this phase."""
+    span = measured.visits.spans(region, FIRST)[0]
+    if case == WITHOUT:
+        return measured.loads[region].between(*span).exchanges
+    return measured.legs[region].forwarded([span]) if phase == FIRST else []
+
+
+def _visit_theory(context: Run, region: str, case: str, phase: str, measured: Measured) -> Theory:
+    asked, spans = context.parameters, measured.visits.spans(region, phase)
+    rtt_s, rate_bps = origin_rtt_s(region, asked["scale"]), asked["bw"] * 1e6
+    if case == WITHOUT:
+        load = measured.loads[region].between(*spans[0])
+        size = request_size(load)
+        return http_page_load("1.1-persistent", rtt_s, response_sizes(load), rate_bps, request_size_bytes=size)
+    legs, fetched = measured.legs[region], _at_origin(measured, region, case, phase)
+    sizes = [len(one.response.octets) for one in fetched if one.response is not None]
+    largest = max((len(one.request.octets) for one in fetched), default=0)
+    connections = statistics.median_low(opened(legs, span) for span in spans)
+    return cached_visit(asked["objects"], 0.0, rtt_s, rate_bps, sizes, largest, connections)
+
+
+def _verdicts(
+    context: Run,
+    without: Measured,
+    through: Measured,
+    timings: Mapping[str, Sequence[Timing]],
+    comparisons: Sequence[Comparison],
+) -> list[Verdict]:
+    regions = _regions(through)
+    visits = through.visits.every_span
+    local = dns_exchanges(through.captured, at(f"{FARTHEST}-dns"))
+    addresses = {
+        "local": local_address(FARTHEST),
+        **{host: address for host, (address, _, _) in SERVERS.items()},
+        "provider": SERVERS["ns-example"][0],
+        "cdn": SERVERS["ns-cdn"][0],
+    }
+    copies = sum(
+        1
+        for one in regions
+        for served in one.legs.served(visits)
+        if replicas.is_of_user(one, served) and served.upstream is None
+    )
+    objects, crowd = through.objects, {FARTHEST: through.visits.crowd}
+    used = [link_use(one.captured, at("origin"), one.visits.span, one.visits.not_counted) for one in (without, through)]
+    saved = (
+        savings.c5(
+            _times(timings, WITHOUT, without),
+            _times(timings, THROUGH, through),
+            [one.name for one in comparisons if not one.within],
+        ),
+        savings.c6(used[0], used[1], copies),
+    )
+    return [
+        replicas.c2(regions, page_load(through.captured, at("origin")), objects),
+        names.c3(regions, NAME),
+        names.c4(local, NAME, ALIAS, addresses),
+        *(confirm(one, objects, through.visited, without.visited) for one in saved),
+        replicas.c7(regions, visits, crowd, context.parameters["crowd"], objects),
+    ]
+
+
+def _regions(through: Measured) -> list[Region]:
+    return [
+        Region(
+            region,
+            frozenset([replica_address(region)]),
+            dns_exchanges(through.captured, at(host_name("user", region))),
+            through.loads[region],
+            through.legs[region],
+        )
+        for region in REGIONS
+    ]
+
+
+def _times(timings: Mapping[str, Sequence[Timing]], case: str, measured: Measured) -> dict[str, list[float]]:
+    """The times in s of those visits that count, by region."""
+    visits, found = measured.visits, {}
+    for region in REGIONS:
+        found[region] = [
+            one.total_s
+            for phase in (FIRST, AGAIN)
+            for one, span in zip(timings[_name(region, case, phase)], visits.spans(region, phase), strict=True)
+            if span not in visits.not_counted
+        ]
+    return found
+
+
+def _plot(comparisons: Sequence[Comparison]) -> str | None:
+    try:
+        return plot_comparisons(comparisons)
+    except PlotUnavailable:
+        return None
+
+
+EXPERIMENT = Experiment(
+    name="cdn",
+    question="What does a CDN change for its users, and for the content provider?",
+    claims=("C2", "C3", "C4", "C5", "C6", "C7"),
+    parameters={
+        "bw": Parameter("5", megabits, "the rate of the origin's link in Mbit/s"),
+        "scale": Parameter("1", factor, "a factor on all delays of the topology"),
+        "ttl": Parameter("1", whole(1, 60), "for how many seconds the CDN's addresses may be used"),
+        "objects": Parameter("4", whole(1, 30), "how many objects a page has, itself included"),
+        "size": Parameter("4000", whole(1000, 13_000), "the size of each object in octets"),
+        "crowd": Parameter("64", whole(2, 500), "how many users ask at once for an object that their replica lacks"),
+    },
+    run=run,
+    repeat=2,
+    roles=ROLES,
+    cost=55,
+)

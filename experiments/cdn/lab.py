@@ -1,0 +1,275 @@
+"""What the experiments on the CDN share: the topology cdn, its users, where to capture, what takes whose place."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from experiments.dns.lab import Asker
+from experiments.harness.capture.capture import Capture, CaptureInterface
+from experiments.harness.experiment import Run
+from experiments.harness.fidelity.certificate import EmulatedPath
+from experiments.harness.implementations.registry import DEFAULT_PORT, Implementation, server_starter
+from experiments.harness.measurement import Window
+from topologies.cdn import (
+    ALIAS,
+    NAME,
+    ORIGIN,
+    ORIGIN_LEG_MS,
+    PREFIX,
+    REGIONS,
+    SERVERS,
+    STATUS_PATH,
+    CdnPlan,
+    CdnTopo,
+    host_name,
+    local_address,
+    replica_address,
+)
+from topologies.dns_zones import NamePlan, Record, Zone
+from topologies.emulation.errors import EmulationError
+from topologies.emulation.node import Host
+from topologies.emulation.process.launcher import Service
+from topologies.emulation.process.program import Program
+from topologies.emulation.testbed import Starter, Testbed
+
+# What real name servers in the place of the CDN's are told: the same plan, in other words.
+
+ADDRESS, SERVER, ZONE = SERVERS["ns-cdn"]
+
+
+def name_server_starter(implementation: Implementation, plan: CdnPlan) -> Starter:
+    """What starts this name server in a host, with a master file for each region in its folder."""
+    start = server_starter(implementation, lambda _host: _values(plan))
+
+    def start_with_zones(host: Host) -> Program:
+        for region in REGIONS:
+            (host.workdir / _file(region)).write_text(_master_file(plan, region))
+        started = start(host)
+        if not isinstance(started, Program):
+            raise TypeError(f"{implementation.name} is no program")
+        return started
+
+    return start_with_zones
+
+
+def _values(plan: CdnPlan) -> dict[str, Any]:
+    """What templates of the role cdn-dns know.
+
+    zone and server: its origin, and the name of its name server; own_address; alias: the name that is answered by
+    region, without the zone; ttl and interval in seconds; check_path; origin: its address, when no replica is left;
+    regions: of each its name, network, replicas, the other regions in the order in which they help out, and the name of
+    its master file.
+    """
+    names = list(REGIONS)
+    return {
+        "zone": ZONE,
+        "server": SERVER,
+        "own_address": ADDRESS,
+        "alias": ALIAS.removesuffix("." + ZONE),
+        "ttl": plan.ttl,
+        "interval": plan.interval_s,
+        "check_path": STATUS_PATH,
+        "origin": ORIGIN,
+        "regions": [
+            {
+                "name": name,
+                "network": f"{PREFIX}.{number}.0/24",
+                "replicas": _replicas(plan, name),
+                "others": [*names[place + 1 :], *names[:place]],
+                "file": _file(name),
+            }
+            for place, (name, (number, _)) in enumerate(REGIONS.items())
+        ],
+    }
+
+
+def _replicas(plan: CdnPlan, region: str) -> list[str]:
+    return [replica_address(region, each) for each in range(plan.replicas)]
+
+
+def _file(region: str) -> str:
+    return f"{region}.zone"
+
+
+def _master_file(plan: CdnPlan, region: str) -> str:
+    """The CDN's zone as a region is to see it."""
+    records = tuple(Record(ALIAS, "A", address, plan.ttl) for address in _replicas(plan, region))
+    return NamePlan("cdn", {SERVER: [ADDRESS]}, [Zone(ZONE, (SERVER,), records)]).master_file(ZONE)
+
+
+USER = "experiments.cdn.driver"
+VISITOR = "experiments.http.drivers.visitor"
+SITE = NAME.rstrip(".")
+ROLES = ("replica", "cdn-dns")
+OURS: Mapping[str, str] = {"replica": "services.http.proxy", "cdn-dns": "services.dns.cdn"}
+POLL_S = 0.1
+# Over the time that something is to last.
+PATIENCE_S = 60.0
+
+
+class UserFailedError(EmulationError):
+    """A user did not get what it asked for; the message is what its client said."""
+
+
+class User:
+    """The users on one host; see cdn_user for what they can be told."""
+
+    def __init__(self, bed: Testbed, host: str) -> None:
+        self._host = host
+        self._service: Service = bed.host(host).start([USER, SITE])
+
+    def begin(self, **told: Any) -> None:
+        """Tell them what to do; `done` waits for the end."""
+        self._service.write_line(json.dumps(told))
+
+    def done(self, lasts_s: float = 0.0) -> Window:
+        """Wait for the end of what they do. Raises UserFailedError."""
+        report = json.loads(self._service.read_line(lasts_s + PATIENCE_S))
+        if "error" in report:
+            raise UserFailedError(f"{self._host} did not get its object: {report['error']}")
+        return Window(report["began_ns"], report["ended_ns"])
+
+    def visit(self, paths: Sequence[str]) -> Window:
+        """Look the site up and ask for these paths on one connection. Raises UserFailedError."""
+        self.begin(visit=list(paths))
+        return self.done()
+
+
+def cdn_testbed(context: Run, folder: Path, **drawing: Any) -> Testbed:
+    """The topology cdn with these parameters, replicas and the CDN's name server or what takes their places.
+
+    The origin serves `folder`, in which the status page of foreign replicas is put: they fetch it like any object.
+    """
+    (folder / STATUS_PATH.lstrip("/")).write_text("{}\n")
+    topo = CdnTopo(root=str(folder), **drawing)
+    starters: dict[str, Starter] = {}
+    replica, server = (context.replacements.get(role) for role in ROLES)
+    if replica is not None:
+        stands = {"mode": "reverse", "origin": f"http://{ORIGIN}:{DEFAULT_PORT}"}
+        edges = [host_name("edge", region, each) for region in REGIONS for each in range(drawing.get("replicas", 1))]
+        starters |= {edge: server_starter(replica, lambda _host: stands) for edge in edges}
+    if server is not None:
+        known = {"ttl": "ttl", "interval": "interval_s", "replicas": "replicas"}
+        plan = CdnPlan(**{known[name]: value for name, value in drawing.items() if name in known})
+        starters["ns-cdn"] = name_server_starter(server, plan)
+    return Testbed(topo, seed=context.seed, links=context.links, sandboxed=context.sandboxed, starters=starters)
+
+
+def wake_up(bed: Testbed) -> None:
+    """Ask every name server once, and each region's local one for a name that does not exist.
+
+    The first answer of a program takes milliseconds longer than all later ones, which is no part of any formula. Of
+    the names that are looked up later nothing is in a cache afterwards.
+    """
+    for region in REGIONS:
+        _wake_up_local(bed, region)
+    near = bed.host(host_name("user", min(REGIONS, key=lambda region: REGIONS[region][1])))
+    for address, _, origin in SERVERS.values():
+        Asker(near, address).ask(f"nobody.{origin.lstrip('.')}")
+
+
+def _wake_up_local(bed: Testbed, region: str) -> None:
+    Asker(bed.host(host_name("user", region)), local_address(region)).ask("nobody.invalid.")
+
+
+def forget(bed: Testbed, region: str, cdn: bool) -> None:
+    """Restart a region's local name server and, with the CDN, its replica: their next visit is a first one again."""
+    bed.restart(host_name("dns", region))
+    _wake_up_local(bed, region)
+    if cdn:
+        bed.restart(host_name("edge", region))
+        _wait_until_named(bed, region)
+
+
+def begin_anew(context: Run, bed: Testbed) -> None:
+    """Wait until the CDN's name server sends every region to its own replica.
+
+    All servers come up side by side, and who was not there at its first check is left out until the next one. Foreign
+    replicas are restarted before: the checks of their health have opened connections to the origin already, of which
+    a capture would lack the beginning, where lab7's own answers them itself.
+    """
+    if "replica" in context.replacements:
+        for region in REGIONS:
+            bed.restart(host_name("edge", region))
+    for region in REGIONS:
+        _wait_until_named(bed, region)
+
+
+def _wait_until_named(bed: Testbed, region: str) -> None:
+    """Wait until the CDN's name server sends a region to its own replica."""
+    address, _, _ = SERVERS["ns-cdn"]
+    until_s = time.monotonic() + PATIENCE_S
+    asker = Asker(bed.host(host_name("user", region)), address)
+    # A name server says nothing when it finds a replica well: this is a poll with a bound.
+    while replica_address(region) not in _told(asker):
+        if time.monotonic() > until_s:
+            raise EmulationError(f"the CDN's name server does not send {region} to its own replica")
+        time.sleep(POLL_S)
+
+
+def _told(asker: Asker) -> list[str]:
+    _, report = asker.ask(ALIAS)
+    return [value for _, rtype, _, value in report["answers"] if rtype == "A"]
+
+
+def prepare(bed: Testbed, host: str, path: str) -> None:
+    """Have every region's first replica hold an object: a client on `host` asks each by its address."""
+    for region in REGIONS:
+        client = bed.host(host).start([VISITOR, replica_address(region), str(DEFAULT_PORT), SITE])
+        client.write_line(json.dumps({"visit": [path]}))
+        report = json.loads(client.read_line(PATIENCE_S))
+        if "error" in report:
+            raise UserFailedError(f"the replica of {region} did not give {path}: {report['error']}")
+        client.stop()
+
+
+def implementations(context: Run) -> dict[str, str]:
+    """What a report calls replicas and the CDN's name server."""
+    return {**OURS, **{role: one.describe() for role, one in context.replacements.items()}, "client": "http.client"}
+
+
+def at(host: str) -> str:
+    """The label of a host's interface in captures."""
+    return f"{host}:{host}-eth0"
+
+
+def capture_cdn(bed: Testbed, path: Path, hosts: Sequence[str]) -> Capture:
+    """A capture at the first interface of each of these hosts."""
+    return Capture(path, [CaptureInterface(at(host), bed.host(host).namespace_pid, f"{host}-eth0") for host in hosts])
+
+
+def region_rtt_s(region: str, scale: float = 1.0) -> float:
+    """The round-trip time between a region and what is directly at the Internet, in s."""
+    return 2 * REGIONS[region][1] * scale / 1e3
+
+
+def origin_rtt_s(region: str, scale: float = 1.0) -> float:
+    """The round-trip time between a region and the origin, in s."""
+    return region_rtt_s(region, scale) + 2 * ORIGIN_LEG_MS * scale / 1e3
+
+
+def paths(scale: float, rate_bps: float) -> list[EmulatedPath]:
+    """The paths that are measured for the fidelity certificate: to the origin from each region, and near by."""
+    to_origin = [
+        EmulatedPath(host_name("user", region), "origin", ORIGIN, origin_rtt_s(region, scale)) for region in REGIONS
+    ]
+    to_origin[0] = EmulatedPath("eu-user", "origin", ORIGIN, origin_rtt_s("eu", scale), rate_bps)
+    return to_origin
+
+
+def region_paths(region: str, scale: float) -> list[EmulatedPath]:
+    """Those of one region's users with the CDN: to their replica, and from their name server to the CDN's."""
+    cdn, _, _ = SERVERS["ns-cdn"]
+    return [
+        EmulatedPath(host_name("user", region), host_name("edge", region), replica_address(region), 0.0),
+        EmulatedPath(host_name("dns", region), "ns-cdn", cdn, region_rtt_s(region, scale)),
+    ]
+
+
+def near_paths(scale: float) -> list[EmulatedPath]:
+    """Those of all regions' users with the CDN."""
+    return [path for region in REGIONS for path in region_paths(region, scale)]

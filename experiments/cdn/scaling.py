@@ -1,0 +1,275 @@
+"""How many clients can one origin serve, and how many with a CDN in front of it?  (claims C1, C5, C6)
+
+More and more clients in three regions ask for one object, each again and again with a pause in between: once from the
+origin behind its narrow link, once from the replicas of their regions, which have it. Up to the knee the origin's link
+is used in step with the clients; from there on it is full, and each further client makes all of them wait. What a
+client is, is a connection: those of a region come from one host.
+
+In real time no sample knows what disturbed it, and the tolerance is that of the load model. A time is the mean over all
+requests of many clients at once: what a program waits for a processor is waited for by all clients of its host, hides
+in the wait at the full link, or delays a client's next request instead of its response.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mininet.topo import Topo
+
+from experiments.cache.claims.versions import Objects, objects_in
+from experiments.cache.wire.legs import Span
+from experiments.cache.wire.link_use import link_use
+from experiments.cdn import theory as cdn_theory
+from experiments.cdn.claims import scaling as judge
+from experiments.cdn.claims.scaling import Point, Responses
+from experiments.cdn.driver import first_think_s, random_of
+from experiments.cdn.lab import (
+    ROLES,
+    User,
+    at,
+    begin_anew,
+    capture_cdn,
+    cdn_testbed,
+    implementations,
+    near_paths,
+    origin_rtt_s,
+    paths,
+)
+from experiments.harness.clock import tolerance
+from experiments.harness.experiment import Experiment, Outcome, Parameter, Run
+from experiments.harness.fidelity.certificate import MachineWatch, capture_checks, certificate, probe_path
+from experiments.harness.judge.frames import CaptureFile, read_capture
+from experiments.harness.measurement import site_folder
+from experiments.harness.parameters import factor, listed, megabits, seconds, whole
+from experiments.harness.pathmodel.interactive import Client, Plan
+from experiments.harness.report.line_plots import Panel, Series, plot_lines
+from experiments.harness.results.result import Check, Comparison, Timing
+from experiments.harness.theory.tcp import Theory, transmission_time_s
+from experiments.http.lab import write_picture
+from experiments.http.wire.bulk import Traffic, crossings
+from topologies.cdn import REGIONS, host_name
+
+OBJECT = "picture.png"
+ALONE, THROUGH = "origin alone", "CDN"
+# The octets of a response's head, about, for what is planned before any response was seen.
+HEAD_BYTES = 300
+# Clients begin within one pause, and the queue has its length when each of them has asked this often.
+SETTLE_CYCLES = 2
+NOTE = (
+    "points: measured means; lines: max(RTT + S, N S - Z) and min(1, N S / (RTT + S + Z)) for N clients that think "
+    "for Z, S an object's time on the origin's link. Replicas have no line: nothing of theirs is slow."
+)
+
+
+@dataclass(frozen=True)
+class Stay:
+    """When so many clients had settled and asked, how long that took them, and when the last had its last response."""
+
+    span: Span
+    settle_s: float
+    over_ns: int
+
+
+@dataclass
+class Evidence:
+    """What has been collected: checks, and the watch over the machine."""
+
+    checks: list[Check] = field(default_factory=list)
+    watch: MachineWatch = field(default_factory=MachineWatch)
+    # Of a lone origin, by how many clients it has.
+    theories: dict[int, Theory] = field(default_factory=dict)
+
+
+def run(context: Run) -> Outcome:
+    """Sweep over the clients without and with the CDN, judge, compare."""
+    evidence = Evidence()
+    with site_folder(context) as folder:
+        write_picture(folder / OBJECT, context.parameters["size"], context.seed)
+        alone = _sweep(context, folder, ALONE, evidence)
+        through = _sweep(context, folder, THROUGH, evidence)
+    comparisons = [_compare(evidence.theories[one.clients], one) for one in alone if not (one.problem or one.wrong)]
+    return Outcome(
+        claims=(judge.c1(alone), judge.c5(alone, through), judge.c6(alone, through)),
+        comparisons=tuple(comparisons),
+        fidelity=certificate([*evidence.checks, *evidence.watch.checks()]),
+        implementations=implementations(context),
+        timings={_name(one): [Timing(one.response_s, one.terms)] for one in alone if not (one.problem or one.wrong)},
+        capture=_capture_name(ALONE),
+        plot=plot_lines(_panels(context, alone, through), NOTE),
+    )
+
+
+def _capture_name(case: str) -> str:
+    return f"capture-{case.replace(' ', '-').lower()}.pcapng"
+
+
+def _name(point: Point) -> str:
+    return f"{ALONE}, {point.who}"
+
+
+def _sweep(context: Run, folder: Path, case: str, evidence: Evidence) -> list[Point]:
+    """All numbers of clients, one after the other, in a network of its own."""
+    asked, path, begin = context.parameters, context.folder / _capture_name(case), 0.02 if case == ALONE else 0.5
+    context.step(f"the network ({case})", begin)
+    stays: list[Stay] = []
+    drawing = {"cdn": "no" if case == ALONE else "yes", "bw": asked["bw"], "scale": asked["scale"]}
+    with cdn_testbed(context, folder, **drawing) as bed:
+        probed = paths(asked["scale"], asked["bw"] * 1e6) if case == ALONE else near_paths(asked["scale"])
+        evidence.checks += [check for each in probed for check in probe_path(bed, each)]
+        users = [User(bed, host_name("user", region)) for region in REGIONS]
+        if case == THROUGH:
+            begin_anew(context, bed)
+        for user in users:
+            user.visit([f"/{OBJECT}"])
+        hosts = [*(host_name("user", region) for region in REGIONS), "origin"]
+        with evidence.watch, capture_cdn(bed, path, hosts) as capture:
+            for number, clients in enumerate(asked["clients"]):
+                context.step(f"{clients} clients ({case})", begin + 0.05 + 0.4 * number / len(asked["clients"]))
+                stays.append(_stay(context, users, clients, case))
+    evidence.checks += capture_checks({f"{label} ({case})": one for label, one in capture.statistics.items()})
+    captured = read_capture(path)
+    objects = objects_in(folder)
+    points = []
+    for clients, stay in zip(asked["clients"], stays, strict=True):
+        found = _found(context, captured, stay, objects)
+        theory = _theory(context, clients, found, stay, bed.topo if case == ALONE else None)
+        evidence.theories.setdefault(clients, theory)
+        points.append(_point(context, captured, clients, stay, found, theory))
+    return points
+
+
+def _stay(context: Run, users: Sequence[User], clients: int, case: str) -> Stay:
+    """Let so many clients ask for a while; returns the part of it in which they had settled."""
+    asked = context.parameters
+    settle_s = asked["think"]
+    if case == ALONE:
+        theory = cdn_theory.interactive(_rtts_s(context, clients), _service_s(context), asked["think"])
+        settle_s += SETTLE_CYCLES * (theory.total_s + asked["think"])
+    began_ns = time.time_ns()
+    shares = [(user, len(range(place, clients, len(users)))) for place, user in enumerate(users)]
+    lasts_s = settle_s + asked["for"]
+    for user, share in shares:
+        if share:
+            user.begin(stay=f"/{OBJECT}", users=share, for_s=lasts_s, think_s=asked["think"], seed=context.seed)
+    for user, share in shares:
+        if share:
+            user.done(lasts_s)
+    start_ns = began_ns + round(settle_s * 1e9)
+    return Stay((start_ns, start_ns + round(asked["for"] * 1e9)), settle_s, time.time_ns())
+
+
+def _rtts_s(context: Run, clients: int) -> list[float]:
+    """The round-trip times of so many clients to the origin: they are dealt out to the regions."""
+    regions = list(REGIONS)
+    return [origin_rtt_s(regions[number % len(regions)], context.parameters["scale"]) for number in range(clients)]
+
+
+def _service_s(context: Run, response_bytes: int = 0) -> float:
+    """What the origin's link takes for a response of so many octets, or for the object with about such a head."""
+    asked = context.parameters
+    return transmission_time_s(response_bytes or asked["size"] + HEAD_BYTES, asked["bw"] * 1e6)
+
+
+def _found(context: Run, captured: CaptureFile, stay: Stay, objects: Objects) -> Responses:
+    users = [_crossings(captured, host_name("user", region), stay) for region in REGIONS]
+    origin = _crossings(captured, "origin", stay)
+    return judge.responses(users, origin, stay.span, context.parameters["bw"] * 1e6, objects)
+
+
+def _theory(context: Run, clients: int, found: Responses, stay: Stay, topo: Topo | None) -> Theory:
+    """The bound for so many clients, and with the topology of a lone origin the terms that it leaves out."""
+    asked, rtts_s = context.parameters, _rtts_s(context, clients)
+    bound = cdn_theory.interactive(rtts_s, _service_s(context, found.response_bytes), asked["think"])
+    if topo is None or not found.count:
+        return bound
+    plan = Plan(
+        clients=_clients(context, clients),
+        server="origin",
+        rate_bps=asked["bw"] * 1e6,
+        think_s=asked["think"],
+        until_s=stay.settle_s + asked["for"],
+        request_bytes=found.request_bytes,
+        response_bytes=found.response_bytes,
+    )
+    return bound.plus(cdn_theory.beyond_bound(bound, plan, topo, stay.settle_s, rtts_s))
+
+
+def _clients(context: Run, clients: int) -> list[Client]:
+    """The clients as `_stay` deals them out to the regions' hosts."""
+    regions, made = list(REGIONS), []
+    for number in range(clients):
+        turn, place = divmod(number, len(regions))
+        first_s = first_think_s(random_of(context.seed, turn), context.parameters["think"])
+        made.append(Client(host_name("user", regions[place]), first_s))
+    return made
+
+
+def _point(context: Run, captured: CaptureFile, clients: int, stay: Stay, found: Responses, theory: Theory) -> Point:
+    asked = context.parameters
+    rtts_s, service_s = _rtts_s(context, clients), _service_s(context, found.response_bytes)
+    return Point(
+        clients=clients,
+        responses=found.count,
+        response_s=found.response_s,
+        terms=found.terms,
+        utilisation=found.link_bytes * 8 / (asked["bw"] * 1e6 * asked["for"]),
+        link=link_use(captured, at("origin"), stay.span),
+        theory_s=theory.total_s,
+        theory_utilisation=cdn_theory.utilisation(rtts_s, service_s, asked["think"]),
+        needs=cdn_theory.asked_for(rtts_s, service_s, asked["think"]),
+        frames=found.frames,
+        problem=found.problem,
+        wrong=found.wrong,
+        tolerance=tolerance(judge.WITHIN),
+    )
+
+
+def _crossings(captured: CaptureFile, host: str, stay: Stay) -> Traffic:
+    """What a host saw of a span's requests, whose responses may come after it; what users got with its octets."""
+    frames = (frame for frame in captured.at(at(host)) if stay.span[0] <= frame.time_ns < stay.over_ns)
+    return crossings(frames, 80, keep_content=host != "origin")
+
+
+def _compare(theory: Theory, one: Point) -> Comparison:
+    return Comparison.of(_name(one), [Timing(one.response_s, one.terms)], theory, one.tolerance)
+
+
+def _panels(context: Run, alone: Sequence[Point], through: Sequence[Point]) -> list[Panel]:
+    """Response time and use of the origin's link over the number of clients."""
+    think_s, service_s = context.parameters["think"], _service_s(context)
+    numbers = range(1, max(context.parameters["clients"]) + 1)
+    rtts = [_rtts_s(context, number) for number in numbers]
+    times = [cdn_theory.interactive(some, service_s, think_s).total_s * 1e3 for some in rtts]
+    uses = [100 * cdn_theory.utilisation(some, service_s, think_s) for some in rtts]
+    lines = [[(float(number), value) for number, value in zip(numbers, some, strict=True)] for some in (times, uses)]
+    response = [[(float(one.clients), one.response_s * 1e3) for one in points] for points in (alone, through)]
+    use = [[(float(one.clients), 100 * one.utilisation) for one in points] for points in (alone, through)]
+    return [
+        Panel(title, "clients", what, [Series(ALONE, points[0], line), Series(THROUGH, points[1], ())])
+        for title, what, points, line in (
+            ("response time", "mean response time in ms", response, lines[0]),
+            ("origin's link", "used, in %", use, lines[1]),
+        )
+    ]
+
+
+EXPERIMENT = Experiment(
+    name="cdn-scaling",
+    question="How many clients can one origin serve, and how many with a CDN in front of it?",
+    claims=("C1", "C5", "C6"),
+    parameters={
+        "clients": Parameter("1,4,16", listed(whole(1, 500)), "how many clients there are", full="1,2,4,8,16,32,64"),
+        "bw": Parameter("5", megabits, "the rate of the origin's link in Mbit/s"),
+        "size": Parameter("13000", whole(1000, 13_500), "the size of the object in octets"),
+        "think": Parameter("100ms", seconds, "how long a client waits between a response and its next request"),
+        "for": Parameter("1500ms", seconds, "for how long each number of clients is measured", full="10s"),
+        "scale": Parameter("1", factor, "a factor on all delays of the topology"),
+    },
+    run=run,
+    repeat=1,
+    roles=ROLES,
+    cost=55,
+)

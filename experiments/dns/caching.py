@@ -1,0 +1,235 @@
+"""What does a cache save the servers above, and what does it cost?  (claims D11, D12, D13)
+
+Two workloads. A Zipf workload over the names of several domains, with and without the local server's cache: how many
+queries does the root see? And names with several TTLs, asked for regularly while their addresses change at their own
+server: the longer the TTL, the fewer queries leave the local server, and the more answers are stale. The TTLs are
+seconds; in the long run in virtual time they are hours, a day and a week, and the questions go on for fifteen days.
+What is compared is counted, and times to live in whole seconds: no time depends on how fast programs are.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from random import Random
+
+from experiments.dns.claims import caching
+from experiments.dns.claims import ttl as dns_ttl
+from experiments.dns.claims.caching import Workload
+from experiments.dns.claims.ttl import TtlPoint
+from experiments.dns.lab import (
+    ADDRESSES,
+    Asker,
+    capture_dns,
+    dns_paths,
+    dns_testbed,
+    given_zones,
+    server_names,
+    traffic_at,
+)
+from experiments.dns.wire.traffic import DnsTraffic
+from experiments.harness.experiment import Experiment, Outcome, Parameter, Run
+from experiments.harness.fidelity.certificate import MachineWatch, capture_checks, certificate, probe_path
+from experiments.harness.judge.frames import read_capture
+from experiments.harness.parameters import factor, listed, whole
+from experiments.harness.report.line_plots import Panel, Series, plot_lines
+from experiments.harness.results.result import Check
+from topologies.dns import VERSIONS, changing_name, make_names, zone_file
+from topologies.emulation.errors import EmulationError
+from topologies.emulation.node import Host
+
+ZIPF_NAMES = (
+    "www.example.com",
+    "www.shop.org",
+    "server1.example.com",
+    "www.bookshop.uk",
+    "server2.example.com",
+    "pool.example.com",
+    "server3.example.com",
+    "ns.provider.org",
+)
+ZIPF_EXPONENT = 1.0
+NOTE = (
+    "points: measured; lines: one query a TTL and name, and the mean age of a cached answer against the time between "
+    "changes"
+)
+# How long a server may take to serve the new zone, and how often it is asked whether it does. What takes longer is for
+# the judge of the packets.
+RELOAD_MAX_S, RELOAD_POLL_S = 1.0, 0.01
+DAY_S, WEEK_S = 86_400, 604_800
+# The long run in virtual time: TTLs of hours, a day and a week, for fifteen days. No TTL is a multiple of its period,
+# so that no question comes at the moment at which a TTL ends.
+LONG_PERIOD_S = 3000
+# A cache has to save the root this much, at least; what it saves grows with the length of the workload.
+FEWER_BY = 5
+
+
+@dataclass
+class Sweep:
+    """What the TTL sweep did: from when on the changing names had which address, and the traffic."""
+
+    changes: list[tuple[int, list[str]]] = field(default_factory=list)
+    traffic: Mapping[str, DnsTraffic] = field(default_factory=dict)
+
+
+def run(context: Run) -> Outcome:
+    """Measure both workloads, judge."""
+    watch = MachineWatch()
+    context.step("without a cache", 0.02)
+    checks: list[Check] = []
+    workloads = {cache: _zipf(context, cache, watch, checks) for cache in ("no", "yes")}
+    context.step("TTLs", 0.3)
+    sweep = _sweep(context, watch, checks)
+    client, local = sweep.traffic["client"], sweep.traffic["local"]
+    points, d13 = dns_ttl.d13_of(
+        [client, local],
+        lambda: [
+            dns_ttl.ttl_point(ttl, [client], local, changing_name(ttl), ADDRESSES, sweep.changes)
+            for ttl in context.parameters["ttl"]
+        ],
+    )
+    longest, zones = max(context.parameters["ttl"]), given_zones(make_names())
+    return Outcome(
+        claims=(
+            caching.d11(client, local, changing_name(longest), ADDRESSES, ttl_s=longest, cold=True),
+            caching.d12(workloads["no"], workloads["yes"], ADDRESSES, FEWER_BY, zones, cold=True),
+            d13,
+        ),
+        comparisons=(),
+        fidelity=certificate([*checks, *watch.checks(times=False)]),
+        implementations=server_names(context),
+        capture="capture-ttl.pcapng",
+        plot=plot_lines(_panels(context, points), NOTE) if points else None,
+    )
+
+
+def _zipf(context: Run, cache: str, watch: MachineWatch, checks: list[Check]) -> Workload:
+    """The traffic at the client and at the root while a client asks for names with Zipf's frequencies."""
+    random = Random(context.seed)
+    weights = [1 / rank**ZIPF_EXPONENT for rank in range(1, len(ZIPF_NAMES) + 1)]
+    names = random.choices(ZIPF_NAMES, weights, k=context.parameters["queries"])
+    path = context.folder / f"capture-cache-{cache}.pcapng"
+    scale = context.parameters["scale"]
+    # Real resolvers cannot be told to remember nothing: what a cache is compared with is lab7's own without one.
+    with dns_testbed(context, own_local=cache == "no", cache=cache, scale=scale, clients=1) as bed:
+        if not checks:
+            checks += [check for each in dns_paths(scale) for check in probe_path(bed, each)]
+        asker = Asker(bed.host("client"))
+        with watch, capture_dns(bed, path, ["client", "root"]) as capture:
+            for name in names:
+                asker.try_to_ask(name)
+    checks += capture_checks({f"{label} (cache: {cache})": one for label, one in capture.statistics.items()})
+    seen = traffic_at(read_capture(path), ["client", "root"])
+    return Workload((seen["client"],), seen["root"])
+
+
+def _sweep(context: Run, watch: MachineWatch, checks: list[Check]) -> Sweep:
+    """Ask for every changing name each period, and change their addresses each so often."""
+    asked, sweep = context.parameters, Sweep()
+    path = context.folder / "capture-ttl.pcapng"
+    names = [changing_name(ttl).rstrip(".") for ttl in asked["ttl"]]
+    ttls = ",".join(str(ttl) for ttl in asked["ttl"])
+    with dns_testbed(context, scale=asked["scale"], clients=1, changing=ttls) as bed:
+        server, asker = bed.host("example"), Asker(bed.host("client"))
+        # On the server's own host, where nothing is captured.
+        observer = Asker(server, ADDRESSES["example"])
+        asker.try_to_ask("www.example.com")
+        with watch, capture_dns(bed, path, ["client", "local"]) as capture:
+            start_s = time.monotonic()
+            for number in range(asked["periods"]):
+                wanted_changes = int(number / asked["per_change"])
+                if wanted_changes >= len(sweep.changes):
+                    _change(context, server, observer, sweep, wanted_changes)
+                for name in names:
+                    asker.try_to_ask(name)
+                context.step(f"period {number + 1} of {asked['periods']}", 0.3 + 0.6 * number / asked["periods"])
+                _sleep_until(start_s + (number + 1) * asked["period_ms"] / 1e3)
+    checks += capture_checks({f"{label} (TTLs)": one for label, one in capture.statistics.items()})
+    sweep.traffic = traffic_at(read_capture(path), ["client", "local"])
+    return sweep
+
+
+def _sleep_until(due_s: float) -> None:
+    time.sleep(max(0.0, due_s - time.monotonic()))
+
+
+def _change(context: Run, server: Host, observer: Asker, sweep: Sweep, version: int) -> None:
+    """Give the changing names another address, and have their server read its zone again."""
+    text = make_names(changing=context.parameters["ttl"], version=version).master_file("example.com.")
+    (server.workdir / zone_file("example.com.")).write_text(text)
+    server.services[0].send_signal(signal.SIGHUP)
+    # An answer that was given while the server was reading is of the version before, and is not called stale.
+    address = VERSIONS[version % len(VERSIONS)]
+    _wait_until_served(observer, changing_name(context.parameters["ttl"][0]), address)
+    sweep.changes.append((time.time_ns(), [address]))
+
+
+def _wait_until_served(observer: Asker, name: str, address: str) -> None:
+    until_s = time.monotonic() + RELOAD_MAX_S
+    while time.monotonic() < until_s:
+        try:
+            _, report = observer.ask(name)
+        except EmulationError:
+            return
+        if address in [value for _, rtype, _, value in report["answers"] if rtype == "A"]:
+            return
+        time.sleep(RELOAD_POLL_S)
+
+
+def _panels(context: Run, points: Sequence[TtlPoint]) -> list[Panel]:
+    asked = context.parameters
+    period_s = asked["period_ms"] / 1e3
+    length_s = asked["periods"] * period_s
+    between_s = asked["per_change"] * period_s
+    ttls = sorted(point.ttl_s for point in points)
+    fine = [ttls[-1] * step / 100 for step in range(101)]
+    expected = [(ttl, length_s / max(ttl + period_s / 2, period_s)) for ttl in fine]
+    staleness = [(ttl, 100 * _stale_share(ttl, between_s)) for ttl in fine]
+    queries = Series(
+        "queries to the name's server", [(point.ttl_s, float(point.upstream_queries)) for point in points], expected
+    )
+    shares = [(point.ttl_s, 100.0 * point.stale_answers / point.answers) for point in points]
+    return [
+        Panel("load", "TTL in s", f"queries in {length_s:g} s", [queries]),
+        Panel("consistency", "TTL in s", "stale answers in %", [Series("stale answers", shares, staleness)]),
+    ]
+
+
+def _stale_share(ttl_s: float, between_s: float) -> float:
+    """The share of stale answers when a cached answer's age is even over its TTL and changes come every `between_s`."""
+    if ttl_s <= 0:
+        return 0.0
+    return ttl_s / (2 * between_s) if ttl_s <= between_s else 1 - between_s / (2 * ttl_s)
+
+
+EXPERIMENT = Experiment(
+    name="dns-caching",
+    question="What does a cache save the servers above it, and what does it cost?",
+    claims=("D11", "D12", "D13"),
+    parameters={
+        "scale": Parameter("0.1", factor, "a factor on all delays of the topology"),
+        "queries": Parameter("150", whole(20, 100_000), "queries of the Zipf workload", "2000", "150"),
+        "ttl": Parameter(
+            "0,1,2,4", listed(whole(0, WEEK_S)), "the TTLs in s", "0,1,2,4,8,16", f"0,{DAY_S // 4},{DAY_S},{WEEK_S}"
+        ),
+        "periods": Parameter(
+            "50",
+            whole(10, 100_000),
+            "how often every changing name is asked for",
+            "600",
+            str(15 * DAY_S // LONG_PERIOD_S),
+        ),
+        "period_ms": Parameter(
+            "200",
+            whole(50, 1000 * DAY_S),
+            "the time between two questions for a name in ms",
+            full_virtual=str(1000 * LONG_PERIOD_S),
+        ),
+        "per_change": Parameter("9", whole(1, 100_000), "after how many periods the addresses change", None, "37"),
+    },
+    run=run,
+    repeat=1,
+    roles=("authoritative", "local"),
+)

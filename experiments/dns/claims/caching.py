@@ -1,0 +1,334 @@
+"""Decide what caching does, from packets: claims D10 to D12.
+
+Every function takes traffic (see `dns`) at the clients, the local server or the root; `addresses` maps the roles local
+and root to addresses.
+
+Sources: RFC 1034 sections 2.4 and 5.3.1, RFC 1035 sections 3.2.1 and 7.4, RFC 2181 section 5.2.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from experiments.dns.claims.evidence import (
+    Addresses,
+    Finding,
+    NoEvidence,
+    addresses_of,
+    answer_of,
+    asked,
+    asks_for,
+    asks_towards,
+    decide,
+    follow,
+    sent_by,
+    words,
+)
+from experiments.dns.claims.zones import GivenZones
+from experiments.dns.wire.message import DnsMessage, canonical
+from experiments.dns.wire.traffic import DnsExchange, DnsTraffic
+from experiments.harness.judge.verdict import Contradiction, Verdict, listed
+
+# Seconds are counted whole: a cache may round up or down.
+TTL_TOLERANCE_S = 1.0
+
+
+@dataclass(frozen=True)
+class Workload:
+    """One run of a workload: the traffic at each client, and at the root."""
+
+    at_clients: tuple[DnsTraffic, ...]
+    at_root: DnsTraffic
+
+
+@dataclass(frozen=True)
+class _Told:
+    """An answer: the frame of the fetch it goes back to, the time since that, the ttl it tells, and its frame."""
+
+    fetched: int
+    elapsed_s: float
+    ttl_s: int
+    frame: int
+
+
+def d10(
+    at_clients: Sequence[DnsTraffic],
+    at_local: DnsTraffic,
+    name: str,
+    addresses: Addresses,
+    second: tuple[int, int],
+    qtype: str = "A",
+    zones: GivenZones | None = None,
+    cold: bool = False,
+) -> Verdict:
+    """Decide D10: a name that was fetched for one query is answered to the next with no query upstream.
+
+    `second` is the window [start_ns, end_ns) of the later queries; the first one precedes it. With `zones`, all answers
+    have to be what they have. `cold`: the local server knew nothing of the name before, so that it must ask once.
+    """
+    local = addresses_of(addresses, "local")
+
+    def check() -> Finding:
+        found = asked(at_clients, name, qtype)
+        _to_local([one for one, _ in found], local)
+        before = [pair for pair in found if pair[0].query.time_ns < second[0]]
+        again = [pair for pair in found if second[0] <= pair[0].query.time_ns < second[1]]
+        if not before or not again:
+            raise NoEvidence(f"{canonical(name)} is not asked for both before the window and within it.")
+        (first, told), (later, cached) = before[0], again[0]
+        fetched = _upstream(at_local.between(first.query.time_ns, told.time_ns), local, name, qtype)
+        if not fetched and cold:
+            raise Contradiction(
+                f"The local server answers in frame {told.frame} what it cannot know: it asks nobody before.",
+                told.frame,
+            )
+        if not fetched:
+            raise NoEvidence(f"The first query, in frame {first.query.frame}, brings no query upstream either.")
+        for one in _upstream(at_local.between(*second), local, name, qtype):
+            raise Contradiction(
+                f"Asked for {canonical(name)} again in frame {later.query.frame}, the local server asks upstream, in "
+                f"frame {one.query.frame}.",
+                later.query.frame,
+                one.query.frame,
+            )
+        for response in (told, *(response for _, response in again)):
+            if zones is not None:
+                zones.answered(response, name, qtype)
+        for _, response in again:
+            _same(told, response, name, qtype)
+            _without_authority(response)
+        queries = [one.query.frame for one in fetched]
+        return (
+            f"{canonical(name)} {qtype}, first asked for by {first.query.source} in frame {first.query.frame}, takes "
+            f"{len(queries)} queries upstream (frames {listed(queries)}) and {(first.duration_s or 0) * 1e3:.1f} ms; "
+            f"asked for again by {later.query.source} in frame {later.query.frame}, none and "
+            f"{(later.duration_s or 0) * 1e3:.1f} ms (answer in frame {cached.frame}; {len(again)} such queries)."
+        ), [first.query.frame, *queries, told.frame, later.query.frame, cached.frame]
+
+    return decide("D10", [*at_clients, at_local], check)
+
+
+def _without_authority(cached: DnsMessage) -> None:
+    """RFC 1034 section 6.2.1, RFC 1035 section 4.1.1: what comes from a cache is no authority's word."""
+    if cached.aa:
+        raise Contradiction(f"The answer from the cache in frame {cached.frame} claims authority.", cached.frame)
+
+
+def _to_local(exchanges: Sequence[DnsExchange], local: frozenset[str]) -> None:
+    for one in exchanges:
+        if one.query.target not in local:
+            raise Contradiction(
+                f"The query in frame {one.query.frame} goes to {one.query.target}, not to the local server.",
+                one.query.frame,
+            )
+
+
+def _upstream(traffic: DnsTraffic, local: frozenset[str], name: str, qtype: str) -> list[DnsExchange]:
+    return [one for one in sent_by(traffic, local) if asks_towards(one, name, qtype)]
+
+
+def _same(first: DnsMessage, again: DnsMessage, name: str, qtype: str) -> None:
+    values = [{record.rdata for record in follow(one, name, qtype)[1]} for one in (first, again)]
+    if not values[0] or values[0] != values[1]:
+        raise Contradiction(
+            f"The answer in frame {again.frame} is {words(values[1])}; in frame {first.frame} it was "
+            f"{words(values[0])}.",
+            first.frame,
+            again.frame,
+        )
+
+
+def d11(
+    at_client: DnsTraffic,
+    at_local: DnsTraffic,
+    name: str,
+    addresses: Addresses,
+    qtype: str = "A",
+    tolerance_s: float = TTL_TOLERANCE_S,
+    ttl_s: int | None = None,
+    cold: bool = False,
+) -> Verdict:
+    """Decide D11: the TTL in answers counts down from when the record was fetched, to 0; then it is fetched again.
+
+    `ttl_s`: what the record's zone has. `cold`: the local server knew nothing of the name when the capture began.
+    """
+    local = addresses_of(addresses, "local")
+
+    def check() -> Finding:
+        told = [(one, response) for one, response in asked([at_client], name, qtype) if one.query.target in local]
+        fetches = _fetches(at_local, local, name, qtype, told[0][1] if told and cold else None)
+        for one in fetches if ttl_s is not None else ():
+            has_ttl(answer_of(one), name, ttl_s or 0)
+        counted: list[_Told] = []
+        for _, response in told:
+            fetch = next((one for one in reversed(fetches) if answer_of(one).time_ns <= response.time_ns), None)
+            if fetch is not None:
+                counted.append(_counted_down(answer_of(fetch), response, name, tolerance_s))
+                _same(answer_of(fetch), response, name, qtype)
+            elif cold:
+                raise Contradiction(
+                    f"{canonical(name)} is told in frame {response.frame} before it is fetched.", response.frame
+                )
+        _never_grows(counted)
+        for before, after in pairwise(fetches):
+            _lives(answer_of(before), after, name, tolerance_s)
+        aged = [one for one in counted if one.elapsed_s > tolerance_s]
+        if not aged or len(fetches) < 2:
+            raise NoEvidence(
+                f"The capture does not hold {canonical(name)} being told from the cache and fetched again."
+            )
+        oldest = max(aged, key=lambda one: one.elapsed_s)
+        first, second = fetches[0], fetches[1]
+        whole, fresh = _ttl(answer_of(first), name), _ttl(answer_of(second), name)
+        gap = (second.query.time_ns - answer_of(first).time_ns) / 1e9
+        return (
+            f"{canonical(name)} {qtype} is fetched with a ttl of {whole} s (frame {answer_of(first).frame}); "
+            f"{len(aged)} later answers count it down, to {oldest.ttl_s} s after {oldest.elapsed_s:.1f} s (frame "
+            f"{oldest.frame}); after {gap:.1f} s it is asked for again (frame {second.query.frame}) and has {fresh} s "
+            f"(frame {answer_of(second).frame})."
+        ), [answer_of(first).frame, *(one.frame for one in aged), second.query.frame, answer_of(second).frame]
+
+    return decide("D11", [at_client, at_local], check)
+
+
+def _fetches(
+    traffic: DnsTraffic, local: frozenset[str], name: str, qtype: str, invented: DnsMessage | None
+) -> list[DnsExchange]:
+    """The local server's queries for a name that brought it, in order of time; without one, an answer is invented."""
+    found = [
+        one
+        for one in sent_by(traffic, local)
+        if asks_for(one, name, qtype) and one.response is not None and not one.response.tc and one.response.answer
+    ]
+    if not found and invented is not None:
+        frame = invented.frame
+        raise Contradiction(f"{canonical(name)} is told in frame {frame}, and never fetched in the capture.", frame)
+    if not found:
+        raise NoEvidence(f"The local server does not fetch {canonical(name)} in the capture.")
+    return found
+
+
+def _ttl(response: DnsMessage, name: str) -> int:
+    """The TTL of the records that a name owns in an answer; all must have the same (RFC 2181 section 5.2)."""
+    ttls = {record.ttl for record in response.answer if record.name == canonical(name)}
+    if len(ttls) != 1:
+        what = f"{len(ttls)} different TTLs" if ttls else "no records"
+        raise Contradiction(f"{canonical(name)} has {what} in frame {response.frame}.", response.frame)
+    return ttls.pop()
+
+
+def has_ttl(fetched: DnsMessage, name: str, ttl_s: float) -> None:
+    """A server of the zone tells the TTL that the zone has."""
+    ttl = _ttl(fetched, name)
+    if ttl != ttl_s:
+        raise Contradiction(
+            f"{canonical(name)} has a ttl of {ttl} s in frame {fetched.frame}, and {ttl_s:g} s in its zone.",
+            fetched.frame,
+        )
+
+
+def _counted_down(fetched: DnsMessage, told: DnsMessage, name: str, tolerance_s: float) -> _Told:
+    """The whole life less the time since the fetch must be left, and nothing is told behind its end."""
+    whole, ttl = _ttl(fetched, name), _ttl(told, name)
+    elapsed = (told.time_ns - fetched.time_ns) / 1e9
+    since = f"{elapsed:.1f} s after it was fetched with {whole} s (frame {fetched.frame})"
+    if elapsed > whole + tolerance_s:
+        raise Contradiction(f"{canonical(name)} is told in frame {told.frame}, {since}.", fetched.frame, told.frame)
+    if abs(ttl - (whole - elapsed)) > tolerance_s:
+        raise Contradiction(
+            f"{canonical(name)} has a ttl of {ttl} s in frame {told.frame}, {since}.", fetched.frame, told.frame
+        )
+    return _Told(fetched.frame, elapsed, ttl, told.frame)
+
+
+def _never_grows(counted: Sequence[_Told]) -> None:
+    """Between two fetches the ttl only falls."""
+    for before, after in pairwise(counted):
+        if after.fetched == before.fetched and after.ttl_s > before.ttl_s:
+            raise Contradiction(
+                f"The ttl grows from {before.ttl_s} s in frame {before.frame} to {after.ttl_s} s in frame "
+                f"{after.frame}, without being fetched.",
+                before.frame,
+                after.frame,
+            )
+
+
+def _lives(fetched: DnsMessage, again: DnsExchange, name: str, tolerance_s: float) -> None:
+    gap, whole = (again.query.time_ns - fetched.time_ns) / 1e9, _ttl(fetched, name)
+    if gap < whole - tolerance_s:
+        raise Contradiction(
+            f"{canonical(name)}, fetched with {whole} s in frame {fetched.frame}, is asked for again after {gap:.1f} s "
+            f"in frame {again.query.frame}.",
+            fetched.frame,
+            again.query.frame,
+        )
+
+
+def d12(
+    without: Workload,
+    cached: Workload,
+    addresses: Addresses,
+    ratio: float,
+    zones: GivenZones | None = None,
+    cold: bool = False,
+) -> Verdict:
+    """Decide D12: with caches the root gets at most 1/`ratio` of the queries it gets without, for the same workload.
+
+    With `zones`, the clients have to get what they have: a server that answers anything at all spares the root as well.
+    `cold`: the caches were empty, so that not even they can do without the root.
+    """
+    root = addresses_of(addresses, "root")
+
+    def check() -> Finding:
+        questions = [_questions(each, addresses) for each in (without, cached)]
+        if questions[0] != questions[1] or not questions[0]:
+            raise NoEvidence(
+                f"The clients' questions are not the same without ({questions[0].total()}) and with caches "
+                f"({questions[1].total()})."
+            )
+        many, few = (_arriving(each.at_root, root) for each in (without, cached))
+        if not many:
+            raise NoEvidence("No query reaches the root without caches.")
+        if zones is not None:
+            for workload in (without, cached):
+                _delivered(workload, addresses, zones)
+        figures = (
+            f"{questions[0].total()} queries of the clients send {len(many)} to the root without caches and "
+            f"{len(few)} with them"
+        )
+        if cold and not few:
+            raise Contradiction(f"{figures}: what an empty cache answers without the root, nobody told it.", *many)
+        if len(few) * ratio > len(many):
+            raise Contradiction(f"{figures}: not fewer by {ratio:g}.", *many, *few)
+        return f"{figures} (frames {listed(few) or 'none'}): fewer by at least {ratio:g}.", [*many, *few]
+
+    return decide("D12", [*without.at_clients, without.at_root, *cached.at_clients, cached.at_root], check)
+
+
+def _questions(workload: Workload, addresses: Addresses) -> Counter[str]:
+    """What clients ask the local server, each answered; how often."""
+    local = addresses_of(addresses, "local")
+    exchanges = [one for traffic in workload.at_clients for one in traffic.exchanges if one.query.source not in local]
+    _to_local(exchanges, local)
+    for one in exchanges:
+        answer_of(one)
+    return Counter(str(one.query.question) for one in exchanges)
+
+
+def _delivered(workload: Workload, addresses: Addresses, zones: GivenZones) -> None:
+    """What clients are answered is what the zones have."""
+    local = addresses_of(addresses, "local")
+    for one in (one for traffic in workload.at_clients for one in traffic.exchanges):
+        question = one.query.question
+        if one.query.target in local and question is not None and not answer_of(one).tc:
+            zones.answered(answer_of(one), question.qname, question.qtype)
+
+
+def _arriving(traffic: DnsTraffic, targets: frozenset[str]) -> list[int]:
+    """Frames of the queries that reach these addresses, those sent again counted each time."""
+    return [
+        query.frame for one in traffic.exchanges if one.query.target in targets for query in (one.query, *one.repeats)
+    ]

@@ -1,0 +1,325 @@
+"""Decide what DNS answers, from packets: claims D2 to D6 and D14.
+
+Every function takes traffic (see `dns`), names with or without their final dot, and returns a Verdict. "undecided"
+means that the capture dropped packets, has a hole, or has no such traffic; "failed" names what contradicts the claim.
+D2 to D6 are about what clients get: take their traffic at the client, where no referrals cross.
+
+What a verdict is worth depends on what it is compared with: the values that the servers' zones have (`dns_zones`), so
+that an answer of the right form with another content contradicts the claim, whichever server on the way made it up.
+
+Sources: RFC 1034 sections 3.6 and 4.3, RFC 1035 sections 3 and 4, RFC 2181, RFC 5321 section 5.1.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from ipaddress import ip_address
+
+from experiments.dns.claims.evidence import (
+    ADDRESS_TYPES,
+    Addresses,
+    Finding,
+    NoEvidence,
+    addresses_of,
+    asked,
+    decide,
+    follow,
+    is_referral,
+    part_shown,
+    referred_zone,
+    words,
+)
+from experiments.dns.claims.zones import GivenZones
+from experiments.dns.wire.message import DnsMessage, DnsRecord, canonical, is_within
+from experiments.dns.wire.traffic import DnsExchange, DnsTraffic
+from experiments.harness.judge.verdict import Contradiction, Verdict, listed
+
+# Fewer rounds of all addresses than this say nothing about their order.
+FEWEST_ROUNDS = 2
+# The chi-square test wants five expected in every cell (Cochran, Biometrics 10, 1954).
+FEWEST_EXPECTED = 5
+# The 0.999 quantile of the normal distribution: one in a thousand honest random orders is taken for uneven.
+QUANTILE = 3.0902
+LARGEST_TTL = 2**31 - 1  # RFC 2181 section 8
+
+
+def d2(traffic: DnsTraffic, name: str, addresses: Collection[str]) -> Verdict:
+    """Decide D2: who asks for A of a name gets exactly these addresses, in any order."""
+
+    def check() -> Finding:
+        found = asked([traffic], name, "A")
+        for exchange, response in found:
+            aliases, values = follow(response, name, "A")
+            _exactly(values, addresses, exchange, response)
+            _only(response, [*aliases, *values])
+        return _told(found, f"A {words(addresses)}")
+
+    return decide("D2", [traffic], check)
+
+
+def d3(traffic: DnsTraffic, address: str, name: str) -> Verdict:
+    """Decide D3: who asks for PTR of an address turned round, below in-addr.arpa or ip6.arpa, gets this name."""
+    reverse = canonical(ip_address(address).reverse_pointer)
+
+    def check() -> Finding:
+        found = asked([traffic], reverse, "PTR")
+        for exchange, response in found:
+            aliases, values = follow(response, reverse, "PTR")
+            _exactly(values, [canonical(name)], exchange, response)
+            _only(response, [*aliases, *values])
+        return _told(found, f"PTR {canonical(name)}, the name of {address}")
+
+    return decide("D3", [traffic], check)
+
+
+def d4(traffic: DnsTraffic, alias: str, canonical_name: str, addresses: Collection[str] = ()) -> Verdict:
+    """Decide D4: the alias has a CNAME record, and behind it come the canonical name's addresses (if given: these)."""
+    target = canonical(canonical_name)
+
+    def check() -> Finding:
+        found = asked([traffic], alias, "A")
+        for exchange, response in found:
+            aliases, values = follow(response, alias, "A")
+            _exactly(aliases[-1:], [target], exchange, response)
+            if not values:
+                raise Contradiction(f"The answer in frame {response.frame} has no address of {target}.", response.frame)
+            if addresses:
+                _exactly(values, addresses, exchange, response)
+            _only(response, [*aliases, *values])
+            # RFC 1034 section 4.3.2, step 3a: the CNAME is copied first, then what it leads to.
+            if [response.answer.index(one) for one in aliases] != list(range(len(aliases))):
+                raise Contradiction(f"In frame {response.frame} addresses precede the CNAME.", response.frame)
+        values = follow(found[0][1], alias, "A")[1]
+        return _told(found, f"CNAME {target} and behind it A {words(one.rdata for one in values)}")
+
+    return decide("D4", [traffic], check)
+
+
+def d5(traffic: DnsTraffic, domain: str, expected: Sequence[tuple[int, str]]) -> Verdict:
+    """Decide D5: who asks for MX of a domain gets these (preference, exchange), by which they have an order.
+
+    RFC 5321 section 5.1: the lower preference is tried first. The order in the message says nothing.
+    """
+    wanted = sorted((preference, canonical(exchange)) for preference, exchange in expected)
+
+    def check() -> Finding:
+        found = asked([traffic], domain, "MX")
+        for _, response in found:
+            aliases, values = follow(response, domain, "MX")
+            got = sorted(record.mx for record in values)
+            if got != wanted:
+                raise Contradiction(
+                    f"MX of {canonical(domain)} in frame {response.frame}: {_ranked(got)}, not {_ranked(wanted)}.",
+                    response.frame,
+                )
+            _only(response, [*aliases, *values])
+        if len({preference for preference, _ in wanted}) < max(len(wanted), 2):
+            raise NoEvidence("Without two servers, each with a preference of its own, there is no order to be seen.")
+        return _told(found, f"MX in order of preference {_ranked(wanted)}")
+
+    return decide("D5", [traffic], check)
+
+
+def _ranked(servers: Sequence[tuple[int, str]]) -> str:
+    return ", ".join(f"{preference} {exchange}" for preference, exchange in servers) or "nothing"
+
+
+def d6(traffic: DnsTraffic, name: str, addresses: Collection[str]) -> Verdict:
+    """Decide D6: over many queries every answer has all addresses, and each of them stands first about equally often.
+
+    Equally: every address first at least once and the counts at most one apart (a cyclic order), or the counts
+    within the chi-square bound of an equal chance (a random order, or a cyclic one that others' queries turn, too).
+    """
+
+    def check() -> Finding:
+        if len(set(addresses)) < 2:
+            raise NoEvidence("One address has no order.")
+        found = asked([traffic], name, "A")
+        firsts: Counter[str] = Counter(dict.fromkeys(addresses, 0))
+        for exchange, response in found:
+            aliases, values = follow(response, name, "A")
+            _exactly(values, addresses, exchange, response)
+            _only(response, [*aliases, *values])
+            firsts[values[0].rdata] += 1
+        rule = _evenly(firsts, [response.frame for _, response in found])
+        counts = ", ".join(f"{address} {count}" for address, count in sorted(firsts.items()))
+        evidence, frames = _told(found, f"all {len(firsts)} addresses")
+        return f"{evidence[:-1]}; first stands {counts} times: {rule}.", frames
+
+    return decide("D6", [traffic], check)
+
+
+def _evenly(firsts: Counter[str], frames: list[int]) -> str:
+    """Return by which rule these counts are equal; unequal counts contradict, few say nothing."""
+    total, spread = firsts.total(), max(firsts.values()) - min(firsts.values())
+    counts = ", ".join(f"{address} {count}" for address, count in sorted(firsts.items()))
+    if total < FEWEST_ROUNDS * len(firsts):
+        raise NoEvidence(f"{total} answers say nothing about the order of {len(firsts)} addresses.")
+    if max(firsts.values()) == total:
+        raise Contradiction(f"The same address stands first in all {total} answers ({counts}).", *frames)
+    if min(firsts.values()) and spread <= 1:
+        return f"at most {spread} apart, as in a cyclic order"
+    if total < FEWEST_EXPECTED * len(firsts):
+        raise NoEvidence(f"{total} answers are too few to tell an uneven order from chance (first stands {counts}).")
+    expected = total / len(firsts)
+    distance = sum((count - expected) ** 2 / expected for count in firsts.values())
+    bound = chi_square_bound(len(firsts) - 1)
+    if distance > bound:
+        raise Contradiction(
+            f"First stands, in {total} answers, {counts} times: chi-square {distance:.1f}, beyond {bound:.1f}.", *frames
+        )
+    return f"chi-square {distance:.1f}, within {bound:.1f}"
+
+
+def chi_square_bound(degrees: int) -> float:
+    """Return the 0.999 quantile of chi-square (Wilson and Hilferty, PNAS 17, 1931: up to three per cent generous)."""
+    part = 2 / (9 * degrees)
+    return float(degrees * (1 - part + QUANTILE * part**0.5) ** 3)
+
+
+def d14(traffic: DnsTraffic, addresses: Addresses, zones: GivenZones | None = None, cold: bool = False) -> Verdict:
+    """Decide D14, at the local server: records have name, value, type, class and ttl; NS says whom it asks next.
+
+    `addresses` needs the role local. The addresses of the servers that an NS names are those that the capture gave
+    before, in additional sections or in answers; a referral to servers whose address it never gave says nothing.
+    With `zones`, every NS, what stands in authority and additional sections, and every TTL have to be theirs (the
+    values of other answers are what D2 to D6 are about). `cold`: the local server knew nothing when the capture began,
+    so that it cannot answer without asking.
+    """
+    local = addresses_of(addresses, "local")
+
+    def check() -> Finding:
+        if cold and any(one.query.target in local and one.response for one in traffic.exchanges):
+            _asks_somebody(traffic, local)
+        responses = sorted(
+            (one.response for one in traffic.exchanges if one.response is not None), key=lambda one: one.time_ns
+        )
+        records = [(response, record) for response in responses for record in response.records if record.type != "OPT"]
+        for response, record in records:
+            _complete(record, response.frame)
+        if zones is not None:
+            for response in responses:
+                _as_given(response, zones, local)
+        steps = _next_steps(traffic, responses, local)
+        if not records or not steps:
+            raise NoEvidence("No referral that the local server follows is in the capture.")
+        referral, zone, query = steps[0]
+        types = words({record.type for _, record in records})
+        return (
+            f"{len(records)} records of the types {types} have name, value, type, class IN and ttl; {len(steps)} "
+            f"referrals name servers that the next query goes to: NS of {zone} in frame {referral.frame}, next query "
+            f"to {query.target} in frame {query.frame}."
+        ), [referral.frame, query.frame]
+
+    return decide("D14", [traffic], check)
+
+
+def _asks_somebody(traffic: DnsTraffic, local: frozenset[str]) -> None:
+    if not any(one.query.source in local for one in traffic.exchanges):
+        answer = next(one.response for one in traffic.exchanges if one.query.target in local and one.response)
+        raise Contradiction(
+            f"The local server answers in frame {answer.frame} and asks no server in the whole capture.", answer.frame
+        )
+
+
+def _as_given(response: DnsMessage, zones: GivenZones, local: frozenset[str]) -> None:
+    """Compare what a response says of name servers, and its TTLs, with the zones; a cache counts TTLs down."""
+    from_cache = response.source in local
+    for record in response.answer:
+        if record.type == "NS" and record.rdata not in zones.values(record.name, "NS"):
+            zones.has(record, response.frame)
+        (zones.lives_no_longer if from_cache else zones.lives)(record, response.frame)
+    if from_cache:
+        return
+    for record in (*response.authority, *response.additional):
+        if record.type != "OPT":
+            zones.has(record, response.frame)
+
+
+def _complete(record: DnsRecord, frame: int) -> None:
+    """RFC 1034 section 3.6; RFC 6891 section 6.1.1: OPT is no record of a zone and not meant."""
+    what = f"{record.name} {record.type}"
+    if record.rclass != "IN":
+        raise Contradiction(f"{what} in frame {frame} has class {record.rclass}, not IN.", frame)
+    if record.ttl > LARGEST_TTL:
+        raise Contradiction(f"{what} in frame {frame} has a ttl of {record.ttl}, more than 31 bits.", frame)
+    if not record.rdata:
+        raise Contradiction(f"{what} in frame {frame} has no value.", frame)
+
+
+def _next_steps(
+    traffic: DnsTraffic, responses: Sequence[DnsMessage], local: frozenset[str]
+) -> list[tuple[DnsMessage, str, DnsMessage]]:
+    """(referral, its zone, the local server's next query on the way), each to a server that the referral names."""
+    steps = []
+    queries = [one.query for one in traffic.exchanges if one.query.source in local]
+    for referral in responses:
+        zone = referred_zone(referral) if referral.target in local and is_referral(referral) else None
+        following = next((query for query in queries if zone and _follows(query, referral)), None)
+        if zone is None or following is None:
+            continue
+        named = {record.rdata for record in referral.authority if record.type == "NS"}
+        known = {
+            record.rdata
+            for response in responses
+            if response.time_ns <= following.time_ns
+            for record in response.records
+            if record.name in named and record.type in ADDRESS_TYPES
+        }
+        if not known:
+            continue
+        if following.target not in known:
+            raise Contradiction(
+                f"NS of {zone} in frame {referral.frame} names {words(named)} ({words(known)}), but the next query, in "
+                f"frame {following.frame}, goes to {following.target}.",
+                referral.frame,
+                following.frame,
+            )
+        steps.append((referral, zone, following))
+    return steps
+
+
+def _follows(query: DnsMessage, referral: DnsMessage) -> bool:
+    """Whether a query is the next of the same look-up: for the same question, or (RFC 9156) for more of the name."""
+    before, after = referral.question, query.question
+    if query.time_ns < referral.time_ns or before is None or after is None:
+        return False
+    shown, more = part_shown(before), part_shown(after)
+    return after == before or (more != shown and is_within(more, shown))
+
+
+def _exactly(
+    records: Sequence[DnsRecord], values: Collection[str], exchange: DnsExchange, response: DnsMessage
+) -> None:
+    """RFC 2181 section 5: the records are a set, so each value comes once."""
+    found = [record.rdata for record in records]
+    if sorted(found) != sorted(set(values)):
+        raise Contradiction(
+            f"{exchange.query.question}, asked for in frame {exchange.query.frame}, is answered with {words(found)} in "
+            f"frame {response.frame}, not with {words(values)}.",
+            exchange.query.frame,
+            response.frame,
+        )
+
+
+def _only(response: DnsMessage, expected: Sequence[DnsRecord]) -> None:
+    """The answer section must hold nothing else (RFC 1034 section 3.6.2: beside a CNAME there is no other data)."""
+    other = [record for record in response.answer if record not in expected and record.type != "RRSIG"]
+    if other:
+        raise Contradiction(
+            f"The answer in frame {response.frame} also has {other[0].name} {other[0].type} {other[0].rdata}.",
+            response.frame,
+        )
+
+
+def _told(found: Sequence[tuple[DnsExchange, DnsMessage]], what: str) -> Finding:
+    queries, responses = [one.query.frame for one, _ in found], [response.frame for _, response in found]
+    question = found[0][0].query.question
+    return (f"{question}, asked for in {_frames(queries)}, is answered in {_frames(responses)} with {what}."), [
+        frame for pair in zip(queries, responses, strict=True) for frame in pair
+    ]
+
+
+def _frames(frames: Sequence[int]) -> str:
+    return f"frame {frames[0]}" if len(frames) == 1 else f"frames {listed(frames)}"

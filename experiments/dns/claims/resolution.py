@@ -1,0 +1,393 @@
+"""Decide who asks whom, from packets: claims D7 to D9 and D15.
+
+`addresses` maps roles to addresses; a path is roles in the order in which they are asked, ("root", "com", "example").
+The local server's cache must not know the name when its first query comes, so that the whole path is walked. D8 and D9
+are decided here as far as packets go; `strategies.timed` adds the time.
+
+Sources: RFC 1034 sections 4.2.1, 4.3.1, 4.3.2 and 5.3.3, RFC 1035 section 4.1.1, RFC 9156 (queries that show less).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby, pairwise
+
+from experiments.dns.claims.evidence import (
+    ADDRESS_TYPES,
+    Addresses,
+    Finding,
+    NoEvidence,
+    addresses_of,
+    answer_of,
+    asks_for,
+    asks_towards,
+    decide,
+    is_referral,
+    referred_zone,
+    sent_by,
+    words,
+)
+from experiments.dns.claims.zones import GivenZones
+from experiments.dns.wire.message import DnsMessage, canonical, is_within
+from experiments.dns.wire.traffic import DnsExchange, DnsTraffic
+from experiments.harness.judge.verdict import Contradiction, Verdict, listed
+
+
+def d7(
+    at_local: DnsTraffic,
+    at_clients: Sequence[DnsTraffic],
+    lookups: Mapping[str, Sequence[str]],
+    addresses: Addresses,
+    zones: GivenZones | None = None,
+) -> Verdict:
+    """Decide D7: clients ask the local server only, which goes down the hierarchy by referrals, for each name its path.
+
+    `lookups`: name -> path; `addresses`: the role local and every role of a path. With `zones`, the answers of the last
+    server and of the local one have to be what they have.
+    """
+
+    def check() -> Finding:
+        count = _only_local(at_clients, addresses, {role for path in lookups.values() for role in path})
+        walks = [_walk(at_local, name, addresses, path, zones) for name, path in lookups.items()]
+        for outer, _ in walks:
+            _offers_recursion(answer_of(outer))
+        if not walks:
+            raise NoEvidence("No name is looked up.")
+        name, path = next(iter(lookups.items()))
+        outer, inner = walks[0]
+        frames = [outer.query.frame, *(one.query.frame for one in inner), answer_of(outer).frame]
+        return (
+            f"{count} queries of clients all go to the local server; for {canonical(name)} (frame {frames[0]}) it asks "
+            f"{', then '.join(path)} (frames {listed(frames[1:-1])}), each but the last referring it to a longer part "
+            f"of the name, the last answering with authority; so for all {len(walks)} names ({words(lookups)})."
+        ), frames
+
+    return decide("D7", [at_local, *at_clients], check)
+
+
+def d8(
+    at_local: DnsTraffic, name: str, addresses: Addresses, path: Sequence[str], zones: GivenZones | None = None
+) -> Verdict:
+    """Decide D8, at the local server: it sends every query on the path itself, each behind the response before.
+
+    None of them desires recursion (RFC 1034 section 4.3.1: without RD a server answers with what it knows itself). With
+    `zones`, the answers have to be what they have.
+    """
+
+    def check() -> Finding:
+        outer, inner = _walk(at_local, name, addresses, path, zones)
+        for one in inner:
+            if one.query.rd:
+                raise Contradiction(
+                    f"The local server's query in frame {one.query.frame} desires recursion.", one.query.frame
+                )
+        for before, after in pairwise(inner):
+            if after.query.time_ns < answer_of(before).time_ns:
+                raise Contradiction(
+                    f"The query in frame {after.query.frame} precedes the response in frame {answer_of(before).frame}.",
+                    after.query.frame,
+                    answer_of(before).frame,
+                )
+        times = ", ".join(f"{one.query.target} {(one.duration_s or 0) * 1e3:.1f} ms" for one in inner)
+        queries, responses = [one.query.frame for one in inner], [answer_of(one).frame for one in inner]
+        return (
+            f"For {canonical(name)} the local server sends all {len(inner)} queries itself (frames {listed(queries)}), "
+            f"to {', '.join(path)} in turn, each behind the response before (frames {listed(responses)}): {times}, of "
+            f"{(outer.duration_s or 0) * 1e3:.1f} ms in all."
+        ), [outer.query.frame, *sorted(queries + responses), answer_of(outer).frame]
+
+    return decide("D8", [at_local], check)
+
+
+def d9(
+    by_host: Mapping[str, DnsTraffic],
+    name: str,
+    addresses: Addresses,
+    chain: Sequence[str],
+    zones: GivenZones | None = None,
+) -> Verdict:
+    """Decide D9: along the chain of roles each asks the next and waits for its answer.
+
+    `chain`: ("client", "local", "root", ...), ending with the authoritative server; `by_host`: the traffic at each
+    role of the chain but the last; `addresses`: of each role of the chain. With `zones`, the answer that comes back has
+    to be what they have.
+    """
+
+    def check() -> Finding:
+        links = [_link(by_host[asker], name, addresses, asker, asked) for asker, asked in pairwise(chain)]
+        for asker in chain[:2]:
+            _asks_only(by_host[asker], asker, chain[chain.index(asker) + 1], addresses)
+        for outer, inner in pairwise(links):
+            _nested(outer, inner)
+        for link in links[:-1]:
+            _recursive(link)
+        last = answer_of(links[-1])
+        _as_given(last, links[-1], zones)
+        if not last.aa:
+            raise Contradiction(f"The answer in frame {last.frame} is not authoritative.", last.frame)
+        queries, responses = [one.query.frame for one in links], [answer_of(one).frame for one in links]
+        return (
+            f"{canonical(name)} is asked for along {', '.join(chain)}: each query (frames {listed(queries)}) lies "
+            f"within the one before, and the answer comes back along the chain (frames {listed(responses[::-1])}); the "
+            f"{chain[1]} server asks only {chain[2]}."
+        ), [*queries, *responses[::-1]]
+
+    if len(chain) < 4:
+        raise ValueError("a chain of fewer than four roles has nobody who asks on behalf of another")
+    return decide("D9", list(by_host.values()), check)
+
+
+def d15(
+    traffic: DnsTraffic, own: tuple[str, str], hired: Sequence[tuple[str, str]], zones: GivenZones | None = None
+) -> Verdict:
+    """Decide D15, at the local server: a server of the organisation's own, and one that serves others' zones for hire.
+
+    `own` and `hired` are (domain, name of its server). NS of the one names a server within the domain, NS of the
+    others one outside, which answers with authority for all of them; with `zones`, what they have.
+    """
+
+    def check() -> Finding:
+        if len({canonical(domain) for domain, _ in hired}) < 2:
+            raise NoEvidence("Two zones are needed to see that a provider serves more than one.")
+        own_frame = _named(traffic, *own, inside=True)
+        hired_frames = [_named(traffic, domain, server, inside=False) for domain, server in hired]
+        (_, own_answer) = _authoritative(traffic, *own)
+        answers = [_authoritative(traffic, domain, server, zones) for domain, server in hired]
+        common = set.intersection(*(servers for servers, _ in answers))
+        answer_frames = [frame for _, frame in answers]
+        if not common:
+            raise Contradiction(
+                f"No server answers with authority for all of {words(domain for domain, _ in hired)}.", *answer_frames
+            )
+        return (
+            f"NS of {canonical(own[0])} is {canonical(own[1])}, within the domain (frame {own_frame}), which answers "
+            f"with authority (frame {own_answer}); NS of {words(domain for domain, _ in hired)} is "
+            f"{words({canonical(server) for _, server in hired})}, of another domain (frames {listed(hired_frames)}), "
+            f"and {words(common)} answers with authority for each of them (frames {listed(answer_frames)})."
+        ), [own_frame, own_answer, *hired_frames, *answer_frames]
+
+    return decide("D15", [traffic], check)
+
+
+def _only_local(at_clients: Sequence[DnsTraffic], addresses: Addresses, roles: Iterable[str]) -> int:
+    """Count the clients' queries, which are those of no server; all must go to the local one."""
+    servers = addresses_of(addresses, "local").union(*(addresses_of(addresses, role) for role in roles))
+    queries = [one.query for traffic in at_clients for one in traffic.exchanges if one.query.source not in servers]
+    if not queries:
+        raise NoEvidence("No client's query in the capture.")
+    for query in queries:
+        if query.target not in addresses_of(addresses, "local"):
+            raise Contradiction(
+                f"The client {query.source} asks {query.target} in frame {query.frame}, not the local server.",
+                query.frame,
+            )
+    return len(queries)
+
+
+def _walk(
+    traffic: DnsTraffic, name: str, addresses: Addresses, path: Sequence[str], zones: GivenZones | None
+) -> tuple[DnsExchange, list[DnsExchange]]:
+    """The client's first query for a name, and the local server's on its behalf, which must go along the path."""
+    local = addresses_of(addresses, "local")
+    outer = next((one for one in traffic.exchanges if one.query.target in local and asks_for(one, name)), None)
+    if outer is None:
+        raise NoEvidence(f"No client asks the local server for {canonical(name)}.")
+    inner = _on_behalf(traffic, outer, name, local)
+    by_server = [list(group) for _, group in groupby(inner, lambda one: _role(one.query.target, addresses))]
+    visited = [_role(group[0].query.target, addresses) for group in by_server]
+    if visited != list(path):
+        raise Contradiction(
+            f"For {canonical(name)}, asked for in frame {outer.query.frame}, the local server asks "
+            f"{', '.join(visited) or 'nobody'}, not {', '.join(path)}.",
+            outer.query.frame,
+            *(one.query.frame for one in inner),
+        )
+    _descends([answer_of(group[-1]) for group in by_server])
+    for one in (inner[-1], outer):
+        _as_given(answer_of(one), one, zones)
+    _brought(outer, inner[-1])
+    return outer, inner
+
+
+def _as_given(response: DnsMessage, exchange: DnsExchange, zones: GivenZones | None) -> None:
+    """What was asked for is answered with what the zones have."""
+    question = exchange.query.question
+    if zones is not None and question is not None:
+        zones.answered(response, question.qname, question.qtype)
+
+
+def _brought(outer: DnsExchange, inner: DnsExchange) -> None:
+    """What the client gets is what the last server said: a walk is of no use whose end is not told."""
+    told, said = answer_of(outer), answer_of(inner)
+    values = [{(record.type, record.rdata) for record in one.answer if record.type != "RRSIG"} for one in (told, said)]
+    if not values[1] <= values[0]:
+        raise Contradiction(
+            f"The client is told {words(value for _, value in values[0])} in frame {told.frame}; the last server said "
+            f"{words(value for _, value in values[1])} in frame {said.frame}.",
+            said.frame,
+            told.frame,
+        )
+
+
+def _offers_recursion(response: DnsMessage) -> None:
+    """RFC 1035 section 4.1.1: RA says that a server recurses for its clients, which a local server is there for."""
+    if not response.ra:
+        raise Contradiction(f"The response in frame {response.frame} does not offer recursion.", response.frame)
+
+
+def _on_behalf(traffic: DnsTraffic, outer: DnsExchange, name: str, local: frozenset[str]) -> list[DnsExchange]:
+    """The local server's queries on the way to a name while its client waits; each answered, or else asked again."""
+    end_ns, question = answer_of(outer).time_ns, outer.query.question
+    qtype = question.qtype if question else ""
+    inner = [
+        one for one in sent_by(traffic.between(outer.query.time_ns, end_ns), local) if asks_towards(one, name, qtype)
+    ]
+    lost = [
+        one
+        for at, one in enumerate(inner)
+        if one.response is None and any(later.query.question == one.query.question for later in inner[at + 1 :])
+    ]
+    # A truncated answer is asked for again by TCP.
+    return [one for one in inner if one not in lost and not answer_of(one).tc]
+
+
+def _descends(responses: Sequence[DnsMessage]) -> None:
+    """RFC 1034 section 4.3.2, step 3: all but the last refer to a zone nearer to the name; the last has authority."""
+    zone = "."
+    for response in responses[:-1]:
+        below = referred_zone(response)
+        if not is_referral(response) or below is None:
+            raise Contradiction(f"The response in frame {response.frame} is no referral.", response.frame)
+        if below == zone or not is_within(below, zone):
+            raise Contradiction(
+                f"The referral in frame {response.frame} is for {below}, which is not below {zone}.", response.frame
+            )
+        zone = below
+    last = responses[-1]
+    if not last.aa or not last.answer:
+        what = "has no answer" if last.aa else "is not authoritative"
+        raise Contradiction(f"The response in frame {last.frame} {what}.", last.frame)
+
+
+def _owned(exchange: DnsExchange, zones: GivenZones) -> None:
+    """What the zones have, their server answers with, though an alias may lead out of what it serves."""
+    question = exchange.query.question
+    if question is not None and any(zones.answer(question.qname, question.qtype)):
+        zones.answered(answer_of(exchange), question.qname, question.qtype, whole=False)
+
+
+def _role(address: str, addresses: Addresses) -> str:
+    return next((role for role in addresses if address in addresses_of(addresses, role)), address)
+
+
+def _link(traffic: DnsTraffic, name: str, addresses: Addresses, asker: str, asked: str) -> DnsExchange:
+    """The asker's first query for a name, which must go to `asked` and be answered with data."""
+    queries = [one for one in sent_by(traffic, addresses_of(addresses, asker)) if asks_for(one, name)]
+    if not queries and asker == "client":
+        raise NoEvidence(f"The client does not ask for {canonical(name)}.")
+    if not queries:
+        raise Contradiction(f"The {asker} server asks nobody for {canonical(name)}.")
+    for one in queries:
+        if one.query.target not in addresses_of(addresses, asked):
+            raise Contradiction(
+                f"{asker} asks {_role(one.query.target, addresses)} for {canonical(name)} in frame {one.query.frame}, "
+                f"not only {asked}.",
+                one.query.frame,
+            )
+    response = answer_of(queries[0])
+    if not response.answer:
+        raise Contradiction(f"The response in frame {response.frame} has no answer.", response.frame)
+    return queries[0]
+
+
+def _asks_only(traffic: DnsTraffic, asker: str, asked: str, addresses: Addresses) -> None:
+    for one in sent_by(traffic, addresses_of(addresses, asker)):
+        if one.query.target not in addresses_of(addresses, asked):
+            raise Contradiction(
+                f"{asker} asks {_role(one.query.target, addresses)} in frame {one.query.frame}, not only {asked}.",
+                one.query.frame,
+            )
+
+
+def _nested(outer: DnsExchange, inner: DnsExchange) -> None:
+    """The inner exchange must lie within the outer one and bring what that answers."""
+    whole, part = answer_of(outer), answer_of(inner)
+    if not outer.query.time_ns <= inner.query.time_ns <= part.time_ns <= whole.time_ns:
+        raise Contradiction(
+            f"The exchange in frames {inner.query.frame} and {part.frame} does not lie within that in frames "
+            f"{outer.query.frame} and {whole.frame}.",
+            outer.query.frame,
+            inner.query.frame,
+            part.frame,
+            whole.frame,
+        )
+    values = [{(record.name, record.type, record.rdata) for record in one.answer} for one in (whole, part)]
+    if values[0] != values[1]:
+        raise Contradiction(
+            f"The answer in frame {whole.frame} is not the one in frame {part.frame}.", part.frame, whole.frame
+        )
+
+
+def _recursive(link: DnsExchange) -> None:
+    """RFC 1034 section 4.3.1: recursion is asked for by RD and offered by RA."""
+    response = answer_of(link)
+    if not link.query.rd:
+        raise Contradiction(f"The query in frame {link.query.frame} does not desire recursion.", link.query.frame)
+    _offers_recursion(response)
+
+
+def _named(traffic: DnsTraffic, domain: str, server: str, inside: bool) -> int:
+    """The first frame with NS of a domain; each must name the server, and only servers inside or outside of it."""
+    owner, frames = canonical(domain), list[int]()
+    for exchange in traffic.exchanges:
+        response = exchange.response
+        if response is None:
+            continue
+        sections = response.answer + response.authority
+        names = {record.rdata for record in sections if record.name == owner and record.type == "NS"}
+        if not names:
+            continue
+        if canonical(server) not in names or any(is_within(name, owner) != inside for name in names):
+            where = "within" if inside else "outside of"
+            raise Contradiction(
+                f"NS of {owner} in frame {response.frame}: {words(names)}, not {canonical(server)} {where} the domain.",
+                response.frame,
+            )
+        frames.append(response.frame)
+    if not frames:
+        raise NoEvidence(f"No NS of {owner} in the capture.")
+    return frames[0]
+
+
+def _authoritative(
+    traffic: DnsTraffic, domain: str, server: str, zones: GivenZones | None = None
+) -> tuple[set[str], int]:
+    """(addresses from which the server answers for a domain with authority, the frame of the first such answer)."""
+    responses = [one.response for one in traffic.exchanges if one.response is not None]
+    known = {
+        record.rdata
+        for response in responses
+        for record in response.records
+        if record.name == canonical(server) and record.type in ADDRESS_TYPES
+    }
+    within = [
+        (one, one.response)
+        for one in traffic.exchanges
+        if one.query.target in known
+        and one.query.question is not None
+        and is_within(one.query.question.qname, canonical(domain))
+        and one.response is not None
+    ]
+    for exchange, response in within:
+        if zones is not None and not response.tc:
+            _owned(exchange, zones)
+    answers = [response for _, response in within if response.answer]
+    if not answers:
+        raise NoEvidence(f"No answer of {canonical(server)} for {canonical(domain)} in the capture.")
+    for answer in answers:
+        if not answer.aa:
+            raise Contradiction(
+                f"{canonical(server)} answers for {canonical(domain)} without authority in frame {answer.frame}.",
+                answer.frame,
+            )
+    return {answer.source for answer in answers}, answers[0].frame

@@ -1,0 +1,140 @@
+"""Decide by what DNS messages travel, from packets: claim D1.
+
+Take traffic (see `dns`) at the client, and at the local server for what it exchanges with the servers above. Sources:
+RFC 1035 section 4.2, RFC 6891 section 6.2, RFC 7766 section 5.
+"""
+
+from __future__ import annotations
+
+from experiments.dns.claims.evidence import Finding, NoEvidence, answer_of, decide
+from experiments.dns.claims.zones import GivenZones
+from experiments.dns.wire.message import UDP_SIZE_BYTES, DnsMessage
+from experiments.dns.wire.traffic import DNS_PORT, DnsExchange, DnsTraffic
+from experiments.harness.judge.verdict import Contradiction, Verdict
+
+
+def d1(
+    traffic_udp: DnsTraffic,
+    traffic_truncated: DnsTraffic,
+    upstream: DnsTraffic | None = None,
+    zones: GivenZones | None = None,
+) -> Verdict:
+    """Decide D1: small answers come by UDP port 53; one that is truncated there is fetched whole by TCP port 53.
+
+    `upstream` is what the local server and the servers above exchange for the same answers, of which the same holds.
+    With `zones`, what comes by TCP has to be what they have.
+    """
+
+    def check() -> Finding:
+        if upstream is not None:
+            _each_fits(upstream)
+        plain = [_by_udp(exchange) for exchange in traffic_udp.exchanges]
+        if not plain:
+            raise NoEvidence("No query whose answer fits into a datagram.")
+        pairs = _retried(traffic_truncated)
+        for _, by_tcp in pairs:
+            question = by_tcp.query.question
+            if zones is not None and question is not None:
+                zones.answered(answer_of(by_tcp), question.qname, question.qtype)
+        first, (cut, whole) = plain[0], pairs[0]
+        frames = [first.query.frame, answer_of(first).frame, answer_of(cut).frame]
+        frames += [whole.query.frame, answer_of(whole).frame]
+        return (
+            f"{len(plain)} queries to UDP port {DNS_PORT} are answered from there (the first in frame {frames[0]}, "
+            f"answered in {frames[1]}); {len(pairs)} answers are truncated (TC in frame {frames[2]}, "
+            f"{answer_of(cut).size_bytes} octets) and asked for again by TCP port {whole.query.target_port} (frame "
+            f"{frames[3]}): {len(answer_of(whole).answer)} records in {answer_of(whole).size_bytes} octets (frame "
+            f"{frames[4]})."
+        ), frames
+
+    traffics = [traffic_udp, traffic_truncated, *([] if upstream is None else [upstream])]
+    return decide("D1", traffics, check)
+
+
+def _each_fits(traffic: DnsTraffic) -> None:
+    """No answer by UDP is longer than its asker takes; one that is truncated is fetched by TCP, and needed to be."""
+    for exchange in traffic.exchanges:
+        response = exchange.response
+        if exchange.query.transport != "udp" or response is None:
+            continue
+        _fits(exchange.query, response)
+        if response.tc:
+            whole = answer_of(_again_by_tcp(exchange, response, traffic))
+            # RFC 1035 section 4.2.1: this would have passed whole, whatever the asker takes.
+            if whole.size_bytes <= UDP_SIZE_BYTES:
+                raise Contradiction(
+                    f"The answer in frame {response.frame} is truncated, though all of it has {whole.size_bytes} "
+                    f"octets (frame {whole.frame}).",
+                    response.frame,
+                    whole.frame,
+                )
+
+
+def _by_udp(exchange: DnsExchange) -> DnsExchange:
+    query, response = exchange.query, answer_of(exchange)
+    if query.transport != "udp":
+        raise Contradiction(
+            f"The query in frame {query.frame} goes by TCP though no answer was truncated.", query.frame
+        )
+    if response.tc:
+        raise Contradiction(f"The answer in frame {response.frame} is truncated.", response.frame)
+    _fits(query, response)
+    return exchange
+
+
+def _fits(query: DnsMessage, response: DnsMessage) -> None:
+    """RFC 1035 section 4.2.1 and RFC 6891 section 6.2.5: no more by UDP than the asker takes."""
+    if response.size_bytes > query.udp_limit_bytes:
+        raise Contradiction(
+            f"The answer in frame {response.frame} has {response.size_bytes} octets, by UDP, and who asked in frame "
+            f"{query.frame} takes {query.udp_limit_bytes}.",
+            query.frame,
+            response.frame,
+        )
+
+
+def _retried(traffic: DnsTraffic) -> list[tuple[DnsExchange, DnsExchange]]:
+    """Pair every truncated answer with the exchange by TCP that follows it and brings more."""
+    pairs = []
+    for exchange in traffic.exchanges:
+        response = exchange.response
+        if exchange.query.transport != "udp":
+            continue
+        if response is None or not response.tc:
+            # An error instead of a truncated answer is none of the two.
+            answer_of(exchange)
+            continue
+        _fits(exchange.query, response)
+        pairs.append((exchange, _again_by_tcp(exchange, response, traffic)))
+    if not pairs:
+        raise NoEvidence("No truncated answer in the capture.")
+    return pairs
+
+
+def _again_by_tcp(exchange: DnsExchange, cut: DnsMessage, traffic: DnsTraffic) -> DnsExchange:
+    query = exchange.query
+    for later in traffic.exchanges:
+        same = (later.query.source, later.query.target, later.query.question) == (
+            query.source,
+            query.target,
+            query.question,
+        )
+        if not same or later.query.transport != "tcp" or later.query.time_ns < cut.time_ns:
+            continue
+        whole = answer_of(later)
+        if whole.tc or not _data(whole) > _data(cut):
+            raise Contradiction(
+                f"The answer by TCP in frame {whole.frame} has no more than the truncated one in frame {cut.frame}.",
+                cut.frame,
+                whole.frame,
+            )
+        return later
+    raise Contradiction(
+        f"The answer in frame {cut.frame} is truncated, and {query.question} is not asked for by TCP after it.",
+        cut.frame,
+    )
+
+
+def _data(message: DnsMessage) -> set[tuple[str, str, str]]:
+    # Without the ttl, which a cache may have counted down in between.
+    return {(record.name, record.type, record.rdata) for record in message.answer}

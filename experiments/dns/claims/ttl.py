@@ -1,0 +1,146 @@
+"""Decide what TTLs trade, from packets: claim D13.
+
+`ttl_point` counts, for one TTL of a sweep, what leaves the local server and what its clients are told that is stale;
+`d13` compares the points, and `d13_of` does both. Sources: RFC 1034 section 2.4, RFC 1035 section 3.2.1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+from experiments.dns.claims.caching import TTL_TOLERANCE_S, has_ttl
+from experiments.dns.claims.evidence import (
+    Addresses,
+    Finding,
+    addresses_of,
+    asked,
+    asks_for,
+    decide,
+    follow,
+    sent_by,
+    words,
+)
+from experiments.dns.wire.message import DnsMessage, canonical
+from experiments.dns.wire.traffic import DnsExchange, DnsTraffic
+from experiments.harness.judge.verdict import Contradiction, Verdict, failed, shown, undecided
+
+# A change is noted as soon as its zone has been read for certain, which is a moment after it was read.
+CHANGE_TOLERANCE_NS = 1_000_000_000
+# With two points everything is monotone.
+FEWEST_POINTS = 3
+
+
+class TtlPoint(NamedTuple):
+    """One run of a sweep over the TTL of a record that changes meanwhile."""
+
+    ttl_s: float
+    upstream_queries: int
+    stale_answers: int
+    answers: int
+
+
+def ttl_point(
+    ttl_s: float,
+    at_clients: Sequence[DnsTraffic],
+    at_local: DnsTraffic,
+    name: str,
+    addresses: Addresses,
+    changes: Sequence[tuple[int, Collection[str]]],
+) -> TtlPoint:
+    """Count, for D13, answers, stale ones among them, and queries upstream for a name.
+
+    `changes` are (time_ns, addresses from then on), in order of time; the name has `ttl_s` in its zone. An answer is
+    stale if the values in it had been replaced when it was asked for. Raises NoEvidence as `asked` does, and
+    Contradiction as well where an answer has another TTL, values that the name never had until then, or values that
+    were replaced for longer than its TTL: what the sweep compares are then not the TTLs that it is about.
+    """
+    upstream = [one for one in sent_by(at_local, addresses_of(addresses, "local")) if asks_for(one, name, "A")]
+    for one in upstream:
+        if one.response is not None and one.response.answer:
+            has_ttl(one.response, name, ttl_s)
+    found = asked(at_clients, name, "A")
+    stale = sum(_is_stale(one, response, name, changes, ttl_s) for one, response in found)
+    return TtlPoint(ttl_s, len(upstream), stale, len(found))
+
+
+def _is_stale(
+    exchange: DnsExchange,
+    response: DnsMessage,
+    name: str,
+    changes: Sequence[tuple[int, Collection[str]]],
+    ttl_s: float,
+) -> bool:
+    values = {record.rdata for record in follow(response, name, "A")[1]}
+    asked_ns = exchange.query.time_ns
+    # The zone may have been read before the time that is noted for its change.
+    so_far = [(time_ns, set(some)) for time_ns, some in changes if time_ns <= response.time_ns + CHANGE_TOLERANCE_NS]
+    if so_far and values not in [some for _, some in so_far]:
+        raise Contradiction(
+            f"{canonical(name)} is {words(values)} in frame {response.frame}, which it never was.", response.frame
+        )
+    past = [(time_ns, some) for time_ns, some in so_far if time_ns <= asked_ns]
+    if not past or values == past[-1][1] or values not in [some for _, some in past]:
+        return False
+    replaced_ns = next(after for (_, some), (after, _) in reversed([*pairwise(past)]) if some == values)
+    age_s = (asked_ns - replaced_ns) / 1e9
+    if age_s > ttl_s + TTL_TOLERANCE_S:
+        raise Contradiction(
+            f"{canonical(name)} is {words(values)} in frame {response.frame}, {age_s:.1f} s after that was replaced, "
+            f"with a ttl of {ttl_s:g} s.",
+            response.frame,
+        )
+    return True
+
+
+def d13_of(traffics: Sequence[DnsTraffic], count: Callable[[], Sequence[TtlPoint]]) -> tuple[list[TtlPoint], Verdict]:
+    """Count the points of a sweep and decide D13; what contradicts the counting contradicts the claim."""
+    points: list[TtlPoint] = []
+
+    def check() -> Finding:
+        points.extend(count())
+        return "", []
+
+    counted = decide("D13", traffics, check)
+    return points, d13(points) if counted.verdict == "shown" else counted
+
+
+def d13(points: Sequence[tuple[float, int, int, int]], tolerance: float = 0.05) -> Verdict:
+    """Decide D13 from points (ttl_s, upstream_queries, stale_answers, answers), as `ttl_point` counts them.
+
+    With the TTL, queries upstream an answer must fall and stale answers rise: from the least to the greatest TTL
+    strictly, and from each point to the next against the trend by no more than `tolerance` of the largest value.
+    """
+    swept = sorted(TtlPoint(*point) for point in points)
+    if len({point.ttl_s for point in swept}) < max(FEWEST_POINTS, len(swept)):
+        return undecided("D13", f"{len(swept)} points, not {FEWEST_POINTS} or more with a TTL each: there is no trend.")
+    if not all(point.answers for point in swept):
+        return undecided("D13", "A point without answers says nothing.")
+    upstream = _trend(swept, lambda point: point.upstream_queries / point.answers)
+    stale = _trend(swept, lambda point: point.stale_answers / point.answers)
+    figures = "; ".join(
+        f"{point.ttl_s:g} s: {point.upstream_queries} queries upstream and {point.stale_answers} stale for "
+        f"{point.answers} answers"
+        for point in swept
+    )
+    falls = not _against([-each for each in upstream], tolerance)
+    rises = not _against(stale, tolerance)
+    if falls and rises:
+        return shown("D13", f"As the TTL grows, queries upstream fall and stale answers rise ({figures}).")
+    wrong = " and ".join(
+        text
+        for text, fine in (("queries upstream do not fall", falls), ("stale answers do not rise", rises))
+        if not fine
+    )
+    return failed("D13", f"As the TTL grows, {wrong} ({figures}).")
+
+
+def _trend(points: Sequence[TtlPoint], pick: Callable[[TtlPoint], float]) -> list[float]:
+    return [pick(point) for point in points]
+
+
+def _against(values: Sequence[float], tolerance: float) -> bool:
+    """Whether these values do not rise: end to end strictly, and step by step within the tolerance."""
+    allowed = tolerance * max(abs(value) for value in values)
+    return values[-1] <= values[0] or any(after < before - allowed for before, after in pairwise(values))

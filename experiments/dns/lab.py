@@ -1,0 +1,161 @@
+"""What the experiments on DNS share: the topology dns, who has which address, its captures, the legs of a lookup."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from experiments.dns.claims.zones import GivenRecord, GivenZones
+from experiments.dns.wire.traffic import DnsTraffic, dns_exchanges
+from experiments.harness.capture.capture import Capture, CaptureInterface
+from experiments.harness.experiment import Run
+from experiments.harness.fidelity.certificate import EmulatedPath
+from experiments.harness.implementations.registry import server_starter
+from experiments.harness.judge.frames import CaptureFile
+from experiments.harness.measurement import Window
+from topologies.dns import CLIENT_LEG_MS, LEGS_MS, LOCAL, SERVED, SERVERS, DnsTopo, zone_file
+from topologies.dns_zones import NamePlan
+from topologies.emulation.errors import EmulationError
+from topologies.emulation.node import Host
+from topologies.emulation.process.launcher import Service
+from topologies.emulation.testbed import Starter, Testbed
+
+ASKER = "experiments.dns.driver"
+ASK_TIMEOUT_S = 30.0
+# Each of them takes the asker's patience, 10 s; a server that is wrong about one kind of question has fewer.
+UNANSWERED_MAX = 2
+CLIENT = "10.53.9.1"
+ADDRESSES: Mapping[str, str] = {
+    "client": CLIENT,
+    "local": LOCAL,
+    **{host: address for host, (address, _) in SERVERS.items()},
+}
+
+
+class Asker:
+    """A DNS client in one process, on one host, asking one server."""
+
+    def __init__(self, host: Host, server: str = LOCAL) -> None:
+        self._service: Service = host.start(ASKER)
+        self._server = server
+        self._unanswered = 0
+
+    def ask(self, name: str, rtype: str = "A", buffer_bytes: int | None = None) -> tuple[Window, dict[str, Any]]:
+        """Ask a question; returns when that was and what came. Raises EmulationError without an answer."""
+        extra = "" if buffer_bytes is None else f" {buffer_bytes}"
+        self._service.write_line(f"{self._server} {name} {rtype}{extra}")
+        report: dict[str, Any] = json.loads(self._service.read_line(ASK_TIMEOUT_S))
+        if "error" in report:
+            raise EmulationError(f"no answer for {name} {rtype} from {self._server}: {report['error']}")
+        return Window(report["began_ns"], report["ended_ns"]), report
+
+    def try_to_ask(self, name: str, rtype: str = "A") -> Window:
+        """Ask a question whose answer the packets are judged for, so that its absence is a finding as well.
+
+        Raises EmulationError when so many had none that the server is simply not there.
+        """
+        began_ns = time.time_ns()
+        try:
+            return self.ask(name, rtype)[0]
+        except EmulationError:
+            self._unanswered += 1
+            if self._unanswered > UNANSWERED_MAX:
+                raise
+        return Window(began_ns, time.time_ns())
+
+
+def dns_testbed(context: Run, own_local: bool = False, **parameters: Any) -> Testbed:
+    """The topology dns with these parameters; `own_local`: with lab7's local server, whatever takes its place."""
+    topo, starters = DnsTopo(**parameters), _starters(context, parameters)
+    return Testbed(
+        topo,
+        seed=context.seed,
+        links=context.links,
+        sandboxed=context.sandboxed,
+        starters={host: one for host, one in starters.items() if not (own_local and host == "local")},
+    )
+
+
+def _starters(context: Run, parameters: Mapping[str, Any]) -> dict[str, Starter]:
+    """What takes the place of the name servers: of all authoritative ones, of the local one."""
+    recursive = parameters.get("mode") == "recursive"
+    starters: dict[str, Starter] = {}
+    authoritative = context.replacements.get("authoritative")
+    for host, zones in SERVED.items() if authoritative else ():
+        # Root and top-level domains that ask on behalf of others are lab7's own: nobody else's do that.
+        if authoritative and not (recursive and host not in ("example", "provider")):
+            listed = [[origin, zone_file(origin)] for origin in zones]
+            starters[host] = server_starter(authoritative, partial(_zones, listed))
+    local = context.replacements.get("local")
+    if local is not None:
+        address, name = SERVERS["root"]
+        values = {
+            "root_name": name,
+            "root_address": address,
+            "forward": address if recursive else "",
+            "cache": parameters.get("cache", "yes"),
+        }
+        starters["local"] = server_starter(local, lambda _host: values)
+    return starters
+
+
+def _zones(listed: list[list[str]], host: Host) -> dict[str, Any]:
+    files = " ".join(f"{origin}={host.workdir / file}" for origin, file in listed)
+    return {"zones": listed, "zone_files": files}
+
+
+def server_names(context: Run) -> dict[str, str]:
+    """What a report calls the name servers, by role."""
+    names = {"local": "services.dns.resolver", "authoritative": "services.dns.authoritative"}
+    return names | {role: one.describe() for role, one in context.replacements.items()}
+
+
+def given_zones(names: NamePlan) -> GivenZones:
+    """The zones that the name servers of the topology are given, for the judge."""
+    records = [(zone, each) for zone in names.zones.values() for each in names.records(zone.origin)]
+    given = [GivenRecord(each.owner, each.type, each.ttl or 0, each.value) for _, each in records]
+    # RFC 2308 section 3: in negative answers the SOA has the lesser of its TTL and its minimum.
+    negative = [
+        GivenRecord(each.owner, each.type, min(each.ttl or 0, zone.negative_ttl), each.value)
+        for zone, each in records
+        if each.type == "SOA"
+    ]
+    return GivenZones([*given, *negative])
+
+
+def leg_rtt_s(one: str, other: str, scale: float = 1.0) -> float:
+    """The round-trip time between two hosts of the topology, in seconds."""
+    legs = {**LEGS_MS, "client": CLIENT_LEG_MS, "local": 0}
+    return 2 * (legs[one] + legs[other]) * scale / 1e3
+
+
+def dns_paths(scale: float = 1.0) -> list[EmulatedPath]:
+    """The paths that are measured for the fidelity certificate."""
+    ends = (("client", "local"), ("local", "root"), ("local", "com"), ("local", "example"))
+    return [EmulatedPath(one, other, ADDRESSES[other], leg_rtt_s(one, other, scale)) for one, other in ends]
+
+
+def vantage(host: str) -> str:
+    """The label of a host's interface in captures."""
+    return f"{host}:{host}-eth0"
+
+
+def capture_dns(bed: Testbed, path: Path, hosts: Sequence[str]) -> Capture:
+    """A capture at the first interface of each of these hosts."""
+    return Capture(
+        path, [CaptureInterface(vantage(host), bed.host(host).namespace_pid, f"{host}-eth0") for host in hosts]
+    )
+
+
+def traffic_at(captured: CaptureFile, hosts: Sequence[str]) -> dict[str, DnsTraffic]:
+    """The DNS traffic of each of these hosts."""
+    return {host: dns_exchanges(captured, vantage(host)) for host in hosts}
+
+
+def within(traffic: Mapping[str, DnsTraffic], window: Window) -> dict[str, DnsTraffic]:
+    """The part of everybody's traffic that lies in a window."""
+    return {host: each.between(window.start_ns, window.end_ns) for host, each in traffic.items()}

@@ -1,0 +1,223 @@
+"""DNS as one interface saw it: messages by UDP and TCP, and which response belongs to which query.
+
+    traffic = dns_exchanges(capture, "local:local-eth0").between(start_ns, end_ns)
+    for exchange in traffic.exchanges:
+        print(exchange.query.question, exchange.response)
+
+RFC 1035 section 4.2: by UDP a datagram is a message; by TCP each message follows two octets with its length. A
+response belongs to the query with the same id and question between the same two ends (RFC 5452 section 9.1); one
+that answers an error may leave the question out. A query that is sent again unchanged is the same exchange.
+
+Left out: fragments of IP, of which the first is reported as a problem, and more than one response to a query, as zone
+transfers have: they are among the strays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from scapy.layers.inet import IP, UDP
+from scapy.layers.inet6 import IPv6
+
+from experiments.dns.wire.message import (
+    Carrier,
+    DnsMessage,
+    DnsRecord,
+    MalformedMessage,
+    Question,
+    canonical,
+    read_message,
+)
+from experiments.harness.judge.frames import UDP as UDP_PROTOCOL
+from experiments.harness.judge.frames import UDP_HEADER_BYTES, CaptureFile, Frame
+from experiments.harness.judge.tcp import Connection, Direction, Endpoint, connections
+
+__all__ = [
+    "DnsExchange",
+    "DnsMessage",
+    "DnsRecord",
+    "DnsTraffic",
+    "Problem",
+    "Question",
+    "canonical",
+    "dns_exchanges",
+]
+
+DNS_PORT = 53
+LENGTH_BYTES = 2  # RFC 1035 section 4.2.2
+
+_Key = tuple[str, str, int, str, int, int]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is wrong with octets on the DNS port, and the frame that brought them."""
+
+    frame: int
+    time_ns: int
+    text: str
+
+
+@dataclass(frozen=True)
+class DnsExchange:
+    """A query, its response if one came, and the same query sent again meanwhile."""
+
+    query: DnsMessage
+    response: DnsMessage | None
+    repeats: tuple[DnsMessage, ...] = ()
+
+    @property
+    def duration_s(self) -> float | None:
+        """Seconds from the query to its response, as seen at the interface."""
+        return None if self.response is None else (self.response.time_ns - self.query.time_ns) / 1e9
+
+
+@dataclass(frozen=True)
+class DnsTraffic:
+    """Exchanges in the order of their queries, and what else there was.
+
+    `problems` are what cannot be read; `dropped` counts packets that the capture lost; `holes` are TCP connections that
+    it has not whole; `strays` are responses that no query in the capture asked for.
+    """
+
+    exchanges: tuple[DnsExchange, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    dropped: int = 0
+    holes: tuple[Problem, ...] = ()
+    strays: tuple[DnsMessage, ...] = ()
+
+    def between(self, start_ns: int, end_ns: int) -> DnsTraffic:
+        """Return the part that begins within [start_ns, end_ns): exchanges by their query."""
+        return DnsTraffic(
+            tuple(one for one in self.exchanges if start_ns <= one.query.time_ns < end_ns),
+            tuple(one for one in self.problems if start_ns <= one.time_ns < end_ns),
+            self.dropped,
+            tuple(one for one in self.holes if start_ns <= one.time_ns < end_ns),
+            tuple(one for one in self.strays if start_ns <= one.time_ns < end_ns),
+        )
+
+
+def dns_exchanges(capture: CaptureFile, interface: str, port: int = DNS_PORT) -> DnsTraffic:
+    """Return the DNS traffic of one interface, by UDP and TCP. Raises KeyError if the capture has no such interface."""
+    frames = capture.at(interface)
+    messages: list[DnsMessage] = []
+    problems: list[Problem] = []
+    for frame in frames:
+        if not frame.may_carry(UDP_PROTOCOL):
+            continue
+        packet = frame.headers
+        if UDP in packet and port in (packet[UDP].sport, packet[UDP].dport):
+            _note(messages, problems, _datagram(frame, packet), _udp_carrier(frame, packet))
+    holes = []
+    for connection in connections(frames):
+        if connection.server.port != port:
+            continue
+        if not connection.whole:
+            holes.append(Problem(connection.syn.frame, connection.syn.time_ns, "a TCP connection with a hole"))
+        for octets, carrier in _both_ways(connection):
+            _note(messages, problems, octets, carrier)
+    messages.sort(key=lambda message: (message.time_ns, message.frame))
+    problems.sort(key=lambda problem: problem.frame)
+    exchanges, strays = pair(messages)
+    return DnsTraffic(exchanges, tuple(problems), capture.dropped(interface), tuple(holes), strays)
+
+
+def pair(messages: list[DnsMessage]) -> tuple[tuple[DnsExchange, ...], tuple[DnsMessage, ...]]:
+    """Join queries and responses, given in order of time; return exchanges, and responses to nothing."""
+    queries: list[list[DnsMessage]] = []
+    responses: dict[int, DnsMessage] = {}
+    open_by_key: dict[_Key, list[int]] = {}
+    strays: list[DnsMessage] = []
+    for message in messages:
+        waiting = open_by_key.setdefault(_key(message), [])
+        if not message.is_response:
+            same = next((at for at in waiting if queries[at][0].question == message.question), None)
+            if same is None:
+                waiting.append(len(queries))
+                queries.append([message])
+            else:
+                queries[same].append(message)
+            continue
+        asked = next((at for at in waiting if _answers(message, queries[at][0])), None)
+        if asked is None:
+            strays.append(message)
+        else:
+            waiting.remove(asked)
+            responses[asked] = message
+    exchanges = (DnsExchange(first, responses.get(at), tuple(rest)) for at, (first, *rest) in enumerate(queries))
+    return tuple(exchanges), tuple(strays)
+
+
+def _key(message: DnsMessage) -> _Key:
+    """The two ends, the client's first, the transport and the id: equal in a query and its response."""
+    here, there = (message.source, message.source_port), (message.target, message.target_port)
+    if message.is_response:
+        here, there = there, here
+    return (message.transport, *here, *there, message.id)
+
+
+def _answers(response: DnsMessage, query: DnsMessage) -> bool:
+    # RFC 5452 section 9.1; a server that could not read the question, or refuses it, may not repeat it.
+    return response.question == query.question or (response.question is None and response.rcode != 0)
+
+
+def _note(messages: list[DnsMessage], problems: list[Problem], octets: bytes | str, carrier: Carrier) -> None:
+    """Read one message, or note why it cannot be read; text instead of octets says why not."""
+    if isinstance(octets, bytes):
+        try:
+            messages.append(read_message(octets, carrier))
+            return
+        except MalformedMessage as found:
+            octets = str(found)
+    way = f"from {carrier.source} to {carrier.target} by {carrier.transport.upper()}"
+    problems.append(Problem(carrier.frame, carrier.time_ns, f"{octets} ({way})"))
+
+
+def _datagram(frame: Frame, packet: Any) -> bytes | str:
+    udp = packet[UDP]
+    # The octets from its header on: `packet` may end behind that.
+    original = frame.data[len(packet.original) - len(udp.original) :]
+    if not UDP_HEADER_BYTES <= udp.len <= len(original):
+        return f"a datagram of {udp.len} octets of which the frame holds {len(original)}"
+    return original[UDP_HEADER_BYTES : udp.len]
+
+
+def _udp_carrier(frame: Frame, packet: Any) -> Carrier:
+    network, udp = _network(packet), packet[UDP]
+    return Carrier(frame.number, frame.time_ns, network.src, udp.sport, network.dst, udp.dport, "udp")
+
+
+def _network(packet: Any) -> Any:
+    return packet[IP] if IP in packet else packet[IPv6]
+
+
+def _both_ways(connection: Connection) -> Iterator[tuple[bytes | str, Carrier]]:
+    yield from _prefixed(connection.from_client, connection.client, connection.server, connection.whole)
+    yield from _prefixed(connection.from_server, connection.server, connection.client, connection.whole)
+
+
+def _prefixed(
+    direction: Direction, source: Endpoint, target: Endpoint, whole: bool
+) -> Iterator[tuple[bytes | str, Carrier]]:
+    """Cut one direction of a connection at the lengths in front of its messages; what is left over is a problem.
+
+    Where the capture has a hole (not `whole`), the end of the octets says nothing.
+    """
+    stream, start = direction.stream, 0
+
+    def carrier(low: int, high: int) -> Carrier:
+        last = max(stream.span(low, high), key=lambda piece: piece.time_ns)
+        return Carrier(last.frame, last.time_ns, source.address, source.port, target.address, target.port, "tcp")
+
+    while start + LENGTH_BYTES <= len(stream.data):
+        first = start + LENGTH_BYTES
+        end = first + int.from_bytes(stream.data[start:first], "big")
+        if end > len(stream.data):
+            break
+        yield stream.data[first:end], carrier(start, end)
+        start = end
+    if whole and start < len(stream.data):
+        left = len(stream.data) - start
+        yield f"the stream ends {left} octets into a message", carrier(start, len(stream.data))

@@ -1,0 +1,365 @@
+"""Decide the claims on FTP's connections from packets: F1, F2, F3, F6, F7.
+
+The capture must be taken at the client, so that "before" means what the client had sent or received before. Each
+function takes the sessions of one window (see `ftp`) and returns a Verdict; "undecided" means that the capture dropped
+packets, has a hole, or has no such traffic.
+
+Source: RFC 959 sections 2.3, 3.2, 3.3 and 5.3, and RFC 2428 for EPRT and EPSV.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from experiments.ftp.wire.sessions import (
+    CONTROL_PORT,
+    DATA_PORT,
+    FtpSession,
+    FtpTraffic,
+    Mode,
+    Transfer,
+    why_not_evidence,
+)
+from experiments.harness.judge.tcp import Connection, Direction, Mark
+from experiments.harness.judge.verdict import Contradiction, Verdict, failed, listed, shown, undecided
+
+NAMED_VERBS = ("USER", "PASS", "LIST", "RETR", "STOR")
+# RFC 959 section 4.2.1: not understood, not implemented, not for that parameter.
+NOT_IMPLEMENTED = (500, 502, 504)
+# The verbs by which a client lists, gets and puts.
+What = Literal["list", "get", "put"]
+VERBS: Mapping[str, tuple[str, ...]] = {
+    "list": ("LIST", "NLST", "MLSD"),
+    "get": ("RETR",),
+    "put": ("STOR", "STOU", "APPE"),
+}
+# type and rights, links, owner, group, size, three words of a date, name.
+LONG_LINE = re.compile(r"[-dlbcps][-rwxsStT]{9}[+.@]?\s+\d+\s+\S+\s+\S+\s+(?P<size>\d+)\s+\S+\s+\S+\s+\S+ (?P<name>.+)")
+# RFC 3659 section 7.2: facts, each ended by a semicolon, a space, and the name.
+FACTS_LINE = re.compile(r"(?P<facts>(?:[A-Za-z.-]+=[^;]*;)+) (?P<name>.+)")
+# So many octets of a file are looked for on the control connection: more than a listing or a reply repeats by chance.
+SAMPLE_OCTETS = 32
+Found = tuple[str, list[int]]
+
+
+def decide_ftp(claim_id: str, traffic: Sequence[FtpTraffic], check: Callable[[], Found]) -> Verdict:
+    """Run a check, which returns evidence and frames or raises Contradiction, on traffic fit for it."""
+    unfit = why_not_evidence(traffic)
+    if unfit is not None:
+        return undecided(claim_id, f"Nothing can be said: {unfit}.")
+    try:
+        for one in traffic:
+            sound(one)
+        evidence, frames = check()
+    except Contradiction as found:
+        return failed(claim_id, found.evidence, found.frames)
+    return shown(claim_id, evidence, frames)
+
+
+def sound(traffic: FtpTraffic) -> None:
+    """Raise Contradiction unless every line on every control connection is as the grammar has it."""
+    for session in traffic.sessions:
+        if session.problem is not None:
+            frame = session.control.syn.frame
+            raise Contradiction(f"On the control connection opened in frame {frame}: {session.problem}.", frame)
+
+
+def f1(traffic: Sequence[FtpTraffic]) -> Verdict:
+    """Decide F1: each of these sessions has one control connection to port 21, there before and after its data."""
+
+    without = sum(not one.sessions for one in traffic)
+    if 0 < without < len(traffic) and not any(one.dropped for one in traffic):
+        return failed("F1", f"{without} of {len(traffic)} sessions have no control connection to port {CONTROL_PORT}.")
+
+    def check() -> Found:
+        for one in traffic:
+            if len(one.sessions) != 1:
+                frame = one.sessions[0].control.syn.frame
+                raise Contradiction(f"{len(one.sessions)} control connections for 1 session.", frame)
+        sessions = [one.sessions[0] for one in traffic]
+        if not any(
+            one.connection is not None and one.connection.established for each in traffic for one in each.transfers
+        ):
+            frame = sessions[0].control.syn.frame
+            raise Contradiction("No session has a data connection, which the control connection could outlive.", frame)
+        ends = [_stays(session) for session in sessions]
+        first = sessions[0]
+        return (
+            f"{len(sessions)} sessions, each with one connection from the client to port {CONTROL_PORT}, which carries "
+            f"all of its commands and outlives all of its data connections: the first is opened in frame "
+            f"{first.control.syn.frame} and closed in {ends[0]}, with {len(first.transfers)} transfers between."
+        ), [first.control.syn.frame, ends[0]]
+
+    return decide_ftp("F1", traffic, check)
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """A session of a client, and what the client was to do in it: list, get or put files of these names.
+
+    `folder`: the names that the user's folder has at that time, for a listing.
+    """
+
+    traffic: FtpTraffic
+    what: What
+    names: Sequence[str] = ()
+    folder: Collection[str] = ()
+
+
+def f2(traffic: FtpTraffic, files: Mapping[str, bytes], assignments: Sequence[Assignment] = ()) -> Verdict:
+    """Decide F2: every transfer has a data connection to itself, which carries its data and nothing else.
+
+    `files`: what the names stand for, for RETR and STOR; a transfer of another name shows nothing. `assignments`: what
+    clients were to do; nothing of it may be missing, and a listing must be that of the folder.
+    """
+    done = [one for one in traffic.transfers if one.done]
+    if why_not_evidence([traffic]) is None and len(done) < 2 and not assignments:
+        return undecided("F2", f"{len(done)} transfers are too few to see whether each has a connection of its own.")
+
+    def check() -> Found:
+        for assignment in assignments:
+            _carried_out(assignment, files)
+        frames = [_own_connection(one, files) for one in done]
+        used = {id(one.connection) for one in done}
+        if len(used) != len(done):
+            raise Contradiction(f"{len(done)} transfers on {len(used)} data connections.", *frames)
+        for session in traffic.sessions:
+            _out_of_band(session, files)
+        for one in (*traffic.others, *(spare for session in traffic.sessions for spare in session.spare)):
+            if one.established and _between_the_same(one, traffic):
+                raise Contradiction(
+                    f"The connection opened in frame {one.syn.frame} serves no transfer.", one.syn.frame
+                )
+        whole = sum(1 for one in done if one.base_name in files)
+        listings = sum(1 for one in assignments if one.what == "list")
+        beside = f", {listings} listings of the folder" if listings else ""
+        return (
+            f"{len(done)} transfers on {len(done)} data connections of their own (SYNs in frames {listed(frames)}), "
+            f"{whole} of them files that arrived octet by octet{beside}; "
+            "none of their octets is on a control connection."
+        ), frames
+
+    return decide_ftp("F2", [traffic], check)
+
+
+def f3(traffic: FtpTraffic) -> Verdict:
+    """Decide F3: all commands are lines of ASCII, the five that the course names among them."""
+    said = [one.command for session in traffic.sessions for one in session.exchanges]
+    missing = [verb for verb in NAMED_VERBS if all(one.verb != verb for one in said)]
+    taken = {one.command.verb for session in traffic.sessions for one in session.exchanges if 0 < one.code < 400}
+    if why_not_evidence([traffic]) is None and all(one.problem is None for one in traffic.sessions) and missing:
+        return undecided("F3", f"The capture has no {', '.join(missing)}.")
+
+    def check() -> Found:
+        for one in said:
+            if not one.octets.isascii():
+                raise Contradiction(f"{one.verb} in frame {one.frame} has octets above 127.", one.frame)
+        first = {verb: next(one for one in said if one.verb == verb) for verb in NAMED_VERBS}
+        for verb, one in first.items():
+            # A line that the server never takes is no command of it.
+            if verb not in taken:
+                raise Contradiction(
+                    f"The server takes no {verb}, of which the first is in frame {one.frame}.", one.frame
+                )
+        where = ", ".join(f"{verb} in frame {one.frame}" for verb, one in first.items())
+        return (f"{len(said)} commands, each a verb, perhaps an argument, and CRLF, all of them ASCII: {where}."), [
+            one.frame for one in first.values()
+        ]
+
+    return decide_ftp("F3", [traffic], check)
+
+
+def f6(traffic: FtpTraffic) -> Verdict:
+    """Decide F6: for every transfer the client announces a port, and the server connects to it from its port 20."""
+
+    def syn(transfer: Transfer, session: FtpSession) -> None:
+        connection = _opened(transfer, "active")
+        if connection.client.address != session.control.server.address or connection.client.port != DATA_PORT:
+            frame = connection.syn.frame
+            raise Contradiction(f"The SYN in frame {frame} comes from {connection.client}, not from port 20.", frame)
+        if connection.server.address != session.control.client.address:
+            frame = connection.syn.frame
+            raise Contradiction(f"The SYN in frame {frame} goes to {connection.server}, not to the client.", frame)
+
+    return _mode("F6", traffic, "active", syn, "the client names a port and the server's port 20 connects to it")
+
+
+def f7(traffic: FtpTraffic) -> Verdict:
+    """Decide F7: for every transfer the server names a port, and the client connects to it."""
+
+    def syn(transfer: Transfer, session: FtpSession) -> None:
+        connection = _opened(transfer, "passive")
+        if connection.client.address != session.control.client.address:
+            frame = connection.syn.frame
+            raise Contradiction(f"The SYN in frame {frame} comes from {connection.client}, not the client.", frame)
+        if connection.server.address != session.control.server.address:
+            frame = connection.syn.frame
+            raise Contradiction(f"The SYN in frame {frame} goes to {connection.server}, not to the server.", frame)
+
+    return _mode("F7", traffic, "passive", syn, "the server names a port and the client connects to it")
+
+
+def _mode(
+    claim_id: str, traffic: FtpTraffic, mode: Mode, syn: Callable[[Transfer, FtpSession], None], what: str
+) -> Verdict:
+    every = [(one, session) for session in traffic.sessions for one in session.transfers]
+    # A client may try a command that the server does not have.
+    pairs = [(one, session) for one, session in every if one.exchange.code not in NOT_IMPLEMENTED]
+    if why_not_evidence([traffic]) is None and not pairs and all(one.problem is None for one in traffic.sessions):
+        return undecided(claim_id, f"No transfer in {mode} mode was tried.")
+
+    def check() -> Found:
+        for transfer, session in pairs:
+            syn(transfer, session)
+            if not transfer.done:
+                frame = transfer.exchange.command.frame
+                raise Contradiction(f"{transfer.exchange.text!r} in frame {frame}.", frame)
+        first = pairs[0][0]
+        assert first.announced is not None
+        assert first.connection is not None
+        said = first.announced.exchange
+        told = said.command if mode == "active" else said.final
+        assert told is not None
+        return (
+            f"{len(pairs)} transfers, and for each {what}: first {told.text!r} in frame {told.frame}, "
+            f"then a SYN from {first.connection.client} to {first.connection.server} in {first.connection.syn.frame}."
+        ), [told.frame, first.connection.syn.frame]
+
+    return decide_ftp(claim_id, [traffic], check)
+
+
+def _opened(transfer: Transfer, mode: Mode) -> Connection:
+    """The established data connection of a transfer in this mode. Raises Contradiction."""
+    command = transfer.exchange.command
+    if transfer.announced is None or transfer.announced.mode != mode:
+        raise Contradiction(f"{command.text!r} in frame {command.frame} is not in {mode} mode.", command.frame)
+    if transfer.connection is None or not transfer.connection.established:
+        raise Contradiction(f"{command.text!r} in frame {command.frame} has no data connection.", command.frame)
+    return transfer.connection
+
+
+def _stays(session: FtpSession) -> int:
+    """The frame in which a control connection is first closed, behind all that went on. Raises Contradiction."""
+    control, syn = session.control, session.control.syn
+    if not control.established:
+        raise Contradiction(f"The connection of frame {syn.frame} to {control.server} was not established.", syn.frame)
+    closings = _closings(control.from_client, control.from_server)
+    if not closings:
+        raise Contradiction(f"The control connection of frame {syn.frame} was never closed.", syn.frame)
+    end = min(closings, key=lambda mark: mark.frame)
+    for one in session.connections[1:]:
+        last = max(
+            [one.syn.frame, *(piece.frame for way in (one.from_client, one.from_server) for piece in way.segments)]
+        )
+        if not syn.frame < one.syn.frame or not last < end.frame:
+            raise Contradiction(
+                f"The control connection is there from frame {syn.frame} to {end.frame}, a data connection from "
+                f"{one.syn.frame} to {last}.",
+                syn.frame,
+                end.frame,
+            )
+    return end.frame
+
+
+def _closings(*ways: Direction) -> list[Mark]:
+    return [mark for way in ways for mark in (way.fin, way.reset) if mark is not None]
+
+
+def _own_connection(transfer: Transfer, files: Mapping[str, bytes]) -> int:
+    """The frame that opens a transfer's data connection, whose octets are the file's. Raises Contradiction."""
+    command = transfer.exchange.command
+    if transfer.connection is None or not transfer.connection.established:
+        raise Contradiction(f"{command.text!r} in frame {command.frame} has no data connection.", command.frame)
+    expected = files.get(transfer.base_name)
+    got = transfer.stream.data
+    if expected is not None and got != expected:
+        frame = transfer.connection.syn.frame
+        raise Contradiction(
+            f"The data connection of frame {frame} carries {len(got)} octets (SHA-256 {_digest(got)}), "
+            f"{transfer.name} has {len(expected)} ({_digest(expected)}).",
+            frame,
+        )
+    return transfer.connection.syn.frame
+
+
+def _carried_out(assignment: Assignment, files: Mapping[str, bytes]) -> None:
+    """Raise Contradiction unless all of an assignment was done."""
+    traffic, what = assignment.traffic, assignment.what
+    done = [one for one in traffic.transfers if one.verb in VERBS[what] and one.done]
+    frame = traffic.sessions[0].control.syn.frame if traffic.sessions else 0
+    names = {one.base_name for one in done}
+    missing = [name for name in assignment.names if name not in names]
+    if missing or not done:
+        lacking = f" of {', '.join(missing)}" if missing else ""
+        raise Contradiction(
+            f"In the session of frame {frame} no {' or '.join(VERBS[what])}{lacking} succeeds.",
+            *([frame] if frame else []),
+        )
+    if what == "list":
+        for one in done:
+            is_listing(one, assignment.folder, {name: len(octets) for name, octets in files.items()})
+
+
+def is_listing(transfer: Transfer, folder: Collection[str], sizes: Mapping[str, int]) -> None:
+    """Raise Contradiction unless a listing has a line for every name of a folder and for nothing else.
+
+    `sizes`: in octets, of the files whose size a line has to say where it says one. RFC 959 section 4.1.3 leaves the
+    form of LIST open; read are that of `ls -l`, which servers in use have, names alone (NLST) and facts (RFC 3659).
+    """
+    frame = transfer.exchange.command.frame
+    entries = [_entry(line) for line in transfer.stream.data.decode(errors="replace").splitlines()]
+    found = {name: size for name, size in (one for one in entries if one is not None) if name not in (".", "..")}
+    for name in folder:
+        if name not in found:
+            raise Contradiction(f"The listing asked for in frame {frame} has no {name}.", frame)
+        size, said = sizes.get(name), found[name]
+        if size is not None and said is not None and size != said:
+            raise Contradiction(
+                f"The listing asked for in frame {frame} has {name} with {said} octets, not {size}.", frame
+            )
+    strange = [name for name in found if name not in folder]
+    if strange:
+        raise Contradiction(f"The listing asked for in frame {frame} has {strange[0]!r}, which is not there.", frame)
+
+
+def _entry(line: str) -> tuple[str, int | None] | None:
+    """The name and, of a file, the size in a line of a listing; None where the line has no entry."""
+    if not line.strip() or re.fullmatch(r"total \d+", line):
+        return None
+    if (long := LONG_LINE.fullmatch(line)) is not None:
+        is_file = line.startswith("-")
+        return long["name"].partition(" -> ")[0] if line.startswith("l") else long["name"], (
+            int(long["size"]) if is_file else None
+        )
+    if (facts := FACTS_LINE.fullmatch(line)) is not None:
+        size = re.search(r"(?i)(?:^|;)size=(\d+);", facts["facts"])
+        is_file = re.search(r"(?i)(?:^|;)type=(?!file;)", facts["facts"]) is None
+        name = "." if re.search(r"(?i)(?:^|;)type=[cp]dir;", facts["facts"]) else facts["name"]
+        return name, int(size[1]) if size and is_file else None
+    return line.removeprefix("./").removeprefix("/").rstrip("/"), None
+
+
+def _digest(octets: bytes) -> str:
+    return hashlib.sha256(octets).hexdigest()[:12]
+
+
+def _out_of_band(session: FtpSession, files: Mapping[str, bytes]) -> None:
+    """Raise Contradiction if the octets of a file are on the control connection."""
+    for way in (session.control.from_client, session.control.from_server):
+        for name, octets in files.items():
+            if len(octets) >= SAMPLE_OCTETS and octets[:SAMPLE_OCTETS] in way.stream.data:
+                frame = session.control.syn.frame
+                raise Contradiction(f"The octets of {name} are on the control connection of frame {frame}.", frame)
+
+
+def _between_the_same(connection: Connection, traffic: FtpTraffic) -> bool:
+    """Whether a connection runs between the hosts of a session, beyond its well-known port, while that lasts."""
+    ends = {connection.client.address, connection.server.address}
+    return any(
+        ends == {one.control.client.address, one.control.server.address} and connection.server.port > 1023
+        for one in traffic.sessions
+    )

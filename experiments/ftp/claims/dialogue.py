@@ -1,0 +1,335 @@
+"""Decide the claims on FTP's replies and state from the dialogue: F4 and F5.
+
+A reply code alone proves nothing: a server could say 452 whenever it likes. So each of the four codes is judged by its
+cause, as far as that is seen in the packets:
+
+    331  USER is answered by it; what needs a login is refused until PASS, and done after it; another password is
+         refused, and what needs a login behind it
+    125  the data connection stood before the command that uses it; where it did not, the same server says 150
+    425  nobody opened the data connection: the server's SYN was answered by RST, or not at all
+    452  a file is refused, another one is deleted, and the same octets are taken then: there was no room
+
+Source: RFC 959 sections 4.2 and 5.4. The capture must be taken at the client.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from experiments.ftp.claims.connections import Found, decide_ftp
+from experiments.ftp.wire.sessions import DONE, Exchange, FtpSession, FtpTraffic, Transfer, named_port
+from experiments.harness.judge.verdict import Contradiction, Verdict, undecided
+
+CODES = (331, 125, 425, 452)
+LOGGED_IN, NOT_LOGGED_IN, NO_FILE = 230, 530, 550
+# Commands that need a login, and that RFC 959 section 5.4 lets a server refuse by 530.
+NEED_LOGIN = ("PWD", "CWD", "CDUP", "RETR", "STOR", "LIST", "NLST", "DELE", "PORT", "PASV")
+DIRECTORY = 257
+QUOTED = re.compile(rb'[^"]*"((?:[^"]|"")*)"')
+
+
+def f4(scenarios: Mapping[int, FtpTraffic], uploads: Mapping[str, bytes] | None = None) -> Verdict:
+    """Decide F4 from four scenarios by the code that each is to bring about; `uploads`: the files that are stored."""
+    missing = [code for code in CODES if code not in scenarios]
+    if missing:
+        return undecided("F4", f"There is no scenario for {', '.join(map(str, missing))}.")
+
+    def check() -> Found:
+        no_room = partial(_no_room, uploads or {})
+        checks: dict[int, Callable[[FtpTraffic], Found]] = {
+            331: _asks_for_password,
+            125: _open_already,
+            425: _cannot_open,
+            452: no_room,
+        }
+        found = [checks[code](scenarios[code]) for code in CODES]
+        return " ".join(evidence for evidence, _ in found), [frame for _, frames in found for frame in frames]
+
+    return decide_ftp("F4", [scenarios[code] for code in CODES if code in scenarios], check)
+
+
+def f5(traffic: FtpTraffic, files: Mapping[str, bytes] | None = None) -> Verdict:
+    """Decide F5: the same command is answered otherwise after CWD, and after USER and PASS, on the same connection.
+
+    PWD must name another directory behind CWD, the same one behind a CWD that is refused, and the first one behind
+    CDUP; a later session, on a connection of its own, must have to begin anew. `files`: what the names stand for.
+    """
+    if len(traffic.sessions) < 2:
+        return undecided("F5", "It takes two sessions to see that the second one begins anew.")
+
+    def check() -> Found:
+        first, second = traffic.sessions[:2]
+        refused, done = _login(first)
+        before, after, moved = _relative(first)
+        _is_file(_transfer_of(first, after), files or {})
+        _directories(first, moved)
+        again = _begins_anew(second, after)
+        _starts_where(first, second)
+        assert refused.final is not None
+        frames = [refused.command.frame, done.command.frame, before.command.frame, moved.command.frame]
+        frames += [after.command.frame, again.command.frame]
+        return (
+            f"On one connection: {refused.text!r} before the login and {done.text!r} after it; {before.text!r}, "
+            f"then {moved.text!r}, then {after.text!r}. On the next connection the same {again.text!r}."
+        ), frames
+
+    return decide_ftp("F5", [traffic], check)
+
+
+def _need(found: Exchange | None, session: FtpSession, what: str) -> Exchange:
+    if found is None:
+        frame = session.control.syn.frame
+        raise Contradiction(f"In the session of frame {frame} {what}.", frame)
+    return found
+
+
+def _first(session: FtpSession, code: int, *verbs: str) -> Exchange | None:
+    return next((one for one in session.asked(*verbs) if one.code == code), None)
+
+
+def _login(session: FtpSession) -> tuple[Exchange, Exchange]:
+    """A command that was refused by 530, and the same one done behind 230. Raises Contradiction."""
+    inside = _need(_first(session, LOGGED_IN, "PASS", "USER"), session, "nobody logs in")
+    place = session.exchanges.index(inside)
+    early = [one for one in session.exchanges[:place] if one.command.verb in NEED_LOGIN]
+    for one in early:
+        if one.code != NOT_LOGGED_IN:
+            raise Contradiction(
+                f"{one.text!r} in frame {one.command.frame}, before the login.", one.command.frame, inside.command.frame
+            )
+    later = (one for one in session.exchanges[place:] if early and one.command.octets == early[0].command.octets)
+    done = next((one for one in later if 200 <= one.code < 400), None)
+    refused = _need(early[0] if early else None, session, "nothing was asked before the login")
+    return refused, _need(done, session, f"{refused.command.text!r} is not done after the login either")
+
+
+def _relative(session: FtpSession) -> tuple[Exchange, Exchange, Exchange]:
+    """RETR of one name, refused before CWD and done after it, and that CWD. Raises Contradiction."""
+    retrievals = session.asked("RETR")
+    for before in retrievals:
+        for after in retrievals[retrievals.index(before) + 1 :]:
+            if before.command.argument != after.command.argument or before.code != NO_FILE or after.code not in DONE:
+                continue
+            low, high = session.exchanges.index(before), session.exchanges.index(after)
+            between = session.exchanges[low:high]
+            moved = next((one for one in between if one.command.verb == "CWD" and one.code < 300), None)
+            if moved is not None:
+                return before, after, moved
+    frame = session.control.syn.frame
+    raise Contradiction(f"In the session of frame {frame} no file is found by CWD that was not there before.", frame)
+
+
+def _is_file(transfer: Transfer, files: Mapping[str, bytes]) -> None:
+    """Raise Contradiction unless what was fetched is the file."""
+    expected, got = files.get(transfer.base_name), transfer.stream.data
+    if expected is not None and got != expected:
+        frame = transfer.exchange.command.frame
+        raise Contradiction(
+            f"{transfer.exchange.text!r} in frame {frame} brings {len(got)} octets, not the file's.", frame
+        )
+
+
+def _directories(session: FtpSession, moved: Exchange) -> None:
+    """Raise Contradiction unless PWD follows CWD and CDUP, and stays where CWD is refused."""
+    seen: list[tuple[Exchange, bytes]] = []
+    place = session.exchanges.index(moved)
+    home: bytes | None = None
+    for at, one in enumerate(session.exchanges):
+        if one.command.verb != "PWD" or one.code != DIRECTORY:
+            continue
+        directory = _directory(one)
+        last = seen[-1][0] if seen else None
+        since = session.exchanges[session.exchanges.index(last) + 1 : at] if last is not None else ()
+        changes = [each for each in since if each.command.verb in ("CWD", "CDUP")]
+        if last is not None and (directory != seen[-1][1]) != any(0 < each.code < 300 for each in changes):
+            what = ", ".join(each.text for each in changes) or "nothing"
+            raise Contradiction(
+                f"PWD in frame {one.command.frame} says {directory.decode(errors='replace')!r} behind {what}, and "
+                f"{seen[-1][1].decode(errors='replace')!r} before.",
+                one.command.frame,
+            )
+        if at < place:
+            home = directory
+        elif any(each.command.verb == "CDUP" and 0 < each.code < 300 for each in changes) and directory != home:
+            raise Contradiction(f"CDUP before frame {one.command.frame} does not lead back.", one.command.frame)
+        seen.append((one, directory))
+    if len({directory for _, directory in seen}) < 2:
+        frame = moved.command.frame
+        raise Contradiction(f"No PWD shows that {moved.text!r} in frame {frame} changed the directory.", frame)
+
+
+def _starts_where(first: FtpSession, second: FtpSession) -> None:
+    """Raise Contradiction if the next session begins in another directory than the one before did."""
+    start, later = (_first(one, DIRECTORY, "PWD") for one in (first, second))
+    if start is not None and later is not None and _directory(start) != _directory(later):
+        frame = later.command.frame
+        raise Contradiction(f"A new connection begins in another directory: PWD in frame {frame}.", frame)
+
+
+def _directory(exchange: Exchange) -> bytes:
+    """What a 257 names (RFC 959 appendix II: between quotes, a quote in it doubled). Raises Contradiction."""
+    assert exchange.final is not None
+    found = QUOTED.match(exchange.final.message)
+    if found is None:
+        frame = exchange.final.frame
+        raise Contradiction(f"The reply {exchange.final.text!r} in frame {frame} names no directory.", frame)
+    return found[1].replace(b'""', b'"')
+
+
+def _begins_anew(session: FtpSession, known: Exchange) -> Exchange:
+    """The command that another session carried out, here refused again. Raises Contradiction."""
+    again = next((one for one in session.asked("RETR") if one.command.argument == known.command.argument), None)
+    asked = _need(again, session, f"{known.command.text!r} is not asked")
+    if asked.code not in (NO_FILE, NOT_LOGGED_IN):
+        raise Contradiction(f"A new connection begins where another one was: {asked.text!r}.", asked.command.frame)
+    return asked
+
+
+def _session_with(traffic: FtpTraffic, code: int) -> tuple[FtpSession, Exchange]:
+    for session in traffic.sessions:
+        for one in session.exchanges:
+            if code in one.codes:
+                return session, one
+    frame = traffic.sessions[0].control.syn.frame
+    said = [str(reply.code) for session in traffic.sessions for reply in session.replies]
+    raise Contradiction(f"The scenario for {code} has only the replies {' '.join(said)}.", frame)
+
+
+def _transfer_of(session: FtpSession, exchange: Exchange) -> Transfer:
+    found = next((one for one in session.transfers if one.exchange is exchange), None)
+    if found is None:
+        frame = exchange.command.frame
+        raise Contradiction(f"{exchange.text!r} in frame {frame} is no transfer.", frame)
+    return found
+
+
+def _asks_for_password(traffic: FtpTraffic) -> Found:
+    session, asked = _session_with(traffic, 331)
+    if asked.command.verb != "USER":
+        raise Contradiction(f"331 answers {asked.command.text!r}.", asked.command.frame)
+    place = session.exchanges.index(asked)
+    refused, done = _login(session)
+    password = _need(_first(session, LOGGED_IN, "PASS"), session, "no PASS is accepted")
+    if session.exchanges.index(password) < place or session.exchanges.index(refused) < place:
+        frame = refused.command.frame
+        raise Contradiction("Nothing was asked between USER and PASS: the name alone may have logged in.", frame)
+    wrong = _wrong_password(traffic, password)
+    frames = [
+        asked.command.frame,
+        refused.command.frame,
+        password.command.frame,
+        done.command.frame,
+        wrong.command.frame,
+    ]
+    return (
+        f"331: after {asked.command.text!r} {refused.text!r}, and only behind PASS {done.text!r} "
+        f"(frames {frames[0]} to {frames[3]}); another password is answered by {wrong.code} (frame {frames[4]})."
+    ), frames
+
+
+def _wrong_password(traffic: FtpTraffic, right: Exchange) -> Exchange:
+    """A PASS with another password: it must be refused, and so must what needs a login behind it."""
+    for session in traffic.sessions:
+        for place, one in enumerate(session.exchanges):
+            if one.command.verb != "PASS" or one.command.argument == right.command.argument:
+                continue
+            if one.code != NOT_LOGGED_IN:
+                frame = one.command.frame
+                raise Contradiction(f"A wrong password in frame {frame} is answered by {one.code or 'nothing'}.", frame)
+            for later in session.exchanges[place + 1 :]:
+                if later.command.verb in ("USER", "PASS"):
+                    break
+                if later.command.verb in NEED_LOGIN and later.code < 400:
+                    frame = later.command.frame
+                    raise Contradiction(f"{later.text!r} in frame {frame}, behind a wrong password.", frame)
+            return one
+    raise Contradiction("No wrong password was tried.", right.command.frame)
+
+
+def _open_already(traffic: FtpTraffic) -> Found:
+    session, exchange = _session_with(traffic, 125)
+    transfer = _transfer_of(session, exchange)
+    stood = _stood_before(transfer)
+    if stood is None:
+        frame = exchange.command.frame
+        raise Contradiction(f"125 answers frame {frame}, and the data connection was not open then.", frame)
+    # Said whatever the connection's state, 125 would mean nothing.
+    waited = (one for one in session.transfers if 150 in one.exchange.codes and _stood_before(one) is None)
+    other = next(waited, None)
+    if other is None:
+        frame = exchange.command.frame
+        raise Contradiction("No transfer whose data connection had yet to be opened was answered by 150.", frame)
+    later = other.exchange.command.frame
+    frames = [stood, exchange.command.frame, exchange.preliminary[0].frame, later]
+    return (
+        f"125: the data connection stood in frame {stood}, before {exchange.command.text!r} in {frames[1]}; "
+        f"where it did not (frame {later}), the server said 150."
+    ), frames
+
+
+def _stood_before(transfer: Transfer) -> int | None:
+    """The frame that completed the handshake of a data connection before its command; None if none did."""
+    made = transfer.connection
+    if made is None or not made.established or made.from_client.first_ack is None:
+        return None
+    frame = made.from_client.first_ack.frame
+    return frame if frame < transfer.exchange.command.frame else None
+
+
+def _cannot_open(traffic: FtpTraffic) -> Found:
+    session, exchange = _session_with(traffic, 425)
+    command = exchange.command
+    place = named_port(command)
+    if place is not None:
+        # The server tried as soon as it was told where, and refuses PORT itself.
+        made = next((one for one in traffic.others if one.server == place and one.syn.frame > command.frame), None)
+    else:
+        transfer = _transfer_of(session, exchange)
+        made = transfer.connection
+    if made is None:
+        raise Contradiction(f"425 in answer to frame {command.frame}, and no data connection was tried.", command.frame)
+    if made.established:
+        raise Contradiction(f"425, and the data connection of frame {made.syn.frame} stands.", made.syn.frame)
+    reset = made.from_server.reset
+    assert exchange.final is not None
+    what = f"is answered by RST in {reset.frame}" if reset is not None else "is not answered"
+    frames = [made.syn.frame, *([reset.frame] if reset is not None else []), exchange.final.frame]
+    return f"425: the SYN to {made.server} in frame {made.syn.frame} {what}.", frames
+
+
+def _no_room(uploads: Mapping[str, bytes], traffic: FtpTraffic) -> Found:
+    session, exchange = _session_with(traffic, 452)
+    refused = _transfer_of(session, exchange)
+    place = session.exchanges.index(exchange)
+    freed = next((one for one in session.exchanges[place:] if one.command.verb == "DELE" and one.code in DONE), None)
+    room = _need(freed, session, "nothing is deleted behind 452")
+    behind = session.exchanges.index(room)
+    taken = next(
+        (
+            one
+            for one in session.transfers
+            if one.verb == refused.verb
+            and one.name == refused.name
+            and one.done
+            and session.exchanges.index(one.exchange) > behind
+        ),
+        None,
+    )
+    if taken is None:
+        raise Contradiction(f"{exchange.text!r}, and with room made it is not taken either.", exchange.command.frame)
+    # The server may have stopped reading: what came of the file must be its beginning.
+    sent, whole = refused.stream.data, taken.stream.data
+    for one in (transfer for transfer in session.transfers if transfer.done and transfer.verb == refused.verb):
+        expected, frame = uploads.get(one.base_name), one.exchange.command.frame
+        if expected is not None and one.stream.data != expected:
+            crossed = f"{len(one.stream.data)} of {len(expected)} octets crossed"
+            raise Contradiction(f"{one.exchange.text!r} in frame {frame}, and {crossed}.", frame)
+    if not whole.startswith(sent):
+        raise Contradiction("What was taken is not what had been refused.", taken.exchange.command.frame)
+    frames = [exchange.command.frame, room.command.frame, taken.exchange.command.frame]
+    return (
+        f"452: {exchange.command.text!r} in frame {frames[0]} has no room, {room.text!r}, and then the same "
+        f"{len(whole)} octets are taken (frame {frames[2]})."
+    ), frames

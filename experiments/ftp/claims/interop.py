@@ -1,0 +1,83 @@
+"""Did a client list, get or put what it was to, in the mode it was told? Decided from packets, whoever it was."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import get_args
+
+from experiments.ftp.claims.connections import VERBS, What, f6, f7, is_listing, sound
+from experiments.ftp.wire.sessions import FtpTraffic, Mode, Transfer, why_not_evidence
+from experiments.harness.judge.verdict import Contradiction, Verdict, failed, listed, shown, undecided
+
+WHATS: tuple[str, ...] = get_args(What)
+
+
+def transferred(
+    cell_id: str,
+    traffic: FtpTraffic,
+    what: What,
+    mode: Mode,
+    files: Mapping[str, bytes],
+    stored: Mapping[str, bytes] | None = None,
+) -> Verdict:
+    """Whether every file was got or put octet by octet, or listed and nothing else, in this mode.
+
+    `stored`: what the server has of the files that were put, where that was looked up. The verdict's id
+    is `cell_id`; its evidence names the packet that shows a failure.
+    """
+    unfit = why_not_evidence([traffic])
+    if unfit is not None:
+        return undecided(cell_id, f"Nothing can be said: {unfit}.")
+    try:
+        sound(traffic)
+        wanted = [one for one in traffic.transfers if one.verb in VERBS[what]]
+        for one in wanted:
+            _succeeded(one)
+        if not wanted:
+            frame = traffic.sessions[0].control.syn.frame
+            raise Contradiction(f"In the session of frame {frame} there is no {' or '.join(VERBS[what])}.", frame)
+        (_listed if what == "list" else _moved)(wanted, files)
+        if what == "put" and stored is not None:
+            _kept(wanted, files, stored)
+    except Contradiction as found:
+        return failed(cell_id, found.evidence, found.frames)
+    how = (f6 if mode == "active" else f7)(traffic)
+    if how.verdict != "shown":
+        return Verdict(cell_id, how.verdict, how.evidence, how.frames)
+    frames = [one.exchange.command.frame for one in wanted]
+    done = {"list": "listed", "get": "got whole", "put": "put whole"}[what]
+    return shown(cell_id, f"{len(files)} files {done} ({wanted[0].verb} in frames {listed(frames)}).", frames)
+
+
+def _succeeded(transfer: Transfer) -> None:
+    command = transfer.exchange.command
+    if not transfer.done:
+        raise Contradiction(f"{transfer.exchange.text!r} in frame {command.frame}.", command.frame)
+    if transfer.connection is None:
+        raise Contradiction(f"{command.text!r} in frame {command.frame} has no data connection.", command.frame)
+
+
+def _moved(transfers: list[Transfer], files: Mapping[str, bytes]) -> None:
+    """Raise Contradiction unless each file is the data of a transfer of its name."""
+    got = {one.base_name: one for one in transfers}
+    for name, octets in files.items():
+        if name not in got:
+            raise Contradiction(f"{name} was not transferred.", transfers[0].exchange.command.frame)
+        data, frame = got[name].stream.data, got[name].exchange.command.frame
+        if data != octets:
+            raise Contradiction(f"{name} in frame {frame}: {len(data)} octets crossed, not its own.", frame)
+
+
+def _kept(transfers: list[Transfer], files: Mapping[str, bytes], stored: Mapping[str, bytes]) -> None:
+    """Raise Contradiction unless the server has every file as it was put."""
+    for one in transfers:
+        expected, kept, frame = files.get(one.base_name), stored.get(one.base_name), one.exchange.command.frame
+        if expected is not None and kept != expected:
+            what = "nothing" if kept is None else f"{len(kept)} octets, not those of the file"
+            raise Contradiction(f"{one.exchange.text!r} in frame {frame}, and the server keeps {what}.", frame)
+
+
+def _listed(transfers: list[Transfer], files: Mapping[str, bytes]) -> None:
+    """Raise Contradiction unless each listing has the files, with their sizes if it has sizes, and nothing else."""
+    for one in transfers:
+        is_listing(one, files, {name: len(octets) for name, octets in files.items()})

@@ -1,0 +1,275 @@
+"""What the experiments on FTP share: the topology ftp with one user on a small disk, its captures, its clients."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from experiments.harness.capture.capture import Capture, CaptureInterface
+from experiments.harness.driver import ScriptedAgent, run_command
+from experiments.harness.experiment import Run
+from experiments.harness.fidelity.certificate import EmulatedPath
+from experiments.harness.implementations.registry import (
+    DEFAULT_PORT,
+    FTP_CLIENT,
+    FTP_PORT,
+    FTP_SERVER,
+    REGISTRY,
+    SFTP_SERVER,
+    SSH_PORT,
+    Implementation,
+    expand,
+    implementations,
+    server_starter,
+)
+from experiments.harness.measurement import Window
+from topologies.emulation.errors import EmulationError
+from topologies.emulation.node import Host
+from topologies.emulation.process.launcher import Service
+from topologies.emulation.process.program import Program
+from topologies.emulation.testbed import Starter, Testbed
+from topologies.ftp import DEFAULT_SERVES, PASSWORDS, SERVER_ADDRESS, SERVER_NAME, FtpTopo
+
+USER, PASSWORD = "ann", PASSWORDS["ann"]
+# An ordinary user's number that no distribution gives away (Debian policy, section 9.2.2: 60000 to 64999 are reserved).
+UID = 61021
+AT_CLIENT, AT_EVE = "client:client-eth0", "eve:eve-eth0"
+CAPTURE_NAME = "capture.pcapng"
+OUR_CLIENT, OUR_SERVER = "services.ftp.client", "services.ftp.server"
+SCRIPTED, VISITOR = "experiments.ftp.driver", "experiments.http.drivers.visitor"
+ANY, OPENSSH, ASYNCSSH = "any", "openssh", "asyncssh"
+ASYNCSSH_SCRIPT = REGISTRY.with_name("sftp_by_asyncssh.py")
+TIMEOUT_S = 120.0
+# A client's folder, in its host's: what it stores, and what it has fetched.
+TRANSFERS = "transfers"
+# Room on the user's disk beyond the files that are put there.
+SPARE_OCTETS = 512 * 1024
+
+
+class Home:
+    """The user's files on the server: a disk of their own, of `size_bytes`, which only that host has mounted."""
+
+    def __init__(self, host: Host, files: Mapping[str, bytes], size_bytes: int) -> None:
+        self.path = host.workdir / "files" / USER
+        mounted = host.run(["mount", "-t", "tmpfs", "-o", f"size={size_bytes},mode=755", "tmpfs", str(self.path)])
+        if mounted.returncode != 0:
+            raise EmulationError(
+                f"the user's disk could not be made: {mounted.stderr.decode(errors='replace').strip()}"
+            )
+        self._seen = disk_of(host)
+        for name, octets in files.items():
+            path = self._seen / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(octets)
+        host.run(["chown", "-R", f"{UID}:{UID}", str(self.path)])
+
+
+def disk_of(host: Host) -> Path:
+    """Where the user's files on the server are seen from outside its host."""
+    # What a host has mounted is seen through one of its processes.
+    return Path(f"/proc/{host.namespace_pid}/root{host.workdir}/files/{USER}")
+
+
+def add_account(host: Host, home: Path) -> None:
+    """Give one host an account for the user, in its own /etc/passwd and /etc/shadow; the machine's stay as they are."""
+    script = "print crypt($ARGV[0], $ARGV[1])"
+    # crypt(5): SHA-512 with the least rounds, since the login is part of what is timed.
+    words = ["perl", "-e", script, PASSWORD, "$6$rounds=1000$lab7lab7$"]
+    hashed = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    lines = {
+        "passwd": f"{USER}:x:{UID}:{UID}::{home}:/bin/sh",
+        "group": f"{USER}:x:{UID}:",
+        "shadow": f"{USER}:{hashed}:19000:0:99999:7:::",
+    }
+    for name, line in lines.items():
+        # The machine's passwords are nothing for a host, and for root alone to read.
+        there = "" if name == "shadow" else Path("/etc", name).read_text()
+        known = [each for each in there.splitlines() if not each.startswith(f"{USER}:")]
+        file = host.workdir / name
+        file.write_text("\n".join([*known, line]) + "\n")
+        file.chmod(0o640 if name == "shadow" else 0o644)
+        bound = host.run(["mount", "--bind", str(file), f"/etc/{name}"])
+        if bound.returncode != 0:
+            raise EmulationError(f"{host.name} cannot be given an account: {bound.stderr.decode().strip()}")
+
+
+def ftp_testbed(
+    context: Run, rtt_s: float, bw_mbit: float, files: Mapping[str, bytes], beside: Sequence[str] = ()
+) -> Testbed:
+    """The topology ftp; `files` are the user's, `beside` what else the server's host serves ({home} is filled in)."""
+    topo = FtpTopo(bw=bw_mbit, delay=f"{rtt_s / 2 * 1e6:.0f}us")
+    starter = serving(context.replacements.get(FTP_SERVER), files, beside)
+    return Testbed(
+        topo, seed=context.seed, links=context.links, sandboxed=context.sandboxed, starters={"server": starter}
+    )
+
+
+def serving(server: Implementation | None, files: Mapping[str, bytes], beside: Sequence[str] = ()) -> Starter:
+    """What starts the server on the user's disk; None: lab7's own."""
+
+    def start(host: Host) -> Service | Program:
+        home = Home(host, files, sum(len(octets) for octets in files.values()) + SPARE_OCTETS)
+        for line in beside:
+            host.start(line.format(home=shlex.quote(str(home.path))), serves=True)
+        if server is None:
+            return host.start(DEFAULT_SERVES, wait=False)
+        add_account(host, home.path)
+        values = {"root": str(home.path), "user": USER, "password": PASSWORD}
+        return server_starter(server, lambda _host: values)(host)
+
+    return start
+
+
+def ftp_path(rtt_s: float, bw_mbit: float) -> EmulatedPath:
+    """The path that is measured for the fidelity certificate."""
+    return EmulatedPath("client", "server", SERVER_ADDRESS, rtt_s, bw_mbit * 1e6)
+
+
+def capture_at(bed: Testbed, path: Path, hosts: Sequence[str]) -> Capture:
+    """A capture at the first interface of each of these hosts."""
+    return Capture(
+        path,
+        [CaptureInterface(f"{name}:{name}-eth0", bed.host(name).namespace_pid, f"{name}-eth0") for name in hosts],
+    )
+
+
+def server_name(context: Run) -> str:
+    """What a report calls the server."""
+    server = context.replacements.get(FTP_SERVER)
+    return server.describe() if server else OUR_SERVER
+
+
+def client_name(context: Run) -> str:
+    """What a report calls the client."""
+    client = context.replacements.get(FTP_CLIENT)
+    return client.describe() if client else OUR_CLIENT
+
+
+def able(client: Implementation | None, what: str, mode: str) -> bool:
+    """Whether a client can list, get or put in this mode; a person's own is put to the test."""
+    return client is None or client.own or f"{what}-{mode}" in client.commands
+
+
+def run_client(host: Host, client: Implementation | None, what: str, mode: str, names: Sequence[str]) -> Window:
+    """One session of a client, to its end: list, get or put, in active or passive mode; None: lab7's own.
+
+    Its files are in the folder TRANSFERS of its host. Raises LoadFailedError, EmulationError.
+    """
+    folder = host.workdir / TRANSFERS
+    folder.mkdir(exist_ok=True)
+    for name in names if what == "get" else ():
+        # What an earlier session brought would keep some clients from asking.
+        (folder / name).unlink(missing_ok=True)
+    if client is not None:
+        return run_command(host, expand(_template(client, what, mode), _values(folder, what, mode, names)))
+    words = [OUR_CLIENT, SERVER_NAME, "--user", USER, "--password", PASSWORD, "--json"]
+    words += ["--active"] if mode == "active" else []
+    words += ["ls"] if what == "list" else [f"{what} {_ours(folder, what, name)}" for name in names]
+    began_ns = time.time_ns()
+    host.start(words, wait=False).finish(TIMEOUT_S)
+    return Window(began_ns, time.time_ns())
+
+
+def which_ssh(asked: str) -> str:
+    """What SFTP is by: OPENSSH or ASYNCSSH; where any is as good, the former if it is there."""
+    if asked != ANY:
+        return asked
+    openssh = implementations()[SFTP_SERVER, OPENSSH]
+    return OPENSSH if openssh.installed() and shutil.which("sftp") else ASYNCSSH
+
+
+def ssh_name(ssh: str) -> str:
+    """What a report calls it."""
+    if ssh == OPENSSH:
+        return implementations()[SFTP_SERVER, OPENSSH].describe()
+    try:
+        return f"{ASYNCSSH} {version(ASYNCSSH)}"
+    except PackageNotFoundError:
+        return ASYNCSSH
+
+
+def add_sftp_server(host: Host, ssh: str) -> Program:
+    """SFTP beside the FTP server, with the same user, password and files. Raises MachineError, EmulationError."""
+    home = host.workdir / "files" / USER
+    if ssh == ASYNCSSH:
+        words = [sys.executable, str(ASYNCSSH_SCRIPT), "serve", host.IP(), str(SSH_PORT), USER, PASSWORD, str(home)]
+        return host.start_program(words, SSH_PORT)
+    add_account(host, home)
+    openssh = implementations()[SFTP_SERVER, OPENSSH]
+    values = {"root": str(home), "user": USER, "password": PASSWORD}
+    started = server_starter(openssh, lambda _host: values)(host)
+    assert isinstance(started, Program)
+    return started
+
+
+def run_sftp(host: Host, name: str, ssh: str) -> Window:
+    """Fetch one file by SFTP into the folder TRANSFERS. Raises LoadFailedError."""
+    folder = host.workdir / TRANSFERS
+    folder.mkdir(exist_ok=True)
+    if ssh == ASYNCSSH:
+        words = [sys.executable, str(ASYNCSSH_SCRIPT), "get", SERVER_NAME, str(SSH_PORT), USER, PASSWORD]
+        return run_command(host, [*words, name, str(folder / name)])
+    asked = host.workdir / "askpass"
+    # ssh reads a password from a terminal, or from this program (ssh(1), SSH_ASKPASS).
+    asked.write_text(f"#!/bin/sh\necho {shlex.quote(PASSWORD)}\n")
+    asked.chmod(0o700)
+    options = ["StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "PreferredAuthentications=password"]
+    words = ["env", f"SSH_ASKPASS={asked}", "SSH_ASKPASS_REQUIRE=force", "sftp", "-q", "-F", "/dev/null"]
+    words += [word for option in options for word in ("-o", option)]
+    return run_command(host, [*words, f"{USER}@{SERVER_NAME}:{name}", str(folder / name)])
+
+
+def _ours(folder: Path, what: str, name: str) -> str:
+    there, here = shlex.quote(name), shlex.quote(str(folder / name))
+    return f"{there} {here}" if what == "get" else f"{here} {there}"
+
+
+def _template(client: Implementation, what: str, mode: str) -> str:
+    return client.command if client.command is not None else client.commands[f"{what}-{mode}"]
+
+
+def _values(folder: Path, what: str, mode: str, names: Sequence[str]) -> dict[str, Any]:
+    return {
+        "host": SERVER_NAME,
+        "user": USER,
+        "password": PASSWORD,
+        "names": list(names),
+        "folder": str(folder),
+        "what": what,
+        "mode": mode,
+        "port": FTP_PORT,
+        "scripts": str(REGISTRY.parent),
+    }
+
+
+class ScriptedUser(ScriptedAgent):
+    """A user agent on ftplib that does what it is told, step by step (see ftp_user)."""
+
+    def __init__(self, host: Host) -> None:
+        super().__init__(host, [SCRIPTED, SERVER_ADDRESS])
+
+    def session(self, steps: Sequence[Sequence[str]]) -> Window:
+        """One session; returns when it was. What the server says is in the packets. Raises EmulationError."""
+        return self.tell([list(step) for step in steps])
+
+
+class WebUser(ScriptedAgent):
+    """A client of the web server beside the FTP server: Python's http.client, one lasting connection a session."""
+
+    def __init__(self, host: Host) -> None:
+        super().__init__(host, [VISITOR, SERVER_ADDRESS, str(DEFAULT_PORT), SERVER_NAME])
+
+    def session(self, paths: Sequence[str]) -> Window:
+        """Ask for these paths, one after the other; returns when that was. Raises EmulationError."""
+        return self.tell({"visit": list(paths)})
+
+
+# The commands with which a scripted session begins.
+LOG_IN = (("say", f"USER {USER}"), ("say", f"PASS {PASSWORD}"), ("say", "TYPE I"))

@@ -1,0 +1,368 @@
+"""Who connects to whom in FTP, and what does a connection for every file cost?  (claims F1 to F7)
+
+One client, one server, a router between them, and a link with a rate and a delay. The client fetches n small files in
+one session in active mode, in another in passive mode, and by HTTP/1.1 on one lasting connection for contrast; each
+time is set beside its round trips, term by term. It lists and stores as well. Then a user agent has the dialogues that
+show what the server remembers and why it says 331, 125, 425 and 452; the user's disk is small and really full.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from random import Random
+
+from mininet.topo import Topo
+
+from experiments.ftp.claims import connections
+from experiments.ftp.claims import dialogue as ftp_dialogue
+from experiments.ftp.claims.connections import Assignment, What
+from experiments.ftp.lab import (
+    AT_CLIENT,
+    CAPTURE_NAME,
+    LOG_IN,
+    PASSWORD,
+    SPARE_OCTETS,
+    TRANSFERS,
+    ScriptedUser,
+    WebUser,
+    able,
+    capture_at,
+    client_name,
+    ftp_path,
+    ftp_testbed,
+    run_client,
+    server_name,
+)
+from experiments.ftp.theory import MODES, framing_s, ftp_session
+from experiments.ftp.wire.sessions import FtpSession, FtpTraffic, ftp_traffic
+from experiments.ftp.wire.timing import decompose_session, other_commands, segment_sizes, span_of
+from experiments.harness import clock
+from experiments.harness.experiment import Experiment, Outcome, Parameter, Run
+from experiments.harness.fidelity.certificate import MachineWatch, capture_checks, certificate, probe_path
+from experiments.harness.implementations.registry import FTP_CLIENT, FTP_SERVER
+from experiments.harness.judge.frames import CaptureFile, read_capture
+from experiments.harness.judge.verdict import Verdict, failed
+from experiments.harness.measurement import LoadFailedError, Window
+from experiments.harness.parameters import megabits, seconds, whole
+from experiments.harness.pathmodel.replay import Sample, terms_of
+from experiments.harness.results.result import Comparison, Timing
+from experiments.harness.theory.tcp import Theory, tolerance_of_round_trips
+from experiments.http.lab import arrived, request_size, response_sizes, sample_of, timing
+from experiments.http.lab import framing_s as http_framing_s
+from experiments.http.theory import http_page_load
+from experiments.http.wire.page_load import PageLoad, page_load
+from topologies.emulation.errors import EmulationError
+from topologies.emulation.node import Host
+from topologies.emulation.testbed import Testbed
+
+HTTP, HTTP_STRATEGY = "HTTP/1.1 persistent", "1.1-persistent"
+HTTP_PORT = 80
+LETTER, LETTERS = "alice.txt", "letters"
+UPLOADS = {mode: f"upload-{mode}.bin" for mode in MODES}
+BACK = "back"
+BALLAST, LATER = "ballast.bin", "later.bin"
+# Of the room on the disk: what is stored first, and what then finds too little.
+BALLAST_SHARE, LATER_SHARE = 0.75, 0.5
+STATE = "state"
+WRONG_PASSWORD = f"{PASSWORD}s"
+# Sessions beside the timed ones: what they do, and in which mode.
+BESIDE: dict[str, tuple[What, str]] = {f"{what} {mode}": (what, mode) for mode in MODES for what in ("list", "put")}
+
+
+@dataclass
+class Sessions:
+    """When the sessions were, by what they are called, and which of them failed.
+
+    `broken_off`: when those were that failed; `folder`: what the user's folder had when a session listed it.
+    """
+
+    windows: dict[str, list[Window]] = field(default_factory=dict)
+    broken_off: dict[str, list[Window]] = field(default_factory=dict)
+    folder: dict[str, list[str]] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+
+    def each(self, traffic: FtpTraffic, *names: str, broken_off: bool = False) -> list[FtpTraffic]:
+        """The sessions of these names one by one; those that broke off, too, where they are asked for."""
+        windows = [one for name in names for one in self.windows.get(name, [])]
+        windows += [one for name in names for one in self.broken_off.get(name, [])] if broken_off else []
+        return [traffic.between(one.start_ns, one.end_ns) for one in windows]
+
+    def of(self, traffic: FtpTraffic, *names: str, broken_off: bool = False) -> FtpTraffic:
+        """The sessions of these names."""
+        parts = self.each(traffic, *names, broken_off=broken_off)
+        return FtpTraffic(
+            tuple(session for part in parts for session in part.sessions),
+            tuple(other for part in parts for other in part.others),
+            traffic.dropped,
+        )
+
+    def attempt(self, name: str, session: Callable[[], Window]) -> Window | None:
+        """Have a session, unless one of that name has failed before; returns when it was."""
+        return next(iter(self.attempt_several(name, lambda: [session()])), None)
+
+    def attempt_several(self, name: str, sessions: Callable[[], list[Window]]) -> list[Window]:
+        """Have sessions that follow each other, unless one of that name has failed before; returns when they were."""
+        if name in self.failures:
+            return []
+        began_ns = time.time_ns()
+        try:
+            return sessions()
+        except (EmulationError, LoadFailedError) as error:
+            self.failures[name] = str(error)
+            self.broken_off.setdefault(name, []).append(Window(began_ns, time.time_ns()))
+            return []
+
+    def broken(self, claim: str, names: Sequence[str]) -> Verdict | None:
+        """What is to be said of a claim whose sessions did not come to their end."""
+        first = next((name for name in names if name in self.failures), None)
+        return None if first is None else failed(claim, f"The session {first} broke off: {self.failures[first]}.")
+
+
+def run(context: Run) -> Outcome:
+    """Fetch, list, store, have the dialogues; judge, compare."""
+    asked = context.parameters
+    rtt_s, bw = asked["rtt"], asked["bw"]
+    files = _files(asked["files"], asked["size"], context.seed)
+    letter = Random(f"letter {context.seed}").randbytes(400)
+    on_disk = {**files, f"{LETTERS}/{LETTER}": letter}
+    beside = ("services.http.origin --root {home} --listen 0.0.0.0 --port 80",)
+    with ftp_testbed(context, rtt_s, bw, on_disk, beside) as bed:
+        context.step("measuring the path", 0.05)
+        checks = probe_path(bed, ftp_path(rtt_s, bw))
+        with MachineWatch() as watch, capture_at(bed, context.folder / CAPTURE_NAME, ["client", "server"]) as capture:
+            sessions = _work(context, bed, list(files), watch)
+            _dialogues(context, bed, sessions)
+    context.step("judging the packets", 0.9)
+    captured = read_capture(context.folder / CAPTURE_NAME)
+    watch.follow(captured, bed.topo)
+    traffic = ftp_traffic(captured, AT_CLIENT)
+    timings, comparisons = _compare_all(context, captured, bed.topo, traffic, sessions, watch)
+    known = {**files, LETTER: letter, **_uploads(context.seed), **_too_much(context.seed)}
+    return Outcome(
+        claims=_verdicts(traffic, sessions, known, list(files)),
+        comparisons=tuple(comparisons),
+        fidelity=certificate([*checks, *watch.checks(), *capture_checks(capture.statistics)]),
+        implementations={FTP_SERVER: server_name(context), FTP_CLIENT: client_name(context)},
+        timings=timings,
+        capture=CAPTURE_NAME,
+    )
+
+
+def _files(count: int, size: int, seed: int) -> dict[str, bytes]:
+    random = Random(seed)
+    return {f"file-{number:03}.bin": random.randbytes(size) for number in range(1, count + 1)}
+
+
+def _uploads(seed: int) -> dict[str, bytes]:
+    return {name: Random(f"{name} {seed}").randbytes(5000) for name in UPLOADS.values()}
+
+
+def _too_much(seed: int) -> dict[str, bytes]:
+    """Files that have room on the user's disk one by one, and not together."""
+    random = Random(f"ballast {seed}")
+    shares = {BALLAST: BALLAST_SHARE, LATER: LATER_SHARE}
+    return {name: random.randbytes(int(share * SPARE_OCTETS)) for name, share in shares.items()}
+
+
+def _work(context: Run, bed: Testbed, names: Sequence[str], watch: MachineWatch) -> Sessions:
+    """The sessions that are timed, and for each mode one that lists and one that stores."""
+    done, host = Sessions(), bed.host("client")
+    web = WebUser(host)
+    (host.workdir / TRANSFERS).mkdir()
+    for name, octets in _uploads(context.seed).items():
+        (host.workdir / TRANSFERS / name).write_bytes(octets)
+    # The first round, of one file, warms everybody up; it is captured, but it is in no window.
+    for number in range(context.repeat + 1):
+        which = names if number else names[:1]
+        for place, way in enumerate((*MODES, HTTP)):
+            share = (number + place / 3) / (context.repeat + 1)
+            context.step(f"{way}, {number or 'warming up'} of {context.repeat}", 0.1 + 0.5 * share)
+            fetch = partial(_fetch, context, host, web, way, which)
+            if number:
+                done.windows.setdefault(way, []).extend(done.attempt_several(way, partial(watch.samples, fetch)))
+            else:
+                done.attempt(way, fetch)
+    folder = [*names, LETTERS]
+    for name, (what, mode) in BESIDE.items():
+        context.step(name, 0.62)
+        client, stored = context.replacements.get(FTP_CLIENT), [UPLOADS[mode]] if what == "put" else []
+        if not able(client, what, mode):
+            continue
+        done.folder[name] = list(folder)
+        window = done.attempt(name, partial(run_client, host, client, what, mode, stored))
+        done.windows[name] = [window] if window else []
+        folder += stored if window else []
+    if put := [name for name in UPLOADS.values() if name in folder]:
+        # What was stored is fetched again, by another client: a 226 alone could be said of anything.
+        steps = [*LOG_IN, *(("passive", f"RETR {name}") for name in put), ("say", "QUIT")]
+        window = done.attempt(BACK, partial(ScriptedUser(host).session, steps))
+        done.windows[BACK], done.folder[BACK] = [window] if window else [], put
+    return done
+
+
+def _fetch(context: Run, host: Host, web: WebUser, way: str, names: Sequence[str]) -> Window:
+    if way == HTTP:
+        return web.session([f"/{name}" for name in names])
+    return run_client(host, context.replacements.get(FTP_CLIENT), "get", way, names)
+
+
+def _dialogues(context: Run, bed: Testbed, done: Sessions) -> None:
+    """What no client does of itself: the four codes by their causes, and what the server remembers."""
+    host, name = bed.host("client"), "file-001.bin"
+    ballast, later = host.workdir / BALLAST, host.workdir / LATER
+    for each, octets in _too_much(context.seed).items():
+        (host.workdir / each).write_bytes(octets)
+    begin, quit_ = list(LOG_IN), ("say", "QUIT")
+    scripts: dict[str, list[list[tuple[str, ...]]]] = {
+        "331": [
+            [begin[0], ("say", "PWD"), begin[1], ("say", "PWD"), quit_],
+            [begin[0], ("say", f"PASS {WRONG_PASSWORD}"), ("say", "PWD"), quit_],
+        ],
+        "125": [[*begin, ("early", f"RETR {name}"), ("active", f"RETR {name}"), quit_]],
+        "425": [[*begin, ("nobody", f"RETR {name}"), quit_]],
+        "452": [
+            [
+                *begin,
+                ("passive", f"STOR {BALLAST}", str(ballast)),
+                ("passive", f"STOR {LATER}", str(later)),
+                ("say", f"DELE {BALLAST}"),
+                ("passive", f"STOR {LATER}", str(later)),
+                ("say", f"DELE {LATER}"),
+                quit_,
+            ]
+        ],
+        STATE: [
+            [
+                ("say", "PWD"),
+                *begin,
+                ("say", "PWD"),
+                ("passive", f"RETR {LETTER}"),
+                ("say", f"CWD {LETTERS}"),
+                ("say", "PWD"),
+                ("passive", f"RETR {LETTER}"),
+                ("say", "CWD no-such-directory"),
+                ("say", "PWD"),
+                ("say", "CDUP"),
+                ("say", "PWD"),
+                ("passive", f"RETR {LETTER}"),
+                quit_,
+            ],
+            [*begin, ("say", "PWD"), ("passive", f"RETR {LETTER}"), quit_],
+        ],
+    }
+    user = ScriptedUser(host)
+    for place, (scenario, several) in enumerate(scripts.items()):
+        context.step(f"dialogue: {scenario}", 0.65 + 0.05 * place)
+        windows = [done.attempt(scenario, partial(user.session, steps)) for steps in several]
+        done.windows[scenario] = [one for one in windows if one is not None]
+
+
+def _compare_all(
+    context: Run, captured: CaptureFile, topo: Topo, traffic: FtpTraffic, sessions: Sessions, watch: MachineWatch
+) -> tuple[dict[str, list[Timing]], list[Comparison]]:
+    """Every time that was measured beside its theory."""
+    every = {
+        mode: [one for one in sessions.of(traffic, mode).sessions if any(each.done for each in one.transfers)]
+        for mode in MODES
+        if mode not in sessions.failures
+    }
+    every = {mode: some for mode, some in every.items() if some}
+    web = page_load(captured, AT_CLIENT, (HTTP_PORT,))
+    loads = [web.between(one.start_ns, one.end_ns) for one in sessions.windows.get(HTTP, [])]
+    loads = loads if all(arrived(load) for load in loads) else []
+    samples = {mode: [Sample(AT_CLIENT, *span_of(one)) for one in some] for mode, some in every.items()}
+    samples |= {HTTP: [sample_of(load, AT_CLIENT) for load in loads]} if loads else {}
+    beyond = terms_of(captured, topo, samples, context.waiting({FTP_SERVER: "server"}))
+    timings: dict[str, list[Timing]] = {}
+    comparisons: list[Comparison] = []
+    for mode, some in every.items():
+        parts = [(decompose_session(one), span_of(one)) for one in some]
+        timings[mode] = [watch.noted(Timing(one.total_s, one.terms), *span) for one, span in parts]
+        comparisons.append(_comparison(context, mode, timings[mode], _ftp_theory(context, mode, some[0], beyond[mode])))
+    if loads:
+        timings[HTTP] = [timing(load, watch) for load in loads]
+        comparisons.append(_comparison(context, HTTP, timings[HTTP], _http_theory(context, loads[0], beyond[HTTP])))
+    return timings, comparisons
+
+
+def _comparison(context: Run, name: str, timings: list[Timing], theory: Theory) -> Comparison:
+    return Comparison.of(name, timings, theory, clock.tolerance(tolerance_of_round_trips(context.parameters["rtt"])))
+
+
+def _ftp_theory(context: Run, mode: str, session: FtpSession, beyond: Mapping[str, float]) -> Theory:
+    """The formula, with the commands that this client gives beside the transfers, and the sizes that it fetched."""
+    said = [len(one.octets) for one in (*session.replies, *(each.command for each in session.exchanges))]
+    sizes = [len(one.stream.data) for one in session.transfers if one.done]
+    rate_bps, dialogue, mean = (
+        context.parameters["bw"] * 1e6,
+        len(other_commands(session)),
+        round(statistics.mean(said)),
+    )
+    theory = ftp_session(mode, context.parameters["rtt"], sizes, rate_bps, dialogue, mean)
+    if not beyond:
+        return theory
+    framing = framing_s(*segment_sizes(session), sizes, rate_bps, dialogue, mean)
+    return theory.plus({**beyond, "framing": framing})
+
+
+def _http_theory(context: Run, load: PageLoad, beyond: Mapping[str, float]) -> Theory:
+    sizes, rtt_s, rate_bps = response_sizes(load), context.parameters["rtt"], context.parameters["bw"] * 1e6
+    theory = http_page_load(HTTP_STRATEGY, rtt_s, sizes, rate_bps, request_size_bytes=request_size(load))
+    return theory.plus({**beyond, "framing": http_framing_s(load, rate_bps)}) if beyond else theory
+
+
+def _assignments(traffic: FtpTraffic, sessions: Sessions, names: Sequence[str]) -> Iterator[Assignment]:
+    """What the clients were to do in each session."""
+    for mode in MODES:
+        for part in sessions.each(traffic, mode):
+            yield Assignment(part, "get", names)
+    for name, (what, mode) in BESIDE.items():
+        for part in sessions.each(traffic, name):
+            yield Assignment(part, what, [UPLOADS[mode]] if what == "put" else [], sessions.folder[name])
+    for part in sessions.each(traffic, BACK):
+        yield Assignment(part, "get", sessions.folder[BACK])
+
+
+def _verdicts(
+    traffic: FtpTraffic, sessions: Sessions, known: Mapping[str, bytes], files: Sequence[str]
+) -> tuple[Verdict, ...]:
+    every = {mode: (mode, *(name for name, (_, its) in BESIDE.items() if its == mode)) for mode in MODES}
+    names = [name for some in every.values() for name in some]
+    whole, every_one = sessions.of(traffic, *names, BACK), sessions.each(traffic, *names, broken_off=True)
+    scenarios = {code: sessions.of(traffic, str(code)) for code in ftp_dialogue.CODES}
+    verdicts = {
+        # A session that breaks off has a control connection and commands all the same.
+        "F1": ([], connections.f1(every_one)),
+        "F2": ([*names, BACK], connections.f2(whole, known, list(_assignments(traffic, sessions, files)))),
+        "F3": ([], connections.f3(sessions.of(traffic, *names, broken_off=True))),
+        "F4": (list(map(str, scenarios)), ftp_dialogue.f4(scenarios, known)),
+        "F5": ([STATE], ftp_dialogue.f5(sessions.of(traffic, STATE), known)),
+        "F6": (every["active"], connections.f6(sessions.of(traffic, *every["active"]))),
+        "F7": (every["passive"], connections.f7(sessions.of(traffic, *every["passive"]))),
+    }
+    found = [sessions.broken(claim, rests_on) or verdict for claim, (rests_on, verdict) in verdicts.items()]
+    return tuple(
+        (sessions.broken(one.id, names) or one) if one.verdict == "undecided" and one.id in ("F1", "F3") else one
+        for one in found
+    )
+
+
+EXPERIMENT = Experiment(
+    name="ftp-modes",
+    question="Who connects to whom in FTP, and what does a connection for every file cost?",
+    claims=("F1", "F2", "F3", "F4", "F5", "F6", "F7"),
+    parameters={
+        "rtt": Parameter("100ms", seconds, "the round-trip time between client and server"),
+        "bw": Parameter("10", megabits, "the rate of the link in Mbit/s"),
+        "files": Parameter("3", whole(2, 100), "how many files a session fetches", full="20"),
+        # More would not fit the initial window, and every data connection would wait in slow start.
+        "size": Parameter("4000", whole(100, 14_000), "the size of each file in octets"),
+    },
+    run=run,
+    repeat=2,
+    roles=(FTP_SERVER, FTP_CLIENT),
+)

@@ -1,0 +1,95 @@
+"""Closed forms for the time in which a session fetches n files by FTP, round trips counted one by one.
+
+    control_handshake   1 RTT             SYN, SYN-ACK
+    dialogue            (1 + d) RTT       the greeting, then d commands and their replies: USER, PASS, TYPE
+    announcement        1 RTT a file      PORT 200, or PASV 227
+    data_handshake      1 RTT a file      passive: SYN and SYN-ACK; active: SYN-ACK and ACK, for which the data wait
+    request             1 RTT a file      passive: RETR and the first segment; active: RETR and the server's SYN
+    transmission        the rest of X
+
+So n files take (2 + d + 3n) RTT + X in either mode, where HTTP/1.1 on one lasting connection takes (n + 1) RTT + X:
+FTP pays the agreement on a data connection and its handshake for every file. X is the transmission time of the files;
+the final reply (226) comes right behind the data, on the other connection. The time that a link takes for the frames of
+each round trip is counted as well: it is part of what an exchange takes, as in `theory`.
+
+Source: RFC 959 sections 3.3, 5.4 and 6 (the order of commands and replies), counted here. It holds while each file fits
+TCP's initial window (see `theory`), since every data connection begins anew with slow start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from experiments.harness.theory.tcp import (
+    INITIAL_WINDOW_SEGMENTS,
+    MSS_BYTES,
+    SYN_FRAME_BYTES,
+    Theory,
+    segments,
+    transmission_time_s,
+)
+
+RFC_959 = "RFC 959, sections 3.3, 5.4 and 6: round trips counted"
+MODES = ("active", "passive")
+# What a command or its reply takes without its own text: one octet of text at least.
+MESSAGE_BYTES = 30
+# PORT or PASV and its reply, RETR, 150, 226.
+MESSAGES_A_FILE = 5
+
+
+def ftp_session(
+    mode: str,
+    rtt_s: float,
+    sizes_bytes: Sequence[int],
+    rate_bps: float,
+    dialogue: int,
+    message_bytes: int = MESSAGE_BYTES,
+) -> Theory:
+    """Return the time from the first SYN to the last 226, for files of these sizes one after the other.
+
+    `dialogue`: how many commands the client gives beside those for transfers; `message_bytes`: of a command or a reply
+    on average. Raises ValueError for an unknown mode or no file.
+    """
+    if mode not in MODES or not sizes_bytes:
+        raise ValueError(f"there are the modes {' and '.join(MODES)}, and a session of theirs fetches a file at least")
+    n = len(sizes_bytes)
+    syns_s = 2 * SYN_FRAME_BYTES * 8 / rate_bps
+    said_s = transmission_time_s(message_bytes, rate_bps)
+    x_s = sum(transmission_time_s(size, rate_bps) for size in sizes_bytes)
+    first_s = sum(transmission_time_s(min(size, MSS_BYTES), rate_bps) for size in sizes_bytes)
+    # The 150 goes ahead of the data on the same link; the 226 follows them.
+    terms = {
+        "control_handshake": rtt_s + syns_s,
+        "dialogue": (1 + dialogue) * rtt_s + (1 + 2 * dialogue) * said_s,
+        "announcement": n * (rtt_s + 2 * said_s),
+        "data_handshake": n * (rtt_s + syns_s),
+        "request": n * (rtt_s + 2 * said_s) + first_s,
+        "transmission": x_s - first_s,
+        "confirmation": n * said_s,
+    }
+    return Theory(sum(terms.values()), terms, f"({2 + dialogue} + 3n) RTT + X", RFC_959)
+
+
+def framing_s(
+    control_bytes: Sequence[int],
+    data_bytes: Sequence[int],
+    sizes_bytes: Sequence[int],
+    rate_bps: float,
+    dialogue: int,
+    message_bytes: int,
+) -> float:
+    """Return what a link takes for the segments of a session beyond those that `ftp_session` counts, in seconds.
+
+    control_bytes: octets of each segment on the control connection up to the last 226; data_bytes: of each segment on
+    the data connections; the rest as there. Messages that are longer or shorter than the average, replies of several
+    segments and data in short segments have this term; it is negative where there are fewer.
+    """
+    messages = 1 + 2 * dialogue + MESSAGES_A_FILE * len(sizes_bytes)
+    sent_s = sum(transmission_time_s(size, rate_bps) for size in (*control_bytes, *data_bytes))
+    counted_s = messages * transmission_time_s(message_bytes, rate_bps)
+    return sent_s - counted_s - sum(transmission_time_s(size, rate_bps) for size in sizes_bytes)
+
+
+def fits_initial_window(sizes_bytes: Sequence[int]) -> bool:
+    """Say whether every file leaves within the initial window, so that no transfer waits for acknowledgements."""
+    return all(segments(size) <= INITIAL_WINDOW_SEGMENTS for size in sizes_bytes)

@@ -1,0 +1,292 @@
+"""FTP sessions as one interface saw them: the dialogue on the control connection, and the data connections.
+
+RFC 959: replies answer commands in order (section 5.4), each with preliminary replies (1yz) and a final one. Where a
+data connection leads is announced on the control connection, by PORT or in the reply to PASV (EPRT and EPSV, RFC 2428);
+the connection to that address and port belongs to the transfer that follows. Left out: the default data port without
+PORT (RFC 1123 section 4.1.2.12 has user agents send PORT for every transfer), and block mode, in which one data
+connection serves several transfers.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from experiments.ftp.wire.grammar import Command, FtpGrammarError, Reply, read_commands, read_replies
+from experiments.harness.judge.frames import CaptureFile
+from experiments.harness.judge.reassembly import Stream
+from experiments.harness.judge.tcp import Connection, Direction, Endpoint, connections
+
+CONTROL_PORT, DATA_PORT = 21, 20
+TO_SERVER = ("STOR", "STOU", "APPE")
+TO_CLIENT = ("RETR", "LIST", "NLST", "MLSD")
+TRANSFERS = (*TO_SERVER, *TO_CLIENT)
+# RFC 959 section 5.4: the final replies of a transfer that succeeded.
+DONE = (226, 250)
+# h1,h2,h3,h4,p1,p2; RFC 1123 section 4.1.2.6: nobody may rely on the parentheses around it.
+HOST_PORT = re.compile(rb"(\d{1,3}),(\d{1,3}),(\d{1,3}),(\d{1,3}),(\d{1,3}),(\d{1,3})")
+# RFC 2428 sections 2 and 3: |protocol|address|port|, any one printable character as delimiter.
+EXTENDED = re.compile(rb"([!-~])([12]?)\1([0-9A-Fa-f:.]*)\1(\d{1,5})\1")
+Mode = Literal["active", "passive"]
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """A command and what was said to it; the final reply is None if none came."""
+
+    command: Command
+    preliminary: tuple[Reply, ...]
+    final: Reply | None
+
+    @property
+    def code(self) -> int:
+        """The code of the final reply, 0 if there was none."""
+        return self.final.code if self.final is not None else 0
+
+    @property
+    def codes(self) -> tuple[int, ...]:
+        """The codes of all replies, in order."""
+        return (*(one.code for one in self.preliminary), *([self.final.code] if self.final else []))
+
+    @property
+    def text(self) -> str:
+        """The exchange in words, as a transcript has it; a password is told as any other argument."""
+        said = [*self.preliminary, *([self.final] if self.final else [])]
+        return f"{self.command.text} - {' '.join(str(one.code) for one in said) or 'no reply'}"
+
+
+@dataclass(frozen=True)
+class Announcement:
+    """Where the next data connection leads, and the exchange that said so."""
+
+    mode: Mode
+    endpoint: Endpoint
+    exchange: Exchange
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """A transfer command, where its data connection was to lead, and that connection (None: nobody opened it)."""
+
+    exchange: Exchange
+    announced: Announcement | None
+    connection: Connection | None
+    server: str
+
+    @property
+    def verb(self) -> str:
+        """What was asked for."""
+        return self.exchange.command.verb
+
+    @property
+    def name(self) -> str:
+        """The argument of the command."""
+        return self.exchange.command.argument.decode(errors="replace")
+
+    @property
+    def base_name(self) -> str:
+        """The last part of that."""
+        return self.name.rpartition("/")[2]
+
+    @property
+    def done(self) -> bool:
+        """Whether the server said that it succeeded."""
+        return self.exchange.code in DONE
+
+    @property
+    def direction(self) -> Direction | None:
+        """The direction of the data connection in which the data go."""
+        if self.connection is None:
+            return None
+        opened_by_server = self.connection.client.address == self.server
+        from_server = self.verb in TO_CLIENT
+        return self.connection.from_client if opened_by_server == from_server else self.connection.from_server
+
+    @property
+    def stream(self) -> Stream:
+        """The data as they crossed the wire."""
+        return self.direction.stream if self.direction is not None else Stream(b"", (), whole=True)
+
+
+@dataclass(frozen=True)
+class FtpSession:
+    """One control connection, its greeting, its exchanges in order, and its transfers.
+
+    `problem`: what breaks the grammar, if anything; `spare`: connections that were announced and served no transfer.
+    """
+
+    control: Connection
+    greeting: tuple[Reply, ...]
+    exchanges: tuple[Exchange, ...]
+    transfers: tuple[Transfer, ...]
+    spare: tuple[Connection, ...] = ()
+    problem: str | None = None
+
+    def asked(self, *verbs: str) -> list[Exchange]:
+        """The exchanges of these verbs."""
+        return [one for one in self.exchanges if one.command.verb in verbs]
+
+    @property
+    def connections(self) -> list[Connection]:
+        """The control connection and every data connection."""
+        return [self.control, *(one.connection for one in self.transfers if one.connection is not None), *self.spare]
+
+    @property
+    def replies(self) -> list[Reply]:
+        """All that the server said, in order."""
+        found = list(self.greeting)
+        for one in self.exchanges:
+            found += [*one.preliminary, *([one.final] if one.final is not None else [])]
+        return found
+
+
+@dataclass(frozen=True)
+class FtpTraffic:
+    """The sessions that one interface saw, in the order of their SYNs; other connections; packets not captured."""
+
+    sessions: tuple[FtpSession, ...]
+    others: tuple[Connection, ...] = ()
+    dropped: int = 0
+
+    def between(self, start_ns: int, end_ns: int) -> FtpTraffic:
+        """The part whose connections begin within [start_ns, end_ns)."""
+        return FtpTraffic(
+            tuple(one for one in self.sessions if start_ns <= one.control.syn.time_ns < end_ns),
+            tuple(one for one in self.others if start_ns <= one.syn.time_ns < end_ns),
+            self.dropped,
+        )
+
+    @property
+    def transfers(self) -> list[Transfer]:
+        """The transfers of all sessions."""
+        return [transfer for session in self.sessions for transfer in session.transfers]
+
+
+def ftp_traffic(captured: CaptureFile, interface: str, port: int = CONTROL_PORT) -> FtpTraffic:
+    """Return the FTP sessions with this control port that began while `interface` was captured.
+
+    Raises KeyError if the capture has no such interface.
+    """
+    every = connections(captured.at(interface))
+    free = [one for one in every if one.server.port != port]
+    sessions = [_session(one, free) for one in every if one.server.port == port]
+    return FtpTraffic(tuple(sessions), tuple(free), captured.dropped(interface))
+
+
+def why_not_evidence(traffic: Iterable[FtpTraffic]) -> str | None:
+    """Return why nothing can be concluded from this traffic, or None if something can."""
+    every = list(traffic)
+    if any(one.dropped for one in every):
+        return f"the capture dropped {max(one.dropped for one in every)} packets"
+    if not every or not all(one.sessions for one in every):
+        return "no FTP control connection in the capture"
+    for session in (session for one in every for session in one.sessions):
+        for connection in session.connections:
+            if not connection.whole:
+                return f"the capture of the connection opened in frame {connection.syn.frame} has a hole"
+    return None
+
+
+@dataclass
+class _Reading:
+    """What is known so far while a session's exchanges are gone through."""
+
+    control: Connection
+    free: list[Connection]
+    announced: Announcement | None = None
+    transfers: list[Transfer] = field(default_factory=list)
+    spare: list[Connection] = field(default_factory=list)
+
+    def take(self, exchange: Exchange) -> None:
+        """Note an announcement, or a transfer with its connection."""
+        found = _announcement(exchange, self.control.server.address)
+        if found is not None:
+            self.finish()
+            self.announced = found
+        elif exchange.command.verb in TRANSFERS:
+            last, self.announced = self.announced, None
+            made = self._connection(last) if last is not None else None
+            self.transfers.append(Transfer(exchange, last, made, self.control.server.address))
+
+    def finish(self) -> None:
+        """What was announced serves no transfer any more."""
+        if self.announced is not None and (left := self._connection(self.announced)) is not None:
+            self.spare.append(left)
+        self.announced = None
+
+    def _connection(self, announced: Announcement) -> Connection | None:
+        """The first connection to the announced place that was opened behind the announcement."""
+        said = announced.exchange.command if announced.mode == "active" else announced.exchange.final
+        assert said is not None
+        for place, one in enumerate(self.free):
+            if one.server == announced.endpoint and one.syn.frame > said.frame:
+                return self.free.pop(place)
+        return None
+
+
+def _session(control: Connection, free: list[Connection]) -> FtpSession:
+    try:
+        commands = list(read_commands(control.from_client.stream))
+        replies = list(read_replies(control.from_server.stream))
+    except FtpGrammarError as error:
+        return FtpSession(control, (), (), (), problem=str(error))
+    greeting, rest = _until_final(replies)
+    exchanges: list[Exchange] = []
+    reading = _Reading(control, free)
+    for command in commands:
+        said, rest = _until_final(rest)
+        final = said[-1] if said and not said[-1].preliminary else None
+        exchanges.append(Exchange(command, tuple(one for one in said if one.preliminary), final))
+        reading.take(exchanges[-1])
+    reading.finish()
+    problem = _order(exchanges, rest)
+    return FtpSession(
+        control, tuple(greeting), tuple(exchanges), tuple(reading.transfers), tuple(reading.spare), problem
+    )
+
+
+def _until_final(replies: Sequence[Reply]) -> tuple[list[Reply], list[Reply]]:
+    """The replies up to the first final one, and those behind it."""
+    for place, one in enumerate(replies):
+        if not one.preliminary:
+            return list(replies[: place + 1]), list(replies[place + 1 :])
+    return list(replies), []
+
+
+def _order(exchanges: Sequence[Exchange], left: Sequence[Reply]) -> str | None:
+    """RFC 959 section 5.4: a reply follows its command; only 421 may come unasked."""
+    for one in exchanges:
+        if one.final is not None and one.final.last_ns < one.command.first_ns:
+            return f"the reply in frame {one.final.frame} precedes its command in frame {one.command.frame}"
+    unasked = [one for one in left if one.code != 421]
+    return f"the reply in frame {unasked[0].frame} answers nothing" if unasked else None
+
+
+def named_port(command: Command) -> Endpoint | None:
+    """Where PORT or EPRT wants the data connection; None for another command, or an argument out of the grammar."""
+    if command.verb == "PORT" and (found := HOST_PORT.fullmatch(command.argument)) is not None:
+        return _endpoint(found)
+    if command.verb == "EPRT" and (found := EXTENDED.fullmatch(command.argument)) is not None:
+        return Endpoint(found[3].decode(), int(found[4]))
+    return None
+
+
+def _announcement(exchange: Exchange, server: str) -> Announcement | None:
+    verb = exchange.command.verb
+    if exchange.final is None or exchange.final.code >= 300:
+        return None
+    if (place := named_port(exchange.command)) is not None:
+        return Announcement("active", place, exchange)
+    if verb == "PASV" and (found := HOST_PORT.search(exchange.final.message)) is not None:
+        return Announcement("passive", _endpoint(found), exchange)
+    if verb == "EPSV" and (found := EXTENDED.search(exchange.final.message)) is not None:
+        # RFC 2428 section 3: the address is that of the control connection.
+        return Announcement("passive", Endpoint(server, int(found[4])), exchange)
+    return None
+
+
+def _endpoint(found: re.Match[bytes]) -> Endpoint:
+    numbers = [int(one) for one in found.groups()]
+    return Endpoint(".".join(map(str, numbers[:4])), numbers[4] * 256 + numbers[5])

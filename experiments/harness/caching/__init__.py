@@ -1,1 +1,0 @@
-"""What `lab7 matrix cache` asks of a cache: scenarios of requests and an origin's scripted answers, from the RFCs."""

@@ -1,0 +1,1 @@
+"""Packet capture to pcapng on one clock for all interfaces."""

@@ -1,0 +1,213 @@
+"""Capture packets on several interfaces, in several network namespaces, into one pcapng file.
+
+    interfaces = [CaptureInterface("client:client-eth0", client.pid, "client-eth0")]
+    with Capture(folder / "capture.pcapng", interfaces) as capture:
+        ...                                   # the experiment runs here
+    capture.statistics["client:client-eth0"]  # InterfaceCounts(packets=412, dropped=0)
+
+Entering returns once every socket is bound; leaving returns once everything sent so far is in the file. The
+reading is done by another process (`capture_process`), so that a busy experiment neither delays it nor is
+delayed by it. Time stamps are the kernel's (CLOCK_REALTIME, nanoseconds), so that all interfaces share one
+clock with `time.time_ns()`.
+
+Needs CAP_NET_RAW in each namespace and CAP_SYS_ADMIN over it: root, or the owner of the user namespace
+around it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from experiments.harness.capture.pcapng import InterfaceCounts
+from experiments.harness.capture.recorder import salvage
+from topologies.emulation.errors import EmulationError
+from topologies.emulation.process.interpreter import module_command
+from topologies.emulation.watch import Watch, Watched, current, held, how_it_ended, last_line
+
+MODULE = "experiments.harness.capture.recorder"
+NAME = f"the capturing process ({MODULE})"
+STOP_TIMEOUT_S = 3.0
+
+
+class CaptureError(EmulationError):
+    """The capture could not start, or did not end as it should."""
+
+
+@dataclass(frozen=True)
+class CaptureInterface:
+    """Where to capture: a label for the file, a network namespace, and the interface's name inside it.
+
+    `namespace` is the id of a process that lives in the namespace, or the path of a namespace file
+    (`/run/netns/NAME`; `/proc/self/fd/N` for an open descriptor).
+    """
+
+    label: str
+    namespace: int | str | Path
+    ifname: str
+
+    @property
+    def namespace_path(self) -> str:
+        """The namespace as a path that can be opened."""
+        return f"/proc/{self.namespace}/ns/net" if isinstance(self.namespace, int) else str(self.namespace)
+
+
+class Capture:
+    """A running capture; use it as a context manager, or call `start` and `stop`.
+
+    If the body of the `with` statement raises, the capture is still finished, because it shows what went
+    wrong; and if the capturing process dies, what it had written by then becomes the file. Within a testbed that
+    process is on the testbed's watch.
+    """
+
+    def __init__(self, path: Path, interfaces: Sequence[CaptureInterface]) -> None:
+        labels = [interface.label for interface in interfaces]
+        if not labels or len(set(labels)) != len(labels):
+            raise ValueError("a capture needs at least one interface, each with a label of its own")
+        self.path = path
+        self.interfaces = tuple(interfaces)
+        self.statistics: dict[str, InterfaceCounts] = {}
+        self._process: subprocess.Popen[str] | None = None
+        self._pidfd = -1
+        self._ready = False
+        self._watch: Watch | None = None
+
+    def start(self) -> None:
+        """Start reading; return when every socket is bound. Raises CaptureError if one cannot be."""
+        if self._process is not None:
+            raise CaptureError("this capture has been started already")
+        descriptors: list[int] = []
+        try:
+            for interface in self.interfaces:
+                descriptors.append(os.open(interface.namespace_path, os.O_RDONLY | os.O_CLOEXEC))
+            self._spawn(descriptors)
+            self._send(json.dumps(self._order(descriptors)))
+        except OSError as error:
+            raise CaptureError(f"cannot open a network namespace to capture in: {error}") from error
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
+        try:
+            self._receive("ready")
+            self._ready = True
+        except BaseException:
+            self._abandon()
+            raise
+
+    def stop(self) -> dict[str, InterfaceCounts]:
+        """Read all that was sent so far, write the file, and return the counts of every interface."""
+        if self._process is None:
+            raise CaptureError("this capture was never started")
+        if not self.statistics:
+            # A death meanwhile does not keep the packets from the file; that of the process itself ends the waiting.
+            with held():
+                try:
+                    self._send("stop")
+                    counts: dict[str, dict[str, int]] = self._receive("statistics")
+                    self.statistics = {label: InterfaceCounts(**count) for label, count in counts.items()}
+                except CaptureError:
+                    salvage(self.path)
+                    raise
+                finally:
+                    self._abandon()
+        return self.statistics
+
+    def __enter__(self) -> Capture:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _order(self, descriptors: list[int]) -> dict[str, Any]:
+        named = zip(self.interfaces, descriptors, strict=True)
+        return {
+            "target": str(self.path.resolve()),
+            "interfaces": [
+                {"label": interface.label, "ifname": interface.ifname, "namespace_fd": descriptor}
+                for interface, descriptor in named
+            ],
+        }
+
+    def _spawn(self, descriptors: list[int]) -> None:
+        # A fresh interpreter rather than a fork: it inherits no socket or pipe of the experiment, and no
+        # thread's lock.
+        with held():
+            self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - it lasts as long as the process
+            self._process = subprocess.Popen(
+                module_command(MODULE),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._errors,
+                text=True,
+                pass_fds=descriptors,
+            )
+            self._pidfd = os.pidfd_open(self._process.pid)
+            self._watched = Watched(
+                self._pidfd, self._process.pid, NAME, self._process.poll, self._said, self._is_death
+            )
+            self._watch = current()
+            if self._watch is not None:
+                self._watch.add(self._watched)
+
+    def _is_death(self, code: int) -> bool:
+        """Whether an end is the lab's death: of one that could not start, the process itself says why."""
+        return code != 0 if self._ready else code < 0
+
+    def _said(self) -> str:
+        """The last line that the capturing process wrote to its standard error."""
+        return last_line(Path(f"/proc/self/fd/{self._errors.fileno()}"))
+
+    def _send(self, line: str) -> None:
+        assert self._process is not None
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(line + "\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            raise self._dead() from None
+
+    def _receive(self, key: str) -> Any:
+        assert self._process is not None
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise self._dead()
+        answer: dict[str, Any] = json.loads(line)
+        if key not in answer:
+            raise CaptureError(answer.get("error", f"{NAME} said {line!r}"))
+        return answer[key]
+
+    def _dead(self) -> CaptureError:
+        assert self._process is not None
+        said = self._said()
+        return CaptureError(f"{NAME} {how_it_ended(self._process.wait())}{f': {said}' if said else ''}")
+
+    def _abandon(self) -> None:
+        """End the process, if it has not ended, and close what is left of it; safe to call twice."""
+        if self._process is None or self._pidfd < 0:
+            return
+        pidfd, self._pidfd = self._pidfd, -1
+        if self._watch is not None:
+            self._watch.remove(self._watched)
+        for stream in (self._process.stdin, self._process.stdout):
+            # What was not read by a process that is dead cannot be flushed.
+            with suppress(BrokenPipeError):
+                if stream is not None:
+                    stream.close()
+        try:
+            self._process.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        os.close(pidfd)

@@ -1,0 +1,331 @@
+"""The process that reads packets: one raw socket an interface, each in that interface's network namespace.
+
+Started by `capture.Capture`, which hands it open namespace descriptors. It speaks one line at a time on its
+standard streams:
+
+    capture <- {"target": ..., "interfaces": [{"label", "ifname", "namespace_fd"}]}
+    capture -> {"ready": true}
+    capture <- stop
+    capture -> {"statistics": {label: {"packets": n, "dropped": n}}}
+
+While packets flow it only appends raw records to one file; sorting by time and the pcapng format wait until
+the end, so that two busy cores stay with the experiment. If its standard input closes before "stop", its
+parent has died, and it leaves; of the raw records, which begin with a line of the interfaces' labels (JSON), `salvage`
+makes a capture.
+
+Sources: packet(7) for AF_PACKET, socket(7) for time stamps and buffers, setns(2). Left out: VLAN tags that
+the kernel strips into auxiliary data (the emulated networks use none), and capture filters, because
+evidence should be whole.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import json
+import mmap
+import os
+import select
+import signal
+import socket
+import struct
+import sys
+import time
+from array import array
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from experiments.harness import clock
+from experiments.harness.capture.pcapng import SNAP_LENGTH, PcapngWriter
+
+CLONE_NEWNET = 0x40000000  # linux/sched.h
+ETH_P_ALL = 0x0003  # linux/if_ether.h
+SOL_PACKET = 263
+PACKET_ADD_MEMBERSHIP = 1  # linux/if_packet.h
+PACKET_STATISTICS = 6
+PACKET_MR_PROMISC = 1
+PACKET_OUTGOING = 4
+ARPHRD_LOOPBACK = 772  # linux/if_arp.h
+SO_RCVBUFFORCE = 33  # asm-generic/socket.h
+SO_TIMESTAMPNS = 35
+TIMESPEC = struct.Struct("@ll")
+RECORD = struct.Struct("=IIIQ")  # interface, captured octets, octets on the wire, time in ns
+
+RECEIVE_BUFFER_BYTES = 64 << 20
+# Packets wait in the kernel between two rounds of reading: fewer wake-ups leave more processor to the
+# experiment.
+PAUSE_S = 0.004
+# Without the right to force a large buffer there is less room to wait in.
+SHORT_PAUSE_S = 0.0005
+LARGE_BUFFER_BYTES = 8 << 20
+# A packet that left one interface may still be on its way through the kernel's backlog to another.
+SETTLE_S = 0.02
+FILE_BUFFER_BYTES = 1 << 20
+RAW_SUFFIX = ".raw"
+# What is written by then is not lost when this process is killed.
+FLUSH_S = 0.25
+# In virtual time, when its kernel is: in seconds of its clock, and as a share of what has passed, so that a run of days
+# syncs some hundred times and not a hundred thousand.
+SYNC_S, SYNC_SHARE = 1.0, 0.02
+
+
+class CaptureStartError(OSError):
+    """A socket could not be opened where it was asked for."""
+
+
+@dataclass
+class Tap:
+    """One raw socket and what it has read so far."""
+
+    index: int
+    label: str
+    socket: socket.socket
+    packets: int = 0
+    dropped: int = 0
+
+
+def open_taps(interfaces: list[dict[str, Any]]) -> list[Tap]:
+    """Open a bound socket for every interface, and return to the namespace the process came from."""
+    home = os.open("/proc/self/ns/net", os.O_RDONLY)
+    try:
+        return [_open_tap(index, interface, home) for index, interface in enumerate(interfaces)]
+    finally:
+        os.close(home)
+
+
+def _open_tap(index: int, interface: dict[str, Any], home: int) -> Tap:
+    label, ifname = interface["label"], interface["ifname"]
+    try:
+        _enter(interface["namespace_fd"])
+        try:
+            return Tap(index, label, _bound_socket(ifname))
+        finally:
+            _enter(home)
+    except OSError as error:
+        raise CaptureStartError(error.errno, f"cannot capture on {label} ({ifname}): {error.strerror}") from error
+
+
+def _enter(namespace_fd: int) -> None:
+    # os.setns exists from Python 3.12 on only.
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.setns(namespace_fd, CLONE_NEWNET) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+def _bound_socket(ifname: str) -> socket.socket:
+    # Protocol 0 receives nothing until bind names both interface and protocol, so no stray packet slips in.
+    tap = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+    try:
+        _enlarge(tap)
+        tap.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+        tap.bind((ifname, ETH_P_ALL))
+        membership = struct.pack("@iHH8s", socket.if_nametoindex(ifname), PACKET_MR_PROMISC, 0, b"")
+        tap.setsockopt(SOL_PACKET, PACKET_ADD_MEMBERSHIP, membership)
+        tap.setblocking(False)
+    except BaseException:
+        tap.close()
+        raise
+    return tap
+
+
+def _enlarge(tap: socket.socket) -> None:
+    try:
+        tap.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER_BYTES)
+    except PermissionError:
+        # Inside a user namespace only net.core.rmem_max may be had.
+        tap.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
+
+
+class Recorder:
+    """Reads taps into a file of raw records, in the order of arrival."""
+
+    def __init__(self, taps: list[Tap], raw: BinaryIO) -> None:
+        self._taps = taps
+        self._raw = raw
+        self._buffer = bytearray(SNAP_LENGTH)
+        smallest = min(tap.socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) for tap in taps)
+        self._pause_s = PAUSE_S if smallest >= LARGE_BUFFER_BYTES else SHORT_PAUSE_S
+        self._syncs = clock.current().word == "virtual"
+        self._began_s = self._synced_s = time.monotonic()
+
+    def run(self, control_fd: int) -> bool:
+        """Read until the control pipe speaks; return whether it asked to stop, rather than closed."""
+        by_fd = {tap.socket.fileno(): tap for tap in self._taps}
+        poll = select.epoll()
+        parent = os.getppid()
+        try:
+            parent_fd = os.pidfd_open(parent)
+        except ProcessLookupError:
+            return False
+        for fd in (control_fd, parent_fd, *by_fd):
+            poll.register(fd, select.EPOLLIN)
+        written, flush_s = False, 0.0
+        while os.getppid() == parent:
+            if written and time.monotonic() > flush_s:
+                self._raw.flush()
+                self._sync()
+                written = False
+            # A time-out only for what is not flushed: it would wake the processor all through hours of silence.
+            for fd, _ in poll.poll(FLUSH_S if written else None):
+                if fd == control_fd:
+                    return os.read(control_fd, 16).startswith(b"stop")
+                if fd in by_fd:
+                    self.drain(by_fd[fd])
+                    flush_s = flush_s if written else time.monotonic() + FLUSH_S
+                    written = True
+            time.sleep(self._pause_s)
+        return False
+
+    def _sync(self) -> None:
+        """In virtual time hand the host what has been read, now and then: the kernel that holds it may be ended."""
+        now_s = time.monotonic()
+        if self._syncs and now_s - self._synced_s >= max(SYNC_S, SYNC_SHARE * (now_s - self._began_s)):
+            self._synced_s = now_s
+            os.fsync(self._raw.fileno())
+
+    def finish(self) -> None:
+        """Read everything that was on an interface by now, and the kernel's counts of what was dropped."""
+        time.sleep(SETTLE_S)
+        now_ns = time.time_ns()
+        for tap in self._taps:
+            self.drain(tap, until_ns=now_ns)
+            counts = tap.socket.getsockopt(SOL_PACKET, PACKET_STATISTICS, 8)
+            tap.dropped = struct.unpack("@II", counts)[1]
+            tap.socket.close()
+
+    def drain(self, tap: Tap, until_ns: int | None = None) -> None:
+        """Read what waits in one socket, up to the first packet later than `until_ns` (by default: now)."""
+        view, write = memoryview(self._buffer), self._raw.write
+        limit_ns = time.time_ns() if until_ns is None else until_ns
+        while True:
+            try:
+                length, ancillary, _, address = tap.socket.recvmsg_into(
+                    [self._buffer], 64, socket.MSG_TRUNC
+                )  # MSG_TRUNC: the length on the wire, even if longer than the buffer
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno == errno.ENETDOWN:  # said once; what came before it stays readable
+                    continue
+                raise
+            # A loopback device shows each frame twice, going out and coming in: one of the two is enough.
+            if address[2] == PACKET_OUTGOING and address[3] == ARPHRD_LOOPBACK:
+                continue
+            seconds, nanoseconds = TIMESPEC.unpack(ancillary[0][2])
+            time_ns = seconds * 1_000_000_000 + nanoseconds
+            captured = min(length, SNAP_LENGTH)
+            write(RECORD.pack(tap.index, captured, length, time_ns))
+            write(view[:captured])
+            tap.packets += 1
+            if time_ns > limit_ns:
+                return
+
+
+def finalise(raw_path: Path, target: Path, taps: list[Tap]) -> None:
+    """Sort the raw records by time and write them as pcapng; the target appears whole or not at all."""
+    partial = target.with_name(target.name + ".part")
+    with partial.open("wb", FILE_BUFFER_BYTES) as stream:
+        writer = _write_sorted(raw_path, stream)
+        for tap in taps:
+            writer.statistics(tap.index, received=tap.packets + tap.dropped, dropped=tap.dropped)
+    partial.replace(target)
+
+
+def salvage(target: Path) -> None:
+    """Make the file of what a capturing process had written when it died; it holds no counts of drops.
+
+    Where there is no room for it, the raw records stay.
+    """
+    raw_path, partial = raw_of(target), target.with_name(target.name + ".part")
+    try:
+        if not target.exists():
+            with partial.open("wb", FILE_BUFFER_BYTES) as stream:
+                _write_sorted(raw_path, stream)
+            partial.replace(target)
+        raw_path.unlink()
+    except ValueError:
+        # It died before it had written anything.
+        raw_path.unlink()
+    except OSError:
+        pass
+    with suppress(OSError):
+        partial.unlink()
+
+
+def raw_of(target: Path) -> Path:
+    """Where the raw records of a capture are until it ends."""
+    return target.with_name(target.name + RAW_SUFFIX)
+
+
+def _write_sorted(raw_path: Path, stream: BinaryIO) -> PcapngWriter:
+    """Write the records of a raw file by their times; returns the writer. Raises ValueError if no labels are there."""
+    stamps, offsets = array("Q"), array("Q")
+    with raw_path.open("rb") as raw:
+        writer = PcapngWriter(stream, json.loads(raw.readline()))
+        offset = raw.tell()
+        with mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ) as records:
+            # The last record of a process that died may be cut short, or a hole in the file.
+            while offset + RECORD.size <= len(records):
+                _, captured, _, time_ns = RECORD.unpack_from(records, offset)
+                if not time_ns:
+                    break
+                if offset + RECORD.size + captured <= len(records):
+                    stamps.append(time_ns)
+                    offsets.append(offset)
+                offset += RECORD.size + captured
+            for position in sorted(range(len(stamps)), key=stamps.__getitem__):
+                start = offsets[position]
+                interface, captured, length, time_ns = RECORD.unpack_from(records, start)
+                data = records[start + RECORD.size : start + RECORD.size + captured]
+                writer.packet(interface, time_ns, data, length)
+    return writer
+
+
+def _say(message: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(message) + "\n")
+    sys.stdout.flush()
+
+
+def _record(order: dict[str, Any], raw_path: Path) -> None:
+    taps = open_taps(order["interfaces"])
+    with raw_path.open("wb", FILE_BUFFER_BYTES) as raw:
+        raw.write(json.dumps([tap.label for tap in taps]).encode() + b"\n")
+        raw.flush()
+        recorder = Recorder(taps, raw)
+        _say({"ready": True})
+        if not recorder.run(sys.stdin.fileno()):
+            return
+        recorder.finish()
+    finalise(raw_path, Path(order["target"]), taps)
+    raw_path.unlink()
+    _say({"statistics": {tap.label: {"packets": tap.packets, "dropped": tap.dropped} for tap in taps}})
+
+
+def main() -> int:
+    """Carry out one capture as ordered on standard input; return 1 if it could not start."""
+    # Ctrl-C reaches the whole process group; the parent decides when the capture ends.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    line = b""
+    while not line.endswith(b"\n"):  # unbuffered, so that a "stop" behind the order stays in the pipe
+        octet = os.read(sys.stdin.fileno(), 1)
+        if not octet:
+            return 1
+        line += octet
+    order: dict[str, Any] = json.loads(line)
+    raw_path = raw_of(Path(order["target"]))
+    try:
+        _record(order, raw_path)
+    except CaptureStartError as error:
+        _say({"error": str(error)})
+        return 1
+    except OSError as error:
+        print(f"{order['target']} cannot be written ({error.strerror})", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

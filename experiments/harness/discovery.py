@@ -1,0 +1,117 @@
+"""Discovery of experiments, matrices and topologies: modules that define EXPERIMENT, MATRIX or topos."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import experiments
+import topologies
+from experiments.harness import user_files
+from experiments.harness.experiment import Experiment
+from experiments.harness.matrix import Matrix
+from topologies.emulation.user_module import is_own_file
+
+
+class UnknownNameError(ValueError):
+    """There is no experiment or topology of that name; the message lists those that exist."""
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A topology by name: its class, its module's text, and what a person may try in it.
+
+    `called`: how a command names it, which for a file of one's own is the file.
+    """
+
+    name: str
+    make: Any
+    text: str
+    tries: tuple[str, ...]
+    called: str = ""
+
+
+# What `lab7` looks for in the packages of experiments: one of these, assigned at the top level of a module.
+_DEFINES = re.compile(r"^(EXPERIMENT|MATRIX)\b", re.MULTILINE)
+
+
+def _modules(package: ModuleType) -> Iterator[ModuleType]:
+    """Import the modules directly in a package."""
+    for info in pkgutil.iter_modules(package.__path__):
+        if not info.ispkg:
+            yield importlib.import_module(f"{package.__name__}.{info.name}")
+
+
+def _experiment_modules() -> Iterator[ModuleType]:
+    """Import the modules of the protocol packages that define an experiment or a matrix, and no others."""
+    for info in pkgutil.iter_modules(experiments.__path__):
+        for path in sorted(Path(experiments.__path__[0], info.name).glob("*.py")):
+            if _DEFINES.search(path.read_text(encoding="utf-8")):
+                yield importlib.import_module(f"experiments.{info.name}.{path.stem}")
+
+
+def all_experiments() -> dict[str, Experiment]:
+    """Return every experiment by name, in the order of the names."""
+    found = (getattr(module, "EXPERIMENT", None) for module in _experiment_modules())
+    return {item.name: item for item in sorted((e for e in found if isinstance(e, Experiment)), key=lambda e: e.name)}
+
+
+def find_experiments(names: tuple[str, ...]) -> list[Experiment]:
+    """The experiments of these names, or files of one's own (`my_lab.py`), or all of the names if none is given.
+
+    Raises UnknownNameError, OwnFileError.
+    """
+    known = all_experiments()
+    for name in names:
+        if name not in known and not is_own_file(name):
+            raise UnknownNameError(
+                f"there is no experiment {name!r}: there are {', '.join(known)}; a file of your own ends in .py"
+            )
+    taken = tuple(known)
+    return [known[name] if name in known else user_files.load_experiment(name, taken) for name in names or taken]
+
+
+def all_matrices() -> dict[str, Matrix]:
+    """Return every matrix by name, in the order of the names."""
+    found = (getattr(module, "MATRIX", None) for module in _experiment_modules())
+    return {item.name: item for item in sorted((m for m in found if isinstance(m, Matrix)), key=lambda m: m.name)}
+
+
+def find_matrix(name: str) -> Matrix:
+    """The matrix of that name. Raises UnknownNameError."""
+    known = all_matrices()
+    if name not in known:
+        raise UnknownNameError(f"there is no matrix {name!r}: there are {', '.join(known)}")
+    return known[name]
+
+
+def all_drawings() -> dict[str, Drawing]:
+    """Every topology by name: what modules of `topologies` export as `topos`, as Mininet's --custom reads it."""
+    return {drawing.name: drawing for module in _modules(topologies) for drawing in _drawings(module)}
+
+
+def find_drawing(name: str) -> Drawing:
+    """A topology by name, or from a file of one's own (`my_lab.py`, or `my_lab.py:NAME` if it exports several).
+
+    Raises UnknownNameError, OwnFileError.
+    """
+    file, _, chosen = name.partition(":")
+    if is_own_file(file):
+        return Drawing(*user_files.load_drawing(file, chosen), called=name)
+    known = all_drawings()
+    if name not in known:
+        raise UnknownNameError(
+            f"there is no topology {name!r}: there are {', '.join(known)}; a file of your own ends in .py"
+        )
+    return known[name]
+
+
+def _drawings(module: ModuleType) -> list[Drawing]:
+    text, tries = user_files.described(module)
+    return [Drawing(name, make, text, tries) for name, make in getattr(module, "topos", {}).items()]

@@ -1,0 +1,405 @@
+"""The fidelity certificate: what was asked of the emulation, what it does, and what the machine did meanwhile.
+
+Paths are measured before an experiment by probes inside the hosts; the machine is watched during it. A check
+that is off makes the run suspect: its packets are still evidence of order, but its times are not to be trusted.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+import threading
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, TypeVar
+
+from mininet.topo import Topo
+
+from experiments.harness import clock
+from experiments.harness.capture.pcapng import InterfaceCounts
+from experiments.harness.fidelity.disturbance import NS, RETAKES, Disturbance, Record, lateness_s
+from experiments.harness.fidelity.sampler import Sampler
+from experiments.harness.fidelity.turns import Turn, turns_of
+from experiments.harness.judge.frames import CaptureFile, read_capture
+from experiments.harness.results.result import Check, Comparison, Fidelity, FidelityWord, Timing
+from topologies.emulation.testbed import Testbed
+from topologies.emulation.watch import current
+
+PROBE = "topologies.emulation.probe"
+PROBE_PORT = 9  # RFC 863: discard
+PROBE_TIMEOUT_S = 60.0
+PROBES = 3
+ECHOES = 8
+ECHO_FRAME_BYTES = 42  # Ethernet 14, IPv4 20, ICMP 8
+TRAIN_FRAMES = 60
+TRAIN_FRAME_BYTES = 1442
+# How far a path may be off: of its round-trip time, or this absolute share that no software path is free of.
+RTT_TOLERANCE = 0.02
+RTT_FLOOR_S = 0.0005
+RATE_TOLERANCE = 0.03
+# A loss is estimated from this many frames; it is off beyond four standard errors of a binomial estimate.
+LOSS_FRAMES = 1500
+LOSS_BURST = 250
+LOSS_ERRORS = 4
+# The machine during the run: share of time stolen by the hypervisor, and how late a sleeping thread wakes up.
+STEAL_MAX = 0.05
+LAG_MAX_S = 0.005
+LAG_QUANTILE = 0.99
+LAG_PERIOD_S = 0.01
+# Beyond this, and what this process waited for a processor, no thread is late: the run, or the machine under it, was
+# suspended (SIGSTOP, Ctrl-Z, a paused VM).
+GAP_MAX_S = 0.5
+# How far CLOCK_REALTIME, the capture's clock, may move against CLOCK_MONOTONIC: half an hour of NTP's slewing at the
+# usual 20 ppm, but no step (adjtimex(2)), nor a suspended machine, where CLOCK_MONOTONIC stands still.
+CLOCK_STEP_MAX_S = 0.05
+CLOCK_READINGS = 5
+# How often it is looked whether a process of the network is suspended.
+STOPPED_PERIOD_S = 0.25
+# How late frames may leave a wire.
+LATE_MAX_S = 0.005
+
+
+@dataclass(frozen=True)
+class EmulatedPath:
+    """One emulated path and what was asked of it, there and back. rate_bps None: not limited; loss: one way."""
+
+    source: str
+    target: str
+    address: str
+    rtt_s: float
+    rate_bps: float | None = None
+    loss: float = 0.0
+
+
+class Span(Protocol):
+    """When a sample began and ended, on the capture's clock (CLOCK_REALTIME) in nanoseconds."""
+
+    @property
+    def start_ns(self) -> int:
+        """Its begin."""
+
+    @property
+    def end_ns(self) -> int:
+        """Its end."""
+
+
+Sample = TypeVar("Sample", bound=Span)
+
+
+def _word(good: bool) -> FidelityWord:
+    return "valid" if good else "suspect"
+
+
+def probe_path(bed: Testbed, path: EmulatedPath) -> list[Check]:
+    """Measure one path by echo requests and, where a rate or loss was asked, by a train of frames each way.
+
+    In real time a measurement that is off is made again, PROBES times at most: what the machine did meanwhile is not
+    the same each time, what is wrong with a path is.
+    """
+    measurements = [partial(_rtt_check, bed, path)]
+    if path.rate_bps is not None and not path.loss:
+        measurements += [partial(_rate_check, bed, path, *ends) for ends in _both_ways(bed, path)]
+    if path.loss:
+        measurements += [partial(_loss_check, bed, path, *ends) for ends in _both_ways(bed, path)]
+    return [_measured(each) for each in measurements]
+
+
+def _measured(measure: Callable[[], Check]) -> Check:
+    """What a measurement finds, made again where it is off."""
+    check = measure()
+    for again in range(1, PROBES if clock.current().word == "real" else 1):
+        if check.verdict == "valid":
+            break
+        check = measure()
+        check = replace(check, measured=f"{check.measured} (measured {again + 1} times)")
+    return check
+
+
+def _both_ways(bed: Testbed, path: EmulatedPath) -> list[tuple[str, str, str]]:
+    back = str(bed.host(path.source).IP())
+    return [(path.source, path.target, path.address), (path.target, path.source, back)]
+
+
+def _rtt_check(bed: Testbed, path: EmulatedPath) -> Check:
+    echo = bed.host(path.source).start(f"{PROBE} rtt {path.address} {ECHOES}", wait=False)
+    answers = json.loads(echo.finish(PROBE_TIMEOUT_S))["rtts_s"]
+    rtts_s = [rtt_s for rtt_s in answers if rtt_s is not None]
+    asked_s = path.rtt_s + (2 * ECHO_FRAME_BYTES * 8 / path.rate_bps if path.rate_bps else 0.0)
+    name = f"RTT {path.source}-{path.target}"
+    if not rtts_s:
+        return Check(name, f"{asked_s * 1e3:.2f} ms", "no reply", "suspect")
+    measured_s = statistics.median(rtts_s)
+    good = abs(measured_s - asked_s) <= max(RTT_FLOOR_S, RTT_TOLERANCE * asked_s)
+    return Check(name, f"{asked_s * 1e3:.2f} ms", f"{measured_s * 1e3:.2f} ms", _word(good))
+
+
+def _train(bed: Testbed, source: str, target: str, address: str, count: int, size_bytes: int) -> dict[str, float]:
+    receiver = bed.host(target).start(f"{PROBE} receive {PROBE_PORT} {count}")
+    sender = bed.host(source).start(f"{PROBE} send {address} {PROBE_PORT} {count} {size_bytes}", wait=False)
+    sender.finish(PROBE_TIMEOUT_S)
+    result: dict[str, float] = json.loads(receiver.finish(PROBE_TIMEOUT_S))
+    return result
+
+
+def _rate_check(bed: Testbed, path: EmulatedPath, source: str, target: str, address: str) -> Check:
+    assert path.rate_bps is not None
+    found = _train(bed, source, target, address, TRAIN_FRAMES, TRAIN_FRAME_BYTES)
+    rate_bps = found["rate_bps"] or 0.0
+    good = abs(rate_bps / path.rate_bps - 1) <= RATE_TOLERANCE and found["received"] == TRAIN_FRAMES
+    lost = TRAIN_FRAMES - int(found["received"])
+    measured = f"{rate_bps / 1e6:.3g} Mbit/s" + (f", {lost} of {TRAIN_FRAMES} lost" if lost else "")
+    return Check(f"rate {source} to {target}", f"{path.rate_bps / 1e6:.3g} Mbit/s", measured, _word(good))
+
+
+def _loss_check(bed: Testbed, path: EmulatedPath, source: str, target: str, address: str) -> Check:
+    received = 0
+    for _ in range(LOSS_FRAMES // LOSS_BURST):
+        received += int(_train(bed, source, target, address, LOSS_BURST, 64)["received"])
+    measured = 1 - received / LOSS_FRAMES
+    error = math.sqrt(path.loss * (1 - path.loss) / LOSS_FRAMES)
+    good = abs(measured - path.loss) <= LOSS_ERRORS * error
+    return Check(f"loss {source} to {target}", f"{path.loss:.2%}", f"{measured:.2%}", _word(good))
+
+
+class MachineWatch:
+    """Watches the machine while a workload runs; a context manager that may be entered several times.
+
+        with MachineWatch() as watch:                           # inside of `with Testbed(...)`
+            windows = watch.samples(lambda: client.load(...))   # taken again where the machine disturbed it
+        captured = watch.read_capture(path, bed.topo)           # with the turns of the hosts
+        timing = watch.timing(total_s, terms, start_ns, end_ns) # with what disturbed it
+
+    In virtual time there is nothing to watch: what else the machine does has no part in any time.
+
+    Leave it before packets are judged: that keeps this process so busy that its own thread wakes up late.
+    """
+
+    def __init__(self) -> None:
+        self._stop = threading.Event()
+        self._lags_s: list[float] = []
+        self._gap_s = 0.0
+        self._thread: threading.Thread | None = None
+        self._began = (0, 0)
+        self._ticks = [0, 0]
+        self._offset_s = 0.0
+        self._step_s = 0.0
+        self._stopped: set[str] = set()
+        self._sampler = Sampler()
+        self._record: Record | None = None
+        self._turns: dict[str, list[Turn]] = {}
+        self._noted = False
+
+    def __enter__(self) -> MachineWatch:
+        if clock.current().word == "virtual":
+            return self
+        self._began = _processor_times()
+        self._offset_s = _clock_offset_s()
+        self._stop.clear()
+        self._record = None
+        self._sampler.open()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._thread is None:
+            return
+        self._stop.set()
+        self._thread.join()
+        self._thread = None
+        self._sampler.close()
+        for place, (before, after) in enumerate(zip(self._began, _processor_times(), strict=True)):
+            self._ticks[place] += after - before
+        self._step_s = max(self._step_s, abs(_clock_offset_s() - self._offset_s))
+
+    def _watch(self) -> None:
+        look_s = time.monotonic() + STOPPED_PERIOD_S
+        waited_s = _waited_s()
+        while not self._stop.is_set():
+            began_s, before_s = time.monotonic(), waited_s
+            time.sleep(LAG_PERIOD_S)
+            woke_s, waited_s = time.monotonic(), _waited_s()
+            self._lags_s.append(woke_s - began_s - LAG_PERIOD_S)
+            self._gap_s = max(self._gap_s, self._lags_s[-1] - (waited_s - before_s))
+            self._sampler.read()
+            if woke_s >= look_s and (network := current()) is not None:
+                self._stopped.update(network.stopped())
+                look_s = woke_s + STOPPED_PERIOD_S
+
+    def samples(self, take: Callable[[], Sample], retakes: int = RETAKES) -> list[Sample]:
+        """Take a sample, and again where the machine disturbed it beyond the bound; returns all, the last one last."""
+        taken: list[Sample] = []
+        while len(taken) <= retakes:
+            self.begin_sample()
+            taken.append(take())
+            if not self.disturbed(taken[-1]):
+                break
+        return taken
+
+    @property
+    def watching(self) -> bool:
+        """Whether it watches the machine now: never in virtual time."""
+        return self._thread is not None
+
+    def begin_sample(self) -> None:
+        """Read all counters just before a sample that `disturbed` is called for."""
+        if self._thread is not None:
+            self._sampler.read()
+
+    def disturbed(self, sample: Span) -> bool:
+        """Whether the machine disturbed a sample beyond the bound, so far as is known before its packets are read."""
+        if self._thread is None:
+            return False
+        self._sampler.read()
+        record = self._sampler.record()
+        start_ns, end_ns = record.on_wires(sample.start_ns, sample.end_ns)
+        return record.within(start_ns, end_ns).beyond_bound((end_ns - start_ns) / 1e9)
+
+    def read_capture(self, path: Path, topo: Topo) -> CaptureFile:
+        """Read a capture that was made while it watched, and take the turns of the hosts from it."""
+        captured = read_capture(path)
+        self.follow(captured, topo)
+        return captured
+
+    def follow(self, captured: CaptureFile, topo: Topo) -> None:
+        """Take the turns of the hosts from a capture that was made while it watched."""
+        if clock.current().word == "virtual":
+            return
+        for host, turns in turns_of(captured, topo).items():
+            self._turns[host] = sorted([*self._turns.get(host, []), *turns])
+        self._record = None
+
+    def timing(self, total_s: float, terms: Mapping[str, float], start_ns: int, end_ns: int) -> Timing:
+        """The timing of a sample that was taken in this window, with what disturbed it then."""
+        return self.noted(Timing(total_s, terms), start_ns, end_ns)
+
+    def noted(self, timing: Timing, start_ns: int, end_ns: int) -> Timing:
+        """A sample that was taken in this window, with what disturbed it then."""
+        if clock.current().word == "virtual":
+            return timing
+        self._noted = True
+        return replace(timing, disturbance=self.record.within(start_ns, end_ns))
+
+    def disturbance(self, start_ns: int, end_ns: int, hosts: Collection[str] | None = None) -> Disturbance:
+        """What disturbed these hosts (None: all) in a window in which they act by timers, not only when frames arrive.
+
+        None at all in virtual time.
+        """
+        if clock.current().word == "virtual":
+            return Disturbance()
+        self._noted = True
+        return self.record.of_hosts(hosts).within(start_ns, end_ns)
+
+    @property
+    def record(self) -> Record:
+        """What was read of programs and wires so far."""
+        if self._thread is not None:
+            return self._sampler.record()
+        if self._record is None:
+            self._record = replace(self._sampler.record(), turns=self._turns or None)
+        return self._record
+
+    def checks(self, times: bool = True) -> list[Check]:
+        """What the machine did while it was watched; of no meaning where it does not move the clock.
+
+        Lag and lateness are bounded where no sample was `noted`; else undisturbed_check says whether times are good.
+        times: False for an experiment that judges no time, or whole seconds only: then they are not bounded either.
+        """
+        if clock.current().word == "virtual":
+            return []
+        total, stolen = self._ticks
+        steal = stolen / total if total else 0.0
+        lags_s = sorted(self._lags_s) or [0.0]
+        lag_s = lags_s[min(len(lags_s) - 1, int(len(lags_s) * LAG_QUANTILE))]
+        return [
+            Check("processor time stolen", f"at most {STEAL_MAX:.0%}", f"{steal:.1%}", _word(steal <= STEAL_MAX)),
+            self._bounded(times, f"scheduler lag ({LAG_QUANTILE:.0%} of wake-ups)", "", lag_s, LAG_MAX_S),
+            *(
+                self._bounded(
+                    times, f"late frames, {name}", "p99 ", p99_s, LATE_MAX_S, f", largest {largest_s * 1e3:.2f} ms"
+                )
+                for name, (p99_s, largest_s) in lateness_s(self.record.wires).items()
+            ),
+            Check(
+                "longest suspension",
+                f"at most {GAP_MAX_S * 1e3:g} ms",
+                f"{self._gap_s * 1e3:.2f} ms",
+                _word(self._gap_s <= GAP_MAX_S),
+            ),
+            Check("processes suspended", "none", ", ".join(sorted(self._stopped)) or "none", _word(not self._stopped)),
+            Check(
+                "clock step",
+                f"at most {CLOCK_STEP_MAX_S * 1e3:g} ms",
+                f"{self._step_s * 1e3:.2f} ms",
+                _word(self._step_s <= CLOCK_STEP_MAX_S),
+            ),
+        ]
+
+    def _bounded(self, times: bool, name: str, figure: str, value_s: float, bound_s: float, more: str = "") -> Check:
+        """A check of a time: bounded, unless each sample says for itself how much of that there was in it."""
+        measured = f"{figure}{value_s * 1e3:.2f} ms{more}"
+        if not times:
+            return Check(name, "any: no time depends on it", measured, "valid")
+        if self._noted:
+            return Check(name, "accounted for in each sample", measured, "valid")
+        return Check(name, f"{figure}at most {bound_s * 1e3:g} ms", measured, _word(value_s <= bound_s))
+
+
+def _waited_s() -> float:
+    """How long this process's main thread and the calling one have waited for a processor (proc_pid_schedstat(5)).
+
+    Where they were suspended, or the machine was, they did not wait; of the main thread the calling one waits to take
+    the interpreter's lock over.
+    """
+    words = [Path("/proc", place, "schedstat").read_text().split() for place in ("self", "thread-self")]
+    return sum(int(waited_ns) for _, waited_ns, _ in words) / NS
+
+
+def _clock_offset_s() -> float:
+    """CLOCK_REALTIME minus CLOCK_MONOTONIC, of several readings the one that was interrupted least."""
+    readings = []
+    for _ in range(CLOCK_READINGS):
+        before_s, real_s, after_s = time.monotonic(), time.time(), time.monotonic()
+        readings.append((after_s - before_s, real_s - before_s))
+    return min(readings)[1]
+
+
+def _processor_times() -> tuple[int, int]:
+    """(all, stolen) processor time of the machine in clock ticks; proc(5), /proc/stat."""
+    fields = [int(word) for word in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]]
+    # Guest time is counted in user time already, so only the first eight fields are summed.
+    return sum(fields[:8]), fields[7] if len(fields) > 7 else 0
+
+
+def undisturbed_check(comparisons: Iterable[Comparison]) -> list[Check]:
+    """One check where it is known what disturbed the samples: each time needs one that was not, beyond the bound."""
+    every = [one for one in comparisons if one.disturbed is not None]
+    if not every:
+        return []
+    without = [one.name for one in every if len(one.disturbed or ()) == len(one.samples_s)]
+    disturbed, total = sum(len(one.disturbed or ()) for one in every), sum(len(one.samples_s) for one in every)
+    measured = f"{disturbed} of {total} samples disturbed" + (f", all of {', '.join(without)}" if without else "")
+    return [Check("undisturbed samples", "one of each time", measured, _word(not without))]
+
+
+def capture_checks(statistics_: dict[str, InterfaceCounts]) -> list[Check]:
+    """One check an interface: a capture that dropped packets is not evidence."""
+    return [
+        Check(
+            f"capture at {label}", "0 dropped", f"{count.dropped} dropped of {count.packets}", _word(not count.dropped)
+        )
+        for label, count in statistics_.items()
+    ]
+
+
+def certificate(checks: Iterable[Check]) -> Fidelity:
+    """The certificate: valid only if every check is."""
+    every = tuple(checks)
+    return Fidelity(_word(all(check.verdict == "valid" for check in every)), every)

@@ -1,0 +1,236 @@
+"""The sampler of disturbances: reads what the kernel counts for the hosts' programs, and the records of the wires.
+
+It is called every few milliseconds, and at the ends of samples, by the watch over the machine (see fidelity). Which
+programs there are is found by their network namespace, which is that of a host; a program that starts and ends between
+two looks is missed, and so is the last growth of one that has ended.
+
+How long a thread waited for a disk is counted by no kernel as Debian sets it up (kernel.task_delayacct is off). So its
+state is read: between two readings it slept all the time if it did at both, half of it if it did at one of them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from array import array
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from experiments.harness.fidelity.disturbance import NS, Counter, Record, Task, Wire
+from topologies.emulation import testbed
+from topologies.emulation.process import softirq
+from topologies.emulation.wire.record import Reader
+
+# How often it is looked for programs that have started or ended.
+LOOK_NS = 100_000_000
+READ_BYTES = 200
+# How exactly it is known when a counter was read, and how often that is tried.
+READING_NS, READINGS = 1_000_000, 3
+# Of proc_pid_stat(5) only the state is needed, the first word behind the name, which is at most 16 octets long.
+STAT_BYTES = 64
+ON_DISK = b"D"
+
+Value = TypeVar("Value")
+
+
+class _TaskSeries:
+    """What was read of one thread."""
+
+    def __init__(self, host: str, path: str) -> None:
+        self.host = host
+        self.times_ns, self.computed, self.waited, self.disk = array("q"), array("q"), array("q"), array("q")
+        self._stat = f"{path}/stat"
+        self._on_disk = False
+        self._descriptor: int | None = os.open(f"{path}/schedstat", os.O_RDONLY | os.O_CLOEXEC)
+
+    def add(self, now_ns: int, computed_ns: int, waited_ns: int, on_disk: bool = False) -> None:
+        disk_ns = 0
+        if self.times_ns:
+            disk_ns = self.disk[-1] + (self._on_disk + on_disk) * (now_ns - self.times_ns[-1]) // 2
+        self._on_disk = on_disk
+        self.times_ns.append(now_ns)
+        self.computed.append(computed_ns)
+        self.waited.append(waited_ns)
+        self.disk.append(disk_ns)
+
+    def read(self) -> None:
+        if self._descriptor is None:
+            return
+        try:
+            found = _at_a_time(partial(os.pread, self._descriptor, READ_BYTES, 0))
+        except ProcessLookupError:
+            self.close()
+        else:
+            if found is not None:
+                words = found[1].split()
+                computed_ns = int(words[0])
+                # A thread that has not run since it was last read sleeps as it did.
+                has_run = not self.computed or computed_ns != self.computed[-1]
+                on_disk = state_of(self._stat) == ON_DISK if has_run or self._on_disk else False
+                self.add(found[0], computed_ns, int(words[1]), on_disk)
+
+    def task(self) -> Task:
+        series = self.computed[:], self.waited[:], self.disk[:]
+        times_ns = self.times_ns[:]
+        return Task(self.host, *(Counter(times_ns, each) for each in series))
+
+    def close(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+class _WireSeries:
+    """What was read of one direction of a wire; of frames that overtook each other the due times are put in order."""
+
+    def __init__(self, name: str, hosts: tuple[str, ...], path: Path) -> None:
+        self.name, self.hosts = name, hosts
+        self._reader = Reader(path)
+        self._reader.news()  # what was carried before is of no sample
+        self._frames: list[tuple[int, int]] = []
+
+    def read(self, offset_ns: int) -> None:
+        news = self._reader.news()
+        self._frames += [(due + offset_ns, left + offset_ns) for due, left in zip(news[::2], news[1::2], strict=True)]
+
+    def wire(self) -> Wire:
+        self._frames.sort()
+        return Wire(self.name, self.hosts, [due for due, _ in self._frames], [left for _, left in self._frames])
+
+
+class Sampler:
+    """Reads on demand; safe to be called by two threads. `open` it when testbeds are up, `close` it before they go."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._tasks: list[_TaskSeries] = []
+        self._there: dict[tuple[int, int], _TaskSeries] = {}
+        self._wires: list[_WireSeries] = []
+        self._reading: list[_WireSeries] = []
+        self._hosts: dict[str, str] = {}
+        self._looked_ns = 0
+        self._stolen_times_ns, self._stolen_ns = array("q"), array("q")
+        self._softirq = [(one, array("q"), array("q")) for one in softirq.schedstats()]
+
+    def open(self) -> None:
+        """Begin to read the testbeds that are up."""
+        with self._lock:
+            self._looked_ns = 0
+            for bed in testbed.running():
+                for host in bed.net.hosts:
+                    self._hosts[os.readlink(f"/proc/{host.namespace_pid}/ns/net")] = host.name
+                hosts = {host.name for host in bed.net.hosts}
+                for link in bed.net.links:
+                    ends = tuple({link.intf1.node.name, link.intf2.node.name} & hosts)
+                    self._reading += [_WireSeries(name, ends, path) for name, path in link.wire_records.items()]
+        self.read()
+
+    def close(self) -> None:
+        """Read a last time."""
+        self.read()
+        with self._lock:
+            for wire in self._reading:
+                wire.read(_offset_ns())
+            self._wires += self._reading
+            self._reading = []
+            for series in self._there.values():
+                series.close()
+            self._there.clear()
+            self._hosts.clear()
+
+    def read(self) -> None:
+        """Read all counters now."""
+        with self._lock:
+            now_ns = time.time_ns()
+            if now_ns - self._looked_ns >= LOOK_NS:
+                self._look(now_ns)
+            for series in self._there.values():
+                series.read()
+            if (found := _at_a_time(_stolen_ns)) is not None:
+                self._stolen_times_ns.append(found[0])
+                self._stolen_ns.append(found[1])
+            for descriptor, times_ns, waited in self._softirq:
+                if (found := _at_a_time(partial(softirq.waited_ns, descriptor))) is not None:
+                    times_ns.append(found[0])
+                    waited.append(found[1])
+
+    def record(self) -> Record:
+        """What was read so far."""
+        with self._lock:
+            for wire in self._reading:
+                wire.read(_offset_ns())
+            return Record(
+                [one.task() for one in self._tasks],
+                [each.wire() for each in (*self._wires, *self._reading)],
+                Counter(self._stolen_times_ns[:], self._stolen_ns[:]),
+                softirq=[Counter(times_ns[:], waited[:]) for _, times_ns, waited in self._softirq],
+            )
+
+    def _look(self, now_ns: int) -> None:
+        """Find the threads of the hosts' programs."""
+        first = not self._looked_ns
+        there: dict[tuple[int, int], _TaskSeries] = {}
+        for host, pid, tid in _threads(self._hosts):
+            series = self._there.pop((pid, tid), None)
+            if series is None:
+                with contextlib.suppress(OSError):
+                    series = _TaskSeries(host, f"/proc/{pid}/task/{tid}")
+                    self._tasks.append(series)
+                    if not first:
+                        # It has started since the last look, with nothing counted.
+                        series.add(self._looked_ns, 0, 0)
+            if series is not None:
+                there[pid, tid] = series
+        for gone in self._there.values():
+            gone.close()
+        self._there, self._looked_ns = there, now_ns
+
+
+def _at_a_time(read: Callable[[], Value]) -> tuple[int, Value] | None:
+    """Return when a counter was read, and its value; None where that is not known to READING_NS.
+
+    This thread waits for a processor, too: what is read after such a wait, under the time before it, would put the
+    growth of the wait before a turn in which it was. Without that reading the growth lies between the two around it.
+    """
+    for _ in range(READINGS):
+        before_ns = time.time_ns()
+        value = read()
+        if time.time_ns() - before_ns <= READING_NS:
+            return before_ns, value
+    return None
+
+
+def state_of(path: str) -> bytes:
+    """The state in a file of proc_pid_stat(5): one letter; nothing where the thread has ended."""
+    try:
+        with open(path, "rb", buffering=0) as file:
+            return file.read(STAT_BYTES).rpartition(b")")[2].split()[0]
+    except (OSError, IndexError):
+        return b""
+
+
+def _threads(hosts: dict[str, str]) -> Iterator[tuple[str, int, int]]:
+    """(host, process, thread) of all threads in these network namespaces."""
+    for name in os.listdir("/proc"):
+        if not name.isdigit():
+            continue
+        with contextlib.suppress(OSError):
+            host = hosts.get(os.readlink(f"/proc/{name}/ns/net"))
+            if host is not None:
+                yield from ((host, int(name), int(thread)) for thread in os.listdir(f"/proc/{name}/task"))
+
+
+def _stolen_ns() -> int:
+    """Processor time that the hypervisor gave to others, the eighth number of proc_stat(5)'s first line."""
+    with open("/proc/stat", "rb") as file:
+        words = file.readline().split()
+    return int(words[8]) * NS // os.sysconf("SC_CLK_TCK") if len(words) > 8 else 0
+
+
+def _offset_ns() -> int:
+    """CLOCK_REALTIME minus CLOCK_MONOTONIC."""
+    return time.time_ns() - time.monotonic_ns()

@@ -1,0 +1,84 @@
+"""Draw series of measured points over the lines that theory gives, several panels side by side."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from experiments.harness.report.plots import INK, PlotUnavailable, draw_svg
+
+# Okabe and Ito (2008), without the yellow, which is too light for lines on white.
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000", "#8C8C8C")
+MARKERS = "osD^vPX*"
+NOTE_COLUMNS = 100
+Points = Sequence[tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class Series:
+    """One series of a panel: measured points, the theory's line, and perhaps a refined line (dashed)."""
+
+    name: str
+    measured: Points
+    theory: Points
+    refined: Points = ()
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One panel: its title, the names of its axes, its series."""
+
+    title: str
+    x_label: str
+    y_label: str
+    series: Sequence[Series]
+
+
+def plot_lines(panels: Sequence[Panel], note: str) -> str | None:
+    """Return the panels as one <svg> element, `note` below them; None without matplotlib."""
+
+    def paint(figure: Any) -> None:
+        grid = figure.subplots(1, len(panels), squeeze=False)[0]
+        # A series looks the same in every panel, and stands in the legend wherever it is.
+        names = list(dict.fromkeys(series.name for panel in panels for series in panel.series))
+        handles: dict[str, Any] = {}
+        for axes, panel in zip(grid, panels, strict=True):
+            handles |= _paint_panel(axes, panel, names)
+        shown = [handles[name] for name in names]
+        figure.legend(shown, names, loc="outside upper center", ncols=max(1, min(len(names), 6)), frameon=False)
+        figure.supxlabel(textwrap.fill(note, NOTE_COLUMNS), fontsize=9.5, color=INK)
+
+    try:
+        return draw_svg((4.3 * max(2, len(panels)), 4.6), paint)
+    except PlotUnavailable:
+        return None
+
+
+def _paint_panel(axes: Any, panel: Panel, names: Sequence[str]) -> dict[str, Any]:
+    """Paint one panel; returns what stands for each of its series in the legend."""
+    handles = {}
+    for series in panel.series:
+        number = names.index(series.name)
+        colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
+        if series.theory:
+            axes.plot(*_columns(series.theory), color=colour, linewidth=1.3)
+        if series.refined:
+            axes.plot(*_columns(series.refined), color=colour, linewidth=1.2, linestyle=(0, (4, 2)))
+        handles[series.name] = axes.scatter(*_columns(series.measured), color=colour, marker=marker, s=30, zorder=3)
+    axes.set_title(panel.title, fontsize=11, color=INK)
+    axes.set_xlabel(panel.x_label, color=INK)
+    axes.set_ylabel(panel.y_label, color=INK)
+    axes.set_xlim(left=0)
+    axes.set_ylim(bottom=0)
+    axes.grid(color="#E3E6E9", linewidth=0.7)
+    axes.set_axisbelow(True)
+    axes.tick_params(length=0, labelcolor=INK)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    return handles
+
+
+def _columns(points: Points) -> tuple[list[float], list[float]]:
+    return [x for x, _ in points], [y for _, y in points]

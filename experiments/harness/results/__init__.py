@@ -1,0 +1,1 @@
+"""Result folders: result.json, timings, comparison of two results."""

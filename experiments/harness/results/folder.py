@@ -1,0 +1,98 @@
+"""Where results lie: results/<experiment>/<UTC time>-<6 hex>, each folder one run.
+
+folder = new_folder(Path("results"), "http_versions")   # results/http_versions/20300102T030405Z-9f01ab
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from experiments.harness.judge.verdict import Verdict
+from experiments.harness.results.result import RESULT_NAME, FidelityWord, Result, ResultError, Timing, write_atomically
+
+TIMINGS_NAME = "timings.csv"
+
+
+@dataclass(frozen=True)
+class Latest:
+    """The newest verdict on a claim, and the run it comes from."""
+
+    verdict: Verdict
+    experiment: str
+    started: str
+    fidelity: FidelityWord
+    folder: Path
+
+
+def new_folder(results: Path, experiment: str, now: datetime | None = None) -> Path:
+    """Make and return a folder for one run; two runs at the same moment get two folders."""
+    moment = (now or datetime.now(UTC)).astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
+    while True:
+        folder = results / experiment / f"{moment}-{secrets.token_hex(3)}"
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        return folder
+
+
+def read_results(results: Path) -> Iterator[tuple[Path, Result]]:
+    """Yield (folder, result) for every whole result, newest last; folders that hold none are passed over."""
+    found: list[tuple[str, str, Path, Result]] = []
+    for path in results.glob(f"*/*/{RESULT_NAME}"):
+        try:
+            result = Result.load(path.parent)
+        except (OSError, ResultError):
+            # Half written by a run that was killed, or not ours: neither may hide the results that are whole.
+            continue
+        found.append((result.started, path.parent.name, path.parent, result))
+    for _, _, folder, result in sorted(found, key=lambda each: each[:2]):
+        yield folder, result
+
+
+def find_latest(results: Path) -> dict[str, Latest]:
+    """Return, for every claim that any run under `results` has judged, the newest verdict."""
+    return {
+        verdict.id: Latest(verdict, result.experiment, result.started, result.fidelity.verdict, folder)
+        for folder, result in read_results(results)
+        for verdict in result.claims
+    }
+
+
+def write_timings(folder: Path, timings: Mapping[str, Sequence[Timing]]) -> Path:
+    """Write timings.csv: one row a sample, with its comparison's name, total and terms in seconds.
+
+    In real time there come last: whether the machine disturbed it beyond the bound, all that was counted as disturbance
+    (its terms are no more than the sample's slack over theory), and the latest frame with its wire.
+    """
+    every = [one for samples in timings.values() for one in samples]
+    terms = list(dict.fromkeys(term for one in every for term in one.terms))
+    real = any(one.disturbance is not None for one in every)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    header = ["name", "sample", "total_s", *(f"{term}_s" for term in terms)]
+    writer.writerow([*header, "disturbed", "counted_s", "latest_frame_s", "wire"] if real else header)
+    for name, samples in timings.items():
+        for number, one in enumerate(samples, start=1):
+            cells = [f"{one.terms[term]:.9f}" if term in one.terms else "" for term in terms]
+            row = [name, number, f"{one.total_s:.9f}", *cells]
+            writer.writerow([*row, *_disturbed(one)] if real else row)
+    return write_atomically(folder / TIMINGS_NAME, text.getvalue())
+
+
+def _disturbed(one: Timing) -> list[str]:
+    if one.disturbance is None:
+        return ["", "", "", ""]
+    counted_s = sum(one.disturbance.terms().values())
+    return [
+        "yes" if one.disturbed else "no",
+        f"{counted_s:.9f}",
+        f"{one.disturbance.late_frame_s:.9f}",
+        one.disturbance.wire,
+    ]

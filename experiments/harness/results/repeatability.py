@@ -1,0 +1,118 @@
+"""Repeatability: two result folders of one experiment and seed, compared octet by octet.
+
+What may differ: the date of a run and its duration. All else is named at its first difference: of a capture the frame
+and what of it, of a text the line, of result.json the field.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+from experiments.harness.capture.pcapng import PcapngError
+from experiments.harness.results.result import RESULT_NAME, Result
+
+CAPTURE_ENDING = ".pcapng"
+# Of result.json.
+MAY_DIFFER = ("started", "duration_s")
+SHOWN_LETTERS = 80
+REAL_PROGRAM = (
+    "programs that are not lab7's took part ({names}), and such a program may read what no seed fixes, for example the "
+    "processor's own random numbers or its cycle counter"
+)
+
+
+def first_difference(one: Path, other: Path) -> str | None:
+    """Return where two result folders differ first, in words that name the file; None if they are identical."""
+    names = [{path.name for path in folder.iterdir()} for folder in (one, other)]
+    if alone := sorted(names[0] ^ names[1]):
+        return f"{alone[0]} was written by one of the two runs alone"
+    dates = [Result.load(folder).started for folder in (one, other)]
+    # Captures first: what differs in the others comes from them.
+    for name in sorted(names[0], key=lambda name: (not name.endswith(CAPTURE_ENDING), name)):
+        contents = [(folder / name).read_bytes() for folder in (one, other)]
+        if contents[0] != contents[1] and (found := _difference(name, (one / name, other / name), contents, dates)):
+            return f"{name}, {found}"
+    return None
+
+
+def _difference(name: str, paths: tuple[Path, Path], contents: list[bytes], dates: list[str]) -> str | None:
+    if name == RESULT_NAME:
+        one, other = (_kept(json.loads(content)) for content in contents)
+        return _of_fields(one, other, "result")
+    if name.endswith(CAPTURE_ENDING):
+        return _of_captures(*paths)
+    texts = [content.replace(date.encode(), b"") for content, date in zip(contents, dates, strict=True)]
+    return _of_texts(*texts)
+
+
+def _kept(result: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in result.items() if name not in MAY_DIFFER}
+
+
+def _of_fields(one: Any, other: Any, path: str) -> str | None:
+    if isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys():
+        pairs: Iterator[tuple[Any, Any, str]] = ((one[name], other[name], f"{path}.{name}") for name in one)
+    elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        pairs = ((*pair, f"{path}[{number}]") for number, pair in enumerate(zip(one, other, strict=True)))
+    else:
+        return None if one == other else f"{path}: {_shown(one)}, then {_shown(other)}"
+    return next((found for pair in pairs if (found := _of_fields(*pair))), None)
+
+
+def _of_captures(one: Path, other: Path) -> str:
+    # Imported here: scapy takes its time, and most runs are identical.
+    from experiments.harness.judge.frames import read_capture
+
+    try:
+        frames = zip_longest(*(read_capture(path).frames for path in (one, other)))
+    except PcapngError as error:
+        return str(error)
+    for number, (here, there) in enumerate(frames, 1):
+        if here is None or there is None:
+            return f"frame {number}: one of the two captures ends before it"
+        for what, values in (
+            ("interface", (here.interface, there.interface)),
+            ("time in ns", (here.time_ns, there.time_ns)),
+            ("octets on the wire", (here.wire_length, there.wire_length)),
+        ):
+            if values[0] != values[1]:
+                return f"frame {number} at {here.interface}: {what} {values[0]}, then {values[1]}"
+        if here.data != there.data:
+            place, values = _first_octet(here.data, there.data)
+            return f"frame {number} at {here.interface}: octet {place} is {values[0]:#04x}, then {values[1]:#04x}"
+    return "behind its frames"
+
+
+def _first_octet(one: bytes, other: bytes) -> tuple[int, tuple[int, int]]:
+    return next((place, pair) for place, pair in enumerate(zip(one, other, strict=True)) if pair[0] != pair[1])
+
+
+def _of_texts(one: bytes, other: bytes) -> str | None:
+    for number, (here, there) in enumerate(zip_longest(one.splitlines(), other.splitlines()), 1):
+        if here != there:
+            return f"line {number}: {_shown(here)}, then {_shown(there)}"
+    return None
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "nothing"
+    text = value.decode("utf-8", "replace").strip() if isinstance(value, bytes) else json.dumps(value)
+    return text if len(text) <= SHOWN_LETTERS else f"{text[:SHOWN_LETTERS]}..."
+
+
+def sentence(result: Result, difference: str | None, replaced: list[str]) -> str:
+    """Say how two runs compare; `replaced`: the roles that a real program had."""
+    if difference is None:
+        hashed = f"; SHA-256 of {result.files.capture}: {result.files.capture_sha256}" if result.files.capture else ""
+        said = f"{result.experiment} twice: identical{hashed}"
+    else:
+        said = f"{result.experiment} twice: different: {difference}"
+    if replaced:
+        names = ", ".join(f"{role}: {result.implementations.get(role, 'a program')}" for role in replaced)
+        said += f" ({REAL_PROGRAM.format(names=names)})"
+    return said

@@ -1,0 +1,398 @@
+"""The result of an experiment as data: result.json and timings.csv, the stable formats other programs may read.
+
+    experiment, question, parameters, seed, started, duration_s, implementations {role: name}
+    claims       [{id, verdict: shown | failed | undecided, evidence, frames}]
+    comparisons  [{name, samples_s, measured_s, theory_s, ratio, terms, theory_terms, formula, source, tolerance,
+                   raw_s, disturbed}]
+    fidelity     {verdict: valid | suspect, checks [{name, asked, measured, verdict}]}
+    files        {capture, timings, report, capture_sha256}
+    clock        {word: real | virtual, kernel, configuration}
+    attempt      1, or 2 and more for a rerun (see reruns)
+
+Times are in seconds; `started` is UTC in ISO 8601; a file that was not written is null. `format` numbers this
+description: a reader refuses a number it does not know.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from experiments.harness.clock import CLOCK_WORDS, Clock
+from experiments.harness.fidelity.disturbance import MACHINE_TERMS, TERMS, Disturbance, beyond_bound, settled
+from experiments.harness.judge.verdict import WORDS, Verdict
+from experiments.harness.theory.tcp import Theory
+
+# Take typed fields out of JSON data, with errors that name the field by its path.
+
+
+class ResultError(ValueError):
+    """The data are not a result; the message names the field."""
+
+
+class Reader:
+    """One JSON object, and the path that leads to it."""
+
+    def __init__(self, data: Any, path: str) -> None:
+        if not isinstance(data, dict):
+            raise ResultError(f"{path}: expected an object, found {_kind(data)}")
+        self._data = data
+        self._path = path
+
+    def has(self, name: str) -> bool:
+        """Return whether there is such a field."""
+        return name in self._data
+
+    def text(self, name: str) -> str:
+        """Return a string field."""
+        return str(self._take(name, "a string", lambda value: isinstance(value, str)))
+
+    def optional(self, name: str) -> str | None:
+        """Return a string field that may be null."""
+        value = self._take(name, "a string or null", lambda value: value is None or isinstance(value, str))
+        return None if value is None else str(value)
+
+    def word(self, name: str, words: Sequence[str]) -> str:
+        """Return a string field that must be one of these words."""
+        return str(self._take(name, "one of " + ", ".join(words), lambda value: value in words))
+
+    def integer(self, name: str) -> int:
+        """Return an integer field."""
+        return int(self._take(name, "an integer", _is_integer))
+
+    def number(self, name: str) -> float:
+        """Return a finite number."""
+        return float(self._take(name, "a finite number", _is_number))
+
+    def integers(self, name: str) -> list[int]:
+        """Return an array of integers."""
+        return list(self._take(name, "an array of integers", _each(_is_integer)))
+
+    def optional_integers(self, name: str) -> tuple[int, ...] | None:
+        """Return an array of integers that may be null."""
+        if self._data.get(name, ...) is None:
+            return None
+        return tuple(self.integers(name))
+
+    def numbers(self, name: str) -> list[float]:
+        """Return an array of finite numbers."""
+        return [float(value) for value in self._take(name, "an array of numbers", _each(_is_number))]
+
+    def mapping(self, name: str) -> Mapping[str, Any]:
+        """Return an object field as it is."""
+        return dict(self._take(name, "an object", lambda value: isinstance(value, dict)))
+
+    def texts(self, name: str) -> Mapping[str, str]:
+        """Return an object whose values are strings."""
+        return dict(self._take(name, "an object of strings", _values(lambda value: isinstance(value, str))))
+
+    def seconds(self, name: str) -> Mapping[str, float]:
+        """Return an object whose values are numbers."""
+        return dict(self._take(name, "an object of numbers", _values(_is_number)))
+
+    def reader(self, name: str) -> Reader:
+        """Return a reader of an object field."""
+        return Reader(self.mapping(name), f"{self._path}.{name}")
+
+    def readers(self, name: str) -> list[Reader]:
+        """Return a reader of each object in an array."""
+        values = self._take(name, "an array", lambda value: isinstance(value, list))
+        return [Reader(value, f"{self._path}.{name}[{index}]") for index, value in enumerate(values)]
+
+    def _take(self, name: str, expected: str, fits: Callable[[Any], bool]) -> Any:
+        if name not in self._data:
+            raise ResultError(f"{self._path}.{name}: missing")
+        value = self._data[name]
+        if not fits(value):
+            raise ResultError(f"{self._path}.{name}: expected {expected}, found {value!r:.60}")
+        return value
+
+
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _each(fits: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, list) and all(fits(item) for item in value)
+
+
+def _values(fits: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, dict) and all(fits(item) for item in value.values())
+
+
+def _kind(value: Any) -> str:
+    return "nothing" if value is None else type(value).__name__
+
+
+__all__ = [
+    "Check",
+    "Comparison",
+    "Fidelity",
+    "FidelityWord",
+    "Files",
+    "Result",
+    "ResultError",
+    "Timing",
+]
+
+FORMAT = 1
+RESULT_NAME = "result.json"
+
+FidelityWord = Literal["valid", "suspect"]
+FIDELITY_WORDS: tuple[str, ...] = get_args(FidelityWord)
+
+
+@dataclass(frozen=True)
+class Timing:
+    """One measured sample: its total, and its terms by name, in seconds; in real time also what disturbed it."""
+
+    total_s: float
+    terms: Mapping[str, float]
+    disturbance: Disturbance | None = None
+
+    def beside(self, theory_terms: Mapping[str, float]) -> Timing:
+        """The same sample with what disturbed it as terms of their own; see disturbance.settled."""
+        if self.disturbance is None:
+            return self
+        terms = settled(self.total_s, self.terms, theory_terms, self.disturbance)
+        return Timing(self.total_s, terms, self.disturbance)
+
+    @property
+    def left_s(self) -> float:
+        """Its total without the terms of a disturbance."""
+        return self.total_s - sum(self.terms.get(name, 0.0) for name in TERMS)
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether the machine disturbed it beyond the bound; once it is `beside` its theory, by what was taken out."""
+        if self.disturbance is None:
+            return False
+        if any(name in self.terms for name in TERMS):
+            return beyond_bound(sum(self.terms.get(name, 0.0) for name in MACHINE_TERMS), self.total_s)
+        return self.disturbance.beyond_bound(self.total_s)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One quantity measured several times, beside its theory.
+
+    `samples_s` are the times as they were measured, `disturbed` the numbers (from 1) of those that the machine
+    disturbed beyond the bound (None: that was not measured); the figures are of the others, where there are any.
+    `raw_s` is their median, `measured_s` the median of what is left of them without what disturbed them (see
+    disturbance), `ratio` is that over theory. `terms` are those of the median sample (of an even number, the lower of
+    the middle two) and add up to its raw time; `tolerance` is the allowed distance of the ratio from 1.
+    """
+
+    name: str
+    samples_s: tuple[float, ...]
+    measured_s: float
+    theory_s: float
+    ratio: float
+    terms: Mapping[str, float]
+    theory_terms: Mapping[str, float]
+    formula: str
+    source: str
+    tolerance: float
+    raw_s: float
+    disturbed: tuple[int, ...] | None = None
+
+    @classmethod
+    def of(cls, name: str, timings: Sequence[Timing], theory: Theory, tolerance: float) -> Comparison:
+        """Set samples beside their theory. Raises ValueError if there are no samples or theory is not positive."""
+        if not timings or theory.total_s <= 0:
+            raise ValueError(f"{name}: a comparison needs a sample and a theory above zero")
+        every = [timing.beside(theory.terms) for timing in timings]
+        counted = [timing for timing in every if not timing.disturbed] or every
+        measured_s = statistics.median(timing.left_s for timing in counted)
+        middle = sorted(counted, key=lambda timing: timing.left_s)[(len(counted) - 1) // 2]
+        return cls(
+            name=name,
+            samples_s=tuple(timing.total_s for timing in every),
+            measured_s=measured_s,
+            theory_s=theory.total_s,
+            ratio=measured_s / theory.total_s,
+            terms=dict(middle.terms),
+            theory_terms=dict(theory.terms),
+            formula=theory.formula,
+            source=theory.source,
+            tolerance=tolerance,
+            raw_s=statistics.median(timing.total_s for timing in counted),
+            disturbed=_disturbed(every),
+        )
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether the terms of the median sample add up to it, to the nanosecond."""
+        terms_ns = sum(round(value_s * 1e9) for value_s in self.terms.values())
+        return terms_ns in {round(sample_s * 1e9) for sample_s in self.samples_s}
+
+    @property
+    def within(self) -> bool:
+        """Whether measured and theory agree within the tolerance."""
+        return abs(self.ratio - 1) <= self.tolerance
+
+
+@dataclass(frozen=True)
+class Check:
+    """One property of the emulation: what was asked for, what was measured, both as text with units."""
+
+    name: str
+    asked: str
+    measured: str
+    verdict: FidelityWord
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """Whether the emulation did what it was asked to."""
+
+    verdict: FidelityWord
+    checks: tuple[Check, ...] = ()
+
+
+@dataclass(frozen=True)
+class Files:
+    """Names of the files beside result.json, relative to its folder; None for one that was not written."""
+
+    capture: str | None = None
+    timings: str | None = None
+    report: str | None = None
+    # In hexadecimal, of the file `capture`: the same in two runs that are identical.
+    capture_sha256: str | None = None
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one run of an experiment found out."""
+
+    experiment: str
+    question: str
+    parameters: Mapping[str, Any]
+    seed: int
+    started: str
+    duration_s: float
+    implementations: Mapping[str, str]
+    claims: tuple[Verdict, ...]
+    comparisons: tuple[Comparison, ...]
+    fidelity: Fidelity
+    files: Files = field(default_factory=Files)
+    attempt: int = 1
+    clock: Clock = field(default_factory=Clock)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the result as JSON data."""
+        data: dict[str, Any] = json.loads(json.dumps({"format": FORMAT, **asdict(self)}))
+        return data
+
+    @classmethod
+    def from_json(cls, data: Any) -> Result:
+        """Return the result that JSON data describe. Raises ResultError, which names the offending field."""
+        top = Reader(data, "result")
+        if top.integer("format") != FORMAT:
+            raise ResultError(f"result.format: {data['format']}, but this reader knows {FORMAT}")
+        return cls(
+            experiment=top.text("experiment"),
+            question=top.text("question"),
+            parameters=top.mapping("parameters"),
+            seed=top.integer("seed"),
+            started=top.text("started"),
+            duration_s=top.number("duration_s"),
+            implementations=top.texts("implementations"),
+            claims=tuple(_verdict(reader) for reader in top.readers("claims")),
+            comparisons=tuple(_comparison(reader) for reader in top.readers("comparisons")),
+            fidelity=_fidelity(top.reader("fidelity")),
+            files=_files(top.reader("files")),
+            # Results written before reruns existed do not have it.
+            attempt=top.integer("attempt") if top.has("attempt") else 1,
+            # Nor do those written before virtual time existed have this one.
+            clock=_clock(top.reader("clock")) if top.has("clock") else Clock(),
+        )
+
+    def save(self, folder: Path) -> Path:
+        """Write result.json into a folder, whole or not at all; return its path."""
+        text = json.dumps(self.to_json(), indent=2, ensure_ascii=False) + "\n"
+        return write_atomically(folder / RESULT_NAME, text)
+
+    @classmethod
+    def load(cls, folder: Path) -> Result:
+        """Read result.json from a folder. Raises OSError if there is none, ResultError if it is not a result."""
+        try:
+            data = json.loads((folder / RESULT_NAME).read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ResultError(f"{folder / RESULT_NAME} is not JSON: {error}") from error
+        return cls.from_json(data)
+
+
+def write_atomically(path: Path, text: str) -> Path:
+    """Write a text file so that a reader finds the old file or the whole new one, and return its path."""
+    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
+    return path
+
+
+def _disturbed(timings: Sequence[Timing]) -> tuple[int, ...] | None:
+    if all(timing.disturbance is None for timing in timings):
+        return None
+    return tuple(number for number, timing in enumerate(timings, start=1) if timing.disturbed)
+
+
+def _verdict(reader: Reader) -> Verdict:
+    return Verdict(
+        id=reader.text("id"),
+        verdict=reader.word("verdict", WORDS),  # type: ignore[arg-type]
+        evidence=reader.text("evidence"),
+        frames=tuple(reader.integers("frames")),
+    )
+
+
+def _comparison(reader: Reader) -> Comparison:
+    return Comparison(
+        name=reader.text("name"),
+        samples_s=tuple(reader.numbers("samples_s")),
+        measured_s=reader.number("measured_s"),
+        theory_s=reader.number("theory_s"),
+        ratio=reader.number("ratio"),
+        terms=reader.seconds("terms"),
+        theory_terms=reader.seconds("theory_terms"),
+        formula=reader.text("formula"),
+        source=reader.text("source"),
+        tolerance=reader.number("tolerance"),
+        # Results written before disturbances were measured have neither.
+        raw_s=reader.number("raw_s") if reader.has("raw_s") else reader.number("measured_s"),
+        disturbed=reader.optional_integers("disturbed") if reader.has("disturbed") else None,
+    )
+
+
+def _fidelity(reader: Reader) -> Fidelity:
+    checks = tuple(
+        Check(
+            name=each.text("name"),
+            asked=each.text("asked"),
+            measured=each.text("measured"),
+            verdict=each.word("verdict", FIDELITY_WORDS),  # type: ignore[arg-type]
+        )
+        for each in reader.readers("checks")
+    )
+    return Fidelity(reader.word("verdict", FIDELITY_WORDS), checks)  # type: ignore[arg-type]
+
+
+def _files(reader: Reader) -> Files:
+    # Results written before there was a hash do not have it.
+    hashed = reader.optional("capture_sha256") if reader.has("capture_sha256") else None
+    return Files(reader.optional("capture"), reader.optional("timings"), reader.optional("report"), hashed)
+
+
+def _clock(reader: Reader) -> Clock:
+    word = reader.word("word", CLOCK_WORDS)
+    return Clock(word, reader.optional("kernel"), reader.optional("configuration"))  # type: ignore[arg-type]

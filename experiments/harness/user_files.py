@@ -1,0 +1,78 @@
+"""What a person's own file holds: an experiment (`lab7 run ./my_lab.py`) or a topology (`lab7 up ./my_lab.py`).
+
+Every mistake is one sentence: what is missing, what is wrong with it, and how it is written.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from types import ModuleType
+from typing import Any
+
+from experiments.harness.claims import load_claims
+from experiments.harness.experiment import Experiment
+from topologies.emulation.errors import OwnFileError
+from topologies.emulation.user_module import load
+
+# The name of an experiment becomes that of a folder of results.
+NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+
+
+def load_experiment(file: str, taken: Collection[str]) -> Experiment:
+    """The experiment that a file defines; `taken` are the names of others. Raises OwnFileError."""
+    module = load(file, "defines EXPERIMENT")
+    experiment = getattr(module, "EXPERIMENT", None)
+    if experiment is None:
+        hint = f"start its topology by `lab7 up {file}`, or " if hasattr(module, "topos") else ""
+        raise OwnFileError(f"{file} defines no EXPERIMENT: {hint}end it with  EXPERIMENT = Experiment(name=...)")
+    if not isinstance(experiment, Experiment):
+        kind = type(experiment).__name__
+        raise OwnFileError(f"{file}: EXPERIMENT is of type {kind}; it must be an Experiment (see experiments.harness)")
+    if not NAME.fullmatch(experiment.name):
+        raise OwnFileError(f"{file}: the name {experiment.name!r} must be of small letters, digits and hyphens")
+    if experiment.name in taken:
+        raise OwnFileError(f"{file}: the name {experiment.name!r} is taken by an experiment of lab7: choose another")
+    _check_claims(file, experiment)
+    return experiment
+
+
+def _check_claims(file: str, experiment: Experiment) -> None:
+    """Every claim has one statement: the course's, or the experiment's own."""
+    course, own = load_claims(), [claim.id for claim in experiment.own_claims]
+    for name in own:
+        if name in course:
+            raise OwnFileError(f"{file}: {name} is a claim of the course: give your own claim another id")
+    for name in experiment.claims:
+        if name not in course and name not in own:
+            raise OwnFileError(
+                f"{file}: {name} is no claim of the course (see `lab7 claims`): "
+                f"say what it states by own_claims=(Claim({name!r}, ...),)"
+            )
+
+
+def load_drawing(file: str, chosen: str) -> tuple[str, Any, str, tuple[str, ...]]:
+    """The topology that a file exports as `topos`: its name, what makes it, and what described() says.
+
+    `chosen`: which of several, or nothing. Raises OwnFileError.
+    """
+    module = load(file, "exports `topos`")
+    topos = getattr(module, "topos", None)
+    if not topos or not isinstance(topos, dict):
+        hint = f"run its experiment by `lab7 run {file}`, or " if hasattr(module, "EXPERIMENT") else ""
+        raise OwnFileError(f"{file} exports no topology: {hint}end it with  topos = {{'name': TheTopoClass}}")
+    if chosen and chosen not in topos:
+        raise OwnFileError(f"{file} exports no topology {chosen!r}: it exports {', '.join(topos)}")
+    if not chosen and len(topos) > 1:
+        several = " or ".join(f"{file}:{name}" for name in topos)
+        raise OwnFileError(f"{file} exports several topologies: say which one, {several}")
+    name = chosen or next(iter(topos))
+    if not callable(topos[name]):
+        kind = type(topos[name]).__name__
+        raise OwnFileError(f"{file}: topos[{name!r}] is of type {kind}; name the class itself, not one that is made")
+    return name, topos[name], *described(module)
+
+
+def described(module: ModuleType) -> tuple[str, tuple[str, ...]]:
+    """What a topology's module says of it, and what a person may try in it."""
+    return module.__doc__ or "", tuple(getattr(module, "TRY", ()))

@@ -1,0 +1,102 @@
+"""The inside of a run in virtual time: one experiment or one matrix, run and judged in the kernel.
+
+`python -m experiments.harness.virtual_time.job`, started by kernel_run. The request comes in the environment; the
+answer and the progress are files in the job's folder.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from topologies.emulation.errors import EmulationError, OwnFileError
+from topologies.emulation.user_module import explain
+from topologies.emulation.virtual.job import PLACE
+from topologies.emulation.watch import LabDied
+
+REQUEST = "LAB7_REQUEST"
+ANSWER, PROGRESS = "answer.json", "progress"
+# Where the kernel shows the result folder: the same place in every run.
+RESULT_PLACE = "/run/lab7-result"
+
+
+def _step(what: str, share: float) -> None:
+    """Tell the outside what is being done. hostfs keeps what is written until it is synced."""
+    line = json.dumps([what, share]) + "\n"
+    descriptor = os.open(f"{PLACE}/{PROGRESS}", os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_SYNC)
+    os.write(descriptor, line.encode())
+    os.close(descriptor)
+
+
+def _run(request: dict[str, Any]) -> None:
+    from experiments.harness.discovery import find_experiments
+    from experiments.harness.implementations.registry import parse_replacement
+    from experiments.harness.runner import run_experiment
+
+    (experiment,) = find_experiments((request["name"],))
+    replacements = {}
+    for text in request["replace"]:
+        role, implementation = parse_replacement(text, experiment.roles)
+        if implementation is not None:
+            implementation.require()
+            replacements[role] = implementation
+    run_experiment(
+        experiment,
+        request["given"],
+        results=Path(RESULT_PLACE),
+        folder=Path(RESULT_PLACE),
+        started=datetime.fromisoformat(request["started"]),
+        seed=request["seed"],
+        repeat=request["repeat"],
+        links="netem",
+        sandboxed=True,
+        replacements=replacements,
+        full=request["full"],
+        step=_step,
+    )
+
+
+def _matrix(request: dict[str, Any]) -> None:
+    from experiments.harness.discovery import find_matrix
+    from experiments.harness.matrix import run_matrix
+
+    run_matrix(
+        find_matrix(request["name"]),
+        Path(RESULT_PLACE),
+        "netem",
+        True,
+        _step,
+        folder=Path(RESULT_PLACE),
+        started=datetime.fromisoformat(request["started"]),
+    )
+
+
+KINDS: dict[str, Callable[[dict[str, Any]], None]] = {"run": _run, "matrix": _matrix}
+
+
+def main() -> int:
+    """Do what is asked for; what went wrong is one sentence in the answer."""
+    request = json.loads(os.environ.pop(REQUEST))
+    error = None
+    try:
+        KINDS[request["kind"]](request)
+    except (click.ClickException, EmulationError, LabDied) as failure:
+        error = str(failure)
+    except Exception as failure:
+        where = explain(failure)
+        if not where:
+            raise
+        error = str(OwnFileError(where))
+    Path(PLACE, ANSWER).write_text(json.dumps({"error": error}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,132 @@
+"""Delivery of a page load: status and content of every response against the files that the origin was given.
+
+    undelivered(load, {b"/": page, b"/picture-1.png": picture})      None, or an Undelivered that says what is wrong
+
+RFC 9110 sections 6.4 (content), 8.4 (content codings) and 15.3.1 (200). A page is delivered by a load that asks for the
+page first and for each file once, for nothing else, and gets each file by a response with status 200. The content is
+what the judge has decoded: transfer coding and HTTP/2 DATA by `messages` and `http2`, content codings here. Left out:
+content codings that the standard library cannot decode (br, zstd), and ranges.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from experiments.http.wire.http1 import Exchange, Message
+from experiments.http.wire.page_load import Files, PageLoad
+
+OK = b"200"
+# RFC 9112 section 3.2.2: a server takes absolute-form as well.
+ABSOLUTE = re.compile(rb"(?i)http://[^/?]*")
+# RFC 9110 section 8.4.1: coding, and the window bits by which zlib reads it (RFC 1950, RFC 1952).
+WINDOW_BITS: Mapping[bytes, int] = {b"gzip": 31, b"x-gzip": 31, b"deflate": 15}
+# More than any header and trailer of these codings (RFC 1952 section 2.3).
+CODING_OVERHEAD_BYTES = 1024
+
+
+@dataclass(frozen=True)
+class Undelivered:
+    """Why a load did not deliver its page: one clause, and the frame that shows it."""
+
+    evidence: str
+    frame: int
+
+
+class _CodingError(ValueError):
+    """The content cannot be decoded; the message says why."""
+
+
+def undelivered(load: PageLoad, files: Files, as_page: bool = True) -> Undelivered | None:
+    """Return what keeps a load from having delivered these files (by path, the page first), None if nothing does.
+
+    `as_page` False: the files need not be requested in the order of a page, and may be requested more than once.
+    """
+    if not load.conversations:
+        return Undelivered("no connection was opened", 0)
+    got: dict[bytes, Exchange] = {}
+    for exchange in load.exchanges:
+        path, frame = path_of(exchange), exchange.request.frames[0]
+        if path not in files:
+            return Undelivered(f"{_text(path)} is requested in frame {frame}, which is no object of the page", frame)
+        if as_page and path in got:
+            return Undelivered(f"{_text(path)} is requested again in frame {frame}", frame)
+        got[path] = exchange
+        if (wrong := difference(exchange, files[path])) is not None:
+            return wrong
+    for path in files:
+        if path not in got:
+            return Undelivered(f"{_text(path)} was not fetched", load.conversations[0].connection.syn.frame)
+    page, first = next(iter(files)), load.exchanges[0]
+    if as_page and path_of(first) != page:
+        frame = first.request.frames[0]
+        return Undelivered(f"{_text(path_of(first))} is requested in frame {frame}, before the page", frame)
+    return None
+
+
+def difference(exchange: Exchange, file: bytes) -> Undelivered | None:
+    """Return how the response of an exchange differs from this file with status 200, None if it does not."""
+    name, response = _text(path_of(exchange)), exchange.response
+    if response is None:
+        frame = exchange.request.frames[0]
+        return Undelivered(f"the request for {name} in frame {frame} gets no whole response", frame)
+    wrong, frame = response_difference(response, file), response.frames[0]
+    return (
+        None if wrong is None else Undelivered(f"the response for {name} in frame {frame} is no file: {wrong}", frame)
+    )
+
+
+def response_difference(response: Message, file: bytes) -> str | None:
+    """Return how a response differs from this file with status 200, as a clause; None if it does not."""
+    status = response.start_line[1]
+    if status != OK:
+        return f"its status is {_text(status)}, not 200"
+    try:
+        content = content_of(response, len(file) + 1)
+    except _CodingError as error:
+        return f"its content cannot be read, {error}"
+    if content == file:
+        return None
+    at = next((at for at, pair in enumerate(zip(content, file, strict=False)) if pair[0] != pair[1]), None)
+    where = "" if at is None else f" and differs from octet {at} on"
+    if len(content) == len(file):
+        return f"its content has the {len(file)} octets of the file{where}"
+    size = f"{len(content)}" if len(content) < len(file) else f"more than {len(file)}"
+    return f"its content has {size} octets{where}, the file has {len(file)}"
+
+
+def content_of(response: Message, limit: int | None = None) -> bytes:
+    """The content of a response without its content codings, `limit` octets of it at most. Raises ValueError."""
+    codings = [part.strip().lower() for value in response.values(b"content-encoding") for part in value.split(b",")]
+    content = response.body
+    # RFC 9110 section 8.4: the codings are listed in the order in which they were applied.
+    for coding in reversed(codings):
+        if coding in (b"", b"identity"):
+            continue
+        if coding not in WINDOW_BITS:
+            raise _CodingError(f"its content coding is {_text(coding)}")
+        # What is below another coding may be longer than the content, but not by much.
+        content = _inflated(content, coding, None if limit is None else 2 * limit + CODING_OVERHEAD_BYTES)
+    return content if limit is None else content[:limit]
+
+
+def _inflated(content: bytes, coding: bytes, limit: int | None) -> bytes:
+    reader = zlib.decompressobj(WINDOW_BITS[coding])
+    try:
+        decoded = reader.decompress(content, limit or 0)
+    except zlib.error as error:
+        raise _CodingError(f"it is no {_text(coding)}") from error
+    if not reader.eof and (limit is None or len(decoded) < limit):
+        raise _CodingError(f"its {_text(coding)} ends too early")
+    return decoded
+
+
+def path_of(exchange: Exchange) -> bytes:
+    """The path that a request is for, which absolute-form has behind scheme and authority."""
+    return ABSOLUTE.sub(b"", exchange.target, count=1) or b"/" if exchange.target else exchange.target
+
+
+def _text(octets: bytes) -> str:
+    return octets.decode("ascii", "backslashreplace")

@@ -1,0 +1,335 @@
+"""Decide the HTTP/1 claims H1 to H5 from packets.
+
+Every function takes page loads (see `page_load`) and returns a Verdict. "undecided" means that the capture
+dropped packets, has a hole, or has no such traffic; "failed" names the first connection or message that
+contradicts the claim. H1 to H3 are about connections and messages: an error response is a response to them. H4 and H5,
+as H6 to H9, H11, H13 and H14, are about objects: they cannot be shown by loads that did not deliver the files that
+the origin was given (see `delivered`).
+
+Sources: RFC 9112 sections 2 to 7 and 9, RFC 9110 sections 2.5 and 15, RFC 1945 section 1.3 (one request a connection).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+
+from experiments.harness.judge.verdict import Contradiction, Verdict, failed, listed, shown, undecided
+from experiments.http.claims.delivery import content_of, undelivered
+from experiments.http.wire.http1 import Conversation, Exchange, Message
+from experiments.http.wire.page_load import PageLoad, why_not_evidence
+
+HTTP_PORT = 80
+# RFC 9110 section 2.5: a response has no higher major version than its request.
+VERSION_1 = re.compile(rb"HTTP/1\.[0-9]")
+# RFC 9110 section 15: what lies outside is no status code.
+STATUS = re.compile(rb"[1-5][0-9]{2}")
+
+
+def decide(
+    claim_id: str, loads: Sequence[PageLoad], check: Callable[[Sequence[PageLoad]], tuple[str, list[int]]]
+) -> Verdict:
+    """Run a check, which returns evidence and frames or raises Contradiction, on captures fit for it."""
+    unfit = why_not_evidence(loads)
+    if unfit is not None:
+        return undecided(claim_id, f"Nothing can be said: {unfit}.")
+    try:
+        evidence, frames = check(loads)
+    except Contradiction as found:
+        return failed(claim_id, found.evidence, found.frames)
+    return shown(claim_id, evidence, frames)
+
+
+def decide_delivered(
+    claim_id: str,
+    loads: Sequence[PageLoad],
+    check: Callable[[Sequence[PageLoad]], tuple[str, list[int]]],
+    as_page: bool = True,
+) -> Verdict:
+    """Decide as `decide` does a claim on objects: it needs loads that delivered their files as well.
+
+    `as_page`: see `undelivered`.
+    """
+
+    def checks(loads: Sequence[PageLoad]) -> tuple[str, list[int]]:
+        found = check(loads)
+        for load in loads:
+            require_delivered(load, as_page)
+        return found
+
+    if any(load.files is None for load in loads):
+        return undecided(claim_id, "Nothing can be said: what the origin was given is not known.")
+    return decide(claim_id, loads, checks)
+
+
+def require_delivered(load: PageLoad, as_page: bool = True) -> None:
+    """Require that a load delivered the files of its page, each by a response of its own."""
+    wrong = undelivered(load, load.files or {}, as_page)
+    if wrong is not None:
+        raise Contradiction(f"The page was not delivered: {wrong.evidence}.", wrong.frame)
+
+
+def h1(loads: Sequence[PageLoad], port: int = HTTP_PORT) -> Verdict:
+    """Decide H1: handshake to port 80, then a request, then its response."""
+
+    def check(loads: Sequence[PageLoad]) -> tuple[str, list[int]]:
+        for load in loads:
+            for conversation in load.conversations:
+                _opens_asks_gets(conversation, port)
+        first = loads[0].conversations[0]
+        connection, exchange = first.connection, first.exchanges[0]
+        assert connection.from_server.syn is not None
+        request, response = exchange.request.frames[0], response_of(exchange).frames[0]
+        frames = [connection.syn.frame, connection.from_server.syn.frame, request, response]
+        count = sum(len(load.conversations) for load in loads)
+        return (
+            f"{count} connections to port {port}: first {connection.client} sends SYN in frame {frames[0]}, "
+            f"gets SYN-ACK in {frames[1]}, sends its request in {request}, gets the response in {response}."
+        ), frames
+
+    return decide("H1", loads, check)
+
+
+def h2(loads: Sequence[PageLoad]) -> Verdict:
+    """Decide H2: every request is a request line, header lines, CRLF and a body, octet by octet."""
+    return _grammar("H2", loads, "request", lambda exchange: exchange.request, sound_requests)
+
+
+def h3(loads: Sequence[PageLoad]) -> Verdict:
+    """Decide H3: every response is a status line, header lines, CRLF and a body, octet by octet."""
+    return _grammar("H3", loads, "response", _proper_response, sound)
+
+
+def h4(first: PageLoad, second: PageLoad, others: Sequence[PageLoad] = ()) -> Verdict:
+    """Decide H4: the same requests in another order get the same responses, but for their Date.
+
+    `others` are all further loads: no request in them may be answered by another status or content than the same
+    request, octet by octet, elsewhere. Undecided if the two loads did not send the same requests, or sent them in the
+    same order: nothing follows then. Failed also where the responses are the same, but not the files: the responses of
+    an origin whose memory had filled before the first of them would be the same.
+    """
+    unfit = _not_reordered(first, second)
+    if why_not_evidence([first, second]) is None and unfit is not None:
+        return undecided("H4", unfit)
+
+    def check(loads: Sequence[PageLoad]) -> tuple[str, list[int]]:
+        before, after = ({exchange.request.octets: exchange for exchange in load.exchanges} for load in loads[:2])
+        for request, exchange in before.items():
+            one, other = response_of(exchange), response_of(after[request])
+            if _without_date(one) != _without_date(other):
+                raise Contradiction(
+                    f"{_text(exchange.target)} is answered differently in frame {one.frames[0]} and, "
+                    f"asked for in another order, in frame {other.frames[0]}.",
+                    one.frames[0],
+                    other.frames[0],
+                )
+        _always_the_same(loads)
+        frames = [response_of(exchange).frames[0] for each in (before, after) for exchange in each.values()]
+        return (
+            f"{len(before)} objects asked for in two orders: each response is the same octet by octet, "
+            f"but for its Date (frames {listed(frames)})."
+        ), frames
+
+    verdict = decide("H4", [first, second, *(load for load in others if load.conversations)], check)
+    if verdict.verdict == "shown":
+        for load in (first, second):
+            wrong = undelivered(load, load.files or {}, as_page=False)
+            if wrong is not None:
+                evidence = f"{verdict.evidence} But {wrong.evidence}: earlier requests may have altered it."
+                return failed("H4", evidence, [wrong.frame])
+    return verdict
+
+
+def _always_the_same(loads: Sequence[PageLoad]) -> None:
+    """Require that equal requests got equal status and content wherever they were sent."""
+    known: dict[bytes, tuple[tuple[bytes, bytes], int]] = {}
+    for exchange in (exchange for load in loads for exchange in load.exchanges):
+        response = exchange.response
+        if response is None or not VERSION_1.fullmatch(exchange.request.start_line[2]):
+            continue
+        said, frame = (response.start_line[1], _content(response)), response.frames[0]
+        before, earlier = known.setdefault(exchange.request.octets, (said, frame))
+        if said != before:
+            raise Contradiction(
+                f"{_text(exchange.target)} is answered differently in frame {earlier} and, asked for by the same "
+                f"request, in frame {frame}: status {_text(before[0])} with {len(before[1])} octets, status "
+                f"{_text(said[0])} with {len(said[1])}.",
+                earlier,
+                frame,
+            )
+
+
+def _content(response: Message) -> bytes:
+    try:
+        return content_of(response)
+    except ValueError:
+        # What cannot be decoded is compared as it came.
+        return response.body
+
+
+def h5(loads: Sequence[PageLoad]) -> Verdict:
+    """Decide H5: HTTP/1.0, one object a connection, which the server closes behind the response."""
+
+    def check(loads: Sequence[PageLoad]) -> tuple[str, list[int]]:
+        every = [conversation for load in loads for conversation in load.conversations]
+        for conversation in every:
+            only_exchange(conversation, b"HTTP/1.0")
+            _closed_by_server(conversation)
+        fins = [fin.frame for one in every if (fin := one.connection.from_server.fin) is not None]
+        syns = [one.connection.syn.frame for one in every]
+        return (
+            f"{len(every)} objects on {len(syns)} connections: a SYN each (frames {listed(syns)}) "
+            f"and, behind the response, a FIN each that the server sends first (frames {listed(fins)})."
+        ), sorted(syns + fins)
+
+    return decide_delivered("H5", loads, check)
+
+
+def response_of(exchange: Exchange) -> Message:
+    """Return the response of an exchange; its absence contradicts every claim."""
+    if exchange.response is None:
+        frame = exchange.request.frames[0]
+        raise Contradiction(f"The request in frame {frame} gets no whole response.", frame)
+    return exchange.response
+
+
+def only_exchange(conversation: Conversation, version: bytes) -> Exchange:
+    """Return the one exchange on a connection, which must be of this HTTP version."""
+    syn = conversation.connection.syn.frame
+    sound(conversation)
+    if len(conversation.exchanges) != 1:
+        raise Contradiction(
+            f"{len(conversation.exchanges)} requests on the connection opened in frame {syn}, not one.", syn
+        )
+    exchange = conversation.exchanges[0]
+    of_version(exchange, version)
+    response_of(exchange)
+    return exchange
+
+
+def of_version(exchange: Exchange, version: bytes) -> None:
+    """Require that the request says this HTTP version."""
+    found, frame = exchange.request.start_line[2], exchange.request.frames[0]
+    if found != version:
+        raise Contradiction(f"The request in frame {frame} is {_text(found)}, not {_text(version)}.", frame)
+
+
+def sound(conversation: Conversation) -> None:
+    """Require that both streams of a connection are whole messages within the grammar, and nothing else."""
+    syn = conversation.connection.syn.frame
+    if conversation.problem is not None:
+        raise Contradiction(f"On the connection opened in frame {syn}: {conversation.problem}.", syn)
+    if conversation.leftover:
+        raise Contradiction(f"The connection opened in frame {syn} ends inside a message.", syn)
+
+
+def _opens_asks_gets(conversation: Conversation, port: int) -> None:
+    connection = conversation.connection
+    syn = connection.syn.frame
+    if connection.server.port != port:
+        raise Contradiction(f"The SYN in frame {syn} goes to port {connection.server.port}, not {port}.", syn)
+    if not connection.established:
+        raise Contradiction(f"The SYN in frame {syn} is not followed by SYN-ACK and ACK.", syn)
+    sound_requests(conversation)
+    if not conversation.exchanges:
+        raise Contradiction(f"No request follows on the connection opened in frame {syn}.", syn)
+    if conversation.exchanges[0].response is None:
+        # What stands in the place of a response is a better reason than its absence.
+        sound(conversation)
+        response_of(conversation.exchanges[0])
+    for exchange in conversation.exchanges:
+        ack, response = connection.from_client.first_ack, exchange.response
+        assert ack is not None
+        if response is None:
+            # RFC 9112 section 9.3.2: a server may close before it has answered every pipelined request.
+            continue
+        # A request without content is complete before anything can respond to it.
+        if not ack.frame <= exchange.request.frames[0] <= max(exchange.request.frames) < response.frames[0]:
+            raise Contradiction(
+                f"On the connection opened in frame {syn}, handshake, request and response are out of order.",
+                ack.frame,
+                exchange.request.frames[0],
+                response.frames[0],
+            )
+
+
+def sound_requests(conversation: Conversation) -> None:
+    """Require that the client's stream is whole requests within the grammar, and nothing else."""
+    if conversation.request_problem is not None:
+        syn = conversation.connection.syn.frame
+        raise Contradiction(f"On the connection opened in frame {syn}: {conversation.request_problem}.", syn)
+
+
+def _proper_response(exchange: Exchange) -> Message | None:
+    """Return the response of an exchange, if there is one; it must have a status code and a version of HTTP/1."""
+    response = exchange.response
+    if response is None:
+        return None
+    version, status, _ = response.start_line
+    frame = response.frames[0]
+    if not VERSION_1.fullmatch(version):
+        raise Contradiction(f"The response in frame {frame} is {_text(version)}.", frame)
+    if not STATUS.fullmatch(status):
+        raise Contradiction(f"The response in frame {frame} has status {_text(status)}, which is no code.", frame)
+    # RFC 9112 section 6.1: no transfer coding in a response to a request of HTTP/1.0.
+    if exchange.request.start_line[2] == b"HTTP/1.0" and response.values(b"transfer-encoding"):
+        raise Contradiction(f"The response in frame {frame} has a transfer coding, which HTTP/1.0 lacks.", frame)
+    return response
+
+
+def _grammar(
+    claim_id: str,
+    loads: Sequence[PageLoad],
+    noun: str,
+    pick: Callable[[Exchange], Message | None],
+    require: Callable[[Conversation], None],
+) -> Verdict:
+    def check(loads: Sequence[PageLoad]) -> tuple[str, list[int]]:
+        messages: list[Message] = []
+        for load in loads:
+            for conversation in load.conversations:
+                require(conversation)
+                messages += [found for exchange in conversation.exchanges if (found := pick(exchange)) is not None]
+        if not messages:
+            frame = loads[0].conversations[0].connection.syn.frame
+            raise Contradiction(f"No {noun} on the connection opened in frame {frame}.", frame)
+        frames = [message.frames[0] for message in messages]
+        first_line = b" ".join(messages[0].start_line)
+        lines = sum(len(message.fields) for message in messages)
+        octets = sum(len(message.body) for message in messages)
+        return (
+            f"{len(messages)} {noun}s match the grammar octet by octet, with {lines} header lines "
+            f"and {octets} octets of body; the first says “{_text(first_line)}” (frame {frames[0]})."
+        ), frames
+
+    return decide(claim_id, loads, check)
+
+
+def _not_reordered(first: PageLoad, second: PageLoad) -> str | None:
+    orders = [[exchange.request.octets for exchange in load.exchanges] for load in (first, second)]
+    if sorted(orders[0]) != sorted(orders[1]) or len(set(orders[0])) != len(orders[0]):
+        return "The two runs did not send the same requests, each once: nothing follows from the responses."
+    if orders[0] == orders[1]:
+        return "The two runs sent their requests in the same order: nothing follows from the responses."
+    return None
+
+
+def _without_date(message: Message) -> tuple[object, ...]:
+    # RFC 9110 section 6.6.1: Date says when the response was made, not what it is.
+    fields = tuple(field for field in message.fields if field[0] != b"date")
+    return message.start_line, fields, message.body
+
+
+def _closed_by_server(conversation: Conversation) -> None:
+    connection = conversation.connection
+    fin, other = connection.from_server.fin, connection.from_client.fin
+    last = response_of(conversation.exchanges[0]).frames[-1]
+    if fin is None:
+        syn = connection.syn.frame
+        raise Contradiction(f"The server does not close the connection opened in frame {syn}.", syn, last)
+    if other is not None and other.frame < fin.frame:
+        raise Contradiction(f"The client closes first, in frame {other.frame}.", other.frame, fin.frame)
+
+
+def _text(octets: bytes) -> str:
+    return octets.decode("ascii", "backslashreplace")

@@ -1,0 +1,365 @@
+"""Decide the claims on HTTP/2 from packets: H10 to H14.
+
+Every function takes page loads captured at the client and returns a Verdict; see `http` for what "undecided"
+and "failed" mean. H13 and H14 are decided here as far as packets go; `strategies.timed` adds the time. H11, H13 and
+H14 need loads that delivered their files.
+
+Sources: RFC 9113 sections 4.1, 5 and 8.4, RFC 7541 sections 2 and 6.2.2, RFC 9112 sections 2.1 and 9.3.2.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from experiments.harness.judge.verdict import Contradiction, Verdict, listed, undecided
+from experiments.http.claims.http1 import decide, decide_delivered, of_version, response_of, sound, sound_requests
+from experiments.http.wire.http1 import Exchange, Message
+from experiments.http.wire.http2 import END_STREAM, Http2Conversation, Http2Frame, Kind
+from experiments.http.wire.page_load import PageLoad
+
+TEXT = re.compile(rb"[\t\r\n\x20-\x7e]*")
+
+
+def h10(text_loads: Sequence[PageLoad], binary_loads: Sequence[PageLoad]) -> Verdict:
+    """Decide H10: the heads of 1.x are lines of ASCII text, those of 2 are frames of binary data."""
+    missing = [name for name, loads in (("1.x", text_loads), ("2", binary_loads)) if not loads]
+    if missing:
+        return undecided("H10", f"No page load by HTTP/{missing[0]} in the capture.")
+
+    def check(_loads: Sequence[PageLoad]) -> tuple[str, list[int]]:
+        heads = _text_heads(text_loads)
+        frames, blocks = _binary_frames(binary_loads)
+        return (
+            f"The heads of {len(heads)} messages of HTTP/1 are lines of ASCII (the first in frame {heads[0]}); "
+            f"all octets of HTTP/2 behind its preface lie in {len(frames)} frames with 9 octets of binary header, and "
+            f"none of {len(blocks)} header blocks is text (the first in frame {blocks[0].packet})."
+        ), [heads[0], frames[0].packet, blocks[0].packet]
+
+    return decide("H10", [*text_loads, *binary_loads], check)
+
+
+def _text_heads(loads: Sequence[PageLoad]) -> list[int]:
+    heads = []
+    for load in loads:
+        for conversation in load.conversations:
+            if isinstance(conversation, Http2Conversation):
+                syn = conversation.connection.syn.frame
+                raise Contradiction(f"The connection opened in frame {syn} speaks HTTP/2, not 1.x.", syn)
+            sound(conversation)
+            for message in _messages(conversation.exchanges):
+                head = message.octets.partition(b"\r\n\r\n")[0]
+                if not TEXT.fullmatch(head):
+                    frame = message.frames[0]
+                    raise Contradiction(f"The head of the message in frame {frame} is not ASCII text.", frame)
+                heads.append(message.frames[0])
+    if not heads:
+        raise Contradiction("No message of HTTP/1.")
+    return heads
+
+
+def _messages(exchanges: Sequence[Exchange]) -> Iterator[Message]:
+    for exchange in exchanges:
+        yield exchange.request
+        if exchange.response is not None:
+            yield exchange.response
+
+
+def _binary_frames(loads: Sequence[PageLoad]) -> tuple[list[Http2Frame], list[Http2Frame]]:
+    frames: list[Http2Frame] = []
+    for load in loads:
+        for conversation in http2_conversations(load):
+            if conversation.leftover:
+                syn = conversation.connection.syn.frame
+                raise Contradiction(f"On the connection opened in frame {syn} octets lie outside of frames.", syn)
+            if not any(frame.kind == Kind.HEADERS for frame in conversation.server_frames):
+                syn = conversation.connection.syn.frame
+                raise Contradiction(f"On the connection opened in frame {syn} the server sends no HEADERS frame.", syn)
+            frames += [*conversation.client_frames, *conversation.server_frames]
+    blocks = [frame for frame in frames if frame.kind == Kind.HEADERS]
+    for block in blocks:
+        # An empty one is continued in the next frame.
+        if block.payload and TEXT.fullmatch(block.payload):
+            raise Contradiction(f"The header block in frame {block.packet} is text.", block.packet)
+    if not blocks:
+        raise Contradiction("No HEADERS frame of HTTP/2.")
+    return frames, blocks
+
+
+def http2_conversations(load: PageLoad) -> list[Http2Conversation]:
+    """The conversations of a load, each of which must be sound HTTP/2."""
+    found = []
+    for conversation in load.conversations:
+        syn = conversation.connection.syn.frame
+        if not isinstance(conversation, Http2Conversation):
+            raise Contradiction(f"The connection opened in frame {syn} does not speak HTTP/2.", syn)
+        if conversation.problem is not None:
+            raise Contradiction(f"On the connection opened in frame {syn}: {conversation.problem}.", syn)
+        found.append(conversation)
+    return found
+
+
+def h11(pipelined: Sequence[PageLoad], multiplexed: Sequence[PageLoad], large: bytes, small: bytes) -> Verdict:
+    """Decide H11: behind `large`, 1.1 delivers `small` last; 2 interleaves both and delivers `small` first.
+
+    `large` and `small` are request-targets, asked for in this order by both. By 2, nothing else that was asked for may
+    wait for the end of `large` either.
+    """
+    loads = [*pipelined, *multiplexed]
+    if not pipelined or not multiplexed:
+        return undecided("H11", "A page load by HTTP/1.1 and one by HTTP/2 are needed.")
+
+    def check(_loads: Sequence[PageLoad]) -> tuple[str, list[int]]:
+        waited = [_behind(load, large, small) for load in pipelined]
+        found = [_interleaved(load, large, small) for load in multiplexed]
+        frames = [*waited[0][1], *found[0][1]]
+        blocked_ms, free_ms = (sorted(ms for ms, _ in each)[len(each) // 2] for each in (waited, found))
+        if free_ms >= blocked_ms:
+            raise Contradiction(
+                f"The small object took {free_ms:.1f} ms by HTTP/2 and {blocked_ms:.1f} ms by HTTP/1.1.", *frames
+            )
+        return (
+            f"By HTTP/1.1 the small object's response (frame {frames[1]}) begins when the large one has ended (frame "
+            f"{frames[0]}), {blocked_ms:.1f} ms after its request; by HTTP/2 its DATA (frame {frames[3]}) lies between "
+            f"DATA of the large one (frames {frames[2]} and {frames[4]}), complete after {free_ms:.1f} ms."
+        ), frames
+
+    return decide_delivered("H11", loads, check)
+
+
+def _exchange(load: PageLoad, target: bytes) -> Exchange:
+    for exchange in load.exchanges:
+        if exchange.target == target:
+            return exchange
+    raise Contradiction(f"No request for {target.decode('latin-1')}.", load.conversations[0].connection.syn.frame)
+
+
+def _behind(load: PageLoad, large: bytes, small: bytes) -> tuple[float, list[int]]:
+    """(ms from the request for the small object to its end, frames): its response must follow the large one's."""
+    _one_text(load)
+    second, ended, began = _asked_in_order(load, large, small)
+    return (began.last_ns - second.last_ns) / 1e6, [ended.frames[-1], began.frames[0]]
+
+
+def _one_text(load: PageLoad) -> None:
+    """Require one sound connection of HTTP/1.1, on which responses follow one another (RFC 9112 section 9.3.2)."""
+    syns = [one.connection.syn.frame for one in load.conversations]
+    if len(syns) != 1:
+        raise Contradiction(f"{len(syns)} connections, opened in frames {listed(syns)}, not one.", *syns)
+    sound(load.conversations[0])
+    for exchange in load.conversations[0].exchanges:
+        of_version(exchange, b"HTTP/1.1")
+
+
+def _asked_in_order(load: PageLoad, large: bytes, small: bytes) -> tuple[Message, Message, Message]:
+    """(request for the small object, response to the large one, response to the small one), large and small as said."""
+    first, second = _exchange(load, large), _exchange(load, small)
+    if first.request.first_ns > second.request.first_ns:
+        frame = second.request.frames[0]
+        raise Contradiction(f"The small object was asked for first, in frame {frame}.", frame)
+    big, little = response_of(first), response_of(second)
+    if len(big.body) <= len(little.body):
+        raise Contradiction(
+            f"The large object has {len(big.body)} octets (frame {big.frames[0]}), the small one {len(little.body)} "
+            f"(frame {little.frames[0]}).",
+            big.frames[0],
+            little.frames[0],
+        )
+    return second.request, big, little
+
+
+def _interleaved(load: PageLoad, large: bytes, small: bytes) -> tuple[float, list[int]]:
+    """(ms, frames): DATA of the small stream must lie between DATA of the large one, on one connection."""
+    (conversation,) = _one(load)
+    ids = {exchange.target: stream_id for stream_id, exchange in conversation.streams}
+    second, _, delivered = _asked_in_order(load, large, small)
+    order = [frame for frame in conversation.server_frames if frame.kind == Kind.DATA and frame.payload]
+    places = [at for at, frame in enumerate(order) if frame.stream_id == ids[small]]
+    others = [at for at, frame in enumerate(order) if frame.stream_id == ids[large]]
+    if not places or not others:
+        raise Contradiction("One of both objects has no DATA.", conversation.connection.syn.frame)
+    if not others[0] < places[-1] < others[-1]:
+        raise Contradiction(
+            f"DATA of the small object (frame {order[places[-1]].packet}) is not between DATA of the large one.",
+            order[places[-1]].packet,
+        )
+    for stream_id in ids.values():
+        last = max((at for at, frame in enumerate(order) if frame.stream_id == stream_id), default=0)
+        if stream_id != ids[large] and last > others[-1]:
+            path = next(target for target, each in ids.items() if each == stream_id)
+            raise Contradiction(
+                f"DATA of {path.decode('latin-1')} (frame {order[last].packet}) follows the end of the large object.",
+                order[last].packet,
+            )
+    after = next(at for at in others if at > places[-1])
+    frames = [order[others[0]].packet, order[places[-1]].packet, order[after].packet]
+    return (delivered.last_ns - second.last_ns) / 1e6, frames
+
+
+def h12(text_loads: Sequence[PageLoad], binary_loads: Sequence[PageLoad]) -> Verdict:
+    """Decide H12: from the second request on, headers take fewer octets by 2 than by 1.1, and than at first; the fields
+    of each response take fewer octets than they have when they are spelled out.
+    """
+    if not text_loads or not binary_loads:
+        return undecided("H12", "A page load by HTTP/1.1 and one by HTTP/2 are needed.")
+
+    def check(_loads: Sequence[PageLoad]) -> tuple[str, list[int]]:
+        for conversation in (one for load in text_loads for one in load.conversations):
+            sound_requests(conversation)
+        for load in binary_loads:
+            _one(load)
+        if min(len(load.exchanges) for load in (*text_loads, *binary_loads)) < 2:
+            return "", []
+        text, binary = header_sizes(text_loads[0]), header_sizes(binary_loads[0])
+        frames = [exchange.request.frames[0] for exchange in binary_loads[0].exchanges]
+        for load in binary_loads:
+            sizes = header_sizes(load)
+            for number, size in enumerate(sizes[1:], start=2):
+                if size >= min(text[1:]) or size >= sizes[0]:
+                    raise Contradiction(
+                        f"Request {number} by HTTP/2 has {size} octets of headers, the first {sizes[0]}, and by "
+                        f"HTTP/1.1 {min(text[1:])}.",
+                        load.exchanges[number - 1].request.frames[0],
+                    )
+        blocks, plain = _response_blocks(binary_loads)
+        return (
+            f"Header octets of the requests by HTTP/1.1: {listed(text)}; by HTTP/2 on one connection: "
+            f"{listed(binary)} (frames {listed(frames)}); header blocks of all responses: {blocks} octets, "
+            f"spelled out {plain}."
+        ), frames
+
+    return _with_objects(2, decide("H12", [*text_loads, *binary_loads], check), [*text_loads, *binary_loads])
+
+
+def _response_blocks(loads: Sequence[PageLoad]) -> tuple[int, int]:
+    """(octets of the header blocks of all responses, octets they would have without compression)."""
+    blocks = plain = 0
+    for response in (each.response for load in loads for each in load.exchanges if each.response is not None):
+        # RFC 7541 section 6.2.2: an octet and two lengths of an octet each, name and value as they are.
+        fields = sum(3 + len(name) + len(value) for name, value in response.fields)
+        # The status is an octet of the static table (appendix A); that alone compresses no field.
+        if fields and len(response.header_block) >= 1 + fields:
+            raise Contradiction(
+                f"The header block of the response in frame {response.frames[0]} has {len(response.header_block)} "
+                f"octets, its fields spelled out {fields}.",
+                response.frames[0],
+            )
+        blocks, plain = blocks + len(response.header_block), plain + 1 + fields
+    if not blocks:
+        syn = loads[0].conversations[0].connection.syn.frame
+        raise Contradiction(f"On the connection opened in frame {syn} no response by HTTP/2 has header fields.", syn)
+    return blocks, plain
+
+
+def _with_objects(fewest: int, verdict: Verdict, loads: Sequence[PageLoad]) -> Verdict:
+    """The verdict, unless the loads are fine but have fewer objects than tell anything."""
+    objects = min((len(load.exchanges) for load in loads), default=0)
+    if verdict.verdict == "shown" and objects < fewest:
+        return undecided(verdict.id, f"A page of {objects} {'object' if objects == 1 else 'objects'} is too small.")
+    return verdict
+
+
+def _in_all(loads: Sequence[PageLoad]) -> str:
+    return f" So in all {len(loads)} page loads." if len(loads) > 1 else ""
+
+
+def header_sizes(load: PageLoad) -> list[int]:
+    """Octets that the header section of each request takes, in order: of 1.x with its request line, of 2 in frames."""
+    sizes = []
+    for exchange in load.exchanges:
+        octets, body = exchange.request.octets, exchange.request.body
+        sizes.append(len(octets) - len(body))
+    return sizes
+
+
+def h13(loads: Sequence[PageLoad]) -> Verdict:
+    """Decide H13 from packets: one request, one connection, everything else promised and pushed."""
+
+    def check(loads: Sequence[PageLoad]) -> tuple[str, list[int]]:
+        evidence, frames = _pushed(loads[0])
+        for load in loads[1:]:
+            frames = frames + _pushed(load)[1]
+        return f"{evidence}{_in_all(loads)}", frames
+
+    return decide_delivered("H13", loads, check)
+
+
+def _pushed(load: PageLoad) -> tuple[str, list[int]]:
+    (conversation,) = _one(load)
+    asked = [each for stream_id, each in conversation.streams if stream_id not in conversation.promised]
+    pushed = [each for stream_id, each in conversation.streams if stream_id in conversation.promised]
+    if len(asked) != 1:
+        syn, requests = conversation.connection.syn.frame, [each.request.frames[0] for each in asked]
+        where = f"frames {listed(requests)}" if requests else f"connection opened in frame {syn}"
+        raise Contradiction(f"The client sent {len(asked)} requests ({where}), not one.", *(requests or [syn]))
+    if not pushed:
+        raise Contradiction("Nothing was pushed.", asked[0].request.frames[0])
+    response_of(asked[0])
+    _promised_in_time(conversation)
+    for each in pushed:
+        if each.response is None:
+            frame = each.request.frames[0]
+            raise Contradiction(f"What was promised in frame {frame} did not arrive whole.", frame)
+    promises = [each.request.frames[0] for each in pushed]
+    return (
+        f"One request (frame {asked[0].request.frames[0]}); {len(pushed)} objects promised (PUSH_PROMISE in frames "
+        f"{listed(promises)}) and delivered on the same connection without having been asked for."
+    ), [asked[0].request.frames[0], *promises]
+
+
+def _promised_in_time(conversation: Http2Conversation) -> None:
+    """RFC 9113 sections 6.6 and 8.4.1: a promise precedes the end of the response that refers to what it promises."""
+    ended: set[int] = set()
+    for frame in conversation.server_frames:
+        if frame.kind == Kind.PUSH_PROMISE and frame.stream_id in ended:
+            raise Contradiction(f"The promise in frame {frame.packet} follows the page.", frame.packet)
+        if frame.kind in (Kind.DATA, Kind.HEADERS) and frame.flags & END_STREAM:
+            ended.add(frame.stream_id)
+
+
+def h14(loads: Sequence[PageLoad]) -> Verdict:
+    """Decide H14 from packets: one connection, the page first, then all requests before the first response to them."""
+
+    def check(loads: Sequence[PageLoad]) -> tuple[str, list[int]]:
+        found = [_multiplexed(load) for load in loads]
+        counts = sorted({len(load.exchanges) for load in loads})
+        return (
+            f"{' and '.join(str(count) for count in counts)} objects on one connection each, nothing pushed: "
+            f"{found[0][0]}{_in_all(loads)}"
+        ), [frame for _, frames in found for frame in frames]
+
+    # With fewer named objects than two, streams look like one request behind the other.
+    return _with_objects(3, decide_delivered("H14", loads, check), loads)
+
+
+def _multiplexed(load: PageLoad) -> tuple[str, list[int]]:
+    (conversation,) = _one(load)
+    for frame in conversation.server_frames:
+        if frame.kind == Kind.PUSH_PROMISE:
+            raise Contradiction(f"The server pushed (PUSH_PROMISE in frame {frame.packet}).", frame.packet)
+    if not load.exchanges:
+        syn = conversation.connection.syn.frame
+        raise Contradiction(f"No request on the connection opened in frame {syn}.", syn)
+    page, *named = load.exchanges
+    if not named:
+        return f"the page in frame {response_of(page).frames[0]} is alone.", [page.request.frames[0]]
+    requests = [each.request.frames[0] for each in named]
+    first = min(response_of(each).first_ns for each in named)
+    late = next((each.request for each in named if each.request.last_ns > first), None)
+    if late is not None:
+        raise Contradiction(f"The request in frame {late.frames[0]} follows a response.", late.frames[0])
+    early = next((each.request for each in named if each.request.first_ns < response_of(page).first_ns), None)
+    if early is not None:
+        raise Contradiction(f"The request in frame {early.frames[0]} precedes the page.", early.frames[0])
+    return (
+        f"the page is asked for in frame {page.request.frames[0]}, all it names in frames {listed(requests)}, before "
+        f"the first of those responses."
+    ), [page.request.frames[0], *requests]
+
+
+def _one(load: PageLoad) -> list[Http2Conversation]:
+    found = http2_conversations(load)
+    if len(found) != 1:
+        syns = [each.connection.syn.frame for each in found]
+        raise Contradiction(f"{len(syns)} connections, opened in frames {listed(syns)}, not one.", *syns)
+    return found

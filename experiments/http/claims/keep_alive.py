@@ -1,0 +1,140 @@
+"""Decide what becomes of a persistent connection on which nothing is asked for a time, from packets: claims K1 to K3.
+
+    K1  the server waits for longer than the client is silent   one connection, silent in between, both responses on it
+    K2  the server's time-out is shorter                        its FIN comes then; the next request opens another one
+    K3  a proxy between them                                    each of its two connections is kept or closed by itself
+
+RFC 9112 sections 9.3 and 9.5. Captured at the client, and for K3 at the proxy as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from experiments.harness.judge.verdict import Contradiction, Verdict, listed, undecided
+from experiments.http.claims.http1 import decide_delivered, response_of
+from experiments.http.wire.http1 import Conversation, Exchange
+from experiments.http.wire.page_load import PageLoad, why_not_evidence
+
+# A server looks at its time-outs from time to time: lab7's every half second (server.Limits.sweep_s).
+LATE_S = 1.0
+EARLY_S = 0.01
+
+
+def k1(loads: Sequence[PageLoad], pause_s: float) -> Verdict:
+    """Decide K1: two requests on one connection, `pause_s` of silence between them."""
+
+    def check(loads: Sequence[PageLoad]) -> tuple[str, list[int]]:
+        frames = [frame for load in loads for frame in _kept(load, pause_s)]
+        return (
+            f"{len(loads)} connections, two requests on each, {pause_s:g} s apart, in which neither side sends octets "
+            f"or closes (SYNs and second requests in frames {listed(frames)})."
+        ), frames
+
+    return decide_delivered("K1", loads, check, as_page=False)
+
+
+def k2(loads: Sequence[PageLoad], pause_s: float, timeout_s: float) -> Verdict:
+    """Decide K2: the server closes after `timeout_s`, and the request after `pause_s` opens another connection."""
+
+    def check(loads: Sequence[PageLoad]) -> tuple[str, list[int]]:
+        found = [_closed(load, pause_s, timeout_s) for load in loads]
+        waited = ", ".join(f"{waited_s:.1f}" for waited_s, _ in found)
+        frames = [frame for _, some in found for frame in some]
+        return (
+            f"The server's FIN comes {waited} s after its response (time-out {timeout_s:g} s); the next request is the "
+            f"first one of another connection (FINs and SYNs in frames {listed(frames)})."
+        ), frames
+
+    return decide_delivered("K2", loads, check, as_page=False)
+
+
+def k3(at_client: Sequence[PageLoad], at_proxy: Sequence[PageLoad], pause_s: float) -> Verdict:
+    """Decide K3: of one client's silence, its connection to a proxy is kept, and the proxy's to the origin is not.
+
+    `at_proxy`: the proxy's connections to the origin during each of `at_client`.
+    """
+    unfit = why_not_evidence(at_proxy)
+    if unfit is not None:
+        return undecided("K3", f"Nothing can be said: {unfit}.")
+
+    def check(loads: Sequence[PageLoad]) -> tuple[str, list[int]]:
+        frames: list[int] = []
+        for load, behind in zip(loads, at_proxy, strict=True):
+            _kept(load, pause_s)
+            second = load.exchanges[1].request
+            before, after = _two_connections(behind)
+            ends = [fin for fin in (before.connection.from_server.fin, before.connection.from_client.fin) if fin]
+            if not ends or min(end.time_ns for end in ends) >= second.first_ns:
+                raise Contradiction(
+                    f"The proxy's connection opened in frame {before.connection.syn.frame} is not closed before the "
+                    f"second request in frame {second.frames[0]}.",
+                    before.connection.syn.frame,
+                )
+            if after.connection.syn.time_ns < second.first_ns:
+                syn = after.connection.syn.frame
+                raise Contradiction(f"The proxy's SYN in frame {syn} precedes the second request.", syn)
+            frames += [load.conversations[0].connection.syn.frame, second.frames[0], after.connection.syn.frame]
+        return (
+            f"The client's connection to the proxy carries both requests, {pause_s:g} s apart; the proxy's to the "
+            f"origin is closed meanwhile, and the second request makes it open another (frames {listed(frames)})."
+        ), frames
+
+    return decide_delivered("K3", at_client, check, as_page=False)
+
+
+def _kept(load: PageLoad, pause_s: float) -> list[int]:
+    if len(load.conversations) != 1:
+        syns = [one.connection.syn.frame for one in load.conversations]
+        raise Contradiction(f"{len(syns)} connections (SYNs in frames {listed(syns)}), not one.", *syns)
+    conversation = load.conversations[0]
+    if len(conversation.exchanges) != 2:
+        frame = conversation.connection.syn.frame
+        raise Contradiction(f"{len(conversation.exchanges)} requests on the connection of frame {frame}.", frame)
+    first, second = conversation.exchanges
+    _silent(conversation, first, second, pause_s)
+    response_of(second)
+    return [conversation.connection.syn.frame, second.request.frames[0]]
+
+
+def _silent(conversation: Conversation, first: Exchange, second: Exchange, pause_s: float) -> None:
+    answered_ns, asked_ns = response_of(first).last_ns, second.request.first_ns
+    _after_a_pause(answered_ns, asked_ns, pause_s, second.request.frames[0])
+    for way in (conversation.connection.from_client, conversation.connection.from_server):
+        between = [one.frame for one in way.segments if answered_ns < one.time_ns < asked_ns]
+        between += [mark.frame for mark in (way.fin, way.reset) if mark and mark.frame < response_of(second).frames[-1]]
+        if between:
+            raise Contradiction(f"The connection is not silent: frame {between[0]}.", *between)
+
+
+def _closed(load: PageLoad, pause_s: float, timeout_s: float) -> tuple[float, list[int]]:
+    before, after = _two_connections(load)
+    answered_ns, fin = response_of(before.exchanges[0]).last_ns, before.connection.from_server.fin
+    syn, ours = after.connection.syn, before.connection.from_client.fin
+    if fin is None or fin.time_ns >= syn.time_ns or (ours is not None and ours.time_ns <= fin.time_ns):
+        raise Contradiction(f"It is not the server that closes before the SYN in frame {syn.frame}.", syn.frame)
+    waited_s = (fin.time_ns - answered_ns) / 1e9
+    if not timeout_s - EARLY_S <= waited_s <= timeout_s + LATE_S:
+        raise Contradiction(
+            f"The FIN in frame {fin.frame} comes {waited_s:.2f} s after the response, with a time-out of {timeout_s:g} "
+            f"s.",
+            fin.frame,
+        )
+    _after_a_pause(answered_ns, syn.time_ns, pause_s, syn.frame)
+    return waited_s, [fin.frame, syn.frame]
+
+
+def _two_connections(load: PageLoad) -> tuple[Conversation, Conversation]:
+    if [len(one.exchanges) for one in load.conversations] != [1, 1]:
+        syns = [one.connection.syn.frame for one in load.conversations]
+        counts = ", ".join(str(len(one.exchanges)) for one in load.conversations)
+        raise Contradiction(f"{counts} requests on {len(syns)} connections, not one on each of two.", *syns)
+    before, after = load.conversations
+    response_of(after.exchanges[0])
+    return before, after
+
+
+def _after_a_pause(answered_ns: int, asked_ns: int, pause_s: float, frame: int) -> None:
+    if (asked_ns - answered_ns) / 1e9 < pause_s - EARLY_S:
+        waited_s = (asked_ns - answered_ns) / 1e9
+        raise Contradiction(f"Frame {frame} comes {waited_s:.2f} s after the response, not {pause_s:g} s.", frame)

@@ -1,0 +1,170 @@
+"""Decide, as far as packets go, how a page was loaded: claims H6 to H9.
+
+The capture must be taken at the client, so that "after" means what the client had received when it sent.
+Each strategy's formula rests on an order of events; the checks here find those events in the packets, and
+`timed` adds the comparison of the measured time with the formula.
+
+    H6  1.0, one connection at a time   each SYN follows the whole response before it
+    H7  1.0, parallel connections       the named objects' SYNs follow the base page, and all precede their FINs; all
+                                        their requests precede the end of the first of their responses
+    H8  1.1 persistent                  one SYN; each request follows the whole response before it
+    H9  1.1 persistent, pipelined       one SYN; all named objects' requests precede the first of their responses
+
+What takes less time because it delivers less shows nothing: every load must have delivered the files of its page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+from experiments.harness.judge.verdict import Contradiction, Verdict, listed, undecided
+from experiments.http.claims.http1 import decide_delivered, of_version, only_exchange, response_of, sound
+from experiments.http.wire.http1 import Exchange
+from experiments.http.wire.page_load import PageLoad
+
+# With fewer named objects than two, parallel or pipelined look like one at a time.
+FEWEST_OBJECTS = 3
+
+_Check = Callable[[PageLoad], tuple[str, list[int]]]
+
+
+def h6(loads: Sequence[PageLoad]) -> Verdict:
+    """Decide H6 from packets: HTTP/1.0, one object a connection, one connection after the other."""
+    return _every_load("H6", loads, _serial, fewest=2)
+
+
+def h7(loads: Sequence[PageLoad]) -> Verdict:
+    """Decide H7 from packets: HTTP/1.0, the named objects' connections open side by side."""
+    return _every_load("H7", loads, _parallel)
+
+
+def h8(loads: Sequence[PageLoad]) -> Verdict:
+    """Decide H8 from packets: HTTP/1.1, one connection, each request behind the response before it."""
+    return _every_load("H8", loads, _persistent, fewest=2)
+
+
+def h9(loads: Sequence[PageLoad]) -> Verdict:
+    """Decide H9 from packets: HTTP/1.1, one connection, the named objects' requests back to back."""
+    return _every_load("H9", loads, _pipelined)
+
+
+def _every_load(claim_id: str, loads: Sequence[PageLoad], check: _Check, fewest: int = FEWEST_OBJECTS) -> Verdict:
+    def checks(loads: Sequence[PageLoad]) -> tuple[str, list[int]]:
+        evidence, frames = check(loads[0])
+        for load in loads[1:]:
+            frames = frames + check(load)[1]
+        return (f"{evidence} So in all {len(loads)} page loads." if len(loads) > 1 else evidence), frames
+
+    objects = min((len(load.exchanges) for load in loads), default=0)
+    verdict = decide_delivered(claim_id, loads, checks)
+    if verdict.verdict == "shown" and objects < fewest:
+        return undecided(claim_id, f"A page of {objects} objects does not tell the strategies apart.")
+    return verdict
+
+
+def _serial(load: PageLoad) -> tuple[str, list[int]]:
+    for one in load.conversations:
+        only_exchange(one, b"HTTP/1.0")
+    for before, after in pairwise(load.conversations):
+        last = response_of(before.exchanges[0]).last_ns
+        syn = after.connection.syn
+        if syn.time_ns < last:
+            raise Contradiction(f"The SYN in frame {syn.frame} precedes the end of the response before.", syn.frame)
+    frames = [one.connection.syn.frame for one in load.conversations]
+    return (
+        f"{len(frames)} objects on {len(frames)} connections, one at a time: each SYN "
+        f"(frames {listed(frames)}) follows the whole response before it."
+    ), frames
+
+
+def _parallel(load: PageLoad) -> tuple[str, list[int]]:
+    for one in load.conversations:
+        only_exchange(one, b"HTTP/1.0")
+    base, *named = load.conversations
+    if not named:
+        return "One connection only.", [base.connection.syn.frame]
+    syns = [one.connection.syn for one in named]
+    base_ns = response_of(base.exchanges[0]).first_ns
+    for syn in syns:
+        if syn.time_ns < base_ns:
+            raise Contradiction(f"The SYN in frame {syn.frame} precedes the base page.", syn.frame)
+    fins = [fin for one in named if (fin := one.connection.from_server.fin) is not None]
+    if fins and (first_fin := min(fins, key=lambda fin: fin.frame)).frame < syns[-1].frame:
+        raise Contradiction(
+            f"FIN in frame {first_fin.frame} precedes SYN in frame {syns[-1].frame}: not parallel.",
+            first_fin.frame,
+            syns[-1].frame,
+        )
+    first = min((response_of(one.exchanges[0]) for one in named), key=lambda response: response.last_ns)
+    late = next((one.exchanges[0].request for one in named if one.exchanges[0].request.first_ns > first.last_ns), None)
+    if late is not None:
+        raise Contradiction(
+            f"The request in frame {late.frames[0]} follows the response that ends in frame {first.frames[-1]}: not "
+            f"parallel.",
+            first.frames[-1],
+            late.frames[0],
+        )
+    frames = [load.conversations[0].connection.syn.frame, *(syn.frame for syn in syns)]
+    return (
+        f"{len(named)} connections for the named objects: their SYNs (frames {listed(frames[1:])}) follow "
+        f"the base page and precede the first of their FINs ({f'frame {first_fin.frame}' if fins else 'none'})."
+    ), frames
+
+
+def _persistent(load: PageLoad) -> tuple[str, list[int]]:
+    exchanges = _one_connection(load)
+    for before, after in pairwise(exchanges):
+        if after.request.first_ns < response_of(before).last_ns:
+            frame = after.request.frames[0]
+            raise Contradiction(f"The request in frame {frame} precedes the end of the response before.", frame)
+    frames = [load.conversations[0].connection.syn.frame, *(one.request.frames[0] for one in exchanges)]
+    return (
+        f"{len(exchanges)} objects on one connection, one SYN (frame {frames[0]}): each request "
+        f"(frames {listed(frames[1:])}) follows the whole response before it."
+    ), frames
+
+
+def _pipelined(load: PageLoad) -> tuple[str, list[int]]:
+    base, *named = _one_connection(load)
+    if not named:
+        frame = base.request.frames[0]
+        return f"One object only (frame {frame}).", [frame]
+    first = response_of(named[0])
+    last = named[-1].request
+    if named[0].request.first_ns < response_of(base).first_ns:
+        frame = named[0].request.frames[0]
+        raise Contradiction(f"The request in frame {frame} precedes the base page that names it.", frame)
+    if last.last_ns > first.first_ns:
+        raise Contradiction(
+            f"Not back to back: the request in frame {last.frames[-1]} follows the response that begins in "
+            f"frame {first.frames[0]}.",
+            first.frames[0],
+            last.frames[-1],
+        )
+    requests = [one.request.frames[0] for one in named]
+    return (
+        f"{len(named) + 1} objects on one connection: the {len(named)} requests for the named objects "
+        f"(frames {listed(requests)}) all precede the first of their responses (frame {first.frames[0]})."
+    ), [load.conversations[0].connection.syn.frame, *requests, first.frames[0]]
+
+
+def _one_connection(load: PageLoad) -> tuple[Exchange, ...]:
+    syns = [one.connection.syn.frame for one in load.conversations]
+    if len(syns) != 1:
+        raise Contradiction(f"{len(syns)} connections, opened in frames {listed(syns)}, not one.", *syns)
+    conversation = load.conversations[0]
+    sound(conversation)
+    if not conversation.exchanges:
+        raise Contradiction(f"No request on the connection opened in frame {syns[0]}.", *syns)
+    for exchange in conversation.exchanges:
+        of_version(exchange, b"HTTP/1.1")
+        response = response_of(exchange)
+        # RFC 9110 section 2.5: a server says the highest version that it conforms to.
+        if response.start_line[0] != b"HTTP/1.1":
+            frame, said = response.frames[0], response.start_line[0].decode("latin-1")
+            raise Contradiction(f"The response in frame {frame} is {said}, not HTTP/1.1.", frame)
+        if response.frames[0] < max(exchange.request.frames):
+            frame = response.frames[0]
+            raise Contradiction(f"The response in frame {frame} precedes its request.", frame)
+    return conversation.exchanges

@@ -1,0 +1,185 @@
+"""A client that sends each request when a workload says so, whether or not earlier ones are answered (an open loop).
+
+    python -m experiments.http.drivers.open_loop FILE      in a host
+
+FILE is JSON: {"connect": [host, port], "host": name, "connections": n, "warm": [target, ...],
+"requests": [[offset_s, target], ...]}. It opens n connections and asks for the warm targets over them, one after the
+other on each; lets the link's queue empty; prints READY; waits for a line on its standard input; then sends each
+request at its offset on a connection that is idle, on a new one where none is; and prints one JSON line: began_ns and
+ended_ns (CLOCK_REALTIME, the capture's clock), late_s (how late the latest request left), opened (connections beyond
+n), failures (by sentence, how many).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import socket
+import sys
+import time
+from collections import Counter, deque
+from pathlib import Path
+from typing import Any, cast
+
+from services.http.fields import Fields
+from services.http.http1.client_connection import ClientConnection
+from services.http.messages import Closed, EndOfMessage, Fault, Request, Response
+from services.shell import run_loop
+
+# For one response, and for all that are still open when the last request is sent.
+RESPONSE_TIMEOUT_S = 30.0
+
+
+class _Connection(asyncio.Protocol):
+    """One persistent connection: a request at a time."""
+
+    def __init__(self) -> None:
+        self._core = ClientConnection()
+        self._transport: asyncio.Transport
+        self._answered: asyncio.Future[int] | None = None
+        self._status = 0
+        self.usable = True
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def send(self, request: Request) -> asyncio.Future[int]:
+        """Send a request; its future is the status of the response, once that is complete."""
+        self._answered = asyncio.get_running_loop().create_future()
+        self._transport.write(self._core.send_request(request))
+        return self._answered
+
+    def data_received(self, data: bytes) -> None:
+        self._take(self._core.receive_data(data))
+
+    def eof_received(self) -> bool:
+        self._take(self._core.receive_eof())
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.usable = False
+        self._end(error=f"the connection was lost ({exc})" if exc else "the server closed the connection")
+
+    def close(self) -> None:
+        """End the connection."""
+        self._transport.close()
+
+    def _take(self, events: list[Any]) -> None:
+        for event in events:
+            if isinstance(event, Response):
+                self._status = event.status
+            elif isinstance(event, EndOfMessage):
+                self.usable = self._core.persistent
+                self._end()
+            elif isinstance(event, Closed | Fault):
+                self.usable = False
+                self._end(error=getattr(event, "detail", "the server closed the connection"))
+
+    def _end(self, error: str | None = None) -> None:
+        answered, self._answered = self._answered, None
+        if answered is None or answered.done():
+            return
+        if error is None:
+            answered.set_result(self._status)
+        else:
+            answered.set_exception(ConnectionError(error))
+
+
+class OpenLoop:
+    """Sends a plan's requests."""
+
+    def __init__(self, plan: dict[str, Any]) -> None:
+        self._host, self._port = plan["connect"]
+        self._name = plan["host"].encode()
+        self._plan = plan
+        self._idle: deque[_Connection] = deque()
+        self._failures: Counter[str] = Counter()
+        self._opened = 0
+        self._late_s = 0.0
+
+    async def warm_up(self) -> None:
+        """Open the connections, ask for the warm targets over them, and wait until nothing of that is under way.
+
+        All at once they fill the link's queue for longer than TCP's probe timeout, two round trips (RFC 8985 section
+        7.2). What TCP then sends again is under way when the last response has come, and would count as load of the
+        workload; it left before that, so the queue has passed it on after as long again.
+        """
+        began_s = asyncio.get_running_loop().time()
+        self._idle.extend(await asyncio.gather(*(self._open() for _ in range(self._plan["connections"]))))
+        waiting = deque(self._plan["warm"])
+        await asyncio.gather(*(self._drain(waiting) for _ in range(len(self._idle))))
+        await asyncio.sleep(asyncio.get_running_loop().time() - began_s)
+
+    async def run(self) -> dict[str, Any]:
+        """Send every request at its time, and wait for the responses."""
+        loop = asyncio.get_running_loop()
+        began_ns, start_s = time.time_ns(), time.monotonic()
+        tasks: list[asyncio.Task[None]] = []
+
+        def send(offset_s: float, target: str) -> None:
+            self._late_s = max(self._late_s, time.monotonic() - start_s - offset_s)
+            tasks.append(loop.create_task(self._ask(target)))
+
+        def pace() -> None:
+            for offset_s, target in self._plan["requests"]:
+                time.sleep(max(0.0, start_s + offset_s - time.monotonic()))
+                loop.call_soon_threadsafe(send, offset_s, target)
+
+        # The loop's own timers have the milliseconds of epoll_wait(2): arrivals would come in groups.
+        await asyncio.to_thread(pace)
+        await asyncio.gather(*tasks)
+        return {
+            "began_ns": began_ns,
+            "ended_ns": time.time_ns(),
+            "late_s": self._late_s,
+            "opened": self._opened,
+            "failures": dict(self._failures),
+        }
+
+    async def _open(self) -> _Connection:
+        _, protocol = await asyncio.get_running_loop().create_connection(_Connection, self._host, self._port)
+        return protocol
+
+    async def _drain(self, waiting: deque[str]) -> None:
+        while waiting:
+            await self._ask(waiting.popleft())
+
+    async def _ask(self, target: str) -> None:
+        try:
+            connection = await self._take_idle()
+            request = Request(b"GET", target.encode(), Fields(((b"Host", self._name),)))
+            status = await asyncio.wait_for(connection.send(request), RESPONSE_TIMEOUT_S)
+            if status != 200:
+                self._failures[f"status {status}"] += 1
+        except (OSError, TimeoutError) as error:
+            self._failures[str(error) or "no response came in time"] += 1
+        else:
+            # The one used last is used next: few connections stay warm, as in a browser.
+            if connection.usable:
+                self._idle.append(connection)
+
+    async def _take_idle(self) -> _Connection:
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.usable:
+                return connection
+        self._opened += 1
+        return await self._open()
+
+
+async def _serve(plan: dict[str, Any]) -> None:
+    client = OpenLoop(plan)
+    await client.warm_up()
+    gc.collect()
+    gc.freeze()
+    print("READY", flush=True)
+    await asyncio.to_thread(sys.stdin.readline)
+    print(json.dumps(await client.run()), flush=True)
+
+
+def main(argv: list[str]) -> int:
+    """Run one plan."""
+    run_loop(_serve(json.loads(Path(argv[0]).read_text())))
+    return 0

@@ -1,0 +1,271 @@
+"""Idle time-out of persistent connections, at an origin and through a proxy  (claims K1 to K3, of its own)
+
+A client asks for a page, is silent, and asks for it again: of an origin that waits for longer than that (the connection
+is kept), of one with a shorter time-out (it is closed), and through a proxy that waits for longer while the origin does
+not. The second request is timed: a round trip on a connection that was kept, two where it has to be made anew,
+whichever hop that is. Two seconds of silence; in the long run in virtual time ten minutes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from experiments.harness import clock
+from experiments.harness.claims import Claim
+from experiments.harness.driver import TIMEOUT_S, ScriptedAgent
+from experiments.harness.experiment import Experiment, Outcome, Parameter, Run
+from experiments.harness.fidelity.certificate import MachineWatch, capture_checks, certificate, probe_path
+from experiments.harness.implementations.registry import DEFAULT_PORT, PROXY_PORTS
+from experiments.harness.judge.decomposition import Interval, sum_up
+from experiments.harness.judge.frames import CaptureFile
+from experiments.harness.judge.verdict import Verdict, timed, undecided
+from experiments.harness.measurement import Window, site_folder
+from experiments.harness.parameters import megabits, seconds, whole
+from experiments.harness.pathmodel.replay import Sample, terms_of
+from experiments.harness.results.result import Check, Comparison, Timing
+from experiments.harness.theory.tcp import Theory, tolerance_of_round_trips
+from experiments.http.claims import keep_alive
+from experiments.http.lab import (
+    AT_CLIENT,
+    AT_PROXY,
+    NAME,
+    ORIGIN_ADDRESS,
+    access_path,
+    capture_hosts,
+    make_site,
+    sample_of,
+    site_files,
+    turns_framing_s,
+    web_testbed,
+)
+from experiments.http.theory import KUROSE_ROSS, http_page_load
+from experiments.http.wire.http1 import Exchange
+from experiments.http.wire.page_load import Files, PageLoad, page_load
+from topologies.web import PROXY_ADDRESS
+
+VISITOR = "experiments.http.drivers.visitor"
+KEPT, CLOSED, PROXY = "kept", "closed", "proxy: kept, closed"
+CAPTURES = {KEPT: "capture-kept.pcapng", CLOSED: "capture-closed.pcapng", PROXY: "capture-closed.pcapng"}
+TEN_MINUTES_S = 600
+
+
+@dataclass(frozen=True)
+class Visits:
+    """Pairs of requests of one case: at the client, and what the proxy asked the origin for meanwhile."""
+
+    at_client: tuple[PageLoad, ...]
+    at_proxy: tuple[PageLoad, ...]
+
+    @property
+    def seconds(self) -> list[Exchange]:
+        """The second requests, at the client."""
+        return [load.exchanges[1] for load in self.at_client]
+
+    @property
+    def complete(self) -> bool:
+        """Whether there is a response to every second request, where it is asked for and where it comes from."""
+        every = [*self.at_client, *self.at_proxy]
+        return all(len(load.exchanges) > 1 and load.exchanges[1].response is not None for load in every)
+
+
+def run(context: Run) -> Outcome:
+    """Ask, wait, ask again; judge, compare."""
+    asked, watch = context.parameters, MachineWatch()
+    long_s, short_s = 2 * asked["idle"], asked["idle"] / 2
+    beds: list[tuple[list[str], dict[str, Any]]] = [
+        ([KEPT], {"origin_flags": f"--idle {long_s}"}),
+        (
+            [CLOSED, PROXY],
+            {"cache": "forward", "cache_flags": f"--no-cache --idle {long_s}", "origin_flags": f"--idle {short_s}"},
+        ),
+    ]
+    checks: list[Check] = []
+    visits: dict[str, Visits] = {}
+    beyond: dict[str, dict[str, float]] = {}
+    with site_folder(context) as folder:
+        files = site_files(make_site(folder, 1, asked["size"], context.seed))
+        for cases, drawing in beds:
+            captured, windows, topo = _work(context, folder, cases, drawing, watch, checks)
+            found = {case: _visits(captured, case, windows[case], files) for case in cases}
+            visits |= found
+            samples = {
+                case: [_sample(case, load) for load in one.at_client] for case, one in found.items() if one.complete
+            }
+            beyond |= terms_of(captured, topo, samples)
+    timings = {case: _timings(case, one, watch) for case, one in visits.items() if one.complete}
+    comparisons = {
+        case: Comparison.of(
+            case,
+            some,
+            _theory(context, case, visits[case], beyond[case]),
+            clock.tolerance(tolerance_of_round_trips(asked["rtt"])),
+        )
+        for case, some in timings.items()
+    }
+    return Outcome(
+        claims=_verdicts(visits, comparisons, asked["idle"], short_s),
+        comparisons=tuple(comparisons.values()),
+        fidelity=certificate([*checks, *watch.checks()]),
+        implementations={"client": "http.client", "origin": "services.http.origin", "proxy": "services.http.proxy"},
+        timings=timings,
+        capture=CAPTURES[CLOSED],
+    )
+
+
+def _work(
+    context: Run,
+    folder: Path,
+    cases: Sequence[str],
+    drawing: Mapping[str, Any],
+    watch: MachineWatch,
+    checks: list[Check],
+) -> tuple[CaptureFile, dict[str, list[Window]], Any]:
+    """The pairs of requests of these cases in one network."""
+    asked, path = context.parameters, context.folder / CAPTURES[cases[0]]
+    hosts = ["client", "origin", *(["proxy"] if PROXY in cases else [])]
+    with web_testbed(context, folder, asked["rtt"], asked["bw"], **drawing) as bed:
+        if not checks:
+            checks += probe_path(bed, access_path(asked["rtt"], asked["bw"]))
+        agents = {case: ScriptedAgent(bed.host("client"), _visitor(case)) for case in cases}
+        order = {"visit": ["/", "/"], "pause_s": asked["idle"]}
+        windows: dict[str, list[Window]] = {case: [] for case in cases}
+        with watch, capture_hosts(bed, path, hosts) as capture:
+            for number in range(context.repeat):
+                for case, agent in agents.items():
+                    context.step(f"{case}, {number + 1} of {context.repeat}", 0.1 + 0.2 * list(CAPTURES).index(case))
+                    windows[case] += watch.samples(partial(_pair, agent, order, asked["idle"], []))
+    names = {f"{label} ({', '.join(cases)})": one for label, one in capture.statistics.items()}
+    checks += capture_checks(names)
+    return watch.read_capture(path, bed.topo), windows, bed.topo
+
+
+def _pair(agent: ScriptedAgent, order: Mapping[str, Any], idle_s: float, taken: list[Window]) -> Window:
+    """Ask twice; once more only when the origin has closed the connection that the proxy used for the pair before."""
+    if taken:
+        time.sleep(idle_s)
+    taken.append(agent.tell(order, idle_s + TIMEOUT_S))
+    return taken[-1]
+
+
+def _visitor(case: str) -> list[str]:
+    if case == PROXY:
+        return [VISITOR, PROXY_ADDRESS, str(PROXY_PORTS["forward"]), NAME, f"http://{NAME}"]
+    return [VISITOR, ORIGIN_ADDRESS, str(DEFAULT_PORT), NAME]
+
+
+def _visits(captured: CaptureFile, case: str, windows: Sequence[Window], files: Files) -> Visits:
+    port = PROXY_PORTS["forward"] if case == PROXY else DEFAULT_PORT
+    at_client = page_load(captured, AT_CLIENT, (port,))
+    at_proxy = page_load(captured, AT_PROXY, (DEFAULT_PORT,)) if case == PROXY else None
+    return Visits(
+        tuple(at_client.between(one.start_ns, one.end_ns, files) for one in windows),
+        tuple(at_proxy.between(one.start_ns, one.end_ns) for one in windows) if at_proxy else (),
+    )
+
+
+def _sample(case: str, load: PageLoad) -> Sample:
+    """The second request from its first frame at the client, which may be a SYN, to the end of its response."""
+    second = load.exchanges[1]
+    assert second.response is not None
+    if case == CLOSED and len(load.conversations) > 1:
+        return sample_of(PageLoad(load.conversations[1:]), AT_CLIENT)
+    return Sample(AT_CLIENT, second.request.first_ns, second.response.last_ns)
+
+
+def _timings(case: str, visits: Visits, watch: MachineWatch) -> list[Timing]:
+    """The second requests' times and their terms; those of a proxy's from its own interface."""
+    timings = []
+    for number, load in enumerate(visits.at_client):
+        sample = _sample(case, load)
+        # The proxy's connection to the origin is where the time goes.
+        asked = visits.at_proxy[number] if case == PROXY else load
+        second = asked.exchanges[1]
+        assert second.response is not None
+        intervals = [
+            Interval("request", second.request.last_ns, second.response.first_ns),
+            Interval("transmission", second.response.first_ns, second.response.last_ns),
+        ]
+        for one in asked.conversations[1:]:
+            if (answer := one.connection.from_server.syn) is not None:
+                intervals.append(Interval("tcp_handshake", one.connection.syn.time_ns, answer.time_ns))
+        found = sum_up(intervals, sample.first_ns, sample.last_ns)
+        terms = {term: found.terms[term] for term in found.terms if term != "dns"}
+        timings.append(watch.timing(found.total_s, terms, sample.first_ns, sample.last_ns))
+    return timings
+
+
+def _theory(context: Run, case: str, visits: Visits, beyond: Mapping[str, float]) -> Theory:
+    """One page of one object: with the handshake 2 RTT + X, and RTT + X where the connection was kept."""
+    asked = context.parameters
+    second = (visits.at_proxy if case == PROXY else visits.at_client)[0].exchanges[1]
+    assert second.response is not None
+    rate_bps = asked["bw"] * 1e6
+    size, request = len(second.response.octets), len(second.request.octets)
+    theory = http_page_load("1.1-persistent", asked["rtt"], [size], rate_bps, request_size_bytes=request)
+    formula = "2 RTT + X"
+    terms = dict(theory.terms)
+    if case == KEPT:
+        formula = "RTT + X"
+        del terms["tcp_handshake"]
+    theory = Theory(sum(terms.values()), terms, formula, KUROSE_ROSS)
+    return theory.plus({**beyond, "framing": turns_framing_s([second], rate_bps)}) if beyond else theory
+
+
+def _verdicts(
+    visits: Mapping[str, Visits], comparisons: Mapping[str, Comparison], idle_s: float, short_s: float
+) -> tuple[Verdict, ...]:
+    packets = {
+        KEPT: keep_alive.k1(visits[KEPT].at_client, idle_s),
+        CLOSED: keep_alive.k2(visits[CLOSED].at_client, idle_s, short_s),
+        PROXY: keep_alive.k3(visits[PROXY].at_client, visits[PROXY].at_proxy, idle_s),
+    }
+    return tuple(_timed(verdict, comparisons.get(case)) for case, verdict in packets.items())
+
+
+def _timed(packets: Verdict, one: Comparison | None) -> Verdict:
+    if one is None:
+        return undecided(packets.id, "A second request has no response.") if packets.verdict == "shown" else packets
+    return timed(packets, one.measured_s, one.theory_s, one.tolerance)
+
+
+OWN_CLAIMS = (
+    Claim(
+        "K1",
+        "HTTP",
+        "A persistent connection that its server keeps open serves a request after any silence: in RTT + X.",
+        "One SYN, no octet and no FIN in between; measured time against theory",
+    ),
+    Claim(
+        "K2",
+        "HTTP",
+        "A server closes a connection that is idle for longer than its time-out; the next request takes 2 RTT + X.",
+        "When the server's FIN comes; a SYN for the second request; measured time against theory",
+    ),
+    Claim(
+        "K3",
+        "HTTP",
+        "Persistence is hop by hop: a client's connection to a proxy outlives the proxy's to the origin.",
+        "SYNs and FINs at the client and at the proxy; measured time against theory",
+    ),
+)
+EXPERIMENT = Experiment(
+    name="http-keep-alive",
+    question="What becomes of a persistent connection on which nothing is asked for a time?",
+    claims=("K1", "K2", "K3"),
+    own_claims=OWN_CLAIMS,
+    parameters={
+        "idle": Parameter(
+            "2", whole(1, 86_400), "how long the client is silent, in s", full_virtual=str(TEN_MINUTES_S)
+        ),
+        "rtt": Parameter("100ms", seconds, "the round-trip time between client and origin"),
+        "bw": Parameter("10", megabits, "the rate of the access link in Mbit/s"),
+        "size": Parameter("4000", whole(1000, 1_000_000), "the size of the page in octets"),
+    },
+    run=run,
+    repeat=1,
+)

@@ -1,0 +1,270 @@
+"""What the experiments on HTTP share: the web topology with one client and one origin, its capture, its page loads."""
+
+from __future__ import annotations
+
+import os
+import struct
+import zlib
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from mininet.topo import Topo
+
+from experiments.harness.capture.capture import Capture, CaptureInterface
+from experiments.harness.experiment import Run
+from experiments.harness.fidelity.certificate import EmulatedPath, MachineWatch
+from experiments.harness.implementations.registry import DEFAULT_PORT, server_starter
+from experiments.harness.judge.frames import CaptureFile
+from experiments.harness.measurement import Window
+from experiments.harness.pathmodel.replay import Sample, terms_of
+from experiments.harness.results.result import Timing
+from experiments.harness.templating import render
+from experiments.harness.theory.tcp import transmission_time_s
+from experiments.http.claims.delivery import undelivered
+from experiments.http.wire.http1 import Conversation, Exchange
+from experiments.http.wire.page_load import Files, PageLoad, decompose, page_load
+from topologies.emulation.testbed import Testbed
+from topologies.web import WebTopo
+
+# A web site made to measure: a page of exactly so many objects of exactly so many octets.
+
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+SIDE_PIXELS = 16
+# Site files get one fixed modification time, so that responses of two runs are the same octets.
+MODIFIED = 1_700_000_000
+
+
+def make_site(folder: Path, objects: int, size_bytes: int, seed: int) -> list[Path]:
+    """Write a base page and `objects` - 1 pictures, each of `size_bytes` octets; returns them, the page first.
+
+    A page whose names need more octets than that has as many as they need.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    random = Random(seed)
+    names = [f"picture-{number}.png" for number in range(1, objects)]
+    page = render("page.html.j2", pictures=names).encode()
+    contents = {"index.html": page + b" " * (size_bytes - len(page))}
+    contents |= {name: _picture(size_bytes, random) for name in names}
+    paths = []
+    for name, content in contents.items():
+        path = folder / name
+        path.write_bytes(content)
+        os.utime(path, (MODIFIED, MODIFIED))
+        paths.append(path)
+    return paths
+
+
+def site_files(paths: Sequence[Path], place: str = "/") -> dict[bytes, bytes]:
+    """What an origin has to send for the files of make_site(), the page first: octets by path below `place`."""
+    named = {f"{place}{path.name}".encode(): path.read_bytes() for path in paths[1:]}
+    return {place.encode(): paths[0].read_bytes(), **named}
+
+
+def write_picture(path: Path, size_bytes: int, seed: int) -> None:
+    """Write one PNG picture of exactly so many octets, with a fixed modification time."""
+    path.write_bytes(_picture(size_bytes, Random(f"{seed} {path.name}")))
+    os.utime(path, (MODIFIED, MODIFIED))
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    # PNG (ISO/IEC 15948) section 5.3: length, type, data, CRC over type and data.
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def _picture(size_bytes: int, random: Random) -> bytes:
+    """A PNG picture of one random colour, filled up to its size by a private chunk that viewers skip."""
+    colour = bytes(random.randrange(256) for _ in range(3))
+    rows = (b"\x00" + colour * SIDE_PIXELS) * SIDE_PIXELS
+    header = _chunk(b"IHDR", struct.pack(">IIBBBBB", SIDE_PIXELS, SIDE_PIXELS, 8, 2, 0, 0, 0))
+    ends = (header, _chunk(b"IDAT", zlib.compress(rows)), _chunk(b"IEND", b""))
+    filling = size_bytes - len(PNG_SIGNATURE) - sum(map(len, ends)) - len(_chunk(b"fiLl", b""))
+    fill = _chunk(b"fiLl", random.randbytes(max(0, filling)))
+    return PNG_SIGNATURE + ends[0] + fill + ends[1] + ends[2]
+
+
+NAME = "www.example.com"
+ORIGIN_ADDRESS = "10.7.1.1"
+HOSTS = ("client", "origin")
+AT_CLIENT, AT_PROXY, AT_ORIGIN = "client:client-eth0", "proxy:proxy-eth0", "origin:origin-eth0"
+CAPTURE_NAME = "capture.pcapng"
+
+
+def web_testbed(
+    context: Run, folder: Path, rtt_s: float, bw_mbit: float, objects: Sequence[str] = (), **drawing: Any
+) -> Testbed:
+    """The web topology, origin and proxy (or what takes their places); the origin serves `folder`.
+
+    `objects`: what its page names; `drawing`: further parameters of the topology.
+    """
+    topo = WebTopo(bw=bw_mbit, delay=f"{rtt_s / 2 * 1e6:.0f}us", root=str(folder), **drawing)
+    origin, proxy = context.replacements.get("origin"), context.replacements.get("proxy")
+    starters = {}
+    if origin is not None:
+        serves = {"root": str(folder), "objects": list(objects)}
+        starters["origin"] = server_starter(origin, lambda _host: serves)
+    if proxy is not None and "proxy" in topo.hosts():
+        stands = {"mode": drawing["cache"], "origin": f"http://{ORIGIN_ADDRESS}:{DEFAULT_PORT}"}
+        starters["proxy"] = server_starter(proxy, lambda _host: stands)
+    return Testbed(topo, seed=context.seed, links=context.links, sandboxed=context.sandboxed, starters=starters)
+
+
+def access_path(rtt_s: float, bw_mbit: float) -> EmulatedPath:
+    """The path that is measured for the fidelity certificate."""
+    return EmulatedPath("client", "origin", ORIGIN_ADDRESS, rtt_s, bw_mbit * 1e6)
+
+
+def capture_hosts(bed: Testbed, path: Path, hosts: Sequence[str] = HOSTS) -> Capture:
+    """A capture at the first interface of each of these hosts."""
+    return Capture(
+        path,
+        [CaptureInterface(f"{name}:{name}-eth0", bed.host(name).namespace_pid, f"{name}-eth0") for name in hosts],
+    )
+
+
+def base_url(context: Run, strategy: str) -> str:
+    """Where the origin is asked by a strategy."""
+    origin = context.replacements.get("origin")
+    port = origin.port(strategy) if origin else DEFAULT_PORT
+    return f"http://{NAME}" + ("" if port == DEFAULT_PORT else f":{port}")
+
+
+def origin_name(context: Run) -> str:
+    """What a report calls the origin."""
+    origin = context.replacements.get("origin")
+    return origin.describe() if origin else "services.http.origin"
+
+
+def proxy_mode(context: Run) -> str:
+    """How the proxy is asked: as a forward proxy where it can be one."""
+    proxy = context.replacements.get("proxy")
+    return proxy.modes[0] if proxy and proxy.modes else "forward"
+
+
+def proxy_name(context: Run) -> str:
+    """What a report calls the proxy."""
+    proxy = context.replacements.get("proxy")
+    return proxy.describe() if proxy else "services.http.proxy"
+
+
+def loads_in(
+    context: Run,
+    captured: CaptureFile,
+    interface: str,
+    windows: Mapping[str, Sequence[Window]],
+    files: Mapping[str, Files],
+) -> dict[str, list[PageLoad]]:
+    """The page loads that an interface saw within each window, with the files of the page by the same names."""
+    origin = context.replacements.get("origin")
+    every = page_load(captured, interface, {DEFAULT_PORT, *(origin.ports.values() if origin else ())})
+    return {
+        name: [every.between(one.start_ns, one.end_ns, files[name]) for one in some] for name, some in windows.items()
+    }
+
+
+def arrived(load: PageLoad) -> bool:
+    """Whether any response of a load is in its packets, so that there is something to time."""
+    return any(one.response is not None for one in load.exchanges)
+
+
+def delivered(loads: Iterable[PageLoad]) -> bool:
+    """Whether every one of these loads delivered the files of its page, without which its time says nothing."""
+    return all(undelivered(load, load.files or {}) is None for load in loads)
+
+
+def failure_seen(loads: Sequence[PageLoad]) -> str:
+    """What the packets of loads that failed show, as the rest of a sentence; empty where they show nothing."""
+    found = (undelivered(load, load.files or {}) for load in loads if load.conversations)
+    wrong = next((one for one in found if one is not None), None)
+    return f"; in the packets, {wrong.evidence}" if wrong is not None else ""
+
+
+def timing(load: PageLoad, watch: MachineWatch | None = None) -> Timing:
+    """The total time of a page load and its terms, from its packets; with a watch, also what disturbed it."""
+    found = decompose(load)
+    timed = Timing(found.total_s, found.terms)
+    if watch is None:
+        return timed
+    span = sample_of(load, AT_CLIENT)
+    return watch.noted(timed, span.first_ns, span.last_ns)
+
+
+def left_out(
+    captured: CaptureFile,
+    topo: Topo,
+    loads: Mapping[str, Sequence[PageLoad]],
+    rate_bps: float,
+    at: str = AT_CLIENT,
+    waiting: Collection[str] = (),
+) -> dict[str, dict[str, float]]:
+    """What the closed form of each of these cases leaves out, by name, in seconds: terms of the median of its loads.
+
+    window, acknowledgements, server_waits, and waiting: see pathmodel.replay; framing: octets that are neither requests
+    nor responses, and segments that are shorter than they could be. Empty where TCP lost a segment.
+    """
+    samples = {name: [sample_of(load, at) for load in some] for name, some in loads.items()}
+    return {
+        name: terms and {**terms, "framing": framing_s(loads[name][0], rate_bps)}
+        for name, terms in terms_of(captured, topo, samples, waiting).items()
+    }
+
+
+def sample_of(load: PageLoad, at: str) -> Sample:
+    """A page load from its first frame to its last, as `decompose` takes it."""
+    responses = [one.response.last_ns for one in load.exchanges if one.response is not None]
+    return Sample(at, min(one.connection.syn.time_ns for one in load.conversations), max(responses))
+
+
+def framing_s(load: PageLoad, rate_bps: float) -> float:
+    """What a link takes for the frames of a page load beyond those that its requests and responses need, in s.
+
+    The closed forms count one request a round, of the largest size, and each response in as few segments as can be.
+    A connection preface, settings, several requests in one segment and short segments come on top of that.
+    """
+    size = request_size(load)
+    return sum(_framing_s(conversation, rate_bps, size) for conversation in load.conversations)
+
+
+def _framing_s(conversation: Conversation, rate_bps: float, request_size_bytes: int) -> float:
+    answered = [(one.request, one.response) for one in conversation.exchanges if one.response is not None]
+    if not answered:
+        return 0.0
+    connection, extra_s = conversation.connection, 0.0
+    last_ns = max(response.last_ns for _, response in answered)
+    # A round begins with a request that is sent when all before it have been answered.
+    answered_ns = connection.syn.time_ns
+    for request, response in sorted(answered, key=lambda each: each[0].first_ns):
+        if request.first_ns >= answered_ns:
+            since = [each for each in connection.from_client.segments if answered_ns <= each.time_ns <= request.last_ns]
+            extra_s += sum(transmission_time_s(len(each.payload), rate_bps) for each in since)
+            extra_s -= transmission_time_s(request_size_bytes, rate_bps)
+        answered_ns = max(answered_ns, response.last_ns)
+    serving = [each for each in connection.from_server.segments if each.time_ns <= last_ns]
+    extra_s += sum(transmission_time_s(len(each.payload), rate_bps) for each in serving)
+    return extra_s - sum(transmission_time_s(len(response.octets), rate_bps) for _, response in answered)
+
+
+def turns_framing_s(exchanges: Sequence[Exchange], rate_bps: float) -> float:
+    """What a link takes for exchanges in turns beyond what a closed form counts, in s; see framing_s.
+
+    That is a request of the largest size for each, and each response in as few segments as can be.
+    """
+    answered = [(one.request, one.response) for one in exchanges if one.response is not None]
+    largest = max((len(request.octets) for request, _ in answered), default=0)
+    counted_s = sum(
+        transmission_time_s(largest, rate_bps) + transmission_time_s(len(response.octets), rate_bps)
+        for _, response in answered
+    )
+    pieces = [piece for pair in answered for message in pair for piece in message.pieces]
+    return sum(transmission_time_s(piece.end - piece.start, rate_bps) for piece in pieces) - counted_s
+
+
+def response_sizes(load: PageLoad) -> list[int]:
+    """The octets of the responses as they were sent, head and body: what the link had to transmit."""
+    return [len(one.response.octets) for one in load.exchanges if one.response is not None]
+
+
+def request_size(load: PageLoad) -> int:
+    """The octets of the largest request of a load."""
+    return max(len(one.request.octets) for one in load.exchanges)

@@ -1,0 +1,221 @@
+"""Does a small object wait behind a large one?  (claims H11 and H12)
+
+On one connection the client asks for a large object and, at once behind it, for several small ones: by HTTP/1.1 with
+pipelining, and by HTTP/2. 1.1 answers in the order of the requests, so the small ones wait (head-of-line blocking);
+2 interleaves the streams. The sizes are such that slow start does not stall the link: what is measured is the order.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+from mininet.topo import Topo
+
+from experiments.harness.clock import tolerance
+from experiments.harness.experiment import Experiment, Outcome, Parameter, Run
+from experiments.harness.fidelity.certificate import MachineWatch, capture_checks, certificate, probe_path
+from experiments.harness.judge.frames import CaptureFile
+from experiments.harness.judge.verdict import Verdict, failed
+from experiments.harness.measurement import LoadFailedError, Window, site_folder
+from experiments.harness.parameters import megabits, seconds, whole
+from experiments.harness.pathmodel.replay import CausalOrderError, beyond
+from experiments.harness.results.result import Comparison, Timing
+from experiments.harness.theory.tcp import MSS_BYTES, Theory, tolerance_of_round_trips, transmission_time_s
+from experiments.http.claims import http2
+from experiments.http.clients import OurClient
+from experiments.http.lab import (
+    AT_CLIENT,
+    CAPTURE_NAME,
+    access_path,
+    base_url,
+    capture_hosts,
+    delivered,
+    failure_seen,
+    loads_in,
+    origin_name,
+    request_size,
+    web_testbed,
+    write_picture,
+)
+from experiments.http.theory import KUROSE_ROSS
+from experiments.http.wire.http1 import Exchange
+from experiments.http.wire.http2 import Http2Conversation, Kind
+from experiments.http.wire.page_load import Files, PageLoad
+from topologies.emulation.errors import EmulationError
+
+PIPELINED, MULTIPLEXED = "1.1-pipelined", "2"
+LARGE, SMALL = "large.png", "small-1.png"
+RFC_9113 = "RFC 9113, section 5; round robin by frames of at most 16,384 octets (section 6.5.2)"
+FRAME_BYTES = 16384
+
+
+def run(context: Run) -> Outcome:
+    """Measure, judge, compare."""
+    rtt_s, bw = context.parameters["rtt"], context.parameters["bw"]
+    with site_folder(context) as folder:
+        names = _make_objects(context, folder)
+        files = {f"/{name}".encode(): (folder / name).read_bytes() for name in names}
+        with web_testbed(context, folder, rtt_s, bw) as bed:
+            context.step("measuring the path", 0.05)
+            checks = probe_path(bed, access_path(rtt_s, bw))
+            client = OurClient(bed.host("client"))
+            with MachineWatch() as watch, capture_hosts(bed, context.folder / CAPTURE_NAME) as capture:
+                windows, failures = _work(client, context, names, watch)
+    context.step("judging the packets", 0.9)
+    captured = watch.read_capture(context.folder / CAPTURE_NAME, bed.topo)
+    every: Mapping[str, Files] = dict.fromkeys(windows, files)
+    loads = loads_in(context, captured, AT_CLIENT, windows, every)
+    # What was not delivered has no time.
+    good = [strategy for strategy, some in loads.items() if strategy not in failures and delivered(some)]
+    beyond = {strategy: _left_out(captured, bed.topo, loads[strategy], bw * 1e6) for strategy in good}
+    timings = {_name(strategy): [_timing(load, watch) for load in loads[strategy]] for strategy in good}
+    return Outcome(
+        claims=(_interleaving(loads, failures), http2.h12(loads[PIPELINED], loads[MULTIPLEXED])),
+        comparisons=tuple(
+            Comparison.of(
+                _name(each),
+                timings[_name(each)],
+                _theory(each, loads[each][0], context).plus(beyond[each]),
+                tolerance(tolerance_of_round_trips(rtt_s)),
+            )
+            for each in good
+        ),
+        fidelity=certificate([*checks, *watch.checks(), *capture_checks(capture.statistics)]),
+        implementations={"client": client.name, "origin": origin_name(context)},
+        timings=timings,
+        capture=CAPTURE_NAME,
+    )
+
+
+def _interleaving(loads: Mapping[str, list[PageLoad]], failures: Mapping[str, str]) -> Verdict:
+    for strategy, said in failures.items():
+        return failed("H11", f"{strategy}: the objects could not be loaded: {said}{failure_seen(loads[strategy])}.")
+    return http2.h11(loads[PIPELINED], loads[MULTIPLEXED], *(f"/{name}".encode() for name in (LARGE, SMALL)))
+
+
+def _name(strategy: str) -> str:
+    return f"small behind large, {strategy}"
+
+
+def _make_objects(context: Run, folder: Path) -> list[str]:
+    asked = context.parameters
+    sizes = {LARGE: asked["large"]} | {f"small-{number}.png": asked["small"] for number in range(1, asked["count"] + 1)}
+    for name, size_bytes in sizes.items():
+        write_picture(folder / name, size_bytes, context.seed)
+    return list(sizes)
+
+
+def _work(
+    client: OurClient, context: Run, names: Sequence[str], watch: MachineWatch
+) -> tuple[dict[str, list[Window]], dict[str, str]]:
+    """(when the loads by each strategy were, why those of a strategy failed)."""
+    windows: dict[str, list[Window]] = {PIPELINED: [], MULTIPLEXED: []}
+    failures: dict[str, str] = {}
+    for number in range(context.repeat + 1):
+        for strategy in (one for one in windows if one not in failures):
+            context.step(
+                f"{strategy}, {number or 'warming up'} of {context.repeat}", 0.1 + 0.8 * number / (context.repeat + 1)
+            )
+            try:
+                urls = [f"{base_url(context, strategy)}/{name}" for name in names]
+                load = partial(client.load_together, strategy, urls)
+                loaded = watch.samples(load) if number else [load()]
+            except LoadFailedError as error:
+                failures[strategy] = str(error)
+                windows[strategy] = [] if error.window is None else [error.window]
+            else:
+                windows[strategy] += loaded if number else []
+    return windows, failures
+
+
+def _small(load: PageLoad) -> Exchange:
+    return next(exchange for exchange in load.exchanges if exchange.target == f"/{SMALL}".encode())
+
+
+def _timing(load: PageLoad, watch: MachineWatch) -> Timing:
+    """From the request for the first small object, sent, to the last octet of its response, received."""
+    exchange = _small(load)
+    if exchange.response is None:
+        raise EmulationError("the small object did not arrive whole: see the capture")
+    asked_ns, first_ns, last_ns = exchange.request.last_ns, exchange.response.first_ns, exchange.response.last_ns
+    terms: Mapping[str, float] = {"request": (first_ns - asked_ns) / 1e9, "transmission": (last_ns - first_ns) / 1e9}
+    return watch.timing((last_ns - asked_ns) / 1e9, terms, asked_ns, last_ns)
+
+
+def _theory(strategy: str, load: PageLoad, context: Run) -> Theory:
+    """RTT, and the transmission of what goes before the small object: all of the large one, or one frame of it."""
+    rate_bps = context.parameters["bw"] * 1e6
+    rtt_s = context.parameters["rtt"] + transmission_time_s(request_size(load), rate_bps)
+    large, small = (_response_size(load, name) for name in (LARGE, SMALL))
+    before = large if strategy == PIPELINED else min(large, FRAME_BYTES)
+    waiting_s, small_s = transmission_time_s(before, rate_bps), transmission_time_s(small, rate_bps)
+    if strategy == PIPELINED:
+        # Nothing of the small response comes before the large one has ended.
+        terms = {"request": rtt_s + waiting_s + small_s, "transmission": 0.0}
+        return Theory(sum(terms.values()), terms, "RTT + X(large) + X(small)", KUROSE_ROSS)
+    # The fields of all responses come first, in HEADERS frames, then a frame of the large one, then the small one.
+    terms = {"request": rtt_s, "transmission": waiting_s + small_s}
+    return Theory(sum(terms.values()), terms, "RTT + X(one frame) + X(small)", RFC_9113)
+
+
+def _left_out(captured: CaptureFile, topo: Topo, loads: Sequence[PageLoad], rate_bps: float) -> dict[str, float]:
+    """What the closed form of these loads leaves out, by name, in seconds: see http_lab.left_out."""
+    spans = [(one.request.last_ns, one.response.last_ns) for one in map(_small, loads) if one.response is not None]
+    try:
+        found = beyond(captured, topo, AT_CLIENT, spans)
+    except CausalOrderError:
+        return {}
+    terms = {name: statistics.median(one.terms[name] for one in found) for name in found[0].terms}
+    return {**terms, "framing": _framing_s(loads[0], rate_bps)}
+
+
+def _framing_s(load: PageLoad, rate_bps: float) -> float:
+    """What the frames in front of the small object's end take beyond what the closed form counts, in seconds.
+
+    Requests that share the first one's segment; frames other than DATA; the rest of the small object's last segment.
+    """
+    (conversation,), first, small = load.conversations, load.exchanges[0].request, _small(load).response
+    large_bytes, small_bytes = (_response_size(load, name) for name in (LARGE, SMALL))
+    connection = conversation.connection
+    served = [(each.frame, len(each.payload)) for each in connection.from_server.segments]
+    if isinstance(conversation, Http2Conversation):
+        large_bytes = min(large_bytes, FRAME_BYTES)
+        other = sum(frame.size_bytes for frame in conversation.server_frames if frame.kind != Kind.DATA)
+        # By round robin, wherever the small object really was.
+        needed = math.ceil((large_bytes + other + small_bytes) / MSS_BYTES) * MSS_BYTES
+        carrying = [min(needed, sum(size for _, size in served))]
+    else:
+        last = max(small.frames) if small is not None else 0
+        carrying = [size for frame, size in served if frame <= last]
+    asked = [len(each.payload) for each in connection.from_client.segments if each.frame <= max(first.frames)]
+    frames_s = sum(transmission_time_s(size, rate_bps) for size in (*carrying, *asked))
+    counted = (large_bytes, small_bytes, request_size(load))
+    return frames_s - sum(transmission_time_s(size, rate_bps) for size in counted)
+
+
+def _response_size(load: PageLoad, name: str) -> int:
+    for exchange in load.exchanges:
+        if exchange.target == f"/{name}".encode() and exchange.response is not None:
+            return len(exchange.response.octets)
+    raise EmulationError(f"{name} did not arrive whole: see the capture")
+
+
+EXPERIMENT = Experiment(
+    name="http-multiplexing",
+    question="Does a small object wait behind a large one, by HTTP/1.1 with pipelining and by HTTP/2?",
+    claims=("H11", "H12"),
+    parameters={
+        "rtt": Parameter("40ms", seconds, "the round-trip time between client and origin"),
+        "bw": Parameter("2", megabits, "the rate of the access link in Mbit/s"),
+        "large": Parameter("100000", whole(20_000, 10_000_000), "the size of the large object in octets"),
+        "small": Parameter("1000", whole(500, 100_000), "the size of each small object in octets"),
+        "count": Parameter("4", whole(1, 50), "how many small objects are asked for behind the large one"),
+    },
+    run=run,
+    repeat=3,
+    roles=("origin",),
+)

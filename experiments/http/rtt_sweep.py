@@ -1,0 +1,253 @@
+"""What do round trips cost each strategy, as RTT and the number of objects grow?  (claim H14; the limits of H6 to H13)
+
+A page of n objects over links of several RTTs by every strategy. The plot has the textbook's lines and the measured
+points; where the responses that a server may send at once exceed TCP's initial window of ten segments (RFC 6928),
+slow start adds round trips that the formulas do not have: the dashed lines add them (RFC 5681 section 3.1), and the
+points lie there. A page that was not delivered has no point, and the claim on its strategy (H6 to H9, H13 or H14) has
+failed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from experiments.harness.clock import tolerance
+from experiments.harness.experiment import Experiment, Outcome, Parameter, Run
+from experiments.harness.fidelity.certificate import MachineWatch, capture_checks, certificate, probe_path
+from experiments.harness.judge.verdict import Verdict, failed
+from experiments.harness.measurement import LoadFailedError, Window, site_folder
+from experiments.harness.parameters import choices, listed, megabits, seconds, whole
+from experiments.harness.report.line_plots import Panel, Series, plot_lines
+from experiments.harness.results.result import Check, Comparison, Timing
+from experiments.harness.theory.tcp import Theory, tolerance_of_round_trips
+from experiments.http.claims import http2
+from experiments.http.claims.delivery import undelivered
+from experiments.http.clients import PageClient, make_client
+from experiments.http.lab import (
+    AT_CLIENT,
+    access_path,
+    base_url,
+    capture_hosts,
+    delivered,
+    failure_seen,
+    left_out,
+    loads_in,
+    make_site,
+    origin_name,
+    request_size,
+    response_sizes,
+    site_files,
+    timing,
+    web_testbed,
+)
+from experiments.http.theory import STRATEGIES, http_page_load
+from experiments.http.wire.page_load import PageLoad
+
+MULTIPLEXED = "2"
+# By strategy: the claim on its time.
+CLAIMS = dict(zip(STRATEGIES, ("H6", "H7", "H8", "H9", "H14", "H13"), strict=True))
+# By strategy and number of objects: when the loads were, and why one failed, empty where none did.
+Tried = dict[tuple[str, int], tuple[list[Window], str]]
+NOTE = (
+    "points: measured (median); solid: the textbook's formula; dashed: with slow start, "
+    "where a burst exceeds TCP's initial window of 10 segments"
+)
+
+
+@dataclass(frozen=True)
+class Point:
+    """One page by one strategy at one RTT: its samples, the textbook's time and the time with slow start."""
+
+    strategy: str
+    objects: int
+    rtt_s: float
+    timings: tuple[Timing, ...]
+    textbook: Theory
+    refined: Theory
+
+    @property
+    def name(self) -> str:
+        """What reports call it."""
+        return _name(self.strategy, self.objects, self.rtt_s)
+
+    def comparison(self) -> Comparison:
+        """Measured beside the formula with slow start."""
+        return Comparison.of(self.name, self.timings, self.refined, tolerance(tolerance_of_round_trips(self.rtt_s)))
+
+
+def _name(strategy: str, objects: int, rtt_s: float) -> str:
+    return f"{strategy}, n={objects}, RTT {rtt_s * 1e3:g} ms"
+
+
+@dataclass
+class Found:
+    """What the loads gave: points, the loads by HTTP/2, and by claim why it has failed: the first page of its strategy
+    that was not delivered."""
+
+    points: list[Point] = field(default_factory=list)
+    multiplexed: list[PageLoad] = field(default_factory=list)
+    failures: dict[str, Verdict] = field(default_factory=dict)
+
+    def fail(self, name: str, strategy: str, loads: Sequence[PageLoad], said: str) -> None:
+        """Note a point whose page was not delivered; `said` is why its loads failed, empty where the client says that
+        none did."""
+        why = f"could not be loaded: {said}" if said else "was not delivered"
+        wrong = (undelivered(load, load.files or {}) for load in loads if load.conversations)
+        frames = [one.frame for one in wrong if one is not None][:1]
+        claim = CLAIMS[strategy]
+        self.failures.setdefault(claim, failed(claim, f"{name}: the page {why}{failure_seen(loads)}.", frames))
+
+    def claims(self) -> list[Verdict]:
+        """H14, if any page was to be loaded by HTTP/2, and what has failed."""
+        verdicts = dict(self.failures)
+        if self.multiplexed:
+            verdicts.setdefault("H14", http2.h14(self.multiplexed))
+        return sorted(verdicts.values(), key=lambda verdict: int(verdict.id[1:]))
+
+
+def run(context: Run) -> Outcome:
+    """Measure every point, one emulated network an RTT."""
+    asked = context.parameters
+    found = Found()
+    checks: list[Check] = []
+    client_name = ""
+    watch = MachineWatch()
+    for place, rtt_s in enumerate(asked["rtt"]):
+        context.step(f"RTT {rtt_s * 1e3:g} ms", 0.05 + 0.9 * place / len(asked["rtt"]))
+        more, client_name = _at(context, rtt_s, watch, found)
+        checks += more
+    return Outcome(
+        claims=tuple(found.claims()),
+        comparisons=tuple(point.comparison() for point in found.points),
+        fidelity=certificate([*checks, *watch.checks()]),
+        implementations={"client": client_name, "origin": origin_name(context)},
+        timings={point.name: list(point.timings) for point in found.points},
+        capture=_capture_name(asked["rtt"][-1]),
+        plot=plot_lines(_panels(found.points, asked["objects"]), NOTE) if found.points else None,
+    )
+
+
+def _capture_name(rtt_s: float) -> str:
+    return f"capture-{rtt_s * 1e3:g}ms.pcapng"
+
+
+def _at(context: Run, rtt_s: float, watch: MachineWatch, found: Found) -> tuple[list[Check], str]:
+    """Find all points at one RTT; returns the checks of that network, and the client's name."""
+    asked = context.parameters
+    path = context.folder / _capture_name(rtt_s)
+    with site_folder(context) as folder:
+        pages = {
+            count: make_site(folder / str(count), count, asked["size"], context.seed) for count in asked["objects"]
+        }
+        files = {count: site_files(paths, f"/{count}/") for count, paths in pages.items()}
+        with web_testbed(context, folder, rtt_s, asked["bw"]) as bed:
+            checks = probe_path(bed, access_path(rtt_s, asked["bw"]))
+            client = make_client(bed.host("client"), context.replacements.get("client"))
+            with watch, capture_hosts(bed, path) as capture:
+                tried = _work(context, client, pages, watch)
+    captured = watch.read_capture(path, bed.topo)
+    names = {_name(strategy, count, rtt_s): (strategy, count) for strategy, count in tried}
+    windows = {name: tried[key][0] for name, key in names.items()}
+    loads = loads_in(context, captured, AT_CLIENT, windows, {name: files[count] for name, (_, count) in names.items()})
+    good = {name: some for name, some in loads.items() if not tried[names[name]][1] and delivered(some)}
+    waiting = context.waiting({"origin": "origin"})
+    beyond = left_out(captured, bed.topo, good, asked["bw"] * 1e6, waiting=waiting)
+    for name, (strategy, count) in names.items():
+        if name in good:
+            found.points.append(_point(context, strategy, count, rtt_s, loads[name], beyond[name], watch))
+            found.multiplexed += loads[name] if strategy == MULTIPLEXED else []
+        else:
+            found.fail(name, strategy, loads[name], tried[strategy, count][1])
+    return [*checks, *capture_checks(capture.statistics)], client.name
+
+
+def _work(context: Run, client: PageClient, pages: Mapping[int, Sequence[Path]], watch: MachineWatch) -> Tried:
+    """Load every page by every strategy that client and origin are able to."""
+    able = [name for name in context.parameters["strategies"] if _able(context, client.supports(name), name)]
+    for name in able:
+        # Once, to warm client and origin up; it is captured, but in no window.
+        with contextlib.suppress(LoadFailedError):
+            _load(context, client, name, pages[min(pages)])
+    tried: Tried = {}
+    for name, count in ((name, count) for name in able for count in pages):
+        windows: list[Window] = []
+        failure = ""
+        try:
+            for _ in range(context.repeat):
+                windows += watch.samples(partial(_load, context, client, name, pages[count]))
+        except LoadFailedError as error:
+            windows, failure = [] if error.window is None else [error.window], str(error)
+        tried[name, count] = windows, failure
+    return tried
+
+
+def _able(context: Run, client_can: bool, strategy: str) -> bool:
+    origin = context.replacements.get("origin")
+    return client_can and (origin is None or origin.supports(strategy))
+
+
+def _load(context: Run, client: PageClient, strategy: str, page: Sequence[Path]) -> Window:
+    """Load one page; when that was. Raises LoadFailedError."""
+    url = f"{base_url(context, strategy)}/{page[0].parent.name}/"
+    return client.load(strategy, url, sorted(url + path.name for path in page[1:]))
+
+
+def _point(
+    context: Run,
+    strategy: str,
+    objects: int,
+    rtt_s: float,
+    loads: Sequence[PageLoad],
+    beyond: Mapping[str, float],
+    watch: MachineWatch,
+) -> Point:
+    rate_bps = context.parameters["bw"] * 1e6
+    sizes, request = response_sizes(loads[0]), request_size(loads[0])
+    textbook = http_page_load(strategy, rtt_s, sizes, rate_bps, request_size_bytes=request)
+    refined = textbook.plus(beyond)
+    return Point(strategy, objects, rtt_s, tuple(timing(load, watch) for load in loads), textbook, refined)
+
+
+def _panels(points: Sequence[Point], counts: Sequence[int]) -> list[Panel]:
+    return [Panel(f"a page of {count} objects", "RTT in ms", "time in ms", _series(points, count)) for count in counts]
+
+
+def _series(points: Sequence[Point], count: int) -> list[Series]:
+    made = []
+    for strategy in STRATEGIES:
+        mine = sorted(
+            (one for one in points if (one.strategy, one.objects) == (strategy, count)), key=lambda one: one.rtt_s
+        )
+        if not mine:
+            continue
+        bent = any(abs(one.refined.total_s - one.textbook.total_s) > 1e-6 for one in mine)
+        made.append(
+            Series(
+                strategy,
+                [(one.rtt_s * 1e3, one.comparison().measured_s * 1e3) for one in mine],
+                [(one.rtt_s * 1e3, one.textbook.total_s * 1e3) for one in mine],
+                [(one.rtt_s * 1e3, one.refined.total_s * 1e3) for one in mine] if bent else (),
+            )
+        )
+    return made
+
+
+EXPERIMENT = Experiment(
+    name="http-rtt-sweep",
+    question="What do round trips cost each strategy, as RTT and the number of objects grow?",
+    claims=("H14",),
+    parameters={
+        "rtt": Parameter("20ms,40ms,60ms", listed(seconds), "the RTTs", full="10ms,20ms,50ms,100ms,200ms"),
+        "objects": Parameter("3,9", listed(whole(1, 100)), "the numbers of objects", full="3,10,30"),
+        "size": Parameter("4000", whole(1000, 10_000_000), "the size of each object in octets"),
+        "bw": Parameter("10", megabits, "the rate of the access link in Mbit/s"),
+        "strategies": Parameter("all", choices(STRATEGIES), f"by which strategies, of {','.join(STRATEGIES)}"),
+    },
+    run=run,
+    repeat=1,
+    roles=("origin", "client"),
+)

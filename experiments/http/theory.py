@@ -1,0 +1,136 @@
+"""HTTP page load times by connection strategy: closed forms in round trips and transmission times."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from experiments.harness.theory.tcp import (
+    INITIAL_WINDOW_SEGMENTS,
+    MSS_BYTES,
+    SYN_FRAME_BYTES,
+    Theory,
+    segments,
+    slow_start_stall_s,
+    transmission_time_s,
+)
+
+KUROSE_ROSS = "Kurose and Ross, Computer Networking: A Top-Down Approach, section 2.2.2"
+
+
+RFC_9113 = "RFC 9113, sections 5 and 8.4"
+
+
+@dataclass(frozen=True)
+class _Form:
+    """Round trips of a strategy as functions of n, and how the formula is written.
+
+    `awaited` says for how many of the n responses the client waits with nothing else arriving.
+    """
+
+    handshakes: int | None  # None: one for each object
+    requests: int | None
+    awaited: int | None
+    formula: str
+    source: str
+
+
+_FORMS: Mapping[str, _Form] = {
+    "1.0-serial": _Form(None, None, None, "2n RTT + X", KUROSE_ROSS),
+    "1.0-parallel": _Form(2, 2, 2, "4 RTT + X", KUROSE_ROSS),
+    "1.1-persistent": _Form(1, None, None, "(n+1) RTT + X", KUROSE_ROSS),
+    "1.1-pipelined": _Form(1, 2, 2, "3 RTT + X", KUROSE_ROSS),
+    "2": _Form(1, 2, 2, "3 RTT + X", RFC_9113),
+    "2-push": _Form(1, 1, 1, "2 RTT + X", RFC_9113),
+}
+
+
+STRATEGIES = tuple(_FORMS)
+
+
+def http_page_load(
+    strategy: str,
+    rtt_s: float,
+    sizes_bytes: Sequence[int],
+    rate_bps: float | None = None,
+    head_size_bytes: int = 0,
+    mss_bytes: int = MSS_BYTES,
+    request_size_bytes: int | None = None,
+    slow_start: bool = False,
+) -> Theory:
+    """Return the time to load a page of these objects, the base page first.
+
+    `sizes_bytes` are the bodies; `head_size_bytes` is added to each for its status line and header lines;
+    `rate_bps` is the bottleneck's rate, None if it is not limited (X = 0); `request_size_bytes` is the size of
+    a request, None to take `rtt_s` as including the frames of a handshake and of a request. The transmission
+    time of each response that the client waits for is divided as the judge divides it: its first segment under
+    request, the rest under transmission. With `slow_start`, what `page_stall_s` says is added to transmission.
+    Raises KeyError for an unknown strategy, ValueError for an empty page.
+    """
+    form, n = _FORMS[strategy], len(sizes_bytes)
+    if n == 0:
+        raise ValueError("a page has at least its base page")
+    sizes = [size + head_size_bytes for size in sizes_bytes]
+    # A base page that names nothing is not followed by a second round.
+    handshakes, requests, awaited = (
+        n if count is None else min(count, n) for count in (form.handshakes, form.requests, form.awaited)
+    )
+    x_s = sum(transmission_time_s(size, rate_bps, mss_bytes) for size in sizes)
+    first_s = sum(transmission_time_s(min(size, mss_bytes), rate_bps, mss_bytes) for size in sizes[:awaited])
+    syns_s = asking_s = 0.0
+    if request_size_bytes is not None and rate_bps is not None:
+        syns_s = 2 * SYN_FRAME_BYTES * 8 / rate_bps
+        asking_s = transmission_time_s(request_size_bytes, rate_bps, mss_bytes)
+    terms = {
+        "tcp_handshake": handshakes * (rtt_s + syns_s),
+        "request": requests * (rtt_s + asking_s) + first_s,
+        "transmission": x_s - first_s,
+    }
+    formula = form.formula
+    if slow_start:
+        terms["transmission"] += page_stall_s(strategy, rtt_s, sizes, rate_bps, mss_bytes)
+        formula += " + slow start"
+    return Theory(sum(terms.values()), terms, formula, form.source)
+
+
+def within_initial_window(
+    strategy: str, sizes_bytes: Sequence[int], head_size_bytes: int = 0, mss_bytes: int = MSS_BYTES
+) -> bool:
+    """Say whether the formula of this strategy holds for these sizes: every burst fits the initial window.
+
+    A burst is what a server sends on one connection without hearing from the client in between: one
+    response, or, with pipelining and HTTP/2, all named objects together; with push, the whole page.
+    """
+    counts = [segments(size + head_size_bytes, mss_bytes) for size in sizes_bytes]
+    if strategy == "2-push":
+        bursts = [sum(counts)]
+    elif strategy in ("1.1-pipelined", "2"):
+        bursts = [*counts[:1], sum(counts[1:])]
+    else:
+        bursts = counts
+    return max(bursts) <= INITIAL_WINDOW_SEGMENTS
+
+
+def page_stall_s(
+    strategy: str, rtt_s: float, sizes_bytes: Sequence[int], rate_bps: float | None = None, mss_bytes: int = MSS_BYTES
+) -> float:
+    """Return the time for which slow start leaves the link idle during a page load.
+
+    On one connection the window has grown by every segment acknowledged before (RFC 5681 section 3.1); parallel
+    connections stall at the same time, the longest of them counts.
+    """
+
+    def stall(size_bytes: int, before_bytes: int = 0) -> float:
+        window = INITIAL_WINDOW_SEGMENTS + (segments(before_bytes, mss_bytes) if before_bytes else 0)
+        return slow_start_stall_s(size_bytes, rtt_s, rate_bps, mss_bytes, window)
+
+    page, named = sizes_bytes[0], list(sizes_bytes[1:])
+    if strategy == "2-push":
+        return stall(sum(sizes_bytes))
+    if strategy == "1.0-serial":
+        return sum(stall(size) for size in sizes_bytes)
+    if strategy == "1.0-parallel":
+        return stall(page) + max((stall(size) for size in named), default=0.0)
+    if strategy == "1.1-persistent":
+        return sum(stall(size, sum(sizes_bytes[:place])) for place, size in enumerate(sizes_bytes))
+    return stall(page) + (stall(sum(named), page) if named else 0.0)

@@ -1,0 +1,320 @@
+"""How long does a page take, by HTTP version and by how connections are used?  (claims H1 to H10, H12 to H14)
+
+One client, one origin, one access link with a rate and a delay. The client loads a page of n objects by each
+strategy, several times over; what crossed its interface decides the claims, and each time is set beside the
+textbook's formula, term by term. By HTTP/2 it loads a second page of 3n objects as well: its time has no n in it.
+Time is compared for loads that delivered the files of the page; a load that failed is judged as far as its packets go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from experiments.harness.clock import tolerance
+from experiments.harness.experiment import Experiment, Outcome, Parameter, Run
+from experiments.harness.fidelity.certificate import MachineWatch, capture_checks, certificate, probe_path
+from experiments.harness.judge.frames import CaptureFile
+from experiments.harness.judge.verdict import Verdict, failed, timed, undecided
+from experiments.harness.measurement import LoadFailedError, Window, site_folder
+from experiments.harness.parameters import choices, megabits, seconds, whole
+from experiments.harness.results.result import Comparison, Timing
+from experiments.harness.theory.tcp import Theory, tolerance_of_round_trips
+from experiments.http.claims import http1 as judge_http
+from experiments.http.claims import http2
+from experiments.http.claims import strategies as judge_strategies
+from experiments.http.clients import SINGLE, PageClient, make_client
+from experiments.http.lab import (
+    AT_CLIENT,
+    AT_ORIGIN,
+    CAPTURE_NAME,
+    access_path,
+    arrived,
+    base_url,
+    capture_hosts,
+    delivered,
+    failure_seen,
+    left_out,
+    loads_in,
+    make_site,
+    origin_name,
+    request_size,
+    response_sizes,
+    site_files,
+    timing,
+    web_testbed,
+)
+from experiments.http.theory import http_page_load, within_initial_window
+from experiments.http.wire.page_load import Files, PageLoad
+
+# strategy: the claim that its time and its packets decide
+STRATEGY_CLAIMS: Mapping[str, tuple[str, Callable[[Sequence[PageLoad]], Verdict]]] = {
+    "1.0-serial": ("H6", judge_strategies.h6),
+    "1.0-parallel": ("H7", judge_strategies.h7),
+    "1.1-persistent": ("H8", judge_strategies.h8),
+    "1.1-pipelined": ("H9", judge_strategies.h9),
+    "2": ("H14", http2.h14),
+    "2-push": ("H13", http2.h13),
+}
+STRATEGIES = tuple(STRATEGY_CLAIMS)
+NON_PERSISTENT = ("1.0-serial", "1.0-parallel")
+# The page of more objects, for "whatever n": how many times more, and small enough for the initial window.
+MORE, MORE_TIMES, MORE_SIZE_BYTES = "2, more objects", 3, 1200
+ORDERS = ("in order", "reversed")
+Loads = Mapping[str, list[PageLoad]]
+
+
+@dataclass
+class Workload:
+    """When the loads were, by what they are called, and what could not be loaded, with when that was tried.
+
+    `warm_ups` are the loads of the first round, in which nothing is measured.
+    """
+
+    windows: dict[str, list[Window]] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+    tried: dict[str, list[Window]] = field(default_factory=dict)
+    warm_ups: dict[str, list[Window]] = field(default_factory=dict)
+
+    def fail(self, name: str, error: LoadFailedError) -> None:
+        """Note a load that failed."""
+        self.failures[name] = str(error)
+        self.tried[name] = [] if error.window is None else [error.window]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the capture holds: page loads by name at the client and at the origin, those that failed, warm-ups."""
+
+    loads: Loads
+    at_origin: Loads
+    tried: Loads
+    warm_ups: Loads
+
+    def every(self, *names: str) -> list[PageLoad]:
+        """The loads of these names at the client that sent anything, whether or not they failed."""
+        either = (load for name in names for some in (self.loads, self.tried) for load in some.get(name, []))
+        return [load for load in either if load.conversations]
+
+
+@dataclass(frozen=True)
+class Pages:
+    """The two pages on the origin: their files' names, the page's own first, and by which paths they are served."""
+
+    names: list[str]
+    files: Files
+    more: list[str]
+    more_files: Files
+
+    def files_by_name(self) -> dict[str, Files]:
+        """The files of the page that a load of each name is of."""
+        # Single objects are named by their files, the page as well.
+        single = {f"/{name}".encode(): octets for name, octets in zip(self.names, self.files.values(), strict=True)}
+        return {**dict.fromkeys(STRATEGIES, self.files), **dict.fromkeys(ORDERS, single), MORE: self.more_files}
+
+
+def run(context: Run) -> Outcome:
+    """Measure, judge, compare."""
+    rtt_s, bw = context.parameters["rtt"], context.parameters["bw"]
+    with site_folder(context) as folder:
+        pages = _make_pages(context, folder)
+        with web_testbed(context, folder, rtt_s, bw, _paths(pages.names[1:])) as bed:
+            context.step("measuring the path", 0.05)
+            checks = probe_path(bed, access_path(rtt_s, bw))
+            client = make_client(bed.host("client"), context.replacements.get("client"))
+            with MachineWatch() as watch, capture_hosts(bed, context.folder / CAPTURE_NAME) as capture:
+                workload = _work(client, context, pages, watch)
+    context.step("judging the packets", 0.9)
+    captured = watch.read_capture(context.folder / CAPTURE_NAME, bed.topo)
+    seen = _seen(context, captured, workload, pages)
+    timed = {name: some for name, some in seen.loads.items() if some and name not in ORDERS and delivered(some)}
+    timings = {name: [timing(load, watch) for load in some] for name, some in timed.items()}
+    beyond = left_out(captured, bed.topo, timed, bw * 1e6, waiting=context.waiting({"origin": "origin"}))
+    comparisons = {name: _compare(name, timed[name], timings[name], beyond[name], context) for name in timed}
+    return Outcome(
+        claims=tuple(_verdicts(seen, comparisons, workload, context)),
+        comparisons=tuple(comparisons.values()),
+        fidelity=certificate([*checks, *watch.checks(), *capture_checks(capture.statistics)]),
+        implementations={"client": client.name, "origin": origin_name(context)},
+        timings=timings,
+        capture=CAPTURE_NAME,
+    )
+
+
+def _seen(context: Run, captured: CaptureFile, workload: Workload, pages: Pages) -> Seen:
+    files = pages.files_by_name()
+    windows = {name: some for name, some in workload.windows.items() if name not in workload.failures}
+    loads, at_origin = (loads_in(context, captured, interface, windows, files) for interface in (AT_CLIENT, AT_ORIGIN))
+    tried, warm_ups = (
+        loads_in(context, captured, AT_CLIENT, some, files) for some in (workload.tried, workload.warm_ups)
+    )
+    for name in [name for name, some in loads.items() if not all(arrived(load) for load in some)]:
+        # The client reported no failure, but its packets show no response.
+        workload.failures[name] = "no whole response to it is in the capture"
+        tried[name] = loads.pop(name)
+    return Seen(loads, at_origin, tried, warm_ups)
+
+
+def _make_pages(context: Run, folder: Path) -> Pages:
+    asked = context.parameters
+    names = make_site(folder, asked["objects"], asked["size"], context.seed)
+    more = make_site(folder / "more", MORE_TIMES * asked["objects"], MORE_SIZE_BYTES, context.seed)
+    return Pages(
+        [path.name for path in names], site_files(names), [path.name for path in more], site_files(more, "/more/")
+    )
+
+
+def _paths(names: Sequence[str], prefix: str = "/") -> list[str]:
+    return [prefix + name for name in names]
+
+
+def _work(client: PageClient, context: Run, pages: Pages, watch: MachineWatch) -> Workload:
+    """Load the pages by every strategy in turns, then single objects in two orders."""
+    done = Workload()
+    origin = context.replacements.get("origin")
+    base = {name: base_url(context, name) for name in STRATEGIES}
+    able = [
+        name
+        for name in context.parameters["strategies"]
+        if client.supports(name) and (origin is None or origin.supports(name))
+    ]
+    plan = [(name, name, "/", pages.names) for name in able]
+    plan += [(MORE, "2", "/more/", pages.more)] if "2" in able else []
+    # The first round warms client and origin up; it is captured, but it is in no window.
+    rounds = [(number, *each) for number in range(context.repeat + 1) for each in plan]
+    for position, (number, label, strategy, place, names) in enumerate(rounds):
+        context.step(f"{label}, {number or 'warming up'} of {context.repeat}", 0.1 + 0.7 * position / len(rounds))
+        if label in done.failures:
+            continue
+        try:
+            objects = _paths(names[1:], base[strategy] + place)
+            load = partial(client.load, strategy, base[strategy] + place, objects)
+            windows = watch.samples(load) if number else [load()]
+        except LoadFailedError as error:
+            done.fail(label, error)
+        else:
+            done.windows.setdefault(label, []).extend(windows if number else [])
+            done.warm_ups.setdefault(label, []).extend([] if number else windows)
+    if _able_single(able, context):
+        _single_objects(client, context, [base[able[0]] + path for path in _paths(pages.names)], done)
+    return done
+
+
+def _able_single(able: Sequence[str], context: Run) -> bool:
+    """Whether single objects can be loaded: lab7's client does that by HTTP/1.1, which not every origin speaks."""
+    if "origin" not in context.replacements or "client" in context.replacements:
+        return bool(able)
+    return any(name in STRATEGIES[:4] for name in able)
+
+
+def _single_objects(client: PageClient, context: Run, urls: Sequence[str], done: Workload) -> None:
+    for order, listed in zip(ORDERS, (urls, urls[::-1]), strict=True):
+        context.step(f"single objects, {order}", 0.85)
+        try:
+            windows = [client.load(SINGLE, url) for url in listed]
+        except LoadFailedError as error:
+            done.fail(order, error)
+        else:
+            done.windows[order] = [Window(windows[0].start_ns, windows[-1].end_ns)] if windows else []
+
+
+def _theory(name: str, load: PageLoad, context: Run) -> tuple[Theory, bool]:
+    """The formula's prediction for a load, and whether its condition holds: no burst exceeds the initial window."""
+    sizes, strategy, asked = response_sizes(load), "2" if name == MORE else name, context.parameters
+    theory = http_page_load(strategy, asked["rtt"], sizes, asked["bw"] * 1e6, request_size_bytes=request_size(load))
+    return theory, within_initial_window(strategy, sizes)
+
+
+def _compare(
+    name: str, loads: Sequence[PageLoad], timings: list[Timing], beyond: Mapping[str, float], context: Run
+) -> Comparison:
+    theory = _theory(name, loads[0], context)[0].plus(beyond)
+    return Comparison.of(name, timings, theory, tolerance(tolerance_of_round_trips(context.parameters["rtt"])))
+
+
+def _verdicts(seen: Seen, comparisons: Mapping[str, Comparison], workload: Workload, context: Run) -> list[Verdict]:
+    text, binary = seen.every(*STRATEGIES[:4]), seen.every("2", MORE, "2-push")
+    verdicts = []
+    if text:
+        verdicts += [judge_http.h1(text), judge_http.h2(text), judge_http.h3(text)]
+    verdicts += _stateless(seen, workload)
+    verdicts += _one_object_each(seen, workload)
+    tried = [name for name in STRATEGIES if name in workload.windows or name in workload.failures]
+    verdicts += [_of_strategy(name, seen, comparisons, workload, context) for name in tried]
+    if text and binary:
+        verdicts.append(http2.h10(text, binary))
+    persistent = seen.every("1.1-persistent") or seen.every("1.1-pipelined")
+    if persistent and (multiplexed := seen.every("2")):
+        verdicts.append(http2.h12(persistent, multiplexed))
+    return sorted(verdicts, key=lambda verdict: int(verdict.id[1:]))
+
+
+def _stateless(seen: Seen, workload: Workload) -> list[Verdict]:
+    for order in ORDERS:
+        if order in workload.failures:
+            said = workload.failures[order] + failure_seen(seen.tried[order])
+            return [failed("H4", f"Single objects, {order}: they could not be loaded: {said}.")]
+    if not all(seen.loads.get(order) for order in ORDERS):
+        return []
+    # With pipelining, responses in a wrong order would look like other responses.
+    one_by_one = STRATEGIES[:3]
+    others = [*(load for name in one_by_one for load in seen.warm_ups.get(name, [])), *seen.every(*one_by_one)]
+    first, second = (seen.loads[order][0] for order in ORDERS)
+    return [judge_http.h4(first, second, others)]
+
+
+def _one_object_each(seen: Seen, workload: Workload) -> list[Verdict]:
+    for name in NON_PERSISTENT:
+        if name in workload.failures:
+            return [failed("H5", _not_loaded(name, seen, workload))]
+    # Which side closes first is seen where the server's FIN is sent: at the client it meets the client's own.
+    loads = [load for name in NON_PERSISTENT for load in seen.at_origin.get(name, [])]
+    return [judge_http.h5(loads)] if loads else []
+
+
+def _not_loaded(name: str, seen: Seen, workload: Workload) -> str:
+    said = workload.failures[name] + failure_seen(seen.tried.get(name, []))
+    return f"{name}: the page could not be loaded: {said}."
+
+
+def _of_strategy(
+    name: str, seen: Seen, comparisons: Mapping[str, Comparison], workload: Workload, context: Run
+) -> Verdict:
+    claim, decide = STRATEGY_CLAIMS[name]
+    chosen = [name, MORE] if name == "2" else [name]
+    for each in chosen:
+        if each in workload.failures:
+            return failed(claim, _not_loaded(each, seen, workload))
+    verdict = decide([load for each in chosen for load in seen.loads[each]])
+    for each in chosen:
+        if each not in comparisons:
+            # What was not delivered has failed already, and its time is no evidence.
+            continue
+        one = comparisons[each]
+        if not one.within and verdict.verdict == "shown" and not _theory(each, seen.loads[each][0], context)[1]:
+            return undecided(
+                claim,
+                f"{verdict.evidence} But the formula does not apply (ratio {one.ratio:.3f}): the responses exceed "
+                f"TCP's initial window of ten segments, and slow start adds round trips; choose smaller objects.",
+                verdict.frames,
+            )
+        verdict = timed(verdict, one.measured_s, one.theory_s, one.tolerance)
+    return verdict
+
+
+EXPERIMENT = Experiment(
+    name="http-versions",
+    question="How long does a page take, by HTTP version and by how connections are used?",
+    claims=("H1", "H2", "H3", "H4", "H5", "H6", "H7", "H8", "H9", "H10", "H12", "H13", "H14"),
+    parameters={
+        "rtt": Parameter("100ms", seconds, "the round-trip time between client and origin"),
+        "bw": Parameter("10", megabits, "the rate of the access link in Mbit/s"),
+        "objects": Parameter("3", whole(1, 100), "how many objects the page has, itself included"),
+        "size": Parameter("4000", whole(1000, 10_000_000), "the size of each object in octets"),
+        "strategies": Parameter("all", choices(STRATEGIES), f"by which strategies, of {','.join(STRATEGIES)}"),
+    },
+    run=run,
+    roles=("origin", "client"),
+)

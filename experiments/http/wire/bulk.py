@@ -1,0 +1,157 @@
+"""Thousands of requests and responses on persistent connections, from the packets' headers alone.
+
+For an experiment under load the full judge would take minutes: scapy dissects some thousand frames a second. Here the
+fixed headers are read directly (Ethernet RFC 894, IPv4 RFC 791, TCP RFC 9293 section 3.1), and of the payload the
+first line of each message. A connection carries one exchange at a time: a request begins where "GET " does, after a
+response is over, and its response is what the server sends until the next request. Left out: pipelining, HTTP/2, IPv6,
+reassembly; a segment that was sent twice is counted, and the experiment says so.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from experiments.harness.judge.frames import Frame
+from experiments.http.wire.http1 import GrammarError, chunked_body
+
+ETHERNET_BYTES, IPV4, TCP = 14, 0x0800, 6
+_ETHERTYPE = struct.Struct("!12xH")
+_TCP = struct.Struct("!HHII")
+Address = tuple[bytes, int]
+# RFC 3986 section 3: scheme and authority, which the request for a proxy has in front of the path.
+_ABSOLUTE = re.compile(rb"[A-Za-z][A-Za-z0-9+.\-]*://[^/?]*")
+_CHUNKED = re.compile(rb"\r\ntransfer-encoding:[ \t]*chunked[ \t]*\r\n", re.IGNORECASE)
+_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]+)[ \t]*\r\n", re.IGNORECASE)
+
+
+@dataclass(slots=True)
+class Crossing:
+    """One exchange as one interface saw it: when the request was seen, and first and last segment of the response.
+
+    `end` is the sequence number of the response's last octet, by which the same response is known elsewhere;
+    `wire_bytes` is what the response's frames took, their headers included; `pieces` are its octets, if they are kept;
+    `request_bytes` are the octets of the request's first segment, which is all of it here.
+    """
+
+    client: Address
+    server: Address
+    target: bytes
+    asked_ns: int
+    frame: int
+    first_ns: int = 0
+    last_ns: int = 0
+    end: int = 0
+    wire_bytes: int = 0
+    status: bytes = b""
+    start: int = 0
+    pieces: list[bytes] = field(default_factory=list)
+    request_bytes: int = 0
+
+    @property
+    def octets(self) -> int:
+        """The octets of the response, head and content."""
+        return (self.end - self.start) % 2**32
+
+    @property
+    def path(self) -> bytes:
+        """Path and query of the request-target."""
+        return _ABSOLUTE.sub(b"", self.target, count=1) or b"/"
+
+    @property
+    def content(self) -> bytes | None:
+        """The response's content as its head frames it (RFC 9112 section 6.3), None where it was not seen whole.
+
+        Octets that are more or fewer than the head says are part of it, so that they are noticed.
+        """
+        octets = b"".join(self.pieces)
+        if not octets or len(octets) != self.octets:
+            return None
+        head, _, body = octets.partition(b"\r\n\r\n")
+        head += b"\r\n"
+        if _CHUNKED.search(head):
+            try:
+                return chunked_body(octets, len(head) + 2)[0]
+            except (GrammarError, EOFError):
+                return body
+        length = _LENGTH.search(head)
+        return body if length is None or int(length[1]) == len(body) else octets
+
+    @property
+    def key(self) -> tuple[Address, Address, int]:
+        """The same for one response at every interface."""
+        return self.client, self.server, self.end
+
+
+@dataclass
+class Traffic:
+    """All exchanges in the order of their requests, and how many segments repeated octets that were seen before."""
+
+    crossings: list[Crossing] = field(default_factory=list)
+    repeated: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Segment:
+    source: Address
+    target: Address
+    sequence: int
+    payload: bytes
+
+
+def crossings(frames: Iterable[Frame], port: int, keep_content: bool = False) -> Traffic:
+    """Return the exchanges with servers at this port among the frames of an interface, with their octets or without."""
+    traffic = Traffic()
+    current: dict[tuple[Address, Address], Crossing] = {}
+    highest: dict[tuple[Address, Address], int] = {}
+    for frame, segment in _segments(frames):
+        way = segment.source, segment.target
+        end = (segment.sequence + len(segment.payload)) % 2**32
+        if way in highest and not _is_after(end, highest[way]):
+            traffic.repeated += 1
+            continue
+        highest[way] = end
+        if segment.target[1] == port and segment.payload.startswith(b"GET "):
+            target = segment.payload.split(b" ", 2)[1]
+            current[way] = Crossing(segment.source, segment.target, target, frame.time_ns, frame.number)
+            current[way].request_bytes = len(segment.payload)
+            traffic.crossings.append(current[way])
+        elif segment.source[1] == port and (way[1], way[0]) in current:
+            _extend(current[way[1], way[0]], frame, segment, end, keep_content)
+    return traffic
+
+
+def _extend(crossing: Crossing, frame: Frame, segment: _Segment, end: int, keep_content: bool) -> None:
+    payload = segment.payload
+    if keep_content:
+        crossing.pieces.append(payload)
+    if not crossing.first_ns:
+        crossing.first_ns, crossing.start = frame.time_ns, segment.sequence
+        crossing.status = payload.split(b" ", 2)[1] if payload.startswith(b"HTTP/1.") else b""
+    crossing.last_ns, crossing.end = frame.time_ns, end
+    crossing.wire_bytes += frame.wire_length
+
+
+def _is_after(sequence: int, other: int) -> bool:
+    """RFC 9293 section 3.4: sequence numbers are compared modulo 2^32."""
+    return 0 < (sequence - other) % 2**32 < 2**31
+
+
+def _segments(frames: Iterable[Frame]) -> Iterator[tuple[Frame, _Segment]]:
+    """Every TCP segment with a payload."""
+    for frame in frames:
+        data = frame.data
+        if len(data) < ETHERNET_BYTES + 40 or _ETHERTYPE.unpack_from(data)[0] != IPV4:
+            continue
+        header = (data[ETHERNET_BYTES] & 0x0F) * 4
+        if data[ETHERNET_BYTES + 9] != TCP:
+            continue
+        total = int.from_bytes(data[ETHERNET_BYTES + 2 : ETHERNET_BYTES + 4], "big")
+        start = ETHERNET_BYTES + header
+        source_port, target_port, sequence, _ = _TCP.unpack_from(data, start)
+        payload = data[start + (data[start + 12] >> 4) * 4 : ETHERNET_BYTES + total]
+        if payload:
+            source, target = data[ETHERNET_BYTES + 12 : ETHERNET_BYTES + 16], data[ETHERNET_BYTES + 16 : start]
+            yield frame, _Segment((source, source_port), (target[:4], target_port), sequence, payload)

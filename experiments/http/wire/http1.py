@@ -1,0 +1,284 @@
+"""Split the two streams of a connection into HTTP/1 requests and responses, with the frames that carried
+them.
+
+RFC 9112 section 6.3 gives the length of a body: none by rule (HEAD, 1xx, 204, 304), chunked,
+Content-Length, or, for a response, everything until the connection closes. Responses answer requests in
+order (section 9.3). An interim response (1xx) belongs to the final one that follows it and is skipped. Left
+out: CONNECT and Upgrade, behind which the octets are no longer HTTP/1.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import zip_longest
+
+from experiments.harness.judge.reassembly import Piece, Stream
+from experiments.harness.judge.tcp import Connection
+
+# The grammar of an HTTP/1 message head, as regular expressions over octets.
+#
+# Written from the ABNF of RFC 9112 (sections 2.1, 3, 4, 5), RFC 9110 (5.5, 5.6.2) and RFC 3986 (appendix A),
+# for the judge alone: services have a parser of their own, and one must not vouch for the other. Strict on
+# purpose: a bare LF, a folded line or a space before the colon is an error here, although a lenient recipient
+# may take it. Left out: the inner grammar of an absolute URI beyond its characters.
+
+# RFC 9110 section 5.6.2
+TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+# RFC 3986 appendix A: pchar = unreserved / pct-encoded / sub-delims / ":" / "@"
+PCHAR = rb"(?:[A-Za-z0-9\-._~!$&'()*+,;=:@]|%[0-9A-Fa-f]{2})"
+QUERY = rb"(?:\?(?:" + PCHAR + rb"|[/?])*)?"
+# RFC 9112 section 3.2
+ORIGIN_FORM = rb"(?:/" + PCHAR + rb"*)+" + QUERY
+ABSOLUTE_FORM = rb"[A-Za-z][A-Za-z0-9+.\-]*:(?:" + PCHAR + rb"|[/?\[\]])+"
+AUTHORITY_FORM = rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-._~%!$&'()*+,;=]+):[0-9]+"
+REQUEST_TARGET = rb"(?:" + ORIGIN_FORM + rb"|" + ABSOLUTE_FORM + rb"|" + AUTHORITY_FORM + rb"|\*)"
+# RFC 9112 section 2.3
+VERSION = rb"HTTP/[0-9]\.[0-9]"
+# RFC 9110 section 5.5: HTAB, SP, VCHAR and obs-text; the same octets as in a reason-phrase
+TEXT = rb"[\t \x21-\x7e\x80-\xff]*"
+
+REQUEST_LINE = re.compile(rb"(" + TOKEN + rb") (" + REQUEST_TARGET + rb") (" + VERSION + rb")\r\n")
+STATUS_LINE = re.compile(rb"(" + VERSION + rb") ([0-9]{3}) (" + TEXT + rb")\r\n")
+FIELD_LINE = re.compile(rb"(" + TOKEN + rb"):[\t ]*(" + TEXT + rb")\r\n")
+# RFC 9112 section 7.1: chunk-size [ chunk-ext ] CRLF
+CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]+)(?:[\t ]*;" + TEXT + rb")?\r\n")
+END_OF_HEAD = b"\r\n\r\n"
+
+
+class GrammarError(ValueError):
+    """These octets are not what the grammar allows; the message says which rule and shows them."""
+
+
+def start_line(pattern: re.Pattern[bytes], data: bytes, start: int) -> re.Match[bytes]:
+    """Match a request line or status line at `start`. Raises GrammarError."""
+    found = pattern.match(data, start)
+    if found is None:
+        name = "request line" if pattern is REQUEST_LINE else "status line"
+        raise GrammarError(f"not a {name}: {_excerpt(data, start)}")
+    return found
+
+
+def field_lines(data: bytes, start: int, end: int) -> list[tuple[bytes, bytes]]:
+    """Return (name in lower case, value) of the field lines in [start, end). Raises GrammarError."""
+    fields: list[tuple[bytes, bytes]] = []
+    while start < end:
+        found = FIELD_LINE.match(data, start, end)
+        if found is None:
+            raise GrammarError(f"not a field line: {_excerpt(data, start)}")
+        fields.append((found[1].lower(), found[2].rstrip(b" \t")))
+        start = found.end()
+    return fields
+
+
+def chunked_body(data: bytes, start: int) -> tuple[bytes, int]:
+    """Return the decoded body of a chunked message and the offset behind it (RFC 9112 section 7.1).
+
+    Raises GrammarError if it breaks the grammar, EOFError if the data end before it does.
+    """
+    body = b""
+    while True:
+        if data.find(b"\r\n", start) < 0:
+            raise EOFError
+        line = CHUNK_LINE.match(data, start)
+        if line is None:
+            raise GrammarError(f"not a chunk-size line: {_excerpt(data, start)}")
+        size, start = int(line[1], 16), line.end()
+        if size == 0:
+            return body, _end_of_trailers(data, start)
+        if len(data) < start + size + 2:
+            raise EOFError
+        if data[start + size : start + size + 2] != b"\r\n":
+            raise GrammarError(f"no CRLF behind a chunk: {_excerpt(data, start + size)}")
+        body += data[start : start + size]
+        start += size + 2
+
+
+def _end_of_trailers(data: bytes, start: int) -> int:
+    if data[start : start + 2] == b"\r\n":
+        return start + 2
+    end = data.find(END_OF_HEAD, start)
+    if end < 0:
+        raise EOFError
+    field_lines(data, start, end + 2)
+    return end + len(END_OF_HEAD)
+
+
+def _excerpt(data: bytes, start: int) -> str:
+    return repr(data[start : start + 40])[1:]
+
+
+@dataclass(frozen=True)
+class Message:
+    """One request or response, from its first octet to its last.
+
+    `start_line` holds the three words of the first line (method, request-target, version; or version,
+    status code, reason phrase); `fields` have names in lower case; `octets` is the whole message as it
+    crossed the wire; `header_block` is what HTTP/2 compressed its fields to, empty in HTTP/1.
+    """
+
+    start_line: tuple[bytes, bytes, bytes]
+    fields: tuple[tuple[bytes, bytes], ...]
+    body: bytes
+    octets: bytes
+    pieces: tuple[Piece, ...]
+    header_block: bytes = b""
+
+    @property
+    def first_ns(self) -> int:
+        """When its first octet was seen."""
+        return self.pieces[0].time_ns
+
+    @property
+    def last_ns(self) -> int:
+        """When the last of its octets was seen, whichever that was."""
+        return max(piece.time_ns for piece in self.pieces)
+
+    @property
+    def frames(self) -> tuple[int, ...]:
+        """The frames that carried it, in the order of its octets, each once."""
+        return tuple(dict.fromkeys(piece.frame for piece in self.pieces))
+
+    def values(self, name: bytes) -> list[bytes]:
+        """Return the values of every field line of this name (in lower case)."""
+        return [value for known, value in self.fields if known == name]
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """A request and the response to it, if one came."""
+
+    request: Message
+    response: Message | None
+
+    @property
+    def target(self) -> bytes:
+        """The request-target: which object was asked for."""
+        return self.request.start_line[1]
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """The HTTP/1 messages on one connection.
+
+    `problem` says what breaks the grammar, if anything does; the exchanges are those in front of it.
+    `leftover` says that a stream ends inside a message. `request_problem` is either of them where the
+    requests alone are wrong.
+    """
+
+    connection: Connection
+    exchanges: tuple[Exchange, ...]
+    problem: str | None
+    leftover: bool
+    request_problem: str | None = None
+
+
+def converse(connection: Connection) -> Conversation:
+    """Return the requests and responses on a connection."""
+    requests, request_problem, request_rest = _messages(connection.from_client.stream, _request_reader())
+    closed = connection.from_server.fin is not None
+    read_response = _response_reader([message.start_line[0] for message in requests], closed)
+    responses, response_problem, response_rest = _messages(connection.from_server.stream, read_response)
+    pairs = zip_longest(requests, responses)
+    exchanges = tuple(Exchange(request, response) for request, response in pairs if request is not None)
+    problem = request_problem or response_problem
+    if problem is None and len(responses) > len(requests):
+        problem = f"{len(responses)} responses to {len(requests)} requests"
+    if request_problem is None and request_rest:
+        request_problem = "the client's octets end inside a request"
+    return Conversation(connection, exchanges, problem, request_rest or response_rest, request_problem)
+
+
+@dataclass(frozen=True)
+class _Read:
+    """What one message says, and where it ends."""
+
+    start_line: tuple[bytes, bytes, bytes]
+    fields: tuple[tuple[bytes, bytes], ...]
+    body: bytes
+    end: int
+
+
+_Reader = Callable[[bytes, int], _Read]
+
+
+def _messages(stream: Stream, read: _Reader) -> tuple[list[Message], str | None, bool]:
+    """Return the messages of a stream, what broke the grammar, and whether octets were left over."""
+    messages: list[Message] = []
+    start = 0
+    while start < len(stream.data):
+        try:
+            found = read(stream.data, start)
+        except GrammarError as error:
+            return messages, str(error), False
+        except EOFError:
+            return messages, None, True
+        octets, pieces = stream.data[start : found.end], stream.span(start, found.end)
+        start = found.end
+        # RFC 9110 section 15.2: an interim response precedes the final response to the same request.
+        if not (found.start_line[0].startswith(b"HTTP/") and found.start_line[1].startswith(b"1")):
+            messages.append(Message(found.start_line, found.fields, found.body, octets, pieces))
+    return messages, None, False
+
+
+def _request_reader() -> _Reader:
+    def read(data: bytes, start: int) -> _Read:
+        line, fields, body_start = _head(REQUEST_LINE, data, start)
+        # RFC 9112 section 6.3: a request without either field has no body.
+        body, end = _framed(data, body_start, fields) or (b"", body_start)
+        return _Read(line, fields, body, end)
+
+    return read
+
+
+def _response_reader(methods: list[bytes], closed: bool) -> _Reader:
+    awaiting = iter(methods)
+
+    def read(data: bytes, start: int) -> _Read:
+        line, fields, body_start = _head(STATUS_LINE, data, start)
+        status = line[1]
+        method = b"" if status.startswith(b"1") else next(awaiting, b"")
+        if method == b"HEAD" or status.startswith(b"1") or status in (b"204", b"304"):
+            return _Read(line, fields, b"", body_start)
+        framed = _framed(data, body_start, fields)
+        if framed is None and not closed:
+            raise EOFError
+        body, end = framed or (data[body_start:], len(data))
+        return _Read(line, fields, body, end)
+
+    return read
+
+
+def _head(
+    pattern: re.Pattern[bytes], data: bytes, start: int
+) -> tuple[tuple[bytes, bytes, bytes], tuple[tuple[bytes, bytes], ...], int]:
+    """Return start line, fields and the offset of the body."""
+    if data.find(b"\n", start) < 0:
+        raise EOFError
+    line = start_line(pattern, data, start)
+    # The CRLF of the last line and the empty line; the start line may be the last line.
+    end = data.find(END_OF_HEAD, line.end() - 2)
+    if end < 0:
+        field_lines(data, line.end(), data.rfind(b"\n") + 1)
+        raise EOFError
+    fields = field_lines(data, line.end(), end + 2)
+    return (line[1], line[2], line[3]), tuple(fields), end + len(END_OF_HEAD)
+
+
+def _framed(data: bytes, start: int, fields: tuple[tuple[bytes, bytes], ...]) -> tuple[bytes, int] | None:
+    """Return body and end as the fields frame them, or None if they do not (RFC 9112 section 6.3)."""
+    codings = [value.lower() for name, value in fields if name == b"transfer-encoding"]
+    lengths = {value for name, value in fields if name == b"content-length"}
+    if codings:
+        if codings != [b"chunked"] or lengths:
+            raise GrammarError(f"Transfer-Encoding {codings} with Content-Length {sorted(lengths)}")
+        return chunked_body(data, start)
+    if not lengths:
+        return None
+    if len(lengths) > 1 or not min(lengths).isdigit():
+        raise GrammarError(f"Content-Length {sorted(lengths)}")
+    end = start + int(min(lengths))
+    if end > len(data):
+        raise EOFError
+    return data[start:end], end

@@ -1,0 +1,108 @@
+"""A page load: the HTTP connections that one client opened within a window of time, as one interface saw
+them.
+
+This is what the HTTP checks look at. Best taken at the client's own interface, where "before" means what
+the client did before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from experiments.harness.judge.decomposition import Decomposition, Interval, dns_intervals, sum_up
+from experiments.harness.judge.frames import CaptureFile, Frame
+from experiments.harness.judge.tcp import Connection, connections
+from experiments.http.wire.http1 import Conversation, Exchange, converse
+from experiments.http.wire.http2 import converse_http2, is_http2
+
+# What an origin was given to serve: octets by path, the page before the objects that it names.
+Files = Mapping[bytes, bytes]
+
+
+@dataclass(frozen=True)
+class PageLoad:
+    """Conversations in the order of their SYNs, how many packets the capture dropped there, and the files of the page.
+
+    `files` None: what the origin was given is not known.
+    """
+
+    conversations: tuple[Conversation, ...]
+    dropped: int = 0
+    files: Files | None = field(default=None, compare=False, repr=False)
+
+    @cached_property
+    def exchanges(self) -> tuple[Exchange, ...]:
+        """Every exchange on every connection, in the order in which the requests were sent."""
+        every = (exchange for conversation in self.conversations for exchange in conversation.exchanges)
+        return tuple(sorted(every, key=lambda exchange: exchange.request.first_ns))
+
+    def between(self, start_ns: int, end_ns: int, files: Files | None = None) -> PageLoad:
+        """Return the part whose connections begin within [start_ns, end_ns), a load of the page with these files."""
+        return PageLoad(
+            tuple(one for one in self.conversations if start_ns <= one.connection.syn.time_ns < end_ns),
+            self.dropped,
+            self.files if files is None else files,
+        )
+
+
+def page_load(capture: CaptureFile, interface: str, ports: Iterable[int] = (80,)) -> PageLoad:
+    """Return the HTTP/1 and HTTP/2 connections to these server ports that began while `interface` was captured.
+
+    Raises KeyError if the capture has no such interface.
+    """
+    wanted = set(ports)
+    every = connections(capture.at(interface))
+    return PageLoad(
+        tuple(_converse(connection) for connection in every if connection.server.port in wanted),
+        capture.dropped(interface),
+    )
+
+
+def _converse(connection: Connection) -> Conversation:
+    return converse_http2(connection) if is_http2(connection) else converse(connection)
+
+
+def why_not_evidence(loads: Iterable[PageLoad]) -> str | None:
+    """Return why nothing can be concluded from these page loads, or None if something can."""
+    loads = list(loads)
+    if any(load.dropped for load in loads):
+        return f"the capture dropped {max(load.dropped for load in loads)} packets"
+    if not loads or not all(load.conversations for load in loads):
+        return "no HTTP connection in the capture"
+    for load in loads:
+        for conversation in load.conversations:
+            if not conversation.connection.whole:
+                syn = conversation.connection.syn.frame
+                return f"the capture of the connection opened in frame {syn} has a hole"
+    return None
+
+
+def decompose(load: PageLoad, dns_frames: Iterable[Frame] = ()) -> Decomposition:
+    """Divide a page load into its terms; `dns_frames` are frames of the same interface, in order of time.
+
+    Raises ValueError if no response was received.
+    """
+    intervals = [*_http_intervals(load), *dns_intervals(dns_frames)]
+    responses = [exchange.response.last_ns for exchange in load.exchanges if exchange.response is not None]
+    if not responses:
+        raise ValueError("a page load without a response has no duration")
+    start_ns = min(interval.start_ns for interval in intervals)
+    return sum_up(intervals, start_ns, max(responses))
+
+
+def _http_intervals(load: PageLoad) -> list[Interval]:
+    intervals: list[Interval] = []
+    for conversation in load.conversations:
+        answer = conversation.connection.from_server.syn
+        syn_ns = conversation.connection.syn.time_ns
+        if answer is not None:
+            intervals.append(Interval("tcp_handshake", syn_ns, answer.time_ns))
+        for exchange in conversation.exchanges:
+            if exchange.response is None:
+                continue
+            first, last = exchange.response.first_ns, exchange.response.last_ns
+            intervals.append(Interval("request", exchange.request.last_ns, first))
+            intervals.append(Interval("transmission", first, last))
+    return intervals

@@ -1,0 +1,368 @@
+"""How do people get at their mail, and what does each way cost?  (claims M1 to M4)
+
+Bob's mailbox has many messages, one of them with a picture. He reads it by POP3 and by IMAP: the headers of all
+messages, one attachment, everything; each time is set beside its round trips, term by term, and the octets beside those
+that were wanted. Then POP3 keeps and deletes, and IMAP makes a folder, copies, flags, searches and fetches a part.
+Alice loads a picture by HTTP, and two messages go between the servers, one each way: who opens the connection, and who
+has the payload?
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from email.message import EmailMessage
+from email.policy import SMTP
+from functools import partial
+from itertools import product
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from mininet.topo import Topo
+
+from experiments.harness.driver import ScriptedAgent
+from experiments.harness.experiment import Experiment, Outcome, Parameter, Run
+from experiments.harness.fidelity.certificate import MachineWatch, capture_checks, certificate, probe_path
+from experiments.harness.implementations.registry import ACCESS_ROLE, DEFAULT_PORT, MTA_ROLE, SMTP_PORT, SUBMISSION_PORT
+from experiments.harness.judge.frames import CaptureFile, read_capture
+from experiments.harness.judge.tcp import connections
+from experiments.harness.judge.verdict import Verdict, undecided
+from experiments.harness.measurement import Window, site_folder
+from experiments.harness.parameters import seconds, whole
+from experiments.harness.report.line_plots import Panel, Series, plot_lines
+from experiments.harness.results.result import Comparison, Timing
+from experiments.harness.theory.tcp import Theory, tolerance_of_round_trips
+from experiments.http.lab import response_sizes, write_picture
+from experiments.http.wire.page_load import page_load
+from experiments.mail.claims.imap import Asked, ImapCourse, m2
+from experiments.mail.claims.pop3 import Pop3Course, m1
+from experiments.mail.claims.push_pull import Pull, Push, m4
+from experiments.mail.claims.webmail import Screen, Webmail, m3
+from experiments.mail.lab import (
+    ALICE,
+    AT_ALICE,
+    AT_BOB,
+    AT_RECEIVER,
+    AT_SENDER,
+    BOB,
+    CAPTURE_NAME,
+    PASSWORDS,
+    RECEIVER_ADDRESS,
+    SENDER_ADDRESS,
+    Legs,
+    capture_legs,
+)
+from experiments.mail.mailboxes import Letters, Reader, fill, held, letters, send, text, wait_for_count
+from experiments.mail.scripts.mailbox import (
+    COUNT,
+    DELETE,
+    DROP,
+    FOLDER,
+    REFUSED,
+    folder_steps,
+    log_in_steps,
+    looking_steps,
+    reading_steps,
+    rest_steps,
+    webmail_steps,
+    working_steps,
+    writing_steps,
+)
+from experiments.mail.servers import MailHost, mail_host, names_of
+from experiments.mail.theory.access import (
+    PROTOCOLS,
+    TASKS,
+    WEBMAIL,
+    mailbox_session,
+    reading,
+    webmail_session,
+    with_window,
+)
+from experiments.mail.times import compared, left_out
+from experiments.mail.wire.imap import imap_traffic
+from experiments.mail.wire.mailbox_sessions import Sessions, Traffic
+from experiments.mail.wire.pop3 import pop3_traffic
+from experiments.mail.wire.smtp import smtp_traffic
+from topologies.emulation.node import Host
+from topologies.emulation.testbed import Testbed
+from topologies.mail import ADDRESSES, ALICE_ADDRESS, WEB
+
+# Beside the leg on which mail is read: RTTs from Alice to her server and between the servers, and the rate there.
+SENDER_S, BETWEEN_S, BW_MBIT = 0.02, 0.04, 10.0
+PICTURE, PICTURE_BYTES = "ring.png", 12_000
+VISITOR, BROWSER = "experiments.http.drivers.visitor", "experiments.mail.drivers.webmail"
+WEBMAIL_MODULE = "services.mail.webmail"
+WAYS = (*PROTOCOLS, WEBMAIL)
+SERVERS = {"alice": "mail-a", "bob": "mail-b"}
+PEOPLE, OTHER = {"alice": ALICE, "bob": BOB}, {"alice": "bob", "bob": "alice"}
+NAMES_DELAY = "1ms"
+BESIDE = 0.22
+NOTE = (
+    "x: 1 headers of all messages, 2 one attachment, 3 everything; a point is what a session took, a line what was "
+    "wanted (octets), or what the formula counts (time in round trips)"
+)
+
+
+def run(context: Run) -> Outcome:
+    """Fill the mailbox, read it in every way, judge, compare."""
+    asked = context.parameters
+    written = letters(asked["messages"], asked["attachment"], context.seed)
+    mails = {name: _mail(name, context.seed) for name in PASSWORDS}
+    with site_folder(context) as site, _testbed(context, site) as (bed, servers):
+        write_picture(site / PICTURE, PICTURE_BYTES, context.seed)
+        fill(servers["bob"], "bob", written.contents)
+        context.step("measuring the paths", 0.05)
+        checks = [check for path in _legs(context).paths() for check in probe_path(bed, path)]
+        with MachineWatch() as watch, capture_legs(bed, context.folder / CAPTURE_NAME) as capture:
+            sessions = _work(context, bed, servers, written, watch)
+            _pull_and_push(bed, servers, mails, sessions)
+            _by_webmail(bed, servers, context.seed, sessions)
+        picture = (site / PICTURE).read_bytes()
+    context.step("judging the packets", 0.9)
+    captured = read_capture(context.folder / CAPTURE_NAME)
+    watch.follow(captured, bed.topo)
+    at_bob = pop3_traffic(captured, AT_BOB), imap_traffic(captured, AT_BOB), page_load(captured, AT_BOB)
+    traffic = Traffic(*at_bob, sessions)
+    timings, comparisons = _compare_all(context, captured, bed.topo, traffic, written, watch)
+    return Outcome(
+        claims=(
+            _m1(traffic, written),
+            _m2(traffic, written),
+            _m3(context, captured, sessions),
+            _m4(captured, sessions, picture, mails),
+        ),
+        comparisons=tuple(comparisons),
+        fidelity=certificate([*checks, *watch.checks(), *capture_checks(capture.statistics)]),
+        implementations=names_of(context.replacements),
+        timings=timings,
+        capture=CAPTURE_NAME,
+        plot=plot_lines(_panels(context, traffic, comparisons, written), NOTE),
+    )
+
+
+def _legs(context: Run) -> Legs:
+    return Legs(SENDER_S, BETWEEN_S, context.parameters["rtt"], BW_MBIT)
+
+
+@contextmanager
+def _testbed(context: Run, site: Path) -> Iterator[tuple[Testbed, Mapping[str, MailHost]]]:
+    """The topology mail, and the mail server of each of the two users."""
+    topo = _legs(context).topology(backup="no", names=NAMES_DELAY, root=str(site))
+    servers = {user: mail_host(topo, host, context.replacements) for user, host in SERVERS.items()}
+    starters = {SERVERS[user]: server.start for user, server in servers.items()}
+    with Testbed(topo, seed=context.seed, links=context.links, sandboxed=context.sandboxed, starters=starters) as bed:
+        for user, server in servers.items():
+            _add_webmail(bed.host(SERVERS[user]), server.domain)
+        yield bed, servers
+
+
+def _add_webmail(host: Host, domain: str) -> None:
+    """Webmail beside a mail server, on the same mailboxes."""
+    words = f"--accounts accounts --maildirs maildirs --domain {domain} --submission {host.IP()}:{SUBMISSION_PORT}"
+    host.start(f"{WEBMAIL_MODULE} {words} --listen 0.0.0.0 --port {DEFAULT_PORT}", serves=True)
+
+
+def _mail(sender: str, seed: int) -> bytes:
+    """A message from one of the two users to the other."""
+    message = EmailMessage(policy=SMTP)
+    message["From"], message["To"] = PEOPLE[sender], PEOPLE[OTHER[sender]]
+    message["Subject"] = f"from {sender}"
+    message.set_content(text(Random(f"{sender} {seed}"), 20))
+    return message.as_bytes()
+
+
+def _work(
+    context: Run, bed: Testbed, servers: Mapping[str, MailHost], written: Letters, watch: MachineWatch
+) -> Sessions:
+    """The sessions on Bob's mailbox: those that are timed, and then those that change it."""
+    done, reader, browser = Sessions(), Reader(bed.host("bob"), RECEIVER_ADDRESS), _browser(bed, servers, "bob")
+    count, subject = len(written.contents), written.subject.decode()
+    # The first round, which only looks, warms everybody up; it is captured, but nobody asks for it.
+    done.attempt("warming up", lambda: reader.session("POP3", COUNT))
+    done.attempt("warming up", lambda: reader.session("IMAP", looking_steps()))
+    done.attempt("warming up", lambda: browser.tell(log_in_steps("bob")))
+    ways = [(protocol, task) for task in TASKS for protocol in WAYS]
+    for number in range(context.repeat):
+        for place, (protocol, task) in enumerate(ways):
+            share = (number + place / len(ways)) / context.repeat
+            context.step(f"{protocol}, {task}: {number + 1} of {context.repeat}", 0.1 + 0.6 * share)
+            if protocol == WEBMAIL:
+                session = partial(browser.tell, webmail_steps(task, count, subject))
+            else:
+                session = partial(reader.session, protocol, reading_steps(protocol, task, count, subject))
+            done.attempt_several(f"{protocol} {task}", partial(watch.samples, session))
+    context.step("working on the mailbox", 0.72)
+    for name, protocol, script in (
+        ("works", "IMAP", working_steps(subject)),
+        ("looks", "IMAP", looking_steps()),
+        ("folder", "IMAP", folder_steps()),
+        ("refused", "POP3", REFUSED),
+        ("drops", "POP3", DROP),
+        ("between", "POP3", COUNT),
+        ("deletes", "POP3", DELETE),
+        ("after", "POP3", rest_steps(count)),
+    ):
+        done.attempt(name, partial(reader.session, protocol, script))
+    return done
+
+
+def _pull_and_push(bed: Testbed, servers: Mapping[str, MailHost], mails: Mapping[str, bytes], done: Sessions) -> None:
+    """Alice loads a picture by HTTP; then each of the two sends the other a message."""
+    alice = bed.host("alice")
+    web = ScriptedAgent(alice, [VISITOR, ADDRESSES[WEB], str(DEFAULT_PORT), WEB.rstrip(".")])
+    done.attempt("pull", lambda: web.tell({"visit": [f"/{PICTURE}"]}))
+    for user, mail in mails.items():
+        host, other = bed.host(user), servers[OTHER[user]]
+        path, there = host.workdir / "message", held(other, OTHER[user])
+        path.write_bytes(mail)
+        done.attempt(f"push {user}", partial(send, host, servers[user], user, PEOPLE[OTHER[user]], path))
+        done.attempt(f"push {user}", partial(wait_for_count, other, OTHER[user], there + 1))
+
+
+def _browser(bed: Testbed, servers: Mapping[str, MailHost], user: str) -> ScriptedAgent:
+    """A person's browser, in front of the webmail of his or her server."""
+    address = {"alice": SENDER_ADDRESS, "bob": RECEIVER_ADDRESS}[user]
+    return ScriptedAgent(bed.host(user), [BROWSER, address, str(DEFAULT_PORT), servers[user].hostname])
+
+
+def _by_webmail(bed: Testbed, servers: Mapping[str, MailHost], seed: int, done: Sessions) -> None:
+    """Alice writes to Bob in her browser, and he reads that in his."""
+    subject, there = "by webmail", held(servers["bob"], "bob")
+    writes = writing_steps("alice", BOB, subject, _said(seed))
+    done.attempt("writes", partial(_browser(bed, servers, "alice").tell, writes))
+    if "writes" not in done.failures:
+        done.attempt("arrives", partial(wait_for_count, servers["bob"], "bob", there + 1))
+        done.attempt("reads", partial(_browser(bed, servers, "bob").tell, [*log_in_steps("bob"), ("follow", subject)]))
+
+
+def _token(seed: int) -> str:
+    """A word that stands in one message only."""
+    return f"{Random(f'token {seed}').getrandbits(64):016x}"
+
+
+def _said(seed: int) -> str:
+    """What Alice writes in her browser."""
+    return f"It goes by {_token(seed)}, says Alice."
+
+
+def _m3(context: Run, captured: CaptureFile, sessions: Sessions) -> Verdict:
+    mta = context.replacements.get(MTA_ROLE)
+    if mta is not None and not mta.own and "auth" not in mta.speaks:
+        return undecided("M3", f"Webmail logs in to send, and {mta.name} here takes mail by its people's network.")
+    screens = []
+    for name, interface in (("writes", AT_ALICE), ("reads", AT_BOB)):
+        window = sessions.first(name)
+        every = [one for one in connections(captured.at(interface)) if _within(one.syn.time_ns, window)]
+        screens.append(Screen(every, page_load(captured, interface).between(window.start_ns, window.end_ns)))
+    between = smtp_traffic(captured, AT_SENDER, [SMTP_PORT]).to(RECEIVER_ADDRESS)
+    token, said = _token(context.seed).encode(), _said(context.seed).encode()
+    broken = sessions.broken("M3", "writes", "arrives", "reads")
+    return broken or m3(Webmail(screens[0], between, screens[1], SENDER_ADDRESS, RECEIVER_ADDRESS, token, said))
+
+
+def _within(time_ns: int, window: Window) -> bool:
+    return window.start_ns <= time_ns < window.end_ns
+
+
+def _m1(traffic: Traffic, written: Letters) -> Verdict:
+    names = ("refused", "POP3 everything", "drops", "between", "deletes", "after")
+    course = Pop3Course(*(traffic.by_pop3(name) for name in names))
+    return traffic.sessions.broken("M1", *names) or m1(course, written.contents)
+
+
+def _m2(traffic: Traffic, written: Letters) -> Verdict:
+    imap = {
+        "everything": "IMAP everything",
+        "works": "works",
+        "looks": "looks",
+        "folder": "folder",
+        "headers": "IMAP headers",
+        "attachment": "IMAP attachment",
+    }
+    pop3 = {"top": "POP3 headers", "download": "POP3 everything"}
+    parts: dict[str, Any] = {part: traffic.by_imap(name) for part, name in imap.items()}
+    parts |= {part: traffic.by_pop3(name) for part, name in pop3.items()}
+    broken = traffic.sessions.broken("M2", *imap.values(), *pop3.values())
+    return broken or m2(ImapCourse(**parts), written.contents, Asked(written.subject, FOLDER, written.attachment))
+
+
+def _m4(captured: CaptureFile, sessions: Sessions, picture: bytes, mails: Mapping[str, bytes]) -> Verdict:
+    window = sessions.first("pull")
+    load = page_load(captured, AT_ALICE).between(window.start_ns, window.end_ns)
+    there = smtp_traffic(captured, AT_SENDER, [SMTP_PORT]).to(RECEIVER_ADDRESS)
+    back = smtp_traffic(captured, AT_RECEIVER, [SMTP_PORT]).to(SENDER_ADDRESS)
+    pushes = [
+        Push(there, mails["alice"], SENDER_ADDRESS, RECEIVER_ADDRESS),
+        Push(back, mails["bob"], RECEIVER_ADDRESS, SENDER_ADDRESS),
+    ]
+    broken = sessions.broken("M4", "pull", "push alice", "push bob")
+    return broken or m4([Pull(load, picture, ALICE_ADDRESS)], pushes)
+
+
+def _compare_all(
+    context: Run, captured: CaptureFile, topo: Topo, traffic: Traffic, written: Letters, watch: MachineWatch
+) -> tuple[dict[str, list[Timing]], list[Comparison]]:
+    """The time of each task by each protocol beside its round trips."""
+    rtt_s, theories, samples = context.parameters["rtt"], {}, []
+    for task, protocol in product(TASKS, WAYS):
+        name = f"{protocol} {task}"
+        windows = traffic.sessions.windows.get(name, [])
+        if found := [one for window in windows for one in traffic.timed(protocol, window)]:
+            theories[name] = _theory(protocol, task, traffic, written, rtt_s)
+            samples += [(name, one) for one in found]
+    by_name: dict[str, list[tuple[Timing, Theory]]] = {}
+    waiting = context.waiting(dict.fromkeys((MTA_ROLE, ACCESS_ROLE), SERVERS["bob"]))
+    left = left_out(captured, topo, [one for _, one in samples], waiting)
+    for (name, timed), beyond in zip(samples, left, strict=True):
+        theory = theories[name] if beyond is None else with_window(theories[name], beyond)
+        timing = watch.noted(timed.timing, timed.first_ns, timed.last_ns)
+        by_name.setdefault(name, []).append((timing, theory))
+    timings = {name: [timing for timing, _ in some] for name, some in by_name.items()}
+    return timings, [compared(name, some, tolerance_of_round_trips(rtt_s)) for name, some in by_name.items()]
+
+
+def _theory(protocol: str, task: str, traffic: Traffic, written: Letters, rtt_s: float) -> Theory:
+    if protocol == WEBMAIL:
+        answers = response_sizes(traffic.by_http(f"{protocol} {task}"))
+        return webmail_session(task, len(written.contents), answers, rtt_s)
+    return mailbox_session(reading(protocol, task, written.headers, written.sizes, written.attached), rtt_s)
+
+
+def _panels(context: Run, traffic: Traffic, comparisons: Sequence[Comparison], written: Letters) -> list[Panel]:
+    """Octets and round trips of each task by each protocol."""
+    rtt_s, by_name = context.parameters["rtt"], {one.name: one for one in comparisons}
+    wanted = [sum(written.headers), written.attached, sum(written.sizes)]
+    octets, trips = [], []
+    for number, protocol in enumerate(WAYS):
+        # Beside each other, so that points of one task do not hide each other.
+        tasks = [(place + (number - 1) * BESIDE, task) for place, task in enumerate(TASKS, start=1)]
+        mine = [(x, f"{protocol} {task}") for x, task in tasks if f"{protocol} {task}" in by_name]
+        moved = [(x, traffic.octets(protocol, name) / 1000) for x, name in mine]
+        octets.append(
+            Series(protocol, moved, _marks((x, each / 1000) for (x, _), each in zip(tasks, wanted, strict=True)))
+        )
+        measured = [(x, by_name[name].measured_s / rtt_s) for x, name in mine]
+        trips.append(Series(protocol, measured, _marks((x, by_name[name].theory_s / rtt_s) for x, name in mine)))
+    return [Panel("octets", "task", "kilobytes moved", octets), Panel("time", "task", "round trips", trips)]
+
+
+def _marks(points: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
+    """A short line at each point, and nothing between them."""
+    return [each for x, y in points for each in ((x - BESIDE / 2, y), (x + BESIDE / 2, y), (math.nan, math.nan))]
+
+
+EXPERIMENT = Experiment(
+    name="mail-access",
+    question="How do people get at their mail, and what does each way cost?",
+    claims=("M1", "M2", "M3", "M4"),
+    parameters={
+        "rtt": Parameter("40ms", seconds, "the round-trip time between Bob and his server"),
+        "messages": Parameter("50", whole(10, 1000), "how many messages the mailbox has", full="200"),
+        "attachment": Parameter("60000", whole(1000, 1_000_000), "the size of the picture in one of them in octets"),
+    },
+    run=run,
+    repeat=1,
+    roles=(MTA_ROLE, ACCESS_ROLE),
+)

@@ -1,0 +1,220 @@
+"""Decide the claims on what a message holds, from the octets of the stream: S8, S9, S11.
+
+The stream's messages are reassembled and cut by `smtp`; MIME in them is read by the standard library's email package,
+which nobody here wrote, and what comes out is compared by SHA-256 with what Alice has.
+
+Source: RFC 5321 section 4.5.2, RFC 5322 section 2.1, RFC 2045 sections 4 to 6, RFC 2046 section 5.1.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from email import policy
+from email.message import EmailMessage
+from email.parser import BytesParser
+
+from experiments.harness.judge.reassembly import Stream
+from experiments.harness.judge.verdict import Contradiction, Verdict, listed, undecided
+from experiments.http.wire.http1 import converse
+from experiments.mail.claims.delivery import Arrival, arrivals
+from experiments.mail.claims.transfer import Found, MailLegs, decide_smtp, why_not_read
+from experiments.mail.wire.smtp import Message, SmtpSession, SmtpTraffic
+
+# RFC 2045 section 6.8: what a line of base64 may hold.
+BASE64_LINE = re.compile(rb"[A-Za-z0-9+/=]{0,76}\Z")
+LINE_WITH_DOT = re.compile(rb"(?m)^\.")
+
+
+def digest(octets: bytes) -> str:
+    """How octets are compared and named."""
+    return hashlib.sha256(octets).hexdigest()
+
+
+def parts(content: bytes) -> Iterator[EmailMessage]:
+    """The parts of a message that hold something, as the email package reads them."""
+    parsed = BytesParser(policy=policy.SMTP).parsebytes(content)
+    for part in parsed.walk():
+        if isinstance(part, EmailMessage) and not part.is_multipart():
+            yield part
+
+
+def decoded(part: EmailMessage) -> bytes:
+    """What a part holds, its transfer encoding undone."""
+    octets = part.get_payload(decode=True)
+    return octets if isinstance(octets, bytes) else b""
+
+
+def s8(legs: MailLegs, picture: bytes) -> Verdict:
+    """Decide S8: all that crosses is 7-bit, and a JPEG picture that is not comes through by MIME, octet by octet.
+
+    So it must also be in what the receiver's agent gets.
+    """
+    traffic = legs.relayed
+    if why_not_read(legs) is not None:
+        return undecided("S8", f"Nothing can be said: {why_not_read(legs)}.")
+
+    def check() -> Found:
+        for message in traffic.messages:
+            _seven_bit(message)
+        message, part = _picture(traffic)
+        if message.content.count(b"MIME-Version: 1.0") < 1 or part["Content-Transfer-Encoding"] != "base64":
+            raise Contradiction("The picture has no MIME-Version, or is not in base64.", message.data.frame)
+        text = part.get_payload()
+        raw = text.encode() if isinstance(text, str) else b""
+        if any(BASE64_LINE.match(line.rstrip(b"\r")) is None for line in raw.split(b"\n")):
+            raise Contradiction("A line of the picture is not base64 of 76 characters at most.", message.data.frame)
+        if digest(decoded(part)) != digest(picture):
+            raise Contradiction(
+                f"The picture that arrives has the hash {digest(decoded(part))[:16]}, not {digest(picture)[:16]}.",
+                message.data.frame,
+            )
+        read = _read_picture(legs, picture, message)
+        high = sum(octet > 127 for octet in picture)
+        count, size = len(traffic.messages), sum(len(one.data.octets) for one in traffic.messages)
+        return (
+            f"{count} messages, {size} octets, and none of them above 127. The picture ({len(picture)} octets, {high} "
+            f"of them above 127) goes as Content-Type: image/jpeg in base64, {len(raw)} octets, and decodes to the "
+            f"same SHA-256, {digest(picture)[:16]}..., between the servers (frame {message.data.frame}) and with the "
+            f"receiver's agent (frame {read.frame})."
+        ), [message.data.frame, read.frame]
+
+    return decide_smtp("S8", [traffic], check)
+
+
+def _read_picture(legs: MailLegs, picture: bytes, sent: Message) -> Arrival:
+    """The message by which the picture comes to the receiver's agent. Raises Contradiction."""
+    first = None
+    for one in (one for connection in legs.reading for one in arrivals(connection)):
+        for part in (part for part in parts(one.content) if part.get_content_type() == "image/jpeg"):
+            if not one.content.isascii():
+                raise Contradiction(f"The message that comes in frame {one.frame} has octets above 127.", one.frame)
+            if digest(decoded(part)) != digest(picture):
+                raise Contradiction(
+                    f"The picture that comes to the receiver's agent in frame {one.frame} has the hash "
+                    f"{digest(decoded(part))[:16]}, not {digest(picture)[:16]}.",
+                    one.frame,
+                )
+            first = first or one
+    if first is None:
+        raise Contradiction("No picture comes to the receiver's agent.", sent.data.frame)
+    return first
+
+
+def s9(legs: MailLegs, objects: Mapping[str, bytes]) -> Verdict:
+    """Decide S9: all of these objects come in one message of several parts; by HTTP each has its own response."""
+    if why_not_read(legs) is not None or any(not one.whole for one in legs.web):
+        return undecided("S9", "Nothing can be said: the capture at the receiver's agent has a hole.")
+    if len(objects) < 2 or not legs.web:
+        return undecided("S9", "There are not several objects, or nobody fetches them by HTTP.")
+
+    def check() -> Found:
+        message = _with_all(legs.relayed, objects)
+        read = [one for connection in legs.reading for one in arrivals(connection)]
+        whole = next((one for one in read if not _missing(one.content, objects)), None)
+        if whole is None:
+            frame = message.data.frame
+            raise Contradiction("No message that comes to the receiver's agent holds all of the objects.", frame)
+        answers = []
+        for one in (one for connection in legs.web for one in converse(connection).exchanges):
+            if one.response is not None and one.response.start_line[1] == b"200":
+                answers.append(one.response)
+        for name, octets in objects.items():
+            alone = [one for one in answers if digest(one.body) == digest(octets)]
+            if len(alone) != 1:
+                frame = legs.web[0].syn.frame
+                raise Contradiction(f"{name} is in {len(alone)} HTTP responses.", frame)
+        frames = [one.frames[0] for one in answers]
+        return (
+            f"One message, ended by one dot and answered by one 250 (frame {message.sent.frames[-1]}), holds "
+            f"{', '.join(objects)}, also as it is read (frame {whole.frame}); by HTTP the same "
+            f"{len(objects)} objects come in {len(answers)} responses with a "
+            f"status line and a header each (frames {listed(frames)})."
+        ), [*message.sent.frames, *frames]
+
+    return decide_smtp("S9", [legs.relayed], check)
+
+
+def s11(legs: MailLegs, body: bytes) -> Verdict:
+    """Decide S11: a body with lines that begin with dots is the same on every leg, though dots were added."""
+    dotted = len(LINE_WITH_DOT.findall(body))
+    edges: list[int] = []
+    if why_not_read(legs) is not None:
+        return undecided("S11", f"Nothing can be said: {why_not_read(legs)}.")
+
+    def check() -> Found:
+        if not dotted:
+            raise Contradiction(
+                "The message has no line that begins with a dot.", legs.submitted.sessions[0].connection.syn.frame
+            )
+        found = [_with_body(traffic, body) for traffic in (legs.submitted, legs.relayed)]
+        edges.append(sum(_at_edges(session, message) for session, message in found))
+        for _, message in found:
+            if len(message.data.stuffed_at) != dotted:
+                raise Contradiction(
+                    f"{len(message.data.stuffed_at)} lines have a dot more, and {dotted} begin with one.",
+                    message.data.frame,
+                )
+        read = next((one for one in legs.reading if any(each.body == body for each in arrivals(one))), None)
+        if read is None:
+            raise Contradiction("What the receiver's agent gets is another text.", found[1][1].data.frame)
+        frames = [message.data.frame for _, message in found] + [read.syn.frame]
+        return (
+            f"{dotted} lines begin with a dot; on both legs of SMTP each of them has one dot more, {edges[0]} of these "
+            f"dots stand at the edge of a segment, and the text has the SHA-256 {digest(body)[:16]}... with the "
+            f"sender's agent, between the servers and with the receiver's agent (frames {listed(frames)})."
+        ), frames
+
+    verdict = decide_smtp("S11", [legs.submitted, legs.relayed], check)
+    if verdict.verdict == "shown" and edges == [0]:
+        return undecided("S11", "No dot at the beginning of a line came to stand at the edge of a segment.")
+    return verdict
+
+
+def _seven_bit(message: Message) -> None:
+    if not message.data.octets.isascii():
+        at = next(place for place, octet in enumerate(message.data.octets) if octet > 127)
+        frame = message.data.frame
+        raise Contradiction(f"Octet {at} of the message in frame {frame} is {message.data.octets[at]}.", frame)
+
+
+def _picture(traffic: SmtpTraffic) -> tuple[Message, EmailMessage]:
+    for message in traffic.messages:
+        for part in parts(message.content):
+            if part.get_content_type() == "image/jpeg":
+                return message, part
+    raise Contradiction("No message has a part of the type image/jpeg.", traffic.sessions[0].connection.syn.frame)
+
+
+def _with_all(traffic: SmtpTraffic, objects: Mapping[str, bytes]) -> Message:
+    best: list[str] = []
+    for message in traffic.messages:
+        missing = _missing(message.content, objects)
+        if not missing and message.taken:
+            return message
+        best = missing if not best or len(missing) < len(best) else best
+    frame = traffic.sessions[0].connection.syn.frame
+    raise Contradiction(f"No message holds all of the objects: {', '.join(best)} is missing.", frame)
+
+
+def _missing(content: bytes, objects: Mapping[str, bytes]) -> list[str]:
+    """The names of the objects that a message does not hold."""
+    held = [digest(decoded(part)) for part in parts(content)]
+    return [name for name, octets in objects.items() if digest(octets) not in held]
+
+
+def _with_body(traffic: SmtpTraffic, body: bytes) -> tuple[SmtpSession, Message]:
+    for session in traffic.sessions:
+        for message in session.messages:
+            if message.taken and message.body == body:
+                return session, message
+    frame = traffic.sessions[0].connection.syn.frame
+    raise Contradiction(f"No message has the text with the SHA-256 {digest(body)[:16]}.", frame)
+
+
+def _at_edges(session: SmtpSession, message: Message) -> int:
+    """How many of the added dots are the first or the last octet of a segment's payload."""
+    stream: Stream = session.connection.from_client.stream
+    edges = {piece.start for piece in stream.pieces} | {piece.end - 1 for piece in stream.pieces}
+    return sum(1 for at in message.data.stuffed_at if at in edges or at + 1 in edges)

@@ -1,0 +1,128 @@
+"""Delivery of a message: the fields that a relay may add, and the content that a user agent got by POP3 or IMAP.
+
+RFC 5321 section 6.4: servers must not change a message that they relay, beyond trace fields (section 4.4); final
+delivery puts Return-Path on top in place of any that is there. RFC 6409 section 8 lets a submission server add Sender,
+Date and Message-ID where there are none. RFC 5322 section 3.6.3: Bcc may be removed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from experiments.harness.judge.tcp import Connection
+from experiments.harness.judge.verdict import Contradiction
+from experiments.mail.claims.evidence import digest
+from experiments.mail.claims.imap import whole_messages
+from experiments.mail.wire import imap, pop3
+from experiments.mail.wire.imap_grammar import ImapGrammarError
+
+BLANK_LINE = b"\r\n\r\n"
+# A field: its name, and all of its octets with the lines that it is folded over (RFC 5322 section 2.2).
+FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:[^\r\n]*\r\n(?:[ \t][^\r\n]*\r\n)*")
+MAY_GO = frozenset((b"return-path", b"bcc"))
+# Fields that say who wrote what to whom, and how the body is to be read: nobody on the way may add them.
+AUTHORS = frozenset(
+    (b"from", b"reply-to", b"to", b"cc", b"bcc", b"in-reply-to", b"references", b"subject", b"mime-version")
+)
+# What a submission server may add, if it is not there.
+MAY_COME_ONCE = frozenset((b"sender", b"date", b"message-id"))
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """A message as a reader's agent got it, and the frame with its last octet."""
+
+    content: bytes
+    frame: int
+    time_ns: int
+
+    @property
+    def body(self) -> bytes:
+        """What stands behind the first empty line."""
+        return self.content.partition(BLANK_LINE)[2]
+
+
+def header_fields(content: bytes) -> list[tuple[bytes, bytes]]:
+    """The fields of a message in order: the name in lower case, and all of the octets."""
+    header = content.partition(BLANK_LINE)[0] + b"\r\n"
+    return [(found[1].lower(), found[0]) for found in FIELD.finditer(header)]
+
+
+def why_altered(composed: bytes, got: bytes) -> str | None:
+    """Return what of a message was changed beyond what the RFCs let servers do; None if nothing was."""
+    before, after = composed.partition(BLANK_LINE)[2], got.partition(BLANK_LINE)[2]
+    if before != after:
+        return f"the body has {len(after)} octets (SHA-256 {digest(after)}), not its {len(before)} ({digest(before)})"
+    kept, found = [one for one in header_fields(composed) if one[0] not in MAY_GO], header_fields(got)
+    at, added = 0, []
+    for name, octets in found:
+        if at < len(kept) and octets == kept[at][1]:
+            at += 1
+        else:
+            added.append(name)
+    if at < len(kept):
+        return f"the field {_text(kept[at][1])} is not there, or not in its place"
+    names = {name for name, _ in kept}
+    for name in added:
+        if name in AUTHORS or name.startswith(b"content-") or (name in MAY_COME_ONCE and name in names):
+            return f"a field {_text(name)} was added"
+    return None
+
+
+def _text(octets: bytes) -> str:
+    return repr(octets.rstrip(b"\r\n").decode(errors="replace"))
+
+
+def arrivals(connection: Connection) -> list[Arrival]:
+    """The whole messages that a reader's agent got on a connection. Raises Contradiction where it is no dialogue."""
+    if connection.server.port == pop3.POP3_PORT:
+        session = pop3.read_session(connection)
+        _sound(session.problem, connection)
+        fetched = [one for one in session.asked("RETR") if one.ok]
+        said = [(one.content, one.response) for one in fetched]
+        return [Arrival(content, each.frame, each.last_ns) for content, each in said if each is not None]
+    reading = imap.read_session(connection)
+    _sound(reading.problem, connection)
+    try:
+        contents = whole_messages(reading)
+    except ImapGrammarError as error:
+        raise Contradiction(f"A FETCH response is not as the grammar has it: {error}.", connection.syn.frame) from None
+    last = [one for exchange in reading.asked("FETCH") for one in exchange.named("FETCH")]
+    return [Arrival(content, last[-1].frame, last[-1].last_ns) for content in contents.values()]
+
+
+def _sound(problem: str | None, connection: Connection) -> None:
+    if problem is not None:
+        frame = connection.syn.frame
+        raise Contradiction(f"On the connection opened in frame {frame}: {problem}.", frame)
+
+
+def arrived(content: bytes, connections: Iterable[Connection]) -> tuple[Connection, Arrival] | None:
+    """The connection on which a message came to a reader's agent, unaltered. Raises Contradiction where it is altered.
+
+    None where no message with its body came.
+    """
+    body, altered = content.partition(BLANK_LINE)[2], None
+    for connection in connections:
+        for one in arrivals(connection):
+            if one.body != body:
+                continue
+            why = why_altered(content, one.content)
+            if why is None:
+                return connection, one
+            altered = altered or (why, one.frame)
+    if altered is not None:
+        raise Contradiction(f"The message that comes in frame {altered[1]} was changed: {altered[0]}.", altered[1])
+    return None
+
+
+def with_crlf(stored: bytes) -> bytes:
+    """A message as a Maildir keeps it, in lines that end with CRLF as protocols carry them."""
+    return re.sub(rb"\r?\n", b"\r\n", stored)
+
+
+def stored_bodies(contents: Sequence[bytes]) -> list[bytes]:
+    """The bodies of messages as a Maildir keeps them, in the form of protocols."""
+    return [with_crlf(one).partition(BLANK_LINE)[2] for one in contents]

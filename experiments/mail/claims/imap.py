@@ -1,0 +1,339 @@
+"""Decide M2 from packets: IMAP works on messages where they are stored.
+
+Four things are done in one session and looked for in a later one, since what the server only says may not be so: a
+folder, a copy in it, a flag; and a part of a message and a search are compared with the messages themselves. Then the
+octets that "the headers of all messages" takes, against a download by POP3.
+
+Source: RFC 3501 sections 6.3 (folders), 6.4.4 (SEARCH), 6.4.5 (FETCH, partial), 6.4.6 (STORE), 6.4.7 (COPY), 7.2, 7.3.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from experiments.harness.judge.verdict import Contradiction, Verdict
+from experiments.mail.claims.evidence import Found, InconclusiveError, decide_mail, digest, octets_of
+from experiments.mail.claims.pop3 import downloaded
+from experiments.mail.wire.imap import Exchange, ImapSession, ImapTraffic
+from experiments.mail.wire.imap_grammar import ImapGrammarError, Value
+from experiments.mail.wire.pop3 import Pop3Traffic
+
+WHOLE = "BODY[]"
+# RFC 3501 section 6.4.5: <origin.octets> behind a section.
+PARTIAL = re.compile(rb"(?i)BODY(?:\.PEEK)?\[\]<(\d+)\.(\d+)>")
+PART_NUMBER = re.compile(r"BODY\[[1-9][0-9.]*\]")
+# Section 6.4.6, of one message.
+STORED = re.compile(rb"(?i)(\d+) ([+-])FLAGS(?:\.SILENT)? \(([^)]*)\)\Z")
+# Section 2.3.2: flags that only STORE sets here.
+TOUCHED = frozenset(("\\flagged", "\\answered", "\\deleted", "\\draft"))
+# Section 6.4.5: items that have two names.
+SAME = {"RFC822": WHOLE, "RFC822.HEADER": "BODY[HEADER]", "RFC822.TEXT": "BODY[TEXT]"}
+
+
+@dataclass(frozen=True)
+class ImapCourse:
+    """Sessions on one mailbox: one that fetches everything, one that works on it, a later one that looks, one that
+    fetches what the folder has; one that fetches the headers of all messages, by IMAP, by POP3's TOP, and by a download
+    by POP3; and one that fetches an attachment."""
+
+    everything: ImapTraffic
+    works: ImapTraffic
+    looks: ImapTraffic
+    folder: ImapTraffic
+    headers: ImapTraffic
+    top: Pop3Traffic
+    download: Pop3Traffic
+    attachment: ImapTraffic
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the working session is to do: to find the one message with this in its Subject, and put it into a folder.
+
+    `attachment`: what that message has as a part in base64.
+    """
+
+    subject: bytes
+    folder: str
+    attachment: bytes
+
+
+def m2(course: ImapCourse, contents: Sequence[bytes], asked: Asked) -> Verdict:
+    """Decide M2; `contents`: the messages of the mailbox, lines ending in CRLF."""
+    imap = (course.everything, course.works, course.looks, course.folder, course.headers, course.attachment)
+
+    def check() -> Found:
+        try:
+            return _check(course, contents, asked)
+        except ImapGrammarError as error:
+            raise Contradiction(f"A response is not as the grammar has it: {error}.") from None
+
+    return decide_mail("M2", [*imap, course.top, course.download], check)
+
+
+def _check(course: ImapCourse, contents: Sequence[bytes], asked: Asked) -> Found:
+    stored = _stored(course.everything.sessions[0], contents)
+    works, looks = course.works.sessions[0], course.looks.sessions[0]
+    found = _search(works, stored, asked)
+    part = _partial(works, stored)
+    folder = _folder(looks, asked.folder, of=_one(works, "COPY"))
+    _copied(course.folder.sessions[0], stored[found], of=_one(works, "COPY"))
+    flagged = _flagged(looks, found, of=_one(works, "STORE"))
+    _flags(works, looks, found)
+    attached = _attachment(course.attachment.sessions[0], asked.attachment)
+    there = _exists(looks, len(contents))
+    volume = _volume(course, stored)
+    return (
+        f"Folder {asked.folder}: made in frame {_one(works, 'CREATE').frames[0]}, and in a later session it is there "
+        f"with the copy in it, octet by octet ({folder.frames[-1]}). Flag: set in "
+        f"{_one(works, 'STORE').frames[0]}, found in "
+        f"{flagged.frames[-1]}, and on no other message. Search: {found} is the one message with "
+        f"{asked.subject.decode()!r}. Parts: {part} octets of {len(stored[found])}, and {attached} of an "
+        f"attachment. All {len(contents)} messages stay where they are "
+        f"({there.frames[-1]}). {volume}"
+    ), [_one(works, "CREATE").frames[0], folder.frames[-1], flagged.frames[-1], there.frames[-1]]
+
+
+def _one(session: ImapSession, verb: str) -> Exchange:
+    """The first exchange of this name, which must succeed."""
+    every = session.asked(verb)
+    if not every:
+        raise InconclusiveError(f"The session of frame {session.frame} has no {verb}.")
+    if not every[0].ok:
+        raise Contradiction(f"{every[0].text!r} in frame {every[0].frames[-1]}.", *every[0].frames)
+    return every[0]
+
+
+def whole_messages(session: ImapSession) -> dict[int, bytes]:
+    """The whole messages that a session fetched, by number, at once or header and text. Raises ImapGrammarError."""
+    parts: dict[int, dict[str, bytes]] = {}
+    for exchange in session.asked("FETCH"):
+        for number, items in exchange.fetched().items():
+            strings = {name: value for name, value in items.items() if isinstance(value, bytes)}
+            parts.setdefault(number, {}).update({SAME.get(name, name): value for name, value in strings.items()})
+    found = {}
+    for number, each in parts.items():
+        if WHOLE in each:
+            found[number] = each[WHOLE]
+        elif "BODY[HEADER]" in each and "BODY[TEXT]" in each:
+            found[number] = each["BODY[HEADER]"] + each["BODY[TEXT]"]
+    return found
+
+
+def _stored(session: ImapSession, contents: Sequence[bytes]) -> dict[int, bytes]:
+    """The messages by their numbers; Contradiction unless they are those that are known."""
+    found = whole_messages(session)
+    strange = Counter(found.values()) - Counter(contents)
+    for number, octets in found.items():
+        if octets in strange:
+            raise Contradiction(
+                f"Message {number} in the session of frame {session.frame} has {len(octets)} octets (SHA-256 "
+                f"{digest(octets)}), and is no message of the mailbox.",
+                session.frame,
+            )
+    if len(found) != len(contents):
+        raise Contradiction(
+            f"{len(found)} of {len(contents)} messages are handed out in the session of frame {session.frame}.",
+            session.frame,
+        )
+    return found
+
+
+def _numbers(exchange: Exchange) -> set[int]:
+    """What a SEARCH found."""
+    values = [value for one in exchange.named("SEARCH") for value in one.values]
+    return {int(value) for value in values if isinstance(value, str) and value.isdigit()}
+
+
+def _search(session: ImapSession, stored: Mapping[int, bytes], asked: Asked) -> int:
+    _one(session, "SEARCH")
+    expected = {number for number, octets in stored.items() if asked.subject in _subject(octets)}
+    if len(expected) != 1:
+        raise InconclusiveError(f"{len(expected)} messages have {asked.subject!r} in their Subject.")
+    others = set(stored) - expected
+    for one in session.asked("SEARCH"):
+        negated = re.search(rb"(?i)\bNOT SUBJECT ", one.command.argument) is not None
+        if (found := _numbers(one)) != (others if negated else expected) or not one.ok:
+            raise Contradiction(
+                f"SEARCH in frame {one.frames[0]} finds {sorted(found)}, and {sorted(expected)} has it"
+                f"{', where the others were asked for' if negated else ''}.",
+                *one.frames,
+            )
+    return expected.pop()
+
+
+def _header(content: bytes) -> bytes:
+    """The header of a message, the empty line included."""
+    return content.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
+
+
+def _subject(octets: bytes) -> bytes:
+    lines = octets.partition(b"\r\n\r\n")[0].split(b"\r\n")
+    return next((line for line in lines if line.lower().startswith(b"subject:")), b"")
+
+
+def _partial(session: ImapSession, stored: Mapping[int, bytes]) -> int:
+    """How many octets partial FETCHes brought; Contradiction unless they are those that were asked for."""
+    brought = 0
+    for exchange in session.asked("FETCH"):
+        asked = PARTIAL.search(exchange.command.argument)
+        if asked is None:
+            continue
+        start, most = int(asked[1]), int(asked[2])
+        parts = [(number, items.get(f"{WHOLE}<{start}>")) for number, items in exchange.fetched().items()]
+        if not exchange.ok or not parts:
+            raise Contradiction(f"{exchange.text!r} in frame {exchange.frames[0]} brings nothing.", *exchange.frames)
+        for number, part in parts:
+            # RFC 3501 section 6.4.5: the octets from the origin on, as many as were asked for or are there.
+            if part != stored.get(number, b"")[start : start + most]:
+                what = f"{len(part)} octets come" if isinstance(part, bytes) else "No part comes"
+                raise Contradiction(
+                    f"{what} in frame {exchange.frames[-1]}, and octets {start} to {start + most} of message {number} "
+                    "were asked for.",
+                    *exchange.frames,
+                )
+            brought += most
+    if not brought:
+        raise InconclusiveError("No part of a message is fetched.")
+    return brought
+
+
+def _copied(session: ImapSession, content: bytes, of: Exchange) -> None:
+    """Raise Contradiction unless the one message of the folder is the one that was copied."""
+    found = list(whole_messages(session).values())
+    if found != [content]:
+        what = f"{len(found)} messages" if len(found) != 1 else f"a message of {len(found[0])} octets, not that one"
+        raise Contradiction(
+            f"COPY in frame {of.frames[0]} succeeded, and the folder has {what} (session of frame {session.frame}).",
+            *of.frames,
+            session.frame,
+        )
+
+
+def _flags(works: ImapSession, looks: ImapSession, number: int) -> None:
+    """Raise Contradiction unless FETCH FLAGS says in the later session what STORE did in the one before."""
+    expected: dict[int, set[str]] = {}
+    for exchange in (one for one in works.asked("STORE") if one.ok):
+        said = STORED.match(exchange.command.argument)
+        if said is None:
+            raise InconclusiveError(f"{exchange.command.text!r} is a STORE of another kind.")
+        flags = set(said[3].decode().lower().split())
+        have = expected.setdefault(int(said[1]), set())
+        expected[int(said[1])] = have | flags if said[2] == b"+" else have - flags
+    asked = next((one for one in looks.asked("FETCH") if b"FLAGS" in one.command.argument.upper()), None)
+    if asked is None:
+        raise InconclusiveError(f"The session of frame {looks.frame} fetches no flags.")
+    told = {at: items.get("FLAGS") for at, items in asked.fetched().items()}
+    for at, flags_said in told.items():
+        have = {str(one).lower() for one in flags_said} if isinstance(flags_said, list) else set()
+        # Reading may have set \Seen; the others are set by STORE only.
+        if have & TOUCHED != expected.get(at, set()) & TOUCHED:
+            stored = sorted(expected.get(at, ()))
+            raise Contradiction(
+                f"Message {at} has the flags {sorted(have)} in frame {asked.frames[-1]}, and {stored} were stored.",
+                *asked.frames,
+            )
+    if number not in told:
+        raise Contradiction(f"FETCH in frame {asked.frames[0]} says nothing of message {number}.", *asked.frames)
+
+
+def _attachment(session: ImapSession, attachment: bytes) -> int:
+    """How many octets a part has as it is in the message; Contradiction unless it is the attachment."""
+    for exchange in session.asked("FETCH"):
+        for items in exchange.fetched().values():
+            for name, part in items.items():
+                if PART_NUMBER.fullmatch(name) is None or not isinstance(part, bytes):
+                    continue
+                try:
+                    decoded = base64.b64decode(part, validate=False)
+                except ValueError:
+                    decoded = b""
+                if decoded != attachment:
+                    raise Contradiction(
+                        f"{name} in frame {exchange.frames[-1]} decodes to {len(decoded)} octets (SHA-256 "
+                        f"{digest(decoded)}), and is not the attachment.",
+                        *exchange.frames,
+                    )
+                return len(part)
+    raise Contradiction(f"No attachment comes in the session of frame {session.frame}.", session.frame)
+
+
+def _folder(session: ImapSession, folder: str, of: Exchange) -> Exchange:
+    """The STATUS of the folder; Contradiction unless it is listed and has one message."""
+    names = [_name(one.values[-1]) for exchange in session.asked("LIST") for one in exchange.named("LIST")]
+    status = _one(session, "STATUS")
+    if folder not in names:
+        raise Contradiction(f"{folder} is not listed in the session of frame {session.frame}.", *of.frames)
+    values = [value for one in status.named("STATUS") for value in one.values if isinstance(value, list)]
+    counts = [dict(zip(value[::2], value[1::2], strict=False)).get("MESSAGES") for value in values]
+    if counts != ["1"]:
+        raise Contradiction(
+            f"COPY in frame {of.frames[0]} succeeded, and {folder} has {counts} messages in frame {status.frames[-1]}.",
+            *of.frames,
+            *status.frames,
+        )
+    return status
+
+
+def _name(value: Value) -> str:
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+
+
+def _flagged(session: ImapSession, number: int, of: Exchange) -> Exchange:
+    exchange = _one(session, "SEARCH")
+    if _numbers(exchange) != {number}:
+        raise Contradiction(
+            f"STORE in frame {of.frames[0]} flagged message {number}, and in frame {exchange.frames[-1]} "
+            f"{sorted(_numbers(exchange))} are flagged.",
+            *of.frames,
+            *exchange.frames,
+        )
+    return exchange
+
+
+def _exists(session: ImapSession, count: int) -> Exchange:
+    """The exchange that opens the mailbox, which must have so many messages still."""
+    opened = next(iter(session.asked("SELECT", "EXAMINE")), None)
+    if opened is None or not opened.ok:
+        raise InconclusiveError(f"The session of frame {session.frame} opens no mailbox.")
+    numbers = [one.number for one in opened.named("EXISTS")]
+    if numbers != [count]:
+        raise Contradiction(f"{numbers} messages are there in frame {opened.frames[-1]}, not {count}.", *opened.frames)
+    return opened
+
+
+def _volume(course: ImapCourse, stored: Mapping[int, bytes]) -> str:
+    """What the headers of all messages took, in words; Contradiction unless IMAP moves less than a download."""
+    imap, top, download = course.headers.sessions[0], course.top.sessions[0], course.download.sessions[0]
+    needed = sum(len(octets.partition(b"\r\n\r\n")[0]) + 4 for octets in stored.values())
+    items = [each for one in imap.asked("FETCH") for each in one.fetched().items()]
+    headers = [(at, value) for at, each in items for name, value in each.items() if name.startswith("BODY[HEADER")]
+    for at, value in headers:
+        if at in stored and value != _header(stored[at]):
+            where = f"in the session of frame {imap.frame}"
+            raise Contradiction(f"The header of message {at} {where} is not its own.", imap.frame)
+    for one in top.asked("TOP"):
+        number = one.command.argument.split()[0]
+        content = next((each.content for each in downloaded(course.download) if each.command.argument == number), None)
+        if content is not None and one.content != _header(content):
+            raise Contradiction(
+                f"{one.command.text!r} in frame {one.frames[0]} brings another header than that of the message.",
+                *one.frames,
+            )
+    got = sum(len(value) for _, value in headers if isinstance(value, bytes))
+    if got != needed or len(downloaded(course.download)) != len(stored) or len(top.asked("TOP")) != len(stored):
+        raise InconclusiveError(f"{got} octets of {needed} in the headers of {len(stored)} messages were fetched.")
+    moved, all_of_it = octets_of(imap), octets_of(download)
+    if moved >= all_of_it:
+        raise Contradiction(
+            f"For the headers IMAP moves {moved} octets, and POP3 moves {all_of_it} for everything.", imap.frame
+        )
+    return (
+        f"For the {needed} octets in the headers of {len(stored)} messages IMAP moves {moved} octets in "
+        f"{len(imap.exchanges)} exchanges, POP3 {all_of_it} in {len(download.exchanges)} where it downloads, and "
+        f"{octets_of(top)} in {len(top.exchanges)} by TOP, which is optional there."
+    )

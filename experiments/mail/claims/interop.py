@@ -1,0 +1,148 @@
+"""Did a client send a message, did a server pass it on, did a client fetch all messages? Decided from packets."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from email.parser import BytesParser
+from email.policy import SMTP
+from typing import Any
+
+from experiments.harness.judge.verdict import Contradiction, Verdict, listed
+from experiments.mail.claims.delivery import BLANK_LINE, why_altered, with_crlf
+from experiments.mail.claims.evidence import Found, decide_mail, digest
+from experiments.mail.claims.imap import whole_messages
+from experiments.mail.wire.imap import ImapTraffic
+from experiments.mail.wire.imap_grammar import ImapGrammarError
+from experiments.mail.wire.pop3 import Pop3Traffic
+from experiments.mail.wire.smtp import Message, SmtpTraffic
+from experiments.mail.wire.smtp_grammar import Command
+
+
+def sent(cell_id: str, traffic: SmtpTraffic, message: bytes, recipient: str) -> Verdict:
+    """Whether a message was taken over for this recipient, with its body and with what its header says.
+
+    Some clients put an empty line behind it, and write the header anew.
+    """
+
+    def check() -> Found:
+        for one in traffic.messages:
+            if _text(one.body) == _text(_body(message)) and one.taken and recipient in _recipients(one):
+                _means_the_same(message, one)
+                frames = [one.mail.frames[0], one.sent.frames[-1]]
+                return f"The message is taken over (MAIL in frame {frames[0]}, 250 in {frames[1]}).", frames
+        for one in traffic.messages:
+            why = "not the message that was to be sent" if one.taken else f"answered with {one.sent.code}"
+            whom = ", ".join(_recipients(one))
+            raise Contradiction(f"The mail data in frame {one.data.frame} for {whom} are {why}.", *one.sent.frames)
+        last = traffic.sessions[-1]
+        said = last.exchanges[-1].text if last.exchanges else "no command"
+        raise Contradiction(f"No message is sent; the last exchange: {said}.", last.connection.syn.frame)
+
+    return decide_mail(cell_id, [traffic], check)
+
+
+def relayed(
+    cell_id: str, traffic: SmtpTraffic, message: bytes, recipient: str, mailbox: Sequence[bytes] | None = None
+) -> Verdict:
+    """Whether a message was passed on for this recipient unaltered, and lies so in the mailbox (its files)."""
+
+    def check() -> Found:
+        same = [one for one in traffic.messages if one.taken and why_altered(message, one.content) is None]
+        passed = next((one for one in same if recipient in _recipients(one)), None)
+        if passed is None:
+            for one in (one for one in traffic.messages if one.taken):
+                why = why_altered(message, one.content) or f"it goes to {', '.join(_recipients(one))}"
+                frame = one.data.frame
+                raise Contradiction(f"The message in frame {frame} is not as it was sent: {why}.", *one.sent.frames)
+            frame = traffic.sessions[-1].connection.syn.frame
+            raise Contradiction(f"No message is passed on (last session: frame {frame}).", frame)
+        frames = [passed.mail.frames[0], passed.sent.frames[-1]]
+        if mailbox is not None:
+            reasons = [why_altered(message, with_crlf(one)) for one in mailbox]
+            if None not in reasons:
+                what = reasons[0] if reasons else "it is empty"
+                raise Contradiction(f"The message taken in frame {frames[1]} is not in the mailbox: {what}.", *frames)
+        return (
+            f"The message is passed on unaltered (MAIL in frame {frames[0]}, 250 in {frames[1]}) and delivered.",
+            frames,
+        )
+
+    return decide_mail(cell_id, [traffic], check)
+
+
+def _body(content: bytes) -> bytes:
+    return content.partition(BLANK_LINE)[2]
+
+
+def _means_the_same(message: bytes, sent_: Message) -> None:
+    """Raise Contradiction unless From and To name whom they named, and Subject says what it said.
+
+    A client may put a name beside an address: mutt does with the system's.
+    """
+    before, after = (BytesParser(policy=SMTP).parsebytes(one, headersonly=True) for one in (message, sent_.content))
+    for name in ("From", "To", "Subject"):
+        if _said(before[name]) != _said(after[name]):
+            frame = sent_.data.frame
+            raise Contradiction(
+                f"The message in frame {frame} has the {name} {str(after[name])!r}, not {str(before[name])!r}.", frame
+            )
+
+
+def _said(field: Any) -> Any:
+    """What a field says: the addresses of From and To, the text of another one; None where it is not there."""
+    if field is None:
+        return None
+    return [one.addr_spec for one in field.addresses] if hasattr(field, "addresses") else str(field)
+
+
+def _text(body: bytes) -> bytes:
+    return body.rstrip(b"\r\n")
+
+
+def _recipients(message: Message) -> list[str]:
+    return [one.said.path for one in message.recipients if isinstance(one.said, Command)]
+
+
+def fetched_by_pop3(cell_id: str, traffic: Pop3Traffic, contents: Sequence[bytes]) -> Verdict:
+    """Whether every message was handed out whole by RETR."""
+
+    def check() -> Found:
+        retr = [one for session in traffic.sessions for one in session.asked("RETR") if one.ok]
+        _are(contents, [one.content for one in retr], traffic.sessions[0].frame)
+        frames = [one.frames[0] for one in retr]
+        return f"{len(contents)} messages are handed out whole (RETR in frames {listed(frames)}).", frames
+
+    return decide_mail(cell_id, [traffic], check)
+
+
+def fetched_by_imap(cell_id: str, traffic: ImapTraffic, contents: Sequence[bytes]) -> Verdict:
+    """Whether every message was handed out whole by FETCH, at once or its header and its text."""
+
+    def check() -> Found:
+        try:
+            got = [content for session in traffic.sessions for content in whole_messages(session).values()]
+        except ImapGrammarError as error:
+            raise Contradiction(f"A FETCH response is not as the grammar has it: {error}.") from None
+        _are(contents, got, traffic.sessions[0].frame)
+        frames = [one.frames[0] for session in traffic.sessions for one in session.asked("FETCH")]
+        return f"{len(contents)} messages are handed out whole (FETCH in frames {listed(frames)}).", frames
+
+    return decide_mail(cell_id, [traffic], check)
+
+
+def _are(contents: Iterable[bytes], got: Iterable[bytes], frame: int) -> None:
+    """Raise Contradiction unless every message is among what was handed out, and nothing else is."""
+    wanted, found = Counter(contents), Counter(got)
+    for octets in found:
+        if octets not in wanted:
+            raise Contradiction(
+                f"In the session of frame {frame} {len(octets)} octets (SHA-256 {digest(octets)}) are handed out that "
+                "are no message.",
+                frame,
+            )
+    missing = [octets for octets in wanted if octets not in found]
+    if missing:
+        raise Contradiction(
+            f"In the session of frame {frame} {len(missing)} of {len(wanted)} messages are not handed out whole.", frame
+        )

@@ -1,0 +1,360 @@
+"""Decide S5: while its peer is down a server keeps what it has taken, tries again, delivers, and loses nothing.
+
+Known beside the packets is when the peer was lost and back, and when the sender's server was killed (SIGKILL) and
+back. The rest is theirs: what the sender's server took over (its 250), attempts that the peer refuses (RST) or that
+nobody answers (SYN), what the peer took over, and what its mailbox hands out by IMAP in the end. A message is known by
+its body, which no server may change (RFC 5321 section 6.4).
+
+    lost         taken over, and not in the mailbox: none may be
+    duplicate    more often there than it was sent. RFC 5321 section 6.1 allows one where the sender cannot know whether
+                 its peer has taken the message: no reply came, or it was killed before it could write that down
+
+Where the peer stays away for too long, each message comes back as a report (RFC 3464) to whom it is from.
+"""
+
+from __future__ import annotations
+
+import email
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from experiments.harness.judge.tcp import Connection
+from experiments.harness.judge.verdict import Contradiction, Verdict
+from experiments.mail.claims.delivery import why_altered
+from experiments.mail.claims.evidence import Found, InconclusiveError, decide_mail
+from experiments.mail.claims.imap import whole_messages
+from experiments.mail.wire.attempts import NS, Attempt, Keeping, is_again, kept
+from experiments.mail.wire.imap import ImapTraffic
+from experiments.mail.wire.smtp import BLANK_LINE, SMTP_PORT, Message, SmtpTraffic
+from experiments.mail.wire.smtp_grammar import Command
+
+FINAL_RECIPIENT = re.compile(rb"(?im)^Final-Recipient:([^\r\n]*)")
+# A server writes down what was delivered as soon as the disk lets it; half a second is a very slow disk.
+NOTED_NS = NS // 2
+
+
+@dataclass(frozen=True)
+class Outage:
+    """When the peer was lost, and was back (None: it stayed away); when the sender's server was killed, and back.
+
+    `bound_s`: how long after the return the next attempt may be; `receiver`: the peer's address; `keeping`: what is
+    asked of the intervals of a peer that stays away, where they are the RFC's.
+    """
+
+    kind: str
+    receiver: str
+    began_ns: int
+    back_ns: int | None
+    kills: tuple[tuple[int, int], ...]
+    bound_s: float
+    keeping: Keeping | None = None
+
+
+@dataclass(frozen=True)
+class Episode:
+    """One outage: what the sender's server was given and what left it, at its interface; what came to the peer, at its
+    own; and the mailbox in the end (the sender's own, where the peer stayed away).
+
+    `composed`: the messages that were to be handed in, where that is known.
+    """
+
+    outage: Outage
+    submitted: SmtpTraffic
+    leaving: SmtpTraffic
+    arriving: SmtpTraffic | None
+    mailbox: ImapTraffic
+    composed: tuple[bytes, ...] = ()
+
+
+def attempts(episode: Episode) -> list[Attempt]:
+    """Every attempt to reach the peer, in order."""
+    every = [one for one in episode.leaving.others if _is_to_peer(one, episode.outage)]
+    every += [one.connection for one in episode.leaving.sessions if _is_to_peer(one.connection, episode.outage)]
+    return [_attempt(one) for one in sorted(every, key=lambda one: one.syn.time_ns)]
+
+
+def _is_to_peer(connection: Connection, outage: Outage) -> bool:
+    return connection.server.address == outage.receiver and connection.server.port == SMTP_PORT
+
+
+def _attempt(connection: Connection) -> Attempt:
+    syn, reset, answer = connection.syn, connection.from_server.reset, connection.from_server.syn
+    if connection.established and answer is not None:
+        return Attempt(syn.frame, syn.time_ns, answer.time_ns, None, "answered")
+    failed_ns, how = (reset.time_ns, "RST") if reset else (syn.time_ns, "no answer")
+    return Attempt(syn.frame, syn.time_ns, None, failed_ns, how)
+
+
+def during(episode: Episode) -> list[Attempt]:
+    """The attempts that failed while the peer was away."""
+    outage = episode.outage
+    end_ns = outage.back_ns or max((one.began_ns for one in attempts(episode)), default=0) + 1
+    return [one for one in attempts(episode) if one.failed_ns and outage.began_ns <= one.began_ns < end_ns]
+
+
+def next_attempt(episode: Episode) -> Attempt | None:
+    """The first attempt that was answered behind the return."""
+    back_ns = episode.outage.back_ns
+    if back_ns is None:
+        return None
+    return next((one for one in attempts(episode) if one.answered_ns is not None and one.answered_ns >= back_ns), None)
+
+
+def s5(episodes: Sequence[Episode], given_up: Sequence[Episode] = ()) -> Verdict:
+    """Decide S5 by outages that end, and by those that do not."""
+    every = [*episodes, *given_up]
+    traffic = [part for one in every for part in (one.submitted, one.mailbox)]
+    # That nothing is delivered at all is for the checks to find.
+    passed = [part for one in episodes for part in (one.leaving, one.arriving) if part is not None]
+    traffic += [part for part in passed if part.sessions or part.dropped]
+
+    def check() -> Found:
+        if not every:
+            raise InconclusiveError("No peer was down.")
+        found = [_course(one) for one in episodes]
+        said = " ".join(text for text, _ in found)
+        frames = [frame for _, some in found for frame in some]
+        for one in given_up:
+            text, some = _reported(one)
+            said, frames = f"{said} {text}".strip(), [*frames, *some]
+        return said, frames
+
+    return decide_mail("S5", traffic, check)
+
+
+def _course(episode: Episode) -> Found:
+    """What became of one outage."""
+    outage, taken = episode.outage, _taken(episode)
+    contents = list(whole_messages(episode.mailbox.sessions[-1]).values())
+    held, sent, arrived = Counter(map(_body, contents)), _sent(episode), _arrived(episode)
+    _none_lost(taken, held, sent)
+    _none_altered(taken, contents)
+    failed, first = _tried(episode), _resumed(episode)
+    waited = [body for body in taken if not any(ns < outage.began_ns for ns, _ in arrived.get(body, []))]
+    twice = _duplicates(episode, held, sent)
+    kills = "".join(_killed(episode, kill, taken, sent) for kill in outage.kills)
+    return (
+        f"{outage.kind}: {len(waited)} messages are taken over for a peer that is away; {len(failed)} attempts fail "
+        f"({failed[0].how}; frames {failed[0].frame} to {failed[-1].frame}){kills}. "
+        f"{_after_s(first, outage):.2f} s after its return ({outage.bound_s:g} s allowed) the next one "
+        f"is answered (frame {first.frame}); all {len(taken)} are in the mailbox{twice}."
+    ), [failed[0].frame, failed[-1].frame, first.frame]
+
+
+def _taken(episode: Episode) -> dict[bytes, Message]:
+    """What the sender's server has taken over, by body; all that was composed must be among it."""
+    traffic = episode.submitted
+    found = {message.body: message for message in traffic.messages if message.taken}
+    if not found:
+        raise InconclusiveError("The sender's server took no message over.")
+    # Some agents put an empty line behind a message.
+    handed = {body.rstrip(b"\r\n") for body in found}
+    missing = sum(_body(one).rstrip(b"\r\n") not in handed for one in episode.composed)
+    if missing:
+        frame = traffic.sessions[0].connection.syn.frame
+        raise Contradiction(
+            f"{episode.outage.kind}: {missing} of {len(episode.composed)} messages are not handed in and taken over.",
+            frame,
+        )
+    return found
+
+
+def _body(content: bytes) -> bytes:
+    return content.partition(BLANK_LINE)[2]
+
+
+def _none_altered(taken: dict[bytes, Message], contents: Sequence[bytes]) -> None:
+    """Raise Contradiction if a message of the mailbox is not as it was taken over (see mail_delivery)."""
+    for content in contents:
+        message = taken.get(_body(content))
+        why = why_altered(message.content, content) if message is not None else None
+        if message is not None and why is not None:
+            raise Contradiction(
+                f"The message that was taken over in frame {message.data.frame} was changed: {why}.", message.data.frame
+            )
+
+
+def _tried(episode: Episode) -> list[Attempt]:
+    """The attempts that failed; the peer must have been asked again and again, and must not have taken anything."""
+    outage, failed = episode.outage, during(episode)
+    for one in attempts(episode):
+        # A SYN that is sent again, because it was lost, may be answered behind the return.
+        if one.answered_ns is not None and outage.began_ns <= one.answered_ns < (outage.back_ns or 0):
+            raise InconclusiveError(f"The peer answers in frame {one.frame}, where it was to be away.")
+    if not is_again(failed):
+        if outage.back_ns is not None and outage.back_ns - outage.began_ns < 2 * outage.bound_s * NS:
+            raise InconclusiveError(f"{outage.kind}: that was too short for a second attempt to be due.")
+        raise Contradiction(
+            f"{outage.kind}: {len(failed)} attempts while the peer is away: it is not asked again.",
+            *(one.frame for one in failed),
+        )
+    return failed
+
+
+def _resumed(episode: Episode) -> Attempt:
+    outage, first = episode.outage, next_attempt(episode)
+    if outage.back_ns is None or first is None:
+        raise Contradiction(f"{outage.kind}: the peer was back, and nobody tried again.")
+    after_s = _after_s(first, outage)
+    if after_s > outage.bound_s:
+        raise Contradiction(
+            f"{outage.kind}: the next attempt is in frame {first.frame}, {after_s:.2f} s after the peer's return, "
+            f"where {outage.bound_s:g} s are allowed.",
+            first.frame,
+        )
+    return first
+
+
+def _after_s(first: Attempt, outage: Outage) -> float:
+    """How long after the return an attempt was made that was answered."""
+    return max(0, first.began_ns - (outage.back_ns or 0)) / NS
+
+
+def _sent(episode: Episode) -> dict[bytes, list[Message]]:
+    """The transfers of each body that the sender's server has made, whether or not a reply came."""
+    found: dict[bytes, list[Message]] = {}
+    for message in episode.leaving.messages:
+        found.setdefault(message.body, []).append(message)
+    return found
+
+
+def _arrived(episode: Episode) -> dict[bytes, list[tuple[int, Message]]]:
+    """When the peer took each body over."""
+    found: dict[bytes, list[tuple[int, Message]]] = {}
+    for message in episode.arriving.messages if episode.arriving is not None else ():
+        if message.taken and message.sent.reply is not None:
+            found.setdefault(message.body, []).append((message.sent.reply.last_ns, message))
+    return found
+
+
+def _none_lost(taken: dict[bytes, Message], held: Counter[bytes], sent: dict[bytes, list[Message]]) -> None:
+    lost = [message for body, message in taken.items() if not held[body]]
+    if not lost:
+        return
+    frames = [frame for message in lost[:3] for frame in message.sent.frames]
+    gone = sum(1 for message in lost if any(each.taken for each in sent.get(message.body, [])))
+    raise Contradiction(
+        f"{len(lost)} of {len(taken)} messages that were taken over are not in the mailbox ({gone} of them were "
+        f"delivered); the first is that of frame {frames[0]}.",
+        *frames,
+    )
+
+
+def _duplicates(episode: Episode, held: Counter[bytes], sent: dict[bytes, list[Message]]) -> str:
+    """What to say of messages that are there more than once; each copy must have a transfer in doubt."""
+    twice = {body: copies for body, copies in held.items() if copies > 1}
+    for body, copies in twice.items():
+        transfers = sent.get(body, [])
+        in_doubt = [one for one in transfers if _is_in_doubt(one, episode.outage.kills)]
+        if copies > len(transfers) or copies - 1 > len(in_doubt):
+            frames = [frame for one in transfers for frame in one.sent.frames]
+            raise Contradiction(
+                f"A message is {copies} times in the mailbox, was sent {len(transfers)} times, and {len(in_doubt)} of "
+                "these may have been in doubt.",
+                *frames,
+            )
+    extra = sum(copies - 1 for copies in twice.values())
+    why = ": the sender's server was killed before it could note the reply" if extra else ""
+    return f", each once, but for {extra} duplicates{why}" if extra else ", each once"
+
+
+def _is_in_doubt(message: Message, kills: Iterable[tuple[int, int]]) -> bool:
+    """Whether the sender cannot know: there was no reply, or it was killed before that came or right behind it."""
+    reply = message.sent.reply
+    if reply is None:
+        return True
+    return any(message.data.first_ns <= killed_ns <= reply.last_ns + NOTED_NS for killed_ns, _ in kills)
+
+
+def _killed(
+    episode: Episode, kill: tuple[int, int], taken: dict[bytes, Message], sent: dict[bytes, list[Message]]
+) -> str:
+    """What to say of a kill: how many messages were in the queue; there must be some while the peer is away."""
+    killed_ns, _ = kill
+    queued = [
+        body
+        for body, message in taken.items()
+        if _is_done(message, killed_ns) and not any(_is_done(each, killed_ns) for each in sent.get(body, []))
+    ]
+    away = episode.outage.back_ns is None or killed_ns < episode.outage.back_ns
+    if not queued and away:
+        raise InconclusiveError(f"{episode.outage.kind}: the sender's server was killed with nothing in its queue.")
+    when = "before" if away else "behind"
+    return f"; the sender's server is killed with {len(queued)} in its queue, {when} the return"
+
+
+def _is_done(message: Message, at_ns: int) -> bool:
+    return message.taken and message.sent.reply is not None and message.sent.reply.last_ns <= at_ns
+
+
+def _reported(episode: Episode) -> Found:
+    """What became of messages to a peer that stays away: each comes back as a report."""
+    failed, taken = during(episode), _taken(episode)
+    if not is_again(failed):
+        raise Contradiction(f"{episode.outage.kind}: {len(failed)} attempts at once before it gives up.")
+    reports = list(_reports(episode.mailbox))
+    silent = [message for body, message in taken.items() if not any(_is_of(one, message) for one in reports)]
+    if silent:
+        frames = [frame for message in silent[:3] for frame in message.sent.frames]
+        raise Contradiction(
+            f"{episode.outage.kind}: {len(silent)} of {len(taken)} messages neither arrive nor come back.", *frames
+        )
+    last_s, kept = (failed[-1].began_ns - episode.outage.began_ns) / NS, _keeping(episode.outage, failed)
+    return (
+        f"{episode.outage.kind}: behind {len(failed)} attempts, the last {last_s:.1f} s after the loss{kept}, "
+        f"{len(taken)} messages come back to whom they are from ({len(reports)} reports that delivery failed)."
+    ), [failed[0].frame, failed[-1].frame]
+
+
+def _keeping(outage: Outage, failed: Sequence[Attempt]) -> str:
+    return "" if outage.keeping is None else kept(outage.kind, outage.keeping, failed)
+
+
+def _reports(traffic: ImapTraffic) -> Iterator[bytes]:
+    """The messages of the mailbox that are reports of a failed delivery (RFC 3464), all of their octets."""
+    for content in whole_messages(traffic.sessions[-1]).values():
+        made = email.message_from_bytes(content)
+        if made.get_content_type() != "multipart/report":
+            continue
+        status = [part for part in made.walk() if part.get_content_type() == "message/delivery-status"]
+        words = "".join(str(part) for part in status).lower()
+        if "action: failed" in words and "final-recipient:" in words:
+            yield content
+
+
+def _is_of(report: bytes, message: Message) -> bool:
+    """Whether a report returns a message, and names a recipient of it as not reached (RFC 3464 section 2.3)."""
+    recipients = [one.said.path for one in message.recipients if isinstance(one.said, Command)]
+    named = [one.decode(errors="replace").lower() for one in FINAL_RECIPIENT.findall(report)]
+    return _token(message.body) in report and any(each.lower() in one for each in recipients for one in named)
+
+
+def _token(body: bytes) -> bytes:
+    """The first line of a message, by which it is known in a report."""
+    return body.partition(b"\r\n")[0]
+
+
+@dataclass(frozen=True)
+class Resumption:
+    """The way from the last attempt that failed to the first message behind the return: times in ns."""
+
+    failed: Attempt
+    first: Attempt
+    answered_ns: int
+    asked_ns: int
+    taken_ns: int
+
+
+def resumption(episode: Episode) -> Resumption | None:
+    """How the delivery was taken up again; None where it was not."""
+    first, failed = next_attempt(episode), during(episode)
+    if first is None or not failed:
+        return None
+    session = next(one for one in episode.leaving.sessions if one.connection.syn.frame == first.frame)
+    message = next((one for one in session.messages if one.taken and one.sent.reply is not None), None)
+    answer = session.connection.from_server.syn
+    if message is None or message.sent.reply is None or message.asked.reply is None or answer is None:
+        return None
+    return Resumption(failed[-1], first, answer.time_ns, message.asked.reply.last_ns, message.sent.reply.last_ns)

@@ -1,0 +1,215 @@
+"""Decide M1 from packets: POP3 proves who the user is, then downloads, and deletes or keeps.
+
+Source: RFC 1939 sections 4 (AUTHORIZATION), 5 (TRANSACTION) and 6 (UPDATE: what is marked goes with QUIT).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from experiments.harness.judge.verdict import Contradiction, Verdict
+from experiments.mail.claims.evidence import Found, InconclusiveError, decide_mail, digest
+from experiments.mail.wire.pop3 import Exchange, Pop3Session, Pop3Traffic
+
+# RFC 1939 section 5: what is allowed in the TRANSACTION state only.
+TRANSACTIONS = ("STAT", "LIST", "RETR", "DELE", "NOOP", "RSET", "TOP", "UIDL")
+
+
+@dataclass(frozen=True)
+class Pop3Course:
+    """Sessions on one maildrop, in this order: one without the right password, which asks all the same; one that keeps
+    what it downloads; one that marks a message and ends without QUIT; one that looks; one that deletes what it
+    downloads; one that looks again, and downloads what is left."""
+
+    refused: Pop3Traffic
+    keeps: Pop3Traffic
+    drops: Pop3Traffic
+    between: Pop3Traffic
+    deletes: Pop3Traffic
+    after: Pop3Traffic
+
+    @property
+    def every(self) -> tuple[Pop3Traffic, ...]:
+        """All of them in order."""
+        return self.refused, self.keeps, self.drops, self.between, self.deletes, self.after
+
+
+def m1(course: Pop3Course, contents: Sequence[bytes]) -> Verdict:
+    """Decide M1; `contents`: the messages of the maildrop at the beginning, lines ending in CRLF."""
+
+    def check() -> Found:
+        for session in (session for one in course.every for session in one.sessions):
+            _nothing_before_proof(session)
+        refused = _refused(course.refused.sessions[0])
+        kept = _kept(course, contents)
+        dropped = _dropped(course.drops.sessions[0])
+        deleted = _deleted(course, contents)
+        proof = course.keeps.sessions[0].proof
+        assert proof is not None
+        return (
+            f"AUTHORIZATION: a wrong password gets {_text(refused)} (frame {refused.frames[-1]}), the right one "
+            f"{_text(proof)} ({proof.frames[-1]}), and nothing is handed out before. Keep: {len(kept)} messages cross "
+            f"octet by octet (RETR from frame {kept[0].frames[0]} on) and are all there in the next session, "
+            f"also that of a DELE without QUIT (frame {dropped.frames[0]}). Delete: {len(deleted)} messages are "
+            f"downloaded and marked (DELE from frame {deleted[0].frames[0]} on), and gone behind QUIT: the "
+            f"{len(contents) - len(deleted)} others are left, and come with the sizes that LIST says."
+        ), [refused.frames[-1], proof.frames[-1], kept[0].frames[0], deleted[0].frames[0]]
+
+    return decide_mail("M1", course.every, check)
+
+
+def _text(exchange: Exchange) -> str:
+    return repr(exchange.response.text) if exchange.response is not None else "nothing"
+
+
+def _nothing_before_proof(session: Pop3Session) -> None:
+    """Raise Contradiction if the server does something for a user whom it does not know."""
+    proof = session.proof
+    last = session.exchanges.index(proof) if proof is not None else len(session.exchanges)
+    for one in session.exchanges[:last]:
+        if one.verb in TRANSACTIONS and one.ok:
+            raise Contradiction(f"{one.text!r} in frame {one.frames[0]} succeeds before a password does.", *one.frames)
+
+
+def _refused(session: Pop3Session) -> Exchange:
+    """The exchange that refuses a wrong password; what is asked behind it must be refused as well."""
+    attempts = session.asked("PASS", "APOP", "AUTH")
+    if not attempts or not session.asked(*TRANSACTIONS):
+        raise InconclusiveError("No session asks for messages with a wrong password.")
+    if (proof := session.proof) is not None:
+        raise Contradiction(f"A wrong password is taken in frame {proof.frames[-1]}.", *proof.frames)
+    return attempts[-1]
+
+
+def _dropped(session: Pop3Session) -> Exchange:
+    """The DELE of a session that ends without QUIT, so that it deletes nothing (RFC 1939 section 6)."""
+    marked = next((one for one in session.asked("DELE") if one.ok), None)
+    if marked is None or session.asked("QUIT"):
+        raise InconclusiveError("No session marks a message and ends without QUIT.")
+    return marked
+
+
+def count(traffic: Pop3Traffic, contents: Sequence[bytes] | None = None) -> tuple[int, Exchange]:
+    """How many messages the maildrop has, as the session's STAT says, and that exchange. Raises Contradiction.
+
+    `contents`: the messages, whose octets STAT has to say as well (RFC 1939 section 11: lines end in CRLF).
+    """
+    asked = traffic.sessions[0].asked("STAT")
+    if not asked:
+        raise InconclusiveError(f"The session of frame {traffic.sessions[0].frame} does not ask for the count.")
+    words = asked[0].response.message.split() if asked[0].ok and asked[0].response is not None else []
+    # RFC 1939 section 5, STAT: "+OK nn mm" is the format that servers are required to use.
+    if len(words) < 2 or not words[0].isdigit():
+        raise Contradiction(f"{asked[0].text!r} in frame {asked[0].frames[-1]} has no count.", *asked[0].frames)
+    octets = sum(map(len, contents or ()))
+    if contents is not None and int(words[0]) == len(contents) and words[1] != str(octets):
+        raise Contradiction(
+            f"{asked[0].text!r} in frame {asked[0].frames[-1]}, and the messages have {octets} octets.",
+            *asked[0].frames,
+        )
+    return int(words[0]), asked[0]
+
+
+def downloaded(traffic: Pop3Traffic) -> list[Exchange]:
+    """The RETRs of a session, all of which must succeed. Raises Contradiction."""
+    asked = traffic.sessions[0].asked("RETR")
+    for one in asked:
+        if not one.ok:
+            raise Contradiction(f"{one.text!r} in frame {one.frames[-1]}.", *one.frames)
+    return asked
+
+
+def _kept(course: Pop3Course, contents: Sequence[bytes]) -> list[Exchange]:
+    """The downloads of the session that keeps; Contradiction unless they are the messages, and these still there."""
+    asked = downloaded(course.keeps)
+    _are(asked, contents)
+    if len(asked) != len(contents):
+        raise Contradiction(
+            f"{len(asked)} of {len(contents)} messages are downloaded in the session of frame "
+            f"{course.keeps.sessions[0].frame}.",
+            course.keeps.sessions[0].frame,
+        )
+    left, said = count(course.between, contents)
+    if left != len(contents):
+        raise Contradiction(
+            f"{len(contents)} messages were downloaded and none deleted, and {left} are there in frame "
+            f"{said.frames[-1]}.",
+            *said.frames,
+        )
+    return asked
+
+
+def _are(asked: Sequence[Exchange], contents: Sequence[bytes]) -> None:
+    """Raise Contradiction if a download is none of the messages, or one is handed out more often than it is there."""
+    left = Counter(contents)
+    for one in asked:
+        if not left[one.content]:
+            raise Contradiction(
+                f"{one.command.text!r} in frame {one.frames[0]} brings {len(one.content)} octets "
+                f"(SHA-256 {digest(one.content)}), which are no message of the maildrop.",
+                *one.frames,
+            )
+        left[one.content] -= 1
+
+
+def _deleted(course: Pop3Course, contents: Sequence[bytes]) -> list[Exchange]:
+    """The DELEs of the session that deletes; Contradiction unless these messages, and no others, are gone."""
+    session = course.deletes.sessions[0]
+    asked, got = session.asked("DELE"), {one.command.argument for one in downloaded(course.deletes)}
+    _are(downloaded(course.deletes), contents)
+    if not asked:
+        raise InconclusiveError("No session deletes.")
+    for one in asked:
+        if not one.ok or one.command.argument not in got:
+            raise Contradiction(f"{one.text!r} in frame {one.frames[0]}: not a message that it has.", *one.frames)
+    if not any(one.ok for one in session.asked("QUIT")):
+        raise Contradiction(
+            f"The session of frame {session.frame} does not end by a QUIT that succeeds.", session.frame
+        )
+    gone = [
+        one.content for one in downloaded(course.deletes) if one.command.argument in {d.command.argument for d in asked}
+    ]
+    rest = list((Counter(contents) - Counter(gone)).elements())
+    left, said = count(course.after, rest)
+    if left != len(contents) - len(asked):
+        raise Contradiction(
+            f"{len(asked)} of {len(contents)} messages were deleted, and {left} are there in frame {said.frames[-1]}.",
+            *said.frames,
+        )
+    _left(course.after, rest)
+    return asked
+
+
+def _left(traffic: Pop3Traffic, rest: Sequence[bytes]) -> None:
+    """Raise Contradiction unless what a session downloads is the rest, each message with the size that LIST says."""
+    session, got = traffic.sessions[0], downloaded(traffic)
+    if len(got) != len(rest):
+        raise InconclusiveError(f"{len(got)} of the {len(rest)} messages that are left were downloaded.")
+    strange = Counter(one.content for one in got) - Counter(rest)
+    for one in got:
+        if one.content in strange:
+            raise Contradiction(
+                f"{one.command.text!r} in frame {one.frames[0]} brings a message that was deleted, one twice, or none "
+                f"of the maildrop (SHA-256 {digest(one.content)}).",
+                *one.frames,
+            )
+    sizes = _sizes(session)
+    for one in got:
+        said = sizes.get(one.command.argument.decode())
+        if said is not None and said != len(one.content):
+            raise Contradiction(
+                f"LIST says that the message has {said} octets, and {one.command.text!r} in frame {one.frames[0]} "
+                f"brings {len(one.content)}.",
+                *one.frames,
+            )
+
+
+def _sizes(session: Pop3Session) -> dict[str, int]:
+    """The octets of each message by its number, as LIST says (RFC 1939 section 5: a scan listing)."""
+    asked = next((one for one in session.asked("LIST") if not one.command.argument), None)
+    if asked is None or not asked.ok:
+        raise InconclusiveError(f"The session of frame {session.frame} has no LIST.")
+    lines = [line.split() for line in asked.content.decode(errors="replace").splitlines()]
+    return {words[0]: int(words[1]) for words in lines if len(words) >= 2 and words[1].isdigit()}

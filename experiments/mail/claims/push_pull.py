@@ -1,0 +1,154 @@
+"""Decide M4 from packets: which end opens a connection, and which end sends the payload.
+
+By HTTP who wants something opens the connection and gets the payload, by SMTP who holds something opens it and sends
+the payload. In both, commands and responses are lines of ASCII, and a response has a code of three digits.
+
+Source: RFC 9112 sections 2 to 4; RFC 5321 sections 2.3.3, 4.1 and 4.2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from experiments.cache.wire.legs import status_of
+from experiments.harness.judge.tcp import Connection
+from experiments.harness.judge.verdict import Contradiction, Verdict, undecided
+from experiments.http.claims.http1 import response_of
+from experiments.http.wire.http1 import Conversation
+from experiments.http.wire.page_load import PageLoad
+from experiments.http.wire.page_load import why_not_evidence as why_no_pages
+from experiments.mail.claims.delivery import why_altered
+from experiments.mail.claims.evidence import Found, InconclusiveError, decide_mail
+from experiments.mail.wire.smtp import Message, SmtpSession, SmtpTraffic
+from experiments.mail.wire.smtp_grammar import Command
+
+HTTP_PORT, SMTP_PORT = 80, 25
+
+
+@dataclass(frozen=True)
+class Pull:
+    """A load by HTTP, what it is to bring, and the address of who wants it."""
+
+    load: PageLoad
+    payload: bytes
+    wants: str
+
+
+@dataclass(frozen=True)
+class Push:
+    """Mail between two servers, the message, and the addresses of who holds it and of who gets it."""
+
+    traffic: SmtpTraffic
+    content: bytes
+    holds: str
+    gets: str
+
+
+def m4(pulls: Sequence[Pull], pushes: Sequence[Push]) -> Verdict:
+    """Decide M4 by some loads and some deliveries; those of mail in both directions between two servers, best."""
+    unfit = why_no_pages([one.load for one in pulls])
+    if unfit is not None:
+        return undecided("M4", f"Nothing can be said: {unfit}.")
+
+    def check() -> Found:
+        pulled = [_pulled(one) for one in pulls]
+        pushed = [_pushed(one) for one in pushes]
+        lines = sum(_http_lines(one.load) for one in pulls) + sum(_smtp_lines(one.traffic) for one in pushes)
+        pull, push = pulled[0], pushed[0]
+        pairs = zip(pushes, pushed, strict=True)
+        ways = ", ".join(f"{one.holds} opens to {one.gets} (frame {frame})" for one, frame in pairs)
+        return (
+            f"HTTP pulls: {pulls[0].wants} opens the connection (SYN in frame {pull}), {len(pulls[0].payload)} octets "
+            f"come to it. SMTP pushes: who holds the message opens the connection and sends it: {ways}. All {lines} "
+            f"lines of command and response are ASCII, and every response has a code of three digits."
+        ), [pull, push]
+
+    return decide_mail("M4", [one.traffic for one in pushes], check)
+
+
+def _pulled(pull: Pull) -> int:
+    """The SYN of the connection on which the payload came to who opened it. Raises Contradiction."""
+    for conversation in pull.load.conversations:
+        for exchange in conversation.exchanges:
+            if exchange.response is not None and exchange.response.body == pull.payload:
+                _opened_by(conversation.connection, pull.wants, "wants the object")
+                _asks_with_less(conversation)
+                return conversation.connection.syn.frame
+    frame = pull.load.conversations[0].connection.syn.frame
+    raise Contradiction(f"The object does not come by HTTP (connection of frame {frame}).", frame)
+
+
+def _asks_with_less(conversation: Conversation) -> None:
+    connection = conversation.connection
+    sent, got = len(connection.from_client.stream.data), len(connection.from_server.stream.data)
+    if sent >= got:
+        raise Contradiction(
+            f"{sent} octets go to the server of the connection of frame {connection.syn.frame}, {got} come from it.",
+            connection.syn.frame,
+        )
+
+
+def _opened_by(connection: Connection, address: str, why: str) -> None:
+    if connection.client.address != address:
+        raise Contradiction(
+            f"The SYN in frame {connection.syn.frame} comes from {connection.client.address}, not from {address}, "
+            f"which {why}.",
+            connection.syn.frame,
+        )
+
+
+def message_with(traffic: SmtpTraffic, content: bytes) -> tuple[SmtpSession, Message] | None:
+    """The session that carried a message, unaltered but for what servers may add, and the message as it went."""
+    for session in traffic.sessions:
+        for message in session.messages:
+            if message.taken and why_altered(content, message.content) is None:
+                return session, message
+    return None
+
+
+def _pushed(push: Push) -> int:
+    """The SYN of the connection on which who opened it sent the message. Raises Contradiction."""
+    found = message_with(push.traffic, push.content)
+    if found is None:
+        frame = push.traffic.sessions[0].connection.syn.frame
+        raise Contradiction(f"The message does not go by SMTP as it was written (session of frame {frame}).", frame)
+    session, _ = found
+    connection = session.connection
+    _opened_by(connection, push.holds, "holds the message")
+    if connection.server.address != push.gets or connection.server.port != SMTP_PORT:
+        raise Contradiction(
+            f"The SYN in frame {connection.syn.frame} goes to {connection.server}, not to {push.gets}:{SMTP_PORT}.",
+            connection.syn.frame,
+        )
+    return connection.syn.frame
+
+
+def _http_lines(load: PageLoad) -> int:
+    """How many lines of command and response there are; Contradiction if one is no such line."""
+    lines = 0
+    for conversation in load.conversations:
+        frame = conversation.connection.syn.frame
+        if conversation.problem is not None:
+            raise Contradiction(f"On the connection of frame {frame}: {conversation.problem}.", frame)
+        for exchange in conversation.exchanges:
+            words = [*exchange.request.start_line, *response_of(exchange).start_line]
+            if not all(word.isascii() for word in words) or not 100 <= status_of(response_of(exchange)) <= 599:
+                raise Contradiction(f"No command or no code in frame {exchange.request.frames[0]}.", frame)
+            lines += 2
+    return lines
+
+
+def _smtp_lines(traffic: SmtpTraffic) -> int:
+    lines = 0
+    for session in traffic.sessions:
+        for reply in session.replies:
+            lines += len(reply.lines)
+        for one in session.exchanges:
+            if isinstance(one.said, Command):
+                lines += 1
+                if not one.said.octets.isascii():
+                    raise Contradiction(f"{one.text!r} in frame {one.said.frame} is not ASCII.", one.said.frame)
+    if not lines:
+        raise InconclusiveError("No line of SMTP is in the capture.")
+    return lines

@@ -1,0 +1,272 @@
+"""What must be seen for each reply code from 421 on: the cause, and that without the cause the reply is another.
+
+    421          unasked, behind a signal to the server; it ends the connection and takes no new one
+    450          a mailbox that is not to be had now; the same RCPT is refused again within the delay, taken after it
+    451          the queue's disk takes no writing; the same message is taken when it does again
+    452          the disk is full; the same is taken before, and when there is room
+    500 to 504   no verb of any RFC; a verb out of its form; a verb of some RFC that this server does not have; a verb
+                 out of place; a parameter that it does not have. Its like is taken, or the same in its place
+    550 551 553  nobody of that name; somebody who has moved, and the mailbox that is named takes mail; no mailbox by
+                 the grammar. Another recipient is taken
+    552          the message was taken before; the quota is used up; taken again once the mailbox is emptied
+    554          DATA for recipients of whom none was taken; with one it is 354
+
+Source: RFC 5321 sections 3.3, 3.4, 3.8, 4.1.1, 4.2.2 to 4.2.4 and 4.5.4.1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from experiments.harness.judge.verdict import Contradiction
+from experiments.mail.claims import replies as replies
+from experiments.mail.claims.replies import (
+    Check,
+    Scenario,
+    answered,
+    command,
+    later,
+    of_both,
+    reply_lines,
+    same_again,
+    the_like,
+)
+from experiments.mail.claims.transfer import Found
+from experiments.mail.wire.pop3 import read_session
+from experiments.mail.wire.smtp import Exchange, Message
+from experiments.mail.wire.smtp_grammar import ARGUMENTS, OTHER_VERBS
+
+POSITIVE = (250, 251)
+
+
+def shutting_down(scenario: Scenario) -> Found:
+    """421: the server was told to stop; it says so unasked, ends the connection, and takes no other."""
+    for session in scenario.sessions:
+        for reply in (one for one in session.unasked if one.code == 421):
+            fin = session.connection.from_server.fin
+            if reply.first_ns < scenario.facts.get("stopped_ns", float("inf")):
+                raise Contradiction("421 comes before the server is stopped.", reply.frame)
+            if fin is None:
+                raise Contradiction("421, and the server leaves the connection open.", reply.frame)
+            refused = [one for one in scenario.client.others if one.from_server.reset and one.syn.frame > fin.frame]
+            if not refused:
+                raise Contradiction("421, and the server takes new connections, or nobody tried.", reply.frame)
+            frames = [reply.frame, fin.frame, refused[0].syn.frame]
+            return (
+                f"the server is stopped, says so unasked in frame {frames[0]}, ends the connection in {frames[1]}, and "
+                f"answers the next SYN (frame {frames[2]}) by RST."
+            ), frames
+    raise Contradiction("There is no 421 that answers nothing.", scenario.sessions[0].connection.syn.frame)
+
+
+def not_now(scenario: Scenario) -> Found:
+    """450: the recipient is refused for now; the same RCPT is taken once the delay is over, and not before."""
+    _, first = answered(scenario, 450, "RCPT")
+    second = same_again(scenario, first, *POSITIVE)
+    waited_s = (second.said.first_ns - first.said.first_ns) / 1e9
+    if waited_s < scenario.facts.get("delay_s", float("inf")):
+        raise Contradiction(f"The same RCPT is taken after {waited_s:.2f} s, before the delay is over.", *second.frames)
+    again = [one for one in later(scenario, first) if one.said.octets == first.said.octets and one.code == 450]
+    if not again:
+        raise Contradiction("The same RCPT was not tried again before the delay is over.", *first.frames)
+    return f"{first.text!r}; the same is taken {waited_s:.1f} s later, a delay for who is new being over.", of_both(
+        first, second
+    )
+
+
+def local_error(scenario: Scenario) -> Found:
+    """451: the server cannot write what it should keep; the same message is taken when it can."""
+    _, first = answered(scenario, 451, ".")
+    if not scenario.facts.get("read_only"):
+        raise Contradiction("451, and the queue could be written to.", first.said.frame)
+    if scenario.facts.get("read_only_later", 1.0):
+        raise Contradiction("The queue could not be written to later either.", first.said.frame)
+    second = same_again(scenario, first, 250)
+    return f"{first.text!r} while the queue's disk takes no writing, 250 to the same when it does.", of_both(
+        first, second
+    )
+
+
+def no_room(scenario: Scenario) -> Found:
+    """452: the disk is full; the same command is taken when there is room."""
+    _, first = answered(scenario, 452, "MAIL", "RCPT", ".")
+    second = same_again(scenario, first, *POSITIVE)
+    _taken_before(scenario, first)
+    before, after = (scenario.facts.get(name, -1.0) for name in ("free_octets", "free_octets_later"))
+    if not 0 <= before < after:
+        raise Contradiction(f"The disk had {before:.0f} octets free, and {after:.0f} later.", first.said.frame)
+    return (
+        f"{first.text!r} with {before:.0f} octets free on the queue's disk, {second.code} to the same with {after:.0f}."
+    ), of_both(first, second)
+
+
+def _taken_before(scenario: Scenario, refused: Exchange) -> None:
+    """Raise Contradiction unless the same was taken before its cause was there: else the first of all is refused."""
+    for session in scenario.sessions:
+        for one in session.exchanges:
+            if one is refused:
+                raise Contradiction(f"{refused.text!r}, and the same was not taken before that.", refused.said.frame)
+            if one.said.octets == refused.said.octets and one.code in POSITIVE:
+                return
+
+
+def unknown(scenario: Scenario) -> Found:
+    """500: a verb that no RFC has; the session goes on."""
+    _, asked = answered(scenario, 500)
+    verb = command(asked).verb
+    if verb in ARGUMENTS or verb in OTHER_VERBS:
+        raise Contradiction(f"500 answers {asked.text!r}, which is a command.", asked.said.frame)
+    after = next((one for one in replies.later(scenario, asked) if one.code == 250), None)
+    if after is None:
+        raise Contradiction(f"{asked.text!r}, and nothing is answered by 250 behind it.", asked.said.frame)
+    return f"{asked.text!r}: no RFC has that verb; {after.text!r} follows.", of_both(asked, after)
+
+
+def bad_argument(scenario: Scenario) -> Found:
+    """501: a verb that there is, in a form that the grammar does not have; in its form it is taken."""
+    _, asked = answered(scenario, 501)
+    why = command(asked).why_malformed
+    if asked.verb not in ARGUMENTS or why is None:
+        raise Contradiction(f"501 answers {asked.text!r}, which the grammar has.", asked.said.frame)
+    right = the_like(scenario, asked, 250)
+    return f"{why}; {right.text!r}.", of_both(asked, right)
+
+
+def not_implemented(scenario: Scenario) -> Found:
+    """502: a verb of some RFC, in no list that the server gives."""
+    session, asked = answered(scenario, 502)
+    if asked.verb not in OTHER_VERBS:
+        raise Contradiction(f"502 answers {asked.text!r}, no verb of another RFC.", asked.said.frame)
+    offered = [line for one in session.asked("EHLO") for line in reply_lines(one)]
+    if any(asked.verb in line.upper().split() for line in offered):
+        raise Contradiction(f"The server offers {asked.verb} and answers it by 502.", asked.said.frame)
+    return f"{asked.text!r}: an RFC has that verb, and this server does not offer it.", asked.frames
+
+
+def out_of_order(scenario: Scenario) -> Found:
+    """503: a command before the one that it needs; the same is taken behind that."""
+    _, asked = answered(scenario, 503)
+    if command(asked).why_malformed is not None:
+        raise Contradiction(f"503 answers {asked.text!r}, which is wrong at any place.", asked.said.frame)
+    right = same_again(scenario, asked, *POSITIVE, 354)
+    between = [one.verb for one in replies.later(scenario, asked) if one.said.frame < right.said.frame]
+    if not between:
+        raise Contradiction(f"{asked.text!r}, and at once the same is taken.", asked.said.frame)
+    return f"{asked.text!r} before {between[-1]}, {right.code} to the same behind it.", of_both(asked, right)
+
+
+def no_such_parameter(scenario: Scenario) -> Found:
+    """504: a parameter by the grammar that the server does not offer; with one that it offers it is taken."""
+    session, asked = answered(scenario, 504)
+    said = command(asked)
+    if said.why_malformed is not None or b" " not in said.argument:
+        raise Contradiction(f"504 answers {asked.text!r}, which has no parameter by the grammar.", asked.said.frame)
+    value = said.argument.rpartition(b" ")[2].rpartition(b"=")[2].decode().upper()
+    offered = [line.upper() for one in session.asked("EHLO") for line in reply_lines(one)]
+    if any(value in line.split() for line in offered):
+        raise Contradiction(f"The server offers {value} and answers it by 504.", asked.said.frame)
+    right = the_like(scenario, asked, 250)
+    return f"{asked.text!r}: {value} is not on offer; {right.text!r}.", of_both(asked, right)
+
+
+def nobody(scenario: Scenario) -> Found:
+    """550: no such user; another one of the same domain is taken."""
+    _, asked = answered(scenario, 550, "RCPT")
+    other = the_like(scenario, asked, 250)
+    if command(asked).path.rpartition("@")[2] != command(other).path.rpartition("@")[2]:
+        raise Contradiction(f"{asked.text!r}, and the other recipient is of another domain.", asked.said.frame)
+    if command(asked).why_malformed is not None:
+        raise Contradiction(f"550 answers {asked.text!r}, which is no mailbox at all.", asked.said.frame)
+    return f"{asked.text!r}, {other.text!r}.", of_both(asked, other)
+
+
+def moved(scenario: Scenario) -> Found:
+    """551: the user is elsewhere; who asks there, at the mailbox that the reply names, is taken."""
+    session, asked = answered(scenario, 551, "RCPT")
+    for other in scenario.sessions:
+        for one in other.asked("RCPT"):
+            named = any(f"<{command(one).path}>" in line for line in reply_lines(asked))
+            elsewhere = other.connection.server.address != session.connection.server.address
+            if named and elsewhere and one.code in POSITIVE:
+                return (
+                    f"{asked.text!r} names <{command(one).path}>, and the server of that domain answers {one.text!r}."
+                ), of_both(asked, one)
+    raise Contradiction(f"{asked.text!r}, and the mailbox that it names is not found.", asked.said.frame)
+
+
+def quota(scenario: Scenario) -> Found:
+    """552: what was taken before is too much now, and is taken once the mailbox was emptied."""
+    messages = [one for session in scenario.sessions for one in session.messages]
+    refused = next((one for one in messages if one.sent.code == 552), None)
+    if refused is None:
+        raise Contradiction("No message is answered by 552.", scenario.sessions[0].connection.syn.frame)
+    same = [one for one in messages if one.content == refused.content and one.taken]
+    before = [one for one in same if one.data.frame < refused.data.frame]
+    after = [one for one in same if one.data.frame > refused.data.frame]
+    if not before or not after:
+        raise Contradiction("The same message is not taken before and after.", refused.data.frame)
+    _emptied(scenario, refused, after[0])
+    bound, octets = scenario.facts.get("quota_octets", float("inf")), len(refused.content)
+    if not octets <= bound < 2 * octets:
+        raise Contradiction(f"{2 * octets} octets are no more than the quota of {bound:.0f}.", refused.data.frame)
+    frames = [before[0].data.frame, *refused.sent.frames, after[0].data.frame]
+    return (
+        f"a message of {octets} octets is taken, the same again has no room under a quota of {bound:.0f}, and once the "
+        f"mailbox was emptied it is taken (frames {frames[0]}, {frames[1]}, {frames[-1]})."
+    ), frames
+
+
+def _emptied(scenario: Scenario, refused: Message, after: Message) -> None:
+    refused_ns, after_ns = refused.data.last_ns, after.data.last_ns
+    between = [one for one in scenario.reading if refused_ns < one.syn.time_ns < after_ns]
+    if not any(one.ok for connection in between for one in read_session(connection).asked("DELE")):
+        raise Contradiction("Nobody empties the mailbox between the refusal and the next message.", refused.data.frame)
+
+
+def no_mailbox(scenario: Scenario) -> Found:
+    """553: what stands in the brackets is no mailbox by the grammar; one that is, is taken."""
+    _, asked = answered(scenario, 553, "RCPT", "MAIL", "VRFY")
+    why = command(asked).why_malformed
+    if why is None or not command(asked).path:
+        raise Contradiction(f"553 answers {asked.text!r}, whose mailbox the grammar has.", asked.said.frame)
+    right = the_like(scenario, asked, 250)
+    return f"{asked.text!r}: no mailbox by the grammar; {right.text!r}.", of_both(asked, right)
+
+
+def nothing_valid(scenario: Scenario) -> Found:
+    """554: DATA where every recipient was refused; where one was taken it is 354."""
+    session, asked = answered(scenario, 554, "DATA")
+    place = next(at for at, one in enumerate(session.exchanges) if one is asked)
+    recipients = [one for one in session.exchanges[:place] if one.verb == "RCPT"]
+    if not recipients or any(one.code in POSITIVE for one in recipients):
+        raise Contradiction("554, and a recipient was taken, or none was named.", asked.said.frame)
+    right = same_again(scenario, asked, 354)
+    return (f"DATA behind {recipients[-1].text!r} has nobody to go to; with a recipient it is answered by 354."), [
+        *recipients[-1].frames,
+        *of_both(asked, right),
+    ]
+
+
+CHECKS: Mapping[int, Check] = {
+    211: replies.status,
+    214: replies.help_on,
+    220: replies.ready,
+    221: replies.closing,
+    250: replies.taken,
+    251: replies.forwarded,
+    354: replies.go_ahead,
+    421: shutting_down,
+    450: not_now,
+    451: local_error,
+    452: no_room,
+    500: unknown,
+    501: bad_argument,
+    502: not_implemented,
+    503: out_of_order,
+    504: no_such_parameter,
+    550: nobody,
+    551: moved,
+    552: quota,
+    553: no_mailbox,
+    554: nothing_valid,
+}

@@ -1,0 +1,144 @@
+"""Decide S3: the six steps of a message, each of which begins when the one before is done.
+
+    1 compose    the user agent writes it; nothing crosses the wire
+    2 queue      handed to the sender's server (mail data), which answers 250
+    3 connect    the sender's server opens a connection to the receiver's (SYN), which greets it
+    4 transfer   the message goes over it, and is answered by 250
+    5 mailbox    it lies in the receiver's mailbox (a file, by the file system's clock)
+    6 read       the receiver's agent gets it
+
+Steps 2 to 4 and 6 are packets; 1 and 5 happen inside a host and are told by who was there. All share one clock.
+Source: RFC 5321 sections 2.1, 3.1 and 4.1.1.4; RFC 5598 section 2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+
+from experiments.harness.judge.tcp import Connection
+from experiments.harness.judge.verdict import Contradiction, Verdict, undecided
+from experiments.mail.claims.delivery import arrivals
+from experiments.mail.claims.transfer import Found, MailLegs, decide_smtp, why_not_read
+from experiments.mail.wire.smtp import Message, SmtpSession, SmtpTraffic
+
+# Linux stamps files by its tick: 10 ms where CONFIG_HZ is 100, the least there is.
+TICK_NS = 10_000_000
+STEPS = ("compose", "queue", "connect", "transfer", "mailbox", "read")
+
+
+@dataclass(frozen=True)
+class Inside:
+    """What no packet shows, in nanoseconds of CLOCK_REALTIME: when a message was written, and filed."""
+
+    composing_ns: int
+    composed_ns: int
+    filed_ns: int
+
+
+@dataclass(frozen=True)
+class Story:
+    """One message on its three legs."""
+
+    submission: SmtpSession
+    handed: Message
+    relay: SmtpSession
+    passed: Message
+    reading: Connection
+    read_ns: int
+    read_frame: int
+
+
+def follow(legs: MailLegs) -> Story:
+    """The first message that was handed in, on its way. Raises Contradiction where it is lost."""
+    first = _first(legs.submitted.sessions)
+    if first is None:
+        raise Contradiction("No message is handed in.", *(one.connection.syn.frame for one in legs.submitted.sessions))
+    submission, handed = first
+    body = handed.body
+    relay = _first(one for one in legs.relayed.sessions if any(each.body == body for each in one.messages))
+    if relay is None:
+        raise Contradiction("The message is not passed on to the receiver's server.", handed.data.frame)
+    for reading in legs.reading:
+        if (got := next((one for one in arrivals(reading) if one.body == body), None)) is not None:
+            return Story(submission, handed, *relay, reading, got.time_ns, got.frame)
+    raise Contradiction("The message does not come to the receiver's agent.", relay[1].data.frame)
+
+
+def _first(sessions: Iterable[SmtpSession]) -> tuple[SmtpSession, Message] | None:
+    return next(((session, one) for session in sessions for one in session.messages if one.taken), None)
+
+
+def s3(legs: MailLegs, inside: Inside) -> Verdict:
+    """Decide S3 for one message on its way."""
+    unfit = why_not_read(legs)
+    if unfit is not None:
+        return undecided("S3", f"Nothing can be said: {unfit}.")
+
+    def check() -> Found:
+        story = follow(legs)
+        at_sender, at_receiver = (_seen(traffic, story) for traffic in (legs.at_sender, legs.at_receiver))
+        moments = _moments(story, inside, at_sender, at_receiver)
+        for early, late in pairwise(moments):
+            if late.time_ns < early.time_ns:
+                by_ms = (early.time_ns - late.time_ns) / 1e6
+                raise Contradiction(f"{late.what.capitalize()} {by_ms:.1f} ms before {early.what}.", late.frame or 1)
+        told = ", ".join(
+            f"{number} {name} {ns / 1e6:.0f} ms"
+            for number, (name, ns) in enumerate(_durations(story, inside, at_receiver), start=1)
+        )
+        return f"Each step begins when the one before is done: {told}.", [one.frame for one in moments if one.frame]
+
+    return decide_smtp("S3", [legs.submitted, legs.relayed, legs.at_receiver], check)
+
+
+@dataclass(frozen=True)
+class _Moment:
+    """What happens, when, and in which frame (0: in none)."""
+
+    what: str
+    time_ns: int
+    frame: int = 0
+
+
+def _seen(traffic: SmtpTraffic, story: Story) -> Message:
+    """The message as a server's interface saw it come. Raises Contradiction."""
+    found = next((one for one in traffic.messages if one.body == story.handed.body), None)
+    if found is None or story.relay.greeting is None:
+        raise Contradiction("A server's interface has not seen the message.", story.handed.data.frame)
+    return found
+
+
+def _moments(story: Story, inside: Inside, at_sender: Message, at_receiver: Message) -> list[_Moment]:
+    """The moments of a story in the order in which they must come."""
+    first, syn, greeting = story.submission.connection.syn, story.relay.connection.syn, story.relay.greeting
+    assert greeting is not None
+    return [
+        _Moment("it is composed", inside.composed_ns),
+        _Moment("its agent connects", first.time_ns, first.frame),
+        _Moment("the sender's server has it", at_sender.data.last_ns, at_sender.data.frame),
+        _Moment("the sender's server connects", syn.time_ns, syn.frame),
+        _Moment("it is greeted", greeting.last_ns, greeting.frame),
+        _Moment("the receiver's server has it", at_receiver.data.last_ns, at_receiver.data.frame),
+        _Moment("it is in the mailbox", inside.filed_ns + TICK_NS),
+        _Moment("the reader connects", story.reading.syn.time_ns + TICK_NS, story.reading.syn.frame),
+        _Moment("it is read", story.read_ns + TICK_NS, story.read_frame),
+    ]
+
+
+def _durations(story: Story, inside: Inside, at_receiver: Message) -> list[tuple[str, int]]:
+    """What each step took, in nanoseconds."""
+    greeting, handed, passed = story.relay.greeting, story.handed.sent.reply, story.passed.sent.reply
+    assert greeting is not None
+    assert handed is not None
+    assert passed is not None
+    spans = (
+        inside.composed_ns - inside.composing_ns,
+        handed.last_ns - story.submission.connection.syn.time_ns,
+        greeting.last_ns - story.relay.connection.syn.time_ns,
+        passed.last_ns - greeting.last_ns,
+        max(inside.filed_ns - at_receiver.data.last_ns, 0),
+        story.read_ns - story.reading.syn.time_ns,
+    )
+    return list(zip(STEPS, spans, strict=True))

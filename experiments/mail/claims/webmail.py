@@ -1,0 +1,128 @@
+"""Decide M3 from packets: webmail is HTTP between people and servers, and SMTP between the servers.
+
+Source: RFC 9110 section 9.3 (GET, POST) and RFC 5321 section 2.1 (which end transfers mail to which).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from experiments.cache.wire.legs import status_of
+from experiments.harness.judge.tcp import Connection
+from experiments.harness.judge.verdict import Contradiction, Verdict, undecided
+from experiments.http.wire.http1 import Exchange
+from experiments.http.wire.page_load import PageLoad
+from experiments.http.wire.page_load import why_not_evidence as why_no_pages
+from experiments.mail.claims.evidence import Found, InconclusiveError, decide_mail
+from experiments.mail.wire.smtp import SmtpTraffic
+
+HTTP_PORT, SMTP_PORT = 80, 25
+# Ports at which mail is handed in or read by other protocols.
+MAIL_PORTS = {25: "SMTP", 465: "SMTP", 587: "SMTP", 110: "POP3", 995: "POP3", 143: "IMAP", 993: "IMAP"}
+
+
+@dataclass(frozen=True)
+class Screen:
+    """What one person's interface saw while webmail was used: every connection, and those of HTTP."""
+
+    connections: Sequence[Connection]
+    load: PageLoad
+
+
+@dataclass(frozen=True)
+class Webmail:
+    """One message by webmail: who writes, what leaves that server for the other, who reads, and what the message says.
+
+    `token` is a word of the `text`, which is the same in every form.
+    """
+
+    writes: Screen
+    between: SmtpTraffic
+    reads: Screen
+    sender: str
+    receiver: str
+    token: bytes
+    text: bytes
+
+
+def m3(webmail: Webmail) -> Verdict:
+    """Decide M3; the token stands in the message and nowhere else, and the whole text between the servers and read."""
+    unfit = why_no_pages([webmail.writes.load, webmail.reads.load])
+    if unfit is not None:
+        return undecided("M3", f"Nothing can be said: {unfit}.")
+
+    def check() -> Found:
+        for screen in (webmail.writes, webmail.reads):
+            _only_http(screen)
+        posted = _posted(webmail.writes.load, webmail.token)
+        syn, transferred = _transferred(webmail)
+        shown = _shown(webmail.reads.load, webmail.text)
+        count = len(webmail.writes.load.exchanges) + len(webmail.reads.load.exchanges)
+        return (
+            f"Written by HTTP: the message goes to the server in a POST (frame {posted}). Between the servers by SMTP: "
+            f"{webmail.sender} opens to port {SMTP_PORT} of {webmail.receiver} (frame {syn}), the message crosses in "
+            f"frame {transferred}. Read by HTTP: it comes in a response (frame {shown}). Beside {count} requests the "
+            f"two people's hosts speak no other protocol of mail."
+        ), [posted, syn, transferred, shown]
+
+    return decide_mail("M3", [webmail.between], check)
+
+
+def _only_http(screen: Screen) -> None:
+    for one in screen.connections:
+        if one.server.port in MAIL_PORTS:
+            raise Contradiction(
+                f"The SYN in frame {one.syn.frame} goes to port {one.server.port}: {MAIL_PORTS[one.server.port]}.",
+                one.syn.frame,
+            )
+    for conversation in screen.load.conversations:
+        if conversation.problem is not None:
+            frame = conversation.connection.syn.frame
+            raise Contradiction(f"On the connection of frame {frame}: {conversation.problem}.", frame)
+
+
+def _posted(load: PageLoad, token: bytes) -> int:
+    """The frame of the request that brought the message to the server, which took it."""
+    for one in load.exchanges:
+        if one.request.start_line[0] == b"POST" and token in one.request.body:
+            if one.response is None or status_of(one.response) >= 400:
+                raise Contradiction(f"The POST in frame {one.request.frames[0]} is not taken.", *one.request.frames)
+            return one.request.frames[0]
+    raise InconclusiveError("No POST holds the message.")
+
+
+def _transferred(webmail: Webmail) -> tuple[int, int]:
+    """The SYN of the SMTP session that carried the message to the other server, and the frame with its end."""
+    for session in webmail.between.sessions:
+        for message in session.messages:
+            if webmail.token not in message.content or not message.taken:
+                continue
+            if webmail.text not in message.content:
+                frame = message.data.frame
+                raise Contradiction(f"The message in frame {frame} is not the text that was written.", frame)
+            ends = session.connection.client.address, session.connection.server.address
+            if ends != (webmail.sender, webmail.receiver):
+                raise Contradiction(
+                    f"The message goes from {ends[0]} to {ends[1]} (frame {session.connection.syn.frame}).",
+                    session.connection.syn.frame,
+                )
+            return session.connection.syn.frame, message.data.frame
+    frame = webmail.between.sessions[0].connection.syn.frame
+    raise Contradiction(f"No session of SMTP between the servers carries the message (first: frame {frame}).", frame)
+
+
+def _shown(load: PageLoad, text: bytes) -> int:
+    """The frame of the response that shows the whole text of the message to who reads."""
+    found = [one for one in load.exchanges if _shows(one, text)]
+    if not found:
+        frame = load.exchanges[-1].request.frames[0] if load.exchanges else 0
+        raise Contradiction(f"No response shows the message; the last request is in frame {frame}.", frame)
+    response = found[0].response
+    assert response is not None
+    return response.frames[0]
+
+
+def _shows(exchange: Exchange, text: bytes) -> bool:
+    response = exchange.response
+    return response is not None and status_of(response) == 200 and text in response.body

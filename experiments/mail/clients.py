@@ -1,0 +1,118 @@
+"""Mail clients of the registry, a person's own, and lab7's, all asked the same way: to send one, to fetch all."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from experiments.harness.driver import run_command
+from experiments.harness.implementations.registry import (
+    AGENT_ROLE,
+    IMAP_PORT,
+    POP3_PORT,
+    REGISTRY,
+    SUBMISSION_PORT,
+    Implementation,
+    expand,
+    of_role,
+)
+from experiments.harness.measurement import Window
+from experiments.harness.templating import render
+from experiments.mail.servers import MailHost
+from topologies.emulation.errors import EmulationError
+from topologies.emulation.node import Host
+
+OURS, OUR_AGENT = "lab7", "services.mail.agent"
+DEEDS = ("send", "pop3", "imap")
+PORTS: Mapping[str, int] = {"send": SUBMISSION_PORT, "pop3": POP3_PORT, "imap": IMAP_PORT}
+TIMEOUT_S = 60.0
+
+
+@dataclass(frozen=True)
+class Errand:
+    """What a client is to do: send `message` to `recipient`, or fetch so many messages; as a user of a mail server."""
+
+    deed: str
+    server: MailHost
+    user: str
+    count: int = 0
+    recipient: str = ""
+    message: Path = Path()
+
+    @property
+    def auth(self) -> bool:
+        """Whether the server wants to know who sends."""
+        mta = self.server.mta
+        return mta is None or mta.own or "auth" in mta.speaks
+
+
+def able(client: Implementation | None, deed: str) -> bool:
+    """Whether a client can do this; a person's own is put to the test."""
+    return client is None or client.own or deed in client.commands
+
+
+def check_able(client: Implementation | None, deed: str) -> None:
+    """Raise EmulationError unless a client can do this, MachineError unless it is here."""
+    if not able(client, deed):
+        there = ", ".join(one.name for one in of_role(AGENT_ROLE) if able(one, deed))
+        raise EmulationError(f"{client.name if client else OURS} does not do that ({deed}): there are {there}")
+    if client is not None:
+        client.require()
+
+
+def client_name(replacements: Mapping[str, Implementation]) -> str:
+    """What a report calls what people send with."""
+    client = replacements.get(AGENT_ROLE)
+    return client.describe() if client is not None else "Python's smtplib"
+
+
+def run_client(host: Host, client: Implementation | None, errand: Errand) -> Window:
+    """Have a client do it, to the end; None: lab7's own. Raises LoadFailedError, EmulationError."""
+    if client is None:
+        return _run_ours(host, errand)
+    folder = host.workdir / f"{client.name.partition(' ')[0]}-{errand.deed}-{time.monotonic_ns()}"
+    folder.mkdir()
+    values = _values(folder, errand)
+    if client.config is not None:
+        values["config"] = str(folder / client.config.removesuffix(".j2"))
+        Path(values["config"]).write_text(render(f"implementations/{client.config}", **values))
+        # What holds a password must be nobody else's to read.
+        Path(values["config"]).chmod(0o600)
+    return run_command(host, expand(client.command or client.commands[errand.deed], values))
+
+
+def _values(folder: Path, errand: Errand) -> dict[str, Any]:
+    server = errand.server
+    return {
+        "what": errand.deed,
+        "host": server.hostname,
+        "port": PORTS[errand.deed],
+        "domain": server.domain,
+        "user": errand.user,
+        "password": server.passwords[errand.user],
+        "auth": errand.auth,
+        "sender": f"{errand.user}@{server.domain}",
+        "recipient": errand.recipient,
+        "message": str(errand.message),
+        "count": errand.count,
+        "folder": str(folder),
+        "scripts": str(REGISTRY.parent),
+    }
+
+
+def _run_ours(host: Host, errand: Errand) -> Window:
+    server, password = errand.server, errand.server.passwords[errand.user]
+    login = ["--user", errand.user, "--password", password]
+    began_ns = time.time_ns()
+    if errand.deed == "send":
+        to = ["--server", server.hostname, "--port", str(SUBMISSION_PORT), "--to", errand.recipient]
+        commands = [["send", *to, *(login if errand.auth else []), str(errand.message)]]
+    else:
+        read = ["read", f"--{errand.deed}", server.hostname, *login, "show", "--source"]
+        commands = [[*read, str(number)] for number in range(1, errand.count + 1)]
+    for words in commands:
+        host.start([OUR_AGENT, *words], wait=False).finish(TIMEOUT_S)
+    return Window(began_ns, time.time_ns())

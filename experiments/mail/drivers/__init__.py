@@ -1,0 +1,1 @@
+"""Mail drivers: processes in a client host that send and read mail as they are told."""

@@ -1,0 +1,230 @@
+"""What the experiments on mail share: the topology mail, what stands in for its servers, captures on the three legs.
+
+alice ── sender's leg ── mail-a ── between ── mail-b ── receiver's leg ── bob
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from experiments.harness.capture.capture import Capture, CaptureInterface
+from experiments.harness.experiment import Run
+from experiments.harness.fidelity.certificate import EmulatedPath
+from experiments.harness.implementations.registry import (
+    ACCESS_ROLE,
+    DEFAULT_PORT,
+    IMAP_PORT,
+    MTA_ROLE,
+    SMTP_PORT,
+)
+from experiments.harness.measurement import Window
+from experiments.mail.servers import MTA_MODULE, mail_host
+from topologies.emulation.errors import EmulationError
+from topologies.emulation.node import Host
+from topologies.emulation.process.launcher import Service
+from topologies.emulation.process.program import Program
+from topologies.emulation.testbed import Starter, Testbed
+from topologies.mail import (
+    ADDRESSES,
+    ALICE,
+    BOB,
+    MAIL_A,
+    MAIL_B,
+    PASSWORDS,
+    POP3_PORT,
+    SUBMISSION_PORT,
+    WEB,
+    MailTopo,
+)
+
+__all__ = ["ALICE", "BOB", "IMAP_PORT", "PASSWORDS", "POP3_PORT", "SMTP_PORT", "SUBMISSION_PORT"]
+
+USER, VISITOR = "experiments.mail.drivers.smtp", "experiments.http.drivers.visitor"
+TIMEOUT_S = 60.0
+# Its number in the kernel's include/net/tcp_states.h.
+TIME_WAIT = "06"
+# Between two looks into a mailbox; the time of a delivery is the file system's, not that of the look.
+POLL_S = 0.005
+# Where a capture sees each leg, from the side that opens the connection; and the receiver's server.
+AT_ALICE, AT_SENDER, AT_RECEIVER, AT_BOB = (f"{host}:{host}-eth0" for host in ("alice", "mail-a", "mail-b", "bob"))
+LEGS = (AT_ALICE, AT_SENDER, AT_RECEIVER, AT_BOB)
+CAPTURE_NAME = "capture.pcapng"
+SENDER_NAME, RECEIVER_NAME = MAIL_A.rstrip("."), MAIL_B.rstrip(".")
+SENDER_ADDRESS, RECEIVER_ADDRESS = ADDRESSES[MAIL_A], ADDRESSES[MAIL_B]
+
+
+@dataclass(frozen=True)
+class Legs:
+    """The round-trip times of the three legs in seconds, and the rate between the servers in Mbit/s."""
+
+    sender_s: float
+    between_s: float
+    receiver_s: float
+    bw_mbit: float
+
+    def topology(self, **more: Any) -> MailTopo:
+        """The drawing with these legs; `more`: further parameters of it."""
+        delays = {"sender": self.sender_s, "between": self.between_s, "receiver": self.receiver_s}
+        given = {name: f"{rtt_s / 2 * 1e6:.0f}us" for name, rtt_s in delays.items()}
+        return MailTopo(**given, bw=self.bw_mbit, **more)
+
+    def paths(self) -> list[EmulatedPath]:
+        """The three paths that are measured for the fidelity certificate."""
+        return [
+            EmulatedPath("alice", "mail-a", SENDER_ADDRESS, self.sender_s, None),
+            EmulatedPath("mail-a", "mail-b", RECEIVER_ADDRESS, self.between_s, self.bw_mbit * 1e6),
+            EmulatedPath("bob", "mail-b", RECEIVER_ADDRESS, self.receiver_s, None),
+        ]
+
+
+def mail_testbed(context: Run, topo: MailTopo, before: Callable[[Host], object] | None = None) -> Testbed:
+    """The drawing as a network; what is given for the roles mta and mailbox takes its place on mail-b.
+
+    `before`: what is done in mail-b before its services start.
+    """
+    server = mail_host(topo, "mail-b", context.replacements)
+
+    def start(host: Host) -> Service | Program:
+        if before is not None:
+            before(host)
+        return server.start(host)
+
+    is_replaced = any(role in context.replacements for role in (MTA_ROLE, ACCESS_ROLE))
+    starters: dict[str, Starter] = {"mail-b": start} if is_replaced or before is not None else {}
+    return Testbed(topo, seed=context.seed, links=context.links, sandboxed=context.sandboxed, starters=starters)
+
+
+def capture_legs(bed: Testbed, path: Path, labels: Iterable[str] = LEGS) -> Capture:
+    """A capture on the three legs: at both user agents, and at both servers; or at the interfaces of these labels."""
+    names = [label.partition(":") for label in labels]
+    return Capture(
+        path,
+        [CaptureInterface(f"{host}:{ifname}", bed.host(host).namespace_pid, ifname) for host, _, ifname in names],
+    )
+
+
+def capture_all(bed: Testbed, path: Path) -> Capture:
+    """A capture at every host: what acts on the way of a message are name servers as well (see pathmodel.replay)."""
+    return capture_legs(bed, path, [f"{host}:{host}-eth0" for host in bed.topo.hosts()])
+
+
+class MailUser:
+    """A user agent that stays up in a host, and does what it is told (see mail_user)."""
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        self._service = host.start([USER])
+
+    def compose(self, into: Path, subject: str, text: str, files: Sequence[Path] = ()) -> Window:
+        """Write a message from Alice to Bob into a file. Raises EmulationError."""
+        draft = {"from": ALICE, "to": BOB, "subject": subject, "text": text, "files": [str(one) for one in files]}
+        return self._order({"compose": draft, "into": str(into)})
+
+    def send(self, paths: Sequence[Path]) -> Window:
+        """Hand Alice's messages in at her server, over one connection. Raises EmulationError."""
+        login = {"user": "alice", "password": PASSWORDS["alice"]}
+        names = [str(path) for path in paths]
+        return self._order({"send": names, "server": SENDER_NAME, "port": SUBMISSION_PORT, **login})
+
+    def fetch(self, number: int = 1, user: str = "bob", password: str = PASSWORDS["bob"]) -> Window:
+        """Fetch a message from the receiver's server by POP3, and remove it. Raises EmulationError."""
+        login = {"user": user, "password": password}
+        return self._order({"fetch": number, "server": RECEIVER_NAME, **login})
+
+    def dialogue(
+        self,
+        steps: Sequence[Sequence[Any]],
+        address: str = RECEIVER_ADDRESS,
+        port: int = SMTP_PORT,
+        at: Callable[[str], None] | None = None,
+    ) -> Window:
+        """One SMTP session, step by step; `at` is called with each word that a step tells. Raises EmulationError."""
+        return self._order({"dialogue": steps, "server": address, "port": port}, at)
+
+    def _order(self, order: Mapping[str, Any], at: Callable[[str], None] | None = None) -> Window:
+        self._service.write_line(json.dumps(order))
+        broken: EmulationError | None = None
+        while "reached" in (report := json.loads(self._service.read_line(TIMEOUT_S))):
+            if at is not None and broken is None:
+                try:
+                    at(report["reached"])
+                except EmulationError as error:
+                    # The agent goes on to its end all the same: what is left of this order would answer the next one.
+                    broken = error
+            self._service.write_line("on")
+        if broken is not None:
+            raise broken
+        if "error" in report:
+            raise EmulationError(report["error"])
+        return Window(report["began_ns"], report["ended_ns"])
+
+
+class WebReader:
+    """Bob's web client, Python's http.client, on one lasting connection a visit."""
+
+    def __init__(self, host: Host) -> None:
+        name = WEB.rstrip(".")
+        self._service = host.start([VISITOR, ADDRESSES[WEB], str(DEFAULT_PORT), name])
+
+    def visit(self, paths: Sequence[str]) -> Window:
+        """Ask www.example.org for these paths, one after the other. Raises EmulationError."""
+        self._service.write_line(json.dumps({"visit": list(paths)}))
+        report = json.loads(self._service.read_line(TIMEOUT_S))
+        if "error" in report:
+            raise EmulationError(report["error"])
+        return Window(report["began_ns"], report["ended_ns"])
+
+
+def running_mta(host: Host) -> Service:
+    """The MTA of a host, which is lab7's. Raises EmulationError where there is none."""
+    for one in host.services:
+        if isinstance(one, Service) and one.command.startswith(MTA_MODULE):
+            return one
+    raise EmulationError(f"{host.name} runs no {MTA_MODULE}")
+
+
+def restart_mta(bed: Testbed, name: str, flags: str = "") -> None:
+    """Stop a mail server's MTA and start it anew, with further flags. Raises EmulationError."""
+    host = bed.host(name)
+    line = host.params["serves"][0]
+    running = running_mta(host)
+    running.stop()
+    host.services.remove(running)
+    host.start(f"{line} {flags}", serves=True)
+
+
+def mailbox(host: Host, domain: str = "example.com", user: str = "bob") -> Path:
+    """Where a user's new messages lie on a mail server."""
+    return host.workdir / "maildirs" / domain / user / "new"
+
+
+def wait_for_messages(folder: Path, count: int, timeout_s: float = TIMEOUT_S) -> list[Path]:
+    """Wait until there are so many messages in a folder; returns them in order of arrival. Raises EmulationError."""
+    deadline_s = time.monotonic() + timeout_s
+    while len(found := list(folder.glob("*")) if folder.is_dir() else []) < count:
+        if time.monotonic() > deadline_s:
+            raise EmulationError(f"{len(found)} of {count} messages came into {folder} within {timeout_s:g} s")
+        time.sleep(POLL_S)
+    return sorted(found, key=lambda path: path.stat().st_ctime_ns)
+
+
+def wait_until_quiet(host: Host, port: int = SMTP_PORT, timeout_s: float = TIMEOUT_S) -> int:
+    """Wait until a host has no connection to this port of others; returns when (ns). Raises EmulationError."""
+    table = Path(f"/proc/{host.namespace_pid}/net/tcp")
+    deadline_s = time.monotonic() + timeout_s
+    while any(_goes_to(line, port) for line in table.read_text().splitlines()[1:]):
+        if time.monotonic() > deadline_s:
+            raise EmulationError(f"{host.name} still has a connection to port {port} after {timeout_s:g} s")
+        time.sleep(POLL_S)
+    return time.time_ns()
+
+
+def _goes_to(line: str, port: int) -> bool:
+    """Whether a line of /proc/net/tcp (proc_net_tcp.rst in the kernel's documentation) is a connection to a port."""
+    _, _, remote, state, *_ = line.split()
+    return int(remote.rpartition(":")[2], 16) == port and state != TIME_WAIT

@@ -1,0 +1,154 @@
+"""What experiments with mailboxes share: messages that fill a mailbox, and user agents that follow scripts."""
+
+from __future__ import annotations
+
+import base64
+import os
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from email.message import EmailMessage
+from email.policy import SMTP
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from experiments.harness.driver import ScriptedAgent, run_command
+from experiments.harness.implementations.registry import REGISTRY, SUBMISSION_PORT
+from experiments.harness.measurement import Window
+from experiments.mail.servers import MailHost
+from topologies.emulation.errors import EmulationError
+from topologies.emulation.node import Host
+
+READER = "experiments.mail.drivers.mailbox"
+SCRIPT = REGISTRY.parent / "mail_client.py"
+TIMEOUT_S = 60.0
+POLL_S = 0.02
+WORDS = (
+    "mail",
+    "is",
+    "kept",
+    "where",
+    "it",
+    "came",
+    "until",
+    "somebody",
+    "asks",
+    "for",
+    "it",
+    "and",
+    "then",
+    "goes",
+    "home",
+)
+# Seconds since 1970 of the first message's arrival; each comes a second after the one before.
+FIRST_ARRIVAL = 1_760_000_000
+Steps = Sequence[Sequence[Any]]
+
+
+@dataclass(frozen=True)
+class Letters:
+    """Messages as protocols carry them, lines ending in CRLF; the one at `picture` has `attachment` as a part of it."""
+
+    contents: tuple[bytes, ...]
+    subject: bytes
+    attachment: bytes
+    picture: int
+
+    @property
+    def headers(self) -> list[int]:
+        """The octets of each header, the empty line included."""
+        return [len(each.partition(b"\r\n\r\n")[0]) + 4 for each in self.contents]
+
+    @property
+    def sizes(self) -> list[int]:
+        """The octets of each message."""
+        return [len(each) for each in self.contents]
+
+    @property
+    def attached(self) -> int:
+        """The octets of the attachment as they are in the message."""
+        return len(base64.encodebytes(self.attachment).replace(b"\n", b"\r\n"))
+
+
+def letters(count: int, attachment_bytes: int, seed: int) -> Letters:
+    """So many messages to Bob, one of them with an attachment. Written by Python's email package."""
+    random, subject = Random(seed), "a picture of the ring"
+    attachment, picture = random.randbytes(attachment_bytes), random.randrange(count)
+    made = []
+    for number in range(count):
+        message = EmailMessage(policy=SMTP)
+        message["From"], message["To"] = "alice@example.org", "bob@example.com"
+        message["Subject"] = subject if number == picture else f"letter {number}"
+        message["Date"] = time.strftime("%a, %d %b %Y %H:%M:%S +0000", time.gmtime(FIRST_ARRIVAL + number))
+        message["Message-ID"] = f"<{number}.{random.getrandbits(64):x}@example.org>"
+        message.set_content(text(random, random.randrange(10, 40)))
+        if number == picture:
+            message.add_attachment(attachment, maintype="image", subtype="png", filename="ring.png")
+            message.set_boundary(f"=_{random.getrandbits(64):016x}")
+        made.append(message.as_bytes())
+    return Letters(tuple(made), subject.encode(), attachment, picture)
+
+
+def text(random: Random, lines: int) -> str:
+    """Lines of words; some begin with a dot, as RFC 1939 section 3 and RFC 5321 section 4.5.2 have rules for."""
+    found = [" ".join(random.choices(WORDS, k=random.randrange(3, 12))) for _ in range(lines)]
+    return "".join(f"{'.' if random.random() < 0.1 else ''}{line}\n" for line in found)
+
+
+def fill(host: MailHost, user: str, contents: Sequence[bytes]) -> None:
+    """Put messages into a user's Maildir, as a delivery would have (https://cr.yp.to/proto/maildir.html)."""
+    folder = host.mailbox(user)
+    for place in ("new", "cur", "tmp"):
+        (folder / place).mkdir(parents=True, exist_ok=True)
+    for number, content in enumerate(contents):
+        arrived = FIRST_ARRIVAL + number
+        path = folder / "new" / f"{arrived}.M{number:06}P1.lab"
+        path.write_bytes(content.replace(b"\r\n", b"\n"))
+        os.utime(path, (arrived, arrived))
+    host.own(user)
+
+
+class Reader(ScriptedAgent):
+    """A user agent on poplib and imaplib that does what it is told, step by step (see mailbox_user)."""
+
+    def __init__(self, host: Host, address: str) -> None:
+        super().__init__(host, [READER, address])
+
+    def session(self, protocol: str, steps: Steps) -> Window:
+        """One session by POP3 or IMAP; returns when it was. Raises EmulationError."""
+        return self.tell({protocol.lower(): steps})
+
+
+def send(host: Host, server: MailHost, user: str, recipient: str, *messages: Path) -> Window:
+    """Hand messages in at the server of a user's domain, by Python's smtplib. Raises LoadFailedError."""
+    sender, password = f"{user}@{server.domain}", server.passwords[user]
+    words = [sys.executable, str(SCRIPT), "send", server.hostname, str(SUBMISSION_PORT)]
+    return run_command(host, [*words, user, password, sender, recipient, *map(str, messages)])
+
+
+def wait_for_count(server: MailHost, user: str, count: int, timeout_s: float = TIMEOUT_S) -> Window:
+    """Wait until a user has so many different messages; returns for how long. Raises EmulationError."""
+    start_ns, deadline_s = time.time_ns(), time.monotonic() + timeout_s
+    while (found := held(server, user)) < count:
+        if time.monotonic() > deadline_s:
+            raise EmulationError(f"{found} of {count} messages came to {user} within {timeout_s:g} s")
+        time.sleep(POLL_S)
+    return Window(start_ns, time.time_ns())
+
+
+def held(server: MailHost, user: str) -> int:
+    """How many different messages are in a user's INBOX: copies have the same body."""
+    return len({content.partition(b"\n\n")[2] for content in contents_of(server, user)})
+
+
+def contents_of(server: MailHost, user: str) -> list[bytes]:
+    """The messages in a user's INBOX, as the files have them."""
+    found = []
+    for path in (path for place in ("new", "cur") for path in (server.mailbox(user) / place).glob("*")):
+        # Whoever reads the mailbox may give a message another name meanwhile.
+        with suppress(FileNotFoundError):
+            found.append(path.read_bytes())
+    return found

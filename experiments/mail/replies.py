@@ -1,0 +1,283 @@
+"""By what cause does an SMTP server say each of its codes?  (claim S6)
+
+Twenty-one dialogues with the receiver's server, one for each reply code of the course. Each has its real cause: the
+queue's disk is really full or takes no writing, the mailbox's quota is used up, the server is really stopped. And each
+shows the same, or its like, without the cause. What cannot be seen in packets is looked up in the server's host.
+
+The server runs with what the drawing gives it; for 450 it is started anew and asks who is new to come again. What is
+given for the role mta is asked the same, with its own configuration; it lacks what it does not do.
+
+No time is compared: that 450 becomes 250 is a matter of whether the delay is over, which a busy machine makes longer at
+most. So what disturbed a dialogue is not measured.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from experiments.harness.experiment import Experiment, Outcome, Parameter, Run
+from experiments.harness.fidelity.certificate import MachineWatch, capture_checks, certificate, probe_path
+from experiments.harness.implementations.registry import MTA_ROLE
+from experiments.harness.judge.frames import read_capture
+from experiments.harness.judge.tcp import connections
+from experiments.harness.judge.verdict import Verdict
+from experiments.harness.measurement import Window
+from experiments.harness.parameters import seconds
+from experiments.mail.claims.refusals import CHECKS
+from experiments.mail.claims.replies import Scenario, s6
+from experiments.mail.lab import (
+    AT_ALICE,
+    AT_BOB,
+    AT_RECEIVER,
+    CAPTURE_NAME,
+    POP3_PORT,
+    SENDER_ADDRESS,
+    Legs,
+    MailUser,
+    capture_legs,
+    mail_testbed,
+    mailbox,
+    restart_mta,
+    running_mta,
+    wait_for_messages,
+    wait_until_quiet,
+)
+from experiments.mail.scripts.smtp import (
+    AT_NEW_PLACE,
+    AT_RECEIVER_DOMAIN,
+    AT_SENDER_DOMAIN,
+    CAROL_PASSWORD,
+    CAROL_QUOTA,
+    DIALOGUES,
+    EMPTY,
+    FILL,
+    FREEZE,
+    GREYLIST_S,
+    READ,
+    STOP,
+    THAW,
+)
+from experiments.mail.servers import names_of
+from experiments.mail.wire.smtp import smtp_traffic
+from topologies.emulation.errors import EmulationError
+from topologies.emulation.node import Host
+from topologies.emulation.process.launcher import Service
+from topologies.emulation.process.program import Program
+from topologies.emulation.testbed import Testbed
+
+BW_MBIT = 10.0
+# For these the server is started anew, with further flags: what it has known of clients and of its disk is forgotten.
+FRESH = {450: f"--greylist {GREYLIST_S:g}", 451: "", 421: ""}
+DISK_MIB = 16
+# How long a message may be on its way: the network has no delay to speak of.
+PATIENCE_S = 10.0
+PIECE_OCTETS = 64 * 1024
+
+
+class Queue:
+    """The server's queue, on a disk of its own, which can be filled up and frozen."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._path = host.workdir / "queue"
+        # What a host has mounted is seen through one of its processes.
+        self._seen = Path(f"/proc/{host.namespace_pid}/root{self._path}")
+        self._path.mkdir(exist_ok=True)
+        self._mount("-o", f"size={DISK_MIB}m,mode=755")
+
+    def fill(self) -> None:
+        """Write until nothing more fits."""
+        with suppress(OSError), open(self._seen / "ballast", "wb", buffering=0) as ballast:
+            while ballast.write(bytes(PIECE_OCTETS)):
+                pass
+
+    def empty(self) -> None:
+        """Remove what filled it."""
+        (self._seen / "ballast").unlink()
+
+    def freeze(self) -> None:
+        """Take no writing any more, as a disk with errors does (mount(8), errors=remount-ro)."""
+        self._mount("-o", "ro")
+
+    def thaw(self) -> None:
+        """Take it again."""
+        self._run("umount", str(self._path))
+
+    @property
+    def free_octets(self) -> int:
+        """What is left on it."""
+        found = os.statvfs(self._seen)
+        return found.f_bavail * found.f_frsize
+
+    @property
+    def is_read_only(self) -> bool:
+        """Whether it takes no writing."""
+        return bool(os.statvfs(self._seen).f_flag & os.ST_RDONLY)
+
+    def _mount(self, *options: str) -> None:
+        self._run("mount", "-t", "tmpfs", *options, "tmpfs", str(self._path))
+
+    def _run(self, *words: str) -> None:
+        done = self._host.run(words)
+        if done.returncode != 0:
+            raise EmulationError(f"the queue's disk: {done.stderr.decode(errors='replace').strip()}")
+
+
+@dataclass
+class Done:
+    """When each scenario was, what was seen in the server's host, and which of them failed."""
+
+    windows: dict[int, Window] = field(default_factory=dict)
+    facts: dict[int, dict[str, float]] = field(default_factory=dict)
+    failures: dict[int, str] = field(default_factory=dict)
+
+
+class Lab:
+    """The stranger, the reader and the server, and what is done for each code."""
+
+    def __init__(self, bed: Testbed, queue: Queue, is_ours: bool) -> None:
+        self._bed = bed
+        self._is_ours = is_ours
+        self._queue = queue
+        self._stranger, self._reader = MailUser(bed.host("alice")), MailUser(bed.host("bob"))
+        self._server = bed.host("mail-b")
+        self._facts: dict[str, float] = {}
+
+    @property
+    def _mta(self) -> Service | Program:
+        """The server that is asked."""
+        return running_mta(self._server) if self._is_ours else self._bed.services["mail-b"][0]
+
+    def scenario(self, code: int) -> tuple[Window, dict[str, float]]:
+        """Have the dialogue for one code, and what goes with it. Raises EmulationError."""
+        self._facts = {}
+        if code in FRESH and self._is_ours:
+            restart_mta(self._bed, "mail-b", FRESH[code])
+        window = self._stranger.dialogue(DIALOGUES[code], at=partial(self._at, code))
+        self._afterwards(code)
+        return Window(window.start_ns, time.time_ns()), self._facts
+
+    def _at(self, code: int, word: str) -> None:
+        """What happens in the server's host while a dialogue waits."""
+        acts: dict[tuple[int, str], Callable[[], None]] = {
+            (421, STOP): self._stop,
+            (451, FREEZE): self._freeze,
+            (451, THAW): self._thaw,
+            (452, FILL): self._fill,
+            (452, EMPTY): self._empty,
+            (552, FILL): self._filled,
+            (552, READ): self._read_carol,
+        }
+        acts[code, word]()
+
+    def _afterwards(self, code: int) -> None:
+        """What is done behind a dialogue."""
+        if code == 250:
+            wait_for_messages(mailbox(self._server), 1, PATIENCE_S)
+            self._reader.fetch()
+        elif code == 251:
+            wait_for_messages(mailbox(self._bed.host("mail-a"), "example.org", "alice"), 1, PATIENCE_S)
+            wait_until_quiet(self._server)
+        elif code == 551:
+            self._stranger.dialogue(AT_NEW_PLACE, SENDER_ADDRESS)
+        elif code == 450:
+            self._facts["delay_s"] = GREYLIST_S
+        elif code == 421:
+            self._mta.stop()
+            with suppress(EmulationError):
+                # Nobody is there: that is what is to be seen.
+                self._stranger.dialogue(())
+
+    def _stop(self) -> None:
+        self._facts["stopped_ns"] = float(time.time_ns())
+        mta = self._mta
+        mta.expect_end()
+        mta.send_signal(signal.SIGTERM)
+
+    def _freeze(self) -> None:
+        self._queue.freeze()
+        self._facts["read_only"] = float(self._queue.is_read_only)
+
+    def _thaw(self) -> None:
+        self._queue.thaw()
+        self._facts["read_only_later"] = float(self._queue.is_read_only)
+
+    def _fill(self) -> None:
+        self._queue.fill()
+        self._facts["free_octets"] = float(self._queue.free_octets)
+
+    def _empty(self) -> None:
+        self._queue.empty()
+        self._facts["free_octets_later"] = float(self._queue.free_octets)
+
+    def _filled(self) -> None:
+        self._facts["quota_octets"] = CAROL_QUOTA
+        wait_for_messages(mailbox(self._server, user="carol"), 1, PATIENCE_S)
+
+    def _read_carol(self) -> None:
+        self._reader.fetch(1, "carol", CAROL_PASSWORD)
+
+
+def run(context: Run) -> Outcome:
+    """Have the dialogues, judge them."""
+    rtt_s = context.parameters["rtt"]
+    legs = Legs(rtt_s / 2, rtt_s, rtt_s / 2, BW_MBIT)
+    topo = legs.topology(backup="no", accounts_a=AT_SENDER_DOMAIN, accounts_b=AT_RECEIVER_DOMAIN)
+    queues: list[Queue] = []
+    with mail_testbed(context, topo, before=lambda host: queues.append(Queue(host))) as bed:
+        context.step("measuring the paths", 0.1)
+        checks = [check for path in legs.paths() for check in probe_path(bed, path)]
+        with (
+            MachineWatch() as watch,
+            capture_legs(bed, context.folder / CAPTURE_NAME, (AT_ALICE, AT_RECEIVER, AT_BOB)) as capture,
+        ):
+            done = _work(context, Lab(bed, queues[0], MTA_ROLE not in context.replacements))
+    context.step("judging the packets", 0.9)
+    return Outcome(
+        claims=(_verdict(context, done),),
+        comparisons=(),
+        fidelity=certificate([*checks, *watch.checks(times=False), *capture_checks(capture.statistics)]),
+        implementations={MTA_ROLE: names_of(context.replacements)[MTA_ROLE]},
+        capture=CAPTURE_NAME,
+    )
+
+
+def _work(context: Run, lab: Lab) -> Done:
+    done = Done()
+    for place, code in enumerate(DIALOGUES):
+        context.step(f"the cause of {code}", 0.2 + 0.7 * place / len(DIALOGUES))
+        try:
+            done.windows[code], done.facts[code] = lab.scenario(code)
+        except EmulationError as error:
+            done.failures[code] = str(error)
+    return done
+
+
+def _verdict(context: Run, done: Done) -> Verdict:
+    captured = read_capture(context.folder / CAPTURE_NAME)
+    client, server = (smtp_traffic(captured, one) for one in (AT_ALICE, AT_RECEIVER))
+    reading = [one for one in connections(captured.at(AT_BOB)) if one.server.port == POP3_PORT]
+    scenarios = {}
+    for code, window in done.windows.items():
+        span = (window.start_ns, window.end_ns)
+        read = tuple(one for one in reading if span[0] <= one.syn.time_ns < span[1])
+        scenarios[code] = Scenario(client.between(*span), server.between(*span), read, done.facts[code])
+    return s6(scenarios, CHECKS, done.failures)
+
+
+EXPERIMENT = Experiment(
+    name="smtp-replies",
+    question="By what cause does an SMTP server say each of its codes?",
+    claims=("S6",),
+    parameters={"rtt": Parameter("4ms", seconds, "the round-trip time between the two mail servers")},
+    run=run,
+    repeat=1,
+    roles=(MTA_ROLE,),
+)

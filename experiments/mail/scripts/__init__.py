@@ -1,0 +1,1 @@
+"""Dialogue scripts for SMTP, POP3 and IMAP sessions."""

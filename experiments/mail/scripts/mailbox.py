@@ -1,0 +1,125 @@
+"""What user agents do with Bob's mailbox, step by step (see mailbox_user)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urlencode
+
+from experiments.mail.theory.access import list_pages
+from topologies.mail import PASSWORDS
+
+USER, PASSWORD = "bob", PASSWORDS["bob"]
+FOLDER, PART_OCTETS = "Kept", 200
+DELETED = 5
+Steps = list[Sequence[Any]]
+_POP3: Steps = [("user", USER), ("pass_", PASSWORD)]
+_IMAP: Steps = [("login", USER, PASSWORD)]
+_READ_ONLY: Steps = [*_IMAP, ("select", "INBOX", True)]
+
+
+def reading_steps(protocol: str, task: str, count: int, subject: str) -> Steps:
+    """How a task is done by a protocol; `count`: of the messages, `subject`: of the one with the attachment."""
+    every = range(1, count + 1)
+    return {
+        ("POP3", "headers"): [*_POP3, ("stat",), *(("top", number, 0) for number in every), ("quit",)],
+        ("POP3", "attachment"): [*_POP3, ("list",), ("retr", "$largest"), ("quit",)],
+        ("POP3", "everything"): [*_POP3, ("stat",), *(("retr", number) for number in every), ("quit",)],
+        ("IMAP", "headers"): [*_READ_ONLY, ("fetch", "1:*", "(BODY.PEEK[HEADER])"), ("logout",)],
+        ("IMAP", "attachment"): [
+            *_READ_ONLY,
+            _search(subject),
+            ("fetch", "$found", "(BODYSTRUCTURE)"),
+            ("fetch", "$found", "(BODY.PEEK[2])"),
+            ("logout",),
+        ],
+        ("IMAP", "everything"): [*_READ_ONLY, ("fetch", "1:*", "(BODY.PEEK[])"), ("logout",)],
+    }[protocol, task]
+
+
+def _search(subject: str) -> Sequence[Any]:
+    return "search", None, "SUBJECT", f'"{subject}"'
+
+
+def working_steps(subject: str) -> Steps:
+    """By IMAP: a folder, a flag, a copy, a part."""
+    return [
+        *_IMAP,
+        ("select", "INBOX"),
+        ("create", FOLDER),
+        _search(subject),
+        ("store", "$found", "+FLAGS", "(\\Flagged)"),
+        ("copy", "$found", FOLDER),
+        ("fetch", "$found", f"(BODY.PEEK[]<0.{PART_OCTETS}>)"),
+        ("fetch", "$found", f"(BODY.PEEK[]<{PART_OCTETS // 2}.{PART_OCTETS}>)"),
+        ("store", "1", "+FLAGS", "(\\Answered)"),
+        ("store", "1", "-FLAGS", "(\\Answered)"),
+        ("search", None, "NOT", "SUBJECT", f'"{subject}"'),
+        ("logout",),
+    ]
+
+
+def looking_steps() -> Steps:
+    """By IMAP, later: what is left of that."""
+    return [
+        *_READ_ONLY,
+        ("search", None, "FLAGGED"),
+        ("status", FOLDER, "(MESSAGES)"),
+        ("list",),
+        ("fetch", "1:*", "(FLAGS)"),
+        ("logout",),
+    ]
+
+
+def folder_steps() -> Steps:
+    """By IMAP: what the folder has."""
+    return [*_IMAP, ("select", FOLDER, True), ("fetch", "1:*", "(BODY.PEEK[])"), ("logout",)]
+
+
+# By POP3: a wrong password, and messages all the same; a look; a download of some messages that go.
+REFUSED: Steps = [("user", USER), ("pass_", f"{PASSWORD}s"), ("stat",), ("retr", 1), ("quit",)]
+COUNT: Steps = [*_POP3, ("stat",), ("quit",)]
+# A message is marked, and the connection closed without QUIT.
+DROP: Steps = [*_POP3, ("dele", 1), ("close",)]
+DELETE: Steps = [
+    *_POP3,
+    ("stat",),
+    *(step for number in range(1, DELETED + 1) for step in (("retr", number), ("dele", number))),
+    ("quit",),
+]
+
+
+def rest_steps(count: int) -> Steps:
+    """By POP3: what is left of so many messages behind DELETE."""
+    every = range(1, count - DELETED + 1)
+    return [*_POP3, ("stat",), ("list",), *(("retr", number) for number in every), ("quit",)]
+
+
+def log_in_steps(user: str) -> Steps:
+    """Into webmail, up to the list of messages."""
+    return [("open", "/login"), ("submit", "/login", {"user": user, "password": PASSWORDS[user]})]
+
+
+def webmail_steps(task: str, count: int, subject: str) -> Steps:
+    """How a task is done by webmail."""
+    later: Steps = [("open", f"/folder?name=INBOX&page={page}") for page in range(2, list_pages(count) + 1)]
+    if task == "headers":
+        return [*log_in_steps(USER), *later]
+    if task == "everything":
+        each: Steps = [("each", "/message?")]
+        return [*log_in_steps(USER), *each, *(step for page in later for step in (page, *each)), *_picture(subject)]
+    return [*log_in_steps(USER), *_picture(subject)]
+
+
+def _picture(subject: str) -> Steps:
+    return [
+        ("open", "/folder?" + urlencode({"name": "INBOX", "q": subject})),
+        ("follow", subject),
+        ("follow", "/part?"),
+    ]
+
+
+def writing_steps(user: str, to: str, subject: str, text: str) -> Steps:
+    """A message, written in webmail."""
+    form = {"to": to, "subject": subject, "text": text}
+    return [*log_in_steps(user), ("open", "/compose"), ("submit", "/compose", form)]

@@ -1,0 +1,196 @@
+"""What runs on a mail server's host: its MTA and its servers for mailboxes, lab7's own or what takes their place.
+
+An MTA that is replaced keeps the queue in its own way, and both share the mailboxes: a Maildir for each user, in
+MAILDIRS/DOMAIN/USER of the host's folder. Real servers do not work on mailboxes of root's, so where one takes part they
+belong to the user `mail`, and lab7's MTA runs as that user.
+"""
+
+from __future__ import annotations
+
+import pwd
+import shlex
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network
+from pathlib import Path
+from typing import Any
+
+from experiments.harness.implementations.registry import (
+    ACCESS_ROLE,
+    IMAP_PORT,
+    MTA_ROLE,
+    POP3_PORT,
+    SMTP_PORT,
+    SUBMISSION_PORT,
+    Implementation,
+    server_starter,
+)
+from topologies.emulation.errors import MachineError
+from topologies.emulation.node import Host
+from topologies.emulation.process.interpreter import module_command
+from topologies.emulation.process.launcher import Service, split_command
+from topologies.emulation.process.program import Program
+from topologies.mail import MailTopo
+
+MTA_MODULE, ACCESS_MODULES = "services.mail.mta", ("services.mail.pop3", "services.mail.imap")
+# A user whom every Debian has (base-passwd), and whose mailboxes real servers take.
+OWNER = "mail"
+MAILDIRS = "maildirs"
+# Ports below 1024, and files that are not that user's own, such as lab7's.
+_CAPABILITIES = "+net_bind_service,+dac_read_search"
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """When an MTA tries again, when it gives up, and how long it waits for a connection, in whole seconds."""
+
+    retry_s: int = 1
+    expire_s: int = 432_000
+    connect_timeout_s: int = 30
+
+    @property
+    def flags(self) -> str:
+        """The same for lab7's own MTA."""
+        return f"--retry {self.retry_s} --expire {self.expire_s} --connect-timeout {self.connect_timeout_s}"
+
+
+@dataclass
+class MailHost:
+    """One mail server's host; `start` is a starter for the testbed.
+
+    serves: the drawing's lines for it; passwords: of its users by name; network: of its own people; mta and access:
+    what takes the place of lab7's own.
+    """
+
+    serves: list[str]
+    domain: str
+    hostname: str
+    passwords: Mapping[str, str]
+    network: str
+    mta: Implementation | None = None
+    access: Implementation | None = None
+    schedule: Schedule = Schedule()
+    _running: Service | Program | None = field(default=None, init=False)
+    _host: Host | None = field(default=None, init=False)
+
+    def start(self, host: Host) -> Service | Program:
+        """Start all of them; returns the MTA, for whose READY the testbed waits."""
+        self._host = host
+        # The MTA first: it makes the mailboxes' folder.
+        self._running = self._start_mta(host, wait=False)
+        if self.access is not None:
+            server_starter(self.access, self._values)(host)
+        else:
+            for line in self._lines(*ACCESS_MODULES):
+                host.start(line, serves=True)
+        return self._running
+
+    def kill_mta(self) -> None:
+        """End the MTA at once, with every process of its own (SIGKILL)."""
+        assert self._running is not None
+        self._running.kill()
+
+    def start_mta(self) -> None:
+        """Start the MTA again on the queue that it left, and wait until it listens."""
+        assert self._host is not None
+        self._running = self._start_mta(self._host, wait=True)
+
+    def mailbox(self, user: str) -> Path:
+        """A user's Maildir."""
+        assert self._host is not None
+        return self._host.workdir / MAILDIRS / self.domain / user
+
+    def own(self, user: str) -> None:
+        """Give what was put into a user's Maildir to whom it belongs."""
+        if not self._is_owned:
+            return
+        for path in (self.mailbox(user), *self.mailbox(user).rglob("*")):
+            shutil.chown(path, OWNER, OWNER)
+
+    @property
+    def _is_owned(self) -> bool:
+        """Whether mailboxes belong to OWNER."""
+        return self.mta is not None or self.access is not None
+
+    def _start_mta(self, host: Host, wait: bool) -> Service | Program:
+        if self.mta is not None:
+            return server_starter(self.mta, self._values)(host)
+        (line,) = self._lines(MTA_MODULE)
+        if self.access is None:
+            return host.start(line, wait=wait, serves=True)
+        owner = _owner()
+        for name in (MAILDIRS, "queue"):
+            (host.workdir / name).mkdir(exist_ok=True)
+            shutil.chown(host.workdir / name, OWNER, OWNER)
+        ids = [f"--reuid={owner.pw_uid}", f"--regid={owner.pw_gid}", "--clear-groups"]
+        rights = [f"--inh-caps={_CAPABILITIES}", f"--ambient-caps={_CAPABILITIES}"]
+        words = ["setpriv", *ids, *rights, *module_command(*split_command(line))]
+        return host.start_program(words, SMTP_PORT)
+
+    def _lines(self, *modules: str) -> list[str]:
+        return [line for line in self.serves if shlex.split(line)[0] in modules]
+
+    def _values(self, host: Host) -> dict[str, Any]:
+        """What the templates of real servers know of this host."""
+        owner, maildirs = _owner(), host.workdir / MAILDIRS
+        return {
+            "domain": self.domain,
+            "hostname": self.hostname,
+            "users": dict(self.passwords),
+            "relay": self.network,
+            "maildirs": str(maildirs),
+            "location": f"{maildirs}/{self.domain}/%n",
+            "home": f"{maildirs}/{self.domain}/%n",
+            "run": str(host.workdir / "run"),
+            "submission_port": SUBMISSION_PORT,
+            "pop3_port": POP3_PORT,
+            "imap_port": IMAP_PORT,
+            "uid": owner.pw_uid,
+            "gid": owner.pw_gid,
+            "retry": self.schedule.retry_s,
+            "expire": self.schedule.expire_s,
+            "connect_timeout": self.schedule.connect_timeout_s,
+        }
+
+
+def mail_host(
+    topo: MailTopo, name: str, replacements: Mapping[str, Implementation], schedule: Schedule | None = None
+) -> MailHost:
+    """A mail server of the drawing by the name of its host, with what takes the place of its parts."""
+    info = topo.nodeInfo(name)
+    serves = list(info["serves"])
+    words = shlex.split(serves[0])
+    return MailHost(
+        serves,
+        words[words.index("--domain") + 1],
+        info["names"][0],
+        dict(_users(info["files"]["accounts"])),
+        # The drawing gives every site 256 addresses.
+        str(IPv4Network(f"{info['ip'].partition('/')[0]}/24", strict=False)),
+        replacements.get(MTA_ROLE),
+        replacements.get(ACCESS_ROLE),
+        schedule or Schedule(),
+    )
+
+
+def _users(accounts: str) -> Iterable[tuple[str, str]]:
+    """The users of an accounts file and their passwords."""
+    for line in accounts.splitlines():
+        name, colon, rest = line.partition(":")
+        # A list has a blank behind its colon, a forward an arrow and no colon.
+        if colon and not rest.startswith(" "):
+            yield name, rest.partition(":")[0]
+
+
+def _owner() -> pwd.struct_passwd:
+    try:
+        return pwd.getpwnam(OWNER)
+    except KeyError:
+        raise MachineError(f"this machine has no user {OWNER!r}, to whom mailboxes of real servers belong") from None
+
+
+def names_of(replacements: Mapping[str, Implementation]) -> dict[str, str]:
+    """What a report calls the servers, by role."""
+    ours = {MTA_ROLE: MTA_MODULE, ACCESS_ROLE: " and ".join(ACCESS_MODULES)}
+    return {role: replacements[role].describe() if role in replacements else name for role, name in ours.items()}

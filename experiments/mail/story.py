@@ -1,0 +1,385 @@
+"""How does a message with a picture get from Alice to Bob, and where does its time go?  (claims S1 to S4, S7 to S11)
+
+Two mail domains, three legs. Alice composes a message with two pictures and hands it to her server, which looks up
+where Bob's mail goes, connects to his server and passes it on; Bob fetches it by POP3. Each step is timed in packets
+and set beside its round trips; her name server forgets everything before each message, so that all lookups are there.
+Then a few letters at a time go from server to server: with PIPELINING and without, on one connection and on one each.
+A letter full of dots, a dialogue as in the textbook, and the same objects by HTTP complete the claims.
+
+The role mta is the receiving server (mail.example.com): what it says, takes and closes is what the claims are about.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+
+from experiments.harness.experiment import Experiment, Outcome, Parameter, Run
+from experiments.harness.fidelity.certificate import MachineWatch, capture_checks, certificate, probe_path
+from experiments.harness.implementations.registry import ACCESS_ROLE, MTA_ROLE
+from experiments.harness.judge.frames import CaptureFile, read_capture
+from experiments.harness.judge.verdict import Contradiction, Verdict, failed
+from experiments.harness.measurement import Window, site_folder
+from experiments.harness.parameters import megabits, seconds, whole
+from experiments.harness.results.result import Comparison, Timing
+from experiments.harness.theory.tcp import TOLERANCE_OF_DIALOGUE, Theory
+from experiments.mail.claims import content, transfer
+from experiments.mail.claims import story as mail_story
+from experiments.mail.claims.delivery import BLANK_LINE, stored_bodies
+from experiments.mail.claims.story import Inside
+from experiments.mail.claims.transfer import Addresses, MailLegs, mail_legs
+from experiments.mail.lab import (
+    ALICE,
+    BOB,
+    CAPTURE_NAME,
+    LEGS,
+    RECEIVER_ADDRESS,
+    SENDER_ADDRESS,
+    SENDER_NAME,
+    Legs,
+    MailUser,
+    WebReader,
+    capture_all,
+    mail_testbed,
+    mailbox,
+    restart_mta,
+    wait_for_messages,
+    wait_until_quiet,
+)
+from experiments.mail.servers import names_of
+from experiments.mail.times import (
+    WAYS,
+    Closed,
+    Lookups,
+    Timed,
+    compared,
+    step_theories,
+    step_timings,
+    theories,
+    way_theory,
+    way_timing,
+)
+from topologies.emulation.errors import EmulationError
+from topologies.emulation.testbed import Testbed
+from topologies.mail import ALICE_ADDRESS, BOB_ADDRESS, PAGES, MailTopo
+
+RECEIVER = "mail-b"
+WHO = Addresses(ALICE_ADDRESS, SENDER_ADDRESS, RECEIVER_ADDRESS, BOB_ADDRESS)
+LETTER = "Dear Bob,\nthis is the view from my window.\nAlice\n"
+PICTURES = ("picture.jpg", "wave.png")
+LETTER_NAME = "letter.txt"
+# How long a message may be on its way: six round trips, and the programs of a busy machine.
+DELIVERY_S = 20.0
+# Lines that dots begin, shifted by one octet from block to block: wherever a segment ends, a dot is near.
+DOTS = ".\n" * 400
+DOTTED = "".join(f"{'x' * shift}\n{DOTS}" for shift in range(4)) + "..two\n.hidden\n. \nthe end.\n"
+TEXTBOOK = (
+    ("say", f"HELO {SENDER_NAME}"),
+    ("say", f"MAIL FROM:<{ALICE}>"),
+    ("say", f"RCPT TO:<{BOB}>"),
+    ("say", "DATA"),
+    ("data", f"From: {ALICE}\r\nTo: {BOB}\r\nSubject: by the book\r\n\r\nDo you like ketchup?\r\n"),
+    ("say", "QUIT"),
+)
+
+
+@dataclass(frozen=True)
+class Told:
+    """One story: when it was, what no packet shows, and the message as Alice composed it."""
+
+    start_ns: int
+    end_ns: int
+    inside: Inside
+    composed: bytes
+
+    @property
+    def window(self) -> Window:
+        """When it was."""
+        return Window(self.start_ns, self.end_ns)
+
+
+@dataclass(frozen=True)
+class Passed:
+    """Letters that went from server to server in one way: when, and the bodies that came."""
+
+    start_ns: int
+    end_ns: int
+    bodies: list[bytes]
+
+    @property
+    def window(self) -> Window:
+        """When it was."""
+        return Window(self.start_ns, self.end_ns)
+
+
+@dataclass
+class Done:
+    """What was done, and when: the stories, the letters by their way, and what belongs to one claim each.
+
+    A story, or letters of a way, that the machine disturbed are there as well as those that were taken again.
+    """
+
+    stories: list[Told] = field(default_factory=list)
+    ways: dict[str, list[Passed]] = field(default_factory=dict)
+    dots: Window | None = None
+    dotted: bytes = b""
+    textbook: Window | None = None
+    web: Window | None = None
+    failures: dict[str, str] = field(default_factory=dict)
+
+    def note(self, what: str, problems: Sequence[str]) -> None:
+        """Remember what kept something from its end; the packets of it are judged all the same."""
+        if problems:
+            self.failures[what] = "; ".join(problems)
+
+
+class Lab:
+    """The people and servers of a running network, and what they are told to do."""
+
+    def __init__(self, context: Run, bed: Testbed) -> None:
+        self._bed = bed
+        self._context = context
+        self.alice, self.bob = MailUser(bed.host("alice")), MailUser(bed.host("bob"))
+        self.clerk = MailUser(bed.host("mail-a"))
+        self.web = WebReader(bed.host("bob"))
+        self._box = mailbox(bed.host("mail-b"))
+        self._count = 0
+        self._problems: list[str] = []
+
+    def problems(self) -> list[str]:
+        """What went wrong since this was last called."""
+        found, self._problems = self._problems, []
+        return found
+
+    def compose(self, subject: str, text: str, files: Sequence[Path] = ()) -> tuple[Path, Window]:
+        """A message of Alice's, and when she wrote it."""
+        self._count += 1
+        path = self._bed.host("alice").workdir / f"message-{self._count}.eml"
+        return path, self.alice.compose(path, subject, text, files)
+
+    def story(self, subject: str, text: str, files: Sequence[Path] = ()) -> Told:
+        """One message, from her keyboard to his screen."""
+        self._bed.restart("dns-a")
+        path, composing = self.compose(subject, text, files)
+        self._attempt(lambda: self.alice.send([path]))
+        filed = self._arrived(1)
+        inside = Inside(composing.start_ns, composing.end_ns, filed[0].stat().st_ctime_ns if filed else 0)
+        self._quiet()
+        if filed:
+            self._attempt(self.bob.fetch)
+        ended_ns = time.time_ns()
+        self._clear()
+        return Told(composing.start_ns, ended_ns, inside, path.read_bytes())
+
+    def letters(self, count: int, flags: str) -> Passed:
+        """So many letters at once, which her server sends on in one way."""
+        restart_mta(self._bed, "mail-a", flags)
+        # Each is told from all others by its body.
+        numbers = range(self._count + 1, self._count + 1 + count)
+        paths = [self.compose(f"letter {number}", f"{number:04}. {LETTER}")[0] for number in numbers]
+        began_ns = time.time_ns()
+        self._attempt(lambda: self.alice.send(paths))
+        self._arrived(count)
+        ended_ns = self._quiet()
+        bodies = stored_bodies([one.read_bytes() for one in self._mailbox()])
+        self._clear()
+        return Passed(began_ns, ended_ns, bodies)
+
+    def by_the_book(self) -> Window:
+        """The textbook's dialogue, had by a person at her server."""
+        began_ns = time.time_ns()
+        self._attempt(lambda: self.clerk.dialogue(TEXTBOOK))
+        self._arrived(1)
+        self._clear()
+        return Window(began_ns, time.time_ns())
+
+    def _attempt(self, act: Callable[[], object]) -> None:
+        """Do something that the servers may keep from its end; what of it crossed is for the judge."""
+        try:
+            act()
+        except EmulationError as error:
+            self._problems.append(str(error))
+
+    def _arrived(self, count: int) -> list[Path]:
+        """Wait for so many messages; those that are there in the end, in order of arrival."""
+        self._attempt(lambda: wait_for_messages(self._box, count, DELIVERY_S))
+        return sorted(self._box.glob("*"), key=lambda path: path.stat().st_ctime_ns)
+
+    def _quiet(self) -> int:
+        self._attempt(lambda: wait_until_quiet(self._bed.host("mail-a"), timeout_s=DELIVERY_S))
+        return time.time_ns()
+
+    def _mailbox(self) -> list[Path]:
+        """Every message of the mailbox, those that were read as well."""
+        return [one for place in ("new", "cur") for one in (self._box.parent / place).glob("*")]
+
+    def _clear(self) -> None:
+        """Take away what is left, which would be taken for what comes next."""
+        for one in self._mailbox():
+            one.unlink(missing_ok=True)
+
+
+def run(context: Run) -> Outcome:
+    """Send, pass on, read; judge, compare."""
+    asked = context.parameters
+    if 2 * asked["near"] > asked["rtt"]:
+        # Else her server has passed one letter on before the next is there, and needs a connection for each.
+        raise EmulationError(
+            "near is more than half of rtt: Alice's letters would come too slowly to share a connection"
+        )
+    legs = Legs(asked["near"], asked["rtt"], asked["far"], asked["bw"])
+    with site_folder(context) as folder:
+        objects = _objects(folder)
+        topo = legs.topology(names=f"{asked['names'] / 2 * 1e6:.0f}us", root=str(folder))
+        with mail_testbed(context, topo) as bed:
+            context.step("measuring the paths", 0.05)
+            checks = [check for path in legs.paths() for check in probe_path(bed, path)]
+            with MachineWatch() as watch, capture_all(bed, context.folder / CAPTURE_NAME) as capture:
+                done = _work(context, bed, folder, watch)
+    context.step("judging the packets", 0.9)
+    captured = read_capture(context.folder / CAPTURE_NAME)
+    watch.follow(captured, topo)
+    every = mail_legs(captured, LEGS, WHO)
+    waiting = context.waiting(dict.fromkeys((MTA_ROLE, ACCESS_ROLE), RECEIVER))
+    timings, comparisons = _compare(captured, every, done, legs, asked["names"], topo, watch, waiting)
+    return Outcome(
+        claims=_verdicts(context, every, done, objects),
+        comparisons=tuple(comparisons),
+        fidelity=certificate([*checks, *watch.checks(), *capture_checks(capture.statistics)]),
+        implementations=names_of(context.replacements),
+        timings=timings,
+        capture=CAPTURE_NAME,
+    )
+
+
+def _objects(folder: Path) -> dict[str, bytes]:
+    """What Alice sends and what the web server has: her letter and the pictures."""
+    (folder / LETTER_NAME).write_bytes(LETTER.replace("\n", "\r\n").encode())
+    for name in PICTURES:
+        shutil.copyfile(PAGES / name, folder / name)
+    return {name: (folder / name).read_bytes() for name in (LETTER_NAME, *PICTURES)}
+
+
+def _work(context: Run, bed: Testbed, folder: Path, watch: MachineWatch) -> Done:
+    done, lab = Done(), Lab(context, bed)
+    pictures = [folder / name for name in PICTURES]
+    context.step("a letter full of dots", 0.1)
+    # The first story, which is not timed: it warms everybody up.
+    dots = lab.story("Dots", DOTTED)
+    done.dots, done.dotted = dots.window, dots.composed.partition(BLANK_LINE)[2]
+    done.note("the letter full of dots", lab.problems())
+    for number in range(1, context.repeat + 1):
+        context.step(f"the story, {number} of {context.repeat}", 0.1 + 0.3 * number / (context.repeat + 1))
+        done.stories += watch.samples(partial(lab.story, "A picture", LETTER, pictures))
+        done.note(f"the story, {number}", lab.problems())
+    for number in range(context.repeat):
+        for place, way in enumerate(WAYS):
+            context.step(f"letters: {way.name}", 0.4 + 0.4 * (number + place / 4) / context.repeat)
+            passed = watch.samples(partial(lab.letters, context.parameters["messages"], way.flags))
+            done.ways.setdefault(way.name, []).extend(passed)
+            done.note(way.name, lab.problems())
+    context.step("the textbook's dialogue, and the web", 0.85)
+    done.textbook = lab.by_the_book()
+    done.note("the textbook's dialogue", lab.problems())
+    try:
+        done.web = lab.web.visit([f"/{name}" for name in (LETTER_NAME, *PICTURES)])
+    except EmulationError as error:
+        done.failures["the web"] = str(error)
+    return done
+
+
+def _compare(
+    captured: CaptureFile,
+    every: MailLegs,
+    done: Done,
+    legs: Legs,
+    names_s: float,
+    topo: MailTopo,
+    watch: MachineWatch,
+    waiting: Collection[str],
+) -> tuple[dict[str, list[Timing]], list[Comparison]]:
+    """Every time that was measured beside its theory."""
+    samples: list[tuple[str, Timed, Closed]] = []
+    asked = Lookups.of(captured)
+    for told in done.stories:
+        part = _within(every, told.window)
+        try:
+            story = mail_story.follow(part)
+        except Contradiction:
+            continue
+        closed = step_theories(story, legs, names_s, exchanges=2)
+        found = step_timings(story, part, asked, told.start_ns)
+        samples += [(name, timed, closed[name]) for name, timed in found.items()]
+    for way in WAYS:
+        for passed in done.ways.get(way.name, []):
+            part = _within(every, passed.window)
+            with suppress(ValueError):
+                samples.append((way.name, way_timing(part, asked), way_theory(way, part, legs)))
+    predicted = theories(captured, topo, [(timed, closed) for _, timed, closed in samples], waiting)
+    by_name: dict[str, list[tuple[Timing, Theory]]] = {}
+    for (name, timed, _), theory in zip(samples, predicted, strict=True):
+        timing = watch.noted(timed.timing, timed.first_ns, timed.last_ns)
+        by_name.setdefault(name, []).append((timing, theory))
+    comparisons = [compared(name, some, TOLERANCE_OF_DIALOGUE) for name, some in by_name.items()]
+    return {name: [timing for timing, _ in some] for name, some in by_name.items()}, comparisons
+
+
+def _verdicts(context: Run, every: MailLegs, done: Done, objects: Mapping[str, bytes]) -> tuple[Verdict, ...]:
+    first, passed = done.stories[:1], done.ways.get(WAYS[0].name, [])[:1]
+    story = _within(every, *(one.window for one in first))
+    letters = _within(every, *(one.window for some in done.ways.values() for one in some[:1]))
+    several = _within(every, *(one.window for one in passed))
+    dots, textbook = _within(every, done.dots), _within(every, done.textbook)
+    whole = _within(every, Window(0, 1 << 63))
+    picture = objects[PICTURES[0]]
+    inside, composed = (first[0].inside, first[0].composed) if first else (Inside(0, 0, 0), b"")
+    delivered = passed[0].bodies if passed else []
+    verdicts = (
+        transfer.s1(story, [composed]),
+        transfer.s2(letters),
+        mail_story.s3(story, inside),
+        transfer.s4([story.submitted, story.relayed, letters.relayed, dots.relayed, textbook.relayed]),
+        transfer.s7(several.relayed, context.parameters["messages"], delivered),
+        content.s8(whole, picture),
+        content.s9(_with_web(story, _within(every, done.web)), objects),
+        transfer.s10(whole.at_receiver),
+        content.s11(dots, done.dotted),
+    )
+    if not done.failures:
+        return verdicts
+    broken = "; ".join(f"{what}: {why}" for what, why in done.failures.items())
+    return tuple(
+        failed(one.id, f"Something broke off: {broken}.") if one.verdict == "undecided" else one for one in verdicts
+    )
+
+
+def _within(every: MailLegs, *windows: Window | None) -> MailLegs:
+    """The traffic of some windows."""
+    return every.within([(one.start_ns, one.end_ns) for one in windows if one is not None])
+
+
+def _with_web(story: MailLegs, visit: MailLegs) -> MailLegs:
+    return replace(story, web=visit.web)
+
+
+EXPERIMENT = Experiment(
+    name="mail-story",
+    question="How does a message with a picture get from Alice to Bob, and where does its time go?",
+    claims=("S1", "S2", "S3", "S4", "S7", "S8", "S9", "S10", "S11"),
+    parameters={
+        "rtt": Parameter("100ms", seconds, "the round-trip time between the two mail servers"),
+        "near": Parameter("20ms", seconds, "that between Alice and her server"),
+        "far": Parameter("40ms", seconds, "that between Bob and his server"),
+        "names": Parameter("30ms", seconds, "that between the Internet and each name server"),
+        "bw": Parameter("10", megabits, "the rate between the servers in Mbit/s"),
+        "messages": Parameter("2", whole(2, 20), "how many letters go from server to server at a time", full="10"),
+    },
+    run=run,
+    repeat=2,
+    roles=(MTA_ROLE, ACCESS_ROLE),
+)

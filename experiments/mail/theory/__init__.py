@@ -1,0 +1,1 @@
+"""Theory of mail times: transfer, queue outages and mailbox access."""

@@ -1,0 +1,64 @@
+"""How long a message waits for a server that is back: the attempt that failed last, a wait, and a dialogue.
+
+    refusal         1 RTT where the peer's machine refuses
+    wait            the retry interval: the next attempt after the return is that long after the last one that failed,
+                    which where nobody answers takes the time-out of a connection
+    tcp_handshake   1 RTT     SYN, SYN-ACK
+    dialogue        3 RTT     the greeting; EHLO; MAIL, RCPT and DATA together (RFC 2920)
+    content         1 RTT     the message and its 250
+
+Frames take no time in this form: what links take for them is a term of its own, framing (see `completed`). A queue that
+tries a peer which stays away has 1 RTT + wait from one attempt to the next.
+
+From the return on it takes a time between 0 and the interval until the next attempt: it comes when the schedule says,
+not when the peer is back. Source: RFC 5321 section 4.5.4.1 (a server that is out of reach is tried again after an
+interval) and section 3.3 (the dialogue), counted here.
+"""
+
+from __future__ import annotations
+
+from experiments.harness.pathmodel.replay import Beyond
+from experiments.harness.theory.tcp import SYN_FRAME_BYTES, Theory
+
+# A RST in answer to a SYN carries no options: Ethernet, IPv4 and TCP headers (RFC 9293 section 3.10.7.1).
+RST_FRAME_BYTES = 14 + 20 + 20
+RFC_5321 = "RFC 5321, sections 3.3 and 4.5.4.1: round trips counted"
+DIALOGUE_TRIPS = 3
+
+
+def recovery(refused: bool, rtt_s: float, retry_s: float, connect_timeout_s: float) -> Theory:
+    """Return the time from the beginning of the last attempt that failed to the first 250 behind a message."""
+    terms = {
+        "refusal": rtt_s if refused else 0.0,
+        "wait": retry_s + (0.0 if refused else connect_timeout_s),
+        "tcp_handshake": rtt_s,
+        "dialogue": DIALOGUE_TRIPS * rtt_s,
+        "content": rtt_s,
+    }
+    return Theory(sum(terms.values()), terms, "6 RTT + wait" if refused else "time-out + wait + 5 RTT", RFC_5321)
+
+
+def spacing(rtt_s: float, retry_s: float) -> Theory:
+    """Return the time from one attempt that the peer's machine refuses to the next one."""
+    return Theory(rtt_s + retry_s, {"refusal": rtt_s, "wait": retry_s}, "RTT + wait", RFC_5321)
+
+
+def refusal_framing_s(rate_bps: float) -> float:
+    """Return what a link takes for a SYN and the RST that answers it."""
+    return (SYN_FRAME_BYTES + RST_FRAME_BYTES) * 8 / rate_bps
+
+
+def completed(theory: Theory, refused: bool, rate_bps: float, beyond: Beyond | None) -> Theory:
+    """Return a closed form with terms for what it leaves out.
+
+    beyond: of the connection that is answered, from its SYN on; None where the path model cannot follow it.
+    """
+    framing_s = refusal_framing_s(rate_bps) if refused else 0.0
+    if beyond is None:
+        return theory.plus({"framing": round(framing_s, 9)})
+    terms = {
+        "window": beyond.window_s,
+        "acknowledgements": beyond.acknowledgements_s,
+        "framing": framing_s + beyond.sending_s,
+    }
+    return theory.plus({name: round(value_s, 9) for name, value_s in terms.items()})

@@ -1,0 +1,190 @@
+"""Closed forms for the time that a message takes, round trips counted one by one.
+
+An SMTP connection from the SYN to the reply to QUIT, with n messages of one recipient each:
+
+    tcp_handshake   1 RTT            SYN, SYN-ACK
+    dialogue        2 RTT            the greeting (RFC 5321 section 3.1: the server speaks first), EHLO
+                    4 RTT a message  MAIL, RCPT, DATA, and the mail data with their reply
+                    2 RTT a message  with PIPELINING: MAIL, RCPT and DATA go together (RFC 2920 section 3.1)
+                    1 RTT            QUIT
+    transmission    the rest of X    X: the mail data on the link, headers of frames included
+
+so (4 + 4n) RTT + X, or (4 + 2n) RTT + X with PIPELINING. Where every message has a connection of its own these are paid
+n times: 8n RTT + X and 6n RTT + X. Before a connection come the lookups: dns, by whom they have to be asked. What the
+link takes for the first segment of the mail data, and for commands and replies, is part of the dialogue; if the mail
+data do not fit TCP's initial window, what slow start leaves idle is part of transmission (see `theory`).
+
+A reader's POP3 session up to the end of a message is 5 RTT + X: SYN, the greeting, USER, PASS, RETR (RFC 1939).
+
+What these forms leave out has terms of its own (see `completed`): window, acknowledgements, framing, server_waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from experiments.harness.pathmodel.replay import Beyond
+from experiments.harness.theory.tcp import (
+    INITIAL_WINDOW_SEGMENTS,
+    MSS_BYTES,
+    SYN_FRAME_BYTES,
+    Theory,
+    segments,
+    slow_start_stall_s,
+    transmission_time_s,
+)
+
+RFC_5321 = "RFC 5321, sections 3.1, 3.3 and 4.1.1: round trips counted"
+RFC_2920 = "RFC 5321, sections 3.1, 3.3 and 4.1.1, and RFC 2920, section 3.1: round trips counted"
+RFC_1035 = "RFC 1034, section 5.3.3, and RFC 5321, sections 3.1 and 5.1: round trips counted"
+RFC_1939 = "RFC 1939, sections 3 to 5: round trips counted"
+# What a command or its reply takes without its own text.
+MESSAGE_BYTES = 40
+# Round trips of a message: commands one at a time, and with MAIL, RCPT and DATA in one group.
+ONE_AT_A_TIME, PIPELINED = 4, 2
+
+
+@dataclass(frozen=True)
+class Leg:
+    """What lies between two hosts: round-trip time, rate (None: not limited), mean octets of a command or reply.
+
+    `slow_start`: whether forms count the time for which slow start leaves the link idle.
+    """
+
+    rtt_s: float
+    rate_bps: float | None = None
+    message_bytes: int = MESSAGE_BYTES
+    slow_start: bool = True
+
+    @property
+    def handshake_s(self) -> float:
+        """SYN and SYN-ACK."""
+        return self.rtt_s + (0.0 if self.rate_bps is None else 2 * SYN_FRAME_BYTES * 8 / self.rate_bps)
+
+    @property
+    def said_s(self) -> float:
+        """What the link takes for one command or reply."""
+        return transmission_time_s(self.message_bytes, self.rate_bps)
+
+    def first_s(self, size_bytes: int) -> float:
+        """What it takes for the first segment of so many octets."""
+        return transmission_time_s(min(size_bytes, MSS_BYTES), self.rate_bps)
+
+    def rest_s(self, size_bytes: int, window_segments: int = INITIAL_WINDOW_SEGMENTS) -> float:
+        """What it takes for all others, with the time for which slow start leaves the link idle."""
+        rest_s = transmission_time_s(size_bytes, self.rate_bps) - self.first_s(size_bytes)
+        if not self.slow_start:
+            return rest_s
+        return rest_s + slow_start_stall_s(size_bytes, self.rtt_s, self.rate_bps, window_segments=window_segments)
+
+
+def lookup_s(asked: Sequence[int], server_rtt_s: float, local_rtt_s: float = 0.0) -> float:
+    """Return how long lookups take, one after the other: each asks so many name servers by way of the local one."""
+    return sum(local_rtt_s + count * server_rtt_s for count in asked)
+
+
+def smtp_connection(leg: Leg, sizes_bytes: Sequence[int], pipelining: bool, together: bool = True) -> Theory:
+    """Return the time from the first SYN to the last 221, for messages of these sizes with one recipient each.
+
+    `together`: on one connection, else each on its own, one after the other. Raises ValueError without a message.
+    """
+    if not sizes_bytes:
+        raise ValueError("a connection carries a message at least")
+    n = len(sizes_bytes)
+    connections = 1 if together else n
+    a_message = PIPELINED if pipelining else ONE_AT_A_TIME
+    trips = 3 * connections + a_message * n
+    # Said: the greeting, EHLO, QUIT and their replies, four commands a message and their replies; the mail data are X.
+    said = 5 * connections + (5 if pipelining else 7) * n
+    first_s = sum(leg.first_s(size) for size in sizes_bytes)
+    terms = {
+        "dns": 0.0,
+        "tcp_handshake": connections * leg.handshake_s,
+        "dialogue": trips * leg.rtt_s + said * leg.said_s + first_s,
+        "transmission": sum(_on_connection(leg, sizes_bytes, together)),
+    }
+    formula = f"(4 + {a_message}n) RTT + X" if together else f"{4 + a_message}n RTT + X"
+    return Theory(sum(terms.values()), terms, formula, RFC_2920 if pipelining else RFC_5321)
+
+
+def _on_connection(leg: Leg, sizes_bytes: Sequence[int], together: bool) -> list[float]:
+    """The rest of X for each message; a window that has grown for one stays grown for the next."""
+    window, rests = INITIAL_WINDOW_SEGMENTS, []
+    for size in sizes_bytes:
+        rests.append(leg.rest_s(size, window))
+        if together:
+            window = max(window, segments(size))
+    return rests
+
+
+def submission(leg: Leg, size_bytes: int, dns_s: float, log_in: int = 1) -> Theory:
+    """Return the time from the user agent's lookup to the 250 behind its message; `log_in`: round trips of AUTH."""
+    trips = 2 + log_in + ONE_AT_A_TIME
+    terms = {
+        "dns": dns_s,
+        "tcp_handshake": leg.handshake_s,
+        "dialogue": trips * leg.rtt_s + (2 * trips - 2) * leg.said_s + leg.first_s(size_bytes),
+        "transmission": leg.rest_s(size_bytes),
+    }
+    return Theory(sum(terms.values()), terms, f"DNS + {1 + trips} RTT + X", RFC_5321)
+
+
+def connecting(leg: Leg, dns_s: float) -> Theory:
+    """Return the time from a server's first lookup to the greeting of the server that it sends to."""
+    terms = {
+        "dns": dns_s,
+        "tcp_handshake": leg.handshake_s,
+        "dialogue": leg.rtt_s + leg.said_s,
+        "transmission": 0.0,
+    }
+    return Theory(sum(terms.values()), terms, "DNS + 2 RTT", RFC_1035)
+
+
+def transfer(leg: Leg, size_bytes: int, pipelining: bool = True) -> Theory:
+    """Return the time from the greeting to the 250 behind one message."""
+    trips = 1 + (PIPELINED if pipelining else ONE_AT_A_TIME)
+    said = 2 * trips - 1
+    terms = {
+        "dns": 0.0,
+        "tcp_handshake": 0.0,
+        "dialogue": trips * leg.rtt_s + said * leg.said_s + leg.first_s(size_bytes),
+        "transmission": leg.rest_s(size_bytes),
+    }
+    return Theory(sum(terms.values()), terms, f"{trips} RTT + X", RFC_2920 if pipelining else RFC_5321)
+
+
+def reading(leg: Leg, size_bytes: int, dns_s: float) -> Theory:
+    """Return the time from the reader's lookup to the last octet of one message, fetched by POP3."""
+    terms = {
+        "dns": dns_s,
+        "tcp_handshake": leg.handshake_s,
+        "dialogue": 4 * leg.rtt_s + 7 * leg.said_s + leg.first_s(size_bytes),
+        "transmission": leg.rest_s(size_bytes),
+    }
+    return Theory(sum(terms.values()), terms, "DNS + 5 RTT + X", RFC_1939)
+
+
+def completed(form: Callable[[Leg], Theory], leg: Leg, beyond: Beyond) -> Theory:
+    """Return a closed form of this leg with terms for what it leaves out.
+
+    window: what the congestion window holds back beyond the form's own slow start. acknowledgements: see
+    pathmodel.replay. framing: what links take for the frames of the sample beyond the commands, replies and mail data
+    that the form counts: DNS messages, short segments, lengths beside the mean. server_waits: see pathmodel.replay.
+    """
+    whole = form(leg)
+    full_window_s = form(replace(leg, slow_start=False)).total_s
+    trips_s = form(replace(leg, slow_start=False, rate_bps=None)).total_s
+    return whole.plus(
+        {
+            "window": to_ns(beyond.window_s - (whole.total_s - full_window_s)),
+            "acknowledgements": to_ns(beyond.acknowledgements_s),
+            "framing": to_ns(beyond.sending_s - (full_window_s - trips_s)),
+            "server_waits": to_ns(beyond.server_waits_s),
+        }
+    )
+
+
+def to_ns(value_s: float) -> float:
+    """Return a time to the nanosecond, which is as exact as any of them is."""
+    return round(value_s, 9)

@@ -1,0 +1,204 @@
+"""The times of a message, measured in packets and set beside their theory: its steps, and ways between servers."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+
+from mininet.topo import Topo
+
+from experiments.harness import clock
+from experiments.harness.judge.decomposition import Interval
+from experiments.harness.judge.frames import CaptureFile, Frame
+from experiments.harness.pathmodel.replay import Beyond, CausalOrderError, Sample, beyond_each
+from experiments.harness.results.result import Comparison, Timing
+from experiments.harness.theory.tcp import Theory
+from experiments.mail.claims.story import Story
+from experiments.mail.claims.transfer import MailLegs
+from experiments.mail.lab import AT_ALICE, AT_BOB, AT_SENDER, Legs
+from experiments.mail.theory import transfer
+from experiments.mail.theory.transfer import MESSAGE_BYTES, Leg
+from experiments.mail.wire.smtp import SmtpSession
+from experiments.mail.wire.smtp_grammar import Command
+from experiments.mail.wire.smtp_timing import divide, line_intervals, lookups, smtp_intervals
+
+# Name servers that have to be asked by the local one when it knows nothing: the root's, the top-level domain's, the
+# domain's own; and only the last one where the others' answers are known already.
+ALL, LAST = 3, 1
+
+
+@dataclass(frozen=True)
+class Way:
+    """How an MTA sends: pipelined or one command at a time; together on one connection or apart on one each."""
+
+    pipelining: bool
+    together: bool
+
+    @property
+    def name(self) -> str:
+        """As a report calls it."""
+        return f"{'pipelined' if self.pipelining else 'one by one'}, {'together' if self.together else 'apart'}"
+
+    @property
+    def flags(self) -> str:
+        """Flags of services.mail.mta."""
+        flags = ["--remote-connections 1"]
+        flags += [] if self.pipelining else ["--no-pipelining"]
+        flags += [] if self.together else ["--remote-messages 1"]
+        return " ".join(flags)
+
+
+WAYS = tuple(Way(pipelining, together) for pipelining in (True, False) for together in (True, False))
+
+
+@dataclass(frozen=True)
+class Lookups:
+    """The frames in which each host asked for names: Alice's agent, the sender's server, Bob's agent."""
+
+    alice: tuple[Frame, ...]
+    sender: tuple[Frame, ...]
+    bob: tuple[Frame, ...]
+
+    @classmethod
+    def of(cls, captured: CaptureFile) -> Lookups:
+        """All of a capture."""
+        some = (tuple(_dns(captured.at(one))) for one in (AT_ALICE, AT_SENDER, AT_BOB))
+        return cls(*some)
+
+
+def _dns(frames: Iterable[Frame]) -> Iterable[Frame]:
+    return (one for one in frames if "UDP" in one.packet and 53 in (one.packet["UDP"].sport, one.packet["UDP"].dport))
+
+
+@dataclass(frozen=True)
+class Timed:
+    """One sample: the interface that saw it, its first and its last moment there in ns, and its terms."""
+
+    at: str
+    first_ns: int
+    last_ns: int
+    timing: Timing
+
+    @classmethod
+    def of(cls, at: str, intervals: Sequence[Interval], first_ns: int, last_ns: int) -> Timed:
+        """The sample with these intervals in it."""
+        found = divide(intervals, first_ns, last_ns)
+        return cls(at, first_ns, last_ns, Timing(found.total_s, found.terms))
+
+
+@dataclass(frozen=True)
+class Closed:
+    """A closed form for the sizes of one sample, and the leg that it is for."""
+
+    form: Callable[[Leg], Theory]
+    leg: Leg
+
+    @property
+    def theory(self) -> Theory:
+        """What it predicts."""
+        return self.form(self.leg)
+
+
+def step_timings(story: Story, legs: MailLegs, asked: Lookups, begun_ns: int) -> dict[str, Timed]:
+    """What each step on the wire took, of a story that begun then; a step begins with its lookups."""
+    who, relay = legs.who, story.relay
+    assert story.handed.sent.reply is not None
+    assert story.passed.sent.reply is not None
+    assert relay.greeting is not None
+    queued_ns, greeted_ns = story.handed.sent.reply.last_ns, relay.greeting.last_ns
+    submitted = list(smtp_intervals([story.submission], legs.at_sender))
+    relayed = list(smtp_intervals([relay], legs.at_receiver))
+    early = [one.connection.syn.time_ns for one in legs.relayed.sessions]
+    came_ns = story.handed.data.first_ns
+    names = {
+        "queue": lookups(asked.alice, who.alice, begun_ns, story.submission.connection.syn.time_ns),
+        "connect": lookups(asked.sender, who.sender, came_ns, min(early)),
+        "read": lookups(asked.bob, who.bob, queued_ns, story.reading.syn.time_ns),
+    }
+    read = [*names["read"], *line_intervals(story.reading)]
+    return {
+        "queue": _timed(AT_ALICE, [*names["queue"], *submitted], queued_ns),
+        "connect": _timed(AT_SENDER, [*names["connect"], *relayed], greeted_ns),
+        "transfer": Timed.of(AT_SENDER, relayed, greeted_ns, story.passed.sent.reply.last_ns),
+        "read": _timed(AT_BOB, read, story.read_ns),
+    }
+
+
+def _timed(at: str, intervals: Sequence[Interval], end_ns: int) -> Timed:
+    return Timed.of(at, intervals, min(one.start_ns for one in intervals), end_ns)
+
+
+def step_theories(story: Story, legs: Legs, names_rtt_s: float, exchanges: int) -> dict[str, Closed]:
+    """The closed form of each step, for the sizes that were sent; `exchanges`: how many MX hosts the domain has."""
+    server_s = legs.between_s / 2 + names_rtt_s
+    near, far = Leg(legs.sender_s), Leg(legs.receiver_s)
+    between = Leg(legs.between_s, legs.bw_mbit * 1e6, _said_bytes([story.relay]))
+    handed, passed = len(story.handed.data.octets), len(story.passed.data.octets)
+    # The sender's server asks for MX, then A and AAAA of each host, one after the other (RFC 5321 section 5.1).
+    for_mx = transfer.lookup_s([ALL, *[LAST] * (2 * exchanges)], server_s)
+    for_submission = transfer.lookup_s([ALL], server_s, legs.sender_s)
+    # Bob's name server has been asked before.
+    for_reading = transfer.lookup_s([0], 0.0, legs.receiver_s)
+    return {
+        "queue": Closed(lambda leg: transfer.submission(leg, handed, for_submission), near),
+        "connect": Closed(lambda leg: transfer.connecting(leg, for_mx), between),
+        "transfer": Closed(lambda leg: transfer.transfer(leg, passed), between),
+        "read": Closed(lambda leg: transfer.reading(leg, passed, for_reading), far),
+    }
+
+
+def way_timing(legs: MailLegs, asked: Lookups) -> Timed:
+    """From the first SYN between the servers to the last reply to QUIT. Raises ValueError where a session lacks it."""
+    sessions = [one for one in legs.relayed.sessions if one.messages]
+    ends = [one.reply.last_ns for session in sessions for one in session.asked("QUIT") if one.reply is not None]
+    if not sessions or len(ends) != len(sessions):
+        raise ValueError("a connection between the servers has no end")
+    begun_ns = sessions[0].connection.syn.time_ns
+    names = lookups(asked.sender, legs.who.sender, begun_ns, max(ends))
+    return Timed.of(AT_SENDER, [*names, *smtp_intervals(sessions, legs.at_receiver)], begun_ns, max(ends))
+
+
+def way_theory(way: Way, legs: MailLegs, between: Legs) -> Closed:
+    """The closed form for the messages that were sent."""
+    sessions = [one for one in legs.relayed.sessions if one.messages]
+    leg = Leg(between.between_s, between.bw_mbit * 1e6, _said_bytes(sessions))
+    sizes = [len(message.data.octets) for session in sessions for message in session.messages]
+    return Closed(lambda each: transfer.smtp_connection(each, sizes, way.pipelining, way.together), leg)
+
+
+def theories(
+    captured: CaptureFile, topo: Topo, samples: Sequence[tuple[Timed, Closed]], waiting: Collection[str] = ()
+) -> list[Theory]:
+    """The theory of each of these samples, with terms for what its closed form leaves out (see mail_theory.completed).
+
+    captured: at every host that acts; waiting: see pathmodel.replay.
+    """
+    found = left_out(captured, topo, [timed for timed, _ in samples], waiting)
+    return [
+        closed.theory if beyond is None else transfer.completed(closed.form, closed.leg, beyond)
+        for (_, closed), beyond in zip(samples, found, strict=True)
+    ]
+
+
+def left_out(
+    captured: CaptureFile, topo: Topo, samples: Sequence[Timed], waiting: Collection[str] = ()
+) -> list[Beyond] | list[None]:
+    """What closed forms leave out of these samples; None for each where a segment was lost or a host not captured."""
+    try:
+        return beyond_each(captured, topo, [Sample(one.at, one.first_ns, one.last_ns) for one in samples], waiting)
+    except CausalOrderError:
+        return [None] * len(samples)
+
+
+def compared(name: str, samples: Sequence[tuple[Timing, Theory]], tolerance: float) -> Comparison:
+    """Samples beside the theory of the median one; `tolerance`: by the machine's clock."""
+    median = sorted(samples, key=lambda each: each[0].total_s)[(len(samples) - 1) // 2][1]
+    return Comparison.of(name, [timing for timing, _ in samples], median, clock.tolerance(round(tolerance, 4)))
+
+
+def _said_bytes(sessions: Sequence[SmtpSession]) -> int:
+    """Octets of a command or a reply on average."""
+    said = [len(one.octets) for session in sessions for one in session.replies]
+    said += [len(one.said.octets) for session in sessions for one in session.exchanges if isinstance(one.said, Command)]
+    return round(statistics.mean(said)) if said else MESSAGE_BYTES

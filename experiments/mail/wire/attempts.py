@@ -1,0 +1,82 @@
+"""Attempts of a mail queue to reach a peer, and the intervals between them (RFC 5321 section 4.5.4.1).
+
+An attempt is a connection that the peer's machine refuses (RST), that is not answered, or that is established. Several
+connections at a time are one try.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from experiments.harness.judge.verdict import Contradiction
+
+NS = 1_000_000_000
+# What comes so long behind a first attempt is another one, and not the same on a further connection.
+AGAIN_NS = 3 * NS // 10
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A connection of the sender's server to the peer: when it was tried, and when it was answered, or had failed."""
+
+    frame: int
+    began_ns: int
+    answered_ns: int | None
+    failed_ns: int | None
+    how: str
+
+
+@dataclass(frozen=True)
+class Keeping:
+    """How long a queue keeps and tries messages for a peer that stays away, in seconds.
+
+    interval: the least time from one attempt to the next; longest: the most that is taken for trying again and again;
+    keep: how long it tries at least before it gives up.
+    """
+
+    interval_s: float
+    longest_s: float
+    keep_s: float
+
+
+def is_again(failed: Sequence[Attempt]) -> bool:
+    """Whether the peer was tried at more than one time."""
+    return bool(failed) and failed[-1].began_ns - failed[0].began_ns >= AGAIN_NS
+
+
+def tries(failed: Sequence[Attempt]) -> list[Attempt]:
+    """The first attempt of each time that the peer is tried: a queue may use several connections at a time."""
+    found: list[Attempt] = []
+    for one in failed:
+        if not found or one.began_ns - found[-1].began_ns >= AGAIN_NS:
+            found.append(one)
+    return found
+
+
+def kept(kind: str, keeping: Keeping, failed: Sequence[Attempt]) -> str:
+    """What to say of the attempts of a queue that keeps to its intervals. Raises Contradiction."""
+    every = tries(failed)
+    # "The sender MUST delay retrying a particular destination after one attempt has failed. In general, the retry
+    # interval SHOULD be at least 30 minutes": from the failure on, which is behind the attempt's begin.
+    for one, other in pairwise(every):
+        # To the second: a timer of the operating system has a tick.
+        gap_s = round((other.began_ns - (one.failed_ns or one.began_ns)) / NS)
+        if not keeping.interval_s <= gap_s <= keeping.longest_s:
+            raise Contradiction(
+                f"{kind}: the peer is tried again after {gap_s} s, where {keeping.interval_s:g} to "
+                f"{keeping.longest_s:g} s are allowed.",
+                one.frame,
+                other.frame,
+            )
+    # "the give-up time generally needs to be at least 4-5 days".
+    tried_s = (every[-1].began_ns - every[0].began_ns) / NS
+    if tried_s < keeping.keep_s:
+        raise Contradiction(
+            f"{kind}: the last attempt comes {tried_s:.0f} s behind the first one, where messages are "
+            f"to be kept for {keeping.keep_s:g} s.",
+            every[-1].frame,
+        )
+    shortest_s = min((other.began_ns - one.began_ns) / NS for one, other in pairwise(every))
+    return f" and each at least {shortest_s / 60:.1f} minutes behind the one before, for {tried_s / 86_400:.2f} days"

@@ -1,0 +1,185 @@
+"""IMAP sessions as one interface saw them: the greeting, and each command with what the server said until it was done.
+
+RFC 3501: the server speaks first (section 7.1); untagged data come at any time and count here to the command that is
+completed next (section 7); a tagged status completes the command of its tag (section 2.2.2). Behind AUTHENTICATE and
+IDLE (RFC 2177) lines of the client are no commands.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from experiments.harness.judge.frames import CaptureFile
+from experiments.harness.judge.reassembly import Stream
+from experiments.harness.judge.tcp import Connection, connections
+from experiments.mail.wire.imap_grammar import (
+    CONTINUE,
+    UNTAGGED,
+    Command,
+    ImapGrammarError,
+    Response,
+    Value,
+    read_command,
+    read_line,
+    read_responses,
+)
+
+IMAP_PORT = 143
+# Behind AUTHENTICATE the client sends base64, or "*" (section 6.2.2); IDLE ends with DONE (RFC 2177).
+_NO_COMMAND = {
+    "AUTHENTICATE": re.compile(rb"(?:[A-Za-z0-9+/]+={0,2}|=|\*)?\r\n"),
+    "IDLE": re.compile(rb"DONE\r\n", re.IGNORECASE),
+}
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """A command, the untagged data that came before its completion, and that (None: there was none)."""
+
+    command: Command
+    data: tuple[Response, ...]
+    completion: Response | None
+
+    @property
+    def verb(self) -> str:
+        """The command's name."""
+        return self.command.verb
+
+    @property
+    def ok(self) -> bool:
+        """Whether it succeeded."""
+        return self.completion is not None and self.completion.status == "OK"
+
+    @property
+    def text(self) -> str:
+        """The exchange in words, as a transcript has it."""
+        said = self.completion.status if self.completion is not None else "no completion"
+        return f"{self.command.text} - {said}"
+
+    @property
+    def frames(self) -> list[int]:
+        """The frames with which the command and its completion were said."""
+        return [self.command.frame, *([self.completion.frame] if self.completion is not None else [])]
+
+    def named(self, name: str) -> list[Response]:
+        """The untagged data of this name, such as FETCH."""
+        return [one for one in self.data if one.name == name]
+
+    @property
+    def first_ns(self) -> int | None:
+        """When the first octet of what the server said to it was seen."""
+        said = [*self.data, *([self.completion] if self.completion is not None else [])]
+        return min((one.first_ns for one in said), default=None)
+
+    @property
+    def octets(self) -> int:
+        """How many octets crossed for it, in both directions."""
+        said = [*self.data, *([self.completion] if self.completion is not None else [])]
+        return len(self.command.octets) + sum(len(one.octets) for one in said)
+
+    def fetched(self) -> dict[int, dict[str, Value]]:
+        """What FETCH data say, by message and item. Raises ImapGrammarError."""
+        found: dict[int, dict[str, Value]] = {}
+        for one in self.named("FETCH"):
+            (items,) = one.values or [[]]
+            if not isinstance(items, list) or len(items) % 2 or one.number is None:
+                raise ImapGrammarError(f"no pairs of item and value in frame {one.frame}")
+            names = [str(name).upper() for name in items[::2]]
+            found.setdefault(one.number, {}).update(zip(names, items[1::2], strict=True))
+        return found
+
+
+@dataclass(frozen=True)
+class ImapSession:
+    """One connection, its greeting and its exchanges in order; `problem`: what breaks the grammar, if anything."""
+
+    connection: Connection
+    greeting: Response | None
+    exchanges: tuple[Exchange, ...]
+    problem: str | None = None
+
+    def asked(self, *verbs: str) -> list[Exchange]:
+        """The exchanges of these names."""
+        return [one for one in self.exchanges if one.verb in verbs]
+
+    @property
+    def frame(self) -> int:
+        """The frame that opens it."""
+        return self.connection.syn.frame
+
+
+@dataclass(frozen=True)
+class ImapTraffic:
+    """The sessions that one interface saw, in the order of their SYNs, and how many packets were not captured."""
+
+    sessions: tuple[ImapSession, ...]
+    dropped: int = 0
+
+    def between(self, start_ns: int, end_ns: int) -> ImapTraffic:
+        """The part whose connections begin within [start_ns, end_ns)."""
+        kept = tuple(one for one in self.sessions if start_ns <= one.connection.syn.time_ns < end_ns)
+        return ImapTraffic(kept, self.dropped)
+
+
+def imap_traffic(captured: CaptureFile, interface: str, port: int = IMAP_PORT) -> ImapTraffic:
+    """Return the IMAP sessions with servers at this port that began while `interface` was captured.
+
+    Raises KeyError if the capture has no such interface.
+    """
+    every = [one for one in connections(captured.at(interface)) if one.server.port == port and one.established]
+    return ImapTraffic(tuple(read_session(one) for one in every), captured.dropped(interface))
+
+
+def read_session(connection: Connection) -> ImapSession:
+    """Divide a connection into its exchanges; what breaks the grammar is its `problem`."""
+    try:
+        commands = list(_commands(connection.from_client.stream))
+        responses = read_responses(connection.from_server.stream)
+        greeting = responses.pop(0) if responses else None
+        exchanges = _pair(commands, responses)
+    except ImapGrammarError as error:
+        return ImapSession(connection, None, (), str(error))
+    return ImapSession(connection, greeting, tuple(exchanges), _order(greeting, exchanges))
+
+
+def _commands(stream: Stream) -> Iterator[Command]:
+    at, last = 0, ""
+    while (octets := read_line(stream, at)) is not None:
+        if last in _NO_COMMAND and _NO_COMMAND[last].fullmatch(octets):
+            at += len(octets)
+            continue
+        command = read_command(stream, at)
+        assert command is not None
+        at, last = at + len(octets), command.verb
+        yield command
+
+
+def _pair(commands: list[Command], responses: list[Response]) -> list[Exchange]:
+    """Each command with its completion, and the data that came before that. Raises ImapGrammarError."""
+    data: list[Response] = []
+    found: dict[str, Exchange] = {}
+    for command in commands:
+        if command.tag in found:
+            raise ImapGrammarError(f"the tag {command.tag} is used twice")
+        found[command.tag] = Exchange(command, (), None)
+    for one in responses:
+        if one.tag in (UNTAGGED, CONTINUE):
+            data += [one] if one.tag == UNTAGGED else []
+            continue
+        if one.tag not in found or found[one.tag].completion is not None or not one.status:
+            raise ImapGrammarError(f"the response in frame {one.frame} completes nothing")
+        found[one.tag] = Exchange(found[one.tag].command, tuple(data), one)
+        data = []
+    return list(found.values())
+
+
+def _order(greeting: Response | None, exchanges: list[Exchange]) -> str | None:
+    """Section 7.1: the greeting is untagged; section 2.2.2: a completion follows its command."""
+    if greeting is not None and (greeting.tag != UNTAGGED or greeting.status not in ("OK", "PREAUTH", "BYE")):
+        return f"no greeting in frame {greeting.frame}"
+    for one in exchanges:
+        if one.completion is not None and one.completion.last_ns < one.command.last_ns:
+            return f"the completion in frame {one.completion.frame} precedes its command in frame {one.command.frame}"
+    return None

@@ -1,0 +1,78 @@
+"""Where the time of a POP3 or an IMAP session went, from packets at the client's own interface.
+
+    tcp_handshake   SYN sent                              to  SYN-ACK received
+    greeting        SYN-ACK received                      to  the greeting received
+    authorization   its last octet sent                   to  the first octet of the answer received, for what proves
+                                                              who the user is, and for what is asked before
+    selection       the same                                  for what opens a mailbox, counts, looks for messages
+    retrieval       the same                                  for what hands out messages or parts of them
+    transmission    first octet of an answer received     to  its last octet
+    farewell        its last octet sent                   to  the answer received, for QUIT and LOGOUT
+
+The total runs from the SYN to the answer to the farewell. What no interval covers is residual: the client's own time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from experiments.harness.judge.decomposition import Decomposition, Interval, sum_up
+from experiments.harness.judge.tcp import Connection
+from experiments.mail.wire.imap import ImapSession
+from experiments.mail.wire.pop3 import Pop3Session
+
+MAIL_TERMS = ("farewell", "transmission", "retrieval", "selection", "authorization", "greeting", "tcp_handshake")
+KINDS = {
+    "selection": ("STAT", "LIST", "UIDL", "SELECT", "EXAMINE", "SEARCH", "STATUS"),
+    "retrieval": ("TOP", "RETR", "FETCH"),
+    "farewell": ("QUIT", "LOGOUT"),
+}
+_KIND = {verb: kind for kind, verbs in KINDS.items() for verb in verbs}
+# Of each exchange: what it is, when it was asked, first and last octet of the answer.
+Step = tuple[str, int, int, int]
+
+
+def decompose_pop3(session: Pop3Session) -> Decomposition:
+    """Divide a session into its terms. Raises ValueError if nothing was answered."""
+    steps = [
+        (one.verb, one.command.last_ns, one.response.first_ns, one.response.last_ns)
+        for one in session.exchanges
+        if one.response is not None
+    ]
+    return _sum_up(session.connection, session.greeting.last_ns if session.greeting else None, steps)
+
+
+def decompose_imap(session: ImapSession) -> Decomposition:
+    """Divide a session into its terms. Raises ValueError if nothing was answered."""
+    steps = [
+        (one.verb, one.command.last_ns, one.first_ns, one.completion.last_ns)
+        for one in session.exchanges
+        if one.completion is not None and one.first_ns is not None
+    ]
+    return _sum_up(session.connection, session.greeting.last_ns if session.greeting else None, steps)
+
+
+def _sum_up(connection: Connection, greeted_ns: int | None, steps: Iterable[Step]) -> Decomposition:
+    steps = list(steps)
+    if not steps:
+        raise ValueError("a session without an answer has no duration")
+    intervals = [*_opening(connection, greeted_ns), *(each for step in steps for each in _of(step))]
+    return sum_up(intervals, connection.syn.time_ns, max(last_ns for *_, last_ns in steps), MAIL_TERMS)
+
+
+def _opening(connection: Connection, greeted_ns: int | None) -> Iterator[Interval]:
+    answer = connection.from_server.syn
+    if answer is not None:
+        yield Interval("tcp_handshake", connection.syn.time_ns, answer.time_ns)
+        if greeted_ns is not None:
+            yield Interval("greeting", answer.time_ns, greeted_ns)
+
+
+def _of(step: Step) -> Iterator[Interval]:
+    verb, asked_ns, first_ns, last_ns = step
+    kind = _KIND.get(verb, "authorization")
+    if kind == "farewell":
+        yield Interval(kind, asked_ns, last_ns)
+        return
+    yield Interval(kind, asked_ns, first_ns)
+    yield Interval("transmission", first_ns, last_ns)

@@ -1,0 +1,58 @@
+"""The times of an outage, measured in packets: a delivery that is taken up again, and a queue's tries."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from scapy.layers.inet import IP, TCP
+
+from experiments.harness.judge.frames import CaptureFile, Frame
+from experiments.harness.results.result import Timing
+from experiments.mail.claims.outage import Episode, Resumption, during
+from experiments.mail.lab import RECEIVER_ADDRESS, SENDER_ADDRESS
+from experiments.mail.times import Timed
+from experiments.mail.wire.attempts import NS, tries
+
+SERVERS = {SENDER_ADDRESS, RECEIVER_ADDRESS}
+TERMS = ("refusal", "wait", "tcp_handshake", "dialogue", "content")
+
+
+def between_servers(captured: CaptureFile, sample: Timed) -> CaptureFile:
+    """What the two servers send each other by TCP during a sample: nothing else acts in it."""
+    frames = [one for one in captured.frames if sample.first_ns <= one.time_ns <= sample.last_ns]
+    return CaptureFile(tuple(one for one in frames if TCP in one.packet and _ends(one) == SERVERS), captured.counts)
+
+
+def _ends(frame: Frame) -> set[str]:
+    """The addresses of a frame."""
+    return {frame.packet[IP].src, frame.packet[IP].dst}
+
+
+def recovery_timing(found: Resumption) -> Timing:
+    """How long it took from the last attempt that failed to the first message that was delivered."""
+    failed_ns = found.failed.failed_ns or found.failed.began_ns
+    marks = [found.failed.began_ns, failed_ns, found.first.began_ns, found.answered_ns, found.asked_ns, found.taken_ns]
+    terms = {name: (after - before) / NS for name, (before, after) in zip(TERMS, pairwise(marks), strict=True)}
+    return Timing((marks[-1] - marks[0]) / NS, terms)
+
+
+def spacings(episode: Episode) -> list[Timing]:
+    """How long it took from each attempt to the next one."""
+    found = []
+    for one, other in pairwise(tries(during(episode))):
+        failed_ns = one.failed_ns or one.began_ns
+        terms = {"refusal": (failed_ns - one.began_ns) / NS, "wait": (other.began_ns - failed_ns) / NS}
+        found.append(Timing((other.began_ns - one.began_ns) / NS, terms))
+    return found
+
+
+def round_of(failed_s: Sequence[float], at_s: float, every_s: float) -> float:
+    """Which time it is that the peer is tried: what comes within half an interval is one try on several connections."""
+    number, began_s = 1, failed_s[0]
+    for one in failed_s:
+        if one > at_s:
+            break
+        if one - began_s > every_s / 2:
+            number, began_s = number + 1, one
+    return float(number)

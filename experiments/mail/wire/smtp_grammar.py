@@ -1,0 +1,182 @@
+"""The lines of an SMTP connection: commands, replies and mail data, with the frames that carried them.
+
+Written from RFC 5321 (sections 2.3.7, 2.3.8, 4.1, 4.2 and 4.5) for the judge alone. A line ends in CRLF, and a CR or LF
+alone is an error. A command is a verb, perhaps a space and an argument; a reply is a code, a space and text, or over
+several lines the code and a hyphen first; mail data are lines up to one that holds only a dot, and a line that begins
+with a dot has one more than was meant (section 4.5.2):
+
+    C: MAIL FROM:<alice@example.org><CRLF>
+    S: 250-mail.example.com<CRLF>250 PIPELINING<CRLF>
+    C: ..hidden<CRLF>.<CRLF>
+
+Whether a command is one that the grammar knows is told apart from whether it is a line at all: `why_malformed`.
+Obsolete forms (source routes) are taken, since section 4.1.2 has servers take them. Left out: SMTPUTF8 (RFC 6531), and
+what stands behind STARTTLS.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from experiments.harness.judge.dialogue import Said
+from experiments.harness.judge.reassembly import Stream
+
+EXCERPT_OCTETS = 60
+# Section 4.5.3.1: octets with CRLF. Extensions let MAIL be longer (section 4.1.1.11); servers in use say more.
+COMMAND_OCTETS, REPLY_OCTETS, TEXT_OCTETS = 1_024, 512, 1_000
+LINE = re.compile(rb"([^\r\n]*)\r\n")
+# Section 4.2: the first digit is 2 to 5, the second 0 to 5; text is tab and printable ASCII.
+REPLY_LINE = re.compile(rb"([2-5][0-5][0-9])(?:([ -])([\t -~]*))?\r\n")
+VERB = re.compile(rb"([A-Za-z]{4,12})(?: +(.*?))? *\Z", re.DOTALL)
+
+# Section 4.1.2 and 4.1.3.
+_SUB_DOMAIN = rb"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
+_DOMAIN = rb"(?:" + _SUB_DOMAIN + rb"(?:\." + _SUB_DOMAIN + rb")*)"
+_LITERAL = rb"(?:\[[!-Z^-~]+\])"
+_ATEXT = rb"[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~]+"
+_LOCAL = rb"(?:" + _ATEXT + rb"(?:\." + _ATEXT + rb")*|\"(?:[ !#-\[\]-~]|\\[ -~])*\")"
+_MAILBOX = _LOCAL + rb"@(?:" + _DOMAIN + rb"|" + _LITERAL + rb")"
+_ROUTE = rb"(?:@" + _DOMAIN + rb"(?:,@" + _DOMAIN + rb")*:)?"
+_PATH = rb"<" + _ROUTE + _MAILBOX + rb">"
+_PARAMETER = rb"[A-Za-z0-9][A-Za-z0-9-]*(?:=[!-<>-~]+)?"
+_PARAMETERS = rb"(?: " + _PARAMETER + rb"(?: " + _PARAMETER + rb")*)?"
+_STRING = rb"[!-~](?:[ -~]*[!-~])?"
+# Section 4.1.1: what stands behind each verb. AUTH is RFC 4954 section 4, STARTTLS RFC 3207 section 4.
+ARGUMENTS: dict[str, re.Pattern[bytes]] = {
+    "EHLO": re.compile(rb"(?:" + _DOMAIN + rb"|" + _LITERAL + rb")\Z"),
+    "HELO": re.compile(rb"(?:" + _DOMAIN + rb"|" + _LITERAL + rb")\Z"),
+    "MAIL": re.compile(rb"(?i:FROM):(?:<>|" + _PATH + rb")" + _PARAMETERS + rb"\Z"),
+    "RCPT": re.compile(rb"(?i:TO):(?:<(?i:postmaster)>|" + _PATH + rb")" + _PARAMETERS + rb"\Z"),
+    "DATA": re.compile(rb"\Z"),
+    "RSET": re.compile(rb"\Z"),
+    "VRFY": re.compile(_STRING + rb"\Z"),
+    "EXPN": re.compile(_STRING + rb"\Z"),
+    "HELP": re.compile(rb"(?:" + _STRING + rb")?\Z"),
+    "NOOP": re.compile(rb"(?:" + _STRING + rb")?\Z"),
+    "QUIT": re.compile(rb"\Z"),
+    "AUTH": re.compile(rb"[A-Za-z0-9_-]{1,20}(?: (?:=|[A-Za-z0-9+/]+={0,2}))?\Z"),
+    "STARTTLS": re.compile(rb"\Z"),
+}
+# Verbs that some RFC has had: 821 (SEND SOML SAML TURN), 1985 (ETRN), 2645 (ATRN), 3030 (BDAT), 4468 (BURL).
+OTHER_VERBS = frozenset(("SEND", "SOML", "SAML", "TURN", "ETRN", "ATRN", "BDAT", "BURL"))
+
+
+class SmtpGrammarError(ValueError):
+    """These octets are not what the grammar allows; the message says which rule and shows them."""
+
+
+@dataclass(frozen=True)
+class Command(Said):
+    """A command line: its verb in capitals (empty where the line has none), and its argument."""
+
+    verb: str
+    argument: bytes
+
+    @property
+    def why_malformed(self) -> str | None:
+        """What of it the grammar does not know; None where it is a command as RFC 5321 section 4.1.1 has it."""
+        if self.verb not in ARGUMENTS:
+            return f"there is no command {self.verb or self.text!r}"
+        if len(self.octets) > COMMAND_OCTETS:
+            return f"{self.verb} is a line of {len(self.octets)} octets"
+        if ARGUMENTS[self.verb].match(self.argument) is None:
+            return f"{self.text!r} is not the form of {self.verb}"
+        return None
+
+    @property
+    def path(self) -> str:
+        """The mailbox of MAIL and RCPT, without angle brackets and source route; empty for the null one."""
+        found = re.search(rb"<(?:@[^:>]*:)?([^>]*)>", self.argument)
+        return found[1].decode(errors="replace") if found is not None else ""
+
+
+@dataclass(frozen=True)
+class Reply(Said):
+    """A reply: its code, and the text of its lines."""
+
+    code: int
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class MailData(Said):
+    """What followed 354, the final dot included; `content` is what was meant, with transparency undone."""
+
+    content: bytes
+    # Offsets in the stream of the lines that begin with a dot that was added.
+    stuffed_at: tuple[int, ...]
+
+
+def read_line(stream: Stream, start: int) -> Command | None:
+    """Return the command line that begins at an octet, None at the end of the stream. Raises SmtpGrammarError."""
+    found = LINE.match(stream.data, start)
+    if found is None:
+        _nothing_left(stream, start, "a command")
+        return None
+    octets = stream.data[start : found.end()]
+    parts = VERB.match(found[1])
+    verb, argument = (parts[1].decode().upper(), parts[2] or b"") if parts is not None else ("", found[1])
+    return Command(octets, stream.span(start, found.end()), verb, argument)
+
+
+def read_replies(stream: Stream) -> list[Reply]:
+    """Return the replies of a server's stream. Raises SmtpGrammarError."""
+    replies: list[Reply] = []
+    start = 0
+    while start < len(stream.data):
+        end, code, lines = _reply(stream, start)
+        replies.append(Reply(stream.data[start:end], stream.span(start, end), code, tuple(lines)))
+        start = end
+    return replies
+
+
+def _reply(stream: Stream, start: int) -> tuple[int, int, list[str]]:
+    lines: list[str] = []
+    code, at = b"", start
+    while (found := REPLY_LINE.match(stream.data, at)) is not None:
+        if code and found[1] != code:
+            raise SmtpGrammarError(f"one reply has the codes {code.decode()} and {found[1].decode()}")
+        if found.end() - at > REPLY_OCTETS:
+            raise SmtpGrammarError(f"a reply line has {found.end() - at} octets, and {REPLY_OCTETS} are the most")
+        code, at = found[1], found.end()
+        lines.append((found[3] or b"").decode())
+        if found[2] != b"-":
+            return at, int(code), lines
+    raise SmtpGrammarError(f"not a reply: {_excerpt(stream.data[at:])}")
+
+
+def read_mail_data(stream: Stream, start: int) -> MailData | None:
+    """Return the mail data that begin at an octet, None where their end is not there. Raises SmtpGrammarError."""
+    lines: list[bytes] = []
+    stuffed: list[int] = []
+    at = start
+    while (found := LINE.match(stream.data, at)) is not None:
+        line = found[1]
+        if line == b".":
+            end = found.end()
+            content = b"".join(lines)
+            return MailData(stream.data[start:end], stream.span(start, end), content, tuple(stuffed))
+        if line.startswith(b"."):
+            stuffed.append(at)
+            line = line[1:]
+        if len(line) + 2 > TEXT_OCTETS:
+            raise SmtpGrammarError(
+                f"a line of the mail data has {len(line) + 2} octets, and {TEXT_OCTETS} are the most"
+            )
+        lines.append(line + b"\r\n")
+        at = found.end()
+    rest = stream.data[at:]
+    if b"\n" in rest or b"\r" in rest[:-1]:
+        raise SmtpGrammarError(f"a CR or LF alone in the mail data: {_excerpt(rest)}")
+    return None
+
+
+def _nothing_left(stream: Stream, start: int, what: str) -> None:
+    rest = stream.data[start:]
+    if rest:
+        raise SmtpGrammarError(f"the end of {what} is missing, or a CR or LF stands alone: {_excerpt(rest)}")
+
+
+def _excerpt(data: bytes) -> str:
+    return repr(data[:EXCERPT_OCTETS])[1:]

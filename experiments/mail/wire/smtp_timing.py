@@ -1,0 +1,86 @@
+"""Where the time of a message went, from packets at both ends of a leg.
+
+    dns             a query sent                                 to  its response received
+    tcp_handshake   SYN sent                                     to  SYN-ACK received
+    dialogue        SYN-ACK received                             to  the greeting received
+                    a command, or the first of the mail data, sent   to  its reply received
+    transmission    first segment of the mail data arrived at the server   to  the last one arrived there
+
+The first three are seen at the client's interface, the last at the server's: a client hands its segments to the link at
+once, and they arrive at the link's rate. A moment that several intervals cover counts as the one further down: mail
+data that are arriving are transmission, not dialogue. What no interval covers is residual: the programs' own time. So
+the terms sum to the total exactly.
+
+For a protocol of lines in which the client asks and the server answers (POP3), `line_intervals` divides a connection in
+the same way, seen at the client alone: what the server sends is transmission from its first segment to its last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from experiments.harness.judge.decomposition import Decomposition, Interval, dns_intervals, sum_up
+from experiments.harness.judge.frames import Frame
+from experiments.harness.judge.tcp import Connection
+from experiments.mail.wire.smtp import SmtpSession, SmtpTraffic
+
+# In order of priority: a moment that several intervals cover counts as the first of these.
+MAIL_TERMS = ("transmission", "dialogue", "tcp_handshake", "dns")
+
+
+def divide(intervals: Iterable[Interval], start_ns: int, end_ns: int) -> Decomposition:
+    """Share out [start_ns, end_ns) among the terms; what is left is residual."""
+    return sum_up(intervals, start_ns, end_ns, MAIL_TERMS)
+
+
+def smtp_intervals(sessions: Iterable[SmtpSession], at_server: SmtpTraffic) -> Iterator[Interval]:
+    """The intervals of sessions as the client saw them; `at_server`: the same ones as the server did."""
+    for session in sessions:
+        yield from _dialogue(session)
+        for message in (one for there in at_server.sessions if _is_same(there, session) for one in there.messages):
+            times = [piece.time_ns for piece in message.data.pieces]
+            yield Interval("transmission", min(times), max(times))
+
+
+def _is_same(there: SmtpSession, here: SmtpSession) -> bool:
+    """Whether it is one connection, seen at its two ends: ports may be used again, but not before it has ended."""
+    begun, ended = here.connection.syn.time_ns, max((one.last_ns for one in here.replies), default=0)
+    return there.connection.client == here.connection.client and begun <= there.connection.syn.time_ns <= ended
+
+
+def _dialogue(session: SmtpSession) -> Iterator[Interval]:
+    answer = session.connection.from_server.syn
+    if answer is None:
+        return
+    yield Interval("tcp_handshake", session.connection.syn.time_ns, answer.time_ns)
+    if session.greeting is not None:
+        yield Interval("dialogue", answer.time_ns, session.greeting.last_ns)
+    for one in session.exchanges:
+        if one.reply is not None:
+            yield Interval("dialogue", one.said.first_ns, one.reply.last_ns)
+
+
+def line_intervals(connection: Connection) -> Iterator[Interval]:
+    """The intervals of a connection on which the client asks and the server answers, from the client's interface."""
+    answer = connection.from_server.syn
+    if answer is None:
+        return
+    yield Interval("tcp_handshake", connection.syn.time_ns, answer.time_ns)
+    asked = [answer.time_ns, *(piece.time_ns for piece in connection.from_client.stream.pieces)]
+    answers = sorted(piece.time_ns for piece in connection.from_server.stream.pieces)
+    for begun, until in zip(asked, [*asked[1:], 1 << 63], strict=True):
+        between = [one for one in answers if begun <= one < until]
+        if between:
+            yield Interval("dialogue", begun, between[0])
+            yield Interval("transmission", between[0], between[-1])
+
+
+def lookups(frames: Sequence[Frame], client: str, start_ns: int, end_ns: int) -> list[Interval]:
+    """The DNS lookups of one host that begin within [start_ns, end_ns)."""
+    of_client = [one for one in frames if _is_between(one, client)]
+    return [one for one in dns_intervals(of_client) if start_ns <= one.start_ns < end_ns]
+
+
+def _is_between(frame: Frame, host: str) -> bool:
+    packet = frame.packet
+    return "IP" in packet and host in (packet["IP"].src, packet["IP"].dst)

@@ -1,0 +1,258 @@
+"""F4 and F5 hold by their causes, and fail where a reply has no cause or nothing is remembered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from experiments.ftp.claims.dialogue import CODES, f4, f5
+from experiments.ftp.wire.sessions import FtpTraffic
+from tests.core.experiments.ftp.ftp_wire import FtpWire, another
+from tests.core.experiments.harness.verdicts import said
+
+DATA = bytes(range(256)) * 9
+Scenario = Callable[[FtpWire], FtpWire]
+
+
+def asks(session: FtpWire) -> FtpWire:
+    session.begin().say("USER ann", 331).say("PWD", 530).say("PASS correct-horse", 230).say("PWD", 257).quit()
+    wrong_password(session)
+    return session
+
+
+def wrong_password(session: FtpWire, code: int = 530, behind: int = 530) -> FtpWire:
+    return another(session).begin().say("USER ann", 331).say("PASS guessed", code).say("PWD", behind).quit()
+
+
+def any_password(session: FtpWire) -> FtpWire:
+    session.begin().say("USER ann", 331).say("PWD", 530).say("PASS correct-horse", 230).say("PWD", 257).quit()
+    wrong_password(session, 230, 257)
+    return session
+
+
+def open_behind_a_wrong_one(session: FtpWire) -> FtpWire:
+    session.begin().say("USER ann", 331).say("PWD", 530).say("PASS correct-horse", 230).say("PWD", 257).quit()
+    wrong_password(session, 530, 257)
+    return session
+
+
+def no_wrong_one(session: FtpWire) -> FtpWire:
+    return session.begin().say("USER ann", 331).say("PWD", 530).say("PASS correct-horse", 230).say("PWD", 257).quit()
+
+
+def stands(session: FtpWire) -> FtpWire:
+    return session.log_in().passive("RETR a", DATA, first=125).active("RETR a", DATA).quit()
+
+
+def cannot(session: FtpWire) -> FtpWire:
+    return session.log_in().refused_port("RETR a").quit()
+
+
+def no_room(session: FtpWire) -> FtpWire:
+    session.log_in().passive("STOR ballast", DATA).passive("STOR b", DATA[:700], last=452)
+    return session.say("DELE ballast", 250).passive("STOR b", DATA).quit()
+
+
+SOUND: dict[int, Scenario] = {331: asks, 125: stands, 425: cannot, 452: no_room}
+
+
+def scenarios(folder: Path, **changed: Scenario) -> dict[int, FtpTraffic]:
+    found = {}
+    for code, scenario in SOUND.items():
+        place = folder / str(code)
+        place.mkdir()
+        found[code] = changed.get(f"c{code}", scenario)(FtpWire()).traffic(place)
+    return found
+
+
+def test_four_codes_by_their_causes(tmp_path: Path) -> None:
+    verdict = said(f4(scenarios(tmp_path)), "shown", "331: after", "125: the data", "425: the SYN", "452: 'STOR b")
+    assert "answered by RST" in verdict.evidence
+    assert len(verdict.frames) == 5 + 4 + 3 + 3
+
+
+def test_a_scenario_that_is_missing_decides_nothing(tmp_path: Path) -> None:
+    every = scenarios(tmp_path)
+    for code in CODES:
+        said(f4({each: one for each, one in every.items() if each != code}), "undecided", str(code))
+
+
+def test_a_scenario_without_its_code_is_a_failure(tmp_path: Path) -> None:
+    for code in CODES:
+        place = tmp_path / f"without {code}"
+        place.mkdir()
+        changed: dict[str, Scenario] = {f"c{code}": lambda session: session.begin().say("USER ann", 230).quit()}
+        said(f4(scenarios(place, **changed)), "failed", f"The scenario for {code} has only the replies")
+
+
+def let_in(session: FtpWire) -> FtpWire:
+    return session.begin().say("USER ann", 331).say("PWD", 257).say("PASS wrong", 230).say("PWD", 257).quit()
+
+
+def shut_out(session: FtpWire) -> FtpWire:
+    return session.begin().say("USER ann", 331).say("PWD", 530).say("PASS correct-horse", 530).quit()
+
+
+def asked_before_user(session: FtpWire) -> FtpWire:
+    return session.begin().say("PWD", 530).say("USER ann", 331).say("PASS correct-horse", 230).say("PWD", 257).quit()
+
+
+def nothing_asked(session: FtpWire) -> FtpWire:
+    return session.begin().say("USER ann", 331).say("PASS correct-horse", 230).say("PWD", 257).quit()
+
+
+def always_125(session: FtpWire) -> FtpWire:
+    return session.log_in().active("RETR a", DATA, first=125).active("RETR a", DATA).quit()
+
+
+def never_150(session: FtpWire) -> FtpWire:
+    return session.log_in().passive("RETR a", DATA, first=125).active("RETR a", DATA, first=125).quit()
+
+
+def stood_at_425(session: FtpWire) -> FtpWire:
+    return session.log_in().passive("RETR a", DATA, last=425).quit()
+
+
+def never_tried(session: FtpWire) -> FtpWire:
+    return session.log_in().refused_port("RETR a", syn=False).quit()
+
+
+def never_freed(session: FtpWire) -> FtpWire:
+    return session.log_in().passive("STOR b", DATA[:700], last=452).passive("STOR b", DATA).quit()
+
+
+def never_taken(session: FtpWire) -> FtpWire:
+    session.log_in().passive("STOR b", DATA[:700], last=452).say("DELE ballast", 250)
+    return session.passive("STOR b", DATA, last=452).quit()
+
+
+def other_octets(session: FtpWire) -> FtpWire:
+    session.log_in().passive("STOR b", DATA[:700][::-1], last=452).say("DELE ballast", 250)
+    return session.passive("STOR b", DATA).quit()
+
+
+@pytest.mark.parametrize(
+    ("code", "scenario", "why"),
+    [
+        (331, let_in, "before the login"),
+        (331, shut_out, "nobody logs in"),
+        (331, asked_before_user, "Nothing was asked between USER and PASS"),
+        (331, nothing_asked, "nothing was asked before the login"),
+        (331, any_password, "A wrong password in frame"),
+        (331, open_behind_a_wrong_one, "behind a wrong password"),
+        (331, no_wrong_one, "No wrong password was tried"),
+        (125, always_125, "was not open then"),
+        (125, never_150, "was answered by 150"),
+        (425, stood_at_425, "stands"),
+        (425, never_tried, "no data connection was tried"),
+        (452, never_freed, "nothing is deleted"),
+        (452, never_taken, "it is not taken either"),
+        (452, other_octets, "not what had been refused"),
+    ],
+)
+def test_a_code_without_its_cause_is_a_failure(tmp_path: Path, code: int, scenario: Scenario, why: str) -> None:
+    said(f4(scenarios(tmp_path, **{f"c{code}": scenario})), "failed", why)
+
+
+def test_a_server_may_refuse_port_itself(tmp_path: Path) -> None:
+    def at_once(session: FtpWire, syn: bool = True) -> FtpWire:
+        session.log_in()
+        session.control.client("PA", b"PORT 10,0,1,1,200,0\r\n")
+        session.wire.after(40)
+        if syn:
+            session.from_server(20, 200 * 256).client("S").server("RA")
+        session.wire.after(40)
+        return session.reply(425).quit()
+
+    said(f4(scenarios(tmp_path, c425=at_once)), "shown", "10.0.1.1:51200")
+    again = tmp_path / "again"
+    again.mkdir()
+    said(f4(scenarios(again, c425=lambda session: at_once(session, False))), "failed", "was tried")
+
+
+def remembers(
+    session: FtpWire,
+    moved: int = 250,
+    after: int = 150,
+    data: bytes = DATA,
+    there: str = "/letters",
+    stays: str = "/letters",
+    back: str = "/",
+) -> FtpWire:
+    session.begin().say("PWD", 530).say("USER ann", 331).say("PASS correct-horse", 230).say("PWD", 257)
+    session.passive("RETR alice.txt", first=550).say("CWD letters", moved).say("PWD", 257, text=f'"{there}"')
+    session.passive("RETR alice.txt", data, first=after).say("CWD nowhere", 550).say("PWD", 257, text=f'"{stays}"')
+    return session.say("CDUP", 200).say("PWD", 257, text=f'"{back}"').quit()
+
+
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [
+        ({"there": "/", "stays": "/"}, "PWD in frame"),
+        ({"stays": "/"}, "says '/' behind CWD nowhere - 550"),
+        ({"back": "/letters"}, "behind CDUP - 200"),
+        ({"back": "/elsewhere"}, "does not lead back"),
+        ({"data": DATA[::-1]}, "brings 2304 octets, not the file's"),
+        ({"data": DATA[:-1]}, "brings 2303 octets, not the file's"),
+    ],
+)
+def test_f5_wants_the_directory_and_the_file_in_it(tmp_path: Path, changed: dict[str, Any], why: str) -> None:
+    session = remembers(FtpWire(), **changed)
+    forgets(session)
+    said(f5(session.traffic(tmp_path), {"alice.txt": DATA}), "failed", why)
+
+
+def test_f5_wants_the_next_session_to_begin_where_the_first_did(tmp_path: Path) -> None:
+    session = remembers(FtpWire())
+    later = another(session).log_in().say("PWD", 257, text='"/letters"').passive("RETR alice.txt", first=550).quit()
+    said(f5(session.traffic(tmp_path)), "failed", "begins in another directory")
+    assert later.port != session.port
+
+
+def test_452_wants_uploads_that_cross_whole(tmp_path: Path) -> None:
+    sound = scenarios(tmp_path)
+    said(f4(sound, {"b": DATA}), "shown")
+    said(f4(sound, {"b": DATA + b"more"}), "failed", "2304 of 2308 octets crossed")
+
+
+def forgets(session: FtpWire) -> FtpWire:
+    return another(session).log_in().passive("RETR alice.txt", first=550).quit()
+
+
+def test_what_was_said_before_changes_what_is_answered(tmp_path: Path) -> None:
+    session = remembers(FtpWire())
+    forgets(session)
+    verdict = said(f5(session.traffic(tmp_path)), "shown", "'PWD - 530'", "'CWD letters - 250'", "alice.txt - 150 226")
+    assert len(verdict.frames) == 6
+
+
+def test_one_session_does_not_show_that_the_next_begins_anew(tmp_path: Path) -> None:
+    said(f5(remembers(FtpWire()).traffic(tmp_path)), "undecided")
+
+
+def test_a_directory_that_is_not_remembered_is_a_failure(tmp_path: Path) -> None:
+    session = remembers(FtpWire(), after=550)
+    forgets(session)
+    said(f5(session.traffic(tmp_path)), "failed", "no file is found by CWD")
+
+
+def test_a_directory_that_was_not_entered_shows_nothing(tmp_path: Path) -> None:
+    session = remembers(FtpWire(), moved=550)
+    forgets(session)
+    said(f5(session.traffic(tmp_path)), "failed", "no file is found by CWD")
+
+
+def test_a_directory_that_outlives_the_session_is_a_failure(tmp_path: Path) -> None:
+    session = remembers(FtpWire())
+    another(session).log_in().passive("RETR alice.txt", DATA).quit()
+    said(f5(session.traffic(tmp_path)), "failed", "begins where another one was")
+
+
+def test_a_login_that_changes_nothing_is_a_failure(tmp_path: Path) -> None:
+    session = FtpWire().begin().say("PWD", 257).say("USER ann", 331).say("PASS correct-horse", 230).say("PWD", 257)
+    session.passive("RETR alice.txt", first=550).say("CWD letters", 250).passive("RETR alice.txt", DATA).quit()
+    forgets(session)
+    said(f5(session.traffic(tmp_path)), "failed", "before the login")

@@ -1,0 +1,115 @@
+"""The page shows what the result says, needs nothing but itself, and takes hostile text as text."""
+
+from __future__ import annotations
+
+import builtins
+import dataclasses
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from experiments.harness.claims import load_claims
+from experiments.harness.judge.verdict import Verdict
+from experiments.harness.report.page import render_report, term_rows, write_index, write_report
+from experiments.harness.results.folder import new_folder
+from experiments.harness.results.result import Check, Fidelity, Files
+from tests.core.experiments.harness.samples import sample_result
+
+HOSTILE = "<script>alert('x')</script>&\"]]>"
+
+
+def test_the_page_opens_with_the_claims_and_their_verdicts() -> None:
+    page = render_report(sample_result(), load_claims())
+    assert page.index("pipelined requests") < page.index("Measured against theory")
+    assert "Three requests back to back." in page
+    assert "[frames 5, 6, 7]" in page
+    assert "tcpdump --number -nn -r capture.pcapng" in page
+    assert "The emulation is valid" in page
+
+
+def test_a_suspect_run_says_so_and_why() -> None:
+    checks = (Check("rate", "10 Mbit/s", "3 Mbit/s", "suspect"), Check("loss", "0", "0", "valid"))
+    page = render_report(sample_result(fidelity=Fidelity("suspect", checks)), load_claims())
+    assert re.search(r"The emulation is suspect:\s+rate\.", page)
+    assert "The emulation is valid" not in page
+
+
+def test_the_page_makes_no_request() -> None:
+    pytest.importorskip("matplotlib")
+    page = render_report(sample_result(), load_claims())
+    assert "<svg" in page
+    # Names of XML namespaces are the only addresses, and nobody fetches those.
+    bare = re.sub(r'(xmlns(:\w+)?|rdf:\w+)="[^"]*"', "", page)
+    assert not re.search(r"(src|href)=\"(https?:)?//|url\(\s*['\"]?http|@import|<script|<link", bare)
+
+
+def test_hostile_text_stays_text() -> None:
+    result = sample_result(
+        experiment=HOSTILE,
+        question=HOSTILE,
+        parameters={HOSTILE: HOSTILE},
+        implementations={HOSTILE: HOSTILE},
+        claims=(Verdict(HOSTILE, "failed", HOSTILE, (1,)),),
+        comparisons=tuple(
+            dataclasses.replace(one, name=HOSTILE, formula=HOSTILE, source=HOSTILE, terms={HOSTILE: 0.3})
+            for one in sample_result().comparisons
+        ),
+        fidelity=Fidelity("suspect", (Check(HOSTILE, HOSTILE, HOSTILE, "suspect"),)),
+        files=Files(HOSTILE, HOSTILE, HOSTILE),
+    )
+    page = render_report(result, load_claims())
+    assert "<script" not in page
+    assert "&lt;script&gt;" in page
+    assert "]]>" not in page
+
+
+def test_without_matplotlib_the_page_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    real_import = builtins.__import__
+
+    def no_matplotlib(name: str, *rest: Any) -> Any:
+        if name.startswith("matplotlib"):
+            raise ImportError(name)
+        return real_import(name, *rest)
+
+    monkeypatch.setattr(builtins, "__import__", no_matplotlib)
+    page = render_report(sample_result(), load_claims())
+    assert "<svg" not in page
+    assert "lab7[plots]" in page
+    assert "310.0" in page
+
+
+def test_the_term_that_is_off_by_most_is_marked() -> None:
+    rows = {row.name: row for row in term_rows(sample_result().comparisons[0])}
+    assert rows["residual"].furthest
+    assert rows["residual"].difference_s == pytest.approx(0.01)
+    assert [row.name for row in rows.values() if row.furthest] == ["residual"]
+    assert rows["transmission"].measured_s == 0
+
+
+def test_the_same_result_gives_the_same_page() -> None:
+    assert render_report(sample_result(), load_claims()) == render_report(sample_result(), load_claims())
+
+
+def test_a_result_without_claims_or_figures_still_has_a_page() -> None:
+    page = render_report(sample_result(claims=(), comparisons=(), files=Files()), {})
+    assert "judges no claim" in page
+    assert "kept no capture" in page
+
+
+def test_the_index_links_every_run_and_lists_every_claim(tmp_path: Path) -> None:
+    claims = load_claims()
+    folder = new_folder(tmp_path, "http_versions")
+    result = sample_result(fidelity=Fidelity("suspect"))
+    result.save(folder)
+    write_report(folder, result, claims)
+    page = write_index(tmp_path, claims).read_text(encoding="utf-8")
+    assert f'href="http_versions/{folder.name}/report.html"' in page
+    assert all(f'<span class="id">{name}</span>' in page for name in claims)
+    assert "1 of 69 claims" in page
+    assert "suspect run" in page
+
+
+def test_an_index_of_nothing_says_so(tmp_path: Path) -> None:
+    assert "No experiment has been run yet" in write_index(tmp_path, load_claims()).read_text(encoding="utf-8")

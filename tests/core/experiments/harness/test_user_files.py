@@ -1,0 +1,190 @@
+"""Experiments and topologies from a person's own files: found, and every mistake one sentence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from experiments.harness.claims import Claim, load_claims
+from experiments.harness.discovery import UnknownNameError, find_drawing, find_experiments
+from experiments.harness.report.page import write_index
+from experiments.harness.results.folder import new_folder
+from tests.core.experiments.harness.samples import sample_result
+from topologies.emulation.errors import OwnFileError
+from topologies.emulation.user_module import explain, load
+
+OWN_EXPERIMENT = """
+    from experiments.harness.claims import Claim
+    from experiments.harness.experiment import Experiment
+
+    EXPERIMENT = Experiment("{name}", "Why?", {claims}, {{}}, run=print, own_claims={own})
+"""
+X1 = "(Claim('X1', 'Own', 'It is so.', 'A look'),)"
+OWN_TOPOLOGY = """
+    '''A drawing of my own.'''
+    from mininet.topo import Topo
+
+    class Own(Topo):
+        def build(self):
+            self.addHost("anna")
+
+    TRY = ("anna hostname",)
+"""
+
+
+def written(folder: Path, text: str, name: str = "mine.py") -> str:
+    path = folder / name
+    path.write_text(dedent(text))
+    return str(path)
+
+
+def experiment(folder: Path, name: str = "mine", claims: str = "('X1',)", own: str = X1) -> str:
+    return written(folder, OWN_EXPERIMENT.format(name=name, claims=claims, own=own))
+
+
+def test_an_experiment_is_read_from_a_file_beside_those_of_the_project(tmp_path: Path) -> None:
+    first, second = find_experiments((experiment(tmp_path), "http-versions"))
+    assert (first.name, first.claims, second.name) == ("mine", ("X1",), "http-versions")
+    assert first.own_claims[0].statement == "It is so."
+
+
+def test_claims_of_the_course_need_no_statement(tmp_path: Path) -> None:
+    (found,) = find_experiments((experiment(tmp_path, claims="('H1', 'D2')", own="()"),))
+    assert found.claims == ("H1", "D2")
+
+
+def test_what_lies_beside_a_file_can_be_imported(tmp_path: Path) -> None:
+    written(tmp_path, "WORD = 'beside'", "beside_mine.py")
+    module = load(written(tmp_path, "from beside_mine import WORD"), "says a word")
+    assert module.WORD == "beside"
+
+
+def test_dataclasses_with_later_annotations_work_in_a_file(tmp_path: Path) -> None:
+    text = """
+        from __future__ import annotations
+        from dataclasses import KW_ONLY, dataclass
+
+        @dataclass
+        class Mine:
+            _: KW_ONLY
+            word: str = "mine"
+    """
+    assert load(written(tmp_path, text), "has a class").Mine().word == "mine"
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("x = 1", "defines no EXPERIMENT: end it with  EXPERIMENT = Experiment(name=...)"),
+        ("topos = {'a': 1}", "defines no EXPERIMENT: start its topology by `lab7 up "),
+        ("EXPERIMENT = {}", "EXPERIMENT is of type dict; it must be an Experiment"),
+        ("class (", "cannot be read as Python: SyntaxError: "),
+        ("\n\nnothing", "mine.py, line 3, fails: NameError: name 'nothing' is not defined"),
+        ("import nobody_s_module", "fails: ModuleNotFoundError: No module named 'nobody_s_module'"),
+        ("raise SystemExit(1)", "mine.py, line 1, fails: SystemExit: 1"),
+        (
+            "from experiments.harness.experiment import Experiment\nEXPERIMENT = Experiment('x')",
+            "line 2, fails: TypeError",
+        ),
+        (OWN_EXPERIMENT.format(name="http-versions", claims="()", own="()"), "taken by an experiment of lab7"),
+        (OWN_EXPERIMENT.format(name="../x", claims="()", own="()"), "'../x' must be of small letters, digits and"),
+        (
+            OWN_EXPERIMENT.format(name="x", claims="('X1',)", own="()"),
+            "X1 is no claim of the course (see `lab7 claims`)",
+        ),
+        (
+            OWN_EXPERIMENT.format(name="x", claims="()", own=X1.replace("X1", "H1")),
+            "H1 is a claim of the course: give your own claim another id",
+        ),
+    ],
+)
+def test_a_mistake_in_an_experiment_is_one_sentence(text: str, sentence: str, tmp_path: Path) -> None:
+    with pytest.raises(OwnFileError) as caught:
+        find_experiments((written(tmp_path, text),))
+    assert sentence in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["nowhere.py", "./nowhere.py", ".py"])
+def test_a_file_that_is_not_there_is_said_so(name: str) -> None:
+    with pytest.raises(OwnFileError, match="there is no file"):
+        find_experiments((name,))
+    with pytest.raises(OwnFileError, match="there is no file"):
+        find_drawing(name)
+
+
+def test_a_folder_and_octets_that_are_no_text_are_no_files_to_run(tmp_path: Path) -> None:
+    (tmp_path / "folder.py").mkdir()
+    with pytest.raises(OwnFileError, match="there is no file"):
+        find_experiments((str(tmp_path / "folder.py"),))
+    (tmp_path / "mine.py").write_bytes(b"\xff\xfe\x00x = 1")
+    with pytest.raises(OwnFileError, match="cannot be read as Python"):
+        find_experiments((str(tmp_path / "mine.py"),))
+
+
+def test_a_wrong_name_says_that_a_file_ends_in_py() -> None:
+    for find in (lambda: find_experiments(("my_lab",)), lambda: find_drawing("my_lab")):
+        with pytest.raises(UnknownNameError, match=r"a file of your own ends in \.py"):
+            find()
+
+
+def test_a_topology_says_what_it_is_and_what_to_try(tmp_path: Path) -> None:
+    file = written(tmp_path, OWN_TOPOLOGY + "\n    topos = {'own': Own}")
+    drawing = find_drawing(file)
+    assert (drawing.name, drawing.called, drawing.tries) == ("own", file, ("anna hostname",))
+    assert drawing.text == "A drawing of my own."
+    assert drawing.make().hosts() == ["anna"]
+
+
+def test_one_of_several_topologies_is_chosen_by_its_name(tmp_path: Path) -> None:
+    file = written(tmp_path, OWN_TOPOLOGY + "\n    topos = {'one': Own, 'two': lambda: Own()}")
+    assert [find_drawing(f"{file}:{name}").name for name in ("one", "two")] == ["one", "two"]
+    with pytest.raises(
+        OwnFileError, match=r"exports several topologies: say which one, .*mine\.py:one or .*mine\.py:two"
+    ):
+        find_drawing(file)
+    with pytest.raises(OwnFileError, match="exports no topology 'three': it exports one, two"):
+        find_drawing(f"{file}:three")
+
+
+@pytest.mark.parametrize(
+    ("end", "sentence"),
+    [
+        ("", "exports no topology: end it with  topos = {'name': TheTopoClass}"),
+        ("EXPERIMENT = 1", "exports no topology: run its experiment by `lab7 run "),
+        ("topos = [Own]", "exports no topology"),
+        ("topos = {'own': Own()}", "topos['own'] is of type Own; name the class itself"),
+    ],
+)
+def test_a_mistake_in_a_topology_is_one_sentence(end: str, sentence: str, tmp_path: Path) -> None:
+    with pytest.raises(OwnFileError) as caught:
+        find_drawing(written(tmp_path, f"{OWN_TOPOLOGY}\n    {end}"))
+    assert sentence in str(caught.value)
+
+
+def test_only_what_fails_in_a_person_s_file_is_theirs(tmp_path: Path) -> None:
+    module = load(written(tmp_path, "def divide(x):\n    return 1 / x"), "divides")
+    with pytest.raises(ZeroDivisionError) as theirs:
+        module.divide(0)
+    assert explain(theirs.value) == "mine.py, line 2, fails: ZeroDivisionError: division by zero"
+    with pytest.raises(KeyError) as ours:
+        find_experiments(("http-versions",))[0].parameters["nothing"]
+    assert explain(ours.value) is None
+
+
+def test_the_index_counts_the_course_s_claims_and_lists_a_person_s_own(tmp_path: Path) -> None:
+    result = sample_result()
+    own = sample_result(experiment="mine", claims=(type(result.claims[0])("X1", "shown", "It was seen.", (3,)),))
+    for each in (result, own):
+        each.save(new_folder(tmp_path, each.experiment))
+    claims = {"H9": find_claim("H9")}
+    page = write_index(tmp_path, claims).read_text(encoding="utf-8")
+    assert "1 of 1 claims" in page
+    assert "Beside the course" in page
+    assert "It was seen." in page
+
+
+def find_claim(name: str) -> Claim:
+    return load_claims()[name]

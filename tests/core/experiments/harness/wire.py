@@ -1,0 +1,97 @@
+"""Build captures packet by packet with scapy, as an interface of the client would see them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from scapy.layers.inet import IP, TCP
+from scapy.layers.l2 import Ether
+
+from experiments.harness.capture.pcapng import PcapngWriter
+from experiments.harness.judge.frames import CaptureFile, read_capture
+
+INTERFACE = "client:client-eth0"
+CLIENT, SERVER = "10.0.1.1", "10.0.2.1"
+MS = 1_000_000
+START_NS = 1_800_000_000_000_000_000
+
+
+@dataclass
+class Wire:
+    """A capture in the making; `now_ms` is the time of the next packet."""
+
+    packets: list[tuple[int, bytes]] = field(default_factory=list)
+    now_ms: float = 0.0
+
+    def add(self, packet: object) -> None:
+        self.packets.append((START_NS + round(self.now_ms * MS), bytes(packet)))  # type: ignore[call-overload]
+
+    def after(self, milliseconds: float) -> Wire:
+        self.now_ms += milliseconds
+        return self
+
+    def capture(self, folder: Path, dropped: int = 0) -> CaptureFile:
+        path = folder / "capture.pcapng"
+        with path.open("wb") as stream:
+            writer = PcapngWriter(stream, [INTERFACE])
+            for time_ns, data in sorted(self.packets, key=lambda packet: packet[0]):
+                writer.packet(0, time_ns, data)
+            writer.statistics(0, received=len(self.packets) + dropped, dropped=dropped)
+        return read_capture(path)
+
+
+@dataclass
+class Tcp:
+    """One connection on a wire: each method is a packet at the wire's present time."""
+
+    wire: Wire
+    port: int = 40000
+    server_port: int = 80
+    isn: int = 0xFFFFFFF0  # the sequence numbers wrap within the first request
+    server_isn: int = 5000
+    client_address: str = CLIENT
+    server_address: str = SERVER
+    sent: int = 1
+    received: int = 1
+
+    def client(self, flags: str, payload: bytes = b"") -> Tcp:
+        seq = self.isn if "S" in flags else self.isn + self.sent
+        ack = self.server_isn + self.received
+        self._add(self.client_address, self.server_address, self.port, self.server_port, seq, ack, flags, payload)
+        self.sent += len(payload) + ("F" in flags)
+        return self
+
+    def server(self, flags: str, payload: bytes = b"") -> Tcp:
+        seq = self.server_isn if "S" in flags else self.server_isn + self.received
+        ack = self.isn + self.sent
+        self._add(self.server_address, self.client_address, self.server_port, self.port, seq, ack, flags, payload)
+        self.received += len(payload) + ("F" in flags)
+        return self
+
+    def open(self, rtt_ms: float = 40.0) -> Tcp:
+        self.client("S")
+        self.wire.after(rtt_ms)
+        self.server("SA")
+        self.client("A")
+        return self
+
+    def close(self) -> Tcp:
+        self.server("FA")
+        self.wire.after(0.1)
+        return self.client("FA")
+
+    def _add(self, src: str, dst: str, sport: int, dport: int, seq: int, ack: int, flags: str, payload: bytes) -> None:
+        tcp = TCP(sport=sport, dport=dport, seq=seq % 2**32, ack=ack % 2**32, flags=flags)
+        frame = bytes(Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02") / IP(src=src, dst=dst) / tcp / payload)
+        # Short frames are padded on a real Ethernet; the padding is not payload.
+        self.wire.add(frame.ljust(60, b"\0"))
+
+
+def request(target: str, version: str = "1.0") -> bytes:
+    return f"GET {target} HTTP/{version}\r\nHost: www.example.com\r\n\r\n".encode()
+
+
+def response(body: bytes = b"hello", version: str = "1.0", date: str = "Thu, 01 Jan 2030 00:00:00 GMT") -> bytes:
+    head = f"HTTP/{version} 200 OK\r\nDate: {date}\r\nContent-Length: {len(body)}\r\n\r\n"
+    return head.encode() + body

@@ -1,0 +1,105 @@
+"""The cells of the mail matrix: a message sent, or not; all messages fetched, or not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from experiments.harness.implementations.registry import AGENT_ROLE, MTA_ROLE, implementations, of_role
+from experiments.mail.claims.interop import fetched_by_imap, fetched_by_pop3, relayed, sent
+from experiments.mail.clients import DEEDS, Errand, able
+from experiments.mail.matrix import RELAY, columns
+from experiments.mail.servers import MailHost
+from tests.core.experiments.harness.verdicts import said
+from tests.core.experiments.mail.mailbox_wire import LETTERS, ImapWire, Pop3Wire
+from tests.core.experiments.mail.smtp_wire import BODY, HEADER, PLAIN, SmtpWire, whole
+
+WHOM = "bob@example.com"
+
+
+def test_a_message_that_is_taken_over_is_sent(tmp_path: Path) -> None:
+    said(sent("cell", whole().traffic(tmp_path / "1"), PLAIN, WHOM), "shown", "taken over")
+    # curl and swaks put an empty line behind it.
+    more = whole(HEADER + b"\r\n" + BODY + b"\r\n").traffic(tmp_path / "2")
+    said(sent("cell", more, PLAIN, WHOM), "shown")
+
+
+@pytest.mark.parametrize(
+    ("wire", "part"),
+    [
+        (SmtpWire().begin().hello().message(code=451).quit(), "answered with 451"),
+        (whole(HEADER + b"\r\nOther.\r\n"), "not the message that was to be sent"),
+        (
+            SmtpWire().begin().hello().say("MAIL FROM:<a@example.org>", 550).quit(),
+            "No message is sent; the last exchange: QUIT",
+        ),
+        (SmtpWire().begin("220 x").say("EHLO a_b", 250), "No message is sent"),
+    ],
+)
+def test_a_message_that_is_not_taken_over_is_not(tmp_path: Path, wire: SmtpWire, part: str) -> None:
+    said(sent("cell", wire.traffic(tmp_path), PLAIN, WHOM), "failed", part)
+
+
+def test_a_message_for_somebody_else_is_not_sent(tmp_path: Path) -> None:
+    said(sent("cell", whole().traffic(tmp_path), PLAIN, "carol@example.com"), "failed")
+
+
+def test_a_message_with_another_header_is_not_sent(tmp_path: Path) -> None:
+    other = whole(PLAIN.replace(b"Subject: hello", b"Subject: other")).traffic(tmp_path / "1")
+    said(sent("cell", other, PLAIN, WHOM), "failed", "has the Subject 'other', not 'hello'")
+    # A client may write it anew, and say the same.
+    anew = PLAIN.replace(b"Subject: hello", b"SUBJECT:  hello").replace(b"From: alice", b"User-Agent: x\r\nFrom: alice")
+    said(sent("cell", whole(anew).traffic(tmp_path / "2"), PLAIN, WHOM), "shown")
+    named = PLAIN.replace(b"From: alice@example.org", b"From: Alice <alice@example.org>")
+    said(sent("cell", whole(named).traffic(tmp_path / "3"), PLAIN, WHOM), "shown")
+    eve = PLAIN.replace(b"From: alice@example.org", b"From: Alice <eve@example.net>")
+    said(sent("cell", whole(eve).traffic(tmp_path / "4"), PLAIN, WHOM), "failed", "has the From")
+
+
+def test_a_relayed_message_is_unaltered_and_delivered(tmp_path: Path) -> None:
+    traffic = whole(b"Received: from x\r\n" + PLAIN).traffic(tmp_path / "1")
+    stored = b"Return-Path: <>\n" + PLAIN.replace(b"\r\n", b"\n")
+    said(relayed("cell", traffic, PLAIN, WHOM, [stored]), "shown", "and delivered")
+    said(relayed("cell", traffic, PLAIN, WHOM, []), "failed", "is not in the mailbox: it is empty")
+    changed = stored.replace(b"hidden", b"other")
+    said(relayed("cell", traffic, PLAIN, WHOM, [changed]), "failed", "is not in the mailbox: the body has")
+    said(relayed("cell", traffic, PLAIN, "carol@example.com", [stored]), "failed", "it goes to bob@example.com")
+    other = whole(PLAIN.replace(b"hello", b"other")).traffic(tmp_path / "2")
+    said(relayed("cell", other, PLAIN, WHOM, [stored]), "failed", "is not as it was sent: the field 'Subject: hello'")
+    refused = SmtpWire().begin().hello().message(code=451).quit().traffic(tmp_path / "3")
+    said(relayed("cell", refused, PLAIN, WHOM, [stored]), "failed", "No message is passed on")
+
+
+def test_all_messages_are_fetched_whole(tmp_path: Path) -> None:
+    pop3 = Pop3Wire().log_in().retrieve(*LETTERS).quit().traffic(tmp_path / "pop3")
+    said(fetched_by_pop3("cell", pop3, LETTERS), "shown", "3 messages are handed out whole")
+    imap = ImapWire().log_in().fetch("BODY[]", *LETTERS).quit().traffic(tmp_path / "imap")
+    said(fetched_by_imap("cell", imap, LETTERS), "shown", "3 messages are handed out whole")
+
+
+def test_a_message_that_is_missing_or_another_one_is_found(tmp_path: Path) -> None:
+    some = Pop3Wire().log_in().retrieve(*LETTERS[:2]).quit().traffic(tmp_path / "some")
+    said(fetched_by_pop3("cell", some, LETTERS), "failed", "1 of 3 messages are not handed out whole")
+    other = ImapWire().log_in().fetch("BODY[]", *LETTERS, b"Subject: x\r\n\r\n").quit().traffic(tmp_path / "other")
+    said(fetched_by_imap("cell", other, LETTERS), "failed", "that are no message")
+    cut = [letter.partition(b"\r\n\r\n")[0] for letter in LETTERS]
+    heads = ImapWire().log_in().fetch("BODY[HEADER]", *cut).quit().traffic(tmp_path / "heads")
+    said(fetched_by_imap("cell", heads, LETTERS), "failed", "3 of 3 messages")
+
+
+def test_every_client_is_a_column_with_all_that_it_does_and_every_mail_server_passes_on() -> None:
+    found = columns()
+    assert len(set(found)) == len(found)
+    assert {each.deed for each in found} == {*DEEDS, RELAY}
+    for client in (None, *of_role(AGENT_ROLE)):
+        for deed in DEEDS:
+            assert any(each.client is client and each.deed == deed for each in found) == able(client, deed)
+    assert [each.name for each in found if each.deed == RELAY] == ["lab7", *(one.name for one in of_role(MTA_ROLE))]
+
+
+def test_who_sends_logs_in_where_the_server_wants_it() -> None:
+    for name, auth in (("postfix", False), ("exim", True)):
+        host = MailHost([], "example.org", "mail.example.org", {}, "10.0.0.0/24", implementations()[MTA_ROLE, name])
+        assert Errand("send", host, "alice").auth == auth
+    assert Errand("send", MailHost([], "example.org", "mail.example.org", {}, "10.0.0.0/24"), "alice").auth

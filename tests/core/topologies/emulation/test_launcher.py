@@ -1,0 +1,40 @@
+"""What a host serves, as words; a module that does not exist is named."""
+
+from __future__ import annotations
+
+import pytest
+
+from topologies.emulation.errors import EmulationError
+from topologies.emulation.process.launcher import is_module, split_command
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("services.http.origin --port 80", ["services.http.origin", "--port", "80"]),
+        ("services.http.origin --root 'my site'", ["services.http.origin", "--root", "my site"]),
+        (["services.http.origin", "--root", "my site"], ["services.http.origin", "--root", "my site"]),
+    ],
+)
+def test_a_command_is_split_as_a_shell_would(command: str | list[str], words: list[str]) -> None:
+    assert split_command(command) == words
+
+
+@pytest.mark.parametrize("command", ["", "   ", []])
+def test_an_empty_command_is_refused(command: str | list[str]) -> None:
+    with pytest.raises(EmulationError, match=r"^a host was given an empty command to serve$"):
+        split_command(command)
+
+
+@pytest.mark.parametrize("name", ["services.http.orgin", "services.nothing.here", "topologies.", "experiments.none"])
+def test_a_module_that_does_not_exist_is_named(name: str) -> None:
+    with pytest.raises(EmulationError, match=rf"^there is no module {name}: check the spelling"):
+        split_command(f"{name} --port 80")
+
+
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [("services.http.origin", True), ("services.http.no", False), ("os.path", False), ("nginx", False)],
+)
+def test_only_modules_of_the_rooms_are_modules_to_run(name: str, known: bool) -> None:
+    assert is_module(name) is known

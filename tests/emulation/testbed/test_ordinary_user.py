@@ -1,0 +1,100 @@
+"""lab7 needs no root: another user of this machine, with no rights at all, runs it as well."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+from tests.emulation.support import PATIENCE_S, REPOSITORY, environment, lab7
+from topologies.emulation.process.interpreter import module_command
+
+NOBODY = "65534"
+# login.defs(5): ENV_PATH of Debian, which every user but root has. It lacks the folders of tc and of most servers.
+DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/local/games:/usr/games"
+IMPORTS = "import sys, click, jinja2, mininet.net, rich, scapy.utils; sys.exit(sys.version_info < (3, 11))"
+TESTBED = """
+import os
+from topologies.emulation import sandbox
+sandbox.enter()
+from tests.emulation.support import REPOSITORY, pair
+with pair(["services.http.origin --root %s --listen 0.0.0.0 --port 80" % REPOSITORY], delay="1ms", loss=0) as bed:
+    done = bed.host("client").run(["curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", "http://www.example.com/"])
+    print(done.stdout.decode(), bed.host("client").run(["hostname"]).stdout.decode(), end="")
+"""
+LAB7 = "from experiments.harness.cli import main; main()"
+
+
+def as_nobody(*words: str, cwd: str | Path = "/") -> subprocess.CompletedProcess[str]:
+    # `setpriv` may still use root's rights to find the program that it becomes; `env` in between has none.
+    becoming = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--no-new-privs", "--", "env"]
+    packages = os.pathsep.join([str(REPOSITORY), sysconfig.get_path("purelib")])
+    changes = {
+        "PYTHONPATH": packages,
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PATH": DEFAULT_PATH,
+        "HOME": "/",
+        "USER": "nobody",
+        "LOGNAME": "nobody",
+    }
+    return subprocess.run(
+        [*becoming, *words],
+        cwd=cwd,
+        env=environment(changes),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+
+
+def find_python() -> str:
+    """An interpreter that another user can run, with the packages that lab7 needs; without one the test is skipped."""
+    if as_nobody("true").returncode != 0:
+        pytest.skip("this user cannot become another one")
+    if as_nobody("test", "-w", "/dev/net/tun").returncode != 0:
+        pytest.skip("/dev/net/tun is closed to ordinary users on this machine")
+    # The second is for an environment whose own interpreter lies in a folder that others may not enter.
+    for candidate in (sys.executable, f"/usr/bin/python3.{sys.version_info.minor}"):
+        if Path(candidate).exists() and as_nobody(candidate, "-c", IMPORTS).returncode == 0:
+            return candidate
+    pytest.skip(f"another user can read neither {os.path.realpath(sys.executable)} nor a python like it")
+
+
+@pytest.fixture(scope="module")
+def python() -> str:
+    return find_python()
+
+
+def test_lab7_runs_with_the_path_of_an_ordinary_user(tmp_path: Path) -> None:
+    words = ("exec", "web", "client", "--", "sh", "-c", "curl -sS -o /dev/null http://www.example.com/ && which tc")
+    done = lab7(*words, cwd=tmp_path, changes={"PATH": DEFAULT_PATH})
+    assert (done.stderr, done.returncode) == ("", 0)
+    assert done.stdout.endswith("sbin/tc\n")
+
+
+def test_a_sandbox_is_made_with_the_path_of_an_ordinary_user(tmp_path: Path) -> None:
+    words = module_command("topologies.emulation.sandbox", "sh", "-c", "which tc && which brctl")
+    changed = environment({"PATH": DEFAULT_PATH})
+    done = subprocess.run(words, cwd=tmp_path, env=changed, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_doctor_finds_that_an_ordinary_user_can_run_lab7(python: str) -> None:
+    done = as_nobody(python, "-c", LAB7, "doctor", "--json")
+    findings = json.loads(done.stdout)
+    sandbox = next(one for one in findings["findings"] if one["name"] == "sandbox")
+    assert (sandbox["good"], sandbox["meaning"]) == (True, "namespaces can be made as an ordinary user, no sudo")
+    assert findings["able"]
+    assert done.returncode == 0
+
+
+def test_a_script_with_a_testbed_runs(python: str) -> None:
+    done = as_nobody(python, "-c", TESTBED)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "404 client\n"

@@ -1,0 +1,50 @@
+"""Plug a name system into any drawing: a root, a top-level domain, the domain's own server, and a local server.
+
+    local = plug_in(self, isp, campus, "10.7", {"www.example.com": "10.7.1.1"})
+    self.addHost("client", ip="10.7.0.1/16", resolver=local)
+
+The four hosts get addresses PREFIX.53.1 to PREFIX.53.4. Set the drawing's `host_names` to False, so that its names
+come from these servers alone. The topology dns is the one to study the name system itself.
+"""
+
+from collections.abc import Mapping
+
+from mininet.topo import Topo
+
+from topologies.dns_zones import NamePlan, Zone
+
+ROOT = "a.root-servers.net."
+
+
+def plug_in(topo: Topo, internet: str, campus: str, prefix: str, names: Mapping[str, str]) -> str:
+    """Add the name servers and return the local server's address.
+
+    `names`: name to address, all in one second-level domain (www.example.com); the servers of root, top-level domain
+    and domain are put on the switch `internet`, the local server on `campus`. Raises ValueError for other names.
+    """
+    domain, parent = _domain(names)
+    servers = {
+        "ns-root": (f"{prefix}.53.1", ROOT, "."),
+        "ns-tld": (f"{prefix}.53.2", f"ns.{parent}", parent),
+        "ns-own": (f"{prefix}.53.3", f"ns.{domain}", domain),
+    }
+    addresses = {f"{name.rstrip('.')}.": [address] for name, address in names.items()}
+    addresses |= {name: [address] for address, name, _ in servers.values()}
+    plan = NamePlan("hierarchy", addresses, [Zone(origin, (name,)) for _, name, origin in servers.values()])
+    for host, (address, _, origin) in servers.items():
+        serves = f"services.dns.authoritative --zone own.zone --listen {address} --port 53"
+        topo.addHost(host, ip=f"{address}/16", files={"own.zone": plan.master_file(origin)}, serves=serves)
+        topo.addLink(host, internet)
+    local = f"{prefix}.53.4"
+    serves = f"services.dns.resolver --root {ROOT}={servers['ns-root'][0]} --listen 0.0.0.0 --port 53"
+    topo.addLink(topo.addHost("ns-local", ip=f"{local}/16", serves=serves), campus)
+    return local
+
+
+def _domain(names: Mapping[str, str]) -> tuple[str, str]:
+    """The domain that all names are in, and the one above it."""
+    domains = {".".join(name.rstrip(".").split(".")[-2:]) + "." for name in names}
+    if len(domains) != 1:
+        raise ValueError(f"the names {', '.join(names)} are not all in one second-level domain")
+    domain = domains.pop()
+    return domain, domain.partition(".")[2]

@@ -1,0 +1,1 @@
+"""Links and switches: cables with netem, wires, Open vSwitch and their devices."""

@@ -1,0 +1,74 @@
+"""Interfaces, as far as this process sets them itself: up or not, and without offload.
+
+What `ip link set up` and `ethtool -K` do. A program for every interface is most of what a network's start would take.
+Sources: netdevice(7) (struct ifreq), linux/if.h, linux/ethtool.h (commands and structures), linux/sockios.h.
+"""
+
+import ctypes
+import fcntl
+import re
+import socket
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from topologies.emulation.errors import EmulationError
+from topologies.emulation.process import namespaces
+
+SIOCGIFFLAGS, SIOCSIFFLAGS, SIOCETHTOOL = 0x8913, 0x8914, 0x8946
+IFREQ_FLAGS, IFREQ_POINTER = struct.Struct("@16sH22x"), struct.Struct("@16sP16x")
+IFF_UP, IFF_NOARP = 0x1, 0x80
+GET_SET_INFO, GET_STRINGS, SET_FEATURES = 0x37, 0x1B, 0x3B
+FEATURES, NAME_BYTES, BLOCK_BITS = 4, 32, 32  # ETH_SS_FEATURES, ETH_GSTRING_LEN
+# As this kernel names them: tx, rx, sg, tso, gso and gro of ethtool(8).
+OFF = re.compile(rb"tx-checksum-.*|rx-checksum|tx-scatter-gather.*|tx-tcp.*|tx-generic-segmentation|rx-gro")
+
+
+def bring_up(interface: str, pid: int = 0, *, arp: bool = True) -> None:
+    """Bring up an interface in the network namespace of process `pid` (0: this one's). Raises EmulationError."""
+    wanted = IFF_UP if arp else IFF_UP | IFF_NOARP
+    with _asking(interface, pid) as sock:
+        name = interface.encode()
+        flags = IFREQ_FLAGS.unpack(fcntl.ioctl(sock, SIOCGIFFLAGS, IFREQ_FLAGS.pack(name, 0)))[1]
+        fcntl.ioctl(sock, SIOCSIFFLAGS, IFREQ_FLAGS.pack(name, flags | wanted))
+
+
+def switch_offload_off(interface: str, pid: int = 0) -> None:
+    """No segmentation, no check sums by the device: a capture shows what a wire would carry. Raises EmulationError."""
+    with _asking(interface, pid) as sock:
+        names = _feature_names(sock, interface)
+        _ask(sock, interface, struct.pack("=II", SET_FEATURES, _blocks(names)) + requests(names))
+
+
+@contextmanager
+def _asking(interface: str, pid: int) -> Iterator[socket.socket]:
+    try:
+        with namespaces.within_network(pid), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            yield sock
+    except OSError as error:
+        raise EmulationError(f"the interface {interface} could not be set up ({error.strerror})") from error
+
+
+def requests(names: list[bytes]) -> bytes:
+    """Of struct ethtool_set_features_block, one for 32 features each: which of them are asked for, and to be what."""
+    mask = sum(1 << place for place, name in enumerate(names) if OFF.fullmatch(name))
+    blocks = [(mask >> (BLOCK_BITS * block)) & 0xFFFFFFFF for block in range(_blocks(names))]
+    return b"".join(struct.pack("=II", asked_for, 0) for asked_for in blocks)
+
+
+def _blocks(names: list[bytes]) -> int:
+    return -(-len(names) // BLOCK_BITS)
+
+
+def _feature_names(sock: socket.socket, interface: str) -> list[bytes]:
+    info = _ask(sock, interface, struct.pack("=IIQI", GET_SET_INFO, 0, 1 << FEATURES, 0))
+    count = struct.unpack_from("=I", info, 16)[0]
+    asked = struct.pack("=III", GET_STRINGS, FEATURES, count) + bytes(count * NAME_BYTES)
+    strings = _ask(sock, interface, asked)[12:]
+    return [strings[place : place + NAME_BYTES].split(b"\0")[0] for place in range(0, len(strings), NAME_BYTES)]
+
+
+def _ask(sock: socket.socket, interface: str, command: bytes) -> bytes:
+    buffer = ctypes.create_string_buffer(command, len(command))
+    fcntl.ioctl(sock, SIOCETHTOOL, IFREQ_POINTER.pack(interface.encode(), ctypes.addressof(buffer)))
+    return buffer.raw

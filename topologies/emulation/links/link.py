@@ -1,0 +1,112 @@
+"""Links: a veth pair where nothing is asked of them, else one of two back ends with TCLink's parameters."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from itertools import count
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from mininet.link import Link
+
+from topologies.emulation import tools
+from topologies.emulation.links.cable import Cable, End, veths
+from topologies.emulation.node import Interface
+from topologies.emulation.process.launcher import ForkServer, Service, start_service
+from topologies.emulation.shape import SHAPING, Shape, parse_shape
+
+CARRIER = "topologies.emulation.wire.carrier"
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """What every link of a testbed needs: the back end ('wire' or 'netem'), how to start a wire, a cable's number."""
+
+    backend: str
+    forkserver: ForkServer
+    workdir: Path
+    random: Random
+    numbers: Iterator[int] = field(default_factory=lambda: count(1))
+
+
+class EmulatedLink(Link):  # type: ignore[misc]
+    """A link of a drawing. `shapes`: what it does to frames from end 1 to end 2, and back (None: nothing)."""
+
+    def __init__(self, node1: Any, node2: Any, *, wiring: Wiring, **options: Any) -> None:
+        self._wiring = wiring
+        self._carrier: Service | None = None
+        self._cable: Cable | None = None
+        # Of a wire: by "INTERFACE to INTERFACE" the record of that direction (see wire.record).
+        self.wire_records: dict[str, Path] = {}
+        both = {key: options.pop(key) for key in SHAPING if key in options}
+        self.shapes = tuple(self._take_shape(options, key, both) for key in ("params1", "params2"))
+        # Mininet's own classes of interfaces give way to this one (see classes), which has both ends made at once.
+        options |= {"intf": Interface, "cls1": None, "cls2": None, "fast": True}
+        super().__init__(node1, node2, **options)
+
+    @staticmethod
+    def _take_shape(options: dict[str, Any], key: str, both: dict[str, Any]) -> Shape | None:
+        params = dict(options.get(key) or {})
+        own = {name: params.pop(name) for name in SHAPING if name in params}
+        options[key] = params
+        return parse_shape({**both, **own})
+
+    def makeIntfPair(  # noqa: N802
+        self,
+        name1: str,
+        name2: str,
+        addr1: str,
+        addr2: str,
+        node1: Any,
+        node2: Any,
+        deleteIntfs: bool = True,  # noqa: ARG002, N803
+    ) -> None:
+        """Make both ends where they belong. Overrides Mininet's class method of the same purpose."""
+        ends = ((name1, addr1, node1.namespace_pid), (name2, addr2, node2.namespace_pid))
+        if not any(self.shapes):
+            veths(ends)
+        elif self._wiring.backend == "netem":
+            self._cable = Cable(next(self._wiring.numbers), ends, self.shapes)
+        else:
+            self._carrier = self._start_carrier(ends)
+            for name, address, pid in ends:
+                tools.batch("ip", [f"link set dev {name} address {address}"], pid)
+
+    def _start_carrier(self, ends: tuple[End, End]) -> Service:
+        wiring = self._wiring
+        name = f"wire-{ends[0][0]}-{ends[1][0]}"
+        names = [f"{one[0]} to {other[0]}" for one, other in (ends, ends[::-1])]
+        records = {each: wiring.workdir / f"{name}.{place}" for place, each in enumerate(names)}
+        asked = {
+            "ends": [{"pid": pid, "name": name} for name, _, pid in ends],
+            "shapes": [asdict(shape or Shape()) for shape in self.shapes],
+            "seeds": [wiring.random.getrandbits(64) for _ in ends],
+            "records": [str(path) for path in records.values()],
+        }
+        command = [CARRIER, json.dumps(asked)]
+        carrier = start_service(
+            wiring.forkserver,
+            command,
+            host_pid=0,
+            cwd=wiring.workdir,
+            name=name,
+            called=f"the carrier of the link {names[0]} ({CARRIER})",
+        )
+        carrier.lasts = True
+        carrier.wait_ready()
+        self.wire_records = records
+        return carrier
+
+    def delete(self) -> None:
+        """Remove the link; a wire's TAP devices go with its process."""
+        if self._carrier is not None:
+            self._carrier.kill()
+            self._carrier.stop()
+        if self._cable is not None:
+            self._cable.delete()
+        super().delete()
+
+    def stop(self) -> None:
+        """See delete."""
+        self.delete()

@@ -1,0 +1,1 @@
+"""Processes of hosts: sandbox, namespaces, fork server, launcher and programs."""

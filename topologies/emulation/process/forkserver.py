@@ -1,0 +1,176 @@
+"""A small process that has imported the services once and forks one child for each that a host runs.
+
+It is a program of its own, and not multiprocessing's forkserver, for two reasons: that one imports the
+caller's main script again in every child (a person's lab script would build its network twice), and its
+children cannot be given another host's standard streams.
+
+One request a datagram on a SOCK_SEQPACKET socket, JSON with the child's stdin, stdout and stderr attached:
+
+    -> {"module": "services.http.origin", "argv": ["--port", "80"], "host_pid": 17, "cwd": "/run/...", "hostname": ..}
+    <- {"pid": 23}                      with a pidfd of it attached
+    <- {"pid": 23, "exit_code": 0}      when it ends (negative: the signal that ended it)
+
+When the other end of the socket closes, every child is killed: the server dies with the process that made it.
+"""
+
+import contextlib
+import gc
+import importlib
+import json
+import os
+import selectors
+import signal
+import socket
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from topologies.emulation import user_module
+from topologies.emulation.errors import OwnFileError
+from topologies.emulation.process import namespaces
+
+REQUEST_MAX_BYTES = 256 * 1024
+
+
+class _Server:
+    def __init__(self, channel: socket.socket) -> None:
+        self.channel = channel
+        self.children: set[int] = set()
+
+    def serve(self) -> None:
+        """Answer requests and report ended children until the other end closes."""
+        wake_read, wake_write = socket.socketpair()
+        wake_write.setblocking(False)
+        wake_read.setblocking(False)
+        signal.set_wakeup_fd(wake_write.fileno(), warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.channel, selectors.EVENT_READ)
+            selector.register(wake_read, selectors.EVENT_READ)
+            while True:
+                for key, _ in selector.select():
+                    if key.fileobj is self.channel:
+                        if not self._answer():
+                            return
+                    else:
+                        with contextlib.suppress(BlockingIOError):
+                            wake_read.recv(4096)
+                        self._reap()
+
+    def _answer(self) -> bool:
+        data, descriptors, _, _ = socket.recv_fds(self.channel, REQUEST_MAX_BYTES, 3)
+        if not data:
+            return False
+        pid = os.fork()
+        if pid == 0:
+            _become(json.loads(data), descriptors)
+        self.children.add(pid)
+        for descriptor in descriptors:
+            os.close(descriptor)
+        # Taken here, where the child cannot have been reaped yet, so that its number cannot be another process's.
+        pidfd = os.pidfd_open(pid)
+        self._tell({"pid": pid}, [pidfd])
+        os.close(pidfd)
+        return True
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            self.children.discard(pid)
+            self._tell({"pid": pid, "exit_code": os.waitstatus_to_exitcode(status)})
+
+    def _tell(self, message: dict[str, int], descriptors: Sequence[int] = ()) -> None:
+        data = [json.dumps(message).encode()]
+        with contextlib.suppress(OSError):
+            if descriptors:
+                socket.send_fds(self.channel, data, list(descriptors))
+            else:
+                self.channel.sendmsg(data)
+
+    def kill_all(self) -> None:
+        for pid in self.children:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+def _become(request: dict[str, Any], descriptors: list[int]) -> NoReturn:
+    """In the child: take the streams, enter the host, run the module's main, exit with what it returns."""
+    code = 1
+    try:
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        # Ctrl-C reaches the person's command line alone, which then stops its services in order.
+        os.setsid()
+        namespaces.die_with_parent()
+        namespaces.set_name(_short(request["module"]))
+        for target, descriptor in enumerate(descriptors):
+            os.dup2(descriptor, target)
+        os.closerange(3, 64)
+        if request["host_pid"]:
+            namespaces.enter(request["host_pid"])
+        os.chdir(request["cwd"])
+        code = _run(request["module"], request["argv"])
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(code)
+
+
+def _short(module: str) -> str:
+    """What a module or a file is called in a list of processes, where all children would else look like the server."""
+    return Path(module).stem if user_module.is_own_file(module) else module.rpartition(".")[2]
+
+
+def _run(module: str, argv: list[str]) -> int:
+    sys.argv = [module, *argv]
+    try:
+        result = _main_of(module)(argv)
+    except SystemExit as leaving:
+        result = leaving.code
+    if isinstance(result, str):
+        print(result, file=sys.stderr)
+        return 1
+    return int(result or 0)
+
+
+def _main_of(name: str) -> Callable[[list[str]], int | str | None]:
+    """The main of a module, or of a file of a person's own. Raises SystemExit with a sentence."""
+    if not user_module.is_own_file(name):
+        return importlib.import_module(name).main  # type: ignore[no-any-return]
+    try:
+        found = getattr(user_module.load(name, "has a main(argv)"), "main", None)
+    except OwnFileError as error:
+        raise SystemExit(str(error)) from None
+    if not callable(found):
+        raise SystemExit(f"{name} has no main(argv): a service is started by it, and prints READY when it can be used")
+    return found  # type: ignore[no-any-return]
+
+
+def main(argv: list[str]) -> int:
+    """Serve on the descriptor argv[0] after importing the modules named in argv[1:]."""
+    namespaces.die_with_parent()
+    for module in argv[1:]:
+        importlib.import_module(module)
+    # What is imported stays: a collection in a child would touch, and so copy, every page of it.
+    gc.collect()
+    gc.freeze()
+    server = _Server(socket.socket(fileno=int(argv[0])))
+    try:
+        server.serve()
+    finally:
+        server.kill_all()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,47 @@
+"""The process that is a host: it makes the host's namespaces, says READY and waits.
+
+As long as it lives the host exists; commands and services enter its namespaces. Run by the fork server:
+`topologies.emulation.process.holder NAME FILES CONGESTION_CONTROL`, with FILES a folder of what to show as /etc/NAME.
+"""
+
+import signal
+import sys
+from pathlib import Path
+
+from topologies.emulation.process import namespaces
+
+# Every host starts from the same state, whatever the machine's defaults are.
+SYSCTLS = {
+    # One address family a capture: no router solicitations, no duplicate address detection.
+    "net/ipv6/conf/all/disable_ipv6": "1",
+    "net/ipv6/conf/default/disable_ipv6": "1",
+    # What one connection learned about the path must not speed up the next (tcp(7)).
+    "net/ipv4/tcp_no_metrics_save": "1",
+    # Services bind their standard ports whatever user they run as.
+    "net/ipv4/ip_unprivileged_port_start": "0",
+    # Ping sockets (icmp(7)) for root; a user namespace may not name groups that it does not map.
+    "net/ipv4/ping_group_range": "0 0",
+}
+
+
+def _set(name: str, value: str) -> bool:
+    try:
+        Path("/proc/sys", name).write_text(value)
+    except OSError:
+        return False
+    return True
+
+
+def main(argv: list[str]) -> int:
+    """Become the host argv[0]; ends only by a signal."""
+    name, files, congestion_control = argv
+    namespaces.unshare_host(name)
+    for file in sorted(Path(files).iterdir()):
+        namespaces.bind_file(file, Path("/etc") / file.name)
+    for sysctl, value in SYSCTLS.items():
+        _set(sysctl, value)
+    _set("net/ipv4/tcp_congestion_control", congestion_control)
+    print("READY", flush=True)
+    sys.stdout.close()
+    signal.pause()
+    return 0

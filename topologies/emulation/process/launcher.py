@@ -1,0 +1,351 @@
+"""Start modules (`services.http.origin --port 80`) in hosts by the fork server, and wait until they say READY.
+
+A file of a person's own (`/home/ann/time_server.py --port 37`) is such a module, if it has a main(argv). What is
+neither is a Program (see program).
+"""
+
+import contextlib
+import importlib.util
+import json
+import os
+import select
+import shlex
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from topologies.emulation.errors import EmulationError
+from topologies.emulation.process.interpreter import module_command
+from topologies.emulation.user_module import is_own_file
+from topologies.emulation.watch import FORK_SERVER, OTHER, STATUS_TIMEOUT_S, Watch, Watched, last_line
+
+READY = b"READY"
+READY_TIMEOUT_S = 15.0
+STOP_TIMEOUT_S = 3.0
+SLICE_S = 0.05
+NAME = "the fork server, which starts the services (topologies.emulation.process.forkserver),"
+LINE_MAX_BYTES = 4 * 1024 * 1024
+ROOMS = ("services.", "topologies.", "experiments.")
+
+
+def readable(source: Any, timeout_s: float) -> bool:
+    """Wait until a descriptor, or an object that has one, can be read, or has ended; False when that took too long.
+
+    By poll, since select knows no descriptors from 1024 on, and a program with many networks has such.
+    """
+    poll = select.poll()
+    poll.register(source, select.POLLIN)
+    return bool(poll.poll(max(0.0, timeout_s) * 1e3))
+
+
+class ForkServer:
+    """The caller's end of topologies.emulation.process.forkserver. Close it to end every process that it started.
+
+    `watch`: of the testbed that it is for; `errors`: the file for what it says of its own.
+    """
+
+    def __init__(self, preload: Iterable[str] = (), *, watch: Watch | None = None, errors: Path | None = None) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        known = [name for name in sorted(set(preload)) if is_module(name)]
+        with theirs, open(errors, "wb") if errors else contextlib.nullcontext() as sink:
+            self._program = subprocess.Popen(
+                module_command("topologies.emulation.process.forkserver", str(theirs.fileno()), *known),
+                pass_fds=[theirs.fileno()],
+                stderr=sink,
+                start_new_session=True,
+            )
+        self.watch = watch
+        self._channel = ours
+        # Of the channel, from which the watch's thread learns how a child has ended.
+        self._lock = threading.Lock()
+        self._exit_codes: dict[int, int] = {}
+        self._pidfd = os.pidfd_open(self._program.pid)
+        self._said = partial(last_line, errors) if errors else str
+        self._watched = Watched(self._pidfd, self._program.pid, NAME, self._program.poll, self._said, rank=FORK_SERVER)
+        if watch is not None:
+            watch.add(self._watched)
+
+    def start(
+        self,
+        argv: Sequence[str],
+        *,
+        host_pid: int = 0,
+        cwd: str = "/",
+        streams: tuple[int, int, int] = (0, 1, 2),
+    ) -> tuple[int, int]:
+        """Run `module arg ...` in the namespaces of `host_pid` (0: here); returns the new process's id and pidfd."""
+        request = {"module": argv[0], "argv": list(argv[1:]), "host_pid": host_pid, "cwd": cwd}
+        with self._lock:
+            try:
+                socket.send_fds(self._channel, [json.dumps(request).encode()], list(streams))
+            except OSError:
+                raise self._gone() from None
+            while True:
+                message, descriptors = self._receive()
+                if message is None:
+                    raise self._gone()
+                if "exit_code" not in message:
+                    return message["pid"], descriptors[0]
+
+    def exit_code(self, pid: int, timeout_s: float = 0.0) -> int | None:
+        """How a process ended (negative: by that signal), or None if it still runs after `timeout_s`."""
+        deadline = time.monotonic() + timeout_s
+        while (code := self._collected(pid)) is None:
+            left_s = deadline - time.monotonic()
+            if left_s <= 0:
+                return None
+            # In slices: another thread may be the one that reads what this one waits for.
+            readable(self._channel, min(left_s, SLICE_S))
+        return code
+
+    def close(self) -> None:
+        """End the server and with it every process that it started; safe to call twice."""
+        if self._channel.fileno() < 0:
+            return
+        if self.watch is not None:
+            self.watch.remove(self._watched)
+        self._channel.close()
+        try:
+            self._program.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self._program.kill()
+            self._program.wait()
+        os.close(self._pidfd)
+
+    def _collected(self, pid: int) -> int | None:
+        """The exit code of a process, as far as it has been reported."""
+        if self._channel.fileno() < 0:
+            return self._exit_codes.get(pid, -signal.SIGKILL)
+        if not self._lock.acquire(timeout=SLICE_S):
+            return None
+        try:
+            while pid not in self._exit_codes and readable(self._channel, 0.0):
+                if self._receive()[0] is None:
+                    return -signal.SIGKILL  # every child dies with the server
+            return self._exit_codes.get(pid)
+        finally:
+            self._lock.release()
+
+    def _receive(self) -> tuple[dict[str, int] | None, list[int]]:
+        """The server's next message with its descriptors; None when the server has ended."""
+        try:
+            data, descriptors, _, _ = socket.recv_fds(self._channel, 65536, 1)
+        except OSError:
+            data, descriptors = b"", []
+        if not data:
+            return None, []
+        message: dict[str, int] = json.loads(data)
+        if "exit_code" in message:
+            self._exit_codes[message["pid"]] = message["exit_code"]
+        return message, descriptors
+
+    def _gone(self) -> EmulationError:
+        said = self._said()
+        return EmulationError(f"{NAME} has ended{f': {said}' if said else ''}; run `lab7 doctor`")
+
+
+class Service:
+    """One running service of a host, started by a command line; its standard streams are pipes to here.
+
+    It is on the watch until it is stopped. Before it says READY, only a signal from elsewhere is the death of the lab;
+    afterwards each end with another exit code than 0 is one, and if it `lasts`, each end.
+    """
+
+    def __init__(
+        self,
+        command: str,
+        process: tuple[int, int],
+        streams: tuple[int, int],
+        errors: Path,
+        forkserver: ForkServer,
+        *,
+        name: str = "",
+        rank: int = OTHER,
+    ) -> None:
+        self.command = command
+        self.pid, self._pidfd = process
+        self.lasts = False
+        self.ready_line = ""
+        self._stdin, self._stdout = streams
+        self._open: tuple[int, ...] = (*streams, self._pidfd)
+        self._received = b""
+        self._errors = errors
+        self._forkserver = forkserver
+        ended, said = partial(self.exit_code, STATUS_TIMEOUT_S), partial(last_line, errors)
+        self._watched = Watched(self._pidfd, self.pid, name or command, ended, said, self._is_death, rank)
+        if forkserver.watch is not None:
+            forkserver.watch.add(self._watched)
+
+    def expect_to_serve(self) -> None:
+        """From READY on it is what its host serves, until it is stopped."""
+        self.lasts = self._watched.serves = True
+
+    def _is_death(self, code: int) -> bool:
+        return code < 0 or (bool(self.ready_line) and (self.lasts or code != 0))
+
+    def wait_ready(self, timeout_s: float = READY_TIMEOUT_S) -> str:
+        """Wait for the line that begins with READY and return it. Raises EmulationError with what it said."""
+        line = self.read_line(timeout_s)
+        if not line.startswith(READY):
+            raise EmulationError(f"`{self.command}` said {line[:80]!r} instead of READY")
+        self.ready_line = line.decode(errors="replace")
+        return self.ready_line
+
+    def write_line(self, line: str) -> None:
+        """Write one line to its standard input. Raises EmulationError when it has ended."""
+        try:
+            os.write(self._stdin, line.encode() + b"\n")
+        except BrokenPipeError:
+            raise EmulationError(f"`{self.command}` has ended{self._said()}") from None
+
+    def read_line(self, timeout_s: float) -> bytes:
+        """The next line of its standard output, without its end. Raises EmulationError on its end or a time-out."""
+        deadline = time.monotonic() + timeout_s
+        while b"\n" not in self._received:
+            piece = self._read(deadline)
+            if piece is None:
+                raise EmulationError(f"`{self.command}` said nothing within {timeout_s:g} s{self._said()}")
+            if not piece or len(self._received) > LINE_MAX_BYTES:
+                raise EmulationError(f"`{self.command}` ended{self._said()}")
+            self._received += piece
+        line, _, self._received = self._received.partition(b"\n")
+        return line
+
+    def read_output(self, timeout_s: float) -> bytes:
+        """All that it writes to its standard output until it ends. Raises EmulationError on a time-out."""
+        deadline = time.monotonic() + timeout_s
+        pieces = [self._received]
+        while True:
+            piece = self._read(deadline)
+            if piece is None:
+                raise EmulationError(f"`{self.command}` did not end within {timeout_s:g} s")
+            if not piece:
+                return b"".join(pieces)
+            pieces.append(piece)
+
+    def finish(self, timeout_s: float) -> bytes:
+        """Wait for its end and return all its output. Raises EmulationError if it fails or does not end in time."""
+        output = self.read_output(timeout_s)
+        code = self.exit_code(timeout_s)
+        self.stop()
+        if code != 0:
+            raise EmulationError(f"`{self.command}` failed{self._said()}")
+        return output
+
+    def _read(self, deadline_s: float) -> bytes | None:
+        """What comes next; empty at the end, None if nothing comes in time."""
+        left_s = max(0.0, deadline_s - time.monotonic())
+        if not readable(self._stdout, left_s):
+            return None
+        return os.read(self._stdout, 65536)
+
+    def exit_code(self, timeout_s: float = 0.0) -> int | None:
+        """Its exit code, or None if it still runs after `timeout_s` seconds."""
+        return self._forkserver.exit_code(self.pid, timeout_s)
+
+    def errors(self) -> str:
+        """What it wrote to its standard error so far."""
+        with contextlib.suppress(OSError):
+            return self._errors.read_text(errors="replace").strip()
+        return ""
+
+    def _said(self) -> str:
+        self.exit_code(0.5)
+        said = last_line(self._errors)
+        return f": {said}" if said else ""
+
+    def expect_end(self) -> None:
+        """Take it off the watch: from now on its end is no death of the lab."""
+        if self._forkserver.watch is not None:
+            self._forkserver.watch.remove(self._watched)
+
+    def stop(self) -> None:
+        """Ask it to end (SIGTERM), then insist (SIGKILL); safe to call twice."""
+        self.expect_end()
+        for number, timeout_s in ((signal.SIGTERM, STOP_TIMEOUT_S), (signal.SIGKILL, STOP_TIMEOUT_S)):
+            if self.exit_code() is None:
+                self.send_signal(number)
+                self.exit_code(timeout_s)
+        # Once: the number of a closed descriptor soon is another file's.
+        descriptors, self._open = self._open, ()
+        for descriptor in descriptors:
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send it a signal; nothing happens where it has ended. One that ends it is sent after `expect_end`."""
+        if self._open:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._pidfd, number)
+
+    def kill(self) -> None:
+        """End it at once, as a crash would (SIGKILL)."""
+        self.expect_end()
+        self.send_signal(signal.SIGKILL)
+        self.exit_code(STOP_TIMEOUT_S)
+
+
+def is_module(name: str) -> bool:
+    """Whether a command's first word names a module of this project that the fork server can run."""
+    if not name.startswith(ROOMS):
+        return False
+    with contextlib.suppress(ModuleNotFoundError):
+        return importlib.util.find_spec(name) is not None
+    return False
+
+
+def is_service(name: str) -> bool:
+    """Whether a command's first word is a module of this project, or a Python file of a person's own."""
+    return is_module(name) or is_own_file(name)
+
+
+def split_command(command: str | Sequence[str]) -> list[str]:
+    """A command line as a list of words, a file as its whole path.
+
+    Raises EmulationError when it names a module or a Python file that does not exist.
+    """
+    words = shlex.split(command) if isinstance(command, str) else list(command)
+    if not words:
+        raise EmulationError("a host was given an empty command to serve")
+    if words[0].startswith(ROOMS) and not is_module(words[0]):
+        raise EmulationError(f"there is no module {words[0]}: check the spelling of what the host serves")
+    if is_own_file(words[0]):
+        if not Path(words[0]).is_file():
+            raise EmulationError(f"there is no file {words[0]!r}: give the whole path of what the host serves")
+        words[0] = str(Path(words[0]).resolve())
+    return words
+
+
+def start_service(
+    forkserver: ForkServer,
+    command: str | Sequence[str],
+    *,
+    host_pid: int,
+    cwd: Path,
+    name: str,
+    called: str | None = None,
+    rank: int = OTHER,
+) -> Service:
+    """Start a module's main in a host, its standard error kept in `cwd`/NAME.err; does not wait for READY.
+
+    `called`: what a sentence on its death calls it (None: its command line), `rank`: see the watch.
+    """
+    words = split_command(command)
+    errors = cwd / f"{name}.err"
+    child_stdin, stdin = os.pipe()
+    stdout, child_stdout = os.pipe()
+    with open(errors, "wb") as error_file:
+        try:
+            streams = (child_stdin, child_stdout, error_file.fileno())
+            process = forkserver.start(words, host_pid=host_pid, cwd=str(cwd), streams=streams)
+        finally:
+            os.close(child_stdin)
+            os.close(child_stdout)
+    line = shlex.join(words)
+    return Service(line, process, (stdin, stdout), errors, forkserver, name=called or f"the program {line}", rank=rank)

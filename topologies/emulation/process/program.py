@@ -1,0 +1,141 @@
+"""A program that is not ours as a host's service: ready when it listens, stopped as it was started."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from topologies.emulation.errors import EmulationError
+from topologies.emulation.process.launcher import READY_TIMEOUT_S, STOP_TIMEOUT_S
+from topologies.emulation.watch import Watch, Watched, last_line
+
+LISTEN = "0A"  # enum in the kernel's include/net/tcp_states.h
+UNCONNECTED = "07"  # TCP_CLOSE there: what a UDP socket is that is bound and connected to no peer
+TCP_TABLES, UDP_TABLES = ("tcp", "tcp6"), ("udp", "udp6")
+POLL_S = 0.01
+
+
+class Program:
+    """One running program of a host. Its output goes to a file, whose last line explains an early end.
+
+    It is put on the watch when it is ready (see `watch_over`), and is on it until it is stopped.
+    """
+
+    def __init__(self, words: Sequence[str], entering: Sequence[str], host_pid: int, output: Path) -> None:
+        self.command = shlex.join(words)
+        self._watch: Watch | None = None
+        if shutil.which(words[0]) is None:
+            raise EmulationError(f"there is no program {words[0]}: check its spelling, or install it")
+        self._host_pid = host_pid
+        self._output = output
+        with open(output, "wb") as sink:
+            self._process = subprocess.Popen(
+                [*entering, *words],
+                stdin=subprocess.DEVNULL,
+                stdout=sink,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self.pid = self._process.pid
+        self._pidfd = os.pidfd_open(self.pid)
+
+    def watch_over(self, watch: Watch | None, name: str, *, may_end: bool) -> None:
+        """From now on its end is the death of the lab; with `may_end` only one that is not with exit code 0."""
+        said = partial(last_line, self._output)
+        self._watch = watch
+        self._watched = Watched(
+            self._pidfd, self.pid, name, self._process.poll, said, lambda code: code != 0 or not may_end, serves=True
+        )
+        if watch is not None:
+            watch.add(self._watched)
+
+    def expect_end(self) -> None:
+        """Take it off the watch: from now on its end is no death of the lab."""
+        if self._watch is not None:
+            self._watch.remove(self._watched)
+
+    def wait_listening(self, port: int, timeout_s: float = READY_TIMEOUT_S, by_udp: bool = False) -> None:
+        """Wait until the host listens on a TCP port, or with `by_udp` on that UDP port. Raises EmulationError."""
+        deadline = time.monotonic() + timeout_s
+        while not (self._listens(port) or (by_udp and self._listens(port, UDP_TABLES, UNCONNECTED))):
+            if self._process.poll() is not None:
+                raise EmulationError(f"`{self.command}` ended before it listened on port {port}{self._said()}")
+            if time.monotonic() > deadline:
+                raise EmulationError(f"`{self.command}` does not listen on port {port} after {timeout_s:g} s")
+            # The kernel has no event for "somebody listens"; this is a poll with a bound.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(POLL_S)
+
+    def _listens(self, port: int, tables: Sequence[str] = TCP_TABLES, state: str = LISTEN) -> bool:
+        suffix = f":{port:04X}"
+        for table in tables:
+            with contextlib.suppress(OSError):
+                rows = Path(f"/proc/{self._host_pid}/net/{table}").read_text().splitlines()[1:]
+                if any(row.split()[1].endswith(suffix) and row.split()[3] == state for row in rows):
+                    return True
+        return False
+
+    def _said(self) -> str:
+        said = last_line(self._output)
+        return f": {said}" if said else ""
+
+    def exit_code(self) -> int | None:
+        """Its exit code, or None while it runs."""
+        return self._process.poll()
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send it a signal; nothing happens where it has ended. One that ends it is sent after `expect_end`."""
+        self._process.send_signal(number)
+
+    def stop(self) -> None:
+        """Ask it and all that it has started to end, then insist; safe to call twice."""
+        self.expect_end()
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            if self._process.poll() is None:
+                self._signal(number)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self._process.wait(STOP_TIMEOUT_S)
+        self._close()
+
+    def kill(self) -> None:
+        """End it and all that it has started at once (SIGKILL)."""
+        self.expect_end()
+        self._signal(signal.SIGKILL)
+        self._process.wait()
+        self._close()
+
+    def _close(self) -> None:
+        # Once: the number of a closed descriptor soon is another file's.
+        pidfd, self._pidfd = self._pidfd, -1
+        if pidfd >= 0:
+            os.close(pidfd)
+
+    def _signal(self, number: signal.Signals) -> None:
+        # A daemon makes process groups of its own; whoever is born meanwhile is in one of them as well.
+        for group in {self.pid, *(group for _, group in _offspring(self.pid))}:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(group, number)
+
+
+def _offspring(pid: int) -> list[tuple[int, int]]:
+    """The processes that a process has started, and those that they have, each with its process group."""
+    children: dict[int, list[tuple[int, int]]] = {}
+    for name in os.listdir("/proc"):
+        if not name.isdigit():
+            continue
+        with contextlib.suppress(OSError):
+            # proc(5): behind the name, which stands in parentheses, come the state, the parent and the group.
+            _, parent, group, *_ = Path("/proc", name, "stat").read_text().rpartition(")")[2].split()
+            children.setdefault(int(parent), []).append((int(name), int(group)))
+    found = list(children.get(pid, []))
+    for one, _ in found:
+        found += children.get(one, [])
+    return found
