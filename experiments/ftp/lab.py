@@ -12,6 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from experiments.ftp.peers import PEERS
 from experiments.harness.capture.capture import Capture, CaptureInterface
 from experiments.harness.driver import ScriptedAgent, run_command
 from experiments.harness.experiment import Run
@@ -21,7 +22,6 @@ from experiments.harness.implementations.registry import (
     FTP_CLIENT,
     FTP_PORT,
     FTP_SERVER,
-    REGISTRY,
     SFTP_SERVER,
     SSH_PORT,
     Implementation,
@@ -45,7 +45,8 @@ CAPTURE_NAME = "capture.pcapng"
 OUR_CLIENT, OUR_SERVER = "services.ftp.client", "services.ftp.server"
 SCRIPTED, VISITOR = "experiments.ftp.driver", "experiments.http.drivers.visitor"
 ANY, OPENSSH, ASYNCSSH = "any", "openssh", "asyncssh"
-ASYNCSSH_SCRIPT = REGISTRY.with_name("sftp_by_asyncssh.py")
+
+ASYNCSSH_SCRIPT = PEERS / "asyncssh_sftp.py"
 TIMEOUT_S = 120.0
 # A client's folder, in its host's: what it stores, and what it has fetched.
 TRANSFERS = "transfers"
@@ -245,7 +246,7 @@ def _values(folder: Path, what: str, mode: str, names: Sequence[str]) -> dict[st
         "what": what,
         "mode": mode,
         "port": FTP_PORT,
-        "scripts": str(REGISTRY.parent),
+        "scripts": str(PEERS),
     }
 
 

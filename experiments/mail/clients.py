@@ -13,7 +13,6 @@ from experiments.harness.implementations.registry import (
     AGENT_ROLE,
     IMAP_PORT,
     POP3_PORT,
-    REGISTRY,
     SUBMISSION_PORT,
     Implementation,
     expand,
@@ -21,6 +20,7 @@ from experiments.harness.implementations.registry import (
 )
 from experiments.harness.measurement import Window
 from experiments.harness.templating import render
+from experiments.mail.peers import PEERS
 from experiments.mail.servers import MailHost
 from topologies.emulation.errors import EmulationError
 from topologies.emulation.node import Host
@@ -99,7 +99,7 @@ def _values(folder: Path, errand: Errand) -> dict[str, Any]:
         "message": str(errand.message),
         "count": errand.count,
         "folder": str(folder),
-        "scripts": str(REGISTRY.parent),
+        "scripts": str(PEERS),
     }
 
 

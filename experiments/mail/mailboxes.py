@@ -16,14 +16,15 @@ from random import Random
 from typing import Any
 
 from experiments.harness.driver import ScriptedAgent, run_command
-from experiments.harness.implementations.registry import REGISTRY, SUBMISSION_PORT
+from experiments.harness.implementations.registry import SUBMISSION_PORT
 from experiments.harness.measurement import Window
+from experiments.mail.peers import PEERS
 from experiments.mail.servers import MailHost
 from topologies.emulation.errors import EmulationError
 from topologies.emulation.node import Host
 
 READER = "experiments.mail.drivers.mailbox"
-SCRIPT = REGISTRY.parent / "mail_client.py"
+SCRIPT = PEERS / "stdlib_client.py"
 TIMEOUT_S = 60.0
 POLL_S = 0.02
 WORDS = (

@@ -1,7 +1,7 @@
 """SFTP where there is no OpenSSH, by the library asyncssh: a server, and a client that fetches one file.
 
-sftp_by_asyncssh.py serve ADDRESS PORT USER PASSWORD ROOT
-sftp_by_asyncssh.py get HOST PORT USER PASSWORD NAME INTO
+asyncssh_sftp.py serve ADDRESS PORT USER PASSWORD ROOT
+asyncssh_sftp.py get HOST PORT USER PASSWORD NAME INTO
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Python's own smtplib, poplib and imaplib as programs.
 
-    mail_client.py send HOST PORT USER|- PASSWORD SENDER RECIPIENT FILE...
-    mail_client.py pop3|imap HOST PORT USER PASSWORD FOLDER
+    stdlib_client.py send HOST PORT USER|- PASSWORD SENDER RECIPIENT FILE...
+    stdlib_client.py pop3|imap HOST PORT USER PASSWORD FOLDER
 
 To send, it logs in where the server offers that, unless the user is `-`; to read, it puts every message into FOLDER,
 and leaves it on the server. Run by whatever python3 is there, so it imports nothing but the standard library.

@@ -10,12 +10,12 @@ import pytest
 from experiments.ftp.claims.interop import WHATS
 from experiments.ftp.lab import able
 from experiments.ftp.matrix import columns
+from experiments.ftp.peers import PEERS
 from experiments.ftp.theory import MODES
 from experiments.harness.implementations.registry import (
     FTP_CLIENT,
     FTP_PORT,
     FTP_SERVER,
-    REGISTRY,
     SFTP_SERVER,
     SSH_PORT,
     Implementation,
@@ -42,7 +42,7 @@ CLIENT_VALUES = {
     "password": "secret",
     "names": ["one.bin", "two.bin"],
     "folder": "/run/h",
-    "scripts": str(REGISTRY.parent),
+    "scripts": str(PEERS),
     "mode": "active",
 }
 

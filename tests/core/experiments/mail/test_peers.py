@@ -12,7 +12,6 @@ from experiments.harness.implementations.registry import (
     AGENT_ROLE,
     IMAP_PORT,
     MTA_ROLE,
-    REGISTRY,
     SMTP_PORT,
     Implementation,
     expand,
@@ -20,6 +19,7 @@ from experiments.harness.implementations.registry import (
     of_role,
 )
 from experiments.harness.templating import render
+from experiments.mail.peers import PEERS
 from experiments.mail.servers import Schedule
 from topologies.emulation.errors import MachineError
 
@@ -56,7 +56,7 @@ CLIENT_VALUES = {
     "message": "/run/h/message",
     "folder": "/run/h/mail",
     "config": "/run/h/its.rc",
-    "scripts": str(REGISTRY.parent),
+    "scripts": str(PEERS),
     "count": 3,
     "port": 2525,
 }
