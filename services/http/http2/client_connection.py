@@ -1,13 +1,14 @@
-"""The client's side of one HTTP/2 connection, without I/O, on h2: requests in, octets out; octets in, events out.
+"""HTTP/2 client connection, sans-IO, on the h2 library (RFC 9113).
 
     client = Http2ClientConnection(push=False)
     stream_id = client.send_request(Request(b"GET", b"/", Fields(((b"Host", b"a"),))), b"http")
     client.data_to_send()             # the preface, SETTINGS, WINDOW_UPDATE and HEADERS, in one piece
-    client.receive_data(octets)       # [Answer(1, Response(...)), Content(1, b"..."), Complete(1)]
+    client.receive_data(octets)       # [ResponseReceived(1, Response(...)), DataReceived(1, b"..."), StreamEnded(1)]
 
 RFC 9113 sections 3.3, 3.4, 6.8, 8.4 and 8.7; RFC 7540 section 3.2 (Upgrade). Left out: request content, trailers, and
-priorities. The windows are large enough that no page of a lab waits for one: 16 MiB a stream and 64 MiB in all, more
-than a path of 1 Gbit/s and 100 ms holds, and what came is acknowledged as soon as it is handed out.
+priorities. The windows are large enough that flow control never delays a page load: 16 MiB a stream and 64 MiB for the
+connection, more than the bandwidth-delay product of 1 Gbit/s and 100 ms. Received DATA is
+acknowledged at once.
 """
 
 from collections.abc import Sequence
@@ -23,13 +24,13 @@ import h2.settings
 from services.http.errors import HTTPError, LocalProtocolError
 from services.http.fields import FieldLine, Fields
 from services.http.http2.frames import HEADER_OCTETS, KIND_AT, Kind
-from services.http.http2.header_lists import HTTP_2, request_lines
+from services.http.http2.header_lists import HTTP_2, request_header_list
 from services.http.http2.hpack import HeaderSizes
 from services.http.messages import Request, Response
 
 STREAM_WINDOW = 16 * 1024 * 1024
 CONNECTION_WINDOW = 64 * 1024 * 1024
-# RFC 9113 section 6.5.2: what a server should allow at least, and what this client takes of pushed streams.
+# RFC 9113 section 6.5.2 recommends to allow no fewer. Also this client's limit for pushed streams.
 ASSUMED_STREAMS = 100
 HEADER_LIST_OCTETS = 65_536
 
@@ -37,15 +38,15 @@ Setting = h2.settings.SettingCodes
 
 
 @dataclass(frozen=True, slots=True)
-class Promised:
-    """The server will send the response to `request` on this stream."""
+class PushPromised:
+    """The server promised to send the response to `request` on this stream."""
 
     stream_id: int
     request: Request
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ResponseReceived:
     """A final response's head."""
 
     stream_id: int
@@ -53,34 +54,34 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Content:
-    """Some of a response's content."""
+class DataReceived:
+    """A piece of a response's content."""
 
     stream_id: int
     data: bytes
 
 
 @dataclass(frozen=True, slots=True)
-class Complete:
+class StreamEnded:
     """A response is complete."""
 
     stream_id: int
 
 
 @dataclass(frozen=True, slots=True)
-class Lost:
-    """A stream ended without its response; `may_retry` where the server has done nothing for it (section 8.7)."""
+class StreamLost:
+    """A stream ended without its response; `may_retry` if the server has not processed the request (section 8.7)."""
 
     stream_id: int
     may_retry: bool
     detail: str
 
 
-Event = Promised | Answer | Content | Complete | Lost
+Event = PushPromised | ResponseReceived | DataReceived | StreamEnded | StreamLost
 
 
 class Http2ClientConnection:
-    """The client's side; `push` says whether the server may push."""
+    """The client's end of a connection; `push` permits server push."""
 
     def __init__(self, push: bool) -> None:
         config = h2.config.H2Configuration(client_side=True, header_encoding=None)
@@ -94,24 +95,24 @@ class Http2ClientConnection:
                 Setting.MAX_HEADER_LIST_SIZE: HEADER_LIST_OCTETS,
             },
         )
-        # A server's setting alone (RFC 8441 section 3).
+        # A setting of servers only (RFC 8441 section 3).
         del self._h2.local_settings[Setting.ENABLE_CONNECT_PROTOCOL]
         self.sent_sizes = HeaderSizes(with_preface=True)
         self.received_sizes = HeaderSizes()
         self.is_open = True
         self._open_streams: set[int] = set()
         self._knows_settings = False
-        self._greeting = b""
+        self._first_octets = b""
 
-    def begin(self) -> None:
-        """Begin by prior knowledge, or after the version was agreed on in TLS (RFC 9113 section 3.3)."""
+    def start(self) -> None:
+        """Send the preface, by prior knowledge or after ALPN (RFC 9113 section 3.3)."""
         self._h2.initiate_connection()
         self._widen()
 
     def offer_upgrade(self) -> bytes:
         """Return the value of HTTP2-Settings for a request of HTTP/1.1 (RFC 7540 section 3.2.1).
 
-        What goes out first after 101, the preface and SETTINGS, then waits in data_to_send().
+        The preface and SETTINGS, to be sent first after 101, are then in data_to_send().
         """
         value: bytes = self._h2.initiate_upgrade_connection() or b""
         self._widen()
@@ -123,71 +124,71 @@ class Http2ClientConnection:
         self._h2.increment_flow_control_window(CONNECTION_WINDOW - self._h2.inbound_flow_control_window)
 
     @property
-    def room(self) -> int:
-        """How many requests the server takes now: what its SETTINGS say, ASSUMED_STREAMS before they came."""
+    def available_streams(self) -> int:
+        """How many more requests may be sent: by the server's SETTINGS, or ASSUMED_STREAMS before they arrive."""
         allowed = self._h2.remote_settings.max_concurrent_streams if self._knows_settings else ASSUMED_STREAMS
         return max(0, int(allowed) - sum(stream_id % 2 for stream_id in self._open_streams)) if self.is_open else 0
 
     def send_request(self, request: Request, scheme: bytes) -> int:
-        """Send a request without content and return its stream; raises LocalProtocolError when none may be sent."""
+        """Send a request without content and return its stream; raises LocalProtocolError if none may be sent."""
         try:
             stream_id = self._h2.get_next_available_stream_id()
-            self._h2.send_headers(stream_id, request_lines(request, scheme), end_stream=True)
+            self._h2.send_headers(stream_id, request_header_list(request, scheme), end_stream=True)
         except (h2.exceptions.ProtocolError, h2.exceptions.NoAvailableStreamIDError) as error:
             raise LocalProtocolError(f"no further request may be sent on this connection now: {error}") from error
         self._open_streams.add(stream_id)
         return stream_id
 
     def data_to_send(self) -> bytes:
-        """Return the octets for the socket, once."""
+        """Return the octets to send, and clear the buffer."""
         octets = bytes(self._h2.data_to_send())
         self.sent_sizes.feed(octets)
         return octets
 
     def close(self) -> None:
-        """Say goodbye (RFC 9113 section 6.8)."""
+        """Send GOAWAY (RFC 9113 section 6.8)."""
         if self.is_open:
             self.is_open = False
             self._h2.close_connection()
 
     def receive_data(self, data: bytes) -> list[Event]:
-        """Take octets from the server; raises HTTPError 502 when the server broke the protocol."""
-        self._check_greeting(data)
+        """Process octets from the server and return events; raises HTTPError 502 on a protocol violation."""
+        self._check_preface(data)
         try:
             self.received_sizes.feed(data)
-            came = self._h2.receive_data(data)
-            return [event for one in came for event in self._translate(one)]
+            h2_events = self._h2.receive_data(data)
+            return [event for h2_event in h2_events for event in self._translate(h2_event)]
         except (h2.exceptions.ProtocolError, ValueError) as error:
             self.is_open = False
             raise HTTPError(502, f"the server broke HTTP/2: {error or type(error).__name__}") from error
 
-    def _check_greeting(self, data: bytes) -> None:
-        """RFC 9113 section 3.4: a server's first frame is SETTINGS, so its kind tells a server of HTTP/1 at once."""
-        if len(self._greeting) < HEADER_OCTETS:
-            self._greeting += data[: HEADER_OCTETS - len(self._greeting)]
-            if len(self._greeting) > KIND_AT and self._greeting[KIND_AT] != Kind.SETTINGS:
+    def _check_preface(self, data: bytes) -> None:
+        """Require SETTINGS as the first frame (RFC 9113 section 3.4); this detects a server of HTTP/1 early."""
+        if len(self._first_octets) < HEADER_OCTETS:
+            self._first_octets += data[: HEADER_OCTETS - len(self._first_octets)]
+            if len(self._first_octets) > KIND_AT and self._first_octets[KIND_AT] != Kind.SETTINGS:
                 self.is_open = False
                 raise HTTPError(502, "the server does not speak HTTP/2")
 
     def receive_eof(self) -> list[Event]:
-        """Take note of the connection's end."""
+        """Handle the end of the connection."""
         self.is_open = False
         return self._lose(list(self._open_streams), may_retry=True, detail="the server closed the connection")
 
     def _lose(self, stream_ids: Sequence[int], may_retry: bool, detail: str) -> list[Event]:
         self._open_streams.difference_update(stream_ids)
-        return [Lost(stream_id, may_retry, detail) for stream_id in sorted(stream_ids)]
+        return [StreamLost(stream_id, may_retry, detail) for stream_id in sorted(stream_ids)]
 
     def _translate(self, event: h2.events.Event) -> list[Event]:
         if isinstance(event, h2.events.ResponseReceived):
-            return [Answer(event.stream_id or 0, _response(event.headers or []))]
+            return [ResponseReceived(event.stream_id or 0, _response(event.headers or []))]
         if isinstance(event, h2.events.DataReceived):
             stream_id = event.stream_id or 0
             self._h2.acknowledge_received_data(event.flow_controlled_length or 0, stream_id)
-            return [Content(stream_id, bytes(event.data or b""))]
+            return [DataReceived(stream_id, bytes(event.data or b""))]
         if isinstance(event, h2.events.StreamEnded):
             self._open_streams.discard(event.stream_id or 0)
-            return [Complete(event.stream_id or 0)]
+            return [StreamEnded(event.stream_id or 0)]
         if isinstance(event, h2.events.PushedStreamReceived):
             return [self._promised(event)]
         if isinstance(event, h2.events.RemoteSettingsChanged):
@@ -200,19 +201,19 @@ class Http2ClientConnection:
             return self._lose([event.stream_id or 0], refused, f"the server reset the stream: {event.error_code!r}")
         if isinstance(event, h2.events.ConnectionTerminated):
             self.is_open = False
-            # RFC 9113 section 6.8: streams above the last one were not looked at.
+            # RFC 9113 section 6.8: streams above the last one were not processed.
             last = event.last_stream_id or 0
             unseen = [stream_id for stream_id in self._open_streams if stream_id % 2 and stream_id > last]
             return self._lose(unseen, may_retry=True, detail=f"the server went away: {event.error_code!r}")
         return []
 
-    def _promised(self, event: h2.events.PushedStreamReceived) -> Promised:
+    def _promised(self, event: h2.events.PushedStreamReceived) -> PushPromised:
         stream_id = event.pushed_stream_id or 0
         self._open_streams.add(stream_id)
         pseudo, fields = _split(event.headers or [])
         host = (b"host", pseudo.get(b":authority", b""))
         request = Request(pseudo.get(b":method", b""), pseudo.get(b":path", b""), Fields((host, *fields)), HTTP_2)
-        return Promised(stream_id, request)
+        return PushPromised(stream_id, request)
 
 
 def _split(lines: Sequence[tuple[bytes | str, bytes | str]]) -> tuple[dict[bytes, bytes], list[FieldLine]]:

@@ -1,10 +1,10 @@
-"""What goes wrong on an HTTP/2 connection: the error codes, and the two scopes an error has (RFC 9113 5.4 and 7)."""
+"""HTTP/2 error codes and the two scopes of an error, connection and stream (RFC 9113 sections 5.4 and 7)."""
 
 from enum import IntEnum
 
 
 class ErrorCode(IntEnum):
-    """RFC 9113 section 7."""
+    """Error codes (RFC 9113 section 7)."""
 
     NO_ERROR = 0x0
     PROTOCOL_ERROR = 0x1
@@ -23,7 +23,7 @@ class ErrorCode(IntEnum):
 
 
 class Http2ConnectionError(Exception):
-    """The peer broke the connection as a whole: GOAWAY with `code`, then the end (RFC 9113 section 5.4.1)."""
+    """A connection error: send GOAWAY with `code`, then close (RFC 9113 section 5.4.1)."""
 
     def __init__(self, code: ErrorCode, detail: str) -> None:
         super().__init__(detail)
@@ -32,7 +32,7 @@ class Http2ConnectionError(Exception):
 
 
 class Http2StreamError(Exception):
-    """The peer broke one stream: RST_STREAM with `code`, all else goes on (RFC 9113 section 5.4.2)."""
+    """A stream error: send RST_STREAM with `code`; the connection stays open (RFC 9113 section 5.4.2)."""
 
     def __init__(self, stream_id: int, code: ErrorCode, detail: str) -> None:
         super().__init__(detail)
@@ -42,4 +42,4 @@ class Http2StreamError(Exception):
 
 
 class MalformedError(Exception):
-    """A header or trailer section that no request may have (RFC 9113 section 8.1.1)."""
+    """A malformed header or trailer section (RFC 9113 section 8.1.1)."""

@@ -1,4 +1,4 @@
-"""What happens on a server's HTTP/2 connection, for the shell to act on."""
+"""Events of a server's HTTP/2 connection, named as in the h2 library."""
 
 from dataclasses import dataclass
 
@@ -7,8 +7,8 @@ from services.http.messages import Request
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A request is complete, its content with it."""
+class RequestReceived:
+    """A request is complete with its content."""
 
     stream_id: int
     request: Request
@@ -16,8 +16,8 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
-    """A request cannot be used, and earns a response of this status; more of it may come and is dropped."""
+class RequestRejected:
+    """A request cannot be handled and gets a response with this status; the rest of its content is discarded."""
 
     stream_id: int
     status: int
@@ -25,18 +25,18 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
-class Cancelled:
-    """A stream whose request was handed out ended before its response; nobody waits for that any more."""
+class StreamCancelled:
+    """A stream closed before the response to its request was sent; the handler may be cancelled."""
 
     stream_id: int
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
-    """The connection is over: GOAWAY is among the octets to send, and nothing more is read."""
+class ConnectionTerminated:
+    """The connection ended with an error: GOAWAY is in data_to_send(), and no further input is read."""
 
     code: ErrorCode
     detail: str
 
 
-Event = Asked | Refused | Cancelled | Ended
+Event = RequestReceived | RequestRejected | StreamCancelled | ConnectionTerminated

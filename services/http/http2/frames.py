@@ -1,10 +1,10 @@
-"""HTTP/2 frames: from octets and to octets (RFC 9113 sections 3.4, 4.1, 4.2 and 6).
+"""HTTP/2 frame codec (RFC 9113 sections 3.4, 4.1, 4.2 and 6).
 
-    >>> frame(Kind.WINDOW_UPDATE, 0, 3, number_octets(100)).hex(" ", 1)
+    >>> encode_frame(Kind.WINDOW_UPDATE, 0, 3, encode_uint32(100)).hex(" ", 1)
     '00 00 04 08 00 00 00 00 03 00 00 00 64'
 
-A reader knows nothing of states: what a frame may do where is the connection's business. Frames of unknown types
-come out like all others, for section 4.1 has them ignored, and not everywhere.
+The decoder has no connection state: the connection decides whether a frame is allowed. Frames of unknown types are
+returned like all others, since section 4.1 has them ignored, but not inside a header block (section 6.10).
 """
 
 import struct
@@ -33,7 +33,7 @@ _LONG = struct.Struct(">L")
 
 
 class Kind(IntEnum):
-    """RFC 9113 section 6."""
+    """Frame types (RFC 9113 section 6)."""
 
     DATA = 0x0
     HEADERS = 0x1
@@ -48,7 +48,7 @@ class Kind(IntEnum):
 
 
 class Frame(NamedTuple):
-    """One frame; `kind` is a number, since a peer may send kinds that have no name here."""
+    """A frame; `kind` is a plain number, since a peer may send types that Kind does not have."""
 
     kind: int
     flags: int
@@ -56,8 +56,8 @@ class Frame(NamedTuple):
     payload: bytes
 
 
-class FrameReader:
-    """Cuts octets into frames; holds no more than what was fed and not taken."""
+class FrameDecoder:
+    """Decodes octets into frames; buffers no more than it was fed and has not returned."""
 
     def __init__(self, limit_octets: int = FRAME_OCTETS) -> None:
         self._limit_octets = limit_octets
@@ -68,36 +68,36 @@ class FrameReader:
         return len(self._octets) - self._start
 
     def feed(self, data: bytes) -> None:
-        """Append octets."""
+        """Append octets to the buffer."""
         self._octets = data if self._start == len(self._octets) else self._octets[self._start :] + data
         self._start = 0
 
     def take_preface(self) -> bool:
-        """Take the client's preface and return True, False while it has not come; raises Http2ConnectionError."""
-        come = self._octets[self._start : self._start + len(PREFACE)]
+        """Consume the client's preface; return False while it is incomplete; raises Http2ConnectionError."""
+        received = self._octets[self._start : self._start + len(PREFACE)]
         # RFC 9113 section 3.4: an invalid preface is a connection error.
-        if not PREFACE.startswith(come):
+        if not PREFACE.startswith(received):
             raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, "the connection preface is not HTTP/2's")
-        if len(come) < len(PREFACE):
+        if len(received) < len(PREFACE):
             return False
         self._start += len(PREFACE)
         return True
 
-    def has_whole(self) -> bool:
-        """Tell whether a frame is there that take() would return, or refuse."""
+    def has_frame(self) -> bool:
+        """Return whether next_frame() would return a frame or raise."""
         if len(self) < HEADER_OCTETS:
             return False
         length = int.from_bytes(self._octets[self._start : self._start + 3], "big")
         return length > self._limit_octets or len(self) >= HEADER_OCTETS + length
 
-    def take(self) -> Frame | None:
-        """Take the next whole frame, None while there is none; raises Http2ConnectionError on one that is too long."""
+    def next_frame(self) -> Frame | None:
+        """Return the next complete frame, None while there is none; raises Http2ConnectionError on an oversized one."""
         octets, start = self._octets, self._start
         if len(octets) - start < HEADER_OCTETS:
             return None
         high, low, kind, flags, stream_id = _HEADER.unpack_from(octets, start)
         length = high << 8 | low
-        # RFC 9113 section 4.2: known from the frame's first octets, so nothing of it is waited for.
+        # RFC 9113 section 4.2. The frame header has the length, so the error does not wait for the payload.
         if length > self._limit_octets:
             raise Http2ConnectionError(ErrorCode.FRAME_SIZE_ERROR, f"a frame of {length} octets")
         end = start + HEADER_OCTETS + length
@@ -108,41 +108,61 @@ class FrameReader:
         return Frame(kind, flags, stream_id & STREAM_ID_MASK, octets[start + HEADER_OCTETS : end])
 
 
-def frame(kind: int, flags: int, stream_id: int, payload: bytes = b"") -> bytes:
-    """Return a frame as it goes on the wire."""
+def encode_frame(kind: int, flags: int, stream_id: int, payload: bytes = b"") -> bytes:
+    """Encode a frame."""
     length = len(payload)
     return _HEADER.pack(length >> 8, length & 0xFF, kind, flags, stream_id) + payload
 
 
-def header_frames(kind: Kind, flags: int, stream_id: int, payload: bytes, limit_octets: int) -> bytes:
-    """Return a header block's frames: the first of `kind`, CONTINUATION for what does not fit (section 6.10)."""
+def encode_header_block(kind: Kind, flags: int, stream_id: int, payload: bytes, limit_octets: int) -> bytes:
+    """Encode a header block as a frame of type `kind`, and CONTINUATION frames for the rest (section 6.10)."""
     if len(payload) <= limit_octets:
-        return frame(kind, flags | END_HEADERS, stream_id, payload)
+        return encode_frame(kind, flags | END_HEADERS, stream_id, payload)
     pieces = [payload[at : at + limit_octets] for at in range(0, len(payload), limit_octets)]
-    out = [frame(kind, flags, stream_id, pieces[0])]
-    out += [frame(Kind.CONTINUATION, 0, stream_id, piece) for piece in pieces[1:-1]]
-    out.append(frame(Kind.CONTINUATION, END_HEADERS, stream_id, pieces[-1]))
+    out = [encode_frame(kind, flags, stream_id, pieces[0])]
+    out += [encode_frame(Kind.CONTINUATION, 0, stream_id, piece) for piece in pieces[1:-1]]
+    out.append(encode_frame(Kind.CONTINUATION, END_HEADERS, stream_id, pieces[-1]))
     return b"".join(out)
 
 
-def number(payload: bytes, at: int = 0) -> int:
-    """Return the 32-bit number at `at`."""
+def decode_uint32(payload: bytes, at: int = 0) -> int:
+    """Decode the 32-bit number at offset `at`."""
     value: int = _LONG.unpack_from(payload, at)[0]
     return value
 
 
-def number_octets(value: int) -> bytes:
-    """Return a number as 32 bits."""
+def encode_uint32(value: int) -> bytes:
+    """Encode a number as 32 bits."""
     return _LONG.pack(value)
 
 
-def unpadded(came: Frame) -> bytes:
+def strip_padding(frame: Frame) -> bytes:
     """Return a DATA or HEADERS frame's payload without padding; raises Http2ConnectionError (sections 6.1 and 6.2)."""
-    if not came.flags & PADDED:
-        return came.payload
-    if not came.payload:
+    if not frame.flags & PADDED:
+        return frame.payload
+    if not frame.payload:
         raise Http2ConnectionError(ErrorCode.FRAME_SIZE_ERROR, "a padded frame without its pad length")
-    pad = came.payload[0]
-    if pad >= len(came.payload):
+    pad = frame.payload[0]
+    if pad >= len(frame.payload):
         raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, "padding as long as the frame or longer")
-    return came.payload[1 : len(came.payload) - pad]
+    return frame.payload[1 : len(frame.payload) - pad]
+
+
+def require_size(frame: Frame, octets: int) -> None:
+    """Raise FRAME_SIZE_ERROR unless the payload has the length that its type requires."""
+    if len(frame.payload) != octets:
+        raise Http2ConnectionError(
+            ErrorCode.FRAME_SIZE_ERROR, f"{Kind(frame.kind).name} of {len(frame.payload)} octets"
+        )
+
+
+def require_connection(frame: Frame) -> None:
+    """Raise PROTOCOL_ERROR unless the frame is on stream 0."""
+    if frame.stream_id:
+        raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, f"{Kind(frame.kind).name} on a stream")
+
+
+def require_stream(frame: Frame) -> None:
+    """Raise PROTOCOL_ERROR if the frame is on stream 0."""
+    if not frame.stream_id:
+        raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, f"{Kind(frame.kind).name} on stream 0")

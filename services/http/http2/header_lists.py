@@ -1,10 +1,10 @@
-"""From header lists to requests, and from responses to header lists (RFC 9113 sections 8.1.1, 8.2 and 8.3).
+"""HTTP/2 header lists: requests parsed from them, responses written to them (RFC 9113 sections 8.1.1, 8.2, 8.3).
 
-    >>> read_request([(b":method", b"GET"), (b":scheme", b"http"), (b":path", b"/"), (b":authority", b"a")], b"http")
+    >>> parse_request([(b":method", b"GET"), (b":scheme", b"http"), (b":path", b"/"), (b":authority", b"a")], b"http")
     Request(method=b'GET', request_target=b'/', fields=Fields(((b'host', b'a'),)), version=(2, 0))
 
-A malformed list raises MalformedError, which ends its stream; one that is well formed and cannot be served raises
-HTTPError, which is a response. Left out: extended CONNECT (RFC 8441), whose :protocol is unknown here.
+A malformed list raises MalformedError, a stream error; a well-formed one that cannot be served raises HTTPError, which
+becomes a response. Left out: extended CONNECT (RFC 8441); its :protocol is an unknown pseudo-header field here.
 """
 
 import re
@@ -29,12 +29,12 @@ CONNECTION_SPECIFIC = frozenset((b"connection", b"keep-alive", b"proxy-connectio
 _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]++")
 _VALUE = re.compile(rb"(?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?")
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++")
-# RFC 9113 section 6.5.2: what a field counts for beyond its octets.
+# RFC 9113 section 6.5.2: the overhead of a field in the size of a header list.
 _FIELD_OVERHEAD = 32
 
 
-def read_request(lines: Sequence[FieldLine], scheme: bytes) -> Request:
-    """Return the Request that a header list spells on a connection for `scheme`."""
+def parse_request(lines: Sequence[FieldLine], scheme: bytes) -> Request:
+    """Parse a request's header list; `scheme` is the connection's. Raises MalformedError and HTTPError."""
     pseudo, fields = _split(lines)
     method = _required(pseudo, _METHOD)
     if _TOKEN.fullmatch(method) is None:
@@ -59,8 +59,8 @@ def read_request(lines: Sequence[FieldLine], scheme: bytes) -> Request:
     return request
 
 
-def read_length(request: Request) -> int | None:
-    """Return the request's Content-Length; raises MalformedError for what is no number, HTTPError 413 and 417."""
+def parse_content_length(request: Request) -> int | None:
+    """Return the request's Content-Length; raises MalformedError unless it is a number, HTTPError 413 and 417."""
     fields = request.fields
     expect = fields.get(b"expect")
     # RFC 9110 section 10.1.1
@@ -74,8 +74,8 @@ def read_length(request: Request) -> int | None:
         raise MalformedError(error.detail) from error
 
 
-def read_trailers(lines: Sequence[FieldLine]) -> Fields:
-    """Return a trailer section's fields."""
+def parse_trailers(lines: Sequence[FieldLine]) -> Fields:
+    """Parse a trailer section; raises MalformedError and HTTPError 431."""
     pseudo, fields = _split(lines)
     # RFC 9113 section 8.1
     if pseudo:
@@ -91,15 +91,15 @@ def _split(lines: Sequence[FieldLine]) -> tuple[dict[bytes, bytes], list[FieldLi
         if _VALUE.fullmatch(value) is None:
             raise MalformedError("a field value with a character that none may have, or white space around it")
         if name.startswith(b":"):
-            _take_pseudo(pseudo, name, value, late=bool(fields))
+            _add_pseudo(pseudo, name, value, late=bool(fields))
         else:
             _check_field(name, value)
             fields.append((name, value))
     return pseudo, fields
 
 
-def _take_pseudo(pseudo: dict[bytes, bytes], name: bytes, value: bytes, late: bool) -> None:
-    """RFC 9113 section 8.3: known ones, each once, before all others."""
+def _add_pseudo(pseudo: dict[bytes, bytes], name: bytes, value: bytes, late: bool) -> None:
+    """Add a pseudo-header field: known, not repeated, and before all regular fields (RFC 9113 section 8.3)."""
     if late:
         raise MalformedError("a pseudo-header field after a field")
     if name not in _PSEUDO:
@@ -112,7 +112,7 @@ def _take_pseudo(pseudo: dict[bytes, bytes], name: bytes, value: bytes, late: bo
 def _check_field(name: bytes, value: bytes) -> None:
     if _NAME.fullmatch(name) is None:
         raise MalformedError("a field name that is empty, has upper case or a character that none may have")
-    # RFC 9113 section 8.2.2: nothing that belongs to one connection of HTTP/1, and of TE trailers alone.
+    # RFC 9113 section 8.2.2: no connection-specific field of HTTP/1, and TE only as "trailers".
     if name in CONNECTION_SPECIFIC or (name == b"te" and value.lower() != b"trailers"):
         raise MalformedError("a field that is for HTTP/1 connections")
 
@@ -126,15 +126,15 @@ def _required(pseudo: dict[bytes, bytes], name: bytes) -> bytes:
 
 
 def _with_host(authority: bytes | None, fields: list[FieldLine]) -> Fields:
-    """Return the fields with Host in front and cookies joined, as a request of HTTP/1 has them."""
+    """Return the fields as in an HTTP/1 request: Host first, cookies joined."""
     hosts = [value for name, value in fields if name == b"host"]
     if authority is None and not hosts:
         raise HTTPError(400, "a request needs :authority or Host")
     host = hosts[0] if authority is None else authority
-    # RFC 9113 section 8.3.1: a Host that names another than :authority does makes the request malformed.
+    # RFC 9113 section 8.3.1: a request whose Host differs from :authority is malformed.
     if any(other.lower() != host.lower() for other in hosts):
         raise MalformedError("Host is not what :authority is")
-    # RFC 9110 section 4.2.4: the same form refuses user information.
+    # RFC 9110 section 4.2.4: is_host() also rejects user information.
     if not host or not is_host(host):
         raise HTTPError(400, "the authority is not a host with an optional port")
     others = [line for line in fields if line[0] not in (b"host", b"cookie")]
@@ -146,7 +146,7 @@ def _with_host(authority: bytes | None, fields: list[FieldLine]) -> Fields:
 
 
 def _check_size(lines: Sequence[FieldLine]) -> None:
-    """RFC 9113 section 10.5.1: larger than announced is answered with 431."""
+    """Raise HTTPError 431 for a list larger than announced (RFC 9113 section 10.5.1)."""
     size = sum(len(name) + len(value) + _FIELD_OVERHEAD for name, value in lines)
     if size > HEADER_LIST_OCTETS:
         raise HTTPError(431, f"the header section is larger than {HEADER_LIST_OCTETS} octets")
@@ -154,8 +154,8 @@ def _check_size(lines: Sequence[FieldLine]) -> None:
         raise HTTPError(431, f"more than {limits.FIELD_LINES} field lines")
 
 
-def response_lines(status: int, fields: Iterable[FieldLine], date: bytes, length: int | None) -> list[FieldLine]:
-    """Return a response's header list; raises LocalProtocolError on a name or value that no field may have."""
+def response_header_list(status: int, fields: Iterable[FieldLine], date: bytes, length: int | None) -> list[FieldLine]:
+    """Return a response's header list; raises LocalProtocolError on an invalid field name or value."""
     lines: list[FieldLine] = [(b":status", b"%d" % status)]
     for name, value in fields:
         lower = name.lower()
@@ -164,7 +164,7 @@ def response_lines(status: int, fields: Iterable[FieldLine], date: bytes, length
         # RFC 9113 section 8.2.2
         if lower not in CONNECTION_SPECIFIC:
             lines.append((lower, value))
-    # RFC 9110 section 6.6.1: a relayed Date is left as it is.
+    # RFC 9110 section 6.6.1: a forwarded Date is not replaced.
     if not any(name == b"date" for name, _ in lines):
         lines.append((b"date", date))
     if length is not None:
@@ -172,8 +172,8 @@ def response_lines(status: int, fields: Iterable[FieldLine], date: bytes, length
     return lines
 
 
-def request_lines(request: Request, scheme: bytes) -> list[FieldLine]:
-    """Return a promised request's header list (RFC 9113 section 8.4.1)."""
+def request_header_list(request: Request, scheme: bytes) -> list[FieldLine]:
+    """Return the header list of a request, sent or promised (RFC 9113 sections 8.3.1 and 8.4.1)."""
     authority = request.fields.get(b"host") or b""
     rest = [(name.lower(), value) for name, value in request.fields if name.lower() != b"host"]
     pseudo = ((_METHOD, request.method), (_SCHEME, scheme), (_AUTHORITY, authority), (_PATH, request.request_target))

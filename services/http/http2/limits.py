@@ -1,6 +1,12 @@
-"""Every bound of an HTTP/2 connection, named once, each with its source."""
+"""Limits of an HTTP/2 connection: sizes, counts, time limits, and rate limits against abuse (RFC 9113 section 10.5).
+
+Each constant has its source beside it. RateLimits counts events that cost this side more than the peer; beyond its
+limits the connection ends with ENHANCE_YOUR_CALM, the error code that section 7 has for such a peer.
+"""
 
 from dataclasses import dataclass
+
+from services.http.http2.errors import ErrorCode, Http2ConnectionError
 
 # RFC 9113 section 6.5.2: the initial value, which this server keeps; larger frames would only delay other streams.
 FRAME_OCTETS = 16_384
@@ -8,64 +14,117 @@ FRAME_OCTETS = 16_384
 # RFC 9113 section 6.5.2 recommends no less than 100.
 CONCURRENT_STREAMS = 100
 
-# RFC 9113 section 6.9.2: every stream's window at first, and the connection's.
+# RFC 9113 section 6.9.2: the initial window of every stream and of the connection.
 INITIAL_WINDOW = 65_535
-# Content sent right behind 101, before the client's preface came: as much as TCP's first flight of ten segments (RFC
-# 6928) carries anyway. curl gives up on more than 32 KiB there.
+# Content sent right after 101, before the client's preface has arrived: the size of TCP's initial window of ten
+# segments (RFC 6928). curl fails if more than 32 KiB arrive there.
 EARLY_OCTETS = 16_384
 # RFC 9113 section 6.9.1
 LARGEST_WINDOW = 2**31 - 1
 
-# What the connection's window, and that of a request with much content, is kept at: a path of 80 Mbit/s and 100 ms.
+# Receive window of the connection, and of a stream that uploads much: a path of 80 Mbit/s and 100 ms.
 UPLOAD_WINDOW = 1024 * 1024
-# Requests of one connection whose content may grow beyond the initial window at the same time.
+# Concurrent uploads of one connection that may exceed the initial window.
 GROWING_BODIES = 4
 
-# What is announced as SETTINGS_MAX_HEADER_LIST_SIZE: as much as a head of HTTP/1 may have (limits.HEAD_OCTETS).
+# The SETTINGS_MAX_HEADER_LIST_SIZE announced: the same as for an HTTP/1 head (services.http.limits.HEAD_OCTETS).
 HEADER_LIST_OCTETS = 65_536
-# Up to this a longer list is read to its end and answered with 431; above it the connection ends: a compressed bomb.
+# A header list between the two sizes is decoded and gets 431; a larger one ends the connection (HPACK bomb).
 DECODED_OCTETS = 4 * HEADER_LIST_OCTETS
-# A header block on the wire, its frames together.
+# An encoded header block, summed over its HEADERS and CONTINUATION frames.
 HEADER_BLOCK_OCTETS = 65_536
-# nghttp2's default (NGHTTP2_DEFAULT_MAX_CONTINUATIONS), set after CVE-2024-27316 and its kin.
+# nghttp2's default (NGHTTP2_DEFAULT_MAX_CONTINUATIONS), set after CVE-2024-27316.
 CONTINUATION_FRAMES = 8
-# RFC 9113 section 6.5.2: SETTINGS_HEADER_TABLE_SIZE at first; a peer that offers more is not taken up on it.
+# RFC 9113 section 6.5.2: the initial SETTINGS_HEADER_TABLE_SIZE; a larger table that the peer offers is not used.
 HEADER_TABLE_OCTETS = 4096
-# Header blocks that are remembered while they stay valid.
-REMEMBERED_BLOCKS = 256
+# Entries of the cache of header blocks (hpack.py).
+CACHED_BLOCKS = 256
 
-# Streams reset before their response was complete, by the peer or for its mistakes (CVE-2023-44487, CVE-2025-8671):
-# nghttp2's default, 1000 at once and 33 more a second.
+# Streams reset before their response was complete, by the peer or because of its errors (Rapid Reset, CVE-2023-44487;
+# MadeYouReset, CVE-2025-8671): nghttp2's default, a burst of 1000 and 33 a second.
 RESETS_BURST = 1000
 RESETS_PER_S = 33.0
-# Frames that ask for work and bring nothing: PING, SETTINGS, PRIORITY, empty DATA, unknown types, surplus
+# Frames that cost work and make no progress: PING, SETTINGS, PRIORITY, empty DATA, unknown types, surplus
 # WINDOW_UPDATE (CVE-2019-9511 to 9518). nghttp2's glitch limit has the same numbers.
 IDLE_FRAMES_BURST = 1000
 IDLE_FRAMES_PER_S = 33.0
 # Envoy's max_inbound_window_update_frames_per_data_frame_sent.
 WINDOW_UPDATES_PER_DATA = 10
 
-# How many closed streams are remembered, and with them how they closed.
+# Closed streams whose Closing is stored, to classify late frames.
 CLOSED_STREAMS = 1000
 
-# Requests that one turn takes out of what came, before their responses are made.
+# Requests parsed in one batch before their responses are produced.
 BATCH_REQUESTS = 32
-# Octets that wait for the socket above which no further request is taken up and no content is read.
+# Outgoing octets in the buffer above which no further request is handled and no content is read.
 OUTGOING_OCTETS = 131_072
-# Content that is read and handed to the socket at a time: two frames, after which the socket is asked again.
+# Content read and written to the socket at a time: two frames.
 TURN_OCTETS = 32_768
 
-# Objects promised with one page: as many as the streams that RFC 9113 recommends.
+# Objects pushed with one page: the number of streams that RFC 9113 section 6.5.2 recommends.
 PUSHED_OBJECTS = 100
-# Pages whose objects are remembered.
-REMEMBERED_PAGES = 64
+# Pages whose links are cached for push.
+CACHED_PAGES = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Waits:
-    """How long a peer may take, in seconds; the server's Limits say where the numbers are from."""
+class TimeLimits:
+    """Time limits for the peer of one connection, in seconds; the server's Limits give the sources."""
 
     head_s: float
     body_s: float
     body_rate_octets_s: float
     settings_s: float
+
+
+class TokenBucket:
+    """A token bucket: `burst` tokens at first and at most, refilled by `per_s` a second."""
+
+    def __init__(self, burst: int, per_s: float, noun: str) -> None:
+        """`noun` names in the error the events that the tokens are for."""
+        self._burst = burst
+        self._per_s = per_s
+        self._noun = noun
+        self._tokens = float(burst)
+        self._refilled_at = 0.0
+
+    def consume(self, now: float) -> None:
+        """Consume one token; raises Http2ConnectionError when the bucket is empty."""
+        refill = max(0.0, now - self._refilled_at) * self._per_s
+        self._tokens = min(self._burst, self._tokens + refill) - 1
+        self._refilled_at = now
+        if self._tokens < 0:
+            raise Http2ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, f"too many {self._noun}")
+
+    def refund(self) -> None:
+        """Return one token to the bucket."""
+        self._tokens = min(float(self._burst), self._tokens + 1)
+
+
+class RateLimits:
+    """Rate limits for one connection's peer: reset streams, and frames that make no progress."""
+
+    def __init__(self) -> None:
+        self._resets = TokenBucket(RESETS_BURST, RESETS_PER_S, "streams reset")
+        self._idle_frames = TokenBucket(IDLE_FRAMES_BURST, IDLE_FRAMES_PER_S, "frames that bring nothing")
+        self._window_updates = WINDOW_UPDATES_PER_DATA
+
+    def count_reset(self, now: float) -> None:
+        """Count a stream that was reset before its response was complete."""
+        self._resets.consume(now)
+
+    def count_idle_frame(self, now: float) -> None:
+        """Count a frame that makes no progress."""
+        self._idle_frames.consume(now)
+
+    def credit(self) -> None:
+        """Credit the peer for a DATA frame or a stream: it may send so many WINDOW_UPDATE for it, and one PING."""
+        self._window_updates += WINDOW_UPDATES_PER_DATA
+        self._idle_frames.refund()
+
+    def count_window_update(self, now: float) -> None:
+        """Count a WINDOW_UPDATE; it is free while it is covered by credit for DATA sent."""
+        if self._window_updates > 0:
+            self._window_updates -= 1
+        else:
+            self._idle_frames.consume(now)

@@ -1,9 +1,9 @@
-"""SETTINGS: what each side lets the other do (RFC 9113 sections 6.5 and 6.5.2).
+"""SETTINGS of HTTP/2: codec, ranges, and the values announced (RFC 9113 sections 6.5 and 6.5.2).
 
-    >>> read_settings(bytes.fromhex("000400000000"))
+    >>> parse_settings(bytes.fromhex("000400000000"))
     [(<Setting.INITIAL_WINDOW_SIZE: 4>, 0)]
 
-Left out: the values of HEADER_TABLE_SIZE above the default, which no sender has to use.
+Left out: a HEADER_TABLE_SIZE above the default, which no encoder has to use.
 """
 
 import struct
@@ -17,7 +17,7 @@ _ENTRY = struct.Struct(">HL")
 
 
 class Setting(IntEnum):
-    """RFC 9113 section 6.5.2."""
+    """Identifiers of settings (RFC 9113 section 6.5.2)."""
 
     HEADER_TABLE_SIZE = 0x1
     ENABLE_PUSH = 0x2
@@ -27,7 +27,7 @@ class Setting(IntEnum):
     MAX_HEADER_LIST_SIZE = 0x6
 
 
-# Largest and smallest value, and the error that anything else is.
+# Smallest and largest value, and the error code for any other.
 _RANGES = {
     Setting.ENABLE_PUSH: (0, 1, ErrorCode.PROTOCOL_ERROR),
     Setting.INITIAL_WINDOW_SIZE: (0, limits.LARGEST_WINDOW, ErrorCode.FLOW_CONTROL_ERROR),
@@ -37,7 +37,7 @@ _KNOWN = frozenset(Setting)
 
 
 class PeerSettings:
-    """What the client allows; at first what section 6.5.2 gives as initial values."""
+    """The client's settings, with the initial values of section 6.5.2."""
 
     def __init__(self) -> None:
         self.header_table_size = limits.HEADER_TABLE_OCTETS
@@ -47,7 +47,7 @@ class PeerSettings:
         self.max_frame_size = limits.FRAME_OCTETS
 
     def apply(self, entries: Iterable[tuple[Setting, int]]) -> None:
-        """Take values in the order they came (section 6.5.3)."""
+        """Apply values in the order of the frame (section 6.5.3)."""
         for setting, value in entries:
             if setting is Setting.ENABLE_PUSH:
                 self.enable_push = bool(value)
@@ -55,8 +55,8 @@ class PeerSettings:
                 setattr(self, setting.name.lower(), value)
 
 
-def read_settings(payload: bytes) -> list[tuple[Setting, int]]:
-    """Return the entries that this side knows, in order; raises Http2ConnectionError on a value out of range."""
+def parse_settings(payload: bytes) -> list[tuple[Setting, int]]:
+    """Parse a SETTINGS payload into its known entries, in order; raises Http2ConnectionError for an invalid value."""
     # RFC 9113 section 6.5
     if len(payload) % _ENTRY.size:
         raise Http2ConnectionError(ErrorCode.FRAME_SIZE_ERROR, "SETTINGS of a length that is no multiple of 6")
@@ -73,12 +73,12 @@ def read_settings(payload: bytes) -> list[tuple[Setting, int]]:
     return entries
 
 
-def settings_octets(entries: Iterable[tuple[Setting, int]]) -> bytes:
-    """Return a SETTINGS payload."""
+def encode_settings(entries: Iterable[tuple[Setting, int]]) -> bytes:
+    """Encode a SETTINGS payload."""
     return b"".join(_ENTRY.pack(setting, value) for setting, value in entries)
 
 
-ANNOUNCED = settings_octets(
+ANNOUNCED = encode_settings(
     (
         (Setting.MAX_CONCURRENT_STREAMS, limits.CONCURRENT_STREAMS),
         (Setting.MAX_HEADER_LIST_SIZE, limits.HEADER_LIST_OCTETS),

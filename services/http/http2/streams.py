@@ -1,4 +1,4 @@
-"""The states of a stream as the server sees them, all moves in one table (RFC 9113 section 5.1).
+"""Stream states of an HTTP/2 server, with all transitions in one table (RFC 9113 section 5.1).
 
                     SEND_PROMISE                  RECEIVE_HEADERS
     RESERVED_LOCAL <------------ IDLE ------------------------> OPEN
@@ -8,18 +8,21 @@
           \\ SEND_END                              SEND_END \\     / RECEIVE_END
            `--------------------> CLOSED <------------------------'       (RESET closes any but IDLE)
 
-A server promises streams and never is promised any, so RESERVED_REMOTE is left out.
+RESERVED_REMOTE is left out: only clients receive PUSH_PROMISE.
 """
 
 from dataclasses import dataclass, field
 from enum import IntEnum, auto
 
 from services.http.errors import LocalProtocolError
+from services.http.http2.errors import ErrorCode, Http2ConnectionError
+from services.http.http2.frames import Frame, Kind
+from services.http.http2.limits import CLOSED_STREAMS
 from services.http.messages import Arriving, Body, Request, Response
 
 
 class StreamState(IntEnum):
-    """RFC 9113 section 5.1. An IntEnum: the table is looked up for every message."""
+    """Stream states (RFC 9113 section 5.1); an IntEnum, which hashes faster than a plain Enum."""
 
     IDLE = auto()
     RESERVED_LOCAL = auto()
@@ -30,7 +33,7 @@ class StreamState(IntEnum):
 
 
 class Signal(IntEnum):
-    """What moves a stream."""
+    """Inputs of the transition table."""
 
     RECEIVE_HEADERS = auto()
     RECEIVE_END = auto()
@@ -41,7 +44,7 @@ class Signal(IntEnum):
 
 
 class Closing(IntEnum):
-    """How a stream came to its end, which decides what a late frame is (RFC 9113 section 5.1, closed)."""
+    """Reasons for a closed stream; they decide how a late frame is handled (RFC 9113 section 5.1, closed)."""
 
     BY_END = auto()
     BY_PEER_RESET = auto()
@@ -66,7 +69,7 @@ TRANSITIONS: dict[tuple[StreamState, Signal], StreamState] = {
 
 
 def move(state: StreamState, signal: Signal) -> StreamState:
-    """Return the state after `signal`; raises LocalProtocolError where the table has no such move."""
+    """Return the state after `signal`; raises LocalProtocolError if the table has no such transition."""
     after = TRANSITIONS.get((state, signal))
     if after is None:
         raise LocalProtocolError(f"{signal.name} in state {state.name}")
@@ -75,7 +78,7 @@ def move(state: StreamState, signal: Signal) -> StreamState:
 
 @dataclass(slots=True, eq=False)
 class Stream:
-    """One stream under way: its state and windows, the request as it comes and the response as it goes."""
+    """An open stream: state, windows, the request being received and the response being sent."""
 
     stream_id: int
     send_window: int
@@ -83,23 +86,23 @@ class Stream:
     state: StreamState = StreamState.IDLE
     closing: Closing = Closing.BY_END
     request: Request | None = None
-    # The request's content: what came of it, and how much its head promised.
+    # The request's content received so far, and its Content-Length.
     received: list[bytes] = field(default_factory=list)
     received_octets: int = 0
     content_length: int | None = None
-    # The response: `content` waits to be sent, `source` has more of it, `owed_octets` are still to be read of that.
+    # The response: `content` is buffered, `source` has the rest, of which `owed_octets` are still unread.
     status: int = 0
     content: bytes = b""
     source: Body | Arriving | None = None
     owed_octets: int | None = 0
     is_queued: bool = False
-    # `source` has nothing now, and says when it has.
+    # `source` has no data yet, and calls back when it has.
     is_starved: bool = False
-    # A promised stream's response goes after its page's; until then it is held, with its Date.
+    # A pushed response is held, with its Date, until the response of its parent stream is complete.
     parent: "Stream | None" = None
     held: tuple[Response, bytes] | None = None
     pushes: "list[Stream]" = field(default_factory=list)
-    # For the log, and for the deadline of a request's content.
+    # For the log and for the deadline of the request's content.
     begun: float = 0.0
     deadline: float = 0.0
     sent_octets: int = 0
@@ -107,16 +110,16 @@ class Stream:
     response_header_size_bytes: int = 0
 
     def move(self, signal: Signal) -> None:
-        """Take one step of the table."""
+        """Apply one transition of the table."""
         self.state = move(self.state, signal)
 
     @property
     def may_receive(self) -> bool:
-        """Whether the request is not complete yet."""
+        """Whether the request is still incomplete."""
         return self.state in (StreamState.OPEN, StreamState.HALF_CLOSED_LOCAL)
 
     def release(self) -> None:
-        """Let go of all content."""
+        """Drop all content and close the bodies."""
         self.received = []
         self.content = b""
         source, self.source = self.source, None
@@ -125,3 +128,62 @@ class Stream:
         held, self.held = self.held, None
         if held is not None and not isinstance(held[0].body, bytes):
             held[0].body.close()
+
+
+class StreamTable:
+    """The open streams of a connection, and the Closing of the last ones that closed."""
+
+    def __init__(self) -> None:
+        self.by_id: dict[int, Stream] = {}
+        self.last_request_id = 0
+        self.last_promised_id = 0
+        self.request_count = 0
+        """Open streams that the client opened; the others were promised."""
+        self._closed: dict[int, Closing] = {}
+
+    def __len__(self) -> int:
+        return len(self.by_id)
+
+    def add_request(self, stream: Stream) -> None:
+        """Add a stream that the client opens; that closes all idle ones below it (RFC 9113 section 5.1.1)."""
+        self.last_request_id = stream.stream_id
+        self.by_id[stream.stream_id] = stream
+        self.request_count += 1
+
+    def add_promised(self, stream: Stream) -> None:
+        """Add a promised stream, whose number is next_promised_id()."""
+        self.by_id[stream.stream_id] = stream
+
+    def next_promised_id(self) -> int:
+        """Allocate the number of a promised stream."""
+        self.last_promised_id += 2
+        return self.last_promised_id
+
+    def remove(self, stream: Stream) -> bool:
+        """Remove a closed stream and store its Closing; return whether it was in the table."""
+        if self.by_id.pop(stream.stream_id, None) is None:
+            return False
+        if stream.stream_id % 2:
+            self.request_count -= 1
+        self._closed[stream.stream_id] = stream.closing
+        if len(self._closed) > 2 * CLOSED_STREAMS:
+            for stream_id in list(self._closed)[:CLOSED_STREAMS]:
+                del self._closed[stream_id]
+        return True
+
+    def note_reset(self, stream_id: int) -> None:
+        """Store that this side has reset a stream that is not in the table."""
+        self._closed[stream_id] = Closing.BY_OUR_RESET
+
+    def closing(self, stream_id: int) -> Closing | None:
+        """Return how a stream closed, None for one that was never open or is forgotten."""
+        return self._closed.get(stream_id)
+
+    def is_idle(self, stream_id: int) -> bool:
+        """Return whether a stream is idle: neither opened nor skipped (RFC 9113 section 5.1.1)."""
+        return stream_id > (self.last_request_id if stream_id % 2 else self.last_promised_id)
+
+    def require_not_idle(self, frame: Frame) -> None:
+        """Raise PROTOCOL_ERROR if the frame is on an idle stream; only HEADERS and PRIORITY may be (section 5.1)."""
+        if self.is_idle(frame.stream_id):
+            raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, f"{Kind(frame.kind).name} on an idle stream")

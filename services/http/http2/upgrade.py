@@ -1,4 +1,4 @@
-"""Upgrade: h2c: does this HTTP/1.1 request ask to go on in HTTP/2, and as what? (RFC 7540 section 3.2)
+"""Upgrade from HTTP/1.1 to cleartext HTTP/2, `Upgrade: h2c` (RFC 7540 section 3.2).
 
     GET / HTTP/1.1                              HTTP/1.1 101 Switching Protocols
     Host: a                                     Connection: Upgrade
@@ -6,9 +6,9 @@
     Upgrade: h2c
     HTTP2-Settings: AAMAAABkAAQAAP__            (HTTP/2: SETTINGS, then the response on stream 1)
 
-RFC 9113 section 3.1 made this obsolete; curl and others still ask for it. A request that does not meet the section's
-terms is answered in HTTP/1.1, as RFC 9110 section 7.8 lets a server do. One with content is taken over once all of
-the content is there, so any method may be upgraded.
+RFC 9113 section 3.1 made it obsolete; curl and others still send it. A request that does not meet the section's
+requirements is answered in HTTP/1.1, as RFC 9110 section 7.8 permits. A request with content is upgraded once the
+content is complete, so any method may be upgraded.
 """
 
 import binascii
@@ -17,7 +17,7 @@ import re
 from services.http.fields import Fields
 from services.http.http2.errors import Http2ConnectionError
 from services.http.http2.header_lists import CONNECTION_SPECIFIC, HTTP_2
-from services.http.http2.settings import read_settings
+from services.http.http2.settings import parse_settings
 from services.http.messages import HTTP_1_1, Request
 from services.http.syntax import lower_tokens
 
@@ -25,16 +25,16 @@ SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade
 
 # RFC 7540 section 3.2.1: base64url without padding.
 _BASE64URL = re.compile(rb"[A-Za-z0-9\-_]*+")
-# A SETTINGS frame of every setting twice; longer ones are no honest client's.
+# More than enough for a SETTINGS payload with every setting twice.
 _SETTINGS_OCTETS = 1024
 
 
 def upgrade_settings(request: Request) -> bytes | None:
-    """Return the SETTINGS payload of a request that is to be upgraded, None for one that is not."""
+    """Return the SETTINGS payload of a request to upgrade, None for any other request."""
     fields = request.fields
     if b"upgrade" not in fields or request.version != HTTP_1_1:
         return None
-    # RFC 9110 section 7.8: the server chooses among what is offered; names of protocols are matched without case.
+    # RFC 9110 section 7.8: the server chooses one of the protocols; their names are case-insensitive.
     options = lower_tokens(fields.get(b"connection"))
     if b"h2c" not in lower_tokens(fields.get(b"upgrade")) or not {b"upgrade", b"http2-settings"} <= set(options):
         return None
@@ -49,14 +49,14 @@ def _decode(value: bytes) -> bytes | None:
         return None
     try:
         payload = binascii.a2b_base64(value.translate(bytes.maketrans(b"-_", b"+/")) + b"=" * (-len(value) % 4))
-        read_settings(payload)
+        parse_settings(payload)
     except (ValueError, Http2ConnectionError):
         return None
     return payload
 
 
 def upgraded(request: Request) -> Request:
-    """Return the request as one of HTTP/2: without the fields that were for the HTTP/1.1 connection."""
+    """Convert the request to HTTP/2: remove the fields that were for the HTTP/1.1 connection."""
     named = lower_tokens(request.fields.get(b"connection"))
     fields: Fields = request.fields.without(CONNECTION_SPECIFIC | set(named))
     return Request(request.method, request.request_target, fields, HTTP_2)

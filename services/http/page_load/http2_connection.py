@@ -13,13 +13,13 @@ from dataclasses import dataclass
 
 from services.http.errors import HTTPError
 from services.http.http2.client_connection import (
-    Answer,
-    Complete,
-    Content,
+    DataReceived,
     Event,
     Http2ClientConnection,
-    Lost,
-    Promised,
+    PushPromised,
+    ResponseReceived,
+    StreamEnded,
+    StreamLost,
 )
 from services.http.http2.header_lists import HTTP_2
 from services.http.messages import Request
@@ -36,7 +36,7 @@ async def connect(session: Session, origin: Origin, push: bool) -> AsyncIterator
         if origin.scheme == "https" and wire.protocol != ALPN_HTTP_2:
             raise LoadError(f"{origin.host} port {origin.port} speaks no HTTP/2 over TLS")
         core = Http2ClientConnection(push)
-        core.begin()
+        core.start()
         connection = Http2Connection(wire, core)
         try:
             yield connection
@@ -65,7 +65,7 @@ class Http2Connection:
         self._core = core
         self._under: dict[int, _Under] = {}
         self._promised: dict[bytes, int] = {}
-        self._lost: dict[int, Lost] = {}
+        self._lost: dict[int, StreamLost] = {}
 
     @property
     def is_open(self) -> bool:
@@ -113,7 +113,7 @@ class Http2Connection:
             promised = self._promised.pop(links[index].request_target, None)
             if promised is not None:
                 streams[index] = promised
-            elif self._core.room:
+            elif self._core.available_streams:
                 request = page_request(links[index], HTTP_2)
                 stream_id = self._core.send_request(request, links[index].origin.scheme.encode("ascii"))
                 self._under[stream_id] = _Under(Arriving(sink), request_s, pushed=False)
@@ -147,30 +147,30 @@ class Http2Connection:
         self._wire.write(self._core.data_to_send())
 
     def _note(self, event: Event, read_s: float) -> None:
-        if isinstance(event, Promised):
+        if isinstance(event, PushPromised):
             self._promise(event, read_s)
             return
         under = self._under.get(event.stream_id)
         if under is None:
             return
-        if isinstance(event, Lost):
+        if isinstance(event, StreamLost):
             self._lost[event.stream_id] = event
-        elif isinstance(event, Complete):
+        elif isinstance(event, StreamEnded):
             under.is_complete, under.end_s = True, read_s
         else:
             self._take(event, under, read_s)
 
-    def _take(self, event: Answer | Content, under: _Under, read_s: float) -> None:
+    def _take(self, event: ResponseReceived | DataReceived, under: _Under, read_s: float) -> None:
         if under.first_byte_s is None:
             under.first_byte_s = read_s
-        if isinstance(event, Answer):
+        if isinstance(event, ResponseReceived):
             under.arriving.status, under.arriving.fields = event.response.status, event.response.fields
             return
         under.arriving.take(event.data)
         if under.arriving.size_octets > self._session.bounds.object_octets:
             raise LoadError(f"an object is larger than {self._session.bounds.object_octets} octets")
 
-    def _promise(self, event: Promised, read_s: float) -> None:
+    def _promise(self, event: PushPromised, read_s: float) -> None:
         """RFC 9113 section 8.4: only what is of this connection's own origin is taken; the rest is not looked at."""
         request: Request = event.request
         self._under[event.stream_id] = _Under(Arriving(None), read_s, pushed=True)

@@ -19,7 +19,7 @@ from services.http.http2.upgrade import SWITCHING, upgrade_settings, upgraded
 from services.http.messages import Arriving, Body, Closed, Data, EndOfMessage, Event, Fault, Request, Response
 from services.http.server.body_stream import Arrival
 from services.http.server.error_pages import page_response
-from services.http.server.http2_connection import Http2Serving
+from services.http.server.http2_connection import Http2Connection
 from services.http.server.inbound import Takeover
 from services.http.server.phase import Phase
 from services.listener import Slot
@@ -197,10 +197,10 @@ class Serving(asyncio.Protocol):
         """Go on in HTTP/2, which has sent `octets`."""
         self._leave().take_over(octets, self._write_paused)
 
-    def _leave(self) -> Http2Serving:
+    def _leave(self) -> Http2Connection:
         self._flush()
         self.phase = Phase.LINGER
-        after = Http2Serving(self._server, self._transport, self._peer, self.slot)
+        after = Http2Connection(self._server, self._transport, self._peer, self.slot)
         self._server.replace(self, after)
         return after
 

@@ -1,8 +1,8 @@
-"""One HTTP/2 connection to a server on asyncio: the counterpart of serving.py, which hands the transport over.
+"""HTTP/2 connection of the server on asyncio; connection.py hands the transport over to it.
 
-Owns the socket, back-pressure and deadlines; takes no decision of the protocol. Responses are made while the requests
-are read, and what one batch of requests earns goes out in one write; content follows a slice at a time, as the
-socket takes it, so that what waits in memory is bounded whatever the client asks for.
+It owns the socket, back-pressure and deadlines, and takes no decision of the protocol. Requests are handled while they
+are parsed, and the responses to one batch go out in one write. Content is read and written in slices as the socket
+accepts them, so that the memory for outgoing content is bounded.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from services.connections import Stage
 from services.http.dates import format_date
 from services.http.errors import LocalProtocolError
 from services.http.http2 import limits
-from services.http.http2.events import Asked, Cancelled, Ended, Event, Refused
+from services.http.http2.events import ConnectionTerminated, Event, RequestReceived, RequestRejected, StreamCancelled
 from services.http.http2.push import promised_requests
 from services.http.http2.server_connection import Http2ServerConnection
 from services.http.http2.streams import Closing, Stream
@@ -28,15 +28,15 @@ from services.listener import Slot
 if TYPE_CHECKING:
     from services.http.server.server import HTTPServer
 
-# Octets that the kernel, and the transport before it, hold and have not sent: two frames each, so that an object that
-# is asked for while a large one is under way still gets its turns soon on a slow link.
+# Unsent octets in the kernel's buffer, and in the transport's: two frames each, so that on a slow link an object
+# requested during a large response is scheduled soon.
 UNSENT_OCTETS = 32_768
-# How much of the time to linger remains where the client cannot be shown that nothing more will come.
+# The fraction of the linger time that applies over TLS.
 TLS_LINGER = 0.25
 
 
-class Http2Serving(asyncio.Protocol):
-    """Serves one client."""
+class Http2Connection(asyncio.Protocol):
+    """One client's connection after it has chosen HTTP/2."""
 
     def __init__(self, server: "HTTPServer", transport: asyncio.Transport, peer: str, slot: Slot) -> None:
         self.slot = slot
@@ -47,9 +47,9 @@ class Http2Serving(asyncio.Protocol):
         self._peer = peer
         bounds = server.limits
         self._scheme = b"https" if transport.get_extra_info("ssl_object") is not None else b"http"
-        # Content is gathered here, so where others stream it, it is held to what can be held.
+        # Content is buffered here even where HTTP/1 would stream it to a relay, so the limit is that of a buffer.
         body_octets = min(bounds.body_octets, REQUEST_BODY_OCTETS) if server.relays else bounds.body_octets
-        self._core = Http2ServerConnection(self._scheme, body_octets, bounds.waits(), server.now())
+        self._core = Http2ServerConnection(self._scheme, body_octets, bounds.time_limits(), server.now())
         self._core.on_more(self._schedule)
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._written_octets = 0
@@ -60,22 +60,22 @@ class Http2Serving(asyncio.Protocol):
         self._is_scheduled = False
 
     def take_over(self, octets: bytes, write_paused: bool) -> None:
-        """Begin with octets that came already."""
+        """Start with octets that were received already."""
         self._write_paused = write_paused
-        self._begin()
-        self._consume(octets)
+        self._attach()
+        self._receive(octets)
 
     def take_over_upgraded(
         self, settings: bytes, request: Request, content: bytes, octets: bytes, write_paused: bool
     ) -> None:
-        """Begin with a request that came by HTTP/1.1 and the octets behind it."""
+        """Start with a request received by HTTP/1.1 (Upgrade: h2c) and the octets after it."""
         self._write_paused = write_paused
-        self._begin()
+        self._attach()
         for event in self._core.upgrade(settings, request, content):
-            self._take(event)
-        self._consume(octets)
+            self._handle(event)
+        self._receive(octets)
 
-    def _begin(self) -> None:
+    def _attach(self) -> None:
         self._transport.set_protocol(self)
         self._transport.set_write_buffer_limits(high=UNSENT_OCTETS)
         raw = self._transport.get_extra_info("socket")
@@ -83,18 +83,18 @@ class Http2Serving(asyncio.Protocol):
         if raw is not None and option is not None:
             raw.setsockopt(socket.IPPROTO_TCP, option, UNSENT_OCTETS)
 
-    # What asyncio calls.
+    # asyncio.Protocol.
 
     def data_received(self, data: bytes) -> None:
         if self.phase is not Phase.LINGER:
-            self._consume(data)
+            self._receive(data)
 
     def eof_received(self) -> bool:
         self._peer_ended = True
         if self.phase is Phase.LINGER:
             self._transport.close()
         else:
-            # What was asked for is still answered, as far as that needs no further word from the client.
+            # Requests received so far are completed, as far as flow control permits without a WINDOW_UPDATE.
             self._core.stop()
             self._advance()
         return not self._transport.is_closing()
@@ -114,18 +114,18 @@ class Http2Serving(asyncio.Protocol):
             task.cancel()
         self._server.forget(self)
 
-    # What the server calls.
+    # Called by the server.
 
     def check_deadline(self, now: float) -> None:
-        """Act on a wait that has lasted too long."""
+        """Handle time limits that have elapsed."""
         if self.phase is Phase.LINGER:
             if now >= self.deadline:
                 self._transport.abort()
             return
-        for event in self._core.check(now):
-            self._take(event)
+        for event in self._core.check_timeouts(now):
+            self._handle(event)
         if self._core.is_sending or self._transport.get_write_buffer_size() > 0:
-            if self._moved() or self.phase is not Phase.ANSWER:
+            if self._has_progressed() or self.phase is not Phase.ANSWER:
                 self.phase = Phase.ANSWER
                 self.deadline = now + self._server.limits.stall_s
             elif now >= self.deadline:
@@ -135,22 +135,22 @@ class Http2Serving(asyncio.Protocol):
             self._core.stop()
         self._advance()
 
-    def _moved(self) -> bool:
-        """Tell whether the client has taken anything since the last look."""
+    def _has_progressed(self) -> bool:
+        """Return whether the client has received anything since the last check."""
         before, self._progress = self._progress, self._written_octets - self._transport.get_write_buffer_size()
         return self._progress != before
 
     def stop(self) -> None:
-        """Take no further request, and end once those under way are answered."""
+        """Accept no further request, and close once those in progress are answered."""
         self._core.stop()
         self._advance()
 
     def abort(self) -> None:
-        """End at once."""
+        """Abort the connection."""
         self._transport.abort()
 
     def evict(self) -> None:
-        """End for another client's sake (RFC 9113 section 6.8: GOAWAY tells which requests may be sent again)."""
+        """Close to make room for another client; GOAWAY tells which requests may be retried (RFC 9113 section 6.8)."""
         self._core.stop()
         self._advance()
         if self.phase is not Phase.LINGER:
@@ -158,143 +158,144 @@ class Http2Serving(asyncio.Protocol):
 
     # From events to responses.
 
-    def _consume(self, data: bytes) -> None:
-        """Read requests and answer them, as long as there is room for the answers."""
+    def _receive(self, data: bytes) -> None:
+        """Parse and handle requests until the limit on outgoing octets is reached."""
         events = self._core.receive_data(data, self._server.now())
         while events:
             for event in events:
-                self._take(event)
+                self._handle(event)
             if self._write_paused or self._core.outgoing_octets >= limits.OUTGOING_OCTETS:
                 break
             events = self._core.receive_data(b"", self._server.now())
         self._advance()
 
-    def _take(self, event: Event) -> None:
-        if isinstance(event, Asked):
-            self._answer(event)
-        elif isinstance(event, Refused):
+    def _handle(self, event: Event) -> None:
+        if isinstance(event, RequestReceived):
+            self._handle_request(event)
+        elif isinstance(event, RequestRejected):
             self._respond(event.stream_id, page_response(event.status, f"The request cannot be used: {event.detail}."))
-        elif isinstance(event, Cancelled):
+        elif isinstance(event, StreamCancelled):
             task = self._tasks.pop(event.stream_id, None)
             if task is not None:
                 task.cancel()
-        elif isinstance(event, Ended):
+        elif isinstance(event, ConnectionTerminated):
             self._server.log.write("fault", peer=self._peer, code=event.code.name, error=event.detail)
 
-    def _answer(self, asked: Asked) -> None:
-        if not self._core.has_stream(asked.stream_id):
+    def _handle_request(self, event: RequestReceived) -> None:
+        if not self._core.can_respond(event.stream_id):
             return
         self.slot.stage = Stage.ACTIVE
         if self._server.relays:
-            answer = self._server.relay(asked.request, Whole(asked.content, self._peer))
+            answer = self._server.relay(event.request, Whole(event.content, self._peer))
         else:
-            answer = self._server.answer(asked.request, asked.content)
+            answer = self._server.answer(event.request, event.content)
         if not isinstance(answer, Response):
-            self._later(asked, answer)
+            self._respond_when_ready(event, answer)
         elif self._server.push:
-            self._respond_with_pushes(asked, answer)
+            self._respond_with_pushes(event, answer)
         else:
-            self._respond(asked.stream_id, answer)
+            self._respond(event.stream_id, answer)
 
-    def _later(self, asked: Asked, answer: Awaitable[Response]) -> None:
+    def _respond_when_ready(self, event: RequestReceived, answer: Awaitable[Response]) -> None:
         async def wait() -> None:
             response = await answer
-            self._tasks.pop(asked.stream_id, None)
-            self._respond_with_pushes(asked, response)
+            self._tasks.pop(event.stream_id, None)
+            self._respond_with_pushes(event, response)
             self._advance()
 
-        self._tasks[asked.stream_id] = self._server.loop.create_task(wait())
+        self._tasks[event.stream_id] = self._server.loop.create_task(wait())
 
     def _respond(self, stream_id: int, response: Response) -> None:
         date = format_date(int(self._server.wall_clock()))
         try:
             self._core.send_response(stream_id, response, date)
         except LocalProtocolError as error:
-            # The handler's fields are none that can be sent: its failure, and no other stream's.
+            # The handler's fields are invalid: an error of this stream only.
             self._server.log.write("failed", error=str(error))
             if not isinstance(response.body, bytes):
                 response.body.close()
             self._core.send_response(stream_id, page_response(500, "The server failed to answer."), date)
 
-    def _respond_with_pushes(self, asked: Asked, response: Response) -> None:
-        """Promise what the page names, then send the page, then what was promised (RFC 9113 section 8.4.1)."""
-        pushed = list(self._promise(asked, response)) if self._server.push else []
-        self._respond(asked.stream_id, response)
+    def _respond_with_pushes(self, event: RequestReceived, response: Response) -> None:
+        """Promise the page's objects, then send the page, then the objects (RFC 9113 section 8.4.1)."""
+        pushed = list(self._push(event, response)) if self._server.push else []
+        self._respond(event.stream_id, response)
         for stream_id, answer in pushed:
             self._respond(stream_id, answer)
 
-    def _promise(self, asked: Asked, response: Response) -> Iterable[tuple[int, Response]]:
-        if not self._core.has_stream(asked.stream_id):
+    def _push(self, event: RequestReceived, response: Response) -> Iterable[tuple[int, Response]]:
+        if not self._core.can_respond(event.stream_id):
             return
-        left = self._core.pushes_left()
-        for request in promised_requests(asked.request, response, self._scheme):
+        left = self._core.available_pushes()
+        for request in promised_requests(event.request, response, self._scheme):
             if left <= 0:
                 break
             answer = self._server.answer(request, b"")
-            # Only what can be had now, and is there, is promised.
+            # Only a response that is available now, with status 200, is promised.
             if isinstance(answer, Response) and answer.status == 200:
                 left -= 1
-                yield self._core.promise(asked.stream_id, request), answer
+                yield self._core.promise(event.stream_id, request), answer
             elif isinstance(answer, Response) and not isinstance(answer.body, bytes):
                 answer.body.close()
 
     # From responses to the socket.
 
     def _schedule(self) -> None:
-        """Go on in the next turn of the loop, once the others had theirs."""
+        """Continue in the next iteration of the event loop, after the other connections."""
         if not self._is_scheduled:
             self._is_scheduled = True
-            self._server.loop.call_soon(self._go_on)
+            self._server.loop.call_soon(self._resume)
 
-    def _go_on(self) -> None:
+    def _resume(self) -> None:
         self._is_scheduled = False
         if self.phase is Phase.LINGER or self._transport.is_closing():
             return
-        if self._core.waiting_octets and not self._write_paused:
-            self._consume(b"")
+        if self._core.unparsed_octets and not self._write_paused:
+            self._receive(b"")
         else:
             self._advance()
 
     def _advance(self) -> None:
-        """Send what there is and what its turn is, then see to what is waited for."""
+        """Produce and write outgoing octets, then update phase, deadline and reading."""
         if self.phase is Phase.LINGER or self._transport.is_closing():
             return
-        if self._core.has_turns and not self._write_paused:
+        if self._core.can_produce and not self._write_paused:
             for error in self._core.produce(limits.TURN_OCTETS):
                 self._server.log.write("broken", peer=self._peer, error=error)
         octets = self._core.data_to_send()
         if octets:
             self._written_octets += len(octets)
             self._transport.write(octets)
-        for stream in self._core.take_done():
+        for stream in self._core.take_closed():
             self._server.sent_octets += stream.sent_octets
             if self._server.log.enabled:
                 self._log(stream)
-        self._settle()
+        self._update_phase()
 
-    def _settle(self) -> None:
+    def _update_phase(self) -> None:
+        """Set phase, deadline and reading after each step."""
         core = self._core
         if core.is_over or (core.is_stopped and not core.open_streams):
             self._linger()
             return
-        if self._peer_ended and not (core.has_turns or core.has_whole_frame or self._tasks):
+        if self._peer_ended and not (core.can_produce or core.has_frame or self._tasks):
             self._transport.close()
             return
-        if not self._write_paused and (core.has_turns or core.has_whole_frame):
+        if not self._write_paused and (core.can_produce or core.has_frame):
             self._schedule()
-        self._read_when(not self._write_paused and core.waiting_octets <= limits.OUTGOING_OCTETS)
+        self._set_reading(not self._write_paused and core.unparsed_octets <= limits.OUTGOING_OCTETS)
         if core.open_streams:
             self.slot.stage = Stage.ACTIVE
             if self.phase is not Phase.ANSWER:
                 self.phase = Phase.REQUEST
         elif self.phase is not Phase.IDLE or self.slot.stage is Stage.ACTIVE:
-            # Once, when the last stream ended: PING and its like do not put off the deadline.
+            # Once, when the last stream closes: PING and other control frames do not extend the deadline.
             self.phase = Phase.IDLE
             self.deadline = self._server.now() + self._server.limits.idle_s
             if self.slot.stage is Stage.ACTIVE:
                 self.slot.complete(Stage.IDLE)
 
-    def _read_when(self, wanted: bool) -> None:
+    def _set_reading(self, wanted: bool) -> None:
         if wanted == self._read_paused:
             self._read_paused = not wanted
             if wanted:
@@ -303,16 +304,16 @@ class Http2Serving(asyncio.Protocol):
                 self._transport.pause_reading()
 
     def _linger(self) -> None:
-        """End this side, then read on for a time: an early end would cost the client the GOAWAY (RFC 9113 5.4.1)."""
+        """Half-close, then read for a time: a reset could destroy the GOAWAY in transit (RFC 9113 section 5.4.1)."""
         self.phase = Phase.LINGER
         self.deadline = self._server.now() + self._server.limits.linger_s
-        self._read_when(True)
+        self._set_reading(True)
         if self._peer_ended:
             self._transport.close()
         elif self._transport.can_write_eof():
             self._transport.write_eof()
         else:
-            # TLS has no half-closed connection, so the client has only this end to see.
+            # asyncio's TLS cannot half-close, so the client sees the end only when the linger time is over.
             self.deadline -= self._server.limits.linger_s * (1 - TLS_LINGER)
 
     def _log(self, stream: Stream) -> None:

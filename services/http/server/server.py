@@ -19,7 +19,7 @@ from services.eventlog import EventLog
 from services.http import limits
 from services.http.dates import format_date
 from services.http.http1.server_connection import ServerConnection
-from services.http.http2.limits import Waits
+from services.http.http2.limits import TimeLimits
 from services.http.messages import Request, Response
 from services.http.server.connection import Serving
 from services.http.server.error_pages import page_response
@@ -84,9 +84,9 @@ class Limits:
     # How often deadlines are looked at.
     sweep_s: float = 0.5
 
-    def waits(self) -> Waits:
+    def time_limits(self) -> TimeLimits:
         """Return how long a connection of HTTP/2 waits for its peer."""
-        return Waits(self.head_s, self.body_s, self.body_rate_octets_s, self.settings_s)
+        return TimeLimits(self.head_s, self.body_s, self.body_rate_octets_s, self.settings_s)
 
 
 class HTTPServer:

@@ -8,28 +8,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.http.fields import Fields
-from services.http.http2.events import Asked, Cancelled, Ended, Event, Refused
-from services.http.http2.frames import PREFACE, Frame, FrameReader, Kind, frame, number_octets
-from services.http.http2.limits import CONCURRENT_STREAMS, OUTGOING_OCTETS, Waits
+from services.http.http2.events import ConnectionTerminated, Event, RequestReceived, RequestRejected, StreamCancelled
+from services.http.http2.frames import PREFACE, Frame, FrameDecoder, Kind, encode_frame, encode_uint32
+from services.http.http2.limits import CONCURRENT_STREAMS, OUTGOING_OCTETS, TimeLimits
 from services.http.http2.server_connection import Http2ServerConnection
-from services.http.http2.settings import Setting, settings_octets
+from services.http.http2.settings import Setting, encode_settings
 from services.http.messages import Request, Response
 
 DATE = b"Sun, 06 Nov 1994 08:49:37 GMT"
-WAITS = Waits(head_s=10.0, body_s=10.0, body_rate_octets_s=100.0, settings_s=10.0)
-HELLO = PREFACE + frame(Kind.SETTINGS, 0, 0) + frame(Kind.SETTINGS, 1, 0)
+TIME_LIMITS = TimeLimits(head_s=10.0, body_s=10.0, body_rate_octets_s=100.0, settings_s=10.0)
+HELLO = PREFACE + encode_frame(Kind.SETTINGS, 0, 0) + encode_frame(Kind.SETTINGS, 1, 0)
 GET = Request(b"GET", b"/", Fields(((b"host", b"a"),)), (2, 0))
 
 
 def connection() -> Http2ServerConnection:
-    return Http2ServerConnection(b"http", 1000, WAITS, 0.0)
+    return Http2ServerConnection(b"http", 1000, TIME_LIMITS, 0.0)
 
 
 def asking(stream_id: int, method: bytes = b"GET", flags: int = 5, *fields: tuple[bytes, bytes]) -> bytes:
     lines = [(b":method", method), (b":scheme", b"http"), (b":path", b"/"), (b":authority", b"a"), *fields]
     # A block that changes no table, so that blocks may be repeated and reordered.
     block = b"".join(b"\0" + bytes((len(n),)) + n + bytes((len(v),)) + v for n, v in lines)
-    return frame(Kind.HEADERS, flags, stream_id, block)
+    return encode_frame(Kind.HEADERS, flags, stream_id, block)
 
 
 def receive(server: Http2ServerConnection, octets: bytes, now: float = 0.0) -> list[Event]:
@@ -41,10 +41,10 @@ def receive(server: Http2ServerConnection, octets: bytes, now: float = 0.0) -> l
 
 def sent(server: Http2ServerConnection, limit_octets: int = OUTGOING_OCTETS) -> list[Frame]:
     server.produce(limit_octets)
-    reader = FrameReader(2**24)
+    reader = FrameDecoder(2**24)
     reader.feed(server.data_to_send())
     frames = []
-    while (one := reader.take()) is not None:
+    while (one := reader.next_frame()) is not None:
         frames.append(one)
     return frames
 
@@ -69,10 +69,10 @@ class Counted:
 
 
 WHOLE: list[tuple[bytes, list[Event]]] = [
-    (asking(1), [Asked(1, GET, b"")]),
-    (asking(1) + asking(3), [Asked(1, GET, b""), Asked(3, GET, b"")]),
-    (asking(1, flags=4) + frame(0, 0, 1, b"h") + frame(0, 1, 1, b"i"), [Asked(1, GET, b"hi")]),
-    (asking(1, flags=4) + frame(3, 0, 1, number_octets(8)), [Cancelled(1)]),
+    (asking(1), [RequestReceived(1, GET, b"")]),
+    (asking(1) + asking(3), [RequestReceived(1, GET, b""), RequestReceived(3, GET, b"")]),
+    (asking(1, flags=4) + encode_frame(0, 0, 1, b"h") + encode_frame(0, 1, 1, b"i"), [RequestReceived(1, GET, b"hi")]),
+    (asking(1, flags=4) + encode_frame(3, 0, 1, encode_uint32(8)), [StreamCancelled(1)]),
 ]
 
 
@@ -80,17 +80,17 @@ WHOLE: list[tuple[bytes, list[Event]]] = [
 def test_a_request_is_the_same_whole_octet_by_octet_and_with_more_behind_it(octets: bytes, events: list[Event]) -> None:
     octets = HELLO + octets
     assert receive(connection(), octets) == events
-    assert receive(connection(), octets + frame(Kind.PING, 0, 0, b"12345678")) == events
+    assert receive(connection(), octets + encode_frame(Kind.PING, 0, 0, b"12345678")) == events
     server = connection()
     assert [event for at in range(len(octets)) for event in receive(server, octets[at : at + 1])] == events
 
 
 FRAMES = st.builds(
-    lambda kind, flags, stream_id, payload: frame(kind, flags, stream_id, payload),
+    lambda kind, flags, stream_id, payload: encode_frame(kind, flags, stream_id, payload),
     st.integers(0, 11),
     st.sampled_from([0, 1, 4, 5, 8, 0x20, 0x2D, 0xFF]),
     st.integers(0, 9),
-    st.one_of(st.binary(max_size=12), st.sampled_from([number_octets(1), b"\0\4\0\0\0\5", asking(1)[9:]])),
+    st.one_of(st.binary(max_size=12), st.sampled_from([encode_uint32(1), b"\0\4\0\0\0\5", asking(1)[9:]])),
 )
 MIXED = st.lists(st.one_of(FRAMES, st.sampled_from([asking(1), asking(3), asking(5, b"POST", 4)])), max_size=12)
 
@@ -108,7 +108,7 @@ def test_no_frames_crash_it_and_how_they_are_cut_changes_nothing(
             events += receive(server, piece)
             if answers:
                 for event in events:
-                    if isinstance(event, Asked | Refused):
+                    if isinstance(event, RequestReceived | RequestRejected):
                         server.send_response(event.stream_id, Response(200, body=b"hi"), DATE)
             sent(server)
         return events
@@ -116,7 +116,7 @@ def test_no_frames_crash_it_and_how_they_are_cut_changes_nothing(
     whole = run([octets])
     if not answers:
         assert run([octets[a:b] for a, b in pairwise(marks)]) == whole
-    assert sum(isinstance(event, Ended) for event in whole) <= 1
+    assert sum(isinstance(event, ConnectionTerminated) for event in whole) <= 1
 
 
 @given(st.binary(max_size=200))
@@ -165,7 +165,7 @@ def test_content_that_ends_early_resets_its_stream_alone(real: int) -> None:
     server.send_response(3, Response(200, body=b"hi"), DATE)
     assert server.produce(OUTGOING_OCTETS) != []
     frames = sent(server)
-    assert [(one.stream_id, one.payload) for one in frames if one.kind == Kind.RST_STREAM] == [(1, number_octets(2))]
+    assert [(one.stream_id, one.payload) for one in frames if one.kind == Kind.RST_STREAM] == [(1, encode_uint32(2))]
     assert b"hi" in [one.payload for one in frames]
     assert body.is_closed
 
@@ -180,8 +180,8 @@ def test_content_is_read_no_further_than_windows_and_socket_allow() -> None:
     assert sum(body.read_octets for body in bodies) <= 2 * 16_384
     sent(server)
     assert sum(body.read_octets for body in bodies) == 65_535
-    assert not server.has_turns
-    receive(server, frame(Kind.RST_STREAM, 0, 1, number_octets(8)))
+    assert not server.can_produce
+    receive(server, encode_frame(Kind.RST_STREAM, 0, 1, encode_uint32(8)))
     assert bodies[0].is_closed
     server.abandon()
     assert bodies[1].is_closed
@@ -189,25 +189,25 @@ def test_content_is_read_no_further_than_windows_and_socket_allow() -> None:
 
 def test_a_response_to_a_stream_that_is_gone_is_let_go() -> None:
     server = connection()
-    receive(server, HELLO + asking(1) + frame(Kind.RST_STREAM, 0, 1, number_octets(8)))
+    receive(server, HELLO + asking(1) + encode_frame(Kind.RST_STREAM, 0, 1, encode_uint32(8)))
     body = Counted(10)
     server.send_response(1, Response(200, body=body), DATE)
     assert body.is_closed
-    assert not server.has_stream(1)
+    assert not server.can_respond(1)
     assert all(one.kind != Kind.HEADERS for one in sent(server))
 
 
 def test_time_that_passes_ends_what_does_not_come() -> None:
-    assert [type(event) for event in connection().check(10.1)] == [Ended]
+    assert [type(event) for event in connection().check_timeouts(10.1)] == [ConnectionTerminated]
     server = connection()
-    receive(server, PREFACE + frame(Kind.SETTINGS, 0, 0))
-    assert server.check(9.9) == []
-    assert [type(event) for event in server.check(10.1)] == [Ended]
-    assert sent(server)[-1].payload[4:8] == number_octets(4)
+    receive(server, PREFACE + encode_frame(Kind.SETTINGS, 0, 0))
+    assert server.check_timeouts(9.9) == []
+    assert [type(event) for event in server.check_timeouts(10.1)] == [ConnectionTerminated]
+    assert sent(server)[-1].payload[4:8] == encode_uint32(4)
     server = connection()
-    receive(server, HELLO + asking(1, flags=4) + frame(Kind.DATA, 0, 1, b"x" * 100), 9.0)
-    assert server.check(18.9) == []
-    assert server.check(19.1) == [Refused(1, 408, "the request did not come in time")]
+    receive(server, HELLO + asking(1, flags=4) + encode_frame(Kind.DATA, 0, 1, b"x" * 100), 9.0)
+    assert server.check_timeouts(18.9) == []
+    assert server.check_timeouts(19.1) == [RequestRejected(1, 408, "the request did not come in time")]
 
 
 def test_a_stop_refuses_what_comes_after_it() -> None:
@@ -220,13 +220,13 @@ def test_a_stop_refuses_what_comes_after_it() -> None:
     assert (Kind.GOAWAY, 0) in kinds
     assert (Kind.RST_STREAM, 3) in kinds
     assert (Kind.HEADERS, 1) in kinds
-    assert server.pushes_left() == 0
+    assert server.available_pushes() == 0
 
 
 def test_promised_streams_wait_for_their_page() -> None:
     server = connection()
     receive(server, HELLO + asking(1))
-    assert server.pushes_left() == 100
+    assert server.available_pushes() == 100
     pushed = server.promise(1, Request(b"GET", b"/x", GET.fields, (2, 0)))
     server.send_response(1, Response(200, body=b"p" * 30_000), DATE)
     server.send_response(pushed, Response(200, body=b"q" * 20_000), DATE)
@@ -238,31 +238,31 @@ def test_promised_streams_wait_for_their_page() -> None:
 
 def test_a_cancelled_page_does_not_hold_its_pushes() -> None:
     server = connection()
-    settings = frame(Kind.SETTINGS, 0, 0, settings_octets([(Setting.INITIAL_WINDOW_SIZE, 0)]))
+    settings = encode_frame(Kind.SETTINGS, 0, 0, encode_settings([(Setting.INITIAL_WINDOW_SIZE, 0)]))
     receive(server, HELLO + settings + asking(1))
     pushed = server.promise(1, Request(b"GET", b"/x", GET.fields, (2, 0)))
     server.send_response(1, Response(200, body=b"page"), DATE)
     body = Counted(5)
     server.send_response(pushed, Response(200, body=body), DATE)
-    receive(server, frame(Kind.RST_STREAM, 0, 1, number_octets(8)))
+    receive(server, encode_frame(Kind.RST_STREAM, 0, 1, encode_uint32(8)))
     assert (Kind.HEADERS, 2) in [(one.kind, one.stream_id) for one in sent(server)]
-    receive(server, frame(Kind.RST_STREAM, 0, 2, number_octets(8)))
+    receive(server, encode_frame(Kind.RST_STREAM, 0, 2, encode_uint32(8)))
     assert body.is_closed
     assert server.open_streams == 0
 
 
 def test_closed_streams_are_not_gathered_for_ever() -> None:
     server, encoder = connection(), Encoder()
-    receive(server, HELLO + frame(Kind.WINDOW_UPDATE, 0, 0, number_octets(2**30)))
+    receive(server, HELLO + encode_frame(Kind.WINDOW_UPDATE, 0, 0, encode_uint32(2**30)))
     lines = [(b":method", b"GET"), (b":scheme", b"http"), (b":path", b"/"), (b":authority", b"a")]
     for stream_id in range(1, 20_001, 2):
-        receive(server, frame(Kind.HEADERS, 5, stream_id, encoder.encode(lines)))
+        receive(server, encode_frame(Kind.HEADERS, 5, stream_id, encoder.encode(lines)))
         server.send_response(stream_id, Response(200, body=b"hi"), DATE)
         server.data_to_send()
-        server.take_done()
+        server.take_closed()
     assert server.open_streams == 0
-    [ended] = receive(server, frame(Kind.HEADERS, 5, 1, encoder.encode(lines)))
-    assert isinstance(ended, Ended)
+    [ended] = receive(server, encode_frame(Kind.HEADERS, 5, 1, encoder.encode(lines)))
+    assert isinstance(ended, ConnectionTerminated)
 
 
 def test_the_number_of_open_streams_is_bounded_and_comes_down_again() -> None:
@@ -271,7 +271,7 @@ def test_the_number_of_open_streams_is_bounded_and_comes_down_again() -> None:
     assert receive(server, HELLO + octets) == []
     assert server.open_streams == CONCURRENT_STREAMS
     refused = [one for one in sent(server) if one.kind == Kind.RST_STREAM]
-    assert [(one.stream_id, one.payload) for one in refused] == [(201, number_octets(7))]
-    receive(server, frame(Kind.DATA, 1, 1, b""))
+    assert [(one.stream_id, one.payload) for one in refused] == [(201, encode_uint32(7))]
+    receive(server, encode_frame(Kind.DATA, 1, 1, b""))
     server.send_response(1, Response(204), DATE)
-    assert receive(server, asking(203)) == [Asked(203, GET, b"")]
+    assert receive(server, asking(203)) == [RequestReceived(203, GET, b"")]

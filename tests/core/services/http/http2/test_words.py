@@ -10,25 +10,25 @@ from hypothesis import strategies as st
 from services.http.errors import HTTPError, LocalProtocolError
 from services.http.fields import Fields
 from services.http.http1.version_detection import Choice, Opening
-from services.http.http2.budget import Bucket, Budget
-from services.http.http2.client_connection import Complete, Content, Http2ClientConnection
+from services.http.http2.client_connection import DataReceived, Http2ClientConnection, StreamEnded
 from services.http.http2.errors import ErrorCode, Http2ConnectionError, MalformedError
 from services.http.http2.frames import (
     END_HEADERS,
     PADDED,
     PREFACE,
     Frame,
-    FrameReader,
+    FrameDecoder,
     Kind,
-    frame,
-    header_frames,
-    number_octets,
-    unpadded,
+    encode_frame,
+    encode_header_block,
+    encode_uint32,
+    strip_padding,
 )
-from services.http.http2.header_lists import read_length, read_request, response_lines
-from services.http.http2.hpack import BlockReader, BlockWriter, HeaderSizes
+from services.http.http2.header_lists import parse_content_length, parse_request, response_header_list
+from services.http.http2.hpack import HeaderDecoder, HeaderEncoder, HeaderSizes
+from services.http.http2.limits import RateLimits, TokenBucket
 from services.http.http2.push import promised_requests
-from services.http.http2.settings import Setting, read_settings, settings_octets
+from services.http.http2.settings import Setting, encode_settings, parse_settings
 from services.http.http2.streams import TRANSITIONS, Signal, StreamState, move
 from services.http.http2.upgrade import upgrade_settings, upgraded
 from services.http.messages import HTTP_1_0, Request, Response
@@ -41,44 +41,44 @@ FRAMES = st.builds(Frame, st.integers(0, 255), st.integers(0, 255), st.integers(
 
 @given(st.lists(FRAMES, max_size=5), st.lists(st.integers(1, 30), min_size=1))
 def test_frames_come_out_as_they_went_in_however_they_are_cut(frames: list[Frame], cuts: list[int]) -> None:
-    octets = b"".join(frame(*one) for one in frames)
-    reader, at = FrameReader(), 0
+    octets = b"".join(encode_frame(*one) for one in frames)
+    reader, at = FrameDecoder(), 0
     out: list[Frame | None] = []
     while at < len(octets):
         size = cuts[len(out) % len(cuts)]
         reader.feed(octets[at : at + size])
         at += size
-        while reader.has_whole():
-            out.append(reader.take())
+        while reader.has_frame():
+            out.append(reader.next_frame())
     assert out == frames
-    assert reader.take() is None
+    assert reader.next_frame() is None
     assert len(reader) == 0
 
 
 def test_a_frame_that_is_too_long_is_refused_by_its_first_octets() -> None:
-    reader = FrameReader()
+    reader = FrameDecoder()
     reader.feed(b"\x00\x40\x01\x00\x00\x00\x00\x00\x01")
     with pytest.raises(Http2ConnectionError) as caught:
-        reader.take()
+        reader.next_frame()
     assert caught.value.code is ErrorCode.FRAME_SIZE_ERROR
 
 
 @given(st.binary(max_size=30), st.integers(0, 40))
 def test_padding_goes_or_is_refused(data: bytes, pad: int) -> None:
     whole = bytes((pad,)) + data + b"\0" * pad
-    assert unpadded(Frame(Kind.DATA, PADDED, 1, whole)) == data
+    assert strip_padding(Frame(Kind.DATA, PADDED, 1, whole)) == data
     short = bytes((pad,)) + b"\0" * max(0, pad - 1)
     if pad:
         with pytest.raises(Http2ConnectionError):
-            unpadded(Frame(Kind.DATA, PADDED, 1, short))
+            strip_padding(Frame(Kind.DATA, PADDED, 1, short))
 
 
 @given(st.binary(min_size=1, max_size=300), st.integers(1, 50))
 def test_a_long_block_is_cut_into_continuations(payload: bytes, limit: int) -> None:
-    reader = FrameReader()
-    reader.feed(header_frames(Kind.HEADERS, 0, 1, payload, limit))
+    reader = FrameDecoder()
+    reader.feed(encode_header_block(Kind.HEADERS, 0, 1, payload, limit))
     frames = []
-    while (one := reader.take()) is not None:
+    while (one := reader.next_frame()) is not None:
         frames.append(one)
     assert b"".join(one.payload for one in frames) == payload
     assert [one.kind for one in frames] == [Kind.HEADERS, *[Kind.CONTINUATION] * (len(frames) - 1)]
@@ -91,22 +91,24 @@ STEPS = st.lists(st.one_of(LISTS, st.sampled_from([0, 64, 4096, 9999])), max_siz
 
 
 @given(STEPS)
-def test_blocks_stay_right_whatever_is_remembered_of_them(steps: list[list[tuple[bytes, bytes]] | int]) -> None:
-    writer, decoder = BlockWriter(), Decoder()
+def test_header_blocks_are_encoded_right_with_a_cache(steps: list[list[tuple[bytes, bytes]] | int]) -> None:
+    writer, decoder = HeaderEncoder(), Decoder()
     for step in steps:
         if isinstance(step, int):
             writer.resize(step)
             continue
         key = tuple(step)
-        block = writer.known(key)
+        block = writer.cached(key)
         if block is None:
-            block = writer.block(step, key)
+            block = writer.encode(step, key)
         assert [(bytes(name), bytes(value)) for name, value in decoder.decode(block, raw=True)] == step
 
 
 @given(STEPS)
-def test_blocks_are_read_right_whatever_is_remembered_of_them(steps: list[list[tuple[bytes, bytes]] | int]) -> None:
-    encoder, reader = Encoder(), BlockReader()
+def test_header_blocks_are_decoded_right_with_a_cache(
+    steps: list[list[tuple[bytes, bytes]] | int],
+) -> None:
+    encoder, reader = Encoder(), HeaderDecoder()
     for step in steps:
         if isinstance(step, int):
             # The library's encoder forgets a change that is set twice.
@@ -115,19 +117,19 @@ def test_blocks_are_read_right_whatever_is_remembered_of_them(steps: list[list[t
             continue
         fields = Fields(tuple(step))
         block = encoder.encode(step)
-        got = reader.request(block, lambda lines: Request(b"GET", b"/", Fields(tuple(lines))))
+        got = reader.decode_request(block, lambda lines: Request(b"GET", b"/", Fields(tuple(lines))))
         assert got.fields == fields
 
 
 @given(st.binary(max_size=60))
 def test_no_block_crashes_the_reader(octets: bytes) -> None:
     with suppress(Http2ConnectionError):
-        BlockReader().lines(octets)
+        HeaderDecoder().decode(octets)
 
 
 def test_a_request_is_as_in_http_1() -> None:
     lines = [*GET, (b"cookie", b"a=1"), (b"x", b"y"), (b"cookie", b"b=2")]
-    request = read_request(lines, b"http")
+    request = parse_request(lines, b"http")
     assert request == Request(b"GET", b"/", Fields(((b"host", b"a"), (b"x", b"y"), (b"cookie", b"a=1; b=2"))), (2, 0))
     assert request.fields.get_all(b"cookie") == [b"a=1; b=2"]
 
@@ -136,32 +138,35 @@ def test_a_request_is_as_in_http_1() -> None:
 def test_no_header_list_crashes_it(lines: list[tuple[bytes, bytes]]) -> None:
     for more in (lines, [*GET, *lines]):
         with suppress(MalformedError, HTTPError):
-            read_length(read_request(more, b"http"))
+            parse_content_length(parse_request(more, b"http"))
 
 
 def test_an_expectation_that_is_not_known_is_417() -> None:
     with pytest.raises(HTTPError) as caught:
-        read_length(read_request([*GET, (b"expect", b"tea")], b"http"))
+        parse_content_length(parse_request([*GET, (b"expect", b"tea")], b"http"))
     assert caught.value.status == 417
 
 
 def test_a_response_has_nothing_of_an_http_1_connection() -> None:
     fields = Fields(((b"Connection", b"close"), (b"Keep-Alive", b"x"), (b"ETag", b'"1"')))
-    assert response_lines(200, fields, DATE, 5) == [
+    assert response_header_list(200, fields, DATE, 5) == [
         (b":status", b"200"),
         (b"etag", b'"1"'),
         (b"date", DATE),
         (b"content-length", b"5"),
     ]
-    assert response_lines(204, Fields(((b"Date", b"then"),)), DATE, None) == [(b":status", b"204"), (b"date", b"then")]
+    assert response_header_list(204, Fields(((b"Date", b"then"),)), DATE, None) == [
+        (b":status", b"204"),
+        (b"date", b"then"),
+    ]
     for bad in ((b"a b", b""), (b"a", b"b\r\nc: d"), (b"", b"")):
         with pytest.raises(LocalProtocolError):
-            response_lines(200, Fields((bad,)), DATE, None)
+            response_header_list(200, Fields((bad,)), DATE, None)
 
 
 def test_settings_that_are_unknown_are_passed_over() -> None:
     known = [(Setting.ENABLE_PUSH, 0)]
-    assert read_settings(b"\x00\xff\0\0\0\1" + settings_octets(known)) == known
+    assert parse_settings(b"\x00\xff\0\0\0\1" + encode_settings(known)) == known
 
 
 def upgrade(*lines: tuple[bytes, bytes], version: tuple[int, int] = (1, 1)) -> Request:
@@ -209,20 +214,20 @@ def test_a_page_s_objects_of_its_own_origin_are_promised() -> None:
 
 
 def test_a_bucket_fills_up_with_time() -> None:
-    bucket = Bucket(2, 10.0, "drops")
-    bucket.spend(0.0)
-    bucket.spend(0.0)
-    bucket.spend(0.15)
+    bucket = TokenBucket(2, 10.0, "drops")
+    bucket.consume(0.0)
+    bucket.consume(0.0)
+    bucket.consume(0.15)
     with pytest.raises(Http2ConnectionError, match="drops"):
-        bucket.spend(0.15)
+        bucket.consume(0.15)
 
 
 def test_window_updates_are_paid_for_by_data() -> None:
-    budget = Budget()
+    rate_limits = RateLimits()
     for _ in range(10_000):
-        budget.earn()
+        rate_limits.credit()
         for _ in range(10):
-            budget.window_update(0.0)
+            rate_limits.count_window_update(0.0)
 
 
 def test_the_table_of_transitions_is_all_there_is() -> None:
@@ -247,28 +252,34 @@ def test_the_version_is_open_until_the_preface_is_whole_or_broken(octets: bytes)
 
 def test_header_sizes_are_without_padding_priority_and_promised_number() -> None:
     sizes = HeaderSizes(with_preface=True)
-    octets = frame(Kind.HEADERS, 0x2D, 1, b"\x02" + b"\0\0\0\0\x10" + b"abc" + b"\0\0")
-    octets += frame(Kind.PUSH_PROMISE, 0, 1, number_octets(2) + b"ab") + frame(Kind.CONTINUATION, 4, 1, b"cd")
-    octets += frame(Kind.HEADERS, 4, 2, b"12345")
+    octets = encode_frame(Kind.HEADERS, 0x2D, 1, b"\x02" + b"\0\0\0\0\x10" + b"abc" + b"\0\0")
+    octets += encode_frame(Kind.PUSH_PROMISE, 0, 1, encode_uint32(2) + b"ab") + encode_frame(
+        Kind.CONTINUATION, 4, 1, b"cd"
+    )
+    octets += encode_frame(Kind.HEADERS, 4, 2, b"12345")
     sizes.feed(PREFACE + octets)
     assert (sizes.by_stream, sizes.promised) == ({1: 3, 2: 5}, {2: 4})
 
 
 def test_the_client_reads_what_the_server_sends_octet_by_octet() -> None:
     client = Http2ClientConnection(push=False)
-    client.begin()
+    client.start()
     stream_id = client.send_request(Request(b"GET", b"/", Fields(((b"Host", b"a"),))), b"http")
     assert client.data_to_send().startswith(PREFACE)
     block = Encoder().encode([(b":status", b"200")])
-    octets = frame(Kind.SETTINGS, 0, 0) + frame(Kind.HEADERS, 4, 1, block) + frame(Kind.DATA, 1, 1, b"hi")
+    octets = (
+        encode_frame(Kind.SETTINGS, 0, 0)
+        + encode_frame(Kind.HEADERS, 4, 1, block)
+        + encode_frame(Kind.DATA, 1, 1, b"hi")
+    )
     events = [event for at in range(len(octets)) for event in client.receive_data(octets[at : at + 1])]
-    assert events[-2:] == [Content(stream_id, b"hi"), Complete(stream_id)]
+    assert events[-2:] == [DataReceived(stream_id, b"hi"), StreamEnded(stream_id)]
     assert (client.sent_sizes.by_stream[1] > 0, client.received_sizes.by_stream) == (True, {1: len(block)})
 
 
 def test_a_server_of_another_protocol_is_known_by_its_first_octets() -> None:
     client = Http2ClientConnection(push=False)
-    client.begin()
+    client.start()
     assert client.receive_data(b"HTT") == []
     with pytest.raises(HTTPError, match="does not speak"):
         client.receive_data(b"P/1.1 400")
