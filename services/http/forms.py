@@ -1,36 +1,58 @@
-"""Forms that a browser sends: their fields and files, in either of the two media types of HTML.
+"""HTML form submissions: application/x-www-form-urlencoded and multipart/form-data (RFC 7578).
 
-    reader = FormReader(b"application/x-www-form-urlencoded")
-    reader.feed(b"to=bob%40example.com&subject=Hello+Bob")
-    reader.finish().get("subject") == "Hello Bob"
+    parser = FormParser(b"application/x-www-form-urlencoded")
+    parser.feed(b"to=bob%40example.com&subject=Hello+Bob")
+    parser.finish().get("subject") == "Hello Bob"
 
-Text is UTF-8, as the pages are that hold the forms; what is none becomes U+FFFD. A mistake earns HTTPError 400, too
-much 413, and another media type 415.
+The content is parsed as it arrives. Text is decoded as UTF-8, with U+FFFD for invalid octets. A malformed form raises
+HTTPError 400, one beyond the limits 413, another media type 415.
+
+multipart/form-data as browsers send it: a field or file name may contain %0D, %0A and %22, which cannot stand in
+quotes. Left out: `filename*` (RFC 7578 section 4.2 forbids it) and every Content-Transfer-Encoding that changes octets
+(section 4.7 deprecates it); such a part is rejected.
 """
 
 import re
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from urllib.parse import parse_qsl
 
 from services.http.errors import HTTPError
-from services.http.form_data import MultipartParser, PartData, PartEvent, PartHead, unquoted
 from services.http.syntax import QUOTED_STRING, TCHAR
 
-# Fields of a form: a list of 50 messages to tick has some sixty.
+# Fields of a form: a list of 50 messages with check boxes has about sixty.
 FIELDS_MAX = 500
-# What is no file, taken together: the text of a long letter.
+# All fields of a form without its files: the text of a long message.
 FIELD_OCTETS = 4 * 1024 * 1024
 
 URLENCODED = b"application/x-www-form-urlencoded"
 MULTIPART = b"multipart/form-data"
 _TOKEN = TCHAR + rb"+"
 _MEDIA_TYPE = re.compile(rb"(%b/%b)[ \t]*" % (_TOKEN, _TOKEN))
-_PARAMETER = re.compile(rb"[ \t]*;[ \t]*(%b)=(%b|%b)[ \t]*" % (_TOKEN, QUOTED_STRING, _TOKEN))
+_MEDIA_TYPE_PARAMETER = re.compile(rb"[ \t]*;[ \t]*(%b)=(%b|%b)[ \t]*" % (_TOKEN, QUOTED_STRING, _TOKEN))
+
+# RFC 2046 section 5.1.1: 1 to 70 characters.
+_BOUNDARY = re.compile(rb"[0-9A-Za-z'()+_,\-./:=? ]{0,69}[0-9A-Za-z'()+_,\-./:=?]")
+# Parts of one form: the longest of this project has two hundred fields.
+PARTS_MAX = 500
+# The header of one part: a field name, and a file name of 255 octets, each percent-encoded.
+PART_HEADER_OCTETS = 4096
+# Preamble before the first delimiter, or padding after a delimiter; browsers send neither.
+PADDING_OCTETS = 1024
+
+_FIELD_LINE = re.compile(rb"(" + TCHAR + rb"+):([^\r\n\x00]*)\r\n")
+_DISPOSITION = re.compile(rb"form-data(?=[ \t]*(?:;|$))", re.IGNORECASE)
+# A backslash escapes only a quotation mark or a backslash: browsers send C:\a.txt without escapes.
+_QUOTED = rb'"(?:[^"\\\r\n]|\\.)*+"'
+_DISPOSITION_PARAMETER = re.compile(rb"[ \t]*;[ \t]*(" + TCHAR + rb"+)=(" + _QUOTED + rb"|" + TCHAR + rb"+)")
+_ESCAPED = re.compile(rb'\\(["\\])')
+_PERCENT = re.compile(rb"%(0[DdAa]|22)")
+_UNCHANGED = (b"7bit", b"8bit", b"binary")
 
 
 @dataclass(frozen=True, slots=True)
 class FormFile:
-    """A file of a form: the field that it is for, its name there, the type that the browser says, the octets."""
+    """An uploaded file: its field, file name, media type as the browser states it, and content."""
 
     field_name: str
     file_name: str
@@ -40,46 +62,251 @@ class FormFile:
 
 @dataclass
 class Form:
-    """Fields and files in their order."""
+    """The fields and files of a form, in order."""
 
     fields: list[tuple[str, str]] = field(default_factory=list)
     files: list[FormFile] = field(default_factory=list)
 
     def get(self, name: str) -> str:
-        """Return the first field of this name, empty where there is none."""
-        return next((value for own, value in self.fields if own == name), "")
+        """Return the value of the first field with this name, empty if there is none."""
+        return next((value for field_name, value in self.fields if field_name == name), "")
 
     def get_all(self, name: str) -> list[str]:
-        """Return all fields of this name."""
-        return [value for own, value in self.fields if own == name]
+        """Return the values of all fields with this name."""
+        return [value for field_name, value in self.fields if field_name == name]
 
 
 def media_type(value: bytes | None) -> tuple[bytes, dict[bytes, bytes]]:
-    """Return a Content-Type's media type and parameters, names in lower case; raises HTTPError 415 where it is none."""
-    found = _MEDIA_TYPE.match(value or b"")
-    if value is None or found is None:
+    """Parse a Content-Type into media type and parameters, names in lower case; raises HTTPError 415."""
+    match = _MEDIA_TYPE.match(value or b"")
+    if value is None or match is None:
         raise HTTPError(415, "the content has no media type")
     parameters: dict[bytes, bytes] = {}
-    place = found.end()
-    while place < len(value):
-        parameter = _PARAMETER.match(value, place)
+    offset = match.end()
+    while offset < len(value):
+        parameter = _MEDIA_TYPE_PARAMETER.match(value, offset)
         if parameter is None:
             raise HTTPError(415, "the content's media type cannot be read")
-        parameters.setdefault(parameter[1].lower(), unquoted(parameter[2]))
-        place = parameter.end()
-    return found[1].lower(), parameters
+        parameters.setdefault(parameter[1].lower(), unquote_string(parameter[2]))
+        offset = parameter.end()
+    return match[1].lower(), parameters
 
 
 def url_fields(octets: bytes) -> list[tuple[str, str]]:
-    """Return the fields of a query or of a form in that form; raises HTTPError 413."""
+    """Parse urlencoded fields of a query or a form; raises HTTPError 413."""
     try:
         return parse_qsl(octets.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=FIELDS_MAX)
     except ValueError:
         raise HTTPError(413, f"the form has more than {FIELDS_MAX} fields") from None
 
 
-class FormReader:
-    """Takes a request's content as it comes."""
+@dataclass(frozen=True, slots=True)
+class PartHead:
+    """The header of a part; `file_name` is None unless the part is a file."""
+
+    name: str
+    file_name: str | None
+    content_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class PartData:
+    """A piece of a part's content."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PartEnd:
+    """The end of a part."""
+
+
+PartEvent = PartHead | PartData | PartEnd
+
+
+class _State(Enum):
+    PREAMBLE = auto()
+    DELIMITER = auto()
+    HEADER = auto()
+    EMPTY_LINE = auto()
+    CONTENT = auto()
+    EPILOGUE = auto()
+
+
+class MultipartParser:
+    """Incremental parser of one form.
+
+    parser = MultipartParser(b"b")
+    parser.feed(b'--b\\r\\nContent-Disposition: form-data; name="to"\\r\\n\\r\\nbob\\r\\n--b--\\r\\n')
+        # [PartHead("to", None, ""), PartData(b"bob"), PartEnd()]
+    parser.finish()
+    """
+
+    def __init__(self, boundary: bytes) -> None:
+        if _BOUNDARY.fullmatch(boundary) is None:
+            raise HTTPError(400, "the boundary of the form is none")
+        # RFC 2046 section 5.1.1: the line end before a delimiter belongs to it; the first may have none.
+        self._delimiter = b"\r\n--" + boundary
+        self._buffer = bytearray(b"\r\n")
+        self._state = _State.PREAMBLE
+        self._parts = 0
+
+    def feed(self, data: bytes) -> list[PartEvent]:
+        """Parse octets and return events; raises HTTPError."""
+        self._buffer += data
+        events: list[PartEvent] = []
+        while self._step(events):
+            pass
+        return events
+
+    def finish(self) -> None:
+        """Handle the end of the content; raises HTTPError if the form is incomplete."""
+        if self._state is not _State.EPILOGUE:
+            raise HTTPError(400, "the form breaks off")
+
+    def _step(self, events: list[PartEvent]) -> bool:
+        """Parse one step and return whether the buffer may hold another."""
+        if self._state is _State.PREAMBLE:
+            return self._preamble()
+        if self._state is _State.DELIMITER:
+            return self._delimiter_end()
+        if self._state is _State.HEADER:
+            return self._header(events)
+        if self._state is _State.EMPTY_LINE:
+            return self._empty_line(events)
+        if self._state is _State.CONTENT:
+            return self._content(events)
+        # RFC 2046 section 5.1.1: the epilogue is ignored.
+        self._buffer.clear()
+        return False
+
+    def _preamble(self) -> bool:
+        position = self._buffer.find(self._delimiter)
+        if position > PADDING_OCTETS or (position < 0 and len(self._buffer) > PADDING_OCTETS + len(self._delimiter)):
+            raise HTTPError(400, "the form does not begin with its boundary")
+        if position < 0:
+            return False
+        del self._buffer[: position + len(self._delimiter)]
+        self._state = _State.DELIMITER
+        return True
+
+    def _delimiter_end(self) -> bool:
+        """Parse the rest of a delimiter: `--` for the last one, else padding and the line end."""
+        if len(self._buffer) < 2:
+            return False
+        if self._buffer.startswith(b"--"):
+            self._state = _State.EPILOGUE
+            return True
+        end = self._buffer.find(b"\r\n", 0, PADDING_OCTETS)
+        padding = bytes(self._buffer[: end if end >= 0 else PADDING_OCTETS])
+        if padding.removesuffix(b"\r").strip(b" \t"):
+            raise HTTPError(400, "something follows a boundary of the form")
+        if end < 0:
+            if len(self._buffer) >= PADDING_OCTETS:
+                raise HTTPError(400, "blanks without end follow a boundary of the form")
+            return False
+        self._parts += 1
+        if self._parts > PARTS_MAX:
+            raise HTTPError(413, f"the form has more than {PARTS_MAX} parts")
+        del self._buffer[: end + 2]
+        self._state = _State.HEADER
+        return True
+
+    def _header(self, events: list[PartEvent]) -> bool:
+        # A header of no lines ends at once.
+        end = 0 if self._buffer.startswith(b"\r\n") else self._buffer.find(b"\r\n\r\n", 0, PART_HEADER_OCTETS) + 2
+        if end == 1:
+            if len(self._buffer) >= PART_HEADER_OCTETS:
+                raise HTTPError(413, f"the header of a part is longer than {PART_HEADER_OCTETS} octets")
+            return False
+        events.append(_part_head(bytes(self._buffer[:end])))
+        del self._buffer[:end]
+        self._state = _State.EMPTY_LINE
+        return True
+
+    def _empty_line(self, events: list[PartEvent]) -> bool:
+        """Parse the empty line; a part without content has none: the CRLF is the delimiter's (RFC 2046 5.1.1)."""
+        begin = self._buffer[: len(self._delimiter)]
+        if len(begin) < len(self._delimiter) and self._delimiter.startswith(begin):
+            return False
+        if begin == self._delimiter:
+            self._end_part(events, 0)
+        else:
+            del self._buffer[:2]
+            self._state = _State.CONTENT
+        return True
+
+    def _content(self, events: list[PartEvent]) -> bool:
+        position = self._buffer.find(self._delimiter)
+        # The last octets may be the start of a delimiter, so they stay in the buffer.
+        end = position if position >= 0 else max(len(self._buffer) - len(self._delimiter) + 1, 0)
+        if end:
+            events.append(PartData(bytes(self._buffer[:end])))
+        if position < 0:
+            del self._buffer[:end]
+            return False
+        self._end_part(events, position)
+        return True
+
+    def _end_part(self, events: list[PartEvent], position: int) -> None:
+        events.append(PartEnd())
+        del self._buffer[: position + len(self._delimiter)]
+        self._state = _State.DELIMITER
+
+
+def _part_head(lines: bytes) -> PartHead:
+    """Parse a part's header; its name is required (RFC 7578 section 4.2)."""
+    fields = _fields(lines)
+    if fields.get(b"content-transfer-encoding", b"binary").lower() not in _UNCHANGED:
+        raise HTTPError(400, "a part of the form is encoded, which no form is")
+    value = fields.get(b"content-disposition", b"")
+    kind = _DISPOSITION.match(value)
+    if kind is None:
+        raise HTTPError(400, "a part of the form has no Content-Disposition: form-data")
+    parameters = _parameters(value[kind.end() :])
+    if b"name" not in parameters:
+        raise HTTPError(400, "a part of the form has no name")
+    file_name = parameters.get(b"filename")
+    content_type = fields.get(b"content-type", b"").decode("ascii", "replace")
+    return PartHead(_text(parameters[b"name"]), None if file_name is None else _text(file_name), content_type)
+
+
+def _fields(lines: bytes) -> dict[bytes, bytes]:
+    fields: dict[bytes, bytes] = {}
+    offset = 0
+    while offset < len(lines):
+        line = _FIELD_LINE.match(lines, offset)
+        if line is None:
+            raise HTTPError(400, "the header of a part of the form is no header")
+        fields.setdefault(line[1].lower(), line[2].strip(b" \t"))
+        offset = line.end()
+    return fields
+
+
+def _parameters(octets: bytes) -> dict[bytes, bytes]:
+    parameters: dict[bytes, bytes] = {}
+    offset = 0
+    while offset < len(octets):
+        parameter = _DISPOSITION_PARAMETER.match(octets, offset)
+        if parameter is None:
+            raise HTTPError(400, "a Content-Disposition of the form cannot be read")
+        parameters.setdefault(parameter[1].lower(), unquote_string(parameter[2]))
+        offset = parameter.end()
+    return parameters
+
+
+def unquote_string(value: bytes) -> bytes:
+    """Decode a token or a quoted string."""
+    return _ESCAPED.sub(rb"\1", value[1:-1]) if value.startswith(b'"') else value
+
+
+def _text(octets: bytes) -> str:
+    """Decode a name as UTF-8, the charset of the pages with the forms (RFC 7578 section 5.1.2)."""
+    return _PERCENT.sub(lambda match: bytes((int(match[1], 16),)), octets).decode("utf-8", "replace")
+
+
+class FormParser:
+    """Incremental parser of a request's content, for both media types."""
 
     def __init__(self, content_type: bytes | None) -> None:
         kind, parameters = media_type(content_type)
@@ -92,33 +319,33 @@ class FormReader:
         self._field_octets = 0
 
     def feed(self, data: bytes) -> None:
-        """Take octets; raises HTTPError."""
+        """Parse octets; raises HTTPError."""
         if self._parser is None:
-            self._keep(data)
+            self._buffer_content(data)
             return
         for event in self._parser.feed(data):
-            self._take(event)
+            self._handle(event)
 
     def finish(self) -> Form:
-        """Return the form, which is complete; raises HTTPError where it is not."""
+        """Return the complete form; raises HTTPError if it is incomplete."""
         if self._parser is None:
             self._form.fields = url_fields(b"".join(self._pieces))
         else:
             self._parser.finish()
         return self._form
 
-    def _keep(self, data: bytes) -> None:
+    def _buffer_content(self, data: bytes) -> None:
         if self._head is None or self._head.file_name is None:
             self._field_octets += len(data)
             if self._field_octets > FIELD_OCTETS:
                 raise HTTPError(413, f"the fields of the form are longer than {FIELD_OCTETS} octets")
         self._pieces.append(data)
 
-    def _take(self, event: PartEvent) -> None:
+    def _handle(self, event: PartEvent) -> None:
         if isinstance(event, PartHead):
             self._head = event
         elif isinstance(event, PartData):
-            self._keep(event.data)
+            self._buffer_content(event.data)
         elif self._head is not None:
             content = b"".join(self._pieces)
             self._pieces.clear()
@@ -128,5 +355,5 @@ class FormReader:
         if head.file_name is None:
             self._form.fields.append((head.name, content.decode("utf-8", "replace")))
         elif head.file_name or content:
-            # A browser sends a nameless file of no octets for a choice of none.
+            # Browsers send an empty file without a name if no file is chosen.
             self._form.files.append(FormFile(head.name, head.file_name, head.content_type, content))

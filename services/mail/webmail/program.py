@@ -10,7 +10,7 @@ from typing import Any
 
 from services.errors import ServiceError
 from services.http.errors import HTTPError
-from services.http.forms import Form, FormReader
+from services.http.forms import Form, FormParser
 from services.http.messages import Request, Response
 from services.http.server.inbound import Inbound
 from services.http.server.request_body import taken
@@ -70,7 +70,7 @@ class Webmail:
 
     async def _form(self, request: Request, inbound: Inbound, admitted: Admitted) -> Form:
         """Receive a form; raises HTTPError."""
-        reader = FormReader(request.fields.get(b"content-type"))
+        reader = FormParser(request.fields.get(b"content-type"))
         await taken(request, inbound, reader.feed, admitted.content_octets)
         return reader.finish()
 

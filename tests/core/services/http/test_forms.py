@@ -10,8 +10,18 @@ from hypothesis import strategies as st
 
 from services.http.cookies import cookies, drop_cookie, set_cookie
 from services.http.errors import HTTPError
-from services.http.form_data import PADDING_OCTETS, PART_HEADER_OCTETS, PARTS_MAX, MultipartParser
-from services.http.forms import FIELDS_MAX, Form, FormFile, FormReader, media_type, url_fields
+from services.http.forms import (
+    FIELDS_MAX,
+    PADDING_OCTETS,
+    PART_HEADER_OCTETS,
+    PARTS_MAX,
+    Form,
+    FormFile,
+    FormParser,
+    MultipartParser,
+    media_type,
+    url_fields,
+)
 
 BOUNDARY = b"----WebKitFormBoundaryAbC123"
 KIND = b"multipart/form-data; boundary=" + BOUNDARY
@@ -24,7 +34,7 @@ def body(*parts: bytes, boundary: bytes = BOUNDARY) -> bytes:
 
 
 def read(octets: bytes, step: int = 1 << 30, kind: bytes = KIND) -> Form:
-    reader = FormReader(kind)
+    reader = FormParser(kind)
     for begin in range(0, len(octets), step):
         reader.feed(octets[begin : begin + step])
     return reader.finish()
@@ -48,7 +58,7 @@ def test_whatever_is_in_the_parts_comes_out(parts: list[bytes], cuts: list[int])
     octets = body(
         *(b'Content-Disposition: form-data; name=f; filename="x"\r\n\r\n' + one for one in parts), boundary=boundary
     )
-    reader = FormReader(kind)
+    reader = FormParser(kind)
     for cut in cuts:
         reader.feed(octets[:cut])
         octets = octets[cut:]
@@ -183,7 +193,7 @@ def test_url_encoded_forms() -> None:
 @pytest.mark.parametrize("kind", [None, b"", b"text/plain", b"multipart/mixed; boundary=b", b"nonsense", b"a/b; c"])
 def test_what_is_no_form_is_refused(kind: bytes | None) -> None:
     with pytest.raises(HTTPError) as caught:
-        FormReader(kind)
+        FormParser(kind)
     assert caught.value.status == 415
 
 
