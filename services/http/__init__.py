@@ -1,1 +1,1 @@
-"""HTTP: a version-neutral message model, the HTTP/1 codec, an origin server and a page-loading client."""
+"""HTTP/1.0, HTTP/1.1 and HTTP/2: origin server, caching proxy and page-load client (RFC 9110 to 9113)."""

@@ -1,11 +1,11 @@
-"""A client that loads a page as a browser does, and tells what that took.
+"""Page-load client: loads a page with its objects as a browser does, and reports the time of each step.
 
     $ python -m services.http.client http://127.0.0.1:8080/ --strategy 1.1-pipelined
     $ python -m services.http.client http://127.0.0.1:8080/a.bin --strategy single --output a.bin
 
-It fetches the base page, finds the objects that it names, and fetches those by the chosen strategy (strategies.py
-says what each does). A response of any status is a response and is reported; redirects are not followed. Left out:
-cookies, content codings and caching.
+It fetches the base page, parses its HTML for objects, and fetches those by the chosen strategy (the strategies are in
+page_load/strategies.py). A response with any status is reported; redirects are not followed. Left out: cookies,
+content codings and caching.
 """
 
 import argparse
@@ -27,31 +27,41 @@ EXIT_NOT_LOADED = 1
 
 def _count(text: str) -> int:
     if not (text.isascii() and text.isdigit() and int(text) > 0):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 on")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of 1 or more")
     return int(text)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m services.http.client", description="Load a page and report on it.")
+    parser = argparse.ArgumentParser(
+        prog="python -m services.http.client", description="Load a page and report the time of each step."
+    )
     parser.add_argument("url", metavar="URL")
     parser.add_argument("--strategy", choices=list(STRATEGIES), default="1.1-persistent", metavar="S")
-    parser.add_argument("--json", action="store_true", help="print the report as one JSON object")
+    parser.add_argument("--json", action="store_true", help="print the report as a JSON object")
     parser.add_argument(
         "--parallel",
         type=_count,
         default=DEFAULT_PARALLEL,
         metavar="N",
-        help="connections of 1.0-parallel (default: %(default)s)",
+        help="concurrent connections of 1.0-parallel (default: %(default)s)",
     )
     parser.add_argument(
-        "--timeout", type=seconds, default=Bounds().wait_s, metavar="S", help="seconds for each wait (default: 30)"
+        "--timeout",
+        type=seconds,
+        default=Bounds().wait_s,
+        metavar="S",
+        help="time limit for each network operation (default: 30)",
     )
     parser.add_argument(
-        "--max-time", type=seconds, default=Bounds().page_s, metavar="S", help="seconds for the page (default: 300)"
+        "--max-time",
+        type=seconds,
+        default=Bounds().page_s,
+        metavar="S",
+        help="time limit for the whole page (default: 300)",
     )
-    parser.add_argument("--output", metavar="FILE", help="write the content there; for the strategy single")
-    parser.add_argument("--ca", metavar="FILE", help="certificates of the authorities to trust for https")
-    parser.add_argument("--insecure", action="store_true", help="take any certificate for https")
+    parser.add_argument("--output", metavar="FILE", help="write the content to FILE; with --strategy single")
+    parser.add_argument("--ca", metavar="FILE", help="CA certificates to verify https servers against")
+    parser.add_argument("--insecure", action="store_true", help="do not verify the certificates of https servers")
     strategies = ", ".join(STRATEGIES)
     parser.epilog = f"strategies: {strategies}"
     return parser
@@ -63,7 +73,7 @@ def _load(options: argparse.Namespace) -> PageReport:
         sink: Sink | None = None
         if options.output is not None:
             sink = stack.enter_context(open(options.output, "wb")).write
-        # Python's own loop, wherever uvloop is: its clock has microseconds, uvloop's has milliseconds.
+        # Python's own event loop even if uvloop is installed: its clock has microseconds, uvloop's has milliseconds.
         trust = Trust(options.ca, options.insecure)
         loading = load_page(
             options.url, options.strategy, parallel=options.parallel, bounds=bounds, sink=sink, trust=trust
@@ -72,11 +82,11 @@ def _load(options: argparse.Namespace) -> PageReport:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Load one page; returns 0, or 1 when it could not be loaded."""
+    """Load one page; return 0, or 1 if it could not be loaded."""
     parser = _parser()
     options = parser.parse_args(argv)
     if options.output is not None and options.strategy != SINGLE:
-        parser.error("--output is for --strategy single")
+        parser.error("--output requires --strategy single")
     try:
         report = _load(options)
     except (LoadError, OSError) as error:

@@ -1,9 +1,9 @@
-"""Preconditions: shall this representation be sent, is the client's copy good, or did the ground move? (RFC 9110 13)
+"""Evaluation of preconditions: 304, 412 or proceed (RFC 9110 section 13).
 
     >>> precondition_status(b"GET", Fields(((b"If-None-Match", b'"v1"'),)), Validators(b'"v1"', 784111777), 784111800)
     304
 
-Left out: nothing of section 13; the fields that make no sense with a method are ignored as 13.2.1 has it.
+Nothing of section 13 is left out; fields that do not apply to a method are ignored (section 13.2.1).
 """
 
 import re
@@ -31,7 +31,7 @@ class Validators:
 
 
 def precondition_status(method: bytes, fields: Fields, current: Validators, now: float) -> int | None:
-    """Return 304 or 412, or None when the request is to be carried out (RFC 9110 section 13.2.2, in its order)."""
+    """Evaluate the preconditions in the order of RFC 9110 section 13.2.2; return 304, 412, or None to proceed."""
     is_read = method in (b"GET", b"HEAD")
     # Steps 1 and 2
     if (if_match := fields.get(b"if-match")) is not None:
@@ -44,14 +44,14 @@ def precondition_status(method: bytes, fields: Fields, current: Validators, now:
         if _matches(if_none_match, current.entity_tag, strongly=False):
             return 304 if is_read else 412
         return None
-    # Step 4; section 13.1.3: for other methods than GET and HEAD the field is ignored.
+    # Step 4; section 13.1.3: ignored for methods other than GET and HEAD.
     if is_read and (date := _date(fields, b"if-modified-since", now)) is not None:
         return 304 if current.last_modified <= date else None
     return None
 
 
 def range_applies(fields: Fields, current: Validators, now: float) -> bool:
-    """Tell whether If-Range, if there, lets the Range field be used (RFC 9110 sections 13.1.5 and 13.2.2 step 5)."""
+    """Return whether If-Range permits the Range field (RFC 9110 sections 13.1.5 and 13.2.2 step 5)."""
     values = fields.get_all(b"if-range")
     if not values:
         return True
@@ -59,31 +59,31 @@ def range_applies(fields: Fields, current: Validators, now: float) -> bool:
         return False
     if _TAG.fullmatch(values[0]):
         return is_same_tag(values[0], current.entity_tag, strongly=True)
-    # RFC 9110 section 8.8.2.2: a date of this very second is weak; the file may change again within it.
+    # RFC 9110 section 8.8.2.2: a date of the current second is weak, since the file may change again within it.
     return int(now) > current.last_modified == parse_date(values[0], now)
 
 
 def is_entity_tag(value: bytes) -> bool:
-    """Tell whether `value` is an entity tag, weak or strong (RFC 9110 section 8.8.3)."""
+    """Return whether `value` is an entity tag, weak or strong (RFC 9110 section 8.8.3)."""
     return _TAG.fullmatch(value) is not None
 
 
 def entity_tags(value: bytes) -> list[bytes] | None:
-    """Return the entity tags of an If-Match or If-None-Match value; None where it is no list of them, as "*" is."""
+    """Parse the entity tags of If-Match or If-None-Match; return None unless the value is a list of them."""
     return None if _TAG_LIST.fullmatch(value) is None else _TAG.findall(value)
 
 
 def _date(fields: Fields, name: bytes, now: float) -> int | None:
-    """Return the date of a field, None where it is absent or no date, since then it is to be ignored."""
+    """Parse the date of a field; return None, to ignore it, if it is absent or not a valid date."""
     value = fields.get(name)
     return None if value is None else parse_date(value, now)
 
 
 def _matches(value: bytes, entity_tag: bytes, strongly: bool) -> bool:
-    """RFC 9110 sections 13.1.1 and 13.1.2: "*" alone, or a list of entity tags.
+    """Match "*" or a list of entity tags (RFC 9110 sections 13.1.1 and 13.1.2).
 
-    They do not say what a field means that is neither. Here nothing of it matches, the well-formed tags in it either:
-    then If-Match refuses what it was to guard, and If-None-Match sends what the client may have; neither does harm.
+    The sections do not define an invalid value. Here it matches nothing, not even its well-formed tags, which is safe:
+    If-Match fails, and If-None-Match sends the representation.
     """
     if value == b"*":
         return True

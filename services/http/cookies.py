@@ -1,11 +1,11 @@
-"""Cookies, as far as a server needs them (RFC 6265 sections 4.1 and 5.4).
+"""Cookie and Set-Cookie, the server's side (RFC 6265 sections 4.1 and 5.4).
 
 >>> cookies(b"a=1; session=x")["session"]
 'x'
 >>> set_cookie("session", "x", secure=False)
 (b'Set-Cookie', b'session=x; Path=/; HttpOnly; SameSite=Strict')
 
-A cookie goes to this host alone, on every port of it: RFC 6265 section 8.5 has no isolation by port.
+Cookies have no Domain attribute, so they are sent to this host only, but to all its ports (RFC 6265 section 8.5).
 """
 
 import re
@@ -14,30 +14,30 @@ from services.http.fields import FieldLine
 
 # RFC 6265 section 6.1: at least 50 cookies of a domain.
 COOKIES_MAX = 100
-# RFC 6265 section 4.1.1: cookie-octet, without the quotes that may go around them.
+# RFC 6265 section 4.1.1: cookie-octet, without the optional quotes.
 _VALUE = re.compile(r"[!#-+\--:<-\[\]-~]*\Z")
 _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
 
 
 def cookies(value: bytes | None) -> dict[str, str]:
-    """Return the cookies of a Cookie field; of one name the first, which has the longest path (section 5.4)."""
-    found: dict[str, str] = {}
+    """Parse a Cookie field; of several cookies with one name the first counts, with the longest path (section 5.4)."""
+    values: dict[str, str] = {}
     for pair in (value or b"").decode("latin-1").split(";")[:COOKIES_MAX]:
-        name, mark, own = pair.strip(" \t").partition("=")
-        if mark:
-            found.setdefault(name, own.strip('"'))
-    return found
+        name, equals, cookie_value = pair.strip(" \t").partition("=")
+        if equals:
+            values.setdefault(name, cookie_value.strip('"'))
+    return values
 
 
 def set_cookie(name: str, value: str, secure: bool) -> FieldLine:
-    """Return the field that gives a client a cookie until it ends, which no script and no other site's page uses."""
+    """Return the Set-Cookie field of a session cookie, hidden from scripts and from requests of other sites."""
     if not (_NAME.match(name) and _VALUE.match(value)):
-        raise ValueError("a cookie's name or value has octets that none has")
+        raise ValueError("invalid character in the name or value of a cookie")
     return b"Set-Cookie", f"{name}={value}{_attributes(secure)}".encode("ascii")
 
 
 def drop_cookie(name: str, secure: bool) -> FieldLine:
-    """Return the field that takes a cookie away."""
+    """Return the Set-Cookie field that deletes a cookie."""
     return b"Set-Cookie", f"{name}={_attributes(secure)}; Max-Age=0".encode("ascii")
 
 

@@ -1,11 +1,11 @@
-"""HTTP-date, both directions (RFC 9110 section 5.6.7).
+"""HTTP-date: parsing and formatting (RFC 9110 section 5.6.7).
 
     >>> format_date(784111777)
     b'Sun, 06 Nov 1994 08:49:37 GMT'
     >>> parse_date(b"Sunday, 06-Nov-94 08:49:37 GMT", now=784111777)
     784111777
 
-A recipient takes all three formats; a sender writes the first alone.
+All three formats are parsed; only IMF-fixdate is written.
 """
 
 import calendar
@@ -27,13 +27,13 @@ _FORMATS = (
     re.compile(rb"(?:%b) %b (?P<day>[ \d]\d) %b (?P<year>\d{4})" % (_DAY, _MONTH, _TIME)),
 )
 
-# Seconds in fifty mean years, for the rule on two-digit years.
+# For the rule on two-digit years.
 _FIFTY_YEARS_S = 50 * 365.2425 * 86_400
 
 
 @lru_cache(maxsize=256)
 def format_date(seconds: int) -> bytes:
-    """Return the IMF-fixdate of a time in whole seconds since 1970 UTC."""
+    """Format a time, in whole seconds since 1970 UTC, as IMF-fixdate."""
     moment = time.gmtime(seconds)
     day, month = _DAYS[moment.tm_wday], _MONTHS[moment.tm_mon - 1]
     clock = f"{moment.tm_hour:02}:{moment.tm_min:02}:{moment.tm_sec:02}"
@@ -41,9 +41,9 @@ def format_date(seconds: int) -> bytes:
 
 
 def parse_date(value: bytes, now: float) -> int | None:
-    """Return seconds since 1970 UTC for any of the three formats, None for anything else.
+    """Parse any of the three formats into seconds since 1970 UTC; return None for an invalid value.
 
-    `now`, in the same seconds, places a two-digit year.
+    `now`, in the same unit, resolves a two-digit year.
     """
     for pattern in _FORMATS:
         match = pattern.fullmatch(value)
@@ -57,7 +57,7 @@ def _seconds(match: re.Match[bytes], now: float) -> int | None:
     month, year = _MONTH_NUMBER[match["month"]], int(match["year"])
     if len(match["year"]) == 2:
         year = _full_year(year, month, day, now)
-    # RFC 9110 section 5.6.7: second is 60 for a leap second alone.
+    # RFC 9110 section 5.6.7: second 60 is a leap second.
     if not (1 <= day <= calendar.monthrange(2000, month)[1] and hour < 24 and minute < 60 and second <= 60):
         return None
     if month == 2 and day == 29 and not calendar.isleap(year):
@@ -66,7 +66,7 @@ def _seconds(match: re.Match[bytes], now: float) -> int | None:
 
 
 def _full_year(year: int, month: int, day: int, now: float) -> int:
-    """RFC 9110 section 5.6.7: a date more than 50 years ahead is the latest past year with these two digits."""
+    """Resolve a two-digit year: more than 50 years ahead means the last century (RFC 9110 section 5.6.7)."""
     century = time.gmtime(now).tm_year // 100 * 100
     full = century + year
     if calendar.timegm((full, month, min(day, 28), 0, 0, 0)) - now > _FIFTY_YEARS_S:

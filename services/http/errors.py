@@ -1,8 +1,8 @@
-"""What goes wrong in HTTP: a peer's mistake, which has a status code, and a mistake of this program's own."""
+"""HTTP errors: a peer's, with a status code, and this side's."""
 
 
 class HTTPError(Exception):
-    """A peer broke the protocol; `status` is the response that it earns, `detail` says why in one clause."""
+    """An error of the peer: `status` is the status code of the response to it, `detail` the reason as one clause."""
 
     def __init__(self, status: int, detail: str) -> None:
         super().__init__(detail)
@@ -18,4 +18,4 @@ class TruncatedError(HTTPError):
 
 
 class LocalProtocolError(Exception):
-    """This side tried to send what the state of the connection, or the framing of the message, forbids."""
+    """An attempt of this side to send something that the connection's state or the message's framing forbids."""

@@ -1,11 +1,11 @@
-"""Header and trailer fields: a list of lines in the order and case they came in, with access by name.
+"""Header and trailer fields: field lines in their order and case, with access by name (RFC 9110 section 5).
 
     >>> fields = Fields(((b"Via", b"1.1 a"), (b"via", b"1.1 b")))
     >>> fields.get(b"via")
     b'1.1 a, 1.1 b'
 
 RFC 9110 sections 5.1 (names are case-insensitive) and 5.2, 5.3 (lines of one name combine, in order).
-Names given to the methods are lower case: the callers write literals, and the hot path folds nothing.
+The methods expect names in lower case: callers pass literals, so the hot path needs no case folding.
 """
 
 from collections.abc import Collection, Iterator
@@ -14,7 +14,7 @@ FieldLine = tuple[bytes, bytes]
 
 
 class Fields:
-    """An immutable section of field lines."""
+    """An immutable header or trailer section."""
 
     __slots__ = ("_hash", "_index", "lines")
 
@@ -45,7 +45,7 @@ class Fields:
         return f"Fields({self.lines!r})"
 
     def get(self, name: bytes) -> bytes | None:
-        """Return the field's combined value, lines joined by comma and space; None when there is none."""
+        """Return the field's combined value, lines joined by comma and space; None if it is absent."""
         values = self._index.get(name)
         if values is None:
             return None
@@ -53,17 +53,17 @@ class Fields:
         return values[0] if len(values) == 1 else b", ".join(values)
 
     def get_all(self, name: bytes) -> list[bytes]:
-        """Return the value of each line of that name, in order."""
+        """Return the values of all lines with this name, in order."""
         return list(self._index.get(name, ()))
 
     def has_any(self, names: Collection[bytes]) -> bool:
-        """Tell whether a line of one of these names is there."""
+        """Return whether a line with any of these names is present."""
         return not self._index.keys().isdisjoint(names)
 
     def adding(self, *lines: FieldLine) -> "Fields":
-        """Return these lines with others after them."""
+        """Return a copy with further lines at the end."""
         return Fields(self.lines + lines)
 
     def without(self, names: Collection[bytes]) -> "Fields":
-        """Return these lines but for those of the given names."""
+        """Return a copy without the lines of the given names."""
         return Fields(tuple(line for line in self.lines if line[0].lower() not in names))

@@ -1,10 +1,10 @@
-"""The messages of HTTP and the events of a connection (RFC 9110 section 6), the same for every version.
+"""HTTP messages and connection events, for all versions (RFC 9110 section 6).
 
-A decoder turns octets into a Request or a Response, then Data as it comes, then EndOfMessage:
+A connection decodes octets into a Request or a Response, then Data for each piece of content, then EndOfMessage:
 
     Request(b"GET", b"/", fields=Fields(...)), EndOfMessage()
 
-A Fault is a peer's mistake as an event, after which nothing more is read; Closed is a connection that ended between
+A Fault is an error of the peer, after which no further input is parsed; Closed is the end of the connection between
 two messages.
 """
 
@@ -29,28 +29,27 @@ PHRASES.pop(418, None)
 
 
 class Body(Protocol):
-    """A response's content that is read piece by piece; `size_octets` is None where
-    that is not known before the last piece."""
+    """Content of a response that is read in pieces; `size_octets` is None if unknown before the last piece."""
 
     size_octets: int | None
 
     def read(self, limit_octets: int) -> bytes:
-        """Return the next octets, at most so many; raises OSError when they cannot be had."""
+        """Return the next octets, at most `limit_octets`; raises OSError on failure."""
         ...
 
     def close(self) -> None:
-        """Let go of what the body holds; may be called twice."""
+        """Release the body's resources; idempotent."""
         ...
 
 
 def nothing() -> None:
-    """Do nothing: what a callback is before somebody wants to be told."""
+    """Do nothing: the default of a callback."""
 
 
 class Arriving:
-    """A response's content that comes from elsewhere while it is sent: a Body whose next octets may not be there yet.
+    """A streamed response body; read() returns None while no data is available.
 
-    `on_more` is called whenever there may be more to read; `trailers` are known once read() has returned b"".
+    `on_more` is called when there may be more to read; `trailers` are valid once read() has returned b"".
     """
 
     def __init__(self, size_octets: int | None = None) -> None:
@@ -59,17 +58,17 @@ class Arriving:
         self.on_more: Callable[[], None] = nothing
 
     def read(self, limit_octets: int) -> bytes | None:
-        """Return the next octets, b"" at the end, None while nothing is there; raises OSError where it broke off."""
+        """Return the next octets, b"" at the end, None while no data is available; raises OSError on failure."""
         raise NotImplementedError
 
     def close(self) -> None:
-        """Let go of it, read to its end or not; may be called twice."""
+        """Release the resources, also before the end; idempotent."""
         raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """The head of a request. `request_target` is as it was sent, `version` (major, minor)."""
+    """A request without its content; `request_target` as sent, `version` as (major, minor)."""
 
     method: bytes
     request_target: bytes
@@ -79,7 +78,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """The head of a response, interim (1xx) or final, and for a sender its content."""
+    """A response, interim (1xx) or final; `body` is set for sending only."""
 
     status: int
     fields: Fields = NO_FIELDS
@@ -89,32 +88,32 @@ class Response:
 
     @property
     def phrase(self) -> bytes:
-        """The reason phrase: as received, or the registered one."""
+        """The reason phrase received, or the registered one."""
         return PHRASES.get(self.status, b"") if self.reason is None else self.reason
 
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """Some of the content, transfer coding removed."""
+    """A piece of the content, with the transfer coding decoded."""
 
     data: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class EndOfMessage:
-    """The content is complete. Trailer fields stay apart from the header (RFC 9110 section 6.5.1)."""
+    """The end of the content, with the trailer fields (RFC 9110 section 6.5.1)."""
 
     trailers: Fields = field(default=NO_FIELDS)
 
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """The peer ended its side between two messages."""
+    """The peer closed its side between two messages."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """The peer's mistake: the status that it earns and why."""
+    """An error of the peer: the status code of the response to it, and the reason."""
 
     status: int
     detail: str

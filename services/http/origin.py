@@ -1,14 +1,15 @@
-"""An origin server for a directory of files: which response does a request get? (RFC 9110)
+"""Origin server for a directory of files (RFC 9110).
 
     $ python -m services.http.origin --root www --port 8080
     READY http 127.0.0.1:8080 [::1]:8080
     $ curl -i http://127.0.0.1:8080/
 
-The resource knows nothing of connections or of the HTTP version: a Request and its content go in, a Response comes
-out, and Content-Length, Date, Connection and the omission of a HEAD's content are the connection's business.
-Obeyed: RFC 9110 sections 8.3, 8.6, 8.8, 9.3, 10.2.1, 13, 14 and 15. Left out: PUT, POST and DELETE of files, TRACE
-(it would show a client's fields to whoever can make it ask), CONNECT, directory listings, and content negotiation,
-which section 12.1 leaves to the server.
+The handler is independent of the connection and of the HTTP version: it returns a Response for a Request and its
+content. The connection adds Content-Length, Date and Connection, and omits the content of a response to HEAD.
+
+RFC 9110 sections 8.3, 8.6, 8.8, 9.3, 10.2.1, 13, 14 and 15. Left out: PUT, POST and DELETE of files, TRACE (it could
+disclose a client's credentials to a script), CONNECT, directory listings, and content negotiation, which section 12.1
+leaves to the server.
 """
 
 import argparse
@@ -37,21 +38,21 @@ from services.shell import Shell, add_common_flags, run_service
 from services.tls import self_signed_context, server_context
 
 DEFAULT_PORT = 8080
-# Whom a self-signed certificate is for, beside the addresses of --listen.
+# Subject names of a self-signed certificate, besides the addresses of --listen.
 SELF_SIGNED_NAMES = ("localhost", "127.0.0.1", "::1")
 
 # RFC 9110 section 9: a method that is known but not allowed gets 405, one that is unknown 501.
 ALLOW: FieldLine = (b"Allow", b"GET, HEAD, OPTIONS")
 ALLOWED_METHODS = frozenset((b"GET", b"HEAD", b"OPTIONS"))
 KNOWN_METHODS = ALLOWED_METHODS | {b"POST", b"PUT", b"DELETE", b"TRACE", b"PATCH"}
-# The echo takes any method but TRACE.
+# The echo resource accepts any method but TRACE.
 ECHO_ALLOW: FieldLine = (b"Allow", b"GET, HEAD, OPTIONS, POST, PUT, DELETE, PATCH")
 
 
 class Origin:
-    """Answers for the files below `root`, and at `echo_path`, if given, with whatever content it is sent.
+    """Request handler for the files below `root`, and for the echo resource at `echo_path`, if given.
 
-    `cache_rules` say which Cache-Control goes with which file.
+    The echo resource returns the content of the request. `cache_rules` map files to Cache-Control.
     """
 
     def __init__(
@@ -66,7 +67,7 @@ class Origin:
         self._echo_path = None if echo_path is None else normalised(echo_path.encode("utf-8"))
 
     def __call__(self, request: Request, body: bytes) -> Response:
-        """Return the response to a request whose content is complete."""
+        """Handle a request whose content is complete."""
         try:
             if b"expect" in request.fields:
                 _check_expectations(request)
@@ -78,7 +79,7 @@ class Origin:
             return page_response(error.status, error.detail)
 
     def refusal(self, request: Request) -> Response | None:
-        """Return the error that a request earns whatever its content, None where there is none."""
+        """Return the error response that a request gets whatever its content, None if it gets none."""
         response = self(request, b"")
         if response.status >= 400:
             return response
@@ -115,7 +116,7 @@ class Origin:
             return _not_modified(found)
         if status == 412:
             return page_response(412, "The resource is not in the state that the request asks for.")
-        # RFC 9110 section 14.2: Range is for GET, and comes after the preconditions.
+        # RFC 9110 section 14.2: Range applies to GET, after the preconditions.
         wanted = fields.get_all(b"range")
         if request.method == b"GET" and len(wanted) == 1 and range_applies(fields, found.validators, now):
             spans = select_ranges(wanted[0], found.size_octets) if found.size_octets else None
@@ -133,21 +134,21 @@ class Origin:
         try:
             return make()
         except FileNotFoundError:
-            # It was replaced between the look and the open; the client asks again.
+            # The file was replaced between stat() and open(); the client may retry.
             return page_response(503, "The file is being replaced.", (b"Retry-After", b"1"))
         except OSError:
             return page_response(503, f"{Path(found.path).name} cannot be opened.", (b"Retry-After", b"1"))
 
 
 def _check_expectations(request: Request) -> None:
-    """RFC 9110 section 10.1.1: what an HTTP/1.0 client expects is ignored."""
+    """Check Expect, which is ignored from an HTTP/1.0 client (RFC 9110 section 10.1.1)."""
     expected = lower_tokens(request.fields.get(b"expect"))
     if request.version >= HTTP_1_1 and any(member != b"100-continue" for member in expected):
         raise HTTPError(417, "an expectation other than 100-continue")
 
 
 def _echo(request: Request, body: bytes) -> Response:
-    # RFC 9110 section 9.3.8: what TRACE reflects is the request itself, and a client's secrets with it.
+    # RFC 9110 section 9.3.8: TRACE would reflect the request, with the client's credentials.
     if request.method == b"TRACE":
         return page_response(405, "The method is not for this resource.", ECHO_ALLOW)
     kind = request.fields.get(b"content-type") or UNKNOWN_TYPE.encode("ascii")
@@ -157,7 +158,7 @@ def _echo(request: Request, body: bytes) -> Response:
 
 
 def _redirect(target: Target) -> Response:
-    # Leading slashes beyond the first would name another host (RFC 3986 section 4.2).
+    # Two leading slashes would start an authority (RFC 3986 section 4.2).
     location = b"/" + target.path.lstrip(b"/") + b"/"
     if target.query is not None:
         location += b"?" + target.query
@@ -165,7 +166,7 @@ def _redirect(target: Target) -> Response:
 
 
 def _not_modified(found: Representation) -> Response:
-    """RFC 9110 section 15.4.5: of the representation's fields ETag, which says what to update, and Cache-Control."""
+    """Return 304 with ETag and Cache-Control, to update stored responses (RFC 9110 section 15.4.5)."""
     return Response(304, found.response.fields.without((b"content-type", b"last-modified", b"accept-ranges")))
 
 
@@ -177,31 +178,35 @@ def _cache_rule(text: str) -> CacheRule:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m services.http.origin", description="Serve a directory.")
-    parser.add_argument("--root", type=Path, required=True, metavar="DIR", help="directory whose files are served")
-    parser.add_argument("--echo", metavar="PATH", help="a path that answers any method with the request's content")
+    parser = argparse.ArgumentParser(
+        prog="python -m services.http.origin", description="Serve the files of a directory over HTTP."
+    )
+    parser.add_argument("--root", type=Path, required=True, metavar="DIR", help="serve the files of this directory")
+    parser.add_argument(
+        "--echo", metavar="PATH", help="return the request's content under PATH, for any method but TRACE"
+    )
     parser.add_argument(
         "--max-body",
         type=int,
         default=limits.REQUEST_BODY_OCTETS,
         metavar="OCTETS",
-        help="content that a request may carry (default: %(default)s)",
+        help="maximum size of a request's content (default: %(default)s)",
     )
     add_idle_flag(parser, Limits().idle_s)
-    parser.add_argument("--push", action="store_true", help="push a page's objects to HTTP/2 clients that take them")
+    parser.add_argument("--push", action="store_true", help="push a page's objects to HTTP/2 clients that allow it")
     parser.add_argument(
         "--cache-control",
         type=_cache_rule,
         action="append",
         default=[],
         metavar="PATTERN=VALUE",
-        help="send files whose path below the root fits the pattern with this Cache-Control; the first that fits",
+        help="send Cache-Control: VALUE for files whose path matches PATTERN; repeatable, the first match applies",
     )
     parser.add_argument(
         "--tls",
         nargs="*",
         metavar="FILE",
-        help="speak TLS: with a certificate and its key in PEM, or with a new self-signed one where no file is named",
+        help="enable TLS, with a certificate and its key in PEM; without FILE, with a generated self-signed certificate",
     )
     add_common_flags(parser, DEFAULT_PORT)
     return parser
@@ -211,14 +216,14 @@ def _tls_context(options: argparse.Namespace) -> ssl.SSLContext | None:
     if options.tls is None:
         return None
     if len(options.tls) not in (0, 2):
-        raise ServiceError("--tls takes a certificate and its key, or nothing")
+        raise ServiceError("--tls takes two files, certificate and key, or none")
     if options.tls:
         return server_context(*options.tls)
     return self_signed_context([*SELF_SIGNED_NAMES, *(options.listen or ())])
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the origin until SIGTERM; returns its exit status."""
+    """Run the origin until SIGTERM; return the exit status."""
     options = _parser().parse_args(argv)
 
     async def start(shell: Shell) -> Callable[[], Awaitable[None]]:

@@ -1,4 +1,4 @@
-"""A caching intermediary: a forward proxy for any origin, or a reverse proxy for one (RFC 9110 section 3.7).
+"""Caching proxy: a forward proxy for any origin, or a reverse proxy for one (RFC 9110 section 3.7).
 
     $ python -m services.http.proxy --port 3128
     READY proxy 127.0.0.1:3128 [::1]:3128
@@ -6,11 +6,12 @@
 
     $ python -m services.http.proxy --port 8080 --origin http://127.0.0.1:8000
 
-Forwarding: RFC 9110 sections 7.1 to 7.7, 9.3.6 and 10.1.1, RFC 9112, and RFC 9931 section 7: a refused CONNECT closes
-the connection (proxying/). Caching: RFC 9111 (caching/).
-Left out: proxy authentication (RFC 9110 section 11.7; --allow-client bounds who may ask), secured origins (an https
-target is refused with 421; CONNECT reaches them), Upgrade, which is not passed on (section 7.8), and HTTP/2 to origins.
-A reverse proxy speaks HTTP/2 with clients that open with it; a forward proxy does not.
+Forwarding (intermediary/): RFC 9110 sections 7.1 to 7.7, 9.3.6 and 10.1.1, RFC 9112, and RFC 9931 section 7: a
+refused CONNECT closes the connection. Caching (cache/, storage/): RFC 9111.
+
+Left out: proxy authentication (RFC 9110 section 11.7; --allow-client restricts the clients), https origins (an https
+target gets 421; CONNECT reaches them), Upgrade, which is not forwarded (section 7.8), and HTTP/2 to origins. A reverse
+proxy accepts HTTP/2 by prior knowledge; a forward proxy does not.
 """
 
 import argparse
@@ -46,7 +47,7 @@ def _origin(text: str) -> Origin:
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
     if link.origin.scheme != "http" or link.request_target != b"/":
-        raise argparse.ArgumentTypeError(f"{text} is no http URL of a host and a port alone")
+        raise argparse.ArgumentTypeError(f"{text} is not an http URL with host and port only")
     return link.origin
 
 
@@ -66,47 +67,51 @@ def _network(text: str) -> Network:
 
 def _octets(text: str) -> int:
     if not (text.isascii() and text.isdigit()):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of octets")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of octets")
     return int(text)
 
 
 def _entries(text: str) -> int:
     if not (text.isascii() and text.isdigit() and int(text) >= 1):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of stored responses from 1 on")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of 1 or more")
     return int(text)
 
 
 def _name(text: str) -> bytes:
     host, _, port = text.partition(":")
     if not (text.isascii() and is_token(host.encode("ascii")) and (not port or port.isdigit())):
-        raise argparse.ArgumentTypeError(f"{text!r} is no name or host:port for Via")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a token or host:port for Via")
     return text.encode("ascii")
 
 
 def _add_store_flags(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--no-cache", action="store_true", help="store nothing and answer nothing from storage")
-    for flag, default, what in (
-        ("--memory", storage.MEMORY_OCTETS, "stored responses may take in memory"),
-        ("--object", storage.OBJECT_OCTETS, "the largest stored content has"),
-        ("--disk-octets", storage.DISK_OCTETS, "stored responses may take on disk"),
+    parser.add_argument("--no-cache", action="store_true", help="disable the cache")
+    for flag, default, quantity in (
+        ("--memory", storage.MEMORY_OCTETS, "memory for stored responses"),
+        ("--object", storage.OBJECT_OCTETS, "content of one stored response"),
+        ("--disk-octets", storage.DISK_OCTETS, "disk space for stored responses"),
     ):
-        parser.add_argument(flag, type=_octets, default=default, metavar="OCTETS", help=f"what {what} ({default})")
+        parser.add_argument(
+            flag, type=_octets, default=default, metavar="OCTETS", help=f"maximum {quantity} (default: {default})"
+        )
     parser.add_argument(
         "--entries",
         type=_entries,
         default=storage.ENTRIES_MAX,
         metavar="N",
-        help="how many responses are stored at most (%(default)s)",
+        help="maximum number of stored responses (default: %(default)s)",
     )
     parser.add_argument(
-        "--disk", type=Path, metavar="DIR", help="store on disk as well, there (default: in memory only)"
+        "--disk", type=Path, metavar="DIR", help="also store responses on disk, in DIR (default: in memory only)"
     )
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m services.http.proxy", description="Pass requests on, and cache.")
+    parser = argparse.ArgumentParser(
+        prog="python -m services.http.proxy", description="Forward and cache HTTP requests."
+    )
     parser.add_argument(
-        "--origin", type=_origin, metavar="URL", help="be a reverse proxy for this origin (default: a forward proxy)"
+        "--origin", type=_origin, metavar="URL", help="act as a reverse proxy for this origin (default: forward proxy)"
     )
     parser.add_argument(
         "--allow-connect",
@@ -114,7 +119,7 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="HOST:PORT",
-        help="where CONNECT may lead, * for any host; may be given more than once (default: nowhere)",
+        help="permit CONNECT to HOST:PORT, * for any host; repeatable (default: none)",
     )
     parser.add_argument(
         "--allow-client",
@@ -122,25 +127,25 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="NETWORK",
-        help="whom to serve, as an address or address/bits; may be given more than once (default: everybody)",
+        help="permit clients of NETWORK, an address or address/bits; repeatable (default: all clients)",
     )
     parser.add_argument("--name", type=_name, metavar="ID", help="name in Via and Cache-Status (default: host:port)")
     _add_store_flags(parser)
     add_idle_flag(parser, Limits().idle_s)
-    parser.add_argument("--status", metavar="PATH", help="tell numbers as JSON under this path of the proxy itself")
+    parser.add_argument("--status", metavar="PATH", help="serve counters as JSON under PATH")
     add_common_flags(parser, DEFAULT_PORT)
     return parser
 
 
 def _default_name(port: int) -> bytes:
-    """Two proxies in a row must not have one name: it is how a loop is told."""
+    """Return a name for Via that differs between proxies in a chain, since forwarding loops are detected by it."""
     host = "".join(letter if is_token(letter.encode("utf-8")) else "-" for letter in socket.gethostname())
     return f"{host}:{port}".encode("ascii") if port else f"{host}-{os.getpid()}".encode("ascii")
 
 
 def _settings(options: argparse.Namespace) -> Settings:
     if options.status is not None and not options.status.startswith("/"):
-        raise ServiceError("--status takes a path, which begins with a slash")
+        raise ServiceError("the path of --status must start with a slash")
     status = None if options.status is None else options.status.encode("utf-8")
     name = options.name or _default_name(options.port)
     return Settings(name, options.origin, tuple(options.allow_connect), tuple(options.allow_client), status)
@@ -163,13 +168,13 @@ def _proxy(options: argparse.Namespace, shell: Shell) -> Proxy:
 
 
 def _only_relays(request: Request, body: bytes) -> Response:
-    """Stand where a server without a relay has its handler."""
+    """Handle no requests: with a relay the server does not call its handler."""
     del request, body
     return page_response(500, "This server only passes requests on.")
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the proxy until SIGTERM; returns its exit status."""
+    """Run the proxy until SIGTERM; return the exit status."""
     options = _parser().parse_args(argv)
 
     async def start(shell: Shell) -> Callable[[], Awaitable[None]]:

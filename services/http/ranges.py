@@ -1,28 +1,28 @@
-"""Byte ranges: which octets of a representation does a Range field ask for? (RFC 9110 section 14)
+"""Range field: parsing and selection of byte ranges (RFC 9110 section 14).
 
     >>> select_ranges(b"bytes=0-4,-2", 10)
     [Span(first=0, last=4), Span(first=8, last=9)]
 
-Left out: units other than bytes, which section 14.2 has a server ignore.
+Left out: range units other than bytes; a server ignores them (section 14.2).
 """
 
 import re
 from dataclasses import dataclass
 from itertools import pairwise
 
-# RFC 9110 section 14.2 lets a server ignore many small ranges: they cost it far more than the client.
+# RFC 9110 section 14.2 permits to ignore many small ranges, which cost the server far more than the client.
 LARGEST_SET = 16
-# The same section: more than two overlapping ranges are a sign of a broken or hostile client.
+# RFC 9110 section 14.2: more than two overlapping ranges indicate a broken or hostile client.
 OVERLAPS_TAKEN = 2
 
 _SPEC = re.compile(rb"(\d++)-(\d++)?|-(\d++)")
-# So no number in it has more digits than this, which int() reads without complaint.
+# Thus no number has more digits than int() accepts.
 _LARGEST_SET_OCTETS = 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Octets `first` to `last`, both counted in."""
+    """A byte range from `first` to `last`, inclusive."""
 
     first: int
     last: int
@@ -32,15 +32,15 @@ class Span:
 
 
 def select_ranges(value: bytes, size: int) -> list[Span] | None:
-    """Return the spans that a Range field selects of `size` octets, in the order asked for.
+    """Return the spans that a Range field selects from `size` octets, in the order of the request.
 
-    None: the field is to be ignored. An empty list: it is well formed, and nothing of it can be had (416).
+    None: ignore the field. An empty list: the ranges are valid but not satisfiable (416).
     """
     unit, _, range_set = value.partition(b"=")
     if unit.lower() != b"bytes" or len(range_set) > _LARGEST_SET_OCTETS:
         return None
     parts = range_set.split(b",")
-    # RFC 9110 sections 5.6.1.2 and 14.1.1: white space stands around the commas, not around the equals sign.
+    # RFC 9110 sections 5.6.1.2 and 14.1.1: white space is allowed around commas, not around the equals sign.
     if parts[0].strip(b" \t") and parts[0][:1] in (b" ", b"\t"):
         return None
     specs = [spec for part in parts if (spec := part.strip(b" \t"))]
@@ -51,18 +51,18 @@ def select_ranges(value: bytes, size: int) -> list[Span] | None:
     for match in matches:
         if match is None or _is_backwards(match):
             return None
-        if (span := _satisfied(match, size)) is not None:
+        if (span := _clip(match, size)) is not None:
             spans.append(span)
-    return None if _overlaps(spans) > OVERLAPS_TAKEN else _joined(spans)
+    return None if _overlaps(spans) > OVERLAPS_TAKEN else _coalesce(spans)
 
 
 def _is_backwards(match: re.Match[bytes]) -> bool:
-    """RFC 9110 section 14.1.1: a last position below the first makes the whole set invalid."""
+    """Return whether the last position is below the first, which invalidates the set (RFC 9110 section 14.1.1)."""
     return match[2] is not None and int(match[2]) < int(match[1])
 
 
-def _satisfied(match: re.Match[bytes], size: int) -> Span | None:
-    """RFC 9110 section 14.1.2: positions beyond the end are cut, a start beyond it selects nothing."""
+def _clip(match: re.Match[bytes], size: int) -> Span | None:
+    """Clip a range to the representation; return None if it is not satisfiable (RFC 9110 section 14.1.2)."""
     if match[3] is not None:
         suffix = min(int(match[3]), size)
         return Span(size - suffix, size - 1) if suffix else None
@@ -76,8 +76,8 @@ def _overlaps(spans: list[Span]) -> int:
     return sum(b.first <= a.last for a, b in pairwise(ordered))
 
 
-def _joined(spans: list[Span]) -> list[Span]:
-    """RFC 9110 section 15.3.7.2: ranges that overlap may be joined into one."""
+def _coalesce(spans: list[Span]) -> list[Span]:
+    """Coalesce overlapping ranges (RFC 9110 section 15.3.7.2)."""
     joined: list[Span] = []
     for span in spans:
         touching = [other for other in joined if span.first <= other.last and other.first <= span.last]

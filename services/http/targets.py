@@ -1,4 +1,4 @@
-"""Request targets and hosts: the four forms of RFC 9112 section 3.2, and from a target to a path.
+"""Request targets: their four forms, hosts, and percent-encoding (RFC 9112 section 3.2).
 
 >>> split_target(b"GET", b"http://www.example/a%20b?q=1")
 Target(authority=b'www.example', path=b'/a%20b', query=b'q=1')
@@ -20,7 +20,7 @@ _HOST = re.compile(
     rb"(?:\[(?:(?P<ipv6>[0-9A-Fa-f:.]++)|[Vv][0-9A-Fa-f]++\.[%b%b:]++)\]|(?:[%b%b]|%b)*+)(?::(?P<port>\d*+))?"
     % (_UNRESERVED, _SUB_DELIMS, _UNRESERVED, _SUB_DELIMS, _PERCENT_ENCODED)
 )
-# RFC 3986 sections 3.3 and 3.4: what may stand in a path and a query. No fragment: RFC 9112 section 3.2.1.
+# RFC 3986 sections 3.3 and 3.4: path and query. No fragment: RFC 9112 section 3.2.1.
 _PATH_AND_QUERY = re.compile(rb"(?:[%b%b:@/?]|%b)*+" % (_UNRESERVED, _SUB_DELIMS, _PERCENT_ENCODED))
 _ABSOLUTE = re.compile(rb"(?P<scheme>[A-Za-z][0-9A-Za-z+\-.]*)://(?P<authority>[^/?]*)(?P<rest>.*)")
 _ENCODED_UNRESERVED = re.compile(rb"%(2[DEde]|3[0-9]|[46][1-9A-Fa-f]|[57][0-9Aa]|5[Ff]|7[Ee])")
@@ -33,7 +33,7 @@ ASTERISK = b"*"
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A request target's parts as octets, percent-encoding kept; authority is None where the target has none."""
+    """The components of a request target, still percent-encoded; authority is None if the target has none."""
 
     authority: bytes | None
     path: bytes
@@ -41,11 +41,11 @@ class Target:
 
 
 def is_host(value: bytes) -> bool:
-    """Tell whether `value` is uri-host [":" port] (RFC 9110 section 7.2)."""
+    """Return whether `value` is uri-host [":" port] (RFC 9110 section 7.2)."""
     match = _HOST.fullmatch(value)
     if match is None or (match["ipv6"] is not None and not _is_ipv6(match["ipv6"])):
         return False
-    # A number of many digits is not made one: most of them may be zeros in front.
+    # int() is only called on a short number; leading zeros are allowed.
     port = (match["port"] or b"").lstrip(b"0")
     return len(port) <= len(str(LARGEST_PORT)) and int(port or b"0") <= LARGEST_PORT
 
@@ -60,13 +60,13 @@ def _is_ipv6(digits: bytes) -> bool:
 
 @lru_cache(maxsize=1024)
 def split_target(method: bytes, request_target: bytes) -> Target:
-    """Return the parts of a request target; raises HTTPError 400 (421 for a scheme not served) on a bad one."""
-    # RFC 9112 section 3.2.3: authority-form is for CONNECT, and CONNECT has no other.
+    """Split a request target into its components; raises HTTPError 400, or 421 for a scheme that is not served."""
+    # RFC 9112 section 3.2.3: authority-form is used with CONNECT only, and CONNECT uses no other form.
     if method == b"CONNECT":
         return _authority_form(request_target)
     if request_target.startswith(b"/"):
         return Target(None, *_path_and_query(request_target))
-    # RFC 9112 section 3.2.4: asterisk-form is for OPTIONS alone.
+    # RFC 9112 section 3.2.4: asterisk-form is used with OPTIONS only.
     if request_target == ASTERISK and method == b"OPTIONS":
         return Target(None, ASTERISK, None)
     return _absolute_form(method, request_target)
@@ -80,25 +80,25 @@ def _authority_form(request_target: bytes) -> Target:
 
 
 def _absolute_form(method: bytes, request_target: bytes) -> Target:
-    """RFC 9112 section 3.2.2: a server accepts absolute-form from any client."""
+    """Split absolute-form, which a server accepts from any client (RFC 9112 section 3.2.2)."""
     match = _ABSOLUTE.fullmatch(request_target)
     if match is None:
         raise HTTPError(400, "the request target has none of the four forms")
     scheme, authority = match["scheme"].lower(), match["authority"]
-    # RFC 9110 section 7.4: a request for a resource that this connection cannot have the authority for.
+    # RFC 9110 section 7.4: this connection is not authoritative for another scheme.
     if scheme != b"http":
         raise HTTPError(421, "this server speaks for http resources only")
     # RFC 9110 sections 4.2.1 (an empty host is invalid) and 4.2.4 (user information is an error).
     if not authority or authority.startswith(b":") or not is_host(authority):
         raise HTTPError(400, "the request target's authority is not valid")
     path, query = _path_and_query(match["rest"])
-    # RFC 9112 section 3.2.4: OPTIONS for a URI without path and query asks about the server.
+    # RFC 9112 section 3.2.4: OPTIONS for a URI without path and query is a request about the server.
     empty = ASTERISK if method == b"OPTIONS" and query is None else b"/"
     return Target(authority, path or empty, query)
 
 
 def _path_and_query(octets: bytes) -> tuple[bytes, bytes | None]:
-    # RFC 9112 section 3: who reads an invalid target leniently may read another one than those before him.
+    # RFC 9112 section 3: recipients that repair an invalid target may disagree on it (request smuggling).
     if _PATH_AND_QUERY.fullmatch(octets) is None:
         raise HTTPError(400, "the request target has characters that no target may have, or a percent sign alone")
     path, mark, query = octets.partition(b"?")
@@ -106,12 +106,12 @@ def _path_and_query(octets: bytes) -> tuple[bytes, bytes | None]:
 
 
 def normalised(path: bytes) -> bytes:
-    """Return `path` with what needs no percent-encoding decoded (RFC 3986 section 6.2.2.2)."""
+    """Decode percent-encoded unreserved characters of `path` (RFC 3986 section 6.2.2.2)."""
     return _ENCODED_UNRESERVED.sub(lambda match: bytes((int(match[1], 16),)), path) if b"%" in path else path
 
 
 def percent_decode(path: bytes) -> bytes:
-    """Return `path` with each %XX as its octet; raises HTTPError 400 on a % without two digits."""
+    """Percent-decode `path`; raises HTTPError 400 on a % without two hexadecimal digits."""
     if b"%" not in path:
         return path
     if _BAD_PERCENT.search(path):

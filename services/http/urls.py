@@ -1,4 +1,4 @@
-"""The URLs that the client fetches: http and https, split into origin and request target (RFC 9110 section 4.2)."""
+"""http and https URLs: parsing into origin and request target, resolution of references (RFC 9110 section 4.2)."""
 
 from dataclasses import dataclass
 from urllib.parse import quote, urljoin, urlsplit
@@ -6,13 +6,13 @@ from urllib.parse import quote, urljoin, urlsplit
 from services.http.targets import is_host
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
-# What a URL may hold as it is; everything else is percent-encoded, as a browser does.
+# Characters that are not percent-encoded, as in browsers.
 _KEPT = "%/:=&?~!$'()*+,;@-._[]|"
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Whom a connection is to: a host name or address without brackets, a port, and whether it is secured."""
+    """An origin: host name, or address without brackets, with port and scheme (RFC 9110 section 4.3.1)."""
 
     host: str
     port: int
@@ -20,15 +20,15 @@ class Origin:
 
     @property
     def authority(self) -> bytes:
-        """The Host field's value, without the port where it is the scheme's own (RFC 9110 section 7.2)."""
+        """The value of the Host field, without the scheme's default port (RFC 9110 section 7.2)."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        shown = host if self.port == DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
-        return shown.encode("ascii" if shown.isascii() else "idna")
+        authority = host if self.port == DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
+        return authority.encode("ascii" if authority.isascii() else "idna")
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A URL's two parts for HTTP, and the URL itself as text without its fragment."""
+    """A URL without its fragment, split into origin and request target."""
 
     url: str
     origin: Origin
@@ -36,10 +36,10 @@ class Link:
 
 
 def parse_url(url: str) -> Link:
-    """Return the parts of an absolute http or https URL; raises ValueError, in one clause, for anything else."""
+    """Parse an absolute http or https URL; raises ValueError with a reason of one clause."""
     parts = urlsplit(url)
     if parts.scheme not in DEFAULT_PORTS or not parts.hostname:
-        raise ValueError(f"{url} is no http or https URL with a host")
+        raise ValueError(f"{url} is not an http or https URL with a host")
     try:
         port = DEFAULT_PORTS[parts.scheme] if parts.port is None else parts.port
         origin = Origin(parts.hostname, port, parts.scheme)
@@ -54,7 +54,7 @@ def parse_url(url: str) -> Link:
 
 
 def resolve(base: str, reference: str) -> Link | None:
-    """Return what a reference in a page means there, None where it is nothing to fetch by the page's own scheme."""
+    """Resolve a reference in the page `base`; return None unless it is a URL with the page's scheme."""
     try:
         link = parse_url(urljoin(base, reference.strip()))
     except ValueError:
