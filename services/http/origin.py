@@ -206,7 +206,7 @@ def _parser() -> argparse.ArgumentParser:
         "--tls",
         nargs="*",
         metavar="FILE",
-        help="enable TLS, with a certificate and its key in PEM; without FILE, with a generated self-signed certificate",
+        help="enable TLS with a certificate and its key in PEM, or without FILE with a self-signed certificate",
     )
     add_common_flags(parser, DEFAULT_PORT)
     return parser

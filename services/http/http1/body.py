@@ -1,10 +1,10 @@
-"""The content of an HTTP/1 message, both directions (RFC 9112 sections 6 and 7).
+"""HTTP/1 message body codec: Content-Length, chunked, and close-delimited framing (RFC 9112 sections 6 and 7).
 
-A decoder's step() takes what it can from the buffer and returns Data, EndOfMessage, or None when it needs more:
+decode() consumes octets of the buffer and returns Data, EndOfMessage, or None while it needs more input:
 
     4\\r\\nWiki\\r\\n0\\r\\n\\r\\n   ->   Data(b"Wiki"), EndOfMessage()
 
-Chunk extensions are checked and dropped (section 7.1.1). Left out: the gzip, deflate and compress transfer codings.
+Chunk extensions are parsed and ignored (section 7.1.1). Left out: the gzip, deflate and compress transfer codings.
 """
 
 import re
@@ -20,31 +20,31 @@ from services.http.http1.head import format_field_lines, parse_field_lines
 from services.http.messages import END, NO_FIELDS, Data, EndOfMessage
 from services.http.syntax import QUOTED_STRING, TCHAR
 
-# RFC 9112 section 7.1.1; BWS is taken, as the grammar there has it.
+# RFC 9112 section 7.1.1; with BWS, as in its grammar.
 _EXTENSION = rb"[ \t]*+;[ \t]*+%b++(?:[ \t]*+=[ \t]*+(?:%b++|%b))?" % (TCHAR, TCHAR, QUOTED_STRING)
 TOO_LARGE = "the content is larger than this service takes"
 _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]++)((?:%b)*+)" % _EXTENSION)
 
 
 class BodyDecoder(Protocol):
-    """Takes one message's content out of the buffer."""
+    """Decoder of one message's content."""
 
-    def step(self, buffer: OctetBuffer) -> Data | EndOfMessage | None:
-        """Return the next event, or None until more octets come; raises HTTPError."""
+    def decode(self, buffer: OctetBuffer) -> Data | EndOfMessage | None:
+        """Return the next event, or None until there is more input; raises HTTPError."""
         ...
 
     def at_eof(self) -> EndOfMessage:
-        """Return the end where the end of the connection is one; raises TruncatedError elsewhere."""
+        """Handle the end of the connection: return the end of the message, or raise TruncatedError."""
         ...
 
 
 class LengthDecoder:
-    """Content of a known length."""
+    """Content framed by Content-Length."""
 
     def __init__(self, length: int) -> None:
         self._remaining = length
 
-    def step(self, buffer: OctetBuffer) -> Data | EndOfMessage | None:
+    def decode(self, buffer: OctetBuffer) -> Data | EndOfMessage | None:
         if self._remaining == 0:
             return END
         data = buffer.take(self._remaining)
@@ -57,12 +57,12 @@ class LengthDecoder:
 
 
 class CloseDecoder:
-    """Content that ends with the connection, a response's alone; refused with 413 above `limit_octets`."""
+    """Content of a response that ends with the connection; raises HTTPError 413 above `limit_octets`."""
 
     def __init__(self, limit_octets: int) -> None:
         self._allowed = limit_octets
 
-    def step(self, buffer: OctetBuffer) -> Data | EndOfMessage | None:
+    def decode(self, buffer: OctetBuffer) -> Data | EndOfMessage | None:
         data = buffer.take(len(buffer))
         self._allowed -= len(data)
         if self._allowed < 0:
@@ -74,7 +74,7 @@ class CloseDecoder:
 
 
 class ChunkedDecoder:
-    """Content in chunks, refused with 413 above `limit_octets`."""
+    """Content in the chunked transfer coding; raises HTTPError 413 above `limit_octets`."""
 
     def __init__(self, limit_octets: int) -> None:
         self._allowed = limit_octets
@@ -83,7 +83,7 @@ class ChunkedDecoder:
         self._in_chunk = False
         self._trailer: list[bytes] | None = None
 
-    def step(self, buffer: OctetBuffer) -> Data | EndOfMessage | None:
+    def decode(self, buffer: OctetBuffer) -> Data | EndOfMessage | None:
         while True:
             if self._remaining:
                 data = buffer.take(self._remaining)
@@ -118,7 +118,7 @@ class ChunkedDecoder:
         return True
 
     def _open_chunk(self, digits: bytes, extension_octets: int) -> None:
-        # RFC 9112 section 7.1: large sizes are expected, and must not overflow anything.
+        # RFC 9112 section 7.1: recipients must anticipate large sizes and prevent overflows.
         if len(digits) > limits.CHUNK_SIZE_DIGITS:
             raise HTTPError(400, "a chunk's size has too many digits")
         self._extensions_allowed -= extension_octets
@@ -154,7 +154,7 @@ def _take_line(buffer: OctetBuffer, limit_octets: int, status: int, detail: str)
 
 
 def body_decoder(length: int, limit_octets: int) -> BodyDecoder:
-    """Return the decoder for a framing length; raises HTTPError 413 for one above `limit_octets`."""
+    """Return the decoder for a framing length; raises HTTPError 413 for a Content-Length above `limit_octets`."""
     if length == CHUNKED:
         return ChunkedDecoder(limit_octets)
     if length == UNTIL_CLOSE:
@@ -166,7 +166,7 @@ def body_decoder(length: int, limit_octets: int) -> BodyDecoder:
 
 
 class BodyEncoder:
-    """Writes one message's content in its framing, and holds the sender to the length it gave."""
+    """Encoder of one message's content; raises LocalProtocolError unless it has the length of its framing."""
 
     def __init__(self, length: int) -> None:
         self._length = length
@@ -174,16 +174,16 @@ class BodyEncoder:
 
     @property
     def is_chunked(self) -> bool:
-        """Whether trailer fields have a place."""
+        """Whether the content is chunked, so that trailer fields can be sent."""
         return self._length == CHUNKED
 
     @property
     def ends_with_connection(self) -> bool:
-        """Whether nothing in the content shows where it ends."""
+        """Whether the content is delimited by the end of the connection."""
         return self._length == UNTIL_CLOSE
 
-    def data(self, data: bytes) -> bytes:
-        """Return `data` as it goes on the wire; raises LocalProtocolError beyond the length that was given."""
+    def encode_data(self, data: bytes) -> bytes:
+        """Encode a piece of content; raises LocalProtocolError beyond Content-Length."""
         if self._length == CHUNKED:
             # RFC 9112 section 7.1: a chunk of size zero would end the content.
             return b"%x\r\n%b\r\n" % (len(data), data) if data else b""
@@ -193,8 +193,8 @@ class BodyEncoder:
                 raise LocalProtocolError("more content than Content-Length said")
         return data
 
-    def end(self, trailers: Fields = NO_FIELDS) -> bytes:
-        """Return what closes the content; raises LocalProtocolError when octets are owed or no trailer can be."""
+    def encode_end(self, trailers: Fields = NO_FIELDS) -> bytes:
+        """Encode the end of the content; raises LocalProtocolError if octets are missing or trailers not possible."""
         if self._length == CHUNKED:
             return b"0\r\n%b\r\n" % format_field_lines(trailers)
         if self._remaining > 0:

@@ -1,10 +1,10 @@
-"""How long a message's content is, and whether the connection outlives it (RFC 9112 sections 6.3 and 9.3).
+"""Message framing and persistence of HTTP/1: body length, keep-alive (RFC 9112 sections 6.3 and 9.3).
 
     >>> request_framing(Request(b"GET", b"/", Fields(((b"Host", b"a"),))))
     Framing(length=0, persistent=True, expects_continue=False)
 
-Strict where two readings of one message let a request be smuggled (section 11.2): both length fields at once, a
-Content-Length that is a list, and a transfer coding that does not end in chunked are refused, never repaired.
+Ambiguous framing, which permits request smuggling (section 11.2), is rejected and never repaired: both length fields
+at once, a Content-Length that is a list, and a transfer coding that does not end in chunked.
 """
 
 import re
@@ -24,7 +24,7 @@ _DIGITS = re.compile(rb"\d++")
 
 @dataclass(frozen=True, slots=True)
 class Framing:
-    """`length` in octets, or CHUNKED, or UNTIL_CLOSE; `persistent`: another message may follow."""
+    """`length` in octets, CHUNKED or UNTIL_CLOSE; `persistent`: another message may follow."""
 
     length: int
     persistent: bool
@@ -32,7 +32,7 @@ class Framing:
 
 
 def request_framing(request: Request) -> Framing:
-    """Return a request's framing; raises HTTPError 400, 413 or 501."""
+    """Determine a request's framing; raises HTTPError 400, 413 or 501."""
     fields = request.fields
     # RFC 9112 section 6.3, rules 5 to 7: without either field a request has no content.
     length = _request_coding(request) if b"transfer-encoding" in fields else content_length(fields) or 0
@@ -41,14 +41,14 @@ def request_framing(request: Request) -> Framing:
 
 def _request_coding(request: Request) -> int:
     fields = request.fields
-    # RFC 9112 section 6.1: chunked is unknown before HTTP/1.1, so the framing is taken to be faulty.
+    # RFC 9112 section 6.1: HTTP/1.0 has no transfer codings, so the framing is treated as faulty.
     if request.version < HTTP_1_1:
         raise HTTPError(400, "Transfer-Encoding in an HTTP/1.0 request")
     # RFC 9112 section 6.3, rule 3
     if b"content-length" in fields:
         raise HTTPError(400, "both Transfer-Encoding and Content-Length")
     codings = lower_tokens(fields.get(b"transfer-encoding"))
-    # RFC 9112 section 6.3, rule 4: chunked is last; 7.1: and is applied once, without parameters.
+    # RFC 9112 section 6.3, rule 4: chunked is last; 7.1: applied once, without parameters.
     if codings[-1:] != [b"chunked"] or codings.count(b"chunked") > 1:
         raise HTTPError(400, "the last transfer coding is not chunked, applied once")
     # RFC 9112 section 6.1
@@ -58,11 +58,11 @@ def _request_coding(request: Request) -> int:
 
 
 def content_length(fields: Fields) -> int | None:
-    """Return the Content-Length, None without one; raises HTTPError 400 for anything but one number, else 413."""
+    """Parse Content-Length; return None if absent; raises HTTPError 400, or 413 for a number with too many digits."""
     values = fields.get_all(b"content-length")
     if not values:
         return None
-    # RFC 9112 section 6.3, rule 5: a list, even of equal numbers, may be refused.
+    # RFC 9112 section 6.3, rule 5: a list, even of equal numbers, may be rejected.
     if len(values) > 1 or _DIGITS.fullmatch(values[0]) is None:
         raise HTTPError(400, "Content-Length is not one number")
     digits = values[0].lstrip(b"0")
@@ -72,7 +72,7 @@ def content_length(fields: Fields) -> int | None:
 
 
 def is_persistent(version: Version, fields: Fields) -> bool:
-    """Tell whether the connection may be used again after this message (RFC 9112 section 9.3)."""
+    """Return whether the connection persists after this message (RFC 9112 section 9.3)."""
     options = lower_tokens(fields.get(b"connection"))
     if b"close" in options:
         return False
@@ -80,21 +80,21 @@ def is_persistent(version: Version, fields: Fields) -> bool:
 
 
 def _expects_continue(request: Request, length: int) -> bool:
-    """RFC 9110 section 10.1.1: ignored in HTTP/1.0; what else may be expected is for the resource to judge."""
+    """Return whether the client expects 100 (RFC 9110 section 10.1.1); the handler checks other expectations."""
     if request.version < HTTP_1_1 or length == 0:
         return False
     return b"100-continue" in lower_tokens(request.fields.get(b"expect"))
 
 
 def has_no_content(method: bytes, status: int) -> bool:
-    """Tell whether such a response ends with its head (RFC 9112 section 6.3, rules 1 and 2)."""
+    """Return whether such a response has no content (RFC 9112 section 6.3, rules 1 and 2)."""
     if status in (204, 304) or status < 200:
         return True
     return method == b"HEAD" or (method == b"CONNECT" and status < 300)
 
 
 def response_framing(method: bytes, response: Response) -> Framing:
-    """Return the framing of a response to `method`; raises HTTPError 502 when it cannot be relied on."""
+    """Determine the framing of a response to `method`; raises HTTPError 502 if it is ambiguous."""
     fields = response.fields
     persistent = is_persistent(response.version, fields)
     if has_no_content(method, response.status):
@@ -102,13 +102,13 @@ def response_framing(method: bytes, response: Response) -> Framing:
     if b"transfer-encoding" in fields:
         return _response_coding(response, persistent)
     length = _response_length(fields)
-    # RFC 9112 section 6.3, rule 8: otherwise the content ends with the connection.
+    # RFC 9112 section 6.3, rule 8: otherwise the content is close-delimited.
     return Framing(UNTIL_CLOSE, False) if length is None else Framing(length, persistent)
 
 
 def _response_coding(response: Response, persistent: bool) -> Framing:
     codings = lower_tokens(response.fields.get(b"transfer-encoding"))
-    # RFC 9112 sections 6.1 and 11.1: faulty framing is a sign of a response that was split or smuggled.
+    # RFC 9112 sections 6.1 and 11.1: faulty framing may indicate response splitting.
     if b"content-length" in response.fields or response.version < HTTP_1_1:
         raise HTTPError(502, "the response's framing cannot be relied on")
     if codings != [b"chunked"]:
@@ -120,5 +120,5 @@ def _response_length(fields: Fields) -> int | None:
     try:
         return content_length(fields)
     except HTTPError as error:
-        # RFC 9112 section 6.3, rule 5: for a client an unreadable length is an unrecoverable error.
+        # RFC 9112 section 6.3, rule 5: for a client an invalid length is an unrecoverable error.
         raise HTTPError(502, error.detail) from error

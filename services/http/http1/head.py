@@ -1,10 +1,10 @@
-"""The head of an HTTP/1 message: start line and field lines, both directions (RFC 9112 sections 2 to 5).
+"""Start line and field lines of an HTTP/1 message: parser and formatter (RFC 9112 sections 2 to 5).
 
     >>> parse_request_head(b"GET / HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n").method
     b'GET'
 
-Left out: bare LF as a line end, more than one space in a start line, and folded lines. A recipient may take these;
-two recipients that do not agree on them are how requests are smuggled, so all are refused.
+Left out: bare LF as a line end, more than one space in a start line, and folded lines. A recipient may accept these,
+but recipients that disagree on them permit request smuggling, so all are rejected.
 """
 
 import re
@@ -23,7 +23,7 @@ _FIELD_LINES = re.compile(rb"(?:%b++:[\t\x20-\x7e\x80-\xff]*+\r\n)*+" % TCHAR)
 _REQUEST_LINE = re.compile(rb"(%b++) ([^\x00-\x20\x7f]++) HTTP/(\d)\.(\d)" % TCHAR)
 _VERSION_AT_END = re.compile(rb".* HTTP/\d\.\d", re.DOTALL)
 _STATUS_LINE = re.compile(rb"HTTP/(\d)\.(\d) ([1-9]\d\d)(?: ([\t\x20-\x7e\x80-\xff]*+))?")
-# RFC 9112 section 2.2: a CR that no LF follows, or (this server's choice) an LF that no CR precedes.
+# RFC 9112 section 2.2: a bare CR, or (this server's choice) a bare LF.
 _BARE_LINE_END = re.compile(rb"\r(?!\n|\Z)|(?<!\r)\n")
 _SPACE_BEFORE_COLON = re.compile(rb"^%b+[ \t]+:" % TCHAR, re.MULTILINE)
 _FOLD = re.compile(rb"(?:\A|\n)[ \t]")
@@ -32,7 +32,7 @@ _NAME = re.compile(TCHAR + rb"++")
 
 
 def parse_request_head(head: bytes) -> Request:
-    """Return the Request that `head`, empty line included, spells; raises HTTPError with the status it earns."""
+    """Parse a request's head, with its empty line; raises HTTPError."""
     line, _, rest = head.partition(b"\r\n")
     method, request_target, version = parse_request_line(line)
     request = Request(method, request_target, parse_field_lines(rest[:-2]), version)
@@ -42,20 +42,20 @@ def parse_request_head(head: bytes) -> Request:
 
 
 def parse_request_line(line: bytes) -> tuple[bytes, bytes, Version]:
-    """Return method, target and version of a request line, given without its end; raises HTTPError 400, 414 or 505."""
+    """Parse a request line, without its line end, into method, target and version; raises HTTPError 400, 414 or 505."""
     check_line_length(line)
     match = _REQUEST_LINE.fullmatch(line)
     if match is None:
         raise HTTPError(400, _why_bad_request_line(line))
     method, request_target, major, minor = match.groups()
-    # RFC 9110 section 15.6.6: a major version that this server does not speak.
+    # RFC 9110 section 15.6.6: the major version is not supported.
     if major != b"1":
         raise HTTPError(505, "this server speaks HTTP/1.0 and HTTP/1.1")
     return method, request_target, (1, int(minor))
 
 
 def parse_response_head(head: bytes) -> Response:
-    """Return the Response, without content, that `head` spells; raises HTTPError on a malformed one."""
+    """Parse a response's head, with its empty line; raises HTTPError 502."""
     line, _, rest = head.partition(b"\r\n")
     match = _STATUS_LINE.fullmatch(line)
     if match is None:
@@ -67,7 +67,7 @@ def parse_response_head(head: bytes) -> Response:
 
 
 def parse_field_lines(block: bytes) -> Fields:
-    """Return the fields of a header or trailer section, given without its empty line; raises HTTPError."""
+    """Parse a header or trailer section, without its empty line; raises HTTPError 400 or 431."""
     if _FIELD_LINES.fullmatch(block) is None:
         raise HTTPError(400, _why_bad_field_lines(block))
     lines: list[FieldLine] = []
@@ -80,7 +80,7 @@ def parse_field_lines(block: bytes) -> Fields:
 
 
 def _check_host(request: Request) -> None:
-    """RFC 9112 section 3.2: exactly one valid Host in HTTP/1.1; more than one or an invalid one is never right."""
+    """Require a valid Host field in HTTP/1.1, and at most one in any version (RFC 9112 section 3.2)."""
     hosts = request.fields.get_all(b"host")
     if len(hosts) > 1:
         raise HTTPError(400, "more than one Host field")
@@ -111,23 +111,23 @@ def _why_bad_field_lines(block: bytes) -> str:
 
 
 def check_partial_head(partial: bytes) -> None:
-    """Refuse a piece of a head that no further octets can mend; raises HTTPError 400."""
+    """Check an incomplete head; raises HTTPError 400 if it cannot become valid."""
     if _BARE_LINE_END.search(partial):
         raise HTTPError(400, "a CR or an LF stands alone")
 
 
 def check_line_length(line: bytes) -> None:
-    """Refuse a request line, or what came of it, that is too long; raises HTTPError 414."""
+    """Check the length of a complete or incomplete request line; raises HTTPError 414."""
     # RFC 9112 section 3; RFC 9110 section 15.5.15
     if len(line) > limits.REQUEST_LINE_OCTETS:
         raise HTTPError(414, f"the request line is longer than {limits.REQUEST_LINE_OCTETS} octets")
 
 
 def format_field_lines(fields: Fields) -> bytes:
-    """Return field lines as they go on the wire; raises LocalProtocolError on a name or value no field may have."""
+    """Format field lines; raises LocalProtocolError on an invalid name or value."""
     out = []
     for name, value in fields:
-        # RFC 9110 section 5.5: a sender never lets CR, LF or NUL into a value.
+        # RFC 9110 section 5.5: no CR, LF or NUL in a value.
         if _NAME.fullmatch(name) is None or _SENT_VALUE.fullmatch(value) is None:
             raise LocalProtocolError(f"not a field line: {name!r}: {value!r}")
         out.append(b"%b: %b\r\n" % (name, value))
@@ -135,7 +135,7 @@ def format_field_lines(fields: Fields) -> bytes:
 
 
 def format_request_head(request: Request) -> bytes:
-    """Return the head of a request, empty line included; raises LocalProtocolError on a malformed one."""
+    """Format the head of a request, with its empty line; raises LocalProtocolError if it is invalid."""
     line = b"%b %b HTTP/%d.%d" % (request.method, request.request_target, *request.version)
     if _REQUEST_LINE.fullmatch(line) is None:
         raise LocalProtocolError(f"not a request line: {line!r}")
@@ -143,8 +143,8 @@ def format_request_head(request: Request) -> bytes:
 
 
 def format_response_head(response: Response) -> bytes:
-    """Return the head of a response, empty line included; raises LocalProtocolError on a malformed one."""
-    # RFC 9112 section 4: the space after the code is sent even where the phrase is empty.
+    """Format the head of a response, with its empty line; raises LocalProtocolError if it is invalid."""
+    # RFC 9112 section 4: the space after the status code is sent even if the reason phrase is empty.
     line = b"HTTP/%d.%d %d %b" % (*response.version, response.status, response.phrase)
     if _STATUS_LINE.fullmatch(line) is None:
         raise LocalProtocolError(f"not a status line: {line!r}")

@@ -1,11 +1,11 @@
-"""The first octets of a cleartext connection: HTTP/1, or HTTP/2 by prior knowledge? (RFC 9113 section 3.3)
+"""Version detection on a cleartext connection: HTTP/1, or HTTP/2 by prior knowledge (RFC 9113 section 3.3).
 
-    opening = Opening()
-    opening.feed(b"PRI * HT")     # Choice.OPEN: it may become either
-    opening.feed(b"TP/2.0\\r\\n")   # Choice.OPEN
-    opening.feed(b"\\r\\nSM\\r\\n\\r\\n")  # Choice.HTTP_2
+    detector = VersionDetector()
+    detector.feed(b"PRI * HT")     # Detected.UNDECIDED
+    detector.feed(b"TP/2.0\\r\\n")   # Detected.UNDECIDED
+    detector.feed(b"\\r\\nSM\\r\\n\\r\\n")  # Detected.HTTP_2
 
-No request of HTTP/1 begins with the preface (section 3.4), and what differs from it in any octet is left to HTTP/1.
+No HTTP/1 request starts with the connection preface of HTTP/2 (section 3.4); any other octets are HTTP/1.
 """
 
 from enum import Enum, auto
@@ -13,23 +13,23 @@ from enum import Enum, auto
 from services.http.http2.frames import PREFACE
 
 
-class Choice(Enum):
-    """Which version a connection speaks."""
+class Detected(Enum):
+    """Results of version detection."""
 
-    OPEN = auto()
+    UNDECIDED = auto()
     HTTP_1 = auto()
     HTTP_2 = auto()
 
 
-class Opening:
-    """Gathers octets until they tell the version; `octets` are all that came."""
+class VersionDetector:
+    """Buffers octets until they determine the version; `octets` are all octets received."""
 
     def __init__(self) -> None:
         self.octets = b""
 
-    def feed(self, data: bytes) -> Choice:
-        """Take more octets."""
+    def feed(self, data: bytes) -> Detected:
+        """Add octets and return the result so far."""
         self.octets += data
         if self.octets.startswith(PREFACE):
-            return Choice.HTTP_2
-        return Choice.OPEN if PREFACE.startswith(self.octets) else Choice.HTTP_1
+            return Detected.HTTP_2
+        return Detected.UNDECIDED if PREFACE.startswith(self.octets) else Detected.HTTP_1

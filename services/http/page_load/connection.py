@@ -113,5 +113,5 @@ class Connection:
             response_header_size_bytes=self._core.take_head_size(),
         )
         # What was read beyond this response is the next one's first octets.
-        self._first_byte_s = self._read_s if self._core.waiting_octets else None
+        self._first_byte_s = self._read_s if self._core.unparsed_octets else None
         return Fetched(link, report, arriving.fields)

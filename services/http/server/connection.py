@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, cast
 from services.connections import Stage, paid_deadline
 from services.http.dates import format_date
 from services.http.http1.server_connection import ServerConnection
-from services.http.http1.version_detection import Choice, Opening
+from services.http.http1.version_detection import Detected, VersionDetector
 from services.http.http2.upgrade import SWITCHING, upgrade_settings, upgraded
 from services.http.messages import Arriving, Body, Closed, Data, EndOfMessage, Event, Fault, Request, Response
 from services.http.server.body_stream import Arrival
@@ -62,7 +62,7 @@ class Serving(asyncio.Protocol):
         self._read_paused = False
         self._peer_ended = False
         self._answered = False
-        self._opening: Opening | None = Opening() if server.speaks_http_2 else None
+        self._version_detector: VersionDetector | None = VersionDetector() if server.speaks_http_2 else None
         self._received = bytearray()
         self._task: asyncio.Task[None] | None = None
         self._batch = 0
@@ -82,7 +82,7 @@ class Serving(asyncio.Protocol):
         tls = transport.get_extra_info("ssl_object")
         if tls is not None:
             # RFC 9113 section 3.2: over TLS the version is agreed on in the handshake.
-            self._opening = None
+            self._version_detector = None
             if tls.selected_alpn_protocol() == "h2":
                 self._hand_over(b"")
 
@@ -91,17 +91,17 @@ class Serving(asyncio.Protocol):
             # RFC 9112 section 9.6: who still sends has not yet read the response.
             self.deadline = min(self._server.now() + self._server.limits.linger_s, self._linger_end)
             return
-        if self._opening is not None:
-            choice, octets = self._opening.feed(data), self._opening.octets
-            if choice is not Choice.HTTP_1:
+        if self._version_detector is not None:
+            detected, octets = self._version_detector.feed(data), self._version_detector.octets
+            if detected is not Detected.HTTP_1:
                 self._begin()
-                if choice is Choice.HTTP_2:
+                if detected is Detected.HTTP_2:
                     self._hand_over(octets)
                 return
-            self._opening, data = None, octets
+            self._version_detector, data = None, octets
         events = self._core.receive_data(data)
         # RFC 9112 section 2.2: an empty line is no request.
-        if events or self._core.waiting_octets:
+        if events or self._core.unparsed_octets:
             self._begin()
         self._consume(events)
 
@@ -110,9 +110,9 @@ class Serving(asyncio.Protocol):
         if self.phase is Phase.LINGER:
             self._transport.close()
             return False
-        if self._opening is not None:
-            opening, self._opening = self._opening, None
-            self._consume(self._core.receive_data(opening.octets))
+        if self._version_detector is not None:
+            detector, self._version_detector = self._version_detector, None
+            self._consume(self._core.receive_data(detector.octets))
         self._consume(self._core.receive_eof())
         # The response to what was asked may still be on its way.
         return not self._transport.is_closing()
@@ -245,7 +245,7 @@ class Serving(asyncio.Protocol):
             if not self._may_go_on():
                 break
             self._batch += 1
-            if self._batch > BATCH_REQUESTS and self._core.waiting_octets:
+            if self._batch > BATCH_REQUESTS and self._core.unparsed_octets:
                 self._server.loop.call_soon(self._go_on)
                 break
             events = self._core.next_exchange()
@@ -506,7 +506,7 @@ class Serving(asyncio.Protocol):
         """Set phase, deadline and reading to what is now waited for."""
         if self.phase is Phase.LINGER or self._transport.is_closing():
             return
-        waiting = self._core.waiting_octets
+        waiting = self._core.unparsed_octets
         if self._core.is_sent:
             self._await_reader()
         elif self._answered and self._body is None and self._task is None:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from services.http.errors import LocalProtocolError
 from services.http.fields import Fields
-from services.http.http1.connection import Half
+from services.http.http1.connection import HalfState
 from services.http.http1.server_connection import ServerConnection
 from services.http.messages import (
     END,
@@ -247,7 +247,7 @@ def test_empty_lines_are_counted_for_each_request_anew() -> None:
     server = connection()
     for _ in range(9):
         assert server.receive_data(b"\r\n") == []
-        assert server.waiting_octets == 0
+        assert server.unparsed_octets == 0
         assert server.receive_data(GET) == [Request(b"GET", b"/", Fields((HOST,))), END]
         server.send_response(Response(204), DATE)
         server.next_exchange()
@@ -282,7 +282,7 @@ def test_a_request_that_does_not_come_in_time_earns_408() -> None:
     server = connection()
     server.receive_data(GET[:9])
     assert server.time_out().status == 408
-    assert server.receiving is Half.FAILED
+    assert server.receiving is HalfState.FAILED
 
 
 def test_too_much_sent_ahead_is_a_fault() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from services.http.errors import HTTPError, LocalProtocolError
 from services.http.fields import Fields
-from services.http.http1.version_detection import Choice, Opening
+from services.http.http1.version_detection import Detected, VersionDetector
 from services.http.http2.client_connection import DataReceived, Http2ClientConnection, StreamEnded
 from services.http.http2.errors import ErrorCode, Http2ConnectionError, MalformedError
 from services.http.http2.frames import (
@@ -241,13 +241,13 @@ def test_the_table_of_transitions_is_all_there_is() -> None:
 
 @pytest.mark.parametrize("octets", [PREFACE[:cut] for cut in range(len(PREFACE))])
 def test_the_version_is_open_until_the_preface_is_whole_or_broken(octets: bytes) -> None:
-    opening = Opening()
-    assert opening.feed(octets) is Choice.OPEN
-    assert opening.feed(b"\xff") is Choice.HTTP_1
+    opening = VersionDetector()
+    assert opening.feed(octets) is Detected.UNDECIDED
+    assert opening.feed(b"\xff") is Detected.HTTP_1
     assert opening.octets == octets + b"\xff"
-    opening = Opening()
+    opening = VersionDetector()
     opening.feed(octets)
-    assert opening.feed(PREFACE[len(octets) :] + b"more") is Choice.HTTP_2
+    assert opening.feed(PREFACE[len(octets) :] + b"more") is Detected.HTTP_2
 
 
 def test_header_sizes_are_without_padding_priority_and_promised_number() -> None:
