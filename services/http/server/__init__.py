@@ -1,1 +1,1 @@
-"""The HTTP server shell: connections, deadlines and request bodies."""
+"""HTTP server on asyncio: connections, deadlines, request bodies and error pages."""

@@ -1,10 +1,10 @@
-"""Content on its way from one connection to another: fed by one side, read by the other, bounded in between.
+"""Streamed content with a bounded buffer, from a connection that receives it to one that sends it.
 
-    arrival = Arrival()
-    arrival.feed(b"abc"); arrival.read(2); arrival.read(2); arrival.read(2)    # b"ab", b"c", None: more is to come
-    arrival.finish(); arrival.read(2)                                          # b"": the end
+    stream = Arrival()
+    stream.feed(b"abc"); stream.read(2); stream.read(2); stream.read(2)    # b"ab", b"c", None: no data available
+    stream.finish(); stream.read(2)                                        # b"": the end
 
-No I/O and no clock: each side is told by a callback when to go on, and the feeder holds back while `is_full`.
+Sans-IO. Back-pressure: callbacks tell each side when to continue, and the writer pauses while `is_full`.
 """
 
 from collections import deque
@@ -13,14 +13,14 @@ from collections.abc import Callable
 from services.http.fields import Fields
 from services.http.messages import NO_FIELDS, Arriving, nothing
 
-# What waits between two connections: two of the kernel's usual reads, so that neither side waits for the other.
+# Size of the buffer: two reads of the usual size, so that neither side waits for the other.
 HELD_OCTETS = 262_144
 
 
 class Arrival(Arriving):
-    """Content with one feeder and one reader.
+    """A body with one writer and one reader.
 
-    `on_room` is called when there is room again after `is_full` was seen, `on_close` when the reader wants no more.
+    `on_room` is called when the buffer has room again after `is_full` was true, `on_close` if the reader closes early.
     """
 
     def __init__(self, size_octets: int | None = None, held_octets: int = HELD_OCTETS) -> None:
@@ -35,45 +35,45 @@ class Arrival(Arriving):
         self._was_full = False
         self._is_closed = False
 
-    # The feeder's side.
+    # The writer's side.
 
     @property
     def is_full(self) -> bool:
-        """Whether the feeder is to wait for on_room."""
+        """Whether the writer should wait for on_room."""
         self._was_full = self._held >= self._held_most
         return self._was_full
 
     @property
     def held_octets(self) -> int:
-        """How much waits to be read."""
+        """The size of the buffered content."""
         return self._held
 
     @property
     def waiting_octets(self) -> int | None:
-        """How much is left to be read where all of it is here, None where it is not."""
+        """The size of the unread content, None until it is complete."""
         return self._held if self.is_complete else None
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing more may be fed: it is complete, it failed, or nobody reads on."""
+        """Whether no more may be fed: the content is complete or failed, or the reader has closed."""
         return self.is_complete or self._error is not None or self._is_closed
 
     def feed(self, data: bytes) -> None:
-        """Add content; a feeder that holds back keeps what waits within the bound."""
+        """Append content; the buffer keeps its limit only if the writer pauses while `is_full`."""
         if not self.is_over and data:
             self._pieces.append(data)
             self._held += len(data)
             self.on_more()
 
     def finish(self, trailers: Fields = NO_FIELDS) -> None:
-        """Say that the content is complete."""
+        """Mark the content as complete."""
         if not self.is_over:
             self.is_complete = True
             self.trailers = trailers
             self.on_more()
 
     def fail(self, detail: str) -> None:
-        """Say that the content breaks off here; what came before is still read."""
+        """Mark the content as failed; the reader gets the buffered part first."""
         if not self.is_over:
             self._error = detail
             self.on_more()
@@ -81,7 +81,7 @@ class Arrival(Arriving):
     # The reader's side.
 
     def read(self, limit_octets: int) -> bytes | None:
-        """Return the next octets, b"" at the end, None while nothing is there; raises OSError where it broke off."""
+        """Return the next octets, b"" at the end, None while no data is available; raises OSError if it failed."""
         if self._pieces:
             return self._take(limit_octets)
         if self._error is not None:
@@ -100,7 +100,7 @@ class Arrival(Arriving):
         return piece
 
     def close(self) -> None:
-        """Want no more; the feeder is told where the content was not complete."""
+        """Discard the rest; calls on_close unless the content is complete."""
         was_over, self._is_closed = self.is_over, True
         self._pieces.clear()
         self._held = 0

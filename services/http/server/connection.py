@@ -1,8 +1,9 @@
-"""One connection to a server on asyncio: octets to the core, its events to the resource, responses to the socket.
+"""HTTP/1 connection of the server on asyncio: from accept, with version detection, to close or to another protocol.
 
-Owns reading, back-pressure and the phase that the server's sweep holds a deadline against; takes no decision of the
-protocol. What one batch of requests earns goes out in one write (sending.py). A relay is asked as soon as a head is
-there, and passes the content on while it comes; any other handler is asked when all of it came.
+It passes octets to ServerConnection (http1/server_connection.py), requests to the handler, and responses to the socket.
+It owns reading, back-pressure and the phase with its deadline, which the server's sweep checks, and takes no decision
+of the protocol. The responses to one batch of pipelined requests go out in one write. A relay is called as soon as a
+request's head is complete and streams the content; any other handler is called when the content is complete.
 """
 
 import asyncio
@@ -27,18 +28,18 @@ from services.listener import Slot
 if TYPE_CHECKING:
     from services.http.server.server import HTTPServer
 
-# Read from a file and written at a time: enough for one full window of a fast path.
-PIECE_OCTETS = 262_144
-# SO_LINGER on, for no time: the connection ends with RST (RFC 9293 section 3.10.5, ABORT).
+# Content read and written at a time: a full window of a fast path.
+SLICE_OCTETS = 262_144
+# SO_LINGER on with a timeout of zero: close() sends RST (RFC 9293 section 3.10.5, ABORT).
 RESET = struct.pack("ii", 1, 0)
-# Unparsed octets above which the socket is not read until answers went out: the bound on pipelining.
-WAITING_OCTETS = 65_536
-# Requests answered before other connections get their turn.
+# Unparsed octets above which reading pauses until responses are sent: the limit on pipelining.
+UNPARSED_OCTETS = 65_536
+# Pipelined requests handled before the event loop serves other connections.
 BATCH_REQUESTS = 32
 
 
-class Serving(asyncio.Protocol):
-    """Serves one client."""
+class Http1Connection(asyncio.Protocol):
+    """One accepted connection."""
 
     def __init__(self, server: "HTTPServer", slot: Slot) -> None:
         self.slot = slot
@@ -49,31 +50,31 @@ class Serving(asyncio.Protocol):
         self._transport: asyncio.Transport
         self._peer = ""
         self._request: Request | None = None
-        self._incoming: Arrival | None = None
+        self._request_body: Arrival | None = None
         self._out: list[bytes] = []
         self._begun = 0.0
         self._status = 0
         self._sent_octets = 0
         self._progress = -1
         self._linger_end = 0.0
-        self._body: Body | Arriving | None = None
+        self._response_body: Body | Arriving | None = None
         self._is_starved = False
         self._write_paused = False
         self._read_paused = False
         self._peer_ended = False
-        self._answered = False
+        self._has_responded = False
         self._version_detector: VersionDetector | None = VersionDetector() if server.speaks_http_2 else None
         self._received = bytearray()
         self._task: asyncio.Task[None] | None = None
         self._batch = 0
 
-    # What asyncio calls, in the order of a connection's life.
+    # asyncio.Protocol, in the order of a connection's life.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         raw = transport.get_extra_info("socket")
         if raw is not None:
-            # A small response must not wait for the acknowledgement of the one before (RFC 9112 section 9.3.2).
+            # Without Nagle's algorithm: a pipelined response must not wait for the ACK of the last one.
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self._server.log.enabled:
             self._peer = "{}:{}".format(*(transport.get_extra_info("peername") or ("?", "?"))[:2])
@@ -81,29 +82,29 @@ class Serving(asyncio.Protocol):
         self._server.serve(self)
         tls = transport.get_extra_info("ssl_object")
         if tls is not None:
-            # RFC 9113 section 3.2: over TLS the version is agreed on in the handshake.
+            # RFC 9113 section 3.2: over TLS the version is negotiated with ALPN.
             self._version_detector = None
             if tls.selected_alpn_protocol() == "h2":
-                self._hand_over(b"")
+                self._switch_to_http2(b"")
 
     def data_received(self, data: bytes) -> None:
         if self.phase is Phase.LINGER:
-            # RFC 9112 section 9.6: who still sends has not yet read the response.
+            # RFC 9112 section 9.6: a client that still sends has not yet read the response.
             self.deadline = min(self._server.now() + self._server.limits.linger_s, self._linger_end)
             return
         if self._version_detector is not None:
             detected, octets = self._version_detector.feed(data), self._version_detector.octets
             if detected is not Detected.HTTP_1:
-                self._begin()
+                self._enter_request_phase()
                 if detected is Detected.HTTP_2:
-                    self._hand_over(octets)
+                    self._switch_to_http2(octets)
                 return
             self._version_detector, data = None, octets
         events = self._core.receive_data(data)
-        # RFC 9112 section 2.2: an empty line is no request.
+        # RFC 9112 section 2.2: an empty line does not start a request.
         if events or self._core.unparsed_octets:
-            self._begin()
-        self._consume(events)
+            self._enter_request_phase()
+        self._handle_events(events)
 
     def eof_received(self) -> bool:
         self._peer_ended = True
@@ -112,9 +113,9 @@ class Serving(asyncio.Protocol):
             return False
         if self._version_detector is not None:
             detector, self._version_detector = self._version_detector, None
-            self._consume(self._core.receive_data(detector.octets))
-        self._consume(self._core.receive_eof())
-        # The response to what was asked may still be on its way.
+            self._handle_events(self._core.receive_data(detector.octets))
+        self._handle_events(self._core.receive_eof())
+        # Keep the transport open for a response in progress.
         return not self._transport.is_closing()
 
     def pause_writing(self) -> None:
@@ -122,89 +123,89 @@ class Serving(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._write_paused = False
-        if self._body is not None:
-            self._pump()
+        if self._response_body is not None:
+            self._write_body()
         else:
-            self._go_on()
+            self._continue()
 
     def connection_lost(self, exc: Exception | None) -> None:
         del exc
         self.phase = Phase.LINGER
-        if self._body is not None:
+        if self._response_body is not None:
             self._server.sent_octets += self._sent_octets
-        self._drop_body()
-        self._drop_incoming("the client went away")
+        self._close_response_body()
+        self._fail_request_body("the client went away")
         if self._task is not None:
             self._task.cancel()
         self._server.forget(self)
 
-    # What the server's sweep calls.
+    # Called by the server.
 
     def check_deadline(self, now: float) -> None:
-        """Act on a wait that has lasted too long."""
+        """Handle a time limit that has elapsed."""
         if now < self.deadline:
             return
         unsent = self._transport.get_write_buffer_size()
-        writes = self._body is not None or unsent > 0
-        if (writes and self._moved()) or self._waits_elsewhere(unsent):
-            # Also inside a request: whoever still reads the response before it is not to lose that.
+        writes = self._response_body is not None or unsent > 0
+        if (writes and self._has_progressed()) or self._is_blocked_elsewhere(unsent):
+            # Also during the next request: a client that still receives the last response must not lose it.
             self.deadline = now + self._server.limits.stall_s
         elif self.phase is Phase.REQUEST:
-            self._take(self._core.time_out())
+            self._handle(self._core.time_out())
             self._flush()
         elif self.phase is Phase.IDLE and not writes:
             self._transport.close()
         elif self._task is None:
             self._transport.abort()
 
-    def _waits_elsewhere(self, unsent: int) -> bool:
-        """Tell whether it is no fault of the client's that nothing moves: content has not come, or finds no room."""
-        if self._body is not None:
+    def _is_blocked_elsewhere(self, unsent: int) -> bool:
+        """Return whether the transfer waits for this side: response content has not arrived, or a buffer is full."""
+        if self._response_body is not None:
             return self._is_starved and unsent == 0
-        return self.phase is Phase.REQUEST and self._incoming is not None and self._incoming.is_full
+        return self.phase is Phase.REQUEST and self._request_body is not None and self._request_body.is_full
 
-    def _moved(self) -> bool:
-        """Tell whether the client has taken anything since the last look."""
+    def _has_progressed(self) -> bool:
+        """Return whether the client has received anything since the last check."""
         before, self._progress = self._progress, self._sent_octets - self._transport.get_write_buffer_size()
         return self._progress != before
 
     def stop(self) -> None:
-        """Take no further request, and end after the response under way, if there is one."""
+        """Accept no further request, and close after the response in progress, if there is one."""
         self._core.persistent = False
-        if self._body is None and self._task is None:
+        if self._response_body is None and self._task is None:
             self._transport.close()
 
     def abort(self) -> None:
-        """End at once."""
+        """Abort the connection."""
         self._transport.abort()
 
     def evict(self) -> None:
-        """End for another client's sake, with a last response where one can still be sent."""
-        if self._body is not None:
-            self._break_off("evicted: all connections are in use")
+        """Close to make room for another client, with a last response if one can still be sent."""
+        if self._response_body is not None:
+            self._abort_response("evicted: all connections are in use")
         elif self._task is not None:
-            self._refuse(503, "All connections are in use.")
+            self._reject(503, "All connections are in use.")
             self._flush()
         elif self.phase is Phase.REQUEST:
-            self._take(self._core.time_out())
+            self._handle(self._core.time_out())
             self._flush()
         elif self.phase is Phase.LINGER:
             self._transport.abort()
         else:
             self._transport.close()
 
-    def _hand_over(self, octets: bytes) -> None:
-        """Go on in HTTP/2, which has sent `octets`."""
-        self._leave().take_over(octets, self._write_paused)
+    def _switch_to_http2(self, octets: bytes) -> None:
+        """Continue in HTTP/2; `octets` are the input so far."""
+        self._replace_by_http2().take_over(octets, self._write_paused)
 
-    def _leave(self) -> Http2Connection:
+    def _replace_by_http2(self) -> Http2Connection:
         self._flush()
         self.phase = Phase.LINGER
         after = Http2Connection(self._server, self._transport, self._peer, self.slot)
         self._server.replace(self, after)
         return after
 
-    def _give_away(self, body: Takeover) -> None:
+    def _hand_over(self, body: Takeover) -> None:
         rest = self._core.take_rest()
         self._flush()
         if self._server.log.enabled:
@@ -213,97 +214,97 @@ class Serving(asyncio.Protocol):
         after = body.take_over(self._server, self._transport, self.slot, rest)
         self._server.replace(self, after)
 
-    # From events to a response.
+    # Requests.
 
-    def _begin(self) -> None:
+    def _enter_request_phase(self) -> None:
         now = self._server.now()
         if self.phase is Phase.IDLE:
             self.phase = Phase.REQUEST
             self._begun = now
             self.deadline = now + self._server.limits.head_s
 
-    def _go_on(self) -> None:
-        """Take up what the client sent ahead."""
+    def _continue(self) -> None:
+        """Handle pipelined requests, once the last response is complete."""
         self._batch = 0
-        if self._may_go_on():
+        if self._can_continue():
             self._begun = self._server.now()
-            self._consume(self._core.next_exchange())
+            self._handle_events(self._core.next_exchange())
 
-    def _may_go_on(self) -> bool:
+    def _can_continue(self) -> bool:
         return (
             self._core.is_sent
-            and self._body is None
+            and self._response_body is None
             and not self._write_paused
             and self.phase is not Phase.LINGER
             and not self._transport.is_closing()
         )
 
-    def _consume(self, events: Sequence[Event]) -> None:
+    def _handle_events(self, events: Sequence[Event]) -> None:
         while True:
             for event in events:
-                self._take(event)
-            if not self._may_go_on():
+                self._handle(event)
+            if not self._can_continue():
                 break
             self._batch += 1
             if self._batch > BATCH_REQUESTS and self._core.unparsed_octets:
-                self._server.loop.call_soon(self._go_on)
+                self._server.loop.call_soon(self._continue)
                 break
             events = self._core.next_exchange()
         self._flush()
-        self._settle()
+        self._update_phase()
 
-    def _take(self, event: Event) -> None:
+    def _handle(self, event: Event) -> None:
         if isinstance(event, Request):
-            self._open(event)
+            self._start_request(event)
         elif isinstance(event, EndOfMessage):
-            if self._incoming is None:
-                self._answer()
+            if self._request_body is None:
+                self._handle_request()
             else:
-                self._end_incoming(event)
+                self._end_request_body(event)
         elif isinstance(event, Data):
-            self._take_data(event.data)
+            self._receive_content(event.data)
         elif isinstance(event, Fault):
-            self._refuse(event.status, f"The request cannot be used: {event.detail}.")
+            self._reject(event.status, f"The request cannot be used: {event.detail}.")
         elif isinstance(event, Closed):
             self._transport.close()
 
-    def _open(self, request: Request) -> None:
+    def _start_request(self, request: Request) -> None:
         self._request = request
         self.slot.stage = Stage.ACTIVE
         if self._core.wants_continue:
-            # RFC 9110 section 10.1.1: the final response at once where the head decides it.
+            # RFC 9110 section 10.1.1: a final response instead of 100 if the head already decides it.
             refusal = self._server.refuse(request)
             if refusal is not None:
-                # The client may send the content or not, and nobody could tell which: no request can follow.
-                self._send(refusal, close=True)
+                # The client may send the content or not, so the start of a next request would be ambiguous.
+                self._send_response(refusal, close=True)
                 return
             if not self._server.relays:
                 self._write(self._core.send_continue())
         if self._server.relays and self._core.has_content:
-            self._incoming = Arrival()
-            self._incoming.on_room = self._settle
-            self._answer()
+            self._request_body = Arrival()
+            self._request_body.on_room = self._update_phase
+            self._handle_request()
 
-    def _take_data(self, data: bytes) -> None:
-        if self._incoming is None:
+    def _receive_content(self, data: bytes) -> None:
+        if self._request_body is None:
             self._received += data
         else:
-            self._incoming.feed(data)
-        self._extend(len(data))
+            self._request_body.feed(data)
+        self._extend_deadline(len(data))
 
-    def _end_incoming(self, end: EndOfMessage) -> None:
-        if self._incoming is not None:
-            self._incoming.finish(end.trailers)
+    def _end_request_body(self, end: EndOfMessage) -> None:
+        if self._request_body is not None:
+            self._request_body.finish(end.trailers)
         if self._task is not None:
             self.phase = Phase.ANSWER
 
-    def _extend(self, octets: int) -> None:
-        """Content that keeps coming may take its time, at no less than the least rate."""
+    def _extend_deadline(self, octets: int) -> None:
+        """Extend the deadline by the time that the content takes at the minimum rate."""
         limits = self._server.limits
         latest = self._server.now() + limits.body_s
         self.deadline = paid_deadline(self.deadline, octets, limits.body_rate_octets_s, latest)
 
-    def _answer(self) -> None:
+    def _handle_request(self) -> None:
         request = self._request
         if request is None:
             return
@@ -315,41 +316,41 @@ class Serving(asyncio.Protocol):
         if settings is not None and self._transport.get_extra_info("ssl_object") is None:
             self._write(SWITCHING)
             rest = self._core.switch()
-            self._leave().take_over_upgraded(settings, upgraded(request), body, rest, self._write_paused)
+            self._replace_by_http2().take_over_upgraded(settings, upgraded(request), body, rest, self._write_paused)
             return
         answer = self._server.relay(request, self) if self._server.relays else self._server.answer(request, body)
         if isinstance(answer, Response):
-            self._send(answer)
+            self._send_response(answer)
             return
-        if self._incoming is None or self._incoming.is_complete:
+        if self._request_body is None or self._request_body.is_complete:
             self.phase = Phase.ANSWER
-        self._task = self._server.loop.create_task(self._answer_later(answer))
+        self._task = self._server.loop.create_task(self._respond_when_ready(answer))
 
-    async def _answer_later(self, answer: Awaitable[Response]) -> None:
+    async def _respond_when_ready(self, answer: Awaitable[Response]) -> None:
         response = await answer
         self._task = None
-        self._send(response)
+        self._send_response(response)
         self._flush()
-        self._go_on()
-        self._settle()
+        self._continue()
+        self._update_phase()
 
-    def _refuse(self, status: int, detail: str) -> None:
-        if self._core.is_sent or self._body is not None:
-            # Too late for a reply: a response to this request is already on its way.
+    def _reject(self, status: int, detail: str) -> None:
+        if self._core.is_sent or self._response_body is not None:
+            # Too late for an error response: another response has started.
             self._transport.abort()
             return
         if self._task is not None:
             self._task.cancel()
             self._task = None
-            self._drop_incoming("the content broke off")
+            self._fail_request_body("the content broke off")
         self._received.clear()
-        self._send(page_response(status, detail), close=True)
+        self._send_response(page_response(status, detail), close=True)
 
-    # What a relay sees of this side (inbound.py).
+    # Inbound: the interface for a relay (inbound.py).
 
     @property
     def content(self) -> Arrival | None:
-        return self._incoming
+        return self._request_body
 
     @property
     def peer(self) -> str:
@@ -360,60 +361,60 @@ class Serving(asyncio.Protocol):
             self._write(self._core.send_interim(response))
             self._flush()
 
-    # Responses, written in order; what is written gathers until _flush().
+    # Responses, written in order and buffered until _flush().
 
-    def _send(self, response: Response, close: bool = False) -> None:
+    def _send_response(self, response: Response, close: bool = False) -> None:
         self._status, self._sent_octets = response.status, 0
         date = format_date(int(self._server.wall_clock()))
         body = response.body
         self._write(self._core.send_response(response, date, close))
         if isinstance(body, bytes):
-            self._finish()
+            self._complete_response()
         elif isinstance(body, Takeover):
-            self._give_away(body)
+            self._hand_over(body)
         else:
-            self._send_body(body)
+            self._start_response_body(body)
 
-    def _send_body(self, body: Body | Arriving) -> None:
-        self._body = body
+    def _start_response_body(self, body: Body | Arriving) -> None:
+        self._response_body = body
         if self._core.is_sent:
-            self._drop_body()
-            self._finish()
+            self._close_response_body()
+            self._complete_response()
             return
         if isinstance(body, Arriving):
-            body.on_more = self._pump
+            body.on_more = self._write_body
         self.phase = Phase.ANSWER
         self.deadline = self._server.now() + self._server.limits.stall_s
-        self._server.loop.call_soon(self._pump)
+        self._server.loop.call_soon(self._write_body)
 
-    def _pump(self) -> None:
-        """Write one piece; the next when the transport has room and others had their turn."""
-        body = self._body
+    def _write_body(self) -> None:
+        """Write a slice of the body, and schedule the next one unless the transport or the body pauses."""
+        body = self._response_body
         if body is None or self._write_paused or self._transport.is_closing():
             return
         try:
-            is_over = self._write_pieces(body)
+            is_over = self._write_slice(body)
         except Exception as error:
-            self._break_off(str(error))
+            self._abort_response(str(error))
             return
         self._flush()
         if is_over:
-            self._drop_body()
-            self._finish()
-            self._go_on()
-            self._settle()
+            self._close_response_body()
+            self._complete_response()
+            self._continue()
+            self._update_phase()
         elif not (self._write_paused or self._is_starved):
-            self._server.loop.call_soon(self._pump)
+            self._server.loop.call_soon(self._write_body)
 
-    def _write_pieces(self, body: Body | Arriving) -> bool:
-        """Write what is one turn's; returns whether that was the last."""
+    def _write_slice(self, body: Body | Arriving) -> bool:
+        """Write a slice of the body; return whether that completed it."""
         octets = 0
-        while octets < PIECE_OCTETS:
-            data = body.read(PIECE_OCTETS - octets)
+        while octets < SLICE_OCTETS:
+            data = body.read(SLICE_OCTETS - octets)
             self._is_starved = data is None
             if not data:
                 if data is not None:
-                    self._write(self._end_of(body))
+                    self._write(self._encode_end(body))
                 return data is not None
             self._write(self._core.send_data(data))
             octets += len(data)
@@ -421,40 +422,40 @@ class Serving(asyncio.Protocol):
                 break
         return False
 
-    def _end_of(self, body: Body | Arriving) -> bytes:
+    def _encode_end(self, body: Body | Arriving) -> bytes:
         return self._core.send_end(body.trailers) if isinstance(body, Arriving) else self._core.send_end()
 
-    def _break_off(self, error: str) -> None:
-        """The head is out, so the only honest sign is a connection that ends early (RFC 9112 section 8)."""
+    def _abort_response(self, error: str) -> None:
+        """Abort a response in progress; only the early end of the connection can show it (RFC 9112 section 8)."""
         self._server.log.write("broken", peer=self._peer, error=error)
         raw = self._transport.get_extra_info("socket")
         if self._core.ends_with_connection and raw is not None:
-            # Content that ends with the connection would seem complete: only a reset tells that it is not.
+            # With FIN, close-delimited content would appear complete, so the connection is reset.
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         self._transport.abort()
 
-    def _drop_body(self) -> None:
-        body, self._body = self._body, None
+    def _close_response_body(self) -> None:
+        body, self._response_body = self._response_body, None
         self._is_starved = False
         if body is not None:
             body.close()
 
-    def _finish(self) -> None:
-        """The response is written: log it, and close where the connection is not to be used again."""
+    def _complete_response(self) -> None:
+        """Log a complete response, and close the connection unless it persists."""
         self._server.sent_octets += self._sent_octets
         if self._server.log.enabled:
             self._log()
         self._request = None
-        self._answered = True
-        if self._incoming is not None:
-            self._drop_incoming("the response is through")
+        self._has_responded = True
+        if self._request_body is not None:
+            self._fail_request_body("the response is through")
         if not self._core.persistent:
             self._linger()
 
     def _linger(self) -> None:
-        """RFC 9112 section 9.6: end this side, then read on until the client ends its own, or a time passed."""
+        """Half-close, then read until the client closes or the linger time is over (RFC 9112 section 9.6)."""
         self._flush()
-        self._read_when(True)
+        self._set_reading(True)
         self.phase = Phase.LINGER
         self.slot.complete(Stage.IDLE)
         now, limits = self._server.now(), self._server.limits
@@ -464,11 +465,11 @@ class Serving(asyncio.Protocol):
         else:
             self._transport.write_eof()
 
-    def _drop_incoming(self, why: str) -> None:
-        """Pass on no more of the request's content."""
-        incoming, self._incoming = self._incoming, None
-        if incoming is not None:
-            incoming.fail(why)
+    def _fail_request_body(self, reason: str) -> None:
+        """Fail the request's body for its reader."""
+        body, self._request_body = self._request_body, None
+        if body is not None:
+            body.fail(reason)
 
     def _write(self, octets: bytes) -> None:
         self._out.append(octets)
@@ -480,7 +481,7 @@ class Serving(asyncio.Protocol):
             self._transport.write(out[0] if len(out) == 1 else b"".join(out))
         self._out = []
 
-    def _read_when(self, wanted: bool) -> None:
+    def _set_reading(self, wanted: bool) -> None:
         if wanted == self._read_paused:
             self._read_paused = not wanted
             if wanted:
@@ -500,25 +501,25 @@ class Serving(asyncio.Protocol):
             duration_s=round(self._server.now() - self._begun, 6),
         )
 
-    # What is waited for.
+    # Phase, deadline and reading.
 
-    def _settle(self) -> None:
-        """Set phase, deadline and reading to what is now waited for."""
+    def _update_phase(self) -> None:
+        """Set phase, deadline and reading after each step."""
         if self.phase is Phase.LINGER or self._transport.is_closing():
             return
         waiting = self._core.unparsed_octets
         if self._core.is_sent:
-            self._await_reader()
-        elif self._answered and self._body is None and self._task is None:
-            # Once a response, not once a read: octets that trickle in must not put off the deadline.
-            self._answered = False
+            self._await_client()
+        elif self._has_responded and self._response_body is None and self._task is None:
+            # Once a response, not once a read: octets that trickle in must not extend the deadline.
+            self._has_responded = False
             self._batch = 0
             self._await_request(begun=waiting > 0 or self._request is not None)
-        is_full = self._incoming is not None and self._incoming.is_full
-        self._read_when(waiting <= WAITING_OCTETS and not is_full)
+        is_full = self._request_body is not None and self._request_body.is_full
+        self._set_reading(waiting <= UNPARSED_OCTETS and not is_full)
 
-    def _await_reader(self) -> None:
-        """What the client sent ahead waits for this side, which waits for the client to take its responses."""
+    def _await_client(self) -> None:
+        """Wait for the client to receive its responses; its pipelined requests wait meanwhile."""
         if self.phase is not Phase.ANSWER:
             self.phase = Phase.ANSWER
             self.deadline = self._server.now() + self._server.limits.stall_s

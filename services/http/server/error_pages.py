@@ -1,4 +1,4 @@
-"""The small pages that go with an error or a redirect, whatever the resource."""
+"""HTML pages for errors and redirects."""
 
 from html import escape
 

@@ -1,7 +1,7 @@
-"""What a relay sees of the client that it answers: the content as it comes, and the way back for interim responses.
+"""Interface of a request for a relay: streamed content, the client's address, and interim responses.
 
-A relay is a handler that is asked at the head of a request, not at its end: an intermediary passes content on while
-it comes (RFC 9110 sections 7.6 and 10.1.1).
+A relay is a handler that is called at the head of a request instead of at its end: an intermediary forwards content
+while it receives it (RFC 9110 sections 7.6 and 10.1.1).
 """
 
 import asyncio
@@ -16,25 +16,25 @@ if TYPE_CHECKING:
 
 
 class Inbound(Protocol):
-    """One request's client. `content` is None for a request without any."""
+    """One request's content and client."""
 
     @property
     def content(self) -> Arrival | None:
-        """The request's content."""
+        """The request's content; None for a request without content."""
         ...
 
     @property
     def peer(self) -> str:
-        """Who asks: address and port."""
+        """The client's address and port."""
         ...
 
     def send_interim(self, response: Response) -> None:
-        """Send a 1xx response ahead of the final one, where the client's version has them."""
+        """Send a 1xx response before the final one, unless the client's version has none."""
         ...
 
 
 class Whole:
-    """A request that came as a whole, by a version whose content this server gathers first."""
+    """A request with complete content: over HTTP/2 this server buffers it first."""
 
     def __init__(self, content: bytes, peer: str) -> None:
         self.content: Arrival | None = None
@@ -45,12 +45,12 @@ class Whole:
             self.content.finish()
 
     def send_interim(self, response: Response) -> None:
-        """Leave it out, as every recipient may (RFC 9110 section 15.2 asks no more of a client)."""
+        """Drop it: interim responses are optional here (RFC 9110 section 15.2)."""
 
 
 class Takeover(Arriving):
-    """No content, but who goes on with the client's connection behind this response's head (RFC 9110 9.3.6)."""
+    """A response body that takes over the connection after the response's head: a tunnel (RFC 9110 9.3.6)."""
 
     def take_over(self, server: "HTTPServer", transport: asyncio.Transport, slot: Slot, octets: bytes) -> "Served":
-        """Return who is served from here on; `octets` came behind the request."""
+        """Return the protocol that takes over; `octets` were received after the request."""
         raise NotImplementedError

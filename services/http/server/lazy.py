@@ -1,6 +1,6 @@
-"""An answer that is begun when somebody awaits it, so that one whom nobody awaits any more has done nothing.
+"""A coroutine that starts when it is awaited, so that a cancelled request does no work.
 
-Later(make, request)        # make(request) is called, and awaited, by `await`
+Later(handle, request)        # handle(request) is called by `await`
 """
 
 from collections.abc import Callable, Coroutine, Generator
@@ -10,13 +10,13 @@ Result = TypeVar("Result")
 
 
 class Later(Generic[Result]):
-    """A coroutine function and its arguments."""
+    """A coroutine function with its arguments; unlike a coroutine it may be dropped without being awaited."""
 
-    __slots__ = ("_arguments", "_make")
+    __slots__ = ("_arguments", "_function")
 
-    def __init__(self, make: Callable[..., Coroutine[Any, Any, Result]], *arguments: object) -> None:
-        self._make = make
+    def __init__(self, function: Callable[..., Coroutine[Any, Any, Result]], *arguments: object) -> None:
+        self._function = function
         self._arguments = arguments
 
     def __await__(self) -> Generator[Any, None, Result]:
-        return self._make(*self._arguments).__await__()
+        return self._function(*self._arguments).__await__()

@@ -1,10 +1,10 @@
-"""What a server's connection waits for, which decides how long it may; the same for every version."""
+"""Phases of a server's connection, each with a time limit; the same for every version."""
 
 from enum import Enum, auto
 
 
 class Phase(Enum):
-    """The phases of a connection."""
+    """IDLE, receiving a request, responding, or lingering after the last response."""
 
     IDLE = auto()
     REQUEST = auto()

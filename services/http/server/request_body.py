@@ -1,9 +1,9 @@
-"""The content of a request, waited for, for a handler that is asked at the head and decides there how much it takes.
+"""Reading of a request's content by a relay, with a limit for each request.
 
-    content = await taken(request, inbound, reader.feed, limit_octets)
+    size_octets = await read_body(request, inbound, parser.feed, limit_octets)
 
-A server's handler gets content that is complete, within one bound for everybody; a relay (inbound.py) gets it while it
-comes. This is what lies between: the handler looks at the head, says who may send how much, and then waits.
+A plain handler gets complete content, with one limit for all requests. A relay (inbound.py) is called at the head, so
+it can choose the limit by the head, for example by the user, and then await the content.
 """
 
 import asyncio
@@ -13,15 +13,15 @@ from services.http.errors import HTTPError
 from services.http.messages import Request, Response
 from services.http.server.inbound import Inbound
 
-# Read at a time.
-PIECE_OCTETS = 65_536
+# The size of one read.
+READ_OCTETS = 65_536
 
 
-async def taken(request: Request, inbound: Inbound, take: Callable[[bytes], None], limit_octets: int) -> int:
-    """Hand a request's content to `take` as it comes and return how much it was.
+async def read_body(request: Request, inbound: Inbound, consume: Callable[[bytes], None], limit_octets: int) -> int:
+    """Pass a request's content to `consume` as it arrives, and return its size.
 
-    Raises HTTPError 413 above the limit, before the content where the head says how long it is, and what `take` raises;
-    OSError where it breaks off.
+    Raises HTTPError 413 above the limit, before reading if Content-Length exceeds it; OSError if the content breaks
+    off; and the exceptions of `consume`.
     """
     content = inbound.content
     if content is None:
@@ -32,18 +32,18 @@ async def taken(request: Request, inbound: Inbound, take: Callable[[bytes], None
         # RFC 9110 section 10.1.1
         if b"expect" in request.fields and not content.is_complete:
             inbound.send_interim(Response(100))
-        came = asyncio.Event()
-        content.on_more = came.set
+        has_more = asyncio.Event()
+        content.on_more = has_more.set
         total = 0
-        while (piece := content.read(PIECE_OCTETS)) != b"":
+        while (piece := content.read(READ_OCTETS)) != b"":
             if piece is None:
-                came.clear()
-                await came.wait()
+                has_more.clear()
+                await has_more.wait()
                 continue
             total += len(piece)
             if total > limit_octets:
                 raise HTTPError(413, f"the content is longer than {limit_octets} octets")
-            take(piece)
+            consume(piece)
         return total
     finally:
         content.close()

@@ -13,7 +13,7 @@ from services.http.errors import HTTPError
 from services.http.forms import Form, FormParser
 from services.http.messages import Request, Response
 from services.http.server.inbound import Inbound
-from services.http.server.request_body import taken
+from services.http.server.request_body import read_body
 from services.http.server.server import HTTPServer, Limits
 from services.mail.access.open_mailboxes import OpenMailboxes
 from services.mail.accounts import Accounts
@@ -71,7 +71,7 @@ class Webmail:
     async def _form(self, request: Request, inbound: Inbound, admitted: Admitted) -> Form:
         """Receive a form; raises HTTPError."""
         reader = FormParser(request.fields.get(b"content-type"))
-        await taken(request, inbound, reader.feed, admitted.content_octets)
+        await read_body(request, inbound, reader.feed, admitted.content_octets)
         return reader.finish()
 
     async def _page(self, request: Request, admitted: Admitted, form: Form) -> Response:

@@ -192,5 +192,5 @@ def test_a_url_s_parts() -> None:
     assert link.origin.authority == b"h:8080"
     assert parse_url("http://[::1]/").origin.authority == b"[::1]"
     for url in ("ftp://h/", "http:///", "http://h:x/", "h", "http://a b/"):
-        with pytest.raises(ValueError, match="no "):
+        with pytest.raises(ValueError, match=r"no valid host|not an http"):
             parse_url(url)

@@ -11,7 +11,7 @@ from services.http.errors import HTTPError
 from services.http.fields import Fields
 from services.http.messages import Request, Response
 from services.http.server.body_stream import Arrival
-from services.http.server.request_body import taken
+from services.http.server.request_body import read_body
 
 
 @dataclass
@@ -33,7 +33,7 @@ def request(**fields: str) -> Request:
 
 async def gathered(client: Client, asked: Request, limit: int, *pieces: bytes, end: bool = True) -> bytes:
     came: list[bytes] = []
-    task = asyncio.ensure_future(taken(asked, client, came.append, limit))
+    task = asyncio.ensure_future(read_body(asked, client, came.append, limit))
     content = client.content
     for piece in pieces:
         await asyncio.sleep(0)
@@ -80,7 +80,7 @@ def test_content_that_breaks_off_says_so() -> None:
         assert client.content is not None
         client.content.feed(b"x")
         client.content.fail("the client went away")
-        await taken(request(), client, lambda _: None, 10)
+        await read_body(request(), client, lambda _: None, 10)
 
     with pytest.raises(OSError, match="went away"):
         asyncio.run(broken())
