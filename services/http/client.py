@@ -15,12 +15,12 @@ import sys
 from contextlib import ExitStack
 
 from services.http.flags import seconds
-from services.http.page_load.load import Bounds, LoadError, Sink
+from services.http.page_load.connector import LoadError, LoadLimits, Sink
 from services.http.page_load.strategies import DEFAULT_PARALLEL, SINGLE, STRATEGIES, load_objects, load_page
 from services.http.page_load.timing import PageReport
 from services.tls import Trust
 
-__all__ = ["Bounds", "LoadError", "PageReport", "Trust", "load_objects", "load_page", "main"]
+__all__ = ["LoadError", "LoadLimits", "PageReport", "Trust", "load_objects", "load_page", "main"]
 
 EXIT_NOT_LOADED = 1
 
@@ -48,14 +48,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--timeout",
         type=seconds,
-        default=Bounds().wait_s,
+        default=LoadLimits().wait_s,
         metavar="S",
         help="time limit for each network operation (default: 30)",
     )
     parser.add_argument(
         "--max-time",
         type=seconds,
-        default=Bounds().page_s,
+        default=LoadLimits().page_s,
         metavar="S",
         help="time limit for the whole page (default: 300)",
     )
@@ -68,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _load(options: argparse.Namespace) -> PageReport:
-    bounds = Bounds(wait_s=options.timeout, page_s=options.max_time)
+    limits = LoadLimits(wait_s=options.timeout, page_s=options.max_time)
     with ExitStack() as stack:
         sink: Sink | None = None
         if options.output is not None:
@@ -76,7 +76,7 @@ def _load(options: argparse.Namespace) -> PageReport:
         # Python's own event loop even if uvloop is installed: its clock has microseconds, uvloop's has milliseconds.
         trust = Trust(options.ca, options.insecure)
         loading = load_page(
-            options.url, options.strategy, parallel=options.parallel, bounds=bounds, sink=sink, trust=trust
+            options.url, options.strategy, parallel=options.parallel, limits=limits, sink=sink, trust=trust
         )
         return asyncio.run(loading)
 

@@ -24,7 +24,7 @@ from services.http.conditional import CONDITIONAL_NAMES, precondition_status, ra
 from services.http.errors import HTTPError
 from services.http.fields import FieldLine, Fields
 from services.http.files.cache_rules import CacheRule, parse_rule
-from services.http.files.partial import partial_response, whole_body
+from services.http.files.partial import full_response, partial_response
 from services.http.files.representation import UNKNOWN_TYPE, Representation
 from services.http.files.static import Directory, StaticFiles
 from services.http.flags import add_idle_flag
@@ -93,10 +93,10 @@ class Origin:
         if target.path == ASTERISK:
             return Response(200, Fields((ALLOW,)))
         try:
-            found = self._files.find(target.path)
+            representation = self._files.find(target.path)
         except PermissionError:
             return page_response(403, "The file may not be read.")
-        if found is None:
+        if representation is None:
             return page_response(404, "There is nothing here.")
         # RFC 9110 section 15.5.6
         if request.method not in ALLOWED_METHODS:
@@ -104,40 +104,42 @@ class Origin:
         # RFC 9110 section 9.3.7
         if request.method == b"OPTIONS":
             return Response(200, Fields((ALLOW,)))
-        return _redirect(target) if isinstance(found, Directory) else self._read(request, found)
+        return _redirect(target) if isinstance(representation, Directory) else self._read(request, representation)
 
-    def _read(self, request: Request, found: Representation) -> Response:
+    def _read(self, request: Request, representation: Representation) -> Response:
         fields = request.fields
         if not fields.has_any(CONDITIONAL_NAMES):
-            return self._whole(request, found)
+            return self._whole(request, representation)
         now = self._wall_clock()
-        status = precondition_status(request.method, fields, found.validators, now)
+        status = precondition_status(request.method, fields, representation.validators, now)
         if status == 304:
-            return _not_modified(found)
+            return _not_modified(representation)
         if status == 412:
             return page_response(412, "The resource is not in the state that the request asks for.")
         # RFC 9110 section 14.2: Range applies to GET, after the preconditions.
         wanted = fields.get_all(b"range")
-        if request.method == b"GET" and len(wanted) == 1 and range_applies(fields, found.validators, now):
-            spans = select_ranges(wanted[0], found.size_octets) if found.size_octets else None
+        if request.method == b"GET" and len(wanted) == 1 and range_applies(fields, representation.validators, now):
+            spans = select_ranges(wanted[0], representation.size_octets) if representation.size_octets else None
             if spans is not None:
                 is_known = b"if-range" in fields
-                return self._with_file(found, lambda: partial_response(self._files, found, spans, is_known))
-        return self._whole(request, found)
+                return self._with_file(
+                    representation, lambda: partial_response(self._files, representation, spans, is_known)
+                )
+        return self._whole(request, representation)
 
-    def _whole(self, request: Request, found: Representation) -> Response:
-        if found.content is not None:
-            return found.response
-        return self._with_file(found, lambda: whole_body(self._files, found, request.method))
+    def _whole(self, request: Request, representation: Representation) -> Response:
+        if representation.content is not None:
+            return representation.response
+        return self._with_file(representation, lambda: full_response(self._files, representation, request.method))
 
-    def _with_file(self, found: Representation, make: Callable[[], Response]) -> Response:
+    def _with_file(self, representation: Representation, make: Callable[[], Response]) -> Response:
         try:
             return make()
         except FileNotFoundError:
             # The file was replaced between stat() and open(); the client may retry.
             return page_response(503, "The file is being replaced.", (b"Retry-After", b"1"))
         except OSError:
-            return page_response(503, f"{Path(found.path).name} cannot be opened.", (b"Retry-After", b"1"))
+            return page_response(503, f"{Path(representation.path).name} cannot be opened.", (b"Retry-After", b"1"))
 
 
 def _check_expectations(request: Request) -> None:
@@ -165,9 +167,9 @@ def _redirect(target: Target) -> Response:
     return page_response(301, "The resource is a directory; its name ends in a slash.", (b"Location", location))
 
 
-def _not_modified(found: Representation) -> Response:
+def _not_modified(representation: Representation) -> Response:
     """Return 304 with ETag and Cache-Control, to update stored responses (RFC 9110 section 15.4.5)."""
-    return Response(304, found.response.fields.without((b"content-type", b"last-modified", b"accept-ranges")))
+    return Response(304, representation.response.fields.without((b"content-type", b"last-modified", b"accept-ranges")))
 
 
 def _cache_rule(text: str) -> CacheRule:

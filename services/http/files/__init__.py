@@ -1,1 +1,1 @@
-"""Static files over HTTP: representations, ranges and cache directives."""
+"""Static files: representations, byte ranges and Cache-Control rules."""

@@ -1,4 +1,4 @@
-"""Responses whose content is read from a file, whole or in part (RFC 9110 sections 14.4, 14.6, 15.3.7 and 15.5.17).
+"""Full and partial responses from a file: 200, 206 and 416 (RFC 9110 sections 14.4, 14.6, 15.3.7 and 15.5.17).
 
 HTTP/1.1 206 Partial Content
 Content-Range: bytes 0-4/10
@@ -16,72 +16,74 @@ from services.http.server.error_pages import page_response
 Segment = bytes | tuple[int, int]
 
 
-class Measured:
-    """Content that a HEAD request is told the size of and does not get."""
+class HeadBody:
+    """The body of a response to HEAD: a size without content."""
 
     def __init__(self, size_octets: int) -> None:
         self.size_octets: int | None = size_octets
 
     def read(self, limit_octets: int) -> bytes:
-        """Return nothing: no response to HEAD has content."""
+        """Raise OSError: a response to HEAD has no content."""
         raise OSError(f"nothing to read, {limit_octets} octets asked for")
 
     def close(self) -> None:
-        """Hold nothing, let go of nothing."""
+        """Do nothing: there are no resources to release."""
 
 
-def whole_body(files: StaticFiles, found: Representation, method: bytes) -> Response:
-    """Return the 200 response for a file that is not held; raises OSError when it cannot be opened."""
+def full_response(files: StaticFiles, representation: Representation, method: bytes) -> Response:
+    """Return the 200 response for a file that is not cached; raises OSError if it cannot be opened."""
     if method == b"HEAD":
-        return Response(200, found.response.fields, Measured(found.size_octets))
-    return Response(200, found.response.fields, FileBody(files.open(found), [(0, found.size_octets)]))
+        return Response(200, representation.response.fields, HeadBody(representation.size_octets))
+    return Response(
+        200, representation.response.fields, FileBody(files.open(representation), [(0, representation.size_octets)])
+    )
 
 
-def partial_response(files: StaticFiles, found: Representation, spans: list[Span], is_known: bool) -> Response:
-    """Return 206 for the spans, 416 where there are none; raises OSError when the file cannot be opened.
+def partial_response(files: StaticFiles, representation: Representation, spans: list[Span], is_known: bool) -> Response:
+    """Return 206 for the spans, 416 if there are none; raises OSError if the file cannot be opened.
 
-    `is_known`: the client has shown by If-Range that it has the representation's fields from an earlier response.
+    `is_known`: If-Range shows that the client has the representation's fields from an earlier response.
     """
-    size = found.size_octets
+    size = representation.size_octets
     if not spans:
         unsatisfied = (b"Content-Range", b"bytes */%d" % size)
         return page_response(416, "The file has no such octets.", (b"Accept-Ranges", b"bytes"), unsatisfied)
     if len(spans) == 1:
         # RFC 9110 section 15.3.7.1
-        fields = _fields(found, is_known).adding((b"Content-Range", _content_range(spans[0], size)))
-        return Response(206, fields, _body(files, found, [(spans[0].first, len(spans[0]))]))
-    return _multipart(files, found, spans, is_known)
+        fields = _fields(representation, is_known).adding((b"Content-Range", _content_range(spans[0], size)))
+        return Response(206, fields, _body(files, representation, [(spans[0].first, len(spans[0]))]))
+    return _multipart(files, representation, spans, is_known)
 
 
-def _fields(found: Representation, is_known: bool) -> Fields:
-    """RFC 9110 section 15.3.7: after If-Range no more of the representation's fields than are required (its ETag)."""
-    fields = found.response.fields
+def _fields(representation: Representation, is_known: bool) -> Fields:
+    """Return the fields of a 206: after If-Range only the required ones (RFC 9110 section 15.3.7)."""
+    fields = representation.response.fields
     return fields.without((b"content-type", b"last-modified")) if is_known else fields
 
 
-def _multipart(files: StaticFiles, found: Representation, spans: list[Span], is_known: bool) -> Response:
-    """RFC 9110 section 15.3.7.2: each part has its Content-Range, the whole has none."""
-    boundary = hashlib.sha256(found.validators.entity_tag + repr(spans).encode()).hexdigest()[:32].encode()
+def _multipart(files: StaticFiles, representation: Representation, spans: list[Span], is_known: bool) -> Response:
+    """Return multipart/byteranges, with a Content-Range in each part only (RFC 9110 section 15.3.7.2)."""
+    boundary = hashlib.sha256(representation.validators.entity_tag + repr(spans).encode()).hexdigest()[:32].encode()
     segments: list[Segment] = []
     for number, span in enumerate(spans):
-        # RFC 2046 section 5.1.1: the line end before a boundary is the boundary's, and before the first is nothing.
+        # RFC 2046 section 5.1.1: the CRLF before a boundary belongs to it; the first boundary has none.
         line_end = b"\r\n" if number else b""
-        content_range = _content_range(span, found.size_octets)
-        fields = b"Content-Type: %b\r\nContent-Range: %b\r\n" % (found.content_type, content_range)
+        content_range = _content_range(span, representation.size_octets)
+        fields = b"Content-Type: %b\r\nContent-Range: %b\r\n" % (representation.content_type, content_range)
         segments.append(b"%b--%b\r\n%b\r\n" % (line_end, boundary, fields))
         segments.append((span.first, len(span)))
     segments.append(b"\r\n--%b--\r\n" % boundary)
     kind = (b"Content-Type", b"multipart/byteranges; boundary=%b" % boundary)
-    others = _fields(found, is_known).without((b"content-type",))
-    return Response(206, Fields((kind, *others)), _body(files, found, segments))
+    others = _fields(representation, is_known).without((b"content-type",))
+    return Response(206, Fields((kind, *others)), _body(files, representation, segments))
 
 
 def _content_range(span: Span, size: int) -> bytes:
     return b"bytes %d-%d/%d" % (span.first, span.last, size)
 
 
-def _body(files: StaticFiles, found: Representation, segments: list[Segment]) -> bytes | FileBody:
-    content = found.content
+def _body(files: StaticFiles, representation: Representation, segments: list[Segment]) -> bytes | FileBody:
+    content = representation.content
     if content is None:
-        return FileBody(files.open(found), segments)
+        return FileBody(files.open(representation), segments)
     return b"".join(s if isinstance(s, bytes) else content[s[0] : s[0] + s[1]] for s in segments)

@@ -1,8 +1,8 @@
-"""A file as a representation: its validators, its fields and its octets, small ones held in memory.
+"""Representation of a file: validators, header fields and content (RFC 9110 sections 3.2 and 8).
 
-The entity tag is strong (RFC 9110 section 8.8.1): it is a hash of the content; of a file too large to hold, it is made
-of what the file system changes with every write, the inode, the size and the time of the inode's last change (ctime) in
-nanoseconds. The time of the last modification is no part of it: programs set that back.
+The entity tag is strong (RFC 9110 section 8.8.1): a hash of the content. For a file too large to cache it is made of
+attributes that the file system changes with every write: the inode, the size and the time of the inode's last change
+(ctime) in nanoseconds. The modification time is not used, since programs can set it back.
 """
 
 import os
@@ -16,19 +16,19 @@ from services.http.dates import format_date
 from services.http.fields import FieldLine, Fields
 from services.http.messages import Response
 
-# The tables that Python brings, without the machine's own: a lab's answers are the same everywhere.
+# Python's built-in MIME table only, so that responses do not depend on the host.
 _TYPES = MimeTypes(filenames=())
 _COMPRESSED = {"gzip": "application/gzip", "bzip2": "application/x-bzip2", "xz": "application/x-xz"}
 UNKNOWN_TYPE = "application/octet-stream"
 
-# 96 bits: among as many contents as an origin ever has, no two of one hash are to be expected.
+# 96 bits: enough to make collisions negligible among the files of an origin.
 TAG_OCTETS = 12
 
 Identity = tuple[int, int, int, int, int]
 
 
 def identity_of(status: os.stat_result) -> Identity:
-    """Return what tells one state of a file from another."""
+    """Return the attributes that differ between any two states of a file."""
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
@@ -36,7 +36,7 @@ def content_type(name: str) -> bytes:
     """Return the media type for a file name (RFC 9110 section 8.3)."""
     kind, encoding = _TYPES.guess_type(name)
     if encoding is not None:
-        # The file is sent as it is, so its type is the compression's, and no Content-Encoding is claimed.
+        # The file is sent unchanged, so its type is the compression format, without Content-Encoding.
         kind = _COMPRESSED.get(encoding, UNKNOWN_TYPE)
     kind = kind or UNKNOWN_TYPE
     is_text = kind.startswith("text/") or kind in ("application/javascript", "application/json")
@@ -45,7 +45,7 @@ def content_type(name: str) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Representation:
-    """What a path has to offer now. `content` is None where the file is too large to hold."""
+    """The current representation of a path; `content` is None if the file is too large to cache."""
 
     path: str
     identity: Identity
@@ -59,9 +59,9 @@ class Representation:
 def represent(
     path: str, status: os.stat_result, content: bytes | None, now: float, further: Sequence[FieldLine] = ()
 ) -> Representation:
-    """Return the representation of a file in the state `status`; `now`: the wall clock's; `further`: more fields."""
+    """Return the representation of a file with `status`; `now` is the wall clock's time, `further` are more fields."""
     size = status.st_size
-    # RFC 9110 section 8.8.2.1: never a Last-Modified later than the message's Date.
+    # RFC 9110 section 8.8.2.1: Last-Modified is not later than Date.
     last_modified = int(min(status.st_mtime_ns // 1_000_000_000, now))
     tag = _entity_tag(status, content)
     kind = content_type(path)
@@ -80,7 +80,7 @@ def represent(
 
 
 def _entity_tag(status: os.stat_result, content: bytes | None) -> bytes:
-    """Return a strong validator; of one content it is the same on every machine, where the content is at hand."""
+    """Return a strong validator, which depends on the content alone if that is given."""
     # RFC 9110 section 8.8.3.1: "a combination of various file attributes", or "a collision-resistant hash of
     # representation content".
     if content is None:
@@ -89,16 +89,16 @@ def _entity_tag(status: os.stat_result, content: bytes | None) -> bytes:
 
 
 class FileBody:
-    """Content that is read from an open file in pieces, with octets of its own in between (multipart/byteranges)."""
+    """A body that is read from an open file, with literal octets in between (multipart/byteranges)."""
 
     def __init__(self, descriptor: int, segments: Sequence[bytes | tuple[int, int]]) -> None:
-        """`segments`: octets to send as they are, and (offset, length) of the file. Owns the descriptor."""
+        """`segments` are literal octets and (offset, length) of the file. The body owns the descriptor."""
         self.size_octets: int | None = sum(len(s) if isinstance(s, bytes) else s[1] for s in segments)
         self._descriptor = descriptor
         self._segments = list(reversed(segments))
 
     def read(self, limit_octets: int) -> bytes:
-        """Return the next octets; raises OSError when the file has become shorter than it was."""
+        """Return the next octets; raises OSError if the file was truncated meanwhile."""
         while self._segments:
             segment = self._segments.pop()
             if isinstance(segment, bytes):
@@ -115,7 +115,7 @@ class FileBody:
         return data
 
     def close(self) -> None:
-        """Close the file; may be called twice."""
+        """Close the file; idempotent."""
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             os.close(descriptor)

@@ -13,7 +13,7 @@ from services.http.fields import FieldLine, Fields
 from services.http.http2.header_lists import HTTP_2
 from services.http.http2.limits import CACHED_PAGES, PUSHED_OBJECTS
 from services.http.messages import Request, Response
-from services.http.page_load.page import find_links
+from services.http.page_load.html_links import find_links
 from services.http.urls import parse_url
 
 # Fields copied from the page's request: a response may vary by them (RFC 9110 section 12.5.5).

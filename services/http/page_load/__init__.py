@@ -1,1 +1,1 @@
-"""The page load client: HTML links, connection strategies and timings."""
+"""Page-load client: HTML links, connections, strategies and timings."""

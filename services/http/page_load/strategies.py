@@ -1,18 +1,7 @@
-"""Every strategy by which the client loads a page, in one table, and what each takes.
+"""Page-load strategies: table of all strategies, load_page() and load_objects().
 
-    report = await load_page("http://server/", "1.1-pipelined")
-    report = await load_objects(["http://server/large", "http://server/small"], "2")
-
-A base page that names n-1 objects on one server takes, with X the time of transmission:
-    1.0-serial      2n RTT + X       a connection for each object, one after the other
-    1.0-parallel    4 RTT + X        the named objects at once, a connection for each
-    1.1-persistent  (n+1) RTT + X    one connection, each request after the response before it
-    1.1-pipelined   3 RTT + X        one connection, all requests for the named objects in one write
-    2               3 RTT + X        one connection by prior knowledge, the named objects at once as streams
-    2-upgrade       3 RTT + X        the same, the first request in HTTP/1.1 with Upgrade: h2c
-    2-push          2 RTT + X        the same by prior knowledge, the objects sent by the server unasked
-With TLS, 1.2 adds two round trips to each connection and 1.3 one. Objects of another origin than the page's are fetched
-too, from their own origin by the same strategy.
+report = await load_page("http://server/", "1.1-pipelined")
+report = await load_objects(["http://server/large", "http://server/small"], "2")
 """
 
 import asyncio
@@ -20,22 +9,58 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from typing import TypeVar
 
-from services.http.page_load.http1 import Kept, parallel, persistent, pipeline, pipelined, serial, single
-from services.http.page_load.http2 import Kept2, all_streams, multiplexed, pushed, upgraded
-from services.http.page_load.load import Bounds, Fetched, LoadError, Session, Sink
-from services.http.page_load.plan import Plan
+from services.http.page_load.connector import Connector, Fetched, LoadError, LoadLimits, Sink
+from services.http.page_load.http1_strategies import (
+    Http1Connections,
+    fetch_pipelined,
+    parallel,
+    persistent,
+    pipelined,
+    serial,
+    single,
+)
+from services.http.page_load.http2_strategies import Http2Connections, fetch_streams, multiplexed, pushed, upgraded
+from services.http.page_load.load_state import LoadState
 from services.http.page_load.timing import PageReport
 from services.http.urls import Link, parse_url
 from services.tls import Trust
 
-# Browsers open six connections to a host; with the lesson's pages, all objects at once.
+# The strategies and their load times.
+#
+# A page is a base page with n-1 objects on one server. The objects become known only when the base page is parsed, so
+# every strategy fetches the base page first; they differ in the connections and in the order of the requests after it.
+# X is the transmission time of all content at the bottleneck, RTT the round-trip time. A TCP handshake takes 1 RTT
+# before the request can be sent, a request and the start of its response another one:
+#
+#     1.0-serial      2n RTT + X       a connection for each object, sequentially
+#     1.0-parallel    4 RTT + X        a connection for each object, all objects at once
+#     1.1-persistent  (n+1) RTT + X    one connection, each request after the previous response
+#     1.1-pipelined   3 RTT + X        one connection, the requests for all objects in one write
+#     2               3 RTT + X        one connection by prior knowledge, all objects at once on streams
+#     2-upgrade       3 RTT + X        the same; the first request in HTTP/1.1 with Upgrade: h2c
+#     2-push          2 RTT + X        the same by prior knowledge; the server pushes the objects with the page
+#
+# (1.0-parallel: if `parallel` is less than n-1, there are further rounds of 2 RTT.) The formulas leave out slow start,
+# the processing time of client and server, and name resolution. TLS 1.2 adds two round trips to each connection, TLS
+# 1.3 one: this hits 1.0-serial hardest, since it pays for every object.
+#
+# Pipelining and HTTP/2 have the same formula, yet they differ. A pipelined server must answer in the order of the
+# requests, so a slow or large response delays all later ones (head-of-line blocking, RFC 9112 section 9.3.2). Streams
+# are interleaved, so small objects complete early; the sum of the times is the same, since the bottleneck is.
+#
+# Objects of another origin are fetched from there by the same strategy, each origin on its own connections and all
+# origins concurrently, if the strategy has concurrency. A server may close a persistent connection at any time, so the
+# strategies retry unanswered requests on a new connection (GET is idempotent); two attempts in a row without any
+# response are an error.
+
+# Browsers open six connections to a host; for most pages of the experiments, that is all objects at once.
 DEFAULT_PARALLEL = 6
 
 SINGLE = "single"
 
 Result = TypeVar("Result")
 
-STRATEGIES: dict[str, Callable[[Plan], Awaitable[None]]] = {
+STRATEGIES: dict[str, Callable[[LoadState], Awaitable[None]]] = {
     "1.0-serial": serial,
     "1.0-parallel": parallel,
     "1.1-persistent": persistent,
@@ -52,53 +77,52 @@ async def load_page(
     strategy: str,
     *,
     parallel: int = DEFAULT_PARALLEL,
-    bounds: Bounds | None = None,
+    limits: LoadLimits | None = None,
     sink: Sink | None = None,
     trust: Trust | None = None,
 ) -> PageReport:
-    """Load a page by one of STRATEGIES and report on it; times are the event loop's, in seconds from the start.
+    """Load a page by one of STRATEGIES and return the report; times are the event loop's, in seconds since the start.
 
-    `parallel` bounds the connections of 1.0-parallel. `sink`, if given, gets the content of a `single` load. `trust`
-    is for https. Raises LoadError, in one sentence, when any object gets no whole response, and KeyError for an
-    unknown strategy.
+    `parallel` limits the connections of 1.0-parallel. `sink`, if given, gets the content of a `single` load. `trust`
+    is for https. Raises LoadError if any object gets no complete response, and KeyError for an unknown strategy.
     """
     run = STRATEGIES[strategy]
-    plan = Plan(Session(bounds or Bounds(), trust), _parsed(url), parallel, sink)
-    await _within_bounds(run(plan), url, plan.session)
-    return _report(plan.link.url, strategy, plan.fetched, plan.session)
+    load = LoadState(Connector(limits or LoadLimits(), trust), _parsed(url), parallel, sink)
+    await _within_limit(run(load), url, load.connector)
+    return _report(load.link.url, strategy, load.fetched, load.connector)
 
 
-async def _objects_pipelined(session: Session, links: Sequence[Link]) -> list[Fetched]:
+async def _objects_pipelined(connector: Connector, links: Sequence[Link]) -> list[Fetched]:
     async with AsyncExitStack() as stack:
-        return await pipeline(Kept(session, stack), links, None)
+        return await fetch_pipelined(Http1Connections(connector, stack), links, None)
 
 
-async def _objects_multiplexed(session: Session, links: Sequence[Link]) -> list[Fetched]:
+async def _objects_multiplexed(connector: Connector, links: Sequence[Link]) -> list[Fetched]:
     async with AsyncExitStack() as stack:
-        return await all_streams(Kept2(session, stack), links, None)
+        return await fetch_streams(Http2Connections(connector, stack), links, None)
 
 
-OBJECT_STRATEGIES: dict[str, Callable[[Session, Sequence[Link]], Awaitable[list[Fetched]]]] = {
+OBJECT_STRATEGIES: dict[str, Callable[[Connector, Sequence[Link]], Awaitable[list[Fetched]]]] = {
     "1.1-pipelined": _objects_pipelined,
     "2": _objects_multiplexed,
 }
 
 
 async def load_objects(
-    urls: Sequence[str], strategy: str, *, bounds: Bounds | None = None, trust: Trust | None = None
+    urls: Sequence[str], strategy: str, *, limits: LoadLimits | None = None, trust: Trust | None = None
 ) -> PageReport:
-    """Ask for all `urls`, which are of one origin, back to back on one connection, and report in their order.
+    """Request all `urls`, of one origin, back to back on one connection, and return the report in their order.
 
-    Nothing is read as a page. The strategy is one of OBJECT_STRATEGIES. Raises LoadError as load_page() does, also for
-    URLs of several origins, and KeyError for another strategy.
+    No content is parsed for links. The strategy is one of OBJECT_STRATEGIES. Raises LoadError as load_page() does, also
+    for URLs of several origins, and KeyError for another strategy.
     """
     run = OBJECT_STRATEGIES[strategy]
     links = [_parsed(url) for url in urls]
     if len({link.origin for link in links}) != 1:
-        raise LoadError("the objects are not all of one origin")
-    session = Session(bounds or Bounds(), trust)
-    fetched = await _within_bounds(run(session, links), urls[0], session)
-    return _report(links[0].url, strategy, fetched, session)
+        raise LoadError("the URLs have more than one origin")
+    connector = Connector(limits or LoadLimits(), trust)
+    fetched = await _within_limit(run(connector, links), urls[0], connector)
+    return _report(links[0].url, strategy, fetched, connector)
 
 
 def _parsed(url: str) -> Link:
@@ -108,17 +132,17 @@ def _parsed(url: str) -> Link:
         raise LoadError(str(error)) from error
 
 
-async def _within_bounds(loading: Awaitable[Result], url: str, session: Session) -> Result:
-    bounds = session.bounds
+async def _within_limit(loading: Awaitable[Result], url: str, connector: Connector) -> Result:
+    limits = connector.limits
     try:
-        async with asyncio.timeout(bounds.page_s):
+        async with asyncio.timeout(limits.page_s):
             return await loading
     except TimeoutError as error:
-        raise LoadError(f"{url} was not loaded within {bounds.page_s:g} s") from error
+        raise LoadError(f"{url} was not loaded within {limits.page_s:g} s") from error
 
 
-def _report(url: str, strategy: str, fetched: Sequence[Fetched], session: Session) -> PageReport:
-    objects = tuple(one.report for one in fetched)
+def _report(url: str, strategy: str, fetched: Sequence[Fetched], connector: Connector) -> PageReport:
+    objects = tuple(response.report for response in fetched)
     size_bytes = sum(item.size_bytes for item in objects)
     total_s = max(item.end_s for item in objects)
-    return PageReport(url, strategy, objects, tuple(session.connections), total_s, size_bytes)
+    return PageReport(url, strategy, objects, tuple(connector.connections), total_s, size_bytes)

@@ -1,11 +1,11 @@
-"""What loading a page took: one record an object and a connection, times in seconds from the start of the load."""
+"""Reports on a page load: one record an object and a connection; times in seconds since the start of the load."""
 
 from dataclasses import asdict, dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionReport:
-    """One TCP connection: when it was begun, how long the name, the handshake and TLS took (dns_s 0: already known)."""
+    """A TCP connection: its start, and the durations of name resolution (0 from the cache), TCP and TLS handshake."""
 
     host: str
     port: int
@@ -18,10 +18,10 @@ class ConnectionReport:
 
 @dataclass(frozen=True, slots=True)
 class ObjectReport:
-    """One object: `connection` is an index into the page's connections, `size_bytes` the content's size.
+    """An object: `connection` is an index into the page's connections, `size_bytes` the size of the content.
 
-    The header sizes are those on the wire: in HTTP/1 the head with its start line, in HTTP/2 the compressed block. A
-    pushed object's request is the server's promise, and request_s when that came.
+    Header sizes are those on the wire: in HTTP/1 the head with its start line, in HTTP/2 the compressed block. The
+    request of a pushed object is the server's promise, and request_s the time of its arrival.
     """
 
     url: str
@@ -49,11 +49,11 @@ class PageReport:
     size_bytes: int
 
     def as_json(self) -> dict[str, object]:
-        """Return the report as what json.dumps() takes."""
+        """Return the report as data for json.dumps()."""
         return asdict(self)
 
     def as_table(self) -> str:
-        """Return the report as a short table for people."""
+        """Format the report as a text table."""
         rows = ["status      bytes  request  first   end (s)  url"]
         for item in self.objects:
             times = f"{item.request_s:8.3f} {item.first_byte_s:6.3f} {item.end_s:8.3f}"

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from services.http.client import Bounds, LoadError, load_page, main
+from services.http.client import LoadError, LoadLimits, load_page, main
 from services.http.page_load.strategies import STRATEGIES
 from tests.loopback.http.support import HOST, PATIENCE_S
 
@@ -136,7 +136,7 @@ def test_a_server_that_says_nothing_is_waited_for_no_longer_than_allowed() -> No
     with socket.create_server((HOST, 0)) as silent:
         url = f"http://{HOST}:{silent.getsockname()[1]}/"
         with pytest.raises(LoadError, match=r"within 0\.05 s"):
-            asyncio.run(load_page(url, "1.1-persistent", bounds=Bounds(wait_s=0.05)))
+            asyncio.run(load_page(url, "1.1-persistent", limits=LoadLimits(wait_s=0.05)))
 
 
 def test_nobody_there_is_one_sentence_and_status_1() -> None:

@@ -15,7 +15,7 @@ import h2.errors
 import h2.events
 import pytest
 
-from services.http.client import Bounds, LoadError, Trust, load_objects, load_page, main
+from services.http.client import LoadError, LoadLimits, Trust, load_objects, load_page, main
 from services.http.page_load.timing import PageReport
 from services.http.server.server import Limits
 from tests.loopback.http.support import HOST, PATIENCE_S, origin_in_thread, origin_process
@@ -27,8 +27,8 @@ BLIND = Trust(blind=True)
 needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
 
 
-def load(url: str, strategy: str, trust: Trust | None = None, bounds: Bounds | None = None) -> PageReport:
-    return asyncio.run(load_page(url, strategy, trust=trust, bounds=bounds))
+def load(url: str, strategy: str, trust: Trust | None = None, limits: LoadLimits | None = None) -> PageReport:
+    return asyncio.run(load_page(url, strategy, trust=trust, limits=limits))
 
 
 def expect_page(report: PageReport, root: Path) -> None:
@@ -289,14 +289,14 @@ def test_a_server_that_says_nothing_is_waited_for_no_longer_than_allowed() -> No
         url = f"http://{HOST}:{silent.getsockname()[1]}/"
         for strategy in SECOND:
             with pytest.raises(LoadError, match=r"within 0\.05 s"):
-                load(url, strategy, bounds=Bounds(wait_s=0.05))
+                load(url, strategy, limits=LoadLimits(wait_s=0.05))
 
 
 def test_preface_settings_and_request_leave_in_one_piece() -> None:
     with socket.create_server((HOST, 0)) as silent:
         url = f"http://{HOST}:{silent.getsockname()[1]}/"
         with pytest.raises(LoadError):
-            load(url, "2", bounds=Bounds(wait_s=0.05))
+            load(url, "2", limits=LoadLimits(wait_s=0.05))
         made, _ = silent.accept()
         with made:
             octets = made.recv(65_536)

@@ -8,7 +8,7 @@ from services.http.dates import format_date, parse_date
 from services.http.errors import HTTPError
 from services.http.fields import Fields
 from services.http.messages import PHRASES
-from services.http.page_load.page import find_objects
+from services.http.page_load.html_links import find_objects
 from services.http.ranges import Span, select_ranges
 from services.http.syntax import list_members
 from services.http.targets import is_host, normalised, percent_decode, split_target

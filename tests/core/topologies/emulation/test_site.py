@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from experiments.http.lab import PNG_SIGNATURE, make_site
-from services.http.page_load.page import find_links
+from services.http.page_load.html_links import find_links
 
 
 def chunks(data: bytes) -> list[tuple[bytes, bytes]]:

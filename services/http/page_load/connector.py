@@ -1,10 +1,10 @@
-"""One page load under way: its clock, its bounds, the names it resolved and the connections it opened, on asyncio.
+"""Connections of one page load on asyncio: name resolution, TCP and TLS set-up with their times, and time limits.
 
-    async with session.open(link.origin) as wire:
-        wire.write(octets)
-        octets = await wire.read("nothing came")
+    async with connector.open(link.origin) as stream:
+        stream.write(octets)
+        octets = await stream.read("no response")
 
-Bounds: each wait for the peer, the size of each object, and the page as a whole (in load_page).
+Limits: the time of each network operation, the size of each object, and the time of the whole load (in load_page).
 """
 
 import asyncio
@@ -30,25 +30,25 @@ Sink = Callable[[bytes], object]
 
 
 class LoadError(Exception):
-    """A page cannot be loaded; the text is one sentence that says why."""
+    """A page cannot be loaded; the text gives the reason in one sentence."""
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
-    """What a load may take: seconds for each wait and for the page, octets an object, objects a page."""
+class LoadLimits:
+    """Limits of a load: seconds for each network operation and for the page, octets an object, objects a page."""
 
     wait_s: float = 30.0
     page_s: float = 300.0
     object_octets: int = 256 * 1024 * 1024
-    # A page is parsed whole, so it is held whole.
+    # The base page is buffered for the HTML parser.
     page_octets: int = 16 * 1024 * 1024
-    # The HTTP Archive's median page has some seventy requests; this is several times the largest lesson.
+    # The HTTP Archive's median page has about seventy requests; no page of an experiment has so many objects.
     objects: int = 512
 
 
 @dataclass(slots=True)
 class Fetched:
-    """A response whose content went to a sink, and the report on it."""
+    """A complete response, its content passed to a sink, and the report on it."""
 
     link: Link
     report: ObjectReport
@@ -56,8 +56,8 @@ class Fetched:
 
 
 @dataclass(slots=True)
-class Arriving:
-    """The response that is being read."""
+class IncomingResponse:
+    """A response being received."""
 
     sink: Sink | None
     status: int = 0
@@ -65,8 +65,8 @@ class Arriving:
     size_octets: int = 0
     digest: "hashlib._Hash" = field(default_factory=hashlib.sha256)
 
-    def take(self, data: bytes) -> None:
-        """Take some of its content."""
+    def add(self, data: bytes) -> None:
+        """Count, hash and pass on a piece of content."""
         self.size_octets += len(data)
         self.digest.update(data)
         if self.sink is not None:
@@ -74,16 +74,16 @@ class Arriving:
 
 
 def page_request(link: Link, version: Version, extra: Sequence[FieldLine] = ()) -> Request:
-    """Return the request for an object, the same by every strategy but for `extra`."""
+    """Return the request for an object; strategies differ in `extra` only."""
     lines = ((b"Host", link.origin.authority), (b"User-Agent", USER_AGENT), (b"Accept", b"*/*"), *extra)
     return Request(b"GET", link.request_target, Fields(lines), version)
 
 
 @dataclass(slots=True)
-class Wire:
-    """An open connection, with its index in the report."""
+class NetworkStream:
+    """An open connection; `number` is its index in the report."""
 
-    session: "Session"
+    connector: "Connector"
     origin: Origin
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
@@ -91,28 +91,28 @@ class Wire:
 
     @property
     def protocol(self) -> str | None:
-        """What was agreed on in TLS, if anything was."""
+        """The protocol negotiated with ALPN, None without TLS or ALPN."""
         secured: ssl.SSLObject | None = self.writer.get_extra_info("ssl_object")
         return None if secured is None else secured.selected_alpn_protocol()
 
-    async def read(self, complaint: str) -> bytes:
-        """Return what comes next, nothing at the end; a reset ends a connection as its end does. Raises LoadError."""
+    async def read(self, failure: str) -> bytes:
+        """Return the next octets, b"" at the end or after a reset; raises LoadError with `failure` on a timeout."""
         try:
-            return await self.session.within(self.reader.read(READ_OCTETS), complaint)
+            return await self.connector.with_timeout(self.reader.read(READ_OCTETS), failure)
         except OSError:
             return b""
 
     def write(self, octets: bytes) -> None:
-        """Send octets, if there are any and the connection is still there to take them."""
+        """Send octets, unless there are none or the connection is closing."""
         if octets and not self.writer.is_closing():
             self.writer.write(octets)
 
 
-class Session:
-    """One page load: its clock, its bounds, the addresses it resolved and the connections it opened."""
+class Connector:
+    """Opens the connections of one page load: its clock, limits, resolved addresses and connection reports."""
 
-    def __init__(self, bounds: Bounds, trust: Trust | None = None) -> None:
-        self.bounds = bounds
+    def __init__(self, limits: LoadLimits, trust: Trust | None = None) -> None:
+        self.limits = limits
         self.connections: list[ConnectionReport] = []
         self._trust = trust or Trust()
         self._loop = asyncio.get_running_loop()
@@ -120,13 +120,13 @@ class Session:
         self._addresses: dict[Origin, list[tuple[str, int]]] = {}
 
     def elapsed_s(self) -> float:
-        """Return the seconds since the load began."""
+        """Return the time since the start of the load."""
         return self._loop.time() - self._started
 
     @asynccontextmanager
-    async def open(self, origin: Origin, protocol: str = HTTP_1) -> AsyncIterator[Wire]:
-        """Open a connection for the length of a `with`, and in TLS ask for `protocol`; raises LoadError."""
-        # Reading the authorities is no part of any time that is reported.
+    async def open(self, origin: Origin, protocol: str = HTTP_1) -> AsyncIterator[NetworkStream]:
+        """Open a connection for the length of a `with`, offering `protocol` with ALPN in TLS; raises LoadError."""
+        # Before the clock: loading CA certificates is not part of a reported time.
         context = self._context(origin, protocol)
         opened_s = self.elapsed_s()
         addresses = await self._resolve(origin)
@@ -147,7 +147,7 @@ class Session:
                     self.elapsed_s() - connected_s if context is not None else 0.0,
                 )
             )
-            yield Wire(self, origin, reader, writer, len(self.connections) - 1)
+            yield NetworkStream(self, origin, reader, writer, len(self.connections) - 1)
         finally:
             writer.close()
 
@@ -157,45 +157,45 @@ class Session:
         try:
             return client_context(self._trust, protocol)
         except OSError as error:
-            raise LoadError(f"the authorities in {self._trust.authorities} cannot be read: {error}") from error
+            raise LoadError(f"CA certificates {self._trust.authorities} cannot be read: {error}") from error
 
     async def _secure(self, origin: Origin, writer: asyncio.StreamWriter, context: ssl.SSLContext) -> None:
         place = f"{origin.host} port {origin.port}"
         try:
             handshake = writer.start_tls(context, server_hostname=origin.host)
-            await self.within(handshake, f"no TLS handshake with {place}")
+            await self.with_timeout(handshake, f"no TLS handshake with {place}")
         except (OSError, ValueError) as error:
             raise LoadError(f"no TLS connection to {place}: {error}") from error
 
     async def _resolve(self, origin: Origin) -> list[tuple[str, int]]:
-        """Return the addresses of a host, asked for once a load as a browser's cache does."""
+        """Resolve a host, once a load, as with a browser's cache."""
         if origin not in self._addresses:
-            asked = self._loop.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
+            lookup = self._loop.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
             try:
-                found = await self.within(asked, f"no answer about the name {origin.host}")
+                results = await self.with_timeout(lookup, f"no answer for the name {origin.host}")
             except (OSError, UnicodeError) as error:
                 raise LoadError(f"the name {origin.host} cannot be resolved: {error}") from error
-            self._addresses[origin] = [(str(item[4][0]), origin.port) for item in found]
+            self._addresses[origin] = [(str(item[4][0]), origin.port) for item in results]
         return self._addresses[origin]
 
     async def _open(
         self, origin: Origin, addresses: Sequence[tuple[str, int]]
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, str]:
-        failure: Exception | None = None
+        last_error: Exception | None = None
         for address, port in addresses:
             try:
-                opening = asyncio.open_connection(address, port)
-                reader, writer = await self.within(opening, f"no connection to {address} port {port}")
+                connecting = asyncio.open_connection(address, port)
+                reader, writer = await self.with_timeout(connecting, f"no connection to {address} port {port}")
             except (OSError, LoadError) as error:
-                failure = error
+                last_error = error
             else:
                 return reader, writer, address
-        raise LoadError(f"{origin.host} port {origin.port} cannot be reached: {failure}")
+        raise LoadError(f"{origin.host} port {origin.port} cannot be reached: {last_error}")
 
-    async def within(self, step: Awaitable[Result], complaint: str) -> Result:
-        """Wait for one step of the peer's, no longer than the bound; raises LoadError with the complaint."""
+    async def with_timeout(self, step: Awaitable[Result], failure: str) -> Result:
+        """Await one network operation with the time limit; raises LoadError with `failure` on a timeout."""
         try:
-            async with asyncio.timeout(self.bounds.wait_s):
+            async with asyncio.timeout(self.limits.wait_s):
                 return await step
         except TimeoutError as error:
-            raise LoadError(f"{complaint} within {self.bounds.wait_s:g} s") from error
+            raise LoadError(f"{failure} within {self.limits.wait_s:g} s") from error

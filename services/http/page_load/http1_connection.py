@@ -1,6 +1,6 @@
-"""One client connection of HTTP/1 on asyncio: send requests, read their responses, with the time of each step.
+"""HTTP/1 client connection on asyncio, with the time of each step.
 
-async with connect(session, link.origin) as connection:
+async with connect(connector, link.origin) as connection:
     [fetched] = await connection.exchange([link], HTTP_1_1)
 """
 
@@ -10,41 +10,49 @@ from contextlib import asynccontextmanager
 from services.http.fields import FieldLine
 from services.http.http1.client_connection import ClientConnection
 from services.http.messages import HTTP_1_1, Closed, Data, EndOfMessage, Event, Fault, Response, Version
-from services.http.page_load.load import Arriving, Fetched, LoadError, Session, Sink, Wire, page_request
+from services.http.page_load.connector import (
+    Connector,
+    Fetched,
+    IncomingResponse,
+    LoadError,
+    NetworkStream,
+    Sink,
+    page_request,
+)
 from services.http.page_load.timing import ObjectReport
 from services.http.urls import Link, Origin
 
 
 @asynccontextmanager
-async def connect(session: Session, origin: Origin) -> AsyncIterator["Connection"]:
+async def connect(connector: Connector, origin: Origin) -> AsyncIterator["Http1Connection"]:
     """Open a connection for the length of a `with`; raises LoadError."""
-    async with session.open(origin) as wire:
-        yield Connection(wire)
+    async with connector.open(origin) as stream:
+        yield Http1Connection(stream)
 
 
-class Connection:
-    """A connection to an origin, on which requests go out and responses come back in order."""
+class Http1Connection:
+    """A connection to an origin, with pipelining."""
 
-    def __init__(self, wire: Wire) -> None:
-        self._wire = wire
-        self._session = wire.session
+    def __init__(self, stream: NetworkStream) -> None:
+        self._stream = stream
+        self._connector = stream.connector
         self._read_s = 0.0
         self._first_byte_s: float | None = None
         self.sent_octets = 0
-        self._core = ClientConnection(wire.session.bounds.object_octets)
+        self._core = ClientConnection(stream.connector.limits.object_octets)
 
     @property
     def persistent(self) -> bool:
-        """Whether another request may follow."""
+        """Whether another request may be sent."""
         return self._core.persistent
 
     @property
     def has_switched(self) -> bool:
-        """Whether the server took up an upgrade: the response is still to come, by the other protocol."""
+        """Whether the server accepted an upgrade, so that the response follows in the other protocol."""
         return self._core.has_switched
 
     def take_rest(self) -> bytes:
-        """Return what came of the other protocol behind 101."""
+        """Return the octets of the other protocol received after 101."""
         return self._core.take_rest()
 
     async def exchange(
@@ -54,36 +62,36 @@ class Connection:
         sink: Sink | None = None,
         extra: Sequence[FieldLine] = (),
     ) -> list[Fetched]:
-        """Send a GET for each link, all in one write, and return the responses that came, in the same order.
+        """Send a GET for each link, all in one write, and return the responses in the same order.
 
-        Fewer come back than went out where the server ends the connection after a whole response, or switches to
-        another protocol. The content goes to `sink`, piece by piece. Raises LoadError for anything that is no response.
+        There are fewer responses than links if the server closes the connection between two responses, or switches to
+        another protocol. Content is passed to `sink` as it arrives. Raises LoadError for an invalid response.
         """
         requests = [self._core.send_request(page_request(link, version, extra)) for link in links]
-        request_s = self._session.elapsed_s()
+        request_s = self._connector.elapsed_s()
         octets = b"".join(requests)
         self.sent_octets += len(octets)
-        self._wire.write(octets)
+        self._stream.write(octets)
         done: list[Fetched] = []
-        arriving = Arriving(sink)
+        incoming = IncomingResponse(sink)
         while len(done) < len(links):
             link = links[len(done)]
             events = await self._read(link)
             if not events or isinstance(events[0], Closed) or self.has_switched:
                 break
             for event in events:
-                self._note(event, arriving, link)
+                self._handle(event, incoming, link)
                 if isinstance(event, EndOfMessage):
-                    done.append(self._fetched(link, arriving, request_s, len(requests[len(done)])))
-                    arriving = Arriving(sink)
+                    done.append(self._fetched(link, incoming, request_s, len(requests[len(done)])))
+                    incoming = IncomingResponse(sink)
                     link = links[min(len(done), len(links) - 1)]
         return done
 
     async def _read(self, link: Link) -> list[Event]:
-        """Return the next events, none at a clean end of the connection."""
+        """Return the next events, none at the end of the connection."""
         while self._core.unanswered:
-            data = await self._wire.read(f"nothing came of {link.url}")
-            self._read_s = self._session.elapsed_s()
+            data = await self._stream.read(f"no response for {link.url}")
+            self._read_s = self._connector.elapsed_s()
             if self._first_byte_s is None:
                 self._first_byte_s = self._read_s
             events = self._core.receive_data(data) if data else self._core.receive_eof()
@@ -91,27 +99,27 @@ class Connection:
                 return events
         return []
 
-    def _note(self, event: Event, arriving: Arriving, link: Link) -> None:
+    def _handle(self, event: Event, incoming: IncomingResponse, link: Link) -> None:
         if isinstance(event, Fault):
             raise LoadError(f"{link.url} was not loaded: {event.detail}")
         if isinstance(event, Response) and event.status >= 200:
-            arriving.status, arriving.fields = event.status, event.fields
+            incoming.status, incoming.fields = event.status, event.fields
         if isinstance(event, Data):
-            arriving.take(event.data)
+            incoming.add(event.data)
 
-    def _fetched(self, link: Link, arriving: Arriving, request_s: float, request_size_bytes: int) -> Fetched:
+    def _fetched(self, link: Link, incoming: IncomingResponse, request_s: float, request_size_bytes: int) -> Fetched:
         report = ObjectReport(
             link.url,
-            arriving.status,
-            arriving.size_octets,
-            arriving.digest.hexdigest(),
+            incoming.status,
+            incoming.size_octets,
+            incoming.digest.hexdigest(),
             request_s,
             self._read_s if self._first_byte_s is None else self._first_byte_s,
             self._read_s,
-            self._wire.number,
+            self._stream.number,
             request_header_size_bytes=request_size_bytes,
             response_header_size_bytes=self._core.take_head_size(),
         )
-        # What was read beyond this response is the next one's first octets.
+        # Octets read after this response are the first ones of the next response.
         self._first_byte_s = self._read_s if self._core.unparsed_octets else None
-        return Fetched(link, report, arriving.fields)
+        return Fetched(link, report, incoming.fields)

@@ -1,17 +1,17 @@
-"""The objects that a page names, as a browser finds them while it reads the page.
+"""Embedded objects of an HTML page: images, scripts, style sheets and the like.
 
     >>> find_objects(b'<img src="a.png"><script src="/b.js"></script>', "http://h/p/")
     ['http://h/p/a.png', 'http://h/b.js']
 
-Left out: what style sheets and scripts name in their turn, srcset (a browser takes one of several), and objects
-by another scheme than the page's own.
+Left out: links in style sheets and scripts, srcset (a browser selects one of several), and URLs with a scheme other
+than that of the page.
 """
 
 from html.parser import HTMLParser
 
 from services.http.urls import Link, resolve
 
-# Elements whose attribute names an object that a browser loads with the page.
+# Elements with an object that browsers load with the page, and the attribute for its URL.
 SOURCES = {
     "img": "src",
     "script": "src",
@@ -38,7 +38,7 @@ class _Finder(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         values = {name: value or "" for name, value in attrs}
         if tag == "base" and "href" in values and not self._has_base:
-            # HTML: the first base element with an href counts, relative to the page itself.
+            # HTML: the first base element with an href counts; its URL is relative to the page.
             link = resolve(self._page, values["href"])
             self._base, self._has_base = (link.url if link else self._page), True
         elif tag == "link" and LOADED_LINKS.intersection(values.get("rel", "").lower().split()):
@@ -57,7 +57,7 @@ class _Finder(HTMLParser):
 
 
 def find_links(page: bytes, url: str) -> list[Link]:
-    """Return the objects that an HTML page at `url` names, each once, in the order of the page, the page left out."""
+    """Return the objects of an HTML page at `url`, without duplicates and the page itself, in document order."""
     finder = _Finder(url)
     finder.feed(page.decode("utf-8", "replace"))
     finder.close()

@@ -1,0 +1,68 @@
+"""State of a page load, shared by the strategies: base page, objects fetched, concurrent tasks."""
+
+import asyncio
+from collections.abc import Coroutine, Iterable, Sequence
+from typing import Any, TypeVar
+
+from services.http.page_load.connector import Connector, Fetched, LoadError, Sink
+from services.http.page_load.html_links import find_links
+from services.http.urls import Link, Origin
+
+Result = TypeVar("Result")
+
+
+class LoadState:
+    """A page load in progress: the connector, the base page, and the responses so far."""
+
+    def __init__(self, connector: Connector, link: Link, parallel: int, sink: Sink | None) -> None:
+        self.connector = connector
+        self.link = link
+        self.parallel = parallel
+        self.fetched: list[Fetched] = []
+        self._page = bytearray()
+        self._sink = sink
+
+    def append_page(self, data: bytes) -> None:
+        """Buffer a piece of the base page; raises LoadError above the limit."""
+        if len(self._page) + len(data) > self.connector.limits.page_octets:
+            raise LoadError(f"{self.link.url} is larger than {self.connector.limits.page_octets} octets")
+        self._page += data
+
+    @property
+    def sink(self) -> Sink:
+        """The sink for the content of the first object."""
+        return self._sink or self.append_page
+
+    def links(self) -> list[Link]:
+        """Parse the base page, which must be fetched, and return its objects; raises LoadError above the limit."""
+        kind = self.fetched[0].fields.get(b"content-type") or b""
+        if not kind.lower().startswith((b"text/html", b"application/xhtml")):
+            return []
+        links = find_links(bytes(self._page), self.link.url)
+        if len(links) > self.connector.limits.objects:
+            raise LoadError(f"{self.link.url} links to more than {self.connector.limits.objects} objects")
+        return links
+
+    def links_by_origin(self) -> dict[Origin, list[Link]]:
+        """Return the objects of the base page grouped by origin, in document order."""
+        groups: dict[Origin, list[Link]] = {}
+        for link in self.links():
+            groups.setdefault(link.origin, []).append(link)
+        return groups
+
+
+def single_response(link: Link, fetched: Sequence[Fetched]) -> Fetched:
+    """Return the response to a single request; raises LoadError if the server closed the connection instead."""
+    if not fetched:
+        raise LoadError(f"{link.url} was not loaded: the server closed the connection")
+    return fetched[0]
+
+
+async def run_concurrently(jobs: Iterable[Coroutine[Any, Any, Result]]) -> list[Result]:
+    """Run coroutines concurrently and return their results; the first exception cancels the others and is raised."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(job) for job in jobs]
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from failures
+    return [task.result() for task in tasks]
