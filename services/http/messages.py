@@ -42,11 +42,11 @@ class Body(Protocol):
         ...
 
 
-def nothing() -> None:
+def do_nothing() -> None:
     """Do nothing: the default of a callback."""
 
 
-class Arriving:
+class StreamedBody:
     """A streamed response body; read() returns None while no data is available.
 
     `on_more` is called when there may be more to read; `trailers` are valid once read() has returned b"".
@@ -55,7 +55,7 @@ class Arriving:
     def __init__(self, size_octets: int | None = None) -> None:
         self.size_octets = size_octets
         self.trailers = NO_FIELDS
-        self.on_more: Callable[[], None] = nothing
+        self.on_more: Callable[[], None] = do_nothing
 
     def read(self, limit_octets: int) -> bytes | None:
         """Return the next octets, b"" at the end, None while no data is available; raises OSError on failure."""
@@ -82,7 +82,7 @@ class Response:
 
     status: int
     fields: Fields = NO_FIELDS
-    body: bytes | Body | Arriving = b""
+    body: bytes | Body | StreamedBody = b""
     reason: bytes | None = None
     version: Version = HTTP_1_1
 

@@ -29,7 +29,7 @@ from services.http.http2.hpack import HeaderEncoder
 from services.http.http2.limits import RateLimits
 from services.http.http2.settings import PeerSettings
 from services.http.http2.streams import Closing, Signal, Stream, StreamState
-from services.http.messages import Arriving, Body, Request, Response, nothing
+from services.http.messages import Body, Request, Response, StreamedBody, do_nothing
 
 
 class BrokenBodyError(Exception):
@@ -46,7 +46,7 @@ class Scheduler:
         self.outgoing_octets = 0
         self._on_end = on_end
         # Called when a starved stream has content again.
-        self.on_more: Callable[[], None] = nothing
+        self.on_more: Callable[[], None] = do_nothing
         self._window = limits.INITIAL_WINDOW
         self._header_encoder = HeaderEncoder()
         self._queue: deque[Stream] = deque()
@@ -95,7 +95,7 @@ class Scheduler:
             self._begin_content(stream)
         else:
             stream.source, stream.owed_octets = body, size
-            if isinstance(body, Arriving):
+            if isinstance(body, StreamedBody):
                 body.on_more = partial(self._resume, stream)
             self._begin_content(stream)
 
@@ -242,7 +242,7 @@ class Scheduler:
         return data
 
     def _close_source(self, stream: Stream) -> None:
-        source: Body | Arriving | None
+        source: Body | StreamedBody | None
         source, stream.source = stream.source, None
         if source is not None:
             source.close()

@@ -18,7 +18,7 @@ from services.http.errors import LocalProtocolError
 from services.http.http2.errors import ErrorCode, Http2ConnectionError
 from services.http.http2.frames import Frame, Kind
 from services.http.http2.limits import CLOSED_STREAMS
-from services.http.messages import Arriving, Body, Request, Response
+from services.http.messages import Body, Request, Response, StreamedBody
 
 
 class StreamState(IntEnum):
@@ -93,7 +93,7 @@ class Stream:
     # The response: `content` is buffered, `source` has the rest, of which `owed_octets` are still unread.
     status: int = 0
     content: bytes = b""
-    source: Body | Arriving | None = None
+    source: Body | StreamedBody | None = None
     owed_octets: int | None = 0
     is_queued: bool = False
     # `source` has no data yet, and calls back when it has.

@@ -14,8 +14,8 @@ from collections.abc import Callable
 
 from services.http.cache.storable import truncated
 from services.http.cache.stored import StoredResponse
-from services.http.messages import Arriving, nothing
-from services.http.server.body_stream import Arrival
+from services.http.messages import StreamedBody, do_nothing
+from services.http.server.body_stream import BodyStream
 from services.http.storage.writer import Reader, State, Writer
 
 PIECE_OCTETS = 262_144
@@ -32,14 +32,18 @@ class Fill:
     """One arriving response. `is_wanted` tells whether somebody who has no reader yet is going to want one."""
 
     def __init__(
-        self, source: Arriving, writer: Writer | None, is_wanted: Callable[[], bool] = _never, keeps_on: bool = False
+        self,
+        source: StreamedBody,
+        writer: Writer | None,
+        is_wanted: Callable[[], bool] = _never,
+        keeps_on: bool = False,
     ) -> None:
         """`writer` is None where nothing is to be stored; `keeps_on`: to be stored though nobody reads it."""
         self.writer = writer
         self.source = source
         self.error: str | None = None
         self.is_over = False
-        self.on_over: Callable[[], None] = nothing
+        self.on_over: Callable[[], None] = do_nothing
         self._is_wanted = is_wanted
         self._keeps_on = keeps_on
         self._readers: list[FillReader] = []
@@ -153,16 +157,16 @@ class Fill:
         self._conclude()
 
     def _conclude(self) -> None:
-        on_over, self.on_over = self.on_over, nothing
+        on_over, self.on_over = self.on_over, do_nothing
         on_over()
 
 
-class FillReader(Arriving):
+class FillReader(StreamedBody):
     """What one client gets of a Fill: what the store has taken, then what came behind that."""
 
     def __init__(self, fill: Fill, stored: Reader | None) -> None:
         super().__init__(fill.source.size_octets)
-        self.tail = Arrival()
+        self.tail = BodyStream()
         self._fill = fill
         self._stored = stored
         self.tail.on_more = self._more
@@ -176,12 +180,12 @@ class FillReader(Arriving):
         return self.tail.is_full
 
     @property
-    def waiting_octets(self) -> int | None:
+    def remaining_octets(self) -> int | None:
         """How much is left to be read where all of it is here, None where it is not."""
         fill = self._fill
         if not fill.is_over or fill.error is not None:
             return None
-        return self.tail.held_octets + (fill.taken_octets if self._stored is not None else 0)
+        return self.tail.buffered_octets + (fill.taken_octets if self._stored is not None else 0)
 
     def read(self, limit_octets: int) -> bytes | None:
         """Return the next octets, b"" at the end, None while nothing is there; raises OSError where it broke off."""
@@ -206,7 +210,7 @@ class FillReader(Arriving):
 
     def close(self) -> None:
         """Let go of it; may be called twice."""
-        self.on_more = nothing
+        self.on_more = do_nothing
         if self._stored is not None:
             self._stored.close()
             self._stored = None

@@ -24,11 +24,11 @@ from services.http.intermediary.proxy import Answer, Asked, Proxy
 from services.http.intermediary.responses import Pieces, answer, length_of
 from services.http.intermediary.settings import Settings
 from services.http.intermediary.upstream_connection import OnInterim
-from services.http.messages import Arriving, Body, Response
-from services.http.server.body_stream import Arrival
+from services.http.messages import Body, Response, StreamedBody
+from services.http.server.body_stream import BodyStream
 from services.http.server.error_pages import page_response
 from services.http.server.inbound import Inbound
-from services.http.server.lazy import Later
+from services.http.server.lazy import LazyResponse
 from services.http.storage.store import Store
 
 # Answers that are kept ready for the second in which their Age does not change: so many, each with so little content
@@ -66,7 +66,7 @@ class CachingProxy(Proxy):
         decision = self._settled(asked)
         if isinstance(decision, Response):
             return decision
-        return Later(self._fetch, asked, decision, self._store.find(asked.key), inbound)
+        return LazyResponse(self._fetch, asked, decision, self._store.find(asked.key), inbound)
 
     def _settled(self, asked: Asked) -> Response | Forward:
         """Return the response to a request that needs nobody else, or what is to be asked."""
@@ -260,7 +260,7 @@ class CachingProxy(Proxy):
         self,
         asked: Asked,
         forward: Forward,
-        content: Arrival | None,
+        content: BodyStream | None,
         on_interim: OnInterim | None,
         flight: Flight | None = None,
     ) -> Outcome:
@@ -275,8 +275,8 @@ class CachingProxy(Proxy):
             stored = self._store.find(asked.key)
             received = receive(asked.key, forward, response, request_time, now, stored, self._policy)
             arrival = response.body
-            if not isinstance(arrival, Arrival):
-                raise TypeError("an origin's content is an Arrival")
+            if not isinstance(arrival, BodyStream):
+                raise TypeError("an origin's content is a BodyStream")
             self._update(received)
             outcome = Outcome(forward, received, arrival, version=response.version)
             self._remove(asked, outcome)
@@ -309,13 +309,13 @@ class CachingProxy(Proxy):
         for stored in received.removals:
             self._store.remove(stored)
 
-    def _keep(self, outcome: Outcome, arrival: Arrival, flight: Flight | None) -> bool:
+    def _keep(self, outcome: Outcome, arrival: BodyStream, flight: Flight | None) -> bool:
         """Have the content stored while it is passed on, where it is to be; False where what it lacks is gone."""
         received = outcome.received
         is_revoked = flight is not None and flight.is_revoked
         if received.store is None or (is_revoked and not received.relays_pieces):
             return True
-        source: Arriving = arrival
+        source: StreamedBody = arrival
         if received.pieces:
             pieces = self._pieces(outcome, arrival)
             if pieces is None:
@@ -333,10 +333,10 @@ class CachingProxy(Proxy):
         fill.start()
         return True
 
-    def _pieces(self, outcome: Outcome, arrival: Arrival) -> Pieces | None:
+    def _pieces(self, outcome: Outcome, arrival: BodyStream) -> Pieces | None:
         """Return the content that is put together; None where what was stored is gone."""
         received = outcome.received
-        bodies: list[Body | Arriving] = []
+        bodies: list[Body | StreamedBody] = []
         for piece in received.pieces:
             if piece.stored is None:
                 bodies.append(arrival if received.relays_pieces else self._branch(outcome, arrival))
@@ -347,7 +347,7 @@ class CachingProxy(Proxy):
             bodies.append(body)
         return Pieces(bodies)
 
-    def _branch(self, outcome: Outcome, arrival: Arrival) -> Arriving:
+    def _branch(self, outcome: Outcome, arrival: BodyStream) -> StreamedBody:
         """Return what arrives a second time, beside what the client gets of it."""
         both = Fill(arrival, None)
         outcome.content = both.reader()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from services.http.cache.decisions import Forward, Received
 from services.http.intermediary.cache_fill import Fill
 from services.http.intermediary.errors import UpstreamError
-from services.http.messages import HTTP_1_1, Arriving, Response, Version
+from services.http.messages import HTTP_1_1, Response, StreamedBody, Version
 
 
 @dataclass(slots=True)
@@ -25,7 +25,7 @@ class Outcome:
 
     forward: Forward
     received: Received
-    content: Arriving
+    content: StreamedBody
     fill: Fill | None = None
     version: Version = HTTP_1_1
     served: Response | None = None

@@ -15,7 +15,7 @@ from services.http.intermediary.errors import DiedEarlyError, UpstreamError
 from services.http.intermediary.settings import Bounds
 from services.http.intermediary.upstream_connection import OnInterim, UpstreamConnection
 from services.http.messages import Request, Response
-from services.http.server.body_stream import Arrival
+from services.http.server.body_stream import BodyStream
 from services.http.urls import Origin
 from services.sweep import Sweep
 
@@ -53,9 +53,9 @@ class Pool:
             connection.close()
 
     async def exchange(
-        self, origin: Origin, request: Request, content: Arrival | None, on_interim: OnInterim | None
+        self, origin: Origin, request: Request, content: BodyStream | None, on_interim: OnInterim | None
     ) -> Response:
-        """Send a request to `origin` and return the response's head, its body an Arrival; raises UpstreamError."""
+        """Send a request to `origin` and return the response's head, its body a BodyStream; raises UpstreamError."""
         may_repeat = request.method in IDEMPOTENT and content is None
         connection = await self._connection(origin, is_new=not may_repeat)
         try:

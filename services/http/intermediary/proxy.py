@@ -35,10 +35,10 @@ from services.http.intermediary.settings import Settings, is_allowed
 from services.http.intermediary.tunnel import open_tunnel
 from services.http.intermediary.upstream_connection import OnInterim
 from services.http.messages import Request, Response
-from services.http.server.body_stream import Arrival
+from services.http.server.body_stream import BodyStream
 from services.http.server.error_pages import page_response
 from services.http.server.inbound import Inbound
-from services.http.server.lazy import Later
+from services.http.server.lazy import LazyResponse
 from services.http.targets import split_target
 
 # What the rules make of a request is a function of it, and clients repeat theirs; only requests with few fields are
@@ -105,7 +105,7 @@ class Proxy:
 
     def respond(self, asked: Asked, inbound: Inbound) -> Answer:
         """Return the response to a request that may be forwarded."""
-        return Later(self._forward, asked, inbound)
+        return LazyResponse(self._forward, asked, inbound)
 
     async def close(self) -> None:
         """End what is under way."""
@@ -167,11 +167,11 @@ class Proxy:
         return answer(asked.request.method, head, response.body, self.settings.name, response.version)
 
     async def exchange(
-        self, asked: Asked, request: Request, content: Arrival | None, on_interim: OnInterim | None
+        self, asked: Asked, request: Request, content: BodyStream | None, on_interim: OnInterim | None
     ) -> Response:
         """Send `request`, which may differ from the one that was asked, and return its response's head as it came.
 
-        Its body is an Arrival. Raises UpstreamError.
+        Its body is a BodyStream. Raises UpstreamError.
         """
         # RFC 9112 section 6.3: what has no length comes in chunks, and goes on so.
         length = 0 if content is None else content_length(request.fields)
@@ -200,7 +200,7 @@ class Proxy:
         origin = authority_origin(request.request_target)
         if not is_allowed(origin, self.settings.allowed):
             raise HTTPError(403, "tunnels to there are not allowed")
-        return Later(
+        return LazyResponse(
             self._open_tunnel,
             Asked(request, Route(origin, request.request_target, b"/"), request.request_target, False),
         )

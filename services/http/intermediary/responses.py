@@ -5,21 +5,21 @@ from collections.abc import Sequence
 from services.http.fields import Fields
 from services.http.intermediary.cache_fill import FillReader
 from services.http.intermediary.forwarding import HOP_BY_HOP, via
-from services.http.messages import HTTP_1_1, Arriving, Body, Response, Version
-from services.http.server.body_stream import HELD_OCTETS, Arrival
+from services.http.messages import HTTP_1_1, Body, Response, StreamedBody, Version
+from services.http.server.body_stream import BUFFER_OCTETS, BodyStream
 
 # Content put together of what is stored and what arrives (RFC 9111 section 3.4).
 
 
-class Pieces(Arriving):
+class Pieces(StreamedBody):
     """Several contents, one after the other; raises OSError where one of them cannot be had."""
 
-    def __init__(self, bodies: Sequence[Body | Arriving]) -> None:
+    def __init__(self, bodies: Sequence[Body | StreamedBody]) -> None:
         sizes = [body.size_octets for body in bodies]
         super().__init__(sum(size for size in sizes if size is not None) if None not in sizes else None)
         self._bodies = list(reversed(bodies))
         for body in bodies:
-            if isinstance(body, Arriving):
+            if isinstance(body, StreamedBody):
                 body.on_more = self._more
 
     def read(self, limit_octets: int) -> bytes | None:
@@ -45,7 +45,7 @@ _REPLACED = HOP_BY_HOP | {b"content-length"}
 _DIGITS = 19
 
 
-class Unsent(Arriving):
+class Unsent(StreamedBody):
     """The content of a response to HEAD: its length may be known, and nothing of it is sent."""
 
     def read(self, limit_octets: int) -> bytes | None:
@@ -64,7 +64,7 @@ def length_of(head: Response) -> int | None:
 
 
 def answer(
-    method: bytes, head: Response, body: bytes | Body | Arriving, name: bytes, version: Version = HTTP_1_1
+    method: bytes, head: Response, body: bytes | Body | StreamedBody, name: bytes, version: Version = HTTP_1_1
 ) -> Response:
     """Return a response to `method`, its content as octets where all of it is here and little.
 
@@ -77,18 +77,18 @@ def answer(
             length = body.size_octets if length is None else length
             body.close()
         body = Unsent(length)
-    elif isinstance(body, FillReader | Arrival):
+    elif isinstance(body, FillReader | BodyStream):
         body = gathered(body)
     return Response(head.status, fields, body, head.reason)
 
 
-def gathered(body: FillReader | Arrival) -> bytes | Arriving:
+def gathered(body: FillReader | BodyStream) -> bytes | StreamedBody:
     """Return content that is here and little as octets, which cost the least to send; else the body itself."""
-    waiting = body.waiting_octets
-    if waiting is None or waiting > HELD_OCTETS or len(body.trailers):
+    waiting = body.remaining_octets
+    if waiting is None or waiting > BUFFER_OCTETS or len(body.trailers):
         return body
     pieces = []
-    while piece := body.read(HELD_OCTETS):
+    while piece := body.read(BUFFER_OCTETS):
         pieces.append(piece)
     body.close()
     return b"".join(pieces)

@@ -1,6 +1,6 @@
 """One connection to an origin on asyncio: one exchange at a time, content both ways while it comes.
 
-    response = await connection.ask(request, content, on_interim)      # the head; response.body is an Arrival
+    response = await connection.ask(request, content, on_interim)      # the head; response.body is a BodyStream
 
 What the origin sends is held back when the client does not take it, and what the client sends when the origin does
 not. A response that breaks off is passed on as one that breaks off.
@@ -17,8 +17,8 @@ from services.http.http1.framing import content_length
 from services.http.intermediary.errors import DiedEarlyError, UpstreamError
 from services.http.intermediary.forwarding import forwarded_trailers
 from services.http.intermediary.settings import INTERIM_RESPONSES, KEEP_ALIVE_MARGIN_S, RESPONSE_OCTETS, Bounds
-from services.http.messages import Data, EndOfMessage, Event, Fault, Request, Response, nothing
-from services.http.server.body_stream import Arrival
+from services.http.messages import Data, EndOfMessage, Event, Fault, Request, Response, do_nothing
+from services.http.server.body_stream import BodyStream
 from services.http.syntax import lower_tokens
 
 # Read from the client's side and written at a time.
@@ -46,8 +46,8 @@ class UpstreamConnection(asyncio.Protocol):
         self._core = ClientConnection(RESPONSE_OCTETS)
         self._transport: asyncio.Transport
         self._head: asyncio.Future[Response] | None = None
-        self._body: Arrival | None = None
-        self._content: Arrival | None = None
+        self._body: BodyStream | None = None
+        self._content: BodyStream | None = None
         self._on_interim: OnInterim | None = None
         self._moved = 0.0
         self._exchanges = 0
@@ -112,8 +112,8 @@ class UpstreamConnection(asyncio.Protocol):
 
     # An exchange.
 
-    async def ask(self, request: Request, content: Arrival | None, on_interim: OnInterim | None) -> Response:
-        """Send a request and return the response's head, whose body is an Arrival; raises UpstreamError.
+    async def ask(self, request: Request, content: BodyStream | None, on_interim: OnInterim | None) -> Response:
+        """Send a request and return the response's head, whose body is a BodyStream; raises UpstreamError.
 
         A cancelled exchange takes the connection with it, as does a body that is closed before its end.
         """
@@ -179,7 +179,7 @@ class UpstreamConnection(asyncio.Protocol):
         head, self._head = self._head, None
         self._moved = self._now()
         self._note_keep_alive(response)
-        body = self._body = Arrival(_size(response))
+        body = self._body = BodyStream(_size(response))
         body.on_room = self._resume
         body.on_close = self.close
         if head is not None and not head.done():
@@ -207,7 +207,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._on_interim = None
         if body is not None:
             body.finish(forwarded_trailers(end.trailers))
-            body.on_room = body.on_close = nothing
+            body.on_room = body.on_close = do_nothing
         self._resume()
         self.free_since = self._now()
         if is_sent and self.is_open:

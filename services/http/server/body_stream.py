@@ -1,6 +1,6 @@
 """Streamed content with a bounded buffer, from a connection that receives it to one that sends it.
 
-    stream = Arrival()
+    stream = BodyStream()
     stream.feed(b"abc"); stream.read(2); stream.read(2); stream.read(2)    # b"ab", b"c", None: no data available
     stream.finish(); stream.read(2)                                        # b"": the end
 
@@ -11,25 +11,25 @@ from collections import deque
 from collections.abc import Callable
 
 from services.http.fields import Fields
-from services.http.messages import NO_FIELDS, Arriving, nothing
+from services.http.messages import NO_FIELDS, StreamedBody, do_nothing
 
 # Size of the buffer: two reads of the usual size, so that neither side waits for the other.
-HELD_OCTETS = 262_144
+BUFFER_OCTETS = 262_144
 
 
-class Arrival(Arriving):
+class BodyStream(StreamedBody):
     """A body with one writer and one reader.
 
     `on_room` is called when the buffer has room again after `is_full` was true, `on_close` if the reader closes early.
     """
 
-    def __init__(self, size_octets: int | None = None, held_octets: int = HELD_OCTETS) -> None:
+    def __init__(self, size_octets: int | None = None, buffer_octets: int = BUFFER_OCTETS) -> None:
         super().__init__(size_octets)
-        self.on_room: Callable[[], None] = nothing
-        self.on_close: Callable[[], None] = nothing
+        self.on_room: Callable[[], None] = do_nothing
+        self.on_close: Callable[[], None] = do_nothing
         self.is_complete = False
-        self._held_most = held_octets
-        self._held = 0
+        self._buffer_octets = buffer_octets
+        self._buffered = 0
         self._pieces: deque[bytes] = deque()
         self._error: str | None = None
         self._was_full = False
@@ -40,18 +40,18 @@ class Arrival(Arriving):
     @property
     def is_full(self) -> bool:
         """Whether the writer should wait for on_room."""
-        self._was_full = self._held >= self._held_most
+        self._was_full = self._buffered >= self._buffer_octets
         return self._was_full
 
     @property
-    def held_octets(self) -> int:
+    def buffered_octets(self) -> int:
         """The size of the buffered content."""
-        return self._held
+        return self._buffered
 
     @property
-    def waiting_octets(self) -> int | None:
+    def remaining_octets(self) -> int | None:
         """The size of the unread content, None until it is complete."""
-        return self._held if self.is_complete else None
+        return self._buffered if self.is_complete else None
 
     @property
     def is_over(self) -> bool:
@@ -62,7 +62,7 @@ class Arrival(Arriving):
         """Append content; the buffer keeps its limit only if the writer pauses while `is_full`."""
         if not self.is_over and data:
             self._pieces.append(data)
-            self._held += len(data)
+            self._buffered += len(data)
             self.on_more()
 
     def finish(self, trailers: Fields = NO_FIELDS) -> None:
@@ -93,8 +93,8 @@ class Arrival(Arriving):
         if len(piece) > limit_octets:
             self._pieces.appendleft(piece[limit_octets:])
             piece = piece[:limit_octets]
-        self._held -= len(piece)
-        if self._was_full and self._held < self._held_most // 2:
+        self._buffered -= len(piece)
+        if self._was_full and self._buffered < self._buffer_octets // 2:
             self._was_full = False
             self.on_room()
         return piece
@@ -103,8 +103,8 @@ class Arrival(Arriving):
         """Discard the rest; calls on_close unless the content is complete."""
         was_over, self._is_closed = self.is_over, True
         self._pieces.clear()
-        self._held = 0
-        self.on_more = self.on_room = nothing
+        self._buffered = 0
+        self.on_more = self.on_room = do_nothing
         if not was_over:
             self.on_close()
-        self.on_close = nothing
+        self.on_close = do_nothing

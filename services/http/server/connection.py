@@ -17,8 +17,8 @@ from services.http.dates import format_date
 from services.http.http1.server_connection import ServerConnection
 from services.http.http1.version_detection import Detected, VersionDetector
 from services.http.http2.upgrade import SWITCHING, upgrade_settings, upgraded
-from services.http.messages import Arriving, Body, Closed, Data, EndOfMessage, Event, Fault, Request, Response
-from services.http.server.body_stream import Arrival
+from services.http.messages import Body, Closed, Data, EndOfMessage, Event, Fault, Request, Response, StreamedBody
+from services.http.server.body_stream import BodyStream
 from services.http.server.error_pages import page_response
 from services.http.server.http2_connection import Http2Connection
 from services.http.server.inbound import Takeover
@@ -50,14 +50,14 @@ class Http1Connection(asyncio.Protocol):
         self._transport: asyncio.Transport
         self._peer = ""
         self._request: Request | None = None
-        self._request_body: Arrival | None = None
+        self._request_body: BodyStream | None = None
         self._out: list[bytes] = []
         self._begun = 0.0
         self._status = 0
         self._sent_octets = 0
         self._progress = -1
         self._linger_end = 0.0
-        self._response_body: Body | Arriving | None = None
+        self._response_body: Body | StreamedBody | None = None
         self._is_starved = False
         self._write_paused = False
         self._read_paused = False
@@ -281,7 +281,7 @@ class Http1Connection(asyncio.Protocol):
             if not self._server.relays:
                 self._write(self._core.send_continue())
         if self._server.relays and self._core.has_content:
-            self._request_body = Arrival()
+            self._request_body = BodyStream()
             self._request_body.on_room = self._update_phase
             self._handle_request()
 
@@ -349,7 +349,7 @@ class Http1Connection(asyncio.Protocol):
     # Inbound: the interface for a relay (inbound.py).
 
     @property
-    def content(self) -> Arrival | None:
+    def content(self) -> BodyStream | None:
         return self._request_body
 
     @property
@@ -375,13 +375,13 @@ class Http1Connection(asyncio.Protocol):
         else:
             self._start_response_body(body)
 
-    def _start_response_body(self, body: Body | Arriving) -> None:
+    def _start_response_body(self, body: Body | StreamedBody) -> None:
         self._response_body = body
         if self._core.is_sent:
             self._close_response_body()
             self._complete_response()
             return
-        if isinstance(body, Arriving):
+        if isinstance(body, StreamedBody):
             body.on_more = self._write_body
         self.phase = Phase.ANSWER
         self.deadline = self._server.now() + self._server.limits.stall_s
@@ -406,7 +406,7 @@ class Http1Connection(asyncio.Protocol):
         elif not (self._write_paused or self._is_starved):
             self._server.loop.call_soon(self._write_body)
 
-    def _write_slice(self, body: Body | Arriving) -> bool:
+    def _write_slice(self, body: Body | StreamedBody) -> bool:
         """Write a slice of the body; return whether that completed it."""
         octets = 0
         while octets < SLICE_OCTETS:
@@ -418,12 +418,12 @@ class Http1Connection(asyncio.Protocol):
                 return data is not None
             self._write(self._core.send_data(data))
             octets += len(data)
-            if not isinstance(body, Arriving):
+            if not isinstance(body, StreamedBody):
                 break
         return False
 
-    def _encode_end(self, body: Body | Arriving) -> bytes:
-        return self._core.send_end(body.trailers) if isinstance(body, Arriving) else self._core.send_end()
+    def _encode_end(self, body: Body | StreamedBody) -> bytes:
+        return self._core.send_end(body.trailers) if isinstance(body, StreamedBody) else self._core.send_end()
 
     def _abort_response(self, error: str) -> None:
         """Abort a response in progress; only the early end of the connection can show it (RFC 9112 section 8)."""

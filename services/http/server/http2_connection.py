@@ -21,7 +21,7 @@ from services.http.http2.streams import Closing, Stream
 from services.http.limits import REQUEST_BODY_OCTETS
 from services.http.messages import Request, Response
 from services.http.server.error_pages import page_response
-from services.http.server.inbound import Whole
+from services.http.server.inbound import BufferedRequest
 from services.http.server.phase import Phase
 from services.listener import Slot
 
@@ -186,7 +186,7 @@ class Http2Connection(asyncio.Protocol):
             return
         self.slot.stage = Stage.ACTIVE
         if self._server.relays:
-            answer = self._server.relay(event.request, Whole(event.content, self._peer))
+            answer = self._server.relay(event.request, BufferedRequest(event.content, self._peer))
         else:
             answer = self._server.answer(event.request, event.content)
         if not isinstance(answer, Response):

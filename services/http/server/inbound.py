@@ -7,8 +7,8 @@ while it receives it (RFC 9110 sections 7.6 and 10.1.1).
 import asyncio
 from typing import TYPE_CHECKING, Protocol
 
-from services.http.messages import Arriving, Response
-from services.http.server.body_stream import Arrival
+from services.http.messages import Response, StreamedBody
+from services.http.server.body_stream import BodyStream
 from services.listener import Slot
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ class Inbound(Protocol):
     """One request's content and client."""
 
     @property
-    def content(self) -> Arrival | None:
+    def content(self) -> BodyStream | None:
         """The request's content; None for a request without content."""
         ...
 
@@ -33,14 +33,14 @@ class Inbound(Protocol):
         ...
 
 
-class Whole:
+class BufferedRequest:
     """A request with complete content: over HTTP/2 this server buffers it first."""
 
     def __init__(self, content: bytes, peer: str) -> None:
-        self.content: Arrival | None = None
+        self.content: BodyStream | None = None
         self.peer = peer
         if content:
-            self.content = Arrival(len(content))
+            self.content = BodyStream(len(content))
             self.content.feed(content)
             self.content.finish()
 
@@ -48,7 +48,7 @@ class Whole:
         """Drop it: interim responses are optional here (RFC 9110 section 15.2)."""
 
 
-class Takeover(Arriving):
+class Takeover(StreamedBody):
     """A response body that takes over the connection after the response's head: a tunnel (RFC 9110 9.3.6)."""
 
     def take_over(self, server: "HTTPServer", transport: asyncio.Transport, slot: Slot, octets: bytes) -> "Served":

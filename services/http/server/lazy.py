@@ -1,6 +1,6 @@
 """A coroutine that starts when it is awaited, so that a cancelled request does no work.
 
-Later(handle, request)        # handle(request) is called by `await`
+    LazyResponse(handle, request)        # handle(request) is called by `await`
 """
 
 from collections.abc import Callable, Coroutine, Generator
@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 Result = TypeVar("Result")
 
 
-class Later(Generic[Result]):
+class LazyResponse(Generic[Result]):
     """A coroutine function with its arguments; unlike a coroutine it may be dropped without being awaited."""
 
     __slots__ = ("_arguments", "_function")

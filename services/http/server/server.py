@@ -24,7 +24,7 @@ from services.http.messages import Request, Response
 from services.http.server.connection import Http1Connection
 from services.http.server.error_pages import page_response
 from services.http.server.inbound import Inbound
-from services.http.server.lazy import Later
+from services.http.server.lazy import LazyResponse
 from services.http.server.phase import Phase
 from services.listener import Connections, Slot
 from services.sweep import Sweep
@@ -165,7 +165,7 @@ class HTTPServer:
             answer = self._handler(request, body)
         except Exception as error:
             return self._failed(error)
-        return answer if isinstance(answer, Response) else Later(self._guarded, answer)
+        return answer if isinstance(answer, Response) else LazyResponse(self._guarded, answer)
 
     def relay(self, request: Request, inbound: Inbound) -> Response | Awaitable[Response]:
         """Call the relay for a request whose content may still be incomplete."""
@@ -175,7 +175,7 @@ class HTTPServer:
             answer = self._relay(request, inbound)
         except Exception as error:
             return self._failed(error)
-        return answer if isinstance(answer, Response) else Later(self._guarded, answer)
+        return answer if isinstance(answer, Response) else LazyResponse(self._guarded, answer)
 
     def refuse(self, request: Request) -> Response | None:
         """Return the error response that a request gets whatever its content, None if it gets none."""

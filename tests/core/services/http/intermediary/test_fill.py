@@ -8,13 +8,13 @@ from services.http.cache.stored import StoredResponse
 from services.http.fields import Fields
 from services.http.intermediary.cache_fill import NEARLY_OCTETS, Fill
 from services.http.intermediary.responses import Pieces
-from services.http.messages import Arriving, Response
-from services.http.server.body_stream import HELD_OCTETS, Arrival
+from services.http.messages import Response, StreamedBody
+from services.http.server.body_stream import BUFFER_OCTETS, BodyStream
 from services.http.storage.store import Store
 
 URI = b"http://a/"
 TAGGED = Response(200, Fields(((b"ETag", b'"1"'), (b"Cache-Control", b"max-age=9"))))
-PIECE = b"x" * HELD_OCTETS
+PIECE = b"x" * BUFFER_OCTETS
 
 
 def stored(response: Response = TAGGED) -> StoredResponse:
@@ -26,7 +26,7 @@ class Case:
 
     def __init__(self, object_octets: int = 10_000_000, size_octets: int | None = None, wanted: bool = False) -> None:
         self.store = Store(object_octets=object_octets)
-        self.source = Arrival(size_octets)
+        self.source = BodyStream(size_octets)
         self.closings: list[str] = []
         self.source.on_close = lambda: self.closings.append("source")
         self.wanted = wanted
@@ -40,7 +40,7 @@ class Case:
         return self.store.held(found[0]) if found else None
 
 
-def drained(reader: Arriving) -> bytes:
+def drained(reader: StreamedBody) -> bytes:
     """Everything that is there to be read."""
     octets = b""
     while data := reader.read(1000):
@@ -57,7 +57,7 @@ def test_every_reader_gets_everything_whenever_it_joined(
     pieces: list[bytes], joins: list[int], object_octets: int
 ) -> None:
     case = Case(object_octets)
-    read: dict[Arriving, bytes] = {case.fill.reader(): b""}
+    read: dict[StreamedBody, bytes] = {case.fill.reader(): b""}
     case.fill.start()
     for number, piece in enumerate(pieces):
         for _ in range(joins.count(number)):
@@ -81,9 +81,9 @@ def test_while_it_is_stored_nobody_holds_it_up() -> None:
     for _ in range(4):
         case.source.feed(PIECE)
         assert not case.source.is_full
-        assert len(drained(fast)) == HELD_OCTETS
+        assert len(drained(fast)) == BUFFER_OCTETS
     case.source.finish()
-    assert len(drained(slow)) == 4 * HELD_OCTETS
+    assert len(drained(slow)) == 4 * BUFFER_OCTETS
 
 
 def test_what_is_too_large_waits_for_the_slowest_and_goes_on_when_that_leaves() -> None:
@@ -94,9 +94,9 @@ def test_what_is_too_large_waits_for_the_slowest_and_goes_on_when_that_leaves() 
         case.source.feed(PIECE)
     assert case.source.is_full
     assert case.fill.joined is None
-    assert len(drained(fast)) == HELD_OCTETS
+    assert len(drained(fast)) == BUFFER_OCTETS
     slow.close()
-    assert len(drained(fast)) == 3 * HELD_OCTETS
+    assert len(drained(fast)) == 3 * BUFFER_OCTETS
     assert not case.source.is_full
 
 
@@ -117,7 +117,7 @@ def test_what_breaks_off_breaks_off_for_all_and_a_part_is_kept() -> None:
 
 
 def test_without_a_validator_nothing_is_kept_of_what_breaks_off() -> None:
-    store, source = Store(), Arrival()
+    store, source = Store(), BodyStream()
     fill = Fill(source, store.begin(stored(Response(200, Fields(((b"Cache-Control", b"max-age=9"),))))))
     fill.start()
     source.feed(b"abc")
@@ -180,7 +180,7 @@ def test_trailers_reach_the_readers() -> None:
 
 
 def test_pieces_are_one_content() -> None:
-    first, second = Arrival(3), Arrival(2)
+    first, second = BodyStream(3), BodyStream(2)
     pieces = Pieces([first, second])
     told: list[int] = []
     pieces.on_more = lambda: told.append(1)

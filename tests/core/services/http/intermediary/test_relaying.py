@@ -7,7 +7,7 @@ import pytest
 
 from services.http.fields import Fields
 from services.http.messages import Request, Response
-from services.http.server.body_stream import HELD_OCTETS, Arrival
+from services.http.server.body_stream import BUFFER_OCTETS, BodyStream
 from services.http.server.inbound import Inbound
 from services.http.server.phase import Phase
 from tests.core.services.http.server.test_connection import BOUNDS, GET, POST, Peer, run, turn, whole
@@ -20,10 +20,10 @@ class Relay:
     """Answers with `body` once told to, and keeps what it was asked."""
 
     def __init__(self, size_octets: int | None = None) -> None:
-        self.body = Arrival(size_octets)
+        self.body = BodyStream(size_octets)
         self.go = asyncio.Event()
         self.seen: list[Inbound] = []
-        self.contents: list[Arrival | None] = []
+        self.contents: list[BodyStream | None] = []
         self.cancelled = 0
 
     def __call__(self, request: Request, inbound: Inbound) -> Awaitable[Response]:
@@ -70,7 +70,7 @@ def test_a_client_that_does_not_read_holds_back_the_source() -> None:
     async def test(peer: Peer) -> None:
         await begun(peer, relay)
         peer.serving.pause_writing()
-        relay.body.feed(b"x" * HELD_OCTETS)
+        relay.body.feed(b"x" * BUFFER_OCTETS)
         assert relay.body.is_full
         peer.serving.resume_writing()
         assert not relay.body.is_full
@@ -215,14 +215,14 @@ def test_an_upload_that_finds_no_room_waits_without_being_timed_out() -> None:
     relay = Relay()
 
     async def test(peer: Peer) -> None:
-        peer.sends(POST + b"Content-Length: %d\r\n\r\n" % (HELD_OCTETS + 1) + b"x" * HELD_OCTETS)
+        peer.sends(POST + b"Content-Length: %d\r\n\r\n" % (BUFFER_OCTETS + 1) + b"x" * BUFFER_OCTETS)
         await turn()
         for _ in range(3):
             peer.waits(BOUNDS.body_s + BOUNDS.head_s)
         assert peer.wire.written == b""
         [content] = relay.contents
         assert content is not None
-        content.read(HELD_OCTETS)
+        content.read(BUFFER_OCTETS)
         for _ in range(3):
             peer.waits(BOUNDS.body_s + BOUNDS.head_s + BOUNDS.stall_s)
         assert peer.wire.written.startswith(b"HTTP/1.1 408 ")

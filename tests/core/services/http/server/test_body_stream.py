@@ -5,66 +5,66 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.http.fields import Fields
-from services.http.server.body_stream import Arrival
+from services.http.server.body_stream import BodyStream
 
 TRAILERS = Fields(((b"Digest", b"1"),))
 
 
 @given(pieces=st.lists(st.binary(max_size=20)), limit=st.integers(1, 30))
 def test_what_is_fed_is_read_in_any_pieces(pieces: list[bytes], limit: int) -> None:
-    arrival = Arrival()
+    stream = BodyStream()
     read = b""
     for piece in pieces:
-        arrival.feed(piece)
-        read += arrival.read(limit) or b""
-    arrival.finish(TRAILERS)
-    while data := arrival.read(limit):
+        stream.feed(piece)
+        read += stream.read(limit) or b""
+    stream.finish(TRAILERS)
+    while data := stream.read(limit):
         read += data
     assert read == b"".join(pieces)
-    assert arrival.read(limit) == b""
-    assert arrival.trailers == TRAILERS
+    assert stream.read(limit) == b""
+    assert stream.trailers == TRAILERS
 
 
 def test_the_feeder_is_told_when_there_is_room_again() -> None:
     rooms: list[int] = []
-    arrival = Arrival(held_octets=10)
-    arrival.on_room = lambda: rooms.append(1)
-    arrival.feed(b"x" * 9)
-    assert not arrival.is_full
-    arrival.feed(b"x" * 9)
-    assert arrival.is_full
-    arrival.read(9)
+    stream = BodyStream(buffer_octets=10)
+    stream.on_room = lambda: rooms.append(1)
+    stream.feed(b"x" * 9)
+    assert not stream.is_full
+    stream.feed(b"x" * 9)
+    assert stream.is_full
+    stream.read(9)
     assert rooms == []
-    arrival.read(5)
+    stream.read(5)
     assert rooms == [1]
-    assert not arrival.is_full
+    assert not stream.is_full
 
 
 def test_the_reader_is_told_of_more_of_the_end_and_of_a_break() -> None:
     told: list[str] = []
-    arrival = Arrival()
-    arrival.on_more = lambda: told.append("more")
-    assert arrival.read(1) is None
-    arrival.feed(b"a")
-    arrival.fail("gone")
+    stream = BodyStream()
+    stream.on_more = lambda: told.append("more")
+    assert stream.read(1) is None
+    stream.feed(b"a")
+    stream.fail("gone")
     assert told == ["more", "more"]
-    assert arrival.read(5) == b"a"
+    assert stream.read(5) == b"a"
     with pytest.raises(OSError, match="gone"):
-        arrival.read(5)
-    arrival.feed(b"late")
-    arrival.finish()
+        stream.read(5)
+    stream.feed(b"late")
+    stream.finish()
     with pytest.raises(OSError, match="gone"):
-        arrival.read(5)
+        stream.read(5)
 
 
 @pytest.mark.parametrize(("is_complete", "told"), [(True, 0), (False, 1)])
 def test_the_feeder_is_told_once_of_a_reader_that_leaves_early(is_complete: bool, told: int) -> None:
     closings: list[int] = []
-    arrival = Arrival()
-    arrival.on_close = lambda: closings.append(1)
+    stream = BodyStream()
+    stream.on_close = lambda: closings.append(1)
     if is_complete:
-        arrival.finish()
-    arrival.close()
-    arrival.close()
+        stream.finish()
+    stream.close()
+    stream.close()
     assert len(closings) == told
-    assert arrival.is_over
+    assert stream.is_over

@@ -10,7 +10,7 @@ import pytest
 from services.http.errors import HTTPError
 from services.http.fields import Fields
 from services.http.messages import Request, Response
-from services.http.server.body_stream import Arrival
+from services.http.server.body_stream import BodyStream
 from services.http.server.request_body import read_body
 
 
@@ -18,7 +18,7 @@ from services.http.server.request_body import read_body
 class Client:
     """A request's client as a relay sees it."""
 
-    content: Arrival | None = field(default_factory=Arrival)
+    content: BodyStream | None = field(default_factory=BodyStream)
     peer: str = "192.0.2.1:1"
     interim: list[Response] = field(default_factory=list)
 
