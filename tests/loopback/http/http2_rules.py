@@ -1,7 +1,7 @@
-"""What RFC 9113, RFC 7540 and RFC 7541 ask of a server that is sent something wrong: one line a rule.
+"""Rules of RFC 9113, RFC 7540 and RFC 7541 for a server that receives an error, one line each.
 
-A rule is a name, the octets after the preface and SETTINGS, and what they earn: Goaway(code), Reset(stream, code), or
-Fine() where the connection goes on as if nothing had been. Further settings of the client may come before.
+A rule is a name, the octets after the preface and SETTINGS, and the expected reaction: Goaway(code), Reset(stream,
+code), or Fine() if the connection continues. Further settings of the client may precede.
 """
 
 from dataclasses import dataclass
@@ -52,7 +52,7 @@ class Reset:
 
 @dataclass(frozen=True)
 class Fine:
-    """Nothing is wrong; the streams named get this status."""
+    """No error; these streams get these status codes."""
 
     statuses: tuple[tuple[int, int], ...] = ()
 
@@ -68,7 +68,7 @@ class Rule:
 
 OPEN = headers(1, POST, END_HEADERS)
 ANSWERED = headers(1)
-# A stream that stays half-closed (remote): its client lets it send nothing.
+# A stream that stays half-closed (remote): the client's window is zero.
 NO_WINDOW = (setting(0x4, 0),)
 RESET = frame(RST_STREAM, 0, 1, number(8))
 BLOCK = block(GET)
@@ -236,7 +236,7 @@ KINDS = [
     ),
     Rule(
         "6.9.1 DATA beyond a stream's window",
-        # The stream's window is widened as content is taken, for some streams only; the fifth waits.
+        # Only some streams are widened at a time; the fifth one waits.
         b"".join(headers(one, POST, END_HEADERS) + frame(DATA, 0, one, b"x" * 10) for one in (1, 3, 5, 7))
         + headers(9, POST, END_HEADERS)
         + frame(DATA, 0, 9, b"x" * 16_384) * 4,
@@ -368,7 +368,7 @@ FLOODS = [
 
 RULES = [*FRAMES, *STATES, *KINDS, *MESSAGES, *HPACK, *FLOODS]
 
-# Prefaces that are none, and first frames that are not SETTINGS (section 3.4): what is sent, without greeting.
+# Invalid prefaces, and first frames other than SETTINGS (section 3.4): the input, without the client's preface.
 PREFACES = [
     PREFACE + frame(PING, 0, 0, b"12345678"),
     PREFACE + frame(SETTINGS, ACK, 0),

@@ -1,4 +1,4 @@
-"""The MUSTs of semantics: methods, fields, conditions and ranges (RFC 9110)."""
+"""MUST requirements of HTTP semantics: methods, fields, preconditions and ranges (RFC 9110)."""
 
 from tests.loopback.http.musts import (
     EARLIER,

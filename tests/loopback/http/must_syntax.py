@@ -1,4 +1,4 @@
-"""The MUSTs of message syntax and of connections (RFC 9112, and what of RFC 9110 shows in them)."""
+"""MUST requirements of HTTP/1 message syntax and connections (RFC 9112 and parts of RFC 9110)."""
 
 from tests.loopback.http.musts import (
     CHUNKED,

@@ -1,4 +1,4 @@
-"""What RFC 9110 and RFC 9112 require of a server, each as octets to send and a property of what comes back.
+"""Requirements of RFC 9110 and RFC 9112 for a server: octets to send, and a property of the responses.
 
 TARGET is a file of the ten octets 0123456789 that was last changed on Sun, 06 Nov 1994 08:49:37 GMT; /echo answers
 any method with the request's content; {etag} stands for the file's entity tag.
@@ -16,7 +16,7 @@ NOW = 2_000_000_000.0
 
 @dataclass(frozen=True)
 class Must:
-    """A requirement: its section, the sentence in this project's words, a probe, and what must hold."""
+    """A requirement: section, paraphrase, octets to send, and the property of the responses."""
 
     section: str
     sentence: str
@@ -25,76 +25,76 @@ class Must:
     methods: tuple[str, ...] = ()
 
     def check(self, octets: bytes) -> bool:
-        """Tell whether the octets that came back keep it."""
+        """Return whether the responses have the property."""
         methods = self.methods or (self.probe.split(b" ", 1)[0].strip().decode("latin-1") or "GET",) * 9
         return self.holds(octets, read_answers(octets, methods))
 
 
 def status(*allowed: int) -> Property:
-    """One final response, with one of these codes."""
+    """Expect one final response, with one of these codes."""
     return lambda _, answers: len(answers) >= 1 and answers[0].status in allowed
 
 
 def statuses(*expected: int) -> Property:
-    """Exactly these final responses, in this order."""
+    """Expect exactly these final responses, in order."""
     return lambda _, answers: [answer.status for answer in answers] == list(expected)
 
 
 def content(expected: bytes, code: int = 200) -> Property:
-    """One response with this code and exactly this content."""
+    """Expect one response with this code and content."""
     return lambda _, answers: len(answers) == 1 and (answers[0].status, answers[0].body) == (code, expected)
 
 
 def field(name: str, expected: str) -> Property:
-    """A field with this value in the first response."""
+    """Expect a field with this value in the first response."""
     return lambda _, answers: answers[0].field(name) == expected
 
 
 def has(name: str) -> Property:
-    """A field of this name in the first response."""
+    """Expect a field of this name in the first response."""
     return lambda _, answers: answers[0].field(name) is not None
 
 
 def lacks(*names: str) -> Property:
-    """No field of these names in the first response."""
+    """Expect no field of these names in the first response."""
     return lambda _, answers: all(answers[0].field(name) is None for name in names)
 
 
 def both(*properties: Property) -> Property:
-    """All of these."""
+    """Expect all of these properties."""
     return lambda octets, answers: all(holds(octets, answers) for holds in properties)
 
 
 def starts(prefix: bytes) -> Property:
-    """The octets begin so."""
+    """Expect this prefix."""
     return lambda octets, _: octets.startswith(prefix)
 
 
 def date_is_fixdate(_: bytes, answers: list[Answer]) -> bool:
-    """Date is there once, in the preferred format, whose length is fixed."""
+    """Expect one Date, in the preferred format of fixed length."""
     dates = answers[0].fields.get_all("Date") or []
     return len(dates) == 1 and len(dates[0]) == 29 and parse_date(dates[0].encode(), NOW) is not None
 
 
 def not_later_than_date(_: bytes, answers: list[Answer]) -> bool:
-    """Last-Modified is not after Date."""
+    """Expect Last-Modified not later than Date."""
     modified, date = (parse_date((answers[0].field(name) or "").encode(), NOW) for name in ("Last-Modified", "Date"))
     return modified is not None and date is not None and modified <= date
 
 
 def same_fields(_: bytes, answers: list[Answer]) -> bool:
-    """HEAD and GET give the same fields, Date and Connection aside."""
+    """Expect the same fields for HEAD and GET, except Date and Connection."""
     first, second = ({k: v for k, v in a.fields.items() if k not in ("Date", "Connection")} for a in answers[:2])
     return first == second and answers[0].body == b"" and len(answers[1].body) > 0
 
 
 def framed(_: bytes, answers: list[Answer]) -> bool:
-    """Content-Length equals what came."""
+    """Expect Content-Length to equal the length of the content."""
     return answers[0].field("Content-Length") == str(len(answers[0].body))
 
 
 def multipart(_: bytes, answers: list[Answer]) -> bool:
-    """A multipart of two parts, each with its Content-Range, the whole with none."""
+    """Expect two parts, each with Content-Range, and none in the header section."""
     answer = answers[0]
     return (
         answer.status == 206
@@ -106,13 +106,13 @@ def multipart(_: bytes, answers: list[Answer]) -> bool:
 
 
 def get(*lines: bytes, target: bytes = b"/a.txt", method: bytes = b"GET", version: bytes = b"1.1") -> bytes:
-    """A request with a Host and these field lines."""
+    """Return a request with Host and these field lines."""
     start = method + b" " + target + b" HTTP/" + version
     return b"\r\n".join((start, b"Host: a", *lines, b"", b""))
 
 
 def post(*lines: bytes, body: bytes = b"") -> bytes:
-    """A POST to the echo."""
+    """Return a POST to the echo resource."""
     return get(*lines, target=b"/echo", method=b"POST") + body
 
 

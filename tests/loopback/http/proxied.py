@@ -1,4 +1,4 @@
-"""A proxy as a process, and origins that answer with the octets that a test gives them and keep what arrived."""
+"""A proxy process, and origins that send given octets and record the requests."""
 
 import os
 import signal
@@ -14,14 +14,14 @@ from itertools import pairwise
 
 from tests.loopback.http.support import HOST, PATIENCE_S, read_until
 
-# What a cache may keep for longer than any test runs.
+# Fresh for longer than any test runs.
 FRESH = "Cache-Control: max-age=600"
 Answering = Callable[[socket.socket, bytes], bool]
 
 
 @dataclass
 class RawOrigin:
-    """What an origin of raw octets saw: one entry a request, head and content; and how many connections."""
+    """The record of a raw origin: requests with head and content, and the number of connections."""
 
     port: int = 0
     requests: list[bytes] = field(default_factory=list)
@@ -29,18 +29,18 @@ class RawOrigin:
 
     @property
     def base(self) -> str:
-        """Its URL without a path."""
+        """The origin's URL without a path."""
         return f"http://{HOST}:{self.port}"
 
 
 def response(content: bytes, *lines: str, status: str = "200 OK") -> bytes:
-    """Return a response of HTTP/1.1 with Content-Length."""
+    """Return an HTTP/1.1 response with Content-Length."""
     head = [f"HTTP/1.1 {status}", *lines, f"Content-Length: {len(content)}", "", ""]
     return "\r\n".join(head).encode("latin-1") + content
 
 
 def read_request(peer: socket.socket) -> bytes:
-    """Return one request, its content counted by Content-Length or read as chunks; nothing at the end."""
+    """Read one request, framed by Content-Length or chunked; return b"" at the end of the connection."""
     octets = b""
     while b"\r\n\r\n" not in octets:
         piece = peer.recv(65_536)
@@ -59,7 +59,7 @@ def read_request(peer: socket.socket) -> bytes:
 
 
 def always(octets: bytes, stays: bool = True) -> Answering:
-    """Answer each request with these octets."""
+    """Return an `answer` that sends these octets for each request."""
 
     def answer(peer: socket.socket, request: bytes) -> bool:
         del request
@@ -71,7 +71,7 @@ def always(octets: bytes, stays: bool = True) -> Answering:
 
 @contextmanager
 def raw_origin(answer: Answering) -> Iterator[RawOrigin]:
-    """Run an origin in threads; `answer` writes to the socket and returns whether the connection stays open."""
+    """Run an origin in threads; `answer` writes to the socket and returns whether the connection persists."""
     origin = RawOrigin()
     listener = socket.create_server((HOST, 0), backlog=512)
     origin.port = listener.getsockname()[1]
@@ -114,19 +114,19 @@ class RunningProxy:
 
     @property
     def url(self) -> str:
-        """What curl's -x takes."""
+        """The proxy's URL, for curl's -x."""
         return f"http://{HOST}:{self.port}"
 
     @property
     def most_memory_kib(self) -> int:
-        """The most that the process has had in memory."""
+        """The process's peak memory."""
         with open(f"/proc/{self.pid}/status", encoding="ascii") as lines:
             return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
 
 
 @contextmanager
 def proxy_process(*flags: str) -> Iterator[RunningProxy]:
-    """Run the proxy as people do."""
+    """Run the proxy by its command line."""
     command = [sys.executable, "-m", "services.http.proxy", "--port", "0", "--listen", HOST, *flags]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -139,12 +139,12 @@ def proxy_process(*flags: str) -> Iterator[RunningProxy]:
 
 
 def curl(*arguments: str | os.PathLike[str]) -> subprocess.CompletedProcess[bytes]:
-    """Run curl, which is to end in time."""
+    """Run curl with a time limit."""
     return subprocess.run(["curl", "-sS", *arguments], capture_output=True, timeout=PATIENCE_S * 3, check=False)
 
 
 def exchange(port: int, octets: bytes, mark: bytes) -> bytes:
-    """Send octets and return what comes up to `mark`."""
+    """Send octets and return the input up to `mark`."""
     with socket.create_connection((HOST, port), timeout=PATIENCE_S) as peer:
         peer.sendall(octets)
         return read_until(peer, mark)
@@ -158,24 +158,24 @@ def field_values(message: bytes, name: bytes) -> list[bytes]:
 
 
 def is_in_order(text: bytes, parts: Sequence[bytes]) -> bool:
-    """Tell whether all parts are there, one after the other."""
+    """Return whether all parts occur, in order."""
     places = [text.find(part) for part in parts]
     return -1 not in places and all(one < other for one, other in pairwise(places))
 
 
 def get(origin: RawOrigin, *lines: str, path: str = "/x", method: str = "GET") -> bytes:
-    """Return a request to a proxy for something of an origin."""
+    """Return a request to a proxy for a resource of an origin."""
     return "\r\n".join([f"{method} {origin.base}{path} HTTP/1.1", "Host: x", *lines, "", ""]).encode()
 
 
 def status_of(answer: bytes) -> bytes:
-    """Return Cache-Status without the time to live."""
+    """Return Cache-Status without ttl."""
     value = field_values(answer, b"cache-status")[0]
     return b"; ".join(part for part in value.split(b"; ") if not part.startswith(b"ttl="))
 
 
 def until(condition: Callable[[], bool]) -> None:
-    """Wait for what must come about."""
+    """Wait for a condition, with a time limit."""
     end = time.monotonic() + PATIENCE_S
     while not condition():
         assert time.monotonic() < end
@@ -183,7 +183,7 @@ def until(condition: Callable[[], bool]) -> None:
 
 
 class Gate:
-    """An origin that sends a head and some content, and the rest when it is told to."""
+    """An origin that sends a head and part of the content, and the rest on a signal."""
 
     def __init__(self, first: bytes, rest: bytes) -> None:
         self.first, self.rest = first, rest
@@ -205,13 +205,13 @@ class Gate:
 
 @contextmanager
 def client(port: int, octets: bytes) -> Iterator[socket.socket]:
-    """Be a client that has sent octets."""
+    """Return a client socket on which octets were sent."""
     with socket.create_connection((HOST, port), timeout=PATIENCE_S) as peer:
         peer.sendall(octets)
         yield peer
 
 
 def leave(peer: socket.socket) -> None:
-    """Go away as a browser does whose user has closed it."""
+    """Close the connection as a browser does when it exits."""
     peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
     peer.close()

@@ -1,4 +1,4 @@
-"""A peer that sends HTTP/2 frames made by hand, and sees what comes back as hyperframe and hpack read it."""
+"""An HTTP/2 peer that sends handmade frames, and decodes the input with hyperframe and hpack."""
 
 import socket
 from collections.abc import Callable, Iterator, Sequence
@@ -32,7 +32,7 @@ POST: Lines = ((b":method", b"POST"), (b":scheme", b"http"), (b":path", b"/echo"
 
 
 def frame(kind: int, flags: int, stream_id: int, payload: bytes = b"") -> bytes:
-    """RFC 9113 section 4.1, octet by octet."""
+    """Encode a frame (RFC 9113 section 4.1)."""
     return len(payload).to_bytes(3, "big") + bytes((kind, flags)) + stream_id.to_bytes(4, "big") + payload
 
 
@@ -45,12 +45,12 @@ def setting(identifier: int, value: int) -> bytes:
 
 
 def block(lines: Lines) -> bytes:
-    """A header block that no table changes: each case has its own connection, and blocks in it any order."""
+    """Encode a header block without indexing, so that blocks of a connection may have any order."""
     return b"".join(b"\x00" + bytes((len(name),)) + name + _string_length(len(value)) + value for name, value in lines)
 
 
 def _string_length(length: int) -> bytes:
-    """RFC 7541 section 5.1, a prefix of seven bits."""
+    """Encode a length with a prefix of seven bits (RFC 7541 section 5.1)."""
     if length < 127:
         return bytes((length,))
     length -= 127
@@ -67,7 +67,7 @@ def headers(stream_id: int, lines: Lines = GET, flags: int = END_STREAM | END_HE
 
 @dataclass
 class Reply:
-    """A stream's response as it came."""
+    """The response received on a stream."""
 
     fields: list[tuple[str, str]]
     body: bytes = b""
@@ -79,7 +79,7 @@ class Reply:
 
 
 class RawPeer:
-    """One connection, past the preface unless told otherwise."""
+    """One connection; by default with the preface sent."""
 
     def __init__(self, made: socket.socket) -> None:
         self.socket = made
@@ -95,7 +95,7 @@ class RawPeer:
         self._octets = b""
 
     def send(self, *octets: bytes) -> None:
-        """Send; a server that has already ended may refuse it, which the frames read later tell."""
+        """Send octets; ignore a reset, which the frames read later explain."""
         try:
             self.socket.sendall(b"".join(octets))
         except OSError:
@@ -105,7 +105,7 @@ class RawPeer:
         self.send(PREFACE, frame(SETTINGS, 0, 0, b"".join(settings)), frame(SETTINGS, ACK, 0))
 
     def read(self) -> bool:
-        """Take what comes next; False at the end."""
+        """Read once from the socket; return False at the end."""
         try:
             octets = self.socket.recv(65_536)
         except ConnectionResetError:
@@ -117,7 +117,7 @@ class RawPeer:
         return True
 
     def take(self, octets: bytes) -> None:
-        """Take octets that came."""
+        """Decode octets."""
         self._octets += octets
         while len(self._octets) >= 9:
             size = int.from_bytes(self._octets[:3], "big")
@@ -134,7 +134,7 @@ class RawPeer:
             pass
 
     def ping(self, mark: bytes = b"12345678") -> None:
-        """Have everything before it answered."""
+        """Send PING and wait for its ACK, so that all frames before it are processed."""
         self.send(frame(PING, 0, 0, mark))
         self.until(lambda: mark in self.pongs)
 
@@ -164,7 +164,7 @@ class RawPeer:
         self.until(lambda: self.is_answered(stream_id))
 
     def octets_of(self, stream_id: int) -> int:
-        """How much content came on a stream, -1 before its head."""
+        """Return the number of content octets on a stream, -1 before its HEADERS."""
         return len(self.replies[stream_id].body) if stream_id in self.replies else -1
 
 
@@ -179,7 +179,7 @@ def raw_peer(port: int, *settings: bytes, greet: bool = True) -> Iterator[RawPee
 
 
 def is_served(port: int) -> bool:
-    """Whether a connection of its own gets what it asks for."""
+    """Return whether a request on a new connection gets its response."""
     with raw_peer(port) as peer:
         peer.send(headers(1))
         peer.until(lambda: peer.is_answered(1))

@@ -1,4 +1,4 @@
-"""An origin to talk to over a socket, as a process or in a thread, and a peer that sends octets as they are."""
+"""An origin as a process or in a thread, and raw sockets to it."""
 
 import asyncio
 import http.client
@@ -21,13 +21,13 @@ from services.http.server.server import Handler, HTTPServer, Limits
 from services.listener import Listener
 
 HOST = "127.0.0.1"
-# How long a test waits for octets that must come: a bound, never a measurement.
+# The time limit for expected input: never a measurement.
 PATIENCE_S = 20.0
 
 
 @dataclass
 class Answer:
-    """One response as Python's own client read it."""
+    """One response, parsed by http.client."""
 
     status: int
     version: int
@@ -41,7 +41,7 @@ class Answer:
 
 
 class _Replayed(socket.socket):
-    """What http.client takes for a socket: octets that already came."""
+    """A socket for http.client that replays octets."""
 
     def __init__(self, stream: io.BytesIO) -> None:
         super().__init__()
@@ -54,11 +54,11 @@ class _Replayed(socket.socket):
 
 class _Kept(io.BytesIO):
     def close(self) -> None:
-        """Stay readable: the next response follows in the same octets."""
+        """Do nothing: the next response follows in the same octets."""
 
 
 def read_answers(octets: bytes, methods: Sequence[str]) -> list[Answer]:
-    """Parse responses to `methods`, interim ones left out, until the octets end."""
+    """Parse the final responses to `methods`, with http.client."""
     stream = _Kept(octets)
     answers = []
     for method in methods:
@@ -72,12 +72,12 @@ def read_answers(octets: bytes, methods: Sequence[str]) -> list[Answer]:
 
 
 def run(*command: str) -> bytes:
-    """Run a program and return what it prints."""
+    """Run a program and return its output."""
     return subprocess.run(command, check=True, capture_output=True, timeout=PATIENCE_S).stdout
 
 
 def talk(port: int, octets: bytes) -> bytes:
-    """Send octets, end the sending side, and return all that comes until the server ends."""
+    """Send octets, half-close, and return all input."""
     with socket.create_connection((HOST, port), timeout=PATIENCE_S) as peer:
         peer.sendall(octets)
         peer.shutdown(socket.SHUT_WR)
@@ -85,7 +85,7 @@ def talk(port: int, octets: bytes) -> bytes:
 
 
 def read_to_end(peer: socket.socket) -> bytes:
-    """Return all octets until the other side ends."""
+    """Return all input until the peer closes."""
     pieces = []
     while piece := peer.recv(65_536):
         pieces.append(piece)
@@ -93,7 +93,7 @@ def read_to_end(peer: socket.socket) -> bytes:
 
 
 def read_until(peer: socket.socket, mark: bytes) -> bytes:
-    """Return octets up to and with the read in which `mark` came."""
+    """Read until `mark` occurs; return all input so far."""
     octets = b""
     while mark not in octets:
         piece = peer.recv(65_536)
@@ -105,7 +105,7 @@ def read_until(peer: socket.socket, mark: bytes) -> bytes:
 
 @contextmanager
 def origin_process(root: Path, *flags: str) -> Iterator[int]:
-    """Run the origin as people do, and yield its port."""
+    """Run the origin by its command line, and yield its port."""
     command = [sys.executable, "-m", "services.http.origin", "--root", os.fspath(root), "--port", "0", *flags]
     with subprocess.Popen([*command, "--listen", HOST], stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -118,7 +118,7 @@ def origin_process(root: Path, *flags: str) -> Iterator[int]:
 
 
 def listen(server: HTTPServer) -> tuple[Listener, int]:
-    """Have a server listen on a free port; returns what ends that, and the port."""
+    """Listen on a free port; return a function that closes the listener, and the port."""
     bound = socket.create_server((HOST, 0), backlog=1024)
     bound.setblocking(False)
     port: int = bound.getsockname()[1]
@@ -127,7 +127,7 @@ def listen(server: HTTPServer) -> tuple[Listener, int]:
 
 @contextmanager
 def server_in_thread(handler: Handler, bounds: Limits, push: bool = False) -> Iterator[int]:
-    """Run a server with chosen bounds in a thread of this process, and yield its port."""
+    """Run a server with these limits in a thread, and yield its port."""
     started, ports = threading.Event(), [0]
     loop = asyncio.new_event_loop()
     stop = asyncio.Event()
@@ -153,6 +153,6 @@ def server_in_thread(handler: Handler, bounds: Limits, push: bool = False) -> It
 
 @contextmanager
 def origin_in_thread(root: Path, bounds: Limits, push: bool = False) -> Iterator[int]:
-    """Run an origin with chosen bounds, its echo at /echo, and yield its port."""
+    """Run an origin with these limits and an echo resource at /echo, and yield its port."""
     with server_in_thread(Origin(root, time.time, "/echo"), bounds, push) as port:
         yield port

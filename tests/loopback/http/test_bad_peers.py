@@ -1,4 +1,4 @@
-"""Peers that stall, flood, read slowly or leave: each gets its due, and no other client notices."""
+"""HTTP/1 clients that stall, flood, read slowly or disconnect, without effect on other clients."""
 
 import resource
 import socket
@@ -77,7 +77,7 @@ def test_who_says_nothing_is_closed_without_a_word(hasty: int) -> None:
 
 
 def test_who_does_not_read_is_dropped(root: Path) -> None:
-    # One place: the next client has it only once the first, who is busy and so not evicted, was dropped.
+    # One connection: the next client is admitted only once the first, active and thus not evicted, is closed.
     bounds = Limits(connections=1, stall_s=0.2, linger_s=0.1, sweep_s=0.02)
     with origin_in_thread(root, bounds) as port, peer(port, get(target=b"/large.bin") * 3):
         while (answer := read_answers(talk(port, get()), ["GET"])[0]).status == 503:
@@ -91,13 +91,13 @@ def test_who_reads_slowly_but_reads_gets_all(root: Path) -> None:
         octets = 0
         while got := len(slow.recv(16_384)):
             octets += got
-            # A whole exchange between two reads keeps this one slow without a clock.
+            # A whole exchange between two reads makes this client slow without a clock.
             talk(port, get())
     assert octets > LARGE_OCTETS
 
 
 def test_who_reads_slowly_what_it_asked_for_ahead_gets_all(tmp_path: Path) -> None:
-    """Each response is one write, and the requests wait in the server while the client has others to read."""
+    """Each response is one write; pipelined requests wait in the server until the client has read responses."""
     count, size = 200, 60_000
     (tmp_path / "a.txt").write_bytes(b"x" * size)
     bounds = Limits(head_s=0.1, stall_s=0.3, linger_s=0.1, sweep_s=0.02)
@@ -115,7 +115,7 @@ def test_who_reads_slowly_what_it_asked_for_ahead_gets_all(tmp_path: Path) -> No
 
 
 def test_a_half_closed_connection_ends_with_its_stream(port: int) -> None:
-    # The bound on idle connections is longer than this test has patience.
+    # The idle timeout is longer than this test's time limit.
     assert Limits().idle_s > PATIENCE_S
     assert len(talk(port, get(target=b"/large.bin"))) > LARGE_OCTETS
 

@@ -1,4 +1,4 @@
-"""The web cache in front of a scripted origin, probed sentence by sentence of RFC 9110, 9111, 9211, 9213 and 5861."""
+"""The cache in front of a scripted origin, tested by the sentences of RFC 9110, 9111, 9211, 9213 and 5861."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""The page-loading client against our origin, against Python's own server, and against servers that misbehave."""
+"""The page-load client against this origin, Python's http.server, and misbehaving servers."""
 
 import asyncio
 import hashlib
@@ -21,13 +21,13 @@ from tests.loopback.http.support import HOST, PATIENCE_S
 
 PAGE_STRATEGIES = [name for name in STRATEGIES if name != "single"]
 CONNECTIONS = {"1.0-serial": 3, "1.0-parallel": 3}
-# What a server of HTTP/1.0 can be asked by.
+# Strategies for an HTTP/1.0 server.
 TEXT_STRATEGIES = [name for name in PAGE_STRATEGIES if name not in ("2", "2-push")]
 
 
 @contextmanager
 def server_that_sends(*responses: bytes) -> Iterator[int]:
-    """On each connection in turn: read once, send these octets, close."""
+    """Run a server that on each connection reads once, sends these octets, and closes."""
     with socket.create_server((HOST, 0)) as listener:
         listener.settimeout(PATIENCE_S)
 

@@ -1,4 +1,4 @@
-"""The origin judged by clients that nobody here wrote: curl, wget, Python's own, aiohttp."""
+"""The origin tested with independent clients: curl, wget, http.client, aiohttp."""
 
 import asyncio
 import http.client

@@ -1,4 +1,4 @@
-"""What the origin does by HTTP/2, octet by octet: responses, turns, windows, pushes, upgrades, and how it ends."""
+"""The origin over HTTP/2, frame by frame: responses, scheduling, flow control, push, upgrade, shutdown."""
 
 import json
 import signal
@@ -214,7 +214,7 @@ def test_a_stream_that_is_cancelled_makes_room_for_the_others(port: int) -> None
 
 
 def test_many_requests_with_one_header_table(port: int) -> None:
-    """What is remembered of header blocks stays right while the tables of both sides change."""
+    """The cache of header blocks stays valid while the dynamic tables change."""
     with raw_peer(port) as client:
         client.send(WIDE)
         streams = range(1, 801, 2)
@@ -311,7 +311,7 @@ UPGRADE = (
 
 
 def upgraded(port: int, octets: bytes, tail: bytes = b"") -> RawPeer:
-    """Ask for an upgrade, greet after 101, and read to the response."""
+    """Request an upgrade, send the preface after 101, and read the response."""
     with raw_peer(port, greet=False) as client:
         client.send(octets)
         head, _, rest = read_until(client.socket, b"\r\n\r\n").partition(b"\r\n\r\n")

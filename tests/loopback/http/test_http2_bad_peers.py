@@ -1,4 +1,4 @@
-"""HTTP/2 peers that stall, flood, read slowly or leave: each gets its due, and no other client notices."""
+"""HTTP/2 clients that stall, flood, read slowly or disconnect, without effect on other clients."""
 
 import resource
 import socket
@@ -100,7 +100,7 @@ def test_content_that_does_not_come_is_408_and_other_streams_go_on(root: Path) -
 
 @pytest.mark.parametrize("settings", [LARGEST_WINDOW, setting(0x4, 0)])
 def test_who_takes_nothing_is_dropped(root: Path, settings: bytes) -> None:
-    # One place: the next client has it only once the first, who is busy and so not evicted, was dropped.
+    # One connection: the next client is admitted only once the first, active and thus not evicted, is closed.
     bounds = Limits(connections=1, stall_s=0.2, linger_s=0.1, sweep_s=0.02)
     with origin_in_thread(root, bounds) as port, raw_peer(port, settings) as peer:
         peer.send(WIDE, *(headers(one, LARGE) for one in (1, 3, 5)))
@@ -116,7 +116,7 @@ def test_who_reads_slowly_but_reads_gets_all(root: Path) -> None:
         slow.send(WIDE, headers(1, LARGE))
         while not slow.is_answered(1):
             assert slow.read()
-            # A whole exchange between two reads keeps this one slow without a clock.
+            # A whole exchange between two reads makes this client slow without a clock.
             talk(port, get())
     assert len(slow.replies[1].body) == LARGE_OCTETS
 
@@ -173,7 +173,7 @@ def test_what_many_uploads_may_hold_is_bounded(root: Path) -> None:
 
 
 def pump(peer: RawPeer, octets: bytes, most: int) -> int:
-    """Send without reading until the server takes no more."""
+    """Send without reading until the socket blocks."""
     peer.socket.setblocking(False)
     sent = 0
     try:

@@ -1,4 +1,4 @@
-"""The page-loading client by HTTP/2 and TLS: against our origin, against nginx and nghttpd, and where servers fail."""
+"""The page-load client with HTTP/2 and TLS, against this origin, nginx, nghttpd, and failing servers."""
 
 import asyncio
 import hashlib
@@ -50,7 +50,7 @@ def secured(root: Path) -> Iterator[int]:
         yield port
 
 
-# Our own origin.
+# This project's origin.
 
 
 def test_what_is_pushed_is_not_asked_for(pushing: int, root: Path) -> None:
@@ -84,7 +84,7 @@ def test_header_sizes_are_those_on_the_wire(port: int) -> None:
     head = f"GET / HTTP/1.1\r\nHost: {authority}\r\nUser-Agent: lab7\r\nAccept: */*\r\n\r\n"
     assert text[0].request_header_size_bytes == len(head)
     assert all(item.response_header_size_bytes > 100 for item in text)
-    # The second request's fields but :path are in the table by then.
+    # By then the fields of the second request except :path are in the dynamic table.
     assert binary[1].request_header_size_bytes <= 5 + len("/a.txt") + 2
     assert all(b.response_header_size_bytes < t.response_header_size_bytes for b, t in zip(binary, text, strict=True))
 
@@ -150,14 +150,14 @@ def test_a_certificate_is_believed_by_whom_it_is_meant_for(
         assert main([url, "--strategy", "2", "--ca", "/no/such/file"]) == 1
 
 
-# Servers that go away, refuse, break off, or speak something else.
+# Servers that close, refuse, abort, or use another protocol.
 
 Script = Callable[[h2.connection.H2Connection, list[h2.events.RequestReceived]], bool]
 
 
 @contextmanager
 def scripted(*scripts: Script) -> Iterator[int]:
-    """On each connection in turn: hand all requests so far to a script, until it says that the connection is over."""
+    """Run a server that on each connection passes all requests so far to a script, until that returns the end."""
     with socket.create_server((HOST, 0)) as listener:
         listener.settimeout(PATIENCE_S)
 
@@ -197,7 +197,7 @@ PAGE = b'<img src="a"><img src="b">'
 
 
 def goes_away(connection: h2.connection.H2Connection, requests: list[h2.events.RequestReceived]) -> bool:
-    """Answer the page, then nothing."""
+    """Send the page, then GOAWAY."""
     if [request.stream_id for request in requests] == [1]:
         answer(connection, 1, PAGE, "text/html")
         requests.clear()
@@ -207,7 +207,7 @@ def goes_away(connection: h2.connection.H2Connection, requests: list[h2.events.R
 
 
 def refuses_once(connection: h2.connection.H2Connection, requests: list[h2.events.RequestReceived]) -> bool:
-    """Answer the page and the first object; the second is refused, and answered when asked again."""
+    """Send the page and the first object; refuse the second, and send it on the retry."""
     for request in requests:
         stream_id = request.stream_id or 0
         if stream_id == 5:

@@ -1,4 +1,4 @@
-"""The origin by HTTP/2 judged by clients that nobody here wrote: curl, nghttp, h2load, and h2 over a socket."""
+"""The origin over HTTP/2 tested with independent clients: curl, nghttp, h2load, and h2 on a socket."""
 
 import re
 import shutil

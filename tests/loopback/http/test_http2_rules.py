@@ -1,4 +1,4 @@
-"""Each rule of http2_rules.py against the origin: the right error, in the right scope, and nobody else notices."""
+"""The rules of http2_rules.py against the origin: error code, scope, and no effect on other connections."""
 
 import pytest
 
@@ -46,7 +46,7 @@ def _check(peer: RawPeer, rule: Rule) -> None:
         _expect_statuses(peer, rule.earns.statuses)
     else:
         assert peer.resets == {rule.earns.stream_id: rule.earns.code}
-        # RFC 9113 section 5.4.2: a stream's error is no other stream's.
+        # RFC 9113 section 5.4.2: a stream error does not affect other streams.
         peer.send(headers(99))
         if not rule.settings:
             peer.until(lambda: peer.is_answered(99))

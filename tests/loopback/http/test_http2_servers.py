@@ -1,4 +1,4 @@
-"""The page-loading client against servers that nobody here wrote: nginx by every version and TLS, and nghttpd."""
+"""The page-load client against independent servers: nginx with every version and TLS, and nghttpd."""
 
 import asyncio
 import hashlib
@@ -46,7 +46,7 @@ def free_ports(count: int) -> list[int]:
 
 @contextmanager
 def running(command: list[str], port: int) -> Iterator[None]:
-    """Run a server that tells nobody that it can be used: its port is tried until it answers."""
+    """Run a server without a READY line: connect to its port until it accepts."""
     given_up = time.monotonic() + PATIENCE_S
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
@@ -63,7 +63,7 @@ def running(command: list[str], port: int) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def readable(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Path:
-    """The site, where a server that changes its user can read it."""
+    """A copy of the site that a server can read after it has changed its user."""
     folder = tmp_path_factory.mktemp("readable") / "www"
     shutil.copytree(root, folder, ignore=shutil.ignore_patterns("out*"))
     for path in (folder, *folder.parents):

@@ -1,4 +1,4 @@
-"""Every MUST of the list against the origin over a socket; and the same octets one by one give the same answer."""
+"""Every requirement against the origin over a socket, with whole input and octet by octet."""
 
 import socket
 

@@ -1,7 +1,7 @@
-"""Octets sent ahead of the answer to CONNECT, Upgrade or Expect: behind a refusal none of them is a request.
+"""Optimistic data after CONNECT, Upgrade or Expect: it is not parsed as a request after a refusal (RFC 9931).
 
-RFC 9931: a refused CONNECT closes the connection (section 7); a refused Upgrade leaves it open (section 4), and what
-WebSocket, TLS and HTTP/2 would begin with is then no request of HTTP/1.1 either (section 5).
+A refused CONNECT closes the connection (section 7). A refused Upgrade leaves it open (section 4), and the first octets
+of WebSocket, TLS and HTTP/2 are not a request of HTTP/1.1 either (section 5).
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def connect(target: str, *lines: str) -> bytes:
 
 
 def rest_of(peer: socket.socket) -> bytes:
-    """What comes until the server ends; it may reset what it does not read."""
+    """Return all input until the server closes; it may reset the connection."""
     with suppress(ConnectionResetError):
         return read_to_end(peer)
     return b""
@@ -58,7 +58,7 @@ def said_at_once(port: int, octets: bytes) -> bytes:
 
 
 def said_behind_the_answer(port: int, first: bytes, then: bytes) -> bytes:
-    """Send the rest once the answer to the first request is there, as what was on its way arrives."""
+    """Send the rest after the response to the first request, like data in flight."""
     with socket.create_connection((HOST, port), timeout=PATIENCE_S) as peer:
         peer.sendall(first)
         came = read_until(peer, b"\r\n\r\n")

@@ -1,4 +1,4 @@
-"""The forward proxy between clients nobody here wrote and origins of raw octets: what passes, and how."""
+"""The forward proxy between independent clients and raw origins: forwarding of requests and responses."""
 
 import asyncio
 import hashlib
@@ -27,7 +27,7 @@ from tests.loopback.http.proxied import (
 from tests.loopback.http.support import HOST, PATIENCE_S, origin_process, read_to_end, read_until
 
 HELLO = response(b"hello", "ETag: x")
-# More than every buffer on the way, and more than a process may grow by while it passes.
+# More than all buffers, and more than the process may grow by while forwarding it.
 HUGE_OCTETS = 200 * 1024 * 1024
 GROWTH_KIB = 64 * 1024
 

@@ -1,4 +1,4 @@
-"""The cache in front of origins of raw octets: what is asked for once, what is sent from storage, and what never is."""
+"""The caching proxy in front of raw origins: hits, misses, and uncacheable responses."""
 
 import json
 import socket
@@ -89,7 +89,7 @@ def test_the_host_is_part_of_a_reverse_proxy_s_key() -> None:
         for _ in range(2):
             for host in ("a.example", "b.example"):
                 assert curl("-H", f"Host: {host}", f"{reverse.url}/").stdout == host.encode()
-        # The target's authority is the one that counts, and it alone.
+        # Only the target's authority counts.
         octets = b"GET http://a.example/ HTTP/1.1\r\nHost: b.example\r\n\r\n"
         assert exchange(reverse.port, octets, b"a.example").endswith(b"a.example")
     assert len(origin.requests) == 2
@@ -176,7 +176,7 @@ def test_something_stale_is_better_than_an_error(proxy: RunningProxy) -> None:
         down.set()
         came = exchange(proxy.port, get(origin), b"hello")
         assert came.startswith(b"HTTP/1.1 200 ")
-    # Now it is gone altogether.
+    # Now the connection is closed.
     assert exchange(proxy.port, get(origin), b"hello").startswith(b"HTTP/1.1 200 ")
     assert exchange(proxy.port, get(origin, path="/other"), b"\r\n\r\n").startswith(b"HTTP/1.1 502 ")
 
@@ -208,7 +208,7 @@ def test_what_was_cut_off_is_never_taken_for_the_whole(proxy: RunningProxy, cut:
         for _ in range(2):
             done = curl("-x", proxy.url, f"{origin.base}/x")
             assert (done.returncode, done.stdout) == (0, b"hello")
-    # The rest alone was asked for, where it was known how much that is.
+    # Only the rest was requested, if its size was known.
     assert len(asked) == 2
     assert bool(field_values(asked[1], b"range")) is (b"chunked" not in cut)
 

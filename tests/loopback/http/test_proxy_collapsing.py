@@ -1,4 +1,4 @@
-"""Clients who want the same at once: one request for all, and each gets all of it, whoever leaves and however large."""
+"""Collapsed requests: one request to the origin for concurrent clients, also if some disconnect."""
 
 import asyncio
 import socket
@@ -59,7 +59,7 @@ def test_sixty_four_clients_at_once_are_one_request(proxy: RunningProxy, rest: b
 
 
 def test_no_moment_is_left_in_which_a_second_request_goes_out(proxy: RunningProxy) -> None:
-    """An origin that answers at once: somebody always asks just when another one's response has come."""
+    """With a fast origin, requests arrive at the very moment when another one's response is complete."""
 
     async def load(base: str) -> None:
         connector = aiohttp.TCPConnector(limit=64)
@@ -179,7 +179,7 @@ def test_what_turns_out_too_large_still_reaches_all_who_wait(proxy: RunningProxy
             assert octets.count(b"x") == size
             assert octets.endswith(b"0\r\n\r\n")
         assert len(origin.requests) == 1
-        # A second one is asked for again: nothing of it is stored.
+        # The second request is forwarded: nothing was stored.
         with client(proxy.port, get(origin, "Connection: close")) as third:
             assert read_to_end(third).partition(b"\r\n\r\n")[2].count(b"x") == size
     assert len(origin.requests) == 2

@@ -1,4 +1,4 @@
-"""What a client sees when its origin is down, slow, cut off or lying, and that it harms nobody else."""
+"""Origins that are down, slow, cut off or wrong: the client's view, without effect on other clients."""
 
 import asyncio
 import http.client
@@ -28,7 +28,7 @@ from tests.loopback.http.proxied import (
 from tests.loopback.http.support import HOST, PATIENCE_S, listen, read_to_end, read_until
 
 HELLO = response(b"hello")
-# Short enough for a test, and longer than anything that does not wait takes.
+# Short enough for a test, and longer than any operation that does not wait.
 SHORT_S = 0.5
 # curl's exit status for content that ended early, and for a connection that was reset.
 PARTIAL, RESET, STREAM_RESET = 18, 56, 92
@@ -42,7 +42,7 @@ def proxy() -> Iterator[RunningProxy]:
 
 @contextmanager
 def proxy_in_thread(bounds: Bounds) -> Iterator[int]:
-    """Run a proxy with chosen bounds in a thread of this process, and yield its port."""
+    """Run a proxy with these limits in a thread, and yield its port."""
     started, ports = threading.Event(), [0]
     loop = asyncio.new_event_loop()
     stop = asyncio.Event()
@@ -130,7 +130,7 @@ def test_content_that_is_cut_off_is_seen_to_be(
 ) -> None:
     with raw_origin(always(octets, stays=False)) as origin:
         done = curl(version, "-x", proxy.url, f"{origin.base}/")
-    # An old client has no other sign of chunked content's end than the connection's, so it is reset.
+    # For an HTTP/1.0 client the content is close-delimited, so the connection is reset.
     assert done.returncode in codes | {RESET}
 
 
@@ -156,7 +156,7 @@ def test_a_connection_that_died_while_idle_costs_a_second_try(proxy: RunningProx
         del request
         asked.append(peer.fileno())
         if len(asked) == 2:
-            # As if it closed when the request was on its way: on a kept connection, without a word.
+            # As if the request crossed the close of the persistent connection.
             return False
         peer.sendall(HELLO)
         return True
@@ -189,7 +189,7 @@ def test_what_may_have_been_done_is_not_done_again(proxy: RunningProxy) -> None:
 
 
 def test_what_may_not_be_sent_twice_goes_on_a_connection_of_its_own(proxy: RunningProxy) -> None:
-    """RFC 9110 section 9.2.2: on one that was kept it would be lost where the origin is just closing that."""
+    """A non-idempotent request could be lost on a connection that the origin is closing (RFC 9110 section 9.2.2)."""
 
     def first_alone(peer: socket.socket, request: bytes) -> bool:
         if request.startswith(b"POST") and peer in kept:

@@ -1,4 +1,4 @@
-"""Requests that two readers could take for different ones: refused at the front, and nothing of them arrives."""
+"""Request smuggling: ambiguous requests are rejected by the proxy, and not forwarded."""
 
 import socket
 from collections.abc import Iterator
@@ -89,7 +89,7 @@ def test_ambiguous_framing_is_refused(proxy: RunningProxy, origin: RawOrigin, li
     assert answer.count(b"HTTP/1.1 ") == 1
     arrived = origin.requests[before:]
     assert not any(b"smuggled" in request.partition(b"\r\n")[0] for request in arrived)
-    # Content of a broken coding may have begun to arrive; it never comes to an end that it did not have.
+    # Content with an invalid coding may have been forwarded in part, but never its end.
     assert not any(request.endswith(b"0\r\n\r\n") for request in arrived)
 
 

@@ -1,4 +1,4 @@
-"""CONNECT: where it may lead, and that octets and ends pass both ways."""
+"""CONNECT tunnels: permitted destinations; octets and half-closes in both directions."""
 
 import socket
 import threading
@@ -16,7 +16,7 @@ LARGE = bytes(range(256)) * 40_000
 
 @contextmanager
 def echo_server() -> Iterator[int]:
-    """Send back what comes, in the end as well."""
+    """Run a server that sends back its input, and then half-closes."""
     listener = socket.create_server((HOST, 0))
 
     def serve() -> None:

@@ -1,4 +1,4 @@
-"""The shell around a service: READY, the log, a clean stop, and one sentence when it cannot start."""
+"""The service shell: READY, the log, a clean stop, and a one-line error if it cannot start."""
 
 import asyncio
 import json

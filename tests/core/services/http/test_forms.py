@@ -1,4 +1,4 @@
-"""Forms as browsers send them, and as nobody should: whole, octet by octet, with octets behind their end."""
+"""Forms, valid and invalid: whole, octet by octet, and with trailing octets."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_a_file_s_name_as_browsers_and_curl_write_it(written: bytes, name: str) 
 
 
 def test_the_starred_name_is_not_read() -> None:
-    """RFC 7578 section 4.2."""
+    """filename* is ignored (RFC 7578 section 4.2)."""
     octets = body(b"Content-Disposition: form-data; name=f; filename=a; filename*=utf-8''evil\r\n\r\nx")
     assert [file.file_name for file in read(octets).files] == ["a"]
 

@@ -1,4 +1,4 @@
-"""Conditional requests: the client's, the cache's own, and what a 304 changes (RFC 9111 section 4.3)."""
+"""Conditional requests of the client and of the cache, and freshening by 304 (RFC 9111 section 4.3)."""
 
 from tests.loopback.http.cache_probes.probing import (
     Check,

@@ -1,4 +1,4 @@
-"""Cache-Control as it is spelt (RFC 9111 section 5.2) and what each directive of a response requires."""
+"""Cache-Control: syntax, and the requirements of each response directive (RFC 9111 section 5.2)."""
 
 from tests.loopback.http.cache_probes.probing import (
     Probe,

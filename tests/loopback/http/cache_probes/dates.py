@@ -1,4 +1,4 @@
-"""Expires, Date, Age and Last-Modified: how long a response is fresh, how old it is (RFC 9111 sections 4.2 and 5)."""
+"""Expires, Date, Age and Last-Modified: freshness lifetime and age (RFC 9111 sections 4.2 and 5)."""
 
 from tests.loopback.http.cache_probes.probing import (
     Probe,

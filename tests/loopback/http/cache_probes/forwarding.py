@@ -1,4 +1,4 @@
-"""What a proxy passes on, keeps and takes away (RFC 9110 section 7, RFC 9111 section 3.1), and what URI is asked."""
+"""Forwarding: fields forwarded, stored and removed, and the target URI (RFC 9110 section 7, RFC 9111 section 3.1)."""
 
 from tests.loopback.http.cache_probes.probing import (
     Check,

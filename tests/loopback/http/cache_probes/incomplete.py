@@ -1,4 +1,4 @@
-"""Content that ends too early, or whose end is told in any way of HTTP/1 (RFC 9111 section 3.3, RFC 9112 6.3)."""
+"""Incomplete content, and all framings of HTTP/1 (RFC 9111 section 3.3, RFC 9112 section 6.3)."""
 
 from tests.loopback.http.cache_probes.probing import (
     Check,

@@ -1,4 +1,4 @@
-"""Odd messages of an origin or a client, and connections used more than once (RFC 9112)."""
+"""Unusual messages of origins and clients, and persistent connections (RFC 9112)."""
 
 from tests.loopback.http.cache_probes.probing import (
     Check,

@@ -1,4 +1,4 @@
-"""Methods: HEAD beside GET, POST that may be stored, and what invalidates (RFC 9111 sections 2, 4.3.5 and 4.4)."""
+"""Methods: HEAD and GET, cacheable POST, and invalidation (RFC 9111 sections 2, 4.3.5 and 4.4)."""
 
 from tests.loopback.http.cache_probes.probing import (
     Probe,

@@ -1,4 +1,4 @@
-"""Where two rules meet: HEAD and Vary, stale answers and conditions, a 304 and what is stored."""
+"""Combinations of two rules: HEAD and Vary, stale responses and preconditions, 304 and stored responses."""
 
 from tests.loopback.http.cache_probes.probing import (
     OWN,

@@ -1,4 +1,4 @@
-"""Parts: ranges of what is stored, and parts that are stored and put together (RFC 9111 sections 3.3 and 3.4)."""
+"""Partial content: ranges of stored responses, and combination of stored parts (RFC 9111 sections 3.3 and 3.4)."""
 
 from tests.loopback.http.cache_probes.probing import (
     OWN,

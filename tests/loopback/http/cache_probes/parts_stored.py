@@ -1,4 +1,4 @@
-"""Stored parts that are completed, validated, left behind, and asked for by other than Range alone (RFC 9111 3.3)."""
+"""Incomplete stored responses: completion, validation, removal, requests without Range (RFC 9111 section 3.3)."""
 
 from tests.loopback.http.cache_probes.probing import (
     OWN,

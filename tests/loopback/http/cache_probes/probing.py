@@ -1,4 +1,4 @@
-"""What a probe of a cache is: requests of a client, the origin's answer to each that comes through, and what must hold.
+"""A probe of a cache: requests of a client, the origin's response to each forwarded one, and the expected results.
 
     Probe("a name", "9111 4.2", (
         Step(reply=Reply(fields=("Cache-Control: max-age=60",)), asked=True),

@@ -1,4 +1,4 @@
-"""Probes at work: an origin that answers by the step a probe has come to, a client of raw octets, and the judgement."""
+"""Execution of probes: an origin that responds by the step of the probe, a raw client, and the evaluation."""
 
 import re
 import socket

@@ -1,4 +1,4 @@
-"""What may be sent stale, and when: RFC 9111 section 4.2.4, RFC 5861, and a client's max-stale."""
+"""Stale responses: RFC 9111 section 4.2.4, RFC 5861, and the client's max-stale."""
 
 from tests.loopback.http.cache_probes.probing import (
     Probe,

@@ -1,4 +1,4 @@
-"""An origin says how long its files may be kept, by rules over their names."""
+"""Cache-Control rules of the origin."""
 
 from pathlib import Path
 
@@ -64,7 +64,7 @@ def test_a_pattern_is_held_against_the_file_whatever_the_path_says(tmp_path: Pat
 
 
 def test_a_304_says_it_again(tmp_path: Path) -> None:
-    """RFC 9110 section 15.4.5: it updates what a cache has stored."""
+    """A 304 has Cache-Control, to update stored responses (RFC 9110 section 15.4.5)."""
     (tmp_path / "a.html").write_text("old")
     origin = Origin(tmp_path, lambda: LATER, cache_rules=RULES)
     whole = origin(Request(b"GET", b"/a.html", Fields(((b"Host", b"a"),))), b"")

@@ -1,4 +1,4 @@
-"""Files as they are now: what a path leads to may change between two requests, and is never outside the root."""
+"""Static files: changes between two requests are detected, and no path leaves the root."""
 
 import os
 from collections.abc import Callable
@@ -9,12 +9,12 @@ import pytest
 from services.http.files.representation import Representation
 from services.http.files.static import StaticFiles
 
-# Far from any file's own time, so that every file is settled and may be held.
+# Far later than any file's change, so that every file may be cached.
 LATER = 4_000_000_000.0
 
 
 class Site:
-    """A root beside a folder that is outside it."""
+    """A root directory, and a folder beside it."""
 
     def __init__(self, folder: Path) -> None:
         self.root, self.outside = folder / "www", folder / "outside"
@@ -26,13 +26,13 @@ class Site:
         self.files = StaticFiles(self.root, lambda: LATER)
 
     def get(self, path: bytes) -> bytes | None:
-        """Content, as it is found the first time, and then once more."""
+        """Return the content from two lookups, the second one from the cache."""
         found = self.files.find(path)
         assert self.files.find(path) is found or not isinstance(found, Representation)
         return found.content if isinstance(found, Representation) else None
 
     def turn(self, link: Path, target: Path | str) -> None:
-        """Point a link elsewhere in one step, as deployments do."""
+        """Replace a symbolic link atomically, as deployments do."""
         fresh = link.with_name("fresh")
         fresh.symlink_to(target)
         fresh.rename(link)
@@ -103,7 +103,7 @@ def test_a_change_that_hides_behind_an_old_time_is_another_state(site: Site) -> 
     file = site.root / "one" / "deep" / "f.txt"
     os.utime(file, (1_000_000_000, 1_000_000_000))
     before = site.files.find(b"/one/deep/f.txt")
-    # Once more until the file system's clock has ticked.
+    # Repeat until the file system's clock has ticked.
     while isinstance(before, Representation) and file.stat().st_ctime_ns == before.identity[-1]:
         file.write_text("two")
         os.utime(file, (1_000_000_000, 1_000_000_000))

@@ -7,7 +7,7 @@ from services.http.fields import Fields
 from services.http.http1.client_connection import ClientConnection
 from services.http.http1.server_connection import ServerConnection
 from services.http.messages import END, Closed, Data, EndOfMessage, Event, Fault, Request, Response
-from tests.core.services.http.http1.feeding import feed, joined, octet_by_octet
+from tests.core.services.http.http1.pieces import feed, joined, octet_by_octet
 
 HOST = (b"Host", b"a")
 GET = Request(b"GET", b"/", Fields((HOST,)))

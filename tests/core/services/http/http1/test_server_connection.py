@@ -19,7 +19,7 @@ from services.http.messages import (
     Request,
     Response,
 )
-from tests.core.services.http.http1.feeding import feed, octet_by_octet
+from tests.core.services.http.http1.pieces import feed, octet_by_octet
 
 HOST = (b"Host", b"a")
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -197,7 +197,7 @@ def test_the_end_of_the_connection_between_requests_and_inside_one() -> None:
 
 
 def refused(server: ServerConnection, events: list[Event]) -> bytes:
-    """What goes out for a fault, head and content."""
+    """Return the response to a fault, with its content."""
     [fault] = events
     assert isinstance(fault, Fault)
     return server.send_response(Response(fault.status, body=b"why"), DATE)
@@ -309,7 +309,7 @@ def test_where_a_request_is_cut_changes_nothing(seed: bytes, at: int, change: by
     marks = sorted({0, len(octets), *(cut for cut in cuts if cut < len(octets))})
     pieces = [octets[a:b] for a, b in pairwise(marks)]
     whole, cut = feed(connection().receive_data, [octets]), feed(connection().receive_data, pieces)
-    # One fault may be found before another, so of a fault only that it is one is compared.
+    # Of two faults either may be detected first, so their status and detail are not compared.
     assert [e if not isinstance(e, Fault) else Fault for e in whole] == [
         e if not isinstance(e, Fault) else Fault for e in cut
     ]

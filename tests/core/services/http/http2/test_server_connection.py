@@ -1,4 +1,4 @@
-"""The server's side of an HTTP/2 connection as octets in and events out; what goes out is read by h2 and hpack."""
+"""HTTP/2 server connection: octets in, events out; its output is decoded by h2 and hpack."""
 
 from itertools import pairwise
 
@@ -27,7 +27,7 @@ def connection() -> Http2ServerConnection:
 
 def asking(stream_id: int, method: bytes = b"GET", flags: int = 5, *fields: tuple[bytes, bytes]) -> bytes:
     lines = [(b":method", method), (b":scheme", b"http"), (b":path", b"/"), (b":authority", b"a"), *fields]
-    # A block that changes no table, so that blocks may be repeated and reordered.
+    # Literals without indexing, so that blocks may be repeated and reordered.
     block = b"".join(b"\0" + bytes((len(n),)) + n + bytes((len(v),)) + v for n, v in lines)
     return encode_frame(Kind.HEADERS, flags, stream_id, block)
 
@@ -50,7 +50,7 @@ def sent(server: Http2ServerConnection, limit_octets: int = OUTGOING_OCTETS) -> 
 
 
 class Counted:
-    """Content that knows how much of it was read, and whether it was closed."""
+    """A body that counts the octets read, and records whether it was closed."""
 
     def __init__(self, size_octets: int | None, real_octets: int | None = None) -> None:
         self.size_octets = size_octets

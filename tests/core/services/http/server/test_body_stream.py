@@ -1,4 +1,4 @@
-"""Content between two connections: what is fed is read, bounded, and who ends first is heard of."""
+"""BodyStream: content is read as it was fed, within the buffer's limit, and either side can end early."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""One connection's waits and ends, over a transport that writes nowhere and a clock that moves when it is told to."""
+"""Time limits and closing of one HTTP/1 connection, with a fake transport and a fake clock."""
 
 import asyncio
 import socket
@@ -20,7 +20,7 @@ CONTENT = b"x" * 1000
 
 
 class Wire(asyncio.Transport):
-    """What a connection writes to; `unsent` of it wait for the client to read."""
+    """A fake transport with `unsent` octets in its write buffer."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -34,15 +34,15 @@ class Wire(asyncio.Transport):
         self.unsent += len(data)
 
     def get_write_buffer_size(self) -> int:
-        """Return how much the client has not read."""
+        """Return the number of octets that the client has not read."""
         return self.unsent
 
     def is_closing(self) -> bool:
-        """Tell whether the server has ended the connection."""
+        """Return whether the server has closed the connection."""
         return self.closed or self.aborted
 
     def close(self) -> None:
-        """End after what is written."""
+        """Close after the octets written."""
         self.closed = True
 
     def abort(self) -> None:
@@ -50,37 +50,37 @@ class Wire(asyncio.Transport):
         self.aborted = True
 
     def can_write_eof(self) -> bool:
-        """A side can be ended alone."""
+        """Return True: the transport can half-close."""
         return True
 
     def write_eof(self) -> None:
-        """End the server's side."""
+        """Half-close from the server."""
         self.ended = True
 
     def pause_reading(self) -> None:
-        """Do nothing: octets come when a test sends them."""
+        """Do nothing: tests send the input."""
 
     def resume_reading(self) -> None:
         """Do nothing."""
 
 
 class Stream:
-    """Content that has no end until it is told."""
+    """A body without end, until `ends` is set."""
 
     def __init__(self) -> None:
         self.size_octets: int | None = None
         self.ends = False
 
     def read(self, limit_octets: int) -> bytes:
-        """Return some."""
+        """Return one octet, or the end."""
         return b"" if self.ends else b"y"[:limit_octets]
 
     def close(self) -> None:
-        """Hold nothing."""
+        """Do nothing."""
 
 
 class Peer:
-    """A client of one connection, and its clock."""
+    """The client of one connection, with its clock."""
 
     def __init__(self, handler: Handler, refusal: Refuse | None, relay: Relay | None = None) -> None:
         self.now = 0.0
@@ -99,17 +99,17 @@ class Peer:
         self.serving.data_received(octets)
 
     def waits(self, seconds: float) -> None:
-        """Let time pass, and the server look at it."""
+        """Advance the clock, and run the server's deadline check."""
         self.now += seconds
         self.serving.check_deadline(self.now)
 
     def reads(self, octets: int) -> None:
-        """Take octets of what was written."""
+        """Read octets from the write buffer."""
         self.wire.unsent = max(0, self.wire.unsent - octets)
 
     @property
     def answers(self) -> int:
-        """How many responses went out."""
+        """Return the number of responses sent."""
         return self.wire.written.count(b"HTTP/1.1 ")
 
 
@@ -131,13 +131,13 @@ def run(
 
 
 async def turn() -> None:
-    """Let the loop do what waits."""
+    """Run the callbacks that are due in the event loop."""
     await asyncio.sleep(0)
     await asyncio.sleep(0)
 
 
 def held_back(peer: Peer) -> None:
-    """Three requests, two of them waiting while the client has the first response to read."""
+    """Three pipelined requests, two of them waiting until the client has read the first response."""
     peer.serving.pause_writing()
     peer.sends(GET * 3)
     assert peer.answers == 1

@@ -1,4 +1,4 @@
-"""Content that a handler waits for after it has seen the head."""
+"""Reading of request content by a relay, after it has seen the head."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from services.http.server.request_body import read_body
 
 @dataclass
 class Client:
-    """A request's client as a relay sees it."""
+    """The Inbound of a request."""
 
     content: BodyStream | None = field(default_factory=BodyStream)
     peer: str = "192.0.2.1:1"

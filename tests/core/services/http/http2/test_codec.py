@@ -1,4 +1,4 @@
-"""The plain functions of HTTP/2: frames, header blocks, header lists, settings, upgrades, pushes, budgets."""
+"""HTTP/2 codecs and rules: frames, HPACK, header lists, SETTINGS, upgrade, push, rate limits."""
 
 from contextlib import suppress
 
@@ -111,7 +111,7 @@ def test_header_blocks_are_decoded_right_with_a_cache(
     encoder, reader = Encoder(), HeaderDecoder()
     for step in steps:
         if isinstance(step, int):
-            # The library's encoder forgets a change that is set twice.
+            # The library's encoder drops a size update that is set twice.
             if min(step, 4096) != encoder.header_table_size:
                 encoder.header_table_size = min(step, 4096)
             continue

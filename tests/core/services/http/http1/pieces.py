@@ -1,4 +1,4 @@
-"""Feed a connection the same octets in every way, and gather what comes out."""
+"""Input of a connection in pieces of any size, and the events from it."""
 
 from collections.abc import Callable, Iterable
 
@@ -8,7 +8,7 @@ Receive = Callable[[bytes], list[Event]]
 
 
 def joined(events: Iterable[Event]) -> list[Event]:
-    """Events with adjacent Data made one, since where content is cut says nothing."""
+    """Merge adjacent Data events, since their boundaries have no meaning."""
     out: list[Event] = []
     for event in events:
         if isinstance(event, Data) and out and isinstance(out[-1], Data):
@@ -19,10 +19,10 @@ def joined(events: Iterable[Event]) -> list[Event]:
 
 
 def feed(receive: Receive, pieces: Iterable[bytes]) -> list[Event]:
-    """Return all events of these pieces."""
+    """Feed pieces and return all events."""
     return joined([event for piece in pieces for event in receive(piece)])
 
 
 def octet_by_octet(octets: bytes) -> list[bytes]:
-    """Cut octets into pieces of one."""
+    """Split octets into pieces of one."""
     return [octets[i : i + 1] for i in range(len(octets))]

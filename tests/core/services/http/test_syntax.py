@@ -1,4 +1,4 @@
-"""Dates, ranges, conditions, targets, fields and pages: plain functions."""
+"""Dates, ranges, preconditions, request targets, fields, URLs and HTML links."""
 
 import pytest
 from hypothesis import given
