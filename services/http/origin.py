@@ -79,7 +79,7 @@ class Origin:
             return page_response(error.status, error.detail)
 
     def refusal(self, request: Request) -> Response | None:
-        """Return the error response that a request gets whatever its content, None if it gets none."""
+        """Return the error response that a request gets for its head, whatever its content; None if it gets none."""
         response = self(request, b"")
         if response.status >= 400:
             return response

@@ -174,12 +174,12 @@ class BodyEncoder:
 
     @property
     def is_chunked(self) -> bool:
-        """Whether the content is chunked, so that trailer fields can be sent."""
+        """True if the content is chunked, so that trailer fields can be sent."""
         return self._length == CHUNKED
 
     @property
     def ends_with_connection(self) -> bool:
-        """Whether the content is delimited by the end of the connection."""
+        """True if the content is delimited by the end of the connection."""
         return self._length == UNTIL_CLOSE
 
     def encode_data(self, data: bytes) -> bytes:

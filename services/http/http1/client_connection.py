@@ -61,7 +61,7 @@ class ClientConnection(Connection):
 
     @property
     def is_request_sent(self) -> bool:
-        """Whether the last request is complete."""
+        """True if the last request is complete."""
         return self.sending is HalfState.IDLE
 
     def send_data(self, data: bytes) -> bytes:

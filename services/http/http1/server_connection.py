@@ -180,12 +180,12 @@ class ServerConnection(Connection):
 
     @property
     def is_sent(self) -> bool:
-        """Whether the response is completely sent."""
+        """True if the response is completely sent."""
         return self.sending is HalfState.DONE
 
     @property
     def ends_with_connection(self) -> bool:
-        """Whether the response's content is close-delimited."""
+        """True if the response's content is close-delimited."""
         return self.sending is HalfState.BODY and self._encoder.ends_with_connection
 
     def send_data(self, data: bytes) -> bytes:

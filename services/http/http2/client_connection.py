@@ -125,7 +125,7 @@ class Http2ClientConnection:
 
     @property
     def available_streams(self) -> int:
-        """How many more requests may be sent: by the server's SETTINGS, or ASSUMED_STREAMS before they arrive."""
+        """The number of further requests that the server's SETTINGS allow; ASSUMED_STREAMS before they arrive."""
         allowed = self._h2.remote_settings.max_concurrent_streams if self._knows_settings else ASSUMED_STREAMS
         return max(0, int(allowed) - sum(stream_id % 2 for stream_id in self._open_streams)) if self.is_open else 0
 

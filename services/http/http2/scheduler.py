@@ -65,7 +65,7 @@ class Scheduler:
 
     @property
     def can_produce(self) -> bool:
-        """Whether produce() could send DATA now."""
+        """True if produce() could send DATA now."""
         return bool(self._queue) and self._window > 0
 
     # Responses.

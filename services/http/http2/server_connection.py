@@ -129,12 +129,12 @@ class Http2ServerConnection:
 
     @property
     def has_frame(self) -> bool:
-        """Whether a complete frame is buffered, so that receive_data() with b"" would proceed."""
+        """True if a complete frame is buffered, so that receive_data() with b"" would proceed."""
         return self._has_preface and not self.is_over and self._frame_decoder.has_frame()
 
     @property
     def is_stopped(self) -> bool:
-        """Whether stop() was called."""
+        """True if stop() was called."""
         return self._is_draining
 
     def check_timeouts(self, now: float) -> list[Event]:
@@ -196,7 +196,7 @@ class Http2ServerConnection:
     # even if its stream is rejected: it may change the dynamic table for the next block (section 4.3).
 
     def _on_headers(self, frame: Frame) -> None:
-        """RFC 9113 section 6.2"""
+        """Handle HEADERS (RFC 9113 section 6.2)."""
         require_stream(frame)
         stream_id = frame.stream_id
         # RFC 9113 section 5.1.1: clients use odd numbers, each higher than the last one.
@@ -216,7 +216,7 @@ class Http2ServerConnection:
             self._header_block.append(fragment)
 
     def _on_continuation(self, frame: Frame) -> None:
-        """RFC 9113 section 6.10: without a header block to continue it is a connection error."""
+        """Handle CONTINUATION (RFC 9113 section 6.10): without a header block to continue it is a connection error."""
         block = self._header_block
         if block is None:
             raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, "CONTINUATION of nothing")
@@ -314,7 +314,7 @@ class Http2ServerConnection:
         self._complete(stream)
 
     def _on_data(self, frame: Frame) -> None:
-        """RFC 9113 section 6.1"""
+        """Handle DATA (RFC 9113 section 6.1)."""
         require_stream(frame)
         data = strip_padding(frame)
         stream = self._streams.by_id.get(frame.stream_id)
@@ -374,7 +374,7 @@ class Http2ServerConnection:
     # Control frames (RFC 9113 sections 6.3 to 6.9).
 
     def _on_settings(self, frame: Frame) -> None:
-        """RFC 9113 section 6.5"""
+        """Handle SETTINGS (RFC 9113 section 6.5)."""
         require_connection(frame)
         if frame.flags & ACK:
             require_size(frame, 0)
@@ -400,7 +400,7 @@ class Http2ServerConnection:
         self._peer_settings.apply(entries)
 
     def _on_ping(self, frame: Frame) -> None:
-        """RFC 9113 section 6.7"""
+        """Handle PING (RFC 9113 section 6.7)."""
         require_connection(frame)
         require_size(frame, PING_OCTETS)
         self._rate_limits.count_idle_frame(self._now)
@@ -408,7 +408,7 @@ class Http2ServerConnection:
             self._scheduler.send(encode_frame(Kind.PING, ACK, 0, frame.payload))
 
     def _on_goaway(self, frame: Frame) -> None:
-        """RFC 9113 section 6.8: no more pushes; requests received so far are still answered."""
+        """Handle GOAWAY (RFC 9113 section 6.8): no more pushes; requests received so far are still answered."""
         require_connection(frame)
         if len(frame.payload) < 8:
             raise Http2ConnectionError(ErrorCode.FRAME_SIZE_ERROR, "GOAWAY of less than 8 octets")
@@ -416,7 +416,7 @@ class Http2ServerConnection:
         self._peer_settings.enable_push = False
 
     def _on_window_update(self, frame: Frame) -> None:
-        """RFC 9113 sections 6.9 and 6.9.1"""
+        """Handle WINDOW_UPDATE (RFC 9113 sections 6.9 and 6.9.1)."""
         require_size(frame, 4)
         increment = decode_uint32(frame.payload) & STREAM_ID_MASK
         self._rate_limits.count_window_update(self._now)
@@ -434,7 +434,7 @@ class Http2ServerConnection:
             self._scheduler.widen_stream(stream, increment)
 
     def _on_priority(self, frame: Frame) -> None:
-        """RFC 9113 section 6.3: checked and ignored; allowed in any state of the stream."""
+        """Handle PRIORITY (RFC 9113 section 6.3): checked and ignored; allowed in any state of the stream."""
         require_stream(frame)
         if len(frame.payload) != PRIORITY_OCTETS:
             raise Http2StreamError(frame.stream_id, ErrorCode.FRAME_SIZE_ERROR, "PRIORITY of a length other than 5")
@@ -444,7 +444,7 @@ class Http2ServerConnection:
             raise Http2StreamError(frame.stream_id, ErrorCode.PROTOCOL_ERROR, "a stream that depends on itself")
 
     def _on_rst_stream(self, frame: Frame) -> None:
-        """RFC 9113 section 6.4"""
+        """Handle RST_STREAM (RFC 9113 section 6.4)."""
         require_stream(frame)
         require_size(frame, 4)
         stream = self._streams.by_id.get(frame.stream_id)
@@ -459,7 +459,7 @@ class Http2ServerConnection:
         self._scheduler.drop(stream, Closing.BY_PEER_RESET)
 
     def _on_push_promise(self, frame: Frame) -> None:
-        """RFC 9113 section 8.4: a client cannot push."""
+        """Handle PUSH_PROMISE (RFC 9113 section 8.4): a client cannot push."""
         raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, f"PUSH_PROMISE from a client, on stream {frame.stream_id}")
 
     # Streams, and the two scopes of an error.
@@ -486,7 +486,7 @@ class Http2ServerConnection:
             self._events.append(StreamCancelled(stream.stream_id))
 
     def _reset_stream(self, error: Http2StreamError) -> None:
-        """RFC 9113 section 5.4.2"""
+        """Handle a stream error (RFC 9113 section 5.4.2)."""
         # Errors that provoke a reset count like RST_STREAM: both cost this side the same (MadeYouReset).
         self._rate_limits.count_reset(self._now)
         stream = self._streams.by_id.get(error.stream_id)
@@ -559,7 +559,7 @@ class Http2ServerConnection:
 
     @property
     def is_sending(self) -> bool:
-        """Whether a response is incomplete because of the scheduler, a window or the socket."""
+        """True if a response is incomplete because of the scheduler, a window or the socket."""
         return any(stream.status and not stream.is_starved for stream in self._streams.by_id.values())
 
     def on_more(self, callback: Callable[[], None]) -> None:
@@ -568,7 +568,7 @@ class Http2ServerConnection:
 
     @property
     def can_produce(self) -> bool:
-        """Whether produce() could send DATA now."""
+        """True if produce() could send DATA now."""
         return self._scheduler.can_produce
 
     @property

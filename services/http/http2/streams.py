@@ -115,7 +115,7 @@ class Stream:
 
     @property
     def may_receive(self) -> bool:
-        """Whether the request is still incomplete."""
+        """True if the request is still incomplete."""
         return self.state in (StreamState.OPEN, StreamState.HALF_CLOSED_LOCAL)
 
     def release(self) -> None:

@@ -43,12 +43,12 @@ class Http1Connection:
 
     @property
     def persistent(self) -> bool:
-        """Whether another request may be sent."""
+        """True if another request may be sent."""
         return self._core.persistent
 
     @property
     def has_switched(self) -> bool:
-        """Whether the server accepted an upgrade, so that the response follows in the other protocol."""
+        """True if the server accepted an upgrade, so that the response follows in the other protocol."""
         return self._core.has_switched
 
     def take_rest(self) -> bytes:

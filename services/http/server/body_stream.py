@@ -39,7 +39,7 @@ class BodyStream(StreamedBody):
 
     @property
     def is_full(self) -> bool:
-        """Whether the writer should wait for on_room."""
+        """True if the writer should wait for on_room."""
         self._was_full = self._buffered >= self._buffer_octets
         return self._was_full
 
@@ -55,7 +55,7 @@ class BodyStream(StreamedBody):
 
     @property
     def is_over(self) -> bool:
-        """Whether no more may be fed: the content is complete or failed, or the reader has closed."""
+        """True if no more may be fed: the content is complete or failed, or the reader has closed."""
         return self.is_complete or self._error is not None or self._is_closed
 
     def feed(self, data: bytes) -> None:

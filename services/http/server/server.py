@@ -178,7 +178,7 @@ class HTTPServer:
         return answer if isinstance(answer, Response) else LazyResponse(self._guarded, answer)
 
     def refuse(self, request: Request) -> Response | None:
-        """Return the error response that a request gets whatever its content, None if it gets none."""
+        """Return the error response that a request gets for its head, whatever its content; None if it gets none."""
         try:
             return None if self._refusal is None else self._refusal(request)
         except Exception as error:
