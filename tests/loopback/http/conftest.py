@@ -40,7 +40,7 @@ def port(root: Path) -> Iterator[int]:
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     folder = tmp_path_factory.mktemp("tls")
-    key, made = str(folder / "key"), str(folder / "certificate")
+    key, certificate_file = str(folder / "key"), str(folder / "certificate")
     flags = ("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=origin", "-days", "2")
-    run("openssl", *flags, "-addext", f"subjectAltName=IP:{HOST}", "-keyout", key, "-out", made)
-    return made, key
+    run("openssl", *flags, "-addext", f"subjectAltName=IP:{HOST}", "-keyout", key, "-out", certificate_file)
+    return certificate_file, key

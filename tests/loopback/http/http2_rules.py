@@ -79,7 +79,7 @@ def padded(data: bytes, pad: int) -> bytes:
     return bytes((pad,)) + data + b"\0" * pad
 
 
-def asked(*extra: tuple[bytes, bytes], base: Lines = GET) -> bytes:
+def headers_with(*extra: tuple[bytes, bytes], base: Lines = GET) -> bytes:
     return headers(1, (*base, *extra))
 
 
@@ -163,7 +163,7 @@ STATES = [
     ),
     Rule(
         "5.1 reset by the server: what was under way is dropped",
-        asked((b"A", b"b"), base=GET) + frame(DATA, 0, 1, b"x") + ANSWERED,
+        headers_with((b"A", b"b"), base=GET) + frame(DATA, 0, 1, b"x") + ANSWERED,
         MALFORMED,
     ),
     Rule("5.1.1 an even stream", headers(2), Goaway(PROTOCOL_ERROR)),
@@ -237,7 +237,9 @@ KINDS = [
     Rule(
         "6.9.1 DATA beyond a stream's window",
         # Only some streams are widened at a time; the fifth one waits.
-        b"".join(headers(one, POST, END_HEADERS) + frame(DATA, 0, one, b"x" * 10) for one in (1, 3, 5, 7))
+        b"".join(
+            headers(stream_id, POST, END_HEADERS) + frame(DATA, 0, stream_id, b"x" * 10) for stream_id in (1, 3, 5, 7)
+        )
         + headers(9, POST, END_HEADERS)
         + frame(DATA, 0, 9, b"x" * 16_384) * 4,
         Reset(9, FLOW_CONTROL_ERROR),
@@ -270,33 +272,33 @@ MESSAGES = [
     ),
     Rule("8.1.1 as much content as said", posted(b"2", b"h", b"i"), Fine(((1, 200),))),
     Rule("8.1.1 Content-Length that is no number", posted(b"+2", b"hi"), MALFORMED),
-    Rule("8.2.1 upper case in a name", asked((b"X-Test", b"ok")), MALFORMED),
-    Rule("8.2.1 a space in a name", asked((b"x test", b"ok")), MALFORMED),
-    Rule("8.2.1 an empty name", asked((b"", b"ok")), MALFORMED),
-    Rule("8.2.1 an octet above 0x7f in a name", asked((b"x\x80", b"ok")), MALFORMED),
-    Rule("8.2.1 a colon in a name", asked((b"x:y", b"ok")), MALFORMED),
-    Rule("8.2.1 NUL in a value", asked((b"x", b"a\0b")), MALFORMED),
-    Rule("8.2.1 CR LF in a value", asked((b"x", b"a\r\nb: c")), MALFORMED),
+    Rule("8.2.1 upper case in a name", headers_with((b"X-Test", b"ok")), MALFORMED),
+    Rule("8.2.1 a space in a name", headers_with((b"x test", b"ok")), MALFORMED),
+    Rule("8.2.1 an empty name", headers_with((b"", b"ok")), MALFORMED),
+    Rule("8.2.1 an octet above 0x7f in a name", headers_with((b"x\x80", b"ok")), MALFORMED),
+    Rule("8.2.1 a colon in a name", headers_with((b"x:y", b"ok")), MALFORMED),
+    Rule("8.2.1 NUL in a value", headers_with((b"x", b"a\0b")), MALFORMED),
+    Rule("8.2.1 CR LF in a value", headers_with((b"x", b"a\r\nb: c")), MALFORMED),
     Rule("8.2.1 LF in a pseudo-header field's value", headers(1, (*without(b":path"), (b":path", b"/\nx"))), MALFORMED),
-    Rule("8.2.1 a space before a value", asked((b"x", b" a")), MALFORMED),
-    Rule("8.2.1 a tab after a value", asked((b"x", b"a\t")), MALFORMED),
+    Rule("8.2.1 a space before a value", headers_with((b"x", b" a")), MALFORMED),
+    Rule("8.2.1 a tab after a value", headers_with((b"x", b"a\t")), MALFORMED),
     *(
-        Rule(f"8.2.2 {name.decode()}", asked((name, b"close")), MALFORMED)
+        Rule(f"8.2.2 {name.decode()}", headers_with((name, b"close")), MALFORMED)
         for name in (b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade")
     ),
-    Rule("8.2.2 TE other than trailers", asked((b"te", b"trailers, deflate")), MALFORMED),
-    Rule("8.2.2 TE: trailers", asked((b"te", b"trailers")), Fine(((1, 200),))),
-    Rule("8.3 an unknown pseudo-header field", asked((b":test", b"ok")), MALFORMED),
-    Rule("8.3 :protocol", asked((b":protocol", b"websocket")), MALFORMED),
-    Rule("8.3 :status in a request", asked((b":status", b"200")), MALFORMED),
+    Rule("8.2.2 TE other than trailers", headers_with((b"te", b"trailers, deflate")), MALFORMED),
+    Rule("8.2.2 TE: trailers", headers_with((b"te", b"trailers")), Fine(((1, 200),))),
+    Rule("8.3 an unknown pseudo-header field", headers_with((b":test", b"ok")), MALFORMED),
+    Rule("8.3 :protocol", headers_with((b":protocol", b"websocket")), MALFORMED),
+    Rule("8.3 :status in a request", headers_with((b":status", b"200")), MALFORMED),
     Rule("8.3 a pseudo-header field after a field", headers(1, ((b"x", b"y"), *GET)), MALFORMED),
     *(Rule(f"8.3.1 no {name.decode()}", headers(1, without(name)), MALFORMED) for name, _ in GET[:3]),
-    *(Rule(f"8.3.1 {name.decode()} twice", asked((name, value)), MALFORMED) for name, value in GET),
+    *(Rule(f"8.3.1 {name.decode()} twice", headers_with((name, value)), MALFORMED) for name, value in GET),
     Rule("8.3.1 an empty :path", headers(1, (*without(b":path"), (b":path", b""))), MALFORMED),
     Rule("8.3.1 a :path without a slash", headers(1, (*without(b":path"), (b":path", b"a.txt"))), MALFORMED),
     Rule("8.3.1 an asterisk for GET", headers(1, (*without(b":path"), (b":path", b"*"))), MALFORMED),
-    Rule("8.3.1 Host as :authority says", asked((b"host", b"a")), Fine(((1, 200),))),
-    Rule("8.3.1 Host other than :authority", asked((b"host", b"b")), MALFORMED),
+    Rule("8.3.1 Host as :authority says", headers_with((b"host", b"a")), Fine(((1, 200),))),
+    Rule("8.3.1 Host other than :authority", headers_with((b"host", b"b")), MALFORMED),
     Rule("8.3.1 Host alone", headers(1, (*without(b":authority"), (b"host", b"a"))), Fine(((1, 200),))),
     Rule("8.3.1 neither is 400", headers(1, without(b":authority")), Fine(((1, 400),))),
     Rule(
@@ -340,8 +342,10 @@ BOMB = b"\x40\x01x" + b"\x7f\xa1\x1e" + b"v" * 4000
 
 
 MANY = range(1, 4001, 2)
-RAPID_RESETS = b"".join(headers(one, POST, END_HEADERS) + frame(RST_STREAM, 0, one, number(8)) for one in MANY)
-MADE_RESETS = b"".join(headers(one, without(b":path")) for one in MANY)
+RAPID_RESETS = b"".join(
+    headers(stream_id, POST, END_HEADERS) + frame(RST_STREAM, 0, stream_id, number(8)) for stream_id in MANY
+)
+MADE_RESETS = b"".join(headers(stream_id, without(b":path")) for stream_id in MANY)
 
 FLOODS = [
     Rule("10.5 streams opened and reset", RAPID_RESETS, CALM),
@@ -354,7 +358,7 @@ FLOODS = [
     Rule("10.5 DATA of padding alone", OPEN + frame(DATA, PADDED, 1, padded(b"", 1)) * 2000, CALM),
     Rule("10.5 WINDOW_UPDATE", frame(WINDOW_UPDATE, 0, 0, number(1)) * 2000, CALM),
     Rule("10.5 unknown frames", frame(0x55, 0, 0) * 2000, CALM),
-    Rule("10.5 DATA on a stream that the server reset", asked((b"A", b"")) + frame(DATA, 0, 1) * 2000, CALM),
+    Rule("10.5 DATA on a stream that the server reset", headers_with((b"A", b"")) + frame(DATA, 0, 1) * 2000, CALM),
     Rule("10.5 CONTINUATION without end", frame(HEADERS, 1, 1, BLOCK) + frame(CONTINUATION, 0, 1, b"") * 20, CALM),
     Rule(
         "10.5 a header block without end",

@@ -160,7 +160,7 @@ def field_values(message: bytes, name: bytes) -> list[bytes]:
 def is_in_order(text: bytes, parts: Sequence[bytes]) -> bool:
     """Return whether all parts occur, in order."""
     places = [text.find(part) for part in parts]
-    return -1 not in places and all(one < other for one, other in pairwise(places))
+    return -1 not in places and all(place < following for place, following in pairwise(places))
 
 
 def get(origin: RawOrigin, *lines: str, path: str = "/x", method: str = "GET") -> bytes:

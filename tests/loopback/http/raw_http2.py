@@ -81,8 +81,8 @@ class Reply:
 class RawPeer:
     """One connection; by default with the preface sent."""
 
-    def __init__(self, made: socket.socket) -> None:
-        self.socket = made
+    def __init__(self, connected: socket.socket) -> None:
+        self.socket = connected
         self.frames: list[Frame] = []
         self.replies: dict[int, Reply] = {}
         self.resets: dict[int, int] = {}
@@ -113,20 +113,20 @@ class RawPeer:
         if not octets:
             self.is_closed = True
             return False
-        self.take(octets)
+        self.decode(octets)
         return True
 
-    def take(self, octets: bytes) -> None:
+    def decode(self, octets: bytes) -> None:
         """Decode octets."""
         self._octets += octets
         while len(self._octets) >= 9:
             size = int.from_bytes(self._octets[:3], "big")
             if len(self._octets) < 9 + size:
                 break
-            one, _ = Frame.parse_frame_header(memoryview(self._octets[:9]))
-            one.parse_body(memoryview(self._octets[9 : 9 + size]))
+            parsed, _ = Frame.parse_frame_header(memoryview(self._octets[:9]))
+            parsed.parse_body(memoryview(self._octets[9 : 9 + size]))
             self._octets = self._octets[9 + size :]
-            self._note(one)
+            self._note(parsed)
 
     def until(self, done: Callable[[], bool]) -> None:
         """Read until `done` or the end."""
@@ -138,21 +138,21 @@ class RawPeer:
         self.send(frame(PING, 0, 0, mark))
         self.until(lambda: mark in self.pongs)
 
-    def _note(self, one: Frame) -> None:
-        self.frames.append(one)
-        if isinstance(one, GoAwayFrame):
-            self.goaway = one
-        elif isinstance(one, RstStreamFrame):
-            self.resets[one.stream_id] = one.error_code
-        elif isinstance(one, PingFrame) and "ACK" in one.flags:
-            self.pongs.append(one.opaque_data)
-        elif isinstance(one, PushPromiseFrame):
-            self.pushes[one.promised_stream_id] = dict(self._decoded(one.data))
-        elif isinstance(one, HeadersFrame):
-            self.replies[one.stream_id] = Reply(self._decoded(one.data), ended="END_STREAM" in one.flags)
-        elif isinstance(one, DataFrame):
-            self.replies[one.stream_id].body += one.data
-            self.replies[one.stream_id].ended = "END_STREAM" in one.flags
+    def _note(self, parsed: Frame) -> None:
+        self.frames.append(parsed)
+        if isinstance(parsed, GoAwayFrame):
+            self.goaway = parsed
+        elif isinstance(parsed, RstStreamFrame):
+            self.resets[parsed.stream_id] = parsed.error_code
+        elif isinstance(parsed, PingFrame) and "ACK" in parsed.flags:
+            self.pongs.append(parsed.opaque_data)
+        elif isinstance(parsed, PushPromiseFrame):
+            self.pushes[parsed.promised_stream_id] = dict(self._decoded(parsed.data))
+        elif isinstance(parsed, HeadersFrame):
+            self.replies[parsed.stream_id] = Reply(self._decoded(parsed.data), ended="END_STREAM" in parsed.flags)
+        elif isinstance(parsed, DataFrame):
+            self.replies[parsed.stream_id].body += parsed.data
+            self.replies[parsed.stream_id].ended = "END_STREAM" in parsed.flags
 
     def _decoded(self, octets: bytes) -> list[tuple[str, str]]:
         return [(str(name), str(value)) for name, value in self._decoder.decode(octets)]
@@ -170,9 +170,9 @@ class RawPeer:
 
 @contextmanager
 def raw_peer(port: int, *settings: bytes, greet: bool = True) -> Iterator[RawPeer]:
-    with socket.create_connection((HOST, port), timeout=PATIENCE_S) as made:
-        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        peer = RawPeer(made)
+    with socket.create_connection((HOST, port), timeout=PATIENCE_S) as connected:
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        peer = RawPeer(connected)
         if greet:
             peer.greet(*settings)
         yield peer

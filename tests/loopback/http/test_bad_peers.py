@@ -34,9 +34,9 @@ def hasty(root: Path) -> Iterator[int]:
 
 @contextmanager
 def peer(port: int, octets: bytes = b"") -> Iterator[socket.socket]:
-    with socket.create_connection((HOST, port), timeout=PATIENCE_S) as made:
-        made.sendall(octets)
-        yield made
+    with socket.create_connection((HOST, port), timeout=PATIENCE_S) as connected:
+        connected.sendall(octets)
+        yield connected
 
 
 @pytest.mark.parametrize(
@@ -123,8 +123,8 @@ def test_a_half_closed_connection_ends_with_its_stream(port: int) -> None:
 def test_beyond_the_connection_limit_the_longest_idle_makes_room(root: Path) -> None:
     with origin_in_thread(root, Limits(connections=4)) as port, ExitStack() as stack:
         idle = [stack.enter_context(peer(port, get())) for _ in range(4)]
-        for made in idle:
-            read_until(made, b"0123456789")
+        for connected in idle:
+            read_until(connected, b"0123456789")
         with peer(port, get()) as late:
             assert b"0123456789" in read_until(late, b"0123456789")
         assert read_to_end(idle[0]) == b""
@@ -144,15 +144,15 @@ def test_beyond_the_connection_limit_with_none_idle_is_503(root: Path) -> None:
 def test_five_hundred_clients_at_once_are_all_served(port: int) -> None:
     with ExitStack() as stack:
         peers = [stack.enter_context(peer(port, get())) for _ in range(500)]
-        assert all(b"0123456789" in read_until(made, b"0123456789") for made in peers)
+        assert all(b"0123456789" in read_until(connected, b"0123456789") for connected in peers)
 
 
 def test_a_thousand_pipelined_requests_are_answered_in_order(port: int) -> None:
     targets = [b"/a.txt", b"/nope", b"/sub/b.js"]
     octets = b"".join(get(target=targets[number % 3]) for number in range(999))
-    with peer(port, octets) as made:
-        made.shutdown(socket.SHUT_WR)
-        answers = read_answers(read_to_end(made), ["GET"] * 999)
+    with peer(port, octets) as connected:
+        connected.shutdown(socket.SHUT_WR)
+        answers = read_answers(read_to_end(connected), ["GET"] * 999)
     assert [answer.status for answer in answers] == [200, 404, 200] * 333
 
 
@@ -183,8 +183,8 @@ def test_a_large_file_is_never_whole_in_memory(tmp_path: Path) -> None:
     with origin_in_thread(tmp_path, Limits()) as port, ExitStack() as stack:
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         slow = [stack.enter_context(peer(port, get(target=b"/huge.bin"))) for _ in range(8)]
-        for made in slow:
-            read_until(made, b"\r\n\r\n")
+        for connected in slow:
+            read_until(connected, b"\r\n\r\n")
         assert read_answers(talk(port, get(target=b"/nope")), ["GET"])[0].status == 404
         grown_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     assert grown_kib * 1024 < size // 8

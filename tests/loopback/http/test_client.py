@@ -118,16 +118,16 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n"
 def test_a_response_that_is_none_is_one_sentence(response: bytes, capsys: pytest.CaptureFixture[str]) -> None:
     with server_that_sends(response) as port:
         assert main([f"http://{HOST}:{port}/", "--strategy", "1.0-serial"]) == 1
-    said = capsys.readouterr().err
-    assert said.startswith("client: ")
-    assert said.count("\n") == 1
+    message = capsys.readouterr().err
+    assert message.startswith("client: ")
+    assert message.count("\n") == 1
 
 
 def test_what_a_closing_server_left_is_asked_for_again() -> None:
     page = b'<img src="a"><img src="b">'
     pages = OK + b"Content-Length: %d\r\nConnection: close\r\n\r\n" % len(page) + page
-    one = OK + b"Content-Length: 1\r\nConnection: close\r\n\r\nx"
-    with server_that_sends(pages, one, one) as port:
+    response = OK + b"Content-Length: 1\r\nConnection: close\r\n\r\nx"
+    with server_that_sends(pages, response, response) as port:
         report = asyncio.run(load_page(f"http://{HOST}:{port}/", "1.1-pipelined"))
     assert [item.size_bytes for item in report.objects] == [len(page), 1, 1]
 

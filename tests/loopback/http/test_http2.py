@@ -78,7 +78,7 @@ def test_head_and_304_have_no_content(port: int, lines: Lines, status: int) -> N
         client.until(lambda: client.is_answered(1))
         client.ping()
     assert client.replies[1].status == status
-    assert not any(isinstance(one, DataFrame) for one in client.frames)
+    assert not any(isinstance(item, DataFrame) for item in client.frames)
 
 
 def test_a_request_s_window_is_widened_as_its_content_is_taken(port: int) -> None:
@@ -94,9 +94,9 @@ def test_a_request_s_window_is_widened_as_its_content_is_taken(port: int) -> Non
             else:
                 client.read()
                 window = 65_535 + sum(
-                    one.window_increment
-                    for one in client.frames
-                    if isinstance(one, WindowUpdateFrame) and one.stream_id == 1
+                    item.window_increment
+                    for item in client.frames
+                    if isinstance(item, WindowUpdateFrame) and item.stream_id == 1
                 )
         client.until(lambda: client.is_answered(1))
         assert client.replies[1].body == b"x" * 1_000_000
@@ -105,23 +105,25 @@ def test_a_request_s_window_is_widened_as_its_content_is_taken(port: int) -> Non
 def test_content_of_many_requests_at_once_comes_in_whatever_order_the_windows_open(port: int) -> None:
     size, streams = 150_000, range(1, 21, 2)
     with raw_peer(port, LARGEST_WINDOW) as client:
-        client.send(WIDE, *(headers(one, POST, END_HEADERS) for one in streams))
+        client.send(WIDE, *(headers(stream_id, POST, END_HEADERS) for stream_id in streams))
         left = dict.fromkeys(streams, size)
         windows = {0: 65_535, **dict.fromkeys(streams, 65_535)}
         seen = 0
-        while not all(client.is_answered(one) for one in streams):
-            for one in streams:
-                while (room := min(16_384, windows[0], windows[one], left[one])) > 0:
-                    left[one] -= room
+        while not all(client.is_answered(stream_id) for stream_id in streams):
+            for stream_id in streams:
+                while (room := min(16_384, windows[0], windows[stream_id], left[stream_id])) > 0:
+                    left[stream_id] -= room
                     windows[0] -= room
-                    windows[one] -= room
-                    client.send(frame(DATA, int(not left[one]), one, b"%d" % (one % 10) * room))
+                    windows[stream_id] -= room
+                    client.send(frame(DATA, int(not left[stream_id]), stream_id, b"%d" % (stream_id % 10) * room))
             assert client.read()
-            for came in client.frames[seen:]:
-                if isinstance(came, WindowUpdateFrame):
-                    windows[came.stream_id] += came.window_increment
+            for update in client.frames[seen:]:
+                if isinstance(update, WindowUpdateFrame):
+                    windows[update.stream_id] += update.window_increment
             seen = len(client.frames)
-    assert [client.replies[one].body for one in streams] == [b"%d" % (one % 10) * size for one in streams]
+    assert [client.replies[stream_id].body for stream_id in streams] == [
+        b"%d" % (stream_id % 10) * size for stream_id in streams
+    ]
 
 
 def test_expect_100_continue_is_met(port: int) -> None:
@@ -139,7 +141,7 @@ def test_content_that_is_too_long_is_413_and_the_rest_is_not_wanted(root: Path) 
         client.send(headers(1, (*POST, (b"content-length", b"101")), END_HEADERS))
         client.send(headers(3, POST, END_HEADERS), frame(DATA, 0, 3, b"x" * 101))
         client.until(lambda: {1, 3} <= client.resets.keys())
-        assert [client.replies[one].status for one in (1, 3)] == [413, 413]
+        assert [client.replies[stream_id].status for stream_id in (1, 3)] == [413, 413]
         assert client.resets == {1: NO_ERROR, 3: NO_ERROR}
         client.send(frame(DATA, 0, 3, b"late"))
         client.ping()
@@ -147,12 +149,12 @@ def test_content_that_is_too_long_is_413_and_the_rest_is_not_wanted(root: Path) 
 
 
 def data_order(client: RawPeer) -> list[int]:
-    return [one.stream_id for one in client.frames if isinstance(one, DataFrame) and one.data]
+    return [item.stream_id for item in client.frames if isinstance(item, DataFrame) and item.data]
 
 
 def test_streams_take_turns_a_frame_each(port: int) -> None:
     with raw_peer(port, NO_WINDOW) as client:
-        client.send(WIDE, *(headers(one, to(b"/large.bin")) for one in (1, 3, 5)))
+        client.send(WIDE, *(headers(stream_id, to(b"/large.bin")) for stream_id in (1, 3, 5)))
         client.until(lambda: {1, 3, 5} <= client.replies.keys())
         client.send(frame(SETTINGS, 0, 0, LARGEST_WINDOW))
         client.until(lambda: len(data_order(client)) > 300)
@@ -194,12 +196,12 @@ def test_the_connection_s_window_holds_all_streams(port: int) -> None:
 
 def test_more_streams_than_announced_are_refused(port: int) -> None:
     with raw_peer(port, NO_WINDOW) as client:
-        client.send(*(headers(one) for one in range(1, 203, 2)))
+        client.send(*(headers(stream_id) for stream_id in range(1, 203, 2)))
         client.until(lambda: 201 in client.resets)
         assert client.resets == {201: REFUSED_STREAM}
         client.send(frame(RST_STREAM, 0, 1, number(CANCEL)), headers(203))
         client.until(lambda: 203 in client.replies)
-        announced = next(one for one in client.frames if isinstance(one, SettingsFrame))
+        announced = next(item for item in client.frames if isinstance(item, SettingsFrame))
         assert announced.settings == {3: 100, 6: 65_536}
 
 
@@ -218,15 +220,17 @@ def test_many_requests_with_one_header_table(port: int) -> None:
     with raw_peer(port) as client:
         client.send(WIDE)
         streams = range(1, 801, 2)
-        for one in streams:
-            fields = [*to((b"/a.txt", b"/sub/b.js", b"/nope")[one % 3]), (b"x-test", b"%d" % (one // 16))]
-            client.send(frame(HEADERS, 5, one, client.encoder.encode(fields)))
-            if one % 50 == 1:
-                client.send(frame(SETTINGS, 0, 0, setting(0x1, (0, 4096, 100, 65_536)[one // 50 % 4])))
-                client.until_answered(one)
-        client.until(lambda: all(client.is_answered(one) for one in streams))
-    assert [client.replies[one].status for one in streams] == [(200, 200, 404)[one % 3] for one in streams]
-    assert {client.replies[one].body for one in streams if one % 3 == 0} == {b"0123456789"}
+        for stream_id in streams:
+            fields = [*to((b"/a.txt", b"/sub/b.js", b"/nope")[stream_id % 3]), (b"x-test", b"%d" % (stream_id // 16))]
+            client.send(frame(HEADERS, 5, stream_id, client.encoder.encode(fields)))
+            if stream_id % 50 == 1:
+                client.send(frame(SETTINGS, 0, 0, setting(0x1, (0, 4096, 100, 65_536)[stream_id // 50 % 4])))
+                client.until_answered(stream_id)
+        client.until(lambda: all(client.is_answered(stream_id) for stream_id in streams))
+    assert [client.replies[stream_id].status for stream_id in streams] == [
+        (200, 200, 404)[stream_id % 3] for stream_id in streams
+    ]
+    assert {client.replies[stream_id].body for stream_id in streams if stream_id % 3 == 0} == {b"0123456789"}
 
 
 # Push.
@@ -235,11 +239,15 @@ def test_many_requests_with_one_header_table(port: int) -> None:
 def test_a_page_s_objects_are_promised_before_its_data_and_sent_after_it(pushing: int) -> None:
     with raw_peer(pushing) as client:
         client.send(headers(1, to(b"/")))
-        client.until(lambda: all(client.is_answered(one) for one in (1, 2, 4)))
-        assert [client.pushes[one][":path"] for one in (2, 4)] == ["/a.txt", "/sub/b.js"]
+        client.until(lambda: all(client.is_answered(stream_id) for stream_id in (1, 2, 4)))
+        assert [client.pushes[stream_id][":path"] for stream_id in (2, 4)] == ["/a.txt", "/sub/b.js"]
         assert (client.pushes[2][":method"], client.pushes[2][":authority"]) == ("GET", "a")
-        assert [client.replies[one].body for one in (2, 4)] == [b"0123456789", b"1"]
-    kinds = [type(one) for one in client.frames if isinstance(one, PushPromiseFrame | HeadersFrame | DataFrame)]
+        assert [client.replies[stream_id].body for stream_id in (2, 4)] == [b"0123456789", b"1"]
+    kinds = [
+        type(stream_id)
+        for stream_id in client.frames
+        if isinstance(stream_id, PushPromiseFrame | HeadersFrame | DataFrame)
+    ]
     assert kinds[:4] == [PushPromiseFrame, PushPromiseFrame, HeadersFrame, DataFrame]
     assert data_order(client) == [1, 2, 4]
 
@@ -318,7 +326,7 @@ def upgraded(port: int, octets: bytes, tail: bytes = b"") -> RawPeer:
         assert head.startswith(b"HTTP/1.1 101 ")
         client.greet()
         client.send(tail)
-        client.take(rest)
+        client.decode(rest)
         client.until(lambda: client.is_answered(1))
         client.send(headers(3))
         client.until(lambda: client.is_answered(3))
@@ -343,7 +351,7 @@ def test_a_head_request_is_upgraded(port: int) -> None:
 def test_the_preface_may_come_with_the_request(port: int) -> None:
     with raw_peer(port, greet=False) as client:
         client.send(UPGRADE % b"GET /a.txt" + b"\r\n" + PREFACE + frame(SETTINGS, 0, 0) + headers(3))
-        client.take(read_until(client.socket, b"\r\n\r\n").partition(b"\r\n\r\n")[2])
+        client.decode(read_until(client.socket, b"\r\n\r\n").partition(b"\r\n\r\n")[2])
         client.until(lambda: client.is_answered(1) and client.is_answered(3))
 
 
@@ -396,5 +404,5 @@ def test_the_log_tells_the_header_sizes(root: Path, tmp_path: Path) -> None:
     [event] = [line for line in lines if line["event"] == "request"]
     assert (event["version"], event["stream"], event["status"], event["target"]) == ("2", 1, 200, "/a.txt")
     assert event["request_header_size_bytes"] == len(headers(1)) - 9
-    sent = next(one for one in client.frames if isinstance(one, HeadersFrame))
+    sent = next(stream_id for stream_id in client.frames if isinstance(stream_id, HeadersFrame))
     assert event["response_header_size_bytes"] == len(sent.data)

@@ -103,7 +103,7 @@ def test_who_takes_nothing_is_dropped(root: Path, settings: bytes) -> None:
     # One connection: the next client is admitted only once the first, active and thus not evicted, is closed.
     bounds = Limits(connections=1, stall_s=0.2, linger_s=0.1, sweep_s=0.02)
     with origin_in_thread(root, bounds) as port, raw_peer(port, settings) as peer:
-        peer.send(WIDE, *(headers(one, LARGE) for one in (1, 3, 5)))
+        peer.send(WIDE, *(headers(stream_id, LARGE) for stream_id in (1, 3, 5)))
         peer.until(lambda: 1 in peer.replies)
         while (answer := read_answers(talk(port, get()), ["GET"])[0]).status == 503:
             pass
@@ -146,7 +146,7 @@ def test_large_files_on_many_streams_are_never_whole_in_memory(tmp_path: Path) -
         before = resident_kib()
         for _ in range(4):
             peer = stack.enter_context(raw_peer(port, LARGEST_WINDOW))
-            peer.send(WIDE, *(headers(one, lines) for one in range(1, 200, 2)))
+            peer.send(WIDE, *(headers(stream_id, lines) for stream_id in range(1, 200, 2)))
             while len(peer.replies) < 100:
                 assert peer.read()
         assert read_answers(talk(port, get(target=b"/nope")), ["GET"])[0].status == 404
@@ -158,13 +158,13 @@ def test_what_many_uploads_may_hold_is_bounded(root: Path) -> None:
         before = resident_kib()
         sent = 0
         windows = dict.fromkeys(range(1, 200, 2), 65_535)
-        peer.send(*(headers(one, POST, END_HEADERS) for one in windows))
-        for one in windows:
-            while windows[one] > 0:
-                room = min(16_384, windows[one])
-                windows[one] -= room
+        peer.send(*(headers(stream_id, POST, END_HEADERS) for stream_id in windows))
+        for stream_id in windows:
+            while windows[stream_id] > 0:
+                room = min(16_384, windows[stream_id])
+                windows[stream_id] -= room
                 sent += room
-                peer.send(frame(DATA, 0, one, b"x" * room))
+                peer.send(frame(DATA, 0, stream_id, b"x" * room))
         peer.ping()
         assert peer.goaway is None
         assert peer.resets == {}
@@ -189,7 +189,9 @@ def pump(peer: RawPeer, octets: bytes, most: int) -> int:
     [
         frame(PING, 0, 0, b"12345678") * 1000,
         frame(SETTINGS, 0, 0) * 1000,
-        b"".join(headers(one, LARGE) + frame(RST_STREAM, 0, one, number(8)) for one in range(1, 2001, 2)),
+        b"".join(
+            headers(stream_id, LARGE) + frame(RST_STREAM, 0, stream_id, number(8)) for stream_id in range(1, 2001, 2)
+        ),
         frame(HEADERS, 0, 1, block(GET)) + frame(CONTINUATION, 0, 1) * 1000,
     ],
 )
@@ -206,7 +208,7 @@ def test_requests_whose_answers_nobody_reads_are_held_back(root: Path) -> None:
     with origin_in_thread(root, Limits()) as port, raw_peer(port, LARGEST_WINDOW) as flood:
         flood.send(WIDE)
         before = resident_kib()
-        octets = b"".join(headers(one) for one in range(1, 200_001, 2))
+        octets = b"".join(headers(stream_id) for stream_id in range(1, 200_001, 2))
         assert pump(flood, octets, 1) > 0
         assert is_served(port)
         assert (resident_kib() - before) * 1024 < 32 * 1024 * 1024

@@ -163,10 +163,10 @@ def scripted(*scripts: Script) -> Iterator[int]:
 
         def serve() -> None:
             for script in scripts:
-                made, _ = listener.accept()
-                with made:
-                    made.settimeout(PATIENCE_S)
-                    _converse(made, script)
+                accepted, _ = listener.accept()
+                with accepted:
+                    accepted.settimeout(PATIENCE_S)
+                    _converse(accepted, script)
 
         thread = threading.Thread(target=serve)
         thread.start()
@@ -174,18 +174,18 @@ def scripted(*scripts: Script) -> Iterator[int]:
         thread.join(PATIENCE_S)
 
 
-def _converse(made: socket.socket, script: Script) -> None:
+def _converse(accepted: socket.socket, script: Script) -> None:
     connection = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False, header_encoding="utf-8"))
     connection.initiate_connection()
     requests: list[h2.events.RequestReceived] = []
     over = False
     while not over:
-        octets = made.recv(65_536)
+        octets = accepted.recv(65_536)
         if not octets:
             return
         requests += [event for event in connection.receive_data(octets) if isinstance(event, h2.events.RequestReceived)]
         over = script(connection, requests)
-        made.sendall(connection.data_to_send())
+        accepted.sendall(connection.data_to_send())
 
 
 def answer(connection: h2.connection.H2Connection, stream_id: int, body: bytes, kind: str = "text/plain") -> None:
@@ -262,9 +262,9 @@ def test_a_response_that_does_not_come_to_its_end_is_one_sentence(
 ) -> None:
     with scripted(*scripts) as port:
         assert main([f"http://{HOST}:{port}/", "--strategy", "2"]) == 1
-    said = capsys.readouterr().err
-    assert said.startswith("client: ")
-    assert said.count("\n") == 1
+    message = capsys.readouterr().err
+    assert message.startswith("client: ")
+    assert message.count("\n") == 1
 
 
 @pytest.mark.parametrize("strategy", ["2", "2-push"])
@@ -272,10 +272,10 @@ def test_a_server_of_http_1_is_one_sentence(strategy: str) -> None:
     with socket.create_server((HOST, 0)) as listener:
 
         def serve() -> None:
-            made, _ = listener.accept()
-            with made:
-                made.recv(65_536)
-                made.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+            accepted, _ = listener.accept()
+            with accepted:
+                accepted.recv(65_536)
+                accepted.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
 
         thread = threading.Thread(target=serve)
         thread.start()
@@ -297,9 +297,9 @@ def test_preface_settings_and_request_leave_in_one_piece() -> None:
         url = f"http://{HOST}:{silent.getsockname()[1]}/"
         with pytest.raises(LoadError):
             load(url, "2", limits=LoadLimits(wait_s=0.05))
-        made, _ = silent.accept()
-        with made:
-            octets = made.recv(65_536)
+        accepted, _ = silent.accept()
+        with accepted:
+            octets = accepted.recv(65_536)
     assert octets.startswith(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
     connection = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
     events = connection.receive_data(octets)

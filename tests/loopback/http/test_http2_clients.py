@@ -82,8 +82,8 @@ def test_tls_below_1_2_is_refused(secured: int) -> None:
         context.maximum_version = ssl.TLSVersion.TLSv1_1
     with pytest.warns(DeprecationWarning, match="TLSv1"):
         context.minimum_version = ssl.TLSVersion.TLSv1
-    with socket.create_connection((HOST, secured), timeout=PATIENCE_S) as made, pytest.raises(ssl.SSLError):
-        context.wrap_socket(made)
+    with socket.create_connection((HOST, secured), timeout=PATIENCE_S) as client_socket, pytest.raises(ssl.SSLError):
+        context.wrap_socket(client_socket)
 
 
 @needs_curl
@@ -107,8 +107,8 @@ def test_a_certificate_of_one_s_own(root: Path, certificate: tuple[str, str]) ->
 
 @needs_nghttp
 def test_nghttp_loads_a_page_with_what_it_names(port: int) -> None:
-    said = run("nghttp", "-ans", f"http://{HOST}:{port}/").decode()
-    rows = re.findall(r"^ *(\d+) .* (\d{3}) +\S+ (/\S*)$", said, re.MULTILINE)
+    output = run("nghttp", "-ans", f"http://{HOST}:{port}/").decode()
+    rows = re.findall(r"^ *(\d+) .* (\d{3}) +\S+ (/\S*)$", output, re.MULTILINE)
     assert {(int(stream) % 2, status, path) for stream, status, path in rows} == {
         (1, "200", "/"),
         (1, "200", "/a.txt"),
@@ -118,8 +118,8 @@ def test_nghttp_loads_a_page_with_what_it_names(port: int) -> None:
 
 @needs_nghttp
 def test_nghttp_takes_what_is_pushed(pushing: int) -> None:
-    said = run("nghttp", "-ans", f"http://{HOST}:{pushing}/").decode()
-    rows = re.findall(r"^ *(\d+) .* (\d{3}) +\S+ (/\S*)$", said, re.MULTILINE)
+    output = run("nghttp", "-ans", f"http://{HOST}:{pushing}/").decode()
+    rows = re.findall(r"^ *(\d+) .* (\d{3}) +\S+ (/\S*)$", output, re.MULTILINE)
     assert {(int(stream) % 2, status, path) for stream, status, path in rows} == {
         (1, "200", "/"),
         (0, "200", "/a.txt"),
@@ -146,45 +146,45 @@ def test_nghttp_sends_content_and_trailers(port: int, tmp_path: Path) -> None:
 @pytest.mark.parametrize("secure", [False, pytest.param(True, marks=needs_openssl)])
 def test_h2load_fails_no_request(port: int, secured: int, secure: bool) -> None:
     url = f"https://{HOST}:{secured}/a.txt" if secure else f"http://{HOST}:{port}/a.txt"
-    said = run("h2load", "-n1000", "-c10", "-m10", url).decode()
-    assert "1000 succeeded, 0 failed, 0 errored, 0 timeout" in said
-    assert "1000 2xx" in said
+    output = run("h2load", "-n1000", "-c10", "-m10", url).decode()
+    assert "1000 succeeded, 0 failed, 0 errored, 0 timeout" in output
+    assert "1000 2xx" in output
 
 
 @needs_h2load
 def test_h2load_with_large_files(port: int) -> None:
-    said = run("h2load", "-n40", "-c4", "-m10", "-w20", "-W20", f"http://{HOST}:{port}/large.bin").decode()
-    assert "40 succeeded, 0 failed, 0 errored, 0 timeout" in said
+    output = run("h2load", "-n40", "-c4", "-m10", "-w20", "-W20", f"http://{HOST}:{port}/large.bin").decode()
+    assert "40 succeeded, 0 failed, 0 errored, 0 timeout" in output
 
 
 @contextmanager
 def h2_client(port: int) -> Iterator[tuple[h2.connection.H2Connection, socket.socket]]:
     connection = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding="utf-8"))
     connection.initiate_connection()
-    with socket.create_connection((HOST, port), timeout=PATIENCE_S) as made:
-        made.sendall(connection.data_to_send())
-        yield connection, made
+    with socket.create_connection((HOST, port), timeout=PATIENCE_S) as client_socket:
+        client_socket.sendall(connection.data_to_send())
+        yield connection, client_socket
 
 
 def test_h2_with_a_hundred_requests_at_once(port: int) -> None:
     bodies: dict[int, bytes] = {}
     ended: set[int] = set()
-    with h2_client(port) as (connection, made):
-        for one in range(1, 201, 2):
+    with h2_client(port) as (connection, client_socket):
+        for stream_id in range(1, 201, 2):
             connection.send_headers(
-                one, [(":method", "POST"), (":scheme", "http"), (":authority", "a"), (":path", "/echo")]
+                stream_id, [(":method", "POST"), (":scheme", "http"), (":authority", "a"), (":path", "/echo")]
             )
-            connection.send_data(one, b"%d" % one * 100, end_stream=True)
-        made.sendall(connection.data_to_send())
+            connection.send_data(stream_id, b"%d" % stream_id * 100, end_stream=True)
+        client_socket.sendall(connection.data_to_send())
         while len(ended) < 100:
-            for event in connection.receive_data(made.recv(65_536)):
+            for event in connection.receive_data(client_socket.recv(65_536)):
                 if isinstance(event, h2.events.DataReceived):
                     bodies[event.stream_id] = bodies.get(event.stream_id, b"") + event.data
                     connection.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
                 elif isinstance(event, h2.events.StreamEnded):
                     ended.add(event.stream_id)
-            made.sendall(connection.data_to_send())
-    assert bodies == {one: b"%d" % one * 100 for one in range(1, 201, 2)}
+            client_socket.sendall(connection.data_to_send())
+    assert bodies == {stream_id: b"%d" % stream_id * 100 for stream_id in range(1, 201, 2)}
 
 
 def test_flags_for_tls_that_make_no_sense_are_one_sentence(root: Path, tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ def _expect_alive(peer: RawPeer) -> None:
 def _expect_statuses(peer: RawPeer, statuses: tuple[tuple[int, int], ...]) -> None:
     assert peer.resets == {}
     peer.until(lambda: all(stream_id in peer.replies for stream_id, _ in statuses))
-    assert [(one, peer.replies[one].status) for one, _ in statuses] == list(statuses)
+    assert [(stream_id, peer.replies[stream_id].status) for stream_id, _ in statuses] == list(statuses)
 
 
 def _check(peer: RawPeer, rule: Rule) -> None:

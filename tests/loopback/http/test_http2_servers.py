@@ -78,8 +78,8 @@ def nginx(
 ) -> Iterator[dict[str, int]]:
     folder = tmp_path_factory.mktemp("nginx")
     ports = dict(zip(("text", "binary", "pushing", "secured"), free_ports(4), strict=True))
-    made, key = certificate
-    text = NGINX.format(folder=folder, host=HOST, root=readable, certificate=made, key=key, **ports)
+    certificate_file, key = certificate
+    text = NGINX.format(folder=folder, host=HOST, root=readable, certificate=certificate_file, key=key, **ports)
     (folder / "conf").write_text(text)
     command = ["nginx", "-e", str(folder / "error.log"), "-p", str(folder), "-c", str(folder / "conf")]
     with running(command, ports["secured"]):
@@ -91,9 +91,12 @@ def nginx(
 @pytest.mark.parametrize(
     ("server", "strategy"),
     [
-        *(("text", one) for one in ("1.0-serial", "1.0-parallel", "1.1-persistent", "1.1-pipelined", "2-upgrade")),
-        *(("binary", one) for one in ("2", "2-push")),
-        *(("secured", one) for one in ("1.1-persistent", "1.1-pipelined", "2", "2-push")),
+        *(
+            ("text", strategy)
+            for strategy in ("1.0-serial", "1.0-parallel", "1.1-persistent", "1.1-pipelined", "2-upgrade")
+        ),
+        *(("binary", strategy) for strategy in ("2", "2-push")),
+        *(("secured", strategy) for strategy in ("1.1-persistent", "1.1-pipelined", "2", "2-push")),
     ],
 )
 def test_pages_of_nginx(nginx: dict[str, int], root: Path, server: str, strategy: str) -> None:

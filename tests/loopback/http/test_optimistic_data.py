@@ -51,26 +51,26 @@ def rest_of(peer: socket.socket) -> bytes:
     return b""
 
 
-def said_at_once(port: int, octets: bytes) -> bytes:
+def sent_at_once(port: int, octets: bytes) -> bytes:
     with socket.create_connection((HOST, port), timeout=PATIENCE_S) as peer:
         peer.sendall(octets)
         return rest_of(peer)
 
 
-def said_behind_the_answer(port: int, first: bytes, then: bytes) -> bytes:
+def sent_after_the_response(port: int, first: bytes, then: bytes) -> bytes:
     """Send the rest after the response to the first request, like data in flight."""
     with socket.create_connection((HOST, port), timeout=PATIENCE_S) as peer:
         peer.sendall(first)
-        came = read_until(peer, b"\r\n\r\n")
+        received = read_until(peer, b"\r\n\r\n")
         with suppress(OSError):
             peer.sendall(then)
-        return came + rest_of(peer)
+        return received + rest_of(peer)
 
 
-def is_one_refusal(came: bytes, status: int) -> bool:
-    assert came.startswith(f"HTTP/1.1 {status} ".encode()), came
-    assert field_values(came, b"connection") == [b"close"]
-    return came.count(b"HTTP/1.1 ") == 1
+def is_one_refusal(received: bytes, status: int) -> bool:
+    assert received.startswith(f"HTTP/1.1 {status} ".encode()), received
+    assert field_values(received, b"connection") == [b"close"]
+    return received.count(b"HTTP/1.1 ") == 1
 
 
 def free_port() -> int:
@@ -97,16 +97,16 @@ def test_a_proxy_closes_behind_a_refused_connect(case: str, origin: RawOrigin) -
     first = connect(target, *lines)
     ahead = f"GET {origin.base}/smuggled HTTP/1.1\r\nHost: x\r\n\r\n".encode()
     with proxy_process(*(flag.format(nothing=NOTHING) for flag in flags)) as proxy:
-        assert is_one_refusal(said_at_once(proxy.port, first + ahead), status)
-        assert is_one_refusal(said_behind_the_answer(proxy.port, first, ahead), status)
+        assert is_one_refusal(sent_at_once(proxy.port, first + ahead), status)
+        assert is_one_refusal(sent_after_the_response(proxy.port, first, ahead), status)
     assert origin.requests == []
 
 
 def test_a_reverse_proxy_closes_behind_a_refused_connect(origin: RawOrigin) -> None:
     first, ahead = connect(f"{HOST}:{origin.port}"), b"GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
     with proxy_process("--origin", origin.base) as proxy:
-        assert is_one_refusal(said_at_once(proxy.port, first + ahead), 403)
-        assert is_one_refusal(said_behind_the_answer(proxy.port, first, ahead), 403)
+        assert is_one_refusal(sent_at_once(proxy.port, first + ahead), 403)
+        assert is_one_refusal(sent_after_the_response(proxy.port, first, ahead), 403)
     assert origin.requests == []
 
 
@@ -114,23 +114,23 @@ def test_an_http_1_0_client_is_refused_the_same_way(origin: RawOrigin) -> None:
     first = connect(f"{HOST}:{origin.port}", "Connection: keep-alive").replace(b"HTTP/1.1", b"HTTP/1.0")
     with proxy_process() as proxy:
         ahead = f"GET {origin.base}/smuggled HTTP/1.1\r\nHost: x\r\n\r\n".encode()
-        assert is_one_refusal(said_at_once(proxy.port, first + ahead), 403)
+        assert is_one_refusal(sent_at_once(proxy.port, first + ahead), 403)
     assert origin.requests == []
 
 
 def test_an_origin_closes_behind_a_refused_connect(root: Path) -> None:
     first, ahead = connect("a.example:443"), b"GET /a.txt HTTP/1.1\r\nHost: x\r\n\r\n"
     with origin_process(root) as port:
-        assert is_one_refusal(said_at_once(port, first + ahead), 501)
-        assert is_one_refusal(said_behind_the_answer(port, first, ahead), 501)
+        assert is_one_refusal(sent_at_once(port, first + ahead), 501)
+        assert is_one_refusal(sent_after_the_response(port, first, ahead), 501)
 
 
 def test_webmail_closes_behind_a_refused_connect(tmp_path: Path) -> None:
     first, ahead = connect("a.example:443"), b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
     with webmail(tmp_path) as (_, port):
-        came = said_at_once(port, first + ahead)
-    assert came.startswith((b"HTTP/1.1 4", b"HTTP/1.1 501 "))
-    assert is_one_refusal(came, int(came[9:12]))
+        received = sent_at_once(port, first + ahead)
+    assert received.startswith((b"HTTP/1.1 4", b"HTTP/1.1 501 "))
+    assert is_one_refusal(received, int(received[9:12]))
 
 
 def test_a_refused_upgrade_leaves_the_connection_open(root: Path) -> None:
@@ -138,26 +138,26 @@ def test_a_refused_upgrade_leaves_the_connection_open(root: Path) -> None:
         b"GET /a.txt HTTP/1.1\r\nHost: x\r\n%bX: 1\r\n\r\nGET /a.txt HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
     )
     with origin_process(root) as port:
-        for asked in (WEBSOCKET, H2C):
-            came = said_at_once(port, octets % asked)
-            assert came.count(b"HTTP/1.1 200 ") == 2
-            assert b"101" not in came.partition(b"\r\n\r\n")[0].partition(b"\r\n")[0]
+        for upgrade_fields in (WEBSOCKET, H2C):
+            received = sent_at_once(port, octets % upgrade_fields)
+            assert received.count(b"HTTP/1.1 200 ") == 2
+            assert b"101" not in received.partition(b"\r\n\r\n")[0].partition(b"\r\n")[0]
 
 
 @pytest.mark.parametrize("ahead", [PREFACE, CLIENT_HELLO], ids=["HTTP/2", "TLS"])
-@pytest.mark.parametrize("asked", [WEBSOCKET, H2C], ids=["websocket", "h2c"])
+@pytest.mark.parametrize("upgrade_fields", [WEBSOCKET, H2C], ids=["websocket", "h2c"])
 def test_what_another_protocol_begins_with_ends_the_connection(
-    asked: bytes, ahead: bytes, origin: RawOrigin, root: Path
+    upgrade_fields: bytes, ahead: bytes, origin: RawOrigin, root: Path
 ) -> None:
     behind = b"GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
     with origin_process(root) as port, proxy_process("--origin", origin.base) as proxy:
         for server in (port, proxy.port):
-            first = b"GET /a.txt HTTP/1.1\r\nHost: x\r\n" + asked + b"\r\n"
-            came = said_at_once(server, first + ahead + behind)
-            assert came.startswith(b"HTTP/1.1 200 ")
-            assert came.count(b"HTTP/1.1 ") == 2
-            assert b"HTTP/1.1 400 " in came or b"HTTP/1.1 505 " in came
-            assert came.lower().count(b"connection: close") == 1
+            first = b"GET /a.txt HTTP/1.1\r\nHost: x\r\n" + upgrade_fields + b"\r\n"
+            received = sent_at_once(server, first + ahead + behind)
+            assert received.startswith(b"HTTP/1.1 200 ")
+            assert received.count(b"HTTP/1.1 ") == 2
+            assert b"HTTP/1.1 400 " in received or b"HTTP/1.1 505 " in received
+            assert received.lower().count(b"connection: close") == 1
     assert len(origin.requests) == 1
 
 
@@ -169,11 +169,13 @@ def test_content_behind_a_refusal_is_no_request(line: bytes, origin: RawOrigin, 
         for server in (port, proxy.port):
             with socket.create_connection((HOST, server), timeout=PATIENCE_S) as peer:
                 peer.sendall(first)
-                came = b"" if server == port and not line.startswith(b"Expect: 100") else read_until(peer, b"\r\n\r\n")
+                received = (
+                    b"" if server == port and not line.startswith(b"Expect: 100") else read_until(peer, b"\r\n\r\n")
+                )
                 with suppress(OSError):
                     peer.sendall(content)
                     peer.shutdown(socket.SHUT_WR)
-                came += rest_of(peer)
-            assert came.count(b"HTTP/1.1 ") == 1, came
-            assert came.startswith(b"HTTP/1.1 4")
+                received += rest_of(peer)
+            assert received.count(b"HTTP/1.1 ") == 1, received
+            assert received.startswith(b"HTTP/1.1 4")
     assert origin.requests == []

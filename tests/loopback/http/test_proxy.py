@@ -66,11 +66,11 @@ def test_many_clients_at_once(proxy: RunningProxy) -> None:
         connector = aiohttp.TCPConnector(limit=200)
         async with aiohttp.ClientSession(connector=connector) as session:
 
-            async def one(number: int) -> bytes:
+            async def fetch(number: int) -> bytes:
                 async with session.get(f"{base}/{number}", proxy=proxy.url) as answer:
                     return await answer.read()
 
-            return await asyncio.gather(*(one(number) for number in range(200)))
+            return await asyncio.gather(*(fetch(number) for number in range(200)))
 
     def echo(peer: socket.socket, request: bytes) -> bool:
         peer.sendall(response(request.split()[1]))
@@ -154,8 +154,8 @@ def test_trailers_arrive(proxy: RunningProxy) -> None:
     )
     with raw_origin(always(octets)) as origin:
         lines = ("TE: trailers", "Connection: TE")
-        came = exchange(proxy.port, ask(origin.port, f"{origin.base}/", *lines), b"Digest: d\r\n\r\n")
-    assert field_values(came, b"trailer") == [b"Digest"]
+        received = exchange(proxy.port, ask(origin.port, f"{origin.base}/", *lines), b"Digest: d\r\n\r\n")
+    assert field_values(received, b"trailer") == [b"Digest"]
     assert field_values(origin.requests[0], b"te") == [b"trailers"]
 
 
@@ -178,9 +178,9 @@ def test_an_old_client_gets_no_chunks(proxy: RunningProxy) -> None:
 
     with raw_origin(answer) as origin, socket.create_connection((HOST, proxy.port), timeout=PATIENCE_S) as client:
         client.sendall(ask(origin.port, f"{origin.base}/", version="1.0"))
-        came = read_to_end(client)
-    assert came.endswith(b"\r\n\r\nabcdef")
-    assert field_values(came, b"transfer-encoding") == []
+        received = read_to_end(client)
+    assert received.endswith(b"\r\n\r\nabcdef")
+    assert field_values(received, b"transfer-encoding") == []
 
 
 @pytest.mark.parametrize("status", ["204 No Content", "304 Not Modified"])
@@ -191,8 +191,8 @@ def test_a_response_without_content_leaves_the_connection_usable(proxy: RunningP
         with socket.create_connection((HOST, proxy.port), timeout=PATIENCE_S) as client:
             client.sendall(twice)
             client.shutdown(socket.SHUT_WR)
-            came = read_to_end(client)
-    assert came.count(f"HTTP/1.1 {status}".encode()) == 2
+            received = read_to_end(client)
+    assert received.count(f"HTTP/1.1 {status}".encode()) == 2
 
 
 def test_head_says_the_length_that_the_origin_says(proxy: RunningProxy) -> None:

@@ -75,9 +75,9 @@ def test_a_field_that_connection_hides_poisons_no_variant(proxy: RunningProxy) -
 def test_fields_outside_the_key_change_nothing_here(proxy: RunningProxy, line: str) -> None:
     with raw_origin(always(response(b"hello", FRESH))) as origin:
         exchange(proxy.port, get(origin, line), b"hello")
-        came = exchange(proxy.port, get(origin), b"hello")
+        received = exchange(proxy.port, get(origin), b"hello")
     assert origin.requests[0].startswith(b"GET /x HTTP/1.1\r\nHost: %b:%d\r\n" % (HOST.encode(), origin.port))
-    assert status_of(came) == b"lab7; hit"
+    assert status_of(received) == b"lab7; hit"
 
 
 def test_the_host_is_part_of_a_reverse_proxy_s_key() -> None:
@@ -114,8 +114,8 @@ def test_a_validation_is_answered_from_storage(proxy: RunningProxy) -> None:
 def test_a_client_s_own_validator_gets_304_from_storage(proxy: RunningProxy) -> None:
     with raw_origin(always(response(b"hello", FRESH, 'ETag: "1"'))) as origin:
         exchange(proxy.port, get(origin), b"hello")
-        came = exchange(proxy.port, get(origin, 'If-None-Match: "1"'), b"\r\n\r\n")
-    assert came.startswith(b"HTTP/1.1 304 ")
+        received = exchange(proxy.port, get(origin, 'If-None-Match: "1"'), b"\r\n\r\n")
+    assert received.startswith(b"HTTP/1.1 304 ")
     assert len(origin.requests) == 1
 
 
@@ -137,8 +137,8 @@ def test_ranges_and_head_come_from_storage(proxy: RunningProxy) -> None:
 
 def test_only_if_cached_asks_nobody(proxy: RunningProxy) -> None:
     with raw_origin(always(response(b"hello", FRESH))) as origin:
-        came = exchange(proxy.port, get(origin, "Cache-Control: only-if-cached"), b"\r\n\r\n")
-    assert came.startswith(b"HTTP/1.1 504 ")
+        received = exchange(proxy.port, get(origin, "Cache-Control: only-if-cached"), b"\r\n\r\n")
+    assert received.startswith(b"HTTP/1.1 504 ")
     assert origin.requests == []
 
 
@@ -154,9 +154,9 @@ def test_something_stale_is_sent_at_once_and_validated_behind_the_scenes(proxy: 
     line = "Cache-Control: max-age=0, stale-while-revalidate=600"
     with raw_origin(always(response(b"hello", line, 'ETag: "1"'))) as origin:
         exchange(proxy.port, get(origin), b"hello")
-        came = exchange(proxy.port, get(origin), b"hello")
+        received = exchange(proxy.port, get(origin), b"hello")
         until(lambda: len(origin.requests) == 2)
-    assert status_of(came) == b"lab7; hit"
+    assert status_of(received) == b"lab7; hit"
     assert field_values(origin.requests[1], b"if-none-match") == [b'"1"']
 
 
@@ -174,8 +174,8 @@ def test_something_stale_is_better_than_an_error(proxy: RunningProxy) -> None:
     with raw_origin(answer) as origin:
         exchange(proxy.port, get(origin), b"hello")
         down.set()
-        came = exchange(proxy.port, get(origin), b"hello")
-        assert came.startswith(b"HTTP/1.1 200 ")
+        received = exchange(proxy.port, get(origin), b"hello")
+        assert received.startswith(b"HTTP/1.1 200 ")
     # Now the connection is closed.
     assert exchange(proxy.port, get(origin), b"hello").startswith(b"HTTP/1.1 200 ")
     assert exchange(proxy.port, get(origin, path="/other"), b"\r\n\r\n").startswith(b"HTTP/1.1 502 ")
@@ -189,11 +189,11 @@ def test_something_stale_is_better_than_an_error(proxy: RunningProxy) -> None:
     ],
 )
 def test_what_was_cut_off_is_never_taken_for_the_whole(proxy: RunningProxy, cut: bytes) -> None:
-    asked: list[bytes] = []
+    requests: list[bytes] = []
 
     def answer(peer: socket.socket, request: bytes) -> bool:
-        asked.append(request)
-        if len(asked) == 1:
+        requests.append(request)
+        if len(requests) == 1:
             peer.sendall(cut)
             return False
         if field_values(request, b"range"):
@@ -209,8 +209,8 @@ def test_what_was_cut_off_is_never_taken_for_the_whole(proxy: RunningProxy, cut:
             done = curl("-x", proxy.url, f"{origin.base}/x")
             assert (done.returncode, done.stdout) == (0, b"hello")
     # Only the rest was requested, if its size was known.
-    assert len(asked) == 2
-    assert bool(field_values(asked[1], b"range")) is (b"chunked" not in cut)
+    assert len(requests) == 2
+    assert bool(field_values(requests[1], b"range")) is (b"chunked" not in cut)
 
 
 def test_parts_that_clients_asked_for_become_one(proxy: RunningProxy) -> None:
@@ -225,8 +225,8 @@ def test_parts_that_clients_asked_for_become_one(proxy: RunningProxy) -> None:
 
     with raw_origin(answer) as origin:
         for wanted, content in (("0-4", b"01234"), ("3-9", b"3456789")):
-            came = exchange(proxy.port, get(origin, f"Range: bytes={wanted}"), content)
-            assert came.endswith(b"\r\n\r\n" + content)
+            received = exchange(proxy.port, get(origin, f"Range: bytes={wanted}"), content)
+            assert received.endswith(b"\r\n\r\n" + content)
         assert exchange(proxy.port, get(origin), whole).endswith(b"\r\n\r\n" + whole)
     assert len(origin.requests) == 2
 

@@ -44,11 +44,11 @@ def test_sixty_four_clients_at_once_are_one_request(proxy: RunningProxy, rest: b
         connector = aiohttp.TCPConnector(limit=64)
         async with aiohttp.ClientSession(connector=connector) as session:
 
-            async def one() -> tuple[int, bytes]:
+            async def fetch() -> tuple[int, bytes]:
                 async with session.get(f"{base}/{rest!r}", proxy=proxy.url) as answer:
                     return answer.status, await answer.read()
 
-            tasks = [asyncio.create_task(one()) for _ in range(64)]
+            tasks = [asyncio.create_task(fetch()) for _ in range(64)]
             await asyncio.sleep(0.3)
             gate.go.set()
             return await asyncio.gather(*tasks)
@@ -82,8 +82,8 @@ def test_a_follower_reads_what_has_come_before_the_rest_has(proxy: RunningProxy)
     with raw_origin(gate) as origin, client(proxy.port, get(origin)) as first:
         read_until(first, b"hel")
         with client(proxy.port, get(origin)) as second:
-            came = read_until(second, b"hel")
-            assert status_of(came) == b"lab7; fwd=uri-miss; collapsed"
+            received = read_until(second, b"hel")
+            assert status_of(received) == b"lab7; fwd=uri-miss; collapsed"
             gate.go.set()
             assert read_until(second, b"lo").endswith(b"lo")
     assert len(origin.requests) == 1
@@ -136,8 +136,8 @@ def test_what_cannot_be_shared_is_each_one_s_own(proxy: RunningProxy, line: str)
             time.sleep(0.1)
             gate.go.set()
             assert read_until(first, b"hello").startswith(b"HTTP/1.1 200 ")
-            came = read_until(second, b"hello")
-        assert status_of(came).endswith(b"; collapsed=?0")
+            received = read_until(second, b"hello")
+        assert status_of(received).endswith(b"; collapsed=?0")
         third = exchange(proxy.port, get(origin), b"hello")
         assert status_of(third) == b"lab7; fwd=uri-miss"
     assert len(origin.requests) == 3

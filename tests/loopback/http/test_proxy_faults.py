@@ -150,12 +150,12 @@ def test_more_content_than_its_length_is_not_the_next_response(proxy: RunningPro
 
 
 def test_a_connection_that_died_while_idle_costs_a_second_try(proxy: RunningProxy) -> None:
-    asked: list[int] = []
+    connections: list[int] = []
 
     def once(peer: socket.socket, request: bytes) -> bool:
         del request
-        asked.append(peer.fileno())
-        if len(asked) == 2:
+        connections.append(peer.fileno())
+        if len(connections) == 2:
             # As if the request crossed the close of the persistent connection.
             return False
         peer.sendall(HELLO)
@@ -171,7 +171,7 @@ def test_a_connection_that_died_while_idle_costs_a_second_try(proxy: RunningProx
         client.close()
     assert statuses == [(200, b"hello")] * 2
     assert origin.connections == 2
-    assert len(asked) == 3
+    assert len(connections) == 3
 
 
 def test_what_may_have_been_done_is_not_done_again(proxy: RunningProxy) -> None:
@@ -215,12 +215,12 @@ def test_a_request_that_never_ends_does_not_seem_to_at_the_origin(proxy: Running
             peer, _ = listener.accept()
             with peer:
                 peer.settimeout(PATIENCE_S)
-                came = read_until(peer, b"abc\r\n")
+                received = read_until(peer, b"abc\r\n")
                 client.sendall(b"not a chunk\r\n")
                 assert read_until(client, b"\r\n\r\n").startswith(b"HTTP/1.1 400 ")
                 with suppress(ConnectionResetError):
-                    came += read_to_end(peer)
-    assert came.endswith(b"\r\n3\r\nabc\r\n")
+                    received += read_to_end(peer)
+    assert received.endswith(b"\r\n3\r\nabc\r\n")
 
 
 def test_an_origin_that_does_not_answer_is_given_up() -> None:
@@ -280,11 +280,11 @@ def test_a_bound_on_connections_makes_requests_wait_for_each_other() -> None:
 
 def test_room_for_all_origins_is_made_of_idle_connections() -> None:
     with (
-        raw_origin(always(HELLO)) as one,
+        raw_origin(always(HELLO)) as first,
         raw_origin(always(HELLO)) as other,
         proxy_in_thread(Bounds(connections=1)) as port,
     ):
-        for origin in (one, other, one):
+        for origin in (first, other, first):
             assert exchange(port, get(origin), b"hello").endswith(b"hello")
 
 

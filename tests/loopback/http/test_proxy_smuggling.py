@@ -87,10 +87,10 @@ def test_ambiguous_framing_is_refused(proxy: RunningProxy, origin: RawOrigin, li
     answer = talk(proxy.port, b"POST " + target + b" HTTP/1.1\r\nHost: a\r\n" + lines + b"\r\n" + content + SMUGGLED)
     assert answer[:13] in (b"HTTP/1.1 400 ", b"HTTP/1.1 413 ", b"HTTP/1.1 501 ")
     assert answer.count(b"HTTP/1.1 ") == 1
-    arrived = origin.requests[before:]
-    assert not any(b"smuggled" in request.partition(b"\r\n")[0] for request in arrived)
+    forwarded = origin.requests[before:]
+    assert not any(b"smuggled" in request.partition(b"\r\n")[0] for request in forwarded)
     # Content with an invalid coding may have been forwarded in part, but never its end.
-    assert not any(request.endswith(b"0\r\n\r\n") for request in arrived)
+    assert not any(request.endswith(b"0\r\n\r\n") for request in forwarded)
 
 
 @pytest.mark.parametrize(
@@ -124,9 +124,9 @@ def test_content_of_get_is_not_the_next_request(proxy: RunningProxy, origin: Raw
     before = len(origin.requests)
     head = f"GET {origin.base}/a HTTP/1.1\r\nHost: a\r\nContent-Length: {len(SMUGGLED)}\r\n\r\n".encode()
     exchange(proxy.port, head + SMUGGLED, b"hello")
-    [arrived] = origin.requests[before:]
-    assert arrived.startswith(b"GET /a HTTP/1.1\r\n")
-    assert arrived.endswith(SMUGGLED)
+    [forwarded] = origin.requests[before:]
+    assert forwarded.startswith(b"GET /a HTTP/1.1\r\n")
+    assert forwarded.endswith(SMUGGLED)
 
 
 def test_the_host_beside_an_absolute_target_goes_nowhere(proxy: RunningProxy, origin: RawOrigin) -> None:
@@ -139,6 +139,6 @@ def test_credentials_for_the_proxy_stay_here(proxy: RunningProxy, origin: RawOri
     before = len(origin.requests)
     lines = "Host: a\r\nProxy-Authorization: Basic x\r\nProxy-Connection: close\r\nConnection: X-Secret\r\nX-Secret: s"
     exchange(proxy.port, f"GET {origin.base}/b HTTP/1.1\r\n{lines}\r\n\r\n".encode(), b"hello")
-    arrived = origin.requests[before].lower()
-    assert b"proxy-" not in arrived
-    assert b"secret" not in arrived
+    forwarded = origin.requests[before].lower()
+    assert b"proxy-" not in forwarded
+    assert b"secret" not in forwarded

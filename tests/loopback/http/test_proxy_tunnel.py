@@ -56,9 +56,9 @@ def test_octets_and_ends_pass_both_ways() -> None:
 
         sender = threading.Thread(target=send)
         sender.start()
-        came = read_to_end(client)
+        received = read_to_end(client)
         sender.join(PATIENCE_S)
-    head, _, octets = came.partition(b"\r\n\r\n")
+    head, _, octets = received.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 200 ")
     assert b"content-length" not in head.lower()
     assert b"transfer-encoding" not in head.lower()

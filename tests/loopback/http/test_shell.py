@@ -55,12 +55,12 @@ def test_a_stop_lets_a_response_under_way_come_to_its_end(tmp_path: Path) -> Non
 
 def fails(*flags: str) -> str:
     with start(*flags) as process:
-        out, said = process.communicate(timeout=PATIENCE_S)
+        out, output = process.communicate(timeout=PATIENCE_S)
         assert process.returncode == 2
         assert out == ""
-        assert "Traceback" not in said
-        assert said.count("\n") == 1
-        return said
+        assert "Traceback" not in output
+        assert output.count("\n") == 1
+        return output
 
 
 def test_what_keeps_it_from_starting_is_one_sentence(tmp_path: Path) -> None:

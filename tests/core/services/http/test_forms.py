@@ -56,7 +56,8 @@ def test_whatever_is_in_the_parts_comes_out(parts: list[bytes], cuts: list[int])
     boundary = b"b-not-in-any-part"
     kind = b"multipart/form-data; boundary=" + boundary
     octets = body(
-        *(b'Content-Disposition: form-data; name=f; filename="x"\r\n\r\n' + one for one in parts), boundary=boundary
+        *(b'Content-Disposition: form-data; name=f; filename="x"\r\n\r\n' + header for header in parts),
+        boundary=boundary,
     )
     reader = FormParser(kind)
     for cut in cuts:

@@ -141,10 +141,10 @@ def test_no_target_has_what_no_uri_has(before: bytes, wrong: bytes) -> None:
 
 @given(st.integers(0, 255))
 def test_what_needs_no_percent_encoding_is_decoded(octet: int) -> None:
-    one = bytes((octet,))
-    needs_none = one.isalnum() or one in (b"-", b".", b"_", b"~")
+    character = bytes((octet,))
+    needs_none = character.isalnum() or character in (b"-", b".", b"_", b"~")
     for encoded in (b"%%%02x" % octet, b"%%%02X" % octet):
-        assert normalised(b"/a" + encoded) == b"/a" + (one if needs_none else encoded)
+        assert normalised(b"/a" + encoded) == b"/a" + (character if needs_none else encoded)
 
 
 def test_phrases_are_those_of_the_rfc() -> None:

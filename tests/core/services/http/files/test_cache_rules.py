@@ -58,9 +58,9 @@ def test_a_pattern_is_held_against_the_file_whatever_the_path_says(tmp_path: Pat
     (tmp_path / "news" / "index.html").write_text("new")
     files = StaticFiles(tmp_path, lambda: LATER, RULES)
     for path in (b"/news/", b"//news/index.html", b"/n%65ws/index.html"):
-        found = files.find(path)
-        assert isinstance(found, Representation)
-        assert found.response.fields.get(b"cache-control") == b"no-cache"
+        representation = files.find(path)
+        assert isinstance(representation, Representation)
+        assert representation.response.fields.get(b"cache-control") == b"no-cache"
 
 
 def test_a_304_says_it_again(tmp_path: Path) -> None:

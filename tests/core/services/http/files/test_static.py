@@ -27,9 +27,9 @@ class Site:
 
     def get(self, path: bytes) -> bytes | None:
         """Return the content from two lookups, the second one from the cache."""
-        found = self.files.find(path)
-        assert self.files.find(path) is found or not isinstance(found, Representation)
-        return found.content if isinstance(found, Representation) else None
+        representation = self.files.find(path)
+        assert self.files.find(path) is representation or not isinstance(representation, Representation)
+        return representation.content if isinstance(representation, Representation) else None
 
     def turn(self, link: Path, target: Path | str) -> None:
         """Replace a symbolic link atomically, as deployments do."""
@@ -120,7 +120,7 @@ def test_one_content_has_one_entity_tag_wherever_and_whenever_it_was_written(sit
     os.utime(site.root / "copy", (1_000_000_000, 1_000_000_000))
     tags = []
     for path in (b"/one/deep/f.txt", b"/copy"):
-        found = site.files.find(path)
-        assert isinstance(found, Representation)
-        tags.append(found.validators.entity_tag)
+        representation = site.files.find(path)
+        assert isinstance(representation, Representation)
+        tags.append(representation.validators.entity_tag)
     assert tags[0] == tags[1]

@@ -15,10 +15,10 @@ HEAD = Request(b"HEAD", b"/", Fields((HOST,)))
 
 
 def client(*requests: Request) -> ClientConnection:
-    made = ClientConnection(body_limit_octets=1000)
+    connection = ClientConnection(body_limit_octets=1000)
     for request in requests or (GET,):
-        made.send_request(request)
-    return made
+        connection.send_request(request)
+    return connection
 
 
 def ok(status: int = 200, *lines: tuple[bytes, bytes], reason: bytes = b"OK") -> Response:
@@ -59,9 +59,9 @@ def test_each_rule_for_a_response_s_length(
     request_: Request, octets: bytes, events: list[Event], at_end: list[Event]
 ) -> None:
     for pieces in ([octets], octet_by_octet(octets)):
-        made = client(request_)
-        assert feed(made.receive_data, pieces) == events
-        assert made.receive_eof() == at_end
+        connection = client(request_)
+        assert feed(connection.receive_data, pieces) == events
+        assert connection.receive_eof() == at_end
 
 
 @pytest.mark.parametrize(
@@ -94,15 +94,15 @@ def test_a_response_that_cannot_be_relied_on_is_a_fault(octets: bytes) -> None:
     ],
 )
 def test_a_response_that_ends_early_is_a_fault(octets: bytes) -> None:
-    made = client()
-    made.receive_data(octets)
-    assert isinstance(made.receive_eof()[-1], Fault)
+    connection = client()
+    connection.receive_data(octets)
+    assert isinstance(connection.receive_eof()[-1], Fault)
 
 
 def test_pipelined_responses_answer_requests_in_order() -> None:
-    made = client(GET, HEAD, GET)
+    connection = client(GET, HEAD, GET)
     octets = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"
-    assert joined(made.receive_data(octets + b"hi" + octets + octets + b"ho")) == [
+    assert joined(connection.receive_data(octets + b"hi" + octets + octets + b"ho")) == [
         ok(200, TWO),
         Data(b"hi"),
         END,
@@ -112,18 +112,18 @@ def test_pipelined_responses_answer_requests_in_order() -> None:
         Data(b"ho"),
         END,
     ]
-    assert made.unanswered == 0
-    assert made.persistent
+    assert connection.unanswered == 0
+    assert connection.persistent
 
 
 def test_after_close_nothing_more_is_read_or_sent() -> None:
-    made = client(GET, GET)
+    connection = client(GET, GET)
     octets = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
-    assert len(made.receive_data(octets + octets)) == 2
-    assert made.unanswered == 1
-    assert made.receive_eof() == [Closed()]
+    assert len(connection.receive_data(octets + octets)) == 2
+    assert connection.unanswered == 1
+    assert connection.receive_eof() == [Closed()]
     with pytest.raises(LocalProtocolError):
-        made.send_request(GET)
+        connection.send_request(GET)
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_what_a_client_sends_a_server_reads(
 
 @given(st.lists(st.binary(max_size=60), max_size=6))
 def test_no_octets_crash_it(pieces: list[bytes]) -> None:
-    made = client(GET, HEAD)
+    connection = client(GET, HEAD)
     for piece in pieces:
-        made.receive_data(b"HTTP/1.1 2" + piece)
-    made.receive_eof()
+        connection.receive_data(b"HTTP/1.1 2" + piece)
+    connection.receive_eof()

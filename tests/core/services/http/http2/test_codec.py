@@ -41,7 +41,7 @@ FRAMES = st.builds(Frame, st.integers(0, 255), st.integers(0, 255), st.integers(
 
 @given(st.lists(FRAMES, max_size=5), st.lists(st.integers(1, 30), min_size=1))
 def test_frames_come_out_as_they_went_in_however_they_are_cut(frames: list[Frame], cuts: list[int]) -> None:
-    octets = b"".join(encode_frame(*one) for one in frames)
+    octets = b"".join(encode_frame(*frame) for frame in frames)
     reader, at = FrameDecoder(), 0
     out: list[Frame | None] = []
     while at < len(octets):
@@ -78,11 +78,11 @@ def test_a_long_block_is_cut_into_continuations(payload: bytes, limit: int) -> N
     reader = FrameDecoder()
     reader.feed(encode_header_block(Kind.HEADERS, 0, 1, payload, limit))
     frames = []
-    while (one := reader.next_frame()) is not None:
-        frames.append(one)
-    assert b"".join(one.payload for one in frames) == payload
-    assert [one.kind for one in frames] == [Kind.HEADERS, *[Kind.CONTINUATION] * (len(frames) - 1)]
-    assert [bool(one.flags & END_HEADERS) for one in frames] == [False] * (len(frames) - 1) + [True]
+    while (frame := reader.next_frame()) is not None:
+        frames.append(frame)
+    assert b"".join(frame.payload for frame in frames) == payload
+    assert [frame.kind for frame in frames] == [Kind.HEADERS, *[Kind.CONTINUATION] * (len(frames) - 1)]
+    assert [bool(frame.flags & END_HEADERS) for frame in frames] == [False] * (len(frames) - 1) + [True]
 
 
 NAMES = st.sampled_from([b"a", b"b", b"server", b"content-type", b"date"])
@@ -199,7 +199,7 @@ NAMED = b'<img src="/a?q=1"><img src="b"><img src="//other/c"><img src="https://
 
 
 def targets(request: Request, response: Response) -> list[bytes]:
-    return [one.request_target for one in promised_requests(request, response, b"http")]
+    return [frame.request_target for frame in promised_requests(request, response, b"http")]
 
 
 def test_a_page_s_objects_of_its_own_origin_are_promised() -> None:

@@ -44,8 +44,8 @@ def sent(server: Http2ServerConnection, limit_octets: int = OUTGOING_OCTETS) -> 
     reader = FrameDecoder(2**24)
     reader.feed(server.data_to_send())
     frames = []
-    while (one := reader.next_frame()) is not None:
-        frames.append(one)
+    while (frame := reader.next_frame()) is not None:
+        frames.append(frame)
     return frames
 
 
@@ -133,17 +133,17 @@ def test_content_is_sent_as_it_is(size: int, held: bool) -> None:
     body = b"x" * size if held else Counted(size)
     server.send_response(1, Response(200, Fields(((b"Content-Type", b"text/plain"),)), body), DATE)
     frames = sent(server)
-    [head] = [one for one in frames if one.kind == Kind.HEADERS]
+    [head] = [frame for frame in frames if frame.kind == Kind.HEADERS]
     assert [(str(name), str(value)) for name, value in Decoder().decode(head.payload)] == [
         (":status", "200"),
         ("content-type", "text/plain"),
         ("date", DATE.decode()),
         ("content-length", str(size)),
     ]
-    data = [one for one in frames if one.kind == Kind.DATA]
-    assert sum(len(one.payload) for one in data) == size
+    data = [frame for frame in frames if frame.kind == Kind.DATA]
+    assert sum(len(frame.payload) for frame in data) == size
     assert (data or [head])[-1].flags & 1
-    assert sum(one.flags & 1 for one in data) == (1 if size else 0)
+    assert sum(frame.flags & 1 for frame in data) == (1 if size else 0)
     assert server.open_streams == 0
     assert isinstance(body, bytes) or body.is_closed
 
@@ -152,8 +152,8 @@ def test_content_of_unknown_length_ends_with_an_empty_frame() -> None:
     server = connection()
     receive(server, HELLO + asking(1))
     server.send_response(1, Response(200, body=Counted(None, 20_000)), DATE)
-    data = [one for one in sent(server) if one.kind == Kind.DATA]
-    assert [(len(one.payload), one.flags) for one in data] == [(16_384, 0), (3_616, 0), (0, 1)]
+    data = [frame for frame in sent(server) if frame.kind == Kind.DATA]
+    assert [(len(frame.payload), frame.flags) for frame in data] == [(16_384, 0), (3_616, 0), (0, 1)]
 
 
 @pytest.mark.parametrize("real", [100, 299])
@@ -165,8 +165,10 @@ def test_content_that_ends_early_resets_its_stream_alone(real: int) -> None:
     server.send_response(3, Response(200, body=b"hi"), DATE)
     assert server.produce(OUTGOING_OCTETS) != []
     frames = sent(server)
-    assert [(one.stream_id, one.payload) for one in frames if one.kind == Kind.RST_STREAM] == [(1, encode_uint32(2))]
-    assert b"hi" in [one.payload for one in frames]
+    assert [(frame.stream_id, frame.payload) for frame in frames if frame.kind == Kind.RST_STREAM] == [
+        (1, encode_uint32(2))
+    ]
+    assert b"hi" in [frame.payload for frame in frames]
     assert body.is_closed
 
 
@@ -194,7 +196,7 @@ def test_a_response_to_a_stream_that_is_gone_is_let_go() -> None:
     server.send_response(1, Response(200, body=body), DATE)
     assert body.is_closed
     assert not server.can_respond(1)
-    assert all(one.kind != Kind.HEADERS for one in sent(server))
+    assert all(frame.kind != Kind.HEADERS for frame in sent(server))
 
 
 def test_time_that_passes_ends_what_does_not_come() -> None:
@@ -216,7 +218,7 @@ def test_a_stop_refuses_what_comes_after_it() -> None:
     server.stop()
     assert receive(server, asking(3)) == []
     server.send_response(1, Response(204), DATE)
-    kinds = [(one.kind, one.stream_id) for one in sent(server)]
+    kinds = [(frame.kind, frame.stream_id) for frame in sent(server)]
     assert (Kind.GOAWAY, 0) in kinds
     assert (Kind.RST_STREAM, 3) in kinds
     assert (Kind.HEADERS, 1) in kinds
@@ -230,7 +232,7 @@ def test_promised_streams_wait_for_their_page() -> None:
     pushed = server.promise(1, Request(b"GET", b"/x", GET.fields, (2, 0)))
     server.send_response(1, Response(200, body=b"p" * 30_000), DATE)
     server.send_response(pushed, Response(200, body=b"q" * 20_000), DATE)
-    order = [(one.kind, one.stream_id) for one in sent(server) if one.kind in (0, 1, 5)]
+    order = [(frame.kind, frame.stream_id) for frame in sent(server) if frame.kind in (0, 1, 5)]
     page = [(Kind.DATA, 1)] * 2
     assert order == [(Kind.PUSH_PROMISE, 1), (Kind.HEADERS, 1), *page, (Kind.HEADERS, 2), *[(Kind.DATA, 2)] * 2]
     assert server.open_streams == 0
@@ -245,7 +247,7 @@ def test_a_cancelled_page_does_not_hold_its_pushes() -> None:
     body = Counted(5)
     server.send_response(pushed, Response(200, body=body), DATE)
     receive(server, encode_frame(Kind.RST_STREAM, 0, 1, encode_uint32(8)))
-    assert (Kind.HEADERS, 2) in [(one.kind, one.stream_id) for one in sent(server)]
+    assert (Kind.HEADERS, 2) in [(frame.kind, frame.stream_id) for frame in sent(server)]
     receive(server, encode_frame(Kind.RST_STREAM, 0, 2, encode_uint32(8)))
     assert body.is_closed
     assert server.open_streams == 0
@@ -270,8 +272,8 @@ def test_the_number_of_open_streams_is_bounded_and_comes_down_again() -> None:
     octets = b"".join(asking(stream_id, flags=4) for stream_id in range(1, 2 * CONCURRENT_STREAMS + 3, 2))
     assert receive(server, HELLO + octets) == []
     assert server.open_streams == CONCURRENT_STREAMS
-    refused = [one for one in sent(server) if one.kind == Kind.RST_STREAM]
-    assert [(one.stream_id, one.payload) for one in refused] == [(201, encode_uint32(7))]
+    refused = [frame for frame in sent(server) if frame.kind == Kind.RST_STREAM]
+    assert [(frame.stream_id, frame.payload) for frame in refused] == [(201, encode_uint32(7))]
     receive(server, encode_frame(Kind.DATA, 1, 1, b""))
     server.send_response(1, Response(204), DATE)
     assert receive(server, asking(203)) == [RequestReceived(203, GET, b"")]

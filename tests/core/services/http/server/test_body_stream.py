@@ -41,13 +41,13 @@ def test_the_feeder_is_told_when_there_is_room_again() -> None:
 
 
 def test_the_reader_is_told_of_more_of_the_end_and_of_a_break() -> None:
-    told: list[str] = []
+    calls: list[str] = []
     stream = BodyStream()
-    stream.on_more = lambda: told.append("more")
+    stream.on_more = lambda: calls.append("more")
     assert stream.read(1) is None
     stream.feed(b"a")
     stream.fail("gone")
-    assert told == ["more", "more"]
+    assert calls == ["more", "more"]
     assert stream.read(5) == b"a"
     with pytest.raises(OSError, match="gone"):
         stream.read(5)
@@ -57,8 +57,8 @@ def test_the_reader_is_told_of_more_of_the_end_and_of_a_break() -> None:
         stream.read(5)
 
 
-@pytest.mark.parametrize(("is_complete", "told"), [(True, 0), (False, 1)])
-def test_the_feeder_is_told_once_of_a_reader_that_leaves_early(is_complete: bool, told: int) -> None:
+@pytest.mark.parametrize(("is_complete", "calls"), [(True, 0), (False, 1)])
+def test_the_feeder_is_told_once_of_a_reader_that_leaves_early(is_complete: bool, calls: int) -> None:
     closings: list[int] = []
     stream = BodyStream()
     stream.on_close = lambda: closings.append(1)
@@ -66,5 +66,5 @@ def test_the_feeder_is_told_once_of_a_reader_that_leaves_early(is_complete: bool
         stream.finish()
     stream.close()
     stream.close()
-    assert len(closings) == told
+    assert len(closings) == calls
     assert stream.is_over

@@ -277,18 +277,18 @@ def test_a_stop_lets_a_stream_come_to_its_end() -> None:
 
 
 def test_a_stop_lets_an_answer_be_found_and_says_that_it_is_the_last() -> None:
-    found: list[asyncio.Future[Response]] = []
+    futures: list[asyncio.Future[Response]] = []
 
     async def later() -> Response:
-        found.append(asyncio.get_running_loop().create_future())
-        return await found[0]
+        futures.append(asyncio.get_running_loop().create_future())
+        return await futures[0]
 
     async def test(peer: Peer) -> None:
         peer.sends(GET + GET)
         await turn()
         peer.serving.stop()
         assert not peer.wire.is_closing()
-        found[0].set_result(Response(200, body=b"found"))
+        futures[0].set_result(Response(200, body=b"found"))
         await turn()
         assert b"\r\nConnection: close\r\n" in peer.wire.written
         assert peer.wire.written.endswith(b"found")

@@ -32,8 +32,8 @@ def request(**fields: str) -> Request:
 
 
 async def gathered(client: Client, asked: Request, limit: int, *pieces: bytes, end: bool = True) -> bytes:
-    came: list[bytes] = []
-    task = asyncio.ensure_future(read_body(asked, client, came.append, limit))
+    pieces_read: list[bytes] = []
+    task = asyncio.ensure_future(read_body(asked, client, pieces_read.append, limit))
     content = client.content
     for piece in pieces:
         await asyncio.sleep(0)
@@ -42,8 +42,8 @@ async def gathered(client: Client, asked: Request, limit: int, *pieces: bytes, e
     await asyncio.sleep(0)
     if content is not None and end:
         content.finish()
-    assert await task == len(b"".join(came))
-    return b"".join(came)
+    assert await task == len(b"".join(pieces_read))
+    return b"".join(pieces_read)
 
 
 def test_it_is_taken_as_it_comes() -> None:
@@ -54,7 +54,7 @@ def test_it_is_taken_as_it_comes() -> None:
 def test_who_waits_to_be_asked_is_asked() -> None:
     client = Client()
     asyncio.run(gathered(client, request(expect="100-continue"), 10, b"x"))
-    assert [one.status for one in client.interim] == [100]
+    assert [response.status for response in client.interim] == [100]
 
 
 def test_too_much_is_refused_by_the_head_alone() -> None:
