@@ -1,6 +1,6 @@
 """A coroutine that starts when it is awaited, so that a cancelled request does no work.
 
-    LazyResponse(handle, request)        # handle(request) is called by `await`
+LazyResponse(handle, request)        # handle(request) is called by `await`
 """
 
 from collections.abc import Callable, Coroutine, Generator
