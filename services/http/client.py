@@ -35,8 +35,14 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m services.http.client", description="Load a page and report the time of each step."
     )
-    parser.add_argument("url", metavar="URL")
-    parser.add_argument("--strategy", choices=list(STRATEGIES), default="1.1-persistent", metavar="S")
+    parser.add_argument("url", metavar="URL", help="http or https URL of the page")
+    parser.add_argument(
+        "--strategy",
+        choices=list(STRATEGIES),
+        default="1.1-persistent",
+        metavar="S",
+        help="page-load strategy (default: %(default)s)",
+    )
     parser.add_argument("--json", action="store_true", help="print the report as a JSON object")
     parser.add_argument(
         "--parallel",
