@@ -305,7 +305,7 @@ CONNECTIONS = [
     *(
         Must(
             "9110 10.1.1",
-            f"nobody is asked for content that earns {code} anyway",
+            f"no 100 Continue for content that gets {code} anyway",
             get(b"Expect: 100-continue", b"Content-Length: 2", *lines, method=method, target=target),
             both(status(code), field("Connection", "close"), lambda octets, _: b" 100 " not in octets),
         )

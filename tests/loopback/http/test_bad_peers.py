@@ -51,7 +51,7 @@ def peer(port: int, octets: bytes = b"") -> Iterator[socket.socket]:
         get(target=b"/large.bin") + b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhi",
     ],
 )
-def test_who_stalls_inside_a_request_gets_408_and_is_closed(hasty: int, octets: bytes) -> None:
+def test_a_client_that_stalls_in_a_request_gets_408_and_is_closed(hasty: int, octets: bytes) -> None:
     with peer(hasty, octets) as stalled:
         answers = read_answers(read_to_end(stalled), ["GET"] * 3)
     assert answers[-1].status == 408
@@ -69,14 +69,14 @@ def test_octets_that_trickle_in_do_not_put_off_the_deadline(hasty: int) -> None:
     assert octets.startswith(b"HTTP/1.1 408 ")
 
 
-def test_who_says_nothing_is_closed_without_a_word(hasty: int) -> None:
+def test_a_silent_client_is_closed_silently(hasty: int) -> None:
     with peer(hasty) as silent:
         assert read_to_end(silent) == b""
     with peer(hasty, get()) as idle:
         assert len(read_answers(read_to_end(idle), ["GET"] * 2)) == 1
 
 
-def test_who_does_not_read_is_dropped(root: Path) -> None:
+def test_a_client_that_does_not_read_is_dropped(root: Path) -> None:
     # One connection: the next client is admitted only once the first, active and thus not evicted, is closed.
     bounds = Limits(connections=1, stall_s=0.2, linger_s=0.1, sweep_s=0.02)
     with origin_in_thread(root, bounds) as port, peer(port, get(target=b"/large.bin") * 3):
@@ -85,7 +85,7 @@ def test_who_does_not_read_is_dropped(root: Path) -> None:
     assert answer.body == b"0123456789"
 
 
-def test_who_reads_slowly_but_reads_gets_all(root: Path) -> None:
+def test_a_client_that_reads_slowly_gets_all(root: Path) -> None:
     bounds = Limits(stall_s=0.2, sweep_s=0.02)
     with origin_in_thread(root, bounds) as port, peer(port, get(b"Connection: close", target=b"/large.bin")) as slow:
         octets = 0
@@ -96,7 +96,7 @@ def test_who_reads_slowly_but_reads_gets_all(root: Path) -> None:
     assert octets > LARGE_OCTETS
 
 
-def test_who_reads_slowly_what_it_asked_for_ahead_gets_all(tmp_path: Path) -> None:
+def test_a_pipelining_client_that_reads_slowly_gets_all(tmp_path: Path) -> None:
     """Each response is one write; pipelined requests wait in the server until the client has read responses."""
     count, size = 200, 60_000
     (tmp_path / "a.txt").write_bytes(b"x" * size)
@@ -162,7 +162,7 @@ def test_a_large_file_among_pipelined_requests(port: int) -> None:
     assert [len(answer.body) for answer in answers] == [10, LARGE_OCTETS, 0, 10]
 
 
-def test_a_flood_of_requests_whose_answers_nobody_reads_is_held_back(root: Path) -> None:
+def test_a_flood_of_requests_without_reading_is_held_back(root: Path) -> None:
     with origin_in_thread(root, Limits()) as port, peer(port) as flood:
         flood.setblocking(False)
         sent = 0
@@ -190,7 +190,7 @@ def test_a_large_file_is_never_whole_in_memory(tmp_path: Path) -> None:
     assert grown_kib * 1024 < size // 8
 
 
-def test_who_leaves_in_the_middle_costs_nobody_anything(port: int) -> None:
+def test_a_client_that_disconnects_does_not_affect_others(port: int) -> None:
     for octets in (b"GET", get(target=b"/large.bin"), b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n"):
         for _ in range(20):
             with peer(port, octets):

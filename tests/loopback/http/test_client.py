@@ -123,7 +123,7 @@ def test_a_response_that_is_none_is_one_sentence(response: bytes, capsys: pytest
     assert message.count("\n") == 1
 
 
-def test_what_a_closing_server_left_is_asked_for_again() -> None:
+def test_unanswered_requests_are_retried_after_a_close() -> None:
     page = b'<img src="a"><img src="b">'
     pages = OK + b"Content-Length: %d\r\nConnection: close\r\n\r\n" % len(page) + page
     response = OK + b"Content-Length: 1\r\nConnection: close\r\n\r\nx"
@@ -139,7 +139,7 @@ def test_a_server_that_says_nothing_is_waited_for_no_longer_than_allowed() -> No
             asyncio.run(load_page(url, "1.1-persistent", limits=LoadLimits(wait_s=0.05)))
 
 
-def test_nobody_there_is_one_sentence_and_status_1() -> None:
+def test_a_refused_connection_is_one_sentence_and_status_1() -> None:
     with socket.create_server((HOST, 0)) as taken:
         port = taken.getsockname()[1]
     done = subprocess.run(

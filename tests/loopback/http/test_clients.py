@@ -20,7 +20,7 @@ def curl(port: int, path: str, *flags: str) -> bytes:
 
 
 @needs_curl
-def test_curl_gets_what_is_in_the_file(port: int, root: Path) -> None:
+def test_curl_gets_the_content_of_the_file(port: int, root: Path) -> None:
     assert curl(port, "/a.txt") == b"0123456789"
     assert curl(port, "/large.bin") == (root / "large.bin").read_bytes()
     assert curl(port, "/sub", "-L") == b"below"
@@ -63,7 +63,7 @@ def test_curl_keeps_its_connection(port: int) -> None:
 
 
 @needs_wget
-def test_wget_fetches_a_page_with_what_it_names(port: int, tmp_path: Path) -> None:
+def test_wget_fetches_a_page_with_its_objects(port: int, tmp_path: Path) -> None:
     run("wget", "-q", "-p", "-nH", "-P", str(tmp_path), f"http://{HOST}:{port}/")
     assert {path.name for path in tmp_path.rglob("*.*")} >= {"index.html", "a.txt", "b.js"}
 

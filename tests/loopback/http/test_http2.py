@@ -102,7 +102,7 @@ def test_a_request_s_window_is_widened_as_its_content_is_taken(port: int) -> Non
         assert client.replies[1].body == b"x" * 1_000_000
 
 
-def test_content_of_many_requests_at_once_comes_in_whatever_order_the_windows_open(port: int) -> None:
+def test_concurrent_uploads_proceed_in_any_order_of_the_windows(port: int) -> None:
     size, streams = 150_000, range(1, 21, 2)
     with raw_peer(port, LARGEST_WINDOW) as client:
         client.send(WIDE, *(headers(stream_id, POST, END_HEADERS) for stream_id in streams))
@@ -377,7 +377,7 @@ def test_an_offer_that_is_not_as_it_should_be_is_answered_in_http_1(port: int, f
 # The end.
 
 
-def test_a_stop_finishes_what_is_under_way(root: Path) -> None:
+def test_a_stop_completes_requests_in_progress(root: Path) -> None:
     with start("--root", str(root), "--port", "0", "--listen", "127.0.0.1") as process:
         assert process.stdout is not None
         port = int(process.stdout.readline().rpartition(":")[2])

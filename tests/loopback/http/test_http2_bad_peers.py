@@ -66,7 +66,7 @@ def ends_with(peer: RawPeer, code: int) -> bool:
         (PREFACE + frame(SETTINGS, 0, 0) + frame(SETTINGS, 1, 0) + frame(HEADERS, 1, 1, b""), ENHANCE_YOUR_CALM),
     ],
 )
-def test_who_stalls_is_told_and_closed(hasty: int, octets: bytes, code: int) -> None:
+def test_a_client_that_stalls_gets_an_error_and_is_closed(hasty: int, octets: bytes, code: int) -> None:
     with raw_peer(hasty, greet=False) as peer:
         peer.send(octets)
         assert ends_with(peer, code)
@@ -99,7 +99,7 @@ def test_content_that_does_not_come_is_408_and_other_streams_go_on(root: Path) -
 
 
 @pytest.mark.parametrize("settings", [LARGEST_WINDOW, setting(0x4, 0)])
-def test_who_takes_nothing_is_dropped(root: Path, settings: bytes) -> None:
+def test_a_client_without_window_updates_is_dropped(root: Path, settings: bytes) -> None:
     # One connection: the next client is admitted only once the first, active and thus not evicted, is closed.
     bounds = Limits(connections=1, stall_s=0.2, linger_s=0.1, sweep_s=0.02)
     with origin_in_thread(root, bounds) as port, raw_peer(port, settings) as peer:
@@ -110,7 +110,7 @@ def test_who_takes_nothing_is_dropped(root: Path, settings: bytes) -> None:
     assert answer.body == b"0123456789"
 
 
-def test_who_reads_slowly_but_reads_gets_all(root: Path) -> None:
+def test_a_client_that_reads_slowly_gets_all(root: Path) -> None:
     bounds = Limits(stall_s=0.2, sweep_s=0.02)
     with origin_in_thread(root, bounds) as port, raw_peer(port, LARGEST_WINDOW) as slow:
         slow.send(WIDE, headers(1, LARGE))
@@ -153,7 +153,7 @@ def test_large_files_on_many_streams_are_never_whole_in_memory(tmp_path: Path) -
         assert (resident_kib() - before) * 1024 < size
 
 
-def test_what_many_uploads_may_hold_is_bounded(root: Path) -> None:
+def test_memory_for_concurrent_uploads_is_bounded(root: Path) -> None:
     with origin_in_thread(root, Limits()) as port, raw_peer(port) as peer:
         before = resident_kib()
         sent = 0
@@ -195,7 +195,7 @@ def pump(peer: RawPeer, octets: bytes, most: int) -> int:
         frame(HEADERS, 0, 1, block(GET)) + frame(CONTINUATION, 0, 1) * 1000,
     ],
 )
-def test_a_flood_that_nobody_reads_the_answers_of_gathers_nothing(root: Path, octets: bytes) -> None:
+def test_a_flood_without_reading_accumulates_nothing(root: Path, octets: bytes) -> None:
     most = 64 * 1024 * 1024
     with origin_in_thread(root, Limits()) as port, raw_peer(port, LARGEST_WINDOW) as flood:
         before = resident_kib()
@@ -204,7 +204,7 @@ def test_a_flood_that_nobody_reads_the_answers_of_gathers_nothing(root: Path, oc
         assert (resident_kib() - before) * 1024 < most // 4
 
 
-def test_requests_whose_answers_nobody_reads_are_held_back(root: Path) -> None:
+def test_requests_without_reading_are_held_back(root: Path) -> None:
     with origin_in_thread(root, Limits()) as port, raw_peer(port, LARGEST_WINDOW) as flood:
         flood.send(WIDE)
         before = resident_kib()
@@ -214,7 +214,7 @@ def test_requests_whose_answers_nobody_reads_are_held_back(root: Path) -> None:
         assert (resident_kib() - before) * 1024 < 32 * 1024 * 1024
 
 
-def test_who_leaves_in_the_middle_costs_nobody_anything(port: int) -> None:
+def test_a_client_that_disconnects_does_not_affect_others(port: int) -> None:
     for octets in (b"", headers(1)[:12], headers(1, LARGE), headers(1, POST, END_HEADERS)):
         for _ in range(20):
             with raw_peer(port) as peer:

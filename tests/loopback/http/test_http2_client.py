@@ -53,14 +53,14 @@ def secured(root: Path) -> Iterator[int]:
 # This project's origin.
 
 
-def test_what_is_pushed_is_not_asked_for(pushing: int, root: Path) -> None:
+def test_pushed_objects_are_not_requested(pushing: int, root: Path) -> None:
     report = load(f"http://{HOST}:{pushing}/", "2-push")
     expect_page(report, root)
     assert [item.pushed for item in report.objects] == [False, True, True]
 
 
 @pytest.mark.parametrize("strategy", ["2", "2-upgrade"])
-def test_nothing_is_pushed_to_who_does_not_want_it(pushing: int, root: Path, strategy: str) -> None:
+def test_nothing_is_pushed_to_a_client_that_disables_push(pushing: int, root: Path, strategy: str) -> None:
     report = load(f"http://{HOST}:{pushing}/", strategy)
     expect_page(report, root)
     assert not any(item.pushed for item in report.objects)
@@ -137,7 +137,7 @@ def test_over_tls(secured: int, strategy: str) -> None:
 
 
 @needs_openssl
-def test_a_certificate_is_believed_by_whom_it_is_meant_for(
+def test_a_certificate_is_accepted_by_clients_that_trust_it(
     root: Path, certificate: tuple[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with origin_process(root, "--tls", *certificate) as port:
@@ -225,14 +225,14 @@ def answers_all(connection: h2.connection.H2Connection, requests: list[h2.events
     return len(requests) == 2
 
 
-def test_what_a_server_that_goes_away_did_not_look_at_is_asked_again() -> None:
+def test_unprocessed_requests_are_retried_after_goaway() -> None:
     with scripted(goes_away, answers_all) as port:
         report = load(f"http://{HOST}:{port}/", "2")
     assert [item.size_bytes for item in report.objects] == [len(PAGE), 1, 1]
     assert len(report.connections) == 2
 
 
-def test_what_was_refused_is_asked_again() -> None:
+def test_refused_requests_are_retried() -> None:
     with scripted(refuses_once) as port:
         report = load(f"http://{HOST}:{port}/", "2")
     assert [item.size_bytes for item in report.objects] == [len(PAGE), 1, 1]

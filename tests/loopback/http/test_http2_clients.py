@@ -88,7 +88,7 @@ def test_tls_below_1_2_is_refused(secured: int) -> None:
 
 @needs_curl
 @needs_openssl
-def test_the_secrets_of_tls_are_written_for_whoever_reads_a_capture(
+def test_tls_secrets_are_written_for_decryption_of_captures(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "secrets"))
@@ -106,7 +106,7 @@ def test_a_certificate_of_one_s_own(root: Path, certificate: tuple[str, str]) ->
 
 
 @needs_nghttp
-def test_nghttp_loads_a_page_with_what_it_names(port: int) -> None:
+def test_nghttp_loads_a_page_with_its_objects(port: int) -> None:
     output = run("nghttp", "-ans", f"http://{HOST}:{port}/").decode()
     rows = re.findall(r"^ *(\d+) .* (\d{3}) +\S+ (/\S*)$", output, re.MULTILINE)
     assert {(int(stream) % 2, status, path) for stream, status, path in rows} == {
@@ -117,7 +117,7 @@ def test_nghttp_loads_a_page_with_what_it_names(port: int) -> None:
 
 
 @needs_nghttp
-def test_nghttp_takes_what_is_pushed(pushing: int) -> None:
+def test_nghttp_accepts_pushed_objects(pushing: int) -> None:
     output = run("nghttp", "-ans", f"http://{HOST}:{pushing}/").decode()
     rows = re.findall(r"^ *(\d+) .* (\d{3}) +\S+ (/\S*)$", output, re.MULTILINE)
     assert {(int(stream) % 2, status, path) for stream, status, path in rows} == {

@@ -146,7 +146,7 @@ def test_a_refused_upgrade_leaves_the_connection_open(root: Path) -> None:
 
 @pytest.mark.parametrize("ahead", [PREFACE, CLIENT_HELLO], ids=["HTTP/2", "TLS"])
 @pytest.mark.parametrize("upgrade_fields", [WEBSOCKET, H2C], ids=["websocket", "h2c"])
-def test_what_another_protocol_begins_with_ends_the_connection(
+def test_first_octets_of_another_protocol_end_the_connection(
     upgrade_fields: bytes, ahead: bytes, origin: RawOrigin, root: Path
 ) -> None:
     behind = b"GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"

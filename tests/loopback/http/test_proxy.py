@@ -87,7 +87,7 @@ def test_any_method_arrives(proxy: RunningProxy, method: str) -> None:
     assert origin.requests[0].startswith(f"{method} /x?y HTTP/1.1\r\n".encode())
 
 
-def test_an_upload_passes_whatever_its_framing(proxy: RunningProxy, tmp_path: Path) -> None:
+def test_an_upload_is_forwarded_with_any_framing(proxy: RunningProxy, tmp_path: Path) -> None:
     upload = tmp_path / "upload"
     upload.write_bytes(os.urandom(3_000_000))
     with raw_origin(always(HELLO)) as origin:
@@ -120,7 +120,7 @@ def test_content_goes_on_before_it_is_complete_and_so_does_the_answer(proxy: Run
         assert read_until(client, b"0\r\n\r\n")
 
 
-def test_nobody_asks_for_content_but_the_origin(proxy: RunningProxy) -> None:
+def test_only_the_origin_requests_content_with_100(proxy: RunningProxy) -> None:
     listener = socket.create_server((HOST, 0))
     with listener, socket.create_connection((HOST, proxy.port), timeout=PATIENCE_S) as client:
         port = listener.getsockname()[1]
@@ -201,7 +201,7 @@ def test_head_says_the_length_that_the_origin_says(proxy: RunningProxy) -> None:
     assert field_values(done.stdout, b"content-length") == [b"1234"]
 
 
-def test_a_status_that_nobody_knows_passes(proxy: RunningProxy) -> None:
+def test_an_unknown_status_is_forwarded(proxy: RunningProxy) -> None:
     with raw_origin(always(response(b"odd", status="299 Very Odd"))) as origin:
         assert exchange(proxy.port, ask(origin.port, f"{origin.base}/"), b"odd").startswith(
             b"HTTP/1.1 299 Very Odd\r\n"

@@ -31,7 +31,7 @@ def proxy() -> Iterator[RunningProxy]:
         yield running
 
 
-def test_what_is_fresh_is_asked_for_once(proxy: RunningProxy) -> None:
+def test_a_fresh_response_is_requested_once(proxy: RunningProxy) -> None:
     with raw_origin(always(response(b"hello", FRESH))) as origin:
         answers = [exchange(proxy.port, get(origin), b"hello") for _ in range(3)]
     assert len(origin.requests) == 1
@@ -135,14 +135,14 @@ def test_ranges_and_head_come_from_storage(proxy: RunningProxy) -> None:
     assert len(origin.requests) == 1
 
 
-def test_only_if_cached_asks_nobody(proxy: RunningProxy) -> None:
+def test_only_if_cached_is_not_forwarded(proxy: RunningProxy) -> None:
     with raw_origin(always(response(b"hello", FRESH))) as origin:
         received = exchange(proxy.port, get(origin, "Cache-Control: only-if-cached"), b"\r\n\r\n")
     assert received.startswith(b"HTTP/1.1 504 ")
     assert origin.requests == []
 
 
-def test_what_is_changed_is_asked_for_anew(proxy: RunningProxy) -> None:
+def test_a_changed_resource_is_requested_anew(proxy: RunningProxy) -> None:
     with raw_origin(always(response(b"hello", FRESH))) as origin:
         exchange(proxy.port, get(origin), b"hello")
         exchange(proxy.port, get(origin, "Content-Length: 1", method="POST") + b"x", b"hello")
@@ -188,7 +188,7 @@ def test_something_stale_is_better_than_an_error(proxy: RunningProxy) -> None:
         b'HTTP/1.1 200 OK\r\nETag: "1"\r\nCache-Control: max-age=600\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nhel\r\n',
     ],
 )
-def test_what_was_cut_off_is_never_taken_for_the_whole(proxy: RunningProxy, cut: bytes) -> None:
+def test_an_incomplete_response_is_never_served_as_complete(proxy: RunningProxy, cut: bytes) -> None:
     requests: list[bytes] = []
 
     def answer(peer: socket.socket, request: bytes) -> bool:
@@ -231,7 +231,7 @@ def test_parts_that_clients_asked_for_become_one(proxy: RunningProxy) -> None:
     assert len(origin.requests) == 2
 
 
-def test_the_disk_keeps_what_was_stored_over_a_restart(tmp_path: Path) -> None:
+def test_stored_responses_on_disk_survive_a_restart(tmp_path: Path) -> None:
     content = bytes(range(256)) * 1000
     with raw_origin(always(response(content, FRESH))) as origin:
         for _ in range(2):
@@ -240,7 +240,7 @@ def test_the_disk_keeps_what_was_stored_over_a_restart(tmp_path: Path) -> None:
     assert len(origin.requests) == 1
 
 
-def test_the_numbers_tell_what_happened() -> None:
+def test_the_counters_match_the_requests() -> None:
     with (
         raw_origin(always(response(b"hello", FRESH))) as origin,
         proxy_process("--origin", origin.base, "--status", "/numbers") as reverse,
@@ -253,7 +253,7 @@ def test_the_numbers_tell_what_happened() -> None:
     assert numbers["upstream_octets"] > len(b"hello")
 
 
-def test_whom_the_operator_does_not_name_is_not_served() -> None:
+def test_a_client_that_is_not_permitted_is_rejected() -> None:
     with raw_origin(always(response(b"hello"))) as origin:
         for network, status in (("127.0.0.0/8", b"200"), ("192.0.2.0/24", b"403")):
             with proxy_process("--allow-client", network) as proxy:

@@ -77,7 +77,7 @@ def test_no_moment_is_left_in_which_a_second_request_goes_out(proxy: RunningProx
     assert len(origin.requests) == 50
 
 
-def test_a_follower_reads_what_has_come_before_the_rest_has(proxy: RunningProxy) -> None:
+def test_a_follower_reads_content_before_it_is_complete(proxy: RunningProxy) -> None:
     gate = Gate(response(b"hello", FRESH)[:-2], b"lo")
     with raw_origin(gate) as origin, client(proxy.port, get(origin)) as first:
         read_until(first, b"hel")
@@ -128,7 +128,7 @@ def test_when_everybody_leaves_the_origin_is_left_as_well(proxy: RunningProxy) -
 
 
 @pytest.mark.parametrize("line", ["Cache-Control: no-store", "Cache-Control: private", "Vary: *"])
-def test_what_cannot_be_shared_is_each_one_s_own(proxy: RunningProxy, line: str) -> None:
+def test_uncacheable_responses_are_not_shared(proxy: RunningProxy, line: str) -> None:
     gate = Gate(b"", response(b"hello", line))
     with raw_origin(gate) as origin, client(proxy.port, get(origin)) as first:
         until(lambda: len(origin.requests) == 1)
@@ -143,7 +143,7 @@ def test_what_cannot_be_shared_is_each_one_s_own(proxy: RunningProxy, line: str)
     assert len(origin.requests) == 3
 
 
-def test_a_change_meanwhile_keeps_what_is_under_way_out_of_the_store(proxy: RunningProxy) -> None:
+def test_a_response_in_progress_is_not_stored_after_an_invalidation(proxy: RunningProxy) -> None:
     gate = Gate(response(b"before", FRESH)[:-3], b"ore")
 
     def answer(peer: socket.socket, request: bytes) -> bool:
@@ -161,7 +161,7 @@ def test_a_change_meanwhile_keeps_what_is_under_way_out_of_the_store(proxy: Runn
         assert status_of(exchange(proxy.port, get(origin), b"after")) == b"lab7; hit"
 
 
-def test_what_turns_out_too_large_still_reaches_all_who_wait(proxy: RunningProxy) -> None:
+def test_a_response_too_large_to_store_still_reaches_all_followers(proxy: RunningProxy) -> None:
     size = 3_000_000
     piece = b"%x\r\n%b\r\n" % (size // 2, b"x" * (size // 2))
     head = b"HTTP/1.1 200 OK\r\nCache-Control: max-age=600\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nhel\r\n"
@@ -185,7 +185,7 @@ def test_what_turns_out_too_large_still_reaches_all_who_wait(proxy: RunningProxy
     assert len(origin.requests) == 2
 
 
-def test_what_is_too_large_to_be_stored_takes_little_memory(proxy: RunningProxy) -> None:
+def test_a_response_too_large_to_store_takes_little_memory(proxy: RunningProxy) -> None:
     def answer(peer: socket.socket, request: bytes) -> bool:
         del request
         peer.sendall(f"HTTP/1.1 200 OK\r\n{FRESH}\r\nContent-Length: {HUGE_OCTETS}\r\n\r\n".encode())

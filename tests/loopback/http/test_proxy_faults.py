@@ -81,7 +81,7 @@ def test_an_origin_that_is_down_is_a_bad_gateway(proxy: RunningProxy) -> None:
     assert done.stdout == b"502"
 
 
-def test_a_name_that_nobody_has_is_a_bad_gateway(proxy: RunningProxy) -> None:
+def test_an_unknown_name_is_a_bad_gateway(proxy: RunningProxy) -> None:
     done = curl("-x", proxy.url, "-o", "/dev/null", "-w", "%{http_code}", "http://nobody.invalid/")
     assert done.stdout == b"502"
 
@@ -174,7 +174,7 @@ def test_a_connection_that_died_while_idle_costs_a_second_try(proxy: RunningProx
     assert len(connections) == 3
 
 
-def test_what_may_have_been_done_is_not_done_again(proxy: RunningProxy) -> None:
+def test_a_request_that_may_have_been_processed_is_not_retried(proxy: RunningProxy) -> None:
     def once(peer: socket.socket, request: bytes) -> bool:
         if request.startswith(b"POST"):
             return False
@@ -188,7 +188,7 @@ def test_what_may_have_been_done_is_not_done_again(proxy: RunningProxy) -> None:
     assert sum(request.startswith(b"POST") for request in origin.requests) == 1
 
 
-def test_what_may_not_be_sent_twice_goes_on_a_connection_of_its_own(proxy: RunningProxy) -> None:
+def test_a_non_idempotent_request_gets_a_new_connection(proxy: RunningProxy) -> None:
     """A non-idempotent request could be lost on a connection that the origin is closing (RFC 9110 section 9.2.2)."""
 
     def first_alone(peer: socket.socket, request: bytes) -> bool:
@@ -337,7 +337,7 @@ def test_a_client_that_goes_away_ends_its_request_alone(proxy: RunningProxy) -> 
             assert read_until(stayer, b"hello").startswith(b"HTTP/1.1 200 ")
 
 
-def test_a_client_that_does_not_read_keeps_nobody_from_reading(proxy: RunningProxy) -> None:
+def test_a_client_that_does_not_read_does_not_block_others(proxy: RunningProxy) -> None:
     large = response(b"x" * 30_000_000)
     with raw_origin(always(large)) as origin, socket.create_connection((HOST, proxy.port)) as idle:
         idle.sendall(get(origin))

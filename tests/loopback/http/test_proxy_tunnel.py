@@ -66,7 +66,7 @@ def test_octets_and_ends_pass_both_ways() -> None:
 
 
 @pytest.mark.parametrize("flags", [(), ("--allow-connect", "*:1"), ("--allow-connect", "other.example:{port}")])
-def test_what_is_not_allowed_is_refused(flags: tuple[str, ...], tmp_path: Path) -> None:
+def test_destinations_that_are_not_permitted_are_rejected(flags: tuple[str, ...], tmp_path: Path) -> None:
     log = tmp_path / "log"
     with socket.create_server((HOST, 0)) as server:
         port = server.getsockname()[1]

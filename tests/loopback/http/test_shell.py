@@ -63,7 +63,7 @@ def fails(*flags: str) -> str:
         return output
 
 
-def test_what_keeps_it_from_starting_is_one_sentence(tmp_path: Path) -> None:
+def test_a_failure_to_start_is_one_sentence(tmp_path: Path) -> None:
     root = ("--root", str(tmp_path), "--listen", HOST)
     with socket.create_server((HOST, 0)) as taken:
         assert "in use" in fails(*root, "--port", str(taken.getsockname()[1]))

@@ -52,7 +52,7 @@ CONTENT = st.binary(max_size=60) | st.sampled_from([b"\r\n", b"\r\n--", b"\r", b
 
 
 @given(parts=st.lists(CONTENT, max_size=5), cuts=st.lists(st.integers(1, 40), max_size=30))
-def test_whatever_is_in_the_parts_comes_out(parts: list[bytes], cuts: list[int]) -> None:
+def test_any_part_content_is_parsed(parts: list[bytes], cuts: list[int]) -> None:
     boundary = b"b-not-in-any-part"
     kind = b"multipart/form-data; boundary=" + boundary
     octets = body(
@@ -173,7 +173,7 @@ def test_a_boundary_that_is_none_is_refused(boundary: bytes) -> None:
         MultipartParser(boundary)
 
 
-def test_what_waits_is_bounded() -> None:
+def test_buffered_input_is_bounded() -> None:
     parser = MultipartParser(b"b")
     parser.feed(b'--b\r\nContent-Disposition: form-data; name="f"; filename="x"\r\n\r\n')
     for _ in range(100):
@@ -192,7 +192,7 @@ def test_url_encoded_forms() -> None:
 
 
 @pytest.mark.parametrize("kind", [None, b"", b"text/plain", b"multipart/mixed; boundary=b", b"nonsense", b"a/b; c"])
-def test_what_is_no_form_is_refused(kind: bytes | None) -> None:
+def test_other_media_types_are_rejected(kind: bytes | None) -> None:
     with pytest.raises(HTTPError) as caught:
         FormParser(kind)
     assert caught.value.status == 415

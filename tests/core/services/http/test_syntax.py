@@ -113,7 +113,7 @@ def test_percent_encoding_is_undone(octets: bytes) -> None:
         *(b"[::]", b"[::1]:80", b"[::ffff:1.2.3.4]", b"[1:2:3:4:5:6:7:8]", b"[v1.a:b]", b"[V1.a:b]", b"[vF.~]"),
     ],
 )
-def test_what_is_a_host(host: bytes) -> None:
+def test_valid_hosts(host: bytes) -> None:
     assert is_host(host)
 
 
@@ -125,7 +125,7 @@ def test_what_is_a_host(host: bytes) -> None:
         *(b"a%2", b"a@b"),
     ],
 )
-def test_what_is_no_host(host: bytes) -> None:
+def test_invalid_hosts(host: bytes) -> None:
     assert not is_host(host)
 
 
@@ -133,14 +133,14 @@ def test_what_is_no_host(host: bytes) -> None:
 @pytest.mark.parametrize(
     "wrong", [b"%c" % octet for octet in b'<>"\\^{}|`[]#'] + [b"%", b"%g0", b"%0g", b"\x80", b"%0"]
 )
-def test_no_target_has_what_no_uri_has(before: bytes, wrong: bytes) -> None:
+def test_characters_invalid_in_a_uri_are_rejected(before: bytes, wrong: bytes) -> None:
     with pytest.raises(HTTPError) as caught:
         split_target(b"GET", before + wrong)
     assert caught.value.status == 400
 
 
 @given(st.integers(0, 255))
-def test_what_needs_no_percent_encoding_is_decoded(octet: int) -> None:
+def test_unreserved_characters_are_decoded(octet: int) -> None:
     character = bytes((octet,))
     needs_none = character.isalnum() or character in (b"-", b".", b"_", b"~")
     for encoded in (b"%%%02x" % octet, b"%%%02X" % octet):

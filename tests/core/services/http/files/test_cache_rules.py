@@ -48,12 +48,12 @@ def test_a_rule_is_read_up_to_the_first_equals_sign(text: str, rule: CacheRule) 
 @pytest.mark.parametrize(
     "text", ["", "*", "*=", "=no-cache", "*=max age", "*=max-age=", "*=a\r\nX: y", "*=a,,b", '*=a="\\', "*=é"]
 )
-def test_what_is_no_rule_is_refused(text: str) -> None:
+def test_an_invalid_rule_is_rejected(text: str) -> None:
     with pytest.raises(ValueError, match="is no"):
         parse_rule(text)
 
 
-def test_a_pattern_is_held_against_the_file_whatever_the_path_says(tmp_path: Path) -> None:
+def test_a_pattern_matches_the_file_name_not_the_request_path(tmp_path: Path) -> None:
     (tmp_path / "news").mkdir()
     (tmp_path / "news" / "index.html").write_text("new")
     files = StaticFiles(tmp_path, lambda: LATER, RULES)

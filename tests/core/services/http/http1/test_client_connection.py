@@ -142,7 +142,7 @@ SECTIONS = st.lists(st.tuples(NAMES, VALUES), max_size=5).map(lambda lines: Fiel
 
 
 @given(TOKENS, TOKENS, SECTIONS, st.binary(max_size=50), st.booleans())
-def test_what_a_client_sends_a_server_reads(
+def test_a_server_parses_the_requests_of_a_client(
     method: bytes, path: bytes, fields: Fields, body: bytes, chunked: bool
 ) -> None:
     fields = fields.adding(CHUNKED) if chunked else fields

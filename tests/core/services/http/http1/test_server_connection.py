@@ -68,7 +68,7 @@ def test_a_request_is_the_same_whole_and_octet_by_octet(octets: bytes, events: l
 
 
 @pytest.mark.parametrize(("octets", "events"), WHOLE)
-def test_what_follows_a_request_waits_for_the_response(octets: bytes, events: list[Event]) -> None:
+def test_pipelined_requests_wait_for_the_response(octets: bytes, events: list[Event]) -> None:
     server = connection()
     assert feed(server.receive_data, [octets + b"GET /2 HTTP/1.1\r\nHost: a\r\n\r\n"]) == events
     server.send_response(Response(204), DATE)
@@ -234,7 +234,7 @@ def test_a_head_request_that_is_never_complete_gets_no_content() -> None:
 
 
 @pytest.mark.parametrize("broken", [*BROKEN, b" / HT"])
-def test_what_one_request_was_says_nothing_of_the_next(broken: bytes) -> None:
+def test_an_error_is_not_attributed_to_the_previous_request(broken: bytes) -> None:
     server = connection()
     server.receive_data(b"HEAD / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
     server.send_response(Response(200, body=b"hi"), DATE)

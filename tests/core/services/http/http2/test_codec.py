@@ -261,7 +261,7 @@ def test_header_sizes_are_without_padding_priority_and_promised_number() -> None
     assert (sizes.by_stream, sizes.promised) == ({1: 3, 2: 5}, {2: 4})
 
 
-def test_the_client_reads_what_the_server_sends_octet_by_octet() -> None:
+def test_the_client_parses_the_server_s_output_octet_by_octet() -> None:
     client = Http2ClientConnection(push=False)
     client.start()
     stream_id = client.send_request(Request(b"GET", b"/", Fields(((b"Host", b"a"),))), b"http")

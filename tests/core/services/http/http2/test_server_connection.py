@@ -199,7 +199,7 @@ def test_a_response_to_a_stream_that_is_gone_is_let_go() -> None:
     assert all(frame.kind != Kind.HEADERS for frame in sent(server))
 
 
-def test_time_that_passes_ends_what_does_not_come() -> None:
+def test_time_limits_end_incomplete_input() -> None:
     assert [type(event) for event in connection().check_timeouts(10.1)] == [ConnectionTerminated]
     server = connection()
     receive(server, PREFACE + encode_frame(Kind.SETTINGS, 0, 0))
@@ -212,7 +212,7 @@ def test_time_that_passes_ends_what_does_not_come() -> None:
     assert server.check_timeouts(19.1) == [RequestRejected(1, 408, "the request did not come in time")]
 
 
-def test_a_stop_refuses_what_comes_after_it() -> None:
+def test_a_stop_refuses_later_requests() -> None:
     server = connection()
     receive(server, HELLO + asking(1))
     server.stop()

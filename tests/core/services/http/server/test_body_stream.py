@@ -11,7 +11,7 @@ TRAILERS = Fields(((b"Digest", b"1"),))
 
 
 @given(pieces=st.lists(st.binary(max_size=20)), limit=st.integers(1, 30))
-def test_what_is_fed_is_read_in_any_pieces(pieces: list[bytes], limit: int) -> None:
+def test_content_is_read_as_fed_in_any_pieces(pieces: list[bytes], limit: int) -> None:
     stream = BodyStream()
     read = b""
     for piece in pieces:

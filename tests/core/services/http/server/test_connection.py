@@ -157,7 +157,7 @@ def test_complete_requests_that_wait_for_this_side_are_not_timed_out() -> None:
     run(test)
 
 
-def test_who_sends_ahead_and_does_not_read_is_cut_off() -> None:
+def test_a_pipelining_client_that_does_not_read_is_closed() -> None:
     async def test(peer: Peer) -> None:
         held_back(peer)
         for _ in range(3):
@@ -168,7 +168,7 @@ def test_who_sends_ahead_and_does_not_read_is_cut_off() -> None:
     run(test)
 
 
-def test_who_still_reads_the_last_response_has_time_for_the_next_request() -> None:
+def test_the_last_response_may_still_be_read_during_the_next_request() -> None:
     async def test(peer: Peer) -> None:
         peer.sends(GET + b"GET / HT")
         for _ in range(5):
@@ -298,7 +298,7 @@ def test_a_stop_lets_an_answer_be_found_and_says_that_it_is_the_last() -> None:
 
 
 @pytest.mark.parametrize("octets", [b"", b"GET / HT", GET])
-def test_a_stop_ends_at_once_what_is_not_under_way(octets: bytes) -> None:
+def test_a_stop_closes_idle_connections_at_once(octets: bytes) -> None:
     async def test(peer: Peer) -> None:
         if octets:
             peer.sends(octets)
@@ -328,7 +328,7 @@ def test_content_in_tiny_chunks_takes_little_more_than_its_size() -> None:
     run(test)
 
 
-def test_nobody_is_asked_for_content_that_the_head_alone_refuses() -> None:
+def test_no_100_continue_for_a_request_that_the_head_decides() -> None:
     async def test(peer: Peer) -> None:
         peer.sends(POST + b"Expect: 100-continue\r\nContent-Length: 2\r\n\r\n")
         assert peer.wire.written.startswith(b"HTTP/1.1 403 ")

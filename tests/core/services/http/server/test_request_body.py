@@ -51,7 +51,7 @@ def test_it_is_taken_as_it_comes() -> None:
     assert asyncio.run(gathered(Client(content=None), request(), 10)) == b""
 
 
-def test_who_waits_to_be_asked_is_asked() -> None:
+def test_a_client_that_expects_100_gets_it() -> None:
     client = Client()
     asyncio.run(gathered(client, request(expect="100-continue"), 10, b"x"))
     assert [response.status for response in client.interim] == [100]
@@ -65,7 +65,7 @@ def test_too_much_is_refused_by_the_head_alone() -> None:
     assert client.interim == []
 
 
-def test_too_much_that_nobody_announced_is_refused_when_it_is_there() -> None:
+def test_too_large_content_without_content_length_is_rejected() -> None:
     client = Client()
     with pytest.raises(HTTPError) as caught:
         asyncio.run(gathered(client, request(), 5, b"four", b"more", end=False))
