@@ -17,11 +17,9 @@ import time
 from typing import Any
 
 from services.dns.codec.codes import type_from_text, type_to_text
-from services.dns.codec.edns import EDNS
 from services.dns.codec.errors import DNSError
-from services.dns.codec.message import Message
+from services.dns.codec.message import EDNS, Message, Question
 from services.dns.codec.name import Name
-from services.dns.codec.records import Question
 
 PORT = 53
 TIMEOUT_S = 10.0

@@ -1,1 +1,1 @@
-"""DNS: names, messages, master files, zones and the servers that answer from them."""
+"""DNS: message codec, authoritative zones, recursive resolver, CDN request routing, and the programs of each."""

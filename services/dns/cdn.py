@@ -1,30 +1,31 @@
-"""The name server of a CDN: answers some names of its zone by the asker's region, by load and by health.
+"""Request-routing name server of a CDN: answers by the client's region and by the replicas' health and load.
 
     $ python -m services.dns.cdn --zone cdn.net.zone --map regions --port 5353
     READY cdn 127.0.0.1:5353 [::1]:5353
     $ dig @127.0.0.1 -p 5353 www.cdn.net +subnet=10.8.1.0/24 +short
     10.8.1.10
 
-A provider's own zone leads there by an alias: `www CNAME www.cdn.net.`. The map (steering.region_map) says which
-replicas there are; each is asked for --check-path over HTTP, and only those that answer are named. It says READY when
-each replica has answered or had its time to start. SIGHUP has it read zones and map again; what is wrong changes
-nothing. In the log `health` is a replica taken in or out, `tailored` an answer that was chosen.
+A customer's zone refers to it by an alias: `www CNAME www.cdn.net.`. The region map (steering.region_map) has the names
+and replicas; health checks request --check-path from each replica over HTTP, and answers name only replicas that are
+up. READY is printed when each replica has been checked. SIGHUP reloads zones and map; if one is invalid, the old ones
+stay. Log events: `health` is a change of a replica's state, `tailored` an answer by region.
 """
 
 import argparse
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from services.dns.address_space import Address
+from services.dns.codec.codes import DNS_PORT
+from services.dns.flags import PORT_MAX, add_zone_flags, integer, seconds
 from services.dns.server.responder import Responder
 from services.dns.server.server import DNSServer
-from services.dns.steering.handler import TailoringAuthority, add_names
-from services.dns.steering.health import HealthTable, Report
-from services.dns.steering.health_checker import Checker, Probe
+from services.dns.steering.handler import SteeringHandler, add_names
+from services.dns.steering.health import CheckResult, HealthTable
+from services.dns.steering.health_checker import HealthChecker, Probe
 from services.dns.steering.placement import Placement
 from services.dns.steering.region_map import RegionMap, RegionMapError, read_region_map
 from services.dns.zones.handler import Authority
@@ -33,74 +34,62 @@ from services.dns.zones.zone import Zones
 from services.errors import ServiceError
 from services.shell import Shell, add_common_flags, run_service
 
-DEFAULT_PORT = 53
 DEFAULT_CHECK_PATH = "/lab7-status"
 # HAProxy checks every 2 s.
 DEFAULT_INTERVAL_S = 2.0
 DEFAULT_TIMEOUT_S = 1.0
-# From as often as a lab can want to as rarely as is still a check.
+# From a very fast check for experiments to one per hour.
 SECONDS_MIN, SECONDS_MAX = 0.05, 3600.0
 FAILURES_MAX = 100
 
 
-def _seconds(text: str) -> float:
-    with suppress(ValueError):
-        if SECONDS_MIN <= float(text) <= SECONDS_MAX:
-            return float(text)
-    raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds from {SECONDS_MIN} to {SECONDS_MAX:.0f}")
-
-
-def _failures(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= FAILURES_MAX):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of failures from 1 to {FAILURES_MAX}")
-    return int(text)
-
-
-def _check_port(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 65_535):
-        raise argparse.ArgumentTypeError(f"{text!r} is no port number from 1 to 65535")
-    return int(text)
-
-
 def _path(text: str) -> str:
     if not (text.startswith("/") and text.isascii() and text.isprintable() and " " not in text and "#" not in text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no path: it begins with / and has no spaces")
+        raise argparse.ArgumentTypeError(f"invalid path {text!r}: it must begin with / and have no spaces")
     return text
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    made = argparse.ArgumentParser(prog="python -m services.dns.cdn", description="Answer names by the asker's region.")
-    made.add_argument(
-        "--zone", action="append", default=[], metavar="[ORIGIN=]FILE", help="a zone's master file; may be given again"
+    flags = argparse.ArgumentParser(
+        prog="python -m services.dns.cdn", description="Serve DNS zones, with answers by the client's region."
     )
-    made.add_argument("--map", required=True, metavar="FILE", help="names, regions and replicas")
-    made.add_argument(
+    add_zone_flags(flags, lists=False)
+    flags.add_argument("--map", required=True, metavar="FILE", help="region map: names, regions and replicas")
+    flags.add_argument(
         "--check-path",
         type=_path,
         default=DEFAULT_CHECK_PATH,
         metavar="PATH",
-        help="what each replica is asked for; it may tell its load in JSON (default: %(default)s)",
+        help="path of health checks; the response may have the load in JSON (default: %(default)s)",
     )
-    made.add_argument(
-        "--check-port", type=_check_port, default=80, metavar="N", help="port of the replicas (default: %(default)s)"
+    flags.add_argument(
+        "--check-port",
+        type=integer(1, PORT_MAX),
+        default=80,
+        metavar="N",
+        help="port of health checks (default: %(default)s)",
     )
-    for flag, default, what in (
-        ("--interval", DEFAULT_INTERVAL_S, "from the beginning of one check of a replica to the next"),
-        ("--timeout", DEFAULT_TIMEOUT_S, "that a check may take"),
+    for flag, default, text in (
+        ("--interval", DEFAULT_INTERVAL_S, "seconds between health checks of a replica"),
+        ("--timeout", DEFAULT_TIMEOUT_S, "timeout of a health check in seconds"),
     ):
-        made.add_argument(
-            flag, type=_seconds, default=default, metavar="SECONDS", help=f"seconds {what} (default: %(default)s)"
+        flags.add_argument(
+            flag,
+            type=seconds(SECONDS_MIN, SECONDS_MAX),
+            default=default,
+            metavar="SECONDS",
+            help=f"{text} (default: %(default)s)",
         )
-    made.add_argument(
+    flags.add_argument(
         "--failures",
-        type=_failures,
+        type=integer(1, FAILURES_MAX),
         default=1,
         metavar="N",
-        help="failures in a row that take a replica out (default: 1)",
+        help="consecutive failures that mark a replica down (default: 1)",
     )
-    add_common_flags(made, DEFAULT_PORT)
-    return made
+    add_common_flags(flags, DNS_PORT)
+    return flags
 
 
 class _Loaded(NamedTuple):
@@ -113,9 +102,9 @@ class _Loaded(NamedTuple):
 
 
 def _load(options: argparse.Namespace) -> _Loaded:
-    """Read the files that the flags name; raises ServiceError."""
+    """Load the zones and the region map; raises ServiceError."""
     if not options.zone:
-        raise ServiceError("no zone is given: name one with --zone FILE")
+        raise ServiceError("no zone: use --zone FILE")
     zones = load_zones(options.zone, ())
     try:
         regions = read_region_map(Path(options.map))
@@ -126,75 +115,75 @@ def _load(options: argparse.Namespace) -> _Loaded:
 
 
 class _NameServer:
-    """The server's parts, which a reload takes apart and puts together again."""
+    """Server, health checker and handler, and their replacement on reload."""
 
     def __init__(self, shell: Shell, options: argparse.Namespace) -> None:
         self._shell = shell
         self._options = options
         self._health = HealthTable(failures_max=options.failures)
         probe = Probe(options.check_path, options.check_port, options.interval, options.timeout)
-        self._checker = Checker(shell.loop, probe, self._noted)
-        self._reloading: asyncio.Task[None] | None = None
-        self._again = False
+        self._checker = HealthChecker(shell.loop, probe, self._checked)
+        self._reload_task: asyncio.Task[None] | None = None
+        self._reload_requested = False
         self.server: DNSServer
 
     async def start(self) -> None:
-        """Check each replica once, then listen."""
+        """Check all replicas once, then listen."""
         loaded = _load(self._options)
-        await self._begin_checks(loaded)
+        await self._start_checks(loaded)
         self.server = DNSServer(self._responder(loaded), self._shell.log)
         await self._shell.open_tcp(self.server.stream_protocol, connections=self.server.connections)
         await self._shell.open_udp(self.server.datagram_protocol)
-        self._shell.on_hangup(self._hang_up)
+        self._shell.on_hangup(self._request_reload)
 
     async def stop(self) -> None:
-        """End all that is under way."""
-        if self._reloading is not None:
-            self._reloading.cancel()
-            await asyncio.gather(self._reloading, return_exceptions=True)
+        """Stop reload, health checks and server."""
+        if self._reload_task is not None:
+            self._reload_task.cancel()
+            await asyncio.gather(self._reload_task, return_exceptions=True)
         await asyncio.gather(self._checker.stop(), self.server.stop())
 
-    def _hang_up(self) -> None:
-        # One reload at a time; a signal that comes during it may mean files that it has read already.
-        self._again = True
-        if self._reloading is None or self._reloading.done():
-            self._reloading = self._shell.loop.create_task(self._reload())
+    def _request_reload(self) -> None:
+        # One reload at a time. After a signal during a reload it runs again, because files may have changed again.
+        self._reload_requested = True
+        if self._reload_task is None or self._reload_task.done():
+            self._reload_task = self._shell.loop.create_task(self._reload())
 
     async def _reload(self) -> None:
-        while self._again:
-            self._again = False
+        while self._reload_requested:
+            self._reload_requested = False
             try:
                 loaded = _load(self._options)
             except ServiceError as error:
                 self._shell.log.write("reload_failed", reason=str(error))
                 continue
-            # Replicas that are new are checked before they count, so that their regions are not without any.
-            await self._begin_checks(loaded)
+            # New replicas are checked before they are used, so that a region with new replicas only has one that is up.
+            await self._start_checks(loaded)
             self.server.respond = self._responder(loaded)
-            await self._checker.keep(loaded.addresses)
-            self._health.keep(loaded.addresses)
+            await self._checker.retain(loaded.addresses)
+            self._health.retain(loaded.addresses)
             self._shell.log.write("reloaded")
 
-    async def _begin_checks(self, loaded: _Loaded) -> None:
+    async def _start_checks(self, loaded: _Loaded) -> None:
         self._health.add(loaded.addresses)
-        await self._checker.follow(loaded.addresses)
+        await self._checker.add(loaded.addresses)
 
     def _responder(self, loaded: _Loaded) -> Responder:
         placement = Placement(loaded.regions, self._health)
-        handler = TailoringAuthority(Authority(loaded.zones), loaded.regions, placement, self._answered)
-        return Responder(handler, failed=lambda error: self.server.failed(error))
+        handler = SteeringHandler(Authority(loaded.zones), loaded.regions, placement, self._log_answer)
+        return Responder(handler, on_error=lambda error: self.server.log_error(error))
 
-    def _noted(self, address: Address, report: Report) -> None:
-        change = self._health.note(address, report)
+    def _checked(self, address: Address, result: CheckResult) -> None:
+        change = self._health.update(address, result)
         if change is not None:
             self._shell.log.write("health", replica=str(address), state=change.state.value, reason=change.detail)
 
-    def _answered(self, values: dict[str, object]) -> None:
-        self._shell.log.write("tailored", **values)
+    def _log_answer(self, fields: dict[str, object]) -> None:
+        self._shell.log.write("tailored", **fields)
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the name server until SIGTERM; returns its exit status."""
+    """Run the name server until SIGTERM; return its exit status."""
     options = parser().parse_args(argv)
 
     async def start(shell: Shell) -> Callable[[], Awaitable[None]]:

@@ -1,4 +1,4 @@
-"""An answer as text, in the form that dig gave everybody's eyes; as rdata alone; as one JSON object.
+"""Output formats for a response: like dig, like dig +short, and JSON.
 
 ;; ->>HEADER<<- opcode: QUERY, status: NOERROR, id: 4711
 ;; flags: qr rd ra; QUERY: 1, ANSWER: 1, AUTHORITY: 0, ADDITIONAL: 1
@@ -9,15 +9,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from services.dns.codec.codes import Opcode, class_to_text, rcode_to_text, type_to_text
-from services.dns.codec.message import Message
-from services.dns.codec.records import Question, Record
+from services.dns.codec.message import Message, Question, Record
 
 FLAGS = ("qr", "aa", "tc", "rd", "ra", "ad", "cd")
 
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A message and how it came."""
+    """A response with its server, transport, query time and size."""
 
     message: Message
     server: str
@@ -28,17 +27,17 @@ class Received:
 
 
 def as_text(received: Received) -> str:
-    """Return what dig would print."""
+    """Format a response like dig."""
     return "\n".join(_lines(received)) + "\n"
 
 
 def as_short(received: Received) -> str:
-    """Return the data of the answers, one a line."""
+    """Format the rdata of the answer section, one record per line, like dig +short."""
     return "".join(record.rdata.to_text() + "\n" for record in received.message.answers)
 
 
 def as_json(received: Received) -> dict[str, Any]:
-    """Return the message as JSON has it."""
+    """Return a response as a JSON-serialisable dictionary."""
     message = received.message
     return {
         "id": message.id,
@@ -68,8 +67,8 @@ def _lines(received: Received) -> Iterator[str]:
         "AUTHORITY": len(message.authority),
         "ADDITIONAL": len(message.additional) + (message.edns is not None),
     }
-    listed = ", ".join(f"{name}: {count}" for name, count in counts.items())
-    yield f";; flags: {' '.join(_flags(message))}; {listed}"
+    sections = ", ".join(f"{name}: {count}" for name, count in counts.items())
+    yield f";; flags: {' '.join(_flags(message))}; {sections}"
     if message.edns is not None:
         yield from ("", ";; OPT PSEUDOSECTION:")
         edns = message.edns

@@ -1,14 +1,15 @@
-"""A server of a zone that asks on behalf of the asker: one chain from the local server through root and TLD and back.
+"""Recursive authoritative server: serves its zones, and resolves names below its zone cuts for clients.
 
     root$  python -m services.dns.recursive --zone root.zone
     com$   python -m services.dns.recursive --zone com.zone
     local$ python -m services.dns.resolver --forward ROOT'S ADDRESS
 
-It answers from its own zones as services.dns.authoritative does. What lies below one of its zone cuts it asks of the
-servers there, with RD, and passes their answer on; with --cache it remembers it. RFC 1034 section 4.3.1 (recursive
-service), section 4.3.2 step 4. The Internet's root and TLD servers do not do this: it is the course's picture of
-recursion, to be measured beside iteration. Only hosts that come with an address, or that --root helps to find, can be
-asked; aliases that lead out of what was delegated are left to the asker.
+With servers of this kind a query travels as in a textbook's picture of recursion: local server, root, TLD,
+authoritative server, and back along the same chain. The Internet's root and TLD servers do not do this; experiments
+compare it with iteration. RFC 1034 section 4.3.1 (recursive service) and 4.3.2 step 4. A query with RD for a name below
+a zone cut is sent, with RD, to the servers of the delegation, and their answer is returned; --cache caches it. Left
+out: servers without glue that --root does not help to find, and aliases that lead out of the delegated zone, which the
+client has to follow.
 """
 
 import argparse
@@ -17,68 +18,68 @@ import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
-from services.dns.codec.codes import Rcode, RRType
-from services.dns.codec.message import Message
+from services.dns.codec.codes import DNS_PORT, Rcode, RRType
+from services.dns.codec.message import Message, Question, records_of
 from services.dns.codec.name import ROOT
 from services.dns.codec.rdata import CNAME
-from services.dns.codec.records import Question
-from services.dns.recursion.delegation import Delegation, Service, delegation_from
-from services.dns.recursion.handler import records_of
-from services.dns.recursion.resolution import Result
-from services.dns.recursion.scheduler import Resolving
-from services.dns.recursion.transport import DNS_PORT, Upstream
-from services.dns.resolver import add_upstream_flags, given_roots, knowledge
-from services.dns.server.access import PRIVATE, Access
+from services.dns.flags import add_upstream_flags, add_zone_flags, root_servers
+from services.dns.recursion.cache import Delegation, Service
+from services.dns.recursion.classification import delegation_from
+from services.dns.recursion.handler import PRIVATE, AccessList
+from services.dns.recursion.iterator import Result
+from services.dns.recursion.scheduler import Scheduler
+from services.dns.recursion.transport import Upstream
+from services.dns.resolver import resolver_context
 from services.dns.server.responder import Client, Handled, Responder
 from services.dns.server.server import DNSServer
 from services.dns.zones.handler import Authority, response
 from services.dns.zones.loading import load_zones
-from services.dns.zones.lookup import Answer
+from services.dns.zones.zone import Answer
 from services.errors import ServiceError
 from services.shell import Shell, add_common_flags, run_service
 
 
 class RecursiveAuthority:
-    """Answers from its zones, and from the servers of what they delegate."""
+    """Handler that answers from its zones, and resolves below their zone cuts."""
 
-    def __init__(self, authority: Authority, resolving: Resolving, access: Access) -> None:
+    def __init__(self, authority: Authority, scheduler: Scheduler, access: AccessList) -> None:
         self._authority = authority
-        self._resolving = resolving
+        self._scheduler = scheduler
         self._access = access
 
     def __call__(self, query: Message, client: Client) -> Handled:
-        """Return the response to a query, or what brings it."""
+        """Return the response to a query, or an awaitable of it."""
         answer = self._authority.answer(query.questions[0])
-        serves = self._access.allows(client.host)
-        own = replace(response(query, answer), ra=serves)
-        delegation = delegated(answer)
-        if delegation is None or not query.rd or not serves:
+        allowed = self._access.allows(client.host)
+        own = replace(response(query, answer), ra=allowed)
+        delegation = delegation_in(answer)
+        if delegation is None or not query.rd or not allowed:
             return own
-        result = self._resolving.resolve(_rest(query.questions[0], answer), client.host, delegation)
-        return _joined(own, result) if isinstance(result, Result) else _later(own, result)
+        result = self._scheduler.resolve(_remaining_question(query.questions[0], answer), client.host, delegation)
+        return _joined(own, result) if isinstance(result, Result) else _wait(own, result)
 
 
-def delegated(answer: Answer) -> Delegation | None:
-    """Return whom the zones refer to; None where they answer themselves."""
-    cut = next((rrset for rrset in answer.authority if rrset.rtype == RRType.NS), None)
-    if cut is None or answer.rcode != Rcode.NOERROR:
+def delegation_in(answer: Answer) -> Delegation | None:
+    """Return the delegation of a referral, None for any other answer."""
+    ns = next((rrset for rrset in answer.authority if rrset.rtype == RRType.NS), None)
+    if ns is None or answer.rcode != Rcode.NOERROR:
         return None
-    # The additional section has no addresses but those of the server's own zones, so all are to be believed.
-    return replace(delegation_from(cut, answer.additional, ROOT), service=Service.RECURSIVE)
+    # The additional section is from the server's own zones, so all of its addresses are trusted.
+    return replace(delegation_from(ns, answer.additional, ROOT), service=Service.RECURSIVE)
 
 
-def _rest(question: Question, answer: Answer) -> Question:
-    """Return what is left to ask: the question, or the same about where its aliases lead."""
-    data = answer.answers[-1].rdatas[0] if answer.answers else None
-    return replace(question, name=data.target) if isinstance(data, CNAME) else question
+def _remaining_question(question: Question, answer: Answer) -> Question:
+    """Return the question about the last name of the alias chain in the answer."""
+    rdata = answer.answers[-1].rdatas[0] if answer.answers else None
+    return replace(question, name=rdata.target) if isinstance(rdata, CNAME) else question
 
 
-async def _later(own: Message, result: Awaitable[Result]) -> Message:
+async def _wait(own: Message, result: Awaitable[Result]) -> Message:
     return _joined(own, await result)
 
 
 def _joined(own: Message, result: Result) -> Message:
-    """Return the response with what others said in the place of the referral."""
+    """Return the response with the resolved answer in place of the referral."""
     answers = (*own.answers, *records_of(result.answers))
     authority = records_of(result.authority)
     return replace(own, aa=False, rcode=result.rcode, answers=answers, authority=authority, additional=())
@@ -86,38 +87,36 @@ def _joined(own: Message, result: Result) -> Message:
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    made = argparse.ArgumentParser(
-        prog="python -m services.dns.recursive", description="Serve DNS zones, and ask below their cuts for clients."
+    flags = argparse.ArgumentParser(
+        prog="python -m services.dns.recursive",
+        description="Serve DNS zones, and resolve names below their zone cuts for clients.",
     )
-    made.add_argument(
-        "--zone", action="append", default=[], metavar="[ORIGIN=]FILE", help="a zone's master file; may be given again"
-    )
-    made.add_argument("--zones", action="append", default=[], metavar="LIST", help="a file of `origin<TAB>file` lines")
-    made.add_argument("--cache", action="store_true", help="remember what others answered (default: ask each time)")
-    add_upstream_flags(made)
-    add_common_flags(made, DNS_PORT)
-    return made
+    add_zone_flags(flags)
+    flags.add_argument("--cache", action="store_true", help="cache the answers of other servers (default: no)")
+    add_upstream_flags(flags)
+    add_common_flags(flags, DNS_PORT)
+    return flags
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the server until SIGTERM; returns its exit status."""
+    """Run the server until SIGTERM; return its exit status."""
     options = parser().parse_args(argv)
 
     async def start(shell: Shell) -> Callable[[], Awaitable[None]]:
         if not options.zone and not options.zones:
-            raise ServiceError("no zone is given: name one with --zone FILE")
+            raise ServiceError("no zone: use --zone FILE")
         authority = Authority(load_zones(options.zone, options.zones))
-        known = knowledge(shell, options, given_roots(options), options.cache)
+        context = resolver_context(shell, options, root_servers(options), options.cache)
         upstream = Upstream(shell.loop, shell.random, shell.log, options.upstream_port, options.outgoing or "")
         await upstream.check_source()
-        resolving = Resolving(known, upstream, shell.loop.time)
-        handler = RecursiveAuthority(authority, resolving, Access(options.allow or PRIVATE))
-        server = DNSServer(Responder(handler, failed=lambda error: server.failed(error)), shell.log)
+        scheduler = Scheduler(context, upstream, shell.loop.time)
+        handler = RecursiveAuthority(authority, scheduler, AccessList(options.allow or PRIVATE))
+        server = DNSServer(Responder(handler, on_error=lambda error: server.log_error(error)), shell.log)
         await shell.open_tcp(server.stream_protocol, connections=server.connections)
         await shell.open_udp(server.datagram_protocol)
 
         async def finish() -> None:
-            await asyncio.gather(server.stop(), resolving.stop())
+            await asyncio.gather(server.stop(), scheduler.stop())
 
         return finish
 

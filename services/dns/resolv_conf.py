@@ -1,7 +1,7 @@
-"""/etc/resolv.conf: which servers a host's stub asks.
+"""Parser for /etc/resolv.conf: the name servers of a host's stub resolver.
 
-As resolv.conf(5) describes it: `nameserver ADDRESS` lines, of which the first three count. Left out: search lists,
-domain and options; the stub takes names as they are typed, as dig does.
+resolv.conf(5): `nameserver ADDRESS` lines, of which the first three are used. Left out: search, domain and options;
+the stub uses names as they are given, as dig does.
 """
 
 from ipaddress import ip_address
@@ -11,7 +11,7 @@ SERVERS_MAX = 3
 
 
 def servers_of(text: str) -> list[str]:
-    """Return the servers' addresses, in order; lines that name none are passed over, as the C library does."""
+    """Return the addresses of the name servers, in order; invalid lines are ignored, as in the C library."""
     servers = []
     for line in text.splitlines():
         words = line.split()

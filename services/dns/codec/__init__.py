@@ -1,1 +1,1 @@
-"""The DNS codec: names, records, messages and master files as octets and objects (RFC 1035)."""
+"""DNS codec: names, rdata, messages and master files, between octets, text and objects (RFC 1035)."""

@@ -1,115 +1,154 @@
-"""The client-subnet option in queries and responses, as those see it who answer by the client's network.
+"""EDNS Client Subnet (ECS, RFC 7871): the option, its use in queries and responses, and a resolver's prefix policy.
 
-    query   FAMILY 1, SOURCE 24, SCOPE 0, ADDRESS 10.8.1        "the client is in 10.8.1.0/24"
-    answer  FAMILY 1, SOURCE 24, SCOPE 16, ADDRESS 10.8.1       "this is for all of 10.8.0.0/16"
+    query     FAMILY 1, SOURCE 24, SCOPE 0, ADDRESS 10.8.1       the client is in 10.8.1.0/24
+    response  FAMILY 1, SOURCE 24, SCOPE 16, ADDRESS 10.8.1      the answer is valid for all of 10.8.0.0/16
 
-RFC 7871 sections 6 and 7.2.1: an option of a wrong form earns FORMERR, the answer repeats family, source and address
-and adds its scope, and who sent no option gets none. SOURCE 0 says that the client's network is not to be used; its
-family does not matter then, and 0 is taken as well, which dig sends and earlier drafts of the RFC asked for. Its answer
-has no address either, as section 7.2.1 has it; section 7.3 would have the server's choice there, which section 6 has
-no form for. Left out: section 10's advice to servers on the public Internet to disregard private networks, since all
-networks of a lab are private.
+Sections 6 and 7.2.1: a malformed option gets FORMERR; the response repeats family, source and address and sets the
+scope; a query without the option gets a response without it. SOURCE 0 opts out of an answer by network; its family is
+ignored, and may be 0, as dig sends it and earlier drafts required. The response to SOURCE 0 has no address (section
+7.2.1; section 7.3 would put the server's choice there, for which section 6 has no format). Left out: section 10's
+advice to ignore private networks, because all networks of a lab are private.
 """
 
 from dataclasses import dataclass, replace
+from ipaddress import IPv4Network, IPv6Network
 
 from services.dns.address_space import Address, Network, host_address, network_of
-from services.dns.codec.edns import EDNS, OPTION_CLIENT_SUBNET, UDP_SIZE_DEFAULT, ClientSubnet, Option
 from services.dns.codec.errors import WireError
-from services.dns.codec.message import Message
-from services.dns.codec.wire import Reader
+from services.dns.codec.message import EDNS, UDP_SIZE_DEFAULT, Message, Option
+from services.dns.codec.name import Reader, Writer
 
-# RFC 7871 section 11.1: as much of an address as a resolver should tell.
-PREFIX4_RECOMMENDED = 24
-PREFIX6_RECOMMENDED = 56
-_SCOPE_PLACE = 3
+OPTION_CLIENT_SUBNET = 8
+
+# RFC 7871 section 6: IANA's address family numbers, and the octets of an address.
+_FAMILIES = {1: 4, 2: 16}
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """The option of a query; `network` is None where the client asks for no answer of its own (SOURCE 0)."""
+class ClientSubnet:
+    """The option's content: the client's network, and in a response the scope prefix the answer is valid for."""
+
+    network: IPv4Network | IPv6Network
+    scope_prefix: int = 0
+
+    @classmethod
+    def from_option(cls, option: Option) -> "ClientSubnet":
+        """Decode the option; raises WireError where RFC 7871 section 7.1.1 requires FORMERR."""
+        reader = Reader(option.data)
+        family, source, scope = reader.u16(), reader.u8(), reader.u8()
+        size = _FAMILIES.get(family, 0)
+        address = reader.octets(reader.remaining)
+        # Section 6: as many octets as the prefix needs, and the bits behind it are zero.
+        if source > 8 * size or scope > 8 * size or len(address) != (source + 7) // 8:
+            raise WireError("client subnet with inconsistent family, prefix and address")
+        padded = address.ljust(size, b"\0")
+        try:
+            if size == 4:
+                return cls(IPv4Network((padded, source)), scope)
+            if size == 16:
+                return cls(IPv6Network((padded, source)), scope)
+        except ValueError as error:
+            raise WireError("client subnet with address bits set behind its prefix") from error
+        raise WireError(f"client subnet of unknown family {family}")
+
+    def to_option(self) -> Option:
+        """Encode the option."""
+        source = self.network.prefixlen
+        family = 1 if isinstance(self.network, IPv4Network) else 2
+        writer = Writer()
+        writer.u16(family)
+        writer.u8(source)
+        writer.u8(self.scope_prefix)
+        writer.write(self.network.network_address.packed[: (source + 7) // 8])
+        return Option(OPTION_CLIENT_SUBNET, bytes(writer.octets))
+
+
+# RFC 7871 section 11.1: the recommended maximum prefix lengths.
+PREFIX4_RECOMMENDED = 24
+
+PREFIX6_RECOMMENDED = 56
+
+_SCOPE_OFFSET = 3
+
+
+@dataclass(frozen=True, slots=True)
+class QuerySubnet:
+    """The option of a query; `network` is None for SOURCE 0, the opt-out."""
 
     option: Option
     network: Network | None
 
     def echoed(self, scope: int) -> Option:
-        """RFC 7871 section 7.2.1: return the option of the answer, equal but for the scope."""
+        """Return the option of the response: equal but for the scope (RFC 7871 section 7.2.1)."""
         octets = bytearray(self.option.data)
-        octets[_SCOPE_PLACE] = scope
+        octets[_SCOPE_OFFSET] = scope
         return Option(self.option.code, bytes(octets))
 
 
-def said_in(query: Message) -> Said | None:
-    """Return what a query says of its client's network, None where it says nothing.
+def query_subnet(query: Message) -> QuerySubnet | None:
+    """Return the client subnet of a query, None without the option.
 
-    Raises WireError where RFC 7871 section 7.2.1 asks for FORMERR: a wrong form, a scope, an option twice.
+    Raises WireError where RFC 7871 section 7.2.1 requires FORMERR: malformed, with a scope, or given twice.
     """
-    options = [] if query.edns is None else [one for one in query.edns.options if one.code == OPTION_CLIENT_SUBNET]
+    options = query.options(OPTION_CLIENT_SUBNET)
     if not options:
         return None
     if len(options) > 1:
-        raise WireError("there are two client subnets")
+        raise WireError("more than one client subnet")
     option = options[0]
     reader = Reader(option.data)
     family, source, scope = reader.u16(), reader.u8(), reader.u8()
     # Section 6: in queries the scope MUST be 0.
     if scope:
-        raise WireError("a client subnet in a query has a scope")
+        raise WireError("client subnet in a query with a scope")
     if family == 0 and source == 0 and not reader.remaining:
-        return Said(option, None)
+        return QuerySubnet(option, None)
     network = ClientSubnet.from_option(option).network
-    return Said(option, network if network.prefixlen else None)
+    return QuerySubnet(option, network if network.prefixlen else None)
 
 
-def subnet_in(message: Message) -> ClientSubnet | None:
-    """Return the option of a response, None where there is none; raises WireError where it has no form, or two."""
-    options = [] if message.edns is None else [one for one in message.edns.options if one.code == OPTION_CLIENT_SUBNET]
+def response_subnet(message: Message) -> ClientSubnet | None:
+    """Return the client subnet of a response, None without the option; raises WireError if malformed or given twice."""
+    options = message.options(OPTION_CLIENT_SUBNET)
     if len(options) > 1:
-        raise WireError("there are two client subnets")
+        raise WireError("more than one client subnet")
     return ClientSubnet.from_option(options[0]) if options else None
 
 
-def without_subnet(message: Message) -> Message:
-    """Return a message without the option."""
-    if message.edns is None or all(one.code != OPTION_CLIENT_SUBNET for one in message.edns.options):
-        return message
-    options = tuple(one for one in message.edns.options if one.code != OPTION_CLIENT_SUBNET)
-    return replace(message, edns=replace(message.edns, options=options))
-
-
-def with_subnet(query: Message, reply: Message, said: Said | None, scope: int) -> Message:
-    """Return a reply with the option that the query earns: none where it had none."""
-    if said is None or query.edns is None:
+def with_subnet(query: Message, reply: Message, subnet: QuerySubnet | None, scope: int) -> Message:
+    """Return a reply with the option of the query and a scope; unchanged if the query has no option."""
+    if subnet is None or query.edns is None:
         return reply
     # RFC 3225 section 3: DO is copied.
-    edns = EDNS(UDP_SIZE_DEFAULT, do=query.edns.do, options=(said.echoed(scope),))
+    edns = EDNS(UDP_SIZE_DEFAULT, do=query.edns.do, options=(subnet.echoed(scope),))
     return replace(reply, edns=edns)
 
 
 @dataclass(frozen=True, slots=True)
 class SubnetPolicy:
-    """How many bits of its clients' addresses a resolver tells, and keeps answers apart by."""
+    """Maximum prefix lengths of the client subnets that a resolver sends, for IPv4 and IPv6."""
 
     prefix4: int = PREFIX4_RECOMMENDED
     prefix6: int = PREFIX6_RECOMMENDED
 
     def longest(self, network: Network) -> int:
-        """Return the bound of a network's family."""
+        """Return the maximum prefix length for the network's family."""
         return self.prefix4 if network.version == 4 else self.prefix6
 
-    def subnet_for(self, host: str, said: Said | None) -> Network:
-        """RFC 7871 sections 7.1.1 and 7.1.2: return the network to ask for; one of no bits tells nothing.
+    def subnet_for(self, host: str, subnet: QuerySubnet | None) -> Network:
+        """Return the network to send upstream for a client; prefix length 0 discloses nothing.
 
-        A client's own option decides, cut to the bound; without one its address does.
+        The network of the client's own option, else its address, is truncated to the maximum (RFC 7871 sections
+        7.1.1 and 7.1.2).
         """
-        if said is not None and said.network is None:
-            # The option's family is then that of the transport, and servers are asked over IPv4.
+        if subnet is not None and subnet.network is None:
+            # RFC 7871 section 7.1.2: the family is then that of the transport, and upstream queries use IPv4.
             return network_of(host_address("0.0.0.0"), 0)
-        if said is not None and said.network is not None:
-            return self._cut(said.network.network_address, said.network.prefixlen)
+        if subnet is not None and subnet.network is not None:
+            return self._truncated(subnet.network.network_address, subnet.network.prefixlen)
         address = host_address(host)
-        return self._cut(address, address.max_prefixlen)
+        return self._truncated(address, address.max_prefixlen)
 
-    def _cut(self, address: Address, prefix: int) -> Network:
+    def _truncated(self, address: Address, prefix: int) -> Network:
         longest = self.prefix4 if address.version == 4 else self.prefix6
         return network_of(address, min(prefix, longest))

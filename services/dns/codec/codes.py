@@ -1,8 +1,8 @@
-"""The numbers of DNS and their names: types, classes, opcodes and response codes.
+"""Registered numbers of DNS and their mnemonics: RR types, classes, opcodes and response codes.
 
-RFC 1035 sections 3.2 and 4.1.1, RFC 2136 section 2.2 (NOTIFY, UPDATE and their codes), RFC 6891 section 9 (BADVERS),
-RFC 3597 section 5 (TYPE1234 and CLASS32 for what has no name here). Numbers that are not listed stay plain ints:
-every function that takes one takes any.
+RFC 1035 sections 3.2 and 4.1.1, RFC 2136 section 2.2 (NOTIFY, UPDATE and their rcodes), RFC 6891 section 9 (BADVERS),
+RFC 3597 section 5 (TYPE1234 and CLASS32 for numbers without a mnemonic here). Unlisted numbers stay plain ints: all
+functions accept any number.
 """
 
 from enum import IntEnum
@@ -10,10 +10,11 @@ from enum import IntEnum
 from services.dns.codec.errors import TextError
 
 UINT16_MAX = 65_535
+DNS_PORT = 53
 
 
 class RRType(IntEnum):
-    """Types and query types that have a name here."""
+    """RR types and query types."""
 
     A = 1
     NS = 2
@@ -67,7 +68,7 @@ class RRType(IntEnum):
 
 
 class RRClass(IntEnum):
-    """Classes; NONE is RFC 2136's, ANY a query's only."""
+    """Classes; NONE is for UPDATE (RFC 2136), ANY for queries only."""
 
     IN = 1
     CH = 3
@@ -77,7 +78,7 @@ class RRClass(IntEnum):
 
 
 class Opcode(IntEnum):
-    """What a query wants done."""
+    """Opcodes: the kinds of query."""
 
     QUERY = 0
     IQUERY = 1
@@ -87,7 +88,7 @@ class Opcode(IntEnum):
 
 
 class Rcode(IntEnum):
-    """Response codes, the extended ones of EDNS included."""
+    """Response codes, including the extended ones of EDNS."""
 
     NOERROR = 0
     FORMERR = 1
@@ -103,27 +104,28 @@ class Rcode(IntEnum):
     BADVERS = 16
 
 
-# Types that stand for a question and never for a record that is stored (RFC 1035 section 3.2.3, RFC 6895 section 3.1).
+# Query types and meta-types, which no stored record has (RFC 1035 section 3.2.3, RFC 6895 section 3.1).
 META_TYPES = frozenset({RRType.OPT, *range(128, 256)})
+ADDRESS_TYPES = (RRType.A, RRType.AAAA)
 
-_TYPE_NAMES = {int(one): one.name for one in RRType}
-_CLASS_NAMES = {int(one): one.name for one in RRClass}
+_TYPE_NAMES = {int(rtype): rtype.name for rtype in RRType}
+_CLASS_NAMES = {int(rclass): rclass.name for rclass in RRClass}
 _TYPES = {name: number for number, name in _TYPE_NAMES.items()}
 _CLASSES = {name: number for number, name in _CLASS_NAMES.items()} | {"CHAOS": 3, "HESIOD": 4}
 
 
 def type_to_text(number: int) -> str:
-    """Return a type's name, or TYPE and its number."""
+    """Return the mnemonic of a type, or TYPE and its number."""
     return _TYPE_NAMES.get(number) or f"TYPE{number}"
 
 
 def class_to_text(number: int) -> str:
-    """Return a class's name, or CLASS and its number."""
+    """Return the mnemonic of a class, or CLASS and its number."""
     return _CLASS_NAMES.get(number) or f"CLASS{number}"
 
 
 def rcode_to_text(number: int) -> str:
-    """Return a response code's name, or RCODE and its number."""
+    """Return the mnemonic of a response code, or RCODE and its number."""
     try:
         return Rcode(number).name
     except ValueError:
@@ -131,21 +133,21 @@ def rcode_to_text(number: int) -> str:
 
 
 def type_from_text(text: str) -> int:
-    """Return a type's number from its name in any case or from TYPE1234; raises TextError."""
+    """Parse the mnemonic of a type in any case, or TYPE1234; raises TextError."""
     return _from_text(text, _TYPES, "TYPE")
 
 
 def class_from_text(text: str) -> int:
-    """Return a class's number from its name in any case or from CLASS32; raises TextError."""
+    """Parse the mnemonic of a class in any case, or CLASS32; raises TextError."""
     return _from_text(text, _CLASSES, "CLASS")
 
 
-def _from_text(text: str, known: dict[str, int], prefix: str) -> int:
+def _from_text(text: str, mnemonics: dict[str, int], prefix: str) -> int:
     upper = text.upper()
-    if upper in known:
-        return known[upper]
+    if upper in mnemonics:
+        return mnemonics[upper]
     # RFC 3597 section 5
     digits = upper.removeprefix(prefix)
     if digits != upper and digits.isascii() and digits.isdigit() and len(digits) <= 5 and int(digits) <= UINT16_MAX:
         return int(digits)
-    raise TextError(f"{text!r} is no {prefix.lower()}")
+    raise TextError(f"unknown {prefix.lower()} {text!r}")

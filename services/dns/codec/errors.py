@@ -1,12 +1,12 @@
-"""What goes wrong in DNS: octets that are no message, text that is no record, a zone that cannot be served."""
+"""Exceptions of the DNS packages: malformed messages, malformed text, invalid zones."""
 
 
 class DNSError(Exception):
-    """The root of this room's errors."""
+    """Base class of the exceptions of services.dns."""
 
 
 class WireError(DNSError):
-    """Octets are no DNS message; `message_id` is theirs where two octets came, so that FORMERR can be sent."""
+    """A malformed message; `message_id` is its id, or None where there are not even two octets."""
 
     def __init__(self, detail: str, message_id: int | None = None) -> None:
         super().__init__(detail)
@@ -15,15 +15,15 @@ class WireError(DNSError):
 
 
 class NameTooLongError(DNSError):
-    """A name has a label over 63 octets, or more than 255 octets in all (RFC 1035 section 2.3.4)."""
+    """A name with a label over 63 octets, or over 255 octets in total (RFC 1035 section 2.3.4)."""
 
 
 class TextError(DNSError):
-    """A presentation form is wrong: a name, a number, a type, the data of a record."""
+    """Invalid presentation format: of a name, a number, a type, or rdata."""
 
 
 class MasterFileError(DNSError):
-    """A master file is wrong; the text begins with `file:line:`."""
+    """An error in a master file; the message begins with `file:line:`."""
 
     def __init__(self, file: str, line: int, detail: str) -> None:
         super().__init__(f"{file}:{line}: {detail}")
@@ -33,4 +33,4 @@ class MasterFileError(DNSError):
 
 
 class ZoneError(DNSError):
-    """The records of a zone contradict each other, or its SOA is missing."""
+    """An invalid zone: contradictory records, or no SOA."""

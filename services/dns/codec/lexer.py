@@ -1,7 +1,7 @@
-"""Master-file text as lines of tokens: comments, quotes and parentheses are over after this.
+"""Lexer for master files: text into lines of tokens, with comments, quotes and parentheses resolved.
 
-RFC 1035 section 5.1. Text is Latin-1: one character an octet. Escapes stay as they are written, since `\\.` inside a
-name and inside a character-string mean different things.
+RFC 1035 section 5.1. Text is Latin-1: one character per octet. Escapes are kept, because `\\.` has different meanings
+in a name and in a character-string.
 """
 
 import re
@@ -24,7 +24,7 @@ _TOKEN = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """One word of a line, escapes kept, and whether it stood in quotes."""
+    """A token with its escapes; `quoted` if it was in quotes."""
 
     text: str
     quoted: bool = False
@@ -32,7 +32,7 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """The words between two line ends that no parenthesis spans; `indented` when it began with a blank."""
+    """A logical line: the tokens up to a line end outside of parentheses; `indented` if it began with a blank."""
 
     number: int
     tokens: list[Token]
@@ -40,7 +40,7 @@ class Line:
 
 
 class LexError(TextError):
-    """Text that is no row of tokens, with the line where it stands."""
+    """A lexical error in line `line`."""
 
     def __init__(self, line: int, detail: str) -> None:
         super().__init__(detail)
@@ -48,15 +48,15 @@ class LexError(TextError):
 
 
 def lex(text: str) -> Iterator[Line]:
-    """Yield the lines that hold tokens; raises LexError."""
+    """Yield the lines that have tokens; raises LexError."""
     position, number, depth = 0, 1, 0
     tokens: list[Token] = []
     first, indented, at_start = 1, False, True
     while position < len(text):
-        found = _TOKEN.match(text, position)
-        if found is None:
-            raise LexError(number, _unlexable(text, position))
-        position, kind = found.end(), found.lastgroup
+        match = _TOKEN.match(text, position)
+        if match is None:
+            raise LexError(number, _lexical_error(text, position))
+        position, kind = match.end(), match.lastgroup
         if kind == "newline":
             number += 1
             if depth:
@@ -68,27 +68,27 @@ def lex(text: str) -> Iterator[Line]:
         if at_start:
             first, indented, at_start = number, kind == "blank", False
         if kind == "parenthesis":
-            depth += 1 if found.group() == "(" else -1
+            depth += 1 if match.group() == "(" else -1
             if depth < 0:
-                raise LexError(number, "a closing parenthesis was never opened")
+                raise LexError(number, "unmatched closing parenthesis")
         elif kind == "quoted" or kind == "plain":
-            tokens.append(Token(found.group(kind), kind == "quoted"))
+            tokens.append(Token(match.group(kind), kind == "quoted"))
     if depth:
-        raise LexError(first, "a parenthesis that opens here is never closed")
+        raise LexError(first, "parenthesis is never closed")
     if tokens:
         yield Line(first, tokens, indented)
 
 
-def _unlexable(text: str, position: int) -> str:
+def _lexical_error(text: str, position: int) -> str:
     if text[position] == '"':
-        return "a quoted string does not end on its line"
+        return "quoted string does not end on its line"
     if text[position] == "\\":
-        return "a line ends in a backslash"
-    return f"a character \\{ord(text[position]):03d} stands where a word should"
+        return "line ends in a backslash"
+    return f"unexpected character \\{ord(text[position]):03d}"
 
 
 class Tokens:
-    """The words that are left of one line; relative names in them end in `origin`, and are errors without one."""
+    """Reader for the tokens of one line; relative names are completed with `origin`, or errors where it is None."""
 
     def __init__(self, tokens: list[Token], origin: Name | None = ROOT) -> None:
         self.origin = origin
@@ -99,56 +99,56 @@ class Tokens:
         return len(self._tokens) - self._next
 
     def peek(self) -> Token | None:
-        """Return the next word and leave it there."""
+        """Return the next token without consuming it."""
         return self._tokens[self._next] if self._next < len(self._tokens) else None
 
-    def take(self, what: str) -> Token:
-        """Take the next word; raises TextError that names `what` is missing."""
+    def token(self, label: str) -> Token:
+        """Consume the next token; raises TextError, which calls a missing one `label`, as all methods do."""
         if self._next >= len(self._tokens):
-            raise TextError(f"{what} is missing")
+            raise TextError(f"{label} is missing")
         self._next += 1
         return self._tokens[self._next - 1]
 
-    def number(self, what: str, maximum: int) -> int:
-        """Take a decimal number; raises TextError."""
-        text = self.take(what).text
+    def number(self, label: str, maximum: int) -> int:
+        """Consume a decimal number; raises TextError."""
+        text = self.token(label).text
         if not (text.isascii() and text.isdigit() and len(text) <= 10 and int(text) <= maximum):
-            raise TextError(f"{what} is {text!r}, where a number up to {maximum} should be")
+            raise TextError(f"{label} is {text!r}, expected a number up to {maximum}")
         return int(text)
 
-    def name(self, what: str) -> Name:
-        """Take a name, relative to the origin without a final dot; @ is the origin itself."""
-        token = self.take(what)
+    def name(self, label: str) -> Name:
+        """Consume a name; it is relative to the origin without a final dot, and @ is the origin itself."""
+        token = self.token(label)
         # RFC 1035 section 5.1: a free-standing @
         is_origin = token.text == "@" and not token.quoted
         if self.origin is None and (is_origin or not is_absolute(token.text)):
-            raise TextError(f"{what} {token.text!r} is relative, and no $ORIGIN says to what")
+            raise TextError(f"{label} {token.text!r} is relative, and there is no $ORIGIN")
         if is_origin and self.origin is not None:
             return self.origin
         return Name.from_text(token.text, self.origin)
 
-    def octets(self, what: str) -> bytes:
-        """Take a word's octets, escapes undone."""
-        return unescaped(self.take(what).text)
+    def octets(self, label: str) -> bytes:
+        """Consume a token as octets, with escapes decoded."""
+        return unescaped(self.token(label).text)
 
     def finish(self) -> None:
-        """Raise TextError when words are left."""
-        left = self.peek()
-        if left is not None:
-            raise TextError(f"{left.text!r} follows where the record should end")
+        """Raise TextError when tokens are left."""
+        extra = self.peek()
+        if extra is not None:
+            raise TextError(f"unexpected {extra.text!r} after the record")
 
 
 def is_absolute(text: str) -> bool:
-    """Tell whether a name's presentation form ends in a dot that no backslash escapes."""
+    """Tell whether a name in presentation format ends in an unescaped dot."""
     before = text[:-1]
     return text.endswith(".") and (len(before) - len(before.rstrip("\\"))) % 2 == 0
 
 
 def unescaped(text: str) -> bytes:
-    """Return the octets that a word stands for; raises TextError."""
+    """Decode the escapes of a token; raises TextError."""
     if "\\" not in text:
         try:
             return text.encode("latin-1")
         except UnicodeEncodeError as error:
-            raise TextError(f"{text!r} has a character that is no octet: write it as \\DDD escapes") from error
+            raise TextError(f"{text!r} has a character above \\255: write it as \\DDD escapes") from error
     return bytes(octet for octet, _ in octets_of(text))

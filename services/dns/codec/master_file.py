@@ -1,4 +1,4 @@
-"""Master files: the records of a zone as text, read with the place of each, and written again.
+"""Master files: parser with file and line of each record, and writer.
 
     $ORIGIN example.com.
     $TTL 1h
@@ -8,7 +8,7 @@
     *.dev   IN 30m CNAME www
 
 RFC 1035 section 5 (5.1: TTL and class in either order, both optional), RFC 2308 section 4 ($TTL), RFC 3597 section 5.
-An $INCLUDE stays in the folder of the first file. Left out: BIND's $GENERATE, which no RFC has.
+An $INCLUDE must stay in the folder of the first file. Left out: BIND's $GENERATE, which is in no RFC.
 """
 
 from collections.abc import Iterable, Iterator
@@ -18,47 +18,47 @@ from pathlib import Path
 from services.dns.codec.codes import META_TYPES, RRClass, class_from_text, class_to_text, type_from_text, type_to_text
 from services.dns.codec.errors import MasterFileError, TextError
 from services.dns.codec.lexer import LexError, Line, Tokens, lex
+from services.dns.codec.message import Record, RRset
 from services.dns.codec.name import Name
 from services.dns.codec.rdata import SOA, rdata_from_tokens
-from services.dns.codec.records import Record, RRset
 from services.dns.codec.ttl import is_ttl, ttl_from_text
 
-# Files within files; BIND's own reader has no bound and fails by running out of descriptors.
+# Nesting of $INCLUDE; BIND has no bound, and fails when it runs out of descriptors.
 INCLUDE_DEPTH_MAX = 8
-# One file; a lab's zones are a few KiB, and the largest that fits is far beyond what Python serves with pleasure.
+# Size of one file; zones of a lab have a few KiB.
 FILE_OCTETS_MAX = 64 * 1024 * 1024
-# Names as they were written that are remembered with what they mean: an owner is mostly repeated soon.
-NAMES_REMEMBERED = 4096
+# Parsed owner names that are cached: an owner is mostly repeated soon.
+NAMES_MAX = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A record and where it stands."""
+    """A record with the file and line it was parsed from."""
 
     record: Record
     file: str
     line: int
 
     def error(self, detail: str) -> MasterFileError:
-        """Return an error that points here."""
+        """Return an error at this entry's file and line."""
         return MasterFileError(self.file, self.line, detail)
 
 
 def read_master_file(path: Path, origin: Name | None = None) -> list[Entry]:
-    """Read a file and those that it includes; raises MasterFileError.
+    """Parse a file and its includes; raises MasterFileError.
 
-    `origin` is what relative names end in until $ORIGIN says otherwise; without either they are an error.
+    `origin` completes relative names until the first $ORIGIN; without either a relative name is an error.
     """
-    return list(_Reader(path.parent.resolve()).read(path, origin, 0))
+    return list(_Parser(path.parent.resolve()).read(path, origin, 0))
 
 
 def parse_master_file(text: str, origin: Name | None = None, file: str = "zone") -> list[Entry]:
-    """Read text that includes no file; raises MasterFileError, which calls the text `file`."""
-    return list(_Reader(None).parse(text, file, origin, 0))
+    """Parse text without $INCLUDE; raises MasterFileError, which calls the text `file`."""
+    return list(_Parser(None).parse(text, file, origin, 0))
 
 
-class _Reader:
-    """What holds from one line to the next (RFC 1035 section 5.1): owner, TTL, class; files of one folder."""
+class _Parser:
+    """Parser state that lasts from line to line (RFC 1035 section 5.1): last owner, TTL and class; the root folder."""
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
@@ -73,9 +73,9 @@ class _Reader:
             with path.open("rb") as stream:
                 data = stream.read(FILE_OCTETS_MAX + 1)
         except OSError as error:
-            raise MasterFileError(str(path), 0, f"cannot be read ({error.strerror})") from error
+            raise MasterFileError(str(path), 0, f"cannot read ({error.strerror})") from error
         if len(data) > FILE_OCTETS_MAX:
-            raise MasterFileError(str(path), 0, f"has more than {FILE_OCTETS_MAX} octets")
+            raise MasterFileError(str(path), 0, f"larger than {FILE_OCTETS_MAX} octets")
         yield from self.parse(data.decode("latin-1"), str(path), origin, depth)
 
     def parse(self, text: str, file: str, origin: Name | None, depth: int) -> Iterator[Entry]:
@@ -93,31 +93,31 @@ class _Reader:
             raise MasterFileError(file, error.line, str(error)) from error
 
     def _directive(self, line: Line, file: str, origin: Name | None, depth: int) -> tuple[Iterable[Entry], Name | None]:
-        """Obey one directive; returns the entries that it stands for and the origin from here on."""
+        """Process a directive; return the entries it includes, and the origin for the lines that follow."""
         tokens = Tokens(line.tokens, origin)
-        verb = tokens.take("a directive").text.upper()
+        verb = tokens.token("a directive").text.upper()
         included: Iterable[Entry] = ()
         if verb == "$ORIGIN":
             origin = tokens.name("the origin")
         elif verb == "$TTL":
-            self._default_ttl = ttl_from_text(tokens.take("the TTL").text)
+            self._default_ttl = ttl_from_text(tokens.token("the TTL").text)
         elif verb == "$INCLUDE":
-            # RFC 1035 section 5.1: the origin of the including file stays what it was.
+            # RFC 1035 section 5.1: $INCLUDE does not change the origin of the parent file.
             name = tokens.octets("the file").decode("latin-1")
             included = self._include(name, file, tokens.name("the origin") if len(tokens) else origin, depth)
         else:
-            raise TextError(f"{verb} is no directive: $ORIGIN, $TTL and $INCLUDE are")
+            raise TextError(f"unknown directive {verb}: expected $ORIGIN, $TTL or $INCLUDE")
         tokens.finish()
         return included, origin
 
     def _include(self, name: str, file: str, origin: Name | None, depth: int) -> Iterator[Entry]:
         if self._folder is None:
-            raise TextError("$INCLUDE needs a zone that is a file")
+            raise TextError("$INCLUDE is allowed in files only")
         if depth >= INCLUDE_DEPTH_MAX:
-            raise TextError(f"files include each other more than {INCLUDE_DEPTH_MAX} deep")
+            raise TextError(f"$INCLUDE nested more than {INCLUDE_DEPTH_MAX} deep")
         path = (Path(file).parent / name).resolve()
         if not path.is_relative_to(self._folder):
-            raise TextError(f"{name!r} lies outside the zone's folder")
+            raise TextError(f"{name!r} is outside of the zone's folder")
         owner = self._owner
         yield from self.read(path, origin, depth + 1)
         self._owner = owner
@@ -131,33 +131,33 @@ class _Reader:
         ttl, rclass, rtype = self._ttl_class_type(tokens)
         rdata = rdata_from_tokens(rtype, rclass, tokens)
         if ttl is None:
-            # RFC 2308 section 4: $TTL; before it, RFC 1035 section 5.1: the last one stated. Every server takes a
-            # lone SOA's minimum, which is what it meant before RFC 2308.
+            # RFC 2308 section 4: $TTL; without it, RFC 1035 section 5.1: the last TTL stated. For an SOA without
+            # either, all servers use its MINIMUM, which was the default TTL before RFC 2308.
             ttl = self._default_ttl if self._default_ttl is not None else self._last_ttl
             if ttl is None and isinstance(rdata, SOA):
                 ttl = rdata.minimum
             if ttl is None:
-                raise TextError("the record has no TTL, and no $TTL stands before it")
+                raise TextError("no TTL and no previous $TTL")
         self._last_ttl = ttl
         return Record(self._owner, rtype, rclass, ttl, rdata)
 
     def _name(self, tokens: Tokens, origin: Name | None) -> Name:
-        key = (line_start.text, origin) if (line_start := tokens.peek()) else ("", origin)
-        known = self._names.get(key)
-        if known is not None:
-            tokens.take("the owner name")
-            return known
+        key = (first.text, origin) if (first := tokens.peek()) else ("", origin)
+        cached = self._names.get(key)
+        if cached is not None:
+            tokens.token("the owner name")
+            return cached
         name = tokens.name("the owner name")
-        if len(self._names) < NAMES_REMEMBERED:
+        if len(self._names) < NAMES_MAX:
             self._names[key] = name
         return name
 
     def _ttl_class_type(self, tokens: Tokens) -> tuple[int | None, int, int]:
-        """RFC 1035 section 5.1: TTL and class in either order before the type, each at most once."""
+        """Parse TTL and class, in either order and each optional, and the type (RFC 1035 section 5.1)."""
         ttl: int | None = None
         rclass: int | None = None
         while True:
-            word = tokens.take("the type").text
+            word = tokens.token("the type").text
             if ttl is None and is_ttl(word):
                 ttl = ttl_from_text(word)
             elif rclass is None and _is_class(word):
@@ -166,12 +166,12 @@ class _Reader:
                 break
         rtype = type_from_text(word)
         if rtype in META_TYPES or rtype == 0:
-            raise TextError(f"{word} is a type of questions, not of records")
+            raise TextError(f"{word} is a query type, not a record type")
         # RFC 1035 section 5.2: all records of a file are of one class.
         if rclass is None:
             rclass = self._class or RRClass.IN
         if self._class not in (None, rclass):
-            raise TextError(f"class {class_to_text(rclass)} follows records of another")
+            raise TextError(f"class {class_to_text(rclass)} after records of another class")
         self._class = rclass
         return ttl, rclass, rtype
 
@@ -182,7 +182,7 @@ def _is_class(word: str) -> bool:
 
 
 def write_master_file(origin: Name, rrsets: Iterable[RRset]) -> str:
-    """Return a master file with these sets, owners relative to `origin`, in the order given."""
+    """Return a master file with these RRsets in order, owners relative to `origin`."""
     lines = [f"$ORIGIN {origin}"]
     for rrset in rrsets:
         kind = f"{rrset.ttl} {class_to_text(rrset.rclass)} {type_to_text(rrset.rtype)}"

@@ -1,36 +1,196 @@
-"""Messages: header, question, answer, authority and additional sections, and EDNS beside them.
+"""DNS messages: question, records and RRsets, the OPT pseudo-record of EDNS, and the message that carries them.
 
     >>> query = Message(id=1, rd=True, questions=(Question(Name.from_text("example.com."), RRType.A),))
     >>> Message.from_wire(query.to_wire()) == query
     True
 
-RFC 1035 section 4.1, RFC 2535 section 6.1 as RFC 4035 section 3 keeps it (AD and CD), RFC 6891 section 6.1.1 (at most
-one OPT, in the additional section, at the root). What does not fit a datagram is the matter of codec.truncation.
-Left out: the last reserved header bit, which is sent as 0 and not looked at, as RFC 1035 asks.
+Message.from_wire decodes; Message.to_wire encodes a whole message, and encode() one that must fit a datagram: RRsets
+are left out whole from the end, and TC is set where that lost something the client asked for.
+
+RFC 1035 section 4.1 (header and sections) and 4.1.1 (TC), RFC 2535 section 6.1 as retained by RFC 4035 section 3 (AD
+and CD), RFC 2181 sections 5 (an RRset has one TTL), 8 (TTLs have 31 bits) and 9 (TC), RFC 6891 sections 6.1 (OPT: at
+most one, in the additional section, owned by the root) and 7 (a response to EDNS always has it), RFC 9471 section 2
+(a referral without its glue is truncated). Left out: the reserved header bit, which is sent as 0 and ignored, and the
+EDNS flags beside DO.
 """
 
 import struct
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 
-from services.dns.codec.codes import Opcode, Rcode, RRType
-from services.dns.codec.edns import EDNS
+from services.dns.codec.codes import (
+    ADDRESS_TYPES,
+    Opcode,
+    Rcode,
+    RRClass,
+    RRType,
+    class_to_text,
+    type_to_text,
+)
 from services.dns.codec.errors import NameTooLongError, WireError
-from services.dns.codec.name import ROOT
-from services.dns.codec.rdata import read_rdata
-from services.dns.codec.records import Question, Record
-from services.dns.codec.ttl import ttl_from_wire
-from services.dns.codec.wire import Reader, Writer
+from services.dns.codec.name import ROOT, Name, Reader, Writer
+from services.dns.codec.rdata import CNAME, Rdata, SingleName, read_rdata
+from services.dns.codec.ttl import TTL_MAX
 
 HEADER_OCTETS = 12
 MESSAGE_OCTETS_MAX = 65_535
-_HEADER = struct.Struct("!HHHHHH")
+# RFC 6891 section 6.2.3: smaller sizes count as 512.
+UDP_SIZE_MIN = 512
+# The recommendation of the DNS flag day 2020: it passes practically every path without IP fragmentation.
+UDP_SIZE_DEFAULT = 1232
 
 QR, AA, TC, RD, RA, AD, CD = 0x8000, 0x0400, 0x0200, 0x0100, 0x0080, 0x0020, 0x0010
+_DO = 0x8000
+_HEADER = struct.Struct("!HHHHHH")
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """An entry of the question section: qname, qtype, qclass."""
+
+    name: Name
+    rtype: int
+    rclass: int = RRClass.IN
+
+    def to_text(self) -> str:
+        """Return name, class and type in one line."""
+        return f"{self.name} {class_to_text(self.rclass)} {type_to_text(self.rtype)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A resource record: owner name, type, class, TTL in seconds, rdata."""
+
+    name: Name
+    rtype: int
+    rclass: int
+    ttl: int
+    rdata: Rdata
+
+    def to_text(self) -> str:
+        """Return the record as one line of a master file, all names absolute."""
+        kind = f"{class_to_text(self.rclass)} {type_to_text(self.rtype)}"
+        return f"{self.name} {self.ttl} {kind} {self.rdata.to_text()}".rstrip()
+
+
+@dataclass(frozen=True, slots=True)
+class RRset:
+    """The records of one name, class and type, with one TTL (RFC 2181 section 5); `rdatas` are distinct and ordered."""
+
+    name: Name
+    rtype: int
+    rclass: int
+    ttl: int
+    rdatas: tuple[Rdata, ...]
+
+    def records(self) -> Iterator[Record]:
+        """Yield the records of the set."""
+        for rdata in self.rdatas:
+            yield Record(self.name, self.rtype, self.rclass, self.ttl, rdata)
+
+    def renamed(self, name: Name) -> "RRset":
+        """Return the set with another owner, as in the expansion of a wildcard (RFC 4592 section 2.2.1)."""
+        return RRset(name, self.rtype, self.rclass, self.ttl, self.rdatas)
+
+    def with_ttl(self, ttl: int) -> "RRset":
+        """Return the set with another TTL."""
+        return RRset(self.name, self.rtype, self.rclass, ttl, self.rdatas)
+
+    def rotated(self, rotation: int) -> "RRset":
+        """Return an address set that begins `rotation` addresses further on (RFC 1794); other sets unchanged."""
+        if self.rtype not in ADDRESS_TYPES or len(self.rdatas) < 2:
+            return self
+        begin = rotation % len(self.rdatas)
+        return replace(self, rdatas=self.rdatas[begin:] + self.rdatas[:begin])
+
+    def canonical(self) -> tuple[Name, int, int, tuple[bytes, ...]]:
+        """Return a key that ignores order, case and TTL: name, type, class, sorted canonical rdata."""
+        return (self.name, self.rtype, self.rclass, tuple(sorted(rdata.canonical() for rdata in self.rdatas)))
+
+
+def rrsets_of(records: Iterable[Record]) -> list[RRset]:
+    """Group records into RRsets, in the order of their first records; the TTL of a set is its lowest.
+
+    RFC 2181 section 5.2 permits a receiver to treat differing TTLs as the lowest; section 5: duplicates are dropped.
+    """
+    grouped: dict[tuple[Name, int, int], tuple[int, dict[Rdata, None]]] = {}
+    for record in records:
+        key = (record.name, record.rtype, record.rclass)
+        ttl, rdatas = grouped.get(key, (record.ttl, {}))
+        rdatas[record.rdata] = None
+        grouped[key] = (min(ttl, record.ttl), rdatas)
+    return [RRset(*key, ttl, tuple(rdatas)) for key, (ttl, rdatas) in grouped.items()]
+
+
+def records_of(rrsets: Iterable[RRset]) -> tuple[Record, ...]:
+    """Return the records of RRsets, in order."""
+    return tuple([record for rrset in rrsets for record in rrset.records()])
+
+
+def synthesize_cname(dname: RRset, qname: Name) -> tuple[RRset, Name] | None:
+    """Return the CNAME that a DNAME implies for a name below its owner, and its target (RFC 6672 section 3.1).
+
+    None where the target would be longer than 255 octets. The CNAME has the TTL of the DNAME.
+    """
+    rdata = dname.rdatas[0]
+    if not isinstance(rdata, SingleName):
+        return None
+    try:
+        target = qname.substituted(dname.name, rdata.target)
+    except NameTooLongError:
+        return None
+    return RRset(qname, RRType.CNAME, dname.rclass, dname.ttl, (CNAME(target),)), target
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """An EDNS option as it is on the wire."""
+
+    code: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class EDNS:
+    """The content of OPT (RFC 6891 section 6.1.3), without the extended rcode bits, which are in Message.rcode."""
+
+    udp_size: int = UDP_SIZE_DEFAULT
+    version: int = 0
+    do: bool = False
+    options: tuple[Option, ...] = ()
+
+    def write(self, writer: Writer, rcode: int) -> None:
+        """Encode the OPT pseudo-record."""
+        writer.name(ROOT)
+        writer.u16(RRType.OPT)
+        writer.u16(self.udp_size)
+        # RFC 6891 section 6.1.3: extended rcode, version and flags are in the place of the TTL.
+        writer.u8(rcode >> 4)
+        writer.u8(self.version)
+        writer.u16(_DO if self.do else 0)
+        writer.u16(sum(4 + len(option.data) for option in self.options))
+        for option in self.options:
+            writer.u16(option.code)
+            writer.u16(len(option.data))
+            writer.write(option.data)
+
+    @classmethod
+    def read(cls, reader: Reader, udp_size: int, ttl: int, size: int) -> "EDNS":
+        """Decode the `size` octets of rdata that follow OPT's class and TTL; raises WireError."""
+        options = tuple(_options(Reader(reader.octets(size))))
+        return cls(udp_size, ttl >> 16 & 0xFF, bool(ttl & _DO), options)
+
+
+def _options(reader: Reader) -> Iterator[Option]:
+    while reader.remaining:
+        code = reader.u16()
+        yield Option(code, reader.octets(reader.u16()))
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message; `rcode` includes the bits that EDNS adds, and OPT is in `edns`, not in `additional`."""
+    """A message; `rcode` includes the extended bits of EDNS, and OPT is in `edns`, not in `additional`."""
 
     id: int = 0
     qr: bool = False
@@ -55,7 +215,7 @@ class Message:
 
     @classmethod
     def from_wire(cls, data: bytes) -> "Message":
-        """Read a whole message; raises WireError, which carries the message id where two octets came."""
+        """Decode a message; raises WireError, with the message id if `data` has two octets or more."""
         try:
             return _read_message(Reader(data))
         except (WireError, NameTooLongError) as error:
@@ -63,7 +223,7 @@ class Message:
             raise WireError(str(error), message_id) from error
 
     def to_wire(self) -> bytes:
-        """Return the whole message's octets; more than MESSAGE_OCTETS_MAX of them are a ValueError."""
+        """Encode the whole message; raises ValueError where it is longer than MESSAGE_OCTETS_MAX."""
         writer = Writer()
         write_header(writer, self)
         for question in self.questions:
@@ -80,7 +240,7 @@ class Message:
     def reply(self, rcode: int = Rcode.NOERROR) -> "Message":
         """Return an empty response to this query: its id, opcode, questions, RD and CD (RFC 4035 section 3.1.6).
 
-        EDNS is the server's own to add.
+        EDNS is negotiated hop by hop, so the server adds its own.
         """
         return Message(
             id=self.id, qr=True, opcode=self.opcode, rd=self.rd, cd=self.cd, rcode=rcode, questions=self.questions
@@ -90,9 +250,20 @@ class Message:
         """Return the message with another id."""
         return replace(self, id=message_id)
 
+    def options(self, code: int) -> list[Option]:
+        """Return the EDNS options with a code."""
+        return [] if self.edns is None else [option for option in self.edns.options if option.code == code]
+
+    def without_option(self, code: int) -> "Message":
+        """Return the message without the EDNS options that have a code."""
+        if self.edns is None or not self.options(code):
+            return self
+        options = tuple(option for option in self.edns.options if option.code != code)
+        return replace(self, edns=replace(self.edns, options=options))
+
 
 def flags_of(message: Message) -> int:
-    """Return the second two octets of the header."""
+    """Return the flags, opcode and rcode of the header as 16 bits."""
     flags = (message.opcode & 0xF) << 11 | message.rcode & 0xF
     for bit, is_set in (
         (QR, message.qr),
@@ -109,7 +280,7 @@ def flags_of(message: Message) -> int:
 
 
 def write_header(writer: Writer, message: Message) -> None:
-    """Append the header with the counts that the message has; a code over 15 without EDNS is a ValueError."""
+    """Encode the header with the section counts; raises ValueError for an rcode above 15 without EDNS."""
     if message.rcode > 0xF and message.edns is None:
         raise ValueError(f"the response code {message.rcode} needs EDNS")
     counts = (
@@ -122,22 +293,22 @@ def write_header(writer: Writer, message: Message) -> None:
 
 
 def write_question(writer: Writer, question: Question) -> None:
-    """Append one question."""
+    """Encode a question."""
     writer.name(question.name)
     writer.u16(question.rtype)
     writer.u16(question.rclass)
 
 
 def write_record(writer: Writer, record: Record) -> None:
-    """Append one record."""
+    """Encode a record, its RDLENGTH after the rdata is known."""
     writer.name(record.name)
     writer.u16(record.rtype)
     writer.u16(record.rclass)
     writer.u32(record.ttl)
-    place = len(writer)
+    rdlength_offset = len(writer)
     writer.u16(0)
     record.rdata.write(writer)
-    writer.set_u16(place, len(writer) - place - 2)
+    writer.set_u16(rdlength_offset, len(writer) - rdlength_offset - 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,13 +318,13 @@ class _Opt:
 
 
 def _read_message(reader: Reader) -> Message:
-    message_id, flags, *counts = _HEADER.unpack(reader.take(HEADER_OCTETS))
+    message_id, flags, *counts = _HEADER.unpack(reader.octets(HEADER_OCTETS))
     questions = tuple([_read_question(reader) for _ in range(counts[0])])
     answers = _read_records(reader, counts[1])
     authority = _read_records(reader, counts[2])
     additional, opt = _read_additional(reader, counts[3])
     if reader.remaining:
-        raise WireError(f"{reader.remaining} octets follow the message")
+        raise WireError(f"{reader.remaining} trailing octets after the message")
     return Message(
         id=message_id,
         qr=bool(flags & QR),
@@ -183,7 +354,7 @@ def _read_records(reader: Reader, count: int) -> tuple[Record, ...]:
         record = _read_record(reader)
         # RFC 6891 section 6.1.1
         if isinstance(record, _Opt):
-            raise WireError("OPT stands outside the additional section")
+            raise WireError("OPT outside of the additional section")
         records.append(record)
     return tuple(records)
 
@@ -196,7 +367,7 @@ def _read_additional(reader: Reader, count: int) -> tuple[tuple[Record, ...], _O
             records.append(record)
         elif opt is not None:
             # RFC 6891 section 6.1.1: a second one is a FORMERR.
-            raise WireError("OPT stands in the message twice")
+            raise WireError("more than one OPT in the message")
         else:
             opt = record
     return tuple(records), opt
@@ -206,8 +377,78 @@ def _read_record(reader: Reader) -> "Record | _Opt":
     name, rtype, rclass = reader.name(), reader.u16(), reader.u16()
     ttl, size = reader.u32(), reader.u16()
     if rtype != RRType.OPT:
-        return Record(name, rtype, rclass, ttl_from_wire(ttl), read_rdata(reader, rtype, rclass, size))
+        # RFC 2181 section 8: a TTL with the most significant bit set counts as 0.
+        return Record(name, rtype, rclass, ttl if ttl <= TTL_MAX else 0, read_rdata(reader, rtype, rclass, size))
     # RFC 6891 section 6.1.2
     if name != ROOT:
-        raise WireError("OPT's owner is not the root")
+        raise WireError("the owner of OPT is not the root")
     return _Opt(EDNS.read(reader, rclass, ttl, size), ttl >> 24)
+
+
+def encode(message: Message, limit_octets: int = MESSAGE_OCTETS_MAX) -> bytes:
+    """Encode a message into at most `limit_octets`; set TC where a required RRset does not fit (RFC 2181 section 9)."""
+    writer = Writer()
+    write_header(writer, message)
+    for question in message.questions:
+        write_question(writer, question)
+    # RFC 6891 section 7: OPT always fits, so its octets are reserved first.
+    limit_octets -= _opt_octets(message)
+    answers, complete = _write_section(writer, message.answers, limit_octets)
+    authority, complete = _write_section(writer, message.authority, limit_octets) if complete else (0, False)
+    additional = 0
+    if complete:
+        additional, complete = _write_section(writer, message.additional, limit_octets)
+        complete = complete or not _lacks_glue(message, additional)
+    if message.edns is not None:
+        message.edns.write(writer, message.rcode)
+    _set_header(writer, message, not complete, answers, authority, additional)
+    return bytes(writer.octets)
+
+
+def udp_limit(query: Message, size_max: int) -> int:
+    """Return the maximum size of a UDP response: the requestor's payload size, from 512 to `size_max` octets."""
+    # RFC 6891 section 6.2.3; without EDNS, RFC 1035 section 2.3.4.
+    return UDP_SIZE_MIN if query.edns is None else min(max(query.edns.udp_size, UDP_SIZE_MIN), size_max)
+
+
+def _opt_octets(message: Message) -> int:
+    if message.edns is None:
+        return 0
+    writer = Writer()
+    message.edns.write(writer, 0)
+    return len(writer)
+
+
+def _write_section(writer: Writer, section: Sequence[Record], limit_octets: int) -> tuple[int, bool]:
+    """Encode the RRsets of a section while they fit; return the number of records written, and True if all fit."""
+    count = 0
+    for rrset in _rrsets(section):
+        before = len(writer)
+        for record in rrset:
+            write_record(writer, record)
+        if len(writer) > limit_octets:
+            writer.truncate(before)
+            return count, False
+        count += len(rrset)
+    return count, True
+
+
+def _rrsets(section: Sequence[Record]) -> Iterator[list[Record]]:
+    for _, records in groupby(section, key=lambda record: (record.name, record.rtype, record.rclass)):
+        yield list(records)
+
+
+def _lacks_glue(message: Message, written: int) -> bool:
+    """Tell whether the additional records that were left out are glue of a referral (RFC 9471 section 2)."""
+    if message.aa or message.answers:
+        return False
+    cuts: set[Name] = {record.name for record in message.authority if record.rtype == RRType.NS}
+    return any(record.name.is_below(cut) for record in message.additional[written:] for cut in cuts)
+
+
+def _set_header(writer: Writer, message: Message, tc: bool, *counts: int) -> None:
+    header = Writer()
+    write_header(header, replace(message, tc=message.tc or tc))
+    writer.octets[:HEADER_OCTETS] = header.octets
+    for offset, count in zip((6, 8, 10), counts, strict=True):
+        writer.set_u16(offset, count + (offset == 10 and message.edns is not None))

@@ -1,32 +1,40 @@
-r"""Domain names: labels of octets, compared without regard to ASCII case, with escapes in presentation form.
+r"""Domain names: case-insensitive labels, presentation format with escapes, wire format with compression.
 
     >>> Name.from_text("WWW.Example.com.") == Name.from_text("www", Name.from_text("example.COM."))
     True
 
-RFC 1035 sections 2.3.4 (63 and 255 octets) and 5.1 (\X and \DDD), RFC 4343 (only A-Z fold), RFC 4034 section 6.1
-(order), RFC 4592 section 2.1.1 (wildcards), RFC 6672 section 2.2 (substitution). Names are always absolute: a relative
-one exists in text only, beside its origin. Left out: IDNA, which is the business of whoever types names, and the bit
-string labels that RFC 6891 section 5 gave up.
+Name is always absolute: relative names exist in master files only, beside an origin. Reader and Writer decode and
+encode the octets of a message. A compression pointer must lead to a smaller offset than the part of the name in front
+of it, so decoding terminates; the decoded name is bounded by 255 octets. WireError from here has no message id;
+Message.from_wire adds it.
+
+RFC 1035 sections 2.3.4 (63 and 255 octets), 4.1.4 (compression) and 5.1 (\X and \DDD), RFC 4343 (only A-Z are
+folded), RFC 4034 section 6.1 (canonical order), RFC 4592 section 2.1.1 (wildcards), RFC 6672 section 2.2 (DNAME
+substitution). Left out: IDNA, which is a matter of the application, and the bit-string labels withdrawn by RFC 6891
+section 5.
 """
 
+import struct
 from collections.abc import Iterator
 from functools import total_ordering
 
-from services.dns.codec.errors import NameTooLongError, TextError
+from services.dns.codec.errors import NameTooLongError, TextError, WireError
 
 LABEL_OCTETS_MAX = 63
+
 NAME_OCTETS_MAX = 255
+
 ASTERISK = b"*"
 
-# What needs a backslash before it in a master file, beside what is not printable.
+# Characters that are escaped in a master file, beside the unprintable ones.
 _SPECIAL = frozenset(b'".;\\()@$')
 
 
 @total_ordering
 class Name:
-    """An absolute name: `labels` from the leftmost on, without the root's empty one; `folded` has them in lower case.
+    """An absolute domain name; `labels` are in order without the root's empty label, `folded` the same in lower case.
 
-    Raises NameTooLongError when a label or the whole is too long, or a label is empty.
+    Raises NameTooLongError for an empty label, a label over 63 octets, and a name over 255 octets.
     """
 
     __slots__ = ("_hash", "folded", "labels")
@@ -37,9 +45,9 @@ class Name:
     def __init__(self, labels: tuple[bytes, ...] = ()) -> None:
         for label in labels:
             if not 0 < len(label) <= LABEL_OCTETS_MAX:
-                raise NameTooLongError(f"a label has {len(label)} octets, where 1 to {LABEL_OCTETS_MAX} may be")
+                raise NameTooLongError(f"label of {len(label)} octets, expected 1 to {LABEL_OCTETS_MAX}")
         if sum(map(len, labels)) + len(labels) + 1 > NAME_OCTETS_MAX:
-            raise NameTooLongError(f"a name has more than {NAME_OCTETS_MAX} octets")
+            raise NameTooLongError(f"name longer than {NAME_OCTETS_MAX} octets")
         self.labels = labels
         # RFC 4343 section 3: bytes.lower() folds the 26 letters of ASCII and nothing else.
         self.folded = tuple([label.lower() for label in labels])
@@ -47,9 +55,9 @@ class Name:
 
     @classmethod
     def from_text(cls, text: str, origin: "Name | None" = None) -> "Name":
-        """Read a presentation form; one without a final dot is relative to `origin`, or absolute if that is None.
+        """Parse presentation format; without a final dot the name is relative to `origin`, or absolute if that is None.
 
-        Characters stand for octets (Latin-1). Raises TextError for wrong escapes and empty labels.
+        Characters are octets (Latin-1). Raises TextError for invalid escapes and empty labels.
         """
         if text == ".":
             return ROOT
@@ -62,10 +70,10 @@ class Name:
 
     @classmethod
     def _part(cls, labels: tuple[bytes, ...], folded: tuple[bytes, ...]) -> "Name":
-        """Make a name of parts that were checked before."""
-        made = cls.__new__(cls)
-        made.labels, made.folded, made._hash = labels, folded, hash(folded)
-        return made
+        """Construct a name from labels of a valid name, without validating them again."""
+        name = cls.__new__(cls)
+        name.labels, name.folded, name._hash = labels, folded, hash(folded)
+        return name
 
     def __str__(self) -> str:
         return self.to_text()
@@ -80,22 +88,22 @@ class Name:
         return isinstance(other, Name) and self.folded == other.folded
 
     def __lt__(self, other: "Name") -> bool:
-        # RFC 4034 section 6.1: the rightmost labels decide first.
+        # RFC 4034 section 6.1: names are compared from the rightmost label on.
         return self.folded[::-1] < other.folded[::-1]
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def to_text(self) -> str:
-        """Return the presentation form, with its final dot."""
+        """Return the presentation format, with the final dot."""
         return "".join(escape(label) + "." for label in self.labels) or "."
 
     def to_wire(self) -> bytes:
-        """Return the octets of the name without compression, in the case it has."""
+        """Encode the name without compression, with its case."""
         return b"".join(bytes((len(label),)) + label for label in self.labels) + b"\0"
 
     def canonical(self) -> bytes:
-        """Return the octets of the name without compression, in lower case (RFC 4034 section 6.2)."""
+        """Encode the name without compression, in lower case (RFC 4034 section 6.2)."""
         return b"".join(bytes((len(label),)) + label for label in self.folded) + b"\0"
 
     @property
@@ -103,36 +111,31 @@ class Name:
         """The name without its leftmost label; the root's parent is the root."""
         return Name._part(self.labels[1:], self.folded[1:])
 
-    @property
-    def is_wildcard(self) -> bool:
-        """Whether the leftmost label is an asterisk (RFC 4592 section 2.1.1)."""
-        return self.folded[:1] == (ASTERISK,)
-
     def is_below(self, ancestor: "Name") -> bool:
-        """Tell whether this is `ancestor` or a name under it."""
+        """Tell whether this is `ancestor` or a subdomain of it."""
         count = len(ancestor.folded)
         return count == 0 or self.folded[-count:] == ancestor.folded
 
     def is_strictly_below(self, ancestor: "Name") -> bool:
-        """Tell whether this is a name under `ancestor` and not that itself."""
+        """Tell whether this is a proper subdomain of `ancestor`."""
         return len(self.folded) > len(ancestor.folded) and self.is_below(ancestor)
 
     def suffix(self, count: int) -> "Name":
-        """Return the ancestor that has the last `count` labels."""
+        """Return the ancestor with the last `count` labels."""
         begin = len(self.labels) - count
         return Name._part(self.labels[begin:], self.folded[begin:])
 
     def ancestors(self) -> Iterator["Name"]:
-        """Yield this name, its parent, and so on to the root."""
+        """Yield this name, its parent, and so on up to the root."""
         for begin in range(len(self.labels) + 1):
             yield Name._part(self.labels[begin:], self.folded[begin:])
 
     def child(self, label: bytes) -> "Name":
-        """Return the name with one more label at the left; raises NameTooLongError."""
+        """Return the name with `label` prepended; raises NameTooLongError."""
         return Name((label, *self.labels))
 
     def substituted(self, owner: "Name", target: "Name") -> "Name":
-        """Replace the ending `owner` by `target` (RFC 6672 section 2.2); raises NameTooLongError."""
+        """Replace the suffix `owner` by `target` (RFC 6672 section 2.2); raises NameTooLongError."""
         return Name(self.labels[: len(self.labels) - len(owner.labels)] + target.labels)
 
 
@@ -140,7 +143,7 @@ ROOT = Name()
 
 
 def escape(label: bytes) -> str:
-    """Return a label's presentation form."""
+    """Return a label in presentation format."""
     return "".join(_escaped(octet) for octet in label)
 
 
@@ -151,7 +154,7 @@ def _escaped(octet: int) -> str:
 
 
 def _split(text: str) -> tuple[list[bytes], bool]:
-    """Return the labels of a presentation form, and whether it ended in a dot."""
+    """Return the labels of a name in presentation format, and True if it ends in a dot."""
     labels: list[bytes] = []
     label = bytearray()
     for octet, escaped in octets_of(text):
@@ -165,18 +168,18 @@ def _split(text: str) -> tuple[list[bytes], bool]:
     if label:
         return [*labels, bytes(label)], False
     if not labels:
-        raise TextError("a name is empty")
+        raise TextError("empty name")
     return labels, True
 
 
 def octets_of(text: str) -> Iterator[tuple[int, bool]]:
-    """Yield the octets that characters and escapes stand for, and whether each was escaped; raises TextError."""
+    """Decode escapes: yield each octet, and True if it was escaped; raises TextError."""
     position = 0
     while position < len(text):
         character = text[position]
         position += 1
         if ord(character) > 255:
-            raise TextError(f"{text!r} has a character that is no octet: write it as \\DDD escapes")
+            raise TextError(f"{text!r} has a character above \\255: write it as \\DDD escapes")
         if character != "\\":
             yield ord(character), False
             continue
@@ -185,14 +188,150 @@ def octets_of(text: str) -> Iterator[tuple[int, bool]]:
 
 
 def _escape_at(text: str, position: int) -> tuple[int, int]:
-    """RFC 1035 section 5.1: a backslash, then three decimal digits, or one character that is no digit."""
+    """Decode the escape behind a backslash at `position`: \\DDD or \\X (RFC 1035 section 5.1); return the next one."""
     digits = text[position : position + 3]
     if not digits:
         raise TextError(f"{text!r} ends in a backslash")
     if not digits[0].isdigit():
         if ord(digits[0]) > 255:
-            raise TextError(f"{text!r} has a character that is no octet: write it as \\DDD escapes")
+            raise TextError(f"{text!r} has a character above \\255: write it as \\DDD escapes")
         return ord(digits[0]), position + 1
     if len(digits) < 3 or not (digits.isascii() and digits.isdigit()) or int(digits) > 255:
-        raise TextError(f"{text!r} has \\{digits}, where three digits up to 255 may follow a backslash")
+        raise TextError(f"{text!r} has the invalid escape \\{digits}, expected three digits up to 255")
     return int(digits), position + 3
+
+
+POINTER = 0xC0
+
+POINTER_OFFSET_MAX = 0x3FFF
+
+_U16 = struct.Struct("!H")
+
+_U32 = struct.Struct("!I")
+
+
+class Reader:
+    """Decoder for `data`, which advances from `offset`; `end` is the limit, which is narrowed while rdata is read."""
+
+    __slots__ = ("data", "end", "offset")
+
+    def __init__(self, data: bytes, offset: int = 0) -> None:
+        self.data = data
+        self.offset = offset
+        self.end = len(data)
+
+    @property
+    def remaining(self) -> int:
+        """The number of octets left before the end."""
+        return self.end - self.offset
+
+    def octets(self, count: int) -> bytes:
+        """Read `count` octets; raises WireError when fewer are left, as all methods do."""
+        begin, after = self.offset, self.offset + count
+        if after > self.end:
+            raise WireError(f"expected {count} octets at {begin}, got {self.end - begin}")
+        self.offset = after
+        return self.data[begin:after]
+
+    def u8(self) -> int:
+        """Read an 8-bit number."""
+        return self.octets(1)[0]
+
+    def u16(self) -> int:
+        """Read a 16-bit number."""
+        return int.from_bytes(self.octets(2), "big")
+
+    def u32(self) -> int:
+        """Read a 32-bit number."""
+        return int.from_bytes(self.octets(4), "big")
+
+    def character_string(self) -> bytes:
+        """Read a character-string: a length octet and so many octets (RFC 1035 section 3.3)."""
+        return self.octets(self.u8())
+
+    def name(self, compressed: bool = True) -> Name:
+        """Read a name; with `compressed` False a pointer is an error (RFC 3597 section 4)."""
+        labels: list[bytes] = []
+        data, position, end = self.data, self.offset, self.end
+        after = -1
+        segment, size = position, 1
+        while True:
+            if position >= end:
+                raise WireError(f"the name at {self.offset} does not end")
+            length = data[position]
+            position += 1
+            if length == 0:
+                break
+            if length < POINTER:
+                size += length + 1
+                if length > 63 or position + length > end or size > NAME_OCTETS_MAX:
+                    raise WireError(f"the name at {self.offset} has an invalid label, or is too long")
+                labels.append(data[position : position + length])
+                position += length
+                continue
+            if position >= end or not compressed:
+                raise WireError(f"the name at {self.offset} has a pointer that is not allowed, or incomplete")
+            target = (length & 0x3F) << 8 | data[position]
+            if after < 0:
+                after = position + 1
+            # RFC 1035 section 4.1.4: "a prior occurrence". Each jump leads to a smaller offset, so the loop ends.
+            if target >= segment:
+                raise WireError(f"the name at {self.offset} has a pointer that leads forward")
+            segment = position = target
+            end = len(data)
+        self.offset = position if after < 0 else after
+        return Name(tuple(labels))
+
+
+class Writer:
+    """Encoder for a message; it stores the offsets of names, so that later names are compressed to pointers."""
+
+    __slots__ = ("_offsets", "octets")
+
+    def __init__(self) -> None:
+        self.octets = bytearray()
+        self._offsets: dict[tuple[bytes, ...], int] = {}
+
+    def __len__(self) -> int:
+        return len(self.octets)
+
+    def write(self, data: bytes) -> None:
+        """Append octets."""
+        self.octets += data
+
+    def u8(self, number: int) -> None:
+        """Append an 8-bit number."""
+        self.octets.append(number)
+
+    def u16(self, number: int) -> None:
+        """Append a 16-bit number."""
+        self.octets += _U16.pack(number)
+
+    def u32(self, number: int) -> None:
+        """Append a 32-bit number."""
+        self.octets += _U32.pack(number)
+
+    def set_u16(self, offset: int, number: int) -> None:
+        """Overwrite the two octets at `offset`."""
+        _U16.pack_into(self.octets, offset, number)
+
+    def name(self, name: Name, compressed: bool = True) -> None:
+        """Append a name; if `compressed`, its longest suffix written before becomes a pointer, whatever its case."""
+        octets, offsets = self.octets, self._offsets
+        folded = name.folded
+        for index, label in enumerate(name.labels):
+            suffix = folded[index:]
+            offset = offsets.get(suffix)
+            if offset is not None and compressed:
+                octets += _U16.pack(POINTER << 8 | offset)
+                return
+            if offset is None and len(octets) <= POINTER_OFFSET_MAX:
+                offsets[suffix] = len(octets)
+            octets.append(len(label))
+            octets += label
+        octets.append(0)
+
+    def truncate(self, length: int) -> None:
+        """Remove the octets from `length` on, and the offsets of names in them."""
+        del self.octets[length:]
+        self._offsets = {suffix: offset for suffix, offset in self._offsets.items() if offset < length}

@@ -1,1 +1,30 @@
-"""The recursive resolver: iterator, caches and query budget (RFC 1034 section 5.3.3)."""
+"""Recursive resolver: iterator, caches, scheduler and transport (RFC 1034 section 5.3.3).
+
+The path of one query through the modules, from a client to an authoritative server and back:
+
+    module                     does                                                                         I/O
+    ------------------------   --------------------------------------------------------------------------   -------
+    services.dns.resolver      the program: flags, wiring, start and stop                                   yes
+    server.server              receives the datagram, sends the response, TCP connections and their limits  yes
+    server.responder           decodes the query, encodes the response
+    server.response_cache      looks up the encoded response; stores it on the way back
+    recursion.handler          access list, RD and RA, client subnet; calls the scheduler
+    recursion.scheduler        shares one resolution among clients with the same question, and drives it    asyncio
+    recursion.iterator         resolves the question: RFC 1034 section 5.3.3 as generators of queries
+    recursion.cache            RRset cache and delegation cache: trust, TTLs, negative answers
+    recursion.infra_cache      selects a server by RTT, timeouts and lameness
+    recursion.query            one query: retries at one server, response matching, query budget
+    recursion.transport        sends the query from a random port, receives the response                    yes
+    recursion.classification   response -> answer, alias, referral, negative answer, lame
+    recursion.ecs_cache        with EDNS Client Subnet only: answers by the client's network
+    recursion.context          the state that all resolutions share: root hints, caches, settings
+    recursion.root_hints       parses --root and --root-hints
+
+    (the authoritative server's part is in server.server, server.responder, server.response_cache, zones.handler and
+    zones.zone; names, rdata and messages are in codec.name, codec.rdata and codec.message)
+
+Names that are easily confused: `resolver` is the program; `recursive` is another program, an authoritative server that
+resolves below its zone cuts with the same scheduler; `handler` is called by the server, once a query; `scheduler` runs
+resolutions concurrently; `iterator` has the algorithm of one resolution, in the class Resolution, and knows neither
+clients nor sockets.
+"""

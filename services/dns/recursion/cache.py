@@ -1,47 +1,101 @@
-"""What a resolver remembers: sets with their trust, negative answers, failures, and delegations apart from all those.
+"""RRset cache and delegation cache of the resolver: answers with their trust, negative answers, failures, delegations.
 
-RFC 1034 section 5.3.3 and RFC 2181 sections 5.4 and 5.4.1 (what may replace what), RFC 2308 (negative answers), RFC
-8020 (NXDOMAIN means nothing below), RFC 9520 (failures). Time comes in as `now` in seconds; a TTL is handed out as what
-is left of it in whole seconds, rounded down, so that whoever keeps it never keeps it longer than its origin allowed.
+RFC 1034 section 5.3.3 and RFC 2181 sections 5.4 and 5.4.1 (ranking), RFC 2308 (negative answers), RFC 8020 (NXDOMAIN
+covers all names below), RFC 9520 (resolution failures). Time comes in as `now` in seconds. A TTL is returned as the
+seconds left, rounded down, so that no downstream cache keeps data longer than its origin allowed.
 
-Delegations and their glue lie in a store of their own: no referral can touch an answer, and no lookup of an answer can
-see them. A delegation lives no longer than the one above whose servers gave it: when the parent's TTL is over, the
-parent is asked again, and what it no longer delegates is gone with all below it. Without that bound the servers of a
-revoked domain can renew it for ever by delegating ever longer names ("phoenix domains", CVE-2022-30698, -30699).
-
-Left out: serving stale data (RFC 8767), which would hide what the course wants to show about TTLs.
+Left out: serving stale data (RFC 8767), which would hide the effect of TTLs that experiments measure; glue and
+delegations for IPv6 transport, because the networks here have IPv4 between servers.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from enum import IntEnum
+# The three caches of a resolver
+# ------------------------------
+#
+# The resolver has three caches. They differ in their key, in what makes an entry invalid, and in what a hit saves.
+#
+#   cache            key                          value                            expires        a hit saves
+#   response cache   octets of the query          octets of the response           lowest TTL     decoding, resolution
+#                    without the id                                                               and encoding
+#   RRset cache      name and type                RRset, negative answer,          its TTL        the upstream queries
+#                                                 failure                                         for the question
+#   infra cache      address of a server          RTT, timeouts, EDNS, lameness    900 s          waiting for slow, dead
+#                                                                                                 and lame servers
+#
+# A query passes them in this order. The response cache (server.response_cache) knows nothing of DNS but the offsets of
+# TTLs. It makes a frequent query cheap, and losing an entry of it costs no upstream query, since the RRset cache can
+# answer: the two never disagree, because an encoded response expires with the lowest TTL in it.
+#
+# The RRset cache (this module) is the only one that holds DNS data with a meaning, so all rules of trust are here. An
+# entry is replaced only by data of equal or higher rank (Trust), so an answer without AA cannot displace one with AA.
+# With EDNS Client Subnet, answers that are valid for a part of the clients are in recursion.ecs_cache instead.
+#
+# Delegations and glue are in a store of their own, which lookups of answers do not see: a referral can lead to the
+# servers of its zone and nowhere else. A delegation expires no later than the delegation whose servers gave it. When
+# the parent's TTL is over, the parent is queried again, and a revoked zone disappears with everything below it. Without
+# that bound, the servers of a revoked zone can renew it for ever by delegating ever longer names ("phoenix domains",
+# CVE-2022-30698 and CVE-2022-30699).
+#
+# The infra cache (recursion.infra_cache) is about servers and not about data. It has no influence on an answer, only on
+# the choice of the server and the timeout, so its entries need no trust and a fixed lifetime is enough.
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from enum import Enum, IntEnum
 from math import inf
 
 from services.bounded_dict import BoundedDict
-from services.dns.codec.codes import Rcode
+from services.dns.codec.codes import Rcode, RRClass, RRType
+from services.dns.codec.message import RRset
 from services.dns.codec.name import Name
-from services.dns.codec.rdata import SOA
-from services.dns.codec.records import RRset
-from services.dns.recursion.delegation import Delegation
+from services.dns.codec.rdata import NS, SOA
 
-# Sets, negative answers and failures; Unbound's default of 4 MiB for sets holds about as many.
+# RRsets, negative answers and failures; Unbound's default of 4 MiB for RRsets has room for about as many.
 ENTRIES_MAX = 50_000
 DELEGATIONS_MAX = 10_000
 # RFC 8767 section 4: "a recommended cap of 604,800 seconds (7 days)", as BIND's max-cache-ttl; Unbound's is a day.
 TTL_MAX_S = 604_800
 # RFC 2308 section 5: one to three hours are sensible, and more than a day is not. BIND's max-ncache-ttl is 3 hours.
 NEGATIVE_TTL_MAX_S = 10_800
-# RFC 9520 section 3.2: at least a second, never more than five minutes, longer each time it fails again. The lab breaks
-# servers on purpose and repairs them, so it begins with the least.
+# RFC 9520 section 3.2: at least a second, at most five minutes, with exponential back-off. Experiments stop servers and
+# restart them, so the first failure is cached for the minimum.
 FAILURE_TTL_MIN_S = 1
 FAILURE_TTL_MAX_S = 300
 
-# What stands in a key for the type of an entry that says that a name does not exist, whatever the type.
+# The type in the key of an NXDOMAIN entry, which is about all types.
 ANY_TYPE = -1
 
 
+class Service(Enum):
+    """Service requested from the servers of a delegation (RFC 1034 section 4.3.1)."""
+
+    ITERATIVE = "non-recursive: answers and referrals"
+    RECURSIVE = "recursive: answers; referrals are followed too"
+    FORWARDER = "recursive: answers only"
+
+
+@dataclass(frozen=True, slots=True)
+class Delegation:
+    """A delegation (RFC 1034 section 4.2.1): a zone, the hosts that serve it, and their glue as IPv4 addresses.
+
+        example.com.  NS  ns.example.com., ns.provider.net.     glue: ns.example.com. -> 192.0.2.53
+
+    `expires` is never later than that of the delegation whose servers gave it.
+    """
+
+    zone: Name
+    hosts: tuple[Name, ...]
+    glue: Mapping[Name, tuple[str, ...]] = field(default_factory=dict)
+    ttl: int = 0
+    service: Service = Service.ITERATIVE
+    expires: float = inf
+
+    def ns_rrset(self, ttl: int) -> RRset:
+        """Return the NS RRset of the delegation."""
+        return RRset(self.zone, RRType.NS, RRClass.IN, ttl, tuple(NS(host) for host in self.hosts))
+
+
 class Trust(IntEnum):
-    """RFC 2181 section 5.4.1: how far a set is to be believed, for the ranks that a cache of answers may hold."""
+    """Ranking of cached answers (RFC 2181 section 5.4.1); lower ranks are never cached as answers."""
 
     # The answer section without AA.
     ANSWER = 1
@@ -53,7 +107,7 @@ class Trust(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Negative:
-    """The name, or the type at the name, does not exist; `soa` has the TTL that is left."""
+    """A negative answer: NXDOMAIN, or NOERROR for NODATA; the TTL of `soa` is the time left."""
 
     rcode: int
     soa: RRset
@@ -61,7 +115,7 @@ class Negative:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """The question could not be answered."""
+    """A resolution failure, the `count`th in a row after the first."""
 
     count: int
     ttl_s: int
@@ -78,19 +132,19 @@ class _Entry:
     stored: float
     ttl: int
 
-    def left(self, now: float) -> float:
+    def ttl_left(self, now: float) -> float:
         return self.stored + self.ttl - now
 
 
 def negative_soa(soa: RRset) -> RRset:
-    """RFC 2308 section 5: return the SOA of a negative answer with the lesser of its TTL and its minimum, bounded."""
-    data = soa.rdatas[0]
-    minimum = data.minimum if isinstance(data, SOA) else 0
+    """Return the SOA of a negative answer with its TTL: the lower of TTL and MINIMUM, capped (RFC 2308 section 5)."""
+    rdata = soa.rdatas[0]
+    minimum = rdata.minimum if isinstance(rdata, SOA) else 0
     return soa.with_ttl(min(soa.ttl, minimum, NEGATIVE_TTL_MAX_S))
 
 
 class Cache:
-    """Remembers at most `entries_max` things; with 0 it remembers nothing."""
+    """RRset cache of at most `entries_max` entries, and the delegation cache; 0 disables both."""
 
     def __init__(
         self, entries_max: int = ENTRIES_MAX, delegations_max: int = DELEGATIONS_MAX, ttl_max_s: int = TTL_MAX_S
@@ -105,50 +159,50 @@ class Cache:
     # Answers.
 
     def put(self, rrset: RRset, trust: Trust, now: float) -> None:
-        """Remember a set, unless a live one of higher trust is there (RFC 2181 section 5.4.1)."""
+        """Store an RRset, unless there is an unexpired one of higher trust (RFC 2181 section 5.4.1)."""
         self._put((rrset.name.folded, rrset.rtype), rrset, trust, min(rrset.ttl, self._ttl_max_s), now)
 
     def put_negative(self, name: Name, rtype: int, rcode: int, soa: RRset, now: float) -> None:
-        """Remember that a name does not exist, or no `rtype` there; `soa` is as negative_soa() returns it."""
+        """Store a negative answer: NXDOMAIN, or NODATA for `rtype`; `soa` is the result of negative_soa()."""
         key = (name.folded, ANY_TYPE if rcode == Rcode.NXDOMAIN else rtype)
         self._put(key, Negative(rcode, soa), Trust.AUTHORITATIVE_ANSWER, min(soa.ttl, self._ttl_max_s), now)
 
-    def limited(self, rrset: RRset) -> RRset:
-        """Return a set with a TTL that is not over the bound."""
+    def capped(self, rrset: RRset) -> RRset:
+        """Return an RRset with its TTL capped at the maximum of the cache."""
         return rrset if rrset.ttl <= self._ttl_max_s else rrset.with_ttl(self._ttl_max_s)
 
     def put_failure(self, name: Name, rtype: int, now: float) -> None:
-        """RFC 9520 section 3.2: remember that a question could not be answered, for longer each time in a row."""
+        """Store a resolution failure, for twice as long each time in a row (RFC 9520 section 3.2)."""
         key = (name.folded, rtype)
         count, entry = 0, self._entries.get(key)
         if entry is not None and isinstance(entry.value, Failure):
-            # What failed long ago does not count for what fails now.
-            count = entry.value.count + 1 if entry.left(now) > -FAILURE_TTL_MAX_S else 0
-        elif entry is not None and entry.left(now) > 0:
-            # An answer that lives is not pushed out by a failure to get another.
+            # A failure long after the last one starts the back-off anew.
+            count = entry.value.count + 1 if entry.ttl_left(now) > -FAILURE_TTL_MAX_S else 0
+        elif entry is not None and entry.ttl_left(now) > 0:
+            # A failure does not evict an unexpired answer.
             return
         ttl = min(FAILURE_TTL_MIN_S << min(count, 16), FAILURE_TTL_MAX_S)
         self._entries.put(key, _Entry(Failure(count, ttl), Trust.ANSWER, now, ttl))
 
     def get(self, name: Name, rtype: int, now: float) -> Value | None:
-        """Return what is known of exactly this name and type, with the TTL that is left of it."""
+        """Return the entry for exactly this name and type, with the TTL that is left."""
         return self._get((name.folded, rtype), now)
 
     def nonexistence(self, name: Name, now: float) -> Negative | None:
-        """RFC 8020 section 2: return the proof that this name, or one above it, does not exist."""
+        """Return a cached NXDOMAIN of this name or of an ancestor (RFC 8020 section 2)."""
         folded = name.folded
         for begin in range(len(folded)):
-            found = self._get((folded[begin:], ANY_TYPE), now)
-            if isinstance(found, Negative):
-                return found
+            value = self._get((folded[begin:], ANY_TYPE), now)
+            if isinstance(value, Negative):
+                return value
         return None
 
     def _put(self, key: Key, value: Value, trust: Trust, ttl: int, now: float) -> None:
-        # RFC 1035 section 3.2.1: with a TTL of 0 it is good for the transaction under way, and not kept.
+        # RFC 1035 section 3.2.1: TTL 0 is for the transaction in progress, and is not cached.
         if ttl <= 0:
             return
         present = self._entries.get(key)
-        if present is not None and present.trust > trust and present.left(now) > 0:
+        if present is not None and present.trust > trust and present.ttl_left(now) > 0:
             return
         self._entries.put(key, _Entry(value, trust, now, ttl))
 
@@ -156,37 +210,34 @@ class Cache:
         entry = self._entries.get(key)
         if entry is None:
             return None
-        left = entry.left(now)
+        ttl_left = entry.ttl_left(now)
         value = entry.value
-        if left <= 0:
-            # A failure's count outlives it, so that the next one lasts longer.
+        if ttl_left <= 0:
+            # An expired failure stays, because its count determines the TTL of the next one.
             if not isinstance(value, Failure):
                 self._entries.drop(key)
             return None
         if isinstance(value, RRset):
-            return value.with_ttl(int(left))
-        return Negative(value.rcode, value.soa.with_ttl(int(left))) if isinstance(value, Negative) else value
+            return value.with_ttl(int(ttl_left))
+        return Negative(value.rcode, value.soa.with_ttl(int(ttl_left))) if isinstance(value, Negative) else value
 
     # Delegations.
 
-    def put_delegation(self, delegation: Delegation, now: float, until: float = inf) -> Delegation:
-        """Remember whom to ask about a zone, `until` the end of the delegation whose servers said so at the latest.
-
-        Returns the delegation with its own end.
-        """
-        held = replace(delegation, until=min(now + min(delegation.ttl, self._ttl_max_s), until))
-        if held.until > now:
-            self._delegations.put(held.zone.folded, held)
-        return held
+    def put_delegation(self, delegation: Delegation, now: float, expires: float = inf) -> Delegation:
+        """Store a delegation and return it with its expiry, which is at most `expires`, that of its parent."""
+        stored = replace(delegation, expires=min(now + min(delegation.ttl, self._ttl_max_s), expires))
+        if stored.expires > now:
+            self._delegations.put(stored.zone.folded, stored)
+        return stored
 
     def delegations(self, name: Name, now: float) -> Iterator[tuple[Delegation, int]]:
-        """Yield the live delegations at and above a name, nearest first, each with the seconds that are left of it."""
+        """Yield the unexpired delegations of a name and its ancestors, nearest first, with the TTL left of each."""
         folded = name.folded
         for begin in range(len(folded) + 1):
-            found = self._delegations.get(folded[begin:])
-            if found is None:
+            delegation = self._delegations.get(folded[begin:])
+            if delegation is None:
                 continue
-            if found.until > now:
-                yield found, int(found.until - now)
+            if delegation.expires > now:
+                yield delegation, int(delegation.expires - now)
             else:
                 self._delegations.drop(folded[begin:])

@@ -1,25 +1,25 @@
-"""What a resolver knows that outlives one question: where to begin, what it remembers, and how it goes about asking."""
+"""Resolver context: the state and settings that all resolutions of one resolver share."""
 
 from dataclasses import dataclass
 from random import Random
 
-from services.dns.recursion.cache import Cache
-from services.dns.recursion.delegation import Delegation
-from services.dns.recursion.ecs_cache import ScopedCache
-from services.dns.recursion.infra_cache import ServerTable
+from services.dns.recursion.cache import Cache, Delegation
+from services.dns.recursion.ecs_cache import ECSCache
+from services.dns.recursion.infra_cache import InfraCache
 
 
 @dataclass(slots=True)
-class Knowledge:
-    """What lives longer than one question, and how this resolver goes about it.
+class ResolverContext:
+    """Root delegation (or forwarders), caches, random generator, and settings.
 
-    With `scoped` it tells servers of its clients' networks, and keeps what they answer apart.
+    `minimise` enables QNAME minimisation (RFC 9156), `randomise_case` 0x20. With an `ecs_cache` the resolver sends
+    client subnets (RFC 7871), and caches the answers by network.
     """
 
     roots: Delegation
     cache: Cache
-    servers: ServerTable
+    infra_cache: InfraCache
     random: Random
     minimise: bool = False
     randomise_case: bool = True
-    scoped: ScopedCache | None = None
+    ecs_cache: ECSCache | None = None

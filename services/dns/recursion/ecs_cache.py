@@ -1,30 +1,29 @@
-"""Answers that hold for a part of the clients only, kept apart by the network that they hold for.
+"""ECS cache: answers that are valid for a part of the clients only, keyed by network (RFC 7871).
 
-    response for 10.8.1.0/24 with scope 16    -> kept for 10.8.0.0/16, and used for whoever is in it
-    response for 10.8.1.0/24 with scope 0     -> not kept here: it holds for everybody (services.dns.recursion.cache)
-    response to a query of no bits            -> kept for clients that ask so, too, and for nobody else
+    response for 10.8.1.0/24 with scope 16    -> stored for 10.8.0.0/16, and used for all clients in it
+    response for 10.8.1.0/24 with scope 0     -> valid for all clients: stored in the RRset cache (recursion.cache)
+    response to a query of prefix length 0    -> stored, and used for clients that send prefix length 0 only
 
-RFC 7871 section 7.3.1 (what an answer is tied to), 7.3.2 (the longest match), 11.3 (bounds on networks, of a question
-and in all). Where the scope is longer than what was told, the answer holds for all of what was told, if that was as
-much as is ever told; else only for clients that tell exactly as much. Negative answers and delegations are everybody's
-(section 7.4).
+RFC 7871 sections 7.3.1 (the network of a cache entry), 7.3.2 (longest match), 11.3 (bounds on networks, per question
+and in total). Where the scope is longer than the network sent, the answer is valid for all of that network if it had
+the policy's maximum length, else for clients that send exactly that length. Negative answers and delegations are valid
+for all clients (section 7.4), and so they are in the RRset cache.
 """
 
 from dataclasses import dataclass
 
 from services.bounded_dict import BoundedDict
 from services.dns.address_space import Network
-from services.dns.codec.client_subnet import SubnetPolicy
-from services.dns.codec.edns import ClientSubnet
+from services.dns.codec.client_subnet import ClientSubnet, SubnetPolicy
+from services.dns.codec.message import RRset
 from services.dns.codec.name import Name
-from services.dns.codec.records import RRset
 from services.dns.recursion.cache import ENTRIES_MAX, TTL_MAX_S, Cache, Negative, Value
 
-# RFC 7871 section 11.3 asks for both bounds; together they are as many sets as the cache of answers has.
+# RFC 7871 section 11.3 requires both bounds; their product is the size of the RRset cache.
 NETWORKS_MAX = 100
 QUESTIONS_MAX = ENTRIES_MAX // NETWORKS_MAX
 
-# A network as a key: its family, how long it is, its bits. A length below 0 is for clients that tell exactly so much.
+# A network as a key: IP version, prefix length, prefix. A negative length is for clients that send exactly that length.
 Key = tuple[int, int, int]
 _NO_BITS: Key = (0, 0, 0)
 
@@ -33,11 +32,11 @@ _NO_BITS: Key = (0, 0, 0)
 class _Entry:
     rrset: RRset
     scope: int
-    until: float
+    expires: float
 
 
-class ScopedCache:
-    """Remembers sets for networks as long as `policy` tells them; with `questions_max` 0 it remembers nothing."""
+class ECSCache:
+    """Cache of RRsets by question and network, for the prefix lengths of `policy`; `questions_max` 0 disables it."""
 
     def __init__(
         self, policy: SubnetPolicy, questions_max: int = QUESTIONS_MAX, networks_max: int = NETWORKS_MAX
@@ -48,8 +47,8 @@ class ScopedCache:
             questions_max
         )
 
-    def put(self, rrset: RRset, answered: ClientSubnet, now: float) -> None:
-        """Remember a set that came with this option, whose scope is not that of everybody."""
+    def put(self, rrset: RRset, subnet: ClientSubnet, now: float) -> None:
+        """Store an RRset of a response with this option, whose scope is not global."""
         ttl = min(rrset.ttl, TTL_MAX_S)
         if ttl <= 0:
             return
@@ -58,11 +57,11 @@ class ScopedCache:
         if networks is None:
             networks = BoundedDict(self._networks_max)
             self._questions.put(question, networks)
-        key, scope = self.tie(answered)
+        key, scope = self.validity(subnet)
         networks.put(key, _Entry(rrset.with_ttl(ttl), scope, now + ttl))
 
     def get(self, name: Name, rtype: int, subnet: Network, now: float) -> tuple[RRset, int] | None:
-        """Return the set for a client's network, with the TTL that is left, and its scope; the longest match counts."""
+        """Return the RRset for a client's network by longest match, with the TTL left, and its scope."""
         networks = self._questions.get((name.folded, rtype))
         if networks is None:
             return None
@@ -70,14 +69,14 @@ class ScopedCache:
             entry = networks.get(key)
             if entry is None:
                 continue
-            if entry.until > now:
-                return entry.rrset.with_ttl(int(entry.until - now)), entry.scope
+            if entry.expires > now:
+                return entry.rrset.with_ttl(int(entry.expires - now)), entry.scope
             networks.drop(key)
         return None
 
-    def tie(self, answered: ClientSubnet) -> tuple[Key, int]:
-        """RFC 7871 section 7.3.1: return what an answer is kept for, and the scope that clients are told."""
-        network, scope = answered.network, answered.scope_prefix
+    def validity(self, subnet: ClientSubnet) -> tuple[Key, int]:
+        """Return the key to store a response under, and the scope to return to clients (RFC 7871 section 7.3.1)."""
+        network, scope = subnet.network, subnet.scope_prefix
         source = network.prefixlen
         if source == 0:
             return _NO_BITS, 0
@@ -88,18 +87,18 @@ class ScopedCache:
         return (network.version, -source, _bits(network, source)), scope
 
 
-def holds_for_everybody(answered: ClientSubnet) -> bool:
-    """Tell whether an answer with this option is one for all clients: one to a question for no network is not."""
-    return answered.scope_prefix == 0 and answered.network.prefixlen > 0
+def is_global(subnet: ClientSubnet) -> bool:
+    """Tell whether a response with this option is valid for all clients; one to prefix length 0 is not."""
+    return subnet.scope_prefix == 0 and subnet.network.prefixlen > 0
 
 
 def _matching(subnet: Network) -> list[Key]:
-    """Return the keys of what holds for a network, the longest first."""
-    told = subnet.prefixlen
-    if told == 0:
+    """Return the keys that match a client's network, longest first."""
+    length = subnet.prefixlen
+    if length == 0:
         return [_NO_BITS]
-    keys = [_key(subnet, prefix) for prefix in range(told, 0, -1)]
-    keys.insert(1, (subnet.version, -told, _bits(subnet, told)))
+    keys = [_key(subnet, prefix) for prefix in range(length, 0, -1)]
+    keys.insert(1, (subnet.version, -length, _bits(subnet, length)))
     return keys
 
 
@@ -111,23 +110,23 @@ def _bits(network: Network, prefix: int) -> int:
     return int(network.network_address) >> (network.max_prefixlen - prefix)
 
 
-class ScopedView:
-    """A cache as the clients of one network see it; `scope` is the longest of what was taken from it."""
+class ECSView:
+    """The caches as seen by the clients of one network; `scope` is the longest scope of the entries read."""
 
-    def __init__(self, cache: Cache, scoped: ScopedCache, subnet: Network) -> None:
+    def __init__(self, cache: Cache, ecs_cache: ECSCache, subnet: Network) -> None:
         self._cache = cache
-        self._scoped = scoped
+        self._ecs_cache = ecs_cache
         self._subnet = subnet
         self.scope = 0
 
     def get(self, name: Name, rtype: int, now: float) -> Value | None:
-        """Return what is known for this network, else what is known for everybody."""
-        found = self._scoped.get(name, rtype, self._subnet, now)
-        if found is None:
+        """Return the entry for this network, else the one for all clients."""
+        entry = self._ecs_cache.get(name, rtype, self._subnet, now)
+        if entry is None:
             return self._cache.get(name, rtype, now)
-        self.scope = max(self.scope, found[1])
-        return found[0]
+        self.scope = max(self.scope, entry[1])
+        return entry[0]
 
     def nonexistence(self, name: Name, now: float) -> Negative | None:
-        """Return the proof that a name does not exist, which is everybody's."""
+        """Return a cached NXDOMAIN of the name or of an ancestor, which is valid for all clients."""
         return self._cache.nonexistence(name, now)

@@ -1,123 +1,167 @@
-"""The resolver's handler: who may ask what, and from the octets of a query to those of its response.
+"""Resolver request handler: access list, RD and RA, client subnet, and the response cache around the scheduler.
 
-RFC 1034 section 4.3.1 (RA; without RD only what is known is told, which is how a student looks into the cache), RFC
-2181 section 5.4.1 (no AA: what is passed on is not the resolver's own), RFC 8482 (ANY is asked for like any type).
-Refused: clients from outside, classes beside IN, transfers and the like. RFC 7871 sections 7.1.1 and 7.2.2, where the
-resolver tells of its clients' networks: a client's own option decides, cut to the bound, and the answer has one then.
+    query  www.example.com. A  rd  from 10.0.0.5   ->  scheduler.resolve()   ->  response with RA, without AA
+
+RFC 1034 section 4.3.1: RA is set; a query without RD is answered from the caches, without upstream queries. RFC 2181
+section 5.4.1: no AA, because the data is not authoritative here. RFC 8482: ANY is resolved like any other type. RFC
+5358 section 4: clients outside the access list get REFUSED, so that the resolver is of no use as an amplifier. REFUSED
+also for classes other than IN and for transfers. With EDNS Client Subnet (RFC 7871 sections 7.1.1 and 7.2.2) the
+client's own option, truncated to the policy's prefix length, decides, and the response carries the option.
 """
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from ipaddress import ip_address, ip_network
 from typing import Protocol
 
+from services.bounded_dict import BoundedDict
 from services.dns.address_space import Network
-from services.dns.codec.client_subnet import Said, said_in, with_subnet
+from services.dns.codec.client_subnet import QuerySubnet, query_subnet, with_subnet
 from services.dns.codec.codes import META_TYPES, Rcode, RRClass, RRType
 from services.dns.codec.errors import WireError
-from services.dns.codec.message import Message
-from services.dns.codec.records import Question, Record, RRset
-from services.dns.recursion.context import Knowledge
-from services.dns.recursion.query import NOT_RESOLVED
-from services.dns.recursion.resolution import Result, from_cache
-from services.dns.recursion.response_cache import ReadyAnswers
-from services.dns.server.access import Access
+from services.dns.codec.message import Message, Question, records_of
+from services.dns.recursion.context import ResolverContext
+from services.dns.recursion.iterator import Result, from_cache
 from services.dns.server.responder import Client, Handled, Responder, Response, accept
-from services.dns.zones.handler import rotated
+from services.dns.server.response_cache import AgingResponseCache
+
+# RFC 1918, RFC 6598 (shared), RFC 3927 and RFC 4291 (link-local), RFC 4193, loopback; and the networks for
+# documentation and benchmarks (RFC 5737, RFC 2544, RFC 3849), which the topologies use for hosts.
+PRIVATE = tuple(
+    ip_network(text)
+    for text in (
+        "127.0.0.0/8",
+        "10.0.0.0/8",
+        "172.16.0.0/12",
+        "192.168.0.0/16",
+        "100.64.0.0/10",
+        "169.254.0.0/16",
+        "192.0.2.0/24",
+        "198.51.100.0/24",
+        "203.0.113.0/24",
+        "198.18.0.0/15",
+        "::1/128",
+        "fe80::/10",
+        "fc00::/7",
+        "2001:db8::/32",
+    )
+)
+# Clients whose access decision is cached.
+CLIENTS_MAX = 4096
+# Query types that are refused: transfers, and RFC 1035 section 3.2.3's obsolete types for mail.
+NOT_RESOLVED = frozenset({RRType.OPT, RRType.TKEY, RRType.TSIG, RRType.IXFR, RRType.AXFR, RRType.MAILB, RRType.MAILA})
+# Range of the random rotation of an address set; larger than any set.
+ROTATIONS = 1 << 16
 
 Now = Callable[[], float]
-# More addresses than any name of a lab has; only the turn of a set is drawn from it.
-TURNS = 1 << 16
+
+
+class AccessList:
+    """Networks whose clients may query; decisions are cached by address."""
+
+    def __init__(self, networks: Sequence[Network] = PRIVATE) -> None:
+        self._networks = networks
+        self._decisions: BoundedDict[str, bool] = BoundedDict(CLIENTS_MAX)
+
+    def allows(self, host: str) -> bool:
+        """Tell whether the client at an address may query."""
+        decision = self._decisions.get(host)
+        if decision is None:
+            decision = self._decide(host)
+            self._decisions.put(host, decision)
+        return decision
+
+    def _decide(self, host: str) -> bool:
+        address = ip_address(host.partition("%")[0])
+        mapped = getattr(address, "ipv4_mapped", None)
+        return any((mapped or address) in network for network in self._networks)
 
 
 class Resolve(Protocol):
-    """What gets the answer to a question of a client."""
+    """Signature of Scheduler.resolve, as the handler calls it."""
 
     def __call__(self, question: Question, client: str, *, subnet: Network | None = None) -> Result | Awaitable[Result]:
-        """Return the result where it is known, else what brings it; for clients of `subnet` where it matters."""
+        """Return the result at once if it is cached, else an awaitable of it; `subnet` is the clients' network."""
 
 
-class Recursion:
-    """Answers queries from what `resolve` brings."""
+class RecursionHandler:
+    """Handler that answers queries with the results of `resolve`."""
 
-    def __init__(self, known: Knowledge, resolve: Resolve, access: Access, now: Now) -> None:
-        self._known = known
+    def __init__(self, context: ResolverContext, resolve: Resolve, access: AccessList, now: Now) -> None:
+        self._context = context
         self._resolve = resolve
         self._access = access
         self._now = now
 
     def __call__(self, query: Message, client: Client) -> Handled:
-        """Return the response to a query, or what brings it."""
+        """Return the response to a query, or an awaitable of it."""
         if not self._access.allows(client.host):
             return query.reply(Rcode.REFUSED)
-        if self._known.scoped is None:
+        if self._context.ecs_cache is None:
             return self._answer(query, client, None, None)
         try:
-            said = said_in(query)
+            option = query_subnet(query)
         except WireError:
             # RFC 7871 section 7.2.1
             return query.reply(Rcode.FORMERR)
-        return self._answer(query, client, said, self._known.scoped.policy.subnet_for(client.host, said))
+        return self._answer(query, client, option, self._context.ecs_cache.policy.subnet_for(client.host, option))
 
-    def _answer(self, query: Message, client: Client, said: Said | None, subnet: Network | None) -> Handled:
+    def _answer(self, query: Message, client: Client, option: QuerySubnet | None, subnet: Network | None) -> Handled:
         question = query.questions[0]
         if question.rclass != RRClass.IN or question.rtype in NOT_RESOLVED:
-            return self._reply(query, Result(Rcode.REFUSED), said)
+            return self._reply(query, Result(Rcode.REFUSED), option)
         if question.rtype in META_TYPES and question.rtype != RRType.ANY:
-            return self._reply(query, Result(Rcode.NOTIMP), said)
+            return self._reply(query, Result(Rcode.NOTIMP), option)
         if not query.rd:
-            return self._reply(query, from_cache(self._known, question, self._now(), subnet), said)
+            return self._reply(query, from_cache(self._context, question, self._now(), subnet), option)
         result = self._resolve(question, client.host, subnet=subnet)
-        return self._reply(query, result, said) if isinstance(result, Result) else self._later(query, result, said)
+        return self._reply(query, result, option) if isinstance(result, Result) else self._wait(query, result, option)
 
-    async def _later(self, query: Message, result: Awaitable[Result], said: Said | None) -> Message:
-        return self._reply(query, await result, said)
+    async def _wait(self, query: Message, result: Awaitable[Result], option: QuerySubnet | None) -> Message:
+        return self._reply(query, await result, option)
 
-    def _reply(self, query: Message, result: Result, said: Said | None) -> Message:
-        # What comes straight from a server has the order that it gave.
-        turn = 0 if result.queries else self._known.random.randrange(TURNS)
-        return with_subnet(query, recursive_reply(query, result, turn), said, result.scope)
+    def _reply(self, query: Message, result: Result, option: QuerySubnet | None) -> Message:
+        # The answer of an upstream server keeps that server's order; one from the cache is rotated at random.
+        rotation = 0 if result.queries else self._context.random.randrange(ROTATIONS)
+        reply = recursive_reply(query, result, rotation)
+        return reply if option is None else with_subnet(query, reply, option, result.scope)
 
 
-def recursive_reply(query: Message, result: Result, turn: int = 0) -> Message:
-    """Return the response that carries a result, its address sets turned by `turn`."""
-    answers = records_of(rotated(rrset, turn) for rrset in result.answers)
+def recursive_reply(query: Message, result: Result, rotation: int = 0) -> Message:
+    """Return the response that carries a result, its address sets rotated by `rotation`."""
+    answers = records_of(rrset.rotated(rotation) for rrset in result.answers)
     return replace(query.reply(result.rcode), ra=True, answers=answers, authority=records_of(result.authority))
 
 
-def records_of(rrsets: Iterable[RRset]) -> tuple[Record, ...]:
-    """Return the records of sets, in order."""
-    return tuple(record for rrset in rrsets for record in rrset.records())
-
-
 class RecursiveResponder:
-    """Octets in, octets out; with `ready`, responses that were made before are sent again while their TTLs last."""
+    """Responder for octets: looks up the response cache before it calls `responder`, and stores its responses."""
 
-    def __init__(self, responder: Responder, access: Access, now: Now, ready: ReadyAnswers) -> None:
+    def __init__(self, responder: Responder, access: AccessList, now: Now, cache: AgingResponseCache) -> None:
         self._access = access
         self._now = now
-        self._ready = ready
+        self._cache = cache
         self._responder = responder
 
     def __call__(self, data: bytes, client: Client) -> Response:
-        """Return the response's octets, None for silence, or an awaitable of either."""
+        """Return the encoded response, None for no response, or an awaitable of either."""
         if not client.over_tcp and self._access.allows(client.host):
-            ready = self._ready.get(data, self._now())
-            if ready is not None:
-                return ready
+            cached = self._cache.get(data, self._now())
+            if cached is not None:
+                return cached
         query = accept(data)
         if not isinstance(query, Message):
             return query
-        answer = self._responder.respond(query, client)
+        response = self._responder.respond(query, client)
         if client.over_tcp or not query.rd:
-            return answer
-        if answer is None or isinstance(answer, bytes):
-            return self._kept(data, query, answer)
-        return self._kept_later(data, query, answer)
+            return response
+        if response is None or isinstance(response, bytes):
+            return self._stored(data, query, response)
+        return self._stored_later(data, query, response)
 
-    def _kept(self, data: bytes, query: Message, answer: bytes | None) -> bytes | None:
-        if answer is not None and query.questions[0].rtype != RRType.ANY:
-            self._ready.keep(data, query, answer, self._now())
-        return answer
+    def _stored(self, data: bytes, query: Message, wire: bytes | None) -> bytes | None:
+        if wire is not None and query.questions[0].rtype != RRType.ANY:
+            self._cache.put(data, query, wire, self._now())
+        return wire
 
-    async def _kept_later(self, data: bytes, query: Message, answer: Awaitable[bytes | None]) -> bytes | None:
-        return self._kept(data, query, await answer)
+    async def _stored_later(self, data: bytes, query: Message, response: Awaitable[bytes | None]) -> bytes | None:
+        return self._stored(data, query, await response)

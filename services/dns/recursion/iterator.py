@@ -1,258 +1,520 @@
-"""The way down the tree for one name: from the nearest servers known, by referrals, to those that have the answer.
+"""Iterator: the resolution of one question, by the algorithm of RFC 1034 section 5.3.3, without I/O.
 
-RFC 1034 section 5.3.3 steps 2 to 4. A server that is dead, lame or fails is followed by the next; hosts without glue
-are looked up only when nobody else is left, and each such lookup is a descent of its own. RFC 2181 section 5.4.1: an
-address that was asked for replaces glue. RFC 7871 section 12.1: servers of the root and of top-level domains are told
-nothing of the client, and so are those that are asked for the addresses of servers.
+    step = resolution.start(now)
+    while isinstance(step, UpstreamQuery):
+        step = resolution.receive(outcome_of(step), now)
+    # step is a Result
+
+RFC 1034 section 5.3.3; RFC 2181 sections 5.4.1 (an address that was resolved is preferred to glue) and 10.3 (the name
+of a server is no alias); RFC 6672 section 3.4 and RFC 8020 section 2 (answers from cached DNAMEs and NXDOMAINs); RFC
+7871 section 12.1 (client subnets are not sent to the servers of the root and of top-level domains); RFC 9156 (QNAME
+minimisation, as an option); RFC 9520 (resolution failures). Left out: DNSSEC validation, and parallel queries to
+several servers, which would make a capture hard to read.
 """
+
+# The iterator
+# ------------
+#
+# RFC 1034 section 5.3.3 describes the resolver as four steps in a loop. Each has its function here:
+#
+#   step 1   look in the cache for the answer, or an alias                  look_up_for
+#   step 2   find the best servers: the nearest known delegation            Iteration._nearest
+#   step 3   send them queries until one returns a response                 Iteration._query_servers, query.Exchange
+#   step 4   analyze the response (classification.classify_response)
+#            a  answer or name error: cache it and return it                Iteration._store, _lookup_result
+#            b  a better delegation: cache it and go to step 3              Iteration._referred, in the loop of _iterate
+#            c  an alias: go to step 1 with the canonical name              Resolution._resolve_chain
+#            d  lame or failed: next server, step 3                         Iteration._query_servers
+#
+# Resolution is the outer loop over the names of an alias chain, Iteration the inner one over the delegations of one
+# name. Both are generators. Where the algorithm needs the network they yield an UpstreamQuery, and are resumed with its
+# Outcome; the state between queries is simply their local variables and the stack of generators. Resolution.start and
+# Resolution.receive drive the outermost generator, so that for a caller a resolution is an object that returns either
+# the next query or the result. It has neither sockets nor a clock: time comes in as `now`.
+#
+# An example, with empty caches:
+#
+#   www.example.com. A       step 1: nothing cached; step 2: the root
+#     -> 127.0.1.1  (.)            referral to com.           step 4b
+#     -> 127.0.1.2  (com.)         referral to example.com., whose server ns.provider.net. has no glue
+#          ns.provider.net. A      a nested Iteration: root, net., provider.net.
+#     -> 127.0.1.6  (example.com.) answer: cached and returned
+#
+# Addresses of servers without glue are resolved only when all known addresses of the delegation have failed or are
+# known to be poor, because each of them is an Iteration of its own. That recursion is the weak point of every resolver:
+# a domain's owner can make it deep (hosts that need hosts), wide (many hosts, NXNSAttack) or circular. So all
+# iterations of one client question share one QueryBudget, which bounds queries, nesting, host lookups and time, and
+# knows which questions are in progress. Exceeding it gives SERVFAIL.
+#
+# Errors: ResolutionError ends an Iteration. UnansweredError, for servers that did not respond, is cached as a failure
+# of the name; other errors are not, because they depend on the question that led here. BudgetExceededError ends the
+# whole resolution.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from services.dns.address_space import Network
-from services.dns.codec.codes import Rcode, RRType
+from services.dns.codec.client_subnet import response_subnet
+from services.dns.codec.codes import ADDRESS_TYPES, Rcode, RRType
+from services.dns.codec.message import Question, RRset, synthesize_cname
 from services.dns.codec.name import Name
-from services.dns.codec.records import Question, RRset
-from services.dns.recursion.budget import (
-    ASKED_MAX,
-    HOSTS_PER_DELEGATION_MAX,
-    MINIMISED_MAX,
-    MINIMISED_ONE_LABEL,
+from services.dns.codec.rdata import SingleName
+from services.dns.recursion.cache import Delegation, Failure, Negative, Service, Value, negative_soa
+from services.dns.recursion.classification import ClassifiedResponse, ResponseKind, addresses_of, classify_response
+from services.dns.recursion.context import ResolverContext
+from services.dns.recursion.ecs_cache import ECSCache, ECSView, is_global
+from services.dns.recursion.query import (
+    BudgetExceededError,
+    Exchange,
+    Outcome,
+    QueryBudget,
     ResolutionError,
+    Steps,
     UnansweredError,
-    Work,
-    WorkExceededError,
+    UpstreamQuery,
 )
-from services.dns.recursion.cache import negative_soa
-from services.dns.recursion.cache_lookup import Finding, look_up
-from services.dns.recursion.classify import Kind, Reading, read_response
-from services.dns.recursion.context import Knowledge
-from services.dns.recursion.delegation import Delegation, Service, addresses_of
-from services.dns.recursion.ecs_cache import ScopedCache, holds_for_everybody
-from services.dns.recursion.exchange import Exchange, Steps
-from services.dns.zones.lookup import ADDRESS_TYPES
 
-# Zones of fewer labels are the root's and those of top-level domains.
-_LABELS_TOLD_MIN = 2
-_RCODES = {Kind.NO_NAME: Rcode.NXDOMAIN, Kind.TOO_LONG: Rcode.YXDOMAIN}
+# BIND follows 16 aliases, Unbound 11.
+ALIASES_MAX = 16
+# BIND gives a delegation up after four of its hosts had no address (NS_FAIL_LIMIT).
+HOSTS_PER_DELEGATION_MAX = 4
+# RFC 9520 section 3.1: at most three queries for the same question to one server.
+QUERIES_PER_SERVER_MAX = 3
+# RFC 9156 section 2.3: MAX_MINIMISE_COUNT and MINIMISE_ONE_LAB.
+MINIMISED_MAX = 10
+MINIMISED_ONE_LABEL = 4
+
+# Zones with fewer labels are the root and top-level domains.
+_SUBNET_LABELS_MIN = 2
+_RCODES = {ResponseKind.NO_NAME: Rcode.NXDOMAIN, ResponseKind.TOO_LONG: Rcode.YXDOMAIN}
+
+
+# Step 1: the cache.
+
+
+class CacheView(Protocol):
+    """The RRset cache, or the view of it for the clients of one network."""
+
+    def get(self, name: Name, rtype: int, now: float) -> Value | None:
+        """Return the entry for exactly this name and type."""
+
+    def nonexistence(self, name: Name, now: float) -> Negative | None:
+        """Return a cached NXDOMAIN of the name or of an ancestor."""
+
+
+@dataclass(frozen=True, slots=True)
+class LookupResult:
+    """The answer for one name of an alias chain; `target` is the next name of the chain, None at its end.
+
+    `scope` is the client subnet's scope prefix length that the answer is valid for (RFC 7871), 0 for all clients.
+    """
+
+    rcode: int
+    answers: tuple[RRset, ...] = ()
+    target: Name | None = None
+    soa: RRset | None = None
+    scope: int = 0
+
+
+def look_up_for(
+    context: ResolverContext, name: Name, rtype: int, subnet: Network | None, now: float
+) -> LookupResult | None:
+    """Look up the caches for clients in `subnet`; None on a miss."""
+    if context.ecs_cache is None or subnet is None:
+        return look_up(context.cache, name, rtype, now)
+    view = ECSView(context.cache, context.ecs_cache, subnet)
+    result = look_up(view, name, rtype, now)
+    return None if result is None else replace(result, scope=view.scope)
+
+
+def look_up(cache: CacheView, name: Name, rtype: int, now: float) -> LookupResult | None:
+    """Look up a name: its RRset, negative answer or failure, an alias, or a DNAME or NXDOMAIN above; None on a miss."""
+    # RFC 8482 section 4.1: the cached RRsets of a name may be incomplete, so ANY is always a miss.
+    if rtype == RRType.ANY:
+        return None
+    value = cache.get(name, rtype, now)
+    if isinstance(value, RRset):
+        return LookupResult(Rcode.NOERROR, (value,))
+    if isinstance(value, Failure):
+        return LookupResult(Rcode.SERVFAIL)
+    if isinstance(value, Negative):
+        return LookupResult(value.rcode, soa=value.soa)
+    alias = cache.get(name, RRType.CNAME, now)
+    if isinstance(alias, RRset):
+        rdata = alias.rdatas[0]
+        return LookupResult(Rcode.NOERROR, (alias,), rdata.target) if isinstance(rdata, SingleName) else None
+    nxdomain = cache.nonexistence(name, now)
+    if nxdomain is not None:
+        return LookupResult(nxdomain.rcode, soa=nxdomain.soa)
+    return _look_up_dname(cache, name, now)
+
+
+def _look_up_dname(cache: CacheView, name: Name, now: float) -> LookupResult | None:
+    for ancestor in name.parent.ancestors() if len(name) else ():
+        dname = cache.get(ancestor, RRType.DNAME, now)
+        if not isinstance(dname, RRset):
+            continue
+        synthesized = synthesize_cname(dname, name)
+        if synthesized is None:
+            return LookupResult(Rcode.YXDOMAIN, (dname,))
+        return LookupResult(Rcode.NOERROR, (dname, synthesized[0]), synthesized[1])
+    return None
+
+
+# Steps 2 to 4: one name, from the nearest delegation down.
 
 
 @dataclass(slots=True)
-class _Pool:
-    """The servers of one delegation: how often each address was asked, and the hosts whose address is not known."""
+class _ServerPool:
+    """Candidate servers of one delegation: queries per address, and the hosts whose address is not resolved yet."""
 
     delegation: Delegation
     addresses: list[str]
     hosts: list[Name]
-    asked: dict[str, int] = field(default_factory=dict)
+    queries: dict[str, int] = field(default_factory=dict)
 
 
-class Descent:
-    """Finds what one question needs; `depth` counts the hosts that are being looked up for one another.
+class Iteration:
+    """The resolution of one name and type, from the nearest known delegation down; `depth` is the nesting.
 
-    `subnet` is the network of the client, where servers may know it. `near` is a delegation that the question came to
-    before, for a name that led to this one; it may be too short-lived for the cache. `delegation` is where the descent
-    ended.
+    `start` replaces the nearest known delegation. `subnet` is the client's network, for servers that may know it.
+    `near` is the last delegation of the previous name in the alias chain, which may be too short-lived for the cache;
+    `delegation` is the one that answered here.
     """
 
     def __init__(
         self,
-        known: Knowledge,
-        work: Work,
+        context: ResolverContext,
+        budget: QueryBudget,
         start: Delegation | None = None,
         depth: int = 0,
         subnet: Network | None = None,
         near: Delegation | None = None,
     ) -> None:
-        self._known = known
-        self._work = work
+        self._context = context
+        self._budget = budget
         self._start = start
         self._depth = depth
         self._subnet = subnet
         self._near = near
         self.delegation = near
 
-    def find(self, name: Name, rtype: int) -> Steps[Finding]:
-        """Ask until there is an answer; raises ResolutionError."""
+    def resolve(self, name: Name, rtype: int) -> Steps[LookupResult]:
+        """Query servers until one answers; raises ResolutionError."""
         key = (name, rtype)
-        if key in self._work.under_way:
-            raise ResolutionError(f"{name} is needed to find itself")
-        self._work.under_way.add(key)
+        if key in self._budget.in_progress:
+            raise ResolutionError(f"circular dependency: {name} is needed to resolve itself")
+        self._budget.in_progress.add(key)
         try:
-            return (yield from self._descend(Question(name, rtype)))
+            return (yield from self._iterate(Question(name, rtype)))
         finally:
-            self._work.under_way.discard(key)
+            self._budget.in_progress.discard(key)
 
     def _nearest(self, question: Question) -> Delegation:
-        """RFC 1034 section 5.3.3 step 2: the best servers that are known."""
+        """Return the best servers that are known (RFC 1034 section 5.3.3 step 2)."""
         if self._start is not None:
             return self._start
-        if self._known.roots.service is Service.FORWARDER:
-            return self._known.roots
-        # RFC 4035 section 3.1.4.1: DS is the parent's.
+        if self._context.roots.service is Service.FORWARDER:
+            return self._context.roots
+        # RFC 4035 section 3.1.4.1: the parent zone is authoritative for DS.
         name = question.name.parent if question.rtype == RRType.DS else question.name
-        known = next(self._known.cache.delegations(name, self._work.now), None)
-        best = self._known.roots if known is None else known[0]
+        cached = next(self._context.cache.delegations(name, self._budget.now), None)
+        best = self._context.roots if cached is None else cached[0]
         near = self._near
         return near if near is not None and name.is_below(near.zone) and len(near.zone) > len(best.zone) else best
 
-    def _descend(self, question: Question) -> Steps[Finding]:
-        delegation, shown, steps = self._nearest(question), 0, 0
-        whole = len(question.name)
+    def _iterate(self, question: Question) -> Steps[LookupResult]:
+        delegation, labels, steps = self._nearest(question), 0, 0
+        labels_all = len(question.name)
         while True:
-            shown = self._to_show(max(shown, len(delegation.zone)), whole, steps, delegation)
+            labels = self._labels_to_send(max(labels, len(delegation.zone)), labels_all, steps, delegation)
             steps += 1
-            if shown < whole:
-                reading = yield from self._ask_minimised(delegation, question.name.suffix(shown))
+            if labels < labels_all:
+                response = yield from self._query_minimised(delegation, question.name.suffix(labels))
             else:
-                reading = yield from self._ask_servers(delegation, question, self._to_tell(delegation, question))
-                self._remember(reading, question)
-            if reading is not None and reading.kind is Kind.REFERRAL and reading.delegation is not None:
-                delegation = self._referred(delegation, reading.delegation)
-            elif shown >= whole and reading is not None:
+                response = yield from self._query_servers(delegation, question, self._subnet_for(delegation, question))
+                self._store(response, question)
+            if response is not None and response.kind is ResponseKind.REFERRAL and response.delegation is not None:
+                delegation = self._referred(delegation, response.delegation)
+            elif labels >= labels_all and response is not None:
                 self.delegation = delegation
-                return self._finding(reading)
-            elif reading is None or reading.kind not in (Kind.ANSWER, Kind.NO_DATA):
-                # RFC 9156 section 2.3: what goes wrong with a part of the name is not the last word about the whole.
-                shown = whole
+                return self._lookup_result(response)
+            elif response is None or response.kind not in (ResponseKind.ANSWER, ResponseKind.NO_DATA):
+                # RFC 9156 section 2.3: an error about a minimised qname does not apply to the whole qname.
+                labels = labels_all
 
-    def _to_tell(self, delegation: Delegation, question: Question) -> Network | None:
-        """Return the network of the client for servers that may know it."""
+    def _subnet_for(self, delegation: Delegation, question: Question) -> Network | None:
+        """Return the client subnet to send, None for servers that must not know it (RFC 7871 section 12.1)."""
         forwards = delegation.service is Service.FORWARDER
-        told = forwards or len(delegation.zone) >= _LABELS_TOLD_MIN
-        return self._subnet if told and question.rtype in ADDRESS_TYPES else None
+        allowed = forwards or len(delegation.zone) >= _SUBNET_LABELS_MIN
+        return self._subnet if allowed and question.rtype in ADDRESS_TYPES else None
 
-    def _to_show(self, shown: int, whole: int, steps: int, delegation: Delegation) -> int:
-        """RFC 9156 section 2.3: return how many labels the next query shows."""
-        if not self._known.minimise or delegation.service is not Service.ITERATIVE or steps >= MINIMISED_MAX:
-            return whole
-        left = whole - shown
-        at_once = 1 if steps < MINIMISED_ONE_LABEL else -(-left // (MINIMISED_MAX - steps))
-        return min(whole, shown + max(1, at_once))
+    def _labels_to_send(self, labels: int, labels_all: int, steps: int, delegation: Delegation) -> int:
+        """Return the number of labels in the next qname, more than `labels` (RFC 9156 section 2.3)."""
+        if not self._context.minimise or delegation.service is not Service.ITERATIVE or steps >= MINIMISED_MAX:
+            return labels_all
+        labels_left = labels_all - labels
+        increment = 1 if steps < MINIMISED_ONE_LABEL else -(-labels_left // (MINIMISED_MAX - steps))
+        return min(labels_all, labels + max(1, increment))
 
-    def _ask_minimised(self, delegation: Delegation, name: Name) -> Steps[Reading | None]:
-        """Ask for an address of a part of the name; None where that does not help."""
+    def _query_minimised(self, delegation: Delegation, name: Name) -> Steps[ClassifiedResponse | None]:
+        """Query for an A record of a minimised qname; None on failure."""
         question = Question(name, RRType.A)
         try:
-            reading = yield from self._ask_servers(delegation, question)
+            response = yield from self._query_servers(delegation, question)
         except ResolutionError:
             return None
-        # A server that denies an empty non-terminal must not hide what is below it (RFC 9156 section 2.3).
-        if reading.kind is not Kind.NO_NAME:
-            self._remember(reading, question)
-        return reading
+        # RFC 9156 section 2.3: broken servers return NXDOMAIN for an empty non-terminal, so it is not cached.
+        if response.kind is not ResponseKind.NO_NAME:
+            self._store(response, question)
+        return response
 
-    def _referred(self, asked: Delegation, delegation: Delegation) -> Delegation:
-        """Remember a referral and return it; whoever was asked to recurse is followed by others asked so too."""
-        if asked.service is not Service.ITERATIVE:
-            return replace(delegation, service=asked.service)
-        return self._known.cache.put_delegation(delegation, self._work.now, asked.until)
+    def _referred(self, queried: Delegation, delegation: Delegation) -> Delegation:
+        """Cache a referral and return it; a referral of a recursive server leads to recursive servers."""
+        if queried.service is not Service.ITERATIVE:
+            return replace(delegation, service=queried.service)
+        return self._context.cache.put_delegation(delegation, self._budget.now, queried.expires)
 
-    def _remember(self, reading: Reading, question: Question) -> None:
-        cache, scoped, now = self._known.cache, self._scoped_for(reading), self._work.now
-        for rrset, trust in reading.answers:
+    def _store(self, response: ClassifiedResponse, question: Question) -> None:
+        """Store the answers that may be cached (RFC 1034 section 5.3.3 step 4a)."""
+        cache, ecs_cache, now = self._context.cache, self._ecs_cache_for(response), self._budget.now
+        for rrset, trust in response.answers:
             if trust is None:
                 continue
-            if scoped is not None and reading.subnet is not None:
-                scoped.put(rrset, reading.subnet, now)
+            if ecs_cache is not None and response.subnet is not None:
+                ecs_cache.put(rrset, response.subnet, now)
             else:
                 cache.put(rrset, trust, now)
-        # RFC 2308 section 5: without an SOA it is not to be kept. Behind an alias it is about a name that was not asked
-        # for, and like the records behind an alias not kept either.
-        if reading.soa is not None and not reading.answers and reading.kind in (Kind.NO_NAME, Kind.NO_DATA):
-            rcode = _RCODES.get(reading.kind, Rcode.NOERROR)
-            cache.put_negative(reading.name, question.rtype, rcode, negative_soa(reading.soa), now)
+        # RFC 2308 section 5: a negative answer without an SOA is not cached. One behind an alias is about a name that
+        # was not queried for, and not cached either, like the records behind an alias.
+        negative = response.kind in (ResponseKind.NO_NAME, ResponseKind.NO_DATA)
+        if negative and response.soa is not None and not response.answers:
+            rcode = _RCODES.get(response.kind, Rcode.NOERROR)
+            cache.put_negative(response.name, question.rtype, rcode, negative_soa(response.soa), now)
 
-    def _scoped_for(self, reading: Reading) -> ScopedCache | None:
-        """Return where answers are kept that are for a part of the clients alone; None where they are for all."""
-        if reading.subnet is None or holds_for_everybody(reading.subnet):
+    def _ecs_cache_for(self, response: ClassifiedResponse) -> ECSCache | None:
+        """Return the cache for answers that are valid for some clients only; None if valid for all."""
+        if response.subnet is None or is_global(response.subnet):
             return None
-        # Where a server is told nothing because it refused to be told, all clients get what it says.
-        return self._known.scoped if reading.subnet.network == self._subnet else None
+        # A server that refused the client's network answered for prefix length 0, that is for all clients.
+        return self._context.ecs_cache if response.subnet.network == self._subnet else None
 
-    def _finding(self, reading: Reading) -> Finding:
-        limited = self._known.cache.limited
-        answers = tuple(limited(rrset) for rrset, _ in reading.answers)
-        target = reading.name if reading.kind is Kind.ALIAS else None
-        soa = None if reading.soa is None else negative_soa(reading.soa)
-        scoped = self._scoped_for(reading)
-        scope = scoped.tie(reading.subnet)[1] if scoped is not None and reading.subnet is not None and answers else 0
-        return Finding(_RCODES.get(reading.kind, Rcode.NOERROR), answers, target, soa, scope)
+    def _lookup_result(self, response: ClassifiedResponse) -> LookupResult:
+        capped = self._context.cache.capped
+        answers = tuple(capped(rrset) for rrset, _ in response.answers)
+        target = response.name if response.kind is ResponseKind.ALIAS else None
+        soa = None if response.soa is None else negative_soa(response.soa)
+        cache, subnet = self._ecs_cache_for(response), response.subnet
+        scope = cache.validity(subnet)[1] if cache is not None and subnet is not None and answers else 0
+        return LookupResult(_RCODES.get(response.kind, Rcode.NOERROR), answers, target, soa, scope)
 
-    # One delegation.
+    # Step 3: the servers of one delegation.
 
-    def _ask_servers(self, delegation: Delegation, question: Question, subnet: Network | None = None) -> Steps[Reading]:
-        """Ask one server after the other until one is of use; raises ResolutionError when none is."""
-        pool, detail = self._pool(delegation), "there is no server to ask"
+    def _query_servers(
+        self, delegation: Delegation, question: Question, subnet: Network | None = None
+    ) -> Steps[ClassifiedResponse]:
+        """Query the servers of a delegation in turn until a response is usable; raises ResolutionError."""
+        pool, detail = self._pool(delegation), "no server address"
         while True:
-            address = yield from self._next(pool)
+            address = yield from self._select(pool)
             if address is None:
-                failure = UnansweredError if pool.asked else ResolutionError
-                raise failure(f"no server of {delegation.zone} answered about {question.name}: {detail}")
-            pool.asked[address] = pool.asked.get(address, 0) + 1
-            message = yield from Exchange(self._known, self._work, address, question, delegation, subnet).run()
+                error = UnansweredError if pool.queries else ResolutionError
+                raise error(f"no server of {delegation.zone} answered for {question.name}: {detail}")
+            pool.queries[address] = pool.queries.get(address, 0) + 1
+            message = yield from Exchange(self._context, self._budget, address, question, delegation, subnet).run()
             if message is None:
-                detail = f"{address} did not answer"
+                detail = f"{address} did not respond"
                 continue
-            reading = read_response(message, question, delegation)
-            if reading.kind not in (Kind.LAME, Kind.FAILED):
-                return reading
-            # It did answer, and it would say the same again.
-            pool.asked[address], detail = ASKED_MAX, f"{address} answered {reading.detail}"
-            if reading.kind is Kind.LAME:
-                self._known.servers.lame(address, delegation.zone, self._work.now)
+            response = classify_response(message, question, delegation)
+            if response.kind not in (ResponseKind.LAME, ResponseKind.FAILED):
+                return response if subnet is None else replace(response, subnet=response_subnet(message))
+            # The same query would get the same response, so the server is not queried again.
+            pool.queries[address], detail = QUERIES_PER_SERVER_MAX, f"{address} returned {response.detail}"
+            if response.kind is ResponseKind.LAME:
+                self._context.infra_cache.mark_lame(address, delegation.zone, self._budget.now)
 
-    def _pool(self, delegation: Delegation) -> _Pool:
+    def _pool(self, delegation: Delegation) -> _ServerPool:
         addresses: dict[str, None] = {}
         hosts = []
         for host in delegation.hosts:
-            known = self._cached(host) or delegation.glue.get(host, ())
+            # RFC 2181 section 5.4.1: an address from an answer is preferred to glue.
+            known = self._cached_addresses(host) or delegation.glue.get(host, ())
             addresses.update(dict.fromkeys(known))
             if not known:
                 hosts.append(host)
-        self._known.random.shuffle(hosts)
-        return _Pool(delegation, list(addresses), hosts[:HOSTS_PER_DELEGATION_MAX])
+        self._context.random.shuffle(hosts)
+        return _ServerPool(delegation, list(addresses), hosts[:HOSTS_PER_DELEGATION_MAX])
 
-    def _cached(self, host: Name) -> tuple[str, ...]:
-        found = self._known.cache.get(host, RRType.A, self._work.now)
-        return addresses_of(found) if isinstance(found, RRset) else ()
+    def _cached_addresses(self, host: Name) -> tuple[str, ...]:
+        value = self._context.cache.get(host, RRType.A, self._budget.now)
+        return addresses_of(value) if isinstance(value, RRset) else ()
 
-    def _next(self, pool: _Pool) -> Steps[str | None]:
-        """Return the address to ask next: of those not asked yet, of hosts to be looked up, of those asked before."""
+    def _select(self, pool: _ServerPool) -> Steps[str | None]:
+        """Return the next server: one not queried yet, else of a host that is resolved now, else one queried before."""
         while pool.hosts and not any(self._untried(pool)):
-            found = yield from self._look_up_host(pool.hosts.pop(), pool.delegation)
-            pool.addresses += [address for address in found if address not in pool.addresses]
-        servers, now = self._known.servers, self._work.now
-        usable = [one for one in pool.addresses if pool.asked.get(one, 0) < self._may_ask(one)]
-        return servers.best(usable, pool.delegation.zone, pool.asked, now)
+            addresses = yield from self._resolve_host(pool.hosts.pop(), pool.delegation)
+            pool.addresses += [address for address in addresses if address not in pool.addresses]
+        infra_cache, now = self._context.infra_cache, self._budget.now
+        usable = [address for address in pool.addresses if pool.queries.get(address, 0) < self._queries_max(address)]
+        return infra_cache.best(usable, pool.delegation.zone, pool.queries, now)
 
-    def _untried(self, pool: _Pool) -> Iterator[str]:
-        zone, now = pool.delegation.zone, self._work.now
-        return (one for one in pool.addresses if one not in pool.asked and not self._is_poor(one, zone, now))
+    def _untried(self, pool: _ServerPool) -> Iterator[str]:
+        zone, now = pool.delegation.zone, self._budget.now
+        return (
+            address for address in pool.addresses if address not in pool.queries and self._is_good(address, zone, now)
+        )
 
-    def _is_poor(self, address: str, zone: Name, now: float) -> bool:
-        return self._known.servers.is_lame(address, zone, now) or self._known.servers.is_resting(address, now)
+    def _is_good(self, address: str, zone: Name, now: float) -> bool:
+        infra_cache = self._context.infra_cache
+        return not (infra_cache.is_lame(address, zone, now) or infra_cache.is_unresponsive(address, now))
 
-    def _may_ask(self, address: str) -> int:
-        """RFC 9520 section 3.1: a server that is known to be unresponsive gets one query, in case it is back."""
-        return 1 if self._known.servers.is_resting(address, self._work.now) else ASKED_MAX
+    def _queries_max(self, address: str) -> int:
+        """Return 1 for an unresponsive server, which may be back (RFC 9520 section 3.1)."""
+        return 1 if self._context.infra_cache.is_unresponsive(address, self._budget.now) else QUERIES_PER_SERVER_MAX
 
-    def _look_up_host(self, host: Name, delegation: Delegation) -> Steps[tuple[str, ...]]:
-        """Return the addresses of a host that came without glue; none where that fails."""
-        # Only the zone's own servers could tell.
-        if host.is_below(delegation.zone) or not self._work.may_look_up_host(self._depth):
+    def _resolve_host(self, host: Name, delegation: Delegation) -> Steps[tuple[str, ...]]:
+        """Return the addresses of a name server without glue; none on failure."""
+        # A host in the zone itself can only be resolved by the servers of the zone: it needs glue.
+        if host.is_below(delegation.zone) or not self._budget.spend_host_lookup(self._depth):
             return ()
         try:
-            finding = look_up(self._known.cache, host, RRType.A, self._work.now)
-            if finding is None:
-                finding = yield from Descent(self._known, self._work, None, self._depth + 1).find(host, RRType.A)
-        except WorkExceededError:
+            result = look_up(self._context.cache, host, RRType.A, self._budget.now)
+            if result is None:
+                nested = Iteration(self._context, self._budget, None, self._depth + 1)
+                result = yield from nested.resolve(host, RRType.A)
+        except BudgetExceededError:
             raise
         except UnansweredError:
-            # Only what its servers did counts against a name; what this question ran into says nothing about it.
-            self._known.cache.put_failure(host, RRType.A, self._work.now)
+            # Cached, unlike other errors: those depend on the question in progress and say nothing about the host.
+            self._context.cache.put_failure(host, RRType.A, self._budget.now)
             return ()
         except ResolutionError:
             return ()
-        # RFC 2181 section 10.3: the name of a server is no alias.
-        return () if finding.target is not None or not finding.answers else addresses_of(finding.answers[-1])
+        # RFC 2181 section 10.3: the name of a server must not be an alias.
+        return () if result.target is not None or not result.answers else addresses_of(result.answers[-1])
+
+
+# The whole question: the alias chain.
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The answer to a question, and the number of queries it took; `detail` is the reason for SERVFAIL.
+
+    `scope` is the client subnet's scope prefix length that the answer is valid for (RFC 7871), 0 for all clients.
+    """
+
+    rcode: int
+    answers: tuple[RRset, ...] = ()
+    authority: tuple[RRset, ...] = ()
+    queries: int = 0
+    detail: str = ""
+    scope: int = 0
+
+
+class Resolution:
+    """The resolution of one question, for the clients of `subnet`.
+
+    With `start` it begins at that delegation, and an alias that leads out of its zone is returned unresolved.
+    """
+
+    def __init__(
+        self,
+        question: Question,
+        context: ResolverContext,
+        start: Delegation | None = None,
+        subnet: Network | None = None,
+    ) -> None:
+        self._question = question
+        self._context = context
+        self._start = start
+        self._subnet = subnet
+        self._budget = QueryBudget(0.0, 0.0)
+        self._steps = self._run()
+
+    @property
+    def queries(self) -> int:
+        """The number of queries so far."""
+        return self._budget.queries
+
+    def start(self, now: float) -> UpstreamQuery | Result:
+        """Begin, and return the first query, or the result."""
+        self._budget.now = self._budget.started = now
+        try:
+            return next(self._steps)
+        except StopIteration as end:
+            return _value(end)
+
+    def receive(self, outcome: Outcome, now: float) -> UpstreamQuery | Result:
+        """Process the outcome of the last query, and return the next query, or the result."""
+        self._budget.now = now
+        try:
+            return self._steps.send(outcome)
+        except StopIteration as end:
+            return _value(end)
+
+    def _run(self) -> Steps[Result]:
+        name, rtype = self._question.name, self._question.rtype
+        try:
+            result = yield from self._resolve_chain(name, rtype)
+        except ResolutionError as error:
+            self._context.cache.put_failure(name, rtype, self._budget.now)
+            result = Result(Rcode.SERVFAIL, detail=str(error))
+        return replace(result, queries=self._budget.queries)
+
+    def _resolve_chain(self, name: Name, rtype: int) -> Steps[Result]:
+        """Resolve the names of an alias chain in turn (RFC 1034 section 5.3.3 step 4c)."""
+        chain: list[RRset] = []
+        seen: set[Name] = set()
+        scope, near = 0, None
+        while True:
+            if name in seen or len(chain) > 2 * ALIASES_MAX or len(seen) > ALIASES_MAX:
+                raise ResolutionError("alias chain too long, or circular")
+            seen.add(name)
+            result = look_up_for(self._context, name, rtype, self._subnet, self._budget.now)
+            if result is None:
+                iteration = Iteration(self._context, self._budget, self._start, subnet=self._subnet, near=near)
+                result = yield from iteration.resolve(name, rtype)
+                near = iteration.delegation
+            chain += result.answers
+            # RFC 7871 section 7.2.1: the longest scope of several RRsets applies.
+            scope = max(scope, result.scope)
+            if result.target is None or self._is_outside(result.target):
+                return replace(_end_of_chain(result, tuple(chain)), scope=scope)
+            name = result.target
+
+    def _is_outside(self, target: Name) -> bool:
+        return self._start is not None and not target.is_below(self._start.zone)
+
+
+def _end_of_chain(last: LookupResult, chain: tuple[RRset, ...]) -> Result:
+    if last.rcode == Rcode.SERVFAIL:
+        return Result(Rcode.SERVFAIL, detail="a recent resolution failure is cached")
+    return Result(last.rcode, chain, () if last.soa is None else (last.soa,))
+
+
+def _value(end: StopIteration) -> Result:
+    result: Result = end.value
+    return result
+
+
+def from_cache(context: ResolverContext, question: Question, now: float, subnet: Network | None = None) -> Result:
+    """Answer a query without RD from the caches; else return the nearest delegation (RFC 1034 section 4.3.2 step 4)."""
+    chain: list[RRset] = []
+    name, seen, scope = question.name, set[Name](), 0
+    while name not in seen and len(seen) <= ALIASES_MAX:
+        seen.add(name)
+        result = look_up_for(context, name, question.rtype, subnet, now)
+        if result is None:
+            break
+        chain += result.answers
+        scope = max(scope, result.scope)
+        if result.target is None:
+            return replace(_end_of_chain(result, tuple(chain)), scope=scope)
+        name = result.target
+    if context.roots.service is Service.FORWARDER:
+        return Result(Rcode.NOERROR if chain else Rcode.REFUSED, tuple(chain))
+    for delegation, ttl in context.cache.delegations(name, now):
+        return Result(Rcode.NOERROR, tuple(chain), (delegation.ns_rrset(ttl),))
+    return Result(Rcode.NOERROR, tuple(chain), (context.roots.ns_rrset(0),))

@@ -1,30 +1,75 @@
-"""One question to one server: what goes out, what may come of it, and which octets count as its answer.
+"""Upstream queries: the query to one server, its outcome, response matching, retries, and the query budget.
 
-RFC 5452 section 9.1 (id, question, address and port must fit; the shell's connected socket sees to the last two), RFC
-1035 section 7.3. What does not fit is dropped, and the waiting goes on. The letters of the question are sent in random
-case ("0x20", draft-vixie-dnsext-dns0x20): a forger must guess those too. RFC 7871 section 7.3: an answer about another
-network than was asked for is dropped as well, and a client subnet that nobody asked for is taken off.
+UpstreamQuery is one query, and Replied, TimedOut or Unreachable its outcome. ResponseMatcher encodes the query and
+accepts the matching response. Exchange repeats a query to one server until it has a usable response: over TCP after a
+truncated response, without EDNS, without client subnet, or without random case for servers that do not support them
+(Unbound's "serviced query"). QueryBudget bounds the work for one client question.
+
+RFC 5452 section 9.1: id, question, address and port must match (the transport's connected socket checks the last two),
+else the response is dropped and the wait continues. The case of the qname is random ("0x20",
+draft-vixie-dnsext-dns0x20), which a spoofed response must match too. A response with changed case is retried over TCP,
+which cannot be spoofed off path; if its case is changed as well, the server does not preserve case and is queried in
+lower case from then on. RFC 6891 section 6.2.2: a server that fails with EDNS is retried without. RFC 7766 section 5:
+TC leads to TCP. RFC 7871 section 7.3: a response for another network than the query's is dropped, an unsolicited client
+subnet is ignored, and a server that refuses a query with the option is retried without it.
+
+RFC 1034 section 5.3.3 ("bound the amount of work") requires the budget; CVE-2014-8500 (endless delegations) and
+CVE-2020-12662 (NXNSAttack: many name servers without addresses) are attacks on resolvers without one.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Generator
+from dataclasses import dataclass, field, replace
 from random import Random
+from typing import TypeVar
 
-from services.dns.address_space import Network
-from services.dns.codec.client_subnet import subnet_in, without_subnet
-from services.dns.codec.codes import Opcode, Rcode, RRType
-from services.dns.codec.edns import EDNS, UDP_SIZE_DEFAULT, ClientSubnet
+from services.dns.address_space import EVERYTHING, Network
+from services.dns.codec.client_subnet import OPTION_CLIENT_SUBNET, ClientSubnet, response_subnet
+from services.dns.codec.codes import Opcode, Rcode
 from services.dns.codec.errors import WireError
-from services.dns.codec.message import HEADER_OCTETS, Message
+from services.dns.codec.message import EDNS, HEADER_OCTETS, UDP_SIZE_DEFAULT, Message, Question
 from services.dns.codec.name import Name
-from services.dns.codec.records import Question
+from services.dns.recursion.cache import Delegation, Service
+from services.dns.recursion.context import ResolverContext
+from services.dns.recursion.infra_cache import InfraEntry
+
+T = TypeVar("T")
+
+# BIND's max-recursion-queries as introduced for CVE-2014-8500, and PowerDNS Recursor's max-qperq.
+QUERIES_MAX = 50
+# BIND's max-recursion-depth: resolutions of name server addresses nested in one another.
+DEPTH_MAX = 7
+# PowerDNS Recursor's max-ns-address-qperq, against NXNSAttack: resolutions of name server addresses per question.
+HOST_LOOKUPS_MAX = 10
+# BIND's resolver-query-timeout.
+SECONDS_MAX = 10.0
+# UDP, TCP, and each once more without EDNS or with plain case; with a client subnet, two more without it.
+ATTEMPTS_MAX = 4
+ATTEMPTS_WITH_SUBNET_MAX = 6
+# A recursive server has to query others first, and may have to retry; stubs wait 5 s for theirs.
+RECURSION_TIMEOUT_MIN_S = 2.0
+
+# Rcodes of servers that do not support EDNS (RFC 6891 section 7; some use NOTIMP).
+_EDNS_UNSUPPORTED = (Rcode.FORMERR, Rcode.NOTIMP, Rcode.BADVERS)
+
+
+class ResolutionError(Exception):
+    """A question cannot be resolved; the message is the reason."""
+
+
+class UnansweredError(ResolutionError):
+    """Servers were queried, and none gave a usable response."""
+
+
+class BudgetExceededError(ResolutionError):
+    """The resolution exceeds its query budget."""
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
-    """Ask the server at `address` about `zone`, and wait for `timeout_s`.
+class UpstreamQuery:
+    """A query to the server at `address` about `zone`, with its timeout.
 
-    The name goes out in `spelling`; with `exact_case` an answer must repeat it letter by letter. `subnet` is the
-    network of the client, as far as the server is told; it goes out with EDNS only.
+    The qname is sent with the case of `spelling`; with `exact_case` the response must repeat it. `subnet` is the
+    client subnet option, which is sent with EDNS only.
     """
 
     address: str
@@ -42,7 +87,7 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Replied:
-    """An answer that fits came after `rtt_s`; `case_mangled` when it, or one before it, differed in case."""
+    """A matching response after `rtt_s`; `case_mangled` if it, or an earlier one, differed in case."""
 
     message: Message
     rtt_s: float
@@ -52,77 +97,81 @@ class Replied:
 
 @dataclass(frozen=True, slots=True)
 class TimedOut:
-    """No answer that fits came in time; `case_mangled` when one came that differed in case alone."""
+    """No matching response before the timeout; `case_mangled` if one differed in case only."""
 
     case_mangled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Unreachable:
-    """The server's host said that nobody is there."""
+    """An ICMP error, a refused connection, or a connection closed without a response."""
 
 
 Outcome = Replied | TimedOut | Unreachable
+Steps = Generator[UpstreamQuery, Outcome, T]
 
 
-class Expected:
-    """Tells the answer to one query from all else.
+class ResponseMatcher:
+    """Match of responses to one query with a message id.
 
-    `case_mangled` tells that one came that differed in case, whether it was dropped for that or not.
+    `case_mangled` is set by a response that differs in case, whether it is accepted or dropped.
     """
 
-    def __init__(self, ask: Ask, message_id: int) -> None:
-        self._ask = ask
+    def __init__(self, query: UpstreamQuery, message_id: int) -> None:
+        self._query = query
         self._id = message_id
         self.case_mangled = False
 
-    def replied(self, message: Message, rtt_s: float, size_octets: int) -> Replied:
-        """Return the outcome that an accepted message is."""
+    def reply(self, message: Message, rtt_s: float, size_octets: int) -> Replied:
+        """Return the outcome for an accepted message."""
         return Replied(message, rtt_s, self.case_mangled, size_octets)
 
-    def query(self) -> bytes:
-        """Return the query's octets."""
-        subnet = () if self._ask.subnet is None else (ClientSubnet(self._ask.subnet).to_option(),)
-        edns = EDNS(self._ask.udp_size, options=subnet) if self._ask.edns else None
-        questions = (replace(self._ask.question, name=self._ask.spelling),)
-        return Message(id=self._id, rd=self._ask.recursion_desired, questions=questions, edns=edns).to_wire()
+    def to_wire(self) -> bytes:
+        """Encode the query."""
+        query = self._query
+        options = () if query.subnet is None else (ClientSubnet(query.subnet).to_option(),)
+        edns = EDNS(query.udp_size, options=options) if query.edns else None
+        questions = (replace(query.question, name=query.spelling),)
+        return Message(id=self._id, rd=query.recursion_desired, questions=questions, edns=edns).to_wire()
 
     def accept(self, data: bytes) -> Message | None:
-        """Return the message that octets are, if they answer the query; None drops them."""
+        """Decode a response; None drops it, because it does not match the query."""
         if int.from_bytes(data[:2], "big") != self._id:
             return None
-        sent, meant = self._ask.spelling.to_wire(), self._ask.question.name.to_wire()
-        after = HEADER_OCTETS + len(sent)
-        kept_case = data[HEADER_OCTETS:after] == sent
-        if kept_case:
-            # With the name as it was meant, what points to it has no random letters.
-            data = data[:HEADER_OCTETS] + meant + data[after:]
+        sent, qname = self._query.spelling.to_wire(), self._query.question.name.to_wire()
+        question_end = HEADER_OCTETS + len(sent)
+        case_preserved = data[HEADER_OCTETS:question_end] == sent
+        if case_preserved:
+            # Restore the original case, so that compression pointers to the qname decode without 0x20 noise.
+            data = data[:HEADER_OCTETS] + qname + data[question_end:]
         try:
             message = Message.from_wire(data)
         except WireError:
             return None
-        if self._ask.subnet is None or not self._ask.edns:
-            message = without_subnet(message)
-        return message if self._is_for_subnet(message) and self._fits(message, kept_case) else None
+        if self._query.subnet is None or not self._query.edns:
+            message = message.without_option(OPTION_CLIENT_SUBNET)
+        elif not self._is_for_subnet(message):
+            return None
+        return message if self._matches(message, case_preserved) else None
 
     def _is_for_subnet(self, message: Message) -> bool:
-        """RFC 7871 section 11.2: tell whether an option in the answer is the query's, but for its scope."""
+        """Tell whether the response has the query's client subnet, or none (RFC 7871 section 11.2)."""
         try:
-            answered = subnet_in(message)
+            subnet = response_subnet(message)
         except WireError:
             return False
-        return answered is None or answered.network == self._ask.subnet
+        return subnet is None or subnet.network == self._query.subnet
 
-    def _fits(self, message: Message, kept_case: bool) -> bool:
+    def _matches(self, message: Message, case_preserved: bool) -> bool:
         if not message.qr or message.opcode != Opcode.QUERY:
             return False
-        # RFC 6891 section 7: a server from before EDNS may answer FORMERR with nothing but a header.
+        # RFC 6891 section 7: a server without EDNS support may respond FORMERR with a header only.
         if not message.questions:
-            return self._ask.edns and message.rcode == Rcode.FORMERR
-        if message.questions != (self._ask.question,):
+            return self._query.edns and message.rcode == Rcode.FORMERR
+        if message.questions != (self._query.question,):
             return False
-        self.case_mangled = self.case_mangled or not kept_case
-        return kept_case or not self._ask.exact_case
+        self.case_mangled = self.case_mangled or not case_preserved
+        return case_preserved or not self._query.exact_case
 
 
 def random_case(name: Name, random: Random) -> Name:
@@ -135,5 +184,124 @@ def _random_case(label: bytes, random: Random) -> bytes:
     return bytes(octet ^ 0x20 if 0x61 <= octet <= 0x7A and bits >> at & 1 else octet for at, octet in enumerate(label))
 
 
-# Questions that a resolver does not pass on: transfers and what RFC 1035 section 3.2.3 has for mail that is gone.
-NOT_RESOLVED = frozenset({RRType.OPT, RRType.TKEY, RRType.TSIG, RRType.IXFR, RRType.AXFR, RRType.MAILB, RRType.MAILA})
+@dataclass(slots=True)
+class QueryBudget:
+    """The work done for one client question; `now` is the time of the latest event.
+
+    `in_progress` has the questions that are being resolved for it, to detect circular dependencies.
+    """
+
+    now: float
+    started: float
+    queries: int = 0
+    host_lookups: int = 0
+    in_progress: set[tuple[Name, int]] = field(default_factory=set)
+
+    def spend(self, query: UpstreamQuery) -> UpstreamQuery:
+        """Count one query and return it; raises BudgetExceededError."""
+        if self.queries >= QUERIES_MAX:
+            raise BudgetExceededError(f"more than {QUERIES_MAX} queries for one question")
+        if self.now - self.started >= SECONDS_MAX:
+            raise BudgetExceededError(f"no answer within {SECONDS_MAX:.0f} s")
+        self.queries += 1
+        return query
+
+    def spend_host_lookup(self, depth: int) -> bool:
+        """Count the resolution of one name server address at nesting `depth`; False if it exceeds the budget."""
+        if depth >= DEPTH_MAX or self.host_lookups >= HOST_LOOKUPS_MAX:
+            return False
+        self.host_lookups += 1
+        return True
+
+
+class Exchange:
+    """The queries about one question to one server of `delegation`, until a usable response."""
+
+    def __init__(
+        self,
+        context: ResolverContext,
+        budget: QueryBudget,
+        address: str,
+        question: Question,
+        delegation: Delegation,
+        subnet: Network | None = None,
+    ) -> None:
+        self._context = context
+        self._budget = budget
+        self._address = address
+        self._question = question
+        self._delegation = delegation
+        server = self._server()
+        self._tcp = False
+        self._edns = server.edns
+        self._subnet = subnet if server.accepts_subnet else None
+        self._attempts_max = ATTEMPTS_MAX if self._subnet is None else ATTEMPTS_WITH_SUBNET_MAX
+        self._random_case = context.randomise_case and server.preserves_case
+
+    def run(self) -> Steps[Message | None]:
+        """Return the server's response, None without a usable one."""
+        case_mangled = False
+        for _ in range(self._attempts_max):
+            query = self._query()
+            outcome = yield self._budget.spend(query)
+            if isinstance(outcome, Replied):
+                message = self._usable(query, outcome, case_mangled)
+                if message is not None:
+                    return message
+            elif isinstance(outcome, TimedOut) and outcome.case_mangled:
+                case_mangled = self._tcp = True
+            elif case_mangled and self._tcp:
+                # The server has no TCP: fall back to UDP with plain case.
+                self._tcp = self._random_case = False
+            else:
+                self._context.infra_cache.timed_out(self._address, self._budget.now)
+                return None
+        return None
+
+    def _server(self) -> InfraEntry:
+        return self._context.infra_cache.get(self._address, self._budget.now)
+
+    def _query(self) -> UpstreamQuery:
+        name = self._question.name
+        recursion_desired = self._delegation.service is not Service.ITERATIVE
+        timeout_s = max(self._server().timeout_s(), RECURSION_TIMEOUT_MIN_S if recursion_desired else 0.0)
+        return UpstreamQuery(
+            address=self._address,
+            question=self._question,
+            spelling=random_case(name, self._context.random) if self._random_case else name,
+            zone=self._delegation.zone,
+            # A connection needs one more round trip for its handshake.
+            timeout_s=2 * timeout_s if self._tcp else timeout_s,
+            tcp=self._tcp,
+            edns=self._edns,
+            recursion_desired=recursion_desired,
+            exact_case=self._random_case and not self._tcp,
+            subnet=self._subnet if self._edns else None,
+        )
+
+    def _usable(self, query: UpstreamQuery, reply: Replied, case_mangled: bool) -> Message | None:
+        """Return the message if it is final; None if the query must be retried in another form."""
+        message, server = reply.message, self._server()
+        if not query.tcp:
+            self._context.infra_cache.answered(self._address, reply.rtt_s, self._budget.now)
+        if case_mangled and (reply.case_mangled or not self._random_case):
+            server.preserves_case = False
+        if message.tc and not query.tcp:
+            self._tcp = True
+            return None
+        if query.subnet is not None and message.rcode in (Rcode.REFUSED, *_EDNS_UNSUPPORTED):
+            self._subnet = self._fallback_subnet(query.subnet)
+            return None
+        if query.subnet is not None and message.rcode in (Rcode.NOERROR, Rcode.NXDOMAIN):
+            server.accepts_subnet = response_subnet(message) is not None
+        if query.edns and message.rcode in _EDNS_UNSUPPORTED:
+            self._edns = False
+            return None
+        if not query.edns and message.rcode not in _EDNS_UNSUPPORTED:
+            server.edns = False
+        return message
+
+    def _fallback_subnet(self, refused: Network) -> Network | None:
+        """Return prefix length 0 for a forwarder (RFC 7871 section 7.1.3), no option for others (section 7.3)."""
+        forwards = self._delegation.service is Service.FORWARDER
+        return EVERYTHING[refused.version] if forwards and refused.prefixlen else None

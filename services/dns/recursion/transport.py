@@ -1,7 +1,7 @@
-"""Asks servers: each query from a socket of its own, with an id and a port that nobody can foresee.
+"""Upstream transport: each query from a socket of its own, with a random id and a random source port.
 
-RFC 5452 section 9.2 (random ids, random ports out of as many as there are; a socket that is connected takes datagrams
-from the server's address and port only), RFC 7766 (TCP). What comes and does not fit is dropped, and the wait goes on.
+RFC 5452 section 9.2 (unpredictable ids and ports; a connected socket receives datagrams from the server's address and
+port only), RFC 7766 (TCP). Responses that do not match the query are dropped, and the wait continues.
 """
 
 import asyncio
@@ -10,25 +10,24 @@ from collections.abc import Callable
 from contextlib import suppress
 from random import Random
 
-from services.dns.codec.client_subnet import subnet_in
-from services.dns.codec.codes import rcode_to_text, type_to_text
+from services.dns.codec.client_subnet import response_subnet
+from services.dns.codec.codes import DNS_PORT, rcode_to_text, type_to_text
 from services.dns.codec.message import Message
-from services.dns.recursion.query import Ask, Expected, Outcome, Replied, TimedOut, Unreachable
+from services.dns.recursion.query import Outcome, Replied, ResponseMatcher, TimedOut, Unreachable, UpstreamQuery
 from services.errors import ServiceError
 from services.eventlog import EventLog
 
-DNS_PORT = 53
-# RFC 6056 section 3.2: all ports but those that need a privilege.
+# RFC 6056 section 3.2: all ports but the privileged ones.
 SOURCE_PORT_MIN, SOURCE_PORT_MAX = 1024, 65_535
-# Ports tried before the kernel is asked for one: each is taken by somebody else once in many times.
+# Random ports tried, in case they are in use, before the kernel chooses one.
 PORT_ATTEMPTS = 8
 
-# A message and how long it was.
-Answer = tuple[Message, int]
+# A message and its size in octets.
+Received = tuple[Message, int]
 
 
 class Upstream:
-    """Sends what a Resolution asks for, from `source` to port `port` of the servers."""
+    """Transport for upstream queries, from the address `source` to port `port` of the servers."""
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, random: Random, log: EventLog, port: int = DNS_PORT, source: str = ""
@@ -40,40 +39,38 @@ class Upstream:
         self._source = source
 
     async def check_source(self) -> None:
-        """Find out whether queries can leave from `source`; raises ServiceError."""
+        """Verify that `source` is an address of this host; raises ServiceError."""
         if not self._source:
             return
         try:
-            made = await self._loop.create_datagram_endpoint(asyncio.DatagramProtocol, (self._source, 0))
+            endpoint = await self._loop.create_datagram_endpoint(asyncio.DatagramProtocol, (self._source, 0))
         except OSError as error:
-            raise ServiceError(
-                f"queries cannot leave from {self._source} ({error}): name another --outgoing"
-            ) from error
-        made[0].close()
+            raise ServiceError(f"--outgoing {self._source}: cannot bind ({error})") from error
+        endpoint[0].close()
 
-    async def ask(self, ask: Ask) -> Outcome:
-        """Send one query and return what came of it."""
-        expected = Expected(ask, self._random.getrandbits(16))
-        outcome = await (self._over_tcp(ask, expected) if ask.tcp else self._over_udp(ask, expected))
+    async def send(self, query: UpstreamQuery) -> Outcome:
+        """Send a query and return its outcome."""
+        matcher = ResponseMatcher(query, self._random.getrandbits(16))
+        outcome = await (self._over_tcp(query, matcher) if query.tcp else self._over_udp(query, matcher))
         if self._log.enabled:
-            self._log.write("upstream", **_described(ask, outcome))
+            self._log.write("upstream", **_log_fields(query, outcome))
         return outcome
 
-    async def _over_udp(self, ask: Ask, expected: Expected) -> Outcome:
-        answered: asyncio.Future[Answer] = self._loop.create_future()
-        server = (ask.address, self._port)
+    async def _over_udp(self, query: UpstreamQuery, matcher: ResponseMatcher) -> Outcome:
+        received: asyncio.Future[Received] = self._loop.create_future()
+        server = (query.address, self._port)
         try:
-            transport = await self._socket(lambda: _Waiting(expected, answered, server), server)
+            transport = await self._socket(lambda: _QueryProtocol(matcher, received, server), server)
         except OSError:
             return Unreachable()
-        begun = self._loop.time()
+        started = self._loop.time()
         try:
-            transport.sendto(expected.query())
-            async with asyncio.timeout(ask.timeout_s):
-                message, size = await answered
-                return expected.replied(message, self._loop.time() - begun, size)
+            transport.sendto(matcher.to_wire())
+            async with asyncio.timeout(query.timeout_s):
+                message, size = await received
+                return matcher.reply(message, self._loop.time() - started, size)
         except TimeoutError:
-            return TimedOut(expected.case_mangled)
+            return TimedOut(matcher.case_mangled)
         except OSError:
             return Unreachable()
         finally:
@@ -91,7 +88,7 @@ class Upstream:
     async def _bound(
         self, factory: Callable[[], asyncio.DatagramProtocol], port: int, server: tuple[str, int]
     ) -> asyncio.DatagramTransport:
-        # Bound and connected here: given addresses, uvloop looks them up in a thread, as if they were names.
+        # Bind and connect here: given addresses, uvloop resolves them in a thread, as if they were names.
         family = socket.AF_INET6 if ":" in server[0] else socket.AF_INET
         sock = socket.socket(family, socket.SOCK_DGRAM)
         try:
@@ -103,24 +100,24 @@ class Upstream:
             raise
         return (await self._loop.create_datagram_endpoint(factory, sock=sock))[0]
 
-    async def _over_tcp(self, ask: Ask, expected: Expected) -> Outcome:
-        begun = self._loop.time()
+    async def _over_tcp(self, query: UpstreamQuery, matcher: ResponseMatcher) -> Outcome:
+        started = self._loop.time()
         source = (self._source, 0) if self._source else None
         writer: asyncio.StreamWriter | None = None
         try:
-            async with asyncio.timeout(ask.timeout_s):
-                reader, writer = await asyncio.open_connection(ask.address, self._port, local_addr=source)
-                # The server may have closed it at once, and uvloop's transport then takes no octets.
+            async with asyncio.timeout(query.timeout_s):
+                reader, writer = await asyncio.open_connection(query.address, self._port, local_addr=source)
+                # The server may have closed the connection already, and uvloop's transport then raises on write().
                 if writer.transport.is_closing():
                     return Unreachable()
-                query = expected.query()
+                data = matcher.to_wire()
                 # RFC 7766 section 8: length and message in one write.
-                writer.write(len(query).to_bytes(2, "big") + query)
+                writer.write(len(data).to_bytes(2, "big") + data)
                 message = None
                 while message is None:
                     size = int.from_bytes(await reader.readexactly(2), "big")
-                    message = expected.accept(await reader.readexactly(size))
-                return expected.replied(message, self._loop.time() - begun, size)
+                    message = matcher.accept(await reader.readexactly(size))
+                return matcher.reply(message, self._loop.time() - started, size)
         except TimeoutError:
             return TimedOut()
         except (OSError, asyncio.IncompleteReadError):
@@ -130,53 +127,53 @@ class Upstream:
                 writer.transport.abort()
 
 
-class _Waiting(asyncio.DatagramProtocol):
-    """One query's socket."""
+class _QueryProtocol(asyncio.DatagramProtocol):
+    """Protocol of one query's socket."""
 
-    def __init__(self, expected: Expected, answered: "asyncio.Future[Answer]", server: tuple[str, int]) -> None:
-        self._expected = expected
-        self._answered = answered
+    def __init__(self, matcher: ResponseMatcher, received: "asyncio.Future[Received]", server: tuple[str, int]) -> None:
+        self._matcher = matcher
+        self._received = received
         self._server = server
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        # What came between bind() and connect() may be from anybody.
-        if self._answered.done() or tuple(addr[:2]) != self._server:
+        # Datagrams that arrive between bind() and connect() may have any source.
+        if self._received.done() or tuple(addr[:2]) != self._server:
             return
-        message = self._expected.accept(data)
+        message = self._matcher.accept(data)
         if message is not None:
-            self._answered.set_result((message, len(data)))
+            self._received.set_result((message, len(data)))
 
     def error_received(self, exc: Exception) -> None:
-        if not self._answered.done():
-            self._answered.set_exception(exc)
+        if not self._received.done():
+            self._received.set_exception(exc)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if exc is not None:
             self.error_received(exc)
 
 
-def _described(ask: Ask, outcome: Outcome) -> dict[str, object]:
-    known: dict[str, object] = {
-        "server": ask.address,
-        "zone": str(ask.zone),
-        "qname": str(ask.question.name),
-        "qtype": type_to_text(ask.question.rtype),
-        "over": "tcp" if ask.tcp else "udp",
-        "rd": ask.recursion_desired,
+def _log_fields(query: UpstreamQuery, outcome: Outcome) -> dict[str, object]:
+    fields: dict[str, object] = {
+        "server": query.address,
+        "zone": str(query.zone),
+        "qname": str(query.question.name),
+        "qtype": type_to_text(query.question.rtype),
+        "over": "tcp" if query.tcp else "udp",
+        "rd": query.recursion_desired,
     }
-    if ask.subnet is not None:
-        known["subnet"] = str(ask.subnet)
+    if query.subnet is not None:
+        fields["subnet"] = str(query.subnet)
     if isinstance(outcome, Replied):
         message = outcome.message
-        answered = subnet_in(message)
-        if answered is not None:
-            known["scope"] = answered.scope_prefix
+        subnet = response_subnet(message)
+        if subnet is not None:
+            fields["scope"] = subnet.scope_prefix
         counts = {"answers": len(message.answers), "authority": len(message.authority)}
-        return known | {
+        return fields | {
             "rcode": rcode_to_text(message.rcode),
             "aa": message.aa,
             "tc": message.tc,
             "rtt_s": round(outcome.rtt_s, 6),
             **counts,
         }
-    return known | {"rcode": None, "failure": "timeout" if isinstance(outcome, TimedOut) else "unreachable"}
+    return fields | {"rcode": None, "failure": "timeout" if isinstance(outcome, TimedOut) else "unreachable"}

@@ -1,1 +1,1 @@
-"""The DNS server shell: datagrams, TCP connections, access control and worker processes."""
+"""DNS server: datagrams and TCP connections, responder, response cache, worker processes."""

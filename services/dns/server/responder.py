@@ -1,27 +1,33 @@
-"""From the octets of a query to the octets of its response, around any handler of messages.
+"""Responder: decodes a query, calls the handler, and encodes the response with EDNS and truncation.
 
     respond = Responder(handler)
-    respond(octets, Client("192.0.2.1", 53124, over_tcp=False))   -> octets, None for silence, or an awaitable of those
+    respond(octets, Client("192.0.2.1", 53124, over_tcp=False))   -> octets, None to drop the query, or an awaitable
 
-A handler is a function of a query and the client that returns a response, or None for silence, or an awaitable of
-either. What a handler never sees: responses (they are ignored, or two servers would talk for ever), opcodes beside
-QUERY (NOTIMP), any number of questions but one and octets that are no message (FORMERR; RFC 1035 section 4.1.1,
-RFC 9619), EDNS versions beside 0 (BADVERS; RFC 6891 section 6.1.3). A handler's failure is a SERVFAIL.
+A handler is a callable of a query and a client that returns a response, None to drop the query, or an awaitable of
+either. It does not get responses (dropped, because two servers could exchange them for ever), opcodes other than QUERY
+(NOTIMP), malformed messages and those without exactly one question (FORMERR; RFC 1035 section 4.1.1, RFC 9619), EDNS
+versions other than 0 (BADVERS; RFC 6891 section 6.1.3). An exception of the handler is a SERVFAIL.
 """
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 from services.dns.codec.codes import Opcode, Rcode
-from services.dns.codec.edns import EDNS, UDP_SIZE_DEFAULT
 from services.dns.codec.errors import WireError
-from services.dns.codec.message import HEADER_OCTETS, MESSAGE_OCTETS_MAX, Message
-from services.dns.codec.truncation import encode, udp_limit
+from services.dns.codec.message import (
+    EDNS,
+    HEADER_OCTETS,
+    MESSAGE_OCTETS_MAX,
+    UDP_SIZE_DEFAULT,
+    Message,
+    encode,
+    udp_limit,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Who asks, and over what."""
+    """The client's address and port, and the transport."""
 
     host: str
     port: int
@@ -31,36 +37,36 @@ class Client:
 Handled = Message | None | Awaitable[Message | None]
 Handler = Callable[[Message, Client], Handled]
 Response = bytes | None | Awaitable[bytes | None]
-FailureReport = Callable[[Exception], None]
+ErrorCallback = Callable[[Exception], None]
 
 
 def accept(data: bytes) -> Message | bytes | None:
-    """Return the query that octets are, or the response that is all they earn, or None for silence."""
-    # A header at least, so that what goes out is never more than what came in.
+    """Decode a query; return an encoded error response if it is invalid, None if it must be dropped."""
+    # At least a header, so that an error response is never longer than the query.
     if len(data) < HEADER_OCTETS or data[2] & 0x80:
         return None
     if data[2] >> 3 & 0xF != Opcode.QUERY:
-        return _bare(data, Rcode.NOTIMP)
+        return _error(data, Rcode.NOTIMP)
     if data[4:6] != b"\x00\x01":
-        return _bare(data, Rcode.FORMERR)
+        return _error(data, Rcode.FORMERR)
     try:
         query = Message.from_wire(data)
     except WireError:
-        return _bare(data, Rcode.FORMERR)
+        return _error(data, Rcode.FORMERR)
     if query.edns is not None and query.edns.version > 0:
         return replace(query.reply(Rcode.BADVERS), edns=EDNS()).to_wire()
     return query
 
 
-def _bare(data: bytes, rcode: int) -> bytes:
-    """Return a header alone: the query's id, opcode and RD, and a code; nothing is echoed that was not understood."""
+def _error(data: bytes, rcode: int) -> bytes:
+    """Encode a header without sections: the query's id, opcode and RD, and the rcode."""
     return data[:2] + bytes((0x80 | data[2] & 0x79, rcode)) + bytes(8)
 
 
-def finished(query: Message, reply: Message, client: Client, udp_size_max: int) -> bytes:
-    """Return a reply's octets with the EDNS that the query earns, cut to what the client takes."""
+def encode_reply(query: Message, reply: Message, client: Client, udp_size_max: int) -> bytes:
+    """Encode a reply: with EDNS if the query has it, truncated to the size that the client accepts."""
     if query.edns is None:
-        # RFC 6891 section 6.1.1: no OPT to who sent none; a code that needs it becomes SERVFAIL.
+        # RFC 6891 section 6.1.1: no OPT in a response to a query without; an extended rcode becomes SERVFAIL.
         reply = replace(reply, edns=None, rcode=reply.rcode if reply.rcode <= 0xF else Rcode.SERVFAIL)
     elif reply.edns is None:
         # RFC 3225 section 3: DO is copied.
@@ -69,41 +75,41 @@ def finished(query: Message, reply: Message, client: Client, udp_size_max: int) 
 
 
 class Responder:
-    """Answers octets with octets through `handler`; `failed` is told what a handler raises."""
+    """Responder around `handler`; `on_error` is called with the exceptions that the handler raises."""
 
     def __init__(
-        self, handler: Handler, udp_size_max: int = UDP_SIZE_DEFAULT, failed: FailureReport | None = None
+        self, handler: Handler, udp_size_max: int = UDP_SIZE_DEFAULT, on_error: ErrorCallback | None = None
     ) -> None:
         self._handler = handler
         self._udp_size_max = udp_size_max
-        self._failed = failed
+        self._on_error = on_error
 
     def __call__(self, data: bytes, client: Client) -> Response:
-        """Return the response's octets, None for silence, or an awaitable of either."""
+        """Return the encoded response, None to drop the query, or an awaitable of either."""
         query = accept(data)
         return self.respond(query, client) if isinstance(query, Message) else query
 
     def respond(self, query: Message, client: Client) -> Response:
-        """Return what the handler makes of a query that was accepted."""
+        """Dispatch a decoded query to the handler and return the encoded response, as __call__ does."""
         try:
             handled = self._handler(query, client)
         except Exception as error:
             return self._servfail(query, client, error)
         if handled is None or isinstance(handled, Message):
-            return self._octets(query, handled, client)
-        return self._awaited(query, handled, client)
+            return self._encode(query, handled, client)
+        return self._wait(query, handled, client)
 
-    async def _awaited(self, query: Message, handled: Awaitable[Message | None], client: Client) -> bytes | None:
+    async def _wait(self, query: Message, handled: Awaitable[Message | None], client: Client) -> bytes | None:
         try:
             reply = await handled
         except Exception as error:
             return self._servfail(query, client, error)
-        return self._octets(query, reply, client)
+        return self._encode(query, reply, client)
 
-    def _octets(self, query: Message, reply: Message | None, client: Client) -> bytes | None:
-        return None if reply is None else finished(query, reply, client, self._udp_size_max)
+    def _encode(self, query: Message, reply: Message | None, client: Client) -> bytes | None:
+        return None if reply is None else encode_reply(query, reply, client, self._udp_size_max)
 
     def _servfail(self, query: Message, client: Client, error: Exception) -> bytes:
-        if self._failed is not None:
-            self._failed(error)
-        return finished(query, query.reply(Rcode.SERVFAIL), client, self._udp_size_max)
+        if self._on_error is not None:
+            self._on_error(error)
+        return encode_reply(query, query.reply(Rcode.SERVFAIL), client, self._udp_size_max)

@@ -1,1 +1,1 @@
-"""Request routing by DNS: region map, placement and health checks of replicas."""
+"""CDN request routing by DNS: region map, placement, and health checks of replicas."""

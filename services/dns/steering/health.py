@@ -1,11 +1,20 @@
-"""Which replicas are up, and how much they have to do, as far as checks can tell.
+"""Health of replicas: the state and load of each by its checks, and the check itself without I/O.
 
     table = HealthTable(addresses, failures_max=1)
-    table.note(address, Report(True, load=3.0))    -> Change(address, State.UP, ...)
-    table.note(address, Report(False))             -> Change(address, State.DOWN, ...)
+    table.update(address, CheckResult(True, load=3.0))    -> Change(address, State.UP, ...)
+    table.update(address, CheckResult(False))             -> Change(address, State.DOWN, ...)
 
-A replica that nobody has seen up counts as down. One success takes a replica in, `failures_max` failures in a row take
-it out.
+One success marks a replica up, `failures_max` consecutive failures mark it down; one that was never up is not used.
+
+HealthCheck is the HTTP exchange of one check:
+
+    GET /lab7-status HTTP/1.1              HTTP/1.1 200 OK
+    Host: 10.8.1.10                        Content-Type: application/json
+    Connection: close
+                                           {"requests_under_way": 3}
+
+A complete response with a final 2xx status (RFC 9110 section 15.3) is a success. If its content is a JSON object with
+a number under one of LOAD_KEYS, that is the load; other content is ignored. Left out: redirects, which are failures.
 """
 
 import json
@@ -19,9 +28,16 @@ from services.http.fields import Fields
 from services.http.http1.client_connection import ClientConnection
 from services.http.messages import Data, EndOfMessage, Event, Fault, Request, Response
 
+# Size of the status content.
+STATUS_OCTETS_MAX = 65_536
+# Size of the whole response, with the largest header section and some interim responses.
+RESPONSE_OCTETS_MAX = 4 * STATUS_OCTETS_MAX
+# Keys of the load, in order of preference; capacities in the region map have the same unit.
+LOAD_KEYS = ("load", "requests_under_way", "requests_per_s")
+
 
 class State(Enum):
-    """What the checks have shown so far."""
+    """State of a replica."""
 
     UNKNOWN = "not checked yet"
     UP = "up"
@@ -29,24 +45,24 @@ class State(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
-    """What came of one check; `load` is what the replica says of itself, None where it says nothing."""
+class CheckResult:
+    """The result of one check; `load` is the replica's own report, None without one."""
 
-    is_well: bool
+    healthy: bool
     load: float | None = None
     detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A replica was taken in or out; `detail` says what its last check showed."""
+    """A change of a replica's state; `detail` is from the check that caused it."""
 
     address: Address
     state: State
     detail: str
 
 
-# (state, what the check showed) -> state. The step from UP to DOWN waits for as many failures in a row as are allowed.
+# (state, result of the check) -> state. UP to DOWN takes `failures_max` consecutive failures.
 _NEXT = {
     (State.UNKNOWN, True): State.UP,
     (State.UNKNOWN, False): State.DOWN,
@@ -65,68 +81,49 @@ class _Health:
 
 
 class HealthTable:
-    """The health of replicas by address."""
+    """Health of replicas by address."""
 
     def __init__(self, addresses: Iterable[Address] = (), failures_max: int = 1) -> None:
         self._health = {address: _Health() for address in addresses}
         self._failures_max = failures_max
 
     def add(self, addresses: Iterable[Address]) -> None:
-        """Begin with further replicas; what is known of others stays."""
+        """Add replicas in state UNKNOWN; those present keep their state."""
         for address in addresses:
             self._health.setdefault(address, _Health())
 
-    def keep(self, addresses: Collection[Address]) -> None:
-        """Forget all replicas but these."""
+    def retain(self, addresses: Collection[Address]) -> None:
+        """Remove all replicas but these."""
         self._health = {address: health for address, health in self._health.items() if address in addresses}
 
-    def note(self, address: Address, report: Report) -> Change | None:
-        """Take what a check showed; returns the change that it makes, if it makes one."""
+    def update(self, address: Address, result: CheckResult) -> Change | None:
+        """Apply the result of a check; return the change of state, None without one."""
         health = self._health.get(address)
         if health is None:
             return None
-        health.failures = 0 if report.is_well else health.failures + 1
-        health.load = report.load if report.is_well else health.load
-        state = _NEXT[health.state, report.is_well]
+        health.failures = 0 if result.healthy else health.failures + 1
+        health.load = result.load if result.healthy else health.load
+        state = _NEXT[health.state, result.healthy]
         if health.state is State.UP and state is State.DOWN and health.failures < self._failures_max:
             return None
         if state is health.state:
             return None
         health.state = state
-        return Change(address, state, report.detail)
+        return Change(address, state, result.detail)
 
     def is_up(self, address: Address) -> bool:
-        """Tell whether a replica may be named in an answer."""
+        """Tell whether a replica is up."""
         health = self._health.get(address)
         return health is not None and health.state is State.UP
 
     def load(self, address: Address) -> float | None:
-        """Return what a replica said last of its load; None where it said nothing."""
+        """Return the last load that a replica reported; None without one."""
         health = self._health.get(address)
         return None if health is None else health.load
 
 
-# A replica's answer to the question how it is, read from octets: well or not, and how much it has to do.
-#
-#     GET /lab7-status HTTP/1.1              HTTP/1.1 200 OK
-#     Host: 10.8.1.10                        Content-Type: application/json
-#     Connection: close
-#                                            {"requests_under_way": 3}
-#
-# A final status of 2xx with whole content is a replica that is well (RFC 9110 section 15.3). Of the content
-# one number is read, if it is a JSON object that has one; a status page of any other kind says nothing of the load.
-# Left out: redirections, which a status has no use for and which count as failures.
-
-# A status is a few numbers.
-STATUS_OCTETS_MAX = 65_536
-# With the longest header section that is read, and some interim responses.
-ANSWER_OCTETS_MAX = 4 * STATUS_OCTETS_MAX
-# The first of these that is there counts; capacities in the map have the same unit.
-LOAD_KEYS = ("load", "requests_under_way", "requests_per_s")
-
-
-class StatusCheck:
-    """One check: request() goes out, receive() and end() take what comes until there is a Report."""
+class HealthCheck:
+    """One check: send request(), then pass received data to receive() and end() until they return a CheckResult."""
 
     def __init__(self, address: Address, port: int, path: str) -> None:
         host = f"[{address}]" if address.version == 6 else str(address)
@@ -138,58 +135,58 @@ class StatusCheck:
         self._octets = 0
 
     def request(self) -> bytes:
-        """Return the octets to send."""
+        """Encode the request."""
         fields = ((b"Host", self._authority), (b"Accept", b"application/json"), (b"Connection", b"close"))
         return self._connection.send_request(Request(b"GET", self._path, Fields(fields)))
 
-    def receive(self, data: bytes) -> Report | None:
-        """Take octets; returns the report once it is clear."""
+    def receive(self, data: bytes) -> CheckResult | None:
+        """Process received data; return the result once the response is complete."""
         self._octets += len(data)
-        report = self._take(self._connection.receive_data(data))
-        if report is None and self._octets > ANSWER_OCTETS_MAX:
-            return Report(False, detail=f"the answer has more than {ANSWER_OCTETS_MAX} octets")
-        return report
+        result = self._handle(self._connection.receive_data(data))
+        if result is None and self._octets > RESPONSE_OCTETS_MAX:
+            return CheckResult(False, detail=f"response larger than {RESPONSE_OCTETS_MAX} octets")
+        return result
 
-    def end(self) -> Report:
-        """Take note of the connection's end."""
-        report = self._take(self._connection.receive_eof())
-        return Report(False, detail="the connection ended without an answer") if report is None else report
+    def end(self) -> CheckResult:
+        """Process the end of the connection, and return the result."""
+        result = self._handle(self._connection.receive_eof())
+        return CheckResult(False, detail="connection closed without a response") if result is None else result
 
-    def _take(self, events: list[Event]) -> Report | None:
+    def _handle(self, events: list[Event]) -> CheckResult | None:
         for event in events:
             if isinstance(event, Fault):
-                return Report(False, detail=event.detail)
+                return CheckResult(False, detail=event.detail)
             if isinstance(event, Response):
                 self._status = event.status
             elif isinstance(event, Data):
                 self._content += event.data
             elif isinstance(event, EndOfMessage):
-                return self._report()
+                return self._result()
         return None
 
-    def _report(self) -> Report:
+    def _result(self) -> CheckResult:
         if self._status // 100 != 2:
-            return Report(False, detail=f"it answered {self._status}")
-        return Report(True, load_in(bytes(self._content)), f"it answered {self._status}")
+            return CheckResult(False, detail=f"status {self._status}")
+        return CheckResult(True, load_in(bytes(self._content)), f"status {self._status}")
 
 
 def load_in(content: bytes) -> float | None:
-    """Return the load that a status says, a number from 0 on; None where it says none that can be used."""
+    """Parse the load, a number from 0 on, from the content of a status response; None without a valid one."""
     try:
-        said = json.loads(content)
-    # Brackets in brackets exhaust the parser, which is a way to say nothing, too.
+        status = json.loads(content)
+    # Deeply nested content exhausts the parser's stack.
     except (ValueError, RecursionError):
         return None
-    if not isinstance(said, dict):
+    if not isinstance(status, dict):
         return None
     for key in LOAD_KEYS:
-        value = said.get(key)
+        value = status.get(key)
         if isinstance(value, int | float) and not isinstance(value, bool):
-            return _usable(value)
+            return _finite(value)
     return None
 
 
-def _usable(value: float) -> float | None:
+def _finite(value: float) -> float | None:
     try:
         number = float(value)
     except OverflowError:

@@ -1,8 +1,7 @@
-"""Asks replicas how they are, each on a connection of its own, once an interval and never for longer than a time-out.
+"""Health checker: checks each replica once per interval, on a connection of its own and with a timeout.
 
-So a replica that fails is known to have failed at the latest an interval and a time-out later, and one that is back an
-interval and the time of its answer later. What is asked and what an answer means stands in
-services.dns.steering.health.
+A failure is detected within one interval and one timeout, a recovery within one interval and the response time. The
+check itself is in services.dns.steering.health.
 """
 
 import asyncio
@@ -12,21 +11,18 @@ from errno import ECONNRESET
 from os import strerror
 
 from services.dns.address_space import Address
-from services.dns.steering.health import Report, StatusCheck
+from services.dns.steering.health import CheckResult, HealthCheck
 
 READ_OCTETS = 65_536
-# A name server and its replicas may be started together: for so long a new one is asked again at short intervals before
-# it counts as down. Services here are ready within half a second, real caches within one.
-START_PATIENCE_S = 1.5
+# Grace period for replicas that start together with this server: a new replica is checked at short intervals before it
+# counts as down. Services here are ready within half a second, real caches within one.
+START_GRACE_S = 1.5
 START_INTERVAL_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """How replicas are asked: a path, a port, seconds between the beginnings of two checks, seconds that one may take.
-
-    The failures in a row that take a replica out are the table's to count.
-    """
+    """Path and port of a check, the interval from start to start, and the timeout."""
 
     path: str
     port: int
@@ -34,73 +30,75 @@ class Probe:
     timeout_s: float
 
 
-class Checker:
-    """Checks the replicas that it follows; `noted` is told the report of each check."""
+class HealthChecker:
+    """Periodic checks of a set of replicas; `on_result` is called with the result of each check."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, probe: Probe, noted: Callable[[Address, Report], None]) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, probe: Probe, on_result: Callable[[Address, CheckResult], None]
+    ) -> None:
         self._loop = loop
         self._probe = probe
-        self._noted = noted
-        self._watches: dict[Address, asyncio.Task[None]] = {}
+        self._on_result = on_result
+        self._tasks: dict[Address, asyncio.Task[None]] = {}
 
-    async def follow(self, addresses: Collection[Address]) -> None:
-        """Begin to check these as well; returns when each that is new has answered, or had its time to start."""
-        firsts: list[asyncio.Future[None]] = []
+    async def add(self, addresses: Collection[Address]) -> None:
+        """Start checks of new replicas; return when each of them is healthy, or its grace period is over."""
+        initial: list[asyncio.Future[None]] = []
         for address in addresses:
-            if address not in self._watches:
-                firsts.append(self._loop.create_future())
-                self._watches[address] = self._loop.create_task(self._watch(address, firsts[-1]))
-        await asyncio.gather(*firsts)
+            if address not in self._tasks:
+                initial.append(self._loop.create_future())
+                self._tasks[address] = self._loop.create_task(self._run(address, initial[-1]))
+        await asyncio.gather(*initial)
 
-    async def keep(self, addresses: Collection[Address]) -> None:
-        """Check no others than these any more."""
-        await self._end([address for address in self._watches if address not in addresses])
+    async def retain(self, addresses: Collection[Address]) -> None:
+        """Stop the checks of all replicas but these."""
+        await self._cancel([address for address in self._tasks if address not in addresses])
 
     async def stop(self) -> None:
-        """End all checks."""
-        await self._end(list(self._watches))
+        """Stop all checks."""
+        await self._cancel(list(self._tasks))
 
-    async def _end(self, addresses: Collection[Address]) -> None:
-        ending = [self._watches.pop(address) for address in addresses]
-        for task in ending:
+    async def _cancel(self, addresses: Collection[Address]) -> None:
+        tasks = [self._tasks.pop(address) for address in addresses]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*ending, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _watch(self, address: Address, first: "asyncio.Future[None]") -> None:
-        started_by = self._loop.time() + START_PATIENCE_S
+    async def _run(self, address: Address, initial: "asyncio.Future[None]") -> None:
+        grace_until = self._loop.time() + START_GRACE_S
         while True:
-            begun = self._loop.time()
-            report = await self._check(address)
-            self._noted(address, report)
-            if not first.done() and (report.is_well or self._loop.time() >= started_by):
-                first.set_result(None)
-            pause_s = self._probe.interval_s if first.done() else min(START_INTERVAL_S, self._probe.interval_s)
-            await asyncio.sleep(max(0.0, begun + pause_s - self._loop.time()))
+            started = self._loop.time()
+            result = await self._check(address)
+            self._on_result(address, result)
+            if not initial.done() and (result.healthy or self._loop.time() >= grace_until):
+                initial.set_result(None)
+            interval_s = self._probe.interval_s if initial.done() else min(START_INTERVAL_S, self._probe.interval_s)
+            await asyncio.sleep(max(0.0, started + interval_s - self._loop.time()))
 
-    async def _check(self, address: Address) -> Report:
+    async def _check(self, address: Address) -> CheckResult:
         try:
             async with asyncio.timeout(self._probe.timeout_s):
-                return await self._ask(address)
+                return await self._request(address)
         except TimeoutError:
-            return Report(False, detail=f"no answer within {self._probe.timeout_s:g} s")
+            return CheckResult(False, detail=f"no response within {self._probe.timeout_s:g} s")
         except OSError as error:
-            return Report(False, detail=f"no connection ({error.strerror or type(error).__name__})")
+            return CheckResult(False, detail=f"connection failed ({error.strerror or type(error).__name__})")
         except Exception as error:
-            # Whatever a replica can do to its check, it does not end the checks.
-            return Report(False, detail=f"{type(error).__name__}: {error}")
+            # No response of a replica may end the loop of checks.
+            return CheckResult(False, detail=f"{type(error).__name__}: {error}")
 
-    async def _ask(self, address: Address) -> Report:
-        check = StatusCheck(address, self._probe.port, self._probe.path)
+    async def _request(self, address: Address) -> CheckResult:
+        check = HealthCheck(address, self._probe.port, self._probe.path)
         reader, writer = await asyncio.open_connection(str(address), self._probe.port)
         try:
-            # The replica may have closed it at once, and uvloop's transport then takes no octets.
+            # The replica may have closed the connection already, and uvloop's transport then raises on write().
             if writer.transport.is_closing():
                 raise ConnectionResetError(ECONNRESET, strerror(ECONNRESET))
             writer.write(check.request())
             while data := await reader.read(READ_OCTETS):
-                report = check.receive(data)
-                if report is not None:
-                    return report
+                result = check.receive(data)
+                if result is not None:
+                    return result
             return check.end()
         finally:
             writer.transport.abort()

@@ -1,19 +1,18 @@
-"""The region map of a CDN's name server: which names it answers by region, whose askers a region has, and with what.
+"""Region map of a CDN's name server: file format, parser and validation of names, regions and replicas.
 
-    name      www.cdn.net                        # a name that is answered by region; may be given again
-    ttl       2                                  # seconds, or a time such as 1m; 20 where it is not given
-    cover     10.8.0.0/16                        # the askers there are; not given: all of the regions' families
-    region    europe  10.8.1.0/24 10.8.2.0/24    # the askers of a region
-    replica   europe  10.8.1.10  capacity 100    # capacity in the unit of the replica's load; not given: no bound
-    spill     europe  asia america               # where a region's askers go when it can take none; see Region.spill
-    default   europe                             # the region of askers outside the cover; not given: the first one
-    otherwise origin  10.8.9.1                   # when no replica is up; or `otherwise servfail`, the default
+    name      www.cdn.net                        # name answered by region (repeatable)
+    ttl       2                                  # TTL of the answers: seconds, or 1m; default 20
+    cover     10.8.0.0/16                        # all client networks; default: all addresses of the regions' versions
+    region    europe  10.8.1.0/24 10.8.2.0/24    # client networks of a region
+    replica   europe  10.8.1.10  capacity 100    # capacity in the unit of the replica's load; default: unlimited
+    spill     europe  asia america               # order of the regions to try when this one is full; see Region.spill
+    default   europe                             # region of clients outside of the cover; default: the first region
+    otherwise origin  10.8.9.1                   # answer when no replica is up; default: `otherwise servfail`
 
-One statement a line, `#` begins a comment, the order of lines is free but for that of the regions. Refused with the
-line: an unknown word, a bad address, anything given twice, networks that overlap, a part of the cover that no region
-has, a region's network outside the cover, a region without a replica, and a name of a region that there is not. RFC
-7871 section 7.2.1 is why no network may lie within another: which answer a resolver keeps would depend on the order
-of its questions.
+One statement per line; `#` begins a comment; the order of lines is free, except that of regions. Errors name the line:
+unknown statements, invalid addresses, duplicates, overlapping networks, a part of the cover without a region, a network
+outside of the cover, a region without a replica, an undefined region. Networks must not overlap because of RFC 7871
+section 7.2.1: the answer in a resolver's cache would depend on the order of queries.
 """
 
 from collections.abc import Callable, Iterable
@@ -26,18 +25,17 @@ from services.dns.codec.errors import DNSError, TextError
 from services.dns.codec.name import Name
 from services.dns.codec.ttl import ttl_from_text
 
-# What Akamai's name servers gave their answers (Pang et al., "On the Responsiveness of DNS-based Network Control",
-# IMC 2004).
+# Akamai's TTL (Pang et al., "On the Responsiveness of DNS-based Network Control", IMC 2004).
 DEFAULT_TTL_S = 20
-# A hundred networks a line on as many lines; no lab has more.
+# Far more networks than a topology has hosts.
 MAP_OCTETS_MAX = 1_048_576
-# Each is asked for its status once an interval.
+# Each has a health check per interval.
 REPLICAS_MAX = 1000
 CAPACITY_MAX = 1e12
 
 
 class RegionMapError(DNSError):
-    """A region map is wrong; the text begins with `file:line:`."""
+    """An error in a region map; the message begins with `file:line:`."""
 
     def __init__(self, file: str, line: int, detail: str) -> None:
         super().__init__(f"{file}:{line}: {detail}")
@@ -47,7 +45,7 @@ class RegionMapError(DNSError):
 
 @dataclass(frozen=True, slots=True)
 class Replica:
-    """One replica; `capacity` bounds its load, None leaves it unbounded."""
+    """A replica; it is full at the load `capacity`, or never if that is None."""
 
     address: Address
     capacity: float | None = None
@@ -55,9 +53,9 @@ class Replica:
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """A region; `spill` are all others in the order in which they help out.
+    """A region; `spill` has all other regions in the order they are tried when this one is full.
 
-    Those of the spill line come first, then the others, from the one that follows this one in the map around to it.
+    Those of the spill statement come first, then the others in map order, from the next region on, cyclically.
     """
 
     name: str
@@ -68,7 +66,7 @@ class Region:
 
 @dataclass(frozen=True, slots=True)
 class RegionMap:
-    """A whole map; `names` have their lines, `origin` is empty where SERVFAIL is the last resort."""
+    """A valid map; `names` maps to line numbers, `origin` is empty for `otherwise servfail`."""
 
     file: str
     names: dict[Name, int]
@@ -80,39 +78,39 @@ class RegionMap:
 
     @property
     def replicas(self) -> list[Replica]:
-        """All replicas, region by region."""
+        """All replicas, by region."""
         return [replica for region in self.regions.values() for replica in region.replicas]
 
     def error(self, line: int, detail: str) -> RegionMapError:
-        """Return the error that tells of a line of this map."""
+        """Return an error at a line of this map."""
         return RegionMapError(self.file, line, detail)
 
 
 def read_region_map(path: Path) -> RegionMap:
-    """Read a map from a file; raises RegionMapError."""
+    """Parse a map from a file; raises RegionMapError."""
     try:
         with path.open("rb") as file:
             octets = file.read(MAP_OCTETS_MAX + 1)
     except OSError as error:
-        raise RegionMapError(str(path), 1, f"it cannot be read ({error.strerror})") from error
+        raise RegionMapError(str(path), 1, f"cannot read ({error.strerror})") from error
     if len(octets) > MAP_OCTETS_MAX:
-        raise RegionMapError(str(path), 1, f"it has more than {MAP_OCTETS_MAX} octets")
+        raise RegionMapError(str(path), 1, f"larger than {MAP_OCTETS_MAX} octets")
     return parse_region_map(octets.decode("latin-1"), str(path))
 
 
 def parse_region_map(text: str, file: str = "map") -> RegionMap:
-    """Read a map from text; raises RegionMapError."""
+    """Parse a map from text; raises RegionMapError."""
     statements = _Statements(file)
     lines = text.split("\n")
     for number, line in enumerate(lines, start=1):
         words = line.partition("#")[0].split()
         if words:
-            statements.take(number, words)
-    return _Checked(statements, max(1, len(lines) - (lines[-1] == ""))).map()
+            statements.parse(number, words)
+    return _Validator(statements, max(1, len(lines) - (lines[-1] == ""))).region_map()
 
 
 class _Statements:
-    """The statements of a map as they stand there, each with its line; names of regions are not looked up yet."""
+    """The parsed statements of a map with their lines, before names of regions are validated."""
 
     def __init__(self, file: str) -> None:
         self.file = file
@@ -126,101 +124,101 @@ class _Statements:
         self.otherwise: tuple[list[Address], int] | None = None
         self._line = 0
 
-    def take(self, line: int, words: list[str]) -> None:
-        """Take one statement; raises RegionMapError."""
+    def parse(self, line: int, words: list[str]) -> None:
+        """Parse one statement; raises RegionMapError."""
         self._line = line
-        taken = _STATEMENTS.get(words[0])
-        if taken is None:
-            raise self._error(f"{words[0]!r} is none of {', '.join(_STATEMENTS)}")
-        taken(self, words[1:])
+        statement = _STATEMENTS.get(words[0])
+        if statement is None:
+            raise self._error(f"unknown statement {words[0]!r}: expected {', '.join(_STATEMENTS)}")
+        statement(self, words[1:])
 
     def _error(self, detail: str) -> RegionMapError:
         return RegionMapError(self.file, self._line, detail)
 
-    def _once(self, what: str, present: bool) -> None:
+    def _reject_duplicate(self, label: str, present: bool) -> None:
         if present:
-            raise self._error(f"{what} is given twice")
+            raise self._error(f"{label} is given twice")
 
     def _name(self, words: list[str]) -> None:
         try:
-            name = Name.from_text(self._one(words, "name NAME"))
+            name = Name.from_text(self._word(words, "name NAME"))
         except TextError as error:
             raise self._error(str(error)) from error
-        self._once(f"the name {name}", name in self.names)
+        self._reject_duplicate(f"the name {name}", name in self.names)
         self.names[name] = self._line
 
     def _ttl(self, words: list[str]) -> None:
-        self._once("ttl", self.ttl is not None)
+        self._reject_duplicate("ttl", self.ttl is not None)
         try:
-            self.ttl = ttl_from_text(self._one(words, "ttl SECONDS")), self._line
+            self.ttl = ttl_from_text(self._word(words, "ttl SECONDS")), self._line
         except TextError as error:
             raise self._error(str(error)) from error
 
     def _cover(self, words: list[str]) -> None:
         if not words:
-            raise self._error("it should be `cover NETWORK...`")
+            raise self._error("expected `cover NETWORK...`")
         self.cover += [(self._network(word), self._line) for word in words]
 
     def _region(self, words: list[str]) -> None:
         if len(words) < 2:
-            raise self._error("it should be `region NAME NETWORK...`")
-        self._once(f"the region {words[0]}", words[0] in self.regions)
+            raise self._error("expected `region NAME NETWORK...`")
+        self._reject_duplicate(f"the region {words[0]}", words[0] in self.regions)
         self.regions[words[0]] = [self._network(word) for word in words[1:]], self._line
 
     def _replica(self, words: list[str]) -> None:
         if len(words) not in (2, 4) or words[2:3] not in ([], ["capacity"]):
-            raise self._error("it should be `replica REGION ADDRESS`, and `capacity NUMBER` if it has one")
+            raise self._error("expected `replica REGION ADDRESS [capacity NUMBER]`")
         address = self._address(words[1])
-        self._once(f"the replica {address}", address in self.replicas)
+        self._reject_duplicate(f"the replica {address}", address in self.replicas)
         if len(self.replicas) >= REPLICAS_MAX:
-            raise self._error(f"there are more than {REPLICAS_MAX} replicas")
+            raise self._error(f"more than {REPLICAS_MAX} replicas")
         capacity = self._capacity(words[3]) if len(words) == 4 else None
         self.replicas[address] = words[0], Replica(address, capacity), self._line
 
     def _spill(self, words: list[str]) -> None:
         if len(words) < 2:
-            raise self._error("it should be `spill REGION REGION...`")
-        self._once(f"the spill of {words[0]}", words[0] in self.spills)
-        for place, word in enumerate(words):
-            self._once(f"{word} in one spill", word in words[:place])
+            raise self._error("expected `spill REGION REGION...`")
+        self._reject_duplicate(f"the spill of {words[0]}", words[0] in self.spills)
+        for index, word in enumerate(words):
+            self._reject_duplicate(f"{word} in one spill", word in words[:index])
         self.spills[words[0]] = words[1:], self._line
 
     def _default(self, words: list[str]) -> None:
-        self._once("default", self.default is not None)
-        self.default = self._one(words, "default REGION"), self._line
+        self._reject_duplicate("default", self.default is not None)
+        self.default = self._word(words, "default REGION"), self._line
 
     def _otherwise(self, words: list[str]) -> None:
-        self._once("otherwise", self.otherwise is not None)
+        self._reject_duplicate("otherwise", self.otherwise is not None)
         if words != ["servfail"] and (words[:1] != ["origin"] or len(words) < 2):
-            raise self._error("it should be `otherwise servfail` or `otherwise origin ADDRESS...`")
+            raise self._error("expected `otherwise servfail` or `otherwise origin ADDRESS...`")
         addresses = [self._address(word) for word in words[1:]]
-        self._once("an address of the origin", len(set(addresses)) < len(addresses))
+        self._reject_duplicate("an address of the origin", len(set(addresses)) < len(addresses))
         self.otherwise = addresses, self._line
 
-    def _one(self, words: list[str], form: str) -> str:
+    def _word(self, words: list[str], form: str) -> str:
         if len(words) != 1:
-            raise self._error(f"it should be `{form}`")
+            raise self._error(f"expected `{form}`")
         return words[0]
 
     def _network(self, word: str) -> Network:
         try:
             return ip_network(word)
         except ValueError as error:
-            raise self._error(f"{word!r} is no network: {error}") from error
+            raise self._error(f"invalid network {word!r}: {error}") from error
 
     def _address(self, word: str) -> Address:
         try:
             address = ip_address(word)
         except ValueError as error:
-            raise self._error(f"{word!r} is no address") from error
+            raise self._error(f"invalid address {word!r}") from error
         if "%" in word or address.is_unspecified or address.is_multicast:
-            raise self._error(f"{word!r} is no address that a client could connect to")
+            raise self._error(f"{word!r} is not a unicast address of a host")
         return address
 
     def _capacity(self, word: str) -> float:
         digits = word.replace(".", "", 1)
         if not (digits.isascii() and digits.isdigit() and 0 < float(word) <= CAPACITY_MAX):
-            raise self._error(f"the capacity {word!r} is no number over 0")
+            raise self._error(f"invalid capacity {word!r}: expected a number above 0")
         return float(word)
 
 
@@ -236,90 +234,93 @@ _STATEMENTS: dict[str, Callable[[_Statements, list[str]], None]] = {
 }
 
 
-class _Checked:
-    """What the statements mean together; `last` is the last line, where something is missing at the end."""
+class _Validator:
+    """Validation of the statements as a whole; missing statements are reported at the line `last`."""
 
     def __init__(self, statements: _Statements, last: int) -> None:
-        self._said = statements
+        self._statements = statements
         self._last = last
 
-    def map(self) -> RegionMap:
+    def region_map(self) -> RegionMap:
         """Return the map; raises RegionMapError."""
-        said = self._said
-        for what, lacks in (("name", not said.names), ("region", not said.regions)):
-            if lacks:
-                raise self._error(self._last, f"there is no {what} in it")
+        statements = self._statements
+        for keyword, missing in (("name", not statements.names), ("region", not statements.regions)):
+            if missing:
+                raise self._error(self._last, f"no {keyword} statement")
         self._check_replicas()
-        cover = self._checked_cover()
-        default, line = said.default or (next(iter(said.regions)), 0)
-        self._check_known([default], line)
-        origin, line = said.otherwise or ([], 0)
+        cover = self._validated_cover()
+        default, line = statements.default or (next(iter(statements.regions)), 0)
+        self._check_defined([default], line)
+        origin, line = statements.otherwise or ([], 0)
         self._check_origin(origin, line)
-        ttl = DEFAULT_TTL_S if said.ttl is None else said.ttl[0]
+        ttl = DEFAULT_TTL_S if statements.ttl is None else statements.ttl[0]
         regions = self._regions()
-        return RegionMap(said.file, dict(said.names), ttl, cover, regions, default, tuple(origin))
+        return RegionMap(statements.file, dict(statements.names), ttl, cover, regions, default, tuple(origin))
 
     def _error(self, line: int, detail: str) -> RegionMapError:
-        return RegionMapError(self._said.file, line, detail)
+        return RegionMapError(self._statements.file, line, detail)
 
-    def _check_known(self, names: Iterable[str], line: int) -> None:
+    def _check_defined(self, names: Iterable[str], line: int) -> None:
         for name in names:
-            if name not in self._said.regions:
-                raise self._error(line, f"there is no region {name}")
+            if name not in self._statements.regions:
+                raise self._error(line, f"undefined region {name}")
 
     def _check_replicas(self) -> None:
         served = set()
-        for region, _, line in self._said.replicas.values():
-            self._check_known([region], line)
+        for region, _, line in self._statements.replicas.values():
+            self._check_defined([region], line)
             served.add(region)
-        for name, (_, line) in self._said.regions.items():
+        for name, (_, line) in self._statements.regions.items():
             if name not in served:
                 raise self._error(line, f"the region {name} has no replica")
-        for name, (others, line) in self._said.spills.items():
-            self._check_known([name, *others], line)
+        for name, (others, line) in self._statements.spills.items():
+            self._check_defined([name, *others], line)
 
-    def _checked_cover(self) -> tuple[Network, ...]:
-        said = self._said
-        listed = [(network, name, line) for name, (networks, line) in said.regions.items() for network in networks]
-        regions = self._space([(network, line, f" of {name}") for network, name, line in listed])
-        cover = self._space([(network, line, " of the cover") for network, line in said.cover])
-        if not said.cover:
-            # The last region is the last one that could have had what no region has.
-            last = max(line for _, line in said.regions.values())
-            said.cover += [(EVERYTHING[version], last) for version in regions.versions()]
-            cover = self._space([(network, line, "") for network, line in said.cover])
-        for network, name, line in listed:
-            around = cover.find(network.network_address)
-            if around is None or network.prefixlen < around[0].prefixlen:
-                raise self._error(line, f"{network} of {name} lies outside the cover")
-        for network, line in said.cover:
+    def _validated_cover(self) -> tuple[Network, ...]:
+        statements = self._statements
+        networks = [
+            (network, name, line) for name, (networks, line) in statements.regions.items() for network in networks
+        ]
+        regions = self._space([(network, line, f" of {name}") for network, name, line in networks])
+        cover = self._space([(network, line, " of the cover") for network, line in statements.cover])
+        if not statements.cover:
+            # A gap in the default cover is reported at the last region.
+            last = max(line for _, line in statements.regions.values())
+            statements.cover += [(EVERYTHING[version], last) for version in regions.versions()]
+            cover = self._space([(network, line, "") for network, line in statements.cover])
+        for network, name, line in networks:
+            covering = cover.find(network.network_address)
+            if covering is None or network.prefixlen < covering[0].prefixlen:
+                raise self._error(line, f"{network} of {name} is outside of the cover")
+        for network, line in statements.cover:
             gap = regions.gap_in(network)
             if gap is not None:
-                raise self._error(line, f"{gap} of the cover belongs to no region")
-        return tuple(network for network, _ in said.cover)
+                raise self._error(line, f"{gap} of the cover is in no region")
+        return tuple(network for network, _ in statements.cover)
 
-    def _space(self, listed: list[tuple[Network, int, str]]) -> AddressSpace[None]:
+    def _space(self, networks: list[tuple[Network, int, str]]) -> AddressSpace[None]:
         try:
-            return AddressSpace((network, None) for network, _, _ in listed)
+            return AddressSpace((network, None) for network, _, _ in networks)
         except OverlapError as error:
-            # The line that is blamed is the later one, whichever order the statements have.
-            earlier, later = sorted((listed[error.earlier], listed[error.later]), key=lambda one: one[1])
-            said = f"{later[0]}{later[2]} overlaps {earlier[0]}{earlier[2]} in line {earlier[1]}"
-            raise self._error(later[1], said) from error
+            # The error is reported at the later line, whatever the order of the statements.
+            pair = (networks[error.earlier], networks[error.later])
+            earlier, later = sorted(pair, key=lambda labelled: labelled[1])
+            detail = f"{later[0]}{later[2]} overlaps {earlier[0]}{earlier[2]} in line {earlier[1]}"
+            raise self._error(later[1], detail) from error
 
     def _check_origin(self, origin: list[Address], line: int) -> None:
-        """Where replicas have a family the last resort must have it too, or its answer would be empty."""
-        needed = {address.version for address in self._said.replicas}
-        lacking = sorted(needed - {address.version for address in origin}) if origin else []
-        if lacking:
-            raise self._error(line, f"the origin has no IPv{lacking[0]} address, and there are replicas with one")
+        """Require an origin address of each IP version of the replicas, without which the answer would be NODATA."""
+        required = {address.version for address in self._statements.replicas}
+        missing = sorted(required - {address.version for address in origin}) if origin else []
+        if missing:
+            raise self._error(line, f"the origin has no IPv{missing[0]} address, but replicas have")
 
     def _regions(self) -> dict[str, Region]:
-        names = list(self._said.regions)
-        made = {}
-        for place, name in enumerate(names):
-            first = self._said.spills.get(name, ([], 0))[0]
-            around = [other for other in names[place + 1 :] + names[:place] if other not in first]
-            replicas = tuple(replica for region, replica, _ in self._said.replicas.values() if region == name)
-            made[name] = Region(name, tuple(self._said.regions[name][0]), replicas, (*first, *around))
-        return made
+        names = list(self._statements.regions)
+        regions = {}
+        for index, name in enumerate(names):
+            first = self._statements.spills.get(name, ([], 0))[0]
+            others = [other for other in names[index + 1 :] + names[:index] if other not in first]
+            replicas = tuple(replica for region, replica, _ in self._statements.replicas.values() if region == name)
+            regions[name] = Region(name, tuple(self._statements.regions[name][0]), replicas, (*first, *others))
+        return regions

@@ -1,1 +1,1 @@
-"""Authoritative zones: loading, lookup, transfer and the response cache (RFC 1034 section 4.3.2)."""
+"""Authoritative zones: loading, lookup (RFC 1034 section 4.3.2), request handler and zone transfer."""

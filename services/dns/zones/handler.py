@@ -1,27 +1,31 @@
-"""The authoritative handler: a query's message in, the message that the zones answer with out.
+"""Authoritative request handler: from a query to the response that the server's zones give.
 
-RFC 1034 section 4.3.2 by way of zones.lookup. RA is never set: nothing is asked elsewhere. Address sets of the
-answer can be rotated, which spreads load as RFC 1794 section 3 describes: each answer to a question begins one
-address further on.
+    respond = AuthoritativeResponder(Authority(zones))
+    respond(octets, Client("192.0.2.9", 53124))     -> the encoded response
+
+Authority maps a query Message to a response Message by the lookup of RFC 1034 section 4.3.2 (zones.zone).
+AuthoritativeResponder does the same for octets and adds the response cache and the rotation of address sets (RFC 1794
+section 3: each response begins one address further on). RA is never set, because this server does no recursion.
 """
 
-from collections.abc import Iterable
 from dataclasses import replace
 
-from services.dns.codec.codes import META_TYPES, Rcode, RRType
-from services.dns.codec.message import Message
-from services.dns.codec.records import Question, Record, RRset
-from services.dns.server.responder import Client
-from services.dns.zones.lookup import ADDRESS_TYPES, Answer, answer_question
-from services.dns.zones.zone import Zones
+from services.dns.codec.codes import ADDRESS_TYPES, META_TYPES, Rcode, RRType
+from services.dns.codec.message import UDP_SIZE_DEFAULT, Message, Question, records_of
+from services.dns.server.responder import Client, accept, encode_reply
+from services.dns.server.response_cache import STATIC_RESPONSES_MAX, StaticResponseCache
+from services.dns.zones.zone import Answer, Zones, answer_question
+
+# Questions whose rotation counter is stored.
+QUESTIONS_MAX = 65_536
 
 _TRANSFERS = (RRType.AXFR, RRType.IXFR)
-# RFC 6895 section 3.1: query types that stand for an operation which is not done here.
-_NOT_DONE = META_TYPES - {RRType.ANY, RRType.OPT, *_TRANSFERS}
+# RFC 6895 section 3.1: query types that request an operation which this server does not implement.
+_NOT_IMPLEMENTED = META_TYPES - {RRType.ANY, RRType.OPT, *_TRANSFERS}
 
 
 class Authority:
-    """Answers from zones."""
+    """Handler that answers queries from `zones`."""
 
     def __init__(self, zones: Zones) -> None:
         self.zones = zones
@@ -31,34 +35,30 @@ class Authority:
         return response(query, self.answer(query.questions[0]))
 
     def answer(self, question: Question) -> Answer:
-        """Return what the zones answer to a question."""
+        """Return the sections that answer a question."""
         if question.rtype in _TRANSFERS:
-            # RFC 5936 section 4.2: no AXFR over UDP; over TCP it is no matter of one message.
+            # RFC 5936 section 4.2: no AXFR over UDP. AXFR over TCP takes many messages: see zones.transfer.
             return Answer(Rcode.REFUSED)
-        if question.rtype in _NOT_DONE:
+        if question.rtype in _NOT_IMPLEMENTED:
             return Answer(Rcode.NOTIMP)
         if question.rtype == RRType.OPT:
             return Answer(Rcode.FORMERR)
         return answer_question(self.zones, question)
 
 
-def response(query: Message, answer: Answer, turn: int = 0) -> Message:
-    """Return the message that carries an answer, its address sets turned by `turn`."""
+def response(query: Message, answer: Answer, rotation: int = 0) -> Message:
+    """Return the response message with an answer's sections, its address sets rotated by `rotation`."""
     return replace(
         query.reply(answer.rcode),
         aa=answer.aa,
-        answers=_records(rotated(rrset, turn) for rrset in answer.answers),
-        authority=_records(answer.authority),
-        additional=_records(answer.additional),
+        answers=records_of(rrset.rotated(rotation) for rrset in answer.answers),
+        authority=records_of(answer.authority),
+        additional=records_of(answer.additional),
     )
 
 
-def _records(rrsets: Iterable[RRset]) -> tuple[Record, ...]:
-    return tuple([record for rrset in rrsets for record in rrset.records()])
-
-
-def turns(answer: Answer) -> int:
-    """Return the number of turns after which an answer's address sets are in their first order again; 1 for none."""
+def rotation_count(answer: Answer) -> int:
+    """Return the number of rotations after which the address sets have their first order again; 1 without any."""
     sizes = {len(rrset.rdatas) for rrset in answer.answers if rrset.rtype in ADDRESS_TYPES}
     product = 1
     for size in sizes:
@@ -66,9 +66,54 @@ def turns(answer: Answer) -> int:
     return product
 
 
-def rotated(rrset: RRset, turn: int) -> RRset:
-    """Return an address set that begins `turn` addresses further on; other sets as they are."""
-    if rrset.rtype not in ADDRESS_TYPES or len(rrset.rdatas) < 2:
-        return rrset
-    begin = turn % len(rrset.rdatas)
-    return replace(rrset, rdatas=rrset.rdatas[begin:] + rrset.rdatas[:begin])
+class AuthoritativeResponder:
+    """Responder for octets with a response cache; `rotate` rotates address sets.
+
+    With `responses_max` 0 each response is encoded anew, with the same octets.
+    """
+
+    def __init__(
+        self,
+        authority: Authority,
+        udp_size_max: int = UDP_SIZE_DEFAULT,
+        rotate: bool = True,
+        responses_max: int = STATIC_RESPONSES_MAX,
+    ) -> None:
+        self._authority = authority
+        self._udp_size_max = udp_size_max
+        self._rotate = rotate
+        self._cache = StaticResponseCache(responses_max)
+        self._counters: dict[tuple[tuple[bytes, ...], int], list[int]] = {}
+        # The server calls it for each datagram before anything else.
+        self.cached = self._cache.get
+
+    def __call__(self, data: bytes, client: Client) -> bytes | None:
+        """Return the encoded response, or None for no response."""
+        if client.over_tcp:
+            return self._respond(data, client)
+        return self.cached(data) or self._respond(data, client)
+
+    def _respond(self, data: bytes, client: Client) -> bytes | None:
+        query = accept(data)
+        if not isinstance(query, Message):
+            return query
+        answer = self._authority.answer(query.questions[0])
+        count = rotation_count(answer) if self._rotate else 1
+        counter = self._counter(query) if count > 1 else [0]
+        rotation = counter[0]
+        counter[0] = rotation + 1
+        # Rdata that repeats the qname (DNAME) would have to follow the case of each query.
+        if not (client.over_tcp or answer.spells_qname) and self._cache.accepts(data, query, count):
+            rotations = [self._encode(query, answer, client, number) for number in range(count)]
+            self._cache.put(data, query, rotations, counter)
+        return self._encode(query, answer, client, rotation)
+
+    def _encode(self, query: Message, answer: Answer, client: Client, rotation: int) -> bytes:
+        return encode_reply(query, response(query, answer, rotation), client, self._udp_size_max)
+
+    def _counter(self, query: Message) -> list[int]:
+        """Return the rotation counter of a question, which all queries with that question share."""
+        question = query.questions[0]
+        if len(self._counters) >= QUESTIONS_MAX:
+            self._counters.clear()
+        return self._counters.setdefault((question.name.folded, question.rtype), [0])

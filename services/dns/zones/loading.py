@@ -1,8 +1,8 @@
-"""Zones from files: what --zone and --zones name, loaded, with every error as one sentence that says where.
+"""Zone loading from the arguments of --zone and --zones; errors name the file and line.
 
---zone example.com.zone            the origin is the SOA's owner; relative names need $ORIGIN
---zone example.com=FILE            relative names end in example.com. until $ORIGIN says otherwise
---zones LIST                       a file with a line `origin<TAB>file` for each zone, files relative to it
+--zone example.com.zone       the origin is the owner of the SOA; relative names need an $ORIGIN
+--zone example.com=FILE       relative names are completed with example.com. until the first $ORIGIN
+--zones LIST                  a file with a line `origin<TAB>file` per zone, files relative to its folder
 """
 
 from collections.abc import Iterable, Iterator
@@ -26,9 +26,9 @@ def load_zone(path: Path, origin: Name | None = None) -> Zone:
 
 
 def load_zones(arguments: Iterable[str], lists: Iterable[str]) -> Zones:
-    """Load what the arguments of --zone and --zones name; raises ServiceError."""
+    """Load the zones of --zone arguments and --zones lists; raises ServiceError."""
     zones = Zones()
-    for path, origin in _named(arguments, lists):
+    for path, origin in _files(arguments, lists):
         try:
             zones.add(load_zone(path, origin))
         except ZoneError as error:
@@ -36,7 +36,7 @@ def load_zones(arguments: Iterable[str], lists: Iterable[str]) -> Zones:
     return zones
 
 
-def _named(arguments: Iterable[str], lists: Iterable[str]) -> Iterator[tuple[Path, Name | None]]:
+def _files(arguments: Iterable[str], lists: Iterable[str]) -> Iterator[tuple[Path, Name | None]]:
     for argument in arguments:
         origin, equals, file = argument.rpartition("=")
         yield Path(file), _origin(origin, argument) if equals else None
@@ -54,7 +54,7 @@ def _listed(path: Path) -> Iterator[tuple[Path, Name | None]]:
             continue
         origin, tab, file = line.partition("\t")
         if not tab:
-            raise ServiceError(f"{path}:{number}: a line is `origin<TAB>file`")
+            raise ServiceError(f"{path}:{number}: expected `origin<TAB>file`")
         yield path.parent / file.strip(), _origin(origin.strip(), f"{path}:{number}")
 
 

@@ -1,7 +1,7 @@
-"""Zone transfer out: the whole zone as a row of messages over TCP, for peers that are allowed to have it.
+"""Outgoing zone transfer (AXFR): all records of a zone in a series of messages over TCP, for allowed peers.
 
-RFC 5936 sections 2.2 (the SOA first and last), 2.2.1 (the codes) and 4.1 (TCP only). IXFR gets the whole zone, as RFC
-1995 section 4 lets a server answer that keeps no differences. Left out: TSIG; the peer's address decides.
+RFC 5936 sections 2.2 (the SOA is the first and the last record), 2.2.1 (rcodes) and 4.1 (TCP only). IXFR is answered
+with the whole zone, as RFC 1995 section 4 permits a server without differences. Left out: TSIG; access is by address.
 """
 
 from collections.abc import Iterator, Sequence
@@ -9,29 +9,28 @@ from dataclasses import replace
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
 from services.dns.codec.codes import Rcode, RRType
-from services.dns.codec.message import Message
-from services.dns.codec.records import Record
+from services.dns.codec.message import Message, Record
 from services.dns.server.responder import Client
 from services.dns.zones.zone import Zone, Zones
 
-# Octets without compression that one message gathers: compression reaches no further than 16 KiB.
+# Uncompressed size of the records in one message: compression pointers reach 16 KiB.
 BATCH_OCTETS = 16_000
 _RECORD_OCTETS = 10
 _TRANSFERS = (RRType.AXFR, RRType.IXFR)
 
 
 class Transfers:
-    """Hands out zones to peers in `allowed` networks."""
+    """Handler for transfers of `zones` to clients in the `allowed` networks."""
 
     def __init__(self, zones: Zones, allowed: Sequence[IPv4Network | IPv6Network]) -> None:
         self._zones = zones
         self._allowed = allowed
 
     def __call__(self, query: Message, client: Client) -> Iterator[Message] | None:
-        """Return the messages of a transfer, or the one that refuses it; None for a query that asks for none."""
+        """Return the messages of a transfer, or an error response; None for a query of another type."""
         if query.questions[0].rtype not in _TRANSFERS:
             return None
-        if not self._may(client.host):
+        if not self._allows(client.host):
             return iter((query.reply(Rcode.REFUSED),))
         zone = self._zones.get(query.questions[0].name)
         if zone is None or zone.rclass != query.questions[0].rclass:
@@ -39,7 +38,7 @@ class Transfers:
             return iter((query.reply(Rcode.NOTAUTH),))
         return _messages(query, zone)
 
-    def _may(self, host: str) -> bool:
+    def _allows(self, host: str) -> bool:
         address = ip_address(host.partition("%")[0])
         return any(address.version == network.version and address in network for network in self._allowed)
 

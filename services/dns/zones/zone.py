@@ -1,51 +1,94 @@
-"""A zone: its nodes, what makes it one, and which of them a name leads to.
+"""Zones in memory, and the lookup of an answer in them (RFC 1034 section 4.3.2).
 
-RFC 1034 section 4.3.2 step 3 as RFC 4592 section 3.3.1 (closest encloser, wildcards, empty non-terminals) and RFC 6672
-section 3.2 (DNAME) restate it. The walk goes from the apex down, so what lies below a zone cut or a DNAME is hidden,
-except as glue. Refused at load: no SOA or two, no NS at the apex, a CNAME beside other data (RFC 2181 section 10.1),
-two CNAMEs or DNAMEs at a name, names outside the zone.
-Left out: DNSSEC; its records are served as any others and prove nothing.
+    answer_question(zones, Question(www.example.com. A))  ->  Answer(rcode, aa, answers, authority, additional)
+
+RFC 1034 sections 4.3.2 and 6.2, RFC 2181 sections 5, 9 and 10.1, RFC 2308 sections 2 and 3 (the SOA of a negative
+answer), RFC 4035 section 3.1.4.1 (DS is in the parent zone), RFC 4592 (wildcards), RFC 6604 section 3 (the rcode is
+about the last name of an alias chain), RFC 6672 section 3.2 (DNAME), RFC 8020 (NXDOMAIN covers all names below), RFC
+8482 (ANY returns every RRset of the name, as its section 4 permits).
+
+A zone is rejected at load for: no SOA or two, no NS at the apex, a CNAME with other data, two CNAMEs or DNAMEs at a
+name, names outside of the zone. Left out: DNSSEC, whose records are served like any others; the NS RRset in the
+authority section of positive answers, which RFC 1034 does not require; wildcard expansion in the additional section.
 """
 
+# The lookup order
+# ----------------
+#
+# RFC 1034 section 4.3.2, as clarified for wildcards by RFC 4592 section 3.3.1 and for DNAME by RFC 6672 section 3.2:
+#
+#   step 1   set RA                                                        not here: an authoritative server does not
+#   step 2   find the zone that is the nearest ancestor of the qname       Zones.closest
+#   step 3   match down, label by label, from the apex                     Zone.find
+#            a  the whole qname matches: its RRset, a CNAME, or NODATA     EXACT       _answer_node
+#            b  a node with NS: referral                                   DELEGATION  _answer_name
+#            -  a node with DNAME above the qname: synthesize a CNAME      DNAME       _answer_dname
+#            c  a label does not match: the wildcard at the closest        WILDCARD    _answer_node
+#               encloser, or else NXDOMAIN                                 MISSING     _answer_name
+#   step 4   answer from the cache                                         not here: see recursion.iterator.from_cache
+#   step 5   (the previous version of the same)
+#   step 6   additional section                                            _add_additional
+#
+# The order of step 3 matters. It starts at the apex and not at the qname, so a zone cut or a DNAME hides everything
+# below it: the address of a name server below a cut is glue, which is returned in the additional section and never as
+# an answer. A node exists if it has records or a descendant has (an empty non-terminal, RFC 4592 section 2.2.2), so the
+# closest encloser is the last node of the walk. Only `*` directly below it is a source of synthesis: with *.example.
+# and b.example. in the zone, a.b.example. does not exist, because its closest encloser is b.example.
+#
+#   zone example.:   *  A          qname x.example.      WILDCARD     answer owned by x.example.
+#                    b  TXT        qname a.b.example.    MISSING      NXDOMAIN
+#                    c.d  A        qname d.example.      EXACT        NODATA, an empty non-terminal
+#                    sub  NS       qname w.sub.example.  DELEGATION   referral
+#                    old  DNAME    qname k.old.example.  DNAME        a CNAME for k.old.example.
+#                                  qname old.example.    EXACT        the owner of a DNAME is not redirected
+#
+# An alias, stored or synthesized, restarts at step 2 with its target, in any zone of this server, as in NSD and
+# PowerDNS (BIND and Knot DNS stop at the end of the zone). AA is about the first name, the rcode about the last one.
+
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
-from services.dns.codec.codes import RRType, type_to_text
+from services.dns.codec.codes import ADDRESS_TYPES, Rcode, RRClass, RRType, type_to_text
 from services.dns.codec.errors import ZoneError
 from services.dns.codec.master_file import Entry
-from services.dns.codec.name import ASTERISK, Name
-from services.dns.codec.rdata import SOA, Rdata
-from services.dns.codec.records import RRset
+from services.dns.codec.message import Question, RRset, synthesize_cname
+from services.dns.codec.name import ASTERISK, ROOT, Name
+from services.dns.codec.rdata import MX, SOA, SRV, Rdata, SingleName
 
 Node = dict[int, RRset]
 
-# What may stand beside a CNAME (RFC 4035 section 2.5).
+# Aliases followed; BIND follows 11 to 16, Knot DNS 20.
+CHAIN_MAX = 16
+# Types whose rdata names a host, the addresses of which go into the additional section.
+HOST_TYPES = frozenset({RRType.NS, RRType.MX, RRType.SRV})
+
+# Types allowed beside a CNAME (RFC 4035 section 2.5).
 _BESIDE_CNAME = frozenset({RRType.CNAME, RRType.RRSIG, RRType.NSEC, RRType.KEY})
-_SINGLE = (RRType.SOA, RRType.CNAME, RRType.DNAME)
+_SINGLETON_TYPES = (RRType.SOA, RRType.CNAME, RRType.DNAME)
 
 
-class Kind(Enum):
-    """Where the walk down to a name ended."""
+class MatchKind(Enum):
+    """Outcome of the walk from the apex to a name."""
 
     EXACT = "the name exists"
-    DELEGATION = "a zone cut lies above it, or at it"
-    DNAME = "a DNAME lies above it"
-    WILDCARD = "it does not exist, and a wildcard covers it"
-    MISSING = "it does not exist"
+    DELEGATION = "a zone cut at the name or above it"
+    DNAME = "a DNAME above the name"
+    WILDCARD = "the name does not exist and a wildcard covers it"
+    MISSING = "the name does not exist"
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """Where a name leads: the node found (the wildcard's, the cut's), and that node's name."""
+    """The node that a name leads to (its own, the wildcard's, or the cut's), and the name of that node."""
 
-    kind: Kind
+    kind: MatchKind
     name: Name
     node: Node
 
 
 class Zone:
-    """The records of a zone by name and type; `nodes` also has the empty non-terminals."""
+    """A zone: RRsets by name and type; `nodes` includes the empty non-terminals."""
 
     def __init__(self, origin: Name, nodes: dict[tuple[bytes, ...], Node]) -> None:
         self.origin = origin
@@ -57,35 +100,35 @@ class Zone:
 
     @classmethod
     def from_entries(cls, entries: Iterable[Entry], origin: Name | None = None) -> "Zone":
-        """Make a zone of a master file's entries.
+        """Build a zone from the entries of a master file.
 
-        Raises MasterFileError where an entry is wrong, ZoneError where one is missing or `origin` is not the SOA's
-        owner.
+        Raises MasterFileError for an invalid entry, ZoneError where one is missing or `origin` is not the owner of
+        the SOA.
         """
         listed = list(entries)
-        start = _start(listed, origin)
-        gathered: dict[tuple[bytes, ...], dict[int, _Gathered]] = {}
+        soa = _soa_entry(listed, origin)
+        zone_origin = soa.record.name
+        names: dict[tuple[bytes, ...], dict[int, _RRsetBuilder]] = {}
         for entry in listed:
-            _check_place(entry, start.record.name)
-            record = entry.record
-            found = gathered.setdefault(record.name.folded, {}).setdefault(record.rtype, _Gathered(entry))
-            found.add(entry)
-        for types in gathered.values():
+            if not entry.record.name.is_below(zone_origin):
+                raise entry.error(f"{entry.record.name} is outside of the zone {zone_origin}")
+            types = names.setdefault(entry.record.name.folded, {})
+            types.setdefault(entry.record.rtype, _RRsetBuilder(entry)).add(entry)
+        for types in names.values():
             _check_node(types)
-        nodes = {key: {rtype: one.rrset() for rtype, one in types.items()} for key, types in gathered.items()}
-        zone_origin = start.record.name
+        nodes = {key: {rtype: builder.rrset() for rtype, builder in types.items()} for key, types in names.items()}
         _add_empty_non_terminals(nodes, zone_origin)
         if RRType.NS not in nodes[zone_origin.folded]:
             raise ZoneError(f"the zone {zone_origin} has no NS record at its apex")
         return cls(zone_origin, nodes)
 
     def add_name(self, name: Name) -> None:
-        """Have a name exist without records, for a server that answers for it from elsewhere."""
+        """Add a name without records, for a server that generates its answers."""
         self.nodes.setdefault(name.folded, {})
         _add_empty_non_terminals(self.nodes, self.origin)
 
     def rrsets(self) -> Iterator[RRset]:
-        """Yield every set of the zone, the SOA first and then in canonical order of names and types."""
+        """Yield all RRsets, the SOA first, then in canonical order of names and types."""
         yield self.soa
         for key in sorted(self.nodes, key=lambda labels: labels[::-1]):
             for _, rrset in sorted(self.nodes[key].items()):
@@ -93,41 +136,41 @@ class Zone:
                     yield rrset
 
     def find(self, qname: Name, at_parent: bool = False) -> Match:
-        """Return where a name that is in the zone leads; with `at_parent` a cut at the name itself does not count.
+        """Match a name of the zone (RFC 1034 section 4.3.2 step 3); `at_parent` ignores a cut at the name itself.
 
-        That is for DS, which belongs to the parent's side of a cut (RFC 4035 section 3.1.4.1).
+        That is for DS, which is at the parent's side of a zone cut (RFC 4035 section 3.1.4.1).
         """
         folded, nodes = qname.folded, self.nodes
-        depth, whole = len(self.origin.folded), len(folded)
+        depth, labels = len(self.origin.folded), len(folded)
         node = self.apex
-        for count in range(depth, whole + 1):
-            below = nodes.get(folded[whole - count :])
+        for count in range(depth, labels + 1):
+            below = nodes.get(folded[labels - count :])
             if below is None:
                 return self._wildcard(qname, count - 1)
             node = below
-            if count > depth and RRType.NS in node and not (count == whole and at_parent):
-                return Match(Kind.DELEGATION, qname.suffix(count), node)
-            # RFC 6672 section 2.3: the owner of a DNAME is not redirected, only what lies below.
-            if RRType.DNAME in node and count < whole:
-                return Match(Kind.DNAME, qname.suffix(count), node)
-        return Match(Kind.EXACT, qname, node)
+            if count > depth and RRType.NS in node and not (count == labels and at_parent):
+                return Match(MatchKind.DELEGATION, qname.suffix(count), node)
+            # RFC 6672 section 2.3: the owner of a DNAME is not redirected, only the names below it.
+            if RRType.DNAME in node and count < labels:
+                return Match(MatchKind.DNAME, qname.suffix(count), node)
+        return Match(MatchKind.EXACT, qname, node)
 
     def _wildcard(self, qname: Name, encloser_labels: int) -> Match:
-        """RFC 4592 section 3.3.1: the source of synthesis is the asterisk right below the closest encloser."""
+        """Match the wildcard directly below the closest encloser (RFC 4592 section 3.3.1)."""
         encloser = qname.suffix(encloser_labels)
         source = self.nodes.get((ASTERISK, *encloser.folded))
         if source is None:
-            return Match(Kind.MISSING, encloser, {})
-        return Match(Kind.WILDCARD, encloser.child(ASTERISK), source)
+            return Match(MatchKind.MISSING, encloser, {})
+        return Match(MatchKind.WILDCARD, encloser.child(ASTERISK), source)
 
 
 def _negative_ttl(soa: RRset) -> int:
-    """RFC 2308 section 3: the SOA of a negative answer lives as long as the lesser of its TTL and its minimum."""
-    data = soa.rdatas[0]
-    return min(soa.ttl, data.minimum) if isinstance(data, SOA) else soa.ttl
+    """Return the TTL of negative answers: the lower of the SOA's TTL and its MINIMUM (RFC 2308 section 3)."""
+    rdata = soa.rdatas[0]
+    return min(soa.ttl, rdata.minimum) if isinstance(rdata, SOA) else soa.ttl
 
 
-class _Gathered:
+class _RRsetBuilder:
     """The entries of one name and type."""
 
     __slots__ = ("entries", "ttl")
@@ -137,7 +180,7 @@ class _Gathered:
         self.entries: dict[Rdata, Entry] = {}
 
     def add(self, entry: Entry) -> None:
-        # RFC 2181 section 5: equal records are one. Section 5.2: one TTL for all; the lowest, as receivers take it.
+        # RFC 2181 section 5: duplicates are dropped. Section 5.2: one TTL, the lowest, as receivers treat it.
         self.entries.setdefault(entry.record.rdata, entry)
         self.ttl = min(self.ttl, entry.record.ttl)
 
@@ -146,40 +189,35 @@ class _Gathered:
         return RRset(record.name, record.rtype, record.rclass, self.ttl, tuple(self.entries))
 
 
-def _start(entries: list[Entry], origin: Name | None) -> Entry:
-    """Return the entry of the SOA."""
-    starts = [entry for entry in entries if entry.record.rtype == RRType.SOA]
-    if not starts:
-        raise ZoneError("there is no SOA record")
-    first = starts[0]
-    for other in starts[1:]:
+def _soa_entry(entries: list[Entry], origin: Name | None) -> Entry:
+    """Return the entry of the SOA; raises ZoneError and MasterFileError."""
+    soas = [entry for entry in entries if entry.record.rtype == RRType.SOA]
+    if not soas:
+        raise ZoneError("no SOA record")
+    first = soas[0]
+    for other in soas[1:]:
         if other.record.name != first.record.name or other.record.rdata != first.record.rdata:
             raise other.error("a second SOA record: one file is one zone")
     if origin is not None and first.record.name != origin:
-        raise first.error(f"the SOA is {first.record.name}'s, where the zone is to be {origin}")
+        raise first.error(f"the owner of the SOA is {first.record.name}, not the origin {origin}")
     return first
 
 
-def _check_place(entry: Entry, origin: Name) -> None:
-    if not entry.record.name.is_below(origin):
-        raise entry.error(f"{entry.record.name} lies outside the zone {origin}")
-
-
-def _check_node(types: dict[int, _Gathered]) -> None:
-    for rtype in _SINGLE:
+def _check_node(types: dict[int, _RRsetBuilder]) -> None:
+    for rtype in _SINGLETON_TYPES:
         if rtype in types and len(types[rtype].entries) > 1:
             extra = list(types[rtype].entries.values())[1]
             raise extra.error(f"{extra.record.name} has a second {type_to_text(rtype)}")
     # RFC 2181 section 10.1: an alias has no other data.
     if RRType.CNAME in types and not types.keys() <= _BESIDE_CNAME:
-        other = next(one for rtype, one in types.items() if rtype not in _BESIDE_CNAME)
-        places = [*types[RRType.CNAME].entries.values(), *other.entries.values()]
-        later = max(places, key=lambda entry: entry.line)
-        raise later.error(f"{later.record.name} has a CNAME and other data")
+        other = next(builder for rtype, builder in types.items() if rtype not in _BESIDE_CNAME)
+        entries = [*types[RRType.CNAME].entries.values(), *other.entries.values()]
+        last = max(entries, key=lambda entry: entry.line)
+        raise last.error(f"{last.record.name} has a CNAME and other data")
 
 
 def _add_empty_non_terminals(nodes: dict[tuple[bytes, ...], Node], origin: Name) -> None:
-    """RFC 4592 section 2.2.2: a name with a descendant exists, though it has no records."""
+    """Add a node for each ancestor of a name in the zone that has none (RFC 4592 section 2.2.2)."""
     apex_labels = len(origin.folded)
     for key in list(nodes):
         above = key[1:]
@@ -188,13 +226,8 @@ def _add_empty_non_terminals(nodes: dict[tuple[bytes, ...], Node], origin: Name)
             above = above[1:]
 
 
-# The zones that one server serves, and which of them a question is for.
-#
-# RFC 1034 section 4.3.2 step 2 (the nearest ancestor of the name), RFC 4035 section 3.1.4.1 (DS belongs to the parent).
-
-
 class Zones:
-    """Zones by origin."""
+    """The zones of a server, by origin."""
 
     def __init__(self, zones: Iterable[Zone] = ()) -> None:
         self._zones: dict[tuple[bytes, ...], Zone] = {}
@@ -208,27 +241,149 @@ class Zones:
         return iter(self._zones.values())
 
     def add(self, zone: Zone) -> None:
-        """Serve one more zone; raises ZoneError when its origin is served already."""
+        """Add a zone; raises ZoneError if there is one with its origin."""
         if zone.origin.folded in self._zones:
             raise ZoneError(f"the zone {zone.origin} is given twice")
         self._zones[zone.origin.folded] = zone
 
     def get(self, origin: Name) -> Zone | None:
-        """Return the zone that has exactly this origin."""
+        """Return the zone with exactly this origin."""
         return self._zones.get(origin.folded)
 
     def closest(self, qname: Name, qtype: int = RRType.A) -> Zone | None:
-        """Return the zone whose origin is the nearest ancestor of a name, or the name; None when none is served."""
+        """Return the zone that is the nearest ancestor of a name (RFC 1034 section 4.3.2 step 2), None without one."""
         folded = qname.folded
-        found = self._above(folded)
-        if qtype == RRType.DS and found is not None and found.origin.folded == folded and folded:
-            # RFC 4035 section 3.1.4.1: the child answers for DS only where the parent is not here.
-            return self._above(folded[1:]) or found
-        return found
+        zone = self._nearest(folded)
+        if qtype == RRType.DS and zone is not None and zone.origin.folded == folded and folded:
+            # RFC 4035 section 3.1.4.1: the child zone answers for DS only if the parent zone is not served here.
+            return self._nearest(folded[1:]) or zone
+        return zone
 
-    def _above(self, folded: tuple[bytes, ...]) -> Zone | None:
+    def _nearest(self, folded: tuple[bytes, ...]) -> Zone | None:
         for begin in range(len(folded) + 1):
             zone = self._zones.get(folded[begin:])
             if zone is not None:
                 return zone
         return None
+
+
+@dataclass(slots=True)
+class Answer:
+    """The sections of a response; `spells_qname` if rdata repeats a part of the qname, in its case."""
+
+    rcode: int = Rcode.NOERROR
+    aa: bool = False
+    answers: list[RRset] = field(default_factory=list)
+    authority: list[RRset] = field(default_factory=list)
+    additional: list[RRset] = field(default_factory=list)
+    spells_qname: bool = False
+
+
+def answer_question(zones: Zones, question: Question) -> Answer:
+    """Answer a question from the zones; REFUSED if none of them contains the qname."""
+    answer = Answer()
+    qname: Name | None = question.name
+    seen = {question.name}
+    last: Zone | None = None
+    for _ in range(CHAIN_MAX):
+        if qname is None:
+            break
+        zone = zones.closest(qname, question.rtype)
+        if zone is None or question.rclass not in (zone.rclass, RRClass.ANY):
+            # An alias chain that leaves the zones of this server ends here; the resolver continues it.
+            if not answer.answers:
+                answer.rcode = Rcode.REFUSED
+            break
+        last = zone
+        qname = _answer_name(answer, zone, qname, question.rtype)
+        if qname in seen:
+            break
+        if qname is not None:
+            seen.add(qname)
+    if last is not None:
+        _add_additional(answer, last)
+    # RFC 1035 section 6.2: an answer for QCLASS=* cannot be authoritative.
+    answer.aa = answer.aa and question.rclass != RRClass.ANY
+    return answer
+
+
+def _answer_name(answer: Answer, zone: Zone, qname: Name, qtype: int) -> Name | None:
+    """Answer for one name (RFC 1034 section 4.3.2 step 3) and return the target of an alias, if there is one."""
+    match = zone.find(qname, at_parent=qtype == RRType.DS)
+    if match.kind is MatchKind.DELEGATION:
+        answer.authority.append(match.node[RRType.NS])
+        return None
+    # RFC 1035 section 4.1.1: AA is about the qname, the first name of an alias chain.
+    answer.aa = True
+    if match.kind is MatchKind.DNAME:
+        return _answer_dname(answer, match.node[RRType.DNAME], qname, qtype)
+    if match.kind is MatchKind.MISSING:
+        answer.rcode = Rcode.NXDOMAIN
+        answer.authority.append(zone.negative_soa)
+        return None
+    return _answer_node(answer, zone, match, qname, qtype)
+
+
+def _answer_node(answer: Answer, zone: Zone, match: Match, qname: Name, qtype: int) -> Name | None:
+    """Answer from the node of the qname or of the wildcard that covers it; NODATA without the type."""
+    alias = match.node.get(RRType.CNAME)
+    if alias is not None and qtype not in (RRType.CNAME, RRType.ANY):
+        answer.answers.append(_expanded(alias, match, qname))
+        rdata = alias.rdatas[0]
+        return rdata.target if isinstance(rdata, SingleName) else None
+    rrsets = _rrsets_of_type(match.node, qtype)
+    answer.answers += [_expanded(rrset, match, qname) for rrset in rrsets]
+    if not rrsets:
+        answer.authority.append(zone.negative_soa)
+    return None
+
+
+def _rrsets_of_type(node: Node, qtype: int) -> list[RRset]:
+    # RFC 8482 section 4 permits all RRsets, as in RFC 1034.
+    if qtype == RRType.ANY:
+        return list(node.values())
+    rrset = node.get(qtype)
+    return [] if rrset is None else [rrset]
+
+
+def _expanded(rrset: RRset, match: Match, qname: Name) -> RRset:
+    """Return the RRset of a wildcard with the qname as its owner (RFC 4592 section 3.3.1); others unchanged."""
+    return rrset.renamed(qname) if match.kind is MatchKind.WILDCARD else rrset
+
+
+def _answer_dname(answer: Answer, dname: RRset, qname: Name, qtype: int) -> Name | None:
+    """Answer with the DNAME and a synthesized CNAME (RFC 6672 section 3.2 step 3c); YXDOMAIN if that is too long."""
+    answer.answers.append(dname)
+    synthesized = synthesize_cname(dname, qname)
+    if synthesized is None:
+        answer.rcode = Rcode.YXDOMAIN
+        return None
+    cname, target = synthesized
+    answer.answers.append(cname)
+    answer.spells_qname = True
+    # A query for the alias itself is answered; all servers stop here, as at a stored CNAME.
+    return None if qtype in (RRType.CNAME, RRType.ANY) else target
+
+
+def _add_additional(answer: Answer, zone: Zone) -> None:
+    """Add the addresses of the hosts in NS, MX and SRV records (RFC 1034 section 4.3.2 step 6).
+
+    They come from the zone of the last name, including glue; data of other zones is out of bailiwick.
+    """
+    present = {(rrset.name, rrset.rtype) for rrset in answer.answers}
+    for rrset in (*answer.answers, *answer.authority):
+        if rrset.rtype not in HOST_TYPES:
+            continue
+        for rdata in rrset.rdatas:
+            node = zone.nodes.get(_host(rdata).folded, {})
+            for rtype in ADDRESS_TYPES:
+                addresses = node.get(rtype)
+                if addresses is not None and (addresses.name, rtype) not in present:
+                    present.add((addresses.name, rtype))
+                    answer.additional.append(addresses)
+
+
+def _host(rdata: Rdata) -> Name:
+    if isinstance(rdata, MX):
+        return rdata.exchange
+    return rdata.target if isinstance(rdata, SRV | SingleName) else ROOT

@@ -4,10 +4,11 @@ import asyncio
 from collections.abc import Collection, Sequence
 from random import Random
 
+from services.dns.codec.codes import DNS_PORT
+from services.dns.codec.message import Question
 from services.dns.codec.name import ROOT
-from services.dns.codec.records import Question
-from services.dns.recursion.query import Ask, Replied
-from services.dns.recursion.transport import DNS_PORT, Upstream
+from services.dns.recursion.query import Replied, UpstreamQuery
+from services.dns.recursion.transport import Upstream
 from services.eventlog import EventLog
 from services.mail.delivery.routes import Answer, Host, Lookup, find_route
 from services.mail.smtp.reply import Reply
@@ -48,8 +49,10 @@ class Resolver:
         for _ in range(TRIES):
             for server in self._servers:
                 for tcp in (False, True):
-                    ask = Ask(server, question, question.name, ROOT, TIMEOUT_S, tcp=tcp, recursion_desired=True)
-                    outcome = await self._upstream.ask(ask)
+                    query = UpstreamQuery(
+                        server, question, question.name, ROOT, TIMEOUT_S, tcp=tcp, recursion_desired=True
+                    )
+                    outcome = await self._upstream.send(query)
                     if not isinstance(outcome, Replied):
                         break
                     if tcp or not outcome.message.tc:

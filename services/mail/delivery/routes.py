@@ -15,10 +15,9 @@ from random import Random
 
 from services.dns.codec.codes import Rcode, RRType
 from services.dns.codec.errors import TextError
-from services.dns.codec.message import Message
+from services.dns.codec.message import Message, Record
 from services.dns.codec.name import ROOT, Name
 from services.dns.codec.rdata import AAAA, CNAME, MX, A
-from services.dns.codec.records import Record
 from services.mail.address import literal_address
 from services.mail.smtp.reply import Reply
 

@@ -27,7 +27,7 @@ def start(*arguments: str) -> tuple[int, str]:
             "$ORIGIN a.\n@ 60 SOA a b 1 2 3 4 5\n@ 60 NS b\nc 60 CNAME d\nc 60 A 192.0.2.1\n",
             "broken.zone:5: c.a. has a CNAME",
         ),
-        ("", "broken.zone: there is no SOA record"),
+        ("", "broken.zone: no SOA record"),
     ],
 )
 def test_a_broken_zone_is_one_sentence(tmp_path: Path, text: str, reason: str) -> None:
@@ -39,7 +39,7 @@ def test_a_broken_zone_is_one_sentence(tmp_path: Path, text: str, reason: str) -
 
 
 def test_no_zone_is_one_sentence() -> None:
-    assert start() == (2, "dns: no zone is given: name one with --zone FILE\n")
+    assert start() == (2, "dns: no zone: use --zone FILE\n")
 
 
 def test_a_list_of_many_zones(tmp_path: Path) -> None:

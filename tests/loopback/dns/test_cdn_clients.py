@@ -104,9 +104,9 @@ def test_a_server_without_support_does_not_echo_the_option(tmp_path: Path) -> No
     ("find", "put", "reason"),
     [
         ("region asia 10.8.128.0/17", "region asia 10.8.0.0/16", "regions:5: 10.8.0.0/16 of asia overlaps"),
-        ("region asia 10.8.128.0/17", "region asia 10.8.128.0/18", "regions:3: 10.8.192.0/18 of the cover belongs to"),
-        ("ttl 1", "tl 1", "regions:2: 'tl' is none of"),
-        ("name www.cdn.net", "name www.cdn.org", "regions:1: www.cdn.org. lies in no zone"),
+        ("region asia 10.8.128.0/17", "region asia 10.8.128.0/18", "regions:3: 10.8.192.0/18 of the cover is in"),
+        ("ttl 1", "tl 1", "regions:2: unknown statement 'tl'"),
+        ("name www.cdn.net", "name www.cdn.org", "regions:1: www.cdn.org. is in no zone"),
         ("name www.cdn.net", "name alias.cdn.net", "regions:1: alias.cdn.net. has a record CNAME"),
     ],
 )
@@ -123,12 +123,12 @@ def test_a_map_that_is_wrong_is_one_sentence(tmp_path: Path, find: str, put: str
 @pytest.mark.parametrize(
     ("flags", "reason"),
     [
-        (("--map", "none"), "no zone is given"),
-        (("--map", "m", "--zone", "z", "--interval", "0"), "'0' is no number of seconds"),
-        (("--map", "m", "--zone", "z", "--interval", "nan"), "'nan' is no number of seconds"),
-        (("--map", "m", "--zone", "z", "--failures", "0"), "'0' is no number of failures"),
-        (("--map", "m", "--zone", "z", "--check-path", "a b"), "'a b' is no path"),
-        (("--map", "m", "--zone", "z", "--check-port", "0"), "'0' is no port"),
+        (("--map", "none"), "no zone: use --zone"),
+        (("--map", "m", "--zone", "z", "--interval", "0"), "invalid value '0'"),
+        (("--map", "m", "--zone", "z", "--interval", "nan"), "invalid value 'nan'"),
+        (("--map", "m", "--zone", "z", "--failures", "0"), "invalid value '0'"),
+        (("--map", "m", "--zone", "z", "--check-path", "a b"), "invalid path 'a b'"),
+        (("--map", "m", "--zone", "z", "--check-port", "0"), "invalid value '0'"),
         ((), "--map"),
     ],
 )

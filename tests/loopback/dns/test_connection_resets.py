@@ -93,7 +93,7 @@ def test_a_reset_while_the_answer_is_waited_for(factory: Factory) -> None:
             await release.wait()
             return query.reply()
 
-        server = DNSServer(Responder(waiting), EventLog(log, time.time), bounds=Limits())
+        server = DNSServer(Responder(waiting), EventLog(log, time.time), limits=Limits())
         await resets_while(server, answering, release)
 
     assert run_on(factory, body) == []

@@ -13,9 +13,8 @@ import pytest
 
 from services.dns.codec.codes import RRType
 from services.dns.codec.master_file import parse_master_file
-from services.dns.codec.message import Message
+from services.dns.codec.message import Message, Question
 from services.dns.codec.name import Name
-from services.dns.codec.records import Question
 from tests.loopback.dns.internet import CLIENT_HOST, PATIENCE_S, free_net, played, resolver, start, stop
 
 TRUE, FORGED = "192.0.2.1", "203.0.113.1"
@@ -107,9 +106,9 @@ def test_clients_with_the_same_question_share_one_query(tmp_path: Path) -> None:
     ("flags", "words"),
     [
         ((), "--root NAME=ADDRESS"),
-        (("--root", "a.test"), "a root server is NAME=ADDRESS"),
-        (("--root", "a.test=127.0.0.1", "--forward", "127.0.0.1"), "leave out --root"),
-        (("--root-hints", "/nonexistent"), "cannot be read"),
+        (("--root", "a.test"), "expected NAME=ADDRESS"),
+        (("--root", "a.test=127.0.0.1", "--forward", "127.0.0.1"), "mutually exclusive"),
+        (("--root-hints", "/nonexistent"), "cannot read"),
         (("--root", "a.test=127.0.0.1", "--outgoing", "192.0.2.200"), "--outgoing"),
     ],
 )

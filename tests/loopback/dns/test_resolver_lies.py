@@ -14,12 +14,10 @@ import dns.query
 import dns.rcode
 import pytest
 
-from services.dns.codec.client_subnet import subnet_in
+from services.dns.codec.client_subnet import ClientSubnet, response_subnet
 from services.dns.codec.codes import Rcode
-from services.dns.codec.edns import EDNS, ClientSubnet
 from services.dns.codec.master_file import parse_master_file
-from services.dns.codec.message import Message
-from services.dns.codec.records import Record
+from services.dns.codec.message import EDNS, Message, Record
 from tests.loopback.dns.internet import CLIENT_HOST, PATIENCE_S, Play, free_net, played, resolver
 
 TRUE, FORGED = "192.0.2.1", "203.0.113.1"
@@ -106,7 +104,7 @@ def test_subnets_that_clients_choose_open_one_query(tmp_path: Path) -> None:
 
     def play(data: bytes, _: tuple[str, int]) -> Iterable[tuple[int, bytes]]:
         query = Message.from_wire(data)
-        told = subnet_in(query)
+        told = response_subnet(query)
         assert told is not None
         # Long enough for all clients to ask meanwhile. Whichever asks later finds the answer, which holds for all.
         time.sleep(0.5)

@@ -35,8 +35,8 @@ def with_server(
 ) -> None:
     async def run() -> None:
         events = EventLog(log, time.time)
-        server = DNSServer(Responder(handler), events, bounds=bounds)
-        server.respond = Responder(handler, failed=server.failed)
+        server = DNSServer(Responder(handler), events, limits=bounds)
+        server.respond = Responder(handler, on_error=server.log_error)
         bound = socket.create_server((HOST, 0))
         bound.setblocking(False)
         port = bound.getsockname()[1]
@@ -129,7 +129,7 @@ def test_datagrams_beyond_what_may_wait_are_dropped_and_the_others_answered() ->
             await release.wait()
             return query.reply()
 
-        server = DNSServer(Responder(waiting), EventLog(None, time.time), bounds=Limits(pending=2))
+        server = DNSServer(Responder(waiting), EventLog(None, time.time), limits=Limits(pending=2))
         loop = asyncio.get_running_loop()
         transport, _ = await loop.create_datagram_endpoint(server.datagram_protocol, (HOST, 0))
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:

@@ -5,9 +5,8 @@ from ipaddress import IPv4Address, IPv6Address
 from hypothesis import strategies as st
 
 from services.dns.codec.codes import RRType
-from services.dns.codec.edns import EDNS, Option
 from services.dns.codec.errors import NameTooLongError
-from services.dns.codec.message import Message
+from services.dns.codec.message import EDNS, Message, Option, Question, Record
 from services.dns.codec.name import Name
 from services.dns.codec.rdata import (
     AAAA,
@@ -28,7 +27,6 @@ from services.dns.codec.rdata import (
     Opaque,
     Rdata,
 )
-from services.dns.codec.records import Question, Record
 
 U8, U16, U31, U32 = (st.integers(0, (1 << bits) - 1) for bits in (8, 16, 31, 32))
 LABELS = st.one_of(

@@ -2,10 +2,9 @@
 
 from services.dns.codec.codes import RRClass, rcode_to_text, type_from_text
 from services.dns.codec.master_file import parse_master_file
+from services.dns.codec.message import Question, RRset
 from services.dns.codec.name import Name
-from services.dns.codec.records import Question, RRset
-from services.dns.zones.lookup import answer_question
-from services.dns.zones.zone import Zone, Zones
+from services.dns.zones.zone import Zone, Zones, answer_question
 
 
 def zone(text: str, origin: str = "example.") -> Zone:

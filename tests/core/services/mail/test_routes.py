@@ -4,10 +4,8 @@ from random import Random
 
 import pytest
 
-from services.dns.codec.message import Message
-from services.dns.codec.records import Question
-from services.dns.zones.lookup import answer_question
-from services.dns.zones.zone import Zones
+from services.dns.codec.message import Message, Question
+from services.dns.zones.zone import Zones, answer_question
 from services.mail.delivery.routes import (
     LOOPS_BACK,
     NO_ADDRESS,

@@ -9,14 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.dns.codec.client_subnet import ClientSubnet
 from services.dns.codec.codes import RRType
-from services.dns.codec.edns import ClientSubnet, Option, client_subnet
 from services.dns.codec.errors import WireError
-from services.dns.codec.message import Message
-from services.dns.codec.name import Name
+from services.dns.codec.message import Message, Option, Question, Record
+from services.dns.codec.name import Name, Reader
 from services.dns.codec.rdata import DNAME, MX, SRV, Rdata, rdata_class, rdata_from_text
-from services.dns.codec.records import Question, Record
-from services.dns.codec.wire import Reader
 from tests.core.services.dns.strategies import messages
 
 QUERY = bytes.fromhex("1234 0100 0001 0000 0000 0000")
@@ -80,7 +78,7 @@ def test_every_beginning_of_a_message_and_trailing_octets_are_errors(message: Me
     for size in range(len(octets)):
         with pytest.raises(WireError):
             Message.from_wire(octets[:size])
-    with pytest.raises(WireError, match="follow"):
+    with pytest.raises(WireError, match="trailing"):
         Message.from_wire(octets + b"\0")
 
 
@@ -162,7 +160,6 @@ def test_client_subnet() -> None:
     subnet = ClientSubnet.from_option(option)
     assert str(subnet.network) == "192.0.2.0/24"
     assert subnet.to_option() == option
-    assert client_subnet(subnet.network.network_address, 24) == subnet
 
 
 @pytest.mark.parametrize(

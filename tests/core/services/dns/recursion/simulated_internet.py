@@ -9,16 +9,14 @@ from random import Random
 from services.dns.address_space import Network
 from services.dns.codec.codes import Rcode, type_from_text
 from services.dns.codec.master_file import parse_master_file
-from services.dns.codec.message import Message
+from services.dns.codec.message import Message, Question, RRset, encode
 from services.dns.codec.name import Name
-from services.dns.codec.records import Question, RRset
-from services.dns.codec.truncation import encode
-from services.dns.recursion.cache import Cache
-from services.dns.recursion.context import Knowledge
-from services.dns.recursion.delegation import Delegation, Service, root_delegation
-from services.dns.recursion.infra_cache import ServerTable
-from services.dns.recursion.query import Ask, Expected, Outcome, TimedOut, Unreachable
-from services.dns.recursion.resolution import Resolution, Result
+from services.dns.recursion.cache import Cache, Delegation, Service
+from services.dns.recursion.context import ResolverContext
+from services.dns.recursion.infra_cache import InfraCache
+from services.dns.recursion.iterator import Resolution, Result
+from services.dns.recursion.query import Outcome, ResponseMatcher, TimedOut, Unreachable, UpstreamQuery
+from services.dns.recursion.root_hints import root_delegation
 from services.dns.server.responder import Client
 from services.dns.zones.handler import Authority
 from services.dns.zones.zone import Zone, Zones
@@ -26,7 +24,7 @@ from services.dns.zones.zone import Zone, Zones
 ROOT_ADDRESS = "127.0.1.1"
 RTT_S = 0.02
 # What a server does with a query: a response, silence, or an error that says that nobody is there.
-Behaviour = Callable[[Message, Ask], Message | None]
+Behaviour = Callable[[Message, UpstreamQuery], Message | None]
 
 HEADER = "$TTL 300\n@ SOA ns.{0} host.{0} 1 1d 2h 4w 60\n"
 
@@ -46,27 +44,27 @@ def authoritative(*zones: Zone) -> Behaviour:
     """Return a server that serves zones as it should."""
     authority = Authority(Zones(zones))
 
-    def answer(query: Message, _: Ask) -> Message:
+    def answer(query: Message, _: UpstreamQuery) -> Message:
         return authority(query, Client("127.0.0.1", 1))
 
     return answer
 
 
-def silent(_: Message, __: Ask) -> None:
+def silent(_: Message, __: UpstreamQuery) -> None:
     """Be a server that does not answer."""
 
 
-def refusing(query: Message, _: Ask) -> Message:
+def refusing(query: Message, _: UpstreamQuery) -> Message:
     """Be a server that does not serve the zone and says so."""
     return query.reply(Rcode.REFUSED)
 
 
-def failing(query: Message, _: Ask) -> Message:
+def failing(query: Message, _: UpstreamQuery) -> Message:
     """Be a server that cannot answer."""
     return query.reply(Rcode.SERVFAIL)
 
 
-def nobody(_: Message, __: Ask) -> Message:
+def nobody(_: Message, __: UpstreamQuery) -> Message:
     """Be an address where nothing listens."""
     raise ConnectionRefusedError
 
@@ -85,7 +83,7 @@ def saying_all(
         for text in (answers, authority, additional)
     ]
 
-    def answer(query: Message, _: Ask) -> Message:
+    def answer(query: Message, _: UpstreamQuery) -> Message:
         reply = query.reply(rcode)
         return replace(reply, aa=aa, answers=sections[0], authority=sections[1], additional=sections[2])
 
@@ -104,14 +102,14 @@ class World:
     randomise_case: bool = True
     entries_max: int = 1000
     roots: Delegation = field(default_factory=lambda: root_delegation({name("a.root.test"): (ROOT_ADDRESS,)}))
-    asked: list[Ask] = field(default_factory=list)
+    asked: list[UpstreamQuery] = field(default_factory=list)
     # Changes octets on their way back: what a wire can do that a Message cannot say.
-    wire: Callable[[bytes, Ask], Iterable[bytes]] = field(default=lambda data, _: (data,))
+    wire: Callable[[bytes, UpstreamQuery], Iterable[bytes]] = field(default=lambda data, _: (data,))
 
     def __post_init__(self) -> None:
         random = Random(self.seed)
-        self.known = Knowledge(
-            self.roots, Cache(self.entries_max), ServerTable(random), random, self.minimise, self.randomise_case
+        self.known = ResolverContext(
+            self.roots, Cache(self.entries_max), InfraCache(random), random, self.minimise, self.randomise_case
         )
 
     def resolve(
@@ -121,7 +119,7 @@ class World:
         self.asked.clear()
         resolution = Resolution(Question(name(text), type_from_text(rtype)), self.known, start, subnet)
         todo = resolution.start(self.now)
-        while isinstance(todo, Ask):
+        while isinstance(todo, UpstreamQuery):
             self.asked.append(todo)
             outcome = self._outcome(todo)
             todo = resolution.receive(outcome, self.now)
@@ -137,23 +135,23 @@ class World:
         """The last octet of each server asked, in order: how the drawing numbers them."""
         return [ask.address.rpartition(".")[2] for ask in self.asked]
 
-    def _outcome(self, ask: Ask) -> Outcome:
-        expected = Expected(ask, 7)
+    def _outcome(self, ask: UpstreamQuery) -> Outcome:
+        matcher = ResponseMatcher(ask, 7)
         rtt_s = self.rtts.get(ask.address, RTT_S)
         try:
-            query = Message.from_wire(expected.query())
+            query = Message.from_wire(matcher.to_wire())
             reply = self.servers.get(ask.address, silent)(query, ask)
         except ConnectionRefusedError:
             self.now += rtt_s
             return Unreachable()
         if reply is not None and rtt_s < ask.timeout_s:
             for data in self.wire(encode(reply), ask):
-                message = expected.accept(data)
+                message = matcher.accept(data)
                 if message is not None:
                     self.now += rtt_s
-                    return expected.replied(message, rtt_s, len(data))
+                    return matcher.reply(message, rtt_s, len(data))
         self.now += ask.timeout_s
-        return TimedOut(expected.case_mangled)
+        return TimedOut(matcher.case_mangled)
 
 
 def texts(rrsets: Iterable[RRset]) -> list[str]:

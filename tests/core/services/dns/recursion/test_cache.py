@@ -10,11 +10,20 @@ from hypothesis import strategies as st
 
 from services.bounded_dict import BoundedDict
 from services.dns.codec.codes import Rcode, RRClass, RRType
+from services.dns.codec.message import RRset
 from services.dns.codec.name import ROOT, Name
 from services.dns.codec.rdata import rdata_from_text
-from services.dns.codec.records import RRset
-from services.dns.recursion.cache import NEGATIVE_TTL_MAX_S, TTL_MAX_S, Cache, Failure, Negative, Trust, negative_soa
-from services.dns.recursion.delegation import Delegation, delegation_from
+from services.dns.recursion.cache import (
+    NEGATIVE_TTL_MAX_S,
+    TTL_MAX_S,
+    Cache,
+    Delegation,
+    Failure,
+    Negative,
+    Trust,
+    negative_soa,
+)
+from services.dns.recursion.classification import delegation_from
 
 WWW = Name.from_text("www.example.com.")
 EXAMPLE = Name.from_text("example.com.")

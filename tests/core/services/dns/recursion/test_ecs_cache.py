@@ -9,13 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.dns.address_space import Network
-from services.dns.codec.client_subnet import SubnetPolicy
+from services.dns.codec.client_subnet import ClientSubnet, SubnetPolicy
 from services.dns.codec.codes import RRClass, RRType
-from services.dns.codec.edns import ClientSubnet
+from services.dns.codec.message import RRset
 from services.dns.codec.name import Name
 from services.dns.codec.rdata import A
-from services.dns.codec.records import RRset
-from services.dns.recursion.ecs_cache import ScopedCache
+from services.dns.recursion.ecs_cache import ECSCache
 from tests.core.services.dns.steering.cdn_maps import address
 
 WWW = Name.from_text("www.cdn.net.")
@@ -30,13 +29,13 @@ def answered(text: str, scope: int) -> ClientSubnet:
     return ClientSubnet(ip_network(text), scope)
 
 
-def kept(said: ClientSubnet, policy: SubnetPolicy = POLICY) -> ScopedCache:
-    cache = ScopedCache(policy)
+def kept(said: ClientSubnet, policy: SubnetPolicy = POLICY) -> ECSCache:
+    cache = ECSCache(policy)
     cache.put(rrset(1), said, 0.0)
     return cache
 
 
-def found(cache: ScopedCache, text: str, now: float = 1.0) -> int | None:
+def found(cache: ECSCache, text: str, now: float = 1.0) -> int | None:
     """Return the scope of what is found for a network."""
     hit = cache.get(WWW, RRType.A, ip_network(text), now)
     return None if hit is None else hit[1]
@@ -90,7 +89,7 @@ def test_ttls_count_down_and_end() -> None:
 
 
 def test_a_ttl_of_0_is_not_kept() -> None:
-    cache = ScopedCache(POLICY)
+    cache = ECSCache(POLICY)
     cache.put(rrset(1, ttl=0), answered("10.8.1.0/24", 24), 0.0)
     assert found(cache, "10.8.1.0/24", 0.0) is None
 
@@ -104,14 +103,14 @@ def test_types_and_names_are_apart_and_case_is_not() -> None:
 
 
 def test_bounds() -> None:
-    cache = ScopedCache(POLICY, questions_max=2, networks_max=3)
+    cache = ECSCache(POLICY, questions_max=2, networks_max=3)
     for number in range(5):
         cache.put(rrset(1), answered(f"10.8.{number}.0/24", 24), 0.0)
     assert [found(cache, f"10.8.{number}.0/24") for number in range(5)] == [None, None, 24, 24, 24]
     for text in ("a.cdn.net.", "b.cdn.net."):
         cache.put(rrset(1).renamed(Name.from_text(text)), answered("10.8.1.0/24", 24), 0.0)
     assert found(cache, "10.8.4.0/24") is None
-    nothing = ScopedCache(POLICY, questions_max=0)
+    nothing = ECSCache(POLICY, questions_max=0)
     nothing.put(rrset(1), answered("10.8.1.0/24", 24), 0.0)
     assert found(nothing, "10.8.1.0/24") is None
 
@@ -136,7 +135,7 @@ def holds(said: ClientSubnet, subnet: Network, longest: int) -> int | None:
 @given(st.lists(st.tuples(SMALL, st.integers(1, 12)), max_size=8), SMALL)
 def test_what_is_found_is_the_longest_of_all_that_was_said(said: list[tuple[Network, int]], subnet: Network) -> None:
     policy = SubnetPolicy(8, 8)
-    cache = ScopedCache(policy)
+    cache = ECSCache(policy)
     best: tuple[int, int] | None = None
     for number, (source, scope) in enumerate(said):
         option = ClientSubnet(source, 0 if source.prefixlen == 0 else scope)

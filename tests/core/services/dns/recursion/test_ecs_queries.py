@@ -7,17 +7,14 @@ from ipaddress import IPv4Address, ip_network
 import pytest
 
 from services.dns.address_space import Network
-from services.dns.codec.client_subnet import SubnetPolicy
+from services.dns.codec.client_subnet import ClientSubnet, SubnetPolicy
 from services.dns.codec.codes import Rcode, RRClass, RRType
-from services.dns.codec.edns import EDNS, ClientSubnet, Option
-from services.dns.codec.message import Message
+from services.dns.codec.message import EDNS, Message, Option, Question, RRset
 from services.dns.codec.name import Name
 from services.dns.codec.rdata import A
-from services.dns.codec.records import Question, RRset
-from services.dns.recursion.ecs_cache import ScopedCache
-from services.dns.recursion.handler import Recursion
-from services.dns.recursion.resolution import Result
-from services.dns.server.access import Access
+from services.dns.recursion.ecs_cache import ECSCache
+from services.dns.recursion.handler import AccessList, RecursionHandler
+from services.dns.recursion.iterator import Result
 from services.dns.server.responder import Client
 from tests.core.services.dns.recursion.simulated_internet import World
 
@@ -27,10 +24,10 @@ class Asked:
 
     def __init__(self, policy: SubnetPolicy | None, scope: int = 0, rcode: int = Rcode.NOERROR) -> None:
         known = World({}).known
-        known.scoped = None if policy is None else ScopedCache(policy)
+        known.ecs_cache = None if policy is None else ECSCache(policy)
         self.subnet: Network | None = None
         self._result = Result(rcode, queries=1, scope=scope)
-        self._handler = Recursion(known, self._resolve, Access(), lambda: 0.0)
+        self._handler = RecursionHandler(known, self._resolve, AccessList(), lambda: 0.0)
 
     def _resolve(self, question: Question, client: str, *, subnet: Network | None = None) -> Result:
         assert question.name == Name.from_text("www.cdn.net.")
@@ -134,10 +131,10 @@ def test_answers_of_nothing_have_the_option_too(rcode: int) -> None:
 
 def test_the_cache_alone_answers_for_the_clients_network() -> None:
     known = World({}).known
-    known.scoped = ScopedCache(POLICY)
+    known.ecs_cache = ECSCache(POLICY)
     name, subnet = Name.from_text("www.cdn.net."), ClientSubnet(ip_network("10.8.1.0/24"), 16)
-    known.scoped.put(RRset(name, RRType.A, RRClass.IN, 60, (A(IPv4Address("192.0.2.1")),)), subnet, 0.0)
-    handler = Recursion(known, lambda *_, **__: Result(Rcode.SERVFAIL), Access(), lambda: 1.0)
+    known.ecs_cache.put(RRset(name, RRType.A, RRClass.IN, 60, (A(IPv4Address("192.0.2.1")),)), subnet, 0.0)
+    handler = RecursionHandler(known, lambda *_, **__: Result(Rcode.SERVFAIL), AccessList(), lambda: 1.0)
     query = Message(questions=(Question(name, RRType.A),), edns=EDNS())
     replies = [handler(query, Client(client, 5000)) for client in ("10.8.7.1", "10.9.7.1")]
     counts = [len(reply.answers) for reply in replies if isinstance(reply, Message)]

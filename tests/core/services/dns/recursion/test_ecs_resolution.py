@@ -9,16 +9,16 @@ from ipaddress import ip_network
 import pytest
 
 from services.dns.address_space import Network
-from services.dns.codec.client_subnet import SubnetPolicy
+from services.dns.codec.client_subnet import ClientSubnet, SubnetPolicy
 from services.dns.codec.codes import Rcode
-from services.dns.codec.edns import EDNS, ClientSubnet
-from services.dns.codec.message import Message
-from services.dns.recursion.delegation import Service, root_delegation
-from services.dns.recursion.ecs_cache import ScopedCache
-from services.dns.recursion.query import Ask
-from services.dns.recursion.resolution import Result, from_cache
+from services.dns.codec.message import EDNS, Message
+from services.dns.recursion.cache import Service
+from services.dns.recursion.ecs_cache import ECSCache
+from services.dns.recursion.iterator import Result, from_cache
+from services.dns.recursion.query import UpstreamQuery
+from services.dns.recursion.root_hints import root_delegation
 from services.dns.server.responder import Client
-from services.dns.steering.handler import TailoringAuthority, add_names
+from services.dns.steering.handler import SteeringHandler, add_names
 from services.dns.steering.region_map import parse_region_map
 from services.dns.zones.handler import Authority
 from services.dns.zones.zone import Zones
@@ -40,7 +40,7 @@ def tailoring() -> Behaviour:
     regions = parse_region_map(MAP)
     zones = Zones([zone("cdn.net", CDN)])
     add_names(zones, regions)
-    handler = TailoringAuthority(Authority(zones), regions, placed(regions, dict(UP))[0], lambda _: None)
+    handler = SteeringHandler(Authority(zones), regions, placed(regions, dict(UP))[0], lambda _: None)
     # The resolver's own address is one of asia's.
     return lambda query, _: handler(query, Client("10.8.130.53", 5000))
 
@@ -53,7 +53,7 @@ def world(cdn: Behaviour | None = None, policy: SubnetPolicy | None = None) -> W
         "127.0.1.9": cdn or tailoring(),
     }
     made = World(servers)
-    made.known.scoped = ScopedCache(policy or SubnetPolicy())
+    made.known.ecs_cache = ECSCache(policy or SubnetPolicy())
     return made
 
 
@@ -179,7 +179,7 @@ def disliking(rcode: int) -> Behaviour:
     """Return a server that answers nothing else to queries with the option."""
     answer = authoritative(zone("cdn.net", CDN + "www A 192.0.2.7\n"))
 
-    def behave(query: Message, ask: Ask) -> Message | None:
+    def behave(query: Message, ask: UpstreamQuery) -> Message | None:
         options = () if query.edns is None else query.edns.options
         return query.reply(rcode) if options else answer(query, ask)
 
@@ -208,7 +208,7 @@ def test_a_forwarder_is_asked_with_no_bits_then() -> None:
     """RFC 7871 section 7.1.3."""
     answer = authoritative(zone("cdn.net", CDN + "www A 192.0.2.7\n"))
 
-    def behave(query: Message, ask: Ask) -> Message | None:
+    def behave(query: Message, ask: UpstreamQuery) -> Message | None:
         told = ask.subnet is not None and ask.subnet.prefixlen > 0
         reply = query.reply(Rcode.REFUSED) if told else answer(query, ask)
         echo = query.edns.options if query.edns is not None else ()
@@ -226,7 +226,7 @@ def echoing(*subnets: ClientSubnet) -> Behaviour:
     """Return a server that puts these options into its answers whatever it is asked."""
     answer = authoritative(zone("cdn.net", CDN + "www A 192.0.2.7\n"))
 
-    def behave(query: Message, ask: Ask) -> Message | None:
+    def behave(query: Message, ask: UpstreamQuery) -> Message | None:
         reply = answer(query, ask)
         edns = EDNS(options=tuple(subnet.to_option() for subnet in subnets))
         return None if reply is None else replace(reply, edns=edns)
@@ -260,7 +260,7 @@ def test_an_answer_for_another_network_is_dropped(subnets: tuple[ClientSubnet, .
 def test_the_true_answer_after_a_forged_one_is_taken() -> None:
     internet = world()
 
-    def forging(data: bytes, ask: Ask) -> Iterable[bytes]:
+    def forging(data: bytes, ask: UpstreamQuery) -> Iterable[bytes]:
         true = Message.from_wire(data)
         if ask.subnet is not None:
             edns = EDNS(options=(said("10.8.2.0/24", 0).to_option(),))

@@ -8,13 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.dns.codec.codes import Rcode, RRClass, RRType
-from services.dns.codec.message import Message
+from services.dns.codec.message import Message, Question, Record
 from services.dns.codec.name import ROOT, Name
 from services.dns.codec.rdata import rdata_from_text
-from services.dns.codec.records import Question, Record
-from services.dns.recursion import budget
+from services.dns.recursion import iterator, query
 from services.dns.recursion.cache import Failure, Negative
-from services.dns.recursion.query import Ask, Expected
+from services.dns.recursion.query import ResponseMatcher, UpstreamQuery
 from tests.core.services.dns.recursion.simulated_internet import Behaviour, World, name, world
 
 INSIDE = ["example.com.", "www.example.com.", "a.www.example.com.", "ns1.example.com.", "old.example.com."]
@@ -54,7 +53,7 @@ def chaotic(replies: list[Message]) -> Behaviour:
     """Return a server that sends the replies in turn, whatever the question."""
     sent = [0]
 
-    def answer(query: Message, _: Ask) -> Message:
+    def answer(query: Message, _: UpstreamQuery) -> Message:
         sent[0] += 1
         return replace(replies[sent[0] % len(replies)], id=query.id, questions=query.questions)
 
@@ -74,8 +73,8 @@ def test_work_is_bounded_and_lies_stay_at_home(
     internet = World({**world(s3=server, s4=server).servers, "127.0.3.1": server}, minimise=minimise)
     for text, rtype in questions:
         result = internet.resolve(text, rtype)
-        assert result.queries <= budget.QUERIES_MAX
-        assert len(result.answers) <= 4 * budget.ALIASES_MAX
+        assert result.queries <= query.QUERIES_MAX
+        assert len(result.answers) <= 4 * iterator.ALIASES_MAX
         internet.now += 1.5
     cache, now = internet.known.cache, internet.now
     for text in ("victim.com.", "www.victim.org.", "org."):
@@ -90,7 +89,7 @@ def test_work_is_bounded_and_lies_stay_at_home(
 @given(st.binary(max_size=80), st.booleans())
 def test_octets_never_do_more_than_be_dropped(octets: bytes, exact_case: bool) -> None:
     qname = Name.from_text("www.example.com.")
-    ask = Ask("127.0.0.1", Question(qname, RRType.A), qname, ROOT, 1.0, exact_case=exact_case)
-    expected = Expected(ask, 7)
-    for data in (octets, b"\0\7" + octets, expected.query()[:2] + b"\x80" + octets):
-        expected.accept(data)
+    ask = UpstreamQuery("127.0.0.1", Question(qname, RRType.A), qname, ROOT, 1.0, exact_case=exact_case)
+    matcher = ResponseMatcher(ask, 7)
+    for data in (octets, b"\0\7" + octets, matcher.to_wire()[:2] + b"\x80" + octets):
+        matcher.accept(data)

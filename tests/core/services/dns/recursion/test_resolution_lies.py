@@ -8,10 +8,9 @@ from dataclasses import replace
 import pytest
 
 from services.dns.codec.codes import Rcode, RRType
-from services.dns.codec.message import Message
+from services.dns.codec.message import Message, Question, RRset
 from services.dns.codec.name import Name
-from services.dns.codec.records import Question, RRset
-from services.dns.recursion.query import Ask
+from services.dns.recursion.query import UpstreamQuery
 from tests.core.services.dns.recursion.simulated_internet import (
     EXAMPLE_ZONE,
     ROOT_ZONE,
@@ -99,10 +98,10 @@ def test_what_comes_without_authority_does_not_replace_what_has_it() -> None:
 # Octets that do not fit.
 
 
-def forging(change: Message) -> Callable[[bytes, Ask], Iterable[bytes]]:
+def forging(change: Message) -> Callable[[bytes, UpstreamQuery], Iterable[bytes]]:
     """Return a wire that brings a forged message before the true one."""
 
-    def wire(data: bytes, _: Ask) -> Iterable[bytes]:
+    def wire(data: bytes, _: UpstreamQuery) -> Iterable[bytes]:
         true = Message.from_wire(data)
         forged = replace(true, id=change.id or true.id, questions=change.questions or true.questions)
         yield forged.to_wire()
@@ -139,7 +138,7 @@ def test_a_query_is_no_answer() -> None:
 
 
 def test_an_answer_in_other_case_is_dropped() -> None:
-    def wire(data: bytes, ask: Ask) -> Iterable[bytes]:
+    def wire(data: bytes, ask: UpstreamQuery) -> Iterable[bytes]:
         forged = Message.from_wire(data)
         question = replace(forged.questions[0], name=Name(ask.spelling.folded))
         yield replace(forged, questions=(question,), rcode=Rcode.NXDOMAIN).to_wire()
@@ -149,7 +148,7 @@ def test_an_answer_in_other_case_is_dropped() -> None:
     assert texts(internet.resolve("www.example.com").answers) == GOOD
 
 
-def folding(data: bytes, _: Ask) -> Iterable[bytes]:
+def folding(data: bytes, _: UpstreamQuery) -> Iterable[bytes]:
     """Be servers that do not keep case."""
     message = Message.from_wire(data)
     yield replace(
@@ -168,7 +167,7 @@ def test_servers_that_do_not_keep_case_are_asked_over_tcp_and_then_in_plain_case
 
 
 def test_servers_that_do_not_keep_case_and_have_no_tcp_are_asked_in_plain_case() -> None:
-    def wire(data: bytes, ask: Ask) -> Iterable[bytes]:
+    def wire(data: bytes, ask: UpstreamQuery) -> Iterable[bytes]:
         return () if ask.tcp else folding(data, ask)
 
     internet = World(world().servers, wire=wire)
@@ -180,7 +179,7 @@ def test_servers_that_do_not_keep_case_and_have_no_tcp_are_asked_in_plain_case()
 
 
 def test_a_truncated_answer_is_asked_for_again_over_tcp() -> None:
-    def short(query: Message, ask: Ask) -> Message | None:
+    def short(query: Message, ask: UpstreamQuery) -> Message | None:
         reply = EXAMPLE(query, ask)
         return reply if ask.tcp or reply is None else replace(reply, tc=True, answers=reply.answers[:1])
 
@@ -190,7 +189,7 @@ def test_a_truncated_answer_is_asked_for_again_over_tcp() -> None:
 
 
 def test_a_truncated_answer_without_tcp_leads_to_the_next_server() -> None:
-    def short(query: Message, ask: Ask) -> Message | None:
+    def short(query: Message, ask: UpstreamQuery) -> Message | None:
         reply = EXAMPLE(query, ask)
         return None if ask.tcp or reply is None else replace(reply, tc=True, answers=())
 
@@ -200,7 +199,7 @@ def test_a_truncated_answer_without_tcp_leads_to_the_next_server() -> None:
 
 @pytest.mark.parametrize(("rcode", "bare"), [(Rcode.FORMERR, False), (Rcode.FORMERR, True), (Rcode.NOTIMP, False)])
 def test_a_server_from_before_edns_is_asked_without(bare: bool, rcode: int) -> None:
-    def old(query: Message, ask: Ask) -> Message | None:
+    def old(query: Message, ask: UpstreamQuery) -> Message | None:
         if query.edns is None:
             return EXAMPLE(query, ask)
         return replace(query.reply(rcode), questions=() if bare else query.questions)
@@ -220,7 +219,7 @@ def test_a_server_from_before_edns_is_asked_without(bare: bool, rcode: int) -> N
 def lying_about(qname: str, lie: Behaviour, true: Behaviour = EXAMPLE) -> Behaviour:
     """Return a server whose answers about one name are forged."""
 
-    def answer(query: Message, ask: Ask) -> Message | None:
+    def answer(query: Message, ask: UpstreamQuery) -> Message | None:
         return (lie if query.questions[0].name == name(qname) else true)(query, ask)
 
     return answer

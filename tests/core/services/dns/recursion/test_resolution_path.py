@@ -7,13 +7,13 @@ from dataclasses import replace
 import pytest
 
 from services.dns.codec.codes import Rcode, RRType
-from services.dns.codec.message import Message
+from services.dns.codec.message import Message, Question
 from services.dns.codec.name import ROOT
-from services.dns.codec.records import Question
-from services.dns.recursion import budget
-from services.dns.recursion.delegation import Service, root_delegation
-from services.dns.recursion.query import Ask
-from services.dns.recursion.resolution import from_cache
+from services.dns.recursion import iterator
+from services.dns.recursion.cache import Service
+from services.dns.recursion.iterator import from_cache
+from services.dns.recursion.query import UpstreamQuery
+from services.dns.recursion.root_hints import root_delegation
 from tests.core.services.dns.recursion.simulated_internet import (
     World,
     authoritative,
@@ -122,7 +122,7 @@ def test_aliases_without_end_fail() -> None:
     internet = world(s3=authoritative(endless), s4=authoritative(endless))
     result = internet.resolve("c0.example.com")
     assert result.rcode == Rcode.SERVFAIL
-    assert result.queries <= 3 + budget.ALIASES_MAX
+    assert result.queries <= 3 + iterator.ALIASES_MAX
 
 
 def test_a_dname_stands_for_all_below_it() -> None:
@@ -291,7 +291,7 @@ def test_minimised_each_zone_sees_no_more_than_it_must(seed: int) -> None:
 def test_minimised_a_server_that_denies_an_empty_non_terminal_hides_nothing() -> None:
     whole = world().servers["127.0.1.3"]
 
-    def denying(query: Message, ask: Ask) -> Message | None:
+    def denying(query: Message, ask: UpstreamQuery) -> Message | None:
         if query.questions[0].name == name("below.example.com"):
             return saying("example.com. SOA a. b. 1 1 1 1 60", "authority", rcode=Rcode.NXDOMAIN)(query, ask)
         return whole(query, ask)

@@ -6,7 +6,7 @@ import pytest
 
 from services.dns.codec.codes import Rcode
 from services.dns.codec.message import Message
-from services.dns.recursion.query import Ask
+from services.dns.recursion.query import UpstreamQuery
 from tests.core.services.dns.recursion.simulated_internet import (
     COM_ZONE,
     Behaviour,
@@ -29,7 +29,7 @@ def evil(cut_of: Behaviour) -> World:
     return world(s2=authoritative(WITH_EVIL), s40=cut_of)
 
 
-def deeper(query: Message, ask: Ask) -> Message | None:
+def deeper(query: Message, ask: UpstreamQuery) -> Message | None:
     """Delegate each name below the zone asked to this server itself, for a day; at the last, give an address."""
     qname = query.questions[0].name
     if len(qname) <= len(ask.zone) + 1:
@@ -39,7 +39,7 @@ def deeper(query: Message, ask: Ask) -> Message | None:
     return saying_all(authority=delegation, additional=f"ns.evil.com. {DAY_S} A 127.0.1.40", aa=False)(query, ask)
 
 
-def renewing(query: Message, ask: Ask) -> Message | None:
+def renewing(query: Message, ask: UpstreamQuery) -> Message | None:
     """Give an address, and repeat the zone's own NS set with a TTL of a day (CVE-2022-30699)."""
     own = f"evil.com. {DAY_S} NS ns.evil.com."
     text = f"{query.questions[0].name} {DAY_S} A 127.0.1.40"

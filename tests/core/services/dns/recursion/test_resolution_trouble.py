@@ -6,10 +6,10 @@ import pytest
 
 from services.dns.codec.codes import Rcode, RRType
 from services.dns.codec.message import Message
-from services.dns.recursion import budget
+from services.dns.recursion import iterator, query
 from services.dns.recursion.cache import Failure
-from services.dns.recursion.delegation import root_delegation
-from services.dns.recursion.query import Ask
+from services.dns.recursion.query import UpstreamQuery
+from services.dns.recursion.root_hints import root_delegation
 from tests.core.services.dns.recursion.simulated_internet import (
     COM_ZONE,
     EXAMPLE_ZONE,
@@ -33,7 +33,7 @@ GOOD = ["www.example.com. A 192.0.2.1", "www.example.com. A 192.0.2.2"]
 EXAMPLE = authoritative(EXAMPLE_ZONE)
 
 
-def upward(query: Message, _: Ask) -> Message | None:
+def upward(query: Message, _: UpstreamQuery) -> Message | None:
     """Refer to the root, as servers did that knew no better."""
     return saying("@ NS a.root.test.", "authority", aa=False)(query, _)
 
@@ -69,7 +69,7 @@ def test_with_no_other_server_it_fails_in_bounded_work(behaviour: Behaviour) -> 
     assert (result.rcode, result.answers) == (Rcode.SERVFAIL, ())
     assert result.detail
     # No server is asked the same more than three times.
-    assert internet.asked_of("127.0.1.3") <= budget.ASKED_MAX
+    assert internet.asked_of("127.0.1.3") <= iterator.QUERIES_PER_SERVER_MAX
 
 
 def test_a_failure_is_remembered_and_for_longer_each_time() -> None:
@@ -131,8 +131,8 @@ def test_a_lame_server_is_remembered_as_that() -> None:
     internet = world(s3=refusing)
     for number in range(20):
         internet.resolve(f"n{number}.example.com")
-    assert internet.known.servers.is_lame("127.0.1.3", name("example.com"), internet.now)
-    assert not internet.known.servers.is_lame("127.0.1.3", name("other.com"), internet.now)
+    assert internet.known.infra_cache.is_lame("127.0.1.3", name("example.com"), internet.now)
+    assert not internet.known.infra_cache.is_lame("127.0.1.3", name("other.com"), internet.now)
     internet.resolve("last.example.com")
     assert internet.asked_of("127.0.1.3") == 0
 
@@ -173,13 +173,13 @@ def test_the_host_of_a_zone_is_no_alias() -> None:
 
 
 def test_referrals_without_end_fail() -> None:
-    def deeper(query: Message, ask: Ask) -> Message | None:
+    def deeper(query: Message, ask: UpstreamQuery) -> Message | None:
         cut = query.questions[0].name.suffix(min(len(ask.zone) + 1, len(query.questions[0].name)))
         return saying_all(authority=f"{cut} NS ns.{cut}", additional=f"ns.{cut} A 127.0.1.30", aa=False)(query, ask)
 
     internet = World({ROOT_ADDRESS: deeper, "127.0.1.30": deeper})
     result = internet.resolve(".".join("a" * 110))
-    assert (result.rcode, result.queries) == (Rcode.SERVFAIL, budget.QUERIES_MAX)
+    assert (result.rcode, result.queries) == (Rcode.SERVFAIL, query.QUERIES_MAX)
 
 
 def test_an_attack_by_many_hosts_without_glue_is_bounded() -> None:
@@ -187,7 +187,7 @@ def test_an_attack_by_many_hosts_without_glue_is_bounded() -> None:
     hosts = "".join(f"attack.com. NS host{number}.example.com.\n" for number in range(200))
     authority = authoritative(COM_ZONE)
 
-    def attacker(query: Message, ask: Ask) -> Message | None:
+    def attacker(query: Message, ask: UpstreamQuery) -> Message | None:
         if query.questions[0].name.is_below(name("attack.com")):
             return saying(hosts, "authority", aa=False)(query, ask)
         return authority(query, ask)
@@ -196,13 +196,13 @@ def test_an_attack_by_many_hosts_without_glue_is_bounded() -> None:
     result = internet.resolve("www.attack.com")
     assert result.rcode == Rcode.SERVFAIL
     victim = internet.asked_of("127.0.1.3") + internet.asked_of("127.0.1.4")
-    assert 1 <= victim <= budget.HOSTS_PER_DELEGATION_MAX
+    assert 1 <= victim <= iterator.HOSTS_PER_DELEGATION_MAX
 
 
 def test_an_attack_in_generations_is_bounded() -> None:
     """Each host without glue leads to a zone with more of them."""
 
-    def attacker(query: Message, ask: Ask) -> Message | None:
+    def attacker(query: Message, ask: UpstreamQuery) -> Message | None:
         qname = query.questions[0].name
         cut = qname.suffix(2) if len(qname) > 2 else qname
         prefix = cut.labels[0].decode()
@@ -212,7 +212,7 @@ def test_an_attack_in_generations_is_bounded() -> None:
     internet = world(s2=attacker)
     result = internet.resolve("www.x.com")
     assert result.rcode == Rcode.SERVFAIL
-    assert result.queries <= 2 * budget.HOSTS_MAX + 4
+    assert result.queries <= 2 * query.HOST_LOOKUPS_MAX + 4
 
 
 def test_the_time_for_a_question_is_bounded() -> None:
@@ -221,7 +221,7 @@ def test_the_time_for_a_question_is_bounded() -> None:
     internet = World({}, roots=roots)
     begun = internet.now
     assert internet.resolve("www.example.com").rcode == Rcode.SERVFAIL
-    assert internet.now - begun <= budget.SECONDS_MAX + 3.2
+    assert internet.now - begun <= query.SECONDS_MAX + 3.2
 
 
 def test_with_no_server_at_all_it_fails_at_once() -> None:

@@ -11,43 +11,41 @@ from random import Random
 
 import pytest
 
-from services.dns.codec.client_subnet import SubnetPolicy
+from services.dns.codec.client_subnet import ClientSubnet, SubnetPolicy
 from services.dns.codec.codes import Rcode, RRType
-from services.dns.codec.edns import EDNS, ClientSubnet
 from services.dns.codec.master_file import parse_master_file
-from services.dns.codec.message import Message
+from services.dns.codec.message import EDNS, Message, Question
 from services.dns.codec.name import Name
-from services.dns.codec.records import Question
-from services.dns.recursion.cache import Cache
-from services.dns.recursion.context import Knowledge
-from services.dns.recursion.delegation import Delegation, root_delegation
-from services.dns.recursion.ecs_cache import ScopedCache
-from services.dns.recursion.infra_cache import ServerTable
-from services.dns.recursion.query import Ask, Outcome, Replied
-from services.dns.recursion.resolution import Result
-from services.dns.recursion.scheduler import Bounds, Resolving
-from services.dns.server.access import Access
+from services.dns.recursion.cache import Cache, Delegation
+from services.dns.recursion.context import ResolverContext
+from services.dns.recursion.ecs_cache import ECSCache
+from services.dns.recursion.handler import AccessList
+from services.dns.recursion.infra_cache import InfraCache
+from services.dns.recursion.iterator import Result
+from services.dns.recursion.query import Outcome, Replied, UpstreamQuery
+from services.dns.recursion.root_hints import root_delegation
+from services.dns.recursion.scheduler import Limits, Scheduler
 
 
 class Held:
     """An upstream whose answers come when the test says so."""
 
     def __init__(self) -> None:
-        self.asked: list[Ask] = []
+        self.asked: list[UpstreamQuery] = []
         self.go = asyncio.Event()
 
-    async def ask(self, ask: Ask) -> Outcome:
-        self.asked.append(ask)
+    async def send(self, query: UpstreamQuery) -> Outcome:
+        self.asked.append(query)
         await self.go.wait()
-        question = replace(ask.question, name=ask.question.name)
+        question = replace(query.question, name=query.question.name)
         records = tuple(entry.record for entry in parse_master_file(f"{question.name} 60 A 192.0.2.1"))
         return Replied(Message(qr=True, aa=True, questions=(question,), answers=records), 0.01)
 
 
-def resolving(held: Held, bounds: Bounds) -> Resolving:
+def resolving(held: Held, bounds: Limits) -> Scheduler:
     random = Random(1)
     roots = root_delegation({Name.from_text("r."): ("127.0.0.1",)})
-    return Resolving(Knowledge(roots, Cache(), ServerTable(random), random), held, lambda: 0.0, bounds)
+    return Scheduler(ResolverContext(roots, Cache(), InfraCache(random), random), held, lambda: 0.0, bounds)
 
 
 def question(text: str) -> Question:
@@ -61,7 +59,7 @@ async def settled(*waiting: object) -> list[Result]:
 def test_the_same_question_goes_out_once() -> None:
     async def scene() -> None:
         held = Held()
-        resolver = resolving(held, Bounds())
+        resolver = resolving(held, Limits())
         waiting = [asyncio.ensure_future(settled(resolver.resolve(question(text), "c"))) for text in ("a.", "A.", "b.")]
         await asyncio.sleep(0)
         await asyncio.sleep(0)
@@ -78,34 +76,36 @@ class Telling:
     """An upstream that answers at the next turn of the loop, for so many bits of the client's network; counts."""
 
     def __init__(self, scope: int, ttl: int = 60, alias: str | None = None) -> None:
-        self.asked: list[Ask] = []
+        self.asked: list[UpstreamQuery] = []
         self.most = 0
         self._outstanding: Counter[Question] = Counter()
         self._scope = scope
         self._ttl = ttl
         self._alias = alias
 
-    async def ask(self, ask: Ask) -> Outcome:
-        self.asked.append(ask)
-        self._outstanding[ask.question] += 1
+    async def send(self, query: UpstreamQuery) -> Outcome:
+        self.asked.append(query)
+        self._outstanding[query.question] += 1
         self.most = max(self.most, *self._outstanding.values())
         await asyncio.sleep(0.001)
-        self._outstanding[ask.question] -= 1
-        name = str(ask.question.name)
+        self._outstanding[query.question] -= 1
+        name = str(query.question.name)
         data = "A 192.0.2.1" if self._alias in (None, name) else f"CNAME {self._alias}"
         records = tuple(entry.record for entry in parse_master_file(f"{name} {self._ttl} {data}"))
-        options = () if ask.subnet is None else (ClientSubnet(ask.subnet, self._scope).to_option(),)
-        message = Message(qr=True, aa=True, questions=(ask.question,), answers=records, edns=EDNS(options=options))
+        options = () if query.subnet is None else (ClientSubnet(query.subnet, self._scope).to_option(),)
+        message = Message(qr=True, aa=True, questions=(query.question,), answers=records, edns=EDNS(options=options))
         return Replied(message, 0.01)
 
 
-def telling(upstream: Telling, clock: Callable[[], float] = lambda: 0.0) -> Resolving:
+def telling(upstream: Telling, clock: Callable[[], float] = lambda: 0.0) -> Scheduler:
     """Return a resolver that tells a server of example.com of its clients' networks."""
     random = Random(1)
-    known = Knowledge(root_delegation({}), Cache(), ServerTable(random), random, scoped=ScopedCache(SubnetPolicy()))
+    context = ResolverContext(
+        root_delegation({}), Cache(), InfraCache(random), random, ecs_cache=ECSCache(SubnetPolicy())
+    )
     zone = Name.from_text("example.com.")
-    known.cache.put_delegation(Delegation(zone, (zone,), {zone: ("127.0.0.1",)}, 300), 0.0)
-    return Resolving(known, upstream, clock)
+    context.cache.put_delegation(Delegation(zone, (zone,), {zone: ("127.0.0.1",)}, 300), 0.0)
+    return Scheduler(context, upstream, clock)
 
 
 SUBNETS = [ip_network(f"10.8.{number}.0/24") for number in range(40)]
@@ -155,8 +155,8 @@ def test_resolutions_that_come_to_the_same_query_share_it() -> None:
 
 def test_an_upstream_that_fails_fails_all_who_share_it() -> None:
     class Broken(Telling):
-        async def ask(self, ask: Ask) -> Outcome:
-            await super().ask(ask)
+        async def send(self, query: UpstreamQuery) -> Outcome:
+            await super().send(query)
             raise ValueError("no socket")
 
     async def scene() -> None:
@@ -188,7 +188,7 @@ def test_who_waits_too_long_for_others_is_told_so() -> None:
 def test_a_client_that_goes_away_takes_nothing_from_the_others() -> None:
     async def scene() -> None:
         held = Held()
-        resolver = resolving(held, Bounds())
+        resolver = resolving(held, Limits())
         first, second = (asyncio.ensure_future(settled(resolver.resolve(question("a."), "c"))) for _ in range(2))
         await asyncio.sleep(0)
         first.cancel()
@@ -201,17 +201,17 @@ def test_a_client_that_goes_away_takes_nothing_from_the_others() -> None:
 def test_there_is_a_bound_for_all_and_one_for_each_client() -> None:
     async def scene() -> None:
         held = Held()
-        resolver = resolving(held, Bounds(resolutions=3, waiting_per_client=2))
+        resolver = resolving(held, Limits(resolutions=3, waiting_per_client=2))
 
         async def ask(text: str, client: str) -> Result:
             return (await settled(resolver.resolve(question(text), client)))[0]
 
         waiting = [asyncio.ensure_future(ask(text, "one")) for text in ("a.", "b.")]
         await asyncio.sleep(0)
-        assert (await ask("c.", "one")).detail == "too many questions of one client"
+        assert (await ask("c.", "one")).detail == "too many resolutions for one client"
         waiting.append(asyncio.ensure_future(ask("c.", "two")))
         await asyncio.sleep(0)
-        assert (await ask("d.", "two")).detail == "too many questions at once"
+        assert (await ask("d.", "two")).detail == "too many resolutions"
         held.go.set()
         assert [result.rcode for result in await asyncio.gather(*waiting)] == [Rcode.NOERROR] * 3
         # And then there is room again.
@@ -223,7 +223,7 @@ def test_there_is_a_bound_for_all_and_one_for_each_client() -> None:
 def test_a_stop_leaves_nothing_under_way() -> None:
     async def scene() -> None:
         held = Held()
-        resolver = resolving(held, Bounds())
+        resolver = resolving(held, Limits())
         waiting = asyncio.ensure_future(settled(resolver.resolve(question("a."), "c")))
         await asyncio.sleep(0)
         await resolver.stop()
@@ -235,7 +235,7 @@ def test_a_stop_leaves_nothing_under_way() -> None:
 
 
 def test_who_may_ask() -> None:
-    access = Access()
+    access = AccessList()
     assert [access.allows(host) for host in ("127.0.0.1", "10.53.0.1", "192.168.1.1", "::1", "fe80::1%eth0")] == [
         True
     ] * 5

@@ -9,12 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.dns.codec.codes import Rcode, RRType
-from services.dns.codec.edns import EDNS, Option
-from services.dns.codec.message import Message
+from services.dns.codec.message import EDNS, Message, Option, Question, Record, encode
 from services.dns.codec.name import Name
 from services.dns.codec.rdata import NS, TXT, A
-from services.dns.codec.records import Question, Record
-from services.dns.codec.truncation import encode
 from services.dns.server.responder import Client, Responder, accept
 from tests.core.services.dns.strategies import messages
 
@@ -99,7 +96,7 @@ def test_a_handler_that_fails_is_servfail_and_is_told_of() -> None:
     def failing(_query: Message, _client: Client) -> Message:
         raise RuntimeError("no")
 
-    response = Responder(failing, failed=told.append)(QUERY.to_wire(), UDP)
+    response = Responder(failing, on_error=told.append)(QUERY.to_wire(), UDP)
     assert isinstance(response, bytes)
     assert Message.from_wire(response).rcode == Rcode.SERVFAIL
     assert [str(error) for error in told] == ["no"]

@@ -7,7 +7,7 @@ from ipaddress import ip_address, ip_network
 from hypothesis import strategies as st
 
 from services.dns.address_space import Address, Network
-from services.dns.steering.health import HealthTable, Report
+from services.dns.steering.health import CheckResult, HealthTable
 from services.dns.steering.placement import Placement
 from services.dns.steering.region_map import RegionMap
 
@@ -36,7 +36,7 @@ def placed(regions: RegionMap, loads: dict[str, float | None], failures_max: int
     """Return a placement with those replicas up that are in `loads`."""
     health = HealthTable([replica.address for replica in regions.replicas], failures_max)
     for text, load in loads.items():
-        health.note(address(text), Report(True, load))
+        health.update(address(text), CheckResult(True, load))
     return Placement(regions, health), health
 
 

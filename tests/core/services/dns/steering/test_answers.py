@@ -9,13 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.dns.address_space import Network
+from services.dns.codec.client_subnet import ClientSubnet
 from services.dns.codec.codes import Rcode, RRClass, RRType
-from services.dns.codec.edns import EDNS, ClientSubnet, Option
-from services.dns.codec.message import Message
+from services.dns.codec.message import EDNS, Message, Option, Question
 from services.dns.codec.name import Name
-from services.dns.codec.records import Question
 from services.dns.server.responder import Client
-from services.dns.steering.handler import TailoringAuthority, add_names
+from services.dns.steering.handler import SteeringHandler, add_names
 from services.dns.steering.region_map import RegionMapError, parse_region_map
 from services.dns.zones.handler import Authority
 from services.dns.zones.zone import Zones
@@ -43,7 +42,7 @@ class Server:
         zones = Zones([zone("cdn.net", zone_text)])
         add_names(zones, regions)
         self.noted: Noted = []
-        self.handler = TailoringAuthority(Authority(zones), regions, placed(regions, up)[0], self.noted.append)
+        self.handler = SteeringHandler(Authority(zones), regions, placed(regions, up)[0], self.noted.append)
 
     def ask(
         self,
@@ -245,10 +244,10 @@ def test_the_log_has_what_decided() -> None:
 @pytest.mark.parametrize(
     ("name", "detail"),
     [
-        ("www.example.com", "map:2: www.example.com. lies in no zone"),
+        ("www.example.com", "map:2: www.example.com. is in no zone"),
         ("ns.cdn.net", "map:2: ns.cdn.net. has a record A in the zone"),
         ("alias.cdn.net", "map:2: alias.cdn.net. has a record CNAME"),
-        ("www.child.cdn.net", "map:2: www.child.cdn.net. lies below child.cdn.net."),
+        ("www.child.cdn.net", "map:2: www.child.cdn.net. is below child.cdn.net."),
     ],
 )
 def test_a_name_that_the_zone_has_other_plans_for_is_refused(name: str, detail: str) -> None:
@@ -268,7 +267,7 @@ def test_scopes_never_overlap(made: tuple[str, Network, list[Network]], data: st
     regions = parse_region_map(made[0])
     placement, _ = placed(regions, {})
     askers = st.ip_addresses() | addresses_in(made[1])
-    first, second = (placement.place(data.draw(askers)) for _ in range(2))
+    first, second = (placement.locate(data.draw(askers)) for _ in range(2))
     if first.network.version == second.network.version and first.network.overlaps(second.network):
         assert first == second
 

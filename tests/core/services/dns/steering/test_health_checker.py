@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.dns.address_space import Address
-from services.dns.steering.health import Change, HealthTable, Report, State
-from services.dns.steering.health_checker import START_PATIENCE_S, Checker, Probe
+from services.dns.steering.health import Change, CheckResult, HealthTable, State
+from services.dns.steering.health_checker import START_GRACE_S, HealthChecker, Probe
 from tests.core.services.dns.steering.cdn_maps import address
 
 ONE, TWO = address("192.0.2.1"), address("192.0.2.2")
@@ -54,13 +54,13 @@ def run(scene: Callable[[asyncio.AbstractEventLoop], Awaitable[None]]) -> None:
         runner.run(whole())
 
 
-class Played(Checker):
+class Played(HealthChecker):
     """A checker whose replicas answer as `plays` say at the time at which they are asked."""
 
     plays: Callable[[Address, float], str]
     begun: list[tuple[Address, float]]
 
-    async def _ask(self, address: Address) -> Report:
+    async def _request(self, address: Address) -> CheckResult:
         now = self._loop.time()
         self.begun.append((address, now))
         play = self.plays(address, now)
@@ -69,7 +69,7 @@ class Played(Checker):
         if play == "break":
             raise RuntimeError("a bug")
         await asyncio.sleep(RTT_S if play == "well" else 1e9)
-        return Report(True)
+        return CheckResult(True)
 
 
 @given(
@@ -88,21 +88,21 @@ def test_a_change_is_known_in_time(
     async def scene(loop: asyncio.AbstractEventLoop) -> None:
         table = HealthTable([ONE])
 
-        def noted(address: Address, report: Report) -> None:
-            change = table.note(address, report)
+        def noted(address: Address, report: CheckResult) -> None:
+            change = table.update(address, report)
             if change is not None:
                 changes.append((loop.time(), change))
 
         checker = Played(loop, Probe("/", 80, interval_s, timeout_s), noted)
         checker.plays = lambda _, now: failing if fails_at <= now < back_at else "well"
         checker.begun = []
-        await checker.follow([ONE])
+        await checker.add([ONE])
         await asyncio.sleep(back_at + 20)
         await checker.stop()
         begun = [at for _, at in checker.begun]
         gaps = [after - before for before, after in itertools.pairwise(begun)]
         # Until it has answered for the first time it is asked more often.
-        settled = [gap for gap, at in zip(gaps, begun, strict=False) if at > START_PATIENCE_S + timeout_s]
+        settled = [gap for gap, at in zip(gaps, begun, strict=False) if at > START_GRACE_S + timeout_s]
         assert all(gap >= interval_s - TOLERANCE_S for gap in settled)
         assert all(gap <= max(interval_s, timeout_s) + TOLERANCE_S for gap in gaps)
 
@@ -125,13 +125,13 @@ def test_one_that_starts_a_little_later_is_not_called_down() -> None:
     async def scene(loop: asyncio.AbstractEventLoop) -> None:
         table = HealthTable([ONE])
 
-        def noted(address: Address, report: Report) -> None:
-            table.note(address, report)
+        def noted(address: Address, report: CheckResult) -> None:
+            table.update(address, report)
 
         checker = Played(loop, Probe("/", 80, 10.0, 1.0), noted)
         checker.plays = lambda _, now: "refuse" if now < 0.5 else "well"
         checker.begun = []
-        await checker.follow([ONE])
+        await checker.add([ONE])
         states.append(State.UP if table.is_up(ONE) else State.DOWN)
         assert loop.time() < 1.0
         await checker.stop()
@@ -147,12 +147,12 @@ def test_those_that_are_new_are_checked_before_they_count_and_those_that_go_are_
         checker = Played(loop, Probe("/", 80, 1.0, 1.0), lambda address, _: reports.append(address))
         checker.plays = lambda *_: "hang"
         checker.begun = []
-        await checker.follow([ONE])
+        await checker.add([ONE])
         # It hangs for a time-out, and again: then it has had its time to start.
         assert (loop.time(), reports) == (2.0, [ONE, ONE])
-        await checker.follow([ONE, TWO])
+        await checker.add([ONE, TWO])
         assert TWO in reports
-        await checker.keep([TWO])
+        await checker.retain([TWO])
         reports.clear()
         await asyncio.sleep(10)
         assert set(reports) == {TWO}

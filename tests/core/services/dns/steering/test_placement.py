@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.dns.address_space import Address, Network
-from services.dns.steering.health import Change, HealthTable, Report, State
+from services.dns.steering.health import Change, CheckResult, HealthTable, State
 from services.dns.steering.placement import ADDRESSES_MAX
 from services.dns.steering.region_map import parse_region_map
 from tests.core.services.dns.steering.cdn_maps import MAP, address, addresses_in, placed, region_maps
@@ -26,7 +26,7 @@ def test_any_address_in_the_cover_has_exactly_one_region(
     regions = parse_region_map(text)
     placement, _ = placed(regions, {})
     asker = data.draw(addresses_in(whole))
-    place = placement.place(asker)
+    place = placement.locate(asker)
     holding = [name for name, one in regions.regions.items() for network in one.networks if asker in network]
     assert holding == [place.region]
     assert asker in place.network
@@ -39,7 +39,7 @@ def test_any_other_address_has_the_default_and_a_network_that_is_not_the_covers(
 ) -> None:
     text, whole, _ = made
     regions = parse_region_map(text)
-    place = placed(regions, {})[0].place(asker)
+    place = placed(regions, {})[0].locate(asker)
     assert asker in place.network
     if asker.version != whole.version:
         assert place.network.prefixlen == 0
@@ -145,7 +145,8 @@ ONE = address("192.0.2.1")
 def test_a_replica_goes_out_after_so_many_failures_in_a_row_and_in_after_one_success() -> None:
     table = HealthTable([ONE], failures_max=3)
     said = [
-        table.note(ONE, Report(is_well)) for is_well in (True, False, False, True, False, False, False, False, True)
+        table.update(ONE, CheckResult(healthy))
+        for healthy in (True, False, False, True, False, False, False, False, True)
     ]
     changes = [None if change is None else change.state for change in said]
     assert changes == [State.UP, None, None, None, None, None, State.DOWN, None, State.UP]
@@ -154,24 +155,24 @@ def test_a_replica_goes_out_after_so_many_failures_in_a_row_and_in_after_one_suc
 def test_a_replica_that_was_never_up_is_down() -> None:
     table = HealthTable([ONE], failures_max=3)
     assert not table.is_up(ONE)
-    assert table.note(ONE, Report(False, detail="no")) == Change(ONE, State.DOWN, "no")
+    assert table.update(ONE, CheckResult(False, detail="no")) == Change(ONE, State.DOWN, "no")
     assert not table.is_up(ONE)
 
 
 def test_what_is_known_stays_and_what_is_not_asked_about_goes() -> None:
     table = HealthTable([ONE])
-    table.note(ONE, Report(True, 4.0))
+    table.update(ONE, CheckResult(True, 4.0))
     other = address("192.0.2.2")
     table.add([ONE, other])
     assert (table.is_up(ONE), table.load(ONE), table.is_up(other)) == (True, 4.0, False)
-    table.keep([other])
+    table.retain([other])
     assert (table.is_up(ONE), table.load(ONE)) == (False, None)
-    assert table.note(ONE, Report(True)) is None
+    assert table.update(ONE, CheckResult(True)) is None
 
 
 @given(st.lists(st.booleans()), st.integers(1, 4))
 def test_up_is_what_the_last_checks_say(reports: list[bool], failures_max: int) -> None:
     table = HealthTable([ONE], failures_max)
-    for is_well in reports:
-        table.note(ONE, Report(is_well))
+    for healthy in reports:
+        table.update(ONE, CheckResult(healthy))
     assert table.is_up(ONE) == any(reports[-failures_max:])

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.dns.steering.health import ANSWER_OCTETS_MAX, Report, StatusCheck, load_in
+from services.dns.steering.health import RESPONSE_OCTETS_MAX, CheckResult, HealthCheck, load_in
 from tests.core.services.dns.steering.cdn_maps import address
 
 
-def answered(octets: bytes, piece: int | None = None) -> Report:
+def answered(octets: bytes, piece: int | None = None) -> CheckResult:
     """Return the report on an answer that comes in pieces and is followed by the connection's end."""
-    check = StatusCheck(address("10.8.1.10"), 80, "/lab7-status")
+    check = HealthCheck(address("10.8.1.10"), 80, "/lab7-status")
     check.request()
     size = piece or max(1, len(octets))
     for begin in range(0, len(octets), size):
@@ -23,10 +23,10 @@ def answered(octets: bytes, piece: int | None = None) -> Report:
 
 
 def test_the_request() -> None:
-    octets = StatusCheck(address("10.8.1.10"), 80, "/lab7-status").request()
+    octets = HealthCheck(address("10.8.1.10"), 80, "/lab7-status").request()
     assert octets.startswith(b"GET /lab7-status HTTP/1.1\r\nHost: 10.8.1.10\r\n")
     assert b"\r\nConnection: close\r\n" in octets
-    assert b"Host: [::1]:8080\r\n" in StatusCheck(address("::1"), 8080, "/").request()
+    assert b"Host: [::1]:8080\r\n" in HealthCheck(address("::1"), 8080, "/").request()
 
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s"
@@ -35,7 +35,7 @@ LOAD = b'{"requests_under_way": 3}'
 
 @pytest.mark.parametrize("piece", [None, 1, 7])
 @pytest.mark.parametrize(
-    ("octets", "is_well", "load"),
+    ("octets", "healthy", "load"),
     [
         (OK % (len(LOAD), LOAD), True, 3.0),
         (OK % (len(LOAD), LOAD) + b"and more", True, 3.0),
@@ -55,9 +55,9 @@ LOAD = b'{"requests_under_way": 3}'
         (b"", False, None),
     ],
 )
-def test_what_an_answer_means(octets: bytes, is_well: bool, load: float | None, piece: int | None) -> None:
+def test_what_an_answer_means(octets: bytes, healthy: bool, load: float | None, piece: int | None) -> None:
     report = answered(octets, piece)
-    assert (report.is_well, report.load) == (is_well, load)
+    assert (report.healthy, report.load) == (healthy, load)
     assert report.detail
 
 
@@ -73,15 +73,15 @@ def test_what_an_answer_means(octets: bytes, is_well: bool, load: float | None, 
     ids=["body", "length", "head", "interim", "nonsense"],
 )
 def test_what_does_not_end_is_a_failure_before_it_ends(octets: bytes) -> None:
-    check = StatusCheck(address("10.8.1.10"), 80, "/")
+    check = HealthCheck(address("10.8.1.10"), 80, "/")
     check.request()
     for begin in range(0, len(octets), 4096):
         report = check.receive(octets[begin : begin + 4096])
         if report is not None:
             break
-    assert begin <= ANSWER_OCTETS_MAX
+    assert begin <= RESPONSE_OCTETS_MAX
     assert report is not None
-    assert not report.is_well
+    assert not report.healthy
 
 
 @pytest.mark.parametrize(
@@ -111,4 +111,4 @@ def test_the_load_that_a_status_says(content: bytes, load: float | None) -> None
 
 @given(st.binary(max_size=300), st.integers(1, 50))
 def test_no_octets_are_anything_but_well_or_not(octets: bytes, piece: int) -> None:
-    assert answered(octets, piece).is_well == answered(octets).is_well
+    assert answered(octets, piece).healthy == answered(octets).healthy

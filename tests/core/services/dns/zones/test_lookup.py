@@ -3,8 +3,7 @@
 import pytest
 
 from services.dns.codec.codes import RRClass
-from services.dns.zones.lookup import CHAIN_MAX
-from services.dns.zones.zone import Zones
+from services.dns.zones.zone import CHAIN_MAX, Zones
 from tests.core.services.dns.transcripts import ask, zone
 
 SOA = "authority example. 30 SOA ns.example. hostmaster.example. 1 2 3 4 30"

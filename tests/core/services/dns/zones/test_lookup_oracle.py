@@ -7,11 +7,10 @@ from hypothesis import strategies as st
 
 from services.dns.codec.codes import Rcode, type_from_text, type_to_text
 from services.dns.codec.master_file import parse_master_file
+from services.dns.codec.message import Question, RRset
 from services.dns.codec.name import Name
-from services.dns.codec.rdata import AAAA, MX, SOA, TXT, A, OneName, Rdata
-from services.dns.codec.records import Question, RRset
-from services.dns.zones.lookup import answer_question
-from services.dns.zones.zone import Zone, Zones
+from services.dns.codec.rdata import AAAA, MX, SOA, TXT, A, Rdata, SingleName
+from services.dns.zones.zone import Zone, Zones, answer_question
 from tests.core.services.dns.zones.oracle import Labels, Oracle, Row
 
 PARENT: Labels = ("p",)
@@ -85,7 +84,7 @@ def value_of(rdata: Rdata) -> object:
             return (preference, labels_of(exchange))
         case SOA():
             return SOA_VALUE
-        case OneName(target):
+        case SingleName(target):
             return labels_of(target)
     raise AssertionError(rdata)
 

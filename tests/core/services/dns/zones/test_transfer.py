@@ -5,10 +5,8 @@ from ipaddress import ip_network
 import pytest
 
 from services.dns.codec.codes import Rcode, RRType
-from services.dns.codec.message import Message
+from services.dns.codec.message import Message, Question, Record, encode
 from services.dns.codec.name import Name
-from services.dns.codec.records import Question, Record
-from services.dns.codec.truncation import encode
 from services.dns.server.responder import Client
 from services.dns.zones.transfer import Transfers
 from services.dns.zones.zone import Zones

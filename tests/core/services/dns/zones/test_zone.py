@@ -26,12 +26,12 @@ NS = "@ 60 NS ns\n"
         (SOA + NS + "@ 60 CNAME b\n", ":3: example. has a CNAME and other data"),
         (SOA + NS + "a 60 CNAME b\na 60 CNAME c\n", ":4: a.example. has a second CNAME"),
         (SOA + NS + "a 60 DNAME b\na 60 DNAME c\n", ":4: a.example. has a second DNAME"),
-        (SOA + NS + "a.other. 60 A 192.0.2.1\n", ":3: a.other. lies outside the zone example."),
+        (SOA + NS + "a.other. 60 A 192.0.2.1\n", ":3: a.other. is outside of the zone example."),
         (SOA + NS + "sub 60 SOA ns host 1 2 3 4 5\n", ":3: a second SOA"),
         (NS, "no SOA"),
         (SOA, "no NS record at its apex"),
         ("", "no SOA"),
-        ("sub 60 SOA ns host 1 2 3 4 5\n", ":1: the SOA is sub.example.'s"),
+        ("sub 60 SOA ns host 1 2 3 4 5\n", ":1: the owner of the SOA is sub.example., not the origin"),
     ],
 )
 def test_what_is_no_zone(text: str, reason: str) -> None:
@@ -70,10 +70,10 @@ def test_zones_are_named_by_file_by_origin_and_by_list(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["none"], "none:0: cannot be read"),
+        (["none"], "none:0: cannot read"),
         (["two"], "two:1: the owner name '@' is relative"),
         (["one", "one=one"], "the zone one. is given twice"),
-        (["two.=one"], "one:2: the SOA is one.'s, where the zone is to be two."),
+        (["two.=one"], "one:2: the owner of the SOA is one., not the origin two."),
         (["a..b=one"], "empty label"),
     ],
 )
@@ -91,7 +91,7 @@ def test_a_zone_that_cannot_be_loaded_is_one_sentence(
 
 def test_a_list_has_an_origin_and_a_file_on_each_line(tmp_path: Path) -> None:
     (tmp_path / "list").write_text("\nexample.com zone\n")
-    with pytest.raises(ServiceError, match=r"list:2: a line is"):
+    with pytest.raises(ServiceError, match=r"list:2: expected"):
         load_zones([], [str(tmp_path / "list")])
     with pytest.raises(ServiceError, match="cannot read the list"):
         load_zones([], [str(tmp_path / "none")])

@@ -6,14 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.dns.codec.codes import RRType
-from services.dns.codec.edns import EDNS, Option
-from services.dns.codec.message import Message
+from services.dns.codec.message import EDNS, Message, Option, Question
 from services.dns.codec.name import Name
-from services.dns.codec.records import Question
 from services.dns.server.responder import Client
-from services.dns.zones import response_cache
-from services.dns.zones.handler import Authority
-from services.dns.zones.response_cache import AuthoritativeResponder
+from services.dns.server.response_cache import STATIC_RESPONSES_MAX
+from services.dns.zones.handler import AuthoritativeResponder, Authority
 from services.dns.zones.zone import Zones
 from tests.core.services.dns.transcripts import zone
 
@@ -55,7 +52,7 @@ NAMES = [
 
 
 def respond(caching: bool, rotate: bool = True) -> AuthoritativeResponder:
-    return AuthoritativeResponder(Authority(ZONES), rotate=rotate, caching=caching)
+    return AuthoritativeResponder(Authority(ZONES), rotate=rotate, responses_max=STATIC_RESPONSES_MAX if caching else 0)
 
 
 @st.composite
@@ -119,12 +116,7 @@ def test_the_question_has_the_spelling_of_the_query() -> None:
 
 
 def test_what_is_kept_is_bounded() -> None:
-    server = respond(True)
-    kept = server._kept
-    bound, response_cache.RESPONSES_MAX = response_cache.RESPONSES_MAX, 10
-    try:
-        for number in range(100):
-            ask(server, f"n{number}.example.")
-            assert 0 < len(kept) <= 10
-    finally:
-        response_cache.RESPONSES_MAX = bound
+    server = AuthoritativeResponder(Authority(ZONES), responses_max=10)
+    for number in range(100):
+        ask(server, f"n{number}.example.")
+        assert 0 < len(server._cache) <= 10

@@ -9,13 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.dns.codec.codes import Rcode, RRType
-from services.dns.codec.edns import EDNS, Option
 from services.dns.codec.master_file import parse_master_file
-from services.dns.codec.message import Message
+from services.dns.codec.message import EDNS, Message, Option, Question
 from services.dns.codec.name import Name
-from services.dns.codec.records import Question
-from services.dns.recursion.response_cache import ReadyAnswers
-from services.dns.server.responder import Client, finished
+from services.dns.server.responder import Client, encode_reply
+from services.dns.server.response_cache import AgingResponseCache
 
 CLIENT = Client("127.0.0.1", 5000)
 ANSWERS = "alias.example.com. 300 CNAME www.example.com.\n" + "".join(
@@ -30,12 +28,12 @@ def query_for(text: str, message_id: int = 1, edns: EDNS | None = None, rtype: i
 def answered(query: Message, answers: str = ANSWERS, authority: str = "", rcode: int = Rcode.NOERROR) -> bytes:
     sections = [tuple(entry.record for entry in parse_master_file(text)) for text in (answers, authority)]
     reply = replace(query.reply(rcode), ra=True, answers=sections[0], authority=sections[1])
-    return finished(query, reply, CLIENT, 1232)
+    return encode_reply(query, reply, CLIENT, 1232)
 
 
-def kept(query: Message, wire: bytes, now: float = 100.0) -> ReadyAnswers:
-    ready = ReadyAnswers()
-    ready.keep(query.to_wire(), query, wire, now)
+def kept(query: Message, wire: bytes, now: float = 100.0) -> AgingResponseCache:
+    ready = AgingResponseCache()
+    ready.put(query.to_wire(), query, wire, now)
     return ready
 
 

@@ -1,0 +1,121 @@
+"""Command-line flags and argument types that the DNS programs share."""
+
+import argparse
+from collections.abc import Callable
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+
+from services.dns.address_space import Network
+from services.dns.codec.client_subnet import PREFIX6_RECOMMENDED, SubnetPolicy
+from services.dns.codec.codes import DNS_PORT
+from services.dns.recursion.cache import Delegation
+from services.dns.recursion.root_hints import named_roots, roots_from_file
+from services.errors import ServiceError
+
+PORT_MAX = 65_535
+
+
+def integer(minimum: int, maximum: int) -> Callable[[str], int]:
+    """Return an argument type for decimal numbers from `minimum` to `maximum`."""
+
+    def parse(text: str) -> int:
+        # Seven digits are more than any maximum here; int() is slow for very long numbers.
+        if not (text.isascii() and text.isdigit() and len(text) <= 7 and minimum <= int(text) <= maximum):
+            raise argparse.ArgumentTypeError(f"invalid value {text!r}: expected a number from {minimum} to {maximum}")
+        return int(text)
+
+    return parse
+
+
+def seconds(minimum: float, maximum: float) -> Callable[[str], float]:
+    """Return an argument type for seconds from `minimum` to `maximum`."""
+
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = -1.0
+        if not minimum <= value <= maximum:
+            raise argparse.ArgumentTypeError(f"invalid value {text!r}: expected {minimum:g} to {maximum:g} seconds")
+        return value
+
+    return parse
+
+
+def network(text: str) -> Network:
+    """Parse an address or a network."""
+    try:
+        return ip_network(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"invalid address or network {text!r}") from error
+
+
+def address(text: str) -> str:
+    """Parse an address; return it in its usual form."""
+    try:
+        return str(ip_address(text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"invalid address {text!r}") from error
+
+
+def prefix_lengths(text: str) -> SubnetPolicy:
+    """Parse BITS or BITS,BITS6: the prefix lengths of client subnets for IPv4 and IPv6."""
+    words = text.split(",") if "," in text else [text, str(PREFIX6_RECOMMENDED)]
+    if len(words) == 2 and all(word.isascii() and word.isdigit() and len(word) <= 3 for word in words):
+        prefix4, prefix6 = map(int, words)
+        if 1 <= prefix4 <= 32 and 1 <= prefix6 <= 128:
+            return SubnetPolicy(prefix4, prefix6)
+    raise argparse.ArgumentTypeError(f"invalid prefix length {text!r}: expected 1 to 32, or two such as 24,56")
+
+
+def add_zone_flags(flags: argparse.ArgumentParser, lists: bool = True) -> None:
+    """Add --zone, and --zones unless `lists` is False."""
+    flags.add_argument(
+        "--zone",
+        action="append",
+        default=[],
+        metavar="[ORIGIN=]FILE",
+        help="master file of a zone, by default with the owner of its SOA as origin (repeatable)",
+    )
+    if lists:
+        flags.add_argument(
+            "--zones",
+            action="append",
+            default=[],
+            metavar="LIST",
+            help="file with a line `origin<TAB>file` per zone (repeatable)",
+        )
+
+
+def add_upstream_flags(flags: argparse.ArgumentParser) -> None:
+    """Add the flags of programs that query other servers."""
+    flags.add_argument("--root", action="append", default=[], metavar="NAME=ADDRESS", help="root server (repeatable)")
+    flags.add_argument("--root-hints", metavar="FILE", help="root hints: NS and A records of the root servers")
+    flags.add_argument("--outgoing", type=address, metavar="ADDRESS", help="source address of upstream queries")
+    flags.add_argument(
+        "--upstream-port",
+        type=integer(1, PORT_MAX),
+        default=DNS_PORT,
+        metavar="N",
+        help="port of upstream servers (default: %(default)s)",
+    )
+    flags.add_argument(
+        "--allow",
+        action="append",
+        type=network,
+        metavar="NETWORK",
+        help="network whose clients may query (repeatable; default: private networks)",
+    )
+    flags.add_argument(
+        "--case-randomisation",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="randomise the case of query names against spoofing (default: yes)",
+    )
+
+
+def root_servers(options: argparse.Namespace) -> Delegation:
+    """Return the root delegation of --root or --root-hints; raises ServiceError."""
+    if options.root and options.root_hints is not None:
+        raise ServiceError("--root and --root-hints are mutually exclusive")
+    return named_roots(options.root) if options.root_hints is None else roots_from_file(Path(options.root_hints))
