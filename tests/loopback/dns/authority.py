@@ -1,4 +1,4 @@
-"""An authoritative server as people run it, and clients that send octets as they are."""
+"""An authoritative server as a process, and clients that send raw octets."""
 
 import os
 import shutil
@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 HOST = "127.0.0.1"
-# How long a test waits for what must come: a bound, never a measurement.
+# Timeout for expected events: a bound, not a measurement.
 PATIENCE_S = 20.0
 
 ZONE = """$ORIGIN example.com.
@@ -41,7 +41,7 @@ odd       TYPE65280 \\# 3 010203
 
 @contextmanager
 def served(folder: Path, *flags: str, zone: str = ZONE) -> Iterator[int]:
-    """Run the server for one zone and yield its port."""
+    """Run the server for one zone, and yield its port."""
     file = folder / "example.com.zone"
     file.write_text(zone)
     command = [sys.executable, "-m", "services.dns.authoritative", "--zone", os.fspath(file), "--port", "0"]
@@ -56,7 +56,7 @@ def served(folder: Path, *flags: str, zone: str = ZONE) -> Iterator[int]:
 
 
 def run(program: str, *arguments: str) -> str:
-    """Run a program that is not of this project and return what it prints; skip where it is not installed."""
+    """Run an external program and return its output; skip the test where it is not installed."""
     if shutil.which(program) is None:
         pytest.skip(f"{program} is not installed")
     done = subprocess.run([program, *arguments], capture_output=True, text=True, timeout=PATIENCE_S, check=False)
@@ -64,12 +64,12 @@ def run(program: str, *arguments: str) -> str:
 
 
 def dig(port: int, *arguments: str) -> str:
-    """Ask with dig, which does not try again."""
+    """Query with dig, without retries."""
     return run("dig", f"@{HOST}", "-p", str(port), "+tries=1", "+time=10", *arguments)
 
 
 def udp(port: int, *queries: bytes) -> list[bytes]:
-    """Send datagrams from one socket and return as many that come back."""
+    """Send datagrams from one socket, and return as many responses."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
         peer.settimeout(PATIENCE_S)
         for query in queries:
@@ -78,7 +78,7 @@ def udp(port: int, *queries: bytes) -> list[bytes]:
 
 
 def framed(*messages: bytes) -> bytes:
-    """Return messages as a stream has them."""
+    """Return messages with their length prefixes, as in a stream."""
     return b"".join(len(message).to_bytes(2, "big") + message for message in messages)
 
 

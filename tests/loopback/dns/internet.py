@@ -1,5 +1,5 @@
-"""A small Internet on loopback addresses: root, com and net, example.com twice, as the programs people run; and a
-server that a test plays itself, octet by octet."""
+"""A small Internet on loopback addresses: root, com and net, example.com twice, as processes; and a
+server that the test implements, octet by octet."""
 
 from __future__ import annotations
 
@@ -73,17 +73,17 @@ class Internet:
 
     @property
     def flags(self) -> list[str]:
-        """What a resolver must be told to find the root."""
+        """The flags of a resolver for this Internet."""
         return ["--root", f"a.root.test={self.net}.1", "--upstream-port", str(self.port)]
 
     def kill(self, number: int) -> None:
-        """End one server as if its power went."""
+        """Kill one server."""
         self.running[number].kill()
         self.running[number].wait(PATIENCE_S)
 
 
 def free_net() -> tuple[str, int]:
-    """Return a loopback network and a port that is free on its first addresses, over UDP and TCP."""
+    """Return a loopback network, and a port that is free on its first addresses over UDP and TCP."""
     draw = random.SystemRandom()
     while True:
         net = f"127.{draw.randint(16, 250)}.{draw.randint(1, 250)}"
@@ -99,7 +99,7 @@ def free_net() -> tuple[str, int]:
 
 
 def start(module: str, *flags: str) -> subprocess.Popen[str]:
-    """Start a service; its READY is still to be read."""
+    """Start a service, without waiting for READY."""
     return subprocess.Popen([sys.executable, "-m", module, *flags], stdout=subprocess.PIPE, text=True)
 
 
@@ -111,7 +111,7 @@ def ready_port(process: subprocess.Popen[str]) -> int:
 
 
 def stop(process: subprocess.Popen[str]) -> None:
-    """End a service as an operator does, and see that it ends well."""
+    """Stop a service with SIGTERM, and verify its exit status."""
     if process.poll() is None:
         process.send_signal(signal.SIGTERM)
         assert process.wait(PATIENCE_S) == 0
@@ -121,7 +121,7 @@ def stop(process: subprocess.Popen[str]) -> None:
 
 @contextmanager
 def internet(folder: Path, recursive: Sequence[int] = ()) -> Iterator[Internet]:
-    """Run the servers; those in `recursive` ask on behalf of their clients."""
+    """Run the servers; those in `recursive` do recursion."""
     net, port = free_net()
     made = Internet(net, port, folder)
     for origin, text in zones(net).items():
@@ -143,7 +143,7 @@ def internet(folder: Path, recursive: Sequence[int] = ()) -> Iterator[Internet]:
 
 @dataclass
 class Resolver:
-    """A resolver that runs, and its log."""
+    """A running resolver, and its log."""
 
     port: int
     log: Path
@@ -153,7 +153,7 @@ class Resolver:
         return [event for line in self.log.read_text().splitlines() if (event := json.loads(line))["event"] == kind]
 
     def upstream(self) -> list[str]:
-        """Return the last octet of each server that was asked, in order."""
+        """Return the last octets of the servers queried, in order."""
         return [str(event["server"]).rpartition(".")[2] for event in self.events("upstream")]
 
 
@@ -170,13 +170,13 @@ def resolver(folder: Path, *flags: str) -> Iterator[Resolver]:
 
 
 Datagram = tuple[bytes, tuple[str, int]]
-# Gets a query and who sent it; returns what to send back, in order, each from the socket of that number.
+# Gets a query and its source; returns the responses in order, each with the number of the socket to send it from.
 Play = Callable[[bytes, tuple[str, int]], Iterable[tuple[int, bytes]]]
 
 
 @contextmanager
 def played(addresses: Sequence[tuple[str, int]], play: Play) -> Iterator[list[Datagram]]:
-    """Be a server at the first address, with sockets at the others to forge from; yields what came."""
+    """Behave as a server at the first address, with sockets at the others for spoofing; yield the received queries."""
     came: list[Datagram] = []
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) for _ in addresses]

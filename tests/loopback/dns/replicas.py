@@ -1,4 +1,4 @@
-"""A CDN's name server as people run it, and replicas that do to their checks what a test has them do."""
+"""A CDN's name server as a process, and replicas whose behaviour the test sets."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ns A 127.0.0.1
 alias CNAME www
 www TXT "text"
 """
-# Loopback addresses are the replicas', and the askers' networks are made up.
+# Replicas have loopback addresses, and the networks of clients are fictional.
 MAP = """name www.cdn.net
 ttl 1
 cover 10.8.0.0/16 127.0.0.0/8
@@ -43,7 +43,7 @@ replica asia {net}.3
 otherwise {otherwise}
 """
 
-# Gets a connection whose request was read, and does with it what it likes.
+# Gets a connection whose request was read, and handles it.
 Play = Callable[[socket.socket], None]
 
 
@@ -57,7 +57,7 @@ def well(load: float | None = None) -> Play:
 
 
 def slow(peer: socket.socket) -> None:
-    """Begin an answer that never comes on."""
+    """Begin a response that stalls."""
     peer.sendall(b"HTTP/1.1 200 OK\r\n")
     peer.settimeout(PATIENCE_S)
     peer.recv(1)
@@ -70,7 +70,7 @@ def endless(peer: socket.socket) -> None:
 
 
 class Replica:
-    """A server of one address whose behaviour changes while it runs; without one it is not there."""
+    """A server at one address whose behaviour changes at run time; without a behaviour it does not listen."""
 
     def __init__(self, address: tuple[str, int]) -> None:
         self._address = address
@@ -112,7 +112,7 @@ class Replica:
 
 @dataclass
 class CDN:
-    """A name server that runs, its replicas by number, and its files."""
+    """A running name server, its replicas by number, and its files."""
 
     port: int
     net: str
@@ -135,11 +135,11 @@ class CDN:
         return {int(rdata.to_text().rpartition(".")[2]) for rrset in self.ask(subnet).answer for rdata in rrset}
 
     def comes_to(self, expected: set[int], subnet: str = "10.8.1.0/24") -> bool:
-        """Ask until an answer is as expected; False when it is not in time."""
+        """Query until an answer is as expected; False on timeout."""
         return eventually(lambda: self.answered(subnet) == expected)
 
     def hang_up(self, event: str) -> bool:
-        """Send SIGHUP and wait for what the log says of it."""
+        """Send SIGHUP and wait for its log event."""
         before = len(self.events(event))
         self.process.send_signal(signal.SIGHUP)
         return eventually(lambda: len(self.events(event)) > before)
@@ -165,7 +165,7 @@ def cdn(
 ) -> Iterator[CDN]:
     """Run the name server with those of its three replicas that are in `up`.
 
-    A public one has an address and a port where other servers can refer to it.
+    A public one has an address and port to which other servers can refer.
     """
     net, port = free_net()
     (folder / "cdn.zone").write_text(ZONE)

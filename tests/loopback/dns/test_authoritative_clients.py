@@ -1,4 +1,4 @@
-"""The authoritative server, asked by dig, drill and dnspython."""
+"""Authoritative server, queried by dig, drill and dnspython."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The authoritative server and peers that send octets as they please."""
+"""Authoritative server: malformed queries, streams and datagrams."""
 
 import json
 import socket
@@ -77,7 +77,7 @@ def test_a_response_is_answered_with_silence(port: int) -> None:
         peer.settimeout(PATIENCE_S)
         peer.sendto(response, (HOST, port))
         peer.sendto(QUERIES[1], (HOST, port))
-        # Had the first one been answered, its answer would be the first to come.
+        # If the first one had been answered, its response would be the first.
         assert peer.recv(65_535)[:2] == b"\x00\x02"
 
 
@@ -98,7 +98,7 @@ def test_no_octets_stop_the_server(port: int, octets: bytes, place: int) -> None
 def test_the_log_has_a_line_a_query(tmp_path: Path) -> None:
     log = tmp_path / "log"
     with served(tmp_path, "--log", str(log)) as port:
-        # Twice, since the second is answered from what was kept of the first.
+        # Twice, because the second response is from the response cache.
         udp(port, QUERIES[0])
         udp(port, QUERIES[0])
         udp(port, QUERIES[1])

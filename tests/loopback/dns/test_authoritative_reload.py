@@ -1,4 +1,4 @@
-"""SIGHUP: new zones are served, wrong ones change nothing."""
+"""Authoritative server: reload by SIGHUP; invalid zones change nothing."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ def test_a_hangup_has_the_zones_read_again(tmp_path: Path, processes: int) -> No
         assert address_of_www(port) == "192.0.2.1"
         zone.write_text(ZONE.format(serial=2, address="192.0.2.2"))
         server.send_signal(signal.SIGHUP)
-        # Each process tells of it.
+        # Each process logs it.
         assert [next_event(server) for _ in range(processes)] == ["reloaded"] * processes
         assert {address_of_www(port) for _ in range(8)} == {"192.0.2.2"}
         zone.write_text("www IN A nonsense\n")
         server.send_signal(signal.SIGHUP)
-        # The first process reads first, and does not bother the others with what is wrong.
+        # The main process reloads first, and does not signal the workers after an error.
         assert next_event(server) == "reload_failed"
         assert {address_of_www(port) for _ in range(8)} == {"192.0.2.2"}
         server.terminate()
@@ -65,7 +65,7 @@ def test_no_process_imports_from_the_current_directory(tmp_path: Path) -> None:
     zone.write_text(ZONE.format(serial=1, address="192.0.2.1"))
     for name in ("socket", "json", "services", "asyncio"):
         (tmp_path / f"{name}.py").write_text(f"open({str(marker)!r}, 'a').write(__name__)")
-    # The first process leaves the current directory out, as a host's service does: so must those that it starts.
+    # The main process has no current directory in its import path, as a host's service does; neither must workers.
     start = f"import sys; sys.path.append({str(ROOT)!r}); import services.dns.authoritative as s; s.main(sys.argv[1:])"
     command = [sys.executable, "-P", "-c", start, "--zone", str(zone), "--listen", "127.0.0.1", "--port", "0"]
     with subprocess.Popen([*command, "--processes", "2"], cwd=tmp_path, stdout=subprocess.PIPE, text=True) as server:

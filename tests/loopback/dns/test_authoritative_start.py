@@ -1,4 +1,4 @@
-"""Starting the authoritative server: zones that are none, many zones, and what BIND's checker says of our files."""
+"""Authoritative server start: invalid zones, many zones, and named-checkzone on our master files."""
 
 import subprocess
 import sys

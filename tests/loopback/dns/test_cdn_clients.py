@@ -1,4 +1,4 @@
-"""The CDN's name server asked by dig and dnspython, with client subnets and without; and what keeps it from a start."""
+"""CDN name server queried by dig and dnspython, with and without client subnets; and start-up errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Replicas that go, come, dawdle and talk nonsense: who is named then."""
+"""CDN name server: replicas that stop, start, are slow or send garbage, and the answers then."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_a_replica_that_goes_is_out_and_one_that_comes_is_in(tmp_path: Path) -> 
         assert made.comes_to({1, 2})
         made.replicas[1].goes()
         assert made.comes_to({2})
-        # Nobody is left in the region, then anywhere.
+        # No replica is left in the region, then in any.
         made.replicas[2].goes()
         assert made.comes_to({3})
         made.replicas[3].goes()
@@ -71,7 +71,7 @@ def test_as_many_failures_in_a_row_as_are_asked_for(tmp_path: Path) -> None:
         failed_from = len(replica.asked)
         replica.does(saying(BUSY))
         assert made.comes_to({2})
-        # One check may have been under way.
+        # One check may have been in progress.
         assert len(replica.asked) - failed_from >= 3
 
 
@@ -87,7 +87,7 @@ def test_the_least_loaded_is_first_and_the_full_is_not_named(tmp_path: Path) -> 
         assert [first() for _ in range(4)] == ["1"] * 4
         made.replicas[2].does(well(100))
         assert made.comes_to({1})
-        # The whole region is full, and the next one is not.
+        # All replicas of the region are full, those of the next one are not.
         made.replicas[1].does(well(1000))
         assert made.comes_to({3})
         made.replicas[3].goes()
@@ -115,12 +115,12 @@ def test_a_hangup_has_the_map_read_again_and_a_wrong_one_changes_nothing(tmp_pat
         file.write_text(without)
         assert made.hang_up("reloaded")
         assert made.answered() == {2}
-        # It is not asked any more: but for a check that was under way, nothing comes.
+        # It is not checked any more, except for a check in progress.
         asked = len(made.replicas[1].asked)
         others = len(made.replicas[2].asked)
         assert eventually(lambda: len(made.replicas[2].asked) >= others + 3)
         assert len(made.replicas[1].asked) <= asked + 1
-        # A new one counts once the reload is done.
+        # A new replica is used once the reload is complete.
         file.write_text(text)
         assert made.hang_up("reloaded")
         assert made.answered() == {1, 2}

@@ -1,4 +1,4 @@
-"""Clients that reset a TCP connection while its answer is under way: the server goes on, and has nothing to report."""
+"""DNS server: clients that reset a TCP connection with a pending response do not cause errors."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ with suppress(ImportError):
 
 
 def reset(peer: socket.socket) -> None:
-    """Close a connection by a reset."""
+    """Close a connection with a reset."""
     peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
     peer.close()
 
 
 async def resets_while(server: DNSServer, answering: asyncio.Event, release: asyncio.Event) -> None:
-    """Have a client ask and reset once its query is being answered; then let the answer go on."""
+    """Have a client send a query and reset while it is handled; then release the handler."""
     loop = asyncio.get_running_loop()
     bound = socket.create_server((HOST, 0))
     bound.setblocking(False)
@@ -68,7 +68,7 @@ async def resets_while(server: DNSServer, answering: asyncio.Event, release: asy
 
 
 def run_on(factory: Factory, body: Callable[[], Coroutine[Any, Any, None]]) -> list[str]:
-    """Run on a loop and return what the loop had to report."""
+    """Run on an event loop, and return the errors that it reported."""
     reports: list[str] = []
 
     async def watched() -> None:
@@ -120,7 +120,7 @@ def test_a_reset_during_a_zone_transfer(factory: Factory) -> None:
 
 
 def play(data: bytes, _: tuple[str, int]) -> Iterable[tuple[int, bytes]]:
-    """Answer after a while."""
+    """Respond after a delay."""
     query = Message.from_wire(data)
     time.sleep(0.15)
     text = f"{query.questions[0].name} 0 A 192.0.2.1"
@@ -148,7 +148,7 @@ def test_a_reset_during_resolution_leaves_no_traceback(service: str, tmp_path: P
                 while len(came) <= number:
                     time.sleep(0.005)
                 reset(peer)
-            # Whoever asks next is served.
+            # The next client is served.
             answer = dns.query.tcp(dns.message.make_query("last.example.com", "A"), HOST, PATIENCE_S, local)
             assert len(answer.answer) == 1
         finally:

@@ -1,4 +1,4 @@
-"""A resolver that tells of its clients, between the CDN's name server and clients of several networks."""
+"""Resolver with client subnets, between the CDN's name server and clients of several networks."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ EUROPE, EUROPE_TOO, ASIA = "127.77.1.1", "127.77.9.9", "127.77.200.1"
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CDN]:
-    """Run the CDN's name server below a root, a top-level domain, and beside a provider's server."""
+    """Run the CDN's name server with a root, a top-level domain and a customer's server."""
     folder = tmp_path_factory.mktemp("ecs")
     with ExitStack() as stack:
         one = stack.enter_context(cdn(folder, {1: well(), 2: well(), 3: well()}, text=MAP, is_public=True))
@@ -65,7 +65,7 @@ def flags_of(made: CDN) -> list[str]:
 
 
 def ask(port: int, client: str, name: str = "www.own.net", rtype: str = "A") -> set[str]:
-    """Ask from a client's address; returns the last numbers of the addresses in the answer."""
+    """Query from a client's address; return the last numbers of the addresses in the answer."""
     query = dns.message.make_query(name, rtype)
     reply = dns.query.udp(query, CLIENT_HOST, timeout=PATIENCE_S, port=port, source=client)
     assert list(reply.options) == []
@@ -73,7 +73,7 @@ def ask(port: int, client: str, name: str = "www.own.net", rtype: str = "A") -> 
 
 
 def told(local: Resolver) -> list[tuple[str, object, object]]:
-    """Return the last octet of each server asked, what it was told, and the scope that it answered with."""
+    """Return the last octet of each server queried, the client subnet sent, and the scope of its response."""
     return [
         (str(event["server"]).rpartition(".")[2], event.get("subnet"), event.get("scope"))
         for event in local.events("upstream")
@@ -85,13 +85,13 @@ def test_clients_get_the_replicas_of_their_regions(local: Resolver) -> None:
     assert told(local) == [
         ("6", None, None),
         ("7", None, None),
-        # A server below a top-level domain is told once; this one has no use for it.
+        # A server below a top-level domain gets the option once; this one does not support it.
         ("8", "127.77.1.0/24", None),
         ("7", None, None),
         ("5", "127.77.1.0/24", 17),
     ]
     assert ask(local.port, ASIA) == {"3"}
-    # The alias and the way are known.
+    # The alias and the delegations are cached.
     assert told(local)[5:] == [("5", "127.77.200.0/24", 17)]
 
 
@@ -102,7 +102,7 @@ def test_who_is_in_the_scope_of_an_answer_costs_no_query(local: Resolver) -> Non
         assert ask(local.port, EUROPE_TOO) == {"1", "2"}
         return len(told(local)) == before
 
-    # On a machine that stands still for longer than the TTL it takes one more try.
+    # On a machine that stalls for longer than the TTL it takes one more try.
     assert eventually(both)
 
 
@@ -122,7 +122,7 @@ def test_without_the_flag_all_clients_are_where_the_resolver_is(made: CDN) -> No
         ("127.77.1.77/32", {"1", "2"}, "127.77.1.77/32/17", "127.77.1.0/24"),
         ("127.77.0.0/16", {"1", "2"}, "127.77.0.0/16/17", "127.77.0.0/16"),
         ("127.77.200.0/24", {"3"}, "127.77.200.0/24/17", "127.77.200.0/24"),
-        # Nothing of the client; the address of the resolver is in the default region.
+        # No bit of the client's address; the resolver's address is in the default region.
         ("0.0.0.0/0", {"3"}, "0.0.0.0/0/0", "0.0.0.0/0"),
         ("0", {"3"}, "0.0.0.0/0/0", "0.0.0.0/0"),
     ],

@@ -1,4 +1,4 @@
-"""The resolver in front of real servers, asked by clients that nobody here wrote: dig and dnspython."""
+"""Resolver with real servers, queried by independent clients: dig and dnspython."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_dig_gets_answers(local: Resolver, words: tuple[str, ...], expected: set
 )
 def test_dig_shows_what_went_wrong(local: Resolver, words: tuple[str, ...], status: str) -> None:
     out = dig(local.port, *words)
-    # dig tells of a transfer that failed in words of its own.
+    # dig has its own message for a failed transfer.
     assert f"status: {status}" in out or "Transfer failed" in out
 
 
@@ -103,7 +103,7 @@ def test_the_second_question_goes_nowhere(net: Internet) -> None:
         assert [one.answer[0].ttl >= 290 for one in (first, second)] == [True, True]  # type: ignore[attr-defined]
         assert local.upstream()[:2] == ["1", "2"]
         assert len(local.upstream()) == 3
-        # The other order, and nothing else.
+        # The other order, and no other difference.
         assert set(first.answer[0]) == set(second.answer[0])  # type: ignore[attr-defined]
         ask(local.port, "once.example.com")
         ask(local.port, "once.example.com")
@@ -170,5 +170,5 @@ def test_the_next_server_when_one_dies(tmp_path: Path) -> None:
             assert reply.rcode() in (dns_rcode.NOERROR, dns_rcode.NXDOMAIN)  # type: ignore[attr-defined]
         net.kill(4)
         assert ask(local.port, "other.example.com").rcode() == dns_rcode.SERVFAIL  # type: ignore[attr-defined]
-        # What is known is still told.
+        # The cache still answers.
         assert ask(local.port, "www.example.com").rcode() == dns_rcode.NOERROR  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""Recursion as the course draws it: local server, root, TLD, authoritative server and back, as one chain."""
+"""Recursive servers in one chain: local server, root, TLD, authoritative server and back."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def events(log: Path, kind: str) -> list[dict[str, object]]:
 
 
 def asked_by(net: Internet, number: int) -> set[str]:
-    """Return the last octets of the clients of a server."""
+    """Return the last octets of the addresses of a server's clients."""
     peers = [str(event["peer"]).rpartition(":")[0] for event in events(net.folder / f"log{number}", "query")]
     return {peer.rpartition(".")[2] for peer in peers}
 
@@ -36,7 +36,7 @@ def test_each_server_asks_the_next(net: Internet) -> None:
         assert "status: NXDOMAIN" in dig(local.port, "nope.example.com")
         assert local.upstream() == ["1", "1"]
         assert all(event["rd"] for event in local.events("upstream"))
-        # The alias leads out of what root's servers had from com's, so the local server asks root again.
+        # The alias leads out of com, so the local server queries the root again.
         assert "192.0.2.60" in dig(local.port, "+short", "away.example.com")
     assert asked_by(net, 1) == {"9"}
     assert asked_by(net, 2) == {"1"}

@@ -1,4 +1,4 @@
-"""The stub against a real server: what it prints, and how it ends."""
+"""Stub resolver with a real server: output and exit codes."""
 
 from __future__ import annotations
 

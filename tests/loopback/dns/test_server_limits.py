@@ -1,4 +1,4 @@
-"""The server around any handler: what it gives its clients, and what it does when a handler waits or fails."""
+"""DNS server: connection limits, timeouts, and handlers that wait or fail."""
 
 import asyncio
 import io
@@ -139,7 +139,7 @@ def test_datagrams_beyond_what_may_wait_are_dropped_and_the_others_answered() ->
                 peer.send(number.to_bytes(2, "big") + QUERY[2:])
             while not server.busy:
                 await asyncio.sleep(0)
-            # The third came before this turn of the loop, or comes in one of the next: it is dropped either way.
+            # The third arrives in this iteration of the loop or a later one: it is dropped either way.
             for _ in range(10):
                 await asyncio.sleep(0)
             release.set()

@@ -1,4 +1,4 @@
-"""What hypothesis makes up: names, rdata, records and whole messages."""
+"""Hypothesis strategies for names, rdata, records and messages."""
 
 from ipaddress import IPv4Address, IPv6Address
 

@@ -1,4 +1,4 @@
-"""Questions and answers as a person would write them, one line a record."""
+"""Queries and responses as transcripts, one line per record."""
 
 from services.dns.codec.codes import RRClass, rcode_to_text, type_from_text
 from services.dns.codec.master_file import parse_master_file
@@ -8,7 +8,7 @@ from services.dns.zones.zone import Zone, Zones, answer_question
 
 
 def zone(text: str, origin: str = "example.") -> Zone:
-    """A zone with an SOA, a name server, and what `text` says."""
+    """Build a zone with an SOA, a name server, and the records of `text`."""
     name = Name.from_text(origin)
     head = "$TTL 60\n@ SOA ns hostmaster 1 2 3 4 30\n@ NS ns\nns A 192.0.2.1\n"
     return Zone.from_entries(parse_master_file(head + text, name))
@@ -19,7 +19,7 @@ def lines(rrsets: list[RRset]) -> list[str]:
 
 
 def ask(zones: Zone | Zones, question: str, rclass: int = RRClass.IN) -> list[str]:
-    """Return the code with AA, and each section that is not empty: `C: www.example. A`, then `S:` these lines."""
+    """Return the rcode with AA, and the sections that are not empty: `C: www.example. A`, then `S:` these lines."""
     qname, qtype = question.split()
     held = zones if isinstance(zones, Zones) else Zones([zones])
     answer = answer_question(held, Question(Name.from_text(qname), type_from_text(qtype), rclass))

@@ -1,4 +1,4 @@
-"""Master files: every form of RFC 1035 section 5, errors that say where, and dnspython's reading of the same."""
+"""Master file parser: the syntax of RFC 1035 section 5, error locations, and comparison with dnspython's parser."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -151,7 +151,7 @@ def test_an_included_file_lies_in_the_folder_and_not_in_itself(tmp_path: Path) -
 
 @st.composite
 def zone_records(draw: st.DrawFn) -> list[Record]:
-    """Records of one zone that dnspython also takes: no alias beside other data."""
+    """Records of one zone that dnspython accepts too: no CNAME with other data."""
     labels = st.sampled_from([b"a", b"B", b"*", b"x y", b"q.r", b"\xff", b"@", b"$"])
     names = st.lists(labels, min_size=1, max_size=3).map(lambda found: Name((*found, *ORIGIN.labels)))
     types = st.sampled_from(sorted(set(RDATAS) - {RRType.CNAME, RRType.SOA, RRType.DNAME}))
@@ -179,7 +179,7 @@ def test_dnspython_reads_what_is_written_and_so_is_it_read_again(records: list[R
         for name, rdataset in theirs.iterate_rdatasets()
     ]
     assert [one[:2] for one in sorted(found)] == [one[:2] for one in canonical(rrsets)]  # type: ignore[attr-defined]
-    # What dnspython writes of it, in its own way, means the same here.
+    # dnspython's own output parses to the same records.
     back = rrsets_of(entry.record for entry in parse_master_file(theirs.to_text(want_origin=True, relativize=False)))
     assert canonical(back) == canonical(rrsets)
 

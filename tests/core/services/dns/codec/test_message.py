@@ -1,4 +1,4 @@
-"""Messages, beside dnspython's; and octets that are none, which cost no more than an error."""
+"""Message codec: comparison with dnspython's, and malformed messages, which raise WireError only."""
 
 from contextlib import suppress
 

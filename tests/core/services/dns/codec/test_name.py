@@ -1,4 +1,4 @@
-"""Names: limits, case, escapes, order, and what stands above and below."""
+"""Domain names: limits, case, escapes, canonical order, ancestors and subdomains."""
 
 import dns.name
 import pytest

@@ -1,4 +1,4 @@
-"""A small Internet for resolutions: servers by address, each a function, a clock, and a list of what was asked."""
+"""Simulated Internet for the iterator: server functions by address, a clock, and a list of the queries sent."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from services.dns.zones.zone import Zone, Zones
 
 ROOT_ADDRESS = "127.0.1.1"
 RTT_S = 0.02
-# What a server does with a query: a response, silence, or an error that says that nobody is there.
+# A server: its response to a query, None for no response, or ConnectionRefusedError for an unreachable port.
 Behaviour = Callable[[Message, UpstreamQuery], Message | None]
 
 HEADER = "$TTL 300\n@ SOA ns.{0} host.{0} 1 1d 2h 4w 60\n"
@@ -34,14 +34,14 @@ def name(text: str) -> Name:
 
 
 def zone(origin: str, text: str) -> Zone:
-    """Make a zone of records; its SOA, whose minimum is 60 s, is made up."""
+    """Build a zone from records; its SOA is generated, with a MINIMUM of 60 s."""
     suffix = "" if origin == "." else origin
     soa = HEADER.format(suffix)
     return Zone.from_entries(parse_master_file(soa + text, name(origin)), name(origin))
 
 
 def authoritative(*zones: Zone) -> Behaviour:
-    """Return a server that serves zones as it should."""
+    """Return a correct authoritative server for zones."""
     authority = Authority(Zones(zones))
 
     def answer(query: Message, _: UpstreamQuery) -> Message:
@@ -51,33 +51,33 @@ def authoritative(*zones: Zone) -> Behaviour:
 
 
 def silent(_: Message, __: UpstreamQuery) -> None:
-    """Be a server that does not answer."""
+    """Behave as a server that does not respond."""
 
 
 def refusing(query: Message, _: UpstreamQuery) -> Message:
-    """Be a server that does not serve the zone and says so."""
+    """Behave as a server that refuses queries for the zone."""
     return query.reply(Rcode.REFUSED)
 
 
 def failing(query: Message, _: UpstreamQuery) -> Message:
-    """Be a server that cannot answer."""
+    """Behave as a server that fails."""
     return query.reply(Rcode.SERVFAIL)
 
 
 def nobody(_: Message, __: UpstreamQuery) -> Message:
-    """Be an address where nothing listens."""
+    """Behave as an address without a server: the port is unreachable."""
     raise ConnectionRefusedError
 
 
 def saying(text: str, section: str = "answers", aa: bool = True, rcode: int = Rcode.NOERROR) -> Behaviour:
-    """Return a server that says the same to everything: the records of `text` in one section."""
+    """Return a server that responds to every query with the records of `text` in one section."""
     return saying_all(**{section: text}, aa=aa, rcode=rcode)
 
 
 def saying_all(
     answers: str = "", authority: str = "", additional: str = "", aa: bool = True, rcode: int = Rcode.NOERROR
 ) -> Behaviour:
-    """Return a server that says the same to everything."""
+    """Return a server that responds to every query with the same records."""
     sections = [
         tuple(entry.record for entry in parse_master_file("$TTL 300\n" + text, name(".")))
         for text in (answers, authority, additional)
@@ -92,7 +92,7 @@ def saying_all(
 
 @dataclass
 class World:
-    """Servers by address; `asked` is what was asked, in order."""
+    """Servers by address; `asked` has the queries in order."""
 
     servers: dict[str, Behaviour]
     rtts: dict[str, float] = field(default_factory=dict)
@@ -103,21 +103,21 @@ class World:
     entries_max: int = 1000
     roots: Delegation = field(default_factory=lambda: root_delegation({name("a.root.test"): (ROOT_ADDRESS,)}))
     asked: list[UpstreamQuery] = field(default_factory=list)
-    # Changes octets on their way back: what a wire can do that a Message cannot say.
+    # Changes the octets of a response, for errors that a Message cannot express.
     wire: Callable[[bytes, UpstreamQuery], Iterable[bytes]] = field(default=lambda data, _: (data,))
 
     def __post_init__(self) -> None:
         random = Random(self.seed)
-        self.known = ResolverContext(
+        self.context = ResolverContext(
             self.roots, Cache(self.entries_max), InfraCache(random), random, self.minimise, self.randomise_case
         )
 
     def resolve(
         self, text: str, rtype: str = "A", start: Delegation | None = None, subnet: Network | None = None
     ) -> Result:
-        """Resolve a name to the end; `asked` then has the queries of this question alone."""
+        """Resolve a name; `asked` then has the queries of this question."""
         self.asked.clear()
-        resolution = Resolution(Question(name(text), type_from_text(rtype)), self.known, start, subnet)
+        resolution = Resolution(Question(name(text), type_from_text(rtype)), self.context, start, subnet)
         todo = resolution.start(self.now)
         while isinstance(todo, UpstreamQuery):
             self.asked.append(todo)
@@ -127,12 +127,12 @@ class World:
         return todo
 
     def asked_of(self, address: str) -> int:
-        """Return how many queries one server got for the last question."""
+        """Return the number of queries to a server for the last question."""
         return sum(ask.address == address for ask in self.asked)
 
     @property
     def path(self) -> list[str]:
-        """The last octet of each server asked, in order: how the drawing numbers them."""
+        """The last octets of the servers queried, in order."""
         return [ask.address.rpartition(".")[2] for ask in self.asked]
 
     def _outcome(self, ask: UpstreamQuery) -> Outcome:
@@ -155,7 +155,7 @@ class World:
 
 
 def texts(rrsets: Iterable[RRset]) -> list[str]:
-    """Return records as `name type data` in short, in the order they have."""
+    """Return records as `name type rdata`, in order."""
     return [
         " ".join(part for at, part in enumerate(record.to_text().split()) if at not in (1, 2))
         for rrset in rrsets
@@ -164,7 +164,7 @@ def texts(rrsets: Iterable[RRset]) -> list[str]:
 
 
 def forwarding(*addresses: str) -> Delegation:
-    """Return forwarders."""
+    """Return the delegation of the root to forwarders."""
     return root_delegation({name("forwarder"): addresses}, Service.FORWARDER)
 
 

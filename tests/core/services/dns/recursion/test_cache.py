@@ -1,4 +1,4 @@
-"""The cache: what it keeps, for how long, what may replace what; and that a naive model of it says the same."""
+"""RRset cache: TTLs, trust, negative answers, delegations; and comparison with a naive model."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ def test_what_was_not_used_for_longest_goes_first() -> None:
     assert [kept.get(key) for key in (1, 2, 3)] == ["a", None, "c"]
 
 
-# A model that keeps everything for ever and looks at it again each time.
+# A model that keeps all entries for ever and evaluates them at each lookup.
 
 NAMES = [Name.from_text(text) for text in ("a.", "b.a.", "c.b.a.")]
 
@@ -166,7 +166,7 @@ class Put:
 
 
 class Model:
-    """What was put, and what may be handed out."""
+    """A model of the cache: all entries put, and those that may be returned."""
 
     def __init__(self) -> None:
         self.live: dict[Name, tuple[Put, float]] = {}
@@ -208,7 +208,7 @@ def test_the_cache_hands_out_what_the_model_does(puts: list[Put]) -> None:
             assert (found is None) == (expected is None)
             if isinstance(found, RRset) and expected is not None:
                 assert found.rdatas == address(0, expected[0]).rdatas
-                # Never more than is left, and never a second less.
+                # The TTL left, rounded down.
                 assert 0 <= expected[1] - found.ttl < 1
         cache.put(address(put.ttl, put.last, put.name), put.trust, now)
         model.put(put, now)

@@ -1,4 +1,4 @@
-"""Answers kept by the networks that they are for: against a plain list of all that was said, and their bounds."""
+"""ECS cache: keys by network, longest match, bounds; and comparison with a plain list of all responses."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def kept(said: ClientSubnet, policy: SubnetPolicy = POLICY) -> ECSCache:
 
 
 def found(cache: ECSCache, text: str, now: float = 1.0) -> int | None:
-    """Return the scope of what is found for a network."""
+    """Return the scope of the entry for a network."""
     hit = cache.get(WWW, RRType.A, ip_network(text), now)
     return None if hit is None else hit[1]
 
@@ -52,14 +52,14 @@ def found(cache: ECSCache, text: str, now: float = 1.0) -> int | None:
         (answered("10.8.1.0/24", 16), "10.8.0.0/16", 16),
         (answered("10.8.1.0/24", 16), "10.8.0.0/15", None),
         (answered("10.8.1.0/24", 16), "::/56", None),
-        # The source is as long as any.
+        # The source has the maximum length.
         (answered("10.8.1.0/24", 32), "10.8.1.0/24", 24),
         (answered("10.8.1.0/24", 32), "10.8.0.0/16", None),
-        # The source is shorter, and the scope longer than it: for those only that tell exactly so much.
+        # The source is shorter, and the scope longer: valid for clients that send exactly that length.
         (answered("10.8.0.0/16", 20), "10.8.0.0/16", 20),
         (answered("10.8.0.0/16", 20), "10.8.1.0/24", None),
         (answered("10.8.0.0/16", 20), "10.8.0.0/20", None),
-        # The source is of no bits: for those only that ask so.
+        # Prefix length 0: valid for clients that send prefix length 0.
         (answered("0.0.0.0/0", 0), "0.0.0.0/0", 0),
         (answered("0.0.0.0/0", 0), "10.8.1.0/24", None),
         (answered("10.8.1.0/24", 1), "0.0.0.0/0", None),
@@ -84,7 +84,7 @@ def test_ttls_count_down_and_end() -> None:
     hit = cache.get(WWW, RRType.A, ip_network("10.8.1.0/24"), 1.5)
     assert hit is not None
     assert hit[0].ttl == 3
-    # Then the shorter match is the longest that lives.
+    # Then the shorter match is the longest that has not expired.
     assert [found(cache, "10.8.1.0/24", now) for now in (4.9, 5.0, 59.9, 60.0)] == [24, 16, 16, None]
 
 
@@ -121,7 +121,7 @@ SMALL = st.tuples(st.integers(0, 15), st.integers(0, 8)).map(
 
 
 def holds(said: ClientSubnet, subnet: Network, longest: int) -> int | None:
-    """RFC 7871 section 7.3.1, read once more: return how long the match of an answer is, None where it is none."""
+    """Return the length of an answer's match by RFC 7871 section 7.3.1, None without a match."""
     source, scope = said.network.prefixlen, said.scope_prefix
     if source == 0 or subnet.prefixlen == 0:
         return 0 if source == subnet.prefixlen == 0 else None

@@ -1,4 +1,4 @@
-"""What octets earn: silence, an error, or what the handler says, cut to what the client takes."""
+"""Responder: dropped queries, error responses, and responses truncated to the client's limit."""
 
 import asyncio
 from dataclasses import replace
@@ -126,7 +126,7 @@ def test_what_does_not_fit_goes_by_whole_sets_and_says_so(message: Message, limi
     message = replace(message, tc=False)
     octets = encode(message, limit)
     read = Message.from_wire(octets)
-    # A question of 255 octets and options may alone take more than the least limit.
+    # A question of 255 octets with options may exceed the minimum limit.
     assert len(octets) <= limit or not (read.answers or read.authority or read.additional)
     assert read.edns == message.edns
     for ours, whole in ((read.answers, message.answers), (read.authority, message.authority)):

@@ -1,4 +1,4 @@
-"""Answers that are ready: equal to those made anew, but for the id, the spelling, the TTLs and the order."""
+"""Response cache of the resolver: equal to responses encoded anew, but for id, case, TTLs and order."""
 
 from __future__ import annotations
 

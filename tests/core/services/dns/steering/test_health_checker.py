@@ -1,4 +1,4 @@
-"""When checks begin and end, in virtual time: a change is known an interval and a time-out later at the latest."""
+"""Health checker in virtual time: a change is detected within an interval and a timeout."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from services.dns.steering.health_checker import START_GRACE_S, HealthChecker, P
 from tests.core.services.dns.steering.cdn_maps import address
 
 ONE, TWO = address("192.0.2.1"), address("192.0.2.2")
-# What an answer takes, when there is one.
+# Response time of a healthy replica.
 RTT_S = 0.01
 TOLERANCE_S = 1e-6
 
 
 class _Leap(selectors.DefaultSelector):
-    """Waits for nothing: the time that a loop would wait has passed at once."""
+    """A selector that does not wait: it advances the clock by the timeout."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -35,7 +35,7 @@ class _Leap(selectors.DefaultSelector):
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """A loop whose clock is its own."""
+    """An event loop with a virtual clock."""
 
     def __init__(self) -> None:
         self._leap = _Leap()
@@ -55,7 +55,7 @@ def run(scene: Callable[[asyncio.AbstractEventLoop], Awaitable[None]]) -> None:
 
 
 class Played(HealthChecker):
-    """A checker whose replicas answer as `plays` say at the time at which they are asked."""
+    """A checker whose replicas behave as `plays` returns at the time of the check."""
 
     plays: Callable[[Address, float], str]
     begun: list[tuple[Address, float]]
@@ -101,7 +101,7 @@ def test_a_change_is_known_in_time(
         await checker.stop()
         begun = [at for _, at in checker.begun]
         gaps = [after - before for before, after in itertools.pairwise(begun)]
-        # Until it has answered for the first time it is asked more often.
+        # Until its first success a replica is checked more often.
         settled = [gap for gap, at in zip(gaps, begun, strict=False) if at > START_GRACE_S + timeout_s]
         assert all(gap >= interval_s - TOLERANCE_S for gap in settled)
         assert all(gap <= max(interval_s, timeout_s) + TOLERANCE_S for gap in gaps)
@@ -114,7 +114,7 @@ def test_a_change_is_known_in_time(
             assert fails_at <= at <= fails_at + interval_s + timeout_s + RTT_S + TOLERANCE_S
         elif at >= back_at:
             assert at <= back_at + period_s + RTT_S + TOLERANCE_S
-    # A failure that lasts long enough is never missed.
+    # A failure that lasts long enough is always detected.
     if back_after > interval_s + RTT_S + TOLERANCE_S:
         assert any(change.state is State.DOWN for _, change in changes)
 
@@ -148,7 +148,7 @@ def test_those_that_are_new_are_checked_before_they_count_and_those_that_go_are_
         checker.plays = lambda *_: "hang"
         checker.begun = []
         await checker.add([ONE])
-        # It hangs for a time-out, and again: then it has had its time to start.
+        # It hangs for a timeout, and again: then the grace period is over.
         assert (loop.time(), reports) == (2.0, [ONE, ONE])
         await checker.add([ONE, TWO])
         assert TWO in reports

@@ -1,4 +1,4 @@
-"""Where an asker belongs, and which replicas it is sent to."""
+"""Placement: the region of a client, and the replicas chosen."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def test_an_answer_has_no_more_addresses_than_it_may() -> None:
     placement, _ = placed(regions, {str(replica.address): None for replica in regions.replicas})
     choices = [placement.choose("x", 4).addresses for _ in range(20)]
     assert {len(choice) for choice in choices} == {ADDRESSES_MAX}
-    # All get their turn.
+    # All are rotated to the front.
     assert len({choice[0] for choice in choices}) == 20
 
 

@@ -1,4 +1,4 @@
-"""The region map: what it says, and the line of whatever is wrong with it."""
+"""Region map parser: valid maps, and errors with their lines."""
 
 from __future__ import annotations
 
@@ -145,12 +145,12 @@ def test_a_partition_without_one_part_has_a_gap(made: tuple[str, object, list[ob
     ]
     with pytest.raises(RegionMapError) as caught:
         parse_region_map("\n".join(lines))
-    # A region that had no other network is no statement any more.
+    # A region without a network is a syntax error.
     assert re.fullmatch(r"map:\d+: .*(is in no region|NETWORK\.\.\.`)", str(caught.value))
 
 
 def read_or_line(text: str) -> RegionMap | int:
-    """Return the map, or the line that is wrong."""
+    """Return the map, or the line of the error."""
     try:
         return parse_region_map(text)
     except RegionMapError as error:

@@ -1,4 +1,4 @@
-"""What zones answer, read off the RFCs as literally as can be: flat lists of records, no tree, nothing remembered.
+"""Oracle for zone lookup: the RFCs as literally as possible, on flat lists of records without a tree or a cache.
 
 RFC 1034 section 4.3.2 with the words of RFC 4592 section 3.3.1 and RFC 6672 section 3.2. Names are tuples of lower-case
 text, the leftmost label first; a record is (owner, type, ttl, value), and value a name where the type has one.
@@ -29,7 +29,7 @@ def wire_octets(name: Labels) -> int:
 
 
 class Oracle:
-    """Zones as lists of rows, each under its origin."""
+    """Zones as lists of records, by origin."""
 
     def __init__(self, zones: dict[Labels, list[Row]]) -> None:
         self.zones = zones
@@ -61,7 +61,7 @@ class Oracle:
         return [row for row in self.zones[zone] if row[0] == owner and rtype in (None, row[1])]
 
     def _exists(self, zone: Labels, name: Labels) -> bool:
-        """RFC 4592 section 2.2.3: a name exists that has records, or a descendant that has some."""
+        """Tell whether a name or a descendant has records (RFC 4592 section 2.2.3)."""
         return any(below(row[0], name) for row in self.zones[zone])
 
     def _soa(self, zone: Labels) -> list[Row]:
@@ -70,7 +70,7 @@ class Oracle:
         return [(owner, rtype, min(ttl, value[-1]), value)]
 
     def _match_down(self, expected: Expected, zone: Labels, qname: Labels, qtype: str) -> Labels | None:
-        """Step 3, label by label from the apex."""
+        """Match down, label by label from the apex (step 3)."""
         for count in range(len(zone), len(qname) + 1):
             node = qname[len(qname) - count :]
             if not self._exists(zone, node):
@@ -80,7 +80,7 @@ class Oracle:
             if cut and not (qtype == "DS" and node == qname):
                 expected.authority += cut
                 return None
-            # RFC 6672 section 2.3 and 3.2: what lies below a DNAME's owner is redirected.
+            # RFC 6672 sections 2.3 and 3.2: names below a DNAME's owner are redirected.
             redirected = self._rows(zone, node, "DNAME")
             if redirected and node != qname:
                 return self._substitute(expected, redirected[0], node, qname, qtype)
@@ -88,7 +88,7 @@ class Oracle:
         return self._take(expected, zone, self._rows(zone, qname), qname, qtype)
 
     def _no_match(self, expected: Expected, zone: Labels, encloser: Labels, qname: Labels, qtype: str) -> Labels | None:
-        """Step 3c: the "*" label below the closest encloser, or a name error."""
+        """Answer from the "*" label below the closest encloser, or with a name error (step 3c)."""
         expected.aa = True
         source = ("*", *encloser)
         if not self._exists(zone, source):

@@ -1,4 +1,4 @@
-"""A kept response is, octet for octet, the one that would be made anew, also in the turn of its addresses."""
+"""Authoritative responder: a cached response is identical to one encoded anew, including address rotation."""
 
 from dataclasses import replace
 

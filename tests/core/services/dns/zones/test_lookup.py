@@ -1,4 +1,4 @@
-"""What a server says to a question, by the rule that it shows."""
+"""Zone lookup: one test per rule."""
 
 import pytest
 

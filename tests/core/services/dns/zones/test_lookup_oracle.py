@@ -1,4 +1,4 @@
-"""Zones and questions made up at random: every answer is the one that the RFCs' own words lead to."""
+"""Zone lookup of random zones and questions, compared with an oracle that follows the RFCs literally."""
 
 from ipaddress import IPv4Address, IPv6Address
 
@@ -17,7 +17,7 @@ PARENT: Labels = ("p",)
 CHILD: Labels = ("a", "p")
 OTHER: Labels = ("q",)
 ORIGINS = (PARENT, CHILD, OTHER)
-# Few labels, so that names meet; the long one leads to names that are too long.
+# Few labels, so that names collide; the long one makes names that are too long.
 LABELS = st.sampled_from(["a", "b", "*", "c", "w" * 60])
 NAMES = st.builds(lambda labels, origin: (*labels, *origin), st.lists(LABELS, max_size=4), st.sampled_from(ORIGINS))
 TARGETS = st.one_of(NAMES, st.just(("a", "elsewhere")))
@@ -37,7 +37,7 @@ VALUES: dict[str, st.SearchStrategy[object]] = {
 
 @st.composite
 def rows_of(draw: st.DrawFn, origin: Labels) -> list[Row]:
-    """A zone that may be served: SOA and NS at the apex, aliases alone, one TTL a set."""
+    """Generate a valid zone: SOA and NS at the apex, no data beside aliases, one TTL per RRset."""
     rows: list[Row] = [(origin, "SOA", 60, SOA_VALUE), (origin, "NS", 22, ("b", *origin))]
     kinds: dict[Labels, set[str]] = {origin: {"SOA", "NS"}}
     for _ in range(draw(st.integers(0, 9))):

@@ -1,4 +1,4 @@
-"""Who gets a zone, in what messages."""
+"""Zone transfer: access, and the messages."""
 
 from ipaddress import ip_network
 

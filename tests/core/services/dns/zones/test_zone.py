@@ -1,4 +1,4 @@
-"""Which records make a zone, and which make an error that says where."""
+"""Zone validation: valid zones, and errors with their lines."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Answers that are forged, lie, or come from servers that do things their own way: what is believed of each."""
+"""Spoofed and false responses, and servers that deviate from the RFCs: the data that the iterator accepts."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ GOOD = ["www.example.com. A 192.0.2.1", "www.example.com. A 192.0.2.2"]
 EXAMPLE = authoritative(EXAMPLE_ZONE)
 
 
-# Lies.
+# False responses.
 
 
 def test_what_lies_out_of_bailiwick_is_not_believed_in_any_section() -> None:
@@ -39,7 +39,7 @@ def test_what_lies_out_of_bailiwick_is_not_believed_in_any_section() -> None:
     lying = saying_all("www.example.com. A 192.0.2.1\n" + evil, evil + soa, evil)
     internet = world(s3=lying, s4=lying)
     assert texts(internet.resolve("www.example.com").answers) == GOOD[:1]
-    cache, now = internet.known.cache, internet.now
+    cache, now = internet.context.cache, internet.now
     for text, rtype in (("www.victim.net", RRType.A), ("ns.evil.com", RRType.A), ("victim.net", RRType.NS)):
         assert cache.get(name(text), rtype, now) is None
     assert {str(found.zone) for found, _ in cache.delegations(name("www.victim.net"), now)} == set()
@@ -54,7 +54,7 @@ def test_an_alias_does_not_carry_foreign_data_in() -> None:
 def test_glue_for_other_names_leads_nowhere() -> None:
     lying = saying_all(
         authority="example.com. NS ns.provider.net.",
-        # Of provider.net's server com has no say.
+        # The server of provider.net is out of com's bailiwick.
         additional="ns.provider.net. A 203.0.113.1\nwww.example.com. A 203.0.113.2\na.gtld.test. A 203.0.113.3",
         aa=False,
     )
@@ -74,14 +74,14 @@ def test_glue_is_no_answer() -> None:
 def test_a_referral_does_not_replace_an_answer() -> None:
     internet = world()
     internet.resolve("ns1.example.com")
-    before = internet.known.cache.get(name("ns1.example.com"), RRType.A, internet.now)
+    before = internet.context.cache.get(name("ns1.example.com"), RRType.A, internet.now)
     assert isinstance(before, RRset)
     lying = saying_all(
         authority="below.example.com. NS ns1.example.com.", additional="ns1.example.com. A 203.0.113.1", aa=False
     )
     internet.servers |= {"127.0.1.3": lying, "127.0.1.4": lying}
     internet.resolve("www.below.example.com")
-    after = internet.known.cache.get(name("ns1.example.com"), RRType.A, internet.now)
+    after = internet.context.cache.get(name("ns1.example.com"), RRType.A, internet.now)
     assert isinstance(after, RRset)
     assert after.rdatas == before.rdatas
 
@@ -95,11 +95,11 @@ def test_what_comes_without_authority_does_not_replace_what_has_it() -> None:
     assert texts(internet.resolve("www.example.com").answers) == GOOD
 
 
-# Octets that do not fit.
+# Responses that do not match.
 
 
 def forging(change: Message) -> Callable[[bytes, UpstreamQuery], Iterable[bytes]]:
-    """Return a wire that brings a forged message before the true one."""
+    """Return a wire that delivers a spoofed message before the genuine one."""
 
     def wire(data: bytes, _: UpstreamQuery) -> Iterable[bytes]:
         true = Message.from_wire(data)
@@ -149,7 +149,7 @@ def test_an_answer_in_other_case_is_dropped() -> None:
 
 
 def folding(data: bytes, _: UpstreamQuery) -> Iterable[bytes]:
-    """Be servers that do not keep case."""
+    """Behave as a server that does not preserve case."""
     message = Message.from_wire(data)
     yield replace(
         message, questions=tuple(replace(one, name=Name(one.name.folded)) for one in message.questions)
@@ -173,7 +173,7 @@ def test_servers_that_do_not_keep_case_and_have_no_tcp_are_asked_in_plain_case()
     internet = World(world().servers, wire=wire)
     assert texts(internet.resolve("www.example.com").answers) == GOOD
     assert [(ask.tcp, ask.exact_case) for ask in internet.asked[:3]] == [(False, True), (True, False), (False, False)]
-    # And remembered as such.
+    # And cached.
     internet.resolve("n.com")
     assert [(ask.tcp, ask.exact_case) for ask in internet.asked] == [(False, False)]
 
@@ -217,7 +217,7 @@ def test_a_server_from_before_edns_is_asked_without(bare: bool, rcode: int) -> N
 
 
 def lying_about(qname: str, lie: Behaviour, true: Behaviour = EXAMPLE) -> Behaviour:
-    """Return a server whose answers about one name are forged."""
+    """Return a server whose answers for one name are spoofed."""
 
     def answer(query: Message, ask: UpstreamQuery) -> Message | None:
         return (lie if query.questions[0].name == name(qname) else true)(query, ask)
@@ -249,7 +249,7 @@ def test_what_stands_behind_an_alias_is_not_believed(lie: Behaviour) -> None:
     server = lying_about("r1.example.com", lie, authoritative(CUT))
     internet = world(s3=server, s4=server, s13=BELOW)
     result = internet.resolve("r1.example.com")
-    # The target is asked for anew, so not even this answer is false.
+    # The target is queried again, so not even this answer is false.
     assert result.rcode in (Rcode.NOERROR, Rcode.SERVFAIL)
     assert "203.0.113.1" not in str(texts(result.answers))
     assert texts(internet.resolve("www.example.com").answers) == GOOD

@@ -1,4 +1,4 @@
-"""Resolutions side by side: who shares one, who has to go without, and what a stop leaves behind."""
+"""Scheduler: shared resolutions, limits, and stop."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from services.dns.recursion.scheduler import Limits, Scheduler
 
 
 class Held:
-    """An upstream whose answers come when the test says so."""
+    """An upstream whose responses the test releases."""
 
     def __init__(self) -> None:
         self.asked: list[UpstreamQuery] = []
@@ -73,7 +73,7 @@ def test_the_same_question_goes_out_once() -> None:
 
 
 class Telling:
-    """An upstream that answers at the next turn of the loop, for so many bits of the client's network; counts."""
+    """An upstream that responds in the next iteration of the loop, with a scope; it counts outstanding queries."""
 
     def __init__(self, scope: int, ttl: int = 60, alias: str | None = None) -> None:
         self.asked: list[UpstreamQuery] = []
@@ -98,7 +98,7 @@ class Telling:
 
 
 def telling(upstream: Telling, clock: Callable[[], float] = lambda: 0.0) -> Scheduler:
-    """Return a resolver that tells a server of example.com of its clients' networks."""
+    """Return a scheduler that sends client subnets to a server of example.com."""
     random = Random(1)
     context = ResolverContext(
         root_delegation({}), Cache(), InfraCache(random), random, ecs_cache=ECSCache(SubnetPolicy())
@@ -122,7 +122,7 @@ def test_clients_of_many_networks_have_one_query_outstanding(scope: int, queries
         results = [resolver.resolve(asked, f"c{number}", subnet=net) for number, net in enumerate(SUBNETS)]
         found = await settled(*results)
         assert [result.rcode for result in found] == [Rcode.NOERROR] * len(SUBNETS)
-        # What the scope of an answer covers is not asked for again.
+        # Networks within the scope of an answer need no query.
         assert (upstream.most, len(upstream.asked)) == (1, queries)
 
     asyncio.run(scene())
@@ -214,7 +214,7 @@ def test_there_is_a_bound_for_all_and_one_for_each_client() -> None:
         assert (await ask("d.", "two")).detail == "too many resolutions"
         held.go.set()
         assert [result.rcode for result in await asyncio.gather(*waiting)] == [Rcode.NOERROR] * 3
-        # And then there is room again.
+        # And then the limit is not reached any more.
         assert (await ask("d.", "one")).rcode == Rcode.NOERROR
 
     asyncio.run(scene())

@@ -1,4 +1,4 @@
-"""Answers from off the path, sent before the true one: none of them gets in; and nothing tells how to forge better."""
+"""Off-path spoofing: responses sent before the genuine one are rejected, and ids and ports are unpredictable."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def answer(query: Message, address: str) -> Message:
 
 
 def forgeries(query: Message) -> Iterable[tuple[int, bytes]]:
-    """Yield all that an attacker can send who knows everything but one thing: (socket to send from, octets)."""
+    """Yield spoofed responses that are wrong in one property: (socket to send from, octets)."""
     forged = answer(query, FORGED)
     yield from ((0, forged.with_id(query.id ^ 1 << bit).to_wire()) for bit in range(16))
     spelling = Name(tuple(label.swapcase() for label in query.questions[0].name.labels))
@@ -58,7 +58,7 @@ def test_forged_answers_never_enter(tmp_path: Path) -> None:
     with played(places, play) as came, resolver(tmp_path, *flags) as local:
         for number in range(20):
             assert stub(local.port, f"www{number}.example.com").split() == [TRUE]
-        # Each was answered at the first try: forged answers cost nothing.
+        # Each was answered by the first query: spoofed responses cost no retry.
         assert len(came) == 20
 
 
@@ -87,7 +87,7 @@ def test_clients_with_the_same_question_share_one_query(tmp_path: Path) -> None:
 
     def play(data: bytes, _: tuple[str, int]) -> Iterable[tuple[int, bytes]]:
         held.append(data)
-        # The first is left unanswered, so that all clients are waiting when the second comes.
+        # The first query is not answered, so that all clients wait when the second arrives.
         if len(held) > 1:
             yield 0, answer(Message.from_wire(data), TRUE).to_wire()
 

@@ -1,4 +1,4 @@
-"""Servers that say anything at all: a resolution ends within its bounds, and believes them about their zone only."""
+"""Fuzzing of the iterator: with arbitrary responses it ends within its budget, and accepts data in bailiwick only."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ REPLIES = st.builds(
 
 
 def chaotic(replies: list[Message]) -> Behaviour:
-    """Return a server that sends the replies in turn, whatever the question."""
+    """Return a server that sends the replies in turn, whatever the query."""
     sent = [0]
 
     def answer(query: Message, _: UpstreamQuery) -> Message:
@@ -76,11 +76,11 @@ def test_work_is_bounded_and_lies_stay_at_home(
         assert result.queries <= query.QUERIES_MAX
         assert len(result.answers) <= 4 * iterator.ALIASES_MAX
         internet.now += 1.5
-    cache, now = internet.known.cache, internet.now
+    cache, now = internet.context.cache, internet.now
     for text in ("victim.com.", "www.victim.org.", "org."):
         for kind in TYPES:
             found = cache.get(name(text), kind, now)
-            # That com and org have no such name is what their own servers say.
+            # NXDOMAIN by the authoritative servers of com and org.
             assert found is None or isinstance(found, Negative | Failure)
     assert [found.zone for found, _ in cache.delegations(name("www.victim.org."), now)] in ([], [name("org.")])
 

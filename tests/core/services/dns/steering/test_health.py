@@ -1,4 +1,4 @@
-"""A replica's answer to its check: whole, octet by octet, broken off, endless, and not HTTP at all."""
+"""Health check: responses whole, octet by octet, truncated, endless, and other than HTTP."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.core.services.dns.steering.cdn_maps import address
 
 
 def answered(octets: bytes, piece: int | None = None) -> CheckResult:
-    """Return the report on an answer that comes in pieces and is followed by the connection's end."""
+    """Return the result of a response received in pieces and followed by the end of the connection."""
     check = HealthCheck(address("10.8.1.10"), 80, "/lab7-status")
     check.request()
     size = piece or max(1, len(octets))

@@ -1,4 +1,4 @@
-"""Delegations that their own servers try to keep alive: the parent's TTL bounds whatever was learnt below it."""
+"""Phoenix domains: delegations that their own servers renew; the parent's TTL bounds all data below it."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from tests.core.services.dns.recursion.simulated_internet import (
     zone,
 )
 
-# What the delegation of evil.com may last, by com's word; its own servers say a day of all below.
+# TTL of the delegation of evil.com in com; its own servers use a day for all zones below.
 TTL_S = 300
 DAY_S = 86_400
 WITH_EVIL = zone("com.", f"@ NS a.gtld.test.\nevil {TTL_S} NS ns.evil\nns.evil {TTL_S} A 127.0.1.40\n")
 
 
 def evil(cut_of: Behaviour) -> World:
-    """Return an Internet where 127.0.1.40 serves evil.com and all that it makes of it."""
+    """Return an Internet where 127.0.1.40 serves evil.com and the zones below it."""
     return world(s2=authoritative(WITH_EVIL), s40=cut_of)
 
 
@@ -66,7 +66,7 @@ def test_a_revoked_domain_ends_with_the_ttl_of_its_parent(behaviour: Behaviour, 
 def test_a_delegation_below_lives_no_longer_than_the_one_above() -> None:
     internet = evil(deeper)
     internet.resolve("x.b.a.evil.com")
-    found = list(internet.known.cache.delegations(name("x.b.a.evil.com"), internet.now))
+    found = list(internet.context.cache.delegations(name("x.b.a.evil.com"), internet.now))
     zones = [str(delegation.zone) for delegation, _ in found]
     assert zones == ["b.a.evil.com.", "a.evil.com.", "evil.com.", "com."]
     assert [left for _, left in found] == sorted(left for _, left in found)
@@ -78,7 +78,7 @@ def test_what_the_parent_delegates_again_goes_on() -> None:
     internet.resolve("x.a.evil.com")
     internet.now += TTL_S
     assert internet.resolve("y.a.evil.com").rcode == Rcode.NOERROR
-    # From com down, whose own delegation ended as well.
+    # From com down, whose own delegation has expired as well.
     assert [str(ask.zone) for ask in internet.asked] == [".", "com.", "evil.com.", "a.evil.com."]
 
 
@@ -86,5 +86,5 @@ def test_below_a_delegation_that_is_not_kept_none_is() -> None:
     brief = zone("com.", "@ NS a.gtld.test.\nevil 0 NS ns.evil\nns.evil 0 A 127.0.1.40\n")
     internet = world(s2=authoritative(brief), s40=deeper)
     internet.resolve("x.a.evil.com")
-    found = internet.known.cache.delegations(name("x.a.evil.com"), internet.now)
+    found = internet.context.cache.delegations(name("x.a.evil.com"), internet.now)
     assert [str(delegation.zone) for delegation, _ in found] == ["com."]

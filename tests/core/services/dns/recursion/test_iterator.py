@@ -1,4 +1,4 @@
-"""Whom a resolution asks, in which order, and what it makes of the answers."""
+"""Iterator: the servers queried, their order, and the results."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_the_target_of_an_alias_within_the_zone_is_asked_for_there(entries_max: 
     internet = World(world().servers, entries_max=entries_max)
     result = internet.resolve("alias.example.com")
     assert texts(result.answers)[0] == "alias.example.com. CNAME www.example.com."
-    # One more query, and not from the root again, even where nothing is remembered.
+    # One more query, and not from the root again, even without a cache.
     assert (len(result.answers), result.queries) == (2, 4)
     assert (str(internet.asked[-1].question.name), str(internet.asked[-1].zone)) == ("www.example.com.", "example.com.")
 
@@ -134,7 +134,7 @@ def test_a_dname_stands_for_all_below_it() -> None:
         "a.new.example.com. A 192.0.2.9",
     ]
     other = internet.resolve("b.old.example.com")
-    # The DNAME is known; whether the new name exists is not.
+    # The DNAME is cached; the existence of the new name is not.
     assert (other.rcode, other.queries) == (Rcode.NXDOMAIN, 1)
 
 
@@ -159,7 +159,7 @@ def test_a_forged_cname_beside_a_dname_is_made_anew() -> None:
     lying = saying("old.example.com. DNAME new.example.com.\na.old.example.com. CNAME evil.example.com.")
     internet = world(s3=lying, s4=lying)
     internet.resolve("a.old.example.com")
-    assert internet.known.cache.get(name("a.old.example.com"), RRType.CNAME, internet.now) is None
+    assert internet.context.cache.get(name("a.old.example.com"), RRType.CNAME, internet.now) is None
 
 
 def test_negative_answers_live_as_long_as_the_soas_minimum() -> None:
@@ -231,7 +231,7 @@ def test_a_forwarder_is_asked_for_everything() -> None:
     result = internet.resolve("www.example.com")
     assert (len(result.answers), internet.path) == (2, ["9"])
     assert internet.asked[0].recursion_desired
-    # The rest of the chain was the answer to that question, and is not remembered for any other.
+    # The rest of the chain was the answer to that question, and is not cached.
     assert internet.resolve("web.other.net").queries == 1
 
 
@@ -258,12 +258,12 @@ def test_from_a_given_start_an_alias_that_leads_out_is_left_to_the_asker() -> No
 def test_the_cache_alone_answers_or_refers() -> None:
     internet = world()
     question = Question(name("www.example.com"), RRType.A)
-    assert [rrset.name for rrset in from_cache(internet.known, question, internet.now).authority] == [ROOT]
+    assert [rrset.name for rrset in from_cache(internet.context, question, internet.now).authority] == [ROOT]
     internet.resolve("mail.example.com")
-    referral = from_cache(internet.known, question, internet.now)
+    referral = from_cache(internet.context, question, internet.now)
     assert (referral.answers, [rrset.name for rrset in referral.authority]) == ((), [name("example.com")])
     internet.resolve("alias.example.com")
-    assert len(from_cache(internet.known, Question(name("alias.example.com"), RRType.A), internet.now).answers) == 2
+    assert len(from_cache(internet.context, Question(name("alias.example.com"), RRType.A), internet.now).answers) == 2
 
 
 def test_names_are_remembered_as_they_were_asked_for_and_not_in_random_case() -> None:

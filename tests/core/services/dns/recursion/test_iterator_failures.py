@@ -1,4 +1,4 @@
-"""Servers that are dead, slow, lame, or part of an attack: what a resolution makes of each, and at what cost."""
+"""Dead, slow, lame and malicious servers: the results of the iterator, and the number of queries."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ EXAMPLE = authoritative(EXAMPLE_ZONE)
 
 
 def upward(query: Message, _: UpstreamQuery) -> Message | None:
-    """Refer to the root, as servers did that knew no better."""
+    """Refer to the root, as old lame servers did."""
     return saying("@ NS a.root.test.", "authority", aa=False)(query, _)
 
 
@@ -68,7 +68,7 @@ def test_with_no_other_server_it_fails_in_bounded_work(behaviour: Behaviour) -> 
     result = internet.resolve("www.example.com")
     assert (result.rcode, result.answers) == (Rcode.SERVFAIL, ())
     assert result.detail
-    # No server is asked the same more than three times.
+    # At most three queries for the same question to one server.
     assert internet.asked_of("127.0.1.3") <= iterator.QUERIES_PER_SERVER_MAX
 
 
@@ -78,7 +78,7 @@ def test_a_failure_is_remembered_and_for_longer_each_time() -> None:
     for _ in range(12):
         assert internet.resolve("www.example.com").rcode == Rcode.SERVFAIL
         assert internet.resolve("www.example.com").queries == 0
-        failure = internet.known.cache.get(name("www.example.com"), RRType.A, internet.now)
+        failure = internet.context.cache.get(name("www.example.com"), RRType.A, internet.now)
         assert isinstance(failure, Failure)
         kept_s.append(failure.ttl_s)
         internet.now += failure.ttl_s
@@ -106,7 +106,7 @@ def test_a_dead_server_is_asked_last_and_waited_for_longer_each_time() -> None:
     for number in range(5):
         internet.resolve(f"n{number}.example.com")
         assert internet.asked_of("127.0.1.4") == 1
-    # Once the good one is known the dead one is left alone.
+    # Once the good server is known, the dead one is not queried.
     assert internet.asked_of("127.0.1.3") == 0
 
 
@@ -131,8 +131,8 @@ def test_a_lame_server_is_remembered_as_that() -> None:
     internet = world(s3=refusing)
     for number in range(20):
         internet.resolve(f"n{number}.example.com")
-    assert internet.known.infra_cache.is_lame("127.0.1.3", name("example.com"), internet.now)
-    assert not internet.known.infra_cache.is_lame("127.0.1.3", name("other.com"), internet.now)
+    assert internet.context.infra_cache.is_lame("127.0.1.3", name("example.com"), internet.now)
+    assert not internet.context.infra_cache.is_lame("127.0.1.3", name("other.com"), internet.now)
     internet.resolve("last.example.com")
     assert internet.asked_of("127.0.1.3") == 0
 
@@ -146,15 +146,15 @@ def test_zones_that_need_each_other_to_be_found_fail() -> None:
     result = internet.resolve("www.a.com")
     assert result.rcode == Rcode.SERVFAIL
     assert result.queries <= 6
-    # What one question could not find for going in a circle, another may.
+    # A circular dependency of one question does not fail another.
     for host in ("ns.a.com", "ns.b.com"):
-        assert internet.known.cache.get(name(host), RRType.A, internet.now) is None
+        assert internet.context.cache.get(name(host), RRType.A, internet.now) is None
 
 
 def test_a_host_whose_servers_are_dead_is_a_failure_that_is_remembered() -> None:
     internet = world(s6=silent)
     assert internet.resolve("www.provided.com").rcode == Rcode.SERVFAIL
-    assert isinstance(internet.known.cache.get(name("ns.provider.net"), RRType.A, internet.now), Failure)
+    assert isinstance(internet.context.cache.get(name("ns.provider.net"), RRType.A, internet.now), Failure)
     internet.resolve("other.provided.com")
     assert internet.asked_of("127.0.1.6") == 0
 
@@ -183,7 +183,7 @@ def test_referrals_without_end_fail() -> None:
 
 
 def test_an_attack_by_many_hosts_without_glue_is_bounded() -> None:
-    """NXNSAttack, CVE-2020-12662: a referral to as many hosts of a victim as fit."""
+    """NXNSAttack, CVE-2020-12662: a referral to as many hosts of a victim as fit the message."""
     hosts = "".join(f"attack.com. NS host{number}.example.com.\n" for number in range(200))
     authority = authoritative(COM_ZONE)
 

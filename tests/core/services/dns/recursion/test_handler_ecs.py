@@ -1,4 +1,4 @@
-"""Clients of a resolver that tells of their networks: whose network it is, and which option the answer has."""
+"""Client subnets in the resolver's handler: the network that is resolved for, and the option of the response."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from tests.core.services.dns.recursion.simulated_internet import World
 
 
 class Asked:
-    """A resolver whose answers are made up; `subnet` is what it was to resolve for."""
+    """A handler with a constant result; `subnet` is the network it was called with."""
 
     def __init__(self, policy: SubnetPolicy | None, scope: int = 0, rcode: int = Rcode.NOERROR) -> None:
-        known = World({}).known
+        known = World({}).context
         known.ecs_cache = None if policy is None else ECSCache(policy)
         self.subnet: Network | None = None
         self._result = Result(rcode, queries=1, scope=scope)
@@ -57,12 +57,12 @@ POLICY = SubnetPolicy(24, 56)
         ("::ffff:10.8.1.7", None, "10.8.1.0/24"),
         ("fd00:1:2:3ff::7", None, "fd00:1:2:300::/56"),
         ("fe80::1%eth0", None, "fe80::/56"),
-        # RFC 7871 section 7.1.1: the shorter of what the client tells and the bound.
+        # RFC 7871 section 7.1.1: the shorter of the client's prefix and the maximum.
         ("10.8.1.7", "10.9.9.0/24", "10.9.9.0/24"),
         ("10.8.1.7", "10.9.9.9/32", "10.9.9.0/24"),
         ("10.8.1.7", "10.9.0.0/16", "10.9.0.0/16"),
         ("10.8.1.7", "fd00::/64", "fd00::/56"),
-        # Section 7.1.2: nothing of the client's address.
+        # Section 7.1.2: no bit of the client's address.
         ("10.8.1.7", "0.0.0.0/0", "0.0.0.0/0"),
         ("10.8.1.7", "::/0", "0.0.0.0/0"),
         ("fd00::1", "::/0", "0.0.0.0/0"),
@@ -73,7 +73,7 @@ def test_whose_network_it_is(client: str, said: str | None, subnet: str) -> None
     reply = asked.ask(client, *([] if said is None else [option(said)]))
     assert asked.subnet == ip_network(subnet)
     if said is None:
-        # RFC 7871 section 7.2.2: none to who had none; the EDNS of an answer is the responder's to add.
+        # RFC 7871 section 7.2.2: no option in a response to a query without; the responder adds EDNS.
         assert reply.edns is None
     else:
         assert reply.edns is not None
@@ -130,7 +130,7 @@ def test_answers_of_nothing_have_the_option_too(rcode: int) -> None:
 
 
 def test_the_cache_alone_answers_for_the_clients_network() -> None:
-    known = World({}).known
+    known = World({}).context
     known.ecs_cache = ECSCache(POLICY)
     name, subnet = Name.from_text("www.cdn.net."), ClientSubnet(ip_network("10.8.1.0/24"), 16)
     known.ecs_cache.put(RRset(name, RRType.A, RRClass.IN, 60, (A(IPv4Address("192.0.2.1")),)), subnet, 0.0)

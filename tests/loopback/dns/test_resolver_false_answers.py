@@ -1,4 +1,4 @@
-"""A resolver as people run it, between a server that lies and clients that nobody here wrote."""
+"""Resolver process between a server with false answers and independent clients."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def records(text: str) -> tuple[Record, ...]:
 
 
 def ask(port: int, name: str) -> tuple[str, list[str]]:
-    """Return the response code for an address of a name, and the addresses."""
+    """Query for the addresses of a name; return the rcode and the addresses."""
     reply = dns.query.udp(dns.message.make_query(name, "A"), CLIENT_HOST, timeout=PATIENCE_S, port=port)
     addresses = [rdata.to_text() for rrset in reply.answer if rrset.rdtype == 1 for rdata in rrset]
     return dns.rcode.to_text(reply.rcode()), addresses
 
 
 def lying(answers: str, authority: str = "", rcode: int = Rcode.NOERROR) -> Play:
-    """Return a server that lies about r1.example.com only."""
+    """Return a server with false answers for r1.example.com only."""
 
     def play(data: bytes, _: tuple[str, int]) -> Iterable[tuple[int, bytes]]:
         query = Message.from_wire(data)
@@ -72,7 +72,7 @@ def test_a_revoked_domain_ends_though_its_servers_delegate_on(tmp_path: Path) ->
     revoked = False
 
     def play(data: bytes, _: tuple[str, int]) -> Iterable[tuple[int, bytes]]:
-        # All zones are served by one address, as which one a query is for does not matter: the root delegates evil.
+        # One address serves all zones: the root delegates evil.
         # for a second, and evil. delegates every label below for a day.
         query = Message.from_wire(data)
         qname = query.questions[0].name

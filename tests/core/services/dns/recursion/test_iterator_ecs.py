@@ -1,4 +1,4 @@
-"""Resolution for the clients of a network: who is told of it, what is believed, and for whom answers are kept."""
+"""Client subnets in the iterator: servers that get the option, responses that are accepted, and cached networks."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def tailoring() -> Behaviour:
     zones = Zones([zone("cdn.net", CDN)])
     add_names(zones, regions)
     handler = SteeringHandler(Authority(zones), regions, placed(regions, dict(UP))[0], lambda _: None)
-    # The resolver's own address is one of asia's.
+    # The resolver's own address is in asia.
     return lambda query, _: handler(query, Client("10.8.130.53", 5000))
 
 
@@ -53,12 +53,12 @@ def world(cdn: Behaviour | None = None, policy: SubnetPolicy | None = None) -> W
         "127.0.1.9": cdn or tailoring(),
     }
     made = World(servers)
-    made.known.ecs_cache = ECSCache(policy or SubnetPolicy())
+    made.context.ecs_cache = ECSCache(policy or SubnetPolicy())
     return made
 
 
 def asked(internet: World) -> list[tuple[str, str | None]]:
-    """Return the last octet of each server asked, and what it was told."""
+    """Return the last octet of each server queried, and the client subnet of the query."""
     return [(ask.address.rpartition(".")[2], None if ask.subnet is None else str(ask.subnet)) for ask in internet.asked]
 
 
@@ -82,7 +82,7 @@ def test_an_answer_is_for_those_in_its_scope() -> None:
     assert (addresses(other), other.scope) == (["10.8.128.10"], 18)
     assert asked(internet) == [("9", "10.8.130.0/24")]
     assert internet.resolve("www.cdn.net", subnet=EUROPE).queries == 0
-    # RFC 7871 section 7.3: who has no network has no part in it.
+    # RFC 7871 section 7.3: not for clients that send prefix length 0.
     without = internet.resolve("www.cdn.net")
     assert (without.queries, addresses(without), without.scope) == (1, ["10.8.128.10"], 0)
 
@@ -103,7 +103,7 @@ def test_an_alias_that_is_everybodys_is_not_asked_for_again() -> None:
     other = internet.resolve("www.example.com", subnet=ASIA)
     assert (addresses(other), other.scope) == (["www.cdn.net.", "10.8.128.10"], 18)
     assert asked(internet) == [("9", "10.8.130.0/24")]
-    # An alias of the server's own leads to as many answers.
+    # An alias in the server's own zone has as many answers.
     assert addresses(internet.resolve("alias.cdn.net", subnet=EUROPE)) == ["www.cdn.net.", "10.8.1.10"]
     assert addresses(internet.resolve("alias.cdn.net", subnet=ASIA)) == ["www.cdn.net.", "10.8.128.10"]
 
@@ -112,7 +112,7 @@ def test_a_server_that_has_no_use_for_it_is_not_told_again() -> None:
     internet = world()
     first = internet.resolve("own.example.com", subnet=EUROPE)
     assert (asked(internet)[-1], first.scope) == (("3", "10.8.1.0/24"), 0)
-    # Its answer is everybody's.
+    # Its answer is valid for all clients.
     assert internet.resolve("own.example.com", subnet=ASIA).queries == 0
     internet.resolve("www.example.com", subnet=ASIA)
     assert ("3", None) in asked(internet)
@@ -138,7 +138,7 @@ def test_answers_of_nothing_are_everybodys() -> None:
 
 def test_parts_of_a_name_tell_nothing() -> None:
     internet = world()
-    internet.known.minimise = True
+    internet.context.minimise = True
     internet.resolve("a.b.cdn.net", subnet=EUROPE)
     assert {(len(ask.question.name), ask.subnet) for ask in internet.asked if ask.subnet} == {(4, EUROPE)}
 
@@ -158,7 +158,7 @@ def test_no_bits_are_told_as_none_and_kept_apart() -> None:
     assert asked(internet)[-1] == ("9", "0.0.0.0/0")
     assert (addresses(result), result.scope) == (["10.8.128.10"], 0)
     assert internet.resolve("www.cdn.net", subnet=NO_BITS).queries == 0
-    # RFC 7871 section 7.3.1: nobody else gets it.
+    # RFC 7871 section 7.3.1: not for other clients.
     assert internet.resolve("www.cdn.net", subnet=EUROPE).queries == 1
     assert internet.resolve("www.cdn.net", subnet=NO_BITS).queries == 0
 
@@ -167,16 +167,16 @@ def test_the_cache_alone_answers_by_network_too() -> None:
     internet = world()
     internet.resolve("www.cdn.net", subnet=EUROPE)
     question = internet.asked[-1].question
-    known = from_cache(internet.known, question, internet.now, EUROPE_TOO)
+    known = from_cache(internet.context, question, internet.now, EUROPE_TOO)
     assert (addresses(known), known.scope) == (["10.8.1.10"], 17)
-    assert from_cache(internet.known, question, internet.now, ASIA).answers == ()
+    assert from_cache(internet.context, question, internet.now, ASIA).answers == ()
 
 
-# Servers that do not want to be told, and answers that are not to be believed.
+# Servers that reject the option, and responses that are rejected.
 
 
 def disliking(rcode: int) -> Behaviour:
-    """Return a server that answers nothing else to queries with the option."""
+    """Return a server that returns only this rcode to queries with the option."""
     answer = authoritative(zone("cdn.net", CDN + "www A 192.0.2.7\n"))
 
     def behave(query: Message, ask: UpstreamQuery) -> Message | None:
@@ -192,7 +192,7 @@ def test_a_server_that_does_not_want_to_be_told_is_asked_without(rcode: int) -> 
     result = internet.resolve("www.cdn.net", subnet=EUROPE)
     assert (addresses(result), result.scope) == (["192.0.2.7"], 0)
     assert asked(internet)[-2:] == [("9", "10.8.1.0/24"), ("9", None)]
-    # EDNS is not to blame.
+    # EDNS stays enabled.
     assert internet.asked[-1].edns
     assert internet.resolve("www.cdn.net", subnet=ASIA).queries == 0
 
@@ -215,15 +215,15 @@ def test_a_forwarder_is_asked_with_no_bits_then() -> None:
         return None if reply is None else replace(reply, ra=True, edns=EDNS(options=echo))
 
     internet = world(behave)
-    internet.known.roots = root_delegation({name("forwarder"): ("127.0.1.9",)}, Service.FORWARDER)
+    internet.context.roots = root_delegation({name("forwarder"): ("127.0.1.9",)}, Service.FORWARDER)
     assert addresses(internet.resolve("www.cdn.net", subnet=EUROPE)) == ["192.0.2.7"]
     assert asked(internet) == [("9", "10.8.1.0/24"), ("9", "0.0.0.0/0")]
-    # It does not want to know of anybody, so its answer is everybody's.
+    # It accepts no client subnet, so its answer is valid for all clients.
     assert internet.resolve("www.cdn.net", subnet=ASIA).queries == 0
 
 
 def echoing(*subnets: ClientSubnet) -> Behaviour:
-    """Return a server that puts these options into its answers whatever it is asked."""
+    """Return a server that adds these options to all responses."""
     answer = authoritative(zone("cdn.net", CDN + "www A 192.0.2.7\n"))
 
     def behave(query: Message, ask: UpstreamQuery) -> Message | None:
@@ -275,16 +275,16 @@ def test_an_option_that_nobody_asked_for_means_nothing() -> None:
     internet = world(echoing(said("10.8.2.0/24", 24)))
     without = internet.resolve("www.cdn.net")
     assert (addresses(without), without.scope) == (["192.0.2.7"], 0)
-    # It was kept for everybody, as always.
+    # It was cached for all clients.
     assert internet.resolve("www.cdn.net", subnet=ASIA).queries == 0
 
 
 @pytest.mark.parametrize(
     ("policy", "subnet", "scope", "told"),
     [
-        # As much as is ever told: the answer holds for all of it, whatever it says.
+        # The maximum length: the answer is valid for all of that network, whatever its scope.
         (SubnetPolicy(24), "10.8.1.0/24", 32, 24),
-        # Less than that: it says how much would be needed.
+        # A shorter length: the scope is the length that would be needed.
         (SubnetPolicy(24), "10.8.0.0/16", 20, 20),
         (SubnetPolicy(24), "10.8.1.0/24", 24, 24),
     ],

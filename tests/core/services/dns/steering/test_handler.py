@@ -1,4 +1,4 @@
-"""What the CDN's name server answers: to whom, with which scope, and to what it cannot answer."""
+"""Request-routing handler: answers by region, their scopes, and errors."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Noted = list[dict[str, object]]
 
 
 class Server:
-    """A name server with some replicas up."""
+    """A handler with some replicas up."""
 
     def __init__(self, up: dict[str, float | None] = UP, text: str = MAP, zone_text: str = ZONE) -> None:
         regions = parse_region_map(text)
@@ -52,7 +52,7 @@ class Server:
         rtype: int = RRType.A,
         rclass: int = RRClass.IN,
     ) -> Message:
-        """Ask with the client subnet that text or octets say."""
+        """Query with a client subnet given as text or octets."""
         options: tuple[Option, ...] = ()
         if isinstance(subnet, bytes):
             options = (Option(8, subnet),)
@@ -89,16 +89,16 @@ EUROPE, ASIA = ["10.8.1.10", "10.8.1.11"], ["10.8.128.10"]
         (OUTSIDE, None, ASIA, None),
         ("2001:db8::1", None, ASIA, None),
         ("fe80::1%eth0", None, ASIA, None),
-        # The option counts, whoever sends it.
+        # The option decides, whatever the source address.
         (IN_EUROPE, "10.8.130.0/24", ASIA, 18),
         (IN_ASIA, "10.8.1.0/24", EUROPE, 17),
         (IN_ASIA, "10.8.1.7/32", EUROPE, 17),
-        # RFC 7871 section 7.2.1: a longer scope says that more would have helped.
+        # RFC 7871 section 7.2.1: a longer scope asks for a longer prefix.
         (IN_ASIA, "10.8.0.0/16", EUROPE, 17),
-        # No bits: the asker's own address, and nothing in the scope.
+        # Prefix length 0: the source address decides, and the scope is 0.
         (IN_EUROPE, "0.0.0.0/0", EUROPE, 0),
         (IN_EUROPE, "::/0", EUROPE, 0),
-        # Outside the cover: as far as nothing of it comes.
+        # Outside of the cover: the largest network that does not overlap it.
         (IN_EUROPE, "10.9.0.0/24", ASIA, 16),
         (IN_EUROPE, "192.0.2.0/24", ASIA, 1),
         (IN_EUROPE, "2001:db8::/32", ASIA, 0),
@@ -263,7 +263,7 @@ def test_a_name_below_others_makes_those_exist_too() -> None:
 
 @given(region_maps(), st.data())
 def test_scopes_never_overlap(made: tuple[str, Network, list[Network]], data: st.DataObject) -> None:
-    """RFC 7871 section 7.2.1: else the order of questions would decide what a resolver answers."""
+    """RFC 7871 section 7.2.1: else a resolver's answers would depend on the order of queries."""
     regions = parse_region_map(made[0])
     placement, _ = placed(regions, {})
     askers = st.ip_addresses() | addresses_in(made[1])
