@@ -177,7 +177,7 @@ Play = Callable[[bytes, tuple[str, int]], Iterable[tuple[int, bytes]]]
 @contextmanager
 def played(addresses: Sequence[tuple[str, int]], play: Play) -> Iterator[list[Datagram]]:
     """Behave as a server at the first address, with sockets at the others for spoofing; yield the received queries."""
-    came: list[Datagram] = []
+    received: list[Datagram] = []
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) for _ in addresses]
         for one, address in zip(sockets, addresses, strict=True):
@@ -188,14 +188,14 @@ def played(addresses: Sequence[tuple[str, int]], play: Play) -> Iterator[list[Da
                 data, client = sockets[0].recvfrom(65_535)
                 if not data:
                     return
-                came.append((data, client))
+                received.append((data, client))
                 for number, answer in play(data, client):
                     sockets[number].sendto(answer, client)
 
         thread = threading.Thread(target=serve)
         thread.start()
         try:
-            yield came
+            yield received
         finally:
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ender:
                 ender.sendto(b"", addresses[0])

@@ -32,8 +32,8 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     ],
 )
 def test_dig_gets_the_record(port: int, question: tuple[str, str], answer: str) -> None:
-    said = [" ".join(line.split()) for line in dig(port, "+noall", "+answer", *question).splitlines()]
-    assert answer in said
+    output = [" ".join(line.split()) for line in dig(port, "+noall", "+answer", *question).splitlines()]
+    assert answer in output
 
 
 @pytest.mark.parametrize(
@@ -61,8 +61,8 @@ def test_dig_turns_to_tcp_when_the_answer_was_cut(port: int) -> None:
 
 
 def test_dig_transfers_the_zone_and_dnspython_finds_it_whole(port: int) -> None:
-    said = dig(port, "example.com", "AXFR")
-    assert "XFR size: 19 records" in said
+    output = dig(port, "example.com", "AXFR")
+    assert "XFR size: 19 records" in output
     found = dns.zone.from_xfr(
         dns.query.xfr(HOST, "example.com", port=port, lifetime=PATIENCE_S, relativize=False), relativize=False
     )
@@ -75,9 +75,9 @@ def test_a_transfer_is_refused_to_others(tmp_path: Path) -> None:
 
 
 def test_drill_reads_the_answer(port: int) -> None:
-    said = run("drill", "-p", str(port), f"@{HOST}", "alias.example.com", "A")
-    assert "rcode: NOERROR" in said
-    assert "192.0.2.12" in said
+    output = run("drill", "-p", str(port), f"@{HOST}", "alias.example.com", "A")
+    assert "rcode: NOERROR" in output
+    assert "192.0.2.12" in output
 
 
 def test_addresses_rotate_for_a_client_that_asks_again(port: int) -> None:

@@ -32,10 +32,10 @@ def start(*arguments: str) -> tuple[int, str]:
 )
 def test_a_broken_zone_is_one_sentence(tmp_path: Path, text: str, reason: str) -> None:
     (tmp_path / "broken.zone").write_text(text)
-    code, said = start("--zone", str(tmp_path / "broken.zone"))
+    code, output = start("--zone", str(tmp_path / "broken.zone"))
     assert code == 2
-    assert reason in said
-    assert said.count("\n") == 1
+    assert reason in output
+    assert output.count("\n") == 1
 
 
 def test_no_zone_is_one_sentence() -> None:
@@ -56,5 +56,5 @@ def test_named_checkzone_takes_what_is_written(tmp_path: Path) -> None:
         parse_master_file(ZONE + 'q\\.r TXT "a;b" "\\"" "\\255"\n\\@ A 192.0.2.9\nx\\032y A 192.0.2.9\n')
     )
     (tmp_path / "written").write_text(write_master_file(zone.origin, zone.rrsets()))
-    said = run("named-checkzone", "-k", "ignore", "example.com", str(tmp_path / "written"))
-    assert said.rstrip().endswith("OK"), said
+    output = run("named-checkzone", "-k", "ignore", "example.com", str(tmp_path / "written"))
+    assert output.rstrip().endswith("OK"), output

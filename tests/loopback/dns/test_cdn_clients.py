@@ -20,13 +20,13 @@ from tests.loopback.dns.replicas import CDN, MAP, ZONE, cdn, well
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CDN]:
-    with cdn(tmp_path_factory.mktemp("cdn"), {1: well(), 2: well(), 3: well()}) as one:
-        yield one
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CDN]:
+    with cdn(tmp_path_factory.mktemp("cdn"), {1: well(), 2: well(), 3: well()}) as server:
+        yield server
 
 
-def numbers(said: str) -> list[str]:
-    return sorted(re.findall(r"\sA\s+127[.\d]+\.(\d+)", said))
+def numbers(output: str) -> list[str]:
+    return sorted(re.findall(r"\sA\s+127[.\d]+\.(\d+)", output))
 
 
 @pytest.mark.parametrize(
@@ -44,13 +44,13 @@ def numbers(said: str) -> list[str]:
     ],
 )
 def test_dig_gets_the_replicas_of_a_region(
-    made: CDN, words: tuple[str, ...], expected: list[str], subnet: str | None
+    server: CDN, words: tuple[str, ...], expected: list[str], subnet: str | None
 ) -> None:
-    said = dig(made.port, "+norecurse", *words)
-    assert "status: NOERROR" in said
-    assert re.search(r";; flags: qr aa[^;]*;", said)
-    assert numbers(said) == expected
-    assert re.findall(r"CLIENT-SUBNET: (\S+)", said) == ([] if subnet is None else [subnet])
+    output = dig(server.port, "+norecurse", *words)
+    assert "status: NOERROR" in output
+    assert re.search(r";; flags: qr aa[^;]*;", output)
+    assert numbers(output) == expected
+    assert re.findall(r"CLIENT-SUBNET: (\S+)", output) == ([] if subnet is None else [subnet])
 
 
 @pytest.mark.parametrize(
@@ -63,27 +63,27 @@ def test_dig_gets_the_replicas_of_a_region(
         (("cdn.net", "SOA"), "NOERROR", 1),
     ],
 )
-def test_dig_gets_all_else_as_the_zone_says(made: CDN, words: tuple[str, ...], status: str, answers: int) -> None:
-    said = dig(made.port, "+norecurse", "+subnet=10.8.200.0/24", *words)
-    assert f"status: {status}" in said
-    assert f"ANSWER: {answers}," in said
-    assert "CLIENT-SUBNET: 10.8.200.0/24/0" in said
+def test_dig_gets_all_else_as_the_zone_says(server: CDN, words: tuple[str, ...], status: str, answers: int) -> None:
+    output = dig(server.port, "+norecurse", "+subnet=10.8.200.0/24", *words)
+    assert f"status: {status}" in output
+    assert f"ANSWER: {answers}," in output
+    assert "CLIENT-SUBNET: 10.8.200.0/24/0" in output
 
 
 @pytest.mark.parametrize("data", ["", "000118", "0001 18 00 0a0801ff", "0001 17 00 0a0801", "0009 08 00 0a"])
-def test_an_option_of_a_wrong_form_is_formerr(made: CDN, data: str) -> None:
+def test_an_option_of_a_wrong_form_is_formerr(server: CDN, data: str) -> None:
     option = dns.edns.GenericOption(dns.edns.OptionType.ECS, bytes.fromhex(data))
     query = dns.message.make_query("www.cdn.net", "A", use_edns=0, options=[option])
-    reply = dns.query.udp(query, CLIENT_HOST, timeout=PATIENCE_S, port=made.port)
+    reply = dns.query.udp(query, CLIENT_HOST, timeout=PATIENCE_S, port=server.port)
     assert (dns.rcode.to_text(reply.rcode()), list(reply.answer), list(reply.options)) == ("FORMERR", [], [])
 
 
-def test_each_answer_is_one_line_of_the_log(made: CDN) -> None:
-    before = len(made.events("tailored"))
-    made.ask("10.8.130.0/24")
-    made.ask()
-    made.ask(name="alias.cdn.net")
-    first, second = made.events("tailored")[before:]
+def test_each_answer_is_one_line_of_the_log(server: CDN) -> None:
+    before = len(server.events("tailored"))
+    server.ask("10.8.130.0/24")
+    server.ask()
+    server.ask(name="alias.cdn.net")
+    first, second = server.events("tailored")[before:]
     assert (first["subnet"], first["region"], first["scope"], first["served_by"]) == (
         "10.8.130.0/24",
         "asia",
@@ -95,9 +95,9 @@ def test_each_answer_is_one_line_of_the_log(made: CDN) -> None:
 
 def test_a_server_without_support_does_not_echo_the_option(tmp_path: Path) -> None:
     with served(tmp_path) as port:
-        said = dig(port, "www.example.com", "+subnet=10.8.1.0/24", "+norecurse")
-        assert "status: NOERROR" in said
-        assert "CLIENT-SUBNET" not in said
+        output = dig(port, "www.example.com", "+subnet=10.8.1.0/24", "+norecurse")
+        assert "status: NOERROR" in output
+        assert "CLIENT-SUBNET" not in output
 
 
 @pytest.mark.parametrize(
@@ -114,10 +114,10 @@ def test_a_map_that_is_wrong_is_one_sentence(tmp_path: Path, find: str, put: str
     (tmp_path / "cdn.zone").write_text(ZONE)
     (tmp_path / "regions").write_text(MAP.format(net="127.9.9", otherwise="servfail").replace(find, put))
     flags = ["--zone", str(tmp_path / "cdn.zone"), "--map", str(tmp_path / "regions"), "--port", "0"]
-    code, said = started(*flags)
+    code, output = started(*flags)
     assert code == 2
-    assert reason in said
-    assert said.count("\n") == 1
+    assert reason in output
+    assert output.count("\n") == 1
 
 
 @pytest.mark.parametrize(
@@ -133,9 +133,9 @@ def test_a_map_that_is_wrong_is_one_sentence(tmp_path: Path, find: str, put: str
     ],
 )
 def test_flags_that_are_wrong_are_told(flags: tuple[str, ...], reason: str) -> None:
-    code, said = started(*flags)
+    code, output = started(*flags)
     assert code == 2
-    assert reason in said
+    assert reason in output
 
 
 def started(*flags: str) -> tuple[int, str]:

@@ -136,7 +136,7 @@ def test_a_reset_during_resolution_leaves_no_traceback(service: str, tmp_path: P
     command = [sys.executable, "-m", f"services.dns.{service}", "--listen", HOST, "--port", "0", *asks]
     command += ["--upstream-port", str(port)]
     with (
-        played([(f"{net}.1", port)], play) as came,
+        played([(f"{net}.1", port)], play) as received,
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process,
     ):
         try:
@@ -145,7 +145,7 @@ def test_a_reset_during_resolution_leaves_no_traceback(service: str, tmp_path: P
                 query = dns.message.make_query(f"n{number}.example.com", "A")
                 peer = socket.create_connection((HOST, local))
                 peer.sendall(framed(query.to_wire()))
-                while len(came) <= number:
+                while len(received) <= number:
                     time.sleep(0.005)
                 reset(peer)
             # The next client is served.

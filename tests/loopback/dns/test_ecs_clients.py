@@ -34,7 +34,7 @@ EUROPE, EUROPE_TOO, ASIA = "127.77.1.1", "127.77.9.9", "127.77.200.1"
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CDN]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CDN]:
     """Run the CDN's name server with a root, a top-level domain and a customer's server."""
     folder = tmp_path_factory.mktemp("ecs")
     with ExitStack() as stack:
@@ -55,13 +55,13 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CDN]:
 
 
 @pytest.fixture
-def local(made: CDN) -> Iterator[Resolver]:
-    with resolver(made.folder, *flags_of(made), "--client-subnet", "24") as one:
+def local(server: CDN) -> Iterator[Resolver]:
+    with resolver(server.folder, *flags_of(server), "--client-subnet", "24") as one:
         yield one
 
 
-def flags_of(made: CDN) -> list[str]:
-    return ["--root", f"a.root.test={made.net}.6", "--upstream-port", str(made.port)]
+def flags_of(server: CDN) -> list[str]:
+    return ["--root", f"a.root.test={server.net}.6", "--upstream-port", str(server.port)]
 
 
 def ask(port: int, client: str, name: str = "www.own.net", rtype: str = "A") -> set[str]:
@@ -72,7 +72,7 @@ def ask(port: int, client: str, name: str = "www.own.net", rtype: str = "A") -> 
     return {rdata.to_text().rpartition(".")[2] for rrset in reply.answer if rrset.rdtype == 1 for rdata in rrset}
 
 
-def told(local: Resolver) -> list[tuple[str, object, object]]:
+def client_subnets(local: Resolver) -> list[tuple[str, object, object]]:
     """Return the last octet of each server queried, the client subnet sent, and the scope of its response."""
     return [
         (str(event["server"]).rpartition(".")[2], event.get("subnet"), event.get("scope"))
@@ -82,7 +82,7 @@ def told(local: Resolver) -> list[tuple[str, object, object]]:
 
 def test_clients_get_the_replicas_of_their_regions(local: Resolver) -> None:
     assert ask(local.port, EUROPE) == {"1", "2"}
-    assert told(local) == [
+    assert client_subnets(local) == [
         ("6", None, None),
         ("7", None, None),
         # A server below a top-level domain gets the option once; this one does not support it.
@@ -92,27 +92,27 @@ def test_clients_get_the_replicas_of_their_regions(local: Resolver) -> None:
     ]
     assert ask(local.port, ASIA) == {"3"}
     # The alias and the delegations are cached.
-    assert told(local)[5:] == [("5", "127.77.200.0/24", 17)]
+    assert client_subnets(local)[5:] == [("5", "127.77.200.0/24", 17)]
 
 
 def test_who_is_in_the_scope_of_an_answer_costs_no_query(local: Resolver) -> None:
     def both() -> bool:
         assert ask(local.port, EUROPE) == {"1", "2"}
-        before = len(told(local))
+        before = len(client_subnets(local))
         assert ask(local.port, EUROPE_TOO) == {"1", "2"}
-        return len(told(local)) == before
+        return len(client_subnets(local)) == before
 
     # On a machine that stalls for longer than the TTL it takes one more try.
     assert eventually(both)
 
 
-def test_without_the_flag_all_clients_are_where_the_resolver_is(made: CDN) -> None:
-    with resolver(made.folder, *flags_of(made)) as plain:
+def test_without_the_flag_all_clients_are_where_the_resolver_is(server: CDN) -> None:
+    with resolver(server.folder, *flags_of(server)) as plain:
         assert [ask(plain.port, client) for client in (EUROPE, ASIA)] == [{"3"}, {"3"}]
-        assert {subnet for _, subnet, _ in told(plain)} == {None}
-        said = dig(plain.port, "www.own.net", "+subnet=127.77.1.0/24")
-        assert "status: NOERROR" in said
-        assert "CLIENT-SUBNET" not in said
+        assert {subnet for _, subnet, _ in client_subnets(plain)} == {None}
+        output = dig(plain.port, "www.own.net", "+subnet=127.77.1.0/24")
+        assert "status: NOERROR" in output
+        assert "CLIENT-SUBNET" not in output
 
 
 @pytest.mark.parametrize(
@@ -130,10 +130,10 @@ def test_without_the_flag_all_clients_are_where_the_resolver_is(made: CDN) -> No
 def test_a_clients_own_subnet_is_passed_on_cut_to_the_bound(
     local: Resolver, subnet: str, expected: set[str], echoed: str, upstream: str
 ) -> None:
-    said = dig(local.port, "www.own.net", f"+subnet={subnet}", "-b", EUROPE)
-    assert set(re.findall(r"\sA\s+127[.\d]+\.(\d+)", said)) == expected
-    assert re.findall(r"CLIENT-SUBNET: (\S+)", said) == [echoed]
-    assert {one for _, one, _ in told(local)} == {None, upstream}
+    output = dig(local.port, "www.own.net", f"+subnet={subnet}", "-b", EUROPE)
+    assert set(re.findall(r"\sA\s+127[.\d]+\.(\d+)", output)) == expected
+    assert re.findall(r"CLIENT-SUBNET: (\S+)", output) == [echoed]
+    assert {one for _, one, _ in client_subnets(local)} == {None, upstream}
 
 
 def test_no_bits_and_the_resolvers_own_answer_are_apart(local: Resolver) -> None:
@@ -160,8 +160,8 @@ def test_a_resolver_that_forwards_tells_too(local: Resolver, tmp_path: Path) -> 
     with resolver(tmp_path, *forward) as front:
         assert ask(front.port, EUROPE) == {"1", "2"}
         assert ask(front.port, ASIA) == {"3"}
-        assert told(front) == [("1", "127.77.0.0/20", 17), ("1", "127.77.192.0/20", 17)]
-        assert ("5", "127.77.0.0/20", 17) in told(local)
+        assert client_subnets(front) == [("1", "127.77.0.0/20", 17), ("1", "127.77.192.0/20", 17)]
+        assert ("5", "127.77.0.0/20", 17) in client_subnets(local)
 
 
 @pytest.mark.parametrize("text", ["0", "33", "24,0", "24,129", "24,56,1", "a", "", "-1", "24,"])

@@ -104,11 +104,11 @@ def test_subnets_that_clients_choose_open_one_query(tmp_path: Path) -> None:
 
     def play(data: bytes, _: tuple[str, int]) -> Iterable[tuple[int, bytes]]:
         query = Message.from_wire(data)
-        told = response_subnet(query)
-        assert told is not None
+        subnet = response_subnet(query)
+        assert subnet is not None
         # Long enough for all clients to ask meanwhile. Whichever asks later finds the answer, which holds for all.
         time.sleep(0.5)
-        option = ClientSubnet(told.network, 8).to_option()
+        option = ClientSubnet(subnet.network, 8).to_option()
         answers = records(f"{query.questions[0].name} 300 A {TRUE}")
         yield 0, replace(query.reply(), ra=True, answers=answers, edns=EDNS(options=(option,))).to_wire()
 
@@ -121,9 +121,9 @@ def test_subnets_that_clients_choose_open_one_query(tmp_path: Path) -> None:
         return len(reply.answer) == 1
 
     with (
-        played([(f"{net}.1", port)], play) as came,
+        played([(f"{net}.1", port)], play) as received,
         resolver(tmp_path, *flags) as local,
         ThreadPoolExecutor(16) as clients,
     ):
         assert all(clients.map(client, range(16)))
-        assert len(came) == 1
+        assert len(received) == 1

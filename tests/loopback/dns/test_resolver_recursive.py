@@ -14,8 +14,8 @@ from tests.loopback.dns.test_resolver_clients import dig
 
 @pytest.fixture(scope="module")
 def net(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Internet]:
-    with internet(tmp_path_factory.mktemp("recursive"), recursive=(1, 2)) as made:
-        yield made
+    with internet(tmp_path_factory.mktemp("recursive"), recursive=(1, 2)) as servers:
+        yield servers
 
 
 def events(log: Path, kind: str) -> list[dict[str, object]]:

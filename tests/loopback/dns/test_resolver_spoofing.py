@@ -55,11 +55,11 @@ def test_forged_answers_never_enter(tmp_path: Path) -> None:
 
     places = [(f"{net}.1", port), (f"{net}.1", port + 1), (f"{net}.2", port)]
     flags = ("--root", f"r.test={net}.1", "--upstream-port", str(port))
-    with played(places, play) as came, resolver(tmp_path, *flags) as local:
+    with played(places, play) as received, resolver(tmp_path, *flags) as local:
         for number in range(20):
             assert stub(local.port, f"www{number}.example.com").split() == [TRUE]
         # Each was answered by the first query: spoofed responses cost no retry.
-        assert len(came) == 20
+        assert len(received) == 20
 
 
 def test_ids_ports_and_spellings_cannot_be_foreseen(tmp_path: Path) -> None:
@@ -69,11 +69,11 @@ def test_ids_ports_and_spellings_cannot_be_foreseen(tmp_path: Path) -> None:
         yield 0, answer(Message.from_wire(data), TRUE).to_wire()
 
     flags = ("--root", f"r.test={net}.1", "--upstream-port", str(port))
-    with played([(f"{net}.1", port)], play) as came, resolver(tmp_path, *flags) as local:
+    with played([(f"{net}.1", port)], play) as received, resolver(tmp_path, *flags) as local:
         for number in range(24):
             stub(local.port, f"name{number:02}.example.com")
-        queries = [Message.from_wire(data) for data, _ in came]
-    ports = [client[1] for _, client in came]
+        queries = [Message.from_wire(data) for data, _ in received]
+    ports = [client[1] for _, client in received]
     # Of 24 draws out of 60 000 hardly two are equal, and half lie on each side of the middle.
     assert len(set(ports)) >= 22
     assert len({query.id for query in queries}) >= 22
@@ -93,13 +93,13 @@ def test_clients_with_the_same_question_share_one_query(tmp_path: Path) -> None:
 
     flags = ("--root", f"r.test={net}.1", "--upstream-port", str(port))
     with (
-        played([(f"{net}.1", port)], play) as came,
+        played([(f"{net}.1", port)], play) as received,
         resolver(tmp_path, *flags) as local,
         ThreadPoolExecutor(4) as clients,
     ):
         answers = list(clients.map(lambda _: stub(local.port, "www.example.com").split(), range(4)))
         assert answers == [[TRUE]] * 4
-        assert len(came) == 2
+        assert len(received) == 2
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_a_stop_while_a_question_is_under_way_is_clean(tmp_path: Path) -> None:
     net, port = free_net()
     log = tmp_path / "log"
     flags = ("--root", f"r.test={net}.1", "--upstream-port", str(port), "--log", str(log))
-    with played([(f"{net}.1", port)], lambda _, __: ()) as came:
+    with played([(f"{net}.1", port)], lambda _, __: ()) as received:
         process = start("services.dns.resolver", "--listen", CLIENT_HOST, "--port", "0", *flags)
         line = process.stdout.readline() if process.stdout else ""
         local = int(line.rpartition(":")[2])
@@ -134,7 +134,7 @@ def test_a_stop_while_a_question_is_under_way_is_clean(tmp_path: Path) -> None:
             stderr=subprocess.DEVNULL,
         )
         try:
-            while not came:
+            while not received:
                 assert asking.poll() is None
             stop(process)
         finally:

@@ -16,8 +16,8 @@ from tests.loopback.dns.internet import CLIENT_HOST, PATIENCE_S, Resolver, free_
 @pytest.fixture(scope="module")
 def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Resolver]:
     folder = tmp_path_factory.mktemp("stub")
-    with internet(folder) as net, resolver(folder, *net.flags) as made:
-        yield made
+    with internet(folder) as net, resolver(folder, *net.flags) as local_resolver:
+        yield local_resolver
 
 
 def stub(*words: str) -> subprocess.CompletedProcess[str]:

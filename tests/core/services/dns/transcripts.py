@@ -23,7 +23,7 @@ def ask(zones: Zone | Zones, question: str, rclass: int = RRClass.IN) -> list[st
     qname, qtype = question.split()
     held = zones if isinstance(zones, Zones) else Zones([zones])
     answer = answer_question(held, Question(Name.from_text(qname), type_from_text(qtype), rclass))
-    said = [rcode_to_text(answer.rcode) + (" aa" if answer.aa else "")]
+    lines_of_answer = [rcode_to_text(answer.rcode) + (" aa" if answer.aa else "")]
     for title, section in (("", answer.answers), ("authority ", answer.authority), ("additional ", answer.additional)):
-        said += [title + line for line in lines(section)]
-    return said
+        lines_of_answer += [title + line for line in lines(section)]
+    return lines_of_answer

@@ -29,20 +29,20 @@ def answered(text: str, scope: int) -> ClientSubnet:
     return ClientSubnet(ip_network(text), scope)
 
 
-def kept(said: ClientSubnet, policy: SubnetPolicy = POLICY) -> ECSCache:
+def stored(said: ClientSubnet, policy: SubnetPolicy = POLICY) -> ECSCache:
     cache = ECSCache(policy)
     cache.put(rrset(1), said, 0.0)
     return cache
 
 
-def found(cache: ECSCache, text: str, now: float = 1.0) -> int | None:
+def scope_of(cache: ECSCache, text: str, now: float = 1.0) -> int | None:
     """Return the scope of the entry for a network."""
     hit = cache.get(WWW, RRType.A, ip_network(text), now)
     return None if hit is None else hit[1]
 
 
 @pytest.mark.parametrize(
-    ("said", "asked", "scope"),
+    ("said", "subnet", "scope"),
     [
         # RFC 7871 section 7.3.1: the scope is not longer than the source.
         (answered("10.8.1.0/24", 24), "10.8.1.0/24", 24),
@@ -67,35 +67,35 @@ def found(cache: ECSCache, text: str, now: float = 1.0) -> int | None:
         (answered("2001:db8::/56", 48), "2001:db8:0:100::/56", 48),
     ],
 )
-def test_whom_an_answer_is_for(said: ClientSubnet, asked: str, scope: int | None) -> None:
-    assert found(kept(said), asked) == scope
+def test_whom_an_answer_is_for(said: ClientSubnet, subnet: str, scope: int | None) -> None:
+    assert scope_of(stored(said), subnet) == scope
 
 
 def test_the_longest_match_counts() -> None:
-    cache = kept(answered("10.8.1.0/24", 8))
+    cache = stored(answered("10.8.1.0/24", 8))
     cache.put(rrset(2), answered("10.8.1.0/24", 16), 0.0)
-    assert found(cache, "10.8.7.0/24") == 16
-    assert found(cache, "10.9.7.0/24") == 8
+    assert scope_of(cache, "10.8.7.0/24") == 16
+    assert scope_of(cache, "10.9.7.0/24") == 8
 
 
 def test_ttls_count_down_and_end() -> None:
-    cache = kept(answered("10.8.1.0/24", 16))
+    cache = stored(answered("10.8.1.0/24", 16))
     cache.put(rrset(2, ttl=5), answered("10.8.1.0/24", 24), 0.0)
     hit = cache.get(WWW, RRType.A, ip_network("10.8.1.0/24"), 1.5)
     assert hit is not None
     assert hit[0].ttl == 3
     # Then the shorter match is the longest that has not expired.
-    assert [found(cache, "10.8.1.0/24", now) for now in (4.9, 5.0, 59.9, 60.0)] == [24, 16, 16, None]
+    assert [scope_of(cache, "10.8.1.0/24", now) for now in (4.9, 5.0, 59.9, 60.0)] == [24, 16, 16, None]
 
 
 def test_a_ttl_of_0_is_not_kept() -> None:
     cache = ECSCache(POLICY)
     cache.put(rrset(1, ttl=0), answered("10.8.1.0/24", 24), 0.0)
-    assert found(cache, "10.8.1.0/24", 0.0) is None
+    assert scope_of(cache, "10.8.1.0/24", 0.0) is None
 
 
 def test_types_and_names_are_apart_and_case_is_not() -> None:
-    cache = kept(answered("10.8.1.0/24", 24))
+    cache = stored(answered("10.8.1.0/24", 24))
     subnet = ip_network("10.8.1.0/24")
     assert cache.get(WWW, RRType.AAAA, subnet, 1.0) is None
     assert cache.get(Name.from_text("w.cdn.net."), RRType.A, subnet, 1.0) is None
@@ -106,13 +106,13 @@ def test_bounds() -> None:
     cache = ECSCache(POLICY, questions_max=2, networks_max=3)
     for number in range(5):
         cache.put(rrset(1), answered(f"10.8.{number}.0/24", 24), 0.0)
-    assert [found(cache, f"10.8.{number}.0/24") for number in range(5)] == [None, None, 24, 24, 24]
+    assert [scope_of(cache, f"10.8.{number}.0/24") for number in range(5)] == [None, None, 24, 24, 24]
     for text in ("a.cdn.net.", "b.cdn.net."):
         cache.put(rrset(1).renamed(Name.from_text(text)), answered("10.8.1.0/24", 24), 0.0)
-    assert found(cache, "10.8.4.0/24") is None
+    assert scope_of(cache, "10.8.4.0/24") is None
     nothing = ECSCache(POLICY, questions_max=0)
     nothing.put(rrset(1), answered("10.8.1.0/24", 24), 0.0)
-    assert found(nothing, "10.8.1.0/24") is None
+    assert scope_of(nothing, "10.8.1.0/24") is None
 
 
 SMALL = st.tuples(st.integers(0, 15), st.integers(0, 8)).map(

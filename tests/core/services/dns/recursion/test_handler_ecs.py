@@ -23,11 +23,11 @@ class Asked:
     """A handler with a constant result; `subnet` is the network it was called with."""
 
     def __init__(self, policy: SubnetPolicy | None, scope: int = 0, rcode: int = Rcode.NOERROR) -> None:
-        known = World({}).context
-        known.ecs_cache = None if policy is None else ECSCache(policy)
+        context = World({}).context
+        context.ecs_cache = None if policy is None else ECSCache(policy)
         self.subnet: Network | None = None
         self._result = Result(rcode, queries=1, scope=scope)
-        self._handler = RecursionHandler(known, self._resolve, AccessList(), lambda: 0.0)
+        self._handler = RecursionHandler(context, self._resolve, AccessList(), lambda: 0.0)
 
     def _resolve(self, question: Question, client: str, *, subnet: Network | None = None) -> Result:
         assert question.name == Name.from_text("www.cdn.net.")
@@ -130,11 +130,11 @@ def test_answers_of_nothing_have_the_option_too(rcode: int) -> None:
 
 
 def test_the_cache_alone_answers_for_the_clients_network() -> None:
-    known = World({}).context
-    known.ecs_cache = ECSCache(POLICY)
+    context = World({}).context
+    context.ecs_cache = ECSCache(POLICY)
     name, subnet = Name.from_text("www.cdn.net."), ClientSubnet(ip_network("10.8.1.0/24"), 16)
-    known.ecs_cache.put(RRset(name, RRType.A, RRClass.IN, 60, (A(IPv4Address("192.0.2.1")),)), subnet, 0.0)
-    handler = RecursionHandler(known, lambda *_, **__: Result(Rcode.SERVFAIL), AccessList(), lambda: 1.0)
+    context.ecs_cache.put(RRset(name, RRType.A, RRClass.IN, 60, (A(IPv4Address("192.0.2.1")),)), subnet, 0.0)
+    handler = RecursionHandler(context, lambda *_, **__: Result(Rcode.SERVFAIL), AccessList(), lambda: 1.0)
     query = Message(questions=(Question(name, RRType.A),), edns=EDNS())
     replies = [handler(query, Client(client, 5000)) for client in ("10.8.7.1", "10.9.7.1")]
     counts = [len(reply.answers) for reply in replies if isinstance(reply, Message)]

@@ -52,9 +52,9 @@ def world(cdn: Behaviour | None = None, policy: SubnetPolicy | None = None) -> W
         "127.0.1.3": authoritative(EXAMPLE),
         "127.0.1.9": cdn or tailoring(),
     }
-    made = World(servers)
-    made.context.ecs_cache = ECSCache(policy or SubnetPolicy())
-    return made
+    internet = World(servers)
+    internet.context.ecs_cache = ECSCache(policy or SubnetPolicy())
+    return internet
 
 
 def asked(internet: World) -> list[tuple[str, str | None]]:
@@ -234,20 +234,20 @@ def echoing(*subnets: ClientSubnet) -> Behaviour:
     return behave
 
 
-def said(text: str, scope: int) -> ClientSubnet:
+def client_subnet(text: str, scope: int) -> ClientSubnet:
     return ClientSubnet(ip_network(text), scope)
 
 
 @pytest.mark.parametrize(
     "subnets",
     [
-        (said("10.8.2.0/24", 24),),
-        (said("10.8.1.0/25", 24),),
-        (said("10.8.0.0/16", 16),),
-        (said("0.0.0.0/0", 0),),
-        (said("::/24", 24),),
-        (said("10.8.1.0/24", 24), said("10.8.1.0/24", 24)),
-        (said("10.8.1.0/24", 33),),
+        (client_subnet("10.8.2.0/24", 24),),
+        (client_subnet("10.8.1.0/25", 24),),
+        (client_subnet("10.8.0.0/16", 16),),
+        (client_subnet("0.0.0.0/0", 0),),
+        (client_subnet("::/24", 24),),
+        (client_subnet("10.8.1.0/24", 24), client_subnet("10.8.1.0/24", 24)),
+        (client_subnet("10.8.1.0/24", 33),),
     ],
     ids=["address", "longer", "shorter", "no bits", "family", "twice", "scope"],
 )
@@ -263,7 +263,7 @@ def test_the_true_answer_after_a_forged_one_is_taken() -> None:
     def forging(data: bytes, ask: UpstreamQuery) -> Iterable[bytes]:
         true = Message.from_wire(data)
         if ask.subnet is not None:
-            edns = EDNS(options=(said("10.8.2.0/24", 0).to_option(),))
+            edns = EDNS(options=(client_subnet("10.8.2.0/24", 0).to_option(),))
             yield replace(true, edns=edns).to_wire()
         yield data
 
@@ -272,7 +272,7 @@ def test_the_true_answer_after_a_forged_one_is_taken() -> None:
 
 
 def test_an_option_that_nobody_asked_for_means_nothing() -> None:
-    internet = world(echoing(said("10.8.2.0/24", 24)))
+    internet = world(echoing(client_subnet("10.8.2.0/24", 24)))
     without = internet.resolve("www.cdn.net")
     assert (addresses(without), without.scope) == (["192.0.2.7"], 0)
     # It was cached for all clients.

@@ -56,14 +56,24 @@ def test_errors_have_the_id_and_no_more_octets_than_the_query(data: bytes, rcode
     response = accept(data)
     assert isinstance(response, bytes)
     assert len(response) <= len(data)
-    said = Message.from_wire(response)
-    assert (said.id, said.qr, said.rd, said.rcode, said.questions) == (7, True, True, rcode, ())
+    response_message = Message.from_wire(response)
+    assert (
+        response_message.id,
+        response_message.qr,
+        response_message.rd,
+        response_message.rcode,
+        response_message.questions,
+    ) == (7, True, True, rcode, ())
 
 
 def test_a_later_version_of_edns_is_badvers() -> None:
-    said = answered(replace(QUERY, edns=EDNS(version=1)).to_wire())
-    assert said is not None
-    assert (said.rcode, said.edns and said.edns.version, said.answers) == (Rcode.BADVERS, 0, ())
+    response_message = answered(replace(QUERY, edns=EDNS(version=1)).to_wire())
+    assert response_message is not None
+    assert (
+        response_message.rcode,
+        response_message.edns and response_message.edns.version,
+        response_message.answers,
+    ) == (Rcode.BADVERS, 0, ())
 
 
 def test_edns_is_answered_with_edns_and_only_then() -> None:
@@ -85,21 +95,21 @@ def test_edns_is_answered_with_edns_and_only_then() -> None:
     ],
 )
 def test_a_datagram_has_what_the_client_takes(edns: EDNS | None, client: Client, tc: bool, count: int) -> None:
-    said = answered(replace(QUERY, edns=edns).to_wire(), client)
-    assert said is not None
-    assert (said.tc, len(said.answers)) == (tc, count)
+    response_message = answered(replace(QUERY, edns=edns).to_wire(), client)
+    assert response_message is not None
+    assert (response_message.tc, len(response_message.answers)) == (tc, count)
 
 
 def test_a_handler_that_fails_is_servfail_and_is_told_of() -> None:
-    told: list[Exception] = []
+    errors: list[Exception] = []
 
     def failing(_query: Message, _client: Client) -> Message:
         raise RuntimeError("no")
 
-    response = Responder(failing, on_error=told.append)(QUERY.to_wire(), UDP)
+    response = Responder(failing, on_error=errors.append)(QUERY.to_wire(), UDP)
     assert isinstance(response, bytes)
     assert Message.from_wire(response).rcode == Rcode.SERVFAIL
-    assert [str(error) for error in told] == ["no"]
+    assert [str(error) for error in errors] == ["no"]
 
 
 def test_a_handler_may_be_awaited_and_may_be_silent() -> None:
@@ -149,6 +159,6 @@ def test_missing_glue_is_told_and_other_missing_addresses_are_not() -> None:
 
 
 def test_an_option_does_not_make_a_query_wrong() -> None:
-    said = answered(replace(QUERY, edns=EDNS(options=(Option(10, b"12345678"),))).to_wire())
-    assert said is not None
-    assert said.rcode == Rcode.NOERROR
+    response_message = answered(replace(QUERY, edns=EDNS(options=(Option(10, b"12345678"),))).to_wire())
+    assert response_message is not None
+    assert response_message.rcode == Rcode.NOERROR

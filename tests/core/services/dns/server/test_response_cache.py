@@ -31,18 +31,18 @@ def answered(query: Message, answers: str = ANSWERS, authority: str = "", rcode:
     return encode_reply(query, reply, CLIENT, 1232)
 
 
-def kept(query: Message, wire: bytes, now: float = 100.0) -> AgingResponseCache:
-    ready = AgingResponseCache()
-    ready.put(query.to_wire(), query, wire, now)
-    return ready
+def stored(query: Message, wire: bytes, now: float = 100.0) -> AgingResponseCache:
+    cache = AgingResponseCache()
+    cache.put(query.to_wire(), query, wire, now)
+    return cache
 
 
 @pytest.mark.parametrize("edns", [None, EDNS(), EDNS(do=True), EDNS(udp_size=4096)])
 def test_id_and_spelling_are_the_querys_and_the_ttls_those_of_now(edns: EDNS | None) -> None:
     first = query_for("alias.example.com.", edns=edns)
-    ready = kept(first, answered(first))
+    cache = stored(first, answered(first))
     other = query_for("ALIAS.eXample.com.", 77, edns)
-    wire = ready.get(other.to_wire(), 110.5)
+    wire = cache.get(other.to_wire(), 110.5)
     assert wire is not None
     message = Message.from_wire(wire)
     assert (message.id, message.questions[0].name.labels) == (77, other.questions[0].name.labels)
@@ -53,10 +53,10 @@ def test_id_and_spelling_are_the_querys_and_the_ttls_those_of_now(edns: EDNS | N
 
 def test_addresses_take_turns() -> None:
     query = query_for("alias.example.com.")
-    ready = kept(query, answered(query))
+    cache = stored(query, answered(query))
     orders = []
     for _ in range(4):
-        message = Message.from_wire(ready.get(query.to_wire(), 101.0) or b"")
+        message = Message.from_wire(cache.get(query.to_wire(), 101.0) or b"")
         orders.append([record.rdata.to_text()[-1] for record in message.answers[1:]])
         assert message.answers[0].rtype == RRType.CNAME
     assert orders == [["2", "3", "1"], ["3", "1", "2"], ["1", "2", "3"], ["2", "3", "1"]]
@@ -64,10 +64,10 @@ def test_addresses_take_turns() -> None:
 
 def test_the_first_ttl_that_ends_ends_the_answer() -> None:
     query = query_for("alias.example.com.")
-    ready = kept(query, answered(query))
-    assert ready.get(query.to_wire(), 159.99) is not None
-    assert ready.get(query.to_wire(), 160.0) is None
-    assert ready.get(query.to_wire(), 101.0) is None
+    cache = stored(query, answered(query))
+    assert cache.get(query.to_wire(), 159.99) is not None
+    assert cache.get(query.to_wire(), 160.0) is None
+    assert cache.get(query.to_wire(), 101.0) is None
 
 
 @pytest.mark.parametrize(
@@ -83,14 +83,14 @@ def test_the_first_ttl_that_ends_ends_the_answer() -> None:
 )
 def test_another_query_gets_nothing(other: Message) -> None:
     query = query_for("alias.example.com.")
-    assert kept(query, answered(query)).get(other.to_wire(), 101.0) is None
+    assert stored(query, answered(query)).get(other.to_wire(), 101.0) is None
 
 
 def test_types_that_are_letters_are_not_folded() -> None:
     # HTTPS is 65, an "A"; 97 is an "a".
     query = query_for("alias.example.com.", rtype=RRType.HTTPS)
-    ready = kept(query, answered(query))
-    assert ready.get(query_for("alias.example.com.", rtype=97).to_wire(), 101.0) is None
+    cache = stored(query, answered(query))
+    assert cache.get(query_for("alias.example.com.", rtype=97).to_wire(), 101.0) is None
 
 
 @pytest.mark.parametrize(
@@ -107,13 +107,13 @@ def test_types_that_are_letters_are_not_folded() -> None:
 )
 def test_what_is_kept(answers: str, authority: str, rcode: int, is_kept: bool) -> None:
     query = query_for("www.example.com.")
-    ready = kept(query, answered(query, answers, authority, rcode))
-    assert (ready.get(query.to_wire(), 100.5) is not None) == is_kept
+    cache = stored(query, answered(query, answers, authority, rcode))
+    assert (cache.get(query.to_wire(), 100.5) is not None) == is_kept
 
 
 def test_queries_with_options_are_answered_anew() -> None:
     query = query_for("www.example.com.", edns=EDNS(options=(Option(10, b"12345678"),)))
-    assert kept(query, answered(query)).get(query.to_wire(), 101.0) is None
+    assert stored(query, answered(query)).get(query.to_wire(), 101.0) is None
 
 
 @settings(deadline=None)
@@ -121,7 +121,7 @@ def test_queries_with_options_are_answered_anew() -> None:
 def test_the_octets_are_those_of_a_message_made_anew(after_s: float, message_id: int) -> None:
     answers = "www.example.com. 60 MX 10 mail.example.com.\nwww.example.com. 60 MX 20 other.net.\n"
     query = query_for("www.example.com.", message_id, EDNS(), RRType.MX)
-    wire = kept(query, answered(query, answers)).get(query.to_wire(), 100.0 + after_s)
+    wire = stored(query, answered(query, answers)).get(query.to_wire(), 100.0 + after_s)
     if after_s >= 60:
         assert wire is None
     else:
