@@ -56,14 +56,14 @@ def test_a_connection_is_kept_between_queries(port: int) -> None:
             assert ids(peer, 1) == [number]
 
 
-def test_what_trails_a_message_is_a_formerr_and_the_next_is_answered(port: int) -> None:
+def test_trailing_octets_are_a_formerr_and_the_next_is_answered(port: int) -> None:
     with connected(port) as peer:
         peer.sendall(framed(QUERIES[0] + b"\0", QUERIES[1]))
         assert dns.message.from_wire(read_message(peer)).rcode() == dns.rcode.FORMERR
         assert ids(peer, 1) == [2]
 
 
-def test_a_client_that_leaves_in_the_middle_harms_nobody(port: int) -> None:
+def test_a_disconnecting_client_does_not_affect_others(port: int) -> None:
     with connected(port) as peer:
         peer.sendall(framed(QUERIES[0])[:9])
     with connected(port) as peer:

@@ -51,7 +51,7 @@ def test_a_list_of_many_zones(tmp_path: Path) -> None:
         assert response.answer[0].to_text() == "www.z1999.test. 60 IN A 192.0.2.2"
 
 
-def test_named_checkzone_takes_what_is_written(tmp_path: Path) -> None:
+def test_named_checkzone_accepts_written_files(tmp_path: Path) -> None:
     zone = Zone.from_entries(
         parse_master_file(ZONE + 'q\\.r TXT "a;b" "\\"" "\\255"\n\\@ A 192.0.2.9\nx\\032y A 192.0.2.9\n')
     )

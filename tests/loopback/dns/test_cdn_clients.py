@@ -63,7 +63,7 @@ def test_dig_gets_the_replicas_of_a_region(
         (("cdn.net", "SOA"), "NOERROR", 1),
     ],
 )
-def test_dig_gets_all_else_as_the_zone_says(server: CDN, words: tuple[str, ...], status: str, answers: int) -> None:
+def test_dig_gets_other_names_from_the_zone(server: CDN, words: tuple[str, ...], status: str, answers: int) -> None:
     output = dig(server.port, "+norecurse", "+subnet=10.8.200.0/24", *words)
     assert f"status: {status}" in output
     assert f"ANSWER: {answers}," in output
@@ -132,7 +132,7 @@ def test_a_map_that_is_wrong_is_one_sentence(tmp_path: Path, find: str, put: str
         ((), "--map"),
     ],
 )
-def test_flags_that_are_wrong_are_told(flags: tuple[str, ...], reason: str) -> None:
+def test_invalid_flags_are_errors(flags: tuple[str, ...], reason: str) -> None:
     code, output = started(*flags)
     assert code == 2
     assert reason in output

@@ -95,7 +95,7 @@ def test_clients_get_the_replicas_of_their_regions(local: Resolver) -> None:
     assert client_subnets(local)[5:] == [("5", "127.77.200.0/24", 17)]
 
 
-def test_who_is_in_the_scope_of_an_answer_costs_no_query(local: Resolver) -> None:
+def test_clients_within_a_cached_scope_cost_no_query(local: Resolver) -> None:
     def both() -> bool:
         assert ask(local.port, EUROPE) == {"1", "2"}
         before = len(client_subnets(local))
@@ -155,7 +155,7 @@ def test_many_clients_at_once_get_their_own(local: Resolver) -> None:
         assert ask(local.port, f"127.77.{number}.1", "www.cdn.net") == expected
 
 
-def test_a_resolver_that_forwards_tells_too(local: Resolver, tmp_path: Path) -> None:
+def test_a_forwarder_sends_the_option_too(local: Resolver, tmp_path: Path) -> None:
     forward = ["--forward", CLIENT_HOST, "--upstream-port", str(local.port), "--client-subnet", "20,48"]
     with resolver(tmp_path, *forward) as front:
         assert ask(front.port, EUROPE) == {"1", "2"}

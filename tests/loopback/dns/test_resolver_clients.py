@@ -67,7 +67,7 @@ def test_dig_gets_answers(local: Resolver, words: tuple[str, ...], expected: set
         (("www.example.com", "CH", "TXT"), "REFUSED"),
     ],
 )
-def test_dig_shows_what_went_wrong(local: Resolver, words: tuple[str, ...], status: str) -> None:
+def test_dig_shows_errors(local: Resolver, words: tuple[str, ...], status: str) -> None:
     out = dig(local.port, *words)
     # dig has its own message for a failed transfer.
     assert f"status: {status}" in out or "Transfer failed" in out
@@ -126,7 +126,7 @@ def test_addresses_take_turns(local: Resolver) -> None:
     assert firsts == {"192.0.2.1", "192.0.2.2", "192.0.2.3"}
 
 
-def test_without_rd_only_what_is_known_is_told(net: Internet) -> None:
+def test_without_rd_answers_come_from_the_cache(net: Internet) -> None:
     with resolver(net.folder, *net.flags) as local:
         unknown = dig(local.port, "www.example.com", "+norecurse")
         assert "ANSWER: 0" in unknown

@@ -58,7 +58,7 @@ LIES = {
 
 @pytest.mark.parametrize("mode", ["--root", "--forward"])
 @pytest.mark.parametrize("play", LIES.values(), ids=LIES.keys())
-def test_what_is_said_behind_an_alias_poisons_no_name(play: Play, mode: str, tmp_path: Path) -> None:
+def test_records_behind_an_alias_poison_no_name(play: Play, mode: str, tmp_path: Path) -> None:
     net, port = free_net()
     server = f"r.test={net}.1" if mode == "--root" else f"{net}.1"
     with played([(f"{net}.1", port)], play), resolver(tmp_path, mode, server, "--upstream-port", str(port)) as local:

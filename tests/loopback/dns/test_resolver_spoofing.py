@@ -112,7 +112,7 @@ def test_clients_with_the_same_question_share_one_query(tmp_path: Path) -> None:
         (("--root", "a.test=127.0.0.1", "--outgoing", "192.0.2.200"), "--outgoing"),
     ],
 )
-def test_what_cannot_start_says_what_to_do(flags: tuple[str, ...], words: str) -> None:
+def test_startup_errors(flags: tuple[str, ...], words: str) -> None:
     command = [sys.executable, "-m", "services.dns.resolver", "--listen", CLIENT_HOST, "--port", "0", *flags]
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     assert done.returncode == 2

@@ -31,7 +31,7 @@ def at(local: Resolver, *words: str) -> str:
     return done.stdout
 
 
-def test_it_prints_what_dig_prints(local: Resolver) -> None:
+def test_output_equals_that_of_dig(local: Resolver) -> None:
     lines = at(local, "alias.example.com").splitlines()
     assert lines[0].startswith(";; ->>HEADER<<- opcode: QUERY, status: NOERROR, id: ")
     assert lines[1] == ";; flags: qr rd ra; QUERY: 1, ANSWER: 4, AUTHORITY: 0, ADDITIONAL: 1"
@@ -63,7 +63,7 @@ def test_json(local: Resolver) -> None:
     assert said["size"] > 12
 
 
-def test_what_does_not_fit_comes_over_tcp(local: Resolver) -> None:
+def test_truncated_responses_are_retried_over_tcp(local: Resolver) -> None:
     assert json.loads(at(local, "big.example.com", "TXT", "--json"))["over"] == "tcp"
 
 

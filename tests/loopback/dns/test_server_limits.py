@@ -121,7 +121,7 @@ def test_a_handler_that_waits_is_waited_for_and_one_that_fails_is_servfail() -> 
     assert events[1]["error"] == "RuntimeError: no"
 
 
-def test_datagrams_beyond_what_may_wait_are_dropped_and_the_others_answered() -> None:
+def test_datagrams_over_the_pending_limit_are_dropped() -> None:
     async def run() -> None:
         release = asyncio.Event()
 

@@ -49,7 +49,7 @@ def test_a_record(text: str, expected: str) -> None:
     assert lines(text) == [expected]
 
 
-def test_what_is_left_out_is_what_was_said_last() -> None:
+def test_omitted_fields_take_the_last_value() -> None:
     text = (
         "$TTL 5m\na 60 A 192.0.2.1\n  A 192.0.2.2\n\tIN TXT b\n$ORIGIN sub\nc A 192.0.2.3\n$ORIGIN net.\nd A 192.0.2.4"
     )
@@ -102,7 +102,7 @@ def test_without_a_default_the_last_ttl_holds_and_an_soa_has_its_minimum() -> No
         ("a 60 TXT \\", 1, "backslash"),
     ],
 )
-def test_an_error_says_where_and_what(text: str, line: int, reason: str) -> None:
+def test_errors_have_line_and_reason(text: str, line: int, reason: str) -> None:
     with pytest.raises(MasterFileError) as caught:
         parse_master_file(text, ORIGIN, "the.zone")
     assert str(caught.value).startswith(f"the.zone:{line}: ")
@@ -167,7 +167,7 @@ def canonical(rrsets: list[RRset]) -> object:
 
 
 @given(zone_records())
-def test_dnspython_reads_what_is_written_and_so_is_it_read_again(records: list[Record]) -> None:
+def test_written_files_parse_here_and_in_dnspython(records: list[Record]) -> None:
     rrsets = rrsets_of(records)
     text = write_master_file(ORIGIN, rrsets)
     again = rrsets_of(entry.record for entry in parse_master_file(text))

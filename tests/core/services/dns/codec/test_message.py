@@ -26,13 +26,13 @@ def question(name: bytes, rtype: int = 1) -> bytes:
 
 
 @given(messages())
-def test_what_is_written_is_read_again(message: Message) -> None:
+def test_messages_round_trip(message: Message) -> None:
     read = Message.from_wire(message.to_wire())
     assert read == message
 
 
 @given(messages())
-def test_dnspython_reads_what_is_written(message: Message) -> None:
+def test_dnspython_decodes_our_messages(message: Message) -> None:
     theirs = dns.message.from_wire(message.to_wire(), one_rr_per_rrset=True)
     assert (theirs.id, theirs.rcode(), theirs.opcode()) == (message.id, message.rcode, message.opcode)
     for ours, section in zip(
@@ -51,7 +51,7 @@ def test_dnspython_reads_what_is_written(message: Message) -> None:
 
 
 @given(messages())
-def test_what_dnspython_writes_is_read_the_same(message: Message) -> None:
+def test_messages_of_dnspython_decode_to_the_same(message: Message) -> None:
     theirs = dns.message.from_wire(message.to_wire(), one_rr_per_rrset=True)
     assert Message.from_wire(theirs.to_wire(max_size=65535)) == message
 

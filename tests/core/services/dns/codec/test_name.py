@@ -33,7 +33,7 @@ def test_presentation_form(text: str, labels: tuple[bytes, ...]) -> None:
     "text",
     ["", "..", "a..b", ".a", "\\", "a\\", r"\25", r"\256.", r"\2x5.", "a" * 64, "\u20ac.", ".".join(["a" * 63] * 4)],
 )
-def test_what_is_no_name_is_refused(text: str) -> None:
+def test_invalid_names_are_rejected(text: str) -> None:
     with pytest.raises(TextError):
         Name.from_text(text)
 
@@ -47,7 +47,7 @@ def test_a_label_has_63_octets_and_a_name_255() -> None:
             Name(labels)
 
 
-def test_only_the_letters_of_ascii_fold() -> None:
+def test_case_folding_is_ascii_only() -> None:
     assert Name((b"ABZ",)) == Name((b"abz",))
     assert hash(Name((b"ABZ",))) == hash(Name((b"abz",)))
     assert Name((b"\xc4",)) != Name((b"\xe4",))
@@ -75,7 +75,7 @@ def test_the_canonical_order_of_rfc_4034_section_6_1() -> None:
 
 
 @given(NAMES)
-def test_text_and_octets_are_what_dnspython_makes_of_them(name: Name) -> None:
+def test_text_and_octets_equal_those_of_dnspython(name: Name) -> None:
     theirs = dns.name.Name((*name.labels, b""))
     assert Name.from_text(str(name)) == name
     assert Name.from_text(str(name)).labels == name.labels

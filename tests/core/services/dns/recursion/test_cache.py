@@ -41,7 +41,7 @@ def name_servers(ttl: int, *hosts: str) -> RRset:
     return RRset(EXAMPLE, RRType.NS, RRClass.IN, ttl, tuple(rdata_from_text(RRType.NS, host) for host in hosts))
 
 
-def test_a_ttl_is_what_is_left_rounded_down() -> None:
+def test_a_ttl_is_the_time_left_rounded_down() -> None:
     cache = Cache()
     cache.put(address(10), Trust.ANSWER, 100.25)
     for now, left in ((100.25, 10), (100.5, 9), (101.25, 9), (110.0, 0), (110.25, None)):
@@ -142,7 +142,7 @@ def test_a_cache_of_no_entries_keeps_nothing() -> None:
     assert (len(cache), cache.get(WWW, RRType.A, 0), list(cache.delegations(WWW, 0))) == (0, None, [])
 
 
-def test_what_was_not_used_for_longest_goes_first() -> None:
+def test_eviction_is_least_recently_used() -> None:
     kept: BoundedDict[int, str] = BoundedDict(2)
     kept.put(1, "a")
     kept.put(2, "b")
@@ -199,7 +199,7 @@ PUTS = st.builds(
 
 @settings(deadline=None)
 @given(st.lists(PUTS, max_size=40))
-def test_the_cache_hands_out_what_the_model_does(puts: list[Put]) -> None:
+def test_the_cache_equals_the_model(puts: list[Put]) -> None:
     cache, model, now = Cache(), Model(), 1000.0
     for put in puts:
         now += put.after

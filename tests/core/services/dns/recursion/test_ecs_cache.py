@@ -67,7 +67,7 @@ def scope_of(cache: ECSCache, text: str, now: float = 1.0) -> int | None:
         (answered("2001:db8::/56", 48), "2001:db8:0:100::/56", 48),
     ],
 )
-def test_whom_an_answer_is_for(said: ClientSubnet, subnet: str, scope: int | None) -> None:
+def test_validity_of_a_response(said: ClientSubnet, subnet: str, scope: int | None) -> None:
     assert scope_of(stored(said), subnet) == scope
 
 
@@ -133,7 +133,7 @@ def holds(said: ClientSubnet, subnet: Network, longest: int) -> int | None:
 
 
 @given(st.lists(st.tuples(SMALL, st.integers(1, 12)), max_size=8), SMALL)
-def test_what_is_found_is_the_longest_of_all_that_was_said(said: list[tuple[Network, int]], subnet: Network) -> None:
+def test_lookup_is_the_longest_match_of_all_responses(said: list[tuple[Network, int]], subnet: Network) -> None:
     policy = SubnetPolicy(8, 8)
     cache = ECSCache(policy)
     best: tuple[int, int] | None = None

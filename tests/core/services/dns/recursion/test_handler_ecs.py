@@ -68,7 +68,7 @@ POLICY = SubnetPolicy(24, 56)
         ("fd00::1", "::/0", "0.0.0.0/0"),
     ],
 )
-def test_whose_network_it_is(client: str, said: str | None, subnet: str) -> None:
+def test_the_network_of_a_client(client: str, said: str | None, subnet: str) -> None:
     asked = Asked(POLICY, scope=20)
     reply = asked.ask(client, *([] if said is None else [option(said)]))
     assert asked.subnet == ip_network(subnet)
@@ -113,7 +113,7 @@ def test_an_option_of_a_wrong_form_is_formerr(options: tuple[Option, ...]) -> No
 
 
 @pytest.mark.parametrize("options", [(), (option("10.8.1.0/24"),), (Option(8, b"nonsense"),)])
-def test_without_the_flag_nothing_is_told_and_nothing_looked_at(options: tuple[Option, ...]) -> None:
+def test_without_the_flag_client_subnets_are_ignored(options: tuple[Option, ...]) -> None:
     asked = Asked(None)
     reply = asked.ask("10.8.1.7", *options)
     assert (reply.rcode, reply.edns, asked.subnet) == (Rcode.NOERROR, None, None)

@@ -66,7 +66,7 @@ def addresses(result: Result) -> list[str]:
     return [rdata.to_text() for rrset in result.answers for rdata in rrset.rdatas]
 
 
-def test_only_servers_below_the_top_level_domains_are_told() -> None:
+def test_only_servers_below_top_level_domains_get_the_option() -> None:
     internet = world()
     result = internet.resolve("www.cdn.net", subnet=EUROPE)
     assert (addresses(result), result.scope) == (["10.8.1.10"], 17)
@@ -95,7 +95,7 @@ def test_a_scope_ends_with_its_ttl() -> None:
     assert asked(internet) == [("9", "10.8.1.0/24")]
 
 
-def test_an_alias_that_is_everybodys_is_not_asked_for_again() -> None:
+def test_an_alias_valid_for_all_clients_is_not_queried_again() -> None:
     internet = world()
     result = internet.resolve("www.example.com", subnet=EUROPE)
     assert (addresses(result), result.scope) == (["www.cdn.net.", "10.8.1.10"], 17)
@@ -108,7 +108,7 @@ def test_an_alias_that_is_everybodys_is_not_asked_for_again() -> None:
     assert addresses(internet.resolve("alias.cdn.net", subnet=ASIA)) == ["www.cdn.net.", "10.8.128.10"]
 
 
-def test_a_server_that_has_no_use_for_it_is_not_told_again() -> None:
+def test_a_server_without_support_gets_no_option_again() -> None:
     internet = world()
     first = internet.resolve("own.example.com", subnet=EUROPE)
     assert (asked(internet)[-1], first.scope) == (("3", "10.8.1.0/24"), 0)
@@ -122,13 +122,13 @@ def test_a_server_that_has_no_use_for_it_is_not_told_again() -> None:
 
 
 @pytest.mark.parametrize(("rtype", "told"), [("A", True), ("AAAA", True), ("TXT", False), ("CNAME", False)])
-def test_questions_for_addresses_tell(rtype: str, told: bool) -> None:
+def test_address_queries_have_the_option(rtype: str, told: bool) -> None:
     internet = world()
     internet.resolve("www.cdn.net", rtype, subnet=EUROPE)
     assert asked(internet)[-1] == ("9", "10.8.1.0/24" if told else None)
 
 
-def test_answers_of_nothing_are_everybodys() -> None:
+def test_negative_answers_are_valid_for_all_clients() -> None:
     internet = world()
     assert internet.resolve("no.cdn.net", subnet=EUROPE).rcode == Rcode.NXDOMAIN
     assert internet.resolve("no.cdn.net", subnet=ASIA).queries == 0
@@ -136,7 +136,7 @@ def test_answers_of_nothing_are_everybodys() -> None:
     assert internet.resolve("www.cdn.net", "AAAA", subnet=ASIA).queries == 0
 
 
-def test_parts_of_a_name_tell_nothing() -> None:
+def test_minimised_queries_have_no_option() -> None:
     internet = world()
     internet.context.minimise = True
     internet.resolve("a.b.cdn.net", subnet=EUROPE)
@@ -152,7 +152,7 @@ def test_the_addresses_of_servers_are_asked_for_without() -> None:
     assert (name("ns.cdn.net"), EUROPE) not in told
 
 
-def test_no_bits_are_told_as_none_and_kept_apart() -> None:
+def test_prefix_length_0_is_sent_and_cached_separately() -> None:
     internet = world()
     result = internet.resolve("www.cdn.net", subnet=NO_BITS)
     assert asked(internet)[-1] == ("9", "0.0.0.0/0")
@@ -187,7 +187,7 @@ def disliking(rcode: int) -> Behaviour:
 
 
 @pytest.mark.parametrize("rcode", [Rcode.REFUSED, Rcode.FORMERR, Rcode.NOTIMP])
-def test_a_server_that_does_not_want_to_be_told_is_asked_without(rcode: int) -> None:
+def test_a_server_that_rejects_the_option_is_queried_without(rcode: int) -> None:
     internet = world(disliking(rcode))
     result = internet.resolve("www.cdn.net", subnet=EUROPE)
     assert (addresses(result), result.scope) == (["192.0.2.7"], 0)
@@ -271,7 +271,7 @@ def test_the_true_answer_after_a_forged_one_is_taken() -> None:
     assert internet.resolve("www.cdn.net", subnet=EUROPE).scope == 17
 
 
-def test_an_option_that_nobody_asked_for_means_nothing() -> None:
+def test_an_unsolicited_option_is_ignored() -> None:
     internet = world(echoing(client_subnet("10.8.2.0/24", 24)))
     without = internet.resolve("www.cdn.net")
     assert (addresses(without), without.scope) == (["192.0.2.7"], 0)
@@ -289,7 +289,7 @@ def test_an_option_that_nobody_asked_for_means_nothing() -> None:
         (SubnetPolicy(24), "10.8.1.0/24", 24, 24),
     ],
 )
-def test_the_scope_that_clients_are_told_is_the_one_that_the_cache_has(
+def test_the_scope_for_clients_is_that_of_the_cache(
     policy: SubnetPolicy, subnet: str, scope: int, told: int
 ) -> None:
     network: Network = ip_network(subnet)

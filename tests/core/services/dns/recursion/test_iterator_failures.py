@@ -151,7 +151,7 @@ def test_zones_that_need_each_other_to_be_found_fail() -> None:
         assert internet.context.cache.get(name(host), RRType.A, internet.now) is None
 
 
-def test_a_host_whose_servers_are_dead_is_a_failure_that_is_remembered() -> None:
+def test_a_host_with_dead_servers_is_a_cached_failure() -> None:
     internet = world(s6=silent)
     assert internet.resolve("www.provided.com").rcode == Rcode.SERVFAIL
     assert isinstance(internet.context.cache.get(name("ns.provider.net"), RRType.A, internet.now), Failure)

@@ -73,7 +73,7 @@ def test_a_delegation_below_lives_no_longer_than_the_one_above() -> None:
     assert found[0][1] <= TTL_S
 
 
-def test_what_the_parent_delegates_again_goes_on() -> None:
+def test_a_renewed_delegation_continues() -> None:
     internet = evil(deeper)
     internet.resolve("x.a.evil.com")
     internet.now += TTL_S

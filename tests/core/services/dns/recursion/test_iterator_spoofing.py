@@ -33,7 +33,7 @@ EXAMPLE = authoritative(EXAMPLE_ZONE)
 # False responses.
 
 
-def test_what_lies_out_of_bailiwick_is_not_believed_in_any_section() -> None:
+def test_out_of_bailiwick_records_are_ignored_in_all_sections() -> None:
     evil = "www.victim.net. A 203.0.113.1\nvictim.net. NS ns.evil.com.\nns.evil.com. A 203.0.113.2\n"
     soa = "victim.net. SOA a. b. 1 1 1 1 86400\n"
     lying = saying_all("www.example.com. A 192.0.2.1\n" + evil, evil + soa, evil)
@@ -86,7 +86,7 @@ def test_a_referral_does_not_replace_an_answer() -> None:
     assert after.rdatas == before.rdatas
 
 
-def test_what_comes_without_authority_does_not_replace_what_has_it() -> None:
+def test_answers_without_aa_do_not_replace_those_with_aa() -> None:
     internet = world()
     internet.resolve("www.example.com")
     liar = saying("any.example.com. CNAME www.example.com.\nwww.example.com. A 203.0.113.1", aa=False)
@@ -120,7 +120,7 @@ FORGED = {
 
 
 @pytest.mark.parametrize("change", FORGED.values(), ids=FORGED.keys())
-def test_what_does_not_fit_is_dropped_and_the_wait_goes_on(change: Message) -> None:
+def test_mismatched_responses_are_dropped_and_the_wait_continues(change: Message) -> None:
     internet = World(world().servers, wire=forging(change))
     result = internet.resolve("www.example.com")
     assert (texts(result.answers), result.queries) == (GOOD, 3)
@@ -245,7 +245,7 @@ BELOW = authoritative(zone("cut.example.com.", "@ NS ns\nns A 127.0.1.13\na A 19
 
 
 @pytest.mark.parametrize("lie", BEHIND.values(), ids=BEHIND.keys())
-def test_what_stands_behind_an_alias_is_not_believed(lie: Behaviour) -> None:
+def test_records_behind_an_alias_are_ignored(lie: Behaviour) -> None:
     server = lying_about("r1.example.com", lie, authoritative(CUT))
     internet = world(s3=server, s4=server, s13=BELOW)
     result = internet.resolve("r1.example.com")

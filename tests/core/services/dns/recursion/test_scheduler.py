@@ -153,7 +153,7 @@ def test_resolutions_that_come_to_the_same_query_share_it() -> None:
     asyncio.run(scene())
 
 
-def test_an_upstream_that_fails_fails_all_who_share_it() -> None:
+def test_an_upstream_error_fails_all_shared_resolutions() -> None:
     class Broken(Telling):
         async def send(self, query: UpstreamQuery) -> Outcome:
             await super().send(query)
@@ -169,7 +169,7 @@ def test_an_upstream_that_fails_fails_all_who_share_it() -> None:
     asyncio.run(scene())
 
 
-def test_who_waits_too_long_for_others_is_told_so() -> None:
+def test_waiting_too_long_for_others_is_servfail() -> None:
     async def scene() -> None:
         now = 0.0
         upstream = Telling(24)
@@ -234,7 +234,7 @@ def test_a_stop_leaves_nothing_under_way() -> None:
     asyncio.run(scene())
 
 
-def test_who_may_ask() -> None:
+def test_access_list() -> None:
     access = AccessList()
     assert [access.allows(host) for host in ("127.0.0.1", "10.53.0.1", "192.168.1.1", "::1", "fe80::1%eth0")] == [
         True

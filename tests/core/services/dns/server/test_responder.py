@@ -94,13 +94,13 @@ def test_edns_is_answered_with_edns_and_only_then() -> None:
         (None, TCP, False, 3),
     ],
 )
-def test_a_datagram_has_what_the_client_takes(edns: EDNS | None, client: Client, tc: bool, count: int) -> None:
+def test_datagrams_are_truncated_to_the_clients_limit(edns: EDNS | None, client: Client, tc: bool, count: int) -> None:
     response_message = answered(replace(QUERY, edns=edns).to_wire(), client)
     assert response_message is not None
     assert (response_message.tc, len(response_message.answers)) == (tc, count)
 
 
-def test_a_handler_that_fails_is_servfail_and_is_told_of() -> None:
+def test_a_failing_handler_is_servfail_and_is_reported() -> None:
     errors: list[Exception] = []
 
     def failing(_query: Message, _client: Client) -> Message:
@@ -132,7 +132,7 @@ def test_a_handler_may_be_awaited_and_may_be_silent() -> None:
 
 
 @given(messages(), st.integers(512, 4096))
-def test_what_does_not_fit_goes_by_whole_sets_and_says_so(message: Message, limit: int) -> None:
+def test_truncation_drops_whole_rrsets_and_sets_tc(message: Message, limit: int) -> None:
     message = replace(message, tc=False)
     octets = encode(message, limit)
     read = Message.from_wire(octets)
@@ -147,7 +147,7 @@ def test_what_does_not_fit_goes_by_whole_sets_and_says_so(message: Message, limi
         assert not read.tc
 
 
-def test_missing_glue_is_told_and_other_missing_addresses_are_not() -> None:
+def test_missing_glue_sets_tc_and_other_missing_addresses_do_not() -> None:
     cut = Name.from_text("child.example.")
     servers = [Name.from_text(f"ns{n}.child.example.") for n in range(20)]
     others = [Name.from_text(f"ns{n}.other.") for n in range(20)]

@@ -86,7 +86,7 @@ def test_another_query_gets_nothing(other: Message) -> None:
     assert stored(query, answered(query)).get(other.to_wire(), 101.0) is None
 
 
-def test_types_that_are_letters_are_not_folded() -> None:
+def test_type_octets_that_are_letters_are_not_folded() -> None:
     # HTTPS is 65, an "A"; 97 is an "a".
     query = query_for("alias.example.com.", rtype=RRType.HTTPS)
     cache = stored(query, answered(query))
@@ -105,7 +105,7 @@ def test_types_that_are_letters_are_not_folded() -> None:
         ("".join(f"www.example.com. 5 A 192.0.2.{n}\n" for n in range(99)), "", Rcode.NOERROR, False),
     ],
 )
-def test_what_is_kept(answers: str, authority: str, rcode: int, is_kept: bool) -> None:
+def test_cacheable_responses(answers: str, authority: str, rcode: int, is_kept: bool) -> None:
     query = query_for("www.example.com.")
     cache = stored(query, answered(query, answers, authority, rcode))
     assert (cache.get(query.to_wire(), 100.5) is not None) == is_kept

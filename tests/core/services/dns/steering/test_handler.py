@@ -104,7 +104,7 @@ EUROPE, ASIA = ["10.8.1.10", "10.8.1.11"], ["10.8.128.10"]
         (IN_EUROPE, "2001:db8::/32", ASIA, 0),
     ],
 )
-def test_who_gets_what(client: str, subnet: str | None, expected: list[str], scope: int | None) -> None:
+def test_answers_by_client_network(client: str, subnet: str | None, expected: list[str], scope: int | None) -> None:
     reply = Server().ask(client, subnet)
     assert (reply.rcode, reply.aa, addresses(reply)) == (Rcode.NOERROR, True, expected)
     assert {record.ttl for record in reply.answers} == {2}
@@ -177,7 +177,7 @@ def test_a_query_without_edns_gets_none() -> None:
         ("www.cdn.net.", RRType.AXFR, Rcode.REFUSED, [], []),
     ],
 )
-def test_all_else_is_as_the_zone_says_and_of_scope_0(
+def test_other_names_are_answered_from_the_zone_with_scope_0(
     name: str, rtype: int, rcode: int, answers: list[str], authority: list[int]
 ) -> None:
     server = Server()
@@ -190,7 +190,7 @@ def test_all_else_is_as_the_zone_says_and_of_scope_0(
     assert server.noted == []
 
 
-def test_any_gets_the_addresses_and_what_the_zone_has() -> None:
+def test_any_gets_the_addresses_and_the_zones_rrsets() -> None:
     server = Server(zone_text=ZONE + 'www TXT "hello"\n')
     assert addresses(server.ask(rtype=RRType.ANY)) == ['"hello"', *EUROPE]
     assert server.ask(rclass=RRClass.CH).rcode == Rcode.REFUSED
@@ -222,7 +222,7 @@ def test_with_no_replica_up_and_no_origin_it_is_servfail(otherwise: str, rtype: 
     assert answered.scope_prefix == 0
 
 
-def test_the_log_has_what_decided() -> None:
+def test_the_log_has_region_and_network() -> None:
     server = Server()
     server.ask(IN_ASIA, "10.8.1.0/24")
     assert server.noted == [

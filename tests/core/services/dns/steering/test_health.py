@@ -55,7 +55,7 @@ LOAD = b'{"requests_under_way": 3}'
         (b"", False, None),
     ],
 )
-def test_what_an_answer_means(octets: bytes, healthy: bool, load: float | None, piece: int | None) -> None:
+def test_results_of_responses(octets: bytes, healthy: bool, load: float | None, piece: int | None) -> None:
     report = answered(octets, piece)
     assert (report.healthy, report.load) == (healthy, load)
     assert report.detail
@@ -72,7 +72,7 @@ def test_what_an_answer_means(octets: bytes, healthy: bool, load: float | None, 
     ],
     ids=["body", "length", "head", "interim", "nonsense"],
 )
-def test_what_does_not_end_is_a_failure_before_it_ends(octets: bytes) -> None:
+def test_an_endless_response_is_a_failure(octets: bytes) -> None:
     check = HealthCheck(address("10.8.1.10"), 80, "/")
     check.request()
     for begin in range(0, len(octets), 4096):
@@ -105,7 +105,7 @@ def test_what_does_not_end_is_a_failure_before_it_ends(octets: bytes) -> None:
         (b"", None),
     ],
 )
-def test_the_load_that_a_status_says(content: bytes, load: float | None) -> None:
+def test_the_load_in_a_status(content: bytes, load: float | None) -> None:
     assert load_in(content) == load
 
 

@@ -113,7 +113,7 @@ def test_equal_ones_take_turns(loads: Loads) -> None:
         ("asia", {}, None),
     ],
 )
-def test_who_helps_out(region: str, loads: Loads, served_by: str | None) -> None:
+def test_spill_order(region: str, loads: Loads, served_by: str | None) -> None:
     assert placed(parse_region_map(MAP), loads)[0].choose(region, 4).served_by == served_by
 
 
@@ -159,7 +159,7 @@ def test_a_replica_that_was_never_up_is_down() -> None:
     assert not table.is_up(ONE)
 
 
-def test_what_is_known_stays_and_what_is_not_asked_about_goes() -> None:
+def test_add_keeps_state_and_retain_removes_others() -> None:
     table = HealthTable([ONE])
     table.update(ONE, CheckResult(True, 4.0))
     other = address("192.0.2.2")
@@ -171,7 +171,7 @@ def test_what_is_known_stays_and_what_is_not_asked_about_goes() -> None:
 
 
 @given(st.lists(st.booleans()), st.integers(1, 4))
-def test_up_is_what_the_last_checks_say(reports: list[bool], failures_max: int) -> None:
+def test_the_last_checks_decide_the_state(reports: list[bool], failures_max: int) -> None:
     table = HealthTable([ONE], failures_max)
     for healthy in reports:
         table.update(ONE, CheckResult(healthy))

@@ -24,7 +24,7 @@ from tests.core.services.dns.steering.cdn_maps import MAP, address, region_maps
 REGION = "region all 0.0.0.0/0\nreplica all 192.0.2.1\n"
 
 
-def test_what_a_map_says() -> None:
+def test_a_map_is_parsed() -> None:
     read = parse_region_map(MAP)
     assert read.names == {Name.from_text("www.cdn.net."): 2}
     assert read.ttl == 2
@@ -42,7 +42,7 @@ def test_what_a_map_says() -> None:
     }
 
 
-def test_what_is_not_said() -> None:
+def test_defaults() -> None:
     read = parse_region_map("name www.cdn.net\n" + REGION)
     assert (read.ttl, read.default, read.origin) == (DEFAULT_TTL_S, "all", ())
     assert list(map(str, read.cover)) == ["0.0.0.0/0"]
@@ -98,7 +98,7 @@ def test_without_a_cover_the_families_that_have_regions_are_covered() -> None:
         ("10.8.128.10", "2001:db8::10", 14, "the origin has no IPv6 address"),
     ],
 )
-def test_what_is_wrong_is_told_with_its_line(find: str, put: str, line: int, detail: str) -> None:
+def test_errors_have_their_line(find: str, put: str, line: int, detail: str) -> None:
     assert find in MAP
     with pytest.raises(RegionMapError) as caught:
         parse_region_map(MAP.replace(find, put, 1), "regions")
@@ -158,7 +158,7 @@ def read_or_line(text: str) -> RegionMap | int:
 
 
 @given(st.text(max_size=200))
-def test_no_text_does_anything_but_parse_or_tell_a_line(text: str) -> None:
+def test_any_text_parses_or_is_an_error_with_a_line(text: str) -> None:
     read = read_or_line(text)
     assert isinstance(read, RegionMap) or 1 <= read <= text.count("\n") + 1
 
@@ -168,7 +168,7 @@ WORDS += ["a.b", "2", "10.0.0.0/8", "10.0.0.0/9", "10.128.0.0/9", "0.0.0.0/0", "
 
 
 @given(st.lists(st.lists(st.sampled_from(WORDS), max_size=5), max_size=8))
-def test_no_row_of_words_does_anything_but_parse_or_tell_a_line(lines: list[list[str]]) -> None:
+def test_any_statements_parse_or_are_an_error_with_a_line(lines: list[list[str]]) -> None:
     read = read_or_line("\n".join(map(" ".join, lines)))
     if isinstance(read, RegionMap):
         assert all(region.replicas for region in read.regions.values())

@@ -92,7 +92,7 @@ def first(message: Message) -> str:
     return message.answers[0].rdata.to_text()
 
 
-def test_each_answer_begins_one_address_further_on_whoever_asks_and_however() -> None:
+def test_addresses_rotate_across_clients_and_transports() -> None:
     server = respond(True)
     turns = [ask(server, "www.example."), ask(server, "WWW.example."), ask(server, "www.example.", rd=True)]
     turns += [
@@ -115,7 +115,7 @@ def test_the_question_has_the_spelling_of_the_query() -> None:
         assert [str(one.name) for one in message.answers] == [name] * 3
 
 
-def test_what_is_kept_is_bounded() -> None:
+def test_the_response_cache_is_bounded() -> None:
     server = AuthoritativeResponder(Authority(ZONES), responses_max=10)
     for number in range(100):
         ask(server, f"n{number}.example.")

@@ -34,7 +34,7 @@ NS = "@ 60 NS ns\n"
         ("sub 60 SOA ns host 1 2 3 4 5\n", ":1: the owner of the SOA is sub.example., not the origin"),
     ],
 )
-def test_what_is_no_zone(text: str, reason: str) -> None:
+def test_invalid_zones_are_rejected(text: str, reason: str) -> None:
     with pytest.raises((MasterFileError, ZoneError)) as caught:
         Zone.from_entries(parse_master_file(text, ORIGIN), ORIGIN)
     assert reason in str(caught.value)
