@@ -3,11 +3,11 @@
     query     FAMILY 1, SOURCE 24, SCOPE 0, ADDRESS 10.8.1       the client is in 10.8.1.0/24
     response  FAMILY 1, SOURCE 24, SCOPE 16, ADDRESS 10.8.1      the answer is valid for all of 10.8.0.0/16
 
-Sections 6 and 7.2.1: a malformed option gets FORMERR; the response repeats family, source and address and sets the
-scope; a query without the option gets a response without it. SOURCE 0 opts out of an answer by network; its family is
-ignored, and may be 0, as dig sends it and earlier drafts required. The response to SOURCE 0 has no address (section
-7.2.1; section 7.3 would put the server's choice there, for which section 6 has no format). Left out: section 10's
-advice to ignore private networks, because all networks of a lab are private.
+RFC 7871 sections 6 and 7.2.1: a malformed option gets FORMERR; the response repeats family, source and address and sets
+the scope; a query without the option gets a response without it. SOURCE 0 opts out of an answer by network; its family
+is ignored, and may be 0, as dig sends it and earlier drafts required. The response to SOURCE 0 has no address (section
+7.2.1; section 7.3 would put the server's choice there, for which section 6 has no format). Left out: the advice of RFC
+7871 section 10 to ignore private networks, because all networks of a lab are private.
 """
 
 from dataclasses import dataclass, replace
@@ -38,7 +38,7 @@ class ClientSubnet:
         family, source, scope = reader.u16(), reader.u8(), reader.u8()
         size = _FAMILIES.get(family, 0)
         address = reader.octets(reader.remaining)
-        # Section 6: as many octets as the prefix needs, and the bits behind it are zero.
+        # RFC 7871 section 6: as many octets as the prefix needs, and the bits behind it are zero.
         if source > 8 * size or scope > 8 * size or len(address) != (source + 7) // 8:
             raise WireError("client subnet with inconsistent family, prefix and address")
         padded = address.ljust(size, b"\0")
@@ -98,7 +98,7 @@ def query_subnet(query: Message) -> QuerySubnet | None:
     option = options[0]
     reader = Reader(option.data)
     family, source, scope = reader.u16(), reader.u8(), reader.u8()
-    # Section 6: in queries the scope MUST be 0.
+    # RFC 7871 section 6: in queries the scope MUST be 0.
     if scope:
         raise WireError("client subnet in a query with a scope")
     if family == 0 and source == 0 and not reader.remaining:

@@ -103,7 +103,7 @@ class Tokens:
         return self._tokens[self._next] if self._next < len(self._tokens) else None
 
     def token(self, label: str) -> Token:
-        """Consume the next token; raises TextError, which calls a missing one `label`, as all methods do."""
+        """Consume the next token; raises TextError if `label`, the name of the field in errors, is missing."""
         if self._next >= len(self._tokens):
             raise TextError(f"{label} is missing")
         self._next += 1

@@ -210,7 +210,7 @@ class _Classifier:
         return ClassifiedResponse(ResponseKind.REFERRAL, name, delegation=delegation)
 
     def _referral(self, name: Name) -> RRset | None:
-        """Return the NS RRset of the zone nearest to the name, below the zone queried (RFC 1034 section 5.3.3 4b)."""
+        """Return the NS RRset of a delegation below the zone queried, nearest to the name (RFC 1034 section 5.3.3)."""
         zone = self._queried.zone
         referrals = [
             rrset

@@ -439,7 +439,7 @@ class Resolution:
         return self._budget.queries
 
     def start(self, now: float) -> UpstreamQuery | Result:
-        """Begin, and return the first query, or the result."""
+        """Start the resolution, and return the first query, or the result."""
         self._budget.now = self._budget.started = now
         try:
             return next(self._steps)

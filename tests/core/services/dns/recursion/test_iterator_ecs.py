@@ -289,9 +289,7 @@ def test_an_unsolicited_option_is_ignored() -> None:
         (SubnetPolicy(24), "10.8.1.0/24", 24, 24),
     ],
 )
-def test_the_scope_for_clients_is_that_of_the_cache(
-    policy: SubnetPolicy, subnet: str, scope: int, told: int
-) -> None:
+def test_the_scope_for_clients_is_that_of_the_cache(policy: SubnetPolicy, subnet: str, scope: int, told: int) -> None:
     network: Network = ip_network(subnet)
     internet = world(echoing(ClientSubnet(network, scope)), policy)
     assert internet.resolve("www.cdn.net", subnet=network).scope == told
