@@ -20,8 +20,8 @@ The path of one query through the modules, from a client to an authoritative ser
     recursion.context          the state that all resolutions share: root hints, caches, settings
     recursion.root_hints       parses --root and --root-hints
 
-    (the authoritative server's part is in server.server, server.responder, server.response_cache, zones.handler and
-    zones.zone; names, rdata and messages are in codec.name, codec.rdata and codec.message)
+The authoritative server's part of the path is in server.server, server.responder, server.response_cache, zones.handler
+and zones.zone; names, rdata and messages are encoded and decoded in codec.name, codec.rdata and codec.message.
 
 Names that are easily confused: `resolver` is the program; `recursive` is another program, an authoritative server that
 resolves below its zone cuts with the same scheduler; `handler` is called by the server, once a query; `scheduler` runs

@@ -46,9 +46,10 @@ several servers, which would make a capture hard to read.
 # iterations of one client question share one QueryBudget, which bounds queries, nesting, host lookups and time, and
 # knows which questions are in progress. Exceeding it gives SERVFAIL.
 #
-# Errors: ResolutionError ends an Iteration. UnansweredError, for servers that did not respond, is cached as a failure
-# of the name; other errors are not, because they depend on the question that led here. BudgetExceededError ends the
-# whole resolution.
+# Errors: a ResolutionError ends an Iteration. In Resolution it becomes SERVFAIL, and is cached as a failure of the
+# client's question. In a nested Iteration for the address of a host, the host is skipped; only UnansweredError (its
+# servers gave no usable response) is cached as a failure of the host, because other errors depend on the question that
+# led there. BudgetExceededError is not caught in a nested Iteration: it ends the whole resolution.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
