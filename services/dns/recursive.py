@@ -6,10 +6,10 @@
 
 With servers of this kind a query travels as in a textbook's picture of recursion: local server, root, TLD,
 authoritative server, and back along the same chain. The Internet's root and TLD servers do not do this; experiments
-compare it with iteration. RFC 1034 section 4.3.1 (recursive service) and 4.3.2 step 4. A query with RD for a name below
-a zone cut is sent, with RD, to the servers of the delegation, and their answer is returned; --cache caches it. Left
-out: servers without glue that --root does not help to find, and aliases that lead out of the delegated zone, which the
-client has to follow.
+compare it with iteration. RFC 1034 sections 4.3.1 (recursive service) and 4.3.2 step 5. A query with RD for a name
+below a zone cut is sent, with RD, to the servers of the delegation, and their answer is returned; --cache caches it.
+Left out: servers without glue that --root does not help to find, and aliases that lead out of the delegated zone,
+which the client has to follow.
 """
 
 import argparse

@@ -17,7 +17,7 @@ authority section of positive answers, which RFC 1034 does not require; wildcard
 #
 # RFC 1034 section 4.3.2, as clarified for wildcards by RFC 4592 section 3.3.1 and for DNAME by RFC 6672 section 3.2:
 #
-#   step 1   set RA                                                        not here: an authoritative server does not
+#   step 1   set RA                                                        not here: this server does no recursion
 #   step 2   find the zone that is the nearest ancestor of the qname       Zones.closest
 #   step 3   match down, label by label, from the apex                     Zone.find
 #            a  the whole qname matches: its RRset, a CNAME, or NODATA     EXACT       _answer_node
@@ -26,7 +26,7 @@ authority section of positive answers, which RFC 1034 does not require; wildcard
 #            c  a label does not match: the wildcard at the closest        WILDCARD    _answer_node
 #               encloser, or else NXDOMAIN                                 MISSING     _answer_name
 #   step 4   answer from the cache                                         not here: see recursion.iterator.from_cache
-#   step 5   (the previous version of the same)
+#   step 5   answer by the resolver's algorithm                            not here: see services.dns.recursive
 #   step 6   additional section                                            _add_additional
 #
 # The order of step 3 matters. It starts at the apex and not at the qname, so a zone cut or a DNAME hides everything
