@@ -246,10 +246,6 @@ class Message:
             id=self.id, qr=True, opcode=self.opcode, rd=self.rd, cd=self.cd, rcode=rcode, questions=self.questions
         )
 
-    def with_id(self, message_id: int) -> "Message":
-        """Return the message with another id."""
-        return replace(self, id=message_id)
-
     def options(self, code: int) -> list[Option]:
         """Return the EDNS options with a code."""
         return [] if self.edns is None else [option for option in self.edns.options if option.code == code]

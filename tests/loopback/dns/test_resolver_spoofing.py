@@ -28,7 +28,7 @@ def answer(query: Message, address: str) -> Message:
 def forgeries(query: Message) -> Iterable[tuple[int, bytes]]:
     """Yield spoofed responses that are wrong in one property: (socket to send from, octets)."""
     forged = answer(query, FORGED)
-    yield from ((0, forged.with_id(query.id ^ 1 << bit).to_wire()) for bit in range(16))
+    yield from ((0, replace(forged, id=query.id ^ 1 << bit).to_wire()) for bit in range(16))
     spelling = Name(tuple(label.swapcase() for label in query.questions[0].name.labels))
     for name, rtype in ((spelling, RRType.A), (Name.from_text("victim.net."), RRType.A), (spelling, RRType.MX)):
         yield 0, replace(forged, questions=(Question(name, rtype),)).to_wire()

@@ -118,7 +118,7 @@ def test_a_handler_may_be_awaited_and_may_be_silent() -> None:
 
     async def both() -> tuple[bytes | None, bytes | None]:
         respond = Responder(slow)
-        first, second = respond(QUERY.to_wire(), UDP), respond(QUERY.with_id(8).to_wire(), UDP)
+        first, second = respond(QUERY.to_wire(), UDP), respond(replace(QUERY, id=8).to_wire(), UDP)
         assert first is not None
         assert second is not None
         assert not isinstance(first, bytes)
