@@ -1,215 +1,298 @@
-"""The connection table of a TCP service: which connection is admitted, which is evicted for it, which is refused.
+"""The connection set of a TCP service: admission, deadlines and shutdown of all connections, on all its ports.
 
-    table = ConnectionTable(ConnectionLimits(1000))
-    admitted = table.admit("192.0.2.7", now)       # Admission(entry, evicted=None) or Refusal.FULL
-    admitted.entry.stage = Stage.ACTIVE            # the service tells how far the connection is
-    admitted.entry.complete(now)                   # a command, request or query was complete
-    table.remove(admitted.entry)
+    connections = ConnectionSet(loop, ConnectionLimits(1000), refusal, log)
+    slot = connections.admit(accepted, "192.0.2.7", speaks_tls=False)   # None: refused, with the protocol's reply
+    slot.attach(connection)                         # in connection_made(): sweep, evict and stop it from here on
+    slot.start(coroutine)                           # a task of the connection
+    slot.complete(Stage.IDLE)                       # a command, request or query is complete
+    slot.release()                                  # in connection_lost()
+    await connections.drain(task_s=5.0, close_s=5.0)
+    await connections.cancel()                      # instead, where each connection is one task that ends it
 
-A full table that refuses new connections is a lock-out: one client that opens all connections and keeps them keeps
-out all others. So a new connection takes the place of the least useful one (RFC 4732 section 3.4 and RFC 7766 section
-6.2.2 leave the choice to the server). The order of eviction:
-
-    1. connections that have not completed a command, or are not logged in, once they have had OPENING_GRACE_S
-    2. idle ones between two commands (RFC 9112 section 9.5, RFC 7766 section 6.2.3: a server may close them any time)
-    3. active or logged-in ones of an address or prefix that holds far more than its share
-    4. connections that have only just been opened
-
-and among equals the prefix with the most connections, then the address with the most, then the one that has been
-longest without a complete command. An active or logged-in connection of any other address is never evicted. A new
-connection never evicts one of an address that holds fewer than its own, unless that has been silent for the grace
-time: an attacker who connects again and again evicts none but its own connections.
-
-The limits for an address and a prefix are shares of the table that count only when it is nearly full, so a single
-host (a benchmark, a network behind one NAT) has nearly all of it while there is no other. No I/O and no clock.
+A connection knows its Slot and never its server, so that modules of connections do not import those of servers. The
+connection table (connection_table.py) decides which connection is admitted, evicted or refused. One sweep (sweep.py)
+calls check_deadline() of every attached connection. The socket is admitted before TLS begins, so that a connection
+that never completes its handshake counts as well.
 """
 
-from collections import Counter
-from dataclasses import dataclass, field
-from enum import Enum, IntEnum, auto
-from ipaddress import IPv6Address, ip_address
+import asyncio
+import resource
+import socket
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any, Protocol
 
-# Postfix: smtpd_client_connection_count_limit is 50 of default_process_limit's 100.
-ADDRESS_SHARE = 0.5
-# Half of what is left to others by one address at its share.
-PREFIX_SHARE = 0.75
-# The part of the table that is left to addresses and prefixes below their share; Dovecot's login processes likewise
-# act on their oldest connections before the very last one is taken.
-RESERVED_SHARE = 1 / 8
-# A /24 is the longest IPv4 prefix that is routed on the Internet (RIPE-399 section 2).
-IPV4_PREFIX_BITS = 24
-# RFC 6177 section 2: an end site has a /56 or more.
-IPV6_PREFIX_BITS = 56
-# RFC 6298 section 2.1: the first retransmission comes after 1 s, the next after 2 more: two losses are forgiven.
-OPENING_GRACE_S = 3.0
-# Active connections of one address that are not evicted whatever its share: browsers open 6 to one host.
-SPARED_OF_ADDRESS = 8
-# The same for a prefix: eight such hosts.
-SPARED_OF_PREFIX = 64
+from services.connection_table import Admission, ConnectionLimits, ConnectionTable, Entry, Refusal, Stage
+from services.eventlog import EventLog
+from services.sweep import Sweep
 
-
-class Stage(IntEnum):
-    """How far a connection is."""
-
-    OPENING = 0
-    """In the TLS handshake, without a complete command or request, or not logged in where there is a login."""
-    IDLE = 1
-    """Between two commands or requests, where there is no login."""
-    ACTIVE = 2
-    """With a command, request or transfer under way, or logged in."""
+# Seconds that an evicted or refused client has to read its last reply, before the socket is shut down.
+FAREWELL_S = 1.0
+# Sockets that have this time, as a share of all connections; beyond it the oldest is shut down at once.
+FAREWELL_SHARE = 1 / 8
+# Seconds between two sweeps.
+SWEEP_S = 0.5
+# File descriptors that are not connections: libraries, logs, listening sockets; and the share of the others that
+# connections may have, for many need a second one, for a file or another server. nginx only warns of a low limit.
+OTHER_FILES = 64
+CONNECTIONS_OF_FILES = 0.75
 
 
-class Refusal(Enum):
-    """Why a connection is not admitted."""
+class Connection(Protocol):
+    """An open connection, as its ConnectionSet uses it."""
 
-    FULL = auto()
-    ADDRESS = auto()
+    def check_deadline(self, now: float) -> None:
+        """Act on a deadline that has passed."""
 
+    def stop(self) -> None:
+        """Close after the work under way, because the service stops."""
 
-@dataclass(frozen=True, slots=True)
-class ConnectionLimits:
-    """How many connections at once; `per_address` is a limit that counts also while the table has room."""
+    def abort(self) -> None:
+        """Close at once, and discard unsent octets."""
 
-    connections: int
-    per_address: int | None = None
-
-
-@dataclass(eq=False, slots=True)
-class Entry:
-    """One connection of the table."""
-
-    address: str
-    prefix: str
-    completed_at: float
-    stage: Stage = Stage.OPENING
-
-    def complete(self, now: float) -> None:
-        """Note that a command, request or query was complete."""
-        self.completed_at = now
+    def evict(self) -> None:
+        """Close with the protocol's last reply, because another connection takes the place of this one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Admission:
-    """A connection that is admitted, and the one that is to be closed for it, if any."""
-
-    entry: Entry
-    evicted: Entry | None = None
+def _no_reply(_: Refusal) -> bytes:
+    return b""
 
 
-def prefix_of(address: str) -> str:
-    """Return the network prefix that counts as one source; what is no IP address is its own prefix."""
-    try:
-        parsed = ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if isinstance(parsed, IPv6Address):
-        if parsed.ipv4_mapped is None:
-            return f"{int(parsed) >> (128 - IPV6_PREFIX_BITS):x}/{IPV6_PREFIX_BITS}"
-        parsed = parsed.ipv4_mapped
-    return f"{int(parsed) >> (32 - IPV4_PREFIX_BITS):x}/{IPV4_PREFIX_BITS}"
+def fit_to_open_files(limits: ConnectionLimits) -> ConnectionLimits:
+    """Return `limits`, reduced where the process's limit of open files (RLIMIT_NOFILE) has no room for them."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if files == resource.RLIM_INFINITY:
+        return limits
+    most = max(1, int((files - OTHER_FILES) * CONNECTIONS_OF_FILES))
+    return replace(limits, connections=min(limits.connections, most))
 
 
-@dataclass(slots=True)
-class ConnectionTable:
-    """All connections of one service, on all its ports."""
+class Slot:
+    """The place of one connection in a ConnectionSet, from accept() until connection_lost()."""
 
-    limits: ConnectionLimits
-    _entries: dict[Entry, None] = field(default_factory=dict)
-    _by_address: Counter[str] = field(default_factory=Counter)
-    _by_prefix: Counter[str] = field(default_factory=Counter)
+    def __init__(self, connections: "ConnectionSet", entry: Entry, accepted: socket.socket) -> None:
+        self.on_evict: Callable[[], object] | None = None
+        """Closes the connection with a last reply; attach() sets it. None: the socket is shut down without one."""
+        self._connections = connections
+        self._entry = entry
+        self._accepted = accepted
+
+    @property
+    def address(self) -> str:
+        """The client's address."""
+        return self._entry.address
+
+    @property
+    def stage(self) -> Stage:
+        """The connection's stage, which the order of eviction follows."""
+        return self._entry.stage
+
+    @stage.setter
+    def stage(self, stage: Stage) -> None:
+        self._entry.stage = stage
+
+    def attach(self, connection: Connection) -> None:
+        """Sweep, evict and stop `connection` from here on, instead of any that was attached before."""
+        self.on_evict = connection.evict
+        self._connections.attach(self, connection)
+
+    def start(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run a coroutine of the connection as a task, which drain() waits for and cancel() cancels."""
+        return self._connections.start(coroutine)
+
+    def complete(self, stage: Stage) -> None:
+        """Note that a command, request or query is complete, and the connection's stage from here on."""
+        self._entry.stage = stage
+        self._entry.complete(self._connections.now())
+
+    def release(self) -> None:
+        """Forget the connection, which is closed."""
+        self._connections.forget(self._entry, self)
+
+    # Methods that the ConnectionSet calls.
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the socket is closed already."""
+        return self._accepted.fileno() < 0
+
+    def evict(self) -> None:
+        """Close the connection with a last reply if it has one, and shut its socket down after FAREWELL_S."""
+        if self.on_evict is not None:
+            self.on_evict()
+            self._connections.start_farewell(self._accepted)
+        else:
+            self.shut_down()
+
+    def shut_down(self) -> None:
+        """Shut the socket down; its transport then sees the end of the connection."""
+        with suppress(OSError):
+            self._accepted.shutdown(socket.SHUT_RDWR)
+
+
+class ConnectionSet:
+    """All connections of one service; iterates over the attached ones, the oldest first."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        limits: ConnectionLimits,
+        refusal: Callable[[Refusal], bytes] = _no_reply,
+        log: EventLog | None = None,
+        sweep_s: float = SWEEP_S,
+    ) -> None:
+        """`refusal` returns the protocol's reply to a client that is not admitted; a client of TLS gets none."""
+        self.table = ConnectionTable(fit_to_open_files(limits))
+        self._farewells_max = max(1, int(self.table.limits.connections * FAREWELL_SHARE))
+        self.now = loop.time
+        self._loop = loop
+        self._refusal = refusal
+        self._log = log
+        self._slots: dict[Entry, Slot] = {}
+        self._attached: dict[Slot, Connection] = {}
+        self._tasks: dict[asyncio.Task[None], None] = {}
+        self._sweep = Sweep(loop, sweep_s, self.sweep)
+        self._empty = asyncio.Event()
+        self._farewells: dict[socket.socket, asyncio.TimerHandle] = {}
+        self._refused: set[socket.socket] = set()
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._attached)
 
-    def __contains__(self, entry: Entry) -> bool:
-        return entry in self._entries
+    def __iter__(self) -> Iterator[Connection]:
+        return iter(tuple(self._attached.values()))
 
-    def admit(self, address: str, now: float) -> Admission | Refusal:
-        """Take a new connection in, if need be in the place of another, which is no longer counted then."""
-        newcomer = Entry(address, prefix_of(address), now)
-        refusal, pool = self._bounded(newcomer)
-        evicted = None
-        if refusal is not None:
-            evicted = self._least_useful(newcomer, pool, now)
-            if evicted is None:
-                return refusal
-            self.remove(evicted)
-        self._entries[newcomer] = None
-        self._by_address[address] += 1
-        self._by_prefix[newcomer.prefix] += 1
-        return Admission(newcomer, evicted)
+    # From accept() to connection_lost().
 
-    def remove(self, entry: Entry) -> None:
-        """Count a connection out; one that is not in the table is left alone."""
-        if entry not in self._entries:
+    def admit(self, accepted: socket.socket, address: str, speaks_tls: bool) -> Slot | None:
+        """Return the slot of an accepted connection; None where it was refused."""
+        if len(self.table) >= self.table.limits.connections:
+            self._remove_closed()
+        result = self.table.admit(address, self.now())
+        if isinstance(result, Refusal):
+            self._refuse(accepted, address, b"" if speaks_tls else self._refusal(result))
+            return None
+        self._evict(result)
+        slot = self._slots[result.entry] = Slot(self, result.entry, accepted)
+        return slot
+
+    def attach(self, slot: Slot, connection: Connection) -> None:
+        """Sweep and stop `connection` from here on, instead of any that the slot had before."""
+        # At the end of the order, also where it takes another's place.
+        self._attached.pop(slot, None)
+        self._attached[slot] = connection
+        self._empty.clear()
+        self._sweep.wake()
+
+    def start(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run a coroutine of a connection as a task, which drain() waits for and cancel() cancels."""
+        task = self._loop.create_task(coroutine)
+        self._tasks[task] = None
+        task.add_done_callback(self._tasks.pop)
+        return task
+
+    def forget(self, entry: Entry, slot: Slot) -> None:
+        """Remove a connection that is closed."""
+        self._remove(entry)
+        self._attached.pop(slot, None)
+        if not self._attached:
+            self._empty.set()
+
+    # Deadlines and shutdown.
+
+    def sweep(self) -> bool:
+        """Have every attached connection check its deadline; return whether any is left."""
+        now = self.now()
+        for connection in self:
+            connection.check_deadline(now)
+        return bool(self._attached)
+
+    async def drain(self, task_s: float = 0.0, close_s: float | None = None) -> None:
+        """Stop every connection and wait at most `task_s` for their tasks.
+
+        With `close_s`, wait at most that long until all are closed, and abort the rest; without, leave them open.
+        """
+        for connection in self:
+            connection.stop()
+        if self._tasks and task_s > 0:
+            await asyncio.wait(self._tasks, timeout=task_s)
+        if close_s is not None:
+            if self._attached:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(close_s):
+                        await self._empty.wait()
+            for connection in self:
+                connection.abort()
+        self._sweep.cancel()
+        # One turn of the loop, in which transports call connection_lost().
+        await asyncio.sleep(0)
+
+    async def cancel(self) -> None:
+        """Cancel every task, and wait until all have ended."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    # Eviction and refusal.
+
+    def evict_any(self) -> None:
+        """Evict one connection, if one may be, because the process has no file descriptor left."""
+        self._remove_closed()
+        entry = self.table.evict_any(self.now())
+        slot = None if entry is None else self._slots.pop(entry, None)
+        if slot is not None:
+            slot.shut_down()
+
+    def start_farewell(self, leaving: socket.socket) -> None:
+        """Shut a socket down after FAREWELL_S, unless it is closed before."""
+        if len(self._farewells) >= self._farewells_max:
+            oldest = next(iter(self._farewells))
+            self._farewells[oldest].cancel()
+            self._end_farewell(oldest)
+        self._farewells[leaving] = self._loop.call_later(FAREWELL_S, self._end_farewell, leaving)
+
+    def end_farewells(self) -> None:
+        """Shut down all sockets that still have time for a last reply."""
+        for leaving, timer in list(self._farewells.items()):
+            timer.cancel()
+            self._end_farewell(leaving)
+
+    def _end_farewell(self, leaving: socket.socket) -> None:
+        del self._farewells[leaving]
+        with suppress(OSError):
+            leaving.shutdown(socket.SHUT_RDWR)
+        # The transport of an evicted connection closes its socket; a refused connection has no transport.
+        if leaving in self._refused:
+            self._refused.discard(leaving)
+            leaving.close()
+
+    def _evict(self, admission: Admission) -> None:
+        if admission.evicted is None:
             return
-        del self._entries[entry]
-        for counter, key in ((self._by_address, entry.address), (self._by_prefix, entry.prefix)):
-            counter[key] -= 1
-            if not counter[key]:
-                del counter[key]
+        slot = self._slots.pop(admission.evicted, None)
+        if slot is not None:
+            if self._log is not None:
+                self._log.write("evicted", peer=slot.address, stage=slot.stage.name.lower(), by=admission.entry.address)
+            slot.evict()
 
-    def evict_any(self, now: float) -> Entry | None:
-        """Return the least useful connection, counted out, where room is needed whatever the limits; None if none."""
-        evicted = self._least_useful(Entry("", "", now), list(self._entries), now)
-        if evicted is not None:
-            self.remove(evicted)
-        return evicted
+    def _refuse(self, accepted: socket.socket, address: str, reply: bytes) -> None:
+        if self._log is not None:
+            self._log.write("refused", peer=address)
+        with suppress(OSError):
+            if reply:
+                accepted.send(reply)
+            accepted.shutdown(socket.SHUT_WR)
+        self._refused.add(accepted)
+        self.start_farewell(accepted)
 
-    def _bounded(self, newcomer: Entry) -> tuple[Refusal | None, list[Entry]]:
-        """Return which limit a newcomer meets, and the connections whose place it may have; None for no limit."""
-        most, limits = self.limits.connections, self.limits
-        of_address, of_prefix = self._by_address[newcomer.address], self._by_prefix[newcomer.prefix]
-        nearly_full = len(self._entries) >= most - int(most * RESERVED_SHARE)
-        is_over = limits.per_address is not None and of_address >= limits.per_address
-        if is_over or (nearly_full and of_address >= max(1, int(most * ADDRESS_SHARE))):
-            return Refusal.ADDRESS, [one for one in self._entries if one.address == newcomer.address]
-        if nearly_full and of_prefix >= max(1, int(most * PREFIX_SHARE)):
-            return Refusal.FULL, [one for one in self._entries if one.prefix == newcomer.prefix]
-        return (None, []) if len(self._entries) < most else (Refusal.FULL, list(self._entries))
+    def _remove(self, entry: Entry) -> None:
+        self.table.remove(entry)
+        self._slots.pop(entry, None)
 
-    def _least_useful(self, newcomer: Entry, pool: list[Entry], now: float) -> Entry | None:
-        by_address, by_prefix = self._by_address, self._by_prefix
-        fair_of_address = self._fair(by_address, newcomer.address, SPARED_OF_ADDRESS)
-        fair_of_prefix = self._fair(by_prefix, newcomer.prefix, SPARED_OF_PREFIX)
-        own_weight = (by_prefix[newcomer.prefix], by_address[newcomer.address])
-        best: tuple[int, int, int, float] | None = None
-        found = None
-        for one in pool:
-            of_prefix, of_address = by_prefix[one.prefix], by_address[one.address]
-            is_large = of_address > fair_of_address or of_prefix > fair_of_prefix
-            is_young = now - one.completed_at < OPENING_GRACE_S
-            if (of_prefix, of_address) <= own_weight and not self._yields(newcomer, one, is_young):
-                continue
-            if one.stage is Stage.ACTIVE:
-                if not is_large:
-                    continue
-                rank = 2
-            elif one.stage is Stage.IDLE:
-                rank = 1
-            else:
-                rank = 3 if is_young and not is_large else 0
-            key = (rank, -of_prefix, -of_address, one.completed_at)
-            if best is None or key < best:
-                best, found = key, one
-        return found
-
-    @staticmethod
-    def _yields(newcomer: Entry, one: Entry, is_young: bool) -> bool:
-        """Tell whether a connection yields to one of an address that holds as many or more."""
-        if one.stage is Stage.ACTIVE:
-            return False
-        return not is_young or (one.stage is Stage.IDLE and one.address == newcomer.address)
-
-    def _fair(self, counts: Counter[str], key: str, spared: int) -> int:
-        sources = len(counts) + (key not in counts)
-        return max(spared, self.limits.connections // sources)
-
-
-def paid_deadline(deadline: float, octets: int, rate_octets_s: float, latest: float) -> float:
-    """Return a deadline after `octets` of content came: it moves by the time they take at the least rate allowed.
-
-    A client that sends more slowly uses its time up however often it sends; `latest` is the bound. Apache's
-    mod_reqtimeout (MinRate) is the model.
-    """
-    return max(deadline, min(deadline + octets / rate_octets_s, latest))
+    def _remove_closed(self) -> None:
+        """Remove connections from the table whose sockets are closed, before connection_lost() is called."""
+        for entry, slot in list(self._slots.items()):
+            if slot.is_closed:
+                self._remove(entry)

@@ -25,18 +25,19 @@ from dataclasses import dataclass, field
 from random import Random, SystemRandom
 from typing import Any, TypeVar
 
-from services.connections import ConnectionLimits
+from services.connection_table import ConnectionLimits
+from services.connections import ConnectionSet
 from services.errors import ServiceError
 from services.eventlog import EventLog, open_log
-from services.listener import Connections, Factory, Listener
+from services.listener import Factory, Listener
 
 # Other machines reach a service only where it is told to listen for them, as with Redis, PostgreSQL and Unbound.
 DEFAULT_LISTEN = ("127.0.0.1", "::1")
 
-# Connections that wait for accept(): Linux's own ceiling, net.core.somaxconn, is 4096 since 5.4.
+# ConnectionSet that wait for accept(): Linux's own ceiling, net.core.somaxconn, is 4096 since 5.4.
 BACKLOG = 4096
 
-# Connections at once of a service that sets no limit of its own: nginx's worker_connections is 512, of late 1024.
+# ConnectionSet at once of a service that sets no limit of its own: nginx's worker_connections is 512, of late 1024.
 CONNECTIONS = 1024
 
 # Open files wanted, so that the connection limit of a service is reached before the process's own.
@@ -66,18 +67,18 @@ class Shell:
     reuse_port: bool = False
     addresses: list[Address] = field(default_factory=list)
     _listeners: list[Listener] = field(default_factory=list)
-    _connections: list[Connections] = field(default_factory=list)
+    _connections: list[ConnectionSet] = field(default_factory=list)
     _datagrams: list[asyncio.DatagramTransport] = field(default_factory=list)
 
     async def open_tcp(
-        self, factory: Factory, tls: ssl.SSLContext | None = None, connections: Connections | None = None
+        self, factory: Factory, tls: ssl.SSLContext | None = None, connections: ConnectionSet | None = None
     ) -> None:
         """Listen on every address of --listen; raises ServiceError with the way out when one cannot be had.
 
         `factory` makes the protocol of each connection that `connections` admits (default: CONNECTIONS of them).
         """
         if connections is None:
-            connections = Connections(self.loop, ConnectionLimits(CONNECTIONS), log=self.log)
+            connections = ConnectionSet(self.loop, ConnectionLimits(CONNECTIONS), log=self.log)
         self._connections.append(connections)
         for address in self.listen:
             listening = self._bound(address, socket.SOCK_STREAM)
@@ -103,7 +104,7 @@ class Shell:
         for listener in self._listeners:
             listener.close()
         for connections in self._connections:
-            connections.close()
+            connections.end_farewells()
         for transport in self._datagrams:
             transport.close()
 

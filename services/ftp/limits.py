@@ -1,4 +1,6 @@
-"""Every bound of the FTP services, named once, each with its source."""
+"""Every limit of the FTP services, named once, each with its source."""
+
+from dataclasses import dataclass
 
 # Linux's PATH_MAX is 4096 octets; a verb, a space and the end of the line come on top.
 LINE_OCTETS = 4096 + 16
@@ -61,3 +63,26 @@ STRANGERS = 64
 
 # A reply that a client reads: RFC 959 sets no bound; STAT and FEAT of known servers are far shorter.
 REPLY_OCTETS = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Limits of one server that its command line sets: counts and seconds."""
+
+    # pyftpdlib's max_cons default.
+    sessions: int = 512
+    # So that one host cannot take all of them; vsftpd and pyftpdlib have such a bound, off by default.
+    sessions_an_address: int = 256
+    # RFC 1123 section 4.1.3.2: five minutes at least.
+    idle_s: float = 300.0
+    # OpenSSH's LoginGraceTime: from the connection to the login, whatever the client sends meanwhile.
+    login_s: float = 120.0
+    # vsftpd's delay_failed_login; RFC 2577 section 5 suggests 5 s.
+    wrong_password_s: float = 1.0
+    # Commands a session may send: far more than any user agent does over any network.
+    commands_a_second: float = 2000.0
+    # After the last reply, for a user who does not read it.
+    linger_s: float = 5.0
+    # On a stop, what is under way may still take; Docker kills after 10 s.
+    drain_s: float = 5.0
+    sweep_s: float = 0.5

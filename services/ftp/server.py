@@ -12,111 +12,59 @@ for none of them); server-to-server transfers, which are the bounce attack (RFC 
 """
 
 import argparse
-import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
-from services.connections import ConnectionLimits, Refusal
+from services.connection_table import ConnectionLimits, Refusal
+from services.connections import ConnectionSet, Slot
 from services.errors import ServiceError
 from services.ftp.accounts import Account, Accounts, account_of, load_accounts
 from services.ftp.files.jailed_tree import Tree
 from services.ftp.files.quota import Quota
 from services.ftp.files.user_files import Home
-from services.ftp.limits import WORKERS
+from services.ftp.limits import WORKERS, Limits
 from services.ftp.replies import reply
 from services.ftp.server_dtp.data_connection import DataPlan
 from services.ftp.server_dtp.upload import Sync
-from services.ftp.server_pi.connection import Serving
-from services.listener import Connections, Slot
+from services.ftp.server_pi.connection import ControlConnection
+from services.ftp.server_pi.context import ServerContext
 from services.shell import Shell, add_common_flags, run_service
-from services.sweep import Sweep
 
 DEFAULT_PORT = 21
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What one server gives its users: counts and seconds."""
-
-    # pyftpdlib's max_cons default.
-    sessions: int = 512
-    # So that one host cannot take all of them; vsftpd and pyftpdlib have such a bound, off by default.
-    sessions_an_address: int = 256
-    # RFC 1123 section 4.1.3.2: five minutes at least.
-    idle_s: float = 300.0
-    # OpenSSH's LoginGraceTime: from the connection to the login, whatever the client sends meanwhile.
-    login_s: float = 120.0
-    # vsftpd's delay_failed_login; RFC 2577 section 5 suggests 5 s.
-    wrong_password_s: float = 1.0
-    # Commands a session may send: far more than any user agent does over any network.
-    commands_a_second: float = 2000.0
-    # After the last reply, for a user who does not read it.
-    linger_s: float = 5.0
-    # On a stop, what is under way may still take; Docker kills after 10 s.
-    drain_s: float = 5.0
-    sweep_s: float = 0.5
-
-
 class FTPServer:
-    """All sessions of one server, and the homes of its users."""
+    """The control connections of one server, and the files of its users."""
 
     def __init__(self, shell: Shell, accounts: Accounts, plan: DataPlan, limits: Limits, sync: Sync) -> None:
-        self.loop, self.log, self.wall_clock = shell.loop, shell.log, shell.wall_clock
-        self.accounts, self.plan, self.limits = accounts, plan, limits
-        self.homes = {one.name: _home(one, sync) for one in accounts}
-        self.is_ready = False
-        self.command_budget = int(limits.commands_a_second * limits.sweep_s)
-        bounds = ConnectionLimits(limits.sessions, limits.sessions_an_address)
-        self.connections = Connections(shell.loop, bounds, _refusal, shell.log)
-        self._sessions: set[Serving] = set()
-        self._sweep = Sweep(self.loop, limits.sweep_s, self._look)
+        homes = {account.name: _home(account, sync) for account in accounts}
+        self._context = ServerContext(shell.loop, shell.log, shell.wall_clock, accounts, homes, plan, limits)
+        maxima = ConnectionLimits(limits.sessions, limits.sessions_an_address)
+        self.connections = ConnectionSet(shell.loop, maxima, _refusal, shell.log, limits.sweep_s)
 
-    def now(self) -> float:
-        """Return the loop's time."""
-        return self.loop.time()
-
-    def protocol(self, slot: Slot) -> Serving:
-        """Return what serves a connection that came."""
-        return Serving(self, slot)
+    def protocol(self, slot: Slot) -> ControlConnection:
+        """Return the protocol of a new control connection."""
+        return ControlConnection(self._context, slot)
 
     async def count_files(self) -> None:
-        """Find out what the homes that have a quota hold; until then users are told to wait (120)."""
-        for home in self.homes.values():
+        """Compute the size of every home that has a quota; until then sessions are answered by 120."""
+        context = self._context
+        for home in context.homes.values():
             if home.quota.limit_bytes is not None:
-                used = await self.loop.run_in_executor(self.plan.workers, home.tree.size_bytes)
+                used = await context.loop.run_in_executor(context.plan.workers, home.tree.size_bytes)
                 home.quota.set_used(used)
-        self.is_ready = True
-        for session in list(self._sessions):
-            session.ready()
-
-    def serve(self, session: Serving) -> None:
-        """Hold a session to its deadlines from here on."""
-        self._sessions.add(session)
-        self._sweep.wake()
-
-    def forget(self, session: Serving) -> None:
-        """Count a session out."""
-        self._sessions.discard(session)
+        context.is_ready = True
+        for connection in self.connections:
+            if isinstance(connection, ControlConnection):
+                connection.ready()
 
     async def stop(self) -> None:
-        """End all sessions, and wait for what is under way, for a while."""
-        self._sweep.cancel()
-        working = {session.work for session in self._sessions if session.work is not None}
-        for session in list(self._sessions):
-            session.stop("The server stops.")
-        if working:
-            await asyncio.wait(working, timeout=self.limits.drain_s)
-        self.plan.workers.shutdown(wait=True)
-
-    def _look(self) -> bool:
-        now = self.now()
-        for session in list(self._sessions):
-            session.sweep(now)
-        return bool(self._sessions)
+        """End all sessions, and wait for commands and transfers under way at most `drain_s`."""
+        await self.connections.drain(task_s=self._context.limits.drain_s)
+        self._context.plan.workers.shutdown(wait=True)
 
 
 def _refusal(why: Refusal) -> bytes:
@@ -178,13 +126,13 @@ def _parser() -> argparse.ArgumentParser:
         default=Sync.REPLACE.value,
         help="when an upload waits for the disk",
     )
-    bounds, data = Limits(), DataPlan.__dataclass_fields__
+    limits, data = Limits(), DataPlan.__dataclass_fields__
     for flag, kind, default, text in (
-        ("--max-sessions", _count, bounds.sessions, "sessions at once"),
-        ("--max-per-address", _count, bounds.sessions_an_address, "sessions at once from one address"),
-        ("--idle", _positive, bounds.idle_s, "seconds without a command after which a session ends"),
-        ("--login-timeout", _positive, bounds.login_s, "seconds from the connection to the login"),
-        ("--password-delay", _positive, bounds.wrong_password_s, "seconds before the reply to a wrong password"),
+        ("--max-sessions", _count, limits.sessions, "sessions at once"),
+        ("--max-per-address", _count, limits.sessions_an_address, "sessions at once from one address"),
+        ("--idle", _positive, limits.idle_s, "seconds without a command after which a session ends"),
+        ("--login-timeout", _positive, limits.login_s, "seconds from the connection to the login"),
+        ("--password-delay", _positive, limits.wrong_password_s, "seconds before the reply to a wrong password"),
         ("--connect-timeout", _positive, data["connect_s"].default, "seconds for a data connection to be made"),
         ("--stall-timeout", _positive, data["stall_s"].default, "seconds without an octet after which a transfer ends"),
     ):

@@ -30,8 +30,9 @@ from services.http.files.static import Directory, StaticFiles
 from services.http.flags import add_idle_flag
 from services.http.messages import HTTP_1_1, Request, Response
 from services.http.ranges import select_ranges
+from services.http.server.context import Limits
 from services.http.server.error_pages import page_response
-from services.http.server.server import HTTPServer, Limits
+from services.http.server.server import HTTPServer
 from services.http.syntax import lower_tokens
 from services.http.targets import ASTERISK, Target, normalised, split_target
 from services.shell import Shell, add_common_flags, run_service

@@ -30,8 +30,9 @@ from services.http.intermediary.caching_proxy import CachingProxy
 from services.http.intermediary.proxy import Proxy
 from services.http.intermediary.settings import REQUEST_OCTETS, Allowed, Network, Settings, parse_allowed
 from services.http.messages import Request, Response
+from services.http.server.context import Limits
 from services.http.server.error_pages import page_response
-from services.http.server.server import HTTPServer, Limits
+from services.http.server.server import HTTPServer
 from services.http.storage import limits as storage
 from services.http.storage.store import Store
 from services.http.syntax import is_token
@@ -182,7 +183,7 @@ def main(argv: list[str] | None = None) -> int:
         bounds = Limits(body_octets=REQUEST_OCTETS, idle_s=options.idle)
         is_reverse = options.origin is not None
         server = HTTPServer(_only_relays, shell.log, shell.wall_clock, bounds, relay=proxy, speaks_http_2=is_reverse)
-        proxy.client_octets = lambda: server.sent_octets
+        proxy.client_octets = lambda: server.context.sent_octets
         proxy.requests_under_way = lambda: server.under_way_count
         await shell.open_tcp(server.protocol, connections=server.connections)
 

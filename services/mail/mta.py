@@ -41,7 +41,8 @@ from services.mail.smtp.greylist import Greylist
 from services.mail.smtp.offer import Offer
 from services.mail.smtp.policy import Client, Policy
 from services.mail.smtp.reply import Reply
-from services.mail.smtp.server import Bounds, Port, SMTPServer
+from services.mail.smtp.server import SMTPServer
+from services.mail.smtp.server_context import Limits, Port
 from services.shell import Shell, run_service
 from services.tls import Trust, client_context, self_signed_context, server_context
 
@@ -66,7 +67,7 @@ class MTA:
         service = Service(shell.loop, shell.wall_clock, shell.random, shell.log, self.hostname, schedule)
         self._dispatcher = Dispatcher(service, self.spool, lambda: self.accounts, options.maildirs)
         self._dispatcher.connect(self._remote(schedule))
-        self.server = SMTPServer(self._policy(), shell.log, shell.loop, self._bounds(), _tls(options, self.hostname))
+        self.server = SMTPServer(self._policy(), shell.log, shell.loop, self._limits(), _tls(options, self.hostname))
 
     def recover(self) -> None:
         """Take up what an earlier process left in the queue; raises ServiceError."""
@@ -81,7 +82,7 @@ class MTA:
     async def listen(self) -> None:
         """Open the ports; raises ServiceError."""
         options, shell = self._options, self._shell
-        has_tls = self.server.tls is not None
+        has_tls = self.server.context.tls is not None
         relay = Offer(self.hostname, options.max_size, starttls=has_tls)
         connections = self.server.connections
         await shell.open_tcp(self.server.protocol(Port(relay, self._accept)), connections=connections)
@@ -104,7 +105,7 @@ class MTA:
         except ServiceError as error:
             self._shell.log.write("reload_failed", error=str(error))
             return
-        self.server.policy.accounts = self.accounts
+        self.server.context.policy.accounts = self.accounts
 
     async def stop(self) -> None:
         """End sessions, deliveries and the queue, in this order."""
@@ -161,8 +162,8 @@ class MTA:
             relay_for=frozenset(self._options.relay_for),
         )
 
-    def _bounds(self) -> Bounds:
-        return Bounds(connections=self._options.max_connections, idle_s=self._options.idle)
+    def _limits(self) -> Limits:
+        return Limits(connections=self._options.max_connections, idle_s=self._options.idle)
 
     def _free_octets(self) -> int:
         """What the file systems of the queue and of the mailboxes have left, the smaller of both."""

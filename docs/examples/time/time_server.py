@@ -14,7 +14,7 @@ from typing import cast
 
 import time_core
 
-from services.listener import Slot
+from services.connections import Slot
 from services.shell import Shell, add_common_flags, run_service
 
 DEFAULT_PORT = 37  # RFC 868

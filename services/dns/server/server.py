@@ -13,13 +13,13 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import cast
 
-from services.connections import ConnectionLimits, Stage
+from services.connection_table import ConnectionLimits, Stage
+from services.connections import ConnectionSet, Slot
 from services.dns.codec.codes import class_to_text, rcode_to_text, type_to_text
 from services.dns.codec.errors import WireError
 from services.dns.codec.message import Message, encode
 from services.dns.server.responder import Client, Response, accept
 from services.eventlog import EventLog
-from services.listener import Connections, Slot
 
 # RFC 768: the length field has two octets.
 DATAGRAM_OCTETS_MAX = 65_535
@@ -67,7 +67,7 @@ class DNSServer:
         self._log = log
         # RFC 7766 section 6.2.3: a server with too many connections may close them in any order.
         connection_limits = ConnectionLimits(self.limits.connections)
-        self.connections = Connections(asyncio.get_running_loop(), connection_limits, log=log)
+        self.connections = ConnectionSet(asyncio.get_running_loop(), connection_limits, log=log)
         self._connections: set[asyncio.Task[None]] = set()
         self._pending: set[asyncio.Future[None]] = set()
 

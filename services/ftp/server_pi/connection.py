@@ -3,9 +3,10 @@
 import asyncio
 import socket
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TypeVar, cast
 
-from services.connections import Stage
+from services.connection_table import Stage
+from services.connections import Slot
 from services.ftp.accounts import Account, admit
 from services.ftp.files.jailed_tree import FileError
 from services.ftp.files.paths import shown
@@ -15,21 +16,18 @@ from services.ftp.server_dtp.open_transfer import carry_out, open_transfer
 from services.ftp.server_dtp.transfer import Mover
 from services.ftp.server_pi import actions
 from services.ftp.server_pi.commands import server_pi
+from services.ftp.server_pi.context import ServerContext
 from services.ftp.server_pi.failures import Cause, Failed
 from services.ftp.server_pi.session import ServerSession, Surroundings
-from services.listener import Slot
-
-if TYPE_CHECKING:
-    from services.ftp.server import FTPServer
 
 Value = TypeVar("Value")
 
 
-class Serving(asyncio.Protocol):
-    """Serves one user."""
+class ControlConnection(asyncio.Protocol):
+    """The control connection of one session."""
 
-    def __init__(self, server: "FTPServer", slot: Slot) -> None:
-        self._server = server
+    def __init__(self, context: ServerContext, slot: Slot) -> None:
+        self._context = context
         self._slot = slot
         self._session: ServerSession | None = None
         self._task: asyncio.Task[None] | None = None
@@ -40,7 +38,7 @@ class Serving(asyncio.Protocol):
         self._write_paused = self._ended = self._lost = self._slowed = False
         self._commands_seen = 0
         self._commands_timed = 0
-        self.deadline = server.now() + server.limits.login_s
+        self.deadline = context.now() + context.limits.login_s
 
     # What asyncio calls.
 
@@ -53,12 +51,11 @@ class Serving(asyncio.Protocol):
         peer = (transport.get_extra_info("peername") or ("?", 0))[:2]
         local = (transport.get_extra_info("sockname") or ("?", 0))[:2]
         self._peer = f"{peer[0]}:{peer[1]}"
-        self._slot.on_evict = self._evict
-        self._server.serve(self)
+        self._slot.attach(self)
         self._session = server_pi(Surroundings(peer[0], local[0], peer[1]))
-        self._data = DataConnection(self._server.plan, local, peer[0], self._data_opened)
+        self._data = DataConnection(self._context.plan, local, peer[0], self._data_opened)
         self._log("session")
-        self._do(self._session.greeting(self._server.is_ready))
+        self._do(self._session.greeting(self._context.is_ready))
 
     def data_received(self, data: bytes) -> None:
         if self._session is None:
@@ -85,7 +82,6 @@ class Serving(asyncio.Protocol):
                 self._drop_opened()
             self._log("session_end")
         self._slot.release()
-        self._server.forget(self)
 
     def pause_writing(self) -> None:
         self._write_paused = True
@@ -95,22 +91,17 @@ class Serving(asyncio.Protocol):
         self._write_paused = False
         self._go_on()
 
-    # What the server calls.
-
-    @property
-    def work(self) -> asyncio.Task[None] | None:
-        """What is being done for the user now."""
-        return self._task
+    # Methods that the server and its ConnectionSet call.
 
     def ready(self) -> None:
-        """The server can be used from now on."""
+        """Greet the client with 220, now that the server can be used."""
         if self._session is not None and not self._lost:
             # The client waited for the server up to here.
-            self.deadline = self._server.now() + self._server.limits.login_s
+            self.deadline = self._context.now() + self._context.limits.login_s
             self._do(self._session.ready())
 
-    def sweep(self, now: float) -> None:
-        """Act on a wait that has lasted too long, and let a user go on who sent too many commands."""
+    def check_deadline(self, now: float) -> None:
+        """End a session that was idle for too long, and resume one that was throttled."""
         if self._slowed:
             self._slowed = False
             self._commands_seen = self._session.commands if self._session is not None else 0
@@ -121,12 +112,23 @@ class Serving(asyncio.Protocol):
             if now > self.deadline:
                 self._transport.abort()
         elif self._session is not None and self._session.is_busy and self._session.is_logged_in:
-            self.deadline = now + self._server.limits.idle_s
+            self.deadline = now + self._context.limits.idle_s
         elif now > self.deadline:
-            self.stop("You were idle for too long.")
+            self._end("You were idle for too long.")
 
-    def stop(self, reason: str) -> None:
-        """Say why, and end."""
+    def stop(self) -> None:
+        """End the session, because the server stops."""
+        self._end("The server stops.")
+
+    def abort(self) -> None:
+        """Close at once, and discard unsent octets."""
+        self._transport.abort()
+
+    def evict(self) -> None:
+        """End the session, because another connection takes the place of this one."""
+        self._end("Too many users are connected; try again later.")
+
+    def _end(self, reason: str) -> None:
         if self._session is None:
             return
         self._log("session_ended_by_server", reason=reason)
@@ -144,13 +146,10 @@ class Serving(asyncio.Protocol):
         if not session.is_logged_in:
             self._slot.stage = Stage.OPENING
             return
-        self.deadline = self._server.now() + self._server.limits.idle_s
+        self.deadline = self._context.now() + self._context.limits.idle_s
         is_known = self._account is not None and not self._account.anonymous
         # An anonymous login costs an attacker nothing, so it does not protect a session that does nothing.
         self._slot.complete(Stage.ACTIVE if is_known or session.is_busy else Stage.IDLE)
-
-    def _evict(self) -> None:
-        self.stop("Too many users are connected; try again later.")
 
     def _go_on(self) -> None:
         if self._session is not None and not self._lost and not self._held:
@@ -168,7 +167,7 @@ class Serving(asyncio.Protocol):
             elif isinstance(action, actions.Note):
                 self._log(action.event, **action.values)
             elif isinstance(action, actions.Close):
-                self.deadline = self._server.now() + self._server.limits.linger_s
+                self.deadline = self._context.now() + self._context.limits.linger_s
                 self._transport.close()
             elif isinstance(action, actions.CloseData):
                 self._data.close()
@@ -176,10 +175,10 @@ class Serving(asyncio.Protocol):
                 self._data.abort(Cause.ABORTED)
             elif isinstance(action, actions.LogOut):
                 if self._account is not None:
-                    self.deadline = self._server.now() + self._server.limits.login_s
+                    self.deadline = self._context.now() + self._context.limits.login_s
                 self._account = self._home = None
             else:
-                self._task = self._server.loop.create_task(self._answer(action))
+                self._task = self._slot.start(self._answer(action))
                 self._task.add_done_callback(self._answered)
         self._settle()
 
@@ -189,7 +188,7 @@ class Serving(asyncio.Protocol):
         if session is None or self._transport.is_closing():
             return
         self._time(session)
-        if session.commands - self._commands_seen > self._server.command_budget and not self._slowed:
+        if session.commands - self._commands_seen > self._context.commands_per_sweep and not self._slowed:
             self._slowed = True
             self._log("flood", commands=session.commands)
         if self._held or session.is_full:
@@ -197,7 +196,7 @@ class Serving(asyncio.Protocol):
         else:
             self._transport.resume_reading()
         if session.has_work:
-            self._server.loop.call_soon(self._go_on)
+            self._context.loop.call_soon(self._go_on)
         elif self._ended and self._task is None:
             self._transport.close()
 
@@ -221,7 +220,7 @@ class Serving(asyncio.Protocol):
         """A mistake of ours ends the session that met it, and is not hidden."""
         if not task.cancelled() and (error := task.exception()) is not None:
             self._transport.abort()
-            self._server.loop.call_exception_handler({"message": "an FTP command failed", "exception": error})
+            self._context.loop.call_exception_handler({"message": "an FTP command failed", "exception": error})
 
     async def _result(self, ask: actions.Ask) -> actions.Result:
         if isinstance(ask, actions.Move):
@@ -232,28 +231,28 @@ class Serving(asyncio.Protocol):
             found = self._data.listen()
             return Failed(Cause.NO_CONNECTION, "No port is free.") if found is None else actions.Listening(*found)
         if isinstance(ask, actions.Pause):
-            await asyncio.sleep(self._server.limits.wrong_password_s)
+            await asyncio.sleep(self._context.limits.wrong_password_s)
             return actions.Done()
         if isinstance(ask, actions.Authenticate):
             return await self._authenticate(ask)
         home = self._entered()
-        return await self._work(lambda: carry_out(home, ask, self._server.wall_clock()))
+        return await self._work(lambda: carry_out(home, ask, self._context.wall_clock()))
 
     async def _authenticate(self, ask: actions.Authenticate) -> actions.Result:
-        found = self._server.accounts.find(ask.user)
+        found = self._context.accounts.find(ask.user)
         result = await self._work(lambda: admit(found, ask))
         if found is not None and isinstance(result, actions.Admitted) and result.wants is None:
-            self._account, self._home = found, self._server.homes[found.name]
+            self._account, self._home = found, self._context.homes[found.name]
         return result
 
     async def _open(self, ask: actions.Opening) -> actions.Result:
-        home, now = self._entered(), self._server.wall_clock()
+        home, now = self._entered(), self._context.wall_clock()
         self._opening = ask
         self._mover, result = await self._work(lambda: open_transfer(home, ask, now))
         return result
 
     async def _move(self, ask: actions.Move) -> actions.Result:
-        mover, begun = self._mover, self._server.now()
+        mover, begun = self._mover, self._context.now()
         if mover is None:
             raise RuntimeError("nothing was opened")
         failed = await self._data.transfer(mover, ask.target, self._is_gone)
@@ -274,26 +273,26 @@ class Serving(asyncio.Protocol):
     def _drop_opened(self) -> None:
         mover, self._mover = self._mover, None
         if mover is not None:
-            self._server.plan.workers.submit(mover.give_up)
+            self._context.plan.workers.submit(mover.give_up)
 
     def _data_opened(self) -> None:
         if self._session is not None:
             self._session.data_is_open = True
 
     async def _work(self, function: Callable[[], Value]) -> Value:
-        return await self._server.loop.run_in_executor(self._server.plan.workers, function)
+        return await self._context.loop.run_in_executor(self._context.plan.workers, function)
 
     # The log.
 
     def _log(self, event: str, **values: object) -> None:
-        if self._server.log.enabled:
-            self._server.log.write(event, peer=self._peer, **values)
+        if self._context.log.enabled:
+            self._context.log.write(event, peer=self._peer, **values)
 
     def _log_transfer(self, mover: Mover, outcome: str, mode: str, begun: float) -> None:
         what = self._opening
-        if what is None or not self._server.log.enabled:
+        if what is None or not self._context.log.enabled:
             return
-        duration_s = round(self._server.now() - begun, 6)
+        duration_s = round(self._context.now() - begun, 6)
         kind = type(what).__name__
         self._log(
             "transfer",

@@ -9,14 +9,14 @@ read from the other; a tunnel in which nothing moves is closed.
 import asyncio
 from typing import cast
 
-from services.connections import Stage
+from services.connection_table import Stage
+from services.connections import Slot
 from services.http.intermediary.errors import UpstreamError
 from services.http.intermediary.settings import Bounds
-from services.http.server.inbound import Takeover
+from services.http.server.context import Served, ServerContext
 from services.http.server.phase import Phase
-from services.http.server.server import HTTPServer, Served
+from services.http.server.takeover import Takeover
 from services.http.urls import Origin
-from services.listener import Slot
 
 
 class End(asyncio.Protocol):
@@ -119,12 +119,12 @@ class End(asyncio.Protocol):
 class ClientEnd(End):
     """The end that the server counts among its connections, and holds to the idle time-out."""
 
-    def __init__(self, server: HTTPServer, slot: Slot, idle_s: float) -> None:
+    def __init__(self, context: ServerContext, slot: Slot, idle_s: float) -> None:
         super().__init__()
         self.slot = slot
         self.phase = Phase.ANSWER
-        self.deadline = server.now() + idle_s
-        self._server = server
+        self.deadline = context.now() + idle_s
+        self._context = context
         self._idle_s = idle_s
         self._seen_octets = 0
 
@@ -136,7 +136,7 @@ class ClientEnd(End):
             self.slot.complete(Stage.ACTIVE)
             self.deadline = now + self._idle_s
         elif now >= self.deadline:
-            self._server.log.write("tunnel_idle", octets=moved)
+            self._context.log.write("tunnel_idle", octets=moved)
             self.evict()
 
     def evict(self) -> None:
@@ -150,7 +150,7 @@ class ClientEnd(End):
         self.finish()
 
     def forget(self) -> None:
-        self._server.forget(self)
+        self.slot.release()
 
 
 class Tunnel(Takeover):
@@ -161,9 +161,9 @@ class Tunnel(Takeover):
         self._far = far
         self._idle_s = idle_s
 
-    def take_over(self, server: HTTPServer, transport: asyncio.Transport, slot: Slot, octets: bytes) -> Served:
+    def take_over(self, context: ServerContext, transport: asyncio.Transport, slot: Slot, octets: bytes) -> Served:
         """Join the two ends."""
-        near = ClientEnd(server, slot, self._idle_s)
+        near = ClientEnd(context, slot, self._idle_s)
         near.adopt(transport)
         transport.set_protocol(near)
         self._far.join(near)

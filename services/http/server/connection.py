@@ -10,23 +10,21 @@ import asyncio
 import socket
 import struct
 from collections.abc import Awaitable, Sequence
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
-from services.connections import Stage, paid_deadline
+from services.connection_table import Stage, paid_deadline
+from services.connections import Slot
 from services.http.dates import format_date
 from services.http.http1.server_connection import ServerConnection
 from services.http.http1.version_detection import Detected, VersionDetector
 from services.http.http2.upgrade import SWITCHING, upgrade_settings, upgraded
 from services.http.messages import Body, Closed, Data, EndOfMessage, Event, Fault, Request, Response, StreamedBody
 from services.http.server.body_stream import BodyStream
+from services.http.server.context import ServerContext
 from services.http.server.error_pages import page_response
 from services.http.server.http2_connection import Http2Connection
-from services.http.server.inbound import Takeover
 from services.http.server.phase import Phase
-from services.listener import Slot
-
-if TYPE_CHECKING:
-    from services.http.server.server import HTTPServer
+from services.http.server.takeover import Takeover
 
 # Content read and written at a time: a full window of a fast path.
 SLICE_OCTETS = 262_144
@@ -41,12 +39,12 @@ BATCH_REQUESTS = 32
 class Http1Connection(asyncio.Protocol):
     """One accepted connection."""
 
-    def __init__(self, server: "HTTPServer", slot: Slot) -> None:
+    def __init__(self, context: ServerContext, slot: Slot) -> None:
         self.slot = slot
         self.phase = Phase.IDLE
         self.deadline = 0.0
-        self._server = server
-        self._core = ServerConnection(server.limits.body_octets)
+        self._context = context
+        self._core = ServerConnection(context.limits.body_octets)
         self._transport: asyncio.Transport
         self._peer = ""
         self._request: Request | None = None
@@ -63,7 +61,7 @@ class Http1Connection(asyncio.Protocol):
         self._read_paused = False
         self._peer_ended = False
         self._has_responded = False
-        self._version_detector: VersionDetector | None = VersionDetector() if server.speaks_http_2 else None
+        self._version_detector: VersionDetector | None = VersionDetector() if context.speaks_http_2 else None
         self._received = bytearray()
         self._task: asyncio.Task[None] | None = None
         self._batch = 0
@@ -76,10 +74,10 @@ class Http1Connection(asyncio.Protocol):
         if raw is not None:
             # Without Nagle's algorithm: a pipelined response must not wait for the ACK of the last one.
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if self._server.log.enabled:
+        if self._context.log.enabled:
             self._peer = "{}:{}".format(*(transport.get_extra_info("peername") or ("?", "?"))[:2])
-        self.deadline = self._server.now() + self._server.limits.idle_s
-        self._server.serve(self)
+        self.deadline = self._context.now() + self._context.limits.idle_s
+        self.slot.attach(self)
         tls = transport.get_extra_info("ssl_object")
         if tls is not None:
             # RFC 9113 section 3.2: over TLS the version is negotiated with ALPN.
@@ -90,7 +88,7 @@ class Http1Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self.phase is Phase.LINGER:
             # RFC 9112 section 9.6: a client that still sends has not yet read the response.
-            self.deadline = min(self._server.now() + self._server.limits.linger_s, self._linger_end)
+            self.deadline = min(self._context.now() + self._context.limits.linger_s, self._linger_end)
             return
         if self._version_detector is not None:
             detected, octets = self._version_detector.feed(data), self._version_detector.octets
@@ -132,12 +130,12 @@ class Http1Connection(asyncio.Protocol):
         del exc
         self.phase = Phase.LINGER
         if self._response_body is not None:
-            self._server.sent_octets += self._sent_octets
+            self._context.sent_octets += self._sent_octets
         self._close_response_body()
         self._fail_request_body("the client went away")
         if self._task is not None:
             self._task.cancel()
-        self._server.forget(self)
+        self.slot.release()
 
     # Called by the server.
 
@@ -149,7 +147,7 @@ class Http1Connection(asyncio.Protocol):
         writes = self._response_body is not None or unsent > 0
         if (writes and self._has_progressed()) or self._is_blocked_elsewhere(unsent):
             # Also during the next request: a client that still receives the last response must not lose it.
-            self.deadline = now + self._server.limits.stall_s
+            self.deadline = now + self._context.limits.stall_s
         elif self.phase is Phase.REQUEST:
             self._handle(self._core.time_out())
             self._flush()
@@ -201,33 +199,33 @@ class Http1Connection(asyncio.Protocol):
     def _replace_by_http2(self) -> Http2Connection:
         self._flush()
         self.phase = Phase.LINGER
-        after = Http2Connection(self._server, self._transport, self._peer, self.slot)
-        self._server.replace(self, after)
+        after = Http2Connection(self._context, self._transport, self._peer, self.slot)
+        self.slot.attach(after)
         return after
 
     def _hand_over(self, body: Takeover) -> None:
         rest = self._core.take_rest()
         self._flush()
-        if self._server.log.enabled:
+        if self._context.log.enabled:
             self._log()
         self.phase = Phase.LINGER
-        after = body.take_over(self._server, self._transport, self.slot, rest)
-        self._server.replace(self, after)
+        after = body.take_over(self._context, self._transport, self.slot, rest)
+        self.slot.attach(after)
 
     # Requests.
 
     def _enter_request_phase(self) -> None:
-        now = self._server.now()
+        now = self._context.now()
         if self.phase is Phase.IDLE:
             self.phase = Phase.REQUEST
             self._begun = now
-            self.deadline = now + self._server.limits.head_s
+            self.deadline = now + self._context.limits.head_s
 
     def _continue(self) -> None:
         """Handle pipelined requests, once the last response is complete."""
         self._batch = 0
         if self._can_continue():
-            self._begun = self._server.now()
+            self._begun = self._context.now()
             self._handle_events(self._core.next_exchange())
 
     def _can_continue(self) -> bool:
@@ -247,7 +245,7 @@ class Http1Connection(asyncio.Protocol):
                 break
             self._batch += 1
             if self._batch > BATCH_REQUESTS and self._core.unparsed_octets:
-                self._server.loop.call_soon(self._continue)
+                self._context.loop.call_soon(self._continue)
                 break
             events = self._core.next_exchange()
         self._flush()
@@ -273,14 +271,14 @@ class Http1Connection(asyncio.Protocol):
         self.slot.stage = Stage.ACTIVE
         if self._core.wants_continue:
             # RFC 9110 section 10.1.1: a final response instead of 100 if the head already decides it.
-            refusal = self._server.refuse(request)
+            refusal = self._context.refuse(request)
             if refusal is not None:
                 # The client may send the content or not, so the start of a next request would be ambiguous.
                 self._send_response(refusal, close=True)
                 return
-            if not self._server.relays:
+            if not self._context.relays:
                 self._write(self._core.send_continue())
-        if self._server.relays and self._core.has_content:
+        if self._context.relays and self._core.has_content:
             self._request_body = BodyStream()
             self._request_body.on_room = self._update_phase
             self._handle_request()
@@ -300,8 +298,8 @@ class Http1Connection(asyncio.Protocol):
 
     def _extend_deadline(self, octets: int) -> None:
         """Extend the deadline by the time that the content takes at the minimum rate."""
-        limits = self._server.limits
-        latest = self._server.now() + limits.body_s
+        limits = self._context.limits
+        latest = self._context.now() + limits.body_s
         self.deadline = paid_deadline(self.deadline, octets, limits.body_rate_octets_s, latest)
 
     def _handle_request(self) -> None:
@@ -312,19 +310,19 @@ class Http1Connection(asyncio.Protocol):
         if self._received:
             body = bytes(self._received)
             self._received.clear()
-        settings = upgrade_settings(request) if b"upgrade" in request.fields and not self._server.relays else None
+        settings = upgrade_settings(request) if b"upgrade" in request.fields and not self._context.relays else None
         if settings is not None and self._transport.get_extra_info("ssl_object") is None:
             self._write(SWITCHING)
             rest = self._core.switch()
             self._replace_by_http2().take_over_upgraded(settings, upgraded(request), body, rest, self._write_paused)
             return
-        answer = self._server.relay(request, self) if self._server.relays else self._server.answer(request, body)
+        answer = self._context.relay(request, self) if self._context.relays else self._context.answer(request, body)
         if isinstance(answer, Response):
             self._send_response(answer)
             return
         if self._request_body is None or self._request_body.is_complete:
             self.phase = Phase.ANSWER
-        self._task = self._server.loop.create_task(self._respond_when_ready(answer))
+        self._task = self._context.loop.create_task(self._respond_when_ready(answer))
 
     async def _respond_when_ready(self, answer: Awaitable[Response]) -> None:
         response = await answer
@@ -365,7 +363,7 @@ class Http1Connection(asyncio.Protocol):
 
     def _send_response(self, response: Response, close: bool = False) -> None:
         self._status, self._sent_octets = response.status, 0
-        date = format_date(int(self._server.wall_clock()))
+        date = format_date(int(self._context.wall_clock()))
         body = response.body
         self._write(self._core.send_response(response, date, close))
         if isinstance(body, bytes):
@@ -384,8 +382,8 @@ class Http1Connection(asyncio.Protocol):
         if isinstance(body, StreamedBody):
             body.on_more = self._write_body
         self.phase = Phase.ANSWER
-        self.deadline = self._server.now() + self._server.limits.stall_s
-        self._server.loop.call_soon(self._write_body)
+        self.deadline = self._context.now() + self._context.limits.stall_s
+        self._context.loop.call_soon(self._write_body)
 
     def _write_body(self) -> None:
         """Write a slice of the body, and schedule the next one unless the transport or the body pauses."""
@@ -404,7 +402,7 @@ class Http1Connection(asyncio.Protocol):
             self._continue()
             self._update_phase()
         elif not (self._write_paused or self._is_starved):
-            self._server.loop.call_soon(self._write_body)
+            self._context.loop.call_soon(self._write_body)
 
     def _write_slice(self, body: Body | StreamedBody) -> bool:
         """Write a slice of the body; return whether that completed it."""
@@ -427,7 +425,7 @@ class Http1Connection(asyncio.Protocol):
 
     def _abort_response(self, error: str) -> None:
         """Abort a response in progress; only the early end of the connection can show it (RFC 9112 section 8)."""
-        self._server.log.write("broken", peer=self._peer, error=error)
+        self._context.log.write("broken", peer=self._peer, error=error)
         raw = self._transport.get_extra_info("socket")
         if self._core.ends_with_connection and raw is not None:
             # With FIN, close-delimited content would appear complete, so the connection is reset.
@@ -442,8 +440,8 @@ class Http1Connection(asyncio.Protocol):
 
     def _complete_response(self) -> None:
         """Log a complete response, and close the connection unless it persists."""
-        self._server.sent_octets += self._sent_octets
-        if self._server.log.enabled:
+        self._context.sent_octets += self._sent_octets
+        if self._context.log.enabled:
             self._log()
         self._request = None
         self._has_responded = True
@@ -458,7 +456,7 @@ class Http1Connection(asyncio.Protocol):
         self._set_reading(True)
         self.phase = Phase.LINGER
         self.slot.complete(Stage.IDLE)
-        now, limits = self._server.now(), self._server.limits
+        now, limits = self._context.now(), self._context.limits
         self.deadline, self._linger_end = now + limits.linger_s, now + limits.linger_most_s
         if self._peer_ended or not self._transport.can_write_eof():
             self._transport.close()
@@ -491,14 +489,14 @@ class Http1Connection(asyncio.Protocol):
 
     def _log(self) -> None:
         request = self._request
-        self._server.log.write(
+        self._context.log.write(
             "request",
             peer=self._peer,
             method=None if request is None else request.method,
             target=None if request is None else request.request_target,
             status=self._status,
             bytes=self._sent_octets,
-            duration_s=round(self._server.now() - self._begun, 6),
+            duration_s=round(self._context.now() - self._begun, 6),
         )
 
     # Phase, deadline and reading.
@@ -522,10 +520,10 @@ class Http1Connection(asyncio.Protocol):
         """Wait for the client to receive its responses; its pipelined requests wait meanwhile."""
         if self.phase is not Phase.ANSWER:
             self.phase = Phase.ANSWER
-            self.deadline = self._server.now() + self._server.limits.stall_s
+            self.deadline = self._context.now() + self._context.limits.stall_s
 
     def _await_request(self, begun: bool) -> None:
         self.slot.complete(Stage.ACTIVE if self._request is not None else Stage.IDLE)
         self.phase = Phase.REQUEST if begun else Phase.IDLE
-        limits = self._server.limits
-        self.deadline = self._server.now() + (limits.head_s if begun else limits.idle_s)
+        limits = self._context.limits
+        self.deadline = self._context.now() + (limits.head_s if begun else limits.idle_s)

@@ -8,9 +8,9 @@ accepts them, so that the memory for outgoing content is bounded.
 import asyncio
 import socket
 from collections.abc import Awaitable, Iterable
-from typing import TYPE_CHECKING
 
-from services.connections import Stage
+from services.connection_table import Stage
+from services.connections import Slot
 from services.http.dates import format_date
 from services.http.errors import LocalProtocolError
 from services.http.http2 import limits
@@ -20,13 +20,10 @@ from services.http.http2.server_connection import Http2ServerConnection
 from services.http.http2.streams import Closing, Stream
 from services.http.limits import REQUEST_BODY_OCTETS
 from services.http.messages import Request, Response
+from services.http.server.context import ServerContext
 from services.http.server.error_pages import page_response
 from services.http.server.inbound import BufferedRequest
 from services.http.server.phase import Phase
-from services.listener import Slot
-
-if TYPE_CHECKING:
-    from services.http.server.server import HTTPServer
 
 # Unsent octets in the kernel's buffer, and in the transport's: two frames each, so that on a slow link an object
 # requested during a large response is scheduled soon.
@@ -38,18 +35,18 @@ TLS_LINGER = 0.25
 class Http2Connection(asyncio.Protocol):
     """One client's connection after it has chosen HTTP/2."""
 
-    def __init__(self, server: "HTTPServer", transport: asyncio.Transport, peer: str, slot: Slot) -> None:
+    def __init__(self, context: ServerContext, transport: asyncio.Transport, peer: str, slot: Slot) -> None:
         self.slot = slot
         self.phase = Phase.REQUEST
         self.deadline = 0.0
-        self._server = server
+        self._context = context
         self._transport = transport
         self._peer = peer
-        bounds = server.limits
+        bounds = context.limits
         self._scheme = b"https" if transport.get_extra_info("ssl_object") is not None else b"http"
         # Content is buffered here even where HTTP/1 would stream it to a relay, so the limit is that of a buffer.
-        body_octets = min(bounds.body_octets, REQUEST_BODY_OCTETS) if server.relays else bounds.body_octets
-        self._core = Http2ServerConnection(self._scheme, body_octets, bounds.time_limits(), server.now())
+        body_octets = min(bounds.body_octets, REQUEST_BODY_OCTETS) if context.relays else bounds.body_octets
+        self._core = Http2ServerConnection(self._scheme, body_octets, bounds.time_limits(), context.now())
         self._core.on_more(self._schedule)
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._written_octets = 0
@@ -112,7 +109,7 @@ class Http2Connection(asyncio.Protocol):
         self._core.abandon()
         for task in self._tasks.values():
             task.cancel()
-        self._server.forget(self)
+        self.slot.release()
 
     # Called by the server.
 
@@ -127,7 +124,7 @@ class Http2Connection(asyncio.Protocol):
         if self._core.is_sending or self._transport.get_write_buffer_size() > 0:
             if self._has_progressed() or self.phase is not Phase.ANSWER:
                 self.phase = Phase.ANSWER
-                self.deadline = now + self._server.limits.stall_s
+                self.deadline = now + self._context.limits.stall_s
             elif now >= self.deadline:
                 self._transport.abort()
                 return
@@ -160,13 +157,13 @@ class Http2Connection(asyncio.Protocol):
 
     def _receive(self, data: bytes) -> None:
         """Parse and handle requests until the limit on outgoing octets is reached."""
-        events = self._core.receive_data(data, self._server.now())
+        events = self._core.receive_data(data, self._context.now())
         while events:
             for event in events:
                 self._handle(event)
             if self._write_paused or self._core.outgoing_octets >= limits.OUTGOING_OCTETS:
                 break
-            events = self._core.receive_data(b"", self._server.now())
+            events = self._core.receive_data(b"", self._context.now())
         self._advance()
 
     def _handle(self, event: Event) -> None:
@@ -179,19 +176,19 @@ class Http2Connection(asyncio.Protocol):
             if task is not None:
                 task.cancel()
         elif isinstance(event, ConnectionTerminated):
-            self._server.log.write("fault", peer=self._peer, code=event.code.name, error=event.detail)
+            self._context.log.write("fault", peer=self._peer, code=event.code.name, error=event.detail)
 
     def _handle_request(self, event: RequestReceived) -> None:
         if not self._core.can_respond(event.stream_id):
             return
         self.slot.stage = Stage.ACTIVE
-        if self._server.relays:
-            answer = self._server.relay(event.request, BufferedRequest(event.content, self._peer))
+        if self._context.relays:
+            answer = self._context.relay(event.request, BufferedRequest(event.content, self._peer))
         else:
-            answer = self._server.answer(event.request, event.content)
+            answer = self._context.answer(event.request, event.content)
         if not isinstance(answer, Response):
             self._respond_when_ready(event, answer)
-        elif self._server.push:
+        elif self._context.push:
             self._respond_with_pushes(event, answer)
         else:
             self._respond(event.stream_id, answer)
@@ -203,22 +200,22 @@ class Http2Connection(asyncio.Protocol):
             self._respond_with_pushes(event, response)
             self._advance()
 
-        self._tasks[event.stream_id] = self._server.loop.create_task(wait())
+        self._tasks[event.stream_id] = self._context.loop.create_task(wait())
 
     def _respond(self, stream_id: int, response: Response) -> None:
-        date = format_date(int(self._server.wall_clock()))
+        date = format_date(int(self._context.wall_clock()))
         try:
             self._core.send_response(stream_id, response, date)
         except LocalProtocolError as error:
             # The handler's fields are invalid: an error of this stream only.
-            self._server.log.write("failed", error=str(error))
+            self._context.log.write("failed", error=str(error))
             if not isinstance(response.body, bytes):
                 response.body.close()
             self._core.send_response(stream_id, page_response(500, "The server failed to answer."), date)
 
     def _respond_with_pushes(self, event: RequestReceived, response: Response) -> None:
         """Promise the page's objects, then send the page, then the objects (RFC 9113 section 8.4.1)."""
-        pushed = list(self._push(event, response)) if self._server.push else []
+        pushed = list(self._push(event, response)) if self._context.push else []
         self._respond(event.stream_id, response)
         for stream_id, answer in pushed:
             self._respond(stream_id, answer)
@@ -230,7 +227,7 @@ class Http2Connection(asyncio.Protocol):
         for request in promised_requests(event.request, response, self._scheme):
             if left <= 0:
                 break
-            answer = self._server.answer(request, b"")
+            answer = self._context.answer(request, b"")
             # Only a response that is available now, with status 200, is promised.
             if isinstance(answer, Response) and answer.status == 200:
                 left -= 1
@@ -244,7 +241,7 @@ class Http2Connection(asyncio.Protocol):
         """Continue in the next iteration of the event loop, after the other connections."""
         if not self._is_scheduled:
             self._is_scheduled = True
-            self._server.loop.call_soon(self._resume)
+            self._context.loop.call_soon(self._resume)
 
     def _resume(self) -> None:
         self._is_scheduled = False
@@ -261,14 +258,14 @@ class Http2Connection(asyncio.Protocol):
             return
         if self._core.can_produce and not self._write_paused:
             for error in self._core.produce(limits.TURN_OCTETS):
-                self._server.log.write("broken", peer=self._peer, error=error)
+                self._context.log.write("broken", peer=self._peer, error=error)
         octets = self._core.data_to_send()
         if octets:
             self._written_octets += len(octets)
             self._transport.write(octets)
         for stream in self._core.take_closed():
-            self._server.sent_octets += stream.sent_octets
-            if self._server.log.enabled:
+            self._context.sent_octets += stream.sent_octets
+            if self._context.log.enabled:
                 self._log(stream)
         self._update_phase()
 
@@ -291,7 +288,7 @@ class Http2Connection(asyncio.Protocol):
         elif self.phase is not Phase.IDLE or self.slot.stage is Stage.ACTIVE:
             # Once, when the last stream closes: PING and other control frames do not extend the deadline.
             self.phase = Phase.IDLE
-            self.deadline = self._server.now() + self._server.limits.idle_s
+            self.deadline = self._context.now() + self._context.limits.idle_s
             if self.slot.stage is Stage.ACTIVE:
                 self.slot.complete(Stage.IDLE)
 
@@ -306,7 +303,7 @@ class Http2Connection(asyncio.Protocol):
     def _linger(self) -> None:
         """Half-close, then read for a time: a reset could destroy the GOAWAY in transit (RFC 9113 section 5.4.1)."""
         self.phase = Phase.LINGER
-        self.deadline = self._server.now() + self._server.limits.linger_s
+        self.deadline = self._context.now() + self._context.limits.linger_s
         self._set_reading(True)
         if self._peer_ended:
             self._transport.close()
@@ -314,11 +311,11 @@ class Http2Connection(asyncio.Protocol):
             self._transport.write_eof()
         else:
             # asyncio's TLS cannot half-close, so the client sees the end only when the linger time is over.
-            self.deadline -= self._server.limits.linger_s * (1 - TLS_LINGER)
+            self.deadline -= self._context.limits.linger_s * (1 - TLS_LINGER)
 
     def _log(self, stream: Stream) -> None:
         request = stream.request
-        self._server.log.write(
+        self._context.log.write(
             "request",
             peer=self._peer,
             version="2",
@@ -331,5 +328,5 @@ class Http2Connection(asyncio.Protocol):
             bytes=stream.sent_octets,
             request_header_size_bytes=stream.request_header_size_bytes,
             response_header_size_bytes=stream.response_header_size_bytes,
-            duration_s=round(self._server.now() - stream.begun, 6),
+            duration_s=round(self._context.now() - stream.begun, 6),
         )

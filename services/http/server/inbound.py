@@ -4,15 +4,10 @@ A relay is a handler that is called at the head of a request instead of at its e
 while it receives it (RFC 9110 sections 7.6 and 10.1.1).
 """
 
-import asyncio
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-from services.http.messages import Response, StreamedBody
+from services.http.messages import Response
 from services.http.server.body_stream import BodyStream
-from services.listener import Slot
-
-if TYPE_CHECKING:
-    from services.http.server.server import HTTPServer, Served
 
 
 class Inbound(Protocol):
@@ -46,11 +41,3 @@ class BufferedRequest:
 
     def send_interim(self, response: Response) -> None:
         """Drop it: interim responses are optional here (RFC 9110 section 15.2)."""
-
-
-class Takeover(StreamedBody):
-    """A response body that takes over the connection after the response's head: a tunnel (RFC 9110 9.3.6)."""
-
-    def take_over(self, server: "HTTPServer", transport: asyncio.Transport, slot: Slot, octets: bytes) -> "Served":
-        """Return the protocol that takes over; `octets` were received after the request."""
-        raise NotImplementedError

@@ -1,7 +1,7 @@
 """Which responses are stored: found by URI, bounded, the one unused for longest leaves first. Pure bookkeeping.
 
     index.add(entry)           -> the entries whose place it takes: of the same request fields, or too many of the URI
-    index.make_room()          -> the entries that leave so that every bound holds again
+    index.make_room()          -> the entries that leave so that every limit holds again
     index.find(b"http://a/")   -> the stored responses of a URI, the newest first
 
 RFC 9111 section 2: the cache key is at least the URI, and section 4.1 tells stored responses of one URI apart by the
@@ -19,8 +19,8 @@ SameKey = Callable[[StoredResponse, StoredResponse], bool]
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
-    """What all entries together may take; `disk_octets` 0 means that there is no disk."""
+class Limits:
+    """Limits of all entries together; `disk_octets` 0 means that there is no disk."""
 
     memory_octets: int = limits.MEMORY_OCTETS
     disk_octets: int = 0
@@ -67,8 +67,8 @@ class Index:
     `pending_memory` and `pending_disk` are octets of responses that are still arriving: they count, and no entry.
     """
 
-    def __init__(self, bounds: Bounds, same_key: SameKey) -> None:
-        self.bounds = bounds
+    def __init__(self, most: Limits, same_key: SameKey) -> None:
+        self.limits = most
         self.memory_octets = 0
         self.disk_octets = 0
         self.pending_memory = 0
@@ -109,7 +109,7 @@ class Index:
         before = self.find(stored.uri)
         gone = [other for other in before if self._replaces(other, stored)]
         dropped = self._drop_all(gone)
-        if len(before) - len(gone) >= self.bounds.variants:
+        if len(before) - len(gone) >= self.limits.variants:
             dropped += self._drop_all([min(self.find(stored.uri), key=self._last_use)])
         self._by_uri[stored.uri] = (stored, *self.find(stored.uri))
         self._entries[stored.name] = entry
@@ -152,12 +152,12 @@ class Index:
         return entry
 
     def make_room(self) -> list[Entry]:
-        """Let content that has a file leave memory, then entries, until the bounds hold; return those entries.
+        """Let content that has a file leave memory, then entries, until the limits hold; return those entries.
 
         What still arrives stays: may_reserve() is asked before it is counted.
         """
-        bounds, evicted = self.bounds, []
-        while self._held and self.memory_octets + self.pending_memory > bounds.memory_octets:
+        most, evicted = self.limits, []
+        while self._held and self.memory_octets + self.pending_memory > most.memory_octets:
             self._release(next(iter(self._held.values())))
         while self._entries and not self._has_room:
             name = next(iter(self._entries))
@@ -169,16 +169,16 @@ class Index:
     def may_reserve(self, memory_octets: int, disk_octets: int) -> bool:
         """Tell whether that much more may arrive, if need be in the place of every entry."""
         return (
-            self.pending_memory + memory_octets <= self.bounds.memory_octets
-            and self.pending_disk + disk_octets <= self.bounds.disk_octets
+            self.pending_memory + memory_octets <= self.limits.memory_octets
+            and self.pending_disk + disk_octets <= self.limits.disk_octets
         )
 
     @property
     def _has_room(self) -> bool:
         return (
-            self.memory_octets + self.pending_memory <= self.bounds.memory_octets
-            and self.disk_octets + self.pending_disk <= self.bounds.disk_octets
-            and len(self._entries) <= self.bounds.entries
+            self.memory_octets + self.pending_memory <= self.limits.memory_octets
+            and self.disk_octets + self.pending_disk <= self.limits.disk_octets
+            and len(self._entries) <= self.limits.entries
         )
 
     def _release(self, entry: Entry) -> None:

@@ -12,7 +12,7 @@ peer. Left out: the order of use over a restart (entries come back in the order 
 
 import errno
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -26,7 +26,8 @@ from services.http.storage import limits
 from services.http.storage.content import HeldBody, Segment, joined, read_content, verify_content
 from services.http.storage.folder import Folder, blocks
 from services.http.storage.format import Head, encode_head
-from services.http.storage.index import Bounds, Entry, Index, SameKey, head_octets
+from services.http.storage.index import Entry, Index, Limits, SameKey, head_octets
+from services.http.storage.space import Space
 from services.http.storage.writer import Writer
 
 # Errors of a machine that has too much to do; a file that cannot be opened for them is not damaged.
@@ -65,14 +66,13 @@ class Store:
         """`same_key(old, new)`: whether a new response of the same URI and method takes the place of an old one (RFC
         9111 section 4.1). `object_octets` bounds one content, `memory_octets` all that is in memory and `disk_octets`
         all files, both with heads and with what arrives."""
-        self.object_octets = object_octets
         self.folder = None if directory is None else Folder(directory)
-        self._index = Index(Bounds(memory_octets, 0 if directory is None else disk_octets, entries_max), same_key)
+        self._index = Index(Limits(memory_octets, 0 if directory is None else disk_octets, entries_max), same_key)
         self._writers: dict[bytes, set[Writer]] = {}
+        self._space = Space(self._index, self.folder, object_octets, log)
         self._log = log
-        self._disk_fails = False
         self._last_name = 0
-        self._stored = self._evictions = self._aborted = self._damaged = self._disk_failures = 0
+        self._stored = self._aborted = self._damaged = 0
         if self.folder is not None:
             self._load(self.folder)
 
@@ -88,7 +88,7 @@ class Store:
         """
         self._last_name += 1
         stored = replace(stored, name=f"{self._last_name:016x}")
-        writer = Writer(self, stored)
+        writer = Writer(self._space, stored, self._finish)
         self._writers.setdefault(stored.uri, set()).add(writer)
         octets = head_octets(stored)
         is_small = len(stored.uri) <= limits.URI_OCTETS and octets <= limits.HEAD_OCTETS
@@ -139,14 +139,14 @@ class Store:
         before = entry.stored
         new = replace(new, uri=before.uri, name=before.name, size_octets=before.size_octets, span=before.span)
         self._index.replace(entry, new, self._rewrite_head(entry, new))
-        self._evict()
+        self._space.evict()
         return new
 
     def remove(self, stored: StoredResponse) -> None:
         """Remove a stored response, if it is there."""
         entry = self._index.drop(stored.name)
         if entry is not None:
-            self._remove_files([entry])
+            self._space.remove_files([entry])
 
     def remove_uri(self, uri: bytes) -> None:
         """Remove all stored responses of a URI, and store none of those of it that still arrive (RFC 9111
@@ -166,10 +166,10 @@ class Store:
             disk_octets=index.disk_octets + index.pending_disk,
             writers=sum(map(len, self._writers.values())),
             stored=self._stored,
-            evictions=self._evictions,
+            evictions=self._space.evictions,
             aborted=self._aborted,
             damaged=self._damaged,
-            disk_failures=self._disk_failures,
+            disk_failures=self._space.disk_failures,
         )
 
     def close(self) -> None:
@@ -180,49 +180,35 @@ class Store:
         if self.folder is not None:
             self.folder.close()
 
-    # What a writer calls.
+    # The end of a writer.
 
-    def reserve(self, memory_octets: int, disk_octets: int) -> bool:
-        """Make room for octets that arrive, or take them back; False where all the room is taken by others."""
-        if (memory_octets > 0 or disk_octets > 0) and not self._index.may_reserve(memory_octets, disk_octets):
-            return False
-        self._index.pending_memory += memory_octets
-        self._index.pending_disk += disk_octets
-        self._evict()
-        return True
-
-    def keep(self, writer: Writer, stored: StoredResponse) -> bool:
-        """Store what a writer has; tell whether it is stored."""
-        is_outdated = writer.is_revoked or self._index.has_newer(stored)
-        entry = None if is_outdated else self._write_files(writer, stored)
-        if entry is None:
-            self.discard(writer)
-            return False
-        writer.release()
-        self._remove_files(self._index.add(entry))
-        self._evict()
-        self._stored += 1
-        return self._index.get(stored.name) is entry
-
-    def discard(self, writer: Writer) -> None:
-        """Remove what a writer that does not come to its end has left."""
-        self._aborted += 1
-        if self.folder is not None:
-            self.folder.remove(writer.stored.name)
-
-    def forget(self, writer: Writer) -> None:
-        """Take leave of a writer."""
+    def _finish(self, writer: Writer, stored: StoredResponse | None) -> bool:
+        """Store what a writer has as `stored`, or discard it where that is None; return whether it is stored."""
+        if stored is None:
+            self._discard(writer)
+        is_stored = stored is not None and self._keep(writer, stored)
         writers = self._writers.get(writer.stored.uri, set())
         writers.discard(writer)
         if not writers:
             self._writers.pop(writer.stored.uri, None)
+        return is_stored
 
-    def disk_failed(self, error: OSError) -> None:
-        """Say that the disk took something no longer, once until it does again."""
-        self._disk_failures += 1
-        if not self._disk_fails and self._log is not None:
-            self._log.write("not stored", reason=f"the disk does not take it: {error}")
-        self._disk_fails = True
+    def _keep(self, writer: Writer, stored: StoredResponse) -> bool:
+        is_outdated = writer.is_revoked or self._index.has_newer(stored)
+        entry = None if is_outdated else self._write_files(writer, stored)
+        if entry is None:
+            self._discard(writer)
+            return False
+        writer.release()
+        self._space.remove_files(self._index.add(entry))
+        self._space.evict()
+        self._stored += 1
+        return self._index.get(stored.name) is entry
+
+    def _discard(self, writer: Writer) -> None:
+        self._aborted += 1
+        if self.folder is not None:
+            self.folder.remove(writer.stored.name)
 
     # Files.
 
@@ -230,13 +216,13 @@ class Store:
         for head, file_octets in folder.scan():
             self._last_name = int(head.stored.name, 16)
             entry = Entry(head.stored, head.checksum, file_octets, is_verified=False)
-            self._remove_files(self._index.add(entry))
-        self._evict()
+            self._space.remove_files(self._index.add(entry))
+        self._space.evict()
 
     def _may_arrive(self, octets: int) -> bool:
         is_small = self.folder is None or octets <= limits.HELD_CONTENT_OCTETS
         room = (octets, 0) if is_small else (0, blocks(octets))
-        return octets <= self.object_octets and self._index.may_reserve(*room)
+        return octets <= self._space.object_octets and self._index.may_reserve(*room)
 
     def _write_files(self, writer: Writer, stored: StoredResponse) -> Entry | None:
         held = writer.held
@@ -244,16 +230,16 @@ class Store:
             return Entry(stored, writer.checksum, 0, held)
         octets = encode_head(Head(stored, writer.checksum))
         more = blocks(len(octets)) + blocks(len(held or b""))
-        if len(octets) > limits.HEAD_OCTETS or not self.reserve(0, more):
+        if len(octets) > limits.HEAD_OCTETS or not self._space.reserve(0, more):
             return None
         try:
             self.folder.write(stored.name, octets, held)
         except OSError as error:
-            self.disk_failed(error)
+            self._space.disk_failed(error)
             return None
         finally:
-            self.reserve(0, -more)
-        self._disk_fails = False
+            self._space.reserve(0, -more)
+        self._space.disk_succeeded()
         return Entry(stored, writer.checksum, blocks(len(octets)) + blocks(writer.size_octets), held)
 
     def _rewrite_head(self, entry: Entry, stored: StoredResponse) -> int:
@@ -268,7 +254,7 @@ class Store:
             self.folder.write_head(stored.name, octets)
         except OSError as error:
             # The older head must not come back at the next start.
-            self.disk_failed(error)
+            self._space.disk_failed(error)
             self.folder.remove_head(stored.name)
             return content_octets
         return blocks(len(octets)) + content_octets
@@ -307,7 +293,7 @@ class Store:
             return FileBody(descriptor, segments)
         os.close(descriptor)
         self._index.hold(entry, content)
-        self._evict()
+        self._space.evict()
         return HeldBody(content, segments)
 
     def _drop_damaged(self, entry: Entry, reason: OSError) -> None:
@@ -315,16 +301,6 @@ class Store:
         if self._log is not None:
             self._log.write("damaged", uri=entry.stored.uri, reason=str(reason))
         self.remove(entry.stored)
-
-    def _evict(self) -> None:
-        evicted = self._index.make_room()
-        self._evictions += len(evicted)
-        self._remove_files(evicted)
-
-    def _remove_files(self, entries: Iterable[Entry]) -> None:
-        if self.folder is not None:
-            for entry in entries:
-                self.folder.remove(entry.stored.name)
 
 
 def _segments(stored: StoredResponse, segments: Sequence[bytes | Span]) -> list[Segment]:

@@ -14,15 +14,12 @@ import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from enum import Enum, auto
-from typing import TYPE_CHECKING
 
 from services.http.cache.stored import StoredResponse
 from services.http.storage.content import FileContent, MemoryContent
 from services.http.storage.folder import blocks
 from services.http.storage.limits import HELD_CONTENT_OCTETS
-
-if TYPE_CHECKING:
-    from services.http.storage.store import Store
+from services.http.storage.space import Space
 
 
 class State(Enum):
@@ -36,7 +33,10 @@ class State(Enum):
 class Writer:
     """One response that arrives; made by Store.begin()."""
 
-    def __init__(self, store: "Store", stored: StoredResponse) -> None:
+    def __init__(
+        self, space: Space, stored: StoredResponse, finish: Callable[["Writer", StoredResponse | None], bool]
+    ) -> None:
+        """`finish` stores the content as the response that it gets, or discards it for None, and tells which."""
         self.stored = stored
         self.state = State.ARRIVING
         self.size_octets = 0
@@ -44,7 +44,8 @@ class Writer:
         self.content: MemoryContent | FileContent = MemoryContent()
         self.is_revoked = False
         """Whether the URI was invalidated since the writer began: what arrives is then of before, and not stored."""
-        self._store = store
+        self._space = space
+        self._finish = finish
         self._memory_octets = 0
         self._disk_octets = 0
         self._readers: set[Reader] = set()
@@ -73,7 +74,7 @@ class Writer:
         if span is not None and span.last - span.first + 1 != self.size_octets:
             self.abort()
             return None
-        is_stored = self._store.keep(self, stored)
+        is_stored = self._finish(self, stored)
         self._end(State.COMPLETE)
         return stored if is_stored else None
 
@@ -81,7 +82,7 @@ class Writer:
         """Drop what arrived; does nothing after the end."""
         if not self.is_open:
             return
-        self._store.discard(self)
+        self._finish(self, None)
         self._end(State.ABORTED)
 
     def reader(self, first: int = 0, last: int | None = None) -> "Reader":
@@ -112,7 +113,7 @@ class Writer:
 
     def reserve(self, memory_octets: int, disk_octets: int) -> bool:
         """Make room for that much more; False where there is none."""
-        if not self._store.reserve(memory_octets, disk_octets):
+        if not self._space.reserve(memory_octets, disk_octets):
             return False
         self._memory_octets += memory_octets
         self._disk_octets += disk_octets
@@ -130,7 +131,7 @@ class Writer:
                 return
             self.content.write(data)
         except OSError as error:
-            self._store.disk_failed(error)
+            self._space.disk_failed(error)
             self.abort()
             return
         self.size_octets = size
@@ -139,22 +140,21 @@ class Writer:
 
     def _has_room(self, size: int, more: int) -> bool:
         """Reserve what the content takes once it is `size` octets; raises OSError where its file cannot be had."""
-        if size > self._store.object_octets:
+        if size > self._space.object_octets:
             return False
-        if isinstance(self.content, MemoryContent) and (self._store.folder is None or size <= HELD_CONTENT_OCTETS):
+        if isinstance(self.content, MemoryContent) and (self._space.folder is None or size <= HELD_CONTENT_OCTETS):
             return self.reserve(more, 0)
         if not self.reserve(0, blocks(size) - self._disk_octets):
             return False
-        if isinstance(self.content, MemoryContent) and self._store.folder is not None:
+        if isinstance(self.content, MemoryContent) and self._space.folder is not None:
             size_before = self.size_octets
-            self.content = FileContent(self._store.folder, self.stored.name, self.content.octets)
+            self.content = FileContent(self._space.folder, self.stored.name, self.content.octets)
             self.reserve(-size_before, 0)
         return True
 
     def _end(self, state: State) -> None:
         self.state = state
         self.release()
-        self._store.forget(self)
         self._close_unread()
         self._wake()
 

@@ -1,18 +1,16 @@
 """One client's connection: octets to the session and back, time-outs, TLS; no decision of the protocol.
 
 While outputs of a session are on their way nothing more is read, so that a client that sends ahead fills its own
-buffers and not the server's; one that does not read is waited for as long as the bounds say.
+buffers and not the server's; one that does not read is waited for as long as its limits say.
 """
 
 import asyncio
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
-from services.connections import Stage, paid_deadline
-from services.listener import Slot
+from services.connection_table import Stage, paid_deadline
+from services.connections import Slot
+from services.mail.access.context import ServerContext
 from services.mail.access.requests import Challenge, LogIn, Output, Outputs, Session
-
-if TYPE_CHECKING:
-    from services.mail.access.server import AccessServer
 
 # Octets that are gathered before they are written.
 FLUSH_OCTETS = 65_536
@@ -23,10 +21,10 @@ TURN_S = 0.01
 
 
 class Connection(asyncio.Protocol):
-    """Serves one session of `server`."""
+    """The connection of one session."""
 
-    def __init__(self, server: "AccessServer", session: Session, slot: Slot) -> None:
-        self._server = server
+    def __init__(self, context: ServerContext, session: Session, slot: Slot) -> None:
+        self._context = context
         self._slot = slot
         self._farewell = "The server is shutting down."
         # The end of the phase: of the login, or of the wait for a complete command.
@@ -48,10 +46,11 @@ class Connection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         if self._task is None:
             host, port = (transport.get_extra_info("peername") or ("?", 0))[:2]
-            self._deadline = asyncio.get_running_loop().time() + self._server.bounds.login_s
+            self._deadline = asyncio.get_running_loop().time() + self._context.limits.login_s
             self._slot.on_evict = self._evict
             self._peer = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-            self._task = self._server.started(self._serve())
+            self._task = self._slot.start(self._serve())
+            self._task.add_done_callback(self._log_failure)
 
     def data_received(self, data: bytes) -> None:
         """Octets came."""
@@ -73,6 +72,11 @@ class Connection(asyncio.Protocol):
         self._woken.set()
         self._writable.set()
         self._slot.release()
+
+    def _log_failure(self, task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self._context.log.write("failed", error=f"{type(error).__name__}: {error}")
 
     def _evict(self) -> None:
         self._farewell = "Too many connections: try again later."
@@ -108,7 +112,7 @@ class Connection(asyncio.Protocol):
             session.release()
             self._transport.close()
             loop = asyncio.get_running_loop()
-            loop.call_later(self._server.bounds.linger_s, self._transport.abort)
+            loop.call_later(self._context.limits.linger_s, self._transport.abort)
 
     async def _read(self) -> bytes | None:
         """Return what came, empty at the end, None where it is time to poll; raises TimeoutError."""
@@ -128,12 +132,12 @@ class Connection(asyncio.Protocol):
         """Begin the wait for the next command where one was complete; the login has one deadline, never put off."""
         if not self._session.logged_in:
             return
-        bounds, now = self._server.bounds, asyncio.get_running_loop().time()
+        limits, now = self._context.limits, asyncio.get_running_loop().time()
         if self._answered:
-            self._deadline = now + bounds.idle_s
+            self._deadline = now + limits.idle_s
             self._slot.complete(Stage.ACTIVE)
         else:
-            self._deadline = paid_deadline(self._deadline, octets, bounds.rate_octets_s, now + bounds.idle_s)
+            self._deadline = paid_deadline(self._deadline, octets, limits.rate_octets_s, now + limits.idle_s)
         self._answered = False
 
     async def _wake(self, deadline: float) -> bool:
@@ -143,7 +147,7 @@ class Connection(asyncio.Protocol):
                 await self._woken.wait()
             return True
         try:
-            async with asyncio.timeout(self._server.bounds.poll_s):
+            async with asyncio.timeout(self._context.limits.poll_s):
                 await self._woken.wait()
         except TimeoutError:
             return await self._polled(deadline)
@@ -193,17 +197,17 @@ class Connection(asyncio.Protocol):
             return
         self._transport.write(data)
         if not self._writable.is_set():
-            latest = asyncio.get_running_loop().time() + self._server.bounds.write_s
+            latest = asyncio.get_running_loop().time() + self._context.limits.write_s
             async with asyncio.timeout_at(latest if self._session.logged_in else min(latest, self._deadline)):
                 await self._writable.wait()
 
     async def _answer(self, request: Output) -> object:
         if isinstance(request, LogIn | Challenge):
-            opened = await self._server.log_in(request)
-            self._server.log.write("login", peer=self._peer, user=request.user, ok=opened is not None)
+            opened = await self._context.log_in(request)
+            self._context.log.write("login", peer=self._peer, user=request.user, ok=opened is not None)
             if opened is None:
                 # RFC 3501 section 11.2: guessing is made slow.
-                await asyncio.sleep(self._server.bounds.failed_login_s)
+                await asyncio.sleep(self._context.limits.failed_login_s)
             return opened
         await self._start_tls()
         return None
@@ -212,14 +216,14 @@ class Connection(asyncio.Protocol):
         self._transport.pause_reading()
         # What was sent ahead in the clear does not count inside.
         self._inbox.clear()
-        bounds, loop = self._server.bounds, asyncio.get_running_loop()
+        limits, loop = self._context.limits, asyncio.get_running_loop()
         try:
             made = await loop.start_tls(
                 self._transport,
                 self,
-                self._server.tls_context(),
+                self._context.tls_context(),
                 server_side=True,
-                ssl_handshake_timeout=bounds.handshake_s,
+                ssl_handshake_timeout=limits.handshake_s,
             )
         except OSError:
             self._transport.abort()

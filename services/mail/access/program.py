@@ -6,8 +6,9 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from services.errors import ServiceError
+from services.mail.access.context import CONNECTIONS_MAX, IDLE_S, LOGIN_S, Limits
 from services.mail.access.requests import Session
-from services.mail.access.server import CONNECTIONS_MAX, IDLE_S, LOGIN_S, AccessServer, Bounds
+from services.mail.access.server import AccessServer
 from services.mail.accounts import Accounts
 from services.mail.maildir.root import check_root
 from services.shell import Shell, add_common_flags, run_service
@@ -66,10 +67,10 @@ def run_access(name: str, options: argparse.Namespace, make_session: MakeSession
 
     async def start(shell: Shell) -> Callable[[], Awaitable[None]]:
         tls = _tls_context(options)
-        bounds = Bounds(connections=options.max_connections, idle_s=options.idle, login_s=options.login_timeout)
+        limits = Limits(connections=options.max_connections, idle_s=options.idle, login_s=options.login_timeout)
         accounts = _accounts(options)
         check_root(options.maildirs, accounts.domains)
-        server = AccessServer(shell, accounts, options.maildirs, lambda: make_session(options), tls, bounds)
+        server = AccessServer(shell, accounts, options.maildirs, lambda: make_session(options), tls, limits)
         shell.on_hangup(lambda: _read_again(shell, server, options))
         await shell.open_tcp(server.protocol, connections=server.connections)
         return server.stop
@@ -83,7 +84,7 @@ def _accounts(options: argparse.Namespace) -> Accounts:
 
 def _read_again(shell: Shell, server: AccessServer, options: argparse.Namespace) -> None:
     try:
-        server.accounts = _accounts(options)
+        server.context.accounts = _accounts(options)
     except ServiceError as error:
         # A mistake in the file does not end what works.
         shell.log.write("accounts", error=str(error))

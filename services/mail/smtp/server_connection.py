@@ -5,17 +5,15 @@ Takes no decision of the protocol. While a message goes to the disk or a passwor
 
 import asyncio
 import socket
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
-from services.connections import Stage, paid_deadline
-from services.listener import Slot
+from services.connection_table import Stage, paid_deadline
+from services.connections import Slot
 from services.mail.smtp.commands import Accept, Asked, CheckPassword, State
 from services.mail.smtp.policy import Client
 from services.mail.smtp.reply import Reply
+from services.mail.smtp.server_context import Port, ServerContext
 from services.mail.smtp.server_session import ServerSession
-
-if TYPE_CHECKING:
-    from services.mail.smtp.server import Port, SMTPServer
 
 _LOCAL_ERROR = Reply(451, "Local error in processing", "4.3.0")
 
@@ -29,8 +27,8 @@ def _stage_of(session: ServerSession) -> Stage:
 class Serving(asyncio.Protocol):
     """Serves one client; `deadline` is when the server's sweep ends it, `task` what the session asked for."""
 
-    def __init__(self, server: "SMTPServer", port: "Port", slot: Slot) -> None:
-        self._server = server
+    def __init__(self, context: ServerContext, port: Port, slot: Slot) -> None:
+        self._context = context
         self._slot = slot
         self._port = port
         self._session: ServerSession | None = None
@@ -54,10 +52,9 @@ class Serving(asyncio.Protocol):
         if raw is not None:
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.address = str((transport.get_extra_info("peername") or ("?",))[0])
-        session = self._session = ServerSession(self._server.policy, self._port.offer, Client(self.address))
-        self.deadline = self._server.now() + self._server.bounds.idle_s
-        self._slot.on_evict = self._evict
-        self._server.serve(self)
+        session = self._session = ServerSession(self._context.policy, self._port.offer, Client(self.address))
+        self.deadline = self._context.now() + self._context.limits.idle_s
+        self._slot.attach(self)
         self._transport.write(session.greeting())
 
     def data_received(self, data: bytes) -> None:
@@ -83,26 +80,41 @@ class Serving(asyncio.Protocol):
     def connection_lost(self, _: Exception | None) -> None:
         self._held(0)
         self._slot.release()
-        self._server.gone(self)
 
-    # What the server calls.
+    # Methods that the ConnectionSet calls.
 
-    def stop(self, reason: str) -> None:
+    def stop(self) -> None:
         """End the session with 421, after the reply that is under way."""
-        self._stopping = True
-        if self.task is None and self._session is not None and not self._lingers:
-            self._transport.write(self._session.stop(reason))
-            self._end()
+        self._stop("Closing down: try again later")
 
-    def time_out(self) -> None:
-        """The deadline has passed."""
+    def abort(self) -> None:
+        """Close at once, and discard unsent octets."""
+        self._transport.abort()
+
+    def evict(self) -> None:
+        """End the session with 421, because another connection takes the place of this one."""
+        if self._lingers:
+            self._transport.abort()
+        else:
+            self._stop("Too many connections: try again later")
+
+    def check_deadline(self, now: float) -> None:
+        """End the session with 421 where the client was silent for too long."""
+        if now < self.deadline:
+            return
         if self._lingers or self._in_handshake or self._session is None:
             self._transport.abort()
         elif self.task is None:
             self._transport.write(self._session.stop("Nothing came for too long", "4.4.2"))
             self._end()
 
-    # The rest.
+    # Octets, requests of the session, and the end.
+
+    def _stop(self, reason: str) -> None:
+        self._stopping = True
+        if self.task is None and self._session is not None and not self._lingers:
+            self._transport.write(self._session.stop(reason))
+            self._end()
 
     def _sent(self, session: ServerSession, out: bytes) -> None:
         if out:
@@ -111,32 +123,26 @@ class Serving(asyncio.Protocol):
             self._transport.pause_reading()
             if isinstance(session.asked, Accept):
                 self._slot.stage = Stage.ACTIVE
-            self.task = self._server.loop.create_task(self._answer(session, session.asked))
+            self.task = self._slot.start(self._answer(session, session.asked))
         elif session.state is State.CLOSED:
             self._end()
         self._held(session.held_octets)
 
     def _time(self, session: ServerSession, octets: int, answered: bool) -> None:
         """A command's time begins with the reply before; mail data may take its time, at the least rate or more."""
-        bounds = self._server.bounds
-        latest = self._server.now() + bounds.idle_s
+        limits = self._context.limits
+        latest = self._context.now() + limits.idle_s
         if answered:
             self.deadline = latest
             self._slot.complete(_stage_of(session))
         elif session.state is State.DATA:
-            self.deadline = paid_deadline(self.deadline, octets, bounds.rate_octets_s, latest)
-
-    def _evict(self) -> None:
-        if self._lingers:
-            self._transport.abort()
-        else:
-            self.stop("Too many connections: try again later")
+            self.deadline = paid_deadline(self.deadline, octets, limits.rate_octets_s, latest)
 
     def _held(self, octets: int) -> None:
-        self._server.held_octets += octets - self._held_octets
+        self._context.held_octets += octets - self._held_octets
         self._held_octets = octets
-        if octets and self._server.held_octets > self._server.bounds.held_octets:
-            self.stop("Too much mail at once: try again later")
+        if octets and self._context.held_octets > self._context.limits.held_octets:
+            self._stop("Too much mail at once: try again later")
 
     async def _answer(self, session: ServerSession, asked: Asked) -> None:
         """Do what the session asks, until it asks for nothing more."""
@@ -148,33 +154,33 @@ class Serving(asyncio.Protocol):
                 reply = _LOCAL_ERROR
             out = session.accepted(reply)
         elif isinstance(asked, CheckPassword):
-            account = await self._server.check_password(asked.user, asked.password)
-            self._server.log.write("login", user=asked.user, peer=self.address, ok=account is not None)
+            account = await self._context.check_password(asked.user, asked.password)
+            self._context.log.write("login", user=asked.user, peer=self.address, ok=account is not None)
             out = session.authenticated(account)
         else:
             await self._start_tls(session)
         self.task = None
         if self._transport.is_closing():
             return
-        self.deadline = self._server.now() + self._server.bounds.idle_s
+        self.deadline = self._context.now() + self._context.limits.idle_s
         self._slot.complete(_stage_of(session))
         self._sent(session, out)
         if self.task is None and not self._lingers:
             if self._stopping:
-                self.stop("Closing down: try again later")
+                self.stop()
             elif self._ended:
                 self._transport.close()
             else:
                 self._transport.resume_reading()
 
     async def _start_tls(self, session: ServerSession) -> None:
-        context = self._server.tls
-        if context is None:
+        tls = self._context.tls
+        if tls is None:
             raise RuntimeError("STARTTLS was offered without a certificate")
         self._in_handshake = True
         try:
-            made = await self._server.loop.start_tls(
-                self._transport, self, context, server_side=True, ssl_handshake_timeout=self._server.bounds.handshake_s
+            made = await self._context.loop.start_tls(
+                self._transport, self, tls, server_side=True, ssl_handshake_timeout=self._context.limits.handshake_s
             )
         except (OSError, TimeoutError):
             # Nothing can be said to who is neither in TLS nor out of it.
@@ -190,7 +196,7 @@ class Serving(asyncio.Protocol):
     def _end(self) -> None:
         """Close from this side (RFC 5321 section 4.1.1.10); what still comes is read, lest the last reply be lost."""
         self._lingers = True
-        self.deadline = self._server.now() + self._server.bounds.linger_s
+        self.deadline = self._context.now() + self._context.limits.linger_s
         if self._transport.can_write_eof():
             self._transport.write_eof()
             self._transport.resume_reading()

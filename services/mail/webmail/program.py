@@ -12,9 +12,10 @@ from services.errors import ServiceError
 from services.http.errors import HTTPError
 from services.http.forms import Form, FormParser
 from services.http.messages import Request, Response
+from services.http.server.context import Limits
 from services.http.server.inbound import Inbound
 from services.http.server.request_body import read_body
-from services.http.server.server import HTTPServer, Limits
+from services.http.server.server import HTTPServer
 from services.mail.access.open_mailboxes import OpenMailboxes
 from services.mail.accounts import Accounts
 from services.mail.flags import endpoint

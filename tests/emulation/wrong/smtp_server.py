@@ -87,7 +87,7 @@ def _keeps_dots() -> None:
 def _open_after_quit() -> None:
     def stays(self: Any) -> None:
         self._lingers = True
-        self.deadline = self._server.now() + self._server.bounds.idle_s
+        self.deadline = self._context.now() + self._context.limits.idle_s
         self._transport.resume_reading()
 
     patch(server_connection.Serving, "_end", stays)

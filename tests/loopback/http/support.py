@@ -17,7 +17,8 @@ from pathlib import Path
 
 from services.eventlog import EventLog
 from services.http.origin import Origin
-from services.http.server.server import Handler, HTTPServer, Limits
+from services.http.server.context import Handler, Limits
+from services.http.server.server import HTTPServer
 from services.listener import Listener
 
 HOST = "127.0.0.1"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from services.http.messages import Request, Response
-from services.http.server.server import Limits
+from services.http.server.context import Limits
 from tests.loopback.http.conftest import LARGE_OCTETS
 from tests.loopback.http.musts import get
 from tests.loopback.http.support import (

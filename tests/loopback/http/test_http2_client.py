@@ -17,7 +17,7 @@ import pytest
 
 from services.http.client import LoadError, LoadLimits, Trust, load_objects, load_page, main
 from services.http.page_load.timing import PageReport
-from services.http.server.server import Limits
+from services.http.server.context import Limits
 from tests.loopback.http.support import HOST, PATIENCE_S, origin_in_thread, origin_process
 
 SECOND = ("2", "2-upgrade", "2-push")

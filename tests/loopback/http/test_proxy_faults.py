@@ -14,7 +14,8 @@ from services.eventlog import EventLog
 from services.http.intermediary.proxy import Proxy
 from services.http.intermediary.settings import Bounds, Settings
 from services.http.messages import Response
-from services.http.server.server import HTTPServer, Limits
+from services.http.server.context import Limits
+from services.http.server.server import HTTPServer
 from tests.loopback.http.proxied import (
     RawOrigin,
     RunningProxy,

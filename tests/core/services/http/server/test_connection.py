@@ -10,8 +10,9 @@ import pytest
 
 from services.eventlog import EventLog
 from services.http.messages import Request, Response
+from services.http.server.context import Handler, Limits, Refuse, Relay
 from services.http.server.phase import Phase
-from services.http.server.server import Handler, HTTPServer, Limits, Refuse, Relay
+from services.http.server.server import HTTPServer
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: a\r\n"
@@ -86,7 +87,7 @@ class Peer:
         self.now = 0.0
         log = EventLog(None, lambda: 0.0)
         self.server = HTTPServer(handler, log, lambda: 0.0, BOUNDS, refusal=refusal, relay=relay)
-        self.server.now = lambda: self.now
+        self.server.context.now = lambda: self.now
         self.wire = Wire()
         self.socket = socket.socket()
         slot = self.server.connections.admit(self.socket, "192.0.2.7", speaks_tls=False)

@@ -1,0 +1,215 @@
+"""The connection table of a TCP service: which connection is admitted, which is evicted for it, which is refused.
+
+    table = ConnectionTable(ConnectionLimits(1000))
+    admitted = table.admit("192.0.2.7", now)       # Admission(entry, evicted=None) or Refusal.FULL
+    admitted.entry.stage = Stage.ACTIVE            # the service tells how far the connection is
+    admitted.entry.complete(now)                   # a command, request or query was complete
+    table.remove(admitted.entry)
+
+A full table that refuses new connections is a lock-out: one client that opens all connections and keeps them keeps
+out all others. So a new connection takes the place of the least useful one (RFC 4732 section 3.4 and RFC 7766 section
+6.2.2 leave the choice to the server). The order of eviction:
+
+    1. connections that have not completed a command, or are not logged in, once they have had OPENING_GRACE_S
+    2. idle ones between two commands (RFC 9112 section 9.5, RFC 7766 section 6.2.3: a server may close them any time)
+    3. active or logged-in ones of an address or prefix that holds far more than its share
+    4. connections that have only just been opened
+
+and among equals the prefix with the most connections, then the address with the most, then the one that has been
+longest without a complete command. An active or logged-in connection of any other address is never evicted. A new
+connection never evicts one of an address that holds fewer than its own, unless that has been silent for the grace
+time: an attacker who connects again and again evicts none but its own connections.
+
+The limits for an address and a prefix are shares of the table that count only when it is nearly full, so a single
+host (a benchmark, a network behind one NAT) has nearly all of it while there is no other. No I/O and no clock.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from enum import Enum, IntEnum, auto
+from ipaddress import IPv6Address, ip_address
+
+# Postfix: smtpd_client_connection_count_limit is 50 of default_process_limit's 100.
+ADDRESS_SHARE = 0.5
+# Half of what is left to others by one address at its share.
+PREFIX_SHARE = 0.75
+# The part of the table that is left to addresses and prefixes below their share; Dovecot's login processes likewise
+# act on their oldest connections before the very last one is taken.
+RESERVED_SHARE = 1 / 8
+# A /24 is the longest IPv4 prefix that is routed on the Internet (RIPE-399 section 2).
+IPV4_PREFIX_BITS = 24
+# RFC 6177 section 2: an end site has a /56 or more.
+IPV6_PREFIX_BITS = 56
+# RFC 6298 section 2.1: the first retransmission comes after 1 s, the next after 2 more: two losses are forgiven.
+OPENING_GRACE_S = 3.0
+# Active connections of one address that are not evicted whatever its share: browsers open 6 to one host.
+SPARED_OF_ADDRESS = 8
+# The same for a prefix: eight such hosts.
+SPARED_OF_PREFIX = 64
+
+
+class Stage(IntEnum):
+    """How far a connection is."""
+
+    OPENING = 0
+    """In the TLS handshake, without a complete command or request, or not logged in where there is a login."""
+    IDLE = 1
+    """Between two commands or requests, where there is no login."""
+    ACTIVE = 2
+    """With a command, request or transfer under way, or logged in."""
+
+
+class Refusal(Enum):
+    """Why a connection is not admitted."""
+
+    FULL = auto()
+    ADDRESS = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionLimits:
+    """How many connections at once; `per_address` is a limit that counts also while the table has room."""
+
+    connections: int
+    per_address: int | None = None
+
+
+@dataclass(eq=False, slots=True)
+class Entry:
+    """One connection of the table."""
+
+    address: str
+    prefix: str
+    completed_at: float
+    stage: Stage = Stage.OPENING
+
+    def complete(self, now: float) -> None:
+        """Note that a command, request or query was complete."""
+        self.completed_at = now
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """A connection that is admitted, and the one that is to be closed for it, if any."""
+
+    entry: Entry
+    evicted: Entry | None = None
+
+
+def prefix_of(address: str) -> str:
+    """Return the network prefix that counts as one source; what is no IP address is its own prefix."""
+    try:
+        parsed = ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(parsed, IPv6Address):
+        if parsed.ipv4_mapped is None:
+            return f"{int(parsed) >> (128 - IPV6_PREFIX_BITS):x}/{IPV6_PREFIX_BITS}"
+        parsed = parsed.ipv4_mapped
+    return f"{int(parsed) >> (32 - IPV4_PREFIX_BITS):x}/{IPV4_PREFIX_BITS}"
+
+
+@dataclass(slots=True)
+class ConnectionTable:
+    """All connections of one service, on all its ports."""
+
+    limits: ConnectionLimits
+    _entries: dict[Entry, None] = field(default_factory=dict)
+    _by_address: Counter[str] = field(default_factory=Counter)
+    _by_prefix: Counter[str] = field(default_factory=Counter)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __contains__(self, entry: Entry) -> bool:
+        return entry in self._entries
+
+    def admit(self, address: str, now: float) -> Admission | Refusal:
+        """Take a new connection in, if need be in the place of another, which is no longer counted then."""
+        newcomer = Entry(address, prefix_of(address), now)
+        refusal, pool = self._bounded(newcomer)
+        evicted = None
+        if refusal is not None:
+            evicted = self._least_useful(newcomer, pool, now)
+            if evicted is None:
+                return refusal
+            self.remove(evicted)
+        self._entries[newcomer] = None
+        self._by_address[address] += 1
+        self._by_prefix[newcomer.prefix] += 1
+        return Admission(newcomer, evicted)
+
+    def remove(self, entry: Entry) -> None:
+        """Count a connection out; one that is not in the table is left alone."""
+        if entry not in self._entries:
+            return
+        del self._entries[entry]
+        for counter, key in ((self._by_address, entry.address), (self._by_prefix, entry.prefix)):
+            counter[key] -= 1
+            if not counter[key]:
+                del counter[key]
+
+    def evict_any(self, now: float) -> Entry | None:
+        """Return the least useful connection, counted out, where room is needed whatever the limits; None if none."""
+        evicted = self._least_useful(Entry("", "", now), list(self._entries), now)
+        if evicted is not None:
+            self.remove(evicted)
+        return evicted
+
+    def _bounded(self, newcomer: Entry) -> tuple[Refusal | None, list[Entry]]:
+        """Return which limit a newcomer meets, and the connections whose place it may have; None for no limit."""
+        most, limits = self.limits.connections, self.limits
+        of_address, of_prefix = self._by_address[newcomer.address], self._by_prefix[newcomer.prefix]
+        nearly_full = len(self._entries) >= most - int(most * RESERVED_SHARE)
+        is_over = limits.per_address is not None and of_address >= limits.per_address
+        if is_over or (nearly_full and of_address >= max(1, int(most * ADDRESS_SHARE))):
+            return Refusal.ADDRESS, [one for one in self._entries if one.address == newcomer.address]
+        if nearly_full and of_prefix >= max(1, int(most * PREFIX_SHARE)):
+            return Refusal.FULL, [one for one in self._entries if one.prefix == newcomer.prefix]
+        return (None, []) if len(self._entries) < most else (Refusal.FULL, list(self._entries))
+
+    def _least_useful(self, newcomer: Entry, pool: list[Entry], now: float) -> Entry | None:
+        by_address, by_prefix = self._by_address, self._by_prefix
+        fair_of_address = self._fair(by_address, newcomer.address, SPARED_OF_ADDRESS)
+        fair_of_prefix = self._fair(by_prefix, newcomer.prefix, SPARED_OF_PREFIX)
+        own_weight = (by_prefix[newcomer.prefix], by_address[newcomer.address])
+        best: tuple[int, int, int, float] | None = None
+        found = None
+        for one in pool:
+            of_prefix, of_address = by_prefix[one.prefix], by_address[one.address]
+            is_large = of_address > fair_of_address or of_prefix > fair_of_prefix
+            is_young = now - one.completed_at < OPENING_GRACE_S
+            if (of_prefix, of_address) <= own_weight and not self._yields(newcomer, one, is_young):
+                continue
+            if one.stage is Stage.ACTIVE:
+                if not is_large:
+                    continue
+                rank = 2
+            elif one.stage is Stage.IDLE:
+                rank = 1
+            else:
+                rank = 3 if is_young and not is_large else 0
+            key = (rank, -of_prefix, -of_address, one.completed_at)
+            if best is None or key < best:
+                best, found = key, one
+        return found
+
+    @staticmethod
+    def _yields(newcomer: Entry, one: Entry, is_young: bool) -> bool:
+        """Tell whether a connection yields to one of an address that holds as many or more."""
+        if one.stage is Stage.ACTIVE:
+            return False
+        return not is_young or (one.stage is Stage.IDLE and one.address == newcomer.address)
+
+    def _fair(self, counts: Counter[str], key: str, spared: int) -> int:
+        sources = len(counts) + (key not in counts)
+        return max(spared, self.limits.connections // sources)
+
+
+def paid_deadline(deadline: float, octets: int, rate_octets_s: float, latest: float) -> float:
+    """Return a deadline after `octets` of content came: it moves by the time they take at the least rate allowed.
+
+    A client that sends more slowly uses its time up however often it sends; `latest` is the bound. Apache's
+    mod_reqtimeout (MinRate) is the model.
+    """
+    return max(deadline, min(deadline + octets / rate_octets_s, latest))

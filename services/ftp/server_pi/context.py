@@ -1,0 +1,37 @@
+"""The context that all control connections of an FTP server share: accounts, files, limits, log and clock.
+
+A connection holds this object and never the server, which is above it.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from services.eventlog import EventLog
+from services.ftp.accounts import Accounts
+from services.ftp.files.user_files import Home
+from services.ftp.limits import Limits
+from services.ftp.server_dtp.data_connection import DataPlan
+
+
+@dataclass(slots=True)
+class ServerContext:
+    """`homes` has the files of every account by name; `is_ready` is False until their quotas are computed."""
+
+    loop: asyncio.AbstractEventLoop
+    log: EventLog
+    wall_clock: Callable[[], float]
+    accounts: Accounts
+    homes: dict[str, Home]
+    plan: DataPlan
+    limits: Limits
+    is_ready: bool = False
+
+    def now(self) -> float:
+        """Return the event loop's time in seconds."""
+        return self.loop.time()
+
+    @property
+    def commands_per_sweep(self) -> int:
+        """Commands that one session may send between two sweeps."""
+        return int(self.limits.commands_a_second * self.limits.sweep_s)
