@@ -1,6 +1,6 @@
-"""A dictionary that forgets what was not used for longest once it holds more than it may.
+"""A dictionary with a maximum number of entries, which evicts the least recently used one (LRU).
 
-What peers can make a resolver remember is bounded by it: cached sets, servers, ready answers.
+It bounds what peers can make a resolver store: RRsets, server addresses, encoded responses.
 """
 
 from typing import Generic, TypeVar
@@ -10,32 +10,32 @@ V = TypeVar("V")
 
 
 class BoundedDict(Generic[K, V]):
-    """At most `entries_max` entries; 0 makes one that keeps nothing."""
+    """At most `entries_max` entries; 0 stores nothing."""
 
     __slots__ = ("_entries", "entries_max")
 
     def __init__(self, entries_max: int) -> None:
         self.entries_max = entries_max
-        # A dict keeps the order of insertion, so the entry that is first was not used for longest.
+        # A dict keeps the order of insertion, and get() inserts again: the first entry is the least recently used one.
         self._entries: dict[K, V] = {}
 
     def __len__(self) -> int:
         return len(self._entries)
 
     def get(self, key: K) -> V | None:
-        """Return a value and count it as used; None where there is none."""
+        """Return a value and mark it as used; None where the key is missing."""
         value = self._entries.pop(key, None)
         if value is not None:
             self._entries[key] = value
         return value
 
     def put(self, key: K, value: V) -> None:
-        """Set a value; the one unused for longest goes where there is no room."""
+        """Set a value; evict the least recently used entry where there are too many."""
         self._entries.pop(key, None)
         self._entries[key] = value
         if len(self._entries) > self.entries_max:
             del self._entries[next(iter(self._entries))]
 
     def drop(self, key: K) -> None:
-        """Forget a value, if there is one."""
+        """Remove a value, if there is one."""
         self._entries.pop(key, None)

@@ -1,19 +1,25 @@
-"""A bounded buffer of octets from which a parser takes lines, blocks and counted octets.
+"""A bounded buffer of octets, from which parsers take lines, blocks and counted octets.
 
-Every parser of this room reads through it, so that no peer makes a service hold more than it said it would.
-A search that did not find its delimiter is resumed where it stopped, so feeding octet by octet stays linear.
+    buffer = OctetBuffer(65_536)
+    buffer.feed(b"EHLO client")
+    buffer.take_line(512)           # None: CRLF has not arrived
+    buffer.feed(b"\\r\\nMAIL")
+    buffer.take_line(512)           # b"EHLO client"
+
+Every parser of the services reads from it, so that no peer can have a service buffer more than its limit. A search
+that did not find its delimiter resumes where it stopped, so feeding octet by octet stays linear.
 """
 
 from services.errors import LimitExceededError
 
 CRLF = b"\r\n"
 
-# Taken octets are dropped from the front only when this many have gathered: one move instead of many.
+# Taken octets are removed from the front only when there are this many: one move instead of many.
 COMPACT_OCTETS = 65_536
 
 
 class OctetBuffer:
-    """Octets that came and were not yet taken, never more than `limit_octets` of them."""
+    """Octets that were fed and not yet taken, `limit_octets` at most."""
 
     def __init__(self, limit_octets: int) -> None:
         self.limit_octets = limit_octets
@@ -25,15 +31,15 @@ class OctetBuffer:
         return len(self._octets) - self._start
 
     def feed(self, data: bytes) -> None:
-        """Append `data`; raises LimitExceededError, and keeps what it had, when that would pass the limit."""
+        """Append `data`; raises LimitExceededError, and appends nothing, where that would exceed the limit."""
         if len(self) + len(data) > self.limit_octets:
             raise LimitExceededError(f"more than {self.limit_octets} octets wait unread")
         self._octets += data
 
     def take_through(self, delimiter: bytes, limit_octets: int) -> bytes | None:
-        """Take all octets up to and with `delimiter`, or None while it has not come.
+        """Take all octets up to and including `delimiter`; None while it has not arrived.
 
-        Raises LimitExceededError once `limit_octets` are there, delimiter counted, and it is not among them.
+        Raises LimitExceededError where the first `limit_octets` octets do not contain it.
         """
         begin = max(self._start, self._searched - len(delimiter) + 1)
         found = self._octets.find(delimiter, begin, self._start + limit_octets)
@@ -45,7 +51,7 @@ class OctetBuffer:
         return self.take(found + len(delimiter) - self._start)
 
     def take_line(self, limit_octets: int) -> bytes | None:
-        """Take one line that ends in CRLF and return it without; None and errors as in take_through."""
+        """Take a line and return it without its CRLF; None and errors as for take_through()."""
         line = self.take_through(CRLF, limit_octets)
         return None if line is None else line[:-2]
 
@@ -63,6 +69,6 @@ class OctetBuffer:
         return taken
 
     def peek(self, count: int, skip: int = 0) -> bytes:
-        """Return at most `count` octets from the front, after `skip` others, and leave them there."""
+        """Return at most `count` octets after the first `skip`, and leave them in the buffer."""
         begin = self._start + skip
         return bytes(memoryview(self._octets)[begin : begin + count])

@@ -1,27 +1,27 @@
-"""The connection table of a TCP service: which connection is admitted, which is evicted for it, which is refused.
+"""The connection table of a TCP service: admission of new connections, eviction of old ones, and refusal.
 
     table = ConnectionTable(ConnectionLimits(1000))
     admitted = table.admit("192.0.2.7", now)       # Admission(entry, evicted=None) or Refusal.FULL
-    admitted.entry.stage = Stage.ACTIVE            # the service tells how far the connection is
+    admitted.entry.stage = Stage.ACTIVE            # the service sets the stage
     admitted.entry.complete(now)                   # a command, request or query was complete
     table.remove(admitted.entry)
 
-A full table that refuses new connections is a lock-out: one client that opens all connections and keeps them keeps
-out all others. So a new connection takes the place of the least useful one (RFC 4732 section 3.4 and RFC 7766 section
-6.2.2 leave the choice to the server). The order of eviction:
+A full table that refuses new connections is a lock-out: one client that opens all connections and keeps them open
+denies service to all others. So a new connection evicts the least useful one (RFC 4732 section 3.4 and RFC 7766
+section 6.2.2 leave the choice to the server). The order of eviction:
 
-    1. connections that have not completed a command, or are not logged in, once they have had OPENING_GRACE_S
+    1. connections without a complete command, or not logged in, once OPENING_GRACE_S have passed
     2. idle ones between two commands (RFC 9112 section 9.5, RFC 7766 section 6.2.3: a server may close them any time)
     3. active or logged-in ones of an address or prefix that holds far more than its share
     4. connections that have only just been opened
 
-and among equals the prefix with the most connections, then the address with the most, then the one that has been
-longest without a complete command. An active or logged-in connection of any other address is never evicted. A new
-connection never evicts one of an address that holds fewer than its own, unless that has been silent for the grace
-time: an attacker who connects again and again evicts none but its own connections.
+and among equals the prefix with the most connections, then the address with the most, then the connection that has
+been longest without a complete command. An active or logged-in connection of any other address is never evicted. A new
+connection never evicts one of an address that holds fewer than its own, unless that was silent for the grace time: an
+attacker that connects again and again evicts only its own connections.
 
-The limits for an address and a prefix are shares of the table that count only when it is nearly full, so a single
-host (a benchmark, a network behind one NAT) has nearly all of it while there is no other. No I/O and no clock.
+The limits of an address and a prefix are shares of the table that count only when it is nearly full, so a single host
+(a benchmark, a network behind one NAT) has nearly all of it while it is alone. No I/O and no clock.
 """
 
 from collections import Counter
@@ -31,10 +31,10 @@ from ipaddress import IPv6Address, ip_address
 
 # Postfix: smtpd_client_connection_count_limit is 50 of default_process_limit's 100.
 ADDRESS_SHARE = 0.5
-# Half of what is left to others by one address at its share.
+# An address at its share leaves half of the table; its prefix may have half of that as well.
 PREFIX_SHARE = 0.75
-# The part of the table that is left to addresses and prefixes below their share; Dovecot's login processes likewise
-# act on their oldest connections before the very last one is taken.
+# The part of the table that is reserved for addresses and prefixes below their share; Dovecot's login processes
+# likewise close their oldest connections before the very last one is taken.
 RESERVED_SHARE = 1 / 8
 # A /24 is the longest IPv4 prefix that is routed on the Internet (RIPE-399 section 2).
 IPV4_PREFIX_BITS = 24
@@ -49,7 +49,7 @@ SPARED_OF_PREFIX = 64
 
 
 class Stage(IntEnum):
-    """How far a connection is."""
+    """Stages of a connection, the least useful first."""
 
     OPENING = 0
     """In the TLS handshake, without a complete command or request, or not logged in where there is a login."""
@@ -60,7 +60,7 @@ class Stage(IntEnum):
 
 
 class Refusal(Enum):
-    """Why a connection is not admitted."""
+    """Reasons to refuse a connection."""
 
     FULL = auto()
     ADDRESS = auto()
@@ -68,7 +68,7 @@ class Refusal(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
-    """How many connections at once; `per_address` is a limit that counts also while the table has room."""
+    """Concurrent connections; `per_address` is a limit that counts also while the table has room."""
 
     connections: int
     per_address: int | None = None
@@ -90,14 +90,14 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """A connection that is admitted, and the one that is to be closed for it, if any."""
+    """An admitted connection, and the one that the caller has to close for it, if any."""
 
     entry: Entry
     evicted: Entry | None = None
 
 
 def prefix_of(address: str) -> str:
-    """Return the network prefix that counts as one source; what is no IP address is its own prefix."""
+    """Return the network prefix that counts as one source; text that is not an IP address is its own prefix."""
     try:
         parsed = ip_address(address.partition("%")[0])
     except ValueError:
@@ -125,7 +125,7 @@ class ConnectionTable:
         return entry in self._entries
 
     def admit(self, address: str, now: float) -> Admission | Refusal:
-        """Take a new connection in, if need be in the place of another, which is no longer counted then."""
+        """Add a new connection, if need be instead of another, which is removed; or refuse it."""
         newcomer = Entry(address, prefix_of(address), now)
         refusal, pool = self._bounded(newcomer)
         evicted = None
@@ -140,7 +140,7 @@ class ConnectionTable:
         return Admission(newcomer, evicted)
 
     def remove(self, entry: Entry) -> None:
-        """Count a connection out; one that is not in the table is left alone."""
+        """Remove a connection, if it is in the table."""
         if entry not in self._entries:
             return
         del self._entries[entry]
@@ -150,14 +150,14 @@ class ConnectionTable:
                 del counter[key]
 
     def evict_any(self, now: float) -> Entry | None:
-        """Return the least useful connection, counted out, where room is needed whatever the limits; None if none."""
+        """Remove and return the least useful connection, whatever the limits; None where none may be evicted."""
         evicted = self._least_useful(Entry("", "", now), list(self._entries), now)
         if evicted is not None:
             self.remove(evicted)
         return evicted
 
     def _bounded(self, newcomer: Entry) -> tuple[Refusal | None, list[Entry]]:
-        """Return which limit a newcomer meets, and the connections whose place it may have; None for no limit."""
+        """Return the limit that a newcomer exceeds, if any, and the connections that it may evict."""
         most, limits = self.limits.connections, self.limits
         of_address, of_prefix = self._by_address[newcomer.address], self._by_prefix[newcomer.prefix]
         nearly_full = len(self._entries) >= most - int(most * RESERVED_SHARE)
@@ -196,7 +196,7 @@ class ConnectionTable:
 
     @staticmethod
     def _yields(newcomer: Entry, one: Entry, is_young: bool) -> bool:
-        """Tell whether a connection yields to one of an address that holds as many or more."""
+        """Return whether a connection is evicted for one of an address that holds as many or more."""
         if one.stage is Stage.ACTIVE:
             return False
         return not is_young or (one.stage is Stage.IDLE and one.address == newcomer.address)
@@ -207,9 +207,9 @@ class ConnectionTable:
 
 
 def paid_deadline(deadline: float, octets: int, rate_octets_s: float, latest: float) -> float:
-    """Return a deadline after `octets` of content came: it moves by the time they take at the least rate allowed.
+    """Return a deadline after `octets` of content: extended by the time that they take at the minimum rate.
 
-    A client that sends more slowly uses its time up however often it sends; `latest` is the bound. Apache's
+    A client that sends more slowly reaches its deadline however often it sends; `latest` is the maximum. Apache's
     mod_reqtimeout (MinRate) is the model.
     """
     return max(deadline, min(deadline + octets / rate_octets_s, latest))

@@ -114,7 +114,7 @@ class Slot:
 
     @property
     def is_closed(self) -> bool:
-        """Whether the socket is closed already."""
+        """True once the socket is closed."""
         return self._accepted.fileno() < 0
 
     def evict(self) -> None:

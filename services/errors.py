@@ -1,9 +1,9 @@
-"""The errors that every service shares: ours, which stop a service with one sentence, and a bound overrun."""
+"""Errors that all services share: a service that cannot run, and a peer that exceeds a limit."""
 
 
 class ServiceError(Exception):
-    """A service cannot start or go on; its text is one sentence that says what to do."""
+    """A service cannot start or continue; the text is one line that names the remedy."""
 
 
 class LimitExceededError(Exception):
-    """A peer sent more than a named bound allows; the protocol decides which reply that earns."""
+    """A peer exceeded a limit; the protocol determines the reply."""

@@ -1,9 +1,9 @@
-"""One JSON line an event: what a service did, for people, for graders and for experiments.
+"""A structured event log: one JSON object per line (JSON Lines), read by graders and experiments.
 
     {"time": 1752150000.123456, "event": "request", "peer": "127.0.0.1:50112", "status": 200}
 
-`time` is the wall clock's, in seconds since 1970 UTC. Octets are written as text with backslash escapes, so that
-whatever a peer sent stays on one line and can be read.
+`time` is the wall clock in seconds since 1970 UTC. Octets are decoded as ASCII with backslash escapes, so that a line
+stays one line whatever a peer sent.
 """
 
 import json
@@ -31,7 +31,7 @@ class EventLog:
         self._wall_clock = wall_clock
 
     def write(self, event: str, **values: object) -> None:
-        """Write one event; values that JSON has no form for are written as text."""
+        """Write one event; values that JSON cannot encode are written as text."""
         if self._stream is None:
             return
         record = {"time": round(self._wall_clock(), 6), "event": event, **values}
@@ -39,7 +39,7 @@ class EventLog:
         self._stream.flush()
 
     def close(self) -> None:
-        """Close the file, unless it is standard error."""
+        """Close the file, except standard error."""
         if self._stream is not None and self._stream is not sys.stderr:
             self._stream.close()
 
@@ -47,7 +47,7 @@ class EventLog:
 def open_log(name: str | None, wall_clock: Callable[[], float]) -> EventLog:
     """Open the log that `--log` names: a file to append to, `-` for standard error, None for no log.
 
-    Raises ServiceError when the file cannot be opened.
+    Raises ServiceError where the file cannot be opened.
     """
     if name is None:
         return EventLog(None, wall_clock)

@@ -37,7 +37,7 @@ class Listener:
         tls: ssl.SSLContext | None = None,
         handshake_s: float | None = None,
     ) -> None:
-        """Begin to accept; `listening` is bound, listens and does not block."""
+        """Start to accept; `listening` is bound, listens and does not block."""
         self._loop, self._listening, self._factory, self._connections = loop, listening, factory, connections
         self._tls, self._handshake_s = tls, handshake_s
         self._opening: set[asyncio.Task[None]] = set()
@@ -45,7 +45,7 @@ class Listener:
         loop.add_reader(listening, self._accept)
 
     def close(self) -> None:
-        """Accept no more; connections that are open go on, those that are being opened end."""
+        """Stop to accept; open connections stay open, unfinished TLS handshakes are cancelled."""
         if self._listening.fileno() < 0:
             return
         self._loop.remove_reader(self._listening)
@@ -62,7 +62,7 @@ class Listener:
             except (BlockingIOError, InterruptedError):
                 return
             except OSError as error:
-                # accept(2): what else is passed on from the network, such as ECONNABORTED, is the client's.
+                # accept(2) passes on pending network errors of the new connection, such as ECONNABORTED.
                 if error.errno not in _OUT_OF_DESCRIPTORS:
                     continue
                 self._connections.evict_any()
@@ -76,7 +76,7 @@ class Listener:
                 task.add_done_callback(self._opening.discard)
 
     def _pause(self) -> None:
-        """Wait for a descriptor: the socket stays readable, so trying on would only take the processor."""
+        """Stop to accept for ACCEPT_AGAIN_S, until a descriptor is free."""
         self._loop.remove_reader(self._listening)
         self._again = self._loop.call_later(ACCEPT_AGAIN_S, self._loop.add_reader, self._listening, self._accept)
 
@@ -86,7 +86,7 @@ class Listener:
                 lambda: self._factory(slot), accepted, ssl=self._tls, ssl_handshake_timeout=self._handshake_s
             )
         except (OSError, asyncio.CancelledError):
-            # A handshake that failed is the client's fault (ssl.SSLError is an OSError); a cancelled one ends here.
+            # The handshake failed (ssl.SSLError is an OSError), or close() cancelled it.
             self._drop(accepted, slot)
         except Exception as error:
             self._drop(accepted, slot)

@@ -1,14 +1,13 @@
-"""The asyncio shell around every service: common flags, listening sockets, READY, and a clean stop.
+"""The asyncio shell of every service: common flags, listening sockets, the line READY, and shutdown by signal.
 
-A service's main() hands its flags and a start function to run_service(). The start function opens its endpoints on
-the Shell; once it returns, one line tells where the service can be used, and the service runs until SIGTERM or
-SIGINT:
+The main() of a service passes its flags and a start function to run_service(). The start function opens endpoints on
+the Shell; once it returns, one line names the addresses, and the service runs until SIGTERM or SIGINT:
 
     $ python -m services.http.origin --root www --port 8080
     READY http 127.0.0.1:8080 [::1]:8080
 
-A service reaches the world only through what the Shell carries: the event loop, the wall clock, the Random and the
-log. That is what lets it run under another loop, in virtual time, with chosen faults.
+A service has no other access to the world than the Shell: the event loop, the wall clock, the Random and the log. So
+it can run on another loop, in virtual time, and with injected faults.
 """
 
 import argparse
@@ -31,22 +30,22 @@ from services.errors import ServiceError
 from services.eventlog import EventLog, open_log
 from services.listener import Factory, Listener
 
-# Other machines reach a service only where it is told to listen for them, as with Redis, PostgreSQL and Unbound.
+# Other hosts reach a service only where --listen says so, as with Redis, PostgreSQL and Unbound.
 DEFAULT_LISTEN = ("127.0.0.1", "::1")
 
-# ConnectionSet that wait for accept(): Linux's own ceiling, net.core.somaxconn, is 4096 since 5.4.
+# Connections that wait for accept(): Linux's own maximum, net.core.somaxconn, is 4096 since 5.4.
 BACKLOG = 4096
 
-# ConnectionSet at once of a service that sets no limit of its own: nginx's worker_connections is 512, of late 1024.
+# Concurrent connections of a service without a limit of its own: nginx's worker_connections is 512, of late 1024.
 CONNECTIONS = 1024
 
-# Open files wanted, so that the connection limit of a service is reached before the process's own.
+# The soft limit of open files, so that a service reaches its limit of connections before.
 OPEN_FILES = 8192
 
-# Apache's mod_reqtimeout gives a handshake 20 s where it is told to bound it.
+# Apache's mod_reqtimeout suggests 20 s for a handshake.
 TLS_HANDSHAKE_S = 20.0
 
-# What a service that cannot start exits with, as argparse does for a wrong flag.
+# Exit status of a service that cannot start; argparse has the same for a wrong flag.
 EXIT_CANNOT_START = 2
 
 Result = TypeVar("Result")
@@ -55,7 +54,7 @@ Address = tuple[str, int]
 
 @dataclass
 class Shell:
-    """What a service may touch of the world, and the endpoints that it opened."""
+    """The event loop, clock, Random and log of a service, and the endpoints that it opened."""
 
     loop: asyncio.AbstractEventLoop
     listen: Sequence[str]
@@ -63,7 +62,7 @@ class Shell:
     log: EventLog
     wall_clock: Callable[[], float] = time.time
     random: Random = field(default_factory=SystemRandom)
-    # Several processes may then listen on one port, and the kernel shares out what comes.
+    # SO_REUSEPORT: several processes listen on one port, and the kernel distributes connections and datagrams.
     reuse_port: bool = False
     addresses: list[Address] = field(default_factory=list)
     _listeners: list[Listener] = field(default_factory=list)
@@ -73,9 +72,9 @@ class Shell:
     async def open_tcp(
         self, factory: Factory, tls: ssl.SSLContext | None = None, connections: ConnectionSet | None = None
     ) -> None:
-        """Listen on every address of --listen; raises ServiceError with the way out when one cannot be had.
+        """Listen on every address of --listen; raises ServiceError where one cannot be bound.
 
-        `factory` makes the protocol of each connection that `connections` admits (default: CONNECTIONS of them).
+        `factory` returns the protocol of a connection that `connections` admits (default: CONNECTIONS at once).
         """
         if connections is None:
             connections = ConnectionSet(self.loop, ConnectionLimits(CONNECTIONS), log=self.log)
@@ -88,7 +87,7 @@ class Shell:
             self._note(listening)
 
     async def open_udp(self, factory: Callable[[], asyncio.DatagramProtocol]) -> None:
-        """Receive datagrams on every address of --listen, on the port that TCP has if it was opened first."""
+        """Receive datagrams on every address of --listen, on the port of open_tcp() if that was called first."""
         for address in self.listen:
             receiver = self._bound(address, socket.SOCK_DGRAM)
             self._note(receiver)
@@ -96,11 +95,11 @@ class Shell:
             self._datagrams.append(transport)
 
     def on_hangup(self, act: Callable[[], None]) -> None:
-        """Do something whenever SIGHUP comes: by custom, read the files again that the service was started with."""
+        """Call `act` on SIGHUP, by convention to reload configuration files."""
         self.loop.add_signal_handler(signal.SIGHUP, act)
 
     def close(self) -> None:
-        """Close every endpoint; connections that are already open are their owner's to end."""
+        """Close every endpoint; the service closes the connections that are open."""
         for listener in self._listeners:
             listener.close()
         for connections in self._connections:
@@ -110,7 +109,7 @@ class Shell:
 
     def _note(self, bound: socket.socket) -> None:
         address: Address = bound.getsockname()[:2]
-        # --port 0: the first socket takes a free port, and the others follow it.
+        # --port 0: the first socket is bound to a free port, and the others to the same one.
         self.port = address[1]
         if address not in self.addresses:
             self.addresses.append(address)
@@ -119,7 +118,7 @@ class Shell:
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         bound = socket.socket(family, kind)
         try:
-            # A stopped service's old connections must not keep its successor from the port.
+            # Old connections of a stopped service (TIME-WAIT) must not keep its successor from the port.
             if kind is socket.SOCK_STREAM:
                 bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if self.reuse_port:
@@ -156,23 +155,23 @@ def add_common_flags(parser: argparse.ArgumentParser, default_port: int) -> None
         "--listen",
         action="append",
         metavar="ADDR",
-        help="address to listen on, 0.0.0.0 and :: for all; may be given more than once (default: 127.0.0.1 and ::1)",
+        help="address to listen on, 0.0.0.0 and :: for all; repeatable (default: 127.0.0.1 and ::1)",
     )
     parser.add_argument(
         "--port",
         type=_port,
         default=default_port,
         metavar="N",
-        help=f"port to listen on; 0 takes a free one, which READY tells (default: {default_port})",
+        help=f"port to listen on; 0 for a free one, which READY prints (default: {default_port})",
     )
     parser.add_argument(
-        "--log", metavar="FILE", help="write one JSON line an event to FILE; - is standard error (default: none)"
+        "--log", metavar="FILE", help="append events to FILE as JSON lines, - for standard error (default: none)"
     )
 
 
 def default_addresses() -> list[str]:
-    """Return the loopback addresses that this machine has: ::1 is missing where IPv6 is switched off."""
-    # Without any, binding the first one says what is wrong.
+    """Return the loopback addresses of this machine: ::1 is missing where IPv6 is disabled."""
+    # Without any, binding the first one raises the error that names the cause.
     return [address for address in DEFAULT_LISTEN if _exists(address)] or [DEFAULT_LISTEN[0]]
 
 
@@ -186,13 +185,13 @@ def _exists(address: str) -> bool:
 
 
 def ready_line(name: str, addresses: Sequence[Address]) -> str:
-    """Return the line that says that a service can be used: `READY http 127.0.0.1:8080 [::1]:8080`."""
+    """Return the line that a service prints once it listens: `READY http 127.0.0.1:8080 [::1]:8080`."""
     places = (f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in addresses)
     return " ".join(["READY", name, *places])
 
 
 def run_loop(coroutine: Coroutine[Any, Any, Result]) -> Result:
-    """Run a coroutine to its end, on uvloop where it is installed and on asyncio's own loop elsewhere."""
+    """Run a coroutine to its end, on uvloop where that is installed, else on asyncio's own loop."""
     try:
         import uvloop
     except ImportError:
@@ -206,8 +205,8 @@ def run_service(
 ) -> int:
     """Run a service until SIGTERM or SIGINT and return its exit status.
 
-    `start` opens endpoints on the Shell and returns a coroutine function that ends what is still open. 0 is a clean
-    stop; 2 means that the service could not start, and one sentence on standard error says what to do.
+    `start` opens endpoints on the Shell and returns a coroutine function that closes connections at shutdown. Status 0
+    is a clean stop; 2 is a service that could not start, with one line on standard error that names the remedy.
     """
     try:
         run_loop(_serve(name, options, start))

@@ -1,11 +1,10 @@
-"""Sweep over connections: what waits for too long is looked for from time to time, as long as there is anything.
+"""A sweep: one periodic timer for the deadlines of all connections, which runs only while there is any.
 
-    sweep = Sweep(loop, 0.5, look)      # look() -> bool: whether anything is left to be looked after
-    sweep.wake()                        # something is; the first look is a period later
+    sweep = Sweep(loop, 0.5, look)      # look() checks all deadlines, and returns whether any connection is left
+    sweep.wake()                        # schedules look() one period later, unless it is scheduled already
 
-One timer for all connections costs less than one for each. A server without a connection has none, so that it does not
-wake the processor: where hours take no time (a clock that moves only when nothing is runnable), its timer would be all
-that takes any.
+One timer for all connections costs less than one for each. Without connections there is no timer, so that an idle
+server does not wake the processor: in virtual time, where hours cost nothing, its timer would be the only cost.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from collections.abc import Callable
 
 
 class Sweep:
-    """Calls `look` every `period_s` from `wake` on, until that says that nothing is left."""
+    """Calls `look` every `period_s` after wake(), until it returns False."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, period_s: float, look: Callable[[], bool]) -> None:
         self._loop = loop
@@ -24,12 +23,12 @@ class Sweep:
         self._timer: asyncio.TimerHandle | None = None
 
     def wake(self) -> None:
-        """Look from now on, if that is not done already."""
+        """Schedule the next call, unless it is scheduled already."""
         if self._timer is None:
             self._timer = self._loop.call_later(self._period_s, self._run)
 
     def cancel(self) -> None:
-        """Look no more, unless woken again."""
+        """Cancel the timer; wake() may start it again."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

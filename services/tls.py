@@ -1,8 +1,8 @@
-"""TLS for both sides: contexts with ALPN for HTTP/1.1 and HTTP/2 (RFC 9113 sections 3.2 and 9.2, RFC 7301).
+"""TLS contexts for clients and servers, with ALPN for HTTP/1.1 and HTTP/2 (RFC 9113 sections 3.2 and 9.2, RFC 7301).
 
-TLS 1.2 is the least, and of its suites only those that section 9.2.2 does not prohibit: ephemeral keys and AEAD.
-Compression and renegotiation are off. Both contexts write their secrets to the file that SSLKEYLOGFILE names, as
-browsers do, so that a capture of a lesson can be read. Left out: client certificates, and OCSP.
+TLS 1.2 is the minimum, and of its cipher suites only those that RFC 9113 section 9.2.2 does not prohibit: ephemeral
+keys and AEAD. Compression and renegotiation are off. Both contexts log their secrets to the file that SSLKEYLOGFILE
+names, as browsers do, so that a capture can be decrypted. Left out: client certificates, and OCSP.
 """
 
 import ssl
@@ -24,7 +24,7 @@ _OPENSSL_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """Whom a client believes: the system's authorities, those of `authorities`, or anyone where it is `blind`."""
+    """Trust anchors of a client: the system's, those of the file `authorities`, or no verification where `blind`."""
 
     authorities: str | None = None
     blind: bool = False
@@ -40,7 +40,7 @@ def _restrict(context: ssl.SSLContext, protocols: Sequence[str]) -> ssl.SSLConte
 
 @lru_cache(maxsize=16)
 def client_context(trust: Trust, protocol: str) -> ssl.SSLContext:
-    """Return a client's context that offers `protocol`; raises OSError where the authorities cannot be read."""
+    """Return a client's context that offers `protocol` by ALPN; raises OSError where the authorities cannot be read."""
     context = ssl.create_default_context(cafile=trust.authorities)
     if trust.blind:
         context.check_hostname = False
@@ -49,7 +49,7 @@ def client_context(trust: Trust, protocol: str) -> ssl.SSLContext:
 
 
 def server_context(certificate: str, key: str) -> ssl.SSLContext:
-    """Return a server's context, HTTP/2 preferred; raises ServiceError where the files are no certificate and key."""
+    """Return a server's context, HTTP/2 preferred; raises ServiceError where certificate or key cannot be loaded."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     try:
         context.load_cert_chain(certificate, key)
@@ -60,7 +60,7 @@ def server_context(certificate: str, key: str) -> ssl.SSLContext:
 
 
 def self_signed_context(names: Sequence[str]) -> ssl.SSLContext:
-    """Return a server's context with a new certificate for these names, by the program openssl; raises ServiceError."""
+    """Return a server's context with a new self-signed certificate for `names`, from openssl; raises ServiceError."""
     with tempfile.TemporaryDirectory() as folder:
         certificate, key = str(Path(folder) / "certificate.pem"), str(Path(folder) / "key.pem")
         command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]

@@ -1,1 +1,1 @@
-"""FTP (RFC 959): protocol interpreters of server and user, and the data connections that they agree on."""
+"""The File Transfer Protocol (RFC 959): protocol interpreters (PI) and data transfer processes (DTP) of both sides."""

@@ -1,16 +1,16 @@
-"""Who may log in, from a small TOML file or from the command line.
+"""FTP accounts from a TOML file or the command line, and the login steps USER, PASS and ACCT (RFC 959 section 4.1.1).
 
     [users.ann]
-    password = "scrypt:16384:8:1:SALT:HASH"     # python -m services.ftp.accounts prints one for a password on stdin
-    home = "ann"                                # below the folder of --root, or of this file
-    quota = 10_000_000                          # octets; left out: no bound
+    password = "scrypt:16384:8:1:SALT:HASH"     # printed by python -m services.ftp.accounts for a password on stdin
+    home = "ann"                                # relative to --root, or to the directory of this file
+    quota = 10_000_000                          # octets; default: no limit
     writable = true                             # the default
-    account = "billing"                         # ACCT's argument, where one is asked for
+    account = "billing"                         # argument of ACCT, where it is required
     account_for = "login"                       # (332) or "storing" (532)
 
-`password = "plain:secret"` is taken too, for labs where everybody may read it: FTP sends it in the clear anyway.
-Without a password the name alone logs in. `anonymous` and `ftp` are the anonymous user (RFC 1635): any password is
-taken, and nothing is written.
+`password = "plain:secret"` is accepted as well, for labs: FTP sends it in the clear anyway. Without a password the name
+alone logs in. `anonymous` and `ftp` are the anonymous user (RFC 1635): any password is accepted, and files are
+read-only.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ from services.errors import ServiceError
 from services.ftp.server_pi.actions import Admitted, Authenticate, Credential, Rejected
 
 ANONYMOUS_NAMES = frozenset(("anonymous", "ftp"))
-# RFC 7914 section 2's parameters: about 50 ms and 16 MiB a password.
+# Parameters of RFC 7914 section 2: about 50 ms and 16 MiB for one password.
 SCRYPT_N, SCRYPT_R, SCRYPT_P = 16384, 8, 1
 _SCRYPT_MEMORY = 64 * 1024 * 1024
 _KEYS = {"password", "home", "quota", "writable", "account", "account_for"}
@@ -34,7 +34,7 @@ _KEYS = {"password", "home", "quota", "writable", "account", "account_for"}
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """One user; `password` as in the file, None where the name alone logs in; `quota_bytes` None for no bound."""
+    """One user; `password` as in the file, None where the name alone logs in; `quota_bytes` None for no limit."""
 
     name: str
     home: Path
@@ -59,21 +59,21 @@ class Accounts:
             yield self._anonymous
 
     def find(self, name: str) -> Account | None:
-        """Return the user of that name."""
+        """Return the user of a name, None where it is unknown."""
         if name.lower() in ANONYMOUS_NAMES and self._anonymous is not None:
             return self._anonymous
         return self._by_name.get(name)
 
 
 def hashed(password: str) -> str:
-    """Return a password as the file is to hold it."""
+    """Return the scrypt hash of a password, as the file has it."""
     salt = os.urandom(16)
     digest = _scrypt(password, salt, SCRYPT_N, SCRYPT_R, SCRYPT_P)
     return f"scrypt:{SCRYPT_N}:{SCRYPT_R}:{SCRYPT_P}:{salt.hex()}:{digest.hex()}"
 
 
 def is_password(account: Account | None, password: str) -> bool:
-    """Tell whether a password is the user's; for a user that there is not it takes as long as for a hashed one."""
+    """Return whether a password is valid; for an unknown user (None) this takes as long as for a hashed password."""
     if account is None:
         _scrypt(password, bytes(16), SCRYPT_N, SCRYPT_R, SCRYPT_P)
         return False
@@ -100,7 +100,7 @@ def load_accounts(file: Path, base: Path) -> list[Account]:
 
 
 def account_of(text: str, base: Path) -> Account:
-    """Return the user of `NAME:PASSWORD[:HOME]`; raises ValueError."""
+    """Parse `NAME:PASSWORD[:HOME]`; raises ValueError."""
     name, separator, rest = text.partition(":")
     password, _, home = rest.partition(":")
     if not name or not separator:
@@ -146,16 +146,16 @@ def _scrypt(password: str, salt: bytes, n: int, r: int, p: int) -> bytes:
 
 
 def main() -> int:
-    """Print the hash of a password that stands on standard input."""
+    """Print the hash of a password read from standard input."""
     print(hashed(sys.stdin.readline().rstrip("\n")))
     return 0
 
 
-# May this user go on? The answer to each step of a login (RFC 959 section 4.1.1).
+# The decision of each login step (RFC 959 section 4.1.1).
 
 
 def admit(account: Account | None, ask: Authenticate) -> Admitted | Rejected:
-    """Return the answer; `account` None is a user that there is not, who is asked for a password like all others."""
+    """Return the result of a login step; an unknown user (None) is asked for a password like all others."""
     if ask.shows is Credential.NAME:
         if account is None or account.password is not None or account.anonymous:
             return Admitted(Credential.PASSWORD)
@@ -168,7 +168,7 @@ def admit(account: Account | None, ask: Authenticate) -> Admitted | Rejected:
 
 def _reject(account: Account | None) -> Rejected:
     if account is None:
-        # As long as a hash takes.
+        # An unknown name must not be recognisable by a faster reply.
         is_password(None, "")
     return Rejected()
 

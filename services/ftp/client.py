@@ -1,11 +1,11 @@
-"""A client that carries out what it is told, and tells what that took.
+"""FTP client (RFC 959) that runs the commands of its command line and reports times, sizes and digests of transfers.
 
     $ python -m services.ftp.client 127.0.0.1 --port 2121 'get a.txt' 'put b.txt'
     $ python -m services.ftp.client 127.0.0.1 --user ann --password secret --active --resume --json 'put big.bin'
 
 Commands: `get REMOTE [LOCAL]`, `put LOCAL [REMOTE]`, `ls [PATH]`, `nlst [PATH]`, `mlsd [PATH]`, `cd PATH`,
-`mkdir PATH`, `delete PATH`. A LOCAL of `-` is standard output. With --resume, get goes on where the local file ends and
-put where SIZE says that the remote one does. TYPE A is for listings alone: files go as they are.
+`mkdir PATH`, `delete PATH`. A LOCAL of `-` is standard output. With --resume, get continues at the size of the local
+file, and put at the size that SIZE returns for the remote one. TYPE A is used for listings only.
 """
 
 import argparse
@@ -27,12 +27,12 @@ DEFAULT_PORT = 21
 EXIT_FAILED = 1
 _LISTINGS = {"ls": "LIST", "nlst": "NLST", "mlsd": "MLSD"}
 _NAMES = {"cd": "CWD", "mkdir": "MKD", "delete": "DELE"}
-# The least and the most words after each command.
+# The minimum and maximum number of arguments of each command.
 _WORDS = {"get": (1, 2), "put": (1, 2), **dict.fromkeys(_LISTINGS, (0, 1)), **dict.fromkeys(_NAMES, (1, 1))}
 
 
 async def run_commands(agent: UserAgent, commands: list[list[str]], resume: bool, quiet: bool) -> None:
-    """Carry out commands in their order; raises ReplyError, TimeoutError and OSError."""
+    """Run commands in their order; raises ReplyError, TimeoutError and OSError."""
     for name, *words in commands:
         if name == "get":
             await _get(agent, words[0], words[-1] if len(words) > 1 else Path(words[0]).name, resume)
@@ -57,7 +57,7 @@ async def _get(agent: UserAgent, remote: str, local: str, resume: bool) -> None:
 async def _put(agent: UserAgent, local: Path, remote: str, resume: bool) -> None:
     offset = 0
     if resume:
-        # What is not there begins at its first octet.
+        # Without a size, for a file that does not exist, the transfer starts at 0.
         with suppress(ReplyError):
             await agent.command("TYPE", "I")
             offset = int((await agent.command("SIZE", remote, codes=(213,))).lines[-1])
@@ -77,7 +77,7 @@ def _seconds(text: str) -> float:
     except ValueError:
         seconds = 0.0
     if not 0 < seconds < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is no time above zero")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above zero")
     return seconds
 
 
@@ -88,26 +88,36 @@ def _command(text: str) -> list[str]:
         raise argparse.ArgumentTypeError(f"{text!r}: {error}") from error
     least, most = _WORDS.get(words[0] if words else "", (1, 0))
     if not least <= len(words) - 1 <= most:
-        raise argparse.ArgumentTypeError(f"{text!r} is none of the commands, or lacks a name")
+        raise argparse.ArgumentTypeError(f"{text!r}: unknown command, or wrong number of arguments")
     return words
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m services.ftp.client", description="Get and put files by FTP.")
+    parser = argparse.ArgumentParser(prog="python -m services.ftp.client", description="FTP client (RFC 959).")
     parser.add_argument("host", metavar="HOST")
     parser.add_argument(
-        "commands", nargs="*", type=_command, metavar="COMMAND", help="such as 'get a.txt'; one or more"
+        "commands",
+        nargs="*",
+        type=_command,
+        metavar="COMMAND",
+        help="get, put, ls, nlst, mlsd, cd, mkdir or delete with its arguments, quoted; repeatable",
     )
     parser.add_argument("--port", type=int, default=DEFAULT_PORT, metavar="N")
     parser.add_argument("--user", default="anonymous", metavar="NAME")
     parser.add_argument("--password", default="guest@", metavar="P")
-    parser.add_argument("--account", default="", metavar="A", help="what ACCT tells where the server asks for it")
-    parser.add_argument("--active", action="store_true", help="have the server connect (PORT); else PASV")
-    parser.add_argument("--extended", action="store_true", help="EPRT and EPSV in place of PORT and PASV")
-    parser.add_argument("--resume", action="store_true", help="go on where an earlier transfer ended (REST)")
-    parser.add_argument("--json", action="store_true", help="print the report as one JSON object, and no listing")
-    parser.add_argument("--transcript", action="store_true", help="show commands and replies on standard error")
-    parser.add_argument("--timeout", type=_seconds, default=Choices().wait_s, metavar="S", help="seconds for each wait")
+    parser.add_argument("--account", default="", metavar="A", help="argument of ACCT, if the server asks for it")
+    parser.add_argument("--active", action="store_true", help="use active mode (PORT) instead of passive mode (PASV)")
+    parser.add_argument("--extended", action="store_true", help="use EPRT and EPSV instead of PORT and PASV")
+    parser.add_argument("--resume", action="store_true", help="resume earlier transfers (REST)")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON, and no listings")
+    parser.add_argument("--transcript", action="store_true", help="print commands and replies on standard error")
+    parser.add_argument(
+        "--timeout",
+        type=_seconds,
+        default=Choices().wait_s,
+        metavar="S",
+        help="timeout of each wait in seconds (default: %(default)s)",
+    )
     return parser
 
 
@@ -134,13 +144,13 @@ async def _session(options: argparse.Namespace) -> SessionReport:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Carry out the commands; returns 0, or 1 when one of them failed."""
+    """Run the commands; return 0, or 1 where one of them failed."""
     options = _parser().parse_intermixed_args(argv)
     try:
-        # Python's own loop, wherever uvloop is: its clock has microseconds, uvloop's has milliseconds.
+        # Python's own loop also where uvloop is installed: its clock has microseconds, uvloop's milliseconds.
         report = asyncio.run(_session(options))
     except (ReplyError, OSError, ValueError) as error:
-        print(f"client: {str(error) or 'the wait was too long'}", file=sys.stderr)
+        print(f"client: {str(error) or 'timed out'}", file=sys.stderr)
         return EXIT_FAILED
     sys.stdout.flush()
     print(json.dumps(report.as_json()) if options.json else report.as_table())

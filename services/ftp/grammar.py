@@ -1,4 +1,4 @@
-"""Arguments of commands (RFC 959 section 5.3.2, RFC 2428): what is no such argument raises ArgumentError, a 501."""
+"""Parsers of command arguments (RFC 959 section 5.3.2, RFC 2428, RFC 3659); ArgumentError stands for reply 501."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -8,11 +8,11 @@ from services.ftp.limits import OFFSET_DIGITS
 
 
 class ArgumentError(ValueError):
-    """An argument is not as the grammar has it; its text says what is wrong."""
+    """A syntax error in an argument; the text is for the reply."""
 
 
 class DataType(Enum):
-    """RFC 959 section 3.1.1: how octets on the data connection stand for a file's."""
+    """Representation types (RFC 959 section 3.1.1)."""
 
     ASCII = "A"
     IMAGE = "I"
@@ -20,7 +20,7 @@ class DataType(Enum):
 
 @dataclass(frozen=True, slots=True)
 class DataAddress:
-    """Where the user's data port is."""
+    """Address and port of the client's data connection."""
 
     host: str
     port: int
@@ -35,9 +35,9 @@ def parse_host_port(text: str) -> DataAddress:
 
 
 def parse_extended(text: str) -> tuple[int, DataAddress]:
-    """Parse `|protocol|address|port|` (EPRT, RFC 2428 section 2); returns the protocol's number, too.
+    """Parse `|protocol|address|port|` (EPRT, RFC 2428 section 2) into the protocol's number and the address.
 
-    The address is only looked at for the protocols 1 and 2: others are refused by number.
+    The address is validated for protocols 1 (IPv4) and 2 (IPv6) only: others are refused by number.
     """
     if len(text) < 2 or not "!" <= text[0] <= "~":
         raise ArgumentError("a delimiter is asked for first")
@@ -59,12 +59,12 @@ def parse_extended(text: str) -> tuple[int, DataAddress]:
 
 
 def parse_offset(text: str) -> int:
-    """Parse a count of octets (REST in stream mode, RFC 3659 section 5.3; ALLO)."""
+    """Parse a number of octets (REST in stream mode, RFC 3659 section 5.3; ALLO)."""
     return _number(text, OFFSET_DIGITS)
 
 
 def parse_type(text: str) -> DataType | None:
-    """Parse TYPE's argument; None for a type that RFC 959 has and this server has not."""
+    """Parse the argument of TYPE; None for a type of RFC 959 that is not implemented."""
     words = text.upper().split()
     if words in (["A"], ["A", "N"]):
         return DataType.ASCII

@@ -1,4 +1,4 @@
-"""Replies of the server: RFC 959 section 4.2, one line or several.
+"""Encoder of the server's replies, single-line and multi-line (RFC 959 section 4.2).
 
 >>> reply(220, "Ready.")
 b'220 Ready.\\r\\n'
@@ -12,7 +12,7 @@ _CONTROLS = dict.fromkeys((*range(32), 127), "?")
 
 
 def reply(code: int, *lines: str) -> bytes:
-    """Return a reply in octets; with several lines, those between the first and the last are sent as they are."""
+    """Encode a reply of one or several lines; those between the first and the last have no code."""
     if not 100 <= code <= 599 or not lines:
         raise ValueError(f"no reply: {code} {lines!r}")
     if len(lines) == 1:
@@ -23,28 +23,28 @@ def reply(code: int, *lines: str) -> bytes:
 
 
 def quoted(path: str) -> str:
-    """Return a path as 257 gives it: in quotes, those within it doubled (RFC 959 appendix II)."""
+    """Quote a path for reply 257, with quotes inside doubled (RFC 959 appendix II)."""
     doubled = path.replace('"', '""')
     return f'"{doubled}"'
 
 
 def host_port(address: str, port: int) -> str:
-    """Return `h1,h2,h3,h4,p1,p2` for an IPv4 address (RFC 959 section 4.1.2, PORT)."""
+    """Encode an IPv4 address and a port as `h1,h2,h3,h4,p1,p2` (RFC 959 section 4.1.2, PORT)."""
     return ",".join((*address.split("."), str(port >> 8), str(port & 0xFF)))
 
 
 def printable(text: str) -> str:
-    """Return text without control characters, which would end a line or act on a terminal."""
+    """Replace control characters, which would end a line or act on a terminal, by `?`."""
     return text if text.isprintable() else text.translate(_CONTROLS)
 
 
 def is_refusal(code: int) -> bool:
-    """Tell whether a code is of the 5yz, which repeating the same command would earn again."""
+    """Return whether a code is a permanent negative completion (5yz)."""
     return code >= 500
 
 
 def list_of(names: Sequence[str], width: int = 8) -> list[str]:
-    """Return names in lines of `width`, each line indented, as HELP shows them."""
+    """Return indented lines of `width` names each, for HELP."""
     return [" " + " ".join(names[begin : begin + width]) for begin in range(0, len(names), width)]
 
 
@@ -53,6 +53,6 @@ def _one_line(text: str) -> str:
 
 
 def _indented(line: str) -> str:
-    """RFC 959 section 4.2: a line between that begins with digits is padded, so that nobody takes it for the last."""
+    """Indent a middle line, so that no client parses leading digits as the last line (RFC 959 section 4.2)."""
     line = printable(line)
     return line if line.startswith(" ") else " " + line

@@ -1,4 +1,4 @@
-"""An FTP server: users with homes and quotas, and anonymous ones who read.
+"""FTP server (RFC 959, 1123, 2389, 2428, 3659) for users with home directories and quotas, and for anonymous readers.
 
     $ python -m services.ftp.server --root pub --port 2121
     READY ftp 127.0.0.1:2121 [::1]:2121
@@ -6,9 +6,9 @@
 
     $ python -m services.ftp.server --root srv --users users.toml --anonymous --passive-ports 50000-50099
 
-With nobody named by --user or --users, the folder is served to anonymous users. Left out: TLS (RFC 4217), since the
-lesson is what an eavesdropper sees without it; records, pages, blocks and compression (RFC 1123 section 4.1.2.13 asks
-for none of them); server-to-server transfers, which are the bounce attack (RFC 2577).
+Without --user and --users, the root is served to anonymous users. Left out: TLS (RFC 4217), since the lesson is what an
+eavesdropper sees without it; record and page structure, block and compressed mode (RFC 1123 section 4.1.2.13 requires
+none of them); server-to-server transfers, which are the bounce attack (RFC 2577).
 """
 
 import argparse
@@ -50,7 +50,7 @@ class FTPServer:
         return ControlConnection(self._context, slot)
 
     async def count_files(self) -> None:
-        """Compute the size of every home that has a quota; until then sessions are answered by 120."""
+        """Compute the size of every home with a quota; until then clients get the reply 120."""
         context = self._context
         for home in context.homes.values():
             if home.quota.limit_bytes is not None:
@@ -62,13 +62,13 @@ class FTPServer:
                 connection.ready()
 
     async def stop(self) -> None:
-        """End all sessions, and wait for commands and transfers under way at most `drain_s`."""
+        """End all sessions, and wait at most `drain_s` for commands and transfers under way."""
         await self.connections.drain(task_s=self._context.limits.drain_s)
         self._context.plan.workers.shutdown(wait=True)
 
 
 def _refusal(why: Refusal) -> bytes:
-    """RFC 959 section 5.4: a connection is answered by 120, 220 or 421."""
+    """Return the reply to a connection that is not admitted (RFC 959 section 5.4: 120, 220 or 421)."""
     if why is Refusal.ADDRESS:
         return reply(421, "Too many sessions come from your address.")
     return reply(421, "Too many users are connected; try again later.")
@@ -102,39 +102,52 @@ def _count(text: str) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m services.ftp.server", description="Serve files by FTP.")
-    parser.add_argument("--root", type=Path, metavar="DIR", help="the anonymous home, and where the users' homes are")
-    parser.add_argument("--users", type=Path, metavar="FILE", help="a TOML file of users (services/ftp/accounts.py)")
+    parser = argparse.ArgumentParser(prog="python -m services.ftp.server", description="FTP server (RFC 959).")
+    parser.add_argument(
+        "--root", type=Path, metavar="DIR", help="directory of anonymous users, and base of relative home directories"
+    )
+    parser.add_argument(
+        "--users", type=Path, metavar="FILE", help="read users from a TOML file (services/ftp/accounts.py)"
+    )
     parser.add_argument(
         "--user",
         action="append",
         default=[],
         metavar="NAME:PASSWORD[:HOME]",
-        help="a user; may be given more than once",
+        help="add a user; repeatable",
     )
-    parser.add_argument("--anonymous", action="store_true", help="let anonymous users read what is below the root")
+    parser.add_argument("--anonymous", action="store_true", help="let anonymous users read files below the root")
     parser.add_argument(
-        "--passive-ports", type=_ports, metavar="LOW-HIGH", help="ports for passive mode (default: any)"
+        "--passive-ports", type=_ports, metavar="LOW-HIGH", help="port range for passive mode (default: any port)"
     )
-    parser.add_argument("--passive-address", metavar="ADDR", help="address that PASV tells (default: the one in use)")
     parser.add_argument(
-        "--data-port", type=int, metavar="N", help="source port of active mode (default: the control port less one)"
+        "--passive-address",
+        metavar="ADDR",
+        help="address in the reply to PASV (default: that of the control connection)",
+    )
+    parser.add_argument(
+        "--data-port", type=int, metavar="N", help="source port in active mode (default: control port - 1)"
     )
     parser.add_argument(
         "--fsync",
         choices=[one.value for one in Sync],
         default=Sync.REPLACE.value,
-        help="when an upload waits for the disk",
+        help="sync uploads to disk when they replace a file, always, or never (default: %(default)s)",
     )
     limits, data = Limits(), DataPlan.__dataclass_fields__
     for flag, kind, default, text in (
-        ("--max-sessions", _count, limits.sessions, "sessions at once"),
-        ("--max-per-address", _count, limits.sessions_an_address, "sessions at once from one address"),
-        ("--idle", _positive, limits.idle_s, "seconds without a command after which a session ends"),
-        ("--login-timeout", _positive, limits.login_s, "seconds from the connection to the login"),
-        ("--password-delay", _positive, limits.wrong_password_s, "seconds before the reply to a wrong password"),
-        ("--connect-timeout", _positive, data["connect_s"].default, "seconds for a data connection to be made"),
-        ("--stall-timeout", _positive, data["stall_s"].default, "seconds without an octet after which a transfer ends"),
+        ("--max-sessions", _count, limits.sessions, "maximum concurrent sessions"),
+        ("--max-per-address", _count, limits.sessions_an_address, "maximum concurrent sessions of one address"),
+        ("--idle", _positive, limits.idle_s, "end a session after N seconds without a command"),
+        ("--login-timeout", _positive, limits.login_s, "end a session without a login after N seconds"),
+        ("--password-delay", _positive, limits.wrong_password_s, "delay the reply to a wrong password by N seconds"),
+        (
+            "--connect-timeout",
+            _positive,
+            data["connect_s"].default,
+            "wait N seconds for a data connection to be established",
+        ),
+        ("--stall-timeout", _positive, data["stall_s"].default, "abort a transfer after N seconds without an octet"),
     ):
         parser.add_argument(flag, type=kind, default=default, metavar="N", help=f"{text} (default: {default})")
     add_common_flags(parser, DEFAULT_PORT)
@@ -143,7 +156,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _accounts(options: argparse.Namespace) -> Accounts:
     if options.root is None and options.users is None:
-        raise ServiceError("nothing is to be served: name a folder with --root or users with --users")
+        raise ServiceError("nothing to serve: name a directory with --root or users with --users")
     base = options.root if options.root is not None else options.users.parent
     users = load_accounts(options.users, base) if options.users is not None else []
     try:
@@ -155,7 +168,7 @@ def _accounts(options: argparse.Namespace) -> Accounts:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the server until SIGTERM; returns its exit status."""
+    """Run the server until SIGTERM and return its exit status."""
     options = _parser().parse_args(argv)
 
     async def start(shell: Shell) -> Callable[[], Awaitable[None]]:

@@ -1,13 +1,12 @@
-"""Lines of the control connection out of octets in which Telnet signals may stand (RFC 959 section 4.1, RFC 854).
+"""Telnet decoder of the control connection (RFC 959 section 4.1, RFC 854): octets in, command lines and signals out.
 
-A command is a Telnet string. Options are refused (RFC 1123 section 4.1.2.12), each once an asking; an Interrupt
-Process before ABOR is told as an event and else means nothing. The shell has urgent octets left in line (SO_OOBINLINE),
-so Synch's DM comes as an octet like any other.
+Options are refused (RFC 1123 section 4.1.2.12), once for each request; Interrupt Process before ABOR is an event
+without effect. The connection sets SO_OOBINLINE, so the urgent Data Mark of Synch arrives as an octet like any other.
 
     U: IAC IP IAC DM ABOR CRLF     ->  Interrupt(), Line(b"ABOR")
     U: IAC DO 1 NOOP CRLF          ->  Answer(IAC WONT 1), Line(b"NOOP")
 
-RFC 959 ends lines in CRLF; LF alone is taken as well, since people type commands by hand with netcat.
+RFC 959 ends lines in CRLF; LF alone is accepted as well, for commands typed with netcat.
 """
 
 from dataclasses import dataclass
@@ -21,24 +20,24 @@ _LF, _CR, _NUL = b"\n", b"\r", b"\r\0"
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line without its end."""
+    """A command line without CRLF."""
 
     octets: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class LongLine:
-    """A line passed the bound; what came of it is dropped."""
+    """A line that exceeded the limit and was discarded."""
 
 
 @dataclass(frozen=True, slots=True)
 class Interrupt:
-    """The user wants attention: Telnet's Interrupt Process."""
+    """Interrupt Process (IP)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Octets to send back: an option is refused."""
+    """Octets to send, which refuse an option."""
 
     octets: bytes
 
@@ -47,23 +46,23 @@ TelnetEvent = Line | LongLine | Interrupt | Answer
 
 
 class TelnetLines:
-    """Holds a line that has begun, `limit_octets` of it at most, and where in a Telnet signal the octets stand."""
+    """The decoder; it buffers at most `limit_octets` of an incomplete line, and an incomplete Telnet command."""
 
     def __init__(self, limit_octets: int = LINE_OCTETS) -> None:
         self._limit = limit_octets
         self._line = bytearray()
         self._is_long = False
-        # Octets of a signal that has begun: IAC, and the octet after it.
+        # An incomplete Telnet command: IAC, and the octet after it.
         self._signal = bytearray()
         self._in_negotiation = False
 
     @property
     def waiting_octets(self) -> int:
-        """Octets of a line that has not ended."""
+        """Octets of the incomplete line."""
         return len(self._line)
 
     def feed(self, data: bytes) -> list[TelnetEvent]:
-        """Return what these octets complete."""
+        """Decode octets and return the events that they complete."""
         events: list[TelnetEvent] = []
         position = 0
         while position < len(data):
@@ -100,14 +99,14 @@ class TelnetLines:
         if self._is_long:
             events.append(LongLine())
         else:
-            # RFC 854: a carriage return that is none of a line's end is followed by NUL.
+            # RFC 854: a carriage return that does not end a line is followed by NUL.
             events.append(Line(bytes(self._line).removesuffix(_CR).replace(_NUL, _CR)))
         self._is_long = False
         self._line.clear()
 
     def _take_signal(self, octet: int, events: list[TelnetEvent]) -> None:
         if self._in_negotiation:
-            # Everything up to IAC SE is of an option that was never agreed on.
+            # Skip subnegotiation up to IAC SE: no option is ever enabled.
             if self._signal and octet == SE:
                 self._in_negotiation = False
             self._signal[:] = bytes([IAC]) if octet == IAC and not self._signal else b""
@@ -126,7 +125,7 @@ class TelnetLines:
             return
         self._signal.clear()
         if octet == IAC:
-            # Doubled: the octet itself.
+            # IAC IAC is the data octet 255.
             self._extend(bytes([IAC]))
         elif octet == SB:
             self._in_negotiation = True

@@ -1,1 +1,1 @@
-"""The file system of an FTP user: jailed tree, paths, quota and listings."""
+"""User files of the FTP server: path names, a directory tree confined to its root, quotas and listings."""

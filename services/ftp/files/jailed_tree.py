@@ -1,8 +1,9 @@
-"""One user's directory tree: every name is looked up below its root, component by component.
+"""A directory tree confined to its root: every path is resolved below it, component by component, without races.
 
-A walk holds a descriptor of each directory on the way and opens the next one relative to it, never through a symbolic
-link (O_NOFOLLOW): what another process moves or links in the meantime cannot lead outside. A link is read and followed
-by hand: relative ones that stay below the root are; absolute ones and those that climb above it are not (Cause.DENIED).
+Resolving holds a descriptor of each directory on the path and opens the next one relative to it, never through a
+symbolic link (openat(2), O_NOFOLLOW): a directory that another process moves or links meanwhile cannot lead outside.
+Links are read and resolved here: relative links that stay below the root are followed, absolute links and those that
+climb above it are not (Cause.DENIED). Linux's openat2(2) with RESOLVE_BENEATH does the same; Python does not offer it.
 """
 
 import errno
@@ -42,7 +43,7 @@ _CAUSES = {
 
 
 class FileError(Exception):
-    """A file action cannot be done, for a cause that the user is to know."""
+    """A file action failed; the cause determines the reply code."""
 
     def __init__(self, cause: Cause, detail: str = "") -> None:
         super().__init__(detail or cause.name)
@@ -51,12 +52,12 @@ class FileError(Exception):
 
 
 def cause_of(error: OSError) -> Cause:
-    """Return what an error of the system means to the user."""
+    """Map an errno to a Cause."""
     return _CAUSES.get(error.errno or 0, Cause.LOCAL_ERROR)
 
 
 class Tree:
-    """The tree below `root`; raises ServiceError when that is no directory that can be entered."""
+    """The tree below `root`; raises ServiceError where that is not an accessible directory."""
 
     def __init__(self, root: Path) -> None:
         try:
@@ -65,15 +66,14 @@ class Tree:
             raise ServiceError(f"{root} cannot be served ({error.strerror}): name a directory that is there") from error
 
     def close(self) -> None:
-        """Let go of the root."""
+        """Close the root directory."""
         os.close(self._root)
 
     @contextmanager
     def parent(self, path: VirtualPath, follow: bool = False) -> Iterator[tuple[int, str]]:
-        """Give a descriptor of the directory that holds the last name, and that name; "." at the root itself.
+        """Resolve a path to a descriptor of the last name's directory, and that name; "." for the root itself.
 
-        With `follow` a link as the last name is followed, so the name given is none, if it is there at all. Raises
-        FileError.
+        With `follow` a link as the last name is resolved too, so the name is not that of a link. Raises FileError.
         """
         walk = _Walk(self._root)
         try:
@@ -85,7 +85,7 @@ class Tree:
 
     @contextmanager
     def directory(self, path: VirtualPath) -> Iterator[int]:
-        """Give a descriptor of a directory; raises FileError."""
+        """Resolve a path to a descriptor of a directory; raises FileError."""
         with self.parent(path, follow=True) as (parent, name):
             descriptor = os.open(name, _DIRECTORY, dir_fd=parent)
             try:
@@ -94,12 +94,12 @@ class Tree:
                 os.close(descriptor)
 
     def status(self, path: VirtualPath) -> os.stat_result:
-        """Return what is there, links followed; raises FileError."""
+        """Return the status of a file, links followed; raises FileError."""
         with self.parent(path, follow=True) as (parent, name):
             return os.stat(name, dir_fd=parent, follow_symlinks=False)
 
     def size_bytes(self) -> int:
-        """Return what all plain files take together."""
+        """Return the total size of all plain files."""
         with self.directory(()) as descriptor:
             return _size_below(descriptor, 0)
 
@@ -122,7 +122,7 @@ def _size_below(directory: int, depth: int) -> int:
 
 
 class _Walk:
-    """Descriptors of the directories from the root to where the walk stands; `name` is what is left to look up."""
+    """Path resolution: open descriptors from the root to the current directory; `name` is the unresolved last name."""
 
     def __init__(self, root: int) -> None:
         self._root = root
@@ -131,7 +131,7 @@ class _Walk:
         self._links = 0
 
     def go(self, path: VirtualPath, follow: bool) -> int:
-        """Walk to the directory of the last name and return its descriptor."""
+        """Resolve all but the last name and return the descriptor of its directory."""
         left = list(reversed(path))
         while left:
             name = left.pop()
@@ -151,7 +151,7 @@ class _Walk:
         return self._here
 
     def close(self) -> None:
-        """Close what was opened."""
+        """Close all descriptors."""
         while self._opened:
             os.close(self._opened.pop())
 

@@ -1,9 +1,9 @@
-"""Listings: as `ls -l` writes them (LIST), names alone (NLST), facts (MLSD and MLST, RFC 3659 section 7).
+"""Directory listings: lines as of `ls -l` (LIST), names (NLST), and facts (MLSD, MLST; RFC 3659 section 7).
 
     -rw-r--r--   1 ftp      ftp            1024 Nov 23 12:00 a.txt
     type=file;size=1024;modify=20261123120000;perm=r;unique=fd01g1a2b; a.txt
 
-RFC 959 leaves LIST's format open; what clients parse is that of ls. Times are UTC, month names English.
+RFC 959 leaves the format of LIST open; clients parse that of ls. Times are UTC, names of months English.
 """
 
 import stat
@@ -15,7 +15,7 @@ from enum import Enum, auto
 from services.ftp.replies import printable
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-# ls(1) shows the year in place of the hour for what is older than six months, or of the future.
+# ls(1) shows the year instead of the hour for files older than six months, or of the future.
 RECENT_S = 365.2425 * 86400 / 2
 _FUTURE_S = 86400.0
 
@@ -24,14 +24,14 @@ DEFAULT_FACTS = FACTS
 
 
 class Kind(Enum):
-    """What a name stands for."""
+    """Kinds of directory entries."""
 
     FILE = "file"
     DIRECTORY = "dir"
 
 
 class Style(Enum):
-    """How a listing looks."""
+    """Formats of a listing: LIST, NLST, MLSD."""
 
     LONG = auto()
     NAMES = auto()
@@ -40,7 +40,7 @@ class Style(Enum):
 
 @dataclass(frozen=True, slots=True)
 class FileStatus:
-    """What is known of a file or directory; `mode` are the permission bits, `modified_s` is seconds since 1970 UTC."""
+    """Status of a file or directory; `mode` has the permission bits, `modified_s` is in seconds since 1970 UTC."""
 
     kind: Kind
     size_bytes: int
@@ -51,7 +51,7 @@ class FileStatus:
 
 
 def long_line(name: str, status: FileStatus, now: float) -> str:
-    """Return a line of LIST."""
+    """Format a line of LIST."""
     kind = stat.S_IFDIR if status.kind is Kind.DIRECTORY else stat.S_IFREG
     modes = stat.filemode(kind | status.mode)
     when = _when(status.modified_s, now)
@@ -59,7 +59,7 @@ def long_line(name: str, status: FileStatus, now: float) -> str:
 
 
 def facts_line(name: str, status: FileStatus, writable: bool, wanted: Collection[str], is_home: bool = False) -> str:
-    """Return a line of MLSD or MLST: the facts, a space, the name. The home itself can be neither removed nor moved."""
+    """Format a line of MLSD or MLST: facts, a space, the name; a home directory cannot be removed or renamed."""
     is_file = status.kind is Kind.FILE
     values = {
         "type": status.kind.value,
@@ -74,21 +74,23 @@ def facts_line(name: str, status: FileStatus, writable: bool, wanted: Collection
 
 
 def time_value(modified_s: float) -> str:
-    """Return a time as MDTM and `modify` give it (RFC 3659 section 2.3), UTC."""
+    """Format a time-val of MDTM and `modify` (RFC 3659 section 2.3), UTC."""
     moment = time.gmtime(max(0, int(modified_s)))
     date = f"{moment.tm_year:04}{moment.tm_mon:02}{moment.tm_mday:02}"
     return f"{date}{moment.tm_hour:02}{moment.tm_min:02}{moment.tm_sec:02}"
 
 
 def chosen_facts(argument: str) -> tuple[str, ...]:
-    """Return the facts that `OPTS MLST a;b;` asks for, in the server's order; unknown ones are ignored (7.9)."""
+    """Parse the facts of `OPTS MLST a;b;`, in the server's order; unknown facts are ignored (RFC 3659 section 7.9)."""
     asked = {name.lower() for name in argument.split(";")}
     return tuple(fact for fact in FACTS if fact.lower() in asked)
 
 
 def _permissions(is_file: bool, writable: bool, is_home: bool) -> str:
-    """RFC 3659 section 7.5.5: r retrieve, a append, w store, d delete, f rename; for a directory e enter, l list,
-    c create in it, m make directories, p remove what is in it.
+    """Return the fact `perm` (RFC 3659 section 7.5.5).
+
+    r retrieve, a append, w store, d delete, f rename; for a directory e enter, l list, c create files, m make
+    directories, p purge.
     """
     if is_file:
         return "adfrw" if writable else "r"

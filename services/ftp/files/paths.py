@@ -1,28 +1,28 @@
-"""Path names of users: absolute or relative to their working directory, below their own root (RFC 959, RFC 3659 2.2).
+"""Path names of FTP commands (RFC 959, RFC 3659 section 2.2), and file name patterns of LIST and NLST.
 
     >>> normalise(("pub",), "../a//b/.")
     ('a', 'b')
-    >>> normalise((), "../../etc/passwd")     # at the root, .. stays there, as in a directory tree
+    >>> normalise((), "../../etc/passwd")     # at the root, .. is the root, as in a file system
     ('etc', 'passwd')
 
-A normalised path is a tuple of names: none is empty, `.` or `..`, none has a slash or NUL in it. So text alone leads
-nowhere outside; symbolic links are the file system layer's to judge. Names are text in UTF-8 (RFC 2640); octets that
-are none are carried through unchanged (surrogateescape).
+A normalised path is a tuple of names: none is empty, `.` or `..`, none contains a slash or NUL. So no path text leads
+outside of the root; symbolic links are resolved by jailed_tree.py. Names are UTF-8 (RFC 2640); other octets are kept
+unchanged (surrogateescape).
 """
 
 from services.ftp.limits import PATH_SEGMENTS
 
-# File name patterns with `*`, `?` and `[a-z]`, matched in time proportional to pattern times name at worst.
-#
-#     >>> matches("*.txt", "a.txt")
-#     True
-#
-# A star that failed is tried again one character later, and only the last star: what the earlier ones took cannot
-# matter. So a pattern of many stars, which makes a backtracking matcher explode, costs no more than another.
-
 
 def matches(pattern: str, name: str) -> bool:
-    """Tell whether the whole name fits; a leading dot has to stand in the pattern, as in a shell."""
+    """Match a whole name against a pattern with `*`, `?` and `[a-z]`; `*` matches no leading dot, as in a shell.
+
+    >>> matches("*.txt", "a.txt")
+    True
+
+    Time is proportional to pattern times name at worst. After a mismatch only the last star is retried, one character
+    later: a longer match of an earlier star leads to the same positions. So a pattern of many stars does not make it
+    backtrack exponentially.
+    """
     if name.startswith(".") and not pattern.startswith("."):
         return False
     at = here = 0
@@ -44,7 +44,7 @@ def matches(pattern: str, name: str) -> bool:
 
 
 def _one(pattern: str, at: int, character: str) -> int:
-    """Return where the pattern goes on after an element that fits the character, 0 where none does."""
+    """Match one character; return the position in the pattern after the matching element, 0 for no match."""
     if at >= len(pattern):
         return 0
     if pattern[at] == "?":
@@ -74,18 +74,18 @@ def _in_set(members: str, character: str) -> bool:
 
 VirtualPath = tuple[str, ...]
 
-# An upload under way or broken off; nobody may name a file of their own so.
+# The name of an incomplete upload, reserved: users cannot give it to a file.
 PARTIAL_PREFIX, PARTIAL_SUFFIX = ".", ".part"
 _REFUSED_CHARACTERS = frozenset("\0\r\n")
 _WILDCARDS = frozenset("*?[")
 
 
 class PathError(ValueError):
-    """An argument is no path name; its text says why."""
+    """An argument is not a path name; the text is for the reply."""
 
 
 def normalise(directory: VirtualPath, argument: str) -> VirtualPath:
-    """Return the path that an argument names from `directory`; raises PathError."""
+    """Resolve an argument against `directory`; raises PathError."""
     if _REFUSED_CHARACTERS.intersection(argument):
         raise PathError("a path has no control characters that end it")
     segments = [] if argument.startswith("/") else list(directory)
@@ -100,22 +100,22 @@ def normalise(directory: VirtualPath, argument: str) -> VirtualPath:
 
 
 def shown(path: VirtualPath) -> str:
-    """Return a path as users write it, from the root on."""
+    """Format a path for replies, as an absolute path."""
     return "/" + "/".join(path)
 
 
 def partial_name(name: str) -> str:
-    """Return the name under which an upload of `name` is kept until it is complete."""
+    """Return the name that an upload of `name` has until it is complete."""
     return PARTIAL_PREFIX + name + PARTIAL_SUFFIX
 
 
 def is_partial_name(name: str) -> bool:
-    """Tell whether a name is kept for uploads that are not complete."""
+    """Return whether a name is reserved for incomplete uploads."""
     return name.startswith(PARTIAL_PREFIX) and name.endswith(PARTIAL_SUFFIX) and len(name) > len(".part") + 1
 
 
 def split_flags(argument: str) -> str:
-    """Return a LIST's argument without the flags of ls(1) that clients send though no RFC has them."""
+    """Strip flags of ls(1) from the argument of LIST: clients send them though no RFC defines them."""
     while argument.startswith("-"):
         flags, _, argument = argument.partition(" ")
         if not flags[1:].isalnum() and flags != "-":
@@ -124,5 +124,5 @@ def split_flags(argument: str) -> str:
 
 
 def has_wildcard(name: str) -> bool:
-    """Tell whether a name is a pattern for `matches`."""
+    """Return whether a name is a pattern for matches()."""
     return bool(_WILDCARDS.intersection(name))

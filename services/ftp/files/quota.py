@@ -1,4 +1,4 @@
-"""What the files of one home may take together, counted in octets."""
+"""The quota of one home directory: a limit on the octets of all its files."""
 
 from contextlib import AbstractContextManager, nullcontext
 
@@ -7,7 +7,7 @@ from services.ftp.server_pi.failures import Cause
 
 
 class Quota:
-    """`limit_bytes` None is no bound; where several threads use it, `lock` is what keeps them apart."""
+    """`limit_bytes` None is no limit; `lock` serialises several threads."""
 
     def __init__(self, limit_bytes: int | None, lock: AbstractContextManager[object] | None = None) -> None:
         self.limit_bytes = limit_bytes
@@ -16,32 +16,32 @@ class Quota:
 
     @property
     def used_bytes(self) -> int:
-        """What is used, uploads under way included."""
+        """Octets used, uploads under way included."""
         return self._used
 
     @property
     def is_used_up(self) -> bool:
-        """Whether not one octet more may be stored."""
+        """True once no further octet may be stored."""
         return self.limit_bytes is not None and self._used >= self.limit_bytes
 
     def set_used(self, used_bytes: int) -> None:
-        """Begin from what was counted."""
+        """Set the octets used, after a count of all files."""
         with self._lock:
             self._used = used_bytes
 
     def take(self, size_bytes: int) -> None:
-        """Count octets about to be written; raises FileError, and counts nothing, when that would exceed the quota."""
+        """Reserve octets before they are written; raises FileError, and reserves nothing, above the limit."""
         with self._lock:
             if self.limit_bytes is not None and self._used + size_bytes > self.limit_bytes:
                 raise FileError(Cause.QUOTA_EXCEEDED)
             self._used += size_bytes
 
     def take_anyway(self, size_bytes: int) -> None:
-        """Count octets that are there already, even above the limit."""
+        """Add octets that are on the disk already, even above the limit."""
         with self._lock:
             self._used += size_bytes
 
     def give_back(self, size_bytes: int) -> None:
-        """Count octets that are no longer there."""
+        """Release octets that were deleted or not written."""
         with self._lock:
             self._used = max(0, self._used - size_bytes)

@@ -1,4 +1,4 @@
-"""What one user may do with files: the tree below their home, whether they may write, their quota.
+"""File operations of one user: directory tree, write permission and quota.
 
 Each method blocks on the file system, runs in a worker thread, and raises FileError.
 """
@@ -20,7 +20,7 @@ from services.ftp.server_pi.actions import Change, ChangeName, OpenWrite, Storin
 from services.ftp.server_pi.failures import Cause
 
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-# STOU without a path.
+# Base of the name for STOU without a path.
 _UNIQUE_NAME = "upload"
 
 Entry = tuple[str, FileStatus]
@@ -28,7 +28,7 @@ Entry = tuple[str, FileStatus]
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """One user's files."""
+    """The files below one home directory."""
 
     tree: Tree
     quota: Quota
@@ -36,14 +36,14 @@ class Home:
     sync: Sync = Sync.REPLACE
 
     def look(self, path: VirtualPath, directory: bool = False) -> FileStatus:
-        """Return what is there; with `directory` only a directory that can be entered."""
+        """Return the status of a path; with `directory` raise FileError unless it is an accessible directory."""
         if directory:
             with self.tree.directory(path) as descriptor:
                 return _status(os.fstat(descriptor))
         return _status(self.tree.status(path))
 
     def transfer_size(self, path: VirtualPath, data_type: DataType) -> int:
-        """Return the octets that RETR would send; where an upload broke off and no file is, those that came of it."""
+        """Return the octets that RETR would send; without such a file, the size of its incomplete upload."""
         try:
             found = self.tree.status(path)
         except FileError as error:
@@ -59,7 +59,7 @@ class Home:
         return found.st_size + self._line_ends(path)
 
     def open_read(self, path: VirtualPath) -> tuple[int, os.stat_result]:
-        """Return a descriptor of a plain file, and its status."""
+        """Open a plain file to read; return its descriptor and status."""
         with self.tree.parent(path, follow=True) as (parent, name):
             descriptor = os.open(name, _READ, dir_fd=parent)
         found = os.fstat(descriptor)
@@ -69,7 +69,7 @@ class Home:
         return descriptor, found
 
     def open_write(self, asked: OpenWrite) -> tuple[Upload, VirtualPath]:
-        """Return the upload that a storing command begins, and the path under which it will be there."""
+        """Open an upload for STOR, APPE or STOU; return it and the path of the complete file."""
         self._check_writable()
         path = asked.path
         if asked.storing is Storing.UNIQUE and not self._names_file(path):
@@ -85,7 +85,7 @@ class Home:
             return upload, (*path[:-1], name)
 
     def change(self, asked: ChangeName) -> None:
-        """Make, remove, rename or change the mode of a name."""
+        """Create, remove or rename a name, or change its mode."""
         self._check_writable()
         {
             Change.MAKE_DIRECTORY: self._make_directory,
@@ -96,9 +96,9 @@ class Home:
         }[asked.change](asked)
 
     def entries(self, path: VirtualPath, pattern: str | None) -> tuple[list[Entry], bool, bool]:
-        """Return what a listing shows, whether it is of a directory, and whether it was cut at its bound.
+        """Return the entries of a listing, whether the path is a directory, and whether the listing is truncated.
 
-        A name that is no directory is listed by itself.
+        A file is listed by itself.
         """
         found = self.look(path)
         if found.kind is not Kind.DIRECTORY:
@@ -117,7 +117,7 @@ class Home:
             return listed, True, is_cut
 
     def _entry_status(self, path: VirtualPath, directory: int, name: str) -> FileStatus | None:
-        """Return an entry's status, None for one that has gone, leads outside, or is neither file nor directory."""
+        """Return the status of an entry; None where it is gone, links outside, or is neither file nor directory."""
         try:
             found = os.stat(name, dir_fd=directory, follow_symlinks=False)
             if stat.S_ISLNK(found.st_mode):
@@ -139,7 +139,7 @@ class Home:
             return sum(piece.count(b"\n") for piece in iter(lambda: file.read(ASCII_OCTETS), b""))
 
     def _names_file(self, path: VirtualPath) -> bool:
-        """Tell whether a path may be a file's name: it is not the directory that STOU is to choose a name in."""
+        """Return whether the argument of STOU is a file name, and not a directory to create a name in."""
         try:
             return not stat.S_ISDIR(self.tree.status(path).st_mode)
         except FileError:
@@ -153,7 +153,7 @@ class Home:
     def _named(self, path: VirtualPath) -> Iterator[tuple[int, str]]:
         with self.tree.parent(path) as (parent, name):
             if name == ".":
-                # The home itself is not the user's to remove or move.
+                # A user may not remove or rename the home directory itself.
                 raise FileError(Cause.DENIED)
             yield parent, name
 
@@ -169,7 +169,7 @@ class Home:
             os.rmdir(name, dir_fd=parent)
 
     def _remove_file(self, asked: ChangeName) -> None:
-        """The file, and what an upload of it left."""
+        """Remove a file and its incomplete upload."""
         with self._named(asked.path) as (parent, name):
             sizes = [self._unlink(parent, one) for one in (name, partial_name(name))]
             if sizes == [None, None]:
@@ -179,7 +179,7 @@ class Home:
         try:
             size = size_or_none(parent, name)
         except OSError as error:
-            # The name of a partial file is longer, and may be too long.
+            # The name of an incomplete upload is longer, and may be too long.
             if cause_of(error) is Cause.NAME_REFUSED:
                 return None
             raise
@@ -192,7 +192,7 @@ class Home:
         with self._named(asked.path) as (source, name), self._named(asked.to) as (target, new_name):
             _check_new_name(new_name)
             replaced = None
-            # A name moved onto itself replaces nothing.
+            # A rename onto itself replaces nothing.
             if asked.path != asked.to and not _is_directory(target, new_name):
                 replaced = size_or_none(target, new_name)
             os.rename(name, new_name, src_dir_fd=source, dst_dir_fd=target)

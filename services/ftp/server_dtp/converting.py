@@ -1,7 +1,7 @@
 """TYPE A in stream mode: a line ends in CRLF on the data connection and in LF in a file (RFC 959 section 3.1.1.1).
 
-Each LF of a file is sent as CRLF and each CRLF becomes LF, whatever stands around them; so any file, even one that is
-no text, comes back as it was.
+Each LF of a file is encoded as CRLF and each CRLF decoded to LF, whatever surrounds them; so any file, even a binary
+one, survives a round trip.
 
     >>> to_network(b"a\\nb\\n")
     b'a\\r\\nb\\r\\n'
@@ -9,23 +9,23 @@ no text, comes back as it was.
 
 
 def to_network(octets: bytes) -> bytes:
-    """Return a file's octets as TYPE A sends them; pieces may be converted one by one."""
+    """Encode octets of a file; pieces may be encoded one by one."""
     return octets.replace(b"\n", b"\r\n")
 
 
 class FromNetwork:
-    """Converts what comes, piece by piece: a CR at the end of one waits for the next."""
+    """Incremental decoder: a CR at the end of a piece is buffered until the next one."""
 
     def __init__(self) -> None:
         self._held = b""
 
     def convert(self, octets: bytes) -> bytes:
-        """Return what the file gets of these octets."""
+        """Decode octets of the data connection; return octets for the file."""
         octets = self._held + octets
         self._held = b"\r" if octets.endswith(b"\r") else b""
         return octets.removesuffix(self._held).replace(b"\r\n", b"\n")
 
     def rest(self) -> bytes:
-        """Return what is left when nothing follows."""
+        """Return the buffered octet at the end of the data connection."""
         held, self._held = self._held, b""
         return held

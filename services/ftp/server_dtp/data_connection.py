@@ -1,8 +1,29 @@
-"""The server's data transfer process, server_dtp (RFC 959 section 3.2): one data connection, made either way.
+"""The server's data connection (server-DTP, RFC 959 section 3.2): active and passive mode, one transfer, one close.
 
-Active: from the port below the control connection's (20 below 21) to where PORT said. Passive: a port of the range is
-listened on, once; only the control connection's peer may connect to it, anybody else is closed and logged, and the port
-goes on waiting (RFC 2577 section 4). Every wait has an end.
+                 active mode (PORT, EPRT)                     passive mode (PASV, EPSV)
+    agreed on    client listens and sends its port            server listens and replies with its port
+    opened       server connects, from control port - 1       client connects; the server accepts one connection,
+                 (20 for 21, RFC 959 section 3.2), after      from the client's address only (RFC 2577 section 4)
+                 the preliminary reply 150
+    first reply  150 (about to open)                          125 where the client has connected already, else 150
+
+Either way the connection carries one transfer. In stream mode (RFC 959 section 3.4.1) the end of the connection is the
+end of the file, so the sender of the data closes: the server after RETR and LIST, the client after STOR. That is why
+there is a new connection for every file, and why the side that closes first keeps the port pair in TIME-WAIT: in active
+mode with RETR that is the server's port 20, for which SO_REUSEADDR is set.
+
+End of file and end of process look the same to the receiver of an upload. A client that dies has both of its
+connections closed by its kernel; so before an upload replaces the old file, the control connection is checked
+(`is_gone`), and the upload counts as aborted where that has ended as well. The sender of a download has no such doubt:
+226 is sent once all octets are in the socket's buffer and the connection is shut down for writing.
+
+An upload that fails here (disk full, quota) is read and discarded for up to LINGER_S. Closed with octets unread, the
+connection would be reset, and many clients give up on the reset before they read the reply with the reason.
+
+A connection that is agreed on but unused is closed by the next PORT or PASV, by ABOR, by REIN and with the session.
+Every wait has a timeout: `connect_s` for the connection, `stall_s` without an octet. ABOR or the end of the session
+completes the future `_aborted`, which every wait includes. A failed transfer is 425 without a connection, 426 after
+one; which cause maps to which code is in server_pi/failures.py.
 """
 
 import asyncio
@@ -24,35 +45,35 @@ from services.ftp.server_dtp.ports import candidates
 from services.ftp.server_dtp.transfer import Discarder, FileSender, Mover, Turn, end_sending
 from services.ftp.server_pi.failures import Cause, Failed
 
-# Apache's lingering close waits as long for a client that still sends.
+# Seconds to read and discard a failed upload; Apache's lingering close waits as long.
 LINGER_S = 2.0
-# One user agent connects once; a stranger who does as well is not to take its place.
+# The client connects once; connections from other hosts must not fill the queue before it.
 _LISTEN_BACKLOG = 8
 
 
 @dataclass(frozen=True, slots=True)
 class DataPlan:
-    """How data connections are made, for all sessions of a server."""
+    """Settings of data connections, for all sessions of a server."""
 
     loop: asyncio.AbstractEventLoop
     workers: Executor
     log: EventLog
     random: Random
-    # Lowest and highest port to listen on in passive mode; None is for any dynamic one.
+    # Lowest and highest port to listen on in passive mode; None for any dynamic port.
     passive_ports: tuple[int, int] | None = None
-    # What PASV tells in place of the control connection's own address: for a server behind a translator.
+    # Address in the reply to PASV, for a server behind NAT; None for that of the control connection.
     passive_address: str | None = None
-    # The port of active mode; None is the control port's neighbour below.
+    # Source port in active mode; None for the control port - 1.
     data_port: int | None = None
     # vsftpd's accept_timeout and connect_timeout.
     connect_s: float = 60.0
-    # vsftpd's data_connection_timeout is 300 s; a lab wants to see it happen.
+    # vsftpd's data_connection_timeout is 300 s; short enough here to be observed in a lab.
     stall_s: float = 60.0
     load: Load = field(default_factory=Load)
 
 
 class DataConnection:
-    """The data connection of one session; `on_open` is called when the user has connected in passive mode."""
+    """The data connection of one session; `on_open` is called when the client has connected in passive mode."""
 
     def __init__(self, plan: DataPlan, local: tuple[str, int], peer_host: str, on_open: Callable[[], None]) -> None:
         self._plan = plan
@@ -61,7 +82,7 @@ class DataConnection:
         self._family = socket.AF_INET6 if ":" in peer_host else socket.AF_INET
         self._on_open = on_open
         self._listener: socket.socket | None = None
-        # Whether the user has connected in passive mode, or too many others have; None in active mode.
+        # Passive mode: True once the client has connected, False after too many other hosts. None in active mode.
         self._accepted: asyncio.Future[bool] | None = None
         self._strangers = 0
         self._connection: socket.socket | None = None
@@ -70,7 +91,7 @@ class DataConnection:
     # Passive mode.
 
     def listen(self) -> tuple[str, int] | None:
-        """Listen for the user; returns the address to tell them, None where no port is free."""
+        """Listen for the client; return address and port for the reply, None where no port is free."""
         self.close()
         listener = self._bound_listener()
         if listener is None:
@@ -95,13 +116,13 @@ class DataConnection:
         return None
 
     def _accept(self) -> None:
-        """Take whoever has connected, if it is the user."""
+        """Accept a connection, if it is from the client's address."""
         if self._listener is None or self._accepted is None:
             return
         try:
             connection, address = self._listener.accept()
         except OSError:
-            # It has gone again.
+            # The connection was closed before accept().
             return
         if address[0] == self._peer_host:
             connection.setblocking(False)
@@ -142,17 +163,16 @@ class DataConnection:
     # A transfer.
 
     async def transfer(self, mover: Mover, target: DataAddress | None, is_gone: Callable[[], bool]) -> Failed | None:
-        """Move everything and make it last; returns None, or why that was not possible.
+        """Transfer all octets and complete the file; return None, or the failure.
 
-        `is_gone` tells whether the user's control connection has ended. An upload that ends while it has is broken off:
-        where a user agent dies, the system closes both connections, and that is how an end looks in stream mode too.
+        `is_gone` returns whether the control connection has ended, so that an upload is not complete (see above).
         """
         aborted = self._aborted = self._plan.loop.create_future()
         self._plan.load.transfers += 1
         try:
             failed = await self._move(mover, target, aborted)
             if failed is None and not mover.sends:
-                # What the control connection has received by now is seen before the file is put in its place.
+                # Two turns of the loop, so that what the control connection has received by now is handled first.
                 await asyncio.sleep(0)
                 await asyncio.sleep(0)
                 if is_gone():
@@ -160,7 +180,7 @@ class DataConnection:
                 elif aborted.done():
                     failed = Failed(aborted.result())
             if mover.sends:
-                # There is nothing to write, so no disk to wait for.
+                # Nothing is written, so no worker thread is needed.
                 mover.give_up()
             else:
                 await self._work(mover.give_up if failed else mover.finish)
@@ -173,12 +193,12 @@ class DataConnection:
         return failed
 
     def abort(self, cause: Cause) -> None:
-        """End the transfer under way."""
+        """Abort the transfer under way."""
         if self._aborted is not None and not self._aborted.done():
             self._aborted.set_result(cause)
 
     def close(self) -> None:
-        """Drop the listening port and the connection; a transfer under way is aborted and closes it itself."""
+        """Close the listening socket and the connection; a transfer under way is aborted and closes them itself."""
         if self._aborted is not None:
             self.abort(Cause.ABORTED)
             return
@@ -218,7 +238,7 @@ class DataConnection:
         return None
 
     async def _move_all(self, mover: Mover, connection: socket.socket, aborted: asyncio.Future[Cause]) -> Cause | None:
-        """Move by turns as far as that goes, by steps where a disk is needed; returns why that had to end."""
+        """Send cached octets on the event loop, all others in worker threads; return the cause of a failure."""
         plan = self._plan
         while True:
             ended: Turn | Cause = Turn.DISK
@@ -246,18 +266,14 @@ class DataConnection:
         return self._connection
 
     async def _first_of(self, wanted: asyncio.Future[Any]) -> None:
-        """Wait until it is there, the transfer is aborted, or connect_s have passed."""
+        """Wait for the connection, an abort, or the timeout `connect_s`."""
         if wanted.done():
             return
         waited = {wanted} if self._aborted is None else {wanted, self._aborted}
         await asyncio.wait(waited, timeout=self._plan.connect_s, return_when=asyncio.FIRST_COMPLETED)
 
     async def _discard(self, connection: socket.socket) -> None:
-        """Take the rest of an upload that has failed here, for a while.
-
-        Closed with octets unread, the connection would be reset, and many user agents give up on that before they read
-        the reply which says why.
-        """
+        """Read and discard the rest of a failed upload for LINGER_S, so that the connection is not reset."""
         discarder, end = Discarder(), self._plan.loop.time() + LINGER_S
         try:
             while self._plan.loop.time() < end and not await self._work(lambda: discarder.step(connection)):
@@ -267,7 +283,7 @@ class DataConnection:
             return
 
     async def _until_ready(self, connection: socket.socket, to_send: bool, stall_s: float) -> Cause | None:
-        """Wait for the peer; returns why the transfer is to end, None where it goes on."""
+        """Wait until the socket is ready; return the cause of an abort or STALLED, None where it is ready."""
         loop, aborted = self._plan.loop, self._aborted
         if aborted is None or aborted.done():
             return None if aborted is None else aborted.result()

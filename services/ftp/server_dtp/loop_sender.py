@@ -1,4 +1,8 @@
-"""A sender's turns on the event loop: each time the peer can take more, a share of what needs no disk is sent."""
+"""The sendfile loop: one transfer's share of the event loop, for octets that need no disk access.
+
+Whenever the socket is writable, one turn sends at most Load.turn_octets by sendfile(2). It ends when all is sent, when
+a worker thread has to read from the disk, when the transfer is aborted, or when the peer reads nothing for stall_s.
+"""
 
 import asyncio
 import socket
@@ -11,18 +15,18 @@ from services.ftp.server_pi.failures import Cause
 
 @dataclass(slots=True)
 class Load:
-    """How many transfers are under way."""
+    """The number of transfers under way."""
 
     transfers: int = 0
 
     @property
     def turn_octets(self) -> int:
-        """What one of them may send in one turn."""
+        """Octets that one transfer may send in one turn."""
         return max(TURN_OCTETS, SOLE_TURN_OCTETS // max(1, self.transfers))
 
 
 class Turns:
-    """The turns of one transfer; they end with Turn.DONE, Turn.DISK or what keeps them from going on."""
+    """The turns of one transfer; run() returns Turn.DONE, Turn.DISK or the cause of a failure."""
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, connection: socket.socket, sender: FileSender, load: Load, stall_s: float
@@ -33,7 +37,7 @@ class Turns:
         self._ended: asyncio.Future[Turn | Cause] = loop.create_future()
 
     async def run(self, aborted: asyncio.Future[Cause]) -> Turn | Cause:
-        """Move on until they end; raises OSError."""
+        """Send until the loop ends; raises OSError."""
         if aborted.done():
             return aborted.result()
         first = self._move()
@@ -66,7 +70,7 @@ class Turns:
             self._ended.set_result(turn)
 
     def _watch(self) -> None:
-        """See to it that a peer who takes nothing for too long is not waited for."""
+        """End the loop with STALLED where the peer has read nothing for `stall_s`."""
         left = self._moved_at + self._stall_s - self._loop.time()
         if left > 0:
             self._watching = self._loop.call_later(left, self._watch)

@@ -1,4 +1,7 @@
-"""From what a command asks for to what moves its octets; all of it blocks on the file system and raises FileError."""
+"""File actions of server-DTP: open the files of a transfer, and carry out requests that need no data connection.
+
+All of it blocks on the file system, runs in a worker thread and raises FileError.
+"""
 
 import os
 
@@ -35,7 +38,7 @@ _CUT = "The listing is cut: the directory has more entries than one listing show
 
 
 def open_transfer(home: Home, ask: Opening, now: float) -> tuple[Mover, Opened]:
-    """Open what a transfer moves."""
+    """Open a file or listing for a transfer."""
     if isinstance(ask, OpenRead):
         return open_read(home, ask)
     if isinstance(ask, OpenWrite):
@@ -44,7 +47,7 @@ def open_transfer(home: Home, ask: Opening, now: float) -> tuple[Mover, Opened]:
 
 
 def carry_out(home: Home, ask: Ask, now: float) -> Result:
-    """Carry out what needs no data connection; raises RuntimeError for an Ask that is none of the files'."""
+    """Carry out a request that needs no data connection; raises RuntimeError for any other."""
     if isinstance(ask, Look):
         return Found(home.look(ask.path, ask.directory))
     if isinstance(ask, TransferSize):
@@ -54,7 +57,7 @@ def carry_out(home: Home, ask: Ask, now: float) -> Result:
     if isinstance(ask, ChangeName):
         home.change(ask)
         return Done()
-    raise RuntimeError(f"nobody does {ask}")
+    raise RuntimeError(f"unsupported request: {ask}")
 
 
 def open_read(home: Home, asked: OpenRead) -> tuple[FileSender | PieceSender, Opened]:
@@ -62,7 +65,7 @@ def open_read(home: Home, asked: OpenRead) -> tuple[FileSender | PieceSender, Op
     descriptor, found = home.open_read(asked.path)
     size = found.st_size
     if asked.data_type is DataType.ASCII:
-        # How far REST may go is not known before all of it is converted.
+        # The size in TYPE A, which limits REST, is not known before all of the file is encoded.
         return PieceSender(ascii_pieces(descriptor, asked.offset)), Opened()
     if asked.offset > size:
         os.close(descriptor)
@@ -78,7 +81,7 @@ def open_write(home: Home, asked: OpenWrite) -> tuple[Receiver, Opened]:
 
 
 def open_listing(home: Home, asked: OpenListing, now: float) -> tuple[PieceSender, Opened]:
-    """Prepare LIST, NLST and MLSD."""
+    """Prepare a listing for LIST, NLST or MLSD."""
     entries, is_directory, is_cut = home.entries(asked.path, asked.pattern)
     prefix = asked.prefix if is_directory else asked.prefix.removesuffix("/").rpartition("/")[0]
     if not is_directory and prefix:
@@ -88,7 +91,7 @@ def open_listing(home: Home, asked: OpenListing, now: float) -> tuple[PieceSende
 
 
 def describe(home: Home, asked: Describe, now: float) -> Lines:
-    """Answer STAT and MLST: the lines of a listing for the control connection."""
+    """Return the lines of STAT and MLST, a listing on the control connection."""
     if asked.style is Style.FACTS:
         status = home.look(asked.path)
         line = facts_line(shown(asked.path), status, home.writable, asked.facts, is_home=not asked.path)

@@ -1,22 +1,22 @@
-"""Whether octets of a file can be sent at once, or have to be fetched from a disk first.
+"""Page cache queries: can octets of a file be read without waiting for a disk?
 
-The event loop sends the former itself and leaves the latter to a worker thread, since a disk may be slow.
+The event loop sends cached octets itself and leaves the others to a worker thread, since a disk may be slow.
 """
 
 import os
 from contextlib import suppress
 from functools import lru_cache
 
-# File systems that have no disk.
+# File systems without a disk.
 _IN_MEMORY = frozenset(("tmpfs", "ramfs"))
-# Every so many octets one is looked at; Linux reads half as many ahead by default.
+# Distance of the octets that are probed; Linux reads half as many ahead by default.
 _LOOK_OCTETS = 256 * 1024
 _MOUNTS = "/proc/self/mountinfo"
 
 
 @lru_cache(maxsize=64)
 def is_in_memory(device: int) -> bool:
-    """Tell whether a device (`st_dev`) is a file system that lies in memory."""
+    """Return whether a device (`st_dev`) is a file system in memory."""
     number = f"{os.major(device)}:{os.minor(device)}"
     with suppress(OSError), open(_MOUNTS, encoding="utf-8", errors="replace") as mounts:
         for mount in mounts:
@@ -28,10 +28,10 @@ def is_in_memory(device: int) -> bool:
 
 
 def is_cached(descriptor: int, first: int, last: int) -> bool:
-    """Tell whether the system holds a file's octets from `first` to `last`, as far as some of them show.
+    """Return whether the octets `first` to `last` of a file are in the page cache, by a probe of some of them.
 
-    What lies between two that are looked at could still be missing: a disk reads that in a moment. False as well where
-    it cannot tell: by RWF_NOWAIT (preadv2(2)) not every file system reads.
+    Octets between two probes may still be missing: a disk reads those few in a moment. False as well on file systems
+    that do not support RWF_NOWAIT (preadv2(2)).
     """
     room = [bytearray(1)]
     try:

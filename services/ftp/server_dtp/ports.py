@@ -1,19 +1,19 @@
-"""Which ports to try for a passive data connection (RFC 2577 section 8: one that can be guessed can be stolen)."""
+"""Random port selection for passive data connections, against port stealing (RFC 2577 section 8)."""
 
 from collections.abc import Iterator
 from random import Random
 
-# RFC 6335 section 6: the dynamic ports, which nobody has by name.
+# RFC 6335 section 6: the dynamic ports, which are not assigned.
 _DYNAMIC = (49_152, 65_535)
-# Tried at random. Where that many of the dynamic ports are taken, the system is left to search.
+# Random ports to try; where that many are in use, the kernel selects one.
 _RANDOM_TRIES = 16
 
 
 def candidates(ports: tuple[int, int] | None, random: Random) -> Iterator[int]:
-    """Yield ports of a range, lowest and highest given: some at random, then each, from a random one on.
+    """Yield ports of the range (lowest, highest) to try: some at random, then all, from a random one on.
 
-    With None, dynamic ports at random, then 0, the system's choice: the system searches all ports, which takes it the
-    longer the more connections have ended within the last minute.
+    With None, dynamic ports at random, then 0, the kernel's choice. That is the last resort, since the kernel searches
+    all ports, which takes the longer the more connections are in TIME-WAIT.
     """
     low, high = ports or _DYNAMIC
     for _ in range(_RANDOM_TRIES):

@@ -1,9 +1,9 @@
-"""Octets between a data connection and a file: a step at a time in a worker thread, or in turns on the event loop.
+"""Transfers between a data connection and a file: senders and receivers, driven in steps by worker threads or in turns.
 
-A step moves what can be moved without waiting for the peer, at most STEP_OCTETS, and returns whether all is done; the
-event loop waits for the peer between steps. So a few threads serve all transfers, the slow ones as well, and a slow
-disk keeps no session's commands waiting. Files of TYPE I go out by sendfile(2); what of them needs no disk goes in
-turns that wait for nothing and are short, and so need no thread.
+A step transfers all it can without waiting for the peer, STEP_OCTETS at most, and returns whether all is done; the
+event loop waits for the peer between steps. So a few threads serve all transfers, slow ones included, and a slow disk
+delays no commands. Files of TYPE I are sent by sendfile(2); octets in the page cache are sent in short turns on the
+event loop itself (loop_sender.py), which need no thread.
 """
 
 import os
@@ -20,12 +20,12 @@ from services.ftp.server_dtp.converting import FromNetwork, to_network
 from services.ftp.server_dtp.page_cache import is_cached
 from services.ftp.server_dtp.upload import Upload
 
-# What one sendfile(2) is asked for.
+# Octets of one sendfile(2).
 _SENDFILE_OCTETS = 8 * 1024 * 1024
 
 
 class Turn(Enum):
-    """How a turn ended: all is sent, the peer can take more later, or a worker thread has to take a step."""
+    """Results of a turn: all is sent, the peer has to read first, or a worker thread has to read from the disk."""
 
     DONE = auto()
     MORE = auto()
@@ -33,29 +33,29 @@ class Turn(Enum):
 
 
 class Mover(Protocol):
-    """What moves one transfer's octets; `octets` have been moved so far, on the data connection."""
+    """The sender or receiver of one transfer; `octets` counts those of the data connection so far."""
 
     sends: bool
     octets: int
 
     def step(self, connection: socket.socket, patient: bool = True) -> bool:
-        """Move some; returns True once all is moved. Raises OSError and FileError.
+        """Transfer some octets; return True once all are. Raises OSError and FileError.
 
-        `patient` waits a moment for the peer: where no other transfer wants the thread.
+        `patient` waits STEP_WAIT_MS for the peer, for the case that no other transfer needs the thread.
         """
         ...
 
     def finish(self) -> None:
-        """All was moved: make it last. Raises FileError."""
+        """Complete the file after the last octet. Raises FileError."""
         ...
 
     def give_up(self) -> None:
-        """It broke off, or never began."""
+        """Release the file of a transfer that failed or never started."""
         ...
 
 
 class FileSender:
-    """Sends a file from `offset` on as it is; `size` is its length, `in_memory` tells that it lies on no disk."""
+    """Sends a file of `size` octets from `offset` on in TYPE I; `in_memory` files need no disk access."""
 
     sends = True
 
@@ -67,7 +67,7 @@ class FileSender:
         self.octets = 0
 
     def turn(self, connection: socket.socket, most: int) -> Turn:
-        """Send at most `most` octets if that needs no waiting. Raises OSError."""
+        """Send at most `most` octets without waiting for peer or disk. Raises OSError."""
         place = self._offset + self.octets
         if not (self._in_memory or is_cached(self._file, place, max(place, min(place + most - 1, self._last)))):
             return Turn.DISK
@@ -100,7 +100,7 @@ class FileSender:
 
 
 class PieceSender:
-    """Sends pieces that are made as they are needed: a listing, or a file in TYPE A."""
+    """Sends pieces that are generated on demand: a listing, or a file in TYPE A."""
 
     sends = True
 
@@ -139,7 +139,7 @@ class PieceSender:
 
 
 class Receiver:
-    """Receives a file, converting it from TYPE A where `is_ascii`."""
+    """Receives a file, and decodes TYPE A where `is_ascii`."""
 
     sends = False
 
@@ -181,18 +181,18 @@ class Receiver:
         self._upload.commit()
 
     def give_up(self) -> None:
-        # In TYPE A an offset in the file is none on the connection, so nobody could go on from it.
+        # In TYPE A an offset in the file is not one on the connection, so REST could not resume there.
         self._upload.keep(resumable=self._conversion is None)
 
 
 class Discarder:
-    """Receives octets that nobody wants any more."""
+    """Receives and discards octets of a failed upload."""
 
     def __init__(self) -> None:
         self._room = bytearray(RECEIVE_OCTETS)
 
     def step(self, connection: socket.socket) -> bool:
-        """Take what is there; returns True at the end."""
+        """Discard the octets received so far; return True at the end of the connection."""
         taken = 0
         while taken < STEP_OCTETS:
             try:
@@ -206,7 +206,7 @@ class Discarder:
 
 
 def ascii_pieces(descriptor: int, offset: int) -> Iterator[bytes]:
-    """Yield a file as TYPE A sends it, from octet `offset` of what is sent on; closes the descriptor."""
+    """Yield a file encoded in TYPE A, from octet `offset` of the encoding on; close the descriptor."""
     with open(descriptor, "rb", buffering=0) as file:
         while piece := file.read(ASCII_OCTETS):
             converted = to_network(piece)
@@ -215,7 +215,7 @@ def ascii_pieces(descriptor: int, offset: int) -> Iterator[bytes]:
 
 
 def line_pieces(lines: Iterable[str]) -> Iterator[bytes]:
-    """Yield lines as they are sent, some thousand at a time."""
+    """Yield encoded lines, a thousand at a time."""
     gathered: list[str] = []
     for line in lines:
         gathered.append(line)
@@ -227,7 +227,7 @@ def line_pieces(lines: Iterable[str]) -> Iterator[bytes]:
 
 
 def end_sending(connection: socket.socket) -> None:
-    """Tell the peer that all was sent: in stream mode the end of the connection is the end of the file."""
+    """Shut the connection down for writing, which is the end of the file in stream mode."""
     with suppress(OSError):
         connection.shutdown(socket.SHUT_WR)
 
@@ -237,7 +237,7 @@ def _lines(lines: list[str]) -> bytes:
 
 
 def _soon(connection: socket.socket, event: int) -> bool:
-    """Wait a moment for the peer: on a fast link that spares the way through the event loop."""
+    """Wait STEP_WAIT_MS for the peer: on a fast link that saves a round through the event loop."""
     poll = select.poll()
     poll.register(connection.fileno(), event)
     return bool(poll.poll(STEP_WAIT_MS))

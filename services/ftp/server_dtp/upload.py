@@ -1,14 +1,13 @@
-"""Storing a file so that nobody ever sees half of it under its name.
+"""Atomic uploads: a stored file appears under its name only when it is complete, and a failed one can be resumed.
 
-    STOR a      octets go to .a.part; when all came, that is renamed to a
-    broken off  .a.part stays, the old a stays as well
-    REST n      STOR a goes on in .a.part at n, or, where no upload broke off, in a copy of the first n octets of a
-    APPE a      goes on at the end of .a.part where there is that and no a; else octets are added to a in its place
+    STOR a      octets are written to .a.part; a complete upload is renamed to a
+    failure     .a.part stays, and the old a as well
+    REST n      STOR a continues in .a.part at n, or, without an incomplete upload, in a copy of the first n octets of a
+    APPE a      continues at the end of .a.part where there is no a; else octets are appended to a itself
 
-SIZE tells the length of .a.part where there is no a: that is how clients learn where to go on (curl: SIZE, then APPE;
-lftp: SIZE, REST, STOR). Where both are, whoever appends blindly would mix two files: APPE waits (450) until the upload
-is completed, begun again or deleted. A lock on .a.part keeps two uploads of one name apart. So kill -9 leaves the old
-file, and what came of the new.
+SIZE returns the length of .a.part where there is no a: clients use it to resume (curl: SIZE, then APPE; lftp: SIZE,
+REST, STOR). With both, APPE could mix two files, so it is refused (450) until the upload is completed, restarted or
+deleted. A lock on .a.part excludes two uploads of one name. So kill -9 leaves the old file, and the part of the new.
 """
 
 import fcntl
@@ -25,14 +24,14 @@ from services.ftp.server_pi.failures import Cause
 
 _FLAGS = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _NEW_MODE = 0o644
-# Octets that one copy_file_range(2) is asked for.
+# Octets of one copy_file_range(2).
 _COPY_OCTETS = 64 * 1024 * 1024
 # Names tried for STOU.
 _UNIQUE_NAMES = 10_000
 
 
 class Sync(Enum):
-    """When an upload waits for the disk before its 226: where it replaces a file, with each file, or never."""
+    """Policies for fsync(2) before reply 226: where the upload replaces a file, always, or never."""
 
     REPLACE = "replace"
     ALWAYS = "always"
@@ -40,7 +39,7 @@ class Sync(Enum):
 
 
 def size_or_none(directory: int, name: str) -> int | None:
-    """Return a plain file's size, None where there is nothing; raises FileError for what is no plain file."""
+    """Return the size of a plain file, None where it does not exist; raises FileError for any other kind."""
     try:
         found = os.stat(name, dir_fd=directory, follow_symlinks=False)
     except FileNotFoundError:
@@ -53,7 +52,7 @@ def size_or_none(directory: int, name: str) -> int | None:
 
 
 class Upload:
-    """One file being stored: `write` octets, then `commit` or `keep`."""
+    """One upload: open(), write() octets, then commit() or keep()."""
 
     def __init__(self, directory: int, name: str, quota: Quota, sync: Sync) -> None:
         self.name = name
@@ -62,11 +61,11 @@ class Upload:
         self._sync = sync
         self._file = -1
         self._in_place = False
-        # What the file to be replaced takes: its place may be used, since it will be free.
+        # Octets of the file that is replaced: they count for the new one, since they will be free.
         self._credit = self._replaced = 0
 
     def open(self, storing: Storing, offset: int) -> None:
-        """Open what is written to; raises FileError, and OSError."""
+        """Open the file to write to; raises FileError and OSError."""
         try:
             self._open(storing, offset)
         except BaseException:
@@ -74,7 +73,7 @@ class Upload:
             raise
 
     def write(self, octets: memoryview) -> None:
-        """Write all octets; raises FileError with QUOTA_EXCEEDED or what the system says."""
+        """Write all octets; raises FileError with QUOTA_EXCEEDED or the cause of a system error."""
         from_credit = min(self._credit, len(octets))
         self._quota.take(len(octets) - from_credit)
         self._credit -= from_credit
@@ -86,7 +85,7 @@ class Upload:
             raise FileError(cause_of(error)) from error
 
     def commit(self) -> None:
-        """Put the file in the place of the old one; raises FileError."""
+        """Rename the complete upload to its name; raises FileError."""
         try:
             if not self._in_place:
                 self._replace()
@@ -96,19 +95,19 @@ class Upload:
             self._close()
 
     def keep(self, resumable: bool) -> None:
-        """Leave what came for REST or APPE, or nothing where nothing came or it cannot be resumed."""
+        """Keep an incomplete upload for REST or APPE; remove it where it is empty or not `resumable`."""
         try:
             size = os.fstat(self._file).st_size
             if self._in_place:
                 return
             if size and resumable:
-                # The old file is there as well.
+                # The old file stays, and counts again.
                 self._quota.take_anyway(self._replaced - self._credit)
                 return
             os.unlink(partial_name(self.name), dir_fd=self._directory)
             self._quota.give_back(size - (self._replaced - self._credit))
         except OSError:
-            # It was removed meanwhile: there is nothing to leave.
+            # Another session has removed it.
             return
         finally:
             self._close()
@@ -153,7 +152,7 @@ class Upload:
         name = partial_name(self.name)
         self._file = os.open(name, os.O_RDWR | os.O_CREAT | _FLAGS, _NEW_MODE, dir_fd=self._directory)
         fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # Whoever had the lock before may have renamed it: then this is the file itself, which is not to be touched.
+        # The holder of the lock may have renamed it meanwhile: then this is the complete file, which must not change.
         opened, named = os.fstat(self._file), os.stat(name, dir_fd=self._directory, follow_symlinks=False)
         if (opened.st_dev, opened.st_ino) != (named.st_dev, named.st_ino) or not stat.S_ISREG(opened.st_mode):
             raise FileError(Cause.BUSY)
@@ -188,7 +187,7 @@ class Upload:
         os.rename(partial_name(self.name), self.name, src_dir_fd=self._directory, dst_dir_fd=self._directory)
         if lasting:
             os.fsync(self._directory)
-        # The part of the old file's place that the new one did not need.
+        # The new file is shorter than the old one by this.
         self._quota.give_back(self._credit)
 
     def _close(self) -> None:
@@ -199,7 +198,7 @@ class Upload:
 
 
 def free_name(directory: int, wanted: str) -> str:
-    """Return a name for STOU that neither a file nor an upload has."""
+    """Return a name for STOU that neither a file nor an incomplete upload has."""
     for number in range(_UNIQUE_NAMES):
         name = f"{wanted}.{number}" if number else wanted
         if all(not _exists(directory, one) for one in (name, partial_name(name))):

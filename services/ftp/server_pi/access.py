@@ -1,7 +1,7 @@
-"""USER, PASS, ACCT, REIN and QUIT: who the user is (RFC 959 section 4.1.1).
+"""Access control commands USER, PASS, ACCT, REIN and QUIT (RFC 959 section 4.1.1).
 
 U: USER ann       S: 331
-U: PASS secret    S: 230, or 332 where an account is asked for as well, or 530
+U: PASS secret    S: 230, or 332 where an account is required as well, or 530
 """
 
 from services.ftp.limits import LOGIN_ATTEMPTS
@@ -10,7 +10,7 @@ from services.ftp.server_pi.session import ServerSession, State
 
 
 def user(session: ServerSession, argument: str) -> None:
-    """USER: begins the login again, whoever was logged in; transfer parameters are unchanged."""
+    """Handle USER: start a new login, also after another one; transfer parameters are unchanged."""
     parameters = (session.data_type, session.only_extended_passive)
     session.log_out()
     session.data_type, session.only_extended_passive = parameters
@@ -20,7 +20,7 @@ def user(session: ServerSession, argument: str) -> None:
         if isinstance(result, Admitted) and result.wants is not Credential.PASSWORD:
             _admit(session, result)
         else:
-            # RFC 2577 section 6: whether there is such a user is not to be told before the password.
+            # RFC 2577 section 6: the reply must not disclose which users exist.
             session.state = State.PASSWORD
             session.reply(331, "The password, please.")
 
@@ -28,13 +28,13 @@ def user(session: ServerSession, argument: str) -> None:
 
 
 def password(session: ServerSession, argument: str) -> None:
-    """PASS."""
+    """Handle PASS."""
     name = session.user
     session.ask(Authenticate(name, Credential.PASSWORD, argument), lambda result: _checked(session, result))
 
 
 def account(session: ServerSession, argument: str) -> None:
-    """ACCT: asked for at login (332), before storing (532), or superfluous (202)."""
+    """Handle ACCT: required at login (332), before storing (532), or superfluous (202)."""
     if session.state is not State.ACCOUNT and not session.account_to_store:
         session.reply(202, "No account is needed here.")
         return
@@ -42,13 +42,13 @@ def account(session: ServerSession, argument: str) -> None:
 
 
 def reinitialise(session: ServerSession, _: str) -> None:
-    """REIN: as after the greeting; a transfer under way has ended by then."""
+    """Handle REIN: reset the session as after the greeting; a transfer under way has ended before."""
     session.log_out()
     session.reply(220, "Ready for a new user.")
 
 
 def quit_session(session: ServerSession, _: str) -> None:
-    """QUIT: a transfer under way ends first, since commands are carried out one after the other."""
+    """Handle QUIT: a transfer under way ends first, since commands are executed one after the other."""
     session.close(221, "Goodbye.")
 
 
@@ -77,7 +77,7 @@ def _refuse(session: ServerSession) -> None:
     if session.attempts >= LOGIN_ATTEMPTS:
         session.close(421, "Too many wrong passwords.")
         return
-    # A wrong account keeps a user who is logged in; a login begins again.
+    # A wrong ACCT does not log a user out; before the login is complete, it starts anew.
     if not session.is_logged_in:
         session.forget_user()
     session.reply(530, "The login is incorrect.")

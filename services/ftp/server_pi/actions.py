@@ -1,7 +1,7 @@
-"""What a session wants done, and what comes back: the whole traffic between server_pi's core and its shell.
+"""Actions of server-PI and their results: the whole interface between the sans-IO session and its connection.
 
-The shell carries out actions in their order. An Ask is answered by `ServerSession.resolved(result)`, once, and no
-further command is taken up until then; the others need no answer.
+The connection carries out actions in their order. A request (Ask) is answered once, by ServerSession.resolved(result),
+and the session executes no further command until then; other actions have no result.
 """
 
 from collections.abc import Mapping
@@ -31,25 +31,25 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """Close the control connection once all was sent."""
+    """Close the control connection once all is sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class CloseData:
-    """Drop the data connection and the listening port, whichever there is."""
+    """Close the data connection and the passive port, if there is one."""
 
 
 @dataclass(frozen=True, slots=True)
 class AbortTransfer:
-    """End the Move under way; it is answered with Failed(ABORTED), or as it ended if it was quicker."""
+    """Abort the Move under way; its result is Failed(ABORTED), or its own if it has ended before."""
 
 
 @dataclass(frozen=True, slots=True)
 class LogOut:
-    """Forget the user, and whatever was opened for them."""
+    """Log the user out, and release all that is open for that user."""
 
 
-# Asks
+# Requests
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Pause:
 
 
 class Credential(Enum):
-    """What a login step shows."""
+    """Credentials of the login steps."""
 
     NAME = auto()
     PASSWORD = auto()
@@ -67,7 +67,7 @@ class Credential(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Authenticate:
-    """May `user` go on by this? Answered with Admitted or Rejected."""
+    """Check a credential of `user`; answered with Admitted or Rejected."""
 
     user: str
     shows: Credential
@@ -76,12 +76,12 @@ class Authenticate:
 
 @dataclass(frozen=True, slots=True)
 class OpenPassive:
-    """Listen for the user's data connection; answered with Listening or Failed."""
+    """Listen for the client's data connection; answered with Listening or Failed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What is there? Answered with Found or Failed. With `directory`, only a directory that may be entered is found."""
+    """Return a file's status, as Found or Failed; with `directory`, only that of an accessible directory."""
 
     path: VirtualPath
     directory: bool = False
@@ -89,7 +89,7 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class TransferSize:
-    """How many octets would RETR send? Answered with Size or Failed."""
+    """Return the octets that RETR would send, as Size or Failed."""
 
     path: VirtualPath
     data_type: DataType
@@ -97,7 +97,7 @@ class TransferSize:
 
 @dataclass(frozen=True, slots=True)
 class Describe:
-    """The lines of a listing for the control connection (STAT, MLST); answered with Lines or Failed."""
+    """Return a listing for the control connection (STAT, MLST), as Lines or Failed."""
 
     path: VirtualPath
     pattern: str | None
@@ -106,7 +106,7 @@ class Describe:
 
 
 class Change(Enum):
-    """An action on a name that has no result but success."""
+    """Changes of the file system."""
 
     MAKE_DIRECTORY = auto()
     REMOVE_DIRECTORY = auto()
@@ -127,7 +127,7 @@ class ChangeName:
 
 @dataclass(frozen=True, slots=True)
 class OpenRead:
-    """Open a file to send it from `offset` on; answered with Opened or Failed."""
+    """Open a file to send from `offset` on; answered with Opened or Failed."""
 
     path: VirtualPath
     data_type: DataType
@@ -135,7 +135,7 @@ class OpenRead:
 
 
 class Storing(Enum):
-    """How a file is stored."""
+    """Modes of storing: STOR, APPE, STOU."""
 
     WHOLE = auto()
     APPENDED = auto()
@@ -156,8 +156,8 @@ class OpenWrite:
 class OpenListing:
     """Prepare a listing for the data connection; answered with Opened or Failed.
 
-    `prefix` goes before each name of NLST, so that it can be used as it is (RFC 1123 section 4.1.2.7); `facts` are for
-    MLSD.
+    `prefix` precedes each name of NLST, so that the name can be used in RETR (RFC 1123 section 4.1.2.7); `facts` are
+    for MLSD.
     """
 
     path: VirtualPath
@@ -169,9 +169,9 @@ class OpenListing:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """Make the data connection if there is none, and move what was opened; answered with Moved or Failed.
+    """Open the data connection if there is none, and transfer the opened file; answered with Moved or Failed.
 
-    `target` is where to connect to (active mode), None for the connection to the listening port.
+    `target` is the address to connect to (active mode), None for the connection to the passive port.
     """
 
     target: DataAddress | None
@@ -186,14 +186,14 @@ Action = Send | Note | Close | CloseData | AbortTransfer | LogOut | Ask
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """It was done."""
+    """The request is done."""
 
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """The credential is right; `wants` is what has to be shown next, None for nothing.
+    """The credential is valid; `wants` is the next one required, None where the login is complete.
 
-    `account_to_store` tells that ACCT has to come before anything is stored.
+    `account_to_store`: ACCT is required before a file is stored.
     """
 
     wants: Credential | None = None
@@ -202,12 +202,12 @@ class Admitted:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """The credential is wrong."""
+    """The credential is invalid."""
 
 
 @dataclass(frozen=True, slots=True)
 class Listening:
-    """The user may connect there."""
+    """Address and port of the passive port."""
 
     address: str
     port: int
@@ -215,21 +215,21 @@ class Listening:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What was looked for."""
+    """The status of a file or directory."""
 
     status: FileStatus
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """A count of octets."""
+    """A number of octets."""
 
     octets: int
 
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """Lines of a listing; `is_directory` tells of what."""
+    """Lines of a listing of a directory or a file."""
 
     lines: tuple[str, ...]
     is_directory: bool = False
@@ -237,7 +237,7 @@ class Lines:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """It can be moved: `octets` of it where that is known, under `name` where the server chose that."""
+    """The transfer can start; its size where that is known, its `name` where the server chose that (STOU)."""
 
     octets: int | None = None
     name: str = ""
@@ -245,7 +245,7 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """All of it was moved; `remark` is for the user."""
+    """The transfer is complete; `remark` is for the reply."""
 
     octets: int
     remark: str = ""

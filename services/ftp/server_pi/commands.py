@@ -1,7 +1,7 @@
-"""The one table of server_pi: verb -> the states in which it is allowed, and who handles it.
+"""The command table of server-PI: verb -> the states in which it is allowed, its handler and its syntax.
 
-A verb outside its states earns 530 where logging in would help, else 503. A handler is a function of the session and
-the argument; an ArgumentError or PathError that it raises becomes 501.
+A command outside of its states gets reply 530 where a login would help, else 503. A handler is a function of the
+session and the argument; an ArgumentError or PathError that it raises becomes reply 501.
 """
 
 from services.ftp.server_pi import access, file_commands, information, parameters, transfer_commands
@@ -66,12 +66,12 @@ VERBS: dict[bytes, Verb] = {
     b"MLSD": Verb(LOGGED_IN, transfer_commands.list_facts, _ANY_PATH),
 }
 
-# Commands of RFC 959 (SMNT), RFC 2228, RFC 2640 and RFC 7151 that are known and left out: 502, where others get 500.
+# Commands of RFC 959 (SMNT), RFC 2228, RFC 2640 and RFC 7151 that are not implemented: reply 502; unknown ones get 500.
 NOT_IMPLEMENTED = frozenset(
     (b"SMNT", b"AUTH", b"ADAT", b"PBSZ", b"PROT", b"CCC", b"MIC", b"CONF", b"ENC", b"LANG", b"HOST", b"LPRT", b"LPSV")
 )
 
 
 def server_pi(surroundings: Surroundings) -> ServerSession:
-    """Return a session that is about to greet."""
+    """Return a new session."""
     return ServerSession(surroundings, VERBS, NOT_IMPLEMENTED)

@@ -1,4 +1,7 @@
-"""One control connection of the server: octets to the core, the core's actions to files and the data connection."""
+"""The server's control connection on asyncio: octets to the session, and its actions to files and data connection.
+
+Takes no decision of the protocol. Owns back-pressure, deadlines and the log; blocking file actions run in threads.
+"""
 
 import asyncio
 import socket
@@ -40,12 +43,12 @@ class ControlConnection(asyncio.Protocol):
         self._commands_timed = 0
         self.deadline = context.now() + context.limits.login_s
 
-    # What asyncio calls.
+    # Methods that asyncio calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         raw = transport.get_extra_info("socket")
-        # RFC 959 section 4.1: Synch's urgent octets are looked for where they stand in the stream.
+        # RFC 959 section 4.1: urgent octets (Synch) are decoded in line, at their place in the stream.
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         peer = (transport.get_extra_info("peername") or ("?", 0))[:2]
@@ -96,7 +99,7 @@ class ControlConnection(asyncio.Protocol):
     def ready(self) -> None:
         """Greet the client with 220, now that the server can be used."""
         if self._session is not None and not self._lost:
-            # The client waited for the server up to here.
+            # Up to here the client has waited for the server, not the server for the client.
             self.deadline = self._context.now() + self._context.limits.login_s
             self._do(self._session.ready())
 
@@ -139,7 +142,7 @@ class ControlConnection(asyncio.Protocol):
     # Actions.
 
     def _time(self, session: ServerSession) -> None:
-        """Begin the wait for the next command where one came: the login has one deadline, which nothing puts off."""
+        """Set the deadline of the next command where one has arrived; the deadline of the login is never extended."""
         if session.commands == self._commands_timed and not session.is_busy:
             return
         self._commands_timed = session.commands
@@ -148,7 +151,7 @@ class ControlConnection(asyncio.Protocol):
             return
         self.deadline = self._context.now() + self._context.limits.idle_s
         is_known = self._account is not None and not self._account.anonymous
-        # An anonymous login costs an attacker nothing, so it does not protect a session that does nothing.
+        # An anonymous login costs an attacker nothing, so it does not protect an idle session from eviction.
         self._slot.complete(Stage.ACTIVE if is_known or session.is_busy else Stage.IDLE)
 
     def _go_on(self) -> None:
@@ -183,7 +186,7 @@ class ControlConnection(asyncio.Protocol):
         self._settle()
 
     def _settle(self) -> None:
-        """Read when there is room for more, go on when something waits, end when the user has."""
+        """Pause or resume reading, schedule buffered commands, and close after the client's end."""
         session = self._session
         if session is None or self._transport.is_closing():
             return
@@ -210,14 +213,14 @@ class ControlConnection(asyncio.Protocol):
         self._task = None
         session = self._session
         if session is not None:
-            # The reply begins the wait for the next command.
+            # The idle time starts with the reply.
             self._commands_timed = -1
             self._do(session.resolved(result))
         if self._lost and self._task is None:
             self._drop_opened()
 
     def _answered(self, task: asyncio.Task[None]) -> None:
-        """A mistake of ours ends the session that met it, and is not hidden."""
+        """Abort the session on an exception of a command, and report it."""
         if not task.cancelled() and (error := task.exception()) is not None:
             self._transport.abort()
             self._context.loop.call_exception_handler({"message": "an FTP command failed", "exception": error})
@@ -254,7 +257,7 @@ class ControlConnection(asyncio.Protocol):
     async def _move(self, ask: actions.Move) -> actions.Result:
         mover, begun = self._mover, self._context.now()
         if mover is None:
-            raise RuntimeError("nothing was opened")
+            raise RuntimeError("no transfer is open")
         failed = await self._data.transfer(mover, ask.target, self._is_gone)
         self._mover = None
         outcome = "complete" if failed is None else failed.cause.name.lower()

@@ -1,11 +1,11 @@
-"""Why something was not done, and which reply that earns: one table for each kind of command (RFC 959 section 5.4)."""
+"""Failure causes of file actions and transfers, and their reply codes per class of command (RFC 959 section 5.4)."""
 
 from dataclasses import dataclass
 from enum import Enum, auto
 
 
 class Cause(Enum):
-    """What kept a file action or a transfer from success."""
+    """Causes of a failed file action or transfer."""
 
     NOT_FOUND = auto()
     DENIED = auto()
@@ -29,13 +29,13 @@ class Cause(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A result: it was not done."""
+    """The result of a failed request; `detail` replaces the text of the cause."""
 
     cause: Cause
     detail: str = ""
 
 
-# Before a file is read, made, moved or removed. 450 where trying again may help.
+# Before a file is read, created, moved or removed. 450 where a retry may succeed.
 ACTION_CODES = {
     Cause.NOT_FOUND: 550,
     Cause.DENIED: 550,
@@ -53,7 +53,7 @@ ACTION_CODES = {
     Cause.BAD_RESTART: 554,
 }
 
-# Before a file is stored or given a new name: 5.4 knows 553 there, and 550 not.
+# Before a file is stored or renamed: section 5.4 lists 553 there, and not 550.
 NAMING_CODES = ACTION_CODES | dict.fromkeys(
     (
         Cause.NOT_FOUND,
@@ -67,7 +67,7 @@ NAMING_CODES = ACTION_CODES | dict.fromkeys(
     553,
 )
 
-# After 125 or 150.
+# After reply 125 or 150.
 TRANSFER_CODES = {
     Cause.NO_CONNECTION: 425,
     Cause.CONNECTION_BROKEN: 426,
@@ -102,5 +102,5 @@ WORDS = {
 
 
 def words(failed: Failed) -> str:
-    """Return the reply's text."""
+    """Return the text of the reply."""
     return failed.detail or WORDS[failed.cause]

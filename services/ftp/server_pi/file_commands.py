@@ -1,6 +1,6 @@
-"""Files and directories without a data connection: CWD, CDUP, PWD, MKD, RMD, DELE, RNFR, RNTO, SIZE, MDTM, MLST.
+"""File commands without a data connection: CWD, CDUP, PWD, MKD, RMD, DELE, RNFR, RNTO, SIZE, MDTM, MLST, SITE CHMOD.
 
-RFC 959 sections 4.1.1 and 4.1.3, RFC 3659. CDUP answers as CWD does, as section 4.1.1 has it (250; the list of section
+RFC 959 sections 4.1.1 and 4.1.3, RFC 3659. CDUP has the replies of CWD, as section 4.1.1 says (250; the list in section
 5.4 has 200).
 """
 
@@ -15,7 +15,7 @@ from services.ftp.server_pi.session import ServerSession, State
 
 
 def change_directory(session: ServerSession, argument: str) -> None:
-    """CWD, XCWD."""
+    """Handle CWD and XCWD."""
     path = session.path(argument)
 
     def looked(_: Result) -> None:
@@ -26,34 +26,34 @@ def change_directory(session: ServerSession, argument: str) -> None:
 
 
 def change_to_parent(session: ServerSession, _: str) -> None:
-    """CDUP, XCUP."""
+    """Handle CDUP and XCUP."""
     change_directory(session, "..")
 
 
 def print_directory(session: ServerSession, _: str) -> None:
-    """PWD, XPWD."""
+    """Handle PWD and XPWD."""
     session.reply(257, f"{quoted(shown(session.directory))} is the current directory.")
 
 
 def make_directory(session: ServerSession, argument: str) -> None:
-    """MKD, XMKD."""
+    """Handle MKD and XMKD."""
     path = session.path(argument)
     text = f"{quoted(shown(path))} is created."
     _change(session, ChangeName(Change.MAKE_DIRECTORY, path), 257, text)
 
 
 def remove_directory(session: ServerSession, argument: str) -> None:
-    """RMD, XRMD."""
+    """Handle RMD and XRMD."""
     _change(session, ChangeName(Change.REMOVE_DIRECTORY, session.path(argument)), 250, "The directory is removed.")
 
 
 def delete(session: ServerSession, argument: str) -> None:
-    """DELE."""
+    """Handle DELE."""
     _change(session, ChangeName(Change.REMOVE_FILE, session.path(argument)), 250, "The file is deleted.")
 
 
 def rename_from(session: ServerSession, argument: str) -> None:
-    """RNFR: the name has to be there; RNTO follows."""
+    """Handle RNFR: the file must exist; RNTO follows."""
     path = session.path(argument)
     session.state = State.READY
 
@@ -66,14 +66,14 @@ def rename_from(session: ServerSession, argument: str) -> None:
 
 
 def rename_to(session: ServerSession, argument: str) -> None:
-    """RNTO."""
+    """Handle RNTO."""
     session.state = State.READY
     change = ChangeName(Change.RENAME, session.rename_from, to=session.path(argument))
     _change(session, change, 250, "The file is renamed.", NAMING_CODES)
 
 
 def size(session: ServerSession, argument: str) -> None:
-    """SIZE: the octets that RETR would send in this TYPE (RFC 3659 section 4)."""
+    """Handle SIZE: the octets that RETR would send in this TYPE (RFC 3659 section 4)."""
 
     def looked(result: Result) -> None:
         if isinstance(result, Size):
@@ -83,7 +83,7 @@ def size(session: ServerSession, argument: str) -> None:
 
 
 def modification_time(session: ServerSession, argument: str) -> None:
-    """MDTM (RFC 3659 section 3)."""
+    """Handle MDTM (RFC 3659 section 3)."""
 
     def looked(result: Result) -> None:
         if isinstance(result, Found) and result.status.kind is Kind.FILE:
@@ -95,7 +95,7 @@ def modification_time(session: ServerSession, argument: str) -> None:
 
 
 def list_one(session: ServerSession, argument: str) -> None:
-    """MLST: the facts of one name, on the control connection (RFC 3659 section 7)."""
+    """Handle MLST: the facts of one name, on the control connection (RFC 3659 section 7)."""
     path: VirtualPath = session.path(argument)
 
     def looked(result: Result) -> None:
@@ -106,12 +106,12 @@ def list_one(session: ServerSession, argument: str) -> None:
 
 
 def change_mode(session: ServerSession, argument: str) -> None:
-    """SITE CHMOD mode path, which clients send after an upload to keep a file's permissions."""
+    """Handle SITE CHMOD mode path, which clients send after an upload to preserve permissions."""
     digits, _, name = argument.partition(" ")
     if not (len(digits) in (3, 4) and set(digits) <= set("01234567")) or not name:
         session.reply(501, "The syntax is: SITE CHMOD mode path")
         return
-    # No set-user-id, set-group-id or sticky bit comes from a user.
+    # Users cannot set the set-user-id, set-group-id and sticky bits.
     change = ChangeName(Change.CHANGE_MODE, session.path(name), mode=int(digits, 8) & 0o777)
     _change(session, change, 200, "The mode is changed.")
 

@@ -1,4 +1,4 @@
-"""SYST, STAT, HELP, NOOP, SITE (RFC 959 section 4.1.3), FEAT and OPTS (RFC 2389)."""
+"""Informational commands SYST, STAT, HELP, NOOP, SITE (RFC 959 section 4.1.3), FEAT and OPTS (RFC 2389)."""
 
 from services.ftp.files.listing import FACTS, Style, chosen_facts
 from services.ftp.files.paths import shown
@@ -10,17 +10,17 @@ from services.ftp.server_pi.transfer_commands import target_of_listing
 
 
 def system(session: ServerSession, _: str) -> None:
-    """SYST: the name of the system by the list of Assigned Numbers; clients read from it how LIST looks."""
+    """Handle SYST: a system name of the Assigned Numbers, from which clients derive the format of LIST."""
     session.reply(215, "UNIX Type: L8")
 
 
 def no_operation(session: ServerSession, _: str) -> None:
-    """NOOP."""
+    """Handle NOOP."""
     session.reply(200, "Nothing is done.")
 
 
 def status(session: ServerSession, argument: str) -> None:
-    """STAT: of the session, or, with a path, a listing on the control connection (212 a directory, 213 a file)."""
+    """Handle STAT: session status, or, with a path, a listing on the control connection (212 directory, 213 file)."""
     if not argument:
         session.reply(211, "Status:", *_status_lines(session), "End.")
         return
@@ -38,7 +38,7 @@ def status(session: ServerSession, argument: str) -> None:
 
 
 def help_text(session: ServerSession, argument: str) -> None:
-    """HELP: the commands, or the syntax of one."""
+    """Handle HELP: all commands, or the syntax of one."""
     verb = session.table.get(argument.strip().upper().encode("utf-8", "surrogateescape"))
     if verb is not None:
         session.reply(214, f"The syntax is: {argument.strip().upper()} {verb.syntax}".rstrip())
@@ -50,7 +50,7 @@ def help_text(session: ServerSession, argument: str) -> None:
 
 
 def site(session: ServerSession, argument: str) -> None:
-    """SITE: HELP and CHMOD."""
+    """Handle SITE: HELP and CHMOD."""
     name, _, rest = argument.partition(" ")
     if name.upper() == "CHMOD":
         change_mode(session, rest)
@@ -61,14 +61,14 @@ def site(session: ServerSession, argument: str) -> None:
 
 
 def features(session: ServerSession, _: str) -> None:
-    """FEAT (RFC 2389 section 3); which facts are on is marked by a star (RFC 3659 section 7.8)."""
+    """Handle FEAT (RFC 2389 section 3); a star marks the enabled facts (RFC 3659 section 7.8)."""
     facts = "".join(f"{fact}{'*' if fact in session.facts else ''};" for fact in FACTS)
     lines = ("EPRT", "EPSV", "MDTM", f"MLST {facts}", "REST STREAM", "SIZE", "TVFS", "UTF8")
     session.reply(211, "Features:", *(" " + line for line in lines), "End")
 
 
 def options(session: ServerSession, argument: str) -> None:
-    """OPTS (RFC 2389 section 4): UTF8, which is always on, and the facts of MLST."""
+    """Handle OPTS (RFC 2389 section 4): UTF8, which is always on, and the facts of MLST."""
     name, _, rest = argument.partition(" ")
     if name.upper() == "UTF8":
         # draft-ietf-ftpext-utf-8-option: ON is confirmed; RFC 2640 knows no off.

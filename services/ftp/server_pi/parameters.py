@@ -1,8 +1,9 @@
-"""Transfer parameters: PORT, PASV, EPRT, EPSV, TYPE, MODE, STRU, ALLO, REST (RFC 959 4.1.2, RFC 2428, RFC 3659).
+"""Transfer parameter commands PORT, PASV, EPRT, EPSV, TYPE, MODE, STRU, ALLO, REST (RFC 959 4.1.2, RFC 2428, RFC 3659).
 
-The data connection goes to the user's own host, to a port from 1024 on, and to nobody else: RFC 2577 section 3 has 504
-for all others. MODE is stream and STRU is file: RFC 1123 section 4.1.2.13 asks for no more of a host whose file system
-knows no records. Where nothing was agreed on, the data connection goes to the user's control port (section 3.2).
+The data connection goes to the client's own address and to a port from 1024 on only: RFC 2577 section 3 has reply 504
+for all others (bounce attack). MODE is stream and STRU is file: RFC 1123 section 4.1.2.13 requires no more of a host
+whose file system has no records. Without PORT or PASV, the data connection goes to the client's control port (RFC 959
+section 3.2).
 """
 
 from services.ftp import grammar
@@ -17,12 +18,12 @@ _EPSV_ONLY = "After EPSV ALL only EPSV makes a data connection."
 
 
 def port(session: ServerSession, argument: str) -> None:
-    """PORT: the user tells an address to connect to."""
+    """Handle PORT: active mode, to the address in the argument."""
     _take_target(session, 1, grammar.parse_host_port(argument))
 
 
 def extended_port(session: ServerSession, argument: str) -> None:
-    """EPRT: the same for any address family (RFC 2428 section 2)."""
+    """Handle EPRT: PORT for any address family (RFC 2428 section 2)."""
     protocol, target = grammar.parse_extended(argument)
     if protocol != session.surroundings.protocol:
         session.reply(522, f"Network protocol not supported, use ({session.surroundings.protocol}).")
@@ -31,7 +32,7 @@ def extended_port(session: ServerSession, argument: str) -> None:
 
 
 def passive(session: ServerSession, _: str) -> None:
-    """PASV: the server tells an address to connect to; IPv4 alone can be written in the reply."""
+    """Handle PASV: passive mode; the reply can encode IPv4 addresses only."""
     if session.surroundings.protocol != 1:
         session.reply(502, "PASV has no form for IPv6: use EPSV.")
         return
@@ -39,7 +40,7 @@ def passive(session: ServerSession, _: str) -> None:
 
 
 def extended_passive(session: ServerSession, argument: str) -> None:
-    """EPSV: only the port is told (RFC 2428 section 3); EPSV ALL forbids the others from now on (section 4)."""
+    """Handle EPSV: the reply has only the port (RFC 2428 section 3); EPSV ALL disables the others (section 4)."""
     asked = argument.strip().upper()
     if asked == "ALL":
         session.only_extended_passive = True
@@ -47,14 +48,14 @@ def extended_passive(session: ServerSession, argument: str) -> None:
     elif asked and not (asked.isascii() and asked.isdigit()):
         raise ArgumentError("1, 2 or ALL is asked for")
     elif asked and asked != str(session.surroundings.protocol):
-        # RFC 2428 section 3: any other protocol, also one that nobody knows.
+        # RFC 2428 section 3: any other protocol, also an unassigned one.
         session.reply(522, f"Network protocol not supported, use ({session.surroundings.protocol}).")
     else:
         _listen(session, 229)
 
 
 def representation_type(session: ServerSession, argument: str) -> None:
-    """TYPE."""
+    """Handle TYPE."""
     data_type = grammar.parse_type(argument)
     if data_type is None:
         session.reply(504, "The types are A N, I and L 8.")
@@ -64,17 +65,17 @@ def representation_type(session: ServerSession, argument: str) -> None:
 
 
 def transmission_mode(session: ServerSession, argument: str) -> None:
-    """MODE."""
+    """Handle MODE."""
     _only(session, argument, "S", "SBC", "The mode is stream.")
 
 
 def structure(session: ServerSession, argument: str) -> None:
-    """STRU."""
+    """Handle STRU."""
     _only(session, argument, "F", "FRP", "The structure is file.")
 
 
 def allocate(session: ServerSession, argument: str) -> None:
-    """ALLO: nothing is reserved here, and then it is superfluous; its syntax is `n` or `n R m`."""
+    """Handle ALLO: superfluous here, since no space is reserved; its syntax is `n` or `n R m`."""
     words = argument.upper().split()
     if len(words) not in (1, 3) or (len(words) == 3 and words[1] != "R"):
         raise ArgumentError("a number, or two with R between them, is asked for")
@@ -84,7 +85,7 @@ def allocate(session: ServerSession, argument: str) -> None:
 
 
 def restart(session: ServerSession, argument: str) -> None:
-    """REST: the octet of the file at which the next transfer begins (RFC 3659 section 5)."""
+    """Handle REST: the offset at which the next transfer starts (RFC 3659 section 5)."""
     session.restart_offset = grammar.parse_offset(argument.strip())
     session.reply(350, f"The next transfer begins at {session.restart_offset}.")
 

@@ -1,13 +1,13 @@
-"""The server's protocol interpreter, server_pi (RFC 959): octets of the control connection in, actions out.
+"""The session of server-PI (RFC 959): octets of the control connection in, actions out; sans-IO.
 
     session = server_pi(Surroundings("127.0.0.1", "127.0.0.1"))
     session.greeting()                       # [Send(b"220 ...")]
     session.receive(b"USER ann\\r\\n")         # [Authenticate("ann", Credential.NAME)]
     session.resolved(Admitted(Credential.PASSWORD))     # [Send(b"331 ...")]
 
-Which command may come when, and who handles it, is the table in verbs.py. One command is carried out at a time; those
-that come while it is wait in their order. Only ABOR is seen at once while a transfer is under way, and STAT and NOOP
-are answered then if nothing waits before them (RFC 959 section 4.1.3). It reads no file and opens no connection.
+The table in commands.py maps each verb to its states and its handler. One command is executed at a time; those that
+arrive meanwhile are buffered in their order. Only ABOR is handled at once during a transfer, and STAT and NOOP are
+answered then if no command is buffered before them (RFC 959 section 4.1.3).
 """
 
 from collections import deque
@@ -35,11 +35,9 @@ from services.ftp.server_pi.actions import (
 from services.ftp.server_pi.failures import ACTION_CODES, Cause, Failed, words
 from services.ftp.telnet import Answer, Interrupt, Line, LongLine, TelnetLines
 
-# Where a session stands: what the login has come to, and whether the one command before was RNFR.
-
 
 class State(Enum):
-    """States of server_pi that decide which commands are in sequence."""
+    """States of a session: the steps of the login, and RENAMING directly after RNFR."""
 
     START = auto()
     PASSWORD = auto()
@@ -54,13 +52,13 @@ LOGGED_IN = frozenset((State.READY, State.RENAMING))
 
 Continuation = Callable[[Result], None]
 
-# Commands taken up before other sessions get their turn.
+# Commands executed before other sessions have their turn.
 BATCH_COMMANDS = 32
 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a session has to know of its control connection: both addresses as text, the user's port or 0."""
+    """Properties of the control connection: both addresses, the client's port or 0, and the server's name."""
 
     peer_host: str
     local_host: str
@@ -69,18 +67,16 @@ class Surroundings:
 
     @property
     def protocol(self) -> int:
-        """RFC 2428 section 2: 1 is IPv4, 2 is IPv6."""
+        """Network protocol number (RFC 2428 section 2): 1 for IPv4, 2 for IPv6."""
         return 2 if ":" in self.peer_host else 1
 
-
-# What one row of the table of commands says.
 
 Handler = Callable[["ServerSession", str], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Verb:
-    """A command: `syntax` is its argument as HELP shows it, `[...]` for one that may be left out, empty for none."""
+    """A row of the command table; `syntax` is the argument for HELP, `[...]` if optional, empty for none."""
 
     states: frozenset[State]
     handle: Handler
@@ -88,14 +84,14 @@ class Verb:
     out_of_sequence: str = "Bad sequence of commands."
 
     def takes(self, argument: bytes) -> bool:
-        """Tell whether there is an argument where one is asked for, and none where none is."""
+        """Return whether the presence of an argument matches the syntax."""
         if not self.syntax:
             return not argument.strip()
         return bool(argument) or self.syntax.startswith("[")
 
 
 class ServerSession:
-    """One control connection. The attributes without underscore are for the handlers of the commands."""
+    """The session of one control connection; public attributes are the state that command handlers use."""
 
     def __init__(self, surroundings: Surroundings, table: Mapping[bytes, Verb], not_implemented: Set[bytes]) -> None:
         self.surroundings = surroundings
@@ -116,31 +112,31 @@ class ServerSession:
         self.commands = 0
         self.forget_user()
 
-    # What the shell calls.
+    # Methods that the connection calls.
 
     def greeting(self, ready: bool = True) -> list[Action]:
-        """Return the first reply; where the service is not ready yet, 120, and 220 when `ready()` is called."""
+        """Return the greeting: 220, or 120 before ready() is called."""
         if ready:
             return self.ready()
         self.reply(120, "The server counts its files; it is ready within a minute.")
         return self._take_actions()
 
     def ready(self) -> list[Action]:
-        """The service can be used."""
+        """Send 220, and execute buffered commands."""
         self._is_open = True
         self.reply(220, f"{self.surroundings.name} is ready.")
         self._run()
         return self._take_actions()
 
     def receive(self, data: bytes) -> list[Action]:
-        """Take octets of the control connection, however they are cut."""
+        """Parse octets of the control connection, however they are split."""
         for event in self._telnet.feed(data):
             if self._is_closed:
                 break
             if isinstance(event, Answer):
                 self._actions.append(Send(event.octets))
             elif isinstance(event, Interrupt):
-                # RFC 959 section 4.1: of itself it changes nothing; the command after it does.
+                # RFC 959 section 4.1: without effect of its own; the command after it has one.
                 continue
             else:
                 self._take_line(None if isinstance(event, LongLine) else event)
@@ -148,10 +144,10 @@ class ServerSession:
         return self._take_actions()
 
     def resolved(self, result: Result) -> list[Action]:
-        """Take the answer to the Ask under way."""
+        """Continue the command under way with the result of its request."""
         then, self._then = self._then, None
         if then is None:
-            raise RuntimeError("nothing was asked")
+            raise RuntimeError("there is no request under way")
         self.is_moving = False
         if not self._is_closed:
             then(result)
@@ -159,42 +155,42 @@ class ServerSession:
         return self._take_actions()
 
     def go_on(self) -> list[Action]:
-        """Take up what waits; the shell calls it after others had their turn."""
+        """Execute buffered commands; the connection calls it after other sessions had their turn."""
         self._run()
         return self._take_actions()
 
     def end(self, reason: str) -> list[Action]:
-        """Say 421 and close: the service stops, or the user has been idle for too long."""
+        """Reply 421 and close, at shutdown, after an idle timeout or for an eviction."""
         if not self._is_closed:
             self.close(421, reason)
         return self._take_actions()
 
     @property
     def has_work(self) -> bool:
-        """Whether a command waits that could be taken up now."""
+        """True while a buffered command can be executed."""
         return bool(self._waiting) and self._then is None and self._is_open and not self._is_closed
 
     @property
     def is_full(self) -> bool:
-        """Whether so much waits that the control connection is not to be read."""
+        """True while the buffer of commands is full, so that reading is paused."""
         return len(self._waiting) >= limits.WAITING_COMMANDS
 
     @property
     def is_busy(self) -> bool:
-        """Whether an Ask is under way, so that the user waits for the server and not the other way round."""
+        """True while a request is under way, so that the client waits for the server."""
         return self._then is not None
 
     @property
     def is_leaving(self) -> bool:
-        """Whether QUIT has come and waits for its turn."""
+        """True while QUIT is buffered."""
         return any(line is not None and _verb_of(line) == b"QUIT" for line in self._waiting)
 
     @property
     def is_logged_in(self) -> bool:
-        """Whether a user is logged in."""
+        """True while a user is logged in."""
         return self.state in LOGGED_IN
 
-    # What the handlers of commands call.
+    # Methods that command handlers call.
 
     def reply(self, code: int, *lines: str) -> None:
         """Send a reply."""
@@ -202,11 +198,11 @@ class ServerSession:
         self._refusals = self._refusals + 1 if is_refusal(code) else 0
 
     def fail(self, failed: Failed, codes: Mapping[Cause, int]) -> None:
-        """Send the reply that a cause earns by one of the tables of causes.py, 451 where that does not have it."""
+        """Reply with the code of a cause in one of the tables of failures.py, 451 if it is missing there."""
         self.reply(codes.get(failed.cause, 451), words(failed))
 
     def act(self, action: Action) -> None:
-        """Have something done that needs no answer."""
+        """Emit an action without a result."""
         self._actions.append(action)
 
     def note(self, event: str, **values: object) -> None:
@@ -214,7 +210,7 @@ class ServerSession:
         self._actions.append(Note(event, values))
 
     def ask(self, question: Ask, then: Continuation) -> None:
-        """Have something done, and go on with `then` when its result is there."""
+        """Emit a request, and call `then` with its result."""
         self._actions.append(question)
         self._then = then
         if isinstance(question, Move):
@@ -223,7 +219,7 @@ class ServerSession:
                 self._actions.append(AbortTransfer())
 
     def attempt(self, question: Ask, then: Continuation, codes: Mapping[Cause, int] = ACTION_CODES) -> None:
-        """Have something done, and go on with `then` where it was; where it failed, its cause is the reply."""
+        """Emit a request, and call `then` with its result, or reply with the code of its failure."""
 
         def resolved(result: Result) -> None:
             if isinstance(result, Failed):
@@ -241,11 +237,11 @@ class ServerSession:
         self._waiting.clear()
 
     def path(self, argument: str) -> VirtualPath:
-        """Return the path that an argument names from the working directory; raises PathError."""
+        """Resolve an argument against the working directory; raises PathError."""
         return normalise(self.directory, argument)
 
     def forget_user(self) -> None:
-        """Be as after the greeting, but for the wrong passwords counted so far."""
+        """Reset the session as after the greeting, except for the count of wrong passwords."""
         self.state = State.START
         self.user = ""
         self.directory: VirtualPath = ()
@@ -261,25 +257,25 @@ class ServerSession:
         self.forget_data_port()
 
     def forget_data_port(self) -> None:
-        """There is no data connection, nor an agreement on one."""
+        """Discard the result of PORT or PASV, and the data connection."""
         self.is_passive = False
         self.data_is_open = False
         self.target: DataAddress | None = None
 
     @property
     def default_target(self) -> DataAddress | None:
-        """RFC 959 section 3.2: where nothing was agreed on, the data connection goes to the user's control port."""
+        """The client's control port, to which the data connection goes by default (RFC 959 section 3.2)."""
         port = self.surroundings.peer_port
         if self.only_extended_passive or port < limits.DATA_PORT_MIN:
             return None
         return DataAddress(self.surroundings.peer_host, port)
 
     def log_out(self) -> None:
-        """Forget the user, here and in the shell."""
+        """Log the user out, in the session and in the connection."""
         self.forget_user()
         self._actions += [CloseData(), LogOut()]
 
-    # Commands, one after the other.
+    # Execution of commands, one after the other.
 
     def _take_line(self, line: Line | None) -> None:
         octets = None if line is None else line.octets
@@ -312,7 +308,7 @@ class ServerSession:
         name = name.upper()
         verb = self.table.get(name)
         if self.state is State.RENAMING and name != b"RNTO":
-            # RFC 959 section 4.1.3: RNFR is followed by RNTO at once.
+            # RFC 959 section 4.1.3: RNTO must follow RNFR immediately.
             self.state = State.READY
         if verb is None:
             self._refuse_unknown(name)

@@ -1,10 +1,10 @@
-"""Commands with a data connection: RETR, STOR, STOU, APPE, LIST, NLST, MLSD, and ABOR (RFC 959 section 4.1.3).
+"""Transfer commands RETR, STOR, STOU, APPE, LIST, NLST, MLSD, and ABOR (RFC 959 section 4.1.3).
 
     U: RETR a.txt     S: 150 (125 where the connection is open), then octets on the data connection, then 226
 
-What keeps a transfer from beginning is told before 150 and what ends it early after it, with the codes of section 5.4.
-One deviation: section 5.4 gives LIST and NLST 450 alone for a name that is not there; here it is 550, as section 4.2
-words it and as clients expect, since 450 has them try again and again.
+A failure before the transfer is reported instead of 150, a later one after it, with the codes of section 5.4. One
+deviation: section 5.4 lists only 450 for a missing name in LIST and NLST; here the code is 550, as section 4.2 defines
+it and as clients expect, since they retry after 450.
 """
 
 from collections.abc import Mapping
@@ -30,40 +30,40 @@ from services.ftp.server_pi.session import ServerSession
 
 
 def retrieve(session: ServerSession, argument: str) -> None:
-    """RETR."""
+    """Handle RETR."""
     opening = OpenRead(session.path(argument), session.data_type, session.restart_offset)
     _transfer(session, opening, ACTION_CODES)
 
 
 def store(session: ServerSession, argument: str) -> None:
-    """STOR."""
+    """Handle STOR."""
     _store(session, argument, Storing.WHOLE)
 
 
 def append(session: ServerSession, argument: str) -> None:
-    """APPE."""
+    """Handle APPE."""
     _store(session, argument, Storing.APPENDED)
 
 
 def store_unique(session: ServerSession, argument: str) -> None:
-    """STOU: under a name that nobody has; the 150 tells its whole path (RFC 1123 section 4.1.2.9)."""
+    """Handle STOU: store under a new name; reply 150 has its whole path (RFC 1123 section 4.1.2.9)."""
     _store(session, argument, Storing.UNIQUE)
 
 
 def list_long(session: ServerSession, argument: str) -> None:
-    """LIST."""
+    """Handle LIST."""
     _list(session, argument, Style.LONG)
 
 
 def list_names(session: ServerSession, argument: str) -> None:
-    """NLST."""
+    """Handle NLST."""
     _list(session, argument, Style.NAMES)
 
 
 def list_facts(session: ServerSession, argument: str) -> None:
-    """MLSD: a directory with facts; a file is 501 (RFC 3659 section 7.2)."""
+    """Handle MLSD: a directory with facts; a file is reply 501 (RFC 3659 section 7.2)."""
     path = session.path(argument)
-    # RFC 959 section 4.1.3: REST is for the transfer command that follows at once, and this is one.
+    # RFC 959 section 4.1.3: REST applies to the next transfer command only, and this is one.
     session.restart_offset = 0
 
     def looked(result: Result) -> None:
@@ -76,7 +76,7 @@ def list_facts(session: ServerSession, argument: str) -> None:
 
 
 def abort(session: ServerSession, _: str) -> None:
-    """ABOR: a transfer under way was ended when it came, with a 426 of its own, so what is left is the connection."""
+    """Handle ABOR: a transfer under way was aborted on arrival, with reply 426; close the data connection."""
     had_connection = session.data_is_open
     session.forget_data_port()
     session.act(CloseData())
@@ -87,7 +87,7 @@ def abort(session: ServerSession, _: str) -> None:
 
 
 def target_of_listing(session: ServerSession, argument: str) -> tuple[VirtualPath, str | None]:
-    """Return the path to list and the pattern that its entries are to fit: wildcards are for the last name only."""
+    """Parse a listing's argument into path and pattern: wildcards are allowed in the last name only."""
     path = session.path(split_flags(argument))
     if path and has_wildcard(path[-1]):
         return path[:-1], path[-1]
@@ -126,7 +126,7 @@ def _transfer(session: ServerSession, opening: Opening, codes: Mapping[Cause, in
 
     def opened(result: Result) -> None:
         if isinstance(result, Failed):
-            # What was agreed on was for this transfer: the next one agrees again.
+            # PORT or PASV was for this transfer only: the next one needs another.
             _end_data(session)
             session.fail(result, codes)
         elif isinstance(result, Opened):

@@ -1,14 +1,14 @@
-"""What a client's session took: one record a transfer, times in seconds from the start of the session."""
+"""Reports of a client session and its transfers; times are seconds from the start of the session."""
 
 from dataclasses import asdict, dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class TransferReport:
-    """One transfer; `size_bytes` counts the data connection's octets, `sha256` is of the file's as sent or received.
+    """One transfer; `size_bytes` counts octets of the data connection, `sha256` is of the content sent or received.
 
-    command_s is when the data connection began to be agreed on, connected_s when it stood, first_byte_s when the first
-    octet of a file came (None for an upload, and for an empty file), end_s when the last reply was there.
+    command_s is the time before PORT or PASV, connected_s that of the established data connection, first_byte_s that
+    of the first octet received (None for an upload, and for an empty file), end_s that of the last reply.
     """
 
     action: str
@@ -28,7 +28,7 @@ class TransferReport:
 
 @dataclass(frozen=True, slots=True)
 class SessionReport:
-    """One session: when the control connection stood, the greeting came and the login was done."""
+    """One session; the times of the control connection, the greeting and the login, and the total."""
 
     host: str
     port: int
@@ -42,11 +42,11 @@ class SessionReport:
     total_s: float
 
     def as_json(self) -> dict[str, object]:
-        """Return the report as what json.dumps() takes."""
+        """Return the report as an object for json.dumps()."""
         return asdict(self)
 
     def as_table(self) -> str:
-        """Return the report as a short table for people."""
+        """Format the report as a text table."""
         rows = ["action        bytes  command  end (s)  mode     path"]
         for item in self.transfers:
             times = f"{item.command_s:8.3f} {item.end_s:8.3f}"

@@ -1,11 +1,11 @@
-"""The client's connections: the control connection, and one data connection a transfer, made either way.
+"""The FTP client on asyncio: the control connection, and one data connection for each transfer (user-DTP, RFC 959).
 
     agent = await UserAgent.connect("127.0.0.1", 2121, Choices())
     await agent.login("anonymous", "guest@")
     report = await agent.retrieve("a.txt", sink.write)
 
-Passive: the user connects to the port that the server tells, at the control connection's host and no other. Active: the
-user listens, tells the port and takes one connection, from that host and no other.
+Passive mode: the client connects to the port in the reply to PASV or EPSV, always at the host of the control
+connection. Active mode: the client listens, sends PORT or EPRT, and accepts one connection, from that host only.
 """
 
 import asyncio
@@ -24,13 +24,13 @@ from services.ftp.user.user_pi import Reply, ReplyError, ReplyReader
 Sink = Callable[[bytes], object]
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
-# Replies that may wait unread: a server sends two a command.
+# Replies buffered: a server sends at most two for each command.
 _REPLIES_WAITING = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """How a user agent works: `extended` uses EPSV and EPRT for IPv4 as well; each wait ends after `wait_s`."""
+    """Settings of a client: `extended` uses EPSV and EPRT for IPv4 as well; `wait_s` is the timeout of each wait."""
 
     active: bool = False
     extended: bool = False
@@ -40,7 +40,7 @@ class Choices:
 
 @dataclass(slots=True)
 class _Data:
-    """A data connection that stands, and what is noted of its transfer."""
+    """An established data connection, and the measurements of its transfer."""
 
     streams: Streams
     connected_s: float
@@ -51,7 +51,7 @@ class _Data:
 
 
 class UserAgent:
-    """One session. A reply that nothing can go on with raises ReplyError; a wait that is too long, TimeoutError."""
+    """One client session; raises ReplyError for an unexpected reply, TimeoutError after `wait_s`."""
 
     def __init__(self, streams: Streams, choices: Choices, begun: float, transcript: Callable[[str], object]) -> None:
         self._reader, self._writer = streams
@@ -68,22 +68,22 @@ class UserAgent:
     async def connect(
         cls, host: str, port: int, choices: Choices, transcript: Callable[[str], object] = lambda _: None
     ) -> "UserAgent":
-        """Make the control connection."""
+        """Open the control connection."""
         begun = asyncio.get_running_loop().time()
         async with asyncio.timeout(choices.wait_s):
             streams = await asyncio.open_connection(host, port)
         return cls(streams, choices, begun, transcript)
 
     def now_s(self) -> float:
-        """Return the time since the session began."""
+        """Return the seconds since the session began."""
         return asyncio.get_running_loop().time() - self._begun
 
     async def greeting(self) -> Reply:
-        """Wait for 220; 120 comes before it where the server is not ready."""
+        """Wait for 220, after 120 where the server is not ready."""
         return await self._final((220,))
 
     async def login(self, user: str, password: str, account: str = "") -> Reply:
-        """Show what the server asks for (RFC 959 section 5.4)."""
+        """Log in with USER, and PASS and ACCT where the server requires them (RFC 959 section 5.4)."""
         reply = await self.command("USER", user, codes=(230, 331, 332))
         if reply.code == 331:
             reply = await self.command("PASS", password, codes=(202, 230, 332))
@@ -92,20 +92,20 @@ class UserAgent:
         return reply
 
     async def command(self, verb: str, argument: str = "", codes: Iterable[int] = ()) -> Reply:
-        """Send a command and return its last reply; raises ReplyError unless that is in `codes`, or 2yz with none."""
+        """Send a command and return its final reply; raises ReplyError unless that is in `codes` (default: 2yz)."""
         self._send(user_pi.command(verb, argument))
         return await self._final(tuple(codes))
 
     async def retrieve(self, path: str, sink: Sink, offset: int = 0) -> TransferReport:
-        """Get a file from `offset` on."""
+        """Retrieve a file from `offset` on."""
         return await self._receive("RETR", path, sink, offset)
 
     async def listing(self, verb: str, path: str, sink: Sink) -> TransferReport:
-        """Get a listing: LIST, NLST or MLSD."""
+        """Retrieve a listing by LIST, NLST or MLSD."""
         return await self._receive(verb, path, sink, 0)
 
     async def store(self, path: str, pieces: Iterator[bytes], offset: int = 0, verb: str = "STOR") -> TransferReport:
-        """Put a file; `pieces` are its octets from `offset` on."""
+        """Store a file; `pieces` are its octets from `offset` on."""
         command_s = self.now_s()
         async with self._data_connection(verb, path, offset) as data:
             writer = data.streams[1]
@@ -118,7 +118,7 @@ class UserAgent:
         return await self._finish(verb, path, offset, command_s, data)
 
     async def quit(self) -> None:
-        """End the session."""
+        """Send QUIT and close the control connection."""
         await self.command("QUIT")
         self.close()
 
@@ -148,7 +148,7 @@ class UserAgent:
                 raise ReplyError("the server closed the control connection")
             self._waiting += self._replies.feed(octets)
             if len(self._waiting) > _REPLIES_WAITING:
-                raise ReplyError("the server sends replies that nobody asked for")
+                raise ReplyError("the server sends more replies than commands ask for")
         reply = self._waiting.pop(0)
         self._transcript(f"S: {reply.text}")
         return reply
@@ -193,7 +193,7 @@ class UserAgent:
 
     @asynccontextmanager
     async def _data_connection(self, verb: str, path: str, offset: int) -> AsyncIterator[_Data]:
-        """Agree on a data connection, have the command carried out, and close the connection at the end."""
+        """Negotiate a data connection, send the command, yield the open connection, and close it."""
         await self._set_type(DataType.ASCII if verb in ("LIST", "NLST", "MLSD") else self._choices.data_type)
         opened = self._active if self._choices.active else self._passive
         async with opened() as connected:
@@ -220,7 +220,7 @@ class UserAgent:
         if self._choices.extended or ":" in self.address:
             port = user_pi.extended_port(await self.command("EPSV"))
         else:
-            # The address told is not used: it could be a third party's, or one before a translator.
+            # The address in the reply is not used: it may be that of a third host, or one behind NAT.
             port = user_pi.passive_address(await self.command("PASV")).port
         async with asyncio.timeout(self._choices.wait_s):
             streams = await asyncio.open_connection(self.address, port)

@@ -1,7 +1,7 @@
-"""The user's protocol interpreter, user_pi (RFC 959): commands out, replies in; no sockets.
+"""The user protocol interpreter, user-PI (RFC 959): encoder of commands and parser of replies; no sockets.
 
-S: 211-Features:      Replies may have several lines (section 4.2): the last begins with the code of the first
-S:  SIZE              and a space.
+S: 211-Features:      A reply may have several lines (section 4.2): the last one begins with the code
+S:  SIZE              of the first and a space.
 S: 211 End
 """
 
@@ -19,29 +19,29 @@ _EXTENDED = re.compile(r"\((.)\1\1(\d{1,5})\1\)")
 
 
 class ReplyError(Exception):
-    """The server's octets are no reply, or its reply is none that the user can go on with."""
+    """The server sent a malformed or an unexpected reply."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One reply: its code, and its lines without codes."""
+    """A reply: its code, and its lines without codes."""
 
     code: int
     lines: tuple[str, ...]
 
     @property
     def text(self) -> str:
-        """The reply as one line for people."""
+        """Code and last line, for messages."""
         return f"{self.code} {self.lines[-1]}"
 
     @property
     def is_preliminary(self) -> bool:
-        """1yz: another reply to the same command follows."""
+        """True for 1yz: another reply to the same command follows."""
         return 100 <= self.code < 200
 
 
 class ReplyReader:
-    """Makes replies of octets; raises ReplyError for what is none, or is longer than any."""
+    """Parser of replies; raises ReplyError for a malformed or too long reply."""
 
     def __init__(self) -> None:
         self._octets = OctetBuffer(REPLY_OCTETS)
@@ -50,25 +50,25 @@ class ReplyReader:
         self._size = 0
 
     def feed(self, data: bytes) -> list[Reply]:
-        """Return the replies that these octets complete."""
+        """Parse octets and return the replies that they complete."""
         replies = []
         try:
             self._octets.feed(data)
             while (line := self._octets.take_line(LINE_OCTETS)) is not None:
                 self._size += len(line)
                 if self._size > REPLY_OCTETS:
-                    raise ReplyError("a reply without an end")
+                    raise ReplyError("the reply is too long")
                 if (reply := self._take(line.decode("utf-8", "surrogateescape"))) is not None:
                     replies.append(reply)
         except LimitExceededError as error:
-            raise ReplyError(f"a line of a reply is too long: {error}") from error
+            raise ReplyError(f"a line of the reply is too long: {error}") from error
         return replies
 
     def _take(self, line: str) -> Reply | None:
         code, mark, text = line[:3], line[3:4], line[4:]
         if self._code is None:
             if not (code.isascii() and code.isdigit() and "100" <= code < "600") or mark not in ("", " ", "-"):
-                raise ReplyError(f"no reply: {line!r}")
+                raise ReplyError(f"malformed reply: {line!r}")
             self._code = code
         elif code != self._code or mark not in ("", " "):
             self._lines.append(line)
@@ -82,7 +82,7 @@ class ReplyReader:
 
 
 def command(verb: str, argument: str = "") -> bytes:
-    """Return a command in octets; raises ValueError for an argument that would be two lines."""
+    """Encode a command; raises ValueError for an argument with a line break."""
     line = f"{verb} {argument}" if argument else verb
     if "\r" in line or "\n" in line:
         raise ValueError("a command is one line")
@@ -91,26 +91,26 @@ def command(verb: str, argument: str = "") -> bytes:
 
 
 def passive_address(reply: Reply) -> DataAddress:
-    """Return the address that a 227 tells; RFC 1123 section 4.1.2.6: it is looked for, whatever stands around it."""
+    """Parse the address in reply 227, whatever text surrounds it (RFC 1123 section 4.1.2.6)."""
     found = _PASSIVE.search(reply.lines[-1])
     if reply.code != 227 or found is None:
-        raise ReplyError(f"no passive address: {reply.text}")
+        raise ReplyError(f"no address in the reply to PASV: {reply.text}")
     try:
         return parse_host_port(found.group())
     except ArgumentError as error:
-        raise ReplyError(f"no passive address: {reply.text}") from error
+        raise ReplyError(f"no address in the reply to PASV: {reply.text}") from error
 
 
 def extended_port(reply: Reply) -> int:
-    """Return the port that a 229 tells (RFC 2428 section 3)."""
+    """Parse the port in reply 229 (RFC 2428 section 3)."""
     found = _EXTENDED.search(reply.lines[-1])
     if reply.code != 229 or found is None or not 0 < int(found.group(2)) < 65536:
-        raise ReplyError(f"no passive port: {reply.text}")
+        raise ReplyError(f"no port in the reply to EPSV: {reply.text}")
     return int(found.group(2))
 
 
 def active_command(host: str, port: int, extended: bool) -> bytes:
-    """Return PORT for an address to be connected to, or EPRT, which IPv6 needs."""
+    """Encode PORT, or EPRT where `extended` or for IPv6."""
     if extended or ":" in host:
         return command("EPRT", f"|{2 if ':' in host else 1}|{host}|{port}|")
     return command("PORT", host_port(host, port))
