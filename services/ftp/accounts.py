@@ -13,7 +13,6 @@ alone logs in. `anonymous` and `ftp` are the anonymous user (RFC 1635): any pass
 read-only.
 """
 
-import hashlib
 import hmac
 import os
 import sys
@@ -24,11 +23,9 @@ from pathlib import Path
 
 from services.errors import ServiceError
 from services.ftp.server_pi.actions import Admitted, Authenticate, Credential, Rejected
+from services.passwords import SALT_OCTETS, ScryptHash
 
 ANONYMOUS_NAMES = frozenset(("anonymous", "ftp"))
-# Parameters of RFC 7914 section 2: about 50 ms and 16 MiB for one password.
-SCRYPT_N, SCRYPT_R, SCRYPT_P = 16384, 8, 1
-_SCRYPT_MEMORY = 64 * 1024 * 1024
 _KEYS = {"password", "home", "quota", "writable", "account", "account_for"}
 
 
@@ -65,25 +62,24 @@ class Accounts:
         return self._by_name.get(name)
 
 
-def hashed(password: str) -> str:
+def hash_password(password: str) -> str:
     """Return the scrypt hash of a password, as the file has it."""
-    salt = os.urandom(16)
-    digest = _scrypt(password, salt, SCRYPT_N, SCRYPT_R, SCRYPT_P)
-    return f"scrypt:{SCRYPT_N}:{SCRYPT_R}:{SCRYPT_P}:{salt.hex()}:{digest.hex()}"
+    stored = ScryptHash.create(_octets(password), os.urandom(SALT_OCTETS))
+    return f"scrypt:{stored.n}:{stored.r}:{stored.p}:{stored.salt.hex()}:{stored.digest.hex()}"
 
 
 def is_password(account: Account | None, password: str) -> bool:
     """Return whether a password is valid; for an unknown user (None) this takes as long as for a hashed password."""
     if account is None:
-        _scrypt(password, bytes(16), SCRYPT_N, SCRYPT_R, SCRYPT_P)
+        ScryptHash.create(_octets(password), bytes(SALT_OCTETS))
         return False
     if account.anonymous or account.password is None:
         return True
     kind, _, rest = account.password.partition(":")
     if kind == "plain":
-        return hmac.compare_digest(rest.encode("utf-8"), password.encode("utf-8", "surrogateescape"))
+        return hmac.compare_digest(rest.encode("utf-8"), _octets(password))
     n, r, p, salt, digest = rest.split(":")
-    return hmac.compare_digest(bytes.fromhex(digest), _scrypt(password, bytes.fromhex(salt), int(n), int(r), int(p)))
+    return ScryptHash(int(n), int(r), int(p), bytes.fromhex(salt), bytes.fromhex(digest)).matches(_octets(password))
 
 
 def load_accounts(file: Path, base: Path) -> list[Account]:
@@ -140,14 +136,13 @@ def _check_stored(name: str, stored: str) -> None:
         bytes.fromhex(parts[3] + parts[4])
 
 
-def _scrypt(password: str, salt: bytes, n: int, r: int, p: int) -> bytes:
-    octets = password.encode("utf-8", "surrogateescape")
-    return hashlib.scrypt(octets, salt=salt, n=n, r=r, p=p, maxmem=_SCRYPT_MEMORY, dklen=32)
+def _octets(password: str) -> bytes:
+    return password.encode("utf-8", "surrogateescape")
 
 
 def main() -> int:
     """Print the hash of a password read from standard input."""
-    print(hashed(sys.stdin.readline().rstrip("\n")))
+    print(hash_password(sys.stdin.readline().rstrip("\n")))
     return 0
 
 

@@ -14,7 +14,6 @@ postmaster is always there (RFC 5321 section 4.5.1), with a mailbox of its own w
 
 import base64
 import binascii
-import hashlib
 import hmac
 import re
 from collections.abc import Iterable, Iterator
@@ -24,15 +23,12 @@ from pathlib import Path
 from services.errors import ServiceError
 from services.mail import address
 from services.mail.address import POSTMASTER, Mailbox, MailboxError, PathError, parse_mailbox
+from services.passwords import MEMORY_OCTETS, ScryptHash
 
 # What a user's name may be made of: it is the name of a folder, so it holds no slash and begins with no dot.
 _USER = re.compile(r"[a-z0-9_][a-z0-9_.+-]{0,63}\Z")
 HOLD = "hold"
 SCRYPT = "scrypt"
-# RFC 7914 section 2 leaves the cost to its user; 2^14, 8, 1 is the interactive setting of scrypt's paper: 16 MiB.
-SCRYPT_LOG_N, SCRYPT_R, SCRYPT_P = 14, 8, 1
-SCRYPT_SALT_OCTETS = 16
-_SCRYPT_MEMORY_OCTETS = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,42 +203,33 @@ def _user(name: str, rest: str) -> _User:
     if others[1:] not in ([], [""], [HOLD]) or not password:
         raise ValueError("a user is name:password:quota or name:password:quota:hold")
     if password.startswith(SCRYPT + "$"):
-        _scrypt_parts(password)
+        _parse_hash(password)
     return _User(name, password, int(quota) or None if quota else None, others[1:] == [HOLD])
 
 
 def hash_password(password: str, salt: bytes) -> str:
     """Return `scrypt$14$8$1$salt$hash` (base64) for the accounts file (RFC 7914)."""
-    parts = (SCRYPT_LOG_N, SCRYPT_R, SCRYPT_P)
-    digest = _scrypt(password, parts, salt)
-    words = (base64.b64encode(octets).decode("ascii") for octets in (salt, digest))
-    return "$".join((SCRYPT, *map(str, parts), *words))
+    stored = ScryptHash.create(password.encode("utf-8"), salt)
+    words = (base64.b64encode(octets).decode("ascii") for octets in (stored.salt, stored.digest))
+    return "$".join((SCRYPT, str(stored.n.bit_length() - 1), str(stored.r), str(stored.p), *words))
 
 
-def _scrypt(password: str, costs: tuple[int, int, int], salt: bytes) -> bytes:
-    log_n, r, p = costs
-    return hashlib.scrypt(
-        password.encode("utf-8"), salt=salt, n=1 << log_n, r=r, p=p, dklen=32, maxmem=_SCRYPT_MEMORY_OCTETS
-    )
-
-
-def _scrypt_parts(stored: str) -> tuple[tuple[int, int, int], bytes, bytes]:
+def _parse_hash(text: str) -> ScryptHash:
     try:
-        _, log_n, r, p, salt, digest = stored.split("$")
+        _, log_n, r, p, salt, digest = text.split("$")
         costs = int(log_n), int(r), int(p)
         octets = base64.b64decode(salt, validate=True), base64.b64decode(digest, validate=True)
     except (ValueError, binascii.Error):
         raise ValueError("a hashed password is scrypt$log2(N)$r$p$salt$hash") from None
-    # What the memory bound refuses later is better said while the file is read.
+    # hashlib.scrypt() would refuse these at the first login: the error belongs to the line of the file.
     if not (1 <= costs[0] <= 20 and costs[1] >= 1 and costs[2] >= 1):
         raise ValueError("the costs of a hashed password are out of range")
-    if 128 * costs[1] * (1 << costs[0]) >= _SCRYPT_MEMORY_OCTETS:
+    if 128 * costs[1] * (1 << costs[0]) >= MEMORY_OCTETS:
         raise ValueError("a hashed password needs more than 64 MiB")
-    return costs, *octets
+    return ScryptHash(1 << costs[0], costs[1], costs[2], *octets)
 
 
 def _matches(stored: str, password: str) -> bool:
     if not stored.startswith(SCRYPT + "$"):
         return hmac.compare_digest(stored.encode("utf-8"), password.encode("utf-8"))
-    costs, salt, digest = _scrypt_parts(stored)
-    return hmac.compare_digest(_scrypt(password, costs, salt), digest)
+    return _parse_hash(stored).matches(password.encode("utf-8"))
