@@ -68,7 +68,7 @@ def hash_password(password: str) -> str:
     return f"scrypt:{stored.n}:{stored.r}:{stored.p}:{stored.salt.hex()}:{stored.digest.hex()}"
 
 
-def is_password(account: Account | None, password: str) -> bool:
+def check_password(account: Account | None, password: str) -> bool:
     """Return whether a password is valid; for an unknown user (None) this takes as long as for a hashed password."""
     if account is None:
         ScryptHash.create(_octets(password), bytes(SALT_OCTETS))
@@ -95,7 +95,7 @@ def load_accounts(file: Path, base: Path) -> list[Account]:
         raise ServiceError(f"{file} is no list of users ({error}): it has a table [users.NAME] for each") from error
 
 
-def account_of(text: str, base: Path) -> Account:
+def parse_account(text: str, base: Path) -> Account:
     """Parse `NAME:PASSWORD[:HOME]`; raises ValueError."""
     name, separator, rest = text.partition(":")
     password, _, home = rest.partition(":")
@@ -149,22 +149,26 @@ def main() -> int:
 # The decision of each login step (RFC 959 section 4.1.1).
 
 
-def admit(account: Account | None, ask: Authenticate) -> Admitted | Rejected:
+def check_credential(account: Account | None, request: Authenticate) -> Admitted | Rejected:
     """Return the result of a login step; an unknown user (None) is asked for a password like all others."""
-    if ask.shows is Credential.NAME:
+    if request.credential is Credential.NAME:
         if account is None or account.password is not None or account.anonymous:
             return Admitted(Credential.PASSWORD)
         return _after_password(account)
-    if account is None or ask.shows is Credential.PASSWORD:
-        return _after_password(account) if account is not None and is_password(account, ask.value) else _reject(account)
-    given, right = ask.value.encode("utf-8", "surrogateescape"), (account.account or "").encode("utf-8")
+    if account is None or request.credential is Credential.PASSWORD:
+        return (
+            _after_password(account)
+            if account is not None and check_password(account, request.value)
+            else _reject(account)
+        )
+    given, right = request.value.encode("utf-8", "surrogateescape"), (account.account or "").encode("utf-8")
     return Admitted() if hmac.compare_digest(given, right) else Rejected()
 
 
 def _reject(account: Account | None) -> Rejected:
     if account is None:
         # An unknown name must not be recognisable by a faster reply.
-        is_password(None, "")
+        check_password(None, "")
     return Rejected()
 
 

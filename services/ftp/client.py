@@ -20,7 +20,7 @@ from pathlib import Path
 
 from services.ftp.limits import RECEIVE_OCTETS
 from services.ftp.user.report import SessionReport
-from services.ftp.user.user_dtp import Choices, UserAgent
+from services.ftp.user.user_dtp import ClientSettings, UserAgent
 from services.ftp.user.user_pi import ReplyError
 
 DEFAULT_PORT = 21
@@ -114,7 +114,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--timeout",
         type=_seconds,
-        default=Choices().wait_s,
+        default=ClientSettings().wait_s,
         metavar="S",
         help="timeout of each wait in seconds (default: %(default)s)",
     )
@@ -122,7 +122,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 async def _session(options: argparse.Namespace) -> SessionReport:
-    choices = Choices(options.active, options.extended, wait_s=options.timeout)
+    choices = ClientSettings(options.active, options.extended, wait_s=options.timeout)
     show = (lambda line: print(line, file=sys.stderr)) if options.transcript else (lambda _: None)
     agent = await UserAgent.connect(options.host, options.port, choices, show)
     try:

@@ -59,7 +59,7 @@ STEP_WAIT_MS = 2
 WORKERS = 8
 
 # Refused connections from other hosts to one passive port, after which the port is closed.
-STRANGERS = 64
+REFUSED_PEERS = 64
 
 # A reply that the client accepts: RFC 959 has no limit; STAT and FEAT of known servers are far shorter.
 REPLY_OCTETS = 1024 * 1024

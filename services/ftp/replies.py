@@ -43,7 +43,7 @@ def is_refusal(code: int) -> bool:
     return code >= 500
 
 
-def list_of(names: Sequence[str], width: int = 8) -> list[str]:
+def columns(names: Sequence[str], width: int = 8) -> list[str]:
     """Return indented lines of `width` names each, for HELP."""
     return [" " + " ".join(names[begin : begin + width]) for begin in range(0, len(names), width)]
 

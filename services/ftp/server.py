@@ -21,13 +21,13 @@ from threading import Lock
 from services.connection_table import ConnectionLimits, Refusal
 from services.connections import ConnectionSet, Slot
 from services.errors import ServiceError
-from services.ftp.accounts import Account, Accounts, account_of, load_accounts
-from services.ftp.files.jailed_tree import Tree
+from services.ftp.accounts import Account, Accounts, load_accounts, parse_account
+from services.ftp.files.jailed_tree import JailedTree
 from services.ftp.files.quota import Quota
-from services.ftp.files.user_files import Home
+from services.ftp.files.user_files import UserFiles
 from services.ftp.limits import WORKERS, Limits
 from services.ftp.replies import reply
-from services.ftp.server_dtp.data_connection import DataPlan
+from services.ftp.server_dtp.data_connection import DataSettings
 from services.ftp.server_dtp.upload import Sync
 from services.ftp.server_pi.connection import ControlConnection
 from services.ftp.server_pi.context import ServerContext
@@ -39,9 +39,13 @@ DEFAULT_PORT = 21
 class FTPServer:
     """The control connections of one server, and the files of its users."""
 
-    def __init__(self, shell: Shell, accounts: Accounts, plan: DataPlan, limits: Limits, sync: Sync) -> None:
-        homes = {account.name: _home(account, sync) for account in accounts}
-        self._context = ServerContext(shell.loop, shell.log, shell.wall_clock, accounts, homes, plan, limits)
+    def __init__(
+        self, shell: Shell, accounts: Accounts, data_settings: DataSettings, limits: Limits, sync: Sync
+    ) -> None:
+        user_files = {account.name: _user_files(account, sync) for account in accounts}
+        self._context = ServerContext(
+            shell.loop, shell.log, shell.wall_clock, accounts, user_files, data_settings, limits
+        )
         maxima = ConnectionLimits(limits.sessions, limits.sessions_an_address)
         self.connections = ConnectionSet(shell.loop, maxima, _refusal, shell.log, limits.sweep_s)
 
@@ -52,10 +56,10 @@ class FTPServer:
     async def count_files(self) -> None:
         """Compute the size of every home with a quota; until then clients get the reply 120."""
         context = self._context
-        for home in context.homes.values():
-            if home.quota.limit_bytes is not None:
-                used = await context.loop.run_in_executor(context.plan.workers, home.tree.size_bytes)
-                home.quota.set_used(used)
+        for files in context.user_files.values():
+            if files.quota.limit_bytes is not None:
+                used = await context.loop.run_in_executor(context.data_settings.workers, files.tree.size_bytes)
+                files.quota.set_used(used)
         context.is_ready = True
         for connection in self.connections:
             if isinstance(connection, ControlConnection):
@@ -64,7 +68,7 @@ class FTPServer:
     async def stop(self) -> None:
         """End all sessions, and wait at most `drain_s` for commands and transfers under way."""
         await self.connections.drain(task_s=self._context.limits.drain_s)
-        self._context.plan.workers.shutdown(wait=True)
+        self._context.data_settings.workers.shutdown(wait=True)
 
 
 def _refusal(why: Refusal) -> bytes:
@@ -74,8 +78,8 @@ def _refusal(why: Refusal) -> bytes:
     return reply(421, "Too many users are connected; try again later.")
 
 
-def _home(account: Account, sync: Sync) -> Home:
-    return Home(Tree(account.home), Quota(account.quota_bytes, Lock()), account.writable, sync)
+def _user_files(account: Account, sync: Sync) -> UserFiles:
+    return UserFiles(JailedTree(account.home), Quota(account.quota_bytes, Lock()), account.writable, sync)
 
 
 def _ports(text: str) -> tuple[int, int]:
@@ -130,11 +134,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--fsync",
-        choices=[one.value for one in Sync],
+        choices=[policy.value for policy in Sync],
         default=Sync.REPLACE.value,
         help="sync uploads to disk when they replace a file, always, or never (default: %(default)s)",
     )
-    limits, data = Limits(), DataPlan.__dataclass_fields__
+    limits, data = Limits(), DataSettings.__dataclass_fields__
     for flag, kind, default, text in (
         ("--max-sessions", _count, limits.sessions, "maximum concurrent sessions"),
         ("--max-per-address", _count, limits.sessions_an_address, "maximum concurrent sessions of one address"),
@@ -160,7 +164,7 @@ def _accounts(options: argparse.Namespace) -> Accounts:
     base = options.root if options.root is not None else options.users.parent
     users = load_accounts(options.users, base) if options.users is not None else []
     try:
-        users += [account_of(text, base) for text in options.user]
+        users += [parse_account(text, base) for text in options.user]
     except ValueError as error:
         raise ServiceError(f"{error}: see --user") from error
     anonymous = options.anonymous or not users
@@ -172,7 +176,7 @@ def main(argv: list[str] | None = None) -> int:
     options = _parser().parse_args(argv)
 
     async def start(shell: Shell) -> Callable[[], Awaitable[None]]:
-        plan = DataPlan(
+        data_settings = DataSettings(
             shell.loop,
             ThreadPoolExecutor(WORKERS, "ftp"),
             shell.log,
@@ -190,7 +194,7 @@ def main(argv: list[str] | None = None) -> int:
             options.login_timeout,
             options.password_delay,
         )
-        server = FTPServer(shell, _accounts(options), plan, limits, Sync(options.fsync))
+        server = FTPServer(shell, _accounts(options), data_settings, limits, Sync(options.fsync))
         await shell.open_tcp(server.protocol, connections=server.connections)
         await server.count_files()
         return server.stop

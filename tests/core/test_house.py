@@ -48,7 +48,7 @@ SHELLS = {
     "services.ftp.server": "the program that serves files by FTP",
     "services.ftp.server_pi.connection": "one control connection of the server",
     "services.ftp.server_pi.context": "the event loop and worker threads of all control connections",
-    "services.ftp.server_dtp.loop_sender": "what a transfer sends on the event loop",
+    "services.ftp.server_dtp.sendfile_loop": "what a transfer sends on the event loop",
     "services.ftp.user.user_dtp": "the client's connections",
     "services.http.client": "program: page-load client",
     "services.http.page_load.http1_connection": "HTTP/1 client connection",

@@ -56,7 +56,7 @@ def cause_of(error: OSError) -> Cause:
     return _CAUSES.get(error.errno or 0, Cause.LOCAL_ERROR)
 
 
-class Tree:
+class JailedTree:
     """The tree below `root`; raises ServiceError where that is not an accessible directory."""
 
     def __init__(self, root: Path) -> None:
@@ -77,7 +77,7 @@ class Tree:
         """
         walk = _Walk(self._root)
         try:
-            yield walk.go(path, follow), walk.name
+            yield walk.resolve(path, follow), walk.name
         except OSError as error:
             raise FileError(cause_of(error)) from error
         finally:
@@ -109,10 +109,10 @@ def _size_below(directory: int, depth: int) -> int:
     with os.scandir(directory) as entries:
         for entry in entries:
             with suppress(FileNotFoundError):
-                found = entry.stat(follow_symlinks=False)
-                if stat.S_ISREG(found.st_mode):
-                    total += found.st_size
-                elif stat.S_ISDIR(found.st_mode) and depth < 1000:
+                status = entry.stat(follow_symlinks=False)
+                if stat.S_ISREG(status.st_mode):
+                    total += status.st_size
+                elif stat.S_ISDIR(status.st_mode) and depth < 1000:
                     below = os.open(entry.name, _DIRECTORY, dir_fd=directory)
                     try:
                         total += _size_below(below, depth + 1)
@@ -130,17 +130,17 @@ class _Walk:
         self.name = "."
         self._links = 0
 
-    def go(self, path: VirtualPath, follow: bool) -> int:
+    def resolve(self, path: VirtualPath, follow: bool) -> int:
         """Resolve all but the last name and return the descriptor of its directory."""
-        left = list(reversed(path))
-        while left:
-            name = left.pop()
+        unresolved = list(reversed(path))
+        while unresolved:
+            name = unresolved.pop()
             if name == "..":
                 self._climb()
                 continue
-            is_last = not left
+            is_last = not unresolved
             if (not is_last or follow) and (target := self._link(name)) is not None:
-                left += reversed(self._follow(target))
+                unresolved += reversed(self._follow(target))
                 continue
             if is_last:
                 self.name = name

@@ -58,7 +58,7 @@ def long_line(name: str, status: FileStatus, now: float) -> str:
     return f"{modes} {status.links:3} ftp      ftp      {status.size_bytes:12} {when} {printable(name)}"
 
 
-def facts_line(name: str, status: FileStatus, writable: bool, wanted: Collection[str], is_home: bool = False) -> str:
+def facts_line(name: str, status: FileStatus, writable: bool, enabled: Collection[str], is_home: bool = False) -> str:
     """Format a line of MLSD or MLST: facts, a space, the name; a home directory cannot be removed or renamed."""
     is_file = status.kind is Kind.FILE
     values = {
@@ -69,8 +69,8 @@ def facts_line(name: str, status: FileStatus, writable: bool, wanted: Collection
         "unique": status.unique,
         "UNIX.mode": f"0{status.mode:03o}",
     }
-    shown = (f"{fact}={values[fact]};" for fact in FACTS if fact in wanted and values[fact] is not None)
-    return "".join(shown) + " " + printable(name)
+    parts = (f"{fact}={values[fact]};" for fact in FACTS if fact in enabled and values[fact] is not None)
+    return "".join(parts) + " " + printable(name)
 
 
 def time_value(modified_s: float) -> str:
@@ -80,10 +80,10 @@ def time_value(modified_s: float) -> str:
     return f"{date}{moment.tm_hour:02}{moment.tm_min:02}{moment.tm_sec:02}"
 
 
-def chosen_facts(argument: str) -> tuple[str, ...]:
+def parse_facts(argument: str) -> tuple[str, ...]:
     """Parse the facts of `OPTS MLST a;b;`, in the server's order; unknown facts are ignored (RFC 3659 section 7.9)."""
-    asked = {name.lower() for name in argument.split(";")}
-    return tuple(fact for fact in FACTS if fact.lower() in asked)
+    names = {name.lower() for name in argument.split(";")}
+    return tuple(fact for fact in FACTS if fact.lower() in names)
 
 
 def _permissions(is_file: bool, writable: bool, is_home: bool) -> str:

@@ -32,7 +32,7 @@ def matches(pattern: str, name: str) -> bool:
             at += 1
             retry_at, retry_here = at, here
             continue
-        end = _one(pattern, at, name[here])
+        end = _match_one(pattern, at, name[here])
         if end:
             at, here = end, here + 1
         elif retry_at >= 0:
@@ -43,7 +43,7 @@ def matches(pattern: str, name: str) -> bool:
     return not pattern[at:].strip("*")
 
 
-def _one(pattern: str, at: int, character: str) -> int:
+def _match_one(pattern: str, at: int, character: str) -> int:
     """Match one character; return the position in the pattern after the matching element, 0 for no match."""
     if at >= len(pattern):
         return 0
@@ -60,16 +60,16 @@ def _in_set(members: str, character: str) -> bool:
     negated = members[0] in "!^" and len(members) > 1
     if negated:
         members = members[1:]
-    found = False
+    is_member = False
     position = 0
     while position < len(members):
         if position + 2 < len(members) and members[position + 1] == "-":
-            found = found or members[position] <= character <= members[position + 2]
+            is_member = is_member or members[position] <= character <= members[position + 2]
             position += 3
         else:
-            found = found or members[position] == character
+            is_member = is_member or members[position] == character
             position += 1
-    return found != negated
+    return is_member != negated
 
 
 VirtualPath = tuple[str, ...]
@@ -99,7 +99,7 @@ def normalise(directory: VirtualPath, argument: str) -> VirtualPath:
     return tuple(segments)
 
 
-def shown(path: VirtualPath) -> str:
+def format_path(path: VirtualPath) -> str:
     """Format a path for replies, as an absolute path."""
     return "/" + "/".join(path)
 
@@ -114,7 +114,7 @@ def is_partial_name(name: str) -> bool:
     return name.startswith(PARTIAL_PREFIX) and name.endswith(PARTIAL_SUFFIX) and len(name) > len(".part") + 1
 
 
-def split_flags(argument: str) -> str:
+def strip_flags(argument: str) -> str:
     """Strip flags of ls(1) from the argument of LIST: clients send them though no RFC defines them."""
     while argument.startswith("-"):
         flags, _, argument = argument.partition(" ")

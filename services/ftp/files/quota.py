@@ -29,19 +29,19 @@ class Quota:
         with self._lock:
             self._used = used_bytes
 
-    def take(self, size_bytes: int) -> None:
+    def reserve(self, size_bytes: int) -> None:
         """Reserve octets before they are written; raises FileError, and reserves nothing, above the limit."""
         with self._lock:
             if self.limit_bytes is not None and self._used + size_bytes > self.limit_bytes:
                 raise FileError(Cause.QUOTA_EXCEEDED)
             self._used += size_bytes
 
-    def take_anyway(self, size_bytes: int) -> None:
+    def add(self, size_bytes: int) -> None:
         """Add octets that are on the disk already, even above the limit."""
         with self._lock:
             self._used += size_bytes
 
-    def give_back(self, size_bytes: int) -> None:
+    def release(self, size_bytes: int) -> None:
         """Release octets that were deleted or not written."""
         with self._lock:
             self._used = max(0, self._used - size_bytes)

@@ -9,14 +9,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from services.ftp.files.jailed_tree import FileError, Tree, cause_of
+from services.ftp.files.jailed_tree import FileError, JailedTree, cause_of
 from services.ftp.files.listing import FileStatus, Kind
 from services.ftp.files.paths import VirtualPath, is_partial_name, matches, partial_name
 from services.ftp.files.quota import Quota
 from services.ftp.grammar import DataType
 from services.ftp.limits import ASCII_OCTETS, ASCII_SIZE_OCTETS, LISTED_ENTRIES
 from services.ftp.server_dtp.upload import Sync, Upload, free_name, size_or_none
-from services.ftp.server_pi.actions import Change, ChangeName, OpenWrite, Storing
+from services.ftp.server_pi.actions import Change, ChangeName, OpenWrite, StoreMode
 from services.ftp.server_pi.failures import Cause
 
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
@@ -27,15 +27,15 @@ Entry = tuple[str, FileStatus]
 
 
 @dataclass(frozen=True, slots=True)
-class Home:
+class UserFiles:
     """The files below one home directory."""
 
-    tree: Tree
+    tree: JailedTree
     quota: Quota
     writable: bool
     sync: Sync = Sync.REPLACE
 
-    def look(self, path: VirtualPath, directory: bool = False) -> FileStatus:
+    def stat(self, path: VirtualPath, directory: bool = False) -> FileStatus:
         """Return the status of a path; with `directory` raise FileError unless it is an accessible directory."""
         if directory:
             with self.tree.directory(path) as descriptor:
@@ -45,46 +45,46 @@ class Home:
     def transfer_size(self, path: VirtualPath, data_type: DataType) -> int:
         """Return the octets that RETR would send; without such a file, the size of its incomplete upload."""
         try:
-            found = self.tree.status(path)
+            status = self.tree.status(path)
         except FileError as error:
             if error.cause is not Cause.NOT_FOUND or not self.writable:
                 raise
             return self._partial_size(path)
-        if not stat.S_ISREG(found.st_mode):
+        if not stat.S_ISREG(status.st_mode):
             raise FileError(Cause.NOT_A_FILE)
         if data_type is DataType.IMAGE:
-            return found.st_size
-        if found.st_size > ASCII_SIZE_OCTETS:
+            return status.st_size
+        if status.st_size > ASCII_SIZE_OCTETS:
             raise FileError(Cause.TOO_COSTLY)
-        return found.st_size + self._line_ends(path)
+        return status.st_size + self._line_ends(path)
 
     def open_read(self, path: VirtualPath) -> tuple[int, os.stat_result]:
         """Open a plain file to read; return its descriptor and status."""
         with self.tree.parent(path, follow=True) as (parent, name):
             descriptor = os.open(name, _READ, dir_fd=parent)
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode):
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
             os.close(descriptor)
             raise FileError(Cause.NOT_A_FILE)
-        return descriptor, found
+        return descriptor, status
 
-    def open_write(self, asked: OpenWrite) -> tuple[Upload, VirtualPath]:
+    def open_write(self, request: OpenWrite) -> tuple[Upload, VirtualPath]:
         """Open an upload for STOR, APPE or STOU; return it and the path of the complete file."""
         self._check_writable()
-        path = asked.path
-        if asked.storing is Storing.UNIQUE and not self._names_file(path):
+        path = request.path
+        if request.storing is StoreMode.UNIQUE and not self._names_file(path):
             path = (*path, _UNIQUE_NAME)
-        if asked.offset and asked.data_type is DataType.ASCII and asked.storing is Storing.WHOLE:
+        if request.offset and request.data_type is DataType.ASCII and request.storing is StoreMode.WHOLE:
             raise FileError(Cause.BAD_RESTART, "REST before STOR is for TYPE I.")
         with self.tree.parent(path) as (parent, name):
             _check_new_name(name)
-            if asked.storing is Storing.UNIQUE:
+            if request.storing is StoreMode.UNIQUE:
                 name = free_name(parent, name)
             upload = Upload(parent, name, self.quota, self.sync)
-            upload.open(asked.storing, asked.offset)
+            upload.open(request.storing, request.offset)
             return upload, (*path[:-1], name)
 
-    def change(self, asked: ChangeName) -> None:
+    def change(self, request: ChangeName) -> None:
         """Create, remove or rename a name, or change its mode."""
         self._check_writable()
         {
@@ -93,36 +93,36 @@ class Home:
             Change.REMOVE_FILE: self._remove_file,
             Change.RENAME: self._rename,
             Change.CHANGE_MODE: self._change_mode,
-        }[asked.change](asked)
+        }[request.change](request)
 
     def entries(self, path: VirtualPath, pattern: str | None) -> tuple[list[Entry], bool, bool]:
         """Return the entries of a listing, whether the path is a directory, and whether the listing is truncated.
 
         A file is listed by itself.
         """
-        found = self.look(path)
-        if found.kind is not Kind.DIRECTORY:
+        status = self.stat(path)
+        if status.kind is not Kind.DIRECTORY:
             if pattern is not None:
                 raise FileError(Cause.NOT_A_DIRECTORY)
-            return [(path[-1], found)], False, False
+            return [(path[-1], status)], False, False
         with self.tree.directory(path) as descriptor:
             names = [name for name in os.listdir(descriptor) if pattern is None or matches(pattern, name)]
             names.sort()
             is_cut = len(names) > LISTED_ENTRIES
             listed = [
-                (name, status)
+                (name, entry_status)
                 for name in names[:LISTED_ENTRIES]
-                if (status := self._entry_status(path, descriptor, name)) is not None
+                if (entry_status := self._entry_status(path, descriptor, name)) is not None
             ]
             return listed, True, is_cut
 
     def _entry_status(self, path: VirtualPath, directory: int, name: str) -> FileStatus | None:
         """Return the status of an entry; None where it is gone, links outside, or is neither file nor directory."""
         try:
-            found = os.stat(name, dir_fd=directory, follow_symlinks=False)
-            if stat.S_ISLNK(found.st_mode):
-                found = self.tree.status((*path, name))
-            return _status(found)
+            status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+            if stat.S_ISLNK(status.st_mode):
+                status = self.tree.status((*path, name))
+            return _status(status)
         except (OSError, FileError):
             return None
 
@@ -157,21 +157,21 @@ class Home:
                 raise FileError(Cause.DENIED)
             yield parent, name
 
-    def _make_directory(self, asked: ChangeName) -> None:
-        with self.tree.parent(asked.path) as (parent, name):
+    def _make_directory(self, request: ChangeName) -> None:
+        with self.tree.parent(request.path) as (parent, name):
             if name == ".":
                 raise FileError(Cause.EXISTS)
             _check_new_name(name)
             os.mkdir(name, 0o755, dir_fd=parent)
 
-    def _remove_directory(self, asked: ChangeName) -> None:
-        with self._named(asked.path) as (parent, name):
+    def _remove_directory(self, request: ChangeName) -> None:
+        with self._named(request.path) as (parent, name):
             os.rmdir(name, dir_fd=parent)
 
-    def _remove_file(self, asked: ChangeName) -> None:
+    def _remove_file(self, request: ChangeName) -> None:
         """Remove a file and its incomplete upload."""
-        with self._named(asked.path) as (parent, name):
-            sizes = [self._unlink(parent, one) for one in (name, partial_name(name))]
+        with self._named(request.path) as (parent, name):
+            sizes = [self._unlink(parent, candidate) for candidate in (name, partial_name(name))]
             if sizes == [None, None]:
                 raise FileError(Cause.NOT_FOUND)
 
@@ -185,24 +185,24 @@ class Home:
             raise
         if size is not None:
             os.unlink(name, dir_fd=parent)
-            self.quota.give_back(size)
+            self.quota.release(size)
         return size
 
-    def _rename(self, asked: ChangeName) -> None:
-        with self._named(asked.path) as (source, name), self._named(asked.to) as (target, new_name):
+    def _rename(self, request: ChangeName) -> None:
+        with self._named(request.path) as (source, name), self._named(request.to) as (target, new_name):
             _check_new_name(new_name)
             replaced = None
             # A rename onto itself replaces nothing.
-            if asked.path != asked.to and not _is_directory(target, new_name):
+            if request.path != request.to and not _is_directory(target, new_name):
                 replaced = size_or_none(target, new_name)
             os.rename(name, new_name, src_dir_fd=source, dst_dir_fd=target)
-            self.quota.give_back(replaced or 0)
+            self.quota.release(replaced or 0)
 
-    def _change_mode(self, asked: ChangeName) -> None:
-        with self._named(asked.path) as (parent, name):
+    def _change_mode(self, request: ChangeName) -> None:
+        with self._named(request.path) as (parent, name):
             descriptor = os.open(name, _READ, dir_fd=parent)
             try:
-                os.fchmod(descriptor, asked.mode)
+                os.fchmod(descriptor, request.mode)
             finally:
                 os.close(descriptor)
 
@@ -219,12 +219,12 @@ def _is_directory(parent: int, name: str) -> bool:
         return False
 
 
-def _status(found: os.stat_result) -> FileStatus:
-    if stat.S_ISDIR(found.st_mode):
+def _status(status: os.stat_result) -> FileStatus:
+    if stat.S_ISDIR(status.st_mode):
         kind = Kind.DIRECTORY
-    elif stat.S_ISREG(found.st_mode):
+    elif stat.S_ISREG(status.st_mode):
         kind = Kind.FILE
     else:
         raise FileError(Cause.NOT_A_FILE)
-    unique = f"{found.st_dev:x}g{found.st_ino:x}"
-    return FileStatus(kind, found.st_size, found.st_mtime, found.st_mode & 0o777, unique, found.st_nlink)
+    unique = f"{status.st_dev:x}g{status.st_ino:x}"
+    return FileStatus(kind, status.st_size, status.st_mtime, status.st_mode & 0o777, unique, status.st_nlink)

@@ -39,10 +39,10 @@ from typing import Any
 from services.eventlog import EventLog
 from services.ftp.files.jailed_tree import FileError
 from services.ftp.grammar import DataAddress
-from services.ftp.limits import STRANGERS, WORKERS
-from services.ftp.server_dtp.loop_sender import Load, Turns
+from services.ftp.limits import REFUSED_PEERS, WORKERS
 from services.ftp.server_dtp.ports import candidates
-from services.ftp.server_dtp.transfer import Discarder, FileSender, Mover, Turn, end_sending
+from services.ftp.server_dtp.sendfile_loop import SendfileLoop, TransferLoad
+from services.ftp.server_dtp.transfer import Discarder, FileSender, Transfer, Turn, end_sending
 from services.ftp.server_pi.failures import Cause, Failed
 
 # Seconds to read and discard a failed upload; Apache's lingering close waits as long.
@@ -52,7 +52,7 @@ _LISTEN_BACKLOG = 8
 
 
 @dataclass(frozen=True, slots=True)
-class DataPlan:
+class DataSettings:
     """Settings of data connections, for all sessions of a server."""
 
     loop: asyncio.AbstractEventLoop
@@ -69,14 +69,16 @@ class DataPlan:
     connect_s: float = 60.0
     # vsftpd's data_connection_timeout is 300 s; short enough here to be observed in a lab.
     stall_s: float = 60.0
-    load: Load = field(default_factory=Load)
+    load: TransferLoad = field(default_factory=TransferLoad)
 
 
 class DataConnection:
     """The data connection of one session; `on_open` is called when the client has connected in passive mode."""
 
-    def __init__(self, plan: DataPlan, local: tuple[str, int], peer_host: str, on_open: Callable[[], None]) -> None:
-        self._plan = plan
+    def __init__(
+        self, settings: DataSettings, local: tuple[str, int], peer_host: str, on_open: Callable[[], None]
+    ) -> None:
+        self._settings = settings
         self._local_host, self._local_port = local
         self._peer_host = peer_host
         self._family = socket.AF_INET6 if ":" in peer_host else socket.AF_INET
@@ -84,7 +86,7 @@ class DataConnection:
         self._listener: socket.socket | None = None
         # Passive mode: True once the client has connected, False after too many other hosts. None in active mode.
         self._accepted: asyncio.Future[bool] | None = None
-        self._strangers = 0
+        self._refused_peers = 0
         self._connection: socket.socket | None = None
         self._aborted: asyncio.Future[Cause] | None = None
 
@@ -97,13 +99,13 @@ class DataConnection:
         if listener is None:
             return None
         self._listener = listener
-        self._accepted = self._plan.loop.create_future()
-        self._strangers = 0
-        self._plan.loop.add_reader(listener.fileno(), self._accept)
-        return self._plan.passive_address or self._local_host, listener.getsockname()[1]
+        self._accepted = self._settings.loop.create_future()
+        self._refused_peers = 0
+        self._settings.loop.add_reader(listener.fileno(), self._accept)
+        return self._settings.passive_address or self._local_host, listener.getsockname()[1]
 
     def _bound_listener(self) -> socket.socket | None:
-        for port in candidates(self._plan.passive_ports, self._plan.random):
+        for port in candidates(self._settings.passive_ports, self._settings.random):
             listener = socket.socket(self._family, socket.SOCK_STREAM)
             try:
                 listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -132,29 +134,29 @@ class DataConnection:
             self._on_open()
             return
         connection.close()
-        self._strangers += 1
-        self._plan.log.write("data_connection_refused", peer=address[0], expected=self._peer_host)
-        if self._strangers >= STRANGERS:
+        self._refused_peers += 1
+        self._settings.log.write("data_connection_refused", peer=address[0], expected=self._peer_host)
+        if self._refused_peers >= REFUSED_PEERS:
             self._accepted.set_result(False)
             self._close_listener()
 
     # Active mode.
 
     async def _connect(self, target: DataAddress) -> socket.socket | None:
-        own_port = self._plan.data_port if self._plan.data_port is not None else self._local_port - 1
+        own_port = self._settings.data_port if self._settings.data_port is not None else self._local_port - 1
         for port in dict.fromkeys((max(own_port, 0), 0)):
             connection = socket.socket(self._family, socket.SOCK_STREAM)
             connection.setblocking(False)
             try:
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 connection.bind((self._local_host, port))
-                await self._plan.loop.sock_connect(connection, (target.host, target.port))
+                await self._settings.loop.sock_connect(connection, (target.host, target.port))
                 return connection
             except OSError as error:
                 connection.close()
                 if not port or error.errno not in (errno.EACCES, errno.EPERM, errno.EADDRINUSE, errno.EADDRNOTAVAIL):
                     return None
-                self._plan.log.write("data_port_not_had", port=port, reason=error.strerror)
+                self._settings.log.write("data_port_not_had", port=port, reason=error.strerror)
             except asyncio.CancelledError:
                 connection.close()
                 raise
@@ -162,16 +164,18 @@ class DataConnection:
 
     # A transfer.
 
-    async def transfer(self, mover: Mover, target: DataAddress | None, is_gone: Callable[[], bool]) -> Failed | None:
+    async def transfer(
+        self, transfer: Transfer, target: DataAddress | None, is_gone: Callable[[], bool]
+    ) -> Failed | None:
         """Transfer all octets and complete the file; return None, or the failure.
 
         `is_gone` returns whether the control connection has ended, so that an upload is not complete (see above).
         """
-        aborted = self._aborted = self._plan.loop.create_future()
-        self._plan.load.transfers += 1
+        aborted = self._aborted = self._settings.loop.create_future()
+        self._settings.load.transfers += 1
         try:
-            failed = await self._move(mover, target, aborted)
-            if failed is None and not mover.sends:
+            failed = await self._run(transfer, target, aborted)
+            if failed is None and not transfer.sends:
                 # Two turns of the loop, so that what the control connection has received by now is handled first.
                 await asyncio.sleep(0)
                 await asyncio.sleep(0)
@@ -179,15 +183,15 @@ class DataConnection:
                     failed = Failed(Cause.CONNECTION_BROKEN)
                 elif aborted.done():
                     failed = Failed(aborted.result())
-            if mover.sends:
+            if transfer.sends:
                 # Nothing is written, so no worker thread is needed.
-                mover.give_up()
+                transfer.abandon()
             else:
-                await self._work(mover.give_up if failed else mover.finish)
+                await self._run_in_thread(transfer.abandon if failed else transfer.finish)
         except FileError as error:
             failed = Failed(error.cause, error.detail)
         finally:
-            self._plan.load.transfers -= 1
+            self._settings.load.transfers -= 1
             self._aborted = None
             self.close()
         return failed
@@ -210,73 +214,83 @@ class DataConnection:
 
     def _close_listener(self) -> None:
         if self._listener is not None:
-            self._plan.loop.remove_reader(self._listener.fileno())
+            self._settings.loop.remove_reader(self._listener.fileno())
             self._listener.close()
             self._listener = None
 
-    async def _move(self, mover: Mover, target: DataAddress | None, aborted: asyncio.Future[Cause]) -> Failed | None:
-        connection = await self._made(target)
+    async def _run(
+        self, transfer: Transfer, target: DataAddress | None, aborted: asyncio.Future[Cause]
+    ) -> Failed | None:
+        connection = await self._established(target)
         if aborted.done():
             return Failed(aborted.result())
         if connection is None:
             return Failed(Cause.NO_CONNECTION)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
-            cause = await self._move_all(mover, connection, aborted)
+            cause = await self._run_steps(transfer, connection, aborted)
             if cause is not None:
                 return Failed(cause)
         except FileError as error:
-            if not mover.sends:
+            if not transfer.sends:
                 await self._discard(connection)
             return Failed(error.cause, error.detail)
         except ConnectionError:
             return Failed(Cause.CONNECTION_BROKEN)
         except OSError as error:
             return Failed(Cause.CONNECTION_BROKEN if error.errno == errno.ETIMEDOUT else Cause.LOCAL_ERROR)
-        if mover.sends:
+        if transfer.sends:
             end_sending(connection)
         return None
 
-    async def _move_all(self, mover: Mover, connection: socket.socket, aborted: asyncio.Future[Cause]) -> Cause | None:
+    async def _run_steps(
+        self, transfer: Transfer, connection: socket.socket, aborted: asyncio.Future[Cause]
+    ) -> Cause | None:
         """Send cached octets on the event loop, all others in worker threads; return the cause of a failure."""
-        plan = self._plan
+        settings = self._settings
         while True:
             ended: Turn | Cause = Turn.DISK
-            if isinstance(mover, FileSender):
-                ended = await Turns(plan.loop, connection, mover, plan.load, plan.stall_s).run(aborted)
+            if isinstance(transfer, FileSender):
+                ended = await SendfileLoop(settings.loop, connection, transfer, settings.load, settings.stall_s).run(
+                    aborted
+                )
             if isinstance(ended, Cause):
                 return ended
-            if ended is Turn.DONE or await self._work(partial(mover.step, connection, plan.load.transfers <= WORKERS)):
+            if ended is Turn.DONE or await self._run_in_thread(
+                partial(transfer.step, connection, settings.load.transfers <= WORKERS)
+            ):
                 return None
-            cause = await self._until_ready(connection, mover.sends, plan.stall_s)
+            cause = await self._until_ready(connection, transfer.sends, settings.stall_s)
             if cause is not None:
                 return cause
 
-    async def _made(self, target: DataAddress | None) -> socket.socket | None:
+    async def _established(self, target: DataAddress | None) -> socket.socket | None:
         if target is None:
             if self._accepted is not None:
-                await self._first_of(self._accepted)
+                await self._wait_for(self._accepted)
             return self._connection
-        connecting = self._plan.loop.create_task(self._connect(target))
-        await self._first_of(connecting)
+        connecting = self._settings.loop.create_task(self._connect(target))
+        await self._wait_for(connecting)
         if not connecting.done():
             connecting.cancel()
             await asyncio.wait({connecting})
         self._connection = None if connecting.cancelled() else connecting.result()
         return self._connection
 
-    async def _first_of(self, wanted: asyncio.Future[Any]) -> None:
+    async def _wait_for(self, awaited: asyncio.Future[Any]) -> None:
         """Wait for the connection, an abort, or the timeout `connect_s`."""
-        if wanted.done():
+        if awaited.done():
             return
-        waited = {wanted} if self._aborted is None else {wanted, self._aborted}
-        await asyncio.wait(waited, timeout=self._plan.connect_s, return_when=asyncio.FIRST_COMPLETED)
+        waited = {awaited} if self._aborted is None else {awaited, self._aborted}
+        await asyncio.wait(waited, timeout=self._settings.connect_s, return_when=asyncio.FIRST_COMPLETED)
 
     async def _discard(self, connection: socket.socket) -> None:
         """Read and discard the rest of a failed upload for LINGER_S, so that the connection is not reset."""
-        discarder, end = Discarder(), self._plan.loop.time() + LINGER_S
+        discarder, end = Discarder(), self._settings.loop.time() + LINGER_S
         try:
-            while self._plan.loop.time() < end and not await self._work(lambda: discarder.step(connection)):
+            while self._settings.loop.time() < end and not await self._run_in_thread(
+                lambda: discarder.step(connection)
+            ):
                 if await self._until_ready(connection, False, LINGER_S) is not None:
                     return
         except OSError:
@@ -284,7 +298,7 @@ class DataConnection:
 
     async def _until_ready(self, connection: socket.socket, to_send: bool, stall_s: float) -> Cause | None:
         """Wait until the socket is ready; return the cause of an abort or STALLED, None where it is ready."""
-        loop, aborted = self._plan.loop, self._aborted
+        loop, aborted = self._settings.loop, self._aborted
         if aborted is None or aborted.done():
             return None if aborted is None else aborted.result()
         ready: asyncio.Future[None] = loop.create_future()
@@ -304,5 +318,5 @@ class DataConnection:
             return aborted.result()
         return None if ready.done() else Cause.STALLED
 
-    async def _work(self, function: Callable[[], bool | None]) -> bool | None:
-        return await self._plan.loop.run_in_executor(self._plan.workers, function)
+    async def _run_in_thread(self, function: Callable[[], bool | None]) -> bool | None:
+        return await self._settings.loop.run_in_executor(self._settings.workers, function)

@@ -7,29 +7,29 @@ import os
 
 from services.ftp.files.jailed_tree import FileError
 from services.ftp.files.listing import Kind, Style, facts_line, long_line
-from services.ftp.files.paths import shown
-from services.ftp.files.user_files import Entry, Home
+from services.ftp.files.paths import format_path
+from services.ftp.files.user_files import Entry, UserFiles
 from services.ftp.grammar import DataType
 from services.ftp.limits import STATUS_LINES
 from services.ftp.replies import printable
 from services.ftp.server_dtp.page_cache import is_in_memory
-from services.ftp.server_dtp.transfer import FileSender, Mover, PieceSender, Receiver, ascii_pieces, line_pieces
+from services.ftp.server_dtp.transfer import FileSender, PieceSender, Receiver, Transfer, ascii_pieces, line_pieces
 from services.ftp.server_pi.actions import (
-    Ask,
     ChangeName,
     Describe,
     Done,
-    Found,
     Lines,
-    Look,
     Opened,
     Opening,
     OpenListing,
     OpenRead,
     OpenWrite,
+    Request,
     Result,
     Size,
-    Storing,
+    Stat,
+    StatResult,
+    StoreMode,
     TransferSize,
 )
 from services.ftp.server_pi.failures import Cause
@@ -37,74 +37,74 @@ from services.ftp.server_pi.failures import Cause
 _CUT = "The listing is cut: the directory has more entries than one listing shows."
 
 
-def open_transfer(home: Home, ask: Opening, now: float) -> tuple[Mover, Opened]:
+def open_transfer(files: UserFiles, request: Opening, now: float) -> tuple[Transfer, Opened]:
     """Open a file or listing for a transfer."""
-    if isinstance(ask, OpenRead):
-        return open_read(home, ask)
-    if isinstance(ask, OpenWrite):
-        return open_write(home, ask)
-    return open_listing(home, ask, now)
+    if isinstance(request, OpenRead):
+        return open_read(files, request)
+    if isinstance(request, OpenWrite):
+        return open_write(files, request)
+    return open_listing(files, request, now)
 
 
-def carry_out(home: Home, ask: Ask, now: float) -> Result:
+def execute_request(files: UserFiles, request: Request, now: float) -> Result:
     """Carry out a request that needs no data connection; raises RuntimeError for any other."""
-    if isinstance(ask, Look):
-        return Found(home.look(ask.path, ask.directory))
-    if isinstance(ask, TransferSize):
-        return Size(home.transfer_size(ask.path, ask.data_type))
-    if isinstance(ask, Describe):
-        return describe(home, ask, now)
-    if isinstance(ask, ChangeName):
-        home.change(ask)
+    if isinstance(request, Stat):
+        return StatResult(files.stat(request.path, request.directory))
+    if isinstance(request, TransferSize):
+        return Size(files.transfer_size(request.path, request.data_type))
+    if isinstance(request, Describe):
+        return describe(files, request, now)
+    if isinstance(request, ChangeName):
+        files.change(request)
         return Done()
-    raise RuntimeError(f"unsupported request: {ask}")
+    raise RuntimeError(f"unsupported request: {request}")
 
 
-def open_read(home: Home, asked: OpenRead) -> tuple[FileSender | PieceSender, Opened]:
+def open_read(files: UserFiles, request: OpenRead) -> tuple[FileSender | PieceSender, Opened]:
     """Open a file for RETR."""
-    descriptor, found = home.open_read(asked.path)
-    size = found.st_size
-    if asked.data_type is DataType.ASCII:
+    descriptor, status = files.open_read(request.path)
+    size = status.st_size
+    if request.data_type is DataType.ASCII:
         # The size in TYPE A, which limits REST, is not known before all of the file is encoded.
-        return PieceSender(ascii_pieces(descriptor, asked.offset)), Opened()
-    if asked.offset > size:
+        return PieceSender(ascii_pieces(descriptor, request.offset)), Opened()
+    if request.offset > size:
         os.close(descriptor)
         raise FileError(Cause.BAD_RESTART, f"The file has {size} octets.")
-    return FileSender(descriptor, asked.offset, size, is_in_memory(found.st_dev)), Opened(size - asked.offset)
+    return FileSender(descriptor, request.offset, size, is_in_memory(status.st_dev)), Opened(size - request.offset)
 
 
-def open_write(home: Home, asked: OpenWrite) -> tuple[Receiver, Opened]:
+def open_write(files: UserFiles, request: OpenWrite) -> tuple[Receiver, Opened]:
     """Open a file for STOR, APPE and STOU."""
-    upload, path = home.open_write(asked)
-    name = shown(path) if asked.storing is Storing.UNIQUE else ""
-    return Receiver(upload, asked.data_type is DataType.ASCII), Opened(name=name)
+    upload, path = files.open_write(request)
+    name = format_path(path) if request.storing is StoreMode.UNIQUE else ""
+    return Receiver(upload, request.data_type is DataType.ASCII), Opened(name=name)
 
 
-def open_listing(home: Home, asked: OpenListing, now: float) -> tuple[PieceSender, Opened]:
+def open_listing(files: UserFiles, request: OpenListing, now: float) -> tuple[PieceSender, Opened]:
     """Prepare a listing for LIST, NLST or MLSD."""
-    entries, is_directory, is_cut = home.entries(asked.path, asked.pattern)
-    prefix = asked.prefix if is_directory else asked.prefix.removesuffix("/").rpartition("/")[0]
+    entries, is_directory, is_cut = files.entries(request.path, request.pattern)
+    prefix = request.prefix if is_directory else request.prefix.removesuffix("/").rpartition("/")[0]
     if not is_directory and prefix:
         prefix += "/"
-    lines = (_line(home, entry, asked.style, prefix, asked.facts, now) for entry in entries)
+    lines = (_line(files, entry, request.style, prefix, request.facts, now) for entry in entries)
     return PieceSender(line_pieces(lines), _CUT if is_cut else ""), Opened()
 
 
-def describe(home: Home, asked: Describe, now: float) -> Lines:
+def describe(files: UserFiles, request: Describe, now: float) -> Lines:
     """Return the lines of STAT and MLST, a listing on the control connection."""
-    if asked.style is Style.FACTS:
-        status = home.look(asked.path)
-        line = facts_line(shown(asked.path), status, home.writable, asked.facts, is_home=not asked.path)
+    if request.style is Style.FACTS:
+        status = files.stat(request.path)
+        line = facts_line(format_path(request.path), status, files.writable, request.facts, is_home=not request.path)
         return Lines((line,), status.kind is Kind.DIRECTORY)
-    entries, is_directory, _ = home.entries(asked.path, asked.pattern)
+    entries, is_directory, _ = files.entries(request.path, request.pattern)
     lines = tuple(long_line(name, status, now) for name, status in entries[:STATUS_LINES])
     return Lines(lines, is_directory)
 
 
-def _line(home: Home, entry: Entry, style: Style, prefix: str, facts: tuple[str, ...], now: float) -> str:
+def _line(files: UserFiles, entry: Entry, style: Style, prefix: str, facts: tuple[str, ...], now: float) -> str:
     name, status = entry
     if style is Style.NAMES:
         return prefix + printable(name)
     if style is Style.FACTS:
-        return facts_line(name, status, home.writable, facts)
+        return facts_line(name, status, files.writable, facts)
     return long_line(name, status, now)

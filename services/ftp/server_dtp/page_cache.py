@@ -10,7 +10,7 @@ from functools import lru_cache
 # File systems without a disk.
 _IN_MEMORY = frozenset(("tmpfs", "ramfs"))
 # Distance of the octets that are probed; Linux reads half as many ahead by default.
-_LOOK_OCTETS = 256 * 1024
+_PROBE_OCTETS = 256 * 1024
 _MOUNTS = "/proc/self/mountinfo"
 
 
@@ -33,10 +33,10 @@ def is_cached(descriptor: int, first: int, last: int) -> bool:
     Octets between two probes may still be missing: a disk reads those few in a moment. False as well on file systems
     that do not support RWF_NOWAIT (preadv2(2)).
     """
-    room = [bytearray(1)]
+    probe = [bytearray(1)]
     try:
-        for place in (*range(first, last, _LOOK_OCTETS), last):
-            os.preadv(descriptor, room, place, os.RWF_NOWAIT)
+        for position in (*range(first, last, _PROBE_OCTETS), last):
+            os.preadv(descriptor, probe, position, os.RWF_NOWAIT)
         return True
     except OSError:
         return False

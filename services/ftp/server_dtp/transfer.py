@@ -3,7 +3,7 @@
 A step transfers all it can without waiting for the peer, STEP_OCTETS at most, and returns whether all is done; the
 event loop waits for the peer between steps. So a few threads serve all transfers, slow ones included, and a slow disk
 delays no commands. Files of TYPE I are sent by sendfile(2); octets in the page cache are sent in short turns on the
-event loop itself (loop_sender.py), which need no thread.
+event loop itself (sendfile_loop.py), which need no thread.
 """
 
 import os
@@ -16,7 +16,7 @@ from typing import Protocol
 
 from services.ftp.files.jailed_tree import FileError
 from services.ftp.limits import ASCII_OCTETS, RECEIVE_OCTETS, STEP_OCTETS, STEP_WAIT_MS
-from services.ftp.server_dtp.converting import FromNetwork, to_network
+from services.ftp.server_dtp.ascii_mode import AsciiDecoder, encode_ascii
 from services.ftp.server_dtp.page_cache import is_cached
 from services.ftp.server_dtp.upload import Upload
 
@@ -32,16 +32,16 @@ class Turn(Enum):
     DISK = auto()
 
 
-class Mover(Protocol):
+class Transfer(Protocol):
     """The sender or receiver of one transfer; `octets` counts those of the data connection so far."""
 
     sends: bool
     octets: int
 
-    def step(self, connection: socket.socket, patient: bool = True) -> bool:
+    def step(self, connection: socket.socket, waits_for_peer: bool = True) -> bool:
         """Transfer some octets; return True once all are. Raises OSError and FileError.
 
-        `patient` waits STEP_WAIT_MS for the peer, for the case that no other transfer needs the thread.
+        `waits_for_peer` waits STEP_WAIT_MS for the peer, for the case that no other transfer needs the thread.
         """
         ...
 
@@ -49,7 +49,7 @@ class Mover(Protocol):
         """Complete the file after the last octet. Raises FileError."""
         ...
 
-    def give_up(self) -> None:
+    def abandon(self) -> None:
         """Release the file of a transfer that failed or never started."""
         ...
 
@@ -78,13 +78,13 @@ class FileSender:
         self.octets += sent
         return Turn.MORE if sent else Turn.DONE
 
-    def step(self, connection: socket.socket, patient: bool = True) -> bool:
+    def step(self, connection: socket.socket, waits_for_peer: bool = True) -> bool:
         before = self.octets
         while self.octets - before < STEP_OCTETS:
             try:
                 sent = os.sendfile(connection.fileno(), self._file, self._offset + self.octets, _SENDFILE_OCTETS)
             except BlockingIOError:
-                if not (patient and _soon(connection, select.POLLOUT)):
+                if not (waits_for_peer and _wait_for_peer(connection, select.POLLOUT)):
                     return False
                 continue
             if sent == 0:
@@ -93,9 +93,9 @@ class FileSender:
         return False
 
     def finish(self) -> None:
-        self.give_up()
+        self.abandon()
 
-    def give_up(self) -> None:
+    def abandon(self) -> None:
         os.close(self._file)
 
 
@@ -110,7 +110,7 @@ class PieceSender:
         self.remark = remark
         self.octets = 0
 
-    def step(self, connection: socket.socket, patient: bool = True) -> bool:
+    def step(self, connection: socket.socket, waits_for_peer: bool = True) -> bool:
         before = self.octets
         while self.octets - before < STEP_OCTETS:
             if not self._left:
@@ -122,7 +122,7 @@ class PieceSender:
             try:
                 sent = connection.send(self._left)
             except BlockingIOError:
-                if not (patient and _soon(connection, select.POLLOUT)):
+                if not (waits_for_peer and _wait_for_peer(connection, select.POLLOUT)):
                     return False
                 continue
             self._left = self._left[sent:]
@@ -130,9 +130,9 @@ class PieceSender:
         return False
 
     def finish(self) -> None:
-        self.give_up()
+        self.abandon()
 
-    def give_up(self) -> None:
+    def abandon(self) -> None:
         close = getattr(self._pieces, "close", None)
         if close is not None:
             close()
@@ -145,11 +145,11 @@ class Receiver:
 
     def __init__(self, upload: Upload, is_ascii: bool) -> None:
         self._upload = upload
-        self._conversion = FromNetwork() if is_ascii else None
+        self._decoder = AsciiDecoder() if is_ascii else None
         self._buffer: memoryview | None = None
         self.octets = 0
 
-    def step(self, connection: socket.socket, patient: bool = True) -> bool:
+    def step(self, connection: socket.socket, waits_for_peer: bool = True) -> bool:
         if self._buffer is None:
             self._buffer = memoryview(bytearray(RECEIVE_OCTETS))
         before = self.octets
@@ -157,7 +157,7 @@ class Receiver:
             try:
                 count = connection.recv_into(self._buffer)
             except BlockingIOError:
-                if not (patient and _soon(connection, select.POLLIN)):
+                if not (waits_for_peer and _wait_for_peer(connection, select.POLLIN)):
                     return False
                 continue
             if count == 0:
@@ -167,22 +167,22 @@ class Receiver:
         return False
 
     def _write(self, octets: memoryview) -> None:
-        if self._conversion is not None:
-            octets = memoryview(self._conversion.convert(bytes(octets)))
+        if self._decoder is not None:
+            octets = memoryview(self._decoder.decode(bytes(octets)))
         self._upload.write(octets)
 
     def finish(self) -> None:
-        if self._conversion is not None:
+        if self._decoder is not None:
             try:
-                self._upload.write(memoryview(self._conversion.rest()))
+                self._upload.write(memoryview(self._decoder.finish()))
             except FileError:
-                self.give_up()
+                self.abandon()
                 raise
         self._upload.commit()
 
-    def give_up(self) -> None:
+    def abandon(self) -> None:
         # In TYPE A an offset in the file is not one on the connection, so REST could not resume there.
-        self._upload.keep(resumable=self._conversion is None)
+        self._upload.keep(resumable=self._decoder is None)
 
 
 class Discarder:
@@ -209,9 +209,9 @@ def ascii_pieces(descriptor: int, offset: int) -> Iterator[bytes]:
     """Yield a file encoded in TYPE A, from octet `offset` of the encoding on; close the descriptor."""
     with open(descriptor, "rb", buffering=0) as file:
         while piece := file.read(ASCII_OCTETS):
-            converted = to_network(piece)
-            yield converted[offset:]
-            offset = max(0, offset - len(converted))
+            encoded = encode_ascii(piece)
+            yield encoded[offset:]
+            offset = max(0, offset - len(encoded))
 
 
 def line_pieces(lines: Iterable[str]) -> Iterator[bytes]:
@@ -236,7 +236,7 @@ def _lines(lines: list[str]) -> bytes:
     return ("\r\n".join(lines) + "\r\n").encode("utf-8", "surrogateescape")
 
 
-def _soon(connection: socket.socket, event: int) -> bool:
+def _wait_for_peer(connection: socket.socket, event: int) -> bool:
     """Wait STEP_WAIT_MS for the peer: on a fast link that saves a round through the event loop."""
     poll = select.poll()
     poll.register(connection.fileno(), event)

@@ -19,7 +19,7 @@ from enum import Enum
 from services.ftp.files.jailed_tree import FileError, cause_of
 from services.ftp.files.paths import partial_name
 from services.ftp.files.quota import Quota
-from services.ftp.server_pi.actions import Storing
+from services.ftp.server_pi.actions import StoreMode
 from services.ftp.server_pi.failures import Cause
 
 _FLAGS = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
@@ -41,14 +41,14 @@ class Sync(Enum):
 def size_or_none(directory: int, name: str) -> int | None:
     """Return the size of a plain file, None where it does not exist; raises FileError for any other kind."""
     try:
-        found = os.stat(name, dir_fd=directory, follow_symlinks=False)
+        status = os.stat(name, dir_fd=directory, follow_symlinks=False)
     except FileNotFoundError:
         return None
-    if stat.S_ISLNK(found.st_mode):
+    if stat.S_ISLNK(status.st_mode):
         return 0
-    if not stat.S_ISREG(found.st_mode):
+    if not stat.S_ISREG(status.st_mode):
         raise FileError(Cause.NOT_A_FILE)
-    return found.st_size
+    return status.st_size
 
 
 class Upload:
@@ -64,7 +64,7 @@ class Upload:
         # Octets of the file that is replaced: they count for the new one, since they will be free.
         self._credit = self._replaced = 0
 
-    def open(self, storing: Storing, offset: int) -> None:
+    def open(self, storing: StoreMode, offset: int) -> None:
         """Open the file to write to; raises FileError and OSError."""
         try:
             self._open(storing, offset)
@@ -75,13 +75,13 @@ class Upload:
     def write(self, octets: memoryview) -> None:
         """Write all octets; raises FileError with QUOTA_EXCEEDED or the cause of a system error."""
         from_credit = min(self._credit, len(octets))
-        self._quota.take(len(octets) - from_credit)
+        self._quota.reserve(len(octets) - from_credit)
         self._credit -= from_credit
         try:
             while octets:
                 octets = octets[os.write(self._file, octets) :]
         except OSError as error:
-            self._quota.give_back(len(octets))
+            self._quota.release(len(octets))
             raise FileError(cause_of(error)) from error
 
     def commit(self) -> None:
@@ -102,10 +102,10 @@ class Upload:
                 return
             if size and resumable:
                 # The old file stays, and counts again.
-                self._quota.take_anyway(self._replaced - self._credit)
+                self._quota.add(self._replaced - self._credit)
                 return
             os.unlink(partial_name(self.name), dir_fd=self._directory)
-            self._quota.give_back(size - (self._replaced - self._credit))
+            self._quota.release(size - (self._replaced - self._credit))
         except OSError:
             # Another session has removed it.
             return
@@ -114,30 +114,30 @@ class Upload:
 
     # How it is opened.
 
-    def _open(self, storing: Storing, offset: int) -> None:
-        there = size_or_none(self._directory, self.name)
-        broken_off = size_or_none(self._directory, partial_name(self.name))
-        if storing is Storing.APPENDED and there is not None:
-            if broken_off:
+    def _open(self, storing: StoreMode, offset: int) -> None:
+        size_before = size_or_none(self._directory, self.name)
+        partial_size = size_or_none(self._directory, partial_name(self.name))
+        if storing is StoreMode.APPENDED and size_before is not None:
+            if partial_size:
                 raise FileError(Cause.BUSY, "An upload of it broke off: go on with REST and STOR, or begin again.")
             self._open_in_place()
             return
-        if self._quota.is_used_up and not there:
+        if self._quota.is_used_up and not size_before:
             raise FileError(Cause.QUOTA_USED_UP)
-        if storing is Storing.APPENDED:
-            offset = broken_off or 0
-        self._check_restart(offset, there, broken_off)
+        if storing is StoreMode.APPENDED:
+            offset = partial_size or 0
+        self._check_restart(offset, size_before, partial_size)
         self._open_partial()
-        self._credit = self._replaced = there or 0
-        if offset and not broken_off:
+        self._credit = self._replaced = size_before or 0
+        if offset and not partial_size:
             self._copy(offset)
         else:
-            self._quota.give_back((broken_off or 0) - offset)
+            self._quota.release((partial_size or 0) - offset)
             os.ftruncate(self._file, offset)
         os.lseek(self._file, offset, os.SEEK_SET)
 
-    def _check_restart(self, offset: int, there: int | None, broken_off: int | None) -> None:
-        most = broken_off or there or 0
+    def _check_restart(self, offset: int, size_before: int | None, partial_size: int | None) -> None:
+        most = partial_size or size_before or 0
         if offset > most:
             raise FileError(Cause.BAD_RESTART, f"There are {most} octets to go on from.")
 
@@ -165,7 +165,7 @@ class Upload:
                 if copied == 0:
                     raise FileError(Cause.BAD_RESTART)
                 from_credit = min(self._credit, copied)
-                self._quota.take(copied - from_credit)
+                self._quota.reserve(copied - from_credit)
                 self._credit -= from_credit
                 count -= copied
         except (OSError, FileError):
@@ -181,14 +181,14 @@ class Upload:
             old = os.stat(self.name, dir_fd=self._directory, follow_symlinks=False)
             if stat.S_ISREG(old.st_mode):
                 os.fchmod(self._file, old.st_mode & 0o777)
-        lasting = self._sync is Sync.ALWAYS or (self._sync is Sync.REPLACE and self._replaced > 0)
-        if lasting:
+        is_synced = self._sync is Sync.ALWAYS or (self._sync is Sync.REPLACE and self._replaced > 0)
+        if is_synced:
             os.fsync(self._file)
         os.rename(partial_name(self.name), self.name, src_dir_fd=self._directory, dst_dir_fd=self._directory)
-        if lasting:
+        if is_synced:
             os.fsync(self._directory)
         # The new file is shorter than the old one by this.
-        self._quota.give_back(self._credit)
+        self._quota.release(self._credit)
 
     def _close(self) -> None:
         for descriptor in (self._file, self._directory):
@@ -201,7 +201,7 @@ def free_name(directory: int, wanted: str) -> str:
     """Return a name for STOU that neither a file nor an incomplete upload has."""
     for number in range(_UNIQUE_NAMES):
         name = f"{wanted}.{number}" if number else wanted
-        if all(not _exists(directory, one) for one in (name, partial_name(name))):
+        if all(not _exists(directory, candidate) for candidate in (name, partial_name(name))):
             return name
     raise FileError(Cause.NAME_REFUSED)
 

@@ -17,20 +17,20 @@ def user(session: ServerSession, argument: str) -> None:
     session.user = argument
 
     def checked(result: Result) -> None:
-        if isinstance(result, Admitted) and result.wants is not Credential.PASSWORD:
+        if isinstance(result, Admitted) and result.next_credential is not Credential.PASSWORD:
             _admit(session, result)
         else:
             # RFC 2577 section 6: the reply must not disclose which users exist.
             session.state = State.PASSWORD
             session.reply(331, "The password, please.")
 
-    session.ask(Authenticate(argument, Credential.NAME), checked)
+    session.request(Authenticate(argument, Credential.NAME), checked)
 
 
 def password(session: ServerSession, argument: str) -> None:
     """Handle PASS."""
     name = session.user
-    session.ask(Authenticate(name, Credential.PASSWORD, argument), lambda result: _checked(session, result))
+    session.request(Authenticate(name, Credential.PASSWORD, argument), lambda result: _checked(session, result))
 
 
 def account(session: ServerSession, argument: str) -> None:
@@ -38,7 +38,7 @@ def account(session: ServerSession, argument: str) -> None:
     if session.state is not State.ACCOUNT and not session.account_to_store:
         session.reply(202, "No account is needed here.")
         return
-    session.ask(Authenticate(session.user, Credential.ACCOUNT, argument), lambda result: _checked(session, result))
+    session.request(Authenticate(session.user, Credential.ACCOUNT, argument), lambda result: _checked(session, result))
 
 
 def reinitialise(session: ServerSession, _: str) -> None:
@@ -56,20 +56,20 @@ def _checked(session: ServerSession, result: Result) -> None:
     if isinstance(result, Admitted):
         _admit(session, result)
         return
-    session.note("login_refused", user=session.user)
+    session.log_event("login_refused", user=session.user)
     session.attempts += 1
-    session.ask(Pause(), lambda _: _refuse(session))
+    session.request(Pause(), lambda _: _refuse(session))
 
 
 def _admit(session: ServerSession, admitted: Admitted) -> None:
     session.account_to_store = admitted.account_to_store
-    if admitted.wants is Credential.ACCOUNT:
+    if admitted.next_credential is Credential.ACCOUNT:
         session.state = State.ACCOUNT
         session.reply(332, "The account, please.")
         return
     session.state = State.READY
     session.attempts = 0
-    session.note("login", user=session.user)
+    session.log_event("login", user=session.user)
     session.reply(230, "You are logged in.")
 
 

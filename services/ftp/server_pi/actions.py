@@ -1,6 +1,6 @@
 """Actions of server-PI and their results: the whole interface between the sans-IO session and its connection.
 
-The connection carries out actions in their order. A request (Ask) is answered once, by ServerSession.resolved(result),
+The connection carries out actions in their order. A Request is answered once, by ServerSession.resolved(result),
 and the session executes no further command until then; other actions have no result.
 """
 
@@ -22,7 +22,7 @@ class Send:
 
 
 @dataclass(frozen=True, slots=True)
-class Note:
+class LogEvent:
     """Write an event to the log."""
 
     event: str
@@ -41,7 +41,7 @@ class CloseData:
 
 @dataclass(frozen=True, slots=True)
 class AbortTransfer:
-    """Abort the Move under way; its result is Failed(ABORTED), or its own if it has ended before."""
+    """Abort the transfer under way; its result is Failed(ABORTED), or its own if it has ended before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class Authenticate:
     """Check a credential of `user`; answered with Admitted or Rejected."""
 
     user: str
-    shows: Credential
+    credential: Credential
     value: str = ""
 
 
@@ -80,8 +80,8 @@ class OpenPassive:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """Return a file's status, as Found or Failed; with `directory`, only that of an accessible directory."""
+class Stat:
+    """Return a file's status, as StatResult or Failed; with `directory`, only that of an accessible directory."""
 
     path: VirtualPath
     directory: bool = False
@@ -134,7 +134,7 @@ class OpenRead:
     offset: int
 
 
-class Storing(Enum):
+class StoreMode(Enum):
     """Modes of storing: STOR, APPE, STOU."""
 
     WHOLE = auto()
@@ -149,7 +149,7 @@ class OpenWrite:
     path: VirtualPath
     data_type: DataType
     offset: int
-    storing: Storing
+    storing: StoreMode
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,8 +168,8 @@ class OpenListing:
 
 
 @dataclass(frozen=True, slots=True)
-class Move:
-    """Open the data connection if there is none, and transfer the opened file; answered with Moved or Failed.
+class StartTransfer:
+    """Open the data connection if there is none, and transfer the file; answered with TransferComplete or Failed.
 
     `target` is the address to connect to (active mode), None for the connection to the passive port.
     """
@@ -178,8 +178,8 @@ class Move:
 
 
 Opening = OpenRead | OpenWrite | OpenListing
-Ask = Pause | Authenticate | OpenPassive | Look | TransferSize | Describe | ChangeName | Opening | Move
-Action = Send | Note | Close | CloseData | AbortTransfer | LogOut | Ask
+Request = Pause | Authenticate | OpenPassive | Stat | TransferSize | Describe | ChangeName | Opening | StartTransfer
+Action = Send | LogEvent | Close | CloseData | AbortTransfer | LogOut | Request
 
 # Results
 
@@ -191,12 +191,12 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """The credential is valid; `wants` is the next one required, None where the login is complete.
+    """The credential is valid; `next_credential` is the next one required, None where the login is complete.
 
     `account_to_store`: ACCT is required before a file is stored.
     """
 
-    wants: Credential | None = None
+    next_credential: Credential | None = None
     account_to_store: bool = False
 
 
@@ -214,7 +214,7 @@ class Listening:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class StatResult:
     """The status of a file or directory."""
 
     status: FileStatus
@@ -244,11 +244,11 @@ class Opened:
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
+class TransferComplete:
     """The transfer is complete; `remark` is for the reply."""
 
     octets: int
     remark: str = ""
 
 
-Result = Done | Admitted | Rejected | Listening | Found | Size | Lines | Opened | Moved | Failed
+Result = Done | Admitted | Rejected | Listening | StatResult | Size | Lines | Opened | TransferComplete | Failed

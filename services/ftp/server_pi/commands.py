@@ -5,7 +5,7 @@ session and the argument; an ArgumentError or PathError that it raises becomes r
 """
 
 from services.ftp.server_pi import access, file_commands, information, parameters, transfer_commands
-from services.ftp.server_pi.session import ALWAYS, LOGGED_IN, ServerSession, State, Surroundings, Verb
+from services.ftp.server_pi.session import ALWAYS, LOGGED_IN, ConnectionInfo, ServerSession, State, Verb
 
 _AFTER_USER = frozenset((State.PASSWORD,))
 _FOR_ACCOUNT = frozenset((State.ACCOUNT, State.READY, State.RENAMING))
@@ -72,6 +72,6 @@ NOT_IMPLEMENTED = frozenset(
 )
 
 
-def server_pi(surroundings: Surroundings) -> ServerSession:
+def server_pi(connection_info: ConnectionInfo) -> ServerSession:
     """Return a new session."""
-    return ServerSession(surroundings, VERBS, NOT_IMPLEMENTED)
+    return ServerSession(connection_info, VERBS, NOT_IMPLEMENTED)

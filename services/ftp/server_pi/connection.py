@@ -10,18 +10,18 @@ from typing import TypeVar, cast
 
 from services.connection_table import Stage
 from services.connections import Slot
-from services.ftp.accounts import Account, admit
+from services.ftp.accounts import Account, check_credential
 from services.ftp.files.jailed_tree import FileError
-from services.ftp.files.paths import shown
-from services.ftp.files.user_files import Home
+from services.ftp.files.paths import format_path
+from services.ftp.files.user_files import UserFiles
 from services.ftp.server_dtp.data_connection import DataConnection
-from services.ftp.server_dtp.open_transfer import carry_out, open_transfer
-from services.ftp.server_dtp.transfer import Mover
+from services.ftp.server_dtp.open_transfer import execute_request, open_transfer
+from services.ftp.server_dtp.transfer import Transfer
 from services.ftp.server_pi import actions
 from services.ftp.server_pi.commands import server_pi
 from services.ftp.server_pi.context import ServerContext
 from services.ftp.server_pi.failures import Cause, Failed
-from services.ftp.server_pi.session import ServerSession, Surroundings
+from services.ftp.server_pi.session import ConnectionInfo, ServerSession
 
 Value = TypeVar("Value")
 
@@ -35,9 +35,9 @@ class ControlConnection(asyncio.Protocol):
         self._session: ServerSession | None = None
         self._task: asyncio.Task[None] | None = None
         self._account: Account | None = None
-        self._home: Home | None = None
-        self._mover: Mover | None = None
-        self._opening: actions.Opening | None = None
+        self._files: UserFiles | None = None
+        self._transfer: Transfer | None = None
+        self._open_request: actions.Opening | None = None
         self._write_paused = self._ended = self._lost = self._slowed = False
         self._commands_seen = 0
         self._commands_timed = 0
@@ -55,21 +55,21 @@ class ControlConnection(asyncio.Protocol):
         local = (transport.get_extra_info("sockname") or ("?", 0))[:2]
         self._peer = f"{peer[0]}:{peer[1]}"
         self._slot.attach(self)
-        self._session = server_pi(Surroundings(peer[0], local[0], peer[1]))
-        self._data = DataConnection(self._context.plan, local, peer[0], self._data_opened)
+        self._session = server_pi(ConnectionInfo(peer[0], local[0], peer[1]))
+        self._data = DataConnection(self._context.data_settings, local, peer[0], self._data_opened)
         self._log("session")
-        self._do(self._session.greeting(self._context.is_ready))
+        self._perform(self._session.greeting(self._context.is_ready))
 
     def data_received(self, data: bytes) -> None:
         if self._session is None:
             return
-        self._do(self._session.receive(data))
+        self._perform(self._session.receive(data))
 
     def eof_received(self) -> bool:
         self._ended = True
         if self._session is None:
             return False
-        if self._mover is not None and not self._session.is_leaving:
+        if self._transfer is not None and not self._session.is_leaving:
             self._data.abort(Cause.CONNECTION_BROKEN)
         return self._task is not None or self._session.has_work
 
@@ -78,21 +78,21 @@ class ControlConnection(asyncio.Protocol):
         self._lost = True
         if self._session is not None:
             self._session.end("")
-            if self._mover is not None:
+            if self._transfer is not None:
                 self._data.abort(Cause.CONNECTION_BROKEN)
             self._data.close()
             if self._task is None:
-                self._drop_opened()
+                self._abandon_transfer()
             self._log("session_end")
         self._slot.release()
 
     def pause_writing(self) -> None:
         self._write_paused = True
-        self._settle()
+        self._update_reading()
 
     def resume_writing(self) -> None:
         self._write_paused = False
-        self._go_on()
+        self._resume()
 
     # Methods that the server and its ConnectionSet call.
 
@@ -101,14 +101,14 @@ class ControlConnection(asyncio.Protocol):
         if self._session is not None and not self._lost:
             # Up to here the client has waited for the server, not the server for the client.
             self.deadline = self._context.now() + self._context.limits.login_s
-            self._do(self._session.ready())
+            self._perform(self._session.ready())
 
     def check_deadline(self, now: float) -> None:
         """End a session that was idle for too long, and resume one that was throttled."""
         if self._slowed:
             self._slowed = False
             self._commands_seen = self._session.commands if self._session is not None else 0
-            self._go_on()
+            self._resume()
         elif self._session is not None:
             self._commands_seen = self._session.commands
         if self._transport.is_closing():
@@ -135,13 +135,13 @@ class ControlConnection(asyncio.Protocol):
         if self._session is None:
             return
         self._log("session_ended_by_server", reason=reason)
-        if self._mover is not None:
+        if self._transfer is not None:
             self._data.abort(Cause.CONNECTION_BROKEN)
-        self._do(self._session.end(reason))
+        self._perform(self._session.end(reason))
 
     # Actions.
 
-    def _time(self, session: ServerSession) -> None:
+    def _update_deadline(self, session: ServerSession) -> None:
         """Set the deadline of the next command where one has arrived; the deadline of the login is never extended."""
         if session.commands == self._commands_timed and not session.is_busy:
             return
@@ -154,20 +154,20 @@ class ControlConnection(asyncio.Protocol):
         # An anonymous login costs an attacker nothing, so it does not protect an idle session from eviction.
         self._slot.complete(Stage.ACTIVE if is_known or session.is_busy else Stage.IDLE)
 
-    def _go_on(self) -> None:
-        if self._session is not None and not self._lost and not self._held:
-            self._do(self._session.go_on())
+    def _resume(self) -> None:
+        if self._session is not None and not self._lost and not self._is_paused:
+            self._perform(self._session.resume())
 
     @property
-    def _held(self) -> bool:
+    def _is_paused(self) -> bool:
         return self._write_paused or self._slowed
 
-    def _do(self, wanted: list[actions.Action]) -> None:
-        for action in wanted:
+    def _perform(self, actions_to_perform: list[actions.Action]) -> None:
+        for action in actions_to_perform:
             if isinstance(action, actions.Send):
                 if not self._transport.is_closing():
                     self._transport.write(action.octets)
-            elif isinstance(action, actions.Note):
+            elif isinstance(action, actions.LogEvent):
                 self._log(action.event, **action.values)
             elif isinstance(action, actions.Close):
                 self.deadline = self._context.now() + self._context.limits.linger_s
@@ -179,33 +179,33 @@ class ControlConnection(asyncio.Protocol):
             elif isinstance(action, actions.LogOut):
                 if self._account is not None:
                     self.deadline = self._context.now() + self._context.limits.login_s
-                self._account = self._home = None
+                self._account = self._files = None
             else:
                 self._task = self._slot.start(self._answer(action))
                 self._task.add_done_callback(self._answered)
-        self._settle()
+        self._update_reading()
 
-    def _settle(self) -> None:
+    def _update_reading(self) -> None:
         """Pause or resume reading, schedule buffered commands, and close after the client's end."""
         session = self._session
         if session is None or self._transport.is_closing():
             return
-        self._time(session)
+        self._update_deadline(session)
         if session.commands - self._commands_seen > self._context.commands_per_sweep and not self._slowed:
             self._slowed = True
             self._log("flood", commands=session.commands)
-        if self._held or session.is_full:
+        if self._is_paused or session.is_full:
             self._transport.pause_reading()
         else:
             self._transport.resume_reading()
         if session.has_work:
-            self._context.loop.call_soon(self._go_on)
+            self._context.loop.call_soon(self._resume)
         elif self._ended and self._task is None:
             self._transport.close()
 
-    async def _answer(self, ask: actions.Ask) -> None:
+    async def _answer(self, request: actions.Request) -> None:
         try:
-            result = await self._result(ask)
+            result = await self._carry_out(request)
         except FileError as error:
             result = Failed(error.cause, error.detail)
         except OSError as error:
@@ -215,9 +215,9 @@ class ControlConnection(asyncio.Protocol):
         if session is not None:
             # The idle time starts with the reply.
             self._commands_timed = -1
-            self._do(session.resolved(result))
+            self._perform(session.resolved(result))
         if self._lost and self._task is None:
-            self._drop_opened()
+            self._abandon_transfer()
 
     def _answered(self, task: asyncio.Task[None]) -> None:
         """Abort the session on an exception of a command, and report it."""
@@ -225,65 +225,65 @@ class ControlConnection(asyncio.Protocol):
             self._transport.abort()
             self._context.loop.call_exception_handler({"message": "an FTP command failed", "exception": error})
 
-    async def _result(self, ask: actions.Ask) -> actions.Result:
-        if isinstance(ask, actions.Move):
-            return await self._move(ask)
-        if isinstance(ask, actions.OpenRead | actions.OpenWrite | actions.OpenListing):
-            return await self._open(ask)
-        if isinstance(ask, actions.OpenPassive):
+    async def _carry_out(self, request: actions.Request) -> actions.Result:
+        if isinstance(request, actions.StartTransfer):
+            return await self._run_transfer(request)
+        if isinstance(request, actions.OpenRead | actions.OpenWrite | actions.OpenListing):
+            return await self._open(request)
+        if isinstance(request, actions.OpenPassive):
             found = self._data.listen()
             return Failed(Cause.NO_CONNECTION, "No port is free.") if found is None else actions.Listening(*found)
-        if isinstance(ask, actions.Pause):
+        if isinstance(request, actions.Pause):
             await asyncio.sleep(self._context.limits.wrong_password_s)
             return actions.Done()
-        if isinstance(ask, actions.Authenticate):
-            return await self._authenticate(ask)
-        home = self._entered()
-        return await self._work(lambda: carry_out(home, ask, self._context.wall_clock()))
+        if isinstance(request, actions.Authenticate):
+            return await self._authenticate(request)
+        files = self._current_files()
+        return await self._run_in_thread(lambda: execute_request(files, request, self._context.wall_clock()))
 
-    async def _authenticate(self, ask: actions.Authenticate) -> actions.Result:
-        found = self._context.accounts.find(ask.user)
-        result = await self._work(lambda: admit(found, ask))
-        if found is not None and isinstance(result, actions.Admitted) and result.wants is None:
-            self._account, self._home = found, self._context.homes[found.name]
+    async def _authenticate(self, request: actions.Authenticate) -> actions.Result:
+        found = self._context.accounts.find(request.user)
+        result = await self._run_in_thread(lambda: check_credential(found, request))
+        if found is not None and isinstance(result, actions.Admitted) and result.next_credential is None:
+            self._account, self._files = found, self._context.user_files[found.name]
         return result
 
-    async def _open(self, ask: actions.Opening) -> actions.Result:
-        home, now = self._entered(), self._context.wall_clock()
-        self._opening = ask
-        self._mover, result = await self._work(lambda: open_transfer(home, ask, now))
+    async def _open(self, request: actions.Opening) -> actions.Result:
+        files, now = self._current_files(), self._context.wall_clock()
+        self._open_request = request
+        self._transfer, result = await self._run_in_thread(lambda: open_transfer(files, request, now))
         return result
 
-    async def _move(self, ask: actions.Move) -> actions.Result:
-        mover, begun = self._mover, self._context.now()
-        if mover is None:
+    async def _run_transfer(self, request: actions.StartTransfer) -> actions.Result:
+        transfer, begun = self._transfer, self._context.now()
+        if transfer is None:
             raise RuntimeError("no transfer is open")
-        failed = await self._data.transfer(mover, ask.target, self._is_gone)
-        self._mover = None
+        failed = await self._data.transfer(transfer, request.target, self._is_gone)
+        self._transfer = None
         outcome = "complete" if failed is None else failed.cause.name.lower()
-        self._log_transfer(mover, outcome, "passive" if ask.target is None else "active", begun)
-        return actions.Moved(mover.octets, getattr(mover, "remark", "")) if failed is None else failed
+        self._log_transfer(transfer, outcome, "passive" if request.target is None else "active", begun)
+        return actions.TransferComplete(transfer.octets, getattr(transfer, "remark", "")) if failed is None else failed
 
     def _is_gone(self) -> bool:
         leaving = self._session is not None and self._session.is_leaving
         return self._lost or (self._ended and not leaving)
 
-    def _entered(self) -> Home:
-        if self._home is None:
+    def _current_files(self) -> UserFiles:
+        if self._files is None:
             raise FileError(Cause.DENIED)
-        return self._home
+        return self._files
 
-    def _drop_opened(self) -> None:
-        mover, self._mover = self._mover, None
-        if mover is not None:
-            self._context.plan.workers.submit(mover.give_up)
+    def _abandon_transfer(self) -> None:
+        transfer, self._transfer = self._transfer, None
+        if transfer is not None:
+            self._context.data_settings.workers.submit(transfer.abandon)
 
     def _data_opened(self) -> None:
         if self._session is not None:
             self._session.data_is_open = True
 
-    async def _work(self, function: Callable[[], Value]) -> Value:
-        return await self._context.loop.run_in_executor(self._context.plan.workers, function)
+    async def _run_in_thread(self, function: Callable[[], Value]) -> Value:
+        return await self._context.loop.run_in_executor(self._context.data_settings.workers, function)
 
     # The log.
 
@@ -291,18 +291,18 @@ class ControlConnection(asyncio.Protocol):
         if self._context.log.enabled:
             self._context.log.write(event, peer=self._peer, **values)
 
-    def _log_transfer(self, mover: Mover, outcome: str, mode: str, begun: float) -> None:
-        what = self._opening
-        if what is None or not self._context.log.enabled:
+    def _log_transfer(self, transfer: Transfer, outcome: str, mode: str, begun: float) -> None:
+        request = self._open_request
+        if request is None or not self._context.log.enabled:
             return
         duration_s = round(self._context.now() - begun, 6)
-        kind = type(what).__name__
+        kind = type(request).__name__
         self._log(
             "transfer",
             action=kind,
-            path=shown(what.path),
+            path=format_path(request.path),
             mode=mode,
-            size_bytes=mover.octets,
+            size_bytes=transfer.octets,
             duration_s=duration_s,
             outcome=outcome,
         )

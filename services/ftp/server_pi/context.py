@@ -9,21 +9,21 @@ from dataclasses import dataclass
 
 from services.eventlog import EventLog
 from services.ftp.accounts import Accounts
-from services.ftp.files.user_files import Home
+from services.ftp.files.user_files import UserFiles
 from services.ftp.limits import Limits
-from services.ftp.server_dtp.data_connection import DataPlan
+from services.ftp.server_dtp.data_connection import DataSettings
 
 
 @dataclass(slots=True)
 class ServerContext:
-    """`homes` has the files of every account by name; `is_ready` is False until their quotas are computed."""
+    """`user_files` has the files of every account by name; `is_ready` is False until their quotas are computed."""
 
     loop: asyncio.AbstractEventLoop
     log: EventLog
     wall_clock: Callable[[], float]
     accounts: Accounts
-    homes: dict[str, Home]
-    plan: DataPlan
+    user_files: dict[str, UserFiles]
+    data_settings: DataSettings
     limits: Limits
     is_ready: bool = False
 

@@ -79,7 +79,7 @@ TRANSFER_CODES = {
     Cause.QUOTA_EXCEEDED: 552,
 }
 
-WORDS = {
+TEXTS = {
     Cause.NOT_FOUND: "There is no such file or directory.",
     Cause.DENIED: "That is not permitted.",
     Cause.NOT_A_FILE: "That is not a plain file.",
@@ -101,6 +101,6 @@ WORDS = {
 }
 
 
-def words(failed: Failed) -> str:
+def failure_text(failed: Failed) -> str:
     """Return the text of the reply."""
-    return failed.detail or WORDS[failed.cause]
+    return failed.detail or TEXTS[failed.cause]

@@ -7,9 +7,19 @@ RFC 959 sections 4.1.1 and 4.1.3, RFC 3659. CDUP has the replies of CWD, as sect
 from collections.abc import Mapping
 
 from services.ftp.files.listing import Kind, Style, time_value
-from services.ftp.files.paths import VirtualPath, shown
+from services.ftp.files.paths import VirtualPath, format_path
 from services.ftp.replies import quoted
-from services.ftp.server_pi.actions import Change, ChangeName, Describe, Found, Lines, Look, Result, Size, TransferSize
+from services.ftp.server_pi.actions import (
+    Change,
+    ChangeName,
+    Describe,
+    Lines,
+    Result,
+    Size,
+    Stat,
+    StatResult,
+    TransferSize,
+)
 from services.ftp.server_pi.failures import ACTION_CODES, NAMING_CODES, Cause
 from services.ftp.server_pi.session import ServerSession, State
 
@@ -18,11 +28,11 @@ def change_directory(session: ServerSession, argument: str) -> None:
     """Handle CWD and XCWD."""
     path = session.path(argument)
 
-    def looked(_: Result) -> None:
+    def on_status(_: Result) -> None:
         session.directory = path
-        session.reply(250, f"The directory is {quoted(shown(path))}.")
+        session.reply(250, f"The directory is {quoted(format_path(path))}.")
 
-    session.attempt(Look(path, directory=True), looked)
+    session.attempt(Stat(path, directory=True), on_status)
 
 
 def change_to_parent(session: ServerSession, _: str) -> None:
@@ -32,13 +42,13 @@ def change_to_parent(session: ServerSession, _: str) -> None:
 
 def print_directory(session: ServerSession, _: str) -> None:
     """Handle PWD and XPWD."""
-    session.reply(257, f"{quoted(shown(session.directory))} is the current directory.")
+    session.reply(257, f"{quoted(format_path(session.directory))} is the current directory.")
 
 
 def make_directory(session: ServerSession, argument: str) -> None:
     """Handle MKD and XMKD."""
     path = session.path(argument)
-    text = f"{quoted(shown(path))} is created."
+    text = f"{quoted(format_path(path))} is created."
     _change(session, ChangeName(Change.MAKE_DIRECTORY, path), 257, text)
 
 
@@ -57,12 +67,12 @@ def rename_from(session: ServerSession, argument: str) -> None:
     path = session.path(argument)
     session.state = State.READY
 
-    def looked(_: Result) -> None:
+    def on_status(_: Result) -> None:
         session.rename_from = path
         session.state = State.RENAMING
         session.reply(350, "And its new name?")
 
-    session.attempt(Look(path), looked)
+    session.attempt(Stat(path), on_status)
 
 
 def rename_to(session: ServerSession, argument: str) -> None:
@@ -75,34 +85,34 @@ def rename_to(session: ServerSession, argument: str) -> None:
 def size(session: ServerSession, argument: str) -> None:
     """Handle SIZE: the octets that RETR would send in this TYPE (RFC 3659 section 4)."""
 
-    def looked(result: Result) -> None:
+    def on_status(result: Result) -> None:
         if isinstance(result, Size):
             session.reply(213, str(result.octets))
 
-    session.attempt(TransferSize(session.path(argument), session.data_type), looked)
+    session.attempt(TransferSize(session.path(argument), session.data_type), on_status)
 
 
 def modification_time(session: ServerSession, argument: str) -> None:
     """Handle MDTM (RFC 3659 section 3)."""
 
-    def looked(result: Result) -> None:
-        if isinstance(result, Found) and result.status.kind is Kind.FILE:
+    def on_status(result: Result) -> None:
+        if isinstance(result, StatResult) and result.status.kind is Kind.FILE:
             session.reply(213, time_value(result.status.modified_s))
         else:
             session.reply(550, "That is not a plain file.")
 
-    session.attempt(Look(session.path(argument)), looked)
+    session.attempt(Stat(session.path(argument)), on_status)
 
 
 def list_one(session: ServerSession, argument: str) -> None:
     """Handle MLST: the facts of one name, on the control connection (RFC 3659 section 7)."""
     path: VirtualPath = session.path(argument)
 
-    def looked(result: Result) -> None:
+    def on_status(result: Result) -> None:
         if isinstance(result, Lines):
-            session.reply(250, f"Listing {shown(path)}", *(" " + line for line in result.lines), "End.")
+            session.reply(250, f"Listing {format_path(path)}", *(" " + line for line in result.lines), "End.")
 
-    session.attempt(Describe(path, None, Style.FACTS, session.facts), looked)
+    session.attempt(Describe(path, None, Style.FACTS, session.facts), on_status)
 
 
 def change_mode(session: ServerSession, argument: str) -> None:

@@ -1,8 +1,8 @@
 """Informational commands SYST, STAT, HELP, NOOP, SITE (RFC 959 section 4.1.3), FEAT and OPTS (RFC 2389)."""
 
-from services.ftp.files.listing import FACTS, Style, chosen_facts
-from services.ftp.files.paths import shown
-from services.ftp.replies import list_of, quoted
+from services.ftp.files.listing import FACTS, Style, parse_facts
+from services.ftp.files.paths import format_path
+from services.ftp.replies import columns, quoted
 from services.ftp.server_pi.actions import Describe, Lines, Result
 from services.ftp.server_pi.file_commands import change_mode
 from services.ftp.server_pi.session import ServerSession
@@ -32,7 +32,7 @@ def status(session: ServerSession, argument: str) -> None:
     def described(result: Result) -> None:
         if isinstance(result, Lines):
             code = 212 if result.is_directory else 213
-            session.reply(code, f"Status of {shown(path)}:", *(" " + line for line in result.lines), "End.")
+            session.reply(code, f"Status of {format_path(path)}:", *(" " + line for line in result.lines), "End.")
 
     session.attempt(Describe(path, pattern, Style.LONG), described)
 
@@ -46,7 +46,7 @@ def help_text(session: ServerSession, argument: str) -> None:
         session.reply(501, "There is no such command.")
     else:
         names = [name.decode("ascii") for name in session.table]
-        session.reply(214, "The commands are:", *list_of(names), "End.")
+        session.reply(214, "The commands are:", *columns(names), "End.")
 
 
 def site(session: ServerSession, argument: str) -> None:
@@ -75,7 +75,7 @@ def options(session: ServerSession, argument: str) -> None:
         on = rest.strip().upper() in ("", "ON")
         session.reply(*((200, "Names are in UTF-8.") if on else (501, "Names are always in UTF-8.")))
     elif name.upper() == "MLST":
-        session.facts = chosen_facts(rest)
+        session.facts = parse_facts(rest)
         # RFC 3659 section 7.9: no space where no fact follows.
         session.reply(200, " ".join(("MLST OPTS", "".join(f"{fact};" for fact in session.facts))).rstrip())
     else:
@@ -85,12 +85,12 @@ def options(session: ServerSession, argument: str) -> None:
 def _status_lines(session: ServerSession) -> list[str]:
     user = f"Logged in as {session.user}" if session.is_logged_in else "Not logged in"
     lines = [
-        f" {session.surroundings.name}, connected from {session.surroundings.peer_host}",
+        f" {session.connection_info.name}, connected from {session.connection_info.peer_host}",
         f" {user}",
-        f" Directory {quoted(shown(session.directory))}",
+        f" Directory {quoted(format_path(session.directory))}",
         f" TYPE {session.data_type.value}, STRU F, MODE S",
     ]
-    if session.is_moving:
+    if session.is_transferring:
         lines.append(" A transfer is under way")
     elif session.is_passive:
         lines.append(" A passive port waits for a data connection")

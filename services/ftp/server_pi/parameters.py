@@ -25,15 +25,15 @@ def port(session: ServerSession, argument: str) -> None:
 def extended_port(session: ServerSession, argument: str) -> None:
     """Handle EPRT: PORT for any address family (RFC 2428 section 2)."""
     protocol, target = grammar.parse_extended(argument)
-    if protocol != session.surroundings.protocol:
-        session.reply(522, f"Network protocol not supported, use ({session.surroundings.protocol}).")
+    if protocol != session.connection_info.protocol:
+        session.reply(522, f"Network protocol not supported, use ({session.connection_info.protocol}).")
         return
     _take_target(session, protocol, target)
 
 
 def passive(session: ServerSession, _: str) -> None:
     """Handle PASV: passive mode; the reply can encode IPv4 addresses only."""
-    if session.surroundings.protocol != 1:
+    if session.connection_info.protocol != 1:
         session.reply(502, "PASV has no form for IPv6: use EPSV.")
         return
     _listen(session, 227)
@@ -41,15 +41,15 @@ def passive(session: ServerSession, _: str) -> None:
 
 def extended_passive(session: ServerSession, argument: str) -> None:
     """Handle EPSV: the reply has only the port (RFC 2428 section 3); EPSV ALL disables the others (section 4)."""
-    asked = argument.strip().upper()
-    if asked == "ALL":
+    value = argument.strip().upper()
+    if value == "ALL":
         session.only_extended_passive = True
         session.reply(200, _EPSV_ONLY)
-    elif asked and not (asked.isascii() and asked.isdigit()):
+    elif value and not (value.isascii() and value.isdigit()):
         raise ArgumentError("1, 2 or ALL is asked for")
-    elif asked and asked != str(session.surroundings.protocol):
+    elif value and value != str(session.connection_info.protocol):
         # RFC 2428 section 3: any other protocol, also an unassigned one.
-        session.reply(522, f"Network protocol not supported, use ({session.surroundings.protocol}).")
+        session.reply(522, f"Network protocol not supported, use ({session.connection_info.protocol}).")
     else:
         _listen(session, 229)
 
@@ -76,10 +76,10 @@ def structure(session: ServerSession, argument: str) -> None:
 
 def allocate(session: ServerSession, argument: str) -> None:
     """Handle ALLO: superfluous here, since no space is reserved; its syntax is `n` or `n R m`."""
-    words = argument.upper().split()
-    if len(words) not in (1, 3) or (len(words) == 3 and words[1] != "R"):
+    parts = argument.upper().split()
+    if len(parts) not in (1, 3) or (len(parts) == 3 and parts[1] != "R"):
         raise ArgumentError("a number, or two with R between them, is asked for")
-    for number in words[::2]:
+    for number in parts[::2]:
         grammar.parse_offset(number)
     session.reply(202, "No room has to be reserved here.")
 
@@ -93,12 +93,12 @@ def restart(session: ServerSession, argument: str) -> None:
 def _take_target(session: ServerSession, protocol: int, target: DataAddress) -> None:
     if session.only_extended_passive:
         session.reply(503, _EPSV_ONLY)
-    elif protocol != session.surroundings.protocol or target.host != session.surroundings.peer_host:
+    elif protocol != session.connection_info.protocol or target.host != session.connection_info.peer_host:
         # RFC 2577 section 3: the bounce attack.
-        session.note("bounce_refused", asked_host=target.host, asked_port=target.port)
+        session.log_event("bounce_refused", asked_host=target.host, asked_port=target.port)
         session.reply(504, "A data connection goes to your own address only.")
     elif target.port < DATA_PORT_MIN:
-        session.note("bounce_refused", asked_host=target.host, asked_port=target.port)
+        session.log_event("bounce_refused", asked_host=target.host, asked_port=target.port)
         session.reply(504, f"A data connection goes to a port from {DATA_PORT_MIN} on only.")
     else:
         session.forget_data_port()
@@ -124,14 +124,14 @@ def _listen(session: ServerSession, code: int) -> None:
         elif isinstance(result, Failed):
             session.reply(425, result.detail or "No port can be listened on.")
 
-    session.ask(OpenPassive(), opened)
+    session.request(OpenPassive(), opened)
 
 
 def _only(session: ServerSession, argument: str, letter: str, known: str, text: str) -> None:
-    asked = argument.strip().upper()
-    if asked == letter:
+    value = argument.strip().upper()
+    if value == letter:
         session.reply(200, text)
-    elif len(asked) == 1 and asked in known:
+    elif len(value) == 1 and value in known:
         session.reply(504, f"Only {letter} is implemented.")
     else:
         raise ArgumentError(f"one of {', '.join(known)} is asked for")

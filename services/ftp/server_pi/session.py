@@ -1,6 +1,6 @@
 """The session of server-PI (RFC 959): octets of the control connection in, actions out; sans-IO.
 
-    session = server_pi(Surroundings("127.0.0.1", "127.0.0.1"))
+    session = server_pi(ConnectionInfo("127.0.0.1", "127.0.0.1"))
     session.greeting()                       # [Send(b"220 ...")]
     session.receive(b"USER ann\\r\\n")         # [Authenticate("ann", Credential.NAME)]
     session.resolved(Admitted(Credential.PASSWORD))     # [Send(b"331 ...")]
@@ -23,16 +23,16 @@ from services.ftp.replies import is_refusal, reply
 from services.ftp.server_pi.actions import (
     AbortTransfer,
     Action,
-    Ask,
     Close,
     CloseData,
+    LogEvent,
     LogOut,
-    Move,
-    Note,
+    Request,
     Result,
     Send,
+    StartTransfer,
 )
-from services.ftp.server_pi.failures import ACTION_CODES, Cause, Failed, words
+from services.ftp.server_pi.failures import ACTION_CODES, Cause, Failed, failure_text
 from services.ftp.telnet import Answer, Interrupt, Line, LongLine, TelnetLines
 
 
@@ -57,7 +57,7 @@ BATCH_COMMANDS = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class ConnectionInfo:
     """Properties of the control connection: both addresses, the client's port or 0, and the server's name."""
 
     peer_host: str
@@ -83,7 +83,7 @@ class Verb:
     syntax: str = ""
     out_of_sequence: str = "Bad sequence of commands."
 
-    def takes(self, argument: bytes) -> bool:
+    def accepts(self, argument: bytes) -> bool:
         """Return whether the presence of an argument matches the syntax."""
         if not self.syntax:
             return not argument.strip()
@@ -93,8 +93,10 @@ class Verb:
 class ServerSession:
     """The session of one control connection; public attributes are the state that command handlers use."""
 
-    def __init__(self, surroundings: Surroundings, table: Mapping[bytes, Verb], not_implemented: Set[bytes]) -> None:
-        self.surroundings = surroundings
+    def __init__(
+        self, connection_info: ConnectionInfo, table: Mapping[bytes, Verb], not_implemented: Set[bytes]
+    ) -> None:
+        self.connection_info = connection_info
         self.table = table
         self._not_implemented = not_implemented
         self.state = State.START
@@ -104,8 +106,8 @@ class ServerSession:
         self._telnet = TelnetLines()
         self._waiting: deque[bytes | None] = deque()
         self._actions: list[Action] = []
-        self._then: Continuation | None = None
-        self.is_moving = False
+        self._on_result: Continuation | None = None
+        self.is_transferring = False
         self._is_open = False
         self._is_closed = False
         self._refusals = 0
@@ -124,7 +126,7 @@ class ServerSession:
     def ready(self) -> list[Action]:
         """Send 220, and execute buffered commands."""
         self._is_open = True
-        self.reply(220, f"{self.surroundings.name} is ready.")
+        self.reply(220, f"{self.connection_info.name} is ready.")
         self._run()
         return self._take_actions()
 
@@ -139,22 +141,22 @@ class ServerSession:
                 # RFC 959 section 4.1: without effect of its own; the command after it has one.
                 continue
             else:
-                self._take_line(None if isinstance(event, LongLine) else event)
+                self._buffer_line(None if isinstance(event, LongLine) else event)
         self._run()
         return self._take_actions()
 
     def resolved(self, result: Result) -> list[Action]:
         """Continue the command under way with the result of its request."""
-        then, self._then = self._then, None
-        if then is None:
+        on_result, self._on_result = self._on_result, None
+        if on_result is None:
             raise RuntimeError("there is no request under way")
-        self.is_moving = False
+        self.is_transferring = False
         if not self._is_closed:
-            then(result)
+            on_result(result)
             self._run()
         return self._take_actions()
 
-    def go_on(self) -> list[Action]:
+    def resume(self) -> list[Action]:
         """Execute buffered commands; the connection calls it after other sessions had their turn."""
         self._run()
         return self._take_actions()
@@ -168,7 +170,7 @@ class ServerSession:
     @property
     def has_work(self) -> bool:
         """True while a buffered command can be executed."""
-        return bool(self._waiting) and self._then is None and self._is_open and not self._is_closed
+        return bool(self._waiting) and self._on_result is None and self._is_open and not self._is_closed
 
     @property
     def is_full(self) -> bool:
@@ -178,7 +180,7 @@ class ServerSession:
     @property
     def is_busy(self) -> bool:
         """True while a request is under way, so that the client waits for the server."""
-        return self._then is not None
+        return self._on_result is not None
 
     @property
     def is_leaving(self) -> bool:
@@ -199,35 +201,35 @@ class ServerSession:
 
     def fail(self, failed: Failed, codes: Mapping[Cause, int]) -> None:
         """Reply with the code of a cause in one of the tables of failures.py, 451 if it is missing there."""
-        self.reply(codes.get(failed.cause, 451), words(failed))
+        self.reply(codes.get(failed.cause, 451), failure_text(failed))
 
     def act(self, action: Action) -> None:
         """Emit an action without a result."""
         self._actions.append(action)
 
-    def note(self, event: str, **values: object) -> None:
+    def log_event(self, event: str, **values: object) -> None:
         """Write an event to the log."""
-        self._actions.append(Note(event, values))
+        self._actions.append(LogEvent(event, values))
 
-    def ask(self, question: Ask, then: Continuation) -> None:
-        """Emit a request, and call `then` with its result."""
-        self._actions.append(question)
-        self._then = then
-        if isinstance(question, Move):
-            self.is_moving = True
+    def request(self, request: Request, on_result: Continuation) -> None:
+        """Emit a request, and call `on_result` with its result."""
+        self._actions.append(request)
+        self._on_result = on_result
+        if isinstance(request, StartTransfer):
+            self.is_transferring = True
             if any(line is not None and _verb_of(line) == b"ABOR" for line in self._waiting):
                 self._actions.append(AbortTransfer())
 
-    def attempt(self, question: Ask, then: Continuation, codes: Mapping[Cause, int] = ACTION_CODES) -> None:
-        """Emit a request, and call `then` with its result, or reply with the code of its failure."""
+    def attempt(self, request: Request, on_result: Continuation, codes: Mapping[Cause, int] = ACTION_CODES) -> None:
+        """Emit a request, and call `on_result` with its result, or reply with the code of its failure."""
 
         def resolved(result: Result) -> None:
             if isinstance(result, Failed):
                 self.fail(result, codes)
             else:
-                then(result)
+                on_result(result)
 
-        self.ask(question, resolved)
+        self.request(request, resolved)
 
     def close(self, code: int, text: str) -> None:
         """Send a last reply and close."""
@@ -265,10 +267,10 @@ class ServerSession:
     @property
     def default_target(self) -> DataAddress | None:
         """The client's control port, to which the data connection goes by default (RFC 959 section 3.2)."""
-        port = self.surroundings.peer_port
+        port = self.connection_info.peer_port
         if self.only_extended_passive or port < limits.DATA_PORT_MIN:
             return None
-        return DataAddress(self.surroundings.peer_host, port)
+        return DataAddress(self.connection_info.peer_host, port)
 
     def log_out(self) -> None:
         """Log the user out, in the session and in the connection."""
@@ -277,14 +279,14 @@ class ServerSession:
 
     # Execution of commands, one after the other.
 
-    def _take_line(self, line: Line | None) -> None:
+    def _buffer_line(self, line: Line | None) -> None:
         octets = None if line is None else line.octets
         verb = b"" if octets is None else _verb_of(octets)
-        if self.is_moving and octets is not None:
+        if self.is_transferring and octets is not None:
             if verb == b"ABOR":
                 self._actions.append(AbortTransfer())
             elif not self._waiting and octets.strip().upper() in (b"STAT", b"NOOP"):
-                self._carry_out(octets)
+                self._execute(octets)
                 return
         self._waiting.append(octets)
 
@@ -295,15 +297,15 @@ class ServerSession:
             line = self._waiting.popleft()
             self.commands += 1
             if line is None:
-                self.note("line_too_long", limit_octets=limits.LINE_OCTETS)
+                self.log_event("line_too_long", limit_octets=limits.LINE_OCTETS)
                 self.reply(500, f"A command line has {limits.LINE_OCTETS} octets at most.")
             else:
-                self._carry_out(line)
+                self._execute(line)
             if self._refusals >= limits.REFUSALS_IN_A_ROW and not self._is_closed:
-                self.note("too_many_errors", count=self._refusals)
+                self.log_event("too_many_errors", count=self._refusals)
                 self.close(421, "Too many commands were refused.")
 
-    def _carry_out(self, line: bytes) -> None:
+    def _execute(self, line: bytes) -> None:
         name, _, argument = line.partition(b" ")
         name = name.upper()
         verb = self.table.get(name)
@@ -314,7 +316,7 @@ class ServerSession:
             self._refuse_unknown(name)
         elif self.state not in verb.states:
             self._refuse_now(verb)
-        elif not verb.takes(argument):
+        elif not verb.accepts(argument):
             self.reply(501, f"The syntax is: {name.decode('ascii')} {verb.syntax}".rstrip())
         else:
             try:

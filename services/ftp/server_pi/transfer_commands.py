@@ -10,20 +10,20 @@ it and as clients expect, since they retry after 450.
 from collections.abc import Mapping
 
 from services.ftp.files.listing import Kind, Style
-from services.ftp.files.paths import VirtualPath, has_wildcard, split_flags
+from services.ftp.files.paths import VirtualPath, has_wildcard, strip_flags
 from services.ftp.server_pi.actions import (
     CloseData,
-    Found,
-    Look,
-    Move,
-    Moved,
     Opened,
     Opening,
     OpenListing,
     OpenRead,
     OpenWrite,
     Result,
-    Storing,
+    StartTransfer,
+    Stat,
+    StatResult,
+    StoreMode,
+    TransferComplete,
 )
 from services.ftp.server_pi.failures import ACTION_CODES, NAMING_CODES, TRANSFER_CODES, Cause, Failed
 from services.ftp.server_pi.session import ServerSession
@@ -37,17 +37,17 @@ def retrieve(session: ServerSession, argument: str) -> None:
 
 def store(session: ServerSession, argument: str) -> None:
     """Handle STOR."""
-    _store(session, argument, Storing.WHOLE)
+    _store(session, argument, StoreMode.WHOLE)
 
 
 def append(session: ServerSession, argument: str) -> None:
     """Handle APPE."""
-    _store(session, argument, Storing.APPENDED)
+    _store(session, argument, StoreMode.APPENDED)
 
 
 def store_unique(session: ServerSession, argument: str) -> None:
     """Handle STOU: store under a new name; reply 150 has its whole path (RFC 1123 section 4.1.2.9)."""
-    _store(session, argument, Storing.UNIQUE)
+    _store(session, argument, StoreMode.UNIQUE)
 
 
 def list_long(session: ServerSession, argument: str) -> None:
@@ -66,13 +66,13 @@ def list_facts(session: ServerSession, argument: str) -> None:
     # RFC 959 section 4.1.3: REST applies to the next transfer command only, and this is one.
     session.restart_offset = 0
 
-    def looked(result: Result) -> None:
-        if isinstance(result, Found) and result.status.kind is not Kind.DIRECTORY:
+    def on_status(result: Result) -> None:
+        if isinstance(result, StatResult) and result.status.kind is not Kind.DIRECTORY:
             session.reply(501, "MLSD lists a directory, MLST tells of a file.")
         else:
             _transfer(session, OpenListing(path, None, Style.FACTS, facts=session.facts), ACTION_CODES)
 
-    session.attempt(Look(path), looked)
+    session.attempt(Stat(path), on_status)
 
 
 def abort(session: ServerSession, _: str) -> None:
@@ -88,7 +88,7 @@ def abort(session: ServerSession, _: str) -> None:
 
 def target_of_listing(session: ServerSession, argument: str) -> tuple[VirtualPath, str | None]:
     """Parse a listing's argument into path and pattern: wildcards are allowed in the last name only."""
-    path = session.path(split_flags(argument))
+    path = session.path(strip_flags(argument))
     if path and has_wildcard(path[-1]):
         return path[:-1], path[-1]
     return path, None
@@ -96,7 +96,7 @@ def target_of_listing(session: ServerSession, argument: str) -> tuple[VirtualPat
 
 def _list(session: ServerSession, argument: str, style: Style) -> None:
     path, pattern = target_of_listing(session, argument)
-    prefix = _prefix(split_flags(argument), pattern is not None)
+    prefix = _prefix(strip_flags(argument), pattern is not None)
     _transfer(session, OpenListing(path, pattern, style, prefix), ACTION_CODES)
 
 
@@ -106,7 +106,7 @@ def _prefix(argument: str, is_pattern: bool) -> str:
     return argument if argument in ("", "/") or argument.endswith("/") else argument + "/"
 
 
-def _store(session: ServerSession, argument: str, storing: Storing) -> None:
+def _store(session: ServerSession, argument: str, storing: StoreMode) -> None:
     if session.account_to_store:
         session.restart_offset = 0
         session.reply(532, "An account is needed for storing files: use ACCT.")
@@ -132,7 +132,7 @@ def _transfer(session: ServerSession, opening: Opening, codes: Mapping[Cause, in
         elif isinstance(result, Opened):
             _begin(session, result)
 
-    session.ask(opening, opened)
+    session.request(opening, opened)
 
 
 def _begin(session: ServerSession, opened: Opened) -> None:
@@ -144,12 +144,12 @@ def _begin(session: ServerSession, opened: Opened) -> None:
         session.reply(code, f"The data connection is open; the transfer starts{size}.")
     else:
         session.reply(code, f"The data connection is about to open{size}.")
-    session.ask(Move(session.target), lambda result: _moved(session, result))
+    session.request(StartTransfer(session.target), lambda result: _moved(session, result))
 
 
 def _moved(session: ServerSession, result: Result) -> None:
     _end_data(session)
-    if isinstance(result, Moved):
+    if isinstance(result, TransferComplete):
         session.reply(226, f"The transfer is complete. {result.remark}".rstrip())
     elif isinstance(result, Failed):
         session.fail(result, TRANSFER_CODES)

@@ -1,6 +1,6 @@
 """The FTP client on asyncio: the control connection, and one data connection for each transfer (user-DTP, RFC 959).
 
-    agent = await UserAgent.connect("127.0.0.1", 2121, Choices())
+    agent = await UserAgent.connect("127.0.0.1", 2121, ClientSettings())
     await agent.login("anonymous", "guest@")
     report = await agent.retrieve("a.txt", sink.write)
 
@@ -29,7 +29,7 @@ _REPLIES_WAITING = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Choices:
+class ClientSettings:
     """Settings of a client: `extended` uses EPSV and EPRT for IPv4 as well; `wait_s` is the timeout of each wait."""
 
     active: bool = False
@@ -53,7 +53,9 @@ class _Data:
 class UserAgent:
     """One client session; raises ReplyError for an unexpected reply, TimeoutError after `wait_s`."""
 
-    def __init__(self, streams: Streams, choices: Choices, begun: float, transcript: Callable[[str], object]) -> None:
+    def __init__(
+        self, streams: Streams, choices: ClientSettings, begun: float, transcript: Callable[[str], object]
+    ) -> None:
         self._reader, self._writer = streams
         self._choices = choices
         self._begun = begun
@@ -66,7 +68,7 @@ class UserAgent:
 
     @classmethod
     async def connect(
-        cls, host: str, port: int, choices: Choices, transcript: Callable[[str], object] = lambda _: None
+        cls, host: str, port: int, choices: ClientSettings, transcript: Callable[[str], object] = lambda _: None
     ) -> "UserAgent":
         """Open the control connection."""
         begun = asyncio.get_running_loop().time()
@@ -235,17 +237,17 @@ class UserAgent:
 
     @asynccontextmanager
     async def _active(self) -> AsyncIterator[Callable[[], Awaitable[Streams]]]:
-        came: asyncio.Future[Streams] = asyncio.get_running_loop().create_future()
+        accepted: asyncio.Future[Streams] = asyncio.get_running_loop().create_future()
 
-        def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            if came.done() or writer.get_extra_info("peername")[0] != self.address:
+        def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            if accepted.done() or writer.get_extra_info("peername")[0] != self.address:
                 writer.close()
             else:
-                came.set_result((reader, writer))
+                accepted.set_result((reader, writer))
 
         family = socket.AF_INET6 if ":" in self.address else socket.AF_INET
         host = self._writer.get_extra_info("sockname")[0]
-        listening = await asyncio.start_server(take, host, 0, family=family)
+        listening = await asyncio.start_server(accept, host, 0, family=family)
         try:
             port = listening.sockets[0].getsockname()[1]
             self._send(user_pi.active_command(host, port, self._choices.extended))
@@ -253,7 +255,7 @@ class UserAgent:
 
             async def connected() -> Streams:
                 async with asyncio.timeout(self._choices.wait_s):
-                    return await came
+                    return await accepted
 
             yield connected
         finally:

@@ -65,16 +65,16 @@ class ReplyReader:
         return replies
 
     def _take(self, line: str) -> Reply | None:
-        code, mark, text = line[:3], line[3:4], line[4:]
+        code, separator, text = line[:3], line[3:4], line[4:]
         if self._code is None:
-            if not (code.isascii() and code.isdigit() and "100" <= code < "600") or mark not in ("", " ", "-"):
+            if not (code.isascii() and code.isdigit() and "100" <= code < "600") or separator not in ("", " ", "-"):
                 raise ReplyError(f"malformed reply: {line!r}")
             self._code = code
-        elif code != self._code or mark not in ("", " "):
+        elif code != self._code or separator not in ("", " "):
             self._lines.append(line)
             return None
         self._lines.append(text)
-        if mark == "-":
+        if separator == "-":
             return None
         reply = Reply(int(self._code), tuple(self._lines))
         self._code, self._lines, self._size = None, [], 0
@@ -92,21 +92,21 @@ def command(verb: str, argument: str = "") -> bytes:
 
 def passive_address(reply: Reply) -> DataAddress:
     """Parse the address in reply 227, whatever text surrounds it (RFC 1123 section 4.1.2.6)."""
-    found = _PASSIVE.search(reply.lines[-1])
-    if reply.code != 227 or found is None:
+    match = _PASSIVE.search(reply.lines[-1])
+    if reply.code != 227 or match is None:
         raise ReplyError(f"no address in the reply to PASV: {reply.text}")
     try:
-        return parse_host_port(found.group())
+        return parse_host_port(match.group())
     except ArgumentError as error:
         raise ReplyError(f"no address in the reply to PASV: {reply.text}") from error
 
 
 def extended_port(reply: Reply) -> int:
     """Parse the port in reply 229 (RFC 2428 section 3)."""
-    found = _EXTENDED.search(reply.lines[-1])
-    if reply.code != 229 or found is None or not 0 < int(found.group(2)) < 65536:
+    match = _EXTENDED.search(reply.lines[-1])
+    if reply.code != 229 or match is None or not 0 < int(match.group(2)) < 65536:
         raise ReplyError(f"no port in the reply to EPSV: {reply.text}")
-    return int(found.group(2))
+    return int(match.group(2))
 
 
 def active_command(host: str, port: int, extended: bool) -> bytes:

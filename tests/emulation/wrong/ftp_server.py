@@ -86,7 +86,7 @@ def _ignores_cwd() -> None:
 
 
 def _any_password() -> None:
-    patch(accounts, "is_password", lambda *_: True)
+    patch(accounts, "check_password", lambda *_: True)
 
 
 def _other_source_port() -> None:

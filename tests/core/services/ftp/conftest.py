@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.core.services.ftp.desk import NOW, Desk
+from tests.core.services.ftp.fake_connection import NOW, FakeConnection
 
 
 @pytest.fixture
@@ -24,15 +24,15 @@ def root(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def desk(root: Path) -> Desk:
-    desk = Desk(root)
+def desk(root: Path) -> FakeConnection:
+    desk = FakeConnection(root)
     desk.log_in()
     return desk
 
 
 @pytest.fixture
-def stranger(root: Path) -> Desk:
+def stranger(root: Path) -> FakeConnection:
     """A session that has been greeted, and no more."""
-    desk = Desk(root)
+    desk = FakeConnection(root)
     desk.greet()
     return desk

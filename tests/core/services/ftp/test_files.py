@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.core.services.ftp.desk import Desk
+from tests.core.services.ftp.fake_connection import FakeConnection
 
 LONG_NAME = "n" * 300
 
@@ -71,73 +71,73 @@ LONG_NAME = "n" * 300
         (["CWD " + "x/" * 150], [501]),
     ],
 )
-def test_a_command_and_its_replies(desk: Desk, commands: list[str], codes: list[int]) -> None:
+def test_a_command_and_its_replies(desk: FakeConnection, commands: list[str], codes: list[int]) -> None:
     assert desk.codes(*commands) == codes
 
 
-def test_the_server_keeps_the_directory(desk: Desk) -> None:
+def test_the_server_keeps_the_directory(desk: FakeConnection) -> None:
     assert desk.say("CWD sub", "PWD", "CDUP", "PWD")[1::2] == [
         '257 "/sub" is the current directory.',
         '257 "/" is the current directory.',
     ]
 
 
-def test_quotes_in_a_name_are_doubled(desk: Desk) -> None:
+def test_quotes_in_a_name_are_doubled(desk: FakeConnection) -> None:
     assert desk.say('MKD a"b') == ['257 "/a""b" is created.']
 
 
-def test_names_are_utf_8(desk: Desk, root: Path) -> None:
+def test_names_are_utf_8(desk: FakeConnection, root: Path) -> None:
     desk.say("MKD grün")
     assert (root / "grün").is_dir()
 
 
-def test_octets_that_are_no_utf_8_come_back_as_they_are(desk: Desk) -> None:
+def test_octets_that_are_no_utf_8_come_back_as_they_are(desk: FakeConnection) -> None:
     assert desk.feed(b"MKD \xe4\r\nCWD \xe4\r\nPWD\r\n")[-1] == '257 "/\udce4" is the current directory.'
 
 
-def test_size_counts_what_the_type_sends(desk: Desk) -> None:
+def test_size_counts_what_the_type_sends(desk: FakeConnection) -> None:
     assert desk.say("TYPE I", "SIZE a.txt", "TYPE A", "SIZE a.txt")[1::2] == ["213 8", "213 10"]
 
 
-def test_the_time_is_utc(desk: Desk) -> None:
+def test_the_time_is_utc(desk: FakeConnection) -> None:
     assert desk.say("MDTM a.txt") == ["213 19941106084937"]
 
 
-def test_facts_of_one_file(desk: Desk) -> None:
+def test_facts_of_one_file(desk: FakeConnection) -> None:
     first, facts, last = desk.say("MLST a.txt")
     assert (first[:4], last[:4]) == ("250-", "250 ")
     assert facts.startswith(" type=file;size=8;modify=19941106084937;perm=adfrw;unique=")
     assert facts.endswith("UNIX.mode=0644; /a.txt")
 
 
-def test_the_home_itself_can_be_neither_removed_nor_moved(desk: Desk) -> None:
+def test_the_home_itself_can_be_neither_removed_nor_moved(desk: FakeConnection) -> None:
     """RFC 3659 section 7.5.5: d and f are for what RMD and RNFR may be applied to."""
     desk.say("OPTS MLST perm;")
     assert [desk.say(f"MLST {path}")[1] for path in ("/", "/sub")] == [" perm=celmp; /", " perm=cdeflmp; /sub"]
     assert desk.codes("RMD /", "RNFR /", "RNTO x") == [550, 350, 553]
 
 
-def test_deleting_frees_the_quota_of_a_renamed_over_file(root: Path, stranger: Desk) -> None:
+def test_deleting_frees_the_quota_of_a_renamed_over_file(root: Path, stranger: FakeConnection) -> None:
     (root / "c.txt").write_bytes(b"12")
     stranger.say("USER small", "PASS secret")
-    assert stranger.home is not None
-    assert stranger.home.quota.used_bytes == 18
+    assert stranger.files is not None
+    assert stranger.files.quota.used_bytes == 18
     stranger.say("RNFR c.txt", "RNTO a.txt")
-    assert stranger.home.quota.used_bytes == 10
+    assert stranger.files.quota.used_bytes == 10
     stranger.say("DELE a.txt")
-    assert stranger.home.quota.used_bytes == 8
+    assert stranger.files.quota.used_bytes == 8
 
 
 @pytest.mark.parametrize(
     "command",
     ["STOR x", "APPE a.txt", "STOU", "DELE a.txt", "MKD x", "RMD sub", "SITE CHMOD 600 a.txt"],
 )
-def test_anonymous_users_change_nothing(stranger: Desk, root: Path, command: str) -> None:
+def test_anonymous_users_change_nothing(stranger: FakeConnection, root: Path, command: str) -> None:
     before = sorted(root.rglob("*"))
     code = stranger.codes("USER ftp", "PASS x", "PASV", command)[-1]
     assert code == (553 if command[:2] in ("ST", "AP") else 550)
     assert sorted(root.rglob("*")) == before
 
 
-def test_anonymous_users_rename_nothing(stranger: Desk) -> None:
+def test_anonymous_users_rename_nothing(stranger: FakeConnection) -> None:
     assert stranger.codes("USER ftp", "PASS x", "RNFR a.txt", "RNTO b")[-1] == 553

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from services.ftp.server_pi.commands import VERBS
-from tests.core.services.ftp.desk import Desk, codes_of
+from tests.core.services.ftp.fake_connection import FakeConnection, codes_of
 
 
 @pytest.mark.parametrize(
@@ -35,40 +35,40 @@ from tests.core.services.ftp.desk import Desk, codes_of
         (["QUIT"], [221]),
     ],
 )
-def test_a_login_and_its_replies(stranger: Desk, commands: list[str], codes: list[int]) -> None:
+def test_a_login_and_its_replies(stranger: FakeConnection, commands: list[str], codes: list[int]) -> None:
     assert stranger.codes(*commands) == codes
 
 
 def test_the_greeting_is_220(root: Path) -> None:
-    assert codes_of(Desk(root).greet()) == [220]
+    assert codes_of(FakeConnection(root).greet()) == [220]
 
 
 def test_who_comes_before_the_server_is_ready_is_told_to_wait(root: Path) -> None:
-    desk = Desk(root)
+    desk = FakeConnection(root)
     assert codes_of(desk.greet(ready=False)) == [120]
     assert desk.codes("NOOP") == []
     assert codes_of(desk.open()) == [220, 200]
 
 
-def test_the_third_wrong_password_ends_the_session(stranger: Desk) -> None:
+def test_the_third_wrong_password_ends_the_session(stranger: FakeConnection) -> None:
     for _ in range(2):
         assert stranger.codes("USER ann", "PASS wrong") == [331, 530]
     assert stranger.codes("USER ann", "PASS wrong", "NOOP") == [331, 421]
     assert stranger.closed
-    assert [note.event for note in stranger.notes] == ["login_refused"] * 3
+    assert [note.event for note in stranger.log_events] == ["login_refused"] * 3
 
 
-def test_rein_does_not_count_wrong_passwords_anew(stranger: Desk) -> None:
+def test_rein_does_not_count_wrong_passwords_anew(stranger: FakeConnection) -> None:
     stranger.codes("USER ann", "PASS wrong", "USER ann", "PASS wrong", "REIN")
     assert stranger.codes("USER ann", "PASS wrong") == [331, 421]
 
 
-def test_quit_is_the_last_reply(stranger: Desk) -> None:
+def test_quit_is_the_last_reply(stranger: FakeConnection) -> None:
     assert stranger.codes("QUIT", "NOOP") == [221]
     assert stranger.closed
 
 
-def test_storing_may_need_an_account(root: Path, stranger: Desk) -> None:
+def test_storing_may_need_an_account(root: Path, stranger: FakeConnection) -> None:
     stranger.data = b"x"
     commands = ["USER clerk", "PASS secret", "PASV", "STOR new", "RETR a.txt", "ACCT books", "PASV", "STOR new"]
     assert stranger.codes(*commands) == [331, 230, 227, 532, 150, 226, 230, 227, 150, 226]
@@ -79,6 +79,6 @@ NEEDS_NO_LOGIN = {"USER", "PASS", "ACCT", "REIN", "QUIT", "ABOR", "SYST", "HELP"
 
 
 @pytest.mark.parametrize("verb", [name.decode() for name in VERBS])
-def test_what_needs_a_login_is_530_before_it(stranger: Desk, verb: str) -> None:
+def test_what_needs_a_login_is_530_before_it(stranger: FakeConnection, verb: str) -> None:
     code = stranger.codes(f"{verb} x")[-1]
     assert (code == 530) == (verb not in NEEDS_NO_LOGIN)

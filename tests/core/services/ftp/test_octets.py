@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from services.ftp import limits
 from services.ftp.server_pi.commands import VERBS
 from services.ftp.telnet import Answer, Interrupt, Line, LongLine, TelnetLines
-from tests.core.services.ftp.desk import Desk
+from tests.core.services.ftp.fake_connection import FakeConnection
 
 SESSION = (
     b"FEAT\r\nUSER ann\r\nPASS secret\r\nPWD\r\nMKD n\xff\xffn\r\nTYPE I\r\nREST 2\r\nPASV\r\n"
@@ -20,7 +20,7 @@ SESSION = (
 
 
 def fed(root: Path, pieces: list[bytes]) -> tuple[list[str], list[bytes]]:
-    desk = Desk(root)
+    desk = FakeConnection(root)
     lines = desk.greet()
     for piece in pieces:
         lines += desk.feed(piece)
@@ -71,17 +71,17 @@ def test_telnet_lines(octets: bytes, events: list[object]) -> None:
 
 
 def test_an_endless_line_is_refused_and_not_held(tmp_path: Path) -> None:
-    desk = Desk(tree(tmp_path))
+    desk = FakeConnection(tree(tmp_path))
     desk.log_in()
     for _ in range(100):
         assert desk.feed(b"x" * 10_000) == []
         assert desk.session._telnet.waiting_octets <= limits.LINE_OCTETS
     assert [line[:3] for line in desk.feed(b"\r\nNOOP\r\n")] == ["500", "200"]
-    assert desk.notes[-1].event == "line_too_long"
+    assert desk.log_events[-1].event == "line_too_long"
 
 
 def test_refusals_in_a_row_end_the_session(tmp_path: Path) -> None:
-    desk = Desk(tree(tmp_path))
+    desk = FakeConnection(tree(tmp_path))
     desk.greet()
     codes = desk.codes(*["X"] * 200)
     assert codes == [500] * limits.REFUSALS_IN_A_ROW + [421]
@@ -89,9 +89,9 @@ def test_refusals_in_a_row_end_the_session(tmp_path: Path) -> None:
 
 
 def test_reading_stops_when_too_many_commands_wait(tmp_path: Path) -> None:
-    desk = Desk(tree(tmp_path))
+    desk = FakeConnection(tree(tmp_path))
     desk.log_in()
-    desk.holds_moves = True
+    desk.holds_transfers = True
     desk.say("PASV", "RETR a.txt", *["PWD"] * limits.WAITING_COMMANDS)
     assert desk.session.is_full
 
@@ -101,7 +101,7 @@ words = st.sampled_from([*VERBS, b"PASV\r\nRETR", b"a.txt", b"..", b"/", b"*", b
 
 @given(st.lists(st.one_of(words, st.binary(max_size=20)), max_size=60), st.booleans())
 def test_no_octets_break_a_session(tmp_path_factory: pytest.TempPathFactory, pieces: list[bytes], whole: bool) -> None:
-    desk = Desk(tree(tmp_path_factory.mktemp("any")))
+    desk = FakeConnection(tree(tmp_path_factory.mktemp("any")))
     desk.log_in()
     for piece in [b" ".join(pieces)] if whole else pieces:
         if desk.closed:
@@ -117,7 +117,7 @@ commands = st.builds(
 
 @given(st.lists(commands, max_size=30))
 def test_each_command_gets_a_reply(tmp_path_factory: pytest.TempPathFactory, lines: list[bytes]) -> None:
-    desk = Desk(tree(tmp_path_factory.mktemp("any")))
+    desk = FakeConnection(tree(tmp_path_factory.mktemp("any")))
     desk.log_in()
     for line in lines:
         replies = desk.feed(line.replace(b"\n", b"").replace(b"\xff", b"") + b"\n")

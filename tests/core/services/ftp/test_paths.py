@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.errors import ServiceError
-from services.ftp.files.jailed_tree import FileError, Tree
-from services.ftp.files.paths import PathError, matches, normalise, split_flags
-from services.ftp.server_dtp.converting import FromNetwork, to_network
+from services.ftp.files.jailed_tree import FileError, JailedTree
+from services.ftp.files.paths import PathError, matches, normalise, strip_flags
+from services.ftp.server_dtp.ascii_mode import AsciiDecoder, encode_ascii
 from services.ftp.server_pi.failures import Cause
 
 names = st.sampled_from(["..", ".", "", "a", "b", "up", "root", "loop", "abs", "deep"])
@@ -37,7 +37,7 @@ def test_any_text_is_a_path_below_the_root_or_none(text: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def tree(tmp_path_factory: pytest.TempPathFactory) -> Tree:
+def tree(tmp_path_factory: pytest.TempPathFactory) -> JailedTree:
     parent = tmp_path_factory.mktemp("tree")
     root = parent / "root"
     (root / "a" / "b").mkdir(parents=True)
@@ -47,11 +47,11 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Tree:
     (root / "loop").symlink_to("loop")
     (root / "abs").symlink_to(parent / "outside")
     (root / "a" / "deep").symlink_to("b/../b")
-    return Tree(root)
+    return JailedTree(root)
 
 
 @given(st.lists(names.filter(lambda name: name not in ("", ".", "..")), max_size=6))
-def test_whatever_is_found_lies_below_the_root(tree: Tree, path: list[str]) -> None:
+def test_whatever_is_found_lies_below_the_root(tree: JailedTree, path: list[str]) -> None:
     try:
         with tree.directory(tuple(path)) as descriptor:
             place = os.readlink(f"/proc/self/fd/{descriptor}")
@@ -70,17 +70,17 @@ def test_whatever_is_found_lies_below_the_root(tree: Tree, path: list[str]) -> N
         (("nowhere",), Cause.NOT_FOUND),
     ],
 )
-def test_links_that_lead_out_or_nowhere(tree: Tree, path: tuple[str, ...], cause: Cause) -> None:
+def test_links_that_lead_out_or_nowhere(tree: JailedTree, path: tuple[str, ...], cause: Cause) -> None:
     with pytest.raises(FileError) as raised:
         tree.status(path)
     assert raised.value.cause is cause
 
 
-def test_links_that_stay_inside_are_followed(tree: Tree) -> None:
+def test_links_that_stay_inside_are_followed(tree: JailedTree) -> None:
     assert tree.status(("a", "root", "a", "deep")) == tree.status(("a", "b"))
 
 
-def test_no_descriptor_is_left_open(tree: Tree) -> None:
+def test_no_descriptor_is_left_open(tree: JailedTree) -> None:
     before = len(os.listdir("/proc/self/fd"))
     for path in (("a", "b"), ("a", "up"), ("nowhere", "x"), ("a", "root", "a", "deep")):
         try:
@@ -92,7 +92,7 @@ def test_no_descriptor_is_left_open(tree: Tree) -> None:
 
 def test_a_root_that_is_no_directory_is_said(tmp_path: Path) -> None:
     with pytest.raises(ServiceError, match="name a directory"):
-        Tree(tmp_path / "nowhere")
+        JailedTree(tmp_path / "nowhere")
 
 
 @given(st.text("ab*?", max_size=8), st.text("ab", max_size=8))
@@ -132,10 +132,10 @@ def test_many_stars_cost_no_more_than_pattern_times_name() -> None:
 
 @given(st.binary(max_size=200), st.integers(1, 7))
 def test_type_a_brings_any_file_back(octets: bytes, cut: int) -> None:
-    sent = to_network(octets)
-    conversion = FromNetwork()
-    pieces = [conversion.convert(sent[i : i + cut]) for i in range(0, len(sent), cut)]
-    assert b"".join(pieces) + conversion.rest() == octets
+    sent = encode_ascii(octets)
+    conversion = AsciiDecoder()
+    pieces = [conversion.decode(sent[i : i + cut]) for i in range(0, len(sent), cut)]
+    assert b"".join(pieces) + conversion.finish() == octets
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_type_a_brings_any_file_back(octets: bytes, cut: int) -> None:
     [("-la", ""), ("-l a", "a"), ("-a -l x y", "x y"), ("a -l", "a -l"), ("-", ""), ("", ""), ("-x.y", "-x.y")],
 )
 def test_flags_of_ls_are_left_out(argument: str, rest: str) -> None:
-    assert split_flags(argument) == rest
+    assert strip_flags(argument) == rest
 
 
 def test_a_session_is_not_slowed_by_a_pattern() -> None:

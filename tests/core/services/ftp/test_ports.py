@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.ftp.limits import SOLE_TURN_OCTETS, TURN_OCTETS
-from services.ftp.server_dtp.loop_sender import Load
 from services.ftp.server_dtp.ports import candidates
+from services.ftp.server_dtp.sendfile_loop import TransferLoad
 
 
 @given(st.integers(1024, 1100), st.integers(0, 50), st.integers())
@@ -50,4 +50,4 @@ def test_a_wide_range_is_not_laid_out_for_its_first_port() -> None:
     ("transfers", "octets"), [(1, SOLE_TURN_OCTETS), (2, SOLE_TURN_OCTETS // 2), (100, TURN_OCTETS)]
 )
 def test_a_turn_is_the_shorter_the_more_transfers_there_are(transfers: int, octets: int) -> None:
-    assert Load(transfers).turn_octets == octets
+    assert TransferLoad(transfers).turn_octets == octets

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from services.ftp.server_pi.session import Surroundings
-from tests.core.services.ftp.desk import OWN, PEER, Desk, codes_of
+from services.ftp.server_pi.session import ConnectionInfo
+from tests.core.services.ftp.fake_connection import OWN, PEER, FakeConnection, codes_of
 
 MINE = PEER.replace(".", ",")
 
@@ -76,42 +76,42 @@ MINE = PEER.replace(".", ",")
         ("OPTS X", 501),
     ],
 )
-def test_a_parameter_and_its_reply(desk: Desk, command: str, code: int) -> None:
+def test_a_parameter_and_its_reply(desk: FakeConnection, command: str, code: int) -> None:
     assert desk.codes(command) == [code]
 
 
-def test_pasv_tells_address_and_port(desk: Desk) -> None:
+def test_pasv_tells_address_and_port(desk: FakeConnection) -> None:
     assert f"({OWN.replace('.', ',')},195,80)" in desk.say("PASV")[0]
 
 
-def test_epsv_tells_the_port_alone(desk: Desk) -> None:
+def test_epsv_tells_the_port_alone(desk: FakeConnection) -> None:
     assert desk.say("EPSV")[0].endswith("(|||50000|)")
 
 
-def test_after_epsv_all_nothing_else_makes_a_connection(desk: Desk) -> None:
+def test_after_epsv_all_nothing_else_makes_a_connection(desk: FakeConnection) -> None:
     commands = ["EPSV ALL", "PASV", f"PORT {MINE},200,1", f"EPRT |1|{PEER}|51201|", "EPSV"]
     assert desk.codes(*commands) == [200, 503, 503, 503, 229]
 
 
-def test_no_free_port_is_425(desk: Desk) -> None:
+def test_no_free_port_is_425(desk: FakeConnection) -> None:
     desk.passive_ports = []
     assert desk.codes("PASV", "EPSV") == [425, 425]
 
 
-def test_a_bounce_is_noted(desk: Desk) -> None:
+def test_a_bounce_is_noted(desk: FakeConnection) -> None:
     desk.say("PORT 198,51,100,9,0,25")
-    note = desk.notes[-1]
+    note = desk.log_events[-1]
     assert (note.event, dict(note.values)) == ("bounce_refused", {"asked_host": "198.51.100.9", "asked_port": 25})
 
 
 def test_ipv6_has_the_extended_commands(root: Path) -> None:
-    desk = Desk(root, Surroundings("2001:db8::7", "2001:db8::1"))
+    desk = FakeConnection(root, ConnectionInfo("2001:db8::7", "2001:db8::1"))
     desk.log_in()
     commands = ["PASV", "EPSV", "EPSV 2", "EPSV 1", "EPRT |2|2001:db8::7|51201|", "EPRT |1|192.0.2.7|51201|"]
     assert desk.codes(*commands, f"PORT {MINE},200,1") == [502, 229, 229, 522, 200, 522, 504]
 
 
-def test_facts_are_chosen_by_opts(desk: Desk) -> None:
+def test_facts_are_chosen_by_opts(desk: FakeConnection) -> None:
     assert desk.say("OPTS MLST size;unknown;TYPE;") == ["200 MLST OPTS type;size;"]
     assert desk.say("MLST a.txt")[1] == " type=file;size=8; /a.txt"
     feature = next(line for line in desk.say("FEAT") if "MLST" in line)
@@ -119,11 +119,11 @@ def test_facts_are_chosen_by_opts(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("command", ["OPTS MLST", "OPTS MLST unknown;"])
-def test_no_fact_and_no_space_where_none_is_chosen(desk: Desk, command: str) -> None:
+def test_no_fact_and_no_space_where_none_is_chosen(desk: FakeConnection, command: str) -> None:
     """RFC 3659 section 7.9."""
     assert desk.say(command, "MLST a.txt")[:3] == ["200 MLST OPTS", "250-Listing /a.txt", "  /a.txt"]
 
 
-def test_user_keeps_the_parameters(desk: Desk) -> None:
+def test_user_keeps_the_parameters(desk: FakeConnection) -> None:
     assert codes_of(desk.say("TYPE I", "USER ann", "PASS secret")) == [200, 331, 230]
     assert any("TYPE I" in line for line in desk.say("STAT"))

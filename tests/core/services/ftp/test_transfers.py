@@ -10,16 +10,16 @@ from pathlib import Path
 import pytest
 
 from services.ftp.grammar import DataAddress
-from services.ftp.server_pi.actions import Moved
+from services.ftp.server_pi.actions import TransferComplete
 from services.ftp.server_pi.failures import Cause, Failed
-from services.ftp.server_pi.session import Surroundings
-from tests.core.services.ftp.desk import OWN, PEER, Desk, codes_of
+from services.ftp.server_pi.session import ConnectionInfo
+from tests.core.services.ftp.fake_connection import OWN, PEER, FakeConnection, codes_of
 
 PORT = f"PORT {PEER.replace('.', ',')},200,1"
 
 
 @pytest.mark.parametrize("way", ["PASV", "EPSV", PORT, f"EPRT |1|{PEER}|51201|"])
-def test_150_comes_before_the_data_and_226_after(desk: Desk, way: str) -> None:
+def test_150_comes_before_the_data_and_226_after(desk: FakeConnection, way: str) -> None:
     assert desk.codes("TYPE I", way, "RETR a.txt")[1:] == [desk_code(way), 150, 226]
     assert desk.sent == [b"one\ntwo\n"]
 
@@ -28,12 +28,12 @@ def desk_code(way: str) -> int:
     return {"PASV": 227, "EPSV": 229}.get(way, 200)
 
 
-def test_125_where_the_user_has_connected_already(desk: Desk) -> None:
+def test_125_where_the_user_has_connected_already(desk: FakeConnection) -> None:
     desk.user_connects_first = True
     assert desk.codes("PASV", "RETR a.txt") == [227, 125, 226]
 
 
-def test_425_without_an_agreement(desk: Desk) -> None:
+def test_425_without_an_agreement(desk: FakeConnection) -> None:
     assert desk.codes("RETR a.txt", "STOR x", "LIST", "NLST", "MLSD", "APPE x", "STOU") == [425] * 7
 
 
@@ -41,7 +41,7 @@ def test_without_an_agreement_the_data_connection_goes_to_the_control_port(root:
     """RFC 959 sections 3.2 and 3.3; RFC 2577 section 3 and RFC 2428 section 4 have it refused."""
     codes = {}
     for port in (51_201, 1023):
-        desk = Desk(root, Surroundings(PEER, OWN, port))
+        desk = FakeConnection(root, ConnectionInfo(PEER, OWN, port))
         desk.log_in()
         codes[port] = desk.codes("RETR a.txt", "EPSV ALL", "RETR a.txt")
         if port >= 1024:
@@ -49,7 +49,7 @@ def test_without_an_agreement_the_data_connection_goes_to_the_control_port(root:
     assert codes == {51_201: [150, 226, 200, 425], 1023: [425, 200, 425]}
 
 
-def test_an_agreement_is_for_one_transfer(desk: Desk) -> None:
+def test_an_agreement_is_for_one_transfer(desk: FakeConnection) -> None:
     assert desk.codes(PORT, "RETR a.txt", "RETR a.txt") == [200, 150, 226, 425]
 
 
@@ -64,7 +64,7 @@ def test_an_agreement_is_for_one_transfer(desk: Desk) -> None:
         (Cause.QUOTA_EXCEEDED, 552),
     ],
 )
-def test_what_ends_a_transfer_early(desk: Desk, cause: Cause, code: int) -> None:
+def test_what_ends_a_transfer_early(desk: FakeConnection, cause: Cause, code: int) -> None:
     desk.outcomes = [Failed(cause)]
     assert desk.codes("PASV", "STOR x", "NOOP") == [227, 150, code, 200]
 
@@ -92,18 +92,18 @@ def test_what_ends_a_transfer_early(desk: Desk, cause: Cause, code: int) -> None
         ("MLSD climbs", 550),
     ],
 )
-def test_what_keeps_a_transfer_from_beginning(desk: Desk, root: Path, command: str, code: int) -> None:
+def test_what_keeps_a_transfer_from_beginning(desk: FakeConnection, root: Path, command: str, code: int) -> None:
     before = sorted(root.parent.rglob("*"))
     assert desk.codes("PASV", command) == [227, code]
     assert sorted(root.parent.rglob("*")) == before
 
 
-def test_links_within_the_home_are_followed(desk: Desk) -> None:
+def test_links_within_the_home_are_followed(desk: FakeConnection) -> None:
     assert desk.codes("TYPE I", "PASV", "RETR inside.txt")[-1] == 226
     assert desk.sent == [b"one\ntwo\n"]
 
 
-def test_type_a_ends_lines_in_crlf(desk: Desk, root: Path) -> None:
+def test_type_a_ends_lines_in_crlf(desk: FakeConnection, root: Path) -> None:
     assert desk.codes("PASV", "RETR a.txt") == [227, 150, 226]
     assert desk.sent == [b"one\r\ntwo\r\n"]
     desk.data = b"1\r\n2\r\r\n3\n\r"
@@ -111,7 +111,7 @@ def test_type_a_ends_lines_in_crlf(desk: Desk, root: Path) -> None:
     assert (root / "new").read_bytes() == b"1\n2\r\n3\n\r"
 
 
-def test_a_file_is_stored_and_keeps_its_mode(desk: Desk, root: Path) -> None:
+def test_a_file_is_stored_and_keeps_its_mode(desk: FakeConnection, root: Path) -> None:
     (root / "a.txt").chmod(0o600)
     desk.data = b"new"
     assert desk.codes("TYPE I", "PASV", "STOR a.txt")[-1] == 226
@@ -120,14 +120,14 @@ def test_a_file_is_stored_and_keeps_its_mode(desk: Desk, root: Path) -> None:
     assert sorted(os.listdir(root)) == ["a.txt", "climbs", "inside.txt", "out.txt", "sub"]
 
 
-def test_storing_over_a_link_replaces_the_link(desk: Desk, root: Path) -> None:
+def test_storing_over_a_link_replaces_the_link(desk: FakeConnection, root: Path) -> None:
     desk.data = b"new"
     assert desk.codes("PASV", "STOR out.txt")[-1] == 226
     assert not (root / "out.txt").is_symlink()
     assert (root.parent / "outside" / "secret.txt").read_text() == "secret"
 
 
-def test_stou_chooses_a_name_and_tells_it(desk: Desk, root: Path) -> None:
+def test_stou_chooses_a_name_and_tells_it(desk: FakeConnection, root: Path) -> None:
     desk.data = b"x"
     assert desk.say("PASV", "STOU a.txt")[1] == "150 FILE: /a.txt.1"
     assert desk.say("PASV", "STOU")[1] == "150 FILE: /upload"
@@ -135,7 +135,7 @@ def test_stou_chooses_a_name_and_tells_it(desk: Desk, root: Path) -> None:
     assert [(root / name).read_bytes() for name in ("a.txt.1", "upload", "sub/upload")] == [b"x"] * 3
 
 
-def test_appe_adds_and_makes(desk: Desk, root: Path) -> None:
+def test_appe_adds_and_makes(desk: FakeConnection, root: Path) -> None:
     desk.data = b"three\n"
     assert desk.codes("TYPE I", "PASV", "APPE a.txt", "PASV", "APPE new")[1:] == [227, 150, 226, 227, 150, 226]
     assert (root / "a.txt").read_bytes() == b"one\ntwo\nthree\n"
@@ -145,7 +145,7 @@ def test_appe_adds_and_makes(desk: Desk, root: Path) -> None:
 # REST, and uploads that break off.
 
 
-def test_rest_before_retr(desk: Desk) -> None:
+def test_rest_before_retr(desk: FakeConnection) -> None:
     assert desk.codes("TYPE I", "REST 4", "PASV", "RETR a.txt") == [200, 350, 227, 150, 226]
     assert desk.codes("REST 8", "PASV", "RETR a.txt", "PASV", "RETR a.txt") == [350, 227, 150, 226, 227, 150, 226]
     assert desk.codes("TYPE A", "REST 4", "PASV", "RETR a.txt")[-1] == 226
@@ -153,29 +153,29 @@ def test_rest_before_retr(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("command", ["MLSD nope", "MLSD a.txt", "MLSD", "LIST nope", "RETR nope", "STOR sub", "NLST"])
-def test_rest_is_for_the_next_transfer_command_alone(desk: Desk, command: str) -> None:
+def test_rest_is_for_the_next_transfer_command_alone(desk: FakeConnection, command: str) -> None:
     """RFC 959 section 4.1.3."""
     desk.say("TYPE I", "REST 4", "EPSV", command, "EPSV", "RETR a.txt")
     assert desk.sent[-1] == b"one\ntwo\n"
 
 
 @pytest.mark.parametrize("command", ["RETR a.txt", "STOR a.txt", "STOR new"])
-def test_rest_past_the_end_is_554(desk: Desk, command: str) -> None:
+def test_rest_past_the_end_is_554(desk: FakeConnection, command: str) -> None:
     assert desk.codes("TYPE I", "REST 9", "PASV", command) == [200, 350, 227, 554]
 
 
-def broken(desk: Desk, name: str, octets: bytes) -> None:
+def broken(desk: FakeConnection, name: str, octets: bytes) -> None:
     """Break an upload off after some octets."""
-    desk.holds_moves = True
+    desk.holds_transfers = True
     assert desk.codes("TYPE I", "PASV", f"STOR {name}") == [200, 227, 150]
-    mover = desk._mover
+    mover = desk._transfer
     assert mover is not None
     mover._upload.write(memoryview(octets))  # type: ignore[attr-defined]
-    assert codes_of(desk.end_move(Failed(Cause.CONNECTION_BROKEN))) == [426]
-    desk.holds_moves = False
+    assert codes_of(desk.end_transfer(Failed(Cause.CONNECTION_BROKEN))) == [426]
+    desk.holds_transfers = False
 
 
-def test_a_broken_upload_leaves_the_old_file_and_rest_goes_on(desk: Desk, root: Path) -> None:
+def test_a_broken_upload_leaves_the_old_file_and_rest_goes_on(desk: FakeConnection, root: Path) -> None:
     broken(desk, "a.txt", b"01234")
     assert (root / "a.txt").read_bytes() == b"one\ntwo\n"
     assert desk.say("SIZE a.txt") == ["213 8"]
@@ -186,7 +186,7 @@ def test_a_broken_upload_leaves_the_old_file_and_rest_goes_on(desk: Desk, root: 
     assert not (root / ".a.txt.part").exists()
 
 
-def test_size_tells_where_a_broken_upload_of_a_new_file_goes_on(desk: Desk, root: Path) -> None:
+def test_size_tells_where_a_broken_upload_of_a_new_file_goes_on(desk: FakeConnection, root: Path) -> None:
     broken(desk, "new", b"01234")
     assert not (root / "new").exists()
     assert desk.codes("PASV", "RETR new") == [227, 550]
@@ -196,55 +196,55 @@ def test_size_tells_where_a_broken_upload_of_a_new_file_goes_on(desk: Desk, root
     assert (root / "new").read_bytes() == b"0123456"
 
 
-def test_a_marker_within_what_came_is_taken(desk: Desk, root: Path) -> None:
+def test_a_marker_within_what_came_is_taken(desk: FakeConnection, root: Path) -> None:
     broken(desk, "new", b"01234")
     desk.data = b"ab"
     assert desk.codes("REST 3", "PASV", "STOR new") == [350, 227, 150, 226]
     assert (root / "new").read_bytes() == b"012ab"
 
 
-def test_a_marker_past_what_came_is_554_though_the_old_file_is_longer(desk: Desk) -> None:
+def test_a_marker_past_what_came_is_554_though_the_old_file_is_longer(desk: FakeConnection) -> None:
     broken(desk, "a.txt", b"01")
     assert desk.codes("REST 4", "PASV", "STOR a.txt") == [350, 227, 554]
 
 
-def test_appending_to_a_file_of_which_an_upload_broke_off_waits(desk: Desk) -> None:
+def test_appending_to_a_file_of_which_an_upload_broke_off_waits(desk: FakeConnection) -> None:
     broken(desk, "a.txt", b"01")
     assert desk.codes("PASV", "APPE a.txt") == [227, 450]
     assert desk.codes("DELE .a.txt.part", "PASV", "APPE a.txt") == [250, 227, 150, 226]
 
 
-def test_storing_again_begins_anew(desk: Desk, root: Path) -> None:
+def test_storing_again_begins_anew(desk: FakeConnection, root: Path) -> None:
     broken(desk, "new", b"01234")
     desk.data = b"x"
     assert desk.codes("PASV", "STOR new")[-1] == 226
     assert (root / "new").read_bytes() == b"x"
 
 
-def test_rest_without_a_broken_upload_keeps_the_front_of_the_file(desk: Desk, root: Path) -> None:
+def test_rest_without_a_broken_upload_keeps_the_front_of_the_file(desk: FakeConnection, root: Path) -> None:
     desk.data = b"TWO\n"
     assert desk.codes("TYPE I", "REST 4", "PASV", "STOR a.txt")[-1] == 226
     assert (root / "a.txt").read_bytes() == b"one\nTWO\n"
 
 
-def test_deleting_a_file_deletes_what_an_upload_left(desk: Desk, root: Path) -> None:
+def test_deleting_a_file_deletes_what_an_upload_left(desk: FakeConnection, root: Path) -> None:
     broken(desk, "new", b"01234")
     assert desk.codes("DELE new", "SIZE new") == [250, 550]
     assert not (root / ".new.part").exists()
 
 
-def test_an_upload_of_nothing_leaves_nothing(desk: Desk, root: Path) -> None:
+def test_an_upload_of_nothing_leaves_nothing(desk: FakeConnection, root: Path) -> None:
     broken(desk, "new", b"")
     assert not (root / ".new.part").exists()
 
 
-def test_two_uploads_of_one_name_are_kept_apart(desk: Desk, root: Path) -> None:
+def test_two_uploads_of_one_name_are_kept_apart(desk: FakeConnection, root: Path) -> None:
     with open(root / ".a.txt.part", "wb") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
         assert desk.codes("PASV", "STOR a.txt") == [227, 450]
 
 
-def test_a_link_in_the_place_of_a_partial_file_is_not_followed(desk: Desk, root: Path) -> None:
+def test_a_link_in_the_place_of_a_partial_file_is_not_followed(desk: FakeConnection, root: Path) -> None:
     (root / ".new.part").symlink_to(root.parent / "outside" / "made")
     assert desk.codes("PASV", "STOR new") == [227, 553]
     assert not (root.parent / "outside" / "made").exists()
@@ -253,18 +253,18 @@ def test_a_link_in_the_place_of_a_partial_file_is_not_followed(desk: Desk, root:
 # Quotas: `small` has 20 octets, 16 of them used.
 
 
-def test_552_when_the_quota_is_exceeded_and_the_old_file_stays(stranger: Desk, root: Path) -> None:
+def test_552_when_the_quota_is_exceeded_and_the_old_file_stays(stranger: FakeConnection, root: Path) -> None:
     stranger.data = b"0123456789"
     assert stranger.codes("USER small", "PASS secret", "TYPE I", "PASV", "STOR new")[-2:] == [150, 552]
     assert stranger.codes("PASV", "STOR a.txt")[-1] == 226
     assert (root / "a.txt").read_bytes() == b"0123456789"
-    assert stranger.home is not None
-    assert stranger.home.quota.used_bytes == sum(
+    assert stranger.files is not None
+    assert stranger.files.quota.used_bytes == sum(
         path.stat().st_size for path in root.rglob("*") if not path.is_symlink() and path.is_file()
     )
 
 
-def test_452_when_the_quota_is_used_up_before(stranger: Desk, root: Path) -> None:
+def test_452_when_the_quota_is_used_up_before(stranger: FakeConnection, root: Path) -> None:
     (root / "fills").write_bytes(b"1234")
     assert stranger.codes("USER small", "PASS secret", "PASV", "STOR new", "PASV", "APPE a.txt")[2:] == [
         227,
@@ -274,7 +274,7 @@ def test_452_when_the_quota_is_used_up_before(stranger: Desk, root: Path) -> Non
     ]
 
 
-def test_452_from_a_full_disk(desk: Desk, monkeypatch: pytest.MonkeyPatch, root: Path) -> None:
+def test_452_from_a_full_disk(desk: FakeConnection, monkeypatch: pytest.MonkeyPatch, root: Path) -> None:
     def full(*_: object) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -284,7 +284,7 @@ def test_452_from_a_full_disk(desk: Desk, monkeypatch: pytest.MonkeyPatch, root:
     assert (root / "a.txt").read_bytes() == b"one\ntwo\n"
 
 
-def test_451_from_a_disk_error(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_451_from_a_disk_error(desk: FakeConnection, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken_disk(*_: object, **__: object) -> None:
         raise OSError(errno.EIO, "Input/output error")
 
@@ -295,40 +295,40 @@ def test_451_from_a_disk_error(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> N
 # During a transfer.
 
 
-def test_abor_ends_a_transfer_with_426_and_226(desk: Desk) -> None:
-    desk.holds_moves = True
+def test_abor_ends_a_transfer_with_426_and_226(desk: FakeConnection) -> None:
+    desk.holds_transfers = True
     assert desk.codes("PASV", "RETR a.txt") == [227, 150]
     assert desk.codes("ABOR", "NOOP") == [426, 226, 200]
 
 
-def test_abor_is_seen_before_what_waits_and_answered_after_it(desk: Desk) -> None:
-    desk.holds_moves = True
+def test_abor_is_seen_before_what_waits_and_answered_after_it(desk: FakeConnection) -> None:
+    desk.holds_transfers = True
     desk.codes("PASV", "RETR a.txt")
     assert desk.codes("PWD", "ABOR") == [426, 257, 226]
 
 
-def test_abor_sent_with_the_command_it_aborts(desk: Desk) -> None:
-    desk.holds_moves = True
+def test_abor_sent_with_the_command_it_aborts(desk: FakeConnection) -> None:
+    desk.holds_transfers = True
     assert desk.codes("PASV", "RETR a.txt", "ABOR") == [227, 150, 426, 226]
 
 
-def test_225_where_a_data_connection_is_open_and_nothing_moves(desk: Desk) -> None:
+def test_225_where_a_data_connection_is_open_and_nothing_moves(desk: FakeConnection) -> None:
     desk.user_connects_first = True
     assert desk.codes("PASV", "ABOR", "ABOR", "RETR a.txt") == [227, 225, 226, 425]
 
 
-def test_stat_and_noop_are_answered_meanwhile_and_others_wait(desk: Desk) -> None:
-    desk.holds_moves = True
+def test_stat_and_noop_are_answered_meanwhile_and_others_wait(desk: FakeConnection) -> None:
+    desk.holds_transfers = True
     desk.codes("PASV", "RETR a.txt")
     assert any("A transfer is under way" in line for line in desk.say("STAT"))
     assert desk.codes("NOOP", "PWD", "NOOP", "QUIT") == [200]
     assert desk.session.is_leaving
-    assert codes_of(desk.end_move(Moved(8))) == [226, 257, 200, 221]
+    assert codes_of(desk.end_transfer(TransferComplete(8))) == [226, 257, 200, 221]
     assert desk.closed
 
 
-def test_telnet_interrupt_and_synch_before_abor(desk: Desk) -> None:
-    desk.holds_moves = True
+def test_telnet_interrupt_and_synch_before_abor(desk: FakeConnection) -> None:
+    desk.holds_transfers = True
     desk.codes("PASV", "RETR a.txt")
     assert codes_of(desk.feed(b"\xff\xf4\xff\xf2ABOR\r\n")) == [426, 226]
 
@@ -336,7 +336,7 @@ def test_telnet_interrupt_and_synch_before_abor(desk: Desk) -> None:
 # Listings.
 
 
-def test_list_as_ls_writes_it(desk: Desk) -> None:
+def test_list_as_ls_writes_it(desk: FakeConnection) -> None:
     assert desk.codes("PASV", "LIST") == [227, 150, 226]
     lines = desk.sent[0].decode().split("\r\n")
     assert lines[0] == "-rw-r--r--   1 ftp      ftp                 8 Nov  6 08:49 a.txt"
@@ -361,12 +361,12 @@ def test_list_as_ls_writes_it(desk: Desk) -> None:
         ("NLST *" + "*a" * 500, []),
     ],
 )
-def test_names_can_be_used_as_they_are(desk: Desk, command: str, names: list[str]) -> None:
+def test_names_can_be_used_as_they_are(desk: FakeConnection, command: str, names: list[str]) -> None:
     assert desk.codes("PASV", command)[-1] == 226
     assert desk.sent[0].decode() == "".join(name + "\r\n" for name in names)
 
 
-def test_mlsd_gives_facts(desk: Desk) -> None:
+def test_mlsd_gives_facts(desk: FakeConnection) -> None:
     assert desk.codes("OPTS MLST type;size;perm;", "PASV", "MLSD")[-1] == 226
     assert desk.sent[0].decode().split("\r\n") == [
         "type=file;size=8;perm=adfrw; a.txt",
@@ -376,7 +376,7 @@ def test_mlsd_gives_facts(desk: Desk) -> None:
     ]
 
 
-def test_a_name_with_a_line_end_in_it_forges_no_line(desk: Desk, root: Path) -> None:
+def test_a_name_with_a_line_end_in_it_forges_no_line(desk: FakeConnection, root: Path) -> None:
     (root / "sub" / "x\r\n226 done").touch()
     desk.codes("PASV", "LIST sub")
     assert desk.sent[0].count(b"\r\n") == 2

@@ -16,7 +16,7 @@ import pytest
 
 from services.eventlog import EventLog
 from services.ftp.server_dtp import transfer as server_dtp_transfer
-from services.ftp.server_dtp.data_connection import DataConnection, DataPlan
+from services.ftp.server_dtp.data_connection import DataConnection, DataSettings
 from services.ftp.server_dtp.page_cache import is_cached, is_in_memory
 from services.ftp.server_dtp.transfer import FileSender, Turn
 from services.ftp.server_pi.failures import Cause, Failed
@@ -48,7 +48,7 @@ def test_a_turn_sends_its_share_and_no_more(large: Path, pair: tuple[socket.sock
     assert moved.turn(pair[0], 1000) is Turn.MORE
     assert moved.octets == 1000
     assert pair[1].recv(2000) == LARGE[7:1007]
-    moved.give_up()
+    moved.abandon()
 
 
 def test_a_peer_that_takes_nothing_is_not_waited_for(large: Path, pair: tuple[socket.socket, socket.socket]) -> None:
@@ -58,7 +58,7 @@ def test_a_peer_that_takes_nothing_is_not_waited_for(large: Path, pair: tuple[so
         before = moved.octets
         assert moved.turn(pair[0], 1 << 20) is Turn.MORE
     assert 0 < moved.octets < len(LARGE)
-    moved.give_up()
+    moved.abandon()
 
 
 def test_a_disk_is_not_waited_for(
@@ -68,7 +68,7 @@ def test_a_disk_is_not_waited_for(
     moved = sender(large)
     assert moved.turn(pair[0], 1000) is Turn.DISK
     assert moved.octets == 0
-    moved.give_up()
+    moved.abandon()
 
 
 def test_what_the_system_holds_is_told_from_what_lies_on_the_disk_alone(large: Path) -> None:
@@ -101,7 +101,9 @@ def transfer(moved: FileSender, reads: bool = True, stall_s: float = 20.0) -> tu
 
     async def both() -> tuple[Failed | None, bytes]:
         with ThreadPoolExecutor(1) as workers:
-            plan = DataPlan(asyncio.get_running_loop(), workers, EventLog(None, time.time), Random(1), stall_s=stall_s)
+            plan = DataSettings(
+                asyncio.get_running_loop(), workers, EventLog(None, time.time), Random(1), stall_s=stall_s
+            )
             data = DataConnection(plan, (HOST, 0), HOST, lambda: None)
             address = data.listen()
             assert address is not None

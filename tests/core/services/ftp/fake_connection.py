@@ -7,17 +7,17 @@ import socket
 from collections.abc import Sequence
 from pathlib import Path
 
-from services.ftp.accounts import Account, Accounts, admit
-from services.ftp.files.jailed_tree import FileError, Tree
+from services.ftp.accounts import Account, Accounts, check_credential
+from services.ftp.files.jailed_tree import FileError, JailedTree
 from services.ftp.files.quota import Quota
-from services.ftp.files.user_files import Home
+from services.ftp.files.user_files import UserFiles
 from services.ftp.grammar import DataAddress
-from services.ftp.server_dtp.open_transfer import carry_out, open_transfer
-from services.ftp.server_dtp.transfer import Mover
+from services.ftp.server_dtp.open_transfer import execute_request, open_transfer
+from services.ftp.server_dtp.transfer import Transfer
 from services.ftp.server_pi import actions
 from services.ftp.server_pi.commands import server_pi
 from services.ftp.server_pi.failures import Cause, Failed
-from services.ftp.server_pi.session import Surroundings
+from services.ftp.server_pi.session import ConnectionInfo
 
 PEER, OWN = "192.0.2.7", "192.0.2.1"
 LOGIN = "USER ann\r\nPASS secret\r\n"
@@ -36,42 +36,42 @@ def accounts(root: Path) -> Accounts:
     return Accounts(users, Account("anonymous", root, writable=False, anonymous=True))
 
 
-class Desk:
+class FakeConnection:
     """`data` is what the user sends on the data connection; `sent` is what came on it."""
 
-    def __init__(self, root: Path, surroundings: Surroundings | None = None) -> None:
-        self.session = server_pi(surroundings or Surroundings(PEER, OWN))
+    def __init__(self, root: Path, connection_info: ConnectionInfo | None = None) -> None:
+        self.session = server_pi(connection_info or ConnectionInfo(PEER, OWN))
         self.accounts = accounts(root)
         self.data = b""
         self.sent: list[bytes] = []
-        self.notes: list[actions.Note] = []
+        self.log_events: list[actions.LogEvent] = []
         # Where the data connections of active mode went.
         self.targets: list[DataAddress] = []
         self.out = b""
         self.closed = False
         self.passive_ports = [50_000] * 1000
-        # What a Move comes to, where a test says so; and whether it waits for `end_move`.
+        # What a StartTransfer comes to, where a test says so; and whether it waits for `end_transfer`.
         self.outcomes: list[Failed] = []
-        self.holds_moves = False
+        self.holds_transfers = False
         self.user_connects_first = False
-        self.home: Home | None = None
-        self._mover: Mover | None = None
+        self.files: UserFiles | None = None
+        self._transfer: Transfer | None = None
 
     def greet(self, ready: bool = True) -> list[str]:
         self._run(self.session.greeting(ready))
-        return self._take()
+        return self._take_replies()
 
     def open(self) -> list[str]:
         """The service becomes ready."""
         self._run(self.session.ready())
-        self._go_on()
-        return self._take()
+        self._resume()
+        return self._take_replies()
 
     def feed(self, octets: bytes) -> list[str]:
         """Return the replies to these octets, line by line."""
         self._run(self.session.receive(octets))
-        self._go_on()
-        return self._take()
+        self._resume()
+        return self._take_replies()
 
     def say(self, *commands: str) -> list[str]:
         return self.feed("".join(command + "\r\n" for command in commands).encode())
@@ -84,95 +84,95 @@ class Desk:
         self.greet()
         assert self.codes(f"USER {user}", "PASS secret")[-1] == 230
 
-    def end_move(self, result: actions.Result) -> list[str]:
-        self._end_move(result)
-        self._go_on()
-        return self._take()
+    def end_transfer(self, result: actions.Result) -> list[str]:
+        self._end_transfer(result)
+        self._resume()
+        return self._take_replies()
 
-    def _end_move(self, result: actions.Result) -> None:
-        if isinstance(result, Failed) and self._mover is not None:
-            self._mover.give_up()
+    def _end_transfer(self, result: actions.Result) -> None:
+        if isinstance(result, Failed) and self._transfer is not None:
+            self._transfer.abandon()
         self._run(self.session.resolved(result))
 
-    def _go_on(self) -> None:
+    def _resume(self) -> None:
         while self.session.has_work:
-            self._run(self.session.go_on())
+            self._run(self.session.resume())
 
-    def _take(self) -> list[str]:
+    def _take_replies(self) -> list[str]:
         out, self.out = self.out, b""
         return out.decode("utf-8", "surrogateescape").split("\r\n")[:-1]
 
-    def _run(self, wanted: Sequence[actions.Action]) -> None:
-        for action in wanted:
+    def _run(self, actions_to_perform: Sequence[actions.Action]) -> None:
+        for action in actions_to_perform:
             if isinstance(action, actions.Send):
                 assert not self.closed
                 self.out += action.octets
-            elif isinstance(action, actions.Note):
-                self.notes.append(action)
+            elif isinstance(action, actions.LogEvent):
+                self.log_events.append(action)
             elif isinstance(action, actions.Close):
                 self.closed = True
             elif isinstance(action, actions.AbortTransfer):
-                if self.holds_moves:
-                    self._end_move(Failed(Cause.ABORTED))
+                if self.holds_transfers:
+                    self._end_transfer(Failed(Cause.ABORTED))
             elif not self._is_done_already(action):
-                assert isinstance(action, actions.Ask)
+                assert isinstance(action, actions.Request)
                 self._run(self.session.resolved(self._answer(action)))
 
     def _is_done_already(self, action: actions.Action) -> bool:
-        is_held = isinstance(action, actions.Move) and self.holds_moves
+        is_held = isinstance(action, actions.StartTransfer) and self.holds_transfers
         return is_held or isinstance(action, actions.CloseData | actions.LogOut)
 
-    def _answer(self, ask: actions.Ask) -> actions.Result:
+    def _answer(self, request: actions.Request) -> actions.Result:
         try:
-            return self._result(ask)
+            return self._result(request)
         except FileError as error:
             return Failed(error.cause, error.detail)
 
-    def _result(self, ask: actions.Ask) -> actions.Result:
-        if isinstance(ask, actions.Pause):
+    def _result(self, request: actions.Request) -> actions.Result:
+        if isinstance(request, actions.Pause):
             return actions.Done()
-        if isinstance(ask, actions.Authenticate):
-            found = self.accounts.find(ask.user)
-            answer = admit(found, ask)
-            if found is not None and isinstance(answer, actions.Admitted):
-                self.home = Home(Tree(found.home), Quota(found.quota_bytes), found.writable)
-                self.home.quota.set_used(self.home.tree.size_bytes())
+        if isinstance(request, actions.Authenticate):
+            account = self.accounts.find(request.user)
+            answer = check_credential(account, request)
+            if account is not None and isinstance(answer, actions.Admitted):
+                self.files = UserFiles(JailedTree(account.home), Quota(account.quota_bytes), account.writable)
+                self.files.quota.set_used(self.files.tree.size_bytes())
             return answer
-        if isinstance(ask, actions.OpenPassive):
+        if isinstance(request, actions.OpenPassive):
             if not self.passive_ports:
                 return Failed(Cause.NO_CONNECTION)
             self.session.data_is_open = self.user_connects_first
             return actions.Listening(OWN, self.passive_ports.pop())
-        assert self.home is not None
-        if isinstance(ask, actions.OpenRead | actions.OpenWrite | actions.OpenListing):
-            self._mover, opened = open_transfer(self.home, ask, NOW)
+        assert self.files is not None
+        if isinstance(request, actions.OpenRead | actions.OpenWrite | actions.OpenListing):
+            self._transfer, opened = open_transfer(self.files, request, NOW)
             return opened
-        if isinstance(ask, actions.Move):
-            self.targets += [ask.target] if ask.target is not None else []
-            return self._move()
-        return carry_out(self.home, ask, NOW)
+        if isinstance(request, actions.StartTransfer):
+            self.targets += [request.target] if request.target is not None else []
+            return self._run_transfer()
+        return execute_request(self.files, request, NOW)
 
-    def _move(self) -> actions.Result:
-        mover = self._mover
-        assert mover is not None
+    def _run_transfer(self) -> actions.Result:
+        transfer = self._transfer
+        assert transfer is not None
         if self.outcomes:
-            mover.give_up()
+            transfer.abandon()
             return self.outcomes.pop(0)
         own, other = socket.socketpair()
         with own, other:
             own.setblocking(False)
             try:
-                if not mover.sends:
+                if not transfer.sends:
                     other.sendall(self.data)
                 other.shutdown(socket.SHUT_WR)
-                assert mover.step(own)
-                mover.finish()
+                assert transfer.step(own)
+                transfer.finish()
             except FileError:
-                mover.give_up()
+                transfer.abandon()
                 raise
             own.shutdown(socket.SHUT_WR)
             self.sent.append(b"".join(iter(lambda: other.recv(65_536), b"")))
-        return actions.Moved(mover.octets)
+        return actions.TransferComplete(transfer.octets)
 
 
 def codes_of(lines: Sequence[str]) -> list[int]:

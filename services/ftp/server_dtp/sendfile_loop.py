@@ -1,7 +1,8 @@
 """The sendfile loop: one transfer's share of the event loop, for octets that need no disk access.
 
-Whenever the socket is writable, one turn sends at most Load.turn_octets by sendfile(2). It ends when all is sent, when
-a worker thread has to read from the disk, when the transfer is aborted, or when the peer reads nothing for stall_s.
+Whenever the socket is writable, one turn sends at most TransferLoad.turn_octets by sendfile(2). The loop ends when all
+is sent, when a worker thread has to read from the disk, when the transfer is aborted, or when the peer reads nothing
+for stall_s.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ from services.ftp.server_pi.failures import Cause
 
 
 @dataclass(slots=True)
-class Load:
+class TransferLoad:
     """The number of transfers under way."""
 
     transfers: int = 0
@@ -25,55 +26,60 @@ class Load:
         return max(TURN_OCTETS, SOLE_TURN_OCTETS // max(1, self.transfers))
 
 
-class Turns:
+class SendfileLoop:
     """The turns of one transfer; run() returns Turn.DONE, Turn.DISK or the cause of a failure."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, connection: socket.socket, sender: FileSender, load: Load, stall_s: float
+        self,
+        loop: asyncio.AbstractEventLoop,
+        connection: socket.socket,
+        sender: FileSender,
+        load: TransferLoad,
+        stall_s: float,
     ) -> None:
         self._loop, self._connection, self._sender, self._load = loop, connection, sender, load
         self._stall_s = stall_s
-        self._moved_at = loop.time()
+        self._sent_at = loop.time()
         self._ended: asyncio.Future[Turn | Cause] = loop.create_future()
 
     async def run(self, aborted: asyncio.Future[Cause]) -> Turn | Cause:
         """Send until the loop ends; raises OSError."""
         if aborted.done():
             return aborted.result()
-        first = self._move()
+        first = self._send()
         if first is not Turn.MORE:
             return first
         descriptor = self._connection.fileno()
-        self._loop.add_writer(descriptor, self._take)
+        self._loop.add_writer(descriptor, self._on_writable)
         aborted.add_done_callback(self._abort)
-        self._watch()
+        self._check_stall()
         try:
             return await self._ended
         finally:
-            self._watching.cancel()
+            self._stall_timer.cancel()
             aborted.remove_done_callback(self._abort)
             self._loop.remove_writer(descriptor)
 
-    def _move(self) -> Turn:
+    def _send(self) -> Turn:
         return self._sender.turn(self._connection, self._load.turn_octets)
 
-    def _take(self) -> None:
+    def _on_writable(self) -> None:
         if self._ended.done():
             return
         try:
-            turn = self._move()
+            turn = self._send()
         except OSError as error:
             self._ended.set_exception(error)
             return
-        self._moved_at = self._loop.time()
+        self._sent_at = self._loop.time()
         if turn is not Turn.MORE:
             self._ended.set_result(turn)
 
-    def _watch(self) -> None:
+    def _check_stall(self) -> None:
         """End the loop with STALLED where the peer has read nothing for `stall_s`."""
-        left = self._moved_at + self._stall_s - self._loop.time()
-        if left > 0:
-            self._watching = self._loop.call_later(left, self._watch)
+        remaining_s = self._sent_at + self._stall_s - self._loop.time()
+        if remaining_s > 0:
+            self._stall_timer = self._loop.call_later(remaining_s, self._check_stall)
         elif not self._ended.done():
             self._ended.set_result(Cause.STALLED)
 
