@@ -42,13 +42,13 @@ class OctetBuffer:
         Raises LimitExceededError where the first `limit_octets` octets do not contain it.
         """
         begin = max(self._start, self._searched - len(delimiter) + 1)
-        found = self._octets.find(delimiter, begin, self._start + limit_octets)
-        if found < 0:
+        position = self._octets.find(delimiter, begin, self._start + limit_octets)
+        if position < 0:
             if len(self) >= limit_octets:
                 raise LimitExceededError(f"no end within {limit_octets} octets")
             self._searched = len(self._octets)
             return None
-        return self.take(found + len(delimiter) - self._start)
+        return self.take(position + len(delimiter) - self._start)
 
     def take_line(self, limit_octets: int) -> bytes | None:
         """Take a line and return it without its CRLF; None and errors as for take_through()."""
@@ -58,7 +58,7 @@ class OctetBuffer:
     def take(self, count: int) -> bytes:
         """Take at most `count` octets from the front."""
         end = min(self._start + count, len(self._octets))
-        taken = bytes(memoryview(self._octets)[self._start : end])
+        octets = bytes(memoryview(self._octets)[self._start : end])
         self._start = self._searched = end
         if end == len(self._octets):
             self._octets.clear()
@@ -66,7 +66,7 @@ class OctetBuffer:
         elif end > COMPACT_OCTETS:
             del self._octets[:end]
             self._start = self._searched = 0
-        return taken
+        return octets
 
     def peek(self, count: int, skip: int = 0) -> bytes:
         """Return at most `count` octets after the first `skip`, and leave them in the buffer."""

@@ -15,8 +15,8 @@ section 6.2.2 leave the choice to the server). The order of eviction:
     3. active or logged-in ones of an address or prefix that holds far more than its share
     4. connections that have only just been opened
 
-and among equals the prefix with the most connections, then the address with the most, then the connection that has
-been longest without a complete command. An active or logged-in connection of any other address is never evicted. A new
+and among equals the prefix with the most connections, then the address with the most, then the connection that has been
+longest without a complete command. An active or logged-in connection of any other address is never evicted. A new
 connection never evicts one of an address that holds fewer than its own, unless that was silent for the grace time: an
 attacker that connects again and again evicts only its own connections.
 
@@ -43,9 +43,9 @@ IPV6_PREFIX_BITS = 56
 # RFC 6298 section 2.1: the first retransmission comes after 1 s, the next after 2 more: two losses are forgiven.
 OPENING_GRACE_S = 3.0
 # Active connections of one address that are not evicted whatever its share: browsers open 6 to one host.
-SPARED_OF_ADDRESS = 8
+PROTECTED_PER_ADDRESS = 8
 # The same for a prefix: eight such hosts.
-SPARED_OF_PREFIX = 64
+PROTECTED_PER_PREFIX = 64
 
 
 class Stage(IntEnum):
@@ -126,18 +126,18 @@ class ConnectionTable:
 
     def admit(self, address: str, now: float) -> Admission | Refusal:
         """Add a new connection, if need be instead of another, which is removed; or refuse it."""
-        newcomer = Entry(address, prefix_of(address), now)
-        refusal, pool = self._bounded(newcomer)
+        new_entry = Entry(address, prefix_of(address), now)
+        refusal, candidates = self._exceeded_limit(new_entry)
         evicted = None
         if refusal is not None:
-            evicted = self._least_useful(newcomer, pool, now)
+            evicted = self._least_useful(new_entry, candidates, now)
             if evicted is None:
                 return refusal
             self.remove(evicted)
-        self._entries[newcomer] = None
+        self._entries[new_entry] = None
         self._by_address[address] += 1
-        self._by_prefix[newcomer.prefix] += 1
-        return Admission(newcomer, evicted)
+        self._by_prefix[new_entry.prefix] += 1
+        return Admission(new_entry, evicted)
 
     def remove(self, entry: Entry) -> None:
         """Remove a connection, if it is in the table."""
@@ -156,54 +156,54 @@ class ConnectionTable:
             self.remove(evicted)
         return evicted
 
-    def _bounded(self, newcomer: Entry) -> tuple[Refusal | None, list[Entry]]:
-        """Return the limit that a newcomer exceeds, if any, and the connections that it may evict."""
-        most, limits = self.limits.connections, self.limits
-        of_address, of_prefix = self._by_address[newcomer.address], self._by_prefix[newcomer.prefix]
-        nearly_full = len(self._entries) >= most - int(most * RESERVED_SHARE)
-        is_over = limits.per_address is not None and of_address >= limits.per_address
-        if is_over or (nearly_full and of_address >= max(1, int(most * ADDRESS_SHARE))):
-            return Refusal.ADDRESS, [one for one in self._entries if one.address == newcomer.address]
-        if nearly_full and of_prefix >= max(1, int(most * PREFIX_SHARE)):
-            return Refusal.FULL, [one for one in self._entries if one.prefix == newcomer.prefix]
-        return (None, []) if len(self._entries) < most else (Refusal.FULL, list(self._entries))
+    def _exceeded_limit(self, new_entry: Entry) -> tuple[Refusal | None, list[Entry]]:
+        """Return the limit that a new connection exceeds, if any, and the connections that it may evict."""
+        maximum, limits = self.limits.connections, self.limits
+        address_count, prefix_count = self._by_address[new_entry.address], self._by_prefix[new_entry.prefix]
+        nearly_full = len(self._entries) >= maximum - int(maximum * RESERVED_SHARE)
+        is_over = limits.per_address is not None and address_count >= limits.per_address
+        if is_over or (nearly_full and address_count >= max(1, int(maximum * ADDRESS_SHARE))):
+            return Refusal.ADDRESS, [entry for entry in self._entries if entry.address == new_entry.address]
+        if nearly_full and prefix_count >= max(1, int(maximum * PREFIX_SHARE)):
+            return Refusal.FULL, [entry for entry in self._entries if entry.prefix == new_entry.prefix]
+        return (None, []) if len(self._entries) < maximum else (Refusal.FULL, list(self._entries))
 
-    def _least_useful(self, newcomer: Entry, pool: list[Entry], now: float) -> Entry | None:
+    def _least_useful(self, new_entry: Entry, candidates: list[Entry], now: float) -> Entry | None:
         by_address, by_prefix = self._by_address, self._by_prefix
-        fair_of_address = self._fair(by_address, newcomer.address, SPARED_OF_ADDRESS)
-        fair_of_prefix = self._fair(by_prefix, newcomer.prefix, SPARED_OF_PREFIX)
-        own_weight = (by_prefix[newcomer.prefix], by_address[newcomer.address])
+        address_share = self._fair_share(by_address, new_entry.address, PROTECTED_PER_ADDRESS)
+        prefix_share = self._fair_share(by_prefix, new_entry.prefix, PROTECTED_PER_PREFIX)
+        own_weight = (by_prefix[new_entry.prefix], by_address[new_entry.address])
         best: tuple[int, int, int, float] | None = None
-        found = None
-        for one in pool:
-            of_prefix, of_address = by_prefix[one.prefix], by_address[one.address]
-            is_large = of_address > fair_of_address or of_prefix > fair_of_prefix
-            is_young = now - one.completed_at < OPENING_GRACE_S
-            if (of_prefix, of_address) <= own_weight and not self._yields(newcomer, one, is_young):
+        evicted: Entry | None = None
+        for entry in candidates:
+            prefix_count, address_count = by_prefix[entry.prefix], by_address[entry.address]
+            is_large = address_count > address_share or prefix_count > prefix_share
+            is_young = now - entry.completed_at < OPENING_GRACE_S
+            if (prefix_count, address_count) <= own_weight and not self._may_evict(new_entry, entry, is_young):
                 continue
-            if one.stage is Stage.ACTIVE:
+            if entry.stage is Stage.ACTIVE:
                 if not is_large:
                     continue
                 rank = 2
-            elif one.stage is Stage.IDLE:
+            elif entry.stage is Stage.IDLE:
                 rank = 1
             else:
                 rank = 3 if is_young and not is_large else 0
-            key = (rank, -of_prefix, -of_address, one.completed_at)
+            key = (rank, -prefix_count, -address_count, entry.completed_at)
             if best is None or key < best:
-                best, found = key, one
-        return found
+                best, evicted = key, entry
+        return evicted
 
     @staticmethod
-    def _yields(newcomer: Entry, one: Entry, is_young: bool) -> bool:
+    def _may_evict(new_entry: Entry, entry: Entry, is_young: bool) -> bool:
         """Return whether a connection is evicted for one of an address that holds as many or more."""
-        if one.stage is Stage.ACTIVE:
+        if entry.stage is Stage.ACTIVE:
             return False
-        return not is_young or (one.stage is Stage.IDLE and one.address == newcomer.address)
+        return not is_young or (entry.stage is Stage.IDLE and entry.address == new_entry.address)
 
-    def _fair(self, counts: Counter[str], key: str, spared: int) -> int:
+    def _fair_share(self, counts: Counter[str], key: str, protected: int) -> int:
         sources = len(counts) + (key not in counts)
-        return max(spared, self.limits.connections // sources)
+        return max(protected, self.limits.connections // sources)
 
 
 def paid_deadline(deadline: float, octets: int, rate_octets_s: float, latest: float) -> float:

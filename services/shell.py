@@ -80,17 +80,17 @@ class Shell:
             connections = ConnectionSet(self.loop, ConnectionLimits(CONNECTIONS), log=self.log)
         self._connections.append(connections)
         for address in self.listen:
-            listening = self._bound(address, socket.SOCK_STREAM)
+            listening = self._bind(address, socket.SOCK_STREAM)
             listening.listen(BACKLOG)
             handshake_s = None if tls is None else TLS_HANDSHAKE_S
             self._listeners.append(Listener(self.loop, listening, factory, connections, tls, handshake_s))
-            self._note(listening)
+            self._record_address(listening)
 
     async def open_udp(self, factory: Callable[[], asyncio.DatagramProtocol]) -> None:
         """Receive datagrams on every address of --listen, on the port of open_tcp() if that was called first."""
         for address in self.listen:
-            receiver = self._bound(address, socket.SOCK_DGRAM)
-            self._note(receiver)
+            receiver = self._bind(address, socket.SOCK_DGRAM)
+            self._record_address(receiver)
             transport, _ = await self.loop.create_datagram_endpoint(factory, sock=receiver)
             self._datagrams.append(transport)
 
@@ -107,14 +107,14 @@ class Shell:
         for transport in self._datagrams:
             transport.close()
 
-    def _note(self, bound: socket.socket) -> None:
+    def _record_address(self, bound: socket.socket) -> None:
         address: Address = bound.getsockname()[:2]
         # --port 0: the first socket is bound to a free port, and the others to the same one.
         self.port = address[1]
         if address not in self.addresses:
             self.addresses.append(address)
 
-    def _bound(self, address: str, kind: socket.SocketKind) -> socket.socket:
+    def _bind(self, address: str, kind: socket.SocketKind) -> socket.socket:
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         bound = socket.socket(family, kind)
         try:
@@ -172,10 +172,10 @@ def add_common_flags(parser: argparse.ArgumentParser, default_port: int) -> None
 def default_addresses() -> list[str]:
     """Return the loopback addresses of this machine: ::1 is missing where IPv6 is disabled."""
     # Without any, binding the first one raises the error that names the cause.
-    return [address for address in DEFAULT_LISTEN if _exists(address)] or [DEFAULT_LISTEN[0]]
+    return [address for address in DEFAULT_LISTEN if _has_address(address)] or [DEFAULT_LISTEN[0]]
 
 
-def _exists(address: str) -> bool:
+def _has_address(address: str) -> bool:
     try:
         with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as probe:
             probe.bind((address, 0))
@@ -186,8 +186,8 @@ def _exists(address: str) -> bool:
 
 def ready_line(name: str, addresses: Sequence[Address]) -> str:
     """Return the line that a service prints once it listens: `READY http 127.0.0.1:8080 [::1]:8080`."""
-    places = (f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in addresses)
-    return " ".join(["READY", name, *places])
+    parts = (f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in addresses)
+    return " ".join(["READY", name, *parts])
 
 
 def run_loop(coroutine: Coroutine[Any, Any, Result]) -> Result:
@@ -241,6 +241,6 @@ async def _serve(
 
 def _raise_file_limit() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    limit = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < limit:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))

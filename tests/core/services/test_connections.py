@@ -1,0 +1,140 @@
+"""The connection set: attached connections are swept, replaced, forgotten and drained."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from services.connection_table import ConnectionLimits
+from services.connections import ConnectionSet, Slot
+
+
+class RecordedConnection:
+    """A connection that records the calls of its set; `closes_on_stop` releases its slot in stop()."""
+
+    def __init__(self, slot: Slot, closes_on_stop: bool = True) -> None:
+        self.calls: list[str] = []
+        self._slot = slot
+        self._closes_on_stop = closes_on_stop
+        slot.attach(self)
+
+    def check_deadline(self, now: float) -> None:
+        del now
+        self.calls.append("check_deadline")
+
+    def stop(self) -> None:
+        self.calls.append("stop")
+        if self._closes_on_stop:
+            self._slot.release()
+
+    def abort(self) -> None:
+        self.calls.append("abort")
+
+    def evict(self) -> None:
+        self.calls.append("evict")
+
+
+def run(test: Callable[[ConnectionSet, Callable[[], Slot]], Coroutine[Any, Any, None]], maximum: int = 8) -> None:
+    async def inside() -> None:
+        connections = ConnectionSet(asyncio.get_running_loop(), ConnectionLimits(maximum), sweep_s=0.001)
+        accepted: list[socket.socket] = []
+
+        def admit() -> Slot:
+            accepted.append(socket.socket())
+            slot = connections.admit(accepted[-1], "192.0.2.7", speaks_tls=False)
+            assert slot is not None
+            return slot
+
+        try:
+            await test(connections, admit)
+        finally:
+            connections.end_farewells()
+            for opened in accepted:
+                opened.close()
+
+    asyncio.run(inside())
+
+
+def test_only_attached_connections_are_swept() -> None:
+    async def test(connections: ConnectionSet, admit: Callable[[], Slot]) -> None:
+        admit()
+        assert not connections.sweep()
+        connection = RecordedConnection(admit())
+        assert connections.sweep()
+        assert connection.calls == ["check_deadline"]
+
+    run(test)
+
+
+def test_a_released_connection_is_forgotten() -> None:
+    async def test(connections: ConnectionSet, admit: Callable[[], Slot]) -> None:
+        slot = admit()
+        RecordedConnection(slot)
+        slot.release()
+        slot.release()
+        assert len(connections) == len(connections.table) == 0
+        assert not connections.sweep()
+
+    run(test)
+
+
+def test_another_protocol_takes_over_the_slot() -> None:
+    async def test(connections: ConnectionSet, admit: Callable[[], Slot]) -> None:
+        slot = admit()
+        before = RecordedConnection(slot)
+        after = RecordedConnection(slot)
+        connections.sweep()
+        assert (before.calls, after.calls) == ([], ["check_deadline"])
+        assert list(connections) == [after]
+        assert len(connections.table) == 1
+
+    run(test)
+
+
+def test_a_full_set_evicts_by_the_last_protocol_of_the_slot() -> None:
+    async def test(connections: ConnectionSet, admit: Callable[[], Slot]) -> None:
+        slot = admit()
+        before = RecordedConnection(slot)
+        after = RecordedConnection(slot)
+        connections.now = lambda: asyncio.get_running_loop().time() + 100.0
+        admit()
+        assert (before.calls, after.calls) == ([], ["evict"])
+
+    run(test, maximum=1)
+
+
+def test_drain_waits_until_all_are_closed_and_aborts_the_rest() -> None:
+    async def test(connections: ConnectionSet, admit: Callable[[], Slot]) -> None:
+        polite, stalled = RecordedConnection(admit()), RecordedConnection(admit(), closes_on_stop=False)
+        await connections.drain(close_s=0.01)
+        assert polite.calls == ["stop"]
+        assert stalled.calls[0] == "stop"
+        assert stalled.calls[-1] == "abort"
+
+    run(test)
+
+
+def test_drain_waits_for_tasks() -> None:
+    async def test(connections: ConnectionSet, admit: Callable[[], Slot]) -> None:
+        done: list[str] = []
+
+        async def work() -> None:
+            await asyncio.sleep(0.01)
+            done.append("work")
+
+        admit().start(work())
+        await connections.drain(task_s=5.0)
+        assert done == ["work"]
+
+    run(test)
+
+
+def test_cancel_ends_all_tasks() -> None:
+    async def test(connections: ConnectionSet, admit: Callable[[], Slot]) -> None:
+        tasks = [admit().start(asyncio.sleep(60)) for _ in range(2)]
+        await connections.cancel()
+        assert all(task.cancelled() for task in tasks)
+
+    run(test)
