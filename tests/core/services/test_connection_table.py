@@ -1,4 +1,4 @@
-"""Which connection is evicted for a new one: decisions alone, with a clock that is handed in."""
+"""Admission, eviction and refusal by the connection table, at given times."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_an_address_has_its_absolute_limit_also_while_there_is_room() -> None:
     first = admit(table, "192.0.2.1")
     admit(table, "192.0.2.1", stage=Stage.ACTIVE)
     assert table.admit("192.0.2.1", OLD) is Refusal.ADDRESS
-    # One of its own that never logged in makes room for it later.
+    # Later it evicts a connection of its own that never logged in.
     assert evicted_for(table, "192.0.2.1", YOUNG) is first
     assert evicted_for(table, "192.0.2.2", YOUNG) is None
 
@@ -146,7 +146,7 @@ def test_an_active_connection_of_an_address_with_its_share_is_never_evicted() ->
 @pytest.mark.parametrize("attackers", [1, 2, 5, 20])
 @pytest.mark.parametrize("spread", ["10.9.8.{0}", "10.{0}.1.1"])
 def test_a_new_client_has_a_place_whatever_attackers_do(stage: Stage, attackers: int, spread: str) -> None:
-    """Also where the attackers have only just connected, and whatever they do meanwhile."""
+    """Check it also for attackers that have only just connected, in any stage."""
     addresses = [spread.format(number) for number in range(attackers)]
     table = filled(200, addresses, stage, now=OLD)
     for number in range(5):

@@ -1,4 +1,4 @@
-"""A sweep looks every period while anything is left, and leaves no timer when nothing is."""
+"""A sweep is called every period while connections are left, and schedules no timer without any."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from services.sweep import Sweep
 
 
 class Loop:
-    """A loop whose time passes when told to: callbacks by when they are due."""
+    """A fake event loop with a settable clock."""
 
     def __init__(self) -> None:
         self.now = 0.0

@@ -1,4 +1,4 @@
-"""A server to talk to over sockets, as a process, and a user that sends octets as they are."""
+"""The FTP server as a process, and raw control connections to it."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import IO
 
 HOST = "127.0.0.1"
-# Every address of 127/8 is this machine's: another host, as far as the server can see.
+# Every address of 127/8 is local; to the server it is another host.
 OTHER_HOST = "127.0.0.2"
-# How long a test waits for what must come: a bound, never a measurement.
+# Timeout of each wait; not a measurement.
 PATIENCE_S = 20.0
 USER, PASSWORD = "ann", "secret"
 
@@ -35,12 +35,12 @@ class Server:
     process: subprocess.Popen[str]
 
     def events(self, name: str) -> list[dict[str, object]]:
-        """Return the events of a name that are in the log."""
+        """Return the logged events of a name."""
         found = (json.loads(line) for line in self.log.read_text().splitlines())
         return [event for event in found if event["event"] == name]
 
     def ftplib(self, user: str = USER, password: str = PASSWORD) -> ftplib.FTP:
-        """Return Python's own client, logged in."""
+        """Return a logged-in ftplib client."""
         client = ftplib.FTP(timeout=PATIENCE_S, encoding="utf-8")
         client.connect(HOST, self.port)
         client.login(user, password)
@@ -48,7 +48,7 @@ class Server:
 
 
 def free_pair() -> int:
-    """Return a port that is free, with the one below it, outside the range from which the system gives ports away."""
+    """Return a free port whose predecessor is free as well, outside the ephemeral range."""
     while True:
         port = random.randrange(20_001, 32_000)
         try:
@@ -60,7 +60,7 @@ def free_pair() -> int:
 
 @contextmanager
 def server_process(root: Path, log: Path, *flags: str, prefix: Sequence[str] = ()) -> Iterator[Server]:
-    """Run the server as people do; a user may write, anonymous ones may read."""
+    """Run the server's command line with a user that may write, and anonymous readers."""
     command = [*prefix, sys.executable, "-m", "services.ftp.server", "--root", os.fspath(root), "--anonymous"]
     given = [
         "--port",
@@ -86,7 +86,7 @@ def server_process(root: Path, log: Path, *flags: str, prefix: Sequence[str] = (
 
 
 class Raw:
-    """A control connection as it is."""
+    """A raw control connection."""
 
     def __init__(self, port: int, host: str = HOST) -> None:
         self.socket = socket.create_connection((HOST, port), PATIENCE_S, source_address=(host, 0))
@@ -100,13 +100,13 @@ class Raw:
         self.socket.close()
 
     def reply(self) -> str:
-        """Return the last line of the next reply, empty at the end."""
+        """Return the last line of the next reply, empty at the end of the connection."""
         while (line := self.file.readline().decode("utf-8", "replace")) and line[3:4] != " ":
             continue
         return line.rstrip()
 
     def say(self, *commands: str) -> list[int]:
-        """Send commands and return as many codes."""
+        """Send commands and return the codes of their replies."""
         self.socket.sendall("".join(command + "\r\n" for command in commands).encode())
         return [int(self.reply()[:3]) for _ in commands]
 
@@ -115,13 +115,13 @@ class Raw:
         assert self.say(f"USER {USER}", f"PASS {PASSWORD}", "TYPE I") == [331, 230, 200]
 
     def passive(self) -> tuple[str, int]:
-        """Ask for a port to connect to."""
+        """Send EPSV and return host and port."""
         self.socket.sendall(b"EPSV\r\n")
         return HOST, int(self.reply().split("|||")[1].split("|")[0])
 
 
 def wait_until(true: Callable[[], object]) -> None:
-    """Wait for something that must come true."""
+    """Wait until a condition holds."""
     end = time.monotonic() + PATIENCE_S
     while not true():
         assert time.monotonic() < end, "it did not come true"
@@ -129,5 +129,5 @@ def wait_until(true: Callable[[], object]) -> None:
 
 
 def run(*command: str, cwd: Path | None = None, stdin: IO[bytes] | None = None) -> subprocess.CompletedProcess[bytes]:
-    """Run a program to its end."""
+    """Run a program until it exits."""
     return subprocess.run(command, check=False, capture_output=True, timeout=120, cwd=cwd, stdin=stdin)

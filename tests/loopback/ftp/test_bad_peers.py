@@ -1,4 +1,4 @@
-"""Peers that attack, flood, stall or die: refused, logged, bounded, and others go on (RFC 2577)."""
+"""Peers that attack, flood, stall or die: refused, logged and bounded, without harm to others (RFC 2577)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_a_bounce_is_refused(server: Server) -> None:
         user.log_in()
         commands = (f"PORT 127,0,0,2,{port >> 8},{port & 255}", "PORT 127,0,0,1,0,22", "LIST")
         assert user.say(*commands) == [504, 504, 150]
-        # To the user's own control port, where nobody listens.
+        # To the client's control port, without a listener.
         assert user.reply().startswith("425")
         victim.settimeout(0.2)
         with pytest.raises(TimeoutError):
@@ -208,13 +208,13 @@ def test_sessions_are_bounded(tmp_path: Path) -> None:
             assert [user.reply()[:3] for user in (first, second, third)] == ["220", "220", "421"]
             with Raw(server.port, OTHER_HOST) as fourth, Raw(server.port, "127.0.0.3") as fifth:
                 assert [user.reply()[:3] for user in (fourth, fifth)] == ["220", "220"]
-                # All are in use, and none is logged in: the address with the most gives one up.
+                # All are in use, and none is logged in: one of the address with the most is evicted.
                 assert first.reply()[:3] == "421"
         wait_until(lambda: len(server.events("session_end")) == 4)
         others_go_on(server)
 
 
-# Uploads that break off.
+# Aborted uploads.
 
 
 def begin_upload(user: Raw, name: str, octets: bytes) -> socket.socket:
@@ -253,7 +253,7 @@ def test_an_upload_whose_user_dies_leaves_the_old_file(server: Server) -> None:
     data = begin_upload(user, "a.txt", b"half of it")
     part = server.root / ".a.txt.part"
     wait_until(lambda: part.exists() and part.stat().st_size == 10)
-    # As the system does when a process dies: the descriptors in their order.
+    # As the kernel does when a process dies: descriptors are closed in their order.
     user.__exit__()
     data.close()
     wait_until(lambda: server.events("transfer"))

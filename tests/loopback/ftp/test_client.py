@@ -1,4 +1,4 @@
-"""The client as people run it, against our server, and what its report says."""
+"""The client's command line against our server, and its reports."""
 
 from __future__ import annotations
 

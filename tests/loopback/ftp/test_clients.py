@@ -1,4 +1,4 @@
-"""curl, wget, lftp, ncftp and tnftp: both modes, trees both ways, transfers that go on after a cut."""
+"""curl, wget, lftp, ncftp and tnftp: both modes, directory trees in both directions, resumed transfers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def url(server: Server, path: str = "", user: str = f"{USER}:{PASSWORD}@") -> st
 
 
 def digests(folder: Path) -> dict[str, str]:
-    """Return what is below a folder: the hash of each file by its path."""
+    """Return the hashes of all files below a directory, by path."""
     files = (path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
@@ -62,7 +62,7 @@ def test_curl_goes_on_with_a_download(server: Server, tmp_path: Path) -> None:
 
 
 def cut_upload(server: Server, name: str, octets: bytes) -> None:
-    """Upload some octets and go away without a word, as a user agent that dies does."""
+    """Upload some octets and close without QUIT, as a client that dies."""
     with Raw(server.port) as user:
         user.log_in()
         with socket.create_connection(user.passive()) as data:

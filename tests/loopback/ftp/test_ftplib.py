@@ -1,4 +1,4 @@
-"""Every verb through Python's own client, and files both ways, in both modes."""
+"""Every verb by ftplib, and transfers in both directions and modes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_files_both_ways(server: Server, passive: bool, extended: bool) -> None:
     with server.ftplib() as client:
         client.set_pasv(passive)
         if extended:
-            # What ftplib uses over IPv6.
+            # ftplib uses EPRT and EPSV over IPv6.
             client.af = socket.AF_INET6
             if not passive:
                 client.makeport = _eprt(client)  # type: ignore[method-assign]
@@ -141,7 +141,7 @@ def test_225_is_for_a_connection_without_a_transfer(server: Server) -> None:
         assert codes[0] in (225, 226)
         address = user.passive()
         with socket.create_connection(address):
-            # 125 says that the server has the connection, so that ABOR after the next one finds it.
+            # 125: the server has accepted the connection, so that ABOR closes it.
             assert user.say("RETR a.txt") in ([125], [150])
 
 

@@ -1,4 +1,4 @@
-"""What lies in memory is sent in turns on the event loop, and what may need a disk is not."""
+"""The sendfile loop: cached octets are sent in turns on the event loop, others by worker threads."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_a_file_system_in_memory_is_known() -> None:
 
 
 def transfer(moved: FileSender, reads: bool = True, stall_s: float = 20.0) -> tuple[Failed | None, bytes]:
-    """Send over a passive data connection; returns how it ended and what came."""
+    """Send over a passive data connection; return the failure, if any, and the octets received."""
 
     async def both() -> tuple[Failed | None, bytes]:
         with ThreadPoolExecutor(1) as workers:

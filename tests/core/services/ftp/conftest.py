@@ -32,7 +32,7 @@ def desk(root: Path) -> FakeConnection:
 
 @pytest.fixture
 def stranger(root: Path) -> FakeConnection:
-    """A session that has been greeted, and no more."""
+    """A session after the greeting, before any login."""
     desk = FakeConnection(root)
     desk.greet()
     return desk

@@ -1,4 +1,4 @@
-"""A session without sockets: commands in, replies out; what the core asks for is done at once, or as a test says."""
+"""A fake control connection: commands in, replies out; requests are executed at once, without sockets."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def accounts(root: Path) -> Accounts:
 
 
 class FakeConnection:
-    """`data` is what the user sends on the data connection; `sent` is what came on it."""
+    """A fake connection; `data` is sent on the data connection for uploads, `sent` has the octets of downloads."""
 
     def __init__(self, root: Path, connection_info: ConnectionInfo | None = None) -> None:
         self.session = server_pi(connection_info or ConnectionInfo(PEER, OWN))
@@ -45,12 +45,12 @@ class FakeConnection:
         self.data = b""
         self.sent: list[bytes] = []
         self.log_events: list[actions.LogEvent] = []
-        # Where the data connections of active mode went.
+        # Targets of active mode.
         self.targets: list[DataAddress] = []
         self.out = b""
         self.closed = False
         self.passive_ports = [50_000] * 1000
-        # What a StartTransfer comes to, where a test says so; and whether it waits for `end_transfer`.
+        # Results of the next transfers, if a test sets them; and whether transfers wait for end_transfer().
         self.outcomes: list[Failed] = []
         self.holds_transfers = False
         self.user_connects_first = False
@@ -62,13 +62,13 @@ class FakeConnection:
         return self._take_replies()
 
     def open(self) -> list[str]:
-        """The service becomes ready."""
+        """Make the service ready."""
         self._run(self.session.ready())
         self._resume()
         return self._take_replies()
 
     def feed(self, octets: bytes) -> list[str]:
-        """Return the replies to these octets, line by line."""
+        """Handle octets and return the replies, line by line."""
         self._run(self.session.receive(octets))
         self._resume()
         return self._take_replies()
@@ -176,5 +176,5 @@ class FakeConnection:
 
 
 def codes_of(lines: Sequence[str]) -> list[int]:
-    """Return the codes of replies, one for a reply of several lines."""
+    """Parse the codes of replies; a multi-line reply has one."""
     return [int(line[:3]) for line in lines if re.match(r"\d\d\d ", line)]

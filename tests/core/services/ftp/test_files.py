@@ -1,4 +1,4 @@
-"""CWD to RNTO, SIZE, MDTM, MLST, STAT, SITE (RFC 959 sections 4.1.1 and 4.1.3, RFC 3659)."""
+"""File commands CWD to RNTO, SIZE, MDTM, MLST, STAT, SITE (RFC 959 sections 4.1.1 and 4.1.3, RFC 3659)."""
 
 from pathlib import Path
 
@@ -111,7 +111,7 @@ def test_facts_of_one_file(desk: FakeConnection) -> None:
 
 
 def test_the_home_itself_can_be_neither_removed_nor_moved(desk: FakeConnection) -> None:
-    """RFC 3659 section 7.5.5: d and f are for what RMD and RNFR may be applied to."""
+    """RFC 3659 section 7.5.5: d and f stand for RMD and RNFR."""
     desk.say("OPTS MLST perm;")
     assert [desk.say(f"MLST {path}")[1] for path in ("/", "/sub")] == [" perm=celmp; /", " perm=cdeflmp; /sub"]
     assert desk.codes("RMD /", "RNFR /", "RNTO x") == [550, 350, 553]

@@ -21,7 +21,7 @@ from tests.core.services.ftp.fake_connection import FakeConnection, codes_of
         (["USER billed", "PASS secret", "ACCT wrong", "PWD"], [331, 332, 530, 530]),
         (["USER billed", "PASS secret", "PWD"], [331, 332, 530]),
         (["USER ann", "PASS secret", "ACCT x"], [331, 230, 202]),
-        # RFC 2577 section 6: that there is no such user is not told.
+        # RFC 2577 section 6: the reply does not disclose that the user is unknown.
         (["USER nobody", "PASS x"], [331, 530]),
         (["PASS secret"], [503]),
         (["ACCT books"], [503]),

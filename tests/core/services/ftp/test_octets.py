@@ -1,4 +1,4 @@
-"""The control connection as octets: however they are cut, whatever they are."""
+"""Parsing of the control connection: octets split anywhere, and arbitrary octets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which passive ports are tried, and what one transfer may send in a turn."""
+"""Random selection of passive ports, and the octets of one turn of the sendfile loop."""
 
 from __future__ import annotations
 

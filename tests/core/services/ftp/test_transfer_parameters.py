@@ -1,4 +1,4 @@
-"""PORT, PASV, EPRT, EPSV, TYPE, MODE, STRU, ALLO, REST, OPTS (RFC 959 section 4.1.2, RFC 2428, RFC 2577)."""
+"""Transfer parameters: PORT, PASV, EPRT, EPSV, TYPE, MODE, STRU, ALLO, REST, OPTS (RFC 959, RFC 2428, RFC 2577)."""
 
 from pathlib import Path
 
@@ -40,7 +40,7 @@ MINE = PEER.replace(".", ",")
         ("EPSV 2", 522),
         ("EPSV all", 200),
         ("EPSV x", 501),
-        # RFC 2428 section 3: also a protocol that nobody knows.
+        # RFC 2428 section 3: also an unassigned protocol.
         ("EPSV 3", 522),
         ("EPSV 0", 522),
         ("TYPE A", 200),

@@ -1,4 +1,4 @@
-"""RETR, STOR, STOU, APPE, LIST, NLST, MLSD, REST, ABOR, and each reply of theirs by its cause (RFC 959 section 5.4)."""
+"""Transfer commands RETR, STOR, STOU, APPE, LIST, NLST, MLSD, REST, ABOR, and their replies (RFC 959 section 5.4)."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_425_without_an_agreement(desk: FakeConnection) -> None:
 
 
 def test_without_an_agreement_the_data_connection_goes_to_the_control_port(root: Path) -> None:
-    """RFC 959 sections 3.2 and 3.3; RFC 2577 section 3 and RFC 2428 section 4 have it refused."""
+    """RFC 959 sections 3.2 and 3.3; refused by RFC 2577 section 3 and RFC 2428 section 4."""
     codes = {}
     for port in (51_201, 1023):
         desk = FakeConnection(root, ConnectionInfo(PEER, OWN, port))
@@ -142,7 +142,7 @@ def test_appe_adds_and_makes(desk: FakeConnection, root: Path) -> None:
     assert (root / "new").read_bytes() == b"three\n"
 
 
-# REST, and uploads that break off.
+# REST, and incomplete uploads.
 
 
 def test_rest_before_retr(desk: FakeConnection) -> None:
@@ -165,7 +165,7 @@ def test_rest_past_the_end_is_554(desk: FakeConnection, command: str) -> None:
 
 
 def broken(desk: FakeConnection, name: str, octets: bytes) -> None:
-    """Break an upload off after some octets."""
+    """Abort an upload after some octets."""
     desk.holds_transfers = True
     assert desk.codes("TYPE I", "PASV", f"STOR {name}") == [200, 227, 150]
     mover = desk._transfer
@@ -340,7 +340,7 @@ def test_list_as_ls_writes_it(desk: FakeConnection) -> None:
     assert desk.codes("PASV", "LIST") == [227, 150, 226]
     lines = desk.sent[0].decode().split("\r\n")
     assert lines[0] == "-rw-r--r--   1 ftp      ftp                 8 Nov  6 08:49 a.txt"
-    # What leads outside is not listed; what is linked inside is shown as what it is.
+    # Links that lead outside are not listed; links inside have the kind of their target.
     assert [line.rpartition(" ")[2] for line in lines] == ["a.txt", "inside.txt", "sub", ""]
 
 
