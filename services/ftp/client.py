@@ -94,7 +94,7 @@ def _command(text: str) -> list[str]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m services.ftp.client", description="FTP client (RFC 959).")
-    parser.add_argument("host", metavar="HOST")
+    parser.add_argument("host", metavar="HOST", help="name or address of the server")
     parser.add_argument(
         "commands",
         nargs="*",
@@ -102,9 +102,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="COMMAND",
         help="get, put, ls, nlst, mlsd, cd, mkdir or delete with its arguments, quoted; repeatable",
     )
-    parser.add_argument("--port", type=int, default=DEFAULT_PORT, metavar="N")
-    parser.add_argument("--user", default="anonymous", metavar="NAME")
-    parser.add_argument("--password", default="guest@", metavar="P")
+    parser.add_argument("--port", type=int, default=DEFAULT_PORT, metavar="N", help="port of the server (default: 21)")
+    parser.add_argument("--user", default="anonymous", metavar="NAME", help="user name (default: anonymous)")
+    parser.add_argument("--password", default="guest@", metavar="P", help="password (default: guest@)")
     parser.add_argument("--account", default="", metavar="A", help="argument of ACCT, if the server asks for it")
     parser.add_argument("--active", action="store_true", help="use active mode (PORT) instead of passive mode (PASV)")
     parser.add_argument("--extended", action="store_true", help="use EPRT and EPSV instead of PORT and PASV")
