@@ -1,4 +1,4 @@
-"""`python -m services.mail.imap`."""
+"""Program of the IMAP server: `python -m services.mail.imap`."""
 
 import argparse
 import sys
@@ -7,13 +7,12 @@ from services.mail.access.program import access_parser, run_access
 from services.mail.imap.capabilities import Offer
 from services.mail.imap.session import Session
 
-# The program that serves mailboxes by IMAP.
 
 DEFAULT_PORT = 143
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Serve IMAP until SIGTERM; returns the exit status."""
+    """Serve IMAP until SIGTERM; return the exit status."""
     options = access_parser("services.mail.imap", "Serve mailboxes by IMAP.", DEFAULT_PORT).parse_args(argv)
     return run_access("imap", options, _session)
 

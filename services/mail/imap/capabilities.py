@@ -1,4 +1,4 @@
-"""What this server can do (RFC 3501 section 7.2.1), before log-in and after it."""
+"""CAPABILITY response, before and after authentication (RFC 3501 section 7.2.1)."""
 
 from dataclasses import dataclass
 
@@ -11,18 +11,22 @@ _MECHANISMS = "AUTH=PLAIN AUTH=LOGIN"
 
 @dataclass(slots=True)
 class Offer:
-    """`tls` is there and not yet in use; `needs_tls` before a password may cross."""
+    """Capabilities that depend on configuration and on TLS.
+
+    `tls` is true while STARTTLS can be offered: a certificate is configured and TLS is not active yet. With `needs_tls`
+    LOGINDISABLED is sent until TLS is active (RFC 3501 section 6.2.3).
+    """
 
     tls: bool = False
     needs_tls: bool = False
 
     @property
     def takes_passwords(self) -> bool:
-        """Whether a client may log in now."""
+        """True if LOGIN and AUTHENTICATE are permitted now."""
         return not (self.tls and self.needs_tls)
 
     def capability(self, state: State) -> bytes:
-        """Return the words of CAPABILITY."""
+        """Return the capability data in `state`, as it stands in the untagged response and in the response code."""
         words = ["CAPABILITY", _ALWAYS]
         if state is not State.NOT_AUTHENTICATED:
             words.append(_AFTER_LOG_IN)

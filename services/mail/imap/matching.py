@@ -1,7 +1,7 @@
-"""Whether text is found in a message: substrings, in any case, in headers and texts as a person reads them.
+"""Substring search in header fields and text parts, for SEARCH (RFC 3501 section 6.4.4).
 
-RFC 3501 section 6.4.4 with the comparison of RFC 5051: letters of either case, and a letter with its accent in one
-character or in two, are the same. No regular expressions; the time grows with the message's length alone.
+Encoded words and transfer encodings are decoded first. Comparison is case-insensitive, with precomposed and decomposed
+characters equal, close to i;unicode-casemap (RFC 5051). No regular expressions: the time is linear in the message size.
 """
 
 import unicodedata
@@ -15,35 +15,35 @@ from services.mail.mime.words import decode_transfer, decode_words, text_of
 
 
 def folded(text: str) -> str:
-    """Return text in the form in which it is compared."""
+    """Return text normalised for comparison."""
     return text.lower() if text.isascii() else unicodedata.normalize("NFKD", text).lower()
 
 
 def header_has(content: Content, name: bytes, needle: str) -> bool:
-    """Whether a field of this name, in lower case, has the folded text in it; an empty one is in each."""
+    """Return whether a field with this lower-case name contains the folded text; the empty text matches any field."""
     fields = (one for one in content.header.fields if one.name == name)
     return any(needle in folded(value) for one in fields for value in _values(one))
 
 
 def addresses_have(content: Content, name: bytes, needle: str) -> bool:
-    """Whether an address field has the folded text, as it is written or as the envelope has it (section 6.4.4)."""
+    """Return whether an address field contains the folded text, as written or as in the envelope (section 6.4.4)."""
     return header_has(content, name, needle) or any(needle in folded(one) for one in _as_shown(content, name))
 
 
 def _as_shown(content: Content, name: bytes) -> Iterator[str]:
-    """Each address as `name <mailbox@host>`, however it is quoted or commented on in the header."""
+    """Yield each address as `name <mailbox@host>`, without the quoting and comments of the header."""
     for one in parse_addresses(b",".join(content.header.all(name))):
         if one.mailbox not in (None, MISSING_MAILBOX) and one.host not in (None, MISSING_HOST):
             yield decode_words(b"%b <%b@%b>" % (one.name or b"", one.mailbox, one.host)).lstrip()
 
 
 def body_has(content: Content, needle: str) -> bool:
-    """Whether a text in the message's body has the folded text in it; headers of parts do not count."""
+    """Return whether a text part of the body contains the folded text; headers of parts are not searched."""
     return any(needle in folded(text) for part in _parts(content.root) for text in _text(content.octets, part))
 
 
 def text_has(content: Content, needle: str) -> bool:
-    """Whether a header of the message or of a part of it has it, or the body."""
+    """Return whether the body or a header, of the message or of any part, contains the folded text."""
     lines = (line for part in _parts(content.root) for line in _header_lines(part))
     return any(needle in folded(line) for line in lines) or body_has(content, needle)
 
@@ -55,7 +55,7 @@ def _header_lines(part: Part) -> Iterator[str]:
 
 
 def _values(field: Field) -> Iterator[str]:
-    """A field's value as people read it, and with all its blanks where it was folded."""
+    """Yield a field's decoded value, and once more with the white space of its folding."""
     value = field.value
     yield decode_words(value)
     if b"\n" in field.raw and field.exact != value:

@@ -1,12 +1,12 @@
-"""One IMAP session without its socket: octets of the client in, octets for it out (RFC 3501).
+"""IMAP session: the sans-IO core of one connection (RFC 3501).
 
     session = Session(capabilities)
     send(session.greeting())
-    outputs = session.receive(data)          a generator: octets to send, and requests to be answered
-    outputs = session.poll()                 while `session.waits`: what is new (RFC 2177)
+    outputs = session.receive(data)          a generator of octets to send, and of requests to answer
+    outputs = session.poll()                 while `session.waits`: mailbox updates during IDLE (RFC 2177)
 
-While outputs of receive() are left, receive() is not called again. After `session.state` is LOGOUT the connection is
-closed, and whatever the client sent after it counts for nothing.
+The generator of receive() must be exhausted before receive() is called again. In state LOGOUT the connection is closed,
+and further input is ignored.
 """
 
 from collections.abc import Iterator
@@ -26,18 +26,18 @@ from services.mail.maildir.errors import MaildirError
 from services.mail.maildir.store import Maildir
 
 _CONTINUE = b"+ OK\r\n"
-# RFC 3501 section 7.1: what cannot be tied to a command is answered without a tag.
+# RFC 3501 section 7.1: a response that belongs to no command is untagged.
 _UNTAGGED = b"*"
 
 
 class Session:
-    """One client's session; `offer` says what this server can do for it."""
+    """One client's session."""
 
     def __init__(self, offer: Offer) -> None:
         self.offer = offer
         self.state = State.NOT_AUTHENTICATED
         self.user = ""
-        # The tag of the command that runs: an ESEARCH response names it.
+        # Tag of the running command; ESEARCH responses include it.
         self.tag = b""
         self.maildir: Maildir | None = None
         self.view: View | None = None
@@ -49,13 +49,13 @@ class Session:
         self._bad_commands = 0
 
     def greeting(self) -> bytes:
-        """Return what the server says first (RFC 3501 section 7.1.1)."""
+        """Return the greeting (RFC 3501 section 7.1.1)."""
         return b"* OK [%b] lab7 is ready.\r\n" % self.offer.capability(self.state)
 
     def receive(self, data: bytes) -> Outputs:
-        """Take octets in and yield what becomes of them."""
+        """Parse input and yield responses and requests."""
         try:
-            # In pieces, so that a bound on what waits is none on what may come at once.
+            # Feed in pieces: the limit applies to buffered input, not to the size of one read.
             for begin in range(0, len(data), PIPELINE_OCTETS):
                 self._framing.feed(data[begin : begin + PIPELINE_OCTETS])
                 yield from self._work()
@@ -81,7 +81,7 @@ class Session:
 
     def _command(self, line: Line) -> Outputs:
         if not line.octets:
-            # Nothing was asked; people press Return.
+            # Ignore an empty line, as typed in a terminal session.
             return
         reader = Reader(line.octets)
         tag = _UNTAGGED
@@ -100,7 +100,7 @@ class Session:
         return (yield from command.handler(self, reader))
 
     def _drive(self, tag: bytes, command: Command, steps: Steps, answer: object) -> Outputs:
-        """Go on with a command until it is done or asks the client for a line."""
+        """Resume a command until it ends or sends a continuation request."""
         try:
             while True:
                 output = steps.send(answer)
@@ -129,7 +129,7 @@ class Session:
             yield from self._begin_tls()
 
     def _begin_tls(self) -> Outputs:
-        """RFC 3501 section 6.2.1: what was sent ahead in the clear does not count."""
+        """Request TLS; discard input that was sent ahead in cleartext (RFC 3501 section 6.2.1)."""
         self.wants_tls = False
         self._framing.clear()
         yield StartTls()
@@ -164,46 +164,46 @@ class Session:
         yield b"* BYE %b\r\n" % text.encode("ascii", "replace")
 
     def poll(self) -> Iterator[bytes]:
-        """Yield what is new in the selected mailbox, while the client waits for it (RFC 2177)."""
+        """Yield updates of the selected mailbox during IDLE (RFC 2177)."""
         try:
             if self.waits and self.view is not None:
                 yield from self.view.updates(may_expunge=True)
         except ByeError as error:
             yield from self._bye(str(error))
         except OSError:
-            # The disk may be there again when the client asks for something.
+            # Ignore I/O errors: the next command reports them.
             return
 
     @property
     def ended(self) -> bool:
-        """Whether the connection is to be closed."""
+        """True when the connection must be closed."""
         return self.state is State.LOGOUT
 
     @property
     def waits(self) -> bool:
-        """Whether poll() may have something for the client now."""
+        """True while poll() may yield updates."""
         return self.idling and self.view is not None
 
     @property
     def logged_in(self) -> bool:
-        """Whether the client has proved who it is."""
+        """True once the client is authenticated."""
         return self.state is not State.NOT_AUTHENTICATED
 
     def release(self) -> None:
-        """The connection is gone."""
+        """Release the mailbox: the connection is closed."""
         self.select(None)
         self._running = None
 
     def end(self, text: str) -> bytes:
-        """End the session from this side; returns what the client is told."""
+        """End the session from the server's side; return the BYE to send."""
         return b"".join(self._bye(text)) if self.state is not State.LOGOUT else b""
 
     def log_in(self, opened: Opened) -> None:
-        """The client has proved who it is."""
+        """Enter the authenticated state."""
         self.user, self.maildir = opened.name, opened.maildir
         self.state = State.AUTHENTICATED
 
     def select(self, view: View | None) -> None:
-        """The client works on this mailbox from now on, or on none."""
+        """Select a mailbox, or with None deselect."""
         self.view = view
         self.state = State.AUTHENTICATED if view is None else State.SELECTED

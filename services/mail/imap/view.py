@@ -1,6 +1,7 @@
-"""A selected mailbox as one client knows it: which message has which number, and what is to be told (RFC 3501, 7).
+"""A client's view of the selected mailbox: sequence numbers, and the updates not sent yet (RFC 3501 section 7).
 
-The folder may change at any time; the numbers change only when the client is told, and when it may be.
+The folder may change at any time. Sequence numbers change only with an EXPUNGE or EXISTS response, at a point where the
+protocol permits it.
 """
 
 from bisect import bisect_left, bisect_right
@@ -16,7 +17,7 @@ RECENT = "\\Recent"
 
 
 class View:
-    """One session's view of `folder`; `read_only` as EXAMINE has it."""
+    """One session's view of `folder`; `read_only` after EXAMINE."""
 
     def __init__(self, folder: Folder, read_only: bool) -> None:
         self.folder = folder
@@ -32,35 +33,35 @@ class View:
         self._revision = folder.revision
 
     def number(self, uid: int) -> int | None:
-        """Return the sequence number of a message that the client knows."""
+        """Return a message's sequence number; None if the client does not know the UID."""
         place = bisect_left(self.uids, uid)
         return place + 1 if place < len(self.uids) and self.uids[place] == uid else None
 
     def flags(self, uid: int) -> frozenset[str]:
-        """Return a message's flags, \\Recent among them."""
+        r"""Return a message's flags, including \Recent."""
         flags = self._flags(uid)
         return flags | {RECENT} if uid in self.recent else flags
 
     def _flags(self, uid: int) -> frozenset[str]:
-        """Of a message that is gone, what it had when the client was last told."""
+        r"""Return a message's flags without \Recent; for an expunged message, those last sent."""
         message = self.folder.messages.get(uid)
         return self._shown.get(uid, frozenset()) if message is None else message.flags
 
     def flags_item(self, uid: int) -> bytes:
-        """Return FLAGS as FETCH shows it; the client knows them then."""
+        """Encode the FLAGS item of FETCH and record it as sent."""
         self._shown[uid] = self._flags(uid)
         return b"FLAGS " + formatting.flag_list(self.flags(uid))
 
     def told(self, uid: int) -> None:
-        """The client knows a message's flags without being told."""
+        """Record a message's current flags as known to the client."""
         self._shown[uid] = self.folder.message(uid).flags
 
     def is_told(self, uid: int) -> bool:
-        """Whether the client knows a message's flags as they are."""
+        """Return whether the client knows a message's current flags."""
         return self._shown.get(uid) == self.folder.message(uid).flags
 
     def flag_lines(self) -> list[bytes]:
-        """Return FLAGS and PERMANENTFLAGS (RFC 3501 sections 7.2.6 and 7.1)."""
+        """Return the FLAGS and PERMANENTFLAGS responses (RFC 3501 sections 7.2.6 and 7.1)."""
         every = [*SYSTEM_FLAGS, *self.folder.keywords.names]
         lasting = [] if self.read_only else [*every, *(["\\*"] if self.folder.may_add_keyword() else [])]
         return [
@@ -69,14 +70,14 @@ class View:
         ]
 
     def refresh(self) -> None:
-        """Look at what others did; raises ByeError where the mailbox is gone."""
+        """Rescan the folder for changes by other programs; raise ByeError if the mailbox was deleted."""
         try:
             self.folder.refresh()
         except NoFolderError:
             raise ByeError("The mailbox has been removed.") from None
 
     def updates(self, may_expunge: bool) -> Iterator[bytes]:
-        """Yield what the client does not know yet; messages that are gone only where that may be said."""
+        """Yield responses for all changes not sent yet; EXPUNGE only if `may_expunge`."""
         self.refresh()
         if self.folder.revision == self._revision:
             return
@@ -90,11 +91,11 @@ class View:
             yield b"* %d RECENT\r\n" % len(self.recent)
         yield from self.new_keywords()
         yield from self._changed()
-        # Whoever is still to hear of messages that are gone looks again.
+        # With EXPUNGEs outstanding, the next call must look again.
         self._revision = self.folder.revision if may_expunge or not gone else -1
 
     def _expunged(self, gone: list[int]) -> Iterator[bytes]:
-        # From the last on, no number changes before it is said.
+        # In descending order, so that the numbers of the remaining ones stay valid.
         for uid in reversed(gone):
             place = bisect_left(self.uids, uid)
             del self.uids[place]
@@ -115,7 +116,7 @@ class View:
         yield b"* %d EXISTS\r\n" % len(self.uids)
 
     def new_keywords(self) -> Iterator[bytes]:
-        """Yield FLAGS and PERMANENTFLAGS where there are keywords that the client was not told of."""
+        """Yield FLAGS and PERMANENTFLAGS if keywords were added."""
         if self.folder.keywords.names != self._keywords:
             self._keywords = list(self.folder.keywords.names)
             yield from self.flag_lines()

@@ -1,4 +1,4 @@
-"""Commands of every state (RFC 3501 section 6.1; ID of RFC 2971)."""
+"""Commands valid in every state: CAPABILITY, NOOP, LOGOUT (RFC 3501 section 6.1) and ID (RFC 2971)."""
 
 from typing import TYPE_CHECKING
 
@@ -13,21 +13,21 @@ if TYPE_CHECKING:
 
 
 def capability(session: "Session", reader: Reader) -> Steps:
-    """RFC 3501 section 6.1.1."""
+    """Handle CAPABILITY (RFC 3501 section 6.1.1)."""
     reader.end()
     yield b"* %b\r\n" % session.offer.capability(session.state)
     return "Capability completed."
 
 
 def noop(_session: "Session", reader: Reader) -> Steps:
-    """RFC 3501 section 6.1.2: what is new is said at the end of any command."""
+    """Handle NOOP (RFC 3501 section 6.1.2); updates are sent at the end of every command."""
     reader.end()
     yield b""
     return "NOOP completed."
 
 
 def logout(session: "Session", reader: Reader) -> Steps:
-    """RFC 3501 section 6.1.3."""
+    """Handle LOGOUT (RFC 3501 section 6.1.3)."""
     reader.end()
     yield b"* BYE Logging out.\r\n"
     session.select(None)
@@ -36,7 +36,7 @@ def logout(session: "Session", reader: Reader) -> Steps:
 
 
 def identify(_session: "Session", reader: Reader) -> Steps:
-    """RFC 2971 section 3.1: what the client says of itself is for its own statistics, and not kept."""
+    """Handle ID (RFC 2971 section 3.1); the client's parameters are parsed and discarded."""
     reader.space()
     _read_parameters(reader)
     reader.end()

@@ -1,4 +1,4 @@
-"""APPEND (RFC 3501 section 6.3.11), several messages at once (MULTIAPPEND, RFC 3502), with their UIDs (RFC 4315)."""
+"""APPEND (RFC 3501 section 6.3.11), with several messages (MULTIAPPEND, RFC 3502) and APPENDUID (RFC 4315)."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -25,7 +25,7 @@ class _Appended:
 
 
 def append(session: "Session", reader: Reader) -> Steps:
-    """RFC 3501 section 6.3.11: all messages, or none."""
+    """Handle APPEND (RFC 3501 section 6.3.11): all messages are appended, or none."""
     reader.space()
     name = reader.mailbox()
     messages = []
@@ -52,17 +52,17 @@ def _read_message(reader: Reader) -> _Appended:
         date = read_date_time(reader)
         reader.space()
     content = reader.literal()
-    # RFC 3502 section 6.3.11: an empty literal calls the command off.
+    # RFC 3502 section 6.3.11: a zero-length literal cancels the command.
     if not content:
         raise NoError("There is nothing to append.")
     return _Appended(flags, date, content)
 
 
 def check_ahead(session: "Session", so_far: bytes, place: int, size_octets: int) -> None:
-    """Raise NoError where a message of this size, which is announced, would not be taken.
+    """Check an announced message literal before the client sends it; raise NoError if APPEND would fail.
 
-    The client is told before it sends it. `so_far` are its command's octets, arguments from `place` on; where they
-    cannot be read, that is said when the command is whole.
+    `so_far` is the command up to the literal, with its arguments from `place` on. Arguments that cannot be parsed pass:
+    the error is reported when the command is complete.
     """
     reader = Reader(so_far, place)
     try:
@@ -76,7 +76,7 @@ def check_ahead(session: "Session", so_far: bytes, place: int, size_octets: int)
 
 
 def target_folder(session: "Session", name: str) -> Folder:
-    """Return a folder that messages are to go to; where there is none, the client may make it."""
+    """Return the destination mailbox; if it does not exist, raise NoError with TRYCREATE (RFC 3501 section 6.3.11)."""
     try:
         return maildir_of(session).folder(name)
     except NoFolderError as error:

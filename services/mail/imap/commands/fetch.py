@@ -1,4 +1,4 @@
-"""FETCH (RFC 3501 sections 6.4.5 and 7.4.2)."""
+"""FETCH and UID FETCH (RFC 3501 sections 6.4.5, 6.4.8 and 7.4.2)."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -23,12 +23,12 @@ SEEN = "\\Seen"
 
 
 def fetch(session: "Session", reader: Reader) -> Steps:
-    """RFC 3501 section 6.4.5."""
+    """Handle FETCH (RFC 3501 section 6.4.5)."""
     return _fetch(session, reader, by_uid=False)
 
 
 def uid_fetch(session: "Session", reader: Reader) -> Steps:
-    """RFC 3501 section 6.4.8: the UID is in every response."""
+    """Handle UID FETCH (RFC 3501 section 6.4.8); every response includes the UID."""
     return _fetch(session, reader, by_uid=True)
 
 
@@ -41,7 +41,7 @@ def _fetch(session: "Session", reader: Reader, by_uid: bool) -> Steps:
         items.insert(0, b"UID")
     view = view_of(session)
     reads = not view.read_only and any(isinstance(item, Section) and item.sets_seen for item in items)
-    # RFC 2180 section 4.1: what the client knows of a message that is gone it may still ask for; the rest is left out.
+    # RFC 2180 section 4.1: a client may fetch a message before it has received the EXPUNGE; such messages are skipped.
     gone = False
     for place, uid in enumerate(uids):
         if place % TURN_MESSAGES == 0:
@@ -50,21 +50,21 @@ def _fetch(session: "Session", reader: Reader, by_uid: bool) -> Steps:
             yield from _response(view, uid, items, reads)
         except MessageGoneError:
             gone = True
-    # RFC 3501 section 6.4.8: a UID that is no more is no error.
+    # RFC 3501 section 6.4.8: a UID that does not exist is ignored without an error.
     if gone and not by_uid:
         raise NoError("Some of the messages have been removed.", "EXPUNGEISSUED")
     return "Fetch completed."
 
 
 def _response(view: View, uid: int, items: list[Item], reads: bool) -> Iterator[bytes]:
-    """Sections are written one by one, so that many of a large message are not all held at once."""
+    """Yield one FETCH response in pieces, so that only one section of a large message is in memory at a time."""
     content = view.contents.get(uid)
     becomes_seen = reads and SEEN not in view.folder.message(uid).flags
     if becomes_seen:
         view.folder.set_flags(uid, view.folder.message(uid).flags | {SEEN})
-    # RFC 3501 section 6.4.5: the flags that change with it should be in the response.
+    # RFC 3501 section 6.4.5: flags changed by the FETCH should be included in the response.
     wanted = [*items, b"FLAGS"] if becomes_seen and b"FLAGS" not in items else items
-    # What cannot be read shows before a word is said of it.
+    # Read errors must be raised before the response has begun.
     shown = {item: _shown(view, content, item) for item in wanted if isinstance(item, bytes)}
     _load(content, wanted)
     yield b"* %d FETCH (" % (view.number(uid) or 0)
@@ -107,7 +107,7 @@ def _section(content: Content, item: Section) -> bytes:
         found = content.header_octets
     else:
         found = chosen_fields(content.header, item)
-    # A part that is not there has no octets.
+    # A part that does not exist is an empty string.
     found = found or b""
     if item.partial is not None:
         first, count = item.partial

@@ -1,4 +1,4 @@
-"""IDLE (RFC 2177): the client waits, and hears at once what is new."""
+"""IDLE: mailbox updates are sent as they happen (RFC 2177)."""
 
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def idle(session: "Session", reader: Reader) -> Steps:
-    """RFC 2177 section 3: ended by a line with DONE, in any case."""
+    """Handle IDLE (RFC 2177 section 3), which ends with the line DONE, case-insensitively."""
     reader.end()
     session.idling = True
     try:

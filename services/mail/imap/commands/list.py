@@ -1,4 +1,8 @@
-"""LIST and LSUB (RFC 3501 sections 6.3.8 and 6.3.9; CHILDREN of RFC 3348)."""
+"""LIST and LSUB (RFC 3501 sections 6.3.8 and 6.3.9) with the CHILDREN attributes (RFC 3348).
+
+Mailbox patterns are matched by a bit-parallel automaton (shift-and): the active positions in the pattern are the bits
+of one integer, so that the time is linear in the length of the name, whatever the wildcards.
+"""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -17,10 +21,6 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-# Which names a pattern of LIST means: `*` stands for anything, `%` for anything but the separator (RFC 3501 6.3.8).
-#
-# The possible places in the pattern are the bits of one number, so that the time grows with the name's length
-# alone, whatever the wildcards.
 
 _WILDCARDS = re.compile(r"[*%]{2,}")
 _PATTERNS_KEPT = 64
@@ -28,7 +28,7 @@ _PATTERNS_KEPT = 64
 
 @dataclass(frozen=True, slots=True)
 class _Places:
-    """Bits of the places with `*`, with `%` and with each letter, and the number of the place behind the last."""
+    """Bit masks of a pattern: positions of `*`, of `%` and of each character, and the position of the end."""
 
     stars: int
     percents: int
@@ -36,7 +36,7 @@ class _Places:
     end: int
 
     def onward(self, places: int) -> int:
-        """A wildcard may stand for nothing; no two stand side by side."""
+        """Activate positions behind wildcards too: a wildcard may match nothing. No two are adjacent."""
         return places | (places & (self.stars | self.percents)) << 1
 
 
@@ -50,7 +50,7 @@ def _places_of(pattern: str) -> _Places:
 
 
 def matches(pattern: str, name: str) -> bool:
-    """Tell whether the whole name fits the pattern."""
+    """Return whether a mailbox name matches a LIST pattern: `*` any characters, `%` any but the hierarchy separator."""
     of = _places_of(pattern)
     places = of.onward(1)
     for character in name:
@@ -62,7 +62,7 @@ def matches(pattern: str, name: str) -> bool:
 
 
 def _read(reader: Reader) -> tuple[str, str]:
-    """Read a reference and a pattern."""
+    """Parse a reference name and a mailbox pattern."""
     reader.space()
     reference = reader.mailbox()
     reader.space()
@@ -77,7 +77,7 @@ def _line(word: bytes, attributes: Iterable[bytes], name: str) -> bytes:
 
 
 def _joined(reference: str, pattern: str) -> str:
-    """RFC 3501 section 6.3.8: a reference is put before the pattern, INBOX in capitals where it begins the whole."""
+    """Prepend the reference to the pattern (RFC 3501 section 6.3.8)."""
     whole = reference + pattern
     if len(whole) > PATTERN_OCTETS:
         raise NoError(f"No name has more than {PATTERN_OCTETS} octets.")
@@ -88,15 +88,15 @@ def _fits(pattern: str, name: str) -> bool:
     if matches(pattern, name):
         return True
     first, _, rest = name.partition(SEPARATOR)
-    # RFC 3501 section 5.1: INBOX is the same in any case, and so it is in a pattern.
+    # RFC 3501 section 5.1: INBOX is case-insensitive, in a pattern too.
     return first == INBOX and matches(pattern.upper() if not rest else canonical(pattern), name)
 
 
 def list_mailboxes(session: "Session", reader: Reader) -> Steps:
-    """RFC 3501 section 6.3.8."""
+    """Handle LIST (RFC 3501 section 6.3.8)."""
     reference, pattern = _read(reader)
     if not pattern:
-        # RFC 3501 section 6.3.8: asks for the separator and the root of the reference.
+        # RFC 3501 section 6.3.8: an empty pattern asks for the hierarchy separator and the root of the reference.
         root = SEPARATOR if reference.startswith(SEPARATOR) else ""
         yield _line(b"LIST", (b"\\Noselect",), root)
         return "List completed."
@@ -117,7 +117,10 @@ def _ordered(names: Iterable[str]) -> list[str]:
 
 
 def list_subscribed(session: "Session", reader: Reader) -> Steps:
-    """RFC 3501 section 6.3.9: with `%`, a name whose inferiors alone are subscribed to is shown as \\Noselect."""
+    r"""Handle LSUB (RFC 3501 section 6.3.9).
+
+    With `%`, a name that is not subscribed but has subscribed inferiors is listed as \Noselect.
+    """
     reference, pattern = _read(reader)
     wanted = _joined(reference, pattern)
     subscribed = set(maildir_of(session).subscriptions.names())
@@ -132,5 +135,5 @@ def list_subscribed(session: "Session", reader: Reader) -> Steps:
 
 
 def _shows_below(wanted: str, name: str, subscribed: set[str]) -> bool:
-    """Whether the pattern itself shows every subscribed name below, so that the one above need not stand for it."""
+    """Return whether the pattern matches every subscribed inferior, so that its parent need not be listed."""
     return all(_fits(wanted, other) for other in subscribed if other.startswith(name + SEPARATOR))

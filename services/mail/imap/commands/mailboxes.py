@@ -1,4 +1,4 @@
-"""Commands on mailboxes as wholes (RFC 3501 section 6.3; NAMESPACE of RFC 2342)."""
+"""Commands on mailboxes: SELECT, CREATE, DELETE, RENAME, STATUS etc. (RFC 3501 section 6.3), NAMESPACE (RFC 2342)."""
 
 from typing import TYPE_CHECKING
 
@@ -19,14 +19,14 @@ STATUS_ITEMS = frozenset((b"MESSAGES", b"RECENT", b"UIDNEXT", b"UIDVALIDITY", b"
 
 
 def maildir_of(session: "Session") -> Maildir:
-    """Return the store of who has logged in."""
+    """Return the authenticated user's Maildir."""
     if session.maildir is None:
         raise BadError("Log in first.")
     return session.maildir
 
 
 def read_name(reader: Reader) -> str:
-    """Read a space and the name of a mailbox."""
+    """Parse a space and a mailbox name."""
     reader.space()
     return reader.mailbox()
 
@@ -38,17 +38,17 @@ def _only_name(reader: Reader) -> str:
 
 
 def select(session: "Session", reader: Reader) -> Steps:
-    """RFC 3501 section 6.3.1."""
+    """Handle SELECT (RFC 3501 section 6.3.1)."""
     return (yield from _open(session, _only_name(reader), read_only=False))
 
 
 def examine(session: "Session", reader: Reader) -> Steps:
-    """RFC 3501 section 6.3.2."""
+    """Handle EXAMINE (RFC 3501 section 6.3.2)."""
     return (yield from _open(session, _only_name(reader), read_only=True))
 
 
 def _open(session: "Session", name: str, read_only: bool) -> Steps:
-    # RFC 3501 section 6.3.1: what was selected is not any more, whether this succeeds or not.
+    # RFC 3501 section 6.3.1: SELECT deselects the current mailbox even if it fails.
     session.select(None)
     view = View(maildir_of(session).folder(name), read_only)
     yield from view.flag_lines()
@@ -64,7 +64,7 @@ def _open(session: "Session", name: str, read_only: bool) -> Steps:
 
 
 def create(session: "Session", reader: Reader) -> Steps:
-    """RFC 3501 section 6.3.3: a separator at the end only says that there will be more below."""
+    """Handle CREATE (RFC 3501 section 6.3.3); a trailing separator only declares that inferiors will follow."""
     name = _only_name(reader)
     yield b""
     maildir_of(session).create(name.removesuffix(SEPARATOR))
@@ -72,7 +72,7 @@ def create(session: "Session", reader: Reader) -> Steps:
 
 
 def delete(session: "Session", reader: Reader) -> Steps:
-    """RFC 3501 section 6.3.4: what is below stays, and the name then stands for nothing but its place."""
+    r"""Handle DELETE (RFC 3501 section 6.3.4); inferiors stay, and the name is then \Noselect."""
     name = _only_name(reader)
     yield b""
     maildir = maildir_of(session)
@@ -84,7 +84,7 @@ def delete(session: "Session", reader: Reader) -> Steps:
 
 
 def rename(session: "Session", reader: Reader) -> Steps:
-    """RFC 3501 section 6.3.5."""
+    """Handle RENAME (RFC 3501 section 6.3.5)."""
     name = read_name(reader)
     new_name = _only_name(reader)
     yield b""
@@ -93,7 +93,7 @@ def rename(session: "Session", reader: Reader) -> Steps:
 
 
 def subscribe(session: "Session", reader: Reader) -> Steps:
-    """RFC 3501 section 6.3.6."""
+    """Handle SUBSCRIBE (RFC 3501 section 6.3.6)."""
     name = _only_name(reader)
     yield b""
     maildir = maildir_of(session)
@@ -104,7 +104,7 @@ def subscribe(session: "Session", reader: Reader) -> Steps:
 
 
 def unsubscribe(session: "Session", reader: Reader) -> Steps:
-    """RFC 3501 section 6.3.7: what is not subscribed to is so already."""
+    """Handle UNSUBSCRIBE (RFC 3501 section 6.3.7); a name that is not subscribed is no error."""
     name = _only_name(reader)
     yield b""
     maildir_of(session).subscriptions.remove(canonical(name))
@@ -112,7 +112,7 @@ def unsubscribe(session: "Session", reader: Reader) -> Steps:
 
 
 def status(session: "Session", reader: Reader) -> Steps:
-    """RFC 3501 section 6.3.10."""
+    """Handle STATUS (RFC 3501 section 6.3.10)."""
     name = read_name(reader)
     reader.space()
     items = reader.in_parentheses(lambda: reader.word("item"))
@@ -134,14 +134,14 @@ def status(session: "Session", reader: Reader) -> Steps:
 
 
 def _recent(session: "Session", folder: Folder) -> int:
-    """RFC 3501 section 2.3.2: what no session was shown yet, and what is recent to this one."""
+    r"""Count messages with \Recent (RFC 3501 section 2.3.2): unclaimed by any session, or claimed by this one."""
     unclaimed = set(folder.uids[folder.position(folder.first_recent) :])
     own = session.view.recent if session.view is not None and session.view.folder is folder else set()
     return len(unclaimed | (own & folder.messages.keys()))
 
 
 def namespace(_session: "Session", reader: Reader) -> Steps:
-    """RFC 2342 section 5: one personal namespace, without a prefix."""
+    """Handle NAMESPACE (RFC 2342 section 5): one personal namespace with an empty prefix."""
     reader.end()
     yield b'* NAMESPACE (("" "%b")) NIL NIL\r\n' % SEPARATOR.encode("ascii")
     return "Namespace completed."

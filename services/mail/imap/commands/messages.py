@@ -1,4 +1,7 @@
-"""Commands that change the messages of the selected mailbox (RFC 3501 section 6.4; RFC 3691, 4315 and 6851)."""
+"""Commands that change messages of the selected mailbox: STORE, COPY, MOVE, EXPUNGE, CLOSE (RFC 3501 section 6.4).
+
+Also UNSELECT (RFC 3691), UID EXPUNGE (RFC 4315) and MOVE (RFC 6851).
+"""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -25,7 +28,7 @@ _GONE = "Some of the messages have been removed."
 
 
 def writable(session: "Session") -> View:
-    """Return the selected mailbox; raises NoError where it may only be read."""
+    """Return the selected mailbox; raise NoError if it is read-only."""
     view = view_of(session)
     if view.read_only:
         raise NoError("The mailbox is open for reading only.", "READ-ONLY")
@@ -33,14 +36,14 @@ def writable(session: "Session") -> View:
 
 
 def check(_session: "Session", reader: Reader) -> Steps:
-    """RFC 3501 section 6.4.1: everything is on the disk at all times."""
+    """Handle CHECK (RFC 3501 section 6.4.1); every change is on disk already."""
     reader.end()
     yield b""
     return "Check completed."
 
 
 def close(session: "Session", reader: Reader) -> Steps:
-    """RFC 3501 section 6.4.2: removes silently what is marked, unless the mailbox is open for reading only."""
+    """Handle CLOSE (RFC 3501 section 6.4.2): expunge without EXPUNGE responses, unless the mailbox is read-only."""
     reader.end()
     yield b""
     view = view_of(session)
@@ -51,7 +54,7 @@ def close(session: "Session", reader: Reader) -> Steps:
 
 
 def unselect(session: "Session", reader: Reader) -> Steps:
-    """RFC 3691: as CLOSE, and removes nothing."""
+    """Handle UNSELECT (RFC 3691): as CLOSE, without expunging."""
     reader.end()
     yield b""
     session.select(None)
@@ -64,7 +67,7 @@ def _deleted(view: View, uids: Iterable[int]) -> list[int]:
 
 
 def expunge(session: "Session", reader: Reader) -> Steps:
-    """RFC 3501 section 6.4.3: the numbers are told with all else that is new at the command's end."""
+    """Handle EXPUNGE (RFC 3501 section 6.4.3); the EXPUNGE responses are sent with the updates at the command's end."""
     reader.end()
     yield b""
     view = writable(session)
@@ -73,7 +76,7 @@ def expunge(session: "Session", reader: Reader) -> Steps:
 
 
 def uid_expunge(session: "Session", reader: Reader) -> Steps:
-    """RFC 4315 section 2.1."""
+    """Handle UID EXPUNGE (RFC 4315 section 2.1)."""
     reader.space()
     wanted = read_sequence_set(reader)
     reader.end()
@@ -84,12 +87,12 @@ def uid_expunge(session: "Session", reader: Reader) -> Steps:
 
 
 def store(session: "Session", reader: Reader) -> Steps:
-    """RFC 3501 section 6.4.6."""
+    """Handle STORE (RFC 3501 section 6.4.6)."""
     return _store(session, reader, by_uid=False)
 
 
 def uid_store(session: "Session", reader: Reader) -> Steps:
-    """RFC 3501 section 6.4.8."""
+    """Handle UID STORE (RFC 3501 section 6.4.8)."""
     return _store(session, reader, by_uid=True)
 
 
@@ -110,7 +113,7 @@ def _change(view: View, uids: list[int], sign: bytes, flags: frozenset[str], sil
     gone = False
     for uid in uids:
         try:
-            # What another session changed meanwhile is told, .SILENT or not.
+            # A change by another session must still be reported, even after .SILENT.
             was_told = view.is_told(uid)
             old = view.folder.message(uid).flags
             view.folder.set_flags(uid, {b"+": old | flags, b"-": without(old, flags)}.get(sign, flags))
@@ -124,25 +127,26 @@ def _change(view: View, uids: list[int], sign: bytes, flags: frozenset[str], sil
         yield from view.new_keywords()
         shown = view.flags_item(uid)
         yield b"* %d FETCH (%b%b)\r\n" % (view.number(uid) or 0, b"UID %d " % uid if by_uid else b"", shown)
-    # RFC 3501 section 6.4.8: a UID that is no more is no error; RFC 2180 section 4.2.1: nor is a change told to nobody.
+    # RFC 3501 section 6.4.8: a UID that does not exist is no error; RFC 2180 section 4.2.1: nor is a .SILENT change
+    # of an expunged message.
     if gone and not (by_uid or silent):
         raise NoError(_GONE, "EXPUNGEISSUED")
     return "Store completed."
 
 
 def without(flags: frozenset[str], less: frozenset[str]) -> frozenset[str]:
-    """Return flags less others; names are the same in any case."""
+    """Return `flags` minus `less`; flags are case-insensitive."""
     lower = {flag.lower() for flag in less}
     return frozenset(flag for flag in flags if flag.lower() not in lower)
 
 
 def copy(session: "Session", reader: Reader) -> Steps:
-    """RFC 3501 section 6.4.7."""
+    """Handle COPY (RFC 3501 section 6.4.7)."""
     return _copy(session, reader, by_uid=False)
 
 
 def uid_copy(session: "Session", reader: Reader) -> Steps:
-    """RFC 3501 section 6.4.8."""
+    """Handle UID COPY (RFC 3501 section 6.4.8)."""
     return _copy(session, reader, by_uid=True)
 
 
@@ -162,9 +166,9 @@ def _read_copy(session: "Session", reader: Reader, by_uid: bool) -> tuple[list[i
 
 
 def _copied(view: View, uids: list[int], target: Folder) -> tuple[list[int], str]:
-    """Copy, and return which messages were copied, and the code that tells their UIDs (RFC 4315 section 3)."""
+    """Copy messages; return the UIDs copied and the COPYUID response code (RFC 4315 section 3)."""
     if any(uid not in view.folder.messages for uid in uids):
-        # RFC 3501 section 6.4.7: all or none.
+        # RFC 3501 section 6.4.7: all messages are copied, or none.
         raise NoError(_GONE, "EXPUNGEISSUED")
     target.refresh()
     pairs = view.folder.copy_to(uids, target)
@@ -175,12 +179,12 @@ def _copied(view: View, uids: list[int], target: Folder) -> tuple[list[int], str
 
 
 def move(session: "Session", reader: Reader) -> Steps:
-    """RFC 6851 section 3."""
+    """Handle MOVE (RFC 6851 section 3)."""
     return _move(session, reader, by_uid=False)
 
 
 def uid_move(session: "Session", reader: Reader) -> Steps:
-    """RFC 6851 section 3.2."""
+    """Handle UID MOVE (RFC 6851 section 3.2)."""
     return _move(session, reader, by_uid=True)
 
 
@@ -189,7 +193,7 @@ def _move(session: "Session", reader: Reader, by_uid: bool) -> Steps:
     view = writable(session)
     copied, code = _copied(view, uids, target_folder(session, name))
     if code:
-        # RFC 6851 section 4.3: before the EXPUNGEs, in an untagged OK.
+        # RFC 6851 section 4.3: COPYUID is sent in an untagged OK before the EXPUNGE responses.
         yield b"* OK [%b] Moved.\r\n" % code.encode("ascii")
     view.folder.expunge(copied)
     return "Move completed."

@@ -1,4 +1,7 @@
-"""Commands before log-in (RFC 3501 section 6.2; SASL PLAIN of RFC 4616, with the initial response of RFC 4959)."""
+"""Commands of the not authenticated state: STARTTLS, LOGIN, AUTHENTICATE (RFC 3501 section 6.2).
+
+Mechanisms are PLAIN (RFC 4616) and LOGIN, with an initial response (SASL-IR, RFC 4959).
+"""
 
 import base64
 import binascii
@@ -15,18 +18,18 @@ if TYPE_CHECKING:
 
 
 def starttls(session: "Session", reader: Reader) -> Steps:
-    """RFC 3501 section 6.2.1."""
+    """Handle STARTTLS (RFC 3501 section 6.2.1)."""
     reader.end()
     if not session.offer.tls:
         raise BadError("There is no TLS here.")
-    # The tagged OK is the last that goes in the clear, so that the request comes with the command's end.
+    # The tagged OK is the last response in cleartext: TLS starts after it, so the request follows the command's end.
     yield b""
     session.wants_tls = True
     return "Begin TLS negotiation now."
 
 
 def login(session: "Session", reader: Reader) -> Steps:
-    """RFC 3501 section 6.2.3."""
+    """Handle LOGIN (RFC 3501 section 6.2.3)."""
     reader.space()
     user = reader.astring()
     reader.space()
@@ -36,7 +39,7 @@ def login(session: "Session", reader: Reader) -> Steps:
 
 
 def authenticate(session: "Session", reader: Reader) -> Steps:
-    """RFC 3501 section 6.2.2."""
+    """Handle AUTHENTICATE (RFC 3501 section 6.2.2)."""
     reader.space()
     mechanism = reader.word("mechanism")
     initial: bytes | None = None
@@ -52,7 +55,7 @@ def authenticate(session: "Session", reader: Reader) -> Steps:
 
 
 def _plain(session: "Session", initial: bytes | None) -> Steps:
-    """RFC 4616 section 2: authzid NUL authcid NUL passwd."""
+    """Run the PLAIN mechanism: authzid NUL authcid NUL passwd (RFC 4616 section 2)."""
     if initial is None:
         initial = yield Ask(b"+ \r\n")
     parts = _decoded(initial).split(b"\0")
@@ -65,7 +68,7 @@ def _plain(session: "Session", initial: bytes | None) -> Steps:
 
 
 def _login_mechanism(session: "Session", initial: bytes | None) -> Steps:
-    """The mechanism LOGIN has no RFC: the server asks for a name and a password in turn."""
+    """Run the LOGIN mechanism, which has no RFC: the server prompts for user name and password in turn."""
     if initial is None:
         initial = yield Ask(b"+ " + base64.b64encode(b"Username:") + b"\r\n")
     user = _decoded(initial)
@@ -74,7 +77,7 @@ def _login_mechanism(session: "Session", initial: bytes | None) -> Steps:
 
 
 def _decoded(line: bytes) -> bytes:
-    # RFC 3501 section 6.2.2: the client ends it with "*"; RFC 4959 section 3: "=" is an empty response.
+    # RFC 3501 section 6.2.2: "*" cancels the exchange; RFC 4959 section 3: "=" is an empty response.
     if line == b"*":
         raise BadError("Authentication was ended.")
     if line == b"=":

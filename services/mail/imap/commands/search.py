@@ -1,4 +1,4 @@
-"""SEARCH (RFC 3501 section 6.4.4), with results as ESEARCH has them (RFC 4731)."""
+"""SEARCH and UID SEARCH (RFC 3501 section 6.4.4) with ESEARCH results (RFC 4731)."""
 
 from collections.abc import Generator
 from typing import TYPE_CHECKING
@@ -16,18 +16,18 @@ from services.mail.maildir.errors import MessageGoneError
 if TYPE_CHECKING:
     from services.mail.imap.session import Session
 
-# RFC 3501 section 6.4.4 wants US-ASCII, and every text in use can be written in UTF-8.
+# RFC 3501 section 6.4.4: US-ASCII is mandatory; UTF-8 covers all other texts.
 CHARSETS = {b"US-ASCII": "ascii", b"UTF-8": "utf-8", b"ISO-8859-1": "latin-1"}
 _RETURNS = (b"MIN", b"MAX", b"ALL", b"COUNT")
 
 
 def search(session: "Session", reader: Reader) -> Steps:
-    """RFC 3501 section 6.4.4: answers with sequence numbers."""
+    """Handle SEARCH (RFC 3501 section 6.4.4), which returns sequence numbers."""
     return _search(session, reader, by_uid=False)
 
 
 def uid_search(session: "Session", reader: Reader) -> Steps:
-    """RFC 3501 section 6.4.8: answers with unique identifiers."""
+    """Handle UID SEARCH (RFC 3501 section 6.4.8), which returns UIDs."""
     return _search(session, reader, by_uid=True)
 
 
@@ -46,7 +46,7 @@ def _search(session: "Session", reader: Reader, by_uid: bool) -> Steps:
 
 
 def _read_returns(reader: Reader) -> frozenset[bytes] | None:
-    """Read RETURN and what is asked for (RFC 4731 section 3.1)."""
+    """Parse the RETURN options (RFC 4731 section 3.1); None if there are none."""
     if reader.octets[reader.place : reader.place + 8].upper() != b"RETURN (":
         return None
     reader.place += 7
@@ -72,19 +72,19 @@ def _read_charset(reader: Reader) -> str:
 def _found(view: View, test: Test, by_uid: bool) -> Generator[Output, None, list[int]]:
     found = []
     for number, uid in enumerate(view.uids, start=1):
-        # One large message may take long: others get their turn behind each.
+        # Yield per message: evaluating the keys on one large message may take long, and other sessions run in between.
         yield b""
         try:
             if uid in view.folder.messages and test(Candidate(view, number, uid)):
                 found.append(uid if by_uid else number)
         except MessageGoneError:
-            # RFC 3501 section 7.4.1: nothing is said of it now; it simply is not found.
+            # RFC 3501 section 7.4.1: SEARCH sends no EXPUNGE; a message that is gone does not match.
             continue
     return found
 
 
 def _extended(tag: bytes, returns: frozenset[bytes], found: list[int], by_uid: bool) -> bytes:
-    """RFC 4731 section 3.1: MIN, MAX and ALL are left out where nothing was found."""
+    """Return an ESEARCH response (RFC 4731 section 3.1); MIN, MAX and ALL are omitted if no message matches."""
     pieces = [b"* ESEARCH (TAG " + formatting.string(tag) + b")"]
     if by_uid:
         pieces.append(b"UID")

@@ -1,4 +1,30 @@
-"""Every command, the states in which it is allowed, and what it does (RFC 3501 section 6)."""
+"""IMAP command table: command name -> states in which it is valid, and handler (RFC 3501 section 6).
+
+Session states (RFC 3501 section 3) and the commands that change them:
+
+    connect -> NOT_AUTHENTICATED
+                   | LOGIN, AUTHENTICATE
+                   v
+               AUTHENTICATED  <---------------------------+
+                   | SELECT, EXAMINE                      | CLOSE, UNSELECT,
+                   v                                      | DELETE of the selected mailbox,
+               SELECTED  ---------------------------------+ SELECT or EXAMINE that fails
+                   |
+    LOGOUT in any state, BYE (time-out, shutdown, too many errors) -> LOGOUT
+
+The table is the only place that knows in which state a command is valid; a handler never checks it. Handlers change the
+state through SessionState (`log_in`, `select`) and nothing else does, except for BYE in Session. A command in a wrong
+state is answered by BAD, before its arguments are parsed and before any literal is accepted, so that a client without
+authentication cannot make the server buffer a message.
+
+STARTTLS is no state: it replaces the capabilities (no STARTTLS any more, passwords permitted) and discards octets
+that were sent ahead in cleartext. Neither is IDLE: it is a command that waits for a continuation line, and the flag
+`idling` tells the connection to poll the mailbox meanwhile.
+
+The third column is `may_expunge`. Updates of the selected mailbox (EXISTS, RECENT, FETCH FLAGS, EXPUNGE) are sent
+before every tagged response, but EXPUNGE renumbers messages. RFC 3501 section 7.4.1 forbids it during FETCH, STORE and
+SEARCH, whose arguments or results are sequence numbers that the client has just used; the UID variants may send it.
+"""
 
 from services.mail.imap.command import Command, State
 from services.mail.imap.commands import (
@@ -49,7 +75,7 @@ COMMANDS: dict[bytes, Command] = {
     b"NAMESPACE": Command(_LOGGED_IN, mailboxes.namespace),
     # RFC 2177
     b"IDLE": Command(_LOGGED_IN, idle.idle),
-    # RFC 3501 section 6.4; section 7.4.1 has the three in which no message may lose its number.
+    # RFC 3501 section 6.4; section 7.4.1 names the three during which EXPUNGE is not sent.
     b"CHECK": Command(_SELECTED, messages.check),
     b"CLOSE": Command(_SELECTED, messages.close),
     b"EXPUNGE": Command(_SELECTED, messages.expunge),
@@ -74,7 +100,7 @@ UID_COMMANDS: dict[bytes, Command] = {
 
 
 def command_of(reader: Reader, state: State) -> Command:
-    """Read the name of a command and return its line of the table; raises BadError where it has no place."""
+    """Parse a command name and return its row of the table; raise BadError if unknown or not valid in `state`."""
     word = reader.word("command")
     if word == b"UID":
         reader.space()

@@ -1,4 +1,4 @@
-"""What FETCH asks for (RFC 3501 sections 6.4.5 and 9: fetch-att)."""
+"""FETCH data items and body sections: parsing, and extraction from a message (RFC 3501 sections 6.4.5 and 9)."""
 
 import re
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ _NAME = re.compile(rb"[A-Za-z0-9.]+")
 _SECTION_WORD = re.compile(rb"[A-Za-z.]+")
 _PARTIAL = re.compile(rb"<(\d{1,10})\.([1-9]\d{0,9})>")
 _PART_NUMBER = re.compile(rb"[1-9]\d{0,9}")
-# How long a section's number may be; no structure is deeper than services.mail.mime reads it.
+# Part numbers in one section; the MIME parser nests no deeper.
 _PART_NUMBERS_MAX = 1000
 
 SIMPLE = frozenset(
@@ -27,10 +27,10 @@ MACROS = {b"ALL": (*_FAST, b"ENVELOPE"), b"FAST": _FAST, b"FULL": (*_FAST, b"ENV
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """Octets of a message: `label` is how the response names them.
+    """A body section; `label` is its name in the response.
 
-    `numbers` lead to a part, `text` is HEADER, TEXT, MIME, HEADER.FIELDS, HEADER.FIELDS.NOT or empty, `partial` is
-    (first octet, how many). `sets_seen` where looking at them means having read them.
+    `numbers` is the path to a part; `text` is HEADER, TEXT, MIME, HEADER.FIELDS, HEADER.FIELDS.NOT or empty; `partial`
+    is (first octet, octet count). `sets_seen` is false for PEEK and RFC822.HEADER.
     """
 
     label: bytes
@@ -42,11 +42,11 @@ class Section:
 
     @property
     def is_header_only(self) -> bool:
-        """Whether the message's own header is enough to answer."""
+        """True if the message's own header is sufficient."""
         return not self.numbers and self.text.startswith(b"HEADER")
 
 
-# RFC 3501 section 6.4.5: the older names, and what they are the same as.
+# RFC 3501 section 6.4.5: the RFC822 items and their equivalents.
 _RFC822 = {
     b"RFC822": Section(b"RFC822"),
     b"RFC822.HEADER": Section(b"RFC822.HEADER", text=b"HEADER", sets_seen=False),
@@ -56,7 +56,7 @@ Item = bytes | Section
 
 
 def read_items(reader: Reader) -> list[Item]:
-    """Read a macro, an item or a list of items; raises BadError."""
+    """Parse a macro, one item or a list of items; raise BadError."""
     if reader.next_is(b"("):
         return _distinct(reader.in_parentheses(lambda: _read_item(reader)))
     place = reader.place
@@ -92,7 +92,7 @@ def _read_section(reader: Reader, sets_seen: bool) -> Section:
         if text in (b"HEADER.FIELDS", b"HEADER.FIELDS.NOT"):
             reader.space()
             fields = tuple(reader.in_parentheses(reader.astring))
-        # RFC 3501 section 9: MIME is for parts.
+        # RFC 3501 section 9: MIME requires a part number.
         elif text not in (b"HEADER", b"TEXT") and not (text == b"MIME" and numbers):
             raise BadError("There is no such section.")
     reader.take(b"]")
@@ -101,7 +101,7 @@ def _read_section(reader: Reader, sets_seen: bool) -> Section:
 
 
 def _read_numbers(reader: Reader) -> tuple[int, ...]:
-    """Read part numbers; a dot behind the last is followed by a word."""
+    """Parse part numbers; a trailing dot must be followed by a word."""
     numbers: list[int] = []
     while reader.octets[reader.place : reader.place + 1].isdigit():
         number = int(reader.match(_PART_NUMBER, "part number"))
@@ -135,11 +135,10 @@ def _label(numbers: tuple[int, ...], text: bytes, fields: tuple[bytes, ...], par
     return b"BODY[" + b".".join(pieces) + b"]" + place
 
 
-# The octets of a section of a message (RFC 3501 section 6.4.5).
 
 
 def section_octets(octets: bytes, root: Part, section: Section) -> bytes | None:
-    """Return what the section stands for, all of it; None where the message has no such part."""
+    """Return a section in full, disregarding `partial`; None if the message has no such part."""
     part = find(root, list(section.numbers))
     return None if part is None else _text_of(octets, root, part, section)
 
@@ -151,7 +150,7 @@ def _text_of(octets: bytes, root: Part, part: Part, section: Section) -> bytes |
         if not section.numbers:
             return octets
         return octets[part.body_begin : part.body_end]
-    # RFC 3501 section 6.4.5: of a part, HEADER and TEXT are those of the message that it holds.
+    # RFC 3501 section 6.4.5: HEADER and TEXT of a part refer to its embedded message (message/rfc822).
     message = part.message if section.numbers else root
     if message is None:
         return None
@@ -163,5 +162,5 @@ def _text_of(octets: bytes, root: Part, part: Part, section: Section) -> bytes |
 
 
 def chosen_fields(header: Header, section: Section) -> bytes:
-    """Return the fields that HEADER.FIELDS or HEADER.FIELDS.NOT names, and the empty line."""
+    """Return the fields selected by HEADER.FIELDS or HEADER.FIELDS.NOT, and the empty line."""
     return header.chosen(section.fields, section.text == b"HEADER.FIELDS.NOT") + b"\r\n"

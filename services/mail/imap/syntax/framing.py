@@ -1,4 +1,4 @@
-r"""Where a command ends: lines, and the literals that they announce (RFC 3501 sections 2.2, 4.3 and 7.5; RFC 7888).
+r"""Command framing: lines and the literals they announce (RFC 3501 sections 2.2, 4.3 and 7.5; RFC 7888).
 
     framing.feed(b"a LOGIN {5}\r\nalice {6}\r\nsecret\r\n")
     framing.next() == Announced(b"a LOGIN {5}", 5, asks=True)       the client waits for "+"
@@ -6,8 +6,8 @@ r"""Where a command ends: lines, and the literals that they announce (RFC 3501 s
     ...
     framing.next() == Line(b"a LOGIN {5}\r\nalice {6}\r\nsecret")
 
-A Line holds its literals as they came, so that what reads it needs one place to look at. Announced comes before each
-literal: accept() takes its octets in, refuse() ends the command there. A line may end in LF alone, as people type it.
+A Line includes its literals as received, so that the argument parser works on one buffer. Announced precedes every
+literal: accept() buffers the literal, refuse() ends the command. A line may end in bare LF, as typed in a terminal.
 """
 
 import re
@@ -22,14 +22,14 @@ _LITERAL = re.compile(rb"\{(\d{1,20})(\+?)\}\Z")
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A whole command, literals and all, without its line end."""
+    """A complete command including literals, without its line ending."""
 
     octets: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Announced:
-    """A literal is to follow what came of the command; `asks` where the client waits to be told to send it."""
+    """A literal announced at the end of `so_far`; `asks` is true for a synchronising literal (no LITERAL+)."""
 
     so_far: bytes
     size_octets: int
@@ -38,13 +38,13 @@ class Announced:
 
 @dataclass(frozen=True, slots=True)
 class TooLong:
-    """A line passed its bound; what follows up to its end is dropped."""
+    """A line beyond the limit; its remainder is discarded."""
 
     so_far: bytes
 
 
 class Framing:
-    """Cuts octets into commands; `limit_octets` of them may wait."""
+    """Splits input into commands; at most `limit_octets` are buffered beside one line."""
 
     def __init__(self, limit_octets: int) -> None:
         self._buffer = OctetBuffer(limit_octets + LINE_OCTETS)
@@ -55,15 +55,15 @@ class Framing:
         self._dropping = False
 
     def feed(self, data: bytes) -> None:
-        """Take octets in; raises LimitExceededError where more wait than may."""
+        """Buffer input; raise LimitExceededError beyond the limit."""
         self._buffer.feed(data)
 
     def clear(self) -> None:
-        """Forget what waits (RFC 3501 section 6.2.1: what was sent before TLS does not count)."""
+        """Discard buffered input (RFC 3501 section 6.2.1: cleartext sent ahead of TLS)."""
         self._buffer.take(len(self._buffer))
 
     def next(self, with_literals: bool = True) -> Line | Announced | TooLong | None:
-        """Return what is complete, None where more octets are needed; a continuation line has no literals."""
+        """Return the next complete unit, None if more input is needed; a continuation line has no literals."""
         while self._take_counted():
             try:
                 line = self._buffer.take_through(b"\n", LINE_OCTETS)
@@ -81,7 +81,7 @@ class Framing:
         return None
 
     def _take_counted(self) -> bool:
-        """Take the octets of a literal; whether all of them have come."""
+        """Consume a literal's octets; return whether it is complete."""
         if self._skipped:
             self._skipped -= len(self._buffer.take(self._skipped))
         if self._wanted:
@@ -110,7 +110,7 @@ class Framing:
         return Line(command)
 
     def _dropped(self, line: bytes) -> None:
-        """RFC 7888 section 4: a literal that dropped octets announce, and that nobody is asked for, comes too."""
+        """Continue discarding at the end of a line: a non-synchronising literal follows it (RFC 7888 section 4)."""
         match = _LITERAL.search(line.rstrip(b"\r\n"))
         self._dropping = match is not None and bool(match[2])
         if match is not None and match[2]:
@@ -119,19 +119,19 @@ class Framing:
                 raise LimitExceededError("a literal that is dropped is too long")
 
     def accept(self) -> None:
-        """Take the announced literal in."""
+        """Buffer the announced literal."""
         if self._announced is not None:
             self._command += b"\r\n"
             self._wanted = self._announced.size_octets
             self._announced = None
 
     def refuse(self) -> bool:
-        """End the command before the announced literal; False where its octets come and are too many to pass over."""
+        """End the command at the announced literal; return False if too many octets would have to be skipped."""
         announced, self._announced = self._announced, None
         self._command.clear()
         if announced is None or announced.asks:
             return True
-        # RFC 7888 section 4: what was sent unasked is read and dropped, and the rest of the line with it.
+        # RFC 7888 section 4: a non-synchronising literal is read and discarded, with the rest of its line.
         self._skipped = announced.size_octets
         self._dropping = True
         return announced.size_octets <= MESSAGE_OCTETS

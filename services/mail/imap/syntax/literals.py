@@ -1,6 +1,6 @@
-"""Whether a literal that a client announces is taken in (RFC 3501 section 4.3, RFC 7888, RFC 4469 section 5.3).
+"""Acceptance of announced literals before they are sent (RFC 3501 section 4.3, RFC 7888, RFC 4469 section 5.3).
 
-The decision comes before the octets: a client that waits for "+" sends none of a literal that is refused.
+A client with a synchronising literal waits for "+", so that a refused literal is never sent.
 """
 
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def literal_allowed(session: "Session", unit: Announced) -> bytes | None:
-    """Return None where the literal is taken, and else what the client is told."""
+    """Return None to accept a literal, otherwise the tagged response that refuses it."""
     reader = Reader(unit.so_far)
     tag = b"*"
     try:
@@ -39,7 +39,7 @@ def literal_allowed(session: "Session", unit: Announced) -> bytes | None:
 
 
 def _check_size(session: "Session", unit: Announced, place: int, is_append: bool) -> None:
-    """All literals of a command count together; of APPEND the message counts for itself."""
+    """Check the size of all literals of a command together; a message to APPEND has its own limit."""
     limit = EARLY_LITERAL_OCTETS if session.state is State.NOT_AUTHENTICATED else LITERAL_OCTETS
     if is_append:
         limit += MESSAGE_OCTETS

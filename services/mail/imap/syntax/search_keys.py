@@ -1,7 +1,7 @@
-"""The keys of SEARCH, each a test of one message (RFC 3501 sections 6.4.4 and 9).
+"""SEARCH keys, compiled to predicates on a message (RFC 3501 sections 6.4.4 and 9).
 
-test = KeyReader(reader, "utf-8").program()
-test(Candidate(view, number, uid))
+    test = KeyReader(reader, "utf-8", view).program()
+    test(Candidate(view, number, uid))
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from services.mail.maildir.folder import Message
 
 @dataclass(slots=True)
 class Candidate:
-    """A message that is looked at."""
+    """A message under test."""
 
     view: View
     number: int
@@ -28,27 +28,27 @@ class Candidate:
 
     @property
     def message(self) -> Message:
-        """Its flags and size; raises MessageGoneError."""
+        """Flags and size; raises MessageGoneError."""
         return self.view.folder.message(self.uid)
 
     @property
     def content(self) -> Content:
-        """Its octets."""
+        """The message itself, read on demand."""
         return self.view.contents.get(self.uid)
 
     def has(self, flag: str) -> bool:
-        """Whether it has the flag, in any case."""
+        """Return whether the message has a flag, case-insensitively."""
         return flag.lower() in (own.lower() for own in self.message.flags)
 
     @property
     def is_recent(self) -> bool:
-        """Whether this session was the first to be told of it."""
+        r"""True if the message is \Recent in this session."""
         return self.uid in self.view.recent
 
 
 Test = Callable[[Candidate], bool]
 
-# Keys without an argument, and what a message is then.
+# Keys without an argument.
 _FLAGS: dict[bytes, Test] = {
     b"ALL": lambda _one: True,
     b"ANSWERED": lambda one: one.has("\\Answered"),
@@ -65,7 +65,7 @@ _FLAGS: dict[bytes, Test] = {
     b"OLD": lambda one: not one.is_recent,
     b"NEW": lambda one: one.is_recent and not one.has("\\Seen"),
 }
-# Keys of one text; those of a field, and those of more.
+# Keys that search an address field, and keys that search the whole message.
 _ADDRESSES = frozenset((b"BCC", b"CC", b"FROM", b"TO"))
 _Has = Callable[[Content, bytes, str], bool]
 _TEXTS: dict[bytes, Callable[[Content, str], bool]] = {b"BODY": body_has, b"TEXT": text_has}
@@ -73,7 +73,7 @@ _DATES = frozenset((b"BEFORE", b"ON", b"SINCE", b"SENTBEFORE", b"SENTON", b"SENT
 
 
 class KeyReader:
-    """Reads keys; raises BadError where they are not well formed or nested too deep."""
+    """Recursive-descent parser of search keys; raises BadError on syntax errors and on excessive nesting."""
 
     def __init__(self, reader: Reader, charset: str, view: View) -> None:
         self._reader = reader
@@ -84,7 +84,7 @@ class KeyReader:
         self._texts = 0
 
     def program(self) -> Test:
-        """Read keys up to the end; a message has to pass all."""
+        """Parse all keys to the end of the command; return their conjunction."""
         tests = [self._key()]
         while not self._reader.at_end:
             self._reader.space()
@@ -166,7 +166,7 @@ class KeyReader:
         return lambda one: has(one.content, needle)
 
     def _numbers(self, wanted: SequenceSet) -> Test:
-        # A number that no message has is the number of none: a search for it finds nothing.
+        # A sequence number beyond the mailbox matches no message; it is no error here.
         numbers = frozenset(uids_in(wanted, range(1, len(self._view.uids) + 1)))
         return lambda one: one.number in numbers
 

@@ -1,4 +1,4 @@
-"""ENVELOPE: what a header says, taken apart (RFC 3501 section 7.4.2)."""
+"""ENVELOPE, BODY and BODYSTRUCTURE responses (RFC 3501 section 7.4.2)."""
 
 from collections.abc import Sequence
 
@@ -11,10 +11,10 @@ from services.mail.mime.structure import Part
 
 
 def envelope(header: Header) -> bytes:
-    """Return the ENVELOPE of a message with this header."""
+    """Encode the ENVELOPE of a message."""
     sender = _addresses(header, b"from")
     lists = [sender]
-    # RFC 3501 section 7.4.2: Sender and Reply-To are From's where they are not there or empty.
+    # RFC 3501 section 7.4.2: Sender and Reply-To default to From if absent or empty.
     lists += [_addresses(header, name) or sender for name in (b"sender", b"reply-to")]
     lists += [_addresses(header, name) for name in (b"to", b"cc", b"bcc")]
     return parenthesized(
@@ -43,16 +43,15 @@ def _address(one: Address) -> bytes:
     return parenthesized(nstring(part) for part in (one.name, one.route, one.mailbox, one.host))
 
 
-# BODY and BODYSTRUCTURE: the structure of a message, written out (RFC 3501 section 7.4.2).
 
-# RFC 3501 section 9 wants a part in every multipart; one that has none is shown with an empty text.
+# RFC 3501 section 9: a multipart has at least one part; an empty one is encoded with an empty text part.
 _EMPTY = b'("text" "plain" ("charset" "us-ascii") NIL NIL "7bit" 0 0'
 # RFC 2045 section 6.1
 _DEFAULT_ENCODING = b"7bit"
 
 
 def body_structure(part: Part, extended: bool) -> bytes:
-    """Return the structure of a message or a part; `extended` for BODYSTRUCTURE."""
+    """Encode the structure of a message or part; `extended` for BODYSTRUCTURE."""
     if part.is_multipart:
         return _multipart(part, extended)
     kind, subtype = part.type_and_subtype
@@ -94,7 +93,7 @@ def _parameters(parametric: Parametric) -> bytes:
 
 
 def _with_charset(part: Part) -> Parametric:
-    """RFC 2046 section 4.1.2: a text that names no character set is in US-ASCII, and clients are told so."""
+    """Add charset=us-ascii to a text part without a charset (RFC 2046 section 4.1.2)."""
     found = part.content_type
     if part.type_and_subtype[0].lower() != b"text" or found.get(b"charset") is not None:
         return found
@@ -102,7 +101,7 @@ def _with_charset(part: Part) -> Parametric:
 
 
 def _disposition(part: Part) -> bytes:
-    """RFC 2183 section 2."""
+    """Encode a Content-Disposition (RFC 2183 section 2)."""
     parametric = parse_parametric(part.header.exact(b"content-disposition") or b"")
     if not parametric.value:
         return NIL
@@ -110,7 +109,7 @@ def _disposition(part: Part) -> bytes:
 
 
 def _languages(part: Part) -> bytes:
-    """RFC 3282 section 2: a list of tags, with comments among them."""
+    """Encode a Content-Language: a list of tags, comments skipped (RFC 3282 section 2)."""
     lexer = Lexer(part.header.first(b"content-language") or b"")
     tags: list[bytes] = []
     lexer.skip_blanks()
