@@ -1,4 +1,4 @@
-"""The flags of a server for mailboxes, and its start."""
+"""Command-line flags and start-up of the POP3 and IMAP servers."""
 
 import argparse
 import ssl
@@ -14,7 +14,7 @@ from services.shell import Shell, add_common_flags, run_service
 from services.tls import self_signed_context, server_context
 
 MakeSession = Callable[[argparse.Namespace], Session]
-# Whom a self-signed certificate is for, beside the addresses of --listen.
+# Subject names of a self-signed certificate, beside the addresses of --listen.
 _SELF_SIGNED_NAMES = ("localhost", "127.0.0.1", "::1")
 
 
@@ -29,7 +29,7 @@ def _seconds(text: str) -> float:
 
 
 def access_parser(program: str, description: str, default_port: int) -> argparse.ArgumentParser:
-    """Return a parser with all flags that these servers have."""
+    """Return an argument parser with the flags that both servers share."""
     parser = argparse.ArgumentParser(prog=f"python -m {program}", description=description)
     parser.add_argument("--maildirs", type=Path, required=True, metavar="DIR", help="mailboxes: DIR/domain/user")
     parser.add_argument("--accounts", type=Path, required=True, metavar="FILE", help="users and their passwords")
@@ -62,7 +62,7 @@ def access_parser(program: str, description: str, default_port: int) -> argparse
 
 
 def run_access(name: str, options: argparse.Namespace, make_session: MakeSession) -> int:
-    """Serve until SIGTERM; SIGHUP reads the accounts again. Returns the exit status."""
+    """Serve until SIGTERM; SIGHUP reloads the accounts. Return the exit status."""
 
     async def start(shell: Shell) -> Callable[[], Awaitable[None]]:
         tls = _tls_context(options)
@@ -85,7 +85,7 @@ def _read_again(shell: Shell, server: AccessServer, options: argparse.Namespace)
     try:
         server.accounts = _accounts(options)
     except ServiceError as error:
-        # A mistake in the file does not end what works.
+        # Keep the old accounts if the new file is invalid.
         shell.log.write("accounts", error=str(error))
 
 
@@ -100,7 +100,7 @@ def _tls_context(options: argparse.Namespace) -> ssl.SSLContext | None:
         context = server_context(*options.tls)
     else:
         context = self_signed_context([*_SELF_SIGNED_NAMES, *(options.listen or ())])
-    # RFC 8446 section 4.6.1 lets a server send none. A client that takes every octet behind the handshake for an
-    # answer waits for ever for the rest of it: the reader thread of offlineimap does.
+    # Send no TLS 1.3 session tickets (optional by RFC 8446 section 4.6.1): a client that takes every octet after the
+    # handshake for a response blocks on them, as the reader thread of offlineimap does.
     context.num_tickets = 0
     return context

@@ -7,7 +7,6 @@ from services.mail.access.program import access_parser, run_access
 from services.mail.imap.capabilities import Offer
 from services.mail.imap.session import Session
 
-
 DEFAULT_PORT = 143
 
 

@@ -1,4 +1,4 @@
-"""Commands before the maildrop is open (RFC 1939 sections 4 and 7; RFC 5034, 2595 and 2449)."""
+"""AUTHORIZATION state commands: USER, PASS, APOP (RFC 1939 sections 4 and 7), AUTH (5034), STLS (2595), CAPA (2449)."""
 
 import base64
 import binascii
@@ -17,7 +17,7 @@ _DIGEST = re.compile(rb"[0-9a-f]{32}\Z")
 
 
 def user(session: "Session", arguments: list[bytes]) -> Steps:
-    """RFC 1939 section 7: any name is taken, lest it be learnt which ones there are."""
+    """Handle USER (RFC 1939 section 7); any name is accepted, to prevent enumeration of users."""
     _check_privacy(session)
     yield b""
     session.user = arguments[0]
@@ -25,7 +25,7 @@ def user(session: "Session", arguments: list[bytes]) -> Steps:
 
 
 def password(session: "Session", arguments: list[bytes]) -> Steps:
-    """RFC 1939 section 7: directly after USER."""
+    """Handle PASS (RFC 1939 section 7), valid only directly after USER."""
     if session.user is None:
         raise SyntaxRefusedError("USER comes first.")
     name, session.user = session.user, None
@@ -34,7 +34,7 @@ def password(session: "Session", arguments: list[bytes]) -> Steps:
 
 
 def apop(session: "Session", arguments: list[bytes]) -> Steps:
-    """RFC 1939 section 7."""
+    """Handle APOP (RFC 1939 section 7)."""
     name, digest = arguments
     if not _DIGEST.match(digest):
         raise SyntaxRefusedError("The digest is not 16 octets in hexadecimal.")
@@ -43,7 +43,7 @@ def apop(session: "Session", arguments: list[bytes]) -> Steps:
 
 
 def auth(session: "Session", arguments: list[bytes]) -> Steps:
-    """RFC 5034 section 4: PLAIN; without an argument the mechanisms, as older clients ask for them."""
+    """Handle AUTH (RFC 5034 section 4) with PLAIN; without an argument list the mechanisms, as older clients expect."""
     if not arguments:
         yield b"+OK\r\nPLAIN\r\n.\r\n"
         return ""
@@ -64,7 +64,7 @@ def auth(session: "Session", arguments: list[bytes]) -> Steps:
 
 
 def stls(session: "Session", _arguments: list[bytes]) -> Steps:
-    """RFC 2595 section 4."""
+    """Handle STLS (RFC 2595 section 4)."""
     if not session.offer.tls:
         raise RefusedError("There is no TLS here.")
     yield b""
@@ -73,7 +73,7 @@ def stls(session: "Session", _arguments: list[bytes]) -> Steps:
 
 
 def capa(session: "Session", _arguments: list[bytes]) -> Steps:
-    """RFC 2449 section 5."""
+    """Handle CAPA (RFC 2449 section 5)."""
     words = ["TOP", "UIDL", "RESP-CODES", "AUTH-RESP-CODE", "PIPELINING", "EXPIRE NEVER", "IMPLEMENTATION lab7"]
     if session.state is State.AUTHORIZATION:
         words += ["STLS"] if session.offer.tls else []

@@ -1,10 +1,10 @@
-"""One POP3 session without its socket: octets of the client in, octets for it out (RFC 1939).
+"""POP3 session: the sans-IO core of one connection (RFC 1939).
 
     session = Session(Offer(timestamp=b"<1896.697170952@dbc.mtview.ca.us>"))
     send(session.greeting())
-    outputs = session.receive(data)         a generator: octets to send, and requests to be answered
+    outputs = session.receive(data)         a generator of octets to send, and of requests to answer
 
-While outputs are left, receive() is not called again. What a client sent after QUIT counts for nothing.
+The generator of receive() must be exhausted before receive() is called again. Input after QUIT is ignored.
 """
 
 from collections.abc import Iterator
@@ -22,7 +22,11 @@ from services.mail.pop3.table import COMMANDS, REST_OF_LINE
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """`tls` is there and not yet in use; `needs_tls` before a password may cross; `timestamp` is for APOP."""
+    """Capabilities that depend on configuration and on TLS.
+
+    `tls` is true while STLS can be offered; with `needs_tls` passwords are refused until TLS is active; `timestamp` is
+    the challenge of APOP.
+    """
 
     tls: bool = False
     needs_tls: bool = False
@@ -30,7 +34,7 @@ class Offer:
 
     @property
     def takes_passwords(self) -> bool:
-        """Whether a client may send a password now."""
+        """True if USER, PASS and AUTH are permitted now."""
         return not (self.tls and self.needs_tls)
 
 
@@ -51,21 +55,21 @@ class Session:
 
     @property
     def ended(self) -> bool:
-        """Whether the connection is to be closed."""
+        """True when the connection must be closed."""
         return self.state is State.ENDED
 
     @property
     def waits(self) -> bool:
-        """POP3 tells a client nothing that it did not ask for."""
+        """Always False: POP3 has no unsolicited responses."""
         return False
 
     @property
     def logged_in(self) -> bool:
-        """Whether the client has proved who it is."""
+        """True once the client is authenticated."""
         return self.state is not State.AUTHORIZATION
 
     def greeting(self) -> bytes:
-        """Return what the server says first, with the timestamp of APOP (RFC 1939 section 7)."""
+        """Return the greeting with the timestamp of APOP (RFC 1939 section 7)."""
         return b"+OK lab7 is ready. %b\r\n" % self.offer.timestamp
 
     def poll(self) -> Iterator[bytes]:
@@ -73,19 +77,19 @@ class Session:
         return iter(())
 
     def end(self, text: str) -> bytes:
-        """End the session without a QUIT: nothing is removed (RFC 1939 section 3)."""
+        """End the session without UPDATE: no message is removed (RFC 1939 section 3). Return the -ERR to send."""
         self.state = State.ENDED
         self.release()
         return f"-ERR {text}\r\n".encode("ascii", "replace")
 
     def release(self) -> None:
-        """Let another session have the maildrop."""
+        """Release the maildrop's lock."""
         if self.maildrop is not None:
             self.maildrop.release()
             self.maildrop = None
 
     def receive(self, data: bytes) -> Outputs:
-        """Take octets in and yield what becomes of them."""
+        """Parse input and yield responses and requests."""
         for begin in range(0, len(data), PIPELINE_OCTETS):
             self._buffer.feed(data[begin : begin + PIPELINE_OCTETS])
             while not self.ended:
@@ -124,7 +128,7 @@ class Session:
             raise SyntaxRefusedError("There is no such command.")
         if self.state not in command.states:
             raise SyntaxRefusedError("This is not the state for this command.")
-        # RFC 1939 section 3: arguments are separated by a single space.
+        # RFC 1939 section 3: a single space separates arguments.
         arguments = [rest] if name in REST_OF_LINE and rest else rest.split(b" ") if rest else []
         least, most = command.arguments
         if not least <= len(arguments) <= most or b"" in arguments:
@@ -155,7 +159,7 @@ class Session:
         if text:
             yield f"+OK {text}\r\n".encode("ascii", "replace")
         if self.wants_tls:
-            # RFC 2595 section 4: what was sent ahead in the clear does not count.
+            # RFC 2595 section 4: discard cleartext that was sent ahead.
             self.wants_tls = False
             self._buffer.take(len(self._buffer))
             yield StartTls()

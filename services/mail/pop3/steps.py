@@ -1,4 +1,4 @@
-"""What POP3 commands are made of."""
+"""POP3 command handlers: generators of response octets and of requests to the connection."""
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from services.mail.access.requests import Output
 
 
 class State(Enum):
-    """RFC 1939 section 3."""
+    """Session states (RFC 1939 section 3); ENDED covers UPDATE, which QUIT passes through."""
 
     AUTHORIZATION = auto()
     TRANSACTION = auto()
@@ -17,7 +17,7 @@ class State(Enum):
 
 
 class RefusedError(Exception):
-    """-ERR: the command did not succeed; `code` is a response code (RFC 2449 section 8) without its brackets."""
+    """-ERR: the command failed; `code` is a response code (RFC 2449 section 8) without brackets."""
 
     def __init__(self, text: str, code: str = "") -> None:
         super().__init__(text)
@@ -25,24 +25,24 @@ class RefusedError(Exception):
 
 
 class SyntaxRefusedError(RefusedError):
-    """-ERR: the command cannot be read, or has no place here."""
+    """-ERR: a syntax error, or a command that is not valid in this state."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """Sends `prompt` and goes on with the next line of the client."""
+    """A continuation request (RFC 5034 section 4): sends `prompt`; the client's next line is the answer."""
 
     prompt: bytes
 
 
-# What comes back from the last step is the text after +OK; empty where the handler has said it.
+# The value returned is the text after +OK; empty if the handler has sent the whole response.
 Steps = Generator[Output | Ask, Any, str]
 Handler = Callable[[Any, list[bytes]], Steps]
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One line of the table: where it is allowed, and how many arguments it takes."""
+    """One row of the command table; `arguments` is the least and the greatest count."""
 
     states: frozenset[State]
     arguments: tuple[int, int]

@@ -1,4 +1,4 @@
-"""Commands on the maildrop (RFC 1939 sections 5, 6 and 7)."""
+"""TRANSACTION state commands on the maildrop (RFC 1939 sections 5 and 7), and QUIT (section 6)."""
 
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
@@ -34,7 +34,7 @@ def _number(drop: Maildrop, argument: bytes) -> int:
 
 
 def stat(session: "Session", _arguments: list[bytes]) -> Steps:
-    """RFC 1939 section 5."""
+    """Handle STAT (RFC 1939 section 5)."""
     drop = _drop(session)
     yield b""
     return f"{len(drop.numbers())} {drop.octets()}"
@@ -52,12 +52,12 @@ def _listing(session: "Session", arguments: list[bytes], line: Callable[[Maildro
 
 
 def scan_list(session: "Session", arguments: list[bytes]) -> Steps:
-    """RFC 1939 section 5: LIST."""
+    """Handle LIST (RFC 1939 section 5)."""
     return _listing(session, arguments, lambda drop, number: f"{number} {drop.sizes[number - 1]}")
 
 
 def uidl(session: "Session", arguments: list[bytes]) -> Steps:
-    """RFC 1939 section 7."""
+    """Handle UIDL (RFC 1939 section 7)."""
     return _listing(session, arguments, lambda drop, number: f"{number} {drop.unique_id(number)}")
 
 
@@ -69,7 +69,7 @@ def _read(drop: Maildrop, number: int) -> bytes:
 
 
 def retr(session: "Session", arguments: list[bytes]) -> Steps:
-    """RFC 1939 section 5."""
+    """Handle RETR (RFC 1939 section 5)."""
     drop = _drop(session)
     number = _number(drop, arguments[0])
     content = _read(drop, number)
@@ -79,7 +79,7 @@ def retr(session: "Session", arguments: list[bytes]) -> Steps:
 
 
 def top(session: "Session", arguments: list[bytes]) -> Steps:
-    """RFC 1939 section 7: the header, the empty line, and so many lines of the body."""
+    """Handle TOP (RFC 1939 section 7): the header, the empty line and the given number of body lines."""
     drop = _drop(session)
     number = _number(drop, arguments[0])
     count = _count(arguments[1])
@@ -106,7 +106,7 @@ def _top_of(content: bytes, count: int) -> bytes:
 
 
 def stuffed(content: bytes) -> Iterator[bytes]:
-    """Yield a message as a multi-line response (RFC 1939 section 3): dots doubled, every line ended, a dot behind."""
+    """Encode a message as a multi-line response: byte-stuffed, CRLF at the end, final dot (RFC 1939 section 3)."""
     if content and not content.endswith(b"\r\n"):
         content += b"\r\n"
     if content.startswith(b"."):
@@ -118,7 +118,7 @@ def stuffed(content: bytes) -> Iterator[bytes]:
 
 
 def dele(session: "Session", arguments: list[bytes]) -> Steps:
-    """RFC 1939 section 5: the message goes when the session ends by QUIT, and not before."""
+    """Handle DELE (RFC 1939 section 5); the message is removed at QUIT."""
     drop = _drop(session)
     number = _number(drop, arguments[0])
     yield b""
@@ -127,13 +127,13 @@ def dele(session: "Session", arguments: list[bytes]) -> Steps:
 
 
 def noop(_session: "Session", _arguments: list[bytes]) -> Steps:
-    """RFC 1939 section 5."""
+    """Handle NOOP (RFC 1939 section 5)."""
     yield b""
     return "Here."
 
 
 def rset(session: "Session", _arguments: list[bytes]) -> Steps:
-    """RFC 1939 section 5."""
+    """Handle RSET (RFC 1939 section 5)."""
     drop = _drop(session)
     yield b""
     drop.marked.clear()
@@ -141,7 +141,7 @@ def rset(session: "Session", _arguments: list[bytes]) -> Steps:
 
 
 def quit_session(session: "Session", _arguments: list[bytes]) -> Steps:
-    """RFC 1939 section 6: removes what is marked, and lets go of the maildrop."""
+    """Handle QUIT (RFC 1939 section 6): remove marked messages and release the maildrop."""
     yield b""
     session.state = State.ENDED
     if session.maildrop is None:

@@ -1,13 +1,13 @@
-"""What is in a message: which parts are its text, and which are files (RFC 2046 section 5.1, RFC 2387, RFC 2183).
+"""Displayed text and attachments of a MIME message (RFC 2046 section 5.1, RFC 2387, RFC 2183).
 
     contents = Contents(octets)
-    contents.subject, contents.sender
-    contents.texts(html=True)             the pieces to show, in order
-    contents.files                        the pieces to offer as files
+    contents.field(b"subject")            decoded text of a field
+    contents.texts(html=True)             text parts to display, in order
+    contents.files                        parts to offer as files
     contents.decoded(piece)               octets without their Content-Transfer-Encoding
 
-Of multipart/alternative one part is shown: the last that can be, or the plain one. What is nested deeper than the
-structure goes, and messages within the message, are files.
+One part of multipart/alternative is displayed: the last that can be, or the plain one. Parts nested deeper than the
+MIME parser goes, and embedded messages, are files.
 """
 
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ _ENDINGS |= {"image/png": ".png", "image/gif": ".gif"}
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A part that holds no other; `number` is its section as in IMAP (RFC 3501 section 6.4.5)."""
+    """A leaf part; `number` is its section as in IMAP (RFC 3501 section 6.4.5)."""
 
     number: str
     part: Part
@@ -37,12 +37,12 @@ class Piece:
 
     @property
     def is_text(self) -> bool:
-        """Whether it can be shown as text, and nobody asked for another use."""
+        """True if the part is text/plain or text/html and no attachment."""
         return self.kind in (PLAIN, HTML) and not self.is_attachment
 
 
 class Contents:
-    """One message, its lines ending in CRLF."""
+    """One message, with CRLF line endings."""
 
     def __init__(self, octets: bytes) -> None:
         self.octets = octets
@@ -51,34 +51,34 @@ class Contents:
         self._by_number = {piece.number: piece for piece in self.pieces}
 
     def field(self, name: bytes) -> str:
-        """Return the first field of this name, in lower case, as text; empty where there is none."""
+        """Return the first field with this lower-case name as decoded text; empty if there is none."""
         return decode_words(self.root.header.first(name) or b"")
 
     def piece(self, number: str) -> Piece | None:
-        """Return a piece by its section."""
+        """Return the part with this section number."""
         return self._by_number.get(number)
 
     def texts(self, html: bool) -> list[Piece]:
-        """Return the pieces to show, in order; of alternatives the HTML one where `html`, else the plain one."""
+        """Return the text parts to display, in order; of alternatives the HTML part if `html`, else the plain one."""
         shown = _shown(self.root, html, self.pieces)
         return [piece for piece in self.pieces if id(piece.part) in shown and piece.is_text]
 
     @property
     def has_html(self) -> bool:
-        """Whether a text is there as HTML."""
+        """True if there is an HTML text part."""
         return any(piece.kind == HTML and piece.is_text for piece in self.pieces)
 
     @property
     def files(self) -> list[Piece]:
-        """The pieces that are files, or would not be seen otherwise."""
+        """The parts not displayed as text."""
         return [piece for piece in self.pieces if not piece.is_text]
 
     def decoded(self, piece: Piece) -> bytes:
-        """Return a piece's octets as they were before they were encoded for the way."""
+        """Decode a part's Content-Transfer-Encoding."""
         return decode_transfer(self._body(piece), piece.part.header.first(b"content-transfer-encoding"))
 
     def text(self, piece: Piece) -> str:
-        """Return a piece's text, as much of it as can be looked at."""
+        """Decode a part's text, truncated to TEXT_CHARACTERS."""
         charset = piece.part.content_type.get(b"charset")
         return text_of(self.decoded(piece), charset)[:TEXT_CHARACTERS].replace("\r\n", "\n")
 
@@ -87,7 +87,7 @@ class Contents:
 
 
 def _pieces(root: Part) -> Iterator[Piece]:
-    """Every part that holds no other, as far as PIECES_MAX goes."""
+    """Yield the leaf parts in order, at most PIECES_MAX."""
     waiting = [("", root)]
     count = 0
     while waiting and count < PIECES_MAX:
@@ -112,7 +112,7 @@ def _piece(number: str, part: Part) -> Piece:
 
 
 def _shown(root: Part, html: bool, pieces: list[Piece]) -> set[int]:
-    """Return the parts that are shown, without the alternatives that are not chosen."""
+    """Return the ids of the displayed parts, without the alternatives not chosen."""
     kinds = {id(piece.part): piece.kind for piece in pieces if piece.is_text}
     shown: set[int] = set()
     waiting = [root]
@@ -128,7 +128,7 @@ def _shown(root: Part, html: bool, pieces: list[Piece]) -> set[int]:
 
 
 def _chosen(parts: list[Part], html: bool, kinds: dict[int, str]) -> list[Part]:
-    """RFC 2046 section 5.1.4: the last that can be shown is the best; a person may want the plain one."""
+    """Choose one of several alternatives: the last displayable one, or the wanted type (RFC 2046 section 5.1.4)."""
     wanted = HTML if html else PLAIN
     for kinds_wanted in ({wanted}, {PLAIN, HTML}):
         for part in reversed(parts):

@@ -1,4 +1,4 @@
-"""Who stands in a field of addresses, as text (RFC 5322 section 3.4); whatever the octets are, the time is bounded."""
+"""Address fields decoded for display and for composing (RFC 5322 section 3.4); time is bounded for any input."""
 
 from dataclasses import dataclass
 
@@ -9,23 +9,23 @@ from services.mail.mime.words import decode_words
 
 @dataclass(frozen=True, slots=True)
 class ReadPerson:
-    """A name, which may be empty, and a mailbox as far as one stands there: its parts may be empty, too."""
+    """A display name, possibly empty, and a mailbox that is not validated: its parts may be empty."""
 
     name: str
     mailbox: Mailbox
 
     @property
     def shown(self) -> str:
-        """The name where there is one, the mailbox where not."""
+        """The display name, or the mailbox if there is none."""
         return self.name or str(self.mailbox)
 
 
 def people_in(value: bytes) -> list[ReadPerson]:
-    """Return the people of a field in their order; of a group its members."""
+    """Parse the mailboxes of an address field in order, including the members of groups."""
     found = []
     for one in parse_addresses(value):
         if one.host is None or one.mailbox is None:
-            # The beginning or the end of a group.
+            # Group start or end.
             continue
         local_part = "" if one.mailbox == MISSING_MAILBOX else decode_words(one.mailbox)
         domain = "" if one.host == MISSING_HOST else decode_words(one.host)

@@ -135,8 +135,6 @@ def _label(numbers: tuple[int, ...], text: bytes, fields: tuple[bytes, ...], par
     return b"BODY[" + b".".join(pieces) + b"]" + place
 
 
-
-
 def section_octets(octets: bytes, root: Part, section: Section) -> bytes | None:
     """Return a section in full, disregarding `partial`; None if the message has no such part."""
     part = find(root, list(section.numbers))

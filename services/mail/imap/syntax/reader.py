@@ -159,7 +159,6 @@ class Reader:
         return found
 
 
-
 _SYSTEM = {flag.upper(): flag for flag in SYSTEM_FLAGS}
 
 

@@ -1,7 +1,7 @@
 """SEARCH keys, compiled to predicates on a message (RFC 3501 sections 6.4.4 and 9).
 
-    test = KeyReader(reader, "utf-8", view).program()
-    test(Candidate(view, number, uid))
+test = KeyReader(reader, "utf-8", view).program()
+test(Candidate(view, number, uid))
 """
 
 from collections.abc import Callable

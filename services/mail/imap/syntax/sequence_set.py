@@ -86,8 +86,6 @@ def format_sequence_set(numbers: Iterable[int]) -> str:
     return ",".join(str(first) if first == last else f"{first}:{last}" for first, last in ranges)
 
 
-
-
 def view_of(session: "Session") -> View:
     """Return the selected mailbox; raise BadError if none is selected."""
     if session.view is None:

@@ -43,7 +43,6 @@ def _address(one: Address) -> bytes:
     return parenthesized(nstring(part) for part in (one.name, one.route, one.mailbox, one.host))
 
 
-
 # RFC 3501 section 9: a multipart has at least one part; an empty one is encoded with an empty text part.
 _EMPTY = b'("text" "plain" ("charset" "us-ascii") NIL NIL "7bit" 0 0'
 # RFC 2045 section 6.1
