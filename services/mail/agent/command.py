@@ -1,4 +1,4 @@
-"""The command line of the user agent: compose, send, read."""
+"""Command line of the mail user agent: compose, send, read."""
 
 import argparse
 import os
@@ -26,7 +26,7 @@ _STANDARD = "-"
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command; returns 0, 1 where it could not be done, 2 for wrong use."""
+    """Run one command; return 0, 1 on failure, 2 on a usage error."""
     options = _parser().parse_args(argv)
     command: Callable[[argparse.Namespace], int] = options.command
     try:
@@ -123,13 +123,13 @@ def _save_message(options: argparse.Namespace, content: bytes) -> None:
 
 
 def _finish(options: argparse.Namespace, mailbox: fetching.Mailbox) -> None:
-    """Only what has been read, and is on the disk where it was to be saved, is removed."""
+    """Delete a message with --delete, after it has been shown or saved without an error."""
     if options.delete:
         mailbox.delete(options.number)
 
 
 def _write(directory: Path, name: str, content: bytes) -> None:
-    """Write a new file; one that is there is not lost, the new one gets a number."""
+    """Write a new file; if the name exists, append a number to it."""
     stem, ending = os.path.splitext(name)
     for number in range(1, 10_000):
         path = directory / (name if number == 1 else f"{stem}-{number}{ending}")
@@ -144,7 +144,7 @@ def _write(directory: Path, name: str, content: bytes) -> None:
 
 @contextmanager
 def _writing_to(directory: Path) -> Iterator[None]:
-    """Tell the disk's errors from those of the connection, which are OSErrors as well."""
+    """Convert file errors to AgentError, because connection errors are OSErrors too."""
     try:
         yield
     except OSError as error:
@@ -156,7 +156,7 @@ def _read(path: str) -> bytes:
 
 
 def _password(options: argparse.Namespace) -> str:
-    """Return the password; from a file it stands in no list of processes."""
+    """Return the password; one from --password-file is not visible in the process list."""
     if options.password_file is not None:
         return str(options.password_file.read_text(encoding="utf-8")).rstrip("\r\n")
     if options.user and not options.password:
@@ -235,7 +235,7 @@ def _add_read(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_keeping(parser: argparse.ArgumentParser) -> None:
-    """Before the action or behind it, as one thinks of it."""
+    """Add --keep and --delete, accepted before and after the action."""
     keeping = parser.add_mutually_exclusive_group()
     nothing = argparse.SUPPRESS
     keeping.add_argument(

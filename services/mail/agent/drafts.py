@@ -1,9 +1,9 @@
-"""What a person has written and not yet sent, and the checks on it.
+"""Drafts of messages and their validation.
 
     >>> parse_people("Bob Example <bob@example.com>, carol@example.com")
     [Person(name='Bob Example', mailbox=Mailbox(local_part='bob', domain='example.com')), Person(name='', mailbox=...)]
 
-A text with a line end in it is no text for a field: whoever could put one there could write fields of his own.
+Line endings in field text are rejected: they would permit header injection.
 """
 
 import re
@@ -14,18 +14,18 @@ from services.mail.address import Mailbox, MailboxError, PathError, parse_mailbo
 from services.mail.agent.limits import ATTACHMENTS_MAX, FILE_NAME_OCTETS, RECIPIENTS_MAX, TEXT_OCTETS
 from services.mail.reading.people import ReadPerson, people_in
 
-# Controls, the line ends of Unicode among them, and halves of a character.
+# Controls, Unicode line separators and lone surrogates.
 _NOT_IN_FIELDS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _MESSAGE_ID = re.compile(r"<[!-;=?-~]{1,900}>")
 
 
 class ComposeError(Exception):
-    """The message cannot be written as it is; its text is one sentence for its author."""
+    """An invalid draft; the text is one sentence for its author."""
 
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A name, which may be empty, and a mailbox."""
+    """A display name, possibly empty, and a mailbox (name-addr, RFC 5322 section 3.4)."""
 
     name: str
     mailbox: Mailbox
@@ -33,7 +33,7 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A file that goes with a message; without a content_type its name tells."""
+    """An attached file; an empty `content_type` is guessed from the file name."""
 
     file_name: str
     content: bytes
@@ -42,7 +42,7 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A message as its author thinks of it; `in_reply_to` and `references` are Message-IDs in angle brackets."""
+    """A message before encoding; `in_reply_to` and `references` are Message-IDs in angle brackets."""
 
     sender: Person
     to: tuple[Person, ...]
@@ -56,13 +56,13 @@ class Draft:
 
     @property
     def recipients(self) -> tuple[Mailbox, ...]:
-        """Whom it goes to, each once."""
+        """The mailboxes of To, Cc and Bcc without duplicates."""
         found = {one.mailbox.key: one.mailbox for one in (*self.to, *self.cc, *self.bcc)}
         return tuple(found.values())
 
 
 def field_text(text: str, what: str) -> str:
-    """Return a text that may stand in a field; raises ComposeError."""
+    """Validate text for a header field; raise ComposeError."""
     if _NOT_IN_FIELDS.search(text):
         raise ComposeError(f"The {what} has a line end or another control character in it.")
     if len(text.encode("utf-8")) > TEXT_OCTETS:
@@ -71,7 +71,7 @@ def field_text(text: str, what: str) -> str:
 
 
 def parse_people(text: str, what: str = "recipient") -> tuple[Person, ...]:
-    """Read mailboxes with or without names, commas between them; raises ComposeError with the one that is wrong."""
+    """Parse a comma-separated mailbox list with optional display names; raise ComposeError for an invalid entry."""
     text = field_text(text, what)
     if not text.strip():
         return ()
@@ -82,7 +82,7 @@ def parse_people(text: str, what: str = "recipient") -> tuple[Person, ...]:
 
 
 def parse_person(text: str, what: str) -> Person:
-    """Read exactly one mailbox, with or without a name; raises ComposeError."""
+    """Parse exactly one mailbox with an optional display name; raise ComposeError."""
     people = parse_people(text, what)
     if len(people) != 1:
         raise ComposeError(f"The {what} must be one mailbox, as name@example.com.")
@@ -97,7 +97,7 @@ def _person(person: ReadPerson) -> Person:
 
 
 def checked(draft: Draft) -> Draft:
-    """Return a draft that can be written; raises ComposeError."""
+    """Validate a draft and return it; raise ComposeError."""
     if not draft.recipients:
         raise ComposeError("The message needs a recipient.")
     if len(draft.recipients) > RECIPIENTS_MAX:

@@ -1,5 +1,5 @@
-"""What goes wrong between a user agent and a server, in one sentence for who sits there."""
+"""Error of the mail user agent."""
 
 
 class AgentError(Exception):
-    """The server could not be used, or did not do what was asked of it."""
+    """The server could not be used, or refused a request; the text is one sentence for the user."""

@@ -1,12 +1,12 @@
-"""Fetches messages by POP3 (RFC 1939) or IMAP (RFC 3501), with the standard library's clients.
+"""Mailbox clients: retrieval by POP3 (RFC 1939) or IMAP (RFC 3501) with poplib and imaplib.
 
     with opened(Access("imap", "mail.example.com", 143, "bob", "secret")) as mailbox:
         mailbox.listed()                 numbers, sizes and headers
         mailbox.message(1)               the octets of a message
-        mailbox.part(1, "2")             of one part; by IMAP no other moves (RFC 3501 section 6.4.5)
+        mailbox.part(1, "2")             one part; IMAP transfers only this part (RFC 3501 section 6.4.5)
         mailbox.delete(1)
 
-POP3 downloads whole messages, and lists by a TOP for each; IMAP has the headers of all in one answer.
+POP3 transfers whole messages and needs a TOP per listed message; IMAP fetches all headers with one command.
 """
 
 import imaplib
@@ -34,7 +34,7 @@ _SECTION = re.compile(r"[1-9]\d{0,4}(?:\.[1-9]\d{0,4}){0,99}\Z")
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Where a mailbox is and who opens it; `tls` is a context for STARTTLS or STLS, None is none."""
+    """Server address and credentials; `tls` is a context for STARTTLS or STLS, None for cleartext."""
 
     protocol: str
     host: str
@@ -47,30 +47,30 @@ class Access:
 
 
 class Mailbox(Protocol):
-    """An open mailbox, by either protocol; its messages are numbered from 1."""
+    """An open mailbox by either protocol; messages are numbered from 1."""
 
     def listed(self) -> Iterator[Listed]:
-        """Yield every message with its size and header."""
+        """Yield number, size and header of every message."""
 
     def message(self, number: int) -> bytes:
-        """Return a message, its lines ending in CRLF."""
+        """Return a message with CRLF line endings."""
 
     def part(self, number: int, section: str) -> bytes:
         """Return one part of a message, decoded."""
 
     def delete(self, number: int) -> None:
-        """Remove a message when the mailbox is closed."""
+        """Delete a message when the mailbox is closed."""
 
     def close(self) -> None:
-        """End the session, and do what was put off to its end."""
+        """Close the session; deletions take effect now (POP3 QUIT, IMAP EXPUNGE)."""
 
     def abort(self) -> None:
-        """Leave without it."""
+        """Close the connection without deleting."""
 
 
 @contextmanager
 def opened(access: Access) -> Iterator[Mailbox]:
-    """Open a mailbox for a block; raises AgentError for all that goes wrong with the server in it."""
+    """Open a mailbox as a context manager; convert protocol and connection errors to AgentError."""
     try:
         mailbox: Mailbox = _Pop3(access) if access.protocol == "pop3" else _Imap(access)
         try:
@@ -87,7 +87,7 @@ def opened(access: Access) -> Iterator[Mailbox]:
 
 
 def fetch(access: Access, numbers: Iterable[int] | None = None, delete: bool = False) -> list[bytes]:
-    """Return messages, all of them where no numbers are given, and remove them where `delete`; raises AgentError."""
+    """Return messages, by default all, and delete them if `delete`; raise AgentError."""
     with opened(access) as mailbox:
         chosen = [one.number for one in mailbox.listed()] if numbers is None else list(numbers)
         contents = [mailbox.message(number) for number in chosen]
@@ -116,7 +116,7 @@ class _Pop3:
         try:
             self._client = poplib.POP3(access.host, access.port, access.timeout_s)
         except poplib.error_proto as error:
-            # RFC 1939 section 3: it is a POP3 server's own word only where it begins so.
+            # RFC 1939 section 3: a response without -ERR comes from no POP3 server.
             if _said(error).startswith("-ERR"):
                 raise
             raise _no_server(access) from error
@@ -156,7 +156,7 @@ class _Pop3:
         self._deleted += 1
 
     def close(self) -> None:
-        # RFC 1939 section 6: QUIT is what removes.
+        # RFC 1939 section 6: marked messages are removed by QUIT.
         self._client.quit()
 
     def abort(self) -> None:
@@ -169,7 +169,7 @@ class _Imap:
         try:
             self._client = imaplib.IMAP4(access.host, access.port, access.timeout_s)
         except imaplib.IMAP4.error as error:
-            # RFC 3501 section 7.1.5: a server that takes nobody now says BYE.
+            # RFC 3501 section 7.1.5: an overloaded server greets with BYE.
             if _said(error).startswith("* "):
                 raise
             raise _no_server(access) from error
@@ -183,7 +183,7 @@ class _Imap:
             raise
 
     def _selected(self, folder: str) -> int:
-        """Return how many messages there are."""
+        """Select a mailbox; return its message count."""
         quoted = folder.replace("\\", "\\\\").replace('"', '\\"')
         return int(self._done(self._client.select(f'"{quoted}"'))[0])
 
@@ -203,7 +203,7 @@ class _Imap:
     def part(self, number: int, section: str) -> bytes:
         if not _SECTION.match(section):
             raise AgentError(f"{section!r} is no part's number, as 2 or 1.2 is.")
-        # The only part of a message has the message's own header (RFC 3501 section 6.4.5).
+        # Part 1 of a message without multipart uses the message's own header (RFC 3501 section 6.4.5).
         header = self._body(number, f"BODY.PEEK[{section}.MIME]")
         encoding = parse_header(header).first(b"content-transfer-encoding")
         return decode_transfer(self._body(number, f"BODY[{section}]"), encoding)

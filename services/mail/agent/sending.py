@@ -1,9 +1,9 @@
-"""Hands messages to a server by SMTP (RFC 5321, RFC 6409), with the standard library's client.
+"""Message submission by SMTP (RFC 5321, RFC 6409) with smtplib.
 
-    sent = send(Server("mail.example.org", 587, "alice", "secret"), [content])
+    refused = send(Server("mail.example.org", 587, "alice", "secret"), [submission(content)])
 
-Several messages go over one connection. Who gets one stands in its To, Cc and Bcc, unless the envelope says otherwise;
-Bcc does not go out (RFC 5322 section 3.6.3). Left out: requests for delivery reports (RFC 3461).
+Several messages share one connection. Recipients are taken from To, Cc and Bcc unless the envelope is given; the Bcc
+field is removed (RFC 5322 section 3.6.3). Left out: delivery status notifications (RFC 3461).
 """
 
 import os
@@ -26,7 +26,7 @@ _FALLBACK_NAME = "localhost"
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """Where messages are handed in. `tls` is a context for STARTTLS, None is none; without a user nobody logs in."""
+    """A submission server; `tls` is a context for STARTTLS, None for cleartext; an empty `user` means no AUTH."""
 
     host: str
     port: int = 587
@@ -47,8 +47,8 @@ class Submission:
 
 
 def submission(content: bytes, sender: str = "", recipients: Sequence[str] = ()) -> Submission:
-    """Return a message ready to go; what the envelope lacks is read from its fields. Raises AgentError."""
-    # RFC 5321 section 2.3.8: lines end in CRLF, and neither octet stands alone.
+    """Return a message with its envelope, completed from the header fields; raise AgentError."""
+    # RFC 5321 section 2.3.8: lines end in CRLF; bare CR and LF are forbidden.
     content = _LINE_END.sub(b"\r\n", content)
     header = parse_header(content)
     people = _mailboxes(list(header.all(b"from"))[:1]) if not sender else [_mailbox(sender)]
@@ -76,9 +76,9 @@ def _mailbox(text: str) -> Mailbox:
 
 
 def send(server: Server, messages: Sequence[Submission]) -> dict[str, str]:
-    """Send messages over one connection; returns the recipients that were refused, each with the server's reply.
+    """Send messages over one connection; return the refused recipients with the server's replies.
 
-    Raises AgentError where the server cannot be used, or takes a message for nobody.
+    Raises AgentError if the server cannot be used or refuses all recipients of a message.
     """
     refused: dict[str, str] = {}
     try:

@@ -1,6 +1,6 @@
-"""A message on a terminal: the fields that a person wants to see, the text, and the files that came with it.
+"""Terminal output of messages: header fields, text and attachment list.
 
-Nothing in a message can move the terminal's cursor or change its colours: controls are left out.
+Control characters are removed, so that a message cannot send escape sequences to the terminal.
 """
 
 import re
@@ -15,13 +15,13 @@ from services.mail.reading.contents import HTML, Contents, Piece
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _FIELDS = (b"date", b"from", b"to", b"cc", b"subject")
 _TAG = re.compile(r"<[^<>]{0,10000}>")
-# What a line of a list has for a name and for a subject.
+# Column widths of name and subject in the message list.
 _NAME_COLUMNS, _SUBJECT_COLUMNS = 30, 60
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One message of a mailbox as a list shows it."""
+    """One entry of the message list."""
 
     number: int
     size_octets: int
@@ -29,19 +29,19 @@ class Listed:
 
     @property
     def line(self) -> str:
-        """One line: number, size, who, what."""
+        """One line: number, size, sender, subject."""
         header = parse_header(self.header)
         sender, subject = (shown(decode_words(header.first(name) or b"")) for name in (b"from", b"subject"))
         return f"{self.number:>4} {self.size_octets:>9} {sender[:_NAME_COLUMNS]:<30} {subject[:_SUBJECT_COLUMNS]}"
 
 
 def shown(text: str) -> str:
-    """Return a text without what a terminal would obey."""
+    """Remove control characters from a text."""
     return _CONTROLS.sub("", text)
 
 
 def message_text(octets: bytes) -> str:
-    """Return a message for a terminal; HTML without its marks where there is nothing else."""
+    """Format a message for a terminal; HTML without its tags if there is no plain text."""
     contents = Contents(octets)
     lines = [f"{name.decode().capitalize()}: {contents.field(name)}" for name in _FIELDS if contents.field(name)]
     texts = [_text(contents, piece) for piece in contents.texts(html=False)]
@@ -55,6 +55,6 @@ def _text(contents: Contents, piece: Piece) -> str:
 
 
 def file_lines(contents: Contents) -> Iterator[str]:
-    """Say which files came, one a line: section, media type, name, octets."""
+    """List attachments, one a line: section, media type, name, size."""
     for piece in contents.files:
         yield f"{piece.number} {piece.kind} {piece.file_name} {len(contents.decoded(piece))} octets"

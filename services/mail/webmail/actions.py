@@ -1,4 +1,4 @@
-"""What a user does with messages and folders: flags, moving, removing, a new folder. All of it by POST."""
+"""Form actions on messages and folders: set flags, move, delete, create a folder. All by POST."""
 
 from collections.abc import Callable, Sequence
 
@@ -20,7 +20,7 @@ _FLAGS = {
 
 
 def post_action(visit: UserVisit, _: Pages) -> Response:
-    """Do one thing to the messages that are ticked, and go back to the folder."""
+    """Apply an action to the selected messages and redirect to the folder."""
     form = visit.form
     folder = checked_folder(visit.maildir, form)
     found = (number(text) for text in form.get_all("uid")[:PAGE_MESSAGES])
@@ -54,7 +54,7 @@ def _act(visit: UserVisit, folder: Folder, uids: Sequence[int], name: str) -> st
 
 
 def _delete(visit: UserVisit, folder: Folder, uids: Sequence[int], name: str) -> str:
-    """What is deleted goes to Trash, and from there for good."""
+    """Move messages to Trash; in Trash, expunge them."""
     if name == folders.TRASH:
         folder.expunge(uids)
         return f"{_messages(uids)} removed for good."
@@ -71,7 +71,7 @@ def _messages(uids: Sequence[int]) -> str:
 
 
 def post_new_folder(visit: UserVisit, _: Pages) -> Response:
-    """Make a folder."""
+    """Create a folder."""
     name = folders.created(visit.maildir, visit.form.get("title"))
     visit.session.notice = f"The folder {folders.title_of(name)} has been made."
     return see_other(link("/folder", name=name))

@@ -1,7 +1,7 @@
-"""Logging in and out.
+"""Login and logout, with a rate limit on failed logins.
 
-The form's token stands in a cookie as well, so that no other site logs a visitor in as somebody else; a session's own
-token is another one, made when the password was right.
+The form token of the login page is also set as a cookie (double-submit), against login CSRF; the session has a token of
+its own, created after the password check.
 """
 
 from collections import OrderedDict, deque
@@ -21,14 +21,13 @@ from services.mail.webmail.pages import Pages, see_other
 from services.mail.webmail.requests import CheckPassword, Steps, UserVisit, Visit
 from services.mail.webmail.sessions import Sessions
 
-# How often somebody has tried in vain, so that guessing is slow.
-#
-# A try counts before its outcome is known, so that many at once are no more than many in a row; one that succeeds is
-# taken back.
-
 
 class Attempts:
-    """Tries of each key in a window of time; of too many keys the oldest is forgotten."""
+    """Failed attempts per key in a sliding window; beyond GUESSERS_MAX keys the least recent is evicted.
+
+    An attempt is counted before its outcome is known, so that concurrent attempts are limited like sequential ones;
+    `take_back` removes it on success.
+    """
 
     def __init__(self, most: int, window_s: float) -> None:
         self._most = most
@@ -36,7 +35,7 @@ class Attempts:
         self._tries: OrderedDict[str, deque[float]] = OrderedDict()
 
     def wait_s(self, key: str, now: float) -> float:
-        """Return how long `key` has to wait before its next try; 0 where it may try now."""
+        """Return the seconds until `key` may try again; 0 if it may now."""
         tries = self._tries.get(key)
         if tries is None:
             return 0.0
@@ -45,7 +44,7 @@ class Attempts:
         return self._window_s - (now - tries[0]) if len(tries) >= self._most else 0.0
 
     def count(self, key: str, now: float) -> None:
-        """Note a try."""
+        """Record an attempt."""
         tries = self._tries.setdefault(key, deque(maxlen=self._most))
         tries.append(now)
         self._tries.move_to_end(key)
@@ -53,7 +52,7 @@ class Attempts:
             self._tries.popitem(last=False)
 
     def take_back(self, key: str) -> None:
-        """The last try was no failure."""
+        """Remove the last attempt, which succeeded."""
         tries = self._tries.get(key)
         if tries:
             tries.pop()
@@ -65,7 +64,7 @@ _WRONG = "The name or the password is wrong."
 
 
 class LoggingIn:
-    """The log-in of all visitors."""
+    """Login and logout pages."""
 
     def __init__(self, sessions: Sessions, pages: Pages, secure: bool) -> None:
         self._sessions = sessions
@@ -75,7 +74,7 @@ class LoggingIn:
         self._of_users = Attempts(FAILURES_OF_USER_MAX, FAILURES_S)
 
     def get_form(self, visit: Visit, _: Pages) -> Response:
-        """The form for name and password."""
+        """Render the login form."""
         return self._form(visit, "", "", 200)
 
     def _form(self, visit: Visit, user: str, error: str, status: int) -> Response:
@@ -89,7 +88,7 @@ class LoggingIn:
         return self._pages.open_page("login.html", values, cookie, status=status)
 
     def post_form(self, visit: Visit, _: Pages) -> Steps:
-        """Begin a session where the password is right."""
+        """Check the password and start a session."""
         check_token(visit.form.get("form_token"), visit.cookies.get(FORM_COOKIE, ""))
         user, password = visit.form.get("user").strip(), visit.form.get("password")
         wait_s = self._wait_s(visit, user)

@@ -1,4 +1,4 @@
-"""The program that serves webmail: content to the site's pages, what they ask for to the world, pages to browsers."""
+"""Program of webmail: receives forms, runs the I/O that pages request, and serves the pages by HTTP."""
 
 import argparse
 import asyncio
@@ -32,7 +32,7 @@ _SELF_SIGNED_NAMES = ("localhost", "127.0.0.1", "::1")
 
 
 class Webmail:
-    """Serves a site's pages; a relay of the HTTP server, asked at the head of each request."""
+    """Relay of the HTTP server: handles each request when its head is complete."""
 
     def __init__(self, shell: Shell, site: Site, submission: Submission) -> None:
         self.site = site
@@ -43,7 +43,7 @@ class Webmail:
         self._tasks: set[asyncio.Task[Response]] = set()
 
     def __call__(self, request: Request, inbound: Inbound) -> Response | Awaitable[Response]:
-        """Answer a request."""
+        """Handle a request."""
         peer = inbound.peer.rpartition(":")[0]
         admitted = self.site.admit(request, peer, self._shell.wall_clock())
         if isinstance(admitted, Response):
@@ -69,10 +69,10 @@ class Webmail:
             self._held_octets -= held
 
     async def _form(self, request: Request, inbound: Inbound, admitted: Admitted) -> Form:
-        """Receive a form; raises HTTPError."""
-        reader = FormParser(request.fields.get(b"content-type"))
-        await read_body(request, inbound, reader.feed, admitted.content_octets)
-        return reader.finish()
+        """Receive and parse a form; raise HTTPError."""
+        parser = FormParser(request.fields.get(b"content-type"))
+        await read_body(request, inbound, parser.feed, admitted.content_octets)
+        return parser.finish()
 
     async def _page(self, request: Request, admitted: Admitted, form: Form) -> Response:
         answer = self.site.answer(admitted, form)
@@ -81,7 +81,7 @@ class Webmail:
         steps = self._take(request, answer)
         if not admitted.is_form:
             return await steps
-        # What was begun is done, also where the browser does not wait for it.
+        # Shielded: the action of a form completes even if the browser disconnects.
         return await asyncio.shield(self._started(steps))
 
     def _started(self, steps: Coroutine[Any, Any, Response]) -> asyncio.Task[Response]:
@@ -91,7 +91,7 @@ class Webmail:
         return task
 
     async def _take(self, request: Request, steps: Steps) -> Response:
-        """Do what a page asks for, step by step."""
+        """Run a page handler and answer its requests."""
         answer: object = None
         try:
             while True:
@@ -120,7 +120,7 @@ class Webmail:
         return account
 
     async def close(self) -> None:
-        """Finish what was begun."""
+        """Wait for running handlers."""
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
@@ -150,7 +150,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Serve webmail until SIGTERM; returns the exit status."""
+    """Serve webmail until SIGTERM; return the exit status."""
     options = _parser().parse_args(argv)
 
     async def start(shell: Shell) -> Callable[[], Awaitable[None]]:
@@ -161,7 +161,7 @@ def main(argv: list[str] | None = None) -> int:
         site = Site(accounts, mailboxes.of, os.urandom, tls is not None)
         webmail = Webmail(shell, site, _submission(shell, options))
         bounds = Limits(body_octets=LETTER_OCTETS)
-        # HTTP/2 here gathers content before anybody is asked whether it may come.
+        # HTTP/1.1 only: the HTTP/2 server buffers content before the handler can refuse it.
         server = HTTPServer(_only_relays, shell.log, shell.wall_clock, bounds, relay=webmail, speaks_http_2=False)
         shell.on_hangup(lambda: _read_again(shell, webmail.site, options))
         await shell.open_tcp(server.protocol, tls, server.connections)
@@ -187,7 +187,7 @@ def _read_again(shell: Shell, site: Site, options: argparse.Namespace) -> None:
     try:
         site.accounts = _accounts(options)
     except ServiceError as error:
-        # A mistake in the file does not end what works.
+        # Keep the old accounts if the new file is invalid.
         shell.log.write("accounts", error=str(error))
 
 

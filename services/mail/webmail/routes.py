@@ -1,4 +1,4 @@
-"""Every address of the site: who may ask for it, what answers, and how much a form may hold."""
+"""Routes of webmail: URL path -> handlers of GET and POST, session requirement, content limit."""
 
 from dataclasses import dataclass
 from urllib.parse import urlencode
@@ -14,7 +14,7 @@ from services.mail.webmail.views import attachments, compose, message_list, mess
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """What GET and POST of an address are answered by; `for_all` needs no session."""
+    """Handlers of one path; `for_all` needs no session."""
 
     get: Page | None = None
     post: Page | None = None
@@ -23,7 +23,7 @@ class Route:
 
     @property
     def allow(self) -> bytes:
-        """RFC 9110 section 10.2.1."""
+        """Value of the Allow field (RFC 9110 section 10.2.1)."""
         return b", ".join([*((b"GET", b"HEAD") if self.get else ()), *((b"POST",) if self.post else ())])
 
 
@@ -36,7 +36,7 @@ def _style(_: Visit, pages: Pages) -> Response:
 
 
 def table(logging_in: LoggingIn) -> dict[bytes, Route]:
-    """Return the addresses."""
+    """Return the routing table."""
     return {
         b"/": Route(_home),
         b"/style.css": Route(_style, for_all=True),

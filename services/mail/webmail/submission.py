@@ -1,4 +1,4 @@
-"""Hands what was written to the submission server: SMTP with the user's own AUTH, as any user agent does (RFC 6409)."""
+"""Submission of composed messages by SMTP, with AUTH by the user's own password (RFC 6409)."""
 
 import asyncio
 import os
@@ -17,7 +17,7 @@ _TOO_SLOW = Reply(451, "The mail server took too long", "4.4.2")
 
 
 class Submission:
-    """The server at `address`; with a `tls` context nobody logs in outside TLS."""
+    """Client of the submission server at `address`; with a `tls` context STARTTLS is required before AUTH."""
 
     def __init__(
         self, log: EventLog, address: tuple[str, int], tls: ssl.SSLContext | None = None, hello: str | None = None
@@ -29,7 +29,7 @@ class Submission:
         self._hello = name if is_domain(name) else _FALLBACK_NAME
 
     async def send(self, asked: Submit) -> Submitted:
-        """Send one message; what went wrong is in the outcome."""
+        """Send one message; failures are part of the result."""
         has_tls = self._tls is not None
         plan = Plan(self._hello, tls=has_tls, tls_required=has_tls, user=asked.user, password=asked.password)
         try:

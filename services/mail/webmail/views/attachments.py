@@ -1,7 +1,7 @@
-"""What came with a message, as files: pictures that a page may show, and everything else only to be saved.
+"""Attachment downloads: inline raster images, every other type as a download.
 
-A browser shows a picture in a page whatever its Content-Disposition; opened by itself it is saved, too. HTML, SVG and
-XML, in which scripts could be, go out as octets.
+Browsers display an image in a page despite Content-Disposition: attachment, and save it when it is opened by itself.
+HTML, SVG and XML, which could contain scripts, are sent as application/octet-stream.
 """
 
 from urllib.parse import quote
@@ -14,20 +14,20 @@ from services.mail.webmail.pages import Pages, download
 from services.mail.webmail.requests import PageError, UserVisit
 
 _OCTETS = "application/octet-stream"
-# Raster pictures that browsers show, in which nothing runs.
+# Raster formats that browsers display and that contain no scripts.
 PICTURES = frozenset(("image/png", "image/jpeg", "image/gif", "image/webp", "image/avif", "image/bmp"))
 
 
 def disposition(file_name: str) -> str:
-    """Return a Content-Disposition for a file's name (RFC 6266 section 4 and appendix D)."""
+    """Return the Content-Disposition of a download (RFC 6266 section 4 and appendix D)."""
     name = safe_file_name(file_name)
-    # In quotes goes what every reader takes for itself.
+    # The quoted fallback keeps only characters that all browsers parse alike.
     plain = "".join(one if one.isascii() and one not in '"\\%;' else "_" for one in name)
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
 
 
 def get_part(visit: UserVisit, _: Pages) -> Response:
-    """One part of a message."""
+    """Return one part of a message."""
     place = located(visit)
     contents = Contents(place.read())
     piece = contents.piece(visit.query.get("section"))
@@ -38,11 +38,11 @@ def get_part(visit: UserVisit, _: Pages) -> Response:
 
 
 def get_source(visit: UserVisit, _: Pages) -> Response:
-    """A whole message, octet by octet."""
+    """Return a message unchanged."""
     place = located(visit)
     return download(place.read(), _OCTETS, disposition(f"message-{place.uid}.eml"))
 
 
 def part_link(place: Located, section: str) -> str:
-    """Return the address of a part."""
+    """Return the URL of a part."""
     return place.link("/part", section=section)

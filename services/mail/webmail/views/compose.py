@@ -1,7 +1,7 @@
-"""Writing: an empty form, a reply, a message to pass on; and what becomes of the form.
+r"""Compose form: new message, reply and forward; submission, and the copy in Sent.
 
-A message goes to the submission server first. Once that has it, a copy goes into Sent, and what was answered is marked
-so; neither can take the message back, so a copy that finds no room is said and is no failure.
+The message is sent first. After the submission server has accepted it, a copy is stored in Sent and the original gets
+the \Answered flag; a failure of either is reported but cannot undo the submission.
 """
 
 from services.http.forms import Form
@@ -23,12 +23,12 @@ REPLY, REPLY_ALL, FORWARD = "reply", "all", "forward"
 _FORM_FIELDS = ("to", "cc", "bcc", "subject", "text")
 # RFC 9110 section 15.5.21
 _NOT_SENT = 422
-# 128 bits tell a message from every other one.
+# 128 random bits make a Message-ID unique.
 _ID_CHARACTERS = 32
 
 
 def get_form(visit: UserVisit, pages: Pages) -> Response:
-    """The form for a message: empty, or with what an answer begins with."""
+    """Render the compose form, prefilled for a reply or forward."""
     way = visit.query.get("way")
     values = dict.fromkeys(_FORM_FIELDS, "") | {"to": visit.query.get("to")[:1000]}
     if way not in (REPLY, REPLY_ALL, FORWARD):
@@ -52,7 +52,7 @@ def _form(
     error: str = "",
     kept: frozenset[str] | None = None,
 ) -> Response:
-    """Show the form; of a message that is passed on every file is ticked, or those of `kept`."""
+    """Render the form; in a forward all attachments are selected, or those in `kept`."""
     files: list[tuple[str, str, bool]] = []
     if place is not None and way == FORWARD:
         pieces = Contents(place.read()).files
@@ -63,12 +63,12 @@ def _form(
 
 
 def post_form(visit: UserVisit, pages: Pages) -> Steps:
-    """Send what was written."""
+    """Send the message of the form."""
     form = visit.form
     try:
         place = located_by(visit.maildir, form) if form.get("way") in (REPLY, REPLY_ALL, FORWARD) else None
     except PageError:
-        # What it answers has gone meanwhile, which is no reason to lose what was written.
+        # The original is gone; the text must not be lost.
         place = None
     try:
         draft, content = _written(visit, form, place)
@@ -89,7 +89,7 @@ def post_form(visit: UserVisit, pages: Pages) -> Steps:
 
 
 def _again(visit: UserVisit, pages: Pages, place: Located | None, error: str) -> Response:
-    """Show the form again with what was written; only files from the writer's own disk must be chosen again."""
+    """Render the form again with its content; uploaded files have to be selected anew."""
     form = visit.form
     if form.files:
         error += " The files must be chosen again."
@@ -98,7 +98,7 @@ def _again(visit: UserVisit, pages: Pages, place: Located | None, error: str) ->
 
 
 def _written(visit: UserVisit, form: Form, place: Located | None) -> tuple[Draft, bytes]:
-    """Return the message that the form holds; raises ComposeError and PageError."""
+    """Return the draft of the form and the encoded message; raise ComposeError and PageError."""
     contents = Contents(place.read()) if place is not None else None
     in_reply_to, references = quoting.references(contents) if contents is not None else ("", ())
     is_reply = form.get("way") in (REPLY, REPLY_ALL)
@@ -122,7 +122,7 @@ def _uploaded(form: Form) -> list[Attachment]:
 
 
 def _kept(contents: Contents | None, form: Form) -> list[Attachment]:
-    """Return the files of a message that is passed on which the writer wants to go with it."""
+    """Return the selected attachments of a forwarded message."""
     if contents is None or form.get("way") != FORWARD:
         return []
     wanted = frozenset(form.get_all("keep"))
@@ -131,7 +131,7 @@ def _kept(contents: Contents | None, form: Form) -> list[Attachment]:
 
 
 def _refused(sent: Submitted, draft: Draft) -> dict[str, str]:
-    """Return who does not get the message, each with the server's reply."""
+    """Return the refused recipients with the server's replies."""
     if sent.outcome is None:
         return {str(mailbox): str(sent.failure or "") for mailbox in draft.recipients}
     pairs = zip(draft.recipients, sent.outcome.replies, strict=True)
@@ -146,7 +146,7 @@ def _why(sent: Submitted, refused: dict[str, str]) -> str:
 
 
 def _keep(visit: UserVisit, content: bytes) -> list[str]:
-    """Put a copy into Sent; returns what there is to say of it."""
+    """Store a copy in Sent; return notices of a failure."""
     try:
         sent = folders.opened(visit.maildir, folders.SENT)
         sent.append([Arriving(content)], [frozenset((folders.SEEN,))])

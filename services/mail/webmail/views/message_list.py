@@ -1,4 +1,4 @@
-"""The list of a folder's messages, a page at a time, the newest first; and the search in their headers."""
+"""Message list of a folder, paginated, newest first; search in header fields."""
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
@@ -17,13 +17,13 @@ from services.mail.webmail.views import folders
 
 _SEARCHED_FIELDS = (b"from", b"to", b"cc", b"subject")
 _SHOWN_CHARACTERS = 200
-# A name and an address fit, with all that is encoded in them; of a long list of people the first do.
+# Octets of an address field that are parsed for the list; long recipient lists are truncated.
 _PEOPLE_OCTETS = 2_000
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One message of a list."""
+    """One row of the message list."""
 
     uid: int
     href: str
@@ -37,7 +37,7 @@ class Row:
 
 
 def get_folder(visit: UserVisit, pages: Pages) -> Steps:
-    """One page of a folder."""
+    """Render one page of a folder."""
     name = visit.query.get("name") or "INBOX"
     folder = folders.opened(visit.maildir, name)
     words = visit.query.get("q").strip()[:SEARCH_CHARACTERS]
@@ -64,7 +64,7 @@ def get_folder(visit: UserVisit, pages: Pages) -> Steps:
 
 
 def _found(folder: Folder, uids: Sequence[int], words: Sequence[str]) -> Generator[Request, None, list[int]]:
-    """Return the messages in whose header every word stands."""
+    """Return the messages with all words in their header fields."""
     found = []
     for place, uid in enumerate(uids[:SEARCHED_MAX]):
         header = _header(folder, uid)
@@ -110,13 +110,13 @@ def _row(name: str, folder: Folder, uid: int) -> Row | None:
 
 
 def _names(field: bytes) -> str:
-    """Return names where there are some, mailboxes where not."""
+    """Return display names, or mailboxes without one, of an address field."""
     people = people_in(field[:_PEOPLE_OCTETS])
     return ", ".join(person.shown for person in people if person.shown)[:_SHOWN_CHARACTERS]
 
 
 def date_text(seconds: float) -> str:
-    """Return a time as people read it, in UTC."""
+    """Format a time in UTC."""
     try:
         return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M}"
     except (ValueError, OverflowError, OSError):

@@ -1,7 +1,6 @@
-"""One message on a page: its fields, its text, its pictures and its files.
+"""Message page: header fields, text, pictures and attachments.
 
-HTML is in a frame of its own (get_document), whose policy lets nothing run. What cannot be read as a message is shown
-as the text that it is.
+HTML is displayed in a sandboxed frame (get_document). A message that cannot be parsed is displayed as source.
 """
 
 import re
@@ -24,20 +23,20 @@ _FIELD_CHARACTERS = 5_000
 
 
 def get_message(visit: UserVisit, pages: Pages) -> Response:
-    """The page of one message, which is seen from here on."""
+    r"""Render a message page and set \Seen."""
     place = located(visit)
     octets = place.read()
     try:
         folders.change_flag(place.folder, place.uid, folders.SEEN, True)
     except MaildirError:
-        # It went while it was read: what was read can still be shown.
+        # Removed by another program meanwhile; the text read before can still be displayed.
         visit.session.notice = "The message has just been moved or removed."
     shown = _shown(place, octets, visit.query.get("as"))
     return pages.page(visit, "message.html", {"here": place.folder_name} | _around(place) | shown)
 
 
 def _around(place: Located) -> dict[str, object]:
-    """What a page says of the message's place in the folder."""
+    """Return the template values for flags and neighbours in the folder."""
     folder = place.folder
     position = folder.position(place.uid)
     newer, older = folder.uids[position + 1 : position + 2], folder.uids[max(position - 1, 0) : position]
@@ -58,7 +57,7 @@ def _shown(place: Located, octets: bytes, view: str) -> dict[str, object]:
         try:
             return _as_message(place, Contents(octets), view)
         except Exception:
-            # A message that nobody foresaw is no reason to show nothing: its text is there.
+            # Unexpected parser errors must not hide the message: show its source.
             return _as_source(octets, "This message cannot be read as one, so here is its source.")
     return _as_source(octets, "")
 
@@ -111,13 +110,13 @@ def _file(place: Located, contents: Contents, piece: Piece) -> tuple[str, str, i
 
 
 def _mentioned(contents: Contents) -> frozenset[str]:
-    """Return the Content-IDs of the pictures that the HTML shows itself."""
+    """Return the Content-IDs of the pictures embedded in the HTML."""
     texts = (contents.text(piece) for piece in contents.texts(html=True) if piece.kind == HTML)
     return frozenset(found[1] for text in texts for found in _MENTIONED.finditer(text))
 
 
 def get_document(visit: UserVisit, pages: Pages) -> Response:
-    """The HTML of a message, for the frame on its page."""
+    """Render a message's HTML for the frame."""
     place = located(visit)
     octets = place.read()
     try:

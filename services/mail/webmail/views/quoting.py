@@ -1,4 +1,4 @@
-"""What an answer begins with: to whom, about what, and the words that it answers (RFC 5322 section 3.6.4)."""
+"""Reply and forward: recipients, subject, quoted text and References (RFC 5322 section 3.6.4)."""
 
 import re
 from collections.abc import Iterable
@@ -16,13 +16,13 @@ _FORWARD = re.compile(r"fwd?\s*:", re.IGNORECASE)
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 _PLAIN_NAME = re.compile(r"[\w .'-]*\Z")
 _FIELDS = ((b"from", "From"), (b"date", "Date"), (b"subject", "Subject"), (b"to", "To"), (b"cc", "Cc"))
-# What a form is filled with; a person writes more by hand.
+# Length of a prefilled recipient list.
 _PEOPLE_CHARACTERS = 5_000
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a form for an answer holds at first."""
+    """Prefilled fields of the compose form."""
 
     to: str
     cc: str
@@ -31,7 +31,7 @@ class Answer:
 
 
 def reply(contents: Contents, own: Mailbox, to_all: bool) -> Answer:
-    """Return a reply to who wrote a message, or to all who have it but oneself."""
+    """Return a reply to the author, or to all recipients except the user."""
     asked = contents.root.header.first(b"reply-to") or contents.root.header.first(b"from") or b""
     to = people([asked], ())
     others = people(contents.root.header.all(b"to"), (own,)), people(contents.root.header.all(b"cc"), (own,))
@@ -48,7 +48,7 @@ def reply(contents: Contents, own: Mailbox, to_all: bool) -> Answer:
 
 
 def forward(contents: Contents) -> Answer:
-    """Return a message to be passed on; its files are chosen on the form."""
+    """Return a forwarded message; attachments are selected in the form."""
     subject = _one_line(contents.field(b"subject"))
     lines = [f"{title}: {_one_line(contents.field(name))}" for name, title in _FIELDS if contents.field(name)]
     head = "\n".join(["", "", "---------- Forwarded message ----------", *lines])
@@ -56,7 +56,7 @@ def forward(contents: Contents) -> Answer:
 
 
 def text_of(contents: Contents) -> str:
-    """Return the text of a message, as much of it as is worth a quotation."""
+    """Return a message's text for quoting, truncated."""
     texts = []
     for piece in contents.texts(html=False):
         text = contents.text(piece)
@@ -70,7 +70,7 @@ def text_of(contents: Contents) -> str:
 
 
 def people(values: Iterable[bytes], but: Iterable[Mailbox]) -> str:
-    """Return the mailboxes of fields as a person would type them, without some."""
+    """Format the mailboxes of address fields as typed in a form, without duplicates and without `but`."""
     left_out = {mailbox.key for mailbox in but}
     found: dict[tuple[str, str], str] = {}
     for value in values:
@@ -97,7 +97,7 @@ def _one_line(text: str) -> str:
 
 
 def references(contents: Contents) -> tuple[str, tuple[str, ...]]:
-    """Return what In-Reply-To and References of an answer hold (RFC 5322 section 3.6.4)."""
+    """Return In-Reply-To and References of a reply (RFC 5322 section 3.6.4)."""
     header = contents.root.header
     own = _MESSAGE_ID.search(header.first(b"message-id") or b"")
     if own is None:
