@@ -4,7 +4,7 @@ import argparse
 import sys
 
 from services.mail.access.program import access_parser, run_access
-from services.mail.imap.capabilities import Offer
+from services.mail.imap.capabilities import Capabilities
 from services.mail.imap.session import Session
 
 DEFAULT_PORT = 143
@@ -17,7 +17,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _session(options: argparse.Namespace) -> Session:
-    return Session(Offer(tls=options.tls is not None, needs_tls=options.need_tls))
+    return Session(Capabilities(tls=options.tls is not None, needs_tls=options.need_tls))
 
 
 if __name__ == "__main__":

@@ -7,30 +7,22 @@ and at each yield the connection can schedule other sessions.
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from enum import Enum, auto
 from typing import Any
 
 from services.mail.access.requests import Output
-
-
-class State(Enum):
-    """Session states (RFC 3501 section 3)."""
-
-    NOT_AUTHENTICATED = auto()
-    AUTHENTICATED = auto()
-    SELECTED = auto()
-    LOGOUT = auto()
+from services.mail.imap.session_state import SessionState, State
+from services.mail.imap.syntax.reader import Reader
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class ContinuationRequest:
     """A command continuation request (RFC 3501 section 7.5): sends `prompt`; the client's next line is the answer."""
 
     prompt: bytes
 
 
-Steps = Generator[Output | Ask, Any, str]
-Handler = Callable[[Any, Any], Steps]
+Steps = Generator[Output | ContinuationRequest, Any, str]
+Handler = Callable[[SessionState, Reader], Steps]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,18 +12,17 @@ and further input is ignored.
 from collections.abc import Iterator
 
 from services.errors import LimitExceededError
-from services.mail.access.requests import Opened, Outputs, StartTls
-from services.mail.imap.capabilities import Offer
-from services.mail.imap.command import Ask, Command, State, Steps
+from services.mail.access.requests import Outputs, StartTls
+from services.mail.imap.capabilities import Capabilities
+from services.mail.imap.command import Command, ContinuationRequest, Steps
 from services.mail.imap.commands.table import command_of
 from services.mail.imap.errors import BadError, ByeError, NoError, refusal
 from services.mail.imap.limits import BAD_COMMANDS_MAX, MESSAGE_OCTETS, PIPELINE_OCTETS
+from services.mail.imap.literals import literal_allowed
+from services.mail.imap.session_state import SessionState, State
 from services.mail.imap.syntax.framing import Announced, Framing, Line, TooLong
-from services.mail.imap.syntax.literals import literal_allowed
 from services.mail.imap.syntax.reader import TAG, Reader
-from services.mail.imap.view import View
 from services.mail.maildir.errors import MaildirError
-from services.mail.maildir.store import Maildir
 
 _CONTINUE = b"+ OK\r\n"
 # RFC 3501 section 7.1: a response that belongs to no command is untagged.
@@ -33,24 +32,20 @@ _UNTAGGED = b"*"
 class Session:
     """One client's session."""
 
-    def __init__(self, offer: Offer) -> None:
-        self.offer = offer
-        self.state = State.NOT_AUTHENTICATED
-        self.user = ""
-        # Tag of the running command; ESEARCH responses include it.
-        self.tag = b""
-        self.maildir: Maildir | None = None
-        self.view: View | None = None
-        self.idling = False
-        self.wants_tls = False
-        self.failed_logins = 0
+    def __init__(self, capabilities: Capabilities) -> None:
+        self._state = SessionState(capabilities)
         self._framing = Framing(PIPELINE_OCTETS)
         self._running: tuple[bytes, Command, Steps] | None = None
         self._bad_commands = 0
 
+    @property
+    def state(self) -> State:
+        """The session state (RFC 3501 section 3)."""
+        return self._state.state
+
     def greeting(self) -> bytes:
         """Return the greeting (RFC 3501 section 7.1.1)."""
-        return b"* OK [%b] lab7 is ready.\r\n" % self.offer.capability(self.state)
+        return b"* OK [%b] lab7 is ready.\r\n" % self._state.capability()
 
     def receive(self, data: bytes) -> Outputs:
         """Parse input and yield responses and requests."""
@@ -86,18 +81,18 @@ class Session:
         reader = Reader(line.octets)
         tag = _UNTAGGED
         try:
-            self.tag = tag = reader.match(TAG, "tag")
+            self._state.tag = tag = reader.match(TAG, "tag")
             reader.space()
-            command = command_of(reader, self.state)
+            command = command_of(reader, self._state.state)
         except BadError as error:
             yield from self._bad(tag, error)
             return
         yield from self._drive(tag, command, self._steps(command, reader), None)
 
     def _steps(self, command: Command, reader: Reader) -> Steps:
-        if self.view is not None:
-            self.view.refresh()
-        return (yield from command.handler(self, reader))
+        if self._state.view is not None:
+            self._state.view.refresh()
+        return (yield from command.handler(self._state, reader))
 
     def _drive(self, tag: bytes, command: Command, steps: Steps, answer: object) -> Outputs:
         """Resume a command until it ends or sends a continuation request."""
@@ -105,7 +100,7 @@ class Session:
             while True:
                 output = steps.send(answer)
                 answer = None
-                if isinstance(output, Ask):
+                if isinstance(output, ContinuationRequest):
                     self._running = (tag, command, steps)
                     yield output.prompt
                     return
@@ -122,18 +117,18 @@ class Session:
 
     def _ended(self, tag: bytes, command: Command, word: bytes, text: str) -> Outputs:
         self._bad_commands = 0
-        if self.view is not None and self.state is State.SELECTED:
-            yield from self.view.updates(command.may_expunge)
+        if self._state.view is not None and self.state is State.SELECTED:
+            yield from self._state.view.updates(command.may_expunge)
         yield b"%b %b %b\r\n" % (tag, word, text.encode("ascii", "replace"))
-        if self.wants_tls:
+        if self._state.tls_requested:
             yield from self._begin_tls()
 
     def _begin_tls(self) -> Outputs:
         """Request TLS; discard input that was sent ahead in cleartext (RFC 3501 section 6.2.1)."""
-        self.wants_tls = False
+        self._state.tls_requested = False
         self._framing.clear()
         yield StartTls()
-        self.offer = Offer()
+        self._state.capabilities = Capabilities()
 
     def _bad(self, tag: bytes, error: BadError) -> Outputs:
         yield b"%b BAD %b\r\n" % (tag, str(error).encode("ascii", "replace"))
@@ -142,7 +137,7 @@ class Session:
             raise ByeError("Too many commands that cannot be read.")
 
     def _announced(self, unit: Announced) -> Outputs:
-        refused = literal_allowed(self, unit)
+        refused = literal_allowed(self._state, unit)
         if refused is None:
             self._framing.accept()
             if unit.asks:
@@ -154,20 +149,20 @@ class Session:
 
     def _too_long(self, unit: TooLong) -> Outputs:
         self._running = None
-        self.idling = False
+        self._state.idling = False
         match = TAG.match(unit.so_far)
         tag = match[0] if match is not None and unit.so_far[match.end() :].startswith(b" ") else _UNTAGGED
         yield from self._bad(tag, BadError("The line is too long."))
 
     def _bye(self, text: str) -> Iterator[bytes]:
-        self.state = State.LOGOUT
+        self._state.log_out()
         yield b"* BYE %b\r\n" % text.encode("ascii", "replace")
 
     def poll(self) -> Iterator[bytes]:
         """Yield updates of the selected mailbox during IDLE (RFC 2177)."""
         try:
-            if self.waits and self.view is not None:
-                yield from self.view.updates(may_expunge=True)
+            if self.waits and self._state.view is not None:
+                yield from self._state.view.updates(may_expunge=True)
         except ByeError as error:
             yield from self._bye(str(error))
         except OSError:
@@ -182,28 +177,18 @@ class Session:
     @property
     def waits(self) -> bool:
         """True while poll() may yield updates."""
-        return self.idling and self.view is not None
+        return self._state.idling and self._state.view is not None
 
     @property
     def logged_in(self) -> bool:
         """True once the client is authenticated."""
-        return self.state is not State.NOT_AUTHENTICATED
+        return self._state.logged_in
 
     def release(self) -> None:
         """Release the mailbox: the connection is closed."""
-        self.select(None)
+        self._state.select(None)
         self._running = None
 
     def end(self, text: str) -> bytes:
         """End the session from the server's side; return the BYE to send."""
         return b"".join(self._bye(text)) if self.state is not State.LOGOUT else b""
-
-    def log_in(self, opened: Opened) -> None:
-        """Enter the authenticated state."""
-        self.user, self.maildir = opened.name, opened.maildir
-        self.state = State.AUTHENTICATED
-
-    def select(self, view: View | None) -> None:
-        """Select a mailbox, or with None deselect."""
-        self.view = view
-        self.state = State.AUTHENTICATED if view is None else State.SELECTED

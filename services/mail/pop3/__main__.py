@@ -6,7 +6,8 @@ import sys
 from itertools import count
 
 from services.mail.access.program import access_parser, run_access
-from services.mail.pop3.session import Offer, Session
+from services.mail.pop3.session import Session
+from services.mail.pop3.session_state import Capabilities
 
 DEFAULT_PORT = 110
 _numbers = count(1)
@@ -21,7 +22,9 @@ def main(argv: list[str] | None = None) -> int:
 def _session(options: argparse.Namespace) -> Session:
     # RFC 1939 section 7: the timestamp differs in every greeting.
     unique = f"<{os.getpid()}.{next(_numbers)}.{os.urandom(8).hex()}@{os.uname().nodename}>"
-    return Session(Offer(tls=options.tls is not None, needs_tls=options.need_tls, timestamp=unique.encode("ascii")))
+    return Session(
+        Capabilities(tls=options.tls is not None, needs_tls=options.need_tls, timestamp=unique.encode("ascii"))
+    )
 
 
 if __name__ == "__main__":

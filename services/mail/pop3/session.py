@@ -8,50 +8,32 @@ The generator of receive() must be exhausted before receive() is called again. I
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from services.buffer import OctetBuffer
 from services.errors import LimitExceededError
 from services.mail.access.requests import Outputs, StartTls
 from services.mail.maildir.errors import MaildirError
+from services.mail.pop3.command import ContinuationRequest, Steps
+from services.mail.pop3.commands import COMMANDS, REST_OF_LINE
+from services.mail.pop3.errors import RefusedError, SyntaxRefusedError
 from services.mail.pop3.limits import BAD_COMMANDS_MAX, LINE_OCTETS, PIPELINE_OCTETS
-from services.mail.pop3.maildrop import Maildrop
-from services.mail.pop3.steps import Ask, RefusedError, State, Steps, SyntaxRefusedError
-from services.mail.pop3.table import COMMANDS, REST_OF_LINE
-
-
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """Capabilities that depend on configuration and on TLS.
-
-    `tls` is true while STLS can be offered; with `needs_tls` passwords are refused until TLS is active; `timestamp` is
-    the challenge of APOP.
-    """
-
-    tls: bool = False
-    needs_tls: bool = False
-    timestamp: bytes = b""
-
-    @property
-    def takes_passwords(self) -> bool:
-        """True if USER, PASS and AUTH are permitted now."""
-        return not (self.tls and self.needs_tls)
+from services.mail.pop3.session_state import Capabilities, SessionState, State
 
 
 class Session:
     """One client's session."""
 
-    def __init__(self, offer: Offer) -> None:
-        self.offer = offer
-        self.state = State.AUTHORIZATION
-        self.user: bytes | None = None
-        self.maildrop: Maildrop | None = None
-        self.wants_tls = False
-        self.failed_logins = 0
+    def __init__(self, capabilities: Capabilities) -> None:
+        self._state = SessionState(capabilities)
         self._buffer = OctetBuffer(PIPELINE_OCTETS + LINE_OCTETS)
         self._running: Steps | None = None
         self._bad_commands = 0
         self._dropping = False
+
+    @property
+    def state(self) -> State:
+        """The session state (RFC 1939 section 3)."""
+        return self._state.state
 
     @property
     def ended(self) -> bool:
@@ -70,7 +52,7 @@ class Session:
 
     def greeting(self) -> bytes:
         """Return the greeting with the timestamp of APOP (RFC 1939 section 7)."""
-        return b"+OK lab7 is ready. %b\r\n" % self.offer.timestamp
+        return b"+OK lab7 is ready. %b\r\n" % self._state.capabilities.timestamp
 
     def poll(self) -> Iterator[bytes]:
         """Yield nothing."""
@@ -78,15 +60,13 @@ class Session:
 
     def end(self, text: str) -> bytes:
         """End the session without UPDATE: no message is removed (RFC 1939 section 3). Return the -ERR to send."""
-        self.state = State.ENDED
+        self._state.end()
         self.release()
         return f"-ERR {text}\r\n".encode("ascii", "replace")
 
     def release(self) -> None:
         """Release the maildrop's lock."""
-        if self.maildrop is not None:
-            self.maildrop.release()
-            self.maildrop = None
+        self._state.release()
 
     def receive(self, data: bytes) -> Outputs:
         """Parse input and yield responses and requests."""
@@ -134,15 +114,15 @@ class Session:
         if not least <= len(arguments) <= most or b"" in arguments:
             raise SyntaxRefusedError("The command does not take these arguments.")
         if name != b"PASS":
-            self.user = None
-        return (yield from command.handler(self, arguments))
+            self._state.user = None
+        return (yield from command.handler(self._state, arguments))
 
     def _drive(self, steps: Steps, answer: object) -> Outputs:
         try:
             while True:
                 output = steps.send(answer)
                 answer = None
-                if isinstance(output, Ask):
+                if isinstance(output, ContinuationRequest):
                     self._running = steps
                     yield output.prompt
                     return
@@ -158,17 +138,17 @@ class Session:
         self._bad_commands = 0
         if text:
             yield f"+OK {text}\r\n".encode("ascii", "replace")
-        if self.wants_tls:
+        if self._state.tls_requested:
             # RFC 2595 section 4: discard cleartext that was sent ahead.
-            self.wants_tls = False
+            self._state.tls_requested = False
             self._buffer.take(len(self._buffer))
             yield StartTls()
-            self.offer = Offer(timestamp=self.offer.timestamp)
+            self._state.capabilities = Capabilities(timestamp=self._state.capabilities.timestamp)
 
     def _refused(self, error: RefusedError) -> Outputs:
         yield f"-ERR {error.text}\r\n".encode("ascii", "replace")
         if isinstance(error, SyntaxRefusedError):
             self._bad_commands += 1
             if self._bad_commands >= BAD_COMMANDS_MAX:
-                self.state = State.ENDED
+                self._state.end()
                 self.release()

@@ -1,41 +1,37 @@
 """Commands valid in every state: CAPABILITY, NOOP, LOGOUT (RFC 3501 section 6.1) and ID (RFC 2971)."""
 
-from typing import TYPE_CHECKING
-
-from services.mail.imap.command import State, Steps
+from services.mail.imap.command import Steps
 from services.mail.imap.errors import BadError
 from services.mail.imap.limits import ID_PAIRS_MAX
+from services.mail.imap.session_state import SessionState
 from services.mail.imap.syntax import formatting
 from services.mail.imap.syntax.reader import Reader
 
-if TYPE_CHECKING:
-    from services.mail.imap.session import Session
 
-
-def capability(session: "Session", reader: Reader) -> Steps:
+def capability(session: SessionState, reader: Reader) -> Steps:
     """Handle CAPABILITY (RFC 3501 section 6.1.1)."""
     reader.end()
-    yield b"* %b\r\n" % session.offer.capability(session.state)
+    yield b"* %b\r\n" % session.capability()
     return "Capability completed."
 
 
-def noop(_session: "Session", reader: Reader) -> Steps:
+def noop(_session: SessionState, reader: Reader) -> Steps:
     """Handle NOOP (RFC 3501 section 6.1.2); updates are sent at the end of every command."""
     reader.end()
     yield b""
     return "NOOP completed."
 
 
-def logout(session: "Session", reader: Reader) -> Steps:
+def logout(session: SessionState, reader: Reader) -> Steps:
     """Handle LOGOUT (RFC 3501 section 6.1.3)."""
     reader.end()
     yield b"* BYE Logging out.\r\n"
     session.select(None)
-    session.state = State.LOGOUT
+    session.log_out()
     return "Logout completed."
 
 
-def identify(_session: "Session", reader: Reader) -> Steps:
+def identify(_session: SessionState, reader: Reader) -> Steps:
     """Handle ID (RFC 2971 section 3.1); the client's parameters are parsed and discarded."""
     reader.space()
     _read_parameters(reader)

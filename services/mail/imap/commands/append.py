@@ -1,20 +1,16 @@
 """APPEND (RFC 3501 section 6.3.11), with several messages (MULTIAPPEND, RFC 3502) and APPENDUID (RFC 4315)."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from services.mail.imap.command import Steps
-from services.mail.imap.commands.mailboxes import maildir_of
 from services.mail.imap.errors import BadError, NoError
+from services.mail.imap.session_state import SessionState
 from services.mail.imap.syntax.dates import read_date_time
 from services.mail.imap.syntax.reader import Reader, read_flag
 from services.mail.imap.syntax.sequence_set import format_sequence_set
 from services.mail.maildir.delivery import Arriving
 from services.mail.maildir.errors import NoFolderError
 from services.mail.maildir.folder import Folder
-
-if TYPE_CHECKING:
-    from services.mail.imap.session import Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +20,7 @@ class _Appended:
     content: bytes
 
 
-def append(session: "Session", reader: Reader) -> Steps:
+def append(session: SessionState, reader: Reader) -> Steps:
     """Handle APPEND (RFC 3501 section 6.3.11): all messages are appended, or none."""
     reader.space()
     name = reader.mailbox()
@@ -58,7 +54,7 @@ def _read_message(reader: Reader) -> _Appended:
     return _Appended(flags, date, content)
 
 
-def check_ahead(session: "Session", so_far: bytes, place: int, size_octets: int) -> None:
+def check_ahead(session: SessionState, so_far: bytes, place: int, size_octets: int) -> None:
     """Check an announced message literal before the client sends it; raise NoError if APPEND would fail.
 
     `so_far` is the command up to the literal, with its arguments from `place` on. Arguments that cannot be parsed pass:
@@ -75,10 +71,10 @@ def check_ahead(session: "Session", so_far: bytes, place: int, size_octets: int)
         raise NoError("There is no room left for the message.", "OVERQUOTA")
 
 
-def target_folder(session: "Session", name: str) -> Folder:
+def target_folder(session: SessionState, name: str) -> Folder:
     """Return the destination mailbox; if it does not exist, raise NoError with TRYCREATE (RFC 3501 section 6.3.11)."""
     try:
-        return maildir_of(session).folder(name)
+        return session.user_maildir().folder(name)
     except NoFolderError as error:
         # RFC 3501 section 6.3.11
         raise NoError(str(error), "TRYCREATE") from None

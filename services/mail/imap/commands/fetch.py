@@ -1,45 +1,42 @@
 """FETCH and UID FETCH (RFC 3501 sections 6.4.5, 6.4.8 and 7.4.2)."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from services.mail.imap.command import Steps
+from services.mail.imap.commands.message_set import read_message_set
 from services.mail.imap.contents import Content
 from services.mail.imap.errors import NoError
 from services.mail.imap.limits import TURN_MESSAGES
+from services.mail.imap.session_state import SessionState
 from services.mail.imap.syntax import formatting
 from services.mail.imap.syntax.dates import date_time
 from services.mail.imap.syntax.fetch_items import Item, Section, chosen_fields, read_items, section_octets
 from services.mail.imap.syntax.reader import Reader
-from services.mail.imap.syntax.sequence_set import read_messages, view_of
 from services.mail.imap.syntax.structures import body_structure, envelope
 from services.mail.imap.view import View
 from services.mail.maildir.errors import MessageGoneError
 
-if TYPE_CHECKING:
-    from services.mail.imap.session import Session
-
 SEEN = "\\Seen"
 
 
-def fetch(session: "Session", reader: Reader) -> Steps:
+def fetch(session: SessionState, reader: Reader) -> Steps:
     """Handle FETCH (RFC 3501 section 6.4.5)."""
     return _fetch(session, reader, by_uid=False)
 
 
-def uid_fetch(session: "Session", reader: Reader) -> Steps:
+def uid_fetch(session: SessionState, reader: Reader) -> Steps:
     """Handle UID FETCH (RFC 3501 section 6.4.8); every response includes the UID."""
     return _fetch(session, reader, by_uid=True)
 
 
-def _fetch(session: "Session", reader: Reader, by_uid: bool) -> Steps:
-    uids = read_messages(session, reader, by_uid)
+def _fetch(session: SessionState, reader: Reader, by_uid: bool) -> Steps:
+    uids = read_message_set(session, reader, by_uid)
     reader.space()
     items = read_items(reader)
     reader.end()
     if by_uid and b"UID" not in items:
         items.insert(0, b"UID")
-    view = view_of(session)
+    view = session.selected()
     reads = not view.read_only and any(isinstance(item, Section) and item.sets_seen for item in items)
     # RFC 2180 section 4.1: a client may fetch a message before it has received the EXPUNGE; such messages are skipped.
     gone = False

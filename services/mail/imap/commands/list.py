@@ -4,22 +4,18 @@ Mailbox patterns are matched by a bit-parallel automaton (shift-and): the active
 of one integer, so that the time is linear in the length of the name, whatever the wildcards.
 """
 
+import re
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from functools import lru_cache
 
 from services.mail.imap.command import Steps
-from services.mail.imap.commands.mailboxes import maildir_of
 from services.mail.imap.errors import NoError
 from services.mail.imap.limits import PATTERN_OCTETS
+from services.mail.imap.session_state import SessionState
 from services.mail.imap.syntax import formatting
 from services.mail.imap.syntax.reader import Reader
 from services.mail.maildir.folder_names import INBOX, SEPARATOR, canonical, parents
-
-if TYPE_CHECKING:
-    from services.mail.imap.session import Session
-import re
-from dataclasses import dataclass
-from functools import lru_cache
 
 _WILDCARDS = re.compile(r"[*%]{2,}")
 _PATTERNS_KEPT = 64
@@ -91,7 +87,7 @@ def _fits(pattern: str, name: str) -> bool:
     return first == INBOX and matches(pattern.upper() if not rest else canonical(pattern), name)
 
 
-def list_mailboxes(session: "Session", reader: Reader) -> Steps:
+def list_mailboxes(session: SessionState, reader: Reader) -> Steps:
     """Handle LIST (RFC 3501 section 6.3.8)."""
     reference, pattern = _read(reader)
     if not pattern:
@@ -100,7 +96,7 @@ def list_mailboxes(session: "Session", reader: Reader) -> Steps:
         yield _line(b"LIST", (b"\\Noselect",), root)
         return "List completed."
     wanted = _joined(reference, pattern)
-    folders = maildir_of(session).names()
+    folders = session.user_maildir().names()
     existing = set(folders)
     above = {parent for name in folders for parent in parents(name)}
     for name in _ordered(existing | above):
@@ -115,14 +111,14 @@ def _ordered(names: Iterable[str]) -> list[str]:
     return sorted(names, key=lambda name: (name != INBOX, name))
 
 
-def list_subscribed(session: "Session", reader: Reader) -> Steps:
+def list_subscribed(session: SessionState, reader: Reader) -> Steps:
     r"""Handle LSUB (RFC 3501 section 6.3.9).
 
     With `%`, a name that is not subscribed but has subscribed inferiors is listed as \Noselect.
     """
     reference, pattern = _read(reader)
     wanted = _joined(reference, pattern)
-    subscribed = set(maildir_of(session).subscriptions.names())
+    subscribed = set(session.user_maildir().subscriptions.names())
     above = {parent for name in subscribed for parent in parents(name)} if "%" in wanted else set()
     for name in _ordered(subscribed | above):
         if _fits(wanted, name):

@@ -4,56 +4,44 @@ Also UNSELECT (RFC 3691), UID EXPUNGE (RFC 4315) and MOVE (RFC 6851).
 """
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from services.mail.imap.command import Steps
 from services.mail.imap.commands.append import target_folder
+from services.mail.imap.commands.message_set import read_message_set
 from services.mail.imap.errors import BadError, NoError
+from services.mail.imap.session_state import SessionState
 from services.mail.imap.syntax.reader import Reader, read_flags
 from services.mail.imap.syntax.sequence_set import (
     format_sequence_set,
-    read_messages,
     read_sequence_set,
     uids_in,
-    view_of,
 )
 from services.mail.imap.view import View
 from services.mail.maildir.errors import MessageGoneError
 from services.mail.maildir.folder import Folder
 
-if TYPE_CHECKING:
-    from services.mail.imap.session import Session
-
 _GONE = "Some of the messages have been removed."
 
 
-def writable(session: "Session") -> View:
-    """Return the selected mailbox; raise NoError if it is read-only."""
-    view = view_of(session)
-    if view.read_only:
-        raise NoError("The mailbox is open for reading only.", "READ-ONLY")
-    return view
-
-
-def check(_session: "Session", reader: Reader) -> Steps:
+def check(_session: SessionState, reader: Reader) -> Steps:
     """Handle CHECK (RFC 3501 section 6.4.1); every change is on disk already."""
     reader.end()
     yield b""
     return "Check completed."
 
 
-def close(session: "Session", reader: Reader) -> Steps:
+def close(session: SessionState, reader: Reader) -> Steps:
     """Handle CLOSE (RFC 3501 section 6.4.2): expunge without EXPUNGE responses, unless the mailbox is read-only."""
     reader.end()
     yield b""
-    view = view_of(session)
+    view = session.selected()
     if not view.read_only:
         view.folder.expunge(_deleted(view, view.uids))
     session.select(None)
     return "Close completed."
 
 
-def unselect(session: "Session", reader: Reader) -> Steps:
+def unselect(session: SessionState, reader: Reader) -> Steps:
     """Handle UNSELECT (RFC 3691): as CLOSE, without expunging."""
     reader.end()
     yield b""
@@ -66,38 +54,38 @@ def _deleted(view: View, uids: Iterable[int]) -> list[int]:
     return [uid for uid in uids if uid in messages and "\\Deleted" in messages[uid].flags]
 
 
-def expunge(session: "Session", reader: Reader) -> Steps:
+def expunge(session: SessionState, reader: Reader) -> Steps:
     """Handle EXPUNGE (RFC 3501 section 6.4.3); the EXPUNGE responses are sent with the updates at the command's end."""
     reader.end()
     yield b""
-    view = writable(session)
+    view = session.writable()
     view.folder.expunge(_deleted(view, view.uids))
     return "Expunge completed."
 
 
-def uid_expunge(session: "Session", reader: Reader) -> Steps:
+def uid_expunge(session: SessionState, reader: Reader) -> Steps:
     """Handle UID EXPUNGE (RFC 4315 section 2.1)."""
     reader.space()
     wanted = read_sequence_set(reader)
     reader.end()
     yield b""
-    view = writable(session)
+    view = session.writable()
     view.folder.expunge(_deleted(view, uids_in(wanted, view.uids)))
     return "Expunge completed."
 
 
-def store(session: "Session", reader: Reader) -> Steps:
+def store(session: SessionState, reader: Reader) -> Steps:
     """Handle STORE (RFC 3501 section 6.4.6)."""
     return _store(session, reader, by_uid=False)
 
 
-def uid_store(session: "Session", reader: Reader) -> Steps:
+def uid_store(session: SessionState, reader: Reader) -> Steps:
     """Handle UID STORE (RFC 3501 section 6.4.8)."""
     return _store(session, reader, by_uid=True)
 
 
-def _store(session: "Session", reader: Reader, by_uid: bool) -> Steps:
-    uids = read_messages(session, reader, by_uid)
+def _store(session: SessionState, reader: Reader, by_uid: bool) -> Steps:
+    uids = read_message_set(session, reader, by_uid)
     reader.space()
     sign = b"+" if reader.try_take(b"+") else b"-" if reader.try_take(b"-") else b""
     word = reader.word("FLAGS")
@@ -106,7 +94,7 @@ def _store(session: "Session", reader: Reader, by_uid: bool) -> Steps:
     reader.space()
     flags = read_flags(reader)
     reader.end()
-    return _change(writable(session), uids, sign, flags, word == b"FLAGS.SILENT", by_uid)
+    return _change(session.writable(), uids, sign, flags, word == b"FLAGS.SILENT", by_uid)
 
 
 def _change(view: View, uids: list[int], sign: bytes, flags: frozenset[str], silent: bool, by_uid: bool) -> Steps:
@@ -140,25 +128,25 @@ def without(flags: frozenset[str], less: frozenset[str]) -> frozenset[str]:
     return frozenset(flag for flag in flags if flag.lower() not in lower)
 
 
-def copy(session: "Session", reader: Reader) -> Steps:
+def copy(session: SessionState, reader: Reader) -> Steps:
     """Handle COPY (RFC 3501 section 6.4.7)."""
     return _copy(session, reader, by_uid=False)
 
 
-def uid_copy(session: "Session", reader: Reader) -> Steps:
+def uid_copy(session: SessionState, reader: Reader) -> Steps:
     """Handle UID COPY (RFC 3501 section 6.4.8)."""
     return _copy(session, reader, by_uid=True)
 
 
-def _copy(session: "Session", reader: Reader, by_uid: bool) -> Steps:
+def _copy(session: SessionState, reader: Reader, by_uid: bool) -> Steps:
     uids, name = _read_copy(session, reader, by_uid)
     yield b""
-    code = _copied(view_of(session), uids, target_folder(session, name))[1]
+    code = _copied(session.selected(), uids, target_folder(session, name))[1]
     return f"[{code}] Copy completed." if code else "Copy completed; there was no message to copy."
 
 
-def _read_copy(session: "Session", reader: Reader, by_uid: bool) -> tuple[list[int], str]:
-    uids = read_messages(session, reader, by_uid)
+def _read_copy(session: SessionState, reader: Reader, by_uid: bool) -> tuple[list[int], str]:
+    uids = read_message_set(session, reader, by_uid)
     reader.space()
     name = reader.mailbox()
     reader.end()
@@ -178,19 +166,19 @@ def _copied(view: View, uids: list[int], target: Folder) -> tuple[list[int], str
     return [uid for uid, _ in pairs], f"COPYUID {target.uidvalidity} {here} {there}"
 
 
-def move(session: "Session", reader: Reader) -> Steps:
+def move(session: SessionState, reader: Reader) -> Steps:
     """Handle MOVE (RFC 6851 section 3)."""
     return _move(session, reader, by_uid=False)
 
 
-def uid_move(session: "Session", reader: Reader) -> Steps:
+def uid_move(session: SessionState, reader: Reader) -> Steps:
     """Handle UID MOVE (RFC 6851 section 3.2)."""
     return _move(session, reader, by_uid=True)
 
 
-def _move(session: "Session", reader: Reader, by_uid: bool) -> Steps:
+def _move(session: SessionState, reader: Reader, by_uid: bool) -> Steps:
     uids, name = _read_copy(session, reader, by_uid)
-    view = writable(session)
+    view = session.writable()
     copied, code = _copied(view, uids, target_folder(session, name))
     if code:
         # RFC 6851 section 4.3: COPYUID is sent in an untagged OK before the EXPUNGE responses.

@@ -5,30 +5,27 @@ Mechanisms are PLAIN (RFC 4616) and LOGIN, with an initial response (SASL-IR, RF
 
 import base64
 import binascii
-from typing import TYPE_CHECKING
 
 from services.mail.access.requests import LogIn
-from services.mail.imap.command import Ask, Steps
+from services.mail.imap.command import ContinuationRequest, Steps
 from services.mail.imap.errors import BadError, ByeError, NoError
 from services.mail.imap.limits import FAILED_LOGINS_MAX
+from services.mail.imap.session_state import SessionState
 from services.mail.imap.syntax.reader import Reader
 
-if TYPE_CHECKING:
-    from services.mail.imap.session import Session
 
-
-def starttls(session: "Session", reader: Reader) -> Steps:
+def starttls(session: SessionState, reader: Reader) -> Steps:
     """Handle STARTTLS (RFC 3501 section 6.2.1)."""
     reader.end()
-    if not session.offer.tls:
+    if not session.capabilities.tls:
         raise BadError("There is no TLS here.")
     # The tagged OK is the last response in cleartext: TLS starts after it, so the request follows the command's end.
     yield b""
-    session.wants_tls = True
+    session.tls_requested = True
     return "Begin TLS negotiation now."
 
 
-def login(session: "Session", reader: Reader) -> Steps:
+def login(session: SessionState, reader: Reader) -> Steps:
     """Handle LOGIN (RFC 3501 section 6.2.3)."""
     reader.space()
     user = reader.astring()
@@ -38,7 +35,7 @@ def login(session: "Session", reader: Reader) -> Steps:
     return (yield from _log_in(session, user, password))
 
 
-def authenticate(session: "Session", reader: Reader) -> Steps:
+def authenticate(session: SessionState, reader: Reader) -> Steps:
     """Handle AUTHENTICATE (RFC 3501 section 6.2.2)."""
     reader.space()
     mechanism = reader.word("mechanism")
@@ -54,10 +51,10 @@ def authenticate(session: "Session", reader: Reader) -> Steps:
     raise NoError("There is no such mechanism here.", "CANNOT")
 
 
-def _plain(session: "Session", initial: bytes | None) -> Steps:
+def _plain(session: SessionState, initial: bytes | None) -> Steps:
     """Run the PLAIN mechanism: authzid NUL authcid NUL passwd (RFC 4616 section 2)."""
     if initial is None:
-        initial = yield Ask(b"+ \r\n")
+        initial = yield ContinuationRequest(b"+ \r\n")
     parts = _decoded(initial).split(b"\0")
     if len(parts) != 3:
         raise BadError("The response of PLAIN has three parts.")
@@ -67,12 +64,12 @@ def _plain(session: "Session", initial: bytes | None) -> Steps:
     return (yield from _log_in(session, user, password))
 
 
-def _login_mechanism(session: "Session", initial: bytes | None) -> Steps:
+def _login_mechanism(session: SessionState, initial: bytes | None) -> Steps:
     """Run the LOGIN mechanism, which has no RFC: the server prompts for user name and password in turn."""
     if initial is None:
-        initial = yield Ask(b"+ " + base64.b64encode(b"Username:") + b"\r\n")
+        initial = yield ContinuationRequest(b"+ " + base64.b64encode(b"Username:") + b"\r\n")
     user = _decoded(initial)
-    line = yield Ask(b"+ " + base64.b64encode(b"Password:") + b"\r\n")
+    line = yield ContinuationRequest(b"+ " + base64.b64encode(b"Password:") + b"\r\n")
     return (yield from _log_in(session, user, _decoded(line)))
 
 
@@ -88,8 +85,8 @@ def _decoded(line: bytes) -> bytes:
         raise BadError("The response is not written in base64.") from None
 
 
-def _log_in(session: "Session", user: bytes, password: bytes) -> Steps:
-    if not session.offer.takes_passwords:
+def _log_in(session: SessionState, user: bytes, password: bytes) -> Steps:
+    if not session.capabilities.login_allowed:
         raise NoError("Begin TLS first.", "PRIVACYREQUIRED")
     name = user.decode("utf-8", "replace")
     opened = yield LogIn(name, password.decode("utf-8", "replace"))
@@ -99,4 +96,4 @@ def _log_in(session: "Session", user: bytes, password: bytes) -> Steps:
             raise ByeError("Too many log-ins failed.")
         raise NoError("The name or the password is wrong.", "AUTHENTICATIONFAILED")
     session.log_in(opened)
-    return f"[{session.offer.capability(session.state).decode('ascii')}] Logged in."
+    return f"[{session.capability().decode('ascii')}] Logged in."

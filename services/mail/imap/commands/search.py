@@ -1,41 +1,38 @@
 """SEARCH and UID SEARCH (RFC 3501 section 6.4.4) with ESEARCH results (RFC 4731)."""
 
 from collections.abc import Generator
-from typing import TYPE_CHECKING
 
 from services.mail.access.requests import Output
 from services.mail.imap.command import Steps
 from services.mail.imap.errors import BadError, NoError
+from services.mail.imap.session_state import SessionState
 from services.mail.imap.syntax import formatting
 from services.mail.imap.syntax.reader import Reader
 from services.mail.imap.syntax.search_keys import Candidate, KeyReader, Test
-from services.mail.imap.syntax.sequence_set import format_sequence_set, view_of
+from services.mail.imap.syntax.sequence_set import format_sequence_set
 from services.mail.imap.view import View
 from services.mail.maildir.errors import MessageGoneError
-
-if TYPE_CHECKING:
-    from services.mail.imap.session import Session
 
 # RFC 3501 section 6.4.4: US-ASCII is mandatory; UTF-8 covers all other texts.
 CHARSETS = {b"US-ASCII": "ascii", b"UTF-8": "utf-8", b"ISO-8859-1": "latin-1"}
 _RETURNS = (b"MIN", b"MAX", b"ALL", b"COUNT")
 
 
-def search(session: "Session", reader: Reader) -> Steps:
+def search(session: SessionState, reader: Reader) -> Steps:
     """Handle SEARCH (RFC 3501 section 6.4.4), which returns sequence numbers."""
     return _search(session, reader, by_uid=False)
 
 
-def uid_search(session: "Session", reader: Reader) -> Steps:
+def uid_search(session: SessionState, reader: Reader) -> Steps:
     """Handle UID SEARCH (RFC 3501 section 6.4.8), which returns UIDs."""
     return _search(session, reader, by_uid=True)
 
 
-def _search(session: "Session", reader: Reader, by_uid: bool) -> Steps:
+def _search(session: SessionState, reader: Reader, by_uid: bool) -> Steps:
     reader.space()
     returns = _read_returns(reader)
     charset = _read_charset(reader)
-    view = view_of(session)
+    view = session.selected()
     test = KeyReader(reader, charset, view).program()
     found = yield from _found(view, test, by_uid)
     if returns is None:

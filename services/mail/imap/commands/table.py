@@ -26,7 +26,7 @@ before every tagged response, but EXPUNGE renumbers messages. RFC 3501 section 7
 SEARCH, whose arguments or results are sequence numbers that the client has just used; the UID variants may send it.
 """
 
-from services.mail.imap.command import Command, State
+from services.mail.imap.command import Command
 from services.mail.imap.commands import (
     any_state,
     append,
@@ -41,6 +41,7 @@ from services.mail.imap.commands import (
     list as commands_list,
 )
 from services.mail.imap.errors import BadError
+from services.mail.imap.session_state import State
 from services.mail.imap.syntax.reader import Reader
 
 _ANY = frozenset((State.NOT_AUTHENTICATED, State.AUTHENTICATED, State.SELECTED))

@@ -6,16 +6,10 @@ A set is kept as a list of ranges, so that 1:4294967295 costs no more than 1:2.
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 from services.mail.imap.errors import BadError
 from services.mail.imap.limits import NUMBER_MAX
 from services.mail.imap.syntax.reader import Reader
-from services.mail.imap.view import View
-
-if TYPE_CHECKING:
-    from services.mail.imap.session import Session
-
 
 _SET = re.compile(rb"[\d*:,]+")
 _RANGE = re.compile(rb"(\*|[1-9]\d{0,9})(?::(\*|[1-9]\d{0,9}))?\Z")
@@ -84,23 +78,3 @@ def format_sequence_set(numbers: Iterable[int]) -> str:
         else:
             ranges.append([number, number])
     return ",".join(str(first) if first == last else f"{first}:{last}" for first, last in ranges)
-
-
-def view_of(session: "Session") -> View:
-    """Return the selected mailbox; raise BadError if none is selected."""
-    if session.view is None:
-        raise BadError("No mailbox is selected.")
-    return session.view
-
-
-def chosen(view: View, wanted: SequenceSet, by_uid: bool) -> list[int]:
-    """Return the UIDs of the messages in a set; raise BadError for a sequence number that does not exist."""
-    if by_uid:
-        return uids_in(wanted, view.uids)
-    return [view.uids[number - 1] for number in numbers_in(wanted, len(view.uids))]
-
-
-def read_messages(session: "Session", reader: Reader, by_uid: bool) -> list[int]:
-    """Parse a space and a sequence set; return the UIDs of its messages."""
-    reader.space()
-    return chosen(view_of(session), read_sequence_set(reader), by_uid)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from services.mail.imap.capabilities import Offer
-from services.mail.imap.command import State
+from services.mail.imap.capabilities import Capabilities
 from services.mail.imap.limits import BAD_COMMANDS_MAX, FAILED_LOGINS_MAX
+from services.mail.imap.session_state import State
 from tests.core.services.mail.imap.transcripts import Client, mailbox
 
 
@@ -202,7 +202,7 @@ def test_identification_is_answered_and_bounded(client: Client) -> None:
 
 
 def test_starttls_drops_what_was_sent_ahead(tmp_path: Path) -> None:
-    client = Client(mailbox(tmp_path), Offer(tls=True, needs_tls=True), logged_in=False)
+    client = Client(mailbox(tmp_path), Capabilities(tls=True, needs_tls=True), logged_in=False)
     client.play("""
         C: a CAPABILITY
         S: * CAPABILITY IMAP4rev1 ... STARTTLS LOGINDISABLED

@@ -15,8 +15,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from services.mail.access.requests import LogIn, Opened, Output, Outputs, StartTls
-from services.mail.imap.capabilities import Offer
+from services.mail.access.requests import LogIn, OpenedMailbox, Output, Outputs, StartTls
+from services.mail.imap.capabilities import Capabilities
 from services.mail.imap.session import Session
 from services.mail.maildir.store import Maildir
 
@@ -27,9 +27,9 @@ PASSWORD = "secret"
 class Client:
     """One client of a session; several may have one mailbox."""
 
-    def __init__(self, maildir: Maildir, offer: Offer | None = None, logged_in: bool = True) -> None:
+    def __init__(self, maildir: Maildir, offer: Capabilities | None = None, logged_in: bool = True) -> None:
         self.maildir = maildir
-        self.session = Session(offer or Offer())
+        self.session = Session(offer or Capabilities())
         self.found: dict[str, int] = {}
         self.tls_begun = 0
         if logged_in:
@@ -56,7 +56,7 @@ class Client:
             elif isinstance(output, StartTls):
                 self.tls_begun += 1
             elif isinstance(output, LogIn) and (output.user, output.password) == ("alice", PASSWORD):
-                answer = Opened("alice@example.com", self.maildir)
+                answer = OpenedMailbox("alice@example.com", self.maildir)
 
     def play(self, transcript: str) -> None:
         """Say what the client says, and compare what the server says."""

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.mail.access.requests import Challenge, LogIn, Opened, Outputs, StartTls
+from services.mail.access.requests import Challenge, LogIn, OpenedMailbox, Outputs, StartTls
 from services.mail.maildir.store import Maildir
 from services.mail.pop3.limits import BAD_COMMANDS_MAX, FAILED_LOGINS_MAX
-from services.mail.pop3.session import Offer, Session
-from services.mail.pop3.steps import State
+from services.mail.pop3.session import Session
+from services.mail.pop3.session_state import Capabilities, State
 from services.mail.pop3.transaction import stuffed
 
 TIMESTAMP = b"<1896.697170952@dbc.mtview.ca.us>"
@@ -25,9 +25,9 @@ DOTS = b"Subject: dots\r\n\r\n.one\r\n..\r\n.\r\nend without a line"
 class Client:
     """One client of a session."""
 
-    def __init__(self, maildir: Maildir, offer: Offer | None = None, logged_in: bool = True) -> None:
+    def __init__(self, maildir: Maildir, offer: Capabilities | None = None, logged_in: bool = True) -> None:
         self.maildir = maildir
-        self.session = Session(offer or Offer(timestamp=TIMESTAMP))
+        self.session = Session(offer or Capabilities(timestamp=TIMESTAMP))
         if logged_in:
             self.send(b"USER alice\r\nPASS secret\r\n")
 
@@ -47,7 +47,7 @@ class Client:
             elif isinstance(output, StartTls) or not self._proves(output):
                 continue
             else:
-                answer = Opened("alice@example.com", self.maildir)
+                answer = OpenedMailbox("alice@example.com", self.maildir)
 
     @staticmethod
     def _proves(request: LogIn | Challenge) -> bool:
@@ -255,7 +255,9 @@ def test_a_message_that_another_program_removed_is_an_error(maildir: Maildir, tm
 
 def test_capabilities(maildir: Maildir) -> None:
     words = (
-        Client(maildir, Offer(tls=True, needs_tls=True, timestamp=TIMESTAMP), False).send(b"CAPA\r\n").split(b"\r\n")
+        Client(maildir, Capabilities(tls=True, needs_tls=True, timestamp=TIMESTAMP), False)
+        .send(b"CAPA\r\n")
+        .split(b"\r\n")
     )
     assert {b"TOP", b"UIDL", b"STLS", b"RESP-CODES", b"PIPELINING"} < set(words)
     assert b"USER" not in words
@@ -263,7 +265,7 @@ def test_capabilities(maildir: Maildir) -> None:
 
 
 def test_tls_first_where_it_is_needed(maildir: Maildir) -> None:
-    client = Client(maildir, Offer(tls=True, needs_tls=True, timestamp=TIMESTAMP), logged_in=False)
+    client = Client(maildir, Capabilities(tls=True, needs_tls=True, timestamp=TIMESTAMP), logged_in=False)
     assert client.send(b"USER alice\r\n").startswith(b"-ERR")
     assert client.send(b"STLS\r\nUSER eve\r\n") == b"+OK Begin TLS negotiation now.\r\n"
     assert client.send(b"USER alice\r\nPASS secret\r\n").count(b"+OK") == 2

@@ -3,22 +3,17 @@
 A client with a synchronising literal waits for "+", so that a refused literal is never sent.
 """
 
-from typing import TYPE_CHECKING
-
-from services.mail.imap.command import State
 from services.mail.imap.commands.append import check_ahead
 from services.mail.imap.commands.table import command_of
 from services.mail.imap.errors import BadError, NoError, refusal
 from services.mail.imap.limits import EARLY_LITERAL_OCTETS, LITERAL_OCTETS, MESSAGE_OCTETS, NUMBER_MAX
+from services.mail.imap.session_state import SessionState, State
 from services.mail.imap.syntax.framing import Announced
 from services.mail.imap.syntax.reader import TAG, Reader
 from services.mail.maildir.errors import MaildirError
 
-if TYPE_CHECKING:
-    from services.mail.imap.session import Session
 
-
-def literal_allowed(session: "Session", unit: Announced) -> bytes | None:
+def literal_allowed(session: SessionState, unit: Announced) -> bytes | None:
     """Return None to accept a literal, otherwise the tagged response that refuses it."""
     reader = Reader(unit.so_far)
     tag = b"*"
@@ -38,7 +33,7 @@ def literal_allowed(session: "Session", unit: Announced) -> bytes | None:
     return None
 
 
-def _check_size(session: "Session", unit: Announced, place: int, is_append: bool) -> None:
+def _check_size(session: SessionState, unit: Announced, place: int, is_append: bool) -> None:
     """Check the size of all literals of a command together; a message to APPEND has its own limit."""
     limit = EARLY_LITERAL_OCTETS if session.state is State.NOT_AUTHENTICATED else LITERAL_OCTETS
     if is_append:
