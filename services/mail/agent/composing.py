@@ -86,7 +86,7 @@ def _text_part(text: str) -> Message:
     try:
         octets = text.encode("utf-8")
     except UnicodeEncodeError:
-        raise ComposeError("The text has half a character in it.") from None
+        raise ComposeError("The text contains a lone surrogate.") from None
     part = Message()
     is_plain = (
         octets.isascii() and b"\0" not in octets and all(len(line) <= LINE_OCTETS for line in octets.split(b"\n"))

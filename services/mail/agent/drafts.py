@@ -64,7 +64,7 @@ class Draft:
 def field_text(text: str, what: str) -> str:
     """Validate text for a header field; raise ComposeError."""
     if _NOT_IN_FIELDS.search(text):
-        raise ComposeError(f"The {what} has a line end or another control character in it.")
+        raise ComposeError(f"The {what} contains a line ending or another control character.")
     if len(text.encode("utf-8")) > TEXT_OCTETS:
         raise ComposeError(f"The {what} is longer than {TEXT_OCTETS} octets.")
     return text
@@ -85,7 +85,7 @@ def parse_person(text: str, what: str) -> Person:
     """Parse exactly one mailbox with an optional display name; raise ComposeError."""
     people = parse_people(text, what)
     if len(people) != 1:
-        raise ComposeError(f"The {what} must be one mailbox, as name@example.com.")
+        raise ComposeError(f"The {what} must be one mailbox such as name@example.com.")
     return people[0]
 
 
@@ -93,7 +93,7 @@ def _person(person: ReadPerson) -> Person:
     try:
         return Person(person.name, parse_mailbox(str(person.mailbox)))
     except (MailboxError, PathError) as error:
-        raise ComposeError(f"{person.shown!r} is no mailbox as name@example.com: {error}.") from None
+        raise ComposeError(f"{person.shown!r} is not a mailbox such as name@example.com: {error}.") from None
 
 
 def checked(draft: Draft) -> Draft:
@@ -105,12 +105,12 @@ def checked(draft: Draft) -> Draft:
     if len(draft.attachments) > ATTACHMENTS_MAX:
         raise ComposeError(f"There are more than {ATTACHMENTS_MAX} attachments.")
     for person in (draft.sender, *draft.to, *draft.cc, *draft.bcc):
-        field_text(person.name, "name of a person")
+        field_text(person.name, "display name")
     field_text(draft.subject, "subject")
     for attachment in draft.attachments:
         if len(field_text(attachment.file_name, "name of an attachment").encode("utf-8")) > FILE_NAME_OCTETS:
             raise ComposeError(f"The name of an attachment is longer than {FILE_NAME_OCTETS} octets.")
     for message_id in filter(None, (draft.in_reply_to, *draft.references)):
         if not _MESSAGE_ID.fullmatch(message_id):
-            raise ComposeError("A Message-ID is in angle brackets and has no blanks.")
+            raise ComposeError("A Message-ID is enclosed in angle brackets and contains no spaces.")
     return draft

@@ -202,7 +202,7 @@ class _Imap:
 
     def part(self, number: int, section: str) -> bytes:
         if not _SECTION.match(section):
-            raise AgentError(f"{section!r} is no part's number, as 2 or 1.2 is.")
+            raise AgentError(f"{section!r} is not a part number such as 2 or 1.2.")
         # Part 1 of a message without multipart uses the message's own header (RFC 3501 section 6.4.5).
         header = self._body(number, f"BODY.PEEK[{section}.MIME]")
         encoding = parse_header(header).first(b"content-transfer-encoding")

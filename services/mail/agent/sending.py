@@ -53,12 +53,12 @@ def submission(content: bytes, sender: str = "", recipients: Sequence[str] = ())
     header = parse_header(content)
     people = _mailboxes(list(header.all(b"from"))[:1]) if not sender else [_mailbox(sender)]
     if not people:
-        raise AgentError("The message has no From: say who sends it.")
+        raise AgentError("The message has no From field: give the sender.")
     values = [value for name in _RECIPIENT_FIELDS for value in header.all(name)]
     found = [_mailbox(one) for one in recipients] or _mailboxes(values)
     forward_paths = tuple(dict.fromkeys(map(str, found)))
     if not 0 < len(forward_paths) <= RECIPIENTS_MAX:
-        raise AgentError(f"The message has {len(forward_paths)} recipients: one to {RECIPIENTS_MAX} can be served.")
+        raise AgentError(f"The message has {len(forward_paths)} recipients: 1 to {RECIPIENTS_MAX} are permitted.")
     kept = header.chosen([b"bcc"], inverted=True)
     shown = sum(len(one.raw) for one in header.fields)
     return Submission(str(people[0]), forward_paths, kept + content[shown:])
@@ -72,7 +72,7 @@ def _mailbox(text: str) -> Mailbox:
     try:
         return parse_mailbox(text)
     except (MailboxError, PathError) as error:
-        raise AgentError(f"{text} is no mailbox: {error}.") from None
+        raise AgentError(f"{text} is not a mailbox: {error}.") from None
 
 
 def send(server: Server, messages: Sequence[Submission]) -> dict[str, str]:
@@ -111,7 +111,7 @@ def _sent(client: smtplib.SMTP, message: Submission) -> dict[str, str]:
     # RFC 6152 section 3
     is_8bit = not message.content.isascii()
     if is_8bit and not client.has_extn("8bitmime"):
-        raise AgentError("The message has octets beyond ASCII, and the server does not take them.")
+        raise AgentError("The message is not ASCII, and the server does not support 8BITMIME.")
     options = ["BODY=8BITMIME"] if is_8bit else []
     refused = client.sendmail(message.reverse_path, message.forward_paths, message.content, options)
     return {name: f"{code} {_text(reply)}" for name, (code, reply) in refused.items()}

@@ -16,7 +16,7 @@ from services.http.server.inbound import Inbound
 from services.http.server.request_body import read_body
 from services.http.server.server import HTTPServer, Limits
 from services.mail.access.open_mailboxes import OpenMailboxes
-from services.mail.accounts import Accounts
+from services.mail.access.program import add_mailbox_flags, certificate_context, load_accounts, reload_accounts
 from services.mail.flags import endpoint
 from services.mail.maildir.root import check_root
 from services.mail.webmail.limits import CHECKS_MAX, HELD_OCTETS, LETTER_OCTETS
@@ -24,11 +24,10 @@ from services.mail.webmail.requests import CheckPassword, Steps, Submit, Turn
 from services.mail.webmail.site import Admitted, Site
 from services.mail.webmail.submission import Submission
 from services.shell import Shell, add_common_flags, run_service
-from services.tls import HTTP_1, Trust, client_context, self_signed_context, server_context
+from services.tls import HTTP_1, Trust, client_context
 
 DEFAULT_PORT = 8025
 SUBMISSION_PORT = 587
-_SELF_SIGNED_NAMES = ("localhost", "127.0.0.1", "::1")
 
 
 class Webmail:
@@ -125,26 +124,21 @@ class Webmail:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m services.mail.webmail", description="Serve mailboxes to browsers.")
-    parser.add_argument("--maildirs", type=Path, required=True, metavar="DIR", help="mailboxes: DIR/domain/user")
-    parser.add_argument("--accounts", type=Path, required=True, metavar="FILE", help="users and their passwords")
-    parser.add_argument(
-        "--domain", action="append", metavar="NAME", help="a domain whose users log in here; the first may be left out"
-    )
+    parser = argparse.ArgumentParser(prog="python -m services.mail.webmail", description="Serve mailboxes by HTTP.")
+    add_mailbox_flags(parser, "serve HTTPS with a certificate and key, or with a self-signed certificate")
     parser.add_argument(
         "--submission",
         type=endpoint,
         required=True,
         metavar="HOST[:PORT]",
-        help=f"the mail server that takes messages from users (default port: {SUBMISSION_PORT})",
+        help=f"submission server (default port: {SUBMISSION_PORT})",
     )
-    parser.add_argument("--submission-tls", action="store_true", help="log in there inside STARTTLS only")
-    parser.add_argument("--authorities", type=Path, metavar="FILE", help="who vouches for that server's certificate")
-    parser.add_argument("--insecure", action="store_true", help="take any certificate of that server")
-    parser.add_argument("--hello", metavar="NAME", help="this host's name in EHLO (default: its own)")
+    parser.add_argument("--submission-tls", action="store_true", help="require STARTTLS at the submission server")
     parser.add_argument(
-        "--tls", nargs="*", metavar="FILE", help="speak TLS: with a certificate and key, or a self-signed one"
+        "--authorities", type=Path, metavar="FILE", help="CA certificates to verify the submission server with"
     )
+    parser.add_argument("--insecure", action="store_true", help="do not verify the submission server's certificate")
+    parser.add_argument("--hello", metavar="NAME", help="host name in EHLO (default: the host's name)")
     add_common_flags(parser, DEFAULT_PORT)
     return parser
 
@@ -154,8 +148,8 @@ def main(argv: list[str] | None = None) -> int:
     options = _parser().parse_args(argv)
 
     async def start(shell: Shell) -> Callable[[], Awaitable[None]]:
-        tls = _tls_context(options)
-        accounts = _accounts(options)
+        tls = _https_context(options)
+        accounts = load_accounts(options)
         check_root(options.maildirs, accounts.domains)
         mailboxes = OpenMailboxes(options.maildirs, shell.wall_clock)
         site = Site(accounts, mailboxes.of, os.urandom, tls is not None)
@@ -163,7 +157,7 @@ def main(argv: list[str] | None = None) -> int:
         bounds = Limits(body_octets=LETTER_OCTETS)
         # HTTP/1.1 only: the HTTP/2 server buffers content before the handler can refuse it.
         server = HTTPServer(_only_relays, shell.log, shell.wall_clock, bounds, relay=webmail, speaks_http_2=False)
-        shell.on_hangup(lambda: _read_again(shell, webmail.site, options))
+        shell.on_hangup(lambda: reload_accounts(shell, webmail.site, options))
         await shell.open_tcp(server.protocol, tls, server.connections)
 
         async def finish() -> None:
@@ -179,18 +173,6 @@ def _only_relays(_: Request, __: bytes) -> Response:
     raise TypeError("every request goes to the relay")
 
 
-def _accounts(options: argparse.Namespace) -> Accounts:
-    return Accounts.load(options.accounts, options.domain or ["localhost"])
-
-
-def _read_again(shell: Shell, site: Site, options: argparse.Namespace) -> None:
-    try:
-        site.accounts = _accounts(options)
-    except ServiceError as error:
-        # Keep the old accounts if the new file is invalid.
-        shell.log.write("accounts", error=str(error))
-
-
 def _submission(shell: Shell, options: argparse.Namespace) -> Submission:
     host, port = options.submission
     tls = None
@@ -203,12 +185,8 @@ def _submission(shell: Shell, options: argparse.Namespace) -> Submission:
     return Submission(shell.log, (host, port or SUBMISSION_PORT), tls, options.hello)
 
 
-def _tls_context(options: argparse.Namespace) -> ssl.SSLContext | None:
-    if options.tls is None:
-        return None
-    if len(options.tls) not in (0, 2):
-        raise ServiceError("--tls takes a certificate and its key, or nothing")
-    names = [*_SELF_SIGNED_NAMES, *(options.listen or ())]
-    context = server_context(*options.tls) if options.tls else self_signed_context(names)
-    context.set_alpn_protocols([HTTP_1])
+def _https_context(options: argparse.Namespace) -> ssl.SSLContext | None:
+    context = certificate_context(options)
+    if context is not None:
+        context.set_alpn_protocols([HTTP_1])
     return context

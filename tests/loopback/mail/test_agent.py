@@ -140,9 +140,9 @@ def test_a_recipient_who_is_refused_is_named(server: Server) -> None:
     ("arguments", "said"),
     [
         (["send", "--server", HOST, "--port", "1", "-"], "cannot be used"),
-        (["compose", "--from", "a", "--to", "b@c.example"], "no mailbox"),
+        (["compose", "--from", "a", "--to", "b@c.example"], "not a mailbox"),
         (["compose", "--from", "a@example.com", "--to", "b@c.example", "--attach", "/nowhere/x"], "No such file"),
-        (["compose", "--from", "a@example.com", "--to", "b@c.example", "--subject", "a\nBcc: x@y"], "line end"),
+        (["compose", "--from", "a@example.com", "--to", "b@c.example", "--subject", "a\nBcc: x@y"], "line ending"),
         (["read", "--pop3", HOST, "--port", "1", "--user", "x", "--password", "x", "list"], "cannot be used"),
         (["read", "--imap", HOST, "--port", "1", "--user", "x", "list"], "give --password or --password-file"),
         (["send", "--server", HOST, "--port", "1", "--user", "x", "-"], "give --password or --password-file"),
@@ -200,7 +200,7 @@ def test_what_is_saved_replaces_nothing(root: Path, tmp_path: Path) -> None:
             agent(*words, "save", "1", tmp_path / "in")
         for folder in ("/proc/out", "/proc"):
             _, error = agent(*words, "save", "1", folder, expected=1)
-            assert error.startswith(f"agent: {folder} cannot be written to: ")
+            assert error.startswith(f"agent: cannot write to {folder}: ")
             assert error.count("\n") == 1
         _, error = agent(*words, "save", "2", tmp_path / "in", expected=1)
         assert error.count("\n") == 1
