@@ -30,7 +30,7 @@ class StartTls:
 
 
 @dataclass(frozen=True, slots=True)
-class OpenedMailbox:
+class Opened:
     """An authenticated user's mailbox, with the user's full name."""
 
     name: str

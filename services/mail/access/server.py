@@ -15,7 +15,7 @@ from services.eventlog import EventLog
 from services.listener import Connections, Slot
 from services.mail.access.connection import Connection
 from services.mail.access.open_mailboxes import OpenMailboxes
-from services.mail.access.requests import Challenge, LogIn, OpenedMailbox, Session
+from services.mail.access.requests import Challenge, LogIn, Opened, Session
 from services.mail.accounts import Account, Accounts
 from services.shell import Shell
 
@@ -101,7 +101,7 @@ class AccessServer:
             raise ServiceError("there is no certificate: name one with --tls")
         return self._tls
 
-    async def log_in(self, request: LogIn | Challenge) -> OpenedMailbox | None:
+    async def log_in(self, request: LogIn | Challenge) -> Opened | None:
         """Return the mailbox of who proves to be a user; a password is checked off the loop, as it takes a while."""
         if isinstance(request, Challenge):
             account = self._challenged(request)
@@ -110,7 +110,7 @@ class AccessServer:
             account = await self._shell.loop.run_in_executor(None, check, request.user, request.password)
         if account is None:
             return None
-        return OpenedMailbox(f"{account.user}@{account.domain}", self._mailboxes.of(account))
+        return Opened(f"{account.user}@{account.domain}", self._mailboxes.of(account))
 
     def _challenged(self, request: Challenge) -> Account | None:
         """RFC 1939 section 7: APOP."""

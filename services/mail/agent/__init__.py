@@ -7,9 +7,9 @@ r"""Mail user agent for the command line: composition, submission and retrieval 
     $ python -m services.mail.agent read --imap mail.example.com --user bob --password secret show 1
     $ python -m services.mail.agent read --pop3 mail.example.com --user bob --password secret --delete save 1 folder
 
-From Python: `composing.compose_message(draft, date_s, message_id)`, `sending.send(server, [submission(content)])` and
-`fetching.fetch(access, numbers)`. Messages are encoded as ASCII by MIME (RFC 2045 to 2047, 2183, 2231); submission uses
-smtplib, retrieval uses poplib and imaplib.
+From Python: `composition.compose_message(draft, date_s, message_id)`, `submission.send(server, [prepare(content)])` and
+`mailbox_client.fetch_messages(access, numbers)`. Messages are encoded as ASCII by MIME (RFC 2045 to 2047, 2183, 2231);
+submission uses smtplib, retrieval uses poplib and imaplib.
 """
 
 from importlib import import_module

@@ -11,14 +11,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from services.mail.address import is_domain
-from services.mail.agent import fetching, sending
-from services.mail.agent.composing import compose_message
-from services.mail.agent.drafts import Attachment, ComposeError, Draft, parse_people, parse_person
+from services.mail.agent import mailbox_client, submission
+from services.mail.agent.composition import compose_message
+from services.mail.agent.drafts import Attachment, ComposeError, Draft, parse_mailbox_list, parse_single_mailbox
 from services.mail.agent.errors import AgentError
 from services.mail.agent.limits import TIMEOUT_S
-from services.mail.agent.showing import file_lines, message_text, shown
+from services.mail.agent.terminal import attachment_lines, message_text, strip_controls
 from services.mail.reading.contents import Contents
-from services.mail.reading.names import safe_file_name
+from services.mail.reading.file_names import safe_file_name
 from services.tls import Trust, client_context
 
 EXIT_FAILED = 1
@@ -39,13 +39,13 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _compose(options: argparse.Namespace) -> int:
-    sender = parse_person(options.sender, "sender")
+    sender = parse_single_mailbox(options.sender, "sender")
     draft = Draft(
         sender,
-        parse_people(", ".join(options.to)),
+        parse_mailbox_list(", ".join(options.to)),
         options.subject,
         _read(options.file).decode("utf-8", "replace") if options.file is not None else options.text,
-        cc=parse_people(", ".join(options.cc)),
+        cc=parse_mailbox_list(", ".join(options.cc)),
         attachments=[Attachment(path.name, path.read_bytes()) for path in options.attach],
         in_reply_to=options.in_reply_to,
         references=(options.in_reply_to,) if options.in_reply_to else (),
@@ -59,11 +59,11 @@ def _compose(options: argparse.Namespace) -> int:
 
 
 def _send(options: argparse.Namespace) -> int:
-    server = sending.Server(
+    server = submission.Server(
         options.server, options.port, options.user, _password(options), _tls(options), options.hello, options.timeout
     )
-    messages = [sending.submission(_read(path), options.sender, options.to) for path in options.messages]
-    refused = sending.send(server, messages)
+    messages = [submission.prepare(_read(path), options.sender, options.to) for path in options.messages]
+    refused = submission.send(server, messages)
     for name, reply in refused.items():
         print(f"agent: {name} was refused: {reply}", file=sys.stderr)
     return EXIT_FAILED if refused else 0
@@ -71,27 +71,27 @@ def _send(options: argparse.Namespace) -> int:
 
 def _read_mail(options: argparse.Namespace) -> int:
     protocol = "pop3" if options.pop3 is not None else "imap"
-    access = fetching.Access(
+    access = mailbox_client.Access(
         protocol,
         options.pop3 or options.imap,
-        options.port or fetching.PORTS[protocol],
+        options.port or mailbox_client.PORTS[protocol],
         options.user,
         _password(options),
         options.folder,
         _tls(options),
         options.timeout,
     )
-    with fetching.opened(access) as mailbox:
+    with mailbox_client.open_mailbox(access) as mailbox:
         options.action(options, mailbox)
     return 0
 
 
-def _list(_: argparse.Namespace, mailbox: fetching.Mailbox) -> None:
-    for one in mailbox.listed():
-        print(one.line)
+def _list(_: argparse.Namespace, mailbox: mailbox_client.Mailbox) -> None:
+    for summary in mailbox.list_messages():
+        print(summary.line)
 
 
-def _show(options: argparse.Namespace, mailbox: fetching.Mailbox) -> None:
+def _show(options: argparse.Namespace, mailbox: mailbox_client.Mailbox) -> None:
     content = mailbox.message(options.number)
     if options.source:
         sys.stdout.buffer.write(content)
@@ -100,7 +100,7 @@ def _show(options: argparse.Namespace, mailbox: fetching.Mailbox) -> None:
     _finish(options, mailbox)
 
 
-def _save(options: argparse.Namespace, mailbox: fetching.Mailbox) -> None:
+def _save(options: argparse.Namespace, mailbox: mailbox_client.Mailbox) -> None:
     with _writing_to(options.directory):
         options.directory.mkdir(parents=True, exist_ok=True)
     if options.part:
@@ -118,11 +118,11 @@ def _save_message(options: argparse.Namespace, content: bytes) -> None:
         _write(options.directory, f"message-{options.number}.eml", content)
         for piece in contents.files:
             _write(options.directory, piece.file_name, contents.decoded(piece))
-    for line in file_lines(contents):
-        print(shown(line))
+    for line in attachment_lines(contents):
+        print(strip_controls(line))
 
 
-def _finish(options: argparse.Namespace, mailbox: fetching.Mailbox) -> None:
+def _finish(options: argparse.Namespace, mailbox: mailbox_client.Mailbox) -> None:
     """Delete a message with --delete, after it has been shown or saved without an error."""
     if options.delete:
         mailbox.delete(options.number)

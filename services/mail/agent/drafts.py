@@ -1,7 +1,7 @@
 """Drafts of messages and their validation.
 
-    >>> parse_people("Bob Example <bob@example.com>, carol@example.com")
-    [Person(name='Bob Example', mailbox=Mailbox(local_part='bob', domain='example.com')), Person(name='', mailbox=...)]
+    >>> parse_mailbox_list("Bob Example <bob@example.com>, carol@example.com")
+    (NameAddr(name='Bob Example', mailbox=Mailbox(local_part='bob', domain='example.com')), NameAddr(name='', ...))
 
 Line endings in field text are rejected: they would permit header injection.
 """
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from services.mail.address import Mailbox, MailboxError, PathError, parse_mailbox
 from services.mail.agent.limits import ATTACHMENTS_MAX, FILE_NAME_OCTETS, RECIPIENTS_MAX, TEXT_OCTETS
-from services.mail.reading.people import ReadPerson, people_in
+from services.mail.reading.address_list import UncheckedNameAddr, parse_name_addrs
 
 # Controls, Unicode line separators and lone surrogates.
 _NOT_IN_FIELDS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -24,7 +24,7 @@ class ComposeError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Person:
+class NameAddr:
     """A display name, possibly empty, and a mailbox (name-addr, RFC 5322 section 3.4)."""
 
     name: str
@@ -44,12 +44,12 @@ class Attachment:
 class Draft:
     """A message before encoding; `in_reply_to` and `references` are Message-IDs in angle brackets."""
 
-    sender: Person
-    to: tuple[Person, ...]
+    sender: NameAddr
+    to: tuple[NameAddr, ...]
     subject: str
     text: str
-    cc: tuple[Person, ...] = ()
-    bcc: tuple[Person, ...] = ()
+    cc: tuple[NameAddr, ...] = ()
+    bcc: tuple[NameAddr, ...] = ()
     attachments: Sequence[Attachment] = ()
     in_reply_to: str = ""
     references: tuple[str, ...] = ()
@@ -57,8 +57,8 @@ class Draft:
     @property
     def recipients(self) -> tuple[Mailbox, ...]:
         """The mailboxes of To, Cc and Bcc without duplicates."""
-        found = {one.mailbox.key: one.mailbox for one in (*self.to, *self.cc, *self.bcc)}
-        return tuple(found.values())
+        unique = {name_addr.mailbox.key: name_addr.mailbox for name_addr in (*self.to, *self.cc, *self.bcc)}
+        return tuple(unique.values())
 
 
 def field_text(text: str, what: str) -> str:
@@ -70,33 +70,33 @@ def field_text(text: str, what: str) -> str:
     return text
 
 
-def parse_people(text: str, what: str = "recipient") -> tuple[Person, ...]:
+def parse_mailbox_list(text: str, what: str = "recipient") -> tuple[NameAddr, ...]:
     """Parse a comma-separated mailbox list with optional display names; raise ComposeError for an invalid entry."""
     text = field_text(text, what)
     if not text.strip():
         return ()
-    people = people_in(text.encode("utf-8"))
-    if len(people) > RECIPIENTS_MAX:
+    name_addrs = parse_name_addrs(text.encode("utf-8"))
+    if len(name_addrs) > RECIPIENTS_MAX:
         raise ComposeError(f"There are more than {RECIPIENTS_MAX} recipients.")
-    return tuple(_person(person) for person in people)
+    return tuple(_validated(name_addr) for name_addr in name_addrs)
 
 
-def parse_person(text: str, what: str) -> Person:
+def parse_single_mailbox(text: str, what: str) -> NameAddr:
     """Parse exactly one mailbox with an optional display name; raise ComposeError."""
-    people = parse_people(text, what)
-    if len(people) != 1:
+    name_addrs = parse_mailbox_list(text, what)
+    if len(name_addrs) != 1:
         raise ComposeError(f"The {what} must be one mailbox such as name@example.com.")
-    return people[0]
+    return name_addrs[0]
 
 
-def _person(person: ReadPerson) -> Person:
+def _validated(name_addr: UncheckedNameAddr) -> NameAddr:
     try:
-        return Person(person.name, parse_mailbox(str(person.mailbox)))
+        return NameAddr(name_addr.name, parse_mailbox(str(name_addr.mailbox)))
     except (MailboxError, PathError) as error:
-        raise ComposeError(f"{person.shown!r} is not a mailbox such as name@example.com: {error}.") from None
+        raise ComposeError(f"{name_addr.display_text!r} is not a mailbox such as name@example.com: {error}.") from None
 
 
-def checked(draft: Draft) -> Draft:
+def validate(draft: Draft) -> Draft:
     """Validate a draft and return it; raise ComposeError."""
     if not draft.recipients:
         raise ComposeError("The message needs a recipient.")
@@ -104,8 +104,8 @@ def checked(draft: Draft) -> Draft:
         raise ComposeError(f"There are more than {RECIPIENTS_MAX} recipients.")
     if len(draft.attachments) > ATTACHMENTS_MAX:
         raise ComposeError(f"There are more than {ATTACHMENTS_MAX} attachments.")
-    for person in (draft.sender, *draft.to, *draft.cc, *draft.bcc):
-        field_text(person.name, "display name")
+    for name_addr in (draft.sender, *draft.to, *draft.cc, *draft.bcc):
+        field_text(name_addr.name, "display name")
     field_text(draft.subject, "subject")
     for attachment in draft.attachments:
         if len(field_text(attachment.file_name, "name of an attachment").encode("utf-8")) > FILE_NAME_OCTETS:

@@ -1,14 +1,14 @@
 r"""Header field encoding: folding and encoded words (RFC 5322 section 2.2.3, RFC 2047).
 
 unstructured("Subject", "Grüße") == "Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\n"
-people("To", [Person("Bob, Example", mailbox)]) == 'To: "Bob, Example" <bob@example.com>\r\n'
+mailbox_list("To", [NameAddr("Bob, Example", mailbox)]) == 'To: "Bob, Example" <bob@example.com>\r\n'
 """
 
 import re
 from collections.abc import Iterable
 from email.header import Header
 
-from services.mail.agent.drafts import Person
+from services.mail.agent.drafts import NameAddr
 from services.mail.agent.limits import LINE_OCTETS, LINE_OCTETS_WANTED
 
 _CRLF = "\r\n"
@@ -29,20 +29,20 @@ def _text(text: str, before: int) -> str:
     return header.encode(linesep=_CRLF)
 
 
-def people(name: str, persons: Iterable[Person]) -> str:
+def mailbox_list(name: str, name_addrs: Iterable[NameAddr]) -> str:
     """Encode a field with a mailbox list, as To, folded between mailboxes."""
-    return _joined(name, [_person(person) for person in persons], ",")
+    return _joined(name, [_name_addr(name_addr) for name_addr in name_addrs], ",")
 
 
-def words(name: str, values: Iterable[str]) -> str:
+def word_list(name: str, values: Iterable[str]) -> str:
     """Encode a field of words separated by spaces, as References."""
     return _joined(name, list(values), "")
 
 
-def _joined(name: str, pieces: list[str], mark: str) -> str:
+def _joined(name: str, items: list[str], mark: str) -> str:
     lines = [f"{name}:"]
-    for number, piece in enumerate(pieces):
-        whole = f" {piece}{mark}" if number < len(pieces) - 1 else f" {piece}"
+    for number, piece in enumerate(items):
+        whole = f" {piece}{mark}" if number < len(items) - 1 else f" {piece}"
         if len(lines[-1]) + len(whole) > LINE_OCTETS_WANTED and lines[-1] != f"{name}:":
             lines.append(whole)
         else:
@@ -50,10 +50,10 @@ def _joined(name: str, pieces: list[str], mark: str) -> str:
     return _CRLF.join(lines) + _CRLF
 
 
-def _person(person: Person) -> str:
-    if not person.name:
-        return str(person.mailbox)
-    return f"{_phrase(person.name)} <{person.mailbox}>"
+def _name_addr(name_addr: NameAddr) -> str:
+    if not name_addr.name:
+        return str(name_addr.mailbox)
+    return f"{_phrase(name_addr.name)} <{name_addr.mailbox}>"
 
 
 def _phrase(name: str) -> str:

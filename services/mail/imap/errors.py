@@ -23,7 +23,7 @@ _CODES: tuple[tuple[type[Exception], str], ...] = (
 )
 
 
-def refusal(error: Exception) -> str:
+def store_failure_text(error: Exception) -> str:
     """Return the text of the tagged NO for a failure of the store; details of an OSError are not disclosed."""
     if isinstance(error, OSError):
         return "[UNAVAILABLE] The mailbox cannot be used at the moment."

@@ -15,12 +15,12 @@ from services.errors import LimitExceededError
 from services.mail.access.requests import Outputs, StartTls
 from services.mail.imap.capabilities import Capabilities
 from services.mail.imap.command import Command, ContinuationRequest, Steps
-from services.mail.imap.commands.table import command_of
-from services.mail.imap.errors import BadError, ByeError, NoError, refusal
+from services.mail.imap.commands.table import parse_command
+from services.mail.imap.errors import BadError, ByeError, NoError, store_failure_text
 from services.mail.imap.limits import BAD_COMMANDS_MAX, MESSAGE_OCTETS, PIPELINE_OCTETS
-from services.mail.imap.literals import literal_allowed
+from services.mail.imap.literals import literal_refusal
 from services.mail.imap.session_state import SessionState, State
-from services.mail.imap.syntax.framing import Announced, Framing, Line, TooLong
+from services.mail.imap.syntax.framer import AnnouncedLiteral, Framer, Line, OverlongLine
 from services.mail.imap.syntax.reader import TAG, Reader
 from services.mail.maildir.errors import MaildirError
 
@@ -34,7 +34,7 @@ class Session:
 
     def __init__(self, capabilities: Capabilities) -> None:
         self._state = SessionState(capabilities)
-        self._framing = Framing(PIPELINE_OCTETS)
+        self._framer = Framer(PIPELINE_OCTETS)
         self._running: tuple[bytes, Command, Steps] | None = None
         self._bad_commands = 0
 
@@ -52,25 +52,25 @@ class Session:
         try:
             # Feed in pieces: the limit applies to buffered input, not to the size of one read.
             for begin in range(0, len(data), PIPELINE_OCTETS):
-                self._framing.feed(data[begin : begin + PIPELINE_OCTETS])
-                yield from self._work()
+                self._framer.feed(data[begin : begin + PIPELINE_OCTETS])
+                yield from self._process()
         except LimitExceededError:
             yield from self._bye("Too much was sent ahead.")
         except ByeError as error:
             yield from self._bye(str(error))
 
-    def _work(self) -> Outputs:
+    def _process(self) -> Outputs:
         while self.state is not State.LOGOUT:
-            unit = self._framing.next(with_literals=self._running is None)
+            unit = self._framer.next(with_literals=self._running is None)
             if unit is None:
                 return
-            if isinstance(unit, Announced):
-                yield from self._announced(unit)
-            elif isinstance(unit, TooLong):
-                yield from self._too_long(unit)
+            if isinstance(unit, AnnouncedLiteral):
+                yield from self._handle_literal(unit)
+            elif isinstance(unit, OverlongLine):
+                yield from self._handle_overlong_line(unit)
             elif self._running is not None:
                 running, self._running = self._running, None
-                yield from self._drive(*running, unit.octets)
+                yield from self._run(*running, unit.octets)
             else:
                 yield from self._command(unit)
 
@@ -82,19 +82,19 @@ class Session:
         tag = _UNTAGGED
         try:
             self._state.tag = tag = reader.match(TAG, "tag")
-            reader.space()
-            command = command_of(reader, self._state.state)
+            reader.expect_space()
+            command = parse_command(reader, self._state.state)
         except BadError as error:
-            yield from self._bad(tag, error)
+            yield from self._reject(tag, error)
             return
-        yield from self._drive(tag, command, self._steps(command, reader), None)
+        yield from self._run(tag, command, self._start(command, reader), None)
 
-    def _steps(self, command: Command, reader: Reader) -> Steps:
+    def _start(self, command: Command, reader: Reader) -> Steps:
         if self._state.view is not None:
             self._state.view.refresh()
         return (yield from command.handler(self._state, reader))
 
-    def _drive(self, tag: bytes, command: Command, steps: Steps, answer: object) -> Outputs:
+    def _run(self, tag: bytes, command: Command, steps: Steps, answer: object) -> Outputs:
         """Resume a command until it ends or sends a continuation request."""
         try:
             while True:
@@ -106,53 +106,53 @@ class Session:
                     return
                 answer = yield output
         except StopIteration as done:
-            yield from self._ended(tag, command, b"OK", done.value)
+            yield from self._complete(tag, command, b"OK", done.value)
         except BadError as error:
-            yield from self._bad(tag, error)
+            yield from self._reject(tag, error)
         except NoError as error:
             code = f"[{error.code}] " if error.code else ""
-            yield from self._ended(tag, command, b"NO", code + error.text)
+            yield from self._complete(tag, command, b"NO", code + error.text)
         except (MaildirError, OSError) as error:
-            yield from self._ended(tag, command, b"NO", refusal(error))
+            yield from self._complete(tag, command, b"NO", store_failure_text(error))
 
-    def _ended(self, tag: bytes, command: Command, word: bytes, text: str) -> Outputs:
+    def _complete(self, tag: bytes, command: Command, word: bytes, text: str) -> Outputs:
         self._bad_commands = 0
         if self._state.view is not None and self.state is State.SELECTED:
             yield from self._state.view.updates(command.may_expunge)
         yield b"%b %b %b\r\n" % (tag, word, text.encode("ascii", "replace"))
         if self._state.tls_requested:
-            yield from self._begin_tls()
+            yield from self._start_tls()
 
-    def _begin_tls(self) -> Outputs:
+    def _start_tls(self) -> Outputs:
         """Request TLS; discard input that was sent ahead in cleartext (RFC 3501 section 6.2.1)."""
         self._state.tls_requested = False
-        self._framing.clear()
+        self._framer.clear()
         yield StartTls()
         self._state.capabilities = Capabilities()
 
-    def _bad(self, tag: bytes, error: BadError) -> Outputs:
+    def _reject(self, tag: bytes, error: BadError) -> Outputs:
         yield b"%b BAD %b\r\n" % (tag, str(error).encode("ascii", "replace"))
         self._bad_commands += 1
         if self._bad_commands >= BAD_COMMANDS_MAX:
             raise ByeError("Too many commands that cannot be read.")
 
-    def _announced(self, unit: Announced) -> Outputs:
-        refused = literal_allowed(self._state, unit)
-        if refused is None:
-            self._framing.accept()
-            if unit.asks:
+    def _handle_literal(self, unit: AnnouncedLiteral) -> Outputs:
+        refusal = literal_refusal(self._state, unit)
+        if refusal is None:
+            self._framer.accept()
+            if unit.is_synchronizing:
                 yield _CONTINUE
             return
-        yield refused
-        if not self._framing.refuse():
+        yield refusal
+        if not self._framer.refuse():
             raise ByeError(f"No literal has more than {MESSAGE_OCTETS} octets.")
 
-    def _too_long(self, unit: TooLong) -> Outputs:
+    def _handle_overlong_line(self, unit: OverlongLine) -> Outputs:
         self._running = None
         self._state.idling = False
-        match = TAG.match(unit.so_far)
-        tag = match[0] if match is not None and unit.so_far[match.end() :].startswith(b" ") else _UNTAGGED
-        yield from self._bad(tag, BadError("The line is too long."))
+        match = TAG.match(unit.received)
+        tag = match[0] if match is not None and unit.received[match.end() :].startswith(b" ") else _UNTAGGED
+        yield from self._reject(tag, BadError("The line is too long."))
 
     def _bye(self, text: str) -> Iterator[bytes]:
         self._state.log_out()

@@ -5,7 +5,7 @@ Handlers depend on this module, the session depends on the handlers; commands/ta
 
 from enum import Enum, auto
 
-from services.mail.access.requests import OpenedMailbox
+from services.mail.access.requests import Opened
 from services.mail.imap.capabilities import Capabilities
 from services.mail.imap.errors import BadError, NoError
 from services.mail.imap.view import View
@@ -45,7 +45,7 @@ class SessionState:
         """Return the capability data of the current state."""
         return self.capabilities.encode(self.logged_in)
 
-    def log_in(self, opened: OpenedMailbox) -> None:
+    def log_in(self, opened: Opened) -> None:
         """Enter the authenticated state."""
         self.user, self.maildir = opened.name, opened.maildir
         self.state = State.AUTHENTICATED

@@ -4,7 +4,7 @@ import base64
 import binascii
 import re
 
-from services.mail.access.requests import Challenge, LogIn, OpenedMailbox
+from services.mail.access.requests import Challenge, LogIn, Opened
 from services.mail.pop3.command import ContinuationRequest, Steps
 from services.mail.pop3.errors import RefusedError, SyntaxRefusedError
 from services.mail.pop3.limits import FAILED_LOGINS_MAX
@@ -92,7 +92,7 @@ def _text(octets: bytes) -> str:
     return octets.decode("utf-8", "replace")
 
 
-def _open(session: SessionState, opened: OpenedMailbox | None) -> str:
+def _open(session: SessionState, opened: Opened | None) -> str:
     if opened is None:
         session.failed_logins += 1
         if session.failed_logins >= FAILED_LOGINS_MAX:

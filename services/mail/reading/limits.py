@@ -10,4 +10,4 @@ ENDING_CHARACTERS = 12
 TEXT_CHARACTERS = 2_000_000
 
 # Listed parts of a message; Dovecot's limit is 10000 MIME parts, far more than a page shows.
-PIECES_MAX = 500
+LEAF_PARTS_MAX = 500

@@ -22,12 +22,12 @@ def check_origin(fields: Fields, secure: bool) -> None:
     origin = fields.get(b"origin")
     referer = fields.get(b"referer")
     if origin is not None:
-        said = origin.decode("latin-1").lower()
+        origin_sent = origin.decode("latin-1").lower()
     elif referer is not None:
-        said = _origin_of(referer.decode("latin-1"))
+        origin_sent = _origin_of(referer.decode("latin-1"))
     else:
         return
-    if _bare(said) != _bare(own):
+    if _bare(origin_sent) != _bare(own):
         raise PageError(403, STRANGE_FORM)
 
 

@@ -18,7 +18,7 @@ FAILURES_OF_PEER_MAX = 20
 FAILURES_OF_USER_MAX = 50
 FAILURES_S = 300.0
 # Addresses and users with recorded failures.
-GUESSERS_MAX = 10_000
+THROTTLE_KEYS_MAX = 10_000
 
 # Length of a user name (RFC 5321: local part, @, domain) and of a password.
 NAME_CHARACTERS = 320
@@ -30,17 +30,17 @@ CHECKS_MAX = 8
 # Size of a form without files, and of one with files: one message as the server accepts it (Postfix: 10,240,000
 # octets), a third more for base64, and the text.
 FORM_OCTETS = 256 * 1024
-LETTER_OCTETS = 16 * 1024 * 1024
+MESSAGE_FORM_OCTETS = 16 * 1024 * 1024
 # Size of the login form, which needs no session.
-STRANGER_OCTETS = 16 * 1024
+LOGIN_FORM_OCTETS = 16 * 1024
 # Request content buffered in memory, over all requests.
-HELD_OCTETS = 256 * 1024 * 1024
+BUFFERED_OCTETS = 256 * 1024 * 1024
 
 # Messages per page; most webmails show 20 to 100.
 PAGE_MESSAGES = 50
 # Headers read by one search, newest first, and messages searched before other requests are scheduled.
-SEARCHED_MAX = 5_000
-TURN_MESSAGES = 50
+SEARCH_MESSAGES_MAX = 5_000
+BATCH_MESSAGES = 50
 SEARCH_CHARACTERS = 200
 
 # Folders listed in the sidebar, and those with a count of unread messages.
@@ -48,7 +48,7 @@ FOLDERS_SHOWN_MAX = 500
 FOLDERS_COUNTED_MAX = 50
 
 # Largest message parsed for a page; larger ones must be downloaded. The MTA accepts 10,240,000 octets.
-SHOWN_OCTETS = 32 * 1024 * 1024
+PARSED_OCTETS = 32 * 1024 * 1024
 # Characters of source on a page.
 SOURCE_CHARACTERS = 1_000_000
 # Length of text in which links are recognised.

@@ -6,9 +6,9 @@ from services.http.forms import Form
 from services.mail.maildir.errors import MaildirError
 from services.mail.maildir.folder import Folder
 from services.mail.maildir.store import Maildir
-from services.mail.webmail.limits import SHOWN_OCTETS
+from services.mail.webmail.limits import PARSED_OCTETS
 from services.mail.webmail.pages import link
-from services.mail.webmail.requests import PageError, UserVisit
+from services.mail.webmail.requests import PageError, UserPageRequest
 from services.mail.webmail.views import folders
 
 _GONE = "The message is no longer there: it has been moved or removed."
@@ -16,7 +16,7 @@ _UID_DIGITS = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Located:
+class MessageLocation:
     """An existing message."""
 
     folder_name: str
@@ -30,35 +30,35 @@ class Located:
     def read(self) -> bytes:
         """Return the message; raise PageError 404 if it is gone, 413 if it is too large for a page."""
         try:
-            if self.folder.size_octets(self.uid) > SHOWN_OCTETS:
-                raise PageError(413, f"The message is larger than {SHOWN_OCTETS} octets: fetch it by IMAP or POP3.")
+            if self.folder.size_octets(self.uid) > PARSED_OCTETS:
+                raise PageError(413, f"The message is larger than {PARSED_OCTETS} octets: fetch it by IMAP or POP3.")
             return self.folder.read(self.uid)
         except MaildirError:
             raise PageError(404, _GONE) from None
 
 
-def number(text: str) -> int | None:
+def parse_number(text: str) -> int | None:
     """Parse a decimal number; None if invalid."""
     return int(text) if text.isascii() and text.isdigit() and len(text) <= _UID_DIGITS else None
 
 
 def checked_folder(maildir: Maildir, form: Form) -> Folder:
     """Return the folder of a form; raise PageError 404, or 409 if its UIDVALIDITY has changed."""
-    folder = folders.opened(maildir, form.get("folder"))
+    folder = folders.open_folder(maildir, form.get("folder"))
     if form.get("v") != str(folder.uidvalidity):
         raise PageError(409, "The folder has been made anew: open it again.")
     return folder
 
 
-def located_by(maildir: Maildir, form: Form) -> Located:
+def find_message(maildir: Maildir, form: Form) -> MessageLocation:
     """Return the message that the fields of a query or form identify; raise PageError."""
     folder = checked_folder(maildir, form)
-    uid = number(form.get("uid"))
+    uid = parse_number(form.get("uid"))
     if uid is None or uid not in folder.messages:
         raise PageError(404, _GONE)
-    return Located(form.get("folder"), folder, uid)
+    return MessageLocation(form.get("folder"), folder, uid)
 
 
-def located(visit: UserVisit) -> Located:
+def requested_message(request: UserPageRequest) -> MessageLocation:
     """Return the message that the page's URL identifies; raise PageError."""
-    return located_by(visit.maildir, visit.query)
+    return find_message(request.maildir, request.query)

@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from services.http.fields import FieldLine, Fields
 from services.http.messages import Response
 from services.http.server.error_pages import HTML
-from services.mail.webmail.requests import UserVisit
+from services.mail.webmail.requests import UserPageRequest
 from services.mail.webmail.views import folders
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -77,17 +77,17 @@ class Pages:
         self._environment = _environment()
         self._style = (_TEMPLATES / STYLE).read_bytes()
 
-    def open_page(self, template: str, values: Values, *lines: FieldLine, status: int = 200) -> Response:
+    def public_page(self, template: str, values: Values, *lines: FieldLine, status: int = 200) -> Response:
         """Render a page that needs no session."""
         return self._page(template, values, lines, status)
 
-    def page(self, visit: UserVisit, template: str, values: Values, status: int = 200) -> Response:
+    def page(self, request: UserPageRequest, template: str, values: Values, status: int = 200) -> Response:
         """Render a page of a session, with the folder list."""
-        notice, visit.session.notice = visit.session.notice, ""
+        notice, request.session.notice = request.session.notice, ""
         known: dict[str, object] = {
-            "address": visit.address,
-            "form_token": visit.session.form_token,
-            "folders": folders.listed(visit.maildir),
+            "address": request.address,
+            "form_token": request.session.form_token,
+            "folders": folders.folder_entries(request.maildir),
             # A success notice of an earlier form is dropped: on an error page it would be misread.
             "notice": notice if status < _FIRST_ERROR else "",
             "here": "",

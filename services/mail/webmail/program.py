@@ -19,8 +19,8 @@ from services.mail.access.open_mailboxes import OpenMailboxes
 from services.mail.access.program import add_mailbox_flags, certificate_context, load_accounts, reload_accounts
 from services.mail.flags import endpoint
 from services.mail.maildir.root import check_root
-from services.mail.webmail.limits import CHECKS_MAX, HELD_OCTETS, LETTER_OCTETS
-from services.mail.webmail.requests import CheckPassword, Steps, Submit, Turn
+from services.mail.webmail.limits import BUFFERED_OCTETS, CHECKS_MAX, MESSAGE_FORM_OCTETS
+from services.mail.webmail.requests import CheckPassword, Steps, Submit, YieldControl
 from services.mail.webmail.site import Admitted, Site
 from services.mail.webmail.submission import Submission
 from services.shell import Shell, add_common_flags, run_service
@@ -38,7 +38,7 @@ class Webmail:
         self._shell = shell
         self._submission = submission
         self._checks = asyncio.Semaphore(CHECKS_MAX)
-        self._held_octets = 0
+        self._buffered_octets = 0
         self._tasks: set[asyncio.Task[Response]] = set()
 
     def __call__(self, request: Request, inbound: Inbound) -> Response | Awaitable[Response]:
@@ -55,17 +55,17 @@ class Webmail:
         if not admitted.is_form:
             return await self._page(request, admitted, Form())
         length = int(request.fields.get(b"content-length") or admitted.content_octets)
-        held = min(length, admitted.content_octets)
-        if self._held_octets + held > HELD_OCTETS:
+        reserved = min(length, admitted.content_octets)
+        if self._buffered_octets + reserved > BUFFERED_OCTETS:
             return self.site.error(503, "Too many others send forms: try again in a moment.")
-        self._held_octets += held
+        self._buffered_octets += reserved
         try:
             form = await self._form(request, inbound, admitted)
             return await self._page(request, admitted, form)
         except HTTPError as error:
             return self.site.error(error.status, f"The form cannot be used: {error.detail}.")
         finally:
-            self._held_octets -= held
+            self._buffered_octets -= reserved
 
     async def _form(self, request: Request, inbound: Inbound, admitted: Admitted) -> Form:
         """Receive and parse a form; raise HTTPError."""
@@ -77,24 +77,24 @@ class Webmail:
         answer = self.site.answer(admitted, form)
         if isinstance(answer, Response):
             return answer
-        steps = self._take(request, answer)
+        steps = self._run(request, answer)
         if not admitted.is_form:
             return await steps
         # Shielded: the action of a form completes even if the browser disconnects.
-        return await asyncio.shield(self._started(steps))
+        return await asyncio.shield(self._start_task(steps))
 
-    def _started(self, steps: Coroutine[Any, Any, Response]) -> asyncio.Task[Response]:
+    def _start_task(self, steps: Coroutine[Any, Any, Response]) -> asyncio.Task[Response]:
         task = self._shell.loop.create_task(steps)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def _take(self, request: Request, steps: Steps) -> Response:
+    async def _run(self, request: Request, steps: Steps) -> Response:
         """Run a page handler and answer its requests."""
         answer: object = None
         try:
             while True:
-                answer = await self._do(steps.send(answer))
+                answer = await self._perform(steps.send(answer))
         except StopIteration as end:
             response: Response = end.value
             return response
@@ -103,19 +103,19 @@ class Webmail:
             self._shell.log.write("failed", path=path, error=f"{type(error).__name__}: {error}")
             return self.site.failed()
 
-    async def _do(self, asked: CheckPassword | Submit | Turn) -> object:
-        if isinstance(asked, CheckPassword):
-            return await self._check(asked)
-        if isinstance(asked, Submit):
-            return await self._submission.send(asked)
+    async def _perform(self, io_request: CheckPassword | Submit | YieldControl) -> object:
+        if isinstance(io_request, CheckPassword):
+            return await self._check(io_request)
+        if isinstance(io_request, Submit):
+            return await self._submission.send(io_request)
         await asyncio.sleep(0)
         return None
 
-    async def _check(self, asked: CheckPassword) -> object:
+    async def _check(self, io_request: CheckPassword) -> object:
         async with self._checks:
             check = self.site.accounts.check
-            account = await self._shell.loop.run_in_executor(None, check, asked.user, asked.password)
-        self._shell.log.write("login", user=asked.user, accepted=account is not None)
+            account = await self._shell.loop.run_in_executor(None, check, io_request.user, io_request.password)
+        self._shell.log.write("login", user=io_request.user, accepted=account is not None)
         return account
 
     async def close(self) -> None:
@@ -154,7 +154,7 @@ def main(argv: list[str] | None = None) -> int:
         mailboxes = OpenMailboxes(options.maildirs, shell.wall_clock)
         site = Site(accounts, mailboxes.of, os.urandom, tls is not None)
         webmail = Webmail(shell, site, _submission(shell, options))
-        bounds = Limits(body_octets=LETTER_OCTETS)
+        bounds = Limits(body_octets=MESSAGE_FORM_OCTETS)
         # HTTP/1.1 only: the HTTP/2 server buffers content before the handler can refuse it.
         server = HTTPServer(_only_relays, shell.log, shell.wall_clock, bounds, relay=webmail, speaks_http_2=False)
         shell.on_hangup(lambda: reload_accounts(shell, webmail.site, options))

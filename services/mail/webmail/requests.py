@@ -38,16 +38,16 @@ class Submitted:
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class YieldControl:
     """Schedule other tasks; answered with None."""
 
 
-Request = CheckPassword | Submit | Turn
-Steps = Generator[Request, Any, Response]
+IoRequest = CheckPassword | Submit | YieldControl
+Steps = Generator[IoRequest, Any, Response]
 
 
 @dataclass(frozen=True, slots=True)
-class Visit:
+class PageRequest:
     """A request without a session; `form` is the content of a POST."""
 
     query: Form
@@ -58,8 +58,8 @@ class Visit:
 
 
 @dataclass(frozen=True, slots=True)
-class UserVisit:
-    """A request in a session; `token` is the session's token, `fresh` a new random one."""
+class UserPageRequest:
+    """A request in a session; `token` is the session's token, `random_token` a new random one."""
 
     query: Form
     form: Form
@@ -67,7 +67,7 @@ class UserVisit:
     token: str
     session: Session
     maildir: Maildir
-    fresh: str
+    random_token: str
 
     @property
     def address(self) -> str:

@@ -97,4 +97,4 @@ def _key(token: str) -> bytes:
 
 def _sealed(token: str, octets: bytes) -> bytes:
     pad = shake_256(b"password" + token.encode("utf-8", "replace")).digest(len(octets))
-    return bytes(one ^ other for one, other in zip(octets, pad, strict=True))
+    return bytes(octet ^ pad_octet for octet, pad_octet in zip(octets, pad, strict=True))

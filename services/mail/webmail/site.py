@@ -16,9 +16,9 @@ from services.http.targets import split_target
 from services.mail.accounts import Account, Accounts
 from services.mail.maildir.store import Maildir
 from services.mail.webmail.csrf import STRANGE_FORM, check_origin, check_token
-from services.mail.webmail.login import SESSION_COOKIE, LoggingIn
+from services.mail.webmail.login import SESSION_COOKIE, LoginPages
 from services.mail.webmail.pages import Pages, see_other
-from services.mail.webmail.requests import Page, PageError, Steps, UserVisit, Visit
+from services.mail.webmail.requests import Page, PageError, PageRequest, Steps, UserPageRequest
 from services.mail.webmail.routes import Route, table
 from services.mail.webmail.sessions import Session, Sessions
 
@@ -56,7 +56,7 @@ class Site:
         self.pages = Pages()
         self._mailbox_of = mailbox_of
         self._secure = secure
-        self._table = table(LoggingIn(self.sessions, self.pages, secure))
+        self._table = table(LoginPages(self.sessions, self.pages, secure))
 
     def admit(self, request: Request, peer: str, now: float) -> Admitted | Response:
         """Check a request by its head, so that a refused one sends no content."""
@@ -104,8 +104,8 @@ class Site:
     def answer(self, admitted: Admitted, form: Form) -> Response | Steps:
         """Return a page, or the steps to it; PageErrors become error pages."""
         if admitted.session is None:
-            return self._guarded(
-                admitted.page, Visit(admitted.query, form, admitted.peer, admitted.now, admitted.cookies)
+            return self._run_page(
+                admitted.page, PageRequest(admitted.query, form, admitted.peer, admitted.now, admitted.cookies)
             )
         try:
             if admitted.is_form:
@@ -113,21 +113,21 @@ class Site:
             maildir = self._mailbox_of(admitted.session.account)
         except PageError as error:
             return self.error(error.status, error.detail)
-        fresh = self.sessions.new_token()
-        visit = UserVisit(admitted.query, form, admitted.now, admitted.token, admitted.session, maildir, fresh)
-        return self._guarded(admitted.page, visit)
+        token, random_token = admitted.token, self.sessions.new_token()
+        request = UserPageRequest(admitted.query, form, admitted.now, token, admitted.session, maildir, random_token)
+        return self._run_page(admitted.page, request)
 
-    def _guarded(self, page: Page, visit: Visit | UserVisit) -> Steps:
+    def _run_page(self, page: Page, request: PageRequest | UserPageRequest) -> Steps:
         """Run a page handler and convert PageError to an error page."""
         try:
-            answer = page(visit, self.pages)
+            answer = page(request, self.pages)
             return answer if isinstance(answer, Response) else (yield from answer)
         except PageError as error:
             return self.error(error.status, error.detail)
 
     def error(self, status: int, detail: str, *lines: FieldLine) -> Response:
         """Render an error page."""
-        return self.pages.open_page("error.html", {"code": status, "detail": detail}, *lines, status=status)
+        return self.pages.public_page("error.html", {"code": status, "detail": detail}, *lines, status=status)
 
     def failed(self) -> Response:
         """Return the page for an internal error."""

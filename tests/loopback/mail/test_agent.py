@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from services.mail.agent import fetching, sending
+from services.mail.agent import mailbox_client, submission
 from services.mail.agent.command import main
-from services.mail.agent.composing import compose_message
-from services.mail.agent.drafts import Draft, parse_people, parse_person
+from services.mail.agent.composition import compose_message
+from services.mail.agent.drafts import Draft, parse_mailbox_list, parse_single_mailbox
 from services.mail.agent.errors import AgentError
 from tests.loopback.mail.access import HOST, PATIENCE_S, access_process, maildir_of
 from tests.loopback.mail.support import ScriptedServer, Server, mta, wait_until
@@ -110,20 +110,21 @@ def test_several_messages_go_over_one_connection(tmp_path: Path) -> None:
 
 
 def test_functions_do_what_the_program_does(server: Server, root: Path) -> None:
-    people = parse_people("carol@example.com, alice@example.com")
-    draft = Draft(parse_person("bob@example.com", "sender"), people[1:], "By hand", "x", bcc=people[1:])
+    people = parse_mailbox_list("carol@example.com, alice@example.com")
+    draft = Draft(parse_single_mailbox("bob@example.com", "sender"), people[1:], "By hand", "x", bcc=people[1:])
     content = compose_message(draft, 1_795_442_557.0, "by-hand@example.com")
     before = len(server.messages("alice"))
-    assert sending.send(sending.Server(HOST, server.port), [sending.submission(content)]) == {}
+    assert submission.send(submission.Server(HOST, server.port), [submission.prepare(content)]) == {}
     server.wait_for("alice", before + 1)
     with access_process("imap", root) as port:
-        fetched = fetching.fetch(fetching.Access("imap", HOST, port, "alice", "secret"), delete=True)
+        access = mailbox_client.Access("imap", HOST, port, "alice", "secret")
+        fetched = mailbox_client.fetch_messages(access, delete=True)
     assert fetched[-1].endswith(content)
     wait_until(lambda: server.messages("alice") == [])
 
 
 def test_a_blind_copy_is_sent_and_not_shown() -> None:
-    sent = sending.submission(
+    sent = submission.prepare(
         b"From: a@example.org\nTo: b@example.com\nBCC: c@example.com,\n d@example.com\n\nBcc: x\n"
     )
     assert sent.forward_paths == ("b@example.com", "c@example.com", "d@example.com")
@@ -186,9 +187,9 @@ def test_a_server_that_takes_nobody_is_heard() -> None:
 
 
 def test_octets_beyond_ascii_go_only_where_they_are_taken() -> None:
-    message = sending.Submission("a@example.org", ("b@example.com",), "Subject: x\r\n\r\nÜ\r\n".encode())
+    message = submission.Submission("a@example.org", ("b@example.com",), "Subject: x\r\n\r\nÜ\r\n".encode())
     with ScriptedServer(["220 hi", "250 hi", "221 bye!"]) as scripted, pytest.raises(AgentError, match="ASCII"):
-        sending.send(sending.Server(HOST, scripted.port), [message])
+        submission.send(submission.Server(HOST, scripted.port), [message])
 
 
 def test_what_is_saved_replaces_nothing(root: Path, tmp_path: Path) -> None:

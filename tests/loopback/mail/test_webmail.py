@@ -22,7 +22,7 @@ from pathlib import Path
 import pytest
 
 from services.mail.webmail import main
-from services.mail.webmail.limits import FORM_OCTETS, HELD_OCTETS, LETTER_OCTETS, STRANGER_OCTETS
+from services.mail.webmail.limits import BUFFERED_OCTETS, FORM_OCTETS, LOGIN_FORM_OCTETS, MESSAGE_FORM_OCTETS
 from tests.loopback.mail.access import access_process
 from tests.loopback.mail.support import HOST, PATIENCE_S, Server, mta, wait_until
 from tests.loopback.mail.webmail import ACCOUNTS, Visitor, maildir_of, webmail, webmail_process
@@ -137,8 +137,8 @@ def ask_raw(port: int, octets: bytes) -> bytes:
 def test_a_stranger_s_content_is_refused_before_it_comes(port: int) -> None:
     """The size is promised, and not one octet of it is sent."""
     head = b"POST %b HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\nContent-Type: multipart/form-data; boundary=b\r\n\r\n"
-    assert ask_raw(port, head % (b"/compose", LETTER_OCTETS)).startswith(b"HTTP/1.1 403 ")
-    assert ask_raw(port, head % (b"/login", STRANGER_OCTETS + 1)).startswith(b"HTTP/1.1 413 ")
+    assert ask_raw(port, head % (b"/compose", MESSAGE_FORM_OCTETS)).startswith(b"HTTP/1.1 403 ")
+    assert ask_raw(port, head % (b"/login", LOGIN_FORM_OCTETS + 1)).startswith(b"HTTP/1.1 413 ")
     assert ask_raw(port, head % (b"/nowhere", 10)).startswith(b"HTTP/1.1 404 ")
     assert ask_raw(port, b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n").startswith(b"HTTP/1.1 303 ")
 
@@ -150,15 +150,15 @@ def test_a_user_s_content_has_its_bounds(port: int, alice: Visitor) -> None:
     kind = b"Content-Type: application/x-www-form-urlencoded\r\n"
     head = head.replace(b"Content-Length", kind + b"Content-Length")
     assert ask_raw(port, head % (b"/action", FORM_OCTETS + 1)).startswith(b"HTTP/1.1 413 ")
-    assert ask_raw(port, head % (b"/compose", LETTER_OCTETS + 1)).startswith(b"HTTP/1.1 413 ")
+    assert ask_raw(port, head % (b"/compose", MESSAGE_FORM_OCTETS + 1)).startswith(b"HTTP/1.1 413 ")
 
 
 def test_all_content_together_has_its_bound(port: int, alice: Visitor) -> None:
     kind = b"Content-Type: multipart/form-data; boundary=b\r\nExpect: 100-continue\r\n"
     cookie = f"Cookie: session={alice.cookies['session']}\r\n".encode()
-    head = b"POST /compose HTTP/1.1\r\nHost: x\r\n%b%bContent-Length: %d\r\n\r\n" % (cookie, kind, LETTER_OCTETS)
+    head = b"POST /compose HTTP/1.1\r\nHost: x\r\n%b%bContent-Length: %d\r\n\r\n" % (cookie, kind, MESSAGE_FORM_OCTETS)
     with ExitStack() as stack:
-        for _ in range(HELD_OCTETS // LETTER_OCTETS):
+        for _ in range(BUFFERED_OCTETS // MESSAGE_FORM_OCTETS):
             client = stack.enter_context(socket.create_connection((HOST, port), timeout=PATIENCE_S))
             client.sendall(head)
             assert client.recv(65_536) == b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -213,7 +213,7 @@ def test_aiohttp_with_many_visitors_at_once(server: Server, port: int) -> None:
     aiohttp = pytest.importorskip("aiohttp")
     maildir_of(server, "alice").deliver(LETTER % b"for alice alone")
 
-    async def visit(user: str, password: str) -> str:
+    async def request(user: str, password: str) -> str:
         jar = aiohttp.CookieJar(unsafe=True)
         async with aiohttp.ClientSession(f"http://{HOST}:{port}", cookie_jar=jar) as session:
             async with session.get("/login") as page:
@@ -223,7 +223,7 @@ def test_aiohttp_with_many_visitors_at_once(server: Server, port: int) -> None:
                 return str(await page.text())
 
     async def all_of_them() -> list[str]:
-        return await asyncio.gather(*(visit(*who) for who in [("alice", "secret"), ("bob", "hunter2")] * 10))
+        return await asyncio.gather(*(request(*who) for who in [("alice", "secret"), ("bob", "hunter2")] * 10))
 
     pages = asyncio.run(all_of_them())
     assert ["for alice alone" in page for page in pages] == [True, False] * 10

@@ -22,7 +22,7 @@ class _Appended:
 
 def append(session: SessionState, reader: Reader) -> Steps:
     """Handle APPEND (RFC 3501 section 6.3.11): all messages are appended, or none."""
-    reader.space()
+    reader.expect_space()
     name = reader.mailbox()
     messages = []
     while not reader.at_end:
@@ -38,15 +38,15 @@ def append(session: SessionState, reader: Reader) -> Steps:
 
 
 def _read_message(reader: Reader) -> _Appended:
-    reader.space()
+    reader.expect_space()
     flags: frozenset[str] = frozenset()
     date = None
-    if reader.next_is(b"("):
+    if reader.starts_with(b"("):
         flags = frozenset(reader.in_parentheses(lambda: read_flag(reader), may_be_empty=True))
-        reader.space()
-    if reader.next_is(b'"'):
+        reader.expect_space()
+    if reader.starts_with(b'"'):
         date = read_date_time(reader)
-        reader.space()
+        reader.expect_space()
     content = reader.literal()
     # RFC 3502 section 6.3.11: a zero-length literal cancels the command.
     if not content:
@@ -54,15 +54,15 @@ def _read_message(reader: Reader) -> _Appended:
     return _Appended(flags, date, content)
 
 
-def check_ahead(session: SessionState, so_far: bytes, place: int, size_octets: int) -> None:
+def check_literal(session: SessionState, received: bytes, position: int, size_octets: int) -> None:
     """Check an announced message literal before the client sends it; raise NoError if APPEND would fail.
 
-    `so_far` is the command up to the literal, with its arguments from `place` on. Arguments that cannot be parsed pass:
-    the error is reported when the command is complete.
+    `received` is the command up to the literal, with its arguments from `position` on. Arguments that cannot be parsed
+    pass: the error is reported when the command is complete.
     """
-    reader = Reader(so_far, place)
+    reader = Reader(received, position)
     try:
-        reader.space()
+        reader.expect_space()
         name = reader.mailbox()
     except BadError:
         return

@@ -4,13 +4,13 @@ from collections.abc import Iterator
 
 from services.mail.imap.command import Steps
 from services.mail.imap.commands.message_set import read_message_set
-from services.mail.imap.contents import Content
 from services.mail.imap.errors import NoError
 from services.mail.imap.limits import TURN_MESSAGES
+from services.mail.imap.message_cache import CachedMessage
 from services.mail.imap.session_state import SessionState
-from services.mail.imap.syntax import formatting
+from services.mail.imap.syntax import encoder
 from services.mail.imap.syntax.dates import date_time
-from services.mail.imap.syntax.fetch_items import Item, Section, chosen_fields, read_items, section_octets
+from services.mail.imap.syntax.fetch_items import Item, Section, read_items, section_octets, select_fields
 from services.mail.imap.syntax.reader import Reader
 from services.mail.imap.syntax.structures import body_structure, envelope
 from services.mail.imap.view import View
@@ -31,20 +31,20 @@ def uid_fetch(session: SessionState, reader: Reader) -> Steps:
 
 def _fetch(session: SessionState, reader: Reader, by_uid: bool) -> Steps:
     uids = read_message_set(session, reader, by_uid)
-    reader.space()
+    reader.expect_space()
     items = read_items(reader)
-    reader.end()
+    reader.expect_end()
     if by_uid and b"UID" not in items:
         items.insert(0, b"UID")
     view = session.selected()
     reads = not view.read_only and any(isinstance(item, Section) and item.sets_seen for item in items)
     # RFC 2180 section 4.1: a client may fetch a message before it has received the EXPUNGE; such messages are skipped.
     gone = False
-    for place, uid in enumerate(uids):
-        if place % TURN_MESSAGES == 0:
+    for index, uid in enumerate(uids):
+        if index % TURN_MESSAGES == 0:
             yield b""
         try:
-            yield from _response(view, uid, items, reads)
+            yield from _fetch_response(view, uid, items, reads)
         except MessageGoneError:
             gone = True
     # RFC 3501 section 6.4.8: a UID that does not exist is ignored without an error.
@@ -53,37 +53,37 @@ def _fetch(session: SessionState, reader: Reader, by_uid: bool) -> Steps:
     return "Fetch completed."
 
 
-def _response(view: View, uid: int, items: list[Item], reads: bool) -> Iterator[bytes]:
+def _fetch_response(view: View, uid: int, items: list[Item], reads: bool) -> Iterator[bytes]:
     """Yield one FETCH response in pieces, so that only one section of a large message is in memory at a time."""
-    content = view.contents.get(uid)
+    content = view.cache.get(uid)
     becomes_seen = reads and SEEN not in view.folder.message(uid).flags
     if becomes_seen:
         view.folder.set_flags(uid, view.folder.message(uid).flags | {SEEN})
     # RFC 3501 section 6.4.5: flags changed by the FETCH should be included in the response.
-    wanted = [*items, b"FLAGS"] if becomes_seen and b"FLAGS" not in items else items
+    response_items = [*items, b"FLAGS"] if becomes_seen and b"FLAGS" not in items else items
     # Read errors must be raised before the response has begun.
-    shown = {item: _shown(view, content, item) for item in wanted if isinstance(item, bytes)}
-    _load(content, wanted)
+    encoded = {item: _encode_item(view, content, item) for item in response_items if isinstance(item, bytes)}
+    _load(content, response_items)
     yield b"* %d FETCH (" % (view.number(uid) or 0)
-    for place, item in enumerate(wanted):
-        written = item.label + b" " + _section(content, item) if isinstance(item, Section) else shown[item]
-        yield b" " + written if place else written
+    for index, item in enumerate(response_items):
+        item_octets = item.label + b" " + _section(content, item) if isinstance(item, Section) else encoded[item]
+        yield b" " + item_octets if index else item_octets
     yield b")\r\n"
 
 
-def _load(content: Content, items: list[Item]) -> None:
+def _load(content: CachedMessage, items: list[Item]) -> None:
     sections = [item for item in items if isinstance(item, Section)]
     if sections:
         content.load(header_only=all(section.is_header_only for section in sections))
 
 
-def _shown(view: View, content: Content, item: bytes) -> bytes:
+def _encode_item(view: View, content: CachedMessage, item: bytes) -> bytes:
     if item == b"FLAGS":
         return view.flags_item(content.uid)
     return item + b" " + _value(view, content, item)
 
 
-def _value(view: View, content: Content, item: bytes) -> bytes:
+def _value(view: View, content: CachedMessage, item: bytes) -> bytes:
     if item == b"UID":
         return b"%d" % content.uid
     if item == b"RFC822.SIZE":
@@ -95,18 +95,18 @@ def _value(view: View, content: Content, item: bytes) -> bytes:
     return body_structure(content.root, extended=item == b"BODYSTRUCTURE")
 
 
-def _section(content: Content, item: Section) -> bytes:
+def _section(content: CachedMessage, item: Section) -> bytes:
     if item.numbers or item.text in (b"TEXT", b"MIME"):
-        found = section_octets(content.octets, content.root, item)
+        octets = section_octets(content.octets, content.root, item)
     elif not item.text:
-        found = content.octets
+        octets = content.octets
     elif item.text == b"HEADER":
-        found = content.header_octets
+        octets = content.header_octets
     else:
-        found = chosen_fields(content.header, item)
+        octets = select_fields(content.header, item)
     # A part that does not exist is an empty string.
-    found = found or b""
+    octets = octets or b""
     if item.partial is not None:
         first, count = item.partial
-        found = found[first : first + count]
-    return formatting.literal(found)
+        octets = octets[first : first + count]
+    return encoder.literal(octets)

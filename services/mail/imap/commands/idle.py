@@ -8,7 +8,7 @@ from services.mail.imap.syntax.reader import Reader
 
 def idle(session: SessionState, reader: Reader) -> Steps:
     """Handle IDLE (RFC 2177 section 3), which ends with the line DONE, case-insensitively."""
-    reader.end()
+    reader.expect_end()
     session.idling = True
     try:
         line = yield ContinuationRequest(b"+ idling\r\n")

@@ -3,7 +3,7 @@
 from services.mail.imap.command import Steps
 from services.mail.imap.errors import BadError
 from services.mail.imap.session_state import SessionState
-from services.mail.imap.syntax import formatting
+from services.mail.imap.syntax import encoder
 from services.mail.imap.syntax.reader import Reader
 from services.mail.imap.view import View
 from services.mail.maildir.errors import NoFolderError
@@ -15,13 +15,13 @@ STATUS_ITEMS = frozenset((b"MESSAGES", b"RECENT", b"UIDNEXT", b"UIDVALIDITY", b"
 
 def read_name(reader: Reader) -> str:
     """Parse a space and a mailbox name."""
-    reader.space()
+    reader.expect_space()
     return reader.mailbox()
 
 
 def _only_name(reader: Reader) -> str:
     name = read_name(reader)
-    reader.end()
+    reader.expect_end()
     return name
 
 
@@ -102,9 +102,9 @@ def unsubscribe(session: SessionState, reader: Reader) -> Steps:
 def status(session: SessionState, reader: Reader) -> Steps:
     """Handle STATUS (RFC 3501 section 6.3.10)."""
     name = read_name(reader)
-    reader.space()
+    reader.expect_space()
     items = reader.in_parentheses(lambda: reader.word("item"))
-    reader.end()
+    reader.expect_end()
     if not STATUS_ITEMS.issuperset(items):
         raise BadError("STATUS has no such item.")
     folder = session.user_maildir().folder(name)
@@ -116,8 +116,8 @@ def status(session: SessionState, reader: Reader) -> Steps:
         b"UIDVALIDITY": folder.uidvalidity,
         b"UNSEEN": sum("\\Seen" not in message.flags for message in folder.messages.values()),
     }
-    shown = formatting.parenthesized(b"%b %d" % (item, values[item]) for item in items)
-    yield b"* STATUS %b %b\r\n" % (formatting.mailbox(canonical(name)), shown)
+    status_items = encoder.parenthesized(b"%b %d" % (item, values[item]) for item in items)
+    yield b"* STATUS %b %b\r\n" % (encoder.mailbox(canonical(name)), status_items)
     return "Status completed."
 
 
@@ -130,6 +130,6 @@ def _recent(session: SessionState, folder: Folder) -> int:
 
 def namespace(_session: SessionState, reader: Reader) -> Steps:
     """Handle NAMESPACE (RFC 2342 section 5): one personal namespace with an empty prefix."""
-    reader.end()
+    reader.expect_end()
     yield b'* NAMESPACE (("" "%b")) NIL NIL\r\n' % SEPARATOR.encode("ascii")
     return "Namespace completed."

@@ -10,9 +10,9 @@ def read_message_set(session: SessionState, reader: Reader, by_uid: bool) -> lis
 
     A sequence number that does not exist raises BadError; a UID that does not exist is ignored.
     """
-    reader.space()
-    wanted = read_sequence_set(reader)
+    reader.expect_space()
+    sequence_set = read_sequence_set(reader)
     uids = session.selected().uids
     if by_uid:
-        return uids_in(wanted, uids)
-    return [uids[number - 1] for number in numbers_in(wanted, len(uids))]
+        return uids_in(sequence_set, uids)
+    return [uids[number - 1] for number in numbers_in(sequence_set, len(uids))]

@@ -25,14 +25,14 @@ _GONE = "Some of the messages have been removed."
 
 def check(_session: SessionState, reader: Reader) -> Steps:
     """Handle CHECK (RFC 3501 section 6.4.1); every change is on disk already."""
-    reader.end()
+    reader.expect_end()
     yield b""
     return "Check completed."
 
 
 def close(session: SessionState, reader: Reader) -> Steps:
     """Handle CLOSE (RFC 3501 section 6.4.2): expunge without EXPUNGE responses, unless the mailbox is read-only."""
-    reader.end()
+    reader.expect_end()
     yield b""
     view = session.selected()
     if not view.read_only:
@@ -43,7 +43,7 @@ def close(session: SessionState, reader: Reader) -> Steps:
 
 def unselect(session: SessionState, reader: Reader) -> Steps:
     """Handle UNSELECT (RFC 3691): as CLOSE, without expunging."""
-    reader.end()
+    reader.expect_end()
     yield b""
     session.select(None)
     return "Unselect completed."
@@ -56,7 +56,7 @@ def _deleted(view: View, uids: Iterable[int]) -> list[int]:
 
 def expunge(session: SessionState, reader: Reader) -> Steps:
     """Handle EXPUNGE (RFC 3501 section 6.4.3); the EXPUNGE responses are sent with the updates at the command's end."""
-    reader.end()
+    reader.expect_end()
     yield b""
     view = session.writable()
     view.folder.expunge(_deleted(view, view.uids))
@@ -65,12 +65,12 @@ def expunge(session: SessionState, reader: Reader) -> Steps:
 
 def uid_expunge(session: SessionState, reader: Reader) -> Steps:
     """Handle UID EXPUNGE (RFC 4315 section 2.1)."""
-    reader.space()
-    wanted = read_sequence_set(reader)
-    reader.end()
+    reader.expect_space()
+    sequence_set = read_sequence_set(reader)
+    reader.expect_end()
     yield b""
     view = session.writable()
-    view.folder.expunge(_deleted(view, uids_in(wanted, view.uids)))
+    view.folder.expunge(_deleted(view, uids_in(sequence_set, view.uids)))
     return "Expunge completed."
 
 
@@ -86,38 +86,38 @@ def uid_store(session: SessionState, reader: Reader) -> Steps:
 
 def _store(session: SessionState, reader: Reader, by_uid: bool) -> Steps:
     uids = read_message_set(session, reader, by_uid)
-    reader.space()
-    sign = b"+" if reader.try_take(b"+") else b"-" if reader.try_take(b"-") else b""
+    reader.expect_space()
+    sign = b"+" if reader.accept(b"+") else b"-" if reader.accept(b"-") else b""
     word = reader.word("FLAGS")
     if word not in (b"FLAGS", b"FLAGS.SILENT"):
         raise BadError("STORE changes FLAGS.")
-    reader.space()
+    reader.expect_space()
     flags = read_flags(reader)
-    reader.end()
+    reader.expect_end()
     return _change(session.writable(), uids, sign, flags, word == b"FLAGS.SILENT", by_uid)
 
 
 def _change(view: View, uids: list[int], sign: bytes, flags: frozenset[str], silent: bool, by_uid: bool) -> Steps:
-    gone = False
+    expunged_seen = False
     for uid in uids:
         try:
             # A change by another session must still be reported, even after .SILENT.
-            was_told = view.is_told(uid)
+            was_current = view.is_current(uid)
             old = view.folder.message(uid).flags
             view.folder.set_flags(uid, {b"+": old | flags, b"-": without(old, flags)}.get(sign, flags))
         except MessageGoneError:
-            gone = True
+            expunged_seen = True
             continue
         if silent:
-            if was_told:
-                view.told(uid)
+            if was_current:
+                view.mark_sent(uid)
             continue
         yield from view.new_keywords()
-        shown = view.flags_item(uid)
-        yield b"* %d FETCH (%b%b)\r\n" % (view.number(uid) or 0, b"UID %d " % uid if by_uid else b"", shown)
+        flags_item = view.flags_item(uid)
+        yield b"* %d FETCH (%b%b)\r\n" % (view.number(uid) or 0, b"UID %d " % uid if by_uid else b"", flags_item)
     # RFC 3501 section 6.4.8: a UID that does not exist is no error; RFC 2180 section 4.2.1: nor is a .SILENT change
     # of an expunged message.
-    if gone and not (by_uid or silent):
+    if expunged_seen and not (by_uid or silent):
         raise NoError(_GONE, "EXPUNGEISSUED")
     return "Store completed."
 
@@ -147,9 +147,9 @@ def _copy(session: SessionState, reader: Reader, by_uid: bool) -> Steps:
 
 def _read_copy(session: SessionState, reader: Reader, by_uid: bool) -> tuple[list[int], str]:
     uids = read_message_set(session, reader, by_uid)
-    reader.space()
+    reader.expect_space()
     name = reader.mailbox()
-    reader.end()
+    reader.expect_end()
     return uids, name
 
 

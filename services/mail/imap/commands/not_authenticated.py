@@ -16,7 +16,7 @@ from services.mail.imap.syntax.reader import Reader
 
 def starttls(session: SessionState, reader: Reader) -> Steps:
     """Handle STARTTLS (RFC 3501 section 6.2.1)."""
-    reader.end()
+    reader.expect_end()
     if not session.capabilities.tls:
         raise BadError("There is no TLS here.")
     # The tagged OK is the last response in cleartext: TLS starts after it, so the request follows the command's end.
@@ -27,23 +27,23 @@ def starttls(session: SessionState, reader: Reader) -> Steps:
 
 def login(session: SessionState, reader: Reader) -> Steps:
     """Handle LOGIN (RFC 3501 section 6.2.3)."""
-    reader.space()
+    reader.expect_space()
     user = reader.astring()
-    reader.space()
+    reader.expect_space()
     password = reader.astring()
-    reader.end()
+    reader.expect_end()
     return (yield from _log_in(session, user, password))
 
 
 def authenticate(session: SessionState, reader: Reader) -> Steps:
     """Handle AUTHENTICATE (RFC 3501 section 6.2.2)."""
-    reader.space()
+    reader.expect_space()
     mechanism = reader.word("mechanism")
     initial: bytes | None = None
-    if reader.try_take(b" "):
-        initial = reader.octets[reader.place :]
+    if reader.accept(b" "):
+        initial = reader.octets[reader.position :]
     else:
-        reader.end()
+        reader.expect_end()
     if mechanism == b"PLAIN":
         return (yield from _plain(session, initial))
     if mechanism == b"LOGIN":

@@ -6,9 +6,9 @@ from services.mail.access.requests import Output
 from services.mail.imap.command import Steps
 from services.mail.imap.errors import BadError, NoError
 from services.mail.imap.session_state import SessionState
-from services.mail.imap.syntax import formatting
+from services.mail.imap.syntax import encoder
 from services.mail.imap.syntax.reader import Reader
-from services.mail.imap.syntax.search_keys import Candidate, KeyReader, Test
+from services.mail.imap.syntax.search_keys import Candidate, KeyReader, Predicate
 from services.mail.imap.syntax.sequence_set import format_sequence_set
 from services.mail.imap.view import View
 from services.mail.maildir.errors import MessageGoneError
@@ -29,65 +29,65 @@ def uid_search(session: SessionState, reader: Reader) -> Steps:
 
 
 def _search(session: SessionState, reader: Reader, by_uid: bool) -> Steps:
-    reader.space()
+    reader.expect_space()
     returns = _read_returns(reader)
     charset = _read_charset(reader)
     view = session.selected()
     test = KeyReader(reader, charset, view).program()
-    found = yield from _found(view, test, by_uid)
+    matches = yield from _matching(view, test, by_uid)
     if returns is None:
-        yield b"* SEARCH" + b"".join(b" %d" % number for number in found) + b"\r\n"
+        yield b"* SEARCH" + b"".join(b" %d" % number for number in matches) + b"\r\n"
     else:
-        yield _extended(session.tag, returns, found, by_uid)
+        yield _extended(session.tag, returns, matches, by_uid)
     return "Search completed."
 
 
 def _read_returns(reader: Reader) -> frozenset[bytes] | None:
     """Parse the RETURN options (RFC 4731 section 3.1); None if there are none."""
-    if reader.octets[reader.place : reader.place + 8].upper() != b"RETURN (":
+    if reader.octets[reader.position : reader.position + 8].upper() != b"RETURN (":
         return None
-    reader.place += 7
-    asked = frozenset(reader.in_parentheses(lambda: reader.word("return option"), may_be_empty=True))
-    reader.space()
-    if not asked <= set(_RETURNS):
+    reader.position += 7
+    options = frozenset(reader.in_parentheses(lambda: reader.word("return option"), may_be_empty=True))
+    reader.expect_space()
+    if not options <= set(_RETURNS):
         raise BadError("SEARCH returns no such thing.")
-    return asked or frozenset((b"ALL",))
+    return options or frozenset((b"ALL",))
 
 
 def _read_charset(reader: Reader) -> str:
-    if reader.octets[reader.place : reader.place + 8].upper() != b"CHARSET ":
+    if reader.octets[reader.position : reader.position + 8].upper() != b"CHARSET ":
         return "utf-8"
-    reader.place += 8
+    reader.position += 8
     charset = CHARSETS.get(reader.astring().upper())
     if charset is None:
         names = b" ".join(CHARSETS).decode("ascii")
         raise NoError("The character set is not known here.", f"BADCHARSET ({names})")
-    reader.space()
+    reader.expect_space()
     return charset
 
 
-def _found(view: View, test: Test, by_uid: bool) -> Generator[Output, None, list[int]]:
-    found = []
+def _matching(view: View, test: Predicate, by_uid: bool) -> Generator[Output, None, list[int]]:
+    matches = []
     for number, uid in enumerate(view.uids, start=1):
         # Yield per message: evaluating the keys on one large message may take long, and other sessions run in between.
         yield b""
         try:
             if uid in view.folder.messages and test(Candidate(view, number, uid)):
-                found.append(uid if by_uid else number)
+                matches.append(uid if by_uid else number)
         except MessageGoneError:
             # RFC 3501 section 7.4.1: SEARCH sends no EXPUNGE; a message that is gone does not match.
             continue
-    return found
+    return matches
 
 
-def _extended(tag: bytes, returns: frozenset[bytes], found: list[int], by_uid: bool) -> bytes:
+def _extended(tag: bytes, returns: frozenset[bytes], matches: list[int], by_uid: bool) -> bytes:
     """Return an ESEARCH response (RFC 4731 section 3.1); MIN, MAX and ALL are omitted if no message matches."""
-    pieces = [b"* ESEARCH (TAG " + formatting.string(tag) + b")"]
+    pieces = [b"* ESEARCH (TAG " + encoder.string(tag) + b")"]
     if by_uid:
         pieces.append(b"UID")
-    values = {b"COUNT": b"%d" % len(found)}
-    if found:
-        numbers = format_sequence_set(found).encode("ascii")
-        values |= {b"MIN": b"%d" % found[0], b"MAX": b"%d" % found[-1], b"ALL": numbers}
+    values = {b"COUNT": b"%d" % len(matches)}
+    if matches:
+        numbers = format_sequence_set(matches).encode("ascii")
+        values |= {b"MIN": b"%d" % matches[0], b"MAX": b"%d" % matches[-1], b"ALL": numbers}
     pieces += [name + b" " + values[name] for name in _RETURNS if name in returns and name in values]
     return b" ".join(pieces) + b"\r\n"

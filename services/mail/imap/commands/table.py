@@ -32,13 +32,11 @@ from services.mail.imap.commands import (
     append,
     fetch,
     idle,
+    mailbox_list,
     mailboxes,
     messages,
     not_authenticated,
     search,
-)
-from services.mail.imap.commands import (
-    list as commands_list,
 )
 from services.mail.imap.errors import BadError
 from services.mail.imap.session_state import State
@@ -68,8 +66,8 @@ COMMANDS: dict[bytes, Command] = {
     b"RENAME": Command(_LOGGED_IN, mailboxes.rename),
     b"SUBSCRIBE": Command(_LOGGED_IN, mailboxes.subscribe),
     b"UNSUBSCRIBE": Command(_LOGGED_IN, mailboxes.unsubscribe),
-    b"LIST": Command(_LOGGED_IN, commands_list.list_mailboxes),
-    b"LSUB": Command(_LOGGED_IN, commands_list.list_subscribed),
+    b"LIST": Command(_LOGGED_IN, mailbox_list.list_mailboxes),
+    b"LSUB": Command(_LOGGED_IN, mailbox_list.list_subscribed),
     b"STATUS": Command(_LOGGED_IN, mailboxes.status),
     b"APPEND": Command(_LOGGED_IN, append.append),
     # RFC 2342
@@ -100,22 +98,22 @@ UID_COMMANDS: dict[bytes, Command] = {
 }
 
 
-def command_of(reader: Reader, state: State) -> Command:
+def parse_command(reader: Reader, state: State) -> Command:
     """Parse a command name and return its row of the table; raise BadError if unknown or not valid in `state`."""
     word = reader.word("command")
     if word == b"UID":
-        reader.space()
+        reader.expect_space()
         command = UID_COMMANDS.get(reader.word("command"))
     else:
         command = COMMANDS.get(word)
     if command is None:
         raise BadError("There is no such command.")
     if state not in command.states:
-        raise BadError(_misplaced(command))
+        raise BadError(_wrong_state_text(command))
     return command
 
 
-def _misplaced(command: Command) -> str:
+def _wrong_state_text(command: Command) -> str:
     if State.NOT_AUTHENTICATED in command.states:
         return "You are logged in already."
     return "No mailbox is selected." if State.AUTHENTICATED not in command.states else "Log in first."

@@ -23,7 +23,7 @@ def _month(name: bytes) -> int:
 
 def read_date(reader: Reader) -> date:
     """Parse a date, quoted or not; raise BadError."""
-    pattern = _QUOTED_DATE if reader.next_is(b'"') else _DATE
+    pattern = _QUOTED_DATE if reader.starts_with(b'"') else _DATE
     match = pattern.fullmatch(reader.match(pattern, "date"))
     if match is None:
         raise BadError("The date is not well formed.")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from services.mail.imap.errors import BadError
 from services.mail.imap.limits import NUMBER_MAX
-from services.mail.imap.syntax import formatting
+from services.mail.imap.syntax import encoder
 from services.mail.imap.syntax.reader import Reader
 from services.mail.mime.header import Header
 from services.mail.mime.structure import Part, find
@@ -57,13 +57,13 @@ Item = bytes | Section
 
 def read_items(reader: Reader) -> list[Item]:
     """Parse a macro, one item or a list of items; raise BadError."""
-    if reader.next_is(b"("):
+    if reader.starts_with(b"("):
         return _distinct(reader.in_parentheses(lambda: _read_item(reader)))
-    place = reader.place
+    position = reader.position
     macro = MACROS.get(reader.match(_NAME, "item").upper())
     if macro is not None:
         return list(macro)
-    reader.place = place
+    reader.position = position
     return [_read_item(reader)]
 
 
@@ -73,7 +73,7 @@ def _distinct(items: list[Item]) -> list[Item]:
 
 def _read_item(reader: Reader) -> Item:
     name = reader.match(_NAME, "item").upper()
-    if name in (b"BODY", b"BODY.PEEK") and reader.next_is(b"["):
+    if name in (b"BODY", b"BODY.PEEK") and reader.starts_with(b"["):
         return _read_section(reader, sets_seen=name == b"BODY")
     if name in SIMPLE:
         return name
@@ -83,19 +83,19 @@ def _read_item(reader: Reader) -> Item:
 
 
 def _read_section(reader: Reader, sets_seen: bool) -> Section:
-    reader.take(b"[")
+    reader.expect(b"[")
     numbers = _read_numbers(reader)
     text = b""
     fields: tuple[bytes, ...] = ()
-    if not reader.next_is(b"]"):
+    if not reader.starts_with(b"]"):
         text = reader.match(_SECTION_WORD, "section").upper()
         if text in (b"HEADER.FIELDS", b"HEADER.FIELDS.NOT"):
-            reader.space()
+            reader.expect_space()
             fields = tuple(reader.in_parentheses(reader.astring))
         # RFC 3501 section 9: MIME requires a part number.
         elif text not in (b"HEADER", b"TEXT") and not (text == b"MIME" and numbers):
             raise BadError("There is no such section.")
-    reader.take(b"]")
+    reader.expect(b"]")
     partial = _read_partial(reader)
     return Section(_label(numbers, text, fields, partial), numbers, text, fields, partial, sets_seen)
 
@@ -103,22 +103,22 @@ def _read_section(reader: Reader, sets_seen: bool) -> Section:
 def _read_numbers(reader: Reader) -> tuple[int, ...]:
     """Parse part numbers; a trailing dot must be followed by a word."""
     numbers: list[int] = []
-    while reader.octets[reader.place : reader.place + 1].isdigit():
+    while reader.octets[reader.position : reader.position + 1].isdigit():
         number = int(reader.match(_PART_NUMBER, "part number"))
         if number > NUMBER_MAX or len(numbers) == _PART_NUMBERS_MAX:
             raise BadError("The section is not well formed.")
         numbers.append(number)
-        if not reader.try_take(b"."):
-            if not reader.next_is(b"]"):
+        if not reader.accept(b"."):
+            if not reader.starts_with(b"]"):
                 raise BadError("The section is not well formed.")
             return tuple(numbers)
-    if numbers and reader.next_is(b"]"):
+    if numbers and reader.starts_with(b"]"):
         raise BadError("The section is not well formed.")
     return tuple(numbers)
 
 
 def _read_partial(reader: Reader) -> tuple[int, int] | None:
-    if not reader.next_is(b"<"):
+    if not reader.starts_with(b"<"):
         return None
     match = _PARTIAL.fullmatch(reader.match(_PARTIAL, "partial range"))
     if match is None or max(int(match[1]), int(match[2])) > NUMBER_MAX:
@@ -129,10 +129,10 @@ def _read_partial(reader: Reader) -> tuple[int, int] | None:
 def _label(numbers: tuple[int, ...], text: bytes, fields: tuple[bytes, ...], partial: tuple[int, int] | None) -> bytes:
     pieces = [b"%d" % number for number in numbers]
     if text:
-        names = b" " + formatting.parenthesized(formatting.astring(field) for field in fields) if fields else b""
+        names = b" " + encoder.parenthesized(encoder.astring(field) for field in fields) if fields else b""
         pieces.append(text + names)
-    place = b"" if partial is None else b"<%d>" % partial[0]
-    return b"BODY[" + b".".join(pieces) + b"]" + place
+    position = b"" if partial is None else b"<%d>" % partial[0]
+    return b"BODY[" + b".".join(pieces) + b"]" + position
 
 
 def section_octets(octets: bytes, root: Part, section: Section) -> bytes | None:
@@ -156,9 +156,9 @@ def _text_of(octets: bytes, root: Part, part: Part, section: Section) -> bytes |
         return octets[message.body_begin : message.body_end]
     if section.text == b"HEADER":
         return octets[message.header_begin : message.body_begin]
-    return chosen_fields(message.header, section)
+    return select_fields(message.header, section)
 
 
-def chosen_fields(header: Header, section: Section) -> bytes:
+def select_fields(header: Header, section: Section) -> bytes:
     """Return the fields selected by HEADER.FIELDS or HEADER.FIELDS.NOT, and the empty line."""
     return header.chosen(section.fields, section.text == b"HEADER.FIELDS.NOT") + b"\r\n"

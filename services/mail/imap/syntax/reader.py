@@ -27,49 +27,49 @@ Item = TypeVar("Item")
 
 
 class Reader:
-    """Parser over the octets of a command, starting at `place`."""
+    """Parser over the octets of a command, starting at `position`."""
 
-    def __init__(self, octets: bytes, place: int = 0) -> None:
+    def __init__(self, octets: bytes, position: int = 0) -> None:
         self.octets = octets
-        self.place = place
+        self.position = position
 
     @property
     def at_end(self) -> bool:
         """True if no input is left."""
-        return self.place >= len(self.octets)
+        return self.position >= len(self.octets)
 
-    def end(self) -> None:
+    def expect_end(self) -> None:
         """Require the end of the command."""
         if not self.at_end:
             raise BadError("There is more than the command takes.")
 
-    def next_is(self, mark: bytes) -> bool:
+    def starts_with(self, mark: bytes) -> bool:
         """Return whether the input continues with these octets."""
-        return self.octets.startswith(mark, self.place)
+        return self.octets.startswith(mark, self.position)
 
-    def try_take(self, mark: bytes) -> bool:
+    def accept(self, mark: bytes) -> bool:
         """Consume these octets if they are next; return whether they were."""
-        if not self.next_is(mark):
+        if not self.starts_with(mark):
             return False
-        self.place += len(mark)
+        self.position += len(mark)
         return True
 
-    def take(self, mark: bytes) -> None:
+    def expect(self, mark: bytes) -> None:
         """Consume exactly these octets."""
-        if not self.try_take(mark):
+        if not self.accept(mark):
             raise BadError(f"There is no {mark.decode('ascii')!r} where there should be one.")
 
-    def space(self) -> None:
+    def expect_space(self) -> None:
         """Consume one space."""
-        if not self.try_take(b" "):
+        if not self.accept(b" "):
             raise BadError("An argument is missing." if self.at_end else "A space is missing.")
 
     def match(self, pattern: re.Pattern[bytes], what: str) -> bytes:
         """Consume and return the match of a pattern; `what` names it in the error."""
-        match = pattern.match(self.octets, self.place)
+        match = pattern.match(self.octets, self.position)
         if match is None:
             raise BadError(f"There is no {what} where there should be one.")
-        self.place = match.end()
+        self.position = match.end()
         return match[0]
 
     def atom(self, what: str = "atom") -> bytes:
@@ -82,23 +82,23 @@ class Reader:
 
     def string(self) -> bytes:
         """Parse a quoted string or a literal."""
-        if self.next_is(b'"'):
-            match = _QUOTED.match(self.octets, self.place)
+        if self.starts_with(b'"'):
+            match = _QUOTED.match(self.octets, self.position)
             if match is None:
                 raise BadError("The quoted string is not well formed.")
-            self.place = match.end()
+            self.position = match.end()
             return _ESCAPED.sub(rb"\1", match[1]) if b"\\" in match[1] else match[1]
         return self.literal()
 
     def literal(self) -> bytes:
         """Parse a literal, which framing has made complete."""
-        match = _LITERAL.match(self.octets, self.place)
+        match = _LITERAL.match(self.octets, self.position)
         if match is None:
             raise BadError("There is no string where there should be one.")
         end = match.end() + int(match[1])
         if end > len(self.octets):
             raise BadError("The literal is not complete.")
-        self.place = end
+        self.position = end
         octets = self.octets[match.end() : end]
         # RFC 3501 section 9: CHAR8 excludes NUL.
         if b"\0" in octets:
@@ -107,13 +107,13 @@ class Reader:
 
     def astring(self) -> bytes:
         """Parse an astring: ASTRING-CHARs (with `]`) or a string."""
-        if self.next_is(b'"') or self.next_is(b"{"):
+        if self.starts_with(b'"') or self.starts_with(b"{"):
             return self.string()
         return self.match(ASTRING_CHARS, "string")
 
     def nstring(self) -> bytes | None:
         """Parse a string or NIL."""
-        if self.next_is(b'"') or self.next_is(b"{"):
+        if self.starts_with(b'"') or self.starts_with(b"{"):
             return self.string()
         if self.word("string") != b"NIL":
             raise BadError("There is no string where there should be one.")
@@ -125,7 +125,7 @@ class Reader:
 
     def list_mailbox(self) -> bytes:
         """Parse a mailbox name with wildcards (list-mailbox)."""
-        if self.next_is(b'"') or self.next_is(b"{"):
+        if self.starts_with(b'"') or self.starts_with(b"{"):
             return self.string()
         return self.match(LIST_CHARS, "mailbox pattern")
 
@@ -138,7 +138,7 @@ class Reader:
 
     def nz_number(self) -> int:
         """Parse a nz-number: not 0, no leading 0."""
-        if self.next_is(b"0"):
+        if self.starts_with(b"0"):
             raise BadError("The number may not be 0.")
         return self.number()
 
@@ -148,15 +148,15 @@ class Reader:
 
     def in_parentheses(self, item: Callable[[], Item], may_be_empty: bool = False) -> list[Item]:
         """Parse a parenthesised list, its items separated by single spaces."""
-        self.take(b"(")
-        found: list[Item] = []
-        if may_be_empty and self.try_take(b")"):
-            return found
-        found.append(item())
-        while not self.try_take(b")"):
-            self.space()
-            found.append(item())
-        return found
+        self.expect(b"(")
+        items: list[Item] = []
+        if may_be_empty and self.accept(b")"):
+            return items
+        items.append(item())
+        while not self.accept(b")"):
+            self.expect_space()
+            items.append(item())
+        return items
 
 
 _SYSTEM = {flag.upper(): flag for flag in SYSTEM_FLAGS}
@@ -176,9 +176,9 @@ def read_flag(reader: Reader) -> str:
 
 def read_flags(reader: Reader) -> frozenset[str]:
     """Parse a flag list, with or without parentheses."""
-    if reader.next_is(b"("):
+    if reader.starts_with(b"("):
         return frozenset(reader.in_parentheses(lambda: read_flag(reader), may_be_empty=True))
-    found = [read_flag(reader)]
-    while reader.try_take(b" "):
-        found.append(read_flag(reader))
-    return frozenset(found)
+    items = [read_flag(reader)]
+    while reader.accept(b" "):
+        items.append(read_flag(reader))
+    return frozenset(items)

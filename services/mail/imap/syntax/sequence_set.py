@@ -46,27 +46,27 @@ def _number(octets: bytes) -> int:
     return number
 
 
-def numbers_in(wanted: SequenceSet, count: int) -> list[int]:
+def numbers_in(sequence_set: SequenceSet, count: int) -> list[int]:
     """Resolve a set to the sequence numbers of a mailbox with `count` messages, in ascending order.
 
     A number beyond `count` raises BadError, as does `*` in an empty mailbox (RFC 3501 section 9, seq-number).
     """
-    for ends in wanted:
+    for ends in sequence_set:
         if count == 0 or any(count < end < LAST for end in ends):
             raise BadError("There is no message of that number.")
-    return uids_in(wanted, range(1, count + 1))
+    return uids_in(sequence_set, range(1, count + 1))
 
 
-def uids_in(wanted: SequenceSet, uids: Sequence[int]) -> list[int]:
+def uids_in(sequence_set: SequenceSet, uids: Sequence[int]) -> list[int]:
     """Resolve a set against the sorted `uids`, in ascending order; UIDs that do not exist are ignored."""
     if not uids:
         return []
-    found: set[int] = set()
-    for first, last in wanted:
+    selected: set[int] = set()
+    for first, last in sequence_set:
         low, high = (uids[-1] if number == LAST else number for number in (first, last))
         low, high = min(low, high), max(low, high)
-        found.update(uids[bisect_left(uids, low) : bisect_right(uids, high)])
-    return sorted(found)
+        selected.update(uids[bisect_left(uids, low) : bisect_right(uids, high)])
+    return sorted(selected)
 
 
 def format_sequence_set(numbers: Iterable[int]) -> str:

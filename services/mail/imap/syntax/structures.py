@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from services.mail.imap.syntax.formatting import NIL, nstring, parenthesized, string
+from services.mail.imap.syntax.encoder import NIL, nstring, parenthesized, string
 from services.mail.mime.addresses import Address, parse_addresses
 from services.mail.mime.header import Header
 from services.mail.mime.lexer import Lexer
@@ -21,7 +21,7 @@ def envelope(header: Header) -> bytes:
         [
             nstring(header.exact(b"date")),
             nstring(header.first(b"subject")),
-            *(_address_list(one) for one in lists),
+            *(_address_list(address) for address in lists),
             nstring(header.exact(b"in-reply-to")),
             nstring(header.exact(b"message-id")),
         ]
@@ -36,11 +36,11 @@ def _addresses(header: Header, name: bytes) -> list[Address]:
 def _address_list(addresses: Sequence[Address]) -> bytes:
     if not addresses:
         return NIL
-    return b"(" + b"".join(_address(one) for one in addresses) + b")"
+    return b"(" + b"".join(_address(address) for address in addresses) + b")"
 
 
-def _address(one: Address) -> bytes:
-    return parenthesized(nstring(part) for part in (one.name, one.route, one.mailbox, one.host))
+def _address(address: Address) -> bytes:
+    return parenthesized(nstring(part) for part in (address.name, address.route, address.mailbox, address.host))
 
 
 # RFC 3501 section 9: a multipart has at least one part; an empty one is encoded with an empty text part.
@@ -93,10 +93,10 @@ def _parameters(parametric: Parametric) -> bytes:
 
 def _with_charset(part: Part) -> Parametric:
     """Add charset=us-ascii to a text part without a charset (RFC 2046 section 4.1.2)."""
-    found = part.content_type
-    if part.type_and_subtype[0].lower() != b"text" or found.get(b"charset") is not None:
-        return found
-    return Parametric(found.value, [*found.parameters, (b"charset", b"us-ascii")])
+    content_type = part.content_type
+    if part.type_and_subtype[0].lower() != b"text" or content_type.get(b"charset") is not None:
+        return content_type
+    return Parametric(content_type.value, [*content_type.parameters, (b"charset", b"us-ascii")])
 
 
 def _disposition(part: Part) -> bytes:

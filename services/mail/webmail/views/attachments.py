@@ -8,10 +8,10 @@ from urllib.parse import quote
 
 from services.http.messages import Response
 from services.mail.reading.contents import Contents
-from services.mail.reading.names import safe_file_name
-from services.mail.webmail.message_url import Located, located
+from services.mail.reading.file_names import safe_file_name
+from services.mail.webmail.message_url import MessageLocation, requested_message
 from services.mail.webmail.pages import Pages, download
-from services.mail.webmail.requests import PageError, UserVisit
+from services.mail.webmail.requests import PageError, UserPageRequest
 
 _OCTETS = "application/octet-stream"
 # Raster formats that browsers display and that contain no scripts.
@@ -22,27 +22,27 @@ def disposition(file_name: str) -> str:
     """Return the Content-Disposition of a download (RFC 6266 section 4 and appendix D)."""
     name = safe_file_name(file_name)
     # The quoted fallback keeps only characters that all browsers parse alike.
-    plain = "".join(one if one.isascii() and one not in '"\\%;' else "_" for one in name)
+    plain = "".join(character if character.isascii() and character not in '"\\%;' else "_" for character in name)
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
 
 
-def get_part(visit: UserVisit, _: Pages) -> Response:
+def get_part(request: UserPageRequest, _: Pages) -> Response:
     """Return one part of a message."""
-    place = located(visit)
-    contents = Contents(place.read())
-    piece = contents.piece(visit.query.get("section"))
+    location = requested_message(request)
+    contents = Contents(location.read())
+    piece = contents.piece(request.query.get("section"))
     if piece is None:
         raise PageError(404, "The message has no such part.")
     kind = piece.kind if piece.kind in PICTURES else _OCTETS
     return download(contents.decoded(piece), kind, disposition(piece.file_name))
 
 
-def get_source(visit: UserVisit, _: Pages) -> Response:
+def get_source(request: UserPageRequest, _: Pages) -> Response:
     """Return a message unchanged."""
-    place = located(visit)
-    return download(place.read(), _OCTETS, disposition(f"message-{place.uid}.eml"))
+    location = requested_message(request)
+    return download(location.read(), _OCTETS, disposition(f"message-{location.uid}.eml"))
 
 
-def part_link(place: Located, section: str) -> str:
+def part_link(location: MessageLocation, section: str) -> str:
     """Return the URL of a part."""
-    return place.link("/part", section=section)
+    return location.link("/part", section=section)

@@ -21,7 +21,7 @@ _ALWAYS = (INBOX, SENT, TRASH)
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class FolderEntry:
     """An entry of the folder list: IMAP name, title, and the number of unread messages if counted."""
 
     name: str
@@ -37,14 +37,15 @@ def title_of(name: str) -> str:
         return name
 
 
-def listed(maildir: Maildir) -> list[Listed]:
+def folder_entries(maildir: Maildir) -> list[FolderEntry]:
     """Return the folder list, the default folders first."""
     names = maildir.names()
     others = [name for name in names if name not in _ALWAYS]
-    found = []
-    for place, name in enumerate([*_ALWAYS, *others][:FOLDERS_SHOWN_MAX]):
-        found.append(Listed(name, title_of(name), _unread(maildir, name) if place < FOLDERS_COUNTED_MAX else None))
-    return found
+    entries = []
+    for index, name in enumerate([*_ALWAYS, *others][:FOLDERS_SHOWN_MAX]):
+        unread = _unread(maildir, name) if index < FOLDERS_COUNTED_MAX else None
+        entries.append(FolderEntry(name, title_of(name), unread))
+    return entries
 
 
 def _unread(maildir: Maildir, name: str) -> int | None:
@@ -58,7 +59,7 @@ def _unread(maildir: Maildir, name: str) -> int | None:
     return sum(SEEN not in message.flags for message in folder.messages.values())
 
 
-def opened(maildir: Maildir, name: str) -> Folder:
+def open_folder(maildir: Maildir, name: str) -> Folder:
     """Return a folder after a rescan; create a default folder if missing; raise PageError 404."""
     try:
         if name in _ALWAYS and not maildir.exists(name):
@@ -70,7 +71,7 @@ def opened(maildir: Maildir, name: str) -> Folder:
     return folder
 
 
-def created(maildir: Maildir, title: str) -> str:
+def create_folder(maildir: Maildir, title: str) -> str:
     """Create a folder with this title and return its name; raise PageError 400."""
     try:
         name = utf7.encode(title.strip())
@@ -82,9 +83,9 @@ def created(maildir: Maildir, title: str) -> str:
     return name
 
 
-def move(maildir: Maildir, folder: Folder, uids: Sequence[int], target: str) -> None:
+def move_messages(maildir: Maildir, folder: Folder, uids: Sequence[int], target: str) -> None:
     """Move messages, all or none; raise PageError 404 and MaildirError."""
-    into = opened(maildir, target)
+    into = open_folder(maildir, target)
     if into is not folder:
         folder.expunge([uid for uid, _ in folder.copy_to(uids, into)])
 

@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from services.mail.access.requests import LogIn, OpenedMailbox, Output, Outputs, StartTls
+from services.mail.access.requests import LogIn, Opened, Output, Outputs, StartTls
 from services.mail.imap.capabilities import Capabilities
 from services.mail.imap.session import Session
 from services.mail.maildir.store import Maildir
@@ -56,7 +56,7 @@ class Client:
             elif isinstance(output, StartTls):
                 self.tls_begun += 1
             elif isinstance(output, LogIn) and (output.user, output.password) == ("alice", PASSWORD):
-                answer = OpenedMailbox("alice@example.com", self.maildir)
+                answer = Opened("alice@example.com", self.maildir)
 
     def play(self, transcript: str) -> None:
         """Say what the client says, and compare what the server says."""

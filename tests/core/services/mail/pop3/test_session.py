@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.mail.access.requests import Challenge, LogIn, OpenedMailbox, Outputs, StartTls
+from services.mail.access.requests import Challenge, LogIn, Opened, Outputs, StartTls
 from services.mail.maildir.store import Maildir
 from services.mail.pop3.limits import BAD_COMMANDS_MAX, FAILED_LOGINS_MAX
 from services.mail.pop3.session import Session
@@ -47,7 +47,7 @@ class Client:
             elif isinstance(output, StartTls) or not self._proves(output):
                 continue
             else:
-                answer = OpenedMailbox("alice@example.com", self.maildir)
+                answer = Opened("alice@example.com", self.maildir)
 
     @staticmethod
     def _proves(request: LogIn | Challenge) -> bool:

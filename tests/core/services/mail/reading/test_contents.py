@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.mail.agent.showing import message_text
+from services.mail.agent.terminal import message_text
 from services.mail.mime.parameters import parse_parametric
 from services.mail.reading.contents import HTML, PLAIN, Contents
-from services.mail.reading.limits import FILE_NAME_OCTETS, PIECES_MAX
-from services.mail.reading.names import parameter_text, safe_file_name
+from services.mail.reading.file_names import parameter_text, safe_file_name
+from services.mail.reading.limits import FILE_NAME_OCTETS, LEAF_PARTS_MAX
 
 
 def part(kind: bytes, body: bytes = b"", *fields: bytes) -> bytes:
@@ -121,13 +121,13 @@ def test_a_thousand_levels_are_shown_as_far_as_they_are_read() -> None:
         octets = multipart(b"alternative", part(HTML.encode(), b"no"), octets, boundary=b"b%d" % number)
     contents = Contents(b"Subject: deep\r\n" + octets)
     assert contents.field(b"subject") == "deep"
-    assert len(contents.pieces) <= PIECES_MAX
+    assert len(contents.leaf_parts) <= LEAF_PARTS_MAX
     assert contents.texts(html=True)
 
 
 def test_a_bomb_of_parts_is_cut() -> None:
     octets = multipart(b"mixed", *[part(b"image/png")] * 20_000)
-    assert len(Contents(octets).pieces) == PIECES_MAX
+    assert len(Contents(octets).leaf_parts) == LEAF_PARTS_MAX
 
 
 def test_as_the_standard_library_reads_it() -> None:

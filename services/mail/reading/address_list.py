@@ -8,26 +8,26 @@ from services.mail.mime.words import decode_words
 
 
 @dataclass(frozen=True, slots=True)
-class ReadPerson:
+class UncheckedNameAddr:
     """A display name, possibly empty, and a mailbox that is not validated: its parts may be empty."""
 
     name: str
     mailbox: Mailbox
 
     @property
-    def shown(self) -> str:
+    def display_text(self) -> str:
         """The display name, or the mailbox if there is none."""
         return self.name or str(self.mailbox)
 
 
-def people_in(value: bytes) -> list[ReadPerson]:
+def parse_name_addrs(value: bytes) -> list[UncheckedNameAddr]:
     """Parse the mailboxes of an address field in order, including the members of groups."""
-    found = []
-    for one in parse_addresses(value):
-        if one.host is None or one.mailbox is None:
+    name_addrs = []
+    for address in parse_addresses(value):
+        if address.host is None or address.mailbox is None:
             # Group start or end.
             continue
-        local_part = "" if one.mailbox == MISSING_MAILBOX else decode_words(one.mailbox)
-        domain = "" if one.host == MISSING_HOST else decode_words(one.host)
-        found.append(ReadPerson(decode_words(one.name or b"").strip(), Mailbox(local_part, domain)))
-    return found
+        local_part = "" if address.mailbox == MISSING_MAILBOX else decode_words(address.mailbox)
+        domain = "" if address.host == MISSING_HOST else decode_words(address.host)
+        name_addrs.append(UncheckedNameAddr(decode_words(address.name or b"").strip(), Mailbox(local_part, domain)))
+    return name_addrs

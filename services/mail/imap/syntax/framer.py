@@ -1,13 +1,14 @@
 r"""Command framing: lines and the literals they announce (RFC 3501 sections 2.2, 4.3 and 7.5; RFC 7888).
 
-    framing.feed(b"a LOGIN {5}\r\nalice {6}\r\nsecret\r\n")
-    framing.next() == Announced(b"a LOGIN {5}", 5, asks=True)       the client waits for "+"
-    framing.accept()
+    framer.feed(b"a LOGIN {5}\r\nalice {6}\r\nsecret\r\n")
+    framer.next() == AnnouncedLiteral(b"a LOGIN {5}", 5, is_synchronizing=True)
+    framer.accept()
     ...
-    framing.next() == Line(b"a LOGIN {5}\r\nalice {6}\r\nsecret")
+    framer.next() == Line(b"a LOGIN {5}\r\nalice {6}\r\nsecret")
 
-A Line includes its literals as received, so that the argument parser works on one buffer. Announced precedes every
-literal: accept() buffers the literal, refuse() ends the command. A line may end in bare LF, as typed in a terminal.
+A Line includes its literals as received, so that the argument parser works on one buffer. AnnouncedLiteral precedes
+every literal: accept() buffers the literal, refuse() ends the command. A line may end in bare LF, as typed in a
+terminal.
 """
 
 import re
@@ -28,31 +29,31 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Announced:
-    """A literal announced at the end of `so_far`; `asks` is true for a synchronising literal (no LITERAL+)."""
+class AnnouncedLiteral:
+    """A literal announced at the end of `received`; `is_synchronizing` if the client waits for "+" (no LITERAL+)."""
 
-    so_far: bytes
+    received: bytes
     size_octets: int
-    asks: bool
+    is_synchronizing: bool
 
 
 @dataclass(frozen=True, slots=True)
-class TooLong:
+class OverlongLine:
     """A line beyond the limit; its remainder is discarded."""
 
-    so_far: bytes
+    received: bytes
 
 
-class Framing:
+class Framer:
     """Splits input into commands; at most `limit_octets` are buffered beside one line."""
 
     def __init__(self, limit_octets: int) -> None:
         self._buffer = OctetBuffer(limit_octets + LINE_OCTETS)
         self._command = bytearray()
-        self._announced: Announced | None = None
-        self._wanted = 0
-        self._skipped = 0
-        self._dropping = False
+        self._pending_literal: AnnouncedLiteral | None = None
+        self._missing_octets = 0
+        self._skipped_octets = 0
+        self._discarding = False
 
     def feed(self, data: bytes) -> None:
         """Buffer input; raise LimitExceededError beyond the limit."""
@@ -62,9 +63,9 @@ class Framing:
         """Discard buffered input (RFC 3501 section 6.2.1: cleartext sent ahead of TLS)."""
         self._buffer.take(len(self._buffer))
 
-    def next(self, with_literals: bool = True) -> Line | Announced | TooLong | None:
+    def next(self, with_literals: bool = True) -> Line | AnnouncedLiteral | OverlongLine | None:
         """Return the next complete unit, None if more input is needed; a continuation line has no literals."""
-        while self._take_counted():
+        while self._consume_literal():
             try:
                 line = self._buffer.take_through(b"\n", LINE_OCTETS)
             except LimitExceededError:
@@ -74,64 +75,64 @@ class Framing:
                 continue
             if line is None:
                 return None
-            if self._dropping:
-                self._dropped(line)
+            if self._discarding:
+                self._continue_discarding(line)
                 continue
-            return self._ended(line, with_literals)
+            return self._end_line(line, with_literals)
         return None
 
-    def _take_counted(self) -> bool:
+    def _consume_literal(self) -> bool:
         """Consume a literal's octets; return whether it is complete."""
-        if self._skipped:
-            self._skipped -= len(self._buffer.take(self._skipped))
-        if self._wanted:
-            taken = self._buffer.take(self._wanted)
+        if self._skipped_octets:
+            self._skipped_octets -= len(self._buffer.take(self._skipped_octets))
+        if self._missing_octets:
+            taken = self._buffer.take(self._missing_octets)
             self._command += taken
-            self._wanted -= len(taken)
-        return not self._skipped and not self._wanted
+            self._missing_octets -= len(taken)
+        return not self._skipped_octets and not self._missing_octets
 
-    def _overrun(self) -> TooLong | None:
-        so_far = bytes(self._command) + self._buffer.take(LINE_OCTETS)
+    def _overrun(self) -> OverlongLine | None:
+        received = bytes(self._command) + self._buffer.take(LINE_OCTETS)
         self._command.clear()
-        if self._dropping:
+        if self._discarding:
             return None
-        self._dropping = True
-        return TooLong(so_far)
+        self._discarding = True
+        return OverlongLine(received)
 
-    def _ended(self, line: bytes, with_literals: bool) -> Line | Announced:
+    def _end_line(self, line: bytes, with_literals: bool) -> Line | AnnouncedLiteral:
         text = line[:-2] if line.endswith(b"\r\n") else line[:-1]
         self._command += text
         match = _LITERAL.search(text) if with_literals else None
         if match is not None:
-            self._announced = Announced(bytes(self._command), int(match[1]), not match[2])
-            return self._announced
+            self._pending_literal = AnnouncedLiteral(bytes(self._command), int(match[1]), not match[2])
+            return self._pending_literal
         command = bytes(self._command)
         self._command.clear()
         return Line(command)
 
-    def _dropped(self, line: bytes) -> None:
+    def _continue_discarding(self, line: bytes) -> None:
         """Continue discarding at the end of a line: a non-synchronising literal follows it (RFC 7888 section 4)."""
         match = _LITERAL.search(line.rstrip(b"\r\n"))
-        self._dropping = match is not None and bool(match[2])
+        self._discarding = match is not None and bool(match[2])
         if match is not None and match[2]:
-            self._skipped = int(match[1])
-            if self._skipped > MESSAGE_OCTETS:
+            self._skipped_octets = int(match[1])
+            if self._skipped_octets > MESSAGE_OCTETS:
                 raise LimitExceededError("a literal that is dropped is too long")
 
     def accept(self) -> None:
         """Buffer the announced literal."""
-        if self._announced is not None:
+        if self._pending_literal is not None:
             self._command += b"\r\n"
-            self._wanted = self._announced.size_octets
-            self._announced = None
+            self._missing_octets = self._pending_literal.size_octets
+            self._pending_literal = None
 
     def refuse(self) -> bool:
         """End the command at the announced literal; return False if too many octets would have to be skipped."""
-        announced, self._announced = self._announced, None
+        announced, self._pending_literal = self._pending_literal, None
         self._command.clear()
-        if announced is None or announced.asks:
+        if announced is None or announced.is_synchronizing:
             return True
         # RFC 7888 section 4: a non-synchronising literal is read and discarded, with the rest of its line.
-        self._skipped = announced.size_octets
-        self._dropping = True
+        self._skipped_octets = announced.size_octets
+        self._discarding = True
         return announced.size_octets <= MESSAGE_OCTETS

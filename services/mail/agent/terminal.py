@@ -10,7 +10,7 @@ from html import unescape
 
 from services.mail.mime.header import parse_header
 from services.mail.mime.words import decode_words
-from services.mail.reading.contents import HTML, Contents, Piece
+from services.mail.reading.contents import HTML, Contents, LeafPart
 
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _FIELDS = (b"date", b"from", b"to", b"cc", b"subject")
@@ -20,7 +20,7 @@ _NAME_COLUMNS, _SUBJECT_COLUMNS = 30, 60
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class MessageSummary:
     """One entry of the message list."""
 
     number: int
@@ -31,11 +31,11 @@ class Listed:
     def line(self) -> str:
         """One line: number, size, sender, subject."""
         header = parse_header(self.header)
-        sender, subject = (shown(decode_words(header.first(name) or b"")) for name in (b"from", b"subject"))
+        sender, subject = (strip_controls(decode_words(header.first(name) or b"")) for name in (b"from", b"subject"))
         return f"{self.number:>4} {self.size_octets:>9} {sender[:_NAME_COLUMNS]:<30} {subject[:_SUBJECT_COLUMNS]}"
 
 
-def shown(text: str) -> str:
+def strip_controls(text: str) -> str:
     """Remove control characters from a text."""
     return _CONTROLS.sub("", text)
 
@@ -45,16 +45,16 @@ def message_text(octets: bytes) -> str:
     contents = Contents(octets)
     lines = [f"{name.decode().capitalize()}: {contents.field(name)}" for name in _FIELDS if contents.field(name)]
     texts = [_text(contents, piece) for piece in contents.texts(html=False)]
-    files = [f"[{line}]" for line in file_lines(contents)]
-    return shown("\n".join([*lines, "", *texts, *files]).rstrip("\n")) + "\n"
+    files = [f"[{line}]" for line in attachment_lines(contents)]
+    return strip_controls("\n".join([*lines, "", *texts, *files]).rstrip("\n")) + "\n"
 
 
-def _text(contents: Contents, piece: Piece) -> str:
+def _text(contents: Contents, piece: LeafPart) -> str:
     text = contents.text(piece)
     return unescape(_TAG.sub("", text)) if piece.kind == HTML else text
 
 
-def file_lines(contents: Contents) -> Iterator[str]:
+def attachment_lines(contents: Contents) -> Iterator[str]:
     """List attachments, one a line: section, media type, name, size."""
     for piece in contents.files:
         yield f"{piece.number} {piece.kind} {piece.file_name} {len(contents.decoded(piece))} octets"

@@ -1,6 +1,6 @@
 """Message submission by SMTP (RFC 5321, RFC 6409) with smtplib.
 
-    refused = send(Server("mail.example.org", 587, "alice", "secret"), [submission(content)])
+    refused = send(Server("mail.example.org", 587, "alice", "secret"), [prepare(content)])
 
 Several messages share one connection. Recipients are taken from To, Cc and Bcc unless the envelope is given; the Bcc
 field is removed (RFC 5322 section 3.6.3). Left out: delivery status notifications (RFC 3461).
@@ -17,7 +17,7 @@ from services.mail.address import Mailbox, MailboxError, PathError, is_domain, p
 from services.mail.agent.errors import AgentError
 from services.mail.agent.limits import RECIPIENTS_MAX, TIMEOUT_S
 from services.mail.mime.header import parse_header
-from services.mail.reading.people import people_in
+from services.mail.reading.address_list import parse_name_addrs
 
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 _RECIPIENT_FIELDS = (b"to", b"cc", b"bcc")
@@ -46,26 +46,26 @@ class Submission:
     content: bytes
 
 
-def submission(content: bytes, sender: str = "", recipients: Sequence[str] = ()) -> Submission:
+def prepare(content: bytes, sender: str = "", recipients: Sequence[str] = ()) -> Submission:
     """Return a message with its envelope, completed from the header fields; raise AgentError."""
     # RFC 5321 section 2.3.8: lines end in CRLF; bare CR and LF are forbidden.
     content = _LINE_END.sub(b"\r\n", content)
     header = parse_header(content)
-    people = _mailboxes(list(header.all(b"from"))[:1]) if not sender else [_mailbox(sender)]
-    if not people:
+    senders = _mailboxes(list(header.all(b"from"))[:1]) if not sender else [_mailbox(sender)]
+    if not senders:
         raise AgentError("The message has no From field: give the sender.")
     values = [value for name in _RECIPIENT_FIELDS for value in header.all(name)]
-    found = [_mailbox(one) for one in recipients] or _mailboxes(values)
-    forward_paths = tuple(dict.fromkeys(map(str, found)))
+    mailboxes = [_mailbox(recipient) for recipient in recipients] or _mailboxes(values)
+    forward_paths = tuple(dict.fromkeys(map(str, mailboxes)))
     if not 0 < len(forward_paths) <= RECIPIENTS_MAX:
         raise AgentError(f"The message has {len(forward_paths)} recipients: 1 to {RECIPIENTS_MAX} are permitted.")
     kept = header.chosen([b"bcc"], inverted=True)
-    shown = sum(len(one.raw) for one in header.fields)
-    return Submission(str(people[0]), forward_paths, kept + content[shown:])
+    header_octets = sum(len(field.raw) for field in header.fields)
+    return Submission(str(senders[0]), forward_paths, kept + content[header_octets:])
 
 
 def _mailboxes(values: Sequence[bytes]) -> list[Mailbox]:
-    return [_mailbox(str(person.mailbox)) for value in values for person in people_in(value)]
+    return [_mailbox(str(name_addr.mailbox)) for value in values for name_addr in parse_name_addrs(value)]
 
 
 def _mailbox(text: str) -> Mailbox:

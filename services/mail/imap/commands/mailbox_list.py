@@ -13,7 +13,7 @@ from services.mail.imap.command import Steps
 from services.mail.imap.errors import NoError
 from services.mail.imap.limits import PATTERN_OCTETS
 from services.mail.imap.session_state import SessionState
-from services.mail.imap.syntax import formatting
+from services.mail.imap.syntax import encoder
 from services.mail.imap.syntax.reader import Reader
 from services.mail.maildir.folder_names import INBOX, SEPARATOR, canonical, parents
 
@@ -22,56 +22,56 @@ _PATTERNS_KEPT = 64
 
 
 @dataclass(frozen=True, slots=True)
-class _Places:
+class _PatternMasks:
     """Bit masks of a pattern: positions of `*`, of `%` and of each character, and the position of the end."""
 
     stars: int
     percents: int
-    letters: dict[str, int]
+    characters: dict[str, int]
     end: int
 
-    def onward(self, places: int) -> int:
+    def spread(self, positions: int) -> int:
         """Activate positions behind wildcards too: a wildcard may match nothing. No two are adjacent."""
-        return places | (places & (self.stars | self.percents)) << 1
+        return positions | (positions & (self.stars | self.percents)) << 1
 
 
 @lru_cache(maxsize=_PATTERNS_KEPT)
-def _places_of(pattern: str) -> _Places:
+def _masks_of(pattern: str) -> _PatternMasks:
     pattern = _WILDCARDS.sub(lambda run: "*" if "*" in run[0] else "%", pattern)
     bits: dict[str, int] = {}
-    for place, character in enumerate(pattern):
-        bits[character] = bits.get(character, 0) | 1 << place
-    return _Places(bits.pop("*", 0), bits.pop("%", 0), bits, len(pattern))
+    for position, character in enumerate(pattern):
+        bits[character] = bits.get(character, 0) | 1 << position
+    return _PatternMasks(bits.pop("*", 0), bits.pop("%", 0), bits, len(pattern))
 
 
 def matches(pattern: str, name: str) -> bool:
     """Return whether a mailbox name matches a LIST pattern: `*` any characters, `%` any but the hierarchy separator."""
-    of = _places_of(pattern)
-    places = of.onward(1)
+    masks = _masks_of(pattern)
+    positions = masks.spread(1)
     for character in name:
-        stays = of.stars if character == SEPARATOR else of.stars | of.percents
-        places = of.onward(places & stays | (places & of.letters.get(character, 0)) << 1)
-        if not places:
+        wildcards = masks.stars if character == SEPARATOR else masks.stars | masks.percents
+        positions = masks.spread(positions & wildcards | (positions & masks.characters.get(character, 0)) << 1)
+        if not positions:
             return False
-    return bool(places >> of.end & 1)
+    return bool(positions >> masks.end & 1)
 
 
 def _read(reader: Reader) -> tuple[str, str]:
     """Parse a reference name and a mailbox pattern."""
-    reader.space()
+    reader.expect_space()
     reference = reader.mailbox()
-    reader.space()
+    reader.expect_space()
     pattern = reader.list_mailbox().decode("latin-1")
-    reader.end()
+    reader.expect_end()
     return reference, pattern
 
 
 def _line(word: bytes, attributes: Iterable[bytes], name: str) -> bytes:
-    shown = formatting.parenthesized(attributes)
-    return b'* %b %b "%b" %b\r\n' % (word, shown, SEPARATOR.encode("ascii"), formatting.mailbox(name))
+    attribute_list = encoder.parenthesized(attributes)
+    return b'* %b %b "%b" %b\r\n' % (word, attribute_list, SEPARATOR.encode("ascii"), encoder.mailbox(name))
 
 
-def _joined(reference: str, pattern: str) -> str:
+def _full_pattern(reference: str, pattern: str) -> str:
     """Prepend the reference to the pattern (RFC 3501 section 6.3.8)."""
     whole = reference + pattern
     if len(whole) > PATTERN_OCTETS:
@@ -79,7 +79,7 @@ def _joined(reference: str, pattern: str) -> str:
     return whole
 
 
-def _fits(pattern: str, name: str) -> bool:
+def _matches_any_case(pattern: str, name: str) -> bool:
     if matches(pattern, name):
         return True
     first, _, rest = name.partition(SEPARATOR)
@@ -95,14 +95,14 @@ def list_mailboxes(session: SessionState, reader: Reader) -> Steps:
         root = SEPARATOR if reference.startswith(SEPARATOR) else ""
         yield _line(b"LIST", (b"\\Noselect",), root)
         return "List completed."
-    wanted = _joined(reference, pattern)
+    full_pattern = _full_pattern(reference, pattern)
     folders = session.user_maildir().names()
     existing = set(folders)
-    above = {parent for name in folders for parent in parents(name)}
-    for name in _ordered(existing | above):
-        if _fits(wanted, name):
+    superiors = {parent for name in folders for parent in parents(name)}
+    for name in _ordered(existing | superiors):
+        if _matches_any_case(full_pattern, name):
             attributes = [] if name in existing else [b"\\Noselect"]
-            attributes.append(b"\\HasChildren" if name in above else b"\\HasNoChildren")
+            attributes.append(b"\\HasChildren" if name in superiors else b"\\HasNoChildren")
             yield _line(b"LIST", attributes, name)
     return "List completed."
 
@@ -117,18 +117,18 @@ def list_subscribed(session: SessionState, reader: Reader) -> Steps:
     With `%`, a name that is not subscribed but has subscribed inferiors is listed as \Noselect.
     """
     reference, pattern = _read(reader)
-    wanted = _joined(reference, pattern)
+    full_pattern = _full_pattern(reference, pattern)
     subscribed = set(session.user_maildir().subscriptions.names())
-    above = {parent for name in subscribed for parent in parents(name)} if "%" in wanted else set()
-    for name in _ordered(subscribed | above):
-        if _fits(wanted, name):
+    superiors = {parent for name in subscribed for parent in parents(name)} if "%" in full_pattern else set()
+    for name in _ordered(subscribed | superiors):
+        if _matches_any_case(full_pattern, name):
             if name in subscribed:
                 yield _line(b"LSUB", (), name)
-            elif not _shows_below(wanted, name, subscribed):
+            elif not _covers_inferiors(full_pattern, name, subscribed):
                 yield _line(b"LSUB", (b"\\Noselect",), name)
     return "Lsub completed."
 
 
-def _shows_below(wanted: str, name: str, subscribed: set[str]) -> bool:
+def _covers_inferiors(full_pattern: str, name: str, subscribed: set[str]) -> bool:
     """Return whether the pattern matches every subscribed inferior, so that its parent need not be listed."""
-    return all(_fits(wanted, other) for other in subscribed if other.startswith(name + SEPARATOR))
+    return all(_matches_any_case(full_pattern, other) for other in subscribed if other.startswith(name + SEPARATOR))

@@ -6,7 +6,7 @@ from services.mail.mime.header import Header, header_end, parse_header
 from services.mail.mime.structure import Part, parse
 
 
-class Content:
+class CachedMessage:
     """Octets and MIME structure of one message, read on demand; raises MessageGoneError and OSError on reading."""
 
     def __init__(self, folder: Folder, uid: int) -> None:
@@ -61,15 +61,15 @@ class Content:
         return self._octets is None or len(self._octets) <= CACHE_OCTETS
 
 
-class Contents:
+class MessageCache:
     """Cache of the last message of one folder; messages are immutable, so that an entry never becomes stale."""
 
     def __init__(self, folder: Folder) -> None:
         self._folder = folder
-        self._last: Content | None = None
+        self._last: CachedMessage | None = None
 
-    def get(self, uid: int) -> Content:
+    def get(self, uid: int) -> CachedMessage:
         """Return the message with this UID, to be read on demand; a removed message raises only on reading."""
         if self._last is None or self._last.uid != uid or not self._last.is_small:
-            self._last = Content(self._folder, uid)
+            self._last = CachedMessage(self._folder, uid)
         return self._last

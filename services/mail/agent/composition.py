@@ -30,7 +30,7 @@ from hashlib import sha256
 
 from services.http.files.representation import UNKNOWN_TYPE, content_type
 from services.mail.agent import fields
-from services.mail.agent.drafts import Attachment, ComposeError, Draft, checked, field_text
+from services.mail.agent.drafts import Attachment, ComposeError, Draft, field_text, validate
 from services.mail.agent.limits import LINE_OCTETS, MESSAGE_OCTETS, REFERENCES_MAX
 from services.mail.delivery.trace import date_time
 
@@ -45,7 +45,7 @@ def compose_message(draft: Draft, date_s: float, message_id: str) -> bytes:
 
     `date_s` is in seconds since 1970 UTC; `message_id` is without angle brackets. Bcc recipients do not appear.
     """
-    draft = checked(draft)
+    draft = validate(draft)
     text = _text_part(draft.text)
     body = _mixed(text, draft, message_id) if draft.attachments else text
     content = _header(draft, date_s, message_id).encode("ascii") + _octets(body)
@@ -55,16 +55,16 @@ def compose_message(draft: Draft, date_s: float, message_id: str) -> bytes:
 
 
 def _header(draft: Draft, date_s: float, message_id: str) -> str:
-    lines = [f"Date: {date_time(date_s)}\r\n", fields.people("From", [draft.sender])]
+    lines = [f"Date: {date_time(date_s)}\r\n", fields.mailbox_list("From", [draft.sender])]
     if draft.to:
-        lines.append(fields.people("To", draft.to))
+        lines.append(fields.mailbox_list("To", draft.to))
     if draft.cc:
-        lines.append(fields.people("Cc", draft.cc))
+        lines.append(fields.mailbox_list("Cc", draft.cc))
     lines.append(f"Message-ID: <{field_text(message_id, 'Message-ID')}>\r\n")
     if draft.in_reply_to:
-        lines.append(fields.words("In-Reply-To", [draft.in_reply_to]))
+        lines.append(fields.word_list("In-Reply-To", [draft.in_reply_to]))
     if draft.references:
-        lines.append(fields.words("References", _kept(draft.references)))
+        lines.append(fields.word_list("References", _kept(draft.references)))
     # RFC 2045 section 4
     return "".join([*lines, fields.unstructured("Subject", draft.subject), "MIME-Version: 1.0\r\n"])
 

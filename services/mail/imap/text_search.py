@@ -7,45 +7,46 @@ characters equal, close to i;unicode-casemap (RFC 5051). No regular expressions:
 import unicodedata
 from collections.abc import Iterator
 
-from services.mail.imap.contents import Content
+from services.mail.imap.message_cache import CachedMessage
 from services.mail.mime.addresses import MISSING_HOST, MISSING_MAILBOX, parse_addresses
 from services.mail.mime.header import Field
 from services.mail.mime.structure import Part
 from services.mail.mime.words import decode_transfer, decode_words, text_of
 
 
-def folded(text: str) -> str:
+def fold(text: str) -> str:
     """Return text normalised for comparison."""
     return text.lower() if text.isascii() else unicodedata.normalize("NFKD", text).lower()
 
 
-def header_has(content: Content, name: bytes, needle: str) -> bool:
+def header_contains(content: CachedMessage, name: bytes, needle: str) -> bool:
     """Return whether a field with this lower-case name contains the folded text; the empty text matches any field."""
-    fields = (one for one in content.header.fields if one.name == name)
-    return any(needle in folded(value) for one in fields for value in _values(one))
+    fields = (field for field in content.header.fields if field.name == name)
+    return any(needle in fold(value) for field in fields for value in _values(field))
 
 
-def addresses_have(content: Content, name: bytes, needle: str) -> bool:
+def addresses_contain(content: CachedMessage, name: bytes, needle: str) -> bool:
     """Return whether an address field contains the folded text, as written or as in the envelope (section 6.4.4)."""
-    return header_has(content, name, needle) or any(needle in folded(one) for one in _as_shown(content, name))
+    addresses = _formatted_addresses(content, name)
+    return header_contains(content, name, needle) or any(needle in fold(address) for address in addresses)
 
 
-def _as_shown(content: Content, name: bytes) -> Iterator[str]:
+def _formatted_addresses(content: CachedMessage, name: bytes) -> Iterator[str]:
     """Yield each address as `name <mailbox@host>`, without the quoting and comments of the header."""
-    for one in parse_addresses(b",".join(content.header.all(name))):
-        if one.mailbox not in (None, MISSING_MAILBOX) and one.host not in (None, MISSING_HOST):
-            yield decode_words(b"%b <%b@%b>" % (one.name or b"", one.mailbox, one.host)).lstrip()
+    for address in parse_addresses(b",".join(content.header.all(name))):
+        if address.mailbox not in (None, MISSING_MAILBOX) and address.host not in (None, MISSING_HOST):
+            yield decode_words(b"%b <%b@%b>" % (address.name or b"", address.mailbox, address.host)).lstrip()
 
 
-def body_has(content: Content, needle: str) -> bool:
+def body_contains(content: CachedMessage, needle: str) -> bool:
     """Return whether a text part of the body contains the folded text; headers of parts are not searched."""
-    return any(needle in folded(text) for part in _parts(content.root) for text in _text(content.octets, part))
+    return any(needle in fold(text) for part in _parts(content.root) for text in _text(content.octets, part))
 
 
-def text_has(content: Content, needle: str) -> bool:
+def text_contains(content: CachedMessage, needle: str) -> bool:
     """Return whether the body or a header, of the message or of any part, contains the folded text."""
     lines = (line for part in _parts(content.root) for line in _header_lines(part))
-    return any(needle in folded(line) for line in lines) or body_has(content, needle)
+    return any(needle in fold(line) for line in lines) or body_contains(content, needle)
 
 
 def _header_lines(part: Part) -> Iterator[str]:
@@ -63,13 +64,13 @@ def _values(field: Field) -> Iterator[str]:
 
 
 def _parts(root: Part) -> Iterator[Part]:
-    waiting = [root]
-    while waiting:
-        part = waiting.pop()
+    pending = [root]
+    while pending:
+        part = pending.pop()
         yield part
         if part.message is not None:
-            waiting.append(part.message)
-        waiting += reversed(part.children)
+            pending.append(part.message)
+        pending += reversed(part.children)
 
 
 def _text(octets: bytes, part: Part) -> Iterator[str]:
