@@ -1,4 +1,4 @@
-"""The user agent as a program: from a picture on one disk to the same picture on another."""
+"""The mail user agent as a program: a picture is sent and saved again unchanged."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def root(server: Server) -> Path:
-    """What the servers for mailboxes are given: the MTA's own mailboxes."""
+    """Return the MTA's mailboxes for the access servers."""
     (server.folder / "mail").symlink_to(server.maildirs)
     return server.folder
 
@@ -47,7 +47,7 @@ def access(root: Path, protocol: str) -> Iterator[int]:
 
 
 def agent(*arguments: object, data: bytes = b"", expected: int = 0) -> tuple[str, str]:
-    """Run one command in this process, which starts no new one; what it prints and says."""
+    """Run one command in this process; return its standard output and standard error."""
     out, error = (io.TextIOWrapper(io.BytesIO(), "utf-8", newline="") for _ in range(2))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))

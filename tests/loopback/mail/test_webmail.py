@@ -1,4 +1,4 @@
-"""Webmail as a program, beside the mail server, IMAP and POP3: one mailbox, and clients that nobody here wrote."""
+"""Webmail as a program, beside the mail server, IMAP and POP3 on one mailbox, with independent clients."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_a_letter_with_a_picture_goes_from_browser_to_browser(server: Server, po
     sent = alice.post_files("/compose", values, [("ring.jpg", PICTURE, "image/jpeg")])
     assert (sent.status, sent.fields["Location"]) == (303, "/folder?name=INBOX")
     (message,) = server.wait_for("bob", 1)
-    # The trace field says by which protocol the message came to the mail server (RFC 3848): SMTP, by who is known.
+    # The trace field records the protocol of submission (RFC 3848): ESMTPA, authenticated.
     assert "with ESMTPA id" in message["Received"]
     bob = Visitor(port)
     bob.log_in("bob", "hunter2")
@@ -135,7 +135,7 @@ def ask_raw(port: int, octets: bytes) -> bytes:
 
 
 def test_a_stranger_s_content_is_refused_before_it_comes(port: int) -> None:
-    """The size is promised, and not one octet of it is sent."""
+    """The size is declared, and the request is refused before any content is sent."""
     head = b"POST %b HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\nContent-Type: multipart/form-data; boundary=b\r\n\r\n"
     assert ask_raw(port, head % (b"/compose", MESSAGE_FORM_OCTETS)).startswith(b"HTTP/1.1 403 ")
     assert ask_raw(port, head % (b"/login", LOGIN_FORM_OCTETS + 1)).startswith(b"HTTP/1.1 413 ")
@@ -281,7 +281,7 @@ def test_a_mail_server_that_is_down_is_said_and_the_letter_stays(server: Server)
 def test_a_password_goes_out_inside_tls_where_the_mail_server_has_it(
     secured: Server, flags: tuple[str, ...], status: int
 ) -> None:
-    """Without the flag no password goes in the clear; with it, and no word for the certificate, none goes at all."""
+    """With --submission-tls and an unverified certificate, no password is sent."""
     before = len(secured.messages("bob"))
     with webmail_process(secured, *flags) as port:
         visitor = Visitor(port)

@@ -23,7 +23,7 @@ DOTS = b"Subject: dots\r\n\r\n.one\r\n..\r\n.\r\nend without a line"
 
 
 class Client:
-    """One client of a session."""
+    """A client of one session."""
 
     def __init__(self, maildir: Maildir, offer: Capabilities | None = None, logged_in: bool = True) -> None:
         self.maildir = maildir
@@ -57,7 +57,7 @@ class Client:
         return (request.user, request.digest) == ("alice", digest)
 
     def play(self, transcript: str) -> None:
-        """Say what the client says (C:), and compare what the server says (S:), `...` for any octets."""
+        """Send the client lines (C:) and compare the server lines (S:); `...` matches any octets."""
         pending: list[bytes] = []
         for line in filter(None, (one.strip() for one in transcript.splitlines())):
             who, _, text = line.partition(" ")

@@ -1,4 +1,4 @@
-"""What is shown of a message and what is offered as a file; names that would lead out of a directory."""
+"""Displayed text parts and attachments of a message; file names that try to leave the directory."""
 
 from __future__ import annotations
 

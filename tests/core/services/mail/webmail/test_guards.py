@@ -1,4 +1,4 @@
-"""Sessions, guessing, and forms from elsewhere, each with a clock and random octets of the test's own."""
+"""Sessions, login throttling and CSRF checks, with a fake clock and fake random octets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pages of webmail, asked for without a socket: who may see what, and what becomes of forms."""
+"""Webmail pages without sockets: access control, and the effects of forms."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def alice(world: World) -> World:
 
 
 def deliver(world: World, *subjects: str) -> dict[str, object]:
-    """Put letters into Alice's inbox; returns what names the first."""
+    """Deliver messages to Alice's inbox; return the URL parameters of the first."""
     world.alice().deliver_many([LETTER % (name.encode(), name.encode()) for name in subjects])
     folder = world.alice().folder("INBOX")
     folder.refresh()

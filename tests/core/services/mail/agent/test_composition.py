@@ -1,4 +1,4 @@
-"""Messages that the user agent writes, read back by the standard library's parser."""
+"""Message composition: drafts encoded by the user agent and parsed by the standard library."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from services.mail.agent.limits import ATTACHMENTS_MAX, LINE_OCTETS, RECIPIENTS_
 ALICE = NameAddr("Alice", Mailbox("alice", "example.org"))
 BOB = NameAddr("", Mailbox("bob", "example.com"))
 DATE_S = 1_795_442_557.0
-# No control, no half of a character: what a person may write in a field.
+# Text that is permitted in a header field: no controls, no lone surrogates.
 WORDS = st.text(st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp")), max_size=120)
 
 
@@ -119,7 +119,7 @@ def test_nobody_writes_a_field_of_his_own(bad: str) -> None:
 
 
 def test_an_encoded_line_end_stays_encoded() -> None:
-    """Some libraries read encoded words in what they are given to write, and write what stands in them."""
+    """Some libraries decode encoded words in their input before encoding it: no line ending may get through."""
     hidden = "=?utf-8?q?a=0D=0ABcc:_eve@example.net?="
     octets = written(subject=hidden, attachments=[Attachment(hidden, b"")])
     assert b"\r\nBcc" not in octets
@@ -148,7 +148,7 @@ def test_a_text_is_encoded_where_it_must_be(text: str, encoding: str) -> None:
 
 
 def test_what_holds_parts_goes_as_octets() -> None:
-    """RFC 2046 section 5.2.1: message/rfc822 is not to be encoded in base64."""
+    """RFC 2046 section 5.2.1: message/rfc822 must not be encoded in base64."""
     octets = written(
         attachments=[Attachment("a.eml", b"\xff", "message/rfc822"), Attachment("b", b"", "multipart/mixed")]
     )

@@ -1,4 +1,4 @@
-"""Greeting, capabilities, log-in and log-out (RFC 3501 sections 6.1 and 6.2)."""
+"""Greeting, capabilities, login and logout (RFC 3501 sections 6.1 and 6.2)."""
 
 from __future__ import annotations
 
@@ -259,7 +259,7 @@ def test_a_literal_that_does_not_wait_and_is_refused_is_passed_over(client: Clie
 
 
 def test_literals_behind_one_that_is_refused_are_passed_over(client: Client) -> None:
-    """RFC 7888 section 4: what the client sends unasked is read to its end, and no command is found in it."""
+    """RFC 7888 section 4: a non-synchronising literal is read to its end, and no command is parsed in it."""
     client.play(
         """
         C: a LOGIN {5000+}\\r\\n%s {9+}\\r\\nb NOOP\\r\\n\\r {3+}\\r\\nabc

@@ -1,4 +1,4 @@
-"""Messages that are meant to harm who reads them, or that nobody can read: on every page there is something to see."""
+"""Hostile and malformed messages: every page displays something, and nothing of it runs."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def deliver(world: World, octets: bytes) -> dict[str, object]:
 
 
 def all_pages(world: World, octets: bytes) -> list[Response]:
-    """Every page that shows something of a message."""
+    """Return every page that displays part of a message."""
     named = deliver(world, octets)
     pages = [world.get("/folder", name="INBOX"), world.get("/document", **named)]
     pages += [world.get("/message", **named, **{"as": view}) for view in VIEWS]

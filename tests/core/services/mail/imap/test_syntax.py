@@ -1,4 +1,4 @@
-"""Sets, patterns, dates, strings and framing, one by one and with any octets."""
+"""Sequence sets, LIST patterns, dates, strings and framing, by example and with arbitrary octets."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_strings_read_as_they_were_written(octets: bytes) -> None:
 
 
 def units(pieces: list[bytes]) -> list[Line | AnnouncedLiteral]:
-    """What a framing makes of octets that come in these pieces, every literal taken in."""
+    """Return the units that a framer finds in these pieces; every literal is accepted."""
     framer = Framer(65_536)
     found = []
     for piece in pieces:
