@@ -116,8 +116,8 @@ def _save_message(options: argparse.Namespace, content: bytes) -> None:
     contents = Contents(content)
     with _writing_to(options.directory):
         _write(options.directory, f"message-{options.number}.eml", content)
-        for piece in contents.files:
-            _write(options.directory, piece.file_name, contents.decoded(piece))
+        for leaf in contents.files:
+            _write(options.directory, leaf.file_name, contents.decoded(leaf))
     for line in attachment_lines(contents):
         print(strip_controls(line))
 

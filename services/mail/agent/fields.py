@@ -41,8 +41,8 @@ def word_list(name: str, values: Iterable[str]) -> str:
 
 def _joined(name: str, items: list[str], mark: str) -> str:
     lines = [f"{name}:"]
-    for number, piece in enumerate(items):
-        whole = f" {piece}{mark}" if number < len(items) - 1 else f" {piece}"
+    for number, leaf in enumerate(items):
+        whole = f" {leaf}{mark}" if number < len(items) - 1 else f" {leaf}"
         if len(lines[-1]) + len(whole) > LINE_OCTETS_WANTED and lines[-1] != f"{name}:":
             lines.append(whole)
         else:

@@ -146,10 +146,10 @@ class _Pop3:
 
     def part(self, number: int, section: str) -> bytes:
         contents = Contents(self.message(number))
-        piece = contents.piece(section)
-        if piece is None:
+        leaf = contents.leaf(section)
+        if leaf is None:
             raise AgentError(f"Message {number} has no part {section}.")
-        return contents.decoded(piece)
+        return contents.decoded(leaf)
 
     def delete(self, number: int) -> None:
         self._client.dele(number)
@@ -190,8 +190,8 @@ class _Imap:
     def list_messages(self) -> Iterator[MessageSummary]:
         if not self._count:
             return
-        wanted = f"1:{min(self._count, LISTED_MAX)}"
-        for item in self._check(self._client.fetch(wanted, f"(RFC822.SIZE {_FIELDS})")):
+        message_range = f"1:{min(self._count, LISTED_MAX)}"
+        for item in self._check(self._client.fetch(message_range, f"(RFC822.SIZE {_FIELDS})")):
             if isinstance(item, tuple):
                 number, size = _NUMBER.match(item[0]), _SIZE.search(item[0])
                 if number is not None:

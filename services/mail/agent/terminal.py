@@ -44,17 +44,17 @@ def message_text(octets: bytes) -> str:
     """Format a message for a terminal; HTML without its tags if there is no plain text."""
     contents = Contents(octets)
     lines = [f"{name.decode().capitalize()}: {contents.field(name)}" for name in _FIELDS if contents.field(name)]
-    texts = [_text(contents, piece) for piece in contents.texts(html=False)]
+    texts = [_text(contents, leaf) for leaf in contents.texts(html=False)]
     files = [f"[{line}]" for line in attachment_lines(contents)]
     return strip_controls("\n".join([*lines, "", *texts, *files]).rstrip("\n")) + "\n"
 
 
-def _text(contents: Contents, piece: LeafPart) -> str:
-    text = contents.text(piece)
-    return unescape(_TAG.sub("", text)) if piece.kind == HTML else text
+def _text(contents: Contents, leaf: LeafPart) -> str:
+    text = contents.text(leaf)
+    return unescape(_TAG.sub("", text)) if leaf.media_type == HTML else text
 
 
 def attachment_lines(contents: Contents) -> Iterator[str]:
     """List attachments, one a line: section, media type, name, size."""
-    for piece in contents.files:
-        yield f"{piece.number} {piece.kind} {piece.file_name} {len(contents.decoded(piece))} octets"
+    for leaf in contents.files:
+        yield f"{leaf.number} {leaf.media_type} {leaf.file_name} {len(contents.decoded(leaf))} octets"

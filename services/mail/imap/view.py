@@ -82,9 +82,9 @@ class View:
         if self.folder.revision == self._revision:
             return
         messages = self.folder.messages
-        gone = [uid for uid in self.uids if uid not in messages]
+        expunged = [uid for uid in self.uids if uid not in messages]
         if may_expunge:
-            yield from self._expunges(gone)
+            yield from self._expunges(expunged)
         yield from self._new_messages()
         if len(self.recent) != self._sent_recent_count:
             self._sent_recent_count = len(self.recent)
@@ -92,11 +92,11 @@ class View:
         yield from self.new_keywords()
         yield from self._flag_changes()
         # With EXPUNGEs outstanding, the next call must look again.
-        self._revision = self.folder.revision if may_expunge or not gone else -1
+        self._revision = self.folder.revision if may_expunge or not expunged else -1
 
-    def _expunges(self, gone: list[int]) -> Iterator[bytes]:
+    def _expunges(self, expunged: list[int]) -> Iterator[bytes]:
         # In descending order, so that the numbers of the remaining ones stay valid.
-        for uid in reversed(gone):
+        for uid in reversed(expunged):
             position = bisect_left(self.uids, uid)
             del self.uids[position]
             self._sent_flags.pop(uid, None)

@@ -13,4 +13,4 @@ BAD_COMMANDS_MAX = 20
 FAILED_LOGINS_MAX = 5
 
 # Size of the pieces in which a message is sent.
-PIECE_OCTETS = 65_536
+SEND_OCTETS = 65_536

@@ -60,10 +60,10 @@ class Maildrop:
 
     def remove_marked(self) -> int:
         """Remove the marked messages; return their count."""
-        gone = [self.uids[number - 1] for number in sorted(self.marked)]
+        uids = [self.uids[number - 1] for number in sorted(self.marked)]
         with contextlib.suppress(MessageGoneError):
-            self.folder.expunge(gone)
-        return len(gone)
+            self.folder.expunge(uids)
+        return len(uids)
 
 
 def _locked(path: str) -> int:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from services.mail.maildir.errors import MessageGoneError
 from services.mail.pop3.command import Steps
 from services.mail.pop3.errors import RefusedError, SyntaxRefusedError
-from services.mail.pop3.limits import PIECE_OCTETS
+from services.mail.pop3.limits import SEND_OCTETS
 from services.mail.pop3.maildrop import Maildrop
 from services.mail.pop3.session_state import SessionState
 
@@ -66,7 +66,7 @@ def retr(session: SessionState, arguments: list[bytes]) -> Steps:
     number = _number(maildrop, arguments[0])
     content = _read(maildrop, number)
     yield b"+OK %d octets.\r\n" % len(content)
-    yield from stuffed(content)
+    yield from byte_stuffed(content)
     return ""
 
 
@@ -77,35 +77,35 @@ def top(session: SessionState, arguments: list[bytes]) -> Steps:
     count = _count(arguments[1])
     content = _read(maildrop, number)
     yield b"+OK The top of the message follows.\r\n"
-    yield from stuffed(_top_of(content, count))
+    yield from byte_stuffed(_header_and_lines(content, count))
     return ""
 
 
-def _top_of(content: bytes, count: int) -> bytes:
+def _header_and_lines(content: bytes, count: int) -> bytes:
     if content.startswith(b"\r\n"):
-        place = 2
+        end = 2
     else:
-        found = content.find(b"\r\n\r\n")
-        if found < 0:
+        index = content.find(b"\r\n\r\n")
+        if index < 0:
             return content
-        place = found + 4
+        end = index + 4
     for _ in range(count):
-        found = content.find(b"\r\n", place)
-        if found < 0:
+        index = content.find(b"\r\n", end)
+        if index < 0:
             return content
-        place = found + 2
-    return content[:place]
+        end = index + 2
+    return content[:end]
 
 
-def stuffed(content: bytes) -> Iterator[bytes]:
+def byte_stuffed(content: bytes) -> Iterator[bytes]:
     """Encode a message as a multi-line response: byte-stuffed, CRLF at the end, final dot (RFC 1939 section 3)."""
     if content and not content.endswith(b"\r\n"):
         content += b"\r\n"
     if content.startswith(b"."):
         yield b"."
     content = content.replace(b"\r\n.", b"\r\n..")
-    for begin in range(0, len(content), PIECE_OCTETS):
-        yield content[begin : begin + PIECE_OCTETS]
+    for begin in range(0, len(content), SEND_OCTETS):
+        yield content[begin : begin + SEND_OCTETS]
     yield b".\r\n"
 
 

@@ -40,9 +40,9 @@ def post_action(request: UserPageRequest, _: Pages) -> Response:
 def _act(request: UserPageRequest, folder: Folder, uids: Sequence[int], name: str) -> str:
     action = request.form.get("action")
     if action in _FLAGS:
-        flag, wanted = _FLAGS[action]
+        flag, is_set = _FLAGS[action]
         for uid in uids:
-            folders.change_flag(folder, uid, flag, wanted)
+            folders.change_flag(folder, uid, flag, is_set)
         return ""
     acts: dict[str, Callable[[], str]] = {
         "delete": lambda: _delete(request, folder, uids, name),

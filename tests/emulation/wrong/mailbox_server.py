@@ -70,7 +70,7 @@ def _bare_dots() -> None:
         yield content
         yield b".\r\n"
 
-    patch(transaction, "stuffed", bare)
+    patch(transaction, "byte_stuffed", bare)
 
 
 def _no_flags() -> None:

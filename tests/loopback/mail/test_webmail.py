@@ -62,7 +62,7 @@ def alice(port: int) -> Visitor:
     return visitor
 
 
-def test_a_letter_with_a_picture_goes_from_browser_to_browser(server: Server, port: int, alice: Visitor) -> None:
+def test_a_message_with_a_picture_goes_from_browser_to_browser(server: Server, port: int, alice: Visitor) -> None:
     form = alice.get("/compose").form("/compose")
     values = {**form, "to": "bob@example.com", "subject": "Grüße", "text": "Look!"}
     sent = alice.post_files("/compose", values, [("ring.jpg", PICTURE, "image/jpeg")])
@@ -261,7 +261,7 @@ def test_the_log_says_who_came_and_no_password(server: Server, tmp_path: Path) -
     assert visitor.cookies["session"] not in log.read_text()
 
 
-def test_a_mail_server_that_is_down_is_said_and_the_letter_stays(server: Server) -> None:
+def test_a_mail_server_that_is_down_is_said_and_the_message_stays(server: Server) -> None:
     with socket.socket() as taken:
         taken.bind((HOST, 0))
         elsewhere = f"{HOST}:{taken.getsockname()[1]}"

@@ -184,7 +184,7 @@ def test_a_picture_inside_the_text_is_shown(server: Server, url: str, browser: B
     assert browser.value("document.querySelector('figure')") is None
 
 
-def test_a_letter_with_scripts_in_it_runs_nothing(server: Server, url: str, browser: Browser, site: Site) -> None:
+def test_a_message_with_scripts_in_it_runs_nothing(server: Server, url: str, browser: Browser, site: Site) -> None:
     script = SCRIPT.format(site=site.name)
     html = LETTER_HTML.format(script=script, site=site.name, script_again=script.replace("'", "&quot;"))
     maildir_of(server, "alice").deliver(letter("Scripts", html))

@@ -14,7 +14,7 @@ from services.mail.maildir.folder import Folder
 
 
 @dataclass(frozen=True, slots=True)
-class _Appended:
+class _MessageData:
     flags: frozenset[str]
     date: float | None
     content: bytes
@@ -37,7 +37,7 @@ def append(session: SessionState, reader: Reader) -> Steps:
     return f"[APPENDUID {folder.uidvalidity} {format_sequence_set(uids)}] Append completed."
 
 
-def _read_message(reader: Reader) -> _Appended:
+def _read_message(reader: Reader) -> _MessageData:
     reader.expect_space()
     flags: frozenset[str] = frozenset()
     date = None
@@ -51,7 +51,7 @@ def _read_message(reader: Reader) -> _Appended:
     # RFC 3502 section 6.3.11: a zero-length literal cancels the command.
     if not content:
         raise NoError("There is nothing to append.")
-    return _Appended(flags, date, content)
+    return _MessageData(flags, date, content)
 
 
 def check_literal(session: SessionState, received: bytes, position: int, size_octets: int) -> None:

@@ -39,16 +39,16 @@ def _fetch(session: SessionState, reader: Reader, by_uid: bool) -> Steps:
     view = session.selected()
     reads = not view.read_only and any(isinstance(item, Section) and item.sets_seen for item in items)
     # RFC 2180 section 4.1: a client may fetch a message before it has received the EXPUNGE; such messages are skipped.
-    gone = False
+    any_expunged = False
     for index, uid in enumerate(uids):
         if index % TURN_MESSAGES == 0:
             yield b""
         try:
             yield from _fetch_response(view, uid, items, reads)
         except MessageGoneError:
-            gone = True
+            any_expunged = True
     # RFC 3501 section 6.4.8: a UID that does not exist is ignored without an error.
-    if gone and not by_uid:
+    if any_expunged and not by_uid:
         raise NoError("Some of the messages have been removed.", "EXPUNGEISSUED")
     return "Fetch completed."
 

@@ -98,7 +98,7 @@ def _store(session: SessionState, reader: Reader, by_uid: bool) -> Steps:
 
 
 def _change(view: View, uids: list[int], sign: bytes, flags: frozenset[str], silent: bool, by_uid: bool) -> Steps:
-    expunged_seen = False
+    any_expunged = False
     for uid in uids:
         try:
             # A change by another session must still be reported, even after .SILENT.
@@ -106,7 +106,7 @@ def _change(view: View, uids: list[int], sign: bytes, flags: frozenset[str], sil
             old = view.folder.message(uid).flags
             view.folder.set_flags(uid, {b"+": old | flags, b"-": without(old, flags)}.get(sign, flags))
         except MessageGoneError:
-            expunged_seen = True
+            any_expunged = True
             continue
         if silent:
             if was_current:
@@ -117,7 +117,7 @@ def _change(view: View, uids: list[int], sign: bytes, flags: frozenset[str], sil
         yield b"* %d FETCH (%b%b)\r\n" % (view.number(uid) or 0, b"UID %d " % uid if by_uid else b"", flags_item)
     # RFC 3501 section 6.4.8: a UID that does not exist is no error; RFC 2180 section 4.2.1: nor is a .SILENT change
     # of an expunged message.
-    if expunged_seen and not (by_uid or silent):
+    if any_expunged and not (by_uid or silent):
         raise NoError(_GONE, "EXPUNGEISSUED")
     return "Store completed."
 

@@ -12,10 +12,10 @@ Session states (RFC 3501 section 3) and the commands that change them:
                    |
     LOGOUT in any state, BYE (time-out, shutdown, too many errors) -> LOGOUT
 
-The table is the only place that knows in which state a command is valid; a handler never checks it. Handlers change the
-state through SessionState (`log_in`, `select`) and nothing else does, except for BYE in Session. A command in a wrong
-state is answered by BAD, before its arguments are parsed and before any literal is accepted, so that a client without
-authentication cannot make the server buffer a message.
+Only this table says in which states a command is valid; handlers do not check. The state changes only by SessionState
+(`log_in`, `select`, `log_out`), called by handlers and, for BYE, by Session. A command in a wrong state is answered by
+BAD before its arguments are parsed and before any literal is accepted, so that a client without authentication cannot
+make the server buffer a message.
 
 STARTTLS is no state: it replaces the capabilities (no STARTTLS any more, passwords permitted) and discards octets
 that were sent ahead in cleartext. Neither is IDLE: it is a command that waits for a continuation line, and the flag

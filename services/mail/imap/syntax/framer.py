@@ -86,9 +86,9 @@ class Framer:
         if self._skipped_octets:
             self._skipped_octets -= len(self._buffer.take(self._skipped_octets))
         if self._missing_octets:
-            taken = self._buffer.take(self._missing_octets)
-            self._command += taken
-            self._missing_octets -= len(taken)
+            octets = self._buffer.take(self._missing_octets)
+            self._command += octets
+            self._missing_octets -= len(octets)
         return not self._skipped_octets and not self._missing_octets
 
     def _overrun(self) -> OverlongLine | None:

@@ -30,11 +30,11 @@ def get_part(request: UserPageRequest, _: Pages) -> Response:
     """Return one part of a message."""
     location = requested_message(request)
     contents = Contents(location.read())
-    piece = contents.piece(request.query.get("section"))
-    if piece is None:
+    leaf = contents.leaf(request.query.get("section"))
+    if leaf is None:
         raise PageError(404, "The message has no such part.")
-    kind = piece.kind if piece.kind in PICTURES else _OCTETS
-    return download(contents.decoded(piece), kind, disposition(piece.file_name))
+    media_type = leaf.media_type if leaf.media_type in PICTURES else _OCTETS
+    return download(contents.decoded(leaf), media_type, disposition(leaf.file_name))
 
 
 def get_source(request: UserPageRequest, _: Pages) -> Response:

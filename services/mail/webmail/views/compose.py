@@ -125,9 +125,9 @@ def _kept(contents: Contents | None, form: Form) -> list[Attachment]:
     """Return the selected attachments of a forwarded message."""
     if contents is None or form.get("way") != FORWARD:
         return []
-    wanted = frozenset(form.get_all("keep"))
-    parts = [piece for piece in contents.files if piece.number in wanted]
-    return [Attachment(piece.file_name, contents.decoded(piece), piece.kind) for piece in parts]
+    selected = frozenset(form.get_all("keep"))
+    parts = [part for part in contents.files if part.number in selected]
+    return [Attachment(part.file_name, contents.decoded(part), part.media_type) for part in parts]
 
 
 def _refused(sent: Submitted, draft: Draft) -> dict[str, str]:

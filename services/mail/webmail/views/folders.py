@@ -90,7 +90,7 @@ def move_messages(maildir: Maildir, folder: Folder, uids: Sequence[int], target:
         folder.expunge([uid for uid, _ in folder.copy_to(uids, into)])
 
 
-def change_flag(folder: Folder, uid: int, flag: str, wanted: bool) -> None:
+def change_flag(folder: Folder, uid: int, flag: str, is_set: bool) -> None:
     """Set or clear a flag of a message; raise MaildirError if it is gone."""
     flags = folder.message(uid).flags
-    folder.set_flags(uid, flags | {flag} if wanted else flags - {flag})
+    folder.set_flags(uid, flags | {flag} if is_set else flags - {flag})

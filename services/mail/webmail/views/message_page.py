@@ -88,10 +88,10 @@ def _parsed_values(location: MessageLocation, contents: Contents, view: str) -> 
     if "Date" not in dict(fields):
         fields.append(("Arrived", date_text(location.folder.date(location.uid)) + " UTC"))
     in_frame = view != "text" and contents.has_html
-    texts = [] if in_frame else [contents.text(piece) for piece in contents.texts(html=False)]
+    texts = [] if in_frame else [contents.text(leaf) for leaf in contents.texts(html=False)]
     mentioned = _embedded_content_ids(contents) if in_frame else frozenset()
-    others = [piece for piece in contents.files if piece.content_id not in mentioned]
-    pictures = [piece for piece in others if piece.kind in PICTURES][:PICTURES_MAX]
+    others = [leaf for leaf in contents.files if leaf.content_id not in mentioned]
+    pictures = [leaf for leaf in others if leaf.media_type in PICTURES][:PICTURES_MAX]
     return {
         "subject": contents.field(b"subject").strip() or "(no subject)",
         "fields": fields,
@@ -99,19 +99,19 @@ def _parsed_values(location: MessageLocation, contents: Contents, view: str) -> 
         "linked": sum(map(len, texts)) <= LINKED_CHARACTERS,
         "has_html": contents.has_html,
         "view": "html" if in_frame else "text",
-        "pictures": [(piece.file_name, part_link(location, piece.number)) for piece in pictures],
-        "files": [_file(location, contents, piece) for piece in contents.files],
+        "pictures": [(leaf.file_name, part_link(location, leaf.number)) for leaf in pictures],
+        "files": [_file(location, contents, leaf) for leaf in contents.files],
         "notes": [] if in_frame or contents.files or any(texts) else ["The message has no text."],
     }
 
 
-def _file(location: MessageLocation, contents: Contents, piece: LeafPart) -> tuple[str, str, int, str]:
-    return piece.file_name, piece.kind, len(contents.decoded(piece)), part_link(location, piece.number)
+def _file(location: MessageLocation, contents: Contents, leaf: LeafPart) -> tuple[str, str, int, str]:
+    return leaf.file_name, leaf.media_type, len(contents.decoded(leaf)), part_link(location, leaf.number)
 
 
 def _embedded_content_ids(contents: Contents) -> frozenset[str]:
     """Return the Content-IDs of the pictures embedded in the HTML."""
-    texts = (contents.text(piece) for piece in contents.texts(html=True) if piece.kind == HTML)
+    texts = (contents.text(leaf) for leaf in contents.texts(html=True) if leaf.media_type == HTML)
     return frozenset(match[1] for text in texts for match in _MENTIONED.finditer(text))
 
 
@@ -127,17 +127,17 @@ def get_document(request: UserPageRequest, pages: Pages) -> Response:
 
 
 def _document(location: MessageLocation, contents: Contents) -> dict[str, object]:
-    by_id = {piece.content_id: piece for piece in contents.files if piece.content_id and piece.kind in PICTURES}
+    by_id = {leaf.content_id: leaf for leaf in contents.files if leaf.content_id and leaf.media_type in PICTURES}
 
     def picture_of(content_id: str) -> str | None:
-        piece = by_id.get(content_id)
-        return None if piece is None else part_link(location, piece.number)
+        leaf = by_id.get(content_id)
+        return None if leaf is None else part_link(location, leaf.number)
 
     texts: list[tuple[bool, str]] = []
     blocked, too_much = 0, False
-    for piece in contents.texts(html=True):
-        text = contents.text(piece)
-        if piece.kind != HTML:
+    for leaf in contents.texts(html=True):
+        text = contents.text(leaf)
+        if leaf.media_type != HTML:
             texts.append((False, text))
             continue
         try:

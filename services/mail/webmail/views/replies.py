@@ -62,9 +62,9 @@ def forward(contents: Contents) -> Prefill:
 def quoted_text(contents: Contents) -> str:
     """Return a message's text for quoting, truncated."""
     texts = []
-    for piece in contents.texts(html=False):
-        text = contents.text(piece)
-        if piece.kind == HTML:
+    for leaf in contents.texts(html=False):
+        text = contents.text(leaf)
+        if leaf.media_type == HTML:
             try:
                 text = plain_text(text)
             except TooMuchHtmlError:

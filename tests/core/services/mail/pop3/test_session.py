@@ -16,7 +16,7 @@ from services.mail.maildir.store import Maildir
 from services.mail.pop3.limits import BAD_COMMANDS_MAX, FAILED_LOGINS_MAX
 from services.mail.pop3.session import Session
 from services.mail.pop3.session_state import Capabilities, State
-from services.mail.pop3.transaction import stuffed
+from services.mail.pop3.transaction import byte_stuffed
 
 TIMESTAMP = b"<1896.697170952@dbc.mtview.ca.us>"
 DOTS = b"Subject: dots\r\n\r\n.one\r\n..\r\n.\r\nend without a line"
@@ -300,7 +300,7 @@ def test_a_line_without_end_is_an_error_once(maildir: Maildir) -> None:
 
 @given(st.lists(st.sampled_from([b".", b"\r\n", b"x", b"\r", b"\n"]), max_size=30).map(b"".join))
 def test_stuffing_is_undone_by_its_rule(content: bytes) -> None:
-    sent = b"".join(stuffed(content))
+    sent = b"".join(byte_stuffed(content))
     assert sent.endswith(b".\r\n")
     lines = sent[: -len(b".\r\n")].split(b"\r\n")
     assert lines.pop() == b""

@@ -16,8 +16,8 @@ from services.mail.reading.file_names import parameter_text, safe_file_name
 from services.mail.reading.limits import FILE_NAME_OCTETS, LEAF_PARTS_MAX
 
 
-def part(kind: bytes, body: bytes = b"", *fields: bytes) -> bytes:
-    return b"".join((b"Content-Type: ", kind, b"\r\n", *(one + b"\r\n" for one in fields), b"\r\n", body))
+def part(media_type: bytes, body: bytes = b"", *fields: bytes) -> bytes:
+    return b"".join((b"Content-Type: ", media_type, b"\r\n", *(one + b"\r\n" for one in fields), b"\r\n", body))
 
 
 def multipart(subtype: bytes, *parts: bytes, boundary: bytes = b"b") -> bytes:
@@ -45,15 +45,15 @@ def test_html_with_its_pictures_is_one_alternative() -> None:
     assert shown(octets, html=True) == ["<img src=cid:ring@x>"]
     (file,) = contents.files
     assert (file.number, file.content_id, contents.decoded(file)) == ("2.2", "ring@x", b"\0\1\2")
-    assert contents.piece("2.2") is file
-    assert contents.piece("2.3") is None
+    assert contents.leaf("2.2") is file
+    assert contents.leaf("2.3") is None
 
 
 def test_texts_in_a_row_are_all_shown_and_attached_text_is_not() -> None:
     attached = part(b"text/plain", b"notes", b"Content-Disposition: attachment; filename=notes.txt")
     octets = multipart(b"mixed", part(b"text/plain", b"one"), attached, part(b"text/html", b"two"))
     assert shown(octets, html=True) == ["one", "two"]
-    assert [(file.kind, file.file_name) for file in Contents(octets).files] == [(PLAIN, "notes.txt")]
+    assert [(file.media_type, file.file_name) for file in Contents(octets).files] == [(PLAIN, "notes.txt")]
 
 
 def test_a_message_in_a_message_is_a_file() -> None:

@@ -164,7 +164,7 @@ def test_what_could_run_is_only_to_be_saved(world: World, kind: str) -> None:
     assert value_of(response, b"content-security-policy").startswith("default-src 'none'; sandbox;")
 
 
-def test_a_letter_of_nothing_says_so(world: World) -> None:
+def test_a_message_of_nothing_says_so(world: World) -> None:
     assert "The message has no text." in text(world.get("/message", **deliver(world, b"Subject: x\r\n\r\n")))
     assert "The message has no text." not in text(world.get("/message", **deliver(world, b"Subject: x\r\n\r\ny")))
 

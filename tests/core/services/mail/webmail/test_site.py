@@ -348,7 +348,7 @@ def test_who_is_refused_among_others_is_named(alice: World) -> None:
     assert "refused for no@example.com: 550" in notice_of(alice)
 
 
-def test_a_server_that_is_down_loses_no_letter(alice: World) -> None:
+def test_a_server_that_is_down_loses_no_message(alice: World) -> None:
     alice.failure = Reply(451, "No connection to mail.example", "4.4.1")
     response = alice.post("/compose", to="bob@example.com", text="A long letter")
     assert response.status == 422
