@@ -31,15 +31,15 @@ def _text(text: str, before: int) -> str:
 
 def mailbox_list(name: str, name_addrs: Iterable[NameAddr]) -> str:
     """Encode a field with a mailbox list, as To, folded between mailboxes."""
-    return _joined(name, [_name_addr(name_addr) for name_addr in name_addrs], ",")
+    return _fold(name, [_name_addr(name_addr) for name_addr in name_addrs], ",")
 
 
 def word_list(name: str, values: Iterable[str]) -> str:
     """Encode a field of words separated by spaces, as References."""
-    return _joined(name, list(values), "")
+    return _fold(name, list(values), "")
 
 
-def _joined(name: str, items: list[str], mark: str) -> str:
+def _fold(name: str, items: list[str], mark: str) -> str:
     lines = [f"{name}:"]
     for number, leaf in enumerate(items):
         whole = f" {leaf}{mark}" if number < len(items) - 1 else f" {leaf}"

@@ -13,9 +13,6 @@ LINE_OCTETS_WANTED = 78
 # Attachments of one message; far below the 10,000 MIME parts that readers parse.
 ATTACHMENTS_MAX = 100
 
-# Length of a file name on ext4, xfs and btrfs (NAME_MAX).
-FILE_NAME_OCTETS = 255
-
 # Size of an encoded message; servers advertise their own limit with SIZE, Postfix's default is 10 MB.
 MESSAGE_OCTETS = 64 * 1024 * 1024
 

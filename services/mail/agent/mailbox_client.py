@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from services.mail.agent.errors import AgentError
+from services.mail.agent.errors import AgentError, failure_reason
 from services.mail.agent.limits import LISTED_MAX, TIMEOUT_S
 from services.mail.agent.terminal import MessageSummary
 from services.mail.mime.header import parse_header
@@ -82,8 +82,7 @@ def open_mailbox(access: Access) -> Iterator[Mailbox]:
     except (poplib.error_proto, imaplib.IMAP4.error) as error:
         raise AgentError(f"{access.host} said: {_error_text(error)}") from error
     except (OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise AgentError(f"{access.host} port {access.port} cannot be used: {reason}.") from error
+        raise AgentError(f"{access.host} port {access.port} cannot be used: {failure_reason(error)}.") from error
 
 
 def fetch_messages(access: Access, numbers: Iterable[int] | None = None, delete: bool = False) -> list[bytes]:

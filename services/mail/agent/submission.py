@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from services.mail.address import Mailbox, MailboxError, PathError, is_domain, parse_mailbox
-from services.mail.agent.errors import AgentError
+from services.mail.agent.errors import AgentError, failure_reason
 from services.mail.agent.limits import RECIPIENTS_MAX, TIMEOUT_S
 from services.mail.mime.header import parse_header
 from services.mail.reading.address_list import parse_name_addrs
@@ -82,17 +82,17 @@ def send(server: Server, messages: Sequence[Submission]) -> dict[str, str]:
     """
     refused: dict[str, str] = {}
     try:
-        with _connected(server) as client:
+        with _connect(server) as client:
             for message in messages:
-                refused |= _sent(client, message)
+                refused |= _send_message(client, message)
     except smtplib.SMTPException as error:
-        raise AgentError(_why(server, error)) from error
+        raise AgentError(_smtp_error_text(server, error)) from error
     except (OSError, UnicodeError) as error:
-        raise AgentError(f"{server.host} port {server.port} cannot be used: {_reason(error)}.") from error
+        raise AgentError(f"{server.host} port {server.port} cannot be used: {failure_reason(error)}.") from error
     return refused
 
 
-def _connected(server: Server) -> smtplib.SMTP:
+def _connect(server: Server) -> smtplib.SMTP:
     name = server.hello or os.uname().nodename
     client = smtplib.SMTP(server.host, server.port, name if is_domain(name) else _FALLBACK_NAME, server.timeout_s)
     try:
@@ -106,7 +106,7 @@ def _connected(server: Server) -> smtplib.SMTP:
     return client
 
 
-def _sent(client: smtplib.SMTP, message: Submission) -> dict[str, str]:
+def _send_message(client: smtplib.SMTP, message: Submission) -> dict[str, str]:
     client.ehlo_or_helo_if_needed()
     # RFC 6152 section 3
     is_8bit = not message.content.isascii()
@@ -121,14 +121,10 @@ def _text(reply: bytes | str) -> str:
     return reply if isinstance(reply, str) else reply.decode("utf-8", "replace")
 
 
-def _why(server: Server, error: smtplib.SMTPException) -> str:
+def _smtp_error_text(server: Server, error: smtplib.SMTPException) -> str:
     if isinstance(error, smtplib.SMTPRecipientsRefused):
         replies = "; ".join(f"{name}: {code} {_text(reply)}" for name, (code, reply) in error.recipients.items())
         return f"{server.host} refused every recipient: {replies}"
     if isinstance(error, smtplib.SMTPResponseException):
         return f"{server.host} said {error.smtp_code} {_text(error.smtp_error)}"
     return f"{server.host} port {server.port}: {error}"
-
-
-def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__

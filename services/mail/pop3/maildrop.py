@@ -25,7 +25,7 @@ class Maildrop:
 
     def __init__(self, maildir: Maildir) -> None:
         folder: Folder = maildir.folder(INBOX)
-        self._lock = _locked(f"{folder.path}/{LOCK}")
+        self._lock = _lock_file(f"{folder.path}/{LOCK}")
         try:
             folder.refresh()
             self.folder = folder
@@ -66,7 +66,7 @@ class Maildrop:
         return len(uids)
 
 
-def _locked(path: str) -> int:
+def _lock_file(path: str) -> int:
     descriptor = os.open(path, _OPEN, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

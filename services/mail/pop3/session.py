@@ -28,7 +28,7 @@ class Session:
         self._buffer = OctetBuffer(PIPELINE_OCTETS + LINE_OCTETS)
         self._running: Steps | None = None
         self._bad_commands = 0
-        self._dropping = False
+        self._discarding = False
 
     @property
     def state(self) -> State:
@@ -76,31 +76,31 @@ class Session:
                 try:
                     line = self._buffer.take_through(b"\n", LINE_OCTETS)
                 except LimitExceededError:
-                    yield from self._overrun()
+                    yield from self._handle_overlong_line()
                     continue
                 if line is None:
                     break
-                yield from self._line(line)
+                yield from self._handle_line(line)
 
-    def _overrun(self) -> Outputs:
+    def _handle_overlong_line(self) -> Outputs:
         self._buffer.take(LINE_OCTETS)
-        if not self._dropping:
-            self._dropping = True
+        if not self._discarding:
+            self._discarding = True
             self._running = None
-            yield from self._refused(SyntaxRefusedError("The line is too long."))
+            yield from self._reject(SyntaxRefusedError("The line is too long."))
 
-    def _line(self, line: bytes) -> Outputs:
-        if self._dropping:
-            self._dropping = False
+    def _handle_line(self, line: bytes) -> Outputs:
+        if self._discarding:
+            self._discarding = False
             return
         text = line[:-2] if line.endswith(b"\r\n") else line[:-1]
         if self._running is not None:
             running, self._running = self._running, None
-            yield from self._drive(running, text)
+            yield from self._run(running, text)
         else:
-            yield from self._drive(self._steps(text), None)
+            yield from self._run(self._start(text), None)
 
-    def _steps(self, line: bytes) -> Steps:
+    def _start(self, line: bytes) -> Steps:
         word, _, rest = line.partition(b" ")
         name = word.upper()
         command = COMMANDS.get(name)
@@ -117,7 +117,7 @@ class Session:
             self._state.user = None
         return (yield from command.handler(self._state, arguments))
 
-    def _drive(self, steps: Steps, answer: object) -> Outputs:
+    def _run(self, steps: Steps, answer: object) -> Outputs:
         try:
             while True:
                 output = steps.send(answer)
@@ -128,13 +128,13 @@ class Session:
                     return
                 answer = yield output
         except StopIteration as done:
-            yield from self._succeeded(done.value)
+            yield from self._succeed(done.value)
         except RefusedError as error:
-            yield from self._refused(error)
+            yield from self._reject(error)
         except (MaildirError, OSError):
-            yield from self._refused(RefusedError("The maildrop cannot be used at the moment.", "SYS/TEMP"))
+            yield from self._reject(RefusedError("The maildrop cannot be used at the moment.", "SYS/TEMP"))
 
-    def _succeeded(self, text: str) -> Outputs:
+    def _succeed(self, text: str) -> Outputs:
         self._bad_commands = 0
         if text:
             yield f"+OK {text}\r\n".encode("ascii", "replace")
@@ -145,7 +145,7 @@ class Session:
             yield StartTls()
             self._state.capabilities = Capabilities(timestamp=self._state.capabilities.timestamp)
 
-    def _refused(self, error: RefusedError) -> Outputs:
+    def _reject(self, error: RefusedError) -> Outputs:
         yield f"-ERR {error.text}\r\n".encode("ascii", "replace")
         if isinstance(error, SyntaxRefusedError):
             self._bad_commands += 1

@@ -34,11 +34,11 @@ def safe_file_name(name: str, otherwise: str = "file") -> str:
     name = _SEPARATORS.split(_UNSHOWN.sub("", name))[-1]
     name = _REPLACED.sub("_", name).strip().lstrip(".").strip()
     if len(name.encode("utf-8")) > FILE_NAME_OCTETS:
-        name = _shortened(name)
+        name = _truncate(name)
     return name or otherwise
 
 
-def _shortened(name: str) -> str:
+def _truncate(name: str) -> str:
     """Truncate the stem and keep the extension."""
     stem, dot, ending = name.rpartition(".")
     last = (dot + ending).encode("utf-8") if stem and len(ending) <= ENDING_CHARACTERS else b""

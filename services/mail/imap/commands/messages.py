@@ -36,7 +36,7 @@ def close(session: SessionState, reader: Reader) -> Steps:
     yield b""
     view = session.selected()
     if not view.read_only:
-        view.folder.expunge(_deleted(view, view.uids))
+        view.folder.expunge(_marked_deleted(view, view.uids))
     session.select(None)
     return "Close completed."
 
@@ -49,7 +49,7 @@ def unselect(session: SessionState, reader: Reader) -> Steps:
     return "Unselect completed."
 
 
-def _deleted(view: View, uids: Iterable[int]) -> list[int]:
+def _marked_deleted(view: View, uids: Iterable[int]) -> list[int]:
     messages = view.folder.messages
     return [uid for uid in uids if uid in messages and "\\Deleted" in messages[uid].flags]
 
@@ -59,7 +59,7 @@ def expunge(session: SessionState, reader: Reader) -> Steps:
     reader.expect_end()
     yield b""
     view = session.writable()
-    view.folder.expunge(_deleted(view, view.uids))
+    view.folder.expunge(_marked_deleted(view, view.uids))
     return "Expunge completed."
 
 
@@ -70,7 +70,7 @@ def uid_expunge(session: SessionState, reader: Reader) -> Steps:
     reader.expect_end()
     yield b""
     view = session.writable()
-    view.folder.expunge(_deleted(view, uids_in(sequence_set, view.uids)))
+    view.folder.expunge(_marked_deleted(view, uids_in(sequence_set, view.uids)))
     return "Expunge completed."
 
 
@@ -141,7 +141,7 @@ def uid_copy(session: SessionState, reader: Reader) -> Steps:
 def _copy(session: SessionState, reader: Reader, by_uid: bool) -> Steps:
     uids, name = _read_copy(session, reader, by_uid)
     yield b""
-    code = _copied(session.selected(), uids, target_folder(session, name))[1]
+    code = _copy_messages(session.selected(), uids, target_folder(session, name))[1]
     return f"[{code}] Copy completed." if code else "Copy completed; there was no message to copy."
 
 
@@ -153,7 +153,7 @@ def _read_copy(session: SessionState, reader: Reader, by_uid: bool) -> tuple[lis
     return uids, name
 
 
-def _copied(view: View, uids: list[int], target: Folder) -> tuple[list[int], str]:
+def _copy_messages(view: View, uids: list[int], target: Folder) -> tuple[list[int], str]:
     """Copy messages; return the UIDs copied and the COPYUID response code (RFC 4315 section 3)."""
     if any(uid not in view.folder.messages for uid in uids):
         # RFC 3501 section 6.4.7: all messages are copied, or none.
@@ -179,7 +179,7 @@ def uid_move(session: SessionState, reader: Reader) -> Steps:
 def _move(session: SessionState, reader: Reader, by_uid: bool) -> Steps:
     uids, name = _read_copy(session, reader, by_uid)
     view = session.writable()
-    copied, code = _copied(view, uids, target_folder(session, name))
+    copied, code = _copy_messages(view, uids, target_folder(session, name))
     if code:
         # RFC 6851 section 4.3: COPYUID is sent in an untagged OK before the EXPUNGE responses.
         yield b"* OK [%b] Moved.\r\n" % code.encode("ascii")

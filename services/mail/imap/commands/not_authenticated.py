@@ -55,7 +55,7 @@ def _plain(session: SessionState, initial: bytes | None) -> Steps:
     """Run the PLAIN mechanism: authzid NUL authcid NUL passwd (RFC 4616 section 2)."""
     if initial is None:
         initial = yield ContinuationRequest(b"+ \r\n")
-    parts = _decoded(initial).split(b"\0")
+    parts = _decode_base64(initial).split(b"\0")
     if len(parts) != 3:
         raise BadError("The response of PLAIN has three parts.")
     authzid, user, password = parts
@@ -68,12 +68,12 @@ def _login_mechanism(session: SessionState, initial: bytes | None) -> Steps:
     """Run the LOGIN mechanism, which has no RFC: the server prompts for user name and password in turn."""
     if initial is None:
         initial = yield ContinuationRequest(b"+ " + base64.b64encode(b"Username:") + b"\r\n")
-    user = _decoded(initial)
+    user = _decode_base64(initial)
     line = yield ContinuationRequest(b"+ " + base64.b64encode(b"Password:") + b"\r\n")
-    return (yield from _log_in(session, user, _decoded(line)))
+    return (yield from _log_in(session, user, _decode_base64(line)))
 
 
-def _decoded(line: bytes) -> bytes:
+def _decode_base64(line: bytes) -> bytes:
     # RFC 3501 section 6.2.2: "*" cancels the exchange; RFC 4959 section 3: "=" is an empty response.
     if line == b"*":
         raise BadError("Authentication was ended.")

@@ -136,12 +136,6 @@ class Reader:
             raise BadError("The number is too large.")
         return value
 
-    def nz_number(self) -> int:
-        """Parse a nz-number: not 0, no leading 0."""
-        if self.starts_with(b"0"):
-            raise BadError("The number may not be 0.")
-        return self.number()
-
     def flag(self) -> bytes:
         """Parse a flag or keyword."""
         return self.match(_FLAG, "flag")

@@ -77,7 +77,7 @@ def post_form(request: UserPageRequest, pages: Pages) -> Steps:
     account = request.session.account
     envelope = Envelope(account.mailbox, draft.recipients, content)
     sent: Submitted = yield Submit(envelope, request.address, Sessions.password(request.token, request.session))
-    refused = _refused(sent, draft)
+    refused = _refused_recipients(sent, draft)
     if len(refused) == len(draft.recipients):
         return _form_again(request, pages, location, _failure_text(sent, refused))
     notices = ["The message has been sent."]
@@ -109,7 +109,7 @@ def _compose(request: UserPageRequest, form: Form, location: MessageLocation | N
         form.get("text"),
         parse_mailbox_list(form.get("cc"), "list of copies"),
         parse_mailbox_list(form.get("bcc"), "list of blind copies"),
-        [*_kept(contents, form), *_uploaded(form)],
+        [*_forwarded_attachments(contents, form), *_uploaded_attachments(form)],
         in_reply_to if is_reply else "",
         references,
     )
@@ -117,11 +117,11 @@ def _compose(request: UserPageRequest, form: Form, location: MessageLocation | N
     return draft, compose_message(draft, request.now, message_id)
 
 
-def _uploaded(form: Form) -> list[Attachment]:
+def _uploaded_attachments(form: Form) -> list[Attachment]:
     return [Attachment(safe_file_name(upload.file_name), upload.content, upload.content_type) for upload in form.files]
 
 
-def _kept(contents: Contents | None, form: Form) -> list[Attachment]:
+def _forwarded_attachments(contents: Contents | None, form: Form) -> list[Attachment]:
     """Return the selected attachments of a forwarded message."""
     if contents is None or form.get("way") != FORWARD:
         return []
@@ -130,7 +130,7 @@ def _kept(contents: Contents | None, form: Form) -> list[Attachment]:
     return [Attachment(part.file_name, contents.decoded(part), part.media_type) for part in parts]
 
 
-def _refused(sent: Submitted, draft: Draft) -> dict[str, str]:
+def _refused_recipients(sent: Submitted, draft: Draft) -> dict[str, str]:
     """Return the refused recipients with the server's replies."""
     if sent.outcome is None:
         return {str(mailbox): str(sent.failure or "") for mailbox in draft.recipients}

@@ -43,7 +43,7 @@ def get_folder(request: UserPageRequest, pages: Pages) -> Steps:
     words = request.query.get("q").strip()[:SEARCH_CHARACTERS]
     uids: Sequence[int] = folder.uids[::-1]
     if words:
-        uids = yield from _found(folder, uids, words.casefold().split())
+        uids = yield from _search(folder, uids, words.casefold().split())
     last = max((len(uids) - 1) // PAGE_MESSAGES + 1, 1)
     page = min(max(parse_number(request.query.get("page")) or 1, 1), last)
     page_uids = uids[(page - 1) * PAGE_MESSAGES : page * PAGE_MESSAGES]
@@ -63,7 +63,7 @@ def get_folder(request: UserPageRequest, pages: Pages) -> Steps:
     return pages.page(request, "folder.html", values)
 
 
-def _found(folder: Folder, uids: Sequence[int], words: Sequence[str]) -> Generator[IoRequest, None, list[int]]:
+def _search(folder: Folder, uids: Sequence[int], words: Sequence[str]) -> Generator[IoRequest, None, list[int]]:
     """Return the messages with all words in their header fields."""
     matches = []
     for index, uid in enumerate(uids[:SEARCH_MESSAGES_MAX]):
