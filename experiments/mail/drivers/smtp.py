@@ -30,9 +30,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from services.mail.agent import fetching, sending
-from services.mail.agent.composing import compose_message
-from services.mail.agent.drafts import Attachment, ComposeError, Draft, parse_people, parse_person
+from services.mail.agent import mailbox_client, submission
+from services.mail.agent.composition import compose_message
+from services.mail.agent.drafts import Attachment, ComposeError, Draft, parse_mailbox_list, parse_single_mailbox
 from services.mail.agent.errors import AgentError
 
 TIMEOUT_S = 20.0
@@ -46,8 +46,8 @@ def _compose(order: dict[str, Any]) -> None:
     asked = order["compose"]
     files = [Path(name) for name in asked["files"]]
     draft = Draft(
-        parse_person(asked["from"], "sender"),
-        parse_people(asked["to"]),
+        parse_single_mailbox(asked["from"], "sender"),
+        parse_mailbox_list(asked["to"]),
         asked["subject"],
         asked["text"],
         attachments=[Attachment(path.name, path.read_bytes()) for path in files],
@@ -57,15 +57,17 @@ def _compose(order: dict[str, Any]) -> None:
 
 
 def _send(order: dict[str, Any]) -> None:
-    server = sending.Server(order["server"], order["port"], order["user"], order["password"], timeout_s=TIMEOUT_S)
-    refused = sending.send(server, [sending.submission(Path(name).read_bytes()) for name in order["send"]])
+    server = submission.Server(order["server"], order["port"], order["user"], order["password"], timeout_s=TIMEOUT_S)
+    refused = submission.send(server, [submission.prepare(Path(name).read_bytes()) for name in order["send"]])
     if refused:
         raise AgentError(f"refused: {refused}")
 
 
 def _fetch(order: dict[str, Any]) -> None:
-    access = fetching.Access("pop3", order["server"], POP3_PORT, order["user"], order["password"], timeout_s=TIMEOUT_S)
-    with fetching.opened(access) as mailbox:
+    access = mailbox_client.Access(
+        "pop3", order["server"], POP3_PORT, order["user"], order["password"], timeout_s=TIMEOUT_S
+    )
+    with mailbox_client.open_mailbox(access) as mailbox:
         mailbox.message(order["fetch"])
         mailbox.delete(order["fetch"])
 

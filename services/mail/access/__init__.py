@@ -1,5 +1,5 @@
-"""What POP3 and IMAP servers share: connections, log-in, and the mailboxes that are open.
+"""Mailbox access server: connections, login and open mailboxes, shared by POP3 and IMAP.
 
-A protocol's session is a core: `greeting()`, `receive(data)` and `poll()` return octets to send, and requests to be
-answered. Everything here serves such a session, whatever its protocol.
+A protocol's session is a sans-IO core: `greeting()`, `receive(data)` and `poll()` return octets to send and requests to
+answer. This package serves any such session.
 """

@@ -1,4 +1,4 @@
-"""The mailboxes that are open: one object for each, however many sessions look at it, and some kept for the next."""
+"""Cache of open mailboxes: one Maildir object per user, shared by all sessions, with an LRU of recently used ones."""
 
 from collections import OrderedDict
 from collections.abc import Callable
@@ -8,12 +8,12 @@ from weakref import WeakValueDictionary
 from services.mail.accounts import Account
 from services.mail.maildir.store import Maildir
 
-# Mailboxes that stay in memory after their last client; each takes some hundred octets a message.
+# Mailboxes kept open after their last session; each costs a few hundred octets per message.
 MAILBOXES_KEPT = 64
 
 
 class OpenMailboxes:
-    """The mailboxes below the directory `root`."""
+    """Open mailboxes below the directory `root`."""
 
     def __init__(self, root: Path, wall_clock: Callable[[], float]) -> None:
         self._root = root
@@ -22,7 +22,7 @@ class OpenMailboxes:
         self._kept: OrderedDict[Account, Maildir] = OrderedDict()
 
     def of(self, account: Account) -> Maildir:
-        """Return a user's mailbox, which is made if it is not there; raises OSError."""
+        """Return a user's mailbox, created if missing; raise OSError."""
         maildir = self._open.get(account)
         if maildir is None:
             maildir = Maildir(account.directory(self._root), account.quota_octets or 0, self._wall_clock)

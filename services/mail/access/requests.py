@@ -1,4 +1,4 @@
-"""What a session needs from outside, and what a session is."""
+"""Session protocol of POP3 and IMAP, and the requests that a session makes of its connection."""
 
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from services.mail.maildir.store import Maildir
 
 @dataclass(frozen=True, slots=True)
 class LogIn:
-    """Who wants to log in; answered with an Opened, or with None where name and password do not fit."""
+    """Check a password; answered with an Opened, or None if name or password is wrong."""
 
     user: str
     password: str
@@ -17,7 +17,7 @@ class LogIn:
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """A log-in by a digest (RFC 1939 section 7): MD5 of `timestamp` and the password; answered as LogIn."""
+    """Check an APOP digest (RFC 1939 section 7): MD5 of `timestamp` and the password; answered as LogIn."""
 
     user: str
     timestamp: bytes
@@ -26,49 +26,49 @@ class Challenge:
 
 @dataclass(frozen=True, slots=True)
 class StartTls:
-    """TLS begins now; answered when it has."""
+    """Start TLS; answered when the handshake is complete."""
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A user's mailbox, and the name of the user in full."""
+    """An authenticated user's mailbox, with the user's full name."""
 
     name: str
     maildir: Maildir
 
 
 Request = LogIn | Challenge | StartTls
-# Octets to send, or a request that is answered by generator.send().
+# Octets to send, or a request that generator.send() answers.
 Output = bytes | Request
 Outputs = Generator[Output, Any, None]
 
 
 class Session(Protocol):
-    """A protocol's session as a connection serves it."""
+    """A protocol session as a connection drives it."""
 
     @property
     def ended(self) -> bool:
-        """Whether the connection is to be closed."""
+        """True when the connection must be closed."""
 
     @property
     def waits(self) -> bool:
-        """Whether poll() may have something for the client now."""
+        """True while poll() may yield updates."""
 
     @property
     def logged_in(self) -> bool:
-        """Whether the client has proved who it is."""
+        """True once the client is authenticated."""
 
     def greeting(self) -> bytes:
-        """Return what the server says first."""
+        """Return the greeting."""
 
     def receive(self, data: bytes) -> Outputs:
-        """Take octets in and yield what becomes of them; all of it, before the next call."""
+        """Parse input; yield responses and requests. Must be exhausted before the next call."""
 
     def poll(self) -> Iterator[bytes]:
-        """Yield what is new."""
+        """Yield mailbox updates."""
 
     def end(self, text: str) -> bytes:
-        """End the session from this side; returns what the client is told."""
+        """End the session from the server's side; return the response to send."""
 
     def release(self) -> None:
-        """The connection is gone: let go of what the session holds."""
+        """Release the mailbox: the connection is closed."""

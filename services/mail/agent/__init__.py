@@ -1,4 +1,4 @@
-r"""A mail user agent for the command line: writes, sends and fetches messages (RFC 5598 section 2.1).
+r"""Mail user agent for the command line: composition, submission and retrieval of messages (RFC 5598 section 2.1).
 
     $ python -m services.mail.agent compose --from alice@example.org --to bob@example.com --subject 'A picture' \
           --text 'Look!' --attach picture.jpg > message.eml
@@ -7,15 +7,15 @@ r"""A mail user agent for the command line: writes, sends and fetches messages (
     $ python -m services.mail.agent read --imap mail.example.com --user bob --password secret show 1
     $ python -m services.mail.agent read --pop3 mail.example.com --user bob --password secret --delete save 1 folder
 
-From Python: `composing.compose_message(draft, date_s, message_id)`, `sending.send(server, [submission(content)])` and
-`fetching.fetch(access, numbers)`. What is written is ASCII whatever it says, by MIME (RFC 2045 to 2047, 2183, 2231);
-what is sent goes by smtplib, what is fetched by poplib and imaplib.
+From Python: `composition.compose_message(draft, date_s, message_id)`, `submission.send(server, [prepare(content)])` and
+`mailbox_client.fetch_messages(access, numbers)`. Messages are encoded as ASCII by MIME (RFC 2045 to 2047, 2183, 2231);
+submission uses smtplib, retrieval uses poplib and imaplib.
 """
 
 from importlib import import_module
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command; returns the exit status."""
-    # Only who runs the program imports what touches the world; the package's cores do not.
+    """Run one command; return the exit status."""
+    # Import the program only when it runs: the cores in this package import no socket and no event loop.
     return int(import_module("services.mail.agent.command").main(argv))

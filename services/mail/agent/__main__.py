@@ -1,4 +1,4 @@
-"""`python -m services.mail.agent`."""
+"""Program of the mail user agent: `python -m services.mail.agent`."""
 
 import sys
 

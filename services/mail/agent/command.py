@@ -1,4 +1,4 @@
-"""The command line of the user agent: compose, send, read."""
+"""Command line of the mail user agent: compose, send, read."""
 
 import argparse
 import os
@@ -11,14 +11,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from services.mail.address import is_domain
-from services.mail.agent import fetching, sending
-from services.mail.agent.composing import compose_message
-from services.mail.agent.drafts import Attachment, ComposeError, Draft, parse_people, parse_person
+from services.mail.agent import mailbox_client, submission
+from services.mail.agent.composition import compose_message
+from services.mail.agent.drafts import Attachment, ComposeError, Draft, parse_mailbox_list, parse_single_mailbox
 from services.mail.agent.errors import AgentError
 from services.mail.agent.limits import TIMEOUT_S
-from services.mail.agent.showing import file_lines, message_text, shown
+from services.mail.agent.terminal import attachment_lines, message_text, strip_controls
 from services.mail.reading.contents import Contents
-from services.mail.reading.names import safe_file_name
+from services.mail.reading.file_names import safe_file_name
 from services.tls import Trust, client_context
 
 EXIT_FAILED = 1
@@ -26,7 +26,7 @@ _STANDARD = "-"
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command; returns 0, 1 where it could not be done, 2 for wrong use."""
+    """Run one command; return 0, 1 on failure, 2 on a usage error."""
     options = _parser().parse_args(argv)
     command: Callable[[argparse.Namespace], int] = options.command
     try:
@@ -39,13 +39,13 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _compose(options: argparse.Namespace) -> int:
-    sender = parse_person(options.sender, "sender")
+    sender = parse_single_mailbox(options.sender, "sender")
     draft = Draft(
         sender,
-        parse_people(", ".join(options.to)),
+        parse_mailbox_list(", ".join(options.to)),
         options.subject,
         _read(options.file).decode("utf-8", "replace") if options.file is not None else options.text,
-        cc=parse_people(", ".join(options.cc)),
+        cc=parse_mailbox_list(", ".join(options.cc)),
         attachments=[Attachment(path.name, path.read_bytes()) for path in options.attach],
         in_reply_to=options.in_reply_to,
         references=(options.in_reply_to,) if options.in_reply_to else (),
@@ -59,11 +59,11 @@ def _compose(options: argparse.Namespace) -> int:
 
 
 def _send(options: argparse.Namespace) -> int:
-    server = sending.Server(
+    server = submission.Server(
         options.server, options.port, options.user, _password(options), _tls(options), options.hello, options.timeout
     )
-    messages = [sending.submission(_read(path), options.sender, options.to) for path in options.messages]
-    refused = sending.send(server, messages)
+    messages = [submission.prepare(_read(path), options.sender, options.to) for path in options.messages]
+    refused = submission.send(server, messages)
     for name, reply in refused.items():
         print(f"agent: {name} was refused: {reply}", file=sys.stderr)
     return EXIT_FAILED if refused else 0
@@ -71,27 +71,27 @@ def _send(options: argparse.Namespace) -> int:
 
 def _read_mail(options: argparse.Namespace) -> int:
     protocol = "pop3" if options.pop3 is not None else "imap"
-    access = fetching.Access(
+    access = mailbox_client.Access(
         protocol,
         options.pop3 or options.imap,
-        options.port or fetching.PORTS[protocol],
+        options.port or mailbox_client.PORTS[protocol],
         options.user,
         _password(options),
         options.folder,
         _tls(options),
         options.timeout,
     )
-    with fetching.opened(access) as mailbox:
+    with mailbox_client.open_mailbox(access) as mailbox:
         options.action(options, mailbox)
     return 0
 
 
-def _list(_: argparse.Namespace, mailbox: fetching.Mailbox) -> None:
-    for one in mailbox.listed():
-        print(one.line)
+def _list(_: argparse.Namespace, mailbox: mailbox_client.Mailbox) -> None:
+    for summary in mailbox.list_messages():
+        print(summary.line)
 
 
-def _show(options: argparse.Namespace, mailbox: fetching.Mailbox) -> None:
+def _show(options: argparse.Namespace, mailbox: mailbox_client.Mailbox) -> None:
     content = mailbox.message(options.number)
     if options.source:
         sys.stdout.buffer.write(content)
@@ -100,7 +100,7 @@ def _show(options: argparse.Namespace, mailbox: fetching.Mailbox) -> None:
     _finish(options, mailbox)
 
 
-def _save(options: argparse.Namespace, mailbox: fetching.Mailbox) -> None:
+def _save(options: argparse.Namespace, mailbox: mailbox_client.Mailbox) -> None:
     with _writing_to(options.directory):
         options.directory.mkdir(parents=True, exist_ok=True)
     if options.part:
@@ -116,20 +116,20 @@ def _save_message(options: argparse.Namespace, content: bytes) -> None:
     contents = Contents(content)
     with _writing_to(options.directory):
         _write(options.directory, f"message-{options.number}.eml", content)
-        for piece in contents.files:
-            _write(options.directory, piece.file_name, contents.decoded(piece))
-    for line in file_lines(contents):
-        print(shown(line))
+        for leaf in contents.files:
+            _write(options.directory, leaf.file_name, contents.decoded(leaf))
+    for line in attachment_lines(contents):
+        print(strip_controls(line))
 
 
-def _finish(options: argparse.Namespace, mailbox: fetching.Mailbox) -> None:
-    """Only what has been read, and is on the disk where it was to be saved, is removed."""
+def _finish(options: argparse.Namespace, mailbox: mailbox_client.Mailbox) -> None:
+    """Delete a message with --delete, after it has been shown or saved without an error."""
     if options.delete:
         mailbox.delete(options.number)
 
 
 def _write(directory: Path, name: str, content: bytes) -> None:
-    """Write a new file; one that is there is not lost, the new one gets a number."""
+    """Write a new file; if the name exists, append a number to it."""
     stem, ending = os.path.splitext(name)
     for number in range(1, 10_000):
         path = directory / (name if number == 1 else f"{stem}-{number}{ending}")
@@ -139,16 +139,16 @@ def _write(directory: Path, name: str, content: bytes) -> None:
         except FileExistsError:
             continue
         return
-    raise AgentError(f"{directory} has too many files named as {name}.")
+    raise AgentError(f"{directory} has too many files named like {name}.")
 
 
 @contextmanager
 def _writing_to(directory: Path) -> Iterator[None]:
-    """Tell the disk's errors from those of the connection, which are OSErrors as well."""
+    """Convert file errors to AgentError, because connection errors are OSErrors too."""
     try:
         yield
     except OSError as error:
-        raise AgentError(f"{directory} cannot be written to: {error.strerror or error}.") from error
+        raise AgentError(f"cannot write to {directory}: {error.strerror or error}.") from error
 
 
 def _read(path: str) -> bytes:
@@ -156,7 +156,7 @@ def _read(path: str) -> bytes:
 
 
 def _password(options: argparse.Namespace) -> str:
-    """Return the password; from a file it stands in no list of processes."""
+    """Return the password; one from --password-file is not visible in the process list."""
     if options.password_file is not None:
         return str(options.password_file.read_text(encoding="utf-8")).rstrip("\r\n")
     if options.user and not options.password:
@@ -171,93 +171,97 @@ def _tls(options: argparse.Namespace) -> ssl.SSLContext | None:
     try:
         return client_context(Trust(authorities, options.insecure), "smtp")
     except OSError as error:
-        raise AgentError(f"the authorities in {authorities} cannot be read: {error.strerror or error}.") from error
+        raise AgentError(f"cannot read {authorities}: {error.strerror or error}.") from error
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m services.mail.agent", description="Write, send and read mail.")
+    parser = argparse.ArgumentParser(prog="python -m services.mail.agent", description="Compose, send and read mail.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_compose(commands.add_parser("compose", help="write a message to standard output"))
-    _add_send(commands.add_parser("send", help="hand messages to a server by SMTP"))
+    _add_send(commands.add_parser("send", help="send messages by SMTP"))
     _add_read(commands.add_parser("read", help="list, show and save messages by IMAP or POP3"))
     return parser
 
 
 def _add_compose(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(command=_compose)
-    parser.add_argument("--from", dest="sender", required=True, metavar="MAILBOX", help="who writes")
-    parser.add_argument("--to", action="append", required=True, metavar="MAILBOX", help="to whom; may be repeated")
-    parser.add_argument("--cc", action="append", default=[], metavar="MAILBOX", help="and to whom else")
-    parser.add_argument("--subject", default="", metavar="TEXT", help="what it is about")
+    parser.add_argument("--from", dest="sender", required=True, metavar="MAILBOX", help="sender")
+    parser.add_argument("--to", action="append", required=True, metavar="MAILBOX", help="recipient (repeatable)")
+    parser.add_argument("--cc", action="append", default=[], metavar="MAILBOX", help="copy recipient (repeatable)")
+    parser.add_argument("--subject", default="", metavar="TEXT", help="subject")
     body = parser.add_mutually_exclusive_group()
-    body.add_argument("--text", default="", metavar="TEXT", help="what it says")
-    body.add_argument("--file", metavar="FILE", help="a file with what it says, in UTF-8; - is standard input")
-    parser.add_argument("--attach", action="append", type=Path, default=[], metavar="FILE", help="a file to go with it")
-    parser.add_argument("--in-reply-to", default="", metavar="ID", help="the Message-ID of what it answers, in <>")
-    parser.add_argument("--date", type=float, metavar="S", help="seconds since 1970 UTC (default: now)")
-    parser.add_argument("--message-id", metavar="ID", help="its own Message-ID, without <> (default: a random one)")
+    body.add_argument("--text", default="", metavar="TEXT", help="text of the message")
+    body.add_argument("--file", metavar="FILE", help="read the text from FILE, in UTF-8; - is standard input")
+    parser.add_argument(
+        "--attach", action="append", type=Path, default=[], metavar="FILE", help="file to attach (repeatable)"
+    )
+    parser.add_argument("--in-reply-to", default="", metavar="ID", help="Message-ID of the original, in <>")
+    parser.add_argument("--date", type=float, metavar="S", help="Date in seconds since 1970 UTC (default: now)")
+    parser.add_argument("--message-id", metavar="ID", help="Message-ID without <> (default: random)")
 
 
 def _add_send(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(command=_send)
-    parser.add_argument("--server", required=True, metavar="HOST", help="the mail server")
-    parser.add_argument("--port", type=int, default=587, metavar="N", help="its port (default: %(default)s)")
+    parser.add_argument("--server", required=True, metavar="HOST", help="submission server")
+    parser.add_argument("--port", type=int, default=587, metavar="N", help="port of the server (default: %(default)s)")
     parser.add_argument("--from", dest="sender", default="", metavar="MAILBOX", help="reverse path (default: From)")
     parser.add_argument("--to", action="append", default=[], metavar="MAILBOX", help="recipient (default: To, Cc, Bcc)")
-    parser.add_argument("--hello", default="", metavar="NAME", help="name in EHLO (default: this host's)")
+    parser.add_argument("--hello", default="", metavar="NAME", help="host name in EHLO (default: the host's name)")
     _add_log_in(parser, required=False)
-    parser.add_argument("messages", nargs="+", metavar="FILE", help="a message, or more; - is standard input")
+    parser.add_argument("messages", nargs="+", metavar="FILE", help="message to send; - is standard input")
 
 
 def _add_read(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(command=_read_mail)
     server = parser.add_mutually_exclusive_group(required=True)
-    server.add_argument("--imap", metavar="HOST", help="read by IMAP, where the messages are stored")
-    server.add_argument("--pop3", metavar="HOST", help="read by POP3")
-    parser.add_argument("--port", type=int, metavar="N", help="the server's port (default: 143 or 110)")
-    parser.add_argument("--folder", default="INBOX", metavar="NAME", help="of IMAP (default: %(default)s)")
+    server.add_argument("--imap", metavar="HOST", help="read by IMAP from HOST")
+    server.add_argument("--pop3", metavar="HOST", help="read by POP3 from HOST")
+    parser.add_argument("--port", type=int, metavar="N", help="port of the server (default: 143 or 110)")
+    parser.add_argument("--folder", default="INBOX", metavar="NAME", help="IMAP mailbox (default: %(default)s)")
     _add_log_in(parser, required=True)
     parser.set_defaults(delete=False)
     _add_keeping(parser)
     actions = parser.add_subparsers(required=True, metavar="ACTION")
-    actions.add_parser("list", help="one line a message").set_defaults(action=_list)
-    show = actions.add_parser("show", help="one message as text")
+    actions.add_parser("list", help="list messages, one a line").set_defaults(action=_list)
+    show = actions.add_parser("show", help="show a message as text")
     show.set_defaults(action=_show)
     show.add_argument("number", type=_number, metavar="N")
     _add_keeping(show)
-    show.add_argument("--source", action="store_true", help="as it is, octet by octet")
-    save = actions.add_parser("save", help="one message, and the files in it, into a directory")
+    show.add_argument("--source", action="store_true", help="show the message source unchanged")
+    save = actions.add_parser("save", help="save a message and its attachments to a directory")
     save.set_defaults(action=_save)
     save.add_argument("number", type=_number, metavar="N")
     save.add_argument("directory", type=Path, metavar="DIR")
     _add_keeping(save)
-    save.add_argument("--part", default="", metavar="SECTION", help="only this part; by IMAP only it is moved")
+    save.add_argument("--part", default="", metavar="SECTION", help="save only this part; IMAP transfers no other")
 
 
 def _add_keeping(parser: argparse.ArgumentParser) -> None:
-    """Before the action or behind it, as one thinks of it."""
+    """Add --keep and --delete, accepted before and after the action."""
     keeping = parser.add_mutually_exclusive_group()
     nothing = argparse.SUPPRESS
     keeping.add_argument(
-        "--keep", dest="delete", action="store_false", default=nothing, help="leave messages there (the default)"
+        "--keep", dest="delete", action="store_false", default=nothing, help="keep messages on the server (default)"
     )
-    keeping.add_argument("--delete", action="store_true", default=nothing, help="remove what has been shown or saved")
+    keeping.add_argument("--delete", action="store_true", default=nothing, help="delete messages once shown or saved")
 
 
 def _add_log_in(parser: argparse.ArgumentParser, required: bool) -> None:
-    parser.add_argument("--user", required=required, default="", metavar="NAME", help="who logs in")
+    parser.add_argument("--user", required=required, default="", metavar="NAME", help="user name")
     password = parser.add_mutually_exclusive_group()
-    password.add_argument("--password", default="", metavar="TEXT", help="the password")
-    password.add_argument("--password-file", type=Path, metavar="FILE", help="a file that holds it")
-    parser.add_argument("--starttls", action="store_true", help="begin TLS before anything else is said")
-    parser.add_argument("--authorities", type=Path, metavar="FILE", help="who vouches for the server's certificate")
-    parser.add_argument("--insecure", action="store_true", help="take any certificate")
-    parser.add_argument("--timeout", type=_seconds, default=TIMEOUT_S, metavar="S", help="(default: %(default)s)")
+    password.add_argument("--password", default="", metavar="TEXT", help="password")
+    password.add_argument("--password-file", type=Path, metavar="FILE", help="read the password from FILE")
+    parser.add_argument("--starttls", action="store_true", help="start TLS before login")
+    parser.add_argument("--authorities", type=Path, metavar="FILE", help="CA certificates to verify the server with")
+    parser.add_argument("--insecure", action="store_true", help="do not verify the server's certificate")
+    parser.add_argument(
+        "--timeout", type=_seconds, default=TIMEOUT_S, metavar="S", help="time-out in seconds (default: %(default)s)"
+    )
 
 
 def _number(text: str) -> int:
     if not (text.isascii() and text.isdigit() and 0 < int(text) <= 0xFFFFFFFF):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of a message, from 1 on")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a message number")
     return int(text)
 
 
@@ -267,5 +271,5 @@ def _seconds(text: str) -> float:
     except ValueError:
         seconds = 0.0
     if not 0 < seconds < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is no time above zero")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number of seconds")
     return seconds

@@ -1,9 +1,9 @@
-"""What a person has written and not yet sent, and the checks on it.
+"""Drafts of messages and their validation.
 
-    >>> parse_people("Bob Example <bob@example.com>, carol@example.com")
-    [Person(name='Bob Example', mailbox=Mailbox(local_part='bob', domain='example.com')), Person(name='', mailbox=...)]
+    >>> parse_mailbox_list("Bob Example <bob@example.com>, carol@example.com")
+    (NameAddr(name='Bob Example', mailbox=Mailbox(local_part='bob', domain='example.com')), NameAddr(name='', ...))
 
-A text with a line end in it is no text for a field: whoever could put one there could write fields of his own.
+Line endings in field text are rejected: they would permit header injection.
 """
 
 import re
@@ -11,21 +11,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from services.mail.address import Mailbox, MailboxError, PathError, parse_mailbox
-from services.mail.agent.limits import ATTACHMENTS_MAX, FILE_NAME_OCTETS, RECIPIENTS_MAX, TEXT_OCTETS
-from services.mail.reading.people import ReadPerson, people_in
+from services.mail.agent.limits import ATTACHMENTS_MAX, RECIPIENTS_MAX, TEXT_OCTETS
+from services.mail.reading.address_list import UncheckedNameAddr, parse_name_addrs
+from services.mail.reading.limits import FILE_NAME_OCTETS
 
-# Controls, the line ends of Unicode among them, and halves of a character.
+# Controls, Unicode line separators and lone surrogates.
 _NOT_IN_FIELDS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _MESSAGE_ID = re.compile(r"<[!-;=?-~]{1,900}>")
 
 
 class ComposeError(Exception):
-    """The message cannot be written as it is; its text is one sentence for its author."""
+    """An invalid draft; the text is one sentence for its author."""
 
 
 @dataclass(frozen=True, slots=True)
-class Person:
-    """A name, which may be empty, and a mailbox."""
+class NameAddr:
+    """A display name, possibly empty, and a mailbox (name-addr, RFC 5322 section 3.4)."""
 
     name: str
     mailbox: Mailbox
@@ -33,7 +34,7 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A file that goes with a message; without a content_type its name tells."""
+    """An attached file; an empty `content_type` is guessed from the file name."""
 
     file_name: str
     content: bytes
@@ -42,75 +43,75 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A message as its author thinks of it; `in_reply_to` and `references` are Message-IDs in angle brackets."""
+    """A message before encoding; `in_reply_to` and `references` are Message-IDs in angle brackets."""
 
-    sender: Person
-    to: tuple[Person, ...]
+    sender: NameAddr
+    to: tuple[NameAddr, ...]
     subject: str
     text: str
-    cc: tuple[Person, ...] = ()
-    bcc: tuple[Person, ...] = ()
+    cc: tuple[NameAddr, ...] = ()
+    bcc: tuple[NameAddr, ...] = ()
     attachments: Sequence[Attachment] = ()
     in_reply_to: str = ""
     references: tuple[str, ...] = ()
 
     @property
     def recipients(self) -> tuple[Mailbox, ...]:
-        """Whom it goes to, each once."""
-        found = {one.mailbox.key: one.mailbox for one in (*self.to, *self.cc, *self.bcc)}
-        return tuple(found.values())
+        """The mailboxes of To, Cc and Bcc without duplicates."""
+        unique = {name_addr.mailbox.key: name_addr.mailbox for name_addr in (*self.to, *self.cc, *self.bcc)}
+        return tuple(unique.values())
 
 
 def field_text(text: str, what: str) -> str:
-    """Return a text that may stand in a field; raises ComposeError."""
+    """Validate text for a header field; raise ComposeError."""
     if _NOT_IN_FIELDS.search(text):
-        raise ComposeError(f"The {what} has a line end or another control character in it.")
+        raise ComposeError(f"The {what} contains a line ending or another control character.")
     if len(text.encode("utf-8")) > TEXT_OCTETS:
         raise ComposeError(f"The {what} is longer than {TEXT_OCTETS} octets.")
     return text
 
 
-def parse_people(text: str, what: str = "recipient") -> tuple[Person, ...]:
-    """Read mailboxes with or without names, commas between them; raises ComposeError with the one that is wrong."""
+def parse_mailbox_list(text: str, what: str = "recipient") -> tuple[NameAddr, ...]:
+    """Parse a comma-separated mailbox list with optional display names; raise ComposeError for an invalid entry."""
     text = field_text(text, what)
     if not text.strip():
         return ()
-    people = people_in(text.encode("utf-8"))
-    if len(people) > RECIPIENTS_MAX:
+    name_addrs = parse_name_addrs(text.encode("utf-8"))
+    if len(name_addrs) > RECIPIENTS_MAX:
         raise ComposeError(f"There are more than {RECIPIENTS_MAX} recipients.")
-    return tuple(_person(person) for person in people)
+    return tuple(_validated(name_addr) for name_addr in name_addrs)
 
 
-def parse_person(text: str, what: str) -> Person:
-    """Read exactly one mailbox, with or without a name; raises ComposeError."""
-    people = parse_people(text, what)
-    if len(people) != 1:
-        raise ComposeError(f"The {what} must be one mailbox, as name@example.com.")
-    return people[0]
+def parse_single_mailbox(text: str, what: str) -> NameAddr:
+    """Parse exactly one mailbox with an optional display name; raise ComposeError."""
+    name_addrs = parse_mailbox_list(text, what)
+    if len(name_addrs) != 1:
+        raise ComposeError(f"The {what} must be one mailbox such as name@example.com.")
+    return name_addrs[0]
 
 
-def _person(person: ReadPerson) -> Person:
+def _validated(name_addr: UncheckedNameAddr) -> NameAddr:
     try:
-        return Person(person.name, parse_mailbox(str(person.mailbox)))
+        return NameAddr(name_addr.name, parse_mailbox(str(name_addr.mailbox)))
     except (MailboxError, PathError) as error:
-        raise ComposeError(f"{person.shown!r} is no mailbox as name@example.com: {error}.") from None
+        raise ComposeError(f"{name_addr.display_text!r} is not a mailbox such as name@example.com: {error}.") from None
 
 
-def checked(draft: Draft) -> Draft:
-    """Return a draft that can be written; raises ComposeError."""
+def validate(draft: Draft) -> Draft:
+    """Validate a draft and return it; raise ComposeError."""
     if not draft.recipients:
         raise ComposeError("The message needs a recipient.")
     if len(draft.recipients) > RECIPIENTS_MAX:
         raise ComposeError(f"There are more than {RECIPIENTS_MAX} recipients.")
     if len(draft.attachments) > ATTACHMENTS_MAX:
         raise ComposeError(f"There are more than {ATTACHMENTS_MAX} attachments.")
-    for person in (draft.sender, *draft.to, *draft.cc, *draft.bcc):
-        field_text(person.name, "name of a person")
+    for name_addr in (draft.sender, *draft.to, *draft.cc, *draft.bcc):
+        field_text(name_addr.name, "display name")
     field_text(draft.subject, "subject")
     for attachment in draft.attachments:
         if len(field_text(attachment.file_name, "name of an attachment").encode("utf-8")) > FILE_NAME_OCTETS:
             raise ComposeError(f"The name of an attachment is longer than {FILE_NAME_OCTETS} octets.")
     for message_id in filter(None, (draft.in_reply_to, *draft.references)):
         if not _MESSAGE_ID.fullmatch(message_id):
-            raise ComposeError("A Message-ID is in angle brackets and has no blanks.")
+            raise ComposeError("A Message-ID is enclosed in angle brackets and contains no spaces.")
     return draft

@@ -1,4 +1,4 @@
-"""IMAP4rev1: messages are handled where they are stored (RFC 3501).
+"""IMAP4rev1 server: access to messages and mailboxes that stay on the server (RFC 3501).
 
     $ python -m services.mail.imap --maildirs maildirs --accounts accounts --domain example.com --port 1143
     READY imap 127.0.0.1:1143 [::1]:1143
@@ -12,15 +12,15 @@
     S: b OK [READ-WRITE] Selected.
     C: c FETCH 2 (FLAGS BODY.PEEK[HEADER.FIELDS (SUBJECT)])
 
-Extensions: IDLE (RFC 2177), NAMESPACE (2342), ID (2971), MULTIAPPEND (3502), UNSELECT (3691), UIDPLUS (4315), ESEARCH
-(4731), SASL-IR (4959), CHILDREN (3348), MOVE (6851), LITERAL+ (7888), STARTTLS where there is a certificate. Left out:
-CONDSTORE and QRESYNC, which need a history of changes beside the Maildir; SORT and THREAD; IMAP4rev2.
+Extensions: IDLE (RFC 2177), NAMESPACE (2342), ID (2971), CHILDREN (3348), MULTIAPPEND (3502), UNSELECT (3691), UIDPLUS
+(4315), ESEARCH (4731), SASL-IR (4959), MOVE (6851), LITERAL+ (7888), and STARTTLS if the server has a certificate.
+Left out: CONDSTORE and QRESYNC, which need a log of changes beside the Maildir; SORT and THREAD; IMAP4rev2.
 """
 
 from importlib import import_module
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Serve IMAP until SIGTERM; returns the exit status."""
-    # Only who runs the program imports what touches the world; the package's cores do not.
+    """Serve IMAP until SIGTERM; return the exit status."""
+    # Import the program only when it runs: the cores in this package import no socket and no event loop.
     return int(import_module("services.mail.imap.__main__").main(argv))

@@ -1,25 +1,23 @@
-"""`python -m services.mail.imap`."""
+"""Program of the IMAP server: `python -m services.mail.imap`."""
 
 import argparse
 import sys
 
 from services.mail.access.program import access_parser, run_access
-from services.mail.imap.capabilities import Offer
+from services.mail.imap.capabilities import Capabilities
 from services.mail.imap.session import Session
-
-# The program that serves mailboxes by IMAP.
 
 DEFAULT_PORT = 143
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Serve IMAP until SIGTERM; returns the exit status."""
+    """Serve IMAP until SIGTERM; return the exit status."""
     options = access_parser("services.mail.imap", "Serve mailboxes by IMAP.", DEFAULT_PORT).parse_args(argv)
     return run_access("imap", options, _session)
 
 
 def _session(options: argparse.Namespace) -> Session:
-    return Session(Offer(tls=options.tls is not None, needs_tls=options.need_tls))
+    return Session(Capabilities(tls=options.tls is not None, needs_tls=options.need_tls))
 
 
 if __name__ == "__main__":

@@ -1,42 +1,35 @@
-"""What a command does, step by step: octets for the client, and what it needs from outside.
+"""IMAP command handlers: generators of response octets and of requests to the connection.
 
-A handler is a generator. It yields octets, which are sent in order, and requests; what it returns is the text of the
-tagged OK. So nothing is held back until a command is done, and none waits where others could go on.
+A handler yields octets, which the connection sends in order, and requests (log in, start TLS, read a continuation
+line); the value that it returns is the text of the tagged OK. A long response is therefore never buffered as a whole,
+and at each yield the connection can schedule other sessions.
 """
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from enum import Enum, auto
 from typing import Any
 
 from services.mail.access.requests import Output
-
-
-class State(Enum):
-    """RFC 3501 section 3."""
-
-    NOT_AUTHENTICATED = auto()
-    AUTHENTICATED = auto()
-    SELECTED = auto()
-    LOGOUT = auto()
+from services.mail.imap.session_state import SessionState, State
+from services.mail.imap.syntax.reader import Reader
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
-    """Sends `prompt` and goes on with the next line of the client."""
+class ContinuationRequest:
+    """A command continuation request (RFC 3501 section 7.5): sends `prompt`; the client's next line is the answer."""
 
     prompt: bytes
 
 
-Steps = Generator[Output | Ask, Any, str]
-Handler = Callable[[Any, Any], Steps]
+Steps = Generator[Output | ContinuationRequest, Any, str]
+Handler = Callable[[SessionState, Reader], Steps]
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One line of the table of commands.
+    """One row of the command table.
 
-    `may_expunge`: whether messages that others removed may be announced at its end (RFC 3501 section 7.4.1).
+    With `may_expunge` the untagged responses at the command's end may include EXPUNGE (RFC 3501 section 7.4.1).
     """
 
     states: frozenset[State]

@@ -1,4 +1,4 @@
-"""The two ways in which a command fails (RFC 3501 section 7.1)."""
+"""Command failures, by the response that each causes: BAD, NO or BYE (RFC 3501 section 7.1; codes of RFC 5530)."""
 
 from services.mail.maildir.errors import (
     FolderExistsError,
@@ -10,7 +10,7 @@ from services.mail.maildir.errors import (
     TooManyKeywordsError,
 )
 
-# What a client is told when the store cannot do what it asked (RFC 5530 for the codes).
+# Response code of NO for each failure of the mail store (RFC 5530 section 3).
 
 _CODES: tuple[tuple[type[Exception], str], ...] = (
     (FolderNameError, "CANNOT"),
@@ -23,8 +23,8 @@ _CODES: tuple[tuple[type[Exception], str], ...] = (
 )
 
 
-def refusal(error: Exception) -> str:
-    """Return the text of the tagged NO; of an error of the disk no more than that there was one."""
+def store_failure_text(error: Exception) -> str:
+    """Return the text of the tagged NO for a failure of the store; details of an OSError are not disclosed."""
     if isinstance(error, OSError):
         return "[UNAVAILABLE] The mailbox cannot be used at the moment."
     code = next((code for kind, code in _CODES if isinstance(error, kind)), "CANNOT")
@@ -32,11 +32,11 @@ def refusal(error: Exception) -> str:
 
 
 class BadError(Exception):
-    """BAD: the command cannot be read, or has no place here."""
+    """BAD: a syntax error, or a command that is not valid in this state."""
 
 
 class NoError(Exception):
-    """NO: the command was understood and did not succeed; `code` is a response code without its brackets."""
+    """NO: a valid command failed; `code` is a response code without brackets."""
 
     def __init__(self, text: str, code: str = "") -> None:
         super().__init__(text)
@@ -45,4 +45,4 @@ class NoError(Exception):
 
 
 class ByeError(Exception):
-    """BYE: the session cannot go on."""
+    """BYE: the server ends the session."""

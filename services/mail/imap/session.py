@@ -1,209 +1,194 @@
-"""One IMAP session without its socket: octets of the client in, octets for it out (RFC 3501).
+"""IMAP session: the sans-IO core of one connection (RFC 3501).
 
     session = Session(capabilities)
     send(session.greeting())
-    outputs = session.receive(data)          a generator: octets to send, and requests to be answered
-    outputs = session.poll()                 while `session.waits`: what is new (RFC 2177)
+    outputs = session.receive(data)          a generator of octets to send, and of requests to answer
+    outputs = session.poll()                 while `session.waits`: mailbox updates during IDLE (RFC 2177)
 
-While outputs of receive() are left, receive() is not called again. After `session.state` is LOGOUT the connection is
-closed, and whatever the client sent after it counts for nothing.
+The generator of receive() must be exhausted before receive() is called again. In state LOGOUT the connection is closed,
+and further input is ignored.
 """
 
 from collections.abc import Iterator
 
 from services.errors import LimitExceededError
-from services.mail.access.requests import Opened, Outputs, StartTls
-from services.mail.imap.capabilities import Offer
-from services.mail.imap.command import Ask, Command, State, Steps
-from services.mail.imap.commands.table import command_of
-from services.mail.imap.errors import BadError, ByeError, NoError, refusal
+from services.mail.access.requests import Outputs, StartTls
+from services.mail.imap.capabilities import Capabilities
+from services.mail.imap.command import Command, ContinuationRequest, Steps
+from services.mail.imap.commands.table import parse_command
+from services.mail.imap.errors import BadError, ByeError, NoError, store_failure_text
 from services.mail.imap.limits import BAD_COMMANDS_MAX, MESSAGE_OCTETS, PIPELINE_OCTETS
-from services.mail.imap.syntax.framing import Announced, Framing, Line, TooLong
-from services.mail.imap.syntax.literals import literal_allowed
+from services.mail.imap.literals import literal_refusal
+from services.mail.imap.session_state import SessionState, State
+from services.mail.imap.syntax.framer import AnnouncedLiteral, Framer, Line, OverlongLine
 from services.mail.imap.syntax.reader import TAG, Reader
-from services.mail.imap.view import View
 from services.mail.maildir.errors import MaildirError
-from services.mail.maildir.store import Maildir
 
 _CONTINUE = b"+ OK\r\n"
-# RFC 3501 section 7.1: what cannot be tied to a command is answered without a tag.
+# RFC 3501 section 7.1: a response that belongs to no command is untagged.
 _UNTAGGED = b"*"
 
 
 class Session:
-    """One client's session; `offer` says what this server can do for it."""
+    """One client's session."""
 
-    def __init__(self, offer: Offer) -> None:
-        self.offer = offer
-        self.state = State.NOT_AUTHENTICATED
-        self.user = ""
-        # The tag of the command that runs: an ESEARCH response names it.
-        self.tag = b""
-        self.maildir: Maildir | None = None
-        self.view: View | None = None
-        self.idling = False
-        self.wants_tls = False
-        self.failed_logins = 0
-        self._framing = Framing(PIPELINE_OCTETS)
+    def __init__(self, capabilities: Capabilities) -> None:
+        self._state = SessionState(capabilities)
+        self._framer = Framer(PIPELINE_OCTETS)
         self._running: tuple[bytes, Command, Steps] | None = None
         self._bad_commands = 0
 
+    @property
+    def state(self) -> State:
+        """The session state (RFC 3501 section 3)."""
+        return self._state.state
+
     def greeting(self) -> bytes:
-        """Return what the server says first (RFC 3501 section 7.1.1)."""
-        return b"* OK [%b] lab7 is ready.\r\n" % self.offer.capability(self.state)
+        """Return the greeting (RFC 3501 section 7.1.1)."""
+        return b"* OK [%b] lab7 is ready.\r\n" % self._state.capability()
 
     def receive(self, data: bytes) -> Outputs:
-        """Take octets in and yield what becomes of them."""
+        """Parse input and yield responses and requests."""
         try:
-            # In pieces, so that a bound on what waits is none on what may come at once.
+            # Feed in pieces: the limit applies to buffered input, not to the size of one read.
             for begin in range(0, len(data), PIPELINE_OCTETS):
-                self._framing.feed(data[begin : begin + PIPELINE_OCTETS])
-                yield from self._work()
+                self._framer.feed(data[begin : begin + PIPELINE_OCTETS])
+                yield from self._process()
         except LimitExceededError:
             yield from self._bye("Too much was sent ahead.")
         except ByeError as error:
             yield from self._bye(str(error))
 
-    def _work(self) -> Outputs:
+    def _process(self) -> Outputs:
         while self.state is not State.LOGOUT:
-            unit = self._framing.next(with_literals=self._running is None)
+            unit = self._framer.next(with_literals=self._running is None)
             if unit is None:
                 return
-            if isinstance(unit, Announced):
-                yield from self._announced(unit)
-            elif isinstance(unit, TooLong):
-                yield from self._too_long(unit)
+            if isinstance(unit, AnnouncedLiteral):
+                yield from self._handle_literal(unit)
+            elif isinstance(unit, OverlongLine):
+                yield from self._handle_overlong_line(unit)
             elif self._running is not None:
                 running, self._running = self._running, None
-                yield from self._drive(*running, unit.octets)
+                yield from self._run(*running, unit.octets)
             else:
                 yield from self._command(unit)
 
     def _command(self, line: Line) -> Outputs:
         if not line.octets:
-            # Nothing was asked; people press Return.
+            # Ignore an empty line, as typed in a terminal session.
             return
         reader = Reader(line.octets)
         tag = _UNTAGGED
         try:
-            self.tag = tag = reader.match(TAG, "tag")
-            reader.space()
-            command = command_of(reader, self.state)
+            self._state.tag = tag = reader.match(TAG, "tag")
+            reader.expect_space()
+            command = parse_command(reader, self._state.state)
         except BadError as error:
-            yield from self._bad(tag, error)
+            yield from self._reject(tag, error)
             return
-        yield from self._drive(tag, command, self._steps(command, reader), None)
+        yield from self._run(tag, command, self._start(command, reader), None)
 
-    def _steps(self, command: Command, reader: Reader) -> Steps:
-        if self.view is not None:
-            self.view.refresh()
-        return (yield from command.handler(self, reader))
+    def _start(self, command: Command, reader: Reader) -> Steps:
+        if self._state.view is not None:
+            self._state.view.refresh()
+        return (yield from command.handler(self._state, reader))
 
-    def _drive(self, tag: bytes, command: Command, steps: Steps, answer: object) -> Outputs:
-        """Go on with a command until it is done or asks the client for a line."""
+    def _run(self, tag: bytes, command: Command, steps: Steps, answer: object) -> Outputs:
+        """Resume a command until it ends or sends a continuation request."""
         try:
             while True:
                 output = steps.send(answer)
                 answer = None
-                if isinstance(output, Ask):
+                if isinstance(output, ContinuationRequest):
                     self._running = (tag, command, steps)
                     yield output.prompt
                     return
                 answer = yield output
         except StopIteration as done:
-            yield from self._ended(tag, command, b"OK", done.value)
+            yield from self._complete(tag, command, b"OK", done.value)
         except BadError as error:
-            yield from self._bad(tag, error)
+            yield from self._reject(tag, error)
         except NoError as error:
             code = f"[{error.code}] " if error.code else ""
-            yield from self._ended(tag, command, b"NO", code + error.text)
+            yield from self._complete(tag, command, b"NO", code + error.text)
         except (MaildirError, OSError) as error:
-            yield from self._ended(tag, command, b"NO", refusal(error))
+            yield from self._complete(tag, command, b"NO", store_failure_text(error))
 
-    def _ended(self, tag: bytes, command: Command, word: bytes, text: str) -> Outputs:
+    def _complete(self, tag: bytes, command: Command, word: bytes, text: str) -> Outputs:
         self._bad_commands = 0
-        if self.view is not None and self.state is State.SELECTED:
-            yield from self.view.updates(command.may_expunge)
+        if self._state.view is not None and self.state is State.SELECTED:
+            yield from self._state.view.updates(command.may_expunge)
         yield b"%b %b %b\r\n" % (tag, word, text.encode("ascii", "replace"))
-        if self.wants_tls:
-            yield from self._begin_tls()
+        if self._state.tls_requested:
+            yield from self._start_tls()
 
-    def _begin_tls(self) -> Outputs:
-        """RFC 3501 section 6.2.1: what was sent ahead in the clear does not count."""
-        self.wants_tls = False
-        self._framing.clear()
+    def _start_tls(self) -> Outputs:
+        """Request TLS; discard input that was sent ahead in cleartext (RFC 3501 section 6.2.1)."""
+        self._state.tls_requested = False
+        self._framer.clear()
         yield StartTls()
-        self.offer = Offer()
+        self._state.capabilities = Capabilities()
 
-    def _bad(self, tag: bytes, error: BadError) -> Outputs:
+    def _reject(self, tag: bytes, error: BadError) -> Outputs:
         yield b"%b BAD %b\r\n" % (tag, str(error).encode("ascii", "replace"))
         self._bad_commands += 1
         if self._bad_commands >= BAD_COMMANDS_MAX:
             raise ByeError("Too many commands that cannot be read.")
 
-    def _announced(self, unit: Announced) -> Outputs:
-        refused = literal_allowed(self, unit)
-        if refused is None:
-            self._framing.accept()
-            if unit.asks:
+    def _handle_literal(self, unit: AnnouncedLiteral) -> Outputs:
+        refusal = literal_refusal(self._state, unit)
+        if refusal is None:
+            self._framer.accept()
+            if unit.is_synchronizing:
                 yield _CONTINUE
             return
-        yield refused
-        if not self._framing.refuse():
+        yield refusal
+        if not self._framer.refuse():
             raise ByeError(f"No literal has more than {MESSAGE_OCTETS} octets.")
 
-    def _too_long(self, unit: TooLong) -> Outputs:
+    def _handle_overlong_line(self, unit: OverlongLine) -> Outputs:
         self._running = None
-        self.idling = False
-        match = TAG.match(unit.so_far)
-        tag = match[0] if match is not None and unit.so_far[match.end() :].startswith(b" ") else _UNTAGGED
-        yield from self._bad(tag, BadError("The line is too long."))
+        self._state.idling = False
+        match = TAG.match(unit.received)
+        tag = match[0] if match is not None and unit.received[match.end() :].startswith(b" ") else _UNTAGGED
+        yield from self._reject(tag, BadError("The line is too long."))
 
     def _bye(self, text: str) -> Iterator[bytes]:
-        self.state = State.LOGOUT
+        self._state.log_out()
         yield b"* BYE %b\r\n" % text.encode("ascii", "replace")
 
     def poll(self) -> Iterator[bytes]:
-        """Yield what is new in the selected mailbox, while the client waits for it (RFC 2177)."""
+        """Yield updates of the selected mailbox during IDLE (RFC 2177)."""
         try:
-            if self.waits and self.view is not None:
-                yield from self.view.updates(may_expunge=True)
+            if self.waits and self._state.view is not None:
+                yield from self._state.view.updates(may_expunge=True)
         except ByeError as error:
             yield from self._bye(str(error))
         except OSError:
-            # The disk may be there again when the client asks for something.
+            # Ignore I/O errors: the next command reports them.
             return
 
     @property
     def ended(self) -> bool:
-        """Whether the connection is to be closed."""
+        """True when the connection must be closed."""
         return self.state is State.LOGOUT
 
     @property
     def waits(self) -> bool:
-        """Whether poll() may have something for the client now."""
-        return self.idling and self.view is not None
+        """True while poll() may yield updates."""
+        return self._state.idling and self._state.view is not None
 
     @property
     def logged_in(self) -> bool:
-        """Whether the client has proved who it is."""
-        return self.state is not State.NOT_AUTHENTICATED
+        """True once the client is authenticated."""
+        return self._state.logged_in
 
     def release(self) -> None:
-        """The connection is gone."""
-        self.select(None)
+        """Release the mailbox: the connection is closed."""
+        self._state.select(None)
         self._running = None
 
     def end(self, text: str) -> bytes:
-        """End the session from this side; returns what the client is told."""
+        """End the session from the server's side; return the BYE to send."""
         return b"".join(self._bye(text)) if self.state is not State.LOGOUT else b""
-
-    def log_in(self, opened: Opened) -> None:
-        """The client has proved who it is."""
-        self.user, self.maildir = opened.name, opened.maildir
-        self.state = State.AUTHENTICATED
-
-    def select(self, view: View | None) -> None:
-        """The client works on this mailbox from now on, or on none."""
-        self.view = view
-        self.state = State.AUTHENTICATED if view is None else State.SELECTED

@@ -1,14 +1,15 @@
-"""A selected mailbox as one client knows it: which message has which number, and what is to be told (RFC 3501, 7).
+"""A client's view of the selected mailbox: sequence numbers, and the updates not sent yet (RFC 3501 section 7).
 
-The folder may change at any time; the numbers change only when the client is told, and when it may be.
+The folder may change at any time. Sequence numbers change only with an EXPUNGE or EXISTS response, at a point where the
+protocol permits it.
 """
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 
-from services.mail.imap.contents import Contents
 from services.mail.imap.errors import ByeError
-from services.mail.imap.syntax import formatting
+from services.mail.imap.message_cache import MessageCache
+from services.mail.imap.syntax import encoder
 from services.mail.maildir.errors import NoFolderError
 from services.mail.maildir.folder import SYSTEM_FLAGS, Folder
 
@@ -16,93 +17,93 @@ RECENT = "\\Recent"
 
 
 class View:
-    """One session's view of `folder`; `read_only` as EXAMINE has it."""
+    """One session's view of `folder`; `read_only` after EXAMINE."""
 
     def __init__(self, folder: Folder, read_only: bool) -> None:
         self.folder = folder
         self.read_only = read_only
-        self.contents = Contents(folder)
+        self.cache = MessageCache(folder)
         folder.refresh()
         first = folder.first_recent if read_only else folder.claim_recent()
         self.uids = list(folder.uids)
         self.recent = set(self.uids[bisect_left(self.uids, first) :])
-        self._shown = {uid: folder.messages[uid].flags for uid in self.uids}
+        self._sent_flags = {uid: folder.messages[uid].flags for uid in self.uids}
         self._keywords = list(folder.keywords.names)
-        self._recent_told = len(self.recent)
+        self._sent_recent_count = len(self.recent)
         self._revision = folder.revision
 
     def number(self, uid: int) -> int | None:
-        """Return the sequence number of a message that the client knows."""
-        place = bisect_left(self.uids, uid)
-        return place + 1 if place < len(self.uids) and self.uids[place] == uid else None
+        """Return a message's sequence number; None if the client does not know the UID."""
+        position = bisect_left(self.uids, uid)
+        return position + 1 if position < len(self.uids) and self.uids[position] == uid else None
 
     def flags(self, uid: int) -> frozenset[str]:
-        """Return a message's flags, \\Recent among them."""
+        r"""Return a message's flags, including \Recent."""
         flags = self._flags(uid)
         return flags | {RECENT} if uid in self.recent else flags
 
     def _flags(self, uid: int) -> frozenset[str]:
-        """Of a message that is gone, what it had when the client was last told."""
+        r"""Return a message's flags without \Recent; for an expunged message, those last sent."""
         message = self.folder.messages.get(uid)
-        return self._shown.get(uid, frozenset()) if message is None else message.flags
+        return self._sent_flags.get(uid, frozenset()) if message is None else message.flags
 
     def flags_item(self, uid: int) -> bytes:
-        """Return FLAGS as FETCH shows it; the client knows them then."""
-        self._shown[uid] = self._flags(uid)
-        return b"FLAGS " + formatting.flag_list(self.flags(uid))
+        """Encode the FLAGS item of FETCH and record it as sent."""
+        self._sent_flags[uid] = self._flags(uid)
+        return b"FLAGS " + encoder.flag_list(self.flags(uid))
 
-    def told(self, uid: int) -> None:
-        """The client knows a message's flags without being told."""
-        self._shown[uid] = self.folder.message(uid).flags
+    def mark_sent(self, uid: int) -> None:
+        """Record a message's current flags as known to the client."""
+        self._sent_flags[uid] = self.folder.message(uid).flags
 
-    def is_told(self, uid: int) -> bool:
-        """Whether the client knows a message's flags as they are."""
-        return self._shown.get(uid) == self.folder.message(uid).flags
+    def is_current(self, uid: int) -> bool:
+        """Return whether the client knows a message's current flags."""
+        return self._sent_flags.get(uid) == self.folder.message(uid).flags
 
     def flag_lines(self) -> list[bytes]:
-        """Return FLAGS and PERMANENTFLAGS (RFC 3501 sections 7.2.6 and 7.1)."""
+        """Return the FLAGS and PERMANENTFLAGS responses (RFC 3501 sections 7.2.6 and 7.1)."""
         every = [*SYSTEM_FLAGS, *self.folder.keywords.names]
         lasting = [] if self.read_only else [*every, *(["\\*"] if self.folder.may_add_keyword() else [])]
         return [
-            b"* FLAGS " + formatting.flag_list(every) + b"\r\n",
-            b"* OK [PERMANENTFLAGS " + formatting.flag_list(lasting) + b"] Flags permitted.\r\n",
+            b"* FLAGS " + encoder.flag_list(every) + b"\r\n",
+            b"* OK [PERMANENTFLAGS " + encoder.flag_list(lasting) + b"] Flags permitted.\r\n",
         ]
 
     def refresh(self) -> None:
-        """Look at what others did; raises ByeError where the mailbox is gone."""
+        """Rescan the folder for changes by other programs; raise ByeError if the mailbox was deleted."""
         try:
             self.folder.refresh()
         except NoFolderError:
             raise ByeError("The mailbox has been removed.") from None
 
     def updates(self, may_expunge: bool) -> Iterator[bytes]:
-        """Yield what the client does not know yet; messages that are gone only where that may be said."""
+        """Yield responses for all changes not sent yet; EXPUNGE only if `may_expunge`."""
         self.refresh()
         if self.folder.revision == self._revision:
             return
         messages = self.folder.messages
-        gone = [uid for uid in self.uids if uid not in messages]
+        expunged = [uid for uid in self.uids if uid not in messages]
         if may_expunge:
-            yield from self._expunged(gone)
-        yield from self._arrived()
-        if len(self.recent) != self._recent_told:
-            self._recent_told = len(self.recent)
+            yield from self._expunges(expunged)
+        yield from self._new_messages()
+        if len(self.recent) != self._sent_recent_count:
+            self._sent_recent_count = len(self.recent)
             yield b"* %d RECENT\r\n" % len(self.recent)
         yield from self.new_keywords()
-        yield from self._changed()
-        # Whoever is still to hear of messages that are gone looks again.
-        self._revision = self.folder.revision if may_expunge or not gone else -1
+        yield from self._flag_changes()
+        # With EXPUNGEs outstanding, the next call must look again.
+        self._revision = self.folder.revision if may_expunge or not expunged else -1
 
-    def _expunged(self, gone: list[int]) -> Iterator[bytes]:
-        # From the last on, no number changes before it is said.
-        for uid in reversed(gone):
-            place = bisect_left(self.uids, uid)
-            del self.uids[place]
-            self._shown.pop(uid, None)
+    def _expunges(self, expunged: list[int]) -> Iterator[bytes]:
+        # In descending order, so that the numbers of the remaining ones stay valid.
+        for uid in reversed(expunged):
+            position = bisect_left(self.uids, uid)
+            del self.uids[position]
+            self._sent_flags.pop(uid, None)
             self.recent.discard(uid)
-            yield b"* %d EXPUNGE\r\n" % (place + 1)
+            yield b"* %d EXPUNGE\r\n" % (position + 1)
 
-    def _arrived(self) -> Iterator[bytes]:
+    def _new_messages(self) -> Iterator[bytes]:
         last = self.uids[-1] if self.uids else 0
         arrived = self.folder.uids[bisect_right(self.folder.uids, last) :]
         if not arrived:
@@ -111,18 +112,18 @@ class View:
         self.uids += arrived
         self.recent.update(uid for uid in arrived if uid >= first)
         for uid in arrived:
-            self.told(uid)
+            self.mark_sent(uid)
         yield b"* %d EXISTS\r\n" % len(self.uids)
 
     def new_keywords(self) -> Iterator[bytes]:
-        """Yield FLAGS and PERMANENTFLAGS where there are keywords that the client was not told of."""
+        """Yield FLAGS and PERMANENTFLAGS if keywords were added."""
         if self.folder.keywords.names != self._keywords:
             self._keywords = list(self.folder.keywords.names)
             yield from self.flag_lines()
 
-    def _changed(self) -> Iterator[bytes]:
+    def _flag_changes(self) -> Iterator[bytes]:
         messages = self.folder.messages
         for number, uid in enumerate(self.uids, start=1):
             message = messages.get(uid)
-            if message is not None and message.flags != self._shown.get(uid):
+            if message is not None and message.flags != self._sent_flags.get(uid):
                 yield b"* %d FETCH (%b)\r\n" % (number, self.flags_item(uid))

@@ -1,4 +1,4 @@
-"""POP3: a client takes its messages home (RFC 1939).
+"""POP3 server: retrieval and deletion of a maildrop's messages (RFC 1939).
 
     $ python -m services.mail.pop3 --maildirs maildirs --accounts accounts --domain example.com --port 1110
     READY pop3 127.0.0.1:1110 [::1]:1110
@@ -15,16 +15,16 @@
     C: DELE 1
     S: +OK Marked.
     C: QUIT
-    S: +OK Removed 1 message.
+    S: +OK Removed 1 messages.
 
-With APOP, TOP and UIDL of the same RFC, CAPA (2449), RESP-CODES (2449), AUTH PLAIN (5034), AUTH-RESP-CODE (3206),
-PIPELINING (2449), and STLS (2595) where there is a certificate. Left out: LAST, which RFC 1725 took away.
+Optional commands and extensions: APOP, TOP and UIDL (RFC 1939), CAPA, RESP-CODES and PIPELINING (2449), AUTH PLAIN
+(5034), AUTH-RESP-CODE (3206), and STLS (2595) if the server has a certificate. Left out: LAST, removed by RFC 1725.
 """
 
 from importlib import import_module
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Serve POP3 until SIGTERM; returns the exit status."""
-    # Only who runs the program imports what touches the world; the package's cores do not.
+    """Serve POP3 until SIGTERM; return the exit status."""
+    # Import the program only when it runs: the cores in this package import no socket and no event loop.
     return int(import_module("services.mail.pop3.__main__").main(argv))

@@ -1,16 +1,16 @@
-"""Every bound of a POP3 session, named once, each with its source."""
+"""Limits of a POP3 session, each with its source."""
 
-# RFC 2449 section 4: 255 octets with the line's end; AUTH may need more (RFC 5034 section 4: 12288).
+# RFC 2449 section 4: 255 octets including CRLF; AUTH may need more (RFC 5034 section 4: 12288).
 LINE_OCTETS = 12_288
 
-# What a client may have sent ahead (PIPELINING) while a command is under way.
+# Octets a client may send ahead (PIPELINING) while a command runs.
 PIPELINE_OCTETS = 65_536
 
-# Commands in a row that cannot be read, before a session ends; as for SMTP in Postfix.
+# Consecutive syntax errors before the session ends; the same as for SMTP in Postfix.
 BAD_COMMANDS_MAX = 20
 
-# Log-ins that fail on one connection, before it ends.
+# Failed logins per connection.
 FAILED_LOGINS_MAX = 5
 
-# Octets of a message that are sent at a time.
-PIECE_OCTETS = 65_536
+# Size of the pieces in which a message is sent.
+SEND_OCTETS = 65_536

@@ -1,6 +1,6 @@
-"""A user's maildrop while one session has it: messages by number, marks, and the lock (RFC 1939 sections 3, 5 and 8).
+"""Maildrop: message numbers, deletion marks and the exclusive lock (RFC 1939 sections 3, 5 and 8).
 
-The messages are those that were there when it was opened; what is marked goes at the end, and only there.
+The message list is fixed when the maildrop is opened; marked messages are removed in the UPDATE state only.
 """
 
 import contextlib
@@ -17,15 +17,15 @@ _OPEN = os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 class InUseError(MaildirError):
-    """Another session has the maildrop."""
+    """The maildrop is locked by another session."""
 
 
 class Maildrop:
-    """The INBOX of a Maildir; raises InUseError where another session has it, OSError where it cannot be read."""
+    """A locked INBOX; raises InUseError if another session holds the lock, OSError if it cannot be read."""
 
     def __init__(self, maildir: Maildir) -> None:
         folder: Folder = maildir.folder(INBOX)
-        self._lock = _locked(f"{folder.path}/{LOCK}")
+        self._lock = _lock_file(f"{folder.path}/{LOCK}")
         try:
             folder.refresh()
             self.folder = folder
@@ -37,36 +37,36 @@ class Maildrop:
         self.marked: set[int] = set()
 
     def release(self) -> None:
-        """Let another session have it; may be called twice."""
+        """Release the lock; may be called twice."""
         lock, self._lock = self._lock, -1
         if lock >= 0:
             os.close(lock)
 
     def numbers(self) -> list[int]:
-        """Return the numbers of the messages that are not marked."""
+        """Return the numbers of the messages not marked as deleted."""
         return [number for number in range(1, len(self.uids) + 1) if number not in self.marked]
 
     def octets(self) -> int:
-        """Return the size of all that is not marked."""
+        """Return the total size of the messages not marked as deleted."""
         return sum(self.sizes[number - 1] for number in self.numbers())
 
     def unique_id(self, number: int) -> str:
-        """RFC 1939 section 7: UIDL, which never changes, and never comes again."""
+        """Return the unique-id for UIDL, persistent and never reused (RFC 1939 section 7)."""
         return f"{self.folder.uidvalidity:08x}{self.uids[number - 1]:08x}"
 
     def read(self, number: int) -> bytes:
-        """Return a message; raises MessageGoneError where another program removed it."""
+        """Return a message; raise MessageGoneError if another program removed it."""
         return self.folder.read(self.uids[number - 1])
 
     def remove_marked(self) -> int:
-        """Remove what is marked, and return how many messages were."""
-        gone = [self.uids[number - 1] for number in sorted(self.marked)]
+        """Remove the marked messages; return their count."""
+        uids = [self.uids[number - 1] for number in sorted(self.marked)]
         with contextlib.suppress(MessageGoneError):
-            self.folder.expunge(gone)
-        return len(gone)
+            self.folder.expunge(uids)
+        return len(uids)
 
 
-def _locked(path: str) -> int:
+def _lock_file(path: str) -> int:
     descriptor = os.open(path, _OPEN, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,122 +1,106 @@
-"""One POP3 session without its socket: octets of the client in, octets for it out (RFC 1939).
+"""POP3 session: the sans-IO core of one connection (RFC 1939).
 
     session = Session(Offer(timestamp=b"<1896.697170952@dbc.mtview.ca.us>"))
     send(session.greeting())
-    outputs = session.receive(data)         a generator: octets to send, and requests to be answered
+    outputs = session.receive(data)         a generator of octets to send, and of requests to answer
 
-While outputs are left, receive() is not called again. What a client sent after QUIT counts for nothing.
+The generator of receive() must be exhausted before receive() is called again. Input after QUIT is ignored.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from services.buffer import OctetBuffer
 from services.errors import LimitExceededError
 from services.mail.access.requests import Outputs, StartTls
 from services.mail.maildir.errors import MaildirError
+from services.mail.pop3.command import ContinuationRequest, Steps
+from services.mail.pop3.commands import COMMANDS, REST_OF_LINE
+from services.mail.pop3.errors import RefusedError, SyntaxRefusedError
 from services.mail.pop3.limits import BAD_COMMANDS_MAX, LINE_OCTETS, PIPELINE_OCTETS
-from services.mail.pop3.maildrop import Maildrop
-from services.mail.pop3.steps import Ask, RefusedError, State, Steps, SyntaxRefusedError
-from services.mail.pop3.table import COMMANDS, REST_OF_LINE
-
-
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """`tls` is there and not yet in use; `needs_tls` before a password may cross; `timestamp` is for APOP."""
-
-    tls: bool = False
-    needs_tls: bool = False
-    timestamp: bytes = b""
-
-    @property
-    def takes_passwords(self) -> bool:
-        """Whether a client may send a password now."""
-        return not (self.tls and self.needs_tls)
+from services.mail.pop3.session_state import Capabilities, SessionState, State
 
 
 class Session:
     """One client's session."""
 
-    def __init__(self, offer: Offer) -> None:
-        self.offer = offer
-        self.state = State.AUTHORIZATION
-        self.user: bytes | None = None
-        self.maildrop: Maildrop | None = None
-        self.wants_tls = False
-        self.failed_logins = 0
+    def __init__(self, capabilities: Capabilities) -> None:
+        self._state = SessionState(capabilities)
         self._buffer = OctetBuffer(PIPELINE_OCTETS + LINE_OCTETS)
         self._running: Steps | None = None
         self._bad_commands = 0
-        self._dropping = False
+        self._discarding = False
+
+    @property
+    def state(self) -> State:
+        """The session state (RFC 1939 section 3)."""
+        return self._state.state
 
     @property
     def ended(self) -> bool:
-        """Whether the connection is to be closed."""
+        """True when the connection must be closed."""
         return self.state is State.ENDED
 
     @property
     def waits(self) -> bool:
-        """POP3 tells a client nothing that it did not ask for."""
+        """Always False: POP3 has no unsolicited responses."""
         return False
 
     @property
     def logged_in(self) -> bool:
-        """Whether the client has proved who it is."""
+        """True once the client is authenticated."""
         return self.state is not State.AUTHORIZATION
 
     def greeting(self) -> bytes:
-        """Return what the server says first, with the timestamp of APOP (RFC 1939 section 7)."""
-        return b"+OK lab7 is ready. %b\r\n" % self.offer.timestamp
+        """Return the greeting with the timestamp of APOP (RFC 1939 section 7)."""
+        return b"+OK lab7 is ready. %b\r\n" % self._state.capabilities.timestamp
 
     def poll(self) -> Iterator[bytes]:
         """Yield nothing."""
         return iter(())
 
     def end(self, text: str) -> bytes:
-        """End the session without a QUIT: nothing is removed (RFC 1939 section 3)."""
-        self.state = State.ENDED
+        """End the session without UPDATE: no message is removed (RFC 1939 section 3). Return the -ERR to send."""
+        self._state.end()
         self.release()
         return f"-ERR {text}\r\n".encode("ascii", "replace")
 
     def release(self) -> None:
-        """Let another session have the maildrop."""
-        if self.maildrop is not None:
-            self.maildrop.release()
-            self.maildrop = None
+        """Release the maildrop's lock."""
+        self._state.release()
 
     def receive(self, data: bytes) -> Outputs:
-        """Take octets in and yield what becomes of them."""
+        """Parse input and yield responses and requests."""
         for begin in range(0, len(data), PIPELINE_OCTETS):
             self._buffer.feed(data[begin : begin + PIPELINE_OCTETS])
             while not self.ended:
                 try:
                     line = self._buffer.take_through(b"\n", LINE_OCTETS)
                 except LimitExceededError:
-                    yield from self._overrun()
+                    yield from self._handle_overlong_line()
                     continue
                 if line is None:
                     break
-                yield from self._line(line)
+                yield from self._handle_line(line)
 
-    def _overrun(self) -> Outputs:
+    def _handle_overlong_line(self) -> Outputs:
         self._buffer.take(LINE_OCTETS)
-        if not self._dropping:
-            self._dropping = True
+        if not self._discarding:
+            self._discarding = True
             self._running = None
-            yield from self._refused(SyntaxRefusedError("The line is too long."))
+            yield from self._reject(SyntaxRefusedError("The line is too long."))
 
-    def _line(self, line: bytes) -> Outputs:
-        if self._dropping:
-            self._dropping = False
+    def _handle_line(self, line: bytes) -> Outputs:
+        if self._discarding:
+            self._discarding = False
             return
         text = line[:-2] if line.endswith(b"\r\n") else line[:-1]
         if self._running is not None:
             running, self._running = self._running, None
-            yield from self._drive(running, text)
+            yield from self._run(running, text)
         else:
-            yield from self._drive(self._steps(text), None)
+            yield from self._run(self._start(text), None)
 
-    def _steps(self, line: bytes) -> Steps:
+    def _start(self, line: bytes) -> Steps:
         word, _, rest = line.partition(b" ")
         name = word.upper()
         command = COMMANDS.get(name)
@@ -124,47 +108,47 @@ class Session:
             raise SyntaxRefusedError("There is no such command.")
         if self.state not in command.states:
             raise SyntaxRefusedError("This is not the state for this command.")
-        # RFC 1939 section 3: arguments are separated by a single space.
+        # RFC 1939 section 3: a single space separates arguments.
         arguments = [rest] if name in REST_OF_LINE and rest else rest.split(b" ") if rest else []
         least, most = command.arguments
         if not least <= len(arguments) <= most or b"" in arguments:
             raise SyntaxRefusedError("The command does not take these arguments.")
         if name != b"PASS":
-            self.user = None
-        return (yield from command.handler(self, arguments))
+            self._state.user = None
+        return (yield from command.handler(self._state, arguments))
 
-    def _drive(self, steps: Steps, answer: object) -> Outputs:
+    def _run(self, steps: Steps, answer: object) -> Outputs:
         try:
             while True:
                 output = steps.send(answer)
                 answer = None
-                if isinstance(output, Ask):
+                if isinstance(output, ContinuationRequest):
                     self._running = steps
                     yield output.prompt
                     return
                 answer = yield output
         except StopIteration as done:
-            yield from self._succeeded(done.value)
+            yield from self._succeed(done.value)
         except RefusedError as error:
-            yield from self._refused(error)
+            yield from self._reject(error)
         except (MaildirError, OSError):
-            yield from self._refused(RefusedError("The maildrop cannot be used at the moment.", "SYS/TEMP"))
+            yield from self._reject(RefusedError("The maildrop cannot be used at the moment.", "SYS/TEMP"))
 
-    def _succeeded(self, text: str) -> Outputs:
+    def _succeed(self, text: str) -> Outputs:
         self._bad_commands = 0
         if text:
             yield f"+OK {text}\r\n".encode("ascii", "replace")
-        if self.wants_tls:
-            # RFC 2595 section 4: what was sent ahead in the clear does not count.
-            self.wants_tls = False
+        if self._state.tls_requested:
+            # RFC 2595 section 4: discard cleartext that was sent ahead.
+            self._state.tls_requested = False
             self._buffer.take(len(self._buffer))
             yield StartTls()
-            self.offer = Offer(timestamp=self.offer.timestamp)
+            self._state.capabilities = Capabilities(timestamp=self._state.capabilities.timestamp)
 
-    def _refused(self, error: RefusedError) -> Outputs:
+    def _reject(self, error: RefusedError) -> Outputs:
         yield f"-ERR {error.text}\r\n".encode("ascii", "replace")
         if isinstance(error, SyntaxRefusedError):
             self._bad_commands += 1
             if self._bad_commands >= BAD_COMMANDS_MAX:
-                self.state = State.ENDED
+                self._state.end()
                 self.release()

@@ -1,4 +1,5 @@
-"""A message as a person reads it: its text, the pictures in it, and the files that came with it.
+"""Message interpretation for user agents: displayed text parts, attachments, file names, address fields.
 
-Pure functions on the structure that services.mail.mime finds; as there, no octets raise, and every count is bounded.
+Pure functions over the MIME structure of services.mail.mime. As there, no input raises an error and every count is
+limited.
 """

@@ -1,13 +1,13 @@
-"""What is in a message: which parts are its text, and which are files (RFC 2046 section 5.1, RFC 2387, RFC 2183).
+"""Displayed text and attachments of a MIME message (RFC 2046 section 5.1, RFC 2387, RFC 2183).
 
     contents = Contents(octets)
-    contents.subject, contents.sender
-    contents.texts(html=True)             the pieces to show, in order
-    contents.files                        the pieces to offer as files
-    contents.decoded(piece)               octets without their Content-Transfer-Encoding
+    contents.field(b"subject")            decoded text of a field
+    contents.texts(html=True)             text parts to display, in order
+    contents.files                        parts to offer as files
+    contents.decoded(leaf)                octets without their Content-Transfer-Encoding
 
-Of multipart/alternative one part is shown: the last that can be, or the plain one. What is nested deeper than the
-structure goes, and messages within the message, are files.
+One part of multipart/alternative is displayed: the last that can be, or the plain one. Parts nested deeper than the
+MIME parser goes, and embedded messages, are files.
 """
 
 from collections.abc import Iterator
@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from services.mail.mime.parameters import parse_parametric
 from services.mail.mime.structure import Part, parse
 from services.mail.mime.words import decode_transfer, decode_words, text_of
-from services.mail.reading.limits import PIECES_MAX, TEXT_CHARACTERS
-from services.mail.reading.names import parameter_text, safe_file_name
+from services.mail.reading.file_names import parameter_text, safe_file_name
+from services.mail.reading.limits import LEAF_PARTS_MAX, TEXT_CHARACTERS
 
 PLAIN, HTML = "text/plain", "text/html"
 _ENDINGS = {"text/plain": ".txt", "text/html": ".html", "message/rfc822": ".eml", "image/jpeg": ".jpg"}
@@ -25,124 +25,124 @@ _ENDINGS |= {"image/png": ".png", "image/gif": ".gif"}
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
-    """A part that holds no other; `number` is its section as in IMAP (RFC 3501 section 6.4.5)."""
+class LeafPart:
+    """A leaf part; `number` is its section as in IMAP (RFC 3501 section 6.4.5)."""
 
     number: str
     part: Part
-    kind: str
+    media_type: str
     file_name: str
     content_id: str
     is_attachment: bool
 
     @property
     def is_text(self) -> bool:
-        """Whether it can be shown as text, and nobody asked for another use."""
-        return self.kind in (PLAIN, HTML) and not self.is_attachment
+        """True if the part is text/plain or text/html and no attachment."""
+        return self.media_type in (PLAIN, HTML) and not self.is_attachment
 
 
 class Contents:
-    """One message, its lines ending in CRLF."""
+    """One message, with CRLF line endings."""
 
     def __init__(self, octets: bytes) -> None:
         self.octets = octets
         self.root = parse(octets)
-        self.pieces = list(_pieces(self.root))
-        self._by_number = {piece.number: piece for piece in self.pieces}
+        self.leaf_parts = list(_leaf_parts(self.root))
+        self._by_number = {leaf.number: leaf for leaf in self.leaf_parts}
 
     def field(self, name: bytes) -> str:
-        """Return the first field of this name, in lower case, as text; empty where there is none."""
+        """Return the first field with this lower-case name as decoded text; empty if there is none."""
         return decode_words(self.root.header.first(name) or b"")
 
-    def piece(self, number: str) -> Piece | None:
-        """Return a piece by its section."""
+    def leaf(self, number: str) -> LeafPart | None:
+        """Return the part with this section number."""
         return self._by_number.get(number)
 
-    def texts(self, html: bool) -> list[Piece]:
-        """Return the pieces to show, in order; of alternatives the HTML one where `html`, else the plain one."""
-        shown = _shown(self.root, html, self.pieces)
-        return [piece for piece in self.pieces if id(piece.part) in shown and piece.is_text]
+    def texts(self, html: bool) -> list[LeafPart]:
+        """Return the text parts to display, in order; of alternatives the HTML part if `html`, else the plain one."""
+        displayed = _displayed(self.root, html, self.leaf_parts)
+        return [leaf for leaf in self.leaf_parts if id(leaf.part) in displayed and leaf.is_text]
 
     @property
     def has_html(self) -> bool:
-        """Whether a text is there as HTML."""
-        return any(piece.kind == HTML and piece.is_text for piece in self.pieces)
+        """True if there is an HTML text part."""
+        return any(leaf.media_type == HTML and leaf.is_text for leaf in self.leaf_parts)
 
     @property
-    def files(self) -> list[Piece]:
-        """The pieces that are files, or would not be seen otherwise."""
-        return [piece for piece in self.pieces if not piece.is_text]
+    def files(self) -> list[LeafPart]:
+        """The parts not displayed as text."""
+        return [leaf for leaf in self.leaf_parts if not leaf.is_text]
 
-    def decoded(self, piece: Piece) -> bytes:
-        """Return a piece's octets as they were before they were encoded for the way."""
-        return decode_transfer(self._body(piece), piece.part.header.first(b"content-transfer-encoding"))
+    def decoded(self, leaf: LeafPart) -> bytes:
+        """Decode a part's Content-Transfer-Encoding."""
+        return decode_transfer(self._body(leaf), leaf.part.header.first(b"content-transfer-encoding"))
 
-    def text(self, piece: Piece) -> str:
-        """Return a piece's text, as much of it as can be looked at."""
-        charset = piece.part.content_type.get(b"charset")
-        return text_of(self.decoded(piece), charset)[:TEXT_CHARACTERS].replace("\r\n", "\n")
+    def text(self, leaf: LeafPart) -> str:
+        """Decode a part's text, truncated to TEXT_CHARACTERS."""
+        charset = leaf.part.content_type.get(b"charset")
+        return text_of(self.decoded(leaf), charset)[:TEXT_CHARACTERS].replace("\r\n", "\n")
 
-    def _body(self, piece: Piece) -> bytes:
-        return self.octets[piece.part.body_begin : piece.part.body_end]
+    def _body(self, leaf: LeafPart) -> bytes:
+        return self.octets[leaf.part.body_begin : leaf.part.body_end]
 
 
-def _pieces(root: Part) -> Iterator[Piece]:
-    """Every part that holds no other, as far as PIECES_MAX goes."""
-    waiting = [("", root)]
+def _leaf_parts(root: Part) -> Iterator[LeafPart]:
+    """Yield the leaf parts in order, at most LEAF_PARTS_MAX."""
+    pending = [("", root)]
     count = 0
-    while waiting and count < PIECES_MAX:
-        number, part = waiting.pop()
+    while pending and count < LEAF_PARTS_MAX:
+        number, part = pending.pop()
         if part.is_multipart:
             prefix = f"{number}." if number else ""
-            children = [(f"{prefix}{place}", child) for place, child in enumerate(part.children, start=1)]
-            waiting.extend(reversed(children))
+            children = [(f"{prefix}{index}", child) for index, child in enumerate(part.children, start=1)]
+            pending.extend(reversed(children))
         else:
             count += 1
-            yield _piece(number or "1", part)
+            yield _leaf_part(number or "1", part)
 
 
-def _piece(number: str, part: Part) -> Piece:
-    kind = part.content_type.value.decode("ascii", "replace").lower()
+def _leaf_part(number: str, part: Part) -> LeafPart:
+    media_type = part.content_type.value.decode("ascii", "replace").lower()
     disposition = parse_parametric(part.header.first(b"content-disposition") or b"")
     name = parameter_text(disposition, b"filename") or parameter_text(part.content_type, b"name")
-    is_attachment = disposition.value.lower() == b"attachment" or (bool(name) and kind not in (PLAIN, HTML))
+    is_attachment = disposition.value.lower() == b"attachment" or (bool(name) and media_type not in (PLAIN, HTML))
     content_id = (part.header.first(b"content-id") or b"").strip(b" <>").decode("ascii", "replace")
-    safe = safe_file_name(name, f"part-{number}{_ENDINGS.get(kind, '')}")
-    return Piece(number, part, kind, safe, content_id, is_attachment)
+    safe_name = safe_file_name(name, f"part-{number}{_ENDINGS.get(media_type, '')}")
+    return LeafPart(number, part, media_type, safe_name, content_id, is_attachment)
 
 
-def _shown(root: Part, html: bool, pieces: list[Piece]) -> set[int]:
-    """Return the parts that are shown, without the alternatives that are not chosen."""
-    kinds = {id(piece.part): piece.kind for piece in pieces if piece.is_text}
-    shown: set[int] = set()
-    waiting = [root]
-    while waiting:
-        part = waiting.pop()
+def _displayed(root: Part, html: bool, leaf_parts: list[LeafPart]) -> set[int]:
+    """Return the ids of the displayed parts, without the alternatives not chosen."""
+    media_types = {id(leaf.part): leaf.media_type for leaf in leaf_parts if leaf.is_text}
+    displayed: set[int] = set()
+    pending = [root]
+    while pending:
+        part = pending.pop()
         if not part.is_multipart:
-            shown.add(id(part))
+            displayed.add(id(part))
         elif part.type_and_subtype[1].lower() == b"alternative":
-            waiting.extend(_chosen(part.children, html, kinds))
+            pending.extend(_chosen_alternative(part.children, html, media_types))
         else:
-            waiting.extend(part.children)
-    return shown
+            pending.extend(part.children)
+    return displayed
 
 
-def _chosen(parts: list[Part], html: bool, kinds: dict[int, str]) -> list[Part]:
-    """RFC 2046 section 5.1.4: the last that can be shown is the best; a person may want the plain one."""
-    wanted = HTML if html else PLAIN
-    for kinds_wanted in ({wanted}, {PLAIN, HTML}):
+def _chosen_alternative(parts: list[Part], html: bool, media_types: dict[int, str]) -> list[Part]:
+    """Choose one of several alternatives: the last displayable one, or the wanted type (RFC 2046 section 5.1.4)."""
+    preferred = HTML if html else PLAIN
+    for accepted in ({preferred}, {PLAIN, HTML}):
         for part in reversed(parts):
-            if _kinds_of(part, kinds) & kinds_wanted:
+            if _media_types_of(part, media_types) & accepted:
                 return [part]
     return parts[-1:]
 
 
-def _kinds_of(part: Part, kinds: dict[int, str]) -> set[str]:
-    found: set[str] = set()
-    waiting = [part]
-    while waiting:
-        one = waiting.pop()
-        waiting.extend(one.children)
-        if id(one) in kinds:
-            found.add(kinds[id(one)])
-    return found
+def _media_types_of(part: Part, media_types: dict[int, str]) -> set[str]:
+    types_found: set[str] = set()
+    pending = [part]
+    while pending:
+        part = pending.pop()
+        pending.extend(part.children)
+        if id(part) in media_types:
+            types_found.add(media_types[id(part)])
+    return types_found

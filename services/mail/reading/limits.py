@@ -1,13 +1,13 @@
-"""Every bound on what is shown of a message, named once, each with its source."""
+"""Limits on displayed messages, each with its source."""
 
-# What one name may have on ext4, xfs and btrfs (NAME_MAX).
+# Length of a file name on ext4, xfs and btrfs (NAME_MAX).
 FILE_NAME_OCTETS = 255
 
-# What is taken for the ending of a file's name; `.markdown` has eight.
+# Length of a file name extension; `.markdown` has eight.
 ENDING_CHARACTERS = 12
 
-# Characters of one text that are made ready to be read; a novel has a million.
+# Characters of one text part that are decoded; a novel has a million.
 TEXT_CHARACTERS = 2_000_000
 
-# Parts of a message that are listed; Dovecot's default bound of MIME parts is 10000, a person looks at fewer.
-PIECES_MAX = 500
+# Listed parts of a message; Dovecot's limit is 10000 MIME parts, far more than a page shows.
+LEAF_PARTS_MAX = 500

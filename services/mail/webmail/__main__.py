@@ -1,4 +1,4 @@
-"""`python -m services.mail.webmail`."""
+"""Program of webmail: `python -m services.mail.webmail`."""
 
 import sys
 

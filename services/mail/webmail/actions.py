@@ -1,4 +1,4 @@
-"""What a user does with messages and folders: flags, moving, removing, a new folder. All of it by POST."""
+"""Form actions on messages and folders: set flags, move, delete, create a folder. All by POST."""
 
 from collections.abc import Callable, Sequence
 
@@ -6,9 +6,9 @@ from services.http.messages import Response
 from services.mail.maildir.errors import MaildirError
 from services.mail.maildir.folder import Folder
 from services.mail.webmail.limits import PAGE_MESSAGES
-from services.mail.webmail.message_url import checked_folder, number
+from services.mail.webmail.message_url import checked_folder, parse_number
 from services.mail.webmail.pages import Pages, link, see_other
-from services.mail.webmail.requests import PageError, UserVisit
+from services.mail.webmail.requests import PageError, UserPageRequest
 from services.mail.webmail.views import folders
 
 _FLAGS = {
@@ -19,50 +19,50 @@ _FLAGS = {
 }
 
 
-def post_action(visit: UserVisit, _: Pages) -> Response:
-    """Do one thing to the messages that are ticked, and go back to the folder."""
-    form = visit.form
-    folder = checked_folder(visit.maildir, form)
-    found = (number(text) for text in form.get_all("uid")[:PAGE_MESSAGES])
-    uids = [uid for uid in dict.fromkeys(found) if uid is not None and uid in folder.messages]
+def post_action(request: UserPageRequest, _: Pages) -> Response:
+    """Apply an action to the selected messages and redirect to the folder."""
+    form = request.form
+    folder = checked_folder(request.maildir, form)
+    numbers = (parse_number(text) for text in form.get_all("uid")[:PAGE_MESSAGES])
+    uids = [uid for uid in dict.fromkeys(numbers) if uid is not None and uid in folder.messages]
     name = form.get("folder")
     if uids:
         try:
-            visit.session.notice = _act(visit, folder, uids, name)
+            request.session.notice = _act(request, folder, uids, name)
         except MaildirError as error:
-            visit.session.notice = f"That could not be done. {error}"
+            request.session.notice = f"That could not be done. {error}"
     else:
-        visit.session.notice = "No message was chosen."
-    page = number(form.get("page"))
+        request.session.notice = "No message was chosen."
+    page = parse_number(form.get("page"))
     return see_other(link("/folder", name=name, page=page, q=form.get("q") or None))
 
 
-def _act(visit: UserVisit, folder: Folder, uids: Sequence[int], name: str) -> str:
-    action = visit.form.get("action")
+def _act(request: UserPageRequest, folder: Folder, uids: Sequence[int], name: str) -> str:
+    action = request.form.get("action")
     if action in _FLAGS:
-        flag, wanted = _FLAGS[action]
+        flag, is_set = _FLAGS[action]
         for uid in uids:
-            folders.change_flag(folder, uid, flag, wanted)
+            folders.change_flag(folder, uid, flag, is_set)
         return ""
     acts: dict[str, Callable[[], str]] = {
-        "delete": lambda: _delete(visit, folder, uids, name),
-        "move": lambda: _move(visit, folder, uids, visit.form.get("target")),
+        "delete": lambda: _delete(request, folder, uids, name),
+        "move": lambda: _move(request, folder, uids, request.form.get("target")),
     }
     if action not in acts:
         raise PageError(400, "There is no such action.")
     return acts[action]()
 
 
-def _delete(visit: UserVisit, folder: Folder, uids: Sequence[int], name: str) -> str:
-    """What is deleted goes to Trash, and from there for good."""
+def _delete(request: UserPageRequest, folder: Folder, uids: Sequence[int], name: str) -> str:
+    """Move messages to Trash; in Trash, expunge them."""
     if name == folders.TRASH:
         folder.expunge(uids)
         return f"{_messages(uids)} removed for good."
-    return _move(visit, folder, uids, folders.TRASH)
+    return _move(request, folder, uids, folders.TRASH)
 
 
-def _move(visit: UserVisit, folder: Folder, uids: Sequence[int], target: str) -> str:
-    folders.move(visit.maildir, folder, uids, target)
+def _move(request: UserPageRequest, folder: Folder, uids: Sequence[int], target: str) -> str:
+    folders.move_messages(request.maildir, folder, uids, target)
     return f"{_messages(uids)} moved to {folders.title_of(target)}."
 
 
@@ -70,8 +70,8 @@ def _messages(uids: Sequence[int]) -> str:
     return "1 message was" if len(uids) == 1 else f"{len(uids)} messages were"
 
 
-def post_new_folder(visit: UserVisit, _: Pages) -> Response:
-    """Make a folder."""
-    name = folders.created(visit.maildir, visit.form.get("title"))
-    visit.session.notice = f"The folder {folders.title_of(name)} has been made."
+def post_new_folder(request: UserPageRequest, _: Pages) -> Response:
+    """Create a folder."""
+    name = folders.create_folder(request.maildir, request.form.get("title"))
+    request.session.notice = f"The folder {folders.title_of(name)} has been made."
     return see_other(link("/folder", name=name))

@@ -1,7 +1,7 @@
-"""Whether a form comes from a page of this site (OWASP's Cross-Site Request Forgery Prevention Cheat Sheet).
+"""Cross-site request forgery checks (OWASP Cross-Site Request Forgery Prevention Cheat Sheet).
 
-Two proofs, and both are needed: the browser says that the page was of this origin (RFC 6454 section 7, and where it
-says nothing, Referer), and the form holds a token that only a page of this session has.
+Both are required: the Origin field (RFC 6454 section 7), or Referer without one, must be this origin, and the form must
+contain the session's form token.
 """
 
 import hmac
@@ -14,20 +14,20 @@ STRANGE_FORM = "The form does not come from a page of this site, or your session
 
 
 def check_origin(fields: Fields, secure: bool) -> None:
-    """Refuse what the browser says comes from elsewhere; raises PageError 403.
+    """Check Origin or Referer; raise PageError 403 if it is another origin.
 
-    Programs that say neither Origin nor Referer pass: what is asked of them is the token.
+    Requests with neither field pass, as from programs other than browsers; the form token is still required.
     """
     own = f"{'https' if secure else 'http'}://{(fields.get(b'host') or b'').decode('latin-1').lower()}"
     origin = fields.get(b"origin")
     referer = fields.get(b"referer")
     if origin is not None:
-        said = origin.decode("latin-1").lower()
+        origin_sent = origin.decode("latin-1").lower()
     elif referer is not None:
-        said = _origin_of(referer.decode("latin-1"))
+        origin_sent = _origin_of(referer.decode("latin-1"))
     else:
         return
-    if _bare(said) != _bare(own):
+    if _bare(origin_sent) != _bare(own):
         raise PageError(403, STRANGE_FORM)
 
 
@@ -40,7 +40,7 @@ def _origin_of(url: str) -> str:
 
 
 def _bare(origin: str) -> str:
-    """RFC 6454 section 6.1: without the port where it is the scheme's own."""
+    """Return an origin without the scheme's default port (RFC 6454 section 6.1)."""
     for scheme, port in (("http://", ":80"), ("https://", ":443")):
         if origin.startswith(scheme):
             return origin.removesuffix(port)
@@ -48,6 +48,6 @@ def _bare(origin: str) -> str:
 
 
 def check_token(given: str, expected: str) -> None:
-    """Refuse a form without the token; raises PageError 403."""
+    """Check the form token in constant time; raise PageError 403."""
     if not expected or not hmac.compare_digest(given.encode("utf-8", "replace"), expected.encode("utf-8", "replace")):
         raise PageError(403, STRANGE_FORM)

@@ -1,7 +1,7 @@
-"""Logging in and out.
+"""Login and logout, with a rate limit on failed logins.
 
-The form's token stands in a cookie as well, so that no other site logs a visitor in as somebody else; a session's own
-token is another one, made when the password was right.
+The form token of the login page is also set as a cookie (double-submit), against login CSRF; the session has a token of
+its own, created after the password check.
 """
 
 from collections import OrderedDict, deque
@@ -13,22 +13,21 @@ from services.mail.webmail.limits import (
     FAILURES_OF_PEER_MAX,
     FAILURES_OF_USER_MAX,
     FAILURES_S,
-    GUESSERS_MAX,
     NAME_CHARACTERS,
     PASSWORD_CHARACTERS,
+    THROTTLE_KEYS_MAX,
 )
 from services.mail.webmail.pages import Pages, see_other
-from services.mail.webmail.requests import CheckPassword, Steps, UserVisit, Visit
+from services.mail.webmail.requests import CheckPassword, PageRequest, Steps, UserPageRequest
 from services.mail.webmail.sessions import Sessions
 
-# How often somebody has tried in vain, so that guessing is slow.
-#
-# A try counts before its outcome is known, so that many at once are no more than many in a row; one that succeeds is
-# taken back.
 
+class LoginThrottle:
+    """Failed attempts per key in a sliding window; beyond GUESSERS_MAX keys the least recent is evicted.
 
-class Attempts:
-    """Tries of each key in a window of time; of too many keys the oldest is forgotten."""
+    An attempt is counted before its outcome is known, so that concurrent attempts are limited like sequential ones;
+    `forget_last` removes it on success.
+    """
 
     def __init__(self, most: int, window_s: float) -> None:
         self._most = most
@@ -36,7 +35,7 @@ class Attempts:
         self._tries: OrderedDict[str, deque[float]] = OrderedDict()
 
     def wait_s(self, key: str, now: float) -> float:
-        """Return how long `key` has to wait before its next try; 0 where it may try now."""
+        """Return the seconds until `key` may try again; 0 if it may now."""
         tries = self._tries.get(key)
         if tries is None:
             return 0.0
@@ -45,15 +44,15 @@ class Attempts:
         return self._window_s - (now - tries[0]) if len(tries) >= self._most else 0.0
 
     def count(self, key: str, now: float) -> None:
-        """Note a try."""
+        """Record an attempt."""
         tries = self._tries.setdefault(key, deque(maxlen=self._most))
         tries.append(now)
         self._tries.move_to_end(key)
-        if len(self._tries) > GUESSERS_MAX:
+        if len(self._tries) > THROTTLE_KEYS_MAX:
             self._tries.popitem(last=False)
 
-    def take_back(self, key: str) -> None:
-        """The last try was no failure."""
+    def forget_last(self, key: str) -> None:
+        """Remove the last attempt, which succeeded."""
         tries = self._tries.get(key)
         if tries:
             tries.pop()
@@ -64,55 +63,57 @@ FORM_COOKIE = "login"
 _WRONG = "The name or the password is wrong."
 
 
-class LoggingIn:
-    """The log-in of all visitors."""
+class LoginPages:
+    """Login and logout pages."""
 
     def __init__(self, sessions: Sessions, pages: Pages, secure: bool) -> None:
         self._sessions = sessions
         self._pages = pages
         self._secure = secure
-        self._of_peers = Attempts(FAILURES_OF_PEER_MAX, FAILURES_S)
-        self._of_users = Attempts(FAILURES_OF_USER_MAX, FAILURES_S)
+        self._peer_throttle = LoginThrottle(FAILURES_OF_PEER_MAX, FAILURES_S)
+        self._user_throttle = LoginThrottle(FAILURES_OF_USER_MAX, FAILURES_S)
 
-    def get_form(self, visit: Visit, _: Pages) -> Response:
-        """The form for name and password."""
-        return self._form(visit, "", "", 200)
+    def get_form(self, request: PageRequest, _: Pages) -> Response:
+        """Render the login form."""
+        return self._form(request, "", "", 200)
 
-    def _form(self, visit: Visit, user: str, error: str, status: int) -> Response:
-        token = visit.cookies.get(FORM_COOKIE) or self._sessions.new_token()
+    def _form(self, request: PageRequest, user: str, error: str, status: int) -> Response:
+        token = request.cookies.get(FORM_COOKIE) or self._sessions.new_token()
         try:
             cookie = set_cookie(FORM_COOKIE, token, self._secure)
         except ValueError:
             token = self._sessions.new_token()
             cookie = set_cookie(FORM_COOKIE, token, self._secure)
         values = {"form_token": token, "user": user, "error": error}
-        return self._pages.open_page("login.html", values, cookie, status=status)
+        return self._pages.public_page("login.html", values, cookie, status=status)
 
-    def post_form(self, visit: Visit, _: Pages) -> Steps:
-        """Begin a session where the password is right."""
-        check_token(visit.form.get("form_token"), visit.cookies.get(FORM_COOKIE, ""))
-        user, password = visit.form.get("user").strip(), visit.form.get("password")
-        wait_s = self._wait_s(visit, user)
+    def post_form(self, request: PageRequest, _: Pages) -> Steps:
+        """Check the password and start a session."""
+        check_token(request.form.get("form_token"), request.cookies.get(FORM_COOKIE, ""))
+        user, password = request.form.get("user").strip(), request.form.get("password")
+        wait_s = self._throttled_s(request, user)
         if wait_s > 0:
-            said = f"Too many log-ins have failed: try again in {int(wait_s) + 1} seconds."
-            return self._form(visit, user, said, 429)
+            error = f"Too many log-ins have failed: try again in {int(wait_s) + 1} seconds."
+            return self._form(request, user, error, 429)
         if len(user) > NAME_CHARACTERS or len(password) > PASSWORD_CHARACTERS:
-            return self._form(visit, "", _WRONG, 403)
-        keys = ((self._of_peers, visit.peer), (self._of_users, user.lower()))
+            return self._form(request, "", _WRONG, 403)
+        keys = ((self._peer_throttle, request.peer), (self._user_throttle, user.lower()))
         for attempts, key in keys:
-            attempts.count(key, visit.now)
+            attempts.count(key, request.now)
         account = yield CheckPassword(user, password)
         if account is None:
-            return self._form(visit, user, _WRONG, 403)
+            return self._form(request, user, _WRONG, 403)
         for attempts, key in keys:
-            attempts.take_back(key)
-        token = self._sessions.begin(account, password, visit.now)
+            attempts.forget_last(key)
+        token = self._sessions.begin(account, password, request.now)
         return see_other("/", set_cookie(SESSION_COOKIE, token, self._secure), drop_cookie(FORM_COOKIE, self._secure))
 
-    def _wait_s(self, visit: Visit, user: str) -> float:
-        return max(self._of_peers.wait_s(visit.peer, visit.now), self._of_users.wait_s(user.lower(), visit.now))
+    def _throttled_s(self, request: PageRequest, user: str) -> float:
+        return max(
+            self._peer_throttle.wait_s(request.peer, request.now), self._user_throttle.wait_s(user.lower(), request.now)
+        )
 
-    def post_out(self, visit: UserVisit, _: Pages) -> Response:
+    def post_out(self, request: UserPageRequest, _: Pages) -> Response:
         """End the session."""
-        self._sessions.end(visit.token)
+        self._sessions.end(request.token)
         return see_other("/login", drop_cookie(SESSION_COOKIE, self._secure))

@@ -1,4 +1,4 @@
-"""Which message an address means: folder, UID, and the UIDVALIDITY that the UID is of (RFC 3501 section 2.3.1.1)."""
+"""Message URLs: folder, UID, and the UIDVALIDITY of the UID (RFC 3501 section 2.3.1.1)."""
 
 from dataclasses import dataclass
 
@@ -6,9 +6,9 @@ from services.http.forms import Form
 from services.mail.maildir.errors import MaildirError
 from services.mail.maildir.folder import Folder
 from services.mail.maildir.store import Maildir
-from services.mail.webmail.limits import SHOWN_OCTETS
+from services.mail.webmail.limits import PARSED_OCTETS
 from services.mail.webmail.pages import link
-from services.mail.webmail.requests import PageError, UserVisit
+from services.mail.webmail.requests import PageError, UserPageRequest
 from services.mail.webmail.views import folders
 
 _GONE = "The message is no longer there: it has been moved or removed."
@@ -16,49 +16,49 @@ _UID_DIGITS = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Located:
-    """A message that is there."""
+class MessageLocation:
+    """An existing message."""
 
     folder_name: str
     folder: Folder
     uid: int
 
     def link(self, path: str, **more: object) -> str:
-        """Return an address that means this message."""
+        """Return a URL of this message."""
         return link(path, folder=self.folder_name, uid=self.uid, v=self.folder.uidvalidity, **more)
 
     def read(self) -> bytes:
-        """Return its octets; raises PageError 404 where it has gone, 413 where it is too large for a page."""
+        """Return the message; raise PageError 404 if it is gone, 413 if it is too large for a page."""
         try:
-            if self.folder.size_octets(self.uid) > SHOWN_OCTETS:
-                raise PageError(413, f"The message is larger than {SHOWN_OCTETS} octets: fetch it by IMAP or POP3.")
+            if self.folder.size_octets(self.uid) > PARSED_OCTETS:
+                raise PageError(413, f"The message is larger than {PARSED_OCTETS} octets: fetch it by IMAP or POP3.")
             return self.folder.read(self.uid)
         except MaildirError:
             raise PageError(404, _GONE) from None
 
 
-def number(text: str) -> int | None:
-    """Return a decimal number, None where it is none."""
+def parse_number(text: str) -> int | None:
+    """Parse a decimal number; None if invalid."""
     return int(text) if text.isascii() and text.isdigit() and len(text) <= _UID_DIGITS else None
 
 
 def checked_folder(maildir: Maildir, form: Form) -> Folder:
-    """Return the folder that a form's UIDs are of; raises PageError 404, and 409 where it is another by now."""
-    folder = folders.opened(maildir, form.get("folder"))
+    """Return the folder of a form; raise PageError 404, or 409 if its UIDVALIDITY has changed."""
+    folder = folders.open_folder(maildir, form.get("folder"))
     if form.get("v") != str(folder.uidvalidity):
         raise PageError(409, "The folder has been made anew: open it again.")
     return folder
 
 
-def located_by(maildir: Maildir, form: Form) -> Located:
-    """Return the message that a query's or a form's fields mean; raises PageError."""
+def find_message(maildir: Maildir, form: Form) -> MessageLocation:
+    """Return the message that the fields of a query or form identify; raise PageError."""
     folder = checked_folder(maildir, form)
-    uid = number(form.get("uid"))
+    uid = parse_number(form.get("uid"))
     if uid is None or uid not in folder.messages:
         raise PageError(404, _GONE)
-    return Located(form.get("folder"), folder, uid)
+    return MessageLocation(form.get("folder"), folder, uid)
 
 
-def located(visit: UserVisit) -> Located:
-    """Return the message that a page's address means; raises PageError."""
-    return located_by(visit.maildir, visit.query)
+def requested_message(request: UserPageRequest) -> MessageLocation:
+    """Return the message that the page's URL identifies; raise PageError."""
+    return find_message(request.maildir, request.query)

@@ -1,6 +1,6 @@
-"""Pages made of templates, and the fields that go with everything this site sends.
+"""Page rendering from templates, and the security header fields of every response.
 
-What a template is given is text and is escaped, whoever wrote it; only what safe_html.py made is put in as HTML.
+Template values are escaped, whatever their origin; only the output of safe_html.py is inserted as HTML.
 """
 
 from collections.abc import Mapping
@@ -12,28 +12,28 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from services.http.fields import FieldLine, Fields
 from services.http.messages import Response
 from services.http.server.error_pages import HTML
-from services.mail.webmail.requests import UserVisit
+from services.mail.webmail.requests import UserPageRequest
 from services.mail.webmail.views import folders
 
 _TEMPLATES = Path(__file__).parent / "templates"
 STYLE = "style.css"
 
-# CSP Level 3: nothing but what is named; no script at all, and no page of another site around this one.
+# CSP Level 3: an allow-list without scripts; no framing by other sites.
 _PAGE_POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self'; frame-src 'self'; form-action 'self'; "
     "base-uri 'none'; frame-ancestors 'none'"
 )
-# A message's own HTML: styles of elements, pictures of the message. It is of this origin, so that the browser sends the
-# cookie for the pictures (a frame of no origin gets none), and without allow-scripts that gives nothing more.
+# For a message's own HTML: inline styles and the message's pictures. allow-same-origin makes the browser send the
+# session cookie for the pictures, and without allow-scripts grants nothing else.
 MESSAGE_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; form-action 'none'; base-uri 'none'; "
     "frame-ancestors 'self'; sandbox allow-same-origin allow-popups allow-popups-to-escape-sandbox"
 )
-# What is downloaded, should a browser show it all the same.
+# For downloads, in case a browser displays them.
 _FILE_POLICY = "default-src 'none'; sandbox; frame-ancestors 'none'"
 _ALWAYS: tuple[FieldLine, ...] = (
     (b"X-Content-Type-Options", b"nosniff"),
-    # Not no-referrer: then a browser says `Origin: null` of this site's own forms.
+    # With no-referrer, browsers send `Origin: null` for this site's own forms.
     (b"Referrer-Policy", b"same-origin"),
     (b"Cross-Origin-Resource-Policy", b"same-origin"),
 )
@@ -44,13 +44,13 @@ _PRIVATE: FieldLine = (b"Cache-Control", b"no-store")
 
 
 def link(path: str, **parameters: object) -> str:
-    """Return an address on this site; parameters that are None are left out."""
+    """Return a URL of this site; parameters that are None are omitted."""
     query = urlencode({name: value for name, value in parameters.items() if value is not None})
     return f"{path}?{query}" if query else path
 
 
 def size(octets: int) -> str:
-    """Return a size as people read it."""
+    """Format a size with its unit."""
     for unit, factor in (("MB", 1_000_000), ("kB", 1_000)):
         if octets >= factor:
             return f"{octets / factor:.1f} {unit}"
@@ -71,31 +71,31 @@ def _environment() -> Environment:
 
 
 class Pages:
-    """Everything that can be shown."""
+    """Renders pages from their templates."""
 
     def __init__(self) -> None:
         self._environment = _environment()
         self._style = (_TEMPLATES / STYLE).read_bytes()
 
-    def open_page(self, template: str, values: Values, *lines: FieldLine, status: int = 200) -> Response:
-        """Return a page for anybody."""
+    def public_page(self, template: str, values: Values, *lines: FieldLine, status: int = 200) -> Response:
+        """Render a page that needs no session."""
         return self._page(template, values, lines, status)
 
-    def page(self, visit: UserVisit, template: str, values: Values, status: int = 200) -> Response:
-        """Return a page for somebody who is logged in, with the folders at its side."""
-        notice, visit.session.notice = visit.session.notice, ""
+    def page(self, request: UserPageRequest, template: str, values: Values, status: int = 200) -> Response:
+        """Render a page of a session, with the folder list."""
+        notice, request.session.notice = request.session.notice, ""
         known: dict[str, object] = {
-            "address": visit.address,
-            "form_token": visit.session.form_token,
-            "folders": folders.listed(visit.maildir),
-            # Good news of an earlier form reads as this one's.
+            "address": request.address,
+            "form_token": request.session.form_token,
+            "folders": folders.folder_entries(request.maildir),
+            # A success notice of an earlier form is dropped: on an error page it would be misread.
             "notice": notice if status < _FIRST_ERROR else "",
             "here": "",
         }
         return self._page(template, known | dict(values), (), status)
 
     def message_document(self, values: Values) -> Response:
-        """Return the document of a message's own HTML, for a frame."""
+        """Render a message's own HTML, for the frame."""
         return self._page("message_document.html", values, (), 200, MESSAGE_POLICY)
 
     def style(self) -> Response:
@@ -113,17 +113,17 @@ class Pages:
     ) -> Response:
         text = self._environment.get_template(template).render(values)
         fields = (HTML, _PRIVATE, (b"Content-Security-Policy", policy.encode("ascii")), *_ALWAYS, *lines)
-        # What is half a character in a message is none on a page.
+        # Lone surrogates of a message cannot be encoded.
         return Response(status, Fields(fields), text.encode("utf-8", "replace"))
 
 
 def see_other(path: str, *lines: FieldLine) -> Response:
-    """Return the answer to a form that was acted on (RFC 9110 section 15.4.4)."""
+    """Return a redirect after a form (RFC 9110 section 15.4.4)."""
     return Response(303, Fields(((b"Location", path.encode("ascii")), _PRIVATE, *_ALWAYS, *lines)))
 
 
 def download(content: bytes, media_type: str, disposition: str) -> Response:
-    """Return a file to be saved, never opened as a page."""
+    """Return a file as a download."""
     fields = (
         (b"Content-Type", media_type.encode("ascii")),
         (b"Content-Disposition", disposition.encode("ascii")),

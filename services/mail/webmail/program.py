@@ -1,4 +1,4 @@
-"""The program that serves webmail: content to the site's pages, what they ask for to the world, pages to browsers."""
+"""Program of webmail: receives forms, runs the I/O that pages request, and serves the pages by HTTP."""
 
 import argparse
 import asyncio
@@ -17,34 +17,33 @@ from services.http.server.inbound import Inbound
 from services.http.server.request_body import read_body
 from services.http.server.server import HTTPServer
 from services.mail.access.open_mailboxes import OpenMailboxes
-from services.mail.accounts import Accounts
+from services.mail.access.program import add_mailbox_flags, certificate_context, load_accounts, reload_accounts
 from services.mail.flags import endpoint
 from services.mail.maildir.root import check_root
-from services.mail.webmail.limits import CHECKS_MAX, HELD_OCTETS, LETTER_OCTETS
-from services.mail.webmail.requests import CheckPassword, Steps, Submit, Turn
+from services.mail.webmail.limits import BUFFERED_OCTETS, CHECKS_MAX, MESSAGE_FORM_OCTETS
+from services.mail.webmail.requests import CheckPassword, Steps, Submit, YieldControl
 from services.mail.webmail.site import Admitted, Site
 from services.mail.webmail.submission import Submission
 from services.shell import Shell, add_common_flags, run_service
-from services.tls import HTTP_1, Trust, client_context, self_signed_context, server_context
+from services.tls import HTTP_1, Trust, client_context
 
 DEFAULT_PORT = 8025
 SUBMISSION_PORT = 587
-_SELF_SIGNED_NAMES = ("localhost", "127.0.0.1", "::1")
 
 
 class Webmail:
-    """Serves a site's pages; a relay of the HTTP server, asked at the head of each request."""
+    """Relay of the HTTP server: handles each request when its head is complete."""
 
     def __init__(self, shell: Shell, site: Site, submission: Submission) -> None:
         self.site = site
         self._shell = shell
         self._submission = submission
         self._checks = asyncio.Semaphore(CHECKS_MAX)
-        self._held_octets = 0
+        self._buffered_octets = 0
         self._tasks: set[asyncio.Task[Response]] = set()
 
     def __call__(self, request: Request, inbound: Inbound) -> Response | Awaitable[Response]:
-        """Answer a request."""
+        """Handle a request."""
         peer = inbound.peer.rpartition(":")[0]
         admitted = self.site.admit(request, peer, self._shell.wall_clock())
         if isinstance(admitted, Response):
@@ -57,46 +56,46 @@ class Webmail:
         if not admitted.is_form:
             return await self._page(request, admitted, Form())
         length = int(request.fields.get(b"content-length") or admitted.content_octets)
-        held = min(length, admitted.content_octets)
-        if self._held_octets + held > HELD_OCTETS:
+        reserved = min(length, admitted.content_octets)
+        if self._buffered_octets + reserved > BUFFERED_OCTETS:
             return self.site.error(503, "Too many others send forms: try again in a moment.")
-        self._held_octets += held
+        self._buffered_octets += reserved
         try:
             form = await self._form(request, inbound, admitted)
             return await self._page(request, admitted, form)
         except HTTPError as error:
             return self.site.error(error.status, f"The form cannot be used: {error.detail}.")
         finally:
-            self._held_octets -= held
+            self._buffered_octets -= reserved
 
     async def _form(self, request: Request, inbound: Inbound, admitted: Admitted) -> Form:
-        """Receive a form; raises HTTPError."""
-        reader = FormParser(request.fields.get(b"content-type"))
-        await read_body(request, inbound, reader.feed, admitted.content_octets)
-        return reader.finish()
+        """Receive and parse a form; raise HTTPError."""
+        parser = FormParser(request.fields.get(b"content-type"))
+        await read_body(request, inbound, parser.feed, admitted.content_octets)
+        return parser.finish()
 
     async def _page(self, request: Request, admitted: Admitted, form: Form) -> Response:
         answer = self.site.answer(admitted, form)
         if isinstance(answer, Response):
             return answer
-        steps = self._take(request, answer)
+        steps = self._run(request, answer)
         if not admitted.is_form:
             return await steps
-        # What was begun is done, also where the browser does not wait for it.
-        return await asyncio.shield(self._started(steps))
+        # Shielded: the action of a form completes even if the browser disconnects.
+        return await asyncio.shield(self._start_task(steps))
 
-    def _started(self, steps: Coroutine[Any, Any, Response]) -> asyncio.Task[Response]:
+    def _start_task(self, steps: Coroutine[Any, Any, Response]) -> asyncio.Task[Response]:
         task = self._shell.loop.create_task(steps)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def _take(self, request: Request, steps: Steps) -> Response:
-        """Do what a page asks for, step by step."""
+    async def _run(self, request: Request, steps: Steps) -> Response:
+        """Run a page handler and answer its requests."""
         answer: object = None
         try:
             while True:
-                answer = await self._do(steps.send(answer))
+                answer = await self._perform(steps.send(answer))
         except StopIteration as end:
             response: Response = end.value
             return response
@@ -105,66 +104,61 @@ class Webmail:
             self._shell.log.write("failed", path=path, error=f"{type(error).__name__}: {error}")
             return self.site.failed()
 
-    async def _do(self, asked: CheckPassword | Submit | Turn) -> object:
-        if isinstance(asked, CheckPassword):
-            return await self._check(asked)
-        if isinstance(asked, Submit):
-            return await self._submission.send(asked)
+    async def _perform(self, io_request: CheckPassword | Submit | YieldControl) -> object:
+        if isinstance(io_request, CheckPassword):
+            return await self._check(io_request)
+        if isinstance(io_request, Submit):
+            return await self._submission.send(io_request)
         await asyncio.sleep(0)
         return None
 
-    async def _check(self, asked: CheckPassword) -> object:
+    async def _check(self, io_request: CheckPassword) -> object:
         async with self._checks:
             check = self.site.accounts.check
-            account = await self._shell.loop.run_in_executor(None, check, asked.user, asked.password)
-        self._shell.log.write("login", user=asked.user, accepted=account is not None)
+            account = await self._shell.loop.run_in_executor(None, check, io_request.user, io_request.password)
+        self._shell.log.write("login", user=io_request.user, accepted=account is not None)
         return account
 
     async def close(self) -> None:
-        """Finish what was begun."""
+        """Wait for running handlers."""
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m services.mail.webmail", description="Serve mailboxes to browsers.")
-    parser.add_argument("--maildirs", type=Path, required=True, metavar="DIR", help="mailboxes: DIR/domain/user")
-    parser.add_argument("--accounts", type=Path, required=True, metavar="FILE", help="users and their passwords")
-    parser.add_argument(
-        "--domain", action="append", metavar="NAME", help="a domain whose users log in here; the first may be left out"
-    )
+    parser = argparse.ArgumentParser(prog="python -m services.mail.webmail", description="Serve mailboxes by HTTP.")
+    add_mailbox_flags(parser, "serve HTTPS with a certificate and key, or with a self-signed certificate")
     parser.add_argument(
         "--submission",
         type=endpoint,
         required=True,
         metavar="HOST[:PORT]",
-        help=f"the mail server that takes messages from users (default port: {SUBMISSION_PORT})",
+        help=f"submission server (default port: {SUBMISSION_PORT})",
     )
-    parser.add_argument("--submission-tls", action="store_true", help="log in there inside STARTTLS only")
-    parser.add_argument("--authorities", type=Path, metavar="FILE", help="who vouches for that server's certificate")
-    parser.add_argument("--insecure", action="store_true", help="take any certificate of that server")
-    parser.add_argument("--hello", metavar="NAME", help="this host's name in EHLO (default: its own)")
+    parser.add_argument("--submission-tls", action="store_true", help="require STARTTLS at the submission server")
     parser.add_argument(
-        "--tls", nargs="*", metavar="FILE", help="speak TLS: with a certificate and key, or a self-signed one"
+        "--authorities", type=Path, metavar="FILE", help="CA certificates to verify the submission server with"
     )
+    parser.add_argument("--insecure", action="store_true", help="do not verify the submission server's certificate")
+    parser.add_argument("--hello", metavar="NAME", help="host name in EHLO (default: the host's name)")
     add_common_flags(parser, DEFAULT_PORT)
     return parser
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Serve webmail until SIGTERM; returns the exit status."""
+    """Serve webmail until SIGTERM; return the exit status."""
     options = _parser().parse_args(argv)
 
     async def start(shell: Shell) -> Callable[[], Awaitable[None]]:
-        tls = _tls_context(options)
-        accounts = _accounts(options)
+        tls = _https_context(options)
+        accounts = load_accounts(options)
         check_root(options.maildirs, accounts.domains)
         mailboxes = OpenMailboxes(options.maildirs, shell.wall_clock)
         site = Site(accounts, mailboxes.of, os.urandom, tls is not None)
         webmail = Webmail(shell, site, _submission(shell, options))
-        bounds = Limits(body_octets=LETTER_OCTETS)
-        # HTTP/2 here gathers content before anybody is asked whether it may come.
+        bounds = Limits(body_octets=MESSAGE_FORM_OCTETS)
+        # HTTP/1.1 only: the HTTP/2 server buffers content before the handler can refuse it.
         server = HTTPServer(_only_relays, shell.log, shell.wall_clock, bounds, relay=webmail, speaks_http_2=False)
-        shell.on_hangup(lambda: _read_again(shell, webmail.site, options))
+        shell.on_hangup(lambda: reload_accounts(shell, webmail.site, options))
         await shell.open_tcp(server.protocol, tls, server.connections)
 
         async def finish() -> None:
@@ -180,18 +174,6 @@ def _only_relays(_: Request, __: bytes) -> Response:
     raise TypeError("every request goes to the relay")
 
 
-def _accounts(options: argparse.Namespace) -> Accounts:
-    return Accounts.load(options.accounts, options.domain or ["localhost"])
-
-
-def _read_again(shell: Shell, site: Site, options: argparse.Namespace) -> None:
-    try:
-        site.accounts = _accounts(options)
-    except ServiceError as error:
-        # A mistake in the file does not end what works.
-        shell.log.write("accounts", error=str(error))
-
-
 def _submission(shell: Shell, options: argparse.Namespace) -> Submission:
     host, port = options.submission
     tls = None
@@ -204,12 +186,8 @@ def _submission(shell: Shell, options: argparse.Namespace) -> Submission:
     return Submission(shell.log, (host, port or SUBMISSION_PORT), tls, options.hello)
 
 
-def _tls_context(options: argparse.Namespace) -> ssl.SSLContext | None:
-    if options.tls is None:
-        return None
-    if len(options.tls) not in (0, 2):
-        raise ServiceError("--tls takes a certificate and its key, or nothing")
-    names = [*_SELF_SIGNED_NAMES, *(options.listen or ())]
-    context = server_context(*options.tls) if options.tls else self_signed_context(names)
-    context.set_alpn_protocols([HTTP_1])
+def _https_context(options: argparse.Namespace) -> ssl.SSLContext | None:
+    context = certificate_context(options)
+    if context is not None:
+        context.set_alpn_protocols([HTTP_1])
     return context

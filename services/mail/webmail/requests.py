@@ -1,4 +1,4 @@
-"""What a visitor asks of a page, and what a page asks of the world."""
+"""Requests to a page handler, and the I/O requests that it yields."""
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from services.mail.webmail.sessions import Session
 
 @dataclass(frozen=True, slots=True)
 class CheckPassword:
-    """Whose password is this? Answered with the Account, or None."""
+    """Check a password; answered with the Account, or None."""
 
     user: str
     password: str
@@ -31,24 +31,24 @@ class Submit:
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """What became of a message: a reply for each recipient, or why there was no transaction at all."""
+    """Result of a submission: a reply per recipient, or the failure of the connection."""
 
     outcome: Outcome | None
     failure: Reply | None
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
-    """Let other visitors have a turn; answered with None."""
+class YieldControl:
+    """Schedule other tasks; answered with None."""
 
 
-Request = CheckPassword | Submit | Turn
-Steps = Generator[Request, Any, Response]
+IoRequest = CheckPassword | Submit | YieldControl
+Steps = Generator[IoRequest, Any, Response]
 
 
 @dataclass(frozen=True, slots=True)
-class Visit:
-    """One request: what is asked, by whom, when; the form is that of a POST."""
+class PageRequest:
+    """A request without a session; `form` is the content of a POST."""
 
     query: Form
     form: Form
@@ -58,8 +58,8 @@ class Visit:
 
 
 @dataclass(frozen=True, slots=True)
-class UserVisit:
-    """A request of somebody who is logged in; `token` is the session's, `fresh` one that nobody ever had."""
+class UserPageRequest:
+    """A request in a session; `token` is the session's token, `random_token` a new random one."""
 
     query: Form
     form: Form
@@ -67,11 +67,11 @@ class UserVisit:
     token: str
     session: Session
     maildir: Maildir
-    fresh: str
+    random_token: str
 
     @property
     def address(self) -> str:
-        """The user's own address."""
+        """The user's address."""
         return str(self.session.account.mailbox)
 
 
@@ -79,7 +79,7 @@ Page = Callable[[Any, Any], Response | Steps]
 
 
 class PageError(Exception):
-    """The visitor cannot have the page: a status, and one sentence that says why."""
+    """An error page: status code and one sentence of explanation."""
 
     def __init__(self, status: int, detail: str) -> None:
         super().__init__(detail)

@@ -1,20 +1,20 @@
-"""Every address of the site: who may ask for it, what answers, and how much a form may hold."""
+"""Routes of webmail: URL path -> handlers of GET and POST, session requirement, content limit."""
 
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from services.http.messages import Response
 from services.mail.webmail import actions
-from services.mail.webmail.limits import FORM_OCTETS, LETTER_OCTETS, STRANGER_OCTETS
-from services.mail.webmail.login import LoggingIn
+from services.mail.webmail.limits import FORM_OCTETS, LOGIN_FORM_OCTETS, MESSAGE_FORM_OCTETS
+from services.mail.webmail.login import LoginPages
 from services.mail.webmail.pages import Pages, see_other
-from services.mail.webmail.requests import Page, UserVisit, Visit
+from services.mail.webmail.requests import Page, PageRequest, UserPageRequest
 from services.mail.webmail.views import attachments, compose, message_list, message_page
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """What GET and POST of an address are answered by; `for_all` needs no session."""
+    """Handlers of one path; `for_all` needs no session."""
 
     get: Page | None = None
     post: Page | None = None
@@ -23,31 +23,31 @@ class Route:
 
     @property
     def allow(self) -> bytes:
-        """RFC 9110 section 10.2.1."""
+        """Value of the Allow field (RFC 9110 section 10.2.1)."""
         return b", ".join([*((b"GET", b"HEAD") if self.get else ()), *((b"POST",) if self.post else ())])
 
 
-def _home(_: UserVisit, __: Pages) -> Response:
+def _home(_: UserPageRequest, __: Pages) -> Response:
     return see_other("/folder?" + urlencode({"name": "INBOX"}))
 
 
-def _style(_: Visit, pages: Pages) -> Response:
+def _style(_: PageRequest, pages: Pages) -> Response:
     return pages.style()
 
 
-def table(logging_in: LoggingIn) -> dict[bytes, Route]:
-    """Return the addresses."""
+def table(login_pages: LoginPages) -> dict[bytes, Route]:
+    """Return the routing table."""
     return {
         b"/": Route(_home),
         b"/style.css": Route(_style, for_all=True),
-        b"/login": Route(logging_in.get_form, logging_in.post_form, for_all=True, content_octets=STRANGER_OCTETS),
-        b"/logout": Route(post=logging_in.post_out),
+        b"/login": Route(login_pages.get_form, login_pages.post_form, for_all=True, content_octets=LOGIN_FORM_OCTETS),
+        b"/logout": Route(post=login_pages.post_out),
         b"/folder": Route(message_list.get_folder),
         b"/message": Route(message_page.get_message),
         b"/document": Route(message_page.get_document),
         b"/part": Route(attachments.get_part),
         b"/source": Route(attachments.get_source),
-        b"/compose": Route(compose.get_form, compose.post_form, content_octets=LETTER_OCTETS),
+        b"/compose": Route(compose.get_form, compose.post_form, content_octets=MESSAGE_FORM_OCTETS),
         b"/action": Route(post=actions.post_action),
         b"/new-folder": Route(post=actions.post_new_folder),
     }

@@ -1,12 +1,12 @@
-"""Who is logged in: a table from the token in a cookie to a session.
+"""Login sessions, looked up by the random token in a cookie.
 
-    token = sessions.begin(account, "secret", now)      goes into the cookie
-    sessions.find(token, now)                           the session, None where it is over
+    token = sessions.begin(account, "secret", now)      to be set as a cookie
+    sessions.find(token, now)                           the session, None if expired
     sessions.password(token, session)                   for AUTH at the submission server
 
-The table holds a digest of the token, and the password sealed with the token itself, so that neither the table without
-the cookie nor the cookie without the table gives a password away. The seal is a pad as long as the password: SHAKE256
-of a token of 256 random bits that seals once and nothing else.
+The table stores a digest of the token, and the password encrypted with the token, so that neither the table nor the
+cookie alone discloses the password. The cipher is a one-time pad of the password's length: SHAKE256 of a token of 256
+random bits that is used for one session only.
 """
 
 from collections import OrderedDict
@@ -20,7 +20,7 @@ from services.mail.webmail.limits import IDLE_S, SESSION_S, SESSIONS_MAX, SESSIO
 
 @dataclass
 class Session:
-    """One browser of one user; `notice` is what the next page says once."""
+    """One browser session of one user; `notice` is displayed once on the next page."""
 
     account: Account
     form_token: str
@@ -31,22 +31,22 @@ class Session:
 
 
 class Sessions:
-    """All sessions; `random_octets` makes tokens that nobody can guess."""
+    """All sessions; `random_octets` returns cryptographically secure random octets."""
 
     def __init__(self, random_octets: Callable[[int], bytes]) -> None:
         self._random_octets = random_octets
-        # In the order of their last use.
+        # Least recently used first.
         self._sessions: OrderedDict[bytes, Session] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._sessions)
 
     def new_token(self) -> str:
-        """Return a token."""
+        """Return a random token."""
         return self._random_octets(TOKEN_OCTETS).hex()
 
     def begin(self, account: Account, password: str, now: float) -> str:
-        """Begin a session and return its token; the user's oldest goes where there are too many."""
+        """Start a session and return its token; evict the user's oldest beyond the limit."""
         self._drop_old(now)
         own = [key for key, session in self._sessions.items() if session.account == account]
         for key in own[: max(len(own) - SESSIONS_OF_USER_MAX + 1, 0)]:
@@ -59,7 +59,7 @@ class Sessions:
         return token
 
     def find(self, token: str, now: float) -> Session | None:
-        """Return a session that goes on, and note that it was used."""
+        """Return a session that is not expired, and mark it as used."""
         key = _key(token)
         session = self._sessions.get(key)
         if session is None:
@@ -77,11 +77,11 @@ class Sessions:
 
     @staticmethod
     def password(token: str, session: Session) -> str:
-        """Return the password that the session was begun with."""
+        """Decrypt the session's password."""
         return _sealed(token, session.sealed).decode("utf-8", "replace")
 
     def _drop_old(self, now: float) -> None:
-        """Those that have gone unused longest come first; others that are over are found when they are asked for."""
+        """Evict expired sessions at the front of the LRU order; find() removes the others."""
         while self._sessions and _is_over(next(iter(self._sessions.values())), now):
             self._sessions.popitem(last=False)
 
@@ -91,10 +91,10 @@ def _is_over(session: Session, now: float) -> bool:
 
 
 def _key(token: str) -> bytes:
-    # Looked up by its digest, so that the time that takes tells nothing of the tokens that are there.
+    # Looked up by digest, so that the time of a lookup discloses nothing about valid tokens.
     return sha256(token.encode("utf-8", "replace")).digest()
 
 
 def _sealed(token: str, octets: bytes) -> bytes:
     pad = shake_256(b"password" + token.encode("utf-8", "replace")).digest(len(octets))
-    return bytes(one ^ other for one, other in zip(octets, pad, strict=True))
+    return bytes(octet ^ pad_octet for octet, pad_octet in zip(octets, pad, strict=True))

@@ -1,7 +1,7 @@
-"""The whole site, without I/O: from the head of a request to who asks, from there to a page.
+"""Webmail request handling without I/O: routing, session lookup, CSRF checks and page handlers.
 
-admitted = site.admit(request, peer, now)        at the head: an error, a redirection, or whose content may come
-site.answer(admitted, form)                      a Response, or steps that ask for the world
+admitted = site.admit(request, peer, now)        on the head: an error, a redirect, or an Admitted
+site.answer(admitted, form)                      a Response, or steps that yield I/O requests
 """
 
 from collections.abc import Callable
@@ -16,9 +16,9 @@ from services.http.targets import split_target
 from services.mail.accounts import Account, Accounts
 from services.mail.maildir.store import Maildir
 from services.mail.webmail.csrf import STRANGE_FORM, check_origin, check_token
-from services.mail.webmail.login import SESSION_COOKIE, LoggingIn
+from services.mail.webmail.login import SESSION_COOKIE, LoginPages
 from services.mail.webmail.pages import Pages, see_other
-from services.mail.webmail.requests import Page, PageError, Steps, UserVisit, Visit
+from services.mail.webmail.requests import Page, PageError, PageRequest, Steps, UserPageRequest
 from services.mail.webmail.routes import Route, table
 from services.mail.webmail.sessions import Session, Sessions
 
@@ -28,7 +28,7 @@ _FAILED = "The server failed to make this page."
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """A request that may go on: what answers it, who asks, and how much content it may have."""
+    """A request that passed all checks on its head, with its handler, session and content limit."""
 
     page: Page
     query: Form
@@ -42,7 +42,7 @@ class Admitted:
 
 
 class Site:
-    """Answers for the mailboxes that `mailbox_of` opens; `accounts` may be changed while it runs."""
+    """The site over the mailboxes that `mailbox_of` opens; `accounts` may be replaced while running."""
 
     def __init__(
         self,
@@ -56,10 +56,10 @@ class Site:
         self.pages = Pages()
         self._mailbox_of = mailbox_of
         self._secure = secure
-        self._table = table(LoggingIn(self.sessions, self.pages, secure))
+        self._table = table(LoginPages(self.sessions, self.pages, secure))
 
     def admit(self, request: Request, peer: str, now: float) -> Admitted | Response:
-        """Decide by the head of a request; whoever is refused sends nothing more."""
+        """Check a request by its head, so that a refused one sends no content."""
         try:
             return self._admitted(request, peer, now)
         except HTTPError as error:
@@ -96,16 +96,16 @@ class Site:
             return None
         account = session.account
         if self.accounts.find(account.user, account.domain) != account:
-            # The accounts were changed meanwhile.
+            # The account was changed or removed by a reload.
             self.sessions.end(token)
             return None
         return session
 
     def answer(self, admitted: Admitted, form: Form) -> Response | Steps:
-        """Return a page, or the steps to it; a page's own errors are pages as well."""
+        """Return a page, or the steps to it; PageErrors become error pages."""
         if admitted.session is None:
-            return self._guarded(
-                admitted.page, Visit(admitted.query, form, admitted.peer, admitted.now, admitted.cookies)
+            return self._run_page(
+                admitted.page, PageRequest(admitted.query, form, admitted.peer, admitted.now, admitted.cookies)
             )
         try:
             if admitted.is_form:
@@ -113,24 +113,24 @@ class Site:
             maildir = self._mailbox_of(admitted.session.account)
         except PageError as error:
             return self.error(error.status, error.detail)
-        fresh = self.sessions.new_token()
-        visit = UserVisit(admitted.query, form, admitted.now, admitted.token, admitted.session, maildir, fresh)
-        return self._guarded(admitted.page, visit)
+        token, random_token = admitted.token, self.sessions.new_token()
+        request = UserPageRequest(admitted.query, form, admitted.now, token, admitted.session, maildir, random_token)
+        return self._run_page(admitted.page, request)
 
-    def _guarded(self, page: Page, visit: Visit | UserVisit) -> Steps:
-        """Run a page; what it raises for its visitor becomes a page."""
+    def _run_page(self, page: Page, request: PageRequest | UserPageRequest) -> Steps:
+        """Run a page handler and convert PageError to an error page."""
         try:
-            answer = page(visit, self.pages)
+            answer = page(request, self.pages)
             return answer if isinstance(answer, Response) else (yield from answer)
         except PageError as error:
             return self.error(error.status, error.detail)
 
     def error(self, status: int, detail: str, *lines: FieldLine) -> Response:
-        """Return the page that says what is wrong."""
-        return self.pages.open_page("error.html", {"code": status, "detail": detail}, *lines, status=status)
+        """Render an error page."""
+        return self.pages.public_page("error.html", {"code": status, "detail": detail}, *lines, status=status)
 
     def failed(self) -> Response:
-        """Return the page for a failure of this program."""
+        """Return the page for an internal error."""
         return self.error(500, _FAILED)
 
 

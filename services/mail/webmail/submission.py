@@ -1,4 +1,4 @@
-"""Hands what was written to the submission server: SMTP with the user's own AUTH, as any user agent does (RFC 6409)."""
+"""Submission of composed messages by SMTP, with AUTH by the user's own password (RFC 6409)."""
 
 import asyncio
 import os
@@ -17,7 +17,7 @@ _TOO_SLOW = Reply(451, "The mail server took too long", "4.4.2")
 
 
 class Submission:
-    """The server at `address`; with a `tls` context nobody logs in outside TLS."""
+    """Client of the submission server at `address`; with a `tls` context STARTTLS is required before AUTH."""
 
     def __init__(
         self, log: EventLog, address: tuple[str, int], tls: ssl.SSLContext | None = None, hello: str | None = None
@@ -28,21 +28,21 @@ class Submission:
         name = hello or os.uname().nodename
         self._hello = name if is_domain(name) else _FALLBACK_NAME
 
-    async def send(self, asked: Submit) -> Submitted:
-        """Send one message; what went wrong is in the outcome."""
+    async def send(self, submit: Submit) -> Submitted:
+        """Send one message; failures are part of the result."""
         has_tls = self._tls is not None
-        plan = Plan(self._hello, tls=has_tls, tls_required=has_tls, user=asked.user, password=asked.password)
+        plan = Plan(self._hello, tls=has_tls, tls_required=has_tls, user=submit.user, password=submit.password)
         try:
             async with asyncio.timeout(SEND_S):
-                sent = await send(self._address, [asked.envelope], plan, Patience(connect_s=CONNECT_S), self._tls)
+                sent = await send(self._address, [submit.envelope], plan, Patience(connect_s=CONNECT_S), self._tls)
         except TimeoutError:
             sent = Sent(failure=_TOO_SLOW)
         submitted = Submitted(sent.outcomes[0] if sent.outcomes else None, sent.failure)
-        self._note(asked, submitted)
+        self._log_result(submit, submitted)
         return submitted
 
-    def _note(self, asked: Submit, sent: Submitted) -> None:
+    def _log_result(self, submit: Submit, sent: Submitted) -> None:
         replies = [] if sent.outcome is None else [str(reply) for reply in sent.outcome.replies]
-        recipients = [str(mailbox) for mailbox in asked.envelope.forward_paths]
+        recipients = [str(mailbox) for mailbox in submit.envelope.forward_paths]
         failure = None if sent.failure is None else str(sent.failure)
-        self._log.write("submitted", user=asked.user, recipients=recipients, replies=replies, failure=failure)
+        self._log.write("submitted", user=submit.user, recipients=recipients, replies=replies, failure=failure)

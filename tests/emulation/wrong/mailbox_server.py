@@ -70,7 +70,7 @@ def _bare_dots() -> None:
         yield content
         yield b".\r\n"
 
-    patch(transaction, "stuffed", bare)
+    patch(transaction, "byte_stuffed", bare)
 
 
 def _no_flags() -> None:
@@ -86,7 +86,7 @@ def _all_found() -> None:
         yield b""
         return list(range(1, len(view.uids) + 1))
 
-    patch(search, "_found", found)
+    patch(search, "_matching", found)
 
 
 def _long_part() -> None:

@@ -1,4 +1,4 @@
-"""Our own IMAP and POP3 servers as processes."""
+"""lab7's IMAP and POP3 servers as processes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ USERS = "".join(f"{user}:secret\n" for user in ("alice", "bob", "carol", *(f"use
 
 @contextmanager
 def access_process(protocol: str, root: Path, *flags: str) -> Iterator[int]:
-    """Run `services.mail.imap` or `services.mail.pop3` on mailboxes below `root`; yields its port."""
+    """Run `services.mail.imap` or `services.mail.pop3` on mailboxes below `root`; yields the port."""
     root.mkdir(parents=True, exist_ok=True)
     accounts = root / "accounts"
     accounts.write_text(USERS)
@@ -41,12 +41,12 @@ def access_process(protocol: str, root: Path, *flags: str) -> Iterator[int]:
 
 
 def maildir_of(root: Path, user: str) -> Maildir:
-    """A user's mailbox below `root`."""
+    """Return a user's mailbox below `root`."""
     return Maildir(root / "mail" / DOMAIN / user)
 
 
 def run(*command: str, expected: int = 0) -> bytes:
-    """Run a program and return what it prints."""
+    """Run a program and return its output."""
     done = subprocess.run(command, capture_output=True, timeout=PATIENCE_S, check=False)
     assert done.returncode == expected, done.stderr.decode(errors="replace") + done.stdout.decode(errors="replace")
     return done.stdout

@@ -1,4 +1,4 @@
-"""A Dovecot of the test's own: a plain process on free ports, with a directory that goes with it."""
+"""Dovecot as an ordinary process on free ports, with a temporary directory."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from experiments.harness.templating import render
 HOST = "127.0.0.1"
 PATIENCE_S = 20.0
 PASSWORD = "secret"
-# Mailboxes belong to a user whom every Debian has; Dovecot serves none for root.
+# Mailboxes belong to a user that every Debian has; Dovecot refuses to serve root's.
 OWNER = "mail"
 
 
 @dataclass(frozen=True)
 class Dovecot:
-    """Where it can be reached."""
+    """Addresses of a running Dovecot."""
 
     imap: int
     pop3: int
 
 
 def program() -> str | None:
-    """Where Dovecot is, None where it is not installed or may not be started."""
+    """Return the path of Dovecot, None if it is not installed or may not be started."""
     return shutil.which("dovecot") if os.geteuid() == 0 else None
 
 
@@ -44,7 +44,7 @@ def free_port() -> int:
 
 @contextmanager
 def dovecot(root: Path) -> Iterator[Dovecot]:
-    """Run it with its files in `root`; whoever logs in gets a mailbox there."""
+    """Run Dovecot with its files in `root`; each user gets a mailbox there at login."""
     found = program()
     if found is None:
         raise RuntimeError("there is no Dovecot")
@@ -56,7 +56,7 @@ def dovecot(root: Path) -> Iterator[Dovecot]:
             folder.chmod(folder.stat().st_mode | 0o011)
     made = Dovecot(free_port(), free_port())
     config = root / "dovecot.conf"
-    # The path of a socket has 107 octets at most, so that it lies where names are short.
+    # A socket path is limited to 107 octets, so the directory has a short name.
     run = Path(f"/run/lab7-dovecot-{os.getpid()}-{made.imap}")
     values = {"port": made.imap, "pop3_port": made.pop3, "uid": owner.pw_uid, "gid": owner.pw_gid, "address": HOST}
     places = {"run": run, "folder": root, "home": f"{root}/home/%u", "location": "~/Maildir"}
@@ -72,7 +72,7 @@ def dovecot(root: Path) -> Iterator[Dovecot]:
 
 
 def _wait(process: subprocess.Popen[bytes], port: int) -> None:
-    """It tells nobody when it listens, so that it is asked."""
+    """Poll until it listens, as it prints no message then."""
     for _ in range(int(PATIENCE_S / 0.05)):
         if process.poll() is not None:
             raise RuntimeError("Dovecot did not start")

@@ -1,4 +1,4 @@
-"""Mailboxes by IMAP and POP3, with clients that nobody here wrote."""
+"""IMAP and POP3 servers with independent clients."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_what_is_sent_ahead_of_tls_is_not_run(imap: int) -> None:
 
 @pytest.mark.parametrize("protocol", ["imap", "pop3"])
 def test_inside_tls_nothing_comes_unasked(request: pytest.FixtureRequest, protocol: str) -> None:
-    """RFC 8446 section 4.6.1: a server may send tickets, and some clients take them for an answer and wait for it."""
+    """RFC 8446 section 4.6.1: session tickets are optional, and some clients block on them as on a response."""
     with socket.create_connection((HOST, request.getfixturevalue(protocol)), timeout=PATIENCE_S) as peer:
         peer.recv(1000)
         peer.sendall(b"a STARTTLS\r\n" if protocol == "imap" else b"STLS\r\n")
@@ -130,7 +130,7 @@ def test_a_client_that_does_not_read_holds_up_nobody(root: Path, imap: int) -> N
 
 
 def test_many_sessions_of_one_mailbox(root: Path, imap: int) -> None:
-    """Ten clients append, flag and remove at once; at the end nothing is there twice or missing."""
+    """Ten clients append, flag and remove concurrently; no message is duplicated or lost."""
     failures: list[str] = []
 
     def work(number: int) -> None:
@@ -246,7 +246,7 @@ def test_mbsync_moves_nothing_the_second_time(root: Path, imap: int, tmp_path: P
     run(*command)
     assert {path.name for place in ("new", "cur") for path in (inbox / place).iterdir()} == near
     assert sorted(os.listdir(root / "mail" / "example.com" / "user9" / "cur")) == far
-    # And the other way: one is flagged there, one is new.
+    # In the other direction: one message is flagged, one is new.
     first = next((inbox / "new").iterdir())
     first.rename(inbox / "cur" / (first.name.partition(":")[0] + ":2,FS"))
     (inbox / "new" / "1.local.host").write_bytes(b"Subject: from near\n\nx\n")

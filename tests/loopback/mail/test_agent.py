@@ -1,4 +1,4 @@
-"""The user agent as a program: from a picture on one disk to the same picture on another."""
+"""The mail user agent as a program: a picture is sent and saved again unchanged."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from services.mail.agent import fetching, sending
+from services.mail.agent import mailbox_client, submission
 from services.mail.agent.command import main
-from services.mail.agent.composing import compose_message
-from services.mail.agent.drafts import Draft, parse_people, parse_person
+from services.mail.agent.composition import compose_message
+from services.mail.agent.drafts import Draft, parse_mailbox_list, parse_single_mailbox
 from services.mail.agent.errors import AgentError
 from tests.loopback.mail.access import HOST, PATIENCE_S, access_process, maildir_of
 from tests.loopback.mail.support import ScriptedServer, Server, mta, wait_until
@@ -30,7 +30,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def root(server: Server) -> Path:
-    """What the servers for mailboxes are given: the MTA's own mailboxes."""
+    """Return the MTA's mailboxes for the access servers."""
     (server.folder / "mail").symlink_to(server.maildirs)
     return server.folder
 
@@ -47,7 +47,7 @@ def access(root: Path, protocol: str) -> Iterator[int]:
 
 
 def agent(*arguments: object, data: bytes = b"", expected: int = 0) -> tuple[str, str]:
-    """Run one command in this process, which starts no new one; what it prints and says."""
+    """Run one command in this process; return its standard output and standard error."""
     out, error = (io.TextIOWrapper(io.BytesIO(), "utf-8", newline="") for _ in range(2))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
@@ -110,20 +110,21 @@ def test_several_messages_go_over_one_connection(tmp_path: Path) -> None:
 
 
 def test_functions_do_what_the_program_does(server: Server, root: Path) -> None:
-    people = parse_people("carol@example.com, alice@example.com")
-    draft = Draft(parse_person("bob@example.com", "sender"), people[1:], "By hand", "x", bcc=people[1:])
+    people = parse_mailbox_list("carol@example.com, alice@example.com")
+    draft = Draft(parse_single_mailbox("bob@example.com", "sender"), people[1:], "By hand", "x", bcc=people[1:])
     content = compose_message(draft, 1_795_442_557.0, "by-hand@example.com")
     before = len(server.messages("alice"))
-    assert sending.send(sending.Server(HOST, server.port), [sending.submission(content)]) == {}
+    assert submission.send(submission.Server(HOST, server.port), [submission.prepare(content)]) == {}
     server.wait_for("alice", before + 1)
     with access_process("imap", root) as port:
-        fetched = fetching.fetch(fetching.Access("imap", HOST, port, "alice", "secret"), delete=True)
+        access = mailbox_client.Access("imap", HOST, port, "alice", "secret")
+        fetched = mailbox_client.fetch_messages(access, delete=True)
     assert fetched[-1].endswith(content)
     wait_until(lambda: server.messages("alice") == [])
 
 
 def test_a_blind_copy_is_sent_and_not_shown() -> None:
-    sent = sending.submission(
+    sent = submission.prepare(
         b"From: a@example.org\nTo: b@example.com\nBCC: c@example.com,\n d@example.com\n\nBcc: x\n"
     )
     assert sent.forward_paths == ("b@example.com", "c@example.com", "d@example.com")
@@ -140,9 +141,9 @@ def test_a_recipient_who_is_refused_is_named(server: Server) -> None:
     ("arguments", "said"),
     [
         (["send", "--server", HOST, "--port", "1", "-"], "cannot be used"),
-        (["compose", "--from", "a", "--to", "b@c.example"], "no mailbox"),
+        (["compose", "--from", "a", "--to", "b@c.example"], "not a mailbox"),
         (["compose", "--from", "a@example.com", "--to", "b@c.example", "--attach", "/nowhere/x"], "No such file"),
-        (["compose", "--from", "a@example.com", "--to", "b@c.example", "--subject", "a\nBcc: x@y"], "line end"),
+        (["compose", "--from", "a@example.com", "--to", "b@c.example", "--subject", "a\nBcc: x@y"], "line ending"),
         (["read", "--pop3", HOST, "--port", "1", "--user", "x", "--password", "x", "list"], "cannot be used"),
         (["read", "--imap", HOST, "--port", "1", "--user", "x", "list"], "give --password or --password-file"),
         (["send", "--server", HOST, "--port", "1", "--user", "x", "-"], "give --password or --password-file"),
@@ -186,9 +187,9 @@ def test_a_server_that_takes_nobody_is_heard() -> None:
 
 
 def test_octets_beyond_ascii_go_only_where_they_are_taken() -> None:
-    message = sending.Submission("a@example.org", ("b@example.com",), "Subject: x\r\n\r\nÜ\r\n".encode())
+    message = submission.Submission("a@example.org", ("b@example.com",), "Subject: x\r\n\r\nÜ\r\n".encode())
     with ScriptedServer(["220 hi", "250 hi", "221 bye!"]) as scripted, pytest.raises(AgentError, match="ASCII"):
-        sending.send(sending.Server(HOST, scripted.port), [message])
+        submission.send(submission.Server(HOST, scripted.port), [message])
 
 
 def test_what_is_saved_replaces_nothing(root: Path, tmp_path: Path) -> None:
@@ -200,7 +201,7 @@ def test_what_is_saved_replaces_nothing(root: Path, tmp_path: Path) -> None:
             agent(*words, "save", "1", tmp_path / "in")
         for folder in ("/proc/out", "/proc"):
             _, error = agent(*words, "save", "1", folder, expected=1)
-            assert error.startswith(f"agent: {folder} cannot be written to: ")
+            assert error.startswith(f"agent: cannot write to {folder}: ")
             assert error.count("\n") == 1
         _, error = agent(*words, "save", "2", tmp_path / "in", expected=1)
         assert error.count("\n") == 1

@@ -1,4 +1,4 @@
-"""The mail server and clients that nobody here wrote: smtplib, swaks, curl, msmtp."""
+"""The mail server with independent clients: smtplib, swaks, curl, msmtp."""
 
 import os
 import shutil
@@ -102,7 +102,7 @@ def test_curl_sends_a_file_as_it_is(server: Server, tmp_path: Path, line_end: by
     wait_until(lambda: any(one["Subject"] == name for one in server.messages("alice")))
     (message,) = [one for one in server.messages("alice") if one["Subject"] == name]
     body = file.read_bytes().replace(b"\r\n", b"\n").split(b"\n\n", 1)[1]
-    # Behind a file whose last line ends in LF curl sends a CRLF more.
+    # curl appends CRLF to a file whose last line ends in LF.
     assert message.get_payload(decode=True) in (body, body + b"\n")
 
 

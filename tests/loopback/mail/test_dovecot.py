@@ -1,4 +1,4 @@
-"""Our answers beside Dovecot's, on messages of every shape: structure, envelope, sections, search."""
+"""Comparison with Dovecot on messages of every shape: structure, envelope, sections, search."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from services.mail.mime.structure import parse
 from tests.loopback.mail.access import HOST, PATIENCE_S, access_process
 from tests.loopback.mail.dovecot import PASSWORD, dovecot, program
-from tests.loopback.mail.letters import Letters
+from tests.loopback.mail.generated_messages import MessageGenerator
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(program() is None, reason="needs Dovecot, and root to start it")]
 
@@ -21,32 +21,32 @@ Pair = tuple[imaplib.IMAP4, imaplib.IMAP4]
 
 
 @pytest.fixture(scope="module")
-def letters() -> list[bytes]:
-    drawn = Letters(7)
+def messages() -> list[bytes]:
+    drawn = MessageGenerator(7)
     return [drawn.message() for _ in range(MESSAGES)]
 
 
 @pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory, letters: list[bytes]) -> Iterator[Pair]:
+def pair(tmp_path_factory: pytest.TempPathFactory, messages: list[bytes]) -> Iterator[Pair]:
     root = tmp_path_factory.mktemp("pair")
     with access_process("imap", root / "ours") as port, dovecot(root / "theirs") as other:
-        made = tuple(filled(one, letters) for one in (port, other.imap))
+        made = tuple(filled(one, messages) for one in (port, other.imap))
         yield made[0], made[1]
         for client in made:
             client.logout()
 
 
-def filled(port: int, letters: list[bytes]) -> imaplib.IMAP4:
+def filled(port: int, messages: list[bytes]) -> imaplib.IMAP4:
     client = imaplib.IMAP4(HOST, port, timeout=PATIENCE_S)
     client.login("alice", PASSWORD)
-    for letter in letters:
-        assert client.append("INBOX", "", "", letter)[0] == "OK"
+    for message in messages:
+        assert client.append("INBOX", "", "", message)[0] == "OK"
     client.select()
     return client
 
 
 def fetched(client: imaplib.IMAP4, numbers: str, item: str) -> dict[int, bytes]:
-    """What is answered for each message, strings without their quotes: a literal and a quoted string are the same."""
+    """Return the responses per message with strings unquoted: a literal equals a quoted string."""
     status, data = client.fetch(numbers, f"({item})")
     assert status == "OK"
     found: dict[int, bytes] = {}
@@ -79,11 +79,11 @@ def test_all_messages_look_the_same(pair: Pair, item: str) -> None:
     assert {number: octets for number, octets in ours.items() if octets != theirs[number]} == {}
 
 
-def test_every_part_is_the_same(pair: Pair, letters: list[bytes]) -> None:
-    """Only parts that there are: of others RFC 3501 says nothing."""
+def test_every_part_is_the_same(pair: Pair, messages: list[bytes]) -> None:
+    """Only existing parts: RFC 3501 does not define the others."""
     compared = 0
-    for number, letter in enumerate(letters, start=1):
-        sections = list(places(letter))[:12]
+    for number, message in enumerate(messages, start=1):
+        sections = list(places(message))[:12]
         items = " ".join(f"BODY.PEEK[{one}] BODY.PEEK[{one}.MIME]" for one in sections)
         if items:
             ours, theirs = (fetched(client, str(number), items) for client in pair)
@@ -92,9 +92,9 @@ def test_every_part_is_the_same(pair: Pair, letters: list[bytes]) -> None:
     assert compared > MESSAGES
 
 
-def places(letter: bytes) -> Iterator[str]:
-    """The numbers of all parts of a message."""
-    waiting = [("", parse(letter))]
+def places(message: bytes) -> Iterator[str]:
+    """Return the section numbers of all parts of a message."""
+    waiting = [("", parse(message))]
     while waiting:
         name, part = waiting.pop()
         inside = part.message or part
@@ -140,6 +140,6 @@ def test_the_same_are_found_by_text_beyond_ascii(pair: Pair, key_and_text: str) 
 
 
 def test_the_comparison_can_fail(pair: Pair) -> None:
-    """Two messages that differ are seen to differ."""
+    """Two different messages compare as different."""
     one, other = (fetched(pair[0], number, "ENVELOPE") for number in ("1", "2"))
     assert one[1][2:] != other[2][2:]

@@ -1,4 +1,4 @@
-"""No server of mailboxes says READY where it could keep none."""
+"""A mailbox server whose directory cannot be used fails before READY."""
 
 from collections.abc import Callable
 from pathlib import Path

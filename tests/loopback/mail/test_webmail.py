@@ -1,4 +1,4 @@
-"""Webmail as a program, beside the mail server, IMAP and POP3: one mailbox, and clients that nobody here wrote."""
+"""Webmail as a program, beside the mail server, IMAP and POP3 on one mailbox, with independent clients."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from pathlib import Path
 import pytest
 
 from services.mail.webmail import main
-from services.mail.webmail.limits import FORM_OCTETS, HELD_OCTETS, LETTER_OCTETS, STRANGER_OCTETS
+from services.mail.webmail.limits import BUFFERED_OCTETS, FORM_OCTETS, LOGIN_FORM_OCTETS, MESSAGE_FORM_OCTETS
 from tests.loopback.mail.access import access_process
 from tests.loopback.mail.support import HOST, PATIENCE_S, Server, mta, wait_until
 from tests.loopback.mail.webmail import ACCOUNTS, Visitor, maildir_of, webmail, webmail_process
@@ -62,13 +62,13 @@ def alice(port: int) -> Visitor:
     return visitor
 
 
-def test_a_letter_with_a_picture_goes_from_browser_to_browser(server: Server, port: int, alice: Visitor) -> None:
+def test_a_message_with_a_picture_goes_from_browser_to_browser(server: Server, port: int, alice: Visitor) -> None:
     form = alice.get("/compose").form("/compose")
     values = {**form, "to": "bob@example.com", "subject": "Grüße", "text": "Look!"}
     sent = alice.post_files("/compose", values, [("ring.jpg", PICTURE, "image/jpeg")])
     assert (sent.status, sent.fields["Location"]) == (303, "/folder?name=INBOX")
     (message,) = server.wait_for("bob", 1)
-    # The trace field says by which protocol the message came to the mail server (RFC 3848): SMTP, by who is known.
+    # The trace field records the protocol of submission (RFC 3848): ESMTPA, authenticated.
     assert "with ESMTPA id" in message["Received"]
     bob = Visitor(port)
     bob.log_in("bob", "hunter2")
@@ -135,10 +135,10 @@ def ask_raw(port: int, octets: bytes) -> bytes:
 
 
 def test_a_stranger_s_content_is_refused_before_it_comes(port: int) -> None:
-    """The size is promised, and not one octet of it is sent."""
+    """The size is declared, and the request is refused before any content is sent."""
     head = b"POST %b HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\nContent-Type: multipart/form-data; boundary=b\r\n\r\n"
-    assert ask_raw(port, head % (b"/compose", LETTER_OCTETS)).startswith(b"HTTP/1.1 403 ")
-    assert ask_raw(port, head % (b"/login", STRANGER_OCTETS + 1)).startswith(b"HTTP/1.1 413 ")
+    assert ask_raw(port, head % (b"/compose", MESSAGE_FORM_OCTETS)).startswith(b"HTTP/1.1 403 ")
+    assert ask_raw(port, head % (b"/login", LOGIN_FORM_OCTETS + 1)).startswith(b"HTTP/1.1 413 ")
     assert ask_raw(port, head % (b"/nowhere", 10)).startswith(b"HTTP/1.1 404 ")
     assert ask_raw(port, b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n").startswith(b"HTTP/1.1 303 ")
 
@@ -150,15 +150,15 @@ def test_a_user_s_content_has_its_bounds(port: int, alice: Visitor) -> None:
     kind = b"Content-Type: application/x-www-form-urlencoded\r\n"
     head = head.replace(b"Content-Length", kind + b"Content-Length")
     assert ask_raw(port, head % (b"/action", FORM_OCTETS + 1)).startswith(b"HTTP/1.1 413 ")
-    assert ask_raw(port, head % (b"/compose", LETTER_OCTETS + 1)).startswith(b"HTTP/1.1 413 ")
+    assert ask_raw(port, head % (b"/compose", MESSAGE_FORM_OCTETS + 1)).startswith(b"HTTP/1.1 413 ")
 
 
 def test_all_content_together_has_its_bound(port: int, alice: Visitor) -> None:
     kind = b"Content-Type: multipart/form-data; boundary=b\r\nExpect: 100-continue\r\n"
     cookie = f"Cookie: session={alice.cookies['session']}\r\n".encode()
-    head = b"POST /compose HTTP/1.1\r\nHost: x\r\n%b%bContent-Length: %d\r\n\r\n" % (cookie, kind, LETTER_OCTETS)
+    head = b"POST /compose HTTP/1.1\r\nHost: x\r\n%b%bContent-Length: %d\r\n\r\n" % (cookie, kind, MESSAGE_FORM_OCTETS)
     with ExitStack() as stack:
-        for _ in range(HELD_OCTETS // LETTER_OCTETS):
+        for _ in range(BUFFERED_OCTETS // MESSAGE_FORM_OCTETS):
             client = stack.enter_context(socket.create_connection((HOST, port), timeout=PATIENCE_S))
             client.sendall(head)
             assert client.recv(65_536) == b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -213,7 +213,7 @@ def test_aiohttp_with_many_visitors_at_once(server: Server, port: int) -> None:
     aiohttp = pytest.importorskip("aiohttp")
     maildir_of(server, "alice").deliver(LETTER % b"for alice alone")
 
-    async def visit(user: str, password: str) -> str:
+    async def request(user: str, password: str) -> str:
         jar = aiohttp.CookieJar(unsafe=True)
         async with aiohttp.ClientSession(f"http://{HOST}:{port}", cookie_jar=jar) as session:
             async with session.get("/login") as page:
@@ -223,7 +223,7 @@ def test_aiohttp_with_many_visitors_at_once(server: Server, port: int) -> None:
                 return str(await page.text())
 
     async def all_of_them() -> list[str]:
-        return await asyncio.gather(*(visit(*who) for who in [("alice", "secret"), ("bob", "hunter2")] * 10))
+        return await asyncio.gather(*(request(*who) for who in [("alice", "secret"), ("bob", "hunter2")] * 10))
 
     pages = asyncio.run(all_of_them())
     assert ["for alice alone" in page for page in pages] == [True, False] * 10
@@ -261,7 +261,7 @@ def test_the_log_says_who_came_and_no_password(server: Server, tmp_path: Path) -
     assert visitor.cookies["session"] not in log.read_text()
 
 
-def test_a_mail_server_that_is_down_is_said_and_the_letter_stays(server: Server) -> None:
+def test_a_mail_server_that_is_down_is_said_and_the_message_stays(server: Server) -> None:
     with socket.socket() as taken:
         taken.bind((HOST, 0))
         elsewhere = f"{HOST}:{taken.getsockname()[1]}"
@@ -281,7 +281,7 @@ def test_a_mail_server_that_is_down_is_said_and_the_letter_stays(server: Server)
 def test_a_password_goes_out_inside_tls_where_the_mail_server_has_it(
     secured: Server, flags: tuple[str, ...], status: int
 ) -> None:
-    """Without the flag no password goes in the clear; with it, and no word for the certificate, none goes at all."""
+    """With --submission-tls and an unverified certificate, no password is sent."""
     before = len(secured.messages("bob"))
     with webmail_process(secured, *flags) as port:
         visitor = Visitor(port)

@@ -1,6 +1,6 @@
-"""Webmail in headless Chromium: reading, answering, and letters and sites that mean harm.
+"""Webmail in headless Chromium: reading, replying, hostile messages and hostile sites.
 
-Each thing that must not happen has a control in the same browser, where it does.
+Each attack that must fail has a control in the same browser, where it succeeds.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tests.loopback.mail.webmail import maildir_of, webmail
 pytestmark = needs_browser
 
 PICTURE = (Path(__file__).resolve().parents[3] / "topologies" / "www" / "ring.png").read_bytes()
-# Each way sets a mark on its own document, on the page around it, and asks the site where letters are counted.
+# Each attack marks its own document and the surrounding page, and requests a URL of the counting site.
 SCRIPT = "document.title='ran';top.document.title='ran';new Image().src='http://{site}/ran'"
 LETTER_HTML = (
     '<p id=seen>Hello</p><script>{script}</script><img src=x onerror="{script}"><svg onload="{script}"></svg>'
@@ -35,7 +35,7 @@ LETTER_HTML = (
 
 
 class Site:
-    """A site of somebody else's: pages that a test gives it, and the paths that it was asked for."""
+    """Another site: pages set by a test, and the paths that were requested."""
 
     def __init__(self) -> None:
         self.pages: dict[str, tuple[str, str]] = {}
@@ -61,7 +61,7 @@ class Site:
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def close(self) -> None:
-        """Stop."""
+        """Stop the server."""
         self._server.shutdown()
         self._server.server_close()
 
@@ -134,7 +134,7 @@ FRAME = "document.querySelector('iframe.letter').contentDocument"
 def test_alice_reads_a_picture_and_answers_with_another(
     server: Server, url: str, browser: Browser, tmp_path: Path
 ) -> None:
-    # The second one, so that no letter of Bob's has its number.
+    # The second message, so that no message of Bob's has its number.
     for subject in ("Earlier", "A picture"):
         maildir_of(server, "alice").deliver(letter(subject, picture=PICTURE))
     log_in(browser, url, "alice", "secret")
@@ -184,7 +184,7 @@ def test_a_picture_inside_the_text_is_shown(server: Server, url: str, browser: B
     assert browser.value("document.querySelector('figure')") is None
 
 
-def test_a_letter_with_scripts_in_it_runs_nothing(server: Server, url: str, browser: Browser, site: Site) -> None:
+def test_a_message_with_scripts_in_it_runs_nothing(server: Server, url: str, browser: Browser, site: Site) -> None:
     script = SCRIPT.format(site=site.name)
     html = LETTER_HTML.format(script=script, site=site.name, script_again=script.replace("'", "&quot;"))
     maildir_of(server, "alice").deliver(letter("Scripts", html))
@@ -198,7 +198,7 @@ def test_a_letter_with_scripts_in_it_runs_nothing(server: Server, url: str, brow
     assert browser.value(f"{FRAME}.title") == "Text of the message"
     assert site.asked == []
 
-    # The control: the same HTML as a page of its own does all of it.
+    # Control: the same HTML as a page of its own has all these effects.
     site.pages["/control"] = (html, "")
     browser.open(f"http://{site.name}/control")
     assert browser.value("document.title") == "ran"
@@ -232,7 +232,7 @@ def test_another_site_s_form_does_nothing(server: Server, url: str, browser: Bro
     browser.open(url)
     assert "To be kept" in browser.value("document.querySelector('.messages').textContent")
 
-    # The control: from the site's own page the same click does delete it.
+    # Control: from the site's own page the same click deletes the message.
     browser.value("document.querySelector('.messages [name=uid]').checked = true")
     browser.click("button[value=delete]")
     assert "moved to Trash" in browser.value("document.querySelector('.notice').textContent")

@@ -1,4 +1,4 @@
-"""A mail server with webmail beside it, and a visitor on Python's own HTTP client, who takes forms from the pages."""
+"""Webmail beside a mail server, and a scripted browser that fills in the forms of the pages."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def webmail_process(server: Server, *flags: str) -> Iterator[int]:
 
 @contextmanager
 def webmail(folder: Path, *flags: str) -> Iterator[tuple[Server, int]]:
-    """Run both; yields the mail server and webmail's port."""
+    """Run mail server and webmail; yields the server and webmail's port."""
     folder.mkdir(exist_ok=True)
     (folder / "accounts").write_text(ACCOUNTS)
     with mta(folder, submission=True) as server, webmail_process(server, *flags) as port:
@@ -51,13 +51,13 @@ def webmail(folder: Path, *flags: str) -> Iterator[tuple[Server, int]]:
 
 
 def maildir_of(server: Server, user: str) -> Maildir:
-    """A user's mailbox."""
+    """Return a user's mailbox."""
     return Maildir(server.maildirs / DOMAIN / user)
 
 
 @dataclass
 class FoundForm:
-    """A form of a page: where it goes, and the fields that it holds."""
+    """A form in a page: its action and fields."""
 
     action: str
     fields: list[tuple[str, str]] = field(default_factory=list)
@@ -98,7 +98,7 @@ class _Page(HTMLParser):
 
 @dataclass
 class Seen:
-    """What came back."""
+    """A received response."""
 
     status: int
     fields: http.client.HTTPMessage
@@ -106,22 +106,22 @@ class Seen:
 
     @property
     def html(self) -> str:
-        """The page as text."""
+        """Return the page as text."""
         return self.body.decode("utf-8")
 
     @property
     def page(self) -> _Page:
-        """The page as it was read."""
+        """Return the parsed page."""
         page = _Page()
         page.feed(self.html)
         return page
 
     def form(self, action: str) -> dict[str, str]:
-        """The fields of the form that goes there."""
+        """Return the fields of the form with this action."""
         return dict(next(one for one in self.page.forms if one.action == action).fields)
 
     def link(self, path: str, **wanted: str) -> str:
-        """The first link to a path whose query has these values."""
+        """Return the first link to a path whose query has these values."""
         for href in [*self.page.links, *self.page.frames, *self.page.pictures]:
             parts = urlsplit(href)
             query = {name: values[0] for name, values in parse_qs(parts.query).items()}
@@ -131,7 +131,7 @@ class Seen:
 
 
 class Visitor:
-    """One browser without scripts: it keeps cookies and says where its forms come from."""
+    """A browser without scripts: stores cookies and sends Origin."""
 
     def __init__(self, port: int) -> None:
         self.port = port
@@ -139,7 +139,7 @@ class Visitor:
         self.cookies: dict[str, str] = {}
 
     def ask(self, method: str, path: str, body: bytes = b"", fields: Mapping[str, str] | None = None) -> Seen:
-        """One request and its response; redirects are not followed."""
+        """Send one request; redirects are not followed."""
         connection = http.client.HTTPConnection(HOST, self.port, timeout=PATIENCE_S)
         cookie = (
             {"Cookie": "; ".join(f"{name}={value}" for name, value in self.cookies.items())} if self.cookies else {}
@@ -157,12 +157,12 @@ class Visitor:
         return seen
 
     def get(self, path: str) -> Seen:
-        """A page, behind a redirection."""
+        """Get a page, following a redirect."""
         seen = self.ask("GET", path)
         return self.get(seen.fields["Location"]) if seen.status == 303 else seen
 
     def post(self, path: str, values: Mapping[str, object], origin: str | None = None) -> Seen:
-        """Send a form; values that are lists are several fields."""
+        """Send a form; a list is sent as repeated fields."""
         body = urlencode(values, doseq=True).encode()
         kind = {"Content-Type": "application/x-www-form-urlencoded", "Origin": origin or self.origin}
         return self.ask("POST", path, body, kind)

@@ -1,1 +1,1 @@
-"""IMAP commands by session state (RFC 9051 section 6)."""
+"""IMAP command handlers, grouped by session state, and the command table (RFC 3501 section 6)."""

@@ -1,11 +1,10 @@
-"""APPEND (RFC 3501 section 6.3.11), several messages at once (MULTIAPPEND, RFC 3502), with their UIDs (RFC 4315)."""
+"""APPEND (RFC 3501 section 6.3.11), with several messages (MULTIAPPEND, RFC 3502) and APPENDUID (RFC 4315)."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from services.mail.imap.command import Steps
-from services.mail.imap.commands.mailboxes import maildir_of
 from services.mail.imap.errors import BadError, NoError
+from services.mail.imap.session_state import SessionState
 from services.mail.imap.syntax.dates import read_date_time
 from services.mail.imap.syntax.reader import Reader, read_flag
 from services.mail.imap.syntax.sequence_set import format_sequence_set
@@ -13,20 +12,17 @@ from services.mail.maildir.delivery import Arriving
 from services.mail.maildir.errors import NoFolderError
 from services.mail.maildir.folder import Folder
 
-if TYPE_CHECKING:
-    from services.mail.imap.session import Session
-
 
 @dataclass(frozen=True, slots=True)
-class _Appended:
+class _MessageData:
     flags: frozenset[str]
     date: float | None
     content: bytes
 
 
-def append(session: "Session", reader: Reader) -> Steps:
-    """RFC 3501 section 6.3.11: all messages, or none."""
-    reader.space()
+def append(session: SessionState, reader: Reader) -> Steps:
+    """Handle APPEND (RFC 3501 section 6.3.11): all messages are appended, or none."""
+    reader.expect_space()
     name = reader.mailbox()
     messages = []
     while not reader.at_end:
@@ -41,32 +37,32 @@ def append(session: "Session", reader: Reader) -> Steps:
     return f"[APPENDUID {folder.uidvalidity} {format_sequence_set(uids)}] Append completed."
 
 
-def _read_message(reader: Reader) -> _Appended:
-    reader.space()
+def _read_message(reader: Reader) -> _MessageData:
+    reader.expect_space()
     flags: frozenset[str] = frozenset()
     date = None
-    if reader.next_is(b"("):
+    if reader.starts_with(b"("):
         flags = frozenset(reader.in_parentheses(lambda: read_flag(reader), may_be_empty=True))
-        reader.space()
-    if reader.next_is(b'"'):
+        reader.expect_space()
+    if reader.starts_with(b'"'):
         date = read_date_time(reader)
-        reader.space()
+        reader.expect_space()
     content = reader.literal()
-    # RFC 3502 section 6.3.11: an empty literal calls the command off.
+    # RFC 3502 section 6.3.11: a zero-length literal cancels the command.
     if not content:
         raise NoError("There is nothing to append.")
-    return _Appended(flags, date, content)
+    return _MessageData(flags, date, content)
 
 
-def check_ahead(session: "Session", so_far: bytes, place: int, size_octets: int) -> None:
-    """Raise NoError where a message of this size, which is announced, would not be taken.
+def check_literal(session: SessionState, received: bytes, position: int, size_octets: int) -> None:
+    """Check an announced message literal before the client sends it; raise NoError if APPEND would fail.
 
-    The client is told before it sends it. `so_far` are its command's octets, arguments from `place` on; where they
-    cannot be read, that is said when the command is whole.
+    `received` is the command up to the literal, with its arguments from `position` on. Arguments that cannot be parsed
+    pass: the error is reported when the command is complete.
     """
-    reader = Reader(so_far, place)
+    reader = Reader(received, position)
     try:
-        reader.space()
+        reader.expect_space()
         name = reader.mailbox()
     except BadError:
         return
@@ -75,10 +71,10 @@ def check_ahead(session: "Session", so_far: bytes, place: int, size_octets: int)
         raise NoError("There is no room left for the message.", "OVERQUOTA")
 
 
-def target_folder(session: "Session", name: str) -> Folder:
-    """Return a folder that messages are to go to; where there is none, the client may make it."""
+def target_folder(session: SessionState, name: str) -> Folder:
+    """Return the destination mailbox; if it does not exist, raise NoError with TRYCREATE (RFC 3501 section 6.3.11)."""
     try:
-        return maildir_of(session).folder(name)
+        return session.user_maildir().folder(name)
     except NoFolderError as error:
         # RFC 3501 section 6.3.11
         raise NoError(str(error), "TRYCREATE") from None

@@ -1,92 +1,89 @@
-"""FETCH (RFC 3501 sections 6.4.5 and 7.4.2)."""
+"""FETCH and UID FETCH (RFC 3501 sections 6.4.5, 6.4.8 and 7.4.2)."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from services.mail.imap.command import Steps
-from services.mail.imap.contents import Content
+from services.mail.imap.commands.message_set import read_message_set
 from services.mail.imap.errors import NoError
 from services.mail.imap.limits import TURN_MESSAGES
-from services.mail.imap.syntax import formatting
+from services.mail.imap.message_cache import CachedMessage
+from services.mail.imap.session_state import SessionState
+from services.mail.imap.syntax import encoder
 from services.mail.imap.syntax.dates import date_time
-from services.mail.imap.syntax.fetch_items import Item, Section, chosen_fields, read_items, section_octets
+from services.mail.imap.syntax.fetch_items import Item, Section, read_items, section_octets, select_fields
 from services.mail.imap.syntax.reader import Reader
-from services.mail.imap.syntax.sequence_set import read_messages, view_of
 from services.mail.imap.syntax.structures import body_structure, envelope
 from services.mail.imap.view import View
 from services.mail.maildir.errors import MessageGoneError
 
-if TYPE_CHECKING:
-    from services.mail.imap.session import Session
-
 SEEN = "\\Seen"
 
 
-def fetch(session: "Session", reader: Reader) -> Steps:
-    """RFC 3501 section 6.4.5."""
+def fetch(session: SessionState, reader: Reader) -> Steps:
+    """Handle FETCH (RFC 3501 section 6.4.5)."""
     return _fetch(session, reader, by_uid=False)
 
 
-def uid_fetch(session: "Session", reader: Reader) -> Steps:
-    """RFC 3501 section 6.4.8: the UID is in every response."""
+def uid_fetch(session: SessionState, reader: Reader) -> Steps:
+    """Handle UID FETCH (RFC 3501 section 6.4.8); every response includes the UID."""
     return _fetch(session, reader, by_uid=True)
 
 
-def _fetch(session: "Session", reader: Reader, by_uid: bool) -> Steps:
-    uids = read_messages(session, reader, by_uid)
-    reader.space()
+def _fetch(session: SessionState, reader: Reader, by_uid: bool) -> Steps:
+    uids = read_message_set(session, reader, by_uid)
+    reader.expect_space()
     items = read_items(reader)
-    reader.end()
+    reader.expect_end()
     if by_uid and b"UID" not in items:
         items.insert(0, b"UID")
-    view = view_of(session)
+    view = session.selected()
     reads = not view.read_only and any(isinstance(item, Section) and item.sets_seen for item in items)
-    # RFC 2180 section 4.1: what the client knows of a message that is gone it may still ask for; the rest is left out.
-    gone = False
-    for place, uid in enumerate(uids):
-        if place % TURN_MESSAGES == 0:
+    # RFC 2180 section 4.1: a client may fetch a message before it has received the EXPUNGE; such messages are skipped.
+    any_expunged = False
+    for index, uid in enumerate(uids):
+        if index % TURN_MESSAGES == 0:
             yield b""
         try:
-            yield from _response(view, uid, items, reads)
+            yield from _fetch_response(view, uid, items, reads)
         except MessageGoneError:
-            gone = True
-    # RFC 3501 section 6.4.8: a UID that is no more is no error.
-    if gone and not by_uid:
+            any_expunged = True
+    # RFC 3501 section 6.4.8: a UID that does not exist is ignored without an error.
+    if any_expunged and not by_uid:
         raise NoError("Some of the messages have been removed.", "EXPUNGEISSUED")
     return "Fetch completed."
 
 
-def _response(view: View, uid: int, items: list[Item], reads: bool) -> Iterator[bytes]:
-    """Sections are written one by one, so that many of a large message are not all held at once."""
-    content = view.contents.get(uid)
+def _fetch_response(view: View, uid: int, items: list[Item], reads: bool) -> Iterator[bytes]:
+    """Yield one FETCH response in pieces, so that only one section of a large message is in memory at a time."""
+    content = view.cache.get(uid)
     becomes_seen = reads and SEEN not in view.folder.message(uid).flags
     if becomes_seen:
         view.folder.set_flags(uid, view.folder.message(uid).flags | {SEEN})
-    # RFC 3501 section 6.4.5: the flags that change with it should be in the response.
-    wanted = [*items, b"FLAGS"] if becomes_seen and b"FLAGS" not in items else items
-    # What cannot be read shows before a word is said of it.
-    shown = {item: _shown(view, content, item) for item in wanted if isinstance(item, bytes)}
-    _load(content, wanted)
+    # RFC 3501 section 6.4.5: flags changed by the FETCH should be included in the response.
+    response_items = [*items, b"FLAGS"] if becomes_seen and b"FLAGS" not in items else items
+    # Read errors must be raised before the response has begun.
+    encoded = {item: _encode_item(view, content, item) for item in response_items if isinstance(item, bytes)}
+    _load(content, response_items)
     yield b"* %d FETCH (" % (view.number(uid) or 0)
-    for place, item in enumerate(wanted):
-        written = item.label + b" " + _section(content, item) if isinstance(item, Section) else shown[item]
-        yield b" " + written if place else written
+    for index, item in enumerate(response_items):
+        item_octets = item.label + b" " + _section(content, item) if isinstance(item, Section) else encoded[item]
+        yield b" " + item_octets if index else item_octets
     yield b")\r\n"
 
 
-def _load(content: Content, items: list[Item]) -> None:
+def _load(content: CachedMessage, items: list[Item]) -> None:
     sections = [item for item in items if isinstance(item, Section)]
     if sections:
         content.load(header_only=all(section.is_header_only for section in sections))
 
 
-def _shown(view: View, content: Content, item: bytes) -> bytes:
+def _encode_item(view: View, content: CachedMessage, item: bytes) -> bytes:
     if item == b"FLAGS":
         return view.flags_item(content.uid)
     return item + b" " + _value(view, content, item)
 
 
-def _value(view: View, content: Content, item: bytes) -> bytes:
+def _value(view: View, content: CachedMessage, item: bytes) -> bytes:
     if item == b"UID":
         return b"%d" % content.uid
     if item == b"RFC822.SIZE":
@@ -98,18 +95,18 @@ def _value(view: View, content: Content, item: bytes) -> bytes:
     return body_structure(content.root, extended=item == b"BODYSTRUCTURE")
 
 
-def _section(content: Content, item: Section) -> bytes:
+def _section(content: CachedMessage, item: Section) -> bytes:
     if item.numbers or item.text in (b"TEXT", b"MIME"):
-        found = section_octets(content.octets, content.root, item)
+        octets = section_octets(content.octets, content.root, item)
     elif not item.text:
-        found = content.octets
+        octets = content.octets
     elif item.text == b"HEADER":
-        found = content.header_octets
+        octets = content.header_octets
     else:
-        found = chosen_fields(content.header, item)
-    # A part that is not there has no octets.
-    found = found or b""
+        octets = select_fields(content.header, item)
+    # A part that does not exist is an empty string.
+    octets = octets or b""
     if item.partial is not None:
         first, count = item.partial
-        found = found[first : first + count]
-    return formatting.literal(found)
+        octets = octets[first : first + count]
+    return encoder.literal(octets)

@@ -1,21 +1,17 @@
-"""IDLE (RFC 2177): the client waits, and hears at once what is new."""
+"""IDLE: mailbox updates are sent as they happen (RFC 2177)."""
 
-from typing import TYPE_CHECKING
-
-from services.mail.imap.command import Ask, Steps
+from services.mail.imap.command import ContinuationRequest, Steps
 from services.mail.imap.errors import BadError
+from services.mail.imap.session_state import SessionState
 from services.mail.imap.syntax.reader import Reader
 
-if TYPE_CHECKING:
-    from services.mail.imap.session import Session
 
-
-def idle(session: "Session", reader: Reader) -> Steps:
-    """RFC 2177 section 3: ended by a line with DONE, in any case."""
-    reader.end()
+def idle(session: SessionState, reader: Reader) -> Steps:
+    """Handle IDLE (RFC 2177 section 3), which ends with the line DONE, case-insensitively."""
+    reader.expect_end()
     session.idling = True
     try:
-        line = yield Ask(b"+ idling\r\n")
+        line = yield ContinuationRequest(b"+ idling\r\n")
     finally:
         session.idling = False
     if line.upper() != b"DONE":

@@ -1,56 +1,44 @@
-"""Commands on mailboxes as wholes (RFC 3501 section 6.3; NAMESPACE of RFC 2342)."""
-
-from typing import TYPE_CHECKING
+"""Commands on mailboxes: SELECT, CREATE, DELETE, RENAME, STATUS etc. (RFC 3501 section 6.3), NAMESPACE (RFC 2342)."""
 
 from services.mail.imap.command import Steps
 from services.mail.imap.errors import BadError
-from services.mail.imap.syntax import formatting
+from services.mail.imap.session_state import SessionState
+from services.mail.imap.syntax import encoder
 from services.mail.imap.syntax.reader import Reader
 from services.mail.imap.view import View
 from services.mail.maildir.errors import NoFolderError
 from services.mail.maildir.folder import Folder
 from services.mail.maildir.folder_names import SEPARATOR, canonical
-from services.mail.maildir.store import Maildir
-
-if TYPE_CHECKING:
-    from services.mail.imap.session import Session
 
 STATUS_ITEMS = frozenset((b"MESSAGES", b"RECENT", b"UIDNEXT", b"UIDVALIDITY", b"UNSEEN"))
 
 
-def maildir_of(session: "Session") -> Maildir:
-    """Return the store of who has logged in."""
-    if session.maildir is None:
-        raise BadError("Log in first.")
-    return session.maildir
-
-
 def read_name(reader: Reader) -> str:
-    """Read a space and the name of a mailbox."""
-    reader.space()
+    """Parse a space and a mailbox name."""
+    reader.expect_space()
     return reader.mailbox()
 
 
 def _only_name(reader: Reader) -> str:
     name = read_name(reader)
-    reader.end()
+    reader.expect_end()
     return name
 
 
-def select(session: "Session", reader: Reader) -> Steps:
-    """RFC 3501 section 6.3.1."""
+def select(session: SessionState, reader: Reader) -> Steps:
+    """Handle SELECT (RFC 3501 section 6.3.1)."""
     return (yield from _open(session, _only_name(reader), read_only=False))
 
 
-def examine(session: "Session", reader: Reader) -> Steps:
-    """RFC 3501 section 6.3.2."""
+def examine(session: SessionState, reader: Reader) -> Steps:
+    """Handle EXAMINE (RFC 3501 section 6.3.2)."""
     return (yield from _open(session, _only_name(reader), read_only=True))
 
 
-def _open(session: "Session", name: str, read_only: bool) -> Steps:
-    # RFC 3501 section 6.3.1: what was selected is not any more, whether this succeeds or not.
+def _open(session: SessionState, name: str, read_only: bool) -> Steps:
+    # RFC 3501 section 6.3.1: SELECT deselects the current mailbox even if it fails.
     session.select(None)
-    view = View(maildir_of(session).folder(name), read_only)
+    view = View(session.user_maildir().folder(name), read_only)
     yield from view.flag_lines()
     yield b"* %d EXISTS\r\n* %d RECENT\r\n" % (len(view.uids), len(view.recent))
     messages = view.folder.messages
@@ -63,19 +51,19 @@ def _open(session: "Session", name: str, read_only: bool) -> Steps:
     return "[READ-ONLY] Examined." if read_only else "[READ-WRITE] Selected."
 
 
-def create(session: "Session", reader: Reader) -> Steps:
-    """RFC 3501 section 6.3.3: a separator at the end only says that there will be more below."""
+def create(session: SessionState, reader: Reader) -> Steps:
+    """Handle CREATE (RFC 3501 section 6.3.3); a trailing separator only declares that inferiors will follow."""
     name = _only_name(reader)
     yield b""
-    maildir_of(session).create(name.removesuffix(SEPARATOR))
+    session.user_maildir().create(name.removesuffix(SEPARATOR))
     return "Create completed."
 
 
-def delete(session: "Session", reader: Reader) -> Steps:
-    """RFC 3501 section 6.3.4: what is below stays, and the name then stands for nothing but its place."""
+def delete(session: SessionState, reader: Reader) -> Steps:
+    r"""Handle DELETE (RFC 3501 section 6.3.4); inferiors stay, and the name is then \Noselect."""
     name = _only_name(reader)
     yield b""
-    maildir = maildir_of(session)
+    maildir = session.user_maildir()
     folder = maildir.folder(name)
     maildir.remove(name)
     if session.view is not None and session.view.folder is folder:
@@ -83,43 +71,43 @@ def delete(session: "Session", reader: Reader) -> Steps:
     return "Delete completed."
 
 
-def rename(session: "Session", reader: Reader) -> Steps:
-    """RFC 3501 section 6.3.5."""
+def rename(session: SessionState, reader: Reader) -> Steps:
+    """Handle RENAME (RFC 3501 section 6.3.5)."""
     name = read_name(reader)
     new_name = _only_name(reader)
     yield b""
-    maildir_of(session).rename(name, new_name.removesuffix(SEPARATOR))
+    session.user_maildir().rename(name, new_name.removesuffix(SEPARATOR))
     return "Rename completed."
 
 
-def subscribe(session: "Session", reader: Reader) -> Steps:
-    """RFC 3501 section 6.3.6."""
+def subscribe(session: SessionState, reader: Reader) -> Steps:
+    """Handle SUBSCRIBE (RFC 3501 section 6.3.6)."""
     name = _only_name(reader)
     yield b""
-    maildir = maildir_of(session)
+    maildir = session.user_maildir()
     if not maildir.exists(name):
         raise NoFolderError("There is no such mailbox.")
     maildir.subscriptions.add(canonical(name))
     return "Subscribe completed."
 
 
-def unsubscribe(session: "Session", reader: Reader) -> Steps:
-    """RFC 3501 section 6.3.7: what is not subscribed to is so already."""
+def unsubscribe(session: SessionState, reader: Reader) -> Steps:
+    """Handle UNSUBSCRIBE (RFC 3501 section 6.3.7); a name that is not subscribed is no error."""
     name = _only_name(reader)
     yield b""
-    maildir_of(session).subscriptions.remove(canonical(name))
+    session.user_maildir().subscriptions.remove(canonical(name))
     return "Unsubscribe completed."
 
 
-def status(session: "Session", reader: Reader) -> Steps:
-    """RFC 3501 section 6.3.10."""
+def status(session: SessionState, reader: Reader) -> Steps:
+    """Handle STATUS (RFC 3501 section 6.3.10)."""
     name = read_name(reader)
-    reader.space()
+    reader.expect_space()
     items = reader.in_parentheses(lambda: reader.word("item"))
-    reader.end()
+    reader.expect_end()
     if not STATUS_ITEMS.issuperset(items):
         raise BadError("STATUS has no such item.")
-    folder = maildir_of(session).folder(name)
+    folder = session.user_maildir().folder(name)
     folder.refresh()
     values = {
         b"MESSAGES": len(folder.uids),
@@ -128,20 +116,20 @@ def status(session: "Session", reader: Reader) -> Steps:
         b"UIDVALIDITY": folder.uidvalidity,
         b"UNSEEN": sum("\\Seen" not in message.flags for message in folder.messages.values()),
     }
-    shown = formatting.parenthesized(b"%b %d" % (item, values[item]) for item in items)
-    yield b"* STATUS %b %b\r\n" % (formatting.mailbox(canonical(name)), shown)
+    status_items = encoder.parenthesized(b"%b %d" % (item, values[item]) for item in items)
+    yield b"* STATUS %b %b\r\n" % (encoder.mailbox(canonical(name)), status_items)
     return "Status completed."
 
 
-def _recent(session: "Session", folder: Folder) -> int:
-    """RFC 3501 section 2.3.2: what no session was shown yet, and what is recent to this one."""
+def _recent(session: SessionState, folder: Folder) -> int:
+    r"""Count messages with \Recent (RFC 3501 section 2.3.2): unclaimed by any session, or claimed by this one."""
     unclaimed = set(folder.uids[folder.position(folder.first_recent) :])
     own = session.view.recent if session.view is not None and session.view.folder is folder else set()
     return len(unclaimed | (own & folder.messages.keys()))
 
 
-def namespace(_session: "Session", reader: Reader) -> Steps:
-    """RFC 2342 section 5: one personal namespace, without a prefix."""
-    reader.end()
+def namespace(_session: SessionState, reader: Reader) -> Steps:
+    """Handle NAMESPACE (RFC 2342 section 5): one personal namespace with an empty prefix."""
+    reader.expect_end()
     yield b'* NAMESPACE (("" "%b")) NIL NIL\r\n' % SEPARATOR.encode("ascii")
     return "Namespace completed."

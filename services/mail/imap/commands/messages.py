@@ -1,170 +1,162 @@
-"""Commands that change the messages of the selected mailbox (RFC 3501 section 6.4; RFC 3691, 4315 and 6851)."""
+"""Commands that change messages of the selected mailbox: STORE, COPY, MOVE, EXPUNGE, CLOSE (RFC 3501 section 6.4).
+
+Also UNSELECT (RFC 3691), UID EXPUNGE (RFC 4315) and MOVE (RFC 6851).
+"""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from services.mail.imap.command import Steps
 from services.mail.imap.commands.append import target_folder
+from services.mail.imap.commands.message_set import read_message_set
 from services.mail.imap.errors import BadError, NoError
+from services.mail.imap.session_state import SessionState
 from services.mail.imap.syntax.reader import Reader, read_flags
 from services.mail.imap.syntax.sequence_set import (
     format_sequence_set,
-    read_messages,
     read_sequence_set,
     uids_in,
-    view_of,
 )
 from services.mail.imap.view import View
 from services.mail.maildir.errors import MessageGoneError
 from services.mail.maildir.folder import Folder
 
-if TYPE_CHECKING:
-    from services.mail.imap.session import Session
-
 _GONE = "Some of the messages have been removed."
 
 
-def writable(session: "Session") -> View:
-    """Return the selected mailbox; raises NoError where it may only be read."""
-    view = view_of(session)
-    if view.read_only:
-        raise NoError("The mailbox is open for reading only.", "READ-ONLY")
-    return view
-
-
-def check(_session: "Session", reader: Reader) -> Steps:
-    """RFC 3501 section 6.4.1: everything is on the disk at all times."""
-    reader.end()
+def check(_session: SessionState, reader: Reader) -> Steps:
+    """Handle CHECK (RFC 3501 section 6.4.1); every change is on disk already."""
+    reader.expect_end()
     yield b""
     return "Check completed."
 
 
-def close(session: "Session", reader: Reader) -> Steps:
-    """RFC 3501 section 6.4.2: removes silently what is marked, unless the mailbox is open for reading only."""
-    reader.end()
+def close(session: SessionState, reader: Reader) -> Steps:
+    """Handle CLOSE (RFC 3501 section 6.4.2): expunge without EXPUNGE responses, unless the mailbox is read-only."""
+    reader.expect_end()
     yield b""
-    view = view_of(session)
+    view = session.selected()
     if not view.read_only:
-        view.folder.expunge(_deleted(view, view.uids))
+        view.folder.expunge(_marked_deleted(view, view.uids))
     session.select(None)
     return "Close completed."
 
 
-def unselect(session: "Session", reader: Reader) -> Steps:
-    """RFC 3691: as CLOSE, and removes nothing."""
-    reader.end()
+def unselect(session: SessionState, reader: Reader) -> Steps:
+    """Handle UNSELECT (RFC 3691): as CLOSE, without expunging."""
+    reader.expect_end()
     yield b""
     session.select(None)
     return "Unselect completed."
 
 
-def _deleted(view: View, uids: Iterable[int]) -> list[int]:
+def _marked_deleted(view: View, uids: Iterable[int]) -> list[int]:
     messages = view.folder.messages
     return [uid for uid in uids if uid in messages and "\\Deleted" in messages[uid].flags]
 
 
-def expunge(session: "Session", reader: Reader) -> Steps:
-    """RFC 3501 section 6.4.3: the numbers are told with all else that is new at the command's end."""
-    reader.end()
+def expunge(session: SessionState, reader: Reader) -> Steps:
+    """Handle EXPUNGE (RFC 3501 section 6.4.3); the EXPUNGE responses are sent with the updates at the command's end."""
+    reader.expect_end()
     yield b""
-    view = writable(session)
-    view.folder.expunge(_deleted(view, view.uids))
+    view = session.writable()
+    view.folder.expunge(_marked_deleted(view, view.uids))
     return "Expunge completed."
 
 
-def uid_expunge(session: "Session", reader: Reader) -> Steps:
-    """RFC 4315 section 2.1."""
-    reader.space()
-    wanted = read_sequence_set(reader)
-    reader.end()
+def uid_expunge(session: SessionState, reader: Reader) -> Steps:
+    """Handle UID EXPUNGE (RFC 4315 section 2.1)."""
+    reader.expect_space()
+    sequence_set = read_sequence_set(reader)
+    reader.expect_end()
     yield b""
-    view = writable(session)
-    view.folder.expunge(_deleted(view, uids_in(wanted, view.uids)))
+    view = session.writable()
+    view.folder.expunge(_marked_deleted(view, uids_in(sequence_set, view.uids)))
     return "Expunge completed."
 
 
-def store(session: "Session", reader: Reader) -> Steps:
-    """RFC 3501 section 6.4.6."""
+def store(session: SessionState, reader: Reader) -> Steps:
+    """Handle STORE (RFC 3501 section 6.4.6)."""
     return _store(session, reader, by_uid=False)
 
 
-def uid_store(session: "Session", reader: Reader) -> Steps:
-    """RFC 3501 section 6.4.8."""
+def uid_store(session: SessionState, reader: Reader) -> Steps:
+    """Handle UID STORE (RFC 3501 section 6.4.8)."""
     return _store(session, reader, by_uid=True)
 
 
-def _store(session: "Session", reader: Reader, by_uid: bool) -> Steps:
-    uids = read_messages(session, reader, by_uid)
-    reader.space()
-    sign = b"+" if reader.try_take(b"+") else b"-" if reader.try_take(b"-") else b""
+def _store(session: SessionState, reader: Reader, by_uid: bool) -> Steps:
+    uids = read_message_set(session, reader, by_uid)
+    reader.expect_space()
+    sign = b"+" if reader.accept(b"+") else b"-" if reader.accept(b"-") else b""
     word = reader.word("FLAGS")
     if word not in (b"FLAGS", b"FLAGS.SILENT"):
         raise BadError("STORE changes FLAGS.")
-    reader.space()
+    reader.expect_space()
     flags = read_flags(reader)
-    reader.end()
-    return _change(writable(session), uids, sign, flags, word == b"FLAGS.SILENT", by_uid)
+    reader.expect_end()
+    return _change(session.writable(), uids, sign, flags, word == b"FLAGS.SILENT", by_uid)
 
 
 def _change(view: View, uids: list[int], sign: bytes, flags: frozenset[str], silent: bool, by_uid: bool) -> Steps:
-    gone = False
+    any_expunged = False
     for uid in uids:
         try:
-            # What another session changed meanwhile is told, .SILENT or not.
-            was_told = view.is_told(uid)
+            # A change by another session must still be reported, even after .SILENT.
+            was_current = view.is_current(uid)
             old = view.folder.message(uid).flags
             view.folder.set_flags(uid, {b"+": old | flags, b"-": without(old, flags)}.get(sign, flags))
         except MessageGoneError:
-            gone = True
+            any_expunged = True
             continue
         if silent:
-            if was_told:
-                view.told(uid)
+            if was_current:
+                view.mark_sent(uid)
             continue
         yield from view.new_keywords()
-        shown = view.flags_item(uid)
-        yield b"* %d FETCH (%b%b)\r\n" % (view.number(uid) or 0, b"UID %d " % uid if by_uid else b"", shown)
-    # RFC 3501 section 6.4.8: a UID that is no more is no error; RFC 2180 section 4.2.1: nor is a change told to nobody.
-    if gone and not (by_uid or silent):
+        flags_item = view.flags_item(uid)
+        yield b"* %d FETCH (%b%b)\r\n" % (view.number(uid) or 0, b"UID %d " % uid if by_uid else b"", flags_item)
+    # RFC 3501 section 6.4.8: a UID that does not exist is no error; RFC 2180 section 4.2.1: nor is a .SILENT change
+    # of an expunged message.
+    if any_expunged and not (by_uid or silent):
         raise NoError(_GONE, "EXPUNGEISSUED")
     return "Store completed."
 
 
 def without(flags: frozenset[str], less: frozenset[str]) -> frozenset[str]:
-    """Return flags less others; names are the same in any case."""
+    """Return `flags` minus `less`; flags are case-insensitive."""
     lower = {flag.lower() for flag in less}
     return frozenset(flag for flag in flags if flag.lower() not in lower)
 
 
-def copy(session: "Session", reader: Reader) -> Steps:
-    """RFC 3501 section 6.4.7."""
+def copy(session: SessionState, reader: Reader) -> Steps:
+    """Handle COPY (RFC 3501 section 6.4.7)."""
     return _copy(session, reader, by_uid=False)
 
 
-def uid_copy(session: "Session", reader: Reader) -> Steps:
-    """RFC 3501 section 6.4.8."""
+def uid_copy(session: SessionState, reader: Reader) -> Steps:
+    """Handle UID COPY (RFC 3501 section 6.4.8)."""
     return _copy(session, reader, by_uid=True)
 
 
-def _copy(session: "Session", reader: Reader, by_uid: bool) -> Steps:
+def _copy(session: SessionState, reader: Reader, by_uid: bool) -> Steps:
     uids, name = _read_copy(session, reader, by_uid)
     yield b""
-    code = _copied(view_of(session), uids, target_folder(session, name))[1]
+    code = _copy_messages(session.selected(), uids, target_folder(session, name))[1]
     return f"[{code}] Copy completed." if code else "Copy completed; there was no message to copy."
 
 
-def _read_copy(session: "Session", reader: Reader, by_uid: bool) -> tuple[list[int], str]:
-    uids = read_messages(session, reader, by_uid)
-    reader.space()
+def _read_copy(session: SessionState, reader: Reader, by_uid: bool) -> tuple[list[int], str]:
+    uids = read_message_set(session, reader, by_uid)
+    reader.expect_space()
     name = reader.mailbox()
-    reader.end()
+    reader.expect_end()
     return uids, name
 
 
-def _copied(view: View, uids: list[int], target: Folder) -> tuple[list[int], str]:
-    """Copy, and return which messages were copied, and the code that tells their UIDs (RFC 4315 section 3)."""
+def _copy_messages(view: View, uids: list[int], target: Folder) -> tuple[list[int], str]:
+    """Copy messages; return the UIDs copied and the COPYUID response code (RFC 4315 section 3)."""
     if any(uid not in view.folder.messages for uid in uids):
-        # RFC 3501 section 6.4.7: all or none.
+        # RFC 3501 section 6.4.7: all messages are copied, or none.
         raise NoError(_GONE, "EXPUNGEISSUED")
     target.refresh()
     pairs = view.folder.copy_to(uids, target)
@@ -174,22 +166,22 @@ def _copied(view: View, uids: list[int], target: Folder) -> tuple[list[int], str
     return [uid for uid, _ in pairs], f"COPYUID {target.uidvalidity} {here} {there}"
 
 
-def move(session: "Session", reader: Reader) -> Steps:
-    """RFC 6851 section 3."""
+def move(session: SessionState, reader: Reader) -> Steps:
+    """Handle MOVE (RFC 6851 section 3)."""
     return _move(session, reader, by_uid=False)
 
 
-def uid_move(session: "Session", reader: Reader) -> Steps:
-    """RFC 6851 section 3.2."""
+def uid_move(session: SessionState, reader: Reader) -> Steps:
+    """Handle UID MOVE (RFC 6851 section 3.2)."""
     return _move(session, reader, by_uid=True)
 
 
-def _move(session: "Session", reader: Reader, by_uid: bool) -> Steps:
+def _move(session: SessionState, reader: Reader, by_uid: bool) -> Steps:
     uids, name = _read_copy(session, reader, by_uid)
-    view = writable(session)
-    copied, code = _copied(view, uids, target_folder(session, name))
+    view = session.writable()
+    copied, code = _copy_messages(view, uids, target_folder(session, name))
     if code:
-        # RFC 6851 section 4.3: before the EXPUNGEs, in an untagged OK.
+        # RFC 6851 section 4.3: COPYUID is sent in an untagged OK before the EXPUNGE responses.
         yield b"* OK [%b] Moved.\r\n" % code.encode("ascii")
     view.folder.expunge(copied)
     return "Move completed."

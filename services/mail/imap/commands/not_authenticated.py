@@ -1,49 +1,49 @@
-"""Commands before log-in (RFC 3501 section 6.2; SASL PLAIN of RFC 4616, with the initial response of RFC 4959)."""
+"""Commands of the not authenticated state: STARTTLS, LOGIN, AUTHENTICATE (RFC 3501 section 6.2).
+
+Mechanisms are PLAIN (RFC 4616) and LOGIN, with an initial response (SASL-IR, RFC 4959).
+"""
 
 import base64
 import binascii
-from typing import TYPE_CHECKING
 
 from services.mail.access.requests import LogIn
-from services.mail.imap.command import Ask, Steps
+from services.mail.imap.command import ContinuationRequest, Steps
 from services.mail.imap.errors import BadError, ByeError, NoError
 from services.mail.imap.limits import FAILED_LOGINS_MAX
+from services.mail.imap.session_state import SessionState
 from services.mail.imap.syntax.reader import Reader
 
-if TYPE_CHECKING:
-    from services.mail.imap.session import Session
 
-
-def starttls(session: "Session", reader: Reader) -> Steps:
-    """RFC 3501 section 6.2.1."""
-    reader.end()
-    if not session.offer.tls:
+def starttls(session: SessionState, reader: Reader) -> Steps:
+    """Handle STARTTLS (RFC 3501 section 6.2.1)."""
+    reader.expect_end()
+    if not session.capabilities.tls:
         raise BadError("There is no TLS here.")
-    # The tagged OK is the last that goes in the clear, so that the request comes with the command's end.
+    # The tagged OK is the last response in cleartext: TLS starts after it, so the request follows the command's end.
     yield b""
-    session.wants_tls = True
+    session.tls_requested = True
     return "Begin TLS negotiation now."
 
 
-def login(session: "Session", reader: Reader) -> Steps:
-    """RFC 3501 section 6.2.3."""
-    reader.space()
+def login(session: SessionState, reader: Reader) -> Steps:
+    """Handle LOGIN (RFC 3501 section 6.2.3)."""
+    reader.expect_space()
     user = reader.astring()
-    reader.space()
+    reader.expect_space()
     password = reader.astring()
-    reader.end()
+    reader.expect_end()
     return (yield from _log_in(session, user, password))
 
 
-def authenticate(session: "Session", reader: Reader) -> Steps:
-    """RFC 3501 section 6.2.2."""
-    reader.space()
+def authenticate(session: SessionState, reader: Reader) -> Steps:
+    """Handle AUTHENTICATE (RFC 3501 section 6.2.2)."""
+    reader.expect_space()
     mechanism = reader.word("mechanism")
     initial: bytes | None = None
-    if reader.try_take(b" "):
-        initial = reader.octets[reader.place :]
+    if reader.accept(b" "):
+        initial = reader.octets[reader.position :]
     else:
-        reader.end()
+        reader.expect_end()
     if mechanism == b"PLAIN":
         return (yield from _plain(session, initial))
     if mechanism == b"LOGIN":
@@ -51,11 +51,11 @@ def authenticate(session: "Session", reader: Reader) -> Steps:
     raise NoError("There is no such mechanism here.", "CANNOT")
 
 
-def _plain(session: "Session", initial: bytes | None) -> Steps:
-    """RFC 4616 section 2: authzid NUL authcid NUL passwd."""
+def _plain(session: SessionState, initial: bytes | None) -> Steps:
+    """Run the PLAIN mechanism: authzid NUL authcid NUL passwd (RFC 4616 section 2)."""
     if initial is None:
-        initial = yield Ask(b"+ \r\n")
-    parts = _decoded(initial).split(b"\0")
+        initial = yield ContinuationRequest(b"+ \r\n")
+    parts = _decode_base64(initial).split(b"\0")
     if len(parts) != 3:
         raise BadError("The response of PLAIN has three parts.")
     authzid, user, password = parts
@@ -64,17 +64,17 @@ def _plain(session: "Session", initial: bytes | None) -> Steps:
     return (yield from _log_in(session, user, password))
 
 
-def _login_mechanism(session: "Session", initial: bytes | None) -> Steps:
-    """The mechanism LOGIN has no RFC: the server asks for a name and a password in turn."""
+def _login_mechanism(session: SessionState, initial: bytes | None) -> Steps:
+    """Run the LOGIN mechanism, which has no RFC: the server prompts for user name and password in turn."""
     if initial is None:
-        initial = yield Ask(b"+ " + base64.b64encode(b"Username:") + b"\r\n")
-    user = _decoded(initial)
-    line = yield Ask(b"+ " + base64.b64encode(b"Password:") + b"\r\n")
-    return (yield from _log_in(session, user, _decoded(line)))
+        initial = yield ContinuationRequest(b"+ " + base64.b64encode(b"Username:") + b"\r\n")
+    user = _decode_base64(initial)
+    line = yield ContinuationRequest(b"+ " + base64.b64encode(b"Password:") + b"\r\n")
+    return (yield from _log_in(session, user, _decode_base64(line)))
 
 
-def _decoded(line: bytes) -> bytes:
-    # RFC 3501 section 6.2.2: the client ends it with "*"; RFC 4959 section 3: "=" is an empty response.
+def _decode_base64(line: bytes) -> bytes:
+    # RFC 3501 section 6.2.2: "*" cancels the exchange; RFC 4959 section 3: "=" is an empty response.
     if line == b"*":
         raise BadError("Authentication was ended.")
     if line == b"=":
@@ -85,8 +85,8 @@ def _decoded(line: bytes) -> bytes:
         raise BadError("The response is not written in base64.") from None
 
 
-def _log_in(session: "Session", user: bytes, password: bytes) -> Steps:
-    if not session.offer.takes_passwords:
+def _log_in(session: SessionState, user: bytes, password: bytes) -> Steps:
+    if not session.capabilities.login_allowed:
         raise NoError("Begin TLS first.", "PRIVACYREQUIRED")
     name = user.decode("utf-8", "replace")
     opened = yield LogIn(name, password.decode("utf-8", "replace"))
@@ -96,4 +96,4 @@ def _log_in(session: "Session", user: bytes, password: bytes) -> Steps:
             raise ByeError("Too many log-ins failed.")
         raise NoError("The name or the password is wrong.", "AUTHENTICATIONFAILED")
     session.log_in(opened)
-    return f"[{session.offer.capability(session.state).decode('ascii')}] Logged in."
+    return f"[{session.capability().decode('ascii')}] Logged in."

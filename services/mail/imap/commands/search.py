@@ -1,96 +1,93 @@
-"""SEARCH (RFC 3501 section 6.4.4), with results as ESEARCH has them (RFC 4731)."""
+"""SEARCH and UID SEARCH (RFC 3501 section 6.4.4) with ESEARCH results (RFC 4731)."""
 
 from collections.abc import Generator
-from typing import TYPE_CHECKING
 
 from services.mail.access.requests import Output
 from services.mail.imap.command import Steps
 from services.mail.imap.errors import BadError, NoError
-from services.mail.imap.syntax import formatting
+from services.mail.imap.session_state import SessionState
+from services.mail.imap.syntax import encoder
 from services.mail.imap.syntax.reader import Reader
-from services.mail.imap.syntax.search_keys import Candidate, KeyReader, Test
-from services.mail.imap.syntax.sequence_set import format_sequence_set, view_of
+from services.mail.imap.syntax.search_keys import Candidate, KeyReader, Predicate
+from services.mail.imap.syntax.sequence_set import format_sequence_set
 from services.mail.imap.view import View
 from services.mail.maildir.errors import MessageGoneError
 
-if TYPE_CHECKING:
-    from services.mail.imap.session import Session
-
-# RFC 3501 section 6.4.4 wants US-ASCII, and every text in use can be written in UTF-8.
+# RFC 3501 section 6.4.4: US-ASCII is mandatory; UTF-8 covers all other texts.
 CHARSETS = {b"US-ASCII": "ascii", b"UTF-8": "utf-8", b"ISO-8859-1": "latin-1"}
 _RETURNS = (b"MIN", b"MAX", b"ALL", b"COUNT")
 
 
-def search(session: "Session", reader: Reader) -> Steps:
-    """RFC 3501 section 6.4.4: answers with sequence numbers."""
+def search(session: SessionState, reader: Reader) -> Steps:
+    """Handle SEARCH (RFC 3501 section 6.4.4), which returns sequence numbers."""
     return _search(session, reader, by_uid=False)
 
 
-def uid_search(session: "Session", reader: Reader) -> Steps:
-    """RFC 3501 section 6.4.8: answers with unique identifiers."""
+def uid_search(session: SessionState, reader: Reader) -> Steps:
+    """Handle UID SEARCH (RFC 3501 section 6.4.8), which returns UIDs."""
     return _search(session, reader, by_uid=True)
 
 
-def _search(session: "Session", reader: Reader, by_uid: bool) -> Steps:
-    reader.space()
+def _search(session: SessionState, reader: Reader, by_uid: bool) -> Steps:
+    reader.expect_space()
     returns = _read_returns(reader)
     charset = _read_charset(reader)
-    view = view_of(session)
+    view = session.selected()
     test = KeyReader(reader, charset, view).program()
-    found = yield from _found(view, test, by_uid)
+    matches = yield from _matching(view, test, by_uid)
     if returns is None:
-        yield b"* SEARCH" + b"".join(b" %d" % number for number in found) + b"\r\n"
+        yield b"* SEARCH" + b"".join(b" %d" % number for number in matches) + b"\r\n"
     else:
-        yield _extended(session.tag, returns, found, by_uid)
+        yield _extended(session.tag, returns, matches, by_uid)
     return "Search completed."
 
 
 def _read_returns(reader: Reader) -> frozenset[bytes] | None:
-    """Read RETURN and what is asked for (RFC 4731 section 3.1)."""
-    if reader.octets[reader.place : reader.place + 8].upper() != b"RETURN (":
+    """Parse the RETURN options (RFC 4731 section 3.1); None if there are none."""
+    if reader.octets[reader.position : reader.position + 8].upper() != b"RETURN (":
         return None
-    reader.place += 7
-    asked = frozenset(reader.in_parentheses(lambda: reader.word("return option"), may_be_empty=True))
-    reader.space()
-    if not asked <= set(_RETURNS):
+    reader.position += 7
+    options = frozenset(reader.in_parentheses(lambda: reader.word("return option"), may_be_empty=True))
+    reader.expect_space()
+    if not options <= set(_RETURNS):
         raise BadError("SEARCH returns no such thing.")
-    return asked or frozenset((b"ALL",))
+    return options or frozenset((b"ALL",))
 
 
 def _read_charset(reader: Reader) -> str:
-    if reader.octets[reader.place : reader.place + 8].upper() != b"CHARSET ":
+    if reader.octets[reader.position : reader.position + 8].upper() != b"CHARSET ":
         return "utf-8"
-    reader.place += 8
+    reader.position += 8
     charset = CHARSETS.get(reader.astring().upper())
     if charset is None:
         names = b" ".join(CHARSETS).decode("ascii")
         raise NoError("The character set is not known here.", f"BADCHARSET ({names})")
-    reader.space()
+    reader.expect_space()
     return charset
 
 
-def _found(view: View, test: Test, by_uid: bool) -> Generator[Output, None, list[int]]:
-    found = []
+def _matching(view: View, test: Predicate, by_uid: bool) -> Generator[Output, None, list[int]]:
+    matches = []
     for number, uid in enumerate(view.uids, start=1):
-        # One large message may take long: others get their turn behind each.
+        # Yield per message: evaluating the keys on one large message may take long, and other sessions run in between.
         yield b""
         try:
             if uid in view.folder.messages and test(Candidate(view, number, uid)):
-                found.append(uid if by_uid else number)
+                matches.append(uid if by_uid else number)
         except MessageGoneError:
-            # RFC 3501 section 7.4.1: nothing is said of it now; it simply is not found.
+            # RFC 3501 section 7.4.1: SEARCH sends no EXPUNGE; a message that is gone does not match.
             continue
-    return found
+    return matches
 
 
-def _extended(tag: bytes, returns: frozenset[bytes], found: list[int], by_uid: bool) -> bytes:
-    """RFC 4731 section 3.1: MIN, MAX and ALL are left out where nothing was found."""
-    pieces = [b"* ESEARCH (TAG " + formatting.string(tag) + b")"]
+def _extended(tag: bytes, returns: frozenset[bytes], matches: list[int], by_uid: bool) -> bytes:
+    """Return an ESEARCH response (RFC 4731 section 3.1); MIN, MAX and ALL are omitted if no message matches."""
+    pieces = [b"* ESEARCH (TAG " + encoder.string(tag) + b")"]
     if by_uid:
         pieces.append(b"UID")
-    values = {b"COUNT": b"%d" % len(found)}
-    if found:
-        numbers = format_sequence_set(found).encode("ascii")
-        values |= {b"MIN": b"%d" % found[0], b"MAX": b"%d" % found[-1], b"ALL": numbers}
+    values = {b"COUNT": b"%d" % len(matches)}
+    if matches:
+        numbers = format_sequence_set(matches).encode("ascii")
+        values |= {b"MIN": b"%d" % matches[0], b"MAX": b"%d" % matches[-1], b"ALL": numbers}
     pieces += [name + b" " + values[name] for name in _RETURNS if name in returns and name in values]
     return b" ".join(pieces) + b"\r\n"

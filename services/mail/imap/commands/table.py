@@ -1,20 +1,45 @@
-"""Every command, the states in which it is allowed, and what it does (RFC 3501 section 6)."""
+"""IMAP command table: command name -> states in which it is valid, and handler (RFC 3501 section 6).
 
-from services.mail.imap.command import Command, State
+Session states (RFC 3501 section 3) and the commands that change them:
+
+    connect -> NOT_AUTHENTICATED
+                   | LOGIN, AUTHENTICATE
+                   v
+               AUTHENTICATED  <---------------------------+
+                   | SELECT, EXAMINE                      | CLOSE, UNSELECT,
+                   v                                      | DELETE of the selected mailbox,
+               SELECTED  ---------------------------------+ SELECT or EXAMINE that fails
+                   |
+    LOGOUT in any state, BYE (time-out, shutdown, too many errors) -> LOGOUT
+
+Only this table says in which states a command is valid; handlers do not check. The state changes only by SessionState
+(`log_in`, `select`, `log_out`), called by handlers and, for BYE, by Session. A command in a wrong state is answered by
+BAD before its arguments are parsed and before any literal is accepted, so that a client without authentication cannot
+make the server buffer a message.
+
+STARTTLS is no state: it replaces the capabilities (no STARTTLS any more, passwords permitted) and discards octets
+that were sent ahead in cleartext. Neither is IDLE: it is a command that waits for a continuation line, and the flag
+`idling` tells the connection to poll the mailbox meanwhile.
+
+The third column is `may_expunge`. Updates of the selected mailbox (EXISTS, RECENT, FETCH FLAGS, EXPUNGE) are sent
+before every tagged response, but EXPUNGE renumbers messages. RFC 3501 section 7.4.1 forbids it during FETCH, STORE and
+SEARCH, whose arguments or results are sequence numbers that the client has just used; the UID variants may send it.
+"""
+
+from services.mail.imap.command import Command
 from services.mail.imap.commands import (
     any_state,
     append,
     fetch,
     idle,
+    mailbox_list,
     mailboxes,
     messages,
     not_authenticated,
     search,
 )
-from services.mail.imap.commands import (
-    list as commands_list,
-)
 from services.mail.imap.errors import BadError
+from services.mail.imap.session_state import State
 from services.mail.imap.syntax.reader import Reader
 
 _ANY = frozenset((State.NOT_AUTHENTICATED, State.AUTHENTICATED, State.SELECTED))
@@ -41,15 +66,15 @@ COMMANDS: dict[bytes, Command] = {
     b"RENAME": Command(_LOGGED_IN, mailboxes.rename),
     b"SUBSCRIBE": Command(_LOGGED_IN, mailboxes.subscribe),
     b"UNSUBSCRIBE": Command(_LOGGED_IN, mailboxes.unsubscribe),
-    b"LIST": Command(_LOGGED_IN, commands_list.list_mailboxes),
-    b"LSUB": Command(_LOGGED_IN, commands_list.list_subscribed),
+    b"LIST": Command(_LOGGED_IN, mailbox_list.list_mailboxes),
+    b"LSUB": Command(_LOGGED_IN, mailbox_list.list_subscribed),
     b"STATUS": Command(_LOGGED_IN, mailboxes.status),
     b"APPEND": Command(_LOGGED_IN, append.append),
     # RFC 2342
     b"NAMESPACE": Command(_LOGGED_IN, mailboxes.namespace),
     # RFC 2177
     b"IDLE": Command(_LOGGED_IN, idle.idle),
-    # RFC 3501 section 6.4; section 7.4.1 has the three in which no message may lose its number.
+    # RFC 3501 section 6.4; section 7.4.1 names the three during which EXPUNGE is not sent.
     b"CHECK": Command(_SELECTED, messages.check),
     b"CLOSE": Command(_SELECTED, messages.close),
     b"EXPUNGE": Command(_SELECTED, messages.expunge),
@@ -73,22 +98,22 @@ UID_COMMANDS: dict[bytes, Command] = {
 }
 
 
-def command_of(reader: Reader, state: State) -> Command:
-    """Read the name of a command and return its line of the table; raises BadError where it has no place."""
+def parse_command(reader: Reader, state: State) -> Command:
+    """Parse a command name and return its row of the table; raise BadError if unknown or not valid in `state`."""
     word = reader.word("command")
     if word == b"UID":
-        reader.space()
+        reader.expect_space()
         command = UID_COMMANDS.get(reader.word("command"))
     else:
         command = COMMANDS.get(word)
     if command is None:
         raise BadError("There is no such command.")
     if state not in command.states:
-        raise BadError(_misplaced(command))
+        raise BadError(_wrong_state_text(command))
     return command
 
 
-def _misplaced(command: Command) -> str:
+def _wrong_state_text(command: Command) -> str:
     if State.NOT_AUTHENTICATED in command.states:
         return "You are logged in already."
     return "No mailbox is selected." if State.AUTHENTICATED not in command.states else "Log in first."

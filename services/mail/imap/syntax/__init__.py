@@ -1,1 +1,1 @@
-"""The IMAP grammar: reader, literals, sequence sets and response formatting (RFC 9051 section 9)."""
+"""IMAP formal syntax: framing, argument parsing, sequence sets and response encoding (RFC 3501 section 9)."""

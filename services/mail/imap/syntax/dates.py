@@ -1,4 +1,4 @@
-"""Dates of IMAP (RFC 3501 section 9): `date` in SEARCH, `date-time` in APPEND and INTERNALDATE."""
+"""IMAP dates (RFC 3501 section 9): `date` in SEARCH, `date-time` in APPEND and INTERNALDATE."""
 
 import re
 from datetime import UTC, date, datetime, timedelta, timezone
@@ -13,7 +13,7 @@ _QUOTED_DATE = re.compile(rb'"' + _DATE.pattern + rb'"', re.IGNORECASE)
 _DATE_TIME = re.compile(
     rb'"( \d|\d\d)-' + _MONTH + rb'-(\d{4}) (\d\d):(\d\d):(\d\d) ([+-])(\d\d)(\d\d)"', re.IGNORECASE
 )
-# RFC 5322 section 3.3, and what of it is read of a Date field
+# The date part of a Date field (RFC 5322 section 3.3); time and zone are not parsed.
 _FIELD_DATE = re.compile(rb"(?:[A-Za-z]+\s*,?\s*)?(\d{1,2})\s+" + _MONTH + rb"[a-z]*\s+(\d{2,4})(?!\d)", re.IGNORECASE)
 
 
@@ -22,8 +22,8 @@ def _month(name: bytes) -> int:
 
 
 def read_date(reader: Reader) -> date:
-    """Read a date, in quotes or without; raises BadError."""
-    pattern = _QUOTED_DATE if reader.next_is(b'"') else _DATE
+    """Parse a date, quoted or not; raise BadError."""
+    pattern = _QUOTED_DATE if reader.starts_with(b'"') else _DATE
     match = pattern.fullmatch(reader.match(pattern, "date"))
     if match is None:
         raise BadError("The date is not well formed.")
@@ -34,7 +34,7 @@ def read_date(reader: Reader) -> date:
 
 
 def read_date_time(reader: Reader) -> float:
-    """Read a date-time and return it in seconds since 1970 UTC; raises BadError."""
+    """Parse a date-time; return seconds since 1970 UTC; raise BadError."""
     match = _DATE_TIME.fullmatch(reader.match(_DATE_TIME, "date and time"))
     if match is None:
         raise BadError("The date is not well formed.")
@@ -43,7 +43,7 @@ def read_date_time(reader: Reader) -> float:
     offset = timedelta(hours=int(match[8]), minutes=int(match[9]))
     try:
         zone = timezone(-offset if match[7] == b"-" else offset)
-        # A leap second has no place in the time of files.
+        # POSIX time has no leap seconds.
         return datetime(year, month, day, hour, minute, min(second, 59), tzinfo=zone).timestamp()
     except (ValueError, OverflowError):
         raise BadError("There is no such time.") from None
@@ -55,14 +55,14 @@ def day_of(seconds: float) -> date:
 
 
 def date_time(seconds: float) -> bytes:
-    """Return an internal date as FETCH shows it: `"01-Feb-2026 09:30:00 +0000"`."""
+    """Encode an internal date for FETCH: `"01-Feb-2026 09:30:00 +0000"`."""
     when = datetime.fromtimestamp(int(seconds), UTC)
     month = MONTHS[when.month - 1].decode("ascii")
     return f'"{when.day:02}-{month}-{when.year:04} {when:%H:%M:%S} +0000"'.encode("ascii")
 
 
 def sent_day(value: bytes | None) -> date | None:
-    """Return the day that a Date field names, its time and zone disregarded; None where it names none."""
+    """Parse the day of a Date field, disregarding time and zone; None without one (RFC 3501 section 6.4.4, SENTON)."""
     match = None if value is None else _FIELD_DATE.match(value.strip())
     if match is None:
         return None

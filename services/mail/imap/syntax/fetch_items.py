@@ -1,11 +1,11 @@
-"""What FETCH asks for (RFC 3501 sections 6.4.5 and 9: fetch-att)."""
+"""FETCH data items and body sections: parsing, and extraction from a message (RFC 3501 sections 6.4.5 and 9)."""
 
 import re
 from dataclasses import dataclass
 
 from services.mail.imap.errors import BadError
 from services.mail.imap.limits import NUMBER_MAX
-from services.mail.imap.syntax import formatting
+from services.mail.imap.syntax import encoder
 from services.mail.imap.syntax.reader import Reader
 from services.mail.mime.header import Header
 from services.mail.mime.structure import Part, find
@@ -14,7 +14,7 @@ _NAME = re.compile(rb"[A-Za-z0-9.]+")
 _SECTION_WORD = re.compile(rb"[A-Za-z.]+")
 _PARTIAL = re.compile(rb"<(\d{1,10})\.([1-9]\d{0,9})>")
 _PART_NUMBER = re.compile(rb"[1-9]\d{0,9}")
-# How long a section's number may be; no structure is deeper than services.mail.mime reads it.
+# Part numbers in one section; the MIME parser nests no deeper.
 _PART_NUMBERS_MAX = 1000
 
 SIMPLE = frozenset(
@@ -27,10 +27,10 @@ MACROS = {b"ALL": (*_FAST, b"ENVELOPE"), b"FAST": _FAST, b"FULL": (*_FAST, b"ENV
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """Octets of a message: `label` is how the response names them.
+    """A body section; `label` is its name in the response.
 
-    `numbers` lead to a part, `text` is HEADER, TEXT, MIME, HEADER.FIELDS, HEADER.FIELDS.NOT or empty, `partial` is
-    (first octet, how many). `sets_seen` where looking at them means having read them.
+    `numbers` is the path to a part; `text` is HEADER, TEXT, MIME, HEADER.FIELDS, HEADER.FIELDS.NOT or empty; `partial`
+    is (first octet, octet count). `sets_seen` is false for PEEK and RFC822.HEADER.
     """
 
     label: bytes
@@ -42,11 +42,11 @@ class Section:
 
     @property
     def is_header_only(self) -> bool:
-        """Whether the message's own header is enough to answer."""
+        """True if the message's own header is sufficient."""
         return not self.numbers and self.text.startswith(b"HEADER")
 
 
-# RFC 3501 section 6.4.5: the older names, and what they are the same as.
+# RFC 3501 section 6.4.5: the RFC822 items and their equivalents.
 _RFC822 = {
     b"RFC822": Section(b"RFC822"),
     b"RFC822.HEADER": Section(b"RFC822.HEADER", text=b"HEADER", sets_seen=False),
@@ -56,14 +56,14 @@ Item = bytes | Section
 
 
 def read_items(reader: Reader) -> list[Item]:
-    """Read a macro, an item or a list of items; raises BadError."""
-    if reader.next_is(b"("):
+    """Parse a macro, one item or a list of items; raise BadError."""
+    if reader.starts_with(b"("):
         return _distinct(reader.in_parentheses(lambda: _read_item(reader)))
-    place = reader.place
+    position = reader.position
     macro = MACROS.get(reader.match(_NAME, "item").upper())
     if macro is not None:
         return list(macro)
-    reader.place = place
+    reader.position = position
     return [_read_item(reader)]
 
 
@@ -73,7 +73,7 @@ def _distinct(items: list[Item]) -> list[Item]:
 
 def _read_item(reader: Reader) -> Item:
     name = reader.match(_NAME, "item").upper()
-    if name in (b"BODY", b"BODY.PEEK") and reader.next_is(b"["):
+    if name in (b"BODY", b"BODY.PEEK") and reader.starts_with(b"["):
         return _read_section(reader, sets_seen=name == b"BODY")
     if name in SIMPLE:
         return name
@@ -83,42 +83,42 @@ def _read_item(reader: Reader) -> Item:
 
 
 def _read_section(reader: Reader, sets_seen: bool) -> Section:
-    reader.take(b"[")
+    reader.expect(b"[")
     numbers = _read_numbers(reader)
     text = b""
     fields: tuple[bytes, ...] = ()
-    if not reader.next_is(b"]"):
+    if not reader.starts_with(b"]"):
         text = reader.match(_SECTION_WORD, "section").upper()
         if text in (b"HEADER.FIELDS", b"HEADER.FIELDS.NOT"):
-            reader.space()
+            reader.expect_space()
             fields = tuple(reader.in_parentheses(reader.astring))
-        # RFC 3501 section 9: MIME is for parts.
+        # RFC 3501 section 9: MIME requires a part number.
         elif text not in (b"HEADER", b"TEXT") and not (text == b"MIME" and numbers):
             raise BadError("There is no such section.")
-    reader.take(b"]")
+    reader.expect(b"]")
     partial = _read_partial(reader)
     return Section(_label(numbers, text, fields, partial), numbers, text, fields, partial, sets_seen)
 
 
 def _read_numbers(reader: Reader) -> tuple[int, ...]:
-    """Read part numbers; a dot behind the last is followed by a word."""
+    """Parse part numbers; a trailing dot must be followed by a word."""
     numbers: list[int] = []
-    while reader.octets[reader.place : reader.place + 1].isdigit():
+    while reader.octets[reader.position : reader.position + 1].isdigit():
         number = int(reader.match(_PART_NUMBER, "part number"))
         if number > NUMBER_MAX or len(numbers) == _PART_NUMBERS_MAX:
             raise BadError("The section is not well formed.")
         numbers.append(number)
-        if not reader.try_take(b"."):
-            if not reader.next_is(b"]"):
+        if not reader.accept(b"."):
+            if not reader.starts_with(b"]"):
                 raise BadError("The section is not well formed.")
             return tuple(numbers)
-    if numbers and reader.next_is(b"]"):
+    if numbers and reader.starts_with(b"]"):
         raise BadError("The section is not well formed.")
     return tuple(numbers)
 
 
 def _read_partial(reader: Reader) -> tuple[int, int] | None:
-    if not reader.next_is(b"<"):
+    if not reader.starts_with(b"<"):
         return None
     match = _PARTIAL.fullmatch(reader.match(_PARTIAL, "partial range"))
     if match is None or max(int(match[1]), int(match[2])) > NUMBER_MAX:
@@ -129,17 +129,14 @@ def _read_partial(reader: Reader) -> tuple[int, int] | None:
 def _label(numbers: tuple[int, ...], text: bytes, fields: tuple[bytes, ...], partial: tuple[int, int] | None) -> bytes:
     pieces = [b"%d" % number for number in numbers]
     if text:
-        names = b" " + formatting.parenthesized(formatting.astring(field) for field in fields) if fields else b""
+        names = b" " + encoder.parenthesized(encoder.astring(field) for field in fields) if fields else b""
         pieces.append(text + names)
-    place = b"" if partial is None else b"<%d>" % partial[0]
-    return b"BODY[" + b".".join(pieces) + b"]" + place
-
-
-# The octets of a section of a message (RFC 3501 section 6.4.5).
+    position = b"" if partial is None else b"<%d>" % partial[0]
+    return b"BODY[" + b".".join(pieces) + b"]" + position
 
 
 def section_octets(octets: bytes, root: Part, section: Section) -> bytes | None:
-    """Return what the section stands for, all of it; None where the message has no such part."""
+    """Return a section in full, disregarding `partial`; None if the message has no such part."""
     part = find(root, list(section.numbers))
     return None if part is None else _text_of(octets, root, part, section)
 
@@ -151,7 +148,7 @@ def _text_of(octets: bytes, root: Part, part: Part, section: Section) -> bytes |
         if not section.numbers:
             return octets
         return octets[part.body_begin : part.body_end]
-    # RFC 3501 section 6.4.5: of a part, HEADER and TEXT are those of the message that it holds.
+    # RFC 3501 section 6.4.5: HEADER and TEXT of a part refer to its embedded message (message/rfc822).
     message = part.message if section.numbers else root
     if message is None:
         return None
@@ -159,9 +156,9 @@ def _text_of(octets: bytes, root: Part, part: Part, section: Section) -> bytes |
         return octets[message.body_begin : message.body_end]
     if section.text == b"HEADER":
         return octets[message.header_begin : message.body_begin]
-    return chosen_fields(message.header, section)
+    return select_fields(message.header, section)
 
 
-def chosen_fields(header: Header, section: Section) -> bytes:
-    """Return the fields that HEADER.FIELDS or HEADER.FIELDS.NOT names, and the empty line."""
+def select_fields(header: Header, section: Section) -> bytes:
+    """Return the fields selected by HEADER.FIELDS or HEADER.FIELDS.NOT, and the empty line."""
     return header.chosen(section.fields, section.text == b"HEADER.FIELDS.NOT") + b"\r\n"

@@ -1,7 +1,6 @@
-r"""Reads the arguments of one command by the formal syntax (RFC 3501 section 9).
+"""Argument parser for one command, by the formal syntax (RFC 3501 section 9).
 
-Every method takes one thing of the grammar and moves on, or raises BadError. Exactly one space stands between
-arguments, and nothing behind the last.
+Each method parses one production and advances, or raises BadError. Arguments are separated by exactly one space.
 """
 
 import re
@@ -16,7 +15,7 @@ _ATOM = rb"[^\x00-\x20\x7f-\xff(){%*\"\\\]]"
 ATOM = re.compile(_ATOM + rb"+")
 ASTRING_CHARS = re.compile(rb"[^\x00-\x20\x7f-\xff(){%*\"\\]+")
 LIST_CHARS = re.compile(rb"[^\x00-\x20\x7f-\xff(){\"\\]+")
-# tag = 1*<any ASTRING-CHAR except "+">; a space follows, or a line of which it is all there is.
+# tag = 1*<any ASTRING-CHAR except "+">, followed by a space or the end of the line.
 TAG = re.compile(rb"[^\x00-\x20\x7f-\xff(){%*\"\\+]+(?= |\Z)")
 _QUOTED = re.compile(rb"\"((?:[^\x00\r\n\"\\\x80-\xff]|\\[\"\\])*)\"")
 _ESCAPED = re.compile(rb"\\(.)")
@@ -28,160 +27,152 @@ Item = TypeVar("Item")
 
 
 class Reader:
-    """Reads the octets of a command from `place` on."""
+    """Parser over the octets of a command, starting at `position`."""
 
-    def __init__(self, octets: bytes, place: int = 0) -> None:
+    def __init__(self, octets: bytes, position: int = 0) -> None:
         self.octets = octets
-        self.place = place
+        self.position = position
 
     @property
     def at_end(self) -> bool:
-        """Whether nothing is left."""
-        return self.place >= len(self.octets)
+        """True if no input is left."""
+        return self.position >= len(self.octets)
 
-    def end(self) -> None:
-        """Nothing is left."""
+    def expect_end(self) -> None:
+        """Require the end of the command."""
         if not self.at_end:
             raise BadError("There is more than the command takes.")
 
-    def next_is(self, mark: bytes) -> bool:
-        """Whether these octets come next."""
-        return self.octets.startswith(mark, self.place)
+    def starts_with(self, mark: bytes) -> bool:
+        """Return whether the input continues with these octets."""
+        return self.octets.startswith(mark, self.position)
 
-    def try_take(self, mark: bytes) -> bool:
-        """Take these octets if they come next."""
-        if not self.next_is(mark):
+    def accept(self, mark: bytes) -> bool:
+        """Consume these octets if they are next; return whether they were."""
+        if not self.starts_with(mark):
             return False
-        self.place += len(mark)
+        self.position += len(mark)
         return True
 
-    def take(self, mark: bytes) -> None:
-        """Take exactly these octets."""
-        if not self.try_take(mark):
+    def expect(self, mark: bytes) -> None:
+        """Consume exactly these octets."""
+        if not self.accept(mark):
             raise BadError(f"There is no {mark.decode('ascii')!r} where there should be one.")
 
-    def space(self) -> None:
-        """One space."""
-        if not self.try_take(b" "):
+    def expect_space(self) -> None:
+        """Consume one space."""
+        if not self.accept(b" "):
             raise BadError("An argument is missing." if self.at_end else "A space is missing.")
 
     def match(self, pattern: re.Pattern[bytes], what: str) -> bytes:
-        """Take what fits the pattern."""
-        match = pattern.match(self.octets, self.place)
+        """Consume and return the match of a pattern; `what` names it in the error."""
+        match = pattern.match(self.octets, self.position)
         if match is None:
             raise BadError(f"There is no {what} where there should be one.")
-        self.place = match.end()
+        self.position = match.end()
         return match[0]
 
     def atom(self, what: str = "atom") -> bytes:
-        """An atom."""
+        """Parse an atom."""
         return self.match(ATOM, what)
 
     def word(self, what: str = "word") -> bytes:
-        """An atom that names something in any case, in capitals."""
+        """Parse a case-insensitive atom; return it in upper case."""
         return self.atom(what).upper()
 
     def string(self) -> bytes:
-        """A quoted string or a literal."""
-        if self.next_is(b'"'):
-            match = _QUOTED.match(self.octets, self.place)
+        """Parse a quoted string or a literal."""
+        if self.starts_with(b'"'):
+            match = _QUOTED.match(self.octets, self.position)
             if match is None:
                 raise BadError("The quoted string is not well formed.")
-            self.place = match.end()
+            self.position = match.end()
             return _ESCAPED.sub(rb"\1", match[1]) if b"\\" in match[1] else match[1]
         return self.literal()
 
     def literal(self) -> bytes:
-        """A literal: its size has been checked against what follows when it was read."""
-        match = _LITERAL.match(self.octets, self.place)
+        """Parse a literal, which framing has made complete."""
+        match = _LITERAL.match(self.octets, self.position)
         if match is None:
             raise BadError("There is no string where there should be one.")
         end = match.end() + int(match[1])
         if end > len(self.octets):
             raise BadError("The literal is not complete.")
-        self.place = end
+        self.position = end
         octets = self.octets[match.end() : end]
-        # RFC 3501 section 9: CHAR8 has no NUL.
+        # RFC 3501 section 9: CHAR8 excludes NUL.
         if b"\0" in octets:
             raise BadError("There is a NUL in a literal.")
         return octets
 
     def astring(self) -> bytes:
-        """Atom characters, with `]` among them, or a string."""
-        if self.next_is(b'"') or self.next_is(b"{"):
+        """Parse an astring: ASTRING-CHARs (with `]`) or a string."""
+        if self.starts_with(b'"') or self.starts_with(b"{"):
             return self.string()
         return self.match(ASTRING_CHARS, "string")
 
     def nstring(self) -> bytes | None:
-        """A string or NIL."""
-        if self.next_is(b'"') or self.next_is(b"{"):
+        """Parse a string or NIL."""
+        if self.starts_with(b'"') or self.starts_with(b"{"):
             return self.string()
         if self.word("string") != b"NIL":
             raise BadError("There is no string where there should be one.")
         return None
 
     def mailbox(self) -> str:
-        """The name of a mailbox, as it came; whether it can be one, the store says."""
+        """Parse a mailbox name; the mail store validates it."""
         return self.astring().decode("latin-1")
 
     def list_mailbox(self) -> bytes:
-        """A name with wildcards."""
-        if self.next_is(b'"') or self.next_is(b"{"):
+        """Parse a mailbox name with wildcards (list-mailbox)."""
+        if self.starts_with(b'"') or self.starts_with(b"{"):
             return self.string()
         return self.match(LIST_CHARS, "mailbox pattern")
 
     def number(self) -> int:
-        """An unsigned number of 32 bits."""
+        """Parse an unsigned 32-bit number."""
         value = int(self.match(_DIGITS, "number")[:12])
         if value > NUMBER_MAX:
             raise BadError("The number is too large.")
         return value
 
-    def nz_number(self) -> int:
-        """A number that is not 0 and does not begin with it."""
-        if self.next_is(b"0"):
-            raise BadError("The number may not be 0.")
-        return self.number()
-
     def flag(self) -> bytes:
-        """A flag or a keyword."""
+        """Parse a flag or keyword."""
         return self.match(_FLAG, "flag")
 
     def in_parentheses(self, item: Callable[[], Item], may_be_empty: bool = False) -> list[Item]:
-        """A list of such items with single spaces between them."""
-        self.take(b"(")
-        found: list[Item] = []
-        if may_be_empty and self.try_take(b")"):
-            return found
-        found.append(item())
-        while not self.try_take(b")"):
-            self.space()
-            found.append(item())
-        return found
+        """Parse a parenthesised list, its items separated by single spaces."""
+        self.expect(b"(")
+        items: list[Item] = []
+        if may_be_empty and self.accept(b")"):
+            return items
+        items.append(item())
+        while not self.accept(b")"):
+            self.expect_space()
+            items.append(item())
+        return items
 
-
-# Flags as a client may write them (RFC 3501 sections 2.3.2 and 9).
 
 _SYSTEM = {flag.upper(): flag for flag in SYSTEM_FLAGS}
 
 
 def read_flag(reader: Reader) -> str:
-    """Read a flag and return it as this server writes it; raises BadError."""
+    """Parse a flag; return a system flag in its canonical case; raise BadError."""
     flag = reader.flag().decode("ascii")
     if not flag.startswith("\\"):
         return flag
     known = _SYSTEM.get(flag.upper())
     if known is None:
-        # \\Recent is the server's alone, and no others are defined.
+        # \\Recent cannot be set by clients, and RFC 3501 section 2.3.2 reserves all other names.
         raise BadError(f"A client cannot set {flag}.")
     return known
 
 
 def read_flags(reader: Reader) -> frozenset[str]:
-    """Read a list of flags, with parentheses or without."""
-    if reader.next_is(b"("):
+    """Parse a flag list, with or without parentheses."""
+    if reader.starts_with(b"("):
         return frozenset(reader.in_parentheses(lambda: read_flag(reader), may_be_empty=True))
-    found = [read_flag(reader)]
-    while reader.try_take(b" "):
-        found.append(read_flag(reader))
-    return frozenset(found)
+    items = [read_flag(reader)]
+    while reader.accept(b" "):
+        items.append(read_flag(reader))
+    return frozenset(items)

@@ -1,37 +1,31 @@
-"""Sets of message sequence numbers or unique identifiers: `2,4:7,9,12:*` (RFC 3501 section 9).
+"""Sequence sets of message numbers or UIDs: `2,4:7,9,12:*` (RFC 3501 section 9).
 
-A set stays a list of ranges, so that 1:4294967295 costs no more than 1:2.
+A set is kept as a list of ranges, so that 1:4294967295 costs no more than 1:2.
 """
 
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 from services.mail.imap.errors import BadError
 from services.mail.imap.limits import NUMBER_MAX
 from services.mail.imap.syntax.reader import Reader
-from services.mail.imap.view import View
-
-if TYPE_CHECKING:
-    from services.mail.imap.session import Session
-
 
 _SET = re.compile(rb"[\d*:,]+")
 _RANGE = re.compile(rb"(\*|[1-9]\d{0,9})(?::(\*|[1-9]\d{0,9}))?\Z")
-# What `*` is held as until the largest number in use is known.
+# Stands for `*` until the largest number in use is known.
 LAST = NUMBER_MAX + 1
 
 SequenceSet = tuple[tuple[int, int], ...]
 
 
 def read_sequence_set(reader: Reader) -> SequenceSet:
-    """Read a set; raises BadError."""
+    """Parse a set from a command; raise BadError."""
     return parse_sequence_set(reader.match(_SET, "set of messages"))
 
 
 def parse_sequence_set(octets: bytes) -> SequenceSet:
-    """Return the ranges of a set, LAST for `*`; raises BadError."""
+    """Parse a set into ranges, with LAST for `*`; raise BadError."""
     return tuple(_range(piece) for piece in octets.split(b","))
 
 
@@ -52,32 +46,31 @@ def _number(octets: bytes) -> int:
     return number
 
 
-def numbers_in(wanted: SequenceSet, count: int) -> list[int]:
-    """Return the sequence numbers of a set in a mailbox of `count` messages, in order.
+def numbers_in(sequence_set: SequenceSet, count: int) -> list[int]:
+    """Resolve a set to the sequence numbers of a mailbox with `count` messages, in ascending order.
 
-    RFC 3501 section 9 (seq-number): a number that no message has is an error, `*` in an empty mailbox too. Raises
-    BadError.
+    A number beyond `count` raises BadError, as does `*` in an empty mailbox (RFC 3501 section 9, seq-number).
     """
-    for ends in wanted:
+    for ends in sequence_set:
         if count == 0 or any(count < end < LAST for end in ends):
             raise BadError("There is no message of that number.")
-    return uids_in(wanted, range(1, count + 1))
+    return uids_in(sequence_set, range(1, count + 1))
 
 
-def uids_in(wanted: SequenceSet, uids: Sequence[int]) -> list[int]:
-    """Return those of the sorted `uids` that a set names, in order; others in it count for nothing."""
+def uids_in(sequence_set: SequenceSet, uids: Sequence[int]) -> list[int]:
+    """Resolve a set against the sorted `uids`, in ascending order; UIDs that do not exist are ignored."""
     if not uids:
         return []
-    found: set[int] = set()
-    for first, last in wanted:
+    selected: set[int] = set()
+    for first, last in sequence_set:
         low, high = (uids[-1] if number == LAST else number for number in (first, last))
         low, high = min(low, high), max(low, high)
-        found.update(uids[bisect_left(uids, low) : bisect_right(uids, high)])
-    return sorted(found)
+        selected.update(uids[bisect_left(uids, low) : bisect_right(uids, high)])
+    return sorted(selected)
 
 
 def format_sequence_set(numbers: Iterable[int]) -> str:
-    """Return numbers, in the order in which they come, as a set: 1, 2, 3, 7 are `1:3,7`."""
+    """Encode numbers as a set, in the given order: 1, 2, 3, 7 becomes `1:3,7`."""
     ranges: list[list[int]] = []
     for number in numbers:
         if ranges and ranges[-1][1] + 1 == number:
@@ -85,26 +78,3 @@ def format_sequence_set(numbers: Iterable[int]) -> str:
         else:
             ranges.append([number, number])
     return ",".join(str(first) if first == last else f"{first}:{last}" for first, last in ranges)
-
-
-# Which messages of the selected mailbox a command means.
-
-
-def view_of(session: "Session") -> View:
-    """Return the selected mailbox."""
-    if session.view is None:
-        raise BadError("No mailbox is selected.")
-    return session.view
-
-
-def chosen(view: View, wanted: SequenceSet, by_uid: bool) -> list[int]:
-    """Return the UIDs of the messages of a set; raises BadError for a number that no message has."""
-    if by_uid:
-        return uids_in(wanted, view.uids)
-    return [view.uids[number - 1] for number in numbers_in(wanted, len(view.uids))]
-
-
-def read_messages(session: "Session", reader: Reader, by_uid: bool) -> list[int]:
-    """Read a space and a set of messages, and return their UIDs."""
-    reader.space()
-    return chosen(view_of(session), read_sequence_set(reader), by_uid)

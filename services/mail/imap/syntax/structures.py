@@ -1,8 +1,8 @@
-"""ENVELOPE: what a header says, taken apart (RFC 3501 section 7.4.2)."""
+"""ENVELOPE, BODY and BODYSTRUCTURE responses (RFC 3501 section 7.4.2)."""
 
 from collections.abc import Sequence
 
-from services.mail.imap.syntax.formatting import NIL, nstring, parenthesized, string
+from services.mail.imap.syntax.encoder import NIL, nstring, parenthesized, string
 from services.mail.mime.addresses import Address, parse_addresses
 from services.mail.mime.header import Header
 from services.mail.mime.lexer import Lexer
@@ -11,17 +11,17 @@ from services.mail.mime.structure import Part
 
 
 def envelope(header: Header) -> bytes:
-    """Return the ENVELOPE of a message with this header."""
+    """Encode the ENVELOPE of a message."""
     sender = _addresses(header, b"from")
     lists = [sender]
-    # RFC 3501 section 7.4.2: Sender and Reply-To are From's where they are not there or empty.
+    # RFC 3501 section 7.4.2: Sender and Reply-To default to From if absent or empty.
     lists += [_addresses(header, name) or sender for name in (b"sender", b"reply-to")]
     lists += [_addresses(header, name) for name in (b"to", b"cc", b"bcc")]
     return parenthesized(
         [
             nstring(header.exact(b"date")),
             nstring(header.first(b"subject")),
-            *(_address_list(one) for one in lists),
+            *(_address_list(address) for address in lists),
             nstring(header.exact(b"in-reply-to")),
             nstring(header.exact(b"message-id")),
         ]
@@ -36,23 +36,21 @@ def _addresses(header: Header, name: bytes) -> list[Address]:
 def _address_list(addresses: Sequence[Address]) -> bytes:
     if not addresses:
         return NIL
-    return b"(" + b"".join(_address(one) for one in addresses) + b")"
+    return b"(" + b"".join(_address(address) for address in addresses) + b")"
 
 
-def _address(one: Address) -> bytes:
-    return parenthesized(nstring(part) for part in (one.name, one.route, one.mailbox, one.host))
+def _address(address: Address) -> bytes:
+    return parenthesized(nstring(part) for part in (address.name, address.route, address.mailbox, address.host))
 
 
-# BODY and BODYSTRUCTURE: the structure of a message, written out (RFC 3501 section 7.4.2).
-
-# RFC 3501 section 9 wants a part in every multipart; one that has none is shown with an empty text.
+# RFC 3501 section 9: a multipart has at least one part; an empty one is encoded with an empty text part.
 _EMPTY = b'("text" "plain" ("charset" "us-ascii") NIL NIL "7bit" 0 0'
 # RFC 2045 section 6.1
 _DEFAULT_ENCODING = b"7bit"
 
 
 def body_structure(part: Part, extended: bool) -> bytes:
-    """Return the structure of a message or a part; `extended` for BODYSTRUCTURE."""
+    """Encode the structure of a message or part; `extended` for BODYSTRUCTURE."""
     if part.is_multipart:
         return _multipart(part, extended)
     kind, subtype = part.type_and_subtype
@@ -94,15 +92,15 @@ def _parameters(parametric: Parametric) -> bytes:
 
 
 def _with_charset(part: Part) -> Parametric:
-    """RFC 2046 section 4.1.2: a text that names no character set is in US-ASCII, and clients are told so."""
-    found = part.content_type
-    if part.type_and_subtype[0].lower() != b"text" or found.get(b"charset") is not None:
-        return found
-    return Parametric(found.value, [*found.parameters, (b"charset", b"us-ascii")])
+    """Add charset=us-ascii to a text part without a charset (RFC 2046 section 4.1.2)."""
+    content_type = part.content_type
+    if part.type_and_subtype[0].lower() != b"text" or content_type.get(b"charset") is not None:
+        return content_type
+    return Parametric(content_type.value, [*content_type.parameters, (b"charset", b"us-ascii")])
 
 
 def _disposition(part: Part) -> bytes:
-    """RFC 2183 section 2."""
+    """Encode a Content-Disposition (RFC 2183 section 2)."""
     parametric = parse_parametric(part.header.exact(b"content-disposition") or b"")
     if not parametric.value:
         return NIL
@@ -110,7 +108,7 @@ def _disposition(part: Part) -> bytes:
 
 
 def _languages(part: Part) -> bytes:
-    """RFC 3282 section 2: a list of tags, with comments among them."""
+    """Encode a Content-Language: a list of tags, comments skipped (RFC 3282 section 2)."""
     lexer = Lexer(part.header.first(b"content-language") or b"")
     tags: list[bytes] = []
     lexer.skip_blanks()

@@ -1,1 +1,1 @@
-"""Webmail pages: mailbox list, message, compose form and sanitised HTML."""
+"""Webmail pages: message list, message, compose form and sanitised HTML."""

@@ -1,48 +1,48 @@
-"""What came with a message, as files: pictures that a page may show, and everything else only to be saved.
+"""Attachment downloads: inline raster images, every other type as a download.
 
-A browser shows a picture in a page whatever its Content-Disposition; opened by itself it is saved, too. HTML, SVG and
-XML, in which scripts could be, go out as octets.
+Browsers display an image in a page despite Content-Disposition: attachment, and save it when it is opened by itself.
+HTML, SVG and XML, which could contain scripts, are sent as application/octet-stream.
 """
 
 from urllib.parse import quote
 
 from services.http.messages import Response
 from services.mail.reading.contents import Contents
-from services.mail.reading.names import safe_file_name
-from services.mail.webmail.message_url import Located, located
+from services.mail.reading.file_names import safe_file_name
+from services.mail.webmail.message_url import MessageLocation, requested_message
 from services.mail.webmail.pages import Pages, download
-from services.mail.webmail.requests import PageError, UserVisit
+from services.mail.webmail.requests import PageError, UserPageRequest
 
 _OCTETS = "application/octet-stream"
-# Raster pictures that browsers show, in which nothing runs.
+# Raster formats that browsers display and that contain no scripts.
 PICTURES = frozenset(("image/png", "image/jpeg", "image/gif", "image/webp", "image/avif", "image/bmp"))
 
 
 def disposition(file_name: str) -> str:
-    """Return a Content-Disposition for a file's name (RFC 6266 section 4 and appendix D)."""
+    """Return the Content-Disposition of a download (RFC 6266 section 4 and appendix D)."""
     name = safe_file_name(file_name)
-    # In quotes goes what every reader takes for itself.
-    plain = "".join(one if one.isascii() and one not in '"\\%;' else "_" for one in name)
+    # The quoted fallback keeps only characters that all browsers parse alike.
+    plain = "".join(character if character.isascii() and character not in '"\\%;' else "_" for character in name)
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
 
 
-def get_part(visit: UserVisit, _: Pages) -> Response:
-    """One part of a message."""
-    place = located(visit)
-    contents = Contents(place.read())
-    piece = contents.piece(visit.query.get("section"))
-    if piece is None:
+def get_part(request: UserPageRequest, _: Pages) -> Response:
+    """Return one part of a message."""
+    location = requested_message(request)
+    contents = Contents(location.read())
+    leaf = contents.leaf(request.query.get("section"))
+    if leaf is None:
         raise PageError(404, "The message has no such part.")
-    kind = piece.kind if piece.kind in PICTURES else _OCTETS
-    return download(contents.decoded(piece), kind, disposition(piece.file_name))
+    media_type = leaf.media_type if leaf.media_type in PICTURES else _OCTETS
+    return download(contents.decoded(leaf), media_type, disposition(leaf.file_name))
 
 
-def get_source(visit: UserVisit, _: Pages) -> Response:
-    """A whole message, octet by octet."""
-    place = located(visit)
-    return download(place.read(), _OCTETS, disposition(f"message-{place.uid}.eml"))
+def get_source(request: UserPageRequest, _: Pages) -> Response:
+    """Return a message unchanged."""
+    location = requested_message(request)
+    return download(location.read(), _OCTETS, disposition(f"message-{location.uid}.eml"))
 
 
-def part_link(place: Located, section: str) -> str:
-    """Return the address of a part."""
-    return place.link("/part", section=section)
+def part_link(location: MessageLocation, section: str) -> str:
+    """Return the URL of a part."""
+    return location.link("/part", section=section)

@@ -1,164 +1,164 @@
-"""Writing: an empty form, a reply, a message to pass on; and what becomes of the form.
+r"""Compose form: new message, reply and forward; submission, and the copy in Sent.
 
-A message goes to the submission server first. Once that has it, a copy goes into Sent, and what was answered is marked
-so; neither can take the message back, so a copy that finds no room is said and is no failure.
+The message is sent first. After the submission server has accepted it, a copy is stored in Sent and the original gets
+the \Answered flag; a failure of either is reported but cannot undo the submission.
 """
 
 from services.http.forms import Form
 from services.http.messages import Response
-from services.mail.agent.composing import compose_message
-from services.mail.agent.drafts import Attachment, ComposeError, Draft, Person, parse_people
+from services.mail.agent.composition import compose_message
+from services.mail.agent.drafts import Attachment, ComposeError, Draft, NameAddr, parse_mailbox_list
 from services.mail.maildir.delivery import Arriving
 from services.mail.maildir.errors import MaildirError
 from services.mail.reading.contents import Contents
-from services.mail.reading.names import safe_file_name
+from services.mail.reading.file_names import safe_file_name
 from services.mail.smtp.client_session import Envelope
-from services.mail.webmail.message_url import Located, located_by
+from services.mail.webmail.message_url import MessageLocation, find_message
 from services.mail.webmail.pages import Pages, link, see_other
-from services.mail.webmail.requests import PageError, Steps, Submit, Submitted, UserVisit
+from services.mail.webmail.requests import PageError, Steps, Submit, Submitted, UserPageRequest
 from services.mail.webmail.sessions import Sessions
-from services.mail.webmail.views import folders, quoting
+from services.mail.webmail.views import folders, replies
 
 REPLY, REPLY_ALL, FORWARD = "reply", "all", "forward"
 _FORM_FIELDS = ("to", "cc", "bcc", "subject", "text")
 # RFC 9110 section 15.5.21
 _NOT_SENT = 422
-# 128 bits tell a message from every other one.
+# 128 random bits make a Message-ID unique.
 _ID_CHARACTERS = 32
 
 
-def get_form(visit: UserVisit, pages: Pages) -> Response:
-    """The form for a message: empty, or with what an answer begins with."""
-    way = visit.query.get("way")
-    values = dict.fromkeys(_FORM_FIELDS, "") | {"to": visit.query.get("to")[:1000]}
+def get_form(request: UserPageRequest, pages: Pages) -> Response:
+    """Render the compose form, prefilled for a reply or forward."""
+    way = request.query.get("way")
+    values = dict.fromkeys(_FORM_FIELDS, "") | {"to": request.query.get("to")[:1000]}
     if way not in (REPLY, REPLY_ALL, FORWARD):
-        return _form(visit, pages, values, None, "")
-    place = located_by(visit.maildir, visit.query)
-    contents = Contents(place.read())
+        return _form(request, pages, values, None, "")
+    location = find_message(request.maildir, request.query)
+    contents = Contents(location.read())
     if way == FORWARD:
-        answer = quoting.forward(contents)
+        answer = replies.forward(contents)
     else:
-        answer = quoting.reply(contents, visit.session.account.mailbox, way == REPLY_ALL)
+        answer = replies.reply(contents, request.session.account.mailbox, way == REPLY_ALL)
     values |= {"to": answer.to, "cc": answer.cc, "subject": answer.subject, "text": answer.text}
-    return _form(visit, pages, values, place, way)
+    return _form(request, pages, values, location, way)
 
 
 def _form(
-    visit: UserVisit,
+    request: UserPageRequest,
     pages: Pages,
     values: dict[str, str],
-    place: Located | None,
+    location: MessageLocation | None,
     way: str,
     error: str = "",
     kept: frozenset[str] | None = None,
 ) -> Response:
-    """Show the form; of a message that is passed on every file is ticked, or those of `kept`."""
+    """Render the form; in a forward all attachments are selected, or those in `kept`."""
     files: list[tuple[str, str, bool]] = []
-    if place is not None and way == FORWARD:
-        pieces = Contents(place.read()).files
-        files = [(one.number, one.file_name, kept is None or one.number in kept) for one in pieces]
+    if location is not None and way == FORWARD:
+        parts = Contents(location.read()).files
+        files = [(part.number, part.file_name, kept is None or part.number in kept) for part in parts]
     status = _NOT_SENT if error else 200
-    shown = {"values": values, "place": place, "way": way, "error": error, "files": files}
-    return pages.page(visit, "compose.html", shown, status)
+    template_values = {"values": values, "place": location, "way": way, "error": error, "files": files}
+    return pages.page(request, "compose.html", template_values, status)
 
 
-def post_form(visit: UserVisit, pages: Pages) -> Steps:
-    """Send what was written."""
-    form = visit.form
+def post_form(request: UserPageRequest, pages: Pages) -> Steps:
+    """Send the message of the form."""
+    form = request.form
     try:
-        place = located_by(visit.maildir, form) if form.get("way") in (REPLY, REPLY_ALL, FORWARD) else None
+        location = find_message(request.maildir, form) if form.get("way") in (REPLY, REPLY_ALL, FORWARD) else None
     except PageError:
-        # What it answers has gone meanwhile, which is no reason to lose what was written.
-        place = None
+        # The original is gone; the text must not be lost.
+        location = None
     try:
-        draft, content = _written(visit, form, place)
+        draft, content = _compose(request, form, location)
     except (ComposeError, PageError) as error:
-        return _again(visit, pages, place, str(error))
-    account = visit.session.account
+        return _form_again(request, pages, location, str(error))
+    account = request.session.account
     envelope = Envelope(account.mailbox, draft.recipients, content)
-    sent: Submitted = yield Submit(envelope, visit.address, Sessions.password(visit.token, visit.session))
-    refused = _refused(sent, draft)
+    sent: Submitted = yield Submit(envelope, request.address, Sessions.password(request.token, request.session))
+    refused = _refused_recipients(sent, draft)
     if len(refused) == len(draft.recipients):
-        return _again(visit, pages, place, _why(sent, refused))
+        return _form_again(request, pages, location, _failure_text(sent, refused))
     notices = ["The message has been sent."]
     notices += [f"It was refused for {name}: {reply}" for name, reply in refused.items()]
-    notices += _keep(visit, content)
-    _mark(form.get("way"), place)
-    visit.session.notice = " ".join(notices)
-    return see_other(link("/folder", name=place.folder_name if place is not None else "INBOX"))
+    notices += _store_copy(request, content)
+    _mark_answered(form.get("way"), location)
+    request.session.notice = " ".join(notices)
+    return see_other(link("/folder", name=location.folder_name if location is not None else "INBOX"))
 
 
-def _again(visit: UserVisit, pages: Pages, place: Located | None, error: str) -> Response:
-    """Show the form again with what was written; only files from the writer's own disk must be chosen again."""
-    form = visit.form
+def _form_again(request: UserPageRequest, pages: Pages, location: MessageLocation | None, error: str) -> Response:
+    """Render the form again with its content; uploaded files have to be selected anew."""
+    form = request.form
     if form.files:
         error += " The files must be chosen again."
     values = {name: form.get(name) for name in _FORM_FIELDS}
-    return _form(visit, pages, values, place, form.get("way"), error, frozenset(form.get_all("keep")))
+    return _form(request, pages, values, location, form.get("way"), error, frozenset(form.get_all("keep")))
 
 
-def _written(visit: UserVisit, form: Form, place: Located | None) -> tuple[Draft, bytes]:
-    """Return the message that the form holds; raises ComposeError and PageError."""
-    contents = Contents(place.read()) if place is not None else None
-    in_reply_to, references = quoting.references(contents) if contents is not None else ("", ())
+def _compose(request: UserPageRequest, form: Form, location: MessageLocation | None) -> tuple[Draft, bytes]:
+    """Return the draft of the form and the encoded message; raise ComposeError and PageError."""
+    contents = Contents(location.read()) if location is not None else None
+    in_reply_to, references = replies.references(contents) if contents is not None else ("", ())
     is_reply = form.get("way") in (REPLY, REPLY_ALL)
     draft = Draft(
-        Person("", visit.session.account.mailbox),
-        parse_people(form.get("to"), "list of recipients"),
+        NameAddr("", request.session.account.mailbox),
+        parse_mailbox_list(form.get("to"), "list of recipients"),
         form.get("subject"),
         form.get("text"),
-        parse_people(form.get("cc"), "list of copies"),
-        parse_people(form.get("bcc"), "list of blind copies"),
-        [*_kept(contents, form), *_uploaded(form)],
+        parse_mailbox_list(form.get("cc"), "list of copies"),
+        parse_mailbox_list(form.get("bcc"), "list of blind copies"),
+        [*_forwarded_attachments(contents, form), *_uploaded_attachments(form)],
         in_reply_to if is_reply else "",
         references,
     )
-    message_id = f"{visit.fresh[:_ID_CHARACTERS]}@{visit.session.account.domain}"
-    return draft, compose_message(draft, visit.now, message_id)
+    message_id = f"{request.random_token[:_ID_CHARACTERS]}@{request.session.account.domain}"
+    return draft, compose_message(draft, request.now, message_id)
 
 
-def _uploaded(form: Form) -> list[Attachment]:
-    return [Attachment(safe_file_name(one.file_name), one.content, one.content_type) for one in form.files]
+def _uploaded_attachments(form: Form) -> list[Attachment]:
+    return [Attachment(safe_file_name(upload.file_name), upload.content, upload.content_type) for upload in form.files]
 
 
-def _kept(contents: Contents | None, form: Form) -> list[Attachment]:
-    """Return the files of a message that is passed on which the writer wants to go with it."""
+def _forwarded_attachments(contents: Contents | None, form: Form) -> list[Attachment]:
+    """Return the selected attachments of a forwarded message."""
     if contents is None or form.get("way") != FORWARD:
         return []
-    wanted = frozenset(form.get_all("keep"))
-    pieces = [piece for piece in contents.files if piece.number in wanted]
-    return [Attachment(piece.file_name, contents.decoded(piece), piece.kind) for piece in pieces]
+    selected = frozenset(form.get_all("keep"))
+    parts = [part for part in contents.files if part.number in selected]
+    return [Attachment(part.file_name, contents.decoded(part), part.media_type) for part in parts]
 
 
-def _refused(sent: Submitted, draft: Draft) -> dict[str, str]:
-    """Return who does not get the message, each with the server's reply."""
+def _refused_recipients(sent: Submitted, draft: Draft) -> dict[str, str]:
+    """Return the refused recipients with the server's replies."""
     if sent.outcome is None:
         return {str(mailbox): str(sent.failure or "") for mailbox in draft.recipients}
     pairs = zip(draft.recipients, sent.outcome.replies, strict=True)
     return {str(mailbox): str(reply) for mailbox, reply in pairs if not reply.is_positive}
 
 
-def _why(sent: Submitted, refused: dict[str, str]) -> str:
+def _failure_text(sent: Submitted, refused: dict[str, str]) -> str:
     if sent.outcome is None:
         return f"The message was not sent. The mail server said: {sent.failure}."
-    said = "; ".join(f"{name}: {reply}" for name, reply in refused.items())
-    return f"The message was not sent. The mail server refused it: {said}."
+    replies_text = "; ".join(f"{name}: {reply}" for name, reply in refused.items())
+    return f"The message was not sent. The mail server refused it: {replies_text}."
 
 
-def _keep(visit: UserVisit, content: bytes) -> list[str]:
-    """Put a copy into Sent; returns what there is to say of it."""
+def _store_copy(request: UserPageRequest, content: bytes) -> list[str]:
+    """Store a copy in Sent; return notices of a failure."""
     try:
-        sent = folders.opened(visit.maildir, folders.SENT)
+        sent = folders.open_folder(request.maildir, folders.SENT)
         sent.append([Arriving(content)], [frozenset((folders.SEEN,))])
     except (MaildirError, OSError) as error:
         return [f"No copy could be kept: {error}"]
     return []
 
 
-def _mark(way: str, place: Located | None) -> None:
-    if place is None or way not in (REPLY, REPLY_ALL):
+def _mark_answered(way: str, location: MessageLocation | None) -> None:
+    if location is None or way not in (REPLY, REPLY_ALL):
         return
     try:
-        folders.change_flag(place.folder, place.uid, folders.ANSWERED, True)
+        folders.change_flag(location.folder, location.uid, folders.ANSWERED, True)
     except MaildirError:
         return

@@ -1,6 +1,6 @@
-"""The folders of a mailbox as webmail shows them, and what it does with messages in them.
+"""Folder list and folder operations of webmail.
 
-On the disk and in addresses a folder has its IMAP name; people see it decoded (RFC 3501 section 5.1.3).
+On disk and in URLs a folder has its IMAP name; pages show it decoded from modified UTF-7 (RFC 3501 section 5.1.3).
 """
 
 from collections.abc import Sequence
@@ -21,8 +21,8 @@ _ALWAYS = (INBOX, SENT, TRASH)
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
-    """A folder in the list: its name in addresses, as people read it, and how many messages are unread, if counted."""
+class FolderEntry:
+    """An entry of the folder list: IMAP name, title, and the number of unread messages if counted."""
 
     name: str
     title: str
@@ -30,21 +30,22 @@ class Listed:
 
 
 def title_of(name: str) -> str:
-    """Return a folder's name as people read it."""
+    """Decode a folder's name for display."""
     try:
         return "Inbox" if name == INBOX else utf7.decode(name)
     except ValueError:
         return name
 
 
-def listed(maildir: Maildir) -> list[Listed]:
-    """Return the folders, those that are always there first."""
+def folder_entries(maildir: Maildir) -> list[FolderEntry]:
+    """Return the folder list, the default folders first."""
     names = maildir.names()
     others = [name for name in names if name not in _ALWAYS]
-    found = []
-    for place, name in enumerate([*_ALWAYS, *others][:FOLDERS_SHOWN_MAX]):
-        found.append(Listed(name, title_of(name), _unread(maildir, name) if place < FOLDERS_COUNTED_MAX else None))
-    return found
+    entries = []
+    for index, name in enumerate([*_ALWAYS, *others][:FOLDERS_SHOWN_MAX]):
+        unread = _unread(maildir, name) if index < FOLDERS_COUNTED_MAX else None
+        entries.append(FolderEntry(name, title_of(name), unread))
+    return entries
 
 
 def _unread(maildir: Maildir, name: str) -> int | None:
@@ -58,8 +59,8 @@ def _unread(maildir: Maildir, name: str) -> int | None:
     return sum(SEEN not in message.flags for message in folder.messages.values())
 
 
-def opened(maildir: Maildir, name: str) -> Folder:
-    """Return a folder as it is now; raises PageError 404 where there is none."""
+def open_folder(maildir: Maildir, name: str) -> Folder:
+    """Return a folder after a rescan; create a default folder if missing; raise PageError 404."""
     try:
         if name in _ALWAYS and not maildir.exists(name):
             maildir.create(name)
@@ -70,8 +71,8 @@ def opened(maildir: Maildir, name: str) -> Folder:
     return folder
 
 
-def created(maildir: Maildir, title: str) -> str:
-    """Make a folder that people call so and return its name; raises PageError 400."""
+def create_folder(maildir: Maildir, title: str) -> str:
+    """Create a folder with this title and return its name; raise PageError 400."""
     try:
         name = utf7.encode(title.strip())
         maildir.create(name)
@@ -82,14 +83,14 @@ def created(maildir: Maildir, title: str) -> str:
     return name
 
 
-def move(maildir: Maildir, folder: Folder, uids: Sequence[int], target: str) -> None:
-    """Move messages into another folder; raises PageError 404 and MaildirError, and then none has gone."""
-    into = opened(maildir, target)
+def move_messages(maildir: Maildir, folder: Folder, uids: Sequence[int], target: str) -> None:
+    """Move messages, all or none; raise PageError 404 and MaildirError."""
+    into = open_folder(maildir, target)
     if into is not folder:
         folder.expunge([uid for uid, _ in folder.copy_to(uids, into)])
 
 
-def change_flag(folder: Folder, uid: int, flag: str, wanted: bool) -> None:
-    """Set or take away a flag of a message; raises MaildirError where it is gone."""
+def change_flag(folder: Folder, uid: int, flag: str, is_set: bool) -> None:
+    """Set or clear a flag of a message; raise MaildirError if it is gone."""
     flags = folder.message(uid).flags
-    folder.set_flags(uid, flags | {flag} if wanted else flags - {flag})
+    folder.set_flags(uid, flags | {flag} if is_set else flags - {flag})

@@ -1,4 +1,4 @@
-"""The list of a folder's messages, a page at a time, the newest first; and the search in their headers."""
+"""Message list of a folder, paginated, newest first; search in header fields."""
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
@@ -8,26 +8,26 @@ from services.mail.maildir.errors import MaildirError
 from services.mail.maildir.folder import Folder
 from services.mail.mime.header import Header, parse_header
 from services.mail.mime.words import decode_words
-from services.mail.reading.people import people_in
-from services.mail.webmail.limits import PAGE_MESSAGES, SEARCH_CHARACTERS, SEARCHED_MAX, TURN_MESSAGES
-from services.mail.webmail.message_url import Located, number
+from services.mail.reading.address_list import parse_name_addrs
+from services.mail.webmail.limits import BATCH_MESSAGES, PAGE_MESSAGES, SEARCH_CHARACTERS, SEARCH_MESSAGES_MAX
+from services.mail.webmail.message_url import MessageLocation, parse_number
 from services.mail.webmail.pages import Pages
-from services.mail.webmail.requests import Request, Steps, Turn, UserVisit
+from services.mail.webmail.requests import IoRequest, Steps, UserPageRequest, YieldControl
 from services.mail.webmail.views import folders
 
 _SEARCHED_FIELDS = (b"from", b"to", b"cc", b"subject")
 _SHOWN_CHARACTERS = 200
-# A name and an address fit, with all that is encoded in them; of a long list of people the first do.
-_PEOPLE_OCTETS = 2_000
+# Octets of an address field that are parsed for the list; long recipient lists are truncated.
+_ADDRESS_FIELD_OCTETS = 2_000
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One message of a list."""
+    """One row of the message list."""
 
     uid: int
     href: str
-    who: str
+    correspondent: str
     subject: str
     date: str
     size_octets: int
@@ -36,21 +36,21 @@ class Row:
     is_answered: bool
 
 
-def get_folder(visit: UserVisit, pages: Pages) -> Steps:
-    """One page of a folder."""
-    name = visit.query.get("name") or "INBOX"
-    folder = folders.opened(visit.maildir, name)
-    words = visit.query.get("q").strip()[:SEARCH_CHARACTERS]
+def get_folder(request: UserPageRequest, pages: Pages) -> Steps:
+    """Render one page of a folder."""
+    name = request.query.get("name") or "INBOX"
+    folder = folders.open_folder(request.maildir, name)
+    words = request.query.get("q").strip()[:SEARCH_CHARACTERS]
     uids: Sequence[int] = folder.uids[::-1]
     if words:
-        uids = yield from _found(folder, uids, words.casefold().split())
+        uids = yield from _search(folder, uids, words.casefold().split())
     last = max((len(uids) - 1) // PAGE_MESSAGES + 1, 1)
-    page = min(max(number(visit.query.get("page")) or 1, 1), last)
-    shown = uids[(page - 1) * PAGE_MESSAGES : page * PAGE_MESSAGES]
+    page = min(max(parse_number(request.query.get("page")) or 1, 1), last)
+    page_uids = uids[(page - 1) * PAGE_MESSAGES : page * PAGE_MESSAGES]
     values = {
         "here": name,
         "title": folders.title_of(name),
-        "rows": [row for uid in shown if (row := _row(name, folder, uid)) is not None],
+        "rows": [row for uid in page_uids if (row := _row(name, folder, uid)) is not None],
         "count": len(uids),
         "page": page,
         "last": last,
@@ -58,22 +58,22 @@ def get_folder(visit: UserVisit, pages: Pages) -> Steps:
         "uidvalidity": folder.uidvalidity,
         "in_trash": name == folders.TRASH,
         "in_sent": name == folders.SENT,
-        "searched_max": SEARCHED_MAX if words and len(folder.uids) > SEARCHED_MAX else None,
+        "searched_max": SEARCH_MESSAGES_MAX if words and len(folder.uids) > SEARCH_MESSAGES_MAX else None,
     }
-    return pages.page(visit, "folder.html", values)
+    return pages.page(request, "folder.html", values)
 
 
-def _found(folder: Folder, uids: Sequence[int], words: Sequence[str]) -> Generator[Request, None, list[int]]:
-    """Return the messages in whose header every word stands."""
-    found = []
-    for place, uid in enumerate(uids[:SEARCHED_MAX]):
+def _search(folder: Folder, uids: Sequence[int], words: Sequence[str]) -> Generator[IoRequest, None, list[int]]:
+    """Return the messages with all words in their header fields."""
+    matches = []
+    for index, uid in enumerate(uids[:SEARCH_MESSAGES_MAX]):
         header = _header(folder, uid)
         text = " ".join(_text(header, name) for name in _SEARCHED_FIELDS).casefold() if header is not None else ""
         if header is not None and all(word in text for word in words):
-            found.append(uid)
-        if place % TURN_MESSAGES == TURN_MESSAGES - 1:
-            yield Turn()
-    return found
+            matches.append(uid)
+        if index % BATCH_MESSAGES == BATCH_MESSAGES - 1:
+            yield YieldControl()
+    return matches
 
 
 def _header(folder: Folder, uid: int) -> Header | None:
@@ -95,11 +95,11 @@ def _row(name: str, folder: Folder, uid: int) -> Row | None:
         message, date, size_octets = folder.message(uid), folder.date(uid), folder.size_octets(uid)
     except MaildirError:
         return None
-    who = _names(header.first(b"to" if name == folders.SENT else b"from") or b"")
+    correspondent = _names(header.first(b"to" if name == folders.SENT else b"from") or b"")
     return Row(
         uid,
-        Located(name, folder, uid).link("/message"),
-        who or "(nobody)",
+        MessageLocation(name, folder, uid).link("/message"),
+        correspondent or "(nobody)",
         _text(header, b"subject").strip()[:_SHOWN_CHARACTERS] or "(no subject)",
         date_text(date),
         size_octets,
@@ -110,13 +110,13 @@ def _row(name: str, folder: Folder, uid: int) -> Row | None:
 
 
 def _names(field: bytes) -> str:
-    """Return names where there are some, mailboxes where not."""
-    people = people_in(field[:_PEOPLE_OCTETS])
-    return ", ".join(person.shown for person in people if person.shown)[:_SHOWN_CHARACTERS]
+    """Return display names, or mailboxes without one, of an address field."""
+    name_addrs = parse_name_addrs(field[:_ADDRESS_FIELD_OCTETS])
+    return ", ".join(name_addr.display_text for name_addr in name_addrs if name_addr.display_text)[:_SHOWN_CHARACTERS]
 
 
 def date_text(seconds: float) -> str:
-    """Return a time as people read it, in UTC."""
+    """Format a time in UTC."""
     try:
         return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M}"
     except (ValueError, OverflowError, OSError):

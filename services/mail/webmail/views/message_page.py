@@ -1,18 +1,17 @@
-"""One message on a page: its fields, its text, its pictures and its files.
+"""Message page: header fields, text, pictures and attachments.
 
-HTML is in a frame of its own (get_document), whose policy lets nothing run. What cannot be read as a message is shown
-as the text that it is.
+HTML is displayed in a sandboxed frame (get_document). A message that cannot be parsed is displayed as source.
 """
 
 import re
 
 from services.http.messages import Response
 from services.mail.maildir.errors import MaildirError
-from services.mail.reading.contents import HTML, Contents, Piece
+from services.mail.reading.contents import HTML, Contents, LeafPart
 from services.mail.webmail.limits import LINKED_CHARACTERS, PICTURES_MAX, SOURCE_CHARACTERS
-from services.mail.webmail.message_url import Located, located
+from services.mail.webmail.message_url import MessageLocation, requested_message
 from services.mail.webmail.pages import Pages
-from services.mail.webmail.requests import UserVisit
+from services.mail.webmail.requests import UserPageRequest
 from services.mail.webmail.views import folders
 from services.mail.webmail.views.attachments import PICTURES, part_link
 from services.mail.webmail.views.message_list import date_text
@@ -23,51 +22,51 @@ _MENTIONED = re.compile(r"cid:([^\"'\s<>)]{1,500})", re.IGNORECASE)
 _FIELD_CHARACTERS = 5_000
 
 
-def get_message(visit: UserVisit, pages: Pages) -> Response:
-    """The page of one message, which is seen from here on."""
-    place = located(visit)
-    octets = place.read()
+def get_message(request: UserPageRequest, pages: Pages) -> Response:
+    r"""Render a message page and set \Seen."""
+    location = requested_message(request)
+    octets = location.read()
     try:
-        folders.change_flag(place.folder, place.uid, folders.SEEN, True)
+        folders.change_flag(location.folder, location.uid, folders.SEEN, True)
     except MaildirError:
-        # It went while it was read: what was read can still be shown.
-        visit.session.notice = "The message has just been moved or removed."
-    shown = _shown(place, octets, visit.query.get("as"))
-    return pages.page(visit, "message.html", {"here": place.folder_name} | _around(place) | shown)
+        # Removed by another program meanwhile; the text read before can still be displayed.
+        request.session.notice = "The message has just been moved or removed."
+    values = _message_values(location, octets, request.query.get("as"))
+    return pages.page(request, "message.html", {"here": location.folder_name} | _context_values(location) | values)
 
 
-def _around(place: Located) -> dict[str, object]:
-    """What a page says of the message's place in the folder."""
-    folder = place.folder
-    position = folder.position(place.uid)
+def _context_values(location: MessageLocation) -> dict[str, object]:
+    """Return the template values for flags and neighbours in the folder."""
+    folder = location.folder
+    position = folder.position(location.uid)
     newer, older = folder.uids[position + 1 : position + 2], folder.uids[max(position - 1, 0) : position]
-    message = folder.messages.get(place.uid)
+    message = folder.messages.get(location.uid)
     return {
-        "place": place,
-        "folder_title": folders.title_of(place.folder_name),
-        "newer": Located(place.folder_name, folder, newer[0]).link("/message") if newer else "",
-        "older": Located(place.folder_name, folder, older[0]).link("/message") if older else "",
+        "place": location,
+        "folder_title": folders.title_of(location.folder_name),
+        "newer": MessageLocation(location.folder_name, folder, newer[0]).link("/message") if newer else "",
+        "older": MessageLocation(location.folder_name, folder, older[0]).link("/message") if older else "",
         "is_flagged": message is not None and folders.FLAGGED in message.flags,
         "is_answered": message is not None and folders.ANSWERED in message.flags,
-        "in_trash": place.folder_name == folders.TRASH,
+        "in_trash": location.folder_name == folders.TRASH,
     }
 
 
-def _shown(place: Located, octets: bytes, view: str) -> dict[str, object]:
+def _message_values(location: MessageLocation, octets: bytes, view: str) -> dict[str, object]:
     if view != "source":
         try:
-            return _as_message(place, Contents(octets), view)
+            return _parsed_values(location, Contents(octets), view)
         except Exception:
-            # A message that nobody foresaw is no reason to show nothing: its text is there.
-            return _as_source(octets, "This message cannot be read as one, so here is its source.")
-    return _as_source(octets, "")
+            # Unexpected parser errors must not hide the message: show its source.
+            return _source_values(octets, "This message cannot be read as one, so here is its source.")
+    return _source_values(octets, "")
 
 
 def _source(octets: bytes) -> list[str]:
     return [octets[:SOURCE_CHARACTERS].decode("utf-8", "replace").replace("\r\n", "\n")]
 
 
-def _as_source(octets: bytes, why: str) -> dict[str, object]:
+def _source_values(octets: bytes, why: str) -> dict[str, object]:
     note = (
         "Only the beginning is shown; the whole message can be downloaded." if len(octets) > SOURCE_CHARACTERS else ""
     )
@@ -80,19 +79,19 @@ def _as_source(octets: bytes, why: str) -> dict[str, object]:
         "view": "source",
         "pictures": [],
         "files": [],
-        "notes": [one for one in (why, note) if one],
+        "notes": [text for text in (why, note) if text],
     }
 
 
-def _as_message(place: Located, contents: Contents, view: str) -> dict[str, object]:
+def _parsed_values(location: MessageLocation, contents: Contents, view: str) -> dict[str, object]:
     fields = [(title, text) for name, title in _FIELDS if (text := contents.field(name)[:_FIELD_CHARACTERS].strip())]
     if "Date" not in dict(fields):
-        fields.append(("Arrived", date_text(place.folder.date(place.uid)) + " UTC"))
+        fields.append(("Arrived", date_text(location.folder.date(location.uid)) + " UTC"))
     in_frame = view != "text" and contents.has_html
-    texts = [] if in_frame else [contents.text(piece) for piece in contents.texts(html=False)]
-    mentioned = _mentioned(contents) if in_frame else frozenset()
-    others = [piece for piece in contents.files if piece.content_id not in mentioned]
-    pictures = [piece for piece in others if piece.kind in PICTURES][:PICTURES_MAX]
+    texts = [] if in_frame else [contents.text(leaf) for leaf in contents.texts(html=False)]
+    mentioned = _embedded_content_ids(contents) if in_frame else frozenset()
+    others = [leaf for leaf in contents.files if leaf.content_id not in mentioned]
+    pictures = [leaf for leaf in others if leaf.media_type in PICTURES][:PICTURES_MAX]
     return {
         "subject": contents.field(b"subject").strip() or "(no subject)",
         "fields": fields,
@@ -100,45 +99,45 @@ def _as_message(place: Located, contents: Contents, view: str) -> dict[str, obje
         "linked": sum(map(len, texts)) <= LINKED_CHARACTERS,
         "has_html": contents.has_html,
         "view": "html" if in_frame else "text",
-        "pictures": [(piece.file_name, part_link(place, piece.number)) for piece in pictures],
-        "files": [_file(place, contents, piece) for piece in contents.files],
+        "pictures": [(leaf.file_name, part_link(location, leaf.number)) for leaf in pictures],
+        "files": [_file(location, contents, leaf) for leaf in contents.files],
         "notes": [] if in_frame or contents.files or any(texts) else ["The message has no text."],
     }
 
 
-def _file(place: Located, contents: Contents, piece: Piece) -> tuple[str, str, int, str]:
-    return piece.file_name, piece.kind, len(contents.decoded(piece)), part_link(place, piece.number)
+def _file(location: MessageLocation, contents: Contents, leaf: LeafPart) -> tuple[str, str, int, str]:
+    return leaf.file_name, leaf.media_type, len(contents.decoded(leaf)), part_link(location, leaf.number)
 
 
-def _mentioned(contents: Contents) -> frozenset[str]:
-    """Return the Content-IDs of the pictures that the HTML shows itself."""
-    texts = (contents.text(piece) for piece in contents.texts(html=True) if piece.kind == HTML)
-    return frozenset(found[1] for text in texts for found in _MENTIONED.finditer(text))
+def _embedded_content_ids(contents: Contents) -> frozenset[str]:
+    """Return the Content-IDs of the pictures embedded in the HTML."""
+    texts = (contents.text(leaf) for leaf in contents.texts(html=True) if leaf.media_type == HTML)
+    return frozenset(match[1] for text in texts for match in _MENTIONED.finditer(text))
 
 
-def get_document(visit: UserVisit, pages: Pages) -> Response:
-    """The HTML of a message, for the frame on its page."""
-    place = located(visit)
-    octets = place.read()
+def get_document(request: UserPageRequest, pages: Pages) -> Response:
+    """Render a message's HTML for the frame."""
+    location = requested_message(request)
+    octets = location.read()
     try:
-        shown = _document(place, Contents(octets))
+        values = _document(location, Contents(octets))
     except Exception:
-        shown = {"texts": [(False, text) for text in _source(octets)], "blocked": 0, "too_much": False}
-    return pages.message_document(shown)
+        values = {"texts": [(False, text) for text in _source(octets)], "blocked": 0, "too_much": False}
+    return pages.message_document(values)
 
 
-def _document(place: Located, contents: Contents) -> dict[str, object]:
-    by_id = {piece.content_id: piece for piece in contents.files if piece.content_id and piece.kind in PICTURES}
+def _document(location: MessageLocation, contents: Contents) -> dict[str, object]:
+    by_id = {leaf.content_id: leaf for leaf in contents.files if leaf.content_id and leaf.media_type in PICTURES}
 
     def picture_of(content_id: str) -> str | None:
-        piece = by_id.get(content_id)
-        return None if piece is None else part_link(place, piece.number)
+        leaf = by_id.get(content_id)
+        return None if leaf is None else part_link(location, leaf.number)
 
     texts: list[tuple[bool, str]] = []
     blocked, too_much = 0, False
-    for piece in contents.texts(html=True):
-        text = contents.text(piece)
-        if piece.kind != HTML:
+    for leaf in contents.texts(html=True):
+        text = contents.text(leaf)
+        if leaf.media_type != HTML:
             texts.append((False, text))
             continue
         try:

@@ -1,8 +1,7 @@
-"""A message's HTML, made harmless: what shows text and the message's own pictures stays, everything else goes.
+"""HTML sanitiser for message bodies: an allow-list of tags, attributes, URL schemes and CSS properties.
 
-nh3 (ammonia, html5ever) parses it as a browser does and writes anew what is allowed, so that nothing is left whose
-meaning depends on the reader. Here is said what is allowed: no scripts, forms, frames, styles for the whole page,
-identifiers; no address but http, https and mailto to follow, and no picture but those of the message itself.
+nh3 (ammonia, html5ever) parses as browsers do and serialises only allowed elements, so that the result is unambiguous.
+Removed: scripts, forms, frames, style sheets, ids; links other than http, https and mailto; remote pictures.
 """
 
 import re
@@ -32,7 +31,7 @@ _ATTRIBUTES = {
     "ol": {"start", "type"},
     "li": {"value"},
 }
-# `cid` is for pictures, and is rewritten below; the parser must not drop it before.
+# `cid` URLs are rewritten by the attribute filter; the parser must not remove them before.
 _SCHEMES = {"http", "https", "mailto", "cid"}
 _LINK = re.compile(r"(?:https?://|mailto:)[^\s\x00-\x1f]*\Z", re.IGNORECASE)
 _PANIC = "PanicException"
@@ -41,7 +40,7 @@ _TAG = re.compile(r"<[A-Za-z]")
 _CONTENT_ID = re.compile(r"\s*cid:(.*)", re.IGNORECASE | re.DOTALL)
 _REMOTE = re.compile(r"\s*(?:https?:)?//", re.IGNORECASE)
 
-# What may be said of an element: how it looks where it is, never where it goes.
+# CSS properties of appearance; none of positioning, which could cover the page.
 _PROPERTY_NAMES = """
 background-color border border-bottom border-collapse border-color border-left border-radius border-right
 border-spacing border-style border-top border-width color display font font-family font-size font-style font-weight
@@ -50,24 +49,24 @@ min-width padding padding-bottom padding-left padding-right padding-top text-ali
 text-transform vertical-align white-space width word-break word-wrap
 """
 _PROPERTIES = frozenset(_PROPERTY_NAMES.split())
-# Words, numbers, colours, quoted names; no backslash, which hides letters, and no function but of colours.
+# Words, numbers, colours, quoted names; no backslash escapes, and no functions except colours.
 _VALUE = re.compile(r"(?:[\w\s#%.,'\"!+-]|rgba?\([\d\s.,%/]*\)|hsla?\([\d\s.,%/]*\))*\Z", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class SafeHtml:
-    """HTML that may be shown, and how many pictures from elsewhere were left out."""
+    """Sanitised HTML, and the count of removed remote pictures."""
 
     html: str
     blocked_pictures: int
 
 
 class TooMuchHtmlError(Exception):
-    """More than can be cleaned in a moment, or what the cleaning does not survive."""
+    """HTML beyond the limits, or on which the sanitiser fails."""
 
 
 def safe_html(html: str, picture_of: Callable[[str], str | None]) -> SafeHtml:
-    """Return a harmless version; `picture_of` gives the address of a picture for a Content-ID, None for no picture.
+    """Sanitise HTML; `picture_of` maps a Content-ID to a URL, None to remove the picture.
 
     Raises TooMuchHtmlError.
     """
@@ -100,14 +99,14 @@ def _clean(html: str, filtered: Callable[[str, str, str], str | None]) -> str:
             set_tag_attribute_values={"a": {"target": "_blank"}},
         )
     except BaseException as error:
-        # A panic of the library's Rust is no Exception; it is the message's doing all the same.
+        # A panic in the Rust library derives from BaseException; the input caused it.
         if type(error).__name__ != _PANIC:
             raise
         raise TooMuchHtmlError from error
 
 
 def safe_style(style: str) -> str | None:
-    """Return the declarations of a style attribute that are allowed, None where there are none."""
+    """Return the allowed declarations of a style attribute, None if there are none."""
     kept = []
     for declaration in style[:STYLE_CHARACTERS].split(";"):
         name, colon, value = declaration.partition(":")
@@ -117,7 +116,7 @@ def safe_style(style: str) -> str | None:
 
 
 def plain_text(html: str) -> str:
-    """Return the text of a message's HTML, for a quotation; raises TooMuchHtmlError."""
+    """Convert HTML to plain text for quoting; raise TooMuchHtmlError."""
     if len(html) > HTML_CHARACTERS or len(_TAG.findall(html)) > HTML_TAGS_MAX:
         raise TooMuchHtmlError
     html = re.sub(r"[ \t\r\n]+", " ", html)

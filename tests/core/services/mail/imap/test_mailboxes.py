@@ -1,4 +1,4 @@
-"""Mailboxes as wholes (RFC 3501 section 6.3)."""
+"""Commands on mailboxes (RFC 3501 section 6.3)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from services.mail.imap.command import State
+from services.mail.imap.session_state import State
 from tests.core.services.mail.imap.transcripts import Client, mailbox
 
 
@@ -218,7 +218,7 @@ def test_status_leaves_what_is_recent(client: Client) -> None:
 
 
 def test_status_of_the_selected_mailbox_counts_what_is_recent_to_this_session(client: Client) -> None:
-    """RFC 3501 sections 2.3.2 and 6.3.10: to others they are recent no more."""
+    r"""RFC 3501 sections 2.3.2 and 6.3.10: in other sessions the messages are not \Recent any more."""
     other = Client(client.maildir)
     client.send(b"a SELECT INBOX\r\n")
     client.play("""

@@ -198,7 +198,7 @@ def test_envelope_and_structure(client: Client) -> None:
 
 
 def test_a_folded_field_keeps_its_blanks(client: Client) -> None:
-    """RFC 5322 section 2.2.3: unfolding takes the line ends away; a subject is for people and shows one blank."""
+    """RFC 5322 section 2.2.3: unfolding removes line endings only; the decoded subject has one space."""
     client.maildir.deliver(
         b"Date: 1 Jan\r\n  2001\r\nSubject: one\r\n  two\r\nIn-Reply-To: <a@b>\r\n\t<c@d>\r\n"
         b"Content-Language: (spoken) en,\r\n de (written)\r\n\r\nx\r\n"
@@ -226,7 +226,7 @@ def test_a_folded_field_keeps_its_blanks(client: Client) -> None:
     ],
 )
 def test_what_a_content_type_leaves_out(client: Client, content_type: bytes, structure: bytes) -> None:
-    """RFC 2046 section 4.1.2: a text is in US-ASCII; section 5.1.1: a multipart without boundary is none."""
+    """RFC 2046 section 4.1.2: text defaults to US-ASCII; section 5.1.1: a multipart without boundary is not one."""
     client.maildir.deliver(b"Content-Type: %b\r\n\r\nx\r\n" % content_type)
     assert b"(BODY %b)\r\n" % structure in client.send(b"a NOOP\r\nb FETCH 4 BODY\r\n")
 

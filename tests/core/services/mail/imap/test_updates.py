@@ -1,4 +1,4 @@
-"""What a session hears of others, and when (RFC 3501 sections 5.2, 5.5 and 7.4.1; RFC 2177)."""
+"""Mailbox updates between sessions (RFC 3501 sections 5.2, 5.5 and 7.4.1; RFC 2177)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.core.services.mail.imap.transcripts import Client, mailbox
 @pytest.fixture
 def pair(tmp_path: Path) -> tuple[Client, Client]:
     maildir = mailbox(tmp_path, b"one", b"two", b"three")
-    # Each with a store of its own, as two processes have.
+    # Each client has a Maildir object of its own, as two processes have.
     made = Client(maildir), Client(Maildir(tmp_path / "maildir"))
     for client in made:
         client.send(b"s SELECT INBOX\r\n")
@@ -59,7 +59,7 @@ def test_no_message_loses_its_number_during_fetch_store_and_search(pair: tuple[C
 
 
 def test_a_uid_that_is_no_more_is_no_error(pair: tuple[Client, Client]) -> None:
-    """RFC 3501 section 6.4.8: a unique identifier that does not exist is ignored."""
+    """RFC 3501 section 6.4.8: a UID that does not exist is ignored."""
     one, two = pair
     one.send(b"a STORE 2 +FLAGS (\\Deleted)\r\nb EXPUNGE\r\n")
     two.play("""

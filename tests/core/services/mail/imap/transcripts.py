@@ -1,13 +1,4 @@
-r"""Sessions as transcripts: what the client says (C:) and what the server says (S:), line by line.
-
-    play(session, '''
-        C: a NOOP
-        S: a OK ...
-    ''')
-
-In a line of the server `...` stands for any octets, and `{name}` for a number that is kept in `found`. `\r`, `\n`
-and the like are written with a backslash within a line; a line that begins with `C+` is sent without a line end.
-"""
+"""IMAP session transcripts: client lines (C:) and server lines (S:)."""
 
 from __future__ import annotations
 
@@ -16,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from services.mail.access.requests import LogIn, Opened, Output, Outputs, StartTls
-from services.mail.imap.capabilities import Offer
+from services.mail.imap.capabilities import Capabilities
 from services.mail.imap.session import Session
 from services.mail.maildir.store import Maildir
 
@@ -25,22 +16,22 @@ PASSWORD = "secret"
 
 
 class Client:
-    """One client of a session; several may have one mailbox."""
+    """A client of one session; several clients may share a mailbox."""
 
-    def __init__(self, maildir: Maildir, offer: Offer | None = None, logged_in: bool = True) -> None:
+    def __init__(self, maildir: Maildir, offer: Capabilities | None = None, logged_in: bool = True) -> None:
         self.maildir = maildir
-        self.session = Session(offer or Offer())
+        self.session = Session(offer or Capabilities())
         self.found: dict[str, int] = {}
         self.tls_begun = 0
         if logged_in:
             self.send(b"login LOGIN alice secret\r\n")
 
     def send(self, octets: bytes) -> bytes:
-        """Let the session receive octets and return all that it answers."""
+        """Feed octets to the session and return its output."""
         return b"".join(self._answered(self.session.receive(octets)))
 
     def poll(self) -> bytes:
-        """Return what is new."""
+        """Return mailbox updates."""
         return b"".join(self.session.poll())
 
     def _answered(self, outputs: Outputs) -> Iterator[bytes]:
@@ -59,7 +50,7 @@ class Client:
                 answer = Opened("alice@example.com", self.maildir)
 
     def play(self, transcript: str) -> None:
-        """Say what the client says, and compare what the server says."""
+        """Send the client lines and compare the server lines."""
         pending: list[bytes] = []
         for line in filter(None, (one.strip() for one in transcript.splitlines())):
             who, _, text = line.partition(" ")
@@ -83,7 +74,7 @@ class Client:
 
 
 def mailbox(path: Path, *subjects: bytes) -> Maildir:
-    """A Maildir with a message of each subject."""
+    """Return a Maildir with a message for each subject."""
     maildir = Maildir(path / "maildir")
     for subject in subjects:
         maildir.deliver(MESSAGE % (subject, subject))

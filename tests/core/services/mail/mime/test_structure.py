@@ -24,11 +24,11 @@ def multipart(boundary: bytes, *parts: bytes, end: bytes = b"--\r\n") -> bytes:
 def bodies(octets: bytes) -> list[bytes]:
     """The bodies of the leaves, in order."""
     found: list[bytes] = []
-    waiting = [parse(octets)]
-    while waiting:
-        part = waiting.pop()
+    pending = [parse(octets)]
+    while pending:
+        part = pending.pop()
         inside = [*part.children, *([part.message] if part.message else [])]
-        waiting += reversed(inside)
+        pending += reversed(inside)
         if not inside:
             found.append(octets[part.body_begin : part.body_end])
     return found
@@ -120,11 +120,11 @@ def test_any_octets_have_a_structure(octets: bytes) -> None:
     for extended in (True, False):
         assert body_structure(root, extended).count(b"(") > 0
     assert envelope(root.header).startswith(b"(")
-    waiting = [root]
-    while waiting:
-        part = waiting.pop()
+    pending = [root]
+    while pending:
+        part = pending.pop()
         assert 0 <= part.header_begin <= part.body_begin <= part.body_end <= len(octets)
-        waiting += [*part.children, *([part.message] if part.message else [])]
+        pending += [*part.children, *([part.message] if part.message else [])]
 
 
 @pytest.mark.parametrize(

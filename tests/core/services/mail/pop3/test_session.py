@@ -14,20 +14,20 @@ from hypothesis import strategies as st
 from services.mail.access.requests import Challenge, LogIn, Opened, Outputs, StartTls
 from services.mail.maildir.store import Maildir
 from services.mail.pop3.limits import BAD_COMMANDS_MAX, FAILED_LOGINS_MAX
-from services.mail.pop3.session import Offer, Session
-from services.mail.pop3.steps import State
-from services.mail.pop3.transaction import stuffed
+from services.mail.pop3.session import Session
+from services.mail.pop3.session_state import Capabilities, State
+from services.mail.pop3.transaction import byte_stuffed
 
 TIMESTAMP = b"<1896.697170952@dbc.mtview.ca.us>"
 DOTS = b"Subject: dots\r\n\r\n.one\r\n..\r\n.\r\nend without a line"
 
 
 class Client:
-    """One client of a session."""
+    """A client of one session."""
 
-    def __init__(self, maildir: Maildir, offer: Offer | None = None, logged_in: bool = True) -> None:
+    def __init__(self, maildir: Maildir, offer: Capabilities | None = None, logged_in: bool = True) -> None:
         self.maildir = maildir
-        self.session = Session(offer or Offer(timestamp=TIMESTAMP))
+        self.session = Session(offer or Capabilities(timestamp=TIMESTAMP))
         if logged_in:
             self.send(b"USER alice\r\nPASS secret\r\n")
 
@@ -57,7 +57,7 @@ class Client:
         return (request.user, request.digest) == ("alice", digest)
 
     def play(self, transcript: str) -> None:
-        """Say what the client says (C:), and compare what the server says (S:), `...` for any octets."""
+        """Send the client lines (C:) and compare the server lines (S:); `...` matches any octets."""
         pending: list[bytes] = []
         for line in filter(None, (one.strip() for one in transcript.splitlines())):
             who, _, text = line.partition(" ")
@@ -255,7 +255,9 @@ def test_a_message_that_another_program_removed_is_an_error(maildir: Maildir, tm
 
 def test_capabilities(maildir: Maildir) -> None:
     words = (
-        Client(maildir, Offer(tls=True, needs_tls=True, timestamp=TIMESTAMP), False).send(b"CAPA\r\n").split(b"\r\n")
+        Client(maildir, Capabilities(tls=True, needs_tls=True, timestamp=TIMESTAMP), False)
+        .send(b"CAPA\r\n")
+        .split(b"\r\n")
     )
     assert {b"TOP", b"UIDL", b"STLS", b"RESP-CODES", b"PIPELINING"} < set(words)
     assert b"USER" not in words
@@ -263,7 +265,7 @@ def test_capabilities(maildir: Maildir) -> None:
 
 
 def test_tls_first_where_it_is_needed(maildir: Maildir) -> None:
-    client = Client(maildir, Offer(tls=True, needs_tls=True, timestamp=TIMESTAMP), logged_in=False)
+    client = Client(maildir, Capabilities(tls=True, needs_tls=True, timestamp=TIMESTAMP), logged_in=False)
     assert client.send(b"USER alice\r\n").startswith(b"-ERR")
     assert client.send(b"STLS\r\nUSER eve\r\n") == b"+OK Begin TLS negotiation now.\r\n"
     assert client.send(b"USER alice\r\nPASS secret\r\n").count(b"+OK") == 2
@@ -298,7 +300,7 @@ def test_a_line_without_end_is_an_error_once(maildir: Maildir) -> None:
 
 @given(st.lists(st.sampled_from([b".", b"\r\n", b"x", b"\r", b"\n"]), max_size=30).map(b"".join))
 def test_stuffing_is_undone_by_its_rule(content: bytes) -> None:
-    sent = b"".join(stuffed(content))
+    sent = b"".join(byte_stuffed(content))
     assert sent.endswith(b".\r\n")
     lines = sent[: -len(b".\r\n")].split(b"\r\n")
     assert lines.pop() == b""

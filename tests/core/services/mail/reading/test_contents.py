@@ -1,4 +1,4 @@
-"""What is shown of a message and what is offered as a file; names that would lead out of a directory."""
+"""Displayed text parts and attachments of a message; file names that try to leave the directory."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.mail.agent.showing import message_text
+from services.mail.agent.terminal import message_text
 from services.mail.mime.parameters import parse_parametric
 from services.mail.reading.contents import HTML, PLAIN, Contents
-from services.mail.reading.limits import FILE_NAME_OCTETS, PIECES_MAX
-from services.mail.reading.names import parameter_text, safe_file_name
+from services.mail.reading.file_names import parameter_text, safe_file_name
+from services.mail.reading.limits import FILE_NAME_OCTETS, LEAF_PARTS_MAX
 
 
-def part(kind: bytes, body: bytes = b"", *fields: bytes) -> bytes:
-    return b"".join((b"Content-Type: ", kind, b"\r\n", *(one + b"\r\n" for one in fields), b"\r\n", body))
+def part(media_type: bytes, body: bytes = b"", *fields: bytes) -> bytes:
+    return b"".join((b"Content-Type: ", media_type, b"\r\n", *(one + b"\r\n" for one in fields), b"\r\n", body))
 
 
 def multipart(subtype: bytes, *parts: bytes, boundary: bytes = b"b") -> bytes:
@@ -45,15 +45,15 @@ def test_html_with_its_pictures_is_one_alternative() -> None:
     assert shown(octets, html=True) == ["<img src=cid:ring@x>"]
     (file,) = contents.files
     assert (file.number, file.content_id, contents.decoded(file)) == ("2.2", "ring@x", b"\0\1\2")
-    assert contents.piece("2.2") is file
-    assert contents.piece("2.3") is None
+    assert contents.leaf("2.2") is file
+    assert contents.leaf("2.3") is None
 
 
 def test_texts_in_a_row_are_all_shown_and_attached_text_is_not() -> None:
     attached = part(b"text/plain", b"notes", b"Content-Disposition: attachment; filename=notes.txt")
     octets = multipart(b"mixed", part(b"text/plain", b"one"), attached, part(b"text/html", b"two"))
     assert shown(octets, html=True) == ["one", "two"]
-    assert [(file.kind, file.file_name) for file in Contents(octets).files] == [(PLAIN, "notes.txt")]
+    assert [(file.media_type, file.file_name) for file in Contents(octets).files] == [(PLAIN, "notes.txt")]
 
 
 def test_a_message_in_a_message_is_a_file() -> None:
@@ -121,13 +121,13 @@ def test_a_thousand_levels_are_shown_as_far_as_they_are_read() -> None:
         octets = multipart(b"alternative", part(HTML.encode(), b"no"), octets, boundary=b"b%d" % number)
     contents = Contents(b"Subject: deep\r\n" + octets)
     assert contents.field(b"subject") == "deep"
-    assert len(contents.pieces) <= PIECES_MAX
+    assert len(contents.leaf_parts) <= LEAF_PARTS_MAX
     assert contents.texts(html=True)
 
 
 def test_a_bomb_of_parts_is_cut() -> None:
     octets = multipart(b"mixed", *[part(b"image/png")] * 20_000)
-    assert len(Contents(octets).pieces) == PIECES_MAX
+    assert len(Contents(octets).leaf_parts) == LEAF_PARTS_MAX
 
 
 def test_as_the_standard_library_reads_it() -> None:

@@ -1,4 +1,4 @@
-"""A site without sockets: requests go in as octets of a head and fields of a form, pages come out."""
+"""Webmail site without sockets: request heads and form fields in, pages out."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ OK = Reply(250, "Queued", "2.0.0")
 
 @dataclass
 class World:
-    """A site, and a world that answers what it asks for."""
+    """A site and fake answers to its I/O requests."""
 
     root: Path
     now: float = 1_795_442_557.0
@@ -40,15 +40,15 @@ class World:
         self.site = Site(accounts, self.mailbox_of, lambda octets: next(numbers).to_bytes(octets, "big"))
 
     def mailbox_of(self, account: Account) -> Maildir:
-        """One object for each mailbox."""
+        """Return the one Maildir object of a user."""
         return self._maildirs.setdefault(account, Maildir(account.directory(self.root)))
 
     def alice(self) -> Maildir:
-        """Alice's mailbox."""
+        """Return Alice's mailbox."""
         return self.mailbox_of(Account("alice", "example.com"))
 
     def log_in(self, user: str = "alice", password: str = "secret") -> Response:
-        """Get a session by the form."""
+        """Log in by the form."""
         self.cookie = "login=" + "0" * 8
         response = self.post("/login", form_token="0" * 8, user=user, password=password)
         if response.status == 303:
@@ -58,31 +58,31 @@ class World:
 
     @property
     def form_token(self) -> str:
-        """The token of the session's forms."""
+        """Return the session's form token."""
         session = self.site.sessions.find(self.cookie.partition("=")[2], self.now)
         return "" if session is None else session.form_token
 
     def head(self, method: bytes, target: str, fields: Mapping[str, str]) -> Request:
-        """The head of a request."""
+        """Build a request head."""
         lines = {"Host": HOST, "Cookie": self.cookie, **fields}
         pairs = tuple((name.encode(), value.encode()) for name, value in lines.items() if value)
         return Request(method, target.encode(), Fields(pairs))
 
     def get(self, path: str, /, **query: object) -> Response:
-        """Ask for a page."""
+        """Request a page."""
         target = path + ("?" + urlencode(query) if query else "")
         return self.answer(self.head(b"GET", target, {}), Form())
 
     def post(
         self, path: str, files: list[FormFile] | None = None, /, origin: object = "http://" + HOST, **values: object
     ) -> Response:
-        """Send a form; the session's token goes with it unless it is given."""
+        """Send a form, with the session's token unless one is given."""
         values.setdefault("form_token", self.form_token)
         form = Form(url_fields(urlencode(values, doseq=True).encode()), files or [])
         return self.answer(self.head(b"POST", path, {"Origin": str(origin)}), form)
 
     def answer(self, request: Request, form: Form) -> Response:
-        """Put a request to the site, and do what it asks for."""
+        """Pass a request to the site and answer its I/O requests."""
         admitted = self.site.admit(request, "192.0.2.1", self.now)
         if not isinstance(admitted, Admitted):
             return admitted
@@ -108,11 +108,11 @@ class World:
 
 
 def text(response: Response) -> str:
-    """A page as text."""
+    """Return a page as text."""
     assert isinstance(response.body, bytes)
     return response.body.decode("utf-8")
 
 
 def value_of(response: Response, name: bytes) -> str:
-    """A field of a response."""
+    """Return a field of a response."""
     return (response.fields.get(name) or b"").decode()

@@ -1,4 +1,4 @@
-"""Sessions, guessing, and forms from elsewhere, each with a clock and random octets of the test's own."""
+"""Sessions, login throttling and CSRF checks, with a fake clock and fake random octets."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from services.http.fields import Fields
 from services.mail.accounts import Account
 from services.mail.webmail.csrf import check_origin, check_token
-from services.mail.webmail.limits import GUESSERS_MAX, IDLE_S, SESSION_S, SESSIONS_MAX, SESSIONS_OF_USER_MAX
-from services.mail.webmail.login import Attempts
+from services.mail.webmail.limits import IDLE_S, SESSION_S, SESSIONS_MAX, SESSIONS_OF_USER_MAX, THROTTLE_KEYS_MAX
+from services.mail.webmail.login import LoginThrottle
 from services.mail.webmail.requests import PageError
 from services.mail.webmail.sessions import Sessions
 
@@ -90,7 +90,7 @@ def test_the_password_opens_with_the_token_and_is_nowhere_without(password: str)
 
 
 def test_guessing_is_slow_and_never_ends_for_good() -> None:
-    attempts = Attempts(3, 60.0)
+    attempts = LoginThrottle(3, 60.0)
     for now in (0.0, 1.0, 2.0):
         assert attempts.wait_s("eve", now) == 0
         attempts.count("eve", now)
@@ -100,20 +100,20 @@ def test_guessing_is_slow_and_never_ends_for_good() -> None:
 
 
 def test_a_log_in_that_succeeds_does_not_count() -> None:
-    attempts = Attempts(1, 60.0)
+    attempts = LoginThrottle(1, 60.0)
     attempts.count("alice", 0.0)
     assert attempts.wait_s("alice", 0.0) > 0
-    attempts.take_back("alice")
+    attempts.forget_last("alice")
     assert attempts.wait_s("alice", 0.0) == 0
-    attempts.take_back("nobody")
+    attempts.forget_last("nobody")
 
 
 def test_who_is_remembered_is_bounded() -> None:
-    attempts = Attempts(1, 60.0)
-    for number in range(GUESSERS_MAX + 1):
+    attempts = LoginThrottle(1, 60.0)
+    for number in range(THROTTLE_KEYS_MAX + 1):
         attempts.count(str(number), 0.0)
     assert attempts.wait_s("0", 0.0) == 0
-    assert attempts.wait_s(str(GUESSERS_MAX), 0.0) > 0
+    assert attempts.wait_s(str(THROTTLE_KEYS_MAX), 0.0) > 0
 
 
 def fields(**values: str) -> Fields:

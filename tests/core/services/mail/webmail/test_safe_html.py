@@ -1,7 +1,4 @@
-"""What is left of a message's HTML: nothing that runs, nothing that fetches, nothing that reaches the page around it.
-
-The judge is the standard library's parser, which reads what came out and knows nothing of how it was cleaned.
-"""
+"""HTML sanitiser: no scripts, no remote requests, no effect on the surrounding page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pages of webmail, asked for without a socket: who may see what, and what becomes of forms."""
+"""Webmail pages without sockets: access control, and the effects of forms."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def alice(world: World) -> World:
 
 
 def deliver(world: World, *subjects: str) -> dict[str, object]:
-    """Put letters into Alice's inbox; returns what names the first."""
+    """Deliver messages to Alice's inbox; return the URL parameters of the first."""
     world.alice().deliver_many([LETTER % (name.encode(), name.encode()) for name in subjects])
     folder = world.alice().folder("INBOX")
     folder.refresh()
@@ -348,7 +348,7 @@ def test_who_is_refused_among_others_is_named(alice: World) -> None:
     assert "refused for no@example.com: 550" in notice_of(alice)
 
 
-def test_a_server_that_is_down_loses_no_letter(alice: World) -> None:
+def test_a_server_that_is_down_loses_no_message(alice: World) -> None:
     alice.failure = Reply(451, "No connection to mail.example", "4.4.1")
     response = alice.post("/compose", to="bob@example.com", text="A long letter")
     assert response.status == 422

@@ -1,4 +1,4 @@
-"""Messages that are meant to harm who reads them, or that nobody can read: on every page there is something to see."""
+"""Hostile and malformed messages: every page displays something, and nothing of it runs."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def deliver(world: World, octets: bytes) -> dict[str, object]:
 
 
 def all_pages(world: World, octets: bytes) -> list[Response]:
-    """Every page that shows something of a message."""
+    """Return every page that displays part of a message."""
     named = deliver(world, octets)
     pages = [world.get("/folder", name="INBOX"), world.get("/document", **named)]
     pages += [world.get("/message", **named, **{"as": view}) for view in VIEWS]
@@ -164,7 +164,7 @@ def test_what_could_run_is_only_to_be_saved(world: World, kind: str) -> None:
     assert value_of(response, b"content-security-policy").startswith("default-src 'none'; sandbox;")
 
 
-def test_a_letter_of_nothing_says_so(world: World) -> None:
+def test_a_message_of_nothing_says_so(world: World) -> None:
     assert "The message has no text." in text(world.get("/message", **deliver(world, b"Subject: x\r\n\r\n")))
     assert "The message has no text." not in text(world.get("/message", **deliver(world, b"Subject: x\r\n\r\ny")))
 

@@ -1,4 +1,4 @@
-"""Messages that the user agent writes, read back by the standard library's parser."""
+"""Message composition: drafts encoded by the user agent and parsed by the standard library."""
 
 from __future__ import annotations
 
@@ -13,14 +13,21 @@ from hypothesis import strategies as st
 
 from services.mail.address import Mailbox
 from services.mail.agent import fields
-from services.mail.agent.composing import compose_message
-from services.mail.agent.drafts import Attachment, ComposeError, Draft, Person, parse_people, parse_person
+from services.mail.agent.composition import compose_message
+from services.mail.agent.drafts import (
+    Attachment,
+    ComposeError,
+    Draft,
+    NameAddr,
+    parse_mailbox_list,
+    parse_single_mailbox,
+)
 from services.mail.agent.limits import ATTACHMENTS_MAX, LINE_OCTETS, RECIPIENTS_MAX, REFERENCES_MAX, TEXT_OCTETS
 
-ALICE = Person("Alice", Mailbox("alice", "example.org"))
-BOB = Person("", Mailbox("bob", "example.com"))
+ALICE = NameAddr("Alice", Mailbox("alice", "example.org"))
+BOB = NameAddr("", Mailbox("bob", "example.com"))
 DATE_S = 1_795_442_557.0
-# No control, no half of a character: what a person may write in a field.
+# Text that is permitted in a header field: no controls, no lone surrogates.
 WORDS = st.text(st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp")), max_size=120)
 
 
@@ -53,7 +60,7 @@ def test_the_same_draft_gives_the_same_octets() -> None:
 
 
 def test_no_blind_copy_is_written() -> None:
-    secret = Person("", Mailbox("carol", "example.net"))
+    secret = NameAddr("", Mailbox("carol", "example.net"))
     draft = Draft(ALICE, (BOB,), "x", "", bcc=(secret,))
     assert b"carol" not in compose_message(draft, DATE_S, "1@x")
     assert draft.recipients == (BOB.mailbox, secret.mailbox)
@@ -61,7 +68,7 @@ def test_no_blind_copy_is_written() -> None:
 
 @given(subject=WORDS, name=WORDS, text=st.text(st.characters(exclude_categories=["Cs"]), max_size=300))
 def test_what_was_written_is_read(subject: str, name: str, text: str) -> None:
-    sender = Person(name.strip(), ALICE.mailbox)
+    sender = NameAddr(name.strip(), ALICE.mailbox)
     octets = compose_message(Draft(sender, (BOB,), subject, text), DATE_S, "1@x")
     assert octets.isascii()
     assert all(len(line) <= LINE_OCTETS for line in octets.split(b"\r\n"))
@@ -97,8 +104,8 @@ def read_raw(field: str) -> str:
 def test_nobody_writes_a_field_of_his_own(bad: str) -> None:
     for draft in (
         Draft(ALICE, (BOB,), bad, ""),
-        Draft(Person(bad, ALICE.mailbox), (BOB,), "", ""),
-        Draft(ALICE, (Person(bad, BOB.mailbox),), "", ""),
+        Draft(NameAddr(bad, ALICE.mailbox), (BOB,), "", ""),
+        Draft(ALICE, (NameAddr(bad, BOB.mailbox),), "", ""),
         Draft(ALICE, (BOB,), "", "", attachments=[Attachment(bad, b"")]),
         Draft(ALICE, (BOB,), "", "", in_reply_to=f"<{bad}@x>"),
         Draft(ALICE, (BOB,), "", "", references=(f"<{bad}@x>",)),
@@ -108,17 +115,17 @@ def test_nobody_writes_a_field_of_his_own(bad: str) -> None:
     with pytest.raises(ComposeError):
         compose_message(Draft(ALICE, (BOB,), "", ""), DATE_S, bad)
     with pytest.raises(ComposeError):
-        parse_people(f"{bad} <bob@example.com>")
+        parse_mailbox_list(f"{bad} <bob@example.com>")
 
 
 def test_an_encoded_line_end_stays_encoded() -> None:
-    """Some libraries read encoded words in what they are given to write, and write what stands in them."""
+    """Some libraries decode encoded words in their input before encoding it: no line ending may get through."""
     hidden = "=?utf-8?q?a=0D=0ABcc:_eve@example.net?="
     octets = written(subject=hidden, attachments=[Attachment(hidden, b"")])
     assert b"\r\nBcc" not in octets
     assert read_back(octets)["Bcc"] is None
     assert b"=?utf-8?" in octets
-    draft = Draft(Person(hidden, ALICE.mailbox), (BOB,), "", "")
+    draft = Draft(NameAddr(hidden, ALICE.mailbox), (BOB,), "", "")
     assert b"\r\nBcc" not in compose_message(draft, DATE_S, "1@x")
 
 
@@ -141,7 +148,7 @@ def test_a_text_is_encoded_where_it_must_be(text: str, encoding: str) -> None:
 
 
 def test_what_holds_parts_goes_as_octets() -> None:
-    """RFC 2046 section 5.2.1: message/rfc822 is not to be encoded in base64."""
+    """RFC 2046 section 5.2.1: message/rfc822 must not be encoded in base64."""
     octets = written(
         attachments=[Attachment("a.eml", b"\xff", "message/rfc822"), Attachment("b", b"", "multipart/mixed")]
     )
@@ -157,21 +164,21 @@ def test_a_media_type_that_is_none_is_not_written(kind: str) -> None:
 
 
 def test_people_are_read_as_they_are_typed() -> None:
-    assert parse_people('"Example, Bob" <bob@example.com>,carol@example.net') == (
-        Person("Example, Bob", Mailbox("bob", "example.com")),
-        Person("", Mailbox("carol", "example.net")),
+    assert parse_mailbox_list('"Example, Bob" <bob@example.com>,carol@example.net') == (
+        NameAddr("Example, Bob", Mailbox("bob", "example.com")),
+        NameAddr("", Mailbox("carol", "example.net")),
     )
-    assert parse_people("  ") == ()
+    assert parse_mailbox_list("  ") == ()
 
 
 @pytest.mark.parametrize("text", ["bob", "bob@", "@example.com", "bob@-.com", "<>", ", ".join(["a@b"] * 1001)])
 def test_who_is_no_mailbox_is_named(text: str) -> None:
     with pytest.raises(ComposeError, match=r"\.$"):
-        parse_people(text)
+        parse_mailbox_list(text)
 
 
 def test_bounds_are_said_in_a_sentence() -> None:
-    many = tuple(Person("", Mailbox(f"u{number}", "example.com")) for number in range(RECIPIENTS_MAX + 1))
+    many = tuple(NameAddr("", Mailbox(f"u{number}", "example.com")) for number in range(RECIPIENTS_MAX + 1))
     drafts = [
         Draft(ALICE, (), "x", ""),
         Draft(ALICE, many, "x", ""),
@@ -184,7 +191,7 @@ def test_bounds_are_said_in_a_sentence() -> None:
         with pytest.raises(ComposeError, match=r"\.$"):
             compose_message(draft, DATE_S, "1@x")
     with pytest.raises(ComposeError):
-        parse_person("a@example.com, b@example.com", "sender")
+        parse_single_mailbox("a@example.com, b@example.com", "sender")
 
 
 def test_many_references_are_cut_in_the_middle() -> None:

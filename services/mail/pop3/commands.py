@@ -1,12 +1,13 @@
-"""Every command, the states in which it is allowed, its arguments, and what it does (RFC 1939 section 9)."""
+"""POP3 command table: keyword -> states in which it is valid, argument count, handler (RFC 1939 section 9)."""
 
 from services.mail.pop3 import authorization, transaction
-from services.mail.pop3.steps import Command, State
+from services.mail.pop3.command import Command
+from services.mail.pop3.session_state import State
 
 _FIRST = frozenset((State.AUTHORIZATION,))
 _THEN = frozenset((State.TRANSACTION,))
 _BOTH = _FIRST | _THEN
-# PASS may have spaces in it (RFC 1939 section 7), so that its argument is the rest of the line.
+# RFC 1939 section 7: a password may contain spaces, so the argument of PASS is the rest of the line.
 REST_OF_LINE = frozenset((b"PASS",))
 
 COMMANDS: dict[bytes, Command] = {

@@ -1,4 +1,4 @@
-r"""The name of a file that came with a message, and one that is safe to save it under (RFC 2183 sections 2.3 and 5).
+r"""Attachment file names: parameter decoding (RFC 2231) and sanitising (RFC 2183 sections 2.3 and 5).
 
 safe_file_name("../../etc/passwd") == "passwd"
 safe_file_name("C:\\autoexec.bat") == "autoexec.bat"
@@ -11,15 +11,15 @@ from services.mail.mime.parameters import Parametric
 from services.mail.mime.words import decode_words, text_of
 from services.mail.reading.limits import ENDING_CHARACTERS, FILE_NAME_OCTETS
 
-# Besides controls: what turns the direction of text, so that a name shows another ending than it has.
+# Controls, and bidirectional overrides, which could disguise a file's extension.
 _UNSHOWN = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
 _SEPARATORS = re.compile(r"[/\\]")
-# What has a meaning in a shell's or another system's file names.
+# Characters special to shells or other file systems.
 _REPLACED = re.compile(r'[<>:"|?*]')
 
 
 def parameter_text(field: Parametric, name: bytes) -> str:
-    """Return a parameter as text: of RFC 2231, or in encoded words as many send it; empty where there is none."""
+    """Decode a parameter by RFC 2231, or as an encoded word, as many clients send it; empty if absent."""
     extended = field.get(name + b"*")
     if extended is not None:
         charset, _, rest = extended.partition(b"'")
@@ -30,16 +30,16 @@ def parameter_text(field: Parametric, name: bytes) -> str:
 
 
 def safe_file_name(name: str, otherwise: str = "file") -> str:
-    """Return a name that has no path, begins with no dot and can be a file's; `otherwise` where nothing is left."""
+    """Return a valid file name without a path and without a leading dot; `otherwise` if nothing remains."""
     name = _SEPARATORS.split(_UNSHOWN.sub("", name))[-1]
     name = _REPLACED.sub("_", name).strip().lstrip(".").strip()
     if len(name.encode("utf-8")) > FILE_NAME_OCTETS:
-        name = _shortened(name)
+        name = _truncate(name)
     return name or otherwise
 
 
-def _shortened(name: str) -> str:
-    """Keep the ending, which says what the file is."""
+def _truncate(name: str) -> str:
+    """Truncate the stem and keep the extension."""
     stem, dot, ending = name.rpartition(".")
     last = (dot + ending).encode("utf-8") if stem and len(ending) <= ENDING_CHARACTERS else b""
     kept = (stem if last else name).encode("utf-8")[: FILE_NAME_OCTETS - len(last)]

@@ -1,4 +1,4 @@
-"""Greeting, capabilities, log-in and log-out (RFC 3501 sections 6.1 and 6.2)."""
+"""Greeting, capabilities, login and logout (RFC 3501 sections 6.1 and 6.2)."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from services.mail.imap.capabilities import Offer
-from services.mail.imap.command import State
+from services.mail.imap.capabilities import Capabilities
 from services.mail.imap.limits import BAD_COMMANDS_MAX, FAILED_LOGINS_MAX
+from services.mail.imap.session_state import State
 from tests.core.services.mail.imap.transcripts import Client, mailbox
 
 
@@ -202,7 +202,7 @@ def test_identification_is_answered_and_bounded(client: Client) -> None:
 
 
 def test_starttls_drops_what_was_sent_ahead(tmp_path: Path) -> None:
-    client = Client(mailbox(tmp_path), Offer(tls=True, needs_tls=True), logged_in=False)
+    client = Client(mailbox(tmp_path), Capabilities(tls=True, needs_tls=True), logged_in=False)
     client.play("""
         C: a CAPABILITY
         S: * CAPABILITY IMAP4rev1 ... STARTTLS LOGINDISABLED
@@ -259,7 +259,7 @@ def test_a_literal_that_does_not_wait_and_is_refused_is_passed_over(client: Clie
 
 
 def test_literals_behind_one_that_is_refused_are_passed_over(client: Client) -> None:
-    """RFC 7888 section 4: what the client sends unasked is read to its end, and no command is found in it."""
+    """RFC 7888 section 4: a non-synchronising literal is read to its end, and no command is parsed in it."""
     client.play(
         """
         C: a LOGIN {5000+}\\r\\n%s {9+}\\r\\nb NOOP\\r\\n\\r {3+}\\r\\nabc

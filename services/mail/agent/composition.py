@@ -1,4 +1,4 @@
-"""From a draft to the octets of a message (RFC 5322; RFC 2045 to 2047, 2183, 2231).
+"""Message composition: encodes a draft as an Internet message with MIME parts (RFC 5322; RFC 2045 to 2047, 2183, 2231).
 
     content = compose_message(draft, date_s, "123.456@example.org")
 
@@ -17,8 +17,8 @@
     Content-Disposition: attachment; filename="picture.jpg"
     ...
 
-The same draft, date and Message-ID give the same octets. Lines end in CRLF, and no octet is beyond ASCII, so that any
-server takes it. Left out: HTML, which a person at a terminal does not write, and encryption.
+The same draft, date and Message-ID give the same octets. Lines end in CRLF and all octets are ASCII, so that no server
+extension is needed. Left out: HTML bodies and encryption.
 """
 
 import base64
@@ -30,22 +30,22 @@ from hashlib import sha256
 
 from services.http.files.representation import UNKNOWN_TYPE, content_type
 from services.mail.agent import fields
-from services.mail.agent.drafts import Attachment, ComposeError, Draft, checked, field_text
+from services.mail.agent.drafts import Attachment, ComposeError, Draft, field_text, validate
 from services.mail.agent.limits import LINE_OCTETS, MESSAGE_OCTETS, REFERENCES_MAX
 from services.mail.delivery.trace import date_time
 
 _POLICY = compat32.clone(linesep="\r\n", cte_type="7bit")
 _TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,127}/[A-Za-z0-9!#$&^_.+-]{1,127}\Z")
-# RFC 2046 sections 5.1 and 5.2.1: what holds parts is not to be encoded, so that as a file it is octets.
+# RFC 2046 sections 5.1 and 5.2.1: composite types must not be base64-encoded; such a file is sent as octets.
 _HOLDS_PARTS = ("multipart/", "message/")
 
 
 def compose_message(draft: Draft, date_s: float, message_id: str) -> bytes:
-    """Return a message; raises ComposeError with what its author must change.
+    """Encode a draft as a message; raise ComposeError if a field is invalid.
 
-    `date_s` is in seconds since 1970 UTC; `message_id` is without brackets. Who gets a blind copy stands nowhere in it.
+    `date_s` is in seconds since 1970 UTC; `message_id` is without angle brackets. Bcc recipients do not appear.
     """
-    draft = checked(draft)
+    draft = validate(draft)
     text = _text_part(draft.text)
     body = _mixed(text, draft, message_id) if draft.attachments else text
     content = _header(draft, date_s, message_id).encode("ascii") + _octets(body)
@@ -55,22 +55,22 @@ def compose_message(draft: Draft, date_s: float, message_id: str) -> bytes:
 
 
 def _header(draft: Draft, date_s: float, message_id: str) -> str:
-    lines = [f"Date: {date_time(date_s)}\r\n", fields.people("From", [draft.sender])]
+    lines = [f"Date: {date_time(date_s)}\r\n", fields.mailbox_list("From", [draft.sender])]
     if draft.to:
-        lines.append(fields.people("To", draft.to))
+        lines.append(fields.mailbox_list("To", draft.to))
     if draft.cc:
-        lines.append(fields.people("Cc", draft.cc))
+        lines.append(fields.mailbox_list("Cc", draft.cc))
     lines.append(f"Message-ID: <{field_text(message_id, 'Message-ID')}>\r\n")
     if draft.in_reply_to:
-        lines.append(fields.words("In-Reply-To", [draft.in_reply_to]))
+        lines.append(fields.word_list("In-Reply-To", [draft.in_reply_to]))
     if draft.references:
-        lines.append(fields.words("References", _kept(draft.references)))
+        lines.append(fields.word_list("References", _truncate_references(draft.references)))
     # RFC 2045 section 4
     return "".join([*lines, fields.unstructured("Subject", draft.subject), "MIME-Version: 1.0\r\n"])
 
 
-def _kept(references: tuple[str, ...]) -> tuple[str, ...]:
-    """The first one, which began it, and the last ones."""
+def _truncate_references(references: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the first reference, the root of the thread, and the latest ones."""
     return references if len(references) <= REFERENCES_MAX else (references[0], *references[1 - REFERENCES_MAX :])
 
 
@@ -80,19 +80,19 @@ def _octets(part: Message) -> bytes:
 
 
 def _text_part(text: str) -> Message:
-    """RFC 2045 section 6: as it is where ASCII and short lines do, else in the encoding that is shorter."""
+    """Build the text part: 7bit if possible, else the shorter of quoted-printable and base64 (RFC 2045 section 6)."""
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     text = text if not text or text.endswith("\n") else text + "\n"
     try:
         octets = text.encode("utf-8")
     except UnicodeEncodeError:
-        raise ComposeError("The text has half a character in it.") from None
+        raise ComposeError("The text contains a lone surrogate.") from None
     part = Message()
     is_plain = (
         octets.isascii() and b"\0" not in octets and all(len(line) <= LINE_OCTETS for line in octets.split(b"\n"))
     )
     part["Content-Type"] = f'text/plain; charset="{"us-ascii" if octets.isascii() else "utf-8"}"'
-    # RFC 2046 section 4.1.1: base64 is of a text whose lines end in CRLF.
+    # RFC 2046 section 4.1.1: base64 encodes the canonical form, with CRLF line endings.
     quoted, based = quopri.encodestring(octets), base64.encodebytes(octets.replace(b"\n", b"\r\n"))
     if is_plain:
         encoding, body = "7bit", octets
@@ -106,9 +106,9 @@ def _text_part(text: str) -> Message:
 
 
 def _mixed(text: Message, draft: Draft, message_id: str) -> Message:
-    """RFC 2046 section 5.1.3."""
+    """Build a multipart/mixed entity (RFC 2046 section 5.1.3)."""
     whole = Message()
-    # RFC 2045 section 6.7: "=_" stands neither in quoted-printable nor in base64; no text has its Message-ID's digest.
+    # RFC 2045 section 6.7: "=_" occurs in no encoded body; the digest keeps the boundary out of 7bit text.
     boundary = "=_" + sha256(message_id.encode("utf-8")).hexdigest()[:40]
     whole["Content-Type"] = f'multipart/mixed; boundary="{boundary}"'
     whole.set_payload([text, *(_file_part(attachment) for attachment in draft.attachments)])
@@ -120,7 +120,7 @@ def _file_part(attachment: Attachment) -> Message:
     part["Content-Type"] = media_type(attachment)
     part["Content-Transfer-Encoding"] = "base64"
     name = attachment.file_name
-    # RFC 2231 section 4 where the name is not ASCII, or would be misread as an encoded word.
+    # RFC 2231 section 4 for a name that is not ASCII or looks like an encoded word.
     is_plain = name.isascii() and "=?" not in name
     part.add_header("Content-Disposition", "attachment", filename=name if is_plain else ("utf-8", "", name))
     part.set_payload(base64.encodebytes(attachment.content).decode("ascii"))
@@ -128,7 +128,7 @@ def _file_part(attachment: Attachment) -> Message:
 
 
 def media_type(attachment: Attachment) -> str:
-    """Return the media type that an attachment goes under."""
+    """Return an attachment's media type: as declared, or guessed from its file name."""
     kind = attachment.content_type.partition(";")[0].strip().lower()
     if not _TYPE.match(kind):
         kind = content_type(attachment.file_name).decode("ascii").partition(";")[0]

@@ -1,9 +1,9 @@
-"""Hands messages to a server by SMTP (RFC 5321, RFC 6409), with the standard library's client.
+"""Message submission by SMTP (RFC 5321, RFC 6409) with smtplib.
 
-    sent = send(Server("mail.example.org", 587, "alice", "secret"), [content])
+    refused = send(Server("mail.example.org", 587, "alice", "secret"), [prepare(content)])
 
-Several messages go over one connection. Who gets one stands in its To, Cc and Bcc, unless the envelope says otherwise;
-Bcc does not go out (RFC 5322 section 3.6.3). Left out: requests for delivery reports (RFC 3461).
+Several messages share one connection. Recipients are taken from To, Cc and Bcc unless the envelope is given; the Bcc
+field is removed (RFC 5322 section 3.6.3). Left out: delivery status notifications (RFC 3461).
 """
 
 import os
@@ -14,10 +14,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from services.mail.address import Mailbox, MailboxError, PathError, is_domain, parse_mailbox
-from services.mail.agent.errors import AgentError
+from services.mail.agent.errors import AgentError, failure_reason
 from services.mail.agent.limits import RECIPIENTS_MAX, TIMEOUT_S
 from services.mail.mime.header import parse_header
-from services.mail.reading.people import people_in
+from services.mail.reading.address_list import parse_name_addrs
 
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 _RECIPIENT_FIELDS = (b"to", b"cc", b"bcc")
@@ -26,7 +26,7 @@ _FALLBACK_NAME = "localhost"
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """Where messages are handed in. `tls` is a context for STARTTLS, None is none; without a user nobody logs in."""
+    """A submission server; `tls` is a context for STARTTLS, None for cleartext; an empty `user` means no AUTH."""
 
     host: str
     port: int = 587
@@ -46,53 +46,53 @@ class Submission:
     content: bytes
 
 
-def submission(content: bytes, sender: str = "", recipients: Sequence[str] = ()) -> Submission:
-    """Return a message ready to go; what the envelope lacks is read from its fields. Raises AgentError."""
-    # RFC 5321 section 2.3.8: lines end in CRLF, and neither octet stands alone.
+def prepare(content: bytes, sender: str = "", recipients: Sequence[str] = ()) -> Submission:
+    """Return a message with its envelope, completed from the header fields; raise AgentError."""
+    # RFC 5321 section 2.3.8: lines end in CRLF; bare CR and LF are forbidden.
     content = _LINE_END.sub(b"\r\n", content)
     header = parse_header(content)
-    people = _mailboxes(list(header.all(b"from"))[:1]) if not sender else [_mailbox(sender)]
-    if not people:
-        raise AgentError("The message has no From: say who sends it.")
+    senders = _mailboxes(list(header.all(b"from"))[:1]) if not sender else [_mailbox(sender)]
+    if not senders:
+        raise AgentError("The message has no From field: give the sender.")
     values = [value for name in _RECIPIENT_FIELDS for value in header.all(name)]
-    found = [_mailbox(one) for one in recipients] or _mailboxes(values)
-    forward_paths = tuple(dict.fromkeys(map(str, found)))
+    mailboxes = [_mailbox(recipient) for recipient in recipients] or _mailboxes(values)
+    forward_paths = tuple(dict.fromkeys(map(str, mailboxes)))
     if not 0 < len(forward_paths) <= RECIPIENTS_MAX:
-        raise AgentError(f"The message has {len(forward_paths)} recipients: one to {RECIPIENTS_MAX} can be served.")
+        raise AgentError(f"The message has {len(forward_paths)} recipients: 1 to {RECIPIENTS_MAX} are permitted.")
     kept = header.chosen([b"bcc"], inverted=True)
-    shown = sum(len(one.raw) for one in header.fields)
-    return Submission(str(people[0]), forward_paths, kept + content[shown:])
+    header_octets = sum(len(field.raw) for field in header.fields)
+    return Submission(str(senders[0]), forward_paths, kept + content[header_octets:])
 
 
 def _mailboxes(values: Sequence[bytes]) -> list[Mailbox]:
-    return [_mailbox(str(person.mailbox)) for value in values for person in people_in(value)]
+    return [_mailbox(str(name_addr.mailbox)) for value in values for name_addr in parse_name_addrs(value)]
 
 
 def _mailbox(text: str) -> Mailbox:
     try:
         return parse_mailbox(text)
     except (MailboxError, PathError) as error:
-        raise AgentError(f"{text} is no mailbox: {error}.") from None
+        raise AgentError(f"{text} is not a mailbox: {error}.") from None
 
 
 def send(server: Server, messages: Sequence[Submission]) -> dict[str, str]:
-    """Send messages over one connection; returns the recipients that were refused, each with the server's reply.
+    """Send messages over one connection; return the refused recipients with the server's replies.
 
-    Raises AgentError where the server cannot be used, or takes a message for nobody.
+    Raises AgentError if the server cannot be used or refuses all recipients of a message.
     """
     refused: dict[str, str] = {}
     try:
-        with _connected(server) as client:
+        with _connect(server) as client:
             for message in messages:
-                refused |= _sent(client, message)
+                refused |= _send_message(client, message)
     except smtplib.SMTPException as error:
-        raise AgentError(_why(server, error)) from error
+        raise AgentError(_smtp_error_text(server, error)) from error
     except (OSError, UnicodeError) as error:
-        raise AgentError(f"{server.host} port {server.port} cannot be used: {_reason(error)}.") from error
+        raise AgentError(f"{server.host} port {server.port} cannot be used: {failure_reason(error)}.") from error
     return refused
 
 
-def _connected(server: Server) -> smtplib.SMTP:
+def _connect(server: Server) -> smtplib.SMTP:
     name = server.hello or os.uname().nodename
     client = smtplib.SMTP(server.host, server.port, name if is_domain(name) else _FALLBACK_NAME, server.timeout_s)
     try:
@@ -106,12 +106,12 @@ def _connected(server: Server) -> smtplib.SMTP:
     return client
 
 
-def _sent(client: smtplib.SMTP, message: Submission) -> dict[str, str]:
+def _send_message(client: smtplib.SMTP, message: Submission) -> dict[str, str]:
     client.ehlo_or_helo_if_needed()
     # RFC 6152 section 3
     is_8bit = not message.content.isascii()
     if is_8bit and not client.has_extn("8bitmime"):
-        raise AgentError("The message has octets beyond ASCII, and the server does not take them.")
+        raise AgentError("The message is not ASCII, and the server does not support 8BITMIME.")
     options = ["BODY=8BITMIME"] if is_8bit else []
     refused = client.sendmail(message.reverse_path, message.forward_paths, message.content, options)
     return {name: f"{code} {_text(reply)}" for name, (code, reply) in refused.items()}
@@ -121,14 +121,10 @@ def _text(reply: bytes | str) -> str:
     return reply if isinstance(reply, str) else reply.decode("utf-8", "replace")
 
 
-def _why(server: Server, error: smtplib.SMTPException) -> str:
+def _smtp_error_text(server: Server, error: smtplib.SMTPException) -> str:
     if isinstance(error, smtplib.SMTPRecipientsRefused):
         replies = "; ".join(f"{name}: {code} {_text(reply)}" for name, (code, reply) in error.recipients.items())
         return f"{server.host} refused every recipient: {replies}"
     if isinstance(error, smtplib.SMTPResponseException):
         return f"{server.host} said {error.smtp_code} {_text(error.smtp_error)}"
     return f"{server.host} port {server.port}: {error}"
-
-
-def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__

@@ -1,4 +1,4 @@
-"""Sets, patterns, dates, strings and framing, one by one and with any octets."""
+"""Sequence sets, LIST patterns, dates, strings and framing, by example and with arbitrary octets."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.errors import LimitExceededError
-from services.mail.imap.commands.list import matches
+from services.mail.imap.commands.mailbox_list import matches
 from services.mail.imap.errors import BadError
-from services.mail.imap.syntax import formatting
+from services.mail.imap.syntax import encoder
 from services.mail.imap.syntax.dates import date_time, read_date_time
-from services.mail.imap.syntax.framing import Announced, Framing, Line
+from services.mail.imap.syntax.framer import AnnouncedLiteral, Framer, Line
 from services.mail.imap.syntax.reader import Reader
 from services.mail.imap.syntax.sequence_set import format_sequence_set, numbers_in, parse_sequence_set, uids_in
 from tests.core.services.mail.imap.transcripts import Client, mailbox
@@ -92,22 +92,22 @@ def test_dates_that_are_none(text: bytes) -> None:
 @given(st.binary(max_size=40))
 def test_strings_read_as_they_were_written(octets: bytes) -> None:
     octets = octets.replace(b"\0", b"")
-    for written in (formatting.string(octets), formatting.astring(octets), formatting.literal(octets)):
+    for written in (encoder.string(octets), encoder.astring(octets), encoder.literal(octets)):
         reader = Reader(written)
         assert reader.astring() == octets
         assert reader.at_end
 
 
-def units(pieces: list[bytes]) -> list[Line | Announced]:
-    """What a framing makes of octets that come in these pieces, every literal taken in."""
-    framing = Framing(65_536)
+def units(pieces: list[bytes]) -> list[Line | AnnouncedLiteral]:
+    """Return the units that a framer finds in these pieces; every literal is accepted."""
+    framer = Framer(65_536)
     found = []
     for piece in pieces:
-        framing.feed(piece)
-        while (unit := framing.next()) is not None:
-            assert isinstance(unit, Line | Announced)
+        framer.feed(piece)
+        while (unit := framer.next()) is not None:
+            assert isinstance(unit, Line | AnnouncedLiteral)
             found.append(unit)
-            framing.accept()
+            framer.accept()
     return found
 
 
@@ -131,9 +131,9 @@ def test_what_commands_are() -> None:
 
 
 def test_what_waits_is_bounded() -> None:
-    framing = Framing(1000)
+    framer = Framer(1000)
     with pytest.raises(LimitExceededError):
-        framing.feed(b"x" * 1_000_000)
+        framer.feed(b"x" * 1_000_000)
 
 
 WORDS = st.sampled_from(

@@ -1,4 +1,4 @@
-"""Messages as people, programs and careless programs send them, drawn from a seed."""
+"""Generator of test messages, well-formed and malformed, from a seed."""
 
 from __future__ import annotations
 
@@ -39,15 +39,15 @@ DATES = (
 )
 
 
-class Letters:
-    """Draws messages; two with one seed draw the same."""
+class MessageGenerator:
+    """Generates messages; the same seed gives the same messages."""
 
     def __init__(self, seed: int) -> None:
         self.random = Random(seed)
         self._boundaries = 0
 
     def message(self, depth: int = 0) -> bytes:
-        """One message, its lines ending in CRLF."""
+        """Return a message with CRLF line endings."""
         fields = self._fields()
         kind, content = self.part(depth)
         self.random.shuffle(fields)
@@ -77,7 +77,7 @@ class Letters:
         return fields
 
     def subject(self) -> str:
-        """A subject: plain, encoded, folded, or in raw octets."""
+        """Return a subject: plain, encoded, folded, or in raw octets."""
         text = " ".join(self.random.choices(WORDS, k=self.random.randint(0, 6)))
         way = self.random.randrange(4)
         if way == 0:
@@ -91,11 +91,11 @@ class Letters:
         return text.replace(" ", "\r\n  ") or "(none)"
 
     def addresses(self, count: int) -> str:
-        """A list of addresses in one of the forms of RFC 5322."""
+        """Return an address list in one of the forms of RFC 5322."""
         return ", ".join(self.address() for _ in range(count))
 
     def address(self) -> str:
-        """One address, or a group of them."""
+        """Return an address or a group."""
         spec = f"{self.random.choice(LOCAL_PARTS)}@{self.random.choice(HOSTS)}"
         name = self.random.choice(NAMES)
         way = self.random.randrange(8)
@@ -116,7 +116,7 @@ class Letters:
         return f"Ann Example\r\n <{spec}>"
 
     def part(self, depth: int) -> tuple[list[bytes], bytes]:
-        """Return (the fields that begin with Content-, the body) of a part."""
+        """Return (the Content- fields, the body) of a part."""
         draw = self.random.random()
         if depth < 4 and draw < 0.4:
             return self._multipart(depth)
@@ -177,7 +177,7 @@ class Letters:
 
     def _multipart(self, depth: int) -> tuple[list[bytes], bytes]:
         self._boundaries += 1
-        # One boundary may begin as another does.
+        # A boundary may be a prefix of another.
         boundary = f"b{'=' * self.random.randint(0, 2)}{self._boundaries}".encode()
         subtype = self.random.choice((b"mixed", b"alternative", b"related", b"Signed"))
         body = self.random.choice((b"", b"This is a message of several parts.\r\n"))

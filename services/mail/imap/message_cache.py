@@ -1,4 +1,4 @@
-"""One message of the selected mailbox, read as far as it is needed, and the last one kept."""
+"""Lazy parsing of messages in the selected mailbox, with a cache of the last message."""
 
 from services.mail.imap.limits import CACHE_OCTETS
 from services.mail.maildir.folder import Folder
@@ -6,8 +6,8 @@ from services.mail.mime.header import Header, header_end, parse_header
 from services.mail.mime.structure import Part, parse
 
 
-class Content:
-    """A message's octets and structure; raises MessageGoneError and OSError where it cannot be read."""
+class CachedMessage:
+    """Octets and MIME structure of one message, read on demand; raises MessageGoneError and OSError on reading."""
 
     def __init__(self, folder: Folder, uid: int) -> None:
         self.folder = folder
@@ -25,19 +25,19 @@ class Content:
         return self._octets
 
     def load(self, header_only: bool) -> None:
-        """Read what will be asked for."""
+        """Read the header or the whole message now, so that errors are raised here."""
         _ = self.header_octets if header_only else self.octets
 
     @property
     def root(self) -> Part:
-        """The structure of the whole message."""
+        """The MIME structure of the whole message."""
         if self._root is None:
             self._root = parse(self.octets)
         return self._root
 
     @property
     def header_octets(self) -> bytes:
-        """The header, with its empty line."""
+        """The header, including the empty line that ends it."""
         if self._root is not None:
             return self.octets[: self._root.body_begin]
         if self._octets is not None:
@@ -48,7 +48,7 @@ class Content:
 
     @property
     def header(self) -> Header:
-        """The header's fields."""
+        """The parsed header fields."""
         if self._root is not None:
             return self._root.header
         if self._header is None:
@@ -57,19 +57,19 @@ class Content:
 
     @property
     def is_small(self) -> bool:
-        """Whether it may be kept."""
+        """True if the message is small enough to stay cached."""
         return self._octets is None or len(self._octets) <= CACHE_OCTETS
 
 
-class Contents:
-    """The messages of one folder; a message never changes, so that the last one may be kept."""
+class MessageCache:
+    """Cache of the last message of one folder; messages are immutable, so that an entry never becomes stale."""
 
     def __init__(self, folder: Folder) -> None:
         self._folder = folder
-        self._last: Content | None = None
+        self._last: CachedMessage | None = None
 
-    def get(self, uid: int) -> Content:
-        """Return a message to be read; whether it is still there shows when it is."""
+    def get(self, uid: int) -> CachedMessage:
+        """Return the message with this UID, to be read on demand; a removed message raises only on reading."""
         if self._last is None or self._last.uid != uid or not self._last.is_small:
-            self._last = Content(self._folder, uid)
+            self._last = CachedMessage(self._folder, uid)
         return self._last

@@ -1,12 +1,12 @@
-"""Fetches messages by POP3 (RFC 1939) or IMAP (RFC 3501), with the standard library's clients.
+"""Mailbox clients: retrieval by POP3 (RFC 1939) or IMAP (RFC 3501) with poplib and imaplib.
 
-    with opened(Access("imap", "mail.example.com", 143, "bob", "secret")) as mailbox:
-        mailbox.listed()                 numbers, sizes and headers
+    with open_mailbox(Access("imap", "mail.example.com", 143, "bob", "secret")) as mailbox:
+        mailbox.list_messages()          numbers, sizes and headers
         mailbox.message(1)               the octets of a message
-        mailbox.part(1, "2")             of one part; by IMAP no other moves (RFC 3501 section 6.4.5)
+        mailbox.part(1, "2")             one part; IMAP transfers only this part (RFC 3501 section 6.4.5)
         mailbox.delete(1)
 
-POP3 downloads whole messages, and lists by a TOP for each; IMAP has the headers of all in one answer.
+POP3 transfers whole messages and needs a TOP per listed message; IMAP fetches all headers with one command.
 """
 
 import imaplib
@@ -18,9 +18,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from services.mail.agent.errors import AgentError
+from services.mail.agent.errors import AgentError, failure_reason
 from services.mail.agent.limits import LISTED_MAX, TIMEOUT_S
-from services.mail.agent.showing import Listed
+from services.mail.agent.terminal import MessageSummary
 from services.mail.mime.header import parse_header
 from services.mail.mime.words import decode_transfer
 from services.mail.reading.contents import Contents
@@ -34,7 +34,7 @@ _SECTION = re.compile(r"[1-9]\d{0,4}(?:\.[1-9]\d{0,4}){0,99}\Z")
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Where a mailbox is and who opens it; `tls` is a context for STARTTLS or STLS, None is none."""
+    """Server address and credentials; `tls` is a context for STARTTLS or STLS, None for cleartext."""
 
     protocol: str
     host: str
@@ -47,30 +47,30 @@ class Access:
 
 
 class Mailbox(Protocol):
-    """An open mailbox, by either protocol; its messages are numbered from 1."""
+    """An open mailbox by either protocol; messages are numbered from 1."""
 
-    def listed(self) -> Iterator[Listed]:
-        """Yield every message with its size and header."""
+    def list_messages(self) -> Iterator[MessageSummary]:
+        """Yield number, size and header of every message."""
 
     def message(self, number: int) -> bytes:
-        """Return a message, its lines ending in CRLF."""
+        """Return a message with CRLF line endings."""
 
     def part(self, number: int, section: str) -> bytes:
         """Return one part of a message, decoded."""
 
     def delete(self, number: int) -> None:
-        """Remove a message when the mailbox is closed."""
+        """Delete a message when the mailbox is closed."""
 
     def close(self) -> None:
-        """End the session, and do what was put off to its end."""
+        """Close the session; deletions take effect now (POP3 QUIT, IMAP EXPUNGE)."""
 
     def abort(self) -> None:
-        """Leave without it."""
+        """Close the connection without deleting."""
 
 
 @contextmanager
-def opened(access: Access) -> Iterator[Mailbox]:
-    """Open a mailbox for a block; raises AgentError for all that goes wrong with the server in it."""
+def open_mailbox(access: Access) -> Iterator[Mailbox]:
+    """Open a mailbox as a context manager; convert protocol and connection errors to AgentError."""
     try:
         mailbox: Mailbox = _Pop3(access) if access.protocol == "pop3" else _Imap(access)
         try:
@@ -80,16 +80,15 @@ def opened(access: Access) -> Iterator[Mailbox]:
             raise
         mailbox.close()
     except (poplib.error_proto, imaplib.IMAP4.error) as error:
-        raise AgentError(f"{access.host} said: {_said(error)}") from error
+        raise AgentError(f"{access.host} said: {_error_text(error)}") from error
     except (OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise AgentError(f"{access.host} port {access.port} cannot be used: {reason}.") from error
+        raise AgentError(f"{access.host} port {access.port} cannot be used: {failure_reason(error)}.") from error
 
 
-def fetch(access: Access, numbers: Iterable[int] | None = None, delete: bool = False) -> list[bytes]:
-    """Return messages, all of them where no numbers are given, and remove them where `delete`; raises AgentError."""
-    with opened(access) as mailbox:
-        chosen = [one.number for one in mailbox.listed()] if numbers is None else list(numbers)
+def fetch_messages(access: Access, numbers: Iterable[int] | None = None, delete: bool = False) -> list[bytes]:
+    """Return messages, by default all, and delete them if `delete`; raise AgentError."""
+    with open_mailbox(access) as mailbox:
+        chosen = [summary.number for summary in mailbox.list_messages()] if numbers is None else list(numbers)
         contents = [mailbox.message(number) for number in chosen]
         if delete:
             for number in chosen:
@@ -97,12 +96,12 @@ def fetch(access: Access, numbers: Iterable[int] | None = None, delete: bool = F
     return contents
 
 
-def _said(error: Exception) -> str:
+def _error_text(error: Exception) -> str:
     first = error.args[0] if error.args else ""
     return first.decode("utf-8", "replace") if isinstance(first, bytes) else str(first)
 
 
-def _missing(number: int, count: int) -> AgentError:
+def _missing_message(number: int, count: int) -> AgentError:
     return AgentError(f"There is no message {number}: the mailbox has {count}.")
 
 
@@ -116,8 +115,8 @@ class _Pop3:
         try:
             self._client = poplib.POP3(access.host, access.port, access.timeout_s)
         except poplib.error_proto as error:
-            # RFC 1939 section 3: it is a POP3 server's own word only where it begins so.
-            if _said(error).startswith("-ERR"):
+            # RFC 1939 section 3: a response without -ERR comes from no POP3 server.
+            if _error_text(error).startswith("-ERR"):
                 raise
             raise _no_server(access) from error
         try:
@@ -129,11 +128,11 @@ class _Pop3:
             self._client.close()
             raise
 
-    def listed(self) -> Iterator[Listed]:
+    def list_messages(self) -> Iterator[MessageSummary]:
         _, lines, _ = self._client.list()
         for line in lines[:LISTED_MAX]:
             number, size = map(int, line.split()[:2])
-            yield Listed(number, size, b"\r\n".join(self._client.top(number, 0)[1]) + b"\r\n")
+            yield MessageSummary(number, size, b"\r\n".join(self._client.top(number, 0)[1]) + b"\r\n")
 
     def message(self, number: int) -> bytes:
         try:
@@ -141,22 +140,22 @@ class _Pop3:
         except poplib.error_proto as error:
             count = self._client.stat()[0] + self._deleted
             if number > count:
-                raise _missing(number, count) from error
+                raise _missing_message(number, count) from error
             raise
 
     def part(self, number: int, section: str) -> bytes:
         contents = Contents(self.message(number))
-        piece = contents.piece(section)
-        if piece is None:
+        leaf = contents.leaf(section)
+        if leaf is None:
             raise AgentError(f"Message {number} has no part {section}.")
-        return contents.decoded(piece)
+        return contents.decoded(leaf)
 
     def delete(self, number: int) -> None:
         self._client.dele(number)
         self._deleted += 1
 
     def close(self) -> None:
-        # RFC 1939 section 6: QUIT is what removes.
+        # RFC 1939 section 6: marked messages are removed by QUIT.
         self._client.quit()
 
     def abort(self) -> None:
@@ -169,52 +168,52 @@ class _Imap:
         try:
             self._client = imaplib.IMAP4(access.host, access.port, access.timeout_s)
         except imaplib.IMAP4.error as error:
-            # RFC 3501 section 7.1.5: a server that takes nobody now says BYE.
-            if _said(error).startswith("* "):
+            # RFC 3501 section 7.1.5: an overloaded server greets with BYE.
+            if _error_text(error).startswith("* "):
                 raise
             raise _no_server(access) from error
         try:
             if access.tls is not None:
                 self._client.starttls(access.tls)
             self._client.login(access.user, access.password)
-            self._count = self._selected(access.folder)
+            self._count = self._select(access.folder)
         except BaseException:
             self.abort()
             raise
 
-    def _selected(self, folder: str) -> int:
-        """Return how many messages there are."""
+    def _select(self, folder: str) -> int:
+        """Select a mailbox; return its message count."""
         quoted = folder.replace("\\", "\\\\").replace('"', '\\"')
-        return int(self._done(self._client.select(f'"{quoted}"'))[0])
+        return int(self._check(self._client.select(f'"{quoted}"'))[0])
 
-    def listed(self) -> Iterator[Listed]:
+    def list_messages(self) -> Iterator[MessageSummary]:
         if not self._count:
             return
-        wanted = f"1:{min(self._count, LISTED_MAX)}"
-        for item in self._done(self._client.fetch(wanted, f"(RFC822.SIZE {_FIELDS})")):
+        message_range = f"1:{min(self._count, LISTED_MAX)}"
+        for item in self._check(self._client.fetch(message_range, f"(RFC822.SIZE {_FIELDS})")):
             if isinstance(item, tuple):
                 number, size = _NUMBER.match(item[0]), _SIZE.search(item[0])
                 if number is not None:
-                    yield Listed(int(number[1]), int(size[1]) if size else 0, item[1])
+                    yield MessageSummary(int(number[1]), int(size[1]) if size else 0, item[1])
 
     def message(self, number: int) -> bytes:
         return self._body(number, "BODY[]")
 
     def part(self, number: int, section: str) -> bytes:
         if not _SECTION.match(section):
-            raise AgentError(f"{section!r} is no part's number, as 2 or 1.2 is.")
-        # The only part of a message has the message's own header (RFC 3501 section 6.4.5).
+            raise AgentError(f"{section!r} is not a part number such as 2 or 1.2.")
+        # Part 1 of a message without multipart uses the message's own header (RFC 3501 section 6.4.5).
         header = self._body(number, f"BODY.PEEK[{section}.MIME]")
         encoding = parse_header(header).first(b"content-transfer-encoding")
         return decode_transfer(self._body(number, f"BODY[{section}]"), encoding)
 
     def delete(self, number: int) -> None:
-        self._done(self._client.store(str(number), "+FLAGS.SILENT", "(\\Deleted)"))
+        self._check(self._client.store(str(number), "+FLAGS.SILENT", "(\\Deleted)"))
         self._has_deleted = True
 
     def close(self) -> None:
         if self._has_deleted:
-            self._done(self._client.expunge())
+            self._check(self._client.expunge())
         self._client.logout()
 
     def abort(self) -> None:
@@ -223,10 +222,10 @@ class _Imap:
 
     def _body(self, number: int, section: str) -> bytes:
         try:
-            items = self._done(self._client.fetch(str(number), f"({section})"))
+            items = self._check(self._client.fetch(str(number), f"({section})"))
         except imaplib.IMAP4.error as error:
             if number > self._count:
-                raise _missing(number, self._count) from error
+                raise _missing_message(number, self._count) from error
             raise
         for item in items:
             if isinstance(item, tuple):
@@ -234,11 +233,11 @@ class _Imap:
             if isinstance(item, bytes) and item.endswith((b'""', b'"")')):
                 return b""
         if number > self._count:
-            raise _missing(number, self._count)
+            raise _missing_message(number, self._count)
         raise AgentError(f"There is no message {number}, or it has no such part.")
 
     @staticmethod
-    def _done(answer: tuple[str, list[Any]]) -> list[Any]:
+    def _check(answer: tuple[str, list[Any]]) -> list[Any]:
         status, data = answer
         if status != "OK":
             raise imaplib.IMAP4.error(data[0] if data else status)

@@ -1,0 +1,44 @@
+"""Acceptance of announced literals before they are sent (RFC 3501 section 4.3, RFC 7888, RFC 4469 section 5.3).
+
+A client with a synchronising literal waits for "+", so that a refused literal is never sent.
+"""
+
+from services.mail.imap.commands.append import check_literal
+from services.mail.imap.commands.table import parse_command
+from services.mail.imap.errors import BadError, NoError, store_failure_text
+from services.mail.imap.limits import EARLY_LITERAL_OCTETS, LITERAL_OCTETS, MESSAGE_OCTETS, NUMBER_MAX
+from services.mail.imap.session_state import SessionState, State
+from services.mail.imap.syntax.framer import AnnouncedLiteral
+from services.mail.imap.syntax.reader import TAG, Reader
+from services.mail.maildir.errors import MaildirError
+
+
+def literal_refusal(session: SessionState, unit: AnnouncedLiteral) -> bytes | None:
+    """Return None to accept a literal, otherwise the tagged response that refuses it."""
+    reader = Reader(unit.received)
+    tag = b"*"
+    try:
+        tag = reader.match(TAG, "tag")
+        reader.expect_space()
+        parse_command(reader, session.state)
+        if unit.size_octets > NUMBER_MAX:
+            raise BadError("The number is too large.")
+        _check_size(session, unit, reader.position, unit.received[len(tag) + 1 : reader.position].upper() == b"APPEND")
+    except BadError as error:
+        return b"%b BAD %b\r\n" % (tag, str(error).encode("ascii"))
+    except NoError as error:
+        return b"%b NO [%b] %b\r\n" % (tag, error.code.encode("ascii"), error.text.encode("ascii"))
+    except (MaildirError, OSError) as error:
+        return b"%b NO %b\r\n" % (tag, store_failure_text(error).encode("ascii", "replace"))
+    return None
+
+
+def _check_size(session: SessionState, unit: AnnouncedLiteral, position: int, is_append: bool) -> None:
+    """Check the size of all literals of a command together; a message to APPEND has its own limit."""
+    limit = EARLY_LITERAL_OCTETS if session.state is State.NOT_AUTHENTICATED else LITERAL_OCTETS
+    if is_append:
+        limit += MESSAGE_OCTETS
+    if unit.size_octets + len(unit.received) > limit:
+        raise NoError("The literal is too large.", "TOOBIG")
+    if is_append:
+        check_literal(session, unit.received, position, unit.size_octets)

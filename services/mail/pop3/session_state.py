@@ -1,0 +1,73 @@
+"""POP3 session state, as command handlers read and change it (RFC 1939 section 3).
+
+    connect -> AUTHORIZATION    PASS, APOP or AUTH succeeds and the maildrop's lock is free -> TRANSACTION
+    TRANSACTION                 QUIT: remove the marked messages (UPDATE) -> ENDED
+    any state                   QUIT, time-out, too many errors -> ENDED, without UPDATE unless by QUIT in TRANSACTION
+
+Handlers depend on this module, the session depends on the handlers.
+"""
+
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from services.mail.pop3.errors import SyntaxRefusedError
+from services.mail.pop3.maildrop import Maildrop
+
+
+class State(Enum):
+    """Session states (RFC 1939 section 3); ENDED covers UPDATE, which QUIT passes through."""
+
+    AUTHORIZATION = auto()
+    TRANSACTION = auto()
+    ENDED = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """Capabilities that depend on configuration and on TLS.
+
+    `tls` is true while STLS can be offered; with `needs_tls` passwords are refused until TLS is active; `timestamp` is
+    the challenge of APOP.
+    """
+
+    tls: bool = False
+    needs_tls: bool = False
+    timestamp: bytes = b""
+
+    @property
+    def login_allowed(self) -> bool:
+        """True if USER, PASS and AUTH are permitted now."""
+        return not (self.tls and self.needs_tls)
+
+
+class SessionState:
+    """State of one session; `user` is the name given by USER, until PASS or another command."""
+
+    def __init__(self, capabilities: Capabilities) -> None:
+        self.capabilities = capabilities
+        self.state = State.AUTHORIZATION
+        self.user: bytes | None = None
+        self.maildrop: Maildrop | None = None
+        self.tls_requested = False
+        self.failed_logins = 0
+
+    def open(self, maildrop: Maildrop) -> None:
+        """Enter the TRANSACTION state with a locked maildrop."""
+        self.maildrop = maildrop
+        self.state = State.TRANSACTION
+
+    def end(self) -> None:
+        """Enter the last state."""
+        self.state = State.ENDED
+
+    def release(self) -> None:
+        """Release the maildrop's lock."""
+        if self.maildrop is not None:
+            self.maildrop.release()
+            self.maildrop = None
+
+    def opened(self) -> Maildrop:
+        """Return the maildrop; raise SyntaxRefusedError before login."""
+        if self.maildrop is None:
+            raise SyntaxRefusedError("Log in first.")
+        return self.maildrop

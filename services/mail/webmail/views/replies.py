@@ -1,0 +1,112 @@
+"""Reply and forward: recipients, subject, quoted text and References (RFC 5322 section 3.6.4)."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from services.mail.address import Mailbox
+from services.mail.reading.address_list import parse_name_addrs
+from services.mail.reading.contents import HTML, Contents
+from services.mail.webmail.limits import QUOTED_CHARACTERS
+from services.mail.webmail.views.safe_html import TooMuchHtmlError, plain_text
+
+_MESSAGE_ID = re.compile(rb"<[!-;=?-~]{1,900}>")
+_REPLY = re.compile(r"re\s*:", re.IGNORECASE)
+_FORWARD = re.compile(r"fwd?\s*:", re.IGNORECASE)
+_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
+_PLAIN_NAME = re.compile(r"[\w .'-]*\Z")
+_FIELDS = ((b"from", "From"), (b"date", "Date"), (b"subject", "Subject"), (b"to", "To"), (b"cc", "Cc"))
+# Length of a prefilled recipient list.
+_RECIPIENTS_CHARACTERS = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class Prefill:
+    """Prefilled fields of the compose form."""
+
+    to: str
+    cc: str
+    subject: str
+    text: str
+
+
+def reply(contents: Contents, own: Mailbox, to_all: bool) -> Prefill:
+    """Return a reply to the author, or to all recipients except the user."""
+    header = contents.root.header
+    reply_to = header.first(b"reply-to") or header.first(b"from") or b""
+    to = format_recipients([reply_to], ())
+    others = format_recipients(header.all(b"to"), (own,)), format_recipients(header.all(b"cc"), (own,))
+    subject = _one_line(contents.field(b"subject"))
+    date, sender = (_one_line(contents.field(name)) for name in (b"date", b"from"))
+    attribution = (f"On {date}, " if date else "") + f"{sender or 'somebody'} wrote:\n"
+    lines = quoted_text(contents).split("\n")
+    quoted = "".join(f">{line}\n" if line.startswith(">") else f"> {line}\n" for line in lines)
+    return Prefill(
+        to,
+        ", ".join(filter(None, others)) if to_all else "",
+        subject if _REPLY.match(subject) else f"Re: {subject}",
+        f"\n\n{attribution}{quoted}",
+    )
+
+
+def forward(contents: Contents) -> Prefill:
+    """Return a forwarded message; attachments are selected in the form."""
+    subject = _one_line(contents.field(b"subject"))
+    lines = [f"{title}: {_one_line(contents.field(name))}" for name, title in _FIELDS if contents.field(name)]
+    head = "\n".join(["", "", "---------- Forwarded message ----------", *lines])
+    return Prefill(
+        "", "", subject if _FORWARD.match(subject) else f"Fwd: {subject}", f"{head}\n\n{quoted_text(contents)}"
+    )
+
+
+def quoted_text(contents: Contents) -> str:
+    """Return a message's text for quoting, truncated."""
+    texts = []
+    for leaf in contents.texts(html=False):
+        text = contents.text(leaf)
+        if leaf.media_type == HTML:
+            try:
+                text = plain_text(text)
+            except TooMuchHtmlError:
+                text = ""
+        texts.append(text)
+    return "\n".join(texts)[:QUOTED_CHARACTERS].rstrip("\n")
+
+
+def format_recipients(values: Iterable[bytes], excluded: Iterable[Mailbox]) -> str:
+    """Format the mailboxes of address fields as typed in a form, without duplicates and without `excluded`."""
+    left_out = {mailbox.key for mailbox in excluded}
+    recipients: dict[tuple[str, str], str] = {}
+    for value in values:
+        for name_addr in parse_name_addrs(value):
+            if name_addr.mailbox.local_part and name_addr.mailbox.domain and name_addr.mailbox.key not in left_out:
+                recipients.setdefault(name_addr.mailbox.key, _formatted(_one_line(name_addr.name), name_addr.mailbox))
+    text = ""
+    for entry in recipients.values():
+        if len(text) + len(entry) < _RECIPIENTS_CHARACTERS:
+            text = f"{text}, {entry}" if text else entry
+    return text
+
+
+def _formatted(name: str, mailbox: Mailbox) -> str:
+    address = _one_line(str(mailbox))
+    if not name or name == address:
+        return address
+    quoted = name if _PLAIN_NAME.match(name) else '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return f"{quoted} <{address}>"
+
+
+def _one_line(text: str) -> str:
+    return _CONTROLS.sub(" ", text).strip()
+
+
+def references(contents: Contents) -> tuple[str, tuple[str, ...]]:
+    """Return In-Reply-To and References of a reply (RFC 5322 section 3.6.4)."""
+    header = contents.root.header
+    own = _MESSAGE_ID.search(header.first(b"message-id") or b"")
+    if own is None:
+        return "", ()
+    before = header.first(b"references") or header.first(b"in-reply-to") or b""
+    earlier = [message_id.decode("ascii") for message_id in _MESSAGE_ID.findall(before)]
+    last = own[0].decode("ascii")
+    return last, tuple(dict.fromkeys([*earlier, last]))
