@@ -1,7 +1,7 @@
-"""One client's connection: octets to the session and back, time-outs, TLS; no decision of the protocol.
+"""Client connection of the POP3 and IMAP servers: transfers octets, enforces time-outs, starts TLS.
 
-While outputs of a session are on their way nothing more is read, so that a client that sends ahead fills its own
-buffers and not the server's; one that does not read is waited for as long as its limits say.
+Protocol decisions are the session's. Reading pauses while a session's outputs are sent, so that a client that sends
+ahead fills its own buffers; a client that does not read is disconnected after a time-out.
 """
 
 import asyncio
@@ -12,22 +12,22 @@ from services.connections import Slot
 from services.mail.access.context import ServerContext
 from services.mail.access.requests import Challenge, LogIn, Output, Outputs, Session
 
-# Octets that are gathered before they are written.
+# Output is buffered up to this size before it is written.
 FLUSH_OCTETS = 65_536
-# What may wait unread; reading stops until it is taken.
+# Input is buffered up to this size; beyond it reading pauses.
 INBOX_OCTETS = 262_144
-# How long one session works before others get their turn.
+# Time slice of a session before others are scheduled.
 TURN_S = 0.01
 
 
 class Connection(asyncio.Protocol):
-    """The connection of one session."""
+    """Connection that drives one session."""
 
     def __init__(self, context: ServerContext, session: Session, slot: Slot) -> None:
         self._context = context
         self._slot = slot
         self._farewell = "The server is shutting down."
-        # The end of the phase: of the login, or of the wait for a complete command.
+        # Deadline of the current phase: login, or receiving a complete command.
         self._deadline = 0.0
         self._answered = False
         self._session = session
@@ -42,7 +42,7 @@ class Connection(asyncio.Protocol):
         self._peer = ""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The client is there; or TLS has begun."""
+        """Start the session; called again when TLS is active."""
         self._transport = cast(asyncio.Transport, transport)
         if self._task is None:
             host, port = (transport.get_extra_info("peername") or ("?", 0))[:2]
@@ -53,21 +53,21 @@ class Connection(asyncio.Protocol):
             self._task.add_done_callback(self._log_failure)
 
     def data_received(self, data: bytes) -> None:
-        """Octets came."""
+        """Buffer input and pause reading beyond INBOX_OCTETS."""
         self._inbox += data
         if len(self._inbox) > INBOX_OCTETS:
             self._transport.pause_reading()
         self._woken.set()
 
     def eof_received(self) -> bool:
-        """The client sends no more, and may read still."""
+        """Finish reading; the client may still read."""
         self._at_end = True
         self._woken.set()
-        # Inside TLS asyncio leaves no connection half open, and says so where it is asked to.
+        # asyncio does not support half-closed TLS connections and would log a warning for True.
         return self._transport.can_write_eof()
 
     def connection_lost(self, _: Exception | None) -> None:
-        """The client is gone."""
+        """End the session and release the connection's slot."""
         self._at_end = True
         self._woken.set()
         self._writable.set()
@@ -84,11 +84,11 @@ class Connection(asyncio.Protocol):
             self._task.cancel()
 
     def pause_writing(self) -> None:
-        """The client does not keep up."""
+        """Suspend writing: the client reads too slowly."""
         self._writable.clear()
 
     def resume_writing(self) -> None:
-        """It does again."""
+        """Resume writing."""
         self._writable.set()
 
     async def _serve(self) -> None:
@@ -115,7 +115,7 @@ class Connection(asyncio.Protocol):
             loop.call_later(self._context.limits.linger_s, self._transport.abort)
 
     async def _read(self) -> bytes | None:
-        """Return what came, empty at the end, None where it is time to poll; raises TimeoutError."""
+        """Return buffered input, empty at end of file, None if the session ended while polled; raise TimeoutError."""
         if asyncio.get_running_loop().time() > self._deadline:
             raise TimeoutError
         if not self._inbox and not self._at_end:
@@ -129,7 +129,10 @@ class Connection(asyncio.Protocol):
         return data
 
     def _time(self, octets: int) -> None:
-        """Begin the wait for the next command where one was complete; the login has one deadline, never put off."""
+        """Restart the idle time-out after a complete command, or extend it by the octets of an incomplete one.
+
+        The login deadline is fixed.
+        """
         if not self._session.logged_in:
             return
         limits, now = self._context.limits, asyncio.get_running_loop().time()
@@ -141,7 +144,7 @@ class Connection(asyncio.Protocol):
         self._answered = False
 
     async def _wake(self, deadline: float) -> bool:
-        """Wait until something came, or for as long as the session may go without being polled."""
+        """Wait for input until the deadline, polling a session that waits; return False if it ended meanwhile."""
         if not self._session.waits:
             async with asyncio.timeout_at(deadline):
                 await self._woken.wait()
@@ -154,7 +157,7 @@ class Connection(asyncio.Protocol):
         return True
 
     async def _polled(self, deadline: float) -> bool:
-        """Whether to go on waiting; RFC 2177 section 3: a client that is idle is still logged out in the end."""
+        """Poll the session; return False if it ended. The deadline also ends IDLE (RFC 2177 section 3)."""
         if asyncio.get_running_loop().time() > deadline:
             raise TimeoutError
         await self._send(self._session.poll())
@@ -206,7 +209,7 @@ class Connection(asyncio.Protocol):
             opened = await self._context.log_in(request)
             self._context.log.write("login", peer=self._peer, user=request.user, ok=opened is not None)
             if opened is None:
-                # RFC 3501 section 11.2: guessing is made slow.
+                # RFC 3501 section 11.2: delay after a failed login, against guessing.
                 await asyncio.sleep(self._context.limits.failed_login_s)
             return opened
         await self._start_tls()
@@ -214,7 +217,7 @@ class Connection(asyncio.Protocol):
 
     async def _start_tls(self) -> None:
         self._transport.pause_reading()
-        # What was sent ahead in the clear does not count inside.
+        # Discard cleartext that was sent ahead of TLS.
         self._inbox.clear()
         limits, loop = self._context.limits, asyncio.get_running_loop()
         try:

@@ -1,6 +1,6 @@
-"""The context that all connections of a mailbox server share: accounts, mailboxes, limits, log and TLS.
+"""Shared context of a mailbox server's connections: accounts, open mailboxes, limits, log and TLS.
 
-A connection holds this object and never the server, which is above it.
+Connections depend on this object, not on the server, which depends on the connections.
 """
 
 import asyncio
@@ -17,33 +17,33 @@ from services.mail.accounts import Account, Accounts
 
 # Dovecot's client_limit is 1000.
 CONNECTIONS_MAX = 1000
-# Dovecot gives a client 3 minutes to log in, from the connection on, whatever it sends meanwhile.
+# Dovecot allows 3 minutes from connection to login, independent of activity.
 LOGIN_S = 180.0
-# RFC 3501 section 5.4: at least 30 minutes; RFC 1939 section 3: at least 10.
+# RFC 3501 section 5.4: an idle time-out of at least 30 minutes; RFC 1939 section 3: at least 10.
 IDLE_S = 1830.0
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The limits of one server: counts and seconds."""
+    """Limits of one server: counts and seconds."""
 
     connections: int = CONNECTIONS_MAX
     idle_s: float = IDLE_S
     login_s: float = LOGIN_S
-    # A command that comes more slowly than this uses its time up, as mail data does in SMTP.
+    # A command received at a lower rate than this uses up its time-out, as mail data does in SMTP.
     rate_octets_s: float = 100.0
     write_s: float = 300.0
     handshake_s: float = 20.0
     failed_login_s: float = 1.0
-    # For a client that does not read its last response.
+    # Time for the client to read its last response.
     linger_s: float = 5.0
-    # How soon a waiting client hears of what other programs did.
+    # Interval of polling for changes by other programs during IDLE.
     poll_s: float = 0.25
 
 
 @dataclass(slots=True)
 class ServerContext:
-    """`accounts` may be replaced at any time, for logins from then on."""
+    """Context of all connections; `accounts` may be replaced and applies to later logins."""
 
     accounts: Accounts
     log: EventLog
@@ -53,13 +53,13 @@ class ServerContext:
     tls: ssl.SSLContext | None = None
 
     def tls_context(self) -> ssl.SSLContext:
-        """Return the certificate's context; raises ServiceError where there is none."""
+        """Return the TLS context; raise ServiceError if none is configured."""
         if self.tls is None:
             raise ServiceError("there is no certificate: name one with --tls")
         return self.tls
 
     async def log_in(self, request: LogIn | Challenge) -> Opened | None:
-        """Return the mailbox of an authenticated user; a password is checked in a thread, as it takes a while."""
+        """Authenticate; return the user's mailbox or None. Password hashing runs in a thread, as it takes long."""
         if isinstance(request, Challenge):
             account = self._challenged(request)
         else:
@@ -70,11 +70,11 @@ class ServerContext:
         return Opened(f"{account.user}@{account.domain}", self.mailboxes.of(account))
 
     def _challenged(self, request: Challenge) -> Account | None:
-        """Check an APOP digest (RFC 1939 section 7)."""
+        """Verify an APOP digest (RFC 1939 section 7)."""
         found = self.accounts.plain_password(request.user)
         if found is None:
             return None
         account, password = found
-        # RFC 1939 wants MD5.
+        # RFC 1939 prescribes MD5.
         digest = hashlib.md5(request.timestamp + password.encode("utf-8"), usedforsecurity=False).hexdigest()
         return account if hmac.compare_digest(digest.encode("ascii"), request.digest) else None

@@ -1,4 +1,4 @@
-"""The server of mailboxes on asyncio, for POP3 and IMAP: its connections and its shutdown."""
+"""POP3 and IMAP server on asyncio: accepts connections, limits their number, and shuts down."""
 
 import asyncio
 import ssl
@@ -16,7 +16,7 @@ from services.shell import Shell
 
 
 class AccessServer:
-    """All connections of one protocol; `session` returns a new client's session."""
+    """Server of one protocol; `session` creates the session of a new connection."""
 
     def __init__(
         self,
@@ -35,13 +35,13 @@ class AccessServer:
         self.connections = ConnectionSet(shell.loop, maxima, self._refusal, shell.log)
 
     def protocol(self, slot: Slot) -> asyncio.BaseProtocol:
-        """Return the protocol of a new connection."""
+        """Return the asyncio protocol of a new connection."""
         return Connection(self.context, self._session(), slot)
 
     async def stop(self) -> None:
-        """End every connection."""
+        """End all connections."""
         await self.connections.cancel()
 
     def _refusal(self, _: Refusal) -> bytes:
-        """RFC 3501 section 7.1.5: BYE is one of the three greetings; in POP3 -ERR."""
+        """Return the response to a refused connection: BYE as IMAP greeting (RFC 3501 section 7.1.5), -ERR in POP3."""
         return self._session().end("Too many connections: try again later.")
