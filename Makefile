@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup peers virtual run test test-slow test-kernel test-vm check format bench clean
+.PHONY: help setup peers virtual run test test-slow test-kernel test-vm check format bench index release clean
 
 help: ## Show the targets.
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -42,12 +42,18 @@ test-vm: ## Set-up from nothing, twice and interrupted, then all of lab7, in a D
 check: setup ## Lint, format and types.
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
-format: setup ## Put the code into the house's format.
+format: setup ## Format the code and fix what ruff can fix.
 	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
 
 bench: setup ## Speed against peers and delays against what was asked for, in one run.
 	@scripts/provision.sh --bench
 	@$(BIN)/python -m tests.bench
 
+index: setup ## Write docs/rfc-index.md anew from docstrings and comments.
+	@scripts/rfc_index.py --write
+
+release: setup ## Build the wheel, test it outside of the checkout, tag the version.
+	@scripts/release.sh
+
 clean: ## Remove the virtual environment, caches and results.
-	rm -rf $(VENV) results build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) results build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

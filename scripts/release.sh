@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# Build the wheel, test it in an empty environment outside of the checkout, and tag the commit with the version.
+#   scripts/release.sh           all of that
+#   scripts/release.sh --no-tag  without the tag
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+say() { printf 'release: %s\n' "$1" >&2; }
+fail() { say "$1"; exit 1; }
+
+PYTHON="${LAB7_VENV:-.venv}/bin/python"
+VERSION=$("$PYTHON" -c 'import tomllib; print(tomllib.load(open("pyproject.toml", "rb"))["project"]["version"])')
+TAG=v$VERSION
+WITH_TAG=yes
+case "${1:-}" in
+    "") ;;
+    --no-tag) WITH_TAG=no ;;
+    *) fail "unknown option $1: --no-tag is the only one" ;;
+esac
+
+grep -q "^## $VERSION " CHANGELOG.md || fail "CHANGELOG.md has no section '## $VERSION (date)'"
+if [ "$WITH_TAG" = yes ]; then
+    [ -z "$(git status --porcelain)" ] || fail "the working tree has changes: commit them first"
+    ! git rev-parse -q --verify "refs/tags/$TAG" > /dev/null || fail "the tag $TAG exists: raise the version in pyproject.toml"
+fi
+
+rm -rf build dist
+"$PYTHON" -m pip wheel --quiet --no-deps --wheel-dir dist .
+WHEEL=$(echo dist/lab7-"$VERSION"-*.whl)
+[ -f "$WHEEL" ] || fail "no wheel of version $VERSION was built in dist"
+
+# Outside of the checkout, so that nothing of it can be imported.
+AWAY=$(mktemp -d)
+trap 'rm -rf "$AWAY"' EXIT
+python3 -m venv "$AWAY/venv"
+"$AWAY/venv/bin/pip" install --quiet "$WHEEL[plots]"
+(
+    cd "$AWAY"
+    [[ "$(venv/bin/lab7 --version)" == *" $VERSION" ]] || fail "the installed lab7 has another version"
+    venv/bin/lab7 run http-versions --time real --repeat 1
+    [ -n "$(find results/http-versions -name report.html)" ] || fail "the installed lab7 wrote no report"
+)
+say "$WHEEL works outside of the checkout"
+
+if [ "$WITH_TAG" = yes ]; then
+    git tag -a "$TAG" -m "lab7 $VERSION"
+    say "tagged $TAG; git push --tags publishes it"
+fi
