@@ -40,13 +40,12 @@ from experiments.cache.claims.versions import objects_in
 from experiments.cache.workload import Plan, Workload, representative
 from experiments.harness.clock import tolerance
 from experiments.harness.experiment import Experiment, Outcome, Parameter, Run
-from experiments.harness.fidelity.certificate import MachineWatch, capture_checks, certificate, probe_path
 from experiments.harness.implementations.registry import DEFAULT_PORT, PROXY_PORTS
 from experiments.harness.judge.frames import read_capture
-from experiments.harness.measurement import site_folder
+from experiments.harness.measurement import Evidence, measured, site_folder
 from experiments.harness.parameters import choices, megabits, per_second, seconds, share, whole
 from experiments.harness.report.line_plots import Panel, Series, plot_lines
-from experiments.harness.results.result import Check, Comparison, Timing
+from experiments.harness.results.result import Comparison, Timing
 from experiments.harness.theory.queueing import (
     BATCH_MEANS,
     BATCHES,
@@ -71,7 +70,6 @@ from experiments.http.lab import (
     HOSTS,
     NAME,
     access_path,
-    capture_hosts,
     origin_name,
     proxy_mode,
     proxy_name,
@@ -118,14 +116,6 @@ class Case:
     cached: bool
 
 
-@dataclass
-class Evidence:
-    """What has been collected while the cases ran."""
-
-    checks: list[Check]
-    watch: MachineWatch
-
-
 def run(context: Run) -> Outcome:
     """Run the cases, judge, compare."""
     asked = context.parameters
@@ -137,7 +127,7 @@ def run(context: Run) -> Outcome:
     context.step("drawing the workload", 0.02)
     plan = Plan(rate, asked["requests"], asked["objects"], ZIPF_EXPONENT, entries)
     workload = representative(plan, OBJECT_BITS / link_bps, context.seed)
-    evidence = Evidence([], MachineWatch())
+    evidence = Evidence()
     cases = _cases(context)
     figures: dict[str, CaseFigures] = {}
     with site_folder(context) as folder:
@@ -159,7 +149,7 @@ def run(context: Run) -> Outcome:
     return Outcome(
         claims=(*of_both, judge.w8(figures)),
         comparisons=tuple(_compare(name, one) for name, one in figures.items()),
-        fidelity=certificate([*evidence.checks, *evidence.watch.checks()]),
+        fidelity=evidence.fidelity(),
         implementations={"proxy": proxy_name(context), "origin": origin_name(context)},
         timings={name: [Timing(one.delay_s, one.terms())] for name, one in figures.items()},
         capture=_capture_name(cases[-1].name),
@@ -190,7 +180,7 @@ def _all_arrivals(context: Run) -> Outcome:
     random = Random(f"arrivals {context.seed}")
     arrivals_s = poisson_s(rate, span_s, random)
     targets = random.choices(range(asked["objects"]), zipf_weights(asked["objects"], ZIPF_EXPONENT), k=len(arrivals_s))
-    evidence = Evidence([], MachineWatch())
+    evidence = Evidence()
     with site_folder(context) as folder:
         _make_objects(folder, asked["objects"], context.seed)
         one = _measure_span(context, folder, case, setting, arrivals_s, targets, evidence)
@@ -200,7 +190,7 @@ def _all_arrivals(context: Run) -> Outcome:
     return Outcome(
         claims=(w8_span(case.name, one, interval, allowed),),
         comparisons=(_compare_span(case.name, one, allowed),) if one.delays else (),
-        fidelity=certificate([*evidence.checks, *evidence.watch.checks()]),
+        fidelity=evidence.fidelity(),
         implementations={"origin": origin_name(context)},
         timings={case.name: [one.mean]} if one.delays else {},
         capture=_capture_name(case.name),
@@ -233,24 +223,21 @@ def _measure_span(
         "requests": [[at, f"/{number}.bin"] for at, number in zip(arrivals_s, targets, strict=True)],
         "timeout_s": RUN_TIMEOUT_S + longest_s,
     }
-    path = context.folder / _capture_name(case.name)
     flags = f"{ORIGIN_FLAGS} --idle {asked['span'] + RUN_TIMEOUT_S:g}"
-    with web_testbed(context, folder, setting.rtt_s, mbit, origin_flags=flags, max_queue_size=QUEUE_PACKETS) as bed:
-        context.step("measuring the path", 0.05)
-        evidence.checks += probe_path(bed, access_path(setting.rtt_s, mbit))
+    network = web_testbed(context, folder, setting.rtt_s, mbit, origin_flags=flags, max_queue_size=QUEUE_PACKETS)
+    with measured(context, network, [access_path(setting.rtt_s, mbit)], evidence) as lab:
         for name in HOSTS:
-            _let_tcp_wait(bed, name, asked["rto_min"])
-        client = bed.host("client")
+            _let_tcp_wait(lab.bed, name, asked["rto_min"])
+        client = lab.bed.host("client")
         file = client.workdir / "plan.json"
         file.write_text(json.dumps(plan))
         load = client.start(["experiments.http.drivers.open_loop", str(file)])
         context.step(f"{case.name}: {len(arrivals_s)} requests in {asked['span']} s", 0.1)
-        with evidence.watch, capture_hosts(bed, path, ["client"]) as capture:
+        with lab.recording(["client"], _capture_name(case.name)):
             load.write_line("go")
             report = json.loads(load.read_line(asked["span"] + longest_s + RUN_TIMEOUT_S))
-    evidence.checks += capture_checks(capture.statistics)
     context.step("judging the packets", 0.75)
-    client_side = crossings(read_capture(path).at(AT_CLIENT), DEFAULT_PORT, keep_content=True)
+    client_side = crossings(read_capture(lab.path).at(AT_CLIENT), DEFAULT_PORT, keep_content=True)
     return span_figures(setting, asked["span"], client_side, report["began_ns"], arrivals_s, objects_in(folder))
 
 
@@ -301,10 +288,10 @@ def _panels_span(one: SpanFigures, arrivals_s: Sequence[float]) -> list[Panel]:
     minutes = [at_s / 60 for at_s in arrivals_s]
     # A point for each of thousands would be a black area, and a large file.
     few = slice(None, None, max(1, len(minutes) // 200))
-    measured = list(zip(minutes, one.waits, strict=True))[few]
+    points = list(zip(minutes, one.waits, strict=True))[few]
     lindley = list(zip(minutes, one.expected_waits, strict=True))
     return [
-        Panel("each request", "arrival in min", "wait in s", [Series("requests", measured, lindley)]),
+        Panel("each request", "arrival in min", "wait in s", [Series("requests", points, lindley)]),
         Panel("means", "arrival in min", "mean wait in s", [Series("batches", means, formula)]),
     ]
 
@@ -329,21 +316,17 @@ def _measure(
     mode = proxy_mode(context)
     drawing: dict[str, Any] = {"cache": mode, "cache_flags": f"--entries {entries}"} if case.cached else {}
     hosts = [*HOSTS, "proxy"] if case.cached else list(HOSTS)
-    path = context.folder / _capture_name(case.name)
     drawing |= {"origin_flags": ORIGIN_FLAGS, "max_queue_size": QUEUE_PACKETS}
-    bed = web_testbed(context, folder, setting.rtt_s, mbit, **drawing)
-    with bed:
-        evidence.checks += probe_path(bed, access_path(setting.rtt_s, mbit))
-        client = bed.host("client")
+    network, path = web_testbed(context, folder, setting.rtt_s, mbit, **drawing), access_path(setting.rtt_s, mbit)
+    with measured(context, network, [path], evidence, progress=None) as lab:
+        client = lab.bed.host("client")
         file = client.workdir / "plan.json"
         file.write_text(json.dumps(_plan(workload, case, mode)))
         load = client.start(["experiments.http.drivers.open_loop", str(file)])
-        with evidence.watch, capture_hosts(bed, path, hosts) as capture:
+        with lab.recording(hosts, _capture_name(case.name), label=case.name):
             load.write_line("go")
             report = json.loads(load.read_line(RUN_TIMEOUT_S))
-    statistics = {f"{label} ({case.name})": one for label, one in capture.statistics.items()}
-    evidence.checks += capture_checks(statistics)
-    captured = read_capture(path)
+    captured = read_capture(lab.path)
     origin = crossings(captured.at(AT_ORIGIN), DEFAULT_PORT)
     client_port = PROXY_PORTS[mode] if case.cached else DEFAULT_PORT
     client_side = crossings(captured.at(AT_CLIENT), client_port, keep_content=True)

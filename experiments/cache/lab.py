@@ -16,11 +16,11 @@ from pathlib import Path
 from random import Random
 
 from experiments.cache.claims.freshness import LiveObject, Version
-from experiments.harness.capture.capture import Capture, CaptureInterface
+from experiments.harness.capture.capture import CaptureInterface
 from experiments.harness.experiment import Run
 from experiments.harness.implementations.registry import DEFAULT_PORT, PROXY_PORTS
-from experiments.harness.measurement import Window
-from experiments.http.lab import AT_CLIENT, AT_ORIGIN, AT_PROXY, MODIFIED, NAME, ORIGIN_ADDRESS, make_site
+from experiments.harness.measurement import Window, first_interface
+from experiments.http.lab import MODIFIED, NAME, ORIGIN_ADDRESS, make_site
 from topologies.emulation.errors import EmulationError
 from topologies.emulation.process.launcher import Service
 from topologies.emulation.testbed import Testbed
@@ -28,7 +28,7 @@ from topologies.web import PROXY_ADDRESS
 
 VISITOR = "experiments.http.drivers.visitor"
 VISIT_TIMEOUT_S = 60.0
-AT_SECOND_CLIENT, AT_LINK = "client2:client2-eth0", "access link:s1"
+AT_SECOND_CLIENT, AT_LINK = first_interface("client2"), "access link:s1"
 NO_CACHE, MODES = "none", ("forward", "reverse")
 # name: max-age in seconds (None: never without asking), Cache-Control
 LIVE: Mapping[str, tuple[float | None, str]] = {
@@ -165,17 +165,12 @@ def choose_mode(context: Run, asked: str) -> str:
     return "reverse" if proxy is not None and proxy.modes == ("reverse",) else "forward"
 
 
-def capture_campus(bed: Testbed, path: Path, mode: str) -> Capture:
-    """A capture at every host, and at the campus's end of the access link."""
+def campus_interfaces(bed: Testbed, mode: str) -> list[str | CaptureInterface]:
+    """Return the interfaces of a capture at every host and at the campus's end of the access link."""
     link = bed.net.linksBetween(bed.net.get("s1"), bed.net.get("s2"))[0]
     near = next(end for end in (link.intf1, link.intf2) if end.node.name == "s1")
-    hosts = {AT_CLIENT: "client", AT_SECOND_CLIENT: "client2", AT_ORIGIN: "origin"}
-    if mode != NO_CACHE:
-        hosts[AT_PROXY] = "proxy"
-    interfaces = [
-        CaptureInterface(label, bed.host(name).namespace_pid, f"{name}-eth0") for label, name in hosts.items()
-    ]
-    return Capture(path, [*interfaces, CaptureInterface(AT_LINK, "/proc/self/ns/net", near.name)])
+    hosts = ["client", "client2", "origin", *(["proxy"] if mode != NO_CACHE else [])]
+    return [*hosts, CaptureInterface(AT_LINK, "/proc/self/ns/net", near.name)]
 
 
 def _page(number: int) -> str:

@@ -32,7 +32,7 @@ from experiments.cache.lab import (
     LiveObjects,
     Pages,
     Visitor,
-    capture_campus,
+    campus_interfaces,
     choose_mode,
     origin_flags,
 )
@@ -41,18 +41,18 @@ from experiments.cache.wire.legs import Legs, Span, read_legs, text
 from experiments.cache.wire.link_use import link_use
 from experiments.harness.clock import tolerance
 from experiments.harness.experiment import Experiment, Outcome, Parameter, Run
-from experiments.harness.fidelity.certificate import EmulatedPath, MachineWatch, capture_checks, certificate, probe_path
+from experiments.harness.fidelity.certificate import EmulatedPath, MachineWatch
 from experiments.harness.fidelity.disturbance import RETAKES
 from experiments.harness.implementations.registry import DEFAULT_PORT, PROXY_PORTS
 from experiments.harness.judge.frames import CaptureFile
 from experiments.harness.judge.tcp import connections
 from experiments.harness.judge.verdict import Contradiction, Verdict
-from experiments.harness.measurement import Window, site_folder
+from experiments.harness.measurement import Evidence, Window, measured, site_folder
 from experiments.harness.parameters import megabits, seconds, whole
 from experiments.harness.pathmodel.replay import Sample, terms_of
 from experiments.harness.report.line_plots import Panel, Series, plot_lines
 from experiments.harness.report.plots import PlotUnavailable, plot_comparisons
-from experiments.harness.results.result import Check, Comparison, Timing
+from experiments.harness.results.result import Comparison, Timing
 from experiments.harness.theory.tcp import Theory, tolerance_of_round_trips
 from experiments.http.lab import (
     AT_CLIENT,
@@ -159,13 +159,12 @@ class Visits:
 
 @dataclass(frozen=True)
 class Campus:
-    """One run of the visits: what was captured, when what was, the visits by phase, what the origin held, checks."""
+    """One run of the visits: what was captured, when what was, the visits by phase, what the origin held."""
 
     captured: CaptureFile
     visits: Visits
     loads: Mapping[str, list[PageLoad]]
     objects: Objects
-    checks: list[Check]
     topo: Topo
 
     @property
@@ -176,14 +175,14 @@ class Campus:
 
 def run(context: Run) -> Outcome:
     """Visit without and with the cache, keep asking, judge, compare."""
-    asked, watch = context.parameters, MachineWatch()
+    asked, evidence = context.parameters, Evidence()
     _check_max_age(asked)
     mode = choose_mode(context, asked["mode"])
-    direct = _measure(context, NO_CACHE, watch, 0.02)
-    cached = _measure(context, mode, watch, 0.2)
+    direct = _measure(context, NO_CACHE, evidence, 0.02)
+    cached = _measure(context, mode, evidence, 0.2)
     context.step("judging the packets", 0.9)
     legs = read_legs(cached.captured, AT_PROXY, PROXY_ADDRESS, PORTS)
-    timings = _timings(direct, cached, legs, watch)
+    timings = _timings(direct, cached, legs, evidence.watch)
     beyond = _left_out(context, direct, cached, legs)
     # A hit takes round trips of the campus, a miss as many of the access link as well.
     campus_s, both_s = asked["campus_rtt"], asked["campus_rtt"] + asked["rtt"]
@@ -201,7 +200,7 @@ def run(context: Run) -> Outcome:
     return Outcome(
         claims=tuple(_verdicts(direct, cached, legs, timings, comparisons)),
         comparisons=tuple(comparisons.values()),
-        fidelity=certificate([*direct.checks, *cached.checks, *watch.checks()]),
+        fidelity=evidence.fidelity(),
         implementations={"proxy": proxy_name(context), "origin": origin_name(context), "client": "http.client"},
         timings=timings,
         capture=_capture_name(mode),
@@ -227,9 +226,9 @@ def _capture_name(mode: str) -> str:
     return f"capture-{'no-cache' if mode == NO_CACHE else mode}.pcapng"
 
 
-def _measure(context: Run, mode: str, watch: MachineWatch, share: float) -> Campus:
+def _measure(context: Run, mode: str, evidence: Evidence, share: float) -> Campus:
     """All visits, and with a cache the load, in a network of their own."""
-    asked, path = context.parameters, context.folder / _capture_name(mode)
+    asked = context.parameters
     what = "without a cache" if mode == NO_CACHE else f"{mode} proxy"
     context.step(f"{what}: the network", share)
     with site_folder(context) as folder:
@@ -241,17 +240,16 @@ def _measure(context: Run, mode: str, watch: MachineWatch, share: float) -> Camp
             "campus_delay": f"{asked['campus_rtt'] / 2 * 1e6:.0f}us",
             "origin_flags": origin_flags(asked["max_age"]),
         }
-        with web_testbed(context, folder, asked["rtt"], asked["bw"], **drawing) as bed:
-            checks = [check for each in _paths(context, mode) for check in probe_path(bed, each)]
-            visitors = [Visitor(bed, host, mode) for host in ("client", "client2")]
-            with watch, capture_campus(bed, path, mode) as capture:
-                visits = _visit(context, visitors, pages, mode, share, watch)
+        network = web_testbed(context, folder, asked["rtt"], asked["bw"], **drawing)
+        with measured(context, network, _paths(context, mode), evidence, progress=None) as lab:
+            visitors = [Visitor(lab.bed, host, mode) for host in ("client", "client2")]
+            with lab.recording(campus_interfaces(lab.bed, mode), _capture_name(mode), label=what):
+                visits = _visit(context, visitors, pages, mode, share, lab.watch)
                 if mode != NO_CACHE:
                     context.step("objects that change while clients ask for them", 0.65)
                     visits.live, visits.load = live, [_keep_asking(context, visitors, live)]
-    checks += capture_checks({f"{label} ({what})": one for label, one in capture.statistics.items()})
-    captured = watch.read_capture(path, bed.topo)
-    return Campus(captured, visits, _loads(captured, visits), pages.objects(), checks, bed.topo)
+    captured = lab.read_capture()
+    return Campus(captured, visits, _loads(captured, visits), pages.objects(), lab.bed.topo)
 
 
 def _paths(context: Run, mode: str) -> list[EmulatedPath]:

@@ -28,9 +28,7 @@ from experiments.cdn.claims.replicas import Region
 from experiments.cdn.lab import (
     ROLES,
     User,
-    at,
     begin_anew,
-    capture_cdn,
     cdn_testbed,
     forget,
     implementations,
@@ -44,15 +42,15 @@ from experiments.cdn.theory import by_name
 from experiments.dns.wire.traffic import dns_exchanges
 from experiments.harness.clock import tolerance
 from experiments.harness.experiment import Experiment, Outcome, Parameter, Run
-from experiments.harness.fidelity.certificate import MachineWatch, capture_checks, certificate, probe_path
+from experiments.harness.fidelity.certificate import MachineWatch
 from experiments.harness.fidelity.disturbance import RETAKES
 from experiments.harness.judge.frames import CaptureFile
 from experiments.harness.judge.verdict import Verdict
-from experiments.harness.measurement import Window, site_folder
+from experiments.harness.measurement import Evidence, Window, first_interface, measured, site_folder
 from experiments.harness.parameters import factor, megabits, whole
 from experiments.harness.pathmodel.replay import Sample, terms_of
 from experiments.harness.report.plots import PlotUnavailable, plot_comparisons
-from experiments.harness.results.result import Check, Comparison, Timing
+from experiments.harness.results.result import Comparison, Timing
 from experiments.harness.theory.tcp import TOLERANCE_OF_DIALOGUE, Theory, tolerance_of_round_trips
 from experiments.http.lab import make_site, request_size, response_sizes, sample_of, turns_framing_s, write_picture
 from experiments.http.theory import http_page_load
@@ -82,14 +80,6 @@ CROWD = "crowd.png"
 FARTHEST = max(REGIONS, key=lambda region: REGIONS[region][1])
 # A resolver may round a time to live up to whole seconds.
 TOO_OLD_S = 1.1
-
-
-@dataclass
-class Evidence:
-    """What has been collected while the networks ran: checks, and the watch over the machine."""
-
-    checks: list[Check] = field(default_factory=list)
-    watch: MachineWatch = field(default_factory=MachineWatch)
 
 
 @dataclass
@@ -169,7 +159,7 @@ def run(context: Run) -> Outcome:
     return Outcome(
         claims=tuple(_verdicts(context, without, through, timings, comparisons)),
         comparisons=tuple(comparisons),
-        fidelity=certificate([*evidence.checks, *evidence.watch.checks()]),
+        fidelity=evidence.fidelity(),
         implementations=implementations(context),
         timings=timings,
         capture=_capture_name(THROUGH),
@@ -197,16 +187,17 @@ def _capture_name(case: str) -> str:
 
 def _measure(context: Run, folder: Path, case: str, pages: Sequence[Sequence[str]], evidence: Evidence) -> Measured:
     """All visits, and with the CDN the crowd, in a network of their own."""
-    asked, path, share = context.parameters, context.folder / _capture_name(case), 0.02 if case == WITHOUT else 0.35
+    asked, share = context.parameters, 0.02 if case == WITHOUT else 0.35
     context.step(f"the network ({case})", share)
     cdn_too = case == THROUGH
     drawing: dict[str, Any] = {"cdn": "yes" if cdn_too else "no", "ttl": asked["ttl"]}
-    with cdn_testbed(context, folder, bw=asked["bw"], scale=asked["scale"], **drawing) as bed:
-        probed = near_paths(asked["scale"]) if cdn_too else paths(asked["scale"], asked["bw"] * 1e6)
-        evidence.checks += [check for each in probed for check in probe_path(bed, each)]
+    network = cdn_testbed(context, folder, bw=asked["bw"], scale=asked["scale"], **drawing)
+    probed = near_paths(asked["scale"]) if cdn_too else paths(asked["scale"], asked["bw"] * 1e6)
+    with measured(context, network, probed, evidence, progress=None) as lab:
+        bed = lab.bed
         users = {region: User(bed, host_name("user", region)) for region in REGIONS}
         wake_up(bed)
-        with evidence.watch, capture_cdn(bed, path, _hosts(case)) as capture:
+        with lab.recording(_hosts(case), _capture_name(case), label=case):
             if cdn_too:
                 begin_anew(context, bed)
             visits = _visit(context, bed, case, users, pages, evidence.watch, share)
@@ -215,8 +206,7 @@ def _measure(context: Run, folder: Path, case: str, pages: Sequence[Sequence[str
                 users[FARTHEST].begin(crowd=f"/{CROWD}", users=asked["crowd"])
                 window = users[FARTHEST].done()
                 visits.crowd = window.start_ns, window.end_ns
-    evidence.checks += capture_checks({f"{label} ({case})": one for label, one in capture.statistics.items()})
-    return _read(evidence.watch.read_capture(path, bed.topo), visits, case, objects_in(folder), bed.topo)
+    return _read(lab.read_capture(), visits, case, objects_in(folder), bed.topo)
 
 
 def _hosts(case: str) -> list[str]:
@@ -259,17 +249,17 @@ def _visit(
 
 def _read(captured: CaptureFile, visits: Visits, case: str, objects: Objects, topo: Topo) -> Measured:
     legs = {
-        region: read_legs(captured, at(host_name("edge", region)), replica_address(region), [80])
+        region: read_legs(captured, first_interface(host_name("edge", region)), replica_address(region), [80])
         for region in REGIONS
         if case == THROUGH
     }
-    loads = {region: page_load(captured, at(host_name("user", region))) for region in REGIONS}
+    loads = {region: page_load(captured, first_interface(host_name("user", region))) for region in REGIONS}
     return Measured(captured, visits, legs, loads, objects, topo)
 
 
 def _timings(measured: Measured, region: str, phase: str, watch: MachineWatch) -> list[Timing]:
     """The times of a region's visits of this phase."""
-    lookups = dns_exchanges(measured.captured, at(host_name("user", region)))
+    lookups = dns_exchanges(measured.captured, first_interface(host_name("user", region)))
     timings = []
     for span, sample in zip(measured.visits.spans(region, phase), _samples(measured, region, phase), strict=True):
         load, legs = measured.loads[region].between(*span), measured.legs.get(region)
@@ -314,7 +304,7 @@ def _left_out(measured: Measured, case: str) -> dict[str, dict[str, float]]:
 
 def _samples(measured: Measured, region: str, phase: str) -> list[Sample]:
     """A region's visits of this phase, each from its lookup on."""
-    user, found = at(host_name("user", region)), []
+    user, found = first_interface(host_name("user", region)), []
     lookups = dns_exchanges(measured.captured, user)
     for span in measured.visits.spans(region, phase):
         visit = sample_of(measured.loads[region].between(*span), user)
@@ -355,7 +345,7 @@ def _verdicts(
 ) -> list[Verdict]:
     regions = _regions(through)
     visits = through.visits.every_span
-    local = dns_exchanges(through.captured, at(f"{FARTHEST}-dns"))
+    local = dns_exchanges(through.captured, first_interface(host_name("dns", FARTHEST)))
     addresses = {
         "local": local_address(FARTHEST),
         **{host: address for host, (address, _, _) in SERVERS.items()},
@@ -369,7 +359,10 @@ def _verdicts(
         if replicas.is_of_user(one, served) and served.upstream is None
     )
     objects, crowd = through.objects, {FARTHEST: through.visits.crowd}
-    used = [link_use(one.captured, at("origin"), one.visits.span, one.visits.not_counted) for one in (without, through)]
+    used = [
+        link_use(one.captured, first_interface("origin"), one.visits.span, one.visits.not_counted)
+        for one in (without, through)
+    ]
     saved = (
         savings.c5(
             _times(timings, WITHOUT, without),
@@ -379,7 +372,7 @@ def _verdicts(
         savings.c6(used[0], used[1], copies),
     )
     return [
-        replicas.c2(regions, page_load(through.captured, at("origin")), objects),
+        replicas.c2(regions, page_load(through.captured, first_interface("origin")), objects),
         names.c3(regions, NAME),
         names.c4(local, NAME, ALIAS, addresses),
         *(confirm(one, objects, through.visited, without.visited) for one in saved),
@@ -392,7 +385,7 @@ def _regions(through: Measured) -> list[Region]:
         Region(
             region,
             frozenset([replica_address(region)]),
-            dns_exchanges(through.captured, at(host_name("user", region))),
+            dns_exchanges(through.captured, first_interface(host_name("user", region))),
             through.loads[region],
             through.legs[region],
         )

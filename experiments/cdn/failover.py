@@ -20,7 +20,7 @@ import statistics
 import time
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -32,9 +32,7 @@ from experiments.cdn.claims.failover_times import FailOverTheory
 from experiments.cdn.lab import (
     ROLES,
     User,
-    at,
     begin_anew,
-    capture_cdn,
     cdn_testbed,
     implementations,
     prepare,
@@ -44,11 +42,11 @@ from experiments.cdn.lab import (
 from experiments.dns.wire.traffic import DnsTraffic, dns_exchanges
 from experiments.harness.clock import tolerance
 from experiments.harness.experiment import Experiment, Outcome, Parameter, Run
-from experiments.harness.fidelity.certificate import MachineWatch, capture_checks, certificate, probe_path
-from experiments.harness.measurement import site_folder
+from experiments.harness.fidelity.certificate import MachineWatch
+from experiments.harness.measurement import Evidence, first_interface, measured, site_folder
 from experiments.harness.parameters import choices, factor, listed, seconds, whole
 from experiments.harness.report.line_plots import Panel, Series, plot_lines
-from experiments.harness.results.result import Check, Comparison, Timing
+from experiments.harness.results.result import Comparison, Timing
 from experiments.harness.theory.tcp import Theory
 from experiments.http.lab import write_picture
 from experiments.http.wire.page_load import page_load
@@ -78,38 +76,30 @@ WITHIN = 0.03
 DAY_S = 86_400
 
 
-@dataclass
-class Evidence:
-    """What has been collected: checks, the watch over the machine, the faults with their kinds."""
-
-    checks: list[Check] = field(default_factory=list)
-    watch: MachineWatch = field(default_factory=MachineWatch)
-    episodes: list[tuple[str, Episode]] = field(default_factory=list)
-
-
 def run(context: Run) -> Outcome:
     """Let a replica fail once for each kind of fault and TTL, judge."""
     asked, evidence = context.parameters, Evidence()
     _check_interval(context)
     if asked["faults"]:
         return _many(context, evidence)
+    episodes: list[tuple[str, Episode]] = []
     faults = [(kind, ttl) for kind in asked["fault"] for ttl in asked["ttl"]]
     with site_folder(context) as folder:
         write_picture(folder / OBJECT, OBJECT_BYTES, context.seed)
         for number, (kind, ttl) in enumerate(faults):
             context.step(f"fault of the {kind}, TTL {ttl} s", 0.02 + 0.9 * number / len(faults))
-            evidence.episodes.append((kind, _fail(context, folder, kind, ttl, number == 0, evidence)))
+            episodes.append((kind, _fail(context, folder, kind, ttl, number == 0, evidence)))
     context.step("judging the packets", 0.95)
     recoveries = [
         (kind, episode.fault, found)
-        for kind, episode in evidence.episodes
+        for kind, episode in episodes
         for user in episode.users
         if (found := judge.recovery(episode, user)) is not None
     ]
     return Outcome(
-        claims=(judge.c8([episode for _, episode in evidence.episodes]),),
+        claims=(judge.c8([episode for _, episode in episodes]),),
         comparisons=(),
-        fidelity=certificate([*evidence.checks, *evidence.watch.checks()]),
+        fidelity=evidence.fidelity(),
         implementations=implementations(context),
         capture=_capture_name(*faults[-1]),
         plot=plot_lines(_panels(context, recoveries), NOTE),
@@ -123,7 +113,6 @@ def _many(context: Run, evidence: Evidence) -> Outcome:
     theory = FailOverTheory(ttl, asked["every"], asked["interval"])
     if theory.interval_s > theory.cycle_s:
         raise EmulationError("replicas are to be checked within a TTL: say --set interval= with less than ttl")
-    path = context.folder / _capture_name(kind, ttl)
     user, resolver = host_name("user", REGION), host_name("dns", REGION)
     # After a first answer, and before the next one: when in the cycle each fault is.
     phases_s = [
@@ -135,23 +124,21 @@ def _many(context: Run, evidence: Evidence) -> Outcome:
     with site_folder(context) as folder:
         write_picture(folder / OBJECT, OBJECT_BYTES, context.seed)
         objects = objects_in(folder)
-        with cdn_testbed(context, folder, **drawing) as bed:
-            evidence.checks += [
-                check for each in region_paths(REGION, asked["scale"]) for check in probe_path(bed, each)
-            ]
+        network, paths = cdn_testbed(context, folder, **drawing), region_paths(REGION, asked["scale"])
+        with measured(context, network, paths, evidence, progress=None) as lab:
+            bed = lab.bed
             asker = User(bed, user)
             begin_anew(context, bed)
             prepare(bed, user, f"/{OBJECT}")
             # Not at the CDN's name server: its checks would be nine tenths of the capture. Its answers are seen here.
-            with evidence.watch, capture_cdn(bed, path, [user, resolver]) as capture:
+            with lab.recording([user, resolver], _capture_name(kind, ttl)):
                 for number, phase_s in enumerate(phases_s):
                     context.step(f"fault {number + 1} of {asked['faults']}", 0.05 + 0.8 * number / asked["faults"])
                     windows.append(_one_of_many(context, bed, asker, kind, theory, phase_s))
-    evidence.checks += capture_checks(capture.statistics)
     context.step("judging the packets", 0.88)
-    captured = evidence.watch.read_capture(path, bed.topo)
-    dns, load = dns_exchanges(captured, at(user)), page_load(captured, at(user))
-    server = _asked_of_cdn(dns_exchanges(captured, at(resolver)))
+    captured = lab.read_capture()
+    dns, load = dns_exchanges(captured, first_interface(user)), page_load(captured, first_interface(user))
+    server = _asked_of_cdn(dns_exchanges(captured, first_interface(resolver)))
     serving = frozenset([*(replica_address(region) for region in REGIONS), ORIGIN])
     ends = [*(start for start, _ in windows[1:]), time.time_ns()]
     episodes = [
@@ -168,10 +155,10 @@ def _many(context: Run, evidence: Evidence) -> Outcome:
     return Outcome(
         claims=(times.c8_many(episodes, theory),),
         comparisons=tuple(_compare(theory, phases_s, found)) if len(found) == len(episodes) else (),
-        fidelity=certificate([*evidence.checks, *evidence.watch.checks()]),
+        fidelity=evidence.fidelity(),
         implementations=implementations(context),
         timings={"fail-over": found},
-        capture=path.name,
+        capture=lab.path.name,
         plot=plot_lines(_distribution(theory, [one.total_s for one in found]), NOTE_TIMES) if found else None,
     )
 
@@ -273,28 +260,28 @@ def _capture_name(kind: str, ttl: int) -> str:
 
 def _fail(context: Run, folder: Path, kind: str, ttl: int, comes_back: bool, evidence: Evidence) -> Episode:
     """One fault under load, in a network of its own; returns what was seen of it."""
-    asked, path = context.parameters, context.folder / _capture_name(kind, ttl)
+    asked = context.parameters
     users = [host_name("user", REGION, number) for number in range(asked["users"])]
     drawing = {"ttl": ttl, "interval": asked["interval"], "scale": asked["scale"], "clients": asked["users"]}
-    with cdn_testbed(context, folder, **drawing) as bed:
-        if not evidence.checks:
-            evidence.checks += [
-                check for each in region_paths(REGION, asked["scale"]) for check in probe_path(bed, each)
-            ]
+    network = cdn_testbed(context, folder, **drawing)
+    paths = [] if evidence.checks else region_paths(REGION, asked["scale"])
+    with measured(context, network, paths, evidence, progress=None) as lab:
+        bed = lab.bed
         askers = [User(bed, host) for host in users]
         begin_anew(context, bed)
         prepare(bed, users[0], f"/{OBJECT}")
-        with evidence.watch, capture_cdn(bed, path, [*users, "ns-cdn"]) as capture:
+        with lab.recording([*users, "ns-cdn"], _capture_name(kind, ttl), label=f"{kind}, {ttl} s"):
             fault = _under_load(context, bed, askers, kind, ttl, comes_back)
-    evidence.checks += capture_checks({f"{label} ({kind}, {ttl} s)": one for label, one in capture.statistics.items()})
-    captured = evidence.watch.read_capture(path, bed.topo)
+    captured = lab.read_capture()
     objects = objects_in(folder)
+    labels = [first_interface(host) for host in users]
     seen = [
-        judge.User(host, dns_exchanges(captured, at(host)), page_load(captured, at(host)), objects) for host in users
+        judge.User(host, dns_exchanges(captured, label), page_load(captured, label), objects)
+        for host, label in zip(users, labels, strict=True)
     ]
     serving = frozenset([*(replica_address(region) for region in REGIONS), ORIGIN])
     fault = replace(fault, slack_s=fault.slack_s + _disturbed_s(fault, seen, evidence.watch))
-    return Episode(fault, seen, dns_exchanges(captured, at("ns-cdn")), ALIAS, serving)
+    return Episode(fault, seen, dns_exchanges(captured, first_interface("ns-cdn")), ALIAS, serving)
 
 
 def _disturbed_s(fault: Fault, users: Sequence[judge.User], watch: MachineWatch) -> float:

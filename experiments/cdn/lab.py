@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from experiments.dns.lab import Asker
-from experiments.harness.capture.capture import Capture, CaptureInterface
 from experiments.harness.experiment import Run
 from experiments.harness.fidelity.certificate import EmulatedPath
 from experiments.harness.implementations.registry import DEFAULT_PORT, Implementation, server_starter
-from experiments.harness.measurement import Window
+from experiments.harness.measurement import Window, make_testbed
 from topologies.cdn import (
     ALIAS,
     NAME,
@@ -156,7 +155,7 @@ def cdn_testbed(context: Run, folder: Path, **drawing: Any) -> Testbed:
         known = {"ttl": "ttl", "interval": "interval_s", "replicas": "replicas"}
         plan = CdnPlan(**{known[name]: value for name, value in drawing.items() if name in known})
         starters["ns-cdn"] = name_server_starter(server, plan)
-    return Testbed(topo, seed=context.seed, links=context.links, sandboxed=context.sandboxed, starters=starters)
+    return make_testbed(context, topo, starters)
 
 
 def wake_up(bed: Testbed) -> None:
@@ -230,16 +229,6 @@ def prepare(bed: Testbed, host: str, path: str) -> None:
 def implementations(context: Run) -> dict[str, str]:
     """What a report calls replicas and the CDN's name server."""
     return {**OURS, **{role: one.describe() for role, one in context.replacements.items()}, "client": "http.client"}
-
-
-def at(host: str) -> str:
-    """The label of a host's interface in captures."""
-    return f"{host}:{host}-eth0"
-
-
-def capture_cdn(bed: Testbed, path: Path, hosts: Sequence[str]) -> Capture:
-    """A capture at the first interface of each of these hosts."""
-    return Capture(path, [CaptureInterface(at(host), bed.host(host).namespace_pid, f"{host}-eth0") for host in hosts])
 
 
 def region_rtt_s(region: str, scale: float = 1.0) -> float:

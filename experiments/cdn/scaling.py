@@ -29,9 +29,7 @@ from experiments.cdn.driver import first_think_s, random_of
 from experiments.cdn.lab import (
     ROLES,
     User,
-    at,
     begin_anew,
-    capture_cdn,
     cdn_testbed,
     implementations,
     near_paths,
@@ -40,13 +38,12 @@ from experiments.cdn.lab import (
 )
 from experiments.harness.clock import tolerance
 from experiments.harness.experiment import Experiment, Outcome, Parameter, Run
-from experiments.harness.fidelity.certificate import MachineWatch, capture_checks, certificate, probe_path
 from experiments.harness.judge.frames import CaptureFile, read_capture
-from experiments.harness.measurement import site_folder
+from experiments.harness.measurement import Evidence, first_interface, measured, site_folder
 from experiments.harness.parameters import factor, listed, megabits, seconds, whole
 from experiments.harness.pathmodel.interactive import Client, Plan
 from experiments.harness.report.line_plots import Panel, Series, plot_lines
-from experiments.harness.results.result import Check, Comparison, Timing
+from experiments.harness.results.result import Comparison, Timing
 from experiments.harness.theory.tcp import Theory, transmission_time_s
 from experiments.http.lab import write_picture
 from experiments.http.wire.bulk import Traffic, crossings
@@ -74,18 +71,15 @@ class Stay:
 
 
 @dataclass
-class Evidence:
-    """What has been collected: checks, and the watch over the machine."""
+class SweepEvidence(Evidence):
+    """Evidence of the sweep: `theories` are those of the origin alone, by the number of its clients."""
 
-    checks: list[Check] = field(default_factory=list)
-    watch: MachineWatch = field(default_factory=MachineWatch)
-    # Of a lone origin, by how many clients it has.
     theories: dict[int, Theory] = field(default_factory=dict)
 
 
 def run(context: Run) -> Outcome:
     """Sweep over the clients without and with the CDN, judge, compare."""
-    evidence = Evidence()
+    evidence = SweepEvidence()
     with site_folder(context) as folder:
         write_picture(folder / OBJECT, context.parameters["size"], context.seed)
         alone = _sweep(context, folder, ALONE, evidence)
@@ -94,7 +88,7 @@ def run(context: Run) -> Outcome:
     return Outcome(
         claims=(judge.c1(alone), judge.c5(alone, through), judge.c6(alone, through)),
         comparisons=tuple(comparisons),
-        fidelity=certificate([*evidence.checks, *evidence.watch.checks()]),
+        fidelity=evidence.fidelity(),
         implementations=implementations(context),
         timings={_name(one): [Timing(one.response_s, one.terms)] for one in alone if not (one.problem or one.wrong)},
         capture=_capture_name(ALONE),
@@ -110,27 +104,27 @@ def _name(point: Point) -> str:
     return f"{ALONE}, {point.who}"
 
 
-def _sweep(context: Run, folder: Path, case: str, evidence: Evidence) -> list[Point]:
+def _sweep(context: Run, folder: Path, case: str, evidence: SweepEvidence) -> list[Point]:
     """All numbers of clients, one after the other, in a network of its own."""
-    asked, path, begin = context.parameters, context.folder / _capture_name(case), 0.02 if case == ALONE else 0.5
+    asked, begin = context.parameters, 0.02 if case == ALONE else 0.5
     context.step(f"the network ({case})", begin)
     stays: list[Stay] = []
     drawing = {"cdn": "no" if case == ALONE else "yes", "bw": asked["bw"], "scale": asked["scale"]}
-    with cdn_testbed(context, folder, **drawing) as bed:
-        probed = paths(asked["scale"], asked["bw"] * 1e6) if case == ALONE else near_paths(asked["scale"])
-        evidence.checks += [check for each in probed for check in probe_path(bed, each)]
+    network = cdn_testbed(context, folder, **drawing)
+    probed = paths(asked["scale"], asked["bw"] * 1e6) if case == ALONE else near_paths(asked["scale"])
+    with measured(context, network, probed, evidence, progress=None) as lab:
+        bed = lab.bed
         users = [User(bed, host_name("user", region)) for region in REGIONS]
         if case == THROUGH:
             begin_anew(context, bed)
         for user in users:
             user.visit([f"/{OBJECT}"])
         hosts = [*(host_name("user", region) for region in REGIONS), "origin"]
-        with evidence.watch, capture_cdn(bed, path, hosts) as capture:
+        with lab.recording(hosts, _capture_name(case), label=case):
             for number, clients in enumerate(asked["clients"]):
                 context.step(f"{clients} clients ({case})", begin + 0.05 + 0.4 * number / len(asked["clients"]))
                 stays.append(_stay(context, users, clients, case))
-    evidence.checks += capture_checks({f"{label} ({case})": one for label, one in capture.statistics.items()})
-    captured = read_capture(path)
+    captured = read_capture(lab.path)
     objects = objects_in(folder)
     points = []
     for clients, stay in zip(asked["clients"], stays, strict=True):
@@ -216,7 +210,7 @@ def _point(context: Run, captured: CaptureFile, clients: int, stay: Stay, found:
         response_s=found.response_s,
         terms=found.terms,
         utilisation=found.link_bytes * 8 / (asked["bw"] * 1e6 * asked["for"]),
-        link=link_use(captured, at("origin"), stay.span),
+        link=link_use(captured, first_interface("origin"), stay.span),
         theory_s=theory.total_s,
         theory_utilisation=cdn_theory.utilisation(rtts_s, service_s, asked["think"]),
         needs=cdn_theory.asked_for(rtts_s, service_s, asked["think"]),
@@ -229,7 +223,7 @@ def _point(context: Run, captured: CaptureFile, clients: int, stay: Stay, found:
 
 def _crossings(captured: CaptureFile, host: str, stay: Stay) -> Traffic:
     """What a host saw of a span's requests, whose responses may come after it; what users got with its octets."""
-    frames = (frame for frame in captured.at(at(host)) if stay.span[0] <= frame.time_ns < stay.over_ns)
+    frames = (frame for frame in captured.at(first_interface(host)) if stay.span[0] <= frame.time_ns < stay.over_ns)
     return crossings(frames, 80, keep_content=host != "origin")
 
 

@@ -22,7 +22,6 @@ from experiments.dns.claims.ttl import TtlPoint
 from experiments.dns.lab import (
     ADDRESSES,
     Asker,
-    capture_dns,
     dns_paths,
     dns_testbed,
     given_zones,
@@ -31,11 +30,10 @@ from experiments.dns.lab import (
 )
 from experiments.dns.wire.traffic import DnsTraffic
 from experiments.harness.experiment import Experiment, Outcome, Parameter, Run
-from experiments.harness.fidelity.certificate import MachineWatch, capture_checks, certificate, probe_path
 from experiments.harness.judge.frames import read_capture
+from experiments.harness.measurement import Evidence, measured
 from experiments.harness.parameters import factor, listed, whole
 from experiments.harness.report.line_plots import Panel, Series, plot_lines
-from experiments.harness.results.result import Check
 from topologies.dns import VERSIONS, changing_name, make_names, zone_file
 from topologies.emulation.errors import EmulationError
 from topologies.emulation.node import Host
@@ -51,6 +49,7 @@ ZIPF_NAMES = (
     "ns.provider.org",
 )
 ZIPF_EXPONENT = 1.0
+TTL_CAPTURE = "capture-ttl.pcapng"
 NOTE = (
     "points: measured; lines: one query a TTL and name, and the mean age of a cached answer against the time between "
     "changes"
@@ -76,12 +75,11 @@ class Sweep:
 
 def run(context: Run) -> Outcome:
     """Measure both workloads, judge."""
-    watch = MachineWatch()
+    evidence = Evidence()
     context.step("without a cache", 0.02)
-    checks: list[Check] = []
-    workloads = {cache: _zipf(context, cache, watch, checks) for cache in ("no", "yes")}
+    workloads = {cache: _zipf(context, cache, evidence) for cache in ("no", "yes")}
     context.step("TTLs", 0.3)
-    sweep = _sweep(context, watch, checks)
+    sweep = _sweep(context, evidence)
     client, local = sweep.traffic["client"], sweep.traffic["local"]
     points, d13 = dns_ttl.d13_of(
         [client, local],
@@ -98,45 +96,43 @@ def run(context: Run) -> Outcome:
             d13,
         ),
         comparisons=(),
-        fidelity=certificate([*checks, *watch.checks(times=False)]),
+        fidelity=evidence.fidelity(times=False),
         implementations=server_names(context),
-        capture="capture-ttl.pcapng",
+        capture=TTL_CAPTURE,
         plot=plot_lines(_panels(context, points), NOTE) if points else None,
     )
 
 
-def _zipf(context: Run, cache: str, watch: MachineWatch, checks: list[Check]) -> Workload:
+def _zipf(context: Run, cache: str, evidence: Evidence) -> Workload:
     """The traffic at the client and at the root while a client asks for names with Zipf's frequencies."""
     random = Random(context.seed)
     weights = [1 / rank**ZIPF_EXPONENT for rank in range(1, len(ZIPF_NAMES) + 1)]
     names = random.choices(ZIPF_NAMES, weights, k=context.parameters["queries"])
-    path = context.folder / f"capture-cache-{cache}.pcapng"
     scale = context.parameters["scale"]
     # Real resolvers cannot be told to remember nothing: what a cache is compared with is lab7's own without one.
-    with dns_testbed(context, own_local=cache == "no", cache=cache, scale=scale, clients=1) as bed:
-        if not checks:
-            checks += [check for each in dns_paths(scale) for check in probe_path(bed, each)]
-        asker = Asker(bed.host("client"))
-        with watch, capture_dns(bed, path, ["client", "root"]) as capture:
+    network = dns_testbed(context, own_local=cache == "no", cache=cache, scale=scale, clients=1)
+    paths = [] if evidence.checks else dns_paths(scale)
+    with measured(context, network, paths, evidence, progress=None) as lab:
+        asker = Asker(lab.bed.host("client"))
+        with lab.recording(["client", "root"], f"capture-cache-{cache}.pcapng", label=f"cache: {cache}"):
             for name in names:
                 asker.try_to_ask(name)
-    checks += capture_checks({f"{label} (cache: {cache})": one for label, one in capture.statistics.items()})
-    seen = traffic_at(read_capture(path), ["client", "root"])
+    seen = traffic_at(read_capture(lab.path), ["client", "root"])
     return Workload((seen["client"],), seen["root"])
 
 
-def _sweep(context: Run, watch: MachineWatch, checks: list[Check]) -> Sweep:
+def _sweep(context: Run, evidence: Evidence) -> Sweep:
     """Ask for every changing name each period, and change their addresses each so often."""
     asked, sweep = context.parameters, Sweep()
-    path = context.folder / "capture-ttl.pcapng"
     names = [changing_name(ttl).rstrip(".") for ttl in asked["ttl"]]
     ttls = ",".join(str(ttl) for ttl in asked["ttl"])
-    with dns_testbed(context, scale=asked["scale"], clients=1, changing=ttls) as bed:
-        server, asker = bed.host("example"), Asker(bed.host("client"))
+    network = dns_testbed(context, scale=asked["scale"], clients=1, changing=ttls)
+    with measured(context, network, evidence=evidence, progress=None) as lab:
+        server, asker = lab.bed.host("example"), Asker(lab.bed.host("client"))
         # On the server's own host, where nothing is captured.
         observer = Asker(server, ADDRESSES["example"])
         asker.try_to_ask("www.example.com")
-        with watch, capture_dns(bed, path, ["client", "local"]) as capture:
+        with lab.recording(["client", "local"], TTL_CAPTURE, label="TTLs"):
             start_s = time.monotonic()
             for number in range(asked["periods"]):
                 wanted_changes = int(number / asked["per_change"])
@@ -146,8 +142,7 @@ def _sweep(context: Run, watch: MachineWatch, checks: list[Check]) -> Sweep:
                     asker.try_to_ask(name)
                 context.step(f"period {number + 1} of {asked['periods']}", 0.3 + 0.6 * number / asked["periods"])
                 _sleep_until(start_s + (number + 1) * asked["period_ms"] / 1e3)
-    checks += capture_checks({f"{label} (TTLs)": one for label, one in capture.statistics.items()})
-    sweep.traffic = traffic_at(read_capture(path), ["client", "local"])
+    sweep.traffic = traffic_at(read_capture(lab.path), ["client", "local"])
     return sweep
 
 

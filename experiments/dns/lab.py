@@ -6,17 +6,15 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from experiments.dns.claims.zones import GivenRecord, GivenZones
 from experiments.dns.wire.traffic import DnsTraffic, dns_exchanges
-from experiments.harness.capture.capture import Capture, CaptureInterface
 from experiments.harness.experiment import Run
 from experiments.harness.fidelity.certificate import EmulatedPath
 from experiments.harness.implementations.registry import server_starter
 from experiments.harness.judge.frames import CaptureFile
-from experiments.harness.measurement import Window
+from experiments.harness.measurement import Window, first_interface, make_testbed
 from topologies.dns import CLIENT_LEG_MS, LEGS_MS, LOCAL, SERVED, SERVERS, DnsTopo, zone_file
 from topologies.dns_zones import NamePlan
 from topologies.emulation.errors import EmulationError
@@ -71,12 +69,8 @@ class Asker:
 def dns_testbed(context: Run, own_local: bool = False, **parameters: Any) -> Testbed:
     """The topology dns with these parameters; `own_local`: with lab7's local server, whatever takes its place."""
     topo, starters = DnsTopo(**parameters), _starters(context, parameters)
-    return Testbed(
-        topo,
-        seed=context.seed,
-        links=context.links,
-        sandboxed=context.sandboxed,
-        starters={host: one for host, one in starters.items() if not (own_local and host == "local")},
+    return make_testbed(
+        context, topo, {host: one for host, one in starters.items() if not (own_local and host == "local")}
     )
 
 
@@ -139,21 +133,9 @@ def dns_paths(scale: float = 1.0) -> list[EmulatedPath]:
     return [EmulatedPath(one, other, ADDRESSES[other], leg_rtt_s(one, other, scale)) for one, other in ends]
 
 
-def vantage(host: str) -> str:
-    """The label of a host's interface in captures."""
-    return f"{host}:{host}-eth0"
-
-
-def capture_dns(bed: Testbed, path: Path, hosts: Sequence[str]) -> Capture:
-    """A capture at the first interface of each of these hosts."""
-    return Capture(
-        path, [CaptureInterface(vantage(host), bed.host(host).namespace_pid, f"{host}-eth0") for host in hosts]
-    )
-
-
 def traffic_at(captured: CaptureFile, hosts: Sequence[str]) -> dict[str, DnsTraffic]:
     """The DNS traffic of each of these hosts."""
-    return {host: dns_exchanges(captured, vantage(host)) for host in hosts}
+    return {host: dns_exchanges(captured, first_interface(host)) for host in hosts}
 
 
 def within(traffic: Mapping[str, DnsTraffic], window: Window) -> dict[str, DnsTraffic]:

@@ -13,7 +13,6 @@ from experiments.dns.claims import records, resolution, transport
 from experiments.dns.lab import (
     ADDRESSES,
     Asker,
-    capture_dns,
     dns_paths,
     dns_testbed,
     given_zones,
@@ -23,15 +22,13 @@ from experiments.dns.lab import (
 )
 from experiments.dns.wire.traffic import DnsTraffic
 from experiments.harness.experiment import Experiment, Outcome, Parameter, Run
-from experiments.harness.fidelity.certificate import MachineWatch, capture_checks, certificate, probe_path
 from experiments.harness.judge.frames import read_capture
 from experiments.harness.judge.verdict import Verdict
-from experiments.harness.measurement import Window
+from experiments.harness.measurement import Window, measured
 from experiments.harness.parameters import factor, whole
 from topologies.dns import BIG, POOL, WEB, make_names
 
 VANTAGES = ("client", "local")
-CAPTURE_NAME = "capture.pcapng"
 DOMAIN, ALIAS, CANONICAL = "example.com", "www.example.com", "server1.example.com"
 MAIL = ((10, "server2.example.com"), (20, "server3.example.com"))
 OWN = (DOMAIN, "ns.example.com")
@@ -52,15 +49,13 @@ QUESTIONS: Mapping[str, tuple[str, str]] = {
 
 def run(context: Run) -> Outcome:
     """Ask, judge."""
-    path, scale, watch = context.folder / CAPTURE_NAME, context.parameters["scale"], MachineWatch()
+    scale = context.parameters["scale"]
     reverse = ".".join(reversed(WEB["web1"].split("."))) + ".in-addr.arpa"
     questions = {**QUESTIONS, "reverse": (reverse, "PTR")}
     # No cache: every question goes to the servers, so that what each of them says is in the capture.
-    with dns_testbed(context, cache="no", scale=scale, clients=1) as bed:
-        context.step("measuring the paths", 0.05)
-        checks = [check for each in dns_paths(scale) for check in probe_path(bed, each)]
-        asker = Asker(bed.host("client"))
-        with watch, capture_dns(bed, path, VANTAGES) as capture:
+    with measured(context, dns_testbed(context, cache="no", scale=scale, clients=1), dns_paths(scale)) as lab:
+        asker = Asker(lab.bed.host("client"))
+        with lab.recording(VANTAGES):
             windows: dict[str, Window] = {}
             for place, (what, (name, rtype)) in enumerate(questions.items()):
                 context.step(f"{name} {rtype}", 0.1 + 0.3 * place / len(questions))
@@ -69,14 +64,14 @@ def run(context: Run) -> Outcome:
             pool = [asker.try_to_ask(POOL.rstrip(".")) for _ in range(context.parameters["queries"])]
             windows["pool"] = Window(pool[0].start_ns, pool[-1].end_ns)
     context.step("judging the packets", 0.9)
-    everybody = traffic_at(read_capture(path), VANTAGES)
+    everybody = traffic_at(read_capture(lab.path), VANTAGES)
     seen = {what: within(everybody, window) for what, window in windows.items()}
     return Outcome(
         claims=_verdicts(seen, everybody),
         comparisons=(),
-        fidelity=certificate([*checks, *watch.checks(times=False), *capture_checks(capture.statistics)]),
+        fidelity=lab.fidelity(times=False),
         implementations=server_names(context),
-        capture=CAPTURE_NAME,
+        capture=lab.path.name,
     )
 
 

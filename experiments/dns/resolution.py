@@ -16,7 +16,6 @@ from experiments.dns.claims import caching, resolution
 from experiments.dns.lab import (
     ADDRESSES,
     Asker,
-    capture_dns,
     dns_paths,
     dns_testbed,
     given_zones,
@@ -28,11 +27,11 @@ from experiments.dns.lab import (
 from experiments.dns.wire.traffic import DnsExchange, DnsTraffic
 from experiments.harness import clock
 from experiments.harness.experiment import Experiment, Outcome, Parameter, Run
-from experiments.harness.fidelity.certificate import MachineWatch, capture_checks, certificate, probe_path
+from experiments.harness.fidelity.certificate import MachineWatch
 from experiments.harness.judge.verdict import Verdict, timed, undecided
-from experiments.harness.measurement import Window
+from experiments.harness.measurement import Evidence, Window, measured
 from experiments.harness.parameters import factor
-from experiments.harness.results.result import Check, Comparison, Timing
+from experiments.harness.results.result import Comparison, Timing
 from experiments.harness.theory.tcp import TOLERANCE_OF_DIALOGUE, Theory
 from topologies.dns import make_names
 from topologies.emulation.testbed import Testbed
@@ -53,19 +52,18 @@ class Lookups:
     traffic: tuple[Mapping[str, DnsTraffic], ...]
     everybody: Mapping[str, DnsTraffic]
     windows: tuple[Window, ...]
-    checks: tuple[Check, ...]
 
 
 def run(context: Run) -> Outcome:
     """Measure, judge, compare."""
-    watch = MachineWatch()
+    evidence = Evidence()
     kinds = {
-        ITERATIVE: _look_up(context, ITERATIVE, watch, ITERATIVE),
-        RECURSIVE: _look_up(context, RECURSIVE, watch, RECURSIVE),
-        CACHED: _look_up(context, CACHED, watch, ITERATIVE),
+        ITERATIVE: _look_up(context, ITERATIVE, evidence, ITERATIVE),
+        RECURSIVE: _look_up(context, RECURSIVE, evidence, RECURSIVE),
+        CACHED: _look_up(context, CACHED, evidence, ITERATIVE),
     }
     scale = context.parameters["scale"]
-    timings = {kind: _timings(kind, each, watch) for kind, each in kinds.items()}
+    timings = {kind: _timings(kind, each, evidence.watch) for kind, each in kinds.items()}
     comparisons = {
         kind: Comparison.of(kind, timings[kind], _theory(kind, scale), clock.tolerance(TOLERANCE_OF_DIALOGUE))
         for kind in kinds
@@ -74,32 +72,32 @@ def run(context: Run) -> Outcome:
     return Outcome(
         claims=tuple(_verdicts(kinds, comparisons)),
         comparisons=tuple(comparisons.values()),
-        fidelity=certificate([*(check for each in kinds.values() for check in each.checks), *watch.checks()]),
+        fidelity=evidence.fidelity(),
         implementations=server_names(context),
         timings=timings,
         capture=f"capture-{ITERATIVE}.pcapng",
     )
 
 
-def _look_up(context: Run, kind: str, watch: MachineWatch, mode: str) -> Lookups:
+def _look_up(context: Run, kind: str, evidence: Evidence, mode: str) -> Lookups:
     """Look the name up several times, each time on a local server that knows nothing of it, or knows it."""
     context.step(f"{kind} resolution", {ITERATIVE: 0.05, RECURSIVE: 0.35, CACHED: 0.65}[kind])
-    path, scale = context.folder / f"capture-{kind}.pcapng", context.parameters["scale"]
-    with dns_testbed(context, mode=mode, scale=scale, clients=1) as bed:
-        checks = [check for each in dns_paths(scale) for check in probe_path(bed, each)] if kind == ITERATIVE else []
-        asker = Asker(bed.host("client"))
+    scale = context.parameters["scale"]
+    paths = [] if evidence.checks else dns_paths(scale)
+    network = dns_testbed(context, mode=mode, scale=scale, clients=1)
+    with measured(context, network, paths, evidence, progress=None) as lab:
+        asker = Asker(lab.bed.host("client"))
         windows = []
-        with watch, capture_dns(bed, path, VANTAGES) as capture:
+        with lab.recording(VANTAGES, f"capture-{kind}.pcapng", label=kind):
             if kind == CACHED:
                 _warm_up(asker)
                 asker.try_to_ask(NAME)  # fills the cache
             for _ in range(context.repeat):
-                windows += watch.samples(partial(_ask, bed, asker, kind))
-    captured = watch.read_capture(path, bed.topo)
+                windows += lab.watch.samples(partial(_ask, lab.bed, asker, kind))
+    captured = lab.read_capture()
     everybody = traffic_at(captured, VANTAGES)
     found = [within(everybody, window) for window in windows]
-    every_check = (*checks, *capture_checks({f"{label} ({kind})": one for label, one in capture.statistics.items()}))
-    return Lookups(tuple(found), everybody, tuple(windows), every_check)
+    return Lookups(tuple(found), everybody, tuple(windows))
 
 
 def _ask(bed: Testbed, asker: Asker, kind: str) -> Window:

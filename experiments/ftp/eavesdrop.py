@@ -20,13 +20,11 @@ from experiments.ftp.lab import (
     ANY,
     ASYNCSSH,
     AT_EVE,
-    CAPTURE_NAME,
     OPENSSH,
     PASSWORD,
     TRANSFERS,
     USER,
     add_sftp_server,
-    capture_at,
     client_name,
     ftp_path,
     ftp_testbed,
@@ -37,11 +35,10 @@ from experiments.ftp.lab import (
     which_ssh,
 )
 from experiments.harness.experiment import Experiment, Outcome, Parameter, Run
-from experiments.harness.fidelity.certificate import MachineWatch, capture_checks, certificate, probe_path
 from experiments.harness.implementations.registry import FTP_CLIENT, FTP_SERVER, SFTP_SERVER
 from experiments.harness.judge.frames import read_capture
 from experiments.harness.judge.verdict import Verdict, undecided
-from experiments.harness.measurement import LoadFailedError, Window
+from experiments.harness.measurement import LoadFailedError, Window, measured
 from experiments.harness.parameters import megabits, seconds, whole
 from topologies.emulation.errors import EmulationError, MachineError
 from topologies.emulation.testbed import Testbed
@@ -69,23 +66,21 @@ def run(context: Run) -> Outcome:
     """Fetch by both, listen, judge."""
     asked = context.parameters
     secret = Secret(USER, PASSWORD, FILE, Random(context.seed).randbytes(asked["size"]))
-    with ftp_testbed(context, asked["rtt"], asked["bw"], {FILE: secret.content}) as bed:
-        context.step("measuring the path", 0.1)
-        checks = probe_path(bed, ftp_path(asked["rtt"], asked["bw"]))
-        with MachineWatch() as watch, capture_at(bed, context.folder / CAPTURE_NAME, ["eve"]) as capture:
-            fetched = _fetch(context, bed)
+    network = ftp_testbed(context, asked["rtt"], asked["bw"], {FILE: secret.content})
+    with measured(context, network, [ftp_path(asked["rtt"], asked["bw"])]) as lab, lab.recording(["eve"]):
+        fetched = _fetch(context, lab.bed)
     context.step("judging the packets", 0.8)
-    everything = overhear(read_capture(context.folder / CAPTURE_NAME), AT_EVE, EVE_ADDRESS)
+    everything = overhear(read_capture(lab.path), AT_EVE, EVE_ADDRESS)
     return Outcome(
         claims=_verdicts(everything, fetched, secret),
         comparisons=(),
-        fidelity=certificate([*checks, *watch.checks(times=False), *capture_checks(capture.statistics)]),
+        fidelity=lab.fidelity(times=False),
         implementations={
             FTP_SERVER: server_name(context),
             FTP_CLIENT: client_name(context),
             SFTP_SERVER: ssh_name(asked["ssh"]),
         },
-        capture=CAPTURE_NAME,
+        capture=lab.path.name,
     )
 
 

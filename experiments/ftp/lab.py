@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from experiments.ftp.peers import PEERS
-from experiments.harness.capture.capture import Capture, CaptureInterface
 from experiments.harness.driver import ScriptedAgent, run_command
 from experiments.harness.experiment import Run
 from experiments.harness.fidelity.certificate import EmulatedPath
@@ -29,7 +28,7 @@ from experiments.harness.implementations.registry import (
     implementations,
     server_starter,
 )
-from experiments.harness.measurement import Window
+from experiments.harness.measurement import Window, first_interface, make_testbed
 from topologies.emulation.errors import EmulationError
 from topologies.emulation.node import Host
 from topologies.emulation.process.launcher import Service
@@ -40,12 +39,10 @@ from topologies.ftp import DEFAULT_SERVES, PASSWORDS, SERVER_ADDRESS, SERVER_NAM
 USER, PASSWORD = "ann", PASSWORDS["ann"]
 # An ordinary user's number that no distribution gives away (Debian policy, section 9.2.2: 60000 to 64999 are reserved).
 UID = 61021
-AT_CLIENT, AT_EVE = "client:client-eth0", "eve:eve-eth0"
-CAPTURE_NAME = "capture.pcapng"
+AT_CLIENT, AT_EVE = first_interface("client"), first_interface("eve")
 OUR_CLIENT, OUR_SERVER = "services.ftp.client", "services.ftp.server"
 SCRIPTED, VISITOR = "experiments.ftp.driver", "experiments.http.drivers.visitor"
 ANY, OPENSSH, ASYNCSSH = "any", "openssh", "asyncssh"
-
 ASYNCSSH_SCRIPT = PEERS / "asyncssh_sftp.py"
 TIMEOUT_S = 120.0
 # A client's folder, in its host's: what it stores, and what it has fetched.
@@ -107,9 +104,7 @@ def ftp_testbed(
     """The topology ftp; `files` are the user's, `beside` what else the server's host serves ({home} is filled in)."""
     topo = FtpTopo(bw=bw_mbit, delay=f"{rtt_s / 2 * 1e6:.0f}us")
     starter = serving(context.replacements.get(FTP_SERVER), files, beside)
-    return Testbed(
-        topo, seed=context.seed, links=context.links, sandboxed=context.sandboxed, starters={"server": starter}
-    )
+    return make_testbed(context, topo, {"server": starter})
 
 
 def serving(server: Implementation | None, files: Mapping[str, bytes], beside: Sequence[str] = ()) -> Starter:
@@ -131,14 +126,6 @@ def serving(server: Implementation | None, files: Mapping[str, bytes], beside: S
 def ftp_path(rtt_s: float, bw_mbit: float) -> EmulatedPath:
     """The path that is measured for the fidelity certificate."""
     return EmulatedPath("client", "server", SERVER_ADDRESS, rtt_s, bw_mbit * 1e6)
-
-
-def capture_at(bed: Testbed, path: Path, hosts: Sequence[str]) -> Capture:
-    """A capture at the first interface of each of these hosts."""
-    return Capture(
-        path,
-        [CaptureInterface(f"{name}:{name}-eth0", bed.host(name).namespace_pid, f"{name}-eth0") for name in hosts],
-    )
 
 
 def server_name(context: Run) -> str:

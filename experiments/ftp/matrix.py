@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from random import Random
 
 from experiments.ftp.claims.interop import WHATS, transferred
-from experiments.ftp.lab import AT_CLIENT, TRANSFERS, able, capture_at, disk_of, run_client, serving
+from experiments.ftp.lab import AT_CLIENT, TRANSFERS, able, disk_of, run_client, serving
 from experiments.ftp.theory import MODES
 from experiments.ftp.wire.sessions import FtpTraffic, ftp_traffic
 from experiments.harness.implementations.registry import FTP_CLIENT, FTP_SERVER, Implementation, of_role
 from experiments.harness.judge.frames import read_capture
 from experiments.harness.matrix import Cell, CellWord, Matrix, MatrixRun
-from experiments.harness.measurement import LoadFailedError, Window
+from experiments.harness.measurement import LoadFailedError, Window, capture_at
 from topologies.emulation.errors import EmulationError
 from topologies.emulation.testbed import Testbed
 from topologies.emulation.watch import ServerDied

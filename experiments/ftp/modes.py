@@ -22,7 +22,6 @@ from experiments.ftp.claims import dialogue as ftp_dialogue
 from experiments.ftp.claims.connections import Assignment, What
 from experiments.ftp.lab import (
     AT_CLIENT,
-    CAPTURE_NAME,
     LOG_IN,
     PASSWORD,
     SPARE_OCTETS,
@@ -30,7 +29,6 @@ from experiments.ftp.lab import (
     ScriptedUser,
     WebUser,
     able,
-    capture_at,
     client_name,
     ftp_path,
     ftp_testbed,
@@ -42,11 +40,11 @@ from experiments.ftp.wire.sessions import FtpSession, FtpTraffic, ftp_traffic
 from experiments.ftp.wire.timing import decompose_session, other_commands, segment_sizes, span_of
 from experiments.harness import clock
 from experiments.harness.experiment import Experiment, Outcome, Parameter, Run
-from experiments.harness.fidelity.certificate import MachineWatch, capture_checks, certificate, probe_path
+from experiments.harness.fidelity.certificate import MachineWatch
 from experiments.harness.implementations.registry import FTP_CLIENT, FTP_SERVER
-from experiments.harness.judge.frames import CaptureFile, read_capture
+from experiments.harness.judge.frames import CaptureFile
 from experiments.harness.judge.verdict import Verdict, failed
-from experiments.harness.measurement import LoadFailedError, Window
+from experiments.harness.measurement import LoadFailedError, Window, measured
 from experiments.harness.parameters import megabits, seconds, whole
 from experiments.harness.pathmodel.replay import Sample, terms_of
 from experiments.harness.results.result import Comparison, Timing
@@ -130,25 +128,22 @@ def run(context: Run) -> Outcome:
     letter = Random(f"letter {context.seed}").randbytes(400)
     on_disk = {**files, f"{LETTERS}/{LETTER}": letter}
     beside = ("services.http.origin --root {home} --listen 0.0.0.0 --port 80",)
-    with ftp_testbed(context, rtt_s, bw, on_disk, beside) as bed:
-        context.step("measuring the path", 0.05)
-        checks = probe_path(bed, ftp_path(rtt_s, bw))
-        with MachineWatch() as watch, capture_at(bed, context.folder / CAPTURE_NAME, ["client", "server"]) as capture:
-            sessions = _work(context, bed, list(files), watch)
-            _dialogues(context, bed, sessions)
+    network = ftp_testbed(context, rtt_s, bw, on_disk, beside)
+    with measured(context, network, [ftp_path(rtt_s, bw)]) as lab, lab.recording(["client", "server"]):
+        sessions = _work(context, lab.bed, list(files), lab.watch)
+        _dialogues(context, lab.bed, sessions)
     context.step("judging the packets", 0.9)
-    captured = read_capture(context.folder / CAPTURE_NAME)
-    watch.follow(captured, bed.topo)
+    captured = lab.read_capture()
     traffic = ftp_traffic(captured, AT_CLIENT)
-    timings, comparisons = _compare_all(context, captured, bed.topo, traffic, sessions, watch)
+    timings, comparisons = _compare_all(context, captured, lab.bed.topo, traffic, sessions, lab.watch)
     known = {**files, LETTER: letter, **_uploads(context.seed), **_too_much(context.seed)}
     return Outcome(
         claims=_verdicts(traffic, sessions, known, list(files)),
         comparisons=tuple(comparisons),
-        fidelity=certificate([*checks, *watch.checks(), *capture_checks(capture.statistics)]),
+        fidelity=lab.fidelity(),
         implementations={FTP_SERVER: server_name(context), FTP_CLIENT: client_name(context)},
         timings=timings,
-        capture=CAPTURE_NAME,
+        capture=lab.path.name,
     )
 
 

@@ -19,15 +19,15 @@ from experiments.harness import clock
 from experiments.harness.claims import Claim
 from experiments.harness.driver import TIMEOUT_S, ScriptedAgent
 from experiments.harness.experiment import Experiment, Outcome, Parameter, Run
-from experiments.harness.fidelity.certificate import MachineWatch, capture_checks, certificate, probe_path
+from experiments.harness.fidelity.certificate import MachineWatch
 from experiments.harness.implementations.registry import DEFAULT_PORT, PROXY_PORTS
 from experiments.harness.judge.decomposition import Interval, sum_up
 from experiments.harness.judge.frames import CaptureFile
 from experiments.harness.judge.verdict import Verdict, timed, undecided
-from experiments.harness.measurement import Window, site_folder
+from experiments.harness.measurement import Evidence, Window, measured, site_folder
 from experiments.harness.parameters import megabits, seconds, whole
 from experiments.harness.pathmodel.replay import Sample, terms_of
-from experiments.harness.results.result import Check, Comparison, Timing
+from experiments.harness.results.result import Comparison, Timing
 from experiments.harness.theory.tcp import Theory, tolerance_of_round_trips
 from experiments.http.claims import keep_alive
 from experiments.http.lab import (
@@ -36,7 +36,6 @@ from experiments.http.lab import (
     NAME,
     ORIGIN_ADDRESS,
     access_path,
-    capture_hosts,
     make_site,
     sample_of,
     site_files,
@@ -75,7 +74,7 @@ class Visits:
 
 def run(context: Run) -> Outcome:
     """Ask, wait, ask again; judge, compare."""
-    asked, watch = context.parameters, MachineWatch()
+    asked, evidence = context.parameters, Evidence()
     long_s, short_s = 2 * asked["idle"], asked["idle"] / 2
     beds: list[tuple[list[str], dict[str, Any]]] = [
         ([KEPT], {"origin_flags": f"--idle {long_s}"}),
@@ -84,20 +83,19 @@ def run(context: Run) -> Outcome:
             {"cache": "forward", "cache_flags": f"--no-cache --idle {long_s}", "origin_flags": f"--idle {short_s}"},
         ),
     ]
-    checks: list[Check] = []
     visits: dict[str, Visits] = {}
     beyond: dict[str, dict[str, float]] = {}
     with site_folder(context) as folder:
         files = site_files(make_site(folder, 1, asked["size"], context.seed))
         for cases, drawing in beds:
-            captured, windows, topo = _work(context, folder, cases, drawing, watch, checks)
+            captured, windows, topo = _work(context, folder, cases, drawing, evidence)
             found = {case: _visits(captured, case, windows[case], files) for case in cases}
             visits |= found
             samples = {
                 case: [_sample(case, load) for load in one.at_client] for case, one in found.items() if one.complete
             }
             beyond |= terms_of(captured, topo, samples)
-    timings = {case: _timings(case, one, watch) for case, one in visits.items() if one.complete}
+    timings = {case: _timings(case, one, evidence.watch) for case, one in visits.items() if one.complete}
     comparisons = {
         case: Comparison.of(
             case,
@@ -110,7 +108,7 @@ def run(context: Run) -> Outcome:
     return Outcome(
         claims=_verdicts(visits, comparisons, asked["idle"], short_s),
         comparisons=tuple(comparisons.values()),
-        fidelity=certificate([*checks, *watch.checks()]),
+        fidelity=evidence.fidelity(),
         implementations={"client": "http.client", "origin": "services.http.origin", "proxy": "services.http.proxy"},
         timings=timings,
         capture=CAPTURES[CLOSED],
@@ -122,26 +120,23 @@ def _work(
     folder: Path,
     cases: Sequence[str],
     drawing: Mapping[str, Any],
-    watch: MachineWatch,
-    checks: list[Check],
+    evidence: Evidence,
 ) -> tuple[CaptureFile, dict[str, list[Window]], Any]:
     """The pairs of requests of these cases in one network."""
-    asked, path = context.parameters, context.folder / CAPTURES[cases[0]]
+    asked = context.parameters
     hosts = ["client", "origin", *(["proxy"] if PROXY in cases else [])]
-    with web_testbed(context, folder, asked["rtt"], asked["bw"], **drawing) as bed:
-        if not checks:
-            checks += probe_path(bed, access_path(asked["rtt"], asked["bw"]))
-        agents = {case: ScriptedAgent(bed.host("client"), _visitor(case)) for case in cases}
+    network = web_testbed(context, folder, asked["rtt"], asked["bw"], **drawing)
+    paths = [] if evidence.checks else [access_path(asked["rtt"], asked["bw"])]
+    with measured(context, network, paths, evidence, progress=None) as lab:
+        agents = {case: ScriptedAgent(lab.bed.host("client"), _visitor(case)) for case in cases}
         order = {"visit": ["/", "/"], "pause_s": asked["idle"]}
         windows: dict[str, list[Window]] = {case: [] for case in cases}
-        with watch, capture_hosts(bed, path, hosts) as capture:
+        with lab.recording(hosts, CAPTURES[cases[0]], label=", ".join(cases)):
             for number in range(context.repeat):
                 for case, agent in agents.items():
                     context.step(f"{case}, {number + 1} of {context.repeat}", 0.1 + 0.2 * list(CAPTURES).index(case))
-                    windows[case] += watch.samples(partial(_pair, agent, order, asked["idle"], []))
-    names = {f"{label} ({', '.join(cases)})": one for label, one in capture.statistics.items()}
-    checks += capture_checks(names)
-    return watch.read_capture(path, bed.topo), windows, bed.topo
+                    windows[case] += lab.watch.samples(partial(_pair, agent, order, asked["idle"], []))
+    return lab.read_capture(), windows, lab.bed.topo
 
 
 def _pair(agent: ScriptedAgent, order: Mapping[str, Any], idle_s: float, taken: list[Window]) -> Window:

@@ -12,12 +12,11 @@ from typing import Any
 
 from mininet.topo import Topo
 
-from experiments.harness.capture.capture import Capture, CaptureInterface
 from experiments.harness.experiment import Run
 from experiments.harness.fidelity.certificate import EmulatedPath, MachineWatch
 from experiments.harness.implementations.registry import DEFAULT_PORT, server_starter
 from experiments.harness.judge.frames import CaptureFile
-from experiments.harness.measurement import Window
+from experiments.harness.measurement import Window, first_interface, make_testbed
 from experiments.harness.pathmodel.replay import Sample, terms_of
 from experiments.harness.results.result import Timing
 from experiments.harness.templating import render
@@ -87,8 +86,7 @@ def _picture(size_bytes: int, random: Random) -> bytes:
 NAME = "www.example.com"
 ORIGIN_ADDRESS = "10.7.1.1"
 HOSTS = ("client", "origin")
-AT_CLIENT, AT_PROXY, AT_ORIGIN = "client:client-eth0", "proxy:proxy-eth0", "origin:origin-eth0"
-CAPTURE_NAME = "capture.pcapng"
+AT_CLIENT, AT_PROXY, AT_ORIGIN = map(first_interface, ("client", "proxy", "origin"))
 
 
 def web_testbed(
@@ -107,20 +105,12 @@ def web_testbed(
     if proxy is not None and "proxy" in topo.hosts():
         stands = {"mode": drawing["cache"], "origin": f"http://{ORIGIN_ADDRESS}:{DEFAULT_PORT}"}
         starters["proxy"] = server_starter(proxy, lambda _host: stands)
-    return Testbed(topo, seed=context.seed, links=context.links, sandboxed=context.sandboxed, starters=starters)
+    return make_testbed(context, topo, starters)
 
 
 def access_path(rtt_s: float, bw_mbit: float) -> EmulatedPath:
     """The path that is measured for the fidelity certificate."""
     return EmulatedPath("client", "origin", ORIGIN_ADDRESS, rtt_s, bw_mbit * 1e6)
-
-
-def capture_hosts(bed: Testbed, path: Path, hosts: Sequence[str] = HOSTS) -> Capture:
-    """A capture at the first interface of each of these hosts."""
-    return Capture(
-        path,
-        [CaptureInterface(f"{name}:{name}-eth0", bed.host(name).namespace_pid, f"{name}-eth0") for name in hosts],
-    )
 
 
 def base_url(context: Run, strategy: str) -> str:

@@ -17,10 +17,10 @@ from mininet.topo import Topo
 
 from experiments.harness.clock import tolerance
 from experiments.harness.experiment import Experiment, Outcome, Parameter, Run
-from experiments.harness.fidelity.certificate import MachineWatch, capture_checks, certificate, probe_path
+from experiments.harness.fidelity.certificate import MachineWatch
 from experiments.harness.judge.frames import CaptureFile
 from experiments.harness.judge.verdict import Verdict, failed
-from experiments.harness.measurement import LoadFailedError, Window, site_folder
+from experiments.harness.measurement import LoadFailedError, Window, measured, site_folder
 from experiments.harness.parameters import megabits, seconds, whole
 from experiments.harness.pathmodel.replay import CausalOrderError, beyond
 from experiments.harness.results.result import Comparison, Timing
@@ -29,10 +29,9 @@ from experiments.http.claims import http2
 from experiments.http.clients import OurClient
 from experiments.http.lab import (
     AT_CLIENT,
-    CAPTURE_NAME,
+    HOSTS,
     access_path,
     base_url,
-    capture_hosts,
     delivered,
     failure_seen,
     loads_in,
@@ -59,20 +58,18 @@ def run(context: Run) -> Outcome:
     with site_folder(context) as folder:
         names = _make_objects(context, folder)
         files = {f"/{name}".encode(): (folder / name).read_bytes() for name in names}
-        with web_testbed(context, folder, rtt_s, bw) as bed:
-            context.step("measuring the path", 0.05)
-            checks = probe_path(bed, access_path(rtt_s, bw))
-            client = OurClient(bed.host("client"))
-            with MachineWatch() as watch, capture_hosts(bed, context.folder / CAPTURE_NAME) as capture:
-                windows, failures = _work(client, context, names, watch)
+        with measured(context, web_testbed(context, folder, rtt_s, bw), [access_path(rtt_s, bw)]) as lab:
+            client = OurClient(lab.bed.host("client"))
+            with lab.recording(HOSTS):
+                windows, failures = _work(client, context, names, lab.watch)
     context.step("judging the packets", 0.9)
-    captured = watch.read_capture(context.folder / CAPTURE_NAME, bed.topo)
+    captured = lab.read_capture()
     every: Mapping[str, Files] = dict.fromkeys(windows, files)
     loads = loads_in(context, captured, AT_CLIENT, windows, every)
     # What was not delivered has no time.
     good = [strategy for strategy, some in loads.items() if strategy not in failures and delivered(some)]
-    beyond = {strategy: _left_out(captured, bed.topo, loads[strategy], bw * 1e6) for strategy in good}
-    timings = {_name(strategy): [_timing(load, watch) for load in loads[strategy]] for strategy in good}
+    beyond = {strategy: _left_out(captured, lab.bed.topo, loads[strategy], bw * 1e6) for strategy in good}
+    timings = {_name(strategy): [_timing(load, lab.watch) for load in loads[strategy]] for strategy in good}
     return Outcome(
         claims=(_interleaving(loads, failures), http2.h12(loads[PIPELINED], loads[MULTIPLEXED])),
         comparisons=tuple(
@@ -84,10 +81,10 @@ def run(context: Run) -> Outcome:
             )
             for each in good
         ),
-        fidelity=certificate([*checks, *watch.checks(), *capture_checks(capture.statistics)]),
+        fidelity=lab.fidelity(),
         implementations={"client": client.name, "origin": origin_name(context)},
         timings=timings,
-        capture=CAPTURE_NAME,
+        capture=lab.path.name,
     )
 
 

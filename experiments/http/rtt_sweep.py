@@ -17,21 +17,21 @@ from pathlib import Path
 
 from experiments.harness.clock import tolerance
 from experiments.harness.experiment import Experiment, Outcome, Parameter, Run
-from experiments.harness.fidelity.certificate import MachineWatch, capture_checks, certificate, probe_path
+from experiments.harness.fidelity.certificate import MachineWatch
 from experiments.harness.judge.verdict import Verdict, failed
-from experiments.harness.measurement import LoadFailedError, Window, site_folder
+from experiments.harness.measurement import Evidence, LoadFailedError, Window, measured, site_folder
 from experiments.harness.parameters import choices, listed, megabits, seconds, whole
 from experiments.harness.report.line_plots import Panel, Series, plot_lines
-from experiments.harness.results.result import Check, Comparison, Timing
+from experiments.harness.results.result import Comparison, Timing
 from experiments.harness.theory.tcp import Theory, tolerance_of_round_trips
 from experiments.http.claims import http2
 from experiments.http.claims.delivery import undelivered
 from experiments.http.clients import PageClient, make_client
 from experiments.http.lab import (
     AT_CLIENT,
+    HOSTS,
     access_path,
     base_url,
-    capture_hosts,
     delivered,
     failure_seen,
     left_out,
@@ -113,17 +113,15 @@ def run(context: Run) -> Outcome:
     """Measure every point, one emulated network an RTT."""
     asked = context.parameters
     found = Found()
-    checks: list[Check] = []
+    evidence = Evidence()
     client_name = ""
-    watch = MachineWatch()
     for place, rtt_s in enumerate(asked["rtt"]):
         context.step(f"RTT {rtt_s * 1e3:g} ms", 0.05 + 0.9 * place / len(asked["rtt"]))
-        more, client_name = _at(context, rtt_s, watch, found)
-        checks += more
+        client_name = _at(context, rtt_s, evidence, found)
     return Outcome(
         claims=tuple(found.claims()),
         comparisons=tuple(point.comparison() for point in found.points),
-        fidelity=certificate([*checks, *watch.checks()]),
+        fidelity=evidence.fidelity(),
         implementations={"client": client_name, "origin": origin_name(context)},
         timings={point.name: list(point.timings) for point in found.points},
         capture=_capture_name(asked["rtt"][-1]),
@@ -135,34 +133,33 @@ def _capture_name(rtt_s: float) -> str:
     return f"capture-{rtt_s * 1e3:g}ms.pcapng"
 
 
-def _at(context: Run, rtt_s: float, watch: MachineWatch, found: Found) -> tuple[list[Check], str]:
-    """Find all points at one RTT; returns the checks of that network, and the client's name."""
+def _at(context: Run, rtt_s: float, evidence: Evidence, found: Found) -> str:
+    """Measure all points at one RTT in a network of its own; return the client's name."""
     asked = context.parameters
-    path = context.folder / _capture_name(rtt_s)
     with site_folder(context) as folder:
         pages = {
             count: make_site(folder / str(count), count, asked["size"], context.seed) for count in asked["objects"]
         }
         files = {count: site_files(paths, f"/{count}/") for count, paths in pages.items()}
-        with web_testbed(context, folder, rtt_s, asked["bw"]) as bed:
-            checks = probe_path(bed, access_path(rtt_s, asked["bw"]))
-            client = make_client(bed.host("client"), context.replacements.get("client"))
-            with watch, capture_hosts(bed, path) as capture:
-                tried = _work(context, client, pages, watch)
-    captured = watch.read_capture(path, bed.topo)
+        network, path = web_testbed(context, folder, rtt_s, asked["bw"]), access_path(rtt_s, asked["bw"])
+        with measured(context, network, [path], evidence, progress=None) as lab:
+            client = make_client(lab.bed.host("client"), context.replacements.get("client"))
+            with lab.recording(HOSTS, _capture_name(rtt_s)):
+                tried = _work(context, client, pages, lab.watch)
+    captured = lab.read_capture()
     names = {_name(strategy, count, rtt_s): (strategy, count) for strategy, count in tried}
     windows = {name: tried[key][0] for name, key in names.items()}
     loads = loads_in(context, captured, AT_CLIENT, windows, {name: files[count] for name, (_, count) in names.items()})
     good = {name: some for name, some in loads.items() if not tried[names[name]][1] and delivered(some)}
     waiting = context.waiting({"origin": "origin"})
-    beyond = left_out(captured, bed.topo, good, asked["bw"] * 1e6, waiting=waiting)
+    beyond = left_out(captured, lab.bed.topo, good, asked["bw"] * 1e6, waiting=waiting)
     for name, (strategy, count) in names.items():
         if name in good:
-            found.points.append(_point(context, strategy, count, rtt_s, loads[name], beyond[name], watch))
+            found.points.append(_point(context, strategy, count, rtt_s, loads[name], beyond[name], lab.watch))
             found.multiplexed += loads[name] if strategy == MULTIPLEXED else []
         else:
             found.fail(name, strategy, loads[name], tried[strategy, count][1])
-    return [*checks, *capture_checks(capture.statistics)], client.name
+    return client.name
 
 
 def _work(context: Run, client: PageClient, pages: Mapping[int, Sequence[Path]], watch: MachineWatch) -> Tried:

@@ -15,10 +15,10 @@ from pathlib import Path
 
 from experiments.harness.clock import tolerance
 from experiments.harness.experiment import Experiment, Outcome, Parameter, Run
-from experiments.harness.fidelity.certificate import MachineWatch, capture_checks, certificate, probe_path
+from experiments.harness.fidelity.certificate import MachineWatch
 from experiments.harness.judge.frames import CaptureFile
 from experiments.harness.judge.verdict import Verdict, failed, timed, undecided
-from experiments.harness.measurement import LoadFailedError, Window, site_folder
+from experiments.harness.measurement import LoadFailedError, Window, measured, site_folder
 from experiments.harness.parameters import choices, megabits, seconds, whole
 from experiments.harness.results.result import Comparison, Timing
 from experiments.harness.theory.tcp import Theory, tolerance_of_round_trips
@@ -29,11 +29,10 @@ from experiments.http.clients import SINGLE, PageClient, make_client
 from experiments.http.lab import (
     AT_CLIENT,
     AT_ORIGIN,
-    CAPTURE_NAME,
+    HOSTS,
     access_path,
     arrived,
     base_url,
-    capture_hosts,
     delivered,
     failure_seen,
     left_out,
@@ -120,26 +119,25 @@ def run(context: Run) -> Outcome:
     rtt_s, bw = context.parameters["rtt"], context.parameters["bw"]
     with site_folder(context) as folder:
         pages = _make_pages(context, folder)
-        with web_testbed(context, folder, rtt_s, bw, _paths(pages.names[1:])) as bed:
-            context.step("measuring the path", 0.05)
-            checks = probe_path(bed, access_path(rtt_s, bw))
-            client = make_client(bed.host("client"), context.replacements.get("client"))
-            with MachineWatch() as watch, capture_hosts(bed, context.folder / CAPTURE_NAME) as capture:
-                workload = _work(client, context, pages, watch)
+        network = web_testbed(context, folder, rtt_s, bw, _paths(pages.names[1:]))
+        with measured(context, network, [access_path(rtt_s, bw)]) as lab:
+            client = make_client(lab.bed.host("client"), context.replacements.get("client"))
+            with lab.recording(HOSTS):
+                workload = _work(client, context, pages, lab.watch)
     context.step("judging the packets", 0.9)
-    captured = watch.read_capture(context.folder / CAPTURE_NAME, bed.topo)
+    captured = lab.read_capture()
     seen = _seen(context, captured, workload, pages)
     timed = {name: some for name, some in seen.loads.items() if some and name not in ORDERS and delivered(some)}
-    timings = {name: [timing(load, watch) for load in some] for name, some in timed.items()}
-    beyond = left_out(captured, bed.topo, timed, bw * 1e6, waiting=context.waiting({"origin": "origin"}))
+    timings = {name: [timing(load, lab.watch) for load in some] for name, some in timed.items()}
+    beyond = left_out(captured, lab.bed.topo, timed, bw * 1e6, waiting=context.waiting({"origin": "origin"}))
     comparisons = {name: _compare(name, timed[name], timings[name], beyond[name], context) for name in timed}
     return Outcome(
         claims=tuple(_verdicts(seen, comparisons, workload, context)),
         comparisons=tuple(comparisons.values()),
-        fidelity=certificate([*checks, *watch.checks(), *capture_checks(capture.statistics)]),
+        fidelity=lab.fidelity(),
         implementations={"client": client.name, "origin": origin_name(context)},
         timings=timings,
-        capture=CAPTURE_NAME,
+        capture=lab.path.name,
     )
 
 

@@ -16,7 +16,6 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from functools import partial
 from itertools import product
-from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -24,12 +23,12 @@ from mininet.topo import Topo
 
 from experiments.harness.driver import ScriptedAgent
 from experiments.harness.experiment import Experiment, Outcome, Parameter, Run
-from experiments.harness.fidelity.certificate import MachineWatch, capture_checks, certificate, probe_path
+from experiments.harness.fidelity.certificate import MachineWatch
 from experiments.harness.implementations.registry import ACCESS_ROLE, DEFAULT_PORT, MTA_ROLE, SMTP_PORT, SUBMISSION_PORT
-from experiments.harness.judge.frames import CaptureFile, read_capture
+from experiments.harness.judge.frames import CaptureFile
 from experiments.harness.judge.tcp import connections
 from experiments.harness.judge.verdict import Verdict, undecided
-from experiments.harness.measurement import Window, site_folder
+from experiments.harness.measurement import Window, make_testbed, measured, site_folder
 from experiments.harness.parameters import seconds, whole
 from experiments.harness.report.line_plots import Panel, Series, plot_lines
 from experiments.harness.results.result import Comparison, Timing
@@ -47,12 +46,11 @@ from experiments.mail.lab import (
     AT_RECEIVER,
     AT_SENDER,
     BOB,
-    CAPTURE_NAME,
+    LEG_HOSTS,
     PASSWORDS,
     RECEIVER_ADDRESS,
     SENDER_ADDRESS,
     Legs,
-    capture_legs,
 )
 from experiments.mail.mailboxes import Letters, Reader, fill, held, letters, send, text, wait_for_count
 from experiments.mail.scripts.mailbox import (
@@ -110,22 +108,21 @@ def run(context: Run) -> Outcome:
     asked = context.parameters
     written = letters(asked["messages"], asked["attachment"], context.seed)
     mails = {name: _mail(name, context.seed) for name in PASSWORDS}
-    with site_folder(context) as site, _testbed(context, site) as (bed, servers):
+    with site_folder(context) as site:
         write_picture(site / PICTURE, PICTURE_BYTES, context.seed)
-        fill(servers["bob"], "bob", written.contents)
-        context.step("measuring the paths", 0.05)
-        checks = [check for path in _legs(context).paths() for check in probe_path(bed, path)]
-        with MachineWatch() as watch, capture_legs(bed, context.folder / CAPTURE_NAME) as capture:
-            sessions = _work(context, bed, servers, written, watch)
-            _pull_and_push(bed, servers, mails, sessions)
-            _by_webmail(bed, servers, context.seed, sessions)
+        topo = _legs(context).topology(backup="no", names=NAMES_DELAY, root=str(site))
+        servers = {user: mail_host(topo, host, context.replacements) for user, host in SERVERS.items()}
+        network = _network(context, topo, servers, written)
+        with measured(context, network, _legs(context).paths()) as lab, lab.recording(LEG_HOSTS):
+            sessions = _work(context, lab.bed, servers, written, lab.watch)
+            _pull_and_push(lab.bed, servers, mails, sessions)
+            _by_webmail(lab.bed, servers, context.seed, sessions)
         picture = (site / PICTURE).read_bytes()
     context.step("judging the packets", 0.9)
-    captured = read_capture(context.folder / CAPTURE_NAME)
-    watch.follow(captured, bed.topo)
+    captured = lab.read_capture()
     at_bob = pop3_traffic(captured, AT_BOB), imap_traffic(captured, AT_BOB), page_load(captured, AT_BOB)
     traffic = Traffic(*at_bob, sessions)
-    timings, comparisons = _compare_all(context, captured, bed.topo, traffic, written, watch)
+    timings, comparisons = _compare_all(context, captured, topo, traffic, written, lab.watch)
     return Outcome(
         claims=(
             _m1(traffic, written),
@@ -134,10 +131,10 @@ def run(context: Run) -> Outcome:
             _m4(captured, sessions, picture, mails),
         ),
         comparisons=tuple(comparisons),
-        fidelity=certificate([*checks, *watch.checks(), *capture_checks(capture.statistics)]),
+        fidelity=lab.fidelity(),
         implementations=names_of(context.replacements),
         timings=timings,
-        capture=CAPTURE_NAME,
+        capture=lab.path.name,
         plot=plot_lines(_panels(context, traffic, comparisons, written), NOTE),
     )
 
@@ -147,15 +144,14 @@ def _legs(context: Run) -> Legs:
 
 
 @contextmanager
-def _testbed(context: Run, site: Path) -> Iterator[tuple[Testbed, Mapping[str, MailHost]]]:
-    """The topology mail, and the mail server of each of the two users."""
-    topo = _legs(context).topology(backup="no", names=NAMES_DELAY, root=str(site))
-    servers = {user: mail_host(topo, host, context.replacements) for user, host in SERVERS.items()}
+def _network(context: Run, topo: Topo, servers: Mapping[str, MailHost], written: Letters) -> Iterator[Testbed]:
+    """Start the topology with the two mail servers, webmail beside them, and the messages in Bob's mailbox."""
     starters = {SERVERS[user]: server.start for user, server in servers.items()}
-    with Testbed(topo, seed=context.seed, links=context.links, sandboxed=context.sandboxed, starters=starters) as bed:
+    with make_testbed(context, topo, starters) as bed:
         for user, server in servers.items():
             _add_webmail(bed.host(SERVERS[user]), server.domain)
-        yield bed, servers
+        fill(servers["bob"], "bob", written.contents)
+        yield bed
 
 
 def _add_webmail(host: Host, domain: str) -> None:

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from experiments.harness.capture.capture import Capture, CaptureInterface
 from experiments.harness.experiment import Run
 from experiments.harness.fidelity.certificate import EmulatedPath
 from experiments.harness.implementations.registry import (
@@ -22,7 +21,7 @@ from experiments.harness.implementations.registry import (
     MTA_ROLE,
     SMTP_PORT,
 )
-from experiments.harness.measurement import Window
+from experiments.harness.measurement import Window, first_interface, make_testbed
 from experiments.mail.servers import MTA_MODULE, mail_host
 from topologies.emulation.errors import EmulationError
 from topologies.emulation.node import Host
@@ -51,9 +50,8 @@ TIME_WAIT = "06"
 # Between two looks into a mailbox; the time of a delivery is the file system's, not that of the look.
 POLL_S = 0.005
 # Where a capture sees each leg, from the side that opens the connection; and the receiver's server.
-AT_ALICE, AT_SENDER, AT_RECEIVER, AT_BOB = (f"{host}:{host}-eth0" for host in ("alice", "mail-a", "mail-b", "bob"))
-LEGS = (AT_ALICE, AT_SENDER, AT_RECEIVER, AT_BOB)
-CAPTURE_NAME = "capture.pcapng"
+LEG_HOSTS = ("alice", "mail-a", "mail-b", "bob")
+LEGS = AT_ALICE, AT_SENDER, AT_RECEIVER, AT_BOB = tuple(map(first_interface, LEG_HOSTS))
 SENDER_NAME, RECEIVER_NAME = MAIL_A.rstrip("."), MAIL_B.rstrip(".")
 SENDER_ADDRESS, RECEIVER_ADDRESS = ADDRESSES[MAIL_A], ADDRESSES[MAIL_B]
 
@@ -96,21 +94,7 @@ def mail_testbed(context: Run, topo: MailTopo, before: Callable[[Host], object] 
 
     is_replaced = any(role in context.replacements for role in (MTA_ROLE, ACCESS_ROLE))
     starters: dict[str, Starter] = {"mail-b": start} if is_replaced or before is not None else {}
-    return Testbed(topo, seed=context.seed, links=context.links, sandboxed=context.sandboxed, starters=starters)
-
-
-def capture_legs(bed: Testbed, path: Path, labels: Iterable[str] = LEGS) -> Capture:
-    """A capture on the three legs: at both user agents, and at both servers; or at the interfaces of these labels."""
-    names = [label.partition(":") for label in labels]
-    return Capture(
-        path,
-        [CaptureInterface(f"{host}:{ifname}", bed.host(host).namespace_pid, ifname) for host, _, ifname in names],
-    )
-
-
-def capture_all(bed: Testbed, path: Path) -> Capture:
-    """A capture at every host: what acts on the way of a message are name servers as well (see pathmodel.replay)."""
-    return capture_legs(bed, path, [f"{host}:{host}-eth0" for host in bed.topo.hosts()])
+    return make_testbed(context, topo, starters)
 
 
 class MailUser:

@@ -25,11 +25,11 @@ from experiments.harness.implementations.registry import (
 from experiments.harness.judge.frames import CaptureFile, read_capture
 from experiments.harness.judge.verdict import Verdict
 from experiments.harness.matrix import Cell, CellWord, Matrix, MatrixRun
-from experiments.harness.measurement import LoadFailedError, Window
+from experiments.harness.measurement import LoadFailedError, Window, capture_at
 from experiments.mail.claims.delivery import why_altered, with_crlf
 from experiments.mail.claims.interop import fetched_by_imap, fetched_by_pop3, relayed, sent
 from experiments.mail.clients import DEEDS, OURS, Errand, able, run_client
-from experiments.mail.lab import AT_ALICE, AT_BOB, AT_SENDER, BOB, RECEIVER_ADDRESS, SENDER_ADDRESS, Legs, capture_legs
+from experiments.mail.lab import AT_ALICE, AT_BOB, AT_SENDER, BOB, RECEIVER_ADDRESS, SENDER_ADDRESS, Legs
 from experiments.mail.mailboxes import contents_of, fill, letters, send
 from experiments.mail.servers import MailHost, mail_host
 from experiments.mail.wire.imap import imap_traffic
@@ -128,7 +128,7 @@ def _transfer(context: MatrixRun, mta: Party, peer: Party) -> dict[Key, Cell]:
     try:
         with (
             _testbed(context, mta, peer, None) as (bed, near, far),
-            capture_legs(bed, context.folder / name, [AT_ALICE, AT_SENDER]),
+            capture_at(bed, context.folder / name, ["alice", "mail-a"]),
         ):
             path = bed.host("alice").workdir / "letter"
             path.write_bytes(MESSAGE)
@@ -181,7 +181,7 @@ def _access(context: MatrixRun, mailbox: Party) -> dict[Key, Cell]:
     try:
         with (
             _testbed(context, None, None, mailbox) as (bed, _, far),
-            capture_legs(bed, context.folder / name, [AT_BOB]),
+            capture_at(bed, context.folder / name, ["bob"]),
         ):
             fill(far, "bob", LETTERS.contents)
             windows = {

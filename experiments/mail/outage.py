@@ -15,8 +15,8 @@ beside an interval of half an hour.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -25,20 +25,19 @@ from random import Random
 
 from experiments.harness import clock
 from experiments.harness.experiment import Experiment, Outcome, Parameter, Run
-from experiments.harness.fidelity.certificate import MachineWatch, capture_checks, certificate, probe_path
+from experiments.harness.fidelity.certificate import MachineWatch
 from experiments.harness.fidelity.disturbance import RETAKES
 from experiments.harness.implementations.registry import ACCESS_ROLE, AGENT_ROLE, MTA_ROLE, SMTP_PORT, Implementation
-from experiments.harness.judge.frames import CaptureFile, read_capture
+from experiments.harness.judge.frames import CaptureFile
+from experiments.harness.measurement import Evidence, first_interface, make_testbed, measured
 from experiments.harness.parameters import choices, seconds, whole
 from experiments.harness.report.line_plots import Panel, Series, plot_lines
-from experiments.harness.results.result import Check, Timing
+from experiments.harness.results.result import Timing
 from experiments.harness.theory.tcp import TOLERANCE_OF_DIALOGUE, Theory
 from experiments.mail.claims.outage import Episode, Outage, during, resumption, s5
 from experiments.mail.clients import Errand, check_able, client_name, run_client
 from experiments.mail.lab import (
     ALICE,
-    AT_ALICE,
-    AT_BOB,
     AT_RECEIVER,
     AT_SENDER,
     BOB,
@@ -46,7 +45,6 @@ from experiments.mail.lab import (
     RECEIVER_ADDRESS,
     SENDER_ADDRESS,
     Legs,
-    capture_legs,
 )
 from experiments.mail.mailboxes import Reader, send, text, wait_for_count
 from experiments.mail.servers import MailHost, Schedule, mail_host, names_of
@@ -97,17 +95,13 @@ NOTE = (
 
 
 @dataclass
-class Evidence:
-    """What has been collected: checks, the watch over the machine, by case its outages; one is not the last of its case
-    where the machine disturbed it.
-    """
+class OutageEvidence(Evidence):
+    """Evidence of the run, with the outages by case; all but the last of a case were disturbed by the machine."""
 
-    checks: list[Check] = field(default_factory=list)
-    watch: MachineWatch = field(default_factory=MachineWatch)
     outages: dict[str, list[Seen]] = field(default_factory=dict)
 
     def episodes(self, cases: Iterable[str]) -> list[Episode]:
-        """Every outage of these cases."""
+        """Return every outage of these cases."""
         return [one.episode for case in cases for one in self.outages.get(case, [])]
 
 
@@ -126,8 +120,8 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Lab:
-    """A running network: its testbed, the two mail servers, and what Alice sends with (None: Python's smtplib)."""
+class MailNetwork:
+    """A running network: its testbed, the two mail servers, and Alice's client (None: Python's smtplib)."""
 
     bed: Testbed
     sender: MailHost
@@ -140,7 +134,7 @@ def run(context: Run) -> Outcome:
     check_able(context.replacements.get(AGENT_ROLE), "send")
     if DAYS in context.parameters["case"] and clock.current().word != "virtual":
         raise EmulationError("the case days of mail-outage takes five days of time: run it with --time virtual")
-    evidence, cases = Evidence(), context.parameters["case"]
+    evidence, cases = OutageEvidence(), context.parameters["case"]
     for number, case in enumerate(cases):
         context.step(WORDS[case], 0.02 + 0.9 * number / len(cases))
         evidence.outages[case] = _outages(context, case, evidence)
@@ -153,7 +147,7 @@ def run(context: Run) -> Outcome:
     return Outcome(
         claims=(s5(ended, given_up),),
         comparisons=tuple(compared(WORDS[case], some, _tolerance(context)) for case, some in found.items()),
-        fidelity=certificate([*evidence.checks, *evidence.watch.checks()]),
+        fidelity=evidence.fidelity(),
         implementations={**names_of(context.replacements), AGENT_ROLE: client_name(context.replacements)},
         timings=timings,
         capture=evidence.outages[cases[-1]][-1].capture,
@@ -161,7 +155,7 @@ def run(context: Run) -> Outcome:
     )
 
 
-def _outages(context: Run, case: str, evidence: Evidence) -> list[Seen]:
+def _outages(context: Run, case: str, evidence: OutageEvidence) -> list[Seen]:
     """One outage, and others like it while the machine disturbs it beyond the bound, up to a limit."""
     seen: list[Seen] = []
     while len(seen) <= RETAKES:
@@ -181,39 +175,28 @@ def _legs(context: Run) -> Legs:
     return Legs(NEAR_S, context.parameters["rtt"], NEAR_S, BW_MBIT)
 
 
-@contextmanager
-def _lab(context: Run, case: str) -> Iterator[Lab]:
-    schedule = _schedule(context, case)
+def _seen(context: Run, case: str, name: str, evidence: OutageEvidence) -> Seen:
+    """Have one outage in a network of its own, and read its capture."""
+    schedule, what = _schedule(context, case), Path(name).stem.removeprefix("capture-")
     flags = {"flags_a": schedule.flags, "flags_b": schedule.flags}
     topo = _legs(context).topology(backup="no", names=NAMES_DELAY, **flags)
-    servers = {name: mail_host(topo, name, context.replacements, schedule) for name in ("mail-a", "mail-b")}
-    starters = {name: server.start for name, server in servers.items()}
-    with Testbed(topo, seed=context.seed, links=context.links, sandboxed=context.sandboxed, starters=starters) as bed:
-        yield Lab(bed, servers["mail-a"], servers["mail-b"], context.replacements.get(AGENT_ROLE))
-
-
-def _seen(context: Run, case: str, name: str, evidence: Evidence) -> Seen:
-    """One outage in a network of its own; returns what was seen of it."""
-    path, labels = context.folder / name, [AT_SENDER, *_read_at(case)]
-    with _lab(context, case) as lab:
-        if not evidence.checks:
-            between = _legs(context).paths()[1]
-            evidence.checks += probe_path(lab.bed, between)
-        with evidence.watch, capture_legs(lab.bed, path, labels) as capture:
-            outage = _give_up(context, lab, case) if case in FOR_GOOD else _outage(context, lab, case)
+    servers = {host: mail_host(topo, host, context.replacements, schedule) for host in ("mail-a", "mail-b")}
+    testbed = make_testbed(context, topo, {host: server.start for host, server in servers.items()})
+    between = [] if evidence.checks else _legs(context).paths()[1:2]
+    with measured(context, testbed, between, evidence, progress=None) as lab:
+        client = context.replacements.get(AGENT_ROLE)
+        network = MailNetwork(lab.bed, servers["mail-a"], servers["mail-b"], client)
+        with lab.recording(["mail-a", *_read_at(case)], name, label=what):
+            outage = _give_up(context, network, case) if case in FOR_GOOD else _outage(context, network, case)
             composed = _composed(context, case)
-        topo = lab.bed.topo
-    what = path.stem.removeprefix("capture-")
-    evidence.checks += capture_checks({f"{label} ({what})": one for label, one in capture.statistics.items()})
-    captured = read_capture(path)
-    evidence.watch.follow(captured, topo)
+    captured = lab.read_capture()
     episode = _episode(captured, outage, case, composed)
     return Seen(episode, name, _timed(context, case, episode, captured, topo, evidence.watch))
 
 
 def _read_at(case: str) -> list[str]:
-    """Where it is seen what became of messages: at the receiver's server and at Bob's, or at Alice's."""
-    return [AT_ALICE] if case in FOR_GOOD else [AT_RECEIVER, AT_BOB]
+    """Return the hosts at which the fate of messages is captured: the receiver's server and Bob's host, or Alice's."""
+    return ["alice"] if case in FOR_GOOD else ["mail-b", "bob"]
 
 
 def _composed(context: Run, case: str) -> tuple[bytes, ...]:
@@ -231,36 +214,36 @@ def _episode(captured: CaptureFile, outage: Outage, case: str, composed: tuple[b
         at_sender.to(SENDER_ADDRESS),
         at_sender.to(RECEIVER_ADDRESS),
         None if case in FOR_GOOD else smtp_traffic(captured, AT_RECEIVER, [SMTP_PORT]).to(RECEIVER_ADDRESS),
-        imap_traffic(captured, _read_at(case)[-1]),
+        imap_traffic(captured, first_interface(_read_at(case)[-1])),
         composed,
     )
 
 
-def _outage(context: Run, lab: Lab, case: str) -> Outage:
+def _outage(context: Run, network: MailNetwork, case: str) -> Outage:
     """The receiver is lost under load, comes back, and the sender's server is killed before and behind that."""
     asked, kills = context.parameters, []
-    _hand_in(lab, _messages(1, "before", context.seed))
-    _wait_for(lab.receiver, "bob", 1)
+    _hand_in(network, _messages(1, "before", context.seed))
+    _wait_for(network.receiver, "bob", 1)
     # The servers say goodbye: a connection that is under way would hang where the cable is pulled.
     time.sleep(GOODBYE_S + 4 * asked["rtt"])
     began_ns = time.time_ns()
-    _lose(lab, case)
-    _hand_in(lab, _messages(asked["messages"], "during", context.seed))
+    _lose(network, case)
+    _hand_in(network, _messages(asked["messages"], "during", context.seed))
     # From now on: there is something to try with. Where nobody answers a try takes longer.
     away_ns, away_s = time.time_ns(), asked["down"] + (CONNECT_TIMEOUT_S if case == LINK else 0)
     _until(away_ns, away_s * KILL_AT)
     if case == SERVICE:
-        kills.append(_kill_sender(lab))
+        kills.append(_kill_sender(network))
     _until(away_ns, away_s)
-    _restore(lab, case)
+    _restore(network, case)
     back_ns = time.time_ns()
     if case == SERVICE:
-        _wait_for(lab.receiver, "bob", 1 + int(KILL_BEHIND * asked["messages"]))
-        kills.append(_kill_sender(lab))
-    _wait_for(lab.receiver, "bob", 1 + asked["messages"])
+        _wait_for(network.receiver, "bob", 1 + int(KILL_BEHIND * asked["messages"]))
+        kills.append(_kill_sender(network))
+    _wait_for(network.receiver, "bob", 1 + asked["messages"])
     # Whatever would still come, and be there twice, comes within an interval; where nobody was killed it comes at once.
     time.sleep(_bound_s(context) if kills else SLACK_S)
-    _read(lab, "bob", RECEIVER_ADDRESS)
+    _read(network, "bob", RECEIVER_ADDRESS)
     return Outage(WORDS[case], RECEIVER_ADDRESS, began_ns, back_ns, tuple(kills), _bound_s(context, case))
 
 
@@ -270,18 +253,18 @@ def _count(context: Run, case: str) -> int:
     return min(count, DAYS_MESSAGES) if case == DAYS else count
 
 
-def _give_up(context: Run, lab: Lab, case: str) -> Outage:
+def _give_up(context: Run, network: MailNetwork, case: str) -> Outage:
     """The receiver is lost for good."""
     count, keeping = _count(context, case), None
     began_ns = time.time_ns()
-    lab.receiver.kill_mta()
-    _hand_in(lab, _messages(count, "never", context.seed))
+    network.receiver.kill_mta()
+    _hand_in(network, _messages(count, "never", context.seed))
     if case == DAYS:
         keeping = Keeping(RFC_RETRY_S, 2 * RFC_RETRY_S, RFC_KEPT_S)
         # What is due at the end of five days is given up with the attempt that follows.
         time.sleep(RFC_GIVE_UP_S + 2 * RFC_RETRY_S)
-    _wait_for(lab.sender, "alice", count)
-    _read(lab, "alice", SENDER_ADDRESS)
+    _wait_for(network.sender, "alice", count)
+    _read(network, "alice", SENDER_ADDRESS)
     return Outage(WORDS[case], RECEIVER_ADDRESS, began_ns, None, (), _bound_s(context), keeping)
 
 
@@ -309,21 +292,21 @@ def _messages(count: int, kind: str, seed: int) -> list[bytes]:
     return made
 
 
-def _hand_in(lab: Lab, messages: Sequence[bytes]) -> None:
+def _hand_in(network: MailNetwork, messages: Sequence[bytes]) -> None:
     """Alice hands messages in at her server: on one connection, or by a program for each."""
-    alice, paths = lab.bed.host("alice"), []
+    alice, paths = network.bed.host("alice"), []
     for number, message in enumerate(messages):
         path: Path = alice.workdir / f"message{number}"
         path.write_bytes(message)
         paths.append(path)
-    if lab.client is None:
-        send(alice, lab.sender, "alice", BOB, *paths)
+    if network.client is None:
+        send(alice, network.sender, "alice", BOB, *paths)
         return
     for path in paths:
-        run_client(alice, lab.client, Errand("send", lab.sender, "alice", recipient=BOB, message=path))
+        run_client(alice, network.client, Errand("send", network.sender, "alice", recipient=BOB, message=path))
 
 
-def _read(lab: Lab, user: str, address: str) -> None:
+def _read(network: MailNetwork, user: str, address: str) -> None:
     """All that is in a mailbox, by IMAP."""
     steps = [
         ("login", user, PASSWORDS[user]),
@@ -331,28 +314,28 @@ def _read(lab: Lab, user: str, address: str) -> None:
         ("fetch", "1:*", "(BODY.PEEK[])"),
         ("logout",),
     ]
-    Reader(lab.bed.host(user), address).session("IMAP", steps)
+    Reader(network.bed.host(user), address).session("IMAP", steps)
 
 
-def _lose(lab: Lab, case: str) -> None:
+def _lose(network: MailNetwork, case: str) -> None:
     if case == LINK:
-        unplug(lab.bed, "mail-b")
+        unplug(network.bed, "mail-b")
     else:
-        lab.receiver.kill_mta()
+        network.receiver.kill_mta()
 
 
-def _restore(lab: Lab, case: str) -> None:
+def _restore(network: MailNetwork, case: str) -> None:
     if case == LINK:
-        plug_in(lab.bed, "mail-b")
+        plug_in(network.bed, "mail-b")
     else:
-        lab.receiver.start_mta()
+        network.receiver.start_mta()
 
 
-def _kill_sender(lab: Lab) -> tuple[int, int]:
+def _kill_sender(network: MailNetwork) -> tuple[int, int]:
     """Kill the sender's server and start it again; returns when that was."""
     killed_ns = time.time_ns()
-    lab.sender.kill_mta()
-    lab.sender.start_mta()
+    network.sender.kill_mta()
+    network.sender.start_mta()
     return killed_ns, time.time_ns()
 
 

@@ -23,12 +23,11 @@ from functools import partial
 from pathlib import Path
 
 from experiments.harness.experiment import Experiment, Outcome, Parameter, Run
-from experiments.harness.fidelity.certificate import MachineWatch, capture_checks, certificate, probe_path
 from experiments.harness.implementations.registry import MTA_ROLE
-from experiments.harness.judge.frames import read_capture
+from experiments.harness.judge.frames import CaptureFile, read_capture
 from experiments.harness.judge.tcp import connections
 from experiments.harness.judge.verdict import Verdict
-from experiments.harness.measurement import Window
+from experiments.harness.measurement import Window, measured
 from experiments.harness.parameters import seconds
 from experiments.mail.claims.refusals import CHECKS
 from experiments.mail.claims.replies import Scenario, s6
@@ -36,12 +35,10 @@ from experiments.mail.lab import (
     AT_ALICE,
     AT_BOB,
     AT_RECEIVER,
-    CAPTURE_NAME,
     POP3_PORT,
     SENDER_ADDRESS,
     Legs,
     MailUser,
-    capture_legs,
     mail_testbed,
     mailbox,
     restart_mta,
@@ -139,8 +136,8 @@ class Done:
     failures: dict[int, str] = field(default_factory=dict)
 
 
-class Lab:
-    """The stranger, the reader and the server, and what is done for each code."""
+class Scenarios:
+    """The client, the reader and the server, and the scenario of each reply code."""
 
     def __init__(self, bed: Testbed, queue: Queue, is_ours: bool) -> None:
         self._bed = bed
@@ -155,7 +152,7 @@ class Lab:
         """The server that is asked."""
         return running_mta(self._server) if self._is_ours else self._bed.services["mail-b"][0]
 
-    def scenario(self, code: int) -> tuple[Window, dict[str, float]]:
+    def run(self, code: int) -> tuple[Window, dict[str, float]]:
         """Have the dialogue for one code, and what goes with it. Raises EmulationError."""
         self._facts = {}
         if code in FRESH and self._is_ours:
@@ -231,37 +228,31 @@ def run(context: Run) -> Outcome:
     legs = Legs(rtt_s / 2, rtt_s, rtt_s / 2, BW_MBIT)
     topo = legs.topology(backup="no", accounts_a=AT_SENDER_DOMAIN, accounts_b=AT_RECEIVER_DOMAIN)
     queues: list[Queue] = []
-    with mail_testbed(context, topo, before=lambda host: queues.append(Queue(host))) as bed:
-        context.step("measuring the paths", 0.1)
-        checks = [check for path in legs.paths() for check in probe_path(bed, path)]
-        with (
-            MachineWatch() as watch,
-            capture_legs(bed, context.folder / CAPTURE_NAME, (AT_ALICE, AT_RECEIVER, AT_BOB)) as capture,
-        ):
-            done = _work(context, Lab(bed, queues[0], MTA_ROLE not in context.replacements))
+    network = mail_testbed(context, topo, before=lambda host: queues.append(Queue(host)))
+    with measured(context, network, legs.paths()) as lab, lab.recording(["alice", "mail-b", "bob"]):
+        done = _work(context, Scenarios(lab.bed, queues[0], MTA_ROLE not in context.replacements))
     context.step("judging the packets", 0.9)
     return Outcome(
-        claims=(_verdict(context, done),),
+        claims=(_verdict(read_capture(lab.path), done),),
         comparisons=(),
-        fidelity=certificate([*checks, *watch.checks(times=False), *capture_checks(capture.statistics)]),
+        fidelity=lab.fidelity(times=False),
         implementations={MTA_ROLE: names_of(context.replacements)[MTA_ROLE]},
-        capture=CAPTURE_NAME,
+        capture=lab.path.name,
     )
 
 
-def _work(context: Run, lab: Lab) -> Done:
+def _work(context: Run, scenarios: Scenarios) -> Done:
     done = Done()
     for place, code in enumerate(DIALOGUES):
         context.step(f"the cause of {code}", 0.2 + 0.7 * place / len(DIALOGUES))
         try:
-            done.windows[code], done.facts[code] = lab.scenario(code)
+            done.windows[code], done.facts[code] = scenarios.run(code)
         except EmulationError as error:
             done.failures[code] = str(error)
     return done
 
 
-def _verdict(context: Run, done: Done) -> Verdict:
-    captured = read_capture(context.folder / CAPTURE_NAME)
+def _verdict(captured: CaptureFile, done: Done) -> Verdict:
     client, server = (smtp_traffic(captured, one) for one in (AT_ALICE, AT_RECEIVER))
     reading = [one for one in connections(captured.at(AT_BOB)) if one.server.port == POP3_PORT]
     scenarios = {}

@@ -20,11 +20,11 @@ from functools import partial
 from pathlib import Path
 
 from experiments.harness.experiment import Experiment, Outcome, Parameter, Run
-from experiments.harness.fidelity.certificate import MachineWatch, capture_checks, certificate, probe_path
+from experiments.harness.fidelity.certificate import MachineWatch
 from experiments.harness.implementations.registry import ACCESS_ROLE, MTA_ROLE
-from experiments.harness.judge.frames import CaptureFile, read_capture
+from experiments.harness.judge.frames import CaptureFile
 from experiments.harness.judge.verdict import Contradiction, Verdict, failed
-from experiments.harness.measurement import Window, site_folder
+from experiments.harness.measurement import Window, measured, site_folder
 from experiments.harness.parameters import megabits, seconds, whole
 from experiments.harness.results.result import Comparison, Timing
 from experiments.harness.theory.tcp import TOLERANCE_OF_DIALOGUE, Theory
@@ -36,7 +36,6 @@ from experiments.mail.claims.transfer import Addresses, MailLegs, mail_legs
 from experiments.mail.lab import (
     ALICE,
     BOB,
-    CAPTURE_NAME,
     LEGS,
     RECEIVER_ADDRESS,
     SENDER_ADDRESS,
@@ -44,7 +43,6 @@ from experiments.mail.lab import (
     Legs,
     MailUser,
     WebReader,
-    capture_all,
     mail_testbed,
     mailbox,
     restart_mta,
@@ -138,8 +136,8 @@ class Done:
             self.failures[what] = "; ".join(problems)
 
 
-class Lab:
-    """The people and servers of a running network, and what they are told to do."""
+class Correspondence:
+    """The users and servers of a running network, and their actions."""
 
     def __init__(self, context: Run, bed: Testbed) -> None:
         self._bed = bed
@@ -236,24 +234,21 @@ def run(context: Run) -> Outcome:
     with site_folder(context) as folder:
         objects = _objects(folder)
         topo = legs.topology(names=f"{asked['names'] / 2 * 1e6:.0f}us", root=str(folder))
-        with mail_testbed(context, topo) as bed:
-            context.step("measuring the paths", 0.05)
-            checks = [check for path in legs.paths() for check in probe_path(bed, path)]
-            with MachineWatch() as watch, capture_all(bed, context.folder / CAPTURE_NAME) as capture:
-                done = _work(context, bed, folder, watch)
+        # At every host: on the way of a message name servers act as well (see pathmodel.replay).
+        with measured(context, mail_testbed(context, topo), legs.paths()) as lab, lab.recording(topo.hosts()):
+            done = _work(context, lab.bed, folder, lab.watch)
     context.step("judging the packets", 0.9)
-    captured = read_capture(context.folder / CAPTURE_NAME)
-    watch.follow(captured, topo)
+    captured = lab.read_capture()
     every = mail_legs(captured, LEGS, WHO)
     waiting = context.waiting(dict.fromkeys((MTA_ROLE, ACCESS_ROLE), RECEIVER))
-    timings, comparisons = _compare(captured, every, done, legs, asked["names"], topo, watch, waiting)
+    timings, comparisons = _compare(captured, every, done, legs, asked["names"], topo, lab.watch, waiting)
     return Outcome(
         claims=_verdicts(context, every, done, objects),
         comparisons=tuple(comparisons),
-        fidelity=certificate([*checks, *watch.checks(), *capture_checks(capture.statistics)]),
+        fidelity=lab.fidelity(),
         implementations=names_of(context.replacements),
         timings=timings,
-        capture=CAPTURE_NAME,
+        capture=lab.path.name,
     )
 
 
@@ -266,28 +261,28 @@ def _objects(folder: Path) -> dict[str, bytes]:
 
 
 def _work(context: Run, bed: Testbed, folder: Path, watch: MachineWatch) -> Done:
-    done, lab = Done(), Lab(context, bed)
+    done, mail = Done(), Correspondence(context, bed)
     pictures = [folder / name for name in PICTURES]
     context.step("a letter full of dots", 0.1)
     # The first story, which is not timed: it warms everybody up.
-    dots = lab.story("Dots", DOTTED)
+    dots = mail.story("Dots", DOTTED)
     done.dots, done.dotted = dots.window, dots.composed.partition(BLANK_LINE)[2]
-    done.note("the letter full of dots", lab.problems())
+    done.note("the letter full of dots", mail.problems())
     for number in range(1, context.repeat + 1):
         context.step(f"the story, {number} of {context.repeat}", 0.1 + 0.3 * number / (context.repeat + 1))
-        done.stories += watch.samples(partial(lab.story, "A picture", LETTER, pictures))
-        done.note(f"the story, {number}", lab.problems())
+        done.stories += watch.samples(partial(mail.story, "A picture", LETTER, pictures))
+        done.note(f"the story, {number}", mail.problems())
     for number in range(context.repeat):
         for place, way in enumerate(WAYS):
             context.step(f"letters: {way.name}", 0.4 + 0.4 * (number + place / 4) / context.repeat)
-            passed = watch.samples(partial(lab.letters, context.parameters["messages"], way.flags))
+            passed = watch.samples(partial(mail.letters, context.parameters["messages"], way.flags))
             done.ways.setdefault(way.name, []).extend(passed)
-            done.note(way.name, lab.problems())
+            done.note(way.name, mail.problems())
     context.step("the textbook's dialogue, and the web", 0.85)
-    done.textbook = lab.by_the_book()
-    done.note("the textbook's dialogue", lab.problems())
+    done.textbook = mail.by_the_book()
+    done.note("the textbook's dialogue", mail.problems())
     try:
-        done.web = lab.web.visit([f"/{name}" for name in (LETTER_NAME, *PICTURES)])
+        done.web = mail.web.visit([f"/{name}" for name in (LETTER_NAME, *PICTURES)])
     except EmulationError as error:
         done.failures["the web"] = str(error)
     return done

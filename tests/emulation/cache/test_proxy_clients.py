@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from experiments.harness.judge.frames import read_capture
-from experiments.http.lab import AT_ORIGIN, capture_hosts
+from experiments.harness.measurement import capture_at
+from experiments.http.lab import AT_ORIGIN
 from experiments.http.wire.bulk import crossings
 from topologies.emulation.node import Host
 from topologies.emulation.testbed import Testbed
@@ -68,7 +69,7 @@ def test_the_second_visit_moves_no_object_over_the_access_link(program: str, vis
             path = tmp_path / f"{number}.pcapng"
             folder = tmp_path / name
             folder.mkdir()
-            with capture_hosts(web, path, ["origin"]):
+            with capture_at(web, path, ["origin"]):
                 visit(web.host(name), folder)
             asked.append(_asked_of_the_origin(path))
     assert set(asked[0]) >= {f"/{name}".encode() for name in OBJECTS}

@@ -15,7 +15,7 @@ from experiments.harness.results.result import Timing
 from experiments.harness.theory.tcp import Theory
 from experiments.mail import outage
 from experiments.mail.claims.outage import Episode, Outage, attempts, during, resumption, s5
-from experiments.mail.outage import EXPERIMENT, Evidence, Seen, run
+from experiments.mail.outage import EXPERIMENT, OutageEvidence, Seen, run
 from experiments.mail.theory.outage import completed, recovery, spacing
 from experiments.mail.wire.attempts import Keeping, tries
 from experiments.mail.wire.imap import ImapTraffic
@@ -268,12 +268,12 @@ def test_an_outage_that_the_machine_disturbed_is_had_again_up_to_a_limit(
 ) -> None:
     outages, names = [outage_of(each) for each in waits_s], []
 
-    def seen(_context: Run, _case: str, name: str, _evidence: Evidence) -> Seen:
+    def seen(_context: Run, _case: str, name: str, _evidence: OutageEvidence) -> Seen:
         names.append(name)
         return outages[len(names) - 1]
 
     monkeypatch.setattr(outage, "_seen", seen)
     run_of = Run({}, 1, 1, "auto", True, Path(), lambda _what, _share: None)
-    assert outage._outages(run_of, "link", Evidence()) == outages[:taken]
+    assert outage._outages(run_of, "link", OutageEvidence()) == outages[:taken]
     assert names[:2] == ["capture-link.pcapng", "capture-link-2.pcapng"][:taken]
     assert len(set(names)) == taken
