@@ -39,6 +39,7 @@ from experiments.cache.claims.access_link_span import SpanFigures, span_figures,
 from experiments.cache.claims.versions import objects_in
 from experiments.cache.workload import Plan, Workload, representative
 from experiments.harness.clock import tolerance
+from experiments.harness.driver import Driver
 from experiments.harness.experiment import Experiment, Outcome, Parameter, Run
 from experiments.harness.implementations.registry import DEFAULT_PORT, PROXY_PORTS
 from experiments.harness.judge.frames import read_capture
@@ -231,14 +232,13 @@ def _measure_span(
         client = lab.bed.host("client")
         file = client.workdir / "plan.json"
         file.write_text(json.dumps(plan))
-        load = client.start(["experiments.http.drivers.open_loop", str(file)])
+        load = Driver(client, ["experiments.http.drivers.open_loop", str(file)])
         context.step(f"{case.name}: {len(arrivals_s)} requests in {asked['span']} s", 0.1)
         with lab.recording(["client"], _capture_name(case.name)):
-            load.write_line("go")
-            report = json.loads(load.read_line(asked["span"] + longest_s + RUN_TIMEOUT_S))
+            began_ns = load.request("go", asked["span"] + longest_s + RUN_TIMEOUT_S).start_ns
     context.step("judging the packets", 0.75)
     client_side = crossings(read_capture(lab.path).at(AT_CLIENT), DEFAULT_PORT, keep_content=True)
-    return span_figures(setting, asked["span"], client_side, report["began_ns"], arrivals_s, objects_in(folder))
+    return span_figures(setting, asked["span"], client_side, began_ns, arrivals_s, objects_in(folder))
 
 
 def _let_tcp_wait(bed: Testbed, name: str, rto_min_s: float) -> None:
@@ -322,16 +322,15 @@ def _measure(
         client = lab.bed.host("client")
         file = client.workdir / "plan.json"
         file.write_text(json.dumps(_plan(workload, case, mode)))
-        load = client.start(["experiments.http.drivers.open_loop", str(file)])
+        load = Driver(client, ["experiments.http.drivers.open_loop", str(file)])
         with lab.recording(hosts, _capture_name(case.name), label=case.name):
-            load.write_line("go")
-            report = json.loads(load.read_line(RUN_TIMEOUT_S))
+            began_ns = load.request("go", RUN_TIMEOUT_S).start_ns
     captured = read_capture(lab.path)
     origin = crossings(captured.at(AT_ORIGIN), DEFAULT_PORT)
     client_port = PROXY_PORTS[mode] if case.cached else DEFAULT_PORT
     client_side = crossings(captured.at(AT_CLIENT), client_port, keep_content=True)
     near = crossings(captured.at(AT_PROXY), DEFAULT_PORT) if case.cached else client_side
-    return judge.case_figures(setting, client_side, near, origin, report["began_ns"], objects_in(folder))
+    return judge.case_figures(setting, client_side, near, origin, began_ns, objects_in(folder))
 
 
 def _plan(workload: Workload, case: Case, mode: str) -> dict[str, object]:

@@ -7,7 +7,6 @@ Last-Modified, which has whole seconds, tells versions apart that are millisecon
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import time
@@ -17,12 +16,12 @@ from random import Random
 
 from experiments.cache.claims.freshness import LiveObject, Version
 from experiments.harness.capture.capture import CaptureInterface
+from experiments.harness.driver import Driver, DriverError, window_of
 from experiments.harness.experiment import Run
 from experiments.harness.implementations.registry import DEFAULT_PORT, PROXY_PORTS
 from experiments.harness.measurement import Window, first_interface
 from experiments.http.lab import MODIFIED, NAME, ORIGIN_ADDRESS, make_site
 from topologies.emulation.errors import EmulationError
-from topologies.emulation.process.launcher import Service
 from topologies.emulation.testbed import Testbed
 from topologies.web import PROXY_ADDRESS
 
@@ -41,32 +40,31 @@ LIVE_OCTETS = 400
 
 
 class VisitFailedError(EmulationError):
-    """A visit did not succeed; the message is what the visitor said."""
+    """A visit failed; the message has the error of the visitor."""
 
 
 class Visitor:
-    """A client on one host, which asks the origin itself (NO_CACHE) or the proxy in one of its modes."""
+    """A client on one host, of the origin (NO_CACHE) or of the proxy in one of its modes."""
 
     def __init__(self, bed: Testbed, host: str, mode: str) -> None:
         words = [VISITOR, *map(str, server_of(mode)), NAME]
-        self._service: Service = bed.host(host).start([*words, f"http://{NAME}"] if mode == "forward" else words)
+        self._driver = Driver(bed.host(host), [*words, f"http://{NAME}"] if mode == "forward" else words)
 
     def visit(self, paths: Sequence[str]) -> Window:
-        """Ask for these paths on one connection. Raises VisitFailedError."""
-        self._service.write_line(json.dumps({"visit": list(paths)}))
+        """Request these paths on one connection. Raises VisitFailedError."""
+        self._driver.send({"visit": list(paths)})
         return self.done(VISIT_TIMEOUT_S)
 
     def keep_asking(self, paths: Sequence[str], for_s: float, every_s: float, seed: int) -> None:
-        """Begin to ask for these paths at random times; `done` waits for the end."""
-        told = {"keep": list(paths), "for_s": for_s, "every_s": every_s, "seed": seed}
-        self._service.write_line(json.dumps(told))
+        """Start requesting these paths at random times; `done` waits for the end."""
+        self._driver.send({"keep": list(paths), "for_s": for_s, "every_s": every_s, "seed": seed})
 
     def done(self, timeout_s: float) -> Window:
-        """Wait for the end of what it does. Raises VisitFailedError."""
-        report = json.loads(self._service.read_line(timeout_s))
-        if "error" in report:
-            raise VisitFailedError(f"a client on the campus could not get its objects: {report['error']}")
-        return Window(report["began_ns"], report["ended_ns"])
+        """Wait for the end of the latest request. Raises VisitFailedError."""
+        try:
+            return window_of(self._driver.receive(timeout_s))
+        except DriverError as error:
+            raise VisitFailedError(f"a client on the campus could not get its objects: {error}") from error
 
 
 class Pages:

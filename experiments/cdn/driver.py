@@ -1,95 +1,95 @@
-"""Users of a site who know its name alone: they ask their local name server, connect to what it says, and fetch.
+"""Site-user driver: users that know the site by its name, with a DNS lookup before each connection.
 
-Run in a host with NAME: READY, then for each JSON line on the standard input one on the standard output:
+A driver (see experiments.harness.driver_process) with the argument NAME:
 
-    {"visit": [PATH, ...]}                                  one lookup, one connection, each path after the other
-    {"crowd": PATH, "users": N}                             N users; all are connected before all ask, at one moment
+    {"visit": [PATH, ...]}                        one lookup, one connection, the paths in turn
+    {"crowd": PATH, "users": N}                   N users connect, and then send their requests at the same moment
     {"stay": PATH, "users": N, "for_s": S, "think_s": Z, "seed": K}
-                                    N users, each on a connection of its own: it asks, gets, thinks, asks again
-    {"return": PATH, "for_s": S, "every_s": E}              a lookup and a connection for each request
+                                                  N users with a connection each: request, response, think time, repeat
+    {"return": PATH, "for_s": S, "every_s": E}    a lookup, a connection and a request every E seconds
 
-all answered by {"began_ns", "ended_ns", "asked", "failed"} (CLOCK_REALTIME, the capture's clock) or {"error": ...}.
-Only who returns goes on after a failure, which is what it is watched for. Lookups are the system's own stub resolver's
-and requests http.client's, so that lab7's is no judge of lab7's; they look at nothing that they get.
+The response has `asked` and `failed`, the numbers of requests. Only `return` goes on after a failure, since failures
+are its subject. Lookups are the system's stub resolver's and requests http.client's, so that no client of lab7 judges
+lab7's servers; responses are read and discarded.
 """
 
 from __future__ import annotations
 
-import gc
-import json
 import socket
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from http.client import HTTPConnection, HTTPException
 from random import Random
 from typing import Any
 
+from experiments.harness.driver_process import serve
+
 PORT = 80
-# For anything but a server that has failed.
+# For requests to a server that is up.
 TIMEOUT_S = 15.0
-# Twice the longest round trip of the topology cdn, and much to spare: who does not answer by then is down.
+# Far more than two of the longest round trips of the topology cdn: a server without a response by then is down.
 RETURN_TIMEOUT_S = 0.5
 ERRORS = (OSError, HTTPException)
 
 
 class Users:
-    """Everybody on this host, asking for one site."""
+    """All users on this host, of one site."""
 
     def __init__(self, name: str) -> None:
         self._name = name
 
-    def visit(self, told: Mapping[str, Any]) -> tuple[int, int]:
-        """One visit; returns how many requests were made and how many failed. Raises OSError, HTTPException."""
-        return self._on_one_connection(told["visit"]), 0
+    def visit(self, request: Mapping[str, Any]) -> tuple[int, int]:
+        """Make one visit; return the numbers of requests and of failures. Raises OSError, HTTPException."""
+        return self._on_one_connection(request["visit"]), 0
 
-    def crowd(self, told: Mapping[str, Any]) -> tuple[int, int]:
-        """Many who ask at once. Raises OSError, HTTPException."""
-        users = told["users"]
+    def crowd(self, request: Mapping[str, Any]) -> tuple[int, int]:
+        """Send the requests of many users at the same moment. Raises OSError, HTTPException."""
+        users = request["users"]
         start = threading.Barrier(users, timeout=TIMEOUT_S)
 
         def work(_: int) -> int:
             connection = self._connect(TIMEOUT_S)
             start.wait()
-            self._ask(connection, told["crowd"])
+            self._ask(connection, request["crowd"])
             connection.close()
             return 1
 
         return sum(_side_by_side(users, work)), 0
 
-    def stay(self, told: Mapping[str, Any]) -> tuple[int, int]:
-        """Many who ask again and again. Raises OSError, HTTPException."""
-        think_s, end_s = told["think_s"], time.monotonic() + told["for_s"]
+    def stay(self, request: Mapping[str, Any]) -> tuple[int, int]:
+        """Let many users send requests with think times in between. Raises OSError, HTTPException."""
+        think_s, end_s = request["think_s"], time.monotonic() + request["for_s"]
 
         def paths(random: Random) -> Iterable[str]:
-            # Nobody's first request waits for anybody's: what is wanted is the mean of a long time.
+            # First requests are spread over the think time, so that the mean over the run is that of a long time.
             time.sleep(first_think_s(random, think_s))
             while time.monotonic() < end_s:
-                yield told["stay"]
+                yield request["stay"]
                 time.sleep(think_s)
 
         def work(number: int) -> int:
-            return self._on_one_connection(paths(random_of(told["seed"], number)))
+            return self._on_one_connection(paths(random_of(request["seed"], number)))
 
-        return sum(_side_by_side(told["users"], work)), 0
+        return sum(_side_by_side(request["users"], work)), 0
 
-    def come_back(self, told: Mapping[str, Any]) -> tuple[int, int]:
-        """One who comes back regularly, whether or not it was served."""
+    def return_regularly(self, request: Mapping[str, Any]) -> tuple[int, int]:
+        """Send a request at regular times, also after failures."""
         asked = failed = 0
         start_s = time.monotonic()
-        while (now_s := time.monotonic()) < start_s + told["for_s"]:
+        while (now_s := time.monotonic()) < start_s + request["for_s"]:
             asked += 1
             try:
                 connection = self._connect(RETURN_TIMEOUT_S)
                 try:
-                    self._ask(connection, told["return"])
+                    self._ask(connection, request["return"])
                 finally:
                     connection.close()
             except ERRORS:
                 failed += 1
-            periods = (time.monotonic() - now_s) // told["every_s"] + 1
-            time.sleep(max(0.0, now_s + periods * told["every_s"] - time.monotonic()))
+            periods = (time.monotonic() - now_s) // request["every_s"] + 1
+            time.sleep(max(0.0, now_s + periods * request["every_s"] - time.monotonic()))
         return asked, failed
 
     def _on_one_connection(self, paths: Iterable[str]) -> int:
@@ -116,17 +116,17 @@ class Users:
 
 
 def random_of(seed: int, number: int) -> Random:
-    """The random numbers of one of the users of a host."""
+    """Return the random number generator of one user of a host."""
     return Random(f"{seed} {number}")
 
 
 def first_think_s(random: Random, think_s: float) -> float:
-    """How long a user who stays thinks before its first request."""
+    """Return the think time before a user's first request, in seconds."""
     return random.random() * think_s
 
 
 def _side_by_side(count: int, work: Callable[[int], int]) -> list[int]:
-    """Do some work in so many threads; raises the first of their errors."""
+    """Run `work` in `count` threads; return the results. Raises OSError with the number of errors and the first."""
     done: list[int] = []
     errors: list[Exception] = []
 
@@ -146,25 +146,14 @@ def _side_by_side(count: int, work: Callable[[int], int]) -> list[int]:
     return done
 
 
-def _answer(users: Users, line: str) -> dict[str, Any]:
-    told = json.loads(line)
-    ways = {"visit": users.visit, "crowd": users.crowd, "stay": users.stay, "return": users.come_back}
-    began_ns = time.time_ns()
-    try:
-        asked, failed = next(way for word, way in ways.items() if word in told)(told)
-    except ERRORS as error:
-        return {"error": f"{type(error).__name__}: {error}"}
-    return {"began_ns": began_ns, "ended_ns": time.time_ns(), "asked": asked, "failed": failed}
+def _handle(users: Users, request: dict[str, Any]) -> dict[str, int]:
+    handlers = {"visit": users.visit, "crowd": users.crowd, "stay": users.stay, "return": users.return_regularly}
+    asked, failed = next(handler for name, handler in handlers.items() if name in request)(request)
+    return {"asked": asked, "failed": failed}
 
 
 def main(argv: list[str]) -> int:
-    """Do as the standard input says until it ends."""
-    users = Users(argv[0])
-    # The codec of names is looked for at the first lookup.
+    """Let the users act until the end of the standard input."""
+    # Import the codec of internationalised names, which the first lookup would import.
     argv[0].encode("idna")
-    gc.collect()
-    gc.freeze()
-    print("READY", flush=True)
-    while line := sys.stdin.readline():
-        print(json.dumps(_answer(users, line)), flush=True)
-    return 0
+    return serve(partial(_handle, Users(argv[0])), errors=ERRORS)

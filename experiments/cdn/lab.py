@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from experiments.dns.lab import Asker
+from experiments.harness.driver import Driver, DriverError, window_of
 from experiments.harness.experiment import Run
 from experiments.harness.fidelity.certificate import EmulatedPath
 from experiments.harness.implementations.registry import DEFAULT_PORT, Implementation, server_starter
@@ -31,7 +31,6 @@ from topologies.cdn import (
 from topologies.dns_zones import NamePlan, Record, Zone
 from topologies.emulation.errors import EmulationError
 from topologies.emulation.node import Host
-from topologies.emulation.process.launcher import Service
 from topologies.emulation.process.program import Program
 from topologies.emulation.testbed import Starter, Testbed
 
@@ -111,29 +110,29 @@ PATIENCE_S = 60.0
 
 
 class UserFailedError(EmulationError):
-    """A user did not get what it asked for; the message is what its client said."""
+    """A user's request failed; the message has the error of its client."""
 
 
 class User:
-    """The users on one host; see cdn_user for what they can be told."""
+    """The users on one host; requests are those of experiments.cdn.driver."""
 
     def __init__(self, bed: Testbed, host: str) -> None:
         self._host = host
-        self._service: Service = bed.host(host).start([USER, SITE])
+        self._driver = Driver(bed.host(host), [USER, SITE])
 
-    def begin(self, **told: Any) -> None:
-        """Tell them what to do; `done` waits for the end."""
-        self._service.write_line(json.dumps(told))
+    def begin(self, **request: Any) -> None:
+        """Start a request; `done` waits for its end."""
+        self._driver.send(request)
 
     def done(self, lasts_s: float = 0.0) -> Window:
-        """Wait for the end of what they do. Raises UserFailedError."""
-        report = json.loads(self._service.read_line(lasts_s + PATIENCE_S))
-        if "error" in report:
-            raise UserFailedError(f"{self._host} did not get its object: {report['error']}")
-        return Window(report["began_ns"], report["ended_ns"])
+        """Wait for the end of the latest request, which takes `lasts_s` seconds. Raises UserFailedError."""
+        try:
+            return window_of(self._driver.receive(lasts_s + PATIENCE_S))
+        except DriverError as error:
+            raise UserFailedError(f"{self._host} did not get its object: {error}") from error
 
     def visit(self, paths: Sequence[str]) -> Window:
-        """Look the site up and ask for these paths on one connection. Raises UserFailedError."""
+        """Resolve the site's name and request these paths on one connection. Raises UserFailedError."""
         self.begin(visit=list(paths))
         return self.done()
 
@@ -218,11 +217,11 @@ def _told(asker: Asker) -> list[str]:
 def prepare(bed: Testbed, host: str, path: str) -> None:
     """Have every region's first replica hold an object: a client on `host` asks each by its address."""
     for region in REGIONS:
-        client = bed.host(host).start([VISITOR, replica_address(region), str(DEFAULT_PORT), SITE])
-        client.write_line(json.dumps({"visit": [path]}))
-        report = json.loads(client.read_line(PATIENCE_S))
-        if "error" in report:
-            raise UserFailedError(f"the replica of {region} did not give {path}: {report['error']}")
+        client = Driver(bed.host(host), [VISITOR, replica_address(region), str(DEFAULT_PORT), SITE])
+        try:
+            client.request({"visit": [path]}, PATIENCE_S)
+        except DriverError as error:
+            raise UserFailedError(f"the replica of {region} did not give {path}: {error}") from error
         client.stop()
 
 

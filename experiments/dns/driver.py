@@ -1,21 +1,21 @@
-"""A DNS client that stays up and asks whenever it is told to, so that no question pays for a new process.
+"""DNS query driver: a stub resolver that sends one query a request.
 
-Run in a host: READY, then for each line `SERVER NAME TYPE [BUFSIZE]` on the standard input one JSON line: rcode,
-answers [[name, type, ttl, value]], transport, began_ns and ended_ns (CLOCK_REALTIME, the capture's clock), or
-{"error": ...}. It asks as a stub does (RFC 1034 section 5.3.1): recursion desired, by UDP, and again by TCP when the
-answer is truncated (RFC 7766 section 5).
+A driver (see experiments.harness.driver_process):
+
+    {"server": "10.53.0.1", "name": "www.example.com", "rtype": "A"}
+    {"rcode": 0, "answers": [["www.example.com.", "A", 300, "10.1.0.1"]], "transport": "udp", "began_ns": ..., ...}
+
+`buffer_bytes` in a request is the UDP payload size of EDNS, 0: no EDNS. As a stub resolver it sends RD=1 (RFC 1034
+section 5.3.1), by UDP, and repeats the query by TCP when the response is truncated (RFC 7766 section 5).
 """
 
 from __future__ import annotations
 
-import gc
-import json
 import secrets
 import socket
-import sys
-import time
 from typing import Any
 
+from experiments.harness.driver_process import RequestError, serve
 from services.dns.codec.codes import type_from_text, type_to_text
 from services.dns.codec.errors import DNSError
 from services.dns.codec.message import EDNS, Message, Question
@@ -54,33 +54,25 @@ def _by_tcp(server: str, query: bytes) -> bytes:
         return _receive(sock, int.from_bytes(_receive(sock, 2), "big"))
 
 
-def ask(server: str, name: str, rtype: str, buffer_bytes: int = BUFFER_BYTES) -> dict[str, Any]:
-    """Ask one question and return what came. Raises OSError, DNSError."""
+def query(server: str, name: str, rtype: str, buffer_bytes: int = BUFFER_BYTES) -> dict[str, Any]:
+    """Send one query; return rcode, answers and transport of the response. Raises OSError, DNSError, ValueError."""
     question = Question(Name.from_text(name), type_from_text(rtype))
     edns = EDNS(udp_size=buffer_bytes) if buffer_bytes else None
-    query = Message(id=secrets.randbits(16), rd=True, questions=(question,), edns=edns).to_wire()
-    transport, response = "udp", Message.from_wire(_by_udp(server, query))
+    message = Message(id=secrets.randbits(16), rd=True, questions=(question,), edns=edns).to_wire()
+    transport, response = "udp", Message.from_wire(_by_udp(server, message))
     if response.tc:
-        transport, response = "tcp", Message.from_wire(_by_tcp(server, query))
+        transport, response = "tcp", Message.from_wire(_by_tcp(server, message))
     answers = [[str(one.name), type_to_text(one.rtype), one.ttl, one.rdata.to_text()] for one in response.answers]
     return {"rcode": int(response.rcode), "answers": answers, "transport": transport}
 
 
-def _answer(line: str) -> dict[str, Any]:
-    server, name, rtype, *rest = line.split()
-    began_ns = time.time_ns()
+def _handle(request: dict[str, Any]) -> dict[str, Any]:
     try:
-        found = ask(server, name, rtype, int(rest[0]) if rest else BUFFER_BYTES)
+        return query(**request)
     except (OSError, DNSError, ValueError) as error:
-        found = {"error": str(error) or type(error).__name__}
-    return {**found, "began_ns": began_ns, "ended_ns": time.time_ns()}
+        raise RequestError(str(error) or type(error).__name__) from error
 
 
 def main(_argv: list[str]) -> int:
-    """Ask until the standard input ends."""
-    gc.collect()
-    gc.freeze()
-    print("READY", flush=True)
-    while line := sys.stdin.readline():
-        print(json.dumps(_answer(line)), flush=True)
-    return 0
+    """Send queries until the end of the standard input."""
+    return serve(_handle)

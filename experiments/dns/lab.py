@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -10,6 +9,7 @@ from typing import Any
 
 from experiments.dns.claims.zones import GivenRecord, GivenZones
 from experiments.dns.wire.traffic import DnsTraffic, dns_exchanges
+from experiments.harness.driver import Driver, DriverError, window_of
 from experiments.harness.experiment import Run
 from experiments.harness.fidelity.certificate import EmulatedPath
 from experiments.harness.implementations.registry import server_starter
@@ -19,7 +19,6 @@ from topologies.dns import CLIENT_LEG_MS, LEGS_MS, LOCAL, SERVED, SERVERS, DnsTo
 from topologies.dns_zones import NamePlan
 from topologies.emulation.errors import EmulationError
 from topologies.emulation.node import Host
-from topologies.emulation.process.launcher import Service
 from topologies.emulation.testbed import Starter, Testbed
 
 ASKER = "experiments.dns.driver"
@@ -35,26 +34,27 @@ ADDRESSES: Mapping[str, str] = {
 
 
 class Asker:
-    """A DNS client in one process, on one host, asking one server."""
+    """A DNS client on one host, of one server."""
 
     def __init__(self, host: Host, server: str = LOCAL) -> None:
-        self._service: Service = host.start(ASKER)
+        self._driver = Driver(host, [ASKER])
         self._server = server
         self._unanswered = 0
 
     def ask(self, name: str, rtype: str = "A", buffer_bytes: int | None = None) -> tuple[Window, dict[str, Any]]:
-        """Ask a question; returns when that was and what came. Raises EmulationError without an answer."""
-        extra = "" if buffer_bytes is None else f" {buffer_bytes}"
-        self._service.write_line(f"{self._server} {name} {rtype}{extra}")
-        report: dict[str, Any] = json.loads(self._service.read_line(ASK_TIMEOUT_S))
-        if "error" in report:
-            raise EmulationError(f"no answer for {name} {rtype} from {self._server}: {report['error']}")
-        return Window(report["began_ns"], report["ended_ns"]), report
+        """Send a query; return its time span and the driver's response. Raises EmulationError without an answer."""
+        request: dict[str, Any] = {"server": self._server, "name": name, "rtype": rtype}
+        request |= {} if buffer_bytes is None else {"buffer_bytes": buffer_bytes}
+        try:
+            response = self._driver.call(request, ASK_TIMEOUT_S)
+        except DriverError as error:
+            raise EmulationError(f"no answer for {name} {rtype} from {self._server}: {error}") from error
+        return window_of(response), response
 
     def try_to_ask(self, name: str, rtype: str = "A") -> Window:
-        """Ask a question whose answer the packets are judged for, so that its absence is a finding as well.
+        """Send a query whose answer is judged from packets; a missing one is a finding, not an error.
 
-        Raises EmulationError when so many had none that the server is simply not there.
+        Raises EmulationError after more than UNANSWERED_MAX of them: the server is down.
         """
         began_ns = time.time_ns()
         try:

@@ -1,29 +1,27 @@
-"""A user agent that follows a script, for dialogues that no client would have of itself.
+"""FTP session driver: scripted control connections, for dialogues that no ordinary client has.
 
-Run in a host with ADDRESS [PORT]: READY, then for each JSON list of steps on the standard input one session and one
-JSON line: began_ns and ended_ns (CLOCK_REALTIME, the capture's clock), or {"error": ...} where it broke off. What the
-server says decides nothing here; it is in the capture.
+A driver (see experiments.harness.driver_process) with the arguments ADDRESS [PORT]. A request is a list of steps, and
+one session:
 
     ["say", "PWD"]                   a command, and its replies up to the final one
     ["passive", "RETR a", ...]       PASV, connect, the command, the data
     ["active", "STOR b", PATH]       PORT, the command, the data from that file
-    ["early", "RETR a"]              as passive, but nothing is asked until the server must have seen the connection
-    ["nobody", "RETR a"]             PORT to a port on which nobody listens, and the command
+    ["early", "RETR a"]              as passive; the command is sent when the server has accepted the data connection
+    ["nobody", "RETR a"]             PORT with a port that refuses connections, and the command
 
-The control connection is Python's ftplib, so that lab7's client is no judge of lab7's server.
+Replies decide nothing here; they are in the capture. The control connection is Python's ftplib, so that lab7's client
+does not judge lab7's server.
 """
 
 from __future__ import annotations
 
-import gc
-import json
 import socket
-import sys
-import time
 from contextlib import suppress
 from ftplib import FTP, error_perm, error_reply, error_temp
+from functools import partial
 from pathlib import Path
-from typing import Any
+
+from experiments.harness.driver_process import serve
 
 TIMEOUT_S = 20.0
 PIECE_OCTETS = 64 * 1024
@@ -103,23 +101,14 @@ def follow(ftp: FTP, steps: list[list[str]]) -> None:
             raise ValueError(f"there is no step {kind!r}")
 
 
-def _session(address: str, port: int, steps: list[list[str]]) -> dict[str, Any]:
-    began_ns = time.time_ns()
-    try:
-        with FTP(timeout=TIMEOUT_S) as ftp:
-            ftp.connect(address, port)
-            follow(ftp, steps)
-    except (OSError, EOFError, ValueError, *REFUSED) as error:
-        return {"error": f"{type(error).__name__}: {error}"}
-    return {"began_ns": began_ns, "ended_ns": time.time_ns()}
+def _session(address: str, port: int, steps: list[list[str]]) -> None:
+    with FTP(timeout=TIMEOUT_S) as ftp:
+        ftp.connect(address, port)
+        follow(ftp, steps)
 
 
 def main(argv: list[str]) -> int:
-    """Follow scripts until the standard input ends."""
+    """Run sessions until the end of the standard input."""
     address, *port = argv
-    gc.collect()
-    gc.freeze()
-    print("READY", flush=True)
-    while line := sys.stdin.readline():
-        print(json.dumps(_session(address, int(port[0]) if port else 21, json.loads(line))), flush=True)
-    return 0
+    session = partial(_session, address, int(port[0]) if port else 21)
+    return serve(session, errors=(OSError, EOFError, ValueError, *REFUSED))

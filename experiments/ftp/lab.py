@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.ftp.peers import PEERS
-from experiments.harness.driver import ScriptedAgent, run_command
+from experiments.harness.driver import Driver, run_command
 from experiments.harness.experiment import Run
 from experiments.harness.fidelity.certificate import EmulatedPath
 from experiments.harness.implementations.registry import (
@@ -237,7 +237,7 @@ def _values(folder: Path, what: str, mode: str, names: Sequence[str]) -> dict[st
     }
 
 
-class ScriptedUser(ScriptedAgent):
+class ScriptedUser(Driver):
     """A user agent on ftplib that does what it is told, step by step (see ftp_user)."""
 
     def __init__(self, host: Host) -> None:
@@ -245,10 +245,10 @@ class ScriptedUser(ScriptedAgent):
 
     def session(self, steps: Sequence[Sequence[str]]) -> Window:
         """One session; returns when it was. What the server says is in the packets. Raises EmulationError."""
-        return self.tell([list(step) for step in steps])
+        return self.request([list(step) for step in steps])
 
 
-class WebUser(ScriptedAgent):
+class WebUser(Driver):
     """A client of the web server beside the FTP server: Python's http.client, one lasting connection a session."""
 
     def __init__(self, host: Host) -> None:
@@ -256,7 +256,7 @@ class WebUser(ScriptedAgent):
 
     def session(self, paths: Sequence[str]) -> Window:
         """Ask for these paths, one after the other; returns when that was. Raises EmulationError."""
-        return self.tell({"visit": list(paths)})
+        return self.request({"visit": list(paths)})
 
 
 # The commands with which a scripted session begins.

@@ -1,4 +1,10 @@
-"""A user agent that stays up in a host, and has a session whenever it is told to."""
+"""Driver protocol, the experiment's side: a client process in a host that obeys requests, and one-shot client programs.
+
+    driver = Driver(bed.host("client"), ["experiments.http.drivers.visitor", "10.0.0.2", "80", "www.example.com"])
+    window = driver.request({"visit": ["/"]})
+
+The lines on the wire are described in experiments.harness.driver_process.
+"""
 
 from __future__ import annotations
 
@@ -14,36 +20,64 @@ from topologies.emulation.node import Host
 from topologies.emulation.watch import LabDied, how_it_ended, program_of
 
 TIMEOUT_S = 120.0
-
-
-class ScriptedAgent:
-    """A module that follows orders: a line of JSON to it, a line of JSON with began_ns and ended_ns, or error, back."""
-
-    def __init__(self, host: Host, words: Sequence[str]) -> None:
-        self._service = host.start(words)
-
-    def tell(self, order: Any, timeout_s: float = TIMEOUT_S) -> Window:
-        """Give an order; returns when it was followed. What servers say is in the packets. Raises EmulationError."""
-        self._service.write_line(json.dumps(order))
-        report = json.loads(self._service.read_line(timeout_s))
-        if "error" in report:
-            raise EmulationError(report["error"])
-        return Window(report["began_ns"], report["ended_ns"])
-
-
+# Of a program that is started for one load.
 LOAD_TIMEOUT_S = 120.0
 
 
+class DriverError(EmulationError):
+    """A request failed; the message is the driver's, `window` is the time of the attempt."""
+
+    def __init__(self, message: str, window: Window) -> None:
+        super().__init__(message)
+        self.window = window
+
+
+class Driver:
+    """A driver process on a host; `command`: its module and arguments."""
+
+    def __init__(self, host: Host, command: Sequence[str]) -> None:
+        self._service = host.start(command)
+
+    def request(self, request: Any, timeout_s: float = TIMEOUT_S) -> Window:
+        """Send a request and wait for its end; return its time span. Raises DriverError."""
+        return window_of(self.call(request, timeout_s))
+
+    def call(self, request: Any, timeout_s: float = TIMEOUT_S) -> dict[str, Any]:
+        """Send a request; return the response. Raises DriverError."""
+        self.send(request)
+        return self.receive(timeout_s)
+
+    def send(self, request: Any) -> None:
+        """Send a request without waiting for its response."""
+        self._service.write_line(json.dumps(request))
+
+    def receive(self, timeout_s: float = TIMEOUT_S) -> dict[str, Any]:
+        """Return the next response. Raises DriverError, and EmulationError at the end of the process or a time-out."""
+        response: dict[str, Any] = json.loads(self._service.read_line(timeout_s))
+        if "error" in response:
+            raise DriverError(response["error"], window_of(response))
+        return response
+
+    def stop(self) -> None:
+        """Stop the process."""
+        self._service.stop()
+
+
+def window_of(response: dict[str, Any]) -> Window:
+    """Return the time span of a request from its response."""
+    return Window(response["began_ns"], response["ended_ns"])
+
+
 def run_command(host: Host, words: Sequence[str]) -> Window:
-    """Run one client program to its end; returns when it ran. Raises LoadFailedError, and LabDied if it was killed."""
+    """Run one client program to its end; return its time span. Raises LoadFailedError, and LabDied after a signal."""
     start_ns = time.time_ns()
     done = host.run(words, LOAD_TIMEOUT_S)
     end_ns = time.time_ns()
-    said = done.stderr.decode(errors="replace").strip().splitlines()
+    lines = done.stderr.decode(errors="replace").strip().splitlines()
     if done.returncode < 0:
         program = program_of(shlex.join(words), host.name)
-        raise LabDied(f"{program} {how_it_ended(done.returncode)}{': ' + said[-1] if said else ''}")
+        raise LabDied(f"{program} {how_it_ended(done.returncode)}{': ' + lines[-1] if lines else ''}")
     if done.returncode != 0:
-        message = f"{words[0]} ended with {done.returncode}{': ' + said[-1] if said else ''}"
+        message = f"{words[0]} ended with {done.returncode}{': ' + lines[-1] if lines else ''}"
         raise LoadFailedError(message, Window(start_ns, end_ns))
     return Window(start_ns, end_ns)

@@ -1,31 +1,29 @@
-"""Whoever loads pages in an experiment: lab7's client, a real one, or a person's own, all asked the same way."""
+"""Page clients of experiments: lab7's, one of the registry, or a program of the user's own, behind one interface."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from experiments.harness.driver import LOAD_TIMEOUT_S, run_command
+from experiments.harness.driver import LOAD_TIMEOUT_S, Driver, DriverError, run_command
 from experiments.harness.implementations.registry import Implementation, expand
 from experiments.harness.measurement import LoadFailedError, Window
 from topologies.emulation.node import Host
-from topologies.emulation.process.launcher import Service
 
 LOADER = "experiments.http.drivers.loader"
 SINGLE = "single"
 
 
 class PageClient(Protocol):
-    """Loads pages from one host."""
+    """A client on one host that loads pages."""
 
     name: str
 
     def supports(self, strategy: str) -> bool:
-        """Whether it can load a page by this strategy."""
+        """Return True if it can load a page by this strategy."""
 
     def load(self, strategy: str, url: str, objects: Sequence[str] = ()) -> Window:
-        """Load a page; `objects` are the URLs that it names. Raises LoadFailedError."""
+        """Load a page, which names `objects` (URLs). Raises LoadFailedError."""
 
 
 class OurClient:
@@ -34,34 +32,29 @@ class OurClient:
     name = "services.http.client"
 
     def __init__(self, host: Host) -> None:
-        self._service: Service = host.start(LOADER)
+        self._driver = Driver(host, [LOADER])
 
     def supports(self, strategy: str) -> bool:  # noqa: ARG002
-        """It knows them all."""
+        """Return True: the loader knows every strategy."""
         return True
 
     def load(self, strategy: str, url: str, objects: Sequence[str] = ()) -> Window:  # noqa: ARG002
-        """See PageClient; it finds the objects in the page itself."""
-        report = self.ask(f"{strategy} {url}")
-        return Window(report["began_ns"], report["ended_ns"])
+        """Load a page, see PageClient; the loader takes the objects from the page."""
+        return self._request({"strategy": strategy, "page": url})
 
     def load_together(self, strategy: str, urls: Sequence[str]) -> Window:
-        """Ask for several objects of one origin at once, in this order, with no page. Raises LoadFailedError."""
-        report = self.ask(f"{strategy} {' '.join(urls)}")
-        return Window(report["began_ns"], report["ended_ns"])
+        """Load several objects of one origin at once, in this order, without a page. Raises LoadFailedError."""
+        return self._request({"strategy": strategy, "objects": list(urls)})
 
-    def ask(self, line: str) -> dict[str, Any]:
-        """Give the loader a line and return its report. Raises LoadFailedError."""
-        self._service.write_line(line)
-        report: dict[str, Any] = json.loads(self._service.read_line(LOAD_TIMEOUT_S))
-        if "error" in report:
-            tried = Window(report["began_ns"], report["ended_ns"]) if "began_ns" in report else None
-            raise LoadFailedError(report["error"], tried)
-        return report
+    def _request(self, request: dict[str, Any]) -> Window:
+        try:
+            return self._driver.request(request, LOAD_TIMEOUT_S)
+        except DriverError as error:
+            raise LoadFailedError(str(error), error.window) from error
 
 
 class CommandClient:
-    """A client of the registry or a person's own: one process a load."""
+    """A client of the registry or of the user: one process a load."""
 
     def __init__(self, host: Host, implementation: Implementation) -> None:
         implementation.require()
@@ -70,11 +63,11 @@ class CommandClient:
         self._implementation = implementation
 
     def supports(self, strategy: str) -> bool:
-        """Whether its entry has a command for the strategy; single objects are loaded by whatever it has."""
+        """Return True if its entry has a command for the strategy; any command loads single objects."""
         return strategy == SINGLE or self._implementation.supports(strategy)
 
     def load(self, strategy: str, url: str, objects: Sequence[str] = ()) -> Window:
-        """See PageClient."""
+        """Load a page, see PageClient."""
         return run_command(self._host, expand(self._template(strategy), self._values(strategy, url, objects)))
 
     def _template(self, strategy: str) -> str:
@@ -88,5 +81,5 @@ class CommandClient:
 
 
 def make_client(host: Host, implementation: Implementation | None) -> PageClient:
-    """The client that was asked for; None: lab7's own."""
+    """Return the client of a host; `implementation` None: lab7's own."""
     return OurClient(host) if implementation is None else CommandClient(host, implementation)

@@ -17,7 +17,7 @@ from typing import Any
 
 from experiments.harness import clock
 from experiments.harness.claims import Claim
-from experiments.harness.driver import TIMEOUT_S, ScriptedAgent
+from experiments.harness.driver import TIMEOUT_S, Driver
 from experiments.harness.experiment import Experiment, Outcome, Parameter, Run
 from experiments.harness.fidelity.certificate import MachineWatch
 from experiments.harness.implementations.registry import DEFAULT_PORT, PROXY_PORTS
@@ -128,7 +128,7 @@ def _work(
     network = web_testbed(context, folder, asked["rtt"], asked["bw"], **drawing)
     paths = [] if evidence.checks else [access_path(asked["rtt"], asked["bw"])]
     with measured(context, network, paths, evidence, progress=None) as lab:
-        agents = {case: ScriptedAgent(lab.bed.host("client"), _visitor(case)) for case in cases}
+        agents = {case: Driver(lab.bed.host("client"), _visitor(case)) for case in cases}
         order = {"visit": ["/", "/"], "pause_s": asked["idle"]}
         windows: dict[str, list[Window]] = {case: [] for case in cases}
         with lab.recording(hosts, CAPTURES[cases[0]], label=", ".join(cases)):
@@ -139,11 +139,11 @@ def _work(
     return lab.read_capture(), windows, lab.bed.topo
 
 
-def _pair(agent: ScriptedAgent, order: Mapping[str, Any], idle_s: float, taken: list[Window]) -> Window:
+def _pair(agent: Driver, order: Mapping[str, Any], idle_s: float, taken: list[Window]) -> Window:
     """Ask twice; once more only when the origin has closed the connection that the proxy used for the pair before."""
     if taken:
         time.sleep(idle_s)
-    taken.append(agent.tell(order, idle_s + TIMEOUT_S))
+    taken.append(agent.request(order, idle_s + TIMEOUT_S))
     return taken[-1]
 
 

@@ -21,7 +21,7 @@ from typing import Any
 
 from mininet.topo import Topo
 
-from experiments.harness.driver import ScriptedAgent
+from experiments.harness.driver import Driver
 from experiments.harness.experiment import Experiment, Outcome, Parameter, Run
 from experiments.harness.fidelity.certificate import MachineWatch
 from experiments.harness.implementations.registry import ACCESS_ROLE, DEFAULT_PORT, MTA_ROLE, SMTP_PORT, SUBMISSION_PORT
@@ -178,14 +178,14 @@ def _work(
     # The first round, which only looks, warms everybody up; it is captured, but nobody asks for it.
     done.attempt("warming up", lambda: reader.session("POP3", COUNT))
     done.attempt("warming up", lambda: reader.session("IMAP", looking_steps()))
-    done.attempt("warming up", lambda: browser.tell(log_in_steps("bob")))
+    done.attempt("warming up", lambda: browser.request(log_in_steps("bob")))
     ways = [(protocol, task) for task in TASKS for protocol in WAYS]
     for number in range(context.repeat):
         for place, (protocol, task) in enumerate(ways):
             share = (number + place / len(ways)) / context.repeat
             context.step(f"{protocol}, {task}: {number + 1} of {context.repeat}", 0.1 + 0.6 * share)
             if protocol == WEBMAIL:
-                session = partial(browser.tell, webmail_steps(task, count, subject))
+                session = partial(browser.request, webmail_steps(task, count, subject))
             else:
                 session = partial(reader.session, protocol, reading_steps(protocol, task, count, subject))
             done.attempt_several(f"{protocol} {task}", partial(watch.samples, session))
@@ -207,8 +207,8 @@ def _work(
 def _pull_and_push(bed: Testbed, servers: Mapping[str, MailHost], mails: Mapping[str, bytes], done: Sessions) -> None:
     """Alice loads a picture by HTTP; then each of the two sends the other a message."""
     alice = bed.host("alice")
-    web = ScriptedAgent(alice, [VISITOR, ADDRESSES[WEB], str(DEFAULT_PORT), WEB.rstrip(".")])
-    done.attempt("pull", lambda: web.tell({"visit": [f"/{PICTURE}"]}))
+    web = Driver(alice, [VISITOR, ADDRESSES[WEB], str(DEFAULT_PORT), WEB.rstrip(".")])
+    done.attempt("pull", lambda: web.request({"visit": [f"/{PICTURE}"]}))
     for user, mail in mails.items():
         host, other = bed.host(user), servers[OTHER[user]]
         path, there = host.workdir / "message", held(other, OTHER[user])
@@ -217,20 +217,22 @@ def _pull_and_push(bed: Testbed, servers: Mapping[str, MailHost], mails: Mapping
         done.attempt(f"push {user}", partial(wait_for_count, other, OTHER[user], there + 1))
 
 
-def _browser(bed: Testbed, servers: Mapping[str, MailHost], user: str) -> ScriptedAgent:
+def _browser(bed: Testbed, servers: Mapping[str, MailHost], user: str) -> Driver:
     """A person's browser, in front of the webmail of his or her server."""
     address = {"alice": SENDER_ADDRESS, "bob": RECEIVER_ADDRESS}[user]
-    return ScriptedAgent(bed.host(user), [BROWSER, address, str(DEFAULT_PORT), servers[user].hostname])
+    return Driver(bed.host(user), [BROWSER, address, str(DEFAULT_PORT), servers[user].hostname])
 
 
 def _by_webmail(bed: Testbed, servers: Mapping[str, MailHost], seed: int, done: Sessions) -> None:
     """Alice writes to Bob in her browser, and he reads that in his."""
     subject, there = "by webmail", held(servers["bob"], "bob")
     writes = writing_steps("alice", BOB, subject, _said(seed))
-    done.attempt("writes", partial(_browser(bed, servers, "alice").tell, writes))
+    done.attempt("writes", partial(_browser(bed, servers, "alice").request, writes))
     if "writes" not in done.failures:
         done.attempt("arrives", partial(wait_for_count, servers["bob"], "bob", there + 1))
-        done.attempt("reads", partial(_browser(bed, servers, "bob").tell, [*log_in_steps("bob"), ("follow", subject)]))
+        done.attempt(
+            "reads", partial(_browser(bed, servers, "bob").request, [*log_in_steps("bob"), ("follow", subject)])
+        )
 
 
 def _token(seed: int) -> str:

@@ -5,13 +5,13 @@ alice ── sender's leg ── mail-a ── between ── mail-b ── rece
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from experiments.harness.driver import Driver, DriverError, window_of
 from experiments.harness.experiment import Run
 from experiments.harness.fidelity.certificate import EmulatedPath
 from experiments.harness.implementations.registry import (
@@ -102,23 +102,23 @@ class MailUser:
 
     def __init__(self, host: Host) -> None:
         self.host = host
-        self._service = host.start([USER])
+        self._driver = Driver(host, [USER])
 
     def compose(self, into: Path, subject: str, text: str, files: Sequence[Path] = ()) -> Window:
         """Write a message from Alice to Bob into a file. Raises EmulationError."""
         draft = {"from": ALICE, "to": BOB, "subject": subject, "text": text, "files": [str(one) for one in files]}
-        return self._order({"compose": draft, "into": str(into)})
+        return self._request({"compose": draft, "into": str(into)})
 
     def send(self, paths: Sequence[Path]) -> Window:
         """Hand Alice's messages in at her server, over one connection. Raises EmulationError."""
         login = {"user": "alice", "password": PASSWORDS["alice"]}
         names = [str(path) for path in paths]
-        return self._order({"send": names, "server": SENDER_NAME, "port": SUBMISSION_PORT, **login})
+        return self._request({"send": names, "server": SENDER_NAME, "port": SUBMISSION_PORT, **login})
 
     def fetch(self, number: int = 1, user: str = "bob", password: str = PASSWORDS["bob"]) -> Window:
         """Fetch a message from the receiver's server by POP3, and remove it. Raises EmulationError."""
         login = {"user": user, "password": password}
-        return self._order({"fetch": number, "server": RECEIVER_NAME, **login})
+        return self._request({"fetch": number, "server": RECEIVER_NAME, **login})
 
     def dialogue(
         self,
@@ -128,24 +128,26 @@ class MailUser:
         at: Callable[[str], None] | None = None,
     ) -> Window:
         """One SMTP session, step by step; `at` is called with each word that a step tells. Raises EmulationError."""
-        return self._order({"dialogue": steps, "server": address, "port": port}, at)
+        return self._request({"dialogue": steps, "server": address, "port": port}, at)
 
-    def _order(self, order: Mapping[str, Any], at: Callable[[str], None] | None = None) -> Window:
-        self._service.write_line(json.dumps(order))
+    def _request(self, request: Mapping[str, Any], at: Callable[[str], None] | None = None) -> Window:
         broken: EmulationError | None = None
-        while "reached" in (report := json.loads(self._service.read_line(TIMEOUT_S))):
-            if at is not None and broken is None:
-                try:
-                    at(report["reached"])
-                except EmulationError as error:
-                    # The agent goes on to its end all the same: what is left of this order would answer the next one.
-                    broken = error
-            self._service.write_line("on")
+        try:
+            response = self._driver.call(request, TIMEOUT_S)
+            while "reached" in response:
+                if at is not None and broken is None:
+                    try:
+                        at(response["reached"])
+                    except EmulationError as error:
+                        # Let the driver finish: its remaining lines would be taken for the next request's response.
+                        broken = error
+                response = self._driver.call("on", TIMEOUT_S)
+        except DriverError:
+            if broken is None:
+                raise
         if broken is not None:
             raise broken
-        if "error" in report:
-            raise EmulationError(report["error"])
-        return Window(report["began_ns"], report["ended_ns"])
+        return window_of(response)
 
 
 class WebReader:
@@ -153,15 +155,11 @@ class WebReader:
 
     def __init__(self, host: Host) -> None:
         name = WEB.rstrip(".")
-        self._service = host.start([VISITOR, ADDRESSES[WEB], str(DEFAULT_PORT), name])
+        self._driver = Driver(host, [VISITOR, ADDRESSES[WEB], str(DEFAULT_PORT), name])
 
     def visit(self, paths: Sequence[str]) -> Window:
-        """Ask www.example.org for these paths, one after the other. Raises EmulationError."""
-        self._service.write_line(json.dumps({"visit": list(paths)}))
-        report = json.loads(self._service.read_line(TIMEOUT_S))
-        if "error" in report:
-            raise EmulationError(report["error"])
-        return Window(report["began_ns"], report["ended_ns"])
+        """Request these paths of www.example.org in turn. Raises EmulationError."""
+        return self._driver.request({"visit": list(paths)}, TIMEOUT_S)
 
 
 def running_mta(host: Host) -> Service:

@@ -15,7 +15,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from experiments.harness.driver import ScriptedAgent, run_command
+from experiments.harness.driver import Driver, run_command
 from experiments.harness.implementations.registry import SUBMISSION_PORT
 from experiments.harness.measurement import Window
 from experiments.mail.peers import PEERS
@@ -112,7 +112,7 @@ def fill(host: MailHost, user: str, contents: Sequence[bytes]) -> None:
     host.own(user)
 
 
-class Reader(ScriptedAgent):
+class Reader(Driver):
     """A user agent on poplib and imaplib that does what it is told, step by step (see mailbox_user)."""
 
     def __init__(self, host: Host, address: str) -> None:
@@ -120,7 +120,7 @@ class Reader(ScriptedAgent):
 
     def session(self, protocol: str, steps: Steps) -> Window:
         """One session by POP3 or IMAP; returns when it was. Raises EmulationError."""
-        return self.tell({protocol.lower(): steps})
+        return self.request({protocol.lower(): steps})
 
 
 def send(host: Host, server: MailHost, user: str, recipient: str, *messages: Path) -> Window:

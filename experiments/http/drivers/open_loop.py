@@ -22,6 +22,7 @@ from collections import Counter, deque
 from pathlib import Path
 from typing import Any, cast
 
+from experiments.harness.driver_process import send
 from services.http.fields import Fields
 from services.http.http1.client_connection import ClientConnection
 from services.http.messages import Closed, EndOfMessage, Fault, Request, Response
@@ -119,14 +120,14 @@ class OpenLoop:
         began_ns, start_s = time.time_ns(), time.monotonic()
         tasks: list[asyncio.Task[None]] = []
 
-        def send(offset_s: float, target: str) -> None:
+        def start(offset_s: float, target: str) -> None:
             self._late_s = max(self._late_s, time.monotonic() - start_s - offset_s)
             tasks.append(loop.create_task(self._ask(target)))
 
         def pace() -> None:
             for offset_s, target in self._plan["requests"]:
                 time.sleep(max(0.0, start_s + offset_s - time.monotonic()))
-                loop.call_soon_threadsafe(send, offset_s, target)
+                loop.call_soon_threadsafe(start, offset_s, target)
 
         # The loop's own timers have the milliseconds of epoll_wait(2): arrivals would come in groups.
         await asyncio.to_thread(pace)
@@ -177,7 +178,7 @@ async def _serve(plan: dict[str, Any]) -> None:
     gc.freeze()
     print("READY", flush=True)
     await asyncio.to_thread(sys.stdin.readline)
-    print(json.dumps(await client.run()), flush=True)
+    send(await client.run())
 
 
 def main(argv: list[str]) -> int:

@@ -1,37 +1,36 @@
-"""A client of a proxy or of an origin that stays up: it visits pages, or keeps asking, whenever it is told to.
+"""Page-visit driver: GET requests to an origin or to a proxy, by Python's http.client.
 
-Run in a host with ADDRESS PORT NAME [PREFIX]: NAME goes into Host; PREFIX, http://NAME where a proxy is asked (RFC 9112
-section 3.2.2), stands in front of every path. READY, then for each JSON line on the standard input one on the standard
-output:
+A driver (see experiments.harness.driver_process) with the arguments ADDRESS PORT NAME [PREFIX]: NAME is the Host field;
+PREFIX, http://NAME towards a forward proxy (RFC 9112 section 3.2.2), precedes every path. Requests:
 
-    {"visit": [PATH, ...], "pause_s": S}                                            {"began_ns", "ended_ns", "asked"}
-        one connection, each path after the other, with so many seconds of silence between them (by default none); where
-        the server has closed it meanwhile, another one
-    {"keep": [PATH, ...], "for_s": S, "every_s": S, "seed": N}                      the same
-        for each path a connection, on which it is asked for at random times, every so often on average
+    {"visit": [PATH, ...], "pause_s": S}
+        one connection, the paths in turn, with S seconds of silence between them (default 0); a new connection where
+        the server has closed the old one meanwhile
+    {"keep": [PATH, ...], "for_s": S, "every_s": S, "seed": N}
+        one connection a path, with requests at random times, `every_s` apart on average
 
-or {"error": ...}. The client is Python's own http.client, so that lab7's is no judge of lab7's proxy; it asks as it is
-told and looks at nothing.
+The response has `asked`, the number of requests. The client is http.client, so that lab7's client does not judge lab7's
+proxy; responses are read and discarded.
 """
 
 from __future__ import annotations
 
-import gc
-import json
 import select
-import sys
 import threading
 import time
 from collections.abc import Iterable
+from functools import partial
 from http.client import HTTPConnection, HTTPException
 from random import Random
 from typing import Any
+
+from experiments.harness.driver_process import serve
 
 TIMEOUT_S = 15.0
 
 
 class Visitor:
-    """Asks one server, or a proxy, for paths of one origin."""
+    """A client of one server or proxy, for paths of one origin."""
 
     def __init__(self, address: str, port: int, name: str, prefix: str) -> None:
         self._server = (address, port)
@@ -39,14 +38,14 @@ class Visitor:
         self._prefix = prefix
 
     def visit(self, paths: Iterable[str], pause_s: float = 0.0) -> int:
-        """Ask for these paths on one connection; returns how many were. Raises OSError, HTTPException."""
+        """Request these paths on one connection; return their number. Raises OSError, HTTPException."""
         connection = HTTPConnection(*self._server, timeout=TIMEOUT_S)
         asked = 0
         try:
             for path in paths:
                 if asked and pause_s:
                     time.sleep(pause_s)
-                    _close_if_over(connection)
+                    _close_if_ended(connection)
                 self._ask(connection, path)
                 asked += 1
         finally:
@@ -54,7 +53,10 @@ class Visitor:
         return asked
 
     def keep(self, paths: Iterable[str], for_s: float, every_s: float, seed: int) -> int:
-        """Keep asking for these paths, each on a connection of its own. Raises OSError, HTTPException."""
+        """Keep requesting these paths, each on a connection of its own; return the number of requests.
+
+        Raises OSError, HTTPException.
+        """
         end_s = time.monotonic() + for_s
         asked: list[int] = []
         errors: list[Exception] = []
@@ -86,33 +88,21 @@ class Visitor:
         connection.getresponse().read()
 
 
-def _close_if_over(connection: HTTPConnection) -> None:
-    """RFC 9112 section 9.5: a client notices that the server has closed; http.client then connects anew by itself."""
-    # Nothing is due between two responses, so what can be read is the end.
+def _close_if_ended(connection: HTTPConnection) -> None:
+    """Close a connection that the server has closed (RFC 9112 section 9.5); http.client then connects anew."""
+    # No octets are due between two responses: a readable socket is at its end.
     if connection.sock is not None and select.select([connection.sock], [], [], 0)[0]:
         connection.close()
 
 
-def _answer(visitor: Visitor, line: str) -> dict[str, Any]:
-    told = json.loads(line)
-    began_ns = time.time_ns()
-    try:
-        if "visit" in told:
-            asked = visitor.visit(told["visit"], told.get("pause_s", 0.0))
-        else:
-            asked = visitor.keep(told["keep"], told["for_s"], told["every_s"], told["seed"])
-    except (OSError, HTTPException) as error:
-        return {"error": f"{type(error).__name__}: {error}"}
-    return {"began_ns": began_ns, "ended_ns": time.time_ns(), "asked": asked}
+def _handle(visitor: Visitor, request: dict[str, Any]) -> dict[str, Any]:
+    if "visit" in request:
+        return {"asked": visitor.visit(request["visit"], request.get("pause_s", 0.0))}
+    return {"asked": visitor.keep(request["keep"], request["for_s"], request["every_s"], request["seed"])}
 
 
 def main(argv: list[str]) -> int:
-    """Visit until the standard input ends."""
+    """Visit pages until the end of the standard input."""
     address, port, name, *prefix = argv
     visitor = Visitor(address, int(port), name, prefix[0] if prefix else "")
-    gc.collect()
-    gc.freeze()
-    print("READY", flush=True)
-    while line := sys.stdin.readline():
-        print(json.dumps(_answer(visitor, line)), flush=True)
-    return 0
+    return serve(partial(_handle, visitor), errors=(OSError, HTTPException))

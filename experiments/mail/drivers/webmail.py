@@ -1,29 +1,28 @@
-"""A person in front of webmail, who follows a script: pages are asked for, links are followed, forms are sent.
+"""Webmail session driver: a scripted browser that requests pages, follows links and submits forms.
 
-Run in a host with ADDRESS PORT NAME: READY, then for each JSON list of steps on the standard input one connection and
-one JSON line: began_ns and ended_ns (CLOCK_REALTIME, the capture's clock), or {"error": ...} where it broke off.
+A driver (see experiments.harness.driver_process) with the arguments ADDRESS PORT NAME. A request is a list of steps on
+one connection:
 
     ["open", "/login"]                            a page
-    ["submit", "/login", {"user": "bob"}]         the form that goes there, with these fields and those that it holds
-    ["follow", "a letter"]                        the first link or picture with this text, or with this in its address
+    ["submit", "/login", {"user": "bob"}]         the form with this action, with these fields and its own values
+    ["follow", "a letter"]                        the first link or picture with this in its text or its address
     ["each", "/message?"]                         every link with this in its address, and then this page again
 
-Python's http.client, html.parser and http.cookies, so that nothing of lab7's is a judge of lab7's servers. Redirections
-are followed; styles and pictures are not fetched by themselves.
+It is Python's http.client, html.parser and http.cookies, so that no client of lab7 judges lab7's servers. Redirections
+are followed; style sheets and pictures are not fetched by themselves.
 """
 
 from __future__ import annotations
 
-import gc
-import json
-import sys
-import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from html.parser import HTMLParser
 from http.client import HTTPConnection, HTTPException
 from http.cookies import SimpleCookie
 from typing import Any
 from urllib.parse import urlencode
+
+from experiments.harness.driver_process import serve
 
 TIMEOUT_S = 30.0
 BOUNDARY = "lab7-form"
@@ -132,24 +131,17 @@ class Browser:
         self._connection.close()
 
 
-def _session(browser: Browser, steps: Sequence[Sequence[Any]]) -> dict[str, Any]:
-    began_ns = time.time_ns()
+def _session(address: str, port: int, name: str, steps: Sequence[Sequence[Any]]) -> None:
+    browser = Browser(address, port, name)
     try:
-        for name, *arguments in steps:
-            getattr(browser, name)(*arguments)
-    except (OSError, HTTPException, PageError, ValueError) as error:
-        return {"error": f"{type(error).__name__}: {error}"}
+        for method, *arguments in steps:
+            getattr(browser, method)(*arguments)
     finally:
         browser.close()
-    return {"began_ns": began_ns, "ended_ns": time.time_ns()}
 
 
 def main(argv: list[str]) -> int:
-    """Follow scripts until the standard input ends."""
+    """Run sessions until the end of the standard input."""
     address, port, name = argv
-    gc.collect()
-    gc.freeze()
-    print("READY", flush=True)
-    while line := sys.stdin.readline():
-        print(json.dumps(_session(Browser(address, int(port), name), json.loads(line))), flush=True)
-    return 0
+    session = partial(_session, address, int(port), name)
+    return serve(session, errors=(OSError, HTTPException, PageError, ValueError))

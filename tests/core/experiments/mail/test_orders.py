@@ -42,7 +42,7 @@ def test_an_order_that_breaks_off_is_heard_to_its_end() -> None:
 
     with pytest.raises(EmulationError, match="0 of 1 messages came"):
         user.dialogue((), at=fails)
-    assert agent.told[1:] == ["on", "on"]
+    assert agent.told[1:] == ['"on"', '"on"']
     user.dialogue((), at=seen.append)
     assert seen == ["fill", "stop"]
     assert not agent.lines

@@ -1,0 +1,76 @@
+"""Driver protocol, the process's side: JSON lines on standard input and output.
+
+A driver is a client program that runs in a host for a whole experiment, so that no request pays for a new process:
+
+    process     READY
+    experiment  {"visit": ["/"]}
+    process     {"asked": 1, "began_ns": 1700000000000000000, "ended_ns": 1700000000040000000}
+    experiment  {"visit": ["/"]}
+    process     {"error": "TimeoutError: timed out", "began_ns": ..., "ended_ns": ...}
+
+`began_ns` and `ended_ns` are on the capture's clock (CLOCK_REALTIME). A driver judges nothing: the packets show the
+server's responses. It ends at the end of its standard input. This module imports the standard library only, since
+every driver imports it; the experiment's side is experiments.harness.driver.
+
+    def main(argv: list[str]) -> int:
+        return serve(partial(visit, argv[0]), errors=(OSError,))
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+Errors = tuple[type[Exception], ...]
+
+
+class RequestError(Exception):
+    """A request failed; the message is the response's `error`."""
+
+
+def serve(handle: Callable[[Any], Mapping[str, Any] | None], errors: Errors = ()) -> int:
+    """Respond to every request by the result of `handle`; return the exit code at the end of the standard input.
+
+    An exception of `errors` becomes the response `error`, with the name of its type; any other ends the process.
+    """
+    for request in requests():
+        with responding(errors) as response:
+            response.update(handle(request) or {})
+    return 0
+
+
+def requests() -> Iterator[Any]:
+    """Print READY and yield each request; for drivers whose handler is a coroutine.
+
+    Reading blocks the thread, an event loop as well: between requests a driver has nothing else to do.
+    """
+    # The objects of imported modules live as long as the process: exclude them from later garbage collections.
+    gc.collect()
+    gc.freeze()
+    print("READY", flush=True)
+    while line := sys.stdin.readline():
+        yield json.loads(line)
+
+
+@contextmanager
+def responding(errors: Errors = ()) -> Iterator[dict[str, Any]]:
+    """Yield a response to fill in, and send it with the times of the block's start and end; `errors`: see `serve`."""
+    response: dict[str, Any] = {}
+    began_ns = time.time_ns()
+    try:
+        yield response
+    except RequestError as error:
+        response = {"error": str(error)}
+    except errors as error:
+        response = {"error": f"{type(error).__name__}: {error}"}
+    send({**response, "began_ns": began_ns, "ended_ns": time.time_ns()})
+
+
+def send(message: Mapping[str, Any]) -> None:
+    """Write one line to the standard output."""
+    print(json.dumps(message), flush=True)
