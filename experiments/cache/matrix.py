@@ -1,8 +1,9 @@
-"""Does every cache do what RFC 9111 requires, and what it allows?
+"""HTTP cache conformance matrix: every cache against the requirements and permissions of RFC 9111.
 
-Scenarios of requests and scripted answers of an origin, all side by side through one cache in an emulated network:
-client and cache on the campus, the origin behind the access link. Verdicts come from the packets at the client and at
-the origin: who was asked what, and what the client got. What a cache says of itself decides nothing.
+The checks are scenarios of requests and scripted responses of an origin. All run side by side through one cache in an
+emulated network: client and cache on the campus, the origin behind the access link. Verdicts come from the packets at
+the client and at the origin: the requests that the origin received, and the responses that the client received. A
+cache's own reports (Cache-Status, X-Cache) decide nothing.
 """
 
 from __future__ import annotations
@@ -17,64 +18,59 @@ from experiments.cache.conformance import forwarding, reuse, storing, validation
 from experiments.cache.conformance.expectations import judge
 from experiments.cache.conformance.scenario import Check, Reply, Step
 from experiments.cache.conformance.trace import Asked, asked_at, check_seen
-from experiments.harness.capture.capture import Capture, CaptureInterface
 from experiments.harness.implementations.registry import PROXY_PORTS, Implementation, of_role, server_starter
 from experiments.harness.judge.frames import CaptureFile, read_capture
-from experiments.harness.matrix import Cell, Matrix, MatrixRun
+from experiments.harness.matrix import Cell, Matrix, MatrixRun, Place, name_of
+from experiments.harness.measurement import capture_at, make_testbed
+from experiments.http.lab import AT_CLIENT, AT_ORIGIN
 from topologies.emulation.errors import EmulationError
-from topologies.emulation.testbed import Starter, Testbed
+from topologies.emulation.testbed import Starter
 from topologies.emulation.watch import ServerDied
 from topologies.web import PROXY_ADDRESS, WebTopo
 
 # All checks of `lab7 matrix cache`, by section.
-
 CHECKS: tuple[Check, ...] = (*storing.CHECKS, *reuse.CHECKS, *validation.CHECKS, *forwarding.CHECKS)
-
-
-OURS = "lab7"
 ORIGIN = "http://www.example.com:80"
 ORIGIN_PORT = 80
-AT_CLIENT, AT_ORIGIN = "client:client-eth0", "origin:origin-eth0"
 SCRIPTED_CLIENT = "experiments.cache.conformance.client"
 SCRIPTED_ORIGIN = "experiments.cache.conformance.origin"
-# The slowest check waits for a proxy that tries an origin again and again; the client gives up before.
+# The slowest check waits for a proxy that retries its origin; the client's own time-out is shorter.
 DONE_TIMEOUT_S = 90.0
-# Not judged: it is repeated until the cache works.
+# Repeated until the cache responds; not judged.
 WARM_UP = Check("warm-up", "", "required", "", (Step(reply=Reply((("Cache-Control", "no-store"),))),))
 
 
 def columns() -> list[tuple[Implementation | None, str]]:
-    """Every cache and the mode it is checked in: lab7's (None) in both, others in the first that they know."""
+    """Return every cache with the mode of its checks: lab7's (None) in both, others in their first mode."""
     return [(None, "reverse"), (None, "forward"), *((one, one.modes[0]) for one in of_role("proxy"))]
 
 
-def called(cache: Implementation | None, mode: str) -> str:
-    """What heads a cache's column."""
-    return f"{cache.name if cache else OURS} {mode}"
+def column_name(cache: Implementation | None, mode: str) -> str:
+    """Return the heading of a cache's column."""
+    return f"{name_of(cache)} {mode}"
 
 
 def run(context: MatrixRun, checks: Sequence[Check] = CHECKS) -> list[Cell]:
     """Fill the matrix, a cache at a time."""
     cells: list[Cell] = []
     for place, (cache, mode) in enumerate(columns()):
-        context.step(called(cache, mode), place / len(columns()))
+        context.step(column_name(cache, mode), place / len(columns()))
         cells += check_cache(context, cache, mode, checks)
     return cells
 
 
 def check_cache(context: MatrixRun, cache: Implementation | None, mode: str, checks: Sequence[Check]) -> list[Cell]:
-    """Put one cache to all checks. Never raises for what a cache does."""
-    name = called(cache, mode)
+    """Run all checks on one cache. A failure of the cache makes failed cells, not an exception."""
+    name = column_name(cache, mode)
     if cache is not None and not cache.installed():
-        how = f"sudo apt-get install {cache.package}"
-        return [_cell(name, check, "not installed", how) for check in checks]
+        return [_place(name, check).not_installed(cache) for check in checks]
     capture_name = f"{name.replace(' ', '-')}.pcapng"
     scripts = Path("/run") / f"checks-{context.folder.name}"
     try:
         _write_scripts(scripts, checks, mode)
         _exchange(context, cache, mode, scripts, context.folder / capture_name)
     except (EmulationError, ServerDied) as error:
-        return [_cell(name, check, "fail", str(error)) for check in checks]
+        return [_place(name, check).failed(str(error)) for check in checks]
     finally:
         shutil.rmtree(scripts, ignore_errors=True)
     known = cache.known if cache else {}
@@ -90,30 +86,25 @@ def _write_scripts(folder: Path, checks: Sequence[Check], mode: str) -> None:
 
 
 def _exchange(context: MatrixRun, cache: Implementation | None, mode: str, scripts: Path, capture: Path) -> None:
-    """Have the client go through its script by way of the cache, and capture on both sides."""
+    """Run the client's script through the cache, and capture on both sides."""
     values: Mapping[str, Any] = {"mode": mode, "origin": ORIGIN}
     origin = [SCRIPTED_ORIGIN, str(scripts / "origin.json"), str(ORIGIN_PORT)]
     starters: dict[str, Starter] = {"origin": lambda host: host.start(origin, wait=False)}
     if cache is not None:
         starters["proxy"] = server_starter(cache, lambda _host: values)
     topo = WebTopo(cache=mode, delay="2ms", bw=100)
-    with Testbed(topo, links=context.links, sandboxed=context.sandboxed, starters=starters) as bed:
-        interfaces = [
-            CaptureInterface(f"{host}:{host}-eth0", bed.host(host).namespace_pid, f"{host}-eth0")
-            for host in ("client", "origin")
-        ]
-        with Capture(capture, interfaces):
-            words = [SCRIPTED_CLIENT, str(scripts / "client.json"), PROXY_ADDRESS, str(PROXY_PORTS[mode])]
-            client = bed.host("client").start(words)
-            client.read_line(DONE_TIMEOUT_S)
+    with make_testbed(context, topo, starters) as bed, capture_at(bed, capture, ["client", "origin"]):
+        words = [SCRIPTED_CLIENT, str(scripts / "client.json"), PROXY_ADDRESS, str(PROXY_PORTS[mode])]
+        client = bed.host("client").start(words)
+        client.read_line(DONE_TIMEOUT_S)
 
 
 def judge_all(
     name: str, checks: Sequence[Check], captured: CaptureFile, capture_name: str, mode: str, known: Mapping[str, str]
 ) -> list[Cell]:
-    """The cells of one cache, from what was captured at the client and at the origin."""
+    """Return the cells of one cache, from the captures at the client and at the origin."""
     if captured.dropped(AT_CLIENT) or captured.dropped(AT_ORIGIN):
-        return [_cell(name, check, "fail", "The capture dropped packets: nothing can be said.") for check in checks]
+        return [_place(name, check).failed("The capture dropped packets: nothing can be said.") for check in checks]
     client = asked_at(captured, AT_CLIENT, PROXY_PORTS[mode])
     origin = asked_at(captured, AT_ORIGIN, ORIGIN_PORT)
     return [_judged(name, check, client, origin, capture_name, known) for check in checks]
@@ -126,12 +117,11 @@ def _judged(
     contents = [check.content(number) for number in range(1, len(check.steps) + 1)]
     seen = check_seen(check.name, copies, contents, client, origin)
     word, evidence, frames = judge(seen, check.expected())
-    cause = known.get(check.name) if word == "fail" else None
-    return Cell(name, check.name, check.section, word, evidence, frames, capture_name, cause, check.level, check.says)
+    return _place(name, check).cell(word, evidence, frames, capture_name, known.get(check.name))
 
 
-def _cell(name: str, check: Check, word: Any, evidence: str) -> Cell:
-    return Cell(name, check.name, check.section, word, evidence, level=check.level, says=check.says)
+def _place(name: str, check: Check) -> Place:
+    return Place(name, check.name, check.section, check.level, check.says)
 
 
 MATRIX = Matrix("cache", "Does every cache do what RFC 9111 requires, and what it allows?", run, rows="check")

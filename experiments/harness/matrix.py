@@ -1,22 +1,27 @@
-"""A matrix: every implementation of a server against every client, or every check, each cell judged from packets.
+"""Interoperability and conformance matrices: every implementation of a server, against every client or every check.
 
 cells  [{server, client, protocol, verdict: pass | fail | unused | unsupported | not installed, evidence, frames,
             capture, known_cause, level, says}]
 
-A matrix of checks has the check as `client` and the RFC's section as `protocol`; `level` is required or allowed there,
-`says` what is checked. unused: what the RFC allows and this implementation does not do.
+Each cell is judged from packets. A matrix of checks has the check as `client` and the RFC's section as `protocol`;
+`level` is required or allowed there, `says` describes the check. unused: allowed by the RFC, and not implemented.
+
+A protocol's matrix module declares the columns (`Column`), runs one server at a time, and makes each cell by a method
+of its `Place`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
 from experiments.harness import clock
+from experiments.harness.implementations.registry import OURS, Implementation
+from experiments.harness.judge.verdict import Verdict, Word
 from experiments.harness.results.incomplete import complete, make_folder, unfinished, writing
 from experiments.harness.results.result import write_atomically
 from experiments.harness.templating import render
@@ -25,13 +30,14 @@ CellWord = Literal["pass", "fail", "unused", "unsupported", "not installed"]
 FORMAT = 1
 MATRIX_NAME = "matrix.json"
 JUDGED = ("pass", "fail", "unused")
+VERDICT_WORDS: Mapping[Word, CellWord] = {"shown": "pass", "failed": "fail", "undecided": "fail"}
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One server asked by one client with one protocol; `frames` are of the file `capture`.
+    """The result of one server with one client and one protocol; `frames` are of the file `capture`.
 
-    `known_cause`: why a failing cell fails, where that has been found out.
+    `known_cause`: the cause of a failure, where it is known.
     """
 
     server: str
@@ -47,23 +53,86 @@ class Cell:
 
     @property
     def column(self) -> str:
-        """What heads its column."""
+        """Heading of its column."""
         return f"{self.client} {self.protocol}"
 
 
 @dataclass(frozen=True)
+class Column:
+    """A client of a matrix; None: lab7's own."""
+
+    client: Implementation | None
+
+    @property
+    def name(self) -> str:
+        """Name of the client."""
+        return name_of(self.client)
+
+    @property
+    def installed(self) -> bool:
+        """Whether the client is on this machine."""
+        return self.client is None or self.client.installed()
+
+
+def name_of(implementation: Implementation | None) -> str:
+    """Return the name of an implementation in a matrix; None: lab7's own."""
+    return OURS if implementation is None else implementation.name
+
+
+@dataclass(frozen=True)
+class Place:
+    """The place of a cell in a matrix; its methods make the cell. See Cell for `level` and `says`."""
+
+    server: str
+    client: str
+    protocol: str
+    level: str | None = None
+    says: str | None = None
+
+    def not_installed(self, implementation: Implementation) -> Cell:
+        """Return the cell of a server or a client that is not on this machine."""
+        return self.cell("not installed", implementation.how_to_get())
+
+    def unsupported(self, reason: str) -> Cell:
+        """Return the cell of a protocol that the server or the client does not implement."""
+        return self.cell("unsupported", reason)
+
+    def failed(self, reason: str, capture: str | None = None, known_cause: str | None = None) -> Cell:
+        """Return the cell of a failure that needs no packets, such as the client's own error."""
+        return self.cell("fail", reason, (), capture, known_cause)
+
+    def judged(self, verdict: Verdict, capture: str, known_cause: str | None = None) -> Cell:
+        """Return the cell of a verdict on packets; `known_cause` is that of a failure."""
+        return self.cell(VERDICT_WORDS[verdict.verdict], verdict.evidence, verdict.frames, capture, known_cause)
+
+    def cell(
+        self,
+        word: CellWord,
+        evidence: str,
+        frames: tuple[int, ...] = (),
+        capture: str | None = None,
+        known_cause: str | None = None,
+    ) -> Cell:
+        """Return a cell with this result; `known_cause` is kept for a failure only."""
+        cause = known_cause if word == "fail" else None
+        names = self.server, self.client, self.protocol
+        return Cell(*names, word, evidence, frames, capture, cause, self.level, self.says)
+
+
+@dataclass(frozen=True)
 class MatrixRun:
-    """What running a matrix is given: where captures go, and how to tell what is being done."""
+    """The input of a matrix's run: the folder of its captures, the kind of links, and the progress function."""
 
     folder: Path
     links: str
     sandboxed: bool
     step: Callable[[str, float], None]
+    seed: int = 0
 
 
 @dataclass(frozen=True)
 class Matrix:
-    """One matrix by name, its question, how to fill it, and what its rows are."""
+    """A matrix: name, question, the function that fills it, and the kind of its rows."""
 
     name: str
     question: str
@@ -81,9 +150,9 @@ def run_matrix(
     folder: Path | None = None,
     started: datetime | None = None,
 ) -> tuple[Path, list[Cell]]:
-    """Fill a matrix into a result folder (matrix.json, matrix.html, captures); returns the folder and the cells.
+    """Fill a matrix into a result folder (matrix.json, matrix.html, captures); return the folder and the cells.
 
-    `folder` and `started`: where they are made elsewhere.
+    `folder` and `started` are given by a caller that has made the folder.
     """
     started = started or datetime.now(UTC)
     folder = folder or make_folder(results, f"matrix-{matrix.name}", started)
@@ -116,25 +185,25 @@ def run_matrix(
 
 
 def axes(cells: Sequence[Cell]) -> tuple[list[str], list[str]]:
-    """The servers and the columns of a matrix, in the order of their first cells."""
+    """Return the servers and the columns of a matrix, in the order of their first cells."""
     return list(dict.fromkeys(cell.server for cell in cells)), list(dict.fromkeys(cell.column for cell in cells))
 
 
 def level_counts(cells: Sequence[Cell]) -> dict[str, dict[str, str]]:
-    """Of each server how many checks of each level it passes, as "passed/all": {level: {server: text}}.
+    """Return the checks of each level that each server passes, as "passed/all": {level: {server: text}}.
 
-    What is not installed has none; a check that a required one presupposes and that is unused counts as not passed.
+    A server that is not installed has an empty text; an unused check counts as not passed.
     """
     counts: dict[str, dict[str, str]] = {}
     for level in dict.fromkeys(cell.level for cell in cells if cell.level is not None):
         for server in axes(cells)[0]:
-            of = [one for one in cells if (one.level, one.server) == (level, server) and one.verdict in JUDGED]
-            passed = sum(one.verdict == "pass" for one in of)
-            counts.setdefault(level, {})[server] = f"{passed}/{len(of)}" if of else ""
+            judged = [cell for cell in cells if (cell.level, cell.server) == (level, server) and cell.verdict in JUDGED]
+            passed = sum(cell.verdict == "pass" for cell in judged)
+            counts.setdefault(level, {})[server] = f"{passed}/{len(judged)}" if judged else ""
     return counts
 
 
 def load_cells(folder: Path) -> list[Cell]:
-    """The cells of a matrix that was filled. Raises OSError, ValueError."""
+    """Read the cells of a matrix from its result folder. Raises OSError, ValueError."""
     rows = json.loads((folder / MATRIX_NAME).read_text(encoding="utf-8"))["cells"]
     return [Cell(**{**row, "frames": tuple(row["frames"])}) for row in rows]

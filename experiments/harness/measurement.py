@@ -19,6 +19,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from mininet.topo import Topo
 
@@ -130,7 +131,23 @@ def measured(
         yield Lab(context, bed, evidence, context.folder / CAPTURE_NAME)
 
 
-def make_testbed(context: Run, topo: Topo, starters: Mapping[str, Starter] | None = None) -> Testbed:
+class NetworkSettings(Protocol):
+    """The settings of a network that `Run` and `MatrixRun` have in common."""
+
+    @property
+    def seed(self) -> int:
+        """Seed of the links' random effects."""
+
+    @property
+    def links(self) -> str:
+        """Kind of links: auto, netem or wire."""
+
+    @property
+    def sandboxed(self) -> bool:
+        """Whether the network lives in a sandbox."""
+
+
+def make_testbed(context: NetworkSettings, topo: Topo, starters: Mapping[str, Starter] | None = None) -> Testbed:
     """Return the testbed of a topology with the run's seed and links; `starters` replace the services of hosts."""
     return Testbed(
         topo, seed=context.seed, links=context.links, sandboxed=context.sandboxed, starters=dict(starters or {})

@@ -1,7 +1,7 @@
-"""Does every origin serve every client, by every protocol that both speak?
+"""HTTP interoperability matrix: every origin with every client, by every protocol that both implement.
 
-One page of three objects, over an emulated link, for each pair. A cell passes if the packets show that every object
-arrived by the protocol asked for, with status 200 and the content of its file, from sound messages on both sides.
+For each pair one page of three objects is loaded over an emulated link. A cell passes if the packets show every object
+by the protocol of its column, with status 200 and the content of its file, in well-formed messages of both sides.
 """
 
 from __future__ import annotations
@@ -11,26 +11,22 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from experiments.harness.capture.capture import Capture, CaptureInterface
 from experiments.harness.driver import run_command
-from experiments.harness.implementations.registry import Implementation, expand, of_role, server_starter
+from experiments.harness.implementations.registry import DEFAULT_PORT, Implementation, expand, of_role, server_starter
 from experiments.harness.judge.frames import read_capture
-from experiments.harness.matrix import Cell, CellWord, Matrix, MatrixRun
-from experiments.harness.measurement import LoadFailedError, Window
+from experiments.harness.matrix import Cell, Column, Matrix, MatrixRun, Place, name_of
+from experiments.harness.measurement import LoadFailedError, Window, capture_at, make_testbed
 from experiments.http.claims.interop import fetched
 from experiments.http.clients import OurClient
-from experiments.http.lab import make_site, site_files
-from experiments.http.wire.page_load import page_load
+from experiments.http.lab import AT_CLIENT, NAME, make_site, site_files
+from experiments.http.wire.page_load import PageLoad, page_load
 from topologies.emulation.errors import EmulationError
 from topologies.emulation.testbed import Testbed
 from topologies.emulation.watch import ServerDied
 from topologies.web import WebTopo
 
-NAME = "www.example.com"
-OURS = "lab7"
 OBJECTS, SIZE_BYTES, SEED = 3, 3000, 1
-AT_CLIENT = "client:client-eth0"
-# What lab7's client is asked to do, and the protocol that the packets must then show.
+# By the strategy of lab7's client, the protocol that the packets must show.
 OUR_STRATEGIES: Mapping[str, str] = {
     "1.0-serial": "1.0",
     "1.0-parallel": "1.0",
@@ -40,7 +36,7 @@ OUR_STRATEGIES: Mapping[str, str] = {
     "2-upgrade": "2-upgrade",
     "2-push": "2-push",
 }
-# By which strategy a server of the registry says that it speaks a protocol.
+# By protocol, the strategy with which a server of the registry declares it.
 NEEDS: Mapping[str, str] = {
     "1.0": "1.0-serial",
     "1.1": "1.1-persistent",
@@ -48,26 +44,22 @@ NEEDS: Mapping[str, str] = {
     "2-upgrade": "2-upgrade",
     "2-push": "2-push",
 }
-WORDS: Mapping[str, CellWord] = {"shown": "pass", "failed": "fail", "undecided": "fail"}
 
 
 @dataclass(frozen=True)
-class _Column:
-    """One client and what it is asked to do; client None: lab7's own, by a strategy."""
+class _Column(Column):
+    """A client and the protocol of its load; of lab7's own client the strategy."""
 
-    client: Implementation | None
     what: str
 
     @property
-    def name(self) -> str:
-        return OURS if self.client is None else self.client.name
-
-    @property
     def protocol(self) -> str:
+        """Protocol that the packets must show."""
         return OUR_STRATEGIES[self.what] if self.client is None else self.what
 
     @property
     def needs(self) -> str:
+        """Strategy by which a server of the registry declares the protocol."""
         return self.what if self.client is None else NEEDS[self.what]
 
 
@@ -85,7 +77,7 @@ def run(context: MatrixRun) -> list[Cell]:
     cells: list[Cell] = []
     try:
         for number, server in enumerate(servers):
-            context.step(server.name if server else OURS, number / len(servers))
+            context.step(name_of(server), number / len(servers))
             cells += _row(context, server, site, files)
     finally:
         shutil.rmtree(site, ignore_errors=True)
@@ -93,42 +85,43 @@ def run(context: MatrixRun) -> list[Cell]:
 
 
 def _row(context: MatrixRun, server: Implementation | None, site: Path, files: Mapping[bytes, bytes]) -> list[Cell]:
-    name = server.name if server else OURS
+    name = name_of(server)
+    places = {column: Place(name, column.name, column.what) for column in _columns()}
     if server is not None and not server.installed():
-        how = f"sudo apt-get install {server.package}"
-        return [Cell(name, column.name, column.what, "not installed", how) for column in _columns()]
+        return [place.not_installed(server) for place in places.values()]
     objects = [path.decode() for path in files if path != b"/"]
     values = {"root": str(site), "objects": objects}
     starters = {} if server is None else {"origin": server_starter(server, lambda _host: values)}
     capture_name = f"{name}.pcapng"
     try:
-        with Testbed(
-            WebTopo(delay="5ms", bw=100, root=str(site)),
-            links=context.links,
-            sandboxed=context.sandboxed,
-            starters=starters,
-        ) as bed:
-            interface = CaptureInterface(AT_CLIENT, bed.host("client").namespace_pid, "client-eth0")
-            with Capture(context.folder / capture_name, [interface]):
-                windows = dict(_fetch_all(bed, server, objects))
+        with (
+            make_testbed(context, WebTopo(delay="5ms", bw=100, root=str(site)), starters) as bed,
+            capture_at(bed, context.folder / capture_name, ["client"]),
+        ):
+            windows = dict(_fetch_all(bed, server, objects))
     except (EmulationError, ServerDied) as error:
-        return [Cell(name, column.name, column.what, "fail", str(error)) for column in _columns()]
-    return list(_judge(context, server, windows, files, capture_name))
+        return [place.failed(str(error)) for place in places.values()]
+    ports = {DEFAULT_PORT, *(server.ports.values() if server else ())}
+    every = page_load(read_capture(context.folder / capture_name), AT_CLIENT, ports)
+    return [
+        _cell(place, column, server, windows.get(column), every, files, capture_name)
+        for column, place in places.items()
+    ]
 
 
 def _fetch_all(
     bed: Testbed, server: Implementation | None, objects: list[str]
 ) -> Iterator[tuple[_Column, Window | str]]:
-    """Have every column fetch the page; when it was, or why it failed."""
+    """Load the page by every column; yield the time span of the load, or the client's error."""
     host = bed.host("client")
     ours = OurClient(host)
     for column in _columns():
         if server is not None and not server.supports(column.needs):
             continue
-        if column.client is not None and not column.client.installed():
+        if not column.installed:
             continue
-        port = server.port(column.needs) if server else 80
-        base = f"http://{NAME}" + (f":{port}" if port != 80 else "")
+        port = server.port(column.needs) if server else DEFAULT_PORT
+        base = f"http://{NAME}" + (f":{port}" if port != DEFAULT_PORT else "")
         try:
             if column.client is None:
                 yield column, ours.load(column.what, base + "/")
@@ -140,38 +133,24 @@ def _fetch_all(
             yield column, str(error)
 
 
-def _judge(
-    context: MatrixRun,
+def _cell(
+    place: Place,
+    column: _Column,
     server: Implementation | None,
-    windows: Mapping[_Column, Window | str],
+    window: Window | str | None,
+    every: PageLoad,
     files: Mapping[bytes, bytes],
     capture_name: str,
-) -> Iterator[Cell]:
-    name = server.name if server else OURS
-    ports = {80, *(server.ports.values() if server else ())}
-    every = page_load(read_capture(context.folder / capture_name), AT_CLIENT, ports)
-    for column in _columns():
-        window = windows.get(column)
-        if window is None:
-            installed = column.client is None or column.client.installed()
-            word: CellWord = "unsupported" if installed else "not installed"
-            why = (
-                f"{name} does not speak it"
-                if installed
-                else f"sudo apt-get install {column.client and column.client.package}"
-            )
-            yield Cell(name, column.name, column.what, word, why)
-        elif isinstance(window, str):
-            yield Cell(name, column.name, column.what, "fail", window, (), capture_name, _known(server, column))
-        else:
-            found = fetched("cell", every.between(window.start_ns, window.end_ns), column.protocol, files)
-            word = WORDS[found.verdict]
-            cause = _known(server, column) if word == "fail" else None
-            yield Cell(name, column.name, column.what, word, found.evidence, found.frames, capture_name, cause)
-
-
-def _known(server: Implementation | None, column: _Column) -> str | None:
-    return server.known.get(column.needs) if server else None
+) -> Cell:
+    if window is None:
+        if column.client is not None and not column.installed:
+            return place.not_installed(column.client)
+        return place.unsupported(f"{place.server} does not speak it")
+    cause = server.known.get(column.needs) if server else None
+    if isinstance(window, str):
+        return place.failed(window, capture_name, cause)
+    verdict = fetched("cell", every.between(window.start_ns, window.end_ns), column.protocol, files)
+    return place.judged(verdict, capture_name, cause)
 
 
 MATRIX = Matrix("http", "Does every origin serve every client, by every protocol that both speak?", run)

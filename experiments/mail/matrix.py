@@ -1,14 +1,14 @@
-"""Does every mail client work with every mail server, and do servers pass mail on to each other?
+"""Mail interoperability matrix: every server with every client, and every server with every other as a relay.
 
-Three kinds of cells, each judged from packets. send: the client hands a message in at the server, which takes it over.
-relay: the server takes a message over from another one, to which it was handed in, and delivers it unaltered. pop3 and
-imap: the client fetches all messages of a mailbox, and each is handed out whole.
+Three kinds of cells, each judged from packets. send: the client submits a message, and the server accepts it. relay:
+the server accepts a message from another one, to which it was submitted, and delivers it unaltered. pop3 and imap: the
+client fetches every message of a mailbox whole.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,11 +24,11 @@ from experiments.harness.implementations.registry import (
 )
 from experiments.harness.judge.frames import CaptureFile, read_capture
 from experiments.harness.judge.verdict import Verdict
-from experiments.harness.matrix import Cell, CellWord, Matrix, MatrixRun
-from experiments.harness.measurement import LoadFailedError, Window, capture_at
+from experiments.harness.matrix import Cell, Column, Matrix, MatrixRun, Place, name_of
+from experiments.harness.measurement import LoadFailedError, Window, capture_at, make_testbed
 from experiments.mail.claims.delivery import why_altered, with_crlf
 from experiments.mail.claims.interop import fetched_by_imap, fetched_by_pop3, relayed, sent
-from experiments.mail.clients import DEEDS, OURS, Errand, able, run_client
+from experiments.mail.clients import DEEDS, Errand, able, run_client
 from experiments.mail.lab import AT_ALICE, AT_BOB, AT_SENDER, BOB, RECEIVER_ADDRESS, SENDER_ADDRESS, Legs
 from experiments.mail.mailboxes import contents_of, fill, letters, send
 from experiments.mail.servers import MailHost, mail_host
@@ -39,45 +39,36 @@ from topologies.emulation.errors import EmulationError
 from topologies.emulation.testbed import Testbed
 from topologies.emulation.watch import ServerDied
 
-WORDS: Mapping[str, CellWord] = {"shown": "pass", "failed": "fail", "undecided": "fail"}
 RELAY = "relay"
 LEGS = Legs(0.004, 0.01, 0.004, 100.0)
 # In the mailbox: plain messages, and one with a file.
 LETTERS = letters(3, 3000, seed=7)
 MESSAGE = letters(2, 10, seed=8).contents[0]
 DELIVERY_S, SETTLE_S, POLL_S = 20.0, 0.5, 0.02
-Key = tuple[str, "Column"]
 Party = Implementation | None
-# A running network, and the mail servers of Alice's domain and of Bob's.
+# A running network, and the mail servers of Alice's and of Bob's domain.
 Lab = tuple[Testbed, MailHost, MailHost]
 
 
 @dataclass(frozen=True)
-class Column:
-    """One client and what it does; for `relay` the client is the mail server that passes mail on. None: lab7's own."""
+class MailColumn(Column):
+    """A client and its operation; for `relay` the client is the mail server that relays."""
 
-    client: Party
     deed: str
 
-    @property
-    def name(self) -> str:
-        """What it is called."""
-        return _name(self.client)
 
-
-def _name(party: Party) -> str:
-    return OURS if party is None else party.name
+Key = tuple[str, MailColumn]
 
 
 def parties(role: str) -> list[Party]:
-    """lab7's own and all of the registry for a role."""
+    """Return lab7's own implementation of a role (None) and those of the registry."""
     return [None, *of_role(role)]
 
 
-def columns() -> list[Column]:
-    """Every client with all that it can do, and every mail server as one that passes on."""
-    clients = [Column(client, deed) for deed in DEEDS for client in parties(AGENT_ROLE) if able(client, deed)]
-    return [*clients[: _sending()], *(Column(mta, RELAY) for mta in parties(MTA_ROLE)), *clients[_sending() :]]
+def columns() -> list[MailColumn]:
+    """Return every client with its operations, and every mail server as a relay."""
+    clients = [MailColumn(client, deed) for deed in DEEDS for client in parties(AGENT_ROLE) if able(client, deed)]
+    return [*clients[: _sending()], *(MailColumn(mta, RELAY) for mta in parties(MTA_ROLE)), *clients[_sending() :]]
 
 
 def _sending() -> int:
@@ -86,45 +77,49 @@ def _sending() -> int:
 
 def run(context: MatrixRun) -> list[Cell]:
     """Fill the matrix, a server at a time."""
-    names = list(dict.fromkeys(_name(party) for role in (MTA_ROLE, ACCESS_ROLE) for party in parties(role)))
+    names = list(dict.fromkeys(name_of(party) for role in (MTA_ROLE, ACCESS_ROLE) for party in parties(role)))
     found: dict[Key, Cell] = {}
     mtas, mailboxes = parties(MTA_ROLE), parties(ACCESS_ROLE)
     steps = len(mtas) ** 2 + len(mailboxes)
     for number, (mta, peer) in enumerate((one, other) for one in mtas for other in mtas):
-        context.step(f"{_name(mta)} to {_name(peer)}", number / steps)
+        context.step(f"{name_of(mta)} to {name_of(peer)}", number / steps)
         found |= _transfer(context, mta, peer)
     for number, mailbox in enumerate(mailboxes, start=len(mtas) ** 2):
-        context.step(f"the mailboxes of {_name(mailbox)}", number / steps)
+        context.step(f"the mailboxes of {name_of(mailbox)}", number / steps)
         found |= _access(context, mailbox)
     return [found.get((name, each)) or _unsupported(name, each) for name in names for each in columns()]
 
 
-def _unsupported(name: str, column: Column) -> Cell:
+def _unsupported(name: str, column: MailColumn) -> Cell:
     what = "no mail server" if column.deed in ("send", RELAY) else "no server for mailboxes"
-    return Cell(name, column.name, column.deed, "unsupported", f"{name} is {what} here")
+    return _place((name, column)).unsupported(f"{name} is {what} here")
+
+
+def _place(key: Key) -> Place:
+    server, column = key
+    return Place(server, column.name, column.deed)
 
 
 @contextmanager
 def _testbed(context: MatrixRun, mta: Party, peer: Party, mailbox: Party) -> Iterator[Lab]:
-    """The topology mail with these servers: mta at Alice's, peer and mailbox at Bob's."""
+    """Start the topology mail with these servers: mta at Alice's domain, peer and mailbox at Bob's."""
     topo = LEGS.topology(backup="no", names="1ms")
     near = mail_host(topo, "mail-a", {MTA_ROLE: mta} if mta else {})
     given = {MTA_ROLE: peer, ACCESS_ROLE: mailbox}
     far = mail_host(topo, "mail-b", {role: one for role, one in given.items() if one is not None})
-    starters = {"mail-a": near.start, "mail-b": far.start}
-    with Testbed(topo, links=context.links, sandboxed=context.sandboxed, starters=starters) as bed:
+    with make_testbed(context, topo, {"mail-a": near.start, "mail-b": far.start}) as bed:
         yield bed, near, far
 
 
 def _transfer(context: MatrixRun, mta: Party, peer: Party) -> dict[Key, Cell]:
-    """One server passes a message on to another; where it is to itself every client sends by it as well."""
-    relay = _name(peer), Column(mta, RELAY)
-    sending = [each for each in columns() if each.deed == "send"] if _name(mta) == _name(peer) else []
-    keys = [relay, *((_name(mta), each) for each in sending)]
+    """Relay a message from one server to another; where both are the same, every client submits to it as well."""
+    relay = name_of(peer), MailColumn(mta, RELAY)
+    sending = [each for each in columns() if each.deed == "send"] if name_of(mta) == name_of(peer) else []
+    keys = [relay, *((name_of(mta), each) for each in sending)]
     if (missing := next((one for one in (mta, peer) if one is not None and not one.installed()), None)) is not None:
-        return {key: _missing(key, missing) for key in keys}
-    name = f"{_name(mta)}-to-{_name(peer)}.pcapng"
-    windows: dict[Column, Window | str] = {}
+        return {key: _place(key).not_installed(missing) for key in keys}
+    name = f"{name_of(mta)}-to-{name_of(peer)}.pcapng"
+    windows: dict[MailColumn, Window | str] = {}
     try:
         with (
             _testbed(context, mta, peer, None) as (bed, near, far),
@@ -135,22 +130,22 @@ def _transfer(context: MatrixRun, mta: Party, peer: Party) -> dict[Key, Cell]:
             windows = _send_all(bed, near, sending, path)
             send(bed.host("alice"), near, "alice", BOB, path)
             _wait_for_delivery(far)
-            # The reply may still be on its way: Exim sends it with that to QUIT where QUIT came along.
+            # The reply may still be in transit: Exim sends it together with that to a pipelined QUIT.
             time.sleep(SETTLE_S)
             delivered = contents_of(far, "bob")
     except (EmulationError, LoadFailedError, ServerDied) as error:
-        return {key: _failed(key, str(error), None) for key in keys}
+        return {key: _place(key).failed(str(error)) for key in keys}
     captured = read_capture(context.folder / name)
     there = smtp_traffic(captured, AT_SENDER, [SMTP_PORT]).to(RECEIVER_ADDRESS)
-    cells = {relay: _judged(relay, relayed("cell", there, MESSAGE, BOB, delivered), name)}
+    cells = {relay: _place(relay).judged(relayed("cell", there, MESSAGE, BOB, delivered), name, _known(relay))}
     for each in sending:
-        key = _name(mta), each
+        key = name_of(mta), each
         cells[key] = _of_window(key, windows.get(each), captured, name)
     return cells
 
 
 def _wait_for_delivery(server: MailHost) -> None:
-    """Wait until the message is in the mailbox unaltered; what does not come in time is for the judge to find."""
+    """Wait until the message is in the mailbox unaltered; the judge finds one that does not arrive in time."""
     deadline_s = time.monotonic() + DELIVERY_S
     while time.monotonic() < deadline_s:
         if any(why_altered(MESSAGE, with_crlf(one)) is None for one in contents_of(server, "bob")):
@@ -158,14 +153,16 @@ def _wait_for_delivery(server: MailHost) -> None:
         time.sleep(POLL_S)
 
 
-def _send_all(bed: Testbed, near: MailHost, sending: Sequence[Column], path: Path) -> dict[Column, Window | str]:
-    """Have every client send; when that was, or why it failed."""
+def _send_all(
+    bed: Testbed, near: MailHost, sending: Sequence[MailColumn], path: Path
+) -> dict[MailColumn, Window | str]:
+    """Submit a message by every client; return the time spans, or the errors."""
     errand = Errand("send", near, "alice", recipient=BOB, message=path)
-    there = [each for each in sending if each.client is None or each.client.installed()]
+    there = [each for each in sending if each.installed]
     return {each: _attempt(bed, "alice", each, errand) for each in there}
 
 
-def _attempt(bed: Testbed, host: str, column: Column, errand: Errand) -> Window | str:
+def _attempt(bed: Testbed, host: str, column: MailColumn, errand: Errand) -> Window | str:
     try:
         return run_client(bed.host(host), column.client, errand)
     except (LoadFailedError, EmulationError) as error:
@@ -173,11 +170,14 @@ def _attempt(bed: Testbed, host: str, column: Column, errand: Errand) -> Window 
 
 
 def _access(context: MatrixRun, mailbox: Party) -> dict[Key, Cell]:
-    """Every client fetches all messages of a mailbox."""
+    """Fetch all messages of a mailbox by every client."""
     reading = [each for each in columns() if each.deed in ("pop3", "imap")]
-    keys, name = [(_name(mailbox), each) for each in reading], f"mailbox-{_name(mailbox)}.pcapng"
+    keys, name = (
+        [(name_of(mailbox), each) for each in reading],
+        f"mailbox-{name_of(mailbox)}.pcapng",
+    )
     if mailbox is not None and not mailbox.installed():
-        return {key: _missing(key, mailbox) for key in keys}
+        return {key: _place(key).not_installed(mailbox) for key in keys}
     try:
         with (
             _testbed(context, None, None, mailbox) as (bed, _, far),
@@ -187,22 +187,22 @@ def _access(context: MatrixRun, mailbox: Party) -> dict[Key, Cell]:
             windows = {
                 each: _attempt(bed, "bob", each, Errand(each.deed, far, "bob", count=len(LETTERS.contents)))
                 for each in reading
-                if each.client is None or each.client.installed()
+                if each.installed
             }
     except (EmulationError, ServerDied) as error:
-        return {key: _failed(key, str(error), None) for key in keys}
+        return {key: _place(key).failed(str(error)) for key in keys}
     captured = read_capture(context.folder / name)
     return {key: _of_window(key, windows.get(key[1]), captured, name) for key in keys}
 
 
 def _of_window(key: Key, window: Window | str | None, captured: CaptureFile, capture: str) -> Cell:
-    """The cell of a client's session, from its packets."""
+    """Return the cell of a client's session, from its packets."""
     if window is None:
         assert key[1].client is not None
-        return _missing(key, key[1].client)
+        return _place(key).not_installed(key[1].client)
     if isinstance(window, str):
-        return _failed(key, window, capture)
-    return _judged(key, _verdict(key[1].deed, captured, window), capture)
+        return _place(key).failed(window, capture, _known(key))
+    return _place(key).judged(_verdict(key[1].deed, captured, window), capture, _known(key))
 
 
 def _verdict(deed: str, captured: CaptureFile, window: Window) -> Verdict:
@@ -215,22 +215,8 @@ def _verdict(deed: str, captured: CaptureFile, window: Window) -> Verdict:
     return fetched_by_imap("cell", imap_traffic(captured, AT_BOB).between(start_ns, end_ns), LETTERS.contents)
 
 
-def _missing(key: Key, party: Implementation) -> Cell:
-    return Cell(key[0], key[1].name, key[1].deed, "not installed", party.how_to_get())
-
-
-def _failed(key: Key, why: str, capture: str | None) -> Cell:
-    return Cell(key[0], key[1].name, key[1].deed, "fail", why, (), capture, _known(key))
-
-
-def _judged(key: Key, found: Verdict, capture: str) -> Cell:
-    word = WORDS[found.verdict]
-    cause = _known(key) if word == "fail" else None
-    return Cell(key[0], key[1].name, key[1].deed, word, found.evidence, found.frames, capture, cause)
-
-
 def _known(key: Key) -> str | None:
-    """Why a client fails at this, where that has been found out."""
+    """Return the known cause of a client's failure."""
     client = key[1].client
     return client.known.get(key[1].deed) if client is not None else None
 

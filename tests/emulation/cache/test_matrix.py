@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from experiments.cache.matrix import CHECKS, called, columns
+from experiments.cache.matrix import CHECKS, column_name, columns
 from experiments.harness.judge.frames import read_capture
 from tests.emulation.support import lab7
 
@@ -29,12 +29,12 @@ def matrix(tmp_path_factory: pytest.TempPathFactory) -> tuple[int, list[Cell], P
 
 def test_every_cache_is_put_to_every_check_once(matrix: tuple[int, list[Cell], Path]) -> None:
     asked = Counter((cell["server"], cell["client"]) for cell in matrix[1])
-    assert asked == Counter((called(cache, mode), check.name) for cache, mode in columns() for check in CHECKS)
+    assert asked == Counter((column_name(cache, mode), check.name) for cache, mode in columns() for check in CHECKS)
 
 
 @pytest.mark.parametrize("mode", ["reverse", "forward"])
 def test_lab7_s_cache_breaks_no_rule(matrix: tuple[int, list[Cell], Path], mode: str) -> None:
-    ours = [cell for cell in matrix[1] if cell["server"] == called(None, mode)]
+    ours = [cell for cell in matrix[1] if cell["server"] == column_name(None, mode)]
     assert [(cell["client"], cell["evidence"]) for cell in ours if cell["verdict"] not in ("pass", "unused")] == []
 
 
