@@ -48,7 +48,7 @@ from experiments.harness.judge.frames import CaptureFile
 from experiments.harness.judge.tcp import connections
 from experiments.harness.judge.verdict import Contradiction, Verdict
 from experiments.harness.measurement import Evidence, Window, measured, site_folder
-from experiments.harness.parameters import megabits, seconds, whole
+from experiments.harness.parameters import megabits, one_of, seconds, whole
 from experiments.harness.pathmodel.replay import Sample, terms_of
 from experiments.harness.report.line_plots import Panel, Series, plot_lines
 from experiments.harness.report.plots import PlotUnavailable, plot_comparisons
@@ -430,12 +430,6 @@ def _counted_s(timings: Mapping[str, Sequence[Timing]], names: Sequence[str], vi
     return [one.total_s for one, span in zip(every, spans, strict=True) if span in counted]
 
 
-def _mode(text: str) -> str:
-    if text not in ("any", *MODES):
-        raise ValueError(f"it takes any, {' or '.join(MODES)}")
-    return text
-
-
 EXPERIMENT = Experiment(
     name="web-cache",
     question="What does a web cache save, and is what it gives away still good?",
@@ -447,7 +441,9 @@ EXPERIMENT = Experiment(
         "objects": Parameter("4", whole(1, 30), "how many objects a page has, itself included"),
         "size": Parameter("4000", whole(1000, 13_000), "the size of each object in octets"),
         "max_age": Parameter("2", whole(1, 60), "for how many seconds the pages may be kept"),
-        "mode": Parameter("any", _mode, f"what the proxy is, of {','.join(MODES)}; any: forward, if it can be that"),
+        "mode": Parameter(
+            "any", one_of("any", *MODES), f"what the proxy is, of {','.join(MODES)}; any: forward, if it can be that"
+        ),
         "load": Parameter("4s", seconds, "for how long clients ask for objects that change", full="60s"),
         "every": Parameter("100ms", seconds, "the mean time between two requests of a client for one of them"),
         "change": Parameter("700ms", seconds, "the mean time between two changes of one of them"),

@@ -39,7 +39,7 @@ from experiments.harness.implementations.registry import FTP_CLIENT, FTP_SERVER,
 from experiments.harness.judge.frames import read_capture
 from experiments.harness.judge.verdict import Verdict, undecided
 from experiments.harness.measurement import LoadFailedError, Window, measured
-from experiments.harness.parameters import megabits, seconds, whole
+from experiments.harness.parameters import megabits, one_of, seconds, whole
 from topologies.emulation.errors import EmulationError, MachineError
 from topologies.emulation.testbed import Testbed
 from topologies.ftp import EVE_ADDRESS
@@ -121,15 +121,7 @@ def _verdicts(everything: Overheard, fetched: Fetched, secret: Secret) -> tuple[
 
 
 def _ssh(text: str) -> str:
-    if text not in (ANY, OPENSSH, ASYNCSSH):
-        raise ValueError(f"it takes {ANY}, {OPENSSH} or {ASYNCSSH}")
-    return which_ssh(text)
-
-
-def _mode(text: str) -> str:
-    if text not in ("active", "passive"):
-        raise ValueError("it takes active or passive")
-    return text
+    return which_ssh(one_of(ANY, OPENSSH, ASYNCSSH)(text))
 
 
 EXPERIMENT = Experiment(
@@ -141,7 +133,7 @@ EXPERIMENT = Experiment(
         "bw": Parameter("10", megabits, "the rate of the link in Mbit/s"),
         "size": Parameter("100000", whole(1000, 10_000_000), "the size of the file in octets"),
         "ssh": Parameter(ANY, _ssh, f"what SFTP is by: {OPENSSH}, {ASYNCSSH}, or {ANY}: the first that is there"),
-        "mode": Parameter("passive", _mode, "how FTP transfers it, active or passive"),
+        "mode": Parameter("passive", one_of("active", "passive"), "how FTP transfers it, active or passive"),
     },
     run=run,
     repeat=1,

@@ -1,1 +1,126 @@
-"""How an experiment is run, captured, judged, compared with theory and reported."""
+"""Experiment harness: declaration, measurement, capture, judges, theory, results and reports.
+
+The names that an experiment needs can be imported from this package:
+
+    from experiments.harness import EmulatedPath, Experiment, Outcome, Parameter, Run, measured, seconds
+
+Each is imported from its module at its first use (PEP 562), so that a driver process, which needs `serve` alone, starts
+without scapy and Mininet. Type checkers read the same names in __init__.pyi.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+# module: its names
+MODULES: dict[str, tuple[str, ...]] = {
+    "experiments.harness.experiment": (
+        "Experiment",
+        "Outcome",
+        "Parameter",
+        "ParameterError",
+        "Run",
+    ),
+    "experiments.harness.parameters": (
+        "choices",
+        "factor",
+        "listed",
+        "megabits",
+        "one_of",
+        "per_second",
+        "seconds",
+        "share",
+        "whole",
+    ),
+    "experiments.harness.claims": ("Claim",),
+    "experiments.harness.judge.verdict": (
+        "Contradiction",
+        "Verdict",
+        "failed",
+        "shown",
+        "timed",
+        "undecided",
+    ),
+    "experiments.harness.judge.frames": (
+        "CaptureFile",
+        "Frame",
+        "read_capture",
+    ),
+    "experiments.harness.judge.tcp": (
+        "Connection",
+        "connections",
+    ),
+    "experiments.harness.results.result": (
+        "Check",
+        "Comparison",
+        "Fidelity",
+        "Timing",
+    ),
+    "experiments.harness.theory.tcp": ("Theory",),
+    "experiments.harness.clock": ("tolerance",),
+    "experiments.harness.pathmodel.replay": (
+        "Sample",
+        "terms_of",
+    ),
+    "experiments.harness.fidelity.certificate": (
+        "EmulatedPath",
+        "MachineWatch",
+        "capture_checks",
+        "certificate",
+        "probe_path",
+    ),
+    "experiments.harness.capture.capture": (
+        "Capture",
+        "CaptureInterface",
+    ),
+    "experiments.harness.measurement": (
+        "Evidence",
+        "Lab",
+        "LoadFailedError",
+        "Window",
+        "capture_at",
+        "first_interface",
+        "make_testbed",
+        "measured",
+        "site_folder",
+    ),
+    "experiments.harness.driver": (
+        "Driver",
+        "DriverError",
+        "run_command",
+    ),
+    "experiments.harness.driver_process": (
+        "RequestError",
+        "serve",
+    ),
+    "experiments.harness.matrix": (
+        "Cell",
+        "Column",
+        "Matrix",
+        "MatrixRun",
+        "Place",
+    ),
+    "experiments.harness.report.line_plots": (
+        "Panel",
+        "Series",
+        "plot_lines",
+    ),
+    "topologies.emulation.errors": ("EmulationError",),
+    "topologies.emulation.testbed": ("Testbed",),
+}
+_MODULE_OF = {name: module for module, names in MODULES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name from its module. Raises AttributeError for a name that is not in MODULES."""
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_MODULE_OF[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """Return the names of the package, those that are not imported yet included."""
+    return sorted({*globals(), *_MODULE_OF})

@@ -1,4 +1,4 @@
-"""Types of experiment parameters: each parses a text (`50ms`, `1,2,5`) or raises ValueError."""
+"""Parsers of experiment parameters: each parses a text (`50ms`, `1,2,5`) or raises ValueError."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from topologies.emulation.shape import parse_time_s
 
 
 def seconds(text: str) -> float:
-    """Read a time such as 50ms, 300us or 1s; in seconds, above zero and at most a minute."""
+    """Parse a time such as 50ms, 300us or 1s; return seconds, from 1us to 60s."""
     try:
         value = parse_time_s(text)
     except DrawingError:
@@ -21,77 +21,73 @@ def seconds(text: str) -> float:
 
 
 def factor(text: str) -> float:
-    """Read a factor from 0.01 to 10."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0.01 <= value <= 10:
-        raise ValueError("it takes a factor from 0.01 to 10")
-    return value
+    """Parse a factor from 0.01 to 10."""
+    return _number(text, 0.01, 10, "a factor from 0.01 to 10")
 
 
 def share(text: str) -> float:
-    """Read a share from 0.01 to 0.99."""
+    """Parse a share from 0.01 to 0.99."""
+    return _number(text, 0.01, 0.99, "a share from 0.01 to 0.99")
+
+
+def megabits(text: str) -> float:
+    """Parse a rate in Mbit/s, such as 10 or 1.54."""
+    return _number(text, 0.01, 1000, "a rate from 0.01 to 1000 Mbit/s")
+
+
+def per_second(text: str) -> float:
+    """Parse a rate of events a second, such as 15 or 0.5."""
+    return _number(text, 0.01, 1000, "a rate from 0.01 to 1000 a second")
+
+
+def _number(text: str, low: float, high: float, what: str) -> float:
     try:
         value = float(text)
     except ValueError:
-        value = 0.0
-    if not 0.01 <= value <= 0.99:
-        raise ValueError("it takes a share from 0.01 to 0.99")
+        value = low - 1
+    if not low <= value <= high:
+        raise ValueError(f"it takes {what}")
     return value
 
 
 def whole(low: int, high: int) -> Callable[[str], int]:
-    """A reader of whole numbers from `low` to `high`."""
+    """Return a parser of integers from `low` to `high`."""
 
-    def read(text: str) -> int:
+    def parse(text: str) -> int:
         if not text.isascii() or not text.isdigit() or not low <= int(text) <= high:
             raise ValueError(f"it takes a whole number from {low} to {high}")
         return int(text)
 
-    return read
+    return parse
+
+
+def one_of(*known: str) -> Callable[[str], str]:
+    """Return a parser of one word from a list."""
+
+    def parse(text: str) -> str:
+        if text not in known:
+            raise ValueError(f"it takes {', '.join(known[:-1])} or {known[-1]}")
+        return text
+
+    return parse
 
 
 def choices(known: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:
-    """A reader of `all` or of names from a list, separated by commas, in the order of the list."""
+    """Return a parser of `all` or of names from a list, separated by commas; the result has the order of the list."""
 
-    def read(text: str) -> tuple[str, ...]:
-        asked = known if text == "all" else tuple(part.strip() for part in text.split(","))
-        for one in asked:
-            if one not in known:
-                raise ValueError(f"it takes all, or some of {','.join(known)}")
-        return tuple(one for one in known if one in asked)
+    def parse(text: str) -> tuple[str, ...]:
+        chosen = known if text == "all" else tuple(part.strip() for part in text.split(","))
+        if not set(chosen) <= set(known):
+            raise ValueError(f"it takes all, or some of {','.join(known)}")
+        return tuple(name for name in known if name in chosen)
 
-    return read
-
-
-def listed(read: Callable[[str], Any]) -> Callable[[str], list[Any]]:
-    """A reader of several values separated by commas, each read by `read`."""
-
-    def read_all(text: str) -> list[Any]:
-        return [read(part.strip()) for part in text.split(",")]
-
-    return read_all
+    return parse
 
 
-def per_second(text: str) -> float:
-    """Read a rate of events, such as 15 or 0.5, a second."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0.01 <= value <= 1000:
-        raise ValueError("it takes a rate from 0.01 to 1000 a second")
-    return value
+def listed(parse: Callable[[str], Any]) -> Callable[[str], list[Any]]:
+    """Return a parser of several values separated by commas, each parsed by `parse`."""
 
+    def parse_all(text: str) -> list[Any]:
+        return [parse(part.strip()) for part in text.split(",")]
 
-def megabits(text: str) -> float:
-    """Read a rate in Mbit/s, such as 10 or 1.54."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0.01 <= value <= 1000:
-        raise ValueError("it takes a rate from 0.01 to 1000 Mbit/s")
-    return value
+    return parse_all

@@ -1,23 +1,23 @@
-"""The workload: a client of RFC 868 that stays up and asks whenever it is told to.
+"""Workload driver: a client of the Time protocol (RFC 868) that runs as long as the experiment.
 
-Run in a host with the server's ADDRESS: READY, then for each line `udp` or `tcp` on the standard input one JSON line,
-{"began_ns", "ended_ns"} on the capture's clock, or {"error": ...}. It looks at nothing: the packets are what is judged.
+The argument is the server's ADDRESS. Requests are the JSON strings "udp" and "tcp", one a line on the standard input;
+`serve` reads them, and responds with the times or the error. Answers are read and discarded: the packets are judged.
 """
 
 from __future__ import annotations
 
-import json
 import socket
-import sys
-import time
+from functools import partial
+
+from experiments.harness import serve
 
 PORT = 37
 TIMEOUT_S = 5.0
 MOST_OCTETS = 512
 
 
-def _ask(kind: str, address: str) -> None:
-    """Ask once, and wait for the answer. Raises OSError."""
+def _ask(address: str, kind: str) -> None:
+    """Request the time once, and wait for the answer. Raises OSError."""
     if kind == "tcp":
         with socket.create_connection((address, PORT), TIMEOUT_S) as connection:
             while connection.recv(MOST_OCTETS):
@@ -30,14 +30,5 @@ def _ask(kind: str, address: str) -> None:
 
 
 def main(argv: list[str]) -> int:
-    """Ask until the standard input ends."""
-    print("READY", flush=True)
-    while line := sys.stdin.readline():
-        began_ns = time.time_ns()
-        try:
-            _ask(line.strip(), argv[0])
-        except OSError as error:
-            print(json.dumps({"error": str(error)}), flush=True)
-        else:
-            print(json.dumps({"began_ns": began_ns, "ended_ns": time.time_ns()}), flush=True)
-    return 0
+    """Request the time until the end of the standard input."""
+    return serve(partial(_ask, argv[0]), errors=(OSError,))

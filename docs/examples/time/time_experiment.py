@@ -8,27 +8,35 @@ the connection is made first, which is another.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import time_judge
 from time_topology import SERVER_ADDRESS, TimeTopo
 
-from experiments.harness.capture.capture import Capture, CaptureInterface
-from experiments.harness.claims import Claim
-from experiments.harness.experiment import Experiment, Outcome, Parameter, Run
-from experiments.harness.fidelity.certificate import EmulatedPath, MachineWatch, capture_checks, certificate, probe_path
-from experiments.harness.judge.frames import Frame, read_capture
-from experiments.harness.judge.verdict import Verdict, shown, timed, undecided
-from experiments.harness.parameters import seconds
-from experiments.harness.results.result import Check, Comparison, Timing
-from experiments.harness.theory.tcp import Theory
-from topologies.emulation.errors import EmulationError
-from topologies.emulation.process.launcher import Service
-from topologies.emulation.testbed import Testbed
+from experiments.harness import (
+    Claim,
+    Comparison,
+    Driver,
+    EmulatedPath,
+    Experiment,
+    Fidelity,
+    Frame,
+    Outcome,
+    Parameter,
+    Run,
+    Theory,
+    Timing,
+    Verdict,
+    first_interface,
+    measured,
+    read_capture,
+    seconds,
+    shown,
+    timed,
+    undecided,
+)
 
 CLIENT = Path(__file__).resolve().with_name("time_client.py")
-CAPTURE_NAME, LABEL = "capture.pcapng", "client:client-eth0"
 ASK_TIMEOUT_S = 20.0
 TOLERANCE = 0.05
 SOURCE = "RFC 868: one datagram each way; or a handshake (RFC 9293 section 3.5) first"
@@ -37,35 +45,24 @@ KINDS = ("udp", "tcp")
 
 def run(context: Run) -> Outcome:
     """Measure, judge, compare."""
-    rtt_s, path, watch = context.parameters["rtt"], context.folder / CAPTURE_NAME, MachineWatch()
+    rtt_s = context.parameters["rtt"]
     topo = TimeTopo(delay=f"{rtt_s / 2 * 1e6:.0f}us")
-    with Testbed(topo, seed=context.seed, links=context.links, sandboxed=context.sandboxed) as bed:
-        context.step("measuring the path", 0.05)
-        checks = probe_path(bed, EmulatedPath("client", "server", SERVER_ADDRESS, rtt_s))
-        client = bed.host("client")
-        asker = client.start([str(CLIENT), SERVER_ADDRESS])
-        # The first question of a process is slower than the rest: it is not captured.
+    with measured(context, topo, [EmulatedPath("client", "server", SERVER_ADDRESS, rtt_s)]) as lab:
+        client = Driver(lab.bed.host("client"), [str(CLIENT), SERVER_ADDRESS])
+        # The first request of a process is slower than the rest: it is not captured.
         for kind in KINDS:
-            _ask(asker, kind)
-        with watch, Capture(path, [CaptureInterface(LABEL, client.namespace_pid, "client-eth0")]) as capture:
+            client.request(kind, ASK_TIMEOUT_S)
+        with lab.recording(["client"]):
             for number in range(context.repeat):
                 context.step(f"question {number + 1} of {context.repeat}", 0.1 + 0.8 * number / context.repeat)
                 for kind in KINDS:
-                    _ask(asker, kind)
+                    client.request(kind, ASK_TIMEOUT_S)
     context.step("judging the packets", 0.9)
-    return _outcome(
-        read_capture(path).at(LABEL), rtt_s, [*checks, *watch.checks(), *capture_checks(capture.statistics)]
-    )
+    frames = read_capture(lab.path).at(first_interface("client"))
+    return _outcome(frames, rtt_s, lab.fidelity(), lab.path.name)
 
 
-def _ask(asker: Service, kind: str) -> None:
-    asker.write_line(kind)
-    report = json.loads(asker.read_line(ASK_TIMEOUT_S))
-    if "error" in report:
-        raise EmulationError(f"no time by {kind}: {report['error']}")
-
-
-def _outcome(frames: tuple[Frame, ...], rtt_s: float, checks: list[Check]) -> Outcome:
+def _outcome(frames: tuple[Frame, ...], rtt_s: float, fidelity: Fidelity, capture: str) -> Outcome:
     timings = {"udp": _udp_timings(frames), "tcp": _tcp_timings(frames)}
     comparisons = tuple(
         Comparison.of(kind, timings[kind], _theory(kind, rtt_s), TOLERANCE) for kind in KINDS if timings[kind]
@@ -73,10 +70,10 @@ def _outcome(frames: tuple[Frame, ...], rtt_s: float, checks: list[Check]) -> Ou
     return Outcome(
         claims=(time_judge.t1(frames), time_judge.t2(frames), _t3(comparisons)),
         comparisons=comparisons,
-        fidelity=certificate(checks),
+        fidelity=fidelity,
         implementations={"server": "time_server.py"},
         timings=timings,
-        capture=CAPTURE_NAME,
+        capture=capture,
     )
 
 

@@ -1,4 +1,4 @@
-"""The judge: what RFC 868 says, looked for in the packets. It knows scapy and the RFC, and nothing of the server.
+"""Judge of the Time protocol (RFC 868), from packets. It uses scapy and the RFC, and nothing of the server.
 
 Each function takes the frames that the client's interface saw, and gives a verdict with the frames that decided it.
 """
@@ -10,9 +10,7 @@ from dataclasses import dataclass
 
 from scapy.layers.inet import IP, UDP
 
-from experiments.harness.judge.frames import Frame
-from experiments.harness.judge.tcp import Connection, connections
-from experiments.harness.judge.verdict import Verdict, failed, shown, undecided
+from experiments.harness import Connection, Frame, Verdict, connections, failed, shown, undecided
 
 PORT = 37
 SECONDS_1900_TO_1970 = 2_208_988_800

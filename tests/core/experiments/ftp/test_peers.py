@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from experiments.ftp.claims.interop import WHATS
-from experiments.ftp.lab import PEERS, able
+from experiments.ftp.lab import able
 from experiments.ftp.matrix import columns
 from experiments.ftp.peers import PEERS
 from experiments.ftp.theory import MODES

@@ -1,0 +1,46 @@
+"""The package experiments.harness re-exports names lazily; its table and its stub file list the same ones."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+import experiments.harness
+from experiments.harness import MODULES
+
+STUB = Path(experiments.harness.__file__).with_suffix(".pyi")
+NAMES = [(module, name) for module, names in MODULES.items() for name in names]
+
+
+@pytest.mark.parametrize(("module", "name"), NAMES, ids=[name for _, name in NAMES])
+def test_a_name_is_that_of_its_module(module: str, name: str) -> None:
+    assert getattr(experiments.harness, name) is getattr(import_module(module), name)
+
+
+def test_a_name_has_one_module() -> None:
+    assert len({name for _, name in NAMES}) == len(NAMES)
+
+
+def test_the_stub_file_lists_the_names_of_the_table() -> None:
+    tree = ast.parse(STUB.read_text(encoding="utf-8"))
+    imported = [
+        (node.module, alias.name) for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names
+    ]
+    assert sorted(imported) == sorted(NAMES)
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'measure'"):
+        _ = experiments.harness.measure  # type: ignore[attr-defined]
+    assert {"measured", "Experiment"} <= set(dir(experiments.harness))
+
+
+def test_a_driver_imports_neither_scapy_nor_mininet() -> None:
+    code = "import sys; from experiments.harness import serve; print({'scapy', 'mininet', 'click'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
