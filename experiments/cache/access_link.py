@@ -1,25 +1,25 @@
-"""Is it better to buy a faster access link or to put a cache in front of it?  (claims W1, W2, W8)
+"""Access link against web cache: mean response time under load (claims W1, W2, W8).
 
-The classic sum: a campus asks 15 times a second for objects of 100 kbit over an access link of 1.54 Mbit/s, behind
-which the Internet takes 2 s. It is run three times with one workload: as it is, with a faster link, and with a cache
-that answers two requests of five. Rates are multiplied and times divided by `scale`, which leaves utilisation and hit
-rate as they are and ends in seconds. Arrivals are Poisson, popularity is Zipf's, the cache has room for as many objects
-as Che's approximation wants for the hit rate.
+The textbook's sum: a campus requests 15 objects of 100 kbit a second over an access link of 1.54 Mbit/s, behind which
+the Internet takes 2 s. One workload runs three times: as it is, with a faster link, and with a cache that serves two
+requests of five. Rates are multiplied and times divided by `scale`, which keeps utilisation and hit rate and ends in
+seconds. Arrivals are Poisson, popularity is Zipf's, and the cache has as many entries as Che's approximation requires
+for the hit rate.
 
-A long run in virtual time (`--full`) has all arrivals of an hour (`span`), as the seed draws them, at the slow link
-alone: one request a second over a link that is busy for nine tenths of the time. A queue so near saturation needs many
-minutes to forget, so that minutes of arrivals are no sample of its mean. The time of each request is compared with what
-Lindley's recursion gives it, and the mean wait with the Pollaczek-Khinchine formula by a confidence interval. What
-keeps TCP out of it: responses fit its initial window, connections are open before, and `rto_min` makes retransmission
-time-outs longer than the longest wait (a round trip with the wait of half a minute in it looks like a loss otherwise);
-no segment may be sent twice. Packets are captured at the client alone, which keeps an hour's capture at 50 MB: what a
-request waited is what it took beyond the fastest one.
+A long run in virtual time (`--full`) sends all arrivals of an hour (`span`), as the seed draws them, over the slow link
+alone: one request a second, at a utilisation of nine tenths. A queue so near saturation needs many minutes to forget its
+past, so that minutes of arrivals are no sample of its mean. The time of each request is compared with Lindley's
+recursion, and the mean wait with the Pollaczek-Khinchine formula by a confidence interval. TCP has no influence:
+responses fit its initial window, connections are opened before, and `rto_min` makes retransmission time-outs longer than
+the longest wait (otherwise a round trip with a wait of half a minute looks like a loss); no segment may be sent twice.
+Packets are captured at the client alone, which limits an hour's capture to 50 MB: the wait of a request is its time
+beyond that of the fastest one.
 
-The Internet's delay is put on the access link, whose queue comes before it: the sum of the two is the same.
+The Internet's delay is put on the access link, behind its queue: the sum of the two is the same.
 
-In real time no sample knows what disturbed it, and the tolerance is that of the load model. Requests come whether or
-not earlier ones are answered, so that dozens are under way at once: what one waits for a processor passes to those
-behind it in the queue, or hides in the wait of the link, and no part of the mean belongs to one request.
+In real time no sample is corrected for the machine's disturbance, and the tolerance is that of the load model. Requests
+are sent in an open loop, so that dozens are in flight: the processor wait of one passes to those behind it in the
+queue, or disappears in the queueing delay of the link, and no part of the mean belongs to one request.
 """
 
 from __future__ import annotations

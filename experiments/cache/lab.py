@@ -1,8 +1,8 @@
-"""What the experiment on the web cache shares with nobody: pages and objects that change, visitors, where to capture.
+"""Set-up of the web-cache experiment: changing pages and objects, clients, and the interfaces of its captures.
 
-Every version of a file has a modification time of its own, one second after the version before it and long ago: so
-Last-Modified, which has whole seconds, tells versions apart that are milliseconds old, and is a strong validator (RFC
-9110 section 8.8.2.2). Whoever uses the entity tag does not need that.
+Every version of a file has a modification time of its own, one second after that of the version before and long ago.
+Last-Modified, in whole seconds, thereby distinguishes versions that are milliseconds old, and is a strong validator
+(RFC 9110 section 8.8.2.2). Entity tags do not need this.
 """
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
-"""What does a web cache save, and is what it gives away still good?  (claims W1 to W7)
+"""Web cache: time and traffic saved, and freshness and validation of stored responses (claims W1 to W7).
 
-Two clients on a campus visit pages of an origin behind an access link, directly and by way of a cache on the campus:
-for the first time, again at once, again when every copy is stale, and once more when every object has changed as well.
-Each kind of visit is set beside its round trips. Then both clients keep asking for objects that the origin replaces at
-random times: what they get is held against what was current when, and against what Cache-Control allows.
+Two clients on a campus visit pages of an origin behind an access link, directly and through a cache on the campus: with
+an empty cache, again at once, again when every stored response is stale, and again when every object has changed as
+well. The time of each kind of visit is compared with its round trips. Then both clients keep requesting objects that
+the origin replaces at random times: each response is compared with the versions current at that time, and with the
+limits of Cache-Control.
 
-Lifetimes are a second or two, so that everything ends in seconds.
+Freshness lifetimes are a second or two, so that the run takes seconds.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""A workload drawn from a seed: Poisson arrivals of requests for objects with Zipf's popularity.
+"""Workload generator: Poisson arrivals of requests for objects with Zipf popularity, drawn from a seed.
 
     workload = representative(Plan(rate=300, requests=1500, objects=1000, exponent=0.8, entries=160), services, seed)
 
-The mean of a queue near saturation needs minutes of arrivals to settle. So sequences are drawn, one after the other
-from one seed, until one comes whose own mean waits and hit rate (computed by Lindley's recursion and an LRU list, no
-packet sent) lie within a few per cent of the long-run formulas. That is a sample chosen for being typical, before
-anything was measured: a stratified sample of size one.
+The mean of a queue near saturation needs minutes of arrivals to converge. Therefore sequences are drawn in turn from
+one seed until the mean waits and the hit rate of a sequence (computed by Lindley's recursion and an LRU list, without a
+packet) are within a few per cent of the long-run formulas. The sample is chosen for being typical, before anything is
+measured: a stratified sample of size one.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""What does a CDN change for its users and for the content provider?  (claims C2 to C7)
+"""CDN delivery: page load times, origin traffic and DNS steering, without and with a CDN (claims C2 to C7).
 
-Users in three regions visit a page by its name: first with all caches empty, then again and again, each time after the
-addresses that the CDN gave are too old to be used. Once the name leads to the origin itself, behind a narrow link, and
-once by an alias to the CDN, whose name server sends everybody to the replica of its region. Each kind of visit is set
-beside its round trips. Then all users of the region that is farthest away ask at one moment for an object that their
-replica does not have: one copy of it is to cross the origin's link.
+Users in three regions visit a page by its name: first with empty caches, then again, each time after the TTL of the
+CDN's answers has expired. In one network the name leads to the origin, behind a narrow link; in the other it is an
+alias of the CDN, whose name server steers each region to its own replica. Each kind of visit is compared with its round
+trips. Then all users of the farthest region request at the same moment an object that their replica has not stored: one
+copy of it crosses the origin's link (collapsed forwarding).
 """
 
 from __future__ import annotations

@@ -1,16 +1,15 @@
-"""How long do users notice that a replica has failed?  (claim C8)
+"""CDN fail-over: duration of failed requests after the loss of a replica (claim C8).
 
-Users of a region keep asking for an object by the site's name, a lookup and a connection for each request, when the
-replica they are sent to is killed, or cut off from its network. The CDN's name server checks its replicas every so
-often and then names another one; but what it said before may be used for its time to live. Once for each TTL the time
-of the last request that fails is set beside TTL and interval of the checks; after the first fault the replica comes
-back, and is used again.
+Users of a region keep requesting an object by the site's name, with a lookup and a connection for each request, while
+their replica is killed or cut off. The CDN's name server checks the health of its replicas at an interval and then
+answers with another one, but earlier answers may be used for their TTL. For each TTL the time of the last failed
+request is compared with TTL and check interval; after the first fault the replica returns, and is used again.
 
-The replica is lost soon after an answer was fetched, so that almost the whole TTL is still to go. In real time what
-the machine added to the checks and to a request is measured, and allowed on top of the bound.
+The replica is lost soon after an answer was fetched, so that almost the whole TTL remains. In real time the machine's
+delay of the checks and of a request is measured, and allowed in addition to the bound.
 
-In the long run in virtual time the TTL is 300 s, and a replica fails a hundred times, each time at a moment drawn from
-a seed of its own: the distribution of the fail-over time, beside that of theory (cdn_failover_times).
+In the long run in virtual time the TTL is 300 s, and a replica fails a hundred times, at moments drawn from seeds: the
+distribution of the fail-over time is compared with theory (claims.failover_times).
 """
 
 from __future__ import annotations

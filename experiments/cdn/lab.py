@@ -1,4 +1,4 @@
-"""What the experiments on the CDN share: the topology cdn, its users, where to capture, what takes whose place."""
+"""Set-up of the CDN experiments: the topology cdn, its users, and BIND and gdnsd in the role `cdn-dns`."""
 
 from __future__ import annotations
 

@@ -1,13 +1,13 @@
-"""How many clients can one origin serve, and how many with a CDN in front of it?  (claims C1, C5, C6)
+"""CDN scaling: response time and link utilisation by number of clients, without and with a CDN (claims C1, C5, C6).
 
-More and more clients in three regions ask for one object, each again and again with a pause in between: once from the
-origin behind its narrow link, once from the replicas of their regions, which have it. Up to the knee the origin's link
-is used in step with the clients; from there on it is full, and each further client makes all of them wait. What a
-client is, is a connection: those of a region come from one host.
+A growing number of clients in three regions requests one object, each client repeatedly with a think time: from the
+origin behind its narrow link, and from the replicas of their regions, which have stored it. Up to the knee the
+utilisation of the origin's link grows in proportion to the clients; beyond it the link is saturated, and each further
+client adds to the wait of all. A client is a connection: those of a region are on one host.
 
-In real time no sample knows what disturbed it, and the tolerance is that of the load model. A time is the mean over all
-requests of many clients at once: what a program waits for a processor is waited for by all clients of its host, hides
-in the wait at the full link, or delays a client's next request instead of its response.
+In real time no sample is corrected for the machine's disturbance, and the tolerance is that of the load model. A time
+is the mean over all requests of many simultaneous clients: the processor wait of a program is shared by all clients of
+its host, disappears in the wait at the saturated link, or delays a client's next request instead of its response.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""What does a cache save the servers above, and what does it cost?  (claims D11, D12, D13)
+"""DNS caching: load of the root without and with a cache; trade-off of TTL and staleness (claims D11 to D13).
 
-Two workloads. A Zipf workload over the names of several domains, with and without the local server's cache: how many
-queries does the root see? And names with several TTLs, asked for regularly while their addresses change at their own
-server: the longer the TTL, the fewer queries leave the local server, and the more answers are stale. The TTLs are
-seconds; in the long run in virtual time they are hours, a day and a week, and the questions go on for fifteen days.
-What is compared is counted, and times to live in whole seconds: no time depends on how fast programs are.
+Two workloads. A Zipf workload over the names of several domains, with and without the local server's cache, counts the
+queries at the root. Names with several TTLs are queried regularly while their addresses change at their own server: the
+longer the TTL, the fewer queries leave the local server, and the more answers are stale. TTLs are seconds; in the long
+run in virtual time they are hours, a day and a week, over fifteen days. All comparisons are of counts and of TTLs in
+whole seconds: none depends on the speed of programs.
 """
 
 from __future__ import annotations

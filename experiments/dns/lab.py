@@ -1,4 +1,4 @@
-"""What the experiments on DNS share: the topology dns, who has which address, its captures, the legs of a lookup."""
+"""Set-up of the DNS experiments: the topology dns, its addresses, servers and captures, and the RTTs of its legs."""
 
 from __future__ import annotations
 

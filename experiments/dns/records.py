@@ -1,8 +1,8 @@
-"""What do name servers answer, and whose are they?  (claims D1 to D6, D14, D15)
+"""DNS records: resource record types, answers over UDP and TCP, and delegated zones (claims D1 to D6, D14, D15).
 
-A client asks its local server for records of every kind that the course names: address, reverse, alias, mail servers,
-name servers, a name with several addresses, an answer too large for a datagram; for a domain that is served by its own
-organisation and for two that have hired a provider. No time is compared.
+A client queries its local server for records of every kind in the course: address, reverse, alias, mail servers, name
+servers, a name with several addresses, an answer too large for a datagram; for a domain that its own organisation
+serves and for two that a provider serves. No time is compared.
 """
 
 from __future__ import annotations

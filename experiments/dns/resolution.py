@@ -1,8 +1,8 @@
-"""How does a name become an address, by which servers, and how long does that take?  (claims D1, D7 to D10)
+"""DNS resolution: iterative, recursive and cached lookups, and their times (claims D1, D7 to D10).
 
-A client asks its local server for server1.example.com: with iterative resolution (the local server asks root, com and
-example.com in turn), with recursive resolution (each server asks the next on behalf of the one before), and from the
-cache. Each time is set beside the sum of the legs that its path has.
+A client queries its local server for server1.example.com: with iterative resolution (the local server queries root, com
+and example.com in turn), with recursive resolution (each server queries the next on behalf of the previous one), and
+from the cache. Each time is compared with the sum of the RTTs of its path.
 """
 
 from __future__ import annotations

@@ -1,12 +1,11 @@
-"""What does somebody on the path learn from a file transfer?  (claims F8 and F9)
+"""FTP and SFTP under a passive eavesdropper: credentials and content in the captured frames (claims F8 and F9).
 
-A third host at a mirror port sees the client's traffic. The client fetches a file by FTP, and the same file from the
-same server with the same password by SFTP (OpenSSH, or asyncssh where there is none). From the third host's frames
-alone, and by the same search in both, user, password and file are to be recovered; what encryption still lets through
-is said.
+A third host at a mirror port captures the client's traffic. The client fetches a file by FTP, and the same file from
+the same server with the same password by SFTP (OpenSSH, or asyncssh where it is not installed). The same search
+recovers user, password and file from the third host's frames alone; the verdict lists the properties that encryption
+leaves visible.
 
-No time is compared: how long a transfer took is said as what encryption lets through, whatever took part in it. So what
-disturbed it is not measured.
+No time is compared: the duration of a transfer is one of these visible properties, including all disturbance.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the experiments on FTP share: the topology ftp with one user on a small disk, its captures, its clients."""
+"""Set-up of the FTP experiments: the topology ftp with one user on a small disk, its clients, and SFTP beside FTP."""
 
 from __future__ import annotations
 

@@ -1,9 +1,10 @@
-"""Who connects to whom in FTP, and what does a connection for every file cost?  (claims F1 to F7)
+"""FTP data connections: active and passive mode, their cost, and reply codes 125, 331, 425 and 452 (claims F1 to F7).
 
 One client, one server, a router between them, and a link with a rate and a delay. The client fetches n small files in
-one session in active mode, in another in passive mode, and by HTTP/1.1 on one lasting connection for contrast; each
-time is set beside its round trips, term by term. It lists and stores as well. Then a user agent has the dialogues that
-show what the server remembers and why it says 331, 125, 425 and 452; the user's disk is small and really full.
+one session in active mode, in another in passive mode, and, for contrast, by HTTP/1.1 on one persistent connection;
+each time is compared with its round trips, term by term. It lists and stores files as well. Then scripted dialogues
+show the server's state and the causes of the reply codes 331, 125, 425 and 452; the user's disk is small and really
+full.
 """
 
 from __future__ import annotations

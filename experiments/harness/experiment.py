@@ -1,4 +1,4 @@
-"""What an experiment declares, and what one run of it is given and gives back.
+"""Experiment declaration, the input of a run (`Run`), and its outcome (`Outcome`).
 
 EXPERIMENT = Experiment(
     name="http-versions",

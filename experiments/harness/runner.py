@@ -1,4 +1,4 @@
-"""Run one experiment into a result folder: measure, judge, write result.json, timings.csv and report.html."""
+"""Experiment runner: runs one experiment into a result folder (result.json, timings.csv, report.html, captures)."""
 
 from __future__ import annotations
 

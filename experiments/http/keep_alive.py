@@ -1,9 +1,9 @@
-"""Idle time-out of persistent connections, at an origin and through a proxy  (claims K1 to K3, of its own)
+"""Idle time-out of persistent connections, at an origin and through a proxy (own claims K1 to K3).
 
-A client asks for a page, is silent, and asks for it again: of an origin that waits for longer than that (the connection
-is kept), of one with a shorter time-out (it is closed), and through a proxy that waits for longer while the origin does
-not. The second request is timed: a round trip on a connection that was kept, two where it has to be made anew,
-whichever hop that is. Two seconds of silence; in the long run in virtual time ten minutes.
+A client requests a page, waits, and requests it again: from an origin with a longer idle time-out (the connection is
+kept), from one with a shorter time-out (it is closed), and through a proxy with a longer time-out than its origin's.
+The second request is timed: one round trip on a kept connection, two where a connection is opened anew, on either hop.
+The wait is two seconds; in the long run in virtual time it is ten minutes.
 """
 
 from __future__ import annotations

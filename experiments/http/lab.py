@@ -1,4 +1,4 @@
-"""What the experiments on HTTP share: the web topology with one client and one origin, its capture, its page loads."""
+"""Set-up of the HTTP experiments: web site, topology, page loads of a capture, and terms beyond the theory."""
 
 from __future__ import annotations
 

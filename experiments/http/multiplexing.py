@@ -1,8 +1,8 @@
-"""Does a small object wait behind a large one?  (claims H11 and H12)
+"""Head-of-line blocking: a small object behind a large one, by HTTP/1.1 pipelining and by HTTP/2 (claims H11 and H12).
 
-On one connection the client asks for a large object and, at once behind it, for several small ones: by HTTP/1.1 with
-pipelining, and by HTTP/2. 1.1 answers in the order of the requests, so the small ones wait (head-of-line blocking);
-2 interleaves the streams. The sizes are such that slow start does not stall the link: what is measured is the order.
+On one connection the client requests a large object and, immediately after it, several small ones. HTTP/1.1 responds in
+the order of the requests, so the small ones wait (head-of-line blocking); HTTP/2 interleaves the streams. The sizes
+keep slow start from stalling the link: only the order is measured.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""What do round trips cost each strategy, as RTT and the number of objects grow?  (claim H14; the limits of H6 to H13)
+"""RTT sweep: page load time by strategy over RTT and number of objects (claim H14; limits of H6 to H13).
 
-A page of n objects over links of several RTTs by every strategy. The plot has the textbook's lines and the measured
-points; where the responses that a server may send at once exceed TCP's initial window of ten segments (RFC 6928),
-slow start adds round trips that the formulas do not have: the dashed lines add them (RFC 5681 section 3.1), and the
+A page of n objects is loaded over links of several RTTs by every strategy. The plot has the textbook's lines and the
+measured points; where the responses that a server may send at once exceed TCP's initial window of ten segments (RFC
+6928), slow start adds round trips that the formulas lack: the dashed lines add them (RFC 5681 section 3.1), and the
 points lie there. A page that was not delivered has no point, and the claim on its strategy (H6 to H9, H13 or H14) has
 failed.
 """

@@ -1,9 +1,9 @@
-"""How long does a page take, by HTTP version and by how connections are used?  (claims H1 to H10, H12 to H14)
+"""HTTP versions and connection strategies: page load times and message formats (claims H1 to H10, H12 to H14).
 
-One client, one origin, one access link with a rate and a delay. The client loads a page of n objects by each
-strategy, several times over; what crossed its interface decides the claims, and each time is set beside the
-textbook's formula, term by term. By HTTP/2 it loads a second page of 3n objects as well: its time has no n in it.
-Time is compared for loads that delivered the files of the page; a load that failed is judged as far as its packets go.
+One client, one origin, one access link with a rate and a delay. The client loads a page of n objects by each strategy,
+several times; the packets at its interface decide the claims, and each time is compared with the textbook's formula,
+term by term. By HTTP/2 it loads a second page of 3n objects as well, whose time does not depend on n. Times are
+compared for loads that delivered the files of the page; a failed load is judged as far as its packets go.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""How do people get at their mail, and what does each way cost?  (claims M1 to M4)
+"""Mailbox access by POP3, IMAP and webmail: time, octets, and the direction of payload (claims M1 to M4).
 
-Bob's mailbox has many messages, one of them with a picture. He reads it by POP3 and by IMAP: the headers of all
-messages, one attachment, everything; each time is set beside its round trips, term by term, and the octets beside those
-that were wanted. Then POP3 keeps and deletes, and IMAP makes a folder, copies, flags, searches and fetches a part.
-Alice loads a picture by HTTP, and two messages go between the servers, one each way: who opens the connection, and who
-has the payload?
+Bob's mailbox has many messages, one with a picture. He reads it by POP3, IMAP and webmail: the headers of all messages,
+one attachment, everything; each time is compared with its round trips, term by term, and the octets with those of the
+requested data. Then POP3 retrieves and deletes, and IMAP creates a folder, copies, flags, searches and fetches a part.
+Alice loads a picture by HTTP, and two messages go between the servers, one each way: the packets show the side that
+opens the connection and the side that sends the payload.
 """
 
 from __future__ import annotations

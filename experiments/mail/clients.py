@@ -1,4 +1,4 @@
-"""Mail clients of the registry, a person's own, and lab7's, all asked the same way: to send one, to fetch all."""
+"""Mail clients of experiments: lab7's, those of the registry, or a program of the user's own, behind one interface."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the experiments on mail share: the topology mail, what stands in for its servers, captures on the three legs.
+"""Set-up of the mail experiments: the topology mail with its three legs, its servers, and its user agents.
 
 alice ── sender's leg ── mail-a ── between ── mail-b ── receiver's leg ── bob
 """

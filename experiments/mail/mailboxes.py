@@ -1,4 +1,4 @@
-"""What experiments with mailboxes share: messages that fill a mailbox, and user agents that follow scripts."""
+"""Set-up of mailboxes: generated messages in a Maildir, scripted POP3 and IMAP sessions, and delivery polling."""
 
 from __future__ import annotations
 

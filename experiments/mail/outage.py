@@ -1,15 +1,14 @@
-"""What becomes of mail while the receiving server is down?  (claim S5)
+"""Mail outage: queueing, retries and bounces while the receiving server is down (claim S5).
 
-Alice hands messages in while Bob's server is killed, and in another network while its cable is pulled. Her own server
-tries again and again; it is killed itself (SIGKILL) with messages in its queue, and once more while it delivers. When
-Bob's server is back, what is in his mailbox is compared with what was taken over, and the time to the next attempt with
-the schedule. In a third network his server stays away until Alice's gives up: the messages come back as reports. The
-long run has a fourth, in which that takes the five days of RFC 5321, which only virtual time can wait for.
+Alice submits messages while Bob's server is killed, and in another network while its cable is pulled. Her server
+retries; it is killed itself (SIGKILL) with messages in its queue, and once more during delivery. When Bob's server is
+back, the content of his mailbox is compared with the accepted messages, and the time to the next attempt with the retry
+schedule. In a third network his server stays down until Alice's gives up: the messages return as delivery status
+notifications. The long run has a fourth case, with the five days of RFC 5321, in virtual time only.
 
-What disturbed a time is measured where a time has a dialogue in it: the delivery that is taken up again. An outage in
-which the machine disturbed that beyond the bound is had once more, in a network of its own. The schedule of days has no
-such terms: it runs in virtual time alone, and by a machine's clock the milliseconds that a program waits are nothing
-beside an interval of half an hour.
+Disturbance by the machine is measured for times that contain a dialogue: that of the resumed delivery. An outage that
+is disturbed beyond the bound is repeated in a network of its own. The schedule of days has no such terms: it runs in
+virtual time alone, and milliseconds of processor wait are negligible beside an interval of half an hour.
 """
 
 from __future__ import annotations

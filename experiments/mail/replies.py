@@ -1,14 +1,14 @@
-"""By what cause does an SMTP server say each of its codes?  (claim S6)
+"""SMTP reply codes: each of 21 codes with its cause (claim S6).
 
-Twenty-one dialogues with the receiver's server, one for each reply code of the course. Each has its real cause: the
-queue's disk is really full or takes no writing, the mailbox's quota is used up, the server is really stopped. And each
-shows the same, or its like, without the cause. What cannot be seen in packets is looked up in the server's host.
+Twenty-one dialogues with the receiver's server, one for each reply code of the course. Each has a real cause: the
+queue's disk is full or read-only, the mailbox's quota is used up, the server is stopped. Each also shows the same or a
+similar command without the cause. Facts that no packet shows are read in the server's host.
 
-The server runs with what the drawing gives it; for 450 it is started anew and asks who is new to come again. What is
-given for the role mta is asked the same, with its own configuration; it lacks what it does not do.
+The server runs with the topology's flags; for 450 it is restarted with greylisting. A replacement of the role mta gets
+the same dialogues with its own configuration, without the restarts.
 
-No time is compared: that 450 becomes 250 is a matter of whether the delay is over, which a busy machine makes longer at
-most. So what disturbed a dialogue is not measured.
+No time is compared: 450 becomes 250 once the greylisting delay is over, and a busy machine only lengthens it.
+Disturbance is therefore not measured.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""What runs on a mail server's host: its MTA and its servers for mailboxes, lab7's own or what takes their place.
+"""Mail server host: its MTA and its POP3 and IMAP servers, lab7's own or their replacements.
 
-An MTA that is replaced keeps the queue in its own way, and both share the mailboxes: a Maildir for each user, in
-MAILDIRS/DOMAIN/USER of the host's folder. Real servers do not work on mailboxes of root's, so where one takes part they
-belong to the user `mail`, and lab7's MTA runs as that user.
+A replaced MTA has its own queue; all share the mailboxes: a Maildir for each user, in MAILDIRS/DOMAIN/USER of the
+host's folder. Real servers refuse mailboxes of root, so with a replacement they belong to the user `mail`, and lab7's
+MTA runs as that user.
 """
 
 from __future__ import annotations

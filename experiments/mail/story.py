@@ -1,12 +1,13 @@
-"""How does a message with a picture get from Alice to Bob, and where does its time go?  (claims S1 to S4, S7 to S11)
+"""Mail transfer from Alice to Bob: the steps of a message with pictures and their times (claims S1 to S4, S7 to S11).
 
-Two mail domains, three legs. Alice composes a message with two pictures and hands it to her server, which looks up
-where Bob's mail goes, connects to his server and passes it on; Bob fetches it by POP3. Each step is timed in packets
-and set beside its round trips; her name server forgets everything before each message, so that all lookups are there.
-Then a few letters at a time go from server to server: with PIPELINING and without, on one connection and on one each.
-A letter full of dots, a dialogue as in the textbook, and the same objects by HTTP complete the claims.
+Two mail domains, three legs. Alice composes a message with two pictures and submits it to her server, which resolves
+the MX of Bob's domain, connects to his server and transfers it; Bob fetches it by POP3. Each step is timed from packets
+and compared with its round trips; her name server is restarted before each message, so that every lookup is in the
+capture. Then several messages at once go from server to server: with PIPELINING and without, on one connection and on
+one each. A message full of dots, the textbook's dialogue, and the same objects by HTTP complete the claims.
 
-The role mta is the receiving server (mail.example.com): what it says, takes and closes is what the claims are about.
+The role mta is the receiving server (mail.example.com): the claims are about its replies and its closing of
+connections.
 """
 
 from __future__ import annotations

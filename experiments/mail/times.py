@@ -1,4 +1,4 @@
-"""The times of a message, measured in packets and set beside their theory: its steps, and ways between servers."""
+"""Times of a mail transfer from packets, beside their theory: the steps of a message, and the ways between servers."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""A client that sends what a script tells it, octet by octet, for checks of caches.
+"""Scripted client of the cache conformance checks: sends prepared requests octet by octet.
 
     python -m experiments.cache.conformance.client SCRIPT ADDRESS PORT
 
-SCRIPT is a JSON list of {name, steps: [{octets, method, wait_s, copies}]}. It says READY, repeats the first check until
-the proxy has brought anything but an error (Traffic Server, for one, listens before it knows any names), goes through
-the others side by side (steps of one check follow each other, a connection for each request) and says DONE. What came
-back is in the packets; here nothing is judged, only read to its end.
+SCRIPT is a JSON list of {name, steps: [{octets, method, wait_s, copies}]}. It prints READY, repeats the first check
+until the proxy responds without an error (Traffic Server, for one, listens before it can resolve names), runs the other
+checks side by side (the steps of one check in turn, with a connection for each request) and prints DONE. Responses are
+read to their end and not judged: they are in the capture.
 """
 
 from __future__ import annotations

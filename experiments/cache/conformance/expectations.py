@@ -1,7 +1,8 @@
-"""What can be expected of one step of a check of a cache; see cache_trace for what is looked at.
+"""Expectations of one step of a cache conformance check, on the messages of experiments.cache.conformance.trace.
 
-An expectation raises Contradiction with the frames that show it. `may(...)` makes one that the RFC only allows: where
-it is not met the cache did not use its right, which is no error, and nothing further of the check can be decided.
+An expectation raises Contradiction with the frames that show it. `may(...)` wraps an expectation that the RFC allows
+and does not require: where it is not met, the cache has not used the permission, which is no error, and the rest of the
+check cannot be decided.
 """
 
 from __future__ import annotations

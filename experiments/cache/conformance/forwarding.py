@@ -1,4 +1,4 @@
-"""Checks of what a cache forwards, as every intermediary must: RFC 9110 section 7.6, RFC 9112 sections 5.1 and 6.3."""
+"""Conformance checks of forwarding by an intermediary: RFC 9110 section 7.6, RFC 9112 sections 5.1 and 6.3."""
 
 from __future__ import annotations
 

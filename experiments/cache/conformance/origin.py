@@ -1,11 +1,11 @@
-"""An origin server that answers as a script tells it, right or wrong, for checks of caches.
+"""Scripted origin server of the cache conformance checks: sends prepared responses, valid or malformed.
 
     python -m experiments.cache.conformance.origin SCRIPT PORT
 
-SCRIPT is a JSON file: {check: [reply of its first step, ...]}, each as scenario.Reply says.
-A request's check is the first segment of its path, its step is in the field Lab-Step, or, in a request that a cache
-made by itself and left that out, the latest step that was asked for. It says READY when it listens. It is lenient on
-purpose: what a cache may forward is judged from the packets, not here.
+SCRIPT is a JSON file, {check: [reply of its first step, ...]}; a reply has the fields of scenario.Reply. The check of a
+request is the first segment of its path, its step is in the field Lab-Step; in a request that a cache generates without
+this field, it is the latest step requested. It prints READY when it listens. Requests are parsed leniently: the packets
+are judged, and not here.
 """
 
 from __future__ import annotations

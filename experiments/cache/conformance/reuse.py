@@ -1,4 +1,4 @@
-"""Checks of when a stored response is reused: RFC 9111 sections 4.1, 4.2, 5.1, 5.2.1 and 5.3, RFC 5861, RFC 9211."""
+"""Conformance checks of reuse: RFC 9111 sections 4.1, 4.2, 5.1, 5.2.1 and 5.3, RFC 5861, RFC 9211."""
 
 from __future__ import annotations
 

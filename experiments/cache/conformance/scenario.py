@@ -1,12 +1,12 @@
-"""A check of a cache: what the client asks, step by step, what the origin answers, and what must then be seen.
+"""Scenario of a cache conformance check: the client's requests, the origin's replies, and expectations, by step.
 
     Check("max-age-reused", "9111 4.2.1", "allowed", "A response is reused while its max-age lasts.", (
         Step(reply=Reply(fields=(("Cache-Control", "max-age=60"),))),
         Step(expect=(may(from_store(1)),)),
     ))
 
-Every check has URLs of its own, and every request the number of its step in the field Lab-Step: the origin answers with
-that step's reply. A reply's content names check and step, so that packets show which reply a response is made of.
+Every check has URLs of its own, and every request has the number of its step in the field Lab-Step: the origin replies
+with that step's reply. The content of a reply names check and step, so that packets show the reply in each response.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""What a capture shows of one check of a cache: on the client's side and on the origin's, step by step.
+"""Trace of a cache conformance check: its requests and responses at the client and at the origin, step by step.
 
-A check's requests are told by their path, whose first segment is the check's name. On the client's side every request
-has a connection of its own, in the order of the steps. A request on the origin's side belongs to the step during which
-it was sent: after that step's request, before the next step's. What breaks the grammar is read as far as it can be:
-such messages are what some checks are about. Left out: HTTP/2 on either side.
+A request belongs to the check in the first segment of its path. At the client every request has a connection of its
+own, in the order of the steps. At the origin a request belongs to the step during which it was sent: after that step's
+request and before the next step's. Malformed messages are parsed as far as possible, since some checks are about them.
+Left out: HTTP/2 on either side.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""FTP and SFTP clients that are not lab7's: ftplib and asyncssh."""
+"""FTP and SFTP clients independent of lab7: ftplib and asyncssh."""
 
 from pathlib import Path
 

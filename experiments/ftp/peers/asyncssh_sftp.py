@@ -1,4 +1,4 @@
-"""SFTP where there is no OpenSSH, by the library asyncssh: a server, and a client that fetches one file.
+"""SFTP server and client by the library asyncssh, for machines without OpenSSH.
 
 asyncssh_sftp.py serve ADDRESS PORT USER PASSWORD ROOT
 asyncssh_sftp.py get HOST PORT USER PASSWORD NAME INTO

@@ -1,6 +1,8 @@
-"""Python's own ftplib as a program: `ftplib_client.py HOST USER PASSWORD FOLDER list|get|put active|passive [NAME]...`.
+"""FTP client program on Python's ftplib.
 
-Run by whatever python3 is there, so it imports nothing but the standard library.
+    ftplib_client.py HOST USER PASSWORD FOLDER list|get|put active|passive [NAME]...
+
+It imports the standard library only, since any python3 of the machine may run it.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""HTTP drivers: processes in a client host that load pages as they are told."""
+"""HTTP drivers: client processes that load pages at an experiment's request."""

@@ -1,13 +1,13 @@
-"""A client that sends each request when a workload says so, whether or not earlier ones are answered (an open loop).
+"""Open-loop HTTP client: sends each request at its scheduled time, independently of earlier responses.
 
     python -m experiments.http.drivers.open_loop FILE      in a host
 
-FILE is JSON: {"connect": [host, port], "host": name, "connections": n, "warm": [target, ...],
-"requests": [[offset_s, target], ...]}, and perhaps "timeout_s", for each response. It opens n connections and asks for
-the warm targets over them, one after the other on each; lets the link's queue empty; prints READY; waits for a line on
-its standard input; then sends each request at its offset on a connection that is idle, on a new one where none is; and
-prints one JSON line: began_ns and ended_ns (CLOCK_REALTIME, the capture's clock), late_s (how late the latest request
-left), opened (connections beyond n), failures (by sentence, how many).
+FILE is JSON: {"connect": [host, port], "host": name, "connections": n, "warm": [target, ...], "requests": [[offset_s,
+target], ...]}, optionally with "timeout_s", for each response. It opens n connections and requests the warm targets on
+them, one at a time on each; waits until the link's queue is empty; prints READY; waits for a line on its standard input;
+then sends each request at its offset on an idle connection, or on a new one if none is idle; and prints one JSON line:
+began_ns and ended_ns (CLOCK_REALTIME, the capture's clock), late_s (lateness of the latest request), opened (connections
+beyond n), failures (count by message).
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Mail drivers: processes in a client host that send and read mail as they are told."""
+"""Mail drivers: client processes that send and read mail at an experiment's request."""

@@ -1,4 +1,4 @@
-"""A mail client that is not lab7's: the standard library's."""
+"""Mail client independent of lab7: the standard library's smtplib, poplib and imaplib."""
 
 from pathlib import Path
 

@@ -1,10 +1,10 @@
-"""Python's own smtplib, poplib and imaplib as programs.
+"""Mail client program on Python's smtplib, poplib and imaplib.
 
     stdlib_client.py send HOST PORT USER|- PASSWORD SENDER RECIPIENT FILE...
     stdlib_client.py pop3|imap HOST PORT USER PASSWORD FOLDER
 
-To send, it logs in where the server offers that, unless the user is `-`; to read, it puts every message into FOLDER,
-and leaves it on the server. Run by whatever python3 is there, so it imports nothing but the standard library.
+`send` authenticates where the server offers AUTH, unless the user is `-`; pop3 and imap store every message in FOLDER,
+and leave it on the server. It imports the standard library only, since any python3 of the machine may run it.
 """
 
 from __future__ import annotations

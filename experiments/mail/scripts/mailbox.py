@@ -1,4 +1,4 @@
-"""What user agents do with Bob's mailbox, step by step (see mailbox_user)."""
+"""Scripts of POP3, IMAP and webmail sessions on Bob's mailbox, for the drivers mailbox and webmail."""
 
 from __future__ import annotations
 

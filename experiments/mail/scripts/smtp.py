@@ -1,8 +1,9 @@
-"""The dialogues in which each of the 21 reply codes has its cause, step by step as mail_user takes them.
+"""SMTP dialogues that cause each of the 21 reply codes, for the driver smtp.
 
-The server is mail.example.com, and whoever asks is a stranger to it, on Alice's host. Its users are bob; carol, who may
-keep 4 000 octets; dave, whose mail goes on to alice@example.org; erin, who has moved to example.org. What happens in
-the server's host between two steps (a disk fills up, a signal comes) is what a step `tell` is for: see smtp_replies.
+The server is mail.example.com; the client, on Alice's host, is not in its network. Its users are bob; carol, with a
+quota of 4 000 octets; dave, whose mail is forwarded to alice@example.org; erin, who has moved to example.org. A step
+`tell` marks an event in the server's host between two steps (the disk becomes full, a signal is sent): see
+experiments.mail.replies.
 """
 
 from __future__ import annotations
