@@ -110,7 +110,7 @@ LINES_TO = 0.99
 
 @dataclass(frozen=True)
 class Case:
-    """One of the three: how many times the link's rate, and whether there is a cache."""
+    """One of the three cases: the factor of the link's rate, and whether there is a cache."""
 
     name: str
     times: float
@@ -301,7 +301,7 @@ def _capture_name(case: str) -> str:
 
 
 def _make_objects(folder: Path, count: int, seed: int) -> None:
-    """Objects that take OBJECT_BITS on the link each, all headers included."""
+    """Write objects that take OBJECT_BITS on the link each, all headers included."""
     wire = OBJECT_BITS // 8
     frames = segments(wire - segments(wire) * SEGMENT_OVERHEAD_BYTES)
     random = Random(seed)
@@ -349,11 +349,11 @@ def _plan(workload: Workload, case: Case, mode: str) -> dict[str, object]:
 
 
 def _left_out(one: CaseFigures, workload: Workload, cache: Lru | Sequence[bool] | None) -> dict[str, float]:
-    """What the formula leaves out of this very workload, by name: means over all requests, in s.
+    """Return the terms that the formula lacks for this very workload, by name: means over all requests, in seconds.
 
-    arrivals: they are a sample, which waits by Lindley's recursion; hit rate: of this sample, too; request: its frame
-    on the link; collapsed: requests that wait for a response which another one has asked for. Nothing of a case that
-    lacks requests, which is no evidence.
+    arrivals: this sample's queueing delay by Lindley's recursion, less the formula's; hit rate: that of this sample;
+    request: the request's frame on the link; collapsed: waits for a response that another request has already caused.
+    Empty for a case that lacks requests, which is no evidence.
     """
     if len(one.forwarded) != len(workload.arrivals_s):
         return {}
@@ -384,7 +384,7 @@ def _note(workload: Workload) -> str:
 
 
 def _panels(figures: Mapping[str, CaseFigures]) -> list[Panel]:
-    """Mean delay over utilisation for each rate of the link, and the octets that cross it."""
+    """Return the panels: mean delay over utilisation for each rate of the link, and the octets on it."""
     delays = [Series(name, [(one.utilisation, one.delay_s * 1e3)], _line(one)) for name, one in figures.items()]
     octets = [Series(name, [(1 - one.setting.hit_rate, one.link_bytes / 1e6)], ()) for name, one in figures.items()]
     return [
@@ -394,7 +394,7 @@ def _panels(figures: Mapping[str, CaseFigures]) -> list[Panel]:
 
 
 def _line(one: CaseFigures) -> list[tuple[float, float]]:
-    """The mean delay as requests become more or fewer, all else equal."""
+    """Return the mean delay over the request rate, all else equal."""
     share, queue = 1 - one.setting.hit_rate, one.queue
     loads = [LINES_TO * step / 200 for step in range(200)]
     waits = [load * queue.service_s / (2 * (1 - load)) for load in loads]

@@ -68,7 +68,7 @@ class Visitor:
 
 
 class Pages:
-    """Pages of equal size in `folder`, one for each round of visits, whose every object can change."""
+    """Pages of equal size in `folder`, one for each round of visits; every object can change."""
 
     def __init__(self, folder: Path, rounds: int, objects: int, size_bytes: int, seed: int) -> None:
         self._files = [
@@ -79,7 +79,7 @@ class Pages:
         self._contents: dict[Path, list[bytes]] = {path: [path.read_bytes()] for files in self._files for path in files}
 
     def objects(self) -> dict[bytes, tuple[bytes, ...]]:
-        """Every version that there has been of each object, by the path by which clients ask for it."""
+        """Return every version of each object, by request path."""
         return {
             path.encode(): tuple(self._contents[file])
             for number, files in enumerate(self._files)
@@ -87,11 +87,11 @@ class Pages:
         }
 
     def paths(self, number: int) -> list[str]:
-        """The paths of one page and of its objects."""
+        """Return the paths of one page and of its objects."""
         return [f"/{_page(number)}/{'' if path.name == 'index.html' else path.name}" for path in self._files[number]]
 
     def change(self) -> None:
-        """Give every file other octets, as many as before, and a later modification time."""
+        """Replace the content of every file by as many other octets, with a later modification time."""
         self._version += 1
         for path in (path for files in self._files for path in files):
             # Nobody shows the pictures: it is enough that their octets are others.
@@ -101,7 +101,7 @@ class Pages:
 
 
 class LiveObjects:
-    """The objects of LIVE below `folder`, replaced one at a time; it remembers which version was when."""
+    """The objects of LIVE below `folder`, replaced one at a time, with the times of their versions."""
 
     def __init__(self, folder: Path, seed: int) -> None:
         self._folder = folder / "live"
@@ -113,11 +113,11 @@ class LiveObjects:
 
     @staticmethod
     def paths() -> list[str]:
-        """The paths by which clients ask for them."""
+        """Return the request paths of the objects."""
         return [f"/live/{name}" for name in LIVE]
 
     def replace(self, name: str) -> None:
-        """Put the next version of an object in the place of the present one."""
+        """Replace an object by its next version."""
         versions = self._versions[name]
         head = f"{name}, version {len(versions)}\n".encode()
         body = head + self._random.randbytes((LIVE_OCTETS - len(head)) // 2).hex().encode()
@@ -129,7 +129,7 @@ class LiveObjects:
         versions.append((body, None))
 
     def seen(self) -> dict[bytes, LiveObject]:
-        """What the judge is told, by path."""
+        """Return every version of the objects for the judge, by path."""
         return {
             f"/live/{name}".encode(): LiveObject(LIVE[name][0], [Version(*one) for one in versions])
             for name, versions in self._versions.items()
@@ -137,7 +137,7 @@ class LiveObjects:
 
 
 def replace_file(path: Path, content: bytes, version: int) -> None:
-    """Put content in the place of a file in one step, with the modification time of its version."""
+    """Replace a file's content atomically, with the modification time of its version."""
     fresh = path.with_name(f".{path.name}.new")
     fresh.write_bytes(content)
     os.utime(fresh, (MODIFIED + version, MODIFIED + version))
@@ -145,18 +145,18 @@ def replace_file(path: Path, content: bytes, version: int) -> None:
 
 
 def origin_flags(max_age_s: int) -> str:
-    """The origin's flags: how long live objects, and all others, may be kept."""
+    """Return the origin's flags: Cache-Control of live objects, and of all others."""
     rules = [f"/live/{name}={value}" for name, (_, value) in LIVE.items()]
     return shlex.join(word for rule in [*rules, f"*=max-age={max_age_s}"] for word in ("--cache-control", rule))
 
 
 def server_of(mode: str) -> tuple[str, int]:
-    """Whom a client connects to."""
+    """Return the address and port that a client connects to."""
     return (ORIGIN_ADDRESS, DEFAULT_PORT) if mode == NO_CACHE else (PROXY_ADDRESS, PROXY_PORTS[mode])
 
 
 def choose_mode(context: Run, asked: str) -> str:
-    """The mode that was asked for; `any`: forward, unless what takes the proxy's place can be a reverse proxy only."""
+    """Return the proxy's mode; `any`: forward, unless the replacement is a reverse proxy only."""
     proxy = context.replacements.get("proxy")
     if asked != "any":
         return asked

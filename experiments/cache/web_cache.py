@@ -100,7 +100,7 @@ def _panels(got: Sequence[Delivery]) -> list[Panel]:
 
 
 def _series(got: Sequence[Delivery], height: Callable[[Delivery], float]) -> list[Series]:
-    """One series an object; its line is what max-age allows."""
+    """Return a series for each object; its line is the limit of max-age."""
     start_ns = min(one.answered_ns for one in got)
     end_s = (max(one.answered_ns for one in got) - start_ns) / 1e9
     series = []
@@ -126,9 +126,9 @@ PORTS = (DEFAULT_PORT, *PROXY_PORTS.values())
 
 @dataclass
 class Visits:
-    """When the visits of each phase were, and the objects that changed under load with the time of that.
+    """Time spans of the visits by phase, and the live objects with the time of their load.
 
-    A visit is a list: where the machine disturbed it, those that took its place follow.
+    A visit is a list: a visit that the machine disturbed is followed by its repetitions.
     """
 
     windows: dict[str, list[list[Window]]] = field(default_factory=lambda: {phase: [] for phase in PHASES})
@@ -137,30 +137,30 @@ class Visits:
     load: list[Span] = field(default_factory=list)
 
     def spans(self, *phases: str) -> list[Span]:
-        """The spans of some phases' visits, in order of time."""
+        """Return the spans of the visits of these phases, in order of time."""
         return sorted((one.start_ns, one.end_ns) for phase in phases for some in self.windows[phase] for one in some)
 
     @property
     def counted(self) -> list[Span]:
-        """The spans of all visits but those that others took the place of: the same without a cache and with it."""
+        """Spans of all visits that were not repeated: the same number without a cache and with it."""
         return [(some[-1].start_ns, some[-1].end_ns) for phase in PHASES for some in self.windows[phase]]
 
     @property
     def span(self) -> Span:
-        """From the beginning of the first visit to the end of the last."""
+        """Span from the start of the first visit to the end of the last."""
         every = self.spans(*PHASES)
         return every[0][0], every[-1][1]
 
     @property
     def not_counted(self) -> list[Span]:
-        """The spans of the other visits, and of those that only filled the cache."""
+        """Spans of the other visits, and of those that only filled the cache."""
         filling = [(one.start_ns, one.end_ns) for one in self.filling]
         return [*filling, *(set(self.spans(*PHASES)) - set(self.counted))]
 
 
 @dataclass(frozen=True)
 class Campus:
-    """One run of the visits: what was captured, when what was, the visits by phase, what the origin held."""
+    """One network's visits: its capture, their spans, their page loads by phase, and the origin's objects."""
 
     captured: CaptureFile
     visits: Visits
@@ -228,7 +228,7 @@ def _capture_name(mode: str) -> str:
 
 
 def _measure(context: Run, mode: str, evidence: Evidence, share: float) -> Campus:
-    """All visits, and with a cache the load, in a network of their own."""
+    """Make all visits, and with a cache the load, in a network of their own."""
     asked = context.parameters
     what = "without a cache" if mode == NO_CACHE else f"{mode} proxy"
     context.step(f"{what}: the network", share)
@@ -266,7 +266,9 @@ def _paths(context: Run, mode: str) -> list[EmulatedPath]:
 def _visit(
     context: Run, visitors: Sequence[Visitor], pages: Pages, mode: str, share: float, watch: MachineWatch
 ) -> Visits:
-    """The phases, every page in each; a page of its own warms everybody up. Without a cache nothing becomes stale."""
+    """Visit every page in each phase; a page of its own warms up all programs. Without a cache there are no stale
+    copies.
+    """
     visits, max_age_s = Visits(), context.parameters["max_age"]
     for visitor in visitors:
         visitor.visit(pages.paths(context.repeat))
@@ -307,12 +309,12 @@ def _visit(
 
 
 def _spares(context: Run) -> range:
-    """The pages for visits that are made again: only one not asked for yet is as cold or stale as the first."""
+    """Return the pages for repeated visits: only an unrequested page is as cold, or as stale, as the first."""
     return range(context.repeat + 1, context.repeat + 1 + RETAKES * context.repeat)
 
 
 def _keep_asking(context: Run, visitors: Sequence[Visitor], live: LiveObjects) -> Span:
-    """Let all clients ask for the live objects while those are replaced at times drawn from the seed."""
+    """Let all clients request the live objects while these are replaced at times drawn from the seed."""
     asked, random = context.parameters, Random(context.seed)
     began_s = time.monotonic()
     for number, visitor in enumerate(visitors):
@@ -330,7 +332,7 @@ def _keep_asking(context: Run, visitors: Sequence[Visitor], live: LiveObjects) -
 
 
 def _loads(captured: CaptureFile, visits: Visits) -> dict[str, list[PageLoad]]:
-    """Every visit as the client's own interface saw it, by phase."""
+    """Return the page load of every visit at the client's interface, by phase."""
     sides = {name: page_load(captured, name, PORTS) for name in (AT_CLIENT, AT_SECOND_CLIENT)}
     return {
         phase: [sides[AT_SECOND_CLIENT if phase == AGAIN else AT_CLIENT].between(*span) for span in visits.spans(phase)]
@@ -343,7 +345,7 @@ def _live(cached: Campus) -> dict[bytes, freshness.LiveObject]:
 
 
 def _delivered(cached: Campus, legs: Legs) -> list[freshness.Delivery]:
-    """What the plot shows of the load; nothing if a client got what never was, as W6 says then."""
+    """Return the deliveries of the load for the plot; none after a response with unknown content, which W6 reports."""
     try:
         return freshness.deliveries(legs, _live(cached), cached.visits.load)
     except Contradiction:
@@ -351,7 +353,7 @@ def _delivered(cached: Campus, legs: Legs) -> list[freshness.Delivery]:
 
 
 def _timings(direct: Campus, cached: Campus, legs: Legs, watch: MachineWatch) -> dict[str, list[Timing]]:
-    """The times of all visits without the cache, and of those with it by phase."""
+    """Return the times of all visits without the cache, and of those with it by phase."""
     timings = {DIRECT: [timing(load, watch) for phase in PHASES for load in direct.loads[phase]]}
     for phase in PHASES:
         pairs = zip(cached.loads[phase], cached.visits.spans(phase), strict=True)
@@ -376,12 +378,12 @@ def _theory(context: Run, name: str, direct: Campus, cached: Campus, legs: Legs)
 
 
 def _fetched(phase: str, cached: Campus, legs: Legs) -> list[Exchange]:
-    """What the cache asks the origin for in a visit of this phase."""
+    """Return the requests of the cache to the origin in a visit of this phase."""
     return [] if phase in (WARM, AGAIN) else legs.forwarded(cached.visits.spans(phase)[:1])
 
 
 def _left_out(context: Run, direct: Campus, cached: Campus, legs: Legs) -> dict[str, dict[str, float]]:
-    """What the closed form of each comparison leaves out, by name, in s."""
+    """Return the terms that the closed form of each comparison lacks, by name, in seconds."""
     rate_bps = context.parameters["bw"] * 1e6
     every = {DIRECT: [sample for phase in PHASES for sample in _samples(direct, phase)]}
     framing = {DIRECT: turns_framing_s(direct.loads[COLD][0].exchanges, rate_bps)}
@@ -425,7 +427,7 @@ def _verdicts(
 
 
 def _counted_s(timings: Mapping[str, Sequence[Timing]], names: Sequence[str], visits: Visits) -> list[float]:
-    """The times of those visits that count, in s."""
+    """Return the times of the counted visits, in seconds."""
     counted, spans = set(visits.counted), [span for phase in PHASES for span in visits.spans(phase)]
     every = [one for name in names for one in timings[name]]
     return [one.total_s for one, span in zip(every, spans, strict=True) if span in counted]

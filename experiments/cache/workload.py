@@ -26,7 +26,7 @@ NEAR, DRAWS = 0.03, 2000
 
 @dataclass(frozen=True)
 class Plan:
-    """Requests per second, how many, of how many objects with which Zipf exponent; room for `entries` in the cache."""
+    """Parameters of a workload: requests per second and in total, objects, their Zipf exponent, and cache entries."""
 
     rate: float
     requests: int
@@ -37,8 +37,9 @@ class Plan:
 
 @dataclass(frozen=True)
 class Workload:
-    """When each request is sent (s after the start), for which object, whether a cache holds it then, and what an LRU
-    cache held before the first (the longest unused first)."""
+    """Arrival time (s after the start), object and hit or miss of each request, and the initial content of an LRU cache
+    (`held`, the least recently used first).
+    """
 
     arrivals_s: Sequence[float]
     objects: Sequence[int]
@@ -48,17 +49,17 @@ class Workload:
 
     @property
     def hit_rate(self) -> float:
-        """The share of requests that the cache answers alone."""
+        """Share of requests that the cache serves without the origin."""
         return sum(self.hits) / len(self.hits)
 
     def arrivals_at_link(self, cached: bool) -> list[float]:
-        """When a request goes over the link: each one, or those alone that miss."""
+        """Return the arrival times at the link: of every request, or of the misses."""
         if not cached:
             return list(self.arrivals_s)
         return [time_s for time_s, hit in zip(self.arrivals_s, self.hits, strict=True) if not hit]
 
     def mean_wait_s(self, service_s: float, cached: bool) -> float:
-        """The mean wait at the link of those that go over it, for this very sequence (Lindley)."""
+        """Return the mean wait at the link of the requests that cross it, for this very sequence (Lindley)."""
         return statistics.fmean(waits_s(self.arrivals_at_link(cached), service_s) or [0.0])
 
 

@@ -84,9 +84,9 @@ TOO_OLD_S = 1.1
 
 @dataclass
 class Visits:
-    """When each region's visits of each phase were, and when everybody asked at once.
+    """Time spans of each region's visits by phase, and of the simultaneous requests.
 
-    A visit is a list: where the machine disturbed it, those that took its place follow.
+    A visit is a list: a visit that the machine disturbed is followed by its repetitions.
     """
 
     windows: dict[tuple[str, str], list[list[Window]]] = field(
@@ -95,29 +95,29 @@ class Visits:
     crowd: Span = (0, 0)
 
     def spans(self, region: str, *phases: str) -> list[Span]:
-        """The spans of a region's visits in these phases, in order of time."""
+        """Return the spans of a region's visits in these phases, in order of time."""
         every = (one for phase in phases for some in self.windows[region, phase] for one in some)
         return sorted((one.start_ns, one.end_ns) for one in every)
 
     @property
     def every_span(self) -> list[Span]:
-        """The spans of all visits, in order of time."""
+        """Spans of all visits, in order of time."""
         return sorted(span for region in REGIONS for span in self.spans(region, FIRST, AGAIN))
 
     @property
     def span(self) -> Span:
-        """From the beginning of the first visit to the end of the last."""
+        """Span from the start of the first visit to the end of the last."""
         return min(start for start, _ in self.every_span), max(end for _, end in self.every_span)
 
     @property
     def not_counted(self) -> list[Span]:
-        """The spans of those visits that others took the place of: the rest is the same without the CDN and with it."""
+        """Spans of the repeated visits, which do not count: the rest is the same without the CDN and with it."""
         return [(one.start_ns, one.end_ns) for every in self.windows.values() for some in every for one in some[:-1]]
 
 
 @dataclass(frozen=True)
 class Measured:
-    """One of the two networks: what was captured, when what was, what the origin held."""
+    """One of the two networks: its capture, the spans of its visits, and the origin's objects."""
 
     captured: CaptureFile
     visits: Visits
@@ -128,7 +128,7 @@ class Measured:
 
     @property
     def visited(self) -> list[PageLoad]:
-        """What the users of every region asked for in their visits."""
+        """Page loads of all users' visits."""
         return [
             self.loads[region].between(*span) for region in REGIONS for span in self.visits.spans(region, FIRST, AGAIN)
         ]
@@ -168,7 +168,7 @@ def run(context: Run) -> Outcome:
 
 
 def _make_pages(context: Run, folder: Path) -> list[list[str]]:
-    """Put pages and the crowd's object into the folder; returns the paths of each page, its own first.
+    """Write the pages and the crowd's object into the folder; return the paths of each page, its own first.
 
     A first visit that the machine disturbed is made again to another page, which no replica holds.
     """
@@ -186,7 +186,7 @@ def _capture_name(case: str) -> str:
 
 
 def _measure(context: Run, folder: Path, case: str, pages: Sequence[Sequence[str]], evidence: Evidence) -> Measured:
-    """All visits, and with the CDN the crowd, in a network of their own."""
+    """Make all visits, and with the CDN the crowd's requests, in a network of their own."""
     asked, share = context.parameters, 0.02 if case == WITHOUT else 0.35
     context.step(f"the network ({case})", share)
     cdn_too = case == THROUGH
@@ -210,7 +210,7 @@ def _measure(context: Run, folder: Path, case: str, pages: Sequence[Sequence[str
 
 
 def _hosts(case: str) -> list[str]:
-    """Every host that takes part in a visit."""
+    """Return every host that takes part in a visit."""
     kinds = ("user", "dns", "edge") if case == THROUGH else ("user", "dns")
     return [*(host_name(kind, region) for kind in kinds for region in REGIONS), *SERVERS, "origin"]
 
@@ -224,7 +224,7 @@ def _visit(
     watch: MachineWatch,
     share: float,
 ) -> Visits:
-    """Every region's first visit, and the later ones of that page; those that the machine disturbed are made again."""
+    """Make every region's first visit and the later ones of that page; repeat those that the machine disturbed."""
     visits, page = Visits(), dict.fromkeys(users, pages[0])
     for number in range(context.repeat + 1):
         context.step(f"visit {number + 1} of {context.repeat + 1}", share + 0.05 + 0.25 * number / context.repeat)
@@ -258,7 +258,7 @@ def _read(captured: CaptureFile, visits: Visits, case: str, objects: Objects, to
 
 
 def _timings(measured: Measured, region: str, phase: str, watch: MachineWatch) -> list[Timing]:
-    """The times of a region's visits of this phase."""
+    """Return the times of a region's visits of this phase."""
     lookups = dns_exchanges(measured.captured, first_interface(host_name("user", region)))
     timings = []
     for span, sample in zip(measured.visits.spans(region, phase), _samples(measured, region, phase), strict=True):
@@ -295,7 +295,7 @@ def _compare(
 
 
 def _left_out(measured: Measured, case: str) -> dict[str, dict[str, float]]:
-    """What the closed form of each of a network's comparisons leaves out on its links, by name, in s."""
+    """Return the terms that the closed form of each comparison lacks on the network's links, by name, in seconds."""
     samples = {
         _name(region, case, phase): _samples(measured, region, phase) for region in REGIONS for phase in (FIRST, AGAIN)
     }
@@ -303,7 +303,7 @@ def _left_out(measured: Measured, case: str) -> dict[str, dict[str, float]]:
 
 
 def _samples(measured: Measured, region: str, phase: str) -> list[Sample]:
-    """A region's visits of this phase, each from its lookup on."""
+    """Return a region's visits of this phase as samples, each from its lookup on."""
     user, found = first_interface(host_name("user", region)), []
     lookups = dns_exchanges(measured.captured, user)
     for span in measured.visits.spans(region, phase):
@@ -315,7 +315,7 @@ def _samples(measured: Measured, region: str, phase: str) -> list[Sample]:
 
 
 def _at_origin(measured: Measured, region: str, case: str, phase: str) -> Sequence[Exchange]:
-    """What the origin is asked in a visit of this phase."""
+    """Return the requests at the origin in a visit of this phase."""
     span = measured.visits.spans(region, FIRST)[0]
     if case == WITHOUT:
         return measured.loads[region].between(*span).exchanges
@@ -394,7 +394,7 @@ def _regions(through: Measured) -> list[Region]:
 
 
 def _times(timings: Mapping[str, Sequence[Timing]], case: str, measured: Measured) -> dict[str, list[float]]:
-    """The times in s of those visits that count, by region."""
+    """Return the times of the counted visits, in seconds, by region."""
     visits, found = measured.visits, {}
     for region in REGIONS:
         found[region] = [

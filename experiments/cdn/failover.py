@@ -76,7 +76,7 @@ DAY_S = 86_400
 
 
 def run(context: Run) -> Outcome:
-    """Let a replica fail once for each kind of fault and TTL, judge."""
+    """Let a replica fail once for each kind of fault and TTL; judge."""
     asked, evidence = context.parameters, Evidence()
     _check_interval(context)
     if asked["faults"]:
@@ -165,7 +165,7 @@ def _many(context: Run, evidence: Evidence) -> Outcome:
 def _one_of_many(
     context: Run, bed: Testbed, asker: User, kind: str, theory: FailOverTheory, phase_s: float
 ) -> tuple[int, Fault]:
-    """One fault within a cycle that begins now, then wait until all is as before; returns when it began, the fault."""
+    """Cause one fault within a cycle that starts now, and wait for recovery; return the start and the fault."""
     start_ns = time.time_ns()
     fault = _fault(context, kind, int(theory.ttl_s))
     # Answers that name it are fetched until the check, and used for a TTL.
@@ -192,13 +192,13 @@ def _sleep_until(start_ns: int, after_s: float) -> None:
 
 
 def _asked_of_cdn(traffic: DnsTraffic) -> DnsTraffic:
-    """What the CDN's name server was asked."""
+    """Return the queries to the CDN's name server."""
     address, _, _ = SERVERS["ns-cdn"]
     return replace(traffic, exchanges=tuple(one for one in traffic.exchanges if one.query.target == address))
 
 
 def _compare(theory: FailOverTheory, phases_s: Sequence[float], found: Sequence[Timing]) -> list[Comparison]:
-    """Mean and quartiles of the fail-over time beside theory.
+    """Compare mean and quartiles of the fail-over time with theory.
 
     Its mean is over the long run; what these very faults differ from it by is added to the terms: their moments are
     known, and how many answers were fetched before a check is counted. A quartile may lie as far off as those of
@@ -228,7 +228,7 @@ def _compare(theory: FailOverTheory, phases_s: Sequence[float], found: Sequence[
 
 
 def _distribution(theory: FailOverTheory, every_s: Sequence[float]) -> list[Panel]:
-    """The distribution function of the fail-over time."""
+    """Return the panel of the fail-over time's distribution function."""
     end_s = theory.cycle_s + theory.interval_s
     line = [(end_s * step / 200, 100 * theory.share(end_s * step / 200)) for step in range(201)]
     points = [(time_s, 100 * (rank + 1) / len(every_s)) for rank, time_s in enumerate(sorted(every_s))]
@@ -258,7 +258,7 @@ def _capture_name(kind: str, ttl: int) -> str:
 
 
 def _fail(context: Run, folder: Path, kind: str, ttl: int, comes_back: bool, evidence: Evidence) -> Episode:
-    """One fault under load, in a network of its own; returns what was seen of it."""
+    """Cause one fault under load, in a network of its own; return its episode."""
     asked = context.parameters
     users = [host_name("user", REGION, number) for number in range(asked["users"])]
     drawing = {"ttl": ttl, "interval": asked["interval"], "scale": asked["scale"], "clients": asked["users"]}
@@ -284,9 +284,10 @@ def _fail(context: Run, folder: Path, kind: str, ttl: int, comes_back: bool, evi
 
 
 def _disturbed_s(fault: Fault, users: Sequence[judge.User], watch: MachineWatch) -> float:
-    """What the machine added, in s: to the checks until the fault, and the return, were noticed; and to one request.
+    """Return the machine's delay, in seconds: of the checks that notice fault and return, and of one request.
 
-    A request is under way from its lookup to its SYN: then the last answer with the replica is passed on, and used.
+    A request lasts from its lookup to its SYN: in that time the last answer with the failed replica is delivered and
+    used.
     """
     checking = ["ns-cdn", host_name("edge", REGION)]
     moments_ns = [fault.began_ns] + ([fault.back_ns] if fault.back_ns is not None else [])
@@ -297,14 +298,14 @@ def _disturbed_s(fault: Fault, users: Sequence[judge.User], watch: MachineWatch)
 
 
 def _under_way(user: judge.User) -> list[tuple[int, int]]:
-    """From each lookup of a user to the SYN behind it."""
+    """Return the spans from each lookup of a user to the SYN after it."""
     syns = sorted(one.connection.syn.time_ns for one in user.load.conversations)
     asked = [one.query.time_ns for one in user.dns.exchanges]
     return [(query_ns, syns[place]) for query_ns in asked if (place := bisect_left(syns, query_ns)) < len(syns)]
 
 
 def _under_load(context: Run, bed: Testbed, askers: Sequence[User], kind: str, ttl: int, comes_back: bool) -> Fault:
-    """Let users ask, the replica fail and, if it is to, come back; returns when that was."""
+    """Let users send requests, the replica fail and, with `comes_back`, return; return the times of the fault."""
     fault = _fault(context, kind, ttl)
     waits_s = (fault.over_ns - fault.began_ns) / judge.NS + AFTER_S
     lasts_s = BEFORE_S + waits_s * (2 if comes_back else 1) + RESTART_S * comes_back
@@ -356,7 +357,7 @@ def _restore(bed: Testbed, kind: str) -> None:
 
 
 def _panels(context: Run, recoveries: Sequence[tuple[str, Fault, Recovery]]) -> list[Panel]:
-    """The time of the last request that fails, and how many do, over the TTL."""
+    """Return the panels: time of the last failed request, and number of failures, over the TTL."""
     asked = context.parameters
     ttls = [0.0, 1.1 * max(asked["ttl"])]
     times, counts = [], []

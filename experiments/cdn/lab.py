@@ -40,7 +40,7 @@ ADDRESS, SERVER, ZONE = SERVERS["ns-cdn"]
 
 
 def name_server_starter(implementation: Implementation, plan: CdnPlan) -> Starter:
-    """What starts this name server in a host, with a master file for each region in its folder."""
+    """Return a starter of this name server in a host, with a master file for each region in its folder."""
     start = server_starter(implementation, lambda _host: _values(plan))
 
     def start_with_zones(host: Host) -> Program:
@@ -55,12 +55,11 @@ def name_server_starter(implementation: Implementation, plan: CdnPlan) -> Starte
 
 
 def _values(plan: CdnPlan) -> dict[str, Any]:
-    """What templates of the role cdn-dns know.
+    """Return the values for templates of the role cdn-dns.
 
-    zone and server: its origin, and the name of its name server; own_address; alias: the name that is answered by
-    region, without the zone; ttl and interval in seconds; check_path; origin: its address, when no replica is left;
-    regions: of each its name, network, replicas, the other regions in the order in which they help out, and the name of
-    its master file.
+    zone and server: its origin, and the name of its name server; own_address; alias: the name that is steered by
+    region, without the zone; ttl and interval in seconds; check_path; origin: its address, the last resort; regions:
+    name, network, replicas, the other regions in the order of fall-back, and the name of the master file of each.
     """
     names = list(REGIONS)
     return {
@@ -94,7 +93,7 @@ def _file(region: str) -> str:
 
 
 def _master_file(plan: CdnPlan, region: str) -> str:
-    """The CDN's zone as a region is to see it."""
+    """Return the CDN's zone for a region as a master file."""
     records = tuple(Record(ALIAS, "A", address, plan.ttl) for address in _replicas(plan, region))
     return NamePlan("cdn", {SERVER: [ADDRESS]}, [Zone(ZONE, (SERVER,), records)]).master_file(ZONE)
 
@@ -138,7 +137,7 @@ class User:
 
 
 def cdn_testbed(context: Run, folder: Path, **drawing: Any) -> Testbed:
-    """The topology cdn with these parameters, replicas and the CDN's name server or what takes their places.
+    """Return the testbed of the topology cdn, with replicas and the CDN's name server or their replacements.
 
     The origin serves `folder`, in which the status page of foreign replicas is put: they fetch it like any object.
     """
@@ -158,10 +157,10 @@ def cdn_testbed(context: Run, folder: Path, **drawing: Any) -> Testbed:
 
 
 def wake_up(bed: Testbed) -> None:
-    """Ask every name server once, and each region's local one for a name that does not exist.
+    """Send one query to every name server, and one for a nonexistent name to each region's local one.
 
-    The first answer of a program takes milliseconds longer than all later ones, which is no part of any formula. Of
-    the names that are looked up later nothing is in a cache afterwards.
+    The first answer of a program takes milliseconds longer than all later ones, which is no part of any formula. Of the
+    names that are looked up later nothing is in a cache afterwards.
     """
     for region in REGIONS:
         _wake_up_local(bed, region)
@@ -175,7 +174,7 @@ def _wake_up_local(bed: Testbed, region: str) -> None:
 
 
 def forget(bed: Testbed, region: str, cdn: bool) -> None:
-    """Restart a region's local name server and, with the CDN, its replica: their next visit is a first one again."""
+    """Restart a region's local name server and, with the CDN, its replica: the next visit finds empty caches."""
     bed.restart(host_name("dns", region))
     _wake_up_local(bed, region)
     if cdn:
@@ -215,7 +214,7 @@ def _told(asker: Asker) -> list[str]:
 
 
 def prepare(bed: Testbed, host: str, path: str) -> None:
-    """Have every region's first replica hold an object: a client on `host` asks each by its address."""
+    """Fill the first replica of every region with an object: a client on `host` requests it from each address."""
     for region in REGIONS:
         client = Driver(bed.host(host), [VISITOR, replica_address(region), str(DEFAULT_PORT), SITE])
         try:
@@ -226,22 +225,22 @@ def prepare(bed: Testbed, host: str, path: str) -> None:
 
 
 def implementations(context: Run) -> dict[str, str]:
-    """What a report calls replicas and the CDN's name server."""
+    """Return the names of replicas and the CDN's name server for the report."""
     return {**OURS, **{role: one.describe() for role, one in context.replacements.items()}, "client": "http.client"}
 
 
 def region_rtt_s(region: str, scale: float = 1.0) -> float:
-    """The round-trip time between a region and what is directly at the Internet, in s."""
+    """Return the round-trip time between a region and hosts directly on the Internet, in seconds."""
     return 2 * REGIONS[region][1] * scale / 1e3
 
 
 def origin_rtt_s(region: str, scale: float = 1.0) -> float:
-    """The round-trip time between a region and the origin, in s."""
+    """Return the round-trip time between a region and the origin, in seconds."""
     return region_rtt_s(region, scale) + 2 * ORIGIN_LEG_MS * scale / 1e3
 
 
 def paths(scale: float, rate_bps: float) -> list[EmulatedPath]:
-    """The paths that are measured for the fidelity certificate: to the origin from each region, and near by."""
+    """Return the paths of the fidelity certificate without the CDN: from each region to the origin."""
     to_origin = [
         EmulatedPath(host_name("user", region), "origin", ORIGIN, origin_rtt_s(region, scale)) for region in REGIONS
     ]
@@ -250,7 +249,7 @@ def paths(scale: float, rate_bps: float) -> list[EmulatedPath]:
 
 
 def region_paths(region: str, scale: float) -> list[EmulatedPath]:
-    """Those of one region's users with the CDN: to their replica, and from their name server to the CDN's."""
+    """Return the paths of one region with the CDN: user to replica, and its name server to the CDN's."""
     cdn, _, _ = SERVERS["ns-cdn"]
     return [
         EmulatedPath(host_name("user", region), host_name("edge", region), replica_address(region), 0.0),
@@ -259,5 +258,5 @@ def region_paths(region: str, scale: float) -> list[EmulatedPath]:
 
 
 def near_paths(scale: float) -> list[EmulatedPath]:
-    """Those of all regions' users with the CDN."""
+    """Return the paths of all regions with the CDN."""
     return [path for region in REGIONS for path in region_paths(region, scale)]

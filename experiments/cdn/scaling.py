@@ -63,7 +63,7 @@ NOTE = (
 
 @dataclass(frozen=True)
 class Stay:
-    """When so many clients had settled and asked, how long that took them, and when the last had its last response."""
+    """Time span of the steady state with a number of clients, its delay, and the end of the last response."""
 
     span: Span
     settle_s: float
@@ -78,7 +78,7 @@ class SweepEvidence(Evidence):
 
 
 def run(context: Run) -> Outcome:
-    """Sweep over the clients without and with the CDN, judge, compare."""
+    """Sweep over the number of clients without and with the CDN; judge, compare."""
     evidence = SweepEvidence()
     with site_folder(context) as folder:
         write_picture(folder / OBJECT, context.parameters["size"], context.seed)
@@ -105,7 +105,7 @@ def _name(point: Point) -> str:
 
 
 def _sweep(context: Run, folder: Path, case: str, evidence: SweepEvidence) -> list[Point]:
-    """All numbers of clients, one after the other, in a network of its own."""
+    """Measure all numbers of clients in turn, in a network of its own."""
     asked, begin = context.parameters, 0.02 if case == ALONE else 0.5
     context.step(f"the network ({case})", begin)
     stays: list[Stay] = []
@@ -136,7 +136,7 @@ def _sweep(context: Run, folder: Path, case: str, evidence: SweepEvidence) -> li
 
 
 def _stay(context: Run, users: Sequence[User], clients: int, case: str) -> Stay:
-    """Let so many clients ask for a while; returns the part of it in which they had settled."""
+    """Let a number of clients send requests for a while; return the span of their steady state."""
     asked = context.parameters
     settle_s = asked["think"]
     if case == ALONE:
@@ -156,13 +156,13 @@ def _stay(context: Run, users: Sequence[User], clients: int, case: str) -> Stay:
 
 
 def _rtts_s(context: Run, clients: int) -> list[float]:
-    """The round-trip times of so many clients to the origin: they are dealt out to the regions."""
+    """Return the round-trip times of the clients to the origin; clients are dealt out to the regions in turn."""
     regions = list(REGIONS)
     return [origin_rtt_s(regions[number % len(regions)], context.parameters["scale"]) for number in range(clients)]
 
 
 def _service_s(context: Run, response_bytes: int = 0) -> float:
-    """What the origin's link takes for a response of so many octets, or for the object with about such a head."""
+    """Return the origin link's service time of a response of that size, or of the object with a typical header."""
     asked = context.parameters
     return transmission_time_s(response_bytes or asked["size"] + HEAD_BYTES, asked["bw"] * 1e6)
 
@@ -174,7 +174,7 @@ def _found(context: Run, captured: CaptureFile, stay: Stay, objects: Objects) ->
 
 
 def _theory(context: Run, clients: int, found: Responses, stay: Stay, topo: Topo | None) -> Theory:
-    """The bound for so many clients, and with the topology of a lone origin the terms that it leaves out."""
+    """Return the bound for a number of clients and, with the topology of the origin alone, the terms that it lacks."""
     asked, rtts_s = context.parameters, _rtts_s(context, clients)
     bound = cdn_theory.interactive(rtts_s, _service_s(context, found.response_bytes), asked["think"])
     if topo is None or not found.count:
@@ -192,7 +192,7 @@ def _theory(context: Run, clients: int, found: Responses, stay: Stay, topo: Topo
 
 
 def _clients(context: Run, clients: int) -> list[Client]:
-    """The clients as `_stay` deals them out to the regions' hosts."""
+    """Return the clients in the regions' hosts, as in `_stay`."""
     regions, made = list(REGIONS), []
     for number in range(clients):
         turn, place = divmod(number, len(regions))
@@ -222,7 +222,7 @@ def _point(context: Run, captured: CaptureFile, clients: int, stay: Stay, found:
 
 
 def _crossings(captured: CaptureFile, host: str, stay: Stay) -> Traffic:
-    """What a host saw of a span's requests, whose responses may come after it; what users got with its octets."""
+    """Return a host's exchanges of a span, with responses that end after it; users' with their content."""
     frames = (frame for frame in captured.at(first_interface(host)) if stay.span[0] <= frame.time_ns < stay.over_ns)
     return crossings(frames, 80, keep_content=host != "origin")
 
@@ -232,7 +232,7 @@ def _compare(theory: Theory, one: Point) -> Comparison:
 
 
 def _panels(context: Run, alone: Sequence[Point], through: Sequence[Point]) -> list[Panel]:
-    """Response time and use of the origin's link over the number of clients."""
+    """Return the panels: response time and utilisation of the origin's link over the number of clients."""
     think_s, service_s = context.parameters["think"], _service_s(context)
     numbers = range(1, max(context.parameters["clients"]) + 1)
     rtts = [_rtts_s(context, number) for number in numbers]

@@ -67,7 +67,7 @@ FEWER_BY = 5
 
 @dataclass
 class Sweep:
-    """What the TTL sweep did: from when on the changing names had which address, and the traffic."""
+    """The TTL sweep: the times and addresses of the changes, and the traffic."""
 
     changes: list[tuple[int, list[str]]] = field(default_factory=list)
     traffic: Mapping[str, DnsTraffic] = field(default_factory=dict)
@@ -104,7 +104,7 @@ def run(context: Run) -> Outcome:
 
 
 def _zipf(context: Run, cache: str, evidence: Evidence) -> Workload:
-    """The traffic at the client and at the root while a client asks for names with Zipf's frequencies."""
+    """Return the traffic at the client and at the root under queries with Zipf's frequencies."""
     random = Random(context.seed)
     weights = [1 / rank**ZIPF_EXPONENT for rank in range(1, len(ZIPF_NAMES) + 1)]
     names = random.choices(ZIPF_NAMES, weights, k=context.parameters["queries"])

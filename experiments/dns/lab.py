@@ -75,7 +75,7 @@ def dns_testbed(context: Run, own_local: bool = False, **parameters: Any) -> Tes
 
 
 def _starters(context: Run, parameters: Mapping[str, Any]) -> dict[str, Starter]:
-    """What takes the place of the name servers: of all authoritative ones, of the local one."""
+    """Return starters for the replacements of the authoritative name servers and of the local one."""
     recursive = parameters.get("mode") == "recursive"
     starters: dict[str, Starter] = {}
     authoritative = context.replacements.get("authoritative")
@@ -103,7 +103,7 @@ def _zones(listed: list[list[str]], host: Host) -> dict[str, Any]:
 
 
 def server_names(context: Run) -> dict[str, str]:
-    """What a report calls the name servers, by role."""
+    """Return the names of the name servers for the report, by role."""
     names = {"local": "services.dns.resolver", "authoritative": "services.dns.authoritative"}
     return names | {role: one.describe() for role, one in context.replacements.items()}
 

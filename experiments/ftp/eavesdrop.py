@@ -49,14 +49,14 @@ FTP, SFTP = "FTP", "SFTP"
 
 @dataclass
 class Fetched:
-    """When the file was fetched, by what; what then lay on the client's disk; and what kept it from being fetched."""
+    """Fetched files: the span of each transfer, the file on the client's disk, and the error of a failed transfer."""
 
     windows: dict[str, Window] = field(default_factory=dict)
     arrived: dict[str, bytes] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
 
     def heard(self, everything: Overheard, way: str) -> Overheard:
-        """What the third host saw of one of the transfers."""
+        """Return the third host's frames of one transfer."""
         window = self.windows.get(way, Window(0, 0))
         return everything.between(window.start_ns, window.end_ns)
 

@@ -70,7 +70,7 @@ class Home:
 
 
 def disk_of(host: Host) -> Path:
-    """Where the user's files on the server are seen from outside its host."""
+    """Return the path of the user's files on the server, as seen from outside its host."""
     # What a host has mounted is seen through one of its processes.
     return Path(f"/proc/{host.namespace_pid}/root{host.workdir}/files/{USER}")
 
@@ -108,7 +108,7 @@ def ftp_testbed(
 
 
 def serving(server: Implementation | None, files: Mapping[str, bytes], beside: Sequence[str] = ()) -> Starter:
-    """What starts the server on the user's disk; None: lab7's own."""
+    """Return a starter of the server on the user's disk; `server` None: lab7's own."""
 
     def start(host: Host) -> Service | Program:
         home = Home(host, files, sum(len(octets) for octets in files.values()) + SPARE_OCTETS)
@@ -129,19 +129,19 @@ def ftp_path(rtt_s: float, bw_mbit: float) -> EmulatedPath:
 
 
 def server_name(context: Run) -> str:
-    """What a report calls the server."""
+    """Return the server's name for the report."""
     server = context.replacements.get(FTP_SERVER)
     return server.describe() if server else OUR_SERVER
 
 
 def client_name(context: Run) -> str:
-    """What a report calls the client."""
+    """Return the client's name for the report."""
     client = context.replacements.get(FTP_CLIENT)
     return client.describe() if client else OUR_CLIENT
 
 
 def able(client: Implementation | None, what: str, mode: str) -> bool:
-    """Whether a client can list, get or put in this mode; a person's own is put to the test."""
+    """Return True if a client can list, get or put in this mode; the user's own program is always tried."""
     return client is None or client.own or f"{what}-{mode}" in client.commands
 
 
@@ -166,7 +166,7 @@ def run_client(host: Host, client: Implementation | None, what: str, mode: str, 
 
 
 def which_ssh(asked: str) -> str:
-    """What SFTP is by: OPENSSH or ASYNCSSH; where any is as good, the former if it is there."""
+    """Return the SFTP implementation: OPENSSH or ASYNCSSH; for ANY the former if it is installed."""
     if asked != ANY:
         return asked
     openssh = implementations()[SFTP_SERVER, OPENSSH]
@@ -174,7 +174,7 @@ def which_ssh(asked: str) -> str:
 
 
 def ssh_name(ssh: str) -> str:
-    """What a report calls it."""
+    """Return the SFTP implementation's name for the report."""
     if ssh == OPENSSH:
         return implementations()[SFTP_SERVER, OPENSSH].describe()
     try:

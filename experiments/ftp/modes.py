@@ -74,9 +74,10 @@ BESIDE: dict[str, tuple[What, str]] = {f"{what} {mode}": (what, mode) for mode i
 
 @dataclass
 class Sessions:
-    """When the sessions were, by what they are called, and which of them failed.
+    """Time spans of the sessions by name, and their failures.
 
-    `broken_off`: when those were that failed; `folder`: what the user's folder had when a session listed it.
+    `broken_off`: the spans of failed sessions; `folder`: the expected content of the user's folder when a session lists
+    it.
     """
 
     windows: dict[str, list[Window]] = field(default_factory=dict)
@@ -116,7 +117,7 @@ class Sessions:
             return []
 
     def broken(self, claim: str, names: Sequence[str]) -> Verdict | None:
-        """What is to be said of a claim whose sessions did not come to their end."""
+        """Return a verdict on a claim with a session that broke off, else None."""
         first = next((name for name in names if name in self.failures), None)
         return None if first is None else failed(claim, f"The session {first} broke off: {self.failures[first]}.")
 
@@ -207,7 +208,7 @@ def _fetch(context: Run, host: Host, web: WebUser, way: str, names: Sequence[str
 
 
 def _dialogues(context: Run, bed: Testbed, done: Sessions) -> None:
-    """What no client does of itself: the four codes by their causes, and what the server remembers."""
+    """Run the scripted dialogues: four reply codes with their causes, and the server's state."""
     host, name = bed.host("client"), "file-001.bin"
     ballast, later = host.workdir / BALLAST, host.workdir / LATER
     for each, octets in _too_much(context.seed).items():
@@ -312,7 +313,7 @@ def _http_theory(context: Run, load: PageLoad, beyond: Mapping[str, float]) -> T
 
 
 def _assignments(traffic: FtpTraffic, sessions: Sessions, names: Sequence[str]) -> Iterator[Assignment]:
-    """What the clients were to do in each session."""
+    """Return the assignment of the client in each session."""
     for mode in MODES:
         for part in sessions.each(traffic, mode):
             yield Assignment(part, "get", names)

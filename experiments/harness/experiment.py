@@ -25,15 +25,15 @@ from experiments.harness.results.result import Comparison, Fidelity, Timing
 
 
 class ParameterError(ValueError):
-    """A parameter does not exist or has no such value; the message says which there are."""
+    """A parameter does not exist or has no such value; the message lists the alternatives."""
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter: its default as a person would type it, how to read that, and what it means.
+    """A parameter: its default as text, its parser, and its meaning.
 
-    `full`: its default in a long run (`lab7 run --full`), where that differs; `full_virtual`: in a long run in virtual
-    time, in which hours of waiting take none, where it differs again.
+    `full`: its default in a long run (`lab7 run --full`), if different; `full_virtual`: its default in a long run in
+    virtual time, in which hours of waiting take no time, if different again.
     """
 
     default: str
@@ -43,7 +43,7 @@ class Parameter:
     full_virtual: str | None = None
 
     def text(self, full: bool, timed_by: ClockWord) -> str:
-        """Return its default as a person would type it, in a long run or not, by this clock."""
+        """Return the default as text, in a long run or not, by this clock."""
         if full and timed_by == "virtual" and self.full_virtual is not None:
             return self.full_virtual
         return self.full if full and self.full is not None else self.default
@@ -51,9 +51,9 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Run:
-    """What one run is given. `parameters` are parsed; `step` tells the person what is being done now.
+    """The input of one run: `parameters` are parsed; `step` reports progress.
 
-    `replacements`: by role, what takes the place of lab7's own service.
+    `replacements`: by role, the implementation in place of lab7's own service.
     """
 
     parameters: Mapping[str, Any]
@@ -66,10 +66,11 @@ class Run:
     replacements: Mapping[str, Implementation] = field(default_factory=dict)
 
     def waiting(self, hosts: Mapping[str, str]) -> frozenset[str]:
-        """Return those of the hosts, given by role, whose programs wait by timers of their own (see pathmodel.replay).
+        """Return those of the hosts, given by role, with programs that wait by timers of their own (see
+        pathmodel.replay).
 
-        These are real servers in virtual time: programs take no time there, so that what passes before one acts is a
-        timer of its. A person's own program is set beside the formula as lab7's are.
+        These are real servers in virtual time: programs take no time there, so a delay before one acts is a timer of
+        its own. A user's own program is compared with the formula as lab7's are.
         """
         if clock.current().word != "virtual":
             return frozenset()
@@ -78,9 +79,9 @@ class Run:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one run found. `timings` are the samples behind the comparisons, by name.
+    """The outcome of one run. `timings` are the samples behind the comparisons, by name.
 
-    `plot`: an SVG for the report in the place of the bars that every comparison gets.
+    `plot`: an SVG for the report in place of the bars of each comparison.
     """
 
     claims: tuple[Verdict, ...]
@@ -94,10 +95,10 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Experiment:
-    """One question, and how to answer it.
+    """An experiment: a question and the function that answers it.
 
-    `claims`: ids, of the course's claims (experiments/claims.toml) or of `own_claims`, which say what they state.
-    `cost`: about how many seconds a processor works for a run in virtual time; the longest are started first.
+    `claims`: ids of the course's claims (experiments/claims.toml) or of `own_claims`. `cost`: processor time of a run
+    in virtual time, in seconds; the longest are started first.
     """
 
     name: str
@@ -111,7 +112,7 @@ class Experiment:
     cost: float = 15.0
 
     def read_parameters(self, given: Mapping[str, str], full: bool = False) -> dict[str, Any]:
-        """All parameters parsed, `given` in place of the defaults (with `full`, those of the long run by this clock).
+        """Parse all parameters, `given` in place of the defaults; `full`: those of the long run by this clock.
 
         Raises ParameterError.
         """

@@ -70,7 +70,7 @@ class Column:
 
     @property
     def installed(self) -> bool:
-        """Whether the client is on this machine."""
+        """True if the client is on this machine."""
         return self.client is None or self.client.installed()
 
 

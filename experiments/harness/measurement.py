@@ -144,7 +144,7 @@ class NetworkSettings(Protocol):
 
     @property
     def sandboxed(self) -> bool:
-        """Whether the network lives in a sandbox."""
+        """True if the network lives in a sandbox."""
 
 
 def make_testbed(context: NetworkSettings, topo: Topo, starters: Mapping[str, Starter] | None = None) -> Testbed:

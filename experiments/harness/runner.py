@@ -38,11 +38,10 @@ def run_experiment(
     folder: Path | None = None,
     started: datetime | None = None,
 ) -> tuple[Path, Result]:
-    """Run an experiment with `given` parameters; returns its folder and its result.
+    """Run an experiment with `given` parameters; return its folder and its result.
 
-    `step` is told what is being done and which share of all is done; `attempt` counts the runs of one command (see
-    reruns). `folder` and `started`: where they are made elsewhere. Raises ParameterError, EmulationError,
-    LabDied.
+    `step` receives progress as a text and a share; `attempt` counts the runs of one command (see reruns). `folder` and
+    `started` are given by a caller that has made the folder. Raises ParameterError, EmulationError, LabDied.
     """
     parameters = experiment.read_parameters(given, full)
     started, began_s = started or datetime.now(UTC), time.monotonic()
@@ -87,7 +86,7 @@ def _stored(parameters: Mapping[str, Any], repeat: int) -> dict[str, Any]:
 
 
 def _beside(outcome: Outcome) -> dict[str, list[Timing]]:
-    """The samples with what disturbed them as terms. Without a theory no slack is known, and so no such terms."""
+    """Return the samples with their disturbances as terms; a sample without a theory has no slack and no such terms."""
     theories = {one.name: one.theory_terms for one in outcome.comparisons}
     return {
         name: [one.beside(theories[name]) if name in theories else one for one in some]

@@ -55,25 +55,25 @@ TEN_MINUTES_S = 600
 
 @dataclass(frozen=True)
 class Visits:
-    """Pairs of requests of one case: at the client, and what the proxy asked the origin for meanwhile."""
+    """Pairs of requests of one case: at the client, and the proxy's requests to the origin meanwhile."""
 
     at_client: tuple[PageLoad, ...]
     at_proxy: tuple[PageLoad, ...]
 
     @property
     def seconds(self) -> list[Exchange]:
-        """The second requests, at the client."""
+        """Second requests, at the client."""
         return [load.exchanges[1] for load in self.at_client]
 
     @property
     def complete(self) -> bool:
-        """Whether there is a response to every second request, where it is asked for and where it comes from."""
+        """True if every second request has a response, at the client and at the proxy."""
         every = [*self.at_client, *self.at_proxy]
         return all(len(load.exchanges) > 1 and load.exchanges[1].response is not None for load in every)
 
 
 def run(context: Run) -> Outcome:
-    """Ask, wait, ask again; judge, compare."""
+    """Request, wait, request again; judge, compare."""
     asked, evidence = context.parameters, Evidence()
     long_s, short_s = 2 * asked["idle"], asked["idle"] / 2
     beds: list[tuple[list[str], dict[str, Any]]] = [
@@ -122,7 +122,7 @@ def _work(
     drawing: Mapping[str, Any],
     evidence: Evidence,
 ) -> tuple[CaptureFile, dict[str, list[Window]], Any]:
-    """The pairs of requests of these cases in one network."""
+    """Send the pairs of requests of these cases in one network."""
     asked = context.parameters
     hosts = ["client", "origin", *(["proxy"] if PROXY in cases else [])]
     network = web_testbed(context, folder, asked["rtt"], asked["bw"], **drawing)
@@ -140,7 +140,7 @@ def _work(
 
 
 def _pair(agent: Driver, order: Mapping[str, Any], idle_s: float, taken: list[Window]) -> Window:
-    """Ask twice; once more only when the origin has closed the connection that the proxy used for the pair before."""
+    """Send a pair of requests, after a pause in which the origin closes the proxy's connection of the previous pair."""
     if taken:
         time.sleep(idle_s)
     taken.append(agent.request(order, idle_s + TIMEOUT_S))
@@ -164,7 +164,7 @@ def _visits(captured: CaptureFile, case: str, windows: Sequence[Window], files: 
 
 
 def _sample(case: str, load: PageLoad) -> Sample:
-    """The second request from its first frame at the client, which may be a SYN, to the end of its response."""
+    """Return the second request from its first frame at the client, possibly a SYN, to the end of its response."""
     second = load.exchanges[1]
     assert second.response is not None
     if case == CLOSED and len(load.conversations) > 1:
@@ -173,7 +173,7 @@ def _sample(case: str, load: PageLoad) -> Sample:
 
 
 def _timings(case: str, visits: Visits, watch: MachineWatch) -> list[Timing]:
-    """The second requests' times and their terms; those of a proxy's from its own interface."""
+    """Return the second requests' times and terms; those of a proxy from its own interface."""
     timings = []
     for number, load in enumerate(visits.at_client):
         sample = _sample(case, load)
@@ -195,7 +195,7 @@ def _timings(case: str, visits: Visits, watch: MachineWatch) -> list[Timing]:
 
 
 def _theory(context: Run, case: str, visits: Visits, beyond: Mapping[str, float]) -> Theory:
-    """One page of one object: with the handshake 2 RTT + X, and RTT + X where the connection was kept."""
+    """Return the theory of one object: 2 RTT + X with the handshake, RTT + X on a kept connection."""
     asked = context.parameters
     second = (visits.at_proxy if case == PROXY else visits.at_client)[0].exchanges[1]
     assert second.response is not None

@@ -36,7 +36,7 @@ MODIFIED = 1_700_000_000
 
 
 def make_site(folder: Path, objects: int, size_bytes: int, seed: int) -> list[Path]:
-    """Write a base page and `objects` - 1 pictures, each of `size_bytes` octets; returns them, the page first.
+    """Write a base page and `objects` - 1 pictures, each of `size_bytes` octets; return their paths, the page first.
 
     A page whose names need more octets than that has as many as they need.
     """
@@ -56,7 +56,7 @@ def make_site(folder: Path, objects: int, size_bytes: int, seed: int) -> list[Pa
 
 
 def site_files(paths: Sequence[Path], place: str = "/") -> dict[bytes, bytes]:
-    """What an origin has to send for the files of make_site(), the page first: octets by path below `place`."""
+    """Return the origin's files of make_site(), the page first: octets by path below `place`."""
     named = {f"{place}{path.name}".encode(): path.read_bytes() for path in paths[1:]}
     return {place.encode(): paths[0].read_bytes(), **named}
 
@@ -73,7 +73,7 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def _picture(size_bytes: int, random: Random) -> bytes:
-    """A PNG picture of one random colour, filled up to its size by a private chunk that viewers skip."""
+    """Return a PNG picture of one random colour, filled up to its size by a private chunk that viewers skip."""
     colour = bytes(random.randrange(256) for _ in range(3))
     rows = (b"\x00" + colour * SIDE_PIXELS) * SIDE_PIXELS
     header = _chunk(b"IHDR", struct.pack(">IIBBBBB", SIDE_PIXELS, SIDE_PIXELS, 8, 2, 0, 0, 0))
@@ -92,7 +92,7 @@ AT_CLIENT, AT_PROXY, AT_ORIGIN = map(first_interface, ("client", "proxy", "origi
 def web_testbed(
     context: Run, folder: Path, rtt_s: float, bw_mbit: float, objects: Sequence[str] = (), **drawing: Any
 ) -> Testbed:
-    """The web topology, origin and proxy (or what takes their places); the origin serves `folder`.
+    """Return the testbed of the web topology, with origin and proxy or their replacements; the origin serves `folder`.
 
     `objects`: what its page names; `drawing`: further parameters of the topology.
     """
@@ -109,31 +109,31 @@ def web_testbed(
 
 
 def access_path(rtt_s: float, bw_mbit: float) -> EmulatedPath:
-    """The path that is measured for the fidelity certificate."""
+    """Return the path of the fidelity certificate."""
     return EmulatedPath("client", "origin", ORIGIN_ADDRESS, rtt_s, bw_mbit * 1e6)
 
 
 def base_url(context: Run, strategy: str) -> str:
-    """Where the origin is asked by a strategy."""
+    """Return the origin's URL for a strategy."""
     origin = context.replacements.get("origin")
     port = origin.port(strategy) if origin else DEFAULT_PORT
     return f"http://{NAME}" + ("" if port == DEFAULT_PORT else f":{port}")
 
 
 def origin_name(context: Run) -> str:
-    """What a report calls the origin."""
+    """Return the origin's name for the report."""
     origin = context.replacements.get("origin")
     return origin.describe() if origin else "services.http.origin"
 
 
 def proxy_mode(context: Run) -> str:
-    """How the proxy is asked: as a forward proxy where it can be one."""
+    """Return the proxy's mode: forward where it supports it."""
     proxy = context.replacements.get("proxy")
     return proxy.modes[0] if proxy and proxy.modes else "forward"
 
 
 def proxy_name(context: Run) -> str:
-    """What a report calls the proxy."""
+    """Return the proxy's name for the report."""
     proxy = context.replacements.get("proxy")
     return proxy.describe() if proxy else "services.http.proxy"
 
@@ -145,7 +145,7 @@ def loads_in(
     windows: Mapping[str, Sequence[Window]],
     files: Mapping[str, Files],
 ) -> dict[str, list[PageLoad]]:
-    """The page loads that an interface saw within each window, with the files of the page by the same names."""
+    """Return the page loads at an interface within each window, with the files of the page by the same names."""
     origin = context.replacements.get("origin")
     every = page_load(captured, interface, {DEFAULT_PORT, *(origin.ports.values() if origin else ())})
     return {
@@ -154,24 +154,24 @@ def loads_in(
 
 
 def arrived(load: PageLoad) -> bool:
-    """Whether any response of a load is in its packets, so that there is something to time."""
+    """Return True if a load has a response in its packets, so that it can be timed."""
     return any(one.response is not None for one in load.exchanges)
 
 
 def delivered(loads: Iterable[PageLoad]) -> bool:
-    """Whether every one of these loads delivered the files of its page, without which its time says nothing."""
+    """Return True if all these loads delivered the files of their page; else their times are no evidence."""
     return all(undelivered(load, load.files or {}) is None for load in loads)
 
 
 def failure_seen(loads: Sequence[PageLoad]) -> str:
-    """What the packets of loads that failed show, as the rest of a sentence; empty where they show nothing."""
+    """Return the fault in the packets of failed loads, as the rest of a sentence; empty if there is none."""
     found = (undelivered(load, load.files or {}) for load in loads if load.conversations)
     wrong = next((one for one in found if one is not None), None)
     return f"; in the packets, {wrong.evidence}" if wrong is not None else ""
 
 
 def timing(load: PageLoad, watch: MachineWatch | None = None) -> Timing:
-    """The total time of a page load and its terms, from its packets; with a watch, also what disturbed it."""
+    """Return the total time of a page load and its terms, from its packets; with a watch, its disturbance as well."""
     found = decompose(load)
     timed = Timing(found.total_s, found.terms)
     if watch is None:
@@ -188,7 +188,7 @@ def left_out(
     at: str = AT_CLIENT,
     waiting: Collection[str] = (),
 ) -> dict[str, dict[str, float]]:
-    """What the closed form of each of these cases leaves out, by name, in seconds: terms of the median of its loads.
+    """Return the terms that the closed form of each case lacks, by name, in seconds: those of its median load.
 
     window, acknowledgements, server_waits, and waiting: see pathmodel.replay; framing: octets that are neither requests
     nor responses, and segments that are shorter than they could be. Empty where TCP lost a segment.
@@ -201,16 +201,16 @@ def left_out(
 
 
 def sample_of(load: PageLoad, at: str) -> Sample:
-    """A page load from its first frame to its last, as `decompose` takes it."""
+    """Return a page load as a sample, from its first frame to its last as in `decompose`."""
     responses = [one.response.last_ns for one in load.exchanges if one.response is not None]
     return Sample(at, min(one.connection.syn.time_ns for one in load.conversations), max(responses))
 
 
 def framing_s(load: PageLoad, rate_bps: float) -> float:
-    """What a link takes for the frames of a page load beyond those that its requests and responses need, in s.
+    """Return the transmission time of a page load's octets beyond those of the closed form, in seconds.
 
-    The closed forms count one request a round, of the largest size, and each response in as few segments as can be.
-    A connection preface, settings, several requests in one segment and short segments come on top of that.
+    The closed forms count one request a round, of the largest size, and each response in as few segments as can be. A
+    connection preface, settings, several requests in one segment and short segments come on top of that.
     """
     size = request_size(load)
     return sum(_framing_s(conversation, rate_bps, size) for conversation in load.conversations)
@@ -236,7 +236,7 @@ def _framing_s(conversation: Conversation, rate_bps: float, request_size_bytes: 
 
 
 def turns_framing_s(exchanges: Sequence[Exchange], rate_bps: float) -> float:
-    """What a link takes for exchanges in turns beyond what a closed form counts, in s; see framing_s.
+    """Return the transmission time of exchanges in turn beyond that of the closed form, in seconds; see framing_s.
 
     That is a request of the largest size for each, and each response in as few segments as can be.
     """
@@ -251,10 +251,10 @@ def turns_framing_s(exchanges: Sequence[Exchange], rate_bps: float) -> float:
 
 
 def response_sizes(load: PageLoad) -> list[int]:
-    """The octets of the responses as they were sent, head and body: what the link had to transmit."""
+    """Return the octets of the responses on the link, header and content."""
     return [len(one.response.octets) for one in load.exchanges if one.response is not None]
 
 
 def request_size(load: PageLoad) -> int:
-    """The octets of the largest request of a load."""
+    """Return the octets of the largest request of a load."""
     return max(len(one.request.octets) for one in load.exchanges)

@@ -109,7 +109,7 @@ def _make_objects(context: Run, folder: Path) -> list[str]:
 def _work(
     client: OurClient, context: Run, names: Sequence[str], watch: MachineWatch
 ) -> tuple[dict[str, list[Window]], dict[str, str]]:
-    """(when the loads by each strategy were, why those of a strategy failed)."""
+    """Load by both strategies; return the time spans and the failures, by strategy."""
     windows: dict[str, list[Window]] = {PIPELINED: [], MULTIPLEXED: []}
     failures: dict[str, str] = {}
     for number in range(context.repeat + 1):
@@ -134,7 +134,7 @@ def _small(load: PageLoad) -> Exchange:
 
 
 def _timing(load: PageLoad, watch: MachineWatch) -> Timing:
-    """From the request for the first small object, sent, to the last octet of its response, received."""
+    """Return the time from the first small object's request, sent, to the last octet of its response, received."""
     exchange = _small(load)
     if exchange.response is None:
         raise EmulationError("the small object did not arrive whole: see the capture")
@@ -144,7 +144,9 @@ def _timing(load: PageLoad, watch: MachineWatch) -> Timing:
 
 
 def _theory(strategy: str, load: PageLoad, context: Run) -> Theory:
-    """RTT, and the transmission of what goes before the small object: all of the large one, or one frame of it."""
+    """Return the theory: RTT, and the transmission of the octets before the small object: the large one, or one frame
+    of it.
+    """
     rate_bps = context.parameters["bw"] * 1e6
     rtt_s = context.parameters["rtt"] + transmission_time_s(request_size(load), rate_bps)
     large, small = (_response_size(load, name) for name in (LARGE, SMALL))
@@ -160,7 +162,7 @@ def _theory(strategy: str, load: PageLoad, context: Run) -> Theory:
 
 
 def _left_out(captured: CaptureFile, topo: Topo, loads: Sequence[PageLoad], rate_bps: float) -> dict[str, float]:
-    """What the closed form of these loads leaves out, by name, in seconds: see http_lab.left_out."""
+    """Return the terms that the closed form of these loads lacks, by name, in seconds: see http.lab.left_out."""
     spans = [(one.request.last_ns, one.response.last_ns) for one in map(_small, loads) if one.response is not None]
     try:
         found = beyond(captured, topo, AT_CLIENT, spans)
@@ -171,7 +173,7 @@ def _left_out(captured: CaptureFile, topo: Topo, loads: Sequence[PageLoad], rate
 
 
 def _framing_s(load: PageLoad, rate_bps: float) -> float:
-    """What the frames in front of the small object's end take beyond what the closed form counts, in seconds.
+    """Return the transmission time before the small object's end beyond that of the closed form, in seconds.
 
     Requests that share the first one's segment; frames other than DATA; the rest of the small object's last segment.
     """

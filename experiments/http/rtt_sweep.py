@@ -60,7 +60,7 @@ NOTE = (
 
 @dataclass(frozen=True)
 class Point:
-    """One page by one strategy at one RTT: its samples, the textbook's time and the time with slow start."""
+    """A page by one strategy at one RTT: its samples, the textbook's time and the time with slow start."""
 
     strategy: str
     objects: int
@@ -71,11 +71,11 @@ class Point:
 
     @property
     def name(self) -> str:
-        """What reports call it."""
+        """Name of the point in reports."""
         return _name(self.strategy, self.objects, self.rtt_s)
 
     def comparison(self) -> Comparison:
-        """Measured beside the formula with slow start."""
+        """Compare the samples with the formula with slow start."""
         return Comparison.of(self.name, self.timings, self.refined, tolerance(tolerance_of_round_trips(self.rtt_s)))
 
 
@@ -85,8 +85,7 @@ def _name(strategy: str, objects: int, rtt_s: float) -> str:
 
 @dataclass
 class Found:
-    """What the loads gave: points, the loads by HTTP/2, and by claim why it has failed: the first page of its strategy
-    that was not delivered."""
+    """Results of the loads: points, the loads by HTTP/2, and by claim the first undelivered page of its strategy."""
 
     points: list[Point] = field(default_factory=list)
     multiplexed: list[PageLoad] = field(default_factory=list)
@@ -102,7 +101,7 @@ class Found:
         self.failures.setdefault(claim, failed(claim, f"{name}: the page {why}{failure_seen(loads)}.", frames))
 
     def claims(self) -> list[Verdict]:
-        """H14, if any page was to be loaded by HTTP/2, and what has failed."""
+        """Return the verdicts: H14, if a page was loaded by HTTP/2, and the failed claims."""
         verdicts = dict(self.failures)
         if self.multiplexed:
             verdicts.setdefault("H14", http2.h14(self.multiplexed))

@@ -67,7 +67,7 @@ Loads = Mapping[str, list[PageLoad]]
 
 @dataclass
 class Workload:
-    """When the loads were, by what they are called, and what could not be loaded, with when that was tried.
+    """Time spans of the loads by name, and the failures with their attempts.
 
     `warm_ups` are the loads of the first round, in which nothing is measured.
     """
@@ -78,14 +78,14 @@ class Workload:
     warm_ups: dict[str, list[Window]] = field(default_factory=dict)
 
     def fail(self, name: str, error: LoadFailedError) -> None:
-        """Note a load that failed."""
+        """Record a failed load."""
         self.failures[name] = str(error)
         self.tried[name] = [] if error.window is None else [error.window]
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What the capture holds: page loads by name at the client and at the origin, those that failed, warm-ups."""
+    """Page loads of the capture by name: at the client, at the origin, failed ones, warm-ups."""
 
     loads: Loads
     at_origin: Loads
@@ -93,14 +93,14 @@ class Seen:
     warm_ups: Loads
 
     def every(self, *names: str) -> list[PageLoad]:
-        """The loads of these names at the client that sent anything, whether or not they failed."""
+        """Return the loads of these names with any packets at the client, failed or not."""
         either = (load for name in names for some in (self.loads, self.tried) for load in some.get(name, []))
         return [load for load in either if load.conversations]
 
 
 @dataclass(frozen=True)
 class Pages:
-    """The two pages on the origin: their files' names, the page's own first, and by which paths they are served."""
+    """The two pages on the origin: the names of their files, the page first, and their octets by path."""
 
     names: list[str]
     files: Files
@@ -108,7 +108,7 @@ class Pages:
     more_files: Files
 
     def files_by_name(self) -> dict[str, Files]:
-        """The files of the page that a load of each name is of."""
+        """Return the files of the page of each load, by its name."""
         # Single objects are named by their files, the page as well.
         single = {f"/{name}".encode(): octets for name, octets in zip(self.names, self.files.values(), strict=True)}
         return {**dict.fromkeys(STRATEGIES, self.files), **dict.fromkeys(ORDERS, single), MORE: self.more_files}
@@ -201,7 +201,7 @@ def _work(client: PageClient, context: Run, pages: Pages, watch: MachineWatch) -
 
 
 def _able_single(able: Sequence[str], context: Run) -> bool:
-    """Whether single objects can be loaded: lab7's client does that by HTTP/1.1, which not every origin speaks."""
+    """Return True if single objects can be loaded: lab7's client does that by HTTP/1.1, which some origins lack."""
     if "origin" not in context.replacements or "client" in context.replacements:
         return bool(able)
     return any(name in STRATEGIES[:4] for name in able)
@@ -219,7 +219,7 @@ def _single_objects(client: PageClient, context: Run, urls: Sequence[str], done:
 
 
 def _theory(name: str, load: PageLoad, context: Run) -> tuple[Theory, bool]:
-    """The formula's prediction for a load, and whether its condition holds: no burst exceeds the initial window."""
+    """Return the formula's prediction for a load, and True if its condition holds: no burst exceeds the initial window."""
     sizes, strategy, asked = response_sizes(load), "2" if name == MORE else name, context.parameters
     theory = http_page_load(strategy, asked["rtt"], sizes, asked["bw"] * 1e6, request_size_bytes=request_size(load))
     return theory, within_initial_window(strategy, sizes)

@@ -155,13 +155,13 @@ def _network(context: Run, topo: Topo, servers: Mapping[str, MailHost], written:
 
 
 def _add_webmail(host: Host, domain: str) -> None:
-    """Webmail beside a mail server, on the same mailboxes."""
+    """Start webmail beside a mail server, on the same mailboxes."""
     words = f"--accounts accounts --maildirs maildirs --domain {domain} --submission {host.IP()}:{SUBMISSION_PORT}"
     host.start(f"{WEBMAIL_MODULE} {words} --listen 0.0.0.0 --port {DEFAULT_PORT}", serves=True)
 
 
 def _mail(sender: str, seed: int) -> bytes:
-    """A message from one of the two users to the other."""
+    """Return a message from one of the two users to the other."""
     message = EmailMessage(policy=SMTP)
     message["From"], message["To"] = PEOPLE[sender], PEOPLE[OTHER[sender]]
     message["Subject"] = f"from {sender}"
@@ -172,7 +172,7 @@ def _mail(sender: str, seed: int) -> bytes:
 def _work(
     context: Run, bed: Testbed, servers: Mapping[str, MailHost], written: Letters, watch: MachineWatch
 ) -> Sessions:
-    """The sessions on Bob's mailbox: those that are timed, and then those that change it."""
+    """Run the sessions on Bob's mailbox: the timed ones, and then those that change it."""
     done, reader, browser = Sessions(), Reader(bed.host("bob"), RECEIVER_ADDRESS), _browser(bed, servers, "bob")
     count, subject = len(written.contents), written.subject.decode()
     # The first round, which only looks, warms everybody up; it is captured, but nobody asks for it.
@@ -205,7 +205,7 @@ def _work(
 
 
 def _pull_and_push(bed: Testbed, servers: Mapping[str, MailHost], mails: Mapping[str, bytes], done: Sessions) -> None:
-    """Alice loads a picture by HTTP; then each of the two sends the other a message."""
+    """Load a picture by HTTP from Alice's host; then send a message each way between the two users."""
     alice = bed.host("alice")
     web = Driver(alice, [VISITOR, ADDRESSES[WEB], str(DEFAULT_PORT), WEB.rstrip(".")])
     done.attempt("pull", lambda: web.request({"visit": [f"/{PICTURE}"]}))
@@ -218,13 +218,13 @@ def _pull_and_push(bed: Testbed, servers: Mapping[str, MailHost], mails: Mapping
 
 
 def _browser(bed: Testbed, servers: Mapping[str, MailHost], user: str) -> Driver:
-    """A person's browser, in front of the webmail of his or her server."""
+    """Return the driver of a user's browser, with the webmail of the user's server."""
     address = {"alice": SENDER_ADDRESS, "bob": RECEIVER_ADDRESS}[user]
     return Driver(bed.host(user), [BROWSER, address, str(DEFAULT_PORT), servers[user].hostname])
 
 
 def _by_webmail(bed: Testbed, servers: Mapping[str, MailHost], seed: int, done: Sessions) -> None:
-    """Alice writes to Bob in her browser, and he reads that in his."""
+    """Send a message from Alice to Bob by webmail, and read it in his."""
     subject, there = "by webmail", held(servers["bob"], "bob")
     writes = writing_steps("alice", BOB, subject, _said(seed))
     done.attempt("writes", partial(_browser(bed, servers, "alice").request, writes))
@@ -236,12 +236,12 @@ def _by_webmail(bed: Testbed, servers: Mapping[str, MailHost], seed: int, done: 
 
 
 def _token(seed: int) -> str:
-    """A word that stands in one message only."""
+    """Return a word that is in one message only."""
     return f"{Random(f'token {seed}').getrandbits(64):016x}"
 
 
 def _said(seed: int) -> str:
-    """What Alice writes in her browser."""
+    """Return Alice's text in webmail."""
     return f"It goes by {_token(seed)}, says Alice."
 
 
@@ -302,7 +302,7 @@ def _m4(captured: CaptureFile, sessions: Sessions, picture: bytes, mails: Mappin
 def _compare_all(
     context: Run, captured: CaptureFile, topo: Topo, traffic: Traffic, written: Letters, watch: MachineWatch
 ) -> tuple[dict[str, list[Timing]], list[Comparison]]:
-    """The time of each task by each protocol beside its round trips."""
+    """Compare the time of each task by each protocol with its round trips."""
     rtt_s, theories, samples = context.parameters["rtt"], {}, []
     for task, protocol in product(TASKS, WAYS):
         name = f"{protocol} {task}"
@@ -329,7 +329,7 @@ def _theory(protocol: str, task: str, traffic: Traffic, written: Letters, rtt_s:
 
 
 def _panels(context: Run, traffic: Traffic, comparisons: Sequence[Comparison], written: Letters) -> list[Panel]:
-    """Octets and round trips of each task by each protocol."""
+    """Return the panels: octets and round trips of each task by each protocol."""
     rtt_s, by_name = context.parameters["rtt"], {one.name: one for one in comparisons}
     wanted = [sum(written.headers), written.attached, sum(written.sizes)]
     octets, trips = [], []
@@ -347,7 +347,7 @@ def _panels(context: Run, traffic: Traffic, comparisons: Sequence[Comparison], w
 
 
 def _marks(points: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
-    """A short line at each point, and nothing between them."""
+    """Return a short line at each point, with gaps between them."""
     return [each for x, y in points for each in ((x - BESIDE / 2, y), (x + BESIDE / 2, y), (math.nan, math.nan))]
 
 

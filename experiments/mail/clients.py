@@ -33,7 +33,7 @@ TIMEOUT_S = 60.0
 
 @dataclass(frozen=True)
 class Errand:
-    """What a client is to do: send `message` to `recipient`, or fetch so many messages; as a user of a mail server."""
+    """A client's task: send `message` to `recipient`, or fetch `count` messages, as a user of a mail server."""
 
     deed: str
     server: MailHost
@@ -44,13 +44,13 @@ class Errand:
 
     @property
     def auth(self) -> bool:
-        """Whether the server wants to know who sends."""
+        """True if the server requires authentication of senders."""
         mta = self.server.mta
         return mta is None or mta.own or "auth" in mta.speaks
 
 
 def able(client: Implementation | None, deed: str) -> bool:
-    """Whether a client can do this; a person's own is put to the test."""
+    """Return True if a client supports an operation; the user's own program is always tried."""
     return client is None or client.own or deed in client.commands
 
 
@@ -64,13 +64,13 @@ def check_able(client: Implementation | None, deed: str) -> None:
 
 
 def client_name(replacements: Mapping[str, Implementation]) -> str:
-    """What a report calls what people send with."""
+    """Return the sending client's name for the report."""
     client = replacements.get(AGENT_ROLE)
     return client.describe() if client is not None else "Python's smtplib"
 
 
 def run_client(host: Host, client: Implementation | None, errand: Errand) -> Window:
-    """Have a client do it, to the end; None: lab7's own. Raises LoadFailedError, EmulationError."""
+    """Run a client's task to the end; `client` None: lab7's own. Raises LoadFailedError, EmulationError."""
     if client is None:
         return _run_ours(host, errand)
     folder = host.workdir / f"{client.name.partition(' ')[0]}-{errand.deed}-{time.monotonic_ns()}"

@@ -66,13 +66,13 @@ class Legs:
     bw_mbit: float
 
     def topology(self, **more: Any) -> MailTopo:
-        """The drawing with these legs; `more`: further parameters of it."""
+        """Return the topology with these legs; `more`: further parameters."""
         delays = {"sender": self.sender_s, "between": self.between_s, "receiver": self.receiver_s}
         given = {name: f"{rtt_s / 2 * 1e6:.0f}us" for name, rtt_s in delays.items()}
         return MailTopo(**given, bw=self.bw_mbit, **more)
 
     def paths(self) -> list[EmulatedPath]:
-        """The three paths that are measured for the fidelity certificate."""
+        """Return the three paths of the fidelity certificate."""
         return [
             EmulatedPath("alice", "mail-a", SENDER_ADDRESS, self.sender_s, None),
             EmulatedPath("mail-a", "mail-b", RECEIVER_ADDRESS, self.between_s, self.bw_mbit * 1e6),
@@ -81,9 +81,9 @@ class Legs:
 
 
 def mail_testbed(context: Run, topo: MailTopo, before: Callable[[Host], object] | None = None) -> Testbed:
-    """The drawing as a network; what is given for the roles mta and mailbox takes its place on mail-b.
+    """Return the testbed; replacements of the roles mta and mailbox run on mail-b.
 
-    `before`: what is done in mail-b before its services start.
+    `before`: called with mail-b before its services start.
     """
     server = mail_host(topo, "mail-b", context.replacements)
 
@@ -98,7 +98,7 @@ def mail_testbed(context: Run, topo: MailTopo, before: Callable[[Host], object] 
 
 
 class MailUser:
-    """A user agent that stays up in a host, and does what it is told (see mail_user)."""
+    """A mail user agent on a host (experiments.mail.drivers.smtp)."""
 
     def __init__(self, host: Host) -> None:
         self.host = host
@@ -110,7 +110,7 @@ class MailUser:
         return self._request({"compose": draft, "into": str(into)})
 
     def send(self, paths: Sequence[Path]) -> Window:
-        """Hand Alice's messages in at her server, over one connection. Raises EmulationError."""
+        """Submit Alice's messages to her server on one connection. Raises EmulationError."""
         login = {"user": "alice", "password": PASSWORDS["alice"]}
         names = [str(path) for path in paths]
         return self._request({"send": names, "server": SENDER_NAME, "port": SUBMISSION_PORT, **login})
@@ -127,7 +127,7 @@ class MailUser:
         port: int = SMTP_PORT,
         at: Callable[[str], None] | None = None,
     ) -> Window:
-        """One SMTP session, step by step; `at` is called with each word that a step tells. Raises EmulationError."""
+        """Run one SMTP session, step by step; `at` is called with the word of each step `tell`. Raises EmulationError."""
         return self._request({"dialogue": steps, "server": address, "port": port}, at)
 
     def _request(self, request: Mapping[str, Any], at: Callable[[str], None] | None = None) -> Window:
@@ -151,7 +151,7 @@ class MailUser:
 
 
 class WebReader:
-    """Bob's web client, Python's http.client, on one lasting connection a visit."""
+    """Bob's web client, Python's http.client, on one persistent connection a visit."""
 
     def __init__(self, host: Host) -> None:
         name = WEB.rstrip(".")
@@ -163,7 +163,7 @@ class WebReader:
 
 
 def running_mta(host: Host) -> Service:
-    """The MTA of a host, which is lab7's. Raises EmulationError where there is none."""
+    """Return lab7's MTA on a host. Raises EmulationError if there is none."""
     for one in host.services:
         if isinstance(one, Service) and one.command.startswith(MTA_MODULE):
             return one
@@ -171,7 +171,7 @@ def running_mta(host: Host) -> Service:
 
 
 def restart_mta(bed: Testbed, name: str, flags: str = "") -> None:
-    """Stop a mail server's MTA and start it anew, with further flags. Raises EmulationError."""
+    """Restart a mail server's MTA with further flags. Raises EmulationError."""
     host = bed.host(name)
     line = host.params["serves"][0]
     running = running_mta(host)
@@ -181,7 +181,7 @@ def restart_mta(bed: Testbed, name: str, flags: str = "") -> None:
 
 
 def mailbox(host: Host, domain: str = "example.com", user: str = "bob") -> Path:
-    """Where a user's new messages lie on a mail server."""
+    """Return the folder of a user's new messages on a mail server."""
     return host.workdir / "maildirs" / domain / user / "new"
 
 
@@ -207,6 +207,6 @@ def wait_until_quiet(host: Host, port: int = SMTP_PORT, timeout_s: float = TIMEO
 
 
 def _goes_to(line: str, port: int) -> bool:
-    """Whether a line of /proc/net/tcp (proc_net_tcp.rst in the kernel's documentation) is a connection to a port."""
+    """Return True if a line of /proc/net/tcp (the kernel's proc_net_tcp.rst) is a connection to a remote port."""
     _, _, remote, state, *_ = line.split()
     return int(remote.rpartition(":")[2], 16) == port and state != TIME_WAIT

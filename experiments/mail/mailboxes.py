@@ -51,7 +51,7 @@ Steps = Sequence[Sequence[Any]]
 
 @dataclass(frozen=True)
 class Letters:
-    """Messages as protocols carry them, lines ending in CRLF; the one at `picture` has `attachment` as a part of it."""
+    """Messages with lines ending in CRLF; the one at `picture` has the attachment `attachment`."""
 
     contents: tuple[bytes, ...]
     subject: bytes
@@ -60,22 +60,22 @@ class Letters:
 
     @property
     def headers(self) -> list[int]:
-        """The octets of each header, the empty line included."""
+        """Octets of each header, the empty line included."""
         return [len(each.partition(b"\r\n\r\n")[0]) + 4 for each in self.contents]
 
     @property
     def sizes(self) -> list[int]:
-        """The octets of each message."""
+        """Octets of each message."""
         return [len(each) for each in self.contents]
 
     @property
     def attached(self) -> int:
-        """The octets of the attachment as they are in the message."""
+        """Octets of the attachment as encoded in the message."""
         return len(base64.encodebytes(self.attachment).replace(b"\n", b"\r\n"))
 
 
 def letters(count: int, attachment_bytes: int, seed: int) -> Letters:
-    """So many messages to Bob, one of them with an attachment. Written by Python's email package."""
+    """Generate messages to Bob, one of them with an attachment, by Python's email package."""
     random, subject = Random(seed), "a picture of the ring"
     attachment, picture = random.randbytes(attachment_bytes), random.randrange(count)
     made = []
@@ -94,13 +94,13 @@ def letters(count: int, attachment_bytes: int, seed: int) -> Letters:
 
 
 def text(random: Random, lines: int) -> str:
-    """Lines of words; some begin with a dot, as RFC 1939 section 3 and RFC 5321 section 4.5.2 have rules for."""
+    """Return lines of words; some start with a dot, for RFC 1939 section 3 and RFC 5321 section 4.5.2."""
     found = [" ".join(random.choices(WORDS, k=random.randrange(3, 12))) for _ in range(lines)]
     return "".join(f"{'.' if random.random() < 0.1 else ''}{line}\n" for line in found)
 
 
 def fill(host: MailHost, user: str, contents: Sequence[bytes]) -> None:
-    """Put messages into a user's Maildir, as a delivery would have (https://cr.yp.to/proto/maildir.html)."""
+    """Write messages into a user's Maildir, as a delivery would (https://cr.yp.to/proto/maildir.html)."""
     folder = host.mailbox(user)
     for place in ("new", "cur", "tmp"):
         (folder / place).mkdir(parents=True, exist_ok=True)
@@ -113,18 +113,18 @@ def fill(host: MailHost, user: str, contents: Sequence[bytes]) -> None:
 
 
 class Reader(Driver):
-    """A user agent on poplib and imaplib that does what it is told, step by step (see mailbox_user)."""
+    """A scripted POP3 and IMAP client on a host (experiments.mail.drivers.mailbox)."""
 
     def __init__(self, host: Host, address: str) -> None:
         super().__init__(host, [READER, address])
 
     def session(self, protocol: str, steps: Steps) -> Window:
-        """One session by POP3 or IMAP; returns when it was. Raises EmulationError."""
+        """Run one session by POP3 or IMAP; return its time span. Raises EmulationError."""
         return self.request({protocol.lower(): steps})
 
 
 def send(host: Host, server: MailHost, user: str, recipient: str, *messages: Path) -> Window:
-    """Hand messages in at the server of a user's domain, by Python's smtplib. Raises LoadFailedError."""
+    """Submit messages at the server of a user's domain, by Python's smtplib. Raises LoadFailedError."""
     sender, password = f"{user}@{server.domain}", server.passwords[user]
     words = [sys.executable, str(SCRIPT), "send", server.hostname, str(SUBMISSION_PORT)]
     return run_command(host, [*words, user, password, sender, recipient, *map(str, messages)])
@@ -141,12 +141,12 @@ def wait_for_count(server: MailHost, user: str, count: int, timeout_s: float = T
 
 
 def held(server: MailHost, user: str) -> int:
-    """How many different messages are in a user's INBOX: copies have the same body."""
+    """Return the number of different messages in a user's INBOX; copies have the same body."""
     return len({content.partition(b"\n\n")[2] for content in contents_of(server, user)})
 
 
 def contents_of(server: MailHost, user: str) -> list[bytes]:
-    """The messages in a user's INBOX, as the files have them."""
+    """Return the messages in a user's INBOX, as the files have them."""
     found = []
     for path in (path for place in ("new", "cur") for path in (server.mailbox(user) / place).glob("*")):
         # Whoever reads the mailbox may give a message another name meanwhile.

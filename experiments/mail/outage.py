@@ -106,7 +106,7 @@ class OutageEvidence(Evidence):
 
 @dataclass(frozen=True)
 class Seen:
-    """What was seen of one outage: its capture there, and each time beside its theory."""
+    """One outage: its episode, its capture, and each time with its theory."""
 
     episode: Episode
     capture: str
@@ -114,7 +114,7 @@ class Seen:
 
     @property
     def disturbed(self) -> bool:
-        """Whether the machine disturbed a time of it beyond the bound."""
+        """True if the machine disturbed one of its times beyond the bound."""
         return any(timing.beside(theory.terms).disturbed for timing, theory in self.times)
 
 
@@ -129,7 +129,7 @@ class MailNetwork:
 
 
 def run(context: Run) -> Outcome:
-    """Have each kind of outage in a network of its own; judge, compare."""
+    """Run each kind of outage in a network of its own; judge, compare."""
     check_able(context.replacements.get(AGENT_ROLE), "send")
     if DAYS in context.parameters["case"] and clock.current().word != "virtual":
         raise EmulationError("the case days of mail-outage takes five days of time: run it with --time virtual")
@@ -155,7 +155,7 @@ def run(context: Run) -> Outcome:
 
 
 def _outages(context: Run, case: str, evidence: OutageEvidence) -> list[Seen]:
-    """One outage, and others like it while the machine disturbs it beyond the bound, up to a limit."""
+    """Run an outage, and repeat it while the machine disturbs it beyond the bound, up to a limit."""
     seen: list[Seen] = []
     while len(seen) <= RETAKES:
         seen.append(_seen(context, case, f"capture-{case}{f'-{len(seen) + 1}' if seen else ''}.pcapng", evidence))
@@ -175,7 +175,7 @@ def _legs(context: Run) -> Legs:
 
 
 def _seen(context: Run, case: str, name: str, evidence: OutageEvidence) -> Seen:
-    """Have one outage in a network of its own, and read its capture."""
+    """Run one outage in a network of its own, and read its capture."""
     schedule, what = _schedule(context, case), Path(name).stem.removeprefix("capture-")
     flags = {"flags_a": schedule.flags, "flags_b": schedule.flags}
     topo = _legs(context).topology(backup="no", names=NAMES_DELAY, **flags)
@@ -199,7 +199,7 @@ def _read_at(case: str) -> list[str]:
 
 
 def _composed(context: Run, case: str) -> tuple[bytes, ...]:
-    """What Alice is to hand in."""
+    """Return the messages that Alice submits."""
     count, seed = context.parameters["messages"], context.seed
     if case in FOR_GOOD:
         return tuple(_messages(_count(context, case), "never", seed))
@@ -219,7 +219,7 @@ def _episode(captured: CaptureFile, outage: Outage, case: str, composed: tuple[b
 
 
 def _outage(context: Run, network: MailNetwork, case: str) -> Outage:
-    """The receiver is lost under load, comes back, and the sender's server is killed before and behind that."""
+    """Stop the receiver under load and restart it; kill the sender's server before and after that."""
     asked, kills = context.parameters, []
     _hand_in(network, _messages(1, "before", context.seed))
     _wait_for(network.receiver, "bob", 1)
@@ -247,13 +247,13 @@ def _outage(context: Run, network: MailNetwork, case: str) -> Outage:
 
 
 def _count(context: Run, case: str) -> int:
-    """How many messages are handed in while the peer is away."""
+    """Return the number of messages submitted during the outage."""
     count: int = context.parameters["messages"]
     return min(count, DAYS_MESSAGES) if case == DAYS else count
 
 
 def _give_up(context: Run, network: MailNetwork, case: str) -> Outage:
-    """The receiver is lost for good."""
+    """Stop the receiver for good."""
     count, keeping = _count(context, case), None
     began_ns = time.time_ns()
     network.receiver.kill_mta()
@@ -268,19 +268,19 @@ def _give_up(context: Run, network: MailNetwork, case: str) -> Outage:
 
 
 def _wait_for(server: MailHost, user: str, count: int) -> None:
-    """Wait for messages; what does not come in time is for the judge to find missing."""
+    """Wait for messages; the judge finds those that do not arrive in time."""
     with suppress(EmulationError):
         wait_for_count(server, user, count, PATIENCE_S + count * A_MESSAGE_S)
 
 
 def _bound_s(context: Run, case: str = SERVICE) -> float:
-    """How long after the peer's return the next attempt may be."""
+    """Return the bound of the next attempt after the peer's return, in seconds."""
     retry_s = context.parameters["retry"] * (2 if MTA_ROLE in context.replacements else 1)
     return float(retry_s + SLACK_S + (CONNECT_TIMEOUT_S if case == LINK else 0))
 
 
 def _messages(count: int, kind: str, seed: int) -> list[bytes]:
-    """Messages that are told apart by their bodies."""
+    """Generate messages with different bodies."""
     random, made = Random(f"{kind} {seed}"), []
     for number in range(count):
         message = EmailMessage(policy=SMTP)
@@ -292,7 +292,7 @@ def _messages(count: int, kind: str, seed: int) -> list[bytes]:
 
 
 def _hand_in(network: MailNetwork, messages: Sequence[bytes]) -> None:
-    """Alice hands messages in at her server: on one connection, or by a program for each."""
+    """Submit messages at Alice's server: on one connection, or by one program each."""
     alice, paths = network.bed.host("alice"), []
     for number, message in enumerate(messages):
         path: Path = alice.workdir / f"message{number}"
@@ -306,7 +306,7 @@ def _hand_in(network: MailNetwork, messages: Sequence[bytes]) -> None:
 
 
 def _read(network: MailNetwork, user: str, address: str) -> None:
-    """All that is in a mailbox, by IMAP."""
+    """Fetch all messages of a mailbox by IMAP."""
     steps = [
         ("login", user, PASSWORDS[user]),
         ("select", "INBOX", True),
@@ -331,7 +331,7 @@ def _restore(network: MailNetwork, case: str) -> None:
 
 
 def _kill_sender(network: MailNetwork) -> tuple[int, int]:
-    """Kill the sender's server and start it again; returns when that was."""
+    """Kill and restart the sender's server; return the times of both."""
     killed_ns = time.time_ns()
     network.sender.kill_mta()
     network.sender.start_mta()
@@ -345,7 +345,7 @@ def _until(began_ns: int, after_s: float) -> None:
 def _timed(
     context: Run, case: str, episode: Episode, captured: CaptureFile, topo: MailTopo, watch: MachineWatch
 ) -> list[tuple[Timing, Theory]]:
-    """Each time of an outage beside its theory."""
+    """Return each time of an outage with its theory."""
     if case == EXPIRE:
         return []
     if case == DAYS:
@@ -367,7 +367,7 @@ def _tolerance(context: Run) -> float:
 
 
 def _panels(context: Run, episodes: Mapping[str, Episode]) -> list[Panel]:
-    """Attempts that fail, and messages that come in, over the time since the loss."""
+    """Return the panels: failed attempts and delivered messages over the time since the loss."""
     tries, mails = [], []
     for case, episode in episodes.items():
         began_ns = episode.outage.began_ns

@@ -79,7 +79,7 @@ PIECE_OCTETS = 64 * 1024
 
 
 class Queue:
-    """The server's queue, on a disk of its own, which can be filled up and frozen."""
+    """The server's queue on a disk of its own, which can be filled and made read-only."""
 
     def __init__(self, host: Host) -> None:
         self._host = host
@@ -96,26 +96,26 @@ class Queue:
                 pass
 
     def empty(self) -> None:
-        """Remove what filled it."""
+        """Remove the ballast file."""
         (self._seen / "ballast").unlink()
 
     def freeze(self) -> None:
-        """Take no writing any more, as a disk with errors does (mount(8), errors=remount-ro)."""
+        """Make the disk read-only, as after an I/O error (mount(8), errors=remount-ro)."""
         self._mount("-o", "ro")
 
     def thaw(self) -> None:
-        """Take it again."""
+        """Make the disk writable again."""
         self._run("umount", str(self._path))
 
     @property
     def free_octets(self) -> int:
-        """What is left on it."""
+        """Free octets of the disk."""
         found = os.statvfs(self._seen)
         return found.f_bavail * found.f_frsize
 
     @property
     def is_read_only(self) -> bool:
-        """Whether it takes no writing."""
+        """True if the disk is read-only."""
         return bool(os.statvfs(self._seen).f_flag & os.ST_RDONLY)
 
     def _mount(self, *options: str) -> None:
@@ -129,7 +129,7 @@ class Queue:
 
 @dataclass
 class Done:
-    """When each scenario was, what was seen in the server's host, and which of them failed."""
+    """Time spans, host facts and failures of the scenarios, by reply code."""
 
     windows: dict[int, Window] = field(default_factory=dict)
     facts: dict[int, dict[str, float]] = field(default_factory=dict)
@@ -149,11 +149,11 @@ class Scenarios:
 
     @property
     def _mta(self) -> Service | Program:
-        """The server that is asked."""
+        """MTA under test."""
         return running_mta(self._server) if self._is_ours else self._bed.services["mail-b"][0]
 
     def run(self, code: int) -> tuple[Window, dict[str, float]]:
-        """Have the dialogue for one code, and what goes with it. Raises EmulationError."""
+        """Run the scenario of one code; return its time span and the host's facts. Raises EmulationError."""
         self._facts = {}
         if code in FRESH and self._is_ours:
             restart_mta(self._bed, "mail-b", FRESH[code])
@@ -162,7 +162,7 @@ class Scenarios:
         return Window(window.start_ns, time.time_ns()), self._facts
 
     def _at(self, code: int, word: str) -> None:
-        """What happens in the server's host while a dialogue waits."""
+        """Handle the word of a step `tell` in the server's host."""
         acts: dict[tuple[int, str], Callable[[], None]] = {
             (421, STOP): self._stop,
             (451, FREEZE): self._freeze,
@@ -175,7 +175,7 @@ class Scenarios:
         acts[code, word]()
 
     def _afterwards(self, code: int) -> None:
-        """What is done behind a dialogue."""
+        """Complete a scenario after its dialogue."""
         if code == 250:
             wait_for_messages(mailbox(self._server), 1, PATIENCE_S)
             self._reader.fetch()
@@ -223,7 +223,7 @@ class Scenarios:
 
 
 def run(context: Run) -> Outcome:
-    """Have the dialogues, judge them."""
+    """Run the dialogues; judge."""
     rtt_s = context.parameters["rtt"]
     legs = Legs(rtt_s / 2, rtt_s, rtt_s / 2, BW_MBIT)
     topo = legs.topology(backup="no", accounts_a=AT_SENDER_DOMAIN, accounts_b=AT_RECEIVER_DOMAIN)

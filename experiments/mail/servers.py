@@ -43,7 +43,7 @@ _CAPABILITIES = "+net_bind_service,+dac_read_search"
 
 @dataclass(frozen=True)
 class Schedule:
-    """When an MTA tries again, when it gives up, and how long it waits for a connection, in whole seconds."""
+    """Retry interval, give-up time and connection time-out of an MTA, in whole seconds."""
 
     retry_s: int = 1
     expire_s: int = 432_000
@@ -51,16 +51,16 @@ class Schedule:
 
     @property
     def flags(self) -> str:
-        """The same for lab7's own MTA."""
+        """Flags of lab7's own MTA for this schedule."""
         return f"--retry {self.retry_s} --expire {self.expire_s} --connect-timeout {self.connect_timeout_s}"
 
 
 @dataclass
 class MailHost:
-    """One mail server's host; `start` is a starter for the testbed.
+    """A mail server's host; `start` is a starter for the testbed.
 
-    serves: the drawing's lines for it; passwords: of its users by name; network: of its own people; mta and access:
-    what takes the place of lab7's own.
+    serves: the topology's command lines; passwords: of its users by name; network: of its own clients; mta and access:
+    the replacements of lab7's own.
     """
 
     serves: list[str]
@@ -75,7 +75,7 @@ class MailHost:
     _host: Host | None = field(default=None, init=False)
 
     def start(self, host: Host) -> Service | Program:
-        """Start all of them; returns the MTA, for whose READY the testbed waits."""
+        """Start all servers; return the MTA, for whose READY the testbed waits."""
         self._host = host
         # The MTA first: it makes the mailboxes' folder.
         self._running = self._start_mta(host, wait=False)
@@ -87,7 +87,7 @@ class MailHost:
         return self._running
 
     def kill_mta(self) -> None:
-        """End the MTA at once, with every process of its own (SIGKILL)."""
+        """Kill the MTA with all its processes (SIGKILL)."""
         assert self._running is not None
         self._running.kill()
 
@@ -97,12 +97,12 @@ class MailHost:
         self._running = self._start_mta(self._host, wait=True)
 
     def mailbox(self, user: str) -> Path:
-        """A user's Maildir."""
+        """Return a user's Maildir."""
         assert self._host is not None
         return self._host.workdir / MAILDIRS / self.domain / user
 
     def own(self, user: str) -> None:
-        """Give what was put into a user's Maildir to whom it belongs."""
+        """Set the owner of new files in a user's Maildir."""
         if not self._is_owned:
             return
         for path in (self.mailbox(user), *self.mailbox(user).rglob("*")):
@@ -110,7 +110,7 @@ class MailHost:
 
     @property
     def _is_owned(self) -> bool:
-        """Whether mailboxes belong to OWNER."""
+        """True if mailboxes belong to OWNER."""
         return self.mta is not None or self.access is not None
 
     def _start_mta(self, host: Host, wait: bool) -> Service | Program:
@@ -132,7 +132,7 @@ class MailHost:
         return [line for line in self.serves if shlex.split(line)[0] in modules]
 
     def _values(self, host: Host) -> dict[str, Any]:
-        """What the templates of real servers know of this host."""
+        """Return the values of this host for the templates of real servers."""
         owner, maildirs = _owner(), host.workdir / MAILDIRS
         return {
             "domain": self.domain,
@@ -157,7 +157,7 @@ class MailHost:
 def mail_host(
     topo: MailTopo, name: str, replacements: Mapping[str, Implementation], schedule: Schedule | None = None
 ) -> MailHost:
-    """A mail server of the drawing by the name of its host, with what takes the place of its parts."""
+    """Return a mail server of the topology by the name of its host, with the replacements of its parts."""
     info = topo.nodeInfo(name)
     serves = list(info["serves"])
     words = shlex.split(serves[0])
@@ -175,7 +175,7 @@ def mail_host(
 
 
 def _users(accounts: str) -> Iterable[tuple[str, str]]:
-    """The users of an accounts file and their passwords."""
+    """Parse an accounts file; return passwords by user."""
     for line in accounts.splitlines():
         name, colon, rest = line.partition(":")
         # A list has a blank behind its colon, a forward an arrow and no colon.
@@ -191,6 +191,6 @@ def _owner() -> pwd.struct_passwd:
 
 
 def names_of(replacements: Mapping[str, Implementation]) -> dict[str, str]:
-    """What a report calls the servers, by role."""
+    """Return the names of the servers for the report, by role."""
     ours = {MTA_ROLE: MTA_MODULE, ACCESS_ROLE: " and ".join(ACCESS_MODULES)}
     return {role: replacements[role].describe() if role in replacements else name for role, name in ours.items()}

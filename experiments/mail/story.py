@@ -89,7 +89,7 @@ TEXTBOOK = (
 
 @dataclass(frozen=True)
 class Told:
-    """One story: when it was, what no packet shows, and the message as Alice composed it."""
+    """One story: its time span, the facts that no packet shows, and the composed message."""
 
     start_ns: int
     end_ns: int
@@ -98,13 +98,13 @@ class Told:
 
     @property
     def window(self) -> Window:
-        """When it was."""
+        """Time span."""
         return Window(self.start_ns, self.end_ns)
 
 
 @dataclass(frozen=True)
 class Passed:
-    """Letters that went from server to server in one way: when, and the bodies that came."""
+    """Messages relayed in one way: the time span, and the delivered bodies."""
 
     start_ns: int
     end_ns: int
@@ -112,15 +112,15 @@ class Passed:
 
     @property
     def window(self) -> Window:
-        """When it was."""
+        """Time span."""
         return Window(self.start_ns, self.end_ns)
 
 
 @dataclass
 class Done:
-    """What was done, and when: the stories, the letters by their way, and what belongs to one claim each.
+    """Results of the workload: the stories, the messages by way, and the traffic of single claims.
 
-    A story, or letters of a way, that the machine disturbed are there as well as those that were taken again.
+    A story, or the messages of a way, that the machine disturbed are included beside the repetitions.
     """
 
     stories: list[Told] = field(default_factory=list)
@@ -132,7 +132,7 @@ class Done:
     failures: dict[str, str] = field(default_factory=dict)
 
     def note(self, what: str, problems: Sequence[str]) -> None:
-        """Remember what kept something from its end; the packets of it are judged all the same."""
+        """Record the errors of a part of the workload; its packets are judged all the same."""
         if problems:
             self.failures[what] = "; ".join(problems)
 
@@ -151,18 +151,18 @@ class Correspondence:
         self._problems: list[str] = []
 
     def problems(self) -> list[str]:
-        """What went wrong since this was last called."""
+        """Return the errors since the last call."""
         found, self._problems = self._problems, []
         return found
 
     def compose(self, subject: str, text: str, files: Sequence[Path] = ()) -> tuple[Path, Window]:
-        """A message of Alice's, and when she wrote it."""
+        """Compose a message of Alice; return its path and the time span."""
         self._count += 1
         path = self._bed.host("alice").workdir / f"message-{self._count}.eml"
         return path, self.alice.compose(path, subject, text, files)
 
     def story(self, subject: str, text: str, files: Sequence[Path] = ()) -> Told:
-        """One message, from her keyboard to his screen."""
+        """Run one story, from Alice's composing to Bob's fetching."""
         self._bed.restart("dns-a")
         path, composing = self.compose(subject, text, files)
         self._attempt(lambda: self.alice.send([path]))
@@ -176,7 +176,7 @@ class Correspondence:
         return Told(composing.start_ns, ended_ns, inside, path.read_bytes())
 
     def letters(self, count: int, flags: str) -> Passed:
-        """So many letters at once, which her server sends on in one way."""
+        """Submit messages at once, which Alice's server relays in one way."""
         restart_mta(self._bed, "mail-a", flags)
         # Each is told from all others by its body.
         numbers = range(self._count + 1, self._count + 1 + count)
@@ -190,7 +190,7 @@ class Correspondence:
         return Passed(began_ns, ended_ns, bodies)
 
     def by_the_book(self) -> Window:
-        """The textbook's dialogue, had by a person at her server."""
+        """Run the textbook's dialogue from Alice's server."""
         began_ns = time.time_ns()
         self._attempt(lambda: self.clerk.dialogue(TEXTBOOK))
         self._arrived(1)
@@ -198,14 +198,14 @@ class Correspondence:
         return Window(began_ns, time.time_ns())
 
     def _attempt(self, act: Callable[[], object]) -> None:
-        """Do something that the servers may keep from its end; what of it crossed is for the judge."""
+        """Call a function that the servers may make fail, and record its error; the judge reads its packets."""
         try:
             act()
         except EmulationError as error:
             self._problems.append(str(error))
 
     def _arrived(self, count: int) -> list[Path]:
-        """Wait for so many messages; those that are there in the end, in order of arrival."""
+        """Wait for a number of messages; return the present ones in order of arrival."""
         self._attempt(lambda: wait_for_messages(self._box, count, DELIVERY_S))
         return sorted(self._box.glob("*"), key=lambda path: path.stat().st_ctime_ns)
 
@@ -214,11 +214,11 @@ class Correspondence:
         return time.time_ns()
 
     def _mailbox(self) -> list[Path]:
-        """Every message of the mailbox, those that were read as well."""
+        """Return every message of the mailbox, read ones included."""
         return [one for place in ("new", "cur") for one in (self._box.parent / place).glob("*")]
 
     def _clear(self) -> None:
-        """Take away what is left, which would be taken for what comes next."""
+        """Remove all messages, which would be mistaken for later ones."""
         for one in self._mailbox():
             one.unlink(missing_ok=True)
 
@@ -254,7 +254,7 @@ def run(context: Run) -> Outcome:
 
 
 def _objects(folder: Path) -> dict[str, bytes]:
-    """What Alice sends and what the web server has: her letter and the pictures."""
+    """Return the objects that Alice sends and the web server serves: her text and the pictures."""
     (folder / LETTER_NAME).write_bytes(LETTER.replace("\n", "\r\n").encode())
     for name in PICTURES:
         shutil.copyfile(PAGES / name, folder / name)
@@ -299,7 +299,7 @@ def _compare(
     watch: MachineWatch,
     waiting: Collection[str],
 ) -> tuple[dict[str, list[Timing]], list[Comparison]]:
-    """Every time that was measured beside its theory."""
+    """Compare every measured time with its theory."""
     samples: list[tuple[str, Timed, Closed]] = []
     asked = Lookups.of(captured)
     for told in done.stories:
@@ -355,7 +355,7 @@ def _verdicts(context: Run, every: MailLegs, done: Done, objects: Mapping[str, b
 
 
 def _within(every: MailLegs, *windows: Window | None) -> MailLegs:
-    """The traffic of some windows."""
+    """Return the traffic of some windows."""
     return every.within([(one.start_ns, one.end_ns) for one in windows if one is not None])
 
 

@@ -30,14 +30,14 @@ ALL, LAST = 3, 1
 
 @dataclass(frozen=True)
 class Way:
-    """How an MTA sends: pipelined or one command at a time; together on one connection or apart on one each."""
+    """A way of sending by an MTA: with or without pipelining; on one connection or on one each."""
 
     pipelining: bool
     together: bool
 
     @property
     def name(self) -> str:
-        """As a report calls it."""
+        """Name of the way in the report."""
         return f"{'pipelined' if self.pipelining else 'one by one'}, {'together' if self.together else 'apart'}"
 
     @property
@@ -54,7 +54,7 @@ WAYS = tuple(Way(pipelining, together) for pipelining in (True, False) for toget
 
 @dataclass(frozen=True)
 class Lookups:
-    """The frames in which each host asked for names: Alice's agent, the sender's server, Bob's agent."""
+    """DNS lookups of each host: Alice's agent, the sender's server, Bob's agent."""
 
     alice: tuple[Frame, ...]
     sender: tuple[Frame, ...]
@@ -62,7 +62,7 @@ class Lookups:
 
     @classmethod
     def of(cls, captured: CaptureFile) -> Lookups:
-        """All of a capture."""
+        """Return all lookups of a capture."""
         some = (tuple(_dns(captured.at(one))) for one in (AT_ALICE, AT_SENDER, AT_BOB))
         return cls(*some)
 
@@ -73,7 +73,7 @@ def _dns(frames: Iterable[Frame]) -> Iterable[Frame]:
 
 @dataclass(frozen=True)
 class Timed:
-    """One sample: the interface that saw it, its first and its last moment there in ns, and its terms."""
+    """A sample: its interface, its first and last moment there in ns, and its terms."""
 
     at: str
     first_ns: int
@@ -82,7 +82,7 @@ class Timed:
 
     @classmethod
     def of(cls, at: str, intervals: Sequence[Interval], first_ns: int, last_ns: int) -> Timed:
-        """The sample with these intervals in it."""
+        """Return the sample of these intervals."""
         found = divide(intervals, first_ns, last_ns)
         return cls(at, first_ns, last_ns, Timing(found.total_s, found.terms))
 
@@ -96,12 +96,12 @@ class Closed:
 
     @property
     def theory(self) -> Theory:
-        """What it predicts."""
+        """Prediction of the closed form."""
         return self.form(self.leg)
 
 
 def step_timings(story: Story, legs: MailLegs, asked: Lookups, begun_ns: int) -> dict[str, Timed]:
-    """What each step on the wire took, of a story that begun then; a step begins with its lookups."""
+    """Return the time of each step on the wire of a story; a step starts with its lookups."""
     who, relay = legs.who, story.relay
     assert story.handed.sent.reply is not None
     assert story.passed.sent.reply is not None
@@ -130,7 +130,7 @@ def _timed(at: str, intervals: Sequence[Interval], end_ns: int) -> Timed:
 
 
 def step_theories(story: Story, legs: Legs, names_rtt_s: float, exchanges: int) -> dict[str, Closed]:
-    """The closed form of each step, for the sizes that were sent; `exchanges`: how many MX hosts the domain has."""
+    """Return the closed form of each step for the sizes sent; `exchanges`: the number of the domain's MX hosts."""
     server_s = legs.between_s / 2 + names_rtt_s
     near, far = Leg(legs.sender_s), Leg(legs.receiver_s)
     between = Leg(legs.between_s, legs.bw_mbit * 1e6, _said_bytes([story.relay]))
@@ -149,7 +149,7 @@ def step_theories(story: Story, legs: Legs, names_rtt_s: float, exchanges: int) 
 
 
 def way_timing(legs: MailLegs, asked: Lookups) -> Timed:
-    """From the first SYN between the servers to the last reply to QUIT. Raises ValueError where a session lacks it."""
+    """Return the time from the first SYN between the servers to the last reply to QUIT. Raises ValueError without it."""
     sessions = [one for one in legs.relayed.sessions if one.messages]
     ends = [one.reply.last_ns for session in sessions for one in session.asked("QUIT") if one.reply is not None]
     if not sessions or len(ends) != len(sessions):
@@ -160,7 +160,7 @@ def way_timing(legs: MailLegs, asked: Lookups) -> Timed:
 
 
 def way_theory(way: Way, legs: MailLegs, between: Legs) -> Closed:
-    """The closed form for the messages that were sent."""
+    """Return the closed form for the messages sent."""
     sessions = [one for one in legs.relayed.sessions if one.messages]
     leg = Leg(between.between_s, between.bw_mbit * 1e6, _said_bytes(sessions))
     sizes = [len(message.data.octets) for session in sessions for message in session.messages]
@@ -170,7 +170,7 @@ def way_theory(way: Way, legs: MailLegs, between: Legs) -> Closed:
 def theories(
     captured: CaptureFile, topo: Topo, samples: Sequence[tuple[Timed, Closed]], waiting: Collection[str] = ()
 ) -> list[Theory]:
-    """The theory of each of these samples, with terms for what its closed form leaves out (see mail_theory.completed).
+    """Return the theory of each sample, with terms that its closed form lacks (see theory.transfer.completed).
 
     captured: at every host that acts; waiting: see pathmodel.replay.
     """
@@ -184,7 +184,9 @@ def theories(
 def left_out(
     captured: CaptureFile, topo: Topo, samples: Sequence[Timed], waiting: Collection[str] = ()
 ) -> list[Beyond] | list[None]:
-    """What closed forms leave out of these samples; None for each where a segment was lost or a host not captured."""
+    """Return the terms that closed forms lack for these samples; all None after a lost segment or at an uncaptured
+    host.
+    """
     try:
         return beyond_each(captured, topo, [Sample(one.at, one.first_ns, one.last_ns) for one in samples], waiting)
     except CausalOrderError:
@@ -192,13 +194,13 @@ def left_out(
 
 
 def compared(name: str, samples: Sequence[tuple[Timing, Theory]], tolerance: float) -> Comparison:
-    """Samples beside the theory of the median one; `tolerance`: by the machine's clock."""
+    """Compare samples with the theory of the median one; `tolerance`: by the machine's clock."""
     median = sorted(samples, key=lambda each: each[0].total_s)[(len(samples) - 1) // 2][1]
     return Comparison.of(name, [timing for timing, _ in samples], median, clock.tolerance(round(tolerance, 4)))
 
 
 def _said_bytes(sessions: Sequence[SmtpSession]) -> int:
-    """Octets of a command or a reply on average."""
+    """Return the mean octets of a command or a reply."""
     said = [len(one.octets) for session in sessions for one in session.replies]
     said += [len(one.said.octets) for session in sessions for one in session.exchanges if isinstance(one.said, Command)]
     return round(statistics.mean(said)) if said else MESSAGE_BYTES

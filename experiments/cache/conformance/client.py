@@ -58,7 +58,7 @@ def _go_through(address: tuple[str, int], check: Mapping[str, Any]) -> None:
 
 
 def main(argv: list[str]) -> int:
-    """Go through the script once."""
+    """Run the script once."""
     script, host, port = argv
     first, *checks = json.loads(Path(script).read_text(encoding="utf-8"))
     print("READY", flush=True)

@@ -22,11 +22,11 @@ Word = Literal["pass", "fail", "unused"]
 
 
 class NotUsed(Contradiction):
-    """The cache does not do what it may do."""
+    """The cache does not use a permission."""
 
 
 class WrongContent(Contradiction):
-    """What is reused is not what was stored: never a matter of what a cache may do."""
+    """A reused response differs from the stored one, which no permission covers."""
 
 
 def judge(seen: CheckSeen, expected: Iterable[tuple[Expectation, ...]]) -> tuple[Word, str, tuple[int, ...]]:
@@ -47,7 +47,7 @@ def judge(seen: CheckSeen, expected: Iterable[tuple[Expectation, ...]]) -> tuple
 
 
 def _own_error(seen: CheckSeen) -> Contradiction | None:
-    """An error that no origin said, in the place of a response: not using a right is no reason for one."""
+    """Return True for an error of the cache's own in place of a response, which no unused permission justifies."""
     for number, step in enumerate(seen.steps, 1):
         for asked in step.client:
             answer, directives = asked.answer, b", ".join(asked.values("cache-control"))
@@ -72,7 +72,7 @@ def _frames(seen: CheckSeen) -> tuple[int, ...]:
 
 
 def may(expectation: Expectation) -> Expectation:
-    """The same expectation as something that the RFC allows and does not require."""
+    """Return the expectation as a permission of the RFC instead of a requirement."""
 
     def check(seen: CheckSeen, number: int) -> None:
         try:
@@ -86,7 +86,7 @@ def may(expectation: Expectation) -> Expectation:
 
 
 def answer_of(seen: CheckSeen, number: int) -> Answer:
-    """The response that the client got in a step (to the first copy)."""
+    """Return the response to the client in a step (to the first copy)."""
     asked = seen.steps[number - 1].client[0]
     if asked.answer is None:
         raise Contradiction(f"The request in frame {asked.frame} (step {number}) gets no response.", asked.frame)
@@ -94,14 +94,14 @@ def answer_of(seen: CheckSeen, number: int) -> Answer:
 
 
 def _before_answer(seen: CheckSeen, number: int) -> list[Asked]:
-    """What the origin was asked before the client had its answer."""
+    """Return the requests at the origin before the client's response."""
     step = seen.steps[number - 1]
     answer = step.client[0].answer
     return [one for one in step.origin if answer is None or one.first_ns < answer.last_ns]
 
 
 def relayed(code: int) -> Expectation:
-    """The step, which only prepares others, brings the origin's reply with this status code, or a part of it."""
+    """Expect the origin's reply with this status code, or a part of it, in a step that only prepares others."""
 
     def check(seen: CheckSeen, number: int) -> None:
         status(code, 206)(seen, number)
@@ -115,7 +115,7 @@ def relayed(code: int) -> Expectation:
 
 
 def from_store(source: int) -> Expectation:
-    """The answer is made of the reply of an earlier step, and the origin is not asked for it.
+    """Expect a stored response: that of an earlier step, without a request to the origin.
 
     That is the stored response, 304 where the client asked under a condition, a part where it asked for one.
     """
@@ -138,7 +138,7 @@ def from_store(source: int) -> Expectation:
 
 
 def from_origin(seen: CheckSeen, number: int) -> None:
-    """The origin is asked before the client is answered."""
+    """Expect a request to the origin before the client's response."""
     answer = answer_of(seen, number)
     if not _before_answer(seen, number):
         raise Contradiction(
@@ -147,7 +147,7 @@ def from_origin(seen: CheckSeen, number: int) -> None:
 
 
 def of_origin(seen: CheckSeen, number: int) -> None:
-    """The origin is asked, and the client gets what it says, or, where it says 304, what an earlier step brought."""
+    """Expect a request to the origin and its reply at the client; after a 304, the reply of an earlier step."""
     from_origin(seen, number)
     request, answer = seen.steps[number - 1].client[0], answer_of(seen, number)
     said = _before_answer(seen, number)[-1].answer
@@ -168,7 +168,7 @@ def of_origin(seen: CheckSeen, number: int) -> None:
 
 
 def _of_fields(request: Asked) -> set[int]:
-    """What a request's fields may turn the status 200 into (RFC 9110 sections 13.2.2 and 14.2)."""
+    """Return the status codes that a request's fields may turn 200 into (RFC 9110 sections 13.2.2 and 14.2)."""
     found = set()
     if any(request.values(name) for name in ("if-none-match", "if-modified-since")):
         found |= {200, 304}
@@ -178,20 +178,20 @@ def _of_fields(request: Asked) -> set[int]:
 
 
 def not_forwarded(seen: CheckSeen, number: int) -> None:
-    """The origin is not asked at all, whatever the client gets."""
+    """Expect no request to the origin, with any response at the client."""
     for asked in seen.steps[number - 1].origin:
         raise Contradiction(f"Step {number} reaches the origin, in frame {asked.frame}.", asked.frame)
 
 
 def in_background(seen: CheckSeen, number: int) -> None:
-    """The origin is asked during the step, after the client has had its answer."""
+    """Expect a request to the origin during the step, after the client's response (background revalidation)."""
     answer, step = answer_of(seen, number), seen.steps[number - 1]
     if not any(asked.first_ns >= answer.first_ns for asked in step.origin):
         raise Contradiction(f"Nothing is asked of the origin behind the answer in frame {answer.frame}.", answer.frame)
 
 
 def asked_once(seen: CheckSeen, number: int) -> None:
-    """Of several requests at once a single one reaches the origin, and all are answered."""
+    """Expect one request to the origin for several simultaneous ones, and a response to each (collapsed forwarding)."""
     step = seen.steps[number - 1]
     for asked in step.client:
         if asked.answer is None or asked.answer.content != seen.contents[number - 1]:
@@ -202,7 +202,7 @@ def asked_once(seen: CheckSeen, number: int) -> None:
 
 
 def status(*codes: int) -> Expectation:
-    """The client gets one of these status codes."""
+    """Expect one of these status codes at the client."""
 
     def check(seen: CheckSeen, number: int) -> None:
         answer = answer_of(seen, number)
@@ -216,7 +216,7 @@ def status(*codes: int) -> Expectation:
 
 
 def content_of(*sources: int) -> Expectation:
-    """The client gets the whole content of the reply of a step, or of one of these steps."""
+    """Expect the whole content of the reply of a step, or of one of these steps, at the client."""
 
     def check(seen: CheckSeen, number: int) -> None:
         content(*(seen.contents[source - 1] for source in sources))(seen, number)
@@ -225,7 +225,7 @@ def content_of(*sources: int) -> Expectation:
 
 
 def content(*choices: bytes) -> Expectation:
-    """The client gets exactly these octets, or one of these choices, in a whole response."""
+    """Expect exactly these octets, or one of these choices, in a complete response."""
 
     def check(seen: CheckSeen, number: int) -> None:
         _wanted_content(answer_of(seen, number), number, choices, Contradiction)
@@ -241,7 +241,7 @@ def _wanted_content(answer: Answer, number: int, choices: tuple[bytes, ...], err
 
 
 def unless_error(expectation: Expectation) -> Expectation:
-    """The same expectation, of any response but an error of the cache's own (5xx)."""
+    """Apply the expectation to any response except an error of the cache's own (5xx)."""
 
     def check(seen: CheckSeen, number: int) -> None:
         if answer_of(seen, number).status < 500:
@@ -251,7 +251,7 @@ def unless_error(expectation: Expectation) -> Expectation:
 
 
 def not_content_of(source: int) -> Expectation:
-    """The client does not get the content of the reply of a step, nor a beginning of it, as a whole 200 response."""
+    """Expect that no complete 200 response has the content of the reply of a step, or a beginning of it."""
 
     def check(seen: CheckSeen, number: int) -> None:
         answer, kept = answer_of(seen, number), seen.contents[source - 1]
@@ -264,14 +264,14 @@ def not_content_of(source: int) -> Expectation:
 
 
 def incomplete(seen: CheckSeen, number: int) -> None:
-    """The client can tell that the response is not whole: its framing does not end, or it is an error."""
+    """Expect a response that is incomplete by its framing, or an error."""
     answer = seen.steps[number - 1].client[0].answer
     if answer is not None and answer.whole and answer.status < 500:
         raise Contradiction(f"The cut response in frame {answer.frame} passes for a whole one.", answer.frame)
 
 
 def answer_has(name: str, pattern: str = "") -> Expectation:
-    """The client's response has the field, its value (of all lines, joined) matching the pattern."""
+    """Expect the field in the client's response, with a value (of all lines, joined) that matches the pattern."""
 
     def check(seen: CheckSeen, number: int) -> None:
         answer = answer_of(seen, number)
@@ -281,7 +281,7 @@ def answer_has(name: str, pattern: str = "") -> Expectation:
 
 
 def answer_lacks(name: str, pattern: str = "") -> Expectation:
-    """The client's response has no such field, or none whose value matches the pattern."""
+    """Expect no such field in the client's response, or none with a value that matches the pattern."""
 
     def check(seen: CheckSeen, number: int) -> None:
         answer = answer_of(seen, number)
@@ -291,7 +291,7 @@ def answer_lacks(name: str, pattern: str = "") -> Expectation:
 
 
 def origin_has(name: str, pattern: str = "") -> Expectation:
-    """Every request that the origin gets in the step has the field, its value matching the pattern."""
+    """Expect the field in every request at the origin in the step, with a value that matches the pattern."""
 
     def check(seen: CheckSeen, number: int) -> None:
         from_origin(seen, number)
@@ -302,7 +302,7 @@ def origin_has(name: str, pattern: str = "") -> Expectation:
 
 
 def origin_lacks(name: str) -> Expectation:
-    """No request that the origin gets in the step has the field."""
+    """Expect no such field in any request at the origin in the step."""
 
     def check(seen: CheckSeen, number: int) -> None:
         from_origin(seen, number)
@@ -313,7 +313,7 @@ def origin_lacks(name: str) -> Expectation:
 
 
 def origin_not_asked_for(suffix: str) -> Expectation:
-    """No request for a path with this ending reaches the origin."""
+    """Expect no request at the origin for a path with this ending."""
 
     def check(seen: CheckSeen, number: int) -> None:
         for asked in seen.steps[number - 1].origin:
@@ -324,13 +324,13 @@ def origin_not_asked_for(suffix: str) -> Expectation:
 
 
 def framed_once(seen: CheckSeen, number: int) -> None:
-    """No request that the origin gets has both Transfer-Encoding and Content-Length, nor several lengths."""
+    """Expect no request at the origin with both Transfer-Encoding and Content-Length, or with several lengths."""
     for asked in seen.steps[number - 1].origin:
         _framed_once(asked.values("transfer-encoding"), asked.values("content-length"), "request", asked.frame)
 
 
 def answer_framed_once(seen: CheckSeen, number: int) -> None:
-    """The same of the response that the client gets."""
+    """Expect the same of the response at the client."""
     answer = answer_of(seen, number)
     _framed_once(answer.values("transfer-encoding"), answer.values("content-length"), "response", answer.frame)
 
@@ -342,7 +342,7 @@ def _framed_once(codings: list[bytes], lengths: list[bytes], noun: str, frame: i
 
 
 def age_since(source: int, before_s: int = 0) -> Expectation:
-    """The response says its age: `before_s` when step `source` brought it, and the time since then."""
+    """Expect the response's Age: `before_s` at the reply of step `source`, plus the time since then."""
 
     def check(seen: CheckSeen, number: int) -> None:
         answer, brought = answer_of(seen, number), seen.steps[source - 1].client[0].answer

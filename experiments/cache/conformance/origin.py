@@ -28,7 +28,7 @@ IDLE_S = 30.0
 
 
 def response_octets(reply: Mapping[str, Any], method: str, fields: Mapping[str, str], now: float) -> bytes:
-    """The octets of a reply to a request with these fields (names in lower case); `now` in seconds of the epoch."""
+    """Encode a reply to a request with these fields (names in lower case); `now` in seconds since 1970."""
     if reply["octets"] is not None:
         return _dated(reply["octets"], now).encode("latin-1")
     body = reply["body"].encode("latin-1")
@@ -56,7 +56,7 @@ def _dated(text: str, now: float) -> str:
 
 
 class _Handler(socketserver.StreamRequestHandler):
-    """One connection, request by request."""
+    """Handler of one connection, request by request."""
 
     timeout = IDLE_S
     server: _Server
@@ -67,7 +67,7 @@ class _Handler(socketserver.StreamRequestHandler):
                 pass
 
     def _answer(self) -> bool:
-        """Answer one request; whether the connection goes on."""
+        """Respond to one request; return True if the connection persists."""
         words = self.rfile.readline().decode("latin-1").split()
         if len(words) != 3:
             return False
@@ -111,7 +111,7 @@ class _Server(socketserver.ThreadingTCPServer):
         self._latest: dict[str, int] = {}
 
     def reply(self, target: str, fields: Mapping[str, str]) -> dict[str, Any]:
-        """The reply that the script has for a request."""
+        """Return the script's reply to a request."""
         path = re.sub(r"^https?://[^/]*", "", target)
         check = re.split(r"[/?]", path.removeprefix("/"))[0]
         replies = self._script[check]

@@ -28,12 +28,12 @@ VARY = ("Vary", "Accept-Language")
 
 
 def passed(name: str, section: str, says: str, *fields: tuple[str, str], more_s: float = 0.0) -> Check:
-    """A check that what is stored is not reused, without asking, when its time, of 1 s and `more_s`, has passed."""
+    """Return a check that a stored response is not reused without validation after 1 s and `more_s`."""
     return Check(name, section, "required", says, (Step(reply=Reply(fields=fields)), asked(wait_s=PASSED_S + more_s)))
 
 
 def preferred(name: str, section: str, says: str, directive: str, *expect: Expectation) -> Check:
-    """A check of a request directive: section 5.2.1 calls them advisory, so that none is required."""
+    """Return a check of a request directive: section 5.2.1 calls them advisory, so that none is required."""
     first = Step(reply=Reply(fields=(MINUTE,)))
     second = Step(
         fields=(("Cache-Control", directive),), wait_s=PASSED_S, expect=(may(from_origin), of_origin, *expect)

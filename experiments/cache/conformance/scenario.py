@@ -26,7 +26,7 @@ SETTLE_S = 0.25
 
 @dataclass(frozen=True)
 class Reply:
-    """What the origin answers. In values of fields {now-100} is the date 100 s ago, {now} that of now.
+    """A reply of the origin. In field values {now-100} is the date 100 s ago, {now} the present date.
 
     body None: one that names check and step. `validates`: 304 with these fields to any conditional request. `part`: the
     positions of the first and the last octet that a request with Range gets, as 206. `cut`: the connection ends after
@@ -47,7 +47,7 @@ class Reply:
 
 @dataclass(frozen=True)
 class Step:
-    """One request, sent `wait_s` after the response to the one before; `copies` of it at once.
+    """A request, sent `wait_s` after the previous response, in `copies` at once.
 
     `path` is appended to the check's own. `octets`: the whole request in the place of what the other values make, in
     which {target} and {host} stand for the request-target and the host.
@@ -66,7 +66,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Check:
-    """One question to a cache. `level`: whether the RFC requires what is expected, or allows it as an optimisation."""
+    """A conformance check. `level`: required or allowed by the RFC."""
 
     name: str
     section: str
@@ -75,16 +75,16 @@ class Check:
     steps: tuple[Step, ...]
 
     def content(self, number: int) -> bytes:
-        """The content of the reply of a step, which counts from 1."""
+        """Return the content of the reply of a step, counted from 1."""
         body = self.steps[number - 1].reply.body
         return (f"{self.name} {number}\n" if body is None else body).encode("latin-1")
 
     def expected(self) -> list[tuple[Expectation, ...]]:
-        """What is expected of each step; one that says nothing prepares others and has to bring its reply."""
+        """Return the expectations of each step; a step without one prepares others, and expects its own reply."""
         return [step.expect or (relayed(step.reply.status),) for step in self.steps]
 
     def request(self, number: int, forward: bool) -> bytes:
-        """The octets of a step's request, to a forward proxy or to a server."""
+        """Encode a step's request, for a forward proxy or for a server."""
         step = self.steps[number - 1]
         path = f"/{self.name}{step.path}"
         # RFC 9112 section 3.2.2: a client sends the absolute form to a proxy.
@@ -98,7 +98,7 @@ class Check:
         return ("\r\n".join(lines) + "\r\n\r\n" + step.body).encode("latin-1")
 
     def script_of_client(self, forward: bool) -> dict[str, Any]:
-        """What the client's part of the check is, for scripted_client."""
+        """Return the check's script for conformance.client."""
         steps = [
             {
                 "octets": self.request(number, forward).decode("latin-1"),
@@ -111,7 +111,7 @@ class Check:
         return {"name": self.name, "steps": steps}
 
     def script_of_origin(self) -> list[dict[str, Any]]:
-        """What the origin answers, step by step, for scripted_origin."""
+        """Return the check's script for conformance.origin."""
         return [
             {**vars(step.reply), "body": self.content(number).decode("latin-1")}
             for number, step in enumerate(self.steps, 1)

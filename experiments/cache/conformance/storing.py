@@ -23,18 +23,18 @@ IN_PARTS = Reply((MINUTE, ("ETag", '"p"')), body="0123456789abcdefghij", part=(0
 
 
 def kept(name: str, section: str, says: str, *fields: tuple[str, str], **reply: int) -> Check:
-    """A check that a reply with these fields is reused, as the RFC allows."""
+    """Return a check that a reply with these fields is reused, as the RFC allows."""
     first = Step(reply=Reply(fields=fields, **reply))  # type: ignore[arg-type]
     return Check(name, section, "allowed", says, (first, Step(expect=(may(from_store(1)),))))
 
 
 def not_kept(name: str, section: str, says: str, *fields: tuple[str, str]) -> Check:
-    """A check that a reply with these fields is not reused without asking the origin."""
+    """Return a check that a reply with these fields is not reused without a request to the origin."""
     return Check(name, section, "required", says, (Step(reply=Reply(fields=fields)), asked()))
 
 
 def asked(*more: Expectation, wait_s: float = 0.25, **step: str) -> Step:
-    """A step for which the origin must be asked, and whose answer is made of what it says."""
+    """Return a step with a required request to the origin and its reply at the client."""
     return Step(wait_s=wait_s, expect=(of_origin, *more), **step)  # type: ignore[arg-type]
 
 

@@ -42,7 +42,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Asked:
-    """A request and what came back, if anything did; `path` without an authority; `closed`: by the answering side."""
+    """A request and its response, if any; `path` without an authority; `closed`: by the responding side."""
 
     method: bytes
     path: bytes
@@ -59,7 +59,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class StepSeen:
-    """One step: what the client asked (every copy) and what the origin was asked meanwhile, each in order of time."""
+    """A step: the client's requests (every copy) and the origin's meanwhile, each in order of time."""
 
     client: tuple[Asked, ...]
     origin: tuple[Asked, ...]
@@ -67,7 +67,7 @@ class StepSeen:
 
 @dataclass(frozen=True)
 class CheckSeen:
-    """One check, step by step; `contents` are those of the origin's replies, by step."""
+    """A check, step by step; `contents` are those of the origin's replies, by step."""
 
     steps: tuple[StepSeen, ...]
     contents: tuple[bytes, ...]
@@ -82,7 +82,7 @@ def _values(fields: Fields, name: str) -> list[bytes]:
 
 
 def asked_at(captured: CaptureFile, interface: str, port: int) -> list[Asked]:
-    """Every request to a port that an interface saw, in order of time. Raises KeyError for an unknown interface."""
+    """Return every request to a port at an interface, in order of time. Raises KeyError for an unknown interface."""
     every = [one for one in connections(captured.at(interface)) if one.server.port == port]
     found = [asked for connection in every for asked in _of(connection)]
     return sorted(found, key=lambda one: one.first_ns)
@@ -91,7 +91,7 @@ def asked_at(captured: CaptureFile, interface: str, port: int) -> list[Asked]:
 def check_seen(
     name: str, copies: Sequence[int], contents: Sequence[bytes], client: Iterable[Asked], origin: Iterable[Asked]
 ) -> CheckSeen:
-    """The steps of one check among all requests; `copies`: how many requests the client sends in each step."""
+    """Return the steps of one check; `copies`: the number of the client's requests in each step."""
     ours, theirs = [one for one in client if _is_of(name, one)], [one for one in origin if _is_of(name, one)]
     groups, start = [], 0
     for count in copies:
@@ -115,7 +115,7 @@ def _is_of(name: str, asked: Asked) -> bool:
 
 
 def _of(connection: Connection) -> list[Asked]:
-    """The requests on one connection: those within the grammar, and what is behind them as far as it can be read."""
+    """Parse the requests on one connection: the well-formed ones, and the rest as far as possible."""
     conversation = converse(connection)
     closed = connection.from_server.fin is not None or connection.from_server.reset is not None
     found = [_asked(exchange.request, exchange.response, closed) for exchange in conversation.exchanges]
@@ -159,7 +159,7 @@ def _broken_request(stream: Stream, start: int, closed: bool) -> Asked:
 
 
 def _with_rest(asked: Asked, conversation: Conversation) -> Asked:
-    """A request that has no whole answer, with what came of one."""
+    """Return a request without a complete response, with the part of it that arrived."""
     stream = conversation.connection.from_server.stream
     used = sum(len(one.response.octets) for one in conversation.exchanges if one.response is not None)
     start = _final(stream.data, used)
@@ -174,7 +174,7 @@ def _with_rest(asked: Asked, conversation: Conversation) -> Asked:
 
 
 def _final(data: bytes, start: int) -> int | None:
-    """Where the final response begins, behind interim ones (RFC 9110 section 15.2)."""
+    """Return the start of the final response, after interim ones (RFC 9110 section 15.2)."""
     while (found := STATUS.match(data, start)) and found[1].startswith(b"1"):
         end = data.find(b"\r\n\r\n", start)
         if end < 0:

@@ -27,7 +27,7 @@ class Login(asyncssh.SSHServer):
         return True
 
     def validate_password(self, username: str, password: str) -> bool:
-        """Whether it is that user."""
+        """Return True for this user and password."""
         return compare_digest("\0".join((username, password)).encode(), "\0".join(self._known).encode())
 
 

@@ -33,7 +33,7 @@ RESPONSE_TIMEOUT_S = 30.0
 
 
 class _Connection(asyncio.Protocol):
-    """One persistent connection: a request at a time."""
+    """A persistent connection with one request at a time."""
 
     def __init__(self) -> None:
         self._core = ClientConnection()
@@ -89,7 +89,7 @@ class _Connection(asyncio.Protocol):
 
 
 class OpenLoop:
-    """Sends a plan's requests."""
+    """Open-loop client of one plan."""
 
     def __init__(self, plan: dict[str, Any]) -> None:
         self._host, self._port = plan["connect"]
@@ -102,7 +102,7 @@ class OpenLoop:
         self._late_s = 0.0
 
     async def warm_up(self) -> None:
-        """Open the connections, ask for the warm targets over them, and wait until nothing of that is under way.
+        """Open the connections, request the warm targets on them, and wait until no packet of that is in flight.
 
         All at once they fill the link's queue for longer than TCP's probe timeout, two round trips (RFC 8985 section
         7.2). What TCP then sends again is under way when the last response has come, and would count as load of the

@@ -30,11 +30,11 @@ REDIRECTIONS_MAX = 5
 
 
 class PageError(Exception):
-    """A page has not what a step needs, or is none."""
+    """A page lacks the element of a step, or is not HTML."""
 
 
 class Page(HTMLParser):
-    """The links of a page with their texts, and its forms: (where to, how encoded, fields)."""
+    """Links of a page with their texts, and its forms as (action, enctype, fields)."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -66,7 +66,7 @@ class Page(HTMLParser):
 
 
 class Browser:
-    """One connection to one site, with its cookies and the page that is open."""
+    """A connection to one site, with its cookies and the current page."""
 
     def __init__(self, address: str, port: int, name: str) -> None:
         self._connection = HTTPConnection(address, port, timeout=TIMEOUT_S)
@@ -75,7 +75,7 @@ class Browser:
         self._page = Page("")
 
     def open(self, path: str, body: bytes | None = None, kind: str = "") -> None:
-        """Ask for a page, or send a form. Raises OSError, HTTPException, PageError."""
+        """Request a page, or submit a form. Raises OSError, HTTPException, PageError."""
         for _ in range(REDIRECTIONS_MAX):
             status, location = self._ask(path, body, kind)
             if not 300 <= status < 400:

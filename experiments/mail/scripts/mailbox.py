@@ -19,7 +19,7 @@ _READ_ONLY: Steps = [*_IMAP, ("select", "INBOX", True)]
 
 
 def reading_steps(protocol: str, task: str, count: int, subject: str) -> Steps:
-    """How a task is done by a protocol; `count`: of the messages, `subject`: of the one with the attachment."""
+    """Return the steps of a task by a protocol; `count`: messages, `subject`: of the one with the attachment."""
     every = range(1, count + 1)
     return {
         ("POP3", "headers"): [*_POP3, ("stat",), *(("top", number, 0) for number in every), ("quit",)],
@@ -42,7 +42,7 @@ def _search(subject: str) -> Sequence[Any]:
 
 
 def working_steps(subject: str) -> Steps:
-    """By IMAP: a folder, a flag, a copy, a part."""
+    """Return IMAP steps that create a folder, search, flag, copy, and fetch a part."""
     return [
         *_IMAP,
         ("select", "INBOX"),
@@ -60,7 +60,7 @@ def working_steps(subject: str) -> Steps:
 
 
 def looking_steps() -> Steps:
-    """By IMAP, later: what is left of that."""
+    """Return IMAP steps that read the flags and folders afterwards."""
     return [
         *_READ_ONLY,
         ("search", None, "FLAGGED"),
@@ -72,7 +72,7 @@ def looking_steps() -> Steps:
 
 
 def folder_steps() -> Steps:
-    """By IMAP: what the folder has."""
+    """Return IMAP steps that fetch the folder's messages."""
     return [*_IMAP, ("select", FOLDER, True), ("fetch", "1:*", "(BODY.PEEK[])"), ("logout",)]
 
 
@@ -90,18 +90,18 @@ DELETE: Steps = [
 
 
 def rest_steps(count: int) -> Steps:
-    """By POP3: what is left of so many messages behind DELETE."""
+    """Return POP3 steps that retrieve the messages left after DELETE."""
     every = range(1, count - DELETED + 1)
     return [*_POP3, ("stat",), ("list",), *(("retr", number) for number in every), ("quit",)]
 
 
 def log_in_steps(user: str) -> Steps:
-    """Into webmail, up to the list of messages."""
+    """Return webmail steps up to the list of messages."""
     return [("open", "/login"), ("submit", "/login", {"user": user, "password": PASSWORDS[user]})]
 
 
 def webmail_steps(task: str, count: int, subject: str) -> Steps:
-    """How a task is done by webmail."""
+    """Return the steps of a task by webmail."""
     later: Steps = [("open", f"/folder?name=INBOX&page={page}") for page in range(2, list_pages(count) + 1)]
     if task == "headers":
         return [*log_in_steps(USER), *later]
@@ -120,6 +120,6 @@ def _picture(subject: str) -> Steps:
 
 
 def writing_steps(user: str, to: str, subject: str, text: str) -> Steps:
-    """A message, written in webmail."""
+    """Return webmail steps that write and send a message."""
     form = {"to": to, "subject": subject, "text": text}
     return [*log_in_steps(user), ("open", "/compose"), ("submit", "/compose", form)]

@@ -30,19 +30,19 @@ MAIL, RSET, DATA = ("say", f"MAIL FROM:<{ALICE}>"), ("say", "RSET"), ("say", "DA
 
 
 def rcpt(user: str, domain: str = "example.com") -> tuple[str, str]:
-    """RCPT for a user."""
+    """Return the step RCPT for a user."""
     return "say", f"RCPT TO:<{user}@{domain}>"
 
 
 def letter(text: str, octets: int = 0) -> tuple[str, str]:
-    """Mail data that say something, filled up to a size."""
+    """Return a step with mail data, filled up to a size."""
     head = f"From: {ALICE}\r\nSubject: {text}\r\n\r\n"
     lines = "".join(f"line {number:05} of what Alice has to say\r\n" for number in range(max(octets // 40, 1)))
     return "data", head + lines
 
 
 def whole(user: str, text: str, octets: int = 0) -> Steps:
-    """A transaction for one user."""
+    """Return the steps of a mail transaction to one user."""
     return MAIL, rcpt(user), DATA, letter(text, octets)
 
 
