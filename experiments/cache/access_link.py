@@ -7,13 +7,13 @@ seconds. Arrivals are Poisson, popularity is Zipf's, and the cache has as many e
 for the hit rate.
 
 A long run in virtual time (`--full`) sends all arrivals of an hour (`span`), as the seed draws them, over the slow link
-alone: one request a second, at a utilisation of nine tenths. A queue so near saturation needs many minutes to forget its
-past, so that minutes of arrivals are no sample of its mean. The time of each request is compared with Lindley's
+alone: one request a second, at a utilisation of nine tenths. A queue so near saturation needs many minutes to forget
+its past, so that minutes of arrivals are no sample of its mean. The time of each request is compared with Lindley's
 recursion, and the mean wait with the Pollaczek-Khinchine formula by a confidence interval. TCP has no influence:
-responses fit its initial window, connections are opened before, and `rto_min` makes retransmission time-outs longer than
-the longest wait (otherwise a round trip with a wait of half a minute looks like a loss); no segment may be sent twice.
-Packets are captured at the client alone, which limits an hour's capture to 50 MB: the wait of a request is its time
-beyond that of the fastest one.
+responses fit its initial window, connections are opened before, and `rto_min` makes retransmission time-outs longer
+than the longest wait (otherwise a round trip with a wait of half a minute looks like a loss); no segment may be sent
+twice. Packets are captured at the client alone, which limits an hour's capture to 50 MB: the wait of a request is its
+time beyond that of the fastest one.
 
 The Internet's delay is put on the access link, behind its queue: the sum of the two is the same.
 
@@ -87,17 +87,17 @@ OBJECT_BITS, INTERNET_S = 100_000, 2.0
 TEXTBOOK = "Kurose and Ross, Computer Networking: A Top-Down Approach, section 2.2.5"
 ZIPF_EXPONENT = 0.8
 SLOW, FASTER, CACHE = "slow link", "faster link", "slow link and cache"
-# As the parameter `cases` has them.
+# Values of the parameter `cases`.
 CASES = {"slow": SLOW, "faster": FASTER, "cache": CACHE}
-# The octets of a response's head; what is measured goes into the theory.
+# Estimated octets of a response's header section; the theory uses the measured ones.
 HEAD_BYTES = 280
-# No object is asked for again because it might have changed: that is the experiment web-cache.
+# No revalidation: that is the subject of the experiment web-cache.
 ORIGIN_FLAGS = "--cache-control '*=max-age=86400'"
 # A connection carries a request at a time: Little's law at twice the mean delay of the worst case.
 CONNECTIONS = 100
-# Beyond those that are under way in theory.
+# Beyond the largest number of simultaneous requests in theory.
 SPARE_CONNECTIONS = 2
-# Room for all that ever wait: a queue that drops is no M/D/1.
+# Above the longest queue: one that drops is not M/D/1.
 QUEUE_PACKETS = 20_000
 RUN_TIMEOUT_S = 300.0
 DAY_S = 86_400
@@ -140,7 +140,7 @@ def run(context: Run) -> Outcome:
             found = _measure(context, folder, case, setting, workload, entries, evidence)
             cache: Lru | Sequence[bool] | None = Lru(entries, workload.held) if case.cached else None
             if case.cached and "proxy" in context.replacements:
-                # Nobody told it how many objects it has room for: theory takes the hit rate that it has.
+                # Its capacity is not configured: the theory uses its measured hit rate.
                 found = replace(found, setting=replace(setting, hit_rate=found.hit_rate))
                 cache = found.forwarded
             found = replace(found, beyond=_left_out(found, workload, cache), tolerance=tolerance(judge.WITHIN))
@@ -335,7 +335,7 @@ def _measure(
 
 def _plan(workload: Workload, case: Case, mode: str) -> dict[str, object]:
     prefix = f"http://{NAME}" if case.cached and mode == "forward" else ""
-    # What an LRU cache holds at the start has to be in the cache; the others need their connections open alone.
+    # Fill the cache with the initial content of the LRU list; without a cache only open the connections.
     warm = workload.held if case.cached else workload.held[:CONNECTIONS]
     return {
         "connect": [PROXY_ADDRESS, PROXY_PORTS[mode]] if case.cached else [NAME, DEFAULT_PORT],

@@ -29,7 +29,7 @@ VISITOR = "experiments.http.drivers.visitor"
 VISIT_TIMEOUT_S = 60.0
 AT_SECOND_CLIENT, AT_LINK = first_interface("client2"), "access link:s1"
 NO_CACHE, MODES = "none", ("forward", "reverse")
-# name: max-age in seconds (None: never without asking), Cache-Control
+# name: max-age in seconds (None: always validate), Cache-Control
 LIVE: Mapping[str, tuple[float | None, str]] = {
     "brief.txt": (1, "max-age=1"),
     "strict.txt": (1, "max-age=1, must-revalidate"),
@@ -94,7 +94,7 @@ class Pages:
         """Replace the content of every file by as many other octets, with a later modification time."""
         self._version += 1
         for path in (path for files in self._files for path in files):
-            # Nobody shows the pictures: it is enough that their octets are others.
+            # Pictures are not displayed: different octets suffice.
             mark = f"<!-- {self._random.randbytes(8).hex()} -->".encode()
             self._contents[path].append(path.read_bytes()[: -len(mark)] + mark)
             replace_file(path, self._contents[path][-1], self._version)
@@ -122,7 +122,7 @@ class LiveObjects:
         head = f"{name}, version {len(versions)}\n".encode()
         body = head + self._random.randbytes((LIVE_OCTETS - len(head)) // 2).hex().encode()
         replace_file(self._folder / name, body, len(versions))
-        # Behind the replacement: whatever was asked for later cannot have been the old version at the origin.
+        # After the replacement: a later request cannot get the old version from the origin.
         replaced_ns = time.time_ns()
         if versions:
             versions[-1] = (versions[-1][0], replaced_ns)

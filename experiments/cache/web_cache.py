@@ -74,7 +74,7 @@ from experiments.http.wire.page_load import PageLoad, page_load
 from topologies.emulation.errors import EmulationError
 from topologies.web import PROXY_ADDRESS
 
-# The plots of the experiment on the web cache: visits beside theory, and how old what clients got under load was.
+# Plots: visits beside theory, and the age of responses under load.
 
 NOTE = (
     "a point is a response that a client got; lines: what max-age allows (caches that count whole seconds may be one "
@@ -115,7 +115,7 @@ def _series(got: Sequence[Delivery], height: Callable[[Delivery], float]) -> lis
     return series
 
 
-# Past max-age by this much every copy is stale, for a cache that counts whole seconds as well.
+# This long after max-age every stored response is stale, also for a cache that counts whole seconds.
 STALE_AFTER_S = freshness.WHOLE_SECONDS_S + 0.1
 COLD, WARM, REVALIDATED, CHANGED, AGAIN = "cold", "warm", "revalidated", "changed", "changed, next client"
 PHASES = (COLD, WARM, REVALIDATED, CHANGED, AGAIN)
@@ -185,7 +185,7 @@ def run(context: Run) -> Outcome:
     legs = read_legs(cached.captured, AT_PROXY, PROXY_ADDRESS, PORTS)
     timings = _timings(direct, cached, legs, evidence.watch)
     beyond = _left_out(context, direct, cached, legs)
-    # A hit takes round trips of the campus, a miss as many of the access link as well.
+    # A hit takes round trips on the campus, a miss the same number on the access link as well.
     campus_s, both_s = asked["campus_rtt"], asked["campus_rtt"] + asked["rtt"]
     rtts_s = {DIRECT: both_s, WARM: campus_s, AGAIN: campus_s}
     comparisons = {
@@ -210,9 +210,9 @@ def run(context: Run) -> Outcome:
 
 
 def _check_max_age(asked: Mapping[str, Any]) -> None:
-    """Raise EmulationError if what the first visit brought could be stale at the end of the second."""
+    """Raise EmulationError if responses of the first visit could be stale at the end of the second."""
     objects, campus_s, rtt_s = asked["objects"], asked["campus_rtt"], asked["rtt"]
-    # The second one may be taken again.
+    # The second visit may be repeated.
     visits_s = (2 + RETAKES) * (objects + 1) * campus_s + 2 * objects * rtt_s
     # Date has whole seconds: a response may seem a second older than it is.
     least_s = math.ceil(visits_s + freshness.WHOLE_SECONDS_S)
@@ -294,7 +294,7 @@ def _visit(
     for number in range(context.repeat):
         go(WARM, visitors[0], go(COLD, visitors[0], number, spare))
     if mode != NO_CACHE and watch.watching:
-        # In the later phases a spare page needs copies that have become stale, too.
+        # In the later phases a spare page needs stale stored responses, too.
         visits.filling = [visitors[0].visit(pages.paths(number)) for number in spare]
     become_stale(share + 0.1)
     spare = list(spares)

@@ -20,7 +20,7 @@ from experiments.harness.theory.queueing import Lru, Queue, characteristic_hit_r
 
 # Requests that only bring the LRU list into its steady state: many times its size.
 SETTLE = 20
-# How near a sample has to be to the long run, and how many are drawn before the nearest is taken.
+# Accepted distance of a sample from the long run, and maximum number of draws.
 NEAR, DRAWS = 0.03, 2000
 
 
@@ -85,7 +85,7 @@ def representative(plan: Plan, service_s: float, seed: int) -> Workload:
     expected = characteristic_hit_rate(weights, plan.entries)
     best: Workload | None = None
     for _ in range(DRAWS):
-        # The arrivals decide most and cost least: most sequences are turned down by them.
+        # The arrivals are the most selective and cheapest criterion: they reject most sequences.
         one = _measured(draw(plan, weights, random), plan, service_s, expected)
         if best is None or one.distance < best.distance:
             best = one

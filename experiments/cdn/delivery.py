@@ -61,8 +61,8 @@ from topologies.emulation.testbed import Testbed
 
 WITHOUT, THROUGH = "origin", "CDN"
 FIRST, AGAIN = "first", "again"
-# How many servers the local one asks for the site's address: root, com and example.com; with the CDN root, net and
-# cdn.net for the alias as well. Later it knows the provider's records, and has to ask the CDN's name server alone.
+# Number of servers that the local one queries for the site's address: root, com and example.com; with the CDN root, net
+# and cdn.net for the alias as well. Later the provider's records are cached, and only the CDN's server is queried.
 LOOKUPS: Mapping[tuple[str, str], int] = {
     (WITHOUT, FIRST): 3,
     (WITHOUT, AGAIN): 0,

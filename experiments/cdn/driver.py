@@ -103,7 +103,7 @@ class Users:
         return asked
 
     def _connect(self, timeout_s: float) -> HTTPConnection:
-        """Look the name up and connect to its first address."""
+        """Resolve the name and connect to its first address."""
         found = socket.getaddrinfo(self._name, PORT, socket.AF_INET, socket.SOCK_STREAM)
         address = str(found[0][4][0])
         connection = HTTPConnection(address, PORT, timeout=timeout_s)

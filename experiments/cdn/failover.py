@@ -55,10 +55,10 @@ from topologies.emulation.testbed import Testbed, plug_in, unplug
 
 REGION, OBJECT, OBJECT_BYTES = "eu", "ring.png", 1000
 SERVICE, LINK = "service", "link"
-# The user's lookup and first requests, before the fault; and how long users go on when all must be well, which in real
-# time is later by what the machine added.
+# Time for a user's lookup and first requests before the fault; and time of requests after the bound, in which all must
+# succeed (in real time plus the machine's delay).
 BEFORE_S, AFTER_S = 0.5, 1.0
-# For a new replica to be ready, or a cable to be plugged in.
+# Time for a new replica to be ready, or a cable to be plugged in.
 RESTART_S = 0.5
 NOTE = (
     "a point is a user of the region: when after the fault the last request began that failed; lines: TTL and interval "
@@ -113,7 +113,7 @@ def _many(context: Run, evidence: Evidence) -> Outcome:
     if theory.interval_s > theory.cycle_s:
         raise EmulationError("replicas are to be checked within a TTL: say --set interval= with less than ttl")
     user, resolver = host_name("user", REGION), host_name("dns", REGION)
-    # After a first answer, and before the next one: when in the cycle each fault is.
+    # The moment of each fault within its cycle: after a first answer and before the next one.
     phases_s = [
         BEFORE_S + Random(f"fault {context.seed + number}").random() * (theory.cycle_s - 2 * BEFORE_S)
         for number in range(asked["faults"])
@@ -129,7 +129,7 @@ def _many(context: Run, evidence: Evidence) -> Outcome:
             asker = User(bed, user)
             begin_anew(context, bed)
             prepare(bed, user, f"/{OBJECT}")
-            # Not at the CDN's name server: its checks would be nine tenths of the capture. Its answers are seen here.
+            # Not at the CDN's name server: its checks would be most of the capture; the resolver sees its answers.
             with lab.recording([user, resolver], _capture_name(kind, ttl)):
                 for number, phase_s in enumerate(phases_s):
                     context.step(f"fault {number + 1} of {asked['faults']}", 0.05 + 0.8 * number / asked["faults"])
@@ -181,7 +181,7 @@ def _one_of_many(
     _lose(bed, kind)
     asker.done(lasts_s)
     _restore(bed, kind)
-    # Until the checks have noticed, and nothing is left of any answer.
+    # Until the checks have noticed the return, and every answer has expired.
     time.sleep(theory.ttl_s + theory.interval_s + RESTART_S)
     return start_ns, _fault(context, kind, int(theory.ttl_s), began_ns)
 
@@ -200,9 +200,9 @@ def _asked_of_cdn(traffic: DnsTraffic) -> DnsTraffic:
 def _compare(theory: FailOverTheory, phases_s: Sequence[float], found: Sequence[Timing]) -> list[Comparison]:
     """Compare mean and quartiles of the fail-over time with theory.
 
-    Its mean is over the long run; what these very faults differ from it by is added to the terms: their moments are
-    known, and how many answers were fetched before a check is counted. A quartile may lie as far off as those of
-    samples of that size do.
+    The theoretical mean is that of the long run; the terms include the difference of these very faults from it: their
+    moments are known, and the answers fetched before a check are counted. The tolerance of a quartile is that of
+    samples of this size.
     """
     means = {name: statistics.fmean(one.terms[name] for one in found) for name in found[0].terms}
     remaining_s, early_s = theory.ttl_s / 2, theory.interval_s / 2
@@ -333,9 +333,9 @@ def _fault(context: Run, kind: str, ttl: int, began_ns: int = 0, back_ns: int | 
         back_ns=back_ns,
         ttl_s=ttl,
         interval_s=asked["interval"],
-        # A check may take as long as an interval: so the drawing says.
+        # The topology's time-out of a check is one interval.
         timeout_s=asked["interval"] if kind == LINK else 0.0,
-        # A check that is refused takes a round trip, and an answer half of one before its time begins to run.
+        # A refused check takes a round trip, and an answer half of one before its TTL starts.
         slack_s=2 * region_rtt_s(REGION, asked["scale"]),
     )
 
@@ -404,7 +404,7 @@ EXPERIMENT = Experiment(
             "0: one fault for each TTL; more: that many, of the first kind with the first TTL, at moments drawn",
             full_virtual="100",
         ),
-        # Of a TTL of 300 s no divisor: no request comes at the moment at which an answer's time ends.
+        # No divisor of a TTL of 300 s: no request coincides with the end of an answer's TTL.
         "every": Parameter("150ms", seconds, "the time between two requests of a user", full_virtual="59s"),
         "users": Parameter("2", whole(1, 20), "how many users the region has (of many faults: one)"),
         "scale": Parameter("1", factor, "a factor on all delays of the topology"),

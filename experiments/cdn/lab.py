@@ -34,7 +34,7 @@ from topologies.emulation.node import Host
 from topologies.emulation.process.program import Program
 from topologies.emulation.testbed import Starter, Testbed
 
-# What real name servers in the place of the CDN's are told: the same plan, in other words.
+# Configuration of BIND and gdnsd in place of the CDN's name server.
 
 ADDRESS, SERVER, ZONE = SERVERS["ns-cdn"]
 
@@ -104,7 +104,7 @@ SITE = NAME.rstrip(".")
 ROLES = ("replica", "cdn-dns")
 OURS: Mapping[str, str] = {"replica": "services.http.proxy", "cdn-dns": "services.dns.cdn"}
 POLL_S = 0.1
-# Over the time that something is to last.
+# Grace period added to a workload's duration.
 PATIENCE_S = 60.0
 
 
@@ -201,7 +201,7 @@ def _wait_until_named(bed: Testbed, region: str) -> None:
     address, _, _ = SERVERS["ns-cdn"]
     until_s = time.monotonic() + PATIENCE_S
     asker = Asker(bed.host(host_name("user", region)), address)
-    # A name server says nothing when it finds a replica well: this is a poll with a bound.
+    # Name servers do not report a healthy replica: poll, with a bound.
     while replica_address(region) not in _told(asker):
         if time.monotonic() > until_s:
             raise EmulationError(f"the CDN's name server does not send {region} to its own replica")

@@ -51,9 +51,9 @@ from topologies.cdn import REGIONS, host_name
 
 OBJECT = "picture.png"
 ALONE, THROUGH = "origin alone", "CDN"
-# The octets of a response's head, about, for what is planned before any response was seen.
+# Estimated octets of a response's header section, for planning before the first response.
 HEAD_BYTES = 300
-# Clients begin within one pause, and the queue has its length when each of them has asked this often.
+# Clients start within one think time, and the queue is steady after this many requests of each.
 SETTLE_CYCLES = 2
 NOTE = (
     "points: measured means; lines: max(RTT + S, N S - Z) and min(1, N S / (RTT + S + Z)) for N clients that think "

@@ -54,14 +54,13 @@ NOTE = (
     "points: measured; lines: one query a TTL and name, and the mean age of a cached answer against the time between "
     "changes"
 )
-# How long a server may take to serve the new zone, and how often it is asked whether it does. What takes longer is for
-# the judge of the packets.
+# Time-out and polling interval of a zone reload; the judge finds slower ones in the packets.
 RELOAD_MAX_S, RELOAD_POLL_S = 1.0, 0.01
 DAY_S, WEEK_S = 86_400, 604_800
 # The long run in virtual time: TTLs of hours, a day and a week, for fifteen days. No TTL is a multiple of its period,
-# so that no question comes at the moment at which a TTL ends.
+# so that no query coincides with the end of a TTL.
 LONG_PERIOD_S = 3000
-# A cache has to save the root this much, at least; what it saves grows with the length of the workload.
+# The least factor by which a cache reduces the root's load; it grows with the length of the workload.
 FEWER_BY = 5
 
 
@@ -109,7 +108,7 @@ def _zipf(context: Run, cache: str, evidence: Evidence) -> Workload:
     weights = [1 / rank**ZIPF_EXPONENT for rank in range(1, len(ZIPF_NAMES) + 1)]
     names = random.choices(ZIPF_NAMES, weights, k=context.parameters["queries"])
     scale = context.parameters["scale"]
-    # Real resolvers cannot be told to remember nothing: what a cache is compared with is lab7's own without one.
+    # Real resolvers cannot disable their cache: the comparison is with lab7's own without one.
     network = dns_testbed(context, own_local=cache == "no", cache=cache, scale=scale, clients=1)
     paths = [] if evidence.checks else dns_paths(scale)
     with measured(context, network, paths, evidence, progress=None) as lab:
@@ -122,7 +121,7 @@ def _zipf(context: Run, cache: str, evidence: Evidence) -> Workload:
 
 
 def _sweep(context: Run, evidence: Evidence) -> Sweep:
-    """Ask for every changing name each period, and change their addresses each so often."""
+    """Query every changing name each period, and change the addresses at their interval."""
     asked, sweep = context.parameters, Sweep()
     names = [changing_name(ttl).rstrip(".") for ttl in asked["ttl"]]
     ttls = ",".join(str(ttl) for ttl in asked["ttl"])
@@ -151,11 +150,11 @@ def _sleep_until(due_s: float) -> None:
 
 
 def _change(context: Run, server: Host, observer: Asker, sweep: Sweep, version: int) -> None:
-    """Give the changing names another address, and have their server read its zone again."""
+    """Replace the address of the changing names, and reload the zone at their server."""
     text = make_names(changing=context.parameters["ttl"], version=version).master_file("example.com.")
     (server.workdir / zone_file("example.com.")).write_text(text)
     server.services[0].send_signal(signal.SIGHUP)
-    # An answer that was given while the server was reading is of the version before, and is not called stale.
+    # An answer sent during the reload has the previous version, and does not count as stale.
     address = VERSIONS[version % len(VERSIONS)]
     _wait_until_served(observer, changing_name(context.parameters["ttl"][0]), address)
     sweep.changes.append((time.time_ns(), [address]))
@@ -193,7 +192,7 @@ def _panels(context: Run, points: Sequence[TtlPoint]) -> list[Panel]:
 
 
 def _stale_share(ttl_s: float, between_s: float) -> float:
-    """The share of stale answers when a cached answer's age is even over its TTL and changes come every `between_s`."""
+    """Return the share of stale answers for ages uniform over the TTL and changes every `between_s` seconds."""
     if ttl_s <= 0:
         return 0.0
     return ttl_s / (2 * between_s) if ttl_s <= between_s else 1 - between_s / (2 * ttl_s)

@@ -23,7 +23,7 @@ from topologies.emulation.testbed import Starter, Testbed
 
 ASKER = "experiments.dns.driver"
 ASK_TIMEOUT_S = 30.0
-# Each of them takes the asker's patience, 10 s; a server that is wrong about one kind of question has fewer.
+# Each of them takes the driver's time-out, 10 s; a server that fails for one kind of query has fewer.
 UNANSWERED_MAX = 2
 CLIENT = "10.53.9.1"
 ADDRESSES: Mapping[str, str] = {
@@ -67,7 +67,7 @@ class Asker:
 
 
 def dns_testbed(context: Run, own_local: bool = False, **parameters: Any) -> Testbed:
-    """The topology dns with these parameters; `own_local`: with lab7's local server, whatever takes its place."""
+    """Return the testbed of the topology dns; `own_local`: with lab7's local server in spite of a replacement."""
     topo, starters = DnsTopo(**parameters), _starters(context, parameters)
     return make_testbed(
         context, topo, {host: one for host, one in starters.items() if not (own_local and host == "local")}
@@ -80,7 +80,7 @@ def _starters(context: Run, parameters: Mapping[str, Any]) -> dict[str, Starter]
     starters: dict[str, Starter] = {}
     authoritative = context.replacements.get("authoritative")
     for host, zones in SERVED.items() if authoritative else ():
-        # Root and top-level domains that ask on behalf of others are lab7's own: nobody else's do that.
+        # Recursive root and top-level domain servers are lab7's own: no other implementation is both.
         if authoritative and not (recursive and host not in ("example", "provider")):
             listed = [[origin, zone_file(origin)] for origin in zones]
             starters[host] = server_starter(authoritative, partial(_zones, listed))
@@ -109,7 +109,7 @@ def server_names(context: Run) -> dict[str, str]:
 
 
 def given_zones(names: NamePlan) -> GivenZones:
-    """The zones that the name servers of the topology are given, for the judge."""
+    """Return the zones of the topology's name servers, for the judge."""
     records = [(zone, each) for zone in names.zones.values() for each in names.records(zone.origin)]
     given = [GivenRecord(each.owner, each.type, each.ttl or 0, each.value) for _, each in records]
     # RFC 2308 section 3: in negative answers the SOA has the lesser of its TTL and its minimum.
@@ -122,22 +122,22 @@ def given_zones(names: NamePlan) -> GivenZones:
 
 
 def leg_rtt_s(one: str, other: str, scale: float = 1.0) -> float:
-    """The round-trip time between two hosts of the topology, in seconds."""
+    """Return the round-trip time between two hosts of the topology, in seconds."""
     legs = {**LEGS_MS, "client": CLIENT_LEG_MS, "local": 0}
     return 2 * (legs[one] + legs[other]) * scale / 1e3
 
 
 def dns_paths(scale: float = 1.0) -> list[EmulatedPath]:
-    """The paths that are measured for the fidelity certificate."""
+    """Return the paths of the fidelity certificate."""
     ends = (("client", "local"), ("local", "root"), ("local", "com"), ("local", "example"))
     return [EmulatedPath(one, other, ADDRESSES[other], leg_rtt_s(one, other, scale)) for one, other in ends]
 
 
 def traffic_at(captured: CaptureFile, hosts: Sequence[str]) -> dict[str, DnsTraffic]:
-    """The DNS traffic of each of these hosts."""
+    """Return the DNS traffic of each of these hosts."""
     return {host: dns_exchanges(captured, first_interface(host)) for host in hosts}
 
 
 def within(traffic: Mapping[str, DnsTraffic], window: Window) -> dict[str, DnsTraffic]:
-    """The part of everybody's traffic that lies in a window."""
+    """Return the part of all hosts' traffic within a window."""
     return {host: each.between(window.start_ns, window.end_ns) for host, each in traffic.items()}

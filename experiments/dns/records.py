@@ -33,7 +33,7 @@ DOMAIN, ALIAS, CANONICAL = "example.com", "www.example.com", "server1.example.co
 MAIL = ((10, "server2.example.com"), (20, "server3.example.com"))
 OWN = (DOMAIN, "ns.example.com")
 HIRED = (("shop.org", "ns.provider.org"), ("bookshop.uk", "ns.provider.org"))
-# What is asked for, by what it is called here.
+# Queries by label.
 QUESTIONS: Mapping[str, tuple[str, str]] = {
     "address": (CANONICAL, "A"),
     "alias": (ALIAS, "A"),
@@ -48,11 +48,11 @@ QUESTIONS: Mapping[str, tuple[str, str]] = {
 
 
 def run(context: Run) -> Outcome:
-    """Ask, judge."""
+    """Send the queries; judge."""
     scale = context.parameters["scale"]
     reverse = ".".join(reversed(WEB["web1"].split("."))) + ".in-addr.arpa"
     questions = {**QUESTIONS, "reverse": (reverse, "PTR")}
-    # No cache: every question goes to the servers, so that what each of them says is in the capture.
+    # No cache: every query goes to the servers, so that all their responses are in the capture.
     with measured(context, dns_testbed(context, cache="no", scale=scale, clients=1), dns_paths(scale)) as lab:
         asker = Asker(lab.bed.host("client"))
         with lab.recording(VANTAGES):

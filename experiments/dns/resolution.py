@@ -37,7 +37,7 @@ from topologies.dns import make_names
 from topologies.emulation.testbed import Testbed
 
 NAME = "server1.example.com"
-# Asked for before, on a local server that has just started: it is warm then and knows the root, but nothing of com.
+# Queried first on a restarted local server: it is then warm and has cached the root, but nothing of com.
 ELSEWHERE = ("www.shop.org", "www.bookshop.uk", "nobody.shop.org", "nobody.bookshop.uk", "mail.provider.org")
 VANTAGES = ("client", "local", "root", "com", "example")
 PATH = ("root", "com", "example")
@@ -47,7 +47,7 @@ ITERATIVE, RECURSIVE, CACHED = "iterative", "recursive", "cached"
 
 @dataclass(frozen=True)
 class Lookups:
-    """The lookups of one kind: everybody's traffic during each of them."""
+    """Lookups of one kind: the traffic of all hosts during each of them, and in total."""
 
     traffic: tuple[Mapping[str, DnsTraffic], ...]
     everybody: Mapping[str, DnsTraffic]
@@ -80,7 +80,7 @@ def run(context: Run) -> Outcome:
 
 
 def _look_up(context: Run, kind: str, evidence: Evidence, mode: str) -> Lookups:
-    """Look the name up several times, each time on a local server that knows nothing of it, or knows it."""
+    """Resolve the name several times, each time on a local server that has cached nothing of it, or has cached it."""
     context.step(f"{kind} resolution", {ITERATIVE: 0.05, RECURSIVE: 0.35, CACHED: 0.65}[kind])
     scale = context.parameters["scale"]
     paths = [] if evidence.checks else dns_paths(scale)
@@ -101,7 +101,7 @@ def _look_up(context: Run, kind: str, evidence: Evidence, mode: str) -> Lookups:
 
 
 def _ask(bed: Testbed, asker: Asker, kind: str) -> Window:
-    """Look the name up on a local server that knows it, or has just started."""
+    """Resolve the name on a local server that has cached it, or has just started."""
     if kind != CACHED:
         bed.restart("local")
         _warm_up(asker)
@@ -114,11 +114,11 @@ def _warm_up(asker: Asker) -> None:
 
 
 class _NotTaken(Exception):  # noqa: N818 - a finding about the traffic, not an error of the program
-    """A lookup did not take the path that its time would be split along: the verdict on its packets says more."""
+    """A lookup took another path than that of its time's terms; the verdict on its packets has the details."""
 
 
 def _timings(kind: str, lookups: Lookups, watch: MachineWatch) -> list[Timing]:
-    """The timings of one kind, none where a lookup took another path."""
+    """Return the timings of one kind, none if a lookup took another path."""
     try:
         return [
             watch.noted(_timing(kind, one), window.start_ns, window.end_ns)
@@ -140,7 +140,7 @@ def _duration_s(traffic: DnsTraffic, target: str) -> float:
 
 
 def _timing(kind: str, seen: Mapping[str, DnsTraffic]) -> Timing:
-    """The client's waiting time, and how it splits into the legs between neighbours of the path. Raises _NotTaken."""
+    """Return the client's waiting time, split into the legs between neighbours of the path. Raises _NotTaken."""
     total_s = _duration_s(seen["client"], "local")
     terms: dict[str, float] = {}
     if kind == ITERATIVE:
@@ -148,7 +148,7 @@ def _timing(kind: str, seen: Mapping[str, DnsTraffic]) -> Timing:
         terms = {"client-local": total_s - _busy_s(seen), **terms}
     elif kind == RECURSIVE:
         chain = ("local", *PATH)
-        # What a server waits for the next lies within what the one before waits for it.
+        # The wait of a server for the next is within the wait of the previous one for it.
         waits = [_duration_s(seen[one], other) for one, other in pairwise(chain)]
         inner = [*waits[1:], 0.0]
         names = [f"{one}-{other}" for one, other in pairwise(chain)]
@@ -161,7 +161,7 @@ def _timing(kind: str, seen: Mapping[str, DnsTraffic]) -> Timing:
 
 
 def _busy_s(seen: Mapping[str, DnsTraffic]) -> float:
-    """From the client's query coming in at the local server to its answer going out."""
+    """Return the time from the client's query at the local server to its answer, in seconds."""
     mine = [one for one in seen["local"].exchanges if one.query.target == ADDRESSES["local"]]
     if not mine or mine[0].response is None:
         raise _NotTaken
@@ -202,7 +202,7 @@ def _verdicts(kinds: Mapping[str, Lookups], comparisons: Mapping[str, Comparison
 
 
 def _timed(packets: Verdict, comparisons: Mapping[str, Comparison], kind: str) -> Verdict:
-    """Join a verdict with the time; where the packets alone decide against the claim there may be none."""
+    """Join a verdict with the time; a failure by packets alone may have no time."""
     one = comparisons.get(kind)
     if one is not None:
         return timed(packets, one.measured_s, one.theory_s, one.tolerance)

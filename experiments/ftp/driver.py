@@ -29,7 +29,7 @@ REFUSED = (error_perm, error_temp, error_reply)
 
 
 def _say(ftp: FTP, command: str) -> str:
-    """Send a command; returns the reply, whatever it is. Raises OSError, EOFError."""
+    """Send a command; return the reply, also a negative one. Raises OSError, EOFError."""
     try:
         return ftp.sendcmd(command)
     except REFUSED as refused:
@@ -42,7 +42,7 @@ def _finish(ftp: FTP) -> None:
 
 
 def _move(data: socket.socket, command: str, path: str | None) -> None:
-    """The octets of a transfer; whoever sends them ends the connection."""
+    """Transfer the octets of a file; the sender closes the connection."""
     data.settimeout(TIMEOUT_S)
     with data, suppress(ConnectionError):
         if command.startswith("STOR"):
@@ -56,7 +56,7 @@ def _passive(ftp: FTP, command: str, path: str | None, early: bool) -> None:
     address, port = ftp.makepasv()
     data = socket.create_connection((address, port), TIMEOUT_S)
     if early:
-        # One exchange more: when its reply is here, the server's end of the data connection is long established.
+        # One more exchange: at its reply the server's end of the data connection is established.
         _say(ftp, "NOOP")
     if _say(ftp, command).startswith("1"):
         _move(data, command, path)
@@ -78,7 +78,7 @@ def _nobody(ftp: FTP, command: str) -> None:
         port = unused.getsockname()[1]
     assert ftp.sock is not None
     host = ftp.sock.getsockname()[0]
-    # A server may try at once, and refuse PORT itself.
+    # A server may connect at once, and refuse PORT itself.
     if not _say(ftp, f"PORT {host.replace('.', ',')},{port // 256},{port % 256}").startswith("2"):
         return
     if _say(ftp, command).startswith("1"):
@@ -86,7 +86,7 @@ def _nobody(ftp: FTP, command: str) -> None:
 
 
 def follow(ftp: FTP, steps: list[list[str]]) -> None:
-    """Do what the steps say. Raises OSError, EOFError and, for a step that there is not, ValueError."""
+    """Execute the steps. Raises OSError, EOFError and, for an unknown step, ValueError."""
     for kind, command, *rest in steps:
         path = rest[0] if rest else None
         if kind == "say":

@@ -37,7 +37,7 @@ from topologies.emulation.testbed import Starter, Testbed
 from topologies.ftp import DEFAULT_SERVES, PASSWORDS, SERVER_ADDRESS, SERVER_NAME, FtpTopo
 
 USER, PASSWORD = "ann", PASSWORDS["ann"]
-# An ordinary user's number that no distribution gives away (Debian policy, section 9.2.2: 60000 to 64999 are reserved).
+# A user id that no distribution assigns (Debian policy, section 9.2.2: 60000 to 64999 are reserved).
 UID = 61021
 AT_CLIENT, AT_EVE = first_interface("client"), first_interface("eve")
 OUR_CLIENT, OUR_SERVER = "services.ftp.client", "services.ftp.server"
@@ -52,7 +52,7 @@ SPARE_OCTETS = 512 * 1024
 
 
 class Home:
-    """The user's files on the server: a disk of their own, of `size_bytes`, which only that host has mounted."""
+    """The user's files on the server, on a disk of `size_bytes` that only that host has mounted."""
 
     def __init__(self, host: Host, files: Mapping[str, bytes], size_bytes: int) -> None:
         self.path = host.workdir / "files" / USER
@@ -71,12 +71,12 @@ class Home:
 
 def disk_of(host: Host) -> Path:
     """Return the path of the user's files on the server, as seen from outside its host."""
-    # What a host has mounted is seen through one of its processes.
+    # The mounts of a host are visible through one of its processes.
     return Path(f"/proc/{host.namespace_pid}/root{host.workdir}/files/{USER}")
 
 
 def add_account(host: Host, home: Path) -> None:
-    """Give one host an account for the user, in its own /etc/passwd and /etc/shadow; the machine's stay as they are."""
+    """Create an account for the user in a host's own /etc/passwd and /etc/shadow; the machine's stay unchanged."""
     script = "print crypt($ARGV[0], $ARGV[1])"
     # crypt(5): SHA-512 with the least rounds, since the login is part of what is timed.
     words = ["perl", "-e", script, PASSWORD, "$6$rounds=1000$lab7lab7$"]
@@ -87,7 +87,7 @@ def add_account(host: Host, home: Path) -> None:
         "shadow": f"{USER}:{hashed}:19000:0:99999:7:::",
     }
     for name, line in lines.items():
-        # The machine's passwords are nothing for a host, and for root alone to read.
+        # Keep the machine's passwords out of a host.
         there = "" if name == "shadow" else Path("/etc", name).read_text()
         known = [each for each in there.splitlines() if not each.startswith(f"{USER}:")]
         file = host.workdir / name
@@ -101,7 +101,9 @@ def add_account(host: Host, home: Path) -> None:
 def ftp_testbed(
     context: Run, rtt_s: float, bw_mbit: float, files: Mapping[str, bytes], beside: Sequence[str] = ()
 ) -> Testbed:
-    """The topology ftp; `files` are the user's, `beside` what else the server's host serves ({home} is filled in)."""
+    """Return the testbed of the topology ftp; `files`: the user's; `beside`: further servers of its host ({home} is
+    filled in).
+    """
     topo = FtpTopo(bw=bw_mbit, delay=f"{rtt_s / 2 * 1e6:.0f}us")
     starter = serving(context.replacements.get(FTP_SERVER), files, beside)
     return make_testbed(context, topo, {"server": starter})
@@ -124,7 +126,7 @@ def serving(server: Implementation | None, files: Mapping[str, bytes], beside: S
 
 
 def ftp_path(rtt_s: float, bw_mbit: float) -> EmulatedPath:
-    """The path that is measured for the fidelity certificate."""
+    """Return the path of the fidelity certificate."""
     return EmulatedPath("client", "server", SERVER_ADDRESS, rtt_s, bw_mbit * 1e6)
 
 
@@ -146,14 +148,14 @@ def able(client: Implementation | None, what: str, mode: str) -> bool:
 
 
 def run_client(host: Host, client: Implementation | None, what: str, mode: str, names: Sequence[str]) -> Window:
-    """One session of a client, to its end: list, get or put, in active or passive mode; None: lab7's own.
+    """Run one session of a client: list, get or put, in active or passive mode; `client` None: lab7's own.
 
     Its files are in the folder TRANSFERS of its host. Raises LoadFailedError, EmulationError.
     """
     folder = host.workdir / TRANSFERS
     folder.mkdir(exist_ok=True)
     for name in names if what == "get" else ():
-        # What an earlier session brought would keep some clients from asking.
+        # Some clients skip files that an earlier session has fetched.
         (folder / name).unlink(missing_ok=True)
     if client is not None:
         return run_command(host, expand(_template(client, what, mode), _values(folder, what, mode, names)))
@@ -184,7 +186,7 @@ def ssh_name(ssh: str) -> str:
 
 
 def add_sftp_server(host: Host, ssh: str) -> Program:
-    """SFTP beside the FTP server, with the same user, password and files. Raises MachineError, EmulationError."""
+    """Start SFTP beside the FTP server, with the same user, password and files. Raises MachineError, EmulationError."""
     home = host.workdir / "files" / USER
     if ssh == ASYNCSSH:
         words = [sys.executable, str(ASYNCSSH_SCRIPT), "serve", host.IP(), str(SSH_PORT), USER, PASSWORD, str(home)]
@@ -238,24 +240,24 @@ def _values(folder: Path, what: str, mode: str, names: Sequence[str]) -> dict[st
 
 
 class ScriptedUser(Driver):
-    """A user agent on ftplib that does what it is told, step by step (see ftp_user)."""
+    """A scripted FTP client on a host (experiments.ftp.driver)."""
 
     def __init__(self, host: Host) -> None:
         super().__init__(host, [SCRIPTED, SERVER_ADDRESS])
 
     def session(self, steps: Sequence[Sequence[str]]) -> Window:
-        """One session; returns when it was. What the server says is in the packets. Raises EmulationError."""
+        """Run one session; return its time span. Raises EmulationError."""
         return self.request([list(step) for step in steps])
 
 
 class WebUser(Driver):
-    """A client of the web server beside the FTP server: Python's http.client, one lasting connection a session."""
+    """A client of the web server beside the FTP server: http.client, one persistent connection a session."""
 
     def __init__(self, host: Host) -> None:
         super().__init__(host, [VISITOR, SERVER_ADDRESS, str(DEFAULT_PORT), SERVER_NAME])
 
     def session(self, paths: Sequence[str]) -> Window:
-        """Ask for these paths, one after the other; returns when that was. Raises EmulationError."""
+        """Request these paths in turn; return the time span. Raises EmulationError."""
         return self.request({"visit": list(paths)})
 
 

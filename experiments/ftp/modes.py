@@ -64,11 +64,11 @@ LETTER, LETTERS = "alice.txt", "letters"
 UPLOADS = {mode: f"upload-{mode}.bin" for mode in MODES}
 BACK = "back"
 BALLAST, LATER = "ballast.bin", "later.bin"
-# Of the room on the disk: what is stored first, and what then finds too little.
+# Shares of the disk's free space: the first file, and the one that then does not fit.
 BALLAST_SHARE, LATER_SHARE = 0.75, 0.5
 STATE = "state"
 WRONG_PASSWORD = f"{PASSWORD}s"
-# Sessions beside the timed ones: what they do, and in which mode.
+# Sessions beside the timed ones: operation and mode.
 BESIDE: dict[str, tuple[What, str]] = {f"{what} {mode}": (what, mode) for mode in MODES for what in ("list", "put")}
 
 
@@ -86,13 +86,13 @@ class Sessions:
     failures: dict[str, str] = field(default_factory=dict)
 
     def each(self, traffic: FtpTraffic, *names: str, broken_off: bool = False) -> list[FtpTraffic]:
-        """The sessions of these names one by one; those that broke off, too, where they are asked for."""
+        """Return the sessions of these names one by one; `broken_off`: including those that broke off."""
         windows = [one for name in names for one in self.windows.get(name, [])]
         windows += [one for name in names for one in self.broken_off.get(name, [])] if broken_off else []
         return [traffic.between(one.start_ns, one.end_ns) for one in windows]
 
     def of(self, traffic: FtpTraffic, *names: str, broken_off: bool = False) -> FtpTraffic:
-        """The sessions of these names."""
+        """Return the traffic of the sessions of these names."""
         parts = self.each(traffic, *names, broken_off=broken_off)
         return FtpTraffic(
             tuple(session for part in parts for session in part.sessions),
@@ -101,11 +101,11 @@ class Sessions:
         )
 
     def attempt(self, name: str, session: Callable[[], Window]) -> Window | None:
-        """Have a session, unless one of that name has failed before; returns when it was."""
+        """Run a session, unless one of that name has failed before; return its time span."""
         return next(iter(self.attempt_several(name, lambda: [session()])), None)
 
     def attempt_several(self, name: str, sessions: Callable[[], list[Window]]) -> list[Window]:
-        """Have sessions that follow each other, unless one of that name has failed before; returns when they were."""
+        """Run consecutive sessions, unless one of that name has failed before; return their time spans."""
         if name in self.failures:
             return []
         began_ns = time.time_ns()
@@ -159,20 +159,20 @@ def _uploads(seed: int) -> dict[str, bytes]:
 
 
 def _too_much(seed: int) -> dict[str, bytes]:
-    """Files that have room on the user's disk one by one, and not together."""
+    """Return files that fit the user's disk one at a time, and not together."""
     random = Random(f"ballast {seed}")
     shares = {BALLAST: BALLAST_SHARE, LATER: LATER_SHARE}
     return {name: random.randbytes(int(share * SPARE_OCTETS)) for name, share in shares.items()}
 
 
 def _work(context: Run, bed: Testbed, names: Sequence[str], watch: MachineWatch) -> Sessions:
-    """The sessions that are timed, and for each mode one that lists and one that stores."""
+    """Run the timed sessions, and for each mode one that lists and one that stores."""
     done, host = Sessions(), bed.host("client")
     web = WebUser(host)
     (host.workdir / TRANSFERS).mkdir()
     for name, octets in _uploads(context.seed).items():
         (host.workdir / TRANSFERS / name).write_bytes(octets)
-    # The first round, of one file, warms everybody up; it is captured, but it is in no window.
+    # The first round, of one file, warms up all programs; it is captured, but it is in no window.
     for number in range(context.repeat + 1):
         which = names if number else names[:1]
         for place, way in enumerate((*MODES, HTTP)):
@@ -194,7 +194,7 @@ def _work(context: Run, bed: Testbed, names: Sequence[str], watch: MachineWatch)
         done.windows[name] = [window] if window else []
         folder += stored if window else []
     if put := [name for name in UPLOADS.values() if name in folder]:
-        # What was stored is fetched again, by another client: a 226 alone could be said of anything.
+        # Fetch the stored files by another client: a 226 alone proves nothing about their content.
         steps = [*LOG_IN, *(("passive", f"RETR {name}") for name in put), ("say", "QUIT")]
         window = done.attempt(BACK, partial(ScriptedUser(host).session, steps))
         done.windows[BACK], done.folder[BACK] = [window] if window else [], put
@@ -261,7 +261,7 @@ def _dialogues(context: Run, bed: Testbed, done: Sessions) -> None:
 def _compare_all(
     context: Run, captured: CaptureFile, topo: Topo, traffic: FtpTraffic, sessions: Sessions, watch: MachineWatch
 ) -> tuple[dict[str, list[Timing]], list[Comparison]]:
-    """Every time that was measured beside its theory."""
+    """Compare every measured time with its theory."""
     every = {
         mode: [one for one in sessions.of(traffic, mode).sessions if any(each.done for each in one.transfers)]
         for mode in MODES
@@ -291,7 +291,7 @@ def _comparison(context: Run, name: str, timings: list[Timing], theory: Theory) 
 
 
 def _ftp_theory(context: Run, mode: str, session: FtpSession, beyond: Mapping[str, float]) -> Theory:
-    """The formula, with the commands that this client gives beside the transfers, and the sizes that it fetched."""
+    """Return the theory with this client's commands beside the transfers, and the sizes of its files."""
     said = [len(one.octets) for one in (*session.replies, *(each.command for each in session.exchanges))]
     sizes = [len(one.stream.data) for one in session.transfers if one.done]
     rate_bps, dialogue, mean = (

@@ -68,7 +68,7 @@ def run_experiment(
     with writing(folder):
         write_timings(folder, _beside(outcome))
         write_report(folder, result, {**load_claims(), **{one.id: one for one in experiment.own_claims}}, outcome.plot)
-        # Last, because a folder with a result.json is a whole one.
+        # Last: result.json marks a complete folder.
         result.save(folder)
         complete(folder)
     return folder, result

@@ -177,7 +177,7 @@ def _timings(case: str, visits: Visits, watch: MachineWatch) -> list[Timing]:
     timings = []
     for number, load in enumerate(visits.at_client):
         sample = _sample(case, load)
-        # The proxy's connection to the origin is where the time goes.
+        # The time is spent on the proxy's connection to the origin.
         asked = visits.at_proxy[number] if case == PROXY else load
         second = asked.exchanges[1]
         assert second.response is not None

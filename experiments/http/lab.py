@@ -27,7 +27,7 @@ from experiments.http.wire.page_load import Files, PageLoad, decompose, page_loa
 from topologies.emulation.testbed import Testbed
 from topologies.web import WebTopo
 
-# A web site made to measure: a page of exactly so many objects of exactly so many octets.
+# A generated web site: a page with a given number of objects of a given size.
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 SIDE_PIXELS = 16
@@ -222,7 +222,7 @@ def _framing_s(conversation: Conversation, rate_bps: float, request_size_bytes: 
         return 0.0
     connection, extra_s = conversation.connection, 0.0
     last_ns = max(response.last_ns for _, response in answered)
-    # A round begins with a request that is sent when all before it have been answered.
+    # A round starts with a request sent after all earlier responses.
     answered_ns = connection.syn.time_ns
     for request, response in sorted(answered, key=lambda each: each[0].first_ns):
         if request.first_ns >= answered_ns:

@@ -66,7 +66,7 @@ def run(context: Run) -> Outcome:
     captured = lab.read_capture()
     every: Mapping[str, Files] = dict.fromkeys(windows, files)
     loads = loads_in(context, captured, AT_CLIENT, windows, every)
-    # What was not delivered has no time.
+    # Undelivered loads have no time.
     good = [strategy for strategy, some in loads.items() if strategy not in failures and delivered(some)]
     beyond = {strategy: _left_out(captured, lab.bed.topo, loads[strategy], bw * 1e6) for strategy in good}
     timings = {_name(strategy): [_timing(load, lab.watch) for load in loads[strategy]] for strategy in good}

@@ -50,7 +50,7 @@ from experiments.http.wire.page_load import PageLoad
 MULTIPLEXED = "2"
 # By strategy: the claim on its time.
 CLAIMS = dict(zip(STRATEGIES, ("H6", "H7", "H8", "H9", "H14", "H13"), strict=True))
-# By strategy and number of objects: when the loads were, and why one failed, empty where none did.
+# By strategy and number of objects: the time spans of the loads, and the error of a failed one, or empty.
 Tried = dict[tuple[str, int], tuple[list[Window], str]]
 NOTE = (
     "points: measured (median); solid: the textbook's formula; dashed: with slow start, "
@@ -92,8 +92,7 @@ class Found:
     failures: dict[str, Verdict] = field(default_factory=dict)
 
     def fail(self, name: str, strategy: str, loads: Sequence[PageLoad], said: str) -> None:
-        """Note a point whose page was not delivered; `said` is why its loads failed, empty where the client says that
-        none did."""
+        """Record a point with an undelivered page; `said`: the error of its loads, empty if the client reports none."""
         why = f"could not be loaded: {said}" if said else "was not delivered"
         wrong = (undelivered(load, load.files or {}) for load in loads if load.conversations)
         frames = [one.frame for one in wrong if one is not None][:1]

@@ -219,7 +219,7 @@ def _single_objects(client: PageClient, context: Run, urls: Sequence[str], done:
 
 
 def _theory(name: str, load: PageLoad, context: Run) -> tuple[Theory, bool]:
-    """Return the formula's prediction for a load, and True if its condition holds: no burst exceeds the initial window."""
+    """Return the formula's prediction for a load, and True if it applies: no burst exceeds the initial window."""
     sizes, strategy, asked = response_sizes(load), "2" if name == MORE else name, context.parameters
     theory = http_page_load(strategy, asked["rtt"], sizes, asked["bw"] * 1e6, request_size_bytes=request_size(load))
     return theory, within_initial_window(strategy, sizes)
@@ -256,7 +256,7 @@ def _stateless(seen: Seen, workload: Workload) -> list[Verdict]:
             return [failed("H4", f"Single objects, {order}: they could not be loaded: {said}.")]
     if not all(seen.loads.get(order) for order in ORDERS):
         return []
-    # With pipelining, responses in a wrong order would look like other responses.
+    # With pipelining, reordered responses would look like different ones.
     one_by_one = STRATEGIES[:3]
     others = [*(load for name in one_by_one for load in seen.warm_ups.get(name, [])), *seen.every(*one_by_one)]
     first, second = (seen.loads[order][0] for order in ORDERS)
@@ -267,7 +267,7 @@ def _one_object_each(seen: Seen, workload: Workload) -> list[Verdict]:
     for name in NON_PERSISTENT:
         if name in workload.failures:
             return [failed("H5", _not_loaded(name, seen, workload))]
-    # Which side closes first is seen where the server's FIN is sent: at the client it meets the client's own.
+    # The side that closes first is visible at the server: at the client its FIN may cross the client's own.
     loads = [load for name in NON_PERSISTENT for load in seen.at_origin.get(name, [])]
     return [judge_http.h5(loads)] if loads else []
 
@@ -288,7 +288,7 @@ def _of_strategy(
     verdict = decide([load for each in chosen for load in seen.loads[each]])
     for each in chosen:
         if each not in comparisons:
-            # What was not delivered has failed already, and its time is no evidence.
+            # An undelivered load has failed already, and its time is no evidence.
             continue
         one = comparisons[each]
         if not one.within and verdict.verdict == "shown" and not _theory(each, seen.loads[each][0], context)[1]:

@@ -87,7 +87,7 @@ from topologies.emulation.node import Host
 from topologies.emulation.testbed import Testbed
 from topologies.mail import ADDRESSES, ALICE_ADDRESS, WEB
 
-# Beside the leg on which mail is read: RTTs from Alice to her server and between the servers, and the rate there.
+# Beside the reading leg: RTTs from Alice to her server and between the servers, and the rate there.
 SENDER_S, BETWEEN_S, BW_MBIT = 0.02, 0.04, 10.0
 PICTURE, PICTURE_BYTES = "ring.png", 12_000
 VISITOR, BROWSER = "experiments.http.drivers.visitor", "experiments.mail.drivers.webmail"
@@ -175,7 +175,7 @@ def _work(
     """Run the sessions on Bob's mailbox: the timed ones, and then those that change it."""
     done, reader, browser = Sessions(), Reader(bed.host("bob"), RECEIVER_ADDRESS), _browser(bed, servers, "bob")
     count, subject = len(written.contents), written.subject.decode()
-    # The first round, which only looks, warms everybody up; it is captured, but nobody asks for it.
+    # The first round is read-only and warms up all programs; it is captured, but it is in no window.
     done.attempt("warming up", lambda: reader.session("POP3", COUNT))
     done.attempt("warming up", lambda: reader.session("IMAP", looking_steps()))
     done.attempt("warming up", lambda: browser.request(log_in_steps("bob")))

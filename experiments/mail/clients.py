@@ -79,7 +79,7 @@ def run_client(host: Host, client: Implementation | None, errand: Errand) -> Win
     if client.config is not None:
         values["config"] = str(folder / client.config.removesuffix(".j2"))
         Path(values["config"]).write_text(render(f"implementations/{client.config}", **values))
-        # What holds a password must be nobody else's to read.
+        # A file with a password is readable by its owner only.
         Path(values["config"]).chmod(0o600)
     return run_command(host, expand(client.command or client.commands[errand.deed], values))
 

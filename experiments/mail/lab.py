@@ -47,9 +47,9 @@ USER, VISITOR = "experiments.mail.drivers.smtp", "experiments.http.drivers.visit
 TIMEOUT_S = 60.0
 # Its number in the kernel's include/net/tcp_states.h.
 TIME_WAIT = "06"
-# Between two looks into a mailbox; the time of a delivery is the file system's, not that of the look.
+# Polling interval of a mailbox; the time of a delivery is the file system's.
 POLL_S = 0.005
-# Where a capture sees each leg, from the side that opens the connection; and the receiver's server.
+# Interfaces of the captures: on each leg the side that opens the connection, and the receiver's server.
 LEG_HOSTS = ("alice", "mail-a", "mail-b", "bob")
 LEGS = AT_ALICE, AT_SENDER, AT_RECEIVER, AT_BOB = tuple(map(first_interface, LEG_HOSTS))
 SENDER_NAME, RECEIVER_NAME = MAIL_A.rstrip("."), MAIL_B.rstrip(".")
@@ -127,7 +127,7 @@ class MailUser:
         port: int = SMTP_PORT,
         at: Callable[[str], None] | None = None,
     ) -> Window:
-        """Run one SMTP session, step by step; `at` is called with the word of each step `tell`. Raises EmulationError."""
+        """Run one SMTP session by steps; `at` is called with the word of each step `tell`. Raises EmulationError."""
         return self._request({"dialogue": steps, "server": address, "port": port}, at)
 
     def _request(self, request: Mapping[str, Any], at: Callable[[str], None] | None = None) -> Window:
@@ -186,7 +186,7 @@ def mailbox(host: Host, domain: str = "example.com", user: str = "bob") -> Path:
 
 
 def wait_for_messages(folder: Path, count: int, timeout_s: float = TIMEOUT_S) -> list[Path]:
-    """Wait until there are so many messages in a folder; returns them in order of arrival. Raises EmulationError."""
+    """Wait for a number of messages in a folder; return them in order of arrival. Raises EmulationError."""
     deadline_s = time.monotonic() + timeout_s
     while len(found := list(folder.glob("*")) if folder.is_dir() else []) < count:
         if time.monotonic() > deadline_s:
@@ -196,7 +196,7 @@ def wait_for_messages(folder: Path, count: int, timeout_s: float = TIMEOUT_S) ->
 
 
 def wait_until_quiet(host: Host, port: int = SMTP_PORT, timeout_s: float = TIMEOUT_S) -> int:
-    """Wait until a host has no connection to this port of others; returns when (ns). Raises EmulationError."""
+    """Wait until a host has no connection to this remote port; return the time (ns). Raises EmulationError."""
     table = Path(f"/proc/{host.namespace_pid}/net/tcp")
     deadline_s = time.monotonic() + timeout_s
     while any(_goes_to(line, port) for line in table.read_text().splitlines()[1:]):

@@ -131,7 +131,7 @@ def send(host: Host, server: MailHost, user: str, recipient: str, *messages: Pat
 
 
 def wait_for_count(server: MailHost, user: str, count: int, timeout_s: float = TIMEOUT_S) -> Window:
-    """Wait until a user has so many different messages; returns for how long. Raises EmulationError."""
+    """Wait until a user has a number of different messages; return the time span. Raises EmulationError."""
     start_ns, deadline_s = time.time_ns(), time.monotonic() + timeout_s
     while (found := held(server, user)) < count:
         if time.monotonic() > deadline_s:
@@ -149,7 +149,7 @@ def contents_of(server: MailHost, user: str) -> list[bytes]:
     """Return the messages in a user's INBOX, as the files have them."""
     found = []
     for path in (path for place in ("new", "cur") for path in (server.mailbox(user) / place).glob("*")):
-        # Whoever reads the mailbox may give a message another name meanwhile.
+        # A server may rename a message meanwhile.
         with suppress(FileNotFoundError):
             found.append(path.read_bytes())
     return found

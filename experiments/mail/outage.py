@@ -70,22 +70,22 @@ WORDS = {
 FOR_GOOD = (EXPIRE, DAYS)
 # RFC 5321 section 4.5.4.1: the retry interval is at least 30 minutes, and a message is given up after 4 to 5 days.
 RFC_RETRY_S, RFC_KEPT_S, RFC_GIVE_UP_S = 1800, 4 * 86_400, 5 * 86_400
-# Reports show what became of each message; more of them would show no more.
+# Each message causes one report; more of them would add nothing.
 DAYS_MESSAGES = 4
 # Round-trip times of the legs beside that between the servers, and its rate; delays of the name servers.
 NEAR_S, BW_MBIT, NAMES_DELAY = 0.005, 10.0, "1ms"
 CONNECT_TIMEOUT_S = 1
-# A message is given up after so many seconds; where it is not to be, after a day.
+# Give-up times in seconds: of the cases that wait for it, and of the others.
 GIVE_UP_S, LONG_S = 2, 86_400
-# When, in a run's outage, the sender's server is killed; and of the messages those that are there when it is again.
+# The sender's server is killed after this share of the outage, and again after this share of the deliveries.
 KILL_AT, KILL_BEHIND = 0.5, 0.25
-# What programs and the machine's scheduler take until an attempt that is due is on the wire.
+# Delay of programs and the machine's scheduler until a due attempt is on the wire.
 SLACK_S = 0.5
-# What servers take to say goodbye, beside their round trips.
+# Time for servers to close a session, beside its round trips.
 GOODBYE_S = 0.2
-# lab7's server counts from each failure; others look through their queues once an interval, and may just have.
+# lab7's server schedules from each failure; others scan their queues once an interval.
 TOLERANCE_OF_OTHERS = 1.0
-# How long messages are waited for, beside what each of them may take.
+# Time-out of a delivery, and additional time for each message.
 PATIENCE_S, A_MESSAGE_S = 10.0, 0.5
 NOTE = (
     "a point is a connection that the sender's server tries, or a message that has come to Bob's; lines: tries as the "
@@ -223,12 +223,12 @@ def _outage(context: Run, network: MailNetwork, case: str) -> Outage:
     asked, kills = context.parameters, []
     _hand_in(network, _messages(1, "before", context.seed))
     _wait_for(network.receiver, "bob", 1)
-    # The servers say goodbye: a connection that is under way would hang where the cable is pulled.
+    # Let the servers close their session: an open connection would hang once the cable is pulled.
     time.sleep(GOODBYE_S + 4 * asked["rtt"])
     began_ns = time.time_ns()
     _lose(network, case)
     _hand_in(network, _messages(asked["messages"], "during", context.seed))
-    # From now on: there is something to try with. Where nobody answers a try takes longer.
+    # From now on there are messages to retry. Without a refusal an attempt takes longer.
     away_ns, away_s = time.time_ns(), asked["down"] + (CONNECT_TIMEOUT_S if case == LINK else 0)
     _until(away_ns, away_s * KILL_AT)
     if case == SERVICE:
@@ -240,7 +240,7 @@ def _outage(context: Run, network: MailNetwork, case: str) -> Outage:
         _wait_for(network.receiver, "bob", 1 + int(KILL_BEHIND * asked["messages"]))
         kills.append(_kill_sender(network))
     _wait_for(network.receiver, "bob", 1 + asked["messages"])
-    # Whatever would still come, and be there twice, comes within an interval; where nobody was killed it comes at once.
+    # A duplicate would arrive within an interval; without a killed server, at once.
     time.sleep(_bound_s(context) if kills else SLACK_S)
     _read(network, "bob", RECEIVER_ADDRESS)
     return Outage(WORDS[case], RECEIVER_ADDRESS, began_ns, back_ns, tuple(kills), _bound_s(context, case))
@@ -260,7 +260,7 @@ def _give_up(context: Run, network: MailNetwork, case: str) -> Outage:
     _hand_in(network, _messages(count, "never", context.seed))
     if case == DAYS:
         keeping = Keeping(RFC_RETRY_S, 2 * RFC_RETRY_S, RFC_KEPT_S)
-        # What is due at the end of five days is given up with the attempt that follows.
+        # A message due at the end of five days is given up at the following attempt.
         time.sleep(RFC_GIVE_UP_S + 2 * RFC_RETRY_S)
     _wait_for(network.sender, "alice", count)
     _read(network, "alice", SENDER_ADDRESS)

@@ -70,10 +70,10 @@ from topologies.emulation.process.program import Program
 from topologies.emulation.testbed import Testbed
 
 BW_MBIT = 10.0
-# For these the server is started anew, with further flags: what it has known of clients and of its disk is forgotten.
+# For these the server is restarted with further flags, without its state about clients and its disk.
 FRESH = {450: f"--greylist {GREYLIST_S:g}", 451: "", 421: ""}
 DISK_MIB = 16
-# How long a message may be on its way: the network has no delay to speak of.
+# Time-out of a delivery: the network's delay is negligible.
 PATIENCE_S = 10.0
 PIECE_OCTETS = 64 * 1024
 
@@ -84,7 +84,7 @@ class Queue:
     def __init__(self, host: Host) -> None:
         self._host = host
         self._path = host.workdir / "queue"
-        # What a host has mounted is seen through one of its processes.
+        # The mounts of a host are visible through one of its processes.
         self._seen = Path(f"/proc/{host.namespace_pid}/root{self._path}")
         self._path.mkdir(exist_ok=True)
         self._mount("-o", f"size={DISK_MIB}m,mode=755")
@@ -189,7 +189,7 @@ class Scenarios:
         elif code == 421:
             self._mta.stop()
             with suppress(EmulationError):
-                # Nobody is there: that is what is to be seen.
+                # The refused connection is the finding.
                 self._stranger.dialogue(())
 
     def _stop(self) -> None:

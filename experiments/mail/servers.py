@@ -34,10 +34,10 @@ from topologies.emulation.process.program import Program
 from topologies.mail import MailTopo
 
 MTA_MODULE, ACCESS_MODULES = "services.mail.mta", ("services.mail.pop3", "services.mail.imap")
-# A user whom every Debian has (base-passwd), and whose mailboxes real servers take.
+# A user of every Debian (base-passwd), with mailboxes that real servers accept.
 OWNER = "mail"
 MAILDIRS = "maildirs"
-# Ports below 1024, and files that are not that user's own, such as lab7's.
+# For ports below 1024, and for files of other users, such as lab7's.
 _CAPABILITIES = "+net_bind_service,+dac_read_search"
 
 
@@ -166,7 +166,7 @@ def mail_host(
         words[words.index("--domain") + 1],
         info["names"][0],
         dict(_users(info["files"]["accounts"])),
-        # The drawing gives every site 256 addresses.
+        # The topology gives every site 256 addresses.
         str(IPv4Network(f"{info['ip'].partition('/')[0]}/24", strict=False)),
         replacements.get(MTA_ROLE),
         replacements.get(ACCESS_ROLE),

@@ -72,9 +72,9 @@ WHO = Addresses(ALICE_ADDRESS, SENDER_ADDRESS, RECEIVER_ADDRESS, BOB_ADDRESS)
 LETTER = "Dear Bob,\nthis is the view from my window.\nAlice\n"
 PICTURES = ("picture.jpg", "wave.png")
 LETTER_NAME = "letter.txt"
-# How long a message may be on its way: six round trips, and the programs of a busy machine.
+# Time-out of a delivery: six round trips, and the programs of a busy machine.
 DELIVERY_S = 20.0
-# Lines that dots begin, shifted by one octet from block to block: wherever a segment ends, a dot is near.
+# Lines that start with dots, shifted by one octet from block to block: a dot is near every segment boundary.
 DOTS = ".\n" * 400
 DOTTED = "".join(f"{'x' * shift}\n{DOTS}" for shift in range(4)) + "..two\n.hidden\n. \nthe end.\n"
 TEXTBOOK = (
@@ -178,7 +178,7 @@ class Correspondence:
     def letters(self, count: int, flags: str) -> Passed:
         """Submit messages at once, which Alice's server relays in one way."""
         restart_mta(self._bed, "mail-a", flags)
-        # Each is told from all others by its body.
+        # Each has a body of its own.
         numbers = range(self._count + 1, self._count + 1 + count)
         paths = [self.compose(f"letter {number}", f"{number:04}. {LETTER}")[0] for number in numbers]
         began_ns = time.time_ns()
@@ -227,7 +227,7 @@ def run(context: Run) -> Outcome:
     """Send, pass on, read; judge, compare."""
     asked = context.parameters
     if 2 * asked["near"] > asked["rtt"]:
-        # Else her server has passed one letter on before the next is there, and needs a connection for each.
+        # Else her server relays each message before the next is submitted, on a connection of its own.
         raise EmulationError(
             "near is more than half of rtt: Alice's letters would come too slowly to share a connection"
         )
@@ -265,7 +265,7 @@ def _work(context: Run, bed: Testbed, folder: Path, watch: MachineWatch) -> Done
     done, mail = Done(), Correspondence(context, bed)
     pictures = [folder / name for name in PICTURES]
     context.step("a letter full of dots", 0.1)
-    # The first story, which is not timed: it warms everybody up.
+    # The first story is not timed: it warms up all programs.
     dots = mail.story("Dots", DOTTED)
     done.dots, done.dotted = dots.window, dots.composed.partition(BLANK_LINE)[2]
     done.note("the letter full of dots", mail.problems())

@@ -23,8 +23,8 @@ from experiments.mail.wire.smtp import SmtpSession
 from experiments.mail.wire.smtp_grammar import Command
 from experiments.mail.wire.smtp_timing import divide, line_intervals, lookups, smtp_intervals
 
-# Name servers that have to be asked by the local one when it knows nothing: the root's, the top-level domain's, the
-# domain's own; and only the last one where the others' answers are known already.
+# Number of name servers that the local one queries: with an empty cache the root's, the top-level domain's and the
+# domain's own; with the others' answers cached the last one only.
 ALL, LAST = 3, 1
 
 
@@ -138,7 +138,7 @@ def step_theories(story: Story, legs: Legs, names_rtt_s: float, exchanges: int) 
     # The sender's server asks for MX, then A and AAAA of each host, one after the other (RFC 5321 section 5.1).
     for_mx = transfer.lookup_s([ALL, *[LAST] * (2 * exchanges)], server_s)
     for_submission = transfer.lookup_s([ALL], server_s, legs.sender_s)
-    # Bob's name server has been asked before.
+    # Bob's name server has cached the answer.
     for_reading = transfer.lookup_s([0], 0.0, legs.receiver_s)
     return {
         "queue": Closed(lambda leg: transfer.submission(leg, handed, for_submission), near),
@@ -149,7 +149,7 @@ def step_theories(story: Story, legs: Legs, names_rtt_s: float, exchanges: int) 
 
 
 def way_timing(legs: MailLegs, asked: Lookups) -> Timed:
-    """Return the time from the first SYN between the servers to the last reply to QUIT. Raises ValueError without it."""
+    """Return the time from the first SYN between the servers to the last reply to QUIT. Raises ValueError."""
     sessions = [one for one in legs.relayed.sessions if one.messages]
     ends = [one.reply.last_ns for session in sessions for one in session.asked("QUIT") if one.reply is not None]
     if not sessions or len(ends) != len(sessions):

@@ -20,16 +20,16 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-# Longer than any reply takes, shorter than a proxy's own patience with a silent origin.
+# Longer than any reply takes, shorter than a proxy's own time-out for a silent origin.
 ANSWER_S = 8.0
-# All at once would be a burst of connections that only tests queues.
+# All at once would be a burst of connections, which tests queues only.
 APART_S = 0.03
 WARM_UP_S = 10.0
 WARM_UP_PAUSE_S = 0.1
 
 
 def _exchange(address: tuple[str, int], step: Mapping[str, Any]) -> int:
-    """Send one request and read the response to its end, whatever it is; its status code, 0 without one."""
+    """Send one request and read the response to its end; return its status code, 0 without a response."""
     with (
         contextlib.suppress(OSError, http.client.HTTPException, ValueError),
         socket.create_connection(address, ANSWER_S) as sock,

@@ -16,7 +16,7 @@ from experiments.harness.judge.verdict import Contradiction
 
 # Age is a difference of two clock readings in whole seconds (RFC 9111 section 5.1); packets take some time as well.
 AGE_SLACK_S = 1.2
-# How much of a content evidence shows.
+# Octets of a content that evidence quotes.
 TOLD_OCTETS = 40
 Word = Literal["pass", "fail", "unused"]
 
@@ -30,7 +30,7 @@ class WrongContent(Contradiction):
 
 
 def judge(seen: CheckSeen, expected: Iterable[tuple[Expectation, ...]]) -> tuple[Word, str, tuple[int, ...]]:
-    """Judge a check by what is expected of each of its steps; returns the verdict, its evidence and frames."""
+    """Judge a check by the expectations of its steps; return the verdict, its evidence and frames."""
     try:
         for number, expectations in enumerate(expected, 1):
             if not seen.steps[number - 1].client:

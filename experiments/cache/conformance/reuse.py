@@ -19,7 +19,7 @@ from experiments.cache.conformance.scenario import Check, Reply, Step
 from experiments.cache.conformance.storing import MINUTE, asked, kept, not_kept
 from experiments.cache.conformance.trace import Expectation
 
-# Lifetimes that pass are of one second, and more than one goes by behind their end: clocks are read in whole seconds.
+# Expired lifetimes are of one second, and expired for more than one: caches read their clocks in whole seconds.
 PASSED_S = 2.5
 SHORT = ("Cache-Control", "max-age=1")
 FAR = ("Expires", "{now+3600}")
@@ -38,7 +38,7 @@ def preferred(name: str, section: str, says: str, directive: str, *expect: Expec
     second = Step(
         fields=(("Cache-Control", directive),), wait_s=PASSED_S, expect=(may(from_origin), of_origin, *expect)
     )
-    # What is asked about is a choice only where something is stored.
+    # The directive is a choice only if a response is stored.
     return Check(name, section, "allowed", says, (first, Step(expect=(may(from_store(1)),)), second))
 
 

@@ -28,10 +28,10 @@ SETTLE_S = 0.25
 class Reply:
     """A reply of the origin. In field values {now-100} is the date 100 s ago, {now} the present date.
 
-    body None: one that names check and step. `validates`: 304 with these fields to any conditional request. `part`: the
-    positions of the first and the last octet that a request with Range gets, as 206. `cut`: the connection ends after
-    so many octets of the content; `drop`: instead of any answer. `octets`: the whole response, octet by octet, instead
-    of all that; the origin closes behind it. `delay_s`: how long it takes.
+    body None: a content that names check and step. `validates`: 304 with these fields to any conditional request.
+    `part`: the positions of the first and the last octet of a 206 to a request with Range. `cut`: the connection ends
+    after so many octets of the content; `drop`: it ends without a response. `octets`: the whole response, octet by
+    octet, instead of the other values; the origin then closes. `delay_s`: delay of the response.
     """
 
     fields: tuple[tuple[str, str], ...] = ()

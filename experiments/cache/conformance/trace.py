@@ -36,7 +36,7 @@ class Answer:
     last_ns: int
 
     def values(self, name: str) -> list[bytes]:
-        """The values of every field line of this name."""
+        """Return the values of every field line of this name."""
         return _values(self.fields, name)
 
 
@@ -53,7 +53,7 @@ class Asked:
     closed: bool
 
     def values(self, name: str) -> list[bytes]:
-        """The values of every field line of this name."""
+        """Return the values of every field line of this name."""
         return _values(self.fields, name)
 
 
@@ -73,7 +73,7 @@ class CheckSeen:
     contents: tuple[bytes, ...]
 
 
-# What must be seen in a step (counted from 1). Raises Contradiction, or NotUsed where it need not be.
+# An expectation of a step (counted from 1). Raises Contradiction, or NotUsed for a permission.
 Expectation = Callable[[CheckSeen, int], None]
 
 
@@ -144,7 +144,7 @@ def _asked(request: Message, response: Message | None, closed: bool) -> Asked:
 
 
 def _head(data: bytes) -> tuple[bytes, Fields, bytes]:
-    """Start line, fields (names in lower case) and the octets behind the head, of whatever it is."""
+    """Parse a start line and fields (names in lower case), also malformed ones; return them and the rest."""
     head, _, rest = data.partition(b"\r\n\r\n")
     line, *lines = head.split(b"\r\n")
     pairs = (one.partition(b":") for one in lines)

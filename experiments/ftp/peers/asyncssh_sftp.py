@@ -17,13 +17,13 @@ TIMEOUT_S = 30.0
 
 
 class Login(asyncssh.SSHServer):
-    """Takes one user with one password."""
+    """Authenticates one user by one password."""
 
     def __init__(self, user: str, password: str) -> None:
         self._known = (user, password)
 
     def password_auth_supported(self) -> bool:
-        """As in FTP: passwords, and nothing else."""
+        """Return True: passwords are the only method, as in FTP."""
         return True
 
     def validate_password(self, username: str, password: str) -> bool:
@@ -32,7 +32,7 @@ class Login(asyncssh.SSHServer):
 
 
 async def serve(address: str, port: str, user: str, password: str, root: str) -> None:
-    """Serve the files below `root` until the process is ended."""
+    """Serve the files below `root` until the end of the process."""
 
     def files(channel: Any) -> asyncssh.SFTPServer:
         return asyncssh.SFTPServer(channel, chroot=root.encode())

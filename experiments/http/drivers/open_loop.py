@@ -4,10 +4,10 @@
 
 FILE is JSON: {"connect": [host, port], "host": name, "connections": n, "warm": [target, ...], "requests": [[offset_s,
 target], ...]}, optionally with "timeout_s", for each response. It opens n connections and requests the warm targets on
-them, one at a time on each; waits until the link's queue is empty; prints READY; waits for a line on its standard input;
-then sends each request at its offset on an idle connection, or on a new one if none is idle; and prints one JSON line:
-began_ns and ended_ns (CLOCK_REALTIME, the capture's clock), late_s (lateness of the latest request), opened (connections
-beyond n), failures (count by message).
+them, one at a time on each; waits until the link's queue is empty; prints READY; waits for a line on its standard
+input; then sends each request at its offset on an idle connection, or on a new one if none is idle; and prints one JSON
+line: began_ns and ended_ns (CLOCK_REALTIME, the capture's clock), late_s (lateness of the latest request), opened
+(connections beyond n), failures (count by message).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from services.http.http1.client_connection import ClientConnection
 from services.http.messages import Closed, EndOfMessage, Fault, Request, Response
 from services.shell import run_loop
 
-# For one response, and for all that are still open when the last request is sent, where the plan has no other.
+# Time-out of each response, unless the plan has another.
 RESPONSE_TIMEOUT_S = 30.0
 
 
@@ -129,7 +129,7 @@ class OpenLoop:
                 time.sleep(max(0.0, start_s + offset_s - time.monotonic()))
                 loop.call_soon_threadsafe(start, offset_s, target)
 
-        # The loop's own timers have the milliseconds of epoll_wait(2): arrivals would come in groups.
+        # The event loop's timers have the resolution of epoll_wait(2), a millisecond: requests would be sent in groups.
         await asyncio.to_thread(pace)
         await asyncio.gather(*tasks)
         return {
@@ -158,7 +158,7 @@ class OpenLoop:
         except (OSError, TimeoutError) as error:
             self._failures[str(error) or "no response came in time"] += 1
         else:
-            # The one used last is used next: few connections stay warm, as in a browser.
+            # Reuse the latest connection first: few stay warm, as in a browser.
             if connection.usable:
                 self._idle.append(connection)
 

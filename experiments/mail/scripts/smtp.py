@@ -21,7 +21,7 @@ dave => {ALICE}
 erin -> erin@example.org
 """
 AT_SENDER_DOMAIN = f"{ACCOUNTS_A}erin:red-queen\n"
-# Who is new waits so long; and a little more, so that it is over.
+# Greylisting delay; and a little more, so that it is over.
 GREYLIST_S, GREYLIST_PATIENCE_S = 2.0, 2.3
 STOP, FILL, EMPTY, FREEZE, THAW, READ = "stop", "fill", "empty", "freeze", "thaw", "read"
 
@@ -47,7 +47,7 @@ def whole(user: str, text: str, octets: int = 0) -> Steps:
 
 
 BIG = letter("this fills most of your box", 2_500)
-# What a stranger says, by the code that it is to bring about.
+# The client's dialogues, by the reply code that they cause.
 DIALOGUES: Mapping[int, Steps] = {
     211: (HELLO, ("say", "HELP"), QUIT),
     214: (HELLO, ("say", "HELP MAIL"), ("say", "HELP RCPT"), QUIT),
@@ -76,11 +76,11 @@ DIALOGUES: Mapping[int, Steps] = {
     554: (HELLO, MAIL, rcpt("nobody"), DATA, rcpt("bob"), DATA, letter("somebody at last"), QUIT),
     # With the queue on a disk that fills up.
     452: (HELLO, MAIL, RSET, ("tell", FILL), MAIL, ("tell", EMPTY), *whole("bob", "there is room"), QUIT),
-    # With a server that asks who is new to come again.
+    # With a server that greylists.
     450: (HELLO, MAIL, rcpt("bob"), rcpt("bob"), ("pause", GREYLIST_PATIENCE_S), rcpt("bob"), QUIT),
-    # With the queue on a disk that takes no writing for a while.
+    # With the queue on a disk that is read-only for a while.
     451: (HELLO, ("tell", FREEZE), *whole("bob", "keep this"), ("tell", THAW), *whole("bob", "keep this"), QUIT),
     421: (HELLO, ("tell", STOP), ("listen",)),
 }
-# What is asked at the server of the mailbox that a 551 names.
+# The dialogue with the server of the mailbox in the 551.
 AT_NEW_PLACE: Steps = (HELLO, MAIL, rcpt("erin", "example.org"), QUIT)
