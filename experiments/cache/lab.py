@@ -47,7 +47,7 @@ class Visitor:
     """A client on one host, of the origin (NO_CACHE) or of the proxy in one of its modes."""
 
     def __init__(self, bed: Testbed, host: str, mode: str) -> None:
-        words = [VISITOR, *map(str, server_of(mode)), NAME]
+        words = [VISITOR, *map(str, server_address(mode)), NAME]
         self._driver = Driver(bed.host(host), [*words, f"http://{NAME}"] if mode == "forward" else words)
 
     def visit(self, paths: Sequence[str]) -> Window:
@@ -150,7 +150,7 @@ def origin_flags(max_age_s: int) -> str:
     return shlex.join(word for rule in [*rules, f"*=max-age={max_age_s}"] for word in ("--cache-control", rule))
 
 
-def server_of(mode: str) -> tuple[str, int]:
+def server_address(mode: str) -> tuple[str, int]:
     """Return the address and port that a client connects to."""
     return (ORIGIN_ADDRESS, DEFAULT_PORT) if mode == NO_CACHE else (PROXY_ADDRESS, PROXY_PORTS[mode])
 

@@ -17,7 +17,7 @@ from typing import Any
 from experiments.cache.conformance import forwarding, reuse, storing, validation
 from experiments.cache.conformance.expectations import judge
 from experiments.cache.conformance.scenario import Check, Reply, Step
-from experiments.cache.conformance.trace import Asked, asked_at, check_seen
+from experiments.cache.conformance.trace import RequestSeen, check_seen, requests_at
 from experiments.harness.implementations.registry import PROXY_PORTS, Implementation, of_role, server_starter
 from experiments.harness.judge.frames import CaptureFile, read_capture
 from experiments.harness.matrix import Cell, Matrix, MatrixRun, Place, name_of
@@ -105,13 +105,18 @@ def judge_all(
     """Return the cells of one cache, from the captures at the client and at the origin."""
     if captured.dropped(AT_CLIENT) or captured.dropped(AT_ORIGIN):
         return [_place(name, check).failed("The capture dropped packets: nothing can be said.") for check in checks]
-    client = asked_at(captured, AT_CLIENT, PROXY_PORTS[mode])
-    origin = asked_at(captured, AT_ORIGIN, ORIGIN_PORT)
+    client = requests_at(captured, AT_CLIENT, PROXY_PORTS[mode])
+    origin = requests_at(captured, AT_ORIGIN, ORIGIN_PORT)
     return [_judged(name, check, client, origin, capture_name, known) for check in checks]
 
 
 def _judged(
-    name: str, check: Check, client: list[Asked], origin: list[Asked], capture_name: str, known: Mapping[str, str]
+    name: str,
+    check: Check,
+    client: list[RequestSeen],
+    origin: list[RequestSeen],
+    capture_name: str,
+    known: Mapping[str, str],
 ) -> Cell:
     copies = [step.copies for step in check.steps]
     contents = [check.content(number) for number in range(1, len(check.steps) + 1)]

@@ -28,15 +28,15 @@ from experiments.cdn.claims.replicas import Region
 from experiments.cdn.lab import (
     ROLES,
     User,
-    begin_anew,
     cdn_testbed,
-    forget,
+    clear_caches,
     implementations,
     near_paths,
     origin_rtt_s,
     paths,
     region_rtt_s,
-    wake_up,
+    wait_for_steering,
+    warm_up,
 )
 from experiments.cdn.theory import by_name
 from experiments.dns.wire.traffic import dns_exchanges
@@ -196,10 +196,10 @@ def _measure(context: Run, folder: Path, case: str, pages: Sequence[Sequence[str
     with measured(context, network, probed, evidence, progress=None) as lab:
         bed = lab.bed
         users = {region: User(bed, host_name("user", region)) for region in REGIONS}
-        wake_up(bed)
+        warm_up(bed)
         with lab.recording(_hosts(case), _capture_name(case), label=case):
             if cdn_too:
-                begin_anew(context, bed)
+                wait_for_steering(context, bed)
             visits = _visit(context, bed, case, users, pages, evidence.watch, share)
             if cdn_too:
                 context.step(f"{asked['crowd']} users of {FARTHEST} at once", 0.7)
@@ -238,7 +238,7 @@ def _visit(
             for region in to_visit:
                 if retake and not number:
                     page[region] = pages[retake] if case == THROUGH else pages[0]
-                    forget(bed, region, cdn=case == THROUGH)
+                    clear_caches(bed, region, cdn=case == THROUGH)
                 watch.begin_sample()
                 window = users[region].visit(page[region])
                 visits.windows[region, phase][-1].append(window)

@@ -31,12 +31,12 @@ from experiments.cdn.claims.failover_times import FailOverTheory
 from experiments.cdn.lab import (
     ROLES,
     User,
-    begin_anew,
     cdn_testbed,
+    fill_replicas,
     implementations,
-    prepare,
     region_paths,
     region_rtt_s,
+    wait_for_steering,
 )
 from experiments.dns.wire.traffic import DnsTraffic, dns_exchanges
 from experiments.harness.clock import tolerance
@@ -127,8 +127,8 @@ def _many(context: Run, evidence: Evidence) -> Outcome:
         with measured(context, network, paths, evidence, progress=None) as lab:
             bed = lab.bed
             asker = User(bed, user)
-            begin_anew(context, bed)
-            prepare(bed, user, f"/{OBJECT}")
+            wait_for_steering(context, bed)
+            fill_replicas(bed, user, f"/{OBJECT}")
             # Not at the CDN's name server: its checks would be most of the capture; the resolver sees its answers.
             with lab.recording([user, resolver], _capture_name(kind, ttl)):
                 for number, phase_s in enumerate(phases_s):
@@ -267,8 +267,8 @@ def _fail(context: Run, folder: Path, kind: str, ttl: int, comes_back: bool, evi
     with measured(context, network, paths, evidence, progress=None) as lab:
         bed = lab.bed
         askers = [User(bed, host) for host in users]
-        begin_anew(context, bed)
-        prepare(bed, users[0], f"/{OBJECT}")
+        wait_for_steering(context, bed)
+        fill_replicas(bed, users[0], f"/{OBJECT}")
         with lab.recording([*users, "ns-cdn"], _capture_name(kind, ttl), label=f"{kind}, {ttl} s"):
             fault = _under_load(context, bed, askers, kind, ttl, comes_back)
     captured = lab.read_capture()

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.dns.lab import Asker
+from experiments.dns.lab import DnsClient
 from experiments.harness.driver import Driver, DriverError, window_of
 from experiments.harness.experiment import Run
 from experiments.harness.fidelity.certificate import EmulatedPath
@@ -156,33 +156,33 @@ def cdn_testbed(context: Run, folder: Path, **drawing: Any) -> Testbed:
     return make_testbed(context, topo, starters)
 
 
-def wake_up(bed: Testbed) -> None:
+def warm_up(bed: Testbed) -> None:
     """Send one query to every name server, and one for a nonexistent name to each region's local one.
 
     The first answer of a program takes milliseconds longer than all later ones, which is no part of any formula. Of the
     names that are looked up later nothing is in a cache afterwards.
     """
     for region in REGIONS:
-        _wake_up_local(bed, region)
+        _warm_up_local(bed, region)
     near = bed.host(host_name("user", min(REGIONS, key=lambda region: REGIONS[region][1])))
     for address, _, origin in SERVERS.values():
-        Asker(near, address).ask(f"nobody.{origin.lstrip('.')}")
+        DnsClient(near, address).ask(f"nobody.{origin.lstrip('.')}")
 
 
-def _wake_up_local(bed: Testbed, region: str) -> None:
-    Asker(bed.host(host_name("user", region)), local_address(region)).ask("nobody.invalid.")
+def _warm_up_local(bed: Testbed, region: str) -> None:
+    DnsClient(bed.host(host_name("user", region)), local_address(region)).ask("nobody.invalid.")
 
 
-def forget(bed: Testbed, region: str, cdn: bool) -> None:
+def clear_caches(bed: Testbed, region: str, cdn: bool) -> None:
     """Restart a region's local name server and, with the CDN, its replica: the next visit finds empty caches."""
     bed.restart(host_name("dns", region))
-    _wake_up_local(bed, region)
+    _warm_up_local(bed, region)
     if cdn:
         bed.restart(host_name("edge", region))
         _wait_until_named(bed, region)
 
 
-def begin_anew(context: Run, bed: Testbed) -> None:
+def wait_for_steering(context: Run, bed: Testbed) -> None:
     """Wait until the CDN's name server sends every region to its own replica.
 
     All servers come up side by side, and who was not there at its first check is left out until the next one. Foreign
@@ -200,20 +200,20 @@ def _wait_until_named(bed: Testbed, region: str) -> None:
     """Wait until the CDN's name server sends a region to its own replica."""
     address, _, _ = SERVERS["ns-cdn"]
     until_s = time.monotonic() + PATIENCE_S
-    asker = Asker(bed.host(host_name("user", region)), address)
+    dns_client = DnsClient(bed.host(host_name("user", region)), address)
     # Name servers do not report a healthy replica: poll, with a bound.
-    while replica_address(region) not in _told(asker):
+    while replica_address(region) not in _told(dns_client):
         if time.monotonic() > until_s:
             raise EmulationError(f"the CDN's name server does not send {region} to its own replica")
         time.sleep(POLL_S)
 
 
-def _told(asker: Asker) -> list[str]:
-    _, report = asker.ask(ALIAS)
+def _told(dns_client: DnsClient) -> list[str]:
+    _, report = dns_client.ask(ALIAS)
     return [value for _, rtype, _, value in report["answers"] if rtype == "A"]
 
 
-def prepare(bed: Testbed, host: str, path: str) -> None:
+def fill_replicas(bed: Testbed, host: str, path: str) -> None:
     """Fill the first replica of every region with an object: a client on `host` requests it from each address."""
     for region in REGIONS:
         client = Driver(bed.host(host), [VISITOR, replica_address(region), str(DEFAULT_PORT), SITE])

@@ -29,12 +29,12 @@ from experiments.cdn.driver import first_think_s, random_of
 from experiments.cdn.lab import (
     ROLES,
     User,
-    begin_anew,
     cdn_testbed,
     implementations,
     near_paths,
     origin_rtt_s,
     paths,
+    wait_for_steering,
 )
 from experiments.harness.clock import tolerance
 from experiments.harness.experiment import Experiment, Outcome, Parameter, Run
@@ -116,7 +116,7 @@ def _sweep(context: Run, folder: Path, case: str, evidence: SweepEvidence) -> li
         bed = lab.bed
         users = [User(bed, host_name("user", region)) for region in REGIONS]
         if case == THROUGH:
-            begin_anew(context, bed)
+            wait_for_steering(context, bed)
         for user in users:
             user.visit([f"/{OBJECT}"])
         hosts = [*(host_name("user", region) for region in REGIONS), "origin"]

@@ -21,7 +21,7 @@ from experiments.dns.claims.caching import Workload
 from experiments.dns.claims.ttl import TtlPoint
 from experiments.dns.lab import (
     ADDRESSES,
-    Asker,
+    DnsClient,
     dns_paths,
     dns_testbed,
     given_zones,
@@ -112,10 +112,10 @@ def _zipf(context: Run, cache: str, evidence: Evidence) -> Workload:
     network = dns_testbed(context, own_local=cache == "no", cache=cache, scale=scale, clients=1)
     paths = [] if evidence.checks else dns_paths(scale)
     with measured(context, network, paths, evidence, progress=None) as lab:
-        asker = Asker(lab.bed.host("client"))
+        dns_client = DnsClient(lab.bed.host("client"))
         with lab.recording(["client", "root"], f"capture-cache-{cache}.pcapng", label=f"cache: {cache}"):
             for name in names:
-                asker.try_to_ask(name)
+                dns_client.try_query(name)
     seen = traffic_at(read_capture(lab.path), ["client", "root"])
     return Workload((seen["client"],), seen["root"])
 
@@ -127,10 +127,10 @@ def _sweep(context: Run, evidence: Evidence) -> Sweep:
     ttls = ",".join(str(ttl) for ttl in asked["ttl"])
     network = dns_testbed(context, scale=asked["scale"], clients=1, changing=ttls)
     with measured(context, network, evidence=evidence, progress=None) as lab:
-        server, asker = lab.bed.host("example"), Asker(lab.bed.host("client"))
+        server, dns_client = lab.bed.host("example"), DnsClient(lab.bed.host("client"))
         # On the server's own host, where nothing is captured.
-        observer = Asker(server, ADDRESSES["example"])
-        asker.try_to_ask("www.example.com")
+        observer = DnsClient(server, ADDRESSES["example"])
+        dns_client.try_query("www.example.com")
         with lab.recording(["client", "local"], TTL_CAPTURE, label="TTLs"):
             start_s = time.monotonic()
             for number in range(asked["periods"]):
@@ -138,7 +138,7 @@ def _sweep(context: Run, evidence: Evidence) -> Sweep:
                 if wanted_changes >= len(sweep.changes):
                     _change(context, server, observer, sweep, wanted_changes)
                 for name in names:
-                    asker.try_to_ask(name)
+                    dns_client.try_query(name)
                 context.step(f"period {number + 1} of {asked['periods']}", 0.3 + 0.6 * number / asked["periods"])
                 _sleep_until(start_s + (number + 1) * asked["period_ms"] / 1e3)
     sweep.traffic = traffic_at(read_capture(lab.path), ["client", "local"])
@@ -149,7 +149,7 @@ def _sleep_until(due_s: float) -> None:
     time.sleep(max(0.0, due_s - time.monotonic()))
 
 
-def _change(context: Run, server: Host, observer: Asker, sweep: Sweep, version: int) -> None:
+def _change(context: Run, server: Host, observer: DnsClient, sweep: Sweep, version: int) -> None:
     """Replace the address of the changing names, and reload the zone at their server."""
     text = make_names(changing=context.parameters["ttl"], version=version).master_file("example.com.")
     (server.workdir / zone_file("example.com.")).write_text(text)
@@ -160,7 +160,7 @@ def _change(context: Run, server: Host, observer: Asker, sweep: Sweep, version: 
     sweep.changes.append((time.time_ns(), [address]))
 
 
-def _wait_until_served(observer: Asker, name: str, address: str) -> None:
+def _wait_until_served(observer: DnsClient, name: str, address: str) -> None:
     until_s = time.monotonic() + RELOAD_MAX_S
     while time.monotonic() < until_s:
         try:

@@ -21,8 +21,8 @@ from topologies.emulation.errors import EmulationError
 from topologies.emulation.node import Host
 from topologies.emulation.testbed import Starter, Testbed
 
-ASKER = "experiments.dns.driver"
-ASK_TIMEOUT_S = 30.0
+DRIVER = "experiments.dns.driver"
+QUERY_TIMEOUT_S = 30.0
 # Each of them takes the driver's time-out, 10 s; a server that fails for one kind of query has fewer.
 UNANSWERED_MAX = 2
 CLIENT = "10.53.9.1"
@@ -33,11 +33,11 @@ ADDRESSES: Mapping[str, str] = {
 }
 
 
-class Asker:
+class DnsClient:
     """A DNS client on one host, of one server."""
 
     def __init__(self, host: Host, server: str = LOCAL) -> None:
-        self._driver = Driver(host, [ASKER])
+        self._driver = Driver(host, [DRIVER])
         self._server = server
         self._unanswered = 0
 
@@ -46,12 +46,12 @@ class Asker:
         request: dict[str, Any] = {"server": self._server, "name": name, "rtype": rtype}
         request |= {} if buffer_bytes is None else {"buffer_bytes": buffer_bytes}
         try:
-            response = self._driver.call(request, ASK_TIMEOUT_S)
+            response = self._driver.call(request, QUERY_TIMEOUT_S)
         except DriverError as error:
             raise EmulationError(f"no answer for {name} {rtype} from {self._server}: {error}") from error
         return window_of(response), response
 
-    def try_to_ask(self, name: str, rtype: str = "A") -> Window:
+    def try_query(self, name: str, rtype: str = "A") -> Window:
         """Send a query whose answer is judged from packets; a missing one is a finding, not an error.
 
         Raises EmulationError after more than UNANSWERED_MAX of them: the server is down.

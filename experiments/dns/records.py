@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from experiments.dns.claims import records, resolution, transport
 from experiments.dns.lab import (
     ADDRESSES,
-    Asker,
+    DnsClient,
     dns_paths,
     dns_testbed,
     given_zones,
@@ -54,20 +54,20 @@ def run(context: Run) -> Outcome:
     questions = {**QUESTIONS, "reverse": (reverse, "PTR")}
     # No cache: every query goes to the servers, so that all their responses are in the capture.
     with measured(context, dns_testbed(context, cache="no", scale=scale, clients=1), dns_paths(scale)) as lab:
-        asker = Asker(lab.bed.host("client"))
+        dns_client = DnsClient(lab.bed.host("client"))
         with lab.recording(VANTAGES):
             windows: dict[str, Window] = {}
             for place, (what, (name, rtype)) in enumerate(questions.items()):
                 context.step(f"{name} {rtype}", 0.1 + 0.3 * place / len(questions))
-                windows[what] = asker.try_to_ask(name, rtype)
+                windows[what] = dns_client.try_query(name, rtype)
             context.step(f"{context.parameters['queries']} queries for one name", 0.5)
-            pool = [asker.try_to_ask(POOL.rstrip(".")) for _ in range(context.parameters["queries"])]
+            pool = [dns_client.try_query(POOL.rstrip(".")) for _ in range(context.parameters["queries"])]
             windows["pool"] = Window(pool[0].start_ns, pool[-1].end_ns)
     context.step("judging the packets", 0.9)
-    everybody = traffic_at(read_capture(lab.path), VANTAGES)
-    seen = {what: within(everybody, window) for what, window in windows.items()}
+    all_traffic = traffic_at(read_capture(lab.path), VANTAGES)
+    seen = {what: within(all_traffic, window) for what, window in windows.items()}
     return Outcome(
-        claims=_verdicts(seen, everybody),
+        claims=_verdicts(seen, all_traffic),
         comparisons=(),
         fidelity=lab.fidelity(times=False),
         implementations=server_names(context),
@@ -75,18 +75,20 @@ def run(context: Run) -> Outcome:
     )
 
 
-def _verdicts(seen: Mapping[str, Mapping[str, DnsTraffic]], everybody: Mapping[str, DnsTraffic]) -> tuple[Verdict, ...]:
+def _verdicts(
+    seen: Mapping[str, Mapping[str, DnsTraffic]], all_traffic: Mapping[str, DnsTraffic]
+) -> tuple[Verdict, ...]:
     at_client = {what: each["client"] for what, each in seen.items()}
     zones = given_zones(make_names())
     return (
-        transport.d1(at_client["address"], at_client["large"], everybody["local"], zones),
+        transport.d1(at_client["address"], at_client["large"], all_traffic["local"], zones),
         records.d2(at_client["address"], CANONICAL, [WEB["web1"]]),
         records.d3(at_client["reverse"], WEB["web1"], CANONICAL),
         records.d4(at_client["alias"], ALIAS, CANONICAL, [WEB["web1"]]),
         records.d5(at_client["mail"], DOMAIN, MAIL),
         records.d6(at_client["pool"], POOL.rstrip("."), list(WEB.values())),
-        records.d14(everybody["local"], ADDRESSES, zones, cold=True),
-        resolution.d15(everybody["local"], OWN, HIRED, zones),
+        records.d14(all_traffic["local"], ADDRESSES, zones, cold=True),
+        resolution.d15(all_traffic["local"], OWN, HIRED, zones),
     )
 
 

@@ -15,7 +15,7 @@ from itertools import pairwise
 from experiments.dns.claims import caching, resolution
 from experiments.dns.lab import (
     ADDRESSES,
-    Asker,
+    DnsClient,
     dns_paths,
     dns_testbed,
     given_zones,
@@ -50,7 +50,7 @@ class Lookups:
     """Lookups of one kind: the traffic of all hosts during each of them, and in total."""
 
     traffic: tuple[Mapping[str, DnsTraffic], ...]
-    everybody: Mapping[str, DnsTraffic]
+    all_traffic: Mapping[str, DnsTraffic]
     windows: tuple[Window, ...]
 
 
@@ -86,31 +86,31 @@ def _look_up(context: Run, kind: str, evidence: Evidence, mode: str) -> Lookups:
     paths = [] if evidence.checks else dns_paths(scale)
     network = dns_testbed(context, mode=mode, scale=scale, clients=1)
     with measured(context, network, paths, evidence, progress=None) as lab:
-        asker = Asker(lab.bed.host("client"))
+        dns_client = DnsClient(lab.bed.host("client"))
         windows = []
         with lab.recording(VANTAGES, f"capture-{kind}.pcapng", label=kind):
             if kind == CACHED:
-                _warm_up(asker)
-                asker.try_to_ask(NAME)  # fills the cache
+                _warm_up(dns_client)
+                dns_client.try_query(NAME)  # fills the cache
             for _ in range(context.repeat):
-                windows += lab.watch.samples(partial(_ask, lab.bed, asker, kind))
+                windows += lab.watch.samples(partial(_ask, lab.bed, dns_client, kind))
     captured = lab.read_capture()
-    everybody = traffic_at(captured, VANTAGES)
-    found = [within(everybody, window) for window in windows]
-    return Lookups(tuple(found), everybody, tuple(windows))
+    all_traffic = traffic_at(captured, VANTAGES)
+    found = [within(all_traffic, window) for window in windows]
+    return Lookups(tuple(found), all_traffic, tuple(windows))
 
 
-def _ask(bed: Testbed, asker: Asker, kind: str) -> Window:
+def _ask(bed: Testbed, dns_client: DnsClient, kind: str) -> Window:
     """Resolve the name on a local server that has cached it, or has just started."""
     if kind != CACHED:
         bed.restart("local")
-        _warm_up(asker)
-    return asker.try_to_ask(NAME)
+        _warm_up(dns_client)
+    return dns_client.try_query(NAME)
 
 
-def _warm_up(asker: Asker) -> None:
+def _warm_up(dns_client: DnsClient) -> None:
     for name in ELSEWHERE:
-        asker.try_to_ask(name)
+        dns_client.try_query(name)
 
 
 class _NotTaken(Exception):  # noqa: N818 - a finding about the traffic, not an error of the program
@@ -180,7 +180,7 @@ def _theory(kind: str, scale: float) -> Theory:
 
 def _verdicts(kinds: Mapping[str, Lookups], comparisons: Mapping[str, Comparison]) -> list[Verdict]:
     iterative, recursive, cached = (kinds[kind] for kind in (ITERATIVE, RECURSIVE, CACHED))
-    at_local, at_client = iterative.everybody["local"], iterative.everybody["client"]
+    at_local, at_client = iterative.all_traffic["local"], iterative.all_traffic["client"]
     chain = ("client", "local", *PATH)
     second = (cached.windows[0].start_ns, cached.windows[-1].end_ns)
     zones = given_zones(make_names())
@@ -190,8 +190,8 @@ def _verdicts(kinds: Mapping[str, Lookups], comparisons: Mapping[str, Comparison
         _timed(resolution.d8(iterative.traffic[0]["local"], NAME, ADDRESSES, PATH, zones), comparisons, ITERATIVE),
         _timed(resolution.d9(by_host, NAME, ADDRESSES, chain, zones), comparisons, RECURSIVE),
         caching.d10(
-            [cached.everybody["client"]],
-            cached.everybody["local"],
+            [cached.all_traffic["client"]],
+            cached.all_traffic["local"],
             NAME,
             ADDRESSES,
             second,

@@ -24,6 +24,7 @@ from experiments.ftp.lab import (
     TRANSFERS,
     USER,
     add_sftp_server,
+    choose_ssh,
     client_name,
     ftp_path,
     ftp_testbed,
@@ -31,7 +32,6 @@ from experiments.ftp.lab import (
     run_sftp,
     server_name,
     ssh_name,
-    which_ssh,
 )
 from experiments.harness.experiment import Experiment, Outcome, Parameter, Run
 from experiments.harness.implementations.registry import FTP_CLIENT, FTP_SERVER, SFTP_SERVER
@@ -48,7 +48,7 @@ FTP, SFTP = "FTP", "SFTP"
 
 
 @dataclass
-class Fetched:
+class Transfers:
     """Fetched files: the span of each transfer, the file on the client's disk, and the error of a failed transfer."""
 
     windows: dict[str, Window] = field(default_factory=dict)
@@ -83,8 +83,8 @@ def run(context: Run) -> Outcome:
     )
 
 
-def _fetch(context: Run, bed: Testbed) -> Fetched:
-    client, done = bed.host("client"), Fetched()
+def _fetch(context: Run, bed: Testbed) -> Transfers:
+    client, done = bed.host("client"), Transfers()
     path = client.workdir / TRANSFERS / FILE
 
     def by_sftp() -> Window:
@@ -108,7 +108,7 @@ def _fetch(context: Run, bed: Testbed) -> Fetched:
     return done
 
 
-def _verdicts(everything: Overheard, fetched: Fetched, secret: Secret) -> tuple[Verdict, ...]:
+def _verdicts(everything: Overheard, fetched: Transfers, secret: Secret) -> tuple[Verdict, ...]:
     ftp, sftp = (fetched.heard(everything, way) for way in (FTP, SFTP))
     verdicts = (f8(ftp, secret), f9(sftp, ftp, secret, fetched.arrived.get(SFTP, b"")))
     return tuple(
@@ -120,7 +120,7 @@ def _verdicts(everything: Overheard, fetched: Fetched, secret: Secret) -> tuple[
 
 
 def _ssh(text: str) -> str:
-    return which_ssh(one_of(ANY, OPENSSH, ASYNCSSH)(text))
+    return choose_ssh(one_of(ANY, OPENSSH, ASYNCSSH)(text))
 
 
 EXPERIMENT = Experiment(

@@ -142,7 +142,7 @@ def client_name(context: Run) -> str:
     return client.describe() if client else OUR_CLIENT
 
 
-def able(client: Implementation | None, what: str, mode: str) -> bool:
+def supports(client: Implementation | None, what: str, mode: str) -> bool:
     """Return True if a client can list, get or put in this mode; the user's own program is always tried."""
     return client is None or client.own or f"{what}-{mode}" in client.commands
 
@@ -167,7 +167,7 @@ def run_client(host: Host, client: Implementation | None, what: str, mode: str, 
     return Window(began_ns, time.time_ns())
 
 
-def which_ssh(asked: str) -> str:
+def choose_ssh(asked: str) -> str:
     """Return the SFTP implementation: OPENSSH or ASYNCSSH; for ANY the former if it is installed."""
     if asked != ANY:
         return asked
@@ -239,7 +239,7 @@ def _values(folder: Path, what: str, mode: str, names: Sequence[str]) -> dict[st
     }
 
 
-class ScriptedUser(Driver):
+class ScriptedClient(Driver):
     """A scripted FTP client on a host (experiments.ftp.driver)."""
 
     def __init__(self, host: Host) -> None:
@@ -250,7 +250,7 @@ class ScriptedUser(Driver):
         return self.request([list(step) for step in steps])
 
 
-class WebUser(Driver):
+class WebClient(Driver):
     """A client of the web server beside the FTP server: http.client, one persistent connection a session."""
 
     def __init__(self, host: Host) -> None:

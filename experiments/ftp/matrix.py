@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from random import Random
 
 from experiments.ftp.claims.interop import WHATS, transferred
-from experiments.ftp.lab import AT_CLIENT, TRANSFERS, able, disk_of, run_client, serving
+from experiments.ftp.lab import AT_CLIENT, TRANSFERS, disk_of, run_client, serving, supports
 from experiments.ftp.theory import MODES
 from experiments.ftp.wire.sessions import FtpTraffic, ftp_traffic
 from experiments.harness.implementations.registry import FTP_CLIENT, FTP_SERVER, Implementation, of_role
@@ -97,7 +97,7 @@ def _sessions(bed: Testbed) -> Iterator[tuple[FtpColumn, Window | str, dict[str,
     """Run every client; yield its time span or its error, and the files of HERE on the server afterwards."""
     host, disk = bed.host("client"), disk_of(bed.host("server"))
     for column in columns():
-        if not column.installed or not able(column.client, column.what, column.mode):
+        if not column.installed or not supports(column.client, column.what, column.mode):
             continue
         (host.workdir / TRANSFERS).mkdir(exist_ok=True)
         for name, octets in HERE.items():

@@ -27,14 +27,14 @@ from experiments.ftp.lab import (
     PASSWORD,
     SPARE_OCTETS,
     TRANSFERS,
-    ScriptedUser,
-    WebUser,
-    able,
+    ScriptedClient,
+    WebClient,
     client_name,
     ftp_path,
     ftp_testbed,
     run_client,
     server_name,
+    supports,
 )
 from experiments.ftp.theory import MODES, framing_s, ftp_session
 from experiments.ftp.wire.sessions import FtpSession, FtpTraffic, ftp_traffic
@@ -50,8 +50,8 @@ from experiments.harness.parameters import megabits, seconds, whole
 from experiments.harness.pathmodel.replay import Sample, terms_of
 from experiments.harness.results.result import Comparison, Timing
 from experiments.harness.theory.tcp import Theory, tolerance_of_round_trips
-from experiments.http.lab import arrived, request_size, response_sizes, sample_of, timing
 from experiments.http.lab import framing_s as http_framing_s
+from experiments.http.lab import has_response, request_size, response_sizes, sample_of, timing
 from experiments.http.theory import http_page_load
 from experiments.http.wire.page_load import PageLoad, page_load
 from topologies.emulation.errors import EmulationError
@@ -168,7 +168,7 @@ def _too_much(seed: int) -> dict[str, bytes]:
 def _work(context: Run, bed: Testbed, names: Sequence[str], watch: MachineWatch) -> Sessions:
     """Run the timed sessions, and for each mode one that lists and one that stores."""
     done, host = Sessions(), bed.host("client")
-    web = WebUser(host)
+    web = WebClient(host)
     (host.workdir / TRANSFERS).mkdir()
     for name, octets in _uploads(context.seed).items():
         (host.workdir / TRANSFERS / name).write_bytes(octets)
@@ -187,7 +187,7 @@ def _work(context: Run, bed: Testbed, names: Sequence[str], watch: MachineWatch)
     for name, (what, mode) in BESIDE.items():
         context.step(name, 0.62)
         client, stored = context.replacements.get(FTP_CLIENT), [UPLOADS[mode]] if what == "put" else []
-        if not able(client, what, mode):
+        if not supports(client, what, mode):
             continue
         done.folder[name] = list(folder)
         window = done.attempt(name, partial(run_client, host, client, what, mode, stored))
@@ -196,12 +196,12 @@ def _work(context: Run, bed: Testbed, names: Sequence[str], watch: MachineWatch)
     if put := [name for name in UPLOADS.values() if name in folder]:
         # Fetch the stored files by another client: a 226 alone proves nothing about their content.
         steps = [*LOG_IN, *(("passive", f"RETR {name}") for name in put), ("say", "QUIT")]
-        window = done.attempt(BACK, partial(ScriptedUser(host).session, steps))
+        window = done.attempt(BACK, partial(ScriptedClient(host).session, steps))
         done.windows[BACK], done.folder[BACK] = [window] if window else [], put
     return done
 
 
-def _fetch(context: Run, host: Host, web: WebUser, way: str, names: Sequence[str]) -> Window:
+def _fetch(context: Run, host: Host, web: WebClient, way: str, names: Sequence[str]) -> Window:
     if way == HTTP:
         return web.session([f"/{name}" for name in names])
     return run_client(host, context.replacements.get(FTP_CLIENT), "get", way, names)
@@ -251,7 +251,7 @@ def _dialogues(context: Run, bed: Testbed, done: Sessions) -> None:
             [*begin, ("say", "PWD"), ("passive", f"RETR {LETTER}"), quit_],
         ],
     }
-    user = ScriptedUser(host)
+    user = ScriptedClient(host)
     for place, (scenario, several) in enumerate(scripts.items()):
         context.step(f"dialogue: {scenario}", 0.65 + 0.05 * place)
         windows = [done.attempt(scenario, partial(user.session, steps)) for steps in several]
@@ -270,7 +270,7 @@ def _compare_all(
     every = {mode: some for mode, some in every.items() if some}
     web = page_load(captured, AT_CLIENT, (HTTP_PORT,))
     loads = [web.between(one.start_ns, one.end_ns) for one in sessions.windows.get(HTTP, [])]
-    loads = loads if all(arrived(load) for load in loads) else []
+    loads = loads if all(has_response(load) for load in loads) else []
     samples = {mode: [Sample(AT_CLIENT, *span_of(one)) for one in some] for mode, some in every.items()}
     samples |= {HTTP: [sample_of(load, AT_CLIENT) for load in loads]} if loads else {}
     beyond = terms_of(captured, topo, samples, context.waiting({FTP_SERVER: "server"}))

@@ -153,7 +153,7 @@ def loads_in(
     }
 
 
-def arrived(load: PageLoad) -> bool:
+def has_response(load: PageLoad) -> bool:
     """Return True if a load has a response in its packets, so that it can be timed."""
     return any(one.response is not None for one in load.exchanges)
 

@@ -84,7 +84,7 @@ def _name(strategy: str, objects: int, rtt_s: float) -> str:
 
 
 @dataclass
-class Found:
+class SweepResults:
     """Results of the loads: points, the loads by HTTP/2, and by claim the first undelivered page of its strategy."""
 
     points: list[Point] = field(default_factory=list)
@@ -110,7 +110,7 @@ class Found:
 def run(context: Run) -> Outcome:
     """Measure every point, one emulated network an RTT."""
     asked = context.parameters
-    found = Found()
+    found = SweepResults()
     evidence = Evidence()
     client_name = ""
     for place, rtt_s in enumerate(asked["rtt"]):
@@ -131,7 +131,7 @@ def _capture_name(rtt_s: float) -> str:
     return f"capture-{rtt_s * 1e3:g}ms.pcapng"
 
 
-def _at(context: Run, rtt_s: float, evidence: Evidence, found: Found) -> str:
+def _at(context: Run, rtt_s: float, evidence: Evidence, found: SweepResults) -> str:
     """Measure all points at one RTT in a network of its own; return the client's name."""
     asked = context.parameters
     with site_folder(context) as folder:
@@ -162,13 +162,13 @@ def _at(context: Run, rtt_s: float, evidence: Evidence, found: Found) -> str:
 
 def _work(context: Run, client: PageClient, pages: Mapping[int, Sequence[Path]], watch: MachineWatch) -> Tried:
     """Load every page by every strategy that client and origin are able to."""
-    able = [name for name in context.parameters["strategies"] if _able(context, client.supports(name), name)]
-    for name in able:
+    supported = [name for name in context.parameters["strategies"] if _supported(context, client.supports(name), name)]
+    for name in supported:
         # Once, to warm client and origin up; it is captured, but in no window.
         with contextlib.suppress(LoadFailedError):
             _load(context, client, name, pages[min(pages)])
     tried: Tried = {}
-    for name, count in ((name, count) for name in able for count in pages):
+    for name, count in ((name, count) for name in supported for count in pages):
         windows: list[Window] = []
         failure = ""
         try:
@@ -180,7 +180,7 @@ def _work(context: Run, client: PageClient, pages: Mapping[int, Sequence[Path]],
     return tried
 
 
-def _able(context: Run, client_can: bool, strategy: str) -> bool:
+def _supported(context: Run, client_can: bool, strategy: str) -> bool:
     origin = context.replacements.get("origin")
     return client_can and (origin is None or origin.supports(strategy))
 

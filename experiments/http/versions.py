@@ -31,10 +31,10 @@ from experiments.http.lab import (
     AT_ORIGIN,
     HOSTS,
     access_path,
-    arrived,
     base_url,
     delivered,
     failure_seen,
+    has_response,
     left_out,
     loads_in,
     make_site,
@@ -84,7 +84,7 @@ class Workload:
 
 
 @dataclass(frozen=True)
-class Seen:
+class Captured:
     """Page loads of the capture by name: at the client, at the origin, failed ones, warm-ups."""
 
     loads: Loads
@@ -141,18 +141,18 @@ def run(context: Run) -> Outcome:
     )
 
 
-def _seen(context: Run, captured: CaptureFile, workload: Workload, pages: Pages) -> Seen:
+def _seen(context: Run, captured: CaptureFile, workload: Workload, pages: Pages) -> Captured:
     files = pages.files_by_name()
     windows = {name: some for name, some in workload.windows.items() if name not in workload.failures}
     loads, at_origin = (loads_in(context, captured, interface, windows, files) for interface in (AT_CLIENT, AT_ORIGIN))
     tried, warm_ups = (
         loads_in(context, captured, AT_CLIENT, some, files) for some in (workload.tried, workload.warm_ups)
     )
-    for name in [name for name, some in loads.items() if not all(arrived(load) for load in some)]:
+    for name in [name for name, some in loads.items() if not all(has_response(load) for load in some)]:
         # The client reported no failure, but its packets show no response.
         workload.failures[name] = "no whole response to it is in the capture"
         tried[name] = loads.pop(name)
-    return Seen(loads, at_origin, tried, warm_ups)
+    return Captured(loads, at_origin, tried, warm_ups)
 
 
 def _make_pages(context: Run, folder: Path) -> Pages:
@@ -173,13 +173,13 @@ def _work(client: PageClient, context: Run, pages: Pages, watch: MachineWatch) -
     done = Workload()
     origin = context.replacements.get("origin")
     base = {name: base_url(context, name) for name in STRATEGIES}
-    able = [
+    supported = [
         name
         for name in context.parameters["strategies"]
         if client.supports(name) and (origin is None or origin.supports(name))
     ]
-    plan = [(name, name, "/", pages.names) for name in able]
-    plan += [(MORE, "2", "/more/", pages.more)] if "2" in able else []
+    plan = [(name, name, "/", pages.names) for name in supported]
+    plan += [(MORE, "2", "/more/", pages.more)] if "2" in supported else []
     # The first round warms client and origin up; it is captured, but it is in no window.
     rounds = [(number, *each) for number in range(context.repeat + 1) for each in plan]
     for position, (number, label, strategy, place, names) in enumerate(rounds):
@@ -195,16 +195,16 @@ def _work(client: PageClient, context: Run, pages: Pages, watch: MachineWatch) -
         else:
             done.windows.setdefault(label, []).extend(windows if number else [])
             done.warm_ups.setdefault(label, []).extend([] if number else windows)
-    if _able_single(able, context):
-        _single_objects(client, context, [base[able[0]] + path for path in _paths(pages.names)], done)
+    if _can_load_single(supported, context):
+        _single_objects(client, context, [base[supported[0]] + path for path in _paths(pages.names)], done)
     return done
 
 
-def _able_single(able: Sequence[str], context: Run) -> bool:
+def _can_load_single(supported: Sequence[str], context: Run) -> bool:
     """Return True if single objects can be loaded: lab7's client does that by HTTP/1.1, which some origins lack."""
     if "origin" not in context.replacements or "client" in context.replacements:
-        return bool(able)
-    return any(name in STRATEGIES[:4] for name in able)
+        return bool(supported)
+    return any(name in STRATEGIES[:4] for name in supported)
 
 
 def _single_objects(client: PageClient, context: Run, urls: Sequence[str], done: Workload) -> None:
@@ -232,7 +232,7 @@ def _compare(
     return Comparison.of(name, timings, theory, tolerance(tolerance_of_round_trips(context.parameters["rtt"])))
 
 
-def _verdicts(seen: Seen, comparisons: Mapping[str, Comparison], workload: Workload, context: Run) -> list[Verdict]:
+def _verdicts(seen: Captured, comparisons: Mapping[str, Comparison], workload: Workload, context: Run) -> list[Verdict]:
     text, binary = seen.every(*STRATEGIES[:4]), seen.every("2", MORE, "2-push")
     verdicts = []
     if text:
@@ -249,7 +249,7 @@ def _verdicts(seen: Seen, comparisons: Mapping[str, Comparison], workload: Workl
     return sorted(verdicts, key=lambda verdict: int(verdict.id[1:]))
 
 
-def _stateless(seen: Seen, workload: Workload) -> list[Verdict]:
+def _stateless(seen: Captured, workload: Workload) -> list[Verdict]:
     for order in ORDERS:
         if order in workload.failures:
             said = workload.failures[order] + failure_seen(seen.tried[order])
@@ -263,7 +263,7 @@ def _stateless(seen: Seen, workload: Workload) -> list[Verdict]:
     return [judge_http.h4(first, second, others)]
 
 
-def _one_object_each(seen: Seen, workload: Workload) -> list[Verdict]:
+def _one_object_each(seen: Captured, workload: Workload) -> list[Verdict]:
     for name in NON_PERSISTENT:
         if name in workload.failures:
             return [failed("H5", _not_loaded(name, seen, workload))]
@@ -272,13 +272,13 @@ def _one_object_each(seen: Seen, workload: Workload) -> list[Verdict]:
     return [judge_http.h5(loads)] if loads else []
 
 
-def _not_loaded(name: str, seen: Seen, workload: Workload) -> str:
+def _not_loaded(name: str, seen: Captured, workload: Workload) -> str:
     said = workload.failures[name] + failure_seen(seen.tried.get(name, []))
     return f"{name}: the page could not be loaded: {said}."
 
 
 def _of_strategy(
-    name: str, seen: Seen, comparisons: Mapping[str, Comparison], workload: Workload, context: Run
+    name: str, seen: Captured, comparisons: Mapping[str, Comparison], workload: Workload, context: Run
 ) -> Verdict:
     claim, decide = STRATEGY_CLAIMS[name]
     chosen = [name, MORE] if name == "2" else [name]

@@ -52,7 +52,16 @@ from experiments.mail.lab import (
     SENDER_ADDRESS,
     Legs,
 )
-from experiments.mail.mailboxes import Letters, Reader, fill, held, letters, send, text, wait_for_count
+from experiments.mail.mailboxes import (
+    Messages,
+    Reader,
+    fill,
+    generate_messages,
+    held,
+    send,
+    text,
+    wait_for_count,
+)
 from experiments.mail.scripts.mailbox import (
     COUNT,
     DELETE,
@@ -106,7 +115,7 @@ NOTE = (
 def run(context: Run) -> Outcome:
     """Fill the mailbox, read it in every way, judge, compare."""
     asked = context.parameters
-    written = letters(asked["messages"], asked["attachment"], context.seed)
+    written = generate_messages(asked["messages"], asked["attachment"], context.seed)
     mails = {name: _mail(name, context.seed) for name in PASSWORDS}
     with site_folder(context) as site:
         write_picture(site / PICTURE, PICTURE_BYTES, context.seed)
@@ -144,7 +153,7 @@ def _legs(context: Run) -> Legs:
 
 
 @contextmanager
-def _network(context: Run, topo: Topo, servers: Mapping[str, MailHost], written: Letters) -> Iterator[Testbed]:
+def _network(context: Run, topo: Topo, servers: Mapping[str, MailHost], written: Messages) -> Iterator[Testbed]:
     """Start the topology with the two mail servers, webmail beside them, and the messages in Bob's mailbox."""
     starters = {SERVERS[user]: server.start for user, server in servers.items()}
     with make_testbed(context, topo, starters) as bed:
@@ -170,7 +179,7 @@ def _mail(sender: str, seed: int) -> bytes:
 
 
 def _work(
-    context: Run, bed: Testbed, servers: Mapping[str, MailHost], written: Letters, watch: MachineWatch
+    context: Run, bed: Testbed, servers: Mapping[str, MailHost], written: Messages, watch: MachineWatch
 ) -> Sessions:
     """Run the sessions on Bob's mailbox: the timed ones, and then those that change it."""
     done, reader, browser = Sessions(), Reader(bed.host("bob"), RECEIVER_ADDRESS), _browser(bed, servers, "bob")
@@ -264,13 +273,13 @@ def _within(time_ns: int, window: Window) -> bool:
     return window.start_ns <= time_ns < window.end_ns
 
 
-def _m1(traffic: Traffic, written: Letters) -> Verdict:
+def _m1(traffic: Traffic, written: Messages) -> Verdict:
     names = ("refused", "POP3 everything", "drops", "between", "deletes", "after")
     course = Pop3Course(*(traffic.by_pop3(name) for name in names))
     return traffic.sessions.broken("M1", *names) or m1(course, written.contents)
 
 
-def _m2(traffic: Traffic, written: Letters) -> Verdict:
+def _m2(traffic: Traffic, written: Messages) -> Verdict:
     imap = {
         "everything": "IMAP everything",
         "works": "works",
@@ -300,7 +309,7 @@ def _m4(captured: CaptureFile, sessions: Sessions, picture: bytes, mails: Mappin
 
 
 def _compare_all(
-    context: Run, captured: CaptureFile, topo: Topo, traffic: Traffic, written: Letters, watch: MachineWatch
+    context: Run, captured: CaptureFile, topo: Topo, traffic: Traffic, written: Messages, watch: MachineWatch
 ) -> tuple[dict[str, list[Timing]], list[Comparison]]:
     """Compare the time of each task by each protocol with its round trips."""
     rtt_s, theories, samples = context.parameters["rtt"], {}, []
@@ -321,14 +330,14 @@ def _compare_all(
     return timings, [compared(name, some, tolerance_of_round_trips(rtt_s)) for name, some in by_name.items()]
 
 
-def _theory(protocol: str, task: str, traffic: Traffic, written: Letters, rtt_s: float) -> Theory:
+def _theory(protocol: str, task: str, traffic: Traffic, written: Messages, rtt_s: float) -> Theory:
     if protocol == WEBMAIL:
         answers = response_sizes(traffic.by_http(f"{protocol} {task}"))
         return webmail_session(task, len(written.contents), answers, rtt_s)
     return mailbox_session(reading(protocol, task, written.headers, written.sizes, written.attached), rtt_s)
 
 
-def _panels(context: Run, traffic: Traffic, comparisons: Sequence[Comparison], written: Letters) -> list[Panel]:
+def _panels(context: Run, traffic: Traffic, comparisons: Sequence[Comparison], written: Messages) -> list[Panel]:
     """Return the panels: octets and round trips of each task by each protocol."""
     rtt_s, by_name = context.parameters["rtt"], {one.name: one for one in comparisons}
     wanted = [sum(written.headers), written.attached, sum(written.sizes)]

@@ -26,16 +26,16 @@ from topologies.emulation.errors import EmulationError
 from topologies.emulation.node import Host
 
 OURS, OUR_AGENT = "lab7", "services.mail.agent"
-DEEDS = ("send", "pop3", "imap")
+OPERATIONS = ("send", "pop3", "imap")
 PORTS: Mapping[str, int] = {"send": SUBMISSION_PORT, "pop3": POP3_PORT, "imap": IMAP_PORT}
 TIMEOUT_S = 60.0
 
 
 @dataclass(frozen=True)
-class Errand:
+class Task:
     """A client's task: send `message` to `recipient`, or fetch `count` messages, as a user of a mail server."""
 
-    deed: str
+    operation: str
     server: MailHost
     user: str
     count: int = 0
@@ -49,16 +49,16 @@ class Errand:
         return mta is None or mta.own or "auth" in mta.speaks
 
 
-def able(client: Implementation | None, deed: str) -> bool:
+def supports(client: Implementation | None, operation: str) -> bool:
     """Return True if a client supports an operation; the user's own program is always tried."""
-    return client is None or client.own or deed in client.commands
+    return client is None or client.own or operation in client.commands
 
 
-def check_able(client: Implementation | None, deed: str) -> None:
+def check_supported(client: Implementation | None, operation: str) -> None:
     """Raise EmulationError unless a client can do this, MachineError unless it is here."""
-    if not able(client, deed):
-        there = ", ".join(one.name for one in of_role(AGENT_ROLE) if able(one, deed))
-        raise EmulationError(f"{client.name if client else OURS} does not do that ({deed}): there are {there}")
+    if not supports(client, operation):
+        there = ", ".join(one.name for one in of_role(AGENT_ROLE) if supports(one, operation))
+        raise EmulationError(f"{client.name if client else OURS} does not do that ({operation}): there are {there}")
     if client is not None:
         client.require()
 
@@ -69,50 +69,50 @@ def client_name(replacements: Mapping[str, Implementation]) -> str:
     return client.describe() if client is not None else "Python's smtplib"
 
 
-def run_client(host: Host, client: Implementation | None, errand: Errand) -> Window:
+def run_client(host: Host, client: Implementation | None, task: Task) -> Window:
     """Run a client's task to the end; `client` None: lab7's own. Raises LoadFailedError, EmulationError."""
     if client is None:
-        return _run_ours(host, errand)
-    folder = host.workdir / f"{client.name.partition(' ')[0]}-{errand.deed}-{time.monotonic_ns()}"
+        return _run_ours(host, task)
+    folder = host.workdir / f"{client.name.partition(' ')[0]}-{task.operation}-{time.monotonic_ns()}"
     folder.mkdir()
-    values = _values(folder, errand)
+    values = _values(folder, task)
     if client.config is not None:
         values["config"] = str(folder / client.config.removesuffix(".j2"))
         Path(values["config"]).write_text(render(f"implementations/{client.config}", **values))
         # A file with a password is readable by its owner only.
         Path(values["config"]).chmod(0o600)
-    return run_command(host, expand(client.command or client.commands[errand.deed], values))
+    return run_command(host, expand(client.command or client.commands[task.operation], values))
 
 
-def _values(folder: Path, errand: Errand) -> dict[str, Any]:
-    server = errand.server
+def _values(folder: Path, task: Task) -> dict[str, Any]:
+    server = task.server
     return {
-        "what": errand.deed,
+        "what": task.operation,
         "host": server.hostname,
-        "port": PORTS[errand.deed],
+        "port": PORTS[task.operation],
         "domain": server.domain,
-        "user": errand.user,
-        "password": server.passwords[errand.user],
-        "auth": errand.auth,
-        "sender": f"{errand.user}@{server.domain}",
-        "recipient": errand.recipient,
-        "message": str(errand.message),
-        "count": errand.count,
+        "user": task.user,
+        "password": server.passwords[task.user],
+        "auth": task.auth,
+        "sender": f"{task.user}@{server.domain}",
+        "recipient": task.recipient,
+        "message": str(task.message),
+        "count": task.count,
         "folder": str(folder),
         "scripts": str(PEERS),
     }
 
 
-def _run_ours(host: Host, errand: Errand) -> Window:
-    server, password = errand.server, errand.server.passwords[errand.user]
-    login = ["--user", errand.user, "--password", password]
+def _run_ours(host: Host, task: Task) -> Window:
+    server, password = task.server, task.server.passwords[task.user]
+    login = ["--user", task.user, "--password", password]
     began_ns = time.time_ns()
-    if errand.deed == "send":
-        to = ["--server", server.hostname, "--port", str(SUBMISSION_PORT), "--to", errand.recipient]
-        commands = [["send", *to, *(login if errand.auth else []), str(errand.message)]]
+    if task.operation == "send":
+        to = ["--server", server.hostname, "--port", str(SUBMISSION_PORT), "--to", task.recipient]
+        commands = [["send", *to, *(login if task.auth else []), str(task.message)]]
     else:
-        read = ["read", f"--{errand.deed}", server.hostname, *login, "show", "--source"]
-        commands = [[*read, str(number)] for number in range(1, errand.count + 1)]
+        read = ["read", f"--{task.operation}", server.hostname, *login, "show", "--source"]
+        commands = [[*read, str(number)] for number in range(1, task.count + 1)]
     for words in commands:
         host.start([OUR_AGENT, *words], wait=False).finish(TIMEOUT_S)
     return Window(began_ns, time.time_ns())

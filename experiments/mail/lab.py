@@ -97,7 +97,7 @@ def mail_testbed(context: Run, topo: MailTopo, before: Callable[[Host], object] 
     return make_testbed(context, topo, starters)
 
 
-class MailUser:
+class UserAgent:
     """A mail user agent on a host (experiments.mail.drivers.smtp)."""
 
     def __init__(self, host: Host) -> None:
@@ -150,7 +150,7 @@ class MailUser:
         return window_of(response)
 
 
-class WebReader:
+class WebClient:
     """Bob's web client, Python's http.client, on one persistent connection a visit."""
 
     def __init__(self, host: Host) -> None:

@@ -50,7 +50,7 @@ Steps = Sequence[Sequence[Any]]
 
 
 @dataclass(frozen=True)
-class Letters:
+class Messages:
     """Messages with lines ending in CRLF; the one at `picture` has the attachment `attachment`."""
 
     contents: tuple[bytes, ...]
@@ -74,7 +74,7 @@ class Letters:
         return len(base64.encodebytes(self.attachment).replace(b"\n", b"\r\n"))
 
 
-def letters(count: int, attachment_bytes: int, seed: int) -> Letters:
+def generate_messages(count: int, attachment_bytes: int, seed: int) -> Messages:
     """Generate messages to Bob, one of them with an attachment, by Python's email package."""
     random, subject = Random(seed), "a picture of the ring"
     attachment, picture = random.randbytes(attachment_bytes), random.randrange(count)
@@ -90,7 +90,7 @@ def letters(count: int, attachment_bytes: int, seed: int) -> Letters:
             message.add_attachment(attachment, maintype="image", subtype="png", filename="ring.png")
             message.set_boundary(f"=_{random.getrandbits(64):016x}")
         made.append(message.as_bytes())
-    return Letters(tuple(made), subject.encode(), attachment, picture)
+    return Messages(tuple(made), subject.encode(), attachment, picture)
 
 
 def text(random: Random, lines: int) -> str:

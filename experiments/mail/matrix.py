@@ -28,9 +28,9 @@ from experiments.harness.matrix import Cell, Column, Matrix, MatrixRun, Place, n
 from experiments.harness.measurement import LoadFailedError, Window, capture_at, make_testbed
 from experiments.mail.claims.delivery import why_altered, with_crlf
 from experiments.mail.claims.interop import fetched_by_imap, fetched_by_pop3, relayed, sent
-from experiments.mail.clients import DEEDS, Errand, able, run_client
+from experiments.mail.clients import OPERATIONS, Task, run_client, supports
 from experiments.mail.lab import AT_ALICE, AT_BOB, AT_SENDER, BOB, RECEIVER_ADDRESS, SENDER_ADDRESS, Legs
-from experiments.mail.mailboxes import contents_of, fill, letters, send
+from experiments.mail.mailboxes import contents_of, fill, generate_messages, send
 from experiments.mail.servers import MailHost, mail_host
 from experiments.mail.wire.imap import imap_traffic
 from experiments.mail.wire.pop3 import pop3_traffic
@@ -42,8 +42,8 @@ from topologies.emulation.watch import ServerDied
 RELAY = "relay"
 LEGS = Legs(0.004, 0.01, 0.004, 100.0)
 # In the mailbox: plain messages, and one with a file.
-LETTERS = letters(3, 3000, seed=7)
-MESSAGE = letters(2, 10, seed=8).contents[0]
+LETTERS = generate_messages(3, 3000, seed=7)
+MESSAGE = generate_messages(2, 10, seed=8).contents[0]
 DELIVERY_S, SETTLE_S, POLL_S = 20.0, 0.5, 0.02
 Party = Implementation | None
 # A running network, and the mail servers of Alice's and of Bob's domain.
@@ -54,7 +54,7 @@ Lab = tuple[Testbed, MailHost, MailHost]
 class MailColumn(Column):
     """A client and its operation; for `relay` the client is the mail server that relays."""
 
-    deed: str
+    operation: str
 
 
 Key = tuple[str, MailColumn]
@@ -67,12 +67,17 @@ def parties(role: str) -> list[Party]:
 
 def columns() -> list[MailColumn]:
     """Return every client with its operations, and every mail server as a relay."""
-    clients = [MailColumn(client, deed) for deed in DEEDS for client in parties(AGENT_ROLE) if able(client, deed)]
+    clients = [
+        MailColumn(client, operation)
+        for operation in OPERATIONS
+        for client in parties(AGENT_ROLE)
+        if supports(client, operation)
+    ]
     return [*clients[: _sending()], *(MailColumn(mta, RELAY) for mta in parties(MTA_ROLE)), *clients[_sending() :]]
 
 
 def _sending() -> int:
-    return sum(able(client, "send") for client in parties(AGENT_ROLE))
+    return sum(supports(client, "send") for client in parties(AGENT_ROLE))
 
 
 def run(context: MatrixRun) -> list[Cell]:
@@ -91,13 +96,13 @@ def run(context: MatrixRun) -> list[Cell]:
 
 
 def _unsupported(name: str, column: MailColumn) -> Cell:
-    what = "no mail server" if column.deed in ("send", RELAY) else "no server for mailboxes"
+    what = "no mail server" if column.operation in ("send", RELAY) else "no server for mailboxes"
     return _place((name, column)).unsupported(f"{name} is {what} here")
 
 
 def _place(key: Key) -> Place:
     server, column = key
-    return Place(server, column.name, column.deed)
+    return Place(server, column.name, column.operation)
 
 
 @contextmanager
@@ -114,7 +119,7 @@ def _testbed(context: MatrixRun, mta: Party, peer: Party, mailbox: Party) -> Ite
 def _transfer(context: MatrixRun, mta: Party, peer: Party) -> dict[Key, Cell]:
     """Relay a message from one server to another; where both are the same, every client submits to it as well."""
     relay = name_of(peer), MailColumn(mta, RELAY)
-    sending = [each for each in columns() if each.deed == "send"] if name_of(mta) == name_of(peer) else []
+    sending = [each for each in columns() if each.operation == "send"] if name_of(mta) == name_of(peer) else []
     keys = [relay, *((name_of(mta), each) for each in sending)]
     if (missing := next((one for one in (mta, peer) if one is not None and not one.installed()), None)) is not None:
         return {key: _place(key).not_installed(missing) for key in keys}
@@ -157,21 +162,21 @@ def _send_all(
     bed: Testbed, near: MailHost, sending: Sequence[MailColumn], path: Path
 ) -> dict[MailColumn, Window | str]:
     """Submit a message by every client; return the time spans, or the errors."""
-    errand = Errand("send", near, "alice", recipient=BOB, message=path)
+    task = Task("send", near, "alice", recipient=BOB, message=path)
     there = [each for each in sending if each.installed]
-    return {each: _attempt(bed, "alice", each, errand) for each in there}
+    return {each: _attempt(bed, "alice", each, task) for each in there}
 
 
-def _attempt(bed: Testbed, host: str, column: MailColumn, errand: Errand) -> Window | str:
+def _attempt(bed: Testbed, host: str, column: MailColumn, task: Task) -> Window | str:
     try:
-        return run_client(bed.host(host), column.client, errand)
+        return run_client(bed.host(host), column.client, task)
     except (LoadFailedError, EmulationError) as error:
         return str(error)
 
 
 def _access(context: MatrixRun, mailbox: Party) -> dict[Key, Cell]:
     """Fetch all messages of a mailbox by every client."""
-    reading = [each for each in columns() if each.deed in ("pop3", "imap")]
+    reading = [each for each in columns() if each.operation in ("pop3", "imap")]
     keys, name = (
         [(name_of(mailbox), each) for each in reading],
         f"mailbox-{name_of(mailbox)}.pcapng",
@@ -185,7 +190,7 @@ def _access(context: MatrixRun, mailbox: Party) -> dict[Key, Cell]:
         ):
             fill(far, "bob", LETTERS.contents)
             windows = {
-                each: _attempt(bed, "bob", each, Errand(each.deed, far, "bob", count=len(LETTERS.contents)))
+                each: _attempt(bed, "bob", each, Task(each.operation, far, "bob", count=len(LETTERS.contents)))
                 for each in reading
                 if each.installed
             }
@@ -202,15 +207,15 @@ def _of_window(key: Key, window: Window | str | None, captured: CaptureFile, cap
         return _place(key).not_installed(key[1].client)
     if isinstance(window, str):
         return _place(key).failed(window, capture, _known(key))
-    return _place(key).judged(_verdict(key[1].deed, captured, window), capture, _known(key))
+    return _place(key).judged(_verdict(key[1].operation, captured, window), capture, _known(key))
 
 
-def _verdict(deed: str, captured: CaptureFile, window: Window) -> Verdict:
+def _verdict(operation: str, captured: CaptureFile, window: Window) -> Verdict:
     start_ns, end_ns = window.start_ns, window.end_ns
-    if deed == "send":
+    if operation == "send":
         traffic = smtp_traffic(captured, AT_ALICE, [SUBMISSION_PORT]).to(SENDER_ADDRESS)
         return sent("cell", traffic.between(start_ns, end_ns), MESSAGE, BOB)
-    if deed == "pop3":
+    if operation == "pop3":
         return fetched_by_pop3("cell", pop3_traffic(captured, AT_BOB).between(start_ns, end_ns), LETTERS.contents)
     return fetched_by_imap("cell", imap_traffic(captured, AT_BOB).between(start_ns, end_ns), LETTERS.contents)
 
@@ -218,7 +223,7 @@ def _verdict(deed: str, captured: CaptureFile, window: Window) -> Verdict:
 def _known(key: Key) -> str | None:
     """Return the known cause of a client's failure."""
     client = key[1].client
-    return client.known.get(key[1].deed) if client is not None else None
+    return client.known.get(key[1].operation) if client is not None else None
 
 
 MATRIX = Matrix(

@@ -34,7 +34,7 @@ from experiments.harness.report.line_plots import Panel, Series, plot_lines
 from experiments.harness.results.result import Timing
 from experiments.harness.theory.tcp import TOLERANCE_OF_DIALOGUE, Theory
 from experiments.mail.claims.outage import Episode, Outage, during, resumption, s5
-from experiments.mail.clients import Errand, check_able, client_name, run_client
+from experiments.mail.clients import Task, check_supported, client_name, run_client
 from experiments.mail.lab import (
     ALICE,
     AT_RECEIVER,
@@ -130,7 +130,7 @@ class MailNetwork:
 
 def run(context: Run) -> Outcome:
     """Run each kind of outage in a network of its own; judge, compare."""
-    check_able(context.replacements.get(AGENT_ROLE), "send")
+    check_supported(context.replacements.get(AGENT_ROLE), "send")
     if DAYS in context.parameters["case"] and clock.current().word != "virtual":
         raise EmulationError("the case days of mail-outage takes five days of time: run it with --time virtual")
     evidence, cases = OutageEvidence(), context.parameters["case"]
@@ -302,7 +302,7 @@ def _hand_in(network: MailNetwork, messages: Sequence[bytes]) -> None:
         send(alice, network.sender, "alice", BOB, *paths)
         return
     for path in paths:
-        run_client(alice, network.client, Errand("send", network.sender, "alice", recipient=BOB, message=path))
+        run_client(alice, network.client, Task("send", network.sender, "alice", recipient=BOB, message=path))
 
 
 def _read(network: MailNetwork, user: str, address: str) -> None:

@@ -38,7 +38,7 @@ from experiments.mail.lab import (
     POP3_PORT,
     SENDER_ADDRESS,
     Legs,
-    MailUser,
+    UserAgent,
     mail_testbed,
     mailbox,
     restart_mta,
@@ -143,7 +143,7 @@ class Scenarios:
         self._bed = bed
         self._is_ours = is_ours
         self._queue = queue
-        self._stranger, self._reader = MailUser(bed.host("alice")), MailUser(bed.host("bob"))
+        self._stranger, self._reader = UserAgent(bed.host("alice")), UserAgent(bed.host("bob"))
         self._server = bed.host("mail-b")
         self._facts: dict[str, float] = {}
 

@@ -42,8 +42,8 @@ from experiments.mail.lab import (
     SENDER_ADDRESS,
     SENDER_NAME,
     Legs,
-    MailUser,
-    WebReader,
+    UserAgent,
+    WebClient,
     mail_testbed,
     mailbox,
     restart_mta,
@@ -88,7 +88,7 @@ TEXTBOOK = (
 
 
 @dataclass(frozen=True)
-class Told:
+class StoryRun:
     """One story: its time span, the facts that no packet shows, and the composed message."""
 
     start_ns: int
@@ -103,7 +103,7 @@ class Told:
 
 
 @dataclass(frozen=True)
-class Passed:
+class RelayRun:
     """Messages relayed in one way: the time span, and the delivered bodies."""
 
     start_ns: int
@@ -123,8 +123,8 @@ class Done:
     A story, or the messages of a way, that the machine disturbed are included beside the repetitions.
     """
 
-    stories: list[Told] = field(default_factory=list)
-    ways: dict[str, list[Passed]] = field(default_factory=dict)
+    stories: list[StoryRun] = field(default_factory=list)
+    ways: dict[str, list[RelayRun]] = field(default_factory=dict)
     dots: Window | None = None
     dotted: bytes = b""
     textbook: Window | None = None
@@ -143,9 +143,9 @@ class Correspondence:
     def __init__(self, context: Run, bed: Testbed) -> None:
         self._bed = bed
         self._context = context
-        self.alice, self.bob = MailUser(bed.host("alice")), MailUser(bed.host("bob"))
-        self.clerk = MailUser(bed.host("mail-a"))
-        self.web = WebReader(bed.host("bob"))
+        self.alice, self.bob = UserAgent(bed.host("alice")), UserAgent(bed.host("bob"))
+        self.clerk = UserAgent(bed.host("mail-a"))
+        self.web = WebClient(bed.host("bob"))
         self._box = mailbox(bed.host("mail-b"))
         self._count = 0
         self._problems: list[str] = []
@@ -161,7 +161,7 @@ class Correspondence:
         path = self._bed.host("alice").workdir / f"message-{self._count}.eml"
         return path, self.alice.compose(path, subject, text, files)
 
-    def story(self, subject: str, text: str, files: Sequence[Path] = ()) -> Told:
+    def story(self, subject: str, text: str, files: Sequence[Path] = ()) -> StoryRun:
         """Run one story, from Alice's composing to Bob's fetching."""
         self._bed.restart("dns-a")
         path, composing = self.compose(subject, text, files)
@@ -173,9 +173,9 @@ class Correspondence:
             self._attempt(self.bob.fetch)
         ended_ns = time.time_ns()
         self._clear()
-        return Told(composing.start_ns, ended_ns, inside, path.read_bytes())
+        return StoryRun(composing.start_ns, ended_ns, inside, path.read_bytes())
 
-    def letters(self, count: int, flags: str) -> Passed:
+    def relay(self, count: int, flags: str) -> RelayRun:
         """Submit messages at once, which Alice's server relays in one way."""
         restart_mta(self._bed, "mail-a", flags)
         # Each has a body of its own.
@@ -187,9 +187,9 @@ class Correspondence:
         ended_ns = self._quiet()
         bodies = stored_bodies([one.read_bytes() for one in self._mailbox()])
         self._clear()
-        return Passed(began_ns, ended_ns, bodies)
+        return RelayRun(began_ns, ended_ns, bodies)
 
-    def by_the_book(self) -> Window:
+    def textbook_dialogue(self) -> Window:
         """Run the textbook's dialogue from Alice's server."""
         began_ns = time.time_ns()
         self._attempt(lambda: self.clerk.dialogue(TEXTBOOK))
@@ -276,11 +276,11 @@ def _work(context: Run, bed: Testbed, folder: Path, watch: MachineWatch) -> Done
     for number in range(context.repeat):
         for place, way in enumerate(WAYS):
             context.step(f"letters: {way.name}", 0.4 + 0.4 * (number + place / 4) / context.repeat)
-            passed = watch.samples(partial(mail.letters, context.parameters["messages"], way.flags))
+            passed = watch.samples(partial(mail.relay, context.parameters["messages"], way.flags))
             done.ways.setdefault(way.name, []).extend(passed)
             done.note(way.name, mail.problems())
     context.step("the textbook's dialogue, and the web", 0.85)
-    done.textbook = mail.by_the_book()
+    done.textbook = mail.textbook_dialogue()
     done.note("the textbook's dialogue", mail.problems())
     try:
         done.web = mail.web.visit([f"/{name}" for name in (LETTER_NAME, *PICTURES)])
@@ -328,7 +328,7 @@ def _compare(
 def _verdicts(context: Run, every: MailLegs, done: Done, objects: Mapping[str, bytes]) -> tuple[Verdict, ...]:
     first, passed = done.stories[:1], done.ways.get(WAYS[0].name, [])[:1]
     story = _within(every, *(one.window for one in first))
-    letters = _within(every, *(one.window for some in done.ways.values() for one in some[:1]))
+    relay = _within(every, *(one.window for some in done.ways.values() for one in some[:1]))
     several = _within(every, *(one.window for one in passed))
     dots, textbook = _within(every, done.dots), _within(every, done.textbook)
     whole = _within(every, Window(0, 1 << 63))
@@ -337,9 +337,9 @@ def _verdicts(context: Run, every: MailLegs, done: Done, objects: Mapping[str, b
     delivered = passed[0].bodies if passed else []
     verdicts = (
         transfer.s1(story, [composed]),
-        transfer.s2(letters),
+        transfer.s2(relay),
         mail_story.s3(story, inside),
-        transfer.s4([story.submitted, story.relayed, letters.relayed, dots.relayed, textbook.relayed]),
+        transfer.s4([story.submitted, story.relayed, relay.relayed, dots.relayed, textbook.relayed]),
         transfer.s7(several.relayed, context.parameters["messages"], delivered),
         content.s8(whole, picture),
         content.s9(_with_web(story, _within(every, done.web)), objects),

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 from typing import Literal
 
-from experiments.cache.conformance.trace import Answer, Asked, CheckSeen, Expectation, StepSeen
+from experiments.cache.conformance.trace import Answer, CheckSeen, Expectation, RequestSeen, StepSeen
 from experiments.harness.judge.verdict import Contradiction
 
 # Age is a difference of two clock readings in whole seconds (RFC 9111 section 5.1); packets take some time as well.
@@ -93,7 +93,7 @@ def answer_of(seen: CheckSeen, number: int) -> Answer:
     return asked.answer
 
 
-def _before_answer(seen: CheckSeen, number: int) -> list[Asked]:
+def _before_answer(seen: CheckSeen, number: int) -> list[RequestSeen]:
     """Return the requests at the origin before the client's response."""
     step = seen.steps[number - 1]
     answer = step.client[0].answer
@@ -167,7 +167,7 @@ def of_origin(seen: CheckSeen, number: int) -> None:
     _wanted_content(answer, number, contents, Contradiction)
 
 
-def _of_fields(request: Asked) -> set[int]:
+def _of_fields(request: RequestSeen) -> set[int]:
     """Return the status codes that a request's fields may turn 200 into (RFC 9110 sections 13.2.2 and 14.2)."""
     found = set()
     if any(request.values(name) for name in ("if-none-match", "if-modified-since")):

@@ -41,7 +41,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Asked:
+class RequestSeen:
     """A request and its response, if any; `path` without an authority; `closed`: by the responding side."""
 
     method: bytes
@@ -61,8 +61,8 @@ class Asked:
 class StepSeen:
     """A step: the client's requests (every copy) and the origin's meanwhile, each in order of time."""
 
-    client: tuple[Asked, ...]
-    origin: tuple[Asked, ...]
+    client: tuple[RequestSeen, ...]
+    origin: tuple[RequestSeen, ...]
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def _values(fields: Fields, name: str) -> list[bytes]:
     return [value for known, value in fields if known == name.lower().encode()]
 
 
-def asked_at(captured: CaptureFile, interface: str, port: int) -> list[Asked]:
+def requests_at(captured: CaptureFile, interface: str, port: int) -> list[RequestSeen]:
     """Return every request to a port at an interface, in order of time. Raises KeyError for an unknown interface."""
     every = [one for one in connections(captured.at(interface)) if one.server.port == port]
     found = [asked for connection in every for asked in _of(connection)]
@@ -89,7 +89,11 @@ def asked_at(captured: CaptureFile, interface: str, port: int) -> list[Asked]:
 
 
 def check_seen(
-    name: str, copies: Sequence[int], contents: Sequence[bytes], client: Iterable[Asked], origin: Iterable[Asked]
+    name: str,
+    copies: Sequence[int],
+    contents: Sequence[bytes],
+    client: Iterable[RequestSeen],
+    origin: Iterable[RequestSeen],
 ) -> CheckSeen:
     """Return the steps of one check; `copies`: the number of the client's requests in each step."""
     ours, theirs = [one for one in client if _is_of(name, one)], [one for one in origin if _is_of(name, one)]
@@ -110,11 +114,11 @@ def _within(time_ns: int, began: int | None, ended: int | None) -> bool:
     return began is not None and began <= time_ns and (ended is None or time_ns < ended)
 
 
-def _is_of(name: str, asked: Asked) -> bool:
+def _is_of(name: str, asked: RequestSeen) -> bool:
     return re.split(rb"[/?]", asked.path.removeprefix(b"/"))[0] == name.encode()
 
 
-def _of(connection: Connection) -> list[Asked]:
+def _of(connection: Connection) -> list[RequestSeen]:
     """Parse the requests on one connection: the well-formed ones, and the rest as far as possible."""
     conversation = converse(connection)
     closed = connection.from_server.fin is not None or connection.from_server.reset is not None
@@ -126,7 +130,7 @@ def _of(connection: Connection) -> list[Asked]:
     return [*found[:-1], _with_rest(found[-1], conversation)] if found else []
 
 
-def _asked(request: Message, response: Message | None, closed: bool) -> Asked:
+def _asked(request: Message, response: Message | None, closed: bool) -> RequestSeen:
     method, target, _ = request.start_line
     answer = None
     if response is not None:
@@ -140,7 +144,7 @@ def _asked(request: Message, response: Message | None, closed: bool) -> Asked:
             response.last_ns,
         )
     path = AUTHORITY.sub(b"", target)
-    return Asked(method, path, request.fields, request.frames[0], request.first_ns, answer, closed)
+    return RequestSeen(method, path, request.fields, request.frames[0], request.first_ns, answer, closed)
 
 
 def _head(data: bytes) -> tuple[bytes, Fields, bytes]:
@@ -151,14 +155,14 @@ def _head(data: bytes) -> tuple[bytes, Fields, bytes]:
     return line, tuple((name.strip().lower(), value.strip()) for name, _, value in pairs), rest
 
 
-def _broken_request(stream: Stream, start: int, closed: bool) -> Asked:
+def _broken_request(stream: Stream, start: int, closed: bool) -> RequestSeen:
     line, fields, _ = _head(stream.data[start:])
     words = [*line.split(), b"", b""]
     piece = stream.span(start, len(stream.data))[0]
-    return Asked(words[0], AUTHORITY.sub(b"", words[1]), fields, piece.frame, piece.time_ns, None, closed)
+    return RequestSeen(words[0], AUTHORITY.sub(b"", words[1]), fields, piece.frame, piece.time_ns, None, closed)
 
 
-def _with_rest(asked: Asked, conversation: Conversation) -> Asked:
+def _with_rest(asked: RequestSeen, conversation: Conversation) -> RequestSeen:
     """Return a request without a complete response, with the part of it that arrived."""
     stream = conversation.connection.from_server.stream
     used = sum(len(one.response.octets) for one in conversation.exchanges if one.response is not None)
@@ -170,7 +174,7 @@ def _with_rest(asked: Asked, conversation: Conversation) -> Asked:
     found = STATUS.match(stream.data, start)
     status = int(found[1]) if found else 0
     answer = Answer(status, fields, content, False, pieces[0].frame, pieces[0].time_ns, pieces[-1].time_ns)
-    return Asked(asked.method, asked.path, asked.fields, asked.frame, asked.first_ns, answer, asked.closed)
+    return RequestSeen(asked.method, asked.path, asked.fields, asked.frame, asked.first_ns, answer, asked.closed)
 
 
 def _final(data: bytes, start: int) -> int | None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from experiments.cache.conformance.expectations import Word, judge
 from experiments.cache.conformance.origin import response_octets
 from experiments.cache.conformance.scenario import Check
-from experiments.cache.conformance.trace import Answer, Asked, CheckSeen, Fields, StepSeen
+from experiments.cache.conformance.trace import Answer, CheckSeen, Fields, RequestSeen, StepSeen
 
 SECOND = 1_000_000_000
 MS = 1_000_000
@@ -40,22 +40,22 @@ class Model:
     """A proxy that stores nothing, and forwards as it should."""
 
     scene: Scene
-    asked: list[Asked] = field(default_factory=list)
-    stored: dict[bytes, tuple[Asked, Answer]] = field(default_factory=dict)
+    asked: list[RequestSeen] = field(default_factory=list)
+    stored: dict[bytes, tuple[RequestSeen, Answer]] = field(default_factory=dict)
 
-    def answer(self, request: Asked, number: int) -> Answer | None:
+    def answer(self, request: RequestSeen, number: int) -> Answer | None:
         """The client's answer to the request of a step; what the origin is asked goes into `asked`."""
         if self.refuses(request):
             return self.error(400)
         return self.relayed(self.origin(self.forwarded(request), number))
 
-    def refuses(self, request: Asked) -> bool:
+    def refuses(self, request: RequestSeen) -> bool:
         """Whether its framing or grammar earns 400."""
         lengths = set(request.values("content-length"))
         spaced = any(name.endswith(b" ") for name, _ in request.fields)
         return spaced or len(lengths) > 1 or bool(lengths and request.values("transfer-encoding"))
 
-    def forwarded(self, request: Asked) -> Asked:
+    def forwarded(self, request: RequestSeen) -> RequestSeen:
         """The request as the origin gets it."""
         kept = tuple(pair for pair in request.fields if pair[0] not in HOP_BY_HOP)
         return replace(request, fields=(*kept, (b"via", b"1.1 model")))
@@ -68,7 +68,7 @@ class Model:
         dropped = HOP_BY_HOP | ({b"content-length"} if both else set())
         return self.at(replace(answer, fields=tuple(pair for pair in answer.fields if pair[0] not in dropped)))
 
-    def origin(self, request: Asked, number: int) -> Answer | None:
+    def origin(self, request: RequestSeen, number: int) -> Answer | None:
         """Ask the origin and note it."""
         reply = self.scene.check.script_of_origin()[number - 1]
         frame, first_ns = self.scene.tick(), self.scene.now_ns
@@ -76,7 +76,7 @@ class Model:
         self.asked.append(replace(request, frame=frame, first_ns=first_ns, answer=answer))
         return answer
 
-    def parsed(self, reply: dict[str, object], request: Asked) -> Answer:
+    def parsed(self, reply: dict[str, object], request: RequestSeen) -> Answer:
         """The origin's octets as an answer."""
         fields = {name.decode(): value.decode() for name, value in request.fields}
         octets = response_octets(reply, request.method.decode(), fields, self.scene.now_ns / SECOND)
@@ -108,10 +108,10 @@ class Model:
 class Verbatim(Model):
     """Passes everything on as it came."""
 
-    def refuses(self, request: Asked) -> bool:  # noqa: ARG002
+    def refuses(self, request: RequestSeen) -> bool:  # noqa: ARG002
         return False
 
-    def forwarded(self, request: Asked) -> Asked:
+    def forwarded(self, request: RequestSeen) -> RequestSeen:
         return request
 
     def relayed(self, answer: Answer | None) -> Answer | None:
@@ -121,7 +121,7 @@ class Verbatim(Model):
 class Greedy(Model):
     """Keeps the first answer to a path, whatever it says, and gives it to everybody for ever."""
 
-    def answer(self, request: Asked, number: int) -> Answer | None:
+    def answer(self, request: RequestSeen, number: int) -> Answer | None:
         path = request.path.partition(b"?")[0]
         if request.method in (b"GET", b"HEAD") and path in self.stored:
             return self.at(replace(self.stored[path][1], whole=True))
@@ -134,7 +134,7 @@ class Greedy(Model):
 class Unmodified(Greedy):
     """Says 304 to any condition."""
 
-    def answer(self, request: Asked, number: int) -> Answer | None:
+    def answer(self, request: RequestSeen, number: int) -> Answer | None:
         answer = super().answer(request, number)
         conditional = request.values("if-none-match")
         return replace(answer, status=304, content=b"") if answer and conditional else answer
@@ -143,7 +143,7 @@ class Unmodified(Greedy):
 class Forgetful(Model):
     """Validates by entity tag, every time, and leaves what it has stored as it was."""
 
-    def answer(self, request: Asked, number: int) -> Answer | None:
+    def answer(self, request: RequestSeen, number: int) -> Answer | None:
         known = self.stored.get(request.path)
         if known is None:
             answer = super().answer(request, number)
@@ -176,7 +176,7 @@ class Refusing(Greedy):
 
     status = 502
 
-    def answer(self, request: Asked, number: int) -> Answer | None:
+    def answer(self, request: RequestSeen, number: int) -> Answer | None:
         known = request.path.partition(b"?")[0] in self.stored
         answer = super().answer(request, number)
         return self.error(self.status) if known else answer
@@ -204,13 +204,13 @@ def play(check: Check, make: Callable[[Scene], Model]) -> CheckSeen:
     return CheckSeen(tuple(steps), tuple(check.content(number) for number in range(1, len(check.steps) + 1)))
 
 
-def read_request(check: Check, number: int, scene: Scene) -> Asked:
+def read_request(check: Check, number: int, scene: Scene) -> RequestSeen:
     """The request of a step as a model gets it: names keep a space that stands before their colon."""
     head = check.request(number, forward=False).partition(b"\r\n\r\n")[0]
     line, *lines = head.split(b"\r\n")
     method, path, _ = line.split()
     fields = tuple((one.partition(b":")[0].lower(), one.partition(b":")[2].strip()) for one in lines)
-    return Asked(method, path, fields, scene.tick(), scene.now_ns, None, True)
+    return RequestSeen(method, path, fields, scene.tick(), scene.now_ns, None, True)
 
 
 def verdict(check: Check, make: Callable[[Scene], Model]) -> Word:

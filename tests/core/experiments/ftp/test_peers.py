@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from experiments.ftp.claims.interop import WHATS
-from experiments.ftp.lab import able
+from experiments.ftp.lab import supports
 from experiments.ftp.matrix import columns
 from experiments.ftp.peers import PEERS
 from experiments.ftp.theory import MODES
@@ -68,8 +68,8 @@ def test_a_client_does_in_both_modes_what_it_does(one: Implementation) -> None:
     assert set(one.commands) <= DEEDS
     for what in ("list", "get"):
         for mode in MODES:
-            assert able(one, what, mode)
-    assert able(one, "put", "active") == able(one, "put", "passive")
+            assert supports(one, what, mode)
+    assert supports(one, "put", "active") == supports(one, "put", "passive")
     for deed, template in one.commands.items():
         words = expand(template, CLIENT_VALUES)
         assert words[0] == one.program
@@ -81,13 +81,13 @@ def test_a_client_does_in_both_modes_what_it_does(one: Implementation) -> None:
 def test_the_two_modes_are_asked_for_in_different_words() -> None:
     for one in CLIENTS:
         for what in WHATS:
-            if able(one, what, "active"):
+            if supports(one, what, "active"):
                 assert one.commands[f"{what}-active"] != one.commands[f"{what}-passive"]
 
 
 def test_lab7_s_client_and_a_persons_own_are_put_to_everything() -> None:
     own = Implementation("mine", FTP_CLIENT, "python3", command="python3 mine.py", own=True)
-    assert all(able(client, what, mode) for client in (None, own) for what in WHATS for mode in MODES)
+    assert all(supports(client, what, mode) for client in (None, own) for what in WHATS for mode in MODES)
 
 
 def test_every_client_is_a_column_with_all_there_is_to_do() -> None:

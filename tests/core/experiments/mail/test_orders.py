@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from experiments.mail.lab import MailUser
+from experiments.mail.lab import UserAgent
 from topologies.emulation.errors import EmulationError
 from topologies.emulation.node import Host
 
@@ -34,7 +34,7 @@ DONE = {"began_ns": 1, "ended_ns": 2}
 
 def test_an_order_that_breaks_off_is_heard_to_its_end() -> None:
     agent = Agent({"reached": "fill"}, {"reached": "read"}, DONE, {"reached": "stop"}, DONE)
-    user, seen = MailUser(cast(Host, agent)), []
+    user, seen = UserAgent(cast(Host, agent)), []
 
     def fails(word: str) -> None:
         seen.append(word)

@@ -24,7 +24,7 @@ from experiments.mail.servers import Schedule
 from topologies.emulation.errors import MachineError
 
 SERVERS, CLIENTS = [*of_role(MTA_ROLE), *of_role(ACCESS_ROLE)], of_role(AGENT_ROLE)
-DEEDS = {"send", "pop3", "imap"}
+OPERATIONS = {"send", "pop3", "imap"}
 SERVER_VALUES = {
     "domain": "example.org",
     "hostname": "mail.example.org",
@@ -84,9 +84,9 @@ def test_a_server_is_told_all_that_it_must_know(one: Implementation) -> None:
 @pytest.mark.parametrize("one", CLIENTS, ids=names(CLIENTS))
 def test_a_client_is_told_whom_to_ask_and_what_to_send(one: Implementation, auth: bool) -> None:
     assert one.commands
-    assert set(one.commands) <= DEEDS
-    for deed, template in one.commands.items():
-        values = CLIENT_VALUES | {"auth": auth, "what": deed}
+    assert set(one.commands) <= OPERATIONS
+    for operation, template in one.commands.items():
+        values = CLIENT_VALUES | {"auth": auth, "what": operation}
         words = expand(template, values)
         assert words[0] in (one.program, "sh", "script")
         said = " ".join(words)
@@ -94,7 +94,7 @@ def test_a_client_is_told_whom_to_ask_and_what_to_send(one: Implementation, auth
         assert one.program in said
         assert "mail.example.org" in said
         assert "2525" in said
-        if deed == "send":
+        if operation == "send":
             assert "/run/h/message" in said
             assert "bob@example.com" in said
             # smtplib's script is told by the user whether to log in.
@@ -104,8 +104,8 @@ def test_a_client_is_told_whom_to_ask_and_what_to_send(one: Implementation, auth
 
 
 def test_each_thing_to_do_has_several_clients() -> None:
-    for deed in DEEDS:
-        assert sum(deed in one.commands for one in CLIENTS) >= 4
+    for operation in OPERATIONS:
+        assert sum(operation in one.commands for one in CLIENTS) >= 4
 
 
 def test_the_script_of_python_s_own_clients_runs_with_the_standard_library_alone() -> None:

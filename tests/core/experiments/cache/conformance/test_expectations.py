@@ -8,7 +8,7 @@ import pytest
 
 from experiments.cache.conformance import expectations as expect
 from experiments.cache.conformance.expectations import NotUsed, WrongContent, judge, may
-from experiments.cache.conformance.trace import Answer, Asked, CheckSeen, Expectation, StepSeen
+from experiments.cache.conformance.trace import Answer, CheckSeen, Expectation, RequestSeen, StepSeen
 from experiments.harness.judge.verdict import Contradiction
 
 SECOND = 1_000_000_000
@@ -20,11 +20,11 @@ def answer(content: bytes = b"first\n", frame: int = 4, at_s: float = 0.0, **mor
     return replace(Answer(200, (), content, True, frame, time_ns, time_ns), **more)  # type: ignore[arg-type]
 
 
-def asked(got: Answer | None, frame: int = 1, at_s: float = 0.0, *fields: tuple[bytes, bytes]) -> Asked:
-    return Asked(b"GET", b"/check", fields, frame, round(at_s * SECOND), got, False)
+def asked(got: Answer | None, frame: int = 1, at_s: float = 0.0, *fields: tuple[bytes, bytes]) -> RequestSeen:
+    return RequestSeen(b"GET", b"/check", fields, frame, round(at_s * SECOND), got, False)
 
 
-def second_step(got: Answer | None, *origin: Asked) -> CheckSeen:
+def second_step(got: Answer | None, *origin: RequestSeen) -> CheckSeen:
     """Two steps, the first of which brought "first"; the second one begins at 10 s."""
     first = StepSeen((asked(answer()),), (asked(answer(), 2),))
     return CheckSeen((first, StepSeen((asked(got, 11, 10.0),), origin)), CONTENTS)

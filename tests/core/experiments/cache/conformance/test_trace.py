@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.cache.conformance.trace import Asked, CheckSeen, asked_at, check_seen
+from experiments.cache.conformance.trace import CheckSeen, RequestSeen, check_seen, requests_at
 from tests.core.experiments.harness.wire import INTERFACE, Tcp, Wire
 
 PROXY, ORIGIN = 3128, 80
@@ -48,9 +48,9 @@ class Both:
         client, origin = self.legs(folder)
         return check_seen(name, copies, [b""] * len(copies), client, origin)
 
-    def legs(self, folder: Path) -> tuple[list[Asked], list[Asked]]:
+    def legs(self, folder: Path) -> tuple[list[RequestSeen], list[RequestSeen]]:
         captured = self.wire.capture(folder)
-        return asked_at(captured, INTERFACE, PROXY), asked_at(captured, INTERFACE, ORIGIN)
+        return requests_at(captured, INTERFACE, PROXY), requests_at(captured, INTERFACE, ORIGIN)
 
 
 def test_a_whole_exchange_has_its_words_its_fields_and_its_frames(tmp_path: Path) -> None:
@@ -152,4 +152,4 @@ def test_what_follows_on_the_connection_is_a_request_of_its_own(tmp_path: Path) 
 
 def test_an_interface_that_was_not_captured_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(KeyError):
-        asked_at(Both().client(get("/check")).wire.capture(tmp_path), "origin:origin-eth0", ORIGIN)
+        requests_at(Both().client(get("/check")).wire.capture(tmp_path), "origin:origin-eth0", ORIGIN)

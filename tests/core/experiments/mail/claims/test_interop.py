@@ -8,7 +8,7 @@ import pytest
 
 from experiments.harness.implementations.registry import AGENT_ROLE, MTA_ROLE, implementations, of_role
 from experiments.mail.claims.interop import fetched_by_imap, fetched_by_pop3, relayed, sent
-from experiments.mail.clients import DEEDS, Errand, able
+from experiments.mail.clients import OPERATIONS, Task, supports
 from experiments.mail.matrix import RELAY, columns
 from experiments.mail.servers import MailHost
 from tests.core.experiments.harness.verdicts import said
@@ -91,15 +91,20 @@ def test_a_message_that_is_missing_or_another_one_is_found(tmp_path: Path) -> No
 def test_every_client_is_a_column_with_all_that_it_does_and_every_mail_server_passes_on() -> None:
     found = columns()
     assert len(set(found)) == len(found)
-    assert {each.deed for each in found} == {*DEEDS, RELAY}
+    assert {each.operation for each in found} == {*OPERATIONS, RELAY}
     for client in (None, *of_role(AGENT_ROLE)):
-        for deed in DEEDS:
-            assert any(each.client is client and each.deed == deed for each in found) == able(client, deed)
-    assert [each.name for each in found if each.deed == RELAY] == ["lab7", *(one.name for one in of_role(MTA_ROLE))]
+        for operation in OPERATIONS:
+            assert any(each.client is client and each.operation == operation for each in found) == supports(
+                client, operation
+            )
+    assert [each.name for each in found if each.operation == RELAY] == [
+        "lab7",
+        *(one.name for one in of_role(MTA_ROLE)),
+    ]
 
 
 def test_who_sends_logs_in_where_the_server_wants_it() -> None:
     for name, auth in (("postfix", False), ("exim", True)):
         host = MailHost([], "example.org", "mail.example.org", {}, "10.0.0.0/24", implementations()[MTA_ROLE, name])
-        assert Errand("send", host, "alice").auth == auth
-    assert Errand("send", MailHost([], "example.org", "mail.example.org", {}, "10.0.0.0/24"), "alice").auth
+        assert Task("send", host, "alice").auth == auth
+    assert Task("send", MailHost([], "example.org", "mail.example.org", {}, "10.0.0.0/24"), "alice").auth

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from experiments.harness.pathmodel.replay import Beyond
-from experiments.mail.mailboxes import letters
+from experiments.mail.mailboxes import generate_messages
 from experiments.mail.scripts.mailbox import reading_steps, webmail_steps
 from experiments.mail.theory.access import (
     PROTOCOLS,
@@ -87,9 +87,9 @@ def test_webmail_s_script_asks_for_what_theory_counts() -> None:
 
 
 def test_letters_are_the_same_for_one_seed_and_hold_the_attachment() -> None:
-    made = letters(12, 3000, seed=5)
-    assert made == letters(12, 3000, seed=5)
-    assert made != letters(12, 3000, seed=6)
+    made = generate_messages(12, 3000, seed=5)
+    assert made == generate_messages(12, 3000, seed=5)
+    assert made != generate_messages(12, 3000, seed=6)
     assert sum(made.subject in content for content in made.contents) == 1
     assert made.subject in made.contents[made.picture]
     assert all(b"\n" not in content.replace(b"\r\n", b"") for content in made.contents)
