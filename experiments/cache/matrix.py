@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.cache.conformance import forwarding, reuse, storing, validation
+from experiments.cache.conformance import forwarding, reuse, storage, validation
 from experiments.cache.conformance.expectations import judge
 from experiments.cache.conformance.scenario import Check, Reply, Step
 from experiments.cache.conformance.trace import RequestSeen, check_seen, requests_at
@@ -29,7 +29,7 @@ from topologies.emulation.watch import ServerDied
 from topologies.web import PROXY_ADDRESS, WebTopo
 
 # All checks of `lab7 matrix cache`, by section.
-CHECKS: tuple[Check, ...] = (*storing.CHECKS, *reuse.CHECKS, *validation.CHECKS, *forwarding.CHECKS)
+CHECKS: tuple[Check, ...] = (*storage.CHECKS, *reuse.CHECKS, *validation.CHECKS, *forwarding.CHECKS)
 ORIGIN = "http://www.example.com:80"
 ORIGIN_PORT = 80
 SCRIPTED_CLIENT = "experiments.cache.conformance.client"

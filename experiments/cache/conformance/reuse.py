@@ -16,7 +16,7 @@ from experiments.cache.conformance.expectations import (
     status,
 )
 from experiments.cache.conformance.scenario import Check, Reply, Step
-from experiments.cache.conformance.storing import MINUTE, asked, kept, not_kept
+from experiments.cache.conformance.storage import MINUTE, asked, kept, not_kept
 from experiments.cache.conformance.trace import Expectation
 
 # Expired lifetimes are of one second, and expired for more than one: caches read their clocks in whole seconds.

@@ -15,7 +15,7 @@ from experiments.cache.conformance.expectations import (
 )
 from experiments.cache.conformance.reuse import PASSED_S, SHORT
 from experiments.cache.conformance.scenario import Check, Reply, Step
-from experiments.cache.conformance.storing import MINUTE, asked
+from experiments.cache.conformance.storage import MINUTE, asked
 
 TAG = ("ETag", '"1"')
 MATCHING, OTHER = ("If-None-Match", '"1"'), ("If-None-Match", '"0"')
