@@ -1,7 +1,7 @@
-"""Decide what caching does, from packets: claims D10 to D12.
+"""Caching claims D10 to D12: cache hits, TTL countdown, and queries that the root is spared.
 
-Every function takes traffic (see `dns`) at the clients, the local server or the root; `addresses` maps the roles local
-and root to addresses.
+All functions take traffic (see `wire.traffic`) at the clients, the local server or the root; `addresses` maps the roles
+local and root to addresses.
 
 Sources: RFC 1034 sections 2.4 and 5.3.1, RFC 1035 sections 3.2.1 and 7.4, RFC 2181 section 5.2.
 """
@@ -64,10 +64,11 @@ def d10(
     zones: GivenZones | None = None,
     cold: bool = False,
 ) -> Verdict:
-    """Decide D10: a name that was fetched for one query is answered to the next with no query upstream.
+    """Decide D10: a query for a cached name is answered without a query upstream.
 
     `second` is the window [start_ns, end_ns) of the later queries; the first one precedes it. With `zones`, all answers
-    have to be what they have. `cold`: the local server knew nothing of the name before, so that it must ask once.
+    must match the zones' records. `cold`: the name was not in the local server's cache before, so that it must query
+    upstream once.
     """
     local = addresses_of(addresses, "local")
 
@@ -112,7 +113,7 @@ def d10(
 
 
 def _without_authority(cached: DnsMessage) -> None:
-    """RFC 1034 section 6.2.1, RFC 1035 section 4.1.1: what comes from a cache is no authority's word."""
+    """Require AA clear: data from a cache are not authoritative (RFC 1034 section 6.2.1, RFC 1035 section 4.1.1)."""
     if cached.aa:
         raise Contradiction(f"The answer from the cache in frame {cached.frame} claims authority.", cached.frame)
 
@@ -151,9 +152,9 @@ def d11(
     ttl_s: int | None = None,
     cold: bool = False,
 ) -> Verdict:
-    """Decide D11: the TTL in answers counts down from when the record was fetched, to 0; then it is fetched again.
+    """Decide D11: the TTL in answers counts down from the moment the record was fetched to 0; then it is fetched again.
 
-    `ttl_s`: what the record's zone has. `cold`: the local server knew nothing of the name when the capture began.
+    `ttl_s`: the record's TTL in its zone. `cold`: the name was not in the local server's cache when the capture began.
     """
     local = addresses_of(addresses, "local")
 
@@ -197,7 +198,9 @@ def d11(
 def _fetches(
     traffic: DnsTraffic, local: frozenset[str], name: str, qtype: str, invented: DnsMessage | None
 ) -> list[DnsExchange]:
-    """The local server's queries for a name that brought it, in order of time; without one, an answer is invented."""
+    """Return the local server's queries for a name that fetched it, in order of time; an answer without one is
+    invented.
+    """
     found = [
         one
         for one in sent_by(traffic, local)
@@ -212,7 +215,7 @@ def _fetches(
 
 
 def _ttl(response: DnsMessage, name: str) -> int:
-    """The TTL of the records that a name owns in an answer; all must have the same (RFC 2181 section 5.2)."""
+    """Return the TTL of the records that a name owns in an answer; all must be equal (RFC 2181 section 5.2)."""
     ttls = {record.ttl for record in response.answer if record.name == canonical(name)}
     if len(ttls) != 1:
         what = f"{len(ttls)} different TTLs" if ttls else "no records"
@@ -221,7 +224,7 @@ def _ttl(response: DnsMessage, name: str) -> int:
 
 
 def has_ttl(fetched: DnsMessage, name: str, ttl_s: float) -> None:
-    """A server of the zone tells the TTL that the zone has."""
+    """Require that a server of the zone answers with the zone's TTL."""
     ttl = _ttl(fetched, name)
     if ttl != ttl_s:
         raise Contradiction(
@@ -231,7 +234,8 @@ def has_ttl(fetched: DnsMessage, name: str, ttl_s: float) -> None:
 
 
 def _counted_down(fetched: DnsMessage, told: DnsMessage, name: str, tolerance_s: float) -> _Told:
-    """The whole life less the time since the fetch must be left, and nothing is told behind its end."""
+    """Require that the TTL is the original one less the time since the fetch, and that no expired record is answered.
+    """
     whole, ttl = _ttl(fetched, name), _ttl(told, name)
     elapsed = (told.time_ns - fetched.time_ns) / 1e9
     since = f"{elapsed:.1f} s after it was fetched with {whole} s (frame {fetched.frame})"
@@ -245,7 +249,7 @@ def _counted_down(fetched: DnsMessage, told: DnsMessage, name: str, tolerance_s:
 
 
 def _never_grows(counted: Sequence[_Told]) -> None:
-    """Between two fetches the ttl only falls."""
+    """Require that the TTL only decreases between two fetches."""
     for before, after in pairwise(counted):
         if after.fetched == before.fetched and after.ttl_s > before.ttl_s:
             raise Contradiction(
@@ -275,10 +279,11 @@ def d12(
     zones: GivenZones | None = None,
     cold: bool = False,
 ) -> Verdict:
-    """Decide D12: with caches the root gets at most 1/`ratio` of the queries it gets without, for the same workload.
+    """Decide D12: with caches the root gets at most 1/`ratio` of the queries that it gets without, for the same
+    workload.
 
-    With `zones`, the clients have to get what they have: a server that answers anything at all spares the root as well.
-    `cold`: the caches were empty, so that not even they can do without the root.
+    With `zones`, the clients must get the zones' records: a server that answers with arbitrary data spares the root as
+    well. `cold`: the caches were empty, so that the root must be queried even with caching.
     """
     root = addresses_of(addresses, "root")
 
@@ -309,7 +314,7 @@ def d12(
 
 
 def _questions(workload: Workload, addresses: Addresses) -> Counter[str]:
-    """What clients ask the local server, each answered; how often."""
+    """Count the clients' questions to the local server; each must be answered."""
     local = addresses_of(addresses, "local")
     exchanges = [one for traffic in workload.at_clients for one in traffic.exchanges if one.query.source not in local]
     _to_local(exchanges, local)
@@ -319,7 +324,7 @@ def _questions(workload: Workload, addresses: Addresses) -> Counter[str]:
 
 
 def _delivered(workload: Workload, addresses: Addresses, zones: GivenZones) -> None:
-    """What clients are answered is what the zones have."""
+    """Require that the answers to clients match the zones."""
     local = addresses_of(addresses, "local")
     for one in (one for traffic in workload.at_clients for one in traffic.exchanges):
         question = one.query.question
@@ -328,7 +333,7 @@ def _delivered(workload: Workload, addresses: Addresses, zones: GivenZones) -> N
 
 
 def _arriving(traffic: DnsTraffic, targets: frozenset[str]) -> list[int]:
-    """Frames of the queries that reach these addresses, those sent again counted each time."""
+    """Return the frames of the queries that arrive at these addresses, retransmissions counted each time."""
     return [
         query.frame for one in traffic.exchanges if one.query.target in targets for query in (one.query, *one.repeats)
     ]

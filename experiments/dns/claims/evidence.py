@@ -1,7 +1,6 @@
-"""What the checks of the DNS claims share: when a capture is evidence, and how answers are looked at.
+"""Common checks of the DNS claims: validity of a capture as evidence, and inspection of answers.
 
-A check returns its evidence and frames, or raises Contradiction (the claim fails) or NoEvidence (the capture cannot
-tell). A message that cannot be read contradicts every claim, as it does for HTTP.
+A message that cannot be parsed contradicts every claim, as for HTTP.
 """
 
 from __future__ import annotations
@@ -61,16 +60,17 @@ def addresses_of(addresses: Addresses, role: str) -> frozenset[str]:
 
 
 def asks_for(exchange: DnsExchange, name: str, qtype: str | None = None) -> bool:
-    """Whether a query asks for this name and, where given, this type."""
+    """Return True if a query asks for this name and, if given, this type."""
     question = exchange.query.question
     return question is not None and question.qname == canonical(name) and qtype in (None, question.qtype)
 
 
 def asks_towards(exchange: DnsExchange, name: str, qtype: str) -> bool:
-    """Whether a query is a step of looking a name up: for the name itself, or for less of it to a server above.
+    """Return True if a query is a step in resolving a name: for the name itself, or for a suffix of it at a server
+    above.
 
-    RFC 9156: a resolver may show a server no more labels than it needs, by a query for A or NS. The root itself is
-    left out: a resolver asks for it to prime its cache (RFC 8109).
+    RFC 9156 (QNAME minimisation): a resolver may send a server no more labels than needed, in a query for A or NS.
+    Queries for the root itself are excluded: they prime the cache (RFC 8109).
     """
     question = exchange.query.question
     if question is None or question.qname == ".":
@@ -81,7 +81,7 @@ def asks_towards(exchange: DnsExchange, name: str, qtype: str) -> bool:
 
 
 def part_shown(question: Question) -> str:
-    """Return how much of a name a query shows: BIND puts a label _ in front of what it shows of a longer one."""
+    """Return the suffix of a name that a query reveals: BIND prepends a label _ to the minimised QNAME."""
     return question.qname.removeprefix("_.")
 
 
@@ -142,12 +142,12 @@ def follow(message: DnsMessage, name: str, qtype: str) -> tuple[list[DnsRecord],
 
 
 def is_referral(message: DnsMessage) -> bool:
-    """Whether a response only says whom to ask (RFC 1034 section 4.3.2, step 3b): NS, no answer, not authoritative."""
+    """Return True if a response is a referral (RFC 1034 section 4.3.2, step 3b): NS, no answer, not authoritative."""
     return not message.rcode and not message.aa and not message.answer and bool(referred_zone(message))
 
 
 def referred_zone(message: DnsMessage) -> str | None:
-    """Return the zone whose name servers the authority section names, an ancestor of what was asked, or None."""
+    """Return the zone whose NS records the authority section has, an ancestor of the QNAME, or None."""
     owners = {record.name for record in message.authority if record.type == "NS"}
     if message.question is None or len(owners) != 1:
         return None

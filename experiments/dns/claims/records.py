@@ -1,11 +1,11 @@
-"""Decide what DNS answers, from packets: claims D2 to D6 and D14.
+"""Resource record claims D2 to D6 and D14: A, PTR, CNAME, MX, the address set, and the format of records.
 
-Every function takes traffic (see `dns`), names with or without their final dot, and returns a Verdict. "undecided"
-means that the capture dropped packets, has a hole, or has no such traffic; "failed" names what contradicts the claim.
-D2 to D6 are about what clients get: take their traffic at the client, where no referrals cross.
+All functions take traffic (see `wire.traffic`) and names with or without their final dot, and return a Verdict.
+"undecided" means that the capture dropped packets, has a gap, or lacks such traffic; "failed" cites the contradiction.
+D2 to D6 concern answers to clients: capture at the client, where no referrals are seen.
 
-What a verdict is worth depends on what it is compared with: the values that the servers' zones have (`dns_zones`), so
-that an answer of the right form with another content contradicts the claim, whichever server on the way made it up.
+Answers are compared with the values in the servers' zones (see `zones`), so that an answer of valid format with other
+content contradicts the claim, at whichever server it was forged.
 
 Sources: RFC 1034 sections 3.6 and 4.3, RFC 1035 sections 3 and 4, RFC 2181, RFC 5321 section 5.1.
 """
@@ -45,7 +45,7 @@ LARGEST_TTL = 2**31 - 1  # RFC 2181 section 8
 
 
 def d2(traffic: DnsTraffic, name: str, addresses: Collection[str]) -> Verdict:
-    """Decide D2: who asks for A of a name gets exactly these addresses, in any order."""
+    """Decide D2: a query for A of a name is answered with exactly these addresses, in any order."""
 
     def check() -> Finding:
         found = asked([traffic], name, "A")
@@ -59,7 +59,7 @@ def d2(traffic: DnsTraffic, name: str, addresses: Collection[str]) -> Verdict:
 
 
 def d3(traffic: DnsTraffic, address: str, name: str) -> Verdict:
-    """Decide D3: who asks for PTR of an address turned round, below in-addr.arpa or ip6.arpa, gets this name."""
+    """Decide D3: a query for PTR of an address, reversed below in-addr.arpa or ip6.arpa, is answered with this name."""
     reverse = canonical(ip_address(address).reverse_pointer)
 
     def check() -> Finding:
@@ -87,7 +87,7 @@ def d4(traffic: DnsTraffic, alias: str, canonical_name: str, addresses: Collecti
             if addresses:
                 _exactly(values, addresses, exchange, response)
             _only(response, [*aliases, *values])
-            # RFC 1034 section 4.3.2, step 3a: the CNAME is copied first, then what it leads to.
+            # RFC 1034 section 4.3.2, step 3a: the CNAME is copied first, then its target's records.
             if [response.answer.index(one) for one in aliases] != list(range(len(aliases))):
                 raise Contradiction(f"In frame {response.frame} addresses precede the CNAME.", response.frame)
         values = follow(found[0][1], alias, "A")[1]
@@ -97,9 +97,9 @@ def d4(traffic: DnsTraffic, alias: str, canonical_name: str, addresses: Collecti
 
 
 def d5(traffic: DnsTraffic, domain: str, expected: Sequence[tuple[int, str]]) -> Verdict:
-    """Decide D5: who asks for MX of a domain gets these (preference, exchange), by which they have an order.
+    """Decide D5: a query for MX of a domain is answered with these (preference, exchange) pairs.
 
-    RFC 5321 section 5.1: the lower preference is tried first. The order in the message says nothing.
+    RFC 5321 section 5.1: the lower preference is tried first. The order within the message is irrelevant.
     """
     wanted = sorted((preference, canonical(exchange)) for preference, exchange in expected)
 
@@ -179,13 +179,14 @@ def chi_square_bound(degrees: int) -> float:
 
 
 def d14(traffic: DnsTraffic, addresses: Addresses, zones: GivenZones | None = None, cold: bool = False) -> Verdict:
-    """Decide D14, at the local server: records have name, value, type, class and ttl; NS says whom it asks next.
+    """Decide D14, at the local server: records have name, value, type, class and TTL; NS records determine its next
+    query.
 
-    `addresses` needs the role local. The addresses of the servers that an NS names are those that the capture gave
-    before, in additional sections or in answers; a referral to servers whose address it never gave says nothing.
-    With `zones`, every NS, what stands in authority and additional sections, and every TTL have to be theirs (the
-    values of other answers are what D2 to D6 are about). `cold`: the local server knew nothing when the capture began,
-    so that it cannot answer without asking.
+    `addresses` needs the role local. The addresses of the servers that an NS set names are those captured before, in
+    additional sections or in answers; a referral to servers without a captured address is skipped. With `zones`, every
+    NS record, the authority and additional sections, and every TTL must match them (the values of other answers are the
+    subject of D2 to D6). `cold`: the local server's cache was empty when the capture began, so that it cannot answer
+    without a query upstream.
     """
     local = addresses_of(addresses, "local")
 
@@ -224,7 +225,7 @@ def _asks_somebody(traffic: DnsTraffic, local: frozenset[str]) -> None:
 
 
 def _as_given(response: DnsMessage, zones: GivenZones, local: frozenset[str]) -> None:
-    """Compare what a response says of name servers, and its TTLs, with the zones; a cache counts TTLs down."""
+    """Compare the name server records of a response, and its TTLs, with the zones; a cache counts TTLs down."""
     from_cache = response.source in local
     for record in response.answer:
         if record.type == "NS" and record.rdata not in zones.values(record.name, "NS"):
@@ -238,7 +239,9 @@ def _as_given(response: DnsMessage, zones: GivenZones, local: frozenset[str]) ->
 
 
 def _complete(record: DnsRecord, frame: int) -> None:
-    """RFC 1034 section 3.6; RFC 6891 section 6.1.1: OPT is no record of a zone and not meant."""
+    """Require all fields of a record (RFC 1034 section 3.6); OPT is a pseudo-record and exempt (RFC 6891 section
+    6.1.1).
+    """
     what = f"{record.name} {record.type}"
     if record.rclass != "IN":
         raise Contradiction(f"{what} in frame {frame} has class {record.rclass}, not IN.", frame)
@@ -251,7 +254,9 @@ def _complete(record: DnsRecord, frame: int) -> None:
 def _next_steps(
     traffic: DnsTraffic, responses: Sequence[DnsMessage], local: frozenset[str]
 ) -> list[tuple[DnsMessage, str, DnsMessage]]:
-    """(referral, its zone, the local server's next query on the way), each to a server that the referral names."""
+    """Return (referral, its zone, the local server's next query) triples; each query must go to a server that the
+    referral names.
+    """
     steps = []
     queries = [one.query for one in traffic.exchanges if one.query.source in local]
     for referral in responses:
@@ -281,7 +286,8 @@ def _next_steps(
 
 
 def _follows(query: DnsMessage, referral: DnsMessage) -> bool:
-    """Whether a query is the next of the same look-up: for the same question, or (RFC 9156) for more of the name."""
+    """Return True if a query continues the same resolution: the same question, or more labels of the name (RFC 9156).
+    """
     before, after = referral.question, query.question
     if query.time_ns < referral.time_ns or before is None or after is None:
         return False
@@ -292,7 +298,7 @@ def _follows(query: DnsMessage, referral: DnsMessage) -> bool:
 def _exactly(
     records: Sequence[DnsRecord], values: Collection[str], exchange: DnsExchange, response: DnsMessage
 ) -> None:
-    """RFC 2181 section 5: the records are a set, so each value comes once."""
+    """Require these values, each once: the records are a set (RFC 2181 section 5)."""
     found = [record.rdata for record in records]
     if sorted(found) != sorted(set(values)):
         raise Contradiction(
@@ -304,7 +310,7 @@ def _exactly(
 
 
 def _only(response: DnsMessage, expected: Sequence[DnsRecord]) -> None:
-    """The answer section must hold nothing else (RFC 1034 section 3.6.2: beside a CNAME there is no other data)."""
+    """Require that the answer section has no other record (RFC 1034 section 3.6.2: no other data beside a CNAME)."""
     other = [record for record in response.answer if record not in expected and record.type != "RRSIG"]
     if other:
         raise Contradiction(

@@ -1,10 +1,10 @@
-"""Decide who asks whom, from packets: claims D7 to D9 and D15.
+"""Resolution claims D7 to D9 and D15: recursive and iterative queries, and zones served by a hosting provider.
 
-`addresses` maps roles to addresses; a path is roles in the order in which they are asked, ("root", "com", "example").
-The local server's cache must not know the name when its first query comes, so that the whole path is walked. D8 and D9
-are decided here as far as packets go; `strategies.timed` adds the time.
+`addresses` maps roles to addresses; a path is the roles in query order, ("root", "com", "example"). The name must not
+be in the local server's cache when its first query arrives, so that the whole path is taken. D8 and D9 are decided here
+as far as packets go; `verdict.timed` adds the time.
 
-Sources: RFC 1034 sections 4.2.1, 4.3.1, 4.3.2 and 5.3.3, RFC 1035 section 4.1.1, RFC 9156 (queries that show less).
+Sources: RFC 1034 sections 4.2.1, 4.3.1, 4.3.2 and 5.3.3, RFC 1035 section 4.1.1, RFC 9156 (QNAME minimisation).
 """
 
 from __future__ import annotations
@@ -40,10 +40,11 @@ def d7(
     addresses: Addresses,
     zones: GivenZones | None = None,
 ) -> Verdict:
-    """Decide D7: clients ask the local server only, which goes down the hierarchy by referrals, for each name its path.
+    """Decide D7: clients query the local server only, which follows referrals down the hierarchy, for each name its
+    path.
 
     `lookups`: name -> path; `addresses`: the role local and every role of a path. With `zones`, the answers of the last
-    server and of the local one have to be what they have.
+    server and of the local one must match them.
     """
 
     def check() -> Finding:
@@ -68,10 +69,10 @@ def d7(
 def d8(
     at_local: DnsTraffic, name: str, addresses: Addresses, path: Sequence[str], zones: GivenZones | None = None
 ) -> Verdict:
-    """Decide D8, at the local server: it sends every query on the path itself, each behind the response before.
+    """Decide D8, at the local server: it sends every query on the path itself, each after the previous response.
 
-    None of them desires recursion (RFC 1034 section 4.3.1: without RD a server answers with what it knows itself). With
-    `zones`, the answers have to be what they have.
+    No query has RD set (RFC 1034 section 4.3.1: without RD a server answers from its own data). With `zones`, the
+    answers must match them.
     """
 
     def check() -> Finding:
@@ -106,11 +107,10 @@ def d9(
     chain: Sequence[str],
     zones: GivenZones | None = None,
 ) -> Verdict:
-    """Decide D9: along the chain of roles each asks the next and waits for its answer.
+    """Decide D9: along the chain of roles each server queries the next and waits for its answer.
 
-    `chain`: ("client", "local", "root", ...), ending with the authoritative server; `by_host`: the traffic at each
-    role of the chain but the last; `addresses`: of each role of the chain. With `zones`, the answer that comes back has
-    to be what they have.
+    `chain`: ("client", "local", "root", ...), ending with the authoritative server; `by_host`: the traffic at each role
+    of the chain but the last; `addresses`: of each role of the chain. With `zones`, the final answer must match them.
     """
 
     def check() -> Finding:
@@ -140,10 +140,10 @@ def d9(
 def d15(
     traffic: DnsTraffic, own: tuple[str, str], hired: Sequence[tuple[str, str]], zones: GivenZones | None = None
 ) -> Verdict:
-    """Decide D15, at the local server: a server of the organisation's own, and one that serves others' zones for hire.
+    """Decide D15, at the local server: an organisation's own name server, and a provider's that serves zones of others.
 
-    `own` and `hired` are (domain, name of its server). NS of the one names a server within the domain, NS of the
-    others one outside, which answers with authority for all of them; with `zones`, what they have.
+    `own` and `hired` are (domain, name of its server). NS of the former names a server within the domain, NS of the
+    latter one outside, which answers authoritatively for all of them; with `zones`, the records must match.
     """
 
     def check() -> Finding:
@@ -187,7 +187,7 @@ def _only_local(at_clients: Sequence[DnsTraffic], addresses: Addresses, roles: I
 def _walk(
     traffic: DnsTraffic, name: str, addresses: Addresses, path: Sequence[str], zones: GivenZones | None
 ) -> tuple[DnsExchange, list[DnsExchange]]:
-    """The client's first query for a name, and the local server's on its behalf, which must go along the path."""
+    """Return the client's first query for a name and the local server's queries for it, which must follow the path."""
     local = addresses_of(addresses, "local")
     outer = next((one for one in traffic.exchanges if one.query.target in local and asks_for(one, name)), None)
     if outer is None:
@@ -210,14 +210,14 @@ def _walk(
 
 
 def _as_given(response: DnsMessage, exchange: DnsExchange, zones: GivenZones | None) -> None:
-    """What was asked for is answered with what the zones have."""
+    """Require that the answers match the zones."""
     question = exchange.query.question
     if zones is not None and question is not None:
         zones.answered(response, question.qname, question.qtype)
 
 
 def _brought(outer: DnsExchange, inner: DnsExchange) -> None:
-    """What the client gets is what the last server said: a walk is of no use whose end is not told."""
+    """Require that the client's answer is that of the last server on the path."""
     told, said = answer_of(outer), answer_of(inner)
     values = [{(record.type, record.rdata) for record in one.answer if record.type != "RRSIG"} for one in (told, said)]
     if not values[1] <= values[0]:
@@ -230,13 +230,13 @@ def _brought(outer: DnsExchange, inner: DnsExchange) -> None:
 
 
 def _offers_recursion(response: DnsMessage) -> None:
-    """RFC 1035 section 4.1.1: RA says that a server recurses for its clients, which a local server is there for."""
+    """Require RA in the local server's responses: it recurses for its clients (RFC 1035 section 4.1.1)."""
     if not response.ra:
         raise Contradiction(f"The response in frame {response.frame} does not offer recursion.", response.frame)
 
 
 def _on_behalf(traffic: DnsTraffic, outer: DnsExchange, name: str, local: frozenset[str]) -> list[DnsExchange]:
-    """The local server's queries on the way to a name while its client waits; each answered, or else asked again."""
+    """Return the local server's queries towards a name while its client waits; each is answered, or else repeated."""
     end_ns, question = answer_of(outer).time_ns, outer.query.question
     qtype = question.qtype if question else ""
     inner = [
@@ -252,7 +252,9 @@ def _on_behalf(traffic: DnsTraffic, outer: DnsExchange, name: str, local: frozen
 
 
 def _descends(responses: Sequence[DnsMessage]) -> None:
-    """RFC 1034 section 4.3.2, step 3: all but the last refer to a zone nearer to the name; the last has authority."""
+    """Require referrals, each to a zone nearer to the name, then an authoritative answer (RFC 1034 section 4.3.2, step
+    3).
+    """
     zone = "."
     for response in responses[:-1]:
         below = referred_zone(response)
@@ -270,7 +272,7 @@ def _descends(responses: Sequence[DnsMessage]) -> None:
 
 
 def _owned(exchange: DnsExchange, zones: GivenZones) -> None:
-    """What the zones have, their server answers with, though an alias may lead out of what it serves."""
+    """Require the records of the server's own zones; an alias may lead out of them."""
     question = exchange.query.question
     if question is not None and any(zones.answer(question.qname, question.qtype)):
         zones.answered(answer_of(exchange), question.qname, question.qtype, whole=False)
@@ -281,7 +283,7 @@ def _role(address: str, addresses: Addresses) -> str:
 
 
 def _link(traffic: DnsTraffic, name: str, addresses: Addresses, asker: str, asked: str) -> DnsExchange:
-    """The asker's first query for a name, which must go to `asked` and be answered with data."""
+    """Return the client's first query for a name, which must go to `asked` and be answered with data."""
     queries = [one for one in sent_by(traffic, addresses_of(addresses, asker)) if asks_for(one, name)]
     if not queries and asker == "client":
         raise NoEvidence(f"The client does not ask for {canonical(name)}.")
@@ -310,7 +312,7 @@ def _asks_only(traffic: DnsTraffic, asker: str, asked: str, addresses: Addresses
 
 
 def _nested(outer: DnsExchange, inner: DnsExchange) -> None:
-    """The inner exchange must lie within the outer one and bring what that answers."""
+    """Require that the inner exchange lies within the outer one and brings its answer."""
     whole, part = answer_of(outer), answer_of(inner)
     if not outer.query.time_ns <= inner.query.time_ns <= part.time_ns <= whole.time_ns:
         raise Contradiction(
@@ -329,7 +331,7 @@ def _nested(outer: DnsExchange, inner: DnsExchange) -> None:
 
 
 def _recursive(link: DnsExchange) -> None:
-    """RFC 1034 section 4.3.1: recursion is asked for by RD and offered by RA."""
+    """Require RD in the query and RA in the response (RFC 1034 section 4.3.1)."""
     response = answer_of(link)
     if not link.query.rd:
         raise Contradiction(f"The query in frame {link.query.frame} does not desire recursion.", link.query.frame)
@@ -337,7 +339,8 @@ def _recursive(link: DnsExchange) -> None:
 
 
 def _named(traffic: DnsTraffic, domain: str, server: str, inside: bool) -> int:
-    """The first frame with NS of a domain; each must name the server, and only servers inside or outside of it."""
+    """Return the first frame with NS of a domain; each must name the server, and only servers inside or outside of it.
+    """
     owner, frames = canonical(domain), list[int]()
     for exchange in traffic.exchanges:
         response = exchange.response
@@ -362,7 +365,7 @@ def _named(traffic: DnsTraffic, domain: str, server: str, inside: bool) -> int:
 def _authoritative(
     traffic: DnsTraffic, domain: str, server: str, zones: GivenZones | None = None
 ) -> tuple[set[str], int]:
-    """(addresses from which the server answers for a domain with authority, the frame of the first such answer)."""
+    """Return (addresses from which the server answers authoritatively for a domain, frame of the first such answer)."""
     responses = [one.response for one in traffic.exchanges if one.response is not None]
     known = {
         record.rdata

@@ -1,7 +1,7 @@
-"""Decide what TTLs trade, from packets: claim D13.
+"""TTL claim D13: a trade-off between queries upstream and stale answers.
 
-`ttl_point` counts, for one TTL of a sweep, what leaves the local server and what its clients are told that is stale;
-`d13` compares the points, and `d13_of` does both. Sources: RFC 1034 section 2.4, RFC 1035 section 3.2.1.
+`ttl_point` counts, for one TTL of a sweep, the queries upstream of the local server and the stale answers to its
+clients; `d13` compares the points, and `d13_of` does both. Sources: RFC 1034 section 2.4, RFC 1035 section 3.2.1.
 """
 
 from __future__ import annotations
@@ -52,9 +52,9 @@ def ttl_point(
     """Count, for D13, answers, stale ones among them, and queries upstream for a name.
 
     `changes` are (time_ns, addresses from then on), in order of time; the name has `ttl_s` in its zone. An answer is
-    stale if the values in it had been replaced when it was asked for. Raises NoEvidence as `asked` does, and
-    Contradiction as well where an answer has another TTL, values that the name never had until then, or values that
-    were replaced for longer than its TTL: what the sweep compares are then not the TTLs that it is about.
+    stale if its values had been replaced when it was requested. Raises Inconclusive as `asked` does, and Contradiction
+    also for an answer with another TTL, with values that the name never had until then, or with values replaced longer
+    ago than its TTL: the sweep would then not compare its TTLs.
     """
     upstream = [one for one in sent_by(at_local, addresses_of(addresses, "local")) if asks_for(one, name, "A")]
     for one in upstream:
@@ -95,7 +95,7 @@ def _is_stale(
 
 
 def d13_of(traffics: Sequence[DnsTraffic], count: Callable[[], Sequence[TtlPoint]]) -> tuple[list[TtlPoint], Verdict]:
-    """Count the points of a sweep and decide D13; what contradicts the counting contradicts the claim."""
+    """Count the points of a sweep and decide D13; a contradiction while counting contradicts the claim."""
     points: list[TtlPoint] = []
 
     def check() -> Finding:
@@ -141,6 +141,7 @@ def _trend(points: Sequence[TtlPoint], pick: Callable[[TtlPoint], float]) -> lis
 
 
 def _against(values: Sequence[float], tolerance: float) -> bool:
-    """Whether these values do not rise: end to end strictly, and step by step within the tolerance."""
+    """Return True if these values do not rise: strictly falling from end to end, and within the tolerance at each step.
+    """
     allowed = tolerance * max(abs(value) for value in values)
     return values[-1] <= values[0] or any(after < before - allowed for before, after in pairwise(values))

@@ -1,14 +1,14 @@
-"""DNS as one interface saw it: messages by UDP and TCP, and which response belongs to which query.
+"""DNS exchanges at one interface: messages by UDP and TCP, each response matched to its query.
 
     traffic = dns_exchanges(capture, "local:local-eth0").between(start_ns, end_ns)
     for exchange in traffic.exchanges:
         print(exchange.query.question, exchange.response)
 
-RFC 1035 section 4.2: by UDP a datagram is a message; by TCP each message follows two octets with its length. A
-response belongs to the query with the same id and question between the same two ends (RFC 5452 section 9.1); one
-that answers an error may leave the question out. A query that is sent again unchanged is the same exchange.
+RFC 1035 section 4.2: by UDP a datagram is a message; by TCP each message follows two octets with its length. A response
+matches the query with the same id and question between the same two endpoints (RFC 5452 section 9.1); an error response
+may omit the question. A retransmitted query is the same exchange.
 
-Left out: fragments of IP, of which the first is reported as a problem, and more than one response to a query, as zone
+Left out: IP fragments, the first of which is reported as a problem, and more than one response to a query, as zone
 transfers have: they are among the strays.
 """
 
@@ -53,7 +53,7 @@ _Key = tuple[str, str, int, str, int, int]
 
 @dataclass(frozen=True)
 class Problem:
-    """What is wrong with octets on the DNS port, and the frame that brought them."""
+    """A malformed message on the DNS port, and the frame that carried it."""
 
     frame: int
     time_ns: int
@@ -76,10 +76,10 @@ class DnsExchange:
 
 @dataclass(frozen=True)
 class DnsTraffic:
-    """Exchanges in the order of their queries, and what else there was.
+    """Exchanges in the order of their queries, and problems, losses and unmatched responses.
 
-    `problems` are what cannot be read; `dropped` counts packets that the capture lost; `holes` are TCP connections that
-    it has not whole; `strays` are responses that no query in the capture asked for.
+    `problems` are messages that cannot be parsed; `dropped` counts packets that the capture lost; `holes` are TCP
+    connections captured with gaps; `strays` are responses without a query in the capture.
     """
 
     exchanges: tuple[DnsExchange, ...] = ()
@@ -151,7 +151,7 @@ def pair(messages: list[DnsMessage]) -> tuple[tuple[DnsExchange, ...], tuple[Dns
 
 
 def _key(message: DnsMessage) -> _Key:
-    """The two ends, the client's first, the transport and the id: equal in a query and its response."""
+    """Return the two endpoints, the client's first, the transport and the id: equal in a query and its response."""
     here, there = (message.source, message.source_port), (message.target, message.target_port)
     if message.is_response:
         here, there = there, here
@@ -201,9 +201,10 @@ def _both_ways(connection: Connection) -> Iterator[tuple[bytes | str, Carrier]]:
 def _prefixed(
     direction: Direction, source: Endpoint, target: Endpoint, whole: bool
 ) -> Iterator[tuple[bytes | str, Carrier]]:
-    """Cut one direction of a connection at the lengths in front of its messages; what is left over is a problem.
+    """Split one direction of a connection by the length prefixes of its messages; incomplete octets at the end are a
+    problem.
 
-    Where the capture has a hole (not `whole`), the end of the octets says nothing.
+    If the capture has a gap (not `whole`), an incomplete end is not reported.
     """
     stream, start = direction.stream, 0
 

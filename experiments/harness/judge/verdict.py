@@ -1,4 +1,4 @@
-"""The answer to a claim, with the evidence for it."""
+"""Verdict on a claim, with its evidence and frame numbers."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ WORDS: tuple[str, ...] = get_args(Word)
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a check found out about one claim.
+    """The result of checking one claim.
 
-    `evidence` is one sentence with the figures; `frames` are the frame numbers it rests on, counted from 1
-    through the whole capture, as Wireshark and tcpdump --number count them.
+    `evidence` is one sentence with the figures; `frames` are the numbers of the frames that it cites, counted from 1
+    through the whole capture, as Wireshark and tcpdump --number count.
     """
 
     id: str
@@ -25,17 +25,17 @@ class Verdict:
 
 
 def shown(claim_id: str, evidence: str, frames: Iterable[int] = ()) -> Verdict:
-    """The capture holds what the claim says."""
+    """Return the verdict that the capture confirms the claim."""
     return Verdict(claim_id, "shown", evidence, tuple(frames))
 
 
 def failed(claim_id: str, evidence: str, frames: Iterable[int] = ()) -> Verdict:
-    """The capture holds something that the claim excludes."""
+    """Return the verdict that the capture contradicts the claim."""
     return Verdict(claim_id, "failed", evidence, tuple(frames))
 
 
 def undecided(claim_id: str, evidence: str, frames: Iterable[int] = ()) -> Verdict:
-    """The capture cannot tell: it is not whole, or there is no such traffic in it."""
+    """Return the verdict that the capture is insufficient: it has gaps, or lacks the traffic in question."""
     return Verdict(claim_id, "undecided", evidence, tuple(frames))
 
 
@@ -49,16 +49,16 @@ class Contradiction(Exception):  # noqa: N818 - a finding about the traffic, not
 
 
 def listed(frames: Sequence[int], most: int = 8) -> str:
-    """Return frame numbers as a list to read, cut short behind `most`."""
+    """Format frame numbers as a comma-separated list, truncated after `most`."""
     text = ", ".join(str(frame) for frame in frames[:most])
     return f"{text} and {len(frames) - most} more" if len(frames) > most else text
 
 
 def timed(packets: Verdict, measured_s: float, theory_s: float, tolerance: float) -> Verdict:
-    """Join the verdict on the packets with the comparison of a time with its theory.
+    """Combine the verdict on the packets with the comparison of a measured time with theory.
 
-    The claim is shown only if the packets show it and `measured_s` lies within `tolerance` (0.15: fifteen
-    per cent) of `theory_s`.
+    The claim is shown only if the packets show it and `measured_s` lies within `tolerance` (0.15: fifteen per cent) of
+    `theory_s`.
     """
     ratio = measured_s / theory_s
     figures = f"measured {measured_s * 1e3:.1f} ms, theory {theory_s * 1e3:.1f} ms, ratio {ratio:.3f}"
