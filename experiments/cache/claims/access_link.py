@@ -1,8 +1,8 @@
-"""The sum of the access link, from packets: what each case took, and the claims W1, W2 and W8.
+"""Access link claims W1, W2 and W8: delay, utilisation and theory of an access link with and without a cache.
 
-One case is judged from the crossings (see crossings.py) at three interfaces: the client's, the origin's, and the near
-end of the link, which is the client's own without a cache and the proxy's with one. A response crosses the link between
-its first segment at the origin and its last at the near end.
+One case is measured from bulk exchanges (see `http.wire.bulk`) at three interfaces: the client's, the origin's, and the
+near end of the link, which is the client's own without a cache and the proxy's with one. A response crosses the link
+between its first segment at the origin and its last at the near end.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ FEW_REPEATED = 10
 
 @dataclass(frozen=True)
 class Setting:
-    """What a case was asked to be: requests per second, the link's rate in bit/s, RTT across it, the share of requests
-    that the cache answers (0 without one)."""
+    """Parameters of a case: requests per second, the link's rate in bit/s, RTT across it, and the hit ratio of the
+    cache (0 without one).
+    """
 
     arrival_rate: float
     rate_bps: float
@@ -35,12 +36,12 @@ class Setting:
 
 @dataclass(frozen=True)
 class CaseFigures:
-    """What a case was, from its packets: means over all requests, in seconds; `problem` says why it is no evidence.
+    """Measurements of a case: means over all requests, in seconds; `problem` is the reason why they are no evidence.
 
-    `wrong`: which response is no object of the origin's, and how; `joined_s`: collapsed requests' waits for a response
-    that another one had asked for; `request_s`: a request's frame on the link; `beyond`: what theory adds to the
-    textbook's formula, by name, and `tolerance`: how far from that a mean may be; `forwarded`: which requests, in their
-    order, crossed the link.
+    `wrong`: a response that is not the origin's object, and the difference; `joined_s`: waits of collapsed requests for
+    a response already requested; `request_s`: transmission of a request's frame on the link; `beyond`: terms that
+    theory adds to the textbook's formula, by name; `tolerance`: permitted deviation of a mean from theory; `forwarded`:
+    flags of the requests, in order, that crossed the link.
     """
 
     setting: Setting
@@ -74,14 +75,15 @@ class CaseFigures:
 
     @property
     def queue(self) -> Queue:
-        """The link as theory has it: Poisson arrivals of what the cache does not answer, responses of one size."""
+        """The link as a queue: Poisson arrivals of cache misses, responses of equal size."""
         crossing_rate = self.setting.arrival_rate * (1 - self.setting.hit_rate)
         return Queue(crossing_rate, self.response_wire_bytes * 8 / self.setting.rate_bps)
 
     @property
     def theory_s(self) -> float:
-        """The mean response time in theory: those that cross pay a round trip, the queue and the transmission; and what
-        that leaves out."""
+        """The mean response time in theory: misses take a round trip, queueing and transmission, plus the terms that
+        the textbook's formula omits.
+        """
         return sum(self.theory_terms().values()) + sum(self.beyond.values())
 
     def theory_terms(self) -> dict[str, float]:
@@ -94,7 +96,7 @@ class CaseFigures:
         }
 
     def terms(self) -> dict[str, float]:
-        """The measured terms, each averaged over all requests; residual is the programs' own time and the campus."""
+        """The measured terms, each averaged over all requests; residual is processing time and the campus network."""
         known = {"internet": self.propagation_s, "queueing": self.queueing_s, "transmission": self.transmission_s}
         known |= {"request": self.request_s, "collapsed": self.joined_s}
         return known | {"residual": self.delay_s - sum(known.values())}
@@ -103,9 +105,9 @@ class CaseFigures:
 def case_figures(
     setting: Setting, client: Traffic, near: Traffic, origin: Traffic, began_ns: int, objects: Objects
 ) -> CaseFigures:
-    """Put the crossings of one case together; `began_ns` is when its first second began.
+    """Combine the bulk exchanges of one case; `began_ns` is the start of its first second.
 
-    `client` has the octets of responses as well, which have to be those of `objects`.
+    The exchanges of `client` include the octets of responses, which must be those of `objects`.
     """
     asked = [one for one in client.crossings if one.asked_ns >= began_ns]
     fetched = [one for one in origin.crossings if one.asked_ns >= began_ns]
@@ -116,7 +118,7 @@ def case_figures(
     wire = statistics.fmean(one.wire_bytes for one, _ in pairs) if pairs else 0.0
     transmission_s = wire * 8 / setting.rate_bps
     crossing_s = [(there.last_ns - here.first_ns) / 1e9 for here, there in pairs]
-    # What the fastest took beyond its transmission is propagation; the rest of the others is their time in the queue.
+    # The fastest response's time beyond transmission is propagation; the remainder of the others is queueing.
     one_way_s = min(crossing_s, default=0.0) - transmission_s
     there_s = [(here.asked_ns - there.asked_ns) / 1e9 for here, there in pairs]
     request_s = _mean([transmission_time_s(here.request_bytes, setting.rate_bps) for here, _ in pairs])
@@ -141,7 +143,7 @@ def case_figures(
 
 
 def _forwarded(asked: Sequence[Crossing], near: Traffic) -> Iterator[bool]:
-    """Say of each request whether the cache, which asks at `near`, began to ask for its object while it waited."""
+    """Return for each request True if the cache, whose endpoint is `near`, requested its object meanwhile."""
     begun: dict[bytes, list[int]] = {}
     for one in near.crossings:
         begun.setdefault(one.path, []).append(one.asked_ns)
@@ -153,7 +155,9 @@ def _forwarded(asked: Sequence[Crossing], near: Traffic) -> Iterator[bool]:
 
 
 def _joined(asked: Sequence[Crossing], near: Traffic) -> Iterator[int]:
-    """For how many ns each request waited that found its response on its way to the cache, which asks at `near`."""
+    """Return for each request the ns that it waited for a response already under way to the cache, whose endpoint is
+    `near`.
+    """
     on_the_way: dict[bytes, list[Crossing]] = {}
     for one in near.crossings:
         on_the_way.setdefault(one.path, []).append(one)
@@ -187,7 +191,7 @@ def _problem(
 
 
 def w1(without: CaseFigures, cached: CaseFigures) -> Verdict:
-    """A cache shortens response times."""
+    """Decide W1: a cache shortens response times."""
     if wrong := without.wrong or cached.wrong:
         return failed("W1", wrong)
     if problem := without.problem or cached.problem:
@@ -201,7 +205,7 @@ def w1(without: CaseFigures, cached: CaseFigures) -> Verdict:
 
 
 def w2(without: CaseFigures, cached: CaseFigures) -> Verdict:
-    """A cache relieves the access link."""
+    """Decide W2: a cache reduces traffic on the access link."""
     if wrong := without.wrong or cached.wrong:
         return failed("W2", wrong)
     if problem := without.problem or cached.problem:
@@ -216,7 +220,9 @@ def w2(without: CaseFigures, cached: CaseFigures) -> Verdict:
 
 
 def w8(cases: Mapping[str, CaseFigures]) -> Verdict:
-    """Utilisation and mean delay of every case agree with theory, and the order of the cases is the textbook's."""
+    """Decide W8: utilisation and mean delay of every case agree with theory, and the cases are ordered as in the
+    textbook.
+    """
     for name, one in cases.items():
         if one.wrong:
             return failed("W8", f"{name}: {one.wrong}")

@@ -1,10 +1,10 @@
-"""Decide W6: no client gets a copy older than the freshness rules allow, while the origin changes its objects.
+"""Freshness claim W6: no client gets a copy older than the freshness rules allow, while the origin changes its objects.
 
-The experiment knows when it replaced which version of an object; the body of every response says which version it is.
-A copy with max-age=N may be given away for N seconds after the origin has vouched for it (RFC 9111 sections 4.2 and
-4.2.3), and thus at most N seconds after the next version has taken its place. One with no-cache may not be given away
-without asking (section 5.2.2.4): its version must still have been the current one when the request reached the proxy.
-Ages are counted in whole seconds (section 1.2.2), so that a cache may be up to one second late.
+The experiment knows when it replaced each version of an object; the body of every response identifies its version. A
+copy with max-age=N may be used for N seconds after the origin's last validation (RFC 9111 sections 4.2 and 4.2.3), and
+thus at most N seconds after the next version replaced it. One with no-cache may not be used without validation (section
+5.2.2.4): its version must still have been current when the request reached the proxy. Ages are counted in whole seconds
+(section 1.2.2), so that a cache may be up to one second late.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def deliveries(legs: Legs, live: Mapping[bytes, LiveObject], spans: Sequence[Spa
 
 
 def w6(legs: Legs, live: Mapping[bytes, LiveObject], spans: Sequence[Span]) -> Verdict:
-    """Decide W6 from what clients got of these objects within the spans."""
+    """Decide W6 from the responses that clients got for these objects within the spans."""
 
     def check() -> tuple[str, list[int]]:
         got = deliveries(legs, live, spans)

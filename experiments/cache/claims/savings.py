@@ -1,7 +1,8 @@
-"""Decide W1 and W2: what a cache saves its clients in time and the access link in octets; where a visit's time went.
+"""Cache savings claims W1 and W2: response time, and octets on the access link; decomposition of a visit through a
+proxy.
 
-A visit through a proxy is divided like any page load (see `decomposition`), with the proxy's own waits taken out of the
-client's, as the proxy's interface saw them:
+A visit through a proxy is decomposed like any page load (see `decomposition`), with the proxy's own waits, captured at
+the proxy's interface, subtracted from the client's:
 
     tcp_handshake     the client's SYN sent             to  SYN-ACK received
     request           the client's request sent         to  its response received, without the following
@@ -9,7 +10,7 @@ client's, as the proxy's interface saw them:
     origin_request    the proxy's request sent          to  first octet of its response received
     transmission      first octet of a response received to its last: by the proxy, and of a hit by the client
 
-So it makes no difference whether a proxy passes on what has come so far or waits for the whole.
+The terms are thus the same for a proxy that streams a response and for one that buffers the whole.
 """
 
 from __future__ import annotations
@@ -47,12 +48,14 @@ def w1(without: Sequence[float], cached: Sequence[float], disagreeing: Sequence[
 
 
 def w2(without: LinkUse, cached: LinkUse, hits: int) -> Verdict:
-    """Decide W2 by what the same visits put on the access link; `hits`: responses that came from the cache alone."""
+    """Decide W2 from the octets of the same visits on the access link; `hits`: responses served from the cache without
+    validation.
+    """
     return decide_relief(_AT_LINK, without, cached, hits)
 
 
 def decompose_visit(load: PageLoad, legs: Legs, span: Span) -> Decomposition:
-    """Divide a visit, `load` at the client's own interface, by what the proxy did within the span.
+    """Decompose a visit, `load` at the client's own interface, by the proxy's exchanges within the span.
 
     Raises ValueError if no response was received.
     """
@@ -79,7 +82,7 @@ def decompose_visit(load: PageLoad, legs: Legs, span: Span) -> Decomposition:
 
 
 def opened(legs: Legs, span: Span) -> int:
-    """How many connections the proxy opened to the origin within a span."""
+    """Count the connections that the proxy opened to the origin within a span."""
     return len(legs.origin.between(*span).conversations)
 
 

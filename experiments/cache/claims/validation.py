@@ -1,10 +1,10 @@
-"""Decide the claims W3, W4, W5 and W7 about a web cache from the packets on both of its legs (see `cache`).
+"""Validation claims W3, W4, W5 and W7 on a web cache, from the packets on both of its legs (see `wire.legs`).
 
 Sources: RFC 9111 section 4.3 (validation), RFC 9110 sections 13.1 (preconditions), 15.4.5 (304), 8.8 (validators) and
-3.7 (intermediaries). What the origin holds is known as well (see `versions`): a copy, and what takes its place, has to
-be that. A cache need not send If-Modified-Since where it sends If-None-Match; W3 speaks of the former, so that one that
-sends entity tags alone leaves it undecided. A cache may keep whatever it likes: one that does not keep a response is
-not called wrong for it.
+3.7 (intermediaries). The origin's objects are known as well (see `versions`): a stored response and its replacement
+must match them. A cache need not send If-Modified-Since if it sends If-None-Match; W3 concerns the former, so that a
+cache that sends entity tags alone leaves it undecided. Storing is optional for a cache: one that does not store a
+response does not contradict a claim.
 """
 
 from __future__ import annotations
@@ -184,14 +184,14 @@ def _nothing_asked(legs: Legs, spans: Iterable[Span]) -> Exception:
 
 
 def _asked_for(legs: Legs, served: Served) -> None:
-    """Require that the origin was asked for what a client got of a stale copy."""
+    """Require a request to the origin for the response that a client got from a stale copy."""
     if served.upstream is None and served.exchange.response is not None and _copy_for(legs, served.exchange):
         frame = served.exchange.response.frames[0]
         raise Contradiction(f"{text(served.path)} is answered in frame {frame} without a request to the origin.", frame)
 
 
 def _conditions(exchange: Exchange, copy: Copy) -> list[bytes]:
-    """The conditions of a request, each of which must repeat the validator of the copy."""
+    """Return the preconditions of a request, each of which must repeat the validator of the copy."""
     frame = exchange.request.frames[0]
     found = [name for name in CONDITIONS if exchange.request.values(name)]
     if not found:
@@ -218,7 +218,7 @@ def _validates(legs: Legs, upstream: Exchange | None) -> bool:
 
 
 def _not_modified(legs: Legs, served: Served, objects: Objects) -> list[int]:
-    """Frames of the stored copy, of the 304 and of what the client gets, which must fit one another."""
+    """Return the frames of the stored copy, of the 304 and of the client's response, which must match one another."""
     assert served.upstream is not None
     copy = _copy_for(legs, served.upstream)
     assert copy is not None
@@ -235,7 +235,7 @@ def _not_modified(legs: Legs, served: Served, objects: Objects) -> list[int]:
 
 
 def _nothing_behind(legs: Legs, upstream: Sequence[Exchange | None]) -> None:
-    """Require that no 304 has a body: what follows one is the next response, or nothing."""
+    """Require that no 304 has a body: it is followed by the next response, or by the end of the stream."""
     # Octets in front of another response are no status line, which `decide_legs` has found.
     for conversation in legs.origin.conversations:
         if conversation.leftover and conversation.exchanges and conversation.exchanges[-1] in upstream:
@@ -244,7 +244,7 @@ def _nothing_behind(legs: Legs, upstream: Sequence[Exchange | None]) -> None:
 
 
 def _changed(legs: Legs, served: Served, objects: Objects) -> tuple[Message, list[int]]:
-    """The origin's new response and its frames: of the old copy, of the new one, of what the client gets."""
+    """Return the origin's new response and the frames of the old copy, of the new one, and of the client's response."""
     given = response_of(served.exchange)
     if served.upstream is None:
         frame = given.frames[0]
@@ -267,7 +267,7 @@ def _changed(legs: Legs, served: Served, objects: Objects) -> tuple[Message, lis
 
 
 def _in_its_place(served: Served, fresh: Message) -> int:
-    """The frame in which the next client gets the new copy from the cache."""
+    """Return the frame in which the next client gets the new copy from the cache."""
     given = response_of(served.exchange)
     _gets(given, fresh.body, validators_of(fresh), f"the new copy of frame {fresh.frames[0]}")
     if served.upstream is not None:
@@ -287,7 +287,7 @@ def _gets(given: Message, body: bytes, validators: Mapping[bytes, bytes], what: 
             given.frames[0],
         )
     for name, value in validators_of(given).items():
-        # RFC 9110 section 8.8.3.2: what a transformation has made weak still is the same tag.
+        # RFC 9110 section 8.8.3.2: weak comparison, since a transformation may have weakened the tag.
         if name in validators and value.removeprefix(b"W/") != validators[name].removeprefix(b"W/"):
             raise Contradiction(
                 f"In frame {given.frames[0]} the client gets {text(name)} “{text(value)}” with {what}, which has "

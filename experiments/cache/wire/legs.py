@@ -1,11 +1,11 @@
-"""Both legs of a proxy as its own interface saw them: what clients asked it, what it asked the origin, what it holds.
+"""Both legs of a proxy at its own interface: requests of clients, requests to the origin, and the stored responses.
 
     client ──(GET http://www.example.com/a)──> proxy ──(GET /a, If-Modified-Since: ...)──> origin
 
-A leg is told by who opened the connection: towards the proxy's address, or from it. An origin's responses tell what
-the proxy may hold: the newest 200 (RFC 9110 section 15.3.1) with the validators that a later 304 has brought (RFC 9111
-section 4.3.4). Whether it does hold that is what the claims find out. Left out: partial content, Vary, other methods
-than GET; the experiments send none.
+A leg is classified by the client of its connection: towards the proxy's address, or from it. The origin's responses
+determine the content that the proxy may store: the newest 200 (RFC 9110 section 15.3.1) with the validators of a later
+304 (RFC 9111 section 4.3.4). The claims check that it is the stored one. Left out: partial content, Vary, and methods
+other than GET, which the experiments do not send.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class InconclusiveError(Exception):
 
 @dataclass(frozen=True)
 class Copy:
-    """What the origin gave the proxy to keep: the body of the newest 200, the newest validators, and its frame."""
+    """A stored response by the origin's messages: the body of the newest 200, the newest validators, and its frame."""
 
     body: bytes
     validators: Mapping[bytes, bytes]
@@ -79,19 +79,19 @@ class Legs:
         return found
 
     def asked(self, spans: Iterable[Span]) -> list[Exchange]:
-        """What clients asked the proxy within any of these spans, in that order."""
+        """Return the exchanges between clients and the proxy within any of these spans, in that order."""
         return _within(self.clients.exchanges, spans)
 
     def forwarded(self, spans: Iterable[Span]) -> list[Exchange]:
-        """What the proxy asked the origin within any of these spans, in that order."""
+        """Return the exchanges between the proxy and the origin within any of these spans, in that order."""
         return _within(self.origin.exchanges, spans)
 
     def served(self, spans: Iterable[Span]) -> list[Served]:
-        """Each exchange of a client with the last one that the proxy and the origin had on its path meanwhile."""
+        """Pair each client exchange with the last exchange of proxy and origin on its path meanwhile."""
         return [Served(exchange, self._meanwhile(exchange)) for exchange in self.asked(spans)]
 
     def answers_before(self, path: bytes, time_ns: int) -> list[Exchange]:
-        """The exchanges with the origin on a path whose response had begun by then."""
+        """Return the exchanges with the origin on a path whose response had begun by then."""
         return [
             each
             for each in self._upstream.get(path, [])
@@ -99,7 +99,7 @@ class Legs:
         ]
 
     def copy(self, path: bytes, time_ns: int) -> Copy | None:
-        """What the proxy had been given to keep of a path by then; None if nothing."""
+        """Return the response that the proxy may have stored for a path by then; None if there is none."""
         found: Copy | None = None
         for exchange in self.answers_before(path, time_ns):
             response = exchange.response
@@ -136,7 +136,7 @@ def read_legs(captured: CaptureFile, interface: str, proxy: str, ports: Iterable
 
 
 def _asks(captured: CaptureFile, interface: str, proxy: str, ports: set[int]) -> bool:
-    """Whether the proxy sends a server any octets, on whatever connection."""
+    """Return True if the proxy sends a server any octets, on any connection."""
     return any(
         frame.packet[IP].src == proxy and frame.packet[TCP].dport in ports and bytes(frame.packet[TCP].payload)
         for frame in captured.at(interface)
@@ -178,7 +178,7 @@ def decide_legs(claim_id: str, legs: Legs, check: Callable[[], tuple[str, list[i
                     raise Contradiction(f"On the connection opened in frame {syn}: {one.problem}.", syn)
         return check()
 
-    # A proxy that never asks the origin is no hole in the evidence: it is what the check has to judge.
+    # A proxy without requests to the origin is not a gap in the capture: the check has to judge it.
     loads = [legs.clients] if legs.alone else [legs.clients, legs.origin]
     try:
         return decide(claim_id, loads, checked)

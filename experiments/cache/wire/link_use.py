@@ -1,4 +1,4 @@
-"""What crossed a link during a workload, and whether copies nearer to the clients kept octets off it."""
+"""Link usage of a workload in octets, and the share saved by copies nearer to the clients."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from experiments.harness.judge.verdict import Verdict, failed, shown, undecided
 
 @dataclass(frozen=True)
 class LinkUse:
-    """What crossed a link during a workload: octets of all frames with their headers, both ways."""
+    """Usage of a link during a workload: octets of all frames with their headers, in both directions."""
 
     octets: int
     frames: int
@@ -21,7 +21,7 @@ class LinkUse:
 
 @dataclass(frozen=True)
 class Words:
-    """How a verdict names what it compares: `the same visits on the access link, without the cache and with it`."""
+    """Wording of the comparison in a verdict: `the same visits on the access link, without the cache and with it`."""
 
     claim: str
     workload: str
@@ -47,10 +47,10 @@ def link_use(captured: CaptureFile, interface: str, span: Span, but: Sequence[Sp
 
 
 def decide_relief(words: Words, without: LinkUse, relieved: LinkUse, from_copies: int) -> Verdict:
-    """Decide by what the same workload put on a link, without the saver and with it.
+    """Decide from the octets that the same workload put on a link, without the saver and with it.
 
-    `from_copies`: how many responses came from copies alone. A saver that keeps nothing may save octets as well, by
-    keeping its connections; that is no copy's doing, and decides nothing.
+    `from_copies`: number of responses served from copies alone. A saver that stores nothing may save octets as well, by
+    persistent connections; the verdict is then undecided.
     """
     dropped = without.dropped + relieved.dropped
     if dropped:

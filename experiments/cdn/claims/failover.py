@@ -1,15 +1,15 @@
-"""Decide C8: a replica that fails is no longer named, and who was sent to it is served again in time.
+"""Failover claim C8: a failed replica is removed from DNS answers, and its users are served again in bounded time.
 
-What is known beside the packets is when the replica failed and when it was back. The rest is theirs: an answer of the
-CDN's name server that still names the replica (its own interface), a connection of a user that ends without a whole
-response (the user's). An answer may be given until the next check has failed, and then be used for its time to live:
+Known beside the packets are the times of the replica's failure and return. The rest is captured: an answer of the CDN's
+name server that still has the replica's address (at its own interface), and a user's connection that ends without a
+complete response (at the user's). An answer may be given until the next check has failed, and then be used for its TTL:
 
     no answer names it later than      interval + timeout + slack
     no request fails later than  TTL + interval + timeout + slack      after the fault
 
-`timeout` counts where a check gets no answer at all; where the replica's machine refuses connections it takes none. A
-200 that does not bring the object contradicts the claim whenever it comes, as does an answer that names no server of
-the object, or has another time to live.
+`timeout` counts if a check gets no response at all; if the replica's machine refuses connections it takes no time. A
+200 with other content than the object contradicts the claim at any time, as does an answer without a server of the
+object, or with another TTL.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ NS = 1_000_000_000
 
 @dataclass(frozen=True)
 class Fault:
-    """Which replica failed, when it did and when it was back (None: not at all), and what bounds the recovery, in s."""
+    """The failed replica, the times of its failure and return (None: none), and the bounds of recovery, in s."""
 
     address: str
     began_ns: int
@@ -77,7 +77,7 @@ class Attempt:
 
 @dataclass(frozen=True)
 class User:
-    """One user: its lookups and its loads at its own interface, and what the origin holds of what it asks for."""
+    """One user: its lookups and page loads at its own interface, and the origin's objects that it requests."""
 
     name: str
     dns: DnsTraffic
@@ -87,8 +87,9 @@ class User:
 
 @dataclass(frozen=True)
 class Episode:
-    """One fault under load: the users, what the CDN's name server was asked for the name and said, and the addresses of
-    those that serve the object: the replicas' and the origin's."""
+    """One fault under load: the users, the queries to the CDN's name server and its answers, and the addresses of the
+    servers of the object: the replicas' and the origin's.
+    """
 
     fault: Fault
     users: Sequence[User]
@@ -99,8 +100,9 @@ class Episode:
 
 @dataclass(frozen=True)
 class Recovery:
-    """What a fault cost one user: how many requests failed, when after the fault the last of them and the first one
-    that was served behind it began, in s."""
+    """Effect of a fault on one user: the number of failed requests, and the start of the last of them and of the first
+    successful one after it, in s after the fault.
+    """
 
     user: str
     failed: int
@@ -110,8 +112,9 @@ class Recovery:
 
 @dataclass(frozen=True)
 class _Course:
-    """What became of one fault: of the user whom it cost most the first and the last request that failed and the one
-    served next; the last answer with the replica; what to say of its return."""
+    """Course of one fault: the first and the last failed request of the user with the longest outage, and the next
+    successful one; the last answer with the replica; a description of its return.
+    """
 
     first: Attempt
     last: Attempt
@@ -122,9 +125,9 @@ class _Course:
 
 
 def c8(episodes: Sequence[Episode]) -> Verdict:
-    """Decide C8 by several faults.
+    """Decide C8 from several faults.
 
-    Undecided if a fault met no request, if requests failed without it, or if nobody asked long enough afterwards.
+    Undecided if a fault met no request, if requests failed without one, or if no requests followed for long enough.
     """
 
     def check() -> Finding:
@@ -168,19 +171,19 @@ def check_episode(episode: Episode) -> list[int]:
 
 
 def first_served(episode: Episode, user: User) -> Attempt | None:
-    """The first request after the fault that was served, and behind which none failed; None if there is none."""
+    """Return the first successful request after the fault with no failure after it, or None."""
     every = [one for one in attempts(user) if not _before(one, episode.fault)]
     last = next((place for place in range(len(every), 0, -1) if every[place - 1].failure is not None), 0)
     return next((one for one in every[last:] if one.failure is None), None)
 
 
 def naming_answers(episode: Episode) -> list[DnsMessage]:
-    """The answers of the CDN's name server that name the replica which fails, in order of time."""
+    """Return the answers of the CDN's name server with the failed replica's address, in order of time."""
     return [answer for answer, addresses in _answers(episode) if episode.fault.address in addresses]
 
 
 def attempts(user: User) -> list[Attempt]:
-    """A user's requests in the order of their first packets; a lookup that fails is one of them."""
+    """Return a user's requests in the order of their first packets; a failed lookup counts as one."""
     found = [_attempt(one) for one in user.load.conversations]
     for one in user.dns.exchanges:
         answer = one.response
@@ -192,7 +195,7 @@ def attempts(user: User) -> list[Attempt]:
 
 
 def recovery(episode: Episode, user: User) -> Recovery | None:
-    """What the fault cost a user; None if nothing, or if it was not served again."""
+    """Return the effect of the fault on a user; None without failures, or without a later success."""
     fault = episode.fault
     every = [one for one in attempts(user) if not _before(one, fault)]
     failed = [one for one in every if one.failure is not None]
@@ -242,7 +245,7 @@ def _attempt(conversation: Conversation) -> Attempt:
 
 
 def _before(attempt: Attempt, fault: Fault) -> bool:
-    """Whether it was over when the replica failed; what was under way may fail with it."""
+    """Return True if it ended before the replica failed; requests under way may fail with the replica."""
     return attempt.ended_ns is not None and attempt.ended_ns < fault.began_ns
 
 
@@ -256,7 +259,7 @@ def _course(episode: Episode) -> _Course:
 
 
 def _terms(episodes: Sequence[Episode]) -> str:
-    """What is allowed beside the TTL, in words."""
+    """Describe the allowance beside the TTL."""
     fault, timeout_s = episodes[-1].fault, max(one.fault.timeout_s for one in episodes)
     waits = f", {timeout_s:g} s until a check without an answer has failed" if timeout_s else ""
     return f"{fault.interval_s:g} s to the next check{waits} and {fault.slack_s:g} s for what is under way"
@@ -267,7 +270,7 @@ def _after(time_ns: int, fault: Fault) -> float:
 
 
 def _answers(episode: Episode) -> list[tuple[DnsMessage, set[str]]]:
-    """What the CDN's name server said of the name, in order of time, with the addresses."""
+    """Return the answers of the CDN's name server for the name, in order of time, with the addresses."""
     found = []
     for one in episode.server.exchanges:
         question, answer = one.query.question, one.response
@@ -278,7 +281,7 @@ def _answers(episode: Episode) -> list[tuple[DnsMessage, set[str]]]:
 
 
 def _no_longer_named(episode: Episode) -> DnsMessage:
-    """The last answer with the replica before the fault took effect; there must be none from then on."""
+    """Return the last answer with the replica before the fault took effect; no later answer may have it."""
     fault = episode.fault
     until_ns = fault.back_ns or max((one.began_ns for user in episode.users for one in attempts(user)), default=0)
     named = [answer for answer, addresses in _answers(episode) if fault.address in addresses]
@@ -293,7 +296,7 @@ def _no_longer_named(episode: Episode) -> DnsMessage:
     if not before:
         raise InconclusiveError(f"No answer names {fault.address} before it fails.")
     if not any(fault.noticed_ns < answer.time_ns < until_ns for answer, _ in _answers(episode)):
-        # Whoever uses what it was told for longer asks nobody.
+        # A cached answer used beyond its TTL shows as a connection without a query.
         asked = [answer for answer, _ in _answers(episode) if fault.began_ns < answer.time_ns < until_ns]
         if not asked:
             raise InconclusiveError("Nobody asks for the name after the fault.")
@@ -301,7 +304,7 @@ def _no_longer_named(episode: Episode) -> DnsMessage:
 
 
 def _served_again(user: User, fault: Fault) -> tuple[Attempt, Attempt, Attempt]:
-    """(the first request that fails, the last one, the one served next); none may fail outside the bound."""
+    """Return (first failed request, last failed one, next successful one); none may fail outside the bound."""
     every = attempts(user)
     before = [one for one in every if _before(one, fault)]
     during = [one for one in every if not _before(one, fault)]
@@ -335,7 +338,7 @@ def _served_before(user: User, before: Iterable[Attempt], fault: Fault) -> None:
 
 
 def _back(episode: Episode) -> str:
-    """What to say of a replica that is back: it must be named, and serve users, again in time."""
+    """Describe the return of a replica: it must be answered again, and serve users again, in time."""
     fault = episode.fault
     if fault.back_ns is None or fault.used_again_ns is None:
         return ""

@@ -1,15 +1,15 @@
-"""Fail-over time over many faults: what each took by its packets, and the distribution that theory gives.
+"""Failover time over many faults: measured durations, and their theoretical distribution.
 
-A name server near the users caches an answer for its TTL T. Users ask each E, so that it fetches a new one each
-C = E * ceil(T / E). A replica fails at a random time, so that what is left of that cycle is uniform on [0, C]. If the
-CDN's next check of its replica, uniform on [0, I], comes before the next fetch, users are served from that fetch on;
-else it names the failed replica once more, for another cycle:
+A name server near the users caches an answer for its TTL T. Users make a request every E, so that it fetches a new
+answer every C = E * ceil(T / E). A replica fails at a random time, so that the remainder of that cycle is uniform on
+[0, C]. If the CDN's next health check of its replica, uniform on [0, I], comes before the next fetch, users are served
+from that fetch on; else the fetch returns the failed replica once more, for another cycle:
 
     F = R       if R > D        R uniform on [0, C], D uniform on [0, I], independent, I <= C
         R + C   else            mean: C / 2 + C * P(R < D) = (C + I) / 2
 
-Of one fault (see `fail_over`) the times are those of packets: the answers of the CDN's name server with the failed
-replica, seen at the region's name server, and the first request of a user that is served again.
+The times of one fault (see `fail_over`) are those of packets: the answers of the CDN's name server with the failed
+replica, captured at the region's name server, and the first successful request of a user.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class FailOverTheory:
         return math.sqrt(square - self.mean_s**2)
 
     def share(self, time_s: float) -> float:
-        """The share of faults that last no longer than this."""
+        """Return the share of faults that last no longer than this."""
         cycle_s, check_s = self.cycle_s, self.interval_s
         early_s = min(max(time_s, 0.0), check_s)
         late_s = min(max(time_s - cycle_s, 0.0), check_s)
@@ -69,7 +69,7 @@ class FailOverTheory:
         return (early_s**2 / (2 * check_s) + flat_s + late_s - late_s**2 / (2 * check_s)) / cycle_s
 
     def quantile_s(self, share: float) -> float:
-        """The time within which this share of faults is over (bisection)."""
+        """Return the duration that this share of faults does not exceed (bisection)."""
         low, high = 0.0, self.cycle_s + self.interval_s
         for _ in range(60):
             middle = (low + high) / 2
@@ -77,29 +77,31 @@ class FailOverTheory:
         return high
 
     def quantile_tolerance(self, share: float, count: int) -> float:
-        """How far, as a share, a quantile of so many samples may lie off: its asymptotic normal law at LEVEL."""
+        """Return the permitted relative deviation of a quantile of so many samples: its asymptotic normal law at LEVEL.
+        """
         step_s = self.cycle_s / 1000
         here_s = self.quantile_s(share)
         density = (self.share(here_s + step_s) - self.share(here_s - step_s)) / (2 * step_s)
         return NORMAL_Z * math.sqrt(share * (1 - share) / count) / density / here_s
 
     def distance(self, times_s: Sequence[float]) -> float:
-        """Kolmogorov's distance between these times and the theory."""
+        """Return Kolmogorov's distance between these times and the theory."""
         count = len(times_s)
         shares = [self.share(time_s) for time_s in sorted(times_s)]
         return max(max((rank + 1) / count - share, share - rank / count) for rank, share in enumerate(shares))
 
     @staticmethod
     def distance_allowed(count: int) -> float:
-        """What that distance exceeds in one of a hundred samples of the theory itself."""
+        """Return the distance that one in a hundred samples of the theory itself exceeds."""
         return KOLMOGOROV / math.sqrt(count)
 
 
 def fail_over(episode: Episode) -> Timing | None:
-    """What one fault took its first user, from the fault to the first request that is served; None if none is.
+    """Return the duration of one fault for its first user, from the fault to the first successful request; None without
+    one.
 
-    It may have met no request: then that is the next one. Terms: what was left of the TTL of the answer in the cache,
-    further lifetimes of answers fetched before the check noticed the fault, and the time until a request came.
+    If the fault met no request, the next request counts. Terms: the remaining TTL of the answer in the cache, further
+    lifetimes of answers fetched before the check detected the fault, and the time until a request came.
     """
     served = first_served(episode, episode.users[0])
     answers = naming_answers(episode)
@@ -151,7 +153,7 @@ def c8_many(episodes: Sequence[Episode], theory: FailOverTheory) -> Verdict:
 
 
 def quantile(times_s: Sequence[float], share: float) -> float:
-    """The least of the times that at least this share does not exceed."""
+    """Return the least of the times that at least this share does not exceed."""
     return sorted(times_s)[max(0, math.ceil(share * len(times_s)) - 1)]
 
 

@@ -1,7 +1,7 @@
-"""Decide the claims C3 and C4: how names lead users of a CDN to its replicas.
+"""Request routing claims C3 and C4: DNS answers direct users of a CDN to its replicas.
 
-Sources: RFC 1034 sections 3.6.2 (CNAME), 4.2.1 (referrals and glue) and 4.3.2. A region is looked at from its users'
-interfaces (which answers came, where their SYNs went) and from its local name server's (whom that asked).
+Sources: RFC 1034 sections 3.6.2 (CNAME), 4.2.1 (referrals and glue) and 4.3.2. A region is captured at its users'
+interfaces (answers received, destinations of SYNs) and at its local name server's (queries upstream).
 """
 
 from __future__ import annotations
@@ -48,10 +48,11 @@ def c3(regions: Sequence[Region], name: str) -> Verdict:
 
 
 def c4(local: DnsTraffic, name: str, alias: str, addresses: Addresses) -> Verdict:
-    """Decide C4 by what a local name server asks on behalf of the first question for the name.
+    """Decide C4 from the queries of a local name server on behalf of the first question for the name.
 
-    `addresses`: by role, of which `provider` and `cdn` are the two servers' that matter, `local` is the asker's. The
-    provider's has to say that the name is an alias, and the CDN's, to which a referral must lead, where the alias is.
+    `addresses`: by role; `provider` and `cdn` are the two authoritative servers, `local` is the resolver. The
+    provider's server has to answer that the name is an alias, and the CDN's, to which a referral must lead, with the
+    alias's address.
     """
 
     def check() -> Finding:
@@ -80,7 +81,7 @@ def c4(local: DnsTraffic, name: str, alias: str, addresses: Addresses) -> Verdic
 
 
 def _answers(region: Region, name: str) -> tuple[dict[int, set[str]], list[int]]:
-    """(the addresses of each answer by its time, the answers' frames) that the users of a region got for the name."""
+    """Return (addresses of each answer by its time, frames of the answers) for the name, at the users of a region."""
     found: dict[int, set[str]] = {}
     frames = []
     for _, answer in asked([region.dns], name, "A"):
@@ -97,7 +98,7 @@ def _answers(region: Region, name: str) -> tuple[dict[int, set[str]], list[int]]
 
 
 def _follows_answers(region: Region, answered: Mapping[int, set[str]]) -> list[int]:
-    """The SYNs of a region's users; each must go where an answer before it said."""
+    """Return the SYNs of a region's users; each must go to an address of an earlier answer."""
     frames = []
     for connection in (one.connection for one in region.load.conversations):
         before = [addresses for time_ns, addresses in answered.items() if time_ns < connection.syn.time_ns]
@@ -114,7 +115,7 @@ def _follows_answers(region: Region, answered: Mapping[int, set[str]]) -> list[i
 
 
 def _walk(local: DnsTraffic, name: str, addresses: Addresses) -> tuple[DnsExchange, list[DnsExchange]]:
-    """The first question for the name that the local server is asked, and what it asks meanwhile, in order."""
+    """Return the first question for the name at the local server, and the server's queries meanwhile, in order."""
     mine = addresses_of(addresses, "local")
     outer = next(
         (
@@ -127,7 +128,7 @@ def _walk(local: DnsTraffic, name: str, addresses: Addresses) -> tuple[DnsExchan
     if outer is None:
         raise NoEvidence(f"Nobody asks the local name server for {canonical(name)}.")
     meanwhile = sent_by(local.between(outer.query.time_ns, answer_of(outer).time_ns), mine)
-    # A resolver asks for the root's servers to prime its cache (RFC 8109); and what got no answer it asked elsewhere.
+    # Excluded: priming queries for the root's servers (RFC 8109), and unanswered queries repeated at another server.
     inner = [
         one
         for one in meanwhile
@@ -139,7 +140,7 @@ def _walk(local: DnsTraffic, name: str, addresses: Addresses) -> tuple[DnsExchan
 
 
 def _tells_alias(inner: Sequence[DnsExchange], name: str, alias: str, addresses: Addresses) -> DnsExchange:
-    """The exchange that brought the CNAME, with authority and from the provider's own name server."""
+    """Return the exchange that brought the CNAME, authoritatively and from the provider's own name server."""
     for one in inner:
         answer = answer_of(one)
         aliases = [each for each in answer.answer if each.name == canonical(name) and each.type == "CNAME"]
@@ -158,7 +159,7 @@ def _tells_alias(inner: Sequence[DnsExchange], name: str, alias: str, addresses:
 
 
 def _refers_to_cdn(inner: Sequence[DnsExchange], alias: str, addresses: Addresses) -> int:
-    """The frame of the referral, from another server, that gives the address of the CDN's."""
+    """Return the frame of the referral, from another server, with the address of the CDN's."""
     cdn = addresses_of(addresses, "cdn")
     for one in inner:
         answer = answer_of(one)
@@ -170,7 +171,9 @@ def _refers_to_cdn(inner: Sequence[DnsExchange], alias: str, addresses: Addresse
 
 
 def _answers_alias(inner: Sequence[DnsExchange], alias: str, addresses: Addresses, cname: DnsExchange) -> DnsExchange:
-    """The exchange in which the CDN's server, asked after the CNAME came, says with authority where the alias is."""
+    """Return the exchange in which the CDN's server, queried after the CNAME came, answers authoritatively for the
+    alias.
+    """
     for one in inner:
         answer = answer_of(one)
         question = one.query.question

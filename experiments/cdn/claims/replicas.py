@@ -1,9 +1,9 @@
-"""Decide the claims C2 and C7 about a CDN from packets: what its replicas give away, and how they came by it.
+"""Replica claims C2 and C7 on a CDN: identity of the content that replicas serve, and a single fetch per object.
 
-A region is looked at from its users' interfaces (which bodies came) and from its replica's (what it fetched for them,
-see `cache`). What is the original of an object is what the origin sent, as its own interface saw it; that stays the
-authoritative one, and a replica has to repeat its validators too (RFC 9110 section 8.8). What a replica may keep, and
-for how long, is RFC 9111's: here it is asked for nothing that could be stale. C3 and C4 are in `cdn_names`.
+A region is captured at its users' interfaces (response bodies) and at its replica's (its fetches for them, see
+`cache.wire.legs`). The original of an object is the origin's response as captured at the origin's own interface, which
+stays authoritative: a replica has to repeat its validators too (RFC 9110 section 8.8). Storage and lifetime of copies
+follow RFC 9111: no object of these requests can be stale. C3 and C4 are in `names`.
 """
 
 from __future__ import annotations
@@ -68,9 +68,9 @@ def _readable(loads: Sequence[PageLoad], traffics: Sequence[DnsTraffic]) -> None
 
 
 def c2(regions: Sequence[Region], origin: PageLoad, objects: Objects) -> Verdict:
-    """Decide C2: what replicas give away is octet by octet, and by its validators, what the origin sent and holds.
+    """Decide C2: replicas serve the origin's response, equal in its octets and validators.
 
-    Undecided if a region got nothing from its replica's own copy.
+    Undecided if no response of a region came from its replica's own copy.
     """
 
     def check() -> Finding:
@@ -100,10 +100,11 @@ def c2(regions: Sequence[Region], origin: PageLoad, objects: Objects) -> Verdict
 def c7(
     regions: Sequence[Region], visits: Sequence[Span], crowd: Mapping[str, Span], users: int, objects: Objects
 ) -> Verdict:
-    """Decide C7: for each object a replica asks the origin once, before it first gives it away, and never again.
+    """Decide C7: for each object a replica sends the origin one request, before it first serves it, and never again.
 
-    What it gives away has to be the origin's object every time. `visits`: when objects were asked for one after the
-    other; `crowd`: by region, when `users` asked at once for one that its replica lacked, which must not cost more.
+    Each response has to be the origin's object. `visits`: spans in which objects were requested one after the other;
+    `crowd`: by region, the span in which `users` simultaneously requested one that its replica lacked, which must not
+    cost more.
     """
 
     def check() -> Finding:
@@ -129,18 +130,19 @@ def c7(
 
 
 def _used(legs: Iterable[PageLoad]) -> list[PageLoad]:
-    """The legs with connections: a replica that never asks the origin is no hole in the evidence, what it gives away
-    is looked at."""
+    """Return the legs with connections: a replica without requests to the origin is not a gap in the evidence, since
+    its responses are checked.
+    """
     return [leg for leg in legs if leg.conversations]
 
 
 def is_of_user(region: Region, served: Served) -> bool:
-    """Whether a user asked the replica for this; what else it is asked for are the checks of its health."""
+    """Return True if the request is a user's; the other requests to a replica are health checks."""
     return served.path in region.objects
 
 
 def _of_replicas(region: Region) -> list[Exchange]:
-    """What the users of a region asked its replicas."""
+    """Return the exchanges of a region's users with its replicas."""
     return [
         exchange
         for conversation in region.load.conversations
@@ -180,14 +182,14 @@ def _equals(exchange: Exchange, original: Message | None) -> list[int]:
 
 
 def _from_copy(region: Region, exchange: Exchange) -> bool:
-    """Whether the replica asked the origin nothing on the way: not on this path since the user asked."""
+    """Return True if the replica sent the origin no request on this path since the user's request."""
     asked_ns, ended_ns = exchange.request.first_ns, response_of(exchange).last_ns
     fetched = region.legs.forwarded([(asked_ns, ended_ns)])
     return path_of(exchange) not in {path_of(one) for one in fetched}
 
 
 def _fetched_once(region: Region, visits: Sequence[Span], objects: Objects) -> tuple[list[int], int]:
-    """(frames of the only request to the origin for each object, how many requests of users came later)."""
+    """Return (frames of the only request to the origin for each object, number of later user requests)."""
     frames, repeats, seen = [], 0, set()
     for served in (one for one in region.legs.served(visits) if is_of_user(region, one)):
         require([served.exchange], objects)
@@ -212,7 +214,7 @@ def _fetched_once(region: Region, visits: Sequence[Span], objects: Objects) -> t
 
 
 def _crowd(region: Region, span: Span, users: int, objects: Objects) -> tuple[str, int]:
-    """What to say of many who asked at once, and the frame of the only request to the origin."""
+    """Describe simultaneous requests, and return the frame of the only request to the origin."""
     requests = [one for one in region.legs.asked([span]) if path_of(one) in region.objects]
     if len(requests) < users:
         raise InconclusiveError(f"Of {users} users who were to ask at once, {len(requests)} did.")

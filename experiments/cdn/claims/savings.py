@@ -1,8 +1,8 @@
-"""Decide C5 and C6: what a CDN saves its users in time, and the link to the content provider in octets.
+"""CDN savings claims C5 and C6: visit time, and octets on the content provider's link.
 
-Times are taken at a user's own interface, from the first query for the site's name to the last octet of the visit, and
-divided as `decomposition` divides a page load, with a replica's waits for the origin taken out of its users', as
-`cache_savings` does.
+Times are measured at a user's own interface, from the first query for the site's name to the last octet of the visit,
+and decomposed as `decomposition` decomposes a page load, with a replica's waits for the origin subtracted from its
+users', as in `cache.claims.savings`.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ _AT_ORIGIN = Words(
 def c5(
     without: Mapping[str, Sequence[float]], through: Mapping[str, Sequence[float]], disagreeing: Sequence[str]
 ) -> Verdict:
-    """Decide C5 by the times in s of the same visits by region, without the CDN and through it.
+    """Decide C5 from the times in s of the same visits by region, without the CDN and through it.
 
-    `disagreeing`: names of the comparisons in which measured times are not what theory says; undecided then.
+    `disagreeing`: names of the comparisons in which measured times disagree with theory; undecided then.
     """
     if not without or {name: len(times) for name, times in without.items()} != {
         name: len(times) for name, times in through.items()
@@ -52,7 +52,9 @@ def c5(
 
 
 def c6(without: LinkUse, through: LinkUse, from_copies: int) -> Verdict:
-    """Decide C6 by what the same requests put on the origin's link; `from_copies`: responses that replicas had."""
+    """Decide C6 from the octets of the same requests on the origin's link; `from_copies`: responses served by replicas
+    alone.
+    """
     return decide_relief(_AT_ORIGIN, without, through, from_copies)
 
 
@@ -72,6 +74,6 @@ def decompose_by_name(load: PageLoad, lookups: DnsTraffic, legs: Legs | None, sp
         return Decomposition(found.total_s, {"dns": 0.0} | dict(found.terms))
     before = sum_up(waits, min(one.start_ns for one in waits), start_ns, ("dns",))
     terms = {"dns": 0.0} | dict(found.terms) | {"dns": before.terms["dns"]}
-    # What the user did between the answer and its SYN.
+    # The user's own time between the DNS answer and its SYN.
     terms[RESIDUAL] += before.terms[RESIDUAL]
     return Decomposition(found.total_s + before.total_s, terms)

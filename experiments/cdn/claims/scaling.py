@@ -1,8 +1,8 @@
-"""Decide C1, C5 and C6 from a sweep over the number of clients: a lone origin against a CDN.
+"""Scalability claims C1, C5 and C6, from a sweep over the number of clients: a single origin against a CDN.
 
-The crossings (see `crossings`) at the interfaces of users and origin are put together. A client asks, gets, thinks and
-asks again, so that the link is used as `cdn_theory` says: in step with the clients up to the knee, and fully from there
-on, when each further client costs all of them time.
+The bulk exchanges (see `http.wire.bulk`) at the interfaces of users and origin are combined. A client requests,
+receives, thinks and repeats, so that link usage follows `cdn.theory`: proportional to the clients up to the knee, and
+saturated from there on, where each further client adds delay for all.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ FULL, BEYOND = 0.9, 1.2
 
 @dataclass(frozen=True)
 class Point:
-    """So many clients for a while: means over their responses in s, and what crossed the origin's link meanwhile.
+    """One number of clients: means over their responses in s, and the octets on the origin's link meanwhile.
 
-    `theory_s` is what theory says of the response time and `tolerance` how far it may be from that;
-    `theory_utilisation` is the closed form's; `needs` is the share of the link that the clients would
-    use if none ever waited for another; `problem` says why it is no evidence, `wrong` which response is not the object.
+    `theory_s` is the response time in theory and `tolerance` the permitted deviation; `theory_utilisation` is the
+    closed form's; `needs` is the share of the link that the clients would use without queueing; `problem` is the reason
+    why it is no evidence, `wrong` a response that is not the object.
     """
 
     clients: int
@@ -54,9 +54,9 @@ class Point:
 
 @dataclass(frozen=True)
 class Responses:
-    """What users got within a span: mean times in s, the terms of those that came over the origin's link.
+    """Responses to users within a span: mean times in s, the terms of those that crossed the origin's link.
 
-    `request_bytes` and `response_bytes` are the largest of what was said, 0 where nothing was.
+    `request_bytes` and `response_bytes` are the largest request and response, 0 without any.
     """
 
     count: int
@@ -73,10 +73,11 @@ class Responses:
 def responses(
     users: Iterable[Traffic], origin: Traffic, span: tuple[int, int], rate_bps: float, objects: Objects
 ) -> Responses:
-    """Put together what was asked for within a span, as users and the origin saw it; users got `objects`, or are wrong.
+    """Combine the exchanges within a span at users and origin; responses to users must be `objects`, else they are
+    `wrong`.
 
-    A request crosses a way on which nothing waits, so that what its response takes beyond that way and beyond its
-    transmission is its time in the queue of the link.
+    Requests meet no queue on their way, so that the time of a response beyond propagation and transmission is its time
+    in the queue of the link.
     """
     users = list(users)
     mine = [one for traffic in users for one in traffic.crossings if span[0] <= one.asked_ns < span[1]]

@@ -1,8 +1,8 @@
-"""Decide the claims on FTP's connections from packets: F1, F2, F3, F6, F7.
+"""FTP connection claims F1, F2, F3, F6 and F7: control and data connections, commands, active and passive mode.
 
-The capture must be taken at the client, so that "before" means what the client had sent or received before. Each
-function takes the sessions of one window (see `ftp`) and returns a Verdict; "undecided" means that the capture dropped
-packets, has a hole, or has no such traffic.
+The capture must be taken at the client, so that "before" refers to the client's own order of sending and receiving. All
+functions take the sessions of one window (see `wire.sessions`) and return a Verdict; "undecided" means that the capture
+dropped packets, has a gap, or lacks such traffic.
 
 Source: RFC 959 sections 2.3, 3.2, 3.3 and 5.3, and RFC 2428 for EPRT and EPSV.
 """
@@ -99,9 +99,9 @@ def f1(traffic: Sequence[FtpTraffic]) -> Verdict:
 
 @dataclass(frozen=True)
 class Assignment:
-    """A session of a client, and what the client was to do in it: list, get or put files of these names.
+    """A session of a client and its task: list, get or put files of these names.
 
-    `folder`: the names that the user's folder has at that time, for a listing.
+    `folder`: the names in the user's folder at that time, for a listing.
     """
 
     traffic: FtpTraffic
@@ -111,10 +111,10 @@ class Assignment:
 
 
 def f2(traffic: FtpTraffic, files: Mapping[str, bytes], assignments: Sequence[Assignment] = ()) -> Verdict:
-    """Decide F2: every transfer has a data connection to itself, which carries its data and nothing else.
+    """Decide F2: every transfer has its own data connection, which carries its data and nothing else.
 
-    `files`: what the names stand for, for RETR and STOR; a transfer of another name shows nothing. `assignments`: what
-    clients were to do; nothing of it may be missing, and a listing must be that of the folder.
+    `files`: content by name, for RETR and STOR; a transfer of another name is not compared. `assignments`: the clients'
+    tasks, which must be complete, and a listing must be that of the folder.
     """
     done = [one for one in traffic.transfers if one.done]
     if why_not_evidence([traffic]) is None and len(done) < 2 and not assignments:
@@ -233,7 +233,7 @@ def _mode(
 
 
 def _opened(transfer: Transfer, mode: Mode) -> Connection:
-    """The established data connection of a transfer in this mode. Raises Contradiction."""
+    """Return the established data connection of a transfer in this mode. Raises Contradiction."""
     command = transfer.exchange.command
     if transfer.announced is None or transfer.announced.mode != mode:
         raise Contradiction(f"{command.text!r} in frame {command.frame} is not in {mode} mode.", command.frame)
@@ -243,7 +243,8 @@ def _opened(transfer: Transfer, mode: Mode) -> Connection:
 
 
 def _stays(session: FtpSession) -> int:
-    """The frame in which a control connection is first closed, behind all that went on. Raises Contradiction."""
+    """Return the frame in which a control connection is first closed, after all other activity. Raises Contradiction.
+    """
     control, syn = session.control, session.control.syn
     if not control.established:
         raise Contradiction(f"The connection of frame {syn.frame} to {control.server} was not established.", syn.frame)
@@ -270,7 +271,7 @@ def _closings(*ways: Direction) -> list[Mark]:
 
 
 def _own_connection(transfer: Transfer, files: Mapping[str, bytes]) -> int:
-    """The frame that opens a transfer's data connection, whose octets are the file's. Raises Contradiction."""
+    """Return the frame that opens a transfer's data connection, whose octets are the file's. Raises Contradiction."""
     command = transfer.exchange.command
     if transfer.connection is None or not transfer.connection.established:
         raise Contradiction(f"{command.text!r} in frame {command.frame} has no data connection.", command.frame)
@@ -327,7 +328,7 @@ def is_listing(transfer: Transfer, folder: Collection[str], sizes: Mapping[str, 
 
 
 def _entry(line: str) -> tuple[str, int | None] | None:
-    """The name and, of a file, the size in a line of a listing; None where the line has no entry."""
+    """Parse the name and, of a file, the size in a line of a listing; None for a line without an entry."""
     if not line.strip() or re.fullmatch(r"total \d+", line):
         return None
     if (long := LONG_LINE.fullmatch(line)) is not None:
@@ -357,7 +358,7 @@ def _out_of_band(session: FtpSession, files: Mapping[str, bytes]) -> None:
 
 
 def _between_the_same(connection: Connection, traffic: FtpTraffic) -> bool:
-    """Whether a connection runs between the hosts of a session, beyond its well-known port, while that lasts."""
+    """Return True if a connection joins the hosts of a session, beyond its well-known port, during the session."""
     ends = {connection.client.address, connection.server.address}
     return any(
         ends == {one.control.client.address, one.control.server.address} and connection.server.port > 1023

@@ -1,13 +1,13 @@
-"""Decide the claims on FTP's replies and state from the dialogue: F4 and F5.
+"""FTP reply and state claims F4 and F5, from the dialogue on the control connection.
 
-A reply code alone proves nothing: a server could say 452 whenever it likes. So each of the four codes is judged by its
-cause, as far as that is seen in the packets:
+A reply code alone is no proof: a server could send 452 at any time. Each of the four codes is therefore judged by its
+cause, as far as packets show it:
 
-    331  USER is answered by it; what needs a login is refused until PASS, and done after it; another password is
-         refused, and what needs a login behind it
-    125  the data connection stood before the command that uses it; where it did not, the same server says 150
-    425  nobody opened the data connection: the server's SYN was answered by RST, or not at all
-    452  a file is refused, another one is deleted, and the same octets are taken then: there was no room
+    331  the reply to USER; a command that needs a login is refused until PASS, and done after it; another password is
+         refused, and such a command after it
+    125  the data connection was established before the command that uses it; else the same server replies 150
+    425  the data connection was not established: the server's SYN was answered by RST, or not at all
+    452  a file is refused, another one is deleted, and the same octets are accepted then: the disk was full
 
 Source: RFC 959 sections 4.2 and 5.4. The capture must be taken at the client.
 """
@@ -51,10 +51,10 @@ def f4(scenarios: Mapping[int, FtpTraffic], uploads: Mapping[str, bytes] | None 
 
 
 def f5(traffic: FtpTraffic, files: Mapping[str, bytes] | None = None) -> Verdict:
-    """Decide F5: the same command is answered otherwise after CWD, and after USER and PASS, on the same connection.
+    """Decide F5: the reply to the same command changes after CWD, and after USER and PASS, on the same connection.
 
-    PWD must name another directory behind CWD, the same one behind a CWD that is refused, and the first one behind
-    CDUP; a later session, on a connection of its own, must have to begin anew. `files`: what the names stand for.
+    PWD must return another directory after CWD, the same one after a refused CWD, and the first one after CDUP; a later
+    session, on its own connection, must start from the initial state. `files`: content by name.
     """
     if len(traffic.sessions) < 2:
         return undecided("F5", "It takes two sessions to see that the second one begins anew.")
@@ -90,7 +90,7 @@ def _first(session: FtpSession, code: int, *verbs: str) -> Exchange | None:
 
 
 def _login(session: FtpSession) -> tuple[Exchange, Exchange]:
-    """A command that was refused by 530, and the same one done behind 230. Raises Contradiction."""
+    """Return a command refused by 530, and the same one done after 230. Raises Contradiction."""
     inside = _need(_first(session, LOGGED_IN, "PASS", "USER"), session, "nobody logs in")
     place = session.exchanges.index(inside)
     early = [one for one in session.exchanges[:place] if one.command.verb in NEED_LOGIN]
@@ -106,7 +106,7 @@ def _login(session: FtpSession) -> tuple[Exchange, Exchange]:
 
 
 def _relative(session: FtpSession) -> tuple[Exchange, Exchange, Exchange]:
-    """RETR of one name, refused before CWD and done after it, and that CWD. Raises Contradiction."""
+    """Return RETR of one name, refused before CWD and done after it, and that CWD. Raises Contradiction."""
     retrievals = session.asked("RETR")
     for before in retrievals:
         for after in retrievals[retrievals.index(before) + 1 :]:
@@ -122,7 +122,7 @@ def _relative(session: FtpSession) -> tuple[Exchange, Exchange, Exchange]:
 
 
 def _is_file(transfer: Transfer, files: Mapping[str, bytes]) -> None:
-    """Raise Contradiction unless what was fetched is the file."""
+    """Raise Contradiction unless the data fetched are the file."""
     expected, got = files.get(transfer.base_name), transfer.stream.data
     if expected is not None and got != expected:
         frame = transfer.exchange.command.frame
@@ -169,7 +169,7 @@ def _starts_where(first: FtpSession, second: FtpSession) -> None:
 
 
 def _directory(exchange: Exchange) -> bytes:
-    """What a 257 names (RFC 959 appendix II: between quotes, a quote in it doubled). Raises Contradiction."""
+    """Parse the directory in a 257 (RFC 959 appendix II: quoted, with quotes doubled). Raises Contradiction."""
     assert exchange.final is not None
     found = QUOTED.match(exchange.final.message)
     if found is None:
@@ -179,7 +179,7 @@ def _directory(exchange: Exchange) -> bytes:
 
 
 def _begins_anew(session: FtpSession, known: Exchange) -> Exchange:
-    """The command that another session carried out, here refused again. Raises Contradiction."""
+    """Return a command done in another session, here refused again. Raises Contradiction."""
     again = next((one for one in session.asked("RETR") if one.command.argument == known.command.argument), None)
     asked = _need(again, session, f"{known.command.text!r} is not asked")
     if asked.code not in (NO_FILE, NOT_LOGGED_IN):
@@ -230,7 +230,7 @@ def _asks_for_password(traffic: FtpTraffic) -> Found:
 
 
 def _wrong_password(traffic: FtpTraffic, right: Exchange) -> Exchange:
-    """A PASS with another password: it must be refused, and so must what needs a login behind it."""
+    """Return a PASS with another password: it must be refused, and so must later commands that need a login."""
     for session in traffic.sessions:
         for place, one in enumerate(session.exchanges):
             if one.command.verb != "PASS" or one.command.argument == right.command.argument:
@@ -255,7 +255,7 @@ def _open_already(traffic: FtpTraffic) -> Found:
     if stood is None:
         frame = exchange.command.frame
         raise Contradiction(f"125 answers frame {frame}, and the data connection was not open then.", frame)
-    # Said whatever the connection's state, 125 would mean nothing.
+    # A 125 independent of the connection's state would prove nothing.
     waited = (one for one in session.transfers if 150 in one.exchange.codes and _stood_before(one) is None)
     other = next(waited, None)
     if other is None:
@@ -270,7 +270,7 @@ def _open_already(traffic: FtpTraffic) -> Found:
 
 
 def _stood_before(transfer: Transfer) -> int | None:
-    """The frame that completed the handshake of a data connection before its command; None if none did."""
+    """Return the frame that completed the handshake of a data connection before its command; None without one."""
     made = transfer.connection
     if made is None or not made.established or made.from_client.first_ack is None:
         return None
@@ -319,7 +319,7 @@ def _no_room(uploads: Mapping[str, bytes], traffic: FtpTraffic) -> Found:
     )
     if taken is None:
         raise Contradiction(f"{exchange.text!r}, and with room made it is not taken either.", exchange.command.frame)
-    # The server may have stopped reading: what came of the file must be its beginning.
+    # The server may have stopped reading: the octets that it received must be the beginning of the file.
     sent, whole = refused.stream.data, taken.stream.data
     for one in (transfer for transfer in session.transfers if transfer.done and transfer.verb == refused.verb):
         expected, frame = uploads.get(one.base_name), one.exchange.command.frame

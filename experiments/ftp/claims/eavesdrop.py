@@ -1,9 +1,9 @@
-"""What a third host learns from what it sees: claims F8 and F9.
+"""Eavesdropping claims F8 and F9: credentials and files recovered from the frames that a third host captures.
 
-The eavesdropper knows nothing but the frames at its own interface. It puts every TCP stream together, looks for a
-dialogue with USER and PASS, on whatever port, and takes every other stream for a file. The judge, who knows what was to
-be kept secret, then says what of it was recovered: the user, the password, the whole file, blocks of it, its name; in
-the clear and in the forms that are mere writing (base64, hexadecimal).
+The eavesdropper has only the frames at its own interface. It reassembles every TCP stream, searches for a dialogue with
+USER and PASS on any port, and treats every other stream as a file. The judge, which knows the secrets, then reports
+those recovered: the user, the password, the whole file, blocks of it, its name; in clear text and in encodings without
+a key (base64, hexadecimal).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ BLOCK_OCTETS = 32
 
 @dataclass(frozen=True)
 class Secret:
-    """What nobody else is to learn."""
+    """Confidential data of a session: credentials, file name and content."""
 
     user: str
     password: str
@@ -44,7 +44,7 @@ class Secret:
 
 @dataclass(frozen=True)
 class Learned:
-    """Something that was said in the clear, and the frame that said it."""
+    """A command argument captured in clear text, and its frame."""
 
     what: str
     frame: int
@@ -52,20 +52,20 @@ class Learned:
 
 @dataclass(frozen=True)
 class Overheard:
-    """All that one interface saw of the connections of others. `address` is the listener's own."""
+    """The connections of other hosts captured at one interface. `address` is the eavesdropper's own."""
 
     connections: tuple[Connection, ...]
     address: str
     dropped: int = 0
 
     def between(self, start_ns: int, end_ns: int) -> Overheard:
-        """The part whose connections begin within [start_ns, end_ns)."""
+        """Return the part whose connections begin within [start_ns, end_ns)."""
         inside = tuple(one for one in self.connections if start_ns <= one.syn.time_ns < end_ns)
         return Overheard(inside, self.address, self.dropped)
 
     @property
     def streams(self) -> Iterator[tuple[Connection, Stream]]:
-        """Every direction of every connection that carried anything."""
+        """Every direction of every connection that carried data."""
         for one in self.connections:
             for way in (one.from_client, one.from_server):
                 if way.stream.data:
@@ -73,7 +73,7 @@ class Overheard:
 
     @cached_property
     def credentials(self) -> dict[str, list[Learned]]:
-        """What was said behind USER and behind PASS, by that word."""
+        """The arguments of USER and PASS, by command."""
         found: dict[str, list[Learned]] = {"USER": [], "PASS": []}
         for _, stream in self.streams:
             for each in SAID.finditer(stream.data):
@@ -82,20 +82,20 @@ class Overheard:
         return found
 
     def file(self, digest: str) -> Stream | None:
-        """The stream that is a file of this SHA-256, whole."""
+        """Return the stream that is a whole file with this SHA-256."""
         for _, stream in self.streams:
             if stream.whole and hashlib.sha256(stream.data).hexdigest() == digest:
                 return stream
         return None
 
     def blocks(self, content: bytes) -> list[int]:
-        """The offsets of those blocks of a file that are in any stream."""
+        """Return the offsets of a file's blocks that occur in any stream."""
         starts = range(0, len(content) - BLOCK_OCTETS + 1, BLOCK_OCTETS)
         every = [stream.data for _, stream in self.streams]
         return [start for start in starts if any(content[start : start + BLOCK_OCTETS] in data for data in every)]
 
     def words(self, word: str) -> list[int]:
-        """The frames of a word in the clear, in base64 and in hexadecimal."""
+        """Return the frames with a word in clear text, in base64 and in hexadecimal."""
         found: list[int] = []
         for _, stream in self.streams:
             data = stream.data
@@ -107,14 +107,16 @@ class Overheard:
 
 
 def overhear(captured: CaptureFile, interface: str, address: str) -> Overheard:
-    """Return what an interface saw of others' connections. Raises KeyError if the capture has no such interface."""
+    """Return the connections of other hosts captured at an interface. Raises KeyError if the capture has no such
+    interface.
+    """
     every = connections(captured.at(interface))
     theirs = tuple(one for one in every if address not in (one.client.address, one.server.address))
     return Overheard(theirs, address, captured.dropped(interface))
 
 
 def _forms(word: bytes) -> list[bytes]:
-    """A word, and what it looks like within base64 (its whole groups of three, at each alignment) and hexadecimal."""
+    """Return a word, its encodings within base64 (whole groups of three octets, at each alignment), and hexadecimal."""
     forms = [word, word.hex().encode(), word.hex().upper().encode()]
     for skipped in range(3):
         whole = word[skipped : skipped + (len(word) - skipped) // 3 * 3]
@@ -150,7 +152,7 @@ def f8(ftp: Overheard, secret: Secret) -> Verdict:
 def f9(sftp: Overheard, ftp: Overheard, secret: Secret, arrived: bytes) -> Verdict:
     """Decide F9: the same search over an SFTP transfer of the same file with the same password finds nothing.
 
-    `arrived` is what the client wrote into its file. Undecided where the search finds nothing in the FTP traffic.
+    `arrived` is the client's copy of the file. Undecided if the search finds nothing in the FTP traffic.
     """
     unfit = _unfit(sftp)
     if unfit is not None:
@@ -185,7 +187,7 @@ def _unfit(heard: Overheard) -> str | None:
 
 
 def _recovered(heard: Overheard, secret: Secret) -> list[tuple[str, list[int]]]:
-    """What was recovered of a secret, and the frames of it."""
+    """Describe the recovered parts of a secret, with their frames."""
     found = []
     for kind in ("USER", "PASS"):
         for one in heard.credentials[kind]:
@@ -204,13 +206,13 @@ def _recovered(heard: Overheard, secret: Secret) -> list[tuple[str, list[int]]]:
 
 
 def _banners(connection: Connection) -> list[str]:
-    """What both ends say of themselves in the clear before encryption begins; empty if it is not SSH."""
+    """Return the identification strings of both ends, sent before encryption begins; empty if it is not SSH."""
     found = [SSH_BANNER.match(way.stream.data) for way in (connection.from_client, connection.from_server)]
     return [each[1].decode() for each in found if each] if all(found) else []
 
 
 def _still_leaks(carrying: Sequence[Connection], secret: Secret) -> str:
-    """What encryption does not hide, from one transfer."""
+    """Describe the metadata of one transfer that encryption does not hide."""
     one = max(carrying, key=lambda each: len(each.from_server.stream.data))
     down = one.from_server.stream
     over = len(down.data) / len(secret.content) - 1

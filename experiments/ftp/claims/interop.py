@@ -1,4 +1,4 @@
-"""Did a client list, get or put what it was to, in the mode it was told? Decided from packets, whoever it was."""
+"""FTP interoperability check: a client's listings, downloads and uploads, in a given mode, decided from packets."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def transferred(
     files: Mapping[str, bytes],
     stored: Mapping[str, bytes] | None = None,
 ) -> Verdict:
-    """Whether every file was got or put octet by octet, or listed and nothing else, in this mode.
+    """Decide that every file was downloaded or uploaded octet by octet, or listed without extra names, in this mode.
 
-    `stored`: what the server has of the files that were put, where that was looked up. The verdict's id
-    is `cell_id`; its evidence names the packet that shows a failure.
+    `stored`: the server's copies of uploaded files, if they were inspected. The verdict's id is `cell_id`; its evidence
+    cites the packet of a failure.
     """
     unfit = why_not_evidence([traffic])
     if unfit is not None:

@@ -1,15 +1,15 @@
-"""The lines of an FTP control connection: commands and replies, with the frames that carried them.
+"""FTP control connection grammar: commands and replies, with the frames that carried them.
 
-Written from RFC 959 (sections 4.2 and 5.3) for the judge alone. A command is a verb of three or four letters, perhaps a
-space and an argument, and CRLF. A reply is a code of three digits, a space, text and CRLF; or, over several lines, the
-code and a hyphen first, and last a line that begins with the same code and a space:
+Written from RFC 959 (sections 4.2 and 5.3) for the judge alone. A command is a verb of three or four letters, an
+optional argument after a space, and CRLF. A reply is a code of three digits, a space, text and CRLF; or, over several
+lines, the code and a hyphen first, and last a line that begins with the same code and a space:
 
     C: USER ann<CRLF>
     S: 331 Please give the password.<CRLF>
     S: 211-Features:<CRLF> MDTM<CRLF>211 End.<CRLF>
 
-The control connection follows the Telnet protocol, so ABOR may have Telnet commands before it (section 4.1.3); they are
-skipped. Octets above 127 are taken, for names in UTF-8 (RFC 2640). A bare CR or LF is an error here.
+The control connection follows the Telnet protocol, so Telnet commands may precede ABOR (section 4.1.3); they are
+skipped. Octets above 127 are accepted, for names in UTF-8 (RFC 2640). A bare CR or LF is an error.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ EXCERPT_OCTETS = 40
 
 
 class FtpGrammarError(ValueError):
-    """These octets are not what the grammar allows; the message says which rule and shows them."""
+    """Octets violate the grammar; the message has the rule and an excerpt."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def read_replies(stream: Stream) -> Iterator[Reply]:
 
 
 def _reply(data: bytes) -> tuple[int, bytes, int]:
-    """The code, the text and the length of the reply with which these octets begin."""
+    """Parse the reply at the start of these octets; return its code, text and length."""
     if (single := REPLY.match(data)) is not None:
         return int(single[1]), single[2], single.end()
     first = FIRST_OF_MANY.match(data)

@@ -1,8 +1,8 @@
-"""FTP sessions as one interface saw them: the dialogue on the control connection, and the data connections.
+"""FTP sessions at one interface: the dialogue on the control connection, and the data connections.
 
-RFC 959: replies answer commands in order (section 5.4), each with preliminary replies (1yz) and a final one. Where a
-data connection leads is announced on the control connection, by PORT or in the reply to PASV (EPRT and EPSV, RFC 2428);
-the connection to that address and port belongs to the transfer that follows. Left out: the default data port without
+RFC 959: replies answer commands in order (section 5.4), each with preliminary replies (1yz) and a final one. The
+endpoint of a data connection is announced on the control connection, by PORT or in the reply to PASV (EPRT and EPSV,
+RFC 2428); the connection to that endpoint belongs to the transfer that follows. Left out: the default data port without
 PORT (RFC 1123 section 4.1.2.12 has user agents send PORT for every transfer), and block mode, in which one data
 connection serves several transfers.
 """
@@ -25,7 +25,7 @@ TO_CLIENT = ("RETR", "LIST", "NLST", "MLSD")
 TRANSFERS = (*TO_SERVER, *TO_CLIENT)
 # RFC 959 section 5.4: the final replies of a transfer that succeeded.
 DONE = (226, 250)
-# h1,h2,h3,h4,p1,p2; RFC 1123 section 4.1.2.6: nobody may rely on the parentheses around it.
+# h1,h2,h3,h4,p1,p2; RFC 1123 section 4.1.2.6: the parentheses around it are optional.
 HOST_PORT = re.compile(rb"(\d{1,3}),(\d{1,3}),(\d{1,3}),(\d{1,3}),(\d{1,3}),(\d{1,3})")
 # RFC 2428 sections 2 and 3: |protocol|address|port|, any one printable character as delimiter.
 EXTENDED = re.compile(rb"([!-~])([12]?)\1([0-9A-Fa-f:.]*)\1(\d{1,5})\1")
@@ -59,7 +59,7 @@ class Exchange:
 
 @dataclass(frozen=True)
 class Announcement:
-    """Where the next data connection leads, and the exchange that said so."""
+    """The endpoint of the next data connection, and the exchange that announced it."""
 
     mode: Mode
     endpoint: Endpoint
@@ -68,7 +68,7 @@ class Announcement:
 
 @dataclass(frozen=True)
 class Transfer:
-    """A transfer command, where its data connection was to lead, and that connection (None: nobody opened it)."""
+    """A transfer command, the announcement of its data connection, and that connection (None: not opened)."""
 
     exchange: Exchange
     announced: Announcement | None
@@ -77,7 +77,7 @@ class Transfer:
 
     @property
     def verb(self) -> str:
-        """What was asked for."""
+        """The transfer command's verb."""
         return self.exchange.command.verb
 
     @property
@@ -87,17 +87,17 @@ class Transfer:
 
     @property
     def base_name(self) -> str:
-        """The last part of that."""
+        """The last component of the name."""
         return self.name.rpartition("/")[2]
 
     @property
     def done(self) -> bool:
-        """Whether the server said that it succeeded."""
+        """True if the server reported success."""
         return self.exchange.code in DONE
 
     @property
     def direction(self) -> Direction | None:
-        """The direction of the data connection in which the data go."""
+        """The direction of the data connection that carries the data."""
         if self.connection is None:
             return None
         opened_by_server = self.connection.client.address == self.server
@@ -106,7 +106,7 @@ class Transfer:
 
     @property
     def stream(self) -> Stream:
-        """The data as they crossed the wire."""
+        """The captured data."""
         return self.direction.stream if self.direction is not None else Stream(b"", (), whole=True)
 
 
@@ -114,7 +114,7 @@ class Transfer:
 class FtpSession:
     """One control connection, its greeting, its exchanges in order, and its transfers.
 
-    `problem`: what breaks the grammar, if anything; `spare`: connections that were announced and served no transfer.
+    `problem`: a violation of the grammar, if any; `spare`: announced connections that served no transfer.
     """
 
     control: Connection
@@ -125,7 +125,7 @@ class FtpSession:
     problem: str | None = None
 
     def asked(self, *verbs: str) -> list[Exchange]:
-        """The exchanges of these verbs."""
+        """Return the exchanges of these verbs."""
         return [one for one in self.exchanges if one.command.verb in verbs]
 
     @property
@@ -135,7 +135,7 @@ class FtpSession:
 
     @property
     def replies(self) -> list[Reply]:
-        """All that the server said, in order."""
+        """All replies of the server, in order."""
         found = list(self.greeting)
         for one in self.exchanges:
             found += [*one.preliminary, *([one.final] if one.final is not None else [])]
@@ -144,14 +144,14 @@ class FtpSession:
 
 @dataclass(frozen=True)
 class FtpTraffic:
-    """The sessions that one interface saw, in the order of their SYNs; other connections; packets not captured."""
+    """The sessions at one interface, in the order of their SYNs; other connections; the count of dropped packets."""
 
     sessions: tuple[FtpSession, ...]
     others: tuple[Connection, ...] = ()
     dropped: int = 0
 
     def between(self, start_ns: int, end_ns: int) -> FtpTraffic:
-        """The part whose connections begin within [start_ns, end_ns)."""
+        """Return the part whose connections begin within [start_ns, end_ns)."""
         return FtpTraffic(
             tuple(one for one in self.sessions if start_ns <= one.control.syn.time_ns < end_ns),
             tuple(one for one in self.others if start_ns <= one.syn.time_ns < end_ns),
@@ -176,7 +176,7 @@ def ftp_traffic(captured: CaptureFile, interface: str, port: int = CONTROL_PORT)
 
 
 def why_not_evidence(traffic: Iterable[FtpTraffic]) -> str | None:
-    """Return why nothing can be concluded from this traffic, or None if something can."""
+    """Return the reason why this traffic permits no conclusion, or None if it does."""
     every = list(traffic)
     if any(one.dropped for one in every):
         return f"the capture dropped {max(one.dropped for one in every)} packets"
@@ -191,7 +191,7 @@ def why_not_evidence(traffic: Iterable[FtpTraffic]) -> str | None:
 
 @dataclass
 class _Reading:
-    """What is known so far while a session's exchanges are gone through."""
+    """Parser state while the exchanges of a session are iterated."""
 
     control: Connection
     free: list[Connection]
@@ -200,7 +200,7 @@ class _Reading:
     spare: list[Connection] = field(default_factory=list)
 
     def take(self, exchange: Exchange) -> None:
-        """Note an announcement, or a transfer with its connection."""
+        """Record an announcement, or a transfer with its connection."""
         found = _announcement(exchange, self.control.server.address)
         if found is not None:
             self.finish()
@@ -211,13 +211,13 @@ class _Reading:
             self.transfers.append(Transfer(exchange, last, made, self.control.server.address))
 
     def finish(self) -> None:
-        """What was announced serves no transfer any more."""
+        """Record the announced connection as spare, if no transfer used it."""
         if self.announced is not None and (left := self._connection(self.announced)) is not None:
             self.spare.append(left)
         self.announced = None
 
     def _connection(self, announced: Announcement) -> Connection | None:
-        """The first connection to the announced place that was opened behind the announcement."""
+        """Return the first connection to the announced endpoint opened after the announcement."""
         said = announced.exchange.command if announced.mode == "active" else announced.exchange.final
         assert said is not None
         for place, one in enumerate(self.free):
@@ -248,7 +248,7 @@ def _session(control: Connection, free: list[Connection]) -> FtpSession:
 
 
 def _until_final(replies: Sequence[Reply]) -> tuple[list[Reply], list[Reply]]:
-    """The replies up to the first final one, and those behind it."""
+    """Return the replies up to the first final one, and the rest."""
     for place, one in enumerate(replies):
         if not one.preliminary:
             return list(replies[: place + 1]), list(replies[place + 1 :])
@@ -256,7 +256,9 @@ def _until_final(replies: Sequence[Reply]) -> tuple[list[Reply], list[Reply]]:
 
 
 def _order(exchanges: Sequence[Exchange], left: Sequence[Reply]) -> str | None:
-    """RFC 959 section 5.4: a reply follows its command; only 421 may come unasked."""
+    """Return a violation of the order of replies (RFC 959 section 5.4: a reply follows its command; only 421 may be
+    unsolicited).
+    """
     for one in exchanges:
         if one.final is not None and one.final.last_ns < one.command.first_ns:
             return f"the reply in frame {one.final.frame} precedes its command in frame {one.command.frame}"
@@ -265,7 +267,7 @@ def _order(exchanges: Sequence[Exchange], left: Sequence[Reply]) -> str | None:
 
 
 def named_port(command: Command) -> Endpoint | None:
-    """Where PORT or EPRT wants the data connection; None for another command, or an argument out of the grammar."""
+    """Parse the endpoint in PORT or EPRT; None for another command, or a malformed argument."""
     if command.verb == "PORT" and (found := HOST_PORT.fullmatch(command.argument)) is not None:
         return _endpoint(found)
     if command.verb == "EPRT" and (found := EXTENDED.fullmatch(command.argument)) is not None:

@@ -1,4 +1,4 @@
-"""Where the time of an FTP session went, from packets at the client's own interface.
+"""Decomposition of an FTP session's duration, from packets at the client's own interface.
 
     control_handshake  SYN of the control connection sent   to  SYN-ACK received
     dialogue           SYN-ACK received, or any other command sent    to  the greeting, or its reply, received
@@ -8,10 +8,10 @@
     transmission       first octet of its data received     to  last octet
     confirmation       last octet received                  to  the final reply
 
-The total runs from the first SYN to the final reply of the last transfer; what the client does behind that (QUIT) takes
-nobody's time. A moment that several intervals cover counts as the one further down the protocol: a handshake that the
-server begins in answer to RETR is data_handshake, not request. What no interval covers is residual: the client's own
-time. So the terms sum to the total exactly. For uploads, request ends with the first octet that the client sends.
+The total runs from the first SYN to the final reply of the last transfer; later commands (QUIT) are not part of it. A
+moment that several intervals cover counts as the one further down the protocol: a handshake that the server begins in
+answer to RETR is data_handshake, not request. Time that no interval covers is residual: the client's own. The terms
+therefore sum to the total exactly. For uploads, request ends with the first octet that the client sends.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def span_of(session: FtpSession) -> tuple[int, int]:
 def segment_sizes(session: FtpSession) -> tuple[list[int], list[int]]:
     """Return the octets of each segment up to the end of the last transfer: on the control connection, of the data."""
     _, end_ns = span_of(session)
-    # What the client says at once when it has the last reply is behind the end.
+    # Commands that the client sends right after the last reply are not part of the total.
     control = [len(each.payload) for each in session.control.from_client.segments if each.time_ns < end_ns]
     control += [len(each.payload) for each in session.control.from_server.segments if each.time_ns <= end_ns]
     ways = [one.direction for one in session.transfers if one.done and one.direction is not None]
@@ -59,7 +59,8 @@ def segment_sizes(session: FtpSession) -> tuple[list[int], list[int]]:
 
 
 def other_commands(session: FtpSession) -> list[Exchange]:
-    """What a session asks before the end of its last transfer, beside transfers and what announces them."""
+    """Return the commands of a session before the end of its last transfer, without transfers and their announcements.
+    """
     theirs = [one.exchange for one in session.transfers]
     theirs += [one.announced.exchange for one in session.transfers if one.announced is not None]
     last = max((session.exchanges.index(one.exchange) for one in session.transfers), default=0)
@@ -97,7 +98,7 @@ def _of_transfer(transfer: Transfer, session: FtpSession) -> Iterator[Interval]:
 
 
 def _handshake(transfer: Transfer, session: FtpSession) -> Iterator[Interval]:
-    """One round trip as the client sees it: its SYN to the SYN-ACK, or its SYN-ACK to the ACK."""
+    """Return one round trip at the client: its SYN to the SYN-ACK, or its SYN-ACK to the ACK."""
     made = transfer.connection
     if made is None:
         return
