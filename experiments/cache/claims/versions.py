@@ -25,8 +25,7 @@ INDEX = "index.html"
 
 
 def objects_in(folder: Path) -> dict[bytes, tuple[bytes, ...]]:
-    """Return the single version of every file below a folder that an origin serves; an index stands for its directory.
-    """
+    """Return the single version of every file below a folder that an origin serves; an index stands for its directory."""
     found: dict[bytes, tuple[bytes, ...]] = {}
     for file in (file for file in sorted(folder.rglob("*")) if file.is_file()):
         path, octets = f"/{file.relative_to(folder).as_posix()}", (file.read_bytes(),)

@@ -77,8 +77,7 @@ class FailOverTheory:
         return high
 
     def quantile_tolerance(self, share: float, count: int) -> float:
-        """Return the permitted relative deviation of a quantile of so many samples: its asymptotic normal law at LEVEL.
-        """
+        """Return the permitted relative deviation of a quantile of so many samples: its asymptotic normal law at LEVEL."""
         step_s = self.cycle_s / 1000
         here_s = self.quantile_s(share)
         density = (self.share(here_s + step_s) - self.share(here_s - step_s)) / (2 * step_s)

@@ -234,8 +234,7 @@ def has_ttl(fetched: DnsMessage, name: str, ttl_s: float) -> None:
 
 
 def _counted_down(fetched: DnsMessage, told: DnsMessage, name: str, tolerance_s: float) -> _Told:
-    """Require that the TTL is the original one less the time since the fetch, and that no expired record is answered.
-    """
+    """Require that the TTL is the original one less the time since the fetch, and that no expired record is answered."""
     whole, ttl = _ttl(fetched, name), _ttl(told, name)
     elapsed = (told.time_ns - fetched.time_ns) / 1e9
     since = f"{elapsed:.1f} s after it was fetched with {whole} s (frame {fetched.frame})"

@@ -286,8 +286,7 @@ def _next_steps(
 
 
 def _follows(query: DnsMessage, referral: DnsMessage) -> bool:
-    """Return True if a query continues the same resolution: the same question, or more labels of the name (RFC 9156).
-    """
+    """Return True if a query continues the same resolution: the same question, or more labels of the name (RFC 9156)."""
     before, after = referral.question, query.question
     if query.time_ns < referral.time_ns or before is None or after is None:
         return False

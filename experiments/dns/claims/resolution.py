@@ -339,8 +339,7 @@ def _recursive(link: DnsExchange) -> None:
 
 
 def _named(traffic: DnsTraffic, domain: str, server: str, inside: bool) -> int:
-    """Return the first frame with NS of a domain; each must name the server, and only servers inside or outside of it.
-    """
+    """Return the first frame with NS of a domain; each must name the server, and only servers inside or outside of it."""
     owner, frames = canonical(domain), list[int]()
     for exchange in traffic.exchanges:
         response = exchange.response

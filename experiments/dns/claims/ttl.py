@@ -141,7 +141,6 @@ def _trend(points: Sequence[TtlPoint], pick: Callable[[TtlPoint], float]) -> lis
 
 
 def _against(values: Sequence[float], tolerance: float) -> bool:
-    """Return True if these values do not rise: strictly falling from end to end, and within the tolerance at each step.
-    """
+    """Return True if these values do not rise: strictly falling from end to end, and within the tolerance at each step."""
     allowed = tolerance * max(abs(value) for value in values)
     return values[-1] <= values[0] or any(after < before - allowed for before, after in pairwise(values))

@@ -243,8 +243,7 @@ def _opened(transfer: Transfer, mode: Mode) -> Connection:
 
 
 def _stays(session: FtpSession) -> int:
-    """Return the frame in which a control connection is first closed, after all other activity. Raises Contradiction.
-    """
+    """Return the frame in which a control connection is first closed, after all other activity. Raises Contradiction."""
     control, syn = session.control, session.control.syn
     if not control.established:
         raise Contradiction(f"The connection of frame {syn.frame} to {control.server} was not established.", syn.frame)

@@ -59,8 +59,7 @@ def segment_sizes(session: FtpSession) -> tuple[list[int], list[int]]:
 
 
 def other_commands(session: FtpSession) -> list[Exchange]:
-    """Return the commands of a session before the end of its last transfer, without transfers and their announcements.
-    """
+    """Return the commands of a session before the end of its last transfer, without transfers and their announcements."""
     theirs = [one.exchange for one in session.transfers]
     theirs += [one.announced.exchange for one in session.transfers if one.announced is not None]
     last = max((session.exchanges.index(one.exchange) for one in session.transfers), default=0)

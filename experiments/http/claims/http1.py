@@ -1,12 +1,12 @@
-"""Decide the HTTP/1 claims H1 to H5 from packets.
+"""HTTP/1 claims H1 to H5: connection set-up, message grammar, statelessness, one request per connection.
 
-Every function takes page loads (see `page_load`) and returns a Verdict. "undecided" means that the capture
-dropped packets, has a hole, or has no such traffic; "failed" names the first connection or message that
-contradicts the claim. H1 to H3 are about connections and messages: an error response is a response to them. H4 and H5,
-as H6 to H9, H11, H13 and H14, are about objects: they cannot be shown by loads that did not deliver the files that
-the origin was given (see `delivered`).
+All functions take page loads (see `wire.page_load`) and return a Verdict. "undecided" means that the capture dropped
+packets, has a gap, or lacks such traffic; "failed" cites the first connection or message that contradicts the claim. H1
+to H3 concern connections and messages: an error response counts as a response. H4 and H5, like H6 to H9, H11, H13 and
+H14, concern objects: loads that did not deliver the origin's files cannot confirm them (see `delivery`).
 
-Sources: RFC 9112 sections 2 to 7 and 9, RFC 9110 sections 2.5 and 15, RFC 1945 section 1.3 (one request a connection).
+Sources: RFC 9112 sections 2 to 7 and 9, RFC 9110 sections 2.5 and 15, RFC 1945 section 1.3 (one request per
+connection).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from experiments.http.wire.page_load import PageLoad, why_not_evidence
 HTTP_PORT = 80
 # RFC 9110 section 2.5: a response has no higher major version than its request.
 VERSION_1 = re.compile(rb"HTTP/1\.[0-9]")
-# RFC 9110 section 15: what lies outside is no status code.
+# RFC 9110 section 15: a status code outside of this range is invalid.
 STATUS = re.compile(rb"[1-5][0-9]{2}")
 
 
@@ -103,10 +103,10 @@ def h3(loads: Sequence[PageLoad]) -> Verdict:
 def h4(first: PageLoad, second: PageLoad, others: Sequence[PageLoad] = ()) -> Verdict:
     """Decide H4: the same requests in another order get the same responses, but for their Date.
 
-    `others` are all further loads: no request in them may be answered by another status or content than the same
-    request, octet by octet, elsewhere. Undecided if the two loads did not send the same requests, or sent them in the
-    same order: nothing follows then. Failed also where the responses are the same, but not the files: the responses of
-    an origin whose memory had filled before the first of them would be the same.
+    `others` are all further loads: a request in them must have the same status and content as the same request, octet
+    by octet, elsewhere. Undecided if the two loads did not send the same requests, or sent them in the same order.
+    Failed also if the responses are equal, but not the files: an origin whose state had saturated before the first of
+    them would send equal responses, too.
     """
     unfit = _not_reordered(first, second)
     if why_not_evidence([first, second]) is None and unfit is not None:
@@ -163,12 +163,12 @@ def _content(response: Message) -> bytes:
     try:
         return content_of(response)
     except ValueError:
-        # What cannot be decoded is compared as it came.
+        # Content that cannot be decoded is compared as captured.
         return response.body
 
 
 def h5(loads: Sequence[PageLoad]) -> Verdict:
-    """Decide H5: HTTP/1.0, one object a connection, which the server closes behind the response."""
+    """Decide H5: HTTP/1.0, one object per connection, which the server closes after the response."""
 
     def check(loads: Sequence[PageLoad]) -> tuple[str, list[int]]:
         every = [conversation for load in loads for conversation in load.conversations]
@@ -194,7 +194,7 @@ def response_of(exchange: Exchange) -> Message:
 
 
 def only_exchange(conversation: Conversation, version: bytes) -> Exchange:
-    """Return the one exchange on a connection, which must be of this HTTP version."""
+    """Return the single exchange on a connection, which must be of this HTTP version."""
     syn = conversation.connection.syn.frame
     sound(conversation)
     if len(conversation.exchanges) != 1:
@@ -208,7 +208,7 @@ def only_exchange(conversation: Conversation, version: bytes) -> Exchange:
 
 
 def of_version(exchange: Exchange, version: bytes) -> None:
-    """Require that the request says this HTTP version."""
+    """Require this HTTP version in the request."""
     found, frame = exchange.request.start_line[2], exchange.request.frames[0]
     if found != version:
         raise Contradiction(f"The request in frame {frame} is {_text(found)}, not {_text(version)}.", frame)
@@ -234,7 +234,7 @@ def _opens_asks_gets(conversation: Conversation, port: int) -> None:
     if not conversation.exchanges:
         raise Contradiction(f"No request follows on the connection opened in frame {syn}.", syn)
     if conversation.exchanges[0].response is None:
-        # What stands in the place of a response is a better reason than its absence.
+        # Malformed octets in place of a response are a better reason than its absence.
         sound(conversation)
         response_of(conversation.exchanges[0])
     for exchange in conversation.exchanges:
@@ -315,7 +315,7 @@ def _not_reordered(first: PageLoad, second: PageLoad) -> str | None:
 
 
 def _without_date(message: Message) -> tuple[object, ...]:
-    # RFC 9110 section 6.6.1: Date says when the response was made, not what it is.
+    # RFC 9110 section 6.6.1: Date is the time of generation, and may differ between equal responses.
     fields = tuple(field for field in message.fields if field[0] != b"date")
     return message.start_line, fields, message.body
 

@@ -1,8 +1,8 @@
-"""Decide the claims on HTTP/2 from packets: H10 to H14.
+"""HTTP/2 claims H10 to H14: binary framing, multiplexing, header compression, server push.
 
-Every function takes page loads captured at the client and returns a Verdict; see `http` for what "undecided"
-and "failed" mean. H13 and H14 are decided here as far as packets go; `strategies.timed` adds the time. H11, H13 and
-H14 need loads that delivered their files.
+All functions take page loads captured at the client and return a Verdict; see `http1` for "undecided" and "failed". H13
+and H14 are decided here as far as packets go; `verdict.timed` adds the time. H11, H13 and H14 need loads that delivered
+their files.
 
 Sources: RFC 9113 sections 4.1, 5 and 8.4, RFC 7541 sections 2 and 6.2.2, RFC 9112 sections 2.1 and 9.3.2.
 """
@@ -87,7 +87,7 @@ def _binary_frames(loads: Sequence[PageLoad]) -> tuple[list[Http2Frame], list[Ht
 
 
 def http2_conversations(load: PageLoad) -> list[Http2Conversation]:
-    """The conversations of a load, each of which must be sound HTTP/2."""
+    """Return the conversations of a load, each of which must be valid HTTP/2."""
     found = []
     for conversation in load.conversations:
         syn = conversation.connection.syn.frame
@@ -100,10 +100,10 @@ def http2_conversations(load: PageLoad) -> list[Http2Conversation]:
 
 
 def h11(pipelined: Sequence[PageLoad], multiplexed: Sequence[PageLoad], large: bytes, small: bytes) -> Verdict:
-    """Decide H11: behind `large`, 1.1 delivers `small` last; 2 interleaves both and delivers `small` first.
+    """Decide H11: 1.1 delivers `small` after `large`; 2 interleaves both and delivers `small` first.
 
-    `large` and `small` are request-targets, asked for in this order by both. By 2, nothing else that was asked for may
-    wait for the end of `large` either.
+    `large` and `small` are request-targets, requested in this order by both. By 2, no other response may wait for the
+    end of `large` either.
     """
     loads = [*pipelined, *multiplexed]
     if not pipelined or not multiplexed:
@@ -135,7 +135,7 @@ def _exchange(load: PageLoad, target: bytes) -> Exchange:
 
 
 def _behind(load: PageLoad, large: bytes, small: bytes) -> tuple[float, list[int]]:
-    """(ms from the request for the small object to its end, frames): its response must follow the large one's."""
+    """Return (ms from the request for the small object to its end, frames): its response must follow the large one's."""
     _one_text(load)
     second, ended, began = _asked_in_order(load, large, small)
     return (began.last_ns - second.last_ns) / 1e6, [ended.frames[-1], began.frames[0]]
@@ -152,7 +152,9 @@ def _one_text(load: PageLoad) -> None:
 
 
 def _asked_in_order(load: PageLoad, large: bytes, small: bytes) -> tuple[Message, Message, Message]:
-    """(request for the small object, response to the large one, response to the small one), large and small as said."""
+    """Return (request for the small object, response to the large one, response to the small one), requested in this
+    order.
+    """
     first, second = _exchange(load, large), _exchange(load, small)
     if first.request.first_ns > second.request.first_ns:
         frame = second.request.frames[0]
@@ -169,7 +171,7 @@ def _asked_in_order(load: PageLoad, large: bytes, small: bytes) -> tuple[Message
 
 
 def _interleaved(load: PageLoad, large: bytes, small: bytes) -> tuple[float, list[int]]:
-    """(ms, frames): DATA of the small stream must lie between DATA of the large one, on one connection."""
+    """Return (ms, frames): DATA of the small stream must lie between DATA of the large one, on one connection."""
     (conversation,) = _one(load)
     ids = {exchange.target: stream_id for stream_id, exchange in conversation.streams}
     second, _, delivered = _asked_in_order(load, large, small)
@@ -197,8 +199,8 @@ def _interleaved(load: PageLoad, large: bytes, small: bytes) -> tuple[float, lis
 
 
 def h12(text_loads: Sequence[PageLoad], binary_loads: Sequence[PageLoad]) -> Verdict:
-    """Decide H12: from the second request on, headers take fewer octets by 2 than by 1.1, and than at first; the fields
-    of each response take fewer octets than they have when they are spelled out.
+    """Decide H12: from the second request on, headers take fewer octets by 2 than by 1.1, and than the first; the
+    fields of each response take fewer octets than uncompressed.
     """
     if not text_loads or not binary_loads:
         return undecided("H12", "A page load by HTTP/1.1 and one by HTTP/2 are needed.")
@@ -232,7 +234,7 @@ def h12(text_loads: Sequence[PageLoad], binary_loads: Sequence[PageLoad]) -> Ver
 
 
 def _response_blocks(loads: Sequence[PageLoad]) -> tuple[int, int]:
-    """(octets of the header blocks of all responses, octets they would have without compression)."""
+    """Return (octets of the header blocks of all responses, their octets without compression)."""
     blocks = plain = 0
     for response in (each.response for load in loads for each in load.exchanges if each.response is not None):
         # RFC 7541 section 6.2.2: an octet and two lengths of an octet each, name and value as they are.
@@ -252,7 +254,7 @@ def _response_blocks(loads: Sequence[PageLoad]) -> tuple[int, int]:
 
 
 def _with_objects(fewest: int, verdict: Verdict, loads: Sequence[PageLoad]) -> Verdict:
-    """The verdict, unless the loads are fine but have fewer objects than tell anything."""
+    """Return the verdict, or undecided if the loads are valid but have too few objects."""
     objects = min((len(load.exchanges) for load in loads), default=0)
     if verdict.verdict == "shown" and objects < fewest:
         return undecided(verdict.id, f"A page of {objects} {'object' if objects == 1 else 'objects'} is too small.")
@@ -264,7 +266,7 @@ def _in_all(loads: Sequence[PageLoad]) -> str:
 
 
 def header_sizes(load: PageLoad) -> list[int]:
-    """Octets that the header section of each request takes, in order: of 1.x with its request line, of 2 in frames."""
+    """Return the octets of each request's header section, in order: of 1.x with its request line, of 2 in frames."""
     sizes = []
     for exchange in load.exchanges:
         octets, body = exchange.request.octets, exchange.request.body
@@ -308,7 +310,9 @@ def _pushed(load: PageLoad) -> tuple[str, list[int]]:
 
 
 def _promised_in_time(conversation: Http2Conversation) -> None:
-    """RFC 9113 sections 6.6 and 8.4.1: a promise precedes the end of the response that refers to what it promises."""
+    """Require each promise before the end of the response that refers to the promised object (RFC 9113 sections 6.6 and
+    8.4.1).
+    """
     ended: set[int] = set()
     for frame in conversation.server_frames:
         if frame.kind == Kind.PUSH_PROMISE and frame.stream_id in ended:

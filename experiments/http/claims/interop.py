@@ -1,7 +1,7 @@
-"""Did a page arrive whole? Decided from packets, for any client and any server.
+"""HTTP interoperability check: complete delivery of a page, for any client and any server, decided from packets.
 
-Every response must have status 200 and the content of its file; the versions and the soundness of both sides' messages
-are checked on the way. A client may ask for an object more than once, as load generators do, but for nothing else.
+Every response must have status 200 and the content of its file; the versions and the validity of both sides' messages
+are checked, too. A client may request an object more than once, as load generators do, but nothing else.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ NO_ERROR = 0
 
 
 def fetched(cell_id: str, load: PageLoad, protocol: str, files: Files) -> Verdict:
-    """Whether every file (path: octets, the page first) arrived whole by a protocol: 1.0, 1.1, 2, 2-upgrade or 2-push.
+    """Decide that every file (path: octets, the page first) arrived whole by a protocol: 1.0, 1.1, 2, 2-upgrade or
+    2-push.
 
-    The verdict's id is `cell_id`; its evidence names the packet that shows a failure.
+    The verdict's id is `cell_id`; its evidence cites the packet of a failure.
     """
     unfit = why_not_evidence([load])
     if unfit is not None:
@@ -35,7 +36,7 @@ def fetched(cell_id: str, load: PageLoad, protocol: str, files: Files) -> Verdic
 
 
 def _every_file(load: PageLoad, files: Files) -> None:
-    """Require that every file was asked for, nothing else was, and each response is its file."""
+    """Require a request for every file, no other request, and the file as each response."""
     got = set()
     for exchange in load.exchanges:
         path, frame = path_of(exchange), exchange.request.frames[0]
@@ -71,7 +72,7 @@ def _all_pushed(load: PageLoad, files: Files) -> None:
 
 
 def _sound(conversation: Conversation, protocol: str) -> list[int]:
-    """The frames in which its responses begin; every message must be sound and of the protocol."""
+    """Return the frames in which responses begin; every message must be valid and of the protocol."""
     syn = conversation.connection.syn.frame
     if conversation.problem is not None:
         raise Contradiction(f"On the connection opened in frame {syn}: {conversation.problem}.", syn)
@@ -91,7 +92,7 @@ def _sound(conversation: Conversation, protocol: str) -> list[int]:
             raise Contradiction(f"The request in frame {frame} is {version.decode('latin-1')}.", frame)
     responses = [response_of(exchange) for exchange in conversation.exchanges]
     for response in responses:
-        # RFC 9110 section 6.2: a server says the highest minor version it speaks, whatever the request says.
+        # RFC 9110 section 6.2: a server sends the highest minor version that it supports, independent of the request's.
         if protocol == "1.1" and response.start_line[0] != b"HTTP/1.1":
             said = response.start_line[0].decode("latin-1")
             raise Contradiction(f"The response in frame {response.frames[0]} is {said}.", response.frames[0])
@@ -99,7 +100,7 @@ def _sound(conversation: Conversation, protocol: str) -> list[int]:
 
 
 def _no_error(conversation: Http2Conversation) -> None:
-    """RFC 9113 section 7: an error code other than NO_ERROR, in GOAWAY or RST_STREAM, is a failure."""
+    """Require no error code but NO_ERROR in GOAWAY and RST_STREAM (RFC 9113 section 7)."""
     for frame in (*conversation.client_frames, *conversation.server_frames):
         code = int.from_bytes(frame.payload[4:8] if frame.kind == Kind.GOAWAY else frame.payload[:4], "big")
         if frame.kind in (Kind.GOAWAY, Kind.RST_STREAM) and code != NO_ERROR:

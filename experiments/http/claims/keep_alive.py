@@ -1,8 +1,8 @@
-"""Decide what becomes of a persistent connection on which nothing is asked for a time, from packets: claims K1 to K3.
+"""Keep-alive claims K1 to K3: idle persistent connections and their time-outs.
 
-    K1  the server waits for longer than the client is silent   one connection, silent in between, both responses on it
-    K2  the server's time-out is shorter                        its FIN comes then; the next request opens another one
-    K3  a proxy between them                                    each of its two connections is kept or closed by itself
+    K1  the server's time-out exceeds the client's pause    one connection, idle in between, both responses on it
+    K2  the server's time-out is shorter                    its FIN comes then; the next request opens another one
+    K3  a proxy between them                                each of its two connections is kept or closed independently
 
 RFC 9112 sections 9.3 and 9.5. Captured at the client, and for K3 at the proxy as well.
 """

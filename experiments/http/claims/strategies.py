@@ -1,8 +1,8 @@
-"""Decide, as far as packets go, how a page was loaded: claims H6 to H9.
+"""Page load strategy claims H6 to H9, decided as far as packets go.
 
-The capture must be taken at the client, so that "after" means what the client had received when it sent.
-Each strategy's formula rests on an order of events; the checks here find those events in the packets, and
-`timed` adds the comparison of the measured time with the formula.
+The capture must be taken at the client, so that "after" refers to the client's own order of receiving and sending. Each
+strategy's formula assumes an order of events; the checks here find those events in the packets, and `verdict.timed`
+adds the comparison of the measured time with the formula.
 
     H6  1.0, one connection at a time   each SYN follows the whole response before it
     H7  1.0, parallel connections       the named objects' SYNs follow the base page, and all precede their FINs; all
@@ -10,7 +10,7 @@ Each strategy's formula rests on an order of events; the checks here find those 
     H8  1.1 persistent                  one SYN; each request follows the whole response before it
     H9  1.1 persistent, pipelined       one SYN; all named objects' requests precede the first of their responses
 
-What takes less time because it delivers less shows nothing: every load must have delivered the files of its page.
+A load that takes less time because it delivers less must not count: every load must have delivered its page's files.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""A page load: the HTTP connections that one client opened within a window of time, as one interface saw
-them.
+"""Page load: the HTTP connections that one client opened within a window of time, at one interface.
 
-This is what the HTTP checks look at. Best taken at the client's own interface, where "before" means what
-the client did before.
+The input of the HTTP checks. Best captured at the client's own interface, so that "before" refers to the client's own
+order of events.
 """
 
 from __future__ import annotations
@@ -17,15 +16,15 @@ from experiments.harness.judge.tcp import Connection, connections
 from experiments.http.wire.http1 import Conversation, Exchange, converse
 from experiments.http.wire.http2 import converse_http2, is_http2
 
-# What an origin was given to serve: octets by path, the page before the objects that it names.
+# The origin's files: octets by path, the page before the objects that it names.
 Files = Mapping[bytes, bytes]
 
 
 @dataclass(frozen=True)
 class PageLoad:
-    """Conversations in the order of their SYNs, how many packets the capture dropped there, and the files of the page.
+    """Conversations in the order of their SYNs, the count of dropped packets, and the files of the page.
 
-    `files` None: what the origin was given is not known.
+    `files` is None if the origin's files are not known.
     """
 
     conversations: tuple[Conversation, ...]

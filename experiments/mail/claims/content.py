@@ -1,7 +1,7 @@
-"""Decide the claims on what a message holds, from the octets of the stream: S8, S9, S11.
+"""Message content claims S8, S9 and S11: 7-bit transport, MIME, and dot-stuffing.
 
-The stream's messages are reassembled and cut by `smtp`; MIME in them is read by the standard library's email package,
-which nobody here wrote, and what comes out is compared by SHA-256 with what Alice has.
+The stream's messages are parsed by `wire.smtp`; their MIME structure is parsed by the standard library's email package,
+an independent implementation, and decoded parts are compared by SHA-256 with Alice's files.
 
 Source: RFC 5321 section 4.5.2, RFC 5322 section 2.1, RFC 2045 sections 4 to 6, RFC 2046 section 5.1.
 """
@@ -22,18 +22,18 @@ from experiments.mail.claims.delivery import Arrival, arrivals
 from experiments.mail.claims.transfer import Found, MailLegs, decide_smtp, why_not_read
 from experiments.mail.wire.smtp import Message, SmtpSession, SmtpTraffic
 
-# RFC 2045 section 6.8: what a line of base64 may hold.
+# RFC 2045 section 6.8: the alphabet of a base64 line.
 BASE64_LINE = re.compile(rb"[A-Za-z0-9+/=]{0,76}\Z")
 LINE_WITH_DOT = re.compile(rb"(?m)^\.")
 
 
 def digest(octets: bytes) -> str:
-    """How octets are compared and named."""
+    """Return the SHA-256 by which octets are compared and cited."""
     return hashlib.sha256(octets).hexdigest()
 
 
 def parts(content: bytes) -> Iterator[EmailMessage]:
-    """The parts of a message that hold something, as the email package reads them."""
+    """Return the leaf parts of a message, as the email package parses them."""
     parsed = BytesParser(policy=policy.SMTP).parsebytes(content)
     for part in parsed.walk():
         if isinstance(part, EmailMessage) and not part.is_multipart():
@@ -41,15 +41,15 @@ def parts(content: bytes) -> Iterator[EmailMessage]:
 
 
 def decoded(part: EmailMessage) -> bytes:
-    """What a part holds, its transfer encoding undone."""
+    """Decode the transfer encoding of a part."""
     octets = part.get_payload(decode=True)
     return octets if isinstance(octets, bytes) else b""
 
 
 def s8(legs: MailLegs, picture: bytes) -> Verdict:
-    """Decide S8: all that crosses is 7-bit, and a JPEG picture that is not comes through by MIME, octet by octet.
+    """Decide S8: all mail data are 7-bit, and a JPEG picture, which is not, arrives by MIME octet by octet.
 
-    So it must also be in what the receiver's agent gets.
+    The picture must also be in the message that the receiver's agent gets.
     """
     traffic = legs.relayed
     if why_not_read(legs) is not None:
@@ -84,7 +84,7 @@ def s8(legs: MailLegs, picture: bytes) -> Verdict:
 
 
 def _read_picture(legs: MailLegs, picture: bytes, sent: Message) -> Arrival:
-    """The message by which the picture comes to the receiver's agent. Raises Contradiction."""
+    """Return the message with the picture that the receiver's agent gets. Raises Contradiction."""
     first = None
     for one in (one for connection in legs.reading for one in arrivals(connection)):
         for part in (part for part in parts(one.content) if part.get_content_type() == "image/jpeg"):
@@ -199,7 +199,7 @@ def _with_all(traffic: SmtpTraffic, objects: Mapping[str, bytes]) -> Message:
 
 
 def _missing(content: bytes, objects: Mapping[str, bytes]) -> list[str]:
-    """The names of the objects that a message does not hold."""
+    """Return the names of the objects that a message lacks."""
     held = [digest(decoded(part)) for part in parts(content)]
     return [name for name, octets in objects.items() if digest(octets) not in held]
 
@@ -214,7 +214,7 @@ def _with_body(traffic: SmtpTraffic, body: bytes) -> tuple[SmtpSession, Message]
 
 
 def _at_edges(session: SmtpSession, message: Message) -> int:
-    """How many of the added dots are the first or the last octet of a segment's payload."""
+    """Count the added dots that are the first or the last octet of a segment's payload."""
     stream: Stream = session.connection.from_client.stream
     edges = {piece.start for piece in stream.pieces} | {piece.end - 1 for piece in stream.pieces}
     return sum(1 for at in message.data.stuffed_at if at in edges or at + 1 in edges)

@@ -1,4 +1,4 @@
-"""What the checks of mail share: whether traffic is fit to conclude from, and a check as a verdict."""
+"""Common checks of the mail claims: validity of traffic as evidence, and counts of octets."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class Session(Protocol):
 
     @property
     def problem(self) -> str | None:
-        """What breaks the grammar, if anything."""
+        """A violation of the grammar, if any."""
 
 
 class Traffic(Protocol):
-    """The sessions that one interface saw."""
+    """The sessions captured at one interface."""
 
     @property
     def sessions(self) -> Sequence[Session]:
@@ -33,7 +33,7 @@ class Traffic(Protocol):
 
     @property
     def dropped(self) -> int:
-        """How many packets were not captured."""
+        """The number of packets that the capture lost."""
 
 
 class InconclusiveError(Exception):
@@ -71,15 +71,15 @@ def _why_not_evidence(every: Sequence[Traffic]) -> str | None:
 
 
 def digest(octets: bytes) -> str:
-    """The beginning of their SHA-256, for people."""
+    """Return the beginning of the SHA-256, for evidence texts."""
     return hashlib.sha256(octets).hexdigest()[:12]
 
 
 def octets_of(session: Session) -> int:
-    """How many octets a session moved, both ways, without the headers of packets."""
+    """Count the octets of a session in both directions, without packet headers."""
     return connection_octets(session.connection)
 
 
 def connection_octets(connection: Connection) -> int:
-    """How many octets a connection moved, both ways, without the headers of packets."""
+    """Count the octets of a connection in both directions, without packet headers."""
     return len(connection.from_client.stream.data) + len(connection.from_server.stream.data)

@@ -1,8 +1,8 @@
-"""Decide M2 from packets: IMAP works on messages where they are stored.
+"""IMAP claim M2: operations on messages in the server's mailbox.
 
-Four things are done in one session and looked for in a later one, since what the server only says may not be so: a
-folder, a copy in it, a flag; and a part of a message and a search are compared with the messages themselves. Then the
-octets that "the headers of all messages" takes, against a download by POP3.
+Three changes are made in one session and verified in a later one, independent of the server's own replies: a folder, a
+copy in it, a flag. A part of a message and a search are compared with the messages themselves. Then the octets of "the
+headers of all messages" are compared with a download by POP3.
 
 Source: RFC 3501 sections 6.3 (folders), 6.4.4 (SEARCH), 6.4.5 (FETCH, partial), 6.4.6 (STORE), 6.4.7 (COPY), 7.2, 7.3.
 """
@@ -36,9 +36,10 @@ SAME = {"RFC822": WHOLE, "RFC822.HEADER": "BODY[HEADER]", "RFC822.TEXT": "BODY[T
 
 @dataclass(frozen=True)
 class ImapCourse:
-    """Sessions on one mailbox: one that fetches everything, one that works on it, a later one that looks, one that
-    fetches what the folder has; one that fetches the headers of all messages, by IMAP, by POP3's TOP, and by a download
-    by POP3; and one that fetches an attachment."""
+    """Sessions on one mailbox: one that fetches everything, one that makes changes, a later one that verifies them, one
+    that fetches the folder's messages; one that fetches the headers of all messages, by IMAP, by POP3's TOP, and by a
+    download by POP3; and one that fetches an attachment.
+    """
 
     everything: ImapTraffic
     works: ImapTraffic
@@ -52,9 +53,9 @@ class ImapCourse:
 
 @dataclass(frozen=True)
 class Asked:
-    """What the working session is to do: to find the one message with this in its Subject, and put it into a folder.
+    """Task of the session with changes: find the message with this word in its Subject, and copy it into a folder.
 
-    `attachment`: what that message has as a part in base64.
+    `attachment`: a part of that message, transferred in base64.
     """
 
     subject: bytes
@@ -99,7 +100,7 @@ def _check(course: ImapCourse, contents: Sequence[bytes], asked: Asked) -> Found
 
 
 def _one(session: ImapSession, verb: str) -> Exchange:
-    """The first exchange of this name, which must succeed."""
+    """Return the first exchange of this name, which must succeed."""
     every = session.asked(verb)
     if not every:
         raise InconclusiveError(f"The session of frame {session.frame} has no {verb}.")
@@ -109,7 +110,7 @@ def _one(session: ImapSession, verb: str) -> Exchange:
 
 
 def whole_messages(session: ImapSession) -> dict[int, bytes]:
-    """The whole messages that a session fetched, by number, at once or header and text. Raises ImapGrammarError."""
+    """Return the whole messages that a session fetched, by number, at once or header and text. Raises ImapGrammarError."""
     parts: dict[int, dict[str, bytes]] = {}
     for exchange in session.asked("FETCH"):
         for number, items in exchange.fetched().items():
@@ -125,7 +126,7 @@ def whole_messages(session: ImapSession) -> dict[int, bytes]:
 
 
 def _stored(session: ImapSession, contents: Sequence[bytes]) -> dict[int, bytes]:
-    """The messages by their numbers; Contradiction unless they are those that are known."""
+    """Return the messages by number; raise Contradiction unless they are the known ones."""
     found = whole_messages(session)
     strange = Counter(found.values()) - Counter(contents)
     for number, octets in found.items():
@@ -144,7 +145,7 @@ def _stored(session: ImapSession, contents: Sequence[bytes]) -> dict[int, bytes]
 
 
 def _numbers(exchange: Exchange) -> set[int]:
-    """What a SEARCH found."""
+    """Parse the message numbers of a SEARCH response."""
     values = [value for one in exchange.named("SEARCH") for value in one.values]
     return {int(value) for value in values if isinstance(value, str) and value.isdigit()}
 
@@ -167,7 +168,7 @@ def _search(session: ImapSession, stored: Mapping[int, bytes], asked: Asked) -> 
 
 
 def _header(content: bytes) -> bytes:
-    """The header of a message, the empty line included."""
+    """Return the header of a message, the empty line included."""
     return content.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
 
 
@@ -177,7 +178,7 @@ def _subject(octets: bytes) -> bytes:
 
 
 def _partial(session: ImapSession, stored: Mapping[int, bytes]) -> int:
-    """How many octets partial FETCHes brought; Contradiction unless they are those that were asked for."""
+    """Count the octets of partial FETCHes; raise Contradiction unless they are the requested ones."""
     brought = 0
     for exchange in session.asked("FETCH"):
         asked = PARTIAL.search(exchange.command.argument)
@@ -203,7 +204,7 @@ def _partial(session: ImapSession, stored: Mapping[int, bytes]) -> int:
 
 
 def _copied(session: ImapSession, content: bytes, of: Exchange) -> None:
-    """Raise Contradiction unless the one message of the folder is the one that was copied."""
+    """Raise Contradiction unless the only message of the folder is the copied one."""
     found = list(whole_messages(session).values())
     if found != [content]:
         what = f"{len(found)} messages" if len(found) != 1 else f"a message of {len(found[0])} octets, not that one"
@@ -215,7 +216,7 @@ def _copied(session: ImapSession, content: bytes, of: Exchange) -> None:
 
 
 def _flags(works: ImapSession, looks: ImapSession, number: int) -> None:
-    """Raise Contradiction unless FETCH FLAGS says in the later session what STORE did in the one before."""
+    """Raise Contradiction unless FETCH FLAGS in the later session returns the flags that STORE set in the earlier one."""
     expected: dict[int, set[str]] = {}
     for exchange in (one for one in works.asked("STORE") if one.ok):
         said = STORED.match(exchange.command.argument)
@@ -242,7 +243,7 @@ def _flags(works: ImapSession, looks: ImapSession, number: int) -> None:
 
 
 def _attachment(session: ImapSession, attachment: bytes) -> int:
-    """How many octets a part has as it is in the message; Contradiction unless it is the attachment."""
+    """Count the encoded octets of a part; raise Contradiction unless it is the attachment."""
     for exchange in session.asked("FETCH"):
         for items in exchange.fetched().values():
             for name, part in items.items():
@@ -263,7 +264,7 @@ def _attachment(session: ImapSession, attachment: bytes) -> int:
 
 
 def _folder(session: ImapSession, folder: str, of: Exchange) -> Exchange:
-    """The STATUS of the folder; Contradiction unless it is listed and has one message."""
+    """Return the STATUS of the folder; raise Contradiction unless it is listed and has one message."""
     names = [_name(one.values[-1]) for exchange in session.asked("LIST") for one in exchange.named("LIST")]
     status = _one(session, "STATUS")
     if folder not in names:
@@ -296,7 +297,7 @@ def _flagged(session: ImapSession, number: int, of: Exchange) -> Exchange:
 
 
 def _exists(session: ImapSession, count: int) -> Exchange:
-    """The exchange that opens the mailbox, which must have so many messages still."""
+    """Return the exchange that opens the mailbox, which must still have this number of messages."""
     opened = next(iter(session.asked("SELECT", "EXAMINE")), None)
     if opened is None or not opened.ok:
         raise InconclusiveError(f"The session of frame {session.frame} opens no mailbox.")
@@ -307,7 +308,7 @@ def _exists(session: ImapSession, count: int) -> Exchange:
 
 
 def _volume(course: ImapCourse, stored: Mapping[int, bytes]) -> str:
-    """What the headers of all messages took, in words; Contradiction unless IMAP moves less than a download."""
+    """Describe the octets of all headers; raise Contradiction unless IMAP transfers less than a download."""
     imap, top, download = course.headers.sessions[0], course.top.sessions[0], course.download.sessions[0]
     needed = sum(len(octets.partition(b"\r\n\r\n")[0]) + 4 for octets in stored.values())
     items = [each for one in imap.asked("FETCH") for each in one.fetched().items()]

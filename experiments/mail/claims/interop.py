@@ -1,4 +1,6 @@
-"""Did a client send a message, did a server pass it on, did a client fetch all messages? Decided from packets."""
+"""Mail interoperability checks: submission by a client, relaying by a server, retrieval by a client, decided from
+packets.
+"""
 
 from __future__ import annotations
 
@@ -20,9 +22,9 @@ from experiments.mail.wire.smtp_grammar import Command
 
 
 def sent(cell_id: str, traffic: SmtpTraffic, message: bytes, recipient: str) -> Verdict:
-    """Whether a message was taken over for this recipient, with its body and with what its header says.
+    """Decide that a message was accepted for this recipient, with its body and the content of its header fields.
 
-    Some clients put an empty line behind it, and write the header anew.
+    Some clients append an empty line, and rewrite the header.
     """
 
     def check() -> Found:
@@ -45,7 +47,7 @@ def sent(cell_id: str, traffic: SmtpTraffic, message: bytes, recipient: str) -> 
 def relayed(
     cell_id: str, traffic: SmtpTraffic, message: bytes, recipient: str, mailbox: Sequence[bytes] | None = None
 ) -> Verdict:
-    """Whether a message was passed on for this recipient unaltered, and lies so in the mailbox (its files)."""
+    """Decide that a message was relayed for this recipient unaltered, and is stored so in the mailbox (its files)."""
 
     def check() -> Found:
         same = [one for one in traffic.messages if one.taken and why_altered(message, one.content) is None]
@@ -76,9 +78,9 @@ def _body(content: bytes) -> bytes:
 
 
 def _means_the_same(message: bytes, sent_: Message) -> None:
-    """Raise Contradiction unless From and To name whom they named, and Subject says what it said.
+    """Raise Contradiction unless From and To have the same addresses, and Subject the same text.
 
-    A client may put a name beside an address: mutt does with the system's.
+    A client may add a display name to an address: mutt adds the system's.
     """
     before, after = (BytesParser(policy=SMTP).parsebytes(one, headersonly=True) for one in (message, sent_.content))
     for name in ("From", "To", "Subject"):
@@ -90,7 +92,7 @@ def _means_the_same(message: bytes, sent_: Message) -> None:
 
 
 def _said(field: Any) -> Any:
-    """What a field says: the addresses of From and To, the text of another one; None where it is not there."""
+    """Return the content of a field: the addresses of From and To, the text of others; None if absent."""
     if field is None:
         return None
     return [one.addr_spec for one in field.addresses] if hasattr(field, "addresses") else str(field)
@@ -105,7 +107,7 @@ def _recipients(message: Message) -> list[str]:
 
 
 def fetched_by_pop3(cell_id: str, traffic: Pop3Traffic, contents: Sequence[bytes]) -> Verdict:
-    """Whether every message was handed out whole by RETR."""
+    """Decide that every message was retrieved whole by RETR."""
 
     def check() -> Found:
         retr = [one for session in traffic.sessions for one in session.asked("RETR") if one.ok]
@@ -117,7 +119,7 @@ def fetched_by_pop3(cell_id: str, traffic: Pop3Traffic, contents: Sequence[bytes
 
 
 def fetched_by_imap(cell_id: str, traffic: ImapTraffic, contents: Sequence[bytes]) -> Verdict:
-    """Whether every message was handed out whole by FETCH, at once or its header and its text."""
+    """Decide that every message was retrieved whole by FETCH, at once or its header and its text."""
 
     def check() -> Found:
         try:
@@ -132,7 +134,7 @@ def fetched_by_imap(cell_id: str, traffic: ImapTraffic, contents: Sequence[bytes
 
 
 def _are(contents: Iterable[bytes], got: Iterable[bytes], frame: int) -> None:
-    """Raise Contradiction unless every message is among what was handed out, and nothing else is."""
+    """Raise Contradiction unless the retrieved messages are all of the expected ones, and no others."""
     wanted, found = Counter(contents), Counter(got)
     for octets in found:
         if octets not in wanted:

@@ -1,6 +1,6 @@
-"""Decide M1 from packets: POP3 proves who the user is, then downloads, and deletes or keeps.
+"""POP3 claim M1: authorization, then download, then delete or keep.
 
-Source: RFC 1939 sections 4 (AUTHORIZATION), 5 (TRANSACTION) and 6 (UPDATE: what is marked goes with QUIT).
+Source: RFC 1939 sections 4 (AUTHORIZATION), 5 (TRANSACTION) and 6 (UPDATE: marked messages are deleted by QUIT).
 """
 
 from __future__ import annotations
@@ -13,15 +13,16 @@ from experiments.harness.judge.verdict import Contradiction, Verdict
 from experiments.mail.claims.evidence import Found, InconclusiveError, decide_mail, digest
 from experiments.mail.wire.pop3 import Exchange, Pop3Session, Pop3Traffic
 
-# RFC 1939 section 5: what is allowed in the TRANSACTION state only.
+# RFC 1939 section 5: commands allowed in the TRANSACTION state only.
 TRANSACTIONS = ("STAT", "LIST", "RETR", "DELE", "NOOP", "RSET", "TOP", "UIDL")
 
 
 @dataclass(frozen=True)
 class Pop3Course:
-    """Sessions on one maildrop, in this order: one without the right password, which asks all the same; one that keeps
-    what it downloads; one that marks a message and ends without QUIT; one that looks; one that deletes what it
-    downloads; one that looks again, and downloads what is left."""
+    """Sessions on one maildrop, in this order: one with a wrong password, which still sends TRANSACTION commands; one
+    that downloads and keeps; one that marks a message and ends without QUIT; one that inspects; one that downloads and
+    deletes; one that inspects again, and downloads the rest.
+    """
 
     refused: Pop3Traffic
     keeps: Pop3Traffic
@@ -32,7 +33,7 @@ class Pop3Course:
 
     @property
     def every(self) -> tuple[Pop3Traffic, ...]:
-        """All of them in order."""
+        """All sessions in order."""
         return self.refused, self.keeps, self.drops, self.between, self.deletes, self.after
 
 
@@ -65,7 +66,7 @@ def _text(exchange: Exchange) -> str:
 
 
 def _nothing_before_proof(session: Pop3Session) -> None:
-    """Raise Contradiction if the server does something for a user whom it does not know."""
+    """Raise Contradiction if the server executes a TRANSACTION command before authorization."""
     proof = session.proof
     last = session.exchanges.index(proof) if proof is not None else len(session.exchanges)
     for one in session.exchanges[:last]:
@@ -74,7 +75,7 @@ def _nothing_before_proof(session: Pop3Session) -> None:
 
 
 def _refused(session: Pop3Session) -> Exchange:
-    """The exchange that refuses a wrong password; what is asked behind it must be refused as well."""
+    """Return the exchange that refuses a wrong password; later commands must be refused as well."""
     attempts = session.asked("PASS", "APOP", "AUTH")
     if not attempts or not session.asked(*TRANSACTIONS):
         raise InconclusiveError("No session asks for messages with a wrong password.")
@@ -84,7 +85,7 @@ def _refused(session: Pop3Session) -> Exchange:
 
 
 def _dropped(session: Pop3Session) -> Exchange:
-    """The DELE of a session that ends without QUIT, so that it deletes nothing (RFC 1939 section 6)."""
+    """Return the DELE of a session that ends without QUIT, so that it deletes nothing (RFC 1939 section 6)."""
     marked = next((one for one in session.asked("DELE") if one.ok), None)
     if marked is None or session.asked("QUIT"):
         raise InconclusiveError("No session marks a message and ends without QUIT.")
@@ -92,9 +93,9 @@ def _dropped(session: Pop3Session) -> Exchange:
 
 
 def count(traffic: Pop3Traffic, contents: Sequence[bytes] | None = None) -> tuple[int, Exchange]:
-    """How many messages the maildrop has, as the session's STAT says, and that exchange. Raises Contradiction.
+    """Return the number of messages by the session's STAT, and that exchange. Raises Contradiction.
 
-    `contents`: the messages, whose octets STAT has to say as well (RFC 1939 section 11: lines end in CRLF).
+    `contents`: the messages, whose total size STAT has to return as well (RFC 1939 section 11: lines end in CRLF).
     """
     asked = traffic.sessions[0].asked("STAT")
     if not asked:
@@ -113,7 +114,7 @@ def count(traffic: Pop3Traffic, contents: Sequence[bytes] | None = None) -> tupl
 
 
 def downloaded(traffic: Pop3Traffic) -> list[Exchange]:
-    """The RETRs of a session, all of which must succeed. Raises Contradiction."""
+    """Return the RETRs of a session, all of which must succeed. Raises Contradiction."""
     asked = traffic.sessions[0].asked("RETR")
     for one in asked:
         if not one.ok:
@@ -122,7 +123,9 @@ def downloaded(traffic: Pop3Traffic) -> list[Exchange]:
 
 
 def _kept(course: Pop3Course, contents: Sequence[bytes]) -> list[Exchange]:
-    """The downloads of the session that keeps; Contradiction unless they are the messages, and these still there."""
+    """Return the downloads of the session that keeps; raise Contradiction unless they are the messages, and these
+    remain.
+    """
     asked = downloaded(course.keeps)
     _are(asked, contents)
     if len(asked) != len(contents):
@@ -155,7 +158,7 @@ def _are(asked: Sequence[Exchange], contents: Sequence[bytes]) -> None:
 
 
 def _deleted(course: Pop3Course, contents: Sequence[bytes]) -> list[Exchange]:
-    """The DELEs of the session that deletes; Contradiction unless these messages, and no others, are gone."""
+    """Return the DELEs of the session that deletes; raise Contradiction unless these messages alone are gone."""
     session = course.deletes.sessions[0]
     asked, got = session.asked("DELE"), {one.command.argument for one in downloaded(course.deletes)}
     _are(downloaded(course.deletes), contents)
@@ -183,7 +186,7 @@ def _deleted(course: Pop3Course, contents: Sequence[bytes]) -> list[Exchange]:
 
 
 def _left(traffic: Pop3Traffic, rest: Sequence[bytes]) -> None:
-    """Raise Contradiction unless what a session downloads is the rest, each message with the size that LIST says."""
+    """Raise Contradiction unless a session downloads the remaining messages, each with its size by LIST."""
     session, got = traffic.sessions[0], downloaded(traffic)
     if len(got) != len(rest):
         raise InconclusiveError(f"{len(got)} of the {len(rest)} messages that are left were downloaded.")
@@ -207,7 +210,7 @@ def _left(traffic: Pop3Traffic, rest: Sequence[bytes]) -> None:
 
 
 def _sizes(session: Pop3Session) -> dict[str, int]:
-    """The octets of each message by its number, as LIST says (RFC 1939 section 5: a scan listing)."""
+    """Return the octets of each message by its number, from LIST (RFC 1939 section 5: a scan listing)."""
     asked = next((one for one in session.asked("LIST") if not one.command.argument), None)
     if asked is None or not asked.ok:
         raise InconclusiveError(f"The session of frame {session.frame} has no LIST.")

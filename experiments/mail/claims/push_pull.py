@@ -1,7 +1,7 @@
-"""Decide M4 from packets: which end opens a connection, and which end sends the payload.
+"""Push and pull claim M4: direction of connection set-up and of the payload, in HTTP and SMTP.
 
-By HTTP who wants something opens the connection and gets the payload, by SMTP who holds something opens it and sends
-the payload. In both, commands and responses are lines of ASCII, and a response has a code of three digits.
+In HTTP the receiver of the payload opens the connection (pull), in SMTP its sender (push). In both, commands and
+responses are lines of ASCII, and a response has a code of three digits.
 
 Source: RFC 9112 sections 2 to 4; RFC 5321 sections 2.3.3, 4.1 and 4.2.
 """
@@ -28,7 +28,7 @@ HTTP_PORT, SMTP_PORT = 80, 25
 
 @dataclass(frozen=True)
 class Pull:
-    """A load by HTTP, what it is to bring, and the address of who wants it."""
+    """A load by HTTP, its expected payload, and the client's address."""
 
     load: PageLoad
     payload: bytes
@@ -37,7 +37,7 @@ class Pull:
 
 @dataclass(frozen=True)
 class Push:
-    """Mail between two servers, the message, and the addresses of who holds it and of who gets it."""
+    """Mail between two servers, the message, and the addresses of sender and receiver."""
 
     traffic: SmtpTraffic
     content: bytes
@@ -68,7 +68,7 @@ def m4(pulls: Sequence[Pull], pushes: Sequence[Push]) -> Verdict:
 
 
 def _pulled(pull: Pull) -> int:
-    """The SYN of the connection on which the payload came to who opened it. Raises Contradiction."""
+    """Return the SYN of the connection on which the payload came to its client. Raises Contradiction."""
     for conversation in pull.load.conversations:
         for exchange in conversation.exchanges:
             if exchange.response is not None and exchange.response.body == pull.payload:
@@ -99,7 +99,9 @@ def _opened_by(connection: Connection, address: str, why: str) -> None:
 
 
 def message_with(traffic: SmtpTraffic, content: bytes) -> tuple[SmtpSession, Message] | None:
-    """The session that carried a message, unaltered but for what servers may add, and the message as it went."""
+    """Return the session that carried a message, unaltered but for permitted changes by servers, and the message as
+    captured.
+    """
     for session in traffic.sessions:
         for message in session.messages:
             if message.taken and why_altered(content, message.content) is None:
@@ -108,7 +110,7 @@ def message_with(traffic: SmtpTraffic, content: bytes) -> tuple[SmtpSession, Mes
 
 
 def _pushed(push: Push) -> int:
-    """The SYN of the connection on which who opened it sent the message. Raises Contradiction."""
+    """Return the SYN of the connection on which its client sent the message. Raises Contradiction."""
     found = message_with(push.traffic, push.content)
     if found is None:
         frame = push.traffic.sessions[0].connection.syn.frame
@@ -125,7 +127,7 @@ def _pushed(push: Push) -> int:
 
 
 def _http_lines(load: PageLoad) -> int:
-    """How many lines of command and response there are; Contradiction if one is no such line."""
+    """Count the lines of commands and responses; raise Contradiction for a malformed one."""
     lines = 0
     for conversation in load.conversations:
         frame = conversation.connection.syn.frame

@@ -1,15 +1,15 @@
-"""What must be seen for each reply code from 421 on: the cause, and that without the cause the reply is another.
+"""SMTP refusals: the cause required for each reply code from 421 on, and another reply without that cause.
 
-    421          unasked, behind a signal to the server; it ends the connection and takes no new one
-    450          a mailbox that is not to be had now; the same RCPT is refused again within the delay, taken after it
-    451          the queue's disk takes no writing; the same message is taken when it does again
-    452          the disk is full; the same is taken before, and when there is room
-    500 to 504   no verb of any RFC; a verb out of its form; a verb of some RFC that this server does not have; a verb
-                 out of place; a parameter that it does not have. Its like is taken, or the same in its place
-    550 551 553  nobody of that name; somebody who has moved, and the mailbox that is named takes mail; no mailbox by
-                 the grammar. Another recipient is taken
-    552          the message was taken before; the quota is used up; taken again once the mailbox is emptied
-    554          DATA for recipients of whom none was taken; with one it is 354
+    421          unsolicited, after a signal to the server; it closes the connection and accepts no new one
+    450          a mailbox unavailable for now; the same RCPT is refused again within the delay, accepted after it
+    451          the queue's disk fails writes; the same message is accepted once it works again
+    452          the disk is full; the same is accepted before, and when there is space
+    500 to 504   no verb of any RFC; a verb with bad syntax; a verb of some RFC that this server does not implement; a
+                 verb out of sequence; an unsupported parameter. A similar command is accepted, or the same in sequence
+    550 551 553  no such user; a user who has moved, and the mailbox in the reply accepts mail; no mailbox by the
+                 grammar. Another recipient is accepted
+    552          the message was accepted before; the quota is exceeded; accepted again once the mailbox is emptied
+    554          DATA without an accepted recipient; with one the reply is 354
 
 Source: RFC 5321 sections 3.3, 3.4, 3.8, 4.1.1, 4.2.2 to 4.2.4 and 4.5.4.1.
 """
@@ -40,7 +40,7 @@ POSITIVE = (250, 251)
 
 
 def shutting_down(scenario: Scenario) -> Found:
-    """421: the server was told to stop; it says so unasked, ends the connection, and takes no other."""
+    """Check 421: the server, told to stop, sends it unsolicited, closes the connection, and accepts no other."""
     for session in scenario.sessions:
         for reply in (one for one in session.unasked if one.code == 421):
             fin = session.connection.from_server.fin
@@ -60,7 +60,7 @@ def shutting_down(scenario: Scenario) -> Found:
 
 
 def not_now(scenario: Scenario) -> Found:
-    """450: the recipient is refused for now; the same RCPT is taken once the delay is over, and not before."""
+    """Check 450: the recipient is refused for now; the same RCPT is accepted once the delay is over, and not before."""
     _, first = answered(scenario, 450, "RCPT")
     second = same_again(scenario, first, *POSITIVE)
     waited_s = (second.said.first_ns - first.said.first_ns) / 1e9
@@ -75,7 +75,7 @@ def not_now(scenario: Scenario) -> Found:
 
 
 def local_error(scenario: Scenario) -> Found:
-    """451: the server cannot write what it should keep; the same message is taken when it can."""
+    """Check 451: the server cannot write to its queue; the same message is accepted when it can."""
     _, first = answered(scenario, 451, ".")
     if not scenario.facts.get("read_only"):
         raise Contradiction("451, and the queue could be written to.", first.said.frame)
@@ -88,7 +88,7 @@ def local_error(scenario: Scenario) -> Found:
 
 
 def no_room(scenario: Scenario) -> Found:
-    """452: the disk is full; the same command is taken when there is room."""
+    """Check 452: the disk is full; the same command is accepted when there is space."""
     _, first = answered(scenario, 452, "MAIL", "RCPT", ".")
     second = same_again(scenario, first, *POSITIVE)
     _taken_before(scenario, first)
@@ -101,7 +101,7 @@ def no_room(scenario: Scenario) -> Found:
 
 
 def _taken_before(scenario: Scenario, refused: Exchange) -> None:
-    """Raise Contradiction unless the same was taken before its cause was there: else the first of all is refused."""
+    """Raise Contradiction unless the same command was accepted before its cause arose: else every one is refused."""
     for session in scenario.sessions:
         for one in session.exchanges:
             if one is refused:
@@ -111,7 +111,7 @@ def _taken_before(scenario: Scenario, refused: Exchange) -> None:
 
 
 def unknown(scenario: Scenario) -> Found:
-    """500: a verb that no RFC has; the session goes on."""
+    """Check 500: a verb of no RFC; the session continues."""
     _, asked = answered(scenario, 500)
     verb = command(asked).verb
     if verb in ARGUMENTS or verb in OTHER_VERBS:
@@ -123,7 +123,7 @@ def unknown(scenario: Scenario) -> Found:
 
 
 def bad_argument(scenario: Scenario) -> Found:
-    """501: a verb that there is, in a form that the grammar does not have; in its form it is taken."""
+    """Check 501: a known verb with bad syntax; with correct syntax it is accepted."""
     _, asked = answered(scenario, 501)
     why = command(asked).why_malformed
     if asked.verb not in ARGUMENTS or why is None:
@@ -133,7 +133,7 @@ def bad_argument(scenario: Scenario) -> Found:
 
 
 def not_implemented(scenario: Scenario) -> Found:
-    """502: a verb of some RFC, in no list that the server gives."""
+    """Check 502: a verb of some RFC that the server does not advertise."""
     session, asked = answered(scenario, 502)
     if asked.verb not in OTHER_VERBS:
         raise Contradiction(f"502 answers {asked.text!r}, no verb of another RFC.", asked.said.frame)
@@ -144,7 +144,7 @@ def not_implemented(scenario: Scenario) -> Found:
 
 
 def out_of_order(scenario: Scenario) -> Found:
-    """503: a command before the one that it needs; the same is taken behind that."""
+    """Check 503: a command before the one that it requires; the same is accepted after that."""
     _, asked = answered(scenario, 503)
     if command(asked).why_malformed is not None:
         raise Contradiction(f"503 answers {asked.text!r}, which is wrong at any place.", asked.said.frame)
@@ -156,7 +156,9 @@ def out_of_order(scenario: Scenario) -> Found:
 
 
 def no_such_parameter(scenario: Scenario) -> Found:
-    """504: a parameter by the grammar that the server does not offer; with one that it offers it is taken."""
+    """Check 504: a well-formed parameter that the server does not support; with a supported one the command is
+    accepted.
+    """
     session, asked = answered(scenario, 504)
     said = command(asked)
     if said.why_malformed is not None or b" " not in said.argument:
@@ -170,7 +172,7 @@ def no_such_parameter(scenario: Scenario) -> Found:
 
 
 def nobody(scenario: Scenario) -> Found:
-    """550: no such user; another one of the same domain is taken."""
+    """Check 550: no such user; another one of the same domain is accepted."""
     _, asked = answered(scenario, 550, "RCPT")
     other = the_like(scenario, asked, 250)
     if command(asked).path.rpartition("@")[2] != command(other).path.rpartition("@")[2]:
@@ -181,7 +183,7 @@ def nobody(scenario: Scenario) -> Found:
 
 
 def moved(scenario: Scenario) -> Found:
-    """551: the user is elsewhere; who asks there, at the mailbox that the reply names, is taken."""
+    """Check 551: the user has moved; the mailbox in the reply is accepted by its server."""
     session, asked = answered(scenario, 551, "RCPT")
     for other in scenario.sessions:
         for one in other.asked("RCPT"):
@@ -195,7 +197,7 @@ def moved(scenario: Scenario) -> Found:
 
 
 def quota(scenario: Scenario) -> Found:
-    """552: what was taken before is too much now, and is taken once the mailbox was emptied."""
+    """Check 552: a message accepted before exceeds the quota now, and is accepted once the mailbox was emptied."""
     messages = [one for session in scenario.sessions for one in session.messages]
     refused = next((one for one in messages if one.sent.code == 552), None)
     if refused is None:
@@ -224,7 +226,7 @@ def _emptied(scenario: Scenario, refused: Message, after: Message) -> None:
 
 
 def no_mailbox(scenario: Scenario) -> Found:
-    """553: what stands in the brackets is no mailbox by the grammar; one that is, is taken."""
+    """Check 553: the path is no mailbox by the grammar; one that is, is accepted."""
     _, asked = answered(scenario, 553, "RCPT", "MAIL", "VRFY")
     why = command(asked).why_malformed
     if why is None or not command(asked).path:
@@ -234,7 +236,7 @@ def no_mailbox(scenario: Scenario) -> Found:
 
 
 def nothing_valid(scenario: Scenario) -> Found:
-    """554: DATA where every recipient was refused; where one was taken it is 354."""
+    """Check 554: DATA after every recipient was refused; after an accepted one the reply is 354."""
     session, asked = answered(scenario, 554, "DATA")
     place = next(at for at, one in enumerate(session.exchanges) if one is asked)
     recipients = [one for one in session.exchanges[:place] if one.verb == "RCPT"]

@@ -1,16 +1,15 @@
-"""Decide S6: each of the 21 reply codes of the course is there by its real cause.
+"""SMTP reply code claim S6: each of the 21 reply codes of the course has its real cause.
 
-A code alone proves nothing: a server could say 452 whenever it likes. So for each code its scenario must show what it
-answers, and the cause, as far as it is seen in packets; where a cause lies inside the host (a full disk),
-`Scenario.facts` has what was seen there. Where something is refused, the same thing must be taken once the cause is
-gone, or its like without the cause at once: that is what tells a cause from a word. See smtp_refusals for the codes
-from 421 on.
+A code alone is no proof: a server could send 452 at any time. For each code a scenario must therefore show the command
+and the cause, as far as packets show it; for a cause inside the host (a full disk), `Scenario.facts` has the
+observation. If a command is refused, the same must be accepted once the cause is gone, or a similar one without the
+cause at once: that distinguishes the cause from a fixed reply. See `refusals` for the codes from 421 on.
 
-    211 214   HELP answers with what it has of this connection; HELP VERB with that command's own form
-    220 221   the first words of a server that has accepted a connection; QUIT, and the server ends it
-    250       the message is taken, and the receiver reads it
-    251       the server passes the message on to the mailbox that the reply names
-    354       DATA is answered by it when there is a recipient, not before; what follows is taken as mail data
+    211 214   HELP replies with the status of this connection; HELP VERB with that command's syntax
+    220 221   the greeting of a server that has accepted a connection; QUIT, and the server closes it
+    250       the message is accepted, and the receiver retrieves it
+    251       the server forwards the message to the mailbox in the reply
+    354       the reply to DATA after an accepted recipient, not before; the following lines are mail data
 
 Source: RFC 5321 sections 3.1, 3.4, 4.1.1, 4.2.2 and 4.2.3. The capture must be taken at the client, and for 251 at the
 server as well.
@@ -33,9 +32,9 @@ CODES = (211, 214, 220, 221, 250, 251, 354, 421, 450, 451, 452, 500, 501, 502, 5
 
 @dataclass(frozen=True)
 class Scenario:
-    """What was done for one code: SMTP as the client saw it and as the server did, and what a reader's agent did.
+    """Traffic for one code: SMTP at the client and at the server, and the sessions of a reader's agent.
 
-    `facts`: what was seen inside the server's host, by name.
+    `facts`: observations inside the server's host, by name.
     """
 
     client: SmtpTraffic
@@ -55,9 +54,9 @@ Check = Callable[[Scenario], Found]
 def s6(
     scenarios: Mapping[int, Scenario], checks: Mapping[int, Check], broken: Mapping[int, str] | None = None
 ) -> Verdict:
-    """Decide S6 from a scenario for each code; `checks`: what each of them must show.
+    """Decide S6 from a scenario for each code; `checks`: the check of each code.
 
-    `broken`: the scenarios that could not be had to their end, and why.
+    `broken`: the scenarios that could not be completed, and the reasons.
     """
     broken = broken or {}
     missing = [code for code in CODES if code not in scenarios and code not in broken]
@@ -85,11 +84,11 @@ def s6(
     return shown("S6", "\n".join([f"All {len(CODES)} codes, each by its cause:", *evidence]), frames)
 
 
-# What the checks share.
+# Common checks.
 
 
 def answered(scenario: Scenario, code: int, *verbs: str) -> tuple[SmtpSession, Exchange]:
-    """The first exchange with this code, of one of these verbs. Raises Contradiction."""
+    """Return the first exchange with this code, of one of these verbs. Raises Contradiction."""
     for session in scenario.sessions:
         for one in session.exchanges:
             if one.code == code and (not verbs or one.verb in verbs):
@@ -101,7 +100,7 @@ def answered(scenario: Scenario, code: int, *verbs: str) -> tuple[SmtpSession, E
 
 
 def same_again(scenario: Scenario, first: Exchange, *codes: int) -> Exchange:
-    """A later exchange of the same octets that is answered by one of these codes. Raises Contradiction."""
+    """Return a later exchange of the same octets with one of these codes. Raises Contradiction."""
     for one in later(scenario, first):
         if one.said.octets == first.said.octets and one.code in codes:
             return one
@@ -110,7 +109,7 @@ def same_again(scenario: Scenario, first: Exchange, *codes: int) -> Exchange:
 
 
 def the_like(scenario: Scenario, first: Exchange, *codes: int) -> Exchange:
-    """An exchange of the same verb with another argument, answered by one of these codes. Raises Contradiction."""
+    """Return an exchange of the same verb with another argument and one of these codes. Raises Contradiction."""
     for session in scenario.sessions:
         for one in session.asked(first.verb):
             if one.said.octets != first.said.octets and one.code in codes:
@@ -120,25 +119,25 @@ def the_like(scenario: Scenario, first: Exchange, *codes: int) -> Exchange:
 
 
 def later(scenario: Scenario, first: Exchange) -> Sequence[Exchange]:
-    """The exchanges behind one, in this session and those behind it."""
+    """Return the exchanges after one, in this session and later ones."""
     every = [one for session in scenario.sessions for one in session.exchanges]
     return every[next(place for place, one in enumerate(every) if one is first) + 1 :]
 
 
 def command(exchange: Exchange) -> Command:
-    """The command of an exchange. Raises Contradiction for mail data."""
+    """Return the command of an exchange. Raises Contradiction for mail data."""
     if not isinstance(exchange.said, Command):
         raise Contradiction(f"{exchange.text!r} is no command.", exchange.said.frame)
     return exchange.said
 
 
 def reply_lines(exchange: Exchange) -> tuple[str, ...]:
-    """The lines of a reply, without their code."""
+    """Return the lines of a reply, without their code."""
     return exchange.reply.lines if exchange.reply is not None else ()
 
 
 def of_both(first: Exchange, second: Exchange) -> list[int]:
-    """The frames of two exchanges."""
+    """Return the frames of two exchanges."""
     return [*first.frames, *second.frames]
 
 
@@ -146,7 +145,7 @@ def of_both(first: Exchange, second: Exchange) -> list[int]:
 
 
 def status(scenario: Scenario) -> Found:
-    """211: HELP alone, answered with what the server knows of this connection."""
+    """Check 211: HELP without an argument; the reply has the status of this connection."""
     session, asked = answered(scenario, 211, "HELP")
     if command(asked).argument:
         raise Contradiction(f"211 answers {asked.text!r}, which asks for one command.", asked.said.frame)
@@ -158,7 +157,7 @@ def status(scenario: Scenario) -> Found:
 
 
 def help_on(scenario: Scenario) -> Found:
-    """214: HELP with a verb, answered with the form of that command, another one for another."""
+    """Check 214: HELP with a verb; the reply has the syntax of that command, and differs for another."""
     _, asked = answered(scenario, 214, "HELP")
     other = the_like(scenario, asked, 214)
     for one in (asked, other):
@@ -171,7 +170,7 @@ def help_on(scenario: Scenario) -> Found:
 
 
 def ready(scenario: Scenario) -> Found:
-    """220: the first words on a connection, said unasked, with the server's name."""
+    """Check 220: the greeting, sent unsolicited on a new connection, with the server's name."""
     session = scenario.sessions[0]
     first = session.greeting
     frame = session.connection.syn.frame
@@ -188,7 +187,7 @@ def ready(scenario: Scenario) -> Found:
 
 
 def closing(scenario: Scenario) -> Found:
-    """221: the answer to QUIT, behind which the server ends the connection."""
+    """Check 221: the reply to QUIT, after which the server closes the connection."""
     session, asked = answered(scenario, 221, "QUIT")
     fin, theirs = session.connection.from_server.fin, session.connection.from_client.fin
     if fin is None or (theirs is not None and theirs.frame < fin.frame):
@@ -197,7 +196,7 @@ def closing(scenario: Scenario) -> Found:
 
 
 def taken(scenario: Scenario) -> Found:
-    """250: the mail data are taken over, and are there for the receiver."""
+    """Check 250: the mail data are accepted, and the receiver retrieves them."""
     _, asked = answered(scenario, 250, ".")
     message = next(one for session in scenario.sessions for one in session.messages if one.sent is asked)
     for one in (message.mail, *message.recipients):
@@ -215,7 +214,7 @@ def taken(scenario: Scenario) -> Found:
 
 
 def forwarded(scenario: Scenario) -> Found:
-    """251: the recipient is elsewhere; the server says where, and passes the message on to that mailbox."""
+    """Check 251: the recipient has moved; the reply has the new mailbox, and the server forwards the message to it."""
     session, asked = answered(scenario, 251, "RCPT")
     message = next((one for one in session.messages if asked in one.recipients), None)
     if message is None or not message.taken:
@@ -234,7 +233,7 @@ def forwarded(scenario: Scenario) -> Found:
 
 
 def go_ahead(scenario: Scenario) -> Found:
-    """354: DATA with a recipient; without one it is refused. What follows is taken as mail data."""
+    """Check 354: DATA after an accepted recipient; without one it is refused. The following lines are mail data."""
     session, asked = answered(scenario, 354, "DATA")
     message = next((one for one in session.messages if one.asked is asked), None)
     if message is None or not message.taken:

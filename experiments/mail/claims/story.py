@@ -1,13 +1,13 @@
-"""Decide S3: the six steps of a message, each of which begins when the one before is done.
+"""Mail delivery claim S3: the six steps of a message, each of which begins after the one before ended.
 
-    1 compose    the user agent writes it; nothing crosses the wire
-    2 queue      handed to the sender's server (mail data), which answers 250
+    1 compose    the user agent composes the message; no packets
+    2 queue      submitted to the sender's server (mail data), which replies 250
     3 connect    the sender's server opens a connection to the receiver's (SYN), which greets it
-    4 transfer   the message goes over it, and is answered by 250
-    5 mailbox    it lies in the receiver's mailbox (a file, by the file system's clock)
-    6 read       the receiver's agent gets it
+    4 transfer   the message is sent on it, and the reply is 250
+    5 mailbox    the message is stored in the receiver's mailbox (a file, by the file system's clock)
+    6 read       the receiver's agent retrieves it
 
-Steps 2 to 4 and 6 are packets; 1 and 5 happen inside a host and are told by who was there. All share one clock.
+Steps 2 to 4 and 6 are packets; 1 and 5 happen inside a host and are reported by its programs. All share one clock.
 Source: RFC 5321 sections 2.1, 3.1 and 4.1.1.4; RFC 5598 section 2.
 """
 
@@ -30,7 +30,7 @@ STEPS = ("compose", "queue", "connect", "transfer", "mailbox", "read")
 
 @dataclass(frozen=True)
 class Inside:
-    """What no packet shows, in nanoseconds of CLOCK_REALTIME: when a message was written, and filed."""
+    """Times without packets, in nanoseconds of CLOCK_REALTIME: composition and storage of a message."""
 
     composing_ns: int
     composed_ns: int
@@ -51,7 +51,7 @@ class Story:
 
 
 def follow(legs: MailLegs) -> Story:
-    """The first message that was handed in, on its way. Raises Contradiction where it is lost."""
+    """Return the path of the first submitted message. Raises Contradiction if it is lost."""
     first = _first(legs.submitted.sessions)
     if first is None:
         raise Contradiction("No message is handed in.", *(one.connection.syn.frame for one in legs.submitted.sessions))
@@ -95,7 +95,7 @@ def s3(legs: MailLegs, inside: Inside) -> Verdict:
 
 @dataclass(frozen=True)
 class _Moment:
-    """What happens, when, and in which frame (0: in none)."""
+    """An event, its time, and its frame (0: none)."""
 
     what: str
     time_ns: int
@@ -103,7 +103,7 @@ class _Moment:
 
 
 def _seen(traffic: SmtpTraffic, story: Story) -> Message:
-    """The message as a server's interface saw it come. Raises Contradiction."""
+    """Return the message as it arrived at a server's interface. Raises Contradiction."""
     found = next((one for one in traffic.messages if one.body == story.handed.body), None)
     if found is None or story.relay.greeting is None:
         raise Contradiction("A server's interface has not seen the message.", story.handed.data.frame)
@@ -111,7 +111,7 @@ def _seen(traffic: SmtpTraffic, story: Story) -> Message:
 
 
 def _moments(story: Story, inside: Inside, at_sender: Message, at_receiver: Message) -> list[_Moment]:
-    """The moments of a story in the order in which they must come."""
+    """Return the moments of a story in their required order."""
     first, syn, greeting = story.submission.connection.syn, story.relay.connection.syn, story.relay.greeting
     assert greeting is not None
     return [
@@ -128,7 +128,7 @@ def _moments(story: Story, inside: Inside, at_sender: Message, at_receiver: Mess
 
 
 def _durations(story: Story, inside: Inside, at_receiver: Message) -> list[tuple[str, int]]:
-    """What each step took, in nanoseconds."""
+    """Return the duration of each step, in nanoseconds."""
     greeting, handed, passed = story.relay.greeting, story.handed.sent.reply, story.passed.sent.reply
     assert greeting is not None
     assert handed is not None

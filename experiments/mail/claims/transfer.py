@@ -1,8 +1,8 @@
-"""Decide the claims on SMTP's connections and its dialogue from packets: S1, S2, S4, S7, S10.
+"""SMTP transfer claims S1, S2, S4, S7 and S10: relaying, push, dialogue, several messages per connection, and closing.
 
-The three legs of a message are seen at four interfaces, and what is "before" is before at one of them: the sender's
-server sees the message come in and go out, the receiver's server sees it come in and be read. Each function returns a
-Verdict; "undecided" means that the capture dropped packets, has a hole, or has no such traffic.
+The three legs of a message are captured at four interfaces, and "before" refers to one of them: at the sender's server
+the message arrives and leaves, at the receiver's server it arrives and is retrieved. Each function returns a Verdict;
+"undecided" means that the capture dropped packets, has a gap, or lacks such traffic.
 
 Source: RFC 5321 sections 2.1, 3.1, 3.3, 4.1.1.10, 4.2 and 4.3; RFC 6409 for the sender's leg.
 """
@@ -36,7 +36,7 @@ Found = tuple[str, list[int]]
 
 @dataclass(frozen=True)
 class Addresses:
-    """Who is who on the three legs."""
+    """Addresses of the hosts on the three legs."""
 
     alice: str
     sender: str
@@ -46,9 +46,9 @@ class Addresses:
 
 @dataclass(frozen=True)
 class MailLegs:
-    """The traffic of the three legs: SMTP as the sender's agent and both servers saw it, what the reader did.
+    """Traffic of the three legs: SMTP at the sender's agent and at both servers, and the reader's sessions.
 
-    `reading`: the connections of the reader's agent to POP3 and IMAP; `web`: those to anybody at port 80.
+    `reading`: the connections of the reader's agent to POP3 and IMAP; `web`: all connections to port 80.
     """
 
     at_alice: SmtpTraffic
@@ -70,7 +70,7 @@ class MailLegs:
         return self.at_sender.to(self.who.receiver)
 
     def within(self, windows: Sequence[tuple[int, int]]) -> MailLegs:
-        """The part whose connections begin within one of these windows [start_ns, end_ns)."""
+        """Return the part whose connections begin within one of these windows [start_ns, end_ns)."""
 
         def is_in(connection: Connection) -> bool:
             return any(start <= connection.syn.time_ns < end for start, end in windows)
@@ -112,7 +112,7 @@ def decide_smtp(claim_id: str, traffic: Sequence[SmtpTraffic], check: Callable[[
 
 
 def sound(traffic: SmtpTraffic) -> None:
-    """Raise Contradiction unless everything that was said is as the grammar has it."""
+    """Raise Contradiction unless all commands and replies are valid by the grammar."""
     for session in traffic.sessions:
         if session.problem is not None:
             frame = session.connection.syn.frame
@@ -120,7 +120,7 @@ def sound(traffic: SmtpTraffic) -> None:
 
 
 def why_not_read(legs: MailLegs) -> str | None:
-    """Return why nothing can be concluded from the reader's leg, or None if something can."""
+    """Return the reason why the reader's leg permits no conclusion, or None if it does."""
     if legs.dropped_at_bob:
         return f"the capture dropped {legs.dropped_at_bob} packets"
     hole = next((one for one in legs.reading if not one.whole), None)
@@ -128,10 +128,11 @@ def why_not_read(legs: MailLegs) -> str | None:
 
 
 def s1(legs: MailLegs, composed: Sequence[bytes] = ()) -> Verdict:
-    """Decide S1: every message that the agent hands to its server goes on to the receiver's, and is read there.
+    """Decide S1: every message that the agent submits to its server is relayed to the receiver's, and is retrieved
+    there.
 
-    No server may change it beyond what RFC 5321 and RFC 6409 allow (see mail_delivery). `composed`: the messages as the
-    agent wrote them, all of which must be handed in.
+    No server may change it beyond RFC 5321 and RFC 6409 (see `delivery`). `composed`: the messages as the agent
+    composed them, all of which must be submitted.
     """
     unfit = why_not_read(legs)
     if unfit is not None:
@@ -162,7 +163,7 @@ def s1(legs: MailLegs, composed: Sequence[bytes] = ()) -> Verdict:
 
 
 def s2(legs: MailLegs) -> Verdict:
-    """Decide S2: between servers SMTP goes to port 25, opened by the one that has the message, which pushes it."""
+    """Decide S2: between servers SMTP goes to port 25, on a connection opened by the server that sends the message."""
     both = [legs.relayed, legs.at_sender.to(legs.who.sender)]
 
     def check() -> Found:
@@ -191,7 +192,7 @@ def s2(legs: MailLegs) -> Verdict:
 
 
 def s4(traffic: Sequence[SmtpTraffic]) -> Verdict:
-    """Decide S4: every session has the dialogue in order, each line as the grammar has it, and some carry a message."""
+    """Decide S4: every session has the dialogue in order, each line valid by the grammar, and some carry a message."""
 
     def check() -> Found:
         sessions = [one for every in traffic for one in every.sessions]
@@ -214,9 +215,9 @@ def s4(traffic: Sequence[SmtpTraffic]) -> Verdict:
 
 
 def s7(traffic: SmtpTraffic, count: int, delivered: Sequence[bytes] | None = None) -> Verdict:
-    """Decide S7: so many messages follow each other on one connection, each taken with a 250 of its own.
+    """Decide S7: this number of messages follow each other on one connection, each accepted with its own 250.
 
-    `delivered`: the bodies that then lie in the receiver's mailbox, each of them to be there; None where that is open.
+    `delivered`: the bodies then in the receiver's mailbox, each of them to be there; None if not inspected.
     """
 
     def check() -> Found:
@@ -249,7 +250,7 @@ def s7(traffic: SmtpTraffic, count: int, delivered: Sequence[bytes] | None = Non
 
 
 def s10(traffic: SmtpTraffic) -> Verdict:
-    """Decide S10: behind QUIT and its 221 the server sends the first FIN. The capture must be taken at the receiver."""
+    """Decide S10: after QUIT and its 221 the server sends the first FIN. The capture must be taken at the receiver."""
 
     def check() -> Found:
         ended = [one for one in traffic.sessions if one.asked("QUIT")]
@@ -285,7 +286,7 @@ def transcript(session: SmtpSession) -> None:
         raise Contradiction(f"The session of frame {frame} does not end with QUIT.", frame)
 
 
-# What may stand where, and what it is answered by (RFC 5321 sections 4.1.4 and 4.3.2; AUTH: RFC 4954 section 4).
+# The order of commands, and their replies (RFC 5321 sections 4.1.4 and 4.3.2; AUTH: RFC 4954 section 4).
 _Allowed = dict[str, tuple[int, ...]]
 _OPENING: _Allowed = {"HELO": (250,), "EHLO": (250,)}
 _BETWEEN: _Allowed = {"MAIL": (250,), "QUIT": (221,)}
@@ -319,7 +320,7 @@ def _passed_on(message: Message, relayed: SmtpTraffic) -> Message:
 
 
 def _same(content: bytes, among: Sequence[Message], what: str, frame: int) -> Message:
-    """The message among these that is another one, unaltered. Raises Contradiction."""
+    """Return the message among these that equals another one, unaltered. Raises Contradiction."""
     body = content.partition(BLANK_LINE)[2]
     same = [one for one in among if one.body == body]
     if not same:
@@ -332,7 +333,7 @@ def _same(content: bytes, among: Sequence[Message], what: str, frame: int) -> Me
 
 
 def _read(message: Message, legs: MailLegs) -> tuple[Connection, Arrival]:
-    """The connection by which the reader's agent got a message, and how that came. Raises Contradiction."""
+    """Return the connection by which the reader's agent got a message, and the message's arrival. Raises Contradiction."""
     mine = [one for one in legs.reading if one.server.address == legs.who.receiver]
     found = arrived(message.content, mine)
     if found is None:
@@ -342,7 +343,7 @@ def _read(message: Message, legs: MailLegs) -> tuple[Connection, Arrival]:
 
 
 def _pushes(session: SmtpSession, submitted: SmtpTraffic) -> tuple[int, int, int]:
-    """The frames in which the first message of a session had come, the SYN went, and the message went out."""
+    """Return the frames of the arrival of a session's first message, of the SYN, and of its transfer onwards."""
     connection, first = session.connection, session.messages[0]
     if connection.server.port != SMTP_PORT:
         raise Contradiction(
@@ -375,5 +376,5 @@ def _server_ends(session: SmtpSession) -> None:
 
 
 def counted(count: int, what: str) -> str:
-    """So many of something, in words: 1 message, 2 messages."""
+    """Format a count with its noun: 1 message, 2 messages."""
     return f"{count} {what}{'' if count == 1 else 's'}"

@@ -1,6 +1,6 @@
-"""Decide M3 from packets: webmail is HTTP between people and servers, and SMTP between the servers.
+"""Webmail claim M3: HTTP between users and servers, SMTP between the servers.
 
-Source: RFC 9110 section 9.3 (GET, POST) and RFC 5321 section 2.1 (which end transfers mail to which).
+Source: RFC 9110 section 9.3 (GET, POST) and RFC 5321 section 2.1 (the transfer of mail between servers).
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from experiments.mail.claims.evidence import Found, InconclusiveError, decide_ma
 from experiments.mail.wire.smtp import SmtpTraffic
 
 HTTP_PORT, SMTP_PORT = 80, 25
-# Ports at which mail is handed in or read by other protocols.
+# Ports of mail submission and of retrieval by other protocols.
 MAIL_PORTS = {25: "SMTP", 465: "SMTP", 587: "SMTP", 110: "POP3", 995: "POP3", 143: "IMAP", 993: "IMAP"}
 
 
 @dataclass(frozen=True)
 class Screen:
-    """What one person's interface saw while webmail was used: every connection, and those of HTTP."""
+    """The connections at one user's interface while webmail was used, and those of HTTP."""
 
     connections: Sequence[Connection]
     load: PageLoad
@@ -32,9 +32,10 @@ class Screen:
 
 @dataclass(frozen=True)
 class Webmail:
-    """One message by webmail: who writes, what leaves that server for the other, who reads, and what the message says.
+    """One message by webmail: the writer's connections, the transfer between the servers, the reader's connections, and
+    the text.
 
-    `token` is a word of the `text`, which is the same in every form.
+    `token` is a word of the `text`, which is the same in every encoding.
     """
 
     writes: Screen
@@ -47,7 +48,9 @@ class Webmail:
 
 
 def m3(webmail: Webmail) -> Verdict:
-    """Decide M3; the token stands in the message and nowhere else, and the whole text between the servers and read."""
+    """Decide M3; the token occurs in the message and nowhere else, and the whole text between the servers and at the
+    reader.
+    """
     unfit = why_no_pages([webmail.writes.load, webmail.reads.load])
     if unfit is not None:
         return undecided("M3", f"Nothing can be said: {unfit}.")
@@ -83,7 +86,7 @@ def _only_http(screen: Screen) -> None:
 
 
 def _posted(load: PageLoad, token: bytes) -> int:
-    """The frame of the request that brought the message to the server, which took it."""
+    """Return the frame of the request that submitted the message to the server, which accepted it."""
     for one in load.exchanges:
         if one.request.start_line[0] == b"POST" and token in one.request.body:
             if one.response is None or status_of(one.response) >= 400:
@@ -93,7 +96,7 @@ def _posted(load: PageLoad, token: bytes) -> int:
 
 
 def _transferred(webmail: Webmail) -> tuple[int, int]:
-    """The SYN of the SMTP session that carried the message to the other server, and the frame with its end."""
+    """Return the SYN of the SMTP session that carried the message to the other server, and the frame with its end."""
     for session in webmail.between.sessions:
         for message in session.messages:
             if webmail.token not in message.content or not message.taken:
@@ -113,7 +116,7 @@ def _transferred(webmail: Webmail) -> tuple[int, int]:
 
 
 def _shown(load: PageLoad, text: bytes) -> int:
-    """The frame of the response that shows the whole text of the message to who reads."""
+    """Return the frame of the response with the whole text of the message, at the reader."""
     found = [one for one in load.exchanges if _shows(one, text)]
     if not found:
         frame = load.exchanges[-1].request.frames[0] if load.exchanges else 0

@@ -1,8 +1,8 @@
-"""IMAP sessions as one interface saw them: the greeting, and each command with what the server said until it was done.
+"""IMAP sessions at one interface: the greeting, and each command with its untagged data and completion.
 
-RFC 3501: the server speaks first (section 7.1); untagged data come at any time and count here to the command that is
-completed next (section 7); a tagged status completes the command of its tag (section 2.2.2). Behind AUTHENTICATE and
-IDLE (RFC 2177) lines of the client are no commands.
+RFC 3501: the server speaks first (section 7.1); untagged data come at any time and are assigned to the command that is
+completed next (section 7); a tagged status completes the command of its tag (section 2.2.2). After AUTHENTICATE and
+IDLE (RFC 2177) lines of the client are not commands.
 """
 
 from __future__ import annotations

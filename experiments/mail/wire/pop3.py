@@ -1,8 +1,8 @@
-"""POP3 sessions as one interface saw them: the greeting, and the exchanges.
+"""POP3 sessions at one interface: the greeting, and the exchanges.
 
-RFC 1939: the server speaks first (section 4); responses answer commands in order, several at a time where PIPELINING is
-on (RFC 2449 section 6.6). Before a user has proved who it is the session is in the AUTHORIZATION state, then in the
-TRANSACTION state; QUIT there removes what is marked (section 6).
+RFC 1939: the server speaks first (section 4); responses answer commands in order, several at a time with PIPELINING
+(RFC 2449 section 6.6). The session is in the AUTHORIZATION state until the user is authenticated, then in the
+TRANSACTION state; QUIT there deletes the marked messages (section 6).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from experiments.mail.wire.pop3_grammar import (
 )
 
 POP3_PORT = 110
-# What proves who the user is, when it succeeds (RFC 1939 section 7, RFC 5034).
+# Commands that authenticate the user (RFC 1939 section 7, RFC 5034).
 PROOFS = ("PASS", "APOP", "AUTH")
 
 

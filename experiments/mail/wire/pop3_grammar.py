@@ -1,15 +1,15 @@
-"""The lines of a POP3 connection: commands and responses, with the frames that carried them.
+"""POP3 connection grammar: commands and responses, with the frames that carried them.
 
 Written from RFC 1939 (sections 3, 5 and 9) and RFC 2449 (section 4) for the judge alone. A command is a keyword of
-three or four letters, perhaps arguments, and CRLF; a response is a status, perhaps text, and CRLF. To some commands,
-where they succeed, lines follow up to one that holds only a dot; a line that begins with a dot has one more than was
-meant:
+three or four letters, optional arguments, and CRLF; a response is a status, optional text, and CRLF. Successful
+responses to some commands are multi-line: lines up to one that holds only a dot; a line that begins with a dot is
+dot-stuffed:
 
     C: RETR 1<CRLF>
     S: +OK 120 octets<CRLF>..hidden<CRLF>.<CRLF>
 
-A response "+ " asks for one more line of the client (RFC 5034). A bare CR or LF is an error in commands and statuses,
-not in messages. Left out: what stands behind STLS.
+A response "+ " requests one more line from the client (RFC 5034). A bare CR or LF is an error in commands and statuses,
+not in messages. Left out: data after STLS.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ LISTINGS, CONTENTS = ("LIST", "UIDL", "AUTH"), ("RETR", "TOP", "CAPA")
 
 
 class Pop3GrammarError(ValueError):
-    """These octets are not what the grammar allows; the message says which rule and shows them."""
+    """Octets violate the grammar; the message has the rule and an excerpt."""
 
 
 @dataclass(frozen=True)
@@ -45,13 +45,13 @@ class Command(Said):
 
     @property
     def has_lines(self) -> bool:
-        """Whether lines follow its response, if it succeeds."""
+        """True if a successful response to it is multi-line."""
         return self.verb in CONTENTS or (self.verb in LISTINGS and not self.argument)
 
 
 @dataclass(frozen=True)
 class Response(Said):
-    """A response: its status, the text behind that, and the lines that followed, transparency undone (or None)."""
+    """A response: its status, the text after it, and the lines of a multi-line one without dot-stuffing (or None)."""
 
     status: str
     message: str
@@ -59,7 +59,7 @@ class Response(Said):
 
     @property
     def ok(self) -> bool:
-        """Whether the command succeeded."""
+        """True if the command succeeded."""
         return self.status == "+OK"
 
 
@@ -77,7 +77,7 @@ def read_command(stream: Stream, start: int) -> Command | None:
 
 
 def read_line(stream: Stream, start: int) -> Said | None:
-    """Return the line that begins at an octet, which a server has asked for. Raises Pop3GrammarError."""
+    """Return the line that begins at an octet, sent on a continuation request. Raises Pop3GrammarError."""
     if start == len(stream.data):
         return None
     found = LINE.match(stream.data, start)
@@ -103,7 +103,7 @@ def read_response(stream: Stream, start: int, has_lines: bool) -> Response | Non
 
 
 def _lines(stream: Stream, start: int) -> tuple[int, bytes]:
-    """Where the lines end that begin at an octet, and what they mean (RFC 1939 section 3)."""
+    """Parse a multi-line response; return its end and its lines without dot-stuffing (RFC 1939 section 3)."""
     lines: list[bytes] = []
     at = start
     while (end := stream.data.find(b"\r\n", at)) >= 0:

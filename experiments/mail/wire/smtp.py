@@ -1,9 +1,9 @@
-"""SMTP sessions as one interface saw them: the greeting, the dialogue, and the messages that it carried.
+"""SMTP sessions at one interface: the greeting, the dialogue, and the messages that it carried.
 
 RFC 5321: the server speaks first (section 3.1); replies answer commands in order (section 4.2), several commands at a
-time where PIPELINING is on (RFC 2920); DATA that is answered by 354 is followed by the mail data, and these by a reply
-(section 4.1.1.4). A message is what a transaction carried: MAIL, the RCPTs that were taken, the content. In an AUTH
-exchange (RFC 4954) each 334 asks for one more line.
+time with PIPELINING (RFC 2920); after the reply 354 to DATA come the mail data, and their reply (section 4.1.1.4). A
+message is the content of a transaction: MAIL, the accepted RCPTs, the mail data. In an AUTH exchange (RFC 4954) each
+334 requests one more line.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Exchange:
 
 @dataclass(frozen=True)
 class Message:
-    """A transaction whose mail data were sent: MAIL, the RCPTs that were taken, DATA, and the data with their reply."""
+    """A transaction with mail data: MAIL, the accepted RCPTs, DATA, and the data with their reply."""
 
     mail: Exchange
     recipients: tuple[Exchange, ...]
@@ -77,17 +77,17 @@ class Message:
 
     @property
     def content(self) -> bytes:
-        """Header and body as they were meant."""
+        """Header and body, without dot-stuffing."""
         return self.data.content
 
     @property
     def body(self) -> bytes:
-        """What stands behind the first empty line: no server may change it (section 6.4)."""
+        """The octets after the first empty line: no server may change them (section 6.4)."""
         return self.content.partition(BLANK_LINE)[2]
 
     @property
     def taken(self) -> bool:
-        """Whether the server took it over."""
+        """True if the server accepted the message."""
         return self.sent.code == 250
 
 
@@ -118,14 +118,14 @@ class SmtpSession:
 
 @dataclass(frozen=True)
 class SmtpTraffic:
-    """The sessions that one interface saw, in the order of their SYNs; other connections; packets not captured."""
+    """The sessions at one interface, in the order of their SYNs; other connections; the count of dropped packets."""
 
     sessions: tuple[SmtpSession, ...]
     others: tuple[Connection, ...] = ()
     dropped: int = 0
 
     def chosen(self, wanted: Callable[[Connection], bool]) -> SmtpTraffic:
-        """The part whose connections are wanted."""
+        """Return the part whose connections satisfy a predicate."""
         return SmtpTraffic(
             tuple(one for one in self.sessions if wanted(one.connection)),
             tuple(one for one in self.others if wanted(one)),
@@ -133,11 +133,11 @@ class SmtpTraffic:
         )
 
     def between(self, start_ns: int, end_ns: int) -> SmtpTraffic:
-        """The part whose connections begin within [start_ns, end_ns)."""
+        """Return the part whose connections begin within [start_ns, end_ns)."""
         return self.chosen(lambda one: start_ns <= one.syn.time_ns < end_ns)
 
     def to(self, *addresses: str) -> SmtpTraffic:
-        """The part whose sessions are with servers at these addresses."""
+        """Return the part whose sessions are with servers at these addresses."""
         kept = tuple(one for one in self.sessions if one.connection.server.address in addresses)
         return SmtpTraffic(kept, self.others, self.dropped)
 
@@ -150,7 +150,7 @@ class SmtpTraffic:
 def smtp_traffic(captured: CaptureFile, interface: str, ports: Collection[int] = PORTS) -> SmtpTraffic:
     """Return the SMTP sessions with servers at these ports that began while `interface` was captured.
 
-    Connections that nobody answered are among the others. Raises KeyError if the capture has no such interface.
+    Connections that were not established are among the others. Raises KeyError if the capture has no such interface.
     """
     every = connections(captured.at(interface))
     ours = [one for one in every if one.server.port in ports and one.established]
@@ -159,7 +159,7 @@ def smtp_traffic(captured: CaptureFile, interface: str, ports: Collection[int] =
 
 
 def why_not_evidence(traffic: Iterable[SmtpTraffic]) -> str | None:
-    """Return why nothing can be concluded from this traffic, or None if something can."""
+    """Return the reason why this traffic permits no conclusion, or None if it does."""
     every = list(traffic)
     if any(one.dropped for one in every):
         return f"the capture dropped {max(one.dropped for one in every)} packets"
