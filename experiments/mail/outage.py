@@ -395,7 +395,7 @@ def _panels(context: Run, episodes: Mapping[str, Episode]) -> list[Panel]:
         line = [(failed[0] + (number - 1) * every_s, number) for number in sorted({number for _, number in points})]
         tries.append(Series(WORDS[case], points, line))
         arrived = episode.arriving.messages if episode.arriving is not None else []
-        times = sorted(one.sent.reply.last_ns for one in arrived if one.taken and one.sent.reply is not None)
+        times = sorted(one.sent.final.last_ns for one in arrived if one.taken and one.sent.final is not None)
         come = [((at_ns - began_ns) / NS, float(number)) for number, at_ns in enumerate(times) if at_ns >= began_ns]
         mails.append(Series(WORDS[case], come, ()))
     return [

@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from experiments.cache.wire.legs import InconclusiveError, Legs, Served, Span, decide_legs, status_of, text
-from experiments.harness.judge.verdict import Contradiction, Verdict
+from experiments.cache.wire.legs import Legs, Served, Span, status_of, text
+from experiments.harness.judge.verdict import Contradiction, Inconclusive, Verdict, decide
 from experiments.http.claims.http1 import response_of
 
 # RFC 9111 section 1.2.2: delta-seconds are whole.
@@ -97,9 +97,7 @@ def w6(legs: Legs, live: Mapping[bytes, LiveObject], spans: Sequence[Span]) -> V
         changes = sum(1 for one in live.values() for version in one.versions if version.replaced_ns is not None)
         kept = [each for each in aged if each.from_cache]
         if not changes or not kept:
-            raise InconclusiveError(
-                f"{changes} changes, and {len(kept)} responses from the cache alone: too few to tell."
-            )
+            raise Inconclusive(f"{changes} changes, and {len(kept)} responses from the cache alone: too few to tell.")
         stalest, oldest = max(kept, key=lambda one: one.staleness_s), max(kept, key=lambda one: one.age_s)
         never = (
             f"; of {len(checked)} responses with no-cache every one was current when it was asked for"
@@ -113,7 +111,7 @@ def w6(legs: Legs, live: Mapping[bytes, LiveObject], spans: Sequence[Span]) -> V
             f"max-age={oldest.max_age_s:g}){never}."
         ), [stalest.frame, oldest.frame]
 
-    return decide_legs("W6", legs, check)
+    return decide("W6", [legs], check)
 
 
 def _delivery(legs: Legs, served: Served, version: Version, max_age_s: float | None) -> Delivery:

@@ -17,18 +17,16 @@ from experiments.cache.claims.versions import Objects
 from experiments.cache.wire.legs import (
     CONDITIONS,
     Copy,
-    InconclusiveError,
     Legs,
     Served,
     Span,
-    decide_legs,
     path_of,
     status_of,
     text,
     validators_of,
 )
 from experiments.harness.judge.tcp import Connection
-from experiments.harness.judge.verdict import Contradiction, Verdict, listed
+from experiments.harness.judge.verdict import Contradiction, Inconclusive, Verdict, decide, listed
 from experiments.http.claims.http1 import response_of
 from experiments.http.wire.http1 import Conversation, Exchange, Message
 
@@ -52,7 +50,7 @@ def w3(legs: Legs, spans: Sequence[Span]) -> Verdict:
                 named[name] += 1
             frames += [copy.frame, exchange.request.frames[0]]
         if named[b"if-modified-since"] < len(known):
-            raise InconclusiveError(
+            raise Inconclusive(
                 f"Of {len(known)} requests for stale copies {named[b'if-none-match']} are conditional by "
                 f"If-None-Match, but {named[b'if-modified-since']} by If-Modified-Since."
             )
@@ -64,7 +62,7 @@ def w3(legs: Legs, spans: Sequence[Span]) -> Verdict:
             f"Last-Modified of frame {frames[0]}{tags}."
         ), frames
 
-    return decide_legs("W3", legs, check)
+    return decide("W3", [legs], check)
 
 
 def w4(legs: Legs, spans: Sequence[Span], objects: Objects) -> Verdict:
@@ -77,7 +75,7 @@ def w4(legs: Legs, spans: Sequence[Span], objects: Objects) -> Verdict:
             frames += _not_modified(legs, served, objects)
         _nothing_behind(legs, [one.upstream for one in validated])
         if not frames:
-            raise InconclusiveError("No request asks the origin conditionally for a copy that has not changed.")
+            raise Inconclusive("No request asks the origin conditionally for a copy that has not changed.")
         first = response_of(validated[0].exchange)
         stored, answer, client = frames[:3]
         return (
@@ -86,7 +84,7 @@ def w4(legs: Legs, spans: Sequence[Span], objects: Objects) -> Verdict:
             f"frame {stored}, SHA-256 {_hash(first.body)} both)."
         ), frames
 
-    return decide_legs("W4", legs, check)
+    return decide("W4", [legs], check)
 
 
 def w5(legs: Legs, changed: Sequence[Span], again: Sequence[Span], objects: Objects) -> Verdict:
@@ -101,7 +99,7 @@ def w5(legs: Legs, changed: Sequence[Span], again: Sequence[Span], objects: Obje
         fresh = {path: response for path, response, _ in found}
         later = [_in_its_place(served, fresh[served.path]) for served in legs.served(again) if served.path in fresh]
         if not found or not later:
-            raise InconclusiveError("Nobody asked for a changed object, or nobody asked for it again.")
+            raise Inconclusive("Nobody asked for a changed object, or nobody asked for it again.")
         _, response, (stored, answer, client) = found[0]
         modified = response.values(b"last-modified")
         said = f" and Last-Modified “{text(modified[0])}”" if modified else ""
@@ -111,7 +109,7 @@ def w5(legs: Legs, changed: Sequence[Span], again: Sequence[Span], objects: Obje
             f"without a request to the origin (frames {listed(later)})."
         ), [*(frame for _, _, frames in found for frame in frames), *later]
 
-    return decide_legs("W5", legs, check)
+    return decide("W5", [legs], check)
 
 
 def w7(legs: Legs, on_link: Sequence[Connection], proxy: str, origin: str) -> Verdict:
@@ -129,7 +127,7 @@ def w7(legs: Legs, on_link: Sequence[Connection], proxy: str, origin: str) -> Ve
             frame = asked[0].request.frames[0]
             raise Contradiction(f"The request in frame {frame} is answered, as others are, and none goes on.", frame)
         if not asked or not forwarded:
-            raise InconclusiveError("There is no request on one of the two legs.")
+            raise Inconclusive("There is no request on one of the two legs.")
         for each in forwarded:
             _in_origin_form(each)
         for one in legs.origin.conversations:
@@ -143,7 +141,7 @@ def w7(legs: Legs, on_link: Sequence[Connection], proxy: str, origin: str) -> Ve
             f"SYN crosses the access link."
         ), frames
 
-    return decide_legs("W7", legs, check)
+    return decide("W7", [legs], check)
 
 
 def _in_origin_form(forwarded: Exchange) -> None:
@@ -178,7 +176,7 @@ def _nothing_asked(legs: Legs, spans: Iterable[Span]) -> Exception:
     served = legs.served(spans)
     old = [one for one in served if one.upstream is None and one.exchange.response is not None]
     if not old:
-        return InconclusiveError("Nobody asks for a stale copy.")
+        return Inconclusive("Nobody asks for a stale copy.")
     frame = response_of(old[0].exchange).frames[0]
     return Contradiction(f"{text(old[0].path)} is answered in frame {frame} without a request to the origin.", frame)
 
@@ -251,7 +249,7 @@ def _changed(legs: Legs, served: Served, objects: Objects) -> tuple[Message, lis
         raise Contradiction(f"{text(served.path)} has changed, but frame {frame} answers without the origin.", frame)
     copy, answer = _copy_for(legs, served.upstream), response_of(served.upstream)
     if copy is None:
-        raise InconclusiveError(f"The proxy had never been given {text(served.path)} before it changed.")
+        raise Inconclusive(f"The proxy had never been given {text(served.path)} before it changed.")
     frame = answer.frames[0]
     if status_of(answer) != 200 or answer.body == copy.body:
         raise Contradiction(
@@ -272,9 +270,7 @@ def _in_its_place(served: Served, fresh: Message) -> int:
     _gets(given, fresh.body, validators_of(fresh), f"the new copy of frame {fresh.frames[0]}")
     if served.upstream is not None:
         frame = served.upstream.request.frames[0]
-        raise InconclusiveError(
-            f"The new {text(served.path)} was not kept: the origin is asked again in frame {frame}."
-        )
+        raise Inconclusive(f"The new {text(served.path)} was not kept: the origin is asked again in frame {frame}.")
     return given.frames[0]
 
 

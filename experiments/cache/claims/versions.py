@@ -14,10 +14,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from experiments.cache.wire.legs import path_of, status_of, text
-from experiments.harness.judge.verdict import Contradiction, Verdict, failed, undecided
+from experiments.harness.judge.verdict import Contradiction, Verdict, failed, insufficiency, undecided
 from experiments.http.wire.bulk import Traffic
 from experiments.http.wire.http1 import Exchange
-from experiments.http.wire.page_load import PageLoad, why_not_evidence
+from experiments.http.wire.page_load import PageLoad
 
 # By path, the octets of each version in their order.
 Objects = Mapping[bytes, Sequence[bytes]]
@@ -25,7 +25,7 @@ INDEX = "index.html"
 
 
 def objects_in(folder: Path) -> dict[bytes, tuple[bytes, ...]]:
-    """Return the single version of every file below a folder that an origin serves; an index stands for its directory."""
+    """Return the single version of every file below an origin's folder; an index stands for its directory."""
     found: dict[bytes, tuple[bytes, ...]] = {}
     for file in (file for file in sorted(folder.rglob("*")) if file.is_file()):
         path, octets = f"/{file.relative_to(folder).as_posix()}", (file.read_bytes(),)
@@ -66,14 +66,12 @@ def confirm(
     if verdict.verdict == "failed":
         return verdict
     for those, is_own in ((loads, True), (elsewhere, False)):
-        unfit = why_not_evidence(those) if those else None
+        unfit = insufficiency(those) if those else None
         if unfit is not None:
             return undecided(verdict.id, f"Nothing can be said: {unfit}.")
         try:
             for load in those:
-                for one in (one for one in load.conversations if one.problem is not None):
-                    syn = one.connection.syn.frame
-                    raise Contradiction(f"On the connection opened in frame {syn}: {one.problem}.", syn)
+                load.require_valid()
                 require(load.exchanges, objects)
         except Contradiction as found:
             return failed(verdict.id, found.evidence, found.frames if is_own else ())

@@ -11,15 +11,14 @@ other than GET, which the experiments do not send.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 from scapy.layers.inet import IP, TCP
 
 from experiments.harness.judge.frames import CaptureFile
-from experiments.harness.judge.verdict import Contradiction, Verdict, undecided
-from experiments.http.claims.http1 import decide
+from experiments.harness.judge.verdict import Contradiction
 from experiments.http.wire.http1 import Conversation, Exchange, Message
 from experiments.http.wire.page_load import PageLoad, page_load
 
@@ -28,10 +27,6 @@ Span = tuple[int, int]
 # RFC 3986 section 3: scheme and authority, which the request for a proxy has in front of the path.
 _ABSOLUTE = re.compile(rb"[A-Za-z][A-Za-z0-9+.\-]*://[^/?]*")
 CONDITIONS: Mapping[bytes, bytes] = {b"if-modified-since": b"last-modified", b"if-none-match": b"etag"}
-
-
-class InconclusiveError(Exception):
-    """The traffic neither shows the claim nor contradicts it; the message says what is missing."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +65,37 @@ class Legs:
         """Whether the proxy answered clients and never opened a connection to the origin."""
         answered = any(one.response is not None for one in self.clients.exchanges)
         return answered and not self.origin.conversations and not self.unseen
+
+    @property
+    def loads(self) -> list[PageLoad]:
+        """The legs that are evidence."""
+        # A proxy without requests to the origin is not a gap in the capture: the check has to judge it.
+        return [self.clients] if self.alone else [self.clients, self.origin]
+
+    @property
+    def dropped(self) -> int:
+        """The number of packets that the capture lost."""
+        return max(one.dropped for one in self.loads)
+
+    @property
+    def absence(self) -> str | None:
+        """The missing connection; None if both legs have some."""
+        return next((one.absence for one in self.loads if one.absence is not None), None)
+
+    @property
+    def gap(self) -> str | None:
+        """The first connection that was not captured whole."""
+        return next((one.gap for one in self.loads if one.gap is not None), None)
+
+    @property
+    def violation(self) -> Contradiction | None:
+        """The first violation of the grammar."""
+        try:
+            for load in self.loads:
+                load.require_valid()
+        except Contradiction as contradiction:
+            return contradiction
+        return None
 
     @cached_property
     def _upstream(self) -> Mapping[bytes, list[Exchange]]:
@@ -162,28 +188,6 @@ def status_of(message: Message) -> int:
 def text(octets: bytes) -> str:
     """Return octets of a message as text for an evidence."""
     return octets.decode("ascii", "backslashreplace")
-
-
-def decide_legs(claim_id: str, legs: Legs, check: Callable[[], tuple[str, list[int]]]) -> Verdict:
-    """Run a check on the legs, if they are fit for it.
-
-    The check returns evidence and frames, or raises Contradiction or InconclusiveError.
-    """
-
-    def checked(loads: Sequence[PageLoad]) -> tuple[str, list[int]]:
-        for load in loads:
-            for one in load.conversations:
-                if one.problem is not None:
-                    syn = one.connection.syn.frame
-                    raise Contradiction(f"On the connection opened in frame {syn}: {one.problem}.", syn)
-        return check()
-
-    # A proxy without requests to the origin is not a gap in the capture: the check has to judge it.
-    loads = [legs.clients] if legs.alone else [legs.clients, legs.origin]
-    try:
-        return decide(claim_id, loads, checked)
-    except InconclusiveError as found:
-        return undecided(claim_id, str(found))
 
 
 def _within(exchanges: Iterable[Exchange], spans: Iterable[Span]) -> list[Exchange]:

@@ -18,12 +18,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from experiments.cache.claims.versions import Objects, require
-from experiments.cache.wire.legs import InconclusiveError, status_of
-from experiments.cdn.claims.replicas import decide
-from experiments.dns.claims.evidence import RCODES, Finding, words
+from experiments.cache.wire.legs import status_of
+from experiments.cdn.claims.replicas import require_valid
+from experiments.dns.claims.evidence import RCODES, words
 from experiments.dns.wire.message import canonical
-from experiments.dns.wire.traffic import DnsMessage, DnsTraffic
-from experiments.harness.judge.verdict import Contradiction, Verdict
+from experiments.dns.wire.traffic import DnsMessage, DnsTraffic, merged
+from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide, undecided
 from experiments.http.wire.http1 import Conversation
 from experiments.http.wire.page_load import PageLoad
 
@@ -130,9 +130,13 @@ def c8(episodes: Sequence[Episode]) -> Verdict:
     Undecided if a fault met no request, if requests failed without one, or if no requests followed for long enough.
     """
 
+    if not episodes:
+        return undecided("C8", "No replica failed.")
+    loads = [user.load for episode in episodes for user in episode.users]
+    traffics = [one for episode in episodes for one in (episode.server, *(user.dns for user in episode.users))]
+
     def check() -> Finding:
-        if not episodes:
-            raise InconclusiveError("No replica failed.")
+        require_valid(loads)
         for episode in episodes:
             _names_servers(episode)
             for user in episode.users:
@@ -148,17 +152,15 @@ def c8(episodes: Sequence[Episode]) -> Verdict:
             f"With the last TTL the first failed in frame {last.first.frame}, the last in frame {last.last.frame}, and "
             f"{last.served.address} served the next one (frame {last.served.frame})"
             f"{''.join(one.back for one in found)}."
-        ), [last.named.frame, last.first.frame, last.last.frame, last.served.frame]
+        ), dict.fromkeys([last.named.frame, last.first.frame, last.last.frame, last.served.frame])
 
-    loads = [user.load for episode in episodes for user in episode.users]
-    traffics = [one for episode in episodes for one in (episode.server, *(user.dns for user in episode.users))]
-    return decide("C8", loads, traffics, check)
+    return decide("C8", [*loads, merged(traffics)], check)
 
 
 def check_episode(episode: Episode) -> list[int]:
     """Check one fault as `c8` does; returns the frames of the first failure, the last one and the request served next.
 
-    A fault that ended before a request came has none of them. Raises Contradiction, InconclusiveError.
+    A fault that ended before a request came has none of them. Raises Contradiction, Inconclusive.
     """
     _names_servers(episode)
     for user in episode.users:
@@ -294,12 +296,12 @@ def _no_longer_named(episode: Episode) -> DnsMessage:
             )
     before = [answer for answer in named if answer.time_ns <= fault.noticed_ns]
     if not before:
-        raise InconclusiveError(f"No answer names {fault.address} before it fails.")
+        raise Inconclusive(f"No answer names {fault.address} before it fails.")
     if not any(fault.noticed_ns < answer.time_ns < until_ns for answer, _ in _answers(episode)):
         # A cached answer used beyond its TTL shows as a connection without a query.
         asked = [answer for answer, _ in _answers(episode) if fault.began_ns < answer.time_ns < until_ns]
         if not asked:
-            raise InconclusiveError("Nobody asks for the name after the fault.")
+            raise Inconclusive("Nobody asks for the name after the fault.")
     return before[-1]
 
 
@@ -311,7 +313,7 @@ def _served_again(user: User, fault: Fault) -> tuple[Attempt, Attempt, Attempt]:
     _served_before(user, before, fault)
     failed = [one for one in during if one.failure is not None]
     if not failed:
-        raise InconclusiveError(f"The fault of {fault.address} met no request of {user.name}.")
+        raise Inconclusive(f"The fault of {fault.address} met no request of {user.name}.")
     late = next((one for one in failed if one.began_ns > fault.over_ns), None)
     if late is not None:
         raise Contradiction(
@@ -322,7 +324,7 @@ def _served_again(user: User, fault: Fault) -> tuple[Attempt, Attempt, Attempt]:
         )
     served = next((one for one in during if one.failure is None and one.began_ns > failed[-1].began_ns), None)
     if served is None or during[-1].began_ns <= fault.over_ns:
-        raise InconclusiveError(f"{user.name} did not go on asking until {fault.address} must not matter any more.")
+        raise Inconclusive(f"{user.name} did not go on asking until {fault.address} must not matter any more.")
     return failed[0], failed[-1], served
 
 
@@ -330,11 +332,9 @@ def _served_before(user: User, before: Iterable[Attempt], fault: Fault) -> None:
     before = list(before)
     bad = next((one for one in before if one.failure is not None), None)
     if bad is not None:
-        raise InconclusiveError(
-            f"The request of {user.name} in frame {bad.frame} failed before the fault: {bad.failure}."
-        )
+        raise Inconclusive(f"The request of {user.name} in frame {bad.frame} failed before the fault: {bad.failure}.")
     if not any(one.address == fault.address for one in before):
-        raise InconclusiveError(f"{user.name} was not served by {fault.address} before it failed.")
+        raise Inconclusive(f"{user.name} was not served by {fault.address} before it failed.")
 
 
 def _back(episode: Episode) -> str:
@@ -355,7 +355,7 @@ def _back(episode: Episode) -> str:
         one for one in every if one.began_ns > fault.back_ns and one.address == fault.address and one.failure is None
     ]
     if not any(one.began_ns > fault.used_again_ns for one in every):
-        raise InconclusiveError("Nobody asked for long enough after the replica was back.")
+        raise Inconclusive("Nobody asked for long enough after the replica was back.")
     if named is None or not served:
         raise Contradiction(f"The replica {fault.address} was back, but nobody was sent there again.")
     first = min(served, key=lambda one: one.began_ns)

@@ -20,11 +20,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from experiments.cache.wire.legs import InconclusiveError
 from experiments.cdn.claims.failover import NS, Episode, check_episode, first_served, naming_answers
-from experiments.cdn.claims.replicas import decide
-from experiments.dns.claims.evidence import Finding
-from experiments.harness.judge.verdict import Verdict
+from experiments.cdn.claims.replicas import require_valid
+from experiments.dns.wire.traffic import merged
+from experiments.harness.judge.verdict import Finding, Inconclusive, Verdict, decide, undecided
 from experiments.harness.results.result import Timing
 
 REMAINING, EARLY, PERIOD = "remaining TTL", "fetched before the check", "next request"
@@ -77,7 +76,7 @@ class FailOverTheory:
         return high
 
     def quantile_tolerance(self, share: float, count: int) -> float:
-        """Return the permitted relative deviation of a quantile of so many samples: its asymptotic normal law at LEVEL."""
+        """Return the permitted relative deviation of a quantile of `count` samples (asymptotic normal law, LEVEL)."""
         step_s = self.cycle_s / 1000
         here_s = self.quantile_s(share)
         density = (self.share(here_s + step_s) - self.share(here_s - step_s)) / (2 * step_s)
@@ -122,16 +121,20 @@ def c8_many(episodes: Sequence[Episode], theory: FailOverTheory) -> Verdict:
     Undecided as `cdn_failover.c8` is.
     """
 
+    if not episodes:
+        return undecided("C8", "No replica failed.")
+    loads = [user.load for episode in episodes for user in episode.users]
+    traffics = [one for episode in episodes for one in (episode.server, *(user.dns for user in episode.users))]
+
     def check() -> Finding:
-        if not episodes:
-            raise InconclusiveError("No replica failed.")
+        require_valid(loads)
         met = [frames for frames in map(check_episode, episodes) if frames]
         if not met:
-            raise InconclusiveError("No fault met a request.")
+            raise Inconclusive("No fault met a request.")
         times_s = [one.total_s for one in map(fail_over, episodes) if one is not None]
         count, fault = len(times_s), episodes[-1].fault
         if count < len(episodes):
-            raise InconclusiveError(f"After {len(episodes) - count} of {len(episodes)} faults no request was served.")
+            raise Inconclusive(f"After {len(episodes) - count} of {len(episodes)} faults no request was served.")
         mean_s = statistics.fmean(times_s)
         half_s = NORMAL_Z * statistics.stdev(times_s) / math.sqrt(count) if count > 1 else math.inf
         sample = [quantile(times_s, share) for share in QUANTILES]
@@ -144,11 +147,9 @@ def c8_many(episodes: Sequence[Episode], theory: FailOverTheory) -> Verdict:
             f"{theory.distance(times_s):.3f} (one sample in a hundred exceeds {theory.distance_allowed(count):.3f}). "
             "The last fault: first failure, last failure and first request served in frames "
             f"{', '.join(map(str, met[-1]))}."
-        ), met[-1]
+        ), dict.fromkeys(met[-1])
 
-    loads = [user.load for episode in episodes for user in episode.users]
-    traffics = [one for episode in episodes for one in (episode.server, *(user.dns for user in episode.users))]
-    return decide("C8", loads, traffics, check)
+    return decide("C8", [*loads, merged(traffics)], check)
 
 
 def quantile(times_s: Sequence[float], share: float) -> float:

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from experiments.cdn.claims.replicas import Region, decide
+from experiments.cdn.claims.replicas import Region, require_valid
 from experiments.dns.claims.evidence import (
     Addresses,
-    Finding,
-    NoEvidence,
     addresses_of,
     answer_of,
     asked,
@@ -23,16 +21,19 @@ from experiments.dns.claims.evidence import (
     words,
 )
 from experiments.dns.wire.message import canonical, is_within
-from experiments.dns.wire.traffic import DnsExchange, DnsTraffic
-from experiments.harness.judge.verdict import Contradiction, Verdict
+from experiments.dns.wire.traffic import DnsExchange, DnsTraffic, merged
+from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide
 
 
 def c3(regions: Sequence[Region], name: str) -> Verdict:
     """Decide C3: users of each region get addresses of its own replicas alone, and connect to these."""
 
+    loads = [one.load for one in regions]
+
     def check() -> Finding:
         if len(regions) < 2:
-            raise NoEvidence("One region is not enough to tell one from another.")
+            raise Inconclusive("One region is not enough to tell one from another.")
+        require_valid(loads)
         frames: list[int] = []
         told: list[str] = []
         for region in regions:
@@ -42,9 +43,9 @@ def c3(regions: Sequence[Region], name: str) -> Verdict:
         return (
             f"For one name, {canonical(name)}: {'; '.join(told)}; and the SYN of each of the users' "
             f"{sum(len(region.load.conversations) for region in regions)} connections goes there."
-        ), frames
+        ), dict.fromkeys(frames)
 
-    return decide("C3", [one.load for one in regions], [one.dns for one in regions], check)
+    return decide("C3", [*loads, merged(one.dns for one in regions)], check)
 
 
 def c4(local: DnsTraffic, name: str, alias: str, addresses: Addresses) -> Verdict:
@@ -75,9 +76,9 @@ def c4(local: DnsTraffic, name: str, alias: str, addresses: Addresses) -> Verdic
             f"{', '.join(order)}; the provider's answers in frame {frames[1]} with CNAME {canonical(alias)}, the "
             f"referral in frame {referral} leads to the CDN's, which is asked in frame {frames[3]} and answers "
             f"{words(got)} in frame {frames[4]}."
-        ), frames
+        ), dict.fromkeys(frames)
 
-    return decide("C4", [], [local], check)
+    return decide("C4", [local], check)
 
 
 def _answers(region: Region, name: str) -> tuple[dict[int, set[str]], list[int]]:
@@ -110,7 +111,7 @@ def _follows_answers(region: Region, answered: Mapping[int, set[str]]) -> list[i
             )
         frames.append(connection.syn.frame)
     if not frames:
-        raise NoEvidence(f"No user of {region.name} connects to anybody.")
+        raise Inconclusive(f"No user of {region.name} connects to anybody.")
     return frames
 
 
@@ -126,7 +127,7 @@ def _walk(local: DnsTraffic, name: str, addresses: Addresses) -> tuple[DnsExchan
         None,
     )
     if outer is None:
-        raise NoEvidence(f"Nobody asks the local name server for {canonical(name)}.")
+        raise Inconclusive(f"Nobody asks the local name server for {canonical(name)}.")
     meanwhile = sent_by(local.between(outer.query.time_ns, answer_of(outer).time_ns), mine)
     # Excluded: priming queries for the root's servers (RFC 8109), and unanswered queries repeated at another server.
     inner = [
@@ -135,7 +136,7 @@ def _walk(local: DnsTraffic, name: str, addresses: Addresses) -> tuple[DnsExchan
         if one.response is not None and one.query.question is not None and one.query.question.qname != "."
     ]
     if not inner:
-        raise NoEvidence(f"The local name server knew {canonical(name)} already.")
+        raise Inconclusive(f"The local name server knew {canonical(name)} already.")
     return outer, inner
 
 
@@ -167,7 +168,7 @@ def _refers_to_cdn(inner: Sequence[DnsExchange], alias: str, addresses: Addresse
         glue = {record.rdata for record in answer.additional if record.type == "A"}
         if one.query.target not in cdn and zone and is_within(canonical(alias), zone) and glue & cdn:
             return answer.frame
-    raise NoEvidence("No referral to the CDN's name server in the capture: it was known already.")
+    raise Inconclusive("No referral to the CDN's name server in the capture: it was known already.")
 
 
 def _answers_alias(inner: Sequence[DnsExchange], alias: str, addresses: Addresses, cname: DnsExchange) -> DnsExchange:

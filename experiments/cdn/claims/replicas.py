@@ -9,20 +9,17 @@ follow RFC 9111: no object of these requests can be stale. C3 and C4 are in `nam
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from experiments.cache.claims.versions import Objects, require
-from experiments.cache.wire.legs import CONDITIONS, InconclusiveError, Legs, Served, Span, path_of, status_of, text
-from experiments.dns.claims import evidence as dns_evidence
-from experiments.dns.claims.evidence import Finding, NoEvidence
+from experiments.cache.wire.legs import CONDITIONS, Legs, Served, Span, path_of, status_of, text
 from experiments.dns.wire.traffic import DnsTraffic
-from experiments.harness.judge.verdict import Contradiction, Verdict, failed, listed, shown, undecided
+from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide, listed
 from experiments.http.claims.http1 import response_of
 from experiments.http.wire.http1 import Exchange, Message
 from experiments.http.wire.page_load import PageLoad
-from experiments.http.wire.page_load import why_not_evidence as unfit_load
 
 
 @dataclass(frozen=True)
@@ -41,30 +38,10 @@ class Region:
         return frozenset(path_of(one) for one in self.load.exchanges)
 
 
-def decide(
-    claim_id: str, loads: Sequence[PageLoad], traffics: Sequence[DnsTraffic], check: Callable[[], Finding]
-) -> Verdict:
-    """Run a check, which returns evidence and frames or raises Contradiction, NoEvidence or InconclusiveError."""
-    unfit = (unfit_load(loads) if loads else None) or (dns_evidence.why_not_evidence(traffics) if traffics else None)
-    if unfit is not None:
-        return undecided(claim_id, f"Nothing can be said: {unfit}.")
-    try:
-        _readable(loads, traffics)
-        evidence, frames = check()
-    except Contradiction as found:
-        return failed(claim_id, found.evidence, found.frames)
-    except (NoEvidence, InconclusiveError) as why:
-        return undecided(claim_id, str(why))
-    return shown(claim_id, evidence, dict.fromkeys(frames))
-
-
-def _readable(loads: Sequence[PageLoad], traffics: Sequence[DnsTraffic]) -> None:
-    for one in (one for load in loads for one in load.conversations):
-        if one.problem is not None:
-            syn = one.connection.syn.frame
-            raise Contradiction(f"On the connection opened in frame {syn}: {one.problem}.", syn)
-    for problem in (problem for traffic in traffics for problem in traffic.problems):
-        raise Contradiction(f"In frame {problem.frame}: {problem.text}.", problem.frame)
+def require_valid(loads: Iterable[PageLoad]) -> None:
+    """Raise Contradiction for the first violation of the grammar in these loads."""
+    for load in loads:
+        load.require_valid()
 
 
 def c2(regions: Sequence[Region], origin: PageLoad, objects: Objects) -> Verdict:
@@ -73,7 +50,11 @@ def c2(regions: Sequence[Region], origin: PageLoad, objects: Objects) -> Verdict
     Undecided if no response of a region came from its replica's own copy.
     """
 
+    legs = [origin, *(leg for region in regions for leg in (region.legs.clients, region.legs.origin))]
+    loads = [*(region.load for region in regions), *_used(legs)]
+
     def check() -> Finding:
+        require_valid(loads)
         originals = {path_of(one): _succeeded(one) for one in origin.exchanges}
         require(origin.exchanges, objects)
         frames: list[int] = []
@@ -83,7 +64,7 @@ def c2(regions: Sequence[Region], origin: PageLoad, objects: Objects) -> Verdict
             for exchange in _of_replicas(region):
                 frames += _equals(exchange, originals.get(path_of(exchange)))
             if not copies:
-                raise NoEvidence(f"No response to {region.name} came from the copy of its replica.")
+                raise Inconclusive(f"No response to {region.name} came from the copy of its replica.")
             response = _succeeded(copies[0])
             hashes.append(
                 f"{region.name} {text(path_of(copies[0]))} in frame {response.frames[0]} {_hash(response.body)}"
@@ -91,10 +72,9 @@ def c2(regions: Sequence[Region], origin: PageLoad, objects: Objects) -> Verdict
         return (
             f"{len(frames) // 2} responses of replicas have the octets and the validators that the origin sent; from "
             f"copies, for example, {'; '.join(hashes)}."
-        ), frames
+        ), dict.fromkeys(frames)
 
-    legs = [origin, *(leg for region in regions for leg in (region.legs.clients, region.legs.origin))]
-    return decide("C2", [*(region.load for region in regions), *_used(legs)], [], check)
+    return decide("C2", loads, check)
 
 
 def c7(
@@ -107,7 +87,10 @@ def c7(
     cost more.
     """
 
+    loads = _used([leg for one in regions for leg in (one.legs.clients, one.legs.origin)])
+
     def check() -> Finding:
+        require_valid(loads)
         frames: list[int] = []
         count = later = 0
         for region in regions:
@@ -115,7 +98,7 @@ def c7(
             frames += firsts
             count, later = count + len(firsts), later + repeats
         if not later:
-            raise NoEvidence("Nothing was asked for a second time.")
+            raise Inconclusive("Nothing was asked for a second time.")
         crowds = []
         for region in (one for one in regions if one.name in crowd):
             sentence, frame = _crowd(region, crowd[region.name], users, objects)
@@ -124,9 +107,9 @@ def c7(
         return (
             f"{count} objects that a replica lacked were each fetched once from the origin (first in frame "
             f"{frames[0]}), and {later} later requests were served without asking it{''.join(crowds)}."
-        ), frames
+        ), dict.fromkeys(frames)
 
-    return decide("C7", _used([leg for one in regions for leg in (one.legs.clients, one.legs.origin)]), [], check)
+    return decide("C7", loads, check)
 
 
 def _used(legs: Iterable[PageLoad]) -> list[PageLoad]:
@@ -197,7 +180,7 @@ def _fetched_once(region: Region, visits: Sequence[Span], objects: Objects) -> t
         if served.path not in seen:
             seen.add(served.path)
             if served.upstream is None:
-                raise InconclusiveError(f"The replica of {region.name} had {text(served.path)} before frame {frame}.")
+                raise Inconclusive(f"The replica of {region.name} had {text(served.path)} before frame {frame}.")
             continue
         repeats += 1
     for path in sorted(seen):
@@ -217,12 +200,12 @@ def _crowd(region: Region, span: Span, users: int, objects: Objects) -> tuple[st
     """Describe simultaneous requests, and return the frame of the only request to the origin."""
     requests = [one for one in region.legs.asked([span]) if path_of(one) in region.objects]
     if len(requests) < users:
-        raise InconclusiveError(f"Of {users} users who were to ask at once, {len(requests)} did.")
+        raise Inconclusive(f"Of {users} users who were to ask at once, {len(requests)} did.")
     require(requests, objects)
     bodies = {_succeeded(one).body for one in requests}
     paths = {path_of(one) for one in requests}
     if len(paths) > 1:
-        raise InconclusiveError("Those who asked at once asked for different objects.")
+        raise Inconclusive("Those who asked at once asked for different objects.")
     # Wherever it asked for this: before and after the crowd counts as well.
     fetched = [one for one in region.legs.origin.exchanges if path_of(one) in paths]
     frames = [one.request.frames[0] for one in fetched]
@@ -236,7 +219,7 @@ def _crowd(region: Region, span: Span, users: int, objects: Objects) -> tuple[st
         raise Contradiction(f"Users who asked at once got other octets than frame {frames[0]} brought.", frames[0])
     waited = sum(one.request.last_ns < response_of(fetched[0]).first_ns for one in requests)
     if waited < 2:
-        raise InconclusiveError("Nobody asked while the object was on its way.")
+        raise Inconclusive("Nobody asked while the object was on its way.")
     return (
         f"; for {len(requests)} users of {region.name} who asked at once, {waited} of them while it was on its way, "
         f"one was fetched as well (frame {frames[0]})"

@@ -15,22 +15,19 @@ from itertools import pairwise
 
 from experiments.dns.claims.evidence import (
     Addresses,
-    Finding,
-    NoEvidence,
     addresses_of,
     answer_of,
     asked,
     asks_for,
     asks_towards,
-    decide,
     follow,
     sent_by,
     words,
 )
 from experiments.dns.claims.zones import GivenZones
 from experiments.dns.wire.message import DnsMessage, canonical
-from experiments.dns.wire.traffic import DnsExchange, DnsTraffic
-from experiments.harness.judge.verdict import Contradiction, Verdict, listed
+from experiments.dns.wire.traffic import DnsExchange, DnsTraffic, merged
+from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide, listed
 
 # Seconds are counted whole: a cache may round up or down.
 TTL_TOLERANCE_S = 1.0
@@ -78,7 +75,7 @@ def d10(
         before = [pair for pair in found if pair[0].query.time_ns < second[0]]
         again = [pair for pair in found if second[0] <= pair[0].query.time_ns < second[1]]
         if not before or not again:
-            raise NoEvidence(f"{canonical(name)} is not asked for both before the window and within it.")
+            raise Inconclusive(f"{canonical(name)} is not asked for both before the window and within it.")
         (first, told), (later, cached) = before[0], again[0]
         fetched = _upstream(at_local.between(first.query.time_ns, told.time_ns), local, name, qtype)
         if not fetched and cold:
@@ -87,7 +84,7 @@ def d10(
                 told.frame,
             )
         if not fetched:
-            raise NoEvidence(f"The first query, in frame {first.query.frame}, brings no query upstream either.")
+            raise Inconclusive(f"The first query, in frame {first.query.frame}, brings no query upstream either.")
         for one in _upstream(at_local.between(*second), local, name, qtype):
             raise Contradiction(
                 f"Asked for {canonical(name)} again in frame {later.query.frame}, the local server asks upstream, in "
@@ -107,9 +104,9 @@ def d10(
             f"{len(queries)} queries upstream (frames {listed(queries)}) and {(first.duration_s or 0) * 1e3:.1f} ms; "
             f"asked for again by {later.query.source} in frame {later.query.frame}, none and "
             f"{(later.duration_s or 0) * 1e3:.1f} ms (answer in frame {cached.frame}; {len(again)} such queries)."
-        ), [first.query.frame, *queries, told.frame, later.query.frame, cached.frame]
+        ), dict.fromkeys([first.query.frame, *queries, told.frame, later.query.frame, cached.frame])
 
-    return decide("D10", [*at_clients, at_local], check)
+    return decide("D10", [merged([*at_clients, at_local])], check)
 
 
 def _without_authority(cached: DnsMessage) -> None:
@@ -178,7 +175,7 @@ def d11(
             _lives(answer_of(before), after, name, tolerance_s)
         aged = [one for one in counted if one.elapsed_s > tolerance_s]
         if not aged or len(fetches) < 2:
-            raise NoEvidence(
+            raise Inconclusive(
                 f"The capture does not hold {canonical(name)} being told from the cache and fetched again."
             )
         oldest = max(aged, key=lambda one: one.elapsed_s)
@@ -190,9 +187,11 @@ def d11(
             f"{len(aged)} later answers count it down, to {oldest.ttl_s} s after {oldest.elapsed_s:.1f} s (frame "
             f"{oldest.frame}); after {gap:.1f} s it is asked for again (frame {second.query.frame}) and has {fresh} s "
             f"(frame {answer_of(second).frame})."
-        ), [answer_of(first).frame, *(one.frame for one in aged), second.query.frame, answer_of(second).frame]
+        ), dict.fromkeys(
+            [answer_of(first).frame, *(one.frame for one in aged), second.query.frame, answer_of(second).frame]
+        )
 
-    return decide("D11", [at_client, at_local], check)
+    return decide("D11", [merged([at_client, at_local])], check)
 
 
 def _fetches(
@@ -210,7 +209,7 @@ def _fetches(
         frame = invented.frame
         raise Contradiction(f"{canonical(name)} is told in frame {frame}, and never fetched in the capture.", frame)
     if not found:
-        raise NoEvidence(f"The local server does not fetch {canonical(name)} in the capture.")
+        raise Inconclusive(f"The local server does not fetch {canonical(name)} in the capture.")
     return found
 
 
@@ -234,7 +233,7 @@ def has_ttl(fetched: DnsMessage, name: str, ttl_s: float) -> None:
 
 
 def _counted_down(fetched: DnsMessage, told: DnsMessage, name: str, tolerance_s: float) -> _Told:
-    """Require that the TTL is the original one less the time since the fetch, and that no expired record is answered."""
+    """Require a TTL of the original one less the time since the fetch, and no answer with an expired record."""
     whole, ttl = _ttl(fetched, name), _ttl(told, name)
     elapsed = (told.time_ns - fetched.time_ns) / 1e9
     since = f"{elapsed:.1f} s after it was fetched with {whole} s (frame {fetched.frame})"
@@ -289,13 +288,13 @@ def d12(
     def check() -> Finding:
         questions = [_questions(each, addresses) for each in (without, cached)]
         if questions[0] != questions[1] or not questions[0]:
-            raise NoEvidence(
+            raise Inconclusive(
                 f"The clients' questions are not the same without ({questions[0].total()}) and with caches "
                 f"({questions[1].total()})."
             )
         many, few = (_arriving(each.at_root, root) for each in (without, cached))
         if not many:
-            raise NoEvidence("No query reaches the root without caches.")
+            raise Inconclusive("No query reaches the root without caches.")
         if zones is not None:
             for workload in (without, cached):
                 _delivered(workload, addresses, zones)
@@ -309,7 +308,7 @@ def d12(
             raise Contradiction(f"{figures}: not fewer by {ratio:g}.", *many, *few)
         return f"{figures} (frames {listed(few) or 'none'}): fewer by at least {ratio:g}.", [*many, *few]
 
-    return decide("D12", [*without.at_clients, without.at_root, *cached.at_clients, cached.at_root], check)
+    return decide("D12", [merged([*without.at_clients, without.at_root, *cached.at_clients, cached.at_root])], check)
 
 
 def _questions(workload: Workload, addresses: Addresses) -> Counter[str]:

@@ -5,52 +5,18 @@ A message that cannot be parsed contradicts every claim, as for HTTP.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from experiments.dns.wire.message import DnsMessage, DnsRecord, Question, canonical, is_within
 from experiments.dns.wire.traffic import DnsExchange, DnsTraffic
-from experiments.harness.judge.verdict import Contradiction, Verdict, failed, shown, undecided
+from experiments.harness.judge.verdict import Contradiction, Inconclusive
 
 # role: address, or addresses: {"local": "10.0.0.53", "root": ("10.1.0.53", "10.1.1.53")}
 Addresses = Mapping[str, str | Collection[str]]
-Finding = tuple[str, list[int]]
 
 # RFC 1035 section 4.1.1, RFC 6891 section 9.
 RCODES = {0: "NOERROR", 1: "FORMERR", 2: "SERVFAIL", 3: "NXDOMAIN", 4: "NOTIMP", 5: "REFUSED", 16: "BADVERS"}
 ADDRESS_TYPES = ("A", "AAAA")
-
-
-class NoEvidence(Exception):  # noqa: N818 - a finding about the traffic, not an error of the program
-    """The capture cannot tell; carries why."""
-
-
-def decide(claim_id: str, traffics: Sequence[DnsTraffic], check: Callable[[], Finding]) -> Verdict:
-    """Run a check on captures that are fit for it."""
-    unfit = why_not_evidence(traffics)
-    if unfit is not None:
-        return undecided(claim_id, f"Nothing can be said: {unfit}.")
-    try:
-        for problem in (problem for traffic in traffics for problem in traffic.problems):
-            raise Contradiction(f"In frame {problem.frame}: {problem.text}.", problem.frame)
-        evidence, frames = check()
-    except Contradiction as found:
-        return failed(claim_id, found.evidence, found.frames)
-    except NoEvidence as why:
-        return undecided(claim_id, str(why))
-    return shown(claim_id, evidence, dict.fromkeys(frames))
-
-
-def why_not_evidence(traffics: Iterable[DnsTraffic]) -> str | None:
-    """Return why nothing can be concluded from this traffic, or None if something can."""
-    traffics = list(traffics)
-    if any(traffic.dropped for traffic in traffics):
-        return f"the capture dropped {max(traffic.dropped for traffic in traffics)} packets"
-    for traffic in traffics:
-        if traffic.holes:
-            return f"the capture of the TCP connection opened in frame {traffic.holes[0].frame} has a hole"
-    if not any(traffic.exchanges or traffic.problems for traffic in traffics):
-        return "no DNS query in the capture"
-    return None
 
 
 def addresses_of(addresses: Addresses, role: str) -> frozenset[str]:
@@ -101,7 +67,9 @@ def asked(traffics: Sequence[DnsTraffic], name: str, qtype: str) -> list[tuple[D
         if one.response is None or not one.response.tc:
             found.append((one, answer_of(one)))
     if not found:
-        raise NoEvidence(f"No query for {canonical(name)} {qtype} in the capture with an answer that is not truncated.")
+        raise Inconclusive(
+            f"No query for {canonical(name)} {qtype} in the capture with an answer that is not truncated."
+        )
     return found
 
 

@@ -19,11 +19,8 @@ from ipaddress import ip_address
 from experiments.dns.claims.evidence import (
     ADDRESS_TYPES,
     Addresses,
-    Finding,
-    NoEvidence,
     addresses_of,
     asked,
-    decide,
     follow,
     is_referral,
     part_shown,
@@ -33,7 +30,7 @@ from experiments.dns.claims.evidence import (
 from experiments.dns.claims.zones import GivenZones
 from experiments.dns.wire.message import DnsMessage, DnsRecord, canonical, is_within
 from experiments.dns.wire.traffic import DnsExchange, DnsTraffic
-from experiments.harness.judge.verdict import Contradiction, Verdict, listed
+from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide, listed
 
 # Fewer rounds of all addresses than this say nothing about their order.
 FEWEST_ROUNDS = 2
@@ -115,7 +112,7 @@ def d5(traffic: DnsTraffic, domain: str, expected: Sequence[tuple[int, str]]) ->
                 )
             _only(response, [*aliases, *values])
         if len({preference for preference, _ in wanted}) < max(len(wanted), 2):
-            raise NoEvidence("Without two servers, each with a preference of its own, there is no order to be seen.")
+            raise Inconclusive("Without two servers, each with a preference of its own, there is no order to be seen.")
         return _told(found, f"MX in order of preference {_ranked(wanted)}")
 
     return decide("D5", [traffic], check)
@@ -134,7 +131,7 @@ def d6(traffic: DnsTraffic, name: str, addresses: Collection[str]) -> Verdict:
 
     def check() -> Finding:
         if len(set(addresses)) < 2:
-            raise NoEvidence("One address has no order.")
+            raise Inconclusive("One address has no order.")
         found = asked([traffic], name, "A")
         firsts: Counter[str] = Counter(dict.fromkeys(addresses, 0))
         for exchange, response in found:
@@ -155,13 +152,13 @@ def _evenly(firsts: Counter[str], frames: list[int]) -> str:
     total, spread = firsts.total(), max(firsts.values()) - min(firsts.values())
     counts = ", ".join(f"{address} {count}" for address, count in sorted(firsts.items()))
     if total < FEWEST_ROUNDS * len(firsts):
-        raise NoEvidence(f"{total} answers say nothing about the order of {len(firsts)} addresses.")
+        raise Inconclusive(f"{total} answers say nothing about the order of {len(firsts)} addresses.")
     if max(firsts.values()) == total:
         raise Contradiction(f"The same address stands first in all {total} answers ({counts}).", *frames)
     if min(firsts.values()) and spread <= 1:
         return f"at most {spread} apart, as in a cyclic order"
     if total < FEWEST_EXPECTED * len(firsts):
-        raise NoEvidence(f"{total} answers are too few to tell an uneven order from chance (first stands {counts}).")
+        raise Inconclusive(f"{total} answers are too few to tell an uneven order from chance (first stands {counts}).")
     expected = total / len(firsts)
     distance = sum((count - expected) ** 2 / expected for count in firsts.values())
     bound = chi_square_bound(len(firsts) - 1)
@@ -204,14 +201,14 @@ def d14(traffic: DnsTraffic, addresses: Addresses, zones: GivenZones | None = No
                 _as_given(response, zones, local)
         steps = _next_steps(traffic, responses, local)
         if not records or not steps:
-            raise NoEvidence("No referral that the local server follows is in the capture.")
+            raise Inconclusive("No referral that the local server follows is in the capture.")
         referral, zone, query = steps[0]
         types = words({record.type for _, record in records})
         return (
             f"{len(records)} records of the types {types} have name, value, type, class IN and ttl; {len(steps)} "
             f"referrals name servers that the next query goes to: NS of {zone} in frame {referral.frame}, next query "
             f"to {query.target} in frame {query.frame}."
-        ), [referral.frame, query.frame]
+        ), dict.fromkeys([referral.frame, query.frame])
 
     return decide("D14", [traffic], check)
 
@@ -286,7 +283,7 @@ def _next_steps(
 
 
 def _follows(query: DnsMessage, referral: DnsMessage) -> bool:
-    """Return True if a query continues the same resolution: the same question, or more labels of the name (RFC 9156)."""
+    """Return True if a query continues the resolution: the same question, or more labels of it (RFC 9156)."""
     before, after = referral.question, query.question
     if query.time_ns < referral.time_ns or before is None or after is None:
         return False

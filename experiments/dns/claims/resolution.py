@@ -15,13 +15,10 @@ from itertools import groupby, pairwise
 from experiments.dns.claims.evidence import (
     ADDRESS_TYPES,
     Addresses,
-    Finding,
-    NoEvidence,
     addresses_of,
     answer_of,
     asks_for,
     asks_towards,
-    decide,
     is_referral,
     referred_zone,
     sent_by,
@@ -29,8 +26,8 @@ from experiments.dns.claims.evidence import (
 )
 from experiments.dns.claims.zones import GivenZones
 from experiments.dns.wire.message import DnsMessage, canonical, is_within
-from experiments.dns.wire.traffic import DnsExchange, DnsTraffic
-from experiments.harness.judge.verdict import Contradiction, Verdict, listed
+from experiments.dns.wire.traffic import DnsExchange, DnsTraffic, merged
+from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide, listed
 
 
 def d7(
@@ -53,7 +50,7 @@ def d7(
         for outer, _ in walks:
             _offers_recursion(answer_of(outer))
         if not walks:
-            raise NoEvidence("No name is looked up.")
+            raise Inconclusive("No name is looked up.")
         name, path = next(iter(lookups.items()))
         outer, inner = walks[0]
         frames = [outer.query.frame, *(one.query.frame for one in inner), answer_of(outer).frame]
@@ -61,9 +58,9 @@ def d7(
             f"{count} queries of clients all go to the local server; for {canonical(name)} (frame {frames[0]}) it asks "
             f"{', then '.join(path)} (frames {listed(frames[1:-1])}), each but the last referring it to a longer part "
             f"of the name, the last answering with authority; so for all {len(walks)} names ({words(lookups)})."
-        ), frames
+        ), dict.fromkeys(frames)
 
-    return decide("D7", [at_local, *at_clients], check)
+    return decide("D7", [merged([at_local, *at_clients])], check)
 
 
 def d8(
@@ -95,7 +92,7 @@ def d8(
             f"For {canonical(name)} the local server sends all {len(inner)} queries itself (frames {listed(queries)}), "
             f"to {', '.join(path)} in turn, each behind the response before (frames {listed(responses)}): {times}, of "
             f"{(outer.duration_s or 0) * 1e3:.1f} ms in all."
-        ), [outer.query.frame, *sorted(queries + responses), answer_of(outer).frame]
+        ), dict.fromkeys([outer.query.frame, *sorted(queries + responses), answer_of(outer).frame])
 
     return decide("D8", [at_local], check)
 
@@ -130,11 +127,11 @@ def d9(
             f"{canonical(name)} is asked for along {', '.join(chain)}: each query (frames {listed(queries)}) lies "
             f"within the one before, and the answer comes back along the chain (frames {listed(responses[::-1])}); the "
             f"{chain[1]} server asks only {chain[2]}."
-        ), [*queries, *responses[::-1]]
+        ), dict.fromkeys([*queries, *responses[::-1]])
 
     if len(chain) < 4:
         raise ValueError("a chain of fewer than four roles has nobody who asks on behalf of another")
-    return decide("D9", list(by_host.values()), check)
+    return decide("D9", [merged(by_host.values())], check)
 
 
 def d15(
@@ -148,7 +145,7 @@ def d15(
 
     def check() -> Finding:
         if len({canonical(domain) for domain, _ in hired}) < 2:
-            raise NoEvidence("Two zones are needed to see that a provider serves more than one.")
+            raise Inconclusive("Two zones are needed to see that a provider serves more than one.")
         own_frame = _named(traffic, *own, inside=True)
         hired_frames = [_named(traffic, domain, server, inside=False) for domain, server in hired]
         (_, own_answer) = _authoritative(traffic, *own)
@@ -164,7 +161,7 @@ def d15(
             f"with authority (frame {own_answer}); NS of {words(domain for domain, _ in hired)} is "
             f"{words({canonical(server) for _, server in hired})}, of another domain (frames {listed(hired_frames)}), "
             f"and {words(common)} answers with authority for each of them (frames {listed(answer_frames)})."
-        ), [own_frame, own_answer, *hired_frames, *answer_frames]
+        ), dict.fromkeys([own_frame, own_answer, *hired_frames, *answer_frames])
 
     return decide("D15", [traffic], check)
 
@@ -174,7 +171,7 @@ def _only_local(at_clients: Sequence[DnsTraffic], addresses: Addresses, roles: I
     servers = addresses_of(addresses, "local").union(*(addresses_of(addresses, role) for role in roles))
     queries = [one.query for traffic in at_clients for one in traffic.exchanges if one.query.source not in servers]
     if not queries:
-        raise NoEvidence("No client's query in the capture.")
+        raise Inconclusive("No client's query in the capture.")
     for query in queries:
         if query.target not in addresses_of(addresses, "local"):
             raise Contradiction(
@@ -191,7 +188,7 @@ def _walk(
     local = addresses_of(addresses, "local")
     outer = next((one for one in traffic.exchanges if one.query.target in local and asks_for(one, name)), None)
     if outer is None:
-        raise NoEvidence(f"No client asks the local server for {canonical(name)}.")
+        raise Inconclusive(f"No client asks the local server for {canonical(name)}.")
     inner = _on_behalf(traffic, outer, name, local)
     by_server = [list(group) for _, group in groupby(inner, lambda one: _role(one.query.target, addresses))]
     visited = [_role(group[0].query.target, addresses) for group in by_server]
@@ -286,7 +283,7 @@ def _link(traffic: DnsTraffic, name: str, addresses: Addresses, asker: str, aske
     """Return the client's first query for a name, which must go to `asked` and be answered with data."""
     queries = [one for one in sent_by(traffic, addresses_of(addresses, asker)) if asks_for(one, name)]
     if not queries and asker == "client":
-        raise NoEvidence(f"The client does not ask for {canonical(name)}.")
+        raise Inconclusive(f"The client does not ask for {canonical(name)}.")
     if not queries:
         raise Contradiction(f"The {asker} server asks nobody for {canonical(name)}.")
     for one in queries:
@@ -339,7 +336,7 @@ def _recursive(link: DnsExchange) -> None:
 
 
 def _named(traffic: DnsTraffic, domain: str, server: str, inside: bool) -> int:
-    """Return the first frame with NS of a domain; each must name the server, and only servers inside or outside of it."""
+    """Return the first frame with NS of a domain; each must name the server, and only servers inside (or outside)."""
     owner, frames = canonical(domain), list[int]()
     for exchange in traffic.exchanges:
         response = exchange.response
@@ -357,7 +354,7 @@ def _named(traffic: DnsTraffic, domain: str, server: str, inside: bool) -> int:
             )
         frames.append(response.frame)
     if not frames:
-        raise NoEvidence(f"No NS of {owner} in the capture.")
+        raise Inconclusive(f"No NS of {owner} in the capture.")
     return frames[0]
 
 
@@ -385,7 +382,7 @@ def _authoritative(
             _owned(exchange, zones)
     answers = [response for _, response in within if response.answer]
     if not answers:
-        raise NoEvidence(f"No answer of {canonical(server)} for {canonical(domain)} in the capture.")
+        raise Inconclusive(f"No answer of {canonical(server)} for {canonical(domain)} in the capture.")
     for answer in answers:
         if not answer.aa:
             raise Contradiction(

@@ -6,11 +6,11 @@ above. Sources: RFC 1035 section 4.2, RFC 6891 section 6.2, RFC 7766 section 5.
 
 from __future__ import annotations
 
-from experiments.dns.claims.evidence import Finding, NoEvidence, answer_of, decide
+from experiments.dns.claims.evidence import answer_of
 from experiments.dns.claims.zones import GivenZones
 from experiments.dns.wire.message import UDP_SIZE_BYTES, DnsMessage
-from experiments.dns.wire.traffic import DNS_PORT, DnsExchange, DnsTraffic
-from experiments.harness.judge.verdict import Contradiction, Verdict
+from experiments.dns.wire.traffic import DNS_PORT, DnsExchange, DnsTraffic, merged
+from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide
 
 
 def d1(
@@ -31,7 +31,7 @@ def d1(
             _each_fits(upstream)
         plain = [_by_udp(exchange) for exchange in traffic_udp.exchanges]
         if not plain:
-            raise NoEvidence("No query whose answer fits into a datagram.")
+            raise Inconclusive("No query whose answer fits into a datagram.")
         pairs = _retried(traffic_truncated)
         for _, by_tcp in pairs:
             question = by_tcp.query.question
@@ -46,10 +46,10 @@ def d1(
             f"{answer_of(cut).size_bytes} octets) and asked for again by TCP port {whole.query.target_port} (frame "
             f"{frames[3]}): {len(answer_of(whole).answer)} records in {answer_of(whole).size_bytes} octets (frame "
             f"{frames[4]})."
-        ), frames
+        ), dict.fromkeys(frames)
 
     traffics = [traffic_udp, traffic_truncated, *([] if upstream is None else [upstream])]
-    return decide("D1", traffics, check)
+    return decide("D1", [merged(traffics)], check)
 
 
 def _each_fits(traffic: DnsTraffic) -> None:
@@ -108,7 +108,7 @@ def _retried(traffic: DnsTraffic) -> list[tuple[DnsExchange, DnsExchange]]:
         _fits(exchange.query, response)
         pairs.append((exchange, _again_by_tcp(exchange, response, traffic)))
     if not pairs:
-        raise NoEvidence("No truncated answer in the capture.")
+        raise Inconclusive("No truncated answer in the capture.")
     return pairs
 
 

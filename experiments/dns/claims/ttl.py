@@ -11,20 +11,10 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from experiments.dns.claims.caching import TTL_TOLERANCE_S, has_ttl
-from experiments.dns.claims.evidence import (
-    Addresses,
-    Finding,
-    addresses_of,
-    asked,
-    asks_for,
-    decide,
-    follow,
-    sent_by,
-    words,
-)
+from experiments.dns.claims.evidence import Addresses, addresses_of, asked, asks_for, follow, sent_by, words
 from experiments.dns.wire.message import DnsMessage, canonical
-from experiments.dns.wire.traffic import DnsExchange, DnsTraffic
-from experiments.harness.judge.verdict import Contradiction, Verdict, failed, shown, undecided
+from experiments.dns.wire.traffic import DnsExchange, DnsTraffic, merged
+from experiments.harness.judge.verdict import Contradiction, Finding, Verdict, decide, failed, shown, undecided
 
 # A change is noted as soon as its zone has been read for certain, which is a moment after it was read.
 CHANGE_TOLERANCE_NS = 1_000_000_000
@@ -102,7 +92,7 @@ def d13_of(traffics: Sequence[DnsTraffic], count: Callable[[], Sequence[TtlPoint
         points.extend(count())
         return "", []
 
-    counted = decide("D13", traffics, check)
+    counted = decide("D13", [merged(traffics)], check)
     return points, d13(points) if counted.verdict == "shown" else counted
 
 
@@ -141,6 +131,6 @@ def _trend(points: Sequence[TtlPoint], pick: Callable[[TtlPoint], float]) -> lis
 
 
 def _against(values: Sequence[float], tolerance: float) -> bool:
-    """Return True if these values do not rise: strictly falling from end to end, and within the tolerance at each step."""
+    """Return True unless these values rise from end to end, and fall at no step by more than the tolerance."""
     allowed = tolerance * max(abs(value) for value in values)
     return values[-1] <= values[0] or any(after < before - allowed for before, after in pairwise(values))

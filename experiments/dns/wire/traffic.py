@@ -14,7 +14,7 @@ transfers have: they are among the strays.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +33,7 @@ from experiments.dns.wire.message import (
 from experiments.harness.judge.frames import UDP as UDP_PROTOCOL
 from experiments.harness.judge.frames import UDP_HEADER_BYTES, CaptureFile, Frame
 from experiments.harness.judge.tcp import Connection, Direction, Endpoint, connections
+from experiments.harness.judge.verdict import Contradiction
 
 __all__ = [
     "DnsExchange",
@@ -97,6 +98,38 @@ class DnsTraffic:
             tuple(one for one in self.holes if start_ns <= one.time_ns < end_ns),
             tuple(one for one in self.strays if start_ns <= one.time_ns < end_ns),
         )
+
+    @property
+    def absence(self) -> str | None:
+        """The missing query; None if there are some."""
+        return None if self.exchanges or self.problems else "no DNS query in the capture"
+
+    @property
+    def gap(self) -> str | None:
+        """The first TCP connection that was not captured whole."""
+        if not self.holes:
+            return None
+        return f"the capture of the TCP connection opened in frame {self.holes[0].frame} has a hole"
+
+    @property
+    def violation(self) -> Contradiction | None:
+        """The first malformed message."""
+        if not self.problems:
+            return None
+        first = self.problems[0]
+        return Contradiction(f"In frame {first.frame}: {first.text}.", first.frame)
+
+
+def merged(traffics: Iterable[DnsTraffic]) -> DnsTraffic:
+    """Combine the traffic of several interfaces into one evidence: some of them may have seen no query."""
+    parts = list(traffics)
+    return DnsTraffic(
+        tuple(one for part in parts for one in part.exchanges),
+        tuple(one for part in parts for one in part.problems),
+        max((part.dropped for part in parts), default=0),
+        tuple(one for part in parts for one in part.holes),
+        tuple(one for part in parts for one in part.strays),
+    )
 
 
 def dns_exchanges(capture: CaptureFile, interface: str, port: int = DNS_PORT) -> DnsTraffic:

@@ -22,10 +22,18 @@ from experiments.ftp.wire.sessions import (
     FtpTraffic,
     Mode,
     Transfer,
-    why_not_evidence,
 )
 from experiments.harness.judge.tcp import Connection, Direction, Mark
-from experiments.harness.judge.verdict import Contradiction, Verdict, failed, listed, shown, undecided
+from experiments.harness.judge.verdict import (
+    Contradiction,
+    Finding,
+    Verdict,
+    decide,
+    failed,
+    insufficiency,
+    listed,
+    undecided,
+)
 
 NAMED_VERBS = ("USER", "PASS", "LIST", "RETR", "STOR")
 # RFC 959 section 4.2.1: not understood, not implemented, not for that parameter.
@@ -43,29 +51,6 @@ LONG_LINE = re.compile(r"[-dlbcps][-rwxsStT]{9}[+.@]?\s+\d+\s+\S+\s+\S+\s+(?P<si
 FACTS_LINE = re.compile(r"(?P<facts>(?:[A-Za-z.-]+=[^;]*;)+) (?P<name>.+)")
 # So many octets of a file are looked for on the control connection: more than a listing or a reply repeats by chance.
 SAMPLE_OCTETS = 32
-Found = tuple[str, list[int]]
-
-
-def decide_ftp(claim_id: str, traffic: Sequence[FtpTraffic], check: Callable[[], Found]) -> Verdict:
-    """Run a check, which returns evidence and frames or raises Contradiction, on traffic fit for it."""
-    unfit = why_not_evidence(traffic)
-    if unfit is not None:
-        return undecided(claim_id, f"Nothing can be said: {unfit}.")
-    try:
-        for one in traffic:
-            sound(one)
-        evidence, frames = check()
-    except Contradiction as found:
-        return failed(claim_id, found.evidence, found.frames)
-    return shown(claim_id, evidence, frames)
-
-
-def sound(traffic: FtpTraffic) -> None:
-    """Raise Contradiction unless every line on every control connection is as the grammar has it."""
-    for session in traffic.sessions:
-        if session.problem is not None:
-            frame = session.control.syn.frame
-            raise Contradiction(f"On the control connection opened in frame {frame}: {session.problem}.", frame)
 
 
 def f1(traffic: Sequence[FtpTraffic]) -> Verdict:
@@ -75,26 +60,26 @@ def f1(traffic: Sequence[FtpTraffic]) -> Verdict:
     if 0 < without < len(traffic) and not any(one.dropped for one in traffic):
         return failed("F1", f"{without} of {len(traffic)} sessions have no control connection to port {CONTROL_PORT}.")
 
-    def check() -> Found:
+    def check() -> Finding:
         for one in traffic:
             if len(one.sessions) != 1:
-                frame = one.sessions[0].control.syn.frame
+                frame = one.sessions[0].connection.syn.frame
                 raise Contradiction(f"{len(one.sessions)} control connections for 1 session.", frame)
         sessions = [one.sessions[0] for one in traffic]
         if not any(
             one.connection is not None and one.connection.established for each in traffic for one in each.transfers
         ):
-            frame = sessions[0].control.syn.frame
+            frame = sessions[0].connection.syn.frame
             raise Contradiction("No session has a data connection, which the control connection could outlive.", frame)
         ends = [_stays(session) for session in sessions]
         first = sessions[0]
         return (
             f"{len(sessions)} sessions, each with one connection from the client to port {CONTROL_PORT}, which carries "
             f"all of its commands and outlives all of its data connections: the first is opened in frame "
-            f"{first.control.syn.frame} and closed in {ends[0]}, with {len(first.transfers)} transfers between."
-        ), [first.control.syn.frame, ends[0]]
+            f"{first.connection.syn.frame} and closed in {ends[0]}, with {len(first.transfers)} transfers between."
+        ), [first.connection.syn.frame, ends[0]]
 
-    return decide_ftp("F1", traffic, check)
+    return decide("F1", traffic, check)
 
 
 @dataclass(frozen=True)
@@ -117,10 +102,10 @@ def f2(traffic: FtpTraffic, files: Mapping[str, bytes], assignments: Sequence[As
     tasks, which must be complete, and a listing must be that of the folder.
     """
     done = [one for one in traffic.transfers if one.done]
-    if why_not_evidence([traffic]) is None and len(done) < 2 and not assignments:
+    if insufficiency([traffic]) is None and len(done) < 2 and not assignments:
         return undecided("F2", f"{len(done)} transfers are too few to see whether each has a connection of its own.")
 
-    def check() -> Found:
+    def check() -> Finding:
         for assignment in assignments:
             _carried_out(assignment, files)
         frames = [_own_connection(one, files) for one in done]
@@ -143,7 +128,7 @@ def f2(traffic: FtpTraffic, files: Mapping[str, bytes], assignments: Sequence[As
             "none of their octets is on a control connection."
         ), frames
 
-    return decide_ftp("F2", [traffic], check)
+    return decide("F2", [traffic], check)
 
 
 def f3(traffic: FtpTraffic) -> Verdict:
@@ -151,10 +136,10 @@ def f3(traffic: FtpTraffic) -> Verdict:
     said = [one.command for session in traffic.sessions for one in session.exchanges]
     missing = [verb for verb in NAMED_VERBS if all(one.verb != verb for one in said)]
     taken = {one.command.verb for session in traffic.sessions for one in session.exchanges if 0 < one.code < 400}
-    if why_not_evidence([traffic]) is None and all(one.problem is None for one in traffic.sessions) and missing:
+    if insufficiency([traffic]) is None and all(one.problem is None for one in traffic.sessions) and missing:
         return undecided("F3", f"The capture has no {', '.join(missing)}.")
 
-    def check() -> Found:
+    def check() -> Finding:
         for one in said:
             if not one.octets.isascii():
                 raise Contradiction(f"{one.verb} in frame {one.frame} has octets above 127.", one.frame)
@@ -170,7 +155,7 @@ def f3(traffic: FtpTraffic) -> Verdict:
             one.frame for one in first.values()
         ]
 
-    return decide_ftp("F3", [traffic], check)
+    return decide("F3", [traffic], check)
 
 
 def f6(traffic: FtpTraffic) -> Verdict:
@@ -178,10 +163,10 @@ def f6(traffic: FtpTraffic) -> Verdict:
 
     def syn(transfer: Transfer, session: FtpSession) -> None:
         connection = _opened(transfer, "active")
-        if connection.client.address != session.control.server.address or connection.client.port != DATA_PORT:
+        if connection.client.address != session.connection.server.address or connection.client.port != DATA_PORT:
             frame = connection.syn.frame
             raise Contradiction(f"The SYN in frame {frame} comes from {connection.client}, not from port 20.", frame)
-        if connection.server.address != session.control.client.address:
+        if connection.server.address != session.connection.client.address:
             frame = connection.syn.frame
             raise Contradiction(f"The SYN in frame {frame} goes to {connection.server}, not to the client.", frame)
 
@@ -193,10 +178,10 @@ def f7(traffic: FtpTraffic) -> Verdict:
 
     def syn(transfer: Transfer, session: FtpSession) -> None:
         connection = _opened(transfer, "passive")
-        if connection.client.address != session.control.client.address:
+        if connection.client.address != session.connection.client.address:
             frame = connection.syn.frame
             raise Contradiction(f"The SYN in frame {frame} comes from {connection.client}, not the client.", frame)
-        if connection.server.address != session.control.server.address:
+        if connection.server.address != session.connection.server.address:
             frame = connection.syn.frame
             raise Contradiction(f"The SYN in frame {frame} goes to {connection.server}, not to the server.", frame)
 
@@ -209,10 +194,10 @@ def _mode(
     every = [(one, session) for session in traffic.sessions for one in session.transfers]
     # A client may try a command that the server does not have.
     pairs = [(one, session) for one, session in every if one.exchange.code not in NOT_IMPLEMENTED]
-    if why_not_evidence([traffic]) is None and not pairs and all(one.problem is None for one in traffic.sessions):
+    if insufficiency([traffic]) is None and not pairs and all(one.problem is None for one in traffic.sessions):
         return undecided(claim_id, f"No transfer in {mode} mode was tried.")
 
-    def check() -> Found:
+    def check() -> Finding:
         for transfer, session in pairs:
             syn(transfer, session)
             if not transfer.done:
@@ -229,7 +214,7 @@ def _mode(
             f"then a SYN from {first.connection.client} to {first.connection.server} in {first.connection.syn.frame}."
         ), [told.frame, first.connection.syn.frame]
 
-    return decide_ftp(claim_id, [traffic], check)
+    return decide(claim_id, [traffic], check)
 
 
 def _opened(transfer: Transfer, mode: Mode) -> Connection:
@@ -243,8 +228,8 @@ def _opened(transfer: Transfer, mode: Mode) -> Connection:
 
 
 def _stays(session: FtpSession) -> int:
-    """Return the frame in which a control connection is first closed, after all other activity. Raises Contradiction."""
-    control, syn = session.control, session.control.syn
+    """Return the frame that first closes a control connection, after all other activity. Raises Contradiction."""
+    control, syn = session.connection, session.connection.syn
     if not control.established:
         raise Contradiction(f"The connection of frame {syn.frame} to {control.server} was not established.", syn.frame)
     closings = _closings(control.from_client, control.from_server)
@@ -290,7 +275,7 @@ def _carried_out(assignment: Assignment, files: Mapping[str, bytes]) -> None:
     """Raise Contradiction unless all of an assignment was done."""
     traffic, what = assignment.traffic, assignment.what
     done = [one for one in traffic.transfers if one.verb in VERBS[what] and one.done]
-    frame = traffic.sessions[0].control.syn.frame if traffic.sessions else 0
+    frame = traffic.sessions[0].connection.syn.frame if traffic.sessions else 0
     names = {one.base_name for one in done}
     missing = [name for name in assignment.names if name not in names]
     if missing or not done:
@@ -349,10 +334,10 @@ def _digest(octets: bytes) -> str:
 
 def _out_of_band(session: FtpSession, files: Mapping[str, bytes]) -> None:
     """Raise Contradiction if the octets of a file are on the control connection."""
-    for way in (session.control.from_client, session.control.from_server):
+    for way in (session.connection.from_client, session.connection.from_server):
         for name, octets in files.items():
             if len(octets) >= SAMPLE_OCTETS and octets[:SAMPLE_OCTETS] in way.stream.data:
-                frame = session.control.syn.frame
+                frame = session.connection.syn.frame
                 raise Contradiction(f"The octets of {name} are on the control connection of frame {frame}.", frame)
 
 
@@ -360,6 +345,6 @@ def _between_the_same(connection: Connection, traffic: FtpTraffic) -> bool:
     """Return True if a connection joins the hosts of a session, beyond its well-known port, during the session."""
     ends = {connection.client.address, connection.server.address}
     return any(
-        ends == {one.control.client.address, one.control.server.address} and connection.server.port > 1023
+        ends == {one.connection.client.address, one.connection.server.address} and connection.server.port > 1023
         for one in traffic.sessions
     )

@@ -18,9 +18,8 @@ import re
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from experiments.ftp.claims.connections import Found, decide_ftp
-from experiments.ftp.wire.sessions import DONE, Exchange, FtpSession, FtpTraffic, Transfer, named_port
-from experiments.harness.judge.verdict import Contradiction, Verdict, undecided
+from experiments.ftp.wire.sessions import DONE, FtpExchange, FtpSession, FtpTraffic, Transfer, named_port
+from experiments.harness.judge.verdict import Contradiction, Finding, Verdict, decide, undecided
 
 CODES = (331, 125, 425, 452)
 LOGGED_IN, NOT_LOGGED_IN, NO_FILE = 230, 530, 550
@@ -36,9 +35,9 @@ def f4(scenarios: Mapping[int, FtpTraffic], uploads: Mapping[str, bytes] | None 
     if missing:
         return undecided("F4", f"There is no scenario for {', '.join(map(str, missing))}.")
 
-    def check() -> Found:
+    def check() -> Finding:
         no_room = partial(_no_room, uploads or {})
-        checks: dict[int, Callable[[FtpTraffic], Found]] = {
+        checks: dict[int, Callable[[FtpTraffic], Finding]] = {
             331: _asks_for_password,
             125: _open_already,
             425: _cannot_open,
@@ -47,7 +46,7 @@ def f4(scenarios: Mapping[int, FtpTraffic], uploads: Mapping[str, bytes] | None 
         found = [checks[code](scenarios[code]) for code in CODES]
         return " ".join(evidence for evidence, _ in found), [frame for _, frames in found for frame in frames]
 
-    return decide_ftp("F4", [scenarios[code] for code in CODES if code in scenarios], check)
+    return decide("F4", [scenarios[code] for code in CODES if code in scenarios], check)
 
 
 def f5(traffic: FtpTraffic, files: Mapping[str, bytes] | None = None) -> Verdict:
@@ -59,7 +58,7 @@ def f5(traffic: FtpTraffic, files: Mapping[str, bytes] | None = None) -> Verdict
     if len(traffic.sessions) < 2:
         return undecided("F5", "It takes two sessions to see that the second one begins anew.")
 
-    def check() -> Found:
+    def check() -> Finding:
         first, second = traffic.sessions[:2]
         refused, done = _login(first)
         before, after, moved = _relative(first)
@@ -75,21 +74,21 @@ def f5(traffic: FtpTraffic, files: Mapping[str, bytes] | None = None) -> Verdict
             f"then {moved.text!r}, then {after.text!r}. On the next connection the same {again.text!r}."
         ), frames
 
-    return decide_ftp("F5", [traffic], check)
+    return decide("F5", [traffic], check)
 
 
-def _need(found: Exchange | None, session: FtpSession, what: str) -> Exchange:
+def _need(found: FtpExchange | None, session: FtpSession, what: str) -> FtpExchange:
     if found is None:
-        frame = session.control.syn.frame
+        frame = session.connection.syn.frame
         raise Contradiction(f"In the session of frame {frame} {what}.", frame)
     return found
 
 
-def _first(session: FtpSession, code: int, *verbs: str) -> Exchange | None:
-    return next((one for one in session.asked(*verbs) if one.code == code), None)
+def _first(session: FtpSession, code: int, *verbs: str) -> FtpExchange | None:
+    return next((one for one in session.exchanges_of(*verbs) if one.code == code), None)
 
 
-def _login(session: FtpSession) -> tuple[Exchange, Exchange]:
+def _login(session: FtpSession) -> tuple[FtpExchange, FtpExchange]:
     """Return a command refused by 530, and the same one done after 230. Raises Contradiction."""
     inside = _need(_first(session, LOGGED_IN, "PASS", "USER"), session, "nobody logs in")
     place = session.exchanges.index(inside)
@@ -105,9 +104,9 @@ def _login(session: FtpSession) -> tuple[Exchange, Exchange]:
     return refused, _need(done, session, f"{refused.command.text!r} is not done after the login either")
 
 
-def _relative(session: FtpSession) -> tuple[Exchange, Exchange, Exchange]:
+def _relative(session: FtpSession) -> tuple[FtpExchange, FtpExchange, FtpExchange]:
     """Return RETR of one name, refused before CWD and done after it, and that CWD. Raises Contradiction."""
-    retrievals = session.asked("RETR")
+    retrievals = session.exchanges_of("RETR")
     for before in retrievals:
         for after in retrievals[retrievals.index(before) + 1 :]:
             if before.command.argument != after.command.argument or before.code != NO_FILE or after.code not in DONE:
@@ -117,7 +116,7 @@ def _relative(session: FtpSession) -> tuple[Exchange, Exchange, Exchange]:
             moved = next((one for one in between if one.command.verb == "CWD" and one.code < 300), None)
             if moved is not None:
                 return before, after, moved
-    frame = session.control.syn.frame
+    frame = session.connection.syn.frame
     raise Contradiction(f"In the session of frame {frame} no file is found by CWD that was not there before.", frame)
 
 
@@ -131,9 +130,9 @@ def _is_file(transfer: Transfer, files: Mapping[str, bytes]) -> None:
         )
 
 
-def _directories(session: FtpSession, moved: Exchange) -> None:
+def _directories(session: FtpSession, moved: FtpExchange) -> None:
     """Raise Contradiction unless PWD follows CWD and CDUP, and stays where CWD is refused."""
-    seen: list[tuple[Exchange, bytes]] = []
+    seen: list[tuple[FtpExchange, bytes]] = []
     place = session.exchanges.index(moved)
     home: bytes | None = None
     for at, one in enumerate(session.exchanges):
@@ -168,7 +167,7 @@ def _starts_where(first: FtpSession, second: FtpSession) -> None:
         raise Contradiction(f"A new connection begins in another directory: PWD in frame {frame}.", frame)
 
 
-def _directory(exchange: Exchange) -> bytes:
+def _directory(exchange: FtpExchange) -> bytes:
     """Parse the directory in a 257 (RFC 959 appendix II: quoted, with quotes doubled). Raises Contradiction."""
     assert exchange.final is not None
     found = QUOTED.match(exchange.final.message)
@@ -178,26 +177,26 @@ def _directory(exchange: Exchange) -> bytes:
     return found[1].replace(b'""', b'"')
 
 
-def _begins_anew(session: FtpSession, known: Exchange) -> Exchange:
+def _begins_anew(session: FtpSession, known: FtpExchange) -> FtpExchange:
     """Return a command done in another session, here refused again. Raises Contradiction."""
-    again = next((one for one in session.asked("RETR") if one.command.argument == known.command.argument), None)
+    again = next((one for one in session.exchanges_of("RETR") if one.command.argument == known.command.argument), None)
     asked = _need(again, session, f"{known.command.text!r} is not asked")
     if asked.code not in (NO_FILE, NOT_LOGGED_IN):
         raise Contradiction(f"A new connection begins where another one was: {asked.text!r}.", asked.command.frame)
     return asked
 
 
-def _session_with(traffic: FtpTraffic, code: int) -> tuple[FtpSession, Exchange]:
+def _session_with(traffic: FtpTraffic, code: int) -> tuple[FtpSession, FtpExchange]:
     for session in traffic.sessions:
         for one in session.exchanges:
             if code in one.codes:
                 return session, one
-    frame = traffic.sessions[0].control.syn.frame
+    frame = traffic.sessions[0].connection.syn.frame
     said = [str(reply.code) for session in traffic.sessions for reply in session.replies]
     raise Contradiction(f"The scenario for {code} has only the replies {' '.join(said)}.", frame)
 
 
-def _transfer_of(session: FtpSession, exchange: Exchange) -> Transfer:
+def _transfer_of(session: FtpSession, exchange: FtpExchange) -> Transfer:
     found = next((one for one in session.transfers if one.exchange is exchange), None)
     if found is None:
         frame = exchange.command.frame
@@ -205,7 +204,7 @@ def _transfer_of(session: FtpSession, exchange: Exchange) -> Transfer:
     return found
 
 
-def _asks_for_password(traffic: FtpTraffic) -> Found:
+def _asks_for_password(traffic: FtpTraffic) -> Finding:
     session, asked = _session_with(traffic, 331)
     if asked.command.verb != "USER":
         raise Contradiction(f"331 answers {asked.command.text!r}.", asked.command.frame)
@@ -229,7 +228,7 @@ def _asks_for_password(traffic: FtpTraffic) -> Found:
     ), frames
 
 
-def _wrong_password(traffic: FtpTraffic, right: Exchange) -> Exchange:
+def _wrong_password(traffic: FtpTraffic, right: FtpExchange) -> FtpExchange:
     """Return a PASS with another password: it must be refused, and so must later commands that need a login."""
     for session in traffic.sessions:
         for place, one in enumerate(session.exchanges):
@@ -248,7 +247,7 @@ def _wrong_password(traffic: FtpTraffic, right: Exchange) -> Exchange:
     raise Contradiction("No wrong password was tried.", right.command.frame)
 
 
-def _open_already(traffic: FtpTraffic) -> Found:
+def _open_already(traffic: FtpTraffic) -> Finding:
     session, exchange = _session_with(traffic, 125)
     transfer = _transfer_of(session, exchange)
     stood = _stood_before(transfer)
@@ -278,7 +277,7 @@ def _stood_before(transfer: Transfer) -> int | None:
     return frame if frame < transfer.exchange.command.frame else None
 
 
-def _cannot_open(traffic: FtpTraffic) -> Found:
+def _cannot_open(traffic: FtpTraffic) -> Finding:
     session, exchange = _session_with(traffic, 425)
     command = exchange.command
     place = named_port(command)
@@ -299,7 +298,7 @@ def _cannot_open(traffic: FtpTraffic) -> Found:
     return f"425: the SYN to {made.server} in frame {made.syn.frame} {what}.", frames
 
 
-def _no_room(uploads: Mapping[str, bytes], traffic: FtpTraffic) -> Found:
+def _no_room(uploads: Mapping[str, bytes], traffic: FtpTraffic) -> Finding:
     session, exchange = _session_with(traffic, 452)
     refused = _transfer_of(session, exchange)
     place = session.exchanges.index(exchange)

@@ -12,13 +12,13 @@ import base64
 import hashlib
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from experiments.harness.judge.frames import CaptureFile
 from experiments.harness.judge.reassembly import Stream
-from experiments.harness.judge.tcp import Connection, connections
-from experiments.harness.judge.verdict import Verdict, failed, listed, shown, undecided
+from experiments.harness.judge.tcp import Connection, ConnectionTraffic, connections
+from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide, listed
 
 SAID = re.compile(rb"^(USER|PASS) ([^\r\n]*)\r\n", re.IGNORECASE | re.MULTILINE)
 # RFC 4253 section 4.2: the identification with which both sides begin, in the clear.
@@ -51,17 +51,20 @@ class Learned:
 
 
 @dataclass(frozen=True)
-class Overheard:
+class Overheard(ConnectionTraffic):
     """The connections of other hosts captured at one interface. `address` is the eavesdropper's own."""
 
-    connections: tuple[Connection, ...]
-    address: str
-    dropped: int = 0
+    address: str = ""
+
+    @property
+    def absence(self) -> str | None:
+        """The missing connection; None if there are some."""
+        return None if self.connections else f"{self.address} saw no connection of others"
 
     def between(self, start_ns: int, end_ns: int) -> Overheard:
         """Return the part whose connections begin within [start_ns, end_ns)."""
         inside = tuple(one for one in self.connections if start_ns <= one.syn.time_ns < end_ns)
-        return Overheard(inside, self.address, self.dropped)
+        return replace(self, connections=inside)
 
     @property
     def streams(self) -> Iterator[tuple[Connection, Stream]]:
@@ -112,7 +115,7 @@ def overhear(captured: CaptureFile, interface: str, address: str) -> Overheard:
     """
     every = connections(captured.at(interface))
     theirs = tuple(one for one in every if address not in (one.client.address, one.server.address))
-    return Overheard(theirs, address, captured.dropped(interface))
+    return Overheard(theirs, captured.dropped(interface), address)
 
 
 def _forms(word: bytes) -> list[bytes]:
@@ -127,26 +130,25 @@ def _forms(word: bytes) -> list[bytes]:
 
 def f8(ftp: Overheard, secret: Secret) -> Verdict:
     """Decide F8: from the frames of a third host alone, the user, the password and the file."""
-    unfit = _unfit(ftp)
-    if unfit is not None:
-        return undecided("F8", unfit)
-    users, passwords = ftp.credentials["USER"], ftp.credentials["PASS"]
-    if not passwords:
-        return failed("F8", f"No password is in the {len(ftp.connections)} connections that {ftp.address} saw.")
-    if [one.what for one in users[:1]] != [secret.user] or passwords[0].what != secret.password:
-        said = f"{users[0].what if users else 'nobody'} with {passwords[0].what!r}"
-        return failed("F8", f"What was overheard is {said}, which is not the login.", [passwords[0].frame])
-    file = ftp.file(secret.digest)
-    if file is None:
-        some = len(ftp.blocks(secret.content))
-        return failed("F8", f"The password was recovered, and of the file {some} blocks only.", [passwords[0].frame])
-    return shown(
-        "F8",
-        f"{ftp.address}, which takes no part in the session, recovers the user {secret.user!r} (frame "
-        f"{users[0].frame}), the password {passwords[0].what!r} (frame {passwords[0].frame}) and the file of "
-        f"{len(file.data)} octets, SHA-256 {secret.digest[:16]}, from frame {file.pieces[0].frame} on.",
-        [users[0].frame, passwords[0].frame, file.pieces[0].frame],
-    )
+
+    def check() -> Finding:
+        users, passwords = ftp.credentials["USER"], ftp.credentials["PASS"]
+        if not passwords:
+            raise Contradiction(f"No password is in the {len(ftp.connections)} connections that {ftp.address} saw.")
+        if [one.what for one in users[:1]] != [secret.user] or passwords[0].what != secret.password:
+            said = f"{users[0].what if users else 'nobody'} with {passwords[0].what!r}"
+            raise Contradiction(f"What was overheard is {said}, which is not the login.", passwords[0].frame)
+        file = ftp.file(secret.digest)
+        if file is None:
+            count = len(ftp.blocks(secret.content))
+            raise Contradiction(f"The password was recovered, and of the file {count} blocks only.", passwords[0].frame)
+        return (
+            f"{ftp.address}, which takes no part in the session, recovers the user {secret.user!r} (frame "
+            f"{users[0].frame}), the password {passwords[0].what!r} (frame {passwords[0].frame}) and the file of "
+            f"{len(file.data)} octets, SHA-256 {secret.digest[:16]}, from frame {file.pieces[0].frame} on."
+        ), [users[0].frame, passwords[0].frame, file.pieces[0].frame]
+
+    return decide("F8", [ftp], check)
 
 
 def f9(sftp: Overheard, ftp: Overheard, secret: Secret, arrived: bytes) -> Verdict:
@@ -154,36 +156,25 @@ def f9(sftp: Overheard, ftp: Overheard, secret: Secret, arrived: bytes) -> Verdi
 
     `arrived` is the client's copy of the file. Undecided if the search finds nothing in the FTP traffic.
     """
-    unfit = _unfit(sftp)
-    if unfit is not None:
-        return undecided("F9", unfit)
-    if f8(ftp, secret).verdict != "shown":
-        return undecided("F9", "The same search finds nothing in the FTP transfer either, so it shows nothing here.")
-    carrying = [one for one in sftp.connections if _banners(one)]
-    moved = sum(len(one.from_server.stream.data) for one in carrying)
-    if arrived != secret.content or moved < len(secret.content):
-        return undecided("F9", f"The file did not arrive by SSH: {moved} octets came, {len(arrived)} were written.")
-    leaks = _recovered(sftp, secret)
-    if leaks:
-        return failed("F9", f"Recovered from the SFTP transfer: {'; '.join(what for what, _ in leaks)}.", leaks[0][1])
-    return shown(
-        "F9",
-        f"The same search over the whole SFTP transfer finds no user, no password, no "
-        f"name and none of the {len(secret.content) // BLOCK_OCTETS} blocks of the file, which arrived whole. "
-        f"{_still_leaks(carrying, secret)}",
-        [carrying[0].syn.frame],
-    )
 
+    def check() -> Finding:
+        if f8(ftp, secret).verdict != "shown":
+            raise Inconclusive("The same search finds nothing in the FTP transfer either, so it shows nothing here.")
+        carrying = [one for one in sftp.connections if _banners(one)]
+        moved = sum(len(one.from_server.stream.data) for one in carrying)
+        if arrived != secret.content or moved < len(secret.content):
+            raise Inconclusive(f"The file did not arrive by SSH: {moved} octets came, {len(arrived)} were written.")
+        leaks = _recovered(sftp, secret)
+        if leaks:
+            what = "; ".join(text for text, _ in leaks)
+            raise Contradiction(f"Recovered from the SFTP transfer: {what}.", *leaks[0][1])
+        return (
+            f"The same search over the whole SFTP transfer finds no user, no password, no "
+            f"name and none of the {len(secret.content) // BLOCK_OCTETS} blocks of the file, which arrived whole. "
+            f"{_still_leaks(carrying, secret)}"
+        ), [carrying[0].syn.frame]
 
-def _unfit(heard: Overheard) -> str | None:
-    if heard.dropped:
-        return f"Nothing can be said: the capture dropped {heard.dropped} packets."
-    if not heard.connections:
-        return f"Nothing can be said: {heard.address} saw no connection of others."
-    hole = next((one for one in heard.connections if not one.whole), None)
-    if hole is not None:
-        return f"Nothing can be said: the capture of the connection opened in frame {hole.syn.frame} has a hole."
-    return None
+    return decide("F9", [sftp], check)
 
 
 def _recovered(heard: Overheard, secret: Secret) -> list[tuple[str, list[int]]]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import get_args
 
-from experiments.ftp.claims.connections import VERBS, What, f6, f7, is_listing, sound
-from experiments.ftp.wire.sessions import FtpTraffic, Mode, Transfer, why_not_evidence
-from experiments.harness.judge.verdict import Contradiction, Verdict, failed, listed, shown, undecided
+from experiments.ftp.claims.connections import VERBS, What, f6, f7, is_listing
+from experiments.ftp.wire.sessions import FtpTraffic, Mode, Transfer
+from experiments.harness.judge.verdict import Contradiction, Finding, Verdict, decide, listed
 
 WHATS: tuple[str, ...] = get_args(What)
 
@@ -25,28 +26,26 @@ def transferred(
     `stored`: the server's copies of uploaded files, if they were inspected. The verdict's id is `cell_id`; its evidence
     cites the packet of a failure.
     """
-    unfit = why_not_evidence([traffic])
-    if unfit is not None:
-        return undecided(cell_id, f"Nothing can be said: {unfit}.")
-    try:
-        sound(traffic)
-        wanted = [one for one in traffic.transfers if one.verb in VERBS[what]]
+    wanted = [one for one in traffic.transfers if one.verb in VERBS[what]]
+
+    def check() -> Finding:
         for one in wanted:
             _succeeded(one)
         if not wanted:
-            frame = traffic.sessions[0].control.syn.frame
+            frame = traffic.sessions[0].frame
             raise Contradiction(f"In the session of frame {frame} there is no {' or '.join(VERBS[what])}.", frame)
         (_listed if what == "list" else _moved)(wanted, files)
         if what == "put" and stored is not None:
             _kept(wanted, files, stored)
-    except Contradiction as found:
-        return failed(cell_id, found.evidence, found.frames)
-    how = (f6 if mode == "active" else f7)(traffic)
-    if how.verdict != "shown":
-        return Verdict(cell_id, how.verdict, how.evidence, how.frames)
-    frames = [one.exchange.command.frame for one in wanted]
-    done = {"list": "listed", "get": "got whole", "put": "put whole"}[what]
-    return shown(cell_id, f"{len(files)} files {done} ({wanted[0].verb} in frames {listed(frames)}).", frames)
+        frames = [one.exchange.command.frame for one in wanted]
+        done = {"list": "listed", "get": "got whole", "put": "put whole"}[what]
+        return f"{len(files)} files {done} ({wanted[0].verb} in frames {listed(frames)}).", frames
+
+    verdict = decide(cell_id, [traffic], check)
+    by_mode = (f6 if mode == "active" else f7)(traffic)
+    if verdict.verdict == "shown" and by_mode.verdict != "shown":
+        return replace(by_mode, id=cell_id)
+    return verdict
 
 
 def _succeeded(transfer: Transfer) -> None:

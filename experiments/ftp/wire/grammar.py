@@ -18,7 +18,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from experiments.harness.judge.reassembly import Piece, Stream
+from experiments.harness.judge.dialogue import Line, Request
+from experiments.harness.judge.reassembly import Stream
 
 # RFC 854: IAC, then a command (240 to 249), or WILL, WONT, DO, DONT and an option (251 to 254).
 TELNET = rb"(?:\xff(?:[\xf0-\xf9]|[\xfb-\xfe].))*"
@@ -28,7 +29,7 @@ COMMAND = re.compile(TELNET + rb"([A-Za-z]{3,4})(?: (" + TEXT + rb"))?\r\n", re.
 # RFC 959 section 4.2.1: the first digit is 1 to 5, the second 0 to 5.
 REPLY = re.compile(rb"([1-5][0-5][0-9])(?: (" + TEXT + rb"))\r\n")
 FIRST_OF_MANY = re.compile(rb"([1-5][0-5][0-9])-(" + TEXT + rb")\r\n")
-LINE = re.compile(rb"(" + TEXT + rb")\r\n")
+TEXT_LINE = re.compile(rb"(" + TEXT + rb")\r\n")
 EXCERPT_OCTETS = 40
 
 
@@ -37,43 +38,14 @@ class FtpGrammarError(ValueError):
 
 
 @dataclass(frozen=True)
-class Said:
-    """What one end said on the control connection, as it crossed the wire."""
+class Command(Request):
+    """A command: its verb in capitals, and its argument (empty if absent)."""
 
-    octets: bytes
-    pieces: tuple[Piece, ...]
-
-    @property
-    def frame(self) -> int:
-        """The frame that carried its last octet: with it, it was said."""
-        return self.pieces[-1].frame
-
-    @property
-    def first_ns(self) -> int:
-        """When its first octet was seen."""
-        return self.pieces[0].time_ns
-
-    @property
-    def last_ns(self) -> int:
-        """When the last of its octets was seen, whichever that was."""
-        return max(piece.time_ns for piece in self.pieces)
-
-
-@dataclass(frozen=True)
-class Command(Said):
-    """A command: its verb in capitals, and its argument (empty where there is none)."""
-
-    verb: str
     argument: bytes
 
-    @property
-    def text(self) -> str:
-        """The command as a person reads it."""
-        return self.octets.rstrip(b"\r\n").decode(errors="replace")
-
 
 @dataclass(frozen=True)
-class Reply(Said):
+class Reply(Line):
     """A reply: its code, and the text of its lines, joined by LF."""
 
     code: int
@@ -81,13 +53,8 @@ class Reply(Said):
 
     @property
     def preliminary(self) -> bool:
-        """Whether another reply to the same command follows (RFC 959 section 4.2.1: 1yz)."""
+        """True if another reply to the same command follows (RFC 959 section 4.2.1: 1yz)."""
         return self.code < 200
-
-    @property
-    def text(self) -> str:
-        """The reply's first line as a person reads it."""
-        return self.octets.partition(b"\r\n")[0].decode(errors="replace")
 
 
 def read_commands(stream: Stream) -> Iterator[Command]:
@@ -123,7 +90,7 @@ def _reply(data: bytes) -> tuple[int, bytes, int]:
     if first is None:
         raise FtpGrammarError(f"not a reply: {_excerpt(data)}")
     lines, at = [first[2]], first.end()
-    while (line := LINE.match(data, at)) is not None:
+    while (line := TEXT_LINE.match(data, at)) is not None:
         at = line.end()
         if line[1][:4] == first[1] + b" ":
             return int(first[1]), b"\n".join([*lines, line[1][4:]]), at

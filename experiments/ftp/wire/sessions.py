@@ -10,11 +10,12 @@ connection serves several transfers.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from experiments.ftp.wire.grammar import Command, FtpGrammarError, Reply, read_commands, read_replies
+from experiments.harness.judge.dialogue import Dialogue, DialogueTraffic, Exchange
 from experiments.harness.judge.frames import CaptureFile
 from experiments.harness.judge.reassembly import Stream
 from experiments.harness.judge.tcp import Connection, Direction, Endpoint, connections
@@ -33,28 +34,23 @@ Mode = Literal["active", "passive"]
 
 
 @dataclass(frozen=True)
-class Exchange:
-    """A command and what was said to it; the final reply is None if none came."""
-
-    command: Command
-    preliminary: tuple[Reply, ...]
-    final: Reply | None
+class FtpExchange(Exchange[Command, Reply]):
+    """A command and its replies."""
 
     @property
     def code(self) -> int:
-        """The code of the final reply, 0 if there was none."""
+        """The code of the final reply, 0 without one."""
         return self.final.code if self.final is not None else 0
 
     @property
     def codes(self) -> tuple[int, ...]:
         """The codes of all replies, in order."""
-        return (*(one.code for one in self.preliminary), *([self.final.code] if self.final else []))
+        return tuple(one.code for one in self.replies)
 
     @property
-    def text(self) -> str:
-        """The exchange in words, as a transcript has it; a password is told as any other argument."""
-        said = [*self.preliminary, *([self.final] if self.final else [])]
-        return f"{self.command.text} - {' '.join(str(one.code) for one in said) or 'no reply'}"
+    def outcome(self) -> str:
+        """The codes of all replies."""
+        return " ".join(map(str, self.codes)) or "no reply"
 
 
 @dataclass(frozen=True)
@@ -63,14 +59,14 @@ class Announcement:
 
     mode: Mode
     endpoint: Endpoint
-    exchange: Exchange
+    exchange: FtpExchange
 
 
 @dataclass(frozen=True)
 class Transfer:
     """A transfer command, the announcement of its data connection, and that connection (None: not opened)."""
 
-    exchange: Exchange
+    exchange: FtpExchange
     announced: Announcement | None
     connection: Connection | None
     server: str
@@ -111,52 +107,33 @@ class Transfer:
 
 
 @dataclass(frozen=True)
-class FtpSession:
-    """One control connection, its greeting, its exchanges in order, and its transfers.
+class FtpSession(Dialogue[FtpExchange, tuple[Reply, ...]]):
+    """A session on a control connection, and its transfers.
 
-    `problem`: a violation of the grammar, if any; `spare`: announced connections that served no transfer.
+    `spare`: announced connections that served no transfer.
     """
 
-    control: Connection
-    greeting: tuple[Reply, ...]
-    exchanges: tuple[Exchange, ...]
-    transfers: tuple[Transfer, ...]
+    transfers: tuple[Transfer, ...] = ()
     spare: tuple[Connection, ...] = ()
-    problem: str | None = None
-
-    def asked(self, *verbs: str) -> list[Exchange]:
-        """Return the exchanges of these verbs."""
-        return [one for one in self.exchanges if one.command.verb in verbs]
 
     @property
     def connections(self) -> list[Connection]:
         """The control connection and every data connection."""
-        return [self.control, *(one.connection for one in self.transfers if one.connection is not None), *self.spare]
+        carrying = [one.connection for one in self.transfers if one.connection is not None]
+        return [self.connection, *carrying, *self.spare]
 
     @property
     def replies(self) -> list[Reply]:
         """All replies of the server, in order."""
-        found = list(self.greeting)
-        for one in self.exchanges:
-            found += [*one.preliminary, *([one.final] if one.final is not None else [])]
-        return found
+        return [*self.greeting, *(reply for one in self.exchanges for reply in one.replies)]
 
 
 @dataclass(frozen=True)
-class FtpTraffic:
-    """The sessions at one interface, in the order of their SYNs; other connections; the count of dropped packets."""
+class FtpTraffic(DialogueTraffic[FtpSession]):
+    """The FTP sessions at one interface, and other connections, data connections among them."""
 
-    sessions: tuple[FtpSession, ...]
-    others: tuple[Connection, ...] = ()
-    dropped: int = 0
-
-    def between(self, start_ns: int, end_ns: int) -> FtpTraffic:
-        """Return the part whose connections begin within [start_ns, end_ns)."""
-        return FtpTraffic(
-            tuple(one for one in self.sessions if start_ns <= one.control.syn.time_ns < end_ns),
-            tuple(one for one in self.others if start_ns <= one.syn.time_ns < end_ns),
-            self.dropped,
-        )
+    session_name = "FTP control connection"
+    connection_name = "control connection"
 
     @property
     def transfers(self) -> list[Transfer]:
@@ -175,20 +152,6 @@ def ftp_traffic(captured: CaptureFile, interface: str, port: int = CONTROL_PORT)
     return FtpTraffic(tuple(sessions), tuple(free), captured.dropped(interface))
 
 
-def why_not_evidence(traffic: Iterable[FtpTraffic]) -> str | None:
-    """Return the reason why this traffic permits no conclusion, or None if it does."""
-    every = list(traffic)
-    if any(one.dropped for one in every):
-        return f"the capture dropped {max(one.dropped for one in every)} packets"
-    if not every or not all(one.sessions for one in every):
-        return "no FTP control connection in the capture"
-    for session in (session for one in every for session in one.sessions):
-        for connection in session.connections:
-            if not connection.whole:
-                return f"the capture of the connection opened in frame {connection.syn.frame} has a hole"
-    return None
-
-
 @dataclass
 class _Reading:
     """Parser state while the exchanges of a session are iterated."""
@@ -199,7 +162,7 @@ class _Reading:
     transfers: list[Transfer] = field(default_factory=list)
     spare: list[Connection] = field(default_factory=list)
 
-    def take(self, exchange: Exchange) -> None:
+    def take(self, exchange: FtpExchange) -> None:
         """Record an announcement, or a transfer with its connection."""
         found = _announcement(exchange, self.control.server.address)
         if found is not None:
@@ -231,19 +194,19 @@ def _session(control: Connection, free: list[Connection]) -> FtpSession:
         commands = list(read_commands(control.from_client.stream))
         replies = list(read_replies(control.from_server.stream))
     except FtpGrammarError as error:
-        return FtpSession(control, (), (), (), problem=str(error))
+        return FtpSession(control, (), (), problem=str(error))
     greeting, rest = _until_final(replies)
-    exchanges: list[Exchange] = []
+    exchanges: list[FtpExchange] = []
     reading = _Reading(control, free)
     for command in commands:
         said, rest = _until_final(rest)
         final = said[-1] if said and not said[-1].preliminary else None
-        exchanges.append(Exchange(command, tuple(one for one in said if one.preliminary), final))
+        exchanges.append(FtpExchange(command, final, tuple(one for one in said if one.preliminary)))
         reading.take(exchanges[-1])
     reading.finish()
     problem = _order(exchanges, rest)
     return FtpSession(
-        control, tuple(greeting), tuple(exchanges), tuple(reading.transfers), tuple(reading.spare), problem
+        control, tuple(greeting), tuple(exchanges), problem, tuple(reading.transfers), tuple(reading.spare)
     )
 
 
@@ -255,7 +218,7 @@ def _until_final(replies: Sequence[Reply]) -> tuple[list[Reply], list[Reply]]:
     return list(replies), []
 
 
-def _order(exchanges: Sequence[Exchange], left: Sequence[Reply]) -> str | None:
+def _order(exchanges: Sequence[FtpExchange], left: Sequence[Reply]) -> str | None:
     """Return a violation of the order of replies (RFC 959 section 5.4: a reply follows its command; only 421 may be
     unsolicited).
     """
@@ -275,7 +238,7 @@ def named_port(command: Command) -> Endpoint | None:
     return None
 
 
-def _announcement(exchange: Exchange, server: str) -> Announcement | None:
+def _announcement(exchange: FtpExchange, server: str) -> Announcement | None:
     verb = exchange.command.verb
     if exchange.final is None or exchange.final.code >= 300:
         return None

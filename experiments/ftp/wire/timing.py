@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from experiments.ftp.wire.sessions import Exchange, FtpSession, Transfer
+from experiments.ftp.wire.sessions import FtpExchange, FtpSession, Transfer
 from experiments.harness.judge.decomposition import Decomposition, Interval, sum_up
 
 # In order of priority: a moment that several intervals cover counts as the first of these.
@@ -45,21 +45,21 @@ def span_of(session: FtpSession) -> tuple[int, int]:
     ends = [one.exchange.final.last_ns for one in session.transfers if one.done and one.exchange.final is not None]
     if not ends:
         raise ValueError("a session without a transfer has no duration")
-    return session.control.syn.time_ns, max(ends)
+    return session.connection.syn.time_ns, max(ends)
 
 
 def segment_sizes(session: FtpSession) -> tuple[list[int], list[int]]:
     """Return the octets of each segment up to the end of the last transfer: on the control connection, of the data."""
     _, end_ns = span_of(session)
     # Commands that the client sends right after the last reply are not part of the total.
-    control = [len(each.payload) for each in session.control.from_client.segments if each.time_ns < end_ns]
-    control += [len(each.payload) for each in session.control.from_server.segments if each.time_ns <= end_ns]
+    control = [len(each.payload) for each in session.connection.from_client.segments if each.time_ns < end_ns]
+    control += [len(each.payload) for each in session.connection.from_server.segments if each.time_ns <= end_ns]
     ways = [one.direction for one in session.transfers if one.done and one.direction is not None]
     return control, [len(each.payload) for way in ways for each in way.segments]
 
 
-def other_commands(session: FtpSession) -> list[Exchange]:
-    """Return the commands of a session before the end of its last transfer, without transfers and their announcements."""
+def other_commands(session: FtpSession) -> list[FtpExchange]:
+    """Return the commands before the end of the last transfer, without transfers and their announcements."""
     theirs = [one.exchange for one in session.transfers]
     theirs += [one.announced.exchange for one in session.transfers if one.announced is not None]
     last = max((session.exchanges.index(one.exchange) for one in session.transfers), default=0)
@@ -67,9 +67,9 @@ def other_commands(session: FtpSession) -> list[Exchange]:
 
 
 def _dialogue(session: FtpSession) -> Iterator[Interval]:
-    answer = session.control.from_server.syn
+    answer = session.connection.from_server.syn
     if answer is not None:
-        yield Interval("control_handshake", session.control.syn.time_ns, answer.time_ns)
+        yield Interval("control_handshake", session.connection.syn.time_ns, answer.time_ns)
         if session.greeting:
             yield Interval("dialogue", answer.time_ns, session.greeting[-1].last_ns)
     for one in other_commands(session):
@@ -102,7 +102,7 @@ def _handshake(transfer: Transfer, session: FtpSession) -> Iterator[Interval]:
     if made is None:
         return
     begun, ended = made.from_client.syn, made.from_server.syn
-    if made.client.address == session.control.server.address:
+    if made.client.address == session.connection.server.address:
         begun, ended = made.from_server.syn, made.from_client.first_ack
     if begun is not None and ended is not None:
         yield Interval("data_handshake", begun.time_ns, ended.time_ns)

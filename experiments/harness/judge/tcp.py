@@ -90,6 +90,30 @@ class Connection:
         return self.from_client.stream.whole and self.from_server.stream.whole
 
 
+@dataclass(frozen=True)
+class ConnectionTraffic:
+    """Connections at one interface as evidence for a claim (`verdict.Traffic`), whatever protocol they carry."""
+
+    connections: tuple[Connection, ...]
+    dropped: int = 0
+
+    @property
+    def absence(self) -> str | None:
+        """None: the interface may have seen no connection."""
+        return None
+
+    @property
+    def gap(self) -> str | None:
+        """The first connection that was not captured whole."""
+        cut = next((one for one in self.connections if not one.whole), None)
+        return None if cut is None else f"the capture of the connection opened in frame {cut.syn.frame} has a hole"
+
+    @property
+    def violation(self) -> None:
+        """None: no grammar applies to all of them."""
+        return None
+
+
 def connections(frames: Iterable[Frame]) -> list[Connection]:
     """Return the connections among the frames of one interface, in the order of their SYNs."""
     found: list[Connection] = []

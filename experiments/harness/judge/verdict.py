@@ -1,13 +1,15 @@
-"""Verdict on a claim, with its evidence and frame numbers."""
+"""Verdict on a claim, with its evidence and frame numbers; `decide` is the frame of every check."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, Protocol, get_args
 
 Word = Literal["shown", "failed", "undecided"]
 WORDS: tuple[str, ...] = get_args(Word)
+# The evidence of a check, and the frames that it cites.
+Finding = tuple[str, Iterable[int]]
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,61 @@ class Contradiction(Exception):  # noqa: N818 - a finding about the traffic, not
         super().__init__(evidence)
         self.evidence = evidence
         self.frames = frames
+
+
+class Inconclusive(Exception):  # noqa: N818 - a finding about the traffic, not an error of the program
+    """The traffic neither confirms nor contradicts the claim; the message has the reason."""
+
+
+class Traffic(Protocol):
+    """Parsed traffic of one interface, as evidence for a claim."""
+
+    @property
+    def dropped(self) -> int:
+        """The number of packets that the capture lost."""
+
+    @property
+    def absence(self) -> str | None:
+        """The traffic that the capture lacks, as a clause: "no HTTP connection in the capture"; None if it has some."""
+
+    @property
+    def gap(self) -> str | None:
+        """A stream that was not captured whole, as a clause; None without one."""
+
+    @property
+    def violation(self) -> Contradiction | None:
+        """The first violation of the protocol's grammar, which contradicts every claim; None without one."""
+
+
+def insufficiency(traffic: Iterable[Traffic]) -> str | None:
+    """Return the reason why this traffic permits no conclusion, as a clause; None if it does."""
+    captured = list(traffic)
+    if not captured:
+        return "no traffic in the capture"
+    if dropped := max(one.dropped for one in captured):
+        return f"the capture dropped {dropped} packets"
+    lacking = next((one.absence for one in captured if one.absence is not None), None)
+    return lacking or next((one.gap for one in captured if one.gap is not None), None)
+
+
+def decide(claim: str, traffic: Iterable[Traffic], check: Callable[[], Finding]) -> Verdict:
+    """Decide a claim by a check, on traffic that is complete and valid.
+
+    The check returns evidence and its frames, or raises Contradiction (failed) or Inconclusive (undecided).
+    """
+    captured = list(traffic)
+    try:
+        if (lacking := insufficiency(captured)) is not None:
+            raise Inconclusive(f"Nothing can be said: {lacking}.")
+        for violation in (one.violation for one in captured):
+            if violation is not None:
+                raise violation
+        evidence, frames = check()
+    except Inconclusive as reason:
+        return undecided(claim, str(reason))
+    except Contradiction as contradiction:
+        return failed(claim, contradiction.evidence, contradiction.frames)
+    return shown(claim, evidence, frames)
 
 
 def listed(frames: Sequence[int], most: int = 8) -> str:

@@ -14,10 +14,19 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
-from experiments.harness.judge.verdict import Contradiction, Verdict, failed, listed, shown, undecided
+from experiments.harness.judge.verdict import (
+    Contradiction,
+    Finding,
+    Verdict,
+    decide,
+    failed,
+    insufficiency,
+    listed,
+    undecided,
+)
 from experiments.http.claims.delivery import content_of, undelivered
 from experiments.http.wire.http1 import Conversation, Exchange, Message
-from experiments.http.wire.page_load import PageLoad, why_not_evidence
+from experiments.http.wire.page_load import PageLoad
 
 HTTP_PORT = 80
 # RFC 9110 section 2.5: a response has no higher major version than its request.
@@ -26,40 +35,26 @@ VERSION_1 = re.compile(rb"HTTP/1\.[0-9]")
 STATUS = re.compile(rb"[1-5][0-9]{2}")
 
 
-def decide(
-    claim_id: str, loads: Sequence[PageLoad], check: Callable[[Sequence[PageLoad]], tuple[str, list[int]]]
-) -> Verdict:
-    """Run a check, which returns evidence and frames or raises Contradiction, on captures fit for it."""
-    unfit = why_not_evidence(loads)
-    if unfit is not None:
-        return undecided(claim_id, f"Nothing can be said: {unfit}.")
-    try:
-        evidence, frames = check(loads)
-    except Contradiction as found:
-        return failed(claim_id, found.evidence, found.frames)
-    return shown(claim_id, evidence, frames)
-
-
 def decide_delivered(
     claim_id: str,
     loads: Sequence[PageLoad],
-    check: Callable[[Sequence[PageLoad]], tuple[str, list[int]]],
+    check: Callable[[], Finding],
     as_page: bool = True,
 ) -> Verdict:
-    """Decide as `decide` does a claim on objects: it needs loads that delivered their files as well.
+    """Decide a claim on objects, which needs loads that delivered their files as well.
 
     `as_page`: see `undelivered`.
     """
 
-    def checks(loads: Sequence[PageLoad]) -> tuple[str, list[int]]:
-        found = check(loads)
+    def delivered() -> Finding:
+        finding = check()
         for load in loads:
             require_delivered(load, as_page)
-        return found
+        return finding
 
     if any(load.files is None for load in loads):
         return undecided(claim_id, "Nothing can be said: what the origin was given is not known.")
-    return decide(claim_id, loads, checks)
+    return decide(claim_id, loads, delivered)
 
 
 def require_delivered(load: PageLoad, as_page: bool = True) -> None:
@@ -72,7 +67,7 @@ def require_delivered(load: PageLoad, as_page: bool = True) -> None:
 def h1(loads: Sequence[PageLoad], port: int = HTTP_PORT) -> Verdict:
     """Decide H1: handshake to port 80, then a request, then its response."""
 
-    def check(loads: Sequence[PageLoad]) -> tuple[str, list[int]]:
+    def check() -> Finding:
         for load in loads:
             for conversation in load.conversations:
                 _opens_asks_gets(conversation, port)
@@ -108,12 +103,13 @@ def h4(first: PageLoad, second: PageLoad, others: Sequence[PageLoad] = ()) -> Ve
     Failed also if the responses are equal, but not the files: an origin whose state had saturated before the first of
     them would send equal responses, too.
     """
+    compared = [first, second, *(load for load in others if load.conversations)]
     unfit = _not_reordered(first, second)
-    if why_not_evidence([first, second]) is None and unfit is not None:
+    if insufficiency([first, second]) is None and unfit is not None:
         return undecided("H4", unfit)
 
-    def check(loads: Sequence[PageLoad]) -> tuple[str, list[int]]:
-        before, after = ({exchange.request.octets: exchange for exchange in load.exchanges} for load in loads[:2])
+    def check() -> Finding:
+        before, after = ({exchange.request.octets: exchange for exchange in load.exchanges} for load in compared[:2])
         for request, exchange in before.items():
             one, other = response_of(exchange), response_of(after[request])
             if _without_date(one) != _without_date(other):
@@ -123,14 +119,14 @@ def h4(first: PageLoad, second: PageLoad, others: Sequence[PageLoad] = ()) -> Ve
                     one.frames[0],
                     other.frames[0],
                 )
-        _always_the_same(loads)
+        _always_the_same(compared)
         frames = [response_of(exchange).frames[0] for each in (before, after) for exchange in each.values()]
         return (
             f"{len(before)} objects asked for in two orders: each response is the same octet by octet, "
             f"but for its Date (frames {listed(frames)})."
         ), frames
 
-    verdict = decide("H4", [first, second, *(load for load in others if load.conversations)], check)
+    verdict = decide("H4", compared, check)
     if verdict.verdict == "shown":
         for load in (first, second):
             wrong = undelivered(load, load.files or {}, as_page=False)
@@ -170,7 +166,7 @@ def _content(response: Message) -> bytes:
 def h5(loads: Sequence[PageLoad]) -> Verdict:
     """Decide H5: HTTP/1.0, one object per connection, which the server closes after the response."""
 
-    def check(loads: Sequence[PageLoad]) -> tuple[str, list[int]]:
+    def check() -> Finding:
         every = [conversation for load in loads for conversation in load.conversations]
         for conversation in every:
             only_exchange(conversation, b"HTTP/1.0")
@@ -284,7 +280,7 @@ def _grammar(
     pick: Callable[[Exchange], Message | None],
     require: Callable[[Conversation], None],
 ) -> Verdict:
-    def check(loads: Sequence[PageLoad]) -> tuple[str, list[int]]:
+    def check() -> Finding:
         messages: list[Message] = []
         for load in loads:
             for conversation in load.conversations:

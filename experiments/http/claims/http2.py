@@ -12,8 +12,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from experiments.harness.judge.verdict import Contradiction, Verdict, listed, undecided
-from experiments.http.claims.http1 import decide, decide_delivered, of_version, response_of, sound, sound_requests
+from experiments.harness.judge.verdict import Contradiction, Finding, Verdict, decide, listed, undecided
+from experiments.http.claims.http1 import decide_delivered, of_version, response_of, sound, sound_requests
 from experiments.http.wire.http1 import Exchange, Message
 from experiments.http.wire.http2 import END_STREAM, Http2Conversation, Http2Frame, Kind
 from experiments.http.wire.page_load import PageLoad
@@ -27,7 +27,7 @@ def h10(text_loads: Sequence[PageLoad], binary_loads: Sequence[PageLoad]) -> Ver
     if missing:
         return undecided("H10", f"No page load by HTTP/{missing[0]} in the capture.")
 
-    def check(_loads: Sequence[PageLoad]) -> tuple[str, list[int]]:
+    def check() -> Finding:
         heads = _text_heads(text_loads)
         frames, blocks = _binary_frames(binary_loads)
         return (
@@ -109,7 +109,7 @@ def h11(pipelined: Sequence[PageLoad], multiplexed: Sequence[PageLoad], large: b
     if not pipelined or not multiplexed:
         return undecided("H11", "A page load by HTTP/1.1 and one by HTTP/2 are needed.")
 
-    def check(_loads: Sequence[PageLoad]) -> tuple[str, list[int]]:
+    def check() -> Finding:
         waited = [_behind(load, large, small) for load in pipelined]
         found = [_interleaved(load, large, small) for load in multiplexed]
         frames = [*waited[0][1], *found[0][1]]
@@ -135,7 +135,7 @@ def _exchange(load: PageLoad, target: bytes) -> Exchange:
 
 
 def _behind(load: PageLoad, large: bytes, small: bytes) -> tuple[float, list[int]]:
-    """Return (ms from the request for the small object to its end, frames): its response must follow the large one's."""
+    """Return (ms from request to end of the small object, frames): its response must follow the large one's."""
     _one_text(load)
     second, ended, began = _asked_in_order(load, large, small)
     return (began.last_ns - second.last_ns) / 1e6, [ended.frames[-1], began.frames[0]]
@@ -205,7 +205,7 @@ def h12(text_loads: Sequence[PageLoad], binary_loads: Sequence[PageLoad]) -> Ver
     if not text_loads or not binary_loads:
         return undecided("H12", "A page load by HTTP/1.1 and one by HTTP/2 are needed.")
 
-    def check(_loads: Sequence[PageLoad]) -> tuple[str, list[int]]:
+    def check() -> Finding:
         for conversation in (one for load in text_loads for one in load.conversations):
             sound_requests(conversation)
         for load in binary_loads:
@@ -277,7 +277,7 @@ def header_sizes(load: PageLoad) -> list[int]:
 def h13(loads: Sequence[PageLoad]) -> Verdict:
     """Decide H13 from packets: one request, one connection, everything else promised and pushed."""
 
-    def check(loads: Sequence[PageLoad]) -> tuple[str, list[int]]:
+    def check() -> Finding:
         evidence, frames = _pushed(loads[0])
         for load in loads[1:]:
             frames = frames + _pushed(load)[1]
@@ -324,7 +324,7 @@ def _promised_in_time(conversation: Http2Conversation) -> None:
 def h14(loads: Sequence[PageLoad]) -> Verdict:
     """Decide H14 from packets: one connection, the page first, then all requests before the first response to them."""
 
-    def check(loads: Sequence[PageLoad]) -> tuple[str, list[int]]:
+    def check() -> Finding:
         found = [_multiplexed(load) for load in loads]
         counts = sorted({len(load.exchanges) for load in loads})
         return (

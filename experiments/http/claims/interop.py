@@ -6,12 +6,12 @@ are checked, too. A client may request an object more than once, as load generat
 
 from __future__ import annotations
 
-from experiments.harness.judge.verdict import Contradiction, Verdict, failed, listed, shown, undecided
+from experiments.harness.judge.verdict import Contradiction, Finding, Verdict, decide, listed
 from experiments.http.claims.delivery import difference, path_of
 from experiments.http.claims.http1 import response_of
 from experiments.http.wire.http1 import Conversation
 from experiments.http.wire.http2 import Http2Conversation, Kind
-from experiments.http.wire.page_load import Files, PageLoad, why_not_evidence
+from experiments.http.wire.page_load import Files, PageLoad
 
 NO_ERROR = 0
 
@@ -22,17 +22,15 @@ def fetched(cell_id: str, load: PageLoad, protocol: str, files: Files) -> Verdic
 
     The verdict's id is `cell_id`; its evidence cites the packet of a failure.
     """
-    unfit = why_not_evidence([load])
-    if unfit is not None:
-        return undecided(cell_id, f"Nothing can be said: {unfit}.")
-    try:
+
+    def check() -> Finding:
         frames = [frame for conversation in load.conversations for frame in _sound(conversation, protocol)]
         _every_file(load, files)
         if protocol == "2-push":
             _all_pushed(load, files)
-    except Contradiction as found:
-        return failed(cell_id, found.evidence, found.frames)
-    return shown(cell_id, f"{len(files)} objects whole (responses in frames {listed(frames)}).", frames)
+        return f"{len(files)} objects whole (responses in frames {listed(frames)}).", frames
+
+    return decide(cell_id, [load], check)
 
 
 def _every_file(load: PageLoad, files: Files) -> None:

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from experiments.harness.judge.verdict import Contradiction, Verdict, listed, undecided
+from experiments.harness.judge.verdict import Contradiction, Finding, Verdict, insufficiency, listed, undecided
 from experiments.http.claims.http1 import decide_delivered, response_of
 from experiments.http.wire.http1 import Conversation, Exchange
-from experiments.http.wire.page_load import PageLoad, why_not_evidence
+from experiments.http.wire.page_load import PageLoad
 
 # A server looks at its time-outs from time to time: lab7's every half second (server.Limits.sweep_s).
 LATE_S = 1.0
@@ -24,7 +24,7 @@ EARLY_S = 0.01
 def k1(loads: Sequence[PageLoad], pause_s: float) -> Verdict:
     """Decide K1: two requests on one connection, `pause_s` of silence between them."""
 
-    def check(loads: Sequence[PageLoad]) -> tuple[str, list[int]]:
+    def check() -> Finding:
         frames = [frame for load in loads for frame in _kept(load, pause_s)]
         return (
             f"{len(loads)} connections, two requests on each, {pause_s:g} s apart, in which neither side sends octets "
@@ -37,7 +37,7 @@ def k1(loads: Sequence[PageLoad], pause_s: float) -> Verdict:
 def k2(loads: Sequence[PageLoad], pause_s: float, timeout_s: float) -> Verdict:
     """Decide K2: the server closes after `timeout_s`, and the request after `pause_s` opens another connection."""
 
-    def check(loads: Sequence[PageLoad]) -> tuple[str, list[int]]:
+    def check() -> Finding:
         found = [_closed(load, pause_s, timeout_s) for load in loads]
         waited = ", ".join(f"{waited_s:.1f}" for waited_s, _ in found)
         frames = [frame for _, some in found for frame in some]
@@ -54,13 +54,13 @@ def k3(at_client: Sequence[PageLoad], at_proxy: Sequence[PageLoad], pause_s: flo
 
     `at_proxy`: the proxy's connections to the origin during each of `at_client`.
     """
-    unfit = why_not_evidence(at_proxy)
+    unfit = insufficiency(at_proxy)
     if unfit is not None:
         return undecided("K3", f"Nothing can be said: {unfit}.")
 
-    def check(loads: Sequence[PageLoad]) -> tuple[str, list[int]]:
+    def check() -> Finding:
         frames: list[int] = []
-        for load, behind in zip(loads, at_proxy, strict=True):
+        for load, behind in zip(at_client, at_proxy, strict=True):
             _kept(load, pause_s)
             second = load.exchanges[1].request
             before, after = _two_connections(behind)

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
-from experiments.harness.judge.verdict import Contradiction, Verdict, listed, undecided
+from experiments.harness.judge.verdict import Contradiction, Finding, Verdict, listed, undecided
 from experiments.http.claims.http1 import decide_delivered, of_version, only_exchange, response_of, sound
 from experiments.http.wire.http1 import Exchange
 from experiments.http.wire.page_load import PageLoad
@@ -50,7 +50,7 @@ def h9(loads: Sequence[PageLoad]) -> Verdict:
 
 
 def _every_load(claim_id: str, loads: Sequence[PageLoad], check: _Check, fewest: int = FEWEST_OBJECTS) -> Verdict:
-    def checks(loads: Sequence[PageLoad]) -> tuple[str, list[int]]:
+    def checks() -> Finding:
         evidence, frames = check(loads[0])
         for load in loads[1:]:
             frames = frames + check(load)[1]

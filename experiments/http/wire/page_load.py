@@ -13,6 +13,7 @@ from functools import cached_property
 from experiments.harness.judge.decomposition import Decomposition, Interval, dns_intervals, sum_up
 from experiments.harness.judge.frames import CaptureFile, Frame
 from experiments.harness.judge.tcp import Connection, connections
+from experiments.harness.judge.verdict import Contradiction
 from experiments.http.wire.http1 import Conversation, Exchange, converse
 from experiments.http.wire.http2 import converse_http2, is_http2
 
@@ -45,6 +46,29 @@ class PageLoad:
             self.files if files is None else files,
         )
 
+    @property
+    def absence(self) -> str | None:
+        """The missing connection; None if there are some."""
+        return None if self.conversations else "no HTTP connection in the capture"
+
+    @property
+    def gap(self) -> str | None:
+        """The first connection that was not captured whole."""
+        cut = next((one.connection for one in self.conversations if not one.connection.whole), None)
+        return None if cut is None else f"the capture of the connection opened in frame {cut.syn.frame} has a hole"
+
+    @property
+    def violation(self) -> None:
+        """None: a claim may concern the requests alone; see `require_valid`."""
+        return None
+
+    def require_valid(self) -> None:
+        """Raise Contradiction for the first violation of the grammar."""
+        for one in self.conversations:
+            if one.problem is not None:
+                syn = one.connection.syn.frame
+                raise Contradiction(f"On the connection opened in frame {syn}: {one.problem}.", syn)
+
 
 def page_load(capture: CaptureFile, interface: str, ports: Iterable[int] = (80,)) -> PageLoad:
     """Return the HTTP/1 and HTTP/2 connections to these server ports that began while `interface` was captured.
@@ -61,21 +85,6 @@ def page_load(capture: CaptureFile, interface: str, ports: Iterable[int] = (80,)
 
 def _converse(connection: Connection) -> Conversation:
     return converse_http2(connection) if is_http2(connection) else converse(connection)
-
-
-def why_not_evidence(loads: Iterable[PageLoad]) -> str | None:
-    """Return why nothing can be concluded from these page loads, or None if something can."""
-    loads = list(loads)
-    if any(load.dropped for load in loads):
-        return f"the capture dropped {max(load.dropped for load in loads)} packets"
-    if not loads or not all(load.conversations for load in loads):
-        return "no HTTP connection in the capture"
-    for load in loads:
-        for conversation in load.conversations:
-            if not conversation.connection.whole:
-                syn = conversation.connection.syn.frame
-                return f"the capture of the connection opened in frame {syn} has a hole"
-    return None
 
 
 def decompose(load: PageLoad, dns_frames: Iterable[Frame] = ()) -> Decomposition:

@@ -16,10 +16,19 @@ from email.message import EmailMessage
 from email.parser import BytesParser
 
 from experiments.harness.judge.reassembly import Stream
-from experiments.harness.judge.verdict import Contradiction, Verdict, listed, undecided
+from experiments.harness.judge.verdict import (
+    Contradiction,
+    Finding,
+    Inconclusive,
+    Verdict,
+    decide,
+    insufficiency,
+    listed,
+    undecided,
+)
 from experiments.http.wire.http1 import converse
 from experiments.mail.claims.delivery import Arrival, arrivals
-from experiments.mail.claims.transfer import Found, MailLegs, decide_smtp, why_not_read
+from experiments.mail.claims.transfer import MailLegs
 from experiments.mail.wire.smtp import Message, SmtpSession, SmtpTraffic
 
 # RFC 2045 section 6.8: the alphabet of a base64 line.
@@ -52,10 +61,8 @@ def s8(legs: MailLegs, picture: bytes) -> Verdict:
     The picture must also be in the message that the receiver's agent gets.
     """
     traffic = legs.relayed
-    if why_not_read(legs) is not None:
-        return undecided("S8", f"Nothing can be said: {why_not_read(legs)}.")
 
-    def check() -> Found:
+    def check() -> Finding:
         for message in traffic.messages:
             _seven_bit(message)
         message, part = _picture(traffic)
@@ -80,7 +87,7 @@ def s8(legs: MailLegs, picture: bytes) -> Verdict:
             f"receiver's agent (frame {read.frame})."
         ), [message.data.frame, read.frame]
 
-    return decide_smtp("S8", [traffic], check)
+    return decide("S8", [legs.retrieval, traffic], check)
 
 
 def _read_picture(legs: MailLegs, picture: bytes, sent: Message) -> Arrival:
@@ -104,12 +111,12 @@ def _read_picture(legs: MailLegs, picture: bytes, sent: Message) -> Arrival:
 
 def s9(legs: MailLegs, objects: Mapping[str, bytes]) -> Verdict:
     """Decide S9: all of these objects come in one message of several parts; by HTTP each has its own response."""
-    if why_not_read(legs) is not None or any(not one.whole for one in legs.web):
+    if insufficiency([legs.retrieval]) is not None or any(not one.whole for one in legs.web):
         return undecided("S9", "Nothing can be said: the capture at the receiver's agent has a hole.")
     if len(objects) < 2 or not legs.web:
         return undecided("S9", "There are not several objects, or nobody fetches them by HTTP.")
 
-    def check() -> Found:
+    def check() -> Finding:
         message = _with_all(legs.relayed, objects)
         read = [one for connection in legs.reading for one in arrivals(connection)]
         whole = next((one for one in read if not _missing(one.content, objects)), None)
@@ -133,23 +140,20 @@ def s9(legs: MailLegs, objects: Mapping[str, bytes]) -> Verdict:
             f"status line and a header each (frames {listed(frames)})."
         ), [*message.sent.frames, *frames]
 
-    return decide_smtp("S9", [legs.relayed], check)
+    return decide("S9", [legs.relayed], check)
 
 
 def s11(legs: MailLegs, body: bytes) -> Verdict:
     """Decide S11: a body with lines that begin with dots is the same on every leg, though dots were added."""
     dotted = len(LINE_WITH_DOT.findall(body))
-    edges: list[int] = []
-    if why_not_read(legs) is not None:
-        return undecided("S11", f"Nothing can be said: {why_not_read(legs)}.")
 
-    def check() -> Found:
+    def check() -> Finding:
         if not dotted:
             raise Contradiction(
                 "The message has no line that begins with a dot.", legs.submitted.sessions[0].connection.syn.frame
             )
         found = [_with_body(traffic, body) for traffic in (legs.submitted, legs.relayed)]
-        edges.append(sum(_at_edges(session, message) for session, message in found))
+        edges = sum(_at_edges(session, message) for session, message in found)
         for _, message in found:
             if len(message.data.stuffed_at) != dotted:
                 raise Contradiction(
@@ -159,17 +163,16 @@ def s11(legs: MailLegs, body: bytes) -> Verdict:
         read = next((one for one in legs.reading if any(each.body == body for each in arrivals(one))), None)
         if read is None:
             raise Contradiction("What the receiver's agent gets is another text.", found[1][1].data.frame)
+        if not edges:
+            raise Inconclusive("No dot at the beginning of a line came to stand at the edge of a segment.")
         frames = [message.data.frame for _, message in found] + [read.syn.frame]
         return (
-            f"{dotted} lines begin with a dot; on both legs of SMTP each of them has one dot more, {edges[0]} of these "
+            f"{dotted} lines begin with a dot; on both legs of SMTP each of them has one dot more, {edges} of these "
             f"dots stand at the edge of a segment, and the text has the SHA-256 {digest(body)[:16]}... with the "
             f"sender's agent, between the servers and with the receiver's agent (frames {listed(frames)})."
         ), frames
 
-    verdict = decide_smtp("S11", [legs.submitted, legs.relayed], check)
-    if verdict.verdict == "shown" and edges == [0]:
-        return undecided("S11", "No dot at the beginning of a line came to stand at the edge of a segment.")
-    return verdict
+    return decide("S11", [legs.retrieval, legs.submitted, legs.relayed], check)
 
 
 def _seven_bit(message: Message) -> None:

@@ -82,8 +82,8 @@ def arrivals(connection: Connection) -> list[Arrival]:
     if connection.server.port == pop3.POP3_PORT:
         session = pop3.read_session(connection)
         _sound(session.problem, connection)
-        fetched = [one for one in session.asked("RETR") if one.ok]
-        said = [(one.content, one.response) for one in fetched]
+        fetched = [one for one in session.exchanges_of("RETR") if one.ok]
+        said = [(one.content, one.final) for one in fetched]
         return [Arrival(content, each.frame, each.last_ns) for content, each in said if each is not None]
     reading = imap.read_session(connection)
     _sound(reading.problem, connection)
@@ -91,7 +91,7 @@ def arrivals(connection: Connection) -> list[Arrival]:
         contents = whole_messages(reading)
     except ImapGrammarError as error:
         raise Contradiction(f"A FETCH response is not as the grammar has it: {error}.", connection.syn.frame) from None
-    last = [one for exchange in reading.asked("FETCH") for one in exchange.named("FETCH")]
+    last = [one for exchange in reading.exchanges_of("FETCH") for one in exchange.data("FETCH")]
     return [Arrival(content, last[-1].frame, last[-1].last_ns) for content in contents.values()]
 
 

@@ -15,10 +15,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from experiments.harness.judge.verdict import Contradiction, Verdict
-from experiments.mail.claims.evidence import Found, InconclusiveError, decide_mail, digest, octets_of
+from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide
+from experiments.mail.claims.evidence import digest, octets_of
 from experiments.mail.claims.pop3 import downloaded
-from experiments.mail.wire.imap import Exchange, ImapSession, ImapTraffic
+from experiments.mail.wire.imap import ImapExchange, ImapSession, ImapTraffic
 from experiments.mail.wire.imap_grammar import ImapGrammarError, Value
 from experiments.mail.wire.pop3 import Pop3Traffic
 
@@ -67,16 +67,16 @@ def m2(course: ImapCourse, contents: Sequence[bytes], asked: Asked) -> Verdict:
     """Decide M2; `contents`: the messages of the mailbox, lines ending in CRLF."""
     imap = (course.everything, course.works, course.looks, course.folder, course.headers, course.attachment)
 
-    def check() -> Found:
+    def check() -> Finding:
         try:
             return _check(course, contents, asked)
         except ImapGrammarError as error:
             raise Contradiction(f"A response is not as the grammar has it: {error}.") from None
 
-    return decide_mail("M2", [*imap, course.top, course.download], check)
+    return decide("M2", [*imap, course.top, course.download], check)
 
 
-def _check(course: ImapCourse, contents: Sequence[bytes], asked: Asked) -> Found:
+def _check(course: ImapCourse, contents: Sequence[bytes], asked: Asked) -> Finding:
     stored = _stored(course.everything.sessions[0], contents)
     works, looks = course.works.sessions[0], course.looks.sessions[0]
     found = _search(works, stored, asked)
@@ -99,20 +99,20 @@ def _check(course: ImapCourse, contents: Sequence[bytes], asked: Asked) -> Found
     ), [_one(works, "CREATE").frames[0], folder.frames[-1], flagged.frames[-1], there.frames[-1]]
 
 
-def _one(session: ImapSession, verb: str) -> Exchange:
+def _one(session: ImapSession, verb: str) -> ImapExchange:
     """Return the first exchange of this name, which must succeed."""
-    every = session.asked(verb)
+    every = session.exchanges_of(verb)
     if not every:
-        raise InconclusiveError(f"The session of frame {session.frame} has no {verb}.")
+        raise Inconclusive(f"The session of frame {session.frame} has no {verb}.")
     if not every[0].ok:
         raise Contradiction(f"{every[0].text!r} in frame {every[0].frames[-1]}.", *every[0].frames)
     return every[0]
 
 
 def whole_messages(session: ImapSession) -> dict[int, bytes]:
-    """Return the whole messages that a session fetched, by number, at once or header and text. Raises ImapGrammarError."""
+    """Return the messages fetched whole (at once or header and text), by number. Raises ImapGrammarError."""
     parts: dict[int, dict[str, bytes]] = {}
-    for exchange in session.asked("FETCH"):
+    for exchange in session.exchanges_of("FETCH"):
         for number, items in exchange.fetched().items():
             strings = {name: value for name, value in items.items() if isinstance(value, bytes)}
             parts.setdefault(number, {}).update({SAME.get(name, name): value for name, value in strings.items()})
@@ -144,9 +144,9 @@ def _stored(session: ImapSession, contents: Sequence[bytes]) -> dict[int, bytes]
     return found
 
 
-def _numbers(exchange: Exchange) -> set[int]:
+def _numbers(exchange: ImapExchange) -> set[int]:
     """Parse the message numbers of a SEARCH response."""
-    values = [value for one in exchange.named("SEARCH") for value in one.values]
+    values = [value for one in exchange.data("SEARCH") for value in one.values]
     return {int(value) for value in values if isinstance(value, str) and value.isdigit()}
 
 
@@ -154,9 +154,9 @@ def _search(session: ImapSession, stored: Mapping[int, bytes], asked: Asked) -> 
     _one(session, "SEARCH")
     expected = {number for number, octets in stored.items() if asked.subject in _subject(octets)}
     if len(expected) != 1:
-        raise InconclusiveError(f"{len(expected)} messages have {asked.subject!r} in their Subject.")
+        raise Inconclusive(f"{len(expected)} messages have {asked.subject!r} in their Subject.")
     others = set(stored) - expected
-    for one in session.asked("SEARCH"):
+    for one in session.exchanges_of("SEARCH"):
         negated = re.search(rb"(?i)\bNOT SUBJECT ", one.command.argument) is not None
         if (found := _numbers(one)) != (others if negated else expected) or not one.ok:
             raise Contradiction(
@@ -180,7 +180,7 @@ def _subject(octets: bytes) -> bytes:
 def _partial(session: ImapSession, stored: Mapping[int, bytes]) -> int:
     """Count the octets of partial FETCHes; raise Contradiction unless they are the requested ones."""
     brought = 0
-    for exchange in session.asked("FETCH"):
+    for exchange in session.exchanges_of("FETCH"):
         asked = PARTIAL.search(exchange.command.argument)
         if asked is None:
             continue
@@ -199,11 +199,11 @@ def _partial(session: ImapSession, stored: Mapping[int, bytes]) -> int:
                 )
             brought += most
     if not brought:
-        raise InconclusiveError("No part of a message is fetched.")
+        raise Inconclusive("No part of a message is fetched.")
     return brought
 
 
-def _copied(session: ImapSession, content: bytes, of: Exchange) -> None:
+def _copied(session: ImapSession, content: bytes, of: ImapExchange) -> None:
     """Raise Contradiction unless the only message of the folder is the copied one."""
     found = list(whole_messages(session).values())
     if found != [content]:
@@ -216,18 +216,18 @@ def _copied(session: ImapSession, content: bytes, of: Exchange) -> None:
 
 
 def _flags(works: ImapSession, looks: ImapSession, number: int) -> None:
-    """Raise Contradiction unless FETCH FLAGS in the later session returns the flags that STORE set in the earlier one."""
+    """Raise Contradiction unless FETCH FLAGS in the later session returns the flags that STORE set before."""
     expected: dict[int, set[str]] = {}
-    for exchange in (one for one in works.asked("STORE") if one.ok):
+    for exchange in (one for one in works.exchanges_of("STORE") if one.ok):
         said = STORED.match(exchange.command.argument)
         if said is None:
-            raise InconclusiveError(f"{exchange.command.text!r} is a STORE of another kind.")
+            raise Inconclusive(f"{exchange.command.text!r} is a STORE of another kind.")
         flags = set(said[3].decode().lower().split())
         have = expected.setdefault(int(said[1]), set())
         expected[int(said[1])] = have | flags if said[2] == b"+" else have - flags
-    asked = next((one for one in looks.asked("FETCH") if b"FLAGS" in one.command.argument.upper()), None)
+    asked = next((one for one in looks.exchanges_of("FETCH") if b"FLAGS" in one.command.argument.upper()), None)
     if asked is None:
-        raise InconclusiveError(f"The session of frame {looks.frame} fetches no flags.")
+        raise Inconclusive(f"The session of frame {looks.frame} fetches no flags.")
     told = {at: items.get("FLAGS") for at, items in asked.fetched().items()}
     for at, flags_said in told.items():
         have = {str(one).lower() for one in flags_said} if isinstance(flags_said, list) else set()
@@ -244,7 +244,7 @@ def _flags(works: ImapSession, looks: ImapSession, number: int) -> None:
 
 def _attachment(session: ImapSession, attachment: bytes) -> int:
     """Count the encoded octets of a part; raise Contradiction unless it is the attachment."""
-    for exchange in session.asked("FETCH"):
+    for exchange in session.exchanges_of("FETCH"):
         for items in exchange.fetched().values():
             for name, part in items.items():
                 if PART_NUMBER.fullmatch(name) is None or not isinstance(part, bytes):
@@ -263,13 +263,13 @@ def _attachment(session: ImapSession, attachment: bytes) -> int:
     raise Contradiction(f"No attachment comes in the session of frame {session.frame}.", session.frame)
 
 
-def _folder(session: ImapSession, folder: str, of: Exchange) -> Exchange:
+def _folder(session: ImapSession, folder: str, of: ImapExchange) -> ImapExchange:
     """Return the STATUS of the folder; raise Contradiction unless it is listed and has one message."""
-    names = [_name(one.values[-1]) for exchange in session.asked("LIST") for one in exchange.named("LIST")]
+    names = [_name(one.values[-1]) for exchange in session.exchanges_of("LIST") for one in exchange.data("LIST")]
     status = _one(session, "STATUS")
     if folder not in names:
         raise Contradiction(f"{folder} is not listed in the session of frame {session.frame}.", *of.frames)
-    values = [value for one in status.named("STATUS") for value in one.values if isinstance(value, list)]
+    values = [value for one in status.data("STATUS") for value in one.values if isinstance(value, list)]
     counts = [dict(zip(value[::2], value[1::2], strict=False)).get("MESSAGES") for value in values]
     if counts != ["1"]:
         raise Contradiction(
@@ -284,7 +284,7 @@ def _name(value: Value) -> str:
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
-def _flagged(session: ImapSession, number: int, of: Exchange) -> Exchange:
+def _flagged(session: ImapSession, number: int, of: ImapExchange) -> ImapExchange:
     exchange = _one(session, "SEARCH")
     if _numbers(exchange) != {number}:
         raise Contradiction(
@@ -296,12 +296,12 @@ def _flagged(session: ImapSession, number: int, of: Exchange) -> Exchange:
     return exchange
 
 
-def _exists(session: ImapSession, count: int) -> Exchange:
+def _exists(session: ImapSession, count: int) -> ImapExchange:
     """Return the exchange that opens the mailbox, which must still have this number of messages."""
-    opened = next(iter(session.asked("SELECT", "EXAMINE")), None)
+    opened = next(iter(session.exchanges_of("SELECT", "EXAMINE")), None)
     if opened is None or not opened.ok:
-        raise InconclusiveError(f"The session of frame {session.frame} opens no mailbox.")
-    numbers = [one.number for one in opened.named("EXISTS")]
+        raise Inconclusive(f"The session of frame {session.frame} opens no mailbox.")
+    numbers = [one.number for one in opened.data("EXISTS")]
     if numbers != [count]:
         raise Contradiction(f"{numbers} messages are there in frame {opened.frames[-1]}, not {count}.", *opened.frames)
     return opened
@@ -311,13 +311,13 @@ def _volume(course: ImapCourse, stored: Mapping[int, bytes]) -> str:
     """Describe the octets of all headers; raise Contradiction unless IMAP transfers less than a download."""
     imap, top, download = course.headers.sessions[0], course.top.sessions[0], course.download.sessions[0]
     needed = sum(len(octets.partition(b"\r\n\r\n")[0]) + 4 for octets in stored.values())
-    items = [each for one in imap.asked("FETCH") for each in one.fetched().items()]
+    items = [each for one in imap.exchanges_of("FETCH") for each in one.fetched().items()]
     headers = [(at, value) for at, each in items for name, value in each.items() if name.startswith("BODY[HEADER")]
     for at, value in headers:
         if at in stored and value != _header(stored[at]):
             where = f"in the session of frame {imap.frame}"
             raise Contradiction(f"The header of message {at} {where} is not its own.", imap.frame)
-    for one in top.asked("TOP"):
+    for one in top.exchanges_of("TOP"):
         number = one.command.argument.split()[0]
         content = next((each.content for each in downloaded(course.download) if each.command.argument == number), None)
         if content is not None and one.content != _header(content):
@@ -326,8 +326,8 @@ def _volume(course: ImapCourse, stored: Mapping[int, bytes]) -> str:
                 *one.frames,
             )
     got = sum(len(value) for _, value in headers if isinstance(value, bytes))
-    if got != needed or len(downloaded(course.download)) != len(stored) or len(top.asked("TOP")) != len(stored):
-        raise InconclusiveError(f"{got} octets of {needed} in the headers of {len(stored)} messages were fetched.")
+    if got != needed or len(downloaded(course.download)) != len(stored) or len(top.exchanges_of("TOP")) != len(stored):
+        raise Inconclusive(f"{got} octets of {needed} in the headers of {len(stored)} messages were fetched.")
     moved, all_of_it = octets_of(imap), octets_of(download)
     if moved >= all_of_it:
         raise Contradiction(

@@ -10,9 +10,9 @@ from email.parser import BytesParser
 from email.policy import SMTP
 from typing import Any
 
-from experiments.harness.judge.verdict import Contradiction, Verdict, listed
+from experiments.harness.judge.verdict import Contradiction, Finding, Verdict, decide, listed
 from experiments.mail.claims.delivery import BLANK_LINE, why_altered, with_crlf
-from experiments.mail.claims.evidence import Found, decide_mail, digest
+from experiments.mail.claims.evidence import digest
 from experiments.mail.claims.imap import whole_messages
 from experiments.mail.wire.imap import ImapTraffic
 from experiments.mail.wire.imap_grammar import ImapGrammarError
@@ -27,7 +27,7 @@ def sent(cell_id: str, traffic: SmtpTraffic, message: bytes, recipient: str) -> 
     Some clients append an empty line, and rewrite the header.
     """
 
-    def check() -> Found:
+    def check() -> Finding:
         for one in traffic.messages:
             if _text(one.body) == _text(_body(message)) and one.taken and recipient in _recipients(one):
                 _means_the_same(message, one)
@@ -41,7 +41,7 @@ def sent(cell_id: str, traffic: SmtpTraffic, message: bytes, recipient: str) -> 
         said = last.exchanges[-1].text if last.exchanges else "no command"
         raise Contradiction(f"No message is sent; the last exchange: {said}.", last.connection.syn.frame)
 
-    return decide_mail(cell_id, [traffic], check)
+    return decide(cell_id, [traffic], check)
 
 
 def relayed(
@@ -49,7 +49,7 @@ def relayed(
 ) -> Verdict:
     """Decide that a message was relayed for this recipient unaltered, and is stored so in the mailbox (its files)."""
 
-    def check() -> Found:
+    def check() -> Finding:
         same = [one for one in traffic.messages if one.taken and why_altered(message, one.content) is None]
         passed = next((one for one in same if recipient in _recipients(one)), None)
         if passed is None:
@@ -70,7 +70,7 @@ def relayed(
             frames,
         )
 
-    return decide_mail(cell_id, [traffic], check)
+    return decide(cell_id, [traffic], check)
 
 
 def _body(content: bytes) -> bytes:
@@ -103,34 +103,34 @@ def _text(body: bytes) -> bytes:
 
 
 def _recipients(message: Message) -> list[str]:
-    return [one.said.path for one in message.recipients if isinstance(one.said, Command)]
+    return [one.command.path for one in message.recipients if isinstance(one.command, Command)]
 
 
 def fetched_by_pop3(cell_id: str, traffic: Pop3Traffic, contents: Sequence[bytes]) -> Verdict:
     """Decide that every message was retrieved whole by RETR."""
 
-    def check() -> Found:
-        retr = [one for session in traffic.sessions for one in session.asked("RETR") if one.ok]
+    def check() -> Finding:
+        retr = [one for session in traffic.sessions for one in session.exchanges_of("RETR") if one.ok]
         _are(contents, [one.content for one in retr], traffic.sessions[0].frame)
         frames = [one.frames[0] for one in retr]
         return f"{len(contents)} messages are handed out whole (RETR in frames {listed(frames)}).", frames
 
-    return decide_mail(cell_id, [traffic], check)
+    return decide(cell_id, [traffic], check)
 
 
 def fetched_by_imap(cell_id: str, traffic: ImapTraffic, contents: Sequence[bytes]) -> Verdict:
     """Decide that every message was retrieved whole by FETCH, at once or its header and its text."""
 
-    def check() -> Found:
+    def check() -> Finding:
         try:
             got = [content for session in traffic.sessions for content in whole_messages(session).values()]
         except ImapGrammarError as error:
             raise Contradiction(f"A FETCH response is not as the grammar has it: {error}.") from None
         _are(contents, got, traffic.sessions[0].frame)
-        frames = [one.frames[0] for session in traffic.sessions for one in session.asked("FETCH")]
+        frames = [one.frames[0] for session in traffic.sessions for one in session.exchanges_of("FETCH")]
         return f"{len(contents)} messages are handed out whole (FETCH in frames {listed(frames)}).", frames
 
-    return decide_mail(cell_id, [traffic], check)
+    return decide(cell_id, [traffic], check)
 
 
 def _are(contents: Iterable[bytes], got: Iterable[bytes], frame: int) -> None:

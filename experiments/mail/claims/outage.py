@@ -21,9 +21,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from experiments.harness.judge.tcp import Connection
-from experiments.harness.judge.verdict import Contradiction, Verdict
+from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide
 from experiments.mail.claims.delivery import why_altered
-from experiments.mail.claims.evidence import Found, InconclusiveError, decide_mail
 from experiments.mail.claims.imap import whole_messages
 from experiments.mail.wire.attempts import NS, Attempt, Keeping, is_again, kept
 from experiments.mail.wire.imap import ImapTraffic
@@ -110,9 +109,9 @@ def s5(episodes: Sequence[Episode], given_up: Sequence[Episode] = ()) -> Verdict
     passed = [part for one in episodes for part in (one.leaving, one.arriving) if part is not None]
     traffic += [part for part in passed if part.sessions or part.dropped]
 
-    def check() -> Found:
+    def check() -> Finding:
         if not every:
-            raise InconclusiveError("No peer was down.")
+            raise Inconclusive("No peer was down.")
         found = [_course(one) for one in episodes]
         said = " ".join(text for text, _ in found)
         frames = [frame for _, some in found for frame in some]
@@ -121,10 +120,10 @@ def s5(episodes: Sequence[Episode], given_up: Sequence[Episode] = ()) -> Verdict
             said, frames = f"{said} {text}".strip(), [*frames, *some]
         return said, frames
 
-    return decide_mail("S5", traffic, check)
+    return decide("S5", traffic, check)
 
 
-def _course(episode: Episode) -> Found:
+def _course(episode: Episode) -> Finding:
     """Describe the course of one outage."""
     outage, taken = episode.outage, _taken(episode)
     contents = list(whole_messages(episode.mailbox.sessions[-1]).values())
@@ -148,7 +147,7 @@ def _taken(episode: Episode) -> dict[bytes, Message]:
     traffic = episode.submitted
     found = {message.body: message for message in traffic.messages if message.taken}
     if not found:
-        raise InconclusiveError("The sender's server took no message over.")
+        raise Inconclusive("The sender's server took no message over.")
     # Some agents put an empty line behind a message.
     handed = {body.rstrip(b"\r\n") for body in found}
     missing = sum(_body(one).rstrip(b"\r\n") not in handed for one in episode.composed)
@@ -182,10 +181,10 @@ def _tried(episode: Episode) -> list[Attempt]:
     for one in attempts(episode):
         # A SYN that is sent again, because it was lost, may be answered behind the return.
         if one.answered_ns is not None and outage.began_ns <= one.answered_ns < (outage.back_ns or 0):
-            raise InconclusiveError(f"The peer answers in frame {one.frame}, where it was to be away.")
+            raise Inconclusive(f"The peer answers in frame {one.frame}, where it was to be away.")
     if not is_again(failed):
         if outage.back_ns is not None and outage.back_ns - outage.began_ns < 2 * outage.bound_s * NS:
-            raise InconclusiveError(f"{outage.kind}: that was too short for a second attempt to be due.")
+            raise Inconclusive(f"{outage.kind}: that was too short for a second attempt to be due.")
         raise Contradiction(
             f"{outage.kind}: {len(failed)} attempts while the peer is away: it is not asked again.",
             *(one.frame for one in failed),
@@ -224,8 +223,8 @@ def _arrived(episode: Episode) -> dict[bytes, list[tuple[int, Message]]]:
     """Return the times at which the peer accepted each body."""
     found: dict[bytes, list[tuple[int, Message]]] = {}
     for message in episode.arriving.messages if episode.arriving is not None else ():
-        if message.taken and message.sent.reply is not None:
-            found.setdefault(message.body, []).append((message.sent.reply.last_ns, message))
+        if message.taken and message.sent.final is not None:
+            found.setdefault(message.body, []).append((message.sent.final.last_ns, message))
     return found
 
 
@@ -262,7 +261,7 @@ def _duplicates(episode: Episode, held: Counter[bytes], sent: dict[bytes, list[M
 
 def _is_in_doubt(message: Message, kills: Iterable[tuple[int, int]]) -> bool:
     """Return True if the sender cannot know the outcome: no reply, or killed before or right after the reply."""
-    reply = message.sent.reply
+    reply = message.sent.final
     if reply is None:
         return True
     return any(message.data.first_ns <= killed_ns <= reply.last_ns + NOTED_NS for killed_ns, _ in kills)
@@ -280,16 +279,16 @@ def _killed(
     ]
     away = episode.outage.back_ns is None or killed_ns < episode.outage.back_ns
     if not queued and away:
-        raise InconclusiveError(f"{episode.outage.kind}: the sender's server was killed with nothing in its queue.")
+        raise Inconclusive(f"{episode.outage.kind}: the sender's server was killed with nothing in its queue.")
     when = "before" if away else "behind"
     return f"; the sender's server is killed with {len(queued)} in its queue, {when} the return"
 
 
 def _is_done(message: Message, at_ns: int) -> bool:
-    return message.taken and message.sent.reply is not None and message.sent.reply.last_ns <= at_ns
+    return message.taken and message.sent.final is not None and message.sent.final.last_ns <= at_ns
 
 
-def _reported(episode: Episode) -> Found:
+def _reported(episode: Episode) -> Finding:
     """Describe the messages to a peer that stays away: each is returned as a report."""
     failed, taken = during(episode), _taken(episode)
     if not is_again(failed):
@@ -326,7 +325,7 @@ def _reports(traffic: ImapTraffic) -> Iterator[bytes]:
 
 def _is_of(report: bytes, message: Message) -> bool:
     """Return True if a report returns a message, and names a recipient of it as failed (RFC 3464 section 2.3)."""
-    recipients = [one.said.path for one in message.recipients if isinstance(one.said, Command)]
+    recipients = [one.command.path for one in message.recipients if isinstance(one.command, Command)]
     named = [one.decode(errors="replace").lower() for one in FINAL_RECIPIENT.findall(report)]
     return _token(message.body) in report and any(each.lower() in one for each in recipients for one in named)
 
@@ -353,8 +352,8 @@ def resumption(episode: Episode) -> Resumption | None:
     if first is None or not failed:
         return None
     session = next(one for one in episode.leaving.sessions if one.connection.syn.frame == first.frame)
-    message = next((one for one in session.messages if one.taken and one.sent.reply is not None), None)
+    message = next((one for one in session.messages if one.taken and one.sent.final is not None), None)
     answer = session.connection.from_server.syn
-    if message is None or message.sent.reply is None or message.asked.reply is None or answer is None:
+    if message is None or message.sent.final is None or message.data_command.final is None or answer is None:
         return None
-    return Resumption(failed[-1], first, answer.time_ns, message.asked.reply.last_ns, message.sent.reply.last_ns)
+    return Resumption(failed[-1], first, answer.time_ns, message.data_command.final.last_ns, message.sent.final.last_ns)

@@ -9,9 +9,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from experiments.harness.judge.verdict import Contradiction, Verdict
-from experiments.mail.claims.evidence import Found, InconclusiveError, decide_mail, digest
-from experiments.mail.wire.pop3 import Exchange, Pop3Session, Pop3Traffic
+from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide
+from experiments.mail.claims.evidence import digest
+from experiments.mail.wire.pop3 import Pop3Exchange, Pop3Session, Pop3Traffic
 
 # RFC 1939 section 5: commands allowed in the TRANSACTION state only.
 TRANSACTIONS = ("STAT", "LIST", "RETR", "DELE", "NOOP", "RSET", "TOP", "UIDL")
@@ -40,7 +40,7 @@ class Pop3Course:
 def m1(course: Pop3Course, contents: Sequence[bytes]) -> Verdict:
     """Decide M1; `contents`: the messages of the maildrop at the beginning, lines ending in CRLF."""
 
-    def check() -> Found:
+    def check() -> Finding:
         for session in (session for one in course.every for session in one.sessions):
             _nothing_before_proof(session)
         refused = _refused(course.refused.sessions[0])
@@ -58,11 +58,11 @@ def m1(course: Pop3Course, contents: Sequence[bytes]) -> Verdict:
             f"{len(contents) - len(deleted)} others are left, and come with the sizes that LIST says."
         ), [refused.frames[-1], proof.frames[-1], kept[0].frames[0], deleted[0].frames[0]]
 
-    return decide_mail("M1", course.every, check)
+    return decide("M1", course.every, check)
 
 
-def _text(exchange: Exchange) -> str:
-    return repr(exchange.response.text) if exchange.response is not None else "nothing"
+def _text(exchange: Pop3Exchange) -> str:
+    return repr(exchange.final.text) if exchange.final is not None else "nothing"
 
 
 def _nothing_before_proof(session: Pop3Session) -> None:
@@ -74,33 +74,33 @@ def _nothing_before_proof(session: Pop3Session) -> None:
             raise Contradiction(f"{one.text!r} in frame {one.frames[0]} succeeds before a password does.", *one.frames)
 
 
-def _refused(session: Pop3Session) -> Exchange:
+def _refused(session: Pop3Session) -> Pop3Exchange:
     """Return the exchange that refuses a wrong password; later commands must be refused as well."""
-    attempts = session.asked("PASS", "APOP", "AUTH")
-    if not attempts or not session.asked(*TRANSACTIONS):
-        raise InconclusiveError("No session asks for messages with a wrong password.")
+    attempts = session.exchanges_of("PASS", "APOP", "AUTH")
+    if not attempts or not session.exchanges_of(*TRANSACTIONS):
+        raise Inconclusive("No session asks for messages with a wrong password.")
     if (proof := session.proof) is not None:
         raise Contradiction(f"A wrong password is taken in frame {proof.frames[-1]}.", *proof.frames)
     return attempts[-1]
 
 
-def _dropped(session: Pop3Session) -> Exchange:
+def _dropped(session: Pop3Session) -> Pop3Exchange:
     """Return the DELE of a session that ends without QUIT, so that it deletes nothing (RFC 1939 section 6)."""
-    marked = next((one for one in session.asked("DELE") if one.ok), None)
-    if marked is None or session.asked("QUIT"):
-        raise InconclusiveError("No session marks a message and ends without QUIT.")
+    marked = next((one for one in session.exchanges_of("DELE") if one.ok), None)
+    if marked is None or session.exchanges_of("QUIT"):
+        raise Inconclusive("No session marks a message and ends without QUIT.")
     return marked
 
 
-def count(traffic: Pop3Traffic, contents: Sequence[bytes] | None = None) -> tuple[int, Exchange]:
+def count(traffic: Pop3Traffic, contents: Sequence[bytes] | None = None) -> tuple[int, Pop3Exchange]:
     """Return the number of messages by the session's STAT, and that exchange. Raises Contradiction.
 
     `contents`: the messages, whose total size STAT has to return as well (RFC 1939 section 11: lines end in CRLF).
     """
-    asked = traffic.sessions[0].asked("STAT")
+    asked = traffic.sessions[0].exchanges_of("STAT")
     if not asked:
-        raise InconclusiveError(f"The session of frame {traffic.sessions[0].frame} does not ask for the count.")
-    words = asked[0].response.message.split() if asked[0].ok and asked[0].response is not None else []
+        raise Inconclusive(f"The session of frame {traffic.sessions[0].frame} does not ask for the count.")
+    words = asked[0].final.message.split() if asked[0].ok and asked[0].final is not None else []
     # RFC 1939 section 5, STAT: "+OK nn mm" is the format that servers are required to use.
     if len(words) < 2 or not words[0].isdigit():
         raise Contradiction(f"{asked[0].text!r} in frame {asked[0].frames[-1]} has no count.", *asked[0].frames)
@@ -113,16 +113,16 @@ def count(traffic: Pop3Traffic, contents: Sequence[bytes] | None = None) -> tupl
     return int(words[0]), asked[0]
 
 
-def downloaded(traffic: Pop3Traffic) -> list[Exchange]:
+def downloaded(traffic: Pop3Traffic) -> list[Pop3Exchange]:
     """Return the RETRs of a session, all of which must succeed. Raises Contradiction."""
-    asked = traffic.sessions[0].asked("RETR")
+    asked = traffic.sessions[0].exchanges_of("RETR")
     for one in asked:
         if not one.ok:
             raise Contradiction(f"{one.text!r} in frame {one.frames[-1]}.", *one.frames)
     return asked
 
 
-def _kept(course: Pop3Course, contents: Sequence[bytes]) -> list[Exchange]:
+def _kept(course: Pop3Course, contents: Sequence[bytes]) -> list[Pop3Exchange]:
     """Return the downloads of the session that keeps; raise Contradiction unless they are the messages, and these
     remain.
     """
@@ -144,7 +144,7 @@ def _kept(course: Pop3Course, contents: Sequence[bytes]) -> list[Exchange]:
     return asked
 
 
-def _are(asked: Sequence[Exchange], contents: Sequence[bytes]) -> None:
+def _are(asked: Sequence[Pop3Exchange], contents: Sequence[bytes]) -> None:
     """Raise Contradiction if a download is none of the messages, or one is handed out more often than it is there."""
     left = Counter(contents)
     for one in asked:
@@ -157,17 +157,17 @@ def _are(asked: Sequence[Exchange], contents: Sequence[bytes]) -> None:
         left[one.content] -= 1
 
 
-def _deleted(course: Pop3Course, contents: Sequence[bytes]) -> list[Exchange]:
+def _deleted(course: Pop3Course, contents: Sequence[bytes]) -> list[Pop3Exchange]:
     """Return the DELEs of the session that deletes; raise Contradiction unless these messages alone are gone."""
     session = course.deletes.sessions[0]
-    asked, got = session.asked("DELE"), {one.command.argument for one in downloaded(course.deletes)}
+    asked, got = session.exchanges_of("DELE"), {one.command.argument for one in downloaded(course.deletes)}
     _are(downloaded(course.deletes), contents)
     if not asked:
-        raise InconclusiveError("No session deletes.")
+        raise Inconclusive("No session deletes.")
     for one in asked:
         if not one.ok or one.command.argument not in got:
             raise Contradiction(f"{one.text!r} in frame {one.frames[0]}: not a message that it has.", *one.frames)
-    if not any(one.ok for one in session.asked("QUIT")):
+    if not any(one.ok for one in session.exchanges_of("QUIT")):
         raise Contradiction(
             f"The session of frame {session.frame} does not end by a QUIT that succeeds.", session.frame
         )
@@ -189,7 +189,7 @@ def _left(traffic: Pop3Traffic, rest: Sequence[bytes]) -> None:
     """Raise Contradiction unless a session downloads the remaining messages, each with its size by LIST."""
     session, got = traffic.sessions[0], downloaded(traffic)
     if len(got) != len(rest):
-        raise InconclusiveError(f"{len(got)} of the {len(rest)} messages that are left were downloaded.")
+        raise Inconclusive(f"{len(got)} of the {len(rest)} messages that are left were downloaded.")
     strange = Counter(one.content for one in got) - Counter(rest)
     for one in got:
         if one.content in strange:
@@ -211,8 +211,8 @@ def _left(traffic: Pop3Traffic, rest: Sequence[bytes]) -> None:
 
 def _sizes(session: Pop3Session) -> dict[str, int]:
     """Return the octets of each message by its number, from LIST (RFC 1939 section 5: a scan listing)."""
-    asked = next((one for one in session.asked("LIST") if not one.command.argument), None)
+    asked = next((one for one in session.exchanges_of("LIST") if not one.command.argument), None)
     if asked is None or not asked.ok:
-        raise InconclusiveError(f"The session of frame {session.frame} has no LIST.")
+        raise Inconclusive(f"The session of frame {session.frame} has no LIST.")
     lines = [line.split() for line in asked.content.decode(errors="replace").splitlines()]
     return {words[0]: int(words[1]) for words in lines if len(words) >= 2 and words[1].isdigit()}

@@ -13,13 +13,11 @@ from dataclasses import dataclass
 
 from experiments.cache.wire.legs import status_of
 from experiments.harness.judge.tcp import Connection
-from experiments.harness.judge.verdict import Contradiction, Verdict, undecided
+from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide
 from experiments.http.claims.http1 import response_of
 from experiments.http.wire.http1 import Conversation
 from experiments.http.wire.page_load import PageLoad
-from experiments.http.wire.page_load import why_not_evidence as why_no_pages
 from experiments.mail.claims.delivery import why_altered
-from experiments.mail.claims.evidence import Found, InconclusiveError, decide_mail
 from experiments.mail.wire.smtp import Message, SmtpSession, SmtpTraffic
 from experiments.mail.wire.smtp_grammar import Command
 
@@ -47,11 +45,8 @@ class Push:
 
 def m4(pulls: Sequence[Pull], pushes: Sequence[Push]) -> Verdict:
     """Decide M4 by some loads and some deliveries; those of mail in both directions between two servers, best."""
-    unfit = why_no_pages([one.load for one in pulls])
-    if unfit is not None:
-        return undecided("M4", f"Nothing can be said: {unfit}.")
 
-    def check() -> Found:
+    def check() -> Finding:
         pulled = [_pulled(one) for one in pulls]
         pushed = [_pushed(one) for one in pushes]
         lines = sum(_http_lines(one.load) for one in pulls) + sum(_smtp_lines(one.traffic) for one in pushes)
@@ -64,7 +59,7 @@ def m4(pulls: Sequence[Pull], pushes: Sequence[Push]) -> Verdict:
             f"lines of command and response are ASCII, and every response has a code of three digits."
         ), [pull, push]
 
-    return decide_mail("M4", [one.traffic for one in pushes], check)
+    return decide("M4", [*(one.load for one in pulls), *(one.traffic for one in pushes)], check)
 
 
 def _pulled(pull: Pull) -> int:
@@ -147,10 +142,10 @@ def _smtp_lines(traffic: SmtpTraffic) -> int:
         for reply in session.replies:
             lines += len(reply.lines)
         for one in session.exchanges:
-            if isinstance(one.said, Command):
+            if isinstance(one.command, Command):
                 lines += 1
-                if not one.said.octets.isascii():
-                    raise Contradiction(f"{one.text!r} in frame {one.said.frame} is not ASCII.", one.said.frame)
+                if not one.command.octets.isascii():
+                    raise Contradiction(f"{one.text!r} in frame {one.command.frame} is not ASCII.", one.command.frame)
     if not lines:
-        raise InconclusiveError("No line of SMTP is in the capture.")
+        raise Inconclusive("No line of SMTP is in the capture.")
     return lines

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from experiments.harness.judge.verdict import Contradiction
+from experiments.harness.judge.verdict import Contradiction, Finding
 from experiments.mail.claims import replies as replies
 from experiments.mail.claims.replies import (
     Check,
@@ -31,18 +31,17 @@ from experiments.mail.claims.replies import (
     same_again,
     the_like,
 )
-from experiments.mail.claims.transfer import Found
 from experiments.mail.wire.pop3 import read_session
-from experiments.mail.wire.smtp import Exchange, Message
+from experiments.mail.wire.smtp import Message, SmtpExchange
 from experiments.mail.wire.smtp_grammar import ARGUMENTS, OTHER_VERBS
 
 POSITIVE = (250, 251)
 
 
-def shutting_down(scenario: Scenario) -> Found:
+def shutting_down(scenario: Scenario) -> Finding:
     """Check 421: the server, told to stop, sends it unsolicited, closes the connection, and accepts no other."""
     for session in scenario.sessions:
-        for reply in (one for one in session.unasked if one.code == 421):
+        for reply in (one for one in session.unsolicited if one.code == 421):
             fin = session.connection.from_server.fin
             if reply.first_ns < scenario.facts.get("stopped_ns", float("inf")):
                 raise Contradiction("421 comes before the server is stopped.", reply.frame)
@@ -59,14 +58,14 @@ def shutting_down(scenario: Scenario) -> Found:
     raise Contradiction("There is no 421 that answers nothing.", scenario.sessions[0].connection.syn.frame)
 
 
-def not_now(scenario: Scenario) -> Found:
+def not_now(scenario: Scenario) -> Finding:
     """Check 450: the recipient is refused for now; the same RCPT is accepted once the delay is over, and not before."""
     _, first = answered(scenario, 450, "RCPT")
     second = same_again(scenario, first, *POSITIVE)
-    waited_s = (second.said.first_ns - first.said.first_ns) / 1e9
+    waited_s = (second.command.first_ns - first.command.first_ns) / 1e9
     if waited_s < scenario.facts.get("delay_s", float("inf")):
         raise Contradiction(f"The same RCPT is taken after {waited_s:.2f} s, before the delay is over.", *second.frames)
-    again = [one for one in later(scenario, first) if one.said.octets == first.said.octets and one.code == 450]
+    again = [one for one in later(scenario, first) if one.command.octets == first.command.octets and one.code == 450]
     if not again:
         raise Contradiction("The same RCPT was not tried again before the delay is over.", *first.frames)
     return f"{first.text!r}; the same is taken {waited_s:.1f} s later, a delay for who is new being over.", of_both(
@@ -74,129 +73,129 @@ def not_now(scenario: Scenario) -> Found:
     )
 
 
-def local_error(scenario: Scenario) -> Found:
+def local_error(scenario: Scenario) -> Finding:
     """Check 451: the server cannot write to its queue; the same message is accepted when it can."""
     _, first = answered(scenario, 451, ".")
     if not scenario.facts.get("read_only"):
-        raise Contradiction("451, and the queue could be written to.", first.said.frame)
+        raise Contradiction("451, and the queue could be written to.", first.command.frame)
     if scenario.facts.get("read_only_later", 1.0):
-        raise Contradiction("The queue could not be written to later either.", first.said.frame)
+        raise Contradiction("The queue could not be written to later either.", first.command.frame)
     second = same_again(scenario, first, 250)
     return f"{first.text!r} while the queue's disk takes no writing, 250 to the same when it does.", of_both(
         first, second
     )
 
 
-def no_room(scenario: Scenario) -> Found:
+def no_room(scenario: Scenario) -> Finding:
     """Check 452: the disk is full; the same command is accepted when there is space."""
     _, first = answered(scenario, 452, "MAIL", "RCPT", ".")
     second = same_again(scenario, first, *POSITIVE)
     _taken_before(scenario, first)
     before, after = (scenario.facts.get(name, -1.0) for name in ("free_octets", "free_octets_later"))
     if not 0 <= before < after:
-        raise Contradiction(f"The disk had {before:.0f} octets free, and {after:.0f} later.", first.said.frame)
+        raise Contradiction(f"The disk had {before:.0f} octets free, and {after:.0f} later.", first.command.frame)
     return (
         f"{first.text!r} with {before:.0f} octets free on the queue's disk, {second.code} to the same with {after:.0f}."
     ), of_both(first, second)
 
 
-def _taken_before(scenario: Scenario, refused: Exchange) -> None:
+def _taken_before(scenario: Scenario, refused: SmtpExchange) -> None:
     """Raise Contradiction unless the same command was accepted before its cause arose: else every one is refused."""
     for session in scenario.sessions:
         for one in session.exchanges:
             if one is refused:
-                raise Contradiction(f"{refused.text!r}, and the same was not taken before that.", refused.said.frame)
-            if one.said.octets == refused.said.octets and one.code in POSITIVE:
+                raise Contradiction(f"{refused.text!r}, and the same was not taken before that.", refused.command.frame)
+            if one.command.octets == refused.command.octets and one.code in POSITIVE:
                 return
 
 
-def unknown(scenario: Scenario) -> Found:
+def unknown(scenario: Scenario) -> Finding:
     """Check 500: a verb of no RFC; the session continues."""
     _, asked = answered(scenario, 500)
     verb = command(asked).verb
     if verb in ARGUMENTS or verb in OTHER_VERBS:
-        raise Contradiction(f"500 answers {asked.text!r}, which is a command.", asked.said.frame)
+        raise Contradiction(f"500 answers {asked.text!r}, which is a command.", asked.command.frame)
     after = next((one for one in replies.later(scenario, asked) if one.code == 250), None)
     if after is None:
-        raise Contradiction(f"{asked.text!r}, and nothing is answered by 250 behind it.", asked.said.frame)
+        raise Contradiction(f"{asked.text!r}, and nothing is answered by 250 behind it.", asked.command.frame)
     return f"{asked.text!r}: no RFC has that verb; {after.text!r} follows.", of_both(asked, after)
 
 
-def bad_argument(scenario: Scenario) -> Found:
+def bad_argument(scenario: Scenario) -> Finding:
     """Check 501: a known verb with bad syntax; with correct syntax it is accepted."""
     _, asked = answered(scenario, 501)
     why = command(asked).why_malformed
     if asked.verb not in ARGUMENTS or why is None:
-        raise Contradiction(f"501 answers {asked.text!r}, which the grammar has.", asked.said.frame)
+        raise Contradiction(f"501 answers {asked.text!r}, which the grammar has.", asked.command.frame)
     right = the_like(scenario, asked, 250)
     return f"{why}; {right.text!r}.", of_both(asked, right)
 
 
-def not_implemented(scenario: Scenario) -> Found:
+def not_implemented(scenario: Scenario) -> Finding:
     """Check 502: a verb of some RFC that the server does not advertise."""
     session, asked = answered(scenario, 502)
     if asked.verb not in OTHER_VERBS:
-        raise Contradiction(f"502 answers {asked.text!r}, no verb of another RFC.", asked.said.frame)
-    offered = [line for one in session.asked("EHLO") for line in reply_lines(one)]
+        raise Contradiction(f"502 answers {asked.text!r}, no verb of another RFC.", asked.command.frame)
+    offered = [line for one in session.exchanges_of("EHLO") for line in reply_lines(one)]
     if any(asked.verb in line.upper().split() for line in offered):
-        raise Contradiction(f"The server offers {asked.verb} and answers it by 502.", asked.said.frame)
+        raise Contradiction(f"The server offers {asked.verb} and answers it by 502.", asked.command.frame)
     return f"{asked.text!r}: an RFC has that verb, and this server does not offer it.", asked.frames
 
 
-def out_of_order(scenario: Scenario) -> Found:
+def out_of_order(scenario: Scenario) -> Finding:
     """Check 503: a command before the one that it requires; the same is accepted after that."""
     _, asked = answered(scenario, 503)
     if command(asked).why_malformed is not None:
-        raise Contradiction(f"503 answers {asked.text!r}, which is wrong at any place.", asked.said.frame)
+        raise Contradiction(f"503 answers {asked.text!r}, which is wrong at any place.", asked.command.frame)
     right = same_again(scenario, asked, *POSITIVE, 354)
-    between = [one.verb for one in replies.later(scenario, asked) if one.said.frame < right.said.frame]
+    between = [one.verb for one in replies.later(scenario, asked) if one.command.frame < right.command.frame]
     if not between:
-        raise Contradiction(f"{asked.text!r}, and at once the same is taken.", asked.said.frame)
+        raise Contradiction(f"{asked.text!r}, and at once the same is taken.", asked.command.frame)
     return f"{asked.text!r} before {between[-1]}, {right.code} to the same behind it.", of_both(asked, right)
 
 
-def no_such_parameter(scenario: Scenario) -> Found:
+def no_such_parameter(scenario: Scenario) -> Finding:
     """Check 504: a well-formed parameter that the server does not support; with a supported one the command is
     accepted.
     """
     session, asked = answered(scenario, 504)
     said = command(asked)
     if said.why_malformed is not None or b" " not in said.argument:
-        raise Contradiction(f"504 answers {asked.text!r}, which has no parameter by the grammar.", asked.said.frame)
+        raise Contradiction(f"504 answers {asked.text!r}, which has no parameter by the grammar.", asked.command.frame)
     value = said.argument.rpartition(b" ")[2].rpartition(b"=")[2].decode().upper()
-    offered = [line.upper() for one in session.asked("EHLO") for line in reply_lines(one)]
+    offered = [line.upper() for one in session.exchanges_of("EHLO") for line in reply_lines(one)]
     if any(value in line.split() for line in offered):
-        raise Contradiction(f"The server offers {value} and answers it by 504.", asked.said.frame)
+        raise Contradiction(f"The server offers {value} and answers it by 504.", asked.command.frame)
     right = the_like(scenario, asked, 250)
     return f"{asked.text!r}: {value} is not on offer; {right.text!r}.", of_both(asked, right)
 
 
-def nobody(scenario: Scenario) -> Found:
+def nobody(scenario: Scenario) -> Finding:
     """Check 550: no such user; another one of the same domain is accepted."""
     _, asked = answered(scenario, 550, "RCPT")
     other = the_like(scenario, asked, 250)
     if command(asked).path.rpartition("@")[2] != command(other).path.rpartition("@")[2]:
-        raise Contradiction(f"{asked.text!r}, and the other recipient is of another domain.", asked.said.frame)
+        raise Contradiction(f"{asked.text!r}, and the other recipient is of another domain.", asked.command.frame)
     if command(asked).why_malformed is not None:
-        raise Contradiction(f"550 answers {asked.text!r}, which is no mailbox at all.", asked.said.frame)
+        raise Contradiction(f"550 answers {asked.text!r}, which is no mailbox at all.", asked.command.frame)
     return f"{asked.text!r}, {other.text!r}.", of_both(asked, other)
 
 
-def moved(scenario: Scenario) -> Found:
+def moved(scenario: Scenario) -> Finding:
     """Check 551: the user has moved; the mailbox in the reply is accepted by its server."""
     session, asked = answered(scenario, 551, "RCPT")
     for other in scenario.sessions:
-        for one in other.asked("RCPT"):
+        for one in other.exchanges_of("RCPT"):
             named = any(f"<{command(one).path}>" in line for line in reply_lines(asked))
             elsewhere = other.connection.server.address != session.connection.server.address
             if named and elsewhere and one.code in POSITIVE:
                 return (
                     f"{asked.text!r} names <{command(one).path}>, and the server of that domain answers {one.text!r}."
                 ), of_both(asked, one)
-    raise Contradiction(f"{asked.text!r}, and the mailbox that it names is not found.", asked.said.frame)
+    raise Contradiction(f"{asked.text!r}, and the mailbox that it names is not found.", asked.command.frame)
 
 
-def quota(scenario: Scenario) -> Found:
+def quota(scenario: Scenario) -> Finding:
     """Check 552: a message accepted before exceeds the quota now, and is accepted once the mailbox was emptied."""
     messages = [one for session in scenario.sessions for one in session.messages]
     refused = next((one for one in messages if one.sent.code == 552), None)
@@ -221,27 +220,27 @@ def quota(scenario: Scenario) -> Found:
 def _emptied(scenario: Scenario, refused: Message, after: Message) -> None:
     refused_ns, after_ns = refused.data.last_ns, after.data.last_ns
     between = [one for one in scenario.reading if refused_ns < one.syn.time_ns < after_ns]
-    if not any(one.ok for connection in between for one in read_session(connection).asked("DELE")):
+    if not any(one.ok for connection in between for one in read_session(connection).exchanges_of("DELE")):
         raise Contradiction("Nobody empties the mailbox between the refusal and the next message.", refused.data.frame)
 
 
-def no_mailbox(scenario: Scenario) -> Found:
+def no_mailbox(scenario: Scenario) -> Finding:
     """Check 553: the path is no mailbox by the grammar; one that is, is accepted."""
     _, asked = answered(scenario, 553, "RCPT", "MAIL", "VRFY")
     why = command(asked).why_malformed
     if why is None or not command(asked).path:
-        raise Contradiction(f"553 answers {asked.text!r}, whose mailbox the grammar has.", asked.said.frame)
+        raise Contradiction(f"553 answers {asked.text!r}, whose mailbox the grammar has.", asked.command.frame)
     right = the_like(scenario, asked, 250)
     return f"{asked.text!r}: no mailbox by the grammar; {right.text!r}.", of_both(asked, right)
 
 
-def nothing_valid(scenario: Scenario) -> Found:
+def nothing_valid(scenario: Scenario) -> Finding:
     """Check 554: DATA after every recipient was refused; after an accepted one the reply is 354."""
     session, asked = answered(scenario, 554, "DATA")
     place = next(at for at, one in enumerate(session.exchanges) if one is asked)
     recipients = [one for one in session.exchanges[:place] if one.verb == "RCPT"]
     if not recipients or any(one.code in POSITIVE for one in recipients):
-        raise Contradiction("554, and a recipient was taken, or none was named.", asked.said.frame)
+        raise Contradiction("554, and a recipient was taken, or none was named.", asked.command.frame)
     right = same_again(scenario, asked, 354)
     return (f"DATA behind {recipients[-1].text!r} has nobody to go to; with a recipient it is answered by 354."), [
         *recipients[-1].frames,

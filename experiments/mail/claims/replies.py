@@ -21,10 +21,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from experiments.harness.judge.tcp import Connection
-from experiments.harness.judge.verdict import Contradiction, Verdict, failed, shown, undecided
+from experiments.harness.judge.verdict import Contradiction, Finding, Verdict, failed, insufficiency, shown, undecided
 from experiments.mail.claims.delivery import arrived, why_altered
-from experiments.mail.claims.transfer import Found, sound
-from experiments.mail.wire.smtp import Exchange, SmtpSession, SmtpTraffic, why_not_evidence
+from experiments.mail.wire.smtp import SmtpExchange, SmtpSession, SmtpTraffic
 from experiments.mail.wire.smtp_grammar import Command
 
 CODES = (211, 214, 220, 221, 250, 251, 354, 421, 450, 451, 452, 500, 501, 502, 503, 504, 550, 551, 552, 553, 554)
@@ -48,7 +47,7 @@ class Scenario:
         return self.client.sessions
 
 
-Check = Callable[[Scenario], Found]
+Check = Callable[[Scenario], Finding]
 
 
 def s6(
@@ -62,7 +61,7 @@ def s6(
     missing = [code for code in CODES if code not in scenarios and code not in broken]
     if missing:
         return undecided("S6", f"There is no scenario for {', '.join(map(str, missing))}.")
-    unfit = why_not_evidence([one.client for one in scenarios.values()])
+    unfit = insufficiency([one.client for one in scenarios.values()])
     if unfit is not None:
         return undecided("S6", f"Nothing can be said: {unfit}.")
     evidence: list[str] = []
@@ -70,7 +69,8 @@ def s6(
     frames: list[int] = []
     for code in (code for code in CODES if code not in broken):
         try:
-            sound(scenarios[code].client)
+            if (violation := scenarios[code].client.violation) is not None:
+                raise violation
             said, its = checks[code](scenarios[code])
             evidence.append(f"{code}: {said}")
         except Contradiction as found:
@@ -87,7 +87,7 @@ def s6(
 # Common checks.
 
 
-def answered(scenario: Scenario, code: int, *verbs: str) -> tuple[SmtpSession, Exchange]:
+def answered(scenario: Scenario, code: int, *verbs: str) -> tuple[SmtpSession, SmtpExchange]:
     """Return the first exchange with this code, of one of these verbs. Raises Contradiction."""
     for session in scenario.sessions:
         for one in session.exchanges:
@@ -99,44 +99,44 @@ def answered(scenario: Scenario, code: int, *verbs: str) -> tuple[SmtpSession, E
     raise Contradiction(f"{wanted}, only by {' '.join(said)}.", frame)
 
 
-def same_again(scenario: Scenario, first: Exchange, *codes: int) -> Exchange:
+def same_again(scenario: Scenario, first: SmtpExchange, *codes: int) -> SmtpExchange:
     """Return a later exchange of the same octets with one of these codes. Raises Contradiction."""
     for one in later(scenario, first):
-        if one.said.octets == first.said.octets and one.code in codes:
+        if one.command.octets == first.command.octets and one.code in codes:
             return one
-    frame = first.said.frame
+    frame = first.command.frame
     raise Contradiction(f"{first.text!r}, and the same is never answered by {'/'.join(map(str, codes))}.", frame)
 
 
-def the_like(scenario: Scenario, first: Exchange, *codes: int) -> Exchange:
+def the_like(scenario: Scenario, first: SmtpExchange, *codes: int) -> SmtpExchange:
     """Return an exchange of the same verb with another argument and one of these codes. Raises Contradiction."""
     for session in scenario.sessions:
-        for one in session.asked(first.verb):
-            if one.said.octets != first.said.octets and one.code in codes:
+        for one in session.exchanges_of(first.verb):
+            if one.command.octets != first.command.octets and one.code in codes:
                 return one
-    frame = first.said.frame
+    frame = first.command.frame
     raise Contradiction(f"{first.text!r}, and no {first.verb} is answered by {'/'.join(map(str, codes))}.", frame)
 
 
-def later(scenario: Scenario, first: Exchange) -> Sequence[Exchange]:
+def later(scenario: Scenario, first: SmtpExchange) -> Sequence[SmtpExchange]:
     """Return the exchanges after one, in this session and later ones."""
     every = [one for session in scenario.sessions for one in session.exchanges]
     return every[next(place for place, one in enumerate(every) if one is first) + 1 :]
 
 
-def command(exchange: Exchange) -> Command:
+def command(exchange: SmtpExchange) -> Command:
     """Return the command of an exchange. Raises Contradiction for mail data."""
-    if not isinstance(exchange.said, Command):
-        raise Contradiction(f"{exchange.text!r} is no command.", exchange.said.frame)
-    return exchange.said
+    if not isinstance(exchange.command, Command):
+        raise Contradiction(f"{exchange.text!r} is no command.", exchange.command.frame)
+    return exchange.command
 
 
-def reply_lines(exchange: Exchange) -> tuple[str, ...]:
+def reply_lines(exchange: SmtpExchange) -> tuple[str, ...]:
     """Return the lines of a reply, without their code."""
-    return exchange.reply.lines if exchange.reply is not None else ()
+    return exchange.final.lines if exchange.final is not None else ()
 
 
-def of_both(first: Exchange, second: Exchange) -> list[int]:
+def of_both(first: SmtpExchange, second: SmtpExchange) -> list[int]:
     """Return the frames of two exchanges."""
     return [*first.frames, *second.frames]
 
@@ -144,32 +144,32 @@ def of_both(first: Exchange, second: Exchange) -> list[int]:
 # 211 to 354.
 
 
-def status(scenario: Scenario) -> Found:
+def status(scenario: Scenario) -> Finding:
     """Check 211: HELP without an argument; the reply has the status of this connection."""
     session, asked = answered(scenario, 211, "HELP")
     if command(asked).argument:
-        raise Contradiction(f"211 answers {asked.text!r}, which asks for one command.", asked.said.frame)
+        raise Contradiction(f"211 answers {asked.text!r}, which asks for one command.", asked.command.frame)
     known = (session.connection.client.address, *(one.partition(" ")[0] for one in _greeting(session)))
     told = next((one for one in known for line in reply_lines(asked) if one in line), None)
     if told is None:
-        raise Contradiction("The reply to HELP says nothing of this server or connection.", asked.said.frame)
+        raise Contradiction("The reply to HELP says nothing of this server or connection.", asked.command.frame)
     return f"HELP is answered by the state of things, {told} in it (frame {asked.frames[-1]}).", asked.frames
 
 
-def help_on(scenario: Scenario) -> Found:
+def help_on(scenario: Scenario) -> Finding:
     """Check 214: HELP with a verb; the reply has the syntax of that command, and differs for another."""
     _, asked = answered(scenario, 214, "HELP")
     other = the_like(scenario, asked, 214)
     for one in (asked, other):
         verb = command(one).argument.decode().upper()
         if not verb or not any(verb in line.upper() for line in reply_lines(one)):
-            raise Contradiction(f"{one.text!r} does not tell of {verb or 'a command'}.", one.said.frame)
+            raise Contradiction(f"{one.text!r} does not tell of {verb or 'a command'}.", one.command.frame)
     if reply_lines(asked) == reply_lines(other):
-        raise Contradiction(f"{asked.text!r} and {other.text!r} tell the same.", asked.said.frame)
+        raise Contradiction(f"{asked.text!r} and {other.text!r} tell the same.", asked.command.frame)
     return f"{asked.text!r} and {other.text!r}, each with that command's form.", of_both(asked, other)
 
 
-def ready(scenario: Scenario) -> Found:
+def ready(scenario: Scenario) -> Finding:
     """Check 220: the greeting, sent unsolicited on a new connection, with the server's name."""
     session = scenario.sessions[0]
     first = session.greeting
@@ -178,7 +178,7 @@ def ready(scenario: Scenario) -> Found:
         raise Contradiction(f"The connection of frame {frame} does not begin with 220.", frame)
     accepted = session.connection.from_server.syn
     assert accepted is not None
-    early = [one.said.frame for one in session.exchanges if one.said.first_ns < first.last_ns]
+    early = [one.command.frame for one in session.exchanges if one.command.first_ns < first.last_ns]
     if early or not _greeting(session)[0].partition(" ")[0]:
         raise Contradiction(f"220 in frame {first.frame} comes late, or has no name in it.", first.frame)
     name = _greeting(session)[0].partition(" ")[0]
@@ -186,22 +186,22 @@ def ready(scenario: Scenario) -> Found:
     return f"{name} accepts a connection in frame {frames[0]} and speaks first (frame {frames[1]}).", frames
 
 
-def closing(scenario: Scenario) -> Found:
+def closing(scenario: Scenario) -> Finding:
     """Check 221: the reply to QUIT, after which the server closes the connection."""
     session, asked = answered(scenario, 221, "QUIT")
     fin, theirs = session.connection.from_server.fin, session.connection.from_client.fin
     if fin is None or (theirs is not None and theirs.frame < fin.frame):
-        raise Contradiction("221, and the server does not end the connection.", asked.said.frame)
+        raise Contradiction("221, and the server does not end the connection.", asked.command.frame)
     return f"QUIT, and the server ends the connection in frame {fin.frame}.", [*asked.frames, fin.frame]
 
 
-def taken(scenario: Scenario) -> Found:
+def taken(scenario: Scenario) -> Finding:
     """Check 250: the mail data are accepted, and the receiver retrieves them."""
     _, asked = answered(scenario, 250, ".")
     message = next(one for session in scenario.sessions for one in session.messages if one.sent is asked)
     for one in (message.mail, *message.recipients):
         if one.code != 250:
-            raise Contradiction(f"{one.text!r}, not 250.", one.said.frame)
+            raise Contradiction(f"{one.text!r}, not 250.", one.command.frame)
     found = arrived(message.content, scenario.reading)
     read = found[0] if found is not None else None
     if read is None:
@@ -213,12 +213,12 @@ def taken(scenario: Scenario) -> Found:
     ), frames
 
 
-def forwarded(scenario: Scenario) -> Found:
+def forwarded(scenario: Scenario) -> Finding:
     """Check 251: the recipient has moved; the reply has the new mailbox, and the server forwards the message to it."""
     session, asked = answered(scenario, 251, "RCPT")
     message = next((one for one in session.messages if asked in one.recipients), None)
     if message is None or not message.taken:
-        raise Contradiction(f"{asked.text!r}, and no message is taken for it.", asked.said.frame)
+        raise Contradiction(f"{asked.text!r}, and no message is taken for it.", asked.command.frame)
     address = session.connection.server.address
     for onward in (one for one in scenario.server.sessions if one.connection.client.address == address):
         for passed in (one for one in onward.messages if one.taken and not why_altered(message.content, one.content)):
@@ -229,23 +229,23 @@ def forwarded(scenario: Scenario) -> Found:
                         f"{asked.text!r} names <{path}>, and the server itself passes the message on to that mailbox "
                         f"(frame {passed.data.frame})."
                     ), frames
-    raise Contradiction(f"{asked.text!r}, and the message is not passed on to where it says.", asked.said.frame)
+    raise Contradiction(f"{asked.text!r}, and the message is not passed on to where it says.", asked.command.frame)
 
 
-def go_ahead(scenario: Scenario) -> Found:
+def go_ahead(scenario: Scenario) -> Finding:
     """Check 354: DATA after an accepted recipient; without one it is refused. The following lines are mail data."""
     session, asked = answered(scenario, 354, "DATA")
-    message = next((one for one in session.messages if one.asked is asked), None)
+    message = next((one for one in session.messages if one.data_command is asked), None)
     if message is None or not message.taken:
-        raise Contradiction("354, and what follows it is not taken as mail data.", asked.said.frame)
+        raise Contradiction("354, and what follows it is not taken as mail data.", asked.command.frame)
     every = [one for each in scenario.sessions for one in each.exchanges]
     place = next(at for at, one in enumerate(every) if one is asked)
     early = next((one for one in every[:place] if one.verb == "DATA" and one.code in (503, 554)), None)
     if early is None:
-        raise Contradiction("DATA was not tried before there was a recipient.", asked.said.frame)
+        raise Contradiction("DATA was not tried before there was a recipient.", asked.command.frame)
     return (
-        f"DATA is answered by {early.code} before there is a recipient (frame {early.said.frame}) and by 354 with one; "
-        f"{len(message.content)} octets follow and are taken."
+        f"DATA is answered by {early.code} before there is a recipient (frame {early.command.frame}) and by 354 with "
+        f"one; {len(message.content)} octets follow and are taken."
     ), of_both(early, asked)
 
 

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from experiments.harness.judge.tcp import Connection
-from experiments.harness.judge.verdict import Contradiction, Verdict, undecided
+from experiments.harness.judge.verdict import Contradiction, Finding, Verdict, decide
 from experiments.mail.claims.delivery import arrivals
-from experiments.mail.claims.transfer import Found, MailLegs, decide_smtp, why_not_read
+from experiments.mail.claims.transfer import MailLegs
 from experiments.mail.wire.smtp import Message, SmtpSession, SmtpTraffic
 
 # Linux stamps files by its tick: 10 ms where CONFIG_HZ is 100, the least there is.
@@ -72,11 +72,8 @@ def _first(sessions: Iterable[SmtpSession]) -> tuple[SmtpSession, Message] | Non
 
 def s3(legs: MailLegs, inside: Inside) -> Verdict:
     """Decide S3 for one message on its way."""
-    unfit = why_not_read(legs)
-    if unfit is not None:
-        return undecided("S3", f"Nothing can be said: {unfit}.")
 
-    def check() -> Found:
+    def check() -> Finding:
         story = follow(legs)
         at_sender, at_receiver = (_seen(traffic, story) for traffic in (legs.at_sender, legs.at_receiver))
         moments = _moments(story, inside, at_sender, at_receiver)
@@ -90,7 +87,7 @@ def s3(legs: MailLegs, inside: Inside) -> Verdict:
         )
         return f"Each step begins when the one before is done: {told}.", [one.frame for one in moments if one.frame]
 
-    return decide_smtp("S3", [legs.submitted, legs.relayed, legs.at_receiver], check)
+    return decide("S3", [legs.retrieval, legs.submitted, legs.relayed, legs.at_receiver], check)
 
 
 @dataclass(frozen=True)
@@ -129,7 +126,7 @@ def _moments(story: Story, inside: Inside, at_sender: Message, at_receiver: Mess
 
 def _durations(story: Story, inside: Inside, at_receiver: Message) -> list[tuple[str, int]]:
     """Return the duration of each step, in nanoseconds."""
-    greeting, handed, passed = story.relay.greeting, story.handed.sent.reply, story.passed.sent.reply
+    greeting, handed, passed = story.relay.greeting, story.handed.sent.final, story.passed.sent.final
     assert greeting is not None
     assert handed is not None
     assert passed is not None

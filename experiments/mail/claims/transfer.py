@@ -10,28 +10,26 @@ Source: RFC 5321 sections 2.1, 3.1, 3.3, 4.1.1.10, 4.2 and 4.3; RFC 6409 for the
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from experiments.harness.judge.frames import CaptureFile
-from experiments.harness.judge.tcp import Connection, connections
-from experiments.harness.judge.verdict import Contradiction, Verdict, failed, listed, shown, undecided
+from experiments.harness.judge.tcp import Connection, ConnectionTraffic, connections
+from experiments.harness.judge.verdict import Contradiction, Finding, Verdict, decide, listed
 from experiments.mail.claims.delivery import Arrival, arrived, why_altered
 from experiments.mail.wire.smtp import (
     BLANK_LINE,
     PORTS,
     SMTP_PORT,
-    Exchange,
     Message,
+    SmtpExchange,
     SmtpSession,
     SmtpTraffic,
     smtp_traffic,
-    why_not_evidence,
 )
 from experiments.mail.wire.smtp_grammar import Command
 
 POP3_PORT, IMAP_PORT, WEB_PORT = 110, 143, 80
-Found = tuple[str, list[int]]
 
 
 @dataclass(frozen=True)
@@ -69,6 +67,11 @@ class MailLegs:
         """The leg between the servers, at the sender's server."""
         return self.at_sender.to(self.who.receiver)
 
+    @property
+    def retrieval(self) -> ConnectionTraffic:
+        """The receiver's leg, at the reader's agent."""
+        return ConnectionTraffic(self.reading, self.dropped_at_bob)
+
     def within(self, windows: Sequence[tuple[int, int]]) -> MailLegs:
         """Return the part whose connections begin within one of these windows [start_ns, end_ns)."""
 
@@ -77,9 +80,9 @@ class MailLegs:
 
         return replace(
             self,
-            at_alice=self.at_alice.chosen(is_in),
-            at_sender=self.at_sender.chosen(is_in),
-            at_receiver=self.at_receiver.chosen(is_in),
+            at_alice=self.at_alice.select(is_in),
+            at_sender=self.at_sender.select(is_in),
+            at_receiver=self.at_receiver.select(is_in),
             reading=tuple(filter(is_in, self.reading)),
             web=tuple(filter(is_in, self.web)),
         )
@@ -97,36 +100,6 @@ def mail_legs(captured: CaptureFile, interfaces: Sequence[str], who: Addresses) 
     return MailLegs(alice, sender, receiver, reading, web, captured.dropped(interfaces[3]), who)
 
 
-def decide_smtp(claim_id: str, traffic: Sequence[SmtpTraffic], check: Callable[[], Found]) -> Verdict:
-    """Run a check, which returns evidence and frames or raises Contradiction, on traffic fit for it."""
-    unfit = why_not_evidence(traffic)
-    if unfit is not None:
-        return undecided(claim_id, f"Nothing can be said: {unfit}.")
-    try:
-        for one in traffic:
-            sound(one)
-        evidence, frames = check()
-    except Contradiction as found:
-        return failed(claim_id, found.evidence, found.frames)
-    return shown(claim_id, evidence, frames)
-
-
-def sound(traffic: SmtpTraffic) -> None:
-    """Raise Contradiction unless all commands and replies are valid by the grammar."""
-    for session in traffic.sessions:
-        if session.problem is not None:
-            frame = session.connection.syn.frame
-            raise Contradiction(f"On the connection opened in frame {frame}: {session.problem}.", frame)
-
-
-def why_not_read(legs: MailLegs) -> str | None:
-    """Return the reason why the reader's leg permits no conclusion, or None if it does."""
-    if legs.dropped_at_bob:
-        return f"the capture dropped {legs.dropped_at_bob} packets"
-    hole = next((one for one in legs.reading if not one.whole), None)
-    return f"the capture of the connection opened in frame {hole.syn.frame} has a hole" if hole is not None else None
-
-
 def s1(legs: MailLegs, composed: Sequence[bytes] = ()) -> Verdict:
     """Decide S1: every message that the agent submits to its server is relayed to the receiver's, and is retrieved
     there.
@@ -134,11 +107,8 @@ def s1(legs: MailLegs, composed: Sequence[bytes] = ()) -> Verdict:
     No server may change it beyond RFC 5321 and RFC 6409 (see `delivery`). `composed`: the messages as the agent
     composed them, all of which must be submitted.
     """
-    unfit = why_not_read(legs)
-    if unfit is not None:
-        return undecided("S1", f"Nothing can be said: {unfit}.")
 
-    def check() -> Found:
+    def check() -> Finding:
         who = legs.who
         handed = _taken(legs.submitted, "hands in")
         for content in composed:
@@ -159,14 +129,14 @@ def s1(legs: MailLegs, composed: Sequence[bytes] = ()) -> Verdict:
             f"{who.receiver} (frame {frames[1]}), and by {protocol} from there to the agent {who.bob} (frame {frame})."
         ), frames
 
-    return decide_smtp("S1", [legs.submitted, legs.relayed], check)
+    return decide("S1", [legs.retrieval, legs.submitted, legs.relayed], check)
 
 
 def s2(legs: MailLegs) -> Verdict:
     """Decide S2: between servers SMTP goes to port 25, on a connection opened by the server that sends the message."""
     both = [legs.relayed, legs.at_sender.to(legs.who.sender)]
 
-    def check() -> Found:
+    def check() -> Finding:
         refused = [one for one in legs.relayed.messages if not one.taken]
         if refused:
             frame = refused[0].data.frame
@@ -188,22 +158,22 @@ def s2(legs: MailLegs) -> Verdict:
             f"the SYN goes out in {syn} and the message in {went}. The receiver's server opens none."
         ), [came, syn, went]
 
-    return decide_smtp("S2", both, check)
+    return decide("S2", both, check)
 
 
 def s4(traffic: Sequence[SmtpTraffic]) -> Verdict:
     """Decide S4: every session has the dialogue in order, each line valid by the grammar, and some carry a message."""
 
-    def check() -> Found:
+    def check() -> Finding:
         sessions = [one for every in traffic for one in every.sessions]
         if not any(one.messages for one in sessions):
             raise Contradiction("No session carries a message.", traffic[0].sessions[0].connection.syn.frame)
         for session in sessions:
             transcript(session)
         carrying = [one for one in sessions if one.messages]
-        plain = next((one for one in carrying if one.asked("HELO")), carrying[0])
+        plain = next((one for one in carrying if one.exchanges_of("HELO")), carrying[0])
         said = ", ".join(_short(one) for one in plain.exchanges)
-        opened = {verb: sum(bool(one.asked(verb)) for one in sessions) for verb in ("HELO", "EHLO")}
+        opened = {verb: sum(bool(one.exchanges_of(verb)) for one in sessions) for verb in ("HELO", "EHLO")}
         assert plain.greeting is not None
         frames = [plain.greeting.frame, *(frame for one in plain.exchanges for frame in one.frames)]
         return (
@@ -211,7 +181,7 @@ def s4(traffic: Sequence[SmtpTraffic]) -> Verdict:
             f"of them in the grammar; the one of frame {plain.connection.syn.frame} reads: 220, {said}."
         ), frames
 
-    return decide_smtp("S4", traffic, check)
+    return decide("S4", traffic, check)
 
 
 def s7(traffic: SmtpTraffic, count: int, delivered: Sequence[bytes] | None = None) -> Verdict:
@@ -220,7 +190,7 @@ def s7(traffic: SmtpTraffic, count: int, delivered: Sequence[bytes] | None = Non
     `delivered`: the bodies then in the receiver's mailbox, each of them to be there; None if not inspected.
     """
 
-    def check() -> Found:
+    def check() -> Finding:
         several = [one for one in traffic.sessions if len(one.messages) > 1]
         if not several:
             frame = traffic.sessions[0].connection.syn.frame
@@ -246,27 +216,27 @@ def s7(traffic: SmtpTraffic, count: int, delivered: Sequence[bytes] | None = Non
             f"(frames {listed(frames[1:])}), before QUIT."
         ), frames
 
-    return decide_smtp("S7", [traffic], check)
+    return decide("S7", [traffic], check)
 
 
 def s10(traffic: SmtpTraffic) -> Verdict:
     """Decide S10: after QUIT and its 221 the server sends the first FIN. The capture must be taken at the receiver."""
 
-    def check() -> Found:
-        ended = [one for one in traffic.sessions if one.asked("QUIT")]
+    def check() -> Finding:
+        ended = [one for one in traffic.sessions if one.exchanges_of("QUIT")]
         if not ended:
             raise Contradiction("Nobody says QUIT.", traffic.sessions[0].connection.syn.frame)
         for session in ended:
             _server_ends(session)
         first = ended[0]
-        quit_, fin = first.asked("QUIT")[0], first.connection.from_server.fin
+        quit_, fin = first.exchanges_of("QUIT")[0], first.connection.from_server.fin
         assert fin is not None
         return (
             f"Behind QUIT, in {counted(len(ended), 'connection')}, the first FIN is the server's: in the first of them "
-            f"QUIT in frame {quit_.said.frame}, 221 in {quit_.frames[-1]}, FIN in {fin.frame}."
+            f"QUIT in frame {quit_.command.frame}, 221 in {quit_.frames[-1]}, FIN in {fin.frame}."
         ), [*quit_.frames, fin.frame]
 
-    return decide_smtp("S10", [traffic], check)
+    return decide("S10", [traffic], check)
 
 
 def transcript(session: SmtpSession) -> None:
@@ -276,11 +246,13 @@ def transcript(session: SmtpSession) -> None:
         raise Contradiction(f"The session of frame {frame} does not begin with 220.", frame)
     expected = _OPENING
     for one in session.exchanges:
-        if isinstance(one.said, Command) and one.verb != "" and one.said.why_malformed is not None:
-            raise Contradiction(f"In frame {one.said.frame}: {one.said.why_malformed}.", one.said.frame)
+        if isinstance(one.command, Command) and one.verb != "" and one.command.why_malformed is not None:
+            raise Contradiction(f"In frame {one.command.frame}: {one.command.why_malformed}.", one.command.frame)
         if one.verb not in expected or one.code not in expected[one.verb]:
             where = ", ".join(f"{verb} {'/'.join(map(str, codes))}" for verb, codes in expected.items())
-            raise Contradiction(f"{one.text!r} in frame {one.said.frame}, where {where} may stand.", one.said.frame)
+            raise Contradiction(
+                f"{one.text!r} in frame {one.command.frame}, where {where} may stand.", one.command.frame
+            )
         expected = _NEXT[one.verb]
     if not session.exchanges or session.exchanges[-1].verb != "QUIT":
         raise Contradiction(f"The session of frame {frame} does not end with QUIT.", frame)
@@ -302,7 +274,7 @@ _NEXT: dict[str, _Allowed] = {
 }
 
 
-def _short(one: Exchange) -> str:
+def _short(one: SmtpExchange) -> str:
     names = {"MAIL": "MAIL FROM", "RCPT": "RCPT TO", ".": "the text up to a line with a dot"}
     return f"{names.get(one.verb, one.verb)} {one.code}"
 
@@ -333,7 +305,7 @@ def _same(content: bytes, among: Sequence[Message], what: str, frame: int) -> Me
 
 
 def _read(message: Message, legs: MailLegs) -> tuple[Connection, Arrival]:
-    """Return the connection by which the reader's agent got a message, and the message's arrival. Raises Contradiction."""
+    """Return the connection by which the reader's agent got a message, and its arrival. Raises Contradiction."""
     mine = [one for one in legs.reading if one.server.address == legs.who.receiver]
     found = arrived(message.content, mine)
     if found is None:
@@ -358,11 +330,11 @@ def _pushes(session: SmtpSession, submitted: SmtpTraffic) -> tuple[int, int, int
 
 def _server_ends(session: SmtpSession) -> None:
     quit_, ours, theirs = (
-        session.asked("QUIT")[0],
+        session.exchanges_of("QUIT")[0],
         session.connection.from_server.fin,
         session.connection.from_client.fin,
     )
-    frame = quit_.said.frame
+    frame = quit_.command.frame
     if quit_.code != 221:
         raise Contradiction(f"{quit_.text!r} in frame {frame}.", frame)
     if ours is None:

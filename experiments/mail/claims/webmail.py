@@ -10,11 +10,9 @@ from dataclasses import dataclass
 
 from experiments.cache.wire.legs import status_of
 from experiments.harness.judge.tcp import Connection
-from experiments.harness.judge.verdict import Contradiction, Verdict, undecided
+from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide
 from experiments.http.wire.http1 import Exchange
 from experiments.http.wire.page_load import PageLoad
-from experiments.http.wire.page_load import why_not_evidence as why_no_pages
-from experiments.mail.claims.evidence import Found, InconclusiveError, decide_mail
 from experiments.mail.wire.smtp import SmtpTraffic
 
 HTTP_PORT, SMTP_PORT = 80, 25
@@ -51,11 +49,8 @@ def m3(webmail: Webmail) -> Verdict:
     """Decide M3; the token occurs in the message and nowhere else, and the whole text between the servers and at the
     reader.
     """
-    unfit = why_no_pages([webmail.writes.load, webmail.reads.load])
-    if unfit is not None:
-        return undecided("M3", f"Nothing can be said: {unfit}.")
 
-    def check() -> Found:
+    def check() -> Finding:
         for screen in (webmail.writes, webmail.reads):
             _only_http(screen)
         posted = _posted(webmail.writes.load, webmail.token)
@@ -69,7 +64,7 @@ def m3(webmail: Webmail) -> Verdict:
             f"two people's hosts speak no other protocol of mail."
         ), [posted, syn, transferred, shown]
 
-    return decide_mail("M3", [webmail.between], check)
+    return decide("M3", [webmail.writes.load, webmail.reads.load, webmail.between], check)
 
 
 def _only_http(screen: Screen) -> None:
@@ -92,7 +87,7 @@ def _posted(load: PageLoad, token: bytes) -> int:
             if one.response is None or status_of(one.response) >= 400:
                 raise Contradiction(f"The POST in frame {one.request.frames[0]} is not taken.", *one.request.frames)
             return one.request.frames[0]
-    raise InconclusiveError("No POST holds the message.")
+    raise Inconclusive("No POST holds the message.")
 
 
 def _transferred(webmail: Webmail) -> tuple[int, int]:

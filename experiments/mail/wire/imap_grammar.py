@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from experiments.harness.judge.dialogue import Said
+from experiments.harness.judge.dialogue import Line, Request
 from experiments.harness.judge.reassembly import Stream
 
 EXCERPT_OCTETS = 60
@@ -40,17 +40,16 @@ class ImapGrammarError(ValueError):
 
 
 @dataclass(frozen=True)
-class Command(Said):
+class Command(Request):
     """A command: its tag, its name in capitals, a flag for the UID prefix, and its arguments."""
 
     tag: str
-    verb: str
     by_uid: bool
     argument: bytes
 
 
 @dataclass(frozen=True)
-class Response(Said):
+class Response(Line):
     """A response: its tag (* or +, or a command's), a status or else a name with an optional number, and the rest.
 
     `status`: OK, NO, BAD, PREAUTH or BYE, empty in data; `name`: that of the data; `number`: as in 3 EXISTS.
@@ -96,7 +95,7 @@ def read_command(stream: Stream, start: int) -> Command | None:
     if found is None:
         raise ImapGrammarError(f"not a command: {_excerpt(octets)}")
     pieces = stream.span(start, start + len(octets))
-    return Command(octets, pieces, found[1].decode(), found[3].decode().upper(), bool(found[2]), found[4] or b"")
+    return Command(octets, pieces, found[3].decode().upper(), found[1].decode(), bool(found[2]), found[4] or b"")
 
 
 def read_responses(stream: Stream) -> list[Response]:

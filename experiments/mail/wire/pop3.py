@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from experiments.harness.judge.dialogue import Dialogue, DialogueTraffic, Exchange
 from experiments.harness.judge.frames import CaptureFile
 from experiments.harness.judge.tcp import Connection, connections
 from experiments.mail.wire.pop3_grammar import (
@@ -27,73 +28,40 @@ PROOFS = ("PASS", "APOP", "AUTH")
 
 
 @dataclass(frozen=True)
-class Exchange:
-    """A command and its response; None if none came."""
-
-    command: Command
-    response: Response | None
-
-    @property
-    def verb(self) -> str:
-        """The command's keyword."""
-        return self.command.verb
+class Pop3Exchange(Exchange[Command, Response]):
+    """A command and its response."""
 
     @property
     def ok(self) -> bool:
-        """Whether it succeeded."""
-        return self.response is not None and self.response.ok
+        """True if the command succeeded."""
+        return self.final is not None and self.final.ok
 
     @property
     def content(self) -> bytes:
-        """The lines that followed."""
-        return (self.response.content if self.response is not None else None) or b""
+        """The lines of a multi-line response."""
+        return (self.final.content if self.final is not None else None) or b""
 
     @property
-    def text(self) -> str:
-        """The exchange in words, as a transcript has it."""
-        return f"{self.command.text} - {self.response.text if self.response is not None else 'no response'}"
-
-    @property
-    def frames(self) -> list[int]:
-        """The frames with which command and response were said."""
-        return [self.command.frame, *([self.response.frame] if self.response is not None else [])]
+    def outcome(self) -> str:
+        """The status line of the response."""
+        return self.final.text if self.final is not None else "no response"
 
 
 @dataclass(frozen=True)
-class Pop3Session:
-    """One connection, its greeting and its exchanges in order; `problem`: what breaks the grammar, if anything."""
-
-    connection: Connection
-    greeting: Response | None
-    exchanges: tuple[Exchange, ...]
-    problem: str | None = None
-
-    def asked(self, *verbs: str) -> list[Exchange]:
-        """The exchanges of these keywords."""
-        return [one for one in self.exchanges if one.verb in verbs]
+class Pop3Session(Dialogue[Pop3Exchange, Response | None]):
+    """A session on a maildrop."""
 
     @property
-    def proof(self) -> Exchange | None:
-        """The exchange behind which the user is known."""
+    def proof(self) -> Pop3Exchange | None:
+        """The exchange that authenticated the user."""
         return next((one for one in self.exchanges if one.verb in PROOFS and one.ok), None)
 
-    @property
-    def frame(self) -> int:
-        """The frame that opens it."""
-        return self.connection.syn.frame
-
 
 @dataclass(frozen=True)
-class Pop3Traffic:
-    """The sessions that one interface saw, in the order of their SYNs, and how many packets were not captured."""
+class Pop3Traffic(DialogueTraffic[Pop3Session]):
+    """The POP3 sessions at one interface."""
 
-    sessions: tuple[Pop3Session, ...]
-    dropped: int = 0
-
-    def between(self, start_ns: int, end_ns: int) -> Pop3Traffic:
-        """The part whose connections begin within [start_ns, end_ns)."""
-        kept = tuple(one for one in self.sessions if start_ns <= one.connection.syn.time_ns < end_ns)
-        return Pop3Traffic(kept, self.dropped)
+    session_name = "POP3 session"
 
 
 def pop3_traffic(captured: CaptureFile, interface: str, port: int = POP3_PORT) -> Pop3Traffic:
@@ -102,7 +70,7 @@ def pop3_traffic(captured: CaptureFile, interface: str, port: int = POP3_PORT) -
     Raises KeyError if the capture has no such interface.
     """
     every = [one for one in connections(captured.at(interface)) if one.server.port == port and one.established]
-    return Pop3Traffic(tuple(read_session(one) for one in every), captured.dropped(interface))
+    return Pop3Traffic(tuple(read_session(one) for one in every), dropped=captured.dropped(interface))
 
 
 @dataclass
@@ -113,7 +81,7 @@ class _Reading:
     sent: int = 0
     got: int = 0
     greeting: Response | None = None
-    exchanges: list[Exchange] = field(default_factory=list)
+    exchanges: list[Pop3Exchange] = field(default_factory=list)
 
     def response(self, has_lines: bool = False) -> Response | None:
         found = read_response(self.connection.from_server.stream, self.got, has_lines)
@@ -148,7 +116,7 @@ def _read(reading: _Reading) -> None:
         response = reading.response(command.has_lines)
         while response is not None and response.status == "+" and reading.line():
             response = reading.response()
-        reading.exchanges.append(Exchange(command, response))
+        reading.exchanges.append(Pop3Exchange(command, response))
         if command.verb == "STLS" and response is not None and response.ok:
             return
     if reading.got < len(reading.connection.from_server.stream.data):
@@ -160,6 +128,6 @@ def _order(reading: _Reading) -> str | None:
     if reading.greeting is not None and reading.greeting.status == "+":
         return "the greeting asks for more"
     for one in reading.exchanges:
-        if one.response is not None and one.response.last_ns < one.command.last_ns:
-            return f"the response in frame {one.response.frame} precedes its command in frame {one.command.frame}"
+        if one.final is not None and one.final.last_ns < one.command.last_ns:
+            return f"the response in frame {one.final.frame} precedes its command in frame {one.command.frame}"
     return None

@@ -17,7 +17,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from experiments.harness.judge.dialogue import Said
+from experiments.harness.judge.dialogue import Line, Request
 from experiments.harness.judge.reassembly import Stream
 
 # RFC 2449 section 4: octets with CRLF.
@@ -26,7 +26,7 @@ EXCERPT_OCTETS = 60
 # RFC 1939 section 3: keywords and arguments are printable ASCII; PASS may have spaces within its argument.
 COMMAND = re.compile(rb"([A-Za-z]{3,4})(?: ([ -~]*))?\r\n")
 STATUS = re.compile(rb"(\+OK|-ERR|\+)(?: ([^\r\n]*))?\r\n")
-LINE = re.compile(rb"([^\r\n]*)\r\n")
+TEXT_LINE = re.compile(rb"([^\r\n]*)\r\n")
 END = b".\r\n"
 # Commands that lines follow, if they succeed, and whether that is so with an argument as well.
 LISTINGS, CONTENTS = ("LIST", "UIDL", "AUTH"), ("RETR", "TOP", "CAPA")
@@ -37,10 +37,9 @@ class Pop3GrammarError(ValueError):
 
 
 @dataclass(frozen=True)
-class Command(Said):
-    """A command: its keyword in capitals, and its argument (empty where there is none)."""
+class Command(Request):
+    """A command: its keyword in capitals, and its argument (empty if absent)."""
 
-    verb: str
     argument: bytes
 
     @property
@@ -50,7 +49,7 @@ class Command(Said):
 
 
 @dataclass(frozen=True)
-class Response(Said):
+class Response(Line):
     """A response: its status, the text after it, and the lines of a multi-line one without dot-stuffing (or None)."""
 
     status: str
@@ -76,14 +75,14 @@ def read_command(stream: Stream, start: int) -> Command | None:
     return Command(octets, pieces, found[1].decode().upper(), found[2] or b"")
 
 
-def read_line(stream: Stream, start: int) -> Said | None:
+def read_line(stream: Stream, start: int) -> Line | None:
     """Return the line that begins at an octet, sent on a continuation request. Raises Pop3GrammarError."""
     if start == len(stream.data):
         return None
-    found = LINE.match(stream.data, start)
+    found = TEXT_LINE.match(stream.data, start)
     if found is None:
         raise Pop3GrammarError(f"not a line: {_excerpt(stream, start)}")
-    return Said(stream.data[start : found.end()], stream.span(start, found.end()))
+    return Line(stream.data[start : found.end()], stream.span(start, found.end()))
 
 
 def read_response(stream: Stream, start: int, has_lines: bool) -> Response | None:

@@ -8,10 +8,10 @@ message is the content of a transaction: MAIL, the accepted RCPTs, the mail data
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
-from experiments.harness.judge.dialogue import Said
+from experiments.harness.judge.dialogue import Dialogue, DialogueTraffic, Exchange, Line
 from experiments.harness.judge.frames import CaptureFile
 from experiments.harness.judge.reassembly import Stream
 from experiments.harness.judge.tcp import Connection, connections
@@ -32,48 +32,34 @@ BLANK_LINE = b"\r\n\r\n"
 
 
 @dataclass(frozen=True)
-class Exchange:
-    """A command, or the mail data behind a 354, and the reply to it (None: there was none)."""
-
-    said: Command | MailData
-    reply: Reply | None
+class SmtpExchange(Exchange[Command | MailData, Reply]):
+    """A command, or the mail data after a 354, and the reply to it."""
 
     @property
     def code(self) -> int:
-        """The code of the reply, 0 if there was none."""
-        return self.reply.code if self.reply is not None else 0
+        """The code of the reply, 0 without one."""
+        return self.final.code if self.final is not None else 0
 
     @property
-    def verb(self) -> str:
-        """The command's verb, or "." for mail data."""
-        return self.said.verb if isinstance(self.said, Command) else "."
-
-    @property
-    def text(self) -> str:
-        """The exchange in words, as a transcript has it."""
-        said = self.said.text if isinstance(self.said, Command) else f"{len(self.said.content)} octets of mail data"
-        return f"{said} - {self.code or 'no reply'}"
-
-    @property
-    def frames(self) -> list[int]:
-        """The frames with which the command and its reply were said."""
-        return [self.said.frame, *([self.reply.frame] if self.reply is not None else [])]
+    def outcome(self) -> str:
+        """The code of the reply."""
+        return str(self.code or "no reply")
 
 
 @dataclass(frozen=True)
 class Message:
     """A transaction with mail data: MAIL, the accepted RCPTs, DATA, and the data with their reply."""
 
-    mail: Exchange
-    recipients: tuple[Exchange, ...]
-    asked: Exchange
-    sent: Exchange
+    mail: SmtpExchange
+    recipients: tuple[SmtpExchange, ...]
+    data_command: SmtpExchange
+    sent: SmtpExchange
 
     @property
     def data(self) -> MailData:
         """The mail data."""
-        assert isinstance(self.sent.said, MailData)
-        return self.sent.said
+        assert isinstance(self.sent.command, MailData)
+        return self.sent.command
 
     @property
     def content(self) -> bytes:
@@ -92,49 +78,24 @@ class Message:
 
 
 @dataclass(frozen=True)
-class SmtpSession:
-    """One connection, its greeting, its exchanges in order, and its messages.
+class SmtpSession(Dialogue[SmtpExchange, Reply | None]):
+    """A session and its messages; `unsolicited`: replies to no command, as 421 may be."""
 
-    `unasked`: replies that answer nothing, as 421 may; `problem`: what breaks the grammar, if anything.
-    """
-
-    connection: Connection
-    greeting: Reply | None
-    exchanges: tuple[Exchange, ...]
-    messages: tuple[Message, ...]
-    unasked: tuple[Reply, ...] = ()
-    problem: str | None = None
-
-    def asked(self, *verbs: str) -> list[Exchange]:
-        """The exchanges of these verbs."""
-        return [one for one in self.exchanges if one.verb in verbs]
+    messages: tuple[Message, ...] = ()
+    unsolicited: tuple[Reply, ...] = ()
 
     @property
     def replies(self) -> list[Reply]:
-        """All that the server said, in order."""
+        """All replies of the server, in order."""
         first = [self.greeting] if self.greeting is not None else []
-        return [*first, *(one.reply for one in self.exchanges if one.reply is not None), *self.unasked]
+        return [*first, *(one.final for one in self.exchanges if one.final is not None), *self.unsolicited]
 
 
 @dataclass(frozen=True)
-class SmtpTraffic:
-    """The sessions at one interface, in the order of their SYNs; other connections; the count of dropped packets."""
+class SmtpTraffic(DialogueTraffic[SmtpSession]):
+    """The SMTP sessions at one interface, and other connections."""
 
-    sessions: tuple[SmtpSession, ...]
-    others: tuple[Connection, ...] = ()
-    dropped: int = 0
-
-    def chosen(self, wanted: Callable[[Connection], bool]) -> SmtpTraffic:
-        """Return the part whose connections satisfy a predicate."""
-        return SmtpTraffic(
-            tuple(one for one in self.sessions if wanted(one.connection)),
-            tuple(one for one in self.others if wanted(one)),
-            self.dropped,
-        )
-
-    def between(self, start_ns: int, end_ns: int) -> SmtpTraffic:
-        """Return the part whose connections begin within [start_ns, end_ns)."""
-        return self.chosen(lambda one: start_ns <= one.syn.time_ns < end_ns)
+    session_name = "SMTP session"
 
     def to(self, *addresses: str) -> SmtpTraffic:
         """Return the part whose sessions are with servers at these addresses."""
@@ -158,19 +119,6 @@ def smtp_traffic(captured: CaptureFile, interface: str, ports: Collection[int] =
     return SmtpTraffic(tuple(read_session(one) for one in ours), others, captured.dropped(interface))
 
 
-def why_not_evidence(traffic: Iterable[SmtpTraffic]) -> str | None:
-    """Return the reason why this traffic permits no conclusion, or None if it does."""
-    every = list(traffic)
-    if any(one.dropped for one in every):
-        return f"the capture dropped {max(one.dropped for one in every)} packets"
-    if not every or not all(one.sessions for one in every):
-        return "no SMTP session in the capture"
-    for session in (session for one in every for session in one.sessions):
-        if not session.connection.whole:
-            return f"the capture of the connection opened in frame {session.connection.syn.frame} has a hole"
-    return None
-
-
 @dataclass
 class _Reading:
     """What is known so far while a session is gone through."""
@@ -178,18 +126,18 @@ class _Reading:
     stream: Stream
     replies: list[Reply]
     at: int = 0
-    exchanges: list[Exchange] = field(default_factory=list)
+    exchanges: list[SmtpExchange] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
-    mail: Exchange | None = None
-    recipients: list[Exchange] = field(default_factory=list)
+    mail: SmtpExchange | None = None
+    recipients: list[SmtpExchange] = field(default_factory=list)
 
     def next_reply(self) -> Reply | None:
         return self.replies.pop(0) if self.replies else None
 
-    def take(self, said: Command | MailData) -> Exchange:
+    def take(self, said: Command | MailData) -> SmtpExchange:
         """Note what the client said, with the reply that answers it."""
         self.at += len(said.octets)
-        made = Exchange(said, self.next_reply())
+        made = SmtpExchange(said, self.next_reply())
         self.exchanges.append(made)
         return made
 
@@ -199,7 +147,7 @@ def read_session(connection: Connection) -> SmtpSession:
     try:
         replies = read_replies(connection.from_server.stream)
     except SmtpGrammarError as error:
-        return SmtpSession(connection, None, (), (), problem=str(error))
+        return SmtpSession(connection, None, (), problem=str(error))
     greeting = replies.pop(0) if replies else None
     reading = _Reading(connection.from_client.stream, replies)
     problem = None
@@ -209,7 +157,7 @@ def read_session(connection: Connection) -> SmtpSession:
         problem = str(error)
     unasked = tuple(reading.replies) if problem is None else ()
     problem = problem or _order(greeting, reading.exchanges, unasked)
-    return SmtpSession(connection, greeting, tuple(reading.exchanges), tuple(reading.messages), unasked, problem)
+    return SmtpSession(connection, greeting, tuple(reading.exchanges), problem, tuple(reading.messages), unasked)
 
 
 def _read(reading: _Reading) -> None:
@@ -224,12 +172,12 @@ def _read(reading: _Reading) -> None:
             _note(reading, exchange)
 
 
-def _read_auth(reading: _Reading, exchange: Exchange) -> None:
+def _read_auth(reading: _Reading, exchange: SmtpExchange) -> None:
     while exchange.code == CONTINUE_AUTH and (line := read_line(reading.stream, reading.at)) is not None:
         exchange = reading.take(line)
 
 
-def _read_data(reading: _Reading, asked: Exchange) -> bool:
+def _read_data(reading: _Reading, asked: SmtpExchange) -> bool:
     """The mail data behind a 354; False where they do not end."""
     data = read_mail_data(reading.stream, reading.at)
     if data is None:
@@ -241,7 +189,7 @@ def _read_data(reading: _Reading, asked: Exchange) -> bool:
     return True
 
 
-def _note(reading: _Reading, exchange: Exchange) -> None:
+def _note(reading: _Reading, exchange: SmtpExchange) -> None:
     """What a command does to the transaction (section 4.1.4)."""
     done = 200 <= exchange.code < 300
     if exchange.verb == "MAIL" and done:
@@ -252,14 +200,14 @@ def _note(reading: _Reading, exchange: Exchange) -> None:
         reading.mail, reading.recipients = None, []
 
 
-def _order(greeting: Reply | None, exchanges: Iterable[Exchange], left: Iterable[Reply]) -> str | None:
+def _order(greeting: Reply | None, exchanges: Iterable[SmtpExchange], left: Iterable[Reply]) -> str | None:
     """Section 4.2: a reply follows its command; only 421 may come unasked."""
-    first: Said | None = greeting
+    first: Line | None = greeting
     for one in exchanges:
-        if first is not None and one.said.first_ns < first.last_ns:
-            return f"{one.text!r} in frame {one.said.frame} does not wait for the greeting"
+        if first is not None and one.command.first_ns < first.last_ns:
+            return f"{one.text!r} in frame {one.command.frame} does not wait for the greeting"
         first = None
-        if one.reply is not None and one.reply.last_ns < one.said.last_ns:
-            return f"the reply in frame {one.reply.frame} precedes its command in frame {one.said.frame}"
+        if one.final is not None and one.final.last_ns < one.command.last_ns:
+            return f"the reply in frame {one.final.frame} precedes its command in frame {one.command.frame}"
     unasked = [one for one in left if one.code != CLOSING_DOWN]
     return f"the reply in frame {unasked[0].frame} answers nothing" if unasked else None

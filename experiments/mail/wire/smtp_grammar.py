@@ -18,13 +18,15 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from experiments.harness.judge.dialogue import Said
+from experiments.harness.judge.dialogue import Line, Request
 from experiments.harness.judge.reassembly import Stream
 
 EXCERPT_OCTETS = 60
 # Section 4.5.3.1: octets with CRLF. Extensions let MAIL be longer (section 4.1.1.11); servers in use say more.
 COMMAND_OCTETS, REPLY_OCTETS, TEXT_OCTETS = 1_024, 512, 1_000
 LINE = re.compile(rb"([^\r\n]*)\r\n")
+# The verb of mail data, which are no command.
+MAIL_DATA = "."
 # Section 4.2: the first digit is 2 to 5, the second 0 to 5; text is tab and printable ASCII.
 REPLY_LINE = re.compile(rb"([2-5][0-5][0-9])(?:([ -])([\t -~]*))?\r\n")
 VERB = re.compile(rb"([A-Za-z]{4,12})(?: +(.*?))? *\Z", re.DOTALL)
@@ -66,10 +68,9 @@ class SmtpGrammarError(ValueError):
 
 
 @dataclass(frozen=True)
-class Command(Said):
-    """A command line: its verb in capitals (empty where the line has none), and its argument."""
+class Command(Request):
+    """A command line: its verb in capitals (empty if the line has none), and its argument."""
 
-    verb: str
     argument: bytes
 
     @property
@@ -91,7 +92,7 @@ class Command(Said):
 
 
 @dataclass(frozen=True)
-class Reply(Said):
+class Reply(Line):
     """A reply: its code, and the text of its lines."""
 
     code: int
@@ -99,12 +100,17 @@ class Reply(Said):
 
 
 @dataclass(frozen=True)
-class MailData(Said):
+class MailData(Request):
     """The lines after 354, the final dot included; `content` is without dot-stuffing."""
 
     content: bytes
     # Offsets in the stream of the lines that begin with a dot that was added.
     stuffed_at: tuple[int, ...]
+
+    @property
+    def text(self) -> str:
+        """The size, for evidence texts."""
+        return f"{len(self.content)} octets of mail data"
 
 
 def read_line(stream: Stream, start: int) -> Command | None:
@@ -155,7 +161,7 @@ def read_mail_data(stream: Stream, start: int) -> MailData | None:
         if line == b".":
             end = found.end()
             content = b"".join(lines)
-            return MailData(stream.data[start:end], stream.span(start, end), content, tuple(stuffed))
+            return MailData(stream.data[start:end], stream.span(start, end), MAIL_DATA, content, tuple(stuffed))
         if line.startswith(b"."):
             stuffed.append(at)
             line = line[1:]

@@ -56,8 +56,8 @@ def _dialogue(session: SmtpSession) -> Iterator[Interval]:
     if session.greeting is not None:
         yield Interval("dialogue", answer.time_ns, session.greeting.last_ns)
     for one in session.exchanges:
-        if one.reply is not None:
-            yield Interval("dialogue", one.said.first_ns, one.reply.last_ns)
+        if one.final is not None:
+            yield Interval("dialogue", one.command.first_ns, one.final.last_ns)
 
 
 def line_intervals(connection: Connection) -> Iterator[Interval]:

@@ -36,7 +36,7 @@ def test_a_sound_session_shows_connections_transfers_and_commands(tmp_path: Path
     assert [one.stream.data for one in session.transfers] == [LISTING, DATA, OTHER, DATA]
     assert [one.announced and one.announced.mode for one in session.transfers] == ["passive"] * 2 + ["active"] * 2
     verdict = said(f1([traffic]), "shown", "4 transfers between")
-    assert verdict.frames[0] == session.control.syn.frame == 1
+    assert verdict.frames[0] == session.connection.syn.frame == 1
     said(f2(traffic, FILES), "shown", "4 transfers on 4 data connections")
     said(f3(traffic), "shown", "STOR in frame")
 

@@ -55,7 +55,7 @@ def test_m4_is_shown_by_who_opens_and_who_sends(tmp_path: Path) -> None:
         ({}, whole(server=BOB), "not to 10.0.2.25:25"),
         ({}, whole(HEADER + b"\r\nSomething else.\r\n"), "The message does not go by SMTP"),
         ({}, whole(PLAIN.replace(b"Subject: hello", b"Subject: other")), "does not go by SMTP as it was written"),
-        ({}, whole(server_port=26), "not in the capture"),
+        ({}, whole(server_port=26), "no SMTP session in the capture"),
     ],
 )
 def test_m4_fails_where_packets_contradict_it(

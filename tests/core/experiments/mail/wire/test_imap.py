@@ -92,8 +92,8 @@ def test_data_belong_to_the_command_that_is_completed_next(tmp_path: Path) -> No
     (session,) = wire.say("NOOP").quit().traffic(tmp_path).sessions
     assert session.problem is None
     assert [one.verb for one in session.exchanges] == ["LOGIN", "SELECT", "IDLE", "NOOP", "LOGOUT"]
-    assert [one.number for one in session.exchanges[1].named("EXISTS")] == [3]
-    assert session.exchanges[-1].data[0].status == "BYE"
+    assert [one.number for one in session.exchanges[1].data("EXISTS")] == [3]
+    assert session.exchanges[-1].preliminary[0].status == "BYE"
 
 
 def test_a_completion_of_nothing_and_a_tag_used_twice_are_problems(tmp_path: Path) -> None:
