@@ -155,9 +155,16 @@ def run(context: Run) -> Outcome:
             found = replace(found, beyond=_left_out(found, workload, cache), tolerance=tolerance(judge.WITHIN))
             figures[case.name] = found
     both = SLOW in figures and CACHE in figures
-    of_both = [decide(figures[SLOW], figures[CACHE]) for decide in (judge.w1, judge.w2)] if both else []
+    of_both = (
+        [
+            decide(figures[SLOW], figures[CACHE])
+            for decide in (judge.decide_response_time_under_load, judge.decide_link_use_under_load)
+        ]
+        if both
+        else []
+    )
     return Outcome(
-        claims=(*of_both, judge.w8(figures)),
+        claims=(*of_both, judge.decide_queueing_theory(figures)),
         comparisons=tuple(_compare(name, one) for name, one in figures.items()),
         fidelity=certificate([*evidence.checks, *evidence.watch.checks()]),
         implementations={"proxy": proxy_name(context), "origin": origin_name(context)},

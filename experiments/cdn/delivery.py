@@ -371,19 +371,19 @@ def _verdicts(
     objects, crowd = through.objects, {FARTHEST: through.visits.crowd}
     used = [link_use(one.captured, at("origin"), one.visits.span, one.visits.not_counted) for one in (without, through)]
     saved = (
-        savings.c5(
+        savings.decide_visit_time(
             _times(timings, WITHOUT, without),
             _times(timings, THROUGH, through),
             [one.name for one in comparisons if not one.within],
         ),
-        savings.c6(used[0], used[1], copies),
+        savings.decide_link_relief(used[0], used[1], copies),
     )
     return [
-        replicas.c2(regions, page_load(through.captured, at("origin")), objects),
-        names.c3(regions, NAME),
-        names.c4(local, NAME, ALIAS, addresses),
+        replicas.decide_identical_copies(regions, page_load(through.captured, at("origin")), objects),
+        names.decide_regional_answers(regions, NAME),
+        names.decide_alias_to_cdn(local, NAME, ALIAS, addresses),
         *(confirm(one, objects, through.visited, without.visited) for one in saved),
-        replicas.c7(regions, visits, crowd, context.parameters["crowd"], objects),
+        replicas.decide_single_fetch(regions, visits, crowd, context.parameters["crowd"], objects),
     ]
 
 

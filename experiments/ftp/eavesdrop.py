@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
 
-from experiments.ftp.claims.eavesdrop import Overheard, Secret, f8, f9, overhear
+from experiments.ftp.claims.eavesdrop import Overheard, Secret, decide_eavesdropping, decide_encryption, overhear
 from experiments.ftp.lab import (
     ANY,
     ASYNCSSH,
@@ -116,7 +116,7 @@ def _fetch(context: Run, bed: Testbed) -> Fetched:
 
 def _verdicts(everything: Overheard, fetched: Fetched, secret: Secret) -> tuple[Verdict, ...]:
     ftp, sftp = (fetched.heard(everything, way) for way in (FTP, SFTP))
-    verdicts = (f8(ftp, secret), f9(sftp, ftp, secret, fetched.arrived.get(SFTP, b"")))
+    verdicts = (decide_eavesdropping(ftp, secret), decide_encryption(sftp, ftp, secret, fetched.arrived.get(SFTP, b"")))
     return tuple(
         undecided(verdict.id, f"The file was not fetched by {way}: {fetched.failures[way]}.")
         if way in fetched.failures

@@ -105,7 +105,7 @@ class Found:
         """H14, if any page was to be loaded by HTTP/2, and what has failed."""
         verdicts = dict(self.failures)
         if self.multiplexed:
-            verdicts.setdefault("H14", http2.h14(self.multiplexed))
+            verdicts.setdefault("H14", http2.decide_concurrent_streams(self.multiplexed))
         return sorted(verdicts.values(), key=lambda verdict: int(verdict.id[1:]))
 
 

@@ -33,7 +33,7 @@ from experiments.harness.parameters import choices, seconds, whole
 from experiments.harness.report.line_plots import Panel, Series, plot_lines
 from experiments.harness.results.result import Check, Timing
 from experiments.harness.theory.tcp import TOLERANCE_OF_DIALOGUE, Theory
-from experiments.mail.claims.outage import Episode, Outage, during, resumption, s5
+from experiments.mail.claims.outage import Episode, Outage, decide_outage, during, resumption
 from experiments.mail.clients import Errand, check_able, client_name, run_client
 from experiments.mail.lab import (
     ALICE,
@@ -151,7 +151,7 @@ def run(context: Run) -> Outcome:
     found = {case: some for case, some in times.items() if some}
     timings = {WORDS[case]: [timing for timing, _ in some] for case, some in found.items()}
     return Outcome(
-        claims=(s5(ended, given_up),),
+        claims=(decide_outage(ended, given_up),),
         comparisons=tuple(compared(WORDS[case], some, _tolerance(context)) for case, some in found.items()),
         fidelity=certificate([*evidence.checks, *evidence.watch.checks()]),
         implementations={**names_of(context.replacements), AGENT_ROLE: client_name(context.replacements)},

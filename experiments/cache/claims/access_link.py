@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from experiments.cache.claims.versions import Objects, crossed_wrongly
-from experiments.harness.judge.verdict import Verdict, failed, shown, undecided
+from experiments.harness.judge.verdict import Verdict, decides, failed, shown, undecided
 from experiments.harness.theory.queueing import Queue
 from experiments.harness.theory.tcp import transmission_time_s
 from experiments.http.wire.bulk import Crossing, Traffic
@@ -190,44 +190,47 @@ def _problem(
     return None
 
 
-def w1(without: CaseFigures, cached: CaseFigures) -> Verdict:
+@decides("W1")
+def decide_response_time_under_load(claim: str, without: CaseFigures, cached: CaseFigures) -> Verdict:
     """Decide W1: a cache shortens response times."""
     if wrong := without.wrong or cached.wrong:
-        return failed("W1", wrong)
+        return failed(claim, wrong)
     if problem := without.problem or cached.problem:
-        return undecided("W1", f"Nothing can be concluded: {problem}.")
+        return undecided(claim, f"Nothing can be concluded: {problem}.")
     said = (
         f"mean response time {without.delay_s * 1e3:.1f} ms without and {cached.delay_s * 1e3:.1f} ms with the cache "
         f"(theory: {without.theory_s * 1e3:.1f} and {cached.theory_s * 1e3:.1f} ms), {without.requests} requests each"
     )
     decide = shown if cached.delay_s < without.delay_s and _near(cached) and _near(without) else failed
-    return decide("W1", f"The {said}.", cached.frames)
+    return decide(claim, f"The {said}.", cached.frames)
 
 
-def w2(without: CaseFigures, cached: CaseFigures) -> Verdict:
+@decides("W2")
+def decide_link_use_under_load(claim: str, without: CaseFigures, cached: CaseFigures) -> Verdict:
     """Decide W2: a cache reduces traffic on the access link."""
     if wrong := without.wrong or cached.wrong:
-        return failed("W2", wrong)
+        return failed(claim, wrong)
     if problem := without.problem or cached.problem:
-        return undecided("W2", f"Nothing can be concluded: {problem}.")
+        return undecided(claim, f"Nothing can be concluded: {problem}.")
     kept = cached.link_bytes / without.link_bytes
     said = (
         f"Responses took {without.link_bytes:,} octets of the access link without and {cached.link_bytes:,} with the "
         f"cache: {kept:.1%}, where a hit rate of {cached.hit_rate:.1%} leaves {1 - cached.hit_rate:.1%}"
     )
     decide = shown if kept < 1 and abs(kept / (1 - cached.hit_rate) - 1) <= WITHIN else failed
-    return decide("W2", f"{said}.", cached.frames)
+    return decide(claim, f"{said}.", cached.frames)
 
 
-def w8(cases: Mapping[str, CaseFigures]) -> Verdict:
+@decides("W8")
+def decide_queueing_theory(claim: str, cases: Mapping[str, CaseFigures]) -> Verdict:
     """Decide W8: utilisation and mean delay of every case agree with theory, and the cases are ordered as in the
     textbook.
     """
     for name, one in cases.items():
         if one.wrong:
-            return failed("W8", f"{name}: {one.wrong}")
+            return failed(claim, f"{name}: {one.wrong}")
         if one.problem:
-            return undecided("W8", f"Nothing can be concluded from {name}: {one.problem}.")
+            return undecided(claim, f"Nothing can be concluded from {name}: {one.problem}.")
     said = "; ".join(
         f"{name}: utilisation {one.utilisation:.3f} (theory {one.queue.utilisation:.3f}), mean delay "
         f"{one.delay_s * 1e3:.1f} ms (theory {one.theory_s * 1e3:.1f} ms), hit rate {one.hit_rate:.3f}"
@@ -236,7 +239,7 @@ def w8(cases: Mapping[str, CaseFigures]) -> Verdict:
     good = all(_near(one) and abs(one.utilisation / one.queue.utilisation - 1) <= WITHIN for one in cases.values())
     # Each case has a capture of its own; the last one's is the run's.
     frames = list(cases.values())[-1].frames
-    return (shown if good else failed)("W8", f"{said[0].upper()}{said[1:]}.", frames)
+    return (shown if good else failed)(claim, f"{said[0].upper()}{said[1:]}.", frames)
 
 
 def _near(one: CaseFigures) -> bool:

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from experiments.cache.wire.legs import Legs, Served, Span, status_of, text
-from experiments.harness.judge.verdict import Contradiction, Inconclusive, Verdict, decide
+from experiments.harness.judge.verdict import Contradiction, Inconclusive, Verdict, decide, decides
 from experiments.http.claims.http1 import response_of
 
 # RFC 9111 section 1.2.2: delta-seconds are whole.
@@ -84,7 +84,8 @@ def deliveries(legs: Legs, live: Mapping[bytes, LiveObject], spans: Sequence[Spa
     return found
 
 
-def w6(legs: Legs, live: Mapping[bytes, LiveObject], spans: Sequence[Span]) -> Verdict:
+@decides("W6")
+def decide_freshness(claim: str, legs: Legs, live: Mapping[bytes, LiveObject], spans: Sequence[Span]) -> Verdict:
     """Decide W6 from the responses that clients got for these objects within the spans."""
 
     def check() -> tuple[str, list[int]]:
@@ -111,7 +112,7 @@ def w6(legs: Legs, live: Mapping[bytes, LiveObject], spans: Sequence[Span]) -> V
             f"max-age={oldest.max_age_s:g}){never}."
         ), [stalest.frame, oldest.frame]
 
-    return decide("W6", [legs], check)
+    return decide(claim, [legs], check)
 
 
 def _delivery(legs: Legs, served: Served, version: Version, max_age_s: float | None) -> Delivery:

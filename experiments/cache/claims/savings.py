@@ -21,37 +21,41 @@ from collections.abc import Sequence
 from experiments.cache.wire.legs import Legs, Span
 from experiments.cache.wire.link_use import LinkUse, Words, change, decide_relief
 from experiments.harness.judge.decomposition import Decomposition, Interval, sum_up
-from experiments.harness.judge.verdict import Verdict, failed, shown, undecided
+from experiments.harness.judge.verdict import Verdict, decides, failed, shown, undecided
 from experiments.http.wire.page_load import PageLoad
 
 TERMS = ("transmission", "origin_request", "origin_handshake", "request", "tcp_handshake")
-_AT_LINK = Words("W2", "the same visits", "the access link", "the link's own end", "the cache", "the cache alone")
+_AT_LINK = Words("the same visits", "the access link", "the link's own end", "the cache", "the cache alone")
 
 
-def w1(without: Sequence[float], cached: Sequence[float], disagreeing: Sequence[str]) -> Verdict:
+@decides("W1")
+def decide_visit_time(
+    claim: str, without: Sequence[float], cached: Sequence[float], disagreeing: Sequence[str]
+) -> Verdict:
     """Decide W1 by the times of the same visits in s, without and with the cache.
 
     Undecided if measured times disagree with theory, of which `disagreeing` names the cases.
     """
     if not without or len(without) != len(cached):
-        return undecided("W1", f"{len(without)} visits without the cache and {len(cached)} with it are not the same.")
+        return undecided(claim, f"{len(without)} visits without the cache and {len(cached)} with it are not the same.")
     before_s, after_s = statistics.fmean(without), statistics.fmean(cached)
     figures = (
         f"{len(cached)} visits took {before_s * 1e3:.1f} ms each on average without the cache and "
         f"{after_s * 1e3:.1f} ms with it ({change(before_s, after_s)})"
     )
     if after_s >= before_s:
-        return failed("W1", f"{figures}: not shorter.")
+        return failed(claim, f"{figures}: not shorter.")
     if disagreeing:
-        return undecided("W1", f"{figures}, but not as theory says: {', '.join(disagreeing)} outside the tolerance.")
-    return shown("W1", f"{figures}, each kind of visit within its tolerance of theory.")
+        return undecided(claim, f"{figures}, but not as theory says: {', '.join(disagreeing)} outside the tolerance.")
+    return shown(claim, f"{figures}, each kind of visit within its tolerance of theory.")
 
 
-def w2(without: LinkUse, cached: LinkUse, hits: int) -> Verdict:
+@decides("W2")
+def decide_link_relief(claim: str, without: LinkUse, cached: LinkUse, hits: int) -> Verdict:
     """Decide W2 from the octets of the same visits on the access link; `hits`: responses served from the cache without
     validation.
     """
-    return decide_relief(_AT_LINK, without, cached, hits)
+    return decide_relief(claim, _AT_LINK, without, cached, hits)
 
 
 def decompose_visit(load: PageLoad, legs: Legs, span: Span) -> Decomposition:

@@ -26,12 +26,13 @@ from experiments.cache.wire.legs import (
     validators_of,
 )
 from experiments.harness.judge.tcp import Connection
-from experiments.harness.judge.verdict import Contradiction, Inconclusive, Verdict, decide, listed
+from experiments.harness.judge.verdict import Contradiction, Inconclusive, Verdict, decide, decides, listed
 from experiments.http.claims.http1 import response_of
 from experiments.http.wire.http1 import Conversation, Exchange, Message
 
 
-def w3(legs: Legs, spans: Sequence[Span]) -> Verdict:
+@decides("W3")
+def decide_conditional_requests(claim: str, legs: Legs, spans: Sequence[Span]) -> Verdict:
     """Decide W3 by the spans in which every copy is stale: the origin is asked under the condition of its validators.
 
     Failed if a copy is not asked for, or unconditionally, or with another value than the origin gave.
@@ -62,10 +63,11 @@ def w3(legs: Legs, spans: Sequence[Span]) -> Verdict:
             f"Last-Modified of frame {frames[0]}{tags}."
         ), frames
 
-    return decide("W3", [legs], check)
+    return decide(claim, [legs], check)
 
 
-def w4(legs: Legs, spans: Sequence[Span], objects: Objects) -> Verdict:
+@decides("W4")
+def decide_not_modified(claim: str, legs: Legs, spans: Sequence[Span], objects: Objects) -> Verdict:
     """Decide W4 by the spans in which copies are stale and nothing has changed: 304 without a body, 200 for clients."""
 
     def check() -> tuple[str, list[int]]:
@@ -84,10 +86,13 @@ def w4(legs: Legs, spans: Sequence[Span], objects: Objects) -> Verdict:
             f"frame {stored}, SHA-256 {_hash(first.body)} both)."
         ), frames
 
-    return decide("W4", [legs], check)
+    return decide(claim, [legs], check)
 
 
-def w5(legs: Legs, changed: Sequence[Span], again: Sequence[Span], objects: Objects) -> Verdict:
+@decides("W5")
+def decide_replaced_copy(
+    claim: str, legs: Legs, changed: Sequence[Span], again: Sequence[Span], objects: Objects
+) -> Verdict:
     """Decide W5 by the spans in which stale copies of changed objects are asked for, and those in which they are again.
 
     Undecided if the cache does not keep the new response; failed if a client gets the old one, or if the new one is not
@@ -109,10 +114,11 @@ def w5(legs: Legs, changed: Sequence[Span], again: Sequence[Span], objects: Obje
             f"without a request to the origin (frames {listed(later)})."
         ), [*(frame for _, _, frames in found for frame in frames), *later]
 
-    return decide("W5", [legs], check)
+    return decide(claim, [legs], check)
 
 
-def w7(legs: Legs, on_link: Sequence[Connection], proxy: str, origin: str) -> Verdict:
+@decides("W7")
+def decide_both_roles(claim: str, legs: Legs, on_link: Sequence[Connection], proxy: str, origin: str) -> Verdict:
     """Decide W7: clients' SYNs go to the proxy, its own to the origin; `on_link`: all that cross the access link."""
 
     def check() -> tuple[str, list[int]]:
@@ -141,7 +147,7 @@ def w7(legs: Legs, on_link: Sequence[Connection], proxy: str, origin: str) -> Ve
             f"SYN crosses the access link."
         ), frames
 
-    return decide("W7", [legs], check)
+    return decide(claim, [legs], check)
 
 
 def _in_origin_form(forwarded: Exchange) -> None:

@@ -23,7 +23,7 @@ from experiments.cdn.claims.replicas import require_valid
 from experiments.dns.claims.evidence import RCODES, words
 from experiments.dns.wire.message import canonical
 from experiments.dns.wire.traffic import DnsMessage, DnsTraffic, merged
-from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide, undecided
+from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide, decides, undecided
 from experiments.http.wire.http1 import Conversation
 from experiments.http.wire.page_load import PageLoad
 
@@ -124,14 +124,15 @@ class _Course:
     back: str
 
 
-def c8(episodes: Sequence[Episode]) -> Verdict:
+@decides("C8")
+def decide_failover(claim: str, episodes: Sequence[Episode]) -> Verdict:
     """Decide C8 from several faults.
 
     Undecided if a fault met no request, if requests failed without one, or if no requests followed for long enough.
     """
 
     if not episodes:
-        return undecided("C8", "No replica failed.")
+        return undecided(claim, "No replica failed.")
     loads = [user.load for episode in episodes for user in episode.users]
     traffics = [one for episode in episodes for one in (episode.server, *(user.dns for user in episode.users))]
 
@@ -154,11 +155,11 @@ def c8(episodes: Sequence[Episode]) -> Verdict:
             f"{''.join(one.back for one in found)}."
         ), dict.fromkeys([last.named.frame, last.first.frame, last.last.frame, last.served.frame])
 
-    return decide("C8", [*loads, merged(traffics)], check)
+    return decide(claim, [*loads, merged(traffics)], check)
 
 
 def check_episode(episode: Episode) -> list[int]:
-    """Check one fault as `c8` does; returns the frames of the first failure, the last one and the request served next.
+    """Check one fault; return the frames of the first failure, the last one and the request served next.
 
     A fault that ended before a request came has none of them. Raises Contradiction, Inconclusive.
     """

@@ -23,7 +23,7 @@ from itertools import pairwise
 from experiments.cdn.claims.failover import NS, Episode, check_episode, first_served, naming_answers
 from experiments.cdn.claims.replicas import require_valid
 from experiments.dns.wire.traffic import merged
-from experiments.harness.judge.verdict import Finding, Inconclusive, Verdict, decide, undecided
+from experiments.harness.judge.verdict import Finding, Inconclusive, Verdict, decide, decides, undecided
 from experiments.harness.results.result import Timing
 
 REMAINING, EARLY, PERIOD = "remaining TTL", "fetched before the check", "next request"
@@ -115,14 +115,15 @@ def fail_over(episode: Episode) -> Timing | None:
     return Timing(total_s, {REMAINING: remaining_s, EARLY: early_s, PERIOD: total_s - remaining_s - early_s})
 
 
-def c8_many(episodes: Sequence[Episode], theory: FailOverTheory) -> Verdict:
+@decides("C8")
+def decide_failover_times(claim: str, episodes: Sequence[Episode], theory: FailOverTheory) -> Verdict:
     """Decide C8 by many faults, each within its own bound; the evidence names mean, quartiles and distance.
 
-    Undecided as `cdn_failover.c8` is.
+    Undecided under the conditions of `failover.decide_failover`.
     """
 
     if not episodes:
-        return undecided("C8", "No replica failed.")
+        return undecided(claim, "No replica failed.")
     loads = [user.load for episode in episodes for user in episode.users]
     traffics = [one for episode in episodes for one in (episode.server, *(user.dns for user in episode.users))]
 
@@ -149,7 +150,7 @@ def c8_many(episodes: Sequence[Episode], theory: FailOverTheory) -> Verdict:
             f"{', '.join(map(str, met[-1]))}."
         ), dict.fromkeys(met[-1])
 
-    return decide("C8", [*loads, merged(traffics)], check)
+    return decide(claim, [*loads, merged(traffics)], check)
 
 
 def quantile(times_s: Sequence[float], share: float) -> float:

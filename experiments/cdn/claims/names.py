@@ -22,10 +22,11 @@ from experiments.dns.claims.evidence import (
 )
 from experiments.dns.wire.message import canonical, is_within
 from experiments.dns.wire.traffic import DnsExchange, DnsTraffic, merged
-from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide
+from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide, decides
 
 
-def c3(regions: Sequence[Region], name: str) -> Verdict:
+@decides("C3")
+def decide_regional_answers(claim: str, regions: Sequence[Region], name: str) -> Verdict:
     """Decide C3: users of each region get addresses of its own replicas alone, and connect to these."""
 
     loads = [one.load for one in regions]
@@ -45,10 +46,11 @@ def c3(regions: Sequence[Region], name: str) -> Verdict:
             f"{sum(len(region.load.conversations) for region in regions)} connections goes there."
         ), dict.fromkeys(frames)
 
-    return decide("C3", [*loads, merged(one.dns for one in regions)], check)
+    return decide(claim, [*loads, merged(one.dns for one in regions)], check)
 
 
-def c4(local: DnsTraffic, name: str, alias: str, addresses: Addresses) -> Verdict:
+@decides("C4")
+def decide_alias_to_cdn(claim: str, local: DnsTraffic, name: str, alias: str, addresses: Addresses) -> Verdict:
     """Decide C4 from the queries of a local name server on behalf of the first question for the name.
 
     `addresses`: by role; `provider` and `cdn` are the two authoritative servers, `local` is the resolver. The
@@ -78,7 +80,7 @@ def c4(local: DnsTraffic, name: str, alias: str, addresses: Addresses) -> Verdic
             f"{words(got)} in frame {frames[4]}."
         ), dict.fromkeys(frames)
 
-    return decide("C4", [local], check)
+    return decide(claim, [local], check)
 
 
 def _answers(region: Region, name: str) -> tuple[dict[int, set[str]], list[int]]:

@@ -16,7 +16,7 @@ from functools import cached_property
 from experiments.cache.claims.versions import Objects, require
 from experiments.cache.wire.legs import CONDITIONS, Legs, Served, Span, path_of, status_of, text
 from experiments.dns.wire.traffic import DnsTraffic
-from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide, listed
+from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide, decides, listed
 from experiments.http.claims.http1 import response_of
 from experiments.http.wire.http1 import Exchange, Message
 from experiments.http.wire.page_load import PageLoad
@@ -44,7 +44,8 @@ def require_valid(loads: Iterable[PageLoad]) -> None:
         load.require_valid()
 
 
-def c2(regions: Sequence[Region], origin: PageLoad, objects: Objects) -> Verdict:
+@decides("C2")
+def decide_identical_copies(claim: str, regions: Sequence[Region], origin: PageLoad, objects: Objects) -> Verdict:
     """Decide C2: replicas serve the origin's response, equal in its octets and validators.
 
     Undecided if no response of a region came from its replica's own copy.
@@ -74,11 +75,17 @@ def c2(regions: Sequence[Region], origin: PageLoad, objects: Objects) -> Verdict
             f"copies, for example, {'; '.join(hashes)}."
         ), dict.fromkeys(frames)
 
-    return decide("C2", loads, check)
+    return decide(claim, loads, check)
 
 
-def c7(
-    regions: Sequence[Region], visits: Sequence[Span], crowd: Mapping[str, Span], users: int, objects: Objects
+@decides("C7")
+def decide_single_fetch(
+    claim: str,
+    regions: Sequence[Region],
+    visits: Sequence[Span],
+    crowd: Mapping[str, Span],
+    users: int,
+    objects: Objects,
 ) -> Verdict:
     """Decide C7: for each object a replica sends the origin one request, before it first serves it, and never again.
 
@@ -109,7 +116,7 @@ def c7(
             f"{frames[0]}), and {later} later requests were served without asking it{''.join(crowds)}."
         ), dict.fromkeys(frames)
 
-    return decide("C7", loads, check)
+    return decide(claim, loads, check)
 
 
 def _used(legs: Iterable[PageLoad]) -> list[PageLoad]:

@@ -15,16 +15,18 @@ from experiments.cache.wire.legs import Legs, Span
 from experiments.cache.wire.link_use import LinkUse, Words, change, decide_relief
 from experiments.dns.wire.traffic import DnsTraffic
 from experiments.harness.judge.decomposition import RESIDUAL, Decomposition, Interval, sum_up
-from experiments.harness.judge.verdict import Verdict, failed, shown, undecided
+from experiments.harness.judge.verdict import Verdict, decides, failed, shown, undecided
 from experiments.http.wire.page_load import PageLoad, decompose
 
-_AT_ORIGIN = Words(
-    "C6", "the same requests", "the origin's link", "the origin's own end", "the CDN", "a replica's copy"
-)
+_AT_ORIGIN = Words("the same requests", "the origin's link", "the origin's own end", "the CDN", "a replica's copy")
 
 
-def c5(
-    without: Mapping[str, Sequence[float]], through: Mapping[str, Sequence[float]], disagreeing: Sequence[str]
+@decides("C5")
+def decide_visit_time(
+    claim: str,
+    without: Mapping[str, Sequence[float]],
+    through: Mapping[str, Sequence[float]],
+    disagreeing: Sequence[str],
 ) -> Verdict:
     """Decide C5 from the times in s of the same visits by region, without the CDN and through it.
 
@@ -33,7 +35,7 @@ def c5(
     if not without or {name: len(times) for name, times in without.items()} != {
         name: len(times) for name, times in through.items()
     }:
-        return undecided("C5", "The visits with and without the CDN are not the same.")
+        return undecided(claim, "The visits with and without the CDN are not the same.")
     means = {name: (statistics.fmean(without[name]), statistics.fmean(through[name])) for name in without}
     figures = "; ".join(
         f"{name} {before_s * 1e3:.1f} ms without and {after_s * 1e3:.1f} ms through the CDN "
@@ -43,19 +45,20 @@ def c5(
     count = sum(len(times) for times in without.values())
     slower = [name for name, (before_s, after_s) in means.items() if after_s >= before_s]
     if slower:
-        return failed("C5", f"Not shorter for {', '.join(slower)}: the mean visit takes {figures}.")
+        return failed(claim, f"Not shorter for {', '.join(slower)}: the mean visit takes {figures}.")
     if disagreeing:
         return undecided(
-            "C5", f"The mean visit takes {figures}, but not as theory says: {', '.join(disagreeing)} outside."
+            claim, f"The mean visit takes {figures}, but not as theory says: {', '.join(disagreeing)} outside."
         )
-    return shown("C5", f"The mean of {count} visits each, the first one with all caches empty included: {figures}.")
+    return shown(claim, f"The mean of {count} visits each, the first one with all caches empty included: {figures}.")
 
 
-def c6(without: LinkUse, through: LinkUse, from_copies: int) -> Verdict:
+@decides("C6")
+def decide_link_relief(claim: str, without: LinkUse, through: LinkUse, from_copies: int) -> Verdict:
     """Decide C6 from the octets of the same requests on the origin's link; `from_copies`: responses served by replicas
     alone.
     """
-    return decide_relief(_AT_ORIGIN, without, through, from_copies)
+    return decide_relief(claim, _AT_ORIGIN, without, through, from_copies)
 
 
 def decompose_by_name(load: PageLoad, lookups: DnsTraffic, legs: Legs | None, span: Span) -> Decomposition:

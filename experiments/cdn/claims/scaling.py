@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from experiments.cache.claims.versions import Objects, crossed_wrongly
 from experiments.cache.wire.link_use import LinkUse
-from experiments.harness.judge.verdict import Verdict, failed, shown, undecided
+from experiments.harness.judge.verdict import Verdict, decides, failed, shown, undecided
 from experiments.harness.theory.tcp import transmission_time_s
 from experiments.http.wire.bulk import Crossing, Traffic
 
@@ -130,10 +130,11 @@ def _problem(asked: Sequence[Crossing], done: Sequence[Crossing], traffics: Sequ
     return None
 
 
-def c1(alone: Sequence[Point]) -> Verdict:
+@decides("C1")
+def decide_origin_saturation(claim: str, alone: Sequence[Point]) -> Verdict:
     """Decide C1: the use of a lone origin's link grows with its clients as theory says until it is full, and then their
     response time does. Undecided if the sweep does not reach from well below the knee to well beyond it."""
-    unfit = _unfit("C1", alone)
+    unfit = _unfit(claim, alone)
     if unfit is not None:
         return unfit
     first, last = alone[0], alone[-1]
@@ -143,7 +144,7 @@ def c1(alone: Sequence[Point]) -> Verdict:
         for one in alone
     )
     if first.needs > 1 / BEYOND or last.needs < BEYOND:
-        return undecided("C1", f"The sweep has the knee not between its ends: {figures}.")
+        return undecided(claim, f"The sweep has the knee not between its ends: {figures}.")
     off = [
         one.clients
         for one in alone
@@ -152,18 +153,19 @@ def c1(alone: Sequence[Point]) -> Verdict:
     ]
     frames = [frame for one in alone for frame in one.frames]
     if off or last.utilisation < FULL or last.response_s <= first.response_s:
-        return failed("C1", f"{figures}{f'; not as theory says for {off}' if off else ''}.", frames)
+        return failed(claim, f"{figures}{f'; not as theory says for {off}' if off else ''}.", frames)
     return shown(
-        "C1",
+        claim,
         f"{figures}: to serve {last.clients} as it serves {first.clients}, the link would have to be "
         f"{last.needs:.1f} times as fast.",
         frames,
     )
 
 
-def c5(alone: Sequence[Point], through: Sequence[Point]) -> Verdict:
+@decides("C5")
+def decide_response_time_under_load(claim: str, alone: Sequence[Point], through: Sequence[Point]) -> Verdict:
     """Decide C5: with each number of clients the mean response time is shorter through the CDN."""
-    unfit = _unfit("C5", [*alone, *through]) or _unlike("C5", alone, through)
+    unfit = _unfit(claim, [*alone, *through]) or _unlike(claim, alone, through)
     if unfit is not None:
         return unfit
     pairs = list(zip(alone, through, strict=True))
@@ -174,17 +176,18 @@ def c5(alone: Sequence[Point], through: Sequence[Point]) -> Verdict:
     # Of the capture that is kept as the run's.
     frames = [frame for one in alone for frame in one.frames]
     decide = shown if all(other.response_s < one.response_s for one, other in pairs) else failed
-    return decide("C5", f"Mean response time of {figures}.", frames)
+    return decide(claim, f"Mean response time of {figures}.", frames)
 
 
-def c6(alone: Sequence[Point], through: Sequence[Point]) -> Verdict:
+@decides("C6")
+def decide_link_use_under_load(claim: str, alone: Sequence[Point], through: Sequence[Point]) -> Verdict:
     """Decide C6: for each response fewer octets cross the origin's link with the CDN, however many clients ask."""
-    unfit = _unfit("C6", [*alone, *through]) or _unlike("C6", alone, through)
+    unfit = _unfit(claim, [*alone, *through]) or _unlike(claim, alone, through)
     if unfit is not None:
         return unfit
     dropped = sum(one.link.dropped for one in (*alone, *through))
     if dropped:
-        return undecided("C6", f"Nothing can be said: the captures at the origin's link dropped {dropped} packets.")
+        return undecided(claim, f"Nothing can be said: the captures at the origin's link dropped {dropped} packets.")
     pairs = list(zip(alone, through, strict=True))
     figures = "; ".join(
         f"{one.who}: {one.link.octets / one.responses:.0f} octets for each of {one.responses} responses "
@@ -194,7 +197,7 @@ def c6(alone: Sequence[Point], through: Sequence[Point]) -> Verdict:
     good = all(other.link.octets / other.responses < one.link.octets / one.responses for one, other in pairs)
     # Of the capture that is kept as the run's.
     frames = [frame for one in alone for frame in one.frames]
-    return (shown if good else failed)("C6", f"On the origin's link, {figures}.", frames)
+    return (shown if good else failed)(claim, f"On the origin's link, {figures}.", frames)
 
 
 def _unfit(claim_id: str, points: Sequence[Point]) -> Verdict | None:

@@ -27,7 +27,7 @@ from experiments.dns.claims.evidence import (
 from experiments.dns.claims.zones import GivenZones
 from experiments.dns.wire.message import DnsMessage, canonical
 from experiments.dns.wire.traffic import DnsExchange, DnsTraffic, merged
-from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide, listed
+from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide, decides, listed
 
 # Seconds are counted whole: a cache may round up or down.
 TTL_TOLERANCE_S = 1.0
@@ -51,7 +51,9 @@ class _Told:
     frame: int
 
 
-def d10(
+@decides("D10")
+def decide_cache_hit(
+    claim: str,
     at_clients: Sequence[DnsTraffic],
     at_local: DnsTraffic,
     name: str,
@@ -106,7 +108,7 @@ def d10(
             f"{(later.duration_s or 0) * 1e3:.1f} ms (answer in frame {cached.frame}; {len(again)} such queries)."
         ), dict.fromkeys([first.query.frame, *queries, told.frame, later.query.frame, cached.frame])
 
-    return decide("D10", [merged([*at_clients, at_local])], check)
+    return decide(claim, [merged([*at_clients, at_local])], check)
 
 
 def _without_authority(cached: DnsMessage) -> None:
@@ -139,7 +141,9 @@ def _same(first: DnsMessage, again: DnsMessage, name: str, qtype: str) -> None:
         )
 
 
-def d11(
+@decides("D11")
+def decide_ttl_countdown(
+    claim: str,
     at_client: DnsTraffic,
     at_local: DnsTraffic,
     name: str,
@@ -191,7 +195,7 @@ def d11(
             [answer_of(first).frame, *(one.frame for one in aged), second.query.frame, answer_of(second).frame]
         )
 
-    return decide("D11", [merged([at_client, at_local])], check)
+    return decide(claim, [merged([at_client, at_local])], check)
 
 
 def _fetches(
@@ -269,7 +273,9 @@ def _lives(fetched: DnsMessage, again: DnsExchange, name: str, tolerance_s: floa
         )
 
 
-def d12(
+@decides("D12")
+def decide_root_relief(
+    claim: str,
     without: Workload,
     cached: Workload,
     addresses: Addresses,
@@ -308,7 +314,7 @@ def d12(
             raise Contradiction(f"{figures}: not fewer by {ratio:g}.", *many, *few)
         return f"{figures} (frames {listed(few) or 'none'}): fewer by at least {ratio:g}.", [*many, *few]
 
-    return decide("D12", [merged([*without.at_clients, without.at_root, *cached.at_clients, cached.at_root])], check)
+    return decide(claim, [merged([*without.at_clients, without.at_root, *cached.at_clients, cached.at_root])], check)
 
 
 def _questions(workload: Workload, addresses: Addresses) -> Counter[str]:

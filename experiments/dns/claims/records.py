@@ -30,7 +30,7 @@ from experiments.dns.claims.evidence import (
 from experiments.dns.claims.zones import GivenZones
 from experiments.dns.wire.message import DnsMessage, DnsRecord, canonical, is_within
 from experiments.dns.wire.traffic import DnsExchange, DnsTraffic
-from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide, listed
+from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide, decides, listed
 
 # Fewer rounds of all addresses than this say nothing about their order.
 FEWEST_ROUNDS = 2
@@ -41,7 +41,8 @@ QUANTILE = 3.0902
 LARGEST_TTL = 2**31 - 1  # RFC 2181 section 8
 
 
-def d2(traffic: DnsTraffic, name: str, addresses: Collection[str]) -> Verdict:
+@decides("D2")
+def decide_address_lookup(claim: str, traffic: DnsTraffic, name: str, addresses: Collection[str]) -> Verdict:
     """Decide D2: a query for A of a name is answered with exactly these addresses, in any order."""
 
     def check() -> Finding:
@@ -52,10 +53,11 @@ def d2(traffic: DnsTraffic, name: str, addresses: Collection[str]) -> Verdict:
             _only(response, [*aliases, *values])
         return _told(found, f"A {words(addresses)}")
 
-    return decide("D2", [traffic], check)
+    return decide(claim, [traffic], check)
 
 
-def d3(traffic: DnsTraffic, address: str, name: str) -> Verdict:
+@decides("D3")
+def decide_reverse_lookup(claim: str, traffic: DnsTraffic, address: str, name: str) -> Verdict:
     """Decide D3: a query for PTR of an address, reversed below in-addr.arpa or ip6.arpa, is answered with this name."""
     reverse = canonical(ip_address(address).reverse_pointer)
 
@@ -67,10 +69,13 @@ def d3(traffic: DnsTraffic, address: str, name: str) -> Verdict:
             _only(response, [*aliases, *values])
         return _told(found, f"PTR {canonical(name)}, the name of {address}")
 
-    return decide("D3", [traffic], check)
+    return decide(claim, [traffic], check)
 
 
-def d4(traffic: DnsTraffic, alias: str, canonical_name: str, addresses: Collection[str] = ()) -> Verdict:
+@decides("D4")
+def decide_alias(
+    claim: str, traffic: DnsTraffic, alias: str, canonical_name: str, addresses: Collection[str] = ()
+) -> Verdict:
     """Decide D4: the alias has a CNAME record, and behind it come the canonical name's addresses (if given: these)."""
     target = canonical(canonical_name)
 
@@ -90,10 +95,11 @@ def d4(traffic: DnsTraffic, alias: str, canonical_name: str, addresses: Collecti
         values = follow(found[0][1], alias, "A")[1]
         return _told(found, f"CNAME {target} and behind it A {words(one.rdata for one in values)}")
 
-    return decide("D4", [traffic], check)
+    return decide(claim, [traffic], check)
 
 
-def d5(traffic: DnsTraffic, domain: str, expected: Sequence[tuple[int, str]]) -> Verdict:
+@decides("D5")
+def decide_mail_exchange(claim: str, traffic: DnsTraffic, domain: str, expected: Sequence[tuple[int, str]]) -> Verdict:
     """Decide D5: a query for MX of a domain is answered with these (preference, exchange) pairs.
 
     RFC 5321 section 5.1: the lower preference is tried first. The order within the message is irrelevant.
@@ -115,14 +121,15 @@ def d5(traffic: DnsTraffic, domain: str, expected: Sequence[tuple[int, str]]) ->
             raise Inconclusive("Without two servers, each with a preference of its own, there is no order to be seen.")
         return _told(found, f"MX in order of preference {_ranked(wanted)}")
 
-    return decide("D5", [traffic], check)
+    return decide(claim, [traffic], check)
 
 
 def _ranked(servers: Sequence[tuple[int, str]]) -> str:
     return ", ".join(f"{preference} {exchange}" for preference, exchange in servers) or "nothing"
 
 
-def d6(traffic: DnsTraffic, name: str, addresses: Collection[str]) -> Verdict:
+@decides("D6")
+def decide_address_rotation(claim: str, traffic: DnsTraffic, name: str, addresses: Collection[str]) -> Verdict:
     """Decide D6: over many queries every answer has all addresses, and each of them stands first about equally often.
 
     Equally: every address first at least once and the counts at most one apart (a cyclic order), or the counts
@@ -144,7 +151,7 @@ def d6(traffic: DnsTraffic, name: str, addresses: Collection[str]) -> Verdict:
         evidence, frames = _told(found, f"all {len(firsts)} addresses")
         return f"{evidence[:-1]}; first stands {counts} times: {rule}.", frames
 
-    return decide("D6", [traffic], check)
+    return decide(claim, [traffic], check)
 
 
 def _evenly(firsts: Counter[str], frames: list[int]) -> str:
@@ -175,7 +182,10 @@ def chi_square_bound(degrees: int) -> float:
     return float(degrees * (1 - part + QUANTILE * part**0.5) ** 3)
 
 
-def d14(traffic: DnsTraffic, addresses: Addresses, zones: GivenZones | None = None, cold: bool = False) -> Verdict:
+@decides("D14")
+def decide_record_fields(
+    claim: str, traffic: DnsTraffic, addresses: Addresses, zones: GivenZones | None = None, cold: bool = False
+) -> Verdict:
     """Decide D14, at the local server: records have name, value, type, class and TTL; NS records determine its next
     query.
 
@@ -210,7 +220,7 @@ def d14(traffic: DnsTraffic, addresses: Addresses, zones: GivenZones | None = No
             f"to {query.target} in frame {query.frame}."
         ), dict.fromkeys([referral.frame, query.frame])
 
-    return decide("D14", [traffic], check)
+    return decide(claim, [traffic], check)
 
 
 def _asks_somebody(traffic: DnsTraffic, local: frozenset[str]) -> None:

@@ -27,10 +27,12 @@ from experiments.dns.claims.evidence import (
 from experiments.dns.claims.zones import GivenZones
 from experiments.dns.wire.message import DnsMessage, canonical, is_within
 from experiments.dns.wire.traffic import DnsExchange, DnsTraffic, merged
-from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide, listed
+from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide, decides, listed
 
 
-def d7(
+@decides("D7")
+def decide_resolution_path(
+    claim: str,
     at_local: DnsTraffic,
     at_clients: Sequence[DnsTraffic],
     lookups: Mapping[str, Sequence[str]],
@@ -60,11 +62,17 @@ def d7(
             f"of the name, the last answering with authority; so for all {len(walks)} names ({words(lookups)})."
         ), dict.fromkeys(frames)
 
-    return decide("D7", [merged([at_local, *at_clients])], check)
+    return decide(claim, [merged([at_local, *at_clients])], check)
 
 
-def d8(
-    at_local: DnsTraffic, name: str, addresses: Addresses, path: Sequence[str], zones: GivenZones | None = None
+@decides("D8")
+def decide_iterative_queries(
+    claim: str,
+    at_local: DnsTraffic,
+    name: str,
+    addresses: Addresses,
+    path: Sequence[str],
+    zones: GivenZones | None = None,
 ) -> Verdict:
     """Decide D8, at the local server: it sends every query on the path itself, each after the previous response.
 
@@ -94,10 +102,12 @@ def d8(
             f"{(outer.duration_s or 0) * 1e3:.1f} ms in all."
         ), dict.fromkeys([outer.query.frame, *sorted(queries + responses), answer_of(outer).frame])
 
-    return decide("D8", [at_local], check)
+    return decide(claim, [at_local], check)
 
 
-def d9(
+@decides("D9")
+def decide_recursive_queries(
+    claim: str,
     by_host: Mapping[str, DnsTraffic],
     name: str,
     addresses: Addresses,
@@ -131,11 +141,16 @@ def d9(
 
     if len(chain) < 4:
         raise ValueError("a chain of fewer than four roles has nobody who asks on behalf of another")
-    return decide("D9", [merged(by_host.values())], check)
+    return decide(claim, [merged(by_host.values())], check)
 
 
-def d15(
-    traffic: DnsTraffic, own: tuple[str, str], hired: Sequence[tuple[str, str]], zones: GivenZones | None = None
+@decides("D15")
+def decide_zone_hosting(
+    claim: str,
+    traffic: DnsTraffic,
+    own: tuple[str, str],
+    hired: Sequence[tuple[str, str]],
+    zones: GivenZones | None = None,
 ) -> Verdict:
     """Decide D15, at the local server: an organisation's own name server, and a provider's that serves zones of others.
 
@@ -163,7 +178,7 @@ def d15(
             f"and {words(common)} answers with authority for each of them (frames {listed(answer_frames)})."
         ), dict.fromkeys([own_frame, own_answer, *hired_frames, *answer_frames])
 
-    return decide("D15", [traffic], check)
+    return decide(claim, [traffic], check)
 
 
 def _only_local(at_clients: Sequence[DnsTraffic], addresses: Addresses, roles: Iterable[str]) -> int:

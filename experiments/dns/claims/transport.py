@@ -10,10 +10,12 @@ from experiments.dns.claims.evidence import answer_of
 from experiments.dns.claims.zones import GivenZones
 from experiments.dns.wire.message import UDP_SIZE_BYTES, DnsMessage
 from experiments.dns.wire.traffic import DNS_PORT, DnsExchange, DnsTraffic, merged
-from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide
+from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide, decides
 
 
-def d1(
+@decides("D1")
+def decide_transport(
+    claim: str,
     traffic_udp: DnsTraffic,
     traffic_truncated: DnsTraffic,
     upstream: DnsTraffic | None = None,
@@ -49,7 +51,7 @@ def d1(
         ), dict.fromkeys(frames)
 
     traffics = [traffic_udp, traffic_truncated, *([] if upstream is None else [upstream])]
-    return decide("D1", [merged(traffics)], check)
+    return decide(claim, [merged(traffics)], check)
 
 
 def _each_fits(traffic: DnsTraffic) -> None:

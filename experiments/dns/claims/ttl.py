@@ -1,7 +1,9 @@
 """TTL claim D13: a trade-off between queries upstream and stale answers.
 
 `ttl_point` counts, for one TTL of a sweep, the queries upstream of the local server and the stale answers to its
-clients; `d13` compares the points, and `d13_of` does both. Sources: RFC 1034 section 2.4, RFC 1035 section 3.2.1.
+clients; `decide_ttl_trade_off` compares the points, and `sweep_ttl` does both.
+
+Sources: RFC 1034 section 2.4, RFC 1035 section 3.2.1.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from experiments.dns.claims.caching import TTL_TOLERANCE_S, has_ttl
 from experiments.dns.claims.evidence import Addresses, addresses_of, asked, asks_for, follow, sent_by, words
 from experiments.dns.wire.message import DnsMessage, canonical
 from experiments.dns.wire.traffic import DnsExchange, DnsTraffic, merged
-from experiments.harness.judge.verdict import Contradiction, Finding, Verdict, decide, failed, shown, undecided
+from experiments.harness.judge.verdict import Contradiction, Finding, Verdict, decide, decides, failed, shown, undecided
 
 # A change is noted as soon as its zone has been read for certain, which is a moment after it was read.
 CHANGE_TOLERANCE_NS = 1_000_000_000
@@ -84,7 +86,9 @@ def _is_stale(
     return True
 
 
-def d13_of(traffics: Sequence[DnsTraffic], count: Callable[[], Sequence[TtlPoint]]) -> tuple[list[TtlPoint], Verdict]:
+def sweep_ttl(
+    traffics: Sequence[DnsTraffic], count: Callable[[], Sequence[TtlPoint]]
+) -> tuple[list[TtlPoint], Verdict]:
     """Count the points of a sweep and decide D13; a contradiction while counting contradicts the claim."""
     points: list[TtlPoint] = []
 
@@ -92,11 +96,12 @@ def d13_of(traffics: Sequence[DnsTraffic], count: Callable[[], Sequence[TtlPoint
         points.extend(count())
         return "", []
 
-    counted = decide("D13", [merged(traffics)], check)
-    return points, d13(points) if counted.verdict == "shown" else counted
+    counted = decide(decide_ttl_trade_off.claim, [merged(traffics)], check)
+    return points, decide_ttl_trade_off(points) if counted.verdict == "shown" else counted
 
 
-def d13(points: Sequence[tuple[float, int, int, int]], tolerance: float = 0.05) -> Verdict:
+@decides("D13")
+def decide_ttl_trade_off(claim: str, points: Sequence[tuple[float, int, int, int]], tolerance: float = 0.05) -> Verdict:
     """Decide D13 from points (ttl_s, upstream_queries, stale_answers, answers), as `ttl_point` counts them.
 
     With the TTL, queries upstream an answer must fall and stale answers rise: from the least to the greatest TTL
@@ -104,9 +109,9 @@ def d13(points: Sequence[tuple[float, int, int, int]], tolerance: float = 0.05) 
     """
     swept = sorted(TtlPoint(*point) for point in points)
     if len({point.ttl_s for point in swept}) < max(FEWEST_POINTS, len(swept)):
-        return undecided("D13", f"{len(swept)} points, not {FEWEST_POINTS} or more with a TTL each: there is no trend.")
+        return undecided(claim, f"{len(swept)} points, not {FEWEST_POINTS} or more with a TTL each: there is no trend.")
     if not all(point.answers for point in swept):
-        return undecided("D13", "A point without answers says nothing.")
+        return undecided(claim, "A point without answers says nothing.")
     upstream = _trend(swept, lambda point: point.upstream_queries / point.answers)
     stale = _trend(swept, lambda point: point.stale_answers / point.answers)
     figures = "; ".join(
@@ -117,13 +122,13 @@ def d13(points: Sequence[tuple[float, int, int, int]], tolerance: float = 0.05) 
     falls = not _against([-each for each in upstream], tolerance)
     rises = not _against(stale, tolerance)
     if falls and rises:
-        return shown("D13", f"As the TTL grows, queries upstream fall and stale answers rise ({figures}).")
+        return shown(claim, f"As the TTL grows, queries upstream fall and stale answers rise ({figures}).")
     wrong = " and ".join(
         text
         for text, fine in (("queries upstream do not fall", falls), ("stale answers do not rise", rises))
         if not fine
     )
-    return failed("D13", f"As the TTL grows, {wrong} ({figures}).")
+    return failed(claim, f"As the TTL grows, {wrong} ({figures}).")
 
 
 def _trend(points: Sequence[TtlPoint], pick: Callable[[TtlPoint], float]) -> list[float]:

@@ -29,6 +29,7 @@ from experiments.harness.judge.verdict import (
     Finding,
     Verdict,
     decide,
+    decides,
     failed,
     insufficiency,
     listed,
@@ -53,12 +54,13 @@ FACTS_LINE = re.compile(r"(?P<facts>(?:[A-Za-z.-]+=[^;]*;)+) (?P<name>.+)")
 SAMPLE_OCTETS = 32
 
 
-def f1(traffic: Sequence[FtpTraffic]) -> Verdict:
+@decides("F1")
+def decide_control_connection(claim: str, traffic: Sequence[FtpTraffic]) -> Verdict:
     """Decide F1: each of these sessions has one control connection to port 21, there before and after its data."""
 
     without = sum(not one.sessions for one in traffic)
     if 0 < without < len(traffic) and not any(one.dropped for one in traffic):
-        return failed("F1", f"{without} of {len(traffic)} sessions have no control connection to port {CONTROL_PORT}.")
+        return failed(claim, f"{without} of {len(traffic)} sessions have no control connection to port {CONTROL_PORT}.")
 
     def check() -> Finding:
         for one in traffic:
@@ -79,7 +81,7 @@ def f1(traffic: Sequence[FtpTraffic]) -> Verdict:
             f"{first.connection.syn.frame} and closed in {ends[0]}, with {len(first.transfers)} transfers between."
         ), [first.connection.syn.frame, ends[0]]
 
-    return decide("F1", traffic, check)
+    return decide(claim, traffic, check)
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,10 @@ class Assignment:
     folder: Collection[str] = ()
 
 
-def f2(traffic: FtpTraffic, files: Mapping[str, bytes], assignments: Sequence[Assignment] = ()) -> Verdict:
+@decides("F2")
+def decide_data_connections(
+    claim: str, traffic: FtpTraffic, files: Mapping[str, bytes], assignments: Sequence[Assignment] = ()
+) -> Verdict:
     """Decide F2: every transfer has its own data connection, which carries its data and nothing else.
 
     `files`: content by name, for RETR and STOR; a transfer of another name is not compared. `assignments`: the clients'
@@ -103,7 +108,7 @@ def f2(traffic: FtpTraffic, files: Mapping[str, bytes], assignments: Sequence[As
     """
     done = [one for one in traffic.transfers if one.done]
     if insufficiency([traffic]) is None and len(done) < 2 and not assignments:
-        return undecided("F2", f"{len(done)} transfers are too few to see whether each has a connection of its own.")
+        return undecided(claim, f"{len(done)} transfers are too few to see whether each has a connection of its own.")
 
     def check() -> Finding:
         for assignment in assignments:
@@ -128,16 +133,17 @@ def f2(traffic: FtpTraffic, files: Mapping[str, bytes], assignments: Sequence[As
             "none of their octets is on a control connection."
         ), frames
 
-    return decide("F2", [traffic], check)
+    return decide(claim, [traffic], check)
 
 
-def f3(traffic: FtpTraffic) -> Verdict:
+@decides("F3")
+def decide_command_lines(claim: str, traffic: FtpTraffic) -> Verdict:
     """Decide F3: all commands are lines of ASCII, the five that the course names among them."""
     said = [one.command for session in traffic.sessions for one in session.exchanges]
     missing = [verb for verb in NAMED_VERBS if all(one.verb != verb for one in said)]
     taken = {one.command.verb for session in traffic.sessions for one in session.exchanges if 0 < one.code < 400}
     if insufficiency([traffic]) is None and all(one.problem is None for one in traffic.sessions) and missing:
-        return undecided("F3", f"The capture has no {', '.join(missing)}.")
+        return undecided(claim, f"The capture has no {', '.join(missing)}.")
 
     def check() -> Finding:
         for one in said:
@@ -155,10 +161,11 @@ def f3(traffic: FtpTraffic) -> Verdict:
             one.frame for one in first.values()
         ]
 
-    return decide("F3", [traffic], check)
+    return decide(claim, [traffic], check)
 
 
-def f6(traffic: FtpTraffic) -> Verdict:
+@decides("F6")
+def decide_active_mode(claim: str, traffic: FtpTraffic) -> Verdict:
     """Decide F6: for every transfer the client announces a port, and the server connects to it from its port 20."""
 
     def syn(transfer: Transfer, session: FtpSession) -> None:
@@ -170,10 +177,11 @@ def f6(traffic: FtpTraffic) -> Verdict:
             frame = connection.syn.frame
             raise Contradiction(f"The SYN in frame {frame} goes to {connection.server}, not to the client.", frame)
 
-    return _mode("F6", traffic, "active", syn, "the client names a port and the server's port 20 connects to it")
+    return _mode(claim, traffic, "active", syn, "the client names a port and the server's port 20 connects to it")
 
 
-def f7(traffic: FtpTraffic) -> Verdict:
+@decides("F7")
+def decide_passive_mode(claim: str, traffic: FtpTraffic) -> Verdict:
     """Decide F7: for every transfer the server names a port, and the client connects to it."""
 
     def syn(transfer: Transfer, session: FtpSession) -> None:
@@ -185,7 +193,7 @@ def f7(traffic: FtpTraffic) -> Verdict:
             frame = connection.syn.frame
             raise Contradiction(f"The SYN in frame {frame} goes to {connection.server}, not to the server.", frame)
 
-    return _mode("F7", traffic, "passive", syn, "the server names a port and the client connects to it")
+    return _mode(claim, traffic, "passive", syn, "the server names a port and the client connects to it")
 
 
 def _mode(

@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from experiments.ftp.wire.sessions import DONE, FtpExchange, FtpSession, FtpTraffic, Transfer, named_port
-from experiments.harness.judge.verdict import Contradiction, Finding, Verdict, decide, undecided
+from experiments.harness.judge.verdict import Contradiction, Finding, Verdict, decide, decides, undecided
 
 CODES = (331, 125, 425, 452)
 LOGGED_IN, NOT_LOGGED_IN, NO_FILE = 230, 530, 550
@@ -29,11 +29,14 @@ DIRECTORY = 257
 QUOTED = re.compile(rb'[^"]*"((?:[^"]|"")*)"')
 
 
-def f4(scenarios: Mapping[int, FtpTraffic], uploads: Mapping[str, bytes] | None = None) -> Verdict:
+@decides("F4")
+def decide_reply_codes(
+    claim: str, scenarios: Mapping[int, FtpTraffic], uploads: Mapping[str, bytes] | None = None
+) -> Verdict:
     """Decide F4 from four scenarios by the code that each is to bring about; `uploads`: the files that are stored."""
     missing = [code for code in CODES if code not in scenarios]
     if missing:
-        return undecided("F4", f"There is no scenario for {', '.join(map(str, missing))}.")
+        return undecided(claim, f"There is no scenario for {', '.join(map(str, missing))}.")
 
     def check() -> Finding:
         no_room = partial(_no_room, uploads or {})
@@ -46,17 +49,18 @@ def f4(scenarios: Mapping[int, FtpTraffic], uploads: Mapping[str, bytes] | None 
         found = [checks[code](scenarios[code]) for code in CODES]
         return " ".join(evidence for evidence, _ in found), [frame for _, frames in found for frame in frames]
 
-    return decide("F4", [scenarios[code] for code in CODES if code in scenarios], check)
+    return decide(claim, [scenarios[code] for code in CODES if code in scenarios], check)
 
 
-def f5(traffic: FtpTraffic, files: Mapping[str, bytes] | None = None) -> Verdict:
+@decides("F5")
+def decide_session_state(claim: str, traffic: FtpTraffic, files: Mapping[str, bytes] | None = None) -> Verdict:
     """Decide F5: the reply to the same command changes after CWD, and after USER and PASS, on the same connection.
 
     PWD must return another directory after CWD, the same one after a refused CWD, and the first one after CDUP; a later
     session, on its own connection, must start from the initial state. `files`: content by name.
     """
     if len(traffic.sessions) < 2:
-        return undecided("F5", "It takes two sessions to see that the second one begins anew.")
+        return undecided(claim, "It takes two sessions to see that the second one begins anew.")
 
     def check() -> Finding:
         first, second = traffic.sessions[:2]
@@ -74,7 +78,7 @@ def f5(traffic: FtpTraffic, files: Mapping[str, bytes] | None = None) -> Verdict
             f"then {moved.text!r}, then {after.text!r}. On the next connection the same {again.text!r}."
         ), frames
 
-    return decide("F5", [traffic], check)
+    return decide(claim, [traffic], check)
 
 
 def _need(found: FtpExchange | None, session: FtpSession, what: str) -> FtpExchange:

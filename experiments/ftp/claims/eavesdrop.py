@@ -18,7 +18,7 @@ from functools import cached_property
 from experiments.harness.judge.frames import CaptureFile
 from experiments.harness.judge.reassembly import Stream
 from experiments.harness.judge.tcp import Connection, ConnectionTraffic, connections
-from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide, listed
+from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide, decides, listed
 
 SAID = re.compile(rb"^(USER|PASS) ([^\r\n]*)\r\n", re.IGNORECASE | re.MULTILINE)
 # RFC 4253 section 4.2: the identification with which both sides begin, in the clear.
@@ -128,7 +128,8 @@ def _forms(word: bytes) -> list[bytes]:
     return forms
 
 
-def f8(ftp: Overheard, secret: Secret) -> Verdict:
+@decides("F8")
+def decide_eavesdropping(claim: str, ftp: Overheard, secret: Secret) -> Verdict:
     """Decide F8: from the frames of a third host alone, the user, the password and the file."""
 
     def check() -> Finding:
@@ -148,17 +149,18 @@ def f8(ftp: Overheard, secret: Secret) -> Verdict:
             f"{len(file.data)} octets, SHA-256 {secret.digest[:16]}, from frame {file.pieces[0].frame} on."
         ), [users[0].frame, passwords[0].frame, file.pieces[0].frame]
 
-    return decide("F8", [ftp], check)
+    return decide(claim, [ftp], check)
 
 
-def f9(sftp: Overheard, ftp: Overheard, secret: Secret, arrived: bytes) -> Verdict:
+@decides("F9")
+def decide_encryption(claim: str, sftp: Overheard, ftp: Overheard, secret: Secret, arrived: bytes) -> Verdict:
     """Decide F9: the same search over an SFTP transfer of the same file with the same password finds nothing.
 
     `arrived` is the client's copy of the file. Undecided if the search finds nothing in the FTP traffic.
     """
 
     def check() -> Finding:
-        if f8(ftp, secret).verdict != "shown":
+        if decide_eavesdropping(ftp, secret).verdict != "shown":
             raise Inconclusive("The same search finds nothing in the FTP transfer either, so it shows nothing here.")
         carrying = [one for one in sftp.connections if _banners(one)]
         moved = sum(len(one.from_server.stream.data) for one in carrying)
@@ -174,7 +176,7 @@ def f9(sftp: Overheard, ftp: Overheard, secret: Secret, arrived: bytes) -> Verdi
             f"{_still_leaks(carrying, secret)}"
         ), [carrying[0].syn.frame]
 
-    return decide("F9", [sftp], check)
+    return decide(claim, [sftp], check)
 
 
 def _recovered(heard: Overheard, secret: Secret) -> list[tuple[str, list[int]]]:

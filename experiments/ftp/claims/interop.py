@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import get_args
 
-from experiments.ftp.claims.connections import VERBS, What, f6, f7, is_listing
+from experiments.ftp.claims.connections import VERBS, What, decide_active_mode, decide_passive_mode, is_listing
 from experiments.ftp.wire.sessions import FtpTraffic, Mode, Transfer
 from experiments.harness.judge.verdict import Contradiction, Finding, Verdict, decide, listed
 
@@ -42,7 +42,7 @@ def transferred(
         return f"{len(files)} files {done} ({wanted[0].verb} in frames {listed(frames)}).", frames
 
     verdict = decide(cell_id, [traffic], check)
-    by_mode = (f6 if mode == "active" else f7)(traffic)
+    by_mode = (decide_active_mode if mode == "active" else decide_passive_mode)(traffic)
     if verdict.verdict == "shown" and by_mode.verdict != "shown":
         return replace(by_mode, id=cell_id)
     return verdict

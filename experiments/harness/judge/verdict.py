@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, get_args
+from typing import Concatenate, Generic, Literal, ParamSpec, Protocol, get_args
 
 Word = Literal["shown", "failed", "undecided"]
+P = ParamSpec("P")
 WORDS: tuple[str, ...] = get_args(Word)
 # The evidence of a check, and the frames that it cites.
 Finding = tuple[str, Iterable[int]]
@@ -126,3 +128,26 @@ def timed(packets: Verdict, measured_s: float, theory_s: float, tolerance: float
         return failed(packets.id, evidence, packets.frames)
     evidence = f"{packets.evidence} And {figures}, within the tolerance of {tolerance * 100:.3g}%."
     return Verdict(packets.id, "shown", evidence, packets.frames)
+
+
+class ClaimDecider(Generic[P]):
+    """A function that decides one claim, called without the claim's id; made by `decides`."""
+
+    __name__: str
+
+    def __init__(self, claim: str, function: Callable[Concatenate[str, P], Verdict]) -> None:
+        self.claim = claim
+        self._function = function
+        functools.update_wrapper(self, function)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Verdict:
+        """Return the verdict on the claim."""
+        return self._function(self.claim, *args, **kwargs)
+
+
+def decides(claim: str) -> Callable[[Callable[Concatenate[str, P], Verdict]], ClaimDecider[P]]:
+    """Bind a deciding function to the id of its claim, which the function gets as first argument.
+
+    The id is stated here only; statement and check of the course's claims are in experiments/claims.toml.
+    """
+    return lambda function: ClaimDecider(claim, function)

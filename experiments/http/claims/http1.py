@@ -19,6 +19,7 @@ from experiments.harness.judge.verdict import (
     Finding,
     Verdict,
     decide,
+    decides,
     failed,
     insufficiency,
     listed,
@@ -64,7 +65,8 @@ def require_delivered(load: PageLoad, as_page: bool = True) -> None:
         raise Contradiction(f"The page was not delivered: {wrong.evidence}.", wrong.frame)
 
 
-def h1(loads: Sequence[PageLoad], port: int = HTTP_PORT) -> Verdict:
+@decides("H1")
+def decide_connection_setup(claim: str, loads: Sequence[PageLoad], port: int = HTTP_PORT) -> Verdict:
     """Decide H1: handshake to port 80, then a request, then its response."""
 
     def check() -> Finding:
@@ -82,20 +84,23 @@ def h1(loads: Sequence[PageLoad], port: int = HTTP_PORT) -> Verdict:
             f"gets SYN-ACK in {frames[1]}, sends its request in {request}, gets the response in {response}."
         ), frames
 
-    return decide("H1", loads, check)
+    return decide(claim, loads, check)
 
 
-def h2(loads: Sequence[PageLoad]) -> Verdict:
+@decides("H2")
+def decide_request_grammar(claim: str, loads: Sequence[PageLoad]) -> Verdict:
     """Decide H2: every request is a request line, header lines, CRLF and a body, octet by octet."""
-    return _grammar("H2", loads, "request", lambda exchange: exchange.request, sound_requests)
+    return _grammar(claim, loads, "request", lambda exchange: exchange.request, sound_requests)
 
 
-def h3(loads: Sequence[PageLoad]) -> Verdict:
+@decides("H3")
+def decide_response_grammar(claim: str, loads: Sequence[PageLoad]) -> Verdict:
     """Decide H3: every response is a status line, header lines, CRLF and a body, octet by octet."""
-    return _grammar("H3", loads, "response", _proper_response, sound)
+    return _grammar(claim, loads, "response", _proper_response, sound)
 
 
-def h4(first: PageLoad, second: PageLoad, others: Sequence[PageLoad] = ()) -> Verdict:
+@decides("H4")
+def decide_statelessness(claim: str, first: PageLoad, second: PageLoad, others: Sequence[PageLoad] = ()) -> Verdict:
     """Decide H4: the same requests in another order get the same responses, but for their Date.
 
     `others` are all further loads: a request in them must have the same status and content as the same request, octet
@@ -106,7 +111,7 @@ def h4(first: PageLoad, second: PageLoad, others: Sequence[PageLoad] = ()) -> Ve
     compared = [first, second, *(load for load in others if load.conversations)]
     unfit = _not_reordered(first, second)
     if insufficiency([first, second]) is None and unfit is not None:
-        return undecided("H4", unfit)
+        return undecided(claim, unfit)
 
     def check() -> Finding:
         before, after = ({exchange.request.octets: exchange for exchange in load.exchanges} for load in compared[:2])
@@ -126,13 +131,13 @@ def h4(first: PageLoad, second: PageLoad, others: Sequence[PageLoad] = ()) -> Ve
             f"but for its Date (frames {listed(frames)})."
         ), frames
 
-    verdict = decide("H4", compared, check)
+    verdict = decide(claim, compared, check)
     if verdict.verdict == "shown":
         for load in (first, second):
             wrong = undelivered(load, load.files or {}, as_page=False)
             if wrong is not None:
                 evidence = f"{verdict.evidence} But {wrong.evidence}: earlier requests may have altered it."
-                return failed("H4", evidence, [wrong.frame])
+                return failed(claim, evidence, [wrong.frame])
     return verdict
 
 
@@ -163,7 +168,8 @@ def _content(response: Message) -> bytes:
         return response.body
 
 
-def h5(loads: Sequence[PageLoad]) -> Verdict:
+@decides("H5")
+def decide_connection_per_object(claim: str, loads: Sequence[PageLoad]) -> Verdict:
     """Decide H5: HTTP/1.0, one object per connection, which the server closes after the response."""
 
     def check() -> Finding:
@@ -178,7 +184,7 @@ def h5(loads: Sequence[PageLoad]) -> Verdict:
             f"and, behind the response, a FIN each that the server sends first (frames {listed(fins)})."
         ), sorted(syns + fins)
 
-    return decide_delivered("H5", loads, check)
+    return decide_delivered(claim, loads, check)
 
 
 def response_of(exchange: Exchange) -> Message:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from experiments.harness.judge.verdict import Contradiction, Finding, Verdict, decide, listed, undecided
+from experiments.harness.judge.verdict import Contradiction, Finding, Verdict, decide, decides, listed, undecided
 from experiments.http.claims.http1 import decide_delivered, of_version, response_of, sound, sound_requests
 from experiments.http.wire.http1 import Exchange, Message
 from experiments.http.wire.http2 import END_STREAM, Http2Conversation, Http2Frame, Kind
@@ -21,11 +21,12 @@ from experiments.http.wire.page_load import PageLoad
 TEXT = re.compile(rb"[\t\r\n\x20-\x7e]*")
 
 
-def h10(text_loads: Sequence[PageLoad], binary_loads: Sequence[PageLoad]) -> Verdict:
+@decides("H10")
+def decide_binary_framing(claim: str, text_loads: Sequence[PageLoad], binary_loads: Sequence[PageLoad]) -> Verdict:
     """Decide H10: the heads of 1.x are lines of ASCII text, those of 2 are frames of binary data."""
     missing = [name for name, loads in (("1.x", text_loads), ("2", binary_loads)) if not loads]
     if missing:
-        return undecided("H10", f"No page load by HTTP/{missing[0]} in the capture.")
+        return undecided(claim, f"No page load by HTTP/{missing[0]} in the capture.")
 
     def check() -> Finding:
         heads = _text_heads(text_loads)
@@ -36,7 +37,7 @@ def h10(text_loads: Sequence[PageLoad], binary_loads: Sequence[PageLoad]) -> Ver
             f"none of {len(blocks)} header blocks is text (the first in frame {blocks[0].packet})."
         ), [heads[0], frames[0].packet, blocks[0].packet]
 
-    return decide("H10", [*text_loads, *binary_loads], check)
+    return decide(claim, [*text_loads, *binary_loads], check)
 
 
 def _text_heads(loads: Sequence[PageLoad]) -> list[int]:
@@ -99,7 +100,10 @@ def http2_conversations(load: PageLoad) -> list[Http2Conversation]:
     return found
 
 
-def h11(pipelined: Sequence[PageLoad], multiplexed: Sequence[PageLoad], large: bytes, small: bytes) -> Verdict:
+@decides("H11")
+def decide_multiplexing(
+    claim: str, pipelined: Sequence[PageLoad], multiplexed: Sequence[PageLoad], large: bytes, small: bytes
+) -> Verdict:
     """Decide H11: 1.1 delivers `small` after `large`; 2 interleaves both and delivers `small` first.
 
     `large` and `small` are request-targets, requested in this order by both. By 2, no other response may wait for the
@@ -107,7 +111,7 @@ def h11(pipelined: Sequence[PageLoad], multiplexed: Sequence[PageLoad], large: b
     """
     loads = [*pipelined, *multiplexed]
     if not pipelined or not multiplexed:
-        return undecided("H11", "A page load by HTTP/1.1 and one by HTTP/2 are needed.")
+        return undecided(claim, "A page load by HTTP/1.1 and one by HTTP/2 are needed.")
 
     def check() -> Finding:
         waited = [_behind(load, large, small) for load in pipelined]
@@ -124,7 +128,7 @@ def h11(pipelined: Sequence[PageLoad], multiplexed: Sequence[PageLoad], large: b
             f"DATA of the large one (frames {frames[2]} and {frames[4]}), complete after {free_ms:.1f} ms."
         ), frames
 
-    return decide_delivered("H11", loads, check)
+    return decide_delivered(claim, loads, check)
 
 
 def _exchange(load: PageLoad, target: bytes) -> Exchange:
@@ -198,12 +202,13 @@ def _interleaved(load: PageLoad, large: bytes, small: bytes) -> tuple[float, lis
     return (delivered.last_ns - second.last_ns) / 1e6, frames
 
 
-def h12(text_loads: Sequence[PageLoad], binary_loads: Sequence[PageLoad]) -> Verdict:
+@decides("H12")
+def decide_header_compression(claim: str, text_loads: Sequence[PageLoad], binary_loads: Sequence[PageLoad]) -> Verdict:
     """Decide H12: from the second request on, headers take fewer octets by 2 than by 1.1, and than the first; the
     fields of each response take fewer octets than uncompressed.
     """
     if not text_loads or not binary_loads:
-        return undecided("H12", "A page load by HTTP/1.1 and one by HTTP/2 are needed.")
+        return undecided(claim, "A page load by HTTP/1.1 and one by HTTP/2 are needed.")
 
     def check() -> Finding:
         for conversation in (one for load in text_loads for one in load.conversations):
@@ -230,7 +235,7 @@ def h12(text_loads: Sequence[PageLoad], binary_loads: Sequence[PageLoad]) -> Ver
             f"spelled out {plain}."
         ), frames
 
-    return _with_objects(2, decide("H12", [*text_loads, *binary_loads], check), [*text_loads, *binary_loads])
+    return _with_objects(2, decide(claim, [*text_loads, *binary_loads], check), [*text_loads, *binary_loads])
 
 
 def _response_blocks(loads: Sequence[PageLoad]) -> tuple[int, int]:
@@ -274,7 +279,8 @@ def header_sizes(load: PageLoad) -> list[int]:
     return sizes
 
 
-def h13(loads: Sequence[PageLoad]) -> Verdict:
+@decides("H13")
+def decide_server_push(claim: str, loads: Sequence[PageLoad]) -> Verdict:
     """Decide H13 from packets: one request, one connection, everything else promised and pushed."""
 
     def check() -> Finding:
@@ -283,7 +289,7 @@ def h13(loads: Sequence[PageLoad]) -> Verdict:
             frames = frames + _pushed(load)[1]
         return f"{evidence}{_in_all(loads)}", frames
 
-    return decide_delivered("H13", loads, check)
+    return decide_delivered(claim, loads, check)
 
 
 def _pushed(load: PageLoad) -> tuple[str, list[int]]:
@@ -321,7 +327,8 @@ def _promised_in_time(conversation: Http2Conversation) -> None:
             ended.add(frame.stream_id)
 
 
-def h14(loads: Sequence[PageLoad]) -> Verdict:
+@decides("H14")
+def decide_concurrent_streams(claim: str, loads: Sequence[PageLoad]) -> Verdict:
     """Decide H14 from packets: one connection, the page first, then all requests before the first response to them."""
 
     def check() -> Finding:
@@ -333,7 +340,7 @@ def h14(loads: Sequence[PageLoad]) -> Verdict:
         ), [frame for _, frames in found for frame in frames]
 
     # With fewer named objects than two, streams look like one request behind the other.
-    return _with_objects(3, decide_delivered("H14", loads, check), loads)
+    return _with_objects(3, decide_delivered(claim, loads, check), loads)
 
 
 def _multiplexed(load: PageLoad) -> tuple[str, list[int]]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from experiments.harness.judge.verdict import Contradiction, Finding, Verdict, insufficiency, listed, undecided
+from experiments.harness.judge.verdict import Contradiction, Finding, Verdict, decides, insufficiency, listed, undecided
 from experiments.http.claims.http1 import decide_delivered, response_of
 from experiments.http.wire.http1 import Conversation, Exchange
 from experiments.http.wire.page_load import PageLoad
@@ -21,7 +21,8 @@ LATE_S = 1.0
 EARLY_S = 0.01
 
 
-def k1(loads: Sequence[PageLoad], pause_s: float) -> Verdict:
+@decides("K1")
+def decide_idle_connection_kept(claim: str, loads: Sequence[PageLoad], pause_s: float) -> Verdict:
     """Decide K1: two requests on one connection, `pause_s` of silence between them."""
 
     def check() -> Finding:
@@ -31,10 +32,11 @@ def k1(loads: Sequence[PageLoad], pause_s: float) -> Verdict:
             f"or closes (SYNs and second requests in frames {listed(frames)})."
         ), frames
 
-    return decide_delivered("K1", loads, check, as_page=False)
+    return decide_delivered(claim, loads, check, as_page=False)
 
 
-def k2(loads: Sequence[PageLoad], pause_s: float, timeout_s: float) -> Verdict:
+@decides("K2")
+def decide_idle_timeout(claim: str, loads: Sequence[PageLoad], pause_s: float, timeout_s: float) -> Verdict:
     """Decide K2: the server closes after `timeout_s`, and the request after `pause_s` opens another connection."""
 
     def check() -> Finding:
@@ -46,17 +48,20 @@ def k2(loads: Sequence[PageLoad], pause_s: float, timeout_s: float) -> Verdict:
             f"first one of another connection (FINs and SYNs in frames {listed(frames)})."
         ), frames
 
-    return decide_delivered("K2", loads, check, as_page=False)
+    return decide_delivered(claim, loads, check, as_page=False)
 
 
-def k3(at_client: Sequence[PageLoad], at_proxy: Sequence[PageLoad], pause_s: float) -> Verdict:
+@decides("K3")
+def decide_independent_hops(
+    claim: str, at_client: Sequence[PageLoad], at_proxy: Sequence[PageLoad], pause_s: float
+) -> Verdict:
     """Decide K3: of one client's silence, its connection to a proxy is kept, and the proxy's to the origin is not.
 
     `at_proxy`: the proxy's connections to the origin during each of `at_client`.
     """
     unfit = insufficiency(at_proxy)
     if unfit is not None:
-        return undecided("K3", f"Nothing can be said: {unfit}.")
+        return undecided(claim, f"Nothing can be said: {unfit}.")
 
     def check() -> Finding:
         frames: list[int] = []
@@ -80,7 +85,7 @@ def k3(at_client: Sequence[PageLoad], at_proxy: Sequence[PageLoad], pause_s: flo
             f"origin is closed meanwhile, and the second request makes it open another (frames {listed(frames)})."
         ), frames
 
-    return decide_delivered("K3", at_client, check, as_page=False)
+    return decide_delivered(claim, at_client, check, as_page=False)
 
 
 def _kept(load: PageLoad, pause_s: float) -> list[int]:

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
-from experiments.harness.judge.verdict import Contradiction, Finding, Verdict, listed, undecided
+from experiments.harness.judge.verdict import Contradiction, Finding, Verdict, decides, listed, undecided
 from experiments.http.claims.http1 import decide_delivered, of_version, only_exchange, response_of, sound
 from experiments.http.wire.http1 import Exchange
 from experiments.http.wire.page_load import PageLoad
@@ -29,24 +29,28 @@ FEWEST_OBJECTS = 3
 _Check = Callable[[PageLoad], tuple[str, list[int]]]
 
 
-def h6(loads: Sequence[PageLoad]) -> Verdict:
+@decides("H6")
+def decide_serial_connections(claim: str, loads: Sequence[PageLoad]) -> Verdict:
     """Decide H6 from packets: HTTP/1.0, one object a connection, one connection after the other."""
-    return _every_load("H6", loads, _serial, fewest=2)
+    return _every_load(claim, loads, _serial, fewest=2)
 
 
-def h7(loads: Sequence[PageLoad]) -> Verdict:
+@decides("H7")
+def decide_parallel_connections(claim: str, loads: Sequence[PageLoad]) -> Verdict:
     """Decide H7 from packets: HTTP/1.0, the named objects' connections open side by side."""
-    return _every_load("H7", loads, _parallel)
+    return _every_load(claim, loads, _parallel)
 
 
-def h8(loads: Sequence[PageLoad]) -> Verdict:
+@decides("H8")
+def decide_persistent_connection(claim: str, loads: Sequence[PageLoad]) -> Verdict:
     """Decide H8 from packets: HTTP/1.1, one connection, each request behind the response before it."""
-    return _every_load("H8", loads, _persistent, fewest=2)
+    return _every_load(claim, loads, _persistent, fewest=2)
 
 
-def h9(loads: Sequence[PageLoad]) -> Verdict:
+@decides("H9")
+def decide_pipelining(claim: str, loads: Sequence[PageLoad]) -> Verdict:
     """Decide H9 from packets: HTTP/1.1, one connection, the named objects' requests back to back."""
-    return _every_load("H9", loads, _pipelined)
+    return _every_load(claim, loads, _pipelined)
 
 
 def _every_load(claim_id: str, loads: Sequence[PageLoad], check: _Check, fewest: int = FEWEST_OBJECTS) -> Verdict:

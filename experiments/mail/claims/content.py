@@ -22,6 +22,7 @@ from experiments.harness.judge.verdict import (
     Inconclusive,
     Verdict,
     decide,
+    decides,
     insufficiency,
     listed,
     undecided,
@@ -55,7 +56,8 @@ def decoded(part: EmailMessage) -> bytes:
     return octets if isinstance(octets, bytes) else b""
 
 
-def s8(legs: MailLegs, picture: bytes) -> Verdict:
+@decides("S8")
+def decide_mime_picture(claim: str, legs: MailLegs, picture: bytes) -> Verdict:
     """Decide S8: all mail data are 7-bit, and a JPEG picture, which is not, arrives by MIME octet by octet.
 
     The picture must also be in the message that the receiver's agent gets.
@@ -87,7 +89,7 @@ def s8(legs: MailLegs, picture: bytes) -> Verdict:
             f"receiver's agent (frame {read.frame})."
         ), [message.data.frame, read.frame]
 
-    return decide("S8", [legs.retrieval, traffic], check)
+    return decide(claim, [legs.retrieval, traffic], check)
 
 
 def _read_picture(legs: MailLegs, picture: bytes, sent: Message) -> Arrival:
@@ -109,12 +111,13 @@ def _read_picture(legs: MailLegs, picture: bytes, sent: Message) -> Arrival:
     return first
 
 
-def s9(legs: MailLegs, objects: Mapping[str, bytes]) -> Verdict:
+@decides("S9")
+def decide_multipart(claim: str, legs: MailLegs, objects: Mapping[str, bytes]) -> Verdict:
     """Decide S9: all of these objects come in one message of several parts; by HTTP each has its own response."""
     if insufficiency([legs.retrieval]) is not None or any(not one.whole for one in legs.web):
-        return undecided("S9", "Nothing can be said: the capture at the receiver's agent has a hole.")
+        return undecided(claim, "Nothing can be said: the capture at the receiver's agent has a hole.")
     if len(objects) < 2 or not legs.web:
-        return undecided("S9", "There are not several objects, or nobody fetches them by HTTP.")
+        return undecided(claim, "There are not several objects, or nobody fetches them by HTTP.")
 
     def check() -> Finding:
         message = _with_all(legs.relayed, objects)
@@ -140,10 +143,11 @@ def s9(legs: MailLegs, objects: Mapping[str, bytes]) -> Verdict:
             f"status line and a header each (frames {listed(frames)})."
         ), [*message.sent.frames, *frames]
 
-    return decide("S9", [legs.relayed], check)
+    return decide(claim, [legs.relayed], check)
 
 
-def s11(legs: MailLegs, body: bytes) -> Verdict:
+@decides("S11")
+def decide_dot_stuffing(claim: str, legs: MailLegs, body: bytes) -> Verdict:
     """Decide S11: a body with lines that begin with dots is the same on every leg, though dots were added."""
     dotted = len(LINE_WITH_DOT.findall(body))
 
@@ -172,7 +176,7 @@ def s11(legs: MailLegs, body: bytes) -> Verdict:
             f"sender's agent, between the servers and with the receiver's agent (frames {listed(frames)})."
         ), frames
 
-    return decide("S11", [legs.retrieval, legs.submitted, legs.relayed], check)
+    return decide(claim, [legs.retrieval, legs.submitted, legs.relayed], check)
 
 
 def _seven_bit(message: Message) -> None:

@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide
+from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide, decides
 from experiments.mail.claims.evidence import digest, octets_of
 from experiments.mail.claims.pop3 import downloaded
 from experiments.mail.wire.imap import ImapExchange, ImapSession, ImapTraffic
@@ -63,7 +63,8 @@ class Asked:
     attachment: bytes
 
 
-def m2(course: ImapCourse, contents: Sequence[bytes], asked: Asked) -> Verdict:
+@decides("M2")
+def decide_imap(claim: str, course: ImapCourse, contents: Sequence[bytes], asked: Asked) -> Verdict:
     """Decide M2; `contents`: the messages of the mailbox, lines ending in CRLF."""
     imap = (course.everything, course.works, course.looks, course.folder, course.headers, course.attachment)
 
@@ -73,7 +74,7 @@ def m2(course: ImapCourse, contents: Sequence[bytes], asked: Asked) -> Verdict:
         except ImapGrammarError as error:
             raise Contradiction(f"A response is not as the grammar has it: {error}.") from None
 
-    return decide("M2", [*imap, course.top, course.download], check)
+    return decide(claim, [*imap, course.top, course.download], check)
 
 
 def _check(course: ImapCourse, contents: Sequence[bytes], asked: Asked) -> Finding:

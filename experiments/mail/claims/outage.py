@@ -21,7 +21,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from experiments.harness.judge.tcp import Connection
-from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide
+from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide, decides
 from experiments.mail.claims.delivery import why_altered
 from experiments.mail.claims.imap import whole_messages
 from experiments.mail.wire.attempts import NS, Attempt, Keeping, is_again, kept
@@ -101,7 +101,8 @@ def next_attempt(episode: Episode) -> Attempt | None:
     return next((one for one in attempts(episode) if one.answered_ns is not None and one.answered_ns >= back_ns), None)
 
 
-def s5(episodes: Sequence[Episode], given_up: Sequence[Episode] = ()) -> Verdict:
+@decides("S5")
+def decide_outage(claim: str, episodes: Sequence[Episode], given_up: Sequence[Episode] = ()) -> Verdict:
     """Decide S5 by outages that end, and by those that do not."""
     every = [*episodes, *given_up]
     traffic = [part for one in every for part in (one.submitted, one.mailbox)]
@@ -120,7 +121,7 @@ def s5(episodes: Sequence[Episode], given_up: Sequence[Episode] = ()) -> Verdict
             said, frames = f"{said} {text}".strip(), [*frames, *some]
         return said, frames
 
-    return decide("S5", traffic, check)
+    return decide(claim, traffic, check)
 
 
 def _course(episode: Episode) -> Finding:

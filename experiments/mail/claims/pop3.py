@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide
+from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide, decides
 from experiments.mail.claims.evidence import digest
 from experiments.mail.wire.pop3 import Pop3Exchange, Pop3Session, Pop3Traffic
 
@@ -37,7 +37,8 @@ class Pop3Course:
         return self.refused, self.keeps, self.drops, self.between, self.deletes, self.after
 
 
-def m1(course: Pop3Course, contents: Sequence[bytes]) -> Verdict:
+@decides("M1")
+def decide_pop3(claim: str, course: Pop3Course, contents: Sequence[bytes]) -> Verdict:
     """Decide M1; `contents`: the messages of the maildrop at the beginning, lines ending in CRLF."""
 
     def check() -> Finding:
@@ -58,7 +59,7 @@ def m1(course: Pop3Course, contents: Sequence[bytes]) -> Verdict:
             f"{len(contents) - len(deleted)} others are left, and come with the sizes that LIST says."
         ), [refused.frames[-1], proof.frames[-1], kept[0].frames[0], deleted[0].frames[0]]
 
-    return decide("M1", course.every, check)
+    return decide(claim, course.every, check)
 
 
 def _text(exchange: Pop3Exchange) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from experiments.cache.wire.legs import status_of
 from experiments.harness.judge.tcp import Connection
-from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide
+from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide, decides
 from experiments.http.claims.http1 import response_of
 from experiments.http.wire.http1 import Conversation
 from experiments.http.wire.page_load import PageLoad
@@ -43,7 +43,8 @@ class Push:
     gets: str
 
 
-def m4(pulls: Sequence[Pull], pushes: Sequence[Push]) -> Verdict:
+@decides("M4")
+def decide_push_and_pull(claim: str, pulls: Sequence[Pull], pushes: Sequence[Push]) -> Verdict:
     """Decide M4 by some loads and some deliveries; those of mail in both directions between two servers, best."""
 
     def check() -> Finding:
@@ -59,7 +60,7 @@ def m4(pulls: Sequence[Pull], pushes: Sequence[Push]) -> Verdict:
             f"lines of command and response are ASCII, and every response has a code of three digits."
         ), [pull, push]
 
-    return decide("M4", [*(one.load for one in pulls), *(one.traffic for one in pushes)], check)
+    return decide(claim, [*(one.load for one in pulls), *(one.traffic for one in pushes)], check)
 
 
 def _pulled(pull: Pull) -> int:

@@ -21,7 +21,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from experiments.harness.judge.tcp import Connection
-from experiments.harness.judge.verdict import Contradiction, Finding, Verdict, failed, insufficiency, shown, undecided
+from experiments.harness.judge.verdict import (
+    Contradiction,
+    Finding,
+    Verdict,
+    decides,
+    failed,
+    insufficiency,
+    shown,
+    undecided,
+)
 from experiments.mail.claims.delivery import arrived, why_altered
 from experiments.mail.wire.smtp import SmtpExchange, SmtpSession, SmtpTraffic
 from experiments.mail.wire.smtp_grammar import Command
@@ -50,8 +59,9 @@ class Scenario:
 Check = Callable[[Scenario], Finding]
 
 
-def s6(
-    scenarios: Mapping[int, Scenario], checks: Mapping[int, Check], broken: Mapping[int, str] | None = None
+@decides("S6")
+def decide_reply_causes(
+    claim: str, scenarios: Mapping[int, Scenario], checks: Mapping[int, Check], broken: Mapping[int, str] | None = None
 ) -> Verdict:
     """Decide S6 from a scenario for each code; `checks`: the check of each code.
 
@@ -60,10 +70,10 @@ def s6(
     broken = broken or {}
     missing = [code for code in CODES if code not in scenarios and code not in broken]
     if missing:
-        return undecided("S6", f"There is no scenario for {', '.join(map(str, missing))}.")
+        return undecided(claim, f"There is no scenario for {', '.join(map(str, missing))}.")
     unfit = insufficiency([one.client for one in scenarios.values()])
     if unfit is not None:
-        return undecided("S6", f"Nothing can be said: {unfit}.")
+        return undecided(claim, f"Nothing can be said: {unfit}.")
     evidence: list[str] = []
     wrong = [f"{code}: The scenario broke off: {why}." for code, why in broken.items()]
     frames: list[int] = []
@@ -79,9 +89,9 @@ def s6(
         frames += its
     if wrong:
         return failed(
-            "S6", "\n".join([f"{len(wrong)} of {len(CODES)} codes lack their cause:", *sorted(wrong)]), frames
+            claim, "\n".join([f"{len(wrong)} of {len(CODES)} codes lack their cause:", *sorted(wrong)]), frames
         )
-    return shown("S6", "\n".join([f"All {len(CODES)} codes, each by its cause:", *evidence]), frames)
+    return shown(claim, "\n".join([f"All {len(CODES)} codes, each by its cause:", *evidence]), frames)
 
 
 # Common checks.

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from experiments.harness.judge.tcp import Connection
-from experiments.harness.judge.verdict import Contradiction, Finding, Verdict, decide
+from experiments.harness.judge.verdict import Contradiction, Finding, Verdict, decide, decides
 from experiments.mail.claims.delivery import arrivals
 from experiments.mail.claims.transfer import MailLegs
 from experiments.mail.wire.smtp import Message, SmtpSession, SmtpTraffic
@@ -70,7 +70,8 @@ def _first(sessions: Iterable[SmtpSession]) -> tuple[SmtpSession, Message] | Non
     return next(((session, one) for session in sessions for one in session.messages if one.taken), None)
 
 
-def s3(legs: MailLegs, inside: Inside) -> Verdict:
+@decides("S3")
+def decide_delivery_steps(claim: str, legs: MailLegs, inside: Inside) -> Verdict:
     """Decide S3 for one message on its way."""
 
     def check() -> Finding:
@@ -87,7 +88,7 @@ def s3(legs: MailLegs, inside: Inside) -> Verdict:
         )
         return f"Each step begins when the one before is done: {told}.", [one.frame for one in moments if one.frame]
 
-    return decide("S3", [legs.retrieval, legs.submitted, legs.relayed, legs.at_receiver], check)
+    return decide(claim, [legs.retrieval, legs.submitted, legs.relayed, legs.at_receiver], check)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 from experiments.harness.judge.frames import CaptureFile
 from experiments.harness.judge.tcp import Connection, ConnectionTraffic, connections
-from experiments.harness.judge.verdict import Contradiction, Finding, Verdict, decide, listed
+from experiments.harness.judge.verdict import Contradiction, Finding, Verdict, decide, decides, listed
 from experiments.mail.claims.delivery import Arrival, arrived, why_altered
 from experiments.mail.wire.smtp import (
     BLANK_LINE,
@@ -100,7 +100,8 @@ def mail_legs(captured: CaptureFile, interfaces: Sequence[str], who: Addresses) 
     return MailLegs(alice, sender, receiver, reading, web, captured.dropped(interfaces[3]), who)
 
 
-def s1(legs: MailLegs, composed: Sequence[bytes] = ()) -> Verdict:
+@decides("S1")
+def decide_relaying(claim: str, legs: MailLegs, composed: Sequence[bytes] = ()) -> Verdict:
     """Decide S1: every message that the agent submits to its server is relayed to the receiver's, and is retrieved
     there.
 
@@ -129,10 +130,11 @@ def s1(legs: MailLegs, composed: Sequence[bytes] = ()) -> Verdict:
             f"{who.receiver} (frame {frames[1]}), and by {protocol} from there to the agent {who.bob} (frame {frame})."
         ), frames
 
-    return decide("S1", [legs.retrieval, legs.submitted, legs.relayed], check)
+    return decide(claim, [legs.retrieval, legs.submitted, legs.relayed], check)
 
 
-def s2(legs: MailLegs) -> Verdict:
+@decides("S2")
+def decide_push_between_servers(claim: str, legs: MailLegs) -> Verdict:
     """Decide S2: between servers SMTP goes to port 25, on a connection opened by the server that sends the message."""
     both = [legs.relayed, legs.at_sender.to(legs.who.sender)]
 
@@ -158,10 +160,11 @@ def s2(legs: MailLegs) -> Verdict:
             f"the SYN goes out in {syn} and the message in {went}. The receiver's server opens none."
         ), [came, syn, went]
 
-    return decide("S2", both, check)
+    return decide(claim, both, check)
 
 
-def s4(traffic: Sequence[SmtpTraffic]) -> Verdict:
+@decides("S4")
+def decide_smtp_dialogue(claim: str, traffic: Sequence[SmtpTraffic]) -> Verdict:
     """Decide S4: every session has the dialogue in order, each line valid by the grammar, and some carry a message."""
 
     def check() -> Finding:
@@ -181,10 +184,13 @@ def s4(traffic: Sequence[SmtpTraffic]) -> Verdict:
             f"of them in the grammar; the one of frame {plain.connection.syn.frame} reads: 220, {said}."
         ), frames
 
-    return decide("S4", traffic, check)
+    return decide(claim, traffic, check)
 
 
-def s7(traffic: SmtpTraffic, count: int, delivered: Sequence[bytes] | None = None) -> Verdict:
+@decides("S7")
+def decide_messages_per_connection(
+    claim: str, traffic: SmtpTraffic, count: int, delivered: Sequence[bytes] | None = None
+) -> Verdict:
     """Decide S7: this number of messages follow each other on one connection, each accepted with its own 250.
 
     `delivered`: the bodies then in the receiver's mailbox, each of them to be there; None if not inspected.
@@ -216,10 +222,11 @@ def s7(traffic: SmtpTraffic, count: int, delivered: Sequence[bytes] | None = Non
             f"(frames {listed(frames[1:])}), before QUIT."
         ), frames
 
-    return decide("S7", [traffic], check)
+    return decide(claim, [traffic], check)
 
 
-def s10(traffic: SmtpTraffic) -> Verdict:
+@decides("S10")
+def decide_closing(claim: str, traffic: SmtpTraffic) -> Verdict:
     """Decide S10: after QUIT and its 221 the server sends the first FIN. The capture must be taken at the receiver."""
 
     def check() -> Finding:
@@ -236,7 +243,7 @@ def s10(traffic: SmtpTraffic) -> Verdict:
             f"QUIT in frame {quit_.command.frame}, 221 in {quit_.frames[-1]}, FIN in {fin.frame}."
         ), [*quit_.frames, fin.frame]
 
-    return decide("S10", [traffic], check)
+    return decide(claim, [traffic], check)
 
 
 def transcript(session: SmtpSession) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from experiments.cache.wire.legs import status_of
 from experiments.harness.judge.tcp import Connection
-from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide
+from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide, decides
 from experiments.http.wire.http1 import Exchange
 from experiments.http.wire.page_load import PageLoad
 from experiments.mail.wire.smtp import SmtpTraffic
@@ -45,7 +45,8 @@ class Webmail:
     text: bytes
 
 
-def m3(webmail: Webmail) -> Verdict:
+@decides("M3")
+def decide_webmail(claim: str, webmail: Webmail) -> Verdict:
     """Decide M3; the token occurs in the message and nowhere else, and the whole text between the servers and at the
     reader.
     """
@@ -64,7 +65,7 @@ def m3(webmail: Webmail) -> Verdict:
             f"two people's hosts speak no other protocol of mail."
         ), [posted, syn, transferred, shown]
 
-    return decide("M3", [webmail.writes.load, webmail.reads.load, webmail.between], check)
+    return decide(claim, [webmail.writes.load, webmail.reads.load, webmail.between], check)
 
 
 def _only_http(screen: Screen) -> None:

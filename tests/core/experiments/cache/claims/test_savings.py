@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.cache.claims.savings import decompose_visit, opened, w1, w2
+from experiments.cache.claims.savings import decide_link_relief, decide_visit_time, decompose_visit, opened
 from experiments.cache.theory import cached_visit
 from experiments.cache.wire.link_use import LinkUse, link_use
 from experiments.harness.theory.tcp import SEGMENT_OVERHEAD_BYTES
@@ -26,19 +26,25 @@ from tests.core.experiments.harness.wire import INTERFACE
 
 
 def test_w1_compares_the_means_of_the_same_visits() -> None:
-    said(w1([0.2, 0.2], [0.25, 0.05], []), "shown", "200.0 ms", "150.0 ms", "25% less")
-    said(w1([0.2, 0.2], [0.25, 0.15], []), "failed", "not shorter")
-    said(w1([0.2, 0.2], [0.25, 0.05], ["warm"]), "undecided", "warm outside")
-    said(w1([0.2, 0.2], [0.05], []), "undecided")
-    said(w1([], [], []), "undecided")
+    said(decide_visit_time([0.2, 0.2], [0.25, 0.05], []), "shown", "200.0 ms", "150.0 ms", "25% less")
+    said(decide_visit_time([0.2, 0.2], [0.25, 0.15], []), "failed", "not shorter")
+    said(decide_visit_time([0.2, 0.2], [0.25, 0.05], ["warm"]), "undecided", "warm outside")
+    said(decide_visit_time([0.2, 0.2], [0.05], []), "undecided")
+    said(decide_visit_time([], [], []), "undecided")
 
 
 def test_w2_compares_octets() -> None:
-    said(w2(LinkUse(1000, 9, 0), LinkUse(400, 5, 0), 3), "shown", "1000 octets in 9 frames", "60% less", "3 responses")
-    said(w2(LinkUse(1000, 9, 0), LinkUse(1000, 9, 0), 3), "failed")
-    said(w2(LinkUse(1000, 9, 0), LinkUse(400, 5, 3), 3), "undecided", "dropped 3")
-    said(w2(LinkUse(1000, 9, 0), LinkUse(400, 5, 0), 0), "undecided", "No response came from the cache")
-    said(w2(LinkUse(0, 0, 0), LinkUse(0, 0, 0), 0), "undecided")
+    said(
+        decide_link_relief(LinkUse(1000, 9, 0), LinkUse(400, 5, 0), 3),
+        "shown",
+        "1000 octets in 9 frames",
+        "60% less",
+        "3 responses",
+    )
+    said(decide_link_relief(LinkUse(1000, 9, 0), LinkUse(1000, 9, 0), 3), "failed")
+    said(decide_link_relief(LinkUse(1000, 9, 0), LinkUse(400, 5, 3), 3), "undecided", "dropped 3")
+    said(decide_link_relief(LinkUse(1000, 9, 0), LinkUse(400, 5, 0), 0), "undecided", "No response came from the cache")
+    said(decide_link_relief(LinkUse(0, 0, 0), LinkUse(0, 0, 0), 0), "undecided")
 
 
 def test_the_use_of_a_link_is_its_frames_within_the_span(tmp_path: Path) -> None:
