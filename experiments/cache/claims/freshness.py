@@ -56,7 +56,7 @@ class Delivery:
 
     @property
     def too_old(self) -> bool:
-        """Whether the freshness rules exclude it."""
+        """True if the freshness rules exclude it."""
         if self.max_age_s is None:
             return self.replaced_ns is not None and self.asked_ns > self.replaced_ns
         oldest = self.max_age_s + WHOLE_SECONDS_S

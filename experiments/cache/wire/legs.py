@@ -40,7 +40,7 @@ class Copy:
 
 @dataclass(frozen=True)
 class Served:
-    """A client's exchange, and the exchange with the origin that was made for it, if one was."""
+    """A client's exchange, and the exchange with the origin on its behalf, if any."""
 
     exchange: Exchange
     upstream: Exchange | None
@@ -62,7 +62,7 @@ class Legs:
 
     @property
     def alone(self) -> bool:
-        """Whether the proxy answered clients and never opened a connection to the origin."""
+        """True if the proxy responded to clients and opened no connection to the origin."""
         answered = any(one.response is not None for one in self.clients.exchanges)
         return answered and not self.origin.conversations and not self.unseen
 

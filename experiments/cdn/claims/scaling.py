@@ -48,7 +48,7 @@ class Point:
 
     @property
     def who(self) -> str:
-        """How many clients, in words."""
+        """The number of clients with its noun."""
         return f"{self.clients} client{'' if self.clients == 1 else 's'}"
 
 
@@ -132,8 +132,11 @@ def _problem(asked: Sequence[Crossing], done: Sequence[Crossing], traffics: Sequ
 
 @decides("C1")
 def decide_origin_saturation(claim: str, alone: Sequence[Point]) -> Verdict:
-    """Decide C1: the use of a lone origin's link grows with its clients as theory says until it is full, and then their
-    response time does. Undecided if the sweep does not reach from well below the knee to well beyond it."""
+    """Decide C1: utilisation of a single origin's link grows with its clients as in theory until saturation; after that
+    their response time does.
+
+    Undecided unless the sweep reaches from well below the knee to well beyond it.
+    """
     unfit = _unfit(claim, alone)
     if unfit is not None:
         return unfit
@@ -181,7 +184,7 @@ def decide_response_time_under_load(claim: str, alone: Sequence[Point], through:
 
 @decides("C6")
 def decide_link_use_under_load(claim: str, alone: Sequence[Point], through: Sequence[Point]) -> Verdict:
-    """Decide C6: for each response fewer octets cross the origin's link with the CDN, however many clients ask."""
+    """Decide C6: for each response fewer octets cross the origin's link with the CDN, for each number of clients."""
     unfit = _unfit(claim, [*alone, *through]) or _unlike(claim, alone, through)
     if unfit is not None:
         return unfit

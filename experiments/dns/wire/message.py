@@ -109,7 +109,7 @@ class DnsMessage:
 
     @property
     def udp_limit_bytes(self) -> int:
-        """How much its sender takes by UDP (RFC 6891 section 6.2.3: less than 512 counts as 512)."""
+        """The UDP payload size that the sender accepts (RFC 6891 section 6.2.3: less than 512 counts as 512)."""
         return max(self.edns_size_bytes or 0, UDP_SIZE_BYTES)
 
 

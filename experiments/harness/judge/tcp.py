@@ -92,7 +92,7 @@ class Connection:
 
 @dataclass(frozen=True)
 class ConnectionTraffic:
-    """Connections at one interface as evidence for a claim (`verdict.Traffic`), whatever protocol they carry."""
+    """Connections of any protocol at one interface, as evidence for a claim (`verdict.Traffic`)."""
 
     connections: tuple[Connection, ...]
     dropped: int = 0

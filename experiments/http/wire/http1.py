@@ -127,12 +127,12 @@ class Message:
 
     @property
     def first_ns(self) -> int:
-        """When its first octet was seen."""
+        """The time of the first octet."""
         return self.pieces[0].time_ns
 
     @property
     def last_ns(self) -> int:
-        """When the last of its octets was seen, whichever that was."""
+        """The time of the octet that was captured last, which need not be the final one."""
         return max(piece.time_ns for piece in self.pieces)
 
     @property

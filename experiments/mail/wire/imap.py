@@ -87,7 +87,7 @@ def imap_traffic(captured: CaptureFile, interface: str, port: int = IMAP_PORT) -
 
 
 def read_session(connection: Connection) -> ImapSession:
-    """Divide a connection into its exchanges; what breaks the grammar is its `problem`."""
+    """Parse a connection into exchanges; a violation of the grammar becomes `problem`."""
     try:
         commands = list(_commands(connection.from_client.stream))
         responses = read_responses(connection.from_server.stream)
@@ -111,7 +111,7 @@ def _commands(stream: Stream) -> Iterator[Command]:
 
 
 def _pair(commands: list[Command], responses: list[Response]) -> list[ImapExchange]:
-    """Each command with its completion, and the data that came before that. Raises ImapGrammarError."""
+    """Match each completion to its command by tag, with the untagged data before it. Raises ImapGrammarError."""
     data: list[Response] = []
     found: dict[str, ImapExchange] = {}
     for command in commands:
@@ -130,7 +130,9 @@ def _pair(commands: list[Command], responses: list[Response]) -> list[ImapExchan
 
 
 def _order(greeting: Response | None, exchanges: list[ImapExchange]) -> str | None:
-    """Section 7.1: the greeting is untagged; section 2.2.2: a completion follows its command."""
+    """Return a violation of the order: an untagged greeting (section 7.1), completions after their commands (section
+    2.2.2).
+    """
     if greeting is not None and (greeting.tag != UNTAGGED or greeting.status not in ("OK", "PREAUTH", "BYE")):
         return f"no greeting in frame {greeting.frame}"
     for one in exchanges:

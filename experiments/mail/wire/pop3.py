@@ -75,7 +75,7 @@ def pop3_traffic(captured: CaptureFile, interface: str, port: int = POP3_PORT) -
 
 @dataclass
 class _Reading:
-    """How far both streams of a session are read, and what has been found."""
+    """Parser state: offsets in both streams, the greeting, and the exchanges so far."""
 
     connection: Connection
     sent: int = 0
@@ -100,7 +100,7 @@ class _Reading:
 
 
 def read_session(connection: Connection) -> Pop3Session:
-    """Divide a connection into its exchanges; what breaks the grammar is its `problem`."""
+    """Parse a connection into exchanges; a violation of the grammar becomes `problem`."""
     reading, problem = _Reading(connection), None
     try:
         _read(reading)
@@ -124,7 +124,9 @@ def _read(reading: _Reading) -> None:
 
 
 def _order(reading: _Reading) -> str | None:
-    """RFC 1939 section 3: a response follows its command; section 4: the greeting is a response that is positive."""
+    """Return a violation of the order: a complete greeting (RFC 1939 section 4), responses after their commands
+    (section 3).
+    """
     if reading.greeting is not None and reading.greeting.status == "+":
         return "the greeting asks for more"
     for one in reading.exchanges:

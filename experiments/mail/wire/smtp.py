@@ -121,7 +121,7 @@ def smtp_traffic(captured: CaptureFile, interface: str, ports: Collection[int] =
 
 @dataclass
 class _Reading:
-    """What is known so far while a session is gone through."""
+    """Parser state: the offset in the client's stream, replies left, exchanges so far, and the open transaction."""
 
     stream: Stream
     replies: list[Reply]
@@ -135,7 +135,7 @@ class _Reading:
         return self.replies.pop(0) if self.replies else None
 
     def take(self, said: Command | MailData) -> SmtpExchange:
-        """Note what the client said, with the reply that answers it."""
+        """Record a command or mail data with its reply."""
         self.at += len(said.octets)
         made = SmtpExchange(said, self.next_reply())
         self.exchanges.append(made)
@@ -143,7 +143,7 @@ class _Reading:
 
 
 def read_session(connection: Connection) -> SmtpSession:
-    """Divide a connection into its exchanges; what breaks the grammar is its `problem`."""
+    """Parse a connection into exchanges; a violation of the grammar becomes `problem`."""
     try:
         replies = read_replies(connection.from_server.stream)
     except SmtpGrammarError as error:
@@ -178,7 +178,7 @@ def _read_auth(reading: _Reading, exchange: SmtpExchange) -> None:
 
 
 def _read_data(reading: _Reading, asked: SmtpExchange) -> bool:
-    """The mail data behind a 354; False where they do not end."""
+    """Parse the mail data after a 354; return False if they are incomplete."""
     data = read_mail_data(reading.stream, reading.at)
     if data is None:
         return False
@@ -190,7 +190,7 @@ def _read_data(reading: _Reading, asked: SmtpExchange) -> bool:
 
 
 def _note(reading: _Reading, exchange: SmtpExchange) -> None:
-    """What a command does to the transaction (section 4.1.4)."""
+    """Update the transaction state by a command (section 4.1.4)."""
     done = 200 <= exchange.code < 300
     if exchange.verb == "MAIL" and done:
         reading.mail, reading.recipients = exchange, []
@@ -201,7 +201,7 @@ def _note(reading: _Reading, exchange: SmtpExchange) -> None:
 
 
 def _order(greeting: Reply | None, exchanges: Iterable[SmtpExchange], left: Iterable[Reply]) -> str | None:
-    """Section 4.2: a reply follows its command; only 421 may come unasked."""
+    """Return a violation of the order: replies after their commands; only 421 may be unsolicited (section 4.2)."""
     first: Line | None = greeting
     for one in exchanges:
         if first is not None and one.command.first_ns < first.last_ns:
