@@ -372,7 +372,7 @@ def _theory(context: Run, name: str, direct: Campus, cached: Campus, legs: Legs)
     spans, fetched = cached.visits.spans(name), _fetched(name, cached, legs)
     sizes = [len(one.response.octets) for one in fetched if one.response is not None]
     largest = max((len(one.request.octets) for one in fetched), default=0)
-    connections = statistics.median_low(savings.opened(legs, span) for span in spans)
+    connections = statistics.median_low(savings.count_connections(legs, span) for span in spans)
     return cached_visit(asked["objects"], campus_s, rtt_s, rate_bps, sizes, largest, connections)
 
 

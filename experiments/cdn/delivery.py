@@ -18,7 +18,7 @@ from typing import Any
 
 from mininet.topo import Topo
 
-from experiments.cache.claims.savings import opened
+from experiments.cache.claims.savings import count_connections
 from experiments.cache.claims.versions import Objects, confirm, objects_in
 from experiments.cache.theory import cached_visit
 from experiments.cache.wire.legs import Legs, Span, read_legs
@@ -342,7 +342,7 @@ def _visit_theory(context: Run, region: str, case: str, phase: str, measured: Me
     legs, fetched = measured.legs[region], _at_origin(measured, region, case, phase)
     sizes = [len(one.response.octets) for one in fetched if one.response is not None]
     largest = max((len(one.request.octets) for one in fetched), default=0)
-    connections = statistics.median_low(opened(legs, span) for span in spans)
+    connections = statistics.median_low(count_connections(legs, span) for span in spans)
     return cached_visit(asked["objects"], 0.0, rtt_s, rate_bps, sizes, largest, connections)
 
 

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
 
-from experiments.ftp.claims.eavesdrop import Overheard, Secret, decide_eavesdropping, decide_encryption, overhear
+from experiments.ftp.claims.eavesdrop import Overheard, Secret, decide_eavesdropping, decide_encryption, eavesdrop
 from experiments.ftp.lab import (
     ANY,
     ASYNCSSH,
@@ -75,7 +75,7 @@ def run(context: Run) -> Outcome:
         with MachineWatch() as watch, capture_at(bed, context.folder / CAPTURE_NAME, ["eve"]) as capture:
             fetched = _fetch(context, bed)
     context.step("judging the packets", 0.8)
-    everything = overhear(read_capture(context.folder / CAPTURE_NAME), AT_EVE, EVE_ADDRESS)
+    everything = eavesdrop(read_capture(context.folder / CAPTURE_NAME), AT_EVE, EVE_ADDRESS)
     return Outcome(
         claims=_verdicts(everything, fetched, secret),
         comparisons=(),

@@ -36,7 +36,7 @@ from experiments.harness.results.result import Comparison, Timing
 from experiments.harness.theory.tcp import Theory, tolerance_of_round_trips
 from experiments.http.lab import response_sizes, write_picture
 from experiments.http.wire.page_load import page_load
-from experiments.mail.claims.imap import Asked, ImapCourse, decide_imap
+from experiments.mail.claims.imap import ImapCourse, MailboxTask, decide_imap
 from experiments.mail.claims.pop3 import Pop3Course, decide_pop3
 from experiments.mail.claims.push_pull import Pull, Push, decide_push_and_pull
 from experiments.mail.claims.webmail import Screen, Webmail, decide_webmail
@@ -288,7 +288,7 @@ def _m2(traffic: Traffic, written: Letters) -> Verdict:
     parts |= {part: traffic.by_pop3(name) for part, name in pop3.items()}
     broken = traffic.sessions.broken("M2", *imap.values(), *pop3.values())
     return broken or decide_imap(
-        ImapCourse(**parts), written.contents, Asked(written.subject, FOLDER, written.attachment)
+        ImapCourse(**parts), written.contents, MailboxTask(written.subject, FOLDER, written.attachment)
     )
 
 

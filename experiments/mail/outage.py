@@ -52,7 +52,7 @@ from experiments.mail.mailboxes import Reader, send, text, wait_for_count
 from experiments.mail.servers import MailHost, Schedule, mail_host, names_of
 from experiments.mail.theory.outage import completed, recovery, spacing
 from experiments.mail.times import Timed, compared, left_out
-from experiments.mail.wire.attempts import NS, Keeping
+from experiments.mail.wire.attempts import NS, RetryPolicy
 from experiments.mail.wire.imap import imap_traffic
 from experiments.mail.wire.outage_times import between_servers, recovery_timing, round_of, spacings
 from experiments.mail.wire.smtp import smtp_traffic
@@ -277,7 +277,7 @@ def _give_up(context: Run, lab: Lab, case: str) -> Outage:
     lab.receiver.kill_mta()
     _hand_in(lab, _messages(count, "never", context.seed))
     if case == DAYS:
-        keeping = Keeping(RFC_RETRY_S, 2 * RFC_RETRY_S, RFC_KEPT_S)
+        keeping = RetryPolicy(RFC_RETRY_S, 2 * RFC_RETRY_S, RFC_KEPT_S)
         # What is due at the end of five days is given up with the attempt that follows.
         time.sleep(RFC_GIVE_UP_S + 2 * RFC_RETRY_S)
     _wait_for(lab.sender, "alice", count)

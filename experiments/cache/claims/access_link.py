@@ -11,11 +11,11 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from experiments.cache.claims.versions import Objects, crossed_wrongly
+from experiments.cache.claims.versions import Objects, bulk_difference
 from experiments.harness.judge.verdict import Verdict, decides, failed, shown, undecided
 from experiments.harness.theory.queueing import Queue
 from experiments.harness.theory.tcp import transmission_time_s
-from experiments.http.wire.bulk import Crossing, Traffic
+from experiments.http.wire.bulk import BulkExchange, Traffic
 
 # How far measured may lie from theory, and times by the machine's clock: the textbook's sum is meant to a tenth.
 WITHIN = 0.10
@@ -109,11 +109,11 @@ def case_figures(
 
     The exchanges of `client` include the octets of responses, which must be those of `objects`.
     """
-    asked = [one for one in client.crossings if one.asked_ns >= began_ns]
-    fetched = [one for one in origin.crossings if one.asked_ns >= began_ns]
-    delays = [(one.last_ns - one.asked_ns) / 1e9 for one in asked if one.end]
-    arrived = {one.key: one for one in near.crossings}
-    pairs = [(one, arrived[one.key]) for one in fetched if one.end and one.key in arrived]
+    asked = [crossing for crossing in client.crossings if crossing.asked_ns >= began_ns]
+    fetched = [crossing for crossing in origin.crossings if crossing.asked_ns >= began_ns]
+    delays = [(crossing.last_ns - crossing.asked_ns) / 1e9 for crossing in asked if crossing.end]
+    arrived = {crossing.key: crossing for crossing in near.crossings}
+    pairs = [(crossing, arrived[crossing.key]) for crossing in fetched if crossing.end and crossing.key in arrived]
     share = len(pairs) / len(asked) if asked else 0.0
     wire = statistics.fmean(one.wire_bytes for one, _ in pairs) if pairs else 0.0
     transmission_s = wire * 8 / setting.rate_bps
@@ -131,18 +131,18 @@ def case_figures(
         transmission_s=share * transmission_s,
         propagation_s=share * (one_way_s + _mean(there_s) - request_s),
         response_wire_bytes=wire,
-        link_bytes=sum(one.wire_bytes for one in fetched),
-        length_s=(max((one.asked_ns for one in asked), default=began_ns) - began_ns) / 1e9,
-        frames=tuple(one.frame for one in fetched[:3]),
+        link_bytes=sum(crossing.wire_bytes for crossing in fetched),
+        length_s=(max((crossing.asked_ns for crossing in asked), default=began_ns) - began_ns) / 1e9,
+        frames=tuple(crossing.frame for crossing in fetched[:3]),
         problem=_problem(asked, fetched, len(delays), len(pairs), client, near, origin),
-        wrong=crossed_wrongly([client], objects),
+        wrong=bulk_difference([client], objects),
         joined_s=sum(_joined(asked, near)) / len(asked) / 1e9 if near is not client and asked else 0.0,
         request_s=share * request_s,
         forwarded=tuple(_forwarded(asked, near)) if near is not client else (True,) * len(asked),
     )
 
 
-def _forwarded(asked: Sequence[Crossing], near: Traffic) -> Iterator[bool]:
+def _forwarded(asked: Sequence[BulkExchange], near: Traffic) -> Iterator[bool]:
     """Return for each request True if the cache, whose endpoint is `near`, requested its object meanwhile."""
     begun: dict[bytes, list[int]] = {}
     for one in near.crossings:
@@ -154,11 +154,11 @@ def _forwarded(asked: Sequence[Crossing], near: Traffic) -> Iterator[bool]:
         yield mine is not None
 
 
-def _joined(asked: Sequence[Crossing], near: Traffic) -> Iterator[int]:
+def _joined(asked: Sequence[BulkExchange], near: Traffic) -> Iterator[int]:
     """Return for each request the ns that it waited for a response already under way to the cache, whose endpoint is
     `near`.
     """
-    on_the_way: dict[bytes, list[Crossing]] = {}
+    on_the_way: dict[bytes, list[BulkExchange]] = {}
     for one in near.crossings:
         on_the_way.setdefault(one.path, []).append(one)
     for one in asked:
@@ -172,7 +172,7 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def _problem(
-    asked: Sequence[Crossing], fetched: Sequence[Crossing], answered: int, paired: int, *traffic: Traffic
+    asked: Sequence[BulkExchange], fetched: Sequence[BulkExchange], answered: int, paired: int, *traffic: Traffic
 ) -> str | None:
     repeated = sum(one.repeated for one in traffic)
     unseen = sum(one.content is None for one in asked if one.end)

@@ -90,13 +90,13 @@ def decide_freshness(claim: str, legs: Legs, live: Mapping[bytes, LiveObject], s
 
     def check() -> tuple[str, list[int]]:
         got = deliveries(legs, live, spans)
-        for each in got:
-            if each.too_old:
-                raise Contradiction(_why_too_old(each), each.frame)
-        aged = [each for each in got if each.max_age_s is not None]
-        checked = [each for each in got if each.max_age_s is None]
+        for delivery in got:
+            if delivery.too_old:
+                raise Contradiction(_why_too_old(delivery), delivery.frame)
+        aged = [delivery for delivery in got if delivery.max_age_s is not None]
+        checked = [delivery for delivery in got if delivery.max_age_s is None]
         changes = sum(1 for one in live.values() for version in one.versions if version.replaced_ns is not None)
-        kept = [each for each in aged if each.from_cache]
+        kept = [delivery for delivery in aged if delivery.from_cache]
         if not changes or not kept:
             raise Inconclusive(f"{changes} changes, and {len(kept)} responses from the cache alone: too few to tell.")
         stalest, oldest = max(kept, key=lambda one: one.staleness_s), max(kept, key=lambda one: one.age_s)
@@ -121,7 +121,7 @@ def _delivery(legs: Legs, served: Served, version: Version, max_age_s: float | N
     replaced_ns, answered_ns = version.replaced_ns, response.first_ns
     late_ns = 0 if replaced_ns is None else max(0, answered_ns - replaced_ns)
     answers = legs.answers_before(served.path, answered_ns)
-    vouched = [each for each in answers if each.response and status_of(each.response) in (200, 304)]
+    vouched = [answer for answer in answers if answer.response and status_of(answer.response) in (200, 304)]
     age_ns = max(0, answered_ns - vouched[-1].request.last_ns) if vouched else 0
     return Delivery(
         path=served.path,

@@ -19,13 +19,13 @@ import statistics
 from collections.abc import Sequence
 
 from experiments.cache.wire.legs import Legs, Span
-from experiments.cache.wire.link_use import LinkUse, Words, change, decide_relief
+from experiments.cache.wire.link_use import LinkUse, ReliefWording, change, decide_relief
 from experiments.harness.judge.decomposition import Decomposition, Interval, sum_up
 from experiments.harness.judge.verdict import Verdict, decides, failed, shown, undecided
 from experiments.http.wire.page_load import PageLoad
 
 TERMS = ("transmission", "origin_request", "origin_handshake", "request", "tcp_handshake")
-_AT_LINK = Words("the same visits", "the access link", "the link's own end", "the cache", "the cache alone")
+_AT_LINK = ReliefWording("the same visits", "the access link", "the link's own end", "the cache", "the cache alone")
 
 
 @decides("W1")
@@ -82,14 +82,18 @@ def decompose_visit(load: PageLoad, legs: Legs, span: Span) -> Decomposition:
             intervals.append(Interval("origin_request", exchange.request.last_ns, first))
             intervals.append(Interval("transmission", first, last))
     intervals += [*_handshakes("tcp_handshake", load), *_handshakes("origin_handshake", legs.origin.between(*span))]
-    return sum_up(intervals, min(one.connection.syn.time_ns for one in load.conversations), max(ends), TERMS)
+    return sum_up(
+        intervals, min(conversation.connection.syn.time_ns for conversation in load.conversations), max(ends), TERMS
+    )
 
 
-def opened(legs: Legs, span: Span) -> int:
+def count_connections(legs: Legs, span: Span) -> int:
     """Count the connections that the proxy opened to the origin within a span."""
     return len(legs.origin.between(*span).conversations)
 
 
 def _handshakes(term: str, load: PageLoad) -> list[Interval]:
-    pairs = [(one.connection.syn, one.connection.from_server.syn) for one in load.conversations]
+    pairs = [
+        (conversation.connection.syn, conversation.connection.from_server.syn) for conversation in load.conversations
+    ]
     return [Interval(term, syn.time_ns, answer.time_ns) for syn, answer in pairs if answer is not None]

@@ -127,17 +127,19 @@ def decide_both_roles(claim: str, legs: Legs, on_link: Sequence[Connection], pro
             if ends != (proxy, origin):
                 syn = connection.syn.frame
                 raise Contradiction(f"The SYN in frame {syn} crosses the access link from {ends[0]} to {ends[1]}.", syn)
-        inward, outward = ([one.connection for one in leg.conversations] for leg in (legs.clients, legs.origin))
+        inward, outward = (
+            [conversation.connection for conversation in leg.conversations] for leg in (legs.clients, legs.origin)
+        )
         asked, forwarded = legs.clients.exchanges, legs.origin.exchanges
         if legs.alone:
             frame = asked[0].request.frames[0]
             raise Contradiction(f"The request in frame {frame} is answered, as others are, and none goes on.", frame)
         if not asked or not forwarded:
             raise Inconclusive("There is no request on one of the two legs.")
-        for each in forwarded:
-            _in_origin_form(each)
-        for one in legs.origin.conversations:
-            _no_tunnel(one, legs.clients.conversations)
+        for exchange in forwarded:
+            _in_origin_form(exchange)
+        for conversation in legs.origin.conversations:
+            _no_tunnel(conversation, legs.clients.conversations)
         frames = [one.syn.frame for one in (*inward, *outward)]
         return (
             f"As a server {inward[0].server} takes {len(inward)} connections (first SYN from "

@@ -78,19 +78,21 @@ def confirm(
     return verdict
 
 
-def crossed_wrongly(traffics: Iterable[Traffic], objects: Objects) -> str | None:
+def bulk_difference(traffics: Iterable[Traffic], objects: Objects) -> str | None:
     """Return the same for exchanges parsed from headers alone: the difference of a response from its object, or None.
 
     A response without its end, or with a gap, is no evidence, and is counted with the bulk exchanges.
     """
-    for one in (one for traffic in traffics for one in traffic.crossings):
-        content, path = one.content, one.path
-        if not one.end:
+    for crossing in (crossing for traffic in traffics for crossing in traffic.crossings):
+        content, path = crossing.content, crossing.path
+        if not crossing.end:
             continue
-        if one.status != b"200":
-            return f"{text(path)} is answered with {text(one.status)}, its request being in frame {one.frame}."
+        if crossing.status != b"200":
+            return (
+                f"{text(path)} is answered with {text(crossing.status)}, its request being in frame {crossing.frame}."
+            )
         if content is not None and content not in objects.get(path, ()):
-            return _not_held(path, content, one.frame, "the response to the request of")
+            return _not_held(path, content, crossing.frame, "the response to the request of")
     return None
 
 

@@ -63,7 +63,7 @@ class Legs:
     @property
     def alone(self) -> bool:
         """True if the proxy responded to clients and opened no connection to the origin."""
-        answered = any(one.response is not None for one in self.clients.exchanges)
+        answered = any(exchange.response is not None for exchange in self.clients.exchanges)
         return answered and not self.origin.conversations and not self.unseen
 
     @property
@@ -75,17 +75,17 @@ class Legs:
     @property
     def dropped(self) -> int:
         """The number of packets that the capture lost."""
-        return max(one.dropped for one in self.loads)
+        return max(load.dropped for load in self.loads)
 
     @property
     def absence(self) -> str | None:
         """The missing connection; None if both legs have some."""
-        return next((one.absence for one in self.loads if one.absence is not None), None)
+        return next((load.absence for load in self.loads if load.absence is not None), None)
 
     @property
     def gap(self) -> str | None:
         """The first connection that was not captured whole."""
-        return next((one.gap for one in self.loads if one.gap is not None), None)
+        return next((load.gap for load in self.loads if load.gap is not None), None)
 
     @property
     def violation(self) -> Contradiction | None:
@@ -143,7 +143,7 @@ class Legs:
             return None
         began_ns, ended_ns = exchange.request.first_ns, exchange.response.last_ns
         answers = self.answers_before(path_of(exchange), ended_ns)
-        return next((each for each in reversed(answers) if each.request.first_ns >= began_ns), None)
+        return next((answer for answer in reversed(answers) if answer.request.first_ns >= began_ns), None)
 
 
 def read_legs(captured: CaptureFile, interface: str, proxy: str, ports: Iterable[int]) -> Legs:
@@ -154,7 +154,9 @@ def read_legs(captured: CaptureFile, interface: str, proxy: str, ports: Iterable
     every = page_load(captured, interface, ports)
 
     def those(chosen: Callable[[Conversation], bool]) -> PageLoad:
-        return PageLoad(tuple(one for one in every.conversations if chosen(one)), every.dropped)
+        return PageLoad(
+            tuple(conversation for conversation in every.conversations if chosen(conversation)), every.dropped
+        )
 
     clients = those(lambda one: one.connection.server.address == proxy)
     origin = those(lambda one: one.connection.client.address == proxy)
@@ -192,4 +194,6 @@ def text(octets: bytes) -> str:
 
 def _within(exchanges: Iterable[Exchange], spans: Iterable[Span]) -> list[Exchange]:
     wanted = list(spans)
-    return [each for each in exchanges if any(start <= each.request.first_ns < end for start, end in wanted)]
+    return [
+        exchange for exchange in exchanges if any(start <= exchange.request.first_ns < end for start, end in wanted)
+    ]

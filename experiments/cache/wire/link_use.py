@@ -20,7 +20,7 @@ class LinkUse:
 
 
 @dataclass(frozen=True)
-class Words:
+class ReliefWording:
     """Wording of the comparison in a verdict: `the same visits on the access link, without the cache and with it`."""
 
     workload: str
@@ -45,7 +45,7 @@ def link_use(captured: CaptureFile, interface: str, span: Span, but: Sequence[Sp
     return LinkUse(sum(seen), len(seen), captured.dropped(interface))
 
 
-def decide_relief(claim: str, words: Words, without: LinkUse, relieved: LinkUse, from_copies: int) -> Verdict:
+def decide_relief(claim: str, words: ReliefWording, without: LinkUse, relieved: LinkUse, from_copies: int) -> Verdict:
     """Decide from the octets that the same workload put on a link, without the saver and with it.
 
     `from_copies`: number of responses served from copies alone. A saver that stores nothing may save octets as well, by

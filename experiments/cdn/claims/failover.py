@@ -175,9 +175,9 @@ def check_episode(episode: Episode) -> list[int]:
 
 def first_served(episode: Episode, user: User) -> Attempt | None:
     """Return the first successful request after the fault with no failure after it, or None."""
-    every = [one for one in attempts(user) if not _before(one, episode.fault)]
+    every = [attempt for attempt in attempts(user) if not _before(attempt, episode.fault)]
     last = next((place for place in range(len(every), 0, -1) if every[place - 1].failure is not None), 0)
-    return next((one for one in every[last:] if one.failure is None), None)
+    return next((attempt for attempt in every[last:] if attempt.failure is None), None)
 
 
 def naming_answers(episode: Episode) -> list[DnsMessage]:
@@ -187,24 +187,26 @@ def naming_answers(episode: Episode) -> list[DnsMessage]:
 
 def attempts(user: User) -> list[Attempt]:
     """Return a user's requests in the order of their first packets; a failed lookup counts as one."""
-    found = [_attempt(one) for one in user.load.conversations]
-    for one in user.dns.exchanges:
-        answer = one.response
+    found = [_attempt(conversation) for conversation in user.load.conversations]
+    for exchange in user.dns.exchanges:
+        answer = exchange.response
         if answer is None or answer.rcode:
             what = "gets no answer" if answer is None else f"is answered with {RCODES.get(answer.rcode, answer.rcode)}"
             ended_ns = None if answer is None else answer.time_ns
-            found.append(Attempt(one.query.time_ns, one.query.frame, "", ended_ns, f"its lookup {what}"))
-    return sorted(found, key=lambda one: one.began_ns)
+            found.append(Attempt(exchange.query.time_ns, exchange.query.frame, "", ended_ns, f"its lookup {what}"))
+    return sorted(found, key=lambda attempt: attempt.began_ns)
 
 
 def recovery(episode: Episode, user: User) -> Recovery | None:
     """Return the effect of the fault on a user; None without failures, or without a later success."""
     fault = episode.fault
-    every = [one for one in attempts(user) if not _before(one, fault)]
-    failed = [one for one in every if one.failure is not None]
+    every = [attempt for attempt in attempts(user) if not _before(attempt, fault)]
+    failed = [attempt for attempt in every if attempt.failure is not None]
     if not failed:
         return None
-    served = next((one for one in every if one.failure is None and one.began_ns > failed[-1].began_ns), None)
+    served = next(
+        (attempt for attempt in every if attempt.failure is None and attempt.began_ns > failed[-1].began_ns), None
+    )
     if served is None:
         return None
     after = [(one.began_ns - fault.began_ns) / NS for one in (failed[-1], served)]
@@ -213,7 +215,11 @@ def recovery(episode: Episode, user: User) -> Recovery | None:
 
 def _gets_objects(user: User) -> None:
     """Require that each 200 brings the object."""
-    exchanges = [one for one in user.load.exchanges if one.response is not None and status_of(one.response) == 200]
+    exchanges = [
+        exchange
+        for exchange in user.load.exchanges
+        if exchange.response is not None and status_of(exchange.response) == 200
+    ]
     require(exchanges, user.objects)
 
 
@@ -236,7 +242,7 @@ def _names_servers(episode: Episode) -> None:
 
 def _attempt(conversation: Conversation) -> Attempt:
     connection = conversation.connection
-    responses = [one.response for one in conversation.exchanges if one.response is not None]
+    responses = [exchange.response for exchange in conversation.exchanges if exchange.response is not None]
     failure, ended_ns = None, responses[-1].last_ns if responses else None
     if not responses:
         reset = connection.from_server.reset
@@ -263,7 +269,7 @@ def _course(episode: Episode) -> _Course:
 
 def _terms(episodes: Sequence[Episode]) -> str:
     """Describe the allowance beside the TTL."""
-    fault, timeout_s = episodes[-1].fault, max(one.fault.timeout_s for one in episodes)
+    fault, timeout_s = episodes[-1].fault, max(episode.fault.timeout_s for episode in episodes)
     waits = f", {timeout_s:g} s until a check without an answer has failed" if timeout_s else ""
     return f"{fault.interval_s:g} s to the next check{waits} and {fault.slack_s:g} s for what is under way"
 
@@ -275,18 +281,20 @@ def _after(time_ns: int, fault: Fault) -> float:
 def _answers(episode: Episode) -> list[tuple[DnsMessage, set[str]]]:
     """Return the answers of the CDN's name server for the name, in order of time, with the addresses."""
     found = []
-    for one in episode.server.exchanges:
-        question, answer = one.query.question, one.response
+    for exchange in episode.server.exchanges:
+        question, answer = exchange.query.question, exchange.response
         if answer is None or question is None or question.qname != canonical(episode.alias) or question.qtype != "A":
             continue
         found.append((answer, {record.rdata for record in answer.answer if record.type == "A"}))
-    return sorted(found, key=lambda one: one[0].time_ns)
+    return sorted(found, key=lambda exchange: exchange[0].time_ns)
 
 
 def _no_longer_named(episode: Episode) -> DnsMessage:
     """Return the last answer with the replica before the fault took effect; no later answer may have it."""
     fault = episode.fault
-    until_ns = fault.back_ns or max((one.began_ns for user in episode.users for one in attempts(user)), default=0)
+    until_ns = fault.back_ns or max(
+        (attempt.began_ns for user in episode.users for attempt in attempts(user)), default=0
+    )
     named = [answer for answer, addresses in _answers(episode) if fault.address in addresses]
     for answer in named:
         if fault.noticed_ns < answer.time_ns < until_ns:
@@ -309,13 +317,13 @@ def _no_longer_named(episode: Episode) -> DnsMessage:
 def _served_again(user: User, fault: Fault) -> tuple[Attempt, Attempt, Attempt]:
     """Return (first failed request, last failed one, next successful one); none may fail outside the bound."""
     every = attempts(user)
-    before = [one for one in every if _before(one, fault)]
-    during = [one for one in every if not _before(one, fault)]
+    before = [attempt for attempt in every if _before(attempt, fault)]
+    during = [attempt for attempt in every if not _before(attempt, fault)]
     _served_before(user, before, fault)
-    failed = [one for one in during if one.failure is not None]
+    failed = [attempt for attempt in during if attempt.failure is not None]
     if not failed:
         raise Inconclusive(f"The fault of {fault.address} met no request of {user.name}.")
-    late = next((one for one in failed if one.began_ns > fault.over_ns), None)
+    late = next((attempt for attempt in failed if attempt.began_ns > fault.over_ns), None)
     if late is not None:
         raise Contradiction(
             f"With a TTL of {fault.ttl_s:g} s the request of {user.name} in frame {late.frame} fails "
@@ -323,7 +331,9 @@ def _served_again(user: User, fault: Fault) -> tuple[Attempt, Attempt, Attempt]:
             f"{fault.allowed_s:.2f} s are allowed.",
             late.frame,
         )
-    served = next((one for one in during if one.failure is None and one.began_ns > failed[-1].began_ns), None)
+    served = next(
+        (attempt for attempt in during if attempt.failure is None and attempt.began_ns > failed[-1].began_ns), None
+    )
     if served is None or during[-1].began_ns <= fault.over_ns:
         raise Inconclusive(f"{user.name} did not go on asking until {fault.address} must not matter any more.")
     return failed[0], failed[-1], served
@@ -351,11 +361,13 @@ def _back(episode: Episode) -> str:
         ),
         None,
     )
-    every = [one for user in episode.users for one in attempts(user)]
+    every = [attempt for user in episode.users for attempt in attempts(user)]
     served = [
-        one for one in every if one.began_ns > fault.back_ns and one.address == fault.address and one.failure is None
+        attempt
+        for attempt in every
+        if attempt.began_ns > fault.back_ns and attempt.address == fault.address and attempt.failure is None
     ]
-    if not any(one.began_ns > fault.used_again_ns for one in every):
+    if not any(attempt.began_ns > fault.used_again_ns for attempt in every):
         raise Inconclusive("Nobody asked for long enough after the replica was back.")
     if named is None or not served:
         raise Contradiction(f"The replica {fault.address} was back, but nobody was sent there again.")

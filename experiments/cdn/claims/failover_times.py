@@ -103,11 +103,11 @@ def fail_over(episode: Episode) -> Timing | None:
     """
     served = first_served(episode, episode.users[0])
     answers = naming_answers(episode)
-    before = [one for one in answers if one.time_ns <= episode.fault.began_ns]
+    before = [answer for answer in answers if answer.time_ns <= episode.fault.began_ns]
     if served is None or not before:
         return None
     began_ns, ttl_s = episode.fault.began_ns, episode.fault.ttl_s
-    later = [one.time_ns for one in answers if began_ns < one.time_ns <= episode.fault.noticed_ns]
+    later = [answer.time_ns for answer in answers if began_ns < answer.time_ns <= episode.fault.noticed_ns]
     used = [before[-1].time_ns, *later]
     total_s = (served.began_ns - began_ns) / NS
     remaining_s = (used[0] - began_ns) / NS + ttl_s

@@ -13,7 +13,7 @@ from experiments.dns.claims.evidence import (
     Addresses,
     addresses_of,
     answer_of,
-    asked,
+    answered_queries,
     follow,
     part_shown,
     referred_zone,
@@ -87,7 +87,7 @@ def _answers(region: Region, name: str) -> tuple[dict[int, set[str]], list[int]]
     """Return (addresses of each answer by its time, frames of the answers) for the name, at the users of a region."""
     found: dict[int, set[str]] = {}
     frames = []
-    for _, answer in asked([region.dns], name, "A"):
+    for _, answer in answered_queries([region.dns], name, "A"):
         addresses = {record.rdata for record in follow(answer, name, "A")[1]}
         if not addresses or not addresses <= region.replicas:
             raise Contradiction(
@@ -103,7 +103,7 @@ def _answers(region: Region, name: str) -> tuple[dict[int, set[str]], list[int]]
 def _follows_answers(region: Region, answered: Mapping[int, set[str]]) -> list[int]:
     """Return the SYNs of a region's users; each must go to an address of an earlier answer."""
     frames = []
-    for connection in (one.connection for one in region.load.conversations):
+    for connection in (conversation.connection for conversation in region.load.conversations):
         before = [addresses for time_ns, addresses in answered.items() if time_ns < connection.syn.time_ns]
         if not before or connection.server.address not in set().union(*before):
             raise Contradiction(
@@ -122,9 +122,11 @@ def _walk(local: DnsTraffic, name: str, addresses: Addresses) -> tuple[DnsExchan
     mine = addresses_of(addresses, "local")
     outer = next(
         (
-            one
-            for one in local.exchanges
-            if one.query.target in mine and one.query.question and one.query.question.qname == canonical(name)
+            exchange
+            for exchange in local.exchanges
+            if exchange.query.target in mine
+            and exchange.query.question
+            and exchange.query.question.qname == canonical(name)
         ),
         None,
     )

@@ -35,7 +35,7 @@ class Region:
     @cached_property
     def objects(self) -> frozenset[bytes]:
         """The paths that its users asked for."""
-        return frozenset(path_of(one) for one in self.load.exchanges)
+        return frozenset(path_of(exchange) for exchange in self.load.exchanges)
 
 
 def require_valid(loads: Iterable[PageLoad]) -> None:
@@ -61,7 +61,7 @@ def decide_identical_copies(claim: str, regions: Sequence[Region], origin: PageL
         frames: list[int] = []
         hashes: list[str] = []
         for region in regions:
-            copies = [one for one in _of_replicas(region) if _from_copy(region, one)]
+            copies = [replica for replica in _of_replicas(region) if _from_copy(region, replica)]
             for exchange in _of_replicas(region):
                 frames += _equals(exchange, originals.get(path_of(exchange)))
             if not copies:
@@ -191,7 +191,7 @@ def _fetched_once(region: Region, visits: Sequence[Span], objects: Objects) -> t
             continue
         repeats += 1
     for path in sorted(seen):
-        asked_for = [one for one in region.legs.origin.exchanges if path_of(one) == path]
+        asked_for = [exchange for exchange in region.legs.origin.exchanges if path_of(exchange) == path]
         if len(asked_for) > 1:
             again = asked_for[1].request.frames[0]
             raise Contradiction(
@@ -209,13 +209,13 @@ def _crowd(region: Region, span: Span, users: int, objects: Objects) -> tuple[st
     if len(requests) < users:
         raise Inconclusive(f"Of {users} users who were to ask at once, {len(requests)} did.")
     require(requests, objects)
-    bodies = {_succeeded(one).body for one in requests}
-    paths = {path_of(one) for one in requests}
+    bodies = {_succeeded(request).body for request in requests}
+    paths = {path_of(request) for request in requests}
     if len(paths) > 1:
         raise Inconclusive("Those who asked at once asked for different objects.")
     # Wherever it asked for this: before and after the crowd counts as well.
-    fetched = [one for one in region.legs.origin.exchanges if path_of(one) in paths]
-    frames = [one.request.frames[0] for one in fetched]
+    fetched = [exchange for exchange in region.legs.origin.exchanges if path_of(exchange) in paths]
+    frames = [exchange.request.frames[0] for exchange in fetched]
     if len(fetched) != 1:
         raise Contradiction(
             f"For {len(requests)} users who asked at once, the replica of {region.name} asked the origin "
@@ -224,7 +224,7 @@ def _crowd(region: Region, span: Span, users: int, objects: Objects) -> tuple[st
         )
     if bodies != {_succeeded(fetched[0]).body}:
         raise Contradiction(f"Users who asked at once got other octets than frame {frames[0]} brought.", frames[0])
-    waited = sum(one.request.last_ns < response_of(fetched[0]).first_ns for one in requests)
+    waited = sum(exchange.request.last_ns < response_of(fetched[0]).first_ns for exchange in requests)
     if waited < 2:
         raise Inconclusive("Nobody asked while the object was on its way.")
     return (

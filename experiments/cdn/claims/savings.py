@@ -12,13 +12,15 @@ from collections.abc import Mapping, Sequence
 
 from experiments.cache.claims.savings import decompose_visit
 from experiments.cache.wire.legs import Legs, Span
-from experiments.cache.wire.link_use import LinkUse, Words, change, decide_relief
+from experiments.cache.wire.link_use import LinkUse, ReliefWording, change, decide_relief
 from experiments.dns.wire.traffic import DnsTraffic
 from experiments.harness.judge.decomposition import RESIDUAL, Decomposition, Interval, sum_up
 from experiments.harness.judge.verdict import Verdict, decides, failed, shown, undecided
 from experiments.http.wire.page_load import PageLoad, decompose
 
-_AT_ORIGIN = Words("the same requests", "the origin's link", "the origin's own end", "the CDN", "a replica's copy")
+_AT_ORIGIN = ReliefWording(
+    "the same requests", "the origin's link", "the origin's own end", "the CDN", "a replica's copy"
+)
 
 
 @decides("C5")
@@ -69,13 +71,13 @@ def decompose_by_name(load: PageLoad, lookups: DnsTraffic, legs: Legs | None, sp
     found = decompose(load) if legs is None else decompose_visit(load, legs, span)
     start_ns = load.conversations[0].connection.syn.time_ns
     waits = [
-        Interval("dns", one.query.time_ns, one.response.time_ns)
-        for one in lookups.exchanges
-        if one.response is not None and one.response.time_ns <= start_ns
+        Interval("dns", exchange.query.time_ns, exchange.response.time_ns)
+        for exchange in lookups.exchanges
+        if exchange.response is not None and exchange.response.time_ns <= start_ns
     ]
     if not waits:
         return Decomposition(found.total_s, {"dns": 0.0} | dict(found.terms))
-    before = sum_up(waits, min(one.start_ns for one in waits), start_ns, ("dns",))
+    before = sum_up(waits, min(wait.start_ns for wait in waits), start_ns, ("dns",))
     terms = {"dns": 0.0} | dict(found.terms) | {"dns": before.terms["dns"]}
     # The user's own time between the DNS answer and its SYN.
     terms[RESIDUAL] += before.terms[RESIDUAL]

@@ -11,11 +11,11 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from experiments.cache.claims.versions import Objects, crossed_wrongly
+from experiments.cache.claims.versions import Objects, bulk_difference
 from experiments.cache.wire.link_use import LinkUse
 from experiments.harness.judge.verdict import Verdict, decides, failed, shown, undecided
 from experiments.harness.theory.tcp import transmission_time_s
-from experiments.http.wire.bulk import Crossing, Traffic
+from experiments.http.wire.bulk import BulkExchange, Traffic
 
 # How far the use of the link may lie from its bound, which a short run comes near to, and times by the machine's clock.
 WITHIN = 0.15
@@ -80,11 +80,11 @@ def responses(
     in the queue of the link.
     """
     users = list(users)
-    mine = [one for traffic in users for one in traffic.crossings if span[0] <= one.asked_ns < span[1]]
-    done = [one for one in mine if one.end]
-    sent = {one.key: one for one in origin.crossings if one.end}
-    pairs = [(one, sent[one.key]) for one in done if one.key in sent]
-    response_s = statistics.fmean((one.last_ns - one.asked_ns) / 1e9 for one in done) if done else 0.0
+    mine = [crossing for traffic in users for crossing in traffic.crossings if span[0] <= crossing.asked_ns < span[1]]
+    done = [crossing for crossing in mine if crossing.end]
+    sent = {crossing.key: crossing for crossing in origin.crossings if crossing.end}
+    pairs = [(crossing, sent[crossing.key]) for crossing in done if crossing.key in sent]
+    response_s = statistics.fmean((crossing.last_ns - crossing.asked_ns) / 1e9 for crossing in done) if done else 0.0
     one_way_s = _mean((there.asked_ns - here.asked_ns) / 1e9 for here, there in pairs)
     back_s = _mean((here.last_ns - there.first_ns) / 1e9 for here, there in pairs)
     transmission_s = _mean(there.wire_bytes * 8 / rate_bps for _, there in pairs)
@@ -101,12 +101,12 @@ def responses(
         count=len(done),
         response_s=response_s,
         terms=terms | {"residual": response_s - sum(terms.values())},
-        link_bytes=sum(one.wire_bytes for one in origin.crossings if span[0] <= one.asked_ns < span[1]),
-        frames=tuple(one.frame for one in mine[:2]),
+        link_bytes=sum(crossing.wire_bytes for crossing in origin.crossings if span[0] <= crossing.asked_ns < span[1]),
+        frames=tuple(crossing.frame for crossing in mine[:2]),
         problem=_problem(mine, done, [*users, origin]),
-        wrong=crossed_wrongly(users, objects),
-        request_bytes=max((one.request_bytes for one in done), default=0),
-        response_bytes=max((one.octets for one in done), default=0),
+        wrong=bulk_difference(users, objects),
+        request_bytes=max((crossing.request_bytes for crossing in done), default=0),
+        response_bytes=max((crossing.octets for crossing in done), default=0),
     )
 
 
@@ -115,7 +115,7 @@ def _mean(values: Iterable[float]) -> float:
     return statistics.fmean(found) if found else 0.0
 
 
-def _problem(asked: Sequence[Crossing], done: Sequence[Crossing], traffics: Sequence[Traffic]) -> str | None:
+def _problem(asked: Sequence[BulkExchange], done: Sequence[BulkExchange], traffics: Sequence[Traffic]) -> str | None:
     if not done:
         return "there are no responses in the capture"
     if len(done) < len(asked):
@@ -123,7 +123,7 @@ def _problem(asked: Sequence[Crossing], done: Sequence[Crossing], traffics: Sequ
     unseen = sum(one.content is None for one in done)
     if unseen:
         return f"{unseen} of {len(asked)} responses were not captured whole"
-    repeated = sum(one.repeated for one in traffics)
+    repeated = sum(traffic.repeated for traffic in traffics)
     # One in a hundred moves no mean by a tenth.
     if repeated > len(asked) / 100:
         return f"{repeated} segments were sent again, which is load that no formula has"
@@ -142,19 +142,19 @@ def decide_origin_saturation(claim: str, alone: Sequence[Point]) -> Verdict:
         return unfit
     first, last = alone[0], alone[-1]
     figures = "; ".join(
-        f"{one.who}: link used to {one.utilisation:.0%} (theory {one.theory_utilisation:.0%}), "
-        f"{one.response_s * 1e3:.0f} ms (theory {one.theory_s * 1e3:.0f} ms)"
-        for one in alone
+        f"{point.who}: link used to {point.utilisation:.0%} (theory {point.theory_utilisation:.0%}), "
+        f"{point.response_s * 1e3:.0f} ms (theory {point.theory_s * 1e3:.0f} ms)"
+        for point in alone
     )
     if first.needs > 1 / BEYOND or last.needs < BEYOND:
         return undecided(claim, f"The sweep has the knee not between its ends: {figures}.")
     off = [
-        one.clients
-        for one in alone
-        if abs(one.utilisation / one.theory_utilisation - 1) > WITHIN
-        or abs(one.response_s / one.theory_s - 1) > one.tolerance
+        point.clients
+        for point in alone
+        if abs(point.utilisation / point.theory_utilisation - 1) > WITHIN
+        or abs(point.response_s / point.theory_s - 1) > point.tolerance
     ]
-    frames = [frame for one in alone for frame in one.frames]
+    frames = [frame for point in alone for frame in point.frames]
     if off or last.utilisation < FULL or last.response_s <= first.response_s:
         return failed(claim, f"{figures}{f'; not as theory says for {off}' if off else ''}.", frames)
     return shown(
@@ -177,7 +177,7 @@ def decide_response_time_under_load(claim: str, alone: Sequence[Point], through:
         for one, other in pairs
     )
     # Of the capture that is kept as the run's.
-    frames = [frame for one in alone for frame in one.frames]
+    frames = [frame for point in alone for frame in point.frames]
     decide = shown if all(other.response_s < one.response_s for one, other in pairs) else failed
     return decide(claim, f"Mean response time of {figures}.", frames)
 
@@ -199,23 +199,23 @@ def decide_link_use_under_load(claim: str, alone: Sequence[Point], through: Sequ
     )
     good = all(other.link.octets / other.responses < one.link.octets / one.responses for one, other in pairs)
     # Of the capture that is kept as the run's.
-    frames = [frame for one in alone for frame in one.frames]
+    frames = [frame for point in alone for frame in point.frames]
     return (shown if good else failed)(claim, f"On the origin's link, {figures}.", frames)
 
 
 def _unfit(claim_id: str, points: Sequence[Point]) -> Verdict | None:
     if not points:
         return undecided(claim_id, "Nobody asked for anything.")
-    wrong = next((one for one in points if one.wrong), None)
+    wrong = next((point for point in points if point.wrong), None)
     if wrong is not None:
         return failed(claim_id, f"{wrong.who}: {wrong.wrong}")
-    bad = next((one for one in points if one.problem), None)
+    bad = next((point for point in points if point.problem), None)
     if bad is None:
         return None
     return undecided(claim_id, f"Nothing can be concluded from {bad.who}: {bad.problem}.")
 
 
 def _unlike(claim_id: str, alone: Sequence[Point], through: Sequence[Point]) -> Verdict | None:
-    if [one.clients for one in alone] == [one.clients for one in through]:
+    if [point.clients for point in alone] == [point.clients for point in through]:
         return None
     return undecided(claim_id, "The two sweeps are not over the same numbers of clients.")

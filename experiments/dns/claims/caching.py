@@ -17,7 +17,7 @@ from experiments.dns.claims.evidence import (
     Addresses,
     addresses_of,
     answer_of,
-    asked,
+    answered_queries,
     asks_for,
     asks_towards,
     follow,
@@ -72,7 +72,7 @@ def decide_cache_hit(
     local = addresses_of(addresses, "local")
 
     def check() -> Finding:
-        found = asked(at_clients, name, qtype)
+        found = answered_queries(at_clients, name, qtype)
         _to_local([one for one, _ in found], local)
         before = [pair for pair in found if pair[0].query.time_ns < second[0]]
         again = [pair for pair in found if second[0] <= pair[0].query.time_ns < second[1]]
@@ -118,11 +118,11 @@ def _without_authority(cached: DnsMessage) -> None:
 
 
 def _to_local(exchanges: Sequence[DnsExchange], local: frozenset[str]) -> None:
-    for one in exchanges:
-        if one.query.target not in local:
+    for exchange in exchanges:
+        if exchange.query.target not in local:
             raise Contradiction(
-                f"The query in frame {one.query.frame} goes to {one.query.target}, not to the local server.",
-                one.query.frame,
+                f"The query in frame {exchange.query.frame} goes to {exchange.query.target}, not to the local server.",
+                exchange.query.frame,
             )
 
 
@@ -160,13 +160,17 @@ def decide_ttl_countdown(
     local = addresses_of(addresses, "local")
 
     def check() -> Finding:
-        told = [(one, response) for one, response in asked([at_client], name, qtype) if one.query.target in local]
+        told = [
+            (one, response) for one, response in answered_queries([at_client], name, qtype) if one.query.target in local
+        ]
         fetches = _fetches(at_local, local, name, qtype, told[0][1] if told and cold else None)
         for one in fetches if ttl_s is not None else ():
             has_ttl(answer_of(one), name, ttl_s or 0)
         counted: list[_Told] = []
         for _, response in told:
-            fetch = next((one for one in reversed(fetches) if answer_of(one).time_ns <= response.time_ns), None)
+            fetch = next(
+                (fetche for fetche in reversed(fetches) if answer_of(fetche).time_ns <= response.time_ns), None
+            )
             if fetch is not None:
                 counted.append(_counted_down(answer_of(fetch), response, name, tolerance_s))
                 _same(answer_of(fetch), response, name, qtype)
@@ -320,24 +324,32 @@ def decide_root_relief(
 def _questions(workload: Workload, addresses: Addresses) -> Counter[str]:
     """Count the clients' questions to the local server; each must be answered."""
     local = addresses_of(addresses, "local")
-    exchanges = [one for traffic in workload.at_clients for one in traffic.exchanges if one.query.source not in local]
+    exchanges = [
+        exchange
+        for traffic in workload.at_clients
+        for exchange in traffic.exchanges
+        if exchange.query.source not in local
+    ]
     _to_local(exchanges, local)
-    for one in exchanges:
-        answer_of(one)
-    return Counter(str(one.query.question) for one in exchanges)
+    for exchange in exchanges:
+        answer_of(exchange)
+    return Counter(str(exchange.query.question) for exchange in exchanges)
 
 
 def _delivered(workload: Workload, addresses: Addresses, zones: GivenZones) -> None:
     """Require that the answers to clients match the zones."""
     local = addresses_of(addresses, "local")
-    for one in (one for traffic in workload.at_clients for one in traffic.exchanges):
-        question = one.query.question
-        if one.query.target in local and question is not None and not answer_of(one).tc:
-            zones.answered(answer_of(one), question.qname, question.qtype)
+    for exchange in (exchange for traffic in workload.at_clients for exchange in traffic.exchanges):
+        question = exchange.query.question
+        if exchange.query.target in local and question is not None and not answer_of(exchange).tc:
+            zones.answered(answer_of(exchange), question.qname, question.qtype)
 
 
 def _arriving(traffic: DnsTraffic, targets: frozenset[str]) -> list[int]:
     """Return the frames of the queries that arrive at these addresses, retransmissions counted each time."""
     return [
-        query.frame for one in traffic.exchanges if one.query.target in targets for query in (one.query, *one.repeats)
+        query.frame
+        for exchange in traffic.exchanges
+        if exchange.query.target in targets
+        for query in (exchange.query, *exchange.repeats)
     ]

@@ -51,13 +51,13 @@ def part_shown(question: Question) -> str:
     return question.qname.removeprefix("_.")
 
 
-def asked(traffics: Sequence[DnsTraffic], name: str, qtype: str) -> list[tuple[DnsExchange, DnsMessage]]:
+def answered_queries(traffics: Sequence[DnsTraffic], name: str, qtype: str) -> list[tuple[DnsExchange, DnsMessage]]:
     """Return queries for a name with their answers, in order of time; there must be one.
 
     A truncated answer counts as none (RFC 2181 section 9), nor does a query that is lost and asked again.
     """
     wanted = sorted(
-        (one for traffic in traffics for one in traffic.exchanges if asks_for(one, name, qtype)),
+        (exchange for traffic in traffics for exchange in traffic.exchanges if asks_for(exchange, name, qtype)),
         key=lambda one: one.query.time_ns,
     )
     found = []

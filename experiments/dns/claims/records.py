@@ -20,7 +20,7 @@ from experiments.dns.claims.evidence import (
     ADDRESS_TYPES,
     Addresses,
     addresses_of,
-    asked,
+    answered_queries,
     follow,
     is_referral,
     part_shown,
@@ -46,7 +46,7 @@ def decide_address_lookup(claim: str, traffic: DnsTraffic, name: str, addresses:
     """Decide D2: a query for A of a name is answered with exactly these addresses, in any order."""
 
     def check() -> Finding:
-        found = asked([traffic], name, "A")
+        found = answered_queries([traffic], name, "A")
         for exchange, response in found:
             aliases, values = follow(response, name, "A")
             _exactly(values, addresses, exchange, response)
@@ -62,7 +62,7 @@ def decide_reverse_lookup(claim: str, traffic: DnsTraffic, address: str, name: s
     reverse = canonical(ip_address(address).reverse_pointer)
 
     def check() -> Finding:
-        found = asked([traffic], reverse, "PTR")
+        found = answered_queries([traffic], reverse, "PTR")
         for exchange, response in found:
             aliases, values = follow(response, reverse, "PTR")
             _exactly(values, [canonical(name)], exchange, response)
@@ -80,7 +80,7 @@ def decide_alias(
     target = canonical(canonical_name)
 
     def check() -> Finding:
-        found = asked([traffic], alias, "A")
+        found = answered_queries([traffic], alias, "A")
         for exchange, response in found:
             aliases, values = follow(response, alias, "A")
             _exactly(aliases[-1:], [target], exchange, response)
@@ -107,7 +107,7 @@ def decide_mail_exchange(claim: str, traffic: DnsTraffic, domain: str, expected:
     wanted = sorted((preference, canonical(exchange)) for preference, exchange in expected)
 
     def check() -> Finding:
-        found = asked([traffic], domain, "MX")
+        found = answered_queries([traffic], domain, "MX")
         for _, response in found:
             aliases, values = follow(response, domain, "MX")
             got = sorted(record.mx for record in values)
@@ -139,7 +139,7 @@ def decide_address_rotation(claim: str, traffic: DnsTraffic, name: str, addresse
     def check() -> Finding:
         if len(set(addresses)) < 2:
             raise Inconclusive("One address has no order.")
-        found = asked([traffic], name, "A")
+        found = answered_queries([traffic], name, "A")
         firsts: Counter[str] = Counter(dict.fromkeys(addresses, 0))
         for exchange, response in found:
             aliases, values = follow(response, name, "A")
@@ -198,10 +198,11 @@ def decide_record_fields(
     local = addresses_of(addresses, "local")
 
     def check() -> Finding:
-        if cold and any(one.query.target in local and one.response for one in traffic.exchanges):
+        if cold and any(exchange.query.target in local and exchange.response for exchange in traffic.exchanges):
             _asks_somebody(traffic, local)
         responses = sorted(
-            (one.response for one in traffic.exchanges if one.response is not None), key=lambda one: one.time_ns
+            (exchange.response for exchange in traffic.exchanges if exchange.response is not None),
+            key=lambda one: one.time_ns,
         )
         records = [(response, record) for response in responses for record in response.records if record.type != "OPT"]
         for response, record in records:
@@ -224,8 +225,10 @@ def decide_record_fields(
 
 
 def _asks_somebody(traffic: DnsTraffic, local: frozenset[str]) -> None:
-    if not any(one.query.source in local for one in traffic.exchanges):
-        answer = next(one.response for one in traffic.exchanges if one.query.target in local and one.response)
+    if not any(exchange.query.source in local for exchange in traffic.exchanges):
+        answer = next(
+            exchange.response for exchange in traffic.exchanges if exchange.query.target in local and exchange.response
+        )
         raise Contradiction(
             f"The local server answers in frame {answer.frame} and asks no server in the whole capture.", answer.frame
         )
@@ -265,7 +268,7 @@ def _next_steps(
     referral names.
     """
     steps = []
-    queries = [one.query for one in traffic.exchanges if one.query.source in local]
+    queries = [exchange.query for exchange in traffic.exchanges if exchange.query.source in local]
     for referral in responses:
         zone = referred_zone(referral) if referral.target in local and is_referral(referral) else None
         following = next((query for query in queries if zone and _follows(query, referral)), None)

@@ -184,7 +184,12 @@ def decide_zone_hosting(
 def _only_local(at_clients: Sequence[DnsTraffic], addresses: Addresses, roles: Iterable[str]) -> int:
     """Count the clients' queries, which are those of no server; all must go to the local one."""
     servers = addresses_of(addresses, "local").union(*(addresses_of(addresses, role) for role in roles))
-    queries = [one.query for traffic in at_clients for one in traffic.exchanges if one.query.source not in servers]
+    queries = [
+        exchange.query
+        for traffic in at_clients
+        for exchange in traffic.exchanges
+        if exchange.query.source not in servers
+    ]
     if not queries:
         raise Inconclusive("No client's query in the capture.")
     for query in queries:
@@ -201,7 +206,10 @@ def _walk(
 ) -> tuple[DnsExchange, list[DnsExchange]]:
     """Return the client's first query for a name and the local server's queries for it, which must follow the path."""
     local = addresses_of(addresses, "local")
-    outer = next((one for one in traffic.exchanges if one.query.target in local and asks_for(one, name)), None)
+    outer = next(
+        (exchange for exchange in traffic.exchanges if exchange.query.target in local and asks_for(exchange, name)),
+        None,
+    )
     if outer is None:
         raise Inconclusive(f"No client asks the local server for {canonical(name)}.")
     inner = _on_behalf(traffic, outer, name, local)
@@ -301,12 +309,12 @@ def _link(traffic: DnsTraffic, name: str, addresses: Addresses, asker: str, aske
         raise Inconclusive(f"The client does not ask for {canonical(name)}.")
     if not queries:
         raise Contradiction(f"The {asker} server asks nobody for {canonical(name)}.")
-    for one in queries:
-        if one.query.target not in addresses_of(addresses, asked):
+    for query in (exchange.query for exchange in queries):
+        if query.target not in addresses_of(addresses, asked):
             raise Contradiction(
-                f"{asker} asks {_role(one.query.target, addresses)} for {canonical(name)} in frame {one.query.frame}, "
-                f"not only {asked}.",
-                one.query.frame,
+                f"{asker} asks {_role(query.target, addresses)} for {canonical(name)} in frame {query.frame}, not only "
+                f"{asked}.",
+                query.frame,
             )
     response = answer_of(queries[0])
     if not response.answer:

@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from experiments.dns.claims.caching import TTL_TOLERANCE_S, has_ttl
-from experiments.dns.claims.evidence import Addresses, addresses_of, asked, asks_for, follow, sent_by, words
+from experiments.dns.claims.evidence import Addresses, addresses_of, answered_queries, asks_for, follow, sent_by, words
 from experiments.dns.wire.message import DnsMessage, canonical
 from experiments.dns.wire.traffic import DnsExchange, DnsTraffic, merged
 from experiments.harness.judge.verdict import Contradiction, Finding, Verdict, decide, decides, failed, shown, undecided
@@ -52,7 +52,7 @@ def ttl_point(
     for one in upstream:
         if one.response is not None and one.response.answer:
             has_ttl(one.response, name, ttl_s)
-    found = asked(at_clients, name, "A")
+    found = answered_queries(at_clients, name, "A")
     stale = sum(_is_stale(one, response, name, changes, ttl_s) for one, response in found)
     return TtlPoint(ttl_s, len(upstream), stale, len(found))
 

@@ -38,9 +38,9 @@ class GivenZones:
 
     def __init__(self, records: Iterable[GivenRecord]) -> None:
         self._values: dict[tuple[str, str], dict[str, set[int]]] = {}
-        for one in records:
-            values = self._values.setdefault((canonical(one.owner), one.type), {})
-            values.setdefault(_written(one.type, one.value), set()).add(one.ttl)
+        for record in records:
+            values = self._values.setdefault((canonical(record.owner), record.type), {})
+            values.setdefault(_written(record.type, record.value), set()).add(record.ttl)
 
     def values(self, name: str, rtype: str) -> frozenset[str]:
         """Return the values of a set, none where there is no such set."""
@@ -71,7 +71,7 @@ class GivenZones:
         """
         wanted_aliases, wanted = self.answer(name, rtype)
         aliases, records = follow(response, name, rtype)
-        found_aliases = [(one.name, one.rdata) for one in aliases]
+        found_aliases = [(alias.name, alias.rdata) for alias in aliases]
         found = [one.rdata for one in records]
         ends_at_alias = not whole and not found and bool(found_aliases)
         right_aliases = wanted_aliases[: len(found_aliases)] if ends_at_alias else wanted_aliases

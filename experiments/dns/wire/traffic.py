@@ -92,11 +92,11 @@ class DnsTraffic:
     def between(self, start_ns: int, end_ns: int) -> DnsTraffic:
         """Return the part that begins within [start_ns, end_ns): exchanges by their query."""
         return DnsTraffic(
-            tuple(one for one in self.exchanges if start_ns <= one.query.time_ns < end_ns),
-            tuple(one for one in self.problems if start_ns <= one.time_ns < end_ns),
+            tuple(exchange for exchange in self.exchanges if start_ns <= exchange.query.time_ns < end_ns),
+            tuple(problem for problem in self.problems if start_ns <= problem.time_ns < end_ns),
             self.dropped,
-            tuple(one for one in self.holes if start_ns <= one.time_ns < end_ns),
-            tuple(one for one in self.strays if start_ns <= one.time_ns < end_ns),
+            tuple(hole for hole in self.holes if start_ns <= hole.time_ns < end_ns),
+            tuple(stray for stray in self.strays if start_ns <= stray.time_ns < end_ns),
         )
 
     @property
@@ -124,11 +124,11 @@ def merged(traffics: Iterable[DnsTraffic]) -> DnsTraffic:
     """Combine the traffic of several interfaces into one evidence: some of them may have seen no query."""
     parts = list(traffics)
     return DnsTraffic(
-        tuple(one for part in parts for one in part.exchanges),
-        tuple(one for part in parts for one in part.problems),
+        tuple(exchange for part in parts for exchange in part.exchanges),
+        tuple(problem for part in parts for problem in part.problems),
         max((part.dropped for part in parts), default=0),
-        tuple(one for part in parts for one in part.holes),
-        tuple(one for part in parts for one in part.strays),
+        tuple(hole for part in parts for hole in part.holes),
+        tuple(stray for part in parts for stray in part.strays),
     )
 
 

@@ -69,7 +69,9 @@ def decide_control_connection(claim: str, traffic: Sequence[FtpTraffic]) -> Verd
                 raise Contradiction(f"{len(one.sessions)} control connections for 1 session.", frame)
         sessions = [one.sessions[0] for one in traffic]
         if not any(
-            one.connection is not None and one.connection.established for each in traffic for one in each.transfers
+            transfer.connection is not None and transfer.connection.established
+            for each in traffic
+            for transfer in each.transfers
         ):
             frame = sessions[0].connection.syn.frame
             raise Contradiction("No session has a data connection, which the control connection could outlive.", frame)
@@ -106,15 +108,15 @@ def decide_data_connections(
     `files`: content by name, for RETR and STOR; a transfer of another name is not compared. `assignments`: the clients'
     tasks, which must be complete, and a listing must be that of the folder.
     """
-    done = [one for one in traffic.transfers if one.done]
+    done = [transfer for transfer in traffic.transfers if transfer.done]
     if insufficiency([traffic]) is None and len(done) < 2 and not assignments:
         return undecided(claim, f"{len(done)} transfers are too few to see whether each has a connection of its own.")
 
     def check() -> Finding:
         for assignment in assignments:
             _carried_out(assignment, files)
-        frames = [_own_connection(one, files) for one in done]
-        used = {id(one.connection) for one in done}
+        frames = [_own_connection(transfer, files) for transfer in done]
+        used = {id(transfer.connection) for transfer in done}
         if len(used) != len(done):
             raise Contradiction(f"{len(done)} transfers on {len(used)} data connections.", *frames)
         for session in traffic.sessions:
@@ -124,7 +126,7 @@ def decide_data_connections(
                 raise Contradiction(
                     f"The connection opened in frame {one.syn.frame} serves no transfer.", one.syn.frame
                 )
-        whole = sum(1 for one in done if one.base_name in files)
+        whole = sum(1 for transfer in done if transfer.base_name in files)
         listings = sum(1 for one in assignments if one.what == "list")
         beside = f", {listings} listings of the folder" if listings else ""
         return (
@@ -139,9 +141,14 @@ def decide_data_connections(
 @decides("F3")
 def decide_command_lines(claim: str, traffic: FtpTraffic) -> Verdict:
     """Decide F3: all commands are lines of ASCII, the five that the course names among them."""
-    said = [one.command for session in traffic.sessions for one in session.exchanges]
+    said = [exchange.command for session in traffic.sessions for exchange in session.exchanges]
     missing = [verb for verb in NAMED_VERBS if all(one.verb != verb for one in said)]
-    taken = {one.command.verb for session in traffic.sessions for one in session.exchanges if 0 < one.code < 400}
+    taken = {
+        exchange.command.verb
+        for session in traffic.sessions
+        for exchange in session.exchanges
+        if 0 < exchange.code < 400
+    }
     if insufficiency([traffic]) is None and all(one.problem is None for one in traffic.sessions) and missing:
         return undecided(claim, f"The capture has no {', '.join(missing)}.")
 
@@ -244,14 +251,17 @@ def _stays(session: FtpSession) -> int:
     if not closings:
         raise Contradiction(f"The control connection of frame {syn.frame} was never closed.", syn.frame)
     end = min(closings, key=lambda mark: mark.frame)
-    for one in session.connections[1:]:
+    for connection in session.connections[1:]:
         last = max(
-            [one.syn.frame, *(piece.frame for way in (one.from_client, one.from_server) for piece in way.segments)]
+            [
+                connection.syn.frame,
+                *(piece.frame for way in (connection.from_client, connection.from_server) for piece in way.segments),
+            ]
         )
-        if not syn.frame < one.syn.frame or not last < end.frame:
+        if not syn.frame < connection.syn.frame or not last < end.frame:
             raise Contradiction(
                 f"The control connection is there from frame {syn.frame} to {end.frame}, a data connection from "
-                f"{one.syn.frame} to {last}.",
+                f"{connection.syn.frame} to {last}.",
                 syn.frame,
                 end.frame,
             )
@@ -282,9 +292,9 @@ def _own_connection(transfer: Transfer, files: Mapping[str, bytes]) -> int:
 def _carried_out(assignment: Assignment, files: Mapping[str, bytes]) -> None:
     """Raise Contradiction unless all of an assignment was done."""
     traffic, what = assignment.traffic, assignment.what
-    done = [one for one in traffic.transfers if one.verb in VERBS[what] and one.done]
+    done = [transfer for transfer in traffic.transfers if transfer.verb in VERBS[what] and transfer.done]
     frame = traffic.sessions[0].connection.syn.frame if traffic.sessions else 0
-    names = {one.base_name for one in done}
+    names = {transfer.base_name for transfer in done}
     missing = [name for name in assignment.names if name not in names]
     if missing or not done:
         lacking = f" of {', '.join(missing)}" if missing else ""
@@ -293,8 +303,8 @@ def _carried_out(assignment: Assignment, files: Mapping[str, bytes]) -> None:
             *([frame] if frame else []),
         )
     if what == "list":
-        for one in done:
-            is_listing(one, assignment.folder, {name: len(octets) for name, octets in files.items()})
+        for transfer in done:
+            is_listing(transfer, assignment.folder, {name: len(octets) for name, octets in files.items()})
 
 
 def is_listing(transfer: Transfer, folder: Collection[str], sizes: Mapping[str, int]) -> None:
@@ -305,7 +315,7 @@ def is_listing(transfer: Transfer, folder: Collection[str], sizes: Mapping[str, 
     """
     frame = transfer.exchange.command.frame
     entries = [_entry(line) for line in transfer.stream.data.decode(errors="replace").splitlines()]
-    found = {name: size for name, size in (one for one in entries if one is not None) if name not in (".", "..")}
+    found = {name: size for name, size in (entry for entry in entries if entry is not None) if name not in (".", "..")}
     for name in folder:
         if name not in found:
             raise Contradiction(f"The listing asked for in frame {frame} has no {name}.", frame)
@@ -353,6 +363,6 @@ def _between_the_same(connection: Connection, traffic: FtpTraffic) -> bool:
     """Return True if a connection joins the hosts of a session, beyond its well-known port, during the session."""
     ends = {connection.client.address, connection.server.address}
     return any(
-        ends == {one.connection.client.address, one.connection.server.address} and connection.server.port > 1023
-        for one in traffic.sessions
+        ends == {session.connection.client.address, session.connection.server.address} and connection.server.port > 1023
+        for session in traffic.sessions
     )

@@ -89,21 +89,27 @@ def _need(found: FtpExchange | None, session: FtpSession, what: str) -> FtpExcha
 
 
 def _first(session: FtpSession, code: int, *verbs: str) -> FtpExchange | None:
-    return next((one for one in session.exchanges_of(*verbs) if one.code == code), None)
+    return next((exchange for exchange in session.exchanges_of(*verbs) if exchange.code == code), None)
 
 
 def _login(session: FtpSession) -> tuple[FtpExchange, FtpExchange]:
     """Return a command refused by 530, and the same one done after 230. Raises Contradiction."""
     inside = _need(_first(session, LOGGED_IN, "PASS", "USER"), session, "nobody logs in")
     place = session.exchanges.index(inside)
-    early = [one for one in session.exchanges[:place] if one.command.verb in NEED_LOGIN]
-    for one in early:
-        if one.code != NOT_LOGGED_IN:
+    early = [exchange for exchange in session.exchanges[:place] if exchange.command.verb in NEED_LOGIN]
+    for exchange in early:
+        if exchange.code != NOT_LOGGED_IN:
             raise Contradiction(
-                f"{one.text!r} in frame {one.command.frame}, before the login.", one.command.frame, inside.command.frame
+                f"{exchange.text!r} in frame {exchange.command.frame}, before the login.",
+                exchange.command.frame,
+                inside.command.frame,
             )
-    later = (one for one in session.exchanges[place:] if early and one.command.octets == early[0].command.octets)
-    done = next((one for one in later if 200 <= one.code < 400), None)
+    later = (
+        exchange
+        for exchange in session.exchanges[place:]
+        if early and exchange.command.octets == early[0].command.octets
+    )
+    done = next((exchange for exchange in later if 200 <= exchange.code < 400), None)
     refused = _need(early[0] if early else None, session, "nothing was asked before the login")
     return refused, _need(done, session, f"{refused.command.text!r} is not done after the login either")
 
@@ -146,8 +152,8 @@ def _directories(session: FtpSession, moved: FtpExchange) -> None:
         last = seen[-1][0] if seen else None
         since = session.exchanges[session.exchanges.index(last) + 1 : at] if last is not None else ()
         changes = [each for each in since if each.command.verb in ("CWD", "CDUP")]
-        if last is not None and (directory != seen[-1][1]) != any(0 < each.code < 300 for each in changes):
-            what = ", ".join(each.text for each in changes) or "nothing"
+        if last is not None and (directory != seen[-1][1]) != any(0 < change.code < 300 for change in changes):
+            what = ", ".join(change.text for change in changes) or "nothing"
             raise Contradiction(
                 f"PWD in frame {one.command.frame} says {directory.decode(errors='replace')!r} behind {what}, and "
                 f"{seen[-1][1].decode(errors='replace')!r} before.",
@@ -155,7 +161,7 @@ def _directories(session: FtpSession, moved: FtpExchange) -> None:
             )
         if at < place:
             home = directory
-        elif any(each.command.verb == "CDUP" and 0 < each.code < 300 for each in changes) and directory != home:
+        elif any(change.command.verb == "CDUP" and 0 < change.code < 300 for change in changes) and directory != home:
             raise Contradiction(f"CDUP before frame {one.command.frame} does not lead back.", one.command.frame)
         seen.append((one, directory))
     if len({directory for _, directory in seen}) < 2:
@@ -183,7 +189,10 @@ def _directory(exchange: FtpExchange) -> bytes:
 
 def _begins_anew(session: FtpSession, known: FtpExchange) -> FtpExchange:
     """Return a command done in another session, here refused again. Raises Contradiction."""
-    again = next((one for one in session.exchanges_of("RETR") if one.command.argument == known.command.argument), None)
+    again = next(
+        (exchange for exchange in session.exchanges_of("RETR") if exchange.command.argument == known.command.argument),
+        None,
+    )
     asked = _need(again, session, f"{known.command.text!r} is not asked")
     if asked.code not in (NO_FILE, NOT_LOGGED_IN):
         raise Contradiction(f"A new connection begins where another one was: {asked.text!r}.", asked.command.frame)
@@ -192,16 +201,16 @@ def _begins_anew(session: FtpSession, known: FtpExchange) -> FtpExchange:
 
 def _session_with(traffic: FtpTraffic, code: int) -> tuple[FtpSession, FtpExchange]:
     for session in traffic.sessions:
-        for one in session.exchanges:
-            if code in one.codes:
-                return session, one
+        for exchange in session.exchanges:
+            if code in exchange.codes:
+                return session, exchange
     frame = traffic.sessions[0].connection.syn.frame
     said = [str(reply.code) for session in traffic.sessions for reply in session.replies]
     raise Contradiction(f"The scenario for {code} has only the replies {' '.join(said)}.", frame)
 
 
 def _transfer_of(session: FtpSession, exchange: FtpExchange) -> Transfer:
-    found = next((one for one in session.transfers if one.exchange is exchange), None)
+    found = next((transfer for transfer in session.transfers if transfer.exchange is exchange), None)
     if found is None:
         frame = exchange.command.frame
         raise Contradiction(f"{exchange.text!r} in frame {frame} is no transfer.", frame)
@@ -287,7 +296,14 @@ def _cannot_open(traffic: FtpTraffic) -> Finding:
     place = named_port(command)
     if place is not None:
         # The server tried as soon as it was told where, and refuses PORT itself.
-        made = next((one for one in traffic.others if one.server == place and one.syn.frame > command.frame), None)
+        made = next(
+            (
+                connection
+                for connection in traffic.others
+                if connection.server == place and connection.syn.frame > command.frame
+            ),
+            None,
+        )
     else:
         transfer = _transfer_of(session, exchange)
         made = transfer.connection

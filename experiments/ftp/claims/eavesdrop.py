@@ -43,7 +43,7 @@ class Secret:
 
 
 @dataclass(frozen=True)
-class Learned:
+class CapturedArgument:
     """A command argument captured in clear text, and its frame."""
 
     what: str
@@ -63,25 +63,25 @@ class Overheard(ConnectionTraffic):
 
     def between(self, start_ns: int, end_ns: int) -> Overheard:
         """Return the part whose connections begin within [start_ns, end_ns)."""
-        inside = tuple(one for one in self.connections if start_ns <= one.syn.time_ns < end_ns)
+        inside = tuple(connection for connection in self.connections if start_ns <= connection.syn.time_ns < end_ns)
         return replace(self, connections=inside)
 
     @property
     def streams(self) -> Iterator[tuple[Connection, Stream]]:
         """Every direction of every connection that carried data."""
-        for one in self.connections:
-            for way in (one.from_client, one.from_server):
+        for connection in self.connections:
+            for way in (connection.from_client, connection.from_server):
                 if way.stream.data:
-                    yield one, way.stream
+                    yield connection, way.stream
 
     @cached_property
-    def credentials(self) -> dict[str, list[Learned]]:
+    def credentials(self) -> dict[str, list[CapturedArgument]]:
         """The arguments of USER and PASS, by command."""
-        found: dict[str, list[Learned]] = {"USER": [], "PASS": []}
+        found: dict[str, list[CapturedArgument]] = {"USER": [], "PASS": []}
         for _, stream in self.streams:
             for each in SAID.finditer(stream.data):
                 frame = stream.span(each.start(2) - 1, each.end())[0].frame
-                found[each[1].decode().upper()].append(Learned(each[2].decode(errors="replace"), frame))
+                found[each[1].decode().upper()].append(CapturedArgument(each[2].decode(errors="replace"), frame))
         return found
 
     def file(self, digest: str) -> Stream | None:
@@ -109,12 +109,14 @@ class Overheard(ConnectionTraffic):
         return sorted(set(found))
 
 
-def overhear(captured: CaptureFile, interface: str, address: str) -> Overheard:
+def eavesdrop(captured: CaptureFile, interface: str, address: str) -> Overheard:
     """Return the connections of other hosts captured at an interface. Raises KeyError if the capture has no such
     interface.
     """
     every = connections(captured.at(interface))
-    theirs = tuple(one for one in every if address not in (one.client.address, one.server.address))
+    theirs = tuple(
+        connection for connection in every if address not in (connection.client.address, connection.server.address)
+    )
     return Overheard(theirs, captured.dropped(interface), address)
 
 
@@ -136,7 +138,7 @@ def decide_eavesdropping(claim: str, ftp: Overheard, secret: Secret) -> Verdict:
         users, passwords = ftp.credentials["USER"], ftp.credentials["PASS"]
         if not passwords:
             raise Contradiction(f"No password is in the {len(ftp.connections)} connections that {ftp.address} saw.")
-        if [one.what for one in users[:1]] != [secret.user] or passwords[0].what != secret.password:
+        if [user.what for user in users[:1]] != [secret.user] or passwords[0].what != secret.password:
             said = f"{users[0].what if users else 'nobody'} with {passwords[0].what!r}"
             raise Contradiction(f"What was overheard is {said}, which is not the login.", passwords[0].frame)
         file = ftp.file(secret.digest)
@@ -162,8 +164,8 @@ def decide_encryption(claim: str, sftp: Overheard, ftp: Overheard, secret: Secre
     def check() -> Finding:
         if decide_eavesdropping(ftp, secret).verdict != "shown":
             raise Inconclusive("The same search finds nothing in the FTP transfer either, so it shows nothing here.")
-        carrying = [one for one in sftp.connections if _banners(one)]
-        moved = sum(len(one.from_server.stream.data) for one in carrying)
+        carrying = [connection for connection in sftp.connections if _banners(connection)]
+        moved = sum(len(connection.from_server.stream.data) for connection in carrying)
         if arrived != secret.content or moved < len(secret.content):
             raise Inconclusive(f"The file did not arrive by SSH: {moved} octets came, {len(arrived)} were written.")
         leaks = _recovered(sftp, secret)

@@ -26,18 +26,18 @@ def transferred(
     `stored`: the server's copies of uploaded files, if they were inspected. The verdict's id is `cell_id`; its evidence
     cites the packet of a failure.
     """
-    wanted = [one for one in traffic.transfers if one.verb in VERBS[what]]
+    wanted = [transfer for transfer in traffic.transfers if transfer.verb in VERBS[what]]
 
     def check() -> Finding:
-        for one in wanted:
-            _succeeded(one)
+        for transfer in wanted:
+            _succeeded(transfer)
         if not wanted:
             frame = traffic.sessions[0].frame
             raise Contradiction(f"In the session of frame {frame} there is no {' or '.join(VERBS[what])}.", frame)
         (_listed if what == "list" else _moved)(wanted, files)
         if what == "put" and stored is not None:
             _kept(wanted, files, stored)
-        frames = [one.exchange.command.frame for one in wanted]
+        frames = [transfer.exchange.command.frame for transfer in wanted]
         done = {"list": "listed", "get": "got whole", "put": "put whole"}[what]
         return f"{len(files)} files {done} ({wanted[0].verb} in frames {listed(frames)}).", frames
 
@@ -58,7 +58,7 @@ def _succeeded(transfer: Transfer) -> None:
 
 def _moved(transfers: list[Transfer], files: Mapping[str, bytes]) -> None:
     """Raise Contradiction unless each file is the data of a transfer of its name."""
-    got = {one.base_name: one for one in transfers}
+    got = {transfer.base_name: transfer for transfer in transfers}
     for name, octets in files.items():
         if name not in got:
             raise Contradiction(f"{name} was not transferred.", transfers[0].exchange.command.frame)
@@ -69,14 +69,18 @@ def _moved(transfers: list[Transfer], files: Mapping[str, bytes]) -> None:
 
 def _kept(transfers: list[Transfer], files: Mapping[str, bytes], stored: Mapping[str, bytes]) -> None:
     """Raise Contradiction unless the server has every file as it was put."""
-    for one in transfers:
-        expected, kept, frame = files.get(one.base_name), stored.get(one.base_name), one.exchange.command.frame
+    for transfer in transfers:
+        expected, kept, frame = (
+            files.get(transfer.base_name),
+            stored.get(transfer.base_name),
+            transfer.exchange.command.frame,
+        )
         if expected is not None and kept != expected:
             what = "nothing" if kept is None else f"{len(kept)} octets, not those of the file"
-            raise Contradiction(f"{one.exchange.text!r} in frame {frame}, and the server keeps {what}.", frame)
+            raise Contradiction(f"{transfer.exchange.text!r} in frame {frame}, and the server keeps {what}.", frame)
 
 
 def _listed(transfers: list[Transfer], files: Mapping[str, bytes]) -> None:
     """Raise Contradiction unless each listing has the files, with their sizes if it has sizes, and nothing else."""
-    for one in transfers:
-        is_listing(one, files, {name: len(octets) for name, octets in files.items()})
+    for transfer in transfers:
+        is_listing(transfer, files, {name: len(octets) for name, octets in files.items()})

@@ -45,7 +45,7 @@ class FtpExchange(Exchange[Command, Reply]):
     @property
     def codes(self) -> tuple[int, ...]:
         """The codes of all replies, in order."""
-        return tuple(one.code for one in self.replies)
+        return tuple(reply.code for reply in self.replies)
 
     @property
     def outcome(self) -> str:
@@ -119,13 +119,13 @@ class FtpSession(Dialogue[FtpExchange, tuple[Reply, ...]]):
     @property
     def connections(self) -> list[Connection]:
         """The control connection and every data connection."""
-        carrying = [one.connection for one in self.transfers if one.connection is not None]
+        carrying = [transfer.connection for transfer in self.transfers if transfer.connection is not None]
         return [self.connection, *carrying, *self.spare]
 
     @property
     def replies(self) -> list[Reply]:
         """All replies of the server, in order."""
-        return [*self.greeting, *(reply for one in self.exchanges for reply in one.replies)]
+        return [*self.greeting, *(reply for exchange in self.exchanges for reply in exchange.replies)]
 
 
 @dataclass(frozen=True)
@@ -147,13 +147,13 @@ def ftp_traffic(captured: CaptureFile, interface: str, port: int = CONTROL_PORT)
     Raises KeyError if the capture has no such interface.
     """
     every = connections(captured.at(interface))
-    free = [one for one in every if one.server.port != port]
-    sessions = [_session(one, free) for one in every if one.server.port == port]
+    free = [connection for connection in every if connection.server.port != port]
+    sessions = [_session(connection, free) for connection in every if connection.server.port == port]
     return FtpTraffic(tuple(sessions), tuple(free), captured.dropped(interface))
 
 
 @dataclass
-class _Reading:
+class _SessionParser:
     """Parser state while the exchanges of a session are iterated."""
 
     control: Connection
@@ -162,7 +162,7 @@ class _Reading:
     transfers: list[Transfer] = field(default_factory=list)
     spare: list[Connection] = field(default_factory=list)
 
-    def take(self, exchange: FtpExchange) -> None:
+    def record(self, exchange: FtpExchange) -> None:
         """Record an announcement, or a transfer with its connection."""
         found = _announcement(exchange, self.control.server.address)
         if found is not None:
@@ -197,12 +197,12 @@ def _session(control: Connection, free: list[Connection]) -> FtpSession:
         return FtpSession(control, (), (), problem=str(error))
     greeting, rest = _until_final(replies)
     exchanges: list[FtpExchange] = []
-    reading = _Reading(control, free)
+    reading = _SessionParser(control, free)
     for command in commands:
         said, rest = _until_final(rest)
         final = said[-1] if said and not said[-1].preliminary else None
         exchanges.append(FtpExchange(command, final, tuple(one for one in said if one.preliminary)))
-        reading.take(exchanges[-1])
+        reading.record(exchanges[-1])
     reading.finish()
     problem = _order(exchanges, rest)
     return FtpSession(
@@ -222,9 +222,9 @@ def _order(exchanges: Sequence[FtpExchange], left: Sequence[Reply]) -> str | Non
     """Return a violation of the order of replies (RFC 959 section 5.4: a reply follows its command; only 421 may be
     unsolicited).
     """
-    for one in exchanges:
-        if one.final is not None and one.final.last_ns < one.command.first_ns:
-            return f"the reply in frame {one.final.frame} precedes its command in frame {one.command.frame}"
+    for exchange in exchanges:
+        if exchange.final is not None and exchange.final.last_ns < exchange.command.first_ns:
+            return f"the reply in frame {exchange.final.frame} precedes its command in frame {exchange.command.frame}"
     unasked = [one for one in left if one.code != 421]
     return f"the reply in frame {unasked[0].frame} answers nothing" if unasked else None
 
@@ -253,5 +253,5 @@ def _announcement(exchange: FtpExchange, server: str) -> Announcement | None:
 
 
 def _endpoint(found: re.Match[bytes]) -> Endpoint:
-    numbers = [int(one) for one in found.groups()]
+    numbers = [int(group) for group in found.groups()]
     return Endpoint(".".join(map(str, numbers[:4])), numbers[4] * 256 + numbers[5])

@@ -36,13 +36,20 @@ FTP_TERMS = (
 def decompose_session(session: FtpSession) -> Decomposition:
     """Divide a session, up to the end of its last transfer, into its terms. Raises ValueError without a transfer."""
     start_ns, end_ns = span_of(session)
-    intervals = [*_dialogue(session), *(each for one in session.transfers for each in _of_transfer(one, session))]
+    intervals = [
+        *_dialogue(session),
+        *(each for transfer in session.transfers for each in _of_transfer(transfer, session)),
+    ]
     return sum_up(intervals, start_ns, end_ns, FTP_TERMS)
 
 
 def span_of(session: FtpSession) -> tuple[int, int]:
     """Return when a session begins, and when its last transfer ends, in ns. Raises ValueError without a transfer."""
-    ends = [one.exchange.final.last_ns for one in session.transfers if one.done and one.exchange.final is not None]
+    ends = [
+        transfer.exchange.final.last_ns
+        for transfer in session.transfers
+        if transfer.done and transfer.exchange.final is not None
+    ]
     if not ends:
         raise ValueError("a session without a transfer has no duration")
     return session.connection.syn.time_ns, max(ends)
@@ -52,18 +59,20 @@ def segment_sizes(session: FtpSession) -> tuple[list[int], list[int]]:
     """Return the octets of each segment up to the end of the last transfer: on the control connection, of the data."""
     _, end_ns = span_of(session)
     # Commands that the client sends right after the last reply are not part of the total.
-    control = [len(each.payload) for each in session.connection.from_client.segments if each.time_ns < end_ns]
-    control += [len(each.payload) for each in session.connection.from_server.segments if each.time_ns <= end_ns]
-    ways = [one.direction for one in session.transfers if one.done and one.direction is not None]
-    return control, [len(each.payload) for way in ways for each in way.segments]
+    control = [len(segment.payload) for segment in session.connection.from_client.segments if segment.time_ns < end_ns]
+    control += [
+        len(segment.payload) for segment in session.connection.from_server.segments if segment.time_ns <= end_ns
+    ]
+    ways = [transfer.direction for transfer in session.transfers if transfer.done and transfer.direction is not None]
+    return control, [len(segment.payload) for way in ways for segment in way.segments]
 
 
 def other_commands(session: FtpSession) -> list[FtpExchange]:
     """Return the commands before the end of the last transfer, without transfers and their announcements."""
-    theirs = [one.exchange for one in session.transfers]
-    theirs += [one.announced.exchange for one in session.transfers if one.announced is not None]
-    last = max((session.exchanges.index(one.exchange) for one in session.transfers), default=0)
-    return [one for one in session.exchanges[:last] if not any(one is each for each in theirs)]
+    theirs = [transfer.exchange for transfer in session.transfers]
+    theirs += [transfer.announced.exchange for transfer in session.transfers if transfer.announced is not None]
+    last = max((session.exchanges.index(transfer.exchange) for transfer in session.transfers), default=0)
+    return [exchange for exchange in session.exchanges[:last] if not any(exchange is their for their in theirs)]
 
 
 def _dialogue(session: FtpSession) -> Iterator[Interval]:
@@ -72,9 +81,9 @@ def _dialogue(session: FtpSession) -> Iterator[Interval]:
         yield Interval("control_handshake", session.connection.syn.time_ns, answer.time_ns)
         if session.greeting:
             yield Interval("dialogue", answer.time_ns, session.greeting[-1].last_ns)
-    for one in other_commands(session):
-        if one.final is not None:
-            yield Interval("dialogue", one.command.last_ns, one.final.last_ns)
+    for command in other_commands(session):
+        if command.final is not None:
+            yield Interval("dialogue", command.command.last_ns, command.final.last_ns)
 
 
 def _of_transfer(transfer: Transfer, session: FtpSession) -> Iterator[Interval]:
@@ -87,7 +96,7 @@ def _of_transfer(transfer: Transfer, session: FtpSession) -> Iterator[Interval]:
     pieces = transfer.stream.pieces
     final = transfer.exchange.final
     if pieces:
-        first, last = min(one.time_ns for one in pieces), max(one.time_ns for one in pieces)
+        first, last = min(piece.time_ns for piece in pieces), max(piece.time_ns for piece in pieces)
         yield Interval("request", asked.last_ns, first)
         yield Interval("transmission", first, last)
         if final is not None:

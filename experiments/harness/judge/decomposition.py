@@ -54,9 +54,9 @@ class Decomposition:
 def sum_up(intervals: Iterable[Interval], start_ns: int, end_ns: int, priority: Sequence[str] = TERMS) -> Decomposition:
     """Divide [start_ns, end_ns) into terms by priority; time that no interval covers is residual."""
     clipped = [
-        Interval(one.term, max(one.start_ns, start_ns), min(one.end_ns, end_ns))
-        for one in intervals
-        if one.end_ns > start_ns and one.start_ns < end_ns
+        Interval(interval.term, max(interval.start_ns, start_ns), min(interval.end_ns, end_ns))
+        for interval in intervals
+        if interval.end_ns > start_ns and interval.start_ns < end_ns
     ]
     edges = sorted({start_ns, end_ns, *(one.start_ns for one in clipped), *(one.end_ns for one in clipped)})
     spent = dict.fromkeys((*priority, RESIDUAL), 0)

@@ -86,12 +86,12 @@ class Exchange(Generic[Q, R]):
     @property
     def first_ns(self) -> int | None:
         """The time of the first octet of a reply."""
-        return min((one.first_ns for one in self.replies), default=None)
+        return min((reply.first_ns for reply in self.replies), default=None)
 
     @property
     def octets(self) -> int:
         """The octets of the command and its replies."""
-        return len(self.command.octets) + sum(len(one.octets) for one in self.replies)
+        return len(self.command.octets) + sum(len(reply.octets) for reply in self.replies)
 
     @property
     def outcome(self) -> str:
@@ -123,7 +123,7 @@ class Dialogue(Generic[E, G]):
 
     def exchanges_of(self, *verbs: str) -> list[E]:
         """Return the exchanges of these verbs."""
-        return [one for one in self.exchanges if one.verb in verbs]
+        return [exchange for exchange in self.exchanges if exchange.verb in verbs]
 
     @property
     def frame(self) -> int:
@@ -155,8 +155,8 @@ class DialogueTraffic(Generic[D]):
         """Return the part whose connections satisfy a predicate."""
         return replace(
             self,
-            sessions=tuple(one for one in self.sessions if predicate(one.connection)),
-            others=tuple(one for one in self.others if predicate(one)),
+            sessions=tuple(session for session in self.sessions if predicate(session.connection)),
+            others=tuple(connection for connection in self.others if predicate(connection)),
         )
 
     def between(self, start_ns: int, end_ns: int) -> Self:

@@ -105,7 +105,7 @@ class ConnectionTraffic:
     @property
     def gap(self) -> str | None:
         """The first connection that was not captured whole."""
-        cut = next((one for one in self.connections if not one.whole), None)
+        cut = next((connection for connection in self.connections if not connection.whole), None)
         return None if cut is None else f"the capture of the connection opened in frame {cut.syn.frame} has a hole"
 
     @property

@@ -147,7 +147,7 @@ def _behind(load: PageLoad, large: bytes, small: bytes) -> tuple[float, list[int
 
 def _one_text(load: PageLoad) -> None:
     """Require one sound connection of HTTP/1.1, on which responses follow one another (RFC 9112 section 9.3.2)."""
-    syns = [one.connection.syn.frame for one in load.conversations]
+    syns = [conversation.connection.syn.frame for conversation in load.conversations]
     if len(syns) != 1:
         raise Contradiction(f"{len(syns)} connections, opened in frames {listed(syns)}, not one.", *syns)
     sound(load.conversations[0])
@@ -241,7 +241,9 @@ def decide_header_compression(claim: str, text_loads: Sequence[PageLoad], binary
 def _response_blocks(loads: Sequence[PageLoad]) -> tuple[int, int]:
     """Return (octets of the header blocks of all responses, their octets without compression)."""
     blocks = plain = 0
-    for response in (each.response for load in loads for each in load.exchanges if each.response is not None):
+    for response in (
+        exchange.response for load in loads for exchange in load.exchanges if exchange.response is not None
+    ):
         # RFC 7541 section 6.2.2: an octet and two lengths of an octet each, name and value as they are.
         fields = sum(3 + len(name) + len(value) for name, value in response.fields)
         # The status is an octet of the static table (appendix A); that alone compresses no field.
@@ -371,6 +373,6 @@ def _multiplexed(load: PageLoad) -> tuple[str, list[int]]:
 def _one(load: PageLoad) -> list[Http2Conversation]:
     found = http2_conversations(load)
     if len(found) != 1:
-        syns = [each.connection.syn.frame for each in found]
+        syns = [conversation.connection.syn.frame for conversation in found]
         raise Contradiction(f"{len(syns)} connections, opened in frames {listed(syns)}, not one.", *syns)
     return found

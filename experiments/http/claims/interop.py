@@ -54,12 +54,12 @@ def _every_file(load: PageLoad, files: Files) -> None:
 
 def _all_pushed(load: PageLoad, files: Files) -> None:
     """Require that every object but the page came by a promise."""
-    conversations = [each for each in load.conversations if isinstance(each, Http2Conversation)]
+    conversations = [conversation for conversation in load.conversations if isinstance(conversation, Http2Conversation)]
     promised = {
         path_of(exchange)
-        for each in conversations
-        for stream_id, exchange in each.streams
-        if stream_id in each.promised
+        for conversation in conversations
+        for stream_id, exchange in conversation.streams
+        if stream_id in conversation.promised
     }
     syn = load.conversations[0].connection.syn.frame
     if not promised:

@@ -106,7 +106,7 @@ def _silent(conversation: Conversation, first: Exchange, second: Exchange, pause
     answered_ns, asked_ns = response_of(first).last_ns, second.request.first_ns
     _after_a_pause(answered_ns, asked_ns, pause_s, second.request.frames[0])
     for way in (conversation.connection.from_client, conversation.connection.from_server):
-        between = [one.frame for one in way.segments if answered_ns < one.time_ns < asked_ns]
+        between = [segment.frame for segment in way.segments if answered_ns < segment.time_ns < asked_ns]
         between += [mark.frame for mark in (way.fin, way.reset) if mark and mark.frame < response_of(second).frames[-1]]
         if between:
             raise Contradiction(f"The connection is not silent: frame {between[0]}.", *between)
@@ -130,9 +130,9 @@ def _closed(load: PageLoad, pause_s: float, timeout_s: float) -> tuple[float, li
 
 
 def _two_connections(load: PageLoad) -> tuple[Conversation, Conversation]:
-    if [len(one.exchanges) for one in load.conversations] != [1, 1]:
-        syns = [one.connection.syn.frame for one in load.conversations]
-        counts = ", ".join(str(len(one.exchanges)) for one in load.conversations)
+    if [len(conversation.exchanges) for conversation in load.conversations] != [1, 1]:
+        syns = [conversation.connection.syn.frame for conversation in load.conversations]
+        counts = ", ".join(str(len(conversation.exchanges)) for conversation in load.conversations)
         raise Contradiction(f"{counts} requests on {len(syns)} connections, not one on each of two.", *syns)
     before, after = load.conversations
     response_of(after.exchanges[0])

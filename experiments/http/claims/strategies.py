@@ -68,14 +68,14 @@ def _every_load(claim_id: str, loads: Sequence[PageLoad], check: _Check, fewest:
 
 
 def _serial(load: PageLoad) -> tuple[str, list[int]]:
-    for one in load.conversations:
-        only_exchange(one, b"HTTP/1.0")
+    for conversation in load.conversations:
+        only_exchange(conversation, b"HTTP/1.0")
     for before, after in pairwise(load.conversations):
         last = response_of(before.exchanges[0]).last_ns
         syn = after.connection.syn
         if syn.time_ns < last:
             raise Contradiction(f"The SYN in frame {syn.frame} precedes the end of the response before.", syn.frame)
-    frames = [one.connection.syn.frame for one in load.conversations]
+    frames = [conversation.connection.syn.frame for conversation in load.conversations]
     return (
         f"{len(frames)} objects on {len(frames)} connections, one at a time: each SYN "
         f"(frames {listed(frames)}) follows the whole response before it."
@@ -83,8 +83,8 @@ def _serial(load: PageLoad) -> tuple[str, list[int]]:
 
 
 def _parallel(load: PageLoad) -> tuple[str, list[int]]:
-    for one in load.conversations:
-        only_exchange(one, b"HTTP/1.0")
+    for conversation in load.conversations:
+        only_exchange(conversation, b"HTTP/1.0")
     base, *named = load.conversations
     if not named:
         return "One connection only.", [base.connection.syn.frame]
@@ -122,7 +122,7 @@ def _persistent(load: PageLoad) -> tuple[str, list[int]]:
         if after.request.first_ns < response_of(before).last_ns:
             frame = after.request.frames[0]
             raise Contradiction(f"The request in frame {frame} precedes the end of the response before.", frame)
-    frames = [load.conversations[0].connection.syn.frame, *(one.request.frames[0] for one in exchanges)]
+    frames = [load.conversations[0].connection.syn.frame, *(exchange.request.frames[0] for exchange in exchanges)]
     return (
         f"{len(exchanges)} objects on one connection, one SYN (frame {frames[0]}): each request "
         f"(frames {listed(frames[1:])}) follows the whole response before it."

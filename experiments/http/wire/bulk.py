@@ -28,7 +28,7 @@ _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]+)[ \t]*\r\n", re.IGNOREC
 
 
 @dataclass(slots=True)
-class Crossing:
+class BulkExchange:
     """One exchange at one interface: times of the request, and of the first and last segment of the response.
 
     `end` is the sequence number of the response's last octet, which identifies the response at other interfaces;
@@ -91,7 +91,7 @@ class Crossing:
 class Traffic:
     """All exchanges in the order of their requests, and how many segments repeated octets that were seen before."""
 
-    crossings: list[Crossing] = field(default_factory=list)
+    crossings: list[BulkExchange] = field(default_factory=list)
     repeated: int = 0
 
 
@@ -106,7 +106,7 @@ class _Segment:
 def crossings(frames: Iterable[Frame], port: int, keep_content: bool = False) -> Traffic:
     """Return the exchanges with servers at this port among the frames of an interface, with their octets or without."""
     traffic = Traffic()
-    current: dict[tuple[Address, Address], Crossing] = {}
+    current: dict[tuple[Address, Address], BulkExchange] = {}
     highest: dict[tuple[Address, Address], int] = {}
     for frame, segment in _segments(frames):
         way = segment.source, segment.target
@@ -122,7 +122,7 @@ def crossings(frames: Iterable[Frame], port: int, keep_content: bool = False) ->
         highest[way] = end
         if segment.target[1] == port and segment.payload.startswith(b"GET "):
             target = segment.payload.split(b" ", 2)[1]
-            current[way] = Crossing(segment.source, segment.target, target, frame.time_ns, frame.number)
+            current[way] = BulkExchange(segment.source, segment.target, target, frame.time_ns, frame.number)
             current[way].request_bytes = len(segment.payload)
             traffic.crossings.append(current[way])
         elif segment.source[1] == port and (way[1], way[0]) in current:
@@ -130,7 +130,7 @@ def crossings(frames: Iterable[Frame], port: int, keep_content: bool = False) ->
     return traffic
 
 
-def _extend(crossing: Crossing, frame: Frame, segment: _Segment, end: int, keep_content: bool) -> None:
+def _extend(crossing: BulkExchange, frame: Frame, segment: _Segment, end: int, keep_content: bool) -> None:
     payload = segment.payload
     if keep_content:
         crossing.pieces.append(payload)

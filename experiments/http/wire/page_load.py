@@ -41,7 +41,11 @@ class PageLoad:
     def between(self, start_ns: int, end_ns: int, files: Files | None = None) -> PageLoad:
         """Return the part whose connections begin within [start_ns, end_ns), a load of the page with these files."""
         return PageLoad(
-            tuple(one for one in self.conversations if start_ns <= one.connection.syn.time_ns < end_ns),
+            tuple(
+                conversation
+                for conversation in self.conversations
+                if start_ns <= conversation.connection.syn.time_ns < end_ns
+            ),
             self.dropped,
             self.files if files is None else files,
         )
@@ -54,7 +58,9 @@ class PageLoad:
     @property
     def gap(self) -> str | None:
         """The first connection that was not captured whole."""
-        cut = next((one.connection for one in self.conversations if not one.connection.whole), None)
+        cut = next(
+            (conversation.connection for conversation in self.conversations if not conversation.connection.whole), None
+        )
         return None if cut is None else f"the capture of the connection opened in frame {cut.syn.frame} has a hole"
 
     @property
@@ -64,10 +70,10 @@ class PageLoad:
 
     def require_valid(self) -> None:
         """Raise Contradiction for the first violation of the grammar."""
-        for one in self.conversations:
-            if one.problem is not None:
-                syn = one.connection.syn.frame
-                raise Contradiction(f"On the connection opened in frame {syn}: {one.problem}.", syn)
+        for conversation in self.conversations:
+            if conversation.problem is not None:
+                syn = conversation.connection.syn.frame
+                raise Contradiction(f"On the connection opened in frame {syn}: {conversation.problem}.", syn)
 
 
 def page_load(capture: CaptureFile, interface: str, ports: Iterable[int] = (80,)) -> PageLoad:

@@ -95,17 +95,19 @@ def decide_mime_picture(claim: str, legs: MailLegs, picture: bytes) -> Verdict:
 def _read_picture(legs: MailLegs, picture: bytes, sent: Message) -> Arrival:
     """Return the message with the picture that the receiver's agent gets. Raises Contradiction."""
     first = None
-    for one in (one for connection in legs.reading for one in arrivals(connection)):
-        for part in (part for part in parts(one.content) if part.get_content_type() == "image/jpeg"):
-            if not one.content.isascii():
-                raise Contradiction(f"The message that comes in frame {one.frame} has octets above 127.", one.frame)
+    for arrival in (arrival for connection in legs.reading for arrival in arrivals(connection)):
+        for part in (part for part in parts(arrival.content) if part.get_content_type() == "image/jpeg"):
+            if not arrival.content.isascii():
+                raise Contradiction(
+                    f"The message that comes in frame {arrival.frame} has octets above 127.", arrival.frame
+                )
             if digest(decoded(part)) != digest(picture):
                 raise Contradiction(
-                    f"The picture that comes to the receiver's agent in frame {one.frame} has the hash "
+                    f"The picture that comes to the receiver's agent in frame {arrival.frame} has the hash "
                     f"{digest(decoded(part))[:16]}, not {digest(picture)[:16]}.",
-                    one.frame,
+                    arrival.frame,
                 )
-            first = first or one
+            first = first or arrival
     if first is None:
         raise Contradiction("No picture comes to the receiver's agent.", sent.data.frame)
     return first
@@ -121,21 +123,21 @@ def decide_multipart(claim: str, legs: MailLegs, objects: Mapping[str, bytes]) -
 
     def check() -> Finding:
         message = _with_all(legs.relayed, objects)
-        read = [one for connection in legs.reading for one in arrivals(connection)]
-        whole = next((one for one in read if not _missing(one.content, objects)), None)
+        read = [arrival for connection in legs.reading for arrival in arrivals(connection)]
+        whole = next((arrival for arrival in read if not _missing(arrival.content, objects)), None)
         if whole is None:
             frame = message.data.frame
             raise Contradiction("No message that comes to the receiver's agent holds all of the objects.", frame)
         answers = []
-        for one in (one for connection in legs.web for one in converse(connection).exchanges):
-            if one.response is not None and one.response.start_line[1] == b"200":
-                answers.append(one.response)
+        for exchange in (exchange for connection in legs.web for exchange in converse(connection).exchanges):
+            if exchange.response is not None and exchange.response.start_line[1] == b"200":
+                answers.append(exchange.response)
         for name, octets in objects.items():
-            alone = [one for one in answers if digest(one.body) == digest(octets)]
+            alone = [answer for answer in answers if digest(answer.body) == digest(octets)]
             if len(alone) != 1:
                 frame = legs.web[0].syn.frame
                 raise Contradiction(f"{name} is in {len(alone)} HTTP responses.", frame)
-        frames = [one.frames[0] for one in answers]
+        frames = [answer.frames[0] for answer in answers]
         return (
             f"One message, ended by one dot and answered by one 250 (frame {message.sent.frames[-1]}), holds "
             f"{', '.join(objects)}, also as it is read (frame {whole.frame}); by HTTP the same "
@@ -164,7 +166,7 @@ def decide_dot_stuffing(claim: str, legs: MailLegs, body: bytes) -> Verdict:
                     f"{len(message.data.stuffed_at)} lines have a dot more, and {dotted} begin with one.",
                     message.data.frame,
                 )
-        read = next((one for one in legs.reading if any(each.body == body for each in arrivals(one))), None)
+        read = next((one for one in legs.reading if any(arrival.body == body for arrival in arrivals(one))), None)
         if read is None:
             raise Contradiction("What the receiver's agent gets is another text.", found[1][1].data.frame)
         if not edges:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from experiments.harness.judge.tcp import Connection
 from experiments.harness.judge.verdict import Contradiction
 from experiments.mail.claims.evidence import digest
-from experiments.mail.claims.imap import whole_messages
+from experiments.mail.claims.imap import fetched_messages
 from experiments.mail.wire import imap, pop3
 from experiments.mail.wire.imap_grammar import ImapGrammarError
 
@@ -55,7 +55,7 @@ def why_altered(composed: bytes, got: bytes) -> str | None:
     before, after = composed.partition(BLANK_LINE)[2], got.partition(BLANK_LINE)[2]
     if before != after:
         return f"the body has {len(after)} octets (SHA-256 {digest(after)}), not its {len(before)} ({digest(before)})"
-    kept, found = [one for one in header_fields(composed) if one[0] not in MAY_GO], header_fields(got)
+    kept, found = [field for field in header_fields(composed) if field[0] not in MAY_GO], header_fields(got)
     at, added = 0, []
     for name, octets in found:
         if at < len(kept) and octets == kept[at][1]:
@@ -88,7 +88,7 @@ def arrivals(connection: Connection) -> list[Arrival]:
     reading = imap.read_session(connection)
     _sound(reading.problem, connection)
     try:
-        contents = whole_messages(reading)
+        contents = fetched_messages(reading)
     except ImapGrammarError as error:
         raise Contradiction(f"A FETCH response is not as the grammar has it: {error}.", connection.syn.frame) from None
     last = [one for exchange in reading.exchanges_of("FETCH") for one in exchange.data("FETCH")]
@@ -101,20 +101,20 @@ def _sound(problem: str | None, connection: Connection) -> None:
         raise Contradiction(f"On the connection opened in frame {frame}: {problem}.", frame)
 
 
-def arrived(content: bytes, connections: Iterable[Connection]) -> tuple[Connection, Arrival] | None:
+def find_arrival(content: bytes, connections: Iterable[Connection]) -> tuple[Connection, Arrival] | None:
     """Return the connection on which a message came to a reader's agent, unaltered. Raises Contradiction if altered.
 
     None if no message with its body came.
     """
     body, altered = content.partition(BLANK_LINE)[2], None
     for connection in connections:
-        for one in arrivals(connection):
-            if one.body != body:
+        for arrival in arrivals(connection):
+            if arrival.body != body:
                 continue
-            why = why_altered(content, one.content)
+            why = why_altered(content, arrival.content)
             if why is None:
-                return connection, one
-            altered = altered or (why, one.frame)
+                return connection, arrival
+            altered = altered or (why, arrival.frame)
     if altered is not None:
         raise Contradiction(f"The message that comes in frame {altered[1]} was changed: {altered[0]}.", altered[1])
     return None
@@ -127,4 +127,4 @@ def with_crlf(stored: bytes) -> bytes:
 
 def stored_bodies(contents: Sequence[bytes]) -> list[bytes]:
     """Return the bodies of messages in a Maildir, with CRLF."""
-    return [with_crlf(one).partition(BLANK_LINE)[2] for one in contents]
+    return [with_crlf(content).partition(BLANK_LINE)[2] for content in contents]

@@ -52,7 +52,7 @@ class ImapCourse:
 
 
 @dataclass(frozen=True)
-class Asked:
+class MailboxTask:
     """Task of the session with changes: find the message with this word in its Subject, and copy it into a folder.
 
     `attachment`: a part of that message, transferred in base64.
@@ -64,7 +64,7 @@ class Asked:
 
 
 @decides("M2")
-def decide_imap(claim: str, course: ImapCourse, contents: Sequence[bytes], asked: Asked) -> Verdict:
+def decide_imap(claim: str, course: ImapCourse, contents: Sequence[bytes], asked: MailboxTask) -> Verdict:
     """Decide M2; `contents`: the messages of the mailbox, lines ending in CRLF."""
     imap = (course.everything, course.works, course.looks, course.folder, course.headers, course.attachment)
 
@@ -77,7 +77,7 @@ def decide_imap(claim: str, course: ImapCourse, contents: Sequence[bytes], asked
     return decide(claim, [*imap, course.top, course.download], check)
 
 
-def _check(course: ImapCourse, contents: Sequence[bytes], asked: Asked) -> Finding:
+def _check(course: ImapCourse, contents: Sequence[bytes], asked: MailboxTask) -> Finding:
     stored = _stored(course.everything.sessions[0], contents)
     works, looks = course.works.sessions[0], course.looks.sessions[0]
     found = _search(works, stored, asked)
@@ -110,7 +110,7 @@ def _one(session: ImapSession, verb: str) -> ImapExchange:
     return every[0]
 
 
-def whole_messages(session: ImapSession) -> dict[int, bytes]:
+def fetched_messages(session: ImapSession) -> dict[int, bytes]:
     """Return the messages fetched whole (at once or header and text), by number. Raises ImapGrammarError."""
     parts: dict[int, dict[str, bytes]] = {}
     for exchange in session.exchanges_of("FETCH"):
@@ -128,7 +128,7 @@ def whole_messages(session: ImapSession) -> dict[int, bytes]:
 
 def _stored(session: ImapSession, contents: Sequence[bytes]) -> dict[int, bytes]:
     """Return the messages by number; raise Contradiction unless they are the known ones."""
-    found = whole_messages(session)
+    found = fetched_messages(session)
     strange = Counter(found.values()) - Counter(contents)
     for number, octets in found.items():
         if octets in strange:
@@ -151,19 +151,19 @@ def _numbers(exchange: ImapExchange) -> set[int]:
     return {int(value) for value in values if isinstance(value, str) and value.isdigit()}
 
 
-def _search(session: ImapSession, stored: Mapping[int, bytes], asked: Asked) -> int:
+def _search(session: ImapSession, stored: Mapping[int, bytes], asked: MailboxTask) -> int:
     _one(session, "SEARCH")
     expected = {number for number, octets in stored.items() if asked.subject in _subject(octets)}
     if len(expected) != 1:
         raise Inconclusive(f"{len(expected)} messages have {asked.subject!r} in their Subject.")
     others = set(stored) - expected
-    for one in session.exchanges_of("SEARCH"):
-        negated = re.search(rb"(?i)\bNOT SUBJECT ", one.command.argument) is not None
-        if (found := _numbers(one)) != (others if negated else expected) or not one.ok:
+    for exchange in session.exchanges_of("SEARCH"):
+        negated = re.search(rb"(?i)\bNOT SUBJECT ", exchange.command.argument) is not None
+        if (found := _numbers(exchange)) != (others if negated else expected) or not exchange.ok:
             raise Contradiction(
-                f"SEARCH in frame {one.frames[0]} finds {sorted(found)}, and {sorted(expected)} has it"
+                f"SEARCH in frame {exchange.frames[0]} finds {sorted(found)}, and {sorted(expected)} has it"
                 f"{', where the others were asked for' if negated else ''}.",
-                *one.frames,
+                *exchange.frames,
             )
     return expected.pop()
 
@@ -206,7 +206,7 @@ def _partial(session: ImapSession, stored: Mapping[int, bytes]) -> int:
 
 def _copied(session: ImapSession, content: bytes, of: ImapExchange) -> None:
     """Raise Contradiction unless the only message of the folder is the copied one."""
-    found = list(whole_messages(session).values())
+    found = list(fetched_messages(session).values())
     if found != [content]:
         what = f"{len(found)} messages" if len(found) != 1 else f"a message of {len(found[0])} octets, not that one"
         raise Contradiction(
@@ -312,19 +312,20 @@ def _volume(course: ImapCourse, stored: Mapping[int, bytes]) -> str:
     """Describe the octets of all headers; raise Contradiction unless IMAP transfers less than a download."""
     imap, top, download = course.headers.sessions[0], course.top.sessions[0], course.download.sessions[0]
     needed = sum(len(octets.partition(b"\r\n\r\n")[0]) + 4 for octets in stored.values())
-    items = [each for one in imap.exchanges_of("FETCH") for each in one.fetched().items()]
+    items = [each for exchange in imap.exchanges_of("FETCH") for each in exchange.fetched().items()]
     headers = [(at, value) for at, each in items for name, value in each.items() if name.startswith("BODY[HEADER")]
     for at, value in headers:
         if at in stored and value != _header(stored[at]):
             where = f"in the session of frame {imap.frame}"
             raise Contradiction(f"The header of message {at} {where} is not its own.", imap.frame)
-    for one in top.exchanges_of("TOP"):
-        number = one.command.argument.split()[0]
+    for exchange in top.exchanges_of("TOP"):
+        number = exchange.command.argument.split()[0]
         content = next((each.content for each in downloaded(course.download) if each.command.argument == number), None)
-        if content is not None and one.content != _header(content):
+        if content is not None and exchange.content != _header(content):
             raise Contradiction(
-                f"{one.command.text!r} in frame {one.frames[0]} brings another header than that of the message.",
-                *one.frames,
+                f"{exchange.command.text!r} in frame {exchange.frames[0]} brings another header than that of the "
+                "message.",
+                *exchange.frames,
             )
     got = sum(len(value) for _, value in headers if isinstance(value, bytes))
     if got != needed or len(downloaded(course.download)) != len(stored) or len(top.exchanges_of("TOP")) != len(stored):

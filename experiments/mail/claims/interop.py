@@ -13,7 +13,7 @@ from typing import Any
 from experiments.harness.judge.verdict import Contradiction, Finding, Verdict, decide, listed
 from experiments.mail.claims.delivery import BLANK_LINE, why_altered, with_crlf
 from experiments.mail.claims.evidence import digest
-from experiments.mail.claims.imap import whole_messages
+from experiments.mail.claims.imap import fetched_messages
 from experiments.mail.wire.imap import ImapTraffic
 from experiments.mail.wire.imap_grammar import ImapGrammarError
 from experiments.mail.wire.pop3 import Pop3Traffic
@@ -95,7 +95,7 @@ def _said(field: Any) -> Any:
     """Return the content of a field: the addresses of From and To, the text of others; None if absent."""
     if field is None:
         return None
-    return [one.addr_spec for one in field.addresses] if hasattr(field, "addresses") else str(field)
+    return [address.addr_spec for address in field.addresses] if hasattr(field, "addresses") else str(field)
 
 
 def _text(body: bytes) -> bytes:
@@ -103,16 +103,16 @@ def _text(body: bytes) -> bytes:
 
 
 def _recipients(message: Message) -> list[str]:
-    return [one.command.path for one in message.recipients if isinstance(one.command, Command)]
+    return [recipient.command.path for recipient in message.recipients if isinstance(recipient.command, Command)]
 
 
 def fetched_by_pop3(cell_id: str, traffic: Pop3Traffic, contents: Sequence[bytes]) -> Verdict:
     """Decide that every message was retrieved whole by RETR."""
 
     def check() -> Finding:
-        retr = [one for session in traffic.sessions for one in session.exchanges_of("RETR") if one.ok]
-        _are(contents, [one.content for one in retr], traffic.sessions[0].frame)
-        frames = [one.frames[0] for one in retr]
+        retr = [exchange for session in traffic.sessions for exchange in session.exchanges_of("RETR") if exchange.ok]
+        _are(contents, [exchange.content for exchange in retr], traffic.sessions[0].frame)
+        frames = [exchange.frames[0] for exchange in retr]
         return f"{len(contents)} messages are handed out whole (RETR in frames {listed(frames)}).", frames
 
     return decide(cell_id, [traffic], check)
@@ -123,11 +123,11 @@ def fetched_by_imap(cell_id: str, traffic: ImapTraffic, contents: Sequence[bytes
 
     def check() -> Finding:
         try:
-            got = [content for session in traffic.sessions for content in whole_messages(session).values()]
+            got = [content for session in traffic.sessions for content in fetched_messages(session).values()]
         except ImapGrammarError as error:
             raise Contradiction(f"A FETCH response is not as the grammar has it: {error}.") from None
         _are(contents, got, traffic.sessions[0].frame)
-        frames = [one.frames[0] for session in traffic.sessions for one in session.exchanges_of("FETCH")]
+        frames = [exchange.frames[0] for session in traffic.sessions for exchange in session.exchanges_of("FETCH")]
         return f"{len(contents)} messages are handed out whole (FETCH in frames {listed(frames)}).", frames
 
     return decide(cell_id, [traffic], check)

@@ -23,8 +23,8 @@ from dataclasses import dataclass
 from experiments.harness.judge.tcp import Connection
 from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide, decides
 from experiments.mail.claims.delivery import why_altered
-from experiments.mail.claims.imap import whole_messages
-from experiments.mail.wire.attempts import NS, Attempt, Keeping, is_again, kept
+from experiments.mail.claims.imap import fetched_messages
+from experiments.mail.wire.attempts import NS, Attempt, RetryPolicy, describe_retries, was_retried
 from experiments.mail.wire.imap import ImapTraffic
 from experiments.mail.wire.smtp import BLANK_LINE, SMTP_PORT, Message, SmtpTraffic
 from experiments.mail.wire.smtp_grammar import Command
@@ -48,7 +48,7 @@ class Outage:
     back_ns: int | None
     kills: tuple[tuple[int, int], ...]
     bound_s: float
-    keeping: Keeping | None = None
+    keeping: RetryPolicy | None = None
 
 
 @dataclass(frozen=True)
@@ -69,9 +69,11 @@ class Episode:
 
 def attempts(episode: Episode) -> list[Attempt]:
     """Return every attempt to reach the peer, in order."""
-    every = [one for one in episode.leaving.others if _is_to_peer(one, episode.outage)]
-    every += [one.connection for one in episode.leaving.sessions if _is_to_peer(one.connection, episode.outage)]
-    return [_attempt(one) for one in sorted(every, key=lambda one: one.syn.time_ns)]
+    every = [connection for connection in episode.leaving.others if _is_to_peer(connection, episode.outage)]
+    every += [
+        session.connection for session in episode.leaving.sessions if _is_to_peer(session.connection, episode.outage)
+    ]
+    return [_attempt(connection) for connection in sorted(every, key=lambda one: one.syn.time_ns)]
 
 
 def _is_to_peer(connection: Connection, outage: Outage) -> bool:
@@ -89,8 +91,10 @@ def _attempt(connection: Connection) -> Attempt:
 def during(episode: Episode) -> list[Attempt]:
     """Return the failed attempts during the outage."""
     outage = episode.outage
-    end_ns = outage.back_ns or max((one.began_ns for one in attempts(episode)), default=0) + 1
-    return [one for one in attempts(episode) if one.failed_ns and outage.began_ns <= one.began_ns < end_ns]
+    end_ns = outage.back_ns or max((attempt.began_ns for attempt in attempts(episode)), default=0) + 1
+    return [
+        attempt for attempt in attempts(episode) if attempt.failed_ns and outage.began_ns <= attempt.began_ns < end_ns
+    ]
 
 
 def next_attempt(episode: Episode) -> Attempt | None:
@@ -98,7 +102,14 @@ def next_attempt(episode: Episode) -> Attempt | None:
     back_ns = episode.outage.back_ns
     if back_ns is None:
         return None
-    return next((one for one in attempts(episode) if one.answered_ns is not None and one.answered_ns >= back_ns), None)
+    return next(
+        (
+            attempt
+            for attempt in attempts(episode)
+            if attempt.answered_ns is not None and attempt.answered_ns >= back_ns
+        ),
+        None,
+    )
 
 
 @decides("S5")
@@ -107,13 +118,13 @@ def decide_outage(claim: str, episodes: Sequence[Episode], given_up: Sequence[Ep
     every = [*episodes, *given_up]
     traffic = [part for one in every for part in (one.submitted, one.mailbox)]
     # That nothing is delivered at all is for the checks to find.
-    passed = [part for one in episodes for part in (one.leaving, one.arriving) if part is not None]
+    passed = [part for episode in episodes for part in (episode.leaving, episode.arriving) if part is not None]
     traffic += [part for part in passed if part.sessions or part.dropped]
 
     def check() -> Finding:
         if not every:
             raise Inconclusive("No peer was down.")
-        found = [_course(one) for one in episodes]
+        found = [_course(episode) for episode in episodes]
         said = " ".join(text for text, _ in found)
         frames = [frame for _, some in found for frame in some]
         for one in given_up:
@@ -127,7 +138,7 @@ def decide_outage(claim: str, episodes: Sequence[Episode], given_up: Sequence[Ep
 def _course(episode: Episode) -> Finding:
     """Describe the course of one outage."""
     outage, taken = episode.outage, _taken(episode)
-    contents = list(whole_messages(episode.mailbox.sessions[-1]).values())
+    contents = list(fetched_messages(episode.mailbox.sessions[-1]).values())
     held, sent, arrived = Counter(map(_body, contents)), _sent(episode), _arrived(episode)
     _none_lost(taken, held, sent)
     _none_altered(taken, contents)
@@ -179,11 +190,11 @@ def _none_altered(taken: dict[bytes, Message], contents: Sequence[bytes]) -> Non
 def _tried(episode: Episode) -> list[Attempt]:
     """Return the failed attempts; the peer must have been retried repeatedly, and must not have accepted a message."""
     outage, failed = episode.outage, during(episode)
-    for one in attempts(episode):
+    for attempt in attempts(episode):
         # A SYN that is sent again, because it was lost, may be answered behind the return.
-        if one.answered_ns is not None and outage.began_ns <= one.answered_ns < (outage.back_ns or 0):
-            raise Inconclusive(f"The peer answers in frame {one.frame}, where it was to be away.")
-    if not is_again(failed):
+        if attempt.answered_ns is not None and outage.began_ns <= attempt.answered_ns < (outage.back_ns or 0):
+            raise Inconclusive(f"The peer answers in frame {attempt.frame}, where it was to be away.")
+    if not was_retried(failed):
         if outage.back_ns is not None and outage.back_ns - outage.began_ns < 2 * outage.bound_s * NS:
             raise Inconclusive(f"{outage.kind}: that was too short for a second attempt to be due.")
         raise Contradiction(
@@ -247,9 +258,9 @@ def _duplicates(episode: Episode, held: Counter[bytes], sent: dict[bytes, list[M
     twice = {body: copies for body, copies in held.items() if copies > 1}
     for body, copies in twice.items():
         transfers = sent.get(body, [])
-        in_doubt = [one for one in transfers if _is_in_doubt(one, episode.outage.kills)]
+        in_doubt = [transfer for transfer in transfers if _is_in_doubt(transfer, episode.outage.kills)]
         if copies > len(transfers) or copies - 1 > len(in_doubt):
-            frames = [frame for one in transfers for frame in one.sent.frames]
+            frames = [frame for transfer in transfers for frame in transfer.sent.frames]
             raise Contradiction(
                 f"A message is {copies} times in the mailbox, was sent {len(transfers)} times, and {len(in_doubt)} of "
                 "these may have been in doubt.",
@@ -292,10 +303,10 @@ def _is_done(message: Message, at_ns: int) -> bool:
 def _reported(episode: Episode) -> Finding:
     """Describe the messages to a peer that stays away: each is returned as a report."""
     failed, taken = during(episode), _taken(episode)
-    if not is_again(failed):
+    if not was_retried(failed):
         raise Contradiction(f"{episode.outage.kind}: {len(failed)} attempts at once before it gives up.")
     reports = list(_reports(episode.mailbox))
-    silent = [message for body, message in taken.items() if not any(_is_of(one, message) for one in reports)]
+    silent = [message for body, message in taken.items() if not any(_is_of(report, message) for report in reports)]
     if silent:
         frames = [frame for message in silent[:3] for frame in message.sent.frames]
         raise Contradiction(
@@ -309,12 +320,12 @@ def _reported(episode: Episode) -> Finding:
 
 
 def _keeping(outage: Outage, failed: Sequence[Attempt]) -> str:
-    return "" if outage.keeping is None else kept(outage.kind, outage.keeping, failed)
+    return "" if outage.keeping is None else describe_retries(outage.kind, outage.keeping, failed)
 
 
 def _reports(traffic: ImapTraffic) -> Iterator[bytes]:
     """Return the messages of the mailbox that are reports of a failed delivery (RFC 3464), with all octets."""
-    for content in whole_messages(traffic.sessions[-1]).values():
+    for content in fetched_messages(traffic.sessions[-1]).values():
         made = email.message_from_bytes(content)
         if made.get_content_type() != "multipart/report":
             continue
@@ -326,9 +337,9 @@ def _reports(traffic: ImapTraffic) -> Iterator[bytes]:
 
 def _is_of(report: bytes, message: Message) -> bool:
     """Return True if a report returns a message, and names a recipient of it as failed (RFC 3464 section 2.3)."""
-    recipients = [one.command.path for one in message.recipients if isinstance(one.command, Command)]
+    recipients = [recipient.command.path for recipient in message.recipients if isinstance(recipient.command, Command)]
     named = [one.decode(errors="replace").lower() for one in FINAL_RECIPIENT.findall(report)]
-    return _token(message.body) in report and any(each.lower() in one for each in recipients for one in named)
+    return _token(message.body) in report and any(recipient.lower() in one for recipient in recipients for one in named)
 
 
 def _token(body: bytes) -> bytes:

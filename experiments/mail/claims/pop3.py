@@ -70,9 +70,11 @@ def _nothing_before_proof(session: Pop3Session) -> None:
     """Raise Contradiction if the server executes a TRANSACTION command before authorization."""
     proof = session.proof
     last = session.exchanges.index(proof) if proof is not None else len(session.exchanges)
-    for one in session.exchanges[:last]:
-        if one.verb in TRANSACTIONS and one.ok:
-            raise Contradiction(f"{one.text!r} in frame {one.frames[0]} succeeds before a password does.", *one.frames)
+    for exchange in session.exchanges[:last]:
+        if exchange.verb in TRANSACTIONS and exchange.ok:
+            raise Contradiction(
+                f"{exchange.text!r} in frame {exchange.frames[0]} succeeds before a password does.", *exchange.frames
+            )
 
 
 def _refused(session: Pop3Session) -> Pop3Exchange:
@@ -87,7 +89,7 @@ def _refused(session: Pop3Session) -> Pop3Exchange:
 
 def _dropped(session: Pop3Session) -> Pop3Exchange:
     """Return the DELE of a session that ends without QUIT, so that it deletes nothing (RFC 1939 section 6)."""
-    marked = next((one for one in session.exchanges_of("DELE") if one.ok), None)
+    marked = next((exchange for exchange in session.exchanges_of("DELE") if exchange.ok), None)
     if marked is None or session.exchanges_of("QUIT"):
         raise Inconclusive("No session marks a message and ends without QUIT.")
     return marked
@@ -117,9 +119,9 @@ def count(traffic: Pop3Traffic, contents: Sequence[bytes] | None = None) -> tupl
 def downloaded(traffic: Pop3Traffic) -> list[Pop3Exchange]:
     """Return the RETRs of a session, all of which must succeed. Raises Contradiction."""
     asked = traffic.sessions[0].exchanges_of("RETR")
-    for one in asked:
-        if not one.ok:
-            raise Contradiction(f"{one.text!r} in frame {one.frames[-1]}.", *one.frames)
+    for exchange in asked:
+        if not exchange.ok:
+            raise Contradiction(f"{exchange.text!r} in frame {exchange.frames[-1]}.", *exchange.frames)
     return asked
 
 
@@ -168,7 +170,7 @@ def _deleted(course: Pop3Course, contents: Sequence[bytes]) -> list[Pop3Exchange
     for one in asked:
         if not one.ok or one.command.argument not in got:
             raise Contradiction(f"{one.text!r} in frame {one.frames[0]}: not a message that it has.", *one.frames)
-    if not any(one.ok for one in session.exchanges_of("QUIT")):
+    if not any(exchange.ok for exchange in session.exchanges_of("QUIT")):
         raise Contradiction(
             f"The session of frame {session.frame} does not end by a QUIT that succeeds.", session.frame
         )
@@ -212,7 +214,7 @@ def _left(traffic: Pop3Traffic, rest: Sequence[bytes]) -> None:
 
 def _sizes(session: Pop3Session) -> dict[str, int]:
     """Return the octets of each message by its number, from LIST (RFC 1939 section 5: a scan listing)."""
-    asked = next((one for one in session.exchanges_of("LIST") if not one.command.argument), None)
+    asked = next((exchange for exchange in session.exchanges_of("LIST") if not exchange.command.argument), None)
     if asked is None or not asked.ok:
         raise Inconclusive(f"The session of frame {session.frame} has no LIST.")
     lines = [line.split() for line in asked.content.decode(errors="replace").splitlines()]

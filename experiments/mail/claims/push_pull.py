@@ -49,8 +49,8 @@ def decide_push_and_pull(claim: str, pulls: Sequence[Pull], pushes: Sequence[Pus
 
     def check() -> Finding:
         pulled = [_pulled(one) for one in pulls]
-        pushed = [_pushed(one) for one in pushes]
-        lines = sum(_http_lines(one.load) for one in pulls) + sum(_smtp_lines(one.traffic) for one in pushes)
+        pushed = [_pushed(pushe) for pushe in pushes]
+        lines = sum(_http_lines(one.load) for one in pulls) + sum(_smtp_lines(pushe.traffic) for pushe in pushes)
         pull, push = pulled[0], pushed[0]
         pairs = zip(pushes, pushed, strict=True)
         ways = ", ".join(f"{one.holds} opens to {one.gets} (frame {frame})" for one, frame in pairs)
@@ -60,7 +60,7 @@ def decide_push_and_pull(claim: str, pulls: Sequence[Pull], pushes: Sequence[Pus
             f"lines of command and response are ASCII, and every response has a code of three digits."
         ), [pull, push]
 
-    return decide(claim, [*(one.load for one in pulls), *(one.traffic for one in pushes)], check)
+    return decide(claim, [*(one.load for one in pulls), *(pushe.traffic for pushe in pushes)], check)
 
 
 def _pulled(pull: Pull) -> int:
@@ -142,11 +142,13 @@ def _smtp_lines(traffic: SmtpTraffic) -> int:
     for session in traffic.sessions:
         for reply in session.replies:
             lines += len(reply.lines)
-        for one in session.exchanges:
-            if isinstance(one.command, Command):
+        for exchange in session.exchanges:
+            if isinstance(exchange.command, Command):
                 lines += 1
-                if not one.command.octets.isascii():
-                    raise Contradiction(f"{one.text!r} in frame {one.command.frame} is not ASCII.", one.command.frame)
+                if not exchange.command.octets.isascii():
+                    raise Contradiction(
+                        f"{exchange.text!r} in frame {exchange.command.frame} is not ASCII.", exchange.command.frame
+                    )
     if not lines:
         raise Inconclusive("No line of SMTP is in the capture.")
     return lines

@@ -25,11 +25,11 @@ from experiments.mail.claims.replies import (
     Scenario,
     answered,
     command,
-    later,
+    later_exchanges,
     of_both,
+    repeated_exchange,
     reply_lines,
-    same_again,
-    the_like,
+    similar_exchange,
 )
 from experiments.mail.wire.pop3 import read_session
 from experiments.mail.wire.smtp import Message, SmtpExchange
@@ -47,7 +47,11 @@ def shutting_down(scenario: Scenario) -> Finding:
                 raise Contradiction("421 comes before the server is stopped.", reply.frame)
             if fin is None:
                 raise Contradiction("421, and the server leaves the connection open.", reply.frame)
-            refused = [one for one in scenario.client.others if one.from_server.reset and one.syn.frame > fin.frame]
+            refused = [
+                connection
+                for connection in scenario.client.others
+                if connection.from_server.reset and connection.syn.frame > fin.frame
+            ]
             if not refused:
                 raise Contradiction("421, and the server takes new connections, or nobody tried.", reply.frame)
             frames = [reply.frame, fin.frame, refused[0].syn.frame]
@@ -58,14 +62,18 @@ def shutting_down(scenario: Scenario) -> Finding:
     raise Contradiction("There is no 421 that answers nothing.", scenario.sessions[0].connection.syn.frame)
 
 
-def not_now(scenario: Scenario) -> Finding:
+def mailbox_unavailable(scenario: Scenario) -> Finding:
     """Check 450: the recipient is refused for now; the same RCPT is accepted once the delay is over, and not before."""
     _, first = answered(scenario, 450, "RCPT")
-    second = same_again(scenario, first, *POSITIVE)
+    second = repeated_exchange(scenario, first, *POSITIVE)
     waited_s = (second.command.first_ns - first.command.first_ns) / 1e9
     if waited_s < scenario.facts.get("delay_s", float("inf")):
         raise Contradiction(f"The same RCPT is taken after {waited_s:.2f} s, before the delay is over.", *second.frames)
-    again = [one for one in later(scenario, first) if one.command.octets == first.command.octets and one.code == 450]
+    again = [
+        one
+        for one in later_exchanges(scenario, first)
+        if one.command.octets == first.command.octets and one.code == 450
+    ]
     if not again:
         raise Contradiction("The same RCPT was not tried again before the delay is over.", *first.frames)
     return f"{first.text!r}; the same is taken {waited_s:.1f} s later, a delay for who is new being over.", of_both(
@@ -80,16 +88,16 @@ def local_error(scenario: Scenario) -> Finding:
         raise Contradiction("451, and the queue could be written to.", first.command.frame)
     if scenario.facts.get("read_only_later", 1.0):
         raise Contradiction("The queue could not be written to later either.", first.command.frame)
-    second = same_again(scenario, first, 250)
+    second = repeated_exchange(scenario, first, 250)
     return f"{first.text!r} while the queue's disk takes no writing, 250 to the same when it does.", of_both(
         first, second
     )
 
 
-def no_room(scenario: Scenario) -> Finding:
+def insufficient_storage(scenario: Scenario) -> Finding:
     """Check 452: the disk is full; the same command is accepted when there is space."""
     _, first = answered(scenario, 452, "MAIL", "RCPT", ".")
-    second = same_again(scenario, first, *POSITIVE)
+    second = repeated_exchange(scenario, first, *POSITIVE)
     _taken_before(scenario, first)
     before, after = (scenario.facts.get(name, -1.0) for name in ("free_octets", "free_octets_later"))
     if not 0 <= before < after:
@@ -102,32 +110,32 @@ def no_room(scenario: Scenario) -> Finding:
 def _taken_before(scenario: Scenario, refused: SmtpExchange) -> None:
     """Raise Contradiction unless the same command was accepted before its cause arose: else every one is refused."""
     for session in scenario.sessions:
-        for one in session.exchanges:
-            if one is refused:
+        for exchange in session.exchanges:
+            if exchange is refused:
                 raise Contradiction(f"{refused.text!r}, and the same was not taken before that.", refused.command.frame)
-            if one.command.octets == refused.command.octets and one.code in POSITIVE:
+            if exchange.command.octets == refused.command.octets and exchange.code in POSITIVE:
                 return
 
 
-def unknown(scenario: Scenario) -> Finding:
+def unknown_verb(scenario: Scenario) -> Finding:
     """Check 500: a verb of no RFC; the session continues."""
     _, asked = answered(scenario, 500)
     verb = command(asked).verb
     if verb in ARGUMENTS or verb in OTHER_VERBS:
         raise Contradiction(f"500 answers {asked.text!r}, which is a command.", asked.command.frame)
-    after = next((one for one in replies.later(scenario, asked) if one.code == 250), None)
+    after = next((one for one in replies.later_exchanges(scenario, asked) if one.code == 250), None)
     if after is None:
         raise Contradiction(f"{asked.text!r}, and nothing is answered by 250 behind it.", asked.command.frame)
     return f"{asked.text!r}: no RFC has that verb; {after.text!r} follows.", of_both(asked, after)
 
 
-def bad_argument(scenario: Scenario) -> Finding:
+def syntax_error(scenario: Scenario) -> Finding:
     """Check 501: a known verb with bad syntax; with correct syntax it is accepted."""
     _, asked = answered(scenario, 501)
     why = command(asked).why_malformed
     if asked.verb not in ARGUMENTS or why is None:
         raise Contradiction(f"501 answers {asked.text!r}, which the grammar has.", asked.command.frame)
-    right = the_like(scenario, asked, 250)
+    right = similar_exchange(scenario, asked, 250)
     return f"{why}; {right.text!r}.", of_both(asked, right)
 
 
@@ -136,25 +144,25 @@ def not_implemented(scenario: Scenario) -> Finding:
     session, asked = answered(scenario, 502)
     if asked.verb not in OTHER_VERBS:
         raise Contradiction(f"502 answers {asked.text!r}, no verb of another RFC.", asked.command.frame)
-    offered = [line for one in session.exchanges_of("EHLO") for line in reply_lines(one)]
+    offered = [line for exchange in session.exchanges_of("EHLO") for line in reply_lines(exchange)]
     if any(asked.verb in line.upper().split() for line in offered):
         raise Contradiction(f"The server offers {asked.verb} and answers it by 502.", asked.command.frame)
     return f"{asked.text!r}: an RFC has that verb, and this server does not offer it.", asked.frames
 
 
-def out_of_order(scenario: Scenario) -> Finding:
+def bad_sequence(scenario: Scenario) -> Finding:
     """Check 503: a command before the one that it requires; the same is accepted after that."""
     _, asked = answered(scenario, 503)
     if command(asked).why_malformed is not None:
         raise Contradiction(f"503 answers {asked.text!r}, which is wrong at any place.", asked.command.frame)
-    right = same_again(scenario, asked, *POSITIVE, 354)
-    between = [one.verb for one in replies.later(scenario, asked) if one.command.frame < right.command.frame]
+    right = repeated_exchange(scenario, asked, *POSITIVE, 354)
+    between = [one.verb for one in replies.later_exchanges(scenario, asked) if one.command.frame < right.command.frame]
     if not between:
         raise Contradiction(f"{asked.text!r}, and at once the same is taken.", asked.command.frame)
     return f"{asked.text!r} before {between[-1]}, {right.code} to the same behind it.", of_both(asked, right)
 
 
-def no_such_parameter(scenario: Scenario) -> Finding:
+def parameter_not_implemented(scenario: Scenario) -> Finding:
     """Check 504: a well-formed parameter that the server does not support; with a supported one the command is
     accepted.
     """
@@ -163,17 +171,17 @@ def no_such_parameter(scenario: Scenario) -> Finding:
     if said.why_malformed is not None or b" " not in said.argument:
         raise Contradiction(f"504 answers {asked.text!r}, which has no parameter by the grammar.", asked.command.frame)
     value = said.argument.rpartition(b" ")[2].rpartition(b"=")[2].decode().upper()
-    offered = [line.upper() for one in session.exchanges_of("EHLO") for line in reply_lines(one)]
+    offered = [line.upper() for exchange in session.exchanges_of("EHLO") for line in reply_lines(exchange)]
     if any(value in line.split() for line in offered):
         raise Contradiction(f"The server offers {value} and answers it by 504.", asked.command.frame)
-    right = the_like(scenario, asked, 250)
+    right = similar_exchange(scenario, asked, 250)
     return f"{asked.text!r}: {value} is not on offer; {right.text!r}.", of_both(asked, right)
 
 
-def nobody(scenario: Scenario) -> Finding:
+def unknown_user(scenario: Scenario) -> Finding:
     """Check 550: no such user; another one of the same domain is accepted."""
     _, asked = answered(scenario, 550, "RCPT")
-    other = the_like(scenario, asked, 250)
+    other = similar_exchange(scenario, asked, 250)
     if command(asked).path.rpartition("@")[2] != command(other).path.rpartition("@")[2]:
         raise Contradiction(f"{asked.text!r}, and the other recipient is of another domain.", asked.command.frame)
     if command(asked).why_malformed is not None:
@@ -181,29 +189,30 @@ def nobody(scenario: Scenario) -> Finding:
     return f"{asked.text!r}, {other.text!r}.", of_both(asked, other)
 
 
-def moved(scenario: Scenario) -> Finding:
+def user_moved(scenario: Scenario) -> Finding:
     """Check 551: the user has moved; the mailbox in the reply is accepted by its server."""
     session, asked = answered(scenario, 551, "RCPT")
     for other in scenario.sessions:
-        for one in other.exchanges_of("RCPT"):
-            named = any(f"<{command(one).path}>" in line for line in reply_lines(asked))
+        for exchange in other.exchanges_of("RCPT"):
+            named = any(f"<{command(exchange).path}>" in line for line in reply_lines(asked))
             elsewhere = other.connection.server.address != session.connection.server.address
-            if named and elsewhere and one.code in POSITIVE:
+            if named and elsewhere and exchange.code in POSITIVE:
                 return (
-                    f"{asked.text!r} names <{command(one).path}>, and the server of that domain answers {one.text!r}."
-                ), of_both(asked, one)
+                    f"{asked.text!r} names <{command(exchange).path}>, and the server of that domain answers "
+                    f"{exchange.text!r}."
+                ), of_both(asked, exchange)
     raise Contradiction(f"{asked.text!r}, and the mailbox that it names is not found.", asked.command.frame)
 
 
-def quota(scenario: Scenario) -> Finding:
+def quota_exceeded(scenario: Scenario) -> Finding:
     """Check 552: a message accepted before exceeds the quota now, and is accepted once the mailbox was emptied."""
-    messages = [one for session in scenario.sessions for one in session.messages]
-    refused = next((one for one in messages if one.sent.code == 552), None)
+    messages = [message for session in scenario.sessions for message in session.messages]
+    refused = next((message for message in messages if message.sent.code == 552), None)
     if refused is None:
         raise Contradiction("No message is answered by 552.", scenario.sessions[0].connection.syn.frame)
-    same = [one for one in messages if one.content == refused.content and one.taken]
-    before = [one for one in same if one.data.frame < refused.data.frame]
-    after = [one for one in same if one.data.frame > refused.data.frame]
+    same = [message for message in messages if message.content == refused.content and message.taken]
+    before = [message for message in same if message.data.frame < refused.data.frame]
+    after = [message for message in same if message.data.frame > refused.data.frame]
     if not before or not after:
         raise Contradiction("The same message is not taken before and after.", refused.data.frame)
     _emptied(scenario, refused, after[0])
@@ -220,28 +229,28 @@ def quota(scenario: Scenario) -> Finding:
 def _emptied(scenario: Scenario, refused: Message, after: Message) -> None:
     refused_ns, after_ns = refused.data.last_ns, after.data.last_ns
     between = [one for one in scenario.reading if refused_ns < one.syn.time_ns < after_ns]
-    if not any(one.ok for connection in between for one in read_session(connection).exchanges_of("DELE")):
+    if not any(exchange.ok for connection in between for exchange in read_session(connection).exchanges_of("DELE")):
         raise Contradiction("Nobody empties the mailbox between the refusal and the next message.", refused.data.frame)
 
 
-def no_mailbox(scenario: Scenario) -> Finding:
+def invalid_mailbox(scenario: Scenario) -> Finding:
     """Check 553: the path is no mailbox by the grammar; one that is, is accepted."""
     _, asked = answered(scenario, 553, "RCPT", "MAIL", "VRFY")
     why = command(asked).why_malformed
     if why is None or not command(asked).path:
         raise Contradiction(f"553 answers {asked.text!r}, whose mailbox the grammar has.", asked.command.frame)
-    right = the_like(scenario, asked, 250)
+    right = similar_exchange(scenario, asked, 250)
     return f"{asked.text!r}: no mailbox by the grammar; {right.text!r}.", of_both(asked, right)
 
 
-def nothing_valid(scenario: Scenario) -> Finding:
+def no_valid_recipients(scenario: Scenario) -> Finding:
     """Check 554: DATA after every recipient was refused; after an accepted one the reply is 354."""
     session, asked = answered(scenario, 554, "DATA")
     place = next(at for at, one in enumerate(session.exchanges) if one is asked)
-    recipients = [one for one in session.exchanges[:place] if one.verb == "RCPT"]
-    if not recipients or any(one.code in POSITIVE for one in recipients):
+    recipients = [exchange for exchange in session.exchanges[:place] if exchange.verb == "RCPT"]
+    if not recipients or any(exchange.code in POSITIVE for exchange in recipients):
         raise Contradiction("554, and a recipient was taken, or none was named.", asked.command.frame)
-    right = same_again(scenario, asked, 354)
+    right = repeated_exchange(scenario, asked, 354)
     return (f"DATA behind {recipients[-1].text!r} has nobody to go to; with a recipient it is answered by 354."), [
         *recipients[-1].frames,
         *of_both(asked, right),
@@ -249,25 +258,25 @@ def nothing_valid(scenario: Scenario) -> Finding:
 
 
 CHECKS: Mapping[int, Check] = {
-    211: replies.status,
-    214: replies.help_on,
-    220: replies.ready,
-    221: replies.closing,
-    250: replies.taken,
-    251: replies.forwarded,
-    354: replies.go_ahead,
+    211: replies.system_status,
+    214: replies.help_message,
+    220: replies.service_ready,
+    221: replies.closing_channel,
+    250: replies.mail_accepted,
+    251: replies.user_forwarded,
+    354: replies.start_mail_input,
     421: shutting_down,
-    450: not_now,
+    450: mailbox_unavailable,
     451: local_error,
-    452: no_room,
-    500: unknown,
-    501: bad_argument,
+    452: insufficient_storage,
+    500: unknown_verb,
+    501: syntax_error,
     502: not_implemented,
-    503: out_of_order,
-    504: no_such_parameter,
-    550: nobody,
-    551: moved,
-    552: quota,
-    553: no_mailbox,
-    554: nothing_valid,
+    503: bad_sequence,
+    504: parameter_not_implemented,
+    550: unknown_user,
+    551: user_moved,
+    552: quota_exceeded,
+    553: invalid_mailbox,
+    554: no_valid_recipients,
 }

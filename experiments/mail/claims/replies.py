@@ -31,7 +31,7 @@ from experiments.harness.judge.verdict import (
     shown,
     undecided,
 )
-from experiments.mail.claims.delivery import arrived, why_altered
+from experiments.mail.claims.delivery import find_arrival, why_altered
 from experiments.mail.wire.smtp import SmtpExchange, SmtpSession, SmtpTraffic
 from experiments.mail.wire.smtp_grammar import Command
 
@@ -100,37 +100,37 @@ def decide_reply_causes(
 def answered(scenario: Scenario, code: int, *verbs: str) -> tuple[SmtpSession, SmtpExchange]:
     """Return the first exchange with this code, of one of these verbs. Raises Contradiction."""
     for session in scenario.sessions:
-        for one in session.exchanges:
-            if one.code == code and (not verbs or one.verb in verbs):
-                return session, one
+        for exchange in session.exchanges:
+            if exchange.code == code and (not verbs or exchange.verb in verbs):
+                return session, exchange
     said = [str(reply.code) for session in scenario.sessions for reply in session.replies]
     frame = scenario.sessions[0].connection.syn.frame
     wanted = f"No {'/'.join(verbs)} is answered by {code}" if verbs else f"Nothing is answered by {code}"
     raise Contradiction(f"{wanted}, only by {' '.join(said)}.", frame)
 
 
-def same_again(scenario: Scenario, first: SmtpExchange, *codes: int) -> SmtpExchange:
+def repeated_exchange(scenario: Scenario, first: SmtpExchange, *codes: int) -> SmtpExchange:
     """Return a later exchange of the same octets with one of these codes. Raises Contradiction."""
-    for one in later(scenario, first):
+    for one in later_exchanges(scenario, first):
         if one.command.octets == first.command.octets and one.code in codes:
             return one
     frame = first.command.frame
     raise Contradiction(f"{first.text!r}, and the same is never answered by {'/'.join(map(str, codes))}.", frame)
 
 
-def the_like(scenario: Scenario, first: SmtpExchange, *codes: int) -> SmtpExchange:
+def similar_exchange(scenario: Scenario, first: SmtpExchange, *codes: int) -> SmtpExchange:
     """Return an exchange of the same verb with another argument and one of these codes. Raises Contradiction."""
     for session in scenario.sessions:
-        for one in session.exchanges_of(first.verb):
-            if one.command.octets != first.command.octets and one.code in codes:
-                return one
+        for exchange in session.exchanges_of(first.verb):
+            if exchange.command.octets != first.command.octets and exchange.code in codes:
+                return exchange
     frame = first.command.frame
     raise Contradiction(f"{first.text!r}, and no {first.verb} is answered by {'/'.join(map(str, codes))}.", frame)
 
 
-def later(scenario: Scenario, first: SmtpExchange) -> Sequence[SmtpExchange]:
+def later_exchanges(scenario: Scenario, first: SmtpExchange) -> Sequence[SmtpExchange]:
     """Return the exchanges after one, in this session and later ones."""
-    every = [one for session in scenario.sessions for one in session.exchanges]
+    every = [exchange for session in scenario.sessions for exchange in session.exchanges]
     return every[next(place for place, one in enumerate(every) if one is first) + 1 :]
 
 
@@ -154,7 +154,7 @@ def of_both(first: SmtpExchange, second: SmtpExchange) -> list[int]:
 # 211 to 354.
 
 
-def status(scenario: Scenario) -> Finding:
+def system_status(scenario: Scenario) -> Finding:
     """Check 211: HELP without an argument; the reply has the status of this connection."""
     session, asked = answered(scenario, 211, "HELP")
     if command(asked).argument:
@@ -166,10 +166,10 @@ def status(scenario: Scenario) -> Finding:
     return f"HELP is answered by the state of things, {told} in it (frame {asked.frames[-1]}).", asked.frames
 
 
-def help_on(scenario: Scenario) -> Finding:
+def help_message(scenario: Scenario) -> Finding:
     """Check 214: HELP with a verb; the reply has the syntax of that command, and differs for another."""
     _, asked = answered(scenario, 214, "HELP")
-    other = the_like(scenario, asked, 214)
+    other = similar_exchange(scenario, asked, 214)
     for one in (asked, other):
         verb = command(one).argument.decode().upper()
         if not verb or not any(verb in line.upper() for line in reply_lines(one)):
@@ -179,7 +179,7 @@ def help_on(scenario: Scenario) -> Finding:
     return f"{asked.text!r} and {other.text!r}, each with that command's form.", of_both(asked, other)
 
 
-def ready(scenario: Scenario) -> Finding:
+def service_ready(scenario: Scenario) -> Finding:
     """Check 220: the greeting, sent unsolicited on a new connection, with the server's name."""
     session = scenario.sessions[0]
     first = session.greeting
@@ -188,7 +188,7 @@ def ready(scenario: Scenario) -> Finding:
         raise Contradiction(f"The connection of frame {frame} does not begin with 220.", frame)
     accepted = session.connection.from_server.syn
     assert accepted is not None
-    early = [one.command.frame for one in session.exchanges if one.command.first_ns < first.last_ns]
+    early = [exchange.command.frame for exchange in session.exchanges if exchange.command.first_ns < first.last_ns]
     if early or not _greeting(session)[0].partition(" ")[0]:
         raise Contradiction(f"220 in frame {first.frame} comes late, or has no name in it.", first.frame)
     name = _greeting(session)[0].partition(" ")[0]
@@ -196,7 +196,7 @@ def ready(scenario: Scenario) -> Finding:
     return f"{name} accepts a connection in frame {frames[0]} and speaks first (frame {frames[1]}).", frames
 
 
-def closing(scenario: Scenario) -> Finding:
+def closing_channel(scenario: Scenario) -> Finding:
     """Check 221: the reply to QUIT, after which the server closes the connection."""
     session, asked = answered(scenario, 221, "QUIT")
     fin, theirs = session.connection.from_server.fin, session.connection.from_client.fin
@@ -205,14 +205,14 @@ def closing(scenario: Scenario) -> Finding:
     return f"QUIT, and the server ends the connection in frame {fin.frame}.", [*asked.frames, fin.frame]
 
 
-def taken(scenario: Scenario) -> Finding:
+def mail_accepted(scenario: Scenario) -> Finding:
     """Check 250: the mail data are accepted, and the receiver retrieves them."""
     _, asked = answered(scenario, 250, ".")
     message = next(one for session in scenario.sessions for one in session.messages if one.sent is asked)
     for one in (message.mail, *message.recipients):
         if one.code != 250:
             raise Contradiction(f"{one.text!r}, not 250.", one.command.frame)
-    found = arrived(message.content, scenario.reading)
+    found = find_arrival(message.content, scenario.reading)
     read = found[0] if found is not None else None
     if read is None:
         raise Contradiction("250, and the receiver does not find the message.", asked.frames[-1])
@@ -223,7 +223,7 @@ def taken(scenario: Scenario) -> Finding:
     ), frames
 
 
-def forwarded(scenario: Scenario) -> Finding:
+def user_forwarded(scenario: Scenario) -> Finding:
     """Check 251: the recipient has moved; the reply has the new mailbox, and the server forwards the message to it."""
     session, asked = answered(scenario, 251, "RCPT")
     message = next((one for one in session.messages if asked in one.recipients), None)
@@ -232,7 +232,7 @@ def forwarded(scenario: Scenario) -> Finding:
     address = session.connection.server.address
     for onward in (one for one in scenario.server.sessions if one.connection.client.address == address):
         for passed in (one for one in onward.messages if one.taken and not why_altered(message.content, one.content)):
-            for path in (command(one).path for one in passed.recipients):
+            for path in (command(recipient).path for recipient in passed.recipients):
                 if any(f"<{path}>" in line for line in reply_lines(asked)):
                     frames = [*asked.frames, onward.connection.syn.frame, passed.data.frame]
                     return (
@@ -242,15 +242,17 @@ def forwarded(scenario: Scenario) -> Finding:
     raise Contradiction(f"{asked.text!r}, and the message is not passed on to where it says.", asked.command.frame)
 
 
-def go_ahead(scenario: Scenario) -> Finding:
+def start_mail_input(scenario: Scenario) -> Finding:
     """Check 354: DATA after an accepted recipient; without one it is refused. The following lines are mail data."""
     session, asked = answered(scenario, 354, "DATA")
     message = next((one for one in session.messages if one.data_command is asked), None)
     if message is None or not message.taken:
         raise Contradiction("354, and what follows it is not taken as mail data.", asked.command.frame)
-    every = [one for each in scenario.sessions for one in each.exchanges]
+    every = [exchange for each in scenario.sessions for exchange in each.exchanges]
     place = next(at for at, one in enumerate(every) if one is asked)
-    early = next((one for one in every[:place] if one.verb == "DATA" and one.code in (503, 554)), None)
+    early = next(
+        (exchange for exchange in every[:place] if exchange.verb == "DATA" and exchange.code in (503, 554)), None
+    )
     if early is None:
         raise Contradiction("DATA was not tried before there was a recipient.", asked.command.frame)
     return (

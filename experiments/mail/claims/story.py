@@ -54,20 +54,24 @@ def follow(legs: MailLegs) -> Story:
     """Return the path of the first submitted message. Raises Contradiction if it is lost."""
     first = _first(legs.submitted.sessions)
     if first is None:
-        raise Contradiction("No message is handed in.", *(one.connection.syn.frame for one in legs.submitted.sessions))
+        raise Contradiction(
+            "No message is handed in.", *(session.connection.syn.frame for session in legs.submitted.sessions)
+        )
     submission, handed = first
     body = handed.body
-    relay = _first(one for one in legs.relayed.sessions if any(each.body == body for each in one.messages))
+    relay = _first(
+        session for session in legs.relayed.sessions if any(message.body == body for message in session.messages)
+    )
     if relay is None:
         raise Contradiction("The message is not passed on to the receiver's server.", handed.data.frame)
     for reading in legs.reading:
-        if (got := next((one for one in arrivals(reading) if one.body == body), None)) is not None:
+        if (got := next((arrival for arrival in arrivals(reading) if arrival.body == body), None)) is not None:
             return Story(submission, handed, *relay, reading, got.time_ns, got.frame)
     raise Contradiction("The message does not come to the receiver's agent.", relay[1].data.frame)
 
 
 def _first(sessions: Iterable[SmtpSession]) -> tuple[SmtpSession, Message] | None:
-    return next(((session, one) for session in sessions for one in session.messages if one.taken), None)
+    return next(((session, message) for session in sessions for message in session.messages if message.taken), None)
 
 
 @decides("S3")
@@ -86,7 +90,9 @@ def decide_delivery_steps(claim: str, legs: MailLegs, inside: Inside) -> Verdict
             f"{number} {name} {ns / 1e6:.0f} ms"
             for number, (name, ns) in enumerate(_durations(story, inside, at_receiver), start=1)
         )
-        return f"Each step begins when the one before is done: {told}.", [one.frame for one in moments if one.frame]
+        return f"Each step begins when the one before is done: {told}.", [
+            moment.frame for moment in moments if moment.frame
+        ]
 
     return decide(claim, [legs.retrieval, legs.submitted, legs.relayed, legs.at_receiver], check)
 
@@ -102,7 +108,7 @@ class _Moment:
 
 def _seen(traffic: SmtpTraffic, story: Story) -> Message:
     """Return the message as it arrived at a server's interface. Raises Contradiction."""
-    found = next((one for one in traffic.messages if one.body == story.handed.body), None)
+    found = next((message for message in traffic.messages if message.body == story.handed.body), None)
     if found is None or story.relay.greeting is None:
         raise Contradiction("A server's interface has not seen the message.", story.handed.data.frame)
     return found

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from experiments.harness.judge.frames import CaptureFile
 from experiments.harness.judge.tcp import Connection, ConnectionTraffic, connections
 from experiments.harness.judge.verdict import Contradiction, Finding, Verdict, decide, decides, listed
-from experiments.mail.claims.delivery import Arrival, arrived, why_altered
+from experiments.mail.claims.delivery import Arrival, find_arrival, why_altered
 from experiments.mail.wire.smtp import (
     BLANK_LINE,
     PORTS,
@@ -93,10 +93,12 @@ def mail_legs(captured: CaptureFile, interfaces: Sequence[str], who: Addresses) 
 
     Raises KeyError if the capture lacks one of them.
     """
-    alice, sender, receiver = (smtp_traffic(captured, one) for one in interfaces[:3])
-    at_bob = [one for one in connections(captured.at(interfaces[3])) if one.client.address == who.bob]
-    reading = tuple(one for one in at_bob if one.server.port in (POP3_PORT, IMAP_PORT))
-    web = tuple(one for one in at_bob if one.server.port == WEB_PORT)
+    alice, sender, receiver = (smtp_traffic(captured, interface) for interface in interfaces[:3])
+    at_bob = [
+        connection for connection in connections(captured.at(interfaces[3])) if connection.client.address == who.bob
+    ]
+    reading = tuple(connection for connection in at_bob if connection.server.port in (POP3_PORT, IMAP_PORT))
+    web = tuple(connection for connection in at_bob if connection.server.port == WEB_PORT)
     return MailLegs(alice, sender, receiver, reading, web, captured.dropped(interfaces[3]), who)
 
 
@@ -139,7 +141,7 @@ def decide_push_between_servers(claim: str, legs: MailLegs) -> Verdict:
     both = [legs.relayed, legs.at_sender.to(legs.who.sender)]
 
     def check() -> Finding:
-        refused = [one for one in legs.relayed.messages if not one.taken]
+        refused = [message for message in legs.relayed.messages if not message.taken]
         if refused:
             frame = refused[0].data.frame
             raise Contradiction(f"{refused[0].sent.text!r} in frame {frame}: what is pushed is not taken.", frame)
@@ -147,9 +149,9 @@ def decide_push_between_servers(claim: str, legs: MailLegs) -> Verdict:
         if not pushed:
             raise Contradiction("No message goes from server to server.", legs.relayed.sessions[0].connection.syn.frame)
         back = [one.connection for one in legs.at_sender.sessions] + [
-            one for one in legs.at_sender.others if one.server.port in PORTS
+            connection for connection in legs.at_sender.others if connection.server.port in PORTS
         ]
-        back = [one for one in back if one.client.address == legs.who.receiver]
+        back = [connection for connection in back if connection.client.address == legs.who.receiver]
         if back:
             frame = back[0].syn.frame
             raise Contradiction(f"The receiver's server opens a connection itself in frame {frame}.", frame)
@@ -175,10 +177,10 @@ def decide_smtp_dialogue(claim: str, traffic: Sequence[SmtpTraffic]) -> Verdict:
             transcript(session)
         carrying = [one for one in sessions if one.messages]
         plain = next((one for one in carrying if one.exchanges_of("HELO")), carrying[0])
-        said = ", ".join(_short(one) for one in plain.exchanges)
+        said = ", ".join(_short(exchange) for exchange in plain.exchanges)
         opened = {verb: sum(bool(one.exchanges_of(verb)) for one in sessions) for verb in ("HELO", "EHLO")}
         assert plain.greeting is not None
-        frames = [plain.greeting.frame, *(frame for one in plain.exchanges for frame in one.frames)]
+        frames = [plain.greeting.frame, *(frame for exchange in plain.exchanges for frame in exchange.frames)]
         return (
             f"{counted(len(sessions), 'session')} ({opened['HELO']} with HELO, {opened['EHLO']} with EHLO), every line "
             f"of them in the grammar; the one of frame {plain.connection.syn.frame} reads: 220, {said}."
@@ -202,15 +204,15 @@ def decide_messages_per_connection(
             frame = traffic.sessions[0].connection.syn.frame
             raise Contradiction(f"{len(traffic.sessions)} connections, none of them with more than one message.", frame)
         session = max(several, key=lambda one: len(one.messages))
-        missing = [one for one in session.messages if not one.taken]
+        missing = [message for message in session.messages if not message.taken]
         if missing or len(session.messages) != count:
             frame = session.connection.syn.frame
             raise Contradiction(
                 f"{len(session.messages) - len(missing)} of {count} messages are taken on the one of frame {frame}.",
                 frame,
             )
-        frames = [session.connection.syn.frame, *(one.sent.frames[-1] for one in session.messages)]
-        lost = Counter(one.body for one in session.messages) - Counter(delivered or ())
+        frames = [session.connection.syn.frame, *(message.sent.frames[-1] for message in session.messages)]
+        lost = Counter(message.body for message in session.messages) - Counter(delivered or ())
         if delivered is not None and lost:
             raise Contradiction(
                 f"{lost.total()} of the {count} messages on the connection of frame {frames[0]} are not in the mailbox "
@@ -252,15 +254,17 @@ def transcript(session: SmtpSession) -> None:
     if session.greeting is None or session.greeting.code != 220:
         raise Contradiction(f"The session of frame {frame} does not begin with 220.", frame)
     expected = _OPENING
-    for one in session.exchanges:
-        if isinstance(one.command, Command) and one.verb != "" and one.command.why_malformed is not None:
-            raise Contradiction(f"In frame {one.command.frame}: {one.command.why_malformed}.", one.command.frame)
-        if one.verb not in expected or one.code not in expected[one.verb]:
+    for exchange in session.exchanges:
+        if isinstance(exchange.command, Command) and exchange.verb != "" and exchange.command.why_malformed is not None:
+            raise Contradiction(
+                f"In frame {exchange.command.frame}: {exchange.command.why_malformed}.", exchange.command.frame
+            )
+        if exchange.verb not in expected or exchange.code not in expected[exchange.verb]:
             where = ", ".join(f"{verb} {'/'.join(map(str, codes))}" for verb, codes in expected.items())
             raise Contradiction(
-                f"{one.text!r} in frame {one.command.frame}, where {where} may stand.", one.command.frame
+                f"{exchange.text!r} in frame {exchange.command.frame}, where {where} may stand.", exchange.command.frame
             )
-        expected = _NEXT[one.verb]
+        expected = _NEXT[exchange.verb]
     if not session.exchanges or session.exchanges[-1].verb != "QUIT":
         raise Contradiction(f"The session of frame {frame} does not end with QUIT.", frame)
 
@@ -287,7 +291,7 @@ def _short(one: SmtpExchange) -> str:
 
 
 def _taken(traffic: SmtpTraffic, what: str) -> list[Message]:
-    found = [one for one in traffic.messages if one.taken]
+    found = [message for message in traffic.messages if message.taken]
     if not found:
         raise Contradiction(f"Nobody {what} a message.", traffic.sessions[0].connection.syn.frame)
     return found
@@ -314,7 +318,7 @@ def _same(content: bytes, among: Sequence[Message], what: str, frame: int) -> Me
 def _read(message: Message, legs: MailLegs) -> tuple[Connection, Arrival]:
     """Return the connection by which the reader's agent got a message, and its arrival. Raises Contradiction."""
     mine = [one for one in legs.reading if one.server.address == legs.who.receiver]
-    found = arrived(message.content, mine)
+    found = find_arrival(message.content, mine)
     if found is None:
         frame = message.data.frame
         raise Contradiction(f"The message of frame {frame} does not come to the receiver's agent.", frame)
@@ -328,7 +332,7 @@ def _pushes(session: SmtpSession, submitted: SmtpTraffic) -> tuple[int, int, int
         raise Contradiction(
             f"The connection of frame {connection.syn.frame} goes to {connection.server}.", connection.syn.frame
         )
-    came = [one.data.frame for one in submitted.messages if one.body == first.body]
+    came = [message.data.frame for message in submitted.messages if message.body == first.body]
     if not came or min(came) > connection.syn.frame:
         frame = connection.syn.frame
         raise Contradiction(f"The connection of frame {frame} is opened by who has no message yet.", frame)

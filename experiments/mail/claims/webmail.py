@@ -69,12 +69,10 @@ def decide_webmail(claim: str, webmail: Webmail) -> Verdict:
 
 
 def _only_http(screen: Screen) -> None:
-    for one in screen.connections:
-        if one.server.port in MAIL_PORTS:
-            raise Contradiction(
-                f"The SYN in frame {one.syn.frame} goes to port {one.server.port}: {MAIL_PORTS[one.server.port]}.",
-                one.syn.frame,
-            )
+    for connection in screen.connections:
+        if connection.server.port in MAIL_PORTS:
+            syn, port = connection.syn.frame, connection.server.port
+            raise Contradiction(f"The SYN in frame {syn} goes to port {port}: {MAIL_PORTS[port]}.", syn)
     for conversation in screen.load.conversations:
         if conversation.problem is not None:
             frame = conversation.connection.syn.frame
@@ -83,11 +81,13 @@ def _only_http(screen: Screen) -> None:
 
 def _posted(load: PageLoad, token: bytes) -> int:
     """Return the frame of the request that submitted the message to the server, which accepted it."""
-    for one in load.exchanges:
-        if one.request.start_line[0] == b"POST" and token in one.request.body:
-            if one.response is None or status_of(one.response) >= 400:
-                raise Contradiction(f"The POST in frame {one.request.frames[0]} is not taken.", *one.request.frames)
-            return one.request.frames[0]
+    for exchange in load.exchanges:
+        if exchange.request.start_line[0] == b"POST" and token in exchange.request.body:
+            if exchange.response is None or status_of(exchange.response) >= 400:
+                raise Contradiction(
+                    f"The POST in frame {exchange.request.frames[0]} is not taken.", *exchange.request.frames
+                )
+            return exchange.request.frames[0]
     raise Inconclusive("No POST holds the message.")
 
 
@@ -113,7 +113,7 @@ def _transferred(webmail: Webmail) -> tuple[int, int]:
 
 def _shown(load: PageLoad, text: bytes) -> int:
     """Return the frame of the response with the whole text of the message, at the reader."""
-    found = [one for one in load.exchanges if _shows(one, text)]
+    found = [exchange for exchange in load.exchanges if _shows(exchange, text)]
     if not found:
         frame = load.exchanges[-1].request.frames[0] if load.exchanges else 0
         raise Contradiction(f"No response shows the message; the last request is in frame {frame}.", frame)

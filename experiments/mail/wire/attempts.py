@@ -29,7 +29,7 @@ class Attempt:
 
 
 @dataclass(frozen=True)
-class Keeping:
+class RetryPolicy:
     """Retry policy of a queue for a peer that stays away, in seconds.
 
     interval: the least time between attempts; longest: the greatest time that counts as continued retrying; keep: the
@@ -41,12 +41,12 @@ class Keeping:
     keep_s: float
 
 
-def is_again(failed: Sequence[Attempt]) -> bool:
+def was_retried(failed: Sequence[Attempt]) -> bool:
     """Return True if the peer was retried."""
     return bool(failed) and failed[-1].began_ns - failed[0].began_ns >= AGAIN_NS
 
 
-def tries(failed: Sequence[Attempt]) -> list[Attempt]:
+def attempts_by_time(failed: Sequence[Attempt]) -> list[Attempt]:
     """Group connections into attempts; return the first of each: a queue may use several connections at a time."""
     found: list[Attempt] = []
     for one in failed:
@@ -55,9 +55,9 @@ def tries(failed: Sequence[Attempt]) -> list[Attempt]:
     return found
 
 
-def kept(kind: str, keeping: Keeping, failed: Sequence[Attempt]) -> str:
+def describe_retries(kind: str, keeping: RetryPolicy, failed: Sequence[Attempt]) -> str:
     """Describe the attempts of a queue that keeps its intervals. Raises Contradiction."""
-    every = tries(failed)
+    every = attempts_by_time(failed)
     # "The sender MUST delay retrying a particular destination after one attempt has failed. In general, the retry
     # interval SHOULD be at least 30 minutes": from the failure on, which is behind the attempt's begin.
     for one, other in pairwise(every):

@@ -82,8 +82,12 @@ def imap_traffic(captured: CaptureFile, interface: str, port: int = IMAP_PORT) -
 
     Raises KeyError if the capture has no such interface.
     """
-    every = [one for one in connections(captured.at(interface)) if one.server.port == port and one.established]
-    return ImapTraffic(tuple(read_session(one) for one in every), dropped=captured.dropped(interface))
+    every = [
+        connection
+        for connection in connections(captured.at(interface))
+        if connection.server.port == port and connection.established
+    ]
+    return ImapTraffic(tuple(read_session(connection) for connection in every), dropped=captured.dropped(interface))
 
 
 def read_session(connection: Connection) -> ImapSession:
@@ -118,13 +122,13 @@ def _pair(commands: list[Command], responses: list[Response]) -> list[ImapExchan
         if command.tag in found:
             raise ImapGrammarError(f"the tag {command.tag} is used twice")
         found[command.tag] = ImapExchange(command, None)
-    for one in responses:
-        if one.tag in (UNTAGGED, CONTINUE):
-            data += [one] if one.tag == UNTAGGED else []
+    for response in responses:
+        if response.tag in (UNTAGGED, CONTINUE):
+            data += [response] if response.tag == UNTAGGED else []
             continue
-        if one.tag not in found or found[one.tag].final is not None or not one.status:
-            raise ImapGrammarError(f"the response in frame {one.frame} completes nothing")
-        found[one.tag] = ImapExchange(found[one.tag].command, one, tuple(data))
+        if response.tag not in found or found[response.tag].final is not None or not response.status:
+            raise ImapGrammarError(f"the response in frame {response.frame} completes nothing")
+        found[response.tag] = ImapExchange(found[response.tag].command, response, tuple(data))
         data = []
     return list(found.values())
 
@@ -135,7 +139,9 @@ def _order(greeting: Response | None, exchanges: list[ImapExchange]) -> str | No
     """
     if greeting is not None and (greeting.tag != UNTAGGED or greeting.status not in ("OK", "PREAUTH", "BYE")):
         return f"no greeting in frame {greeting.frame}"
-    for one in exchanges:
-        if one.final is not None and one.final.last_ns < one.command.last_ns:
-            return f"the completion in frame {one.final.frame} precedes its command in frame {one.command.frame}"
+    for exchange in exchanges:
+        if exchange.final is not None and exchange.final.last_ns < exchange.command.last_ns:
+            return (
+                f"the completion in frame {exchange.final.frame} precedes its command in frame {exchange.command.frame}"
+            )
     return None

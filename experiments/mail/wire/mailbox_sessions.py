@@ -81,7 +81,11 @@ class Traffic:
         try:
             if protocol == WEBMAIL:
                 load = self.http.between(start_ns, end_ns)
-                return [_timed(min(one.connection.syn.time_ns for one in load.conversations), timing(load))]
+                return [
+                    _timed(
+                        min(conversation.connection.syn.time_ns for conversation in load.conversations), timing(load)
+                    )
+                ]
             if protocol == "POP3":
                 by_pop3 = self.pop3.between(start_ns, end_ns).sessions
                 return [_timed(one.connection.syn.time_ns, decompose_pop3(one)) for one in by_pop3]
@@ -93,7 +97,7 @@ class Traffic:
     def octets(self, protocol: str, name: str) -> int:
         """Count the octets of the first session of this name, without packet headers."""
         if protocol == WEBMAIL:
-            return sum(connection_octets(one.connection) for one in self.by_http(name).conversations)
+            return sum(connection_octets(conversation.connection) for conversation in self.by_http(name).conversations)
         mine = self.by_pop3(name).sessions if protocol == "POP3" else self.by_imap(name).sessions
         return sum(octets_of(one) for one in mine)
 

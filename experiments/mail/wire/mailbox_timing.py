@@ -35,9 +35,9 @@ Step = tuple[str, int, int, int]
 def decompose_pop3(session: Pop3Session) -> Decomposition:
     """Decompose a session into its terms. Raises ValueError without a reply."""
     steps = [
-        (one.verb, one.command.last_ns, one.final.first_ns, one.final.last_ns)
-        for one in session.exchanges
-        if one.final is not None
+        (exchange.verb, exchange.command.last_ns, exchange.final.first_ns, exchange.final.last_ns)
+        for exchange in session.exchanges
+        if exchange.final is not None
     ]
     return _sum_up(session.connection, session.greeting.last_ns if session.greeting else None, steps)
 
@@ -45,9 +45,9 @@ def decompose_pop3(session: Pop3Session) -> Decomposition:
 def decompose_imap(session: ImapSession) -> Decomposition:
     """Decompose a session into its terms. Raises ValueError without a reply."""
     steps = [
-        (one.verb, one.command.last_ns, one.first_ns, one.final.last_ns)
-        for one in session.exchanges
-        if one.final is not None and one.first_ns is not None
+        (exchange.verb, exchange.command.last_ns, exchange.first_ns, exchange.final.last_ns)
+        for exchange in session.exchanges
+        if exchange.final is not None and exchange.first_ns is not None
     ]
     return _sum_up(session.connection, session.greeting.last_ns if session.greeting else None, steps)
 

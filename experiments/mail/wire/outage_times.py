@@ -12,7 +12,7 @@ from experiments.harness.results.result import Timing
 from experiments.mail.claims.outage import Episode, Resumption, during
 from experiments.mail.lab import RECEIVER_ADDRESS, SENDER_ADDRESS
 from experiments.mail.times import Timed
-from experiments.mail.wire.attempts import NS, tries
+from experiments.mail.wire.attempts import NS, attempts_by_time
 
 SERVERS = {SENDER_ADDRESS, RECEIVER_ADDRESS}
 TERMS = ("refusal", "wait", "tcp_handshake", "dialogue", "content")
@@ -20,8 +20,10 @@ TERMS = ("refusal", "wait", "tcp_handshake", "dialogue", "content")
 
 def between_servers(captured: CaptureFile, sample: Timed) -> CaptureFile:
     """Return the TCP frames between the two servers during a sample."""
-    frames = [one for one in captured.frames if sample.first_ns <= one.time_ns <= sample.last_ns]
-    return CaptureFile(tuple(one for one in frames if TCP in one.packet and _ends(one) == SERVERS), captured.counts)
+    frames = [frame for frame in captured.frames if sample.first_ns <= frame.time_ns <= sample.last_ns]
+    return CaptureFile(
+        tuple(frame for frame in frames if TCP in frame.packet and _ends(frame) == SERVERS), captured.counts
+    )
 
 
 def _ends(frame: Frame) -> set[str]:
@@ -40,7 +42,7 @@ def recovery_timing(found: Resumption) -> Timing:
 def spacings(episode: Episode) -> list[Timing]:
     """Return the time from each attempt to the next one."""
     found = []
-    for one, other in pairwise(tries(during(episode))):
+    for one, other in pairwise(attempts_by_time(during(episode))):
         failed_ns = one.failed_ns or one.began_ns
         terms = {"refusal": (failed_ns - one.began_ns) / NS, "wait": (other.began_ns - failed_ns) / NS}
         found.append(Timing((other.began_ns - one.began_ns) / NS, terms))

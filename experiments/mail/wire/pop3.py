@@ -54,7 +54,7 @@ class Pop3Session(Dialogue[Pop3Exchange, Response | None]):
     @property
     def proof(self) -> Pop3Exchange | None:
         """The exchange that authenticated the user."""
-        return next((one for one in self.exchanges if one.verb in PROOFS and one.ok), None)
+        return next((exchange for exchange in self.exchanges if exchange.verb in PROOFS and exchange.ok), None)
 
 
 @dataclass(frozen=True)
@@ -69,12 +69,16 @@ def pop3_traffic(captured: CaptureFile, interface: str, port: int = POP3_PORT) -
 
     Raises KeyError if the capture has no such interface.
     """
-    every = [one for one in connections(captured.at(interface)) if one.server.port == port and one.established]
-    return Pop3Traffic(tuple(read_session(one) for one in every), dropped=captured.dropped(interface))
+    every = [
+        connection
+        for connection in connections(captured.at(interface))
+        if connection.server.port == port and connection.established
+    ]
+    return Pop3Traffic(tuple(read_session(connection) for connection in every), dropped=captured.dropped(interface))
 
 
 @dataclass
-class _Reading:
+class _SessionParser:
     """Parser state: offsets in both streams, the greeting, and the exchanges so far."""
 
     connection: Connection
@@ -101,7 +105,7 @@ class _Reading:
 
 def read_session(connection: Connection) -> Pop3Session:
     """Parse a connection into exchanges; a violation of the grammar becomes `problem`."""
-    reading, problem = _Reading(connection), None
+    reading, problem = _SessionParser(connection), None
     try:
         _read(reading)
         problem = _order(reading)
@@ -110,7 +114,7 @@ def read_session(connection: Connection) -> Pop3Session:
     return Pop3Session(connection, reading.greeting, tuple(reading.exchanges), problem)
 
 
-def _read(reading: _Reading) -> None:
+def _read(reading: _SessionParser) -> None:
     reading.greeting = reading.response()
     for command in reading.commands():
         response = reading.response(command.has_lines)
@@ -123,13 +127,15 @@ def _read(reading: _Reading) -> None:
         raise Pop3GrammarError("a response answers nothing")
 
 
-def _order(reading: _Reading) -> str | None:
+def _order(reading: _SessionParser) -> str | None:
     """Return a violation of the order: a complete greeting (RFC 1939 section 4), responses after their commands
     (section 3).
     """
     if reading.greeting is not None and reading.greeting.status == "+":
         return "the greeting asks for more"
-    for one in reading.exchanges:
-        if one.final is not None and one.final.last_ns < one.command.last_ns:
-            return f"the response in frame {one.final.frame} precedes its command in frame {one.command.frame}"
+    for exchange in reading.exchanges:
+        if exchange.final is not None and exchange.final.last_ns < exchange.command.last_ns:
+            return (
+                f"the response in frame {exchange.final.frame} precedes its command in frame {exchange.command.frame}"
+            )
     return None

@@ -88,7 +88,11 @@ class SmtpSession(Dialogue[SmtpExchange, Reply | None]):
     def replies(self) -> list[Reply]:
         """All replies of the server, in order."""
         first = [self.greeting] if self.greeting is not None else []
-        return [*first, *(one.final for one in self.exchanges if one.final is not None), *self.unsolicited]
+        return [
+            *first,
+            *(exchange.final for exchange in self.exchanges if exchange.final is not None),
+            *self.unsolicited,
+        ]
 
 
 @dataclass(frozen=True)
@@ -99,7 +103,7 @@ class SmtpTraffic(DialogueTraffic[SmtpSession]):
 
     def to(self, *addresses: str) -> SmtpTraffic:
         """Return the part whose sessions are with servers at these addresses."""
-        kept = tuple(one for one in self.sessions if one.connection.server.address in addresses)
+        kept = tuple(session for session in self.sessions if session.connection.server.address in addresses)
         return SmtpTraffic(kept, self.others, self.dropped)
 
     @property
@@ -113,14 +117,15 @@ def smtp_traffic(captured: CaptureFile, interface: str, ports: Collection[int] =
 
     Connections that were not established are among the others. Raises KeyError if the capture has no such interface.
     """
-    every = connections(captured.at(interface))
-    ours = [one for one in every if one.server.port in ports and one.established]
-    others = tuple(one for one in every if not any(one is each for each in ours))
-    return SmtpTraffic(tuple(read_session(one) for one in ours), others, captured.dropped(interface))
+    smtp, others = list[Connection](), list[Connection]()
+    for connection in connections(captured.at(interface)):
+        (smtp if connection.server.port in ports and connection.established else others).append(connection)
+    sessions = tuple(read_session(connection) for connection in smtp)
+    return SmtpTraffic(sessions, tuple(others), captured.dropped(interface))
 
 
 @dataclass
-class _Reading:
+class _SessionParser:
     """Parser state: the offset in the client's stream, replies left, exchanges so far, and the open transaction."""
 
     stream: Stream
@@ -134,7 +139,7 @@ class _Reading:
     def next_reply(self) -> Reply | None:
         return self.replies.pop(0) if self.replies else None
 
-    def take(self, said: Command | MailData) -> SmtpExchange:
+    def record(self, said: Command | MailData) -> SmtpExchange:
         """Record a command or mail data with its reply."""
         self.at += len(said.octets)
         made = SmtpExchange(said, self.next_reply())
@@ -149,7 +154,7 @@ def read_session(connection: Connection) -> SmtpSession:
     except SmtpGrammarError as error:
         return SmtpSession(connection, None, (), problem=str(error))
     greeting = replies.pop(0) if replies else None
-    reading = _Reading(connection.from_client.stream, replies)
+    reading = _SessionParser(connection.from_client.stream, replies)
     problem = None
     try:
         _read(reading)
@@ -160,36 +165,36 @@ def read_session(connection: Connection) -> SmtpSession:
     return SmtpSession(connection, greeting, tuple(reading.exchanges), problem, tuple(reading.messages), unasked)
 
 
-def _read(reading: _Reading) -> None:
+def _read(reading: _SessionParser) -> None:
     while (line := read_line(reading.stream, reading.at)) is not None:
-        exchange = reading.take(line)
+        exchange = reading.record(line)
         if exchange.verb == "AUTH":
             _read_auth(reading, exchange)
         elif exchange.verb == "DATA" and exchange.code == START_MAIL_INPUT:
             if not _read_data(reading, exchange):
                 return
         else:
-            _note(reading, exchange)
+            _update_transaction(reading, exchange)
 
 
-def _read_auth(reading: _Reading, exchange: SmtpExchange) -> None:
+def _read_auth(reading: _SessionParser, exchange: SmtpExchange) -> None:
     while exchange.code == CONTINUE_AUTH and (line := read_line(reading.stream, reading.at)) is not None:
-        exchange = reading.take(line)
+        exchange = reading.record(line)
 
 
-def _read_data(reading: _Reading, asked: SmtpExchange) -> bool:
+def _read_data(reading: _SessionParser, asked: SmtpExchange) -> bool:
     """Parse the mail data after a 354; return False if they are incomplete."""
     data = read_mail_data(reading.stream, reading.at)
     if data is None:
         return False
-    sent = reading.take(data)
+    sent = reading.record(data)
     if reading.mail is not None:
         reading.messages.append(Message(reading.mail, tuple(reading.recipients), asked, sent))
     reading.mail, reading.recipients = None, []
     return True
 
 
-def _note(reading: _Reading, exchange: SmtpExchange) -> None:
+def _update_transaction(reading: _SessionParser, exchange: SmtpExchange) -> None:
     """Update the transaction state by a command (section 4.1.4)."""
     done = 200 <= exchange.code < 300
     if exchange.verb == "MAIL" and done:
@@ -203,11 +208,11 @@ def _note(reading: _Reading, exchange: SmtpExchange) -> None:
 def _order(greeting: Reply | None, exchanges: Iterable[SmtpExchange], left: Iterable[Reply]) -> str | None:
     """Return a violation of the order: replies after their commands; only 421 may be unsolicited (section 4.2)."""
     first: Line | None = greeting
-    for one in exchanges:
-        if first is not None and one.command.first_ns < first.last_ns:
-            return f"{one.text!r} in frame {one.command.frame} does not wait for the greeting"
+    for exchange in exchanges:
+        if first is not None and exchange.command.first_ns < first.last_ns:
+            return f"{exchange.text!r} in frame {exchange.command.frame} does not wait for the greeting"
         first = None
-        if one.final is not None and one.final.last_ns < one.command.last_ns:
-            return f"the reply in frame {one.final.frame} precedes its command in frame {one.command.frame}"
+        if exchange.final is not None and exchange.final.last_ns < exchange.command.last_ns:
+            return f"the reply in frame {exchange.final.frame} precedes its command in frame {exchange.command.frame}"
     unasked = [one for one in left if one.code != CLOSING_DOWN]
     return f"the reply in frame {unasked[0].frame} answers nothing" if unasked else None

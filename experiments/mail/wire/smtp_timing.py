@@ -44,7 +44,7 @@ def smtp_intervals(sessions: Iterable[SmtpSession], at_server: SmtpTraffic) -> I
 
 def _is_same(there: SmtpSession, here: SmtpSession) -> bool:
     """Return True for one connection captured at both ends: ports may be reused, but not before it has ended."""
-    begun, ended = here.connection.syn.time_ns, max((one.last_ns for one in here.replies), default=0)
+    begun, ended = here.connection.syn.time_ns, max((reply.last_ns for reply in here.replies), default=0)
     return there.connection.client == here.connection.client and begun <= there.connection.syn.time_ns <= ended
 
 
@@ -55,9 +55,9 @@ def _dialogue(session: SmtpSession) -> Iterator[Interval]:
     yield Interval("tcp_handshake", session.connection.syn.time_ns, answer.time_ns)
     if session.greeting is not None:
         yield Interval("dialogue", answer.time_ns, session.greeting.last_ns)
-    for one in session.exchanges:
-        if one.final is not None:
-            yield Interval("dialogue", one.command.first_ns, one.final.last_ns)
+    for exchange in session.exchanges:
+        if exchange.final is not None:
+            yield Interval("dialogue", exchange.command.first_ns, exchange.final.last_ns)
 
 
 def line_intervals(connection: Connection) -> Iterator[Interval]:
@@ -77,8 +77,8 @@ def line_intervals(connection: Connection) -> Iterator[Interval]:
 
 def lookups(frames: Sequence[Frame], client: str, start_ns: int, end_ns: int) -> list[Interval]:
     """Return the DNS lookups of one host that begin within [start_ns, end_ns)."""
-    of_client = [one for one in frames if _is_between(one, client)]
-    return [one for one in dns_intervals(of_client) if start_ns <= one.start_ns < end_ns]
+    of_client = [frame for frame in frames if _is_between(frame, client)]
+    return [interval for interval in dns_intervals(of_client) if start_ns <= interval.start_ns < end_ns]
 
 
 def _is_between(frame: Frame, host: str) -> bool:

@@ -15,7 +15,7 @@ from experiments.cache.claims.access_link import (
     decide_queueing_theory,
     decide_response_time_under_load,
 )
-from experiments.http.wire.bulk import Crossing, Traffic, crossings
+from experiments.http.wire.bulk import BulkExchange, Traffic, crossings
 from tests.core.experiments.harness.verdicts import said
 from tests.core.experiments.harness.wire import INTERFACE, MS, START_NS, Tcp, Wire, request, response
 
@@ -123,7 +123,7 @@ def test_other_octets_and_errors_fail_every_claim(tmp_path: Path) -> None:
     ],
 )
 def test_the_content_of_a_crossing_is_what_its_head_frames(octets: bytes, content: bytes) -> None:
-    crossing = Crossing((b"", 1), (b"", 80), b"/", 0, 1, end=len(octets), start=0, pieces=[octets[:9], octets[9:]])
+    crossing = BulkExchange((b"", 1), (b"", 80), b"/", 0, 1, end=len(octets), start=0, pieces=[octets[:9], octets[9:]])
     assert crossing.content == content
     # A segment that was not seen, and a head that does not fit what follows.
     assert replace(crossing, end=len(octets) + 1).content is None

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.cache.claims.savings import decide_link_relief, decide_visit_time, decompose_visit, opened
+from experiments.cache.claims.savings import count_connections, decide_link_relief, decide_visit_time, decompose_visit
 from experiments.cache.theory import cached_visit
 from experiments.cache.wire.link_use import LinkUse, link_use
 from experiments.harness.theory.tcp import SEGMENT_OVERHEAD_BYTES
@@ -83,7 +83,7 @@ def test_a_miss_waits_for_the_origin_and_a_hit_does_not(tmp_path: Path) -> None:
     assert parts(campus, stale, tmp_path) == {"tcp_handshake": LAN_MS, "origin_request": RTT_MS}
     assert parts(campus, hit, tmp_path) == {"tcp_handshake": LAN_MS}
     legs = campus.legs(tmp_path)
-    assert [opened(legs, span) for span in (miss, stale, hit)] == [1, 0, 0]
+    assert [count_connections(legs, span) for span in (miss, stale, hit)] == [1, 0, 0]
 
 
 def test_a_visit_without_a_response_has_no_duration(tmp_path: Path) -> None:

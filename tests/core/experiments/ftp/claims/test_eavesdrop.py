@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 
-from experiments.ftp.claims.eavesdrop import Overheard, Secret, decide_eavesdropping, decide_encryption, overhear
+from experiments.ftp.claims.eavesdrop import Overheard, Secret, decide_eavesdropping, decide_encryption, eavesdrop
 from tests.core.experiments.ftp.ftp_wire import FtpWire
 from tests.core.experiments.harness.verdicts import lose_one, said
 from tests.core.experiments.harness.wire import CLIENT, INTERFACE, SERVER, Tcp, Wire
@@ -20,7 +20,7 @@ BANNER = b"SSH-2.0-OpenSSH_9.2p1 Debian\r\n"
 
 
 def heard(wire: Wire, folder: Path, address: str = EVE, dropped: int = 0) -> Overheard:
-    return overhear(wire.capture(folder, dropped), INTERFACE, address)
+    return eavesdrop(wire.capture(folder, dropped), INTERFACE, address)
 
 
 def by_ftp(content: bytes = FILE) -> FtpWire:

@@ -17,7 +17,7 @@ from experiments.mail import outage
 from experiments.mail.claims.outage import Episode, Outage, attempts, decide_outage, during, resumption
 from experiments.mail.outage import EXPERIMENT, Evidence, Seen, run
 from experiments.mail.theory.outage import completed, recovery, spacing
-from experiments.mail.wire.attempts import Keeping, tries
+from experiments.mail.wire.attempts import RetryPolicy, attempts_by_time
 from experiments.mail.wire.imap import ImapTraffic
 from experiments.mail.wire.smtp import SmtpTraffic
 from tests.core.experiments.harness.verdicts import said
@@ -231,7 +231,7 @@ def kept(folder: Path, *attempts_ms: float) -> Episode:
     reports = (REPORT % body for body in BODIES)
     episode = given_up(*reports, attempts_ms=attempts_ms).episode(folder)
     # Instead of half an hour, twice that, and four days.
-    return replace(episode, outage=replace(episode.outage, keeping=Keeping(2, 4, 9)))
+    return replace(episode, outage=replace(episode.outage, keeping=RetryPolicy(2, 4, 9)))
 
 
 def test_a_queue_keeps_to_its_intervals(tmp_path: Path) -> None:
@@ -239,7 +239,7 @@ def test_a_queue_keeps_to_its_intervals(tmp_path: Path) -> None:
     said(
         decide_outage([], [kept(tmp_path / "a", *every)]), "shown", "6 attempts", "behind the one before, for 0.00 days"
     )
-    assert [one.began_ns for one in tries(during(kept(tmp_path / "b", *every)))] == [
+    assert [one.began_ns for one in attempts_by_time(during(kept(tmp_path / "b", *every)))] == [
         at_ns(ms) for ms in (1500, 3540, 5580, 7620, 10_500)
     ]
     early = (1500.0, 2900.0, 10_500.0)

@@ -11,14 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from experiments.harness.judge.reassembly import Piece, Stream
-from experiments.mail.claims.imap import Asked, ImapCourse, decide_imap, whole_messages
+from experiments.mail.claims.imap import ImapCourse, MailboxTask, decide_imap, fetched_messages
 from experiments.mail.wire.imap import ImapTraffic
 from experiments.mail.wire.imap_grammar import ImapGrammarError, read_command, read_responses, read_values
 from tests.core.experiments.harness.verdicts import lose_one, said
 from tests.core.experiments.mail.mailbox_wire import LETTERS, ImapWire, Pop3Wire, literal
 
 ATTACHMENT = b"the ring"
-ASKED = Asked(b"a picture", "Kept", ATTACHMENT)
+ASKED = MailboxTask(b"a picture", "Kept", ATTACHMENT)
 ASKED_PART = LETTERS[1][:20]
 
 
@@ -111,7 +111,7 @@ def test_a_completion_of_nothing_and_a_tag_used_twice_are_problems(tmp_path: Pat
 def test_a_message_may_come_as_header_and_text(tmp_path: Path) -> None:
     header, _, text = LETTERS[0].partition(b"\r\n\r\n")
     wire = ImapWire().log_in().fetch("RFC822.HEADER", header + b"\r\n\r\n").fetch("BODY[TEXT]", text).quit()
-    assert whole_messages(wire.traffic(tmp_path).sessions[0]) == {1: LETTERS[0]}
+    assert fetched_messages(wire.traffic(tmp_path).sessions[0]) == {1: LETTERS[0]}
 
 
 def everything(*contents: bytes) -> ImapWire:
@@ -242,7 +242,7 @@ def test_m2_is_undecided_without_what_it_looks_at(tmp_path: Path) -> None:
     said(decide_imap(course(tmp_path / "a", works=ImapWire().log_in().quit()), LETTERS, ASKED), "undecided", "has no")
     said(decide_imap(course(tmp_path / "b", headers=headers(LETTERS[0])), LETTERS, ASKED), "undecided", "were fetched")
     said(
-        decide_imap(course(tmp_path / "c"), LETTERS, Asked(b"nowhere", "Kept", ATTACHMENT)),
+        decide_imap(course(tmp_path / "c"), LETTERS, MailboxTask(b"nowhere", "Kept", ATTACHMENT)),
         "undecided",
         "0 messages have",
     )
