@@ -184,7 +184,7 @@ def _problem(
         return f"{unseen} of {len(asked)} responses were not captured whole"
     if paired < len(fetched):
         return f"{len(fetched) - paired} responses of the origin were not seen at the link's other end"
-    # One in a hundred moves no mean by a tenth; a few come from TCP's impatience when a queue grows fast.
+    # One in a hundred changes no mean by a tenth; a few are spurious retransmissions when a queue grows fast.
     if repeated > max(FEW_REPEATED, len(asked) / 100):
         return f"{repeated} segments were sent again, which is load that no formula has"
     return None

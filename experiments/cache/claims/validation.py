@@ -242,7 +242,7 @@ def _not_modified(legs: Legs, served: Served, objects: Objects) -> list[int]:
 
 def _nothing_behind(legs: Legs, upstream: Sequence[Exchange | None]) -> None:
     """Require that no 304 has a body: it is followed by the next response, or by the end of the stream."""
-    # Octets in front of another response are no status line, which `decide_legs` has found.
+    # Octets in front of another response are no status line: a violation, which `decide` has found.
     for conversation in legs.origin.conversations:
         if conversation.leftover and conversation.exchanges and conversation.exchanges[-1] in upstream:
             frame = response_of(conversation.exchanges[-1]).frames[-1]

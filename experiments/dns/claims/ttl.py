@@ -18,7 +18,7 @@ from experiments.dns.wire.message import DnsMessage, canonical
 from experiments.dns.wire.traffic import DnsExchange, DnsTraffic, merged
 from experiments.harness.judge.verdict import Contradiction, Finding, Verdict, decide, decides, failed, shown, undecided
 
-# A change is noted as soon as its zone has been read for certain, which is a moment after it was read.
+# The time of a change is the end of the zone's reload, a moment after the new data are served.
 CHANGE_TOLERANCE_NS = 1_000_000_000
 # With two points everything is monotone.
 FEWEST_POINTS = 3

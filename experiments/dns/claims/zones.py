@@ -19,7 +19,7 @@ from experiments.dns.claims.evidence import follow, words
 from experiments.dns.wire.message import DnsMessage, DnsRecord, canonical
 from experiments.harness.judge.verdict import Contradiction
 
-# Types whose value is a name, or ends with one.
+# Types with RDATA that is a name, or ends with one.
 _NAME_TYPES = ("NS", "CNAME", "PTR", "MX")
 
 

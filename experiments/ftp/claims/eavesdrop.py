@@ -23,7 +23,7 @@ from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusi
 SAID = re.compile(rb"^(USER|PASS) ([^\r\n]*)\r\n", re.IGNORECASE | re.MULTILINE)
 # RFC 4253 section 4.2: the identification with which both sides begin, in the clear.
 SSH_BANNER = re.compile(rb"\ASSH-2\.0-([!-~]+)")
-# A block of a file that is found anywhere else by chance: once in 2^256 tries.
+# The probability of a chance match of such a block is 2^-256.
 BLOCK_OCTETS = 32
 
 

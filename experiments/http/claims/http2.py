@@ -341,7 +341,7 @@ def decide_concurrent_streams(claim: str, loads: Sequence[PageLoad]) -> Verdict:
             f"{found[0][0]}{_in_all(loads)}"
         ), [frame for _, frames in found for frame in frames]
 
-    # With fewer named objects than two, streams look like one request behind the other.
+    # With fewer than two named objects, concurrent streams look like serial requests.
     return _with_objects(3, decide_delivered(claim, loads, check), loads)
 
 

@@ -17,12 +17,10 @@ from itertools import zip_longest
 from experiments.harness.judge.reassembly import Piece, Stream
 from experiments.harness.judge.tcp import Connection
 
-# The grammar of an HTTP/1 message head, as regular expressions over octets.
-#
-# Written from the ABNF of RFC 9112 (sections 2.1, 3, 4, 5), RFC 9110 (5.5, 5.6.2) and RFC 3986 (appendix A),
-# for the judge alone: services have a parser of their own, and one must not vouch for the other. Strict on
-# purpose: a bare LF, a folded line or a space before the colon is an error here, although a lenient recipient
-# may take it. Left out: the inner grammar of an absolute URI beyond its characters.
+# Grammar of an HTTP/1 message head, as regular expressions over octets, from the ABNF of RFC 9112 (sections 2.1, 3, 4,
+# 5), RFC 9110 (5.5, 5.6.2) and RFC 3986 (appendix A). It is independent of the services' parser, and strict: a bare LF,
+# obs-fold or a space before the colon is an error, although a lenient recipient may accept it. Left out: the inner
+# grammar of an absolute URI beyond its characters.
 
 # RFC 9110 section 5.6.2
 TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"

@@ -61,7 +61,7 @@ def describe_retries(kind: str, keeping: RetryPolicy, failed: Sequence[Attempt])
     # "The sender MUST delay retrying a particular destination after one attempt has failed. In general, the retry
     # interval SHOULD be at least 30 minutes": from the failure on, which is behind the attempt's begin.
     for one, other in pairwise(every):
-        # To the second: a timer of the operating system has a tick.
+        # Rounded to seconds: timers of the operating system have a tick.
         gap_s = round((other.began_ns - (one.failed_ns or one.began_ns)) / NS)
         if not keeping.interval_s <= gap_s <= keeping.longest_s:
             raise Contradiction(

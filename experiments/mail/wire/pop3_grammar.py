@@ -28,7 +28,7 @@ COMMAND = re.compile(rb"([A-Za-z]{3,4})(?: ([ -~]*))?\r\n")
 STATUS = re.compile(rb"(\+OK|-ERR|\+)(?: ([^\r\n]*))?\r\n")
 TEXT_LINE = re.compile(rb"([^\r\n]*)\r\n")
 END = b".\r\n"
-# Commands that lines follow, if they succeed, and whether that is so with an argument as well.
+# Commands with a multi-line response: without an argument only, and in any case.
 LISTINGS, CONTENTS = ("LIST", "UIDL", "AUTH"), ("RETR", "TOP", "CAPA")
 
 
