@@ -35,7 +35,7 @@ from typing import Any
 
 from experiments.cache.claims import access_link as judge
 from experiments.cache.claims.access_link import CaseFigures, Setting
-from experiments.cache.claims.access_link_span import SpanFigures, span_figures, w8_span
+from experiments.cache.claims.access_link_span import SpanFigures, decide_waits_over_span, span_figures
 from experiments.cache.claims.versions import objects_in
 from experiments.cache.workload import Plan, Workload, representative
 from experiments.harness.clock import tolerance
@@ -205,7 +205,7 @@ def _all_arrivals(context: Run) -> Outcome:
     context.step("calibrating the confidence interval", 0.95)
     interval = WaitInterval.of(queue, span_s, context.seed)
     return Outcome(
-        claims=(w8_span(case.name, one, interval, allowed),),
+        claims=(decide_waits_over_span(case.name, one, interval, allowed),),
         comparisons=(_compare_span(case.name, one, allowed),) if one.delays else (),
         fidelity=certificate([*evidence.checks, *evidence.watch.checks()]),
         implementations={"origin": origin_name(context)},

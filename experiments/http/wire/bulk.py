@@ -33,8 +33,8 @@ class BulkExchange:
 
     `end` is the sequence number of the response's last octet, which identifies the response at other interfaces;
     `wire_bytes` are the octets of the response's frames, headers included; `pieces` are its octets, if kept;
-    `request_bytes` are the octets of the request's first segment, which holds it whole; `acknowledgement_bytes` those of
-    the server's frames without data before the response (RFC 9293 section 3.8.6.3: an immediate acknowledgement).
+    `request_bytes` are the octets of the request's first segment, which holds it whole; `acknowledgement_bytes` those
+    of the server's frames without data before the response (RFC 9293 section 3.8.6.3: immediate acknowledgements).
     """
 
     client: Address

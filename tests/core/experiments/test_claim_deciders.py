@@ -13,8 +13,8 @@ from experiments.harness.judge.verdict import ClaimDecider
 from experiments.http.keep_alive import EXPERIMENT
 
 ROOT = Path(experiments.__file__).parent
-# Claims that a second experiment decides from other evidence: under load, or from many faults.
-TWICE = {"W1", "W2", "C5", "C6", "C8"}
+# Claims that a second experiment decides from other evidence: under load, or from many faults or arrivals.
+TWICE = {"W1", "W2", "W8", "C5", "C6", "C8"}
 
 
 def deciders() -> dict[str, set[str]]:
