@@ -1,4 +1,4 @@
-"""The command line of the MTA."""
+"""Command-line flags of the MTA."""
 
 import argparse
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -54,7 +54,7 @@ def _network(text: str) -> IPv4Network | IPv6Network:
 
 
 def endpoint(text: str) -> tuple[str, int | None]:
-    """Read `host`, `host:port`, `[address]:port` or an IPv6 address; the port is None where there is none."""
+    """Parse `host`, `host:port`, `[address]:port` or an IPv6 address; the port is None if it is missing."""
     if text.startswith("["):
         host, _, rest = text[1:].partition("]")
         return host, _port(rest[1:]) if rest.startswith(":") else None
@@ -65,7 +65,7 @@ def endpoint(text: str) -> tuple[str, int | None]:
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return the parser of the command line."""
+    """Return the argument parser of the MTA."""
     made = argparse.ArgumentParser(prog="python -m services.mail.mta", description="Take, keep and deliver mail.")
     made.add_argument("--domain", action="append", required=True, metavar="NAME", help="a domain whose mail ends here")
     made.add_argument("--hostname", metavar="NAME", help="this server's own name (default: the first --domain)")

@@ -1,13 +1,14 @@
-"""The mail server: takes messages, keeps them until they are delivered, and delivers them (RFC 5321, RFC 6409).
+"""Mail transfer agent: SMTP server, queue, and local and remote delivery in one program (RFC 5321, RFC 6409).
 
     $ python -m services.mail.mta --domain example.com --accounts accounts.txt --maildirs mail --queue queue --port 2525
     READY mta 127.0.0.1:2525 [::1]:2525
     $ swaks --server 127.0.0.1:2525 --from alice@example.org --to bob@example.com
 
-Mail for --domain (repeatable) comes in on --port from anybody and goes into Maildirs, DIR/domain/user; mail for others
-is taken from the networks of --relay-from, and on --submission-port from users who log in, and goes to where the DNS
-says, or to --smarthost. What is answered by 250 is on the disk. SIGHUP reads the accounts again; SIGUSR1 prints what
-waits as one JSON line on standard output, as `python -m services.mail.queue DIR` does for every message.
+Mail for --domain (repeatable) is accepted on --port from any client and delivered into Maildirs, DIR/domain/user. Mail
+for other domains is accepted from the networks of --relay-from and, on --submission-port, from authenticated users; it
+is sent to the domain's MX hosts or to --smarthost. The reply 250 is sent once the message is durable in the queue
+(services/mail/queue). SIGHUP reloads the accounts; SIGUSR1 prints the size of the queue as one JSON line on standard
+output; `python -m services.mail.queue DIR` lists every message.
 """
 
 import argparse
@@ -53,7 +54,7 @@ _NO_ROOM_ERRORS = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 
 
 class MTA:
-    """One mail server with its queue, its ports and its deliveries."""
+    """The MTA: listeners, queue and dispatcher."""
 
     def __init__(self, shell: Shell, options: argparse.Namespace) -> None:
         self._shell = shell
@@ -70,7 +71,7 @@ class MTA:
         self.server = SMTPServer(self._policy(), shell.log, shell.loop, self._limits(), _tls(options, self.hostname))
 
     def recover(self) -> None:
-        """Take up what an earlier process left in the queue; raises ServiceError."""
+        """Resume the open entries that an earlier process left in the queue; raises ServiceError."""
         try:
             entries = self._journal.recover()
         except OSError as error:
@@ -80,7 +81,7 @@ class MTA:
             self._dispatcher.dispatch(entry)
 
     async def listen(self) -> None:
-        """Open the ports; raises ServiceError."""
+        """Open the listeners; raises ServiceError."""
         options, shell = self._options, self._shell
         has_tls = self.server.context.tls is not None
         relay = Offer(self.hostname, options.max_size, starttls=has_tls)
@@ -94,12 +95,12 @@ class MTA:
         await shell.open_tcp(self.server.protocol(Port(submission, self._accept_submitted)), connections=connections)
 
     def status(self) -> dict[str, object]:
-        """Return how many messages wait."""
+        """Return the number of queued messages, and of those with at least one failed attempt."""
         entries = self.spool.entries.values()
         return {"event": "status", "queued": len(entries), "tried": sum(entry.tries > 0 for entry in entries)}
 
     def reload(self) -> None:
-        """Read the accounts again; a file that is wrong changes nothing."""
+        """Reload the accounts; on an invalid file the current ones remain in use."""
         try:
             self.accounts = Accounts.load(self._options.accounts, self._options.domain)
         except ServiceError as error:
@@ -108,7 +109,7 @@ class MTA:
         self.server.context.policy.accounts = self.accounts
 
     async def stop(self) -> None:
-        """End sessions, deliveries and the queue, in this order."""
+        """Close sessions, deliveries and the queue, in this order."""
         await self.server.stop()
         await self._dispatcher.close()
         await self.spool.close()
@@ -122,7 +123,7 @@ class MTA:
         return await self._take(asked, client, completed(asked.content, message_id, now))
 
     async def _take(self, asked: Accept, client: Client, content: bytes) -> Reply:
-        """Put a message on the disk and return the reply to its end: 250 takes it over."""
+        """Write a message to the queue; returns the reply to the end of the mail data (250: accepted)."""
         entry = self._dispatcher.new_entry(asked.reverse_path, asked.recipients, asked.is_8bit)
         alone = asked.recipients[0] if len(asked.recipients) == 1 else None
         field = received_field(
@@ -166,7 +167,7 @@ class MTA:
         return Limits(connections=self._options.max_connections, idle_s=self._options.idle)
 
     def _free_octets(self) -> int:
-        """What the file systems of the queue and of the mailboxes have left, the smaller of both."""
+        """Return the free space of the queue's or the mailboxes' file system, the smaller of both."""
         free = []
         for directory in (self._options.queue, self._options.maildirs):
             with suppress(OSError):
@@ -190,7 +191,7 @@ class MTA:
             Plan(self.hostname, pipelining=not options.no_pipelining),
             port,
             Patience(connect_s=options.connect_timeout),
-            # RFC 7435: encryption without knowing to whom is better than none.
+            # RFC 7435: opportunistic encryption; the peer's certificate is not verified.
             client_context(Trust(blind=True), "smtp") if options.remote_tls else None,
             options.remote_connections,
             options.remote_messages,
@@ -207,7 +208,7 @@ class MTA:
         return lambda domain: resolver.route(domain, own_names)
 
     async def _smarthost(self, _: str) -> Sequence[Host] | Reply:
-        """RFC 5321 section 2.3.10: everything goes through one gateway."""
+        """Resolve the smarthost, through which all mail for other domains goes (RFC 5321 section 2.3.10: a gateway)."""
         host = self._options.smarthost[0]
         try:
             found = await self._shell.loop.getaddrinfo(host, None, type=1)
@@ -232,8 +233,8 @@ def _tls(options: argparse.Namespace, hostname: str) -> ssl.SSLContext | None:
         context = server_context(*options.tls)
     else:
         context = self_signed_context([hostname, "localhost", "127.0.0.1", "::1"])
-    # RFC 8446 section 4.6.1: tickets may be left out. Nobody comes back within a session of mail, and one that is sent
-    # to who has closed already takes the last reply with it.
+    # RFC 8446 section 4.6.1: session tickets are optional. Mail clients rarely resume, and a ticket sent to a client
+    # that has already closed causes a reset, which loses the last reply.
     context.num_tickets = 0
     return context
 

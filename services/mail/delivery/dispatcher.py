@@ -1,8 +1,9 @@
-"""What becomes of the entries of the queue: each recipient's mailbox or next server, later tries, and bounces.
+"""Queue dispatcher: route each recipient to a mailbox or a remote domain, schedule retries, send bounces (RFC 5321).
 
-A recipient is settled by a reply: of class 2 it is delivered; of class 5, or when the time is up, the sender is told by
-a delivery status notification (dsn.py), which is in the queue before the recipient is settled. A message with the null
-reverse_path is never answered by one (RFC 5321 sections 4.5.5 and 6.1).
+A recipient is final after a reply of class 2 (delivered) or 5 (failed), or when its time in the queue has expired. For
+a failure, the sender gets a delivery status notification (dsn.py), which is written to the queue together with the
+change that makes the recipient final. No notification is sent for a message with the null reverse-path (RFC 5321
+sections 4.5.5 and 6.1).
 """
 
 import asyncio
@@ -23,9 +24,9 @@ from services.mail.queue.spool import Spool
 from services.mail.smtp.policy import NO_SUCH_USER
 from services.mail.smtp.reply import Reply
 
-# A bounce that could not be written, on a full disk, is tried again after so long.
+# Retry interval of a bounce that could not be written because the disk was full.
 BOUNCE_RETRY_S = 10.0
-# Destinations that are remembered; those with nothing to do are forgotten beyond that.
+# Destinations kept in memory; beyond that, idle ones are evicted.
 DESTINATIONS_KEPT = 1_000
 
 _EXPIRED = "It could not be delivered in time; the last reply was: "
@@ -33,7 +34,7 @@ _EXPIRED = "It could not be delivered in time; the last reply was: "
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """What the dispatcher works with; `hostname` is this server's own."""
+    """The dispatcher's environment; `hostname` is the name of this server."""
 
     loop: asyncio.AbstractEventLoop
     wall_clock: Callable[[], float]
@@ -44,7 +45,7 @@ class Service:
 
 
 class Dispatcher:
-    """Sees to it that every open entry of the spool is settled."""
+    """Delivers every open entry of the spool, or bounces it."""
 
     def __init__(self, service: Service, spool: Spool, accounts: Callable[[], Accounts], maildirs: Path) -> None:
         self.mailboxes = Mailboxes(service.loop, maildirs, spool, self.report)
@@ -58,23 +59,23 @@ class Dispatcher:
         self._closed = False
 
     def connect(self, remote: Remote) -> None:
-        """Say how mail for other domains goes out."""
+        """Set the parameters of remote delivery."""
         self._remote = remote
 
     def new_entry(self, reverse_path: Mailbox | None, recipients: Sequence[Mailbox], is_8bit: bool) -> Entry:
-        """Return an entry with an id of its own, lists and forwards followed, and no content yet."""
+        """Return an entry with a new id and expanded recipients, without content."""
         now = self._service.wall_clock()
         entry_id = f"{int(now * 1_000_000):x}{self._service.random.getrandbits(24):06x}"
         return Entry(entry_id, now, reverse_path, expand(recipients, self._accounts()), 0, is_8bit)
 
     async def accept(self, entry: Entry, content: bytes) -> None:
-        """Make an entry durable, then see to it; raises OSError."""
+        """Make an entry durable, then dispatch it; raises OSError."""
         entry.content, entry.size_octets = content, len(content)
         await self._spool.add([entry])
         self.dispatch(entry)
 
     def dispatch(self, entry: Entry, only: Collection[int] | None = None) -> None:
-        """Begin to deliver to the open recipients of an entry, or to those of them that are in `only`."""
+        """Start delivery to the open recipients of an entry, or to those in `only`."""
         if self._closed:
             return
         accounts = self._accounts()
@@ -93,7 +94,7 @@ class Dispatcher:
             self._destination(domain).add(Job(entry, recipients))
 
     def report(self, entry: Entry, replies: dict[int, Reply]) -> None:
-        """Take what became of some recipients of an entry."""
+        """Handle the results of a delivery attempt: one reply per recipient number."""
         now = self._service.wall_clock()
         is_over = self._service.schedule.is_over(entry.accepted_s, now)
         done = [at for at, reply in replies.items() if reply.is_positive]
@@ -113,7 +114,7 @@ class Dispatcher:
             self._try_later(entry, later, now)
 
     def on_wait(self, entry: Entry, recipients: Collection[int], reply: Reply, wait_s: float) -> bool:
-        """Note that an entry waits because its destination is out of reach; False where it has waited for too long."""
+        """Record that an entry waits for its destination's next retry; False if the entry has expired."""
         now = self._service.wall_clock()
         if self._service.schedule.is_over(entry.accepted_s, now):
             self.report(entry, dict.fromkeys(recipients, reply))
@@ -123,13 +124,14 @@ class Dispatcher:
         changed = any(entry.recipients[at].last != reply for at in recipients)
         for at in recipients:
             entry.recipients[at].last = reply
-        # For who looks at the queue: the first try, the second, the fourth, ... so that waiting costs no disk.
+        # Only informative (`python -m services.mail.queue`), so write at tries 1, 2, 4, 8, ...: waiting costs few
+        # writes.
         if changed or entry.tries & (entry.tries - 1) == 0:
             self._spool.note(Change(entry.id, (), dict.fromkeys(recipients, reply), entry.tries, entry.next_s))
         return True
 
     async def close(self) -> None:
-        """Stop delivering; what is not settled stays in the queue."""
+        """Stop deliveries; open entries remain in the queue."""
         self._closed = True
         for timer in self._timers.values():
             timer.cancel()
@@ -174,10 +176,10 @@ class Dispatcher:
         self.dispatch(entry, recipients)
 
     async def _bounce(self, entry: Entry, failed: Sequence[int]) -> None:
-        """Tell the sender, and settle the recipients in the same write."""
+        """Queue a bounce, and make the recipients final in the same write."""
         change = Change(entry.id, failed, {at: reply for at in failed if (reply := entry.recipients[at].last)})
         if entry.reverse_path is None:
-            # The null reverse_path: there is nobody to tell.
+            # Null reverse-path: never answer a bounce with a bounce.
             self._service.log.write("dropped", id=entry.id)
             self._settle(entry, change)
             return

@@ -1,7 +1,6 @@
-"""Whom a message is for once lists and forwards are followed (RFC 5321 section 3.9).
+"""Alias expansion: follow lists and forwards to the final recipients (RFC 5321 section 3.9).
 
-A list here is an alias of section 3.9.1: the reverse_path stays as it is. Whoever is reached in two ways gets one
-message.
+A list here is an alias of section 3.9.1: the reverse-path is unchanged. A mailbox reached on two ways gets one copy.
 """
 
 from collections.abc import Sequence
@@ -10,12 +9,12 @@ from services.mail.accounts import Accounts, Forward, MailingList
 from services.mail.address import Mailbox
 from services.mail.queue.entry import Recipient
 
-# What lists of lists may come to.
+# Limit on expanded recipients.
 EXPANDED_MAX = 10_000
 
 
 def expand(recipients: Sequence[Mailbox], accounts: Accounts) -> list[Recipient]:
-    """Return the final recipients; a name that leads back to itself leads nowhere else."""
+    """Return the final recipients, without duplicates; an alias loop ends at its first repetition."""
     final: dict[tuple[str, str], Recipient] = {}
     seen: set[tuple[str, str]] = set()
     waiting = [(mailbox, mailbox) for mailbox in reversed(recipients)]

@@ -1,8 +1,8 @@
-"""Final delivery: messages into the Maildirs of this server's users, each of them once (RFC 5321 section 4.4).
+"""Final delivery into local Maildirs, exactly once despite crashes (RFC 5321 section 4.4).
 
-A message's file is named after its id in the queue, so that an attempt that a crash cut off, after the message was
-there and before anybody wrote that down, is recognised by the next. All files of a batch are on the disk, and the names
-of all, when deliver() returns; batches are for one mailbox.
+The file name contains the queue id and the number of the recipient. If a crash came after delivery but before the queue
+recorded it, the retry (`may_be_there`) recognises the file by this name. A batch is for one mailbox; when deliver()
+returns, the contents and names of all its files are on disk.
 """
 
 import contextlib
@@ -22,14 +22,14 @@ _KEY = re.compile(r"Q([0-9A-Za-z]+)\.")
 
 
 class MailboxFullError(MaildirError):
-    """The owner's quota has no room for the message."""
+    """The message exceeds the mailbox's quota."""
 
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """One message for one mailbox: `key` (letters and digits) tells it from all others, `date_s` is when it came.
+    """One message for one mailbox: `key` (letters and digits) is unique, `date_s` the time of acceptance.
 
-    With `may_be_there` the mailbox is looked through first.
+    With `may_be_there` the mailbox is searched for the key first.
     """
 
     key: str
@@ -40,7 +40,7 @@ class Letter:
 
 @dataclass(frozen=True, slots=True)
 class _Written:
-    """A letter in tmp/: the open file, its name there, and the name that it is to have."""
+    """A message in tmp/: its open file, its name there, and its final name."""
 
     at: int
     descriptor: int
@@ -50,7 +50,7 @@ class _Written:
 
 
 def deliver(path: str, maildir: Maildir, letters: Sequence[Letter]) -> list[Exception | None]:
-    """Put letters into the INBOX of the Maildir at `path`; returns what went wrong with each, None for nothing."""
+    """Deliver messages to the INBOX of the Maildir at `path`; returns the error of each, None for success."""
     there = _keys_there(path) if any(letter.may_be_there for letter in letters) else frozenset()
     results: list[Exception | None] = [None] * len(letters)
     written: list[_Written] = []
@@ -72,14 +72,14 @@ def deliver(path: str, maildir: Maildir, letters: Sequence[Letter]) -> list[Exce
 
 
 def _write(path: str, maildir: Maildir, letter: Letter, at: int, before_octets: int) -> _Written:
-    """Write a letter to tmp/; `before_octets` are on their way into the mailbox already."""
+    """Write a message to tmp/; `before_octets` is the size of those written before it in this batch."""
     stored = stored_form(letter.content)
     if maildir.quota.quota_octets and not maildir.quota.allows(before_octets + len(stored), 1):
         raise MailboxFullError("The mailbox is full")
     seconds, fraction = divmod(int(letter.date_s * 1_000_000), 1_000_000)
     size_octets = len(stored) + stored.count(b"\n")
     base = f"{seconds}.M{fraction:06}Q{letter.key}.{_HOST},S={len(stored)},W={size_octets}"
-    # The same name at every attempt: what a crash left in tmp/ is written over, not left for ever.
+    # The same name for every attempt: a file left in tmp/ by a crash is overwritten.
     temporary = f"{path}/tmp/{base}"
     descriptor = os.open(temporary, _CREATE, 0o600)
     try:
@@ -92,7 +92,7 @@ def _write(path: str, maildir: Maildir, letter: Letter, at: int, before_octets: 
 
 
 def _finish(path: str, maildir: Maildir, written: Sequence[_Written], results: list[Exception | None]) -> None:
-    """Wait for the disk, then give the files their names; all were written before, so that they go out together."""
+    """Sync the files, then rename them into new/; all are written before the first sync: one flush covers them."""
     named = []
     for one in written:
         try:
@@ -107,7 +107,7 @@ def _finish(path: str, maildir: Maildir, written: Sequence[_Written], results: l
             maildir.quota.add(sum(one.octets for one in named), len(named))
             sync_directory(f"{path}/new")
     except OSError as error:
-        # They are there, and may not be after a power cut: the next attempt finds them.
+        # The files exist but might not survive a power failure: report an error; the retry finds them.
         for one in named:
             results[one.at] = error
 
@@ -118,7 +118,7 @@ def _remove(temporary: str) -> None:
 
 
 def _keys_there(path: str) -> frozenset[str]:
-    """The keys of the messages in a Maildir's INBOX."""
+    """Return the keys of the messages in a Maildir's INBOX."""
     found = set()
     for place in ("new", "cur"):
         with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""Letters on their way into local mailboxes: gathered while the disk is busy, then delivered together."""
+"""Local delivery queue: batches messages per mailbox while the disk is busy, and delivers them in threads."""
 
 import asyncio
 import errno
@@ -18,9 +18,9 @@ from services.mail.queue.entry import Entry
 from services.mail.queue.spool import Spool
 from services.mail.smtp.reply import Reply
 
-# Letters of one batch; more than a handful gain little.
+# Messages per batch; more than a handful gain little.
 BATCH_LETTERS = 64
-# Mailboxes that are written to at once.
+# Mailboxes written to concurrently.
 THREADS = 2
 
 DELIVERED = Reply(250, "Delivered to the mailbox", "2.1.5")
@@ -39,7 +39,7 @@ class _Waiting:
 
 
 class Mailboxes:
-    """The mailboxes below one directory; `report` is told what became of each letter."""
+    """The mailboxes below one directory; `report` is called with the reply for each message."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, root: Path, spool: Spool, report: Report) -> None:
         self._loop = loop
@@ -52,7 +52,7 @@ class Mailboxes:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def add(self, account: Account, entry: Entry, at: int) -> None:
-        """Deliver an entry to its recipient number `at`, whose account this is."""
+        """Queue an entry for its recipient number `at`, the owner of `account`."""
         waiting = self._waiting.get(account)
         if waiting is None:
             waiting = self._waiting[account] = deque()
@@ -62,14 +62,14 @@ class Mailboxes:
         waiting.append(_Waiting(entry, at))
 
     def used_octets(self, account: Account) -> int:
-        """Return how much a mailbox holds; what cannot be read is the matter of a delivery."""
+        """Return the size of a mailbox, 0 if it cannot be read (delivery then reports the error)."""
         try:
             return self._maildir(account).quota.usage()[0]
         except OSError:
             return 0
 
     async def close(self) -> None:
-        """Finish the batches that are under way; what else waits is in the queue."""
+        """Finish the current batches; other messages remain in the queue."""
         self._waiting.clear()
         if self._tasks:
             await asyncio.wait(self._tasks)
@@ -115,7 +115,7 @@ class Mailboxes:
     async def _letter(self, one: _Waiting) -> Letter:
         entry = one.entry
         content = await self._spool.content(entry)
-        # RFC 5321 section 4.4: the reverse_path is written once, by whoever delivers for good.
+        # RFC 5321 section 4.4: Return-Path is written once, by final delivery.
         whole = return_path_field(entry.reverse_path) + without_return_path(content)
         return Letter(f"{entry.id}r{one.at}", whole, entry.accepted_s, entry.may_be_there)
 

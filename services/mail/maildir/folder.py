@@ -1,13 +1,13 @@
-"""One folder: its messages in the order of their unique identifiers, and all that is done to them.
+"""Maildir folder: messages in order of their UIDs, flags, append, copy, expunge.
 
     folder = Maildir(path).folder("INBOX")
-    folder.refresh()                                   what there is now
+    folder.refresh()                                   rescan the directory
     for uid in folder.uids: folder.messages[uid].flags
-    folder.read(uid)                                   octets, lines ending in CRLF
+    folder.read(uid)                                   octets with CRLF line ends
 
-One Folder may serve many readers in turn: refresh() takes in what others did, and whoever shows the folder compares its
-`revision` and `messages` with what it showed before. Nothing here waits, but for a lock that another process holds
-for as long as it writes a few lines. Every operation raises OSError where the disk does.
+One Folder can serve several sessions in turn: refresh() reads the changes of other processes, and a session compares
+`revision` and `messages` with its own view. Nothing blocks, except on the lock that another process holds while it
+writes a few lines. All operations raise OSError on disk errors.
 """
 
 import contextlib
@@ -31,7 +31,7 @@ SYSTEM_FLAGS = tuple(FLAGS)
 
 @dataclass(slots=True)
 class Message:
-    """One message: `name` is its file, relative to the folder; `base` what identifies it."""
+    """One message: `name` is its file relative to the folder, `base` the unique part of the name."""
 
     uid: int
     base: str
@@ -42,12 +42,12 @@ class Message:
 
     @property
     def is_new(self) -> bool:
-        """Whether it lies in new/."""
+        """True if the file is in new/."""
         return self.name.startswith("new/")
 
 
 class Folder:
-    """The folder in the directory `path`; `new_uidvalidity` gives one that was never given before."""
+    """The folder in the directory `path`; `new_uidvalidity` returns an unused UIDVALIDITY."""
 
     def __init__(
         self, path: str, quota: Quota, new_uidvalidity: Callable[[], int], wall_clock: Callable[[], float] | None
@@ -61,7 +61,7 @@ class Folder:
         self.moved(path)
 
     def moved(self, path: str) -> None:
-        """The folder is in this directory now, with all that is in it."""
+        """Update the path after the directory was renamed."""
         self.path = path
         self.keywords = Keywords(path)
         self._index = UidIndex(path)
@@ -69,27 +69,27 @@ class Folder:
 
     @property
     def uidvalidity(self) -> int:
-        """RFC 3501 section 2.3.1.1."""
+        """UIDVALIDITY (RFC 3501 section 2.3.1.1)."""
         return self._index.uidvalidity
 
     @property
     def uidnext(self) -> int:
-        """The UID of the message that comes next."""
+        """UIDNEXT: the UID of the next message."""
         return self._index.uidnext
 
     @property
     def first_recent(self) -> int:
-        """Messages from this UID on were shown to no session yet."""
+        r"""The first UID that is \Recent: messages from it on were shown to no session yet."""
         return self._index.first_recent
 
     def refresh(self, added: Sequence[str] = ()) -> None:
-        """Take in what is there now; new messages get their UIDs, those `added` here in the order given.
+        """Rescan the directory; assign UIDs to new messages, to those in `added` in the given order.
 
-        Raises NoFolderError where the folder is gone.
+        Raises NoFolderError if the folder was removed.
         """
         listing = self._scanner.scan()
         if listing is None and self.uidvalidity:
-            # Another process may have claimed what is recent.
+            # Another process may have claimed the \Recent messages.
             self._index.read()
             return
         if listing is not None:
@@ -102,7 +102,7 @@ class Folder:
             self._take(files)
 
     def _identify(self, files: dict[str, str], added: Sequence[str]) -> None:
-        """Give a UID to each message that has none."""
+        """Assign a UID to each message without one."""
         own = frozenset(added)
         with locked(f"{self.path}/{LOCK}"):
             if not self._index.read():
@@ -134,7 +134,7 @@ class Folder:
         self.revision += 1
 
     def claim_recent(self) -> int:
-        """Move what is in new/ to cur/ and return the first UID that is recent: to who asks, and to nobody after."""
+        """Move messages from new/ to cur/; returns the first UID that is recent, for this session only."""
         moved = [message for message in self.messages.values() if message.is_new]
         for message in moved:
             with contextlib.suppress(MessageGoneError):
@@ -153,14 +153,14 @@ class Folder:
             raise MessageGoneError("The message has been removed.") from None
 
     def read(self, uid: int) -> bytes:
-        """Return a message, each line ending in CRLF; raises MessageGoneError."""
+        """Return a message with CRLF line ends; raises MessageGoneError."""
         with open(self._open(uid), "rb") as file:
             content = wire_form(file.read())
         self.message(uid).size_octets = len(content)
         return content
 
     def read_header(self, uid: int) -> bytes:
-        """Return a message up to and with the empty line after its header; raises MessageGoneError."""
+        """Return a message's header including the empty line after it; raises MessageGoneError."""
         stored = b""
         with open(self._open(uid), "rb") as file:
             while piece := file.read(HEADER_PIECE_OCTETS):
@@ -175,12 +175,12 @@ class Folder:
         return wire_form(stored)
 
     def size_octets(self, uid: int) -> int:
-        """Return a message's size with CRLF at the end of each line; raises MessageGoneError."""
+        """Return a message's size with CRLF line ends; raises MessageGoneError."""
         size = self.message(uid).size_octets
         return len(self.read(uid)) if size is None else size
 
     def date(self, uid: int) -> float:
-        """Return when a message came, in seconds since 1970 UTC; raises MessageGoneError."""
+        """Return a message's internal date in seconds since 1970 UTC; raises MessageGoneError."""
         descriptor = self._open(uid)
         try:
             return os.fstat(descriptor).st_mtime
@@ -197,12 +197,12 @@ class Folder:
         raise MessageGoneError("The message has been removed.")
 
     def _look_again(self, attempt: int) -> None:
-        # Another program may have renamed it, to change its flags.
+        # Another program may have renamed it to change its flags.
         if attempt == 1:
             self.refresh()
 
     def set_flags(self, uid: int, flags: frozenset[str]) -> None:
-        """Give a message these flags and no others; raises MessageGoneError and TooManyKeywordsError."""
+        """Replace a message's flags; raises MessageGoneError and TooManyKeywordsError."""
         letters = self.keywords.letters_of(flags)
         for attempt in (1, 2):
             message = self.message(uid)
@@ -227,17 +227,17 @@ class Folder:
         self.revision += 1
 
     def may_add_keyword(self) -> bool:
-        """Whether there is room for another keyword."""
+        """Return True if the folder has a letter left for another keyword."""
         return len(self.keywords.names) < KEYWORDS_MAX
 
     def has_room(self, octets: int) -> bool:
-        """Whether the owner's quota allows for another message of this size."""
+        """Return True if the quota allows another message of this size."""
         return self._quota.allows(octets, 1)
 
     def append(self, messages: Sequence[Arriving], flags: Sequence[frozenset[str]] = ()) -> list[int]:
-        """Deliver messages, each with its flags, and return their UIDs.
+        """Deliver messages, each with its flags; returns their UIDs.
 
-        Raises QuotaExceededError, MessageTooLargeError and TooManyKeywordsError, and then there is none of them.
+        Raises QuotaExceededError, MessageTooLargeError and TooManyKeywordsError; then none of them was delivered.
         """
         size = sum(len(message.content) for message in messages)
         if not self._quota.allows(size, len(messages)):
@@ -254,9 +254,9 @@ class Folder:
         return [self._index.uids[base] for base in bases]
 
     def copy_to(self, uids: Iterable[int], target: "Folder") -> list[tuple[int, int]]:
-        """Put copies of messages, with their flags and dates, into another folder, all or none.
+        """Copy messages, with their flags and dates, into another folder, all or none.
 
-        Returns (UID here, UID there) of each; a message that is gone is left out. Raises QuotaExceededError and
+        Returns (UID here, UID there) of each; removed messages are skipped. Raises QuotaExceededError and
         TooManyKeywordsError.
         """
         found = [self.messages[uid] for uid in uids if uid in self.messages]
@@ -279,7 +279,7 @@ class Folder:
         return list(zip(names, target._added(list(names.values())), strict=True))
 
     def _link(self, uid: int, letters: str, target: "Folder") -> str:
-        """A message never changes, so that its copy is another name for the same octets."""
+        """Copy a message by a hard link, since files are immutable; returns the new name."""
         descriptor = self._open(uid)
         status = os.fstat(descriptor)
         os.close(descriptor)
@@ -289,7 +289,7 @@ class Folder:
         return name
 
     def expunge(self, uids: Iterable[int]) -> None:
-        """Remove messages; one that is gone already is no error."""
+        """Remove messages; those already removed are skipped."""
         octets = removed = 0
         for uid in [uid for uid in uids if uid in self.messages]:
             with contextlib.suppress(MessageGoneError):
@@ -315,5 +315,5 @@ class Folder:
         raise MessageGoneError("The message has been removed.")
 
     def position(self, uid: int) -> int:
-        """Return how many messages have smaller UIDs."""
+        """Return the number of messages with smaller UIDs."""
         return bisect_left(self.uids, uid)

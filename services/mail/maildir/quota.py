@@ -1,9 +1,9 @@
-"""What a user stores, summed up in one small file: maildirsize of Maildir++, which other programs keep as well.
+"""Quota accounting in `maildirsize`, the file of Maildir++ that other programs maintain as well.
 
 10000000S          the quota in octets
-52345 17           octets and messages: the lines are summed up
-1040 1             one came
--2044 -2           two went
+52345 17           octets and messages: usage is the sum of the lines
+1040 1             one message added
+-2044 -2           two messages removed
 """
 
 import os
@@ -17,7 +17,7 @@ FILE = "maildirsize"
 
 
 class Quota:
-    """The sums of one user's folders; `folders` lists their directories, 0 octets mean no quota and no accounting."""
+    """The usage of one user; `folders` lists the directories; a quota of 0 octets disables accounting."""
 
     def __init__(self, root: str, quota_octets: int, folders: Callable[[], list[str]]) -> None:
         self.quota_octets = quota_octets
@@ -26,12 +26,12 @@ class Quota:
         self._folders = folders
 
     def usage(self) -> tuple[int, int]:
-        """Return (octets, messages) that are stored now."""
+        """Return (octets, messages) stored now."""
         with locked(self._lock):
             return self._sums() or self._sum_up()
 
     def allows(self, octets: int, messages: int) -> bool:
-        """Whether so much more fits; counts afresh before it says no on the word of old sums."""
+        """Return True if this much more fits; recalculates before a refusal based on old sums."""
         if not self.quota_octets:
             return True
         with locked(self._lock):
@@ -41,7 +41,7 @@ class Quota:
             return used + octets <= self.quota_octets
 
     def add(self, octets: int, messages: int) -> None:
-        """Note that so much came, or went where the numbers are negative."""
+        """Record added, or with negative numbers removed, messages."""
         if not self.quota_octets:
             return
         with locked(self._lock):
@@ -55,7 +55,7 @@ class Quota:
         octets = read_file(self._path) or b""
         if octets.count(b"\n") > 2:
             return True
-        # A fresh file of our own lock tells the file system's time.
+        # Touch the lock file to get the file system's time.
         os.utime(self._lock)
         age_s = os.stat(self._lock).st_mtime - os.stat(self._path).st_mtime
         return age_s > SUMS_AGE_S and messages > 0

@@ -1,14 +1,29 @@
-"""Which message has which unique identifier: a file that only grows, and is replaced whole when it has grown too long.
+r"""UID index of a folder: unique identifiers and UIDVALIDITY in an append-only file (RFC 3501 section 2.3.1.1).
 
-    lab7-uids 1 1700000000           the form, and the UIDVALIDITY (RFC 3501 section 2.3.1.1)
+    lab7-uids 1 1700000000           format version, UIDVALIDITY
     1 1700000000.M20046P77Q3R9c.host,S=1040,W=1064
     2 1700000004.M113P80Q4R1f.host,S=998,W=1020
-    R 3                              messages from UID 3 on are recent still
-    N 7                              the next UID is at least 7, although no line above has 6
+    R 3                              messages from UID 3 on are still \Recent
+    N 7                              UIDNEXT is at least 7, even if no line above has UID 6
 
-A line counts once its LF is there. A process that is killed leaves at most a line without one, which is cut off by the
-next that writes; the UID in it was told to nobody, because it is on the disk before it is told. A UID is never given
-twice: it is the one after the largest that any line names.
+Maildir has no UIDs: a message is identified by the unique part of its file name. IMAP requires a number per message
+that is never reused, never changes, and grows in the order of arrival, for as long as UIDVALIDITY is the same. The
+index assigns them; the first process that scans a folder and finds unknown names does so, whether the MTA, another
+program or APPEND delivered them.
+
+Assignment. Under the folder's lock a process reads the lines added by others, appends one line per new message, syncs,
+and only then shows the UIDs to a client. The next UID is one above the largest that any line names. A line is valid
+once its LF is written: a process killed in between leaves at most a partial line, which the next writer truncates; its
+UID was shown to no client.
+
+Order. New messages are sorted by the time in their names. Messages of one APPEND or COPY keep their order.
+
+Compaction. A removed message leaves its line behind. When more than DEAD_LINES_MAX lines, and more than half, are dead,
+the file is replaced atomically; the N line keeps UIDNEXT although the lines that prove it are gone. Readers detect the
+replacement by the inode and read from the start.
+
+UIDVALIDITY. A missing or damaged index is recreated with a new, larger UIDVALIDITY (Maildir._new_uidvalidity), which
+tells clients to discard their cached UIDs. The same holds for a folder deleted and created again under its name.
 """
 
 import os
@@ -24,10 +39,10 @@ _FORM = b"lab7-uids 1 "
 
 
 class UidIndex:
-    """The UIDs of one folder, as far as the file was read.
+    """The UIDs of one folder, as of the last read().
 
-    read() may be called at any time; assign(), forget() and claim_recent() by who holds the folder's lock and has read
-    since. They raise OSError.
+    read() may be called at any time; assign(), forget() and claim_recent() only with the folder's lock held and after a
+    read(). They raise OSError.
     """
 
     def __init__(self, folder: str) -> None:
@@ -44,7 +59,7 @@ class UidIndex:
         self._lines = 0
 
     def read(self) -> bool:
-        """Read what was added since; False where there is no index, or none that can be used."""
+        """Read the lines added since the last call; False if there is no valid index."""
         try:
             descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         except FileNotFoundError:
@@ -87,13 +102,13 @@ class UidIndex:
             self.uidnext = max(self.uidnext, int(word) + 1)
 
     def create(self, uidvalidity: int) -> None:
-        """Begin an index under this UIDVALIDITY, in the place of one that there may be."""
+        """Create an empty index with this UIDVALIDITY, replacing an existing one."""
         self._clear()
         self.uidvalidity = uidvalidity
         self._write_anew(())
 
     def assign(self, bases: Iterable[str]) -> list[int]:
-        """Give each message the next UID, on the disk when this returns."""
+        """Assign the next UIDs to messages, on disk on return."""
         given = []
         lines = []
         for base in bases:
@@ -107,7 +122,7 @@ class UidIndex:
         return given
 
     def claim_recent(self) -> int:
-        """Return the first UID that is recent, and have none be so from now on."""
+        r"""Return the first recent UID, and reset: no message is \Recent for later sessions."""
         first = self.first_recent
         if first < self.uidnext:
             self._append(b"R %d\n" % self.uidnext, lasting=False)
@@ -116,7 +131,7 @@ class UidIndex:
         return first
 
     def forget(self, live: Iterable[str]) -> None:
-        """Write the index anew where most of its lines are of messages that are gone."""
+        """Compact the index if most of its lines are dead."""
         if self._lines < DEAD_LINES_MAX:
             return
         kept = {base: self.uids[base] for base in live if base in self.uids}
@@ -137,7 +152,7 @@ class UidIndex:
     def _append(self, octets: bytes, lasting: bool) -> None:
         descriptor = os.open(self._path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
-            # What lies behind the last whole line was left by a process that was killed.
+            # Truncate a partial line left by a killed process.
             os.ftruncate(descriptor, self._offset)
             os.lseek(descriptor, self._offset, os.SEEK_SET)
             write_all(descriptor, octets)

@@ -1,4 +1,4 @@
-"""Lists of addresses as an ENVELOPE shows them (RFC 5322 section 3.4; RFC 3501 section 7.4.2).
+"""Address lists as in IMAP's ENVELOPE (RFC 5322 section 3.4; RFC 3501 section 7.4.2).
 
 parse_addresses(b"Ann <ann@example.org>, friends: bob@example.org;") ==
     [Address(b"Ann", None, b"ann", b"example.org"), Address(None, None, b"friends", None),
@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from services.mail.mime.lexer import Lexer
 from services.mail.mime.limits import ADDRESSES_MAX
 
-# RFC 3501 section 7.4.2 keeps the empty host for groups, so that an address without one needs a word in its place.
+# RFC 3501 section 7.4.2: a NIL host denotes a group, so that an address without host needs a placeholder.
 MISSING_HOST = b"MISSING_DOMAIN"
 MISSING_MAILBOX = b"MISSING_MAILBOX"
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """The four parts; with no host, a mailbox begins a group of that name and no mailbox ends it."""
+    """The four parts of an address; without a host, a mailbox begins a group and None ends it."""
 
     name: bytes | None
     route: bytes | None
@@ -26,11 +26,11 @@ class Address:
 
 
 def parse_addresses(octets: bytes) -> list[Address]:
-    """Read a list of addresses; what cannot be read as one is shown as far as it goes."""
+    """Parse an address list; malformed parts are parsed as far as possible."""
     lexer = Lexer(octets)
     found: list[Address] = []
     in_group = False
-    # Up to here are words that are known to name neither a group nor a mailbox: none is read for it again.
+    # Words before this offset are neither a group nor a display name: do not parse them as one again (linear time).
     barren = 0
     while len(found) < ADDRESSES_MAX:
         lexer.skip_blanks()
@@ -60,7 +60,7 @@ def parse_addresses(octets: bytes) -> list[Address]:
 
 
 def _phrase(lexer: Lexer) -> bytes | None:
-    """Take words with dots among them, joined by single blanks."""
+    """Parse words and dots, joined by single blanks."""
     pieces: list[bytes] = []
     glued = True
     while True:
@@ -75,7 +75,7 @@ def _phrase(lexer: Lexer) -> bytes | None:
 
 
 def _bare(lexer: Lexer) -> Address:
-    """A mailbox without a name, which a comment may give."""
+    """Parse a mailbox without a display name; a comment may provide one."""
     begin = lexer.place
     lexer.comment = None
     mailbox = _local_part(lexer)
@@ -83,7 +83,7 @@ def _bare(lexer: Lexer) -> Address:
     lexer.skip_blanks()
     comment = lexer.comment
     if mailbox is None and host is None:
-        # Not the beginning of anything: one octet is passed over, so that the end is reached.
+        # Invalid octet: skip it, so that the loop makes progress.
         lexer.place = max(lexer.place, begin + 1)
     return Address(comment, None, mailbox or MISSING_MAILBOX, host or MISSING_HOST)
 
@@ -100,7 +100,7 @@ def _in_angles(lexer: Lexer, name: bytes | None) -> Address:
 
 
 def _route(lexer: Lexer) -> bytes | None:
-    """RFC 5322 section 4.4: obs-route."""
+    """Parse an obs-route (RFC 5322 section 4.4)."""
     begin = lexer.place
     hosts = []
     while lexer.take(b"@"):
@@ -116,7 +116,7 @@ def _route(lexer: Lexer) -> bytes | None:
 
 
 def _local_part(lexer: Lexer) -> bytes | None:
-    """Words with dots and, of the obsolete syntax, blanks around the dots."""
+    """Parse words with dots and, in the obsolete syntax, blanks around the dots."""
     pieces: list[bytes] = []
     while True:
         word = lexer.quoted() if lexer.next_is(b'"') else lexer.dot_atom()
@@ -124,7 +124,7 @@ def _local_part(lexer: Lexer) -> bytes | None:
             break
         pieces.append(word)
         lexer.skip_blanks()
-        # Two words side by side are none.
+        # Two adjacent words without a dot end the local part.
         if not (word.endswith(b".") or lexer.next_is(b".")):
             break
     return b"".join(pieces) or None

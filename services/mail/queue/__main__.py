@@ -1,4 +1,4 @@
-"""Show what waits in a queue, whether or not a server is running on it: one JSON line a message.
+"""List the messages in a queue, with or without a running server: one JSON line per message.
 
 $ python -m services.mail.queue queue
 {"id": "64b0...", "from": "alice@example.org", "to": [...], "size_octets": 1042, "tries": 3, "next_s": 1752150000.0}
@@ -12,11 +12,9 @@ from pathlib import Path
 from services.mail.queue.entry import Entry
 from services.mail.queue.journal import read_entries
 
-# An entry of the queue as people and programs read it.
-
 
 def described(entry: Entry) -> dict[str, object]:
-    """Return what there is to say of an entry: its envelope, and of each open recipient the last reply."""
+    """Summarise an entry as JSON-serialisable data: the envelope, and the last reply of each open recipient."""
     return {
         "id": entry.id,
         "accepted_s": round(entry.accepted_s, 3),
@@ -30,7 +28,7 @@ def described(entry: Entry) -> dict[str, object]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Print the open entries, the oldest first; returns 2 where there is no queue."""
+    """Print the open entries, oldest first; returns 2 if there is no queue."""
     parser = argparse.ArgumentParser(prog="python -m services.mail.queue", description="Show what waits in a queue.")
     parser.add_argument("directory", type=Path, metavar="DIR", help="the directory that the MTA has as --queue")
     options = parser.parse_args(argv)

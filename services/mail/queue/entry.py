@@ -1,6 +1,6 @@
-"""One message in the queue: its envelope, what became of each recipient, when it is tried next (RFC 5321 4.5.4).
+"""Queue entry: the envelope of a message, the state of each recipient, its retry schedule (RFC 5321 section 4.5.4).
 
-An entry is written to the disk as one line of JSON with the content behind it, and changes of its state as lines alone.
+Entries and changes are encoded as one line of JSON each; the journal stores an entry's content after its line.
 """
 
 import json
@@ -11,32 +11,32 @@ from typing import Any
 from services.mail.address import Mailbox
 from services.mail.smtp.reply import Reply
 
-# When a message that could not go is tried again, and when it is given up (RFC 5321 section 4.5.4.1).
+# Default schedule (RFC 5321 section 4.5.4.1).
 
-# The RFC asks for half an hour between tries and likes some more in the first hour; for four to five days before the
-# end.
+# The RFC recommends intervals of at least 30 minutes, more attempts in the first hour, and expiry after four to five
+# days.
 RETRY_S = (60.0, 300.0, 900.0, 1800.0)
 EXPIRE_S = 5 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """The waits before the second, third, ... try, the last again and again, until `expire_s` from the start."""
+    """The intervals before the second, third, ... attempt; the last repeats until `expire_s` after acceptance."""
 
     retry_s: Sequence[float] = RETRY_S
     expire_s: float = EXPIRE_S
 
     def wait_s(self, tries: int) -> float:
-        """Return how long to wait after so many tries that failed."""
+        """Return the interval after this number of failed attempts."""
         return self.retry_s[min(tries, len(self.retry_s)) - 1]
 
     def is_over(self, accepted_s: float, now_s: float) -> bool:
-        """Tell whether a message has been here for too long."""
+        """Return True if a message has expired."""
         return now_s - accepted_s >= self.expire_s
 
 
 def parse_waits(text: str) -> tuple[float, ...]:
-    """Read `1,2,4` as waits in seconds; raises ValueError."""
+    """Parse `1,2,4` as intervals in seconds; raises ValueError."""
     waits = tuple(float(word) for word in text.split(","))
     if not all(0 < wait < float("inf") for wait in waits):
         raise ValueError(f"{text!r} has a wait that is no time above zero")
@@ -44,12 +44,12 @@ def parse_waits(text: str) -> tuple[float, ...]:
 
 
 class StateError(ValueError):
-    """A line of the queue is none that this program writes."""
+    """A line of the journal that cannot be decoded."""
 
 
 @dataclass(slots=True)
 class Recipient:
-    """One forward_path: `original` is what the sender wrote, where a list or a forward led from it to `mailbox`."""
+    """One forward-path; `original` is the address in the envelope if an alias expanded from it to `mailbox`."""
 
     mailbox: Mailbox
     original: Mailbox | None = None
@@ -59,7 +59,7 @@ class Recipient:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where an entry's content lies: octets of a segment of the journal."""
+    """Location of an entry's content: octets of a journal segment."""
 
     segment: int
     offset: int
@@ -68,9 +68,9 @@ class Place:
 
 @dataclass(slots=True)
 class Entry:
-    """A message; times in seconds since 1970 UTC. `content` is None where it is read from `place` when it is needed.
+    """A queued message; times in seconds since 1970 UTC. `content` is None if it must be read from `place`.
 
-    `may_be_there` tells that an earlier attempt may have put it into a mailbox already, without anybody's knowing.
+    `may_be_there` means that an earlier attempt may have delivered to a local mailbox without a record of it.
     """
 
     id: str
@@ -87,18 +87,18 @@ class Entry:
 
     @property
     def open_recipients(self) -> list[int]:
-        """The places of those recipients that are not settled."""
+        """The numbers of the recipients that are not final."""
         return [at for at, recipient in enumerate(self.recipients) if not recipient.is_done]
 
     @property
     def is_done(self) -> bool:
-        """Whether every recipient is settled."""
+        """True if every recipient is final."""
         return all(recipient.is_done for recipient in self.recipients)
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What became of an entry: recipients that are settled, replies of those that are not, and the next try."""
+    """A change of an entry's state: recipients that are final, last replies, attempts and time of the next one."""
 
     id: str
     done: Sequence[int] = ()
@@ -107,7 +107,7 @@ class Change:
     next_s: float = 0.0
 
     def apply(self, entry: Entry) -> None:
-        """Make the change in the entry."""
+        """Apply the change to the entry."""
         for at in self.done:
             if at < len(entry.recipients):
                 entry.recipients[at].is_done = True
@@ -131,7 +131,7 @@ def _words(reply: Reply | None) -> list[Any] | None:
 
 
 def entry_line(entry: Entry) -> bytes:
-    """Return an entry's envelope and state as a line."""
+    """Encode an entry's envelope and state."""
     recipients = [[_pair(one.mailbox), _pair(one.original), one.is_done, _words(one.last)] for one in entry.recipients]
     state: dict[str, Any] = {
         "id": entry.id,
@@ -147,7 +147,7 @@ def entry_line(entry: Entry) -> bytes:
 
 
 def read_entry(line: bytes) -> Entry:
-    """Return the entry of a line, without its content; raises StateError."""
+    """Decode an entry, without its content; raises StateError."""
     try:
         state = json.loads(line)
         recipients = []
@@ -169,7 +169,7 @@ def read_entry(line: bytes) -> Entry:
 
 
 def change_line(change: Change) -> bytes:
-    """Return a change as a line."""
+    """Encode a change."""
     state: dict[str, Any] = {"id": change.id, "done": list(change.done)}
     if change.last:
         state["last"] = {str(at): _words(reply) for at, reply in change.last.items()}
@@ -179,7 +179,7 @@ def change_line(change: Change) -> bytes:
 
 
 def read_change(line: bytes) -> Change:
-    """Return the change of a line; raises StateError."""
+    """Decode a change; raises StateError."""
     try:
         state = json.loads(line)
         last = {int(at): Reply(*words) for at, words in state.get("last", {}).items()}

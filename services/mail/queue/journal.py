@@ -1,12 +1,11 @@
-"""The journal: files that only grow, into which a queue writes what came and what became of it.
+"""Journal of the queue: append-only segment files, group commit, crash recovery.
 
-    QUEUE/00000001.journal     a segment: records (record.py), the newest last
-    QUEUE/lock                 held by the one process that writes
+    QUEUE/00000001.journal     a segment: records (record.py), newest last
+    QUEUE/lock                 locked by the one process that writes
 
-What many sessions have to write goes out in one write and one fdatasync, and only then does any of them get its 250. A
-segment is removed once no entry that is still open lies in it or in an older one; entries that stay long are carried
-over into the newest. So nothing is written twice that is delivered at once, and a process may be killed at any moment:
-the next reads the segments in order and knows what is open. Used by one thread at a time.
+write() appends a batch of records of many sessions with one fdatasync, after which they get their 250. A segment is
+removed once neither it nor an older one holds an open entry; the entries of a segment that is kept for long are copied
+into the newest one. Recovery reads the segments in order. Not thread-safe: used by one thread at a time.
 """
 
 import contextlib
@@ -24,13 +23,13 @@ from services.mail.queue.entry import Change as Change
 from services.mail.queue.entry import Entry, Place, StateError, change_line, entry_line, read_change, read_entry
 from services.mail.queue.record import CHANGE, ENTRY, HEAD_OCTETS, encode, scan
 
-# A segment that is longer is not written to any more: small enough to be read in a moment, large enough to be rare.
+# Size at which a segment is full: small enough for a fast recovery, large enough to make new files rare.
 SEGMENT_OCTETS = 16 * 1024 * 1024
-# Zeros that are written ahead at a time.
+# Preallocation step.
 PREPARED_OCTETS = 4 * 1024 * 1024
-# Segments beyond which the open entries of the oldest are carried over, so that one old message keeps no disk full.
+# Beyond this number of segments, the open entries of the oldest are copied.
 SEGMENTS_MAX = 8
-# With nothing open in it, a segment is given up from this length on.
+# Size from which a segment without open entries is closed, so that it can be removed.
 IDLE_SEGMENT_OCTETS = 4 * 1024 * 1024
 _NAME = re.compile(r"([0-9]{8,})\.journal\Z")
 # Pieces of one writev(): IOV_MAX of Linux.
@@ -49,7 +48,7 @@ class _Segment:
 
 
 class Journal:
-    """The segments of one directory, which is made if it is not there; raises ServiceError where it cannot be used."""
+    """The segments of one directory, which is created if missing; raises ServiceError if it cannot be used."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -65,13 +64,13 @@ class Journal:
         self._active: _Segment | None = None
 
     def recover(self) -> list[Entry]:
-        """Return every entry that is open, the oldest first; raises OSError."""
+        """Return all open entries, oldest first; raises OSError."""
         return [entry for entry in read_entries(self._directory) if not entry.is_done]
 
     def write(self, items: Sequence[Written], durable: bool) -> list[Place | None]:
-        """Append entries and changes, on the disk when this returns if `durable`; returns where contents lie.
+        """Append entries and changes, on disk on return if `durable`; returns the location of each content.
 
-        Raises OSError, and then none of them counts.
+        Raises OSError; then none of the records is valid.
         """
         active = self._segment()
         self._prepare(active, sum(len(item.content or b"") for item in items if isinstance(item, Entry)))
@@ -94,7 +93,7 @@ class Journal:
         return places
 
     def read(self, place: Place) -> bytes:
-        """Return a content; raises OSError."""
+        """Return the content at a location; raises OSError."""
         with open(self._path(place.segment), "rb") as file:
             octets = os.pread(file.fileno(), place.size_octets, place.offset)
         if len(octets) != place.size_octets:
@@ -102,13 +101,13 @@ class Journal:
         return octets
 
     def release(self, oldest_open: int | None) -> None:
-        """Remove the segments before the oldest with an open entry; with None there is none at all."""
+        """Remove the segments before the oldest one with an open entry; None means that no entry is open."""
         active = self._active
         if active is not None and oldest_open is None and active.end >= IDLE_SEGMENT_OCTETS:
             self._close_active()
             active = None
         first_kept = oldest_open if oldest_open is not None else active.number if active is not None else 1 << 62
-        # In order, and never past one that stays: a change stands behind the entry that it is of.
+        # In order and without gaps: a change must not outlive the entry that it refers to.
         while self._numbers and self._numbers[0] < first_kept and (active is None or self._numbers[0] != active.number):
             with contextlib.suppress(FileNotFoundError):
                 self._path(self._numbers[0]).unlink()
@@ -116,11 +115,11 @@ class Journal:
 
     @property
     def oldest_to_carry(self) -> int | None:
-        """The segment whose open entries are to be written again, None while there are not too many segments."""
+        """The segment whose open entries should be copied, or None while the number of segments is within the limit."""
         return self._numbers[0] if len(self._numbers) > SEGMENTS_MAX else None
 
     def close(self) -> None:
-        """Let go of the directory."""
+        """Close the files and release the lock."""
         self._close_active()
         os.close(self._lock)
 
@@ -128,9 +127,9 @@ class Journal:
         return self._directory / f"{number:08}.journal"
 
     def _segment(self) -> _Segment:
-        """The segment that is written to, a new one where it is full; raises OSError."""
+        """Return the active segment, a new one if it is full; raises OSError."""
         active = self._active
-        # Somebody who removed the file took the queue with it: nothing is accepted into a file without a name.
+        # An unlinked segment would lose its records: open a new one.
         if active is not None and active.end < SEGMENT_OCTETS and os.fstat(active.descriptor).st_nlink:
             return active
         self._close_active()
@@ -142,9 +141,9 @@ class Journal:
         return self._active
 
     def _prepare(self, active: _Segment, octets: int) -> None:
-        """Have zeros where the next records go, on the disk already: to write over them changes nothing but themselves.
+        """Preallocate zeros for the next records and sync them: overwriting them changes no file system metadata.
 
-        A file that grows makes each fdatasync() wait for the file system's own journal, which all others write to.
+        A growing file makes each fdatasync() wait for the file system's own journal, shared with all other writers.
         """
         wanted = active.end + octets + PREPARED_OCTETS // 4
         if wanted <= active.prepared or octets > PREPARED_OCTETS:
@@ -154,7 +153,7 @@ class Journal:
             _pwrite_zeros(active.descriptor, begin, PREPARED_OCTETS)
             os.fsync(active.descriptor)
         except OSError:
-            # No room to spare: what is written says for itself whether it fits.
+            # Out of space for preallocation only: write() itself reports an error if the records do not fit.
             with contextlib.suppress(OSError):
                 os.ftruncate(active.descriptor, begin)
             return
@@ -164,13 +163,14 @@ class Journal:
         try:
             os.fdatasync(active.descriptor)
         except OSError:
-            # After that nobody knows what is on the disk, and the next might claim that all is well: a new segment.
+            # After a failed fdatasync the page cache is undefined, and a later fdatasync may report success: use a new
+            # segment.
             self._take_back(active, None)
             self._close_active()
             raise
 
     def _take_back(self, active: _Segment, error: OSError | None) -> None:
-        """Forget what was written in part; a file that may not grow any longer gets a successor."""
+        """Truncate a partial write; if the file cannot grow (EFBIG), the next write opens a new segment."""
         try:
             os.ftruncate(active.descriptor, active.end)
             active.prepared = active.end
@@ -221,13 +221,13 @@ def _sync_directory(directory: Path) -> None:
 
 
 def segments(directory: Path) -> list[tuple[int, Path]]:
-    """Return the segments of a queue, the oldest first; raises OSError."""
+    """Return the segments of a queue, oldest first; raises OSError."""
     found = ((_NAME.match(name), name) for name in os.listdir(directory))
     return sorted((int(match[1]), directory / name) for match, name in found if match is not None)
 
 
 def read_entries(directory: Path) -> list[Entry]:
-    """Return all entries that the segments hold, with their changes, the oldest first; raises OSError."""
+    """Replay the segments; returns all entries with their changes applied, oldest first; raises OSError."""
     entries: dict[str, Entry] = {}
     for number, path in segments(directory):
         try:
@@ -237,7 +237,7 @@ def read_entries(directory: Path) -> list[Entry]:
                 elif item.id in entries:
                     item.apply(entries[item.id])
         except FileNotFoundError:
-            # It was given up between the look and the reading: nothing in it is open.
+            # Released between listing and opening: it holds no open entry.
             continue
     return list(entries.values())
 
@@ -249,7 +249,7 @@ def _items(number: int, path: Path) -> Iterator[Written]:
             return
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped, memoryview(mapped) as octets:
             for found in scan(octets):
-                # A record that is whole and means nothing is another program's: there is nobody to tell.
+                # Skip a valid record of an unknown format, of another version of this program.
                 with contextlib.suppress(StateError):
                     yield _item(found.kind, found.data, number, found.offset)
 

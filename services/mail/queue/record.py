@@ -1,9 +1,9 @@
-r"""Records of the journal: how many octets, their CRC, and the octets; a torn one is told from a whole one.
+r"""Record format of the journal: header with length and CRC-32, so that a torn write is detected.
 
-    4 octets  \x1eL7Q             1 octet   what it is: E an entry and its content, C a change
+    4 octets  \x1eL7Q             1 octet   kind: E an entry and its content, C a change
     4 octets  length of the data  4 octets  CRC-32 of kind and data
 
-What a crash left at the end, or anywhere, is passed over up to the next record that is whole.
+Octets that are not a valid record, left by a crash, are skipped up to the next valid one.
 """
 
 import struct
@@ -20,7 +20,7 @@ CHANGE = b"C"
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A whole record: where its data begins in the file, and the data."""
+    """A valid record: the offset of its data in the file, and the data."""
 
     kind: bytes
     offset: int
@@ -28,7 +28,7 @@ class Found:
 
 
 def encode(kind: bytes, *parts: bytes) -> list[bytes]:
-    """Return the pieces of a record, to be written one after the other."""
+    """Encode a record; returns its pieces, to be written in order."""
     crc = zlib.crc32(kind)
     for part in parts:
         crc = zlib.crc32(part, crc)
@@ -36,7 +36,7 @@ def encode(kind: bytes, *parts: bytes) -> list[bytes]:
 
 
 def scan(octets: memoryview) -> Iterator[Found]:
-    """Yield every whole record of a file's octets, in order."""
+    """Yield every valid record of a segment, in order."""
     at = 0
     whole = bytes(octets[:HEAD_OCTETS])
     while at + HEAD_OCTETS <= len(octets):
@@ -53,7 +53,7 @@ def scan(octets: memoryview) -> Iterator[Found]:
 
 
 def _next(octets: memoryview, begin: int) -> int:
-    """Where the next record may begin."""
+    """Return the offset of the next possible record."""
     piece = 1 << 16
     while begin < len(octets):
         found = bytes(octets[begin : begin + piece]).find(MAGIC)

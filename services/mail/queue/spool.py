@@ -1,7 +1,7 @@
-"""Writes to the journal from an event loop: what comes together goes to the disk together.
+"""Spool: the open entries in memory, and the asyncio interface to the journal with group commit.
 
-One thread writes. While it does, what else comes gathers, and goes out as the next batch: the busier the server, the
-more messages share one wait for the disk.
+One thread writes the journal. Records that arrive during a write form the next batch: the higher the load, the more
+messages share one fdatasync.
 """
 
 import asyncio
@@ -14,13 +14,13 @@ from services.eventlog import EventLog
 from services.mail.queue.entry import Change, Entry, Place
 from services.mail.queue.journal import Journal, Written
 
-# Octets of one batch: what is behind it waits no longer than it takes to write so much.
+# Size limit of a batch, which bounds the delay of the records behind it.
 BATCH_OCTETS = 8 * 1024 * 1024
-# Contents that wait in memory for their delivery; what is over is read from the journal again.
+# Memory for contents of entries not yet delivered; beyond it they are read back from the journal.
 CACHED_OCTETS = 64 * 1024 * 1024
-# How long a change may wait that nothing durable follows.
+# Retry interval after a failed write of changes.
 RETRY_S = 1.0
-# Newer than any segment.
+# Above any segment number.
 _NEWEST = 1 << 62
 
 
@@ -33,7 +33,7 @@ class _Waiting:
 
 
 class Spool:
-    """The open entries of one journal; `entries` has them by id."""
+    """The open entries of one journal; `entries` maps ids to them."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, journal: Journal, log: EventLog) -> None:
         self.entries: dict[str, Entry] = {}
@@ -47,33 +47,33 @@ class Spool:
         self._idle.set()
         self._carried: set[str] = set()
         self._cached_octets = 0
-        # How many open entries lie in each segment.
+        # Number of open entries per segment.
         self._open: Counter[int] = Counter()
 
     def adopt(self, entries: Iterable[Entry]) -> None:
-        """Take over what an earlier process left open."""
+        """Add the entries recovered from an earlier process."""
         for entry in entries:
             self._enter(entry)
 
     async def add(self, entries: Sequence[Entry], change: Change | None = None) -> None:
-        """Make entries durable, and a change that goes with them or not at all; raises OSError."""
+        """Make entries durable, with a change in the same write; raises OSError."""
         written: asyncio.Future[None] = self._loop.create_future()
         items: list[Written] = [*entries, *([] if change is None else [change])]
         self._put(_Waiting(items, True, written, sum(len(entry.content or b"") for entry in entries)))
         await written
 
     def note(self, change: Change) -> None:
-        """Write a change soon: one that is lost by a crash is found out again."""
+        """Write a change without waiting; if a crash loses it, the attempt is repeated."""
         self._put(_Waiting([change], False, None, 0))
 
     def settle(self, entry: Entry) -> None:
-        """Forget an entry whose every recipient is settled, once its change was given to note() or add()."""
+        """Drop an entry whose recipients are all final, after its change was passed to note() or add()."""
         if self.entries.pop(entry.id, None) is not None:
             self._uncache(entry)
             self._count(entry, -1)
 
     async def content(self, entry: Entry) -> bytes:
-        """Return an entry's content; raises OSError."""
+        """Return an entry's content, from memory or from the journal; raises OSError."""
         if entry.content is not None:
             return entry.content
         if entry.place is None:
@@ -81,7 +81,7 @@ class Spool:
         return await self._loop.run_in_executor(None, self._journal.read, entry.place)
 
     async def close(self) -> None:
-        """Write what is left and let go of the journal."""
+        """Flush pending writes and close the journal."""
         await self._idle.wait()
         self._thread.shutdown()
         self._journal.close()
@@ -111,7 +111,7 @@ class Spool:
         if not self._writing:
             self._writing = True
             self._idle.clear()
-            # Not now: other sessions that were read in this turn of the loop may have something as well.
+            # Deferred to the end of this loop iteration: other sessions may add records to the batch.
             self._loop.call_soon(self._write)
 
     def _write(self) -> None:
@@ -131,7 +131,7 @@ class Spool:
         job.add_done_callback(lambda done: self._written(batch, items, done))
 
     def _oldest_open(self, items: Sequence[Written]) -> int | None:
-        """The oldest segment that is needed once these items are written; None where nothing at all is open."""
+        """Return the oldest segment needed after these records are written; None if no entry is open."""
         if self._open:
             return min(self._open)
         return _NEWEST if any(isinstance(item, Entry) for item in items) else None
@@ -154,7 +154,7 @@ class Spool:
         for one in batch:
             if one.written is None:
                 if error is not None:
-                    # Changes are kept until there is room for them again.
+                    # Retry changes until the disk has space.
                     self._loop.call_later(RETRY_S, self._put, one)
             elif not one.written.cancelled():
                 one.written.set_result(None) if error is None else one.written.set_exception(error)
@@ -172,12 +172,13 @@ class Spool:
             known.place = place
             self._count(known, 1)
         else:
-            # It was settled meanwhile, and the copy came behind the word of that.
+            # The entry became final during the copy: the copy follows its last change in the journal, so repeat the
+            # change.
             self._carried.discard(entry.id)
             self.note(Change(entry.id, range(len(entry.recipients))))
 
     def _carry_over(self) -> None:
-        """Write the entries of the oldest segment again where there are too many segments."""
+        """If there are too many segments, copy an entry of the oldest one into the newest."""
         oldest = self._journal.oldest_to_carry
         if oldest is None or not self._open or self._waiting:
             return
@@ -193,7 +194,7 @@ class Spool:
             return
         if entry.id not in self.entries or entry.id in self._carried:
             return
-        # A copy, so that what changes while it is written stands behind it as a change.
+        # Copy the state, so that changes made during the write follow it as Change records.
         self._carried.add(entry.id)
         copy = replace(entry, content=content, recipients=[replace(one) for one in entry.recipients])
         written: asyncio.Future[None] = self._loop.create_future()

@@ -1,7 +1,7 @@
-"""The server's side of an SMTP connection, without I/O: octets in, replies out (RFC 5321 sections 3 and 4).
+"""SMTP server session without I/O: octets in, replies out (RFC 5321 sections 3 and 4).
 
     S: 220 mx.example.com ESMTP ready          greeting()
-    C: EHLO client.example.org                 receive() returns all replies that the octets earn, in order
+    C: EHLO client.example.org                 receive() returns the replies to all complete commands, in order
     S: 250-mx.example.com ...
     C: MAIL FROM:<alice@example.org>
     S: 250 2.1.0 Sender ok
@@ -9,13 +9,13 @@
     S: 250 2.1.5 Recipient ok
     C: DATA
     S: 354 Start mail input; end with <CRLF>.<CRLF>
-    C: ... <CRLF>.<CRLF>                       asked is now Accept(...): the shell puts the message on disk
+    C: ... <CRLF>.<CRLF>                       asked is now Accept(...): the connection makes the message durable
     S: 250 2.0.0 Queued as ...                 accepted()
 
-The table of commands is in commands.py. What only the world can answer (is it on disk? whose password is it? TLS)
-stands in `asked`; while it does, octets wait, and the shell reads no more. Extensions: SIZE (RFC 1870), PIPELINING (RFC
-2920), 8BITMIME (RFC 6152), ENHANCEDSTATUSCODES (RFC 2034), STARTTLS (RFC 3207), AUTH (RFC 4954), submission (RFC 6409).
-Left out: CHUNKING, DSN requests (RFC 3461), SMTPUTF8.
+The command table is in commands.py. An operation that needs I/O (write to the queue, validate a password, TLS
+handshake) is a request in `asked`; until it is completed, received octets are buffered and the connection stops
+reading. Extensions: SIZE (RFC 1870), PIPELINING (RFC 2920), 8BITMIME (RFC 6152), ENHANCEDSTATUSCODES (RFC 2034),
+STARTTLS (RFC 3207), AUTH (RFC 4954), submission (RFC 6409). Left out: CHUNKING, DSN requests (RFC 3461), SMTPUTF8.
 """
 
 import re
@@ -32,14 +32,14 @@ from services.mail.smtp.offer import Offer
 from services.mail.smtp.policy import AUTH_REQUIRED, Client, Policy
 from services.mail.smtp.reply import Reply
 
-# HELO's argument: a domain, or something in brackets; section 4.1.4 wants mail from those whose name is wrong too.
+# HELO's argument: a domain or a bracketed literal; section 4.1.4 forbids rejection for a wrong name.
 _HELLO = re.compile(r"(?:[A-Za-z0-9._-]{1,255}|\[[!-Z^-~]{1,255}\])\Z")
-# Octets that stand in no command: controls, and a bare CR or LF above all (section 2.3.8).
+# Octets invalid in commands: control characters, above all a bare CR or LF (section 2.3.8).
 _NOT_IN_COMMANDS = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 class ServerSession:
-    """One connection; `state` tells where it is and `asked` what the shell has to answer."""
+    """One session; `state` is its state and `asked` the request that the connection has to complete."""
 
     def __init__(self, policy: Policy, offer: Offer, client: Client) -> None:
         self.state = State.CONNECTED
@@ -54,10 +54,10 @@ class ServerSession:
         self._errors = self._auth_failures = 0
         self._reset()
 
-    # What the shell calls.
+    # Interface to the connection.
 
     def greeting(self) -> bytes:
-        """Return the first line, 220, or 554 where the client is not served (RFC 5321 section 3.1)."""
+        """Return the greeting: 220, or 554 if the client is rejected (RFC 5321 section 3.1)."""
         refusal = self._policy.connection(self.client.address)
         if refusal is not None:
             self.state = State.REFUSED
@@ -65,20 +65,20 @@ class ServerSession:
         return Reply(220, f"{self._offer.hostname} ESMTP ready").to_wire()
 
     def receive(self, data: bytes) -> bytes:
-        """Take octets and return the replies that they earn, in order; none while `asked` stands or when it is over."""
+        """Buffer octets and return the replies to all complete commands; empty while `asked` is set or when closed."""
         if self.state is State.CLOSED:
             return b""
         self._input.feed(data)
         return self._go_on()
 
     def accepted(self, reply: Reply) -> bytes:
-        """Answer Accept by the reply that the client gets; what came meanwhile is answered behind it."""
+        """Complete Accept with the reply to send; then handle the commands buffered meanwhile."""
         self._end_request(State.GREETED)
         self._reply(reply)
         return self._go_on()
 
     def authenticated(self, account: Account | None) -> bytes:
-        """Answer CheckPassword."""
+        """Complete CheckPassword; `account` None means wrong credentials."""
         self._end_request(State.GREETED)
         if account is not None:
             self.client.account = account
@@ -91,7 +91,7 @@ class ServerSession:
         return self._go_on()
 
     def tls_started(self, version: str) -> bytes:
-        """Answer StartTLS: all that was said before is forgotten (RFC 3207 section 4.2)."""
+        """Complete StartTLS: discard all state of the session (RFC 3207 section 4.2)."""
         self._end_request(State.CONNECTED)
         self._input.clear()
         self.client.hello, self.client.is_extended, self.client.tls = "", False, version
@@ -99,7 +99,7 @@ class ServerSession:
         return b""
 
     def stop(self, reason: str, enhanced: str = "4.3.2") -> bytes:
-        """End the connection from this side and return the 421 that says why (RFC 5321 section 3.8)."""
+        """Close the session and return its last reply, 421 with a reason (RFC 5321 section 3.8)."""
         if self.state is State.CLOSED:
             return b""
         self._close(Reply(421, f"{self._offer.hostname} {reason}", enhanced))
@@ -107,10 +107,10 @@ class ServerSession:
 
     @property
     def held_octets(self) -> int:
-        """How much of what the client sent is in memory."""
+        """Received octets that are buffered."""
         return len(self._input) + (0 if self._content is None else self._content.held_octets)
 
-    # Octets become lines, lines commands.
+    # Parsing and dispatch.
 
     def _go_on(self) -> bytes:
         while self.asked is None and self.state is not State.CLOSED and self._step():
@@ -118,7 +118,7 @@ class ServerSession:
         return self._flush()
 
     def _step(self) -> bool:
-        """Take one command, or what is there of the mail data; False when nothing whole is left."""
+        """Handle one command, or the buffered mail data; False if nothing complete is left."""
         if self._content is not None:
             rest = self._content.feed(self._input.take_all())
             if rest is None:
@@ -179,14 +179,14 @@ class ServerSession:
             self._reply(Reply(501, "HELO and EHLO take a domain or an address literal", "5.5.4"))
             return False
         self.client.hello, self.client.is_extended = name, is_extended
-        # RFC 5321 section 4.1.4: a hello in a transaction ends it as RSET does.
+        # RFC 5321 section 4.1.4: HELO or EHLO within a transaction resets it.
         self._reset()
         self.state = State.GREETED
         return True
 
     def _extensions(self) -> list[str]:
         lines = [f"SIZE {self._offer.size_octets}", "8BITMIME", "PIPELINING", "ENHANCEDSTATUSCODES", "HELP"]
-        # RFC 3207 section 4.2: not offered again inside TLS.
+        # RFC 3207 section 4.2: not announced inside TLS.
         if self._offer.starttls and self.client.tls is None:
             lines.append("STARTTLS")
         if self._may_authenticate():
@@ -205,7 +205,7 @@ class ServerSession:
         except parameters.ParameterError as error:
             self._reply(error.reply)
             return
-        # RFC 1870 section 6.1: what can never be is 552, what cannot be now 452.
+        # RFC 1870 section 6.1: 552 if the size exceeds the limit, 452 if storage is short for now.
         if mail.size_octets > self._offer.size_octets:
             self._reply(Reply(552, f"This server takes {self._offer.size_octets} octets at most", "5.3.4"))
             return
@@ -240,7 +240,7 @@ class ServerSession:
         if argument:
             self._reply(said.NO_ARGUMENT)
         elif self.state is State.MAIL:
-            # RFC 5321 section 3.3: 503 or 554 where no recipient was taken.
+            # RFC 5321 section 3.3: 503 or 554 if no recipient was accepted.
             self._reply(said.NO_RECIPIENTS if self._refused_recipients else said.RCPT_FIRST)
         else:
             self._content = ContentReader(self._offer.size_octets)
@@ -309,11 +309,11 @@ class ServerSession:
             self._reply(said.NO_ARGUMENT)
         else:
             self._reply(Reply(220, "Ready to start TLS", "2.0.0"))
-            # What was sent ahead came in the clear: somebody on the path may have put it there.
+            # Discard commands pipelined in plain text: an attacker on the path may have injected them.
             self._input.clear()
             self._ask(StartTLS())
 
-    # What several handlers share.
+    # Shared by several handlers.
 
     def _take_response(self, line: bytes, octets: int) -> None:
         exchange = self._exchange
@@ -356,7 +356,7 @@ class ServerSession:
             self._ask(Accept(mail.reverse_path, recipients, content, mail.is_8bit))
 
     def _reset(self) -> None:
-        """Forget the transaction (RFC 5321 section 4.1.1.5)."""
+        """Discard the transaction (RFC 5321 section 4.1.1.5)."""
         self._transaction = parameters.MailParameters(None)
         self._recipients: dict[tuple[str, str], Mailbox] = {}
         self._refused_recipients = 0
