@@ -86,12 +86,11 @@ class Accounts:
         self.domains = tuple(domain.lower() for domain in domains)
         for domain in self.domains:
             if not address.is_domain(domain):
-                raise ServiceError(f"{domain!r} is no mail domain: name another with --domain")
+                raise ServiceError(f"{domain!r} is not a valid mail domain: name another with --domain")
         self._entries: dict[tuple[str, str], _User | MailingList | Forward] = {}
         for number, line in enumerate(text.splitlines(), start=1):
             if line.strip() and not line.lstrip().startswith("#"):
                 self._add(line.strip(), number)
-        self._nobody = _User("", "", None, False)
 
     @classmethod
     def load(cls, path: Path, domains: Iterable[str]) -> "Accounts":
@@ -126,8 +125,8 @@ class Accounts:
         """Yield every user with a password, once per domain in which the name is valid."""
         for (name, domain), entry in self._entries.items():
             if isinstance(entry, _User):
-                for one in (domain,) if domain else self.domains:
-                    yield Account(name, one, entry.quota_octets, entry.held)
+                for user_domain in (domain,) if domain else self.domains:
+                    yield Account(name, user_domain, entry.quota_octets, entry.held)
 
     def check(self, user: str, password: str) -> Account | None:
         """Validate a password; returns the account of `user` (with or without a domain), or None.
@@ -136,7 +135,7 @@ class Accounts:
         a thread, not on the event loop.
         """
         account, entry = self._login(user)
-        matches = _matches(entry.password if entry is not None else self._nobody_password(), password)
+        matches = _matches(entry.password if entry is not None else self._dummy_password(), password)
         return account if matches and entry is not None else None
 
     def plain_password(self, user: str) -> tuple[Account, str] | None:
@@ -153,23 +152,23 @@ class Accounts:
         entry = self._entries.get((name.lower(), domain)) or self._entries.get((name.lower(), ""))
         return (found, entry) if isinstance(found, Account) and isinstance(entry, _User) else (None, None)
 
-    def _nobody_password(self) -> str:
-        """A password as the file's users have them, so that nobody's takes as long to check."""
+    def _dummy_password(self) -> str:
+        """Return a password of the file's form, so that unknown users take as long to check as known ones."""
         users = (entry.password for entry in self._entries.values() if isinstance(entry, _User))
-        return next(users, self._nobody.password)
+        return next(users, "")
 
     def _add(self, line: str, number: int) -> None:
         try:
             name, entry = _entry(line)
             local_part, _, domain = name.lower().partition("@")
             if not _USER.match(local_part) or ".." in local_part:
-                raise ValueError(f"{name!r} is no name for a user")
+                raise ValueError(f"{name!r} is not a valid user name")
             if domain and domain not in self.domains:
-                raise ValueError(f"{domain} is no domain of this server")
+                raise ValueError(f"{domain} is not a domain of this server")
             if (local_part, domain) in self._entries:
-                raise ValueError(f"{name} is there twice")
+                raise ValueError(f"{name} is defined twice")
         except (ValueError, MailboxError, PathError) as error:
-            raise ServiceError(f"line {number} of the accounts: {error}") from None
+            raise ServiceError(f"accounts file, line {number}: {error}") from None
         self._entries[local_part, domain] = entry
 
 
@@ -180,7 +179,7 @@ def _entry(line: str) -> tuple[str, "_User | MailingList | Forward"]:
             return name.strip(), Forward(name.strip(), parse_mailbox(target.strip()), moved)
     name, colon, rest = line.partition(":")
     if not colon:
-        raise ValueError("neither a user (name:password:quota), a list (name: a, b), nor a forward (name => mailbox)")
+        raise ValueError("expected name:password:quota, a list (name: a, b) or a forward (name => mailbox)")
     if rest[:1].isspace():
         return name, MailingList(name, tuple(_member(member.strip()) for member in rest.split(",")))
     return name, _user(name.partition("@")[0].lower(), rest)
@@ -191,7 +190,7 @@ def _member(text: str) -> Mailbox:
     if "@" in text:
         return parse_mailbox(text)
     if not _USER.match(text.lower()):
-        raise ValueError(f"{text!r} is no name for a member")
+        raise ValueError(f"{text!r} is not a valid member name")
     return Mailbox(text, "")
 
 
@@ -199,7 +198,7 @@ def _user(name: str, rest: str) -> _User:
     password, *others = rest.split(":")
     quota = others[0].strip() if others else ""
     if quota and not (quota.isascii() and quota.isdigit()):
-        raise ValueError(f"{quota!r} is no quota in octets")
+        raise ValueError(f"{quota!r} is not a quota in octets")
     if others[1:] not in ([], [""], [HOLD]) or not password:
         raise ValueError("a user is name:password:quota or name:password:quota:hold")
     if password.startswith(SCRYPT + "$"):

@@ -75,7 +75,7 @@ class MTA:
         try:
             entries = self._journal.recover()
         except OSError as error:
-            raise ServiceError(f"cannot read the queue in {self._options.queue} ({error})") from error
+            raise ServiceError(f"cannot read the queue {self._options.queue}: {error}") from error
         self.spool.adopt(entries)
         for entry in entries:
             self._dispatcher.dispatch(entry)
@@ -228,7 +228,7 @@ def _tls(options: argparse.Namespace, hostname: str) -> ssl.SSLContext | None:
     if options.tls is None:
         return None
     if len(options.tls) not in (0, 2):
-        raise ServiceError("--tls takes a certificate and its key, or nothing")
+        raise ServiceError("--tls takes a certificate and its key, or no arguments")
     if options.tls:
         context = server_context(*options.tls)
     else:

@@ -145,7 +145,7 @@ class Dispatcher:
         known = self._destinations.get(domain)
         if known is None:
             if self._remote is None:
-                raise RuntimeError("connect() comes before mail for other domains")
+                raise RuntimeError("connect() was not called")
             if len(self._destinations) >= DESTINATIONS_KEPT:
                 self._forget_idle()
             known = self._destinations[domain] = Destination(self._remote, domain)

@@ -19,7 +19,7 @@ def check_root(root: Path, domains: Iterable[str]) -> None:
             place = root / domain
             _check_writable(place if place.exists() else root)
     except OSError as error:
-        raise ServiceError(f"cannot keep mailboxes in {root} ({error}): name another with --maildirs") from error
+        raise ServiceError(f"cannot store mailboxes in {root} ({error}): name another with --maildirs") from error
 
 
 def _check_writable(directory: Path) -> None:

@@ -29,8 +29,8 @@ def described(entry: Entry) -> dict[str, object]:
 
 def main(argv: list[str] | None = None) -> int:
     """Print the open entries, oldest first; returns 2 if there is no queue."""
-    parser = argparse.ArgumentParser(prog="python -m services.mail.queue", description="Show what waits in a queue.")
-    parser.add_argument("directory", type=Path, metavar="DIR", help="the directory that the MTA has as --queue")
+    parser = argparse.ArgumentParser(prog="python -m services.mail.queue", description="List the messages in a queue.")
+    parser.add_argument("directory", type=Path, metavar="DIR", help="directory of the queue (--queue of the MTA)")
     options = parser.parse_args(argv)
     try:
         entries = read_entries(options.directory)

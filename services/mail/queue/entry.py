@@ -39,7 +39,7 @@ def parse_waits(text: str) -> tuple[float, ...]:
     """Parse `1,2,4` as intervals in seconds; raises ValueError."""
     waits = tuple(float(word) for word in text.split(","))
     if not all(0 < wait < float("inf") for wait in waits):
-        raise ValueError(f"{text!r} has a wait that is no time above zero")
+        raise ValueError(f"{text!r} has an interval that is not above zero")
     return waits
 
 

@@ -57,9 +57,9 @@ class Journal:
             self._lock = os.open(directory / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise ServiceError(f"another process has the queue in {directory}: name another with --queue") from None
+            raise ServiceError(f"another process uses the queue in {directory}: name another with --queue") from None
         except OSError as error:
-            raise ServiceError(f"cannot keep a queue in {directory} ({error}): name another with --queue") from error
+            raise ServiceError(f"cannot use the queue in {directory} ({error}): name another with --queue") from error
         self._numbers = [number for number, _ in segments(directory)]
         self._active: _Segment | None = None
 
@@ -97,7 +97,7 @@ class Journal:
         with open(self._path(place.segment), "rb") as file:
             octets = os.pread(file.fileno(), place.size_octets, place.offset)
         if len(octets) != place.size_octets:
-            raise OSError(f"segment {place.segment} of the queue is shorter than it was")
+            raise OSError(f"segment {place.segment} of the queue is truncated")
         return octets
 
     def release(self, oldest_open: int | None) -> None:
@@ -259,7 +259,7 @@ def _item(kind: bytes, data: bytes, number: int, offset: int) -> Written:
     if kind == CHANGE:
         return read_change(line)
     if kind != ENTRY:
-        raise StateError(f"no kind of record: {kind!r}")
+        raise StateError(f"unknown record type {kind!r}")
     entry = read_entry(line)
     entry.place = Place(number, offset + len(line) + 1, len(content))
     entry.may_be_there = True

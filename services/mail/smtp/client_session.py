@@ -149,9 +149,9 @@ class ClientSession:
     def send(self, envelope: Envelope) -> bytes:
         """Begin a transaction in READY and return the octets to send; `outcome` is None until it is complete."""
         if self.step is not Step.READY:
-            raise ValueError(f"a session in {self.step.name} sends no message")
+            raise ValueError(f"cannot send in {self.step.name}")
         if not envelope.forward_paths:
-            raise ValueError("a message is for somebody")
+            raise ValueError("no recipients")
         self.outcome = None
         refusal = self._cannot_send(envelope)
         if refusal is not None:
