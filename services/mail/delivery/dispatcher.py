@@ -13,11 +13,10 @@ from pathlib import Path
 from random import Random
 
 from services.eventlog import EventLog
-from services.mail.accounts import Account, Accounts
+from services.mail.accounts import Account, Accounts, Forward, MailingList
 from services.mail.address import Mailbox
 from services.mail.delivery import dsn
-from services.mail.delivery.expansion import expand
-from services.mail.delivery.mailboxes import Mailboxes
+from services.mail.delivery.local import Mailboxes
 from services.mail.delivery.remote import Destination, Job, Remote
 from services.mail.queue.entry import Change, Entry, Recipient, Schedule
 from services.mail.queue.spool import Spool
@@ -28,6 +27,8 @@ from services.mail.smtp.reply import Reply
 BOUNCE_RETRY_S = 10.0
 # Destinations kept in memory; beyond that, idle ones are evicted.
 DESTINATIONS_KEPT = 1_000
+# Limit on expanded recipients.
+EXPANDED_MAX = 10_000
 
 _EXPIRED = "It could not be delivered in time; the last reply was: "
 
@@ -215,3 +216,28 @@ class Dispatcher:
 
 def _expired(reply: Reply) -> Reply:
     return Reply(reply.code, _EXPIRED + reply.text, reply.enhanced)
+
+
+def expand(recipients: Sequence[Mailbox], accounts: Accounts) -> list[Recipient]:
+    """Expand lists and forwards to the final recipients, without duplicates (RFC 5321 section 3.9).
+
+    A list is an alias (section 3.9.1): the reverse-path is unchanged. An alias loop ends at its first repetition.
+    """
+    final: dict[tuple[str, str], Recipient] = {}
+    seen: set[tuple[str, str]] = set()
+    waiting = [(mailbox, mailbox) for mailbox in reversed(recipients)]
+    while waiting and len(final) < EXPANDED_MAX:
+        mailbox, original = waiting.pop()
+        if not mailbox.domain:
+            mailbox = Mailbox(mailbox.local_part, accounts.domains[0])
+        if mailbox.key in seen:
+            continue
+        seen.add(mailbox.key)
+        found = accounts.find(mailbox.local_part, mailbox.domain) if accounts.is_local(mailbox.domain) else None
+        if isinstance(found, MailingList):
+            waiting += [(member, original) for member in reversed(found.members)]
+        elif isinstance(found, Forward) and not found.moved:
+            waiting.append((found.target, original))
+        else:
+            final[mailbox.key] = Recipient(mailbox, original if original.key != mailbox.key else None)
+    return list(final.values())

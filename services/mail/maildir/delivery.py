@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from services.mail.maildir.errors import MessageTooLargeError
 from services.mail.maildir.file_names import unique_name, with_letters
+from services.mail.maildir.files import sync_directory, write_all
 from services.mail.maildir.limits import MESSAGE_OCTETS
 
 _CREATE = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -35,23 +36,6 @@ def wire_form(stored: bytes) -> bytes:
     if b"\r\n" in stored:
         stored = stored.replace(b"\r\n", b"\n")
     return stored.replace(b"\n", b"\r\n")
-
-
-def sync_directory(path: str) -> None:
-    """Sync a directory, so that its names are on disk."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def write_all(descriptor: int, data: bytes) -> None:
-    """Write all octets at the file's position; raises OSError."""
-    with memoryview(data) as view:
-        done = 0
-        while done < len(view):
-            done += os.write(descriptor, view[done:])
 
 
 def deliver_files(folder: str, messages: Sequence[Arriving]) -> list[str]:

@@ -5,9 +5,24 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from services.mail.maildir.delivery import sync_directory, write_all
-
 _OPEN = os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
+
+
+def sync_directory(path: str) -> None:
+    """Sync a directory, so that its names are on disk."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_all(descriptor: int, data: bytes) -> None:
+    """Write all octets at the file's position; raises OSError."""
+    with memoryview(data) as view:
+        done = 0
+        while done < len(view):
+            done += os.write(descriptor, view[done:])
 
 
 @contextmanager

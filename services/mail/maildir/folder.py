@@ -16,14 +16,14 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from services.mail.maildir.delivery import Arriving, deliver_files, sync_directory, wire_form
+from services.mail.maildir.delivery import Arriving, deliver_files, wire_form
 from services.mail.maildir.errors import MessageGoneError, QuotaExceededError
 from services.mail.maildir.file_names import FLAGS, order, size_in, split_name, stored_in, unique_name, with_letters
-from services.mail.maildir.files import locked
+from services.mail.maildir.files import locked, sync_directory
 from services.mail.maildir.keywords import Keywords
 from services.mail.maildir.limits import HEADER_PIECE_OCTETS, KEYWORDS_MAX
 from services.mail.maildir.quota import Quota
-from services.mail.maildir.scanning import Scanner
+from services.mail.maildir.scanner import Scanner
 from services.mail.maildir.uid_index import LOCK, UidIndex
 
 SYSTEM_FLAGS = tuple(FLAGS)

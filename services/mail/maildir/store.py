@@ -15,11 +15,11 @@ import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from services.mail.maildir.delivery import Arriving, deliver_files, sync_directory
+from services.mail.maildir.delivery import Arriving, deliver_files
 from services.mail.maildir.errors import FolderExistsError, FolderNameError, MaildirError, NoFolderError
 from services.mail.maildir.errors import QuotaExceededError as QuotaExceededError
 from services.mail.maildir.file_names import FLAGS, split_name, stored_in
-from services.mail.maildir.files import locked, read_file, replace_file
+from services.mail.maildir.files import locked, read_file, replace_file, sync_directory
 from services.mail.maildir.folder import Folder
 from services.mail.maildir.folder_names import INBOX, SEPARATOR, checked, directory_of, name_of
 from services.mail.maildir.limits import ABANDONED_S, FOLDERS_MAX, SUBSCRIPTIONS_MAX

@@ -1,11 +1,18 @@
-"""Journal of the queue: append-only segment files, group commit, crash recovery.
+r"""Journal of the queue: append-only segment files, group commit, crash recovery.
 
-    QUEUE/00000001.journal     a segment: records (record.py), newest last
+    QUEUE/00000001.journal     a segment: records, newest last
     QUEUE/lock                 locked by the one process that writes
 
-write() appends a batch of records of many sessions with one fdatasync, after which they get their 250. A segment is
-removed once neither it nor an older one holds an open entry; the entries of a segment that is kept for long are copied
-into the newest one. Recovery reads the segments in order. Not thread-safe: used by one thread at a time.
+A record is a header and its data:
+
+    4 octets  \x1eL7Q             1 octet   kind: E an entry and its content, C a change
+    4 octets  length of the data  4 octets  CRC-32 of kind and data
+
+Octets that are not a valid record, left by a crash, are skipped up to the next valid one. write() appends a batch of
+records of many sessions with one fdatasync, after which they get their 250. A segment is removed once neither it nor an
+older one holds an open entry; the entries of a segment that is kept for long are copied into the newest one. Recovery
+reads the segments in order. Not thread-safe: used by one thread at a time. The design is described in
+queue/__init__.py.
 """
 
 import contextlib
@@ -14,6 +21,8 @@ import fcntl
 import mmap
 import os
 import re
+import struct
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +30,12 @@ from pathlib import Path
 from services.errors import ServiceError
 from services.mail.queue.entry import Change as Change
 from services.mail.queue.entry import Entry, Place, StateError, change_line, entry_line, read_change, read_entry
-from services.mail.queue.record import CHANGE, ENTRY, HEAD_OCTETS, encode, scan
+
+MAGIC = b"\x1eL7Q"
+_HEAD = struct.Struct("!4scII")
+HEAD_OCTETS = _HEAD.size
+ENTRY = b"E"
+CHANGE = b"C"
 
 # Size at which a segment is full: small enough for a fast recovery, large enough to make new files rare.
 SEGMENT_OCTETS = 16 * 1024 * 1024
@@ -264,3 +278,48 @@ def _item(kind: bytes, data: bytes, number: int, offset: int) -> Written:
     entry.place = Place(number, offset + len(line) + 1, len(content))
     entry.may_be_there = True
     return entry
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A valid record: the offset of its data in the file, and the data."""
+
+    kind: bytes
+    offset: int
+    data: bytes
+
+
+def encode(kind: bytes, *parts: bytes) -> list[bytes]:
+    """Encode a record; returns its pieces, to be written in order."""
+    crc = zlib.crc32(kind)
+    for part in parts:
+        crc = zlib.crc32(part, crc)
+    return [_HEAD.pack(MAGIC, kind, sum(map(len, parts)), crc), *parts]
+
+
+def scan(octets: memoryview) -> Iterator[Found]:
+    """Yield every valid record of a segment, in order."""
+    at = 0
+    whole = bytes(octets[:HEAD_OCTETS])
+    while at + HEAD_OCTETS <= len(octets):
+        whole = bytes(octets[at : at + HEAD_OCTETS])
+        magic, kind, size, crc = _HEAD.unpack(whole)
+        begin = at + HEAD_OCTETS
+        if magic == MAGIC and begin + size <= len(octets):
+            data = bytes(octets[begin : begin + size])
+            if zlib.crc32(data, zlib.crc32(kind)) == crc:
+                yield Found(kind, begin, data)
+                at = begin + size
+                continue
+        at = _next(octets, at + 1)
+
+
+def _next(octets: memoryview, begin: int) -> int:
+    """Return the offset of the next possible record."""
+    piece = 1 << 16
+    while begin < len(octets):
+        found = bytes(octets[begin : begin + piece]).find(MAGIC)
+        if found >= 0:
+            return begin + found
+        begin += piece - len(MAGIC) + 1
+    return len(octets)

@@ -6,7 +6,7 @@ import pytest
 
 from services.mail.accounts import Accounts
 from services.mail.address import Mailbox
-from services.mail.delivery.expansion import expand
+from services.mail.delivery.dispatcher import expand
 from services.mail.delivery.trace import completed, date_time, received_field, return_path_field, without_return_path
 from services.mail.queue.entry import Schedule, parse_waits
 from services.mail.smtp.greylist import Greylist

@@ -13,8 +13,7 @@ from services.errors import ServiceError
 from services.mail.address import Mailbox
 from services.mail.queue import journal as module
 from services.mail.queue.entry import Change, Entry, Recipient
-from services.mail.queue.journal import Journal, read_entries, segments
-from services.mail.queue.record import CHANGE, ENTRY, encode, scan
+from services.mail.queue.journal import CHANGE, ENTRY, Journal, encode, read_entries, scan, segments
 from services.mail.smtp.reply import Reply
 
 ANN, BOB = Mailbox("ann", "example.net"), Mailbox("b ob", "example.com")
