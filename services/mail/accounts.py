@@ -148,9 +148,9 @@ class Accounts:
     def _login(self, user: str) -> tuple[Account | None, _User | None]:
         local_part, at, domain = user.rpartition("@")
         name, domain = (local_part, domain.lower()) if at else (user, self.domains[0])
-        found = self.find(name, domain)
+        account = self.find(name, domain)
         entry = self._entries.get((name.lower(), domain)) or self._entries.get((name.lower(), ""))
-        return (found, entry) if isinstance(found, Account) and isinstance(entry, _User) else (None, None)
+        return (account, entry) if isinstance(account, Account) and isinstance(entry, _User) else (None, None)
 
     def _dummy_password(self) -> str:
         """Return a password of the file's form, so that unknown users take as long to check as known ones."""
@@ -174,8 +174,8 @@ class Accounts:
 
 def _entry(line: str) -> tuple[str, "_User | MailingList | Forward"]:
     for arrow, moved in (("=>", False), ("->", True)):
-        name, found, target = line.partition(arrow)
-        if found and ":" not in name:
+        name, separator, target = line.partition(arrow)
+        if separator and ":" not in name:
             return name.strip(), Forward(name.strip(), parse_mailbox(target.strip()), moved)
     name, colon, rest = line.partition(":")
     if not colon:

@@ -120,16 +120,16 @@ def parse_path(octets: bytes) -> tuple[Mailbox | None, bytes]:
     `<>` is None. `<postmaster>` alone may lack a domain (section 4.1.1.3), which is then empty. Raises PathError,
     PathTooLongError and MailboxError.
     """
-    found = _PATH.match(octets)
-    if found is None:
+    match = _PATH.match(octets)
+    if match is None:
         raise PathError("no path in angle brackets")
-    if found.end() > PATH_OCTETS_MAX:
+    if match.end() > PATH_OCTETS_MAX:
         raise PathTooLongError("path too long")
-    rest = octets[found.end() :]
+    rest = octets[match.end() :]
     if rest and not rest.startswith(b" "):
         raise PathError("a path ends in its bracket")
     try:
-        inner = found[1].decode("ascii")
+        inner = match[1].decode("ascii")
     except UnicodeDecodeError:
         raise MailboxError("the mailbox is not ASCII") from None
     if not inner:

@@ -5,7 +5,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 
 from services.mail.delivery.remote import CONNECTIONS_MAX, MESSAGES_MAX
-from services.mail.queue.entry import EXPIRE_S, RETRY_S, parse_waits
+from services.mail.queue.entry import EXPIRE_S, RETRY_S, parse_intervals
 from services.mail.smtp import limits
 from services.shell import add_common_flags
 
@@ -17,9 +17,9 @@ CONNECT_S = 30.0
 CONNECTIONS = 1_000
 
 
-def _waits(text: str) -> tuple[float, ...]:
+def _intervals(text: str) -> tuple[float, ...]:
     try:
-        return parse_waits(text)
+        return parse_intervals(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 
@@ -159,7 +159,7 @@ def _add_delivery(flags: argparse.ArgumentParser) -> None:
     )
     flags.add_argument(
         "--retry",
-        type=_waits,
+        type=_intervals,
         default=RETRY_S,
         metavar="S,S,...",
         help="retry intervals in seconds; the last one repeats",

@@ -25,18 +25,18 @@ from pathlib import Path
 from services.dns.resolv_conf import servers_of
 from services.errors import ServiceError
 from services.mail.accounts import Accounts
-from services.mail.delivery.dispatcher import Dispatcher, Service
+from services.mail.delivery.dispatcher import Dispatcher, DispatcherContext
 from services.mail.delivery.mx_lookup import Resolver
 from services.mail.delivery.remote import Remote
 from services.mail.delivery.routes import Host
-from services.mail.delivery.trace import completed, received_field
+from services.mail.delivery.trace import complete_submission, received_field
 from services.mail.flags import parser
 from services.mail.maildir.root import check_root
 from services.mail.queue.entry import Schedule
 from services.mail.queue.journal import Journal
 from services.mail.queue.spool import Spool
-from services.mail.smtp.client import Patience
-from services.mail.smtp.client_session import Plan
+from services.mail.smtp.client import Timeouts
+from services.mail.smtp.client_session import SessionOptions
 from services.mail.smtp.commands import Accept
 from services.mail.smtp.greylist import Greylist
 from services.mail.smtp.offer import Offer
@@ -65,7 +65,7 @@ class MTA:
         self._journal = Journal(options.queue)
         self.spool = Spool(shell.loop, self._journal, shell.log)
         schedule = Schedule(options.retry, options.expire)
-        service = Service(shell.loop, shell.wall_clock, shell.random, shell.log, self.hostname, schedule)
+        service = DispatcherContext(shell.loop, shell.wall_clock, shell.random, shell.log, self.hostname, schedule)
         self._dispatcher = Dispatcher(service, self.spool, lambda: self.accounts, options.maildirs)
         self._dispatcher.connect(self._remote(schedule))
         self.server = SMTPServer(self._policy(), shell.log, shell.loop, self._limits(), _tls(options, self.hostname))
@@ -115,14 +115,14 @@ class MTA:
         await self.spool.close()
 
     async def _accept(self, asked: Accept, client: Client) -> Reply:
-        return await self._take(asked, client, asked.content)
+        return await self._enqueue(asked, client, asked.content)
 
     async def _accept_submitted(self, asked: Accept, client: Client) -> Reply:
         now = self._shell.wall_clock()
         message_id = f"{int(now * 1_000_000):x}.{self._shell.random.getrandbits(64):016x}@{self.hostname}"
-        return await self._take(asked, client, completed(asked.content, message_id, now))
+        return await self._enqueue(asked, client, complete_submission(asked.content, message_id, now))
 
-    async def _take(self, asked: Accept, client: Client, content: bytes) -> Reply:
+    async def _enqueue(self, asked: Accept, client: Client, content: bytes) -> Reply:
         """Write a message to the queue; returns the reply to the end of the mail data (250: accepted)."""
         entry = self._dispatcher.new_entry(asked.reverse_path, asked.recipients, asked.is_8bit)
         alone = asked.recipients[0] if len(asked.recipients) == 1 else None
@@ -145,7 +145,7 @@ class MTA:
             peer=client.address,
             protocol=client.protocol,
             sender=str(asked.reverse_path or ""),
-            recipients=[str(one) for one in asked.recipients],
+            recipients=[str(recipient) for recipient in asked.recipients],
             size_octets=len(asked.content),
         )
 
@@ -171,8 +171,8 @@ class MTA:
         free = []
         for directory in (self._options.queue, self._options.maildirs):
             with suppress(OSError):
-                found = os.statvfs(directory)
-                free.append(found.f_bavail * found.f_frsize)
+                status = os.statvfs(directory)
+                free.append(status.f_bavail * status.f_frsize)
         return min(free, default=1 << 62)
 
     def _remote(self, schedule: Schedule) -> Remote:
@@ -186,11 +186,11 @@ class MTA:
             self.spool,
             route,
             self._dispatcher.report,
-            self._dispatcher.on_wait,
+            self._dispatcher.defer,
             schedule,
-            Plan(self.hostname, pipelining=not options.no_pipelining),
+            SessionOptions(self.hostname, pipelining=not options.no_pipelining),
             port,
-            Patience(connect_s=options.connect_timeout),
+            Timeouts(connect_s=options.connect_timeout),
             # RFC 7435: opportunistic encryption; the peer's certificate is not verified.
             client_context(Trust(blind=True), "smtp") if options.remote_tls else None,
             options.remote_connections,
@@ -211,10 +211,10 @@ class MTA:
         """Resolve the smarthost, through which all mail for other domains goes (RFC 5321 section 2.3.10: a gateway)."""
         host = self._options.smarthost[0]
         try:
-            found = await self._shell.loop.getaddrinfo(host, None, type=1)
+            addresses = await self._shell.loop.getaddrinfo(host, None, type=1)
         except OSError as error:
             return Reply(451, f"The smarthost {host} has no address: {error.strerror}", "4.4.4")
-        return [Host(host, str(one[4][0])) for one in found]
+        return [Host(host, str(info[4][0])) for info in addresses]
 
 
 def _system_servers() -> list[str]:

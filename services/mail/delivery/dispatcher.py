@@ -34,7 +34,7 @@ _EXPIRED = "It could not be delivered in time; the last reply was: "
 
 
 @dataclass(frozen=True, slots=True)
-class Service:
+class DispatcherContext:
     """The dispatcher's environment; `hostname` is the name of this server."""
 
     loop: asyncio.AbstractEventLoop
@@ -48,7 +48,9 @@ class Service:
 class Dispatcher:
     """Delivers every open entry of the spool, or bounces it."""
 
-    def __init__(self, service: Service, spool: Spool, accounts: Callable[[], Accounts], maildirs: Path) -> None:
+    def __init__(
+        self, service: DispatcherContext, spool: Spool, accounts: Callable[[], Accounts], maildirs: Path
+    ) -> None:
         self.mailboxes = Mailboxes(service.loop, maildirs, spool, self.report)
         self._service = service
         self._spool = spool
@@ -80,18 +82,18 @@ class Dispatcher:
         if self._closed:
             return
         accounts = self._accounts()
-        elsewhere: dict[str, list[int]] = {}
+        remote: dict[str, list[int]] = {}
         for at in entry.open_recipients if only is None else only:
             mailbox = entry.recipients[at].mailbox
             if not accounts.is_local(mailbox.domain):
-                elsewhere.setdefault(mailbox.domain.lower(), []).append(at)
+                remote.setdefault(mailbox.domain.lower(), []).append(at)
                 continue
-            found = accounts.find(mailbox.local_part, mailbox.domain)
-            if isinstance(found, Account):
-                self.mailboxes.add(found, entry, at)
+            resolved = accounts.find(mailbox.local_part, mailbox.domain)
+            if isinstance(resolved, Account):
+                self.mailboxes.add(resolved, entry, at)
             else:
                 self.report(entry, {at: NO_SUCH_USER})
-        for domain, recipients in elsewhere.items():
+        for domain, recipients in remote.items():
             self._destination(domain).add(Job(entry, recipients))
 
     def report(self, entry: Entry, replies: dict[int, Reply]) -> None:
@@ -106,15 +108,15 @@ class Dispatcher:
         for at, reply in replies.items():
             entry.recipients[at].last = reply if reply.is_permanent or at not in failed else _expired(reply)
         if done:
-            self._settle(entry, Change(entry.id, done))
+            self._apply(entry, Change(entry.id, done))
         if failed:
             task = self._service.loop.create_task(self._bounce(entry, failed))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         if later:
-            self._try_later(entry, later, now)
+            self._schedule_retry(entry, later, now)
 
-    def on_wait(self, entry: Entry, recipients: Collection[int], reply: Reply, wait_s: float) -> bool:
+    def defer(self, entry: Entry, recipients: Collection[int], reply: Reply, wait_s: float) -> bool:
         """Record that an entry waits for its destination's next retry; False if the entry has expired."""
         now = self._service.wall_clock()
         if self._service.schedule.is_over(entry.accepted_s, now):
@@ -143,26 +145,26 @@ class Dispatcher:
             task.cancel()
 
     def _destination(self, domain: str) -> Destination:
-        known = self._destinations.get(domain)
-        if known is None:
+        destination = self._destinations.get(domain)
+        if destination is None:
             if self._remote is None:
                 raise RuntimeError("connect() was not called")
             if len(self._destinations) >= DESTINATIONS_KEPT:
-                self._forget_idle()
-            known = self._destinations[domain] = Destination(self._remote, domain)
-        return known
+                self._evict_idle()
+            destination = self._destinations[domain] = Destination(self._remote, domain)
+        return destination
 
-    def _forget_idle(self) -> None:
-        for domain in [domain for domain, one in self._destinations.items() if one.is_idle]:
+    def _evict_idle(self) -> None:
+        for domain in [domain for domain, destination in self._destinations.items() if destination.is_idle]:
             del self._destinations[domain]
 
-    def _settle(self, entry: Entry, change: Change) -> None:
+    def _apply(self, entry: Entry, change: Change) -> None:
         change.apply(entry)
         self._spool.note(change)
         if entry.is_done:
             self._spool.settle(entry)
 
-    def _try_later(self, entry: Entry, recipients: Sequence[int], now: float) -> None:
+    def _schedule_retry(self, entry: Entry, recipients: Sequence[int], now: float) -> None:
         entry.tries += 1
         entry.may_be_there = True
         wait_s = self._service.schedule.wait_s(entry.tries)
@@ -170,9 +172,9 @@ class Dispatcher:
         last = {at: reply for at in recipients if (reply := entry.recipients[at].last) is not None}
         self._spool.note(Change(entry.id, (), last, entry.tries, entry.next_s))
         key = f"{entry.id} {recipients[0]}"
-        self._timers[key] = self._service.loop.call_later(wait_s, self._again, key, entry, recipients)
+        self._timers[key] = self._service.loop.call_later(wait_s, self._retry, key, entry, recipients)
 
-    def _again(self, key: str, entry: Entry, recipients: Sequence[int]) -> None:
+    def _retry(self, key: str, entry: Entry, recipients: Sequence[int]) -> None:
         del self._timers[key]
         self.dispatch(entry, recipients)
 
@@ -182,31 +184,31 @@ class Dispatcher:
         if entry.reverse_path is None:
             # Null reverse-path: never answer a bounce with a bounce.
             self._service.log.write("dropped", id=entry.id)
-            self._settle(entry, change)
+            self._apply(entry, change)
             return
         while True:
             try:
-                note = await self._notification(entry, entry.reverse_path, [entry.recipients[at] for at in failed])
-                await self._spool.add([note], change)
+                dsn_entry = await self._create_dsn(entry, entry.reverse_path, [entry.recipients[at] for at in failed])
+                await self._spool.add([dsn_entry], change)
                 break
             except OSError as error:
                 self._service.log.write("bounce_error", id=entry.id, error=str(error))
                 await asyncio.sleep(BOUNCE_RETRY_S)
-        self._service.log.write("bounced", id=entry.id, bounce=note.id)
+        self._service.log.write("bounced", id=entry.id, bounce=dsn_entry.id)
         change.apply(entry)
         if entry.is_done:
             self._spool.settle(entry)
-        self.dispatch(note)
+        self.dispatch(dsn_entry)
 
-    async def _notification(self, entry: Entry, reverse_path: Mailbox, recipients: Sequence[Recipient]) -> Entry:
+    async def _create_dsn(self, entry: Entry, reverse_path: Mailbox, recipients: Sequence[Recipient]) -> Entry:
         content = await self._spool.content(entry)
-        note = self.new_entry(None, [reverse_path], False)
-        failed = dsn.Failed(entry.id, entry.accepted_s, reverse_path, recipients, content)
-        boundary = f"{note.id}-{self._service.random.getrandbits(64):016x}"
-        note.content = dsn.bounce(failed, self._service.hostname, note.accepted_s, boundary)
-        note.size_octets = len(note.content)
-        note.is_8bit = not note.content.isascii()
-        return note
+        dsn_entry = self.new_entry(None, [reverse_path], False)
+        failed = dsn.FailedMessage(entry.id, entry.accepted_s, reverse_path, recipients, content)
+        boundary = f"{dsn_entry.id}-{self._service.random.getrandbits(64):016x}"
+        dsn_entry.content = dsn.bounce(failed, self._service.hostname, dsn_entry.accepted_s, boundary)
+        dsn_entry.size_octets = len(dsn_entry.content)
+        dsn_entry.is_8bit = not dsn_entry.content.isascii()
+        return dsn_entry
 
     def _log(self, entry: Entry, replies: dict[int, Reply]) -> None:
         for at, reply in replies.items():
@@ -233,11 +235,11 @@ def expand(recipients: Sequence[Mailbox], accounts: Accounts) -> list[Recipient]
         if mailbox.key in seen:
             continue
         seen.add(mailbox.key)
-        found = accounts.find(mailbox.local_part, mailbox.domain) if accounts.is_local(mailbox.domain) else None
-        if isinstance(found, MailingList):
-            waiting += [(member, original) for member in reversed(found.members)]
-        elif isinstance(found, Forward) and not found.moved:
-            waiting.append((found.target, original))
+        resolved = accounts.find(mailbox.local_part, mailbox.domain) if accounts.is_local(mailbox.domain) else None
+        if isinstance(resolved, MailingList):
+            waiting += [(member, original) for member in reversed(resolved.members)]
+        elif isinstance(resolved, Forward) and not resolved.moved:
+            waiting.append((resolved.target, original))
         else:
             final[mailbox.key] = Recipient(mailbox, original if original.key != mailbox.key else None)
     return list(final.values())

@@ -22,7 +22,7 @@ _UNKNOWN = Reply(554, "Delivery failed", "5.0.0")
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
+class FailedMessage:
     """A message that failed for some of its recipients; times in seconds since 1970 UTC."""
 
     queue_id: str
@@ -32,15 +32,15 @@ class Failed:
     content: bytes
 
 
-def bounce(failed: Failed, hostname: str, now_s: float, boundary: str) -> bytes:
+def bounce(failed: FailedMessage, hostname: str, now_s: float, boundary: str) -> bytes:
     """Return the complete notification, with CRLF line ends; `boundary` must not occur in the content."""
-    parts = (_for_people(failed, hostname), _for_programs(failed, hostname), _returned(failed.content))
+    parts = (_text_part(failed, hostname), _status_part(failed, hostname), _message_part_header(failed.content))
     head = _header(failed, hostname, now_s, boundary) + "".join(f"--{boundary}\r\n{part}" for part in parts)
     end = f"\r\n--{boundary}--\r\n"
-    return head.encode("ascii", "replace") + _returned_octets(failed.content) + end.encode("ascii")
+    return head.encode("ascii", "replace") + _returned_content(failed.content) + end.encode("ascii")
 
 
-def _header(failed: Failed, hostname: str, now_s: float, boundary: str) -> str:
+def _header(failed: FailedMessage, hostname: str, now_s: float, boundary: str) -> str:
     return (
         f"From: Mail delivery <{POSTMASTER}@{hostname}>\r\n"
         f"To: {failed.reverse_path}\r\n"
@@ -54,7 +54,7 @@ def _header(failed: Failed, hostname: str, now_s: float, boundary: str) -> str:
     )
 
 
-def _for_people(failed: Failed, hostname: str) -> str:
+def _text_part(failed: FailedMessage, hostname: str) -> str:
     lines = [
         "Content-Type: text/plain; charset=us-ascii",
         "",
@@ -63,12 +63,12 @@ def _for_people(failed: Failed, hostname: str) -> str:
         "",
     ]
     for recipient in failed.recipients:
-        lines += [f"    {recipient.mailbox}", f"        {_one_line(recipient.last or _UNKNOWN)}", ""]
+        lines += [f"    {recipient.mailbox}", f"        {_single_line(recipient.last or _UNKNOWN)}", ""]
     lines += ["It will not be tried again. What you sent is below.", ""]
     return "\r\n".join(_ascii(line) for line in lines) + "\r\n"
 
 
-def _for_programs(failed: Failed, hostname: str) -> str:
+def _status_part(failed: FailedMessage, hostname: str) -> str:
     """Format message/delivery-status: per-message fields, then a block per recipient (RFC 3464 section 2)."""
     blocks = [
         f"Reporting-MTA: dns; {hostname}\r\n"
@@ -82,7 +82,7 @@ def _for_programs(failed: Failed, hostname: str) -> str:
             f"{original}Final-Recipient: rfc822; {recipient.mailbox}\r\n"
             "Action: failed\r\n"
             f"Status: {_status(reply)}\r\n"
-            f"Diagnostic-Code: smtp; {_one_line(reply)}\r\n"
+            f"Diagnostic-Code: smtp; {_single_line(reply)}\r\n"
         )
     body = "\r\n".join(_ascii(block) for block in blocks)
     return f"Content-Type: message/delivery-status\r\n\r\n{body}\r\n"
@@ -93,7 +93,7 @@ def _status(reply: Reply) -> str:
     return reply.enhanced or f"{reply.code // 100}.0.0"
 
 
-def _one_line(reply: Reply) -> str:
+def _single_line(reply: Reply) -> str:
     return str(reply).replace("\n", " ")[:400]
 
 
@@ -105,12 +105,12 @@ def _is_short(content: bytes) -> bool:
     return len(content) <= RETURNED_OCTETS_MAX
 
 
-def _returned(content: bytes) -> str:
+def _message_part_header(content: bytes) -> str:
     """Return the header of the part that contains the original message."""
     kind = "message/rfc822" if _is_short(content) else "text/rfc822-headers"
-    encoding = "" if _returned_octets(content).isascii() else "Content-Transfer-Encoding: 8bit\r\n"
+    encoding = "" if _returned_content(content).isascii() else "Content-Transfer-Encoding: 8bit\r\n"
     return f"Content-Type: {kind}\r\n{encoding}\r\n"
 
 
-def _returned_octets(content: bytes) -> bytes:
+def _returned_content(content: bytes) -> bytes:
     return content if _is_short(content) else header_section(content)[:RETURNED_OCTETS_MAX]

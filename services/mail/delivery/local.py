@@ -29,7 +29,7 @@ from services.mail.queue.spool import Spool
 from services.mail.smtp.reply import Reply
 
 # Messages per batch; more than a handful gain little.
-BATCH_LETTERS = 64
+BATCH_MESSAGES = 64
 # Mailboxes written to concurrently.
 THREADS = 2
 
@@ -51,7 +51,7 @@ class MailboxFullError(MaildirError):
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class LocalMessage:
     """One message for one mailbox: `key` (letters and digits) is unique, `date_s` the time of acceptance.
 
     With `may_be_there` the mailbox is searched for the key first.
@@ -74,36 +74,36 @@ class _Written:
     octets: int
 
 
-def deliver(path: str, maildir: Maildir, letters: Sequence[Letter]) -> list[Exception | None]:
+def deliver(path: str, maildir: Maildir, messages: Sequence[LocalMessage]) -> list[Exception | None]:
     """Deliver messages to the INBOX of the Maildir at `path`; returns the error of each, None for success."""
-    there = _keys_there(path) if any(letter.may_be_there for letter in letters) else frozenset()
-    results: list[Exception | None] = [None] * len(letters)
+    delivered = _delivered_keys(path) if any(message.may_be_there for message in messages) else frozenset()
+    results: list[Exception | None] = [None] * len(messages)
     written: list[_Written] = []
     octets = 0
     try:
-        for at, letter in enumerate(letters):
-            if letter.key in there:
+        for at, message in enumerate(messages):
+            if message.key in delivered:
                 continue
             try:
-                written.append(_write(path, maildir, letter, at, octets))
+                written.append(_write(path, maildir, message, at, octets))
                 octets += written[-1].octets
             except (OSError, MaildirError) as error:
                 results[at] = error
         _finish(path, maildir, written, results)
     finally:
-        for one in written:
-            os.close(one.descriptor)
+        for item in written:
+            os.close(item.descriptor)
     return results
 
 
-def _write(path: str, maildir: Maildir, letter: Letter, at: int, before_octets: int) -> _Written:
+def _write(path: str, maildir: Maildir, message: LocalMessage, at: int, before_octets: int) -> _Written:
     """Write a message to tmp/; `before_octets` is the size of those written before it in this batch."""
-    stored = stored_form(letter.content)
+    stored = stored_form(message.content)
     if maildir.quota.quota_octets and not maildir.quota.allows(before_octets + len(stored), 1):
         raise MailboxFullError("The mailbox is full")
-    seconds, fraction = divmod(int(letter.date_s * 1_000_000), 1_000_000)
+    seconds, fraction = divmod(int(message.date_s * 1_000_000), 1_000_000)
     size_octets = len(stored) + stored.count(b"\n")
-    base = f"{seconds}.M{fraction:06}Q{letter.key}.{_HOST},S={len(stored)},W={size_octets}"
+    base = f"{seconds}.M{fraction:06}Q{message.key}.{_HOST},S={len(stored)},W={size_octets}"
     # The same name for every attempt: a file left in tmp/ by a crash is overwritten.
     temporary = f"{path}/tmp/{base}"
     descriptor = os.open(temporary, _CREATE, 0o600)
@@ -119,22 +119,22 @@ def _write(path: str, maildir: Maildir, letter: Letter, at: int, before_octets: 
 def _finish(path: str, maildir: Maildir, written: Sequence[_Written], results: list[Exception | None]) -> None:
     """Sync the files, then rename them into new/; all are written before the first sync: one flush covers them."""
     named = []
-    for one in written:
+    for item in written:
         try:
-            os.fsync(one.descriptor)
-            os.rename(one.temporary, one.name)
-            named.append(one)
+            os.fsync(item.descriptor)
+            os.rename(item.temporary, item.name)
+            named.append(item)
         except OSError as error:
-            results[one.at] = error
-            _remove(one.temporary)
+            results[item.at] = error
+            _remove(item.temporary)
     try:
         if named:
-            maildir.quota.add(sum(one.octets for one in named), len(named))
+            maildir.quota.add(sum(item.octets for item in named), len(named))
             sync_directory(f"{path}/new")
     except OSError as error:
         # The files exist but might not survive a power failure: report an error; the retry finds them.
-        for one in named:
-            results[one.at] = error
+        for item in named:
+            results[item.at] = error
 
 
 def _remove(temporary: str) -> None:
@@ -142,17 +142,17 @@ def _remove(temporary: str) -> None:
         os.unlink(temporary)
 
 
-def _keys_there(path: str) -> frozenset[str]:
+def _delivered_keys(path: str) -> frozenset[str]:
     """Return the keys of the messages in a Maildir's INBOX."""
-    found = set()
+    keys = set()
     for place in ("new", "cur"):
         with contextlib.suppress(OSError):
-            found |= {match[1] for name in os.listdir(f"{path}/{place}") if (match := _KEY.search(name)) is not None}
-    return frozenset(found)
+            keys |= {match[1] for name in os.listdir(f"{path}/{place}") if (match := _KEY.search(name)) is not None}
+    return frozenset(keys)
 
 
 @dataclass(frozen=True, slots=True)
-class _Waiting:
+class _PendingMessage:
     entry: Entry
     at: int
 
@@ -167,7 +167,7 @@ class Mailboxes:
         self._report = report
         self._threads = ThreadPoolExecutor(THREADS, "mailboxes")
         self._maildirs: dict[Account, Maildir] = {}
-        self._waiting: dict[Account, deque[_Waiting]] = {}
+        self._waiting: dict[Account, deque[_PendingMessage]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     def add(self, account: Account, entry: Entry, at: int) -> None:
@@ -178,7 +178,7 @@ class Mailboxes:
             task = self._loop.create_task(self._deliver_all(account, waiting))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        waiting.append(_Waiting(entry, at))
+        waiting.append(_PendingMessage(entry, at))
 
     def used_octets(self, account: Account) -> int:
         """Return the size of a mailbox, 0 if it cannot be read (delivery then reports the error)."""
@@ -200,43 +200,43 @@ class Mailboxes:
             known = self._maildirs[account] = Maildir(account.directory(self._root), account.quota_octets or 0)
         return known
 
-    async def _deliver_all(self, account: Account, waiting: deque[_Waiting]) -> None:
+    async def _deliver_all(self, account: Account, waiting: deque[_PendingMessage]) -> None:
         while waiting and self._waiting.get(account) is waiting:
-            batch = [waiting.popleft() for _ in range(min(len(waiting), BATCH_LETTERS))]
+            batch = [waiting.popleft() for _ in range(min(len(waiting), BATCH_MESSAGES))]
             results = await self._deliver(account, batch)
             reports: dict[str, tuple[Entry, dict[int, Reply]]] = {}
-            for one, result in zip(batch, results, strict=True):
-                reports.setdefault(one.entry.id, (one.entry, {}))[1][one.at] = _reply(result)
+            for item, result in zip(batch, results, strict=True):
+                reports.setdefault(item.entry.id, (item.entry, {}))[1][item.at] = _reply(result)
             for entry, replies in reports.values():
                 self._report(entry, replies)
         if self._waiting.get(account) is waiting:
             del self._waiting[account]
 
-    async def _deliver(self, account: Account, batch: list[_Waiting]) -> list[Exception | None]:
+    async def _deliver(self, account: Account, batch: list[_PendingMessage]) -> list[Exception | None]:
         results: list[Exception | None] = [None] * len(batch)
-        letters: dict[int, Letter] = {}
-        for number, one in enumerate(batch):
+        messages: dict[int, LocalMessage] = {}
+        for number, item in enumerate(batch):
             try:
-                letters[number] = await self._letter(one)
+                messages[number] = await self._message(item)
             except OSError as error:
                 results[number] = error
         try:
-            job = self._loop.run_in_executor(self._threads, self._in_thread, account, list(letters.values()))
-            for number, result in zip(letters, await job, strict=True):
+            job = self._loop.run_in_executor(self._threads, self._in_thread, account, list(messages.values()))
+            for number, result in zip(messages, await job, strict=True):
                 results[number] = result
         except OSError as error:
             results = [error] * len(batch)
         return results
 
-    def _in_thread(self, account: Account, letters: list[Letter]) -> list[Exception | None]:
-        return deliver(str(account.directory(self._root)), self._maildir(account), letters)
+    def _in_thread(self, account: Account, messages: list[LocalMessage]) -> list[Exception | None]:
+        return deliver(str(account.directory(self._root)), self._maildir(account), messages)
 
-    async def _letter(self, one: _Waiting) -> Letter:
-        entry = one.entry
+    async def _message(self, item: _PendingMessage) -> LocalMessage:
+        entry = item.entry
         content = await self._spool.content(entry)
         # RFC 5321 section 4.4: Return-Path is written once, by final delivery.
         whole = return_path_field(entry.reverse_path) + without_return_path(content)
-        return Letter(f"{entry.id}r{one.at}", whole, entry.accepted_s, entry.may_be_there)
+        return LocalMessage(f"{entry.id}r{item.at}", whole, entry.accepted_s, entry.may_be_there)
 
 
 def _reply(result: Exception | None) -> Reply:

@@ -57,10 +57,10 @@ class Host:
     address: str
 
 
-Steps = Generator[Lookup, Answer, list[Host] | Reply]
+Lookups = Generator[Lookup, Answer, list[Host] | Reply]
 
 
-def find_route(domain: str, own_names: Collection[str], random: Random) -> Steps:
+def find_route(domain: str, own_names: Collection[str], random: Random) -> Lookups:
     """Resolve a domain or address literal to hosts in order of preference, or to the reply for a failure.
 
     `own_names` are the host names of this server, in lower case.
@@ -76,40 +76,42 @@ def find_route(domain: str, own_names: Collection[str], random: Random) -> Steps
     if answer.message is None or answer.message.rcode not in (Rcode.NOERROR, Rcode.NXDOMAIN):
         return NO_ANSWER
     exchanges = [record.rdata for record in _final(answer.message, name, RRType.MX)]
-    offered = [one for one in exchanges if isinstance(one, MX)]
-    if answer.message.rcode == Rcode.NXDOMAIN and not offered:
+    mx_records = [record for record in exchanges if isinstance(record, MX)]
+    if answer.message.rcode == Rcode.NXDOMAIN and not mx_records:
         return NO_DOMAIN
     # RFC 7505 section 3
-    if [one.exchange for one in offered] == [ROOT]:
+    if [record.exchange for record in mx_records] == [ROOT]:
         return NO_MAIL
-    if not offered:
+    if not mx_records:
         hosts = yield from _addresses(name)
         return hosts if isinstance(hosts, Reply) or hosts else NO_HOST
-    return (yield from _exchanges(offered, own_names, random))
+    return (yield from _mx_hosts(mx_records, own_names, random))
 
 
-def _exchanges(offered: Sequence[MX], own_names: Collection[str], random: Random) -> Steps:
-    own = [one.preference for one in offered if _text(one.exchange) in own_names]
-    left = [one for one in offered if one.exchange != ROOT and (not own or one.preference < min(own))]
-    if not left:
+def _mx_hosts(mx_records: Sequence[MX], own_names: Collection[str], random: Random) -> Lookups:
+    own = [record.preference for record in mx_records if _text(record.exchange) in own_names]
+    candidates = [
+        record for record in mx_records if record.exchange != ROOT and (not own or record.preference < min(own))
+    ]
+    if not candidates:
         return LOOPS_BACK
-    random.shuffle(left)
-    left.sort(key=lambda one: one.preference)
+    random.shuffle(candidates)
+    candidates.sort(key=lambda record: record.preference)
     hosts: list[Host] = []
     failed: Reply = NO_HOST
-    for one in left[:HOSTS_MAX]:
-        found = yield from _addresses(one.exchange)
-        if isinstance(found, Reply):
-            failed = found
+    for record in candidates[:HOSTS_MAX]:
+        result = yield from _addresses(record.exchange)
+        if isinstance(result, Reply):
+            failed = result
         else:
-            hosts += found
+            hosts += result
     if hosts:
         return hosts
     # The missing address may be added later: report a temporary failure; the expiry of the queue makes it an error.
     return NO_ADDRESS if failed is NO_HOST else failed
 
 
-def _addresses(name: Name) -> Steps:
+def _addresses(name: Name) -> Lookups:
     """Resolve a host's addresses, IPv4 first; empty if it has none."""
     hosts: list[Host] = []
     silent = False
@@ -127,10 +129,12 @@ def _addresses(name: Name) -> Steps:
 def _final(message: Message, name: Name, rtype: int) -> list[Record]:
     """Return the records of a type at the end of the CNAME chain of a name (section 5.1)."""
     for _ in range(ALIASES_MAX):
-        found = [one for one in message.answers if one.name == name and one.rtype == rtype]
-        alias = next((one.rdata for one in message.answers if one.name == name and one.rtype == RRType.CNAME), None)
-        if found or not isinstance(alias, CNAME):
-            return found
+        result = [record for record in message.answers if record.name == name and record.rtype == rtype]
+        alias = next(
+            (record.rdata for record in message.answers if record.name == name and record.rtype == RRType.CNAME), None
+        )
+        if result or not isinstance(alias, CNAME):
+            return result
         name = alias.target
     return []
 

@@ -60,7 +60,7 @@ def has_field(content: bytes, name: str) -> bool:
     return re.search(pattern, header_section(content), re.IGNORECASE | re.MULTILINE) is not None
 
 
-def completed(content: bytes, message_id: str, seconds: float) -> bytes:
+def complete_submission(content: bytes, message_id: str, seconds: float) -> bytes:
     """Add the missing Date and Message-ID to a submitted message (RFC 6409 sections 8.2 and 8.3)."""
     fields = []
     if not has_field(content, "Date"):
@@ -69,7 +69,7 @@ def completed(content: bytes, message_id: str, seconds: float) -> bytes:
         fields.append(f"Message-ID: <{message_id}>\r\n")
     if not fields:
         return content
-    added = "".join(fields).encode("ascii")
+    new_fields = "".join(fields).encode("ascii")
     # A message without any header section begins with the empty line or directly with its body.
     is_headed = re.match(rb"[!-9;-~]+[ \t]*:", content) is not None or content.startswith(b"\r\n")
-    return added + (content if is_headed else b"\r\n" + content)
+    return new_fields + (content if is_headed else b"\r\n" + content)

@@ -18,7 +18,7 @@ _CREATE = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 @dataclass(frozen=True, slots=True)
-class Arriving:
+class NewMessage:
     """A message to deliver; `date`, if given, in seconds since 1970 UTC; `letters` are its flags."""
 
     content: bytes
@@ -38,7 +38,7 @@ def wire_form(stored: bytes) -> bytes:
     return stored.replace(b"\n", b"\r\n")
 
 
-def deliver_files(folder: str, messages: Sequence[Arriving]) -> list[str]:
+def deliver_files(folder: str, messages: Sequence[NewMessage]) -> list[str]:
     """Deliver messages to the folder in the directory `folder`; returns their relative names, in order.
 
     Raises OSError and MessageTooLargeError; then none of them was delivered.
@@ -65,7 +65,7 @@ def _undo(folder: str, names: Sequence[str]) -> None:
             os.unlink(f"{folder}/{name}")
 
 
-def _write(folder: str, message: Arriving) -> tuple[str, str]:
+def _write(folder: str, message: NewMessage) -> tuple[str, str]:
     """Write and sync a message in tmp/; returns that name and its final name."""
     stored = stored_form(message.content)
     size_octets = len(stored) + stored.count(b"\n")

@@ -16,7 +16,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from services.mail.maildir.delivery import Arriving, deliver_files, wire_form
+from services.mail.maildir.delivery import NewMessage, deliver_files, wire_form
 from services.mail.maildir.errors import MessageGoneError, QuotaExceededError
 from services.mail.maildir.file_names import FLAGS, order, size_in, split_name, stored_in, unique_name, with_letters
 from services.mail.maildir.files import locked, sync_directory
@@ -99,7 +99,7 @@ class Folder:
             known = {message.base for message in self.messages.values()}
             if files.keys() - known or not self.uidvalidity:
                 self._identify(files, added)
-            self._take(files)
+            self._update(files)
 
     def _identify(self, files: dict[str, str], added: Sequence[str]) -> None:
         """Assign a UID to each message without one."""
@@ -110,24 +110,24 @@ class Folder:
             uids = self._index.uids
             others = sorted((base for base in files if base not in uids and base not in own), key=order)
             self._index.assign([*others, *(base for base in added if base in files and base not in uids)])
-            self._index.forget(files)
+            self._index.compact(files)
 
-    def _take(self, files: dict[str, str]) -> None:
+    def _update(self, files: dict[str, str]) -> None:
         uids = self._index.uids
-        found: dict[int, Message] = {}
+        messages: dict[int, Message] = {}
         for base, name in files.items():
             uid = uids[base]
             old = self.messages.get(uid)
-            found[uid] = old if old is not None and old.name == name else self._message(uid, base, name, old)
-        self._settle(found)
+            messages[uid] = old if old is not None and old.name == name else self._message(uid, base, name, old)
+        self._set_messages(messages)
 
     def _message(self, uid: int, base: str, name: str, old: Message | None) -> Message:
         letters = split_name(name)[1] if name.startswith("cur/") else ""
         size_octets = old.size_octets if old is not None else size_in(base)
         return Message(uid, base, name, letters, self.keywords.flags_of(letters), size_octets)
 
-    def _settle(self, found: dict[int, Message]) -> None:
-        self.messages = {uid: found[uid] for uid in sorted(found)}
+    def _set_messages(self, messages: dict[int, Message]) -> None:
+        self.messages = {uid: messages[uid] for uid in sorted(messages)}
         for message in self.messages.values():
             message.flags = self.keywords.flags_of(message.letters)
         self.uids = list(self.messages)
@@ -167,9 +167,9 @@ class Folder:
                 begin = max(0, len(stored) - 3)
                 stored += piece
                 for mark in (b"\n\n", b"\n\r\n"):
-                    found = stored.find(mark, begin)
-                    if found >= 0:
-                        return wire_form(stored[: found + len(mark)])
+                    end = stored.find(mark, begin)
+                    if end >= 0:
+                        return wire_form(stored[: end + len(mark)])
                 if stored.startswith((b"\n", b"\r\n")):
                     return b"\r\n"
         return wire_form(stored)
@@ -193,10 +193,10 @@ class Folder:
             try:
                 return os.open(f"{self.path}/{message.name}", os.O_RDONLY | os.O_CLOEXEC)
             except FileNotFoundError:
-                self._look_again(attempt)
+                self._rescan(attempt)
         raise MessageGoneError("The message has been removed.")
 
-    def _look_again(self, attempt: int) -> None:
+    def _rescan(self, attempt: int) -> None:
         # Another program may have renamed it to change its flags.
         if attempt == 1:
             self.refresh()
@@ -213,7 +213,7 @@ class Folder:
             with contextlib.suppress(MessageGoneError):
                 self._rename(message, wanted)
                 return
-            self._look_again(attempt)
+            self._rescan(attempt)
         raise MessageGoneError("The message has been removed.")
 
     def _rename(self, message: Message, letters: str) -> None:
@@ -234,7 +234,7 @@ class Folder:
         """Return True if the quota allows another message of this size."""
         return self._quota.allows(octets, 1)
 
-    def append(self, messages: Sequence[Arriving], flags: Sequence[frozenset[str]] = ()) -> list[int]:
+    def append(self, messages: Sequence[NewMessage], flags: Sequence[frozenset[str]] = ()) -> list[int]:
         """Deliver messages, each with its flags; returns their UIDs.
 
         Raises QuotaExceededError, MessageTooLargeError and TooManyKeywordsError; then none of them was delivered.
@@ -243,8 +243,8 @@ class Folder:
         if not self._quota.allows(size, len(messages)):
             raise QuotaExceededError("There is no room left for the message.")
         lettered = [self.keywords.letters_of(one) for one in flags] or [message.letters for message in messages]
-        arriving = [Arriving(one.content, own, one.date) for one, own in zip(messages, lettered, strict=True)]
-        names = deliver_files(self.path, arriving)
+        new_messages = [NewMessage(one.content, own, one.date) for one, own in zip(messages, lettered, strict=True)]
+        names = deliver_files(self.path, new_messages)
         return self._added(names)
 
     def _added(self, names: Sequence[str]) -> list[int]:
@@ -259,14 +259,14 @@ class Folder:
         Returns (UID here, UID there) of each; removed messages are skipped. Raises QuotaExceededError and
         TooManyKeywordsError.
         """
-        found = [self.messages[uid] for uid in uids if uid in self.messages]
-        sizes = [stored_in(message.base) or self.size_octets(message.uid) for message in found]
+        messages = [self.messages[uid] for uid in uids if uid in self.messages]
+        sizes = [stored_in(message.base) or self.size_octets(message.uid) for message in messages]
         if not self._quota.allows(sum(sizes), len(sizes)):
             raise QuotaExceededError("There is no room left for the messages.")
-        letters = {message.uid: target.keywords.letters_of(message.flags) for message in found}
+        letters = {message.uid: target.keywords.letters_of(message.flags) for message in messages}
         names: dict[int, str] = {}
         try:
-            for message in found:
+            for message in messages:
                 with contextlib.suppress(MessageGoneError):
                     names[message.uid] = self._link(message.uid, letters[message.uid], target)
             for place in {name[:3] for name in names.values()}:
@@ -309,7 +309,7 @@ class Folder:
                 octets = stored_in(message.base) or os.stat(path).st_size
                 os.unlink(path)
             except FileNotFoundError:
-                self._look_again(attempt)
+                self._rescan(attempt)
             else:
                 return octets
         raise MessageGoneError("The message has been removed.")

@@ -32,10 +32,10 @@ def checked(name: str) -> str:
         raise FolderNameError(f"The mailbox name has more than {FOLDER_DEPTH} parts.")
     if not decoded.isprintable():
         raise FolderNameError("The mailbox name has characters that cannot be shown.")
-    found = canonical(name)
-    if len(directory_of(found)) > FILE_NAME_OCTETS:
+    canonical_name = canonical(name)
+    if len(directory_of(canonical_name)) > FILE_NAME_OCTETS:
         raise FolderNameError("The mailbox name is too long.")
-    return found
+    return canonical_name
 
 
 def directory_of(name: str) -> str:

@@ -28,16 +28,16 @@ class Quota:
     def usage(self) -> tuple[int, int]:
         """Return (octets, messages) stored now."""
         with locked(self._lock):
-            return self._sums() or self._sum_up()
+            return self._read_sums() or self._recalculate()
 
     def allows(self, octets: int, messages: int) -> bool:
         """Return True if this much more fits; recalculates before a refusal based on old sums."""
         if not self.quota_octets:
             return True
         with locked(self._lock):
-            used, _ = self._sums() or self._sum_up()
-            if used + octets > self.quota_octets and self._may_be_wrong(messages):
-                used, _ = self._sum_up()
+            used, _ = self._read_sums() or self._recalculate()
+            if used + octets > self.quota_octets and self._may_be_stale(messages):
+                used, _ = self._recalculate()
             return used + octets <= self.quota_octets
 
     def add(self, octets: int, messages: int) -> None:
@@ -45,13 +45,13 @@ class Quota:
         if not self.quota_octets:
             return
         with locked(self._lock):
-            if self._sums() is None:
-                self._sum_up()
+            if self._read_sums() is None:
+                self._recalculate()
                 return
             with open(self._path, "ab") as file:
                 file.write(b"%d %d\n" % (octets, messages))
 
-    def _may_be_wrong(self, messages: int) -> bool:
+    def _may_be_stale(self, messages: int) -> bool:
         octets = read_file(self._path) or b""
         if octets.count(b"\n") > 2:
             return True
@@ -60,7 +60,7 @@ class Quota:
         age_s = os.stat(self._lock).st_mtime - os.stat(self._path).st_mtime
         return age_s > SUMS_AGE_S and messages > 0
 
-    def _sums(self) -> tuple[int, int] | None:
+    def _read_sums(self) -> tuple[int, int] | None:
         octets = read_file(self._path)
         if octets is None or len(octets) > SUMS_OCTETS or not octets.endswith(b"\n"):
             return None
@@ -73,7 +73,7 @@ class Quota:
         except (ValueError, IndexError):
             return None
 
-    def _sum_up(self) -> tuple[int, int]:
+    def _recalculate(self) -> tuple[int, int]:
         octets = messages = 0
         for folder in self._folders():
             for place in ("new", "cur"):

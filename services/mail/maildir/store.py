@@ -15,7 +15,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from services.mail.maildir.delivery import Arriving, deliver_files
+from services.mail.maildir.delivery import NewMessage, deliver_files
 from services.mail.maildir.errors import FolderExistsError, FolderNameError, MaildirError, NoFolderError
 from services.mail.maildir.errors import QuotaExceededError as QuotaExceededError
 from services.mail.maildir.file_names import FLAGS, split_name, stored_in
@@ -89,13 +89,13 @@ class Maildir:
 
         It is on disk on return. Raises QuotaExceededError, MessageTooLargeError and OSError.
         """
-        return self._deliver([Arriving(content, "".join(FLAGS[flag] for flag in flags))])[0]
+        return self._deliver([NewMessage(content, "".join(FLAGS[flag] for flag in flags))])[0]
 
     def deliver_many(self, contents: Sequence[bytes]) -> list[str]:
         """Deliver messages to INBOX, all or none; returns their unique names in order; errors as of deliver()."""
-        return self._deliver([Arriving(content) for content in contents])
+        return self._deliver([NewMessage(content) for content in contents])
 
-    def _deliver(self, messages: Sequence[Arriving]) -> list[str]:
+    def _deliver(self, messages: Sequence[NewMessage]) -> list[str]:
         if not self.quota.allows(sum(len(message.content) for message in messages), len(messages)):
             raise QuotaExceededError("There is no room left in the mailbox.")
         names = deliver_files(self._root, messages)
@@ -125,8 +125,8 @@ class Maildir:
 
     def names(self) -> list[str]:
         """Return the names of all folders, INBOX first, the others sorted."""
-        found = (name_of(entry.name) for entry in os.scandir(self._root) if entry.is_dir(follow_symlinks=False))
-        return [INBOX, *sorted(name for name in found if name is not None and name != INBOX)]
+        names = (name_of(entry.name) for entry in os.scandir(self._root) if entry.is_dir(follow_symlinks=False))
+        return [INBOX, *sorted(name for name in names if name is not None and name != INBOX)]
 
     def create(self, name: str) -> None:
         """Create a folder; raises FolderNameError, FolderExistsError, and MaildirError if there are too many."""

@@ -34,14 +34,14 @@ from services.mail.maildir.limits import DEAD_LINES_MAX
 
 FILE = "lab7-uids"
 LOCK = "lab7-uids.lock"
-_FORM = b"lab7-uids 1 "
+_HEADER = b"lab7-uids 1 "
 
 
 class UidIndex:
     """The UIDs of one folder, as of the last read().
 
-    read() may be called at any time; assign(), forget() and claim_recent() only with the folder's lock held and after a
-    read(). They raise OSError.
+    read() may be called at any time; assign(), compact() and claim_recent() only after a read(), with the
+    folder's lock held. They raise OSError.
     """
 
     def __init__(self, folder: str) -> None:
@@ -71,25 +71,25 @@ class UidIndex:
                 self._inode = status.st_ino
             if status.st_size > self._offset:
                 file.seek(self._offset)
-                self._take(file.read())
+                self._parse(file.read())
         return self.uidvalidity > 0
 
-    def _take(self, octets: bytes) -> None:
+    def _parse(self, octets: bytes) -> None:
         end = octets.rfind(b"\n") + 1
         lines = octets[:end].split(b"\n")[:-1]
         if self._offset == 0 and lines:
-            self._take_form(lines.pop(0))
+            self._parse_header_line(lines.pop(0))
         self._offset += end
         self._lines += len(lines)
         for line in lines:
-            self._take_line(line)
+            self._parse_line(line)
 
-    def _take_form(self, line: bytes) -> None:
-        value = line.removeprefix(_FORM)
-        if line.startswith(_FORM) and value.isdigit() and 0 < int(value) < 1 << 32:
+    def _parse_header_line(self, line: bytes) -> None:
+        value = line.removeprefix(_HEADER)
+        if line.startswith(_HEADER) and value.isdigit() and 0 < int(value) < 1 << 32:
             self.uidvalidity = int(value)
 
-    def _take_line(self, line: bytes) -> None:
+    def _parse_line(self, line: bytes) -> None:
         word, _, value = line.partition(b" ")
         if word in (b"R", b"N") and value.isdigit():
             if word == b"R":
@@ -104,21 +104,21 @@ class UidIndex:
         """Create an empty index with this UIDVALIDITY, replacing an existing one."""
         self._clear()
         self.uidvalidity = uidvalidity
-        self._write_anew(())
+        self._rewrite(())
 
     def assign(self, bases: Iterable[str]) -> list[int]:
         """Assign the next UIDs to messages, on disk on return."""
-        given = []
+        uids = []
         lines = []
         for base in bases:
-            given.append(self.uidnext)
+            uids.append(self.uidnext)
             lines.append(b"%d %s\n" % (self.uidnext, os.fsencode(base)))
             self.uids[base] = self.uidnext
             self.uidnext += 1
         if lines:
             self._append(b"".join(lines), lasting=True)
             self._lines += len(lines)
-        return given
+        return uids
 
     def claim_recent(self) -> int:
         r"""Return the first recent UID, and reset: no message is \Recent for later sessions."""
@@ -129,17 +129,17 @@ class UidIndex:
             self.first_recent = self.uidnext
         return first
 
-    def forget(self, live: Iterable[str]) -> None:
+    def compact(self, live: Iterable[str]) -> None:
         """Compact the index if most of its lines are dead."""
         if self._lines < DEAD_LINES_MAX:
             return
         kept = {base: self.uids[base] for base in live if base in self.uids}
         if self._lines - len(kept) > max(DEAD_LINES_MAX, len(kept)):
             self.uids = kept
-            self._write_anew(sorted((uid, base) for base, uid in kept.items()))
+            self._rewrite(sorted((uid, base) for base, uid in kept.items()))
 
-    def _write_anew(self, entries: Iterable[tuple[int, str]]) -> None:
-        lines = [_FORM + b"%d\n" % self.uidvalidity]
+    def _rewrite(self, entries: Iterable[tuple[int, str]]) -> None:
+        lines = [_HEADER + b"%d\n" % self.uidvalidity]
         lines += [b"%d %s\n" % (uid, os.fsencode(base)) for uid, base in entries]
         lines.append(b"R %d\nN %d\n" % (self.first_recent, self.uidnext))
         content = b"".join(lines)

@@ -28,11 +28,11 @@ class Address:
 def parse_addresses(octets: bytes) -> list[Address]:
     """Parse an address list; malformed parts are parsed as far as possible."""
     lexer = Lexer(octets)
-    found: list[Address] = []
+    addresses: list[Address] = []
     in_group = False
     # Words before this offset are neither a group nor a display name: do not parse them as one again (linear time).
     barren = 0
-    while len(found) < ADDRESSES_MAX:
+    while len(addresses) < ADDRESSES_MAX:
         lexer.skip_blanks()
         if lexer.at_end:
             break
@@ -40,23 +40,23 @@ def parse_addresses(octets: bytes) -> list[Address]:
             continue
         if lexer.take(b";"):
             if in_group:
-                found.append(Address(None, None, None, None))
+                addresses.append(Address(None, None, None, None))
                 in_group = False
             continue
         begin = lexer.place
         name = _phrase(lexer) if begin >= barren else None
         if name is not None and not in_group and lexer.take(b":"):
-            found.append(Address(None, None, name, None))
+            addresses.append(Address(None, None, name, None))
             in_group = True
         elif lexer.take(b"<"):
-            found.append(_in_angles(lexer, name))
+            addresses.append(_in_angles(lexer, name))
         else:
             barren = max(barren, lexer.place)
             lexer.place = begin
-            found.append(_bare(lexer))
+            addresses.append(_bare(lexer))
     if in_group:
-        found.append(Address(None, None, None, None))
-    return found
+        addresses.append(Address(None, None, None, None))
+    return addresses
 
 
 def _phrase(lexer: Lexer) -> bytes | None:

@@ -40,24 +40,24 @@ class Header:
 
     def first(self, name: bytes) -> bytes | None:
         """Return the value of the first field of this (lower-case) name, or None."""
-        return next((one.value for one in self.fields if one.name == name), None)
+        return next((header_field.value for header_field in self.fields if header_field.name == name), None)
 
     def exact(self, name: bytes) -> bytes | None:
         """Return the exact value of the first field of this name, or None."""
-        return next((one.exact for one in self.fields if one.name == name), None)
+        return next((header_field.exact for header_field in self.fields if header_field.name == name), None)
 
     def last(self, name: bytes) -> bytes | None:
         """Return the value of the last field of this name, or None."""
-        return next((one.value for one in reversed(self.fields) if one.name == name), None)
+        return next((header_field.value for header_field in reversed(self.fields) if header_field.name == name), None)
 
     def all(self, name: bytes) -> Iterator[bytes]:
         """Yield the values of all fields of this name."""
-        return (one.value for one in self.fields if one.name == name)
+        return (header_field.value for header_field in self.fields if header_field.name == name)
 
     def chosen(self, names: Iterable[bytes], inverted: bool = False) -> bytes:
         """Return the fields with, or with `inverted` without, these names, as received (RFC 3501 section 6.4.5)."""
         wanted = {name.lower() for name in names}
-        return b"".join(one.raw for one in self.fields if (one.name in wanted) != inverted)
+        return b"".join(header_field.raw for header_field in self.fields if (header_field.name in wanted) != inverted)
 
 
 def unfolded(value: bytes) -> bytes:
@@ -69,8 +69,8 @@ def header_end(octets: bytes, begin: int, end: int) -> tuple[int, int]:
     """Return (end of the fields, begin of the body); the empty line is between them."""
     if octets.startswith(b"\r\n", begin) and begin + 2 <= end:
         return begin, begin + 2
-    found = octets.find(b"\r\n\r\n", begin, end)
-    return (end, end) if found < 0 else (found + 2, found + 4)
+    index = octets.find(b"\r\n\r\n", begin, end)
+    return (end, end) if index < 0 else (index + 2, index + 4)
 
 
 def parse_header(octets: bytes) -> Header:
@@ -92,9 +92,9 @@ def _field_end(octets: bytes, begin: int, end: int) -> int:
     """Return the end of a field with its continuation lines, which begin with a blank."""
     place = begin
     while True:
-        found = octets.find(b"\n", place, end)
-        if found < 0:
+        index = octets.find(b"\n", place, end)
+        if index < 0:
             return end
-        place = found + 1
+        place = index + 1
         if place >= end or octets[place] not in b" \t":
             return place

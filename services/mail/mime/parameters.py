@@ -29,17 +29,17 @@ def parse_parametric(octets: bytes) -> Parametric:
     """Parse such a field; parsing stops at the first error."""
     lexer = Lexer(octets)
     lexer.skip_blanks()
-    found = Parametric(_value(lexer))
-    while len(found.parameters) < PARAMETERS_MAX:
+    parsed = Parametric(_value(lexer))
+    while len(parsed.parameters) < PARAMETERS_MAX:
         lexer.skip_blanks()
         if not lexer.take(b";"):
             break
         parameter = _parameter(lexer)
         if parameter is None:
             continue
-        found.parameters.append(parameter)
-    found.parameters = _joined(found.parameters)
-    return found
+        parsed.parameters.append(parameter)
+    parsed.parameters = _joined(parsed.parameters)
+    return parsed
 
 
 def _value(lexer: Lexer) -> bytes:

@@ -60,7 +60,7 @@ def find(root: Part, numbers: list[int]) -> Part | None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Hit:
+class _Delimiter:
     """A delimiter line: its offset, its multipart's level, its kind (last or not), the offset of the next line."""
 
     begin: int
@@ -74,24 +74,24 @@ class _Parser:
         self._octets = octets
         self._boundaries: list[bytes] = []
         self._place = 0
-        self._hit: _Hit | None = None
+        self._delimiter: _Delimiter | None = None
         self._parts = 0
         self._lines = 0
         # Cached offset of the next empty line.
         self._blank = -1
 
     def part(self, depth: int, default_type: bytes) -> Part:
-        """Parse a part from the current offset to the delimiter that ends it, which is then in `_hit`."""
+        """Parse a part from the current offset to the delimiter that ends it, which is then in `_delimiter`."""
         self._parts += 1
         begin = self._place
         fields_end, body_begin = self._header_end(begin)
-        self._hit = self._next_delimiter(body_begin)
-        if self._hit is not None:
+        self._delimiter = self._next_delimiter(body_begin)
+        if self._delimiter is not None:
             # A delimiter also ends an unterminated header.
-            fields_end = body_begin = self._before(self._hit.begin, begin)
+            fields_end = body_begin = self._before(self._delimiter.begin, begin)
         header = parse_header(self._octets[begin:fields_end])
         part = Part(begin, header, _content_type(header, default_type), body_begin)
-        if self._hit is None:
+        if self._delimiter is None:
             self._place = body_begin
             self._body(part, depth)
         self._close(part)
@@ -106,36 +106,36 @@ class _Parser:
         elif (kind, subtype) == (b"message", b"rfc822") and may_nest:
             part.message = self.part(depth + 1, _TEXT)
         else:
-            self._hit = self._next_delimiter(len(self._octets))
+            self._delimiter = self._next_delimiter(len(self._octets))
 
     def _header_end(self, begin: int) -> tuple[int, int]:
         """As header_end(), but caches the next empty line: no octet is searched twice."""
         if self._octets.startswith(b"\r\n", begin):
             return begin, begin + 2
         if self._blank < begin:
-            found = self._octets.find(b"\r\n\r\n", begin)
-            self._blank = len(self._octets) if found < 0 else found
+            index = self._octets.find(b"\r\n\r\n", begin)
+            self._blank = len(self._octets) if index < 0 else index
         return min(self._blank + 2, len(self._octets)), min(self._blank + 4, len(self._octets))
 
     def _multipart(self, part: Part, boundary: bytes, depth: int, default_type: bytes) -> None:
         part.is_multipart = True
         self._boundaries.append(boundary)
         level = len(self._boundaries) - 1
-        self._hit = self._next_delimiter(len(self._octets))
-        while self._hit is not None and self._hit.level == level and not self._hit.is_last:
+        self._delimiter = self._next_delimiter(len(self._octets))
+        while self._delimiter is not None and self._delimiter.level == level and not self._delimiter.is_last:
             if self._parts >= PARTS_MAX:
-                self._hit = None
+                self._delimiter = None
                 break
-            self._place = self._hit.after
+            self._place = self._delimiter.after
             part.children.append(self.part(depth + 1, default_type))
         self._boundaries.pop()
-        if self._hit is not None and self._hit.level == level:
+        if self._delimiter is not None and self._delimiter.level == level:
             # Skip the epilogue.
-            self._place = self._hit.after
-            self._hit = self._next_delimiter(len(self._octets))
+            self._place = self._delimiter.after
+            self._delimiter = self._next_delimiter(len(self._octets))
 
     def _close(self, part: Part) -> None:
-        end = len(self._octets) if self._hit is None else self._before(self._hit.begin, part.body_begin)
+        end = len(self._octets) if self._delimiter is None else self._before(self._delimiter.begin, part.body_begin)
         part.body_end = max(end, part.body_begin)
         part.lines = self._octets.count(b"\n", part.body_begin, part.body_end)
 
@@ -143,24 +143,24 @@ class _Parser:
         """Return the end of the body before a delimiter, which includes the CRLF before it (RFC 2046 section 5.1.1)."""
         return max(begin - 2, least) if self._octets.startswith(b"\r\n", begin - 2) else begin
 
-    def _next_delimiter(self, limit: int) -> _Hit | None:
+    def _next_delimiter(self, limit: int) -> _Delimiter | None:
         """Return the next delimiter line that begins before `limit`, or None."""
         if not self._boundaries:
             return None
         octets, place = self._octets, self._place
         while self._lines < DELIMITER_LINES_MAX:
             if not (octets.startswith(b"--", place) and (place == 0 or octets[place - 1] == 10) and place < limit):
-                found = octets.find(b"\n--", max(place - 1, 0), limit + 1)
-                if found < 0:
+                index = octets.find(b"\n--", max(place - 1, 0), limit + 1)
+                if index < 0:
                     return None
-                place = found + 1
+                place = index + 1
             self._lines += 1
             end = octets.find(b"\n", place)
             after = len(octets) if end < 0 else end + 1
             level = self._level(octets[place + 2 : after])
             if level is not None:
                 is_last = octets.startswith(b"--", place + 2 + len(self._boundaries[level]))
-                return _Hit(place, level, is_last, after)
+                return _Delimiter(place, level, is_last, after)
             place = after
             if end < 0:
                 return None
@@ -182,12 +182,12 @@ class _Parser:
 def _content_type(header: Header, default_type: bytes) -> Parametric:
     value = header.exact(b"content-type")
     if value is not None:
-        found = parse_parametric(value)
-        kind, slash, subtype = found.value.partition(b"/")
+        parsed = parse_parametric(value)
+        kind, slash, subtype = parsed.value.partition(b"/")
         # RFC 2046 section 5.1.1: the boundary parameter is required.
-        has_all = kind.lower() != b"multipart" or found.get(b"boundary")
+        has_all = kind.lower() != b"multipart" or parsed.get(b"boundary")
         if kind and slash and subtype and has_all:
-            return found
+            return parsed
     # RFC 2045 section 5.2: default for a missing or malformed Content-Type.
     return Parametric(default_type, [(b"charset", b"us-ascii")] if default_type == _TEXT else [])
 

@@ -13,7 +13,7 @@ from services.mail.queue.entry import Entry
 from services.mail.queue.journal import read_entries
 
 
-def described(entry: Entry) -> dict[str, object]:
+def summarise(entry: Entry) -> dict[str, object]:
     """Summarise an entry as JSON-serialisable data: the envelope, and the last reply of each open recipient."""
     return {
         "id": entry.id,
@@ -39,7 +39,7 @@ def main(argv: list[str] | None = None) -> int:
         return 2
     for entry in entries:
         if not entry.is_done:
-            print(json.dumps(described(entry)))
+            print(json.dumps(summarise(entry)))
     return 0
 
 

@@ -35,15 +35,15 @@ class Schedule:
         return now_s - accepted_s >= self.expire_s
 
 
-def parse_waits(text: str) -> tuple[float, ...]:
+def parse_intervals(text: str) -> tuple[float, ...]:
     """Parse `1,2,4` as intervals in seconds; raises ValueError."""
-    waits = tuple(float(word) for word in text.split(","))
-    if not all(0 < wait < float("inf") for wait in waits):
+    intervals = tuple(float(word) for word in text.split(","))
+    if not all(0 < interval < float("inf") for interval in intervals):
         raise ValueError(f"{text!r} has an interval that is not above zero")
-    return waits
+    return intervals
 
 
-class StateError(ValueError):
+class DecodeError(ValueError):
     """A line of the journal that cannot be decoded."""
 
 
@@ -58,7 +58,7 @@ class Recipient:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ContentLocation:
     """Location of an entry's content: octets of a journal segment."""
 
     segment: int
@@ -82,7 +82,7 @@ class Entry:
     tries: int = 0
     next_s: float = 0.0
     content: bytes | None = None
-    place: Place | None = None
+    place: ContentLocation | None = None
     may_be_there: bool = False
 
     @property
@@ -118,25 +118,33 @@ class Change:
         entry.next_s = max(entry.next_s, self.next_s)
 
 
-def _pair(mailbox: Mailbox | None) -> list[str] | None:
+def _encode_mailbox(mailbox: Mailbox | None) -> list[str] | None:
     return None if mailbox is None else [mailbox.local_part, mailbox.domain]
 
 
-def _mailbox(pair: list[str] | None) -> Mailbox | None:
+def _decode_mailbox(pair: list[str] | None) -> Mailbox | None:
     return None if pair is None else Mailbox(pair[0], pair[1])
 
 
-def _words(reply: Reply | None) -> list[Any] | None:
+def _encode_reply(reply: Reply | None) -> list[Any] | None:
     return None if reply is None else [reply.code, reply.text, reply.enhanced]
 
 
-def entry_line(entry: Entry) -> bytes:
+def encode_entry(entry: Entry) -> bytes:
     """Encode an entry's envelope and state."""
-    recipients = [[_pair(one.mailbox), _pair(one.original), one.is_done, _words(one.last)] for one in entry.recipients]
+    recipients = [
+        [
+            _encode_mailbox(recipient.mailbox),
+            _encode_mailbox(recipient.original),
+            recipient.is_done,
+            _encode_reply(recipient.last),
+        ]
+        for recipient in entry.recipients
+    ]
     state: dict[str, Any] = {
         "id": entry.id,
         "accepted_s": entry.accepted_s,
-        "from": _pair(entry.reverse_path),
+        "from": _encode_mailbox(entry.reverse_path),
         "to": recipients,
         "size_octets": entry.size_octets,
         "is_8bit": entry.is_8bit,
@@ -146,18 +154,18 @@ def entry_line(entry: Entry) -> bytes:
     return json.dumps(state, separators=(",", ":")).encode("ascii") + b"\n"
 
 
-def read_entry(line: bytes) -> Entry:
+def decode_entry(line: bytes) -> Entry:
     """Decode an entry, without its content; raises StateError."""
     try:
         state = json.loads(line)
         recipients = []
         for mailbox, original, is_done, last in state["to"]:
-            recipient = Recipient(Mailbox(*mailbox), _mailbox(original), is_done, Reply(*last) if last else None)
+            recipient = Recipient(Mailbox(*mailbox), _decode_mailbox(original), is_done, Reply(*last) if last else None)
             recipients.append(recipient)
         return Entry(
             state["id"],
             state["accepted_s"],
-            _mailbox(state["from"]),
+            _decode_mailbox(state["from"]),
             recipients,
             state["size_octets"],
             state["is_8bit"],
@@ -165,24 +173,24 @@ def read_entry(line: bytes) -> Entry:
             state["next_s"],
         )
     except (ValueError, KeyError, TypeError, IndexError) as error:
-        raise StateError(str(error)) from error
+        raise DecodeError(str(error)) from error
 
 
-def change_line(change: Change) -> bytes:
+def encode_change(change: Change) -> bytes:
     """Encode a change."""
     state: dict[str, Any] = {"id": change.id, "done": list(change.done)}
     if change.last:
-        state["last"] = {str(at): _words(reply) for at, reply in change.last.items()}
+        state["last"] = {str(at): _encode_reply(reply) for at, reply in change.last.items()}
     if change.tries:
         state |= {"tries": change.tries, "next_s": change.next_s}
     return json.dumps(state, separators=(",", ":")).encode("ascii") + b"\n"
 
 
-def read_change(line: bytes) -> Change:
+def decode_change(line: bytes) -> Change:
     """Decode a change; raises StateError."""
     try:
         state = json.loads(line)
         last = {int(at): Reply(*words) for at, words in state.get("last", {}).items()}
         return Change(state["id"], state["done"], last, state.get("tries", 0), state.get("next_s", 0.0))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise StateError(str(error)) from error
+        raise DecodeError(str(error)) from error

@@ -29,18 +29,26 @@ from pathlib import Path
 
 from services.errors import ServiceError
 from services.mail.queue.entry import Change as Change
-from services.mail.queue.entry import Entry, Place, StateError, change_line, entry_line, read_change, read_entry
+from services.mail.queue.entry import (
+    ContentLocation,
+    DecodeError,
+    Entry,
+    decode_change,
+    decode_entry,
+    encode_change,
+    encode_entry,
+)
 
 MAGIC = b"\x1eL7Q"
-_HEAD = struct.Struct("!4scII")
-HEAD_OCTETS = _HEAD.size
+_RECORD_HEADER = struct.Struct("!4scII")
+RECORD_HEADER_OCTETS = _RECORD_HEADER.size
 ENTRY = b"E"
 CHANGE = b"C"
 
 # Size at which a segment is full: small enough for a fast recovery, large enough to make new files rare.
 SEGMENT_OCTETS = 16 * 1024 * 1024
 # Preallocation step.
-PREPARED_OCTETS = 4 * 1024 * 1024
+PREALLOCATION_OCTETS = 4 * 1024 * 1024
 # Beyond this number of segments, the open entries of the oldest are copied.
 SEGMENTS_MAX = 8
 # Size from which a segment without open entries is closed, so that it can be removed.
@@ -50,7 +58,7 @@ _NAME = re.compile(r"([0-9]{8,})\.journal\Z")
 _PIECES_MAX = 1024
 _CREATE = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
 
-Written = Entry | Change
+JournalItem = Entry | Change
 
 
 @dataclass(slots=True)
@@ -58,7 +66,7 @@ class _Segment:
     number: int
     descriptor: int
     end: int = 0
-    prepared: int = 0
+    preallocated_end: int = 0
 
 
 class Journal:
@@ -81,32 +89,32 @@ class Journal:
         """Return all open entries, oldest first; raises OSError."""
         return [entry for entry in read_entries(self._directory) if not entry.is_done]
 
-    def write(self, items: Sequence[Written], durable: bool) -> list[Place | None]:
+    def write(self, items: Sequence[JournalItem], durable: bool) -> list[ContentLocation | None]:
         """Append entries and changes, on disk on return if `durable`; returns the location of each content.
 
         Raises OSError; then none of the records is valid.
         """
         active = self._segment()
-        self._prepare(active, sum(len(item.content or b"") for item in items if isinstance(item, Entry)))
+        self._preallocate(active, sum(len(item.content or b"") for item in items if isinstance(item, Entry)))
         pieces: list[bytes] = []
-        places: list[Place | None] = []
+        places: list[ContentLocation | None] = []
         end = active.end
         for item in items:
-            record, place = _record(item, active.number, end)
+            record, place = _encode_item(item, active.number, end)
             pieces += record
             places.append(place)
             end += sum(map(len, record))
         try:
             _write_pieces(active.descriptor, pieces)
         except OSError as error:
-            self._take_back(active, error)
+            self._roll_back(active, error)
             raise
         if durable:
             self._sync(active)
         active.end = end
         return places
 
-    def read(self, place: Place) -> bytes:
+    def read(self, place: ContentLocation) -> bytes:
         """Return the content at a location; raises OSError."""
         with open(self._path(place.segment), "rb") as file:
             octets = os.pread(file.fileno(), place.size_octets, place.offset)
@@ -128,7 +136,7 @@ class Journal:
             del self._numbers[0]
 
     @property
-    def oldest_to_carry(self) -> int | None:
+    def segment_to_copy(self) -> int | None:
         """The segment whose open entries should be copied, or None while the number of segments is within the limit."""
         return self._numbers[0] if len(self._numbers) > SEGMENTS_MAX else None
 
@@ -154,24 +162,24 @@ class Journal:
         _sync_directory(self._directory)
         return self._active
 
-    def _prepare(self, active: _Segment, octets: int) -> None:
+    def _preallocate(self, active: _Segment, octets: int) -> None:
         """Preallocate zeros for the next records and sync them: overwriting them changes no file system metadata.
 
         A growing file makes each fdatasync() wait for the file system's own journal, shared with all other writers.
         """
-        wanted = active.end + octets + PREPARED_OCTETS // 4
-        if wanted <= active.prepared or octets > PREPARED_OCTETS:
+        wanted = active.end + octets + PREALLOCATION_OCTETS // 4
+        if wanted <= active.preallocated_end or octets > PREALLOCATION_OCTETS:
             return
-        begin = max(active.end, active.prepared)
+        begin = max(active.end, active.preallocated_end)
         try:
-            _pwrite_zeros(active.descriptor, begin, PREPARED_OCTETS)
+            _pwrite_zeros(active.descriptor, begin, PREALLOCATION_OCTETS)
             os.fsync(active.descriptor)
         except OSError:
             # Out of space for preallocation only: write() itself reports an error if the records do not fit.
             with contextlib.suppress(OSError):
                 os.ftruncate(active.descriptor, begin)
             return
-        active.prepared = begin + PREPARED_OCTETS
+        active.preallocated_end = begin + PREALLOCATION_OCTETS
 
     def _sync(self, active: _Segment) -> None:
         try:
@@ -179,15 +187,15 @@ class Journal:
         except OSError:
             # After a failed fdatasync the page cache is undefined, and a later fdatasync may report success: use a new
             # segment.
-            self._take_back(active, None)
+            self._roll_back(active, None)
             self._close_active()
             raise
 
-    def _take_back(self, active: _Segment, error: OSError | None) -> None:
+    def _roll_back(self, active: _Segment, error: OSError | None) -> None:
         """Truncate a partial write; if the file cannot grow (EFBIG), the next write opens a new segment."""
         try:
             os.ftruncate(active.descriptor, active.end)
-            active.prepared = active.end
+            active.preallocated_end = active.end
             os.lseek(active.descriptor, active.end, os.SEEK_SET)
         except OSError:
             self._close_active()
@@ -201,20 +209,20 @@ class Journal:
             self._active = None
 
 
-def _record(item: Written, segment: int, begin: int) -> tuple[list[bytes], Place | None]:
+def _encode_item(item: JournalItem, segment: int, begin: int) -> tuple[list[bytes], ContentLocation | None]:
     if isinstance(item, Change):
-        return encode(CHANGE, change_line(item)), None
-    line, content = entry_line(item), item.content or b""
-    offset = begin + HEAD_OCTETS + len(line)
-    return encode(ENTRY, line, content), Place(segment, offset, len(content))
+        return encode_record(CHANGE, encode_change(item)), None
+    line, content = encode_entry(item), item.content or b""
+    offset = begin + RECORD_HEADER_OCTETS + len(line)
+    return encode_record(ENTRY, line, content), ContentLocation(segment, offset, len(content))
 
 
 def _write_pieces(descriptor: int, pieces: Sequence[bytes]) -> None:
     for begin in range(0, len(pieces), _PIECES_MAX):
-        some = pieces[begin : begin + _PIECES_MAX]
-        done = os.writev(descriptor, some)
-        if done < sum(map(len, some)):
-            rest = memoryview(b"".join(some))[done:]
+        chunk = pieces[begin : begin + _PIECES_MAX]
+        done = os.writev(descriptor, chunk)
+        if done < sum(map(len, chunk)):
+            rest = memoryview(b"".join(chunk))[done:]
             while rest:
                 rest = rest[os.write(descriptor, rest) :]
 
@@ -236,8 +244,8 @@ def _sync_directory(directory: Path) -> None:
 
 def segments(directory: Path) -> list[tuple[int, Path]]:
     """Return the segments of a queue, oldest first; raises OSError."""
-    found = ((_NAME.match(name), name) for name in os.listdir(directory))
-    return sorted((int(match[1]), directory / name) for match, name in found if match is not None)
+    matches = ((_NAME.match(name), name) for name in os.listdir(directory))
+    return sorted((int(match[1]), directory / name) for match, name in matches if match is not None)
 
 
 def read_entries(directory: Path) -> list[Entry]:
@@ -245,7 +253,7 @@ def read_entries(directory: Path) -> list[Entry]:
     entries: dict[str, Entry] = {}
     for number, path in segments(directory):
         try:
-            for item in _items(number, path):
+            for item in _read_segment(number, path):
                 if isinstance(item, Entry):
                     entries[item.id] = item
                 elif item.id in entries:
@@ -256,32 +264,32 @@ def read_entries(directory: Path) -> list[Entry]:
     return list(entries.values())
 
 
-def _items(number: int, path: Path) -> Iterator[Written]:
+def _read_segment(number: int, path: Path) -> Iterator[JournalItem]:
     with open(path, "rb") as file:
         size = os.fstat(file.fileno()).st_size
         if not size:
             return
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped, memoryview(mapped) as octets:
-            for found in scan(octets):
+            for record in scan_records(octets):
                 # Skip a valid record of an unknown format, of another version of this program.
-                with contextlib.suppress(StateError):
-                    yield _item(found.kind, found.data, number, found.offset)
+                with contextlib.suppress(DecodeError):
+                    yield _decode_item(record.kind, record.data, number, record.offset)
 
 
-def _item(kind: bytes, data: bytes, number: int, offset: int) -> Written:
+def _decode_item(kind: bytes, data: bytes, number: int, offset: int) -> JournalItem:
     line, _, content = data.partition(b"\n")
     if kind == CHANGE:
-        return read_change(line)
+        return decode_change(line)
     if kind != ENTRY:
-        raise StateError(f"unknown record type {kind!r}")
-    entry = read_entry(line)
-    entry.place = Place(number, offset + len(line) + 1, len(content))
+        raise DecodeError(f"unknown record type {kind!r}")
+    entry = decode_entry(line)
+    entry.place = ContentLocation(number, offset + len(line) + 1, len(content))
     entry.may_be_there = True
     return entry
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Record:
     """A valid record: the offset of its data in the file, and the data."""
 
     kind: bytes
@@ -289,37 +297,37 @@ class Found:
     data: bytes
 
 
-def encode(kind: bytes, *parts: bytes) -> list[bytes]:
+def encode_record(kind: bytes, *parts: bytes) -> list[bytes]:
     """Encode a record; returns its pieces, to be written in order."""
     crc = zlib.crc32(kind)
     for part in parts:
         crc = zlib.crc32(part, crc)
-    return [_HEAD.pack(MAGIC, kind, sum(map(len, parts)), crc), *parts]
+    return [_RECORD_HEADER.pack(MAGIC, kind, sum(map(len, parts)), crc), *parts]
 
 
-def scan(octets: memoryview) -> Iterator[Found]:
+def scan_records(octets: memoryview) -> Iterator[Record]:
     """Yield every valid record of a segment, in order."""
     at = 0
-    whole = bytes(octets[:HEAD_OCTETS])
-    while at + HEAD_OCTETS <= len(octets):
-        whole = bytes(octets[at : at + HEAD_OCTETS])
-        magic, kind, size, crc = _HEAD.unpack(whole)
-        begin = at + HEAD_OCTETS
+    whole = bytes(octets[:RECORD_HEADER_OCTETS])
+    while at + RECORD_HEADER_OCTETS <= len(octets):
+        whole = bytes(octets[at : at + RECORD_HEADER_OCTETS])
+        magic, kind, size, crc = _RECORD_HEADER.unpack(whole)
+        begin = at + RECORD_HEADER_OCTETS
         if magic == MAGIC and begin + size <= len(octets):
             data = bytes(octets[begin : begin + size])
             if zlib.crc32(data, zlib.crc32(kind)) == crc:
-                yield Found(kind, begin, data)
+                yield Record(kind, begin, data)
                 at = begin + size
                 continue
-        at = _next(octets, at + 1)
+        at = _next_magic(octets, at + 1)
 
 
-def _next(octets: memoryview, begin: int) -> int:
+def _next_magic(octets: memoryview, begin: int) -> int:
     """Return the offset of the next possible record."""
-    piece = 1 << 16
+    chunk_octets = 1 << 16
     while begin < len(octets):
-        found = bytes(octets[begin : begin + piece]).find(MAGIC)
-        if found >= 0:
-            return begin + found
-        begin += piece - len(MAGIC) + 1
+        index = bytes(octets[begin : begin + chunk_octets]).find(MAGIC)
+        if index >= 0:
+            return begin + index
+        begin += chunk_octets - len(MAGIC) + 1
     return len(octets)

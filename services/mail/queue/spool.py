@@ -11,8 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from services.eventlog import EventLog
-from services.mail.queue.entry import Change, Entry, Place
-from services.mail.queue.journal import Journal, Written
+from services.mail.queue.entry import Change, ContentLocation, Entry
+from services.mail.queue.journal import Journal, JournalItem
 
 # Size limit of a batch, which bounds the delay of the records behind it.
 BATCH_OCTETS = 8 * 1024 * 1024
@@ -25,8 +25,8 @@ _NEWEST = 1 << 62
 
 
 @dataclass(slots=True)
-class _Waiting:
-    items: Sequence[Written]
+class _PendingWrite:
+    items: Sequence[JournalItem]
     durable: bool
     written: "asyncio.Future[None] | None"
     octets: int
@@ -41,14 +41,14 @@ class Spool:
         self._journal = journal
         self._log = log
         self._thread = ThreadPoolExecutor(1, "journal")
-        self._waiting: list[_Waiting] = []
+        self._pending: list[_PendingWrite] = []
         self._writing = False
         self._idle = asyncio.Event()
         self._idle.set()
-        self._carried: set[str] = set()
+        self._copying: set[str] = set()
         self._cached_octets = 0
         # Number of open entries per segment.
-        self._open: Counter[int] = Counter()
+        self._open_per_segment: Counter[int] = Counter()
 
     def adopt(self, entries: Iterable[Entry]) -> None:
         """Add the entries recovered from an earlier process."""
@@ -58,13 +58,13 @@ class Spool:
     async def add(self, entries: Sequence[Entry], change: Change | None = None) -> None:
         """Make entries durable, with a change in the same write; raises OSError."""
         written: asyncio.Future[None] = self._loop.create_future()
-        items: list[Written] = [*entries, *([] if change is None else [change])]
-        self._put(_Waiting(items, True, written, sum(len(entry.content or b"") for entry in entries)))
+        items: list[JournalItem] = [*entries, *([] if change is None else [change])]
+        self._enqueue(_PendingWrite(items, True, written, sum(len(entry.content or b"") for entry in entries)))
         await written
 
     def note(self, change: Change) -> None:
         """Write a change without waiting; if a crash loses it, the attempt is repeated."""
-        self._put(_Waiting([change], False, None, 0))
+        self._enqueue(_PendingWrite([change], False, None, 0))
 
     def settle(self, entry: Entry) -> None:
         """Drop an entry whose recipients are all final, after its change was passed to note() or add()."""
@@ -102,12 +102,12 @@ class Spool:
 
     def _count(self, entry: Entry, number: int) -> None:
         if entry.place is not None:
-            self._open[entry.place.segment] += number
-            if not self._open[entry.place.segment]:
-                del self._open[entry.place.segment]
+            self._open_per_segment[entry.place.segment] += number
+            if not self._open_per_segment[entry.place.segment]:
+                del self._open_per_segment[entry.place.segment]
 
-    def _put(self, waiting: _Waiting) -> None:
-        self._waiting.append(waiting)
+    def _enqueue(self, pending: _PendingWrite) -> None:
+        self._pending.append(pending)
         if not self._writing:
             self._writing = True
             self._idle.clear()
@@ -115,92 +115,97 @@ class Spool:
             self._loop.call_soon(self._write)
 
     def _write(self) -> None:
-        batch: list[_Waiting] = []
+        batch: list[_PendingWrite] = []
         octets = 0
-        while self._waiting and (not batch or octets < BATCH_OCTETS):
-            one = self._waiting.pop(0)
-            octets += one.octets
-            batch.append(one)
+        while self._pending and (not batch or octets < BATCH_OCTETS):
+            pending = self._pending.pop(0)
+            octets += pending.octets
+            batch.append(pending)
         if not batch:
             self._writing = False
             self._idle.set()
             return
-        items = [item for one in batch for item in one.items]
-        durable = any(one.durable for one in batch)
+        items = [item for pending in batch for item in pending.items]
+        durable = any(pending.durable for pending in batch)
         job = self._loop.run_in_executor(self._thread, self._in_thread, items, durable, self._oldest_open(items))
         job.add_done_callback(lambda done: self._written(batch, items, done))
 
-    def _oldest_open(self, items: Sequence[Written]) -> int | None:
+    def _oldest_open(self, items: Sequence[JournalItem]) -> int | None:
         """Return the oldest segment needed after these records are written; None if no entry is open."""
-        if self._open:
-            return min(self._open)
+        if self._open_per_segment:
+            return min(self._open_per_segment)
         return _NEWEST if any(isinstance(item, Entry) for item in items) else None
 
-    def _in_thread(self, items: Sequence[Written], durable: bool, oldest: int | None) -> list[Place | None]:
+    def _in_thread(
+        self, items: Sequence[JournalItem], durable: bool, oldest: int | None
+    ) -> list[ContentLocation | None]:
         places = self._journal.write(items, durable)
         self._journal.release(oldest)
         return places
 
     def _written(
-        self, batch: list[_Waiting], items: Sequence[Written], done: "asyncio.Future[list[Place | None]]"
+        self,
+        batch: list[_PendingWrite],
+        items: Sequence[JournalItem],
+        done: "asyncio.Future[list[ContentLocation | None]]",
     ) -> None:
         error = done.exception()
         if error is None:
             for item, place in zip(items, done.result(), strict=True):
                 if isinstance(item, Entry):
-                    self._placed(item, place)
+                    self._set_location(item, place)
         elif self._log.enabled:
             self._log.write("queue_error", error=str(error))
-        for one in batch:
-            if one.written is None:
+        for pending in batch:
+            if pending.written is None:
                 if error is not None:
                     # Retry changes until the disk has space.
-                    self._loop.call_later(RETRY_S, self._put, one)
-            elif not one.written.cancelled():
-                one.written.set_result(None) if error is None else one.written.set_exception(error)
-        self._carry_over()
+                    self._loop.call_later(RETRY_S, self._enqueue, pending)
+            elif not pending.written.cancelled():
+                pending.written.set_result(None) if error is None else pending.written.set_exception(error)
+        self._copy_oldest()
         self._write()
 
-    def _placed(self, entry: Entry, place: Place | None) -> None:
+    def _set_location(self, entry: Entry, place: ContentLocation | None) -> None:
         known = self.entries.get(entry.id)
-        if entry.id not in self._carried:
+        if entry.id not in self._copying:
             entry.place = place
             self._enter(entry)
         elif known is not None:
-            self._carried.discard(entry.id)
+            self._copying.discard(entry.id)
             self._count(known, -1)
             known.place = place
             self._count(known, 1)
         else:
             # The entry became final during the copy: the copy follows its last change in the journal, so repeat the
             # change.
-            self._carried.discard(entry.id)
+            self._copying.discard(entry.id)
             self.note(Change(entry.id, range(len(entry.recipients))))
 
-    def _carry_over(self) -> None:
+    def _copy_oldest(self) -> None:
         """If there are too many segments, copy an entry of the oldest one into the newest."""
-        oldest = self._journal.oldest_to_carry
-        if oldest is None or not self._open or self._waiting:
+        oldest = self._journal.segment_to_copy
+        if oldest is None or not self._open_per_segment or self._pending:
             return
         for entry in list(self.entries.values()):
             if entry.place is not None and entry.place.segment == oldest:
-                self._loop.create_task(self._carry(entry))
+                self._loop.create_task(self._copy_entry(entry))
                 return
 
-    async def _carry(self, entry: Entry) -> None:
+    async def _copy_entry(self, entry: Entry) -> None:
         try:
             content = await self.content(entry)
         except OSError:
             return
-        if entry.id not in self.entries or entry.id in self._carried:
+        if entry.id not in self.entries or entry.id in self._copying:
             return
         # Copy the state, so that changes made during the write follow it as Change records.
-        self._carried.add(entry.id)
-        copy = replace(entry, content=content, recipients=[replace(one) for one in entry.recipients])
+        self._copying.add(entry.id)
+        copy = replace(entry, content=content, recipients=[replace(recipient) for recipient in entry.recipients])
         written: asyncio.Future[None] = self._loop.create_future()
-        written.add_done_callback(lambda done: self._carried_over(entry.id, done))
-        self._put(_Waiting([copy], True, written, len(content)))
+        written.add_done_callback(lambda done: self._copied(entry.id, done))
+        self._enqueue(_PendingWrite([copy], True, written, len(content)))
 
-    def _carried_over(self, entry_id: str, done: "asyncio.Future[None]") -> None:
+    def _copied(self, entry_id: str, done: "asyncio.Future[None]") -> None:
         if done.exception() is not None:
-            self._carried.discard(entry_id)
+            self._copying.discard(entry_id)

@@ -10,7 +10,7 @@
 
 Falls back to HELO if EHLO is rejected. SIZE (RFC 1870) and BODY=8BITMIME (RFC 6152) are sent if the server announces
 them; a message with octets beyond ASCII is not sent to a server without 8BITMIME. STARTTLS (RFC 3207) and AUTH PLAIN
-(RFC 4954) are used if the plan requires them. Left out: pipelining the next message's commands after the end of the
+(RFC 4954) are used if the options require them. Left out: pipelining the next message's commands after the end of the
 mail data.
 """
 
@@ -64,7 +64,7 @@ class Envelope:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class SessionOptions:
     """Options of a session; `user` and `password` are for AUTH."""
 
     hello: str
@@ -105,9 +105,9 @@ class _Transaction:
 class ClientSession:
     """One session; `step` is the reply it waits for, `failure` the reason of an early end."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, options: SessionOptions) -> None:
         self.step = Step.GREETING
-        self.plan = plan
+        self.options = options
         self.extensions: dict[str, str] = {}
         self.outcome: Outcome | None = None
         self.failure: Reply | None = None
@@ -124,7 +124,7 @@ class ClientSession:
     @property
     def pipelines(self) -> bool:
         """True if commands are sent in groups (RFC 2920)."""
-        return self.plan.pipelining and "PIPELINING" in self.extensions
+        return self.options.pipelining and "PIPELINING" in self.extensions
 
     def receive(self, data: bytes) -> bytes:
         """Parse received octets and return the octets to send; a syntax error ends the session."""
@@ -134,7 +134,7 @@ class ClientSession:
             while self.step is not Step.OVER and (line := self._input.take_line(_LINE_OCTETS)) is not None:
                 reply = self._reader.feed(line)
                 if reply is not None:
-                    sent.append(self._take(reply))
+                    sent.append(self._handle_reply(reply))
         except (ReplyError, LimitExceededError) as error:
             self._end(Reply(451, f"The server does not speak SMTP: {error}", "4.5.0"))
         return b"".join(sent)
@@ -180,7 +180,7 @@ class ClientSession:
 
     # Replies, in the order of a session.
 
-    def _take(self, reply: Reply) -> bytes:
+    def _handle_reply(self, reply: Reply) -> bytes:
         # RFC 5321 section 4.2.1: 421 may come as the reply to any command.
         if reply.code == 421 and self.step is not Step.QUIT:
             self._end(reply)
@@ -188,16 +188,16 @@ class ClientSession:
         if self.step is Step.GREETING:
             return self._hello("EHLO") if reply.code == 220 else self._end(reply)
         if self.step is Step.HELLO:
-            return self._take_hello(reply)
+            return self._handle_hello_reply(reply)
         if self.step is Step.STARTTLS:
-            return self._take_starttls(reply)
+            return self._handle_starttls_reply(reply)
         if self.step is Step.AUTH:
             self._authenticated = reply.is_positive
             return self._after_hello() if reply.is_positive else self._end(reply)
         if self.step is Step.GROUP and self._transaction is not None:
-            return self._take_group(reply, self._transaction)
+            return self._handle_group_reply(reply, self._transaction)
         if self.step is Step.CONTENT and self._transaction is not None:
-            return self._take_content(reply, self._transaction)
+            return self._handle_content_reply(reply, self._transaction)
         if self.step is Step.RSET:
             self.step = Step.READY
             return b""
@@ -209,9 +209,9 @@ class ClientSession:
     def _hello(self, verb: str) -> bytes:
         self._extended = verb == "EHLO"
         self.step = Step.HELLO
-        return f"{verb} {self.plan.hello}\r\n".encode("ascii")
+        return f"{verb} {self.options.hello}\r\n".encode("ascii")
 
-    def _take_hello(self, reply: Reply) -> bytes:
+    def _handle_hello_reply(self, reply: Reply) -> bytes:
         if reply.code == 250:
             lines = reply.lines[1:] if self._extended else []
             self.extensions = {word.upper(): rest for word, _, rest in (line.partition(" ") for line in lines)}
@@ -222,28 +222,28 @@ class ClientSession:
         return self._end(reply)
 
     def _after_hello(self) -> bytes:
-        if self.plan.tls and not self.uses_tls:
+        if self.options.tls and not self.uses_tls:
             if "STARTTLS" in self.extensions:
                 self.step = Step.STARTTLS
                 return b"STARTTLS\r\n"
-            if self.plan.tls_required:
+            if self.options.tls_required:
                 return self._end(NO_TLS)
-        if self.plan.user is not None and not self._authenticated:
+        if self.options.user is not None and not self._authenticated:
             if "PLAIN" not in self.extensions.get("AUTH", "").upper().split():
                 return self._end(NO_AUTH)
             self.step = Step.AUTH
-            secret = f"\0{self.plan.user}\0{self.plan.password}".encode()
+            secret = f"\0{self.options.user}\0{self.options.password}".encode()
             return b"AUTH PLAIN " + base64.b64encode(secret) + b"\r\n"
         self.step = Step.READY
         return b""
 
-    def _take_starttls(self, reply: Reply) -> bytes:
+    def _handle_starttls_reply(self, reply: Reply) -> bytes:
         if reply.code == 220:
             self.step = Step.TLS
             return b""
-        if self.plan.tls_required:
+        if self.options.tls_required:
             return self._end(reply)
-        self.plan = replace(self.plan, tls=False)
+        self.options = replace(self.options, tls=False)
         return self._after_hello()
 
     # One transaction.
@@ -270,7 +270,7 @@ class ClientSession:
         transaction.awaited += (name for name, _ in group)
         return b"".join(octets for _, octets in group)
 
-    def _take_group(self, reply: Reply, transaction: _Transaction) -> bytes:
+    def _handle_group_reply(self, reply: Reply, transaction: _Transaction) -> bytes:
         name = transaction.awaited.popleft()
         if name == "MAIL" and not reply.is_positive:
             transaction.refusal = reply
@@ -282,11 +282,11 @@ class ClientSession:
                 transaction.refusal = reply
         if transaction.awaited:
             return b""
-        if transaction.unsent and self._is_worth_it(transaction):
+        if transaction.unsent and self._can_succeed(transaction):
             return self._next_group(transaction)
         return self._send_content(transaction)
 
-    def _is_worth_it(self, transaction: _Transaction) -> bool:
+    def _can_succeed(self, transaction: _Transaction) -> bool:
         """Without PIPELINING, stop a transaction that has already failed."""
         if transaction.refusal is not None:
             return False
@@ -305,7 +305,7 @@ class ClientSession:
         self.in_doubt = True
         return stuffed(transaction.envelope.content)
 
-    def _take_content(self, reply: Reply, transaction: _Transaction) -> bytes:
+    def _handle_content_reply(self, reply: Reply, transaction: _Transaction) -> bytes:
         self._finish(transaction, transaction.refusal or reply)
         self.step = Step.READY
         return b""

@@ -47,14 +47,14 @@ class ContentReader:
     def feed(self, data: bytes) -> bytes | None:
         """Buffer octets; returns those after the end of the data, or None until the end is reached."""
         self._octets += data
-        found = self._octets.find(END, self._searched)
-        if found < 0:
+        end = self._octets.find(END, self._searched)
+        if end < 0:
             self._searched = max(0, len(self._octets) - len(END) + 1)
             if self._dropped or self._is_over(len(self._octets)):
                 self._drop(self._searched)
             return None
-        rest = bytes(self._octets[found + len(END) :])
-        del self._octets[found + len(CRLF) :]
+        rest = bytes(self._octets[end + len(END) :])
+        del self._octets[end + len(CRLF) :]
         return rest
 
     def _is_over(self, octets: int) -> bool:

@@ -28,7 +28,7 @@ class CommandLines:
         """Append octets; the connection stops reading while they are not consumed."""
         self._octets += data
 
-    def take_all(self) -> bytes:
+    def pop_all(self) -> bytes:
         """Remove and return all octets."""
         taken = bytes(self._octets)
         self.clear()
@@ -39,7 +39,7 @@ class CommandLines:
         self._octets.clear()
         self._searched = self._skipped = 0
 
-    def take_line(self) -> tuple[bytes, int] | None:
+    def pop_line(self) -> tuple[bytes, int] | None:
         """Return a line as (retained octets without CRLF, length with CRLF), or None if it is incomplete.
 
         Raises EndlessLineError.

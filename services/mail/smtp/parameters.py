@@ -93,11 +93,11 @@ def _path(argument: bytes, prefix: bytes, enhanced: str) -> tuple[Mailbox | None
 def _keywords(octets: bytes) -> dict[bytes, bytes]:
     values: dict[bytes, bytes] = {}
     for word in octets.split():
-        found = _KEYWORD.match(word)
-        if found is None:
+        match = _KEYWORD.match(word)
+        if match is None:
             raise ParameterError(NOT_UNDERSTOOD)
-        keyword = found[1].upper()
+        keyword = match[1].upper()
         if keyword in values:
             raise ParameterError(TWICE)
-        values[keyword] = found[2] or b""
+        values[keyword] = match[2] or b""
     return values

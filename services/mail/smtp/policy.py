@@ -90,28 +90,28 @@ class Policy:
         if not self.accounts.is_local(mailbox.domain):
             is_taken = mailbox.domain.lower() in self.relay_for or self.may_relay(client)
             return WILL_RELAY if is_taken else RELAY_DENIED
-        found = self.accounts.find(mailbox.local_part, mailbox.domain)
+        entry = self.accounts.find(mailbox.local_part, mailbox.domain)
         # RFC 5321 section 4.5.1: the postmaster accepts mail in all conditions.
         if mailbox.local_part.lower() == POSTMASTER:
             return RECIPIENT_OK
-        refusal = self._refusal(found, size_octets)
+        refusal = self._refusal(entry, size_octets)
         if refusal is not None:
             return refusal
         if self.greylist is not None and not self.may_relay(client):
             triple = (client.address, str(reverse_path or "<>").lower(), str(mailbox).lower())
             if not self.greylist.passes(triple):
                 return GREYLISTED
-        if isinstance(found, Forward):
-            return Reply(251, f"User not local; will forward to <{found.target}>", "2.1.5")
+        if isinstance(entry, Forward):
+            return Reply(251, f"User not local; will forward to <{entry.target}>", "2.1.5")
         return RECIPIENT_OK
 
-    def _refusal(self, found: Known | None, size_octets: int) -> Reply | None:
-        if found is None:
+    def _refusal(self, entry: Known | None, size_octets: int) -> Reply | None:
+        if entry is None:
             return NO_SUCH_USER
-        if isinstance(found, Forward) and found.moved:
-            return Reply(551, f"User not local; please try <{found.target}>", "5.1.6")
-        if isinstance(found, Account):
-            return HELD if found.held else self._quota(found, size_octets)
+        if isinstance(entry, Forward) and entry.moved:
+            return Reply(551, f"User not local; please try <{entry.target}>", "5.1.6")
+        if isinstance(entry, Account):
+            return HELD if entry.held else self._quota(entry, size_octets)
         return None
 
     def _quota(self, account: Account, size_octets: int) -> Reply | None:
@@ -122,8 +122,8 @@ class Policy:
     def content(self, recipients: Sequence[Mailbox], size_octets: int) -> Reply | None:
         """Return the reply that rejects a message too large for every recipient's quota, or None if it fits one."""
         for mailbox in recipients:
-            found = self.accounts.find(mailbox.local_part, mailbox.domain)
-            if not isinstance(found, Account) or self._quota(found, size_octets) is None:
+            entry = self.accounts.find(mailbox.local_part, mailbox.domain)
+            if not isinstance(entry, Account) or self._quota(entry, size_octets) is None:
                 return None
         return FULL
 
@@ -137,27 +137,27 @@ class Policy:
             return CANNOT_VERIFY if self.may_relay(client) else RELAY_DENIED
         if not self.verifies:
             return CANNOT_VERIFY
-        found = self.accounts.find(mailbox.local_part, mailbox.domain)
-        refusal = self._refusal(found, 0)
-        if refusal is not None or found is None:
+        entry = self.accounts.find(mailbox.local_part, mailbox.domain)
+        refusal = self._refusal(entry, 0)
+        if refusal is not None or entry is None:
             return refusal or NO_SUCH_USER
-        return self._described(found)
+        return self._described(entry)
 
-    def _described(self, found: Known) -> Reply:
-        if isinstance(found, Forward):
-            return Reply(251, f"User not local; will forward to <{found.target}>", "2.1.5")
-        if isinstance(found, MailingList):
-            return Reply(250, f"<{Mailbox(found.name.partition('@')[0], self.accounts.domains[0])}>", "2.1.5")
-        return Reply(250, f"<{found.mailbox}>", "2.1.5")
+    def _described(self, entry: Known) -> Reply:
+        if isinstance(entry, Forward):
+            return Reply(251, f"User not local; will forward to <{entry.target}>", "2.1.5")
+        if isinstance(entry, MailingList):
+            return Reply(250, f"<{Mailbox(entry.name.partition('@')[0], self.accounts.domains[0])}>", "2.1.5")
+        return Reply(250, f"<{entry.mailbox}>", "2.1.5")
 
     def expand(self, text: str) -> Reply:
         """Return the reply to EXPN: the members of a list, one per line (RFC 5321 section 3.5)."""
         local_part, _, domain = _bare(text).partition("@")
-        found = self.accounts.find(local_part, domain) if self.verifies else None
-        if not isinstance(found, MailingList):
+        entry = self.accounts.find(local_part, domain) if self.verifies else None
+        if not isinstance(entry, MailingList):
             return NO_LIST
         default = self.accounts.domains[0]
-        members = (f"<{Mailbox(member.local_part, member.domain or default)}>" for member in found.members)
+        members = (f"<{Mailbox(member.local_part, member.domain or default)}>" for member in entry.members)
         return Reply(250, "\n".join(members), "2.1.5")
 
 

@@ -65,23 +65,23 @@ class ReplyReader:
 
     def feed(self, line: bytes) -> Reply | None:
         """Parse one line without its CRLF; returns the reply if this is its last line; raises ReplyError."""
-        found = _LINE.match(line)
-        if found is None or (self._code or found[1]) != found[1]:
+        match = _LINE.match(line)
+        if match is None or (self._code or match[1]) != match[1]:
             raise ReplyError(f"no reply line: {line[:80]!r}")
-        self._code = found[1]
-        self._lines.append((found[3] or b"").decode("ascii", "replace"))
+        self._code = match[1]
+        self._lines.append((match[3] or b"").decode("ascii", "replace"))
         if len(self._lines) > REPLY_LINES_MAX:
             raise ReplyError(f"a reply of more than {REPLY_LINES_MAX} lines")
-        if found[2] == b"-":
+        if match[2] == b"-":
             return None
         lines, self._lines, self._code = self._lines, [], None
-        return _reply(int(found[1]), lines)
+        return _reply(int(match[1]), lines)
 
 
 def _reply(code: int, lines: Iterable[str]) -> Reply:
     """Split the enhanced code from the text if every line has the same one."""
     texts = list(lines)
-    codes = {found[1] if (found := _ENHANCED.match(text)) else "" for text in texts}
+    codes = {match[1] if (match := _ENHANCED.match(text)) else "" for text in texts}
     enhanced = codes.pop() if len(codes) == 1 else ""
     if enhanced[:1] != str(code)[:1]:
         return Reply(code, "\n".join(texts))

@@ -24,7 +24,7 @@ from collections.abc import Callable
 from services.mail.accounts import Account
 from services.mail.address import Mailbox
 from services.mail.smtp import auth, limits, parameters
-from services.mail.smtp import commands as said
+from services.mail.smtp import commands as replies
 from services.mail.smtp.commands import COMMANDS, Accept, Asked, CheckPassword, StartTLS, State
 from services.mail.smtp.content import HIDING, ContentReader
 from services.mail.smtp.lines import CommandLines, EndlessLineError, line_limit
@@ -69,13 +69,13 @@ class ServerSession:
         if self.state is State.CLOSED:
             return b""
         self._input.feed(data)
-        return self._go_on()
+        return self._advance()
 
     def accepted(self, reply: Reply) -> bytes:
         """Complete Accept with the reply to send; then handle the commands buffered meanwhile."""
         self._end_request(State.GREETED)
         self._reply(reply)
-        return self._go_on()
+        return self._advance()
 
     def authenticated(self, account: Account | None) -> bytes:
         """Complete CheckPassword; `account` None means wrong credentials."""
@@ -83,12 +83,12 @@ class ServerSession:
         if account is not None:
             self.client.account = account
             self._reply(Reply(235, "Authentication successful", "2.7.0"))
-            return self._go_on()
+            return self._advance()
         self._auth_failures += 1
         self._reply(Reply(535, "Wrong user or password", "5.7.8"))
         if self._auth_failures >= limits.AUTH_FAILURES:
             self._close(Reply(421, f"{self._offer.hostname} Too many wrong passwords", "4.7.0"))
-        return self._go_on()
+        return self._advance()
 
     def tls_started(self, version: str) -> bytes:
         """Complete StartTLS: discard all state of the session (RFC 3207 section 4.2)."""
@@ -112,7 +112,7 @@ class ServerSession:
 
     # Parsing and dispatch.
 
-    def _go_on(self) -> bytes:
+    def _advance(self) -> bytes:
         while self.asked is None and self.state is not State.CLOSED and self._step():
             pass
         return self._flush()
@@ -120,47 +120,47 @@ class ServerSession:
     def _step(self) -> bool:
         """Handle one command, or the buffered mail data; False if nothing complete is left."""
         if self._content is not None:
-            rest = self._content.feed(self._input.take_all())
+            rest = self._content.feed(self._input.pop_all())
             if rest is None:
                 return False
             self._input.feed(rest)
             self._finish_data(self._content)
             return True
         try:
-            taken = self._input.take_line()
+            line = self._input.pop_line()
         except EndlessLineError:
             self._close(Reply(421, f"{self._offer.hostname} The line does not end", "4.5.2"))
             return False
-        if taken is None:
+        if line is None:
             return False
-        self._take(*taken)
+        self._handle_line(*line)
         return True
 
-    def _take(self, line: bytes, octets: int) -> None:
+    def _handle_line(self, line: bytes, octets: int) -> None:
         if self.state is State.AUTH:
-            self._take_response(line, octets)
+            self._handle_auth_response(line, octets)
             return
         verb, _, argument = line.partition(b" ")
         verb = verb.upper()
         if octets > line_limit(verb):
-            self._reply(said.LINE_TOO_LONG)
+            self._reply(replies.LINE_TOO_LONG)
         elif _NOT_IN_COMMANDS.search(line) is not None:
-            self._reply(said.BAD_OCTETS)
+            self._reply(replies.BAD_OCTETS)
         else:
-            self._run(verb, argument.strip(b" \t"))
+            self._dispatch(verb, argument.strip(b" \t"))
 
-    def _run(self, verb: bytes, argument: bytes) -> None:
+    def _dispatch(self, verb: bytes, argument: bytes) -> None:
         command = COMMANDS.get(verb)
         if command is not None and self.state in command.states:
             getattr(self, command.handler)(argument)
         elif self.state is State.REFUSED:
-            self._reply(said.NOT_SERVED)
+            self._reply(replies.NOT_SERVED)
         elif self.state is State.DISTRUSTED:
             self._close(Reply(421, f"{self._offer.hostname} Nothing is taken behind such a message", "4.7.0"))
         elif command is not None:
-            self._reply(said.ORDER.get((verb, self.state), said.OUT_OF_ORDER))
+            self._reply(replies.ORDER.get((verb, self.state), replies.OUT_OF_ORDER))
         else:
-            self._reply(said.NO_COMMAND if verb in said.NOT_IMPLEMENTED else said.UNKNOWN)
+            self._reply(replies.NO_COMMAND if verb in replies.NOT_IMPLEMENTED else replies.UNKNOWN)
 
     # Handlers, in the order of the table.
 
@@ -219,7 +219,7 @@ class ServerSession:
 
     def _rcpt(self, argument: bytes) -> None:
         if len(self._recipients) >= limits.RECIPIENTS:
-            self._reply(said.TOO_MANY_RECIPIENTS)
+            self._reply(replies.TOO_MANY_RECIPIENTS)
             return
         try:
             mailbox = parameters.parse_rcpt(argument)
@@ -238,29 +238,29 @@ class ServerSession:
 
     def _data(self, argument: bytes) -> None:
         if argument:
-            self._reply(said.NO_ARGUMENT)
+            self._reply(replies.NO_ARGUMENT)
         elif self.state is State.MAIL:
             # RFC 5321 section 3.3: 503 or 554 if no recipient was accepted.
-            self._reply(said.NO_RECIPIENTS if self._refused_recipients else said.RCPT_FIRST)
+            self._reply(replies.NO_RECIPIENTS if self._refused_recipients else replies.RCPT_FIRST)
         else:
             self._content = ContentReader(self._offer.size_octets)
             self.state = State.DATA
-            self._reply(said.START_MAIL_INPUT)
+            self._reply(replies.START_MAIL_INPUT)
 
     def _rset(self, argument: bytes) -> None:
         if argument:
-            self._reply(said.NO_ARGUMENT)
+            self._reply(replies.NO_ARGUMENT)
             return
         self._reset()
-        self._reply(said.OK)
+        self._reply(replies.OK)
 
     def _vrfy(self, argument: bytes) -> None:
         text = argument.decode("ascii", "replace")
-        self._reply(self._policy.verify(text, self.client) if text else said.NEEDS_ARGUMENT)
+        self._reply(self._policy.verify(text, self.client) if text else replies.NEEDS_ARGUMENT)
 
     def _expn(self, argument: bytes) -> None:
         text = argument.decode("ascii", "replace")
-        self._reply(self._policy.expand(text) if text else said.NEEDS_ARGUMENT)
+        self._reply(self._policy.expand(text) if text else replies.NEEDS_ARGUMENT)
 
     def _help(self, argument: bytes) -> None:
         command = COMMANDS.get(argument.upper())
@@ -273,11 +273,11 @@ class ServerSession:
             self._reply(Reply(211, f"{self._offer.hostname} is up, you are {self.client.address}\n{verbs}", "2.0.0"))
 
     def _noop(self, _: bytes) -> None:
-        self._reply(said.OK)
+        self._reply(replies.OK)
 
     def _quit(self, argument: bytes) -> None:
         if argument:
-            self._reply(said.NO_ARGUMENT)
+            self._reply(replies.NO_ARGUMENT)
             return
         self._close(Reply(221, f"{self._offer.hostname} closing", "2.0.0"))
 
@@ -285,11 +285,11 @@ class ServerSession:
         name, _, initial = argument.partition(b" ")
         mechanism = name.decode("ascii", "replace").upper()
         if not self._offer.auth:
-            self._reply(said.NO_COMMAND)
+            self._reply(replies.NO_COMMAND)
         elif self.client.account is not None:
             self._reply(Reply(503, "You are authenticated already", "5.5.1"))
         elif not mechanism:
-            self._reply(said.NEEDS_ARGUMENT)
+            self._reply(replies.NEEDS_ARGUMENT)
         elif mechanism not in auth.MECHANISMS:
             self._reply(Reply(504, "This server has no such mechanism", "5.5.4"))
         elif not self._may_authenticate():
@@ -298,24 +298,24 @@ class ServerSession:
         else:
             exchange = self._exchange = auth.AuthExchange(mechanism)
             self.state = State.AUTH
-            self._exchanged(lambda: exchange.begin(initial.strip() or None))
+            self._handle_auth_step(lambda: exchange.begin(initial.strip() or None))
 
     def _starttls(self, argument: bytes) -> None:
         if not self._offer.starttls:
-            self._reply(said.NO_COMMAND)
+            self._reply(replies.NO_COMMAND)
         elif self.client.tls is not None:
             self._reply(Reply(503, "TLS is on already", "5.5.1"))
         elif argument:
-            self._reply(said.NO_ARGUMENT)
+            self._reply(replies.NO_ARGUMENT)
         else:
             self._reply(Reply(220, "Ready to start TLS", "2.0.0"))
             # Discard commands pipelined in plain text: an attacker on the path may have injected them.
             self._input.clear()
-            self._ask(StartTLS())
+            self._request(StartTLS())
 
     # Shared by several handlers.
 
-    def _take_response(self, line: bytes, octets: int) -> None:
+    def _handle_auth_response(self, line: bytes, octets: int) -> None:
         exchange = self._exchange
         if octets > limits.AUTH_LINE_OCTETS or exchange is None:
             # RFC 4954 section 4
@@ -323,9 +323,9 @@ class ServerSession:
         elif line == b"*":
             self._end_exchange(Reply(501, "Authentication cancelled", "5.7.0"))
         else:
-            self._exchanged(lambda: exchange.respond(line))
+            self._handle_auth_step(lambda: exchange.respond(line))
 
-    def _exchanged(self, step: Callable[[], bytes | auth.Credentials]) -> None:
+    def _handle_auth_step(self, step: Callable[[], bytes | auth.Credentials]) -> None:
         try:
             outcome = step()
         except auth.AuthError as error:
@@ -335,7 +335,7 @@ class ServerSession:
             self._reply(Reply(334, outcome.decode("ascii")))
         else:
             self._exchange = None
-            self._ask(CheckPassword(outcome.user, outcome.password))
+            self._request(CheckPassword(outcome.user, outcome.password))
 
     def _end_exchange(self, reply: Reply) -> None:
         self._exchange = None
@@ -353,7 +353,7 @@ class ServerSession:
             if content in HIDING:
                 self.state = State.DISTRUSTED
         else:
-            self._ask(Accept(mail.reverse_path, recipients, content, mail.is_8bit))
+            self._request(Accept(mail.reverse_path, recipients, content, mail.is_8bit))
 
     def _reset(self) -> None:
         """Discard the transaction (RFC 5321 section 4.1.1.5)."""
@@ -364,7 +364,7 @@ class ServerSession:
         if self.state is not State.CONNECTED:
             self.state = State.GREETED
 
-    def _ask(self, asked: Asked) -> None:
+    def _request(self, asked: Asked) -> None:
         self.asked = asked
         self.state = State.WAITING
 

@@ -18,8 +18,8 @@ from services.mail.delivery.routes import Host
 from services.mail.queue.entry import Entry, Recipient, Schedule
 from services.mail.queue.journal import Journal
 from services.mail.queue.spool import Spool
-from services.mail.smtp.client import Patience
-from services.mail.smtp.client_session import Plan
+from services.mail.smtp.client import Timeouts
+from services.mail.smtp.client_session import SessionOptions
 from services.mail.smtp.reply import Reply
 
 PATIENCE_S = 20.0
@@ -84,9 +84,9 @@ async def delivered(folder: Path, serve: Serve, count: int, wanted: int) -> list
             report,
             on_wait,
             Schedule((0.01,)),
-            Plan("client.example.org"),
+            SessionOptions("client.example.org"),
             listening.sockets[0].getsockname()[1],
-            Patience(),
+            Timeouts(),
             stalled_s=STALLED_S,
         ),
         "example.com",

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from services.mail.maildir.delivery import Arriving
+from services.mail.maildir.delivery import NewMessage
 from services.mail.maildir.errors import (
     FolderExistsError,
     MessageGoneError,
@@ -123,7 +123,7 @@ def test_folders_come_and_go(maildir: Maildir) -> None:
     with pytest.raises(FolderExistsError):
         maildir.create("a/b")
     folder = maildir.folder("a/b")
-    folder.append([Arriving(b"x")])
+    folder.append([NewMessage(b"x")])
     maildir.remove("a/b")
     with pytest.raises(NoFolderError):
         maildir.folder("a/b")

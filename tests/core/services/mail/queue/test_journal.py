@@ -13,7 +13,7 @@ from services.errors import ServiceError
 from services.mail.address import Mailbox
 from services.mail.queue import journal as module
 from services.mail.queue.entry import Change, Entry, Recipient
-from services.mail.queue.journal import CHANGE, ENTRY, Journal, encode, read_entries, scan, segments
+from services.mail.queue.journal import CHANGE, ENTRY, Journal, encode_record, read_entries, scan_records, segments
 from services.mail.smtp.reply import Reply
 
 ANN, BOB = Mailbox("ann", "example.net"), Mailbox("b ob", "example.com")
@@ -157,10 +157,10 @@ def test_what_fails_does_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     st.lists(st.tuples(st.sampled_from([ENTRY, CHANGE]), st.binary(max_size=50)), max_size=8), st.binary(max_size=30)
 )
 def test_records_are_found_with_anything_behind_them(records: list[tuple[bytes, bytes]], junk: bytes) -> None:
-    octets = b"".join(piece for kind, data in records for piece in encode(kind, data)) + junk
-    assert [(found.kind, found.data) for found in scan(memoryview(octets))] == records
+    octets = b"".join(piece for kind, data in records for piece in encode_record(kind, data)) + junk
+    assert [(found.kind, found.data) for found in scan_records(memoryview(octets))] == records
 
 
 @given(st.binary(max_size=200))
 def test_any_octets_are_no_records(octets: bytes) -> None:
-    assert list(scan(memoryview(octets))) == []
+    assert list(scan_records(memoryview(octets))) == []
