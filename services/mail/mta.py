@@ -114,20 +114,20 @@ class MTA:
         await self._dispatcher.close()
         await self.spool.close()
 
-    async def _accept(self, asked: Accept, client: Client) -> Reply:
-        return await self._enqueue(asked, client, asked.content)
+    async def _accept(self, message: Accept, client: Client) -> Reply:
+        return await self._enqueue(message, client, message.content)
 
-    async def _accept_submitted(self, asked: Accept, client: Client) -> Reply:
+    async def _accept_submitted(self, message: Accept, client: Client) -> Reply:
         now = self._shell.wall_clock()
         message_id = f"{int(now * 1_000_000):x}.{self._shell.random.getrandbits(64):016x}@{self.hostname}"
-        return await self._enqueue(asked, client, complete_submission(asked.content, message_id, now))
+        return await self._enqueue(message, client, complete_submission(message.content, message_id, now))
 
-    async def _enqueue(self, asked: Accept, client: Client, content: bytes) -> Reply:
+    async def _enqueue(self, message: Accept, client: Client, content: bytes) -> Reply:
         """Write a message to the queue; returns the reply to the end of the mail data (250: accepted)."""
-        entry = self._dispatcher.new_entry(asked.reverse_path, asked.recipients, asked.is_8bit)
-        alone = asked.recipients[0] if len(asked.recipients) == 1 else None
+        entry = self._dispatcher.new_entry(message.reverse_path, message.recipients, message.is_8bit)
+        single_recipient = message.recipients[0] if len(message.recipients) == 1 else None
         field = received_field(
-            client.hello, client.address, self.hostname, client.protocol, entry.id, alone, entry.accepted_s
+            client.hello, client.address, self.hostname, client.protocol, entry.id, single_recipient, entry.accepted_s
         )
         try:
             await self._dispatcher.accept(entry, field + content)
@@ -135,18 +135,18 @@ class MTA:
             self._shell.log.write("not_accepted", id=entry.id, error=str(error))
             return NO_ROOM if error.errno in _NO_ROOM_ERRORS else QUEUE_FAULT
         if self._shell.log.enabled:
-            self._log(entry.id, asked, client)
+            self._log(entry.id, message, client)
         return Reply(250, f"Queued as {entry.id}", "2.0.0")
 
-    def _log(self, entry_id: str, asked: Accept, client: Client) -> None:
+    def _log(self, entry_id: str, message: Accept, client: Client) -> None:
         self._shell.log.write(
             "accepted",
             id=entry_id,
             peer=client.address,
             protocol=client.protocol,
-            sender=str(asked.reverse_path or ""),
-            recipients=[str(recipient) for recipient in asked.recipients],
-            size_octets=len(asked.content),
+            sender=str(message.reverse_path or ""),
+            recipients=[str(recipient) for recipient in message.recipients],
+            size_octets=len(message.content),
         )
 
     def _policy(self) -> Policy:

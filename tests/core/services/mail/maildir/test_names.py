@@ -1,4 +1,4 @@
-"""Names of folders and of files."""
+"""Folder names and file names of a Maildir."""
 
 from __future__ import annotations
 

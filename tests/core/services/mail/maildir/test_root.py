@@ -1,4 +1,4 @@
-"""The folder below which mailboxes are kept is looked at before a server is ready."""
+"""Start-up check of the directory that holds all mailboxes."""
 
 import errno
 import tempfile

@@ -1,4 +1,4 @@
-"""The journal: what is written is there, whatever a crash leaves behind it, and old segments go."""
+"""Journal of the queue: write and recover, torn and foreign records, removal and copying of segments."""
 
 import errno
 import os

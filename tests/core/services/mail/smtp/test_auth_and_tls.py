@@ -1,4 +1,4 @@
-"""Submission: who may log in, how, and what TLS makes of a session (RFC 3207, RFC 4954, RFC 6409)."""
+"""Submission: AUTH, and the reset of a session by STARTTLS (RFC 3207, RFC 4954, RFC 6409)."""
 
 import base64
 

@@ -1,4 +1,4 @@
-"""The client's side, against replies written down and against this room's own server."""
+"""SMTP client session, against scripted replies and against this project's server session."""
 
 import re
 
@@ -44,7 +44,9 @@ def test_with_pipelining_a_transaction_is_two_writes() -> None:
     assert [str(reply) for reply in one.outcome.replies] == ["250 2.0.0 Queued"] * 2
 
 
-@pytest.mark.parametrize("options", [SessionOptions("c.example.net", pipelining=False), SessionOptions("c.example.net")])
+@pytest.mark.parametrize(
+    "options", [SessionOptions("c.example.net", pipelining=False), SessionOptions("c.example.net")]
+)
 def test_without_it_every_command_waits_for_its_reply(options: SessionOptions) -> None:
     one = greeted(b"250 mx\r\n" if options.pipelining else PIPELINED, options)
     assert one.send(envelope()).count(b"\r\n") == 1
@@ -78,7 +80,7 @@ def test_a_refused_sender_is_the_outcome_for_all_and_rset_follows() -> None:
     one.send(envelope(BOB, ERIN))
     assert one.receive(b"550 5.7.1 not you\r\n503 no\r\n503 no\r\n503 no\r\n") == b"RSET\r\n"
     assert one.outcome is not None
-    # What RCPT and DATA are told then is a consequence, but each recipient's own reply is what it got.
+    # The replies to RCPT and DATA follow from the failed MAIL, but each recipient keeps its own reply.
     assert all(reply.is_permanent for reply in one.outcome.replies)
     assert one.receive(b"250 ok\r\n") == b""
     assert one.step is Step.READY

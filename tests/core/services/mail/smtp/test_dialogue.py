@@ -1,4 +1,4 @@
-"""The dialogue of RFC 5321: order, transactions, pipelining, and what begins a session anew."""
+"""SMTP dialogue: order of commands, transactions, pipelining, reset (RFC 5321)."""
 
 from services.mail.address import Mailbox
 from services.mail.smtp.commands import State

@@ -1,4 +1,4 @@
-"""Command lines whole, octet by octet and of any octets: the same replies, bounded memory, never an error of ours."""
+"""Framing of command lines: same replies for any split of the input, bounded memory, no exception for any octets."""
 
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,4 +1,4 @@
-"""Every reply code of the course's table, each by its real cause."""
+"""SMTP reply codes: each code of the course's table, produced by its real cause."""
 
 import ipaddress
 

@@ -1,4 +1,4 @@
-"""Trace fields, completed submissions, and whom lists and forwards lead to."""
+"""Trace fields, completion of submitted messages, alias expansion, retry schedule."""
 
 import email.utils
 

@@ -1,4 +1,4 @@
-"""Final delivery into a Maildir: every letter once, whatever an attempt before left."""
+"""Final delivery into a Maildir: exactly once, after any interrupted attempt."""
 
 import errno
 import mailbox

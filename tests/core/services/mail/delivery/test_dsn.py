@@ -1,4 +1,4 @@
-"""Delivery status notifications as Python's own parser reads them."""
+"""Delivery status notifications, parsed by Python's email package."""
 
 import email
 import email.policy
