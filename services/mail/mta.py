@@ -67,7 +67,7 @@ class MTA:
         schedule = Schedule(options.retry, options.expire)
         service = DispatcherContext(shell.loop, shell.wall_clock, shell.random, shell.log, self.hostname, schedule)
         self._dispatcher = Dispatcher(service, self.spool, lambda: self.accounts, options.maildirs)
-        self._dispatcher.connect(self._remote(schedule))
+        self._dispatcher.set_remote(self._remote(schedule))
         self.server = SMTPServer(self._policy(), shell.log, shell.loop, self._limits(), _tls(options, self.hostname))
 
     def recover(self) -> None:
@@ -76,7 +76,7 @@ class MTA:
             entries = self._journal.recover()
         except OSError as error:
             raise ServiceError(f"cannot read the queue {self._options.queue}: {error}") from error
-        self.spool.adopt(entries)
+        self.spool.restore(entries)
         for entry in entries:
             self._dispatcher.dispatch(entry)
 

@@ -61,7 +61,7 @@ class Dispatcher:
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._closed = False
 
-    def connect(self, remote: Remote) -> None:
+    def set_remote(self, remote: Remote) -> None:
         """Set the parameters of remote delivery."""
         self._remote = remote
 
@@ -99,9 +99,9 @@ class Dispatcher:
     def report(self, entry: Entry, replies: dict[int, Reply]) -> None:
         """Handle the results of a delivery attempt: one reply per recipient number."""
         now = self._service.wall_clock()
-        is_over = self._service.schedule.is_over(entry.accepted_s, now)
+        is_expired = self._service.schedule.is_expired(entry.accepted_s, now)
         done = [at for at, reply in replies.items() if reply.is_positive]
-        failed = [at for at, reply in replies.items() if reply.is_permanent or (is_over and not reply.is_positive)]
+        failed = [at for at, reply in replies.items() if reply.is_permanent or (is_expired and not reply.is_positive)]
         later = [at for at in replies if at not in failed and not replies[at].is_positive]
         if self._service.log.enabled:
             self._log(entry, replies)
@@ -119,7 +119,7 @@ class Dispatcher:
     def defer(self, entry: Entry, recipients: Collection[int], reply: Reply, wait_s: float) -> bool:
         """Record that an entry waits for its destination's next retry; False if the entry has expired."""
         now = self._service.wall_clock()
-        if self._service.schedule.is_over(entry.accepted_s, now):
+        if self._service.schedule.is_expired(entry.accepted_s, now):
             self.report(entry, dict.fromkeys(recipients, reply))
             return False
         entry.tries += 1
@@ -130,7 +130,7 @@ class Dispatcher:
         # Only informative (`python -m services.mail.queue`), so write at tries 1, 2, 4, 8, ...: waiting costs few
         # writes.
         if changed or entry.tries & (entry.tries - 1) == 0:
-            self._spool.note(Change(entry.id, (), dict.fromkeys(recipients, reply), entry.tries, entry.next_s))
+            self._spool.write_later(Change(entry.id, (), dict.fromkeys(recipients, reply), entry.tries, entry.next_s))
         return True
 
     async def close(self) -> None:
@@ -160,17 +160,17 @@ class Dispatcher:
 
     def _apply(self, entry: Entry, change: Change) -> None:
         change.apply(entry)
-        self._spool.note(change)
-        if entry.is_done:
-            self._spool.settle(entry)
+        self._spool.write_later(change)
+        if entry.is_final:
+            self._spool.remove(entry)
 
     def _schedule_retry(self, entry: Entry, recipients: Sequence[int], now: float) -> None:
         entry.tries += 1
-        entry.may_be_there = True
+        entry.may_be_delivered = True
         wait_s = self._service.schedule.wait_s(entry.tries)
         entry.next_s = now + wait_s
         last = {at: reply for at in recipients if (reply := entry.recipients[at].last) is not None}
-        self._spool.note(Change(entry.id, (), last, entry.tries, entry.next_s))
+        self._spool.write_later(Change(entry.id, (), last, entry.tries, entry.next_s))
         key = f"{entry.id} {recipients[0]}"
         self._timers[key] = self._service.loop.call_later(wait_s, self._retry, key, entry, recipients)
 
@@ -196,8 +196,8 @@ class Dispatcher:
                 await asyncio.sleep(BOUNCE_RETRY_S)
         self._service.log.write("bounced", id=entry.id, bounce=dsn_entry.id)
         change.apply(entry)
-        if entry.is_done:
-            self._spool.settle(entry)
+        if entry.is_final:
+            self._spool.remove(entry)
         self.dispatch(dsn_entry)
 
     async def _create_dsn(self, entry: Entry, reverse_path: Mailbox, recipients: Sequence[Recipient]) -> Entry:

@@ -3,7 +3,7 @@
 Mailboxes collects messages while the disk is busy and delivers each batch, for one mailbox, in a thread by deliver().
 When deliver() returns, the contents and names of all files of the batch are on disk. A file name contains the queue id
 and the number of the recipient: if a crash came after delivery but before the queue recorded it, the retry
-(`may_be_there`) recognises the file by this name.
+(`may_be_delivered`) recognises the file by this name.
 """
 
 import asyncio
@@ -54,13 +54,13 @@ class MailboxFullError(MaildirError):
 class LocalMessage:
     """One message for one mailbox: `key` (letters and digits) is unique, `date_s` the time of acceptance.
 
-    With `may_be_there` the mailbox is searched for the key first.
+    With `may_be_delivered` the mailbox is searched for the key first.
     """
 
     key: str
     content: bytes
     date_s: float
-    may_be_there: bool = False
+    may_be_delivered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class _Written:
 
 def deliver(path: str, maildir: Maildir, messages: Sequence[LocalMessage]) -> list[Exception | None]:
     """Deliver messages to the INBOX of the Maildir at `path`; returns the error of each, None for success."""
-    delivered = _delivered_keys(path) if any(message.may_be_there for message in messages) else frozenset()
+    delivered = _delivered_keys(path) if any(message.may_be_delivered for message in messages) else frozenset()
     results: list[Exception | None] = [None] * len(messages)
     written: list[_Written] = []
     octets = 0
@@ -236,7 +236,7 @@ class Mailboxes:
         content = await self._spool.content(entry)
         # RFC 5321 section 4.4: Return-Path is written once, by final delivery.
         whole = return_path_field(entry.reverse_path) + without_return_path(content)
-        return LocalMessage(f"{entry.id}r{item.at}", whole, entry.accepted_s, entry.may_be_there)
+        return LocalMessage(f"{entry.id}r{item.at}", whole, entry.accepted_s, entry.may_be_delivered)
 
 
 def _reply(result: Exception | None) -> Reply:

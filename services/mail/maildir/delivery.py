@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from services.mail.maildir.errors import MessageTooLargeError
-from services.mail.maildir.file_names import unique_name, with_letters
+from services.mail.maildir.file_names import unique_name, with_flag_letters
 from services.mail.maildir.files import sync_directory, write_all
 from services.mail.maildir.limits import MESSAGE_OCTETS
 
@@ -85,4 +85,4 @@ def _write(folder: str, message: NewMessage) -> tuple[str, str]:
     finally:
         os.close(descriptor)
     # Names in new/ carry no flags.
-    return temporary, f"cur/{with_letters(base, message.letters)}" if message.letters else f"new/{base}"
+    return temporary, f"cur/{with_flag_letters(base, message.letters)}" if message.letters else f"new/{base}"

@@ -41,24 +41,24 @@ def split_name(file_name: str) -> tuple[str, str]:
     return base, letters if colon else ""
 
 
-def with_letters(base: str, letters: str) -> str:
+def with_flag_letters(base: str, letters: str) -> str:
     """Return the name in cur/ of a message with these flags."""
     return base + _INFO + "".join(sorted(set(letters)))
 
 
-def size_in(base: str) -> int | None:
+def wire_size(base: str) -> int | None:
     """Return the size with CRLF line ends, or None if the name lacks it."""
     match = _SIZE.search(base)
     return int(match[1]) if match else None
 
 
-def stored_in(base: str) -> int | None:
+def stored_size(base: str) -> int | None:
     """Return the size of the file, or None if the name lacks it."""
     match = _STORED.search(base)
     return int(match[1]) if match else None
 
 
-def order(base: str) -> tuple[int, int, int, str]:
+def sort_key(base: str) -> tuple[int, int, int, str]:
     """Return a sort key for the time of delivery, as far as the name has it."""
     match = _TIME.match(base)
     if match is None:

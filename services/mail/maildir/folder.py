@@ -18,7 +18,15 @@ from dataclasses import dataclass
 
 from services.mail.maildir.delivery import NewMessage, deliver_files, wire_form
 from services.mail.maildir.errors import MessageGoneError, QuotaExceededError
-from services.mail.maildir.file_names import FLAGS, order, size_in, split_name, stored_in, unique_name, with_letters
+from services.mail.maildir.file_names import (
+    FLAGS,
+    sort_key,
+    split_name,
+    stored_size,
+    unique_name,
+    wire_size,
+    with_flag_letters,
+)
 from services.mail.maildir.files import locked, sync_directory
 from services.mail.maildir.keywords import Keywords
 from services.mail.maildir.limits import HEADER_PIECE_OCTETS, KEYWORDS_MAX
@@ -58,9 +66,9 @@ class Folder:
         self._quota = quota
         self._new_uidvalidity = new_uidvalidity
         self._wall_clock = wall_clock
-        self.moved(path)
+        self.set_path(path)
 
-    def moved(self, path: str) -> None:
+    def set_path(self, path: str) -> None:
         """Update the path after the directory was renamed."""
         self.path = path
         self.keywords = Keywords(path)
@@ -96,8 +104,8 @@ class Folder:
             self.keywords.read()
             files = {split_name(name)[0]: f"new/{name}" for name in listing.new}
             files |= {split_name(name)[0]: f"cur/{name}" for name in listing.cur}
-            known = {message.base for message in self.messages.values()}
-            if files.keys() - known or not self.uidvalidity:
+            known_bases = {message.base for message in self.messages.values()}
+            if files.keys() - known_bases or not self.uidvalidity:
                 self._identify(files, added)
             self._update(files)
 
@@ -108,7 +116,7 @@ class Folder:
             if not self._index.read():
                 self._index.create(self._new_uidvalidity())
             uids = self._index.uids
-            others = sorted((base for base in files if base not in uids and base not in own), key=order)
+            others = sorted((base for base in files if base not in uids and base not in own), key=sort_key)
             self._index.assign([*others, *(base for base in added if base in files and base not in uids)])
             self._index.compact(files)
 
@@ -123,7 +131,7 @@ class Folder:
 
     def _message(self, uid: int, base: str, name: str, old: Message | None) -> Message:
         letters = split_name(name)[1] if name.startswith("cur/") else ""
-        size_octets = old.size_octets if old is not None else size_in(base)
+        size_octets = old.size_octets if old is not None else wire_size(base)
         return Message(uid, base, name, letters, self.keywords.flags_of(letters), size_octets)
 
     def _set_messages(self, messages: dict[int, Message]) -> None:
@@ -217,7 +225,7 @@ class Folder:
         raise MessageGoneError("The message has been removed.")
 
     def _rename(self, message: Message, letters: str) -> None:
-        name = f"cur/{with_letters(message.base, letters)}"
+        name = f"cur/{with_flag_letters(message.base, letters)}"
         try:
             os.rename(f"{self.path}/{message.name}", f"{self.path}/{name}")
         except FileNotFoundError:
@@ -242,14 +250,19 @@ class Folder:
         size = sum(len(message.content) for message in messages)
         if not self._quota.allows(size, len(messages)):
             raise QuotaExceededError("There is no room left for the message.")
-        lettered = [self.keywords.letters_of(one) for one in flags] or [message.letters for message in messages]
-        new_messages = [NewMessage(one.content, own, one.date) for one, own in zip(messages, lettered, strict=True)]
+        lettered = [self.keywords.letters_of(message_flags) for message_flags in flags] or [
+            message.letters for message in messages
+        ]
+        new_messages = [
+            NewMessage(message.content, letters, message.date)
+            for message, letters in zip(messages, lettered, strict=True)
+        ]
         names = deliver_files(self.path, new_messages)
         return self._added(names)
 
     def _added(self, names: Sequence[str]) -> list[int]:
         bases = [split_name(name.partition("/")[2])[0] for name in names]
-        self._quota.add(sum(stored_in(base) or 0 for base in bases), len(bases))
+        self._quota.add(sum(stored_size(base) or 0 for base in bases), len(bases))
         self.refresh(bases)
         return [self._index.uids[base] for base in bases]
 
@@ -260,7 +273,7 @@ class Folder:
         TooManyKeywordsError.
         """
         messages = [self.messages[uid] for uid in uids if uid in self.messages]
-        sizes = [stored_in(message.base) or self.size_octets(message.uid) for message in messages]
+        sizes = [stored_size(message.base) or self.size_octets(message.uid) for message in messages]
         if not self._quota.allows(sum(sizes), len(sizes)):
             raise QuotaExceededError("There is no room left for the messages.")
         letters = {message.uid: target.keywords.letters_of(message.flags) for message in messages}
@@ -284,7 +297,7 @@ class Folder:
         status = os.fstat(descriptor)
         os.close(descriptor)
         base = unique_name(status, status.st_size, self.size_octets(uid))
-        name = f"cur/{with_letters(base, letters)}" if letters else f"new/{base}"
+        name = f"cur/{with_flag_letters(base, letters)}" if letters else f"new/{base}"
         os.link(f"{self.path}/{self.message(uid).name}", f"{target.path}/{name}")
         return name
 
@@ -306,7 +319,7 @@ class Folder:
             message = self.message(uid)
             path = f"{self.path}/{message.name}"
             try:
-                octets = stored_in(message.base) or os.stat(path).st_size
+                octets = stored_size(message.base) or os.stat(path).st_size
                 os.unlink(path)
             except FileNotFoundError:
                 self._rescan(attempt)

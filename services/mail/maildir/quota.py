@@ -9,7 +9,7 @@
 import os
 from collections.abc import Callable
 
-from services.mail.maildir.file_names import split_name, stored_in
+from services.mail.maildir.file_names import split_name, stored_size
 from services.mail.maildir.files import locked, read_file, replace_file
 from services.mail.maildir.limits import SUMS_AGE_S, SUMS_OCTETS
 
@@ -88,7 +88,7 @@ class Quota:
 def _sizes(directory: str) -> list[int]:
     sizes = []
     for name in os.listdir(directory):
-        size = stored_in(split_name(name)[0])
+        size = stored_size(split_name(name)[0])
         if size is None:
             try:
                 size = os.stat(f"{directory}/{name}").st_size

@@ -18,7 +18,7 @@ from pathlib import Path
 from services.mail.maildir.delivery import NewMessage, deliver_files
 from services.mail.maildir.errors import FolderExistsError, FolderNameError, MaildirError, NoFolderError
 from services.mail.maildir.errors import QuotaExceededError as QuotaExceededError
-from services.mail.maildir.file_names import FLAGS, split_name, stored_in
+from services.mail.maildir.file_names import FLAGS, split_name, stored_size
 from services.mail.maildir.files import locked, read_file, replace_file, sync_directory
 from services.mail.maildir.folder import Folder
 from services.mail.maildir.folder_names import INBOX, SEPARATOR, checked, directory_of, name_of
@@ -100,7 +100,7 @@ class Maildir:
             raise QuotaExceededError("There is no room left in the mailbox.")
         names = deliver_files(self._root, messages)
         bases = [split_name(name[4:])[0] for name in names]
-        self.quota.add(sum(stored_in(base) or 0 for base in bases), len(bases))
+        self.quota.add(sum(stored_size(base) or 0 for base in bases), len(bases))
         return bases
 
     def folder(self, name: str) -> Folder:
@@ -181,7 +181,7 @@ class Maildir:
             os.rename(self._path(old), self._path(new))
             folder = self._folders.pop(old, None)
             if folder is not None:
-                folder.moved(self._path(new))
+                folder.set_path(self._path(new))
                 self._folders[new] = folder
         sync_directory(self._root)
 

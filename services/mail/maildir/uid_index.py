@@ -133,10 +133,10 @@ class UidIndex:
         """Compact the index if most of its lines are dead."""
         if self._lines < DEAD_LINES_MAX:
             return
-        kept = {base: self.uids[base] for base in live if base in self.uids}
-        if self._lines - len(kept) > max(DEAD_LINES_MAX, len(kept)):
-            self.uids = kept
-            self._rewrite(sorted((uid, base) for base, uid in kept.items()))
+        live_uids = {base: self.uids[base] for base in live if base in self.uids}
+        if self._lines - len(live_uids) > max(DEAD_LINES_MAX, len(live_uids)):
+            self.uids = live_uids
+            self._rewrite(sorted((uid, base) for base, uid in live_uids.items()))
 
     def _rewrite(self, entries: Iterable[tuple[int, str]]) -> None:
         lines = [_HEADER + b"%d\n" % self.uidvalidity]

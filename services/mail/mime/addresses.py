@@ -36,19 +36,19 @@ def parse_addresses(octets: bytes) -> list[Address]:
         lexer.skip_blanks()
         if lexer.at_end:
             break
-        if lexer.take(b","):
+        if lexer.accept(b","):
             continue
-        if lexer.take(b";"):
+        if lexer.accept(b";"):
             if in_group:
                 addresses.append(Address(None, None, None, None))
                 in_group = False
             continue
         begin = lexer.place
         name = _phrase(lexer) if begin >= barren else None
-        if name is not None and not in_group and lexer.take(b":"):
+        if name is not None and not in_group and lexer.accept(b":"):
             addresses.append(Address(None, None, name, None))
             in_group = True
-        elif lexer.take(b"<"):
+        elif lexer.accept(b"<"):
             addresses.append(_in_angles(lexer, name))
         else:
             barren = max(barren, lexer.place)
@@ -65,7 +65,7 @@ def _phrase(lexer: Lexer) -> bytes | None:
     glued = True
     while True:
         word = lexer.word()
-        if word is None and pieces and lexer.take(b"."):
+        if word is None and pieces and lexer.accept(b"."):
             word = b"."
             glued = True
         if word is None:
@@ -79,7 +79,7 @@ def _bare(lexer: Lexer) -> Address:
     begin = lexer.place
     lexer.comment = None
     mailbox = _local_part(lexer)
-    host = _host(lexer) if lexer.take(b"@") else None
+    host = _host(lexer) if lexer.accept(b"@") else None
     lexer.skip_blanks()
     comment = lexer.comment
     if mailbox is None and host is None:
@@ -92,9 +92,9 @@ def _in_angles(lexer: Lexer, name: bytes | None) -> Address:
     lexer.skip_blanks()
     route = _route(lexer)
     mailbox = _local_part(lexer)
-    host = _host(lexer) if lexer.take(b"@") else None
+    host = _host(lexer) if lexer.accept(b"@") else None
     lexer.skip_blanks()
-    while not lexer.at_end and not lexer.take(b">"):
+    while not lexer.at_end and not lexer.accept(b">"):
         lexer.place += 1
     return Address(name, route, mailbox or MISSING_MAILBOX, host or MISSING_HOST)
 
@@ -103,12 +103,12 @@ def _route(lexer: Lexer) -> bytes | None:
     """Parse an obs-route (RFC 5322 section 4.4)."""
     begin = lexer.place
     hosts = []
-    while lexer.take(b"@"):
+    while lexer.accept(b"@"):
         hosts.append(b"@" + (_host(lexer) or b""))
         lexer.skip_blanks()
-        while lexer.take(b","):
+        while lexer.accept(b","):
             lexer.skip_blanks()
-    if hosts and lexer.take(b":"):
+    if hosts and lexer.accept(b":"):
         lexer.skip_blanks()
         return b",".join(hosts)
     lexer.place = begin

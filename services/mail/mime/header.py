@@ -24,7 +24,7 @@ class Field:
     @property
     def value(self) -> bytes:
         """The value for display: each fold is one blank."""
-        return unfolded(self.raw.partition(b":")[2][:FIELD_OCTETS_MAX]).strip(b" \t")
+        return unfold(self.raw.partition(b":")[2][:FIELD_OCTETS_MAX]).strip(b" \t")
 
     @property
     def exact(self) -> bytes:
@@ -60,7 +60,7 @@ class Header:
         return b"".join(header_field.raw for header_field in self.fields if (header_field.name in wanted) != inverted)
 
 
-def unfolded(value: bytes) -> bytes:
+def unfold(value: bytes) -> bytes:
     """Unfold a value: a line end and the blanks after it become one blank."""
     return _FOLD.sub(b" ", value).replace(b"\r\n", b"").replace(b"\n", b"") if b"\n" in value else value
 

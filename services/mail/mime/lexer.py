@@ -35,7 +35,7 @@ class Lexer:
         """Return True if the next octets are `mark`."""
         return self.octets.startswith(mark, self.place)
 
-    def take(self, mark: bytes) -> bool:
+    def accept(self, mark: bytes) -> bool:
         """Consume `mark` if it is next."""
         if not self.next_is(mark):
             return False
@@ -93,11 +93,11 @@ class Lexer:
 
     def quoted(self) -> bytes | None:
         """Consume a quoted string and return its decoded value; an unterminated one extends to the end."""
-        if not self.take(b'"'):
+        if not self.accept(b'"'):
             return None
         pieces = []
-        while not self.at_end and not self.take(b'"'):
-            if self.take(b"\\"):
+        while not self.at_end and not self.accept(b'"'):
+            if self.accept(b"\\"):
                 pieces.append(self.octets[self.place : self.place + 1])
                 self.place += 1
             else:
@@ -107,10 +107,10 @@ class Lexer:
     def domain_literal(self) -> bytes | None:
         """Consume a domain literal, with its brackets."""
         begin = self.place
-        if not self.take(b"["):
+        if not self.accept(b"["):
             return None
         self._match(_IN_LITERAL)
-        if not self.take(b"]"):
+        if not self.accept(b"]"):
             self.place = begin
             return None
         return self.octets[begin : self.place]

@@ -32,7 +32,7 @@ def parse_parametric(octets: bytes) -> Parametric:
     parsed = Parametric(_value(lexer))
     while len(parsed.parameters) < PARAMETERS_MAX:
         lexer.skip_blanks()
-        if not lexer.take(b";"):
+        if not lexer.accept(b";"):
             break
         parameter = _parameter(lexer)
         if parameter is None:
@@ -46,7 +46,7 @@ def _value(lexer: Lexer) -> bytes:
     pieces: list[bytes] = []
     while True:
         piece = lexer.token()
-        if piece is None and lexer.take(b"/"):
+        if piece is None and lexer.accept(b"/"):
             piece = b"/"
         if piece is None:
             return b"".join(pieces)
@@ -60,7 +60,7 @@ def _parameter(lexer: Lexer) -> tuple[bytes, bytes] | None:
     if name is None:
         return None
     lexer.skip_blanks()
-    if not lexer.take(b"="):
+    if not lexer.accept(b"="):
         return None
     lexer.skip_blanks()
     value = lexer.quoted() if lexer.next_is(b'"') else _loose(lexer)

@@ -6,8 +6,8 @@ recipients that became final and for retries. Replaying the records in order giv
 place.
 
     accept    Spool.add([entry])         record E: envelope and content; written, fdatasync, then 250 to the client
-    deliver   Spool.note(change)         record C: recipients that are final; not synced, see below
-    retry     Spool.note(change)         record C: last reply, attempts, time of the next attempt
+    deliver   Spool.write_later(change)  record C: recipients that are final; not synced, see below
+    retry     Spool.write_later(change)  record C: last reply, attempts, time of the next attempt
     bounce    Spool.add([dsn], change)   records E and C in one write: the DSN exists if and only if the failure counts
     forget    Journal.release()          remove segments that hold no open entry
 

@@ -1,4 +1,4 @@
-"""List the messages in a queue, with or without a running server: one JSON line per message.
+"""Queue listing: print the messages in a queue, with or without a running server, as one JSON line each.
 
 $ python -m services.mail.queue queue
 {"id": "64b0...", "from": "alice@example.org", "to": [...], "size_octets": 1042, "tries": 3, "next_s": 1752150000.0}
@@ -38,7 +38,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"queue: cannot read {options.directory} ({error.strerror})", file=sys.stderr)
         return 2
     for entry in entries:
-        if not entry.is_done:
+        if not entry.is_final:
             print(json.dumps(summarise(entry)))
     return 0
 

@@ -30,7 +30,7 @@ class Schedule:
         """Return the interval after this number of failed attempts."""
         return self.retry_s[min(tries, len(self.retry_s)) - 1]
 
-    def is_over(self, accepted_s: float, now_s: float) -> bool:
+    def is_expired(self, accepted_s: float, now_s: float) -> bool:
         """Return True if a message has expired."""
         return now_s - accepted_s >= self.expire_s
 
@@ -53,7 +53,7 @@ class Recipient:
 
     mailbox: Mailbox
     original: Mailbox | None = None
-    is_done: bool = False
+    is_final: bool = False
     last: Reply | None = None
 
 
@@ -70,7 +70,7 @@ class ContentLocation:
 class Entry:
     """A queued message; times in seconds since 1970 UTC. `content` is None if it must be read from `place`.
 
-    `may_be_there` means that an earlier attempt may have delivered to a local mailbox without a record of it.
+    `may_be_delivered` means that an earlier attempt may have delivered to a local mailbox without a record of it.
     """
 
     id: str
@@ -83,17 +83,17 @@ class Entry:
     next_s: float = 0.0
     content: bytes | None = None
     place: ContentLocation | None = None
-    may_be_there: bool = False
+    may_be_delivered: bool = False
 
     @property
     def open_recipients(self) -> list[int]:
         """The numbers of the recipients that are not final."""
-        return [at for at, recipient in enumerate(self.recipients) if not recipient.is_done]
+        return [at for at, recipient in enumerate(self.recipients) if not recipient.is_final]
 
     @property
-    def is_done(self) -> bool:
+    def is_final(self) -> bool:
         """True if every recipient is final."""
-        return all(recipient.is_done for recipient in self.recipients)
+        return all(recipient.is_final for recipient in self.recipients)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ class Change:
         """Apply the change to the entry."""
         for at in self.done:
             if at < len(entry.recipients):
-                entry.recipients[at].is_done = True
+                entry.recipients[at].is_final = True
         for at, reply in self.last.items():
             if at < len(entry.recipients):
                 entry.recipients[at].last = reply
@@ -136,7 +136,7 @@ def encode_entry(entry: Entry) -> bytes:
         [
             _encode_mailbox(recipient.mailbox),
             _encode_mailbox(recipient.original),
-            recipient.is_done,
+            recipient.is_final,
             _encode_reply(recipient.last),
         ]
         for recipient in entry.recipients
@@ -159,8 +159,10 @@ def decode_entry(line: bytes) -> Entry:
     try:
         state = json.loads(line)
         recipients = []
-        for mailbox, original, is_done, last in state["to"]:
-            recipient = Recipient(Mailbox(*mailbox), _decode_mailbox(original), is_done, Reply(*last) if last else None)
+        for mailbox, original, is_final, last in state["to"]:
+            recipient = Recipient(
+                Mailbox(*mailbox), _decode_mailbox(original), is_final, Reply(*last) if last else None
+            )
             recipients.append(recipient)
         return Entry(
             state["id"],

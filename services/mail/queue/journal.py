@@ -87,7 +87,7 @@ class Journal:
 
     def recover(self) -> list[Entry]:
         """Return all open entries, oldest first; raises OSError."""
-        return [entry for entry in read_entries(self._directory) if not entry.is_done]
+        return [entry for entry in read_entries(self._directory) if not entry.is_final]
 
     def write(self, items: Sequence[JournalItem], durable: bool) -> list[ContentLocation | None]:
         """Append entries and changes, on disk on return if `durable`; returns the location of each content.
@@ -284,7 +284,7 @@ def _decode_item(kind: bytes, data: bytes, number: int, offset: int) -> JournalI
         raise DecodeError(f"unknown record type {kind!r}")
     entry = decode_entry(line)
     entry.place = ContentLocation(number, offset + len(line) + 1, len(content))
-    entry.may_be_there = True
+    entry.may_be_delivered = True
     return entry
 
 

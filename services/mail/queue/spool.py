@@ -50,7 +50,7 @@ class Spool:
         # Number of open entries per segment.
         self._open_per_segment: Counter[int] = Counter()
 
-    def adopt(self, entries: Iterable[Entry]) -> None:
+    def restore(self, entries: Iterable[Entry]) -> None:
         """Add the entries recovered from an earlier process."""
         for entry in entries:
             self._enter(entry)
@@ -62,12 +62,12 @@ class Spool:
         self._enqueue(_PendingWrite(items, True, written, sum(len(entry.content or b"") for entry in entries)))
         await written
 
-    def note(self, change: Change) -> None:
+    def write_later(self, change: Change) -> None:
         """Write a change without waiting; if a crash loses it, the attempt is repeated."""
         self._enqueue(_PendingWrite([change], False, None, 0))
 
-    def settle(self, entry: Entry) -> None:
-        """Drop an entry whose recipients are all final, after its change was passed to note() or add()."""
+    def remove(self, entry: Entry) -> None:
+        """Drop an entry whose recipients are all final, after its change was passed to write_later() or add()."""
         if self.entries.pop(entry.id, None) is not None:
             self._uncache(entry)
             self._count(entry, -1)
@@ -180,7 +180,7 @@ class Spool:
             # The entry became final during the copy: the copy follows its last change in the journal, so repeat the
             # change.
             self._copying.discard(entry.id)
-            self.note(Change(entry.id, range(len(entry.recipients))))
+            self.write_later(Change(entry.id, range(len(entry.recipients))))
 
     def _copy_oldest(self) -> None:
         """If there are too many segments, copy an entry of the oldest one into the newest."""

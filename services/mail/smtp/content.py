@@ -24,7 +24,7 @@ HEADER_TOO_BIG = Reply(552, "The header section is bigger than this server takes
 SMUGGLING = Reply(550, "The message holds a bare CR, or a lone dot on a line that ends in a bare LF", "5.6.0")
 NUL = Reply(550, "The message holds an octet of zero", "5.6.0")
 # The octets after such a message may be its hidden part, for a server that accepts other line ends than CRLF.
-HIDING = frozenset((SMUGGLING, NUL))
+SMUGGLING_SUSPECTED = frozenset((SMUGGLING, NUL))
 LINE_TOO_LONG = Reply(500, "The message holds a line of more than 1000 octets", "5.6.0")
 LOOP = Reply(554, "The message went through too many servers: it goes in a circle", "5.4.6")
 
@@ -50,14 +50,14 @@ class ContentReader:
         end = self._octets.find(END, self._searched)
         if end < 0:
             self._searched = max(0, len(self._octets) - len(END) + 1)
-            if self._dropped or self._is_over(len(self._octets)):
+            if self._dropped or self._exceeds_limit(len(self._octets)):
                 self._drop(self._searched)
             return None
         rest = bytes(self._octets[end + len(END) :])
         del self._octets[end + len(CRLF) :]
         return rest
 
-    def _is_over(self, octets: int) -> bool:
+    def _exceeds_limit(self, octets: int) -> bool:
         """Return True beyond twice the limit: a dot before every line may be stuffing, which does not count."""
         return octets > 2 * self._limit_octets + len(END)
 
@@ -70,9 +70,9 @@ class ContentReader:
         """Return the decoded message (CRLF line ends, dots unstuffed), or the reply that rejects it."""
         raw, self._octets = bytes(self._octets), bytearray()
         # Same limit, independent of the number of reads.
-        if self._dropped or self._is_over(len(raw) + len(CRLF)):
+        if self._dropped or self._exceeds_limit(len(raw) + len(CRLF)):
             return TOO_BIG
-        fault = _fault(raw)
+        fault = _check_data(raw)
         if fault is not None:
             return fault
         # RFC 5321 section 4.5.2: remove the first dot of a line, regardless of the octets after it.
@@ -81,10 +81,10 @@ class ContentReader:
             octets = _BARE_LF.sub(CRLF, octets)
         if len(octets) > self._limit_octets:
             return TOO_BIG
-        return header_fault(octets) or octets
+        return check_header(octets) or octets
 
 
-def _fault(raw: bytes) -> Reply | None:
+def _check_data(raw: bytes) -> Reply | None:
     if b"\0" in raw:
         return NUL
     if raw.count(b"\r") != raw.count(CRLF) or _SMUGGLED.search(raw) is not None:
@@ -105,7 +105,7 @@ def header_section(octets: bytes) -> bytes:
     return octets if end < 0 else octets[: end + len(CRLF)]
 
 
-def header_fault(octets: bytes) -> Reply | None:
+def check_header(octets: bytes) -> Reply | None:
     """Return the reply that rejects a message for its header section, or None."""
     header = header_section(octets)
     if len(header) > limits.HEADER_OCTETS:

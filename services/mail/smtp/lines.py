@@ -30,9 +30,9 @@ class CommandLines:
 
     def pop_all(self) -> bytes:
         """Remove and return all octets."""
-        taken = bytes(self._octets)
+        octets_read = bytes(self._octets)
         self.clear()
-        return taken
+        return octets_read
 
     def clear(self) -> None:
         """Discard all octets."""

@@ -171,7 +171,7 @@ def _is_in(address: str, networks: Sequence[Network]) -> bool:
     if not networks:
         return False
     try:
-        known = ip_address(address)
+        ip = ip_address(address)
     except ValueError:
         return False
-    return any(known in network for network in networks)
+    return any(ip in network for network in networks)

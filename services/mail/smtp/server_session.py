@@ -26,7 +26,7 @@ from services.mail.address import Mailbox
 from services.mail.smtp import auth, limits, parameters
 from services.mail.smtp import commands as replies
 from services.mail.smtp.commands import COMMANDS, Accept, Asked, CheckPassword, StartTLS, State
-from services.mail.smtp.content import HIDING, ContentReader
+from services.mail.smtp.content import SMUGGLING_SUSPECTED, ContentReader
 from services.mail.smtp.lines import CommandLines, EndlessLineError, line_limit
 from services.mail.smtp.offer import Offer
 from services.mail.smtp.policy import AUTH_REQUIRED, Client, Policy
@@ -350,7 +350,7 @@ class ServerSession:
             content = self._policy.content(recipients, len(content)) or content
         if isinstance(content, Reply):
             self._reply(content)
-            if content in HIDING:
+            if content in SMUGGLING_SUSPECTED:
                 self.state = State.DISTRUSTED
         else:
             self._request(Accept(mail.reverse_path, recipients, content, mail.is_8bit))

@@ -1,8 +1,4 @@
-<<<<<<<< HEAD:tests/loopback/mail/generated_messages.py
 """Generator of test messages, well-formed and malformed, from a seed."""
-========
-"""Generator of messages as mail programs, scripts and faulty programs send them, from a seed."""
->>>>>>>> fa8daeb (tests: prose of the MTA, queue, Maildir and MIME tests; delivery tests in a package of their own):tests/loopback/mail/random_messages.py
 
 from __future__ import annotations
 
@@ -44,22 +40,14 @@ DATES = (
 
 
 class MessageGenerator:
-<<<<<<<< HEAD:tests/loopback/mail/generated_messages.py
     """Generates messages; the same seed gives the same messages."""
-========
-    """Generator of messages; the same seed gives the same messages."""
->>>>>>>> fa8daeb (tests: prose of the MTA, queue, Maildir and MIME tests; delivery tests in a package of their own):tests/loopback/mail/random_messages.py
 
     def __init__(self, seed: int) -> None:
         self.random = Random(seed)
         self._boundaries = 0
 
     def message(self, depth: int = 0) -> bytes:
-<<<<<<<< HEAD:tests/loopback/mail/generated_messages.py
         """Return a message with CRLF line endings."""
-========
-        """Return a message with CRLF line ends."""
->>>>>>>> fa8daeb (tests: prose of the MTA, queue, Maildir and MIME tests; delivery tests in a package of their own):tests/loopback/mail/random_messages.py
         fields = self._fields()
         kind, content = self.part(depth)
         self.random.shuffle(fields)

@@ -88,7 +88,7 @@ def test_what_got_its_250_is_there_once(tmp_path: Path) -> None:
     assert set(copies) == senders.acknowledged
     twice = {name for name, count in copies.items() if count > 1}
     assert all(copies[name] <= senders.attempts[name] for name in twice)
-    assert [entry for entry in read_entries(server.queue) if not entry.is_done] == []
+    assert [entry for entry in read_entries(server.queue) if not entry.is_final] == []
 
 
 def test_what_was_delivered_and_not_written_down_is_not_delivered_again(tmp_path: Path) -> None:

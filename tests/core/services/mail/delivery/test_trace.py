@@ -75,8 +75,8 @@ def test_lists_and_forwards_lead_to_each_recipient_once() -> None:
 def test_waits_grow_and_the_last_stays() -> None:
     schedule = Schedule(parse_intervals("1,2,4"), 10.0)
     assert [schedule.wait_s(tries) for tries in (1, 2, 3, 4, 99)] == [1.0, 2.0, 4.0, 4.0, 4.0]
-    assert not schedule.is_over(100.0, 109.9)
-    assert schedule.is_over(100.0, 110.0)
+    assert not schedule.is_expired(100.0, 109.9)
+    assert schedule.is_expired(100.0, 110.0)
     for text in ("", "0", "1,-2", "x", "inf"):
         with pytest.raises(ValueError, match=r"."):
             parse_intervals(text)

@@ -25,7 +25,7 @@ def entry(number: int, content: bytes = b"Subject: x\r\n\r\nHello.\r\n") -> Entr
 
 
 def ids(directory: Path) -> list[str]:
-    return [one.id for one in read_entries(directory) if not one.is_done]
+    return [one.id for one in read_entries(directory) if not one.is_final]
 
 
 def test_what_was_written_is_read_back(tmp_path: Path) -> None:
@@ -39,11 +39,11 @@ def test_what_was_written_is_read_back(tmp_path: Path) -> None:
     journal.close()
     again = Journal(tmp_path)
     found = again.recover()
-    assert [replace(item, content=None, place=None, may_be_there=False) for item in found] == [
+    assert [replace(item, content=None, place=None, may_be_delivered=False) for item in found] == [
         replace(item, content=None, size_octets=item.size_octets) for item in (one, two)
     ]
     assert [item.place for item in found] == places
-    assert all(item.may_be_there for item in found)
+    assert all(item.may_be_delivered for item in found)
 
 
 def test_changes_are_applied_in_order(tmp_path: Path) -> None:
