@@ -51,7 +51,7 @@ class StartTLS:
     """Request for a TLS handshake after all replies are sent; complete it by ServerSession.tls_started()."""
 
 
-Asked = Accept | CheckPassword | StartTLS
+Request = Accept | CheckPassword | StartTLS
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,26 +9,26 @@
     S: 250 2.1.5 Recipient ok
     C: DATA
     S: 354 Start mail input; end with <CRLF>.<CRLF>
-    C: ... <CRLF>.<CRLF>                       asked is now Accept(...): the connection makes the message durable
+    C: ... <CRLF>.<CRLF>                       request is now Accept(...): the connection makes the message durable
     S: 250 2.0.0 Queued as ...                 accepted()
 
 The command table is in commands.py. An operation that needs I/O (write to the queue, validate a password, TLS
-handshake) is a request in `asked`; until it is completed, received octets are buffered and the connection stops
+handshake) is a request in `request`; until it is completed, received octets are buffered and the connection stops
 reading. Extensions: SIZE (RFC 1870), PIPELINING (RFC 2920), 8BITMIME (RFC 6152), ENHANCEDSTATUSCODES (RFC 2034),
 STARTTLS (RFC 3207), AUTH (RFC 4954), submission (RFC 6409). Left out: CHUNKING, DSN requests (RFC 3461), SMTPUTF8.
 """
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from services.mail.accounts import Account
 from services.mail.address import Mailbox
 from services.mail.smtp import auth, limits, parameters
 from services.mail.smtp import commands as replies
-from services.mail.smtp.commands import COMMANDS, Accept, Asked, CheckPassword, StartTLS, State
+from services.mail.smtp.commands import COMMANDS, Accept, CheckPassword, Request, StartTLS, State
 from services.mail.smtp.content import SMUGGLING_SUSPECTED, ContentReader
 from services.mail.smtp.lines import CommandLines, EndlessLineError, line_limit
-from services.mail.smtp.offer import Offer
 from services.mail.smtp.policy import AUTH_REQUIRED, Client, Policy
 from services.mail.smtp.reply import Reply
 
@@ -38,12 +38,25 @@ _HELLO = re.compile(r"(?:[A-Za-z0-9._-]{1,255}|\[[!-Z^-~]{1,255}\])\Z")
 _NOT_IN_COMMANDS = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """The hostname, size limit and extensions announced on a port."""
+
+    hostname: str
+    size_octets: int = limits.MESSAGE_OCTETS
+    starttls: bool = False
+    auth: bool = False
+    # RFC 4954 section 4: no plain-text passwords outside TLS if TLS is available.
+    auth_in_clear: bool = False
+    auth_required: bool = False
+
+
 class ServerSession:
-    """One session; `state` is its state and `asked` the request that the connection has to complete."""
+    """One session; `state` is its state and `request` the request that the connection has to complete."""
 
     def __init__(self, policy: Policy, offer: Offer, client: Client) -> None:
         self.state = State.CONNECTED
-        self.asked: Asked | None = None
+        self.request: Request | None = None
         self.client = client
         self._policy = policy
         self._offer = offer
@@ -65,7 +78,7 @@ class ServerSession:
         return Reply(220, f"{self._offer.hostname} ESMTP ready").to_wire()
 
     def receive(self, data: bytes) -> bytes:
-        """Buffer octets and return the replies to all complete commands; empty while `asked` is set or when closed."""
+        """Buffer octets and return the replies to all complete commands; none while `request` is set or when closed."""
         if self.state is State.CLOSED:
             return b""
         self._input.feed(data)
@@ -113,7 +126,7 @@ class ServerSession:
     # Parsing and dispatch.
 
     def _advance(self) -> bytes:
-        while self.asked is None and self.state is not State.CLOSED and self._step():
+        while self.request is None and self.state is not State.CLOSED and self._step():
             pass
         return self._flush()
 
@@ -311,7 +324,7 @@ class ServerSession:
             self._reply(Reply(220, "Ready to start TLS", "2.0.0"))
             # Discard commands pipelined in plain text: an attacker on the path may have injected them.
             self._input.clear()
-            self._request(StartTLS())
+            self._set_request(StartTLS())
 
     # Shared by several handlers.
 
@@ -335,7 +348,7 @@ class ServerSession:
             self._reply(Reply(334, outcome.decode("ascii")))
         else:
             self._exchange = None
-            self._request(CheckPassword(outcome.user, outcome.password))
+            self._set_request(CheckPassword(outcome.user, outcome.password))
 
     def _end_exchange(self, reply: Reply) -> None:
         self._exchange = None
@@ -353,7 +366,7 @@ class ServerSession:
             if content in SMUGGLING_SUSPECTED:
                 self.state = State.DISTRUSTED
         else:
-            self._request(Accept(mail.reverse_path, recipients, content, mail.is_8bit))
+            self._set_request(Accept(mail.reverse_path, recipients, content, mail.is_8bit))
 
     def _reset(self) -> None:
         """Discard the transaction (RFC 5321 section 4.1.1.5)."""
@@ -364,12 +377,12 @@ class ServerSession:
         if self.state is not State.CONNECTED:
             self.state = State.GREETED
 
-    def _request(self, asked: Asked) -> None:
-        self.asked = asked
+    def _set_request(self, request: Request) -> None:
+        self.request = request
         self.state = State.WAITING
 
     def _end_request(self, state: State) -> None:
-        self.asked = None
+        self.request = None
         if self.state is not State.CLOSED:
             self.state = state
 

@@ -90,7 +90,7 @@ def _open_after_quit() -> None:
         self.deadline = self._context.now() + self._context.limits.idle_s
         self._transport.resume_reading()
 
-    patch(server_connection.Serving, "_end", stays)
+    patch(server_connection.ServerConnection, "_end", stays)
 
 
 def _quit_250() -> None:

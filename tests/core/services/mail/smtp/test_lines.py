@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from services.mail.smtp import limits
 from services.mail.smtp.commands import State
-from services.mail.smtp.offer import Offer
+from services.mail.smtp.server_session import Offer
 from tests.core.services.mail.smtp.transcripts import World, check, session
 
 OFFER = Offer("mx.example.com", size_octets=2_000, starttls=False, auth=True, auth_in_clear=True)

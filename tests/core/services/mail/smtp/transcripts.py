@@ -9,10 +9,9 @@ from typing import Any
 
 from services.mail.accounts import Accounts
 from services.mail.smtp.commands import Accept, CheckPassword, StartTLS, State
-from services.mail.smtp.offer import Offer
 from services.mail.smtp.policy import Client, Policy
 from services.mail.smtp.reply import Reply
-from services.mail.smtp.server_session import ServerSession
+from services.mail.smtp.server_session import Offer, ServerSession
 
 ACCOUNTS = """
 alice:secret:100000
@@ -48,18 +47,18 @@ class World:
     def talk(self, one: ServerSession, octets: bytes) -> bytes:
         """Feed octets and return all replies."""
         out = one.receive(octets)
-        while one.asked is not None:
+        while one.request is not None:
             out += self._answer(one)
         return out
 
     def _answer(self, one: ServerSession) -> bytes:
-        asked = one.asked
-        if isinstance(asked, Accept):
-            self.messages.append(asked)
+        request = one.request
+        if isinstance(request, Accept):
+            self.messages.append(request)
             return one.accepted(self.accepted)
-        if isinstance(asked, CheckPassword):
-            return one.authenticated(Accounts(ACCOUNTS, ["example.com"]).check(asked.user, asked.password))
-        assert isinstance(asked, StartTLS)
+        if isinstance(request, CheckPassword):
+            return one.authenticated(Accounts(ACCOUNTS, ["example.com"]).check(request.user, request.password))
+        assert isinstance(request, StartTLS)
         return one.tls_started("TLSv1.3")
 
 
