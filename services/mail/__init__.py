@@ -4,7 +4,7 @@ The path of one message, from an SMTP client to the mailbox of a local user:
 
     step  module                     task
     1     smtp/server.py             accept the connection; limits on their number, deadlines
-    2     smtp/server_connection.py  asyncio: pass octets to the session, write its replies, await its requests
+    2     smtp/server_connection.py  asyncio: pass octets to the session, write its replies, handle its requests
     3     smtp/server_session.py     RFC 5321 without I/O: commands.py (table), lines.py (framing), parameters.py
                                      (MAIL, RCPT), content.py (mail data), reply.py
     4     smtp/policy.py             reply to RCPT: accounts.py (local user?), relaying, quota, greylist.py
