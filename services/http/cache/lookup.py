@@ -1,9 +1,9 @@
-"""What becomes of a request: served from storage, forwarded, or neither (RFC 9111 sections 4 to 4.3 and 5.2.1).
+"""Cache lookup: serve a stored response, forward the request, or fail (RFC 9111 sections 4 to 4.3 and 5.2.1).
 
     decision = decide(request, uri, store.find(uri), now, policy)
 
-Of the stored responses that Vary lets answer the request, the most recent one that may be reused is served; else the
-request goes upstream with all their validators. Directives of requests are obeyed where they are advisory, too.
+Of the stored responses whose Vary fields match the request, the most recent reusable one is served; otherwise the
+request is forwarded with the validators of all of them. Request directives are obeyed although they are advisory.
 """
 
 from collections.abc import Sequence
@@ -23,13 +23,13 @@ from services.http.cache.validation import CLIENT_PRECONDITIONS, completing, unc
 from services.http.conditional import CONDITIONAL_NAMES
 from services.http.messages import Request, Response
 
-# What makes a GET more than the question for the current representation.
+# Fields without which a GET is plain: no precondition, range, directive or content.
 _NOT_PLAIN = CONDITIONAL_NAMES | {b"cache-control", b"pragma", b"content-length", b"transfer-encoding"}
 _READS = (b"GET", b"HEAD")
 
 
 class Reuse(Enum):
-    """What a request and a stored response that could answer it allow, whoever else could."""
+    """Reusability of one stored response for one request."""
 
     FRESH = "fresh"
     STALE = "stale, and the client accepts that"
@@ -52,15 +52,15 @@ class _Candidate:
 def decide(
     request: Request, uri: bytes, stored: Sequence[StoredResponse], now: float, policy: Policy = DEFAULT_POLICY
 ) -> Decision:
-    """Return what to do with a request.
+    """Decide about a request: serve, forward or fail.
 
-    `uri` is its cache key (keys.cache_key), `stored` all that is stored under it, `now` the wall clock in seconds since
-    1970 UTC. `request` is the client's, without the fields of its connection but with those of its content's framing.
+    `uri` is its cache key (keys.cache_key), `stored` the responses stored under it, `now` the wall clock in seconds
+    since 1970 UTC. `request` is the client's, without hop-by-hop fields but with those that frame its content.
     """
     if request.method == b"GET" and not request.fields.has_any(_NOT_PLAIN):
         answer = _plain_hit(request, uri, stored, now, policy)
         return answer or _considered(request, NO_REQUEST_DIRECTIVES, uri, stored, now, policy)
-    # RFC 9111 section 4: everything else is written through.
+    # RFC 9111 section 4: unsafe methods are written through; so are all others that this cache does not answer.
     if request.method not in _READS:
         return Forward(request, request, b"method")
     if has_content(request):
@@ -69,18 +69,18 @@ def decide(
 
 
 def directives_of(request: Request) -> RequestDirectives:
-    """Return a request's cache directives."""
+    """Parse a request's cache directives."""
     return request_directives(tuple(request.fields.get_all(b"cache-control")), request.fields.get(b"pragma"))
 
 
 def known(request: Request, stored: Sequence[StoredResponse], policy: Policy) -> list[Known]:
-    """Return the stored responses that method and Vary let answer a request, the first one to be preferred.
+    """Return the stored responses that match a request by method and Vary, in order of preference.
 
     RFC 9111 section 4.1: those with Vary first; section 4: the most recent first, by Date.
     """
     found = []
     for one in stored:
-        # RFC 9110 section 9.3.2: a response to HEAD has no content to answer GET with.
+        # RFC 9110 section 9.3.2: a response to HEAD has no content, so it cannot satisfy GET.
         if one.method == b"HEAD" and request.method != b"HEAD":
             continue
         facts = facts_of(one, policy)
@@ -96,7 +96,7 @@ def _recency(one: Known) -> tuple[bool, int, float]:
 def _plain_hit(
     request: Request, uri: bytes, stored: Sequence[StoredResponse], now: float, policy: Policy
 ) -> Serve | None:
-    """Return the answer to a plain GET where a fresh, complete response is the first choice; None elsewhere."""
+    """Return the hit of a plain GET where the preferred response is fresh and complete; None otherwise."""
     found = known(request, stored, policy)
     if not found:
         return None
@@ -134,7 +134,7 @@ def _considered(
 
 
 def _reuse(facts: Facts, asked: RequestDirectives, age: float) -> Reuse:
-    """RFC 9111 sections 4.2, 4.2.4 and 5.2.1; RFC 5861 section 3; RFC 8246 section 2.1."""
+    """Return the reusability under RFC 9111 sections 4.2, 4.2.4 and 5.2.1; RFC 5861 section 3; RFC 8246 section 2.1."""
     staleness = age - facts.lifetime_s
     is_fresh = staleness < 0
     refused = Reuse.REQUEST_FORBIDS if is_fresh else Reuse.TOO_STALE
@@ -142,21 +142,21 @@ def _reuse(facts: Facts, asked: RequestDirectives, age: float) -> Reuse:
     # Sections 5.2.1.4 and 5.2.2.4
     if asked.no_cache or directives.no_cache:
         return refused if asked.no_cache else Reuse.TOO_STALE
-    # Section 5.2.1.3: still fresh after that time.
+    # Section 5.2.1.3: it must stay fresh for at least that time.
     if asked.min_fresh is not None and -staleness < asked.min_fresh:
         return refused
-    # Section 5.2.1.1. RFC 8246: what the origin will not change needs no validation for its age.
+    # Section 5.2.1.1. RFC 8246 section 2: a fresh immutable response is not revalidated.
     if asked.max_age is not None and age > asked.max_age and not (is_fresh and directives.immutable):
         return refused
     if is_fresh:
         return Reuse.FRESH
-    # Section 4.2.4: nothing that a request says overrides these.
+    # Section 4.2.4: no request directive overrides these response directives.
     if facts.is_prohibited_stale:
         return Reuse.TOO_STALE
     # Section 5.2.1.2
     if asked.max_stale is not None and staleness <= asked.max_stale:
         return Reuse.STALE
-    # Section 5.2.1.1: without max-stale, max-age says that nothing stale is wanted.
+    # Section 5.2.1.1: max-age without max-stale refuses stale responses.
     if 0 < directives.stale_while_revalidate >= staleness and asked.max_age is None:
         return Reuse.WHILE_REVALIDATED
     return Reuse.TOO_STALE
@@ -165,7 +165,7 @@ def _reuse(facts: Facts, asked: RequestDirectives, age: float) -> Reuse:
 def _served(request: Request, one: _Candidate, uri: bytes, now: float, policy: Policy) -> Serve:
     revalidate = None
     if one.reuse is Reuse.WHILE_REVALIDATED:
-        # RFC 5861 section 3. What is asked for is a GET of the whole, whatever part the client wants.
+        # RFC 5861 section 3. Revalidate with a GET of the complete representation, even for HEAD or a range request.
         wanted = unconditional(Request(b"GET", request.request_target, request.fields, request.version))
         asking, about = validating(wanted, [(one.stored, one.facts)])
         revalidate = Forward(wanted, asking, b"stale", about, may_collapse=True)
@@ -174,7 +174,7 @@ def _served(request: Request, one: _Candidate, uri: bytes, now: float, policy: P
 
 
 def _reason(request: Request, stored: Sequence[StoredResponse], candidates: list[_Candidate]) -> bytes:
-    """RFC 9211 section 2.2: the most specific reason that is known."""
+    """Return the most specific forward reason (RFC 9211 section 2.2)."""
     if not candidates:
         usable = [one for one in stored if one.method != b"HEAD" or request.method == b"HEAD"]
         return b"vary-miss" if usable else b"uri-miss"
@@ -202,7 +202,7 @@ def _forward(request: Request, asked: RequestDirectives, candidates: list[_Candi
 
 
 def _fallback(asked: RequestDirectives, candidates: list[_Candidate]) -> StoredResponse | None:
-    """Return what may stand in for a response that does not come; RFC 9111 section 5.2.1.4: not for no-cache."""
+    """Return a candidate to serve on failure or server error; none for no-cache (RFC 9111 section 5.2.1.4)."""
     if asked.no_cache and not asked.stale_if_error:
         return None
     for one in candidates:

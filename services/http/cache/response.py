@@ -1,9 +1,9 @@
-"""What becomes of the response to a forwarded request, or when none comes (RFC 9111 sections 3, 4.3 and 4.4; RFC 5861).
+"""Responses to forwarded requests: freshen, combine, store, invalidate (RFC 9111 sections 3, 4.3 and 4.4; RFC 5861).
 
     received = receive(uri, forward, response, request_time, response_time, store.find(uri), policy)
 
-A 304 to the cache's own validators freshens what is stored and the client gets that; another response is relayed, and
-stored where it may be. A server error gives way to a stale response where stale-if-error lets it.
+A 304 to the cache's own validators freshens a stored response, which the client gets; any other response is relayed,
+and stored where that is permitted. A stale response replaces a server error where stale-if-error permits it.
 """
 
 from collections.abc import Sequence
@@ -25,9 +25,9 @@ from services.http.conditional import entity_tags, is_same_tag
 from services.http.fields import FieldLine, Fields
 from services.http.messages import Response
 
-# RFC 5861 section 4: the errors that stale-if-error is about.
+# RFC 5861 section 4: the errors that stale-if-error applies to.
 ERRORS = frozenset((500, 502, 503, 504))
-# Statuses that say what the resource is now, to everybody: what was stored of it is outdated.
+# Statuses that describe the resource's current state for all clients, so that older stored responses are outdated.
 _CURRENT = frozenset((*range(200, 206), 300, 301, 302, 303, 307, 308, 404, 410))
 
 
@@ -52,7 +52,7 @@ class _Exchange:
         return tuple((one, self.freshened(one)) for one in stored)
 
     def permitted(self, updates: Pairs) -> Pairs:
-        """RFC 9111 section 5.2.1.5: of a response to a request with no-store, nothing is stored."""
+        """Return the updates that the request permits (RFC 9111 section 5.2.1.5: none for no-store)."""
         original = self.forward.original
         return tuple(pair for pair in updates if request_allows(original, pair[1].response, self.policy))
 
@@ -60,7 +60,7 @@ class _Exchange:
         return tuple(new for _, new in updates if not may_stay(new.response, self.policy))
 
     def storable(self) -> StoredResponse | None:
-        # What was sent has the cache's own preconditions as well.
+        # forward.request, since it has the cache's own preconditions as well.
         if self.forward.reason == b"bypass" or is_about_fields(self.forward.request, self.head):
             return None
         original = self.forward.original
@@ -82,10 +82,11 @@ def receive(
     stored: Sequence[StoredResponse],
     policy: Policy = DEFAULT_POLICY,
 ) -> Received:
-    """Return what becomes of a response to `forward.request`; interim responses are relayed and stored by nobody.
+    """Decide about a response to `forward.request`; interim responses are only relayed.
 
-    `uri` is the request's cache key, `response` the head as it came, `request_time` and `response_time` when the
-    request was sent and the head came (wall clock, seconds since 1970 UTC), `stored` all that is stored under `uri`.
+    `uri` is the request's cache key, `response` the head as received, `request_time` and `response_time` the times when
+    the request was sent and the head received (wall clock, seconds since 1970 UTC), `stored` the responses stored under
+    `uri`.
     """
     head = relayed(response, response_time) if response.status >= 200 else response
     request = forward.original
@@ -107,9 +108,10 @@ def receive(
 
 
 def failed(uri: bytes, forward: Forward, now: float, policy: Policy = DEFAULT_POLICY) -> Serve | None:
-    """Return a stored answer to send where upstream did not respond (RFC 9111 4.2.4, RFC 5861 4); None: an error.
+    """Return a stale response to serve where upstream did not respond; None: send an error (RFC 9111 4.2.4, RFC 5861 4).
 
-    The error's status is 502 or 504; RFC 9111 section 5.2.2.2 asks for 504 where must-revalidate forbids the stale one.
+    The error's status is 502 or 504; RFC 9111 section 5.2.2.2 requires 504 where must-revalidate prohibits the stale
+    response.
     """
     return _instead(forward, now, policy, None, uri)
 
@@ -121,21 +123,21 @@ def ttl(stored: StoredResponse, now: float, policy: Policy) -> int:
 
 
 def _instead(forward: Forward, now: float, policy: Policy, status: int | None, uri: bytes) -> Serve | None:
-    """Return the fallback as an answer, where it may be one; `status` is the error's, None where nothing came."""
+    """Serve the fallback where that is permitted; `status` is the error's, None where there was no response."""
     stored = forward.fallback
     if stored is None:
         return None
     facts = facts_of(stored, policy)
     staleness = facts.age_s(now) - facts.lifetime_s
-    # RFC 9111 section 4.2.4: what forbids stale responses holds when disconnected, too.
+    # RFC 9111 section 4.2.4: a prohibition of stale responses applies when disconnected, too.
     if facts.directives.no_cache or (staleness >= 0 and facts.is_prohibited_stale):
         return None
     # RFC 5861 section 4, in the response or in the request
     given = (facts.directives.stale_if_error, directives_of(forward.original).stale_if_error)
     window = max((one for one in given if one is not None), default=None)
-    # RFC 9111 sections 4.2.4 and 4.3.3: as if the server had failed to respond.
+    # RFC 9111 sections 4.2.4 and 4.3.3: a 5xx to a validation may be handled as a failure to respond.
     is_disconnected = policy.stale_on_failure if status is None else policy.stale_on_error and bool(forward.validating)
-    # RFC 5861 section 4: what is more stale than was said SHOULD NOT be used, whatever the error is.
+    # RFC 5861 section 4: beyond the stale-if-error time, the stale response SHOULD NOT be used for any error.
     most_s = policy.stale_most_s if window is None else window
     if staleness > most_s or not (is_disconnected or window):
         return None
@@ -148,7 +150,7 @@ def _instead(forward: Forward, now: float, policy: Policy, status: int | None, u
 
 
 def _not_modified(exchange: _Exchange) -> Received:
-    """RFC 9111 sections 4.3.2 to 4.3.4."""
+    """Handle a 304 (RFC 9111 sections 4.3.2 to 4.3.4)."""
     forward, head = exchange.forward, exchange.head
     is_clients_own = forward.original.fields.has_any(CLIENT_PRECONDITIONS)
     about = () if b"if-none-match" in forward.original.fields else forward.validating
@@ -160,7 +162,7 @@ def _not_modified(exchange: _Exchange) -> Received:
         return replace(done, serve=_validated(exchange, chosen))
     says_nothing = not is_clients_own or (bool(forward.validating) and not _is_clients(exchange))
     if says_nothing and forward.request != forward.original:
-        # It is about nothing that the client has or could be sent. Without our validators, another answer comes.
+        # The 304 matches neither a stored response nor the client's validators: repeat without the cache's validators.
         return replace(done, retry=Forward(forward.original, forward.original, forward.reason))
     return replace(done, response=_with_line(head, exchange.status_line(None, is_stored=False)))
 
@@ -170,16 +172,16 @@ def _answers(exchange: _Exchange, stored: StoredResponse) -> bool:
 
 
 def _is_clients(exchange: _Exchange) -> bool:
-    """Tell whether a 304 is about what the client has (RFC 9111 section 4.3.2)."""
+    """Return True where a 304 matches one of the client's own entity tags (RFC 9111 section 4.3.2)."""
     theirs = entity_tags(exchange.forward.original.fields.get(b"if-none-match") or b"") or []
     tag = exchange.head.fields.get(b"etag") or b""
     return any(is_same_tag(tag, one, strongly=False) for one in theirs)
 
 
 def _validated(exchange: _Exchange, stored: StoredResponse) -> Serve:
-    """Return the freshened response as the answer; Age only if upstream sent one (RFC 9111 section 5.1)."""
+    """Serve the freshened response, with Age only if upstream sent one (RFC 9111 section 5.1)."""
     head, policy = exchange.head, exchange.policy
-    # RFC 9111 section 5.2.2.4: fields that are not stored may go with a response that is validated.
+    # RFC 9111 section 5.2.2.4: after a validation, the response may carry the fields that are not stored.
     names = control(stored.response, policy).directives
     extra = lines_of(head.fields, names.no_cache_fields | names.private_fields)
     line = exchange.status_line(stored, is_stored=False, status=304)
@@ -189,7 +191,7 @@ def _validated(exchange: _Exchange, stored: StoredResponse) -> Serve:
 
 
 def _completed(exchange: _Exchange, part: StoredResponse) -> Received:
-    """The missing end of a stored response has come, or not (RFC 9111 sections 3.3 and 3.4)."""
+    """Handle the response to a request for the missing end of a stored response (RFC 9111 sections 3.3 and 3.4)."""
     original = exchange.forward.original
     new = content_span(exchange.head.fields) if exchange.head.status == 206 else None
     old = part.span
@@ -200,7 +202,7 @@ def _completed(exchange: _Exchange, part: StoredResponse) -> Received:
         return Received(exchange.head, retry=Forward(original, original, exchange.forward.reason), removals=(part,))
     merged = replace(exchange.freshened(part), span=None, size_octets=None, name="")
     response, policy = merged.response, exchange.policy
-    # RFC 9213 section 2.2: what came is kept by its own directives, what it becomes by all of them together.
+    # RFC 9213 section 2.2: the directives of the arriving head and those of the merged head must both permit storing.
     heads = (exchange.head, response)
     is_stored = all(may_stay(one, policy) and request_allows(original, one, policy) for one in heads)
     length = (b"Content-Length", b"%d" % (new.last + 1))
@@ -216,7 +218,7 @@ def _completed(exchange: _Exchange, part: StoredResponse) -> Received:
 
 
 def _combined(exchange: _Exchange) -> Received | None:
-    """A part of a representation of which something is stored (RFC 9111 section 3.4); None where nothing is."""
+    """Combine a 206 with a stored part of the same representation; None where there is none (RFC 9111 section 3.4)."""
     new = content_span(exchange.head.fields)
     fresh = exchange.storable()
     if new is None or fresh is None:
@@ -226,7 +228,7 @@ def _combined(exchange: _Exchange) -> Received | None:
             continue
         whole = None if stored.span is None else ranges.union(stored.span, new)
         if whole == stored.span:
-            # All of it is here: it only gets newer fields.
+            # The stored content covers the new part: only the fields are updated.
             relay = _with_line(exchange.head, exchange.status_line(None, is_stored=False))
             return Received(relay, updates=((stored, exchange.freshened(stored)),))
         if whole is not None and stored.span is not None:
@@ -244,18 +246,18 @@ def _joined(
 
 
 def _after_head(exchange: _Exchange) -> Received:
-    """RFC 9111 section 4.3.5: update what a HEAD response confirms, and let go of what it contradicts."""
+    """Update the stored responses to GET that a HEAD response confirms, remove the others (RFC 9111 section 4.3.5)."""
     of_get = [one for one, _ in exchange.candidates if one.method != b"HEAD"]
     confirmed = [one for one in of_get if is_confirmed(exchange.head, one)]
     contradicted = tuple(one for one in of_get if one not in confirmed)
     updates = exchange.permitted(exchange.pairs(confirmed))
-    # What a stored response to GET answers needs no second entry.
+    # A stored response to GET satisfies HEAD, too: no second entry.
     plain = _relayed(exchange, may_store=not updates)
     return replace(plain, updates=updates, removals=(*contradicted, *exchange.not_to_stay(updates)))
 
 
 def _relayed(exchange: _Exchange, may_store: bool = True) -> Received:
-    """RFC 9111 sections 3 and 4.4: relay a response, store it where it may be."""
+    """Relay a response, and store it where that is permitted (RFC 9111 sections 3 and 4.4)."""
     forward, head = exchange.forward, exchange.head
     stored = exchange.storable() if may_store else None
     line = exchange.status_line(stored, is_stored=stored is not None)
@@ -268,16 +270,16 @@ def _relayed(exchange: _Exchange, may_store: bool = True) -> Received:
 
 
 def _outdated(exchange: _Exchange, stored: StoredResponse | None) -> tuple[StoredResponse, ...]:
-    """Return what a full response shows not to be current any more (RFC 9111 section 4.3.3).
+    """Return the stored responses that a full response shows to be outdated (RFC 9111 section 4.3.3).
 
-    What is stored takes the place of older ones itself; else they would be reused in spite of it.
+    None where the new response is stored, since the store then replaces them.
     """
     request, head = exchange.forward.original, exchange.head
     if stored is not None or request.method != b"GET" or head.status not in _CURRENT:
         return ()
     if exchange.forward.reason == b"bypass":
         return ()
-    # Section 3.5: what one user gets says nothing of what the others would.
+    # Section 3.5: a response to one user's credentials does not outdate those for others.
     if b"authorization" in request.fields:
         return ()
     tag = head.fields.get(b"etag")

@@ -1,11 +1,11 @@
-"""Asking upstream whether stored responses are still good, and for what is missing (RFC 9111 sections 4.3.1, 3.3).
+"""Validation of stored responses: conditional requests, and freshening by a 304 or HEAD (RFC 9111 sections 4.3, 3.3).
 
     GET /a HTTP/1.1
     If-None-Match: "v1", "v2"
     If-Modified-Since: Sun, 06 Nov 1994 08:49:37 GMT
 
-Left out: asking about stored responses that Vary keeps from answering this request, which section 4.3.1 permits. Too
-many origins give all variants of a resource one entity tag, and their 304 would select the wrong one.
+Left out: sending validators of stored responses whose Vary does not match the request, which section 4.3.1 permits. Too
+many origins give all variants of a resource one entity tag, and their 304 would select the wrong variant.
 """
 
 from collections.abc import Sequence
@@ -21,14 +21,12 @@ from services.http.conditional import CONDITIONAL_NAMES, entity_tags, is_entity_
 from services.http.fields import FieldLine, Fields
 from services.http.messages import Request, Response
 
-# Stored responses that a 304 or a HEAD response says are still good, or are not (RFC 9111 sections 4.3.4, 4.3.5).
-
 
 def identified(head: Response, candidates: Sequence[Known], asked_about: Sequence[StoredResponse]) -> list[Known]:
-    """Return which stored responses a 304 updates, most recent first (RFC 9111 section 4.3.4).
+    """Return the stored responses that a 304 identifies for update, most recent first (RFC 9111 section 4.3.4).
 
-    `candidates` are those that could have been chosen for the request, most recent first, and `asked_about` those
-    whose validators it carried, with none of the client's own beside them.
+    `candidates` match the request, most recent first; `asked_about` are those whose validators it carried, () where
+    it carried the client's own as well.
     """
     tag = head.fields.get(b"etag")
     if tag is not None and is_entity_tag(tag):
@@ -41,8 +39,8 @@ def identified(head: Response, candidates: Sequence[Known], asked_about: Sequenc
     if modified is not None:
         date = http_date(modified, candidates[0][0].response_time) if candidates else None
         return [one for one in candidates if date is not None and one[1].last_modified == date][:1]
-    # A 304 must repeat the ETag (RFC 9110 section 15.4.5). Of one that does not, and is about one response alone,
-    # there is no doubt what it is about.
+    # A 304 must repeat the ETag (RFC 9110 section 15.4.5). Without it, the 304 is unambiguous only where a single
+    # stored response was validated.
     if len(asked_about) == 1:
         return [one for one in candidates if _is_same_entry(one[0], asked_about[0])]
     only = candidates[0] if len(candidates) == 1 else None
@@ -50,7 +48,7 @@ def identified(head: Response, candidates: Sequence[Known], asked_about: Sequenc
 
 
 def _is_same_entry(one: StoredResponse, other: StoredResponse) -> bool:
-    """A response that was freshened meanwhile has kept its name."""
+    """Compare by name, since the response may have been freshened meanwhile."""
     return one.name == other.name if one.name else one == other
 
 
@@ -62,12 +60,12 @@ def freshened(
     response_time: float,
     policy: Policy,
 ) -> StoredResponse:
-    """Return a stored response updated from a relayed head (RFC 9111 section 3.2), as old as that is.
+    """Return a stored response updated from a relayed head, with the age of that head (RFC 9111 section 3.2).
 
-    `request_fields` are those of the request that brought the head: it is for them that the response was selected.
+    `request_fields` are those of the request that the head responds to: they selected the response.
     """
     status, reason = stored.response.status, stored.response.reason
-    # RFC 9111 section 3.2: but for what the head itself says is not to be stored.
+    # RFC 9111 section 3.2: without the fields that the head itself excludes from storing.
     arriving = Response(head.status, stored_fields(head, control(head, policy).directives))
     merged = Response(status, updated_fields(stored.response.fields, arriving), reason=reason)
     kept = stored_fields(merged, control(merged, policy).directives)
@@ -81,7 +79,7 @@ def freshened(
 
 
 def is_confirmed(head: Response, stored: StoredResponse) -> bool:
-    """Tell whether a 200 to HEAD describes the stored response to GET (RFC 9111 section 4.3.5)."""
+    """Return True where a 200 to HEAD matches the stored response to GET (RFC 9111 section 4.3.5)."""
     if stored.response.status != head.status:
         return False
     for name in (b"etag", b"last-modified"):
@@ -99,15 +97,15 @@ def _complete_length(stored: StoredResponse) -> bytes | None:
 
 CLIENT_PRECONDITIONS = (b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodified-since")
 _ABOUT_CHANGE = (b"if-none-match", b"if-modified-since")
-# What belongs to the client's own wish and not to a request that the cache makes for itself.
+# Fields of the client's request that a request by the cache itself does not carry.
 _CLIENTS_WISH = CONDITIONAL_NAMES | {b"cache-control", b"pragma"}
 
 
 def validating(request: Request, candidates: Sequence[Known]) -> tuple[Request, tuple[StoredResponse, ...]]:
-    """Return the request with validators of stored responses in it, and those responses.
+    """Add the validators of stored responses to a request; return it and those responses.
 
-    `candidates` are those that Vary lets answer the request. The request comes back unchanged, with (), where none can
-    be validated, or where the client's own preconditions leave no room.
+    `candidates` match the request under Vary. The request is returned unchanged, with (), where none of them has a
+    validator, or where the client's own preconditions cannot be merged with theirs.
     """
     known = [one for one in candidates if _can_validate(request, one)]
     tags = list(dict.fromkeys(facts.entity_tag for _, facts in known if facts.entity_tag is not None))
@@ -117,26 +115,26 @@ def validating(request: Request, candidates: Sequence[Known]) -> tuple[Request, 
     lines: list[FieldLine] = []
     if tags:
         lines.append((b"If-None-Match", b", ".join(tags)))
-    # RFC 9111 section 4.3.1: SHOULD, when a single response is validated and no subrange is asked for.
+    # RFC 9111 section 4.3.1: SHOULD, where a single response is validated and the request has no range.
     is_dated = len(known) == 1 and not asks_for_range(request) and known[0][1].last_modified is not None
     if is_dated:
         lines.append((b"If-Modified-Since", known[0][0].response.fields.get(b"last-modified") or b""))
     if not lines:
         return request, ()
-    # The client's date gives way: 304 must mean that what is stored here is good.
+    # The client's date is replaced: a 304 must validate the stored response.
     chosen = tuple(one for one, facts in known if facts.entity_tag is not None or is_dated)
     return _with(request, request.fields.without(_ABOUT_CHANGE).adding(*lines)), chosen
 
 
 def unconditional(request: Request) -> Request:
-    """Return a request that the cache makes for itself, from a client's (RFC 9111 section 4.3.1)."""
+    """Derive a request by the cache itself from a client's, without its preconditions (RFC 9111 section 4.3.1)."""
     return _with(request, request.fields.without(_CLIENTS_WISH))
 
 
 def completing(request: Request, candidates: Sequence[Known]) -> tuple[Request, StoredResponse] | None:
-    """Return the request for the end of a stored partial response, and that response (RFC 9111 section 3.3).
+    """Return a request for the missing end of a stored partial response, and that response (RFC 9111 section 3.3).
 
-    None where there is none that begins at the beginning, has a strong validator and says how long it is to be.
+    None unless there is one that starts at octet 0, has a strong validator and a known complete length.
     """
     if request.method != b"GET" or request.fields.has_any(CONDITIONAL_NAMES):
         return None
@@ -144,7 +142,7 @@ def completing(request: Request, candidates: Sequence[Known]) -> tuple[Request, 
         span = stored.span
         if span is None or span.first or span.complete_length is None or not facts.has_strong_tag:
             continue
-        # RFC 9110 section 13.1.5: should the representation have changed, all of the new one comes.
+        # RFC 9110 section 13.1.5: if the representation has changed, the response is the complete new one.
         rest = ((b"Range", b"bytes=%d-" % (span.last + 1)), (b"If-Range", facts.entity_tag or b""))
         return _with(request, request.fields.adding(*rest)), stored
     return None
@@ -152,15 +150,18 @@ def completing(request: Request, candidates: Sequence[Known]) -> tuple[Request, 
 
 def _can_validate(request: Request, one: Known) -> bool:
     stored, facts = one
-    # RFC 9110 section 13.2.1: preconditions are about successful responses. RFC 9111 section 4.3.2: no part of a
-    # representation, unless the request is for what it holds.
+    # RFC 9110 section 13.2.1: preconditions apply to successful responses. RFC 9111 section 4.3.2: a partial response
+    # only where it covers the requested range.
     return facts.has_validator and 200 <= stored.response.status < 300 and is_suitable(stored, facts, request)
 
 
 def _with_union(
     request: Request, known: list[Known], tags: list[bytes], clients: bytes
 ) -> tuple[Request, tuple[StoredResponse, ...]]:
-    """RFC 9111 section 4.3.2: the client's list and ours in one. If-Modified-Since is ignored beside it."""
+    """Merge the client's If-None-Match with the cache's entity tags (RFC 9111 section 4.3.2).
+
+    If-Modified-Since is dropped, since it is ignored beside If-None-Match.
+    """
     theirs = entity_tags(clients)
     if theirs is None or not tags:
         return request, ()

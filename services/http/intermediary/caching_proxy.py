@@ -1,9 +1,10 @@
-"""An intermediary with a cache: RFC 9111's decisions (caching/) carried out with a store and connections to origins.
+"""Caching proxy: carries out the decisions of services/http/cache with a store and connections (RFC 9111).
 
     proxy = CachingProxy(settings, loop, log, time.time, Store(), Policy(b"lab7"))
 
-A fresh response is sent at once; a stale one that may be sent still is, and is validated behind the client's back (RFC
-5861); what has to be asked for is asked for once for all who want it meanwhile (flight.py).
+A hit is sent at once, a stale one within stale-while-revalidate as well, followed by a background validation (RFC 5861
+section 3). Concurrent misses of one URI are collapsed into a single forwarded request (collapsed_request.py). The path
+of a request through these modules is described in __init__.py.
 """
 
 import asyncio
@@ -31,19 +32,19 @@ from services.http.server.inbound import Inbound
 from services.http.server.lazy import LazyResponse
 from services.http.storage.store import Store
 
-# Answers that are kept ready for the second in which their Age does not change: so many, each with so little content
-# that all of them together are small beside the store.
+# Cache of complete responses, valid for the second in which Age does not change: a maximum number, and a maximum size
+# of content, so that its memory is small beside the store's.
 READY_ANSWERS = 1024
 READY_OCTETS = 16_384
-# A request may be sent again in another form, because what came answers nobody: that has an end.
+# Limit of retries in another form (Received.retry) for one request.
 ATTEMPTS = 3
-# A URI whose response others could not share is not waited for by others for so long: Varnish's hit-for-miss.
+# Requests for a URI whose response could not be shared are not collapsed for this time: Varnish's hit-for-miss.
 UNSHARED_S = 120.0
 UNSHARED_URIS = 4096
 
 
 class CachingProxy(Proxy):
-    """Answers for others, from what they said before where that may be."""
+    """A proxy that reuses stored responses."""
 
     def __init__(
         self,
@@ -62,25 +63,25 @@ class CachingProxy(Proxy):
         self._unshared: dict[bytes, float] = {}
 
     def respond(self, asked: Asked, inbound: Inbound) -> Answer:
-        """Return the response to a request: at once where it is stored."""
+        """Return the response to a request: a Response for a hit, else a coroutine that forwards it."""
         decision = self._settled(asked)
         if isinstance(decision, Response):
             return decision
         return LazyResponse(self._fetch, asked, decision, self._store.find(asked.key), inbound)
 
     def _settled(self, asked: Asked) -> Response | Forward:
-        """Return the response to a request that needs nobody else, or what is to be asked."""
+        """Return the response to a request that needs no forwarding, or the Forward."""
         decision = self._decide(asked)
         while isinstance(decision, Serve):
             response = self._from_storage(asked.request.method, decision)
             if response is not None:
                 return self._hit(asked, decision, response)
-            # It was damaged, and is gone now.
+            # The content was damaged and has been removed: decide again.
             decision = self._decide(asked)
         return self._unsatisfied(decision) if isinstance(decision, Unsatisfiable) else decision
 
     async def close(self) -> None:
-        """End what is under way, and keep what is stored."""
+        """Cancel collapsed requests, close connections and the store."""
         for flight in list(self._flights.values()):
             if flight.task is not None:
                 flight.task.cancel()
@@ -89,7 +90,7 @@ class CachingProxy(Proxy):
         self._store.close()
 
     def status(self) -> dict[str, object]:
-        """Return the numbers that the status path tells."""
+        """Return the metrics served under the status path."""
         stored = self._store.statistics
         return super().status() | {
             "entries": stored.entries,
@@ -113,7 +114,7 @@ class CachingProxy(Proxy):
         return response
 
     def _from_storage(self, method: bytes, serve: Serve) -> Response | None:
-        """Return the answer that is to be served; None where its content is not there any more."""
+        """Return the response for a Serve; None where the content is no longer stored."""
         ready = self._ready.get(serve.stored.name)
         if ready is not None and ready[0] is serve:
             self._store.touch(serve.stored)
@@ -148,9 +149,9 @@ class CachingProxy(Proxy):
     async def _fetch(
         self, asked: Asked, forward: Forward, stored: tuple[StoredResponse, ...], inbound: Inbound
     ) -> Response:
-        """Return the response to a request that storage, which had `stored`, does not answer."""
+        """Forward a request that `stored`, the responses stored at the decision, do not satisfy."""
         if self._store.find(asked.key) != stored:
-            # Between the decision and now somebody else's response has been stored.
+            # Another response has been stored since the decision: decide again.
             decision = self._settled(asked)
             if isinstance(decision, Response):
                 return decision
@@ -171,7 +172,7 @@ class CachingProxy(Proxy):
         try:
             outcome = await flight.join()
         except asyncio.CancelledError:
-            # This client left; others may wait on, and what was to be for it must not hold them up.
+            # This client disconnected, others may still wait: its unread content must not pause the source.
             flight.outcome.add_done_callback(_drop)
             raise
         if isinstance(outcome, UpstreamError):
@@ -179,7 +180,7 @@ class CachingProxy(Proxy):
         return self._relay(asked, outcome)
 
     async def _follow(self, flight: Flight, asked: Asked, forward: Forward, inbound: Inbound) -> Response:
-        """Wait for the response that another client asked for, and use it if it may be used."""
+        """Wait for the response to a collapsed request, and reuse it where the cache decides so."""
         outcome = await flight.join()
         if isinstance(outcome, UpstreamError):
             return self._failed(asked, forward, outcome)
@@ -202,7 +203,7 @@ class CachingProxy(Proxy):
         return await self._fetch_alone(asked, decision if isinstance(decision, Forward) else forward, inbound)
 
     async def _fetch_alone(self, asked: Asked, forward: Forward, inbound: Inbound) -> Response:
-        """Forward a request that another one's response did not answer."""
+        """Forward a request that the response to the collapsed request did not satisfy."""
         try:
             outcome = await self._exchange(asked, forward, None, self.interim_to(inbound))
         except UpstreamError as error:
@@ -218,7 +219,7 @@ class CachingProxy(Proxy):
             self._unshared.clear()
         self._unshared[key] = self._loop.time() + UNSHARED_S
 
-    # A flight.
+    # Collapsed requests.
 
     def _launch(
         self, asked: Asked, forward: Forward, on_interim: OnInterim | None, is_background: bool = False
@@ -254,7 +255,7 @@ class CachingProxy(Proxy):
         if self._flights.get(key) is flight:
             del self._flights[key]
 
-    # An exchange, and what follows from it.
+    # An exchange with the origin, and its effects on the store.
 
     async def _exchange(
         self,
@@ -264,7 +265,7 @@ class CachingProxy(Proxy):
         on_interim: OnInterim | None,
         flight: Flight | None = None,
     ) -> Outcome:
-        """Forward a request and carry out what its response means for the store; raises UpstreamError."""
+        """Forward a request and apply the effects of its response to the store; raises UpstreamError."""
         for _ in range(ATTEMPTS):
             self._count(forward)
             request_time = self._wall_clock()
@@ -302,7 +303,7 @@ class CachingProxy(Proxy):
             self._store.replace(old, new)
 
     def _remove(self, asked: Asked, outcome: Outcome) -> None:
-        """Let go of what is outdated, or may not stay as a 304 says; this request is answered with it yet."""
+        """Remove outdated responses; this request's own response is built first, if it comes from one of them."""
         received = outcome.received
         if received.serve is not None and received.removals:
             outcome.served = self._from_storage(asked.request.method, received.serve)
@@ -310,7 +311,7 @@ class CachingProxy(Proxy):
             self._store.remove(stored)
 
     def _keep(self, outcome: Outcome, arrival: BodyStream, flight: Flight | None) -> bool:
-        """Have the content stored while it is passed on, where it is to be; False where what it lacks is gone."""
+        """Start storing the content while it is relayed; return False where a stored piece that it needs is gone."""
         received = outcome.received
         is_revoked = flight is not None and flight.is_revoked
         if received.store is None or (is_revoked and not received.relays_pieces):
@@ -324,7 +325,7 @@ class CachingProxy(Proxy):
         length = length_of(received.response) if source is arrival else source.size_octets
         writer = None if is_revoked else self._store.begin(received.store, length or 0)
         if writer is not None and not writer.is_open and source is arrival:
-            # The store does not take it, so nobody stands between the origin and the client.
+            # The store rejects the content: relay it without a fill.
             return True
         is_background = flight is not None and flight.is_background
         fill = Fill(source, writer, lambda: flight is not None and flight.is_wanted, is_background)
@@ -334,7 +335,7 @@ class CachingProxy(Proxy):
         return True
 
     def _pieces(self, outcome: Outcome, arrival: BodyStream) -> Pieces | None:
-        """Return the content that is put together; None where what was stored is gone."""
+        """Concatenate stored and arriving content; return None where a stored piece is gone."""
         received = outcome.received
         bodies: list[Body | StreamedBody] = []
         for piece in received.pieces:
@@ -348,17 +349,17 @@ class CachingProxy(Proxy):
         return Pieces(bodies)
 
     def _branch(self, outcome: Outcome, arrival: BodyStream) -> StreamedBody:
-        """Return what arrives a second time, beside what the client gets of it."""
+        """Duplicate the arriving content: one copy for the client, one to return."""
         both = Fill(arrival, None)
         outcome.content = both.reader()
         branch = both.reader()
         self._loop.call_soon(both.start)
         return branch
 
-    # Answers.
+    # Responses to clients.
 
     def _relay(self, asked: Asked, outcome: Outcome) -> Response:
-        """Return the answer to whoever asked first."""
+        """Return the response for the client whose request was forwarded."""
         serve = outcome.received.serve
         if serve is None:
             head = outcome.received.response
@@ -371,20 +372,20 @@ class CachingProxy(Proxy):
         return response
 
     def _failed(self, asked: Asked, forward: Forward, error: UpstreamError) -> Response:
-        """Return what a client gets when no response came: something stored, or the error."""
+        """Return a stale stored response, or an error page, after a failed exchange."""
         serve = failed(asked.key, forward, self._wall_clock(), self._policy)
         if serve is not None:
             response = self._from_storage(asked.request.method, serve)
             if response is not None:
                 self.counts.stale_hits += serve.is_stale
                 return response
-        # RFC 9111 section 5.2.2.2: 504 instead of what is stored and must not be sent stale.
+        # RFC 9111 section 5.2.2.2: 504 where a stale response is stored and its reuse is prohibited.
         page = self.failure(asked, error if forward.fallback is None else UpstreamError(504, error.detail))
         line = forward_line(self._policy, asked.key, forward)
         return Response(page.status, page.fields.adding(line), page.body)
 
 
 def _drop(outcome: "asyncio.Future[Outcome | UpstreamError]") -> None:
-    """Close the content of one who has left."""
+    """Close the content for a client that has disconnected."""
     if not outcome.cancelled() and isinstance(result := outcome.result(), Outcome):
         result.drop()

@@ -1,20 +1,20 @@
-"""What an intermediary has done since it started, as numbers that only grow."""
+"""Metrics of an intermediary: monotonic counters since its start."""
 
 from dataclasses import asdict, dataclass
 
 
 @dataclass(slots=True)
 class Counts:
-    """Requests by what became of them.
+    """Requests by outcome.
 
-    requests        that were taken, refused ones counted
-    hits            answered from the cache without asking the origin
-    stale_hits      of those, answered with something stale, for a reason that RFC 5861 or 9111 gives
-    misses          forwarded because nothing stored could answer
-    revalidations   forwarded with a validator, on behalf of a client or in the background
-    not_modified    of those, answered 304 by the origin
-    collapsed       answered by a response that another request was waiting for
-    failures        for which the origin gave no usable response
+    requests        received, including refused ones
+    hits            satisfied by a stored response without forwarding
+    stale_hits      hits with a stale response (RFC 9111 section 4.2.4, RFC 5861)
+    misses          forwarded without a validator
+    revalidations   forwarded with a validator, for a client or in the background
+    not_modified    revalidations with a 304 from the origin
+    collapsed       satisfied by the response to another client's request
+    failures        without a usable response from the origin
     refused         by this proxy's own rules
     tunnels         opened by CONNECT
     """
@@ -31,5 +31,5 @@ class Counts:
     tunnels: int = 0
 
     def as_dict(self) -> dict[str, int]:
-        """Return the numbers by name."""
+        """Return the counters by name."""
         return asdict(self)

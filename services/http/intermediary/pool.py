@@ -1,10 +1,10 @@
-"""The connections to origins: kept for the next request, bounded, and opened where none is free.
+"""Connection pool: persistent connections to origins, bounded per origin and in total (RFC 9112 section 9.3).
 
     response = await pool.exchange(origin, request, None, None)
 
-RFC 9112 section 9.3.1 and RFC 9110 section 9.2.2: a request that reached a kept connection just when the origin closed
-it is sent once more, on a new one, where its method is idempotent and its content is not gone. What may not be sent
-twice goes on a new one at once, as squid has it.
+RFC 9112 section 9.3.1 and RFC 9110 section 9.2.2: a request on a persistent connection that the origin closes before
+its response is retried once on a new connection, where its method is idempotent and it has no content. All other
+requests get a new connection at once, as in squid.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ IDEMPOTENT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"
 
 
 class Pool:
-    """Connections to any number of origins."""
+    """A pool of connections to any number of origins."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, bounds: Bounds) -> None:
         self._loop = loop
@@ -38,16 +38,16 @@ class Pool:
 
     @property
     def received_octets(self) -> int:
-        """What came from all origins, heads counted."""
+        """Octets received from all origins, including heads."""
         return self._received_octets + sum(connection.received_octets for connection in self._origins)
 
     @property
     def connection_count(self) -> int:
-        """How many connections are open or being opened."""
+        """Number of connections that are open or connecting."""
         return self._count
 
     def close(self) -> None:
-        """End all connections."""
+        """Close all connections."""
         self._sweep.cancel()
         for connection in list(self._origins):
             connection.close()
@@ -67,7 +67,7 @@ class Pool:
         return await connection.ask(request, content, on_interim)
 
     async def _connection(self, origin: Origin, is_new: bool) -> UpstreamConnection:
-        """Return a connection that was kept, unless it is to be a new one or none is free."""
+        """Return an idle connection, or a new one where none is idle or `is_new` is set."""
         try:
             async with asyncio.timeout(self._bounds.connect_s):
                 while True:
@@ -83,7 +83,7 @@ class Pool:
     def _take_idle(self, origin: Origin) -> UpstreamConnection | None:
         idle = self._idle.get(origin)
         while idle:
-            # The one that was used last is the surest to be open still.
+            # The most recently used one is the least likely to have been closed by the origin.
             connection = idle.pop()
             if not connection.is_open:
                 continue
@@ -95,7 +95,7 @@ class Pool:
     def _has_room(self, origin: Origin) -> bool:
         of_origin = self._counts.get(origin, 0)
         if of_origin >= self._bounds.connections_per_origin:
-            # One that was kept makes room for a new one.
+            # Evict an idle connection for the new one.
             return self._end_idle(origin)
         if self._count < self._bounds.connections:
             return True
@@ -139,7 +139,7 @@ class Pool:
             raise
 
     def _wake(self, origin: Origin) -> None:
-        """Tell one who waits for a connection that there is one, or room for one: to this origin, or else to any."""
+        """Wake one request that waits for a connection: to this origin, or else to any."""
         for place in (origin, *self._waiting):
             waiting = self._waiting.get(place)
             while waiting:

@@ -1,9 +1,9 @@
-"""An intermediary: each request is judged, given to an origin, and its response passed on while it comes.
+"""HTTP proxy without a cache: validates, routes and forwards requests, and streams responses (RFC 9110 section 7).
 
     proxy = Proxy(Settings(b"lab7"), loop, log, time.time)
     server = HTTPServer(proxy.refuse_all, log, time.time, relay=proxy)
 
-This is the whole of a proxy without a cache; cached.py puts one before it.
+CachingProxy (caching_proxy.py) adds a cache by overriding respond().
 """
 
 import asyncio
@@ -41,8 +41,8 @@ from services.http.server.inbound import Inbound
 from services.http.server.lazy import LazyResponse
 from services.http.targets import split_target
 
-# What the rules make of a request is a function of it, and clients repeat theirs; only requests with few fields are
-# kept, as few of them as the parser keeps.
+# Cache of validated and routed requests: clients repeat their heads, and the result depends on the request only. As
+# many as the parser caches, and only those with few fields.
 MEMO_REQUESTS = 1024
 MEMO_FIELDS = 32
 
@@ -51,9 +51,9 @@ Answer = Response | Awaitable[Response]
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request that may be forwarded: without its connection's fields, with its cache key.
+    """A request that may be forwarded: without hop-by-hop fields, with its route and its cache key.
 
-    `trailers` tells whether the client takes trailer fields.
+    `trailers` is True where the client accepts trailer fields.
     """
 
     request: Request
@@ -63,7 +63,7 @@ class Asked:
 
 
 class Proxy:
-    """Answers for others."""
+    """A forward or reverse proxy without a cache; the relay of an HTTPServer."""
 
     def __init__(
         self,
@@ -76,16 +76,16 @@ class Proxy:
         self.counts = Counts()
         self.pool = Pool(loop, settings.bounds)
         self.client_octets: Callable[[], int] = lambda: 0
-        """What the server has sent to clients, as far as it has told."""
+        """Octets that the server has sent to clients; set by the program."""
         self.requests_under_way: Callable[[], int] = lambda: 0
-        """How many requests clients wait for, as far as the server has told."""
+        """Number of requests without a complete response; set by the program."""
         self._loop = loop
         self._log = log
         self._wall_clock = wall_clock
         self._memo: dict[Request, Asked] = {}
 
     def __call__(self, request: Request, inbound: Inbound) -> Answer:
-        """Return the response to a request, or the promise of one."""
+        """Return the response to a request, or an awaitable of one."""
         self.counts.requests += 1
         if self.settings.clients and not self._is_client(inbound):
             return self._refuse(request, inbound, HTTPError(403, "you are none of those whom this proxy serves"))
@@ -108,11 +108,11 @@ class Proxy:
         return LazyResponse(self._forward, asked, inbound)
 
     async def close(self) -> None:
-        """End what is under way."""
+        """Close all connections to origins."""
         self.pool.close()
 
     def status(self) -> dict[str, object]:
-        """Return the numbers that the status path tells."""
+        """Return the metrics served under the status path."""
         numbers: dict[str, object] = dict(self.counts.as_dict())
         numbers["requests_under_way"] = self.requests_under_way()
         numbers["client_octets"] = self.client_octets()
@@ -120,7 +120,7 @@ class Proxy:
         numbers["upstream_connections"] = self.pool.connection_count
         return numbers
 
-    # Judging a request.
+    # Validation and routing of a request.
 
     def _is_client(self, inbound: Inbound) -> bool:
         address = ip_address(inbound.peer.rpartition(":")[0].partition("%")[0])
@@ -137,7 +137,7 @@ class Proxy:
         return asked
 
     def _own_answer(self, request: Request) -> Response | None:
-        """Return the answer to what is asked of this proxy itself, None for all else."""
+        """Respond to a request for this proxy itself; return None for all others."""
         if request.request_target == self.settings.status and request.method in (b"GET", b"HEAD"):
             fields = Fields(((b"Content-Type", b"application/json"), (b"Cache-Control", b"no-store")))
             return Response(200, fields, json.dumps(self.status()).encode("ascii") + b"\n")
@@ -156,7 +156,7 @@ class Proxy:
         )
         return page_response(error.status, f"The request cannot be forwarded: {error.detail}.")
 
-    # Forwarding it.
+    # Forwarding.
 
     async def _forward(self, asked: Asked, inbound: Inbound) -> Response:
         try:
@@ -169,30 +169,30 @@ class Proxy:
     async def exchange(
         self, asked: Asked, request: Request, content: BodyStream | None, on_interim: OnInterim | None
     ) -> Response:
-        """Send `request`, which may differ from the one that was asked, and return its response's head as it came.
+        """Send `request`, the client's or a modified one, and return the head of its response as received.
 
         Its body is a BodyStream. Raises UpstreamError.
         """
-        # RFC 9112 section 6.3: what has no length comes in chunks, and goes on so.
+        # RFC 9112 section 6.3: content without a length is chunked, and forwarded as chunked.
         length = 0 if content is None else content_length(request.fields)
         sent = forwarded_request(request, asked.route, self.settings.name, length, asked.trailers)
         return await self.pool.exchange(asked.route.origin, sent, content, on_interim)
 
     def failure(self, asked: Asked, error: UpstreamError) -> Response:
-        """Return what a client gets that is to get no response of the origin."""
+        """Log a failed exchange and return the error page for the client."""
         self.counts.failures += 1
         self._log.write("failure", uri=asked.key, status=error.status, reason=error.detail)
         return page_response(error.status, f"{error.detail[:1].upper()}{error.detail[1:]}.")
 
     def interim_to(self, inbound: Inbound) -> OnInterim:
-        """Return what passes interim responses on to a client (RFC 9110 section 15.2)."""
+        """Return a callback that forwards interim responses to a client (RFC 9110 section 15.2)."""
 
         def pass_on(response: Response) -> None:
             inbound.send_interim(answer(b"", response, b"", self.settings.name, response.version))
 
         return pass_on
 
-    # A tunnel.
+    # CONNECT.
 
     def _connect(self, request: Request) -> Answer:
         if self.settings.origin is not None:

@@ -1,9 +1,9 @@
-"""One connection to an origin on asyncio: one exchange at a time, content both ways while it comes.
+"""Upstream connection on asyncio: one exchange at a time, request and response content streamed (RFC 9112 section 9).
 
     response = await connection.ask(request, content, on_interim)      # the head; response.body is a BodyStream
 
-What the origin sends is held back when the client does not take it, and what the client sends when the origin does
-not. A response that breaks off is passed on as one that breaks off.
+Backpressure works in both directions: reading from the origin pauses while the client's buffer is full, and reading
+from the client while the origin's is. A truncated response is truncated for the client, too.
 """
 
 import asyncio
@@ -21,14 +21,17 @@ from services.http.messages import Data, EndOfMessage, Event, Fault, Request, Re
 from services.http.server.body_stream import BodyStream
 from services.http.syntax import lower_tokens
 
-# Read from the client's side and written at a time.
+# Maximum request content per write to the origin.
 PIECE_OCTETS = 65_536
 
 OnInterim = Callable[[Response], None]
 
 
 class UpstreamConnection(asyncio.Protocol):
-    """Asks one origin; `on_free` is called with it when another request may follow, `on_lost` when none may."""
+    """A connection to one origin.
+
+    `on_free` is called with the connection when it is idle, `on_lost` when it has been closed.
+    """
 
     def __init__(
         self,
@@ -56,7 +59,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._write_paused = False
         self._read_paused = False
 
-    # What asyncio calls.
+    # asyncio.Protocol.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -71,7 +74,7 @@ class UpstreamConnection(asyncio.Protocol):
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
-        # An orderly end came to eof_received() first: content that ends with the connection is broken by any other.
+        # An orderly close has been handled by eof_received(): any other one truncates content delimited by the close.
         del exc
         self._fail(self._early_end())
         self._on_lost(self)
@@ -84,19 +87,19 @@ class UpstreamConnection(asyncio.Protocol):
         self._moved = self._now()
         self._send_content()
 
-    # What the pool calls.
+    # Interface for the pool.
 
     @property
     def is_open(self) -> bool:
-        """Whether a request may be sent."""
+        """True while the connection can send another request."""
         return self._core.persistent and not self._transport.is_closing()
 
     def close(self) -> None:
-        """End the connection, whatever is under way."""
+        """Abort the connection, and the exchange on it."""
         self._transport.abort()
 
     def check(self, now: float) -> None:
-        """Act on a wait that has lasted too long."""
+        """Enforce the timeouts."""
         waited = now - self._moved
         if self._head is None and self._body is None:
             if now - self.free_since >= self.idle_s:
@@ -110,12 +113,12 @@ class UpstreamConnection(asyncio.Protocol):
         elif not self._read_paused and waited >= self._bounds.stall_s:
             self._give_up(UpstreamError(504, "the origin stopped sending the response"))
 
-    # An exchange.
+    # Exchange.
 
     async def ask(self, request: Request, content: BodyStream | None, on_interim: OnInterim | None) -> Response:
         """Send a request and return the response's head, whose body is a BodyStream; raises UpstreamError.
 
-        A cancelled exchange takes the connection with it, as does a body that is closed before its end.
+        Cancelling the exchange closes the connection, as does closing the body before its end.
         """
         self._head = asyncio.get_running_loop().create_future()
         self._moved = self._now()
@@ -143,7 +146,7 @@ class UpstreamConnection(asyncio.Protocol):
             try:
                 data = content.read(PIECE_OCTETS)
             except OSError:
-                # The client broke off, so the origin is to see that the request is incomplete.
+                # The client's content is truncated: the origin must see an incomplete request.
                 self.close()
                 return
             if data is None:
@@ -155,7 +158,7 @@ class UpstreamConnection(asyncio.Protocol):
                 return
             self._transport.write(self._core.send_data(data))
 
-    # From events to whoever waits.
+    # Events of the connection core.
 
     def _take(self, events: list[Event]) -> None:
         for event in events:
@@ -213,7 +216,7 @@ class UpstreamConnection(asyncio.Protocol):
         if is_sent and self.is_open:
             self._on_free(self)
         else:
-            # RFC 9112 section 9.6; also where the origin answered before it had the whole request.
+            # RFC 9112 section 9.6; also where the response ended before the request was sent completely.
             self._transport.close()
 
     def _give_up(self, error: UpstreamError) -> None:
@@ -235,7 +238,7 @@ class UpstreamConnection(asyncio.Protocol):
         return UpstreamError(502, "the origin closed the connection instead of answering")
 
     def _note_keep_alive(self, response: Response) -> None:
-        """The time-out that many origins tell, so that no request meets a connection that just ends."""
+        """Shorten the idle timeout to the one in Keep-Alive, so that no request is sent on a closing connection."""
         for parameter in lower_tokens(response.fields.get(b"keep-alive")):
             name, _, value = parameter.partition(b"=")
             if name == b"timeout" and value.isdigit() and len(value) < 10:
@@ -246,5 +249,5 @@ def _size(response: Response) -> int | None:
     try:
         return content_length(response.fields)
     except HTTPError:
-        # Of a response whose content it does not frame: to HEAD, or 204 and 304.
+        # An invalid length in a response that has no content: to HEAD, or 204 and 304.
         return None
