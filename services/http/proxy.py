@@ -171,7 +171,7 @@ def _proxy(options: argparse.Namespace, shell: Shell) -> Proxy:
 def _only_relays(request: Request, body: bytes) -> Response:
     """Handle no requests: with a relay the server does not call its handler."""
     del request, body
-    return page_response(500, "This server only passes requests on.")
+    return page_response(500, "This server only forwards requests.")
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -52,9 +52,9 @@ class Forward:
 
     original      the request to satisfy: the client's, or for `revalidate` one derived from it
     request       the request to send, its precondition and range fields final; Via, connection fields and target are
-                  still those received
-    reason        the fwd parameter of Cache-Status: uri-miss, vary-miss, method, request, stale, partial, miss or bypass
-                  (RFC 9211 section 2.2)
+                  those of the client's request
+    reason        the fwd parameter of Cache-Status (RFC 9211 section 2.2): uri-miss, vary-miss, method, request, stale,
+                  partial, miss or bypass
     validating    the stored responses whose validators the request carries (RFC 9111 4.3.1); () where it carries none
     fallback      a candidate for a stale response on failure or server error; failed and receive decide about it
     completing    a stored partial response whose missing end the request fetches (RFC 9111 3.3), else None

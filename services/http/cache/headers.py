@@ -31,7 +31,7 @@ def relayed(response: Response, response_time: float) -> Response:
     has_date = http_date(fields.get(b"date"), response_time) is not None
     if has_date and not fields.has_any(HOP_BY_HOP):
         return response
-    # RFC 9110 section 7.6.1: Connection must not list end-to-end fields such as Cache-Control; such options are ignored.
+    # RFC 9110 section 7.6.1: Connection must not list end-to-end fields such as Cache-Control; they are ignored.
     removed = HOP_BY_HOP | set(lower_tokens(fields.get(b"connection"))) - DEPENDED_ON
     # RFC 9112 section 6.3: Transfer-Encoding overrides Content-Length, which is not forwarded then.
     if b"transfer-encoding" in fields:

@@ -39,7 +39,7 @@ def is_complete(span: ContentSpan) -> bool:
 
 
 def pieces(stored: StoredResponse, old: ContentSpan, new: ContentSpan) -> tuple[Piece, ...]:
-    """Return the combined content of two parts that touch: the arriving one, extended on both sides by the stored one."""
+    """Return the content of the union of two parts: the arriving one, extended on both sides by the stored one."""
     found = []
     if old.first < new.first:
         found.append(Piece(stored, Span(0, new.first - old.first - 1)))

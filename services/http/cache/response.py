@@ -108,10 +108,10 @@ def receive(
 
 
 def failed(uri: bytes, forward: Forward, now: float, policy: Policy = DEFAULT_POLICY) -> Serve | None:
-    """Return a stale response to serve where upstream did not respond; None: send an error (RFC 9111 4.2.4, RFC 5861 4).
+    """Return a stale response to serve where upstream did not respond; None: send an error.
 
-    The error's status is 502 or 504; RFC 9111 section 5.2.2.2 requires 504 where must-revalidate prohibits the stale
-    response.
+    RFC 9111 section 4.2.4, RFC 5861 section 4. The error's status is 502 or 504; RFC 9111 section 5.2.2.2 requires 504
+    where must-revalidate prohibits the stale response.
     """
     return _instead(forward, now, policy, None, uri)
 

@@ -6,8 +6,8 @@
 
 While the writer accepts the content, readers read it from the store, each at its own rate; memory is bounded by the
 store's limits. Once the writer rejects further octets (the content is too large, or the store is full), they are
-buffered for each reader (its `tail`), and the slowest reader pauses the source. Truncated content is truncated for every
-reader, and stored as a partial response or not at all (RFC 9111 section 3.3).
+buffered for each reader (its `tail`), and the slowest reader pauses the source. Truncated content is truncated for all
+readers, and stored as a partial response or not at all (RFC 9111 section 3.3).
 """
 
 from collections.abc import Callable
@@ -112,7 +112,7 @@ class Fill:
         if self.is_storing and (self._keeps_on or self._is_nearly_here()):
             return
         self.source.close()
-        self._break("nobody waits for it")
+        self._break("all clients have disconnected")
 
     def leave(self, reader: "FillReader") -> None:
         """Remove a reader."""
@@ -188,7 +188,7 @@ class FillReader(StreamedBody):
         return self.tail.buffered_octets + (fill.taken_octets if self._stored is not None else 0)
 
     def read(self, limit_octets: int) -> bytes | None:
-        """Return the next octets, b"" at the end, None while none are available; raises OSError for truncated content."""
+        """Return the next octets, b"" at the end, None while none are available; raises OSError if truncated."""
         if self._stored is None:
             return self.tail.read(limit_octets)
         try:

@@ -140,7 +140,7 @@ class CachingProxy(Proxy):
         return self._store.open_segments(serve.stored, serve.segments)
 
     def _unsatisfied(self, decision: Unsatisfiable) -> Response:
-        page = page_response(504, "Nothing that is stored may answer this, and nobody may be asked.")
+        page = page_response(504, "only-if-cached: no stored response can be used.")
         fields = Fields((*page.fields.lines, *decision.response.fields.lines))
         return Response(504, fields, page.body)
 
@@ -241,7 +241,7 @@ class CachingProxy(Proxy):
             raise
         except Exception as error:
             self._log.write("failed", error=f"{type(error).__name__}: {error}")
-            outcome = UpstreamError(500, "the proxy failed to ask")
+            outcome = UpstreamError(500, "internal error of the proxy")
         flight.outcome.set_result(outcome)
         if isinstance(outcome, Outcome) and flight.is_background:
             outcome.drop()
@@ -285,7 +285,7 @@ class CachingProxy(Proxy):
                 return outcome
             arrival.close()
             forward = received.retry or Forward(forward.original, forward.original, forward.reason)
-        raise UpstreamError(502, "the origin's responses contradict each other")
+        raise UpstreamError(502, "the origin's responses are inconsistent")
 
     def _count(self, forward: Forward) -> None:
         if forward.validating:
@@ -368,7 +368,7 @@ class CachingProxy(Proxy):
         outcome.drop()
         response = response or self._from_storage(asked.request.method, serve)
         if response is None:
-            return self.failure(asked, UpstreamError(502, "what was stored is gone"))
+            return self.failure(asked, UpstreamError(502, "the stored response was removed meanwhile"))
         return response
 
     def _failed(self, asked: Asked, forward: Forward, error: UpstreamError) -> Response:

@@ -14,4 +14,4 @@ class DiedEarlyError(UpstreamError):
     """A persistent connection closed before the first octet of this response (RFC 9112 section 9.3.1)."""
 
     def __init__(self) -> None:
-        super().__init__(502, "the origin closed the connection instead of answering")
+        super().__init__(502, "the origin closed the connection before its response")

@@ -1,4 +1,4 @@
-"""Message forwarding: the changes that an intermediary makes to requests, responses and trailers (RFC 9110 section 7.6).
+"""Message forwarding: changes that an intermediary makes to requests, responses and trailers (RFC 9110 section 7.6).
 
     forwarded_request(stripped(request), route, b"lab7")     # Host, Via; Content-Length or chunked
 
@@ -35,7 +35,7 @@ HOP_BY_HOP = frozenset(
     )
 )
 FRAMING = frozenset((b"content-length", b"transfer-encoding"))
-# RFC 9110 section 6.5.1: fields of framing, routing, authentication or request modification are not allowed as trailers.
+# RFC 9110 section 6.5.1: fields for framing, routing, authentication or request modification are no trailer fields.
 NEVER_TRAILERS = HOP_BY_HOP | {
     b"age",
     b"authorization",
@@ -88,7 +88,7 @@ def without_hop_by_hop(fields: Fields) -> Fields:
 def check_request(request: Request, name: bytes) -> None:
     """Validate a request for forwarding by the intermediary with the pseudonym `name`; raises HTTPError."""
     if b"via" in request.fields and name.lower() in _via_names(request.fields):
-        raise HTTPError(LOOP_DETECTED, "the request came through this proxy before")
+        raise HTTPError(LOOP_DETECTED, "forwarding loop: the name of this proxy is in Via")
     if request.method == b"CONNECT" and request.fields.has_any((b"content-length", b"transfer-encoding")):
         # RFC 9110 section 9.3.6: CONNECT has no content; octets after it belong to the tunnel.
         raise HTTPError(400, "CONNECT with content")

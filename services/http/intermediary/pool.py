@@ -78,7 +78,7 @@ class Pool:
                         return await self._open(origin)
                     await self._wait(origin)
         except TimeoutError as error:
-            raise UpstreamError(504, "no connection to the origin came about in time") from error
+            raise UpstreamError(504, "timeout while connecting to the origin") from error
 
     def _take_idle(self, origin: Origin) -> UpstreamConnection | None:
         idle = self._idle.get(origin)
@@ -191,5 +191,5 @@ class Pool:
 
 def _why(error: OSError | UnicodeError) -> str:
     if isinstance(error, socket.gaierror):
-        return "its name has no address"
+        return "the host name cannot be resolved"
     return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__

@@ -88,7 +88,7 @@ class Proxy:
         """Return the response to a request, or an awaitable of one."""
         self.counts.requests += 1
         if self.settings.clients and not self._is_client(inbound):
-            return self._refuse(request, inbound, HTTPError(403, "you are none of those whom this proxy serves"))
+            return self._refuse(request, inbound, HTTPError(403, "the client's address is not permitted"))
         asked = self._memo.get(request)
         if asked is not None:
             return self.respond(asked, inbound)
@@ -196,10 +196,10 @@ class Proxy:
 
     def _connect(self, request: Request) -> Answer:
         if self.settings.origin is not None:
-            raise HTTPError(403, "a reverse proxy opens no tunnels")
+            raise HTTPError(403, "a reverse proxy does not support CONNECT")
         origin = authority_origin(request.request_target)
         if not is_allowed(origin, self.settings.allowed):
-            raise HTTPError(403, "tunnels to there are not allowed")
+            raise HTTPError(403, "CONNECT to this target is not permitted")
         return LazyResponse(
             self._open_tunnel,
             Asked(request, Route(origin, request.request_target, b"/"), request.request_target, False),

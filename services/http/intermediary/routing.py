@@ -35,7 +35,7 @@ def route(request: Request, origin: Origin | None) -> Route:
     if target.authority is None:
         if origin is None:
             # RFC 9110 section 7.4: the request is directed at this server, which has no resources of its own.
-            raise HTTPError(421, "this is a proxy, and the request names no other server")
+            raise HTTPError(421, "the request target of a forward proxy must be in absolute-form")
         # RFC 9112 section 3.3: an HTTP/1.0 request may lack Host; the origin's authority is the default.
         authority = request.fields.get(b"host") or origin.authority
         return Route(origin, authority, request.request_target)
@@ -52,7 +52,7 @@ def authority_origin(authority: bytes, default_port: int = HTTP_PORT) -> Origin:
     name = host.decode("ascii").strip("[]").lower()
     number = int(port or default_port)
     if not name or number == 0:
-        raise HTTPError(400, "no server can be reached at the target's authority")
+        raise HTTPError(400, "the target's authority has no host, or port 0")
     return Origin(name, number)
 
 

@@ -185,7 +185,7 @@ async def open_tunnel(loop: asyncio.AbstractEventLoop, origin: Origin, bounds: B
         async with asyncio.timeout(bounds.connect_s):
             _, far = await loop.create_connection(End, origin.host, origin.port)
     except TimeoutError as error:
-        raise UpstreamError(504, "no connection came about in time") from error
+        raise UpstreamError(504, "timeout while connecting to the target") from error
     except (OSError, UnicodeError) as error:
         raise UpstreamError(502, f"no connection to {origin.host} port {origin.port}") from error
     return Tunnel(far, bounds.tunnel_idle_s)

@@ -106,12 +106,12 @@ class UpstreamConnection(asyncio.Protocol):
                 self._transport.close()
         elif not self._core.is_request_sent:
             if self._write_paused and waited >= self._bounds.stall_s:
-                self._give_up(UpstreamError(504, "the origin stopped taking the request"))
+                self._give_up(UpstreamError(504, "timeout while sending the request to the origin"))
         elif self._head is not None:
             if waited >= self._bounds.head_s:
-                self._give_up(UpstreamError(504, "the origin did not answer in time"))
+                self._give_up(UpstreamError(504, "timeout while waiting for the origin's response"))
         elif not self._read_paused and waited >= self._bounds.stall_s:
-            self._give_up(UpstreamError(504, "the origin stopped sending the response"))
+            self._give_up(UpstreamError(504, "timeout while receiving the origin's response"))
 
     # Exchange.
 
@@ -169,13 +169,13 @@ class UpstreamConnection(asyncio.Protocol):
             elif isinstance(event, EndOfMessage):
                 self._end(event)
             elif isinstance(event, Fault):
-                self._give_up(UpstreamError(502, f"the origin's response cannot be used: {event.detail}"))
+                self._give_up(UpstreamError(502, f"invalid response from the origin: {event.detail}"))
 
     def _take_head(self, response: Response) -> None:
         if response.status < 200:
             self._interims += 1
             if self._interims > INTERIM_RESPONSES:
-                self._give_up(UpstreamError(502, "the origin sent interim responses without end"))
+                self._give_up(UpstreamError(502, "too many interim responses from the origin"))
             elif self._on_interim is not None:
                 self._on_interim(response)
             return
@@ -235,7 +235,7 @@ class UpstreamConnection(asyncio.Protocol):
     def _early_end(self) -> UpstreamError:
         if self._exchanges and not self._has_answered:
             return DiedEarlyError()
-        return UpstreamError(502, "the origin closed the connection instead of answering")
+        return UpstreamError(502, "the origin closed the connection before its response")
 
     def _note_keep_alive(self, response: Response) -> None:
         """Shorten the idle timeout to the one in Keep-Alive, so that no request is sent on a closing connection."""
