@@ -1,4 +1,4 @@
-"""Cache-Status (RFC 9211), Date (RFC 9110 section 6.6.1) and the fields of the connection in what is relayed."""
+"""Cache-Status (RFC 9211), Date (RFC 9110 section 6.6.1) and hop-by-hop fields of relayed responses."""
 
 import pytest
 

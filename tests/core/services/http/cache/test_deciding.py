@@ -1,4 +1,4 @@
-"""When a stored response is reused (RFC 9111 sections 4, 4.2.4 and 5.2.1; RFC 5861; RFC 8246)."""
+"""Reuse of stored responses (RFC 9111 sections 4, 4.2.4 and 5.2.1; RFC 5861; RFC 8246)."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Which stored responses a 304 or a HEAD response updates, and how (RFC 9111 sections 3.2, 4.3.4 and 4.3.5)."""
+"""Freshening of stored responses by a 304 or HEAD response (RFC 9111 sections 3.2, 4.3.4 and 4.3.5)."""
 
 import pytest
 
@@ -53,7 +53,7 @@ def test_4_3_4_a_bare_304_is_about_the_one_that_was_asked_about() -> None:
 
 
 def updated(stored: list[str], head: list[str], request_lines: tuple[str, ...] = ()) -> tuple[Response, Cache]:
-    """What is stored of a response after a 304 at 10 with these fields."""
+    """Return the stored response after a 304 at 10 with these fields."""
     cache = Cache()
     cache.ask(get(*request_lines), (ok(STALE, TAG, *stored), b"0123456789"))
     answer = ok(f"Date: {date(10)}", TAG, *head, status=304, dated=False)

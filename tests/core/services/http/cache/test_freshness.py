@@ -1,4 +1,4 @@
-"""How long a response is fresh and how old it is (RFC 9111 sections 4.2, 5.1 and 5.3; RFC 9213 section 2.2)."""
+"""Freshness lifetime and age (RFC 9111 sections 4.2, 5.1 and 5.3; RFC 9213 section 2.2)."""
 
 import pytest
 from hypothesis import given

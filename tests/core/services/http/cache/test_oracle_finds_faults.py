@@ -1,4 +1,4 @@
-"""The examiner examined: each of these broken caches is found out by the histories that the whole one passes."""
+"""Mutation tests of the oracle: it detects each of these broken caches by the histories that the correct one passes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _without(message: Any, *names: bytes) -> Any:
 
 
 def blind_to_vary(request: Request, uri: bytes, stored: Any, now: float, policy: Policy) -> Any:
-    """Takes every request for the one that brought the newest stored response."""
+    """A mutation that ignores Vary: every request matches the newest stored response."""
     chosen = [line for line in (stored[0].request_fields if stored else ()) if line[0] in (b"X-V", b"Accept-Language")]
     fields = Fields((*_without(request, b"x-v", b"accept-language").fields, *chosen))
     return decide(replace(request, fields=fields) if stored else request, uri, stored, now, policy)
@@ -48,7 +48,7 @@ def late_age(request: Request, uri: bytes, stored: Any, now: float, policy: Poli
 
 
 def unmarked_part(request: Request, uri: bytes, stored: Any, now: float, policy: Policy) -> Any:
-    """Takes what is stored of a representation for all of it."""
+    """A mutation that treats a partial stored response as complete."""
     return decide(request, uri, [replace(one, span=None) for one in stored], now, policy)
 
 
@@ -73,7 +73,7 @@ def invalidates_elsewhere(*arguments: Any) -> Received:
 
 
 def heeds_no_directive(uri: bytes, forward: Forward, response: Response, *others: Any) -> Received:
-    """Takes every response for one that is fresh for long."""
+    """A mutation that treats every response as fresh for long."""
     fields = _without(response, b"cache-control", b"cdn-cache-control").fields
     response = replace(response, fields=fields.adding((b"Cache-Control", b"max-age=50")))
     return receive(uri, forward, response, *others)
@@ -98,7 +98,7 @@ def joins_backwards(*arguments: Any) -> Received:
 
 
 def serves_whatever_there_is(uri: bytes, forward: Forward, now: float, policy: Policy) -> Any:
-    """When upstream fails, what must be validated is served as well."""
+    """A mutation that serves any stale response when upstream fails."""
     fallback = forward.fallback or (forward.validating[0] if forward.validating else None)
     if fallback is None:
         return None

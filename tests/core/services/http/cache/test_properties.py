@@ -1,4 +1,4 @@
-"""What holds of every decision, whatever a response and a request say (RFC 9111)."""
+"""Properties of all decisions, for arbitrary requests and responses (RFC 9111)."""
 
 from dataclasses import replace
 
@@ -31,7 +31,7 @@ OCTETS = st.text('az09=,;"\\ -', max_size=12)
 
 
 def lines(**values: st.SearchStrategy[str]) -> st.SearchStrategy[Fields]:
-    """Fields of which each is there or not, with a value that makes sense or any octets."""
+    """Generate fields, each absent, or with a valid value or arbitrary octets."""
     names = [name.replace("_", "-").encode() for name in values]
     choices = [st.none() | value | OCTETS for value in values.values()]
     return st.tuples(*choices).map(
@@ -67,7 +67,7 @@ def arrived(stored: StoredResponse | None) -> list[StoredResponse]:
 
 
 def first_stored(request: Request, response: Response) -> list[StoredResponse]:
-    """What a cache that was empty keeps of an exchange."""
+    """Return the response that an empty cache stores of an exchange."""
     decision = decide(request, URI, [], NOW)
     if isinstance(decision, Unsatisfiable):
         return []
@@ -137,7 +137,7 @@ def test_what_is_received(first: Request, response: Response, second: Request, a
 
 
 def check_store(stored: StoredResponse, request: Request, answer: Response) -> None:
-    """RFC 9111 section 3"""
+    """Check that storing is permitted (RFC 9111 section 3)."""
     assert answer.status != 304
     assert request.method in (b"GET", b"HEAD", b"POST")
     assert b"no-store" not in (request.fields.get(b"cache-control") or b"").split(b", ")
@@ -153,7 +153,7 @@ def check_store(stored: StoredResponse, request: Request, answer: Response) -> N
 
 
 def check_asked(request: Request, status: int) -> None:
-    """RFC 9110 sections 15.5.13 and 15.5.17: what answers a precondition or a range answers nothing else."""
+    """Check that a response to a precondition or range is not stored (RFC 9110 sections 15.5.13 and 15.5.17)."""
     names = {line[0].lower() for line in request.fields.lines}
     assert status != 412 or not any(name.startswith(b"if-") and name != b"if-range" for name in names)
     assert status != 416 or b"range" not in names

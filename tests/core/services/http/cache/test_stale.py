@@ -10,7 +10,7 @@ GIVEN = 'ETag: "a"'
 
 
 def after_error(control: str, error: int | None, after: float, wish: str = "", policy: Policy | None = None) -> int:
-    """The status that a client gets at `after` when upstream answers with `error`, or None: not at all."""
+    """Return the client's status at `after` when upstream responds with `error`; None for no response."""
     cache = Cache(policy or Policy())
     cache.ask(get(), (ok(f"Cache-Control: {control}", GIVEN), b"kept"))
     request = get(f"Cache-Control: {wish}") if wish else get()

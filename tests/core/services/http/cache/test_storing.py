@@ -1,4 +1,4 @@
-"""Which responses are stored, and what of them (RFC 9111 section 3)."""
+"""Storing responses: conditions, and the stored fields (RFC 9111 section 3)."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Vary and the choice among stored responses (RFC 9111 sections 4 and 4.1)."""
+"""Vary, and selection among stored responses (RFC 9111 sections 4 and 4.1)."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""One response for the store and for several readers: the same octets for all, and no reader waits for another."""
+"""Cache fill: one response for the store and for several readers, which do not wait for each other."""
 
 import pytest
 from hypothesis import given
@@ -35,13 +35,13 @@ class Case:
 
     @property
     def kept(self) -> bytes | None:
-        """What the store has."""
+        """Return the content in the store."""
         found = self.store.find(URI)
         return self.store.held(found[0]) if found else None
 
 
 def drained(reader: StreamedBody) -> bytes:
-    """Everything that is there to be read."""
+    """Read all available octets."""
     octets = b""
     while data := reader.read(1000):
         octets += data

@@ -1,4 +1,4 @@
-"""What an intermediary changes in a message, to the letter, and whom a request goes to."""
+"""Exact changes to forwarded messages, and routing of requests."""
 
 import pytest
 
