@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 Line = tuple[str, str]
 Check = Callable[["Outcome"], str | None]
 
-# As a step's content: what the origin answers to that very step.
+# As a step's content: the content of that step's own reply.
 OWN = -1
 # RFC 9211 section 2: a List whose members are Tokens or Strings with parameters.
 _STATUS_PARAMETER = (

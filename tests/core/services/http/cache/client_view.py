@@ -110,7 +110,7 @@ def _check_not_modified(request: Request, answer: Answer) -> None:
     fields = answer.fields
     none_match, tag = request.fields.get(b"if-none-match"), fields.get(b"etag")
     if tag == FOREIGN_TAG and not answer.is_stored:
-        # The origin answers so what the client itself asked.
+        # The origin responded to the client's own precondition.
         assert request.fields.has_any((b"if-none-match", b"if-modified-since"))
         return
     if none_match is not None:

@@ -16,7 +16,7 @@ from tests.core.services.http.cache.oracle import Held
 # RFC 9211 section 2.2
 FORWARD_REASONS = {b"bypass", b"method", b"uri-miss", b"vary-miss", b"miss", b"request", b"stale", b"partial"}
 CONDITIONS = (b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodified-since", b"if-range", b"range")
-# What a cache writes itself, and what depends on how much of the content is sent.
+# Fields that a cache sets itself, or that depend on the sent part of the content.
 ITS_OWN = {b"age", b"date", b"cache-status", b"via", b"content-length", b"content-range", b"accept-ranges"}
 ROUNDING_S = 1.001
 

@@ -243,6 +243,6 @@ def joined(received: Received, arrived: bytes, contents: dict[str, bytes]) -> by
         source = arrived if piece.stored is None else contents[piece.stored.name]
         found += source[piece.span.first : piece.span.last + 1]
         if len(source) <= piece.span.last:
-            # What arrives broke off: what would follow does not join on.
+            # The arriving content is truncated: no further piece follows it.
             break
     return found

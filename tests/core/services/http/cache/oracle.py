@@ -20,7 +20,7 @@ from services.http.messages import Request
 
 # RFC 9110 section 15.1
 HEURISTICALLY_CACHEABLE = {200, 203, 204, 206, 300, 301, 308, 404, 405, 410, 414, 501}
-# RFC 9110 section 15: every final status that it defines; what must-understand may find understood.
+# RFC 9110 section 15: every final status that it defines, for must-understand.
 DEFINED = {*range(200, 207), *range(300, 306), 307, 308, *range(400, 418), 421, 422, 426, *range(500, 506)}
 # RFC 9110 section 9.2.1
 SAFE = {b"GET", b"HEAD", b"OPTIONS", b"TRACE"}
@@ -138,7 +138,7 @@ def longest_lifetime(held: Held) -> float:
     modified = http_date(held.fields.get(b"last-modified"))
     if modified is None or (held.status not in HEURISTICALLY_CACHEABLE and b"public" not in told):
         return 0
-    # A second for whoever rounds up.
+    # One second of tolerance for rounding.
     return min(HEURISTIC_FRACTION * (date_of(held) - modified) + 1, HEURISTIC_MOST_S)
 
 
@@ -227,12 +227,12 @@ def _method_allows(held: bytes, asked: bytes) -> bool:
 
 def _too_old(asked: Directives, told: Directives, least: float, excess: float) -> bool:
     if b"immutable" in told and excess < 0:
-        # RFC 8246 section 2.1: a reload says max-age=0, and it is what immutable is to spare.
+        # RFC 8246 section 2.1: a reload has max-age=0; immutable avoids its validation.
         return False
     limit = seconds(asked.get(b"max-age", [None])[0])
     if limit is None or int(least) <= limit:
         return False
-    # Section 5.2.1.1: max-stale, too, and it accepts what is older.
+    # Section 5.2.1.1: max-stale overrides max-age.
     return b"max-stale" not in asked
 
 

@@ -39,7 +39,7 @@ def lifetime(response: Response, policy: Policy = DEFAULT_POLICY) -> int:
         ([f"Expires: {date(500)}"], 500),
         (["Cache-Control: public", f"Expires: {date(500)}"], 500),
         ([f"Expires: {date(-500)}"], 0),
-        # 5.3: what is no date has expired.
+        # 5.3: an invalid date counts as expired.
         (["Expires: 0"], 0),
         (["Expires: -1"], 0),
         (["Expires:"], 0),
@@ -138,7 +138,7 @@ def test_4_2_2_the_heuristic_has_a_bound_and_is_for_queries_too() -> None:
     [
         ([], 0),
         (["Age: 5"], 5),
-        # 5.1: the first member of a list; what is not valid is ignored.
+        # 5.1: the first member of a list; an invalid value is ignored.
         (["Age: 5, 7"], 5),
         (["Age: 5", "Age: 7"], 5),
         (["Age: x, 7"], 0),

@@ -198,7 +198,7 @@ def test_4_3_3_a_full_response_that_is_not_stored_ends_the_old_one() -> None:
         ([TAG], ["Cache-Control: no-store"], True),
         (['ETag: "b"'], ["Cache-Control: no-store"], False),
         ([], ["Cache-Control: no-store"], False),
-        # what one user gets says nothing of what the others would
+        # a response to one user's credentials does not outdate those for others
         ([], ["Authorization: x"], True),
         ([], ["Content-Length: 1"], True),
     ],

@@ -71,7 +71,7 @@ def test_4_1_any_field(first: list[str], second: list[str], is_match: bool) -> N
         # RFC 9110 section 8.3.1: a parameter's value may be case-sensitive.
         ("Accept", "text/html;level=A", "text/html;level=a", False),
         ("Accept", "text/html", "text/plain", False),
-        # not lists: what stands beside a comma is part of them
+        # not lists: white space around a comma is part of the value
         ("User-Agent", "a (b, c)", "a (b,c)", False),
         ("User-Agent", "a", " a ", True),
         ("Cookie", "a=1, b", "a=1,b", False),

@@ -68,7 +68,7 @@ def test_a_restart_changes_nothing(opened: Open, size: int) -> None:
     assert (store.find(URI), store.statistics.disk_octets) == before
     for one in stored:
         assert content_of(store, one) == content
-        # Once verified, once from what is held or known to be whole.
+        # Once verified, once from memory or from a verified file.
         assert content_of(store, one) == content
 
 
