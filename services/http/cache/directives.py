@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-from services.http.cache.structured import Value, parse_dictionary
+from services.http.cache.structured_fields import Value, parse_dictionary
 from services.http.syntax import QUOTED_STRING, is_token, list_members
 
 # RFC 9111 section 1.2.2: the value of every delta-seconds that is greater.

@@ -20,11 +20,10 @@ from services.http.cache.stored import StoredResponse
 from services.http.fields import Fields
 from services.http.intermediary.cache_fill import Fill
 from services.http.intermediary.collapsed_request import Flight, Outcome
-from services.http.intermediary.errors import UpstreamError
 from services.http.intermediary.proxy import Answer, Asked, Proxy
 from services.http.intermediary.responses import Pieces, answer, length_of
 from services.http.intermediary.settings import Settings
-from services.http.intermediary.upstream_connection import OnInterim
+from services.http.intermediary.upstream_connection import OnInterim, UpstreamError
 from services.http.messages import Body, Response, StreamedBody
 from services.http.server.body_stream import BodyStream
 from services.http.server.error_pages import page_response

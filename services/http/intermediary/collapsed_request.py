@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from services.http.cache.decisions import Forward, Received
 from services.http.intermediary.cache_fill import Fill
-from services.http.intermediary.errors import UpstreamError
+from services.http.intermediary.upstream_connection import UpstreamError
 from services.http.messages import HTTP_1_1, Response, StreamedBody, Version
 
 

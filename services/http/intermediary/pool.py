@@ -11,9 +11,8 @@ import asyncio
 import socket
 from collections import deque
 
-from services.http.intermediary.errors import DiedEarlyError, UpstreamError
 from services.http.intermediary.settings import Bounds
-from services.http.intermediary.upstream_connection import OnInterim, UpstreamConnection
+from services.http.intermediary.upstream_connection import DiedEarlyError, OnInterim, UpstreamConnection, UpstreamError
 from services.http.messages import Request, Response
 from services.http.server.body_stream import BodyStream
 from services.http.urls import Origin

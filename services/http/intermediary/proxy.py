@@ -9,7 +9,7 @@ CachingProxy (caching_proxy.py) adds a cache by overriding respond().
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from ipaddress import ip_address
 
 from services.eventlog import EventLog
@@ -18,8 +18,6 @@ from services.http.cache.keys import cache_key
 from services.http.errors import HTTPError
 from services.http.fields import Fields
 from services.http.http1.framing import content_length
-from services.http.intermediary.counts import Counts
-from services.http.intermediary.errors import UpstreamError
 from services.http.intermediary.forwarding import (
     check_request,
     forwarded_request,
@@ -33,7 +31,7 @@ from services.http.intermediary.responses import answer
 from services.http.intermediary.routing import Route, authority_origin, route
 from services.http.intermediary.settings import Settings, is_allowed
 from services.http.intermediary.tunnel import open_tunnel
-from services.http.intermediary.upstream_connection import OnInterim
+from services.http.intermediary.upstream_connection import OnInterim, UpstreamError
 from services.http.messages import Request, Response
 from services.http.server.body_stream import BodyStream
 from services.http.server.error_pages import page_response
@@ -60,6 +58,38 @@ class Asked:
     route: Route
     key: bytes
     trailers: bool
+
+
+@dataclass(slots=True)
+class Counts:
+    """Metrics of a proxy: monotonic counters of requests by outcome.
+
+    requests        received, including refused ones
+    hits            satisfied by a stored response without forwarding
+    stale_hits      hits with a stale response (RFC 9111 section 4.2.4, RFC 5861)
+    misses          forwarded without a validator
+    revalidations   forwarded with a validator, for a client or in the background
+    not_modified    revalidations with a 304 from the origin
+    collapsed       satisfied by the response to another client's request
+    failures        without a usable response from the origin
+    refused         by this proxy's own rules
+    tunnels         opened by CONNECT
+    """
+
+    requests: int = 0
+    hits: int = 0
+    stale_hits: int = 0
+    misses: int = 0
+    revalidations: int = 0
+    not_modified: int = 0
+    collapsed: int = 0
+    failures: int = 0
+    refused: int = 0
+    tunnels: int = 0
+
+    def as_dict(self) -> dict[str, int]:
+        """Return the counters by name."""
+        return asdict(self)
 
 
 class Proxy:

@@ -11,8 +11,8 @@ from typing import cast
 
 from services.connection_table import Stage
 from services.connections import Slot
-from services.http.intermediary.errors import UpstreamError
 from services.http.intermediary.settings import Bounds
+from services.http.intermediary.upstream_connection import UpstreamError
 from services.http.server.context import Served, ServerContext
 from services.http.server.phase import Phase
 from services.http.server.takeover import Takeover

@@ -14,7 +14,6 @@ from typing import cast
 from services.http.errors import HTTPError
 from services.http.http1.client_connection import ClientConnection
 from services.http.http1.framing import content_length
-from services.http.intermediary.errors import DiedEarlyError, UpstreamError
 from services.http.intermediary.forwarding import forwarded_trailers
 from services.http.intermediary.settings import INTERIM_RESPONSES, KEEP_ALIVE_MARGIN_S, RESPONSE_OCTETS, Bounds
 from services.http.messages import Data, EndOfMessage, Event, Fault, Request, Response, do_nothing
@@ -25,6 +24,22 @@ from services.http.syntax import lower_tokens
 PIECE_OCTETS = 65_536
 
 OnInterim = Callable[[Response], None]
+
+
+class UpstreamError(Exception):
+    """No usable response: status 502 for an invalid or missing one, 504 for a timeout."""
+
+    def __init__(self, status: int, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+
+
+class DiedEarlyError(UpstreamError):
+    """A persistent connection closed before the first octet of this response (RFC 9112 section 9.3.1)."""
+
+    def __init__(self) -> None:
+        super().__init__(502, "the origin closed the connection before its response")
 
 
 class UpstreamConnection(asyncio.Protocol):

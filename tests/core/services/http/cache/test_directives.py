@@ -14,7 +14,7 @@ from services.http.cache.directives import (
     response_directives,
     targeted_directives,
 )
-from services.http.cache.structured import OTHER, Value, parse_dictionary
+from services.http.cache.structured_fields import OTHER, Value, parse_dictionary
 
 
 @pytest.mark.parametrize(
