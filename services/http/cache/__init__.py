@@ -1,8 +1,8 @@
 """Shared HTTP cache, sans-IO: which responses to store, reuse and validate (RFC 9111, 5861, 8246, 9211, 9213).
 
-    decision = decide(request, uri, stored, now, policy)                        # Serve | Forward | Unsatisfiable
-    received = receive(uri, forward, response, sent_at, now, stored, policy)    # Received
-    instead = failed(uri, forward, now, policy)                                 # Serve | None
+    decision = decide(request, uri, stored, now, policy)         # Serve | Forward | Unsatisfiable
+    actions = handle_response(uri, forward, response, request_time, now, stored, policy)      # ResponseActions
+    fallback = handle_failure(uri, forward, now, policy)         # Serve | None
 
 The three functions decide and change nothing: the store (services/http/storage) and the connections
 (services/http/intermediary) carry the decision out. `now` is an argument, so that tests need no clock.
@@ -22,14 +22,14 @@ A request passes through up to three decisions.
    compares the entity tag of the 304 with both. A stored prefix of the representation is completed by a Range request
    with If-Range (section 3.3) instead.
 
-3. Storing (response.receive, sections 3, 3.2 to 3.4, 4.3.3 to 4.4). A 304 freshens the stored responses that it
+3. Storing (response.handle_response, sections 3, 3.2 to 3.4, 4.3.3 to 4.4). A 304 freshens the stored responses that it
    identifies, and the client gets one of them. A 206 is combined with stored parts of the same representation. Any
    other response is relayed, and stored where method, status, request and directives all permit it (storable.py). A
-   response to an unsafe method invalidates the target URI. A 5xx, or no response at all (response.failed), is replaced
-   by a stale response where stale-if-error or the policy permits it and no directive prohibits it.
+   response to an unsafe method invalidates the target URI. A 5xx, or no response (response.handle_failure), is
+   replaced by a stale response where stale-if-error or the policy permits it and no directive prohibits it.
 
 Directives have one order of precedence: the first valid targeted field (RFC 9213), then Cache-Control, then Expires,
-then the heuristic. freshness.control() applies it in one place, and all later code reads the resulting Control.
+then the heuristic. freshness.effective_control() applies it, and all later code uses its result.
 
 Hits are the frequent case. Everything that depends on the stored response alone is derived once and cached with it
 (derived.py), and within one second all hits of a plain GET share one Serve.

@@ -52,7 +52,7 @@ def forward_line(
     return NAME, value + _key(policy, uri) + _detail(detail)
 
 
-def as_collapsed(response: Response, policy: Policy, forward: Forward, is_reused: bool = True) -> Response:
+def mark_collapsed(response: Response, policy: Policy, forward: Forward, is_reused: bool = True) -> Response:
     """Return a head with `collapsed` in its last Cache-Status line (RFC 9211 section 2.6).
 
     `forward` is the decision for the collapsed request. `is_reused` is False where the shared response did not satisfy

@@ -1,8 +1,8 @@
 """Cache decisions as values, and the policy that the RFCs leave to the cache (RFC 9111).
 
-decide  -> Serve | Forward | Unsatisfiable
-receive -> Received       the response to a Forward: relay, store, freshen, invalidate
-failed  -> Serve | None   no response to a Forward: a stale response instead, or an error
+decide          -> Serve | Forward | Unsatisfiable
+handle_response -> ResponseActions  the response to a Forward: relay, store, freshen, invalidate
+handle_failure  -> Serve | None     no response to a Forward: a stale response instead, or an error
 """
 
 from dataclasses import dataclass
@@ -48,7 +48,7 @@ DEFAULT_POLICY = Policy()
 
 @dataclass(frozen=True, slots=True)
 class Forward:
-    """Send `request` upstream, then call receive, or failed where no response arrives.
+    """Send `request` upstream, then call handle_response, or handle_failure where no response arrives.
 
     original      the request to satisfy: the client's, or for `revalidate` one derived from it
     request       the request to send, its precondition and range fields final; Via, connection fields and target are
@@ -56,7 +56,8 @@ class Forward:
     reason        the fwd parameter of Cache-Status (RFC 9211 section 2.2): uri-miss, vary-miss, method, request, stale,
                   partial, miss or bypass
     validating    the stored responses whose validators the request carries (RFC 9111 4.3.1); () where it carries none
-    fallback      a candidate for a stale response on failure or server error; failed and receive decide about it
+    fallback      a candidate for a stale response on failure or server error, subject to handle_failure and
+                  handle_response
     completing    a stored partial response whose missing end the request fetches (RFC 9111 3.3), else None
     may_collapse  other requests for this URI may wait for the response and be decided again once it is stored
     """
@@ -74,14 +75,14 @@ class Forward:
 class Serve:
     """Reuse a stored response: send `response`, a final head, with the content described by `segments`.
 
-    stored      the stored response that has the content (after Received.updates, if those include it)
+    stored      the stored response that has the content (after ResponseActions.updates, if those include it)
     age_s       the value of Age in the response, whole seconds
     is_stale    the response is past its freshness lifetime
     response    the head: the stored status, or 206, 304 or 416; with Age, Cache-Status and Content-Length where it is
                 known. Only Via and the fields of the connection are missing
     segments    None: all of the stored content. Otherwise a sequence, empty for 304, 416 and HEAD, of literal octets
                 and of Spans of the stored content, relative to its first octet
-    revalidate  a request to send in the background; receive handles its response (RFC 5861 section 3)
+    revalidate  a request to send in the background; handle_response gets its response (RFC 5861 section 3)
     """
 
     stored: StoredResponse
@@ -109,7 +110,7 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True)
-class Received:
+class ResponseActions:
     """The effects of a response on the store and on the client.
 
     response     the head to relay: without fields of the connection, with Date and Cache-Status

@@ -9,21 +9,21 @@ from dataclasses import dataclass
 from services.http.cache.decisions import Policy, Serve
 from services.http.cache.directives import ResponseDirectives
 from services.http.cache.freshness import (
-    control,
     corrected_initial_age,
     current_age,
     date_value,
+    effective_control,
     freshness_lifetime,
     http_date,
 )
 from services.http.cache.stored import StoredResponse
-from services.http.cache.vary import nominated, selecting
+from services.http.cache.vary import nominated_fields, selecting_values
 from services.http.conditional import is_entity_tag
 from services.http.fields import FieldLine, Fields
 
 
 @dataclass(slots=True)
-class Facts:
+class DerivedMetadata:
     """Metadata of one stored response under one policy.
 
     is_prohibited_stale  a directive prohibits serving it stale (RFC 9111 section 4.2.4)
@@ -56,7 +56,7 @@ class Facts:
         """Return True where the request's fields match those nominated by Vary (RFC 9111 section 4.1)."""
         if not self.names:
             return self.names is not None
-        return selecting(fields, self.names) == self.values
+        return selecting_values(fields, self.names) == self.values
 
     @property
     def has_strong_tag(self) -> bool:
@@ -69,30 +69,30 @@ class Facts:
         return self.entity_tag is not None or self.last_modified is not None
 
 
-Known = tuple[StoredResponse, Facts]
+Candidate = tuple[StoredResponse, DerivedMetadata]
 
 
-def facts_of(stored: StoredResponse, policy: Policy) -> Facts:
+def derived_metadata(stored: StoredResponse, policy: Policy) -> DerivedMetadata:
     """Return the metadata of a stored response under a policy, cached with the stored response."""
     memo = stored.memo
-    if isinstance(memo, Facts) and memo.policy is policy:
+    if isinstance(memo, DerivedMetadata) and memo.policy is policy:
         return memo
-    memo = _facts(stored, policy)
+    memo = _derive(stored, policy)
     # A cache beside the frozen value: it takes no part in comparison.
     object.__setattr__(stored, "memo", memo)
     return memo
 
 
-def _facts(stored: StoredResponse, policy: Policy) -> Facts:
+def _derive(stored: StoredResponse, policy: Policy) -> DerivedMetadata:
     response = stored.response
-    kept_by = control(response, policy)
-    directives = kept_by.directives
-    names = nominated(response.fields)
+    control = effective_control(response, policy)
+    directives = control.directives
+    names = nominated_fields(response.fields)
     tag = response.fields.get(b"etag")
-    return Facts(
+    return DerivedMetadata(
         policy=policy,
         directives=directives,
-        lifetime_s=freshness_lifetime(response, kept_by, stored.response_time, policy),
+        lifetime_s=freshness_lifetime(response, control, stored.response_time, policy),
         initial_age_s=corrected_initial_age(stored),
         response_time=stored.response_time,
         date=date_value(response.fields, stored.response_time),
@@ -106,7 +106,7 @@ def _facts(stored: StoredResponse, policy: Policy) -> Facts:
         entity_tag=tag if tag is not None and is_entity_tag(tag) else None,
         last_modified=http_date(response.fields.get(b"last-modified"), stored.response_time),
         names=names,
-        values=() if names is None else selecting(stored.request_fields, names),
+        values=() if names is None else selecting_values(stored.request_fields, names),
         lines=_lines(stored),
     )
 

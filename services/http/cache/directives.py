@@ -91,8 +91,8 @@ NO_REQUEST_DIRECTIVES = RequestDirectives()
 @lru_cache(maxsize=VALUES_KEPT)
 def response_directives(lines: tuple[bytes, ...]) -> ResponseDirectives:
     """Parse the values of a response's Cache-Control lines; never raises."""
-    found = _arguments(lines)
-    return _response(found) if found else NO_RESPONSE_DIRECTIVES
+    directives = _parse_arguments(lines)
+    return _response(directives) if directives else NO_RESPONSE_DIRECTIVES
 
 
 @lru_cache(maxsize=VALUES_KEPT)
@@ -114,60 +114,60 @@ def request_directives(lines: tuple[bytes, ...], pragma: bytes | None) -> Reques
     if not lines:
         is_no_cache = pragma is not None and b"no-cache" in list_members(pragma.lower())
         return RequestDirectives(no_cache=True) if is_no_cache else NO_REQUEST_DIRECTIVES
-    found = _arguments(lines)
+    directives = _parse_arguments(lines)
     # Section 5.2.1.2: without a value, a stale response of any age is accepted.
-    any_stale = found.get(b"max-stale") == [None]
+    any_stale = directives.get(b"max-stale") == [None]
     return RequestDirectives(
-        max_age=_least(found, b"max-age"),
-        max_stale=INFINITY_S if any_stale else _least(found, b"max-stale"),
-        min_fresh=_greatest(found, b"min-fresh"),
-        no_cache=b"no-cache" in found,
-        no_store=b"no-store" in found,
-        only_if_cached=b"only-if-cached" in found,
-        stale_if_error=_least(found, b"stale-if-error"),
+        max_age=_least(directives, b"max-age"),
+        max_stale=INFINITY_S if any_stale else _least(directives, b"max-stale"),
+        min_fresh=_greatest(directives, b"min-fresh"),
+        no_cache=b"no-cache" in directives,
+        no_store=b"no-store" in directives,
+        only_if_cached=b"only-if-cached" in directives,
+        stale_if_error=_least(directives, b"stale-if-error"),
     )
 
 
-def _response(found: Arguments) -> ResponseDirectives:
-    no_cache, no_cache_fields = _names(found, b"no-cache")
-    private, private_fields = _names(found, b"private")
+def _response(directives: Arguments) -> ResponseDirectives:
+    no_cache, no_cache_fields = _names(directives, b"no-cache")
+    private, private_fields = _names(directives, b"private")
     return ResponseDirectives(
-        max_age=_lifetime(found, b"max-age"),
-        s_maxage=_lifetime(found, b"s-maxage"),
-        no_store=b"no-store" in found,
+        max_age=_lifetime(directives, b"max-age"),
+        s_maxage=_lifetime(directives, b"s-maxage"),
+        no_store=b"no-store" in directives,
         no_cache=no_cache,
         no_cache_fields=no_cache_fields,
         private=private,
         private_fields=private_fields,
         # Sections 5.2.2.3 and 5.2.2.9 define no argument; with one, these two permissive directives are ignored.
-        public=found.get(b"public", [b""])[0] is None,
-        must_understand=found.get(b"must-understand", [b""])[0] is None,
-        must_revalidate=b"must-revalidate" in found,
-        proxy_revalidate=b"proxy-revalidate" in found,
+        public=directives.get(b"public", [b""])[0] is None,
+        must_understand=directives.get(b"must-understand", [b""])[0] is None,
+        must_revalidate=b"must-revalidate" in directives,
+        proxy_revalidate=b"proxy-revalidate" in directives,
         # RFC 8246 section 2: an argument is ignored.
-        immutable=b"immutable" in found,
-        stale_while_revalidate=_lifetime(found, b"stale-while-revalidate") or 0,
-        stale_if_error=_lifetime(found, b"stale-if-error"),
+        immutable=b"immutable" in directives,
+        stale_while_revalidate=_lifetime(directives, b"stale-while-revalidate") or 0,
+        stale_if_error=_lifetime(directives, b"stale-if-error"),
     )
 
 
-def _arguments(lines: tuple[bytes, ...]) -> Arguments:
+def _parse_arguments(lines: tuple[bytes, ...]) -> Arguments:
     """Parse directives into their arguments in order, by lower-case name; None stands for no argument.
 
     Lines are parsed separately, so that an unterminated quoted-string ends with its line.
     """
-    found: Arguments = {}
+    directives: Arguments = {}
     for line in lines:
         for member in list_members(line):
             name, mark, argument = member.partition(b"=")
             stripped = name.strip(b" \t").lower()
             # Section 5.2: no white space around "="; with it, the directive counts and its argument is invalid.
             is_valid = stripped == name.lower()
-            found.setdefault(stripped, []).append((_unquoted(argument) if is_valid else b"") if mark else None)
-    return found
+            directives.setdefault(stripped, []).append((_unquote(argument) if is_valid else b"") if mark else None)
+    return directives
 
 
-def _unquoted(argument: bytes) -> bytes:
+def _unquote(argument: bytes) -> bytes:
     """Decode a token or quoted-string, both accepted for every argument (section 5.2); empty for anything else."""
     if argument.startswith(b'"'):
         return _ESCAPED.sub(rb"\1", argument[1:-1]) if _QUOTED.fullmatch(argument) else b""
@@ -184,13 +184,13 @@ def _argument(member: Value) -> bytes | None:
     return b"%d" % member if isinstance(member, int) else b""
 
 
-def _lifetime(found: Arguments, name: bytes) -> int | None:
+def _lifetime(directives: Arguments, name: bytes) -> int | None:
     """Return a directive's seconds, None where it is absent, 0 (stale) where a value is invalid.
 
     RFC 9111 section 4.2.1 permits either the first of several values or staleness. Here the first is used, unless a
     later one is smaller.
     """
-    arguments = found.get(name)
+    arguments = directives.get(name)
     if arguments is None:
         return None
     values = [None if argument is None else delta_seconds(argument) for argument in arguments]
@@ -200,27 +200,27 @@ def _lifetime(found: Arguments, name: bytes) -> int | None:
     return first
 
 
-def _seconds(found: Arguments, name: bytes) -> list[int]:
-    values = (delta_seconds(argument) for argument in found.get(name, ()) if argument is not None)
+def _seconds(directives: Arguments, name: bytes) -> list[int]:
+    values = (delta_seconds(argument) for argument in directives.get(name, ()) if argument is not None)
     return [value for value in values if value is not None]
 
 
-def _least(found: Arguments, name: bytes) -> int | None:
-    return min(_seconds(found, name), default=None)
+def _least(directives: Arguments, name: bytes) -> int | None:
+    return min(_seconds(directives, name), default=None)
 
 
-def _greatest(found: Arguments, name: bytes) -> int | None:
-    return max(_seconds(found, name), default=None)
+def _greatest(directives: Arguments, name: bytes) -> int | None:
+    return max(_seconds(directives, name), default=None)
 
 
-def _names(found: Arguments, name: bytes) -> tuple[bool, frozenset[bytes]]:
+def _names(directives: Arguments, name: bytes) -> tuple[bool, frozenset[bytes]]:
     """Return (True, empty) for an unqualified no-cache or private, else False and the field names that qualify it.
 
     RFC 9111 sections 5.2.2.4 and 5.2.2.7: #field-name. An argument that is not such a list, or that includes a field of
     DEPENDED_ON, makes the directive unqualified.
     """
     names: set[bytes] = set()
-    for argument in found.get(name, ()):
+    for argument in directives.get(name, ()):
         members = list_members((argument or b"").lower())
         if not members or not all(map(is_token, members)) or not DEPENDED_ON.isdisjoint(members):
             return True, frozenset()

@@ -73,7 +73,7 @@ HEURISTICALLY_CACHEABLE = frozenset((200, 203, 204, 206, 300, 301, 308, 404, 405
 
 
 @dataclass(frozen=True, slots=True)
-class Control:
+class EffectiveControl:
     """The effective cache directives of a response, and the lines of its Expires unless a targeted field applies."""
 
     directives: ResponseDirectives
@@ -85,27 +85,27 @@ class Control:
         return self.directives.s_maxage is not None or self.directives.max_age is not None or bool(self.expires)
 
 
-def control(response: Response, policy: Policy) -> Control:
+def effective_control(response: Response, policy: Policy) -> EffectiveControl:
     """Parse the effective directives: of the first valid targeted field, else of Cache-Control and Expires."""
     fields = response.fields
     for name in policy.targeted:
         value = fields.get(name)
         # RFC 9213 section 2.2: a valid targeted field overrides Cache-Control and Expires.
         if value is not None and (targeted := targeted_directives(value)) is not None:
-            return Control(targeted, ())
+            return EffectiveControl(targeted, ())
     directives = response_directives(tuple(fields.get_all(b"cache-control")))
-    return Control(directives, tuple(fields.get_all(b"expires")))
+    return EffectiveControl(directives, tuple(fields.get_all(b"expires")))
 
 
-def freshness_lifetime(response: Response, kept_by: Control, response_time: float, policy: Policy) -> int:
+def freshness_lifetime(response: Response, control: EffectiveControl, response_time: float, policy: Policy) -> int:
     """Return the freshness lifetime in whole seconds; 0 where the response is stale from the start."""
-    directives = kept_by.directives
+    directives = control.directives
     if directives.s_maxage is not None:
         return directives.s_maxage
     if directives.max_age is not None:
         return directives.max_age
-    if kept_by.expires:
-        return _until_expiry(kept_by.expires, date_value(response.fields, response_time), response_time)
+    if control.expires:
+        return _until_expiry(control.expires, date_value(response.fields, response_time), response_time)
     # RFC 9111 section 4.2.2: a heuristic only without an explicit time, and only where status or `public` permit it.
     if response.status in HEURISTICALLY_CACHEABLE or directives.public:
         return _heuristic(response, response_time, policy)

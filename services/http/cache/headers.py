@@ -42,14 +42,14 @@ def relayed(response: Response, response_time: float) -> Response:
     return Response(response.status, kept, reason=response.reason, version=response.version)
 
 
-def excepted(directives: ResponseDirectives) -> frozenset[bytes]:
+def excluded_fields(directives: ResponseDirectives) -> frozenset[bytes]:
     """Return the lower-case names of the fields that are not stored (RFC 9111 sections 3.1, 5.2.2.4 and 5.2.2.7)."""
     return NEVER_STORED | directives.no_cache_fields | directives.private_fields
 
 
 def stored_fields(response: Response, directives: ResponseDirectives) -> Fields:
     """Return the fields of a relayed head that are stored."""
-    names = excepted(directives)
+    names = excluded_fields(directives)
     return response.fields.without(names) if response.fields.has_any(names) else response.fields
 
 
@@ -64,6 +64,6 @@ def updated_fields(stored: Fields, new: Response) -> Fields:
     return stored.without(replaced | {b"age"}).adding(*arriving)
 
 
-def lines_of(fields: Fields, names: frozenset[bytes]) -> tuple[FieldLine, ...]:
+def select_lines(fields: Fields, names: frozenset[bytes]) -> tuple[FieldLine, ...]:
     """Return the field lines with these lower-case names."""
     return tuple(line for line in fields.lines if line[0].lower() in names)

@@ -29,7 +29,7 @@ def cache_key(target: Target, host: bytes, scheme: bytes = b"http") -> bytes:
     """
     authority = host if target.authority is None else target.authority
     rest = target.path if target.query is None else b"%b?%b" % (target.path, target.query)
-    return _joined(scheme.lower(), authority, rest)
+    return _build_key(scheme.lower(), authority, rest)
 
 
 @lru_cache(maxsize=URIS_KEPT)
@@ -46,7 +46,7 @@ def resolved_key(base: bytes, reference: bytes) -> bytes | None:
     match = _ABSOLUTE.match(joined)
     if match is None:
         return None
-    key = _joined(match["scheme"].lower(), match["authority"], match["rest"])
+    key = _build_key(match["scheme"].lower(), match["authority"], match["rest"])
     return key if origin_of(key) == origin_of(base) else None
 
 
@@ -56,7 +56,7 @@ def origin_of(key: bytes) -> bytes:
     return b"%b://%b" % (scheme, re.split(rb"[/?*]", rest, maxsplit=1)[0])
 
 
-def _joined(scheme: bytes, authority: bytes, rest: bytes) -> bytes:
+def _build_key(scheme: bytes, authority: bytes, rest: bytes) -> bytes:
     """Join with lower-case scheme and host, no default port, "/" for an empty path (RFC 9110 section 4.2.3)."""
     authority = authority.rpartition(b"@")[2].lower()
     host, colon, port = authority.rpartition(b":")

@@ -1,14 +1,14 @@
 """Range requests and partial responses in a cache (RFC 9110 section 14, RFC 9111 sections 3.3 and 3.4).
 
-Spans are positions in the representation, as in Range and Content-Range; shifted() converts them to positions in the
-stored content. A stored and an arriving part are combined where they have the same strong entity tag and touch or
-overlap (RFC 9111 section 3.4, RFC 9110 section 15.3.7.3). Left out: storing multipart/byteranges.
+Spans are positions in the representation, as in Range and Content-Range; to_content_span() converts them to positions
+in the stored content. A stored and an arriving part are combined where they have the same strong entity tag and touch
+or overlap (RFC 9111 section 3.4, RFC 9110 section 15.3.7.3). Left out: storing multipart/byteranges.
 """
 
 import re
 
 from services.http.cache.decisions import Piece
-from services.http.cache.derived import Facts
+from services.http.cache.derived import DerivedMetadata
 from services.http.cache.stored import ContentSpan, StoredResponse
 from services.http.conditional import Validators, range_applies
 from services.http.fields import Fields
@@ -16,9 +16,9 @@ from services.http.messages import Request, Response
 from services.http.ranges import Span, select_ranges
 
 
-def is_same_representation(facts: Facts, head: Response) -> bool:
+def is_same_representation(metadata: DerivedMetadata, head: Response) -> bool:
     """Return True where an arriving head has the same strong entity tag as the stored response."""
-    return facts.has_strong_tag and head.fields.get(b"etag") == facts.entity_tag
+    return metadata.has_strong_tag and head.fields.get(b"etag") == metadata.entity_tag
 
 
 def union(old: ContentSpan, new: ContentSpan) -> ContentSpan | None:
@@ -54,7 +54,7 @@ _CONTENT_RANGE = re.compile(rb"bytes (\d{1,19})-(\d{1,19})/(?:(\d{1,19})|\*)", r
 _CLOSED_RANGE = re.compile(rb"bytes=(\d{1,19})-(\d{1,19})", re.IGNORECASE)
 
 
-def content_span(fields: Fields) -> ContentSpan | None:
+def parse_content_range(fields: Fields) -> ContentSpan | None:
     """Parse the Content-Range of a 206; return None where it is absent, invalid, or not a single byte range."""
     match = _CONTENT_RANGE.fullmatch(fields.get(b"content-range") or b"")
     if match is None:
@@ -67,22 +67,22 @@ def content_span(fields: Fields) -> ContentSpan | None:
     return ContentSpan(first, last, complete)
 
 
-def asks_for_range(request: Request) -> bool:
+def is_range_request(request: Request) -> bool:
     """Return True for a GET with Range; other methods ignore that field (RFC 9110 section 14.2)."""
     return request.method == b"GET" and b"range" in request.fields
 
 
-def selected(stored: StoredResponse, facts: Facts, request: Request) -> list[Span] | None:
+def select_spans(stored: StoredResponse, metadata: DerivedMetadata, request: Request) -> list[Span] | None:
     """Return the spans of a stored response that a request's Range selects; an empty list means 416.
 
     None: Range is ignored (absent, malformed, If-Range does not match, not a 200). In a partial response, with or
     without a known complete length, only spans that it covers are selected.
     """
-    if stored.response.status != 200 or not asks_for_range(request):
+    if stored.response.status != 200 or not is_range_request(request):
         return None
     # RFC 9110 section 13.1.5; Last-Modified is a strong validator where Date is sufficiently later (section 8.8.2.2).
-    modified = -1 if facts.last_modified is None else facts.last_modified
-    if not range_applies(request.fields, Validators(facts.entity_tag or b"", modified), facts.date):
+    modified = -1 if metadata.last_modified is None else metadata.last_modified
+    if not range_applies(request.fields, Validators(metadata.entity_tag or b"", modified), metadata.date):
         return None
     value = request.fields.get(b"range") or b""
     if stored.span is None:
@@ -90,17 +90,17 @@ def selected(stored: StoredResponse, facts: Facts, request: Request) -> list[Spa
     return _within(value, stored.span)
 
 
-def is_suitable(stored: StoredResponse, facts: Facts, request: Request) -> bool:
+def is_suitable(stored: StoredResponse, metadata: DerivedMetadata, request: Request) -> bool:
     """Return True where the stored content can satisfy a request (RFC 9111 section 3.3).
 
     A partial response satisfies only ranges that it covers; one whose content is still arriving, no range at all.
     """
     if stored.span is not None:
-        return bool(selected(stored, facts, request))
-    return stored.size_octets is not None or stored.method == b"HEAD" or not asks_for_range(request)
+        return bool(select_spans(stored, metadata, request))
+    return stored.size_octets is not None or stored.method == b"HEAD" or not is_range_request(request)
 
 
-def shifted(stored: StoredResponse, span: Span) -> Span:
+def to_content_span(stored: StoredResponse, span: Span) -> Span:
     """Convert a span of the representation to one of the stored content."""
     first = 0 if stored.span is None else stored.span.first
     return Span(span.first - first, span.last - first)

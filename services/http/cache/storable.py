@@ -8,12 +8,12 @@ define no key; 206 with several ranges; and "Vary: *", which never matches a req
 from dataclasses import replace
 
 from services.http.cache.decisions import Policy
-from services.http.cache.derived import Facts, facts_of
+from services.http.cache.derived import DerivedMetadata, derived_metadata
 from services.http.cache.directives import ResponseDirectives, request_directives
-from services.http.cache.freshness import HEURISTICALLY_CACHEABLE, Control, control
+from services.http.cache.freshness import HEURISTICALLY_CACHEABLE, EffectiveControl, effective_control
 from services.http.cache.headers import stored_fields
 from services.http.cache.keys import resolved_key
-from services.http.cache.ranges import asks_for_range, content_span, is_complete
+from services.http.cache.ranges import is_complete, is_range_request, parse_content_range
 from services.http.cache.stored import ContentSpan, StoredResponse
 from services.http.cache.validation import CLIENT_PRECONDITIONS
 from services.http.fields import Fields
@@ -21,7 +21,7 @@ from services.http.messages import Request, Response
 
 # The safe methods of RFC 9110 section 9.2.1, and of the IANA registry of methods: PROPFIND (RFC 4918), REPORT
 # (RFC 3253), SEARCH (RFC 5323). All others are treated as unsafe.
-SAFE = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PROPFIND", b"REPORT", b"SEARCH"))
+SAFE_METHODS = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PROPFIND", b"REPORT", b"SEARCH"))
 
 
 def invalidated(method: bytes, uri: bytes, response: Response) -> tuple[bytes, ...]:
@@ -30,7 +30,7 @@ def invalidated(method: bytes, uri: bytes, response: Response) -> tuple[bytes, .
     Location and Content-Location are included where they have the same origin.
     """
     # A non-error response: 2xx or 3xx.
-    if method in SAFE or not 200 <= response.status < 400:
+    if method in SAFE_METHODS or not 200 <= response.status < 400:
         return ()
     keys = [uri]
     for name in (b"location", b"content-location"):
@@ -67,12 +67,12 @@ def storable(
 
     `request` is the forwarded request without the cache's preconditions; `response` comes from headers.relayed.
     """
-    kept_by = control(response, policy)
+    control = effective_control(response, policy)
     if not (
-        _method_allows(request, uri, response, kept_by)
-        and _status_allows(request, response, kept_by.directives)
-        and _request_allows(request, kept_by.directives)
-        and _directives_allow(response, kept_by)
+        _method_allows(request, uri, response, control)
+        and _status_allows(request, response, control.directives)
+        and _request_allows(request, control.directives)
+        and _directives_allow(response, control)
     ):
         return None
     span = _span(response)
@@ -82,10 +82,10 @@ def storable(
         request_fields=request.fields,
         request_time=request_time,
         response_time=response_time,
-        response=_head(response, stored_fields(response, kept_by.directives), is_whole=span is None),
+        response=_head(response, stored_fields(response, control.directives), is_whole=span is None),
         span=span,
     )
-    return stored if _is_of_use(facts_of(stored, policy), kept_by) else None
+    return stored if _is_useful(derived_metadata(stored, policy), control) else None
 
 
 def truncated(stored: StoredResponse, received_octets: int) -> StoredResponse | None:
@@ -112,7 +112,7 @@ def truncated(stored: StoredResponse, received_octets: int) -> StoredResponse | 
 
 def _span(response: Response) -> ContentSpan | None:
     """Return the span of a partial response; None for a complete one, which a 206 can be (RFC 9110 section 15.3.7)."""
-    span = content_span(response.fields) if response.status == 206 else None
+    span = parse_content_range(response.fields) if response.status == 206 else None
     # By Content-Length, which agrees with the span, the store detects truncated content.
     is_all = span is not None and is_complete(span) and b"content-length" in response.fields
     return None if is_all else span
@@ -127,12 +127,12 @@ def _head(response: Response, fields: Fields, *, is_whole: bool) -> Response:
     return Response(200, fields, version=response.version)
 
 
-def _method_allows(request: Request, uri: bytes, response: Response, kept_by: Control) -> bool:
+def _method_allows(request: Request, uri: bytes, response: Response, control: EffectiveControl) -> bool:
     if request.method in (b"GET", b"HEAD"):
         # RFC 9110 section 9.3.1: content of a GET has no semantics; an origin that uses it makes the key incomplete.
         return not has_content(request)
     # RFC 9110 section 9.3.3, RFC 5789 section 2: explicit freshness and Content-Location with the target's URI.
-    if request.method not in _WITH_CONTENT_LOCATION or response.status != 200 or not kept_by.is_explicit:
+    if request.method not in _WITH_CONTENT_LOCATION or response.status != 200 or not control.is_explicit:
         return False
     location = response.fields.get(b"content-location")
     return location is not None and resolved_key(uri, location) == uri
@@ -161,8 +161,8 @@ def _status_allows(request: Request, response: Response, directives: ResponseDir
     if status != 206:
         return True
     # RFC 9111 section 3.3: GET only; RFC 9110 section 15.3.7: a 206 without a range request is an error of the origin.
-    span = content_span(response.fields)
-    if span is None or not asks_for_range(request):
+    span = parse_content_range(response.fields)
+    if span is None or not is_range_request(request):
         return False
     length = response.fields.get(b"content-length")
     return length is None or length == b"%d" % len(span)
@@ -170,7 +170,7 @@ def _status_allows(request: Request, response: Response, directives: ResponseDir
 
 def request_allows(request: Request, response: Response, policy: Policy) -> bool:
     """Return True where a request permits storing a response to it (RFC 9111 sections 3.5 and 5.2.1.5)."""
-    return _request_allows(request, control(response, policy).directives)
+    return _request_allows(request, effective_control(response, policy).directives)
 
 
 def _request_allows(request: Request, directives: ResponseDirectives) -> bool:
@@ -184,13 +184,13 @@ def _request_allows(request: Request, directives: ResponseDirectives) -> bool:
     )
 
 
-def may_stay(response: Response, policy: Policy) -> bool:
+def may_remain_stored(response: Response, policy: Policy) -> bool:
     """Return True where a response with updated fields may stay stored (RFC 9111 sections 3.2, 5.2.2.5, 5.2.2.7)."""
-    return _directives_allow(response, control(response, policy))
+    return _directives_allow(response, effective_control(response, policy))
 
 
-def _directives_allow(response: Response, kept_by: Control) -> bool:
-    directives = kept_by.directives
+def _directives_allow(response: Response, control: EffectiveControl) -> bool:
+    directives = control.directives
     # RFC 9111 section 5.2.2.3: must-understand, where the status code is understood, overrides no-store.
     if directives.no_store and not (directives.must_understand and response.status in UNDERSTOOD):
         return False
@@ -198,17 +198,17 @@ def _directives_allow(response: Response, kept_by: Control) -> bool:
     if directives.private:
         return False
     # RFC 9111 section 3, the last requirement
-    return kept_by.is_explicit or directives.public or response.status in HEURISTICALLY_CACHEABLE
+    return control.is_explicit or directives.public or response.status in HEURISTICALLY_CACHEABLE
 
 
-def _is_of_use(facts: Facts, kept_by: Control) -> bool:
+def _is_useful(metadata: DerivedMetadata, control: EffectiveControl) -> bool:
     """Return False for a response that can be neither reused nor validated (RFC 9111 section 3)."""
     # Section 4.1: "*" always fails to match.
-    if facts.names is None:
+    if metadata.names is None:
         return False
-    if facts.has_validator or (facts.lifetime_s > facts.initial_age_s and not facts.directives.no_cache):
+    if metadata.has_validator or (metadata.lifetime_s > metadata.initial_age_s and not metadata.directives.no_cache):
         return True
     # Stale from the start, without a validator: useful only where stale responses are permitted.
-    given = facts.directives
-    is_meant_to_stay = kept_by.is_explicit or given.public or given.stale_while_revalidate or given.stale_if_error
-    return bool(is_meant_to_stay) and not facts.is_prohibited_stale
+    given = metadata.directives
+    is_meant_to_stay = control.is_explicit or given.public or given.stale_while_revalidate or given.stale_if_error
+    return bool(is_meant_to_stay) and not metadata.is_prohibited_stale

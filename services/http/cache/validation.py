@@ -12,20 +12,22 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from services.http.cache.decisions import Policy
-from services.http.cache.derived import Known
-from services.http.cache.freshness import control, http_date
+from services.http.cache.derived import Candidate
+from services.http.cache.freshness import effective_control, http_date
 from services.http.cache.headers import stored_fields, updated_fields
-from services.http.cache.ranges import asks_for_range, is_suitable
+from services.http.cache.ranges import is_range_request, is_suitable
 from services.http.cache.stored import StoredResponse
 from services.http.conditional import CONDITIONAL_NAMES, entity_tags, is_entity_tag, is_same_tag
 from services.http.fields import FieldLine, Fields
 from services.http.messages import Request, Response
 
 
-def identified(head: Response, candidates: Sequence[Known], asked_about: Sequence[StoredResponse]) -> list[Known]:
+def identify_updated(
+    head: Response, candidates: Sequence[Candidate], validated: Sequence[StoredResponse]
+) -> list[Candidate]:
     """Return the stored responses that a 304 identifies for update, most recent first (RFC 9111 section 4.3.4).
 
-    `candidates` match the request, most recent first; `asked_about` are those whose validators it carried, () where
+    `candidates` match the request, most recent first; `validated` are those whose validators it carried, () where
     it carried the client's own as well.
     """
     tag = head.fields.get(b"etag")
@@ -41,8 +43,8 @@ def identified(head: Response, candidates: Sequence[Known], asked_about: Sequenc
         return [one for one in candidates if date is not None and one[1].last_modified == date][:1]
     # A 304 must repeat the ETag (RFC 9110 section 15.4.5). Without it, the 304 is unambiguous only where a single
     # stored response was validated.
-    if len(asked_about) == 1:
-        return [one for one in candidates if _is_same_entry(one[0], asked_about[0])]
+    if len(validated) == 1:
+        return [one for one in candidates if _is_same_entry(one[0], validated[0])]
     only = candidates[0] if len(candidates) == 1 else None
     return [only] if only is not None and not only[1].has_validator else []
 
@@ -52,7 +54,7 @@ def _is_same_entry(one: StoredResponse, other: StoredResponse) -> bool:
     return one.name == other.name if one.name else one == other
 
 
-def freshened(
+def freshen(
     stored: StoredResponse,
     head: Response,
     request_fields: Fields,
@@ -66,9 +68,9 @@ def freshened(
     """
     status, reason = stored.response.status, stored.response.reason
     # RFC 9111 section 3.2: without the fields that the head itself excludes from storing.
-    arriving = Response(head.status, stored_fields(head, control(head, policy).directives))
+    arriving = Response(head.status, stored_fields(head, effective_control(head, policy).directives))
     merged = Response(status, updated_fields(stored.response.fields, arriving), reason=reason)
-    kept = stored_fields(merged, control(merged, policy).directives)
+    kept = stored_fields(merged, effective_control(merged, policy).directives)
     return replace(
         stored,
         request_fields=request_fields,
@@ -101,62 +103,62 @@ _ABOUT_CHANGE = (b"if-none-match", b"if-modified-since")
 _CLIENTS_WISH = CONDITIONAL_NAMES | {b"cache-control", b"pragma"}
 
 
-def validating(request: Request, candidates: Sequence[Known]) -> tuple[Request, tuple[StoredResponse, ...]]:
+def add_validators(request: Request, candidates: Sequence[Candidate]) -> tuple[Request, tuple[StoredResponse, ...]]:
     """Add the validators of stored responses to a request; return it and those responses.
 
     `candidates` match the request under Vary. The request is returned unchanged, with (), where none of them has a
     validator, or where the client's own preconditions cannot be merged with theirs.
     """
     known = [one for one in candidates if _can_validate(request, one)]
-    tags = list(dict.fromkeys(facts.entity_tag for _, facts in known if facts.entity_tag is not None))
+    tags = list(dict.fromkeys(metadata.entity_tag for _, metadata in known if metadata.entity_tag is not None))
     clients = request.fields.get(b"if-none-match")
     if clients is not None:
-        return _with_union(request, known, tags, clients)
+        return _merge_client_tags(request, known, tags, clients)
     lines: list[FieldLine] = []
     if tags:
         lines.append((b"If-None-Match", b", ".join(tags)))
     # RFC 9111 section 4.3.1: SHOULD, where a single response is validated and the request has no range.
-    is_dated = len(known) == 1 and not asks_for_range(request) and known[0][1].last_modified is not None
+    is_dated = len(known) == 1 and not is_range_request(request) and known[0][1].last_modified is not None
     if is_dated:
         lines.append((b"If-Modified-Since", known[0][0].response.fields.get(b"last-modified") or b""))
     if not lines:
         return request, ()
     # The client's date is replaced: a 304 must validate the stored response.
-    chosen = tuple(one for one, facts in known if facts.entity_tag is not None or is_dated)
-    return _with(request, request.fields.without(_ABOUT_CHANGE).adding(*lines)), chosen
+    chosen = tuple(one for one, metadata in known if metadata.entity_tag is not None or is_dated)
+    return _replace_fields(request, request.fields.without(_ABOUT_CHANGE).adding(*lines)), chosen
 
 
-def unconditional(request: Request) -> Request:
+def without_preconditions(request: Request) -> Request:
     """Derive a request by the cache itself from a client's, without its preconditions (RFC 9111 section 4.3.1)."""
-    return _with(request, request.fields.without(_CLIENTS_WISH))
+    return _replace_fields(request, request.fields.without(_CLIENTS_WISH))
 
 
-def completing(request: Request, candidates: Sequence[Known]) -> tuple[Request, StoredResponse] | None:
+def completion_request(request: Request, candidates: Sequence[Candidate]) -> tuple[Request, StoredResponse] | None:
     """Return a request for the missing end of a stored partial response, and that response (RFC 9111 section 3.3).
 
     None unless there is one that starts at octet 0, has a strong validator and a known complete length.
     """
     if request.method != b"GET" or request.fields.has_any(CONDITIONAL_NAMES):
         return None
-    for stored, facts in candidates:
+    for stored, metadata in candidates:
         span = stored.span
-        if span is None or span.first or span.complete_length is None or not facts.has_strong_tag:
+        if span is None or span.first or span.complete_length is None or not metadata.has_strong_tag:
             continue
         # RFC 9110 section 13.1.5: if the representation has changed, the response is the complete new one.
-        rest = ((b"Range", b"bytes=%d-" % (span.last + 1)), (b"If-Range", facts.entity_tag or b""))
-        return _with(request, request.fields.adding(*rest)), stored
+        rest = ((b"Range", b"bytes=%d-" % (span.last + 1)), (b"If-Range", metadata.entity_tag or b""))
+        return _replace_fields(request, request.fields.adding(*rest)), stored
     return None
 
 
-def _can_validate(request: Request, one: Known) -> bool:
-    stored, facts = one
+def _can_validate(request: Request, one: Candidate) -> bool:
+    stored, metadata = one
     # RFC 9110 section 13.2.1: preconditions apply to successful responses. RFC 9111 section 4.3.2: a partial response
     # only where it covers the requested range.
-    return facts.has_validator and 200 <= stored.response.status < 300 and is_suitable(stored, facts, request)
+    return metadata.has_validator and 200 <= stored.response.status < 300 and is_suitable(stored, metadata, request)
 
 
-def _with_union(
-    request: Request, known: list[Known], tags: list[bytes], clients: bytes
+def _merge_client_tags(
+    request: Request, known: list[Candidate], tags: list[bytes], clients: bytes
 ) -> tuple[Request, tuple[StoredResponse, ...]]:
     """Merge the client's If-None-Match with the cache's entity tags (RFC 9111 section 4.3.2).
 
@@ -166,9 +168,9 @@ def _with_union(
     if theirs is None or not tags:
         return request, ()
     union = b", ".join(dict.fromkeys([*theirs, *tags]))
-    chosen = tuple(one for one, facts in known if facts.entity_tag is not None)
-    return _with(request, request.fields.without(_ABOUT_CHANGE).adding((b"If-None-Match", union))), chosen
+    chosen = tuple(one for one, metadata in known if metadata.entity_tag is not None)
+    return _replace_fields(request, request.fields.without(_ABOUT_CHANGE).adding((b"If-None-Match", union))), chosen
 
 
-def _with(request: Request, fields: Fields) -> Request:
+def _replace_fields(request: Request, fields: Fields) -> Request:
     return Request(request.method, request.request_target, fields, request.version)

@@ -42,7 +42,7 @@ _WEIGHT = re.compile(rb";q=([01])(?:\.(\d{0,3}))?(?=;|$)", re.IGNORECASE)
 _PARAMETER = re.compile(rb";([^;=]*+)")
 
 
-def nominated(fields: Fields) -> tuple[bytes, ...] | None:
+def nominated_fields(fields: Fields) -> tuple[bytes, ...] | None:
     """Parse Vary into sorted lower-case field names; None where it has "*" or an invalid name."""
     value = fields.get(b"vary")
     return () if value is None else _names(value)
@@ -56,7 +56,7 @@ def _names(value: bytes) -> tuple[bytes, ...] | None:
     return None if b"*" in names or not all(map(is_token, names)) else tuple(sorted(names))
 
 
-def selecting(fields: Fields, names: tuple[bytes, ...]) -> tuple[bytes | None, ...]:
+def selecting_values(fields: Fields, names: tuple[bytes, ...]) -> tuple[bytes | None, ...]:
     """Return a request's normalised values of the named fields; None for an absent field."""
     values = ((name, fields.get(name)) for name in names)
     return tuple(None if value is None else normalised_value(name, value) for name, value in values)
@@ -91,12 +91,12 @@ def _weight(match: re.Match[bytes]) -> bytes:
     return b";q=%b.%b" % (match[1], decimals) if decimals else b";q=" + match[1]
 
 
-def answers(stored: StoredResponse, fields: Fields) -> bool:
+def matches(stored: StoredResponse, fields: Fields) -> bool:
     """Return True where a request with these fields matches a stored response under Vary."""
-    names = nominated(stored.response.fields)
+    names = nominated_fields(stored.response.fields)
     if names is None:
         return False
-    return not names or selecting(stored.request_fields, names) == selecting(fields, names)
+    return not names or selecting_values(stored.request_fields, names) == selecting_values(fields, names)
 
 
 def same_key(old: StoredResponse, new: StoredResponse) -> bool:
@@ -105,7 +105,7 @@ def same_key(old: StoredResponse, new: StoredResponse) -> bool:
     It does where `old` matches the request of `new`. A part of the same representation is replaced only where the new
     part covers it.
     """
-    if not answers(old, new.request_fields):
+    if not matches(old, new.request_fields):
         return False
     if new.span is None or old.span is None or not _is_same_representation(old, new):
         return True

@@ -12,10 +12,10 @@ from collections.abc import Callable
 from functools import partial
 
 from services.eventlog import EventLog
-from services.http.cache.cache_status import as_collapsed, forward_line
-from services.http.cache.decisions import Forward, Policy, Received, Serve, Unsatisfiable
+from services.http.cache.cache_status import forward_line, mark_collapsed
+from services.http.cache.decisions import Forward, Policy, ResponseActions, Serve, Unsatisfiable
 from services.http.cache.lookup import decide
-from services.http.cache.response import failed, receive
+from services.http.cache.response import handle_failure, handle_response
 from services.http.cache.stored import StoredResponse
 from services.http.fields import Fields
 from services.http.intermediary.cache_fill import Fill
@@ -35,7 +35,7 @@ from services.http.storage.store import Store
 # of content, so that its memory is small beside the store's.
 READY_ANSWERS = 1024
 READY_OCTETS = 16_384
-# Limit of retries in another form (Received.retry) for one request.
+# Limit of retries in another form (ResponseActions.retry) for one request.
 ATTEMPTS = 3
 # Requests for a URI whose response could not be shared are not collapsed for this time: Varnish's hit-for-miss.
 UNSHARED_S = 120.0
@@ -195,7 +195,7 @@ class CachingProxy(Proxy):
                 response = self._from_storage(asked.request.method, decision)
         if response is not None:
             self.counts.collapsed += 1
-            return as_collapsed(response, self._policy, forward)
+            return mark_collapsed(response, self._policy, forward)
         if isinstance(decision, Unsatisfiable):
             return self._unsatisfied(decision)
         self._note_unshared(asked.key)
@@ -207,7 +207,7 @@ class CachingProxy(Proxy):
             outcome = await self._exchange(asked, forward, None, self.interim_to(inbound))
         except UpstreamError as error:
             return self._failed(asked, forward, error)
-        return as_collapsed(self._relay(asked, outcome), self._policy, forward, is_reused=False)
+        return mark_collapsed(self._relay(asked, outcome), self._policy, forward, is_reused=False)
 
     def _is_unshared(self, key: bytes) -> bool:
         until = self._unshared.get(key)
@@ -273,7 +273,7 @@ class CachingProxy(Proxy):
             if response.status == 304 and forward.validating:
                 self.counts.not_modified += 1
             stored = self._store.find(asked.key)
-            received = receive(asked.key, forward, response, request_time, now, stored, self._policy)
+            received = handle_response(asked.key, forward, response, request_time, now, stored, self._policy)
             arrival = response.body
             if not isinstance(arrival, BodyStream):
                 raise TypeError("an origin's content is a BodyStream")
@@ -292,7 +292,7 @@ class CachingProxy(Proxy):
         else:
             self.counts.misses += 1
 
-    def _update(self, received: Received) -> None:
+    def _update(self, received: ResponseActions) -> None:
         for key in received.invalidates:
             self._store.remove_uri(key)
             flight = self._flights.pop(key, None)
@@ -372,7 +372,7 @@ class CachingProxy(Proxy):
 
     def _failed(self, asked: Asked, forward: Forward, error: UpstreamError) -> Response:
         """Return a stale stored response, or an error page, after a failed exchange."""
-        serve = failed(asked.key, forward, self._wall_clock(), self._policy)
+        serve = handle_failure(asked.key, forward, self._wall_clock(), self._policy)
         if serve is not None:
             response = self._from_storage(asked.request.method, serve)
             if response is not None:

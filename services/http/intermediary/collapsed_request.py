@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from services.http.cache.decisions import Forward, Received
+from services.http.cache.decisions import Forward, ResponseActions
 from services.http.intermediary.cache_fill import Fill
 from services.http.intermediary.upstream_connection import UpstreamError
 from services.http.messages import HTTP_1_1, Response, StreamedBody, Version
@@ -28,7 +28,7 @@ class Outcome:
     """
 
     forward: Forward
-    received: Received
+    received: ResponseActions
     content: StreamedBody
     fill: Fill | None = None
     version: Version = HTTP_1_1

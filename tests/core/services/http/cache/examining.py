@@ -1,11 +1,11 @@
-"""Checks of the results of decide, receive and failed against RFC 9111, by the oracle."""
+"""Checks of the results of decide, handle_response and handle_failure against RFC 9111, by the oracle."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
 
-from services.http.cache.decisions import Decision, Forward, Received, Serve, Unsatisfiable
+from services.http.cache.decisions import Decision, Forward, ResponseActions, Serve, Unsatisfiable
 from services.http.cache.stored import StoredResponse
 from services.http.fields import Fields
 from services.http.messages import Request
@@ -53,7 +53,7 @@ def check_forward(forward: Forward, request: Request, helds: Mapping[str, Held])
         assert (forward.validating, forward.completing) == ((), None)
 
 
-def check_invalidation(received: Received, request: Request, uri: bytes, status: int) -> None:
+def check_invalidation(received: ResponseActions, request: Request, uri: bytes, status: int) -> None:
     """RFC 9111 section 4.4"""
     changing = request.method not in oracle.SAFE and status < 400
     assert (uri in received.invalidates) == changing

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from services.http.cache.decisions import DEFAULT_POLICY, Forward, Policy, Received, Serve
+from services.http.cache.decisions import DEFAULT_POLICY, Forward, Policy, ResponseActions, Serve
 from services.http.cache.lookup import decide
-from services.http.cache.response import failed, receive
+from services.http.cache.response import handle_failure, handle_response
 from services.http.cache.storable import storable
 from services.http.cache.stored import StoredResponse
 from services.http.cache.vary import same_key
@@ -125,15 +125,15 @@ class Cache:
         self.seen.append(forward.request)
         assert answers, f"forwarded: {forward.reason.decode()}"
         if answers[0] is None:
-            instead = failed(uri, forward, now, self.policy)
+            instead = handle_failure(uri, forward, now, self.policy)
             return (Response(504), b"") if instead is None else self._serve(instead)
         response, content = answers[0]
-        received = receive(uri, forward, response, now, now, self.stored.get(uri, []), self.policy)
+        received = handle_response(uri, forward, response, now, now, self.stored.get(uri, []), self.policy)
         if received.retry is not None:
             return self.forward(uri, received.retry, answers[1:], now)
         return self._carry_out(uri, received, content)
 
-    def _carry_out(self, uri: bytes, received: Received, arriving: bytes) -> tuple[Response, bytes]:
+    def _carry_out(self, uri: bytes, received: ResponseActions, arriving: bytes) -> tuple[Response, bytes]:
         for key in received.invalidates:
             self.stored.pop(key, None)
         entries = self.stored.setdefault(uri, [])

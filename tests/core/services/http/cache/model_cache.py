@@ -1,4 +1,4 @@
-"""Model cache around decide, receive and failed, with all checks of the oracle.
+"""Model cache around decide, handle_response and handle_failure, with all checks of the oracle.
 
 Contents are in a dict, and each exchange completes at once. For each StoredResponse there is a Held, made from the
 origin's response; all checks use it, none uses the metadata of the cache.
@@ -11,7 +11,7 @@ from itertools import count
 
 from services.http.cache import lookup, storable, vary
 from services.http.cache import response as cache_response
-from services.http.cache.decisions import Forward, Policy, Received, Serve, Unsatisfiable
+from services.http.cache.decisions import Forward, Policy, ResponseActions, Serve, Unsatisfiable
 from services.http.cache.stored import StoredResponse
 from services.http.dates import format_date
 from services.http.fields import Fields
@@ -84,7 +84,7 @@ class ModelCache:
         said = self.origin.answer(forward.request, mood, now)
         self.clock = then = now + mood.delay_s
         if said is None:
-            serve = cache_response.failed(uri, forward, then, self.policy)
+            serve = cache_response.handle_failure(uri, forward, then, self.policy)
             if serve is None:
                 return Answer(504, Fields(), b"", is_stored=False)
             self._check_serve(serve, request, uri, then, failed=True)
@@ -102,10 +102,10 @@ class ModelCache:
             content = joined(received, said.content, before)
         return Answer(received.response.status, received.response.fields, content, False, said.content == said.whole)
 
-    def _receive(self, uri: bytes, forward: Forward, said: Said, sent: float, came: float) -> Received:
+    def _receive(self, uri: bytes, forward: Forward, said: Said, sent: float, came: float) -> ResponseActions:
         request = forward.original
         response = Response(said.status, said.fields)
-        received = cache_response.receive(uri, forward, response, sent, came, self.stored(uri), self.policy)
+        received = cache_response.handle_response(uri, forward, response, sent, came, self.stored(uri), self.policy)
         if received.retry is not None:
             return received
         examining.check_invalidation(received, request, uri, said.status)
@@ -139,7 +139,9 @@ class ModelCache:
             if held.method == b"GET" and held.status == 200 and oracle.varies_alike(held, request):
                 held.outdated |= oracle.contradicted(held, said.fields)
 
-    def _store(self, received: Received, request: Request, uri: bytes, said: Said, sent: float, came: float) -> None:
+    def _store(
+        self, received: ResponseActions, request: Request, uri: bytes, said: Said, sent: float, came: float
+    ) -> None:
         store = received.store
         assert store is not None
         fields = oracle.kept(said.fields)
@@ -167,7 +169,7 @@ class ModelCache:
         self.entries[name] = (store, held)
         self.known[name], self.contents[name] = held, content
 
-    def _combined(self, received: Received, store: StoredResponse, alone: Held, said: Said) -> Held:
+    def _combined(self, received: ResponseActions, store: StoredResponse, alone: Held, said: Said) -> Held:
         """Combine a part with stored ones of the same representation (RFC 9111 section 3.4).
 
         Where all octets are from the new part, its head may stand alone or freshen that of a stored one.
@@ -236,8 +238,8 @@ def renewed(held: Held, request: Request, said: Said, sent: float, came: float) 
     return new
 
 
-def joined(received: Received, arrived: bytes, contents: dict[str, bytes]) -> bytes:
-    """Concatenate the content of Received.pieces."""
+def joined(received: ResponseActions, arrived: bytes, contents: dict[str, bytes]) -> bytes:
+    """Concatenate the content of ResponseActions.pieces."""
     found = b""
     for piece in received.pieces:
         source = arrived if piece.stored is None else contents[piece.stored.name]

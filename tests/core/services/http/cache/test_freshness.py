@@ -8,9 +8,9 @@ from services.http.cache.decisions import DEFAULT_POLICY, Policy
 from services.http.cache.directives import INFINITY_S
 from services.http.cache.freshness import (
     age_value,
-    control,
     corrected_initial_age,
     current_age,
+    effective_control,
     freshness_lifetime,
     http_date,
 )
@@ -22,7 +22,7 @@ DAY_S = 86_400
 
 
 def lifetime(response: Response, policy: Policy = DEFAULT_POLICY) -> int:
-    return freshness_lifetime(response, control(response, policy), NOW, policy)
+    return freshness_lifetime(response, effective_control(response, policy), NOW, policy)
 
 
 @pytest.mark.parametrize(
