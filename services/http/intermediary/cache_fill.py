@@ -1,6 +1,6 @@
 """Cache fill: write an arriving response into the store and stream it to all waiting clients at the same time.
 
-    fill = Fill(arrival, writer)
+    fill = CacheFill(arrival, writer)
     body = fill.reader()         # a StreamedBody for each client, from the first octet on
     fill.start()
 
@@ -21,14 +21,14 @@ from services.http.storage.writer import Reader, State, Writer
 PIECE_OCTETS = 262_144
 # With at most this much missing, the content is fetched to its end although all clients have disconnected. squid has
 # quick_abort_min, 16 KB, for this; the larger value suits faster links.
-NEARLY_OCTETS = 1024 * 1024
+QUICK_ABORT_OCTETS = 1024 * 1024
 
 
 def _never() -> bool:
     return False
 
 
-class Fill:
+class CacheFill:
     """One arriving response. `is_wanted` returns True while a client without a reader is still waiting."""
 
     def __init__(
@@ -36,16 +36,16 @@ class Fill:
         source: StreamedBody,
         writer: Writer | None,
         is_wanted: Callable[[], bool] = _never,
-        keeps_on: bool = False,
+        continues_unread: bool = False,
     ) -> None:
-        """`writer` is None to store nothing; `keeps_on`: continue storing without readers."""
+        """`writer` is None to store nothing; `continues_unread`: continue storing without readers."""
         self.writer = writer
         self.source = source
         self.error: str | None = None
         self.is_over = False
         self.on_over: Callable[[], None] = do_nothing
         self._is_wanted = is_wanted
-        self._keeps_on = keeps_on
+        self._continues_unread = continues_unread
         self._readers: list[FillReader] = []
         self._is_pumping = False
 
@@ -55,7 +55,7 @@ class Fill:
         self.pump()
 
     @property
-    def joined(self) -> StoredResponse | None:
+    def joinable(self) -> StoredResponse | None:
         """The arriving response, where a new reader can still get all of it and it was not invalidated; else None."""
         writer = self.writer
         return None if writer is None or self.is_over or not writer.is_open or writer.is_revoked else writer.stored
@@ -66,12 +66,12 @@ class Fill:
         return self.writer is not None and self.writer.is_open
 
     @property
-    def taken_octets(self) -> int:
+    def stored_octets(self) -> int:
         """Size of the content written to the store."""
         return 0 if self.writer is None else self.writer.size_octets
 
     def reader(self) -> "FillReader":
-        """Return a body that reads all of the content; only before start(), or while `joined` is not None."""
+        """Return a body that reads all of the content; only before start(), or while `joinable` is not None."""
         writer = self.writer
         reader = FillReader(self, writer.reader() if writer is not None and writer.is_open else None)
         self._readers.append(reader)
@@ -109,12 +109,12 @@ class Fill:
         """Abort without readers, unless storing the content continues."""
         if self.is_over or self._readers or self._is_wanted():
             return
-        if self.is_storing and (self._keeps_on or self._is_nearly_here()):
+        if self.is_storing and (self._continues_unread or self._is_nearly_complete()):
             return
         self.source.close()
         self._break("all clients have disconnected")
 
-    def leave(self, reader: "FillReader") -> None:
+    def remove_reader(self, reader: "FillReader") -> None:
         """Remove a reader."""
         if reader in self._readers:
             self._readers.remove(reader)
@@ -127,9 +127,9 @@ class Fill:
             reader.tail.feed(data)
         self.check()
 
-    def _is_nearly_here(self) -> bool:
+    def _is_nearly_complete(self) -> bool:
         size = self.source.size_octets
-        return size is not None and size - self.taken_octets <= NEARLY_OCTETS
+        return size is not None and size - self.stored_octets <= QUICK_ABORT_OCTETS
 
     def _end(self) -> None:
         self.is_over = True
@@ -164,7 +164,7 @@ class Fill:
 class FillReader(StreamedBody):
     """The body for one client: the octets in the store, then those that the store did not accept."""
 
-    def __init__(self, fill: Fill, stored: Reader | None) -> None:
+    def __init__(self, fill: CacheFill, stored: Reader | None) -> None:
         super().__init__(fill.source.size_octets)
         self.tail = BodyStream()
         self._fill = fill
@@ -185,7 +185,7 @@ class FillReader(StreamedBody):
         fill = self._fill
         if not fill.is_over or fill.error is not None:
             return None
-        return self.tail.buffered_octets + (fill.taken_octets if self._stored is not None else 0)
+        return self.tail.buffered_octets + (fill.stored_octets if self._stored is not None else 0)
 
     def read(self, limit_octets: int) -> bytes | None:
         """Return the next octets, b"" at the end, None while none are available; raises OSError if truncated."""
@@ -215,7 +215,7 @@ class FillReader(StreamedBody):
             self._stored.close()
             self._stored = None
         self.tail.close()
-        self._fill.leave(self)
+        self._fill.remove_reader(self)
 
     def _more(self) -> None:
         self.on_more()

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from services.http.cache.decisions import Forward, ResponseActions
-from services.http.intermediary.cache_fill import Fill
+from services.http.intermediary.cache_fill import CacheFill
 from services.http.intermediary.upstream_connection import UpstreamError
 from services.http.messages import HTTP_1_1, Response, StreamedBody, Version
 
@@ -30,28 +30,30 @@ class Outcome:
     forward: Forward
     received: ResponseActions
     content: StreamedBody
-    fill: Fill | None = None
+    fill: CacheFill | None = None
     version: Version = HTTP_1_1
     served: Response | None = None
 
-    def drop(self) -> None:
+    def discard(self) -> None:
         """Close the unused content."""
         self.content.close()
         if self.served is not None and not isinstance(self.served.body, bytes):
             self.served.body.close()
 
 
-class Flight:
+class CollapsedRequest:
     """One collapsed request; the result of `outcome` is an UpstreamError where there is no response."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, land: Callable[["Flight"], None], is_background: bool) -> None:
-        """`land` is called when no further client may join."""
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, unregister: Callable[["CollapsedRequest"], None], is_background: bool
+    ) -> None:
+        """`unregister` is called when no further client may join."""
         self.outcome: asyncio.Future[Outcome | UpstreamError] = loop.create_future()
         self.task: asyncio.Task[None] | None = None
         self.is_background = is_background
         self.is_revoked = False
         """The URI was invalidated meanwhile: the response may be outdated and is not stored."""
-        self._land = land
+        self._unregister = unregister
         self._waiting = 0
 
     @property
@@ -60,7 +62,7 @@ class Flight:
         return self._waiting > 0
 
     @property
-    def fill(self) -> Fill | None:
+    def fill(self) -> CacheFill | None:
         """The cache fill, once there is a response that is stored."""
         if not self.outcome.done() or self.outcome.cancelled():
             return None
@@ -83,5 +85,5 @@ class Flight:
         if self.fill is not None:
             self.fill.check()
         elif not self.outcome.done() and not self.is_background and self.task is not None:
-            self._land(self)
+            self._unregister(self)
             self.task.cancel()

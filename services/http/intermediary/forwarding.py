@@ -1,6 +1,6 @@
 """Message forwarding: changes that an intermediary makes to requests, responses and trailers (RFC 9110 section 7.6).
 
-    forwarded_request(stripped(request), route, b"lab7")     # Host, Via; Content-Length or chunked
+    forwarded_request(strip_hop_by_hop(request), route, b"lab7")     # Host, Via; Content-Length or chunked
 
 Removed are the fields listed in Connection and all hop-by-hop fields (section 7.6.1), including Proxy-Authorization and
 Proxy-Authenticate: this proxy has no authentication, and must not forward credentials meant for one. Obeyed: RFC 9110
@@ -68,7 +68,7 @@ WITH_CONTENT = frozenset((b"POST", b"PUT", b"PATCH"))
 LOOP_DETECTED = 508
 
 
-def stripped(request: Request) -> Request:
+def strip_hop_by_hop(request: Request) -> Request:
     """Return a request without hop-by-hop fields, so that no decision depends on them."""
     fields = without_hop_by_hop(request.fields)
     return (
@@ -99,7 +99,7 @@ def _via_names(fields: Fields) -> list[bytes]:
     return [words[1] for member in members if len(words := member.split()) > 1]
 
 
-def forwards_left(request: Request) -> int | None:
+def remaining_forwards(request: Request) -> int | None:
     """Parse Max-Forwards of TRACE or OPTIONS; return None where there is no limit (RFC 9110 section 7.6.2)."""
     if request.method not in (b"TRACE", b"OPTIONS"):
         return None
@@ -109,7 +109,7 @@ def forwards_left(request: Request) -> int | None:
     return int(values[0][:10])
 
 
-def own_answer(request: Request) -> Response:
+def own_response(request: Request) -> Response:
     """Respond to TRACE or OPTIONS as the final recipient (RFC 9110 sections 7.6.2, 9.3.7 and 9.3.8)."""
     if request.method == b"OPTIONS":
         return Response(200, Fields(((b"Allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE, CONNECT"),)))
@@ -132,7 +132,7 @@ def forwarded_request(request: Request, route: Route, name: bytes, length: int |
     """
     # RFC 9112 section 3.2: Host is the target's authority, and the first field.
     lines: list[FieldLine] = [(b"Host", route.authority)]
-    left = forwards_left(request)
+    left = remaining_forwards(request)
     dropped: Collection[bytes] = {b"host", *FRAMING, *([] if length is None else [b"trailer"])}
     if left is not None:
         dropped = {*dropped, b"max-forwards"}

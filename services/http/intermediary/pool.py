@@ -11,8 +11,13 @@ import asyncio
 import socket
 from collections import deque
 
-from services.http.intermediary.settings import Bounds
-from services.http.intermediary.upstream_connection import DiedEarlyError, OnInterim, UpstreamConnection, UpstreamError
+from services.http.intermediary.settings import UpstreamLimits
+from services.http.intermediary.upstream_connection import (
+    ClosedEarlyError,
+    OnInterim,
+    UpstreamConnection,
+    UpstreamError,
+)
 from services.http.messages import Request, Response
 from services.http.server.body_stream import BodyStream
 from services.http.urls import Origin
@@ -24,16 +29,16 @@ IDEMPOTENT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"
 class Pool:
     """A pool of connections to any number of origins."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, bounds: Bounds) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, limits: UpstreamLimits) -> None:
         self._loop = loop
-        self._bounds = bounds
+        self._limits = limits
         self._idle: dict[Origin, deque[UpstreamConnection]] = {}
         self._origins: dict[UpstreamConnection, Origin] = {}
         self._counts: dict[Origin, int] = {}
         self._count = 0
         self._waiting: dict[Origin, deque[asyncio.Future[None]]] = {}
         self._received_octets = 0
-        self._sweep = Sweep(loop, bounds.sweep_s, self._look)
+        self._sweep = Sweep(loop, limits.sweep_s, self._check_timeouts)
 
     @property
     def received_octets(self) -> int:
@@ -58,17 +63,17 @@ class Pool:
         may_repeat = request.method in IDEMPOTENT and content is None
         connection = await self._connection(origin, is_new=not may_repeat)
         try:
-            return await connection.ask(request, content, on_interim)
-        except DiedEarlyError:
+            return await connection.send_request(request, content, on_interim)
+        except ClosedEarlyError:
             if not may_repeat:
                 raise
         connection = await self._connection(origin, is_new=True)
-        return await connection.ask(request, content, on_interim)
+        return await connection.send_request(request, content, on_interim)
 
     async def _connection(self, origin: Origin, is_new: bool) -> UpstreamConnection:
         """Return an idle connection, or a new one where none is idle or `is_new` is set."""
         try:
-            async with asyncio.timeout(self._bounds.connect_s):
+            async with asyncio.timeout(self._limits.connect_s):
                 while True:
                     connection = None if is_new else self._take_idle(origin)
                     if connection is not None:
@@ -93,14 +98,14 @@ class Pool:
 
     def _has_room(self, origin: Origin) -> bool:
         of_origin = self._counts.get(origin, 0)
-        if of_origin >= self._bounds.connections_per_origin:
+        if of_origin >= self._limits.connections_per_origin:
             # Evict an idle connection for the new one.
-            return self._end_idle(origin)
-        if self._count < self._bounds.connections:
+            return self._close_idle(origin)
+        if self._count < self._limits.connections:
             return True
-        return any(self._end_idle(other) for other in list(self._idle))
+        return any(self._close_idle(other) for other in list(self._idle))
 
-    def _end_idle(self, origin: Origin) -> bool:
+    def _close_idle(self, origin: Origin) -> bool:
         idle = self._idle.get(origin)
         if not idle:
             return False
@@ -114,14 +119,16 @@ class Pool:
         self._counts[origin] = self._counts.get(origin, 0) + 1
 
         def make() -> UpstreamConnection:
-            return UpstreamConnection(self._bounds, self._loop.time, self._free, self._lost)
+            return UpstreamConnection(self._limits, self._loop.time, self._free, self._lost)
 
         try:
             _, connection = await self._loop.create_connection(make, origin.host, origin.port)
         except BaseException as error:
             self._uncount(origin)
             if isinstance(error, OSError | UnicodeError):
-                raise UpstreamError(502, f"no connection to {origin.host} port {origin.port}: {_why(error)}") from error
+                raise UpstreamError(
+                    502, f"no connection to {origin.host} port {origin.port}: {_reason(error)}"
+                ) from error
             raise
         self._origins[connection] = origin
         self._sweep.wake()
@@ -155,7 +162,7 @@ class Pool:
             return
         idle = self._idle.setdefault(origin, deque())
         idle.append(connection)
-        if len(idle) > self._bounds.idle_connections_per_origin:
+        if len(idle) > self._limits.idle_connections_per_origin:
             idle[0].close()
         self._wake(origin)
 
@@ -181,14 +188,14 @@ class Pool:
             del self._counts[origin]
         self._wake(origin)
 
-    def _look(self) -> bool:
+    def _check_timeouts(self) -> bool:
         now = self._loop.time()
         for connection in list(self._origins):
             connection.check(now)
         return bool(self._origins)
 
 
-def _why(error: OSError | UnicodeError) -> str:
+def _reason(error: OSError | UnicodeError) -> str:
     if isinstance(error, socket.gaierror):
         return "the host name cannot be resolved"
     return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__

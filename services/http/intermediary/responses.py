@@ -12,7 +12,7 @@ from services.http.messages import HTTP_1_1, Body, Response, StreamedBody, Versi
 from services.http.server.body_stream import BUFFER_OCTETS, BodyStream
 
 
-class Pieces(StreamedBody):
+class ConcatenatedBody(StreamedBody):
     """Concatenated content of stored and arriving parts (RFC 9111 section 3.4); read() raises OSError as they do."""
 
     def __init__(self, bodies: Sequence[Body | StreamedBody]) -> None:
@@ -46,7 +46,7 @@ _REPLACED = HOP_BY_HOP | {b"content-length"}
 _DIGITS = 19
 
 
-class Unsent(StreamedBody):
+class EmptyBody(StreamedBody):
     """The empty body of a response to HEAD, with the length of the content that GET would get."""
 
     def read(self, limit_octets: int) -> bytes | None:
@@ -58,13 +58,13 @@ class Unsent(StreamedBody):
         """Do nothing: there is no content to release."""
 
 
-def length_of(head: Response) -> int | None:
+def parse_content_length(head: Response) -> int | None:
     """Parse a head's Content-Length; return None where it is absent or invalid."""
     value = head.fields.get(b"content-length")
     return int(value) if value is not None and value.isdigit() and len(value) <= _DIGITS else None
 
 
-def answer(
+def build_response(
     method: bytes, head: Response, body: bytes | Body | StreamedBody, name: bytes, version: Version = HTTP_1_1
 ) -> Response:
     """Build the response to `method` for the client; small content that has arrived completely becomes bytes.
@@ -74,17 +74,17 @@ def answer(
     """
     fields = Fields((*head.fields.without(_REPLACED).lines, (b"Via", via(version, name))))
     if method == b"HEAD":
-        length = length_of(head)
+        length = parse_content_length(head)
         if not isinstance(body, bytes):
             length = body.size_octets if length is None else length
             body.close()
-        body = Unsent(length)
+        body = EmptyBody(length)
     elif isinstance(body, FillReader | BodyStream):
-        body = gathered(body)
+        body = buffered_content(body)
     return Response(head.status, fields, body, head.reason)
 
 
-def gathered(body: FillReader | BodyStream) -> bytes | StreamedBody:
+def buffered_content(body: FillReader | BodyStream) -> bytes | StreamedBody:
     """Return small, completely buffered content as bytes, the cheapest form to send; else the body itself."""
     waiting = body.remaining_octets
     if waiting is None or waiting > BUFFER_OCTETS or len(body.trailers):

@@ -9,35 +9,35 @@ from services.http.urls import Origin
 # Access control for CONNECT: a list of permitted targets, empty by default (RFC 9110 section 9.3.6). An open proxy can
 # be abused to reach ports of internal hosts, or as a relay.
 #
-#     >>> is_allowed(Origin("a.example", 443), [parse_allowed("*:443")])
+#     >>> is_connect_permitted(Origin("a.example", 443), [parse_connect_target("*:443")])
 #     True
 
 ANY_HOST = "*"
 
 
 @dataclass(frozen=True, slots=True)
-class Allowed:
+class ConnectTarget:
     """A permitted target of CONNECT: a host, or ANY_HOST, and a port."""
 
     host: str
     port: int
 
-    def covers(self, origin: Origin) -> bool:
+    def matches(self, origin: Origin) -> bool:
         """Return True where this rule permits a tunnel to `origin`."""
         return self.port == origin.port and self.host in (ANY_HOST, origin.host)
 
 
-def parse_allowed(text: str) -> Allowed:
+def parse_connect_target(text: str) -> ConnectTarget:
     """Parse HOST:PORT; raises ValueError."""
     host, _, port = text.rpartition(":")
     if not host or not (port.isascii() and port.isdigit() and 0 < int(port) <= 65535):
         raise ValueError(f"{text!r} is not HOST:PORT")
-    return Allowed(host.strip("[]").lower(), int(port))
+    return ConnectTarget(host.strip("[]").lower(), int(port))
 
 
-def is_allowed(origin: Origin, allowed: Sequence[Allowed]) -> bool:
+def is_connect_permitted(origin: Origin, allowed: Sequence[ConnectTarget]) -> bool:
     """Return True where a rule permits a tunnel to `origin`."""
-    return any(one.covers(origin) for one in allowed)
+    return any(one.matches(origin) for one in allowed)
 
 
 # Limits of connections to origins, with their sources.
@@ -52,7 +52,7 @@ KEEP_ALIVE_MARGIN_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
+class UpstreamLimits:
     """Limits in numbers and seconds for the connections to origins."""
 
     # Envoy's circuit breakers default to 1024 connections; one origin gets a quarter of them.
@@ -89,7 +89,7 @@ class Settings:
 
     name: bytes
     origin: Origin | None = None
-    allowed: tuple[Allowed, ...] = ()
+    allowed: tuple[ConnectTarget, ...] = ()
     clients: tuple[Network, ...] = ()
     status: bytes | None = None
-    bounds: Bounds = field(default_factory=Bounds)
+    limits: UpstreamLimits = field(default_factory=UpstreamLimits)

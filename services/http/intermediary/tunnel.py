@@ -11,7 +11,7 @@ from typing import cast
 
 from services.connection_table import Stage
 from services.connections import Slot
-from services.http.intermediary.settings import Bounds
+from services.http.intermediary.settings import UpstreamLimits
 from services.http.intermediary.upstream_connection import UpstreamError
 from services.http.server.context import Served, ServerContext
 from services.http.server.phase import Phase
@@ -19,11 +19,11 @@ from services.http.server.takeover import Takeover
 from services.http.urls import Origin
 
 
-class End(asyncio.Protocol):
+class TunnelEnd(asyncio.Protocol):
     """One end of a tunnel: forwards received octets to the other end."""
 
     def __init__(self) -> None:
-        self.other: End | None = None
+        self.other: TunnelEnd | None = None
         self.on_lost: list[asyncio.Future[None]] = []
         self.has_ended = False
         self.moved_octets = 0
@@ -34,7 +34,7 @@ class End(asyncio.Protocol):
         """Use a transport that is already connected."""
         self._transport = transport
 
-    def join(self, other: "End") -> None:
+    def join(self, other: "TunnelEnd") -> None:
         """Forward to `other` from now on, starting with the octets buffered so far."""
         self.other = other
         early, self._early = self._early, []
@@ -43,7 +43,7 @@ class End(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.adopt(cast(asyncio.Transport, transport))
-        # Reading starts when the client's end has been joined.
+        # Reading starts when the client's end has joined.
         self.pause(True)
 
     def data_received(self, data: bytes) -> None:
@@ -116,7 +116,7 @@ class End(asyncio.Protocol):
             self._transport.resume_reading()
 
 
-class ClientEnd(End):
+class ClientEnd(TunnelEnd):
     """The client's end, which is one of the server's connections and enforces the idle timeout."""
 
     def __init__(self, context: ServerContext, slot: Slot, idle_s: float) -> None:
@@ -156,7 +156,7 @@ class ClientEnd(End):
 class Tunnel(Takeover):
     """A tunnel with a connected far end, which takes over the client's connection."""
 
-    def __init__(self, far: End, idle_s: float) -> None:
+    def __init__(self, far: TunnelEnd, idle_s: float) -> None:
         super().__init__()
         self._far = far
         self._idle_s = idle_s
@@ -179,13 +179,13 @@ class Tunnel(Takeover):
         self._far.abort()
 
 
-async def open_tunnel(loop: asyncio.AbstractEventLoop, origin: Origin, bounds: Bounds) -> Tunnel:
+async def open_tunnel(loop: asyncio.AbstractEventLoop, origin: Origin, limits: UpstreamLimits) -> Tunnel:
     """Connect to `origin` and return a tunnel; raises UpstreamError."""
     try:
-        async with asyncio.timeout(bounds.connect_s):
-            _, far = await loop.create_connection(End, origin.host, origin.port)
+        async with asyncio.timeout(limits.connect_s):
+            _, far = await loop.create_connection(TunnelEnd, origin.host, origin.port)
     except TimeoutError as error:
         raise UpstreamError(504, "timeout while connecting to the target") from error
     except (OSError, UnicodeError) as error:
         raise UpstreamError(502, f"no connection to {origin.host} port {origin.port}") from error
-    return Tunnel(far, bounds.tunnel_idle_s)
+    return Tunnel(far, limits.tunnel_idle_s)

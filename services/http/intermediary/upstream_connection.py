@@ -1,6 +1,6 @@
 """Upstream connection on asyncio: one exchange at a time, request and response content streamed (RFC 9112 section 9).
 
-    response = await connection.ask(request, content, on_interim)      # the head; response.body is a BodyStream
+    response = await connection.send_request(request, content, on_interim)    # the head; response.body is a BodyStream
 
 Backpressure works in both directions: reading from the origin pauses while the client's buffer is full, and reading
 from the client while the origin's is. A truncated response is truncated for the client, too.
@@ -15,7 +15,7 @@ from services.http.errors import HTTPError
 from services.http.http1.client_connection import ClientConnection
 from services.http.http1.framing import content_length
 from services.http.intermediary.forwarding import forwarded_trailers
-from services.http.intermediary.settings import INTERIM_RESPONSES, KEEP_ALIVE_MARGIN_S, RESPONSE_OCTETS, Bounds
+from services.http.intermediary.settings import INTERIM_RESPONSES, KEEP_ALIVE_MARGIN_S, RESPONSE_OCTETS, UpstreamLimits
 from services.http.messages import Data, EndOfMessage, Event, Fault, Request, Response, do_nothing
 from services.http.server.body_stream import BodyStream
 from services.http.syntax import lower_tokens
@@ -35,7 +35,7 @@ class UpstreamError(Exception):
         self.detail = detail
 
 
-class DiedEarlyError(UpstreamError):
+class ClosedEarlyError(UpstreamError):
     """A persistent connection closed before the first octet of this response (RFC 9112 section 9.3.1)."""
 
     def __init__(self) -> None:
@@ -50,15 +50,15 @@ class UpstreamConnection(asyncio.Protocol):
 
     def __init__(
         self,
-        bounds: Bounds,
+        limits: UpstreamLimits,
         now: Callable[[], float],
         on_free: Callable[["UpstreamConnection"], None],
         on_lost: Callable[["UpstreamConnection"], None],
     ) -> None:
         self.free_since = 0.0
-        self.idle_s = bounds.idle_s
+        self.idle_s = limits.idle_s
         self.received_octets = 0
-        self._bounds = bounds
+        self._limits = limits
         self._now = now
         self._on_free, self._on_lost = on_free, on_lost
         self._core = ClientConnection(RESPONSE_OCTETS)
@@ -67,10 +67,10 @@ class UpstreamConnection(asyncio.Protocol):
         self._body: BodyStream | None = None
         self._content: BodyStream | None = None
         self._on_interim: OnInterim | None = None
-        self._moved = 0.0
+        self._progressed_at = 0.0
         self._exchanges = 0
         self._interims = 0
-        self._has_answered = False
+        self._has_responded = False
         self._write_paused = False
         self._read_paused = False
 
@@ -81,17 +81,17 @@ class UpstreamConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self.received_octets += len(data)
-        self._has_answered = True
-        self._take(self._core.receive_data(data))
+        self._has_responded = True
+        self._handle_events(self._core.receive_data(data))
 
     def eof_received(self) -> bool:
-        self._take(self._core.receive_eof())
+        self._handle_events(self._core.receive_eof())
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
         # An orderly close has been handled by eof_received(): any other one truncates content delimited by the close.
         del exc
-        self._fail(self._early_end())
+        self._fail(self._closed_error())
         self._on_lost(self)
 
     def pause_writing(self) -> None:
@@ -99,7 +99,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._write_paused = False
-        self._moved = self._now()
+        self._progressed_at = self._now()
         self._send_content()
 
     # Interface for the pool.
@@ -115,29 +115,31 @@ class UpstreamConnection(asyncio.Protocol):
 
     def check(self, now: float) -> None:
         """Enforce the timeouts."""
-        waited = now - self._moved
+        waited = now - self._progressed_at
         if self._head is None and self._body is None:
             if now - self.free_since >= self.idle_s:
                 self._transport.close()
         elif not self._core.is_request_sent:
-            if self._write_paused and waited >= self._bounds.stall_s:
-                self._give_up(UpstreamError(504, "timeout while sending the request to the origin"))
+            if self._write_paused and waited >= self._limits.stall_s:
+                self._abort(UpstreamError(504, "timeout while sending the request to the origin"))
         elif self._head is not None:
-            if waited >= self._bounds.head_s:
-                self._give_up(UpstreamError(504, "timeout while waiting for the origin's response"))
-        elif not self._read_paused and waited >= self._bounds.stall_s:
-            self._give_up(UpstreamError(504, "timeout while receiving the origin's response"))
+            if waited >= self._limits.head_s:
+                self._abort(UpstreamError(504, "timeout while waiting for the origin's response"))
+        elif not self._read_paused and waited >= self._limits.stall_s:
+            self._abort(UpstreamError(504, "timeout while receiving the origin's response"))
 
     # Exchange.
 
-    async def ask(self, request: Request, content: BodyStream | None, on_interim: OnInterim | None) -> Response:
+    async def send_request(
+        self, request: Request, content: BodyStream | None, on_interim: OnInterim | None
+    ) -> Response:
         """Send a request and return the response's head, whose body is a BodyStream; raises UpstreamError.
 
         Cancelling the exchange closes the connection, as does closing the body before its end.
         """
         self._head = asyncio.get_running_loop().create_future()
-        self._moved = self._now()
-        self._interims, self._has_answered = 0, False
+        self._progressed_at = self._now()
+        self._interims, self._has_responded = 0, False
         self._on_interim = on_interim
         self._content = content
         octets = self._core.open_request(request)
@@ -166,7 +168,7 @@ class UpstreamConnection(asyncio.Protocol):
                 return
             if data is None:
                 return
-            self._moved = self._now()
+            self._progressed_at = self._now()
             if not data:
                 self._content = None
                 self._transport.write(self._core.send_end(forwarded_trailers(content.trailers)))
@@ -175,27 +177,27 @@ class UpstreamConnection(asyncio.Protocol):
 
     # Events of the connection core.
 
-    def _take(self, events: list[Event]) -> None:
+    def _handle_events(self, events: list[Event]) -> None:
         for event in events:
             if isinstance(event, Data):
-                self._take_data(event.data)
+                self._handle_data(event.data)
             elif isinstance(event, Response):
-                self._take_head(event)
+                self._handle_head(event)
             elif isinstance(event, EndOfMessage):
-                self._end(event)
+                self._handle_end(event)
             elif isinstance(event, Fault):
-                self._give_up(UpstreamError(502, f"invalid response from the origin: {event.detail}"))
+                self._abort(UpstreamError(502, f"invalid response from the origin: {event.detail}"))
 
-    def _take_head(self, response: Response) -> None:
+    def _handle_head(self, response: Response) -> None:
         if response.status < 200:
             self._interims += 1
             if self._interims > INTERIM_RESPONSES:
-                self._give_up(UpstreamError(502, "too many interim responses from the origin"))
+                self._abort(UpstreamError(502, "too many interim responses from the origin"))
             elif self._on_interim is not None:
                 self._on_interim(response)
             return
         head, self._head = self._head, None
-        self._moved = self._now()
+        self._progressed_at = self._now()
         self._note_keep_alive(response)
         body = self._body = BodyStream(_size(response))
         body.on_room = self._resume
@@ -203,11 +205,11 @@ class UpstreamConnection(asyncio.Protocol):
         if head is not None and not head.done():
             head.set_result(replace(response, body=body))
 
-    def _take_data(self, data: bytes) -> None:
+    def _handle_data(self, data: bytes) -> None:
         body = self._body
         if body is None:
             return
-        self._moved = self._now()
+        self._progressed_at = self._now()
         body.feed(data)
         if body.is_full and not self._read_paused:
             self._read_paused = True
@@ -216,10 +218,10 @@ class UpstreamConnection(asyncio.Protocol):
     def _resume(self) -> None:
         if self._read_paused and not self._transport.is_closing():
             self._read_paused = False
-            self._moved = self._now()
+            self._progressed_at = self._now()
             self._transport.resume_reading()
 
-    def _end(self, end: EndOfMessage) -> None:
+    def _handle_end(self, end: EndOfMessage) -> None:
         body, self._body = self._body, None
         is_sent, self._content = self._core.is_request_sent, None
         self._on_interim = None
@@ -234,7 +236,7 @@ class UpstreamConnection(asyncio.Protocol):
             # RFC 9112 section 9.6; also where the response ended before the request was sent completely.
             self._transport.close()
 
-    def _give_up(self, error: UpstreamError) -> None:
+    def _abort(self, error: UpstreamError) -> None:
         self._fail(error)
         self._transport.abort()
 
@@ -247,9 +249,9 @@ class UpstreamConnection(asyncio.Protocol):
         if body is not None:
             body.fail(error.detail)
 
-    def _early_end(self) -> UpstreamError:
-        if self._exchanges and not self._has_answered:
-            return DiedEarlyError()
+    def _closed_error(self) -> UpstreamError:
+        if self._exchanges and not self._has_responded:
+            return ClosedEarlyError()
         return UpstreamError(502, "the origin closed the connection before its response")
 
     def _note_keep_alive(self, response: Response) -> None:
@@ -257,7 +259,7 @@ class UpstreamConnection(asyncio.Protocol):
         for parameter in lower_tokens(response.fields.get(b"keep-alive")):
             name, _, value = parameter.partition(b"=")
             if name == b"timeout" and value.isdigit() and len(value) < 10:
-                self.idle_s = min(self._bounds.idle_s, max(int(value) - KEEP_ALIVE_MARGIN_S, 0.0))
+                self.idle_s = min(self._limits.idle_s, max(int(value) - KEEP_ALIVE_MARGIN_S, 0.0))
 
 
 def _size(response: Response) -> int | None:

@@ -10,7 +10,7 @@ from services.http.storage.limits import PIECE_OCTETS
 Segment = bytes | tuple[int, int]
 
 
-class HeldBody:
+class MemoryBody:
     """A body of content in memory, or of parts of it and literal octets; unaffected by removal of the entry."""
 
     def __init__(self, content: bytes | bytearray, segments: Sequence[Segment]) -> None:
@@ -35,7 +35,7 @@ class HeldBody:
 
 
 def joined(content: bytes | bytearray, segments: Sequence[Segment]) -> bytes:
-    """Return the complete octets of a HeldBody with the same arguments."""
+    """Return the complete octets of a MemoryBody with the same arguments."""
     return b"".join(_view(content, segment) for segment in segments)
 
 

@@ -25,7 +25,7 @@ MARK = "lab7-cache"
 _MARK_TEXT = b"The stored responses of lab7's web cache. To be rid of them, stop the cache and remove this directory.\n"
 _FILE = re.compile(r"(?P<name>[0-9a-f]{16})\.(?P<kind>head|content|new)")
 # The last two digits of a name: a subdirectory for each, so that files are spread evenly.
-_PLACES = [f"{number:02x}" for number in range(256)]
+_SUBDIRECTORIES = [f"{number:02x}" for number in range(256)]
 _CREATE = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
 
@@ -49,14 +49,14 @@ class Folder:
     def __init__(self, path: Path) -> None:
         self._root = str(path)
         try:
-            self._lock = self._take(path)
-            for place in _PLACES:
+            self._lock = self._lock_directory(path)
+            for place in _SUBDIRECTORIES:
                 (path / place).mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
             reason = error.strerror
             raise ServiceError(f"cannot use {path} as a store ({reason}): name a directory with --disk") from error
 
-    def _take(self, path: Path) -> int:
+    def _lock_directory(self, path: Path) -> int:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not (path / MARK).exists() and any(path.iterdir()):
             raise ServiceError(f"{path} holds other files: name an empty or a new directory with --disk")
@@ -82,7 +82,7 @@ class Folder:
     def scan(self) -> Iterator[tuple[Head, int]]:
         """Yield each complete entry, in the order of names, with its disk space; remove files of incomplete ones."""
         found: dict[str, set[str]] = {}
-        for place in _PLACES:
+        for place in _SUBDIRECTORIES:
             for file in os.listdir(f"{self._root}/{place}"):
                 match = _FILE.fullmatch(file)
                 # Leave files alone whose names this store does not create.

@@ -23,7 +23,7 @@ from services.http.files.representation import FileBody
 from services.http.messages import Body
 from services.http.ranges import Span
 from services.http.storage import limits
-from services.http.storage.content import HeldBody, Segment, joined, read_content, verify_content
+from services.http.storage.content import MemoryBody, Segment, joined, read_content, verify_content
 from services.http.storage.folder import Folder, blocks
 from services.http.storage.format import Head, encode_head
 from services.http.storage.index import Entry, Index, Limits, SameKey, head_octets
@@ -265,9 +265,9 @@ class Store:
             return None
         self._index.touch(stored.name)
         if entry.content is not None:
-            return HeldBody(entry.content, segments)
+            return MemoryBody(entry.content, segments)
         if self.folder is None or not entry.stored.size_octets:
-            return HeldBody(b"", segments)
+            return MemoryBody(b"", segments)
         try:
             descriptor = self.folder.open_content(entry.stored.name)
         except OSError as error:
@@ -294,7 +294,7 @@ class Store:
         os.close(descriptor)
         self._index.hold(entry, content)
         self._space.evict()
-        return HeldBody(content, segments)
+        return MemoryBody(content, segments)
 
     def _drop_damaged(self, entry: Entry, reason: OSError) -> None:
         self._damaged += 1
