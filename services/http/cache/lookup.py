@@ -83,36 +83,36 @@ def find_candidates(request: Request, stored: Sequence[StoredResponse], policy: 
 
     RFC 9111 section 4.1: those with Vary first; section 4: the most recent first, by Date.
     """
-    found = []
-    for one in stored:
+    matching = []
+    for candidate in stored:
         # RFC 9110 section 9.3.2: a response to HEAD has no content, so it cannot satisfy GET.
-        if one.method == b"HEAD" and request.method != b"HEAD":
+        if candidate.method == b"HEAD" and request.method != b"HEAD":
             continue
-        metadata = derived_metadata(one, policy)
+        metadata = derived_metadata(candidate, policy)
         if metadata.answers(request.fields):
-            found.append((one, metadata))
-    return sorted(found, key=_recency, reverse=True) if len(found) > 1 else found
+            matching.append((candidate, metadata))
+    return sorted(matching, key=_recency, reverse=True) if len(matching) > 1 else matching
 
 
-def _recency(one: Candidate) -> tuple[bool, int, float]:
-    return bool(one[1].names), one[1].date, one[0].response_time
+def _recency(candidate: Candidate) -> tuple[bool, int, float]:
+    return bool(candidate[1].names), candidate[1].date, candidate[0].response_time
 
 
 def _plain_hit(
     request: Request, uri: bytes, stored: Sequence[StoredResponse], now: float, policy: Policy
 ) -> Serve | None:
     """Return the hit of a plain GET where the preferred response is fresh and complete; None otherwise."""
-    found = find_candidates(request, stored, policy)
-    if not found:
+    matching = find_candidates(request, stored, policy)
+    if not matching:
         return None
-    one, metadata = found[0]
+    candidate, metadata = matching[0]
     age = metadata.age_s(now)
-    if one.span is not None or metadata.lifetime_s <= age or metadata.directives.no_cache:
+    if candidate.span is not None or metadata.lifetime_s <= age or metadata.directives.no_cache:
         return None
     latest = metadata.latest
     if latest is None or latest.age_s != floor(age):
         line = cache_status.hit_line(policy, uri, metadata.lifetime_s - floor(age))
-        latest = metadata.latest = serve(request, one, now, policy, line)
+        latest = metadata.latest = serve(request, candidate, now, policy, line)
     return latest
 
 
@@ -124,16 +124,19 @@ def _considered(
     now: float,
     policy: Policy,
 ) -> Decision:
-    found = find_candidates(request, stored, policy)
+    matching = find_candidates(request, stored, policy)
     candidates = [
         _AssessedCandidate(
-            one, metadata, _reuse(metadata, requested, metadata.age_s(now)), is_suitable(one, metadata, request)
+            candidate,
+            metadata,
+            _reuse(metadata, requested, metadata.age_s(now)),
+            is_suitable(candidate, metadata, request),
         )
-        for one, metadata in found
+        for candidate, metadata in matching
     ]
-    for one in candidates:
-        if one.is_suitable and one.reuse in _REUSED:
-            return _served(request, one, uri, now, policy)
+    for candidate in candidates:
+        if candidate.is_suitable and candidate.reuse in _REUSED:
+            return _served(request, candidate, uri, now, policy)
     # RFC 9111 section 5.2.1.7
     if requested.only_if_cached:
         return Unsatisfiable(Response(504))
@@ -169,23 +172,23 @@ def _reuse(metadata: DerivedMetadata, requested: RequestDirectives, age: float) 
     return Reuse.TOO_STALE
 
 
-def _served(request: Request, one: _AssessedCandidate, uri: bytes, now: float, policy: Policy) -> Serve:
+def _served(request: Request, candidate: _AssessedCandidate, uri: bytes, now: float, policy: Policy) -> Serve:
     revalidate = None
-    if one.reuse is Reuse.WHILE_REVALIDATED:
+    if candidate.reuse is Reuse.WHILE_REVALIDATED:
         # RFC 5861 section 3. Revalidate with a GET of the complete representation, even for HEAD or a range request.
         wanted = without_preconditions(Request(b"GET", request.request_target, request.fields, request.version))
-        asking, about = add_validators(wanted, [(one.stored, one.metadata)])
+        asking, about = add_validators(wanted, [(candidate.stored, candidate.metadata)])
         revalidate = Forward(wanted, asking, b"stale", about, may_collapse=True)
-    line = cache_status.hit_line(policy, uri, one.metadata.lifetime_s - floor(one.metadata.age_s(now)))
-    return serve(request, one.stored, now, policy, line, revalidate=revalidate)
+    line = cache_status.hit_line(policy, uri, candidate.metadata.lifetime_s - floor(candidate.metadata.age_s(now)))
+    return serve(request, candidate.stored, now, policy, line, revalidate=revalidate)
 
 
 def _reason(request: Request, stored: Sequence[StoredResponse], candidates: list[_AssessedCandidate]) -> bytes:
     """Return the most specific forward reason (RFC 9211 section 2.2)."""
     if not candidates:
-        usable = [one for one in stored if one.method != b"HEAD" or request.method == b"HEAD"]
+        usable = [candidate for candidate in stored if candidate.method != b"HEAD" or request.method == b"HEAD"]
         return b"vary-miss" if usable else b"uri-miss"
-    suitable = [one for one in candidates if one.is_suitable]
+    suitable = [candidate for candidate in candidates if candidate.is_suitable]
     if not suitable:
         return b"partial"
     return b"request" if suitable[0].reuse is Reuse.REQUEST_FORBIDS else b"stale"
@@ -194,9 +197,12 @@ def _reason(request: Request, stored: Sequence[StoredResponse], candidates: list
 def _forward(
     request: Request, requested: RequestDirectives, candidates: list[_AssessedCandidate], reason: bytes
 ) -> Forward:
-    pairs = [(one.stored, one.metadata) for one in candidates]
+    pairs = [(candidate.stored, candidate.metadata) for candidate in candidates]
     asking, about = add_validators(request, pairs)
-    if not any(one.is_suitable for one in candidates) and (rest := completion_request(request, pairs)) is not None:
+    if (
+        not any(candidate.is_suitable for candidate in candidates)
+        and (rest := completion_request(request, pairs)) is not None
+    ):
         return Forward(request, rest[0], reason, completing=rest[1])
     is_shared = request.method == b"GET" and not is_range_request(request) and b"authorization" not in request.fields
     is_clients_own = not about and request.fields.has_any(CLIENT_PRECONDITIONS)
@@ -214,7 +220,7 @@ def _fallback(requested: RequestDirectives, candidates: list[_AssessedCandidate]
     """Return a candidate to serve on failure or server error; none for no-cache (RFC 9111 section 5.2.1.4)."""
     if requested.no_cache and not requested.stale_if_error:
         return None
-    for one in candidates:
-        if one.is_suitable and not one.metadata.directives.no_cache:
-            return one.stored
+    for candidate in candidates:
+        if candidate.is_suitable and not candidate.metadata.directives.no_cache:
+            return candidate.stored
     return None

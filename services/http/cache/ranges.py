@@ -40,13 +40,13 @@ def is_complete(span: ContentSpan) -> bool:
 
 def pieces(stored: StoredResponse, old: ContentSpan, new: ContentSpan) -> tuple[Piece, ...]:
     """Return the content of the union of two parts: the arriving one, extended on both sides by the stored one."""
-    found = []
+    parts = []
     if old.first < new.first:
-        found.append(Piece(stored, Span(0, new.first - old.first - 1)))
-    found.append(Piece(None, Span(0, len(new) - 1)))
+        parts.append(Piece(stored, Span(0, new.first - old.first - 1)))
+    parts.append(Piece(None, Span(0, len(new) - 1)))
     if old.last > new.last:
-        found.append(Piece(stored, Span(new.last + 1 - old.first, old.last - old.first)))
-    return tuple(found)
+        parts.append(Piece(stored, Span(new.last + 1 - old.first, old.last - old.first)))
+    return tuple(parts)
 
 
 # RFC 9110 section 14.4. Positions of more digits are beyond any content that can be stored.
@@ -113,4 +113,4 @@ def _within(value: bytes, span: ContentSpan) -> list[Span] | None:
         spans = [Span(int(match[1]), int(match[2]))] if match else []
     else:
         spans = select_ranges(value, span.complete_length) or []
-    return spans if all(span.first <= one.first <= one.last <= span.last for one in spans) else None
+    return spans if all(span.first <= requested.first <= requested.last <= span.last for requested in spans) else None

@@ -33,7 +33,7 @@ from services.http.fields import FieldLine, Fields
 from services.http.messages import Response
 
 # RFC 5861 section 4: the errors that stale-if-error applies to.
-ERRORS = frozenset((500, 502, 503, 504))
+SERVER_ERRORS = frozenset((500, 502, 503, 504))
 # Statuses that describe the resource's current state for all clients, so that older stored responses are outdated.
 _CURRENT = frozenset((*range(200, 206), 300, 301, 302, 303, 307, 308, 404, 410))
 
@@ -56,7 +56,7 @@ class _Exchange:
         return freshen(stored, self.head, fields, self.request_time, self.response_time, self.policy)
 
     def pairs(self, stored: Sequence[StoredResponse]) -> Pairs:
-        return tuple((one, self.freshen(one)) for one in stored)
+        return tuple((candidate, self.freshen(candidate)) for candidate in stored)
 
     def permitted(self, updates: Pairs) -> Pairs:
         """Return the updates that the request permits (RFC 9111 section 5.2.1.5: none for no-store)."""
@@ -105,7 +105,7 @@ def handle_response(
         return _not_modified(exchange)
     if forward.completing is not None and response.status in (206, 412, 416):
         return _completed(exchange, forward.completing)
-    if response.status in ERRORS and (
+    if response.status in SERVER_ERRORS and (
         fallback := _stale_fallback(forward, response_time, policy, response.status, uri)
     ):
         return ResponseActions(head, serve=fallback)
@@ -142,8 +142,8 @@ def _stale_fallback(forward: Forward, now: float, policy: Policy, status: int | 
     if metadata.directives.no_cache or (staleness >= 0 and metadata.is_prohibited_stale):
         return None
     # RFC 5861 section 4, in the response or in the request
-    given = (metadata.directives.stale_if_error, directives_of(forward.original).stale_if_error)
-    window = max((one for one in given if one is not None), default=None)
+    windows = (metadata.directives.stale_if_error, directives_of(forward.original).stale_if_error)
+    window = max((candidate for candidate in windows if candidate is not None), default=None)
     # RFC 9111 sections 4.2.4 and 4.3.3: a 5xx to a validation may be handled as a failure to respond.
     is_disconnected = policy.stale_on_failure if status is None else policy.stale_on_error and bool(forward.validating)
     # RFC 5861 section 4: beyond the stale-if-error time, the stale response SHOULD NOT be used for any error.
@@ -163,10 +163,10 @@ def _not_modified(exchange: _Exchange) -> ResponseActions:
     forward, head = exchange.forward, exchange.head
     is_clients_own = forward.original.fields.has_any(CLIENT_PRECONDITIONS)
     about = () if b"if-none-match" in forward.original.fields else forward.validating
-    found = exchange.pairs([one for one, _ in identify_updated(head, exchange.candidates, about)])
-    updates = exchange.permitted(found)
+    freshened = exchange.pairs([candidate for candidate, _ in identify_updated(head, exchange.candidates, about)])
+    updates = exchange.permitted(freshened)
     done = ResponseActions(head, updates=updates, removals=exchange.not_storable(updates))
-    chosen = next((new for _, new in found if _answers(exchange, new)), None)
+    chosen = next((new for _, new in freshened if _answers(exchange, new)), None)
     if chosen is not None and (forward.validating or not is_clients_own):
         return replace(done, serve=_validated(exchange, chosen))
     says_nothing = not is_clients_own or (bool(forward.validating) and not _is_clients(exchange))
@@ -182,9 +182,9 @@ def _answers(exchange: _Exchange, stored: StoredResponse) -> bool:
 
 def _is_clients(exchange: _Exchange) -> bool:
     """Return True where a 304 matches one of the client's own entity tags (RFC 9111 section 4.3.2)."""
-    theirs = entity_tags(exchange.forward.original.fields.get(b"if-none-match") or b"") or []
+    client_tags = entity_tags(exchange.forward.original.fields.get(b"if-none-match") or b"") or []
     tag = exchange.head.fields.get(b"etag") or b""
-    return any(is_same_tag(tag, one, strongly=False) for one in theirs)
+    return any(is_same_tag(tag, candidate, strongly=False) for candidate in client_tags)
 
 
 def _validated(exchange: _Exchange, stored: StoredResponse) -> Serve:
@@ -215,7 +215,9 @@ def _completed(exchange: _Exchange, part: StoredResponse) -> ResponseActions:
     response, policy = merged.response, exchange.policy
     # RFC 9213 section 2.2: the directives of the arriving head and those of the merged head must both permit storing.
     heads = (exchange.head, response)
-    is_stored = all(may_remain_stored(one, policy) and request_allows(original, one, policy) for one in heads)
+    is_stored = all(
+        may_remain_stored(candidate, policy) and request_allows(original, candidate, policy) for candidate in heads
+    )
     length = (b"Content-Length", b"%d" % (new.last + 1))
     fields = response.fields.without((b"content-length",)).adding(
         length, exchange.status_line(merged, is_stored=is_stored, status=206)
@@ -258,9 +260,9 @@ def _joined(
 
 def _after_head(exchange: _Exchange) -> ResponseActions:
     """Update the stored responses to GET that a HEAD response confirms, remove the others (RFC 9111 section 4.3.5)."""
-    of_get = [one for one, _ in exchange.candidates if one.method != b"HEAD"]
-    confirmed = [one for one in of_get if is_confirmed(exchange.head, one)]
-    contradicted = tuple(one for one in of_get if one not in confirmed)
+    get_responses = [candidate for candidate, _ in exchange.candidates if candidate.method != b"HEAD"]
+    confirmed = [candidate for candidate in get_responses if is_confirmed(exchange.head, candidate)]
+    contradicted = tuple(candidate for candidate in get_responses if candidate not in confirmed)
     updates = exchange.permitted(exchange.pairs(confirmed))
     # A stored response to GET satisfies HEAD, too: no second entry.
     plain = _relayed(exchange, may_store=not updates)
@@ -296,7 +298,7 @@ def _outdated(exchange: _Exchange, stored: StoredResponse | None) -> tuple[Store
     if b"authorization" in request.fields:
         return ()
     tag = head.fields.get(b"etag")
-    return tuple(one for one, metadata in exchange.candidates if tag is None or metadata.entity_tag != tag)
+    return tuple(candidate for candidate, metadata in exchange.candidates if tag is None or metadata.entity_tag != tag)
 
 
 def _add_field_line(head: Response, line: FieldLine) -> Response:

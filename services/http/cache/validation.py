@@ -32,26 +32,28 @@ def identify_updated(
     """
     tag = head.fields.get(b"etag")
     if tag is not None and is_entity_tag(tag):
-        same = [one for one in candidates if is_same_tag(tag, one[1].entity_tag or b"", strongly=False)]
+        same = [
+            candidate for candidate in candidates if is_same_tag(tag, candidate[1].entity_tag or b"", strongly=False)
+        ]
         if tag.startswith(b"W/"):
             return same[:1]
         # A strong validator identifies by strong comparison (RFC 9110 section 8.8.3.2).
-        return [one for one in same if one[1].has_strong_tag]
+        return [candidate for candidate in same if candidate[1].has_strong_tag]
     modified = head.fields.get(b"last-modified")
     if modified is not None:
         date = http_date(modified, candidates[0][0].response_time) if candidates else None
-        return [one for one in candidates if date is not None and one[1].last_modified == date][:1]
+        return [candidate for candidate in candidates if date is not None and candidate[1].last_modified == date][:1]
     # A 304 must repeat the ETag (RFC 9110 section 15.4.5). Without it, the 304 is unambiguous only where a single
     # stored response was validated.
     if len(validated) == 1:
-        return [one for one in candidates if _is_same_entry(one[0], validated[0])]
+        return [candidate for candidate in candidates if _is_same_entry(candidate[0], validated[0])]
     only = candidates[0] if len(candidates) == 1 else None
     return [only] if only is not None and not only[1].has_validator else []
 
 
-def _is_same_entry(one: StoredResponse, other: StoredResponse) -> bool:
+def _is_same_entry(candidate: StoredResponse, other: StoredResponse) -> bool:
     """Compare by name, since the response may have been freshened meanwhile."""
-    return one.name == other.name if one.name else one == other
+    return candidate.name == other.name if candidate.name else candidate == other
 
 
 def freshen(
@@ -109,7 +111,7 @@ def add_validators(request: Request, candidates: Sequence[Candidate]) -> tuple[R
     `candidates` match the request under Vary. The request is returned unchanged, with (), where none of them has a
     validator, or where the client's own preconditions cannot be merged with theirs.
     """
-    known = [one for one in candidates if _can_validate(request, one)]
+    known = [candidate for candidate in candidates if _can_validate(request, candidate)]
     tags = list(dict.fromkeys(metadata.entity_tag for _, metadata in known if metadata.entity_tag is not None))
     clients = request.fields.get(b"if-none-match")
     if clients is not None:
@@ -124,7 +126,7 @@ def add_validators(request: Request, candidates: Sequence[Candidate]) -> tuple[R
     if not lines:
         return request, ()
     # The client's date is replaced: a 304 must validate the stored response.
-    chosen = tuple(one for one, metadata in known if metadata.entity_tag is not None or is_dated)
+    chosen = tuple(candidate for candidate, metadata in known if metadata.entity_tag is not None or is_dated)
     return _replace_fields(request, request.fields.without(_ABOUT_CHANGE).adding(*lines)), chosen
 
 
@@ -150,8 +152,8 @@ def completion_request(request: Request, candidates: Sequence[Candidate]) -> tup
     return None
 
 
-def _can_validate(request: Request, one: Candidate) -> bool:
-    stored, metadata = one
+def _can_validate(request: Request, candidate: Candidate) -> bool:
+    stored, metadata = candidate
     # RFC 9110 section 13.2.1: preconditions apply to successful responses. RFC 9111 section 4.3.2: a partial response
     # only where it covers the requested range.
     return metadata.has_validator and 200 <= stored.response.status < 300 and is_suitable(stored, metadata, request)
@@ -164,11 +166,11 @@ def _merge_client_tags(
 
     If-Modified-Since is dropped, since it is ignored beside If-None-Match.
     """
-    theirs = entity_tags(clients)
-    if theirs is None or not tags:
+    client_tags = entity_tags(clients)
+    if client_tags is None or not tags:
         return request, ()
-    union = b", ".join(dict.fromkeys([*theirs, *tags]))
-    chosen = tuple(one for one, metadata in known if metadata.entity_tag is not None)
+    union = b", ".join(dict.fromkeys([*client_tags, *tags]))
+    chosen = tuple(candidate for candidate, metadata in known if metadata.entity_tag is not None)
     return _replace_fields(request, request.fields.without(_ABOUT_CHANGE).adding((b"If-None-Match", union))), chosen
 
 

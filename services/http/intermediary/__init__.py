@@ -3,7 +3,7 @@
 The path of one request, GET with HTTP/1.1, through the caching proxy. A hit ends at step 6; a miss takes all steps.
 
     step  module                                 action
-    1     services/listener.py                   accept the connection, or evict an idle one for it
+    1     services/listener.py, connections.py   accept the connection, or evict an idle one for it
           services/http/server/connection.py     receive octets, enforce deadlines
           services/http/http1/                   parse the request: server_connection, head, framing
     2     proxy.py                               count the request, check the client's address, respond to TRACE with

@@ -157,9 +157,9 @@ class Proxy:
         return any(address in network for network in self.settings.clients)
 
     def _route(self, request: Request) -> RoutedRequest:
-        found = route(request, self.settings.origin)
-        key = cache_key(split_target(request.method, request.request_target), found.authority)
-        routed = RoutedRequest(strip_hop_by_hop(request), found, key, takes_trailers(request.fields))
+        destination = route(request, self.settings.origin)
+        key = cache_key(split_target(request.method, request.request_target), destination.authority)
+        routed = RoutedRequest(strip_hop_by_hop(request), destination, key, takes_trailers(request.fields))
         if len(request.fields) <= MEMO_FIELDS and remaining_forwards(request) is None:
             if len(self._memo) >= MEMO_REQUESTS:
                 self._memo.clear()

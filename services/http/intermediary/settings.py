@@ -37,7 +37,7 @@ def parse_connect_target(text: str) -> ConnectTarget:
 
 def is_connect_permitted(origin: Origin, allowed: Sequence[ConnectTarget]) -> bool:
     """Return True where a rule permits a tunnel to `origin`."""
-    return any(one.matches(origin) for one in allowed)
+    return any(target.matches(origin) for target in allowed)
 
 
 # Limits of connections to origins, with their sources.

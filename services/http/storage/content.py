@@ -104,9 +104,9 @@ def verify_content(descriptor: int, size_octets: int, checksum: int | None) -> N
         raise OSError("size mismatch")
     if checksum is None:
         return
-    found = offset = 0
+    actual = offset = 0
     while data := os.pread(descriptor, PIECE_OCTETS, offset):
         offset += len(data)
-        found = zlib.crc32(data, found)
-    if offset != size_octets or found != checksum:
+        actual = zlib.crc32(data, actual)
+    if offset != size_octets or actual != checksum:
         raise OSError("checksum mismatch")

@@ -81,17 +81,17 @@ class Folder:
 
     def scan(self) -> Iterator[tuple[Head, int]]:
         """Yield each complete entry, in the order of names, with its disk space; remove files of incomplete ones."""
-        found: dict[str, set[str]] = {}
+        kinds: dict[str, set[str]] = {}
         for place in _SUBDIRECTORIES:
             for file in os.listdir(f"{self._root}/{place}"):
                 match = _FILE.fullmatch(file)
                 # Leave files alone whose names this store does not create.
                 if match and match["name"].endswith(place):
-                    found.setdefault(match["name"], set()).add(match["kind"])
-        for name in sorted(found):
-            if "new" in found[name]:
+                    kinds.setdefault(match["name"], set()).add(match["kind"])
+        for name in sorted(kinds):
+            if "new" in kinds[name]:
                 self._unlink(name, "new")
-            entry = self._load(name) if "head" in found[name] else None
+            entry = self._load(name) if "head" in kinds[name] else None
             if entry is None:
                 self.remove(name)
             else:
