@@ -37,9 +37,9 @@ class Reuse(Enum):
     """Reusability of one stored response for one request."""
 
     FRESH = "fresh"
-    STALE = "stale, and the client accepts that"
-    WHILE_REVALIDATED = "stale, and the origin allows it while it is requested"
-    REQUEST_FORBIDS = "fresh, and not for this request"
+    STALE = "stale, accepted by max-stale"
+    WHILE_REVALIDATED = "stale, within stale-while-revalidate"
+    REQUEST_FORBIDS = "fresh, refused by a request directive"
     TOO_STALE = "stale"
 
 
